@@ -1,0 +1,25 @@
+//! The vocabulary as validated values. No I/O, no keys, no clock: whatever holds one of these types holds a checked value.
+
+mod act;
+mod client_id;
+mod generation;
+mod issuer;
+mod jti;
+mod scope;
+mod single_use;
+mod subject;
+mod target;
+mod time;
+mod token_type;
+
+pub use act::{ActChain, ActReason, Actor, CHAIN_DEPTH_CEILING, MayAct};
+pub use client_id::{ClientId, ClientIdReason};
+pub use generation::{Generation, GenerationKey, GenerationKind};
+pub use issuer::{Issuer, IssuerReason};
+pub use jti::{Jti, Txn, UuidReason};
+pub use scope::{Scope, ScopeReason, Scopes};
+pub use single_use::SingleUse;
+pub use subject::{RuleName, RuleNameReason, Subject};
+pub use target::{Audience, Resource, TargetReason};
+pub use time::{Clock, NumericDate, Time};
+pub use token_type::{TokenType, TokenTypeReason};
