@@ -1,0 +1,307 @@
+//! Actor claims: who acts, and who acted before (RFC 8693 §4.1, §4.4).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// No configuration raises the depth of a chain beyond this; deeper input is refused, never cut.
+pub const CHAIN_DEPTH_CEILING: usize = 16;
+
+/// The members of one `act` object beyond this many bytes are refused.
+const ACTOR_BYTES_MAX: usize = 2048;
+
+/// Members that have no meaning inside `act` and are neither honoured nor passed on (RFC 8693 §4.1).
+const MEANINGLESS: [&str; 6] = ["act", "exp", "nbf", "iat", "aud", "cnf"];
+
+/// The chain of actors: the current one first, the first one last. Empty when nobody acts for the subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ActChain(Vec<Actor>);
+
+/// One actor: its identity members in the order in which they came, without the `act` nested in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    iss: Arc<str>,
+    sub: Arc<str>,
+    members: Arc<str>,
+}
+
+/// Who a subject token says may act for its subject (RFC 8693 §4.4): each member that is present must match.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub struct MayAct {
+    /// The actor's name in the namespace of `iss`.
+    pub sub: Option<String>,
+    /// The namespace; the token's issuer when absent.
+    pub iss: Option<String>,
+    /// The client that may ask.
+    pub client_id: Option<String>,
+}
+
+/// Why an `act` claim is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActReason {
+    /// Not a JSON object, or a repeated member.
+    Malformed,
+    /// No `sub` of type string, or an `iss` that is not a string.
+    Identity,
+    /// Deeper than the ceiling.
+    Deep,
+    /// More bytes of members than an actor needs.
+    Long,
+    /// Claims to have been named by this server, in a token of somebody else.
+    Ours,
+}
+
+impl ActChain {
+    /// Reads the `act` claim of a token issued by `issuer`. A missing `act.iss` becomes `issuer`; identity members stay as they came.
+    ///
+    /// # Errors
+    /// See [`ActReason`]; depth is counted over the whole claim and never cut.
+    pub fn parse(act: &RawValue, issuer: &str) -> Result<Self, ActReason> {
+        let mut actors = Vec::new();
+        let mut next = Some(act);
+        while let Some(raw) = next {
+            if actors.len() == CHAIN_DEPTH_CEILING {
+                return Err(ActReason::Deep);
+            }
+            let (actor, nested) = Actor::parse(raw, issuer)?;
+            actors.push(actor);
+            next = nested;
+        }
+        Ok(Self(actors))
+    }
+
+    /// The chain with `actor` as the new current actor. Nothing is removed.
+    #[must_use]
+    pub fn extended(&self, actor: Actor) -> Self {
+        Self(std::iter::once(actor).chain(self.0.iter().cloned()).collect())
+    }
+
+    /// Only the current actor: what a token for an API with `chain = "current"` shows.
+    #[must_use]
+    pub fn outermost(&self) -> Self {
+        Self(self.0.first().cloned().into_iter().collect())
+    }
+
+    /// Who acts now.
+    pub fn current(&self) -> Option<&Actor> {
+        self.0.first()
+    }
+
+    /// Current actor first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Actor> {
+        self.0.iter()
+    }
+
+    /// How many actors there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nobody acts.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether any actor claims to have been named by `issuer`.
+    ///
+    /// # Errors
+    /// `Ours` when one does: only our own tokens may say so.
+    pub fn refuse_named_by(&self, issuer: &str) -> Result<(), ActReason> {
+        let claims = self.iter().any(|actor| actor.iss() == issuer);
+        if claims { Err(ActReason::Ours) } else { Ok(()) }
+    }
+
+    /// The nested `act` claim; none for an empty chain.
+    pub fn to_claim(&self) -> Option<String> {
+        self.0.iter().rev().fold(None, |inner, actor| Some(actor.enclosing(inner.as_deref())))
+    }
+}
+
+impl Actor {
+    /// An agent of this server acting now: `iss` is ours, `sub` the agent's id.
+    pub fn agent(issuer: &str, agent: &str, profile: &str, instance: Option<&str>) -> Self {
+        #[derive(Serialize)]
+        struct Members<'a> {
+            iss: &'a str,
+            sub: &'a str,
+            sub_profile: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            instance: Option<&'a str>,
+        }
+        let members = Members { iss: issuer, sub: agent, sub_profile: profile, instance };
+        let members = serde_json::to_string(&members).unwrap_or_default();
+        Self { iss: issuer.into(), sub: agent.into(), members: members.into() }
+    }
+
+    /// The namespace of `sub`.
+    pub fn iss(&self) -> &str {
+        &self.iss
+    }
+
+    /// The actor's name in that namespace.
+    pub fn sub(&self) -> &str {
+        &self.sub
+    }
+
+    /// The identity members as one JSON object.
+    pub fn members(&self) -> &str {
+        &self.members
+    }
+
+    fn parse<'a>(raw: &'a RawValue, issuer: &str) -> Result<(Self, Option<&'a RawValue>), ActReason> {
+        let members = Members::read(raw)?;
+        let text = |name| members.text(name);
+        let sub = text("sub")?.filter(|sub| !sub.is_empty()).ok_or(ActReason::Identity)?;
+        let iss = text("iss")?;
+        let mut written = members.kept();
+        if iss.is_none() {
+            written.insert(0, format!("\"iss\":{}", quoted(issuer)));
+        }
+        let written = format!("{{{}}}", written.join(","));
+        if written.len() > ACTOR_BYTES_MAX {
+            return Err(ActReason::Long);
+        }
+        let iss = iss.unwrap_or_else(|| issuer.to_owned());
+        Ok((Self { iss: iss.into(), sub: sub.into(), members: written.into() }, members.raw("act")))
+    }
+
+    fn enclosing(&self, inner: Option<&str>) -> String {
+        match (inner, self.members.strip_suffix('}')) {
+            (Some(inner), Some(open)) => format!("{open},\"act\":{inner}}}"),
+            _ => self.members.to_string(),
+        }
+    }
+}
+
+/// The members of a JSON object in the order in which they came; a repeated member is refused.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    fn read(raw: &'a RawValue) -> Result<Self, ActReason> {
+        let mut sorted = BTreeMap::new();
+        let entries: Entries<'a> = serde_json::from_str(raw.get()).map_err(|_| ActReason::Malformed)?;
+        for (name, value) in &entries.0 {
+            if sorted.insert(name.clone(), *value).is_some() {
+                return Err(ActReason::Malformed);
+            }
+        }
+        Ok(Self(entries.0))
+    }
+
+    fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, ActReason> {
+        self.raw(name).map(|raw| serde_json::from_str(raw.get()).map_err(|_| ActReason::Identity)).transpose()
+    }
+
+    fn kept(&self) -> Vec<String> {
+        let kept = self.0.iter().filter(|(name, _)| !MEANINGLESS.contains(&name.as_ref()));
+        kept.map(|(name, value)| format!("{}:{}", quoted(name), value.get())).collect()
+    }
+}
+
+struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry::<String, &'de RawValue>()? {
+                    entries.push((Cow::Owned(entry.0), entry.1));
+                }
+                Ok(entries)
+            }
+        }
+        deserializer.deserialize_map(Visitor).map(Self)
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+impl fmt::Display for ActReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "act must be a JSON object without repeated members",
+            Self::Identity => "act needs a sub and its iss must be a string",
+            Self::Deep => "act is nested too deeply",
+            Self::Long => "act carries too many members",
+            Self::Ours => "act names an actor of this server in a token that this server did not issue",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    fn parse(json: &str) -> Result<ActChain, ActReason> {
+        let raw: Box<RawValue> = serde_json::from_str(json).map_err(|_| ActReason::Malformed)?;
+        ActChain::parse(&raw, "https://idp.example")
+    }
+
+    #[test]
+    fn keeps_identity_members_in_order_and_drops_what_has_no_meaning() {
+        let chain =
+            parse(r#"{"sub":"b","x":{"k":[1, 2]},"exp":1,"aud":"a","act":{"iss":"https://i","sub":"a","cnf":{}}}"#).unwrap();
+        let claim = chain.to_claim().unwrap();
+        assert_eq!(claim, r#"{"iss":"https://idp.example","sub":"b","x":{"k":[1, 2]},"act":{"iss":"https://i","sub":"a"}}"#);
+    }
+
+    #[test]
+    fn a_written_chain_reads_back_the_same() {
+        let chain =
+            parse(r#"{"sub":"b","act":{"sub":"a"}}"#).unwrap().extended(Actor::agent("https://us", "c", "ai_agent", Some("pod")));
+        let again = parse(&chain.to_claim().unwrap()).unwrap();
+        assert_eq!(again, chain);
+        assert_eq!(again.current().unwrap().sub(), "c");
+    }
+
+    #[test]
+    fn refuses_what_is_not_an_actor() {
+        for (json, reason) in [
+            ("\"a\"", ActReason::Malformed),
+            ("[]", ActReason::Malformed),
+            ("null", ActReason::Malformed),
+            (r#"{"sub":"a","sub":"b"}"#, ActReason::Malformed),
+            ("{}", ActReason::Identity),
+            (r#"{"sub":7}"#, ActReason::Identity),
+            (r#"{"sub":""}"#, ActReason::Identity),
+            (r#"{"sub":"a","iss":{}}"#, ActReason::Identity),
+            (r#"{"sub":"a","act":"b"}"#, ActReason::Malformed),
+        ] {
+            assert_eq!(parse(json), Err(reason), "{json}");
+        }
+    }
+
+    #[test]
+    fn refuses_depth_beyond_the_ceiling_and_long_actors() {
+        let nest = |depth| (0..depth).fold(r#"{"sub":"a"}"#.to_owned(), |inner, _| format!(r#"{{"sub":"a","act":{inner}}}"#));
+        assert_eq!(parse(&nest(CHAIN_DEPTH_CEILING - 1)).unwrap().len(), CHAIN_DEPTH_CEILING);
+        assert_eq!(parse(&nest(CHAIN_DEPTH_CEILING)), Err(ActReason::Deep));
+        assert_eq!(parse(&nest(1000)), Err(ActReason::Malformed));
+        let long = format!(r#"{{"sub":"a","x":"{}"}}"#, "y".repeat(ACTOR_BYTES_MAX));
+        assert_eq!(parse(&long), Err(ActReason::Long));
+    }
+
+    #[test]
+    fn a_foreign_chain_may_not_claim_our_naming() {
+        let chain = parse(r#"{"sub":"b","act":{"iss":"https://us","sub":"a"}}"#).unwrap();
+        assert_eq!(chain.refuse_named_by("https://us"), Err(ActReason::Ours));
+        assert_eq!(chain.refuse_named_by("https://other"), Ok(()));
+    }
+}

@@ -47,7 +47,6 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
 }
 
-
 /// A `NumericDate` claim (RFC 7519 §2): a JSON number of seconds, integral or not; never a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NumericDate(pub Time);

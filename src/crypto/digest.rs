@@ -1,0 +1,103 @@
+//! SHA-256, HMAC-SHA-256 and random bytes.
+
+use std::fmt;
+
+use aws_lc_rs::{digest, hmac, rand};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::oauth::{GenerationKey, GenerationKind};
+
+/// A SHA-256 digest; displays as base64url without padding.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The SHA-256 of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::of_parts(&[bytes])
+    }
+
+    /// The SHA-256 of the parts in a row. Where parts vary in length the caller separates them.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        parts.iter().for_each(|part| hash.update(part));
+        let mut out = [0; 32];
+        out.copy_from_slice(hash.finish().as_ref());
+        Self(out)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 43];
+        let written = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).unwrap_or(0);
+        f.write_str(text.get(..written).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A key for pseudonyms: live state and indexes know things by these, never by name.
+#[derive(Clone)]
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    /// A key from 32 secret bytes.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// The pseudonym of the thing called `name` among those of its kind: the first 16 bytes of HMAC-SHA-256(kind, 0x00, name).
+    pub fn pseudonym(&self, kind: GenerationKind, name: &[u8]) -> GenerationKey {
+        let mut mac = hmac::Context::with_key(&self.0);
+        mac.update(kind.label().as_bytes());
+        mac.update(&[0]);
+        mac.update(name);
+        let mut key = [0; 16];
+        key.iter_mut().zip(mac.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        GenerationKey(key)
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey")
+    }
+}
+
+/// `N` random bytes from the operating system's generator.
+///
+/// # Errors
+/// None in practice; without randomness nothing may be issued, so the caller must refuse.
+pub fn random<const N: usize>() -> Result<[u8; N], super::SealReason> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| super::SealReason)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_sha_256_in_base64url() {
+        // FIPS 180-2 appendix B.1.
+        assert_eq!(Digest::of(b"abc").to_string(), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+        assert_eq!(Digest::of_parts(&[b"a", b"bc"]), Digest::of(b"abc"));
+    }
+
+    #[test]
+    fn pseudonyms_differ_by_kind_name_and_key() {
+        let key = MacKey::new(&[1; 32]);
+        let of = |kind| key.pseudonym(kind, b"x");
+        assert_ne!(of(GenerationKind::Agent), of(GenerationKind::Subject));
+        assert_ne!(of(GenerationKind::Agent), key.pseudonym(GenerationKind::Agent, b"y"));
+        assert_ne!(of(GenerationKind::Agent), MacKey::new(&[2; 32]).pseudonym(GenerationKind::Agent, b"x"));
+        assert_eq!(of(GenerationKind::Agent), of(GenerationKind::Agent));
+    }
+}

@@ -1,0 +1,96 @@
+//! Authenticated encryption: AES-256-GCM with a random 96-bit nonce before the ciphertext (NIST SP 800-38D §8.2.2).
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use super::random;
+
+/// A key that seals and opens. A random nonce is safe for 2³² messages under one key.
+pub struct SealKey(LessSafeKey);
+
+/// Sealing or opening failed: wrong key, wrong context, changed bytes, or no randomness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealReason;
+
+impl SealKey {
+    /// A key from 32 secret bytes.
+    ///
+    /// # Errors
+    /// None for 32 bytes; the type of the primitive allows one.
+    pub fn new(secret: &[u8; 32]) -> Result<Self, SealReason> {
+        let key = UnboundKey::new(&AES_256_GCM, secret).map_err(|_| SealReason)?;
+        Ok(Self(LessSafeKey::new(key)))
+    }
+
+    /// Nonce, ciphertext and tag of `plain`, bound to `context`.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealReason> {
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len());
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plain);
+        let body = sealed.get_mut(NONCE_LEN..).ok_or(SealReason)?;
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(context), body).map_err(|_| SealReason)?;
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
+    }
+
+    /// What was sealed under this key for `context`.
+    ///
+    /// # Errors
+    /// When any byte of it, the key or the context is another.
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(SealReason)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealReason)?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let plain = self.0.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| SealReason)?.len();
+        body.truncate(plain);
+        Ok(body)
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey")
+    }
+}
+
+impl fmt::Display for SealReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sealed bytes could not be made or opened")
+    }
+}
+
+impl std::error::Error for SealReason {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn opens_only_what_was_sealed_for_the_same_context() {
+        let key = SealKey::new(&[7; 32]).unwrap();
+        let sealed = key.seal(b"anc", b"plain").unwrap();
+        assert_eq!(key.open(b"anc", &sealed).unwrap().as_slice(), b"plain");
+        assert!(key.open(b"other", &sealed).is_err());
+        assert!(SealKey::new(&[8; 32]).unwrap().open(b"anc", &sealed).is_err());
+        assert!(key.open(b"anc", &sealed[..10]).is_err());
+        for position in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[position] ^= 1;
+            assert!(key.open(b"anc", &changed).is_err(), "byte {position}");
+        }
+    }
+
+    #[test]
+    fn the_same_plain_text_never_looks_the_same_twice() {
+        let key = SealKey::new(&[7; 32]).unwrap();
+        assert_ne!(key.seal(b"", b"plain").unwrap(), key.seal(b"", b"plain").unwrap());
+    }
+}
