@@ -1,1 +1,291 @@
-//! To come.
+//! The request, parsed (RFC 8693 §2.1): which parameters, how often, in which combinations. Knows nothing of HTTP, keys, or whether
+//! a token is genuine.
+
+mod form;
+
+use std::fmt;
+
+pub use form::{Form, FormReason};
+
+use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
+
+/// The one grant this endpoint serves.
+pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// A well-formed token exchange request. Made only by [`ExchangeRequest::parse`].
+#[derive(Debug)]
+pub struct ExchangeRequest {
+    subject: PresentedToken,
+    actor: Option<PresentedToken>,
+    requested_token_type: TokenType,
+    resources: Vec<Resource>,
+    audiences: Vec<Audience>,
+    scope: Option<Scopes>,
+    scope_mode: ScopeMode,
+    impersonate: bool,
+}
+
+/// A token as presented, with its declared type.
+#[derive(Debug)]
+pub struct PresentedToken {
+    text: String,
+    declared: TokenType,
+}
+
+/// What to do when more scope was asked for than may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeMode {
+    /// Refuse, naming the scopes. The default.
+    Exact,
+    /// Give the permitted part and say so: `scope_mode=narrow`.
+    Narrow,
+}
+
+/// Why a request is malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestReason {
+    /// `grant_type` is missing.
+    GrantMissing,
+    /// `grant_type` names a grant that is not served.
+    GrantUnsupported,
+    /// A parameter that may come once came more often (RFC 6749 §3.2).
+    Repeated(&'static str),
+    /// A required parameter is missing or empty.
+    Missing(&'static str),
+    /// `actor_token_type` without `actor_token` (RFC 8693 §2.1).
+    ActorTypeAlone,
+    /// A token type that is not a URI.
+    TypeMalformed(&'static str),
+    /// A token type that is known, or well-formed, but not accepted here.
+    TypeRefused(&'static str, TokenType),
+    /// Only access tokens are issued.
+    RequestedTypeRefused,
+    /// `resource` or `audience` malformed.
+    Target(&'static str, TargetReason),
+    /// More targets than one request may name.
+    TargetCount,
+    /// `scope` malformed.
+    Scope(ScopeReason),
+    /// A parameter with a closed set of values has another.
+    Value(&'static str, &'static str),
+    /// A parameter we understand but do not honour yet; silence would be a lie.
+    Unsupported(&'static str),
+    /// `authorization_details` is understood but not honoured yet.
+    Details,
+}
+
+/// The most `resource` and `audience` values one request may carry together.
+const TARGETS_MAX: usize = 16;
+
+/// Parameters that may come at most once; `resource` and `audience` are the two that may repeat (RFC 8693 §2.1).
+const ONCE: [&str; 20] = [
+    "grant_type",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "requested_token_type",
+    "scope",
+    "scope_mode",
+    "impersonate",
+    "authorization_details",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "completion_mode",
+    "deferral_code",
+    "request_context",
+    "request_details",
+    "actor_chain_profile",
+    "actor_chain_step_proof",
+];
+
+impl ExchangeRequest {
+    /// Reads a token exchange request.
+    ///
+    /// # Errors
+    /// The first rule of RFC 8693 §2.1 or RFC 6749 §3.2 that the form breaks.
+    pub fn parse(form: &Form) -> Result<Self, RequestReason> {
+        grant(form)?;
+        unhonoured(form)?;
+        Ok(Self {
+            subject: required_token(form)?,
+            actor: actor_token(form)?,
+            requested_token_type: requested_token_type(form)?,
+            resources: resources(form)?,
+            audiences: audiences(form)?,
+            scope: form.get("scope").map(Scopes::parse).transpose().map_err(RequestReason::Scope)?,
+            scope_mode: scope_mode(form)?,
+            impersonate: impersonate(form)?,
+        })
+    }
+
+    /// On whose behalf: `subject_token`.
+    pub fn subject(&self) -> &PresentedToken {
+        &self.subject
+    }
+
+    /// Who acts, where the request says: `actor_token`.
+    pub fn actor(&self) -> Option<&PresentedToken> {
+        self.actor.as_ref()
+    }
+
+    /// What is to be issued; an access token when the request does not say.
+    pub fn requested_token_type(&self) -> TokenType {
+        self.requested_token_type
+    }
+
+    /// Every `resource`, in order.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// Every `audience`, in order.
+    pub fn audiences(&self) -> &[Audience] {
+        &self.audiences
+    }
+
+    /// The scopes asked for; none when the request leaves the choice to the API's defaults.
+    pub fn scope(&self) -> Option<&Scopes> {
+        self.scope.as_ref()
+    }
+
+    /// Whether a wider request is refused or narrowed.
+    pub fn scope_mode(&self) -> ScopeMode {
+        self.scope_mode
+    }
+
+    /// Whether impersonation was asked for.
+    pub fn impersonate(&self) -> bool {
+        self.impersonate
+    }
+}
+
+impl PresentedToken {
+    /// The token, without the trailing white space that some clients send with a token file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its type as declared by the client.
+    pub fn declared(&self) -> TokenType {
+        self.declared
+    }
+}
+
+fn grant(form: &Form) -> Result<(), RequestReason> {
+    if let Some(repeated) = ONCE.iter().find(|name| form.all(name).nth(1).is_some()) {
+        return Err(RequestReason::Repeated(repeated));
+    }
+    match form.get("grant_type") {
+        Some(TOKEN_EXCHANGE) => Ok(()),
+        Some(_) => Err(RequestReason::GrantUnsupported),
+        None => Err(RequestReason::GrantMissing),
+    }
+}
+
+/// Nothing that we understand is silently dropped.
+fn unhonoured(form: &Form) -> Result<(), RequestReason> {
+    const LATER: [&str; 6] = [
+        "completion_mode",
+        "deferral_code",
+        "request_context",
+        "request_details",
+        "actor_chain_profile",
+        "actor_chain_step_proof",
+    ];
+    if form.get("authorization_details").is_some_and(|details| details.trim() != "[]") {
+        return Err(RequestReason::Details);
+    }
+    LATER.iter().find(|name| form.get(name).is_some()).map_or(Ok(()), |name| Err(RequestReason::Unsupported(name)))
+}
+
+fn required_token(form: &Form) -> Result<PresentedToken, RequestReason> {
+    let text = token_text(form, "subject_token").ok_or(RequestReason::Missing("subject_token"))?;
+    let declared = form.get("subject_token_type").ok_or(RequestReason::Missing("subject_token_type"))?;
+    Ok(PresentedToken { text, declared: accepted_type("subject_token_type", declared)? })
+}
+
+fn actor_token(form: &Form) -> Result<Option<PresentedToken>, RequestReason> {
+    match (token_text(form, "actor_token"), form.get("actor_token_type")) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(RequestReason::ActorTypeAlone),
+        (Some(_), None) => Err(RequestReason::Missing("actor_token_type")),
+        (Some(text), Some(declared)) => Ok(Some(PresentedToken { text, declared: accepted_type("actor_token_type", declared)? })),
+    }
+}
+
+fn token_text(form: &Form, name: &str) -> Option<String> {
+    form.get(name).map(|text| text.trim_end_matches([' ', '\t', '\r', '\n']).to_owned()).filter(|text| !text.is_empty())
+}
+
+fn accepted_type(parameter: &'static str, text: &str) -> Result<TokenType, RequestReason> {
+    let declared = TokenType::parse(text).map_err(|_| RequestReason::TypeMalformed(parameter))?;
+    match declared {
+        TokenType::AccessToken | TokenType::IdToken | TokenType::Jwt => Ok(declared),
+        refused => Err(RequestReason::TypeRefused(parameter, refused)),
+    }
+}
+
+fn requested_token_type(form: &Form) -> Result<TokenType, RequestReason> {
+    let Some(text) = form.get("requested_token_type") else { return Ok(TokenType::AccessToken) };
+    match TokenType::parse(text).map_err(|_| RequestReason::TypeMalformed("requested_token_type"))? {
+        TokenType::AccessToken => Ok(TokenType::AccessToken),
+        _ => Err(RequestReason::RequestedTypeRefused),
+    }
+}
+
+fn resources(form: &Form) -> Result<Vec<Resource>, RequestReason> {
+    if form.all("resource").count() + form.all("audience").count() > TARGETS_MAX {
+        return Err(RequestReason::TargetCount);
+    }
+    form.all("resource").map(|text| Resource::parse(text).map_err(|reason| RequestReason::Target("resource", reason))).collect()
+}
+
+fn audiences(form: &Form) -> Result<Vec<Audience>, RequestReason> {
+    form.all("audience").map(|text| Audience::parse(text).map_err(|reason| RequestReason::Target("audience", reason))).collect()
+}
+
+fn scope_mode(form: &Form) -> Result<ScopeMode, RequestReason> {
+    match form.get("scope_mode") {
+        None | Some("exact") => Ok(ScopeMode::Exact),
+        Some("narrow") => Ok(ScopeMode::Narrow),
+        Some(_) => Err(RequestReason::Value("scope_mode", "exact or narrow")),
+    }
+}
+
+fn impersonate(form: &Form) -> Result<bool, RequestReason> {
+    match form.get("impersonate") {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(RequestReason::Value("impersonate", "true or false")),
+    }
+}
+
+impl fmt::Display for RequestReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GrantMissing => write!(f, "grant_type is required: {TOKEN_EXCHANGE}"),
+            Self::GrantUnsupported => write!(f, "grant_type is not served here; use {TOKEN_EXCHANGE}"),
+            Self::Repeated(name) => write!(f, "{name} must not be repeated"),
+            Self::Missing(name) => write!(f, "{name} is required"),
+            Self::ActorTypeAlone => f.write_str("actor_token_type must not be sent without actor_token"),
+            Self::TypeMalformed(name) => write!(f, "{name} must be a token type URI, such as {}", TokenType::Jwt),
+            Self::TypeRefused(name, known) => write!(
+                f,
+                "{name}: {known} is not accepted here; use access_token for a token of this server, id_token or jwt for others"
+            ),
+            Self::RequestedTypeRefused => write!(f, "requested_token_type: only {} is issued", TokenType::AccessToken),
+            Self::Target(name, reason) => write!(f, "{name} {reason}"),
+            Self::TargetCount => write!(f, "resource and audience: at most {TARGETS_MAX} targets in one request"),
+            Self::Scope(reason) => write!(f, "scope {reason}"),
+            Self::Value(name, allowed) => write!(f, "{name} must be {allowed}"),
+            Self::Unsupported(name) => write!(f, "{name} is not supported by this server; leave it out"),
+            Self::Details => f.write_str("authorization_details is not supported by this server yet; leave it out"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

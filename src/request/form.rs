@@ -1,0 +1,105 @@
+//! `application/x-www-form-urlencoded`, decoded in order so that repeats are visible.
+
+use std::fmt;
+
+/// The ordered pairs of a form. Made only by [`Form::decode`].
+#[derive(Debug, Default)]
+pub struct Form(Vec<(String, String)>);
+
+/// Why bytes are not a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormReason {
+    /// A `%` that is not followed by two hexadecimal digits, or bytes that are not UTF-8.
+    Encoding,
+    /// More parameters than allowed.
+    Count,
+}
+
+impl Form {
+    /// Decodes a form of at most `parameters_max` pairs.
+    ///
+    /// # Errors
+    /// `Encoding` for a broken escape or text that is not UTF-8; `Count` for too many pairs, before decoding the rest.
+    pub fn decode(body: &[u8], parameters_max: usize) -> Result<Self, FormReason> {
+        let mut pairs = Vec::with_capacity(12.min(parameters_max));
+        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            if pairs.len() == parameters_max {
+                return Err(FormReason::Count);
+            }
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let name = decoded(halves.next().unwrap_or_default())?;
+            let value = decoded(halves.next().unwrap_or_default())?;
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The first value of `name` that is not empty: an empty parameter counts as absent (RFC 6749 §3.2).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Every value of `name` that is not empty, in order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Decodes one form-encoded component: `+` is a space, `%XX` a byte.
+fn decoded(text: &[u8]) -> Result<String, FormReason> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => hexadecimal(rest.next())? << 4 | hexadecimal(rest.next())?,
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| FormReason::Encoding)
+}
+
+fn hexadecimal(digit: Option<&u8>) -> Result<u8, FormReason> {
+    let value = digit.and_then(|digit| char::from(*digit).to_digit(16)).and_then(|value| u8::try_from(value).ok());
+    value.ok_or(FormReason::Encoding)
+}
+
+impl fmt::Display for FormReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encoding => "the body is not a form in UTF-8 (application/x-www-form-urlencoded)",
+            Self::Count => "the form has too many parameters",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    fn decode(body: &str) -> Result<Form, FormReason> {
+        Form::decode(body.as_bytes(), 4)
+    }
+
+    #[test]
+    fn keeps_order_and_repeats_and_treats_empty_as_absent() {
+        let form = decode("a=1&b=&a=2&c").unwrap();
+        assert_eq!(form.all("a").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!((form.get("b"), form.get("c"), form.get("d")), (None, None, None));
+    }
+
+    #[test]
+    fn decodes_plus_percent_and_utf_8() {
+        assert_eq!(decode("a+b=%C3%A9%26+%3d").unwrap().get("a b"), Some("\u{e9}& ="));
+    }
+
+    #[test]
+    fn refuses_broken_escapes_bytes_that_are_not_text_and_floods() {
+        for body in ["a=%", "a=%4", "a=%zz", "a=%ff", "%=1", "a=%+1"] {
+            assert_eq!(decode(body).unwrap_err(), FormReason::Encoding, "{body}");
+        }
+        assert_eq!(decode("a&b&c&d&e").unwrap_err(), FormReason::Count);
+        assert!(decode("&&&&&&&&a=1").is_ok());
+    }
+}
