@@ -1,1 +1,94 @@
-//! To come.
+//! How a client proves itself. Knows nothing of subject tokens or policy.
+
+use std::sync::Arc;
+
+use crate::catalog::Agent;
+use crate::crypto::Digest;
+use crate::oauth::{RuleName, SingleUse, Time};
+
+/// A registered agent that proved itself. Made only by `authenticate`.
+#[derive(Debug)]
+pub struct AuthenticatedClient {
+    agent: Arc<Agent>,
+    method: LoginMethod,
+    instance: Option<String>,
+    attested: Option<Attested>,
+    key: Option<Digest>,
+    evidence: Option<Digest>,
+    single_use: Option<SingleUse>,
+    self_only: bool,
+}
+
+/// What an attestation said when it served as a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attested {
+    /// The trust rule that vouched.
+    pub rule: RuleName,
+    /// The subject's id as that rule maps it.
+    pub id: String,
+    /// When the attestation runs out; nothing issued on it lives longer.
+    pub expires: Time,
+}
+
+/// How it proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginMethod {
+    /// RFC 7523 §2.2 with the client's own key.
+    PrivateKeyJwt,
+    /// A JWT-SVID as client assertion.
+    SpiffeJwt,
+    /// An attestation under a trust rule as client assertion.
+    WorkloadJwt,
+    /// RFC 6749 §2.3.1, `Authorization: Basic`.
+    SecretBasic,
+    /// RFC 6749 §2.3.1, in the body.
+    SecretPost,
+}
+
+impl LoginMethod {
+    /// The registered name (RFC 7591 §2) or ours.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::SpiffeJwt => "spiffe_jwt",
+            Self::WorkloadJwt => "workload_jwt",
+            Self::SecretBasic => "client_secret_basic",
+            Self::SecretPost => "client_secret_post",
+        }
+    }
+}
+
+impl AuthenticatedClient {
+    /// The agent.
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+    /// How it logged in.
+    pub fn method(&self) -> LoginMethod {
+        self.method
+    }
+    /// Which running copy of it, as attested.
+    pub fn instance(&self) -> Option<&str> {
+        self.instance.as_deref()
+    }
+    /// What an attestation said, where one was the login.
+    pub fn attested(&self) -> Option<&Attested> {
+        self.attested.as_ref()
+    }
+    /// The RFC 7638 thumbprint of the key it proved.
+    pub fn key(&self) -> Option<Digest> {
+        self.key
+    }
+    /// SHA-256 of the assertion or attestation.
+    pub fn evidence(&self) -> Option<Digest> {
+        self.evidence
+    }
+    /// What the commit must spend for this login.
+    pub fn single_use(&self) -> Option<SingleUse> {
+        self.single_use
+    }
+    /// Whether the subject token itself served as the login, which allows a self-exchange and nothing else.
+    pub fn self_only(&self) -> bool {
+        self.self_only
+    }
+}

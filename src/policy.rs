@@ -1,1 +1,1 @@
-//! To come.
+//! Whether, and how narrowly.

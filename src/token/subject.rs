@@ -1,0 +1,195 @@
+//! What a verified token says.
+
+use std::sync::Arc;
+
+use crate::catalog::Agent;
+use crate::crypto::Digest;
+use crate::oauth::{ActChain, ClientId, Generation, Jti, MayAct, Resource, RuleName, Scopes, Subject, Time, Txn};
+
+/// The subject token: genuine, current, from a trusted issuer, meant for us. Made only by `verify_subject`.
+#[derive(Debug)]
+pub struct VerifiedSubject {
+    pub(super) subject: Subject,
+    pub(super) origin: Origin,
+    pub(super) chain: ActChain,
+    pub(super) may_act: Option<MayAct>,
+    pub(super) issued_at: Option<Time>,
+    pub(super) expires: Time,
+    pub(super) authentication: Authentication,
+    pub(super) attributes: Vec<(String, String)>,
+    pub(super) digest: Digest,
+}
+
+/// Where a subject token comes from, with what its kind alone can say.
+#[derive(Debug)]
+pub enum Origin {
+    /// An access token that this server issued.
+    Own(Own),
+    /// An ID token of a foreign issuer, obtained by the client named.
+    User {
+        /// The trust rule that vouched.
+        rule: RuleName,
+        /// The issuer, the namespace of names in the token.
+        issuer: String,
+        /// `azp`, or the sole `aud`: the client that obtained it; none when that cannot be told.
+        client: Option<String>,
+    },
+    /// An attestation of a workload.
+    Attestation {
+        /// The trust rule that vouched.
+        rule: RuleName,
+        /// The issuer, the namespace of names in the token.
+        issuer: String,
+        /// Agents that may present other workloads' attestations under this rule.
+        presenters: Vec<ClientId>,
+        /// The running copy, as attested.
+        instance: Option<String>,
+    },
+}
+
+/// What one of our own access tokens says, from its claims and its sealed ancestry.
+#[derive(Debug)]
+pub struct Own {
+    /// The hop that issued it.
+    pub jti: Jti,
+    /// Its tree.
+    pub txn: Txn,
+    /// How many hops lie behind it, its own included.
+    pub depth: u32,
+    /// Who asked for it.
+    pub client: ClientId,
+    /// What it permits: scopes by API.
+    pub held: Vec<Held>,
+    /// The least that was held on every API of the chain so far, its own hop included.
+    pub history: Vec<Held>,
+    /// The classes of data that the chain has touched, sorted.
+    pub touched: Vec<String>,
+    /// Every generation that it depends on.
+    pub generations: Vec<Generation>,
+}
+
+/// Scopes held on one API. Scopes of two APIs never mix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The API.
+    pub api: Resource,
+    /// The scopes.
+    pub scopes: Scopes,
+}
+
+/// How and when the subject authenticated (RFC 9068 §2.2.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authentication {
+    /// `acr`.
+    pub acr: Option<String>,
+    /// `amr`.
+    pub amr: Vec<String>,
+    /// `auth_time`.
+    pub time: Option<Time>,
+}
+
+/// The actor token: a direct credential of an agent. Made only by `verify_actor`.
+#[derive(Debug)]
+pub struct VerifiedActor {
+    pub(super) agent: Arc<Agent>,
+    pub(super) rule: Option<RuleName>,
+    pub(super) instance: Option<String>,
+    pub(super) generations: Vec<Generation>,
+    pub(super) expires: Time,
+    pub(super) digest: Digest,
+}
+
+impl VerifiedSubject {
+    /// On whose behalf.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Where the token comes from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Our own token, where it is one.
+    pub fn own(&self) -> Option<&Own> {
+        match &self.origin {
+            Origin::Own(own) => Some(own),
+            _ => None,
+        }
+    }
+
+    /// The trust rule that vouched for the token itself; none for our own.
+    pub fn rule(&self) -> Option<&RuleName> {
+        match &self.origin {
+            Origin::Own(_) => None,
+            Origin::User { rule, .. } | Origin::Attestation { rule, .. } => Some(rule),
+        }
+    }
+
+    /// Who acted so far, whole.
+    pub fn chain(&self) -> &ActChain {
+        &self.chain
+    }
+
+    /// Who may act.
+    pub fn may_act(&self) -> Option<&MayAct> {
+        self.may_act.as_ref()
+    }
+
+    /// `iat`.
+    pub fn issued_at(&self) -> Option<Time> {
+        self.issued_at
+    }
+
+    /// `exp`: nothing issued on it lives longer.
+    pub fn expires(&self) -> Time {
+        self.expires
+    }
+
+    /// How the subject authenticated.
+    pub fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+
+    /// What its trust rule says about the subject; empty for our own tokens.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.attributes
+    }
+
+    /// SHA-256 of the token.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl VerifiedActor {
+    /// Whose credential it is.
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    /// The trust rule that vouched for it; none for our own token.
+    pub fn rule(&self) -> Option<&RuleName> {
+        self.rule.as_ref()
+    }
+
+    /// Which running copy, as attested.
+    pub fn instance(&self) -> Option<&str> {
+        self.instance.as_deref()
+    }
+
+    /// What it depends on itself, where it is our own token.
+    pub fn generations(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// When it runs out.
+    pub fn expires(&self) -> Time {
+        self.expires
+    }
+
+    /// SHA-256 of the token.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
