@@ -1,5 +1,39 @@
 //! Who subject and actor are: claim rules per kind of token, and the chain. Facts only; no judgement of rights.
 
+mod actor;
+mod ancestry;
+mod foreign;
+mod own;
+mod reason;
 mod subject;
 
+pub use actor::verify_actor;
+pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryReason};
+pub use own::OwnKeys;
+pub use reason::TokenReason;
 pub use subject::{Authentication, Held, Origin, Own, VerifiedActor, VerifiedSubject};
+
+use crate::jose::Compact;
+use crate::oauth::{Time, TokenType};
+use crate::request::PresentedToken;
+use crate::trust::Trust;
+
+/// Verifies the subject token by the rules of its declared type and of whoever issued it (RFC 8693 §2.1). Its issuer decides the
+/// path, never the parameter that carried it.
+///
+/// # Errors
+/// Why it is not genuine, not current, not from a trusted issuer or not meant for us.
+pub async fn verify_subject(
+    presented: &PresentedToken,
+    own: &OwnKeys,
+    trust: &Trust,
+    now: Time,
+) -> Result<VerifiedSubject, TokenReason> {
+    let jws = Compact::parse(presented.text())?;
+    match (own.issued(&jws)?, presented.declared()) {
+        (true, TokenType::IdToken) => Err(TokenReason::DeclaredWrongly),
+        (true, _) => own.verify(&jws, now),
+        (false, TokenType::AccessToken) => Err(TokenReason::ForeignAccessToken),
+        (false, _) => foreign::verify(&jws, trust, own.issuer(), now).await,
+    }
+}

@@ -1,0 +1,71 @@
+//! The actor token: a direct credential of a registered agent.
+
+use crate::catalog::Catalog;
+use crate::client::Logins;
+use crate::jose::Compact;
+use crate::oauth::{ClientId, Time, TokenType};
+use crate::request::PresentedToken;
+use crate::trust::Trust;
+
+use super::{Origin, OwnKeys, TokenReason, VerifiedActor, VerifiedSubject};
+
+/// Verifies an actor token: one of our own tokens whose subject is an agent, or an attestation that logs in exactly one agent.
+///
+/// # Errors
+/// Why it is not genuine, not direct (it carries `act` or `may_act`), or not one agent's.
+pub async fn verify_actor(
+    presented: &PresentedToken,
+    own: &OwnKeys,
+    (trust, logins, catalog): (&Trust, &Logins, &Catalog),
+    now: Time,
+) -> Result<VerifiedActor, TokenReason> {
+    let jws = Compact::parse(presented.text())?;
+    match (own.issued(&jws)?, presented.declared()) {
+        (true, TokenType::IdToken) => Err(TokenReason::DeclaredWrongly),
+        (true, _) => of_our_own(own.verify(&jws, now)?, catalog),
+        (false, TokenType::AccessToken) => Err(TokenReason::ForeignAccessToken),
+        (false, _) => attested(&jws, trust, logins, catalog, now).await,
+    }
+}
+
+fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor, TokenReason> {
+    if !token.chain.is_empty() {
+        return Err(TokenReason::ActorDelegated);
+    }
+    let Origin::Own(own) = token.origin else { return Err(TokenReason::ActorUnknown) };
+    // An impersonating token has no act either, but its subject is not the agent that holds it.
+    let direct = token.subject.rule().is_none() && own.client.as_str() == token.subject.as_str();
+    let agent = ClientId::parse(token.subject.as_str()).ok().filter(|_| direct).and_then(|id| catalog.agent(&id).cloned());
+    Ok(VerifiedActor {
+        agent: agent.ok_or(TokenReason::ActorUnknown)?,
+        rule: None,
+        instance: None,
+        generations: own.generations,
+        expires: token.expires,
+        digest: token.digest,
+    })
+}
+
+async fn attested(
+    jws: &Compact<'_>,
+    trust: &Trust,
+    logins: &Logins,
+    catalog: &Catalog,
+    now: Time,
+) -> Result<VerifiedActor, TokenReason> {
+    let vouched = trust.vouch(jws, now).await?;
+    let claims = vouched.claims();
+    if claims.get("act").is_some() || claims.get("may_act").is_some() {
+        return Err(TokenReason::ActorDelegated);
+    }
+    let agents = logins.agents_of(&vouched);
+    let [agent] = agents.as_slice() else { return Err(TokenReason::ActorUnknown) };
+    Ok(VerifiedActor {
+        agent: catalog.agent(agent).cloned().ok_or(TokenReason::ActorUnknown)?,
+        rule: Some(vouched.rule().name().clone()),
+        instance: vouched.instance().map(str::to_owned),
+        generations: Vec::new(),
+        expires: vouched.expires(),
+        digest: vouched.digest(),
+    })
+}

@@ -1,0 +1,215 @@
+//! The `anc` claim: what an access token depends on and descends from, sealed so that only our replicas read it. Its length tells
+//! only which step of [`PADDING`] bytes it falls into, and two seals of the same ancestry have nothing in common.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::{Held, Own};
+use crate::crypto::SealKey;
+use crate::oauth::{ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, Subject, Txn};
+
+/// No ancestry is longer than this before sealing; what would be is refused when it is issued.
+pub const ANCESTRY_BYTES_MAX: usize = 6 * 1024;
+
+/// Every ancestry is padded to a multiple of this many bytes.
+const PADDING: usize = 256;
+
+/// Bound into the seal, so that a blob of another purpose or version never opens.
+const PURPOSE: &[u8] = b"countersign anc v1\0";
+
+/// What an access token descends from. Written when it is minted, read when it comes back.
+#[derive(Debug)]
+pub struct Ancestry {
+    /// On whose behalf.
+    pub subject: Subject,
+    /// What its trust rule said about the subject.
+    pub attributes: Vec<(String, String)>,
+    /// The whole chain, however much of it the token shows.
+    pub chain: ActChain,
+    /// The hop, the tree, and what may still be held.
+    pub own: Own,
+}
+
+/// The ancestry cannot be sealed or opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AncestryReason;
+
+#[derive(Serialize, Deserialize)]
+struct Packed<'a> {
+    txn: [u8; 16],
+    depth: u32,
+    client: &'a str,
+    rule: Option<&'a str>,
+    id: &'a str,
+    #[serde(borrow)]
+    attributes: Vec<(&'a str, &'a str)>,
+    chain: ActChain,
+    #[serde(borrow)]
+    held: Vec<(&'a str, Vec<&'a str>)>,
+    #[serde(borrow)]
+    history: Vec<(&'a str, Vec<&'a str>)>,
+    #[serde(borrow)]
+    touched: Vec<&'a str>,
+    generations: Vec<([u8; 16], u64)>,
+}
+
+impl Ancestry {
+    /// The `anc` claim for the token of hop `self.own.jti`.
+    ///
+    /// # Errors
+    /// When it would be longer than [`ANCESTRY_BYTES_MAX`], or there is no randomness.
+    pub fn seal(&self, key: &SealKey) -> Result<String, AncestryReason> {
+        let mut plain = postcard::to_allocvec(&self.packed()).map_err(|_| AncestryReason)?;
+        if plain.len() > ANCESTRY_BYTES_MAX {
+            return Err(AncestryReason);
+        }
+        plain.resize(plain.len().next_multiple_of(PADDING), 0);
+        let sealed = key.seal(&context(self.own.jti), &plain).map_err(|_| AncestryReason)?;
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// Opens the `anc` claim of the token whose `jti` is `jti`.
+    ///
+    /// # Errors
+    /// When it was sealed by somebody else, for another hop, or was changed.
+    pub fn open(key: &SealKey, jti: Jti, claim: &str) -> Result<Self, AncestryReason> {
+        if claim.len() > 2 * ANCESTRY_BYTES_MAX {
+            return Err(AncestryReason);
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(claim).map_err(|_| AncestryReason)?;
+        let plain = key.open(&context(jti), &sealed).map_err(|_| AncestryReason)?;
+        let (packed, _padding) = postcard::take_from_bytes::<Packed<'_>>(&plain).map_err(|_| AncestryReason)?;
+        packed.unpacked(jti).ok_or(AncestryReason)
+    }
+
+    fn packed(&self) -> Packed<'_> {
+        Packed {
+            txn: *self.own.txn.as_bytes(),
+            depth: self.own.depth,
+            client: self.own.client.as_str(),
+            rule: self.subject.rule().map(RuleName::as_str),
+            id: self.subject.id(),
+            attributes: self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            chain: self.chain.clone(),
+            held: packed_held(&self.own.held),
+            history: packed_held(&self.own.history),
+            touched: self.own.touched.iter().map(String::as_str).collect(),
+            generations: self.own.generations.iter().map(|generation| (generation.key.0, generation.number)).collect(),
+        }
+    }
+}
+
+impl Packed<'_> {
+    fn unpacked(self, jti: Jti) -> Option<Ancestry> {
+        let subject = match self.rule {
+            Some(rule) => Subject::foreign(&RuleName::parse(rule).ok()?, self.id),
+            None => Subject::agent(&ClientId::parse(self.id).ok()?),
+        };
+        let generation = |(key, number)| Generation { key: GenerationKey(key), number };
+        let own = Own {
+            jti,
+            txn: Txn::from_bytes(self.txn),
+            depth: self.depth,
+            client: ClientId::parse(self.client).ok()?,
+            held: unpacked_held(self.held)?,
+            history: unpacked_held(self.history)?,
+            touched: self.touched.into_iter().map(str::to_owned).collect(),
+            generations: self.generations.into_iter().map(generation).collect(),
+        };
+        let attributes = self.attributes.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Some(Ancestry { subject, attributes, chain: self.chain, own })
+    }
+}
+
+fn context(jti: Jti) -> Vec<u8> {
+    [PURPOSE, jti.as_bytes()].concat()
+}
+
+fn packed_held(held: &[Held]) -> Vec<(&str, Vec<&str>)> {
+    held.iter().map(|held| (held.api.as_str(), held.scopes.iter().map(|scope| scope.as_str()).collect())).collect()
+}
+
+fn unpacked_held(held: Vec<(&str, Vec<&str>)>) -> Option<Vec<Held>> {
+    let unpacked = |(api, scopes): (&str, Vec<&str>)| {
+        let scopes: Option<Scopes> = scopes.into_iter().map(|scope| crate::oauth::Scope::parse(scope).ok()).collect();
+        Some(Held { api: Resource::parse(api).ok()?, scopes: scopes? })
+    };
+    held.into_iter().map(unpacked).collect()
+}
+
+impl fmt::Display for AncestryReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ancestry of the token cannot be sealed or opened")
+    }
+}
+
+impl std::error::Error for AncestryReason {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::oauth::{Actor, Scope, Time};
+
+    fn ancestry(depth: u32) -> Ancestry {
+        let now = Time::from_seconds(1_800_000_000);
+        let held = Held { api: Resource::parse("https://crm.example").unwrap(), scopes: Scopes::parse("a b").unwrap() };
+        let chain = (0..depth).fold(ActChain::default(), |chain, hop| {
+            chain.extended(Actor::agent("https://us.example", &format!("agent-{hop}"), "ai_agent", Some("pod")))
+        });
+        let generations = (0..depth as u8 * 3).map(|n| Generation { key: GenerationKey([n; 16]), number: n.into() }).collect();
+        Ancestry {
+            subject: Subject::foreign(&RuleName::parse("idp").unwrap(), "alice"),
+            attributes: vec![("department".into(), "sales".into())],
+            chain,
+            own: Own {
+                jti: Jti::new(now, [1; 10]),
+                txn: Txn::new(now, [2; 10]),
+                depth,
+                client: ClientId::parse("agent-0").unwrap(),
+                held: vec![held.clone()],
+                history: vec![held],
+                touched: vec!["pii".into()],
+                generations,
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_opens_the_same() {
+        let key = SealKey::new(&[7; 32]).unwrap();
+        let before = ancestry(8);
+        let after = Ancestry::open(&key, before.own.jti, &before.seal(&key).unwrap()).unwrap();
+        assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    }
+
+    #[test]
+    fn opens_for_its_own_hop_and_under_its_own_key_only() {
+        let key = SealKey::new(&[7; 32]).unwrap();
+        let before = ancestry(2);
+        let claim = before.seal(&key).unwrap();
+        assert!(Ancestry::open(&key, Jti::from_bytes([9; 16]), &claim).is_err());
+        assert!(Ancestry::open(&SealKey::new(&[8; 32]).unwrap(), before.own.jti, &claim).is_err());
+        assert!(Ancestry::open(&key, before.own.jti, "AAAA").is_err());
+    }
+
+    #[test]
+    fn length_tells_little_and_two_seals_tell_nothing() {
+        let key = SealKey::new(&[7; 32]).unwrap();
+        let (one, other) = (ancestry(1).seal(&key).unwrap(), ancestry(1).seal(&key).unwrap());
+        assert_ne!(one, other);
+        let sizes: std::collections::BTreeSet<usize> = (1..=8).map(|depth| ancestry(depth).seal(&key).unwrap().len()).collect();
+        assert!(sizes.len() <= 6, "{sizes:?}");
+    }
+
+    #[test]
+    fn an_ancestry_beyond_its_bound_is_refused_and_never_cut() {
+        let mut long = ancestry(1);
+        let scope = |n: usize| Scope::parse(&format!("{n:0>200}")).unwrap();
+        long.own.history = vec![Held { api: Resource::parse("https://x.example").unwrap(), scopes: (0..40).map(scope).collect() }];
+        assert_eq!(long.seal(&SealKey::new(&[7; 32]).unwrap()).unwrap_err(), AncestryReason);
+    }
+}

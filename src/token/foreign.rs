@@ -1,0 +1,79 @@
+//! Tokens of issuers that a trust rule vouches for: ID tokens and attestations.
+
+use crate::jose::{Compact, Object};
+use crate::oauth::{ActChain, Issuer, MayAct, Subject, Time};
+use crate::trust::{SubjectKind, Trust, Vouched};
+
+use super::{Authentication, Origin, TokenReason, VerifiedSubject};
+
+/// Verifies a token under the trust rules and reads who it speaks of.
+///
+/// # Errors
+/// When no rule vouches for it, or its `act` or `may_act` cannot be honoured.
+pub(super) async fn verify(
+    jws: &Compact<'_>,
+    trust: &Trust,
+    ours: &Issuer,
+    now: Time,
+) -> Result<VerifiedSubject, TokenReason> {
+    let vouched = trust.vouch(jws, now).await?;
+    let claims = vouched.claims();
+    Ok(VerifiedSubject {
+        subject: Subject::foreign(vouched.rule().name(), vouched.id()),
+        chain: chain(&claims, vouched.issuer(), ours)?,
+        may_act: may_act(&claims)?,
+        issued_at: vouched.issued_at(),
+        expires: vouched.expires(),
+        authentication: authentication(&claims)?,
+        attributes: vouched.attributes().to_vec(),
+        digest: vouched.digest(),
+        origin: origin(&vouched, &claims)?,
+    })
+}
+
+fn origin(vouched: &Vouched, claims: &Object<'_>) -> Result<Origin, TokenReason> {
+    let rule = vouched.rule();
+    let (name, issuer) = (rule.name().clone(), vouched.issuer().to_owned());
+    Ok(match rule.subject_kind() {
+        SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(claims)? },
+        SubjectKind::Workload => Origin::Attestation {
+            rule: name,
+            issuer,
+            presenters: rule.presenters().to_vec(),
+            instance: vouched.instance().map(str::to_owned),
+        },
+    })
+}
+
+/// The client that obtained an ID token: `azp`, else the sole `aud` (OpenID Connect Core §2). Otherwise it cannot be told.
+fn obtained_by(claims: &Object<'_>) -> Result<Option<String>, TokenReason> {
+    if let Some(azp) = claims.text("azp").map_err(|_| TokenReason::Claims)? {
+        return Ok(Some(azp.into_owned()));
+    }
+    let mut audiences = claims.strings("aud").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
+    Ok(if audiences.len() == 1 { audiences.pop() } else { None })
+}
+
+fn chain(claims: &Object<'_>, issuer: &str, ours: &Issuer) -> Result<ActChain, TokenReason> {
+    let Some(act) = claims.get("act") else { return Ok(ActChain::default()) };
+    let chain = ActChain::parse(act, issuer).map_err(TokenReason::Act)?;
+    chain.refuse_named_by(ours.as_str()).map_err(TokenReason::Act)?;
+    Ok(chain)
+}
+
+pub(super) fn may_act(claims: &Object<'_>) -> Result<Option<MayAct>, TokenReason> {
+    let Some(raw) = claims.get("may_act") else { return Ok(None) };
+    let may_act: MayAct = serde_json::from_str(raw.get()).map_err(|_| TokenReason::MayAct)?;
+    match may_act.sub.is_some() || may_act.client_id.is_some() {
+        true => Ok(Some(may_act)),
+        false => Err(TokenReason::MayAct),
+    }
+}
+
+fn authentication(claims: &Object<'_>) -> Result<Authentication, TokenReason> {
+    Ok(Authentication {
+        acr: claims.text("acr").map_err(|_| TokenReason::Claims)?.map(|acr| acr.into_owned()),
+        amr: claims.strings("amr").map_err(|_| TokenReason::Claims)?.unwrap_or_default(),
+        time: claims.date("auth_time").map_err(|_| TokenReason::Claims)?,
+    })
+}

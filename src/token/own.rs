@@ -1,0 +1,119 @@
+//! Access tokens that this server issued (RFC 9068).
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Ancestry, Authentication, Held, Origin, TokenReason, VerifiedSubject};
+use crate::crypto::SealKey;
+use crate::jose::{Algorithm, Cache, Compact, KeySet, Verified};
+use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Time, Txn};
+
+/// What reads our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
+#[derive(Debug)]
+pub struct OwnKeys {
+    issuer: Issuer,
+    keys: Arc<KeySet>,
+    ancestry: SealKey,
+    cache: Arc<Cache>,
+}
+
+/// The algorithms under which this server signs.
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA];
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    client_id: &'a str,
+    exp: NumericDate,
+    iat: NumericDate,
+    jti: &'a str,
+    txn: &'a str,
+    anc: &'a str,
+    #[serde(default)]
+    scope: &'a str,
+    #[serde(borrow)]
+    act: Option<&'a RawValue>,
+    acr: Option<String>,
+    #[serde(default)]
+    amr: Vec<String>,
+    auth_time: Option<NumericDate>,
+}
+
+impl OwnKeys {
+    /// Brings together what reads our tokens.
+    pub fn new(issuer: Issuer, keys: Arc<KeySet>, ancestry: SealKey, cache: Arc<Cache>) -> Self {
+        Self { issuer, keys, ancestry, cache }
+    }
+
+    /// Our issuer identifier.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The key that seals ancestries.
+    pub fn ancestry(&self) -> &SealKey {
+        &self.ancestry
+    }
+
+    /// Whether `jws` says that we issued it. Nothing is believed yet: this only picks the rules it must keep.
+    pub(super) fn issued(&self, jws: &Compact<'_>) -> Result<bool, TokenReason> {
+        let claims = jws.unverified_claims()?;
+        let iss = claims.text("iss").map_err(|_| TokenReason::Claims)?;
+        Ok(iss.as_deref() == Some(self.issuer.as_str()))
+    }
+
+    /// Verifies one of our own access tokens.
+    ///
+    /// # Errors
+    /// When we did not sign it, it is no access token, has run out, or its ancestry does not fit it.
+    pub(super) fn verify(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedSubject, TokenReason> {
+        let verified = self.signature(jws)?;
+        let claims: Claims<'_> = serde_json::from_slice(verified.payload()).map_err(|_| TokenReason::Claims)?;
+        if claims.exp.0 <= now {
+            return Err(TokenReason::Expired);
+        }
+        let jti = Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)?;
+        let ancestry = Ancestry::open(&self.ancestry, jti, claims.anc).map_err(|_| TokenReason::Ancestry)?;
+        self.agree(&claims, &ancestry)?;
+        Ok(VerifiedSubject {
+            subject: ancestry.subject,
+            chain: ancestry.chain,
+            origin: Origin::Own(ancestry.own),
+            may_act: None,
+            issued_at: Some(claims.iat.0),
+            expires: claims.exp.0,
+            authentication: Authentication { acr: claims.acr, amr: claims.amr, time: claims.auth_time.map(|date| date.0) },
+            attributes: ancestry.attributes,
+            digest: jws.digest(),
+        })
+    }
+
+    /// A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
+    fn signature(&self, jws: &Compact<'_>) -> Result<Arc<Verified>, TokenReason> {
+        if !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
+            return Err(TokenReason::NotAccessToken);
+        }
+        Ok(self.cache.verify(jws, &self.keys, &ALGORITHMS)?)
+    }
+
+    /// The signed claims and the sealed ancestry must tell the same story.
+    fn agree(&self, claims: &Claims<'_>, ancestry: &Ancestry) -> Result<(), TokenReason> {
+        let shown = claims.act.map(|act| ActChain::parse(act, self.issuer.as_str())).transpose().map_err(TokenReason::Act)?;
+        let shown = shown.unwrap_or_default();
+        let chain = shown == ancestry.chain || shown == ancestry.chain.outermost();
+        let scopes = if claims.scope.is_empty() { Some(Scopes::default()) } else { Scopes::parse(claims.scope).ok() };
+        let same = claims.iss == self.issuer.as_str()
+            && claims.sub == ancestry.subject.as_str()
+            && claims.client_id == ancestry.own.client.as_str()
+            && Txn::parse(claims.txn) == Ok(ancestry.own.txn)
+            && scopes == Some(all(&ancestry.own.held));
+        if same && chain { Ok(()) } else { Err(TokenReason::Ancestry) }
+    }
+}
+
+fn all(held: &[Held]) -> Scopes {
+    held.iter().flat_map(|held| held.scopes.iter().cloned()).collect()
+}

@@ -1,0 +1,71 @@
+//! Why a subject or actor token is refused.
+
+use std::fmt;
+
+use crate::jose::JoseReason;
+use crate::oauth::ActReason;
+use crate::trust::TrustReason;
+
+/// Why a token is refused. The sentences do not say which issuer, audience or key was expected; the log does.
+#[derive(Debug)]
+pub enum TokenReason {
+    /// Not a JWS that we read, or its signature is not good.
+    Jose(JoseReason),
+    /// No trust rule vouches for it.
+    Trust(TrustReason),
+    /// Our token, declared as something that we do not issue.
+    DeclaredWrongly,
+    /// Declared as an access token of this server, issued by somebody else (RFC 8693 §3).
+    ForeignAccessToken,
+    /// Signed by us, but not an access token.
+    NotAccessToken,
+    /// Claims missing or of the wrong type.
+    Claims,
+    /// Run out.
+    Expired,
+    /// Its ancestry cannot be opened.
+    Ancestry,
+    /// Its `act` is refused.
+    Act(ActReason),
+    /// Its `may_act` cannot be understood.
+    MayAct,
+    /// An actor token that is itself delegated.
+    ActorDelegated,
+    /// An actor token that is no agent's, or more than one agent's.
+    ActorUnknown,
+}
+
+impl From<JoseReason> for TokenReason {
+    fn from(reason: JoseReason) -> Self {
+        Self::Jose(reason)
+    }
+}
+
+impl From<TrustReason> for TokenReason {
+    fn from(reason: TrustReason) -> Self {
+        Self::Trust(reason)
+    }
+}
+
+impl fmt::Display for TokenReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jose(reason) => return reason.fmt(f),
+            Self::Trust(reason) => return reason.fmt(f),
+            Self::Act(reason) => return reason.fmt(f),
+            Self::DeclaredWrongly => "it is an access token of this server; declare it as urn:ietf:params:oauth:token-type:access_token",
+            Self::ForeignAccessToken => {
+                "type access_token means an access token of this server; declare a token of another issuer as jwt or id_token"
+            }
+            Self::NotAccessToken => "it was signed by this server but is not an access token",
+            Self::Claims => "a required claim is missing or has the wrong type",
+            Self::Expired => "it has expired",
+            Self::Ancestry => "it carries no ancestry that this server can read",
+            Self::MayAct => "its may_act must be an object with sub or client_id, and strings only",
+            Self::ActorDelegated => "it must be a direct credential of the actor, without act or may_act",
+            Self::ActorUnknown => "it is not the credential of exactly one registered agent",
+        })
+    }
+}
+
+impl std::error::Error for TokenReason {}
