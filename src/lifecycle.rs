@@ -1,7 +1,13 @@
 //! What is alive, what ends with what, and who may present what: pure rules over a view of the state.
 
-pub mod liveness;
+mod admit;
+mod liveness;
+mod may_act;
+mod presenter;
+mod reason;
 mod standing;
 
-pub use liveness::{Dead, Life, State};
+pub use admit::{Rules, admit};
+pub use liveness::{Dead, Life, State, alive};
+pub use reason::StandingReason;
 pub use standing::{Acting, Standing};

@@ -10,16 +10,20 @@ use crate::token::{VerifiedActor, VerifiedSubject};
 
 /// This client may present this subject token, in this role, and everything it depends on is alive. Made only by `admit`.
 #[derive(Debug)]
-pub struct Standing {
-    client: AuthenticatedClient,
-    subject: VerifiedSubject,
-    actor: Option<VerifiedActor>,
-    acting: Acting,
-    basis: Basis,
-    chain: ActChain,
-    depth: u32,
-    generations: Vec<Generation>,
-    bound: Time,
+pub struct Standing(Parts);
+
+/// What `admit` found.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) client: AuthenticatedClient,
+    pub(super) subject: VerifiedSubject,
+    pub(super) actor: Option<VerifiedActor>,
+    pub(super) acting: Acting,
+    pub(super) basis: Basis,
+    pub(super) chain: ActChain,
+    pub(super) depth: u32,
+    pub(super) generations: Vec<Generation>,
+    pub(super) bound: Time,
 }
 
 /// The party that acts by what will be issued.
@@ -32,58 +36,62 @@ pub struct Acting {
 }
 
 impl Standing {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self(parts)
+    }
+
     /// Who asks.
     pub fn client(&self) -> &AuthenticatedClient {
-        &self.client
+        &self.0.client
     }
 
     /// On whose behalf.
     pub fn subject(&self) -> &VerifiedSubject {
-        &self.subject
+        &self.0.subject
     }
 
     /// The actor token, where one was presented.
     pub fn actor(&self) -> Option<&VerifiedActor> {
-        self.actor.as_ref()
+        self.0.actor.as_ref()
     }
 
     /// Who acts: the client, or the party whose credential it presented.
     pub fn acting(&self) -> &Acting {
-        &self.acting
+        &self.0.acting
     }
 
     /// In which role.
     pub fn basis(&self) -> Basis {
-        self.basis
+        self.0.basis
     }
 
     /// The chain as the issued token and the record will have it, whole.
     pub fn chain(&self) -> &ActChain {
-        &self.chain
+        &self.0.chain
     }
 
     /// The number of hops, this one included.
     pub fn depth(&self) -> u32 {
-        self.depth
+        self.0.depth
     }
 
     /// The hop this one descends from; none for a first hop.
     pub fn parent(&self) -> Option<Jti> {
-        self.subject.own().map(|own| own.jti)
+        self.0.subject.own().map(|own| own.jti)
     }
 
     /// The tree this hop joins; none for a first hop.
     pub fn txn(&self) -> Option<Txn> {
-        self.subject.own().map(|own| own.txn)
+        self.0.subject.own().map(|own| own.txn)
     }
 
     /// Everything the issued token will depend on, except its own hop and a transaction that begins with it.
     pub fn generations(&self) -> &[Generation] {
-        &self.generations
+        &self.0.generations
     }
 
     /// The earliest expiry of anything presented: nothing issued lives longer.
     pub fn bound(&self) -> Time {
-        self.bound
+        self.0.bound
     }
 }

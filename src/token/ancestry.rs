@@ -209,7 +209,8 @@ mod tests {
     fn an_ancestry_beyond_its_bound_is_refused_and_never_cut() {
         let mut long = ancestry(1);
         let scope = |n: usize| Scope::parse(&format!("{n:0>200}")).unwrap();
-        long.own.history = vec![Held { api: Resource::parse("https://x.example").unwrap(), scopes: (0..40).map(scope).collect() }];
+        long.own.history =
+            vec![Held { api: Resource::parse("https://x.example").unwrap(), scopes: (0..40).map(scope).collect() }];
         assert_eq!(long.seal(&SealKey::new(&[7; 32]).unwrap()).unwrap_err(), AncestryReason);
     }
 }

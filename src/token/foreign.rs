@@ -10,12 +10,7 @@ use super::{Authentication, Origin, TokenReason, VerifiedSubject};
 ///
 /// # Errors
 /// When no rule vouches for it, or its `act` or `may_act` cannot be honoured.
-pub(super) async fn verify(
-    jws: &Compact<'_>,
-    trust: &Trust,
-    ours: &Issuer,
-    now: Time,
-) -> Result<VerifiedSubject, TokenReason> {
+pub(super) async fn verify(jws: &Compact<'_>, trust: &Trust, ours: &Issuer, now: Time) -> Result<VerifiedSubject, TokenReason> {
     let vouched = trust.vouch(jws, now).await?;
     let claims = vouched.claims();
     Ok(VerifiedSubject {
@@ -31,7 +26,7 @@ pub(super) async fn verify(
     })
 }
 
-fn origin(vouched: &Vouched, claims: &Object<'_>) -> Result<Origin, TokenReason> {
+fn origin(vouched: &Vouched, claims: &Object) -> Result<Origin, TokenReason> {
     let rule = vouched.rule();
     let (name, issuer) = (rule.name().clone(), vouched.issuer().to_owned());
     Ok(match rule.subject_kind() {
@@ -46,22 +41,23 @@ fn origin(vouched: &Vouched, claims: &Object<'_>) -> Result<Origin, TokenReason>
 }
 
 /// The client that obtained an ID token: `azp`, else the sole `aud` (OpenID Connect Core §2). Otherwise it cannot be told.
-fn obtained_by(claims: &Object<'_>) -> Result<Option<String>, TokenReason> {
+fn obtained_by(claims: &Object) -> Result<Option<String>, TokenReason> {
     if let Some(azp) = claims.text("azp").map_err(|_| TokenReason::Claims)? {
         return Ok(Some(azp.into_owned()));
     }
-    let mut audiences = claims.strings("aud").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
-    Ok(if audiences.len() == 1 { audiences.pop() } else { None })
+    let audiences = claims.strings("aud").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
+    let sole = audiences.first().filter(|_| audiences.len() == 1);
+    Ok(sole.map(|audience| audience.clone().into_owned()))
 }
 
-fn chain(claims: &Object<'_>, issuer: &str, ours: &Issuer) -> Result<ActChain, TokenReason> {
+fn chain(claims: &Object, issuer: &str, ours: &Issuer) -> Result<ActChain, TokenReason> {
     let Some(act) = claims.get("act") else { return Ok(ActChain::default()) };
     let chain = ActChain::parse(act, issuer).map_err(TokenReason::Act)?;
     chain.refuse_named_by(ours.as_str()).map_err(TokenReason::Act)?;
     Ok(chain)
 }
 
-pub(super) fn may_act(claims: &Object<'_>) -> Result<Option<MayAct>, TokenReason> {
+pub(super) fn may_act(claims: &Object) -> Result<Option<MayAct>, TokenReason> {
     let Some(raw) = claims.get("may_act") else { return Ok(None) };
     let may_act: MayAct = serde_json::from_str(raw.get()).map_err(|_| TokenReason::MayAct)?;
     match may_act.sub.is_some() || may_act.client_id.is_some() {
@@ -70,10 +66,11 @@ pub(super) fn may_act(claims: &Object<'_>) -> Result<Option<MayAct>, TokenReason
     }
 }
 
-fn authentication(claims: &Object<'_>) -> Result<Authentication, TokenReason> {
+fn authentication(claims: &Object) -> Result<Authentication, TokenReason> {
+    let amr = claims.strings("amr").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
     Ok(Authentication {
         acr: claims.text("acr").map_err(|_| TokenReason::Claims)?.map(|acr| acr.into_owned()),
-        amr: claims.strings("amr").map_err(|_| TokenReason::Claims)?.unwrap_or_default(),
+        amr: amr.into_iter().map(|method| method.into_owned()).collect(),
         time: claims.date("auth_time").map_err(|_| TokenReason::Claims)?,
     })
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Ancestry, Authentication, Held, Origin, TokenReason, VerifiedSubject};
 use crate::crypto::SealKey;
-use crate::jose::{Algorithm, Cache, Compact, KeySet, Verified};
+use crate::jose::{Algorithm, Cache, Compact, KeySet};
 use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Time, Txn};
 
 /// What reads our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
@@ -70,8 +70,12 @@ impl OwnKeys {
     /// # Errors
     /// When we did not sign it, it is no access token, has run out, or its ancestry does not fit it.
     pub(super) fn verify(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedSubject, TokenReason> {
-        let verified = self.signature(jws)?;
-        let claims: Claims<'_> = serde_json::from_slice(verified.payload()).map_err(|_| TokenReason::Claims)?;
+        if !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
+            return Err(TokenReason::NotAccessToken);
+        }
+        // A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
+        let verified = jws.verify_cached(&self.keys, &ALGORITHMS, &self.cache, now)?;
+        let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
         if claims.exp.0 <= now {
             return Err(TokenReason::Expired);
         }
@@ -89,14 +93,6 @@ impl OwnKeys {
             attributes: ancestry.attributes,
             digest: jws.digest(),
         })
-    }
-
-    /// A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
-    fn signature(&self, jws: &Compact<'_>) -> Result<Arc<Verified>, TokenReason> {
-        if !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
-            return Err(TokenReason::NotAccessToken);
-        }
-        Ok(self.cache.verify(jws, &self.keys, &ALGORITHMS)?)
     }
 
     /// The signed claims and the sealed ancestry must tell the same story.

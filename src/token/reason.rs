@@ -53,7 +53,9 @@ impl fmt::Display for TokenReason {
             Self::Jose(reason) => return reason.fmt(f),
             Self::Trust(reason) => return reason.fmt(f),
             Self::Act(reason) => return reason.fmt(f),
-            Self::DeclaredWrongly => "it is an access token of this server; declare it as urn:ietf:params:oauth:token-type:access_token",
+            Self::DeclaredWrongly => {
+                "it is an access token of this server; declare it as urn:ietf:params:oauth:token-type:access_token"
+            }
             Self::ForeignAccessToken => {
                 "type access_token means an access token of this server; declare a token of another issuer as jwt or id_token"
             }

@@ -110,6 +110,12 @@ impl VerifiedSubject {
         &self.origin
     }
 
+    /// The same token, of a workload that trades its own attestation: it stands as the agent it is.
+    #[must_use]
+    pub(crate) fn standing_as(self, agent: &ClientId) -> Self {
+        Self { subject: Subject::agent(agent), ..self }
+    }
+
     /// Our own token, where it is one.
     pub fn own(&self) -> Option<&Own> {
         match &self.origin {

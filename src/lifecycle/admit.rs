@@ -1,0 +1,188 @@
+//! From proved facts to standing.
+
+use std::sync::Arc;
+
+use super::liveness::{State, alive};
+use super::standing::Parts;
+use super::{Acting, Standing, StandingReason, may_act, presenter};
+use crate::catalog::{Catalog, Status};
+use crate::client::AuthenticatedClient;
+use crate::crypto::MacKey;
+use crate::ledger::Basis;
+use crate::oauth::{ActChain, Actor, ClientId, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
+use crate::token::{VerifiedActor, VerifiedSubject};
+use crate::trust::Trust;
+
+/// What the rules are applied to.
+pub struct Rules<'a> {
+    /// Our issuer identifier.
+    pub issuer: &'a Issuer,
+    /// The registered agents and APIs.
+    pub catalog: &'a Catalog,
+    /// The trust rules in force.
+    pub trust: &'a Trust,
+    /// The present lives of everything.
+    pub state: &'a dyn State,
+    /// The key of the pseudonyms under which the state knows things.
+    pub pseudonyms: &'a MacKey,
+    /// How deep a chain may become.
+    pub depth_max: u32,
+}
+
+/// Decides whether `client` may present `subject`, in which role and for whom, and that everything it rests on is alive.
+///
+/// # Errors
+/// See [`StandingReason`].
+pub fn admit(
+    client: AuthenticatedClient,
+    subject: VerifiedSubject,
+    actor: Option<VerifiedActor>,
+    impersonate: bool,
+    rules: &Rules<'_>,
+) -> Result<Standing, StandingReason> {
+    let role = presenter::role(&client, &subject, rules.catalog, rules.issuer)?;
+    let acting = acting(&client, actor.as_ref());
+    if client.self_only() && (role != Basis::SelfExchange || actor.is_some() || impersonate) {
+        return Err(StandingReason::SelfOnly);
+    }
+    may_act::permits(&subject, &acting.agent, &client, rules.issuer)?;
+    let subject = if role == Basis::SelfExchange { subject.standing_as(&client.agent().id) } else { subject };
+    let itself = subject.subject() == &Subject::agent(&acting.agent.id) && subject.chain().is_empty();
+    let basis = match (impersonate, itself) {
+        (true, _) => impersonation(&subject, actor.is_some(), itself)?,
+        (false, true) => Basis::SelfExchange,
+        (false, false) if role == Basis::SelfExchange => Basis::Delegation,
+        (false, false) => role,
+    };
+    let chain = extended(&subject, &acting, basis, rules.issuer);
+    let depth = depth(&subject, &chain, rules.depth_max)?;
+    in_force(&client, &subject, &acting, &chain, rules)?;
+    let generations = generations(&client, &subject, actor.as_ref(), &acting, rules)?;
+    let bound = bound(&client, &subject, actor.as_ref());
+    Ok(Standing::new(Parts { client, subject, actor, acting, basis, chain, depth, generations, bound }))
+}
+
+fn acting(client: &AuthenticatedClient, actor: Option<&VerifiedActor>) -> Acting {
+    match actor {
+        Some(actor) => Acting { agent: Arc::clone(actor.agent()), instance: actor.instance().map(str::to_owned) },
+        None => Acting { agent: Arc::clone(client.agent()), instance: client.instance().map(str::to_owned) },
+    }
+}
+
+/// Impersonation hides the actor from whoever reads the token, so it never applies to a token that names one or says who may.
+fn impersonation(subject: &VerifiedSubject, actor: bool, itself: bool) -> Result<Basis, StandingReason> {
+    if !subject.chain().is_empty() || subject.may_act().is_some() {
+        return Err(StandingReason::ImpersonationOfDelegated);
+    }
+    if actor || itself { Err(StandingReason::ImpersonationPointless) } else { Ok(Basis::Impersonation) }
+}
+
+/// The chain as it will stand: history is kept whole, and whoever acts now stands in front, once.
+fn extended(subject: &VerifiedSubject, acting: &Acting, basis: Basis, issuer: &Issuer) -> ActChain {
+    let agent = &acting.agent;
+    let current = subject.chain().current();
+    let acts_already = current.is_some_and(|actor| actor.iss() == issuer.as_str() && actor.sub() == agent.id.as_str());
+    if acts_already || matches!(basis, Basis::SelfExchange | Basis::Impersonation) {
+        return subject.chain().clone();
+    }
+    let actor = Actor::agent(issuer.as_str(), agent.id.as_str(), agent.kind.as_str(), acting.instance.as_deref());
+    subject.chain().extended(actor)
+}
+
+/// Counts hops, and the actors that a foreign token brought along: over-deep chains are refused, never cut.
+fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<u32, StandingReason> {
+    let depth = subject.own().map_or(0, |own| own.depth).saturating_add(1);
+    let actors = u32::try_from(chain.len()).unwrap_or(u32::MAX);
+    if depth.max(actors) > depth_max { Err(StandingReason::Deep) } else { Ok(depth) }
+}
+
+/// Every agent of the chain is active and every trust rule that it rests on is in force, as the files say now.
+fn in_force(
+    client: &AuthenticatedClient,
+    subject: &VerifiedSubject,
+    acting: &Acting,
+    chain: &ActChain,
+    rules: &Rules<'_>,
+) -> Result<(), StandingReason> {
+    let active = |id: &ClientId| rules.catalog.agent(id).is_some_and(|agent| agent.status == Status::Active);
+    let named = |name: &str| ClientId::parse(name).is_ok_and(|id| active(&id));
+    let chain = chain.iter().filter(|actor| actor.iss() == rules.issuer.as_str()).all(|actor| named(actor.sub()));
+    let subject_agent = subject.subject().rule().is_some() || named(subject.subject().as_str());
+    let asked = subject.own().is_none_or(|own| active(&own.client));
+    if !(chain && subject_agent && asked && active(&client.agent().id) && active(&acting.agent.id)) {
+        return Err(StandingReason::AgentInactive);
+    }
+    let in_force = subject.subject().rule().is_none_or(|rule| rules.trust.rule(rule).is_some_and(|rule| rule.enabled()));
+    if in_force { Ok(()) } else { Err(StandingReason::RuleInactive) }
+}
+
+/// What the issued token will depend on: all that the subject token depends on, in the lives it was issued under, and everything
+/// that joins with this hop, in its present life.
+fn generations(
+    client: &AuthenticatedClient,
+    subject: &VerifiedSubject,
+    actor: Option<&VerifiedActor>,
+    acting: &Acting,
+    rules: &Rules<'_>,
+) -> Result<Vec<Generation>, StandingReason> {
+    let mut generations: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
+    generations.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
+    let mut joining = joining(client, subject, actor, acting, rules);
+    joining.retain(|key| generations.iter().all(|known| known.key != *key));
+    let lives = rules.state.lives(&joining);
+    unless_ended_since_issue(subject, &joining, &lives, rules)?;
+    generations.extend(joining.into_iter().zip(lives).map(|(key, life)| Generation { key, number: life.number }));
+    alive(rules.state, &generations).map_err(StandingReason::Dead)?;
+    Ok(generations)
+}
+
+fn joining(
+    client: &AuthenticatedClient,
+    subject: &VerifiedSubject,
+    actor: Option<&VerifiedActor>,
+    acting: &Acting,
+    rules: &Rules<'_>,
+) -> Vec<GenerationKey> {
+    let key = |kind, name: &str| rules.pseudonyms.pseudonym(kind, name.as_bytes());
+    let mut keys = vec![
+        key(GenerationKind::Subject, subject.subject().as_str()),
+        key(GenerationKind::Agent, client.agent().id.as_str()),
+        key(GenerationKind::Agent, acting.agent.id.as_str()),
+    ];
+    let instances = [(&client.agent().id, client.instance()), (&acting.agent.id, acting.instance.as_deref())];
+    for (agent, instance) in instances {
+        keys.extend(instance.map(|instance| key(GenerationKind::Instance, &format!("{agent}\0{instance}"))));
+    }
+    let rules_used = [
+        subject.subject().rule(),
+        subject.rule(),
+        client.attested().map(|known| &known.rule),
+        actor.and_then(VerifiedActor::rule),
+    ];
+    keys.extend(rules_used.into_iter().flatten().map(|rule| key(GenerationKind::Rule, rule.as_str())));
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// A foreign token that was issued before its subject was ended does not count for the life after.
+fn unless_ended_since_issue(
+    subject: &VerifiedSubject,
+    keys: &[GenerationKey],
+    lives: &[super::Life],
+    rules: &Rules<'_>,
+) -> Result<(), StandingReason> {
+    let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
+    let ended = keys.iter().zip(lives).find(|(key, _)| **key == own).and_then(|(_, life)| life.ended);
+    match (ended, subject.issued_at()) {
+        (None, _) => Ok(()),
+        (Some(ended), Some(issued)) if issued > ended => Ok(()),
+        _ => Err(StandingReason::Dead(super::Dead { key: own })),
+    }
+}
+
+/// The earliest expiry of anything presented. A client assertion is no bound; an attestation that served as login is.
+fn bound(client: &AuthenticatedClient, subject: &VerifiedSubject, actor: Option<&VerifiedActor>) -> Time {
+    let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires)];
+    others.into_iter().flatten().fold(subject.expires(), Time::min)
+}

@@ -1,0 +1,57 @@
+//! Who may present which token as subject. Policy can only narrow this; where the origin cannot be told, the answer is no.
+
+use crate::catalog::Catalog;
+use crate::client::AuthenticatedClient;
+use crate::ledger::Basis;
+use crate::oauth::{ActChain, Issuer, RuleName};
+use crate::token::{Origin, Own, VerifiedSubject};
+
+use super::StandingReason;
+
+/// In which role `client` presents `subject`.
+///
+/// # Errors
+/// When it may not.
+pub(super) fn role(
+    client: &AuthenticatedClient,
+    subject: &VerifiedSubject,
+    catalog: &Catalog,
+    issuer: &Issuer,
+) -> Result<Basis, StandingReason> {
+    match subject.origin() {
+        Origin::Own(own) => of_our_own(client, own, subject.chain(), catalog, issuer),
+        Origin::User { rule, client: obtained_by, .. } => of_a_user(client, rule, obtained_by.as_deref()),
+        Origin::Attestation { rule, presenters, .. } => {
+            let itself = client.attested().is_some_and(|known| known.rule == *rule && known.id == subject.subject().id());
+            match (itself, presenters.contains(&client.agent().id)) {
+                (true, _) if subject.chain().is_empty() => Ok(Basis::SelfExchange),
+                (true, _) | (false, true) => Ok(Basis::Delegation),
+                (false, false) => Err(StandingReason::OtherWorkload),
+            }
+        }
+    }
+}
+
+/// Our own access token: its client or current actor continues; the agent of the API it is for acts on behalf of its subject.
+fn of_our_own(
+    client: &AuthenticatedClient,
+    own: &Own,
+    chain: &ActChain,
+    catalog: &Catalog,
+    issuer: &Issuer,
+) -> Result<Basis, StandingReason> {
+    let id = &client.agent().id;
+    let acts = chain.current().is_some_and(|actor| actor.iss() == issuer.as_str() && actor.sub() == id.as_str());
+    if own.client == *id || acts {
+        return Ok(Basis::Continuation);
+    }
+    let of_api = |api| catalog.api(api).is_some_and(|api| api.agent.as_ref() == Some(id));
+    own.held.iter().any(|held| of_api(&held.api)).then_some(Basis::OnBehalfOf).ok_or(StandingReason::Presenter)
+}
+
+/// An ID token: an agent whose file lists the client it was issued to under its trust rule.
+fn of_a_user(client: &AuthenticatedClient, rule: &RuleName, obtained_by: Option<&str>) -> Result<Basis, StandingReason> {
+    let obtained_by = obtained_by.ok_or(StandingReason::OriginUnknown)?;
+    let listed = client.agent().foreign_clients.iter().any(|(known, id)| known == rule && id == obtained_by);
+    listed.then_some(Basis::Delegation).ok_or(StandingReason::Presenter)
+}
