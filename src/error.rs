@@ -1,1 +1,155 @@
-//! To come.
+//! Every stage's reasons, and the OAuth error code of each (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8707 §2).
+
+use std::error::Error;
+use std::fmt;
+
+use crate::client::ClientReason;
+use crate::commit::CommitReason;
+use crate::lifecycle::StandingReason;
+use crate::mint::MintReason;
+use crate::policy::Denial;
+use crate::request::{FormReason, RequestReason};
+use crate::token::TokenReason;
+use crate::trust::TrustReason;
+
+/// Why a token request is refused, as the stage that refused it says.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The body is no form.
+    Form(FormReason),
+    /// The request is malformed.
+    Request(RequestReason),
+    /// The client did not prove itself.
+    Client(ClientReason),
+    /// The subject token is refused.
+    Subject(TokenReason),
+    /// The actor token is refused.
+    Actor(TokenReason),
+    /// This client may not present this subject token, or what it rests on is over.
+    Standing(StandingReason),
+    /// Policy does not permit it.
+    Denied(Denial),
+    /// The token could not be made.
+    Mint(MintReason),
+    /// The hop could not be recorded.
+    Commit(CommitReason),
+}
+
+/// An OAuth error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// Malformed, or a subject or actor token that is invalid or unacceptable.
+    InvalidRequest,
+    /// Not authenticated.
+    InvalidClient,
+    /// The client may not do this at all.
+    UnauthorizedClient,
+    /// The grant is not served.
+    UnsupportedGrantType,
+    /// Scope.
+    InvalidScope,
+    /// Target (RFC 8707 §2).
+    InvalidTarget,
+    /// `authorization_details` (RFC 9396 §5).
+    InvalidAuthorizationDetails,
+    /// Cannot serve now; try again. Our choice of code, RFC 6749 §5.2 has none.
+    TemporarilyUnavailable,
+    /// A bug.
+    ServerError,
+}
+
+impl ErrorCode {
+    /// The registered code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::ServerError => "server_error",
+        }
+    }
+}
+
+impl Refusal {
+    /// The code that the table of this grant gives the reason: in a plain exchange a bad token is `invalid_request`
+    /// (RFC 8693 §2.2.2).
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Form(_) => ErrorCode::InvalidRequest,
+            Self::Request(reason) => request_code(reason),
+            Self::Client(reason) => client_code(reason),
+            Self::Subject(reason) | Self::Actor(reason) => token_code(reason),
+            Self::Standing(_) => ErrorCode::InvalidRequest,
+            Self::Denied(denial) => denial_code(denial),
+            Self::Mint(MintReason::TooLarge) => ErrorCode::InvalidRequest,
+            Self::Mint(MintReason::NoKey) => ErrorCode::TemporarilyUnavailable,
+            Self::Mint(MintReason::Crypto | MintReason::ReceiptForeign) => ErrorCode::ServerError,
+            Self::Commit(reason) => commit_code(*reason),
+        }
+    }
+}
+
+fn request_code(reason: &RequestReason) -> ErrorCode {
+    match reason {
+        RequestReason::GrantUnsupported => ErrorCode::UnsupportedGrantType,
+        RequestReason::Target(..) | RequestReason::TargetCount => ErrorCode::InvalidTarget,
+        RequestReason::Scope(_) => ErrorCode::InvalidScope,
+        RequestReason::Details => ErrorCode::InvalidAuthorizationDetails,
+        _ => ErrorCode::InvalidRequest,
+    }
+}
+
+fn client_code(reason: &ClientReason) -> ErrorCode {
+    match reason {
+        ClientReason::KeysUnavailable => ErrorCode::TemporarilyUnavailable,
+        ClientReason::Several => ErrorCode::InvalidRequest,
+        _ => ErrorCode::InvalidClient,
+    }
+}
+
+fn token_code(reason: &TokenReason) -> ErrorCode {
+    match reason {
+        TokenReason::Trust(TrustReason::KeysUnavailable) => ErrorCode::TemporarilyUnavailable,
+        _ => ErrorCode::InvalidRequest,
+    }
+}
+
+fn denial_code(denial: &Denial) -> ErrorCode {
+    match denial {
+        Denial::Target(_) => ErrorCode::InvalidTarget,
+        Denial::Scope(_) => ErrorCode::InvalidScope,
+        _ => ErrorCode::InvalidRequest,
+    }
+}
+
+fn commit_code(reason: CommitReason) -> ErrorCode {
+    match reason {
+        CommitReason::Died | CommitReason::Expired => ErrorCode::InvalidRequest,
+        CommitReason::Spent => ErrorCode::InvalidClient,
+        CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
+        CommitReason::TooLarge => ErrorCode::InvalidRequest,
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(reason) => reason.fmt(f),
+            Self::Request(reason) => reason.fmt(f),
+            Self::Client(reason) => reason.fmt(f),
+            Self::Subject(reason) => write!(f, "subject_token: {reason}"),
+            Self::Actor(reason) => write!(f, "actor_token: {reason}"),
+            Self::Standing(reason) => reason.fmt(f),
+            Self::Denied(denial) => denial.fmt(f),
+            Self::Mint(reason) => reason.fmt(f),
+            Self::Commit(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl Error for Refusal {}

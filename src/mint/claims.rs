@@ -1,0 +1,92 @@
+//! The claims of an access token, as JSON (RFC 9068 §2.2, RFC 8693 §4).
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::MintReason;
+use crate::catalog::{Api, ChainShown};
+use crate::lifecycle::Standing;
+use crate::oauth::{ActChain, Issuer, Jti, Time, Txn};
+use crate::policy::Grant;
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: Audience<'a>,
+    client_id: &'a str,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    txn: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    anc: &'a str,
+}
+
+/// A string when single, as the widest range of validators wants it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Audience<'a> {
+    One(&'a str),
+    Many(Vec<&'a str>),
+}
+
+/// What the claims say beyond standing and grant.
+pub(super) struct Identity<'a> {
+    pub(super) issuer: &'a Issuer,
+    pub(super) jti: Jti,
+    pub(super) txn: Txn,
+    pub(super) now: Time,
+    pub(super) ancestry: &'a str,
+}
+
+/// The claims of the token for this hop.
+///
+/// # Errors
+/// `Crypto` when they cannot be written, which is a bug.
+pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
+    let authentication = standing.subject().authentication();
+    let act = shown(standing.chain(), grant).to_claim().map(RawValue::from_string).transpose();
+    let claims = Claims {
+        iss: identity.issuer.as_str(),
+        sub: standing.subject().subject().as_str(),
+        aud: audience(grant),
+        client_id: standing.client().agent().id.as_str(),
+        exp: grant.expires().seconds(),
+        iat: identity.now.seconds(),
+        jti: identity.jti.to_string(),
+        txn: identity.txn.to_string(),
+        scope: grant.scopes().to_string(),
+        act: act.map_err(|_| MintReason::Crypto)?,
+        acr: authentication.acr.as_deref(),
+        amr: &authentication.amr,
+        auth_time: authentication.time.map(Time::seconds),
+        anc: identity.ancestry,
+    };
+    serde_json::to_vec(&claims).map_err(|_| MintReason::Crypto)
+}
+
+fn audience(grant: &Grant) -> Audience<'_> {
+    match grant.apis() {
+        [api] => Audience::One(api.id.as_str()),
+        apis => Audience::Many(apis.iter().map(|api| api.id.as_str()).collect()),
+    }
+}
+
+/// A token shows the whole chain, or only who acts now where any API it is for asks for that.
+fn shown(chain: &ActChain, grant: &Grant) -> ActChain {
+    let current_only = |api: &Api| api.chain == ChainShown::Current;
+    match grant.apis().iter().any(|api| current_only(api)) {
+        true => chain.outermost(),
+        false => chain.clone(),
+    }
+}

@@ -1,0 +1,188 @@
+//! A token that has no wire form until its hop is durable.
+
+use zeroize::Zeroizing;
+
+use super::claims::{self, Identity};
+use super::{MintReason, Signers};
+use crate::commit::{Disclosed, Issue, Receipt};
+use crate::crypto::{Digest, MacKey, random};
+use crate::ledger::{Evidence, Hop, Inputs};
+use crate::lifecycle::Standing;
+use crate::oauth::{Generation, GenerationKind, Issuer, Jti, Time, Txn};
+use crate::policy::Grant;
+use crate::token::{Ancestry, Held, Own, OwnKeys};
+
+/// A signed token, not yet recorded. No accessor shows it; made only by [`sign`].
+#[derive(Debug)]
+pub struct MintedToken {
+    jwt: Zeroizing<String>,
+    jti: Jti,
+    txn: Txn,
+    record: Digest,
+    expires_in: i64,
+    scope: String,
+}
+
+/// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
+pub struct IssuedToken(MintedToken);
+
+/// What minting needs besides standing and grant.
+pub struct Minting<'a> {
+    /// Our issuer identifier.
+    pub issuer: &'a Issuer,
+    /// The keys that sign.
+    pub signers: &'a Signers,
+    /// The key that seals ancestries.
+    pub own: &'a OwnKeys,
+    /// The key of the pseudonyms.
+    pub pseudonyms: &'a MacKey,
+}
+
+/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves.
+///
+/// # Errors
+/// See [`MintReason`].
+pub fn sign(standing: &Standing, grant: &Grant, minting: &Minting<'_>, now: Time) -> Result<(MintedToken, Issue), MintReason> {
+    let api = grant.apis().first().ok_or(MintReason::NoKey)?;
+    let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
+    let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
+    let txn = match standing.txn() {
+        Some(txn) => txn,
+        None => Txn::new(now, random().map_err(|_| MintReason::Crypto)?),
+    };
+    let ancestry = ancestry(standing, grant, minting, (jti, txn)).seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
+    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, ancestry: &ancestry })?;
+    let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
+    let hop = hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()));
+    let (record, values) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let minted = MintedToken {
+        jwt,
+        jti,
+        txn,
+        record: Digest::of(&record),
+        expires_in: grant.expires().seconds() - now.seconds(),
+        scope: grant.scopes().to_string(),
+    };
+    let issue = Issue {
+        jti,
+        txn,
+        record,
+        generations: standing.generations().to_vec(),
+        single_use: standing.client().single_use().into_iter().collect(),
+        deadline: grant.expires().min(standing.bound()),
+        disclosed: Disclosed { subject: subject_key(standing, minting), values },
+    };
+    Ok((minted, issue))
+}
+
+impl MintedToken {
+    /// Lets the token go, against the commit's word that its own hop is durable.
+    ///
+    /// # Errors
+    /// `ReceiptForeign` when the receipt is for anything else.
+    pub fn release(self, receipt: &Receipt) -> Result<IssuedToken, MintReason> {
+        let own = receipt.jti() == self.jti && receipt.record() == self.record;
+        if own { Ok(IssuedToken(self)) } else { Err(MintReason::ReceiptForeign) }
+    }
+}
+
+impl IssuedToken {
+    /// The token, to be sent.
+    pub fn jwt(&self) -> &str {
+        &self.0.jwt
+    }
+
+    /// Its transaction.
+    pub fn txn(&self) -> Txn {
+        self.0.txn
+    }
+
+    /// Whole seconds until it expires, counted from the request.
+    pub fn expires_in(&self) -> i64 {
+        self.0.expires_in
+    }
+
+    /// Its scope, space-delimited; may be empty.
+    pub fn scope(&self) -> &str {
+        &self.0.scope
+    }
+}
+
+fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
+    let subject = standing.subject().subject();
+    minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes())
+}
+
+fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn): (Jti, Txn)) -> Ancestry {
+    let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
+    let mut generations = standing.generations().to_vec();
+    generations.push(born(GenerationKind::Hop, jti.as_bytes()));
+    if standing.txn().is_none() {
+        generations.push(born(GenerationKind::Transaction, txn.as_bytes()));
+    }
+    let own = Own {
+        jti,
+        txn,
+        depth: standing.depth(),
+        client: standing.client().agent().id.clone(),
+        held: grant.held().to_vec(),
+        history: history(standing, grant),
+        touched: grant.touched().to_vec(),
+        generations,
+    };
+    let subject = standing.subject();
+    Ancestry { subject: subject.subject().clone(), attributes: subject.attributes().to_vec(), chain: standing.chain().clone(), own }
+}
+
+/// The least that was held on every API of the chain: what is granted now takes the place of what was held there before.
+fn history(standing: &Standing, grant: &Grant) -> Vec<Held> {
+    let before = standing.subject().own().map(|own| own.history.as_slice()).unwrap_or_default();
+    let elsewhere = before.iter().filter(|held| grant.held().iter().all(|granted| granted.api != held.api));
+    elsewhere.chain(grant.held()).cloned().collect()
+}
+
+fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (token, kid): (Digest, &str)) -> Hop {
+    let subject = standing.subject();
+    let client = standing.client();
+    Hop {
+        jti,
+        txn,
+        parent: standing.parent(),
+        depth: standing.depth(),
+        at: now,
+        expires: Time::from_seconds(grant.expires().seconds()),
+        basis: standing.basis(),
+        client: client.agent().id.clone(),
+        login: client.method().as_str(),
+        instance: standing.acting().instance.clone(),
+        subject: subject.subject().clone(),
+        chain: standing.chain().clone(),
+        actor: standing.acting().agent.id.clone(),
+        audience: grant.apis().iter().map(|api| api.id.clone()).collect(),
+        scopes: grant.scopes().clone(),
+        evidence: Evidence {
+            subject_token: Some(subject.digest()),
+            actor_token: standing.actor().map(|actor| actor.digest()),
+            client_assertion: client.evidence(),
+        },
+        token,
+        kid: kid.to_owned(),
+        policy_set: grant.policy_set(),
+        policies: grant.policies().to_vec(),
+        inputs: inputs(standing, grant),
+    }
+}
+
+fn inputs(standing: &Standing, grant: &Grant) -> Inputs {
+    let subject = standing.subject();
+    let authentication = subject.authentication();
+    Inputs {
+        rule: subject.subject().rule().map(|rule| rule.as_str().to_owned()),
+        attributes: subject.attributes().to_vec(),
+        acr: authentication.acr.clone(),
+        amr: authentication.amr.clone(),
+        auth_time: authentication.time,
+        touched: subject.own().map(|own| own.touched.clone()).unwrap_or_default(),
+        requested: grant.requested().cloned(),
+    }
+}
