@@ -1,1 +1,12 @@
-//! To come.
+//! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
+
+mod door;
+mod metadata;
+mod metrics;
+mod ops;
+mod respond;
+mod server;
+mod token;
+
+pub use door::{Door, DoorLimits};
+pub use server::{Running, ServeError, Sockets, bind, serve};

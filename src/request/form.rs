@@ -13,6 +13,10 @@ pub enum FormReason {
     Encoding,
     /// More parameters than allowed.
     Count,
+    /// Another content type than a form's.
+    ContentType,
+    /// A longer body than allowed.
+    Length,
 }
 
 impl Form {
@@ -69,6 +73,8 @@ impl fmt::Display for FormReason {
         f.write_str(match self {
             Self::Encoding => "the body is not a form in UTF-8 (application/x-www-form-urlencoded)",
             Self::Count => "the form has too many parameters",
+            Self::ContentType => "the content type must be application/x-www-form-urlencoded",
+            Self::Length => "the body is longer than this server reads",
         })
     }
 }

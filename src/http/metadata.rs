@@ -1,0 +1,76 @@
+//! What clients and validators discover (RFC 8414, RFC 7517).
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::Data;
+use serde::Serialize;
+
+use super::Door;
+use crate::client::ASSERTION_ALGORITHMS;
+use crate::exchange::World;
+use crate::jose::Algorithm;
+use crate::request::TOKEN_EXCHANGE;
+
+/// The documents, written once per configuration.
+pub(super) struct Published {
+    metadata: String,
+    jwks: String,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    issuer: &'a str,
+    token_endpoint: &'a str,
+    jwks_uri: String,
+    /// Widely used clients refuse metadata without one; it answers with a plain error page.
+    authorization_endpoint: String,
+    response_types_supported: [&'a str; 1],
+    grant_types_supported: [&'a str; 1],
+    token_endpoint_auth_methods_supported: [&'a str; 4],
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
+    subject_types_supported: [&'a str; 1],
+    /// Several validators take this for the list of algorithms of access tokens: exactly those in use.
+    id_token_signing_alg_values_supported: Vec<&'a str>,
+}
+
+impl Published {
+    pub(super) fn of(world: &World) -> Self {
+        let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        let metadata = Metadata {
+            issuer: world.issuer.as_str(),
+            token_endpoint: &world.token_endpoint,
+            jwks_uri: world.issuer.join("/jwks"),
+            authorization_endpoint: world.issuer.join("/authorize"),
+            response_types_supported: ["code"],
+            grant_types_supported: [TOKEN_EXCHANGE],
+            token_endpoint_auth_methods_supported: ["private_key_jwt", "spiffe_jwt", "client_secret_basic", "client_secret_post"],
+            token_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
+            subject_types_supported: ["public"],
+            id_token_signing_alg_values_supported: names(&world.signers.algorithms()),
+        };
+        let metadata = serde_json::to_string(&metadata).unwrap_or_default();
+        Self { metadata, jwks: world.signers.published().to_owned() }
+    }
+}
+
+/// `GET /.well-known/oauth-authorization-server[/path]` and its two kin.
+pub(super) async fn metadata(door: Data<Door>) -> HttpResponse {
+    cacheable("application/json", door.inside().published.metadata.clone())
+}
+
+/// `GET /jwks`, `GET /.well-known/jwks.json`.
+pub(super) async fn jwks(door: Data<Door>) -> HttpResponse {
+    cacheable("application/jwk-set+json", door.inside().published.jwks.clone())
+}
+
+/// `/authorize`: named by the metadata, not offered.
+pub(super) async fn authorize() -> HttpResponse {
+    HttpResponse::NotImplemented()
+        .content_type("text/plain; charset=utf-8")
+        .body("This server issues tokens by token exchange (RFC 8693) at its token endpoint. It has no browser flow.\n")
+}
+
+/// New keys are published at least two hours before they sign, so an hour in a cache does no harm.
+fn cacheable(content_type: &'static str, body: String) -> HttpResponse {
+    HttpResponse::Ok().content_type(content_type).insert_header((header::CACHE_CONTROL, "public, max-age=3600")).body(body)
+}

@@ -1,0 +1,48 @@
+//! Counters, in the text format of Prometheus.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::ErrorCode;
+
+const CODES: [ErrorCode; 9] = [
+    ErrorCode::InvalidRequest,
+    ErrorCode::InvalidClient,
+    ErrorCode::UnauthorizedClient,
+    ErrorCode::UnsupportedGrantType,
+    ErrorCode::InvalidScope,
+    ErrorCode::InvalidTarget,
+    ErrorCode::InvalidAuthorizationDetails,
+    ErrorCode::TemporarilyUnavailable,
+    ErrorCode::ServerError,
+];
+
+/// What happened at the token endpoint since the start.
+#[derive(Default)]
+pub(super) struct Metrics {
+    issued: AtomicU64,
+    refused: [AtomicU64; CODES.len()],
+}
+
+impl Metrics {
+    pub(super) fn issued(&self) {
+        self.issued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused(&self, code: ErrorCode) {
+        let counter = CODES.iter().position(|known| *known == code).and_then(|position| self.refused.get(position));
+        counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
+    }
+
+    /// The text to scrape.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::from("# TYPE countersign_tokens_issued_total counter\n");
+        let _ = writeln!(text, "countersign_tokens_issued_total {}", self.issued.load(Ordering::Relaxed));
+        text.push_str("# TYPE countersign_requests_refused_total counter\n");
+        for (code, counter) in CODES.iter().zip(&self.refused) {
+            let count = counter.load(Ordering::Relaxed);
+            let _ = writeln!(text, "countersign_requests_refused_total{{error=\"{}\"}} {count}", code.as_str());
+        }
+        text
+    }
+}

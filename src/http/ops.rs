@@ -1,0 +1,26 @@
+//! The operators' listener: health and metrics.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+
+use super::Door;
+
+/// `GET /healthz`: the process answers.
+pub(super) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+/// `GET /readyz`: the commit store takes records, so tokens can be issued.
+pub(super) async fn readyz(door: Data<Door>) -> HttpResponse {
+    match door.commit().is_available() {
+        true => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        false => HttpResponse::ServiceUnavailable()
+            .content_type("text/plain; charset=utf-8")
+            .body("the commit store does not take records; see the log\n"),
+    }
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(door: Data<Door>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(door.metrics.text())
+}

@@ -1,0 +1,77 @@
+//! Answers of the token endpoint (RFC 6749 §5.1, §5.2; RFC 8693 §2.2).
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+
+use crate::error::{ErrorCode, Refusal};
+use crate::mint::IssuedToken;
+use crate::oauth::TokenType;
+
+/// Seconds after which it is worth trying again.
+const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
+
+#[derive(Serialize)]
+struct Success<'a> {
+    access_token: &'a str,
+    issued_token_type: &'a str,
+    token_type: &'a str,
+    expires_in: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+    txn: String,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+    error_description: String,
+    error_id: &'a str,
+}
+
+/// 200 with the issued token.
+pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
+    json(StatusCode::OK).json(Success {
+        access_token: token.jwt(),
+        issued_token_type: TokenType::AccessToken.as_str(),
+        token_type: "Bearer",
+        expires_in: token.expires_in(),
+        scope: token.scope(),
+        txn: token.txn().to_string(),
+    })
+}
+
+/// The refusal under its reference id. The challenge is sent only when the request itself used the `Authorization` header
+/// (RFC 6749 §5.2).
+pub(super) fn refused(reason: &Refusal, error_id: &str, used_authorization_header: bool) -> HttpResponse {
+    let code = reason.code();
+    let mut answer = json(status(code));
+    if code == ErrorCode::InvalidClient && used_authorization_header {
+        answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token endpoint\", charset=\"UTF-8\""));
+    }
+    if code == ErrorCode::TemporarilyUnavailable {
+        answer.insert_header(RETRY_AFTER);
+    }
+    answer.json(Failure { error: code.as_str(), error_description: printable(&reason.to_string()), error_id })
+}
+
+fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn json(status: StatusCode) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
+    answer
+}
+
+/// `error_description` is printable ASCII without the quote and the backslash (RFC 6749 §5.2).
+fn printable(sentence: &str) -> String {
+    let allowed = |character: char| matches!(character, '\x20'..='\x7e') && character != '"' && character != '\\';
+    sentence.chars().map(|character| if allowed(character) { character } else { '?' }).collect()
+}
