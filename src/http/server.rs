@@ -38,9 +38,8 @@ pub struct ServeError {
 /// # Errors
 /// Names the address that cannot be bound.
 pub fn bind(public: SocketAddr, ops: SocketAddr) -> Result<Sockets, ServeError> {
-    let listen = |address: SocketAddr| {
-        TcpListener::bind(address).map_err(|cause| ServeError { address: address.to_string(), cause })
-    };
+    let listen =
+        |address: SocketAddr| TcpListener::bind(address).map_err(|cause| ServeError { address: address.to_string(), cause });
     Ok(Sockets { public: listen(public)?, ops: listen(ops)? })
 }
 
@@ -74,9 +73,10 @@ pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> i
     if workers > 0 {
         public = public.workers(workers);
     }
-    let ops = HttpServer::new(move || App::new().app_data(door.clone()).configure(ops_routes).default_service(web::to(not_found)))
-        .workers(1)
-        .disable_signals();
+    let ops =
+        HttpServer::new(move || App::new().app_data(door.clone()).configure(ops_routes).default_service(web::to(not_found)))
+            .workers(1)
+            .disable_signals();
     Ok(Running { server: public.listen(sockets.public)?.run(), ops: ops.listen(sockets.ops)?.run() })
 }
 

@@ -70,7 +70,8 @@ fn refuse(door: &Door, refused: Refused, credentials: Option<&Credentials>, now:
     let agent = refused.agent.as_ref().map_or("-", |agent| agent.as_str());
     tracing::info!(error_id = %id, agent, error = code.as_str(), reason = ?refused.reason, "refused");
     if let Some(agent) = refused.agent {
-        let record = RefusalRecord { id: &id, at: now, client: &agent, error: code.as_str(), reason: &refused.reason.to_string() };
+        let record =
+            RefusalRecord { id: &id, at: now, client: &agent, error: code.as_str(), reason: &refused.reason.to_string() };
         if let Some(record) = record.record() {
             door.commit().refuse(commit::Refusal { agent: agent.clone(), record });
         }

@@ -50,7 +50,8 @@ pub fn sign(standing: &Standing, grant: &Grant, minting: &Minting<'_>, now: Time
         Some(txn) => txn,
         None => Txn::new(now, random().map_err(|_| MintReason::Crypto)?),
     };
-    let ancestry = ancestry(standing, grant, minting, (jti, txn)).seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
+    let ancestry =
+        ancestry(standing, grant, minting, (jti, txn)).seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
     let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, ancestry: &ancestry })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
     let hop = hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()));
@@ -131,7 +132,12 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         generations,
     };
     let subject = standing.subject();
-    Ancestry { subject: subject.subject().clone(), attributes: subject.attributes().to_vec(), chain: standing.chain().clone(), own }
+    Ancestry {
+        subject: subject.subject().clone(),
+        attributes: subject.attributes().to_vec(),
+        chain: standing.chain().clone(),
+        own,
+    }
 }
 
 /// The least that was held on every API of the chain: what is granted now takes the place of what was held there before.

@@ -20,7 +20,9 @@ impl fmt::Display for MintReason {
         f.write_str(match self {
             Self::NoKey => "no signing key is ready for the algorithm of this API",
             Self::Crypto => "the token could not be signed",
-            Self::TooLarge => "the history of this delegation is too large to carry on; ask for fewer scopes or start a new transaction",
+            Self::TooLarge => {
+                "the history of this delegation is too large to carry on; ask for fewer scopes or start a new transaction"
+            }
             Self::ReceiptForeign => "the receipt does not fit the token",
         })
     }
