@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope, Scopes};
 
 /// An API as registered: what its tokens look like and what its scopes mean.
@@ -22,7 +23,7 @@ pub struct Api {
     /// How long its tokens live at most; the server's `tokens.lifetime` when absent.
     pub lifetime: Option<Duration>,
     /// How its tokens are signed.
-    pub signing_alg: SigningAlg,
+    pub signing_alg: Algorithm,
     /// The `typ` header of its tokens: `at+jwt` (RFC 9068 §2.1), or `JWT` for validators that refuse that.
     pub typ: String,
     /// How much of the chain of actors its tokens show.
@@ -40,6 +41,10 @@ pub struct Api {
 impl Api {
     /// The values of `typ` that validators of access tokens know.
     pub const TYPS: [&'static str; 2] = ["at+jwt", "JWT"];
+
+    /// How access tokens can be signed. RS256 is for validators that know nothing else; several refuse EdDSA.
+    pub const SIGNING_ALGS: [(&'static str, Algorithm); 3] =
+        [("ES256", Algorithm::ES256), ("RS256", Algorithm::RS256), ("EdDSA", Algorithm::EdDSA)];
 }
 
 /// What one scope of an API gives.
@@ -130,17 +135,5 @@ named! {
         None = "none",
         /// Bound when the client binds it.
         Optional = "optional",
-    }
-}
-
-named! {
-    /// How access tokens are signed (RFC 7518 §3.1, RFC 8037 §3.1).
-    SigningAlg {
-        /// ECDSA on P-256.
-        Es256 = "ES256",
-        /// RSASSA-PKCS1-v1_5 with SHA-256, for validators that know nothing else.
-        Rs256 = "RS256",
-        /// Ed25519; several validators refuse it.
-        EdDsa = "EdDSA",
     }
 }

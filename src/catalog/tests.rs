@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use super::*;
+use crate::jose::Algorithm;
 use crate::oauth::{Scope, Scopes};
 
 fn agent(id: &str) -> Agent {
@@ -23,7 +24,7 @@ fn api(id: &str, scopes: &[&str]) -> Api {
         destination: Destination::Internal,
         default_scopes: Scopes::default(),
         lifetime: None,
-        signing_alg: SigningAlg::Es256,
+        signing_alg: Algorithm::ES256,
         typ: "at+jwt".into(),
         chain: ChainShown::Full,
         sender_constraint: SenderConstraint::Optional,
@@ -131,7 +132,7 @@ fn apis_of_a_group_share_tokens_but_no_scope() {
     assert!(complaints(vec![], vec![one.clone(), two.clone()]).is_empty());
     one.group = Some("suite".into());
     two.group = Some("suite".into());
-    two.signing_alg = SigningAlg::Rs256;
+    two.signing_alg = Algorithm::RS256;
     let found = complaints(vec![], vec![one, two]);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("scope \"shared\" collides"));

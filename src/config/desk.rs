@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::Complaint;
+use super::{Complaint, Complaints};
 use crate::catalog::Place;
 use crate::crypto::Digest;
 
@@ -21,6 +21,7 @@ const FOLDER_FILES_MAX: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Desk {
     complaints: RefCell<Vec<Complaint>>,
+    warnings: RefCell<Vec<Complaint>>,
     seen: RefCell<BTreeMap<Looked, Digest>>,
 }
 
@@ -41,9 +42,14 @@ impl Desk {
         self.complaints.borrow_mut().push(complaint);
     }
 
-    /// Whether anything was wrong so far.
-    pub(super) fn is_clean(&self) -> bool {
-        self.complaints.borrow().is_empty()
+    /// Collects what is no mistake and may still surprise.
+    pub(super) fn warn(&self, complaint: Complaint) {
+        self.warnings.borrow_mut().push(complaint);
+    }
+
+    /// How many mistakes there were so far.
+    pub(super) fn complaint_count(&self) -> usize {
+        self.complaints.borrow().len()
     }
 
     /// The text of a file; a complaint at `asked_at` when it cannot be had.
@@ -85,9 +91,10 @@ impl Desk {
         Vec::new()
     }
 
-    /// Everything that was wrong, and what everything looked like.
-    pub(super) fn finish(self) -> (Vec<Complaint>, Fingerprint) {
-        (self.complaints.into_inner(), Fingerprint(self.seen.into_inner()))
+    /// Everything that was wrong, everything that may surprise, and what everything looked like.
+    pub(super) fn finish(self) -> (Complaints, Complaints, Fingerprint) {
+        let [complaints, warnings] = [self.complaints, self.warnings].map(|list| Complaints::new(list.into_inner()));
+        (complaints, warnings, Fingerprint(self.seen.into_inner()))
     }
 
     fn note(&self, looked: Looked, digest: Digest) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use super::tree::{Node, Table, Value};
-use super::{Complaint, span};
+use super::{Complaint, DEFAULTS, span};
 use crate::catalog::{Place, Places};
 
 /// A value and where it was written.
@@ -69,11 +69,6 @@ impl<'a> Reader<'a> {
         let mut places = Places::new(self.place.clone());
         note(&mut places, "", &self.table);
         places
-    }
-
-    /// Complains of what is written at `key`.
-    pub(super) fn complain(&self, key: &str, sentence: impl Into<String>) {
-        self.desk.complain(Complaint::new(self.place_of(key), sentence));
     }
 
     /// A string.
@@ -248,7 +243,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn choose<T: Copy>(&self, key: &str, found: Found<String>, choices: &[(&'static str, T)]) -> Option<Found<T>> {
+    /// Which of `choices` was found at `key`.
+    pub(super) fn choose<T: Copy>(&self, key: &str, found: Found<String>, choices: &[(&'static str, T)]) -> Option<Found<T>> {
         let Found { value: word, place } = found;
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == word) {
             return Some(Found { value: *value, place });
@@ -272,6 +268,11 @@ impl<'a> Reader<'a> {
 /// `path` as seen from the file at `place`; from the environment, as seen from the current directory.
 fn beside(place: &Place, path: &str) -> PathBuf {
     match Path::new(&*place.file).parent() {
+        // The folder of the compiled-in file need not exist, and what does not exist has no way up.
+        Some(folder) if &*place.file == DEFAULTS.0 => match path.strip_prefix("../") {
+            Some(path) => folder.with_file_name(path),
+            None => folder.join(path),
+        },
         Some(folder) if !is_environment(place) => folder.join(path),
         _ => PathBuf::from(path),
     }

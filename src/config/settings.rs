@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Complaint;
 use super::reader::{Found, Reader};
-use crate::catalog::SigningAlg;
+use crate::catalog::Api;
+use crate::jose::Algorithm;
 use crate::oauth::{CHAIN_DEPTH_CEILING, Issuer};
 
 /// Everything that the settings files say, checked. `conf/default.toml` explains each.
@@ -45,7 +46,7 @@ pub struct Keys {
     /// The folder that holds them.
     pub dir: PathBuf,
     /// For which algorithms keys are made and published.
-    pub algorithms: Vec<SigningAlg>,
+    pub algorithms: Vec<Algorithm>,
 }
 
 /// `[tokens]`
@@ -164,15 +165,15 @@ impl Keys {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["dir", "algorithms"]);
         let dir = reader.take_path("dir");
-        let algorithms = reader.take_choices("algorithms", SigningAlg::NAMES);
+        let algorithms = reader.take_choices("algorithms", &Api::SIGNING_ALGS);
         let desk = reader.desk();
         reader.finish();
         let place = algorithms.as_ref().and_then(|all| all.first()).map(|first| first.place.clone());
-        let mut algorithms: Vec<SigningAlg> = algorithms?.into_iter().map(|found| found.value).collect();
+        let mut algorithms: Vec<Algorithm> = algorithms?.into_iter().map(|found| found.value).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
         // Validators with a bare key-set address stop at start when it has neither an RSA nor an EC key.
-        if let Some(place) = place.filter(|_| algorithms == [SigningAlg::EdDsa]) {
+        if let Some(place) = place.filter(|_| algorithms == [Algorithm::EdDSA]) {
             desk.complain(Complaint::new(place, "`algorithms` needs ES256 or RS256 beside EdDSA"));
         }
         Some(Self { dir: dir?.value, algorithms: Some(algorithms).filter(|all| !all.is_empty())? })

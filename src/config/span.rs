@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Why a string is not a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpanReason;
+pub(super) struct SpanReason;
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -13,7 +13,7 @@ const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_
 ///
 /// # Errors
 /// Anything else: no unit, a sign, a fraction, blanks, or more than ten years.
-pub fn parse(text: &str) -> Result<Duration, SpanReason> {
+pub(super) fn parse(text: &str) -> Result<Duration, SpanReason> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or(SpanReason)?;
     let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(SpanReason)?;
@@ -23,7 +23,7 @@ pub fn parse(text: &str) -> Result<Duration, SpanReason> {
 }
 
 /// Writes a span with the largest unit that fits it exactly.
-pub fn show(span: Duration) -> String {
+pub(super) fn show(span: Duration) -> String {
     let millis = span.as_millis();
     let fits = |unit: &&(&str, u64)| millis >= u128::from(unit.1) && millis.is_multiple_of(u128::from(unit.1));
     let (unit, size) = UNITS.iter().rev().find(fits).unwrap_or(&("ms", 1));
