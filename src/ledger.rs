@@ -1,5 +1,6 @@
 //! The ledger: an append-only log of records as a C2SP tlog-tiles log. Pure formats and arithmetic.
 
+mod audit;
 mod bundle;
 mod checkpoint;
 mod edge;
@@ -10,6 +11,14 @@ mod note;
 mod proof;
 mod tile;
 
+#[cfg(test)]
+mod foreign;
+#[cfg(test)]
+mod oracles;
+#[cfg(test)]
+mod testlog;
+
+pub use audit::{AuditReason, AuditReport, audit};
 pub use bundle::{Bundle, BundleReason, ENTRY_BYTES_MAX, Entries};
 pub use checkpoint::{Checkpoint, CheckpointReason};
 pub use edge::{Edge, EdgeReason, HashEdge, TileFile};

@@ -208,3 +208,6 @@ impl std::error::Error for EdgeReason {
         if let Self::Node(reason) = self { reason.source() } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests;
