@@ -1,12 +1,6 @@
-<<<<<<< HEAD
 //! Record schemas, the tree, proofs: pure formats and arithmetic. Knows nothing of tokens, requests, policy or databases.
 
 mod hop;
-
-pub use hop::{Basis, Evidence, Hop, Inputs};
-=======
-//! The ledger: an append-only log of records as a C2SP tlog-tiles log. Pure formats and arithmetic.
-
 mod audit;
 mod bundle;
 mod checkpoint;
@@ -25,6 +19,8 @@ mod oracles;
 #[cfg(test)]
 mod testlog;
 
+pub use hop::{Basis, Evidence, Hop, Inputs};
+
 pub use audit::{AuditReason, AuditReport, audit};
 pub use bundle::{Bundle, BundleReason, ENTRY_BYTES_MAX, Entries};
 pub use checkpoint::{Checkpoint, CheckpointReason};
@@ -34,4 +30,3 @@ pub use nodes::{NodeReason, TileNodes};
 pub use note::{KeyName, KeyReason, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteReason, NoteSigner, NoteVerifier, sign_note};
 pub use proof::{EXTRA_BYTES_MAX, ProofReason, TlogProof};
 pub use tile::{CHECKPOINT_PATH, Files, TILE_WIDTH, Tile, TileKind, TilePathReason, hashes, tiles, tiles_between};
->>>>>>> tree
