@@ -1,1 +1,24 @@
-//! To come.
+//! JWS and JWK over keys in memory, under an allow-list of algorithms (RFC 7515, RFC 7517, RFC 8725). Knows nothing of what claims
+//! mean, of issuers, of time or of the network. `josekit` reads and prints keys, `aws-lc-rs` signs and verifies.
+
+mod algorithm;
+mod cache;
+mod compact;
+mod jwk;
+mod key_set;
+mod object;
+mod reason;
+mod sign;
+mod verify;
+
+pub use algorithm::Algorithm;
+pub use cache::Cache;
+pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
+pub use key_set::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
+pub use object::Object;
+pub use reason::{JoseReason, KeyReason, KeySetReason};
+pub use sign::{SigningKey, generate_key};
+pub use verify::VerifyingKey;
+
+#[doc(hidden)]
+pub use verify::keys_parsed;

@@ -1,0 +1,141 @@
+//! One public JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use josekit::jwk::Jwk;
+
+use super::verify::{Verifier, VerifyingKey};
+use super::{Algorithm, KeyReason, KeyUse};
+use crate::crypto::Digest;
+
+/// Members that only a private or symmetric key has.
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+const EXPONENT_MIN: u64 = 65_537;
+const KID_BYTES_MAX: usize = 255;
+
+/// What a key is made of, decoded.
+enum Material {
+    Ec { algorithm: Algorithm, crv: &'static str, x: Vec<u8>, y: Vec<u8> },
+    Ed25519 { x: Vec<u8> },
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+}
+
+/// Whether the JWK `member` names are ones that must never be published.
+pub(super) fn is_private(member: &str) -> bool {
+    PRIVATE.contains(&member)
+}
+
+/// Reads one JWK whose text is known to be an object of unique members.
+///
+/// # Errors
+/// Why this key cannot verify tokens of that use.
+pub(super) fn parse(json: &str, key_use: KeyUse) -> Result<VerifyingKey, KeyReason> {
+    let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
+    check_use(&jwk, key_use)?;
+    from_jwk(&jwk)
+}
+
+/// # Errors
+/// Why this key cannot verify.
+pub(super) fn from_jwk(jwk: &Jwk) -> Result<VerifyingKey, KeyReason> {
+    let kid = jwk.key_id().map(Box::from);
+    if kid.as_ref().is_some_and(|kid: &Box<str>| kid.is_empty() || kid.len() > KID_BYTES_MAX) {
+        return Err(KeyReason::Malformed);
+    }
+    let material = Material::read(jwk)?;
+    let verifiers = material.verifiers(pinned(jwk)?)?;
+    Ok(VerifyingKey { kid, thumbprint: material.thumbprint(), verifiers })
+}
+
+/// The algorithm that the key names, which is then the only one it serves (RFC 7517 §4.4).
+fn pinned(jwk: &Jwk) -> Result<Option<Algorithm>, KeyReason> {
+    jwk.algorithm().map(|name| Algorithm::parse(name).ok_or(KeyReason::Algorithm)).transpose()
+}
+
+/// `use: sig` or none (RFC 7517 §4.2); for a SPIFFE bundle exactly `jwt-svid` (SPIFFE Trust Domain and Bundle §4.2.2).
+fn check_use(jwk: &Jwk, key_use: KeyUse) -> Result<(), KeyReason> {
+    let fits = match key_use {
+        KeyUse::Signature => jwk.key_use().is_none_or(|named| named == "sig"),
+        KeyUse::JwtSvid => jwk.key_use() == Some("jwt-svid"),
+    };
+    let verifies = jwk.key_operations().is_none_or(|operations| operations.contains(&"verify"));
+    if fits && verifies { Ok(()) } else { Err(KeyReason::Use) }
+}
+
+impl Material {
+    fn read(jwk: &Jwk) -> Result<Self, KeyReason> {
+        match (jwk.key_type(), jwk.curve()) {
+            ("EC", Some("P-256")) => Self::ec(jwk, Algorithm::ES256, "P-256", 32),
+            ("EC", Some("P-384")) => Self::ec(jwk, Algorithm::ES384, "P-384", 48),
+            ("EC", Some("P-521")) => Self::ec(jwk, Algorithm::ES512, "P-521", 66),
+            ("OKP", Some("Ed25519")) => Ok(Self::Ed25519 { x: coordinate(jwk, "x", 32)? }),
+            ("RSA", _) => Self::rsa(jwk),
+            _ => Err(KeyReason::Type),
+        }
+    }
+
+    fn ec(jwk: &Jwk, algorithm: Algorithm, crv: &'static str, size: usize) -> Result<Self, KeyReason> {
+        Ok(Self::Ec { algorithm, crv, x: coordinate(jwk, "x", size)?, y: coordinate(jwk, "y", size)? })
+    }
+
+    fn rsa(jwk: &Jwk) -> Result<Self, KeyReason> {
+        let (n, e) = (integer(jwk, "n")?, integer(jwk, "e")?);
+        let leading = n.first().map_or(0, |byte| byte.leading_zeros() as usize);
+        let bits = n.len() * 8 - leading;
+        let exponent = e.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
+        let strong = exponent.is_some_and(|exponent| exponent >= EXPONENT_MIN && exponent % 2 == 1);
+        if MODULUS_BITS.contains(&bits) && strong { Ok(Self::Rsa { n, e }) } else { Err(KeyReason::Strength) }
+    }
+
+    fn verifiers(&self, pinned: Option<Algorithm>) -> Result<Vec<Verifier>, KeyReason> {
+        let possible: &[Algorithm] = match self {
+            Self::Ec { algorithm, .. } => std::slice::from_ref(algorithm),
+            Self::Ed25519 { .. } => &[Algorithm::EdDSA],
+            Self::Rsa { .. } => &Algorithm::RSA,
+        };
+        let served: Vec<_> = possible.iter().filter(|one| pinned.is_none_or(|pinned| pinned == **one)).collect();
+        if served.is_empty() {
+            return Err(KeyReason::Algorithm);
+        }
+        served.into_iter().map(|algorithm| self.verifier(*algorithm)).collect()
+    }
+
+    fn verifier(&self, algorithm: Algorithm) -> Result<Verifier, KeyReason> {
+        match self {
+            Self::Ec { x, y, .. } => Verifier::new(algorithm, &[&[4], x.as_slice(), y].concat()),
+            Self::Ed25519 { x } => Verifier::new(algorithm, x),
+            Self::Rsa { n, e } => Verifier::rsa(algorithm, n, e),
+        }
+    }
+
+    /// RFC 7638 §3.2, RFC 8037 §2: the required members in alphabetical order, without white space.
+    fn thumbprint(&self) -> Digest {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let members = match self {
+            Self::Ec { crv, x, y, .. } => format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, text(x), text(y)),
+            Self::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(x)),
+            Self::Rsa { n, e } => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(e), text(n)),
+        };
+        Digest::of(members.as_bytes())
+    }
+}
+
+fn bytes(jwk: &Jwk, member: &str) -> Result<Vec<u8>, KeyReason> {
+    let text = jwk.parameter(member).and_then(|value| value.as_str()).ok_or(KeyReason::Malformed)?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyReason::Malformed)
+}
+
+/// A coordinate has the full length of its curve (RFC 7518 §6.2.1.2).
+fn coordinate(jwk: &Jwk, member: &str, size: usize) -> Result<Vec<u8>, KeyReason> {
+    bytes(jwk, member).and_then(|bytes| if bytes.len() == size { Ok(bytes) } else { Err(KeyReason::Malformed) })
+}
+
+/// A `Base64urlUInt` (RFC 7518 §2); leading zero bytes, which some issuers write, do not count.
+fn integer(jwk: &Jwk, member: &str) -> Result<Vec<u8>, KeyReason> {
+    let bytes = bytes(jwk, member)?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let bytes = bytes.get(zeros..).unwrap_or_default().to_vec();
+    if bytes.is_empty() { Err(KeyReason::Malformed) } else { Ok(bytes) }
+}
