@@ -156,7 +156,9 @@ impl Pair {
             Algorithm::PS384 => Self::rsa(&RSA_PSS_SHA384, der),
             Algorithm::PS512 => Self::rsa(&RSA_PSS_SHA512, der),
             // The older form of PKCS#8, which OpenSSL writes, carries no public half to check the private one against.
-            Algorithm::EdDSA => Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::Ed25519).map_err(|_| KeyReason::Malformed),
+            Algorithm::EdDSA => {
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::Ed25519).map_err(|_| KeyReason::Malformed)
+            }
         }
     }
 

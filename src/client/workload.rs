@@ -1,0 +1,19 @@
+//! `workload_jwt`: an attestation under a trust rule as client assertion (RFC 7523 §2.2 with a key that the platform holds).
+
+use super::authenticate::{Proof, Room};
+use super::{ClientReason, attestation};
+use crate::jose::Compact;
+use crate::trust::TrustKind;
+
+/// Proves a client by an attestation. Platforms reuse these, so no single use is demanded.
+///
+/// # Errors
+/// Why no rule vouches for it, that its `aud` names others too, or that it logs in no agent or several.
+pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>) -> Result<Proof, ClientReason> {
+    let vouched = attestation::vouch(room, jws).await?;
+    if vouched.rule().kind() != TrustKind::Oidc {
+        return Err(ClientReason::SvidAsJwt);
+    }
+    attestation::sole_audience(room, &vouched)?;
+    attestation::login(room, &vouched)
+}
