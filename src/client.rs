@@ -17,7 +17,6 @@ pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
 pub use reason::{AssertionReason, ClientReason};
 pub use secret::hash_secret;
-pub use spiffe::{SpiffePattern, SpiffePatternReason};
 
 use crate::catalog::Agent;
 use crate::crypto::Digest;

@@ -97,7 +97,7 @@ async fn assertion(room: &Room<'_>, kind: AssertionKind, text: &str) -> Result<P
 impl Room<'_> {
     /// The agent as registered, if it may act at all.
     fn admit(&self, proof: Proof) -> Result<AuthenticatedClient, ClientReason> {
-        let agent = self.catalog.agent(&proof.client).ok_or(ClientReason::Unproven(None))?;
+        let agent = self.catalog.agent(&proof.client).ok_or(ClientReason::Stranger)?;
         self.refuse_other_name(&proof)?;
         match agent.status {
             Status::Active => Ok(admitted(agent.clone(), proof)),

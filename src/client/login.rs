@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{LoginMethod, SpiffePattern};
+use super::{LoginMethod, spiffe};
 use crate::crypto::Digest;
 use crate::jose::{Algorithm, KeySet};
 use crate::oauth::{ClientId, RuleName};
-use crate::trust::{Matcher, SubjectKind, TrustKind, Vouched};
+use crate::trust::{Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
 
 /// One way in which an agent may log in.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub enum Login {
         /// The rule.
         rule: RuleName,
         /// What the claims must say; all of it.
-        matchers: Vec<Matcher>,
+        requirements: Vec<Requirement>,
     },
     /// A client secret (RFC 6749 §2.3.1).
     Secret {
@@ -72,7 +72,7 @@ pub enum LoginReason {
     /// No algorithm allowed.
     NoAlgorithm,
     /// A workload login that every workload of its rule would satisfy.
-    NoMatcher,
+    NoRequirement,
     /// A secret that may be sent nowhere.
     NoPlace,
     /// The same credential would log in another agent too.
@@ -98,7 +98,7 @@ struct SecretLogin {
 #[derive(Debug)]
 struct WorkloadLogin {
     agent: ClientId,
-    matchers: Vec<Matcher>,
+    requirements: Vec<Requirement>,
 }
 
 /// What an unknown client's secret is compared with; nothing can prove it.
@@ -128,7 +128,7 @@ impl Logins {
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
             (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(vouched),
-            (SubjectKind::Workload, TrustKind::Oidc) => self.by_matchers(vouched),
+            (SubjectKind::Workload, TrustKind::Oidc) => self.by_claims(vouched),
         };
         agents.sort_unstable();
         agents.dedup();
@@ -147,14 +147,15 @@ impl Logins {
     }
 
     fn by_spiffe_id(&self, vouched: &Vouched) -> Vec<&ClientId> {
-        let id = vouched.claims().text("sub").ok().flatten().unwrap_or_default();
-        SpiffePattern::matching(&id).filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
+        let sub = vouched.claims().text("sub").ok().flatten();
+        let Some(id) = sub.and_then(|sub| SpiffeId::parse(&sub).ok()) else { return Vec::new() };
+        spiffe::patterns(&id).filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
     }
 
-    fn by_matchers(&self, vouched: &Vouched) -> Vec<&ClientId> {
+    fn by_claims(&self, vouched: &Vouched) -> Vec<&ClientId> {
         let claims = vouched.claims();
         let logins = self.workloads.get(vouched.rule().name()).map(Vec::as_slice).unwrap_or_default();
-        let fitting = logins.iter().filter(|login| login.matchers.iter().all(|matcher| matcher.matches(claims)));
+        let fitting = logins.iter().filter(|login| login.requirements.iter().all(|requirement| requirement.holds(claims)));
         fitting.map(|login| &login.agent).collect()
     }
 
@@ -166,11 +167,11 @@ impl Logins {
                 self.keys.entry(agent.clone()).or_default().push(KeyLogin { keys, algorithms, accept_token_endpoint });
                 Ok(())
             }
-            Login::SpiffeJwt { id } => match self.spiffe.insert(id.as_str().into(), agent.clone()) {
+            Login::SpiffeJwt { id } => match self.spiffe.insert(id.to_string().into(), agent.clone()) {
                 Some(other) => Err(LoginReason::taken(agent, &other)),
                 None => Ok(()),
             },
-            Login::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
+            Login::WorkloadJwt { rule, requirements } => self.add_workload(agent, rule, requirements),
             Login::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
             Login::Secret { digest, basic, post } => {
                 self.secrets.entry(agent.clone()).or_default().push(SecretLogin { digest, basic, post });
@@ -179,16 +180,16 @@ impl Logins {
         }
     }
 
-    fn add_workload(&mut self, agent: &ClientId, rule: RuleName, matchers: Vec<Matcher>) -> Result<(), LoginReason> {
-        if matchers.is_empty() {
-            return Err(LoginReason::NoMatcher);
+    fn add_workload(&mut self, agent: &ClientId, rule: RuleName, requirements: Vec<Requirement>) -> Result<(), LoginReason> {
+        if requirements.is_empty() {
+            return Err(LoginReason::NoRequirement);
         }
         let logins = self.workloads.entry(rule).or_default();
-        let same = |login: &&WorkloadLogin| same_members(&login.matchers, &matchers);
+        let same = |login: &&WorkloadLogin| same_members(&login.requirements, &requirements);
         match logins.iter().find(same) {
             Some(other) => Err(LoginReason::taken(agent, &other.agent)),
             None => {
-                logins.push(WorkloadLogin { agent: agent.clone(), matchers });
+                logins.push(WorkloadLogin { agent: agent.clone(), requirements });
                 Ok(())
             }
         }
@@ -211,8 +212,8 @@ impl LoginReason {
     }
 }
 
-fn same_members(one: &[Matcher], other: &[Matcher]) -> bool {
-    one.iter().all(|matcher| other.contains(matcher)) && other.iter().all(|matcher| one.contains(matcher))
+fn same_members(one: &[Requirement], other: &[Requirement]) -> bool {
+    one.iter().all(|requirement| other.contains(requirement)) && other.iter().all(|requirement| one.contains(requirement))
 }
 
 impl fmt::Display for LoginReason {
@@ -220,7 +221,9 @@ impl fmt::Display for LoginReason {
         match self {
             Self::NoKey => f.write_str("the key set has no usable key"),
             Self::NoAlgorithm => f.write_str("no algorithm is allowed"),
-            Self::NoMatcher => f.write_str("match is empty, so every workload of the trust rule could log in; say which one may"),
+            Self::NoRequirement => {
+                f.write_str("match is empty, so every workload of the trust rule could log in; say which one may")
+            }
             Self::NoPlace => f.write_str("the secret may be sent neither as Authorization: Basic nor in the body"),
             Self::Ambiguous(other) => write!(f, "the same credential already logs in the agent {other}"),
             Self::Repeated => f.write_str("the agent already has this login"),

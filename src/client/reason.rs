@@ -32,8 +32,10 @@ pub enum ClientReason {
     AssertionMissing,
     /// The assertion is not a JWS that we read.
     Jose(JoseReason),
-    /// No registered key verifies the assertion, or no such client is registered.
-    Unproven(Option<JoseReason>),
+    /// No registered key of the client verifies the assertion.
+    Unproven(JoseReason),
+    /// No client and no issuer of that name is registered. Who asks cannot tell it from `Unproven`.
+    Stranger,
     /// The assertion's claims break a rule.
     Assertion(AssertionReason),
     /// A JWT-SVID sent as `jwt-bearer`.
@@ -86,14 +88,17 @@ pub enum AssertionReason {
 impl ClientReason {
     /// What a trust rule's refusal means for a login.
     pub(super) fn of_trust(reason: TrustReason) -> Self {
-        if reason.is_unavailable() { Self::KeysUnavailable(reason) } else { Self::Trust(reason) }
+        match reason {
+            TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
+            reason => Self::Trust(reason),
+        }
     }
 
     /// What a refused signature means: nothing that tells whether the client exists.
     pub(super) fn of_signature(reason: JoseReason) -> Self {
         match reason {
             JoseReason::Claims | JoseReason::ClaimType(_) | JoseReason::Algorithm => Self::Jose(reason),
-            reason => Self::Unproven(Some(reason)),
+            reason => Self::Unproven(reason),
         }
     }
 }
@@ -126,9 +131,9 @@ impl fmt::Display for ClientReason {
             ),
             Self::AssertionMissing => "client_assertion is required with client_assertion_type",
             Self::Jose(reason) => return write!(f, "client_assertion: {reason}"),
-            Self::Unproven(_) => concat!(
+            Self::Unproven(_) | Self::Stranger => concat!(
                 "client_assertion: no registered key of the client named by iss and sub verifies it, ",
-                "or there is no such client; check iss, sub, kid, alg and the key"
+                "or there is no such client or trusted issuer; check iss, sub, kid, alg and the key"
             ),
             Self::Assertion(reason) => return write!(f, "client_assertion: {reason}"),
             Self::SvidAsJwt => {
@@ -152,7 +157,7 @@ impl Error for ClientReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::MissingAttestation(reason) => Some(&**reason),
-            Self::Jose(reason) | Self::Unproven(Some(reason)) => Some(reason),
+            Self::Jose(reason) | Self::Unproven(reason) => Some(reason),
             Self::Trust(reason) | Self::KeysUnavailable(reason) => Some(reason),
             Self::Assertion(reason) => Some(reason),
             _ => None,
