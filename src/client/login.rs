@@ -31,7 +31,7 @@ pub enum Login {
         /// The rule.
         rule: RuleName,
         /// What the claims must say; all of it.
-        requirements: Vec<Requirement>,
+        matchers: Vec<Requirement>,
     },
     /// A client secret (RFC 6749 §2.3.1).
     Secret {
@@ -171,7 +171,7 @@ impl Logins {
                 Some(other) => Err(LoginReason::taken(agent, &other)),
                 None => Ok(()),
             },
-            Login::WorkloadJwt { rule, requirements } => self.add_workload(agent, rule, requirements),
+            Login::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
             Login::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
             Login::Secret { digest, basic, post } => {
                 self.secrets.entry(agent.clone()).or_default().push(SecretLogin { digest, basic, post });
