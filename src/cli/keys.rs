@@ -56,10 +56,10 @@ pub(super) fn run(options: &Options) -> Outcome {
     let files = match &options.command {
         KeysCommand::Secret => return secret(options.json),
         KeysCommand::Generate => KeyFiles::open_or_create(&dir, &algorithms, now)?,
-        KeysCommand::List => KeyFiles::open(&dir)?,
+        KeysCommand::List => KeyFiles::open(&dir, now)?,
         KeysCommand::Rotate { alg } => {
             let algorithm = Algorithm::parse(alg).ok_or_else(|| Failed::new("--alg must be ES256, RS256 or EdDSA"))?;
-            let mut files = KeyFiles::open(&dir)?;
+            let mut files = KeyFiles::open(&dir, now)?;
             files.rotate(algorithm, now, Duration::ZERO)?;
             files
         }

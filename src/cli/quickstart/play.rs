@@ -186,7 +186,7 @@ impl<'a> Play<'a> {
     fn replayed(&mut self, token: &str) -> Result<(), Failed> {
         let claims = inspect::claims(token).unwrap_or_default();
         let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failed::new("the token names no transaction"))?;
-        let root = KeyFiles::open(&self.data.join("keys"))?.root()?;
+        let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
         let steps = replay::read(&self.data, txn, Some(&root))?;
         let hops = steps.iter().filter(|step| step.is_hop()).count();
         let data = self.data.display().to_string();
