@@ -48,7 +48,7 @@ fn mth(leaves: &[Digest]) -> Digest {
 }
 
 fn digest(hex: &str) -> Digest {
-    Digest(std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()))
+    Digest(std::array::from_fn(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2).unwrap(), 16).unwrap()))
 }
 
 /// The entries of the Certificate Transparency reference tests.
