@@ -110,7 +110,7 @@ impl Tile {
         let (kind, rest) = path.strip_prefix("tile/")?.split_once('/')?;
         let kind = if kind == "entries" { TileKind::Entries } else { TileKind::Hashes(kind.parse().ok()?) };
         let (index, width) = match rest.split_once(".p/") {
-            Some((index, width)) => (index, width.parse().ok().filter(|width| *width < TILE_WIDTH)?),
+            Some((index, width)) => (index, width.parse().ok()?),
             None => (rest, TILE_WIDTH),
         };
         let mut value: u64 = 0;

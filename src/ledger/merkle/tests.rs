@@ -179,6 +179,19 @@ fn broken(path: &[Digest]) -> Vec<Vec<Digest>> {
 }
 
 #[test]
+fn a_path_too_short_for_its_size_proves_nothing() {
+    let nodes = Stored::new(2);
+    let (one, two) = (nodes.leaf(0), nodes.leaf(1));
+    let both = node_hash(one, two);
+    assert!(extends((1, one), (2, both), &[two]));
+    assert!(includes(one, 0, &[two], 2, both));
+    for size in [3, 4, 5, 256] {
+        assert!(!extends((1, one), (size, both), &[two]), "{size}");
+        assert!(!includes(one, 0, &[two], size, both), "{size}");
+    }
+}
+
+#[test]
 fn sizes_near_the_largest_number_neither_panic_nor_pass() {
     let path = vec![Digest([7; 32]); 64];
     assert!(!includes(Digest([1; 32]), u64::MAX - 1, &path, u64::MAX, Digest([2; 32])));
