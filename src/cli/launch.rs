@@ -76,7 +76,6 @@ impl Server {
         })
         .await;
     }
-
 }
 
 impl Reload {
