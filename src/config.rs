@@ -86,6 +86,9 @@ pub struct Loaded {
     pub fingerprint: Fingerprint,
 }
 
+/// The list of keys in their folder, as `store` writes it.
+const KEYRING: &str = "keyring.json";
+
 /// Read before all files given, when it is there.
 pub const DEFAULT_FILE: &str = "conf/default.toml";
 
@@ -103,7 +106,11 @@ impl Sources {
     /// Reads everything.
     pub fn load(&self) -> Loaded {
         let desk = Desk::default();
-        let made = self.settings(&desk).and_then(|settings| folders::read(&desk, settings));
+        let made = self.settings(&desk).and_then(|settings| {
+            // What `keys rotate` changes is to be noticed as well.
+            desk.watch(settings.keys.dir.join(KEYRING));
+            folders::read(&desk, settings)
+        });
         let (complaints, warnings, fingerprint) = desk.finish();
         let config = match made {
             Some(config) if complaints.is_empty() => Ok(Config { warnings, ..config }),

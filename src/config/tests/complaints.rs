@@ -187,7 +187,12 @@ fn of_conditions_in_trust_rules() {
     );
     rule(
         &format!("lifetime_max = '25h'\nenabled = 'no'\npresenters = ['nobody']\n{IDP}[[map]]\nfrom = 'x'\n"),
-        &["trust/r.toml:1: `lifetime_max` must be 1s to 1d, not 25h", "trust/r.toml:11: unknown key `map` in [keys]"],
+        &[
+            "trust/r.toml:1: `lifetime_max` must be 1s to 1d, not 25h",
+            "trust/r.toml:2: `enabled` must be true or false, not a string",
+            "trust/r.toml:3: there is no agent \"nobody\"",
+            "trust/r.toml:11: `map` belongs to kind \"oauth\", which this version does not have",
+        ],
     );
     rule(
         &format!("map = 1\npresenters = ['nobody']\nenabled = 'no'\n{IDP}"),

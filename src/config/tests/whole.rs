@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::scene::{AGENT, API, CLUSTER, IDP, MAIN, Scene};
-use crate::config::{KeysFile, LoginFile, Sources, TestFile};
+use crate::config::{Complaints, Config, KeysFile, LoginFile, Sources, TestFile, watch};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Resource};
 
@@ -108,6 +108,10 @@ fn a_fingerprint_changes_with_any_file_and_folder() {
     let known = scene.load().fingerprint;
     let scene = scene.with("main.toml", &format!("# changed\n{MAIN}"));
     assert_ne!(known.again(), known);
+    let scene = scene.with("main.toml", &format!("[keys]\ndir = '.'\n{MAIN}"));
+    let known = scene.load().fingerprint;
+    let scene = scene.with("keyring.json", "{}");
+    assert_ne!(known.again(), known);
     let known = scene.load().fingerprint;
     assert_eq!(scene.with("agents/notes.txt", "x").load().fingerprint, known);
 }
@@ -141,4 +145,23 @@ proptest! {
         let loaded = scene.with("main.toml", &text).load();
         loaded.config.err().into_iter().for_each(|complaints| assert!(complaints.iter().all(|complaint| !complaint.place.file.is_empty())));
     }
+}
+
+/// A whole valid configuration is handed over, and so is everything that is wrong with an invalid one.
+#[test]
+fn a_change_is_noticed_and_read_again() {
+    let scene = Scene::new().with("agents/a.toml", AGENT);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let known = scene.load().fingerprint;
+    let changed = move |loaded: Result<Config, Complaints>| {
+        sender.send(loaded.map(|config| config.catalog.agents().count()).map_err(|complaints| complaints.len())).unwrap();
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.spawn(watch(scene.sources(), known, changed));
+    assert!(receiver.recv_timeout(Duration::from_millis(1500)).is_err(), "nothing has changed");
+    let scene = scene.with("agents/b.toml", &AGENT.replace("'a'", "'b'"));
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Ok(2)));
+    let _scene = scene.with("agents/b.toml", "id = 'b'\nowner = 'o'\nteam = 't'");
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Err(1)));
+    runtime.shutdown_background();
 }
