@@ -61,10 +61,11 @@ impl Trust {
         self.anchored.iter().map(|anchored| &anchored.rule)
     }
 
-    /// Keeps the keys of remote issuers fresh from now on, each at its own pace, for as long as any federation that uses them lives. It
+    /// Keeps the keys of the remote issuers of rules in force fresh from now on, each at its own pace, for as long as any federation that uses them lives. It
     /// waits for nobody. Must be called on a tokio runtime; calling it again starts nothing twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
-        for remote in self.anchored.iter().filter_map(|anchored| anchored.keys.remote()) {
+        let enabled = self.anchored.iter().filter(|anchored| anchored.rule.enabled());
+        for remote in enabled.filter_map(|anchored| anchored.keys.remote()) {
             remote.keep_fresh(fetcher.clone(), Arc::clone(clock));
         }
     }

@@ -205,13 +205,26 @@ fn a_cached_signature_is_believed_for_the_same_token_and_a_current_key_only() {
     assert!(compact.verify_cached(&set, &[Algorithm::ES256], &cache, now).is_ok());
     assert_eq!(compact.verify_cached(&empty, &[Algorithm::ES256], &cache, now).unwrap_err(), JoseReason::UnknownKey);
     assert_eq!(compact.verify_cached(&set, &[Algorithm::RS256], &cache, now).unwrap_err(), JoseReason::AlgorithmNotAllowed);
-    let forged = format!("{}A", &token[..token.len() - 1]);
-    if let Ok(forged) = Compact::parse(&forged) {
-        assert!(forged.digest() == compact.digest() || forged.verify_cached(&set, &[Algorithm::ES256], &cache, now).is_err());
-    }
+    let forged = signed(&format!(r#"{{"alg":"ES256","kid":"{}"}}"#, ES256.kid()), r#"{"exp":2000}"#, &RS256);
+    let forged = Compact::parse(&forged).unwrap();
+    assert_eq!(forged.verify_cached(&set, &[Algorithm::ES256], &cache, now).unwrap_err(), JoseReason::Signature);
+    assert_eq!(cache.len(), 1);
     let undated = ES256.sign("JWT", b"{}").unwrap();
     assert!(Compact::parse(&undated).unwrap().verify_cached(&set, &[Algorithm::ES256], &cache, now).is_ok());
     assert_eq!(cache.len(), 1);
+}
+
+/// The cache is consulted: what it is told to know needs no good signature any more.
+#[test]
+fn a_signature_is_not_verified_twice() {
+    let (cache, now) = (Cache::default(), Time::from_seconds(1000));
+    let token = signed(&format!(r#"{{"alg":"ES256","kid":"{}"}}"#, ES256.kid()), "{}", &RS256);
+    let compact = Compact::parse(&token).unwrap();
+    cache.remember(compact.digest(), ES256.verifying_key().thumbprint(), Time::from_seconds(2000), now);
+    let set = KeySet::of_signing_keys([&*ES256]);
+    assert!(compact.verify_cached(&set, &[Algorithm::ES256], &cache, now).is_ok());
+    assert!(compact.verify_cached(&set, &[Algorithm::ES256], &cache, Time::from_seconds(2000)).is_err());
+    assert!(compact.verify_in(&set, &[Algorithm::ES256]).is_err());
 }
 
 #[test]

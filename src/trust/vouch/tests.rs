@@ -45,6 +45,7 @@ fn parts(name: &str) -> TrustRuleParts {
 
 fn spiffe_parts(name: &str) -> TrustRuleParts {
     TrustRuleParts {
+        keys: bundle(Some(&KEY), 1),
         kind: TrustKind::Spiffe,
         issuer: None,
         trust_domain: Some(TrustDomain::parse("td.example").unwrap()),
@@ -254,7 +255,7 @@ fn jwt_svids_are_read_by_trust_domain() {
 fn a_jwt_svid_needs_a_key_of_its_own_domains_bundle() {
     let mut other = spiffe_parts("other");
     other.trust_domain = Some(TrustDomain::parse("other.example").unwrap());
-    other.keys = fixed(&OTHER);
+    other.keys = bundle(Some(&OTHER), 1);
     let trust = trust(vec![spiffe_parts("mesh"), other]);
     let claims = claims(r#"{"iss":null,"sub":"spiffe://td.example/a"}"#);
     let forged = OTHER.sign("JWT", claims.as_bytes()).unwrap();
@@ -323,6 +324,10 @@ fn a_rule_is_refused_with_everything_that_is_wrong_with_it() {
     assert_eq!(reasons.len(), 7, "{reasons:?}");
     let reasons = TrustRule::new(TrustRuleParts { issuer: None, algorithms: Vec::new(), ..parts("idp") }).unwrap_err();
     assert_eq!(reasons, [TrustRuleReason::Algorithms, TrustRuleReason::IssuerMissing]);
+    let reasons = TrustRule::new(TrustRuleParts { keys: fixed(&KEY), ..spiffe_parts("mesh") }).unwrap_err();
+    assert_eq!(reasons, [TrustRuleReason::KeysUse]);
+    let reasons = TrustRule::new(TrustRuleParts { keys: bundle(Some(&KEY), 1), ..parts("idp") }).unwrap_err();
+    assert_eq!(reasons, [TrustRuleReason::KeysUse]);
     let twice = vec![TrustRule::new(parts("idp")).unwrap(), TrustRule::new(parts("idp")).unwrap()];
     assert!(Trust::new(twice, None).is_err());
 }
