@@ -3,6 +3,8 @@
 mod attestation;
 mod authenticate;
 mod credentials;
+#[cfg(test)]
+mod fixture;
 mod login;
 mod private_key_jwt;
 mod reason;

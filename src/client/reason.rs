@@ -93,14 +93,6 @@ impl ClientReason {
             reason => Self::Trust(reason),
         }
     }
-
-    /// What a refused signature means: nothing that tells whether the client exists.
-    pub(super) fn of_signature(reason: JoseReason) -> Self {
-        match reason {
-            JoseReason::Claims | JoseReason::ClaimType(_) | JoseReason::Algorithm => Self::Jose(reason),
-            reason => Self::Unproven(reason),
-        }
-    }
 }
 
 impl From<AssertionReason> for ClientReason {

@@ -104,7 +104,8 @@ impl SigningKey {
         Ok(token)
     }
 
-    pub(super) fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, JoseReason> {
+    /// The bare signature over `message`, for tests that need another header.
+    pub(crate) fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, JoseReason> {
         self.signer.sign(message).map_err(|_| JoseReason::Signing)
     }
 }
