@@ -64,11 +64,7 @@ fn scopes_of(text: &str) -> Scopes {
 }
 
 fn derive(from: &str, scope: &str, to: &str) -> Derive {
-    Derive {
-        from_api: Resource::parse(from).unwrap(),
-        from_scope: Scope::parse(scope).unwrap(),
-        to: Scope::parse(to).unwrap(),
-    }
+    Derive { from_api: Resource::parse(from).unwrap(), from_scope: Scope::parse(scope).unwrap(), to: Scope::parse(to).unwrap() }
 }
 
 fn agents() -> Vec<Agent> {
@@ -77,7 +73,8 @@ fn agents() -> Vec<Agent> {
 
 /// The CRM, reached from the assistant by one step, and two APIs of one group.
 fn apis() -> Vec<Api> {
-    let mut crm = api(CRM, "contacts.read", &["contacts.read:pii", "contacts.write:pii:reversible", "contacts.delete:pii:irreversible"]);
+    let mut crm =
+        api(CRM, "contacts.read", &["contacts.read:pii", "contacts.write:pii:reversible", "contacts.delete:pii:irreversible"]);
     crm.names = vec![Audience::parse("crm").unwrap()];
     crm.derive = vec![derive(ASSISTANT, "customers.lookup", "contacts.read")];
     let mut mail = api("https://mail.example", "mail.read", &["mail.read:pii", "mail.send:pii:irreversible"]);
@@ -154,4 +151,10 @@ fn request(parameters: &str) -> ExchangeRequest {
 /// What is granted, as `api scope …` lines.
 fn granted(grant: &Grant) -> Vec<String> {
     grant.held().iter().map(|held| format!("{} {}", held.api, held.scopes)).collect()
+}
+
+/// So many random cases, or as many as `PROPTEST_CASES` says.
+fn cases(usual: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    proptest::test_runner::Config { cases: asked.unwrap_or(usual), failure_persistence: None, ..Default::default() }
 }

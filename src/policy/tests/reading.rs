@@ -63,7 +63,10 @@ fn what_would_error_or_mislead_at_run_time_is_refused() {
         (1, r#"permit (principal, action == Action::"exchange", resource) when { Agent::"x".owner == "dana" };"#),
         (1, r#"permit (principal, action == Action::"exchange", resource) when { context.subject.getTag("x") == "y" };"#),
         (1, r#"permit (principal, action == Action::"exchange", resource) when { context.scope == "y" };"#),
-        (2, "permit (principal, action == Action::\"exchange\", resource);\n@lifetime(\"2 m\") permit (principal, action, resource);"),
+        (
+            2,
+            "permit (principal, action == Action::\"exchange\", resource);\n@lifetime(\"2 m\") permit (principal, action, resource);",
+        ),
         (1, r#"@lifetime("0s") permit (principal, action, resource);"#),
         (1, r#"@lifetime("99999999999999999999s") permit (principal, action, resource);"#),
         (1, r#"@lifetime("2m") forbid (principal, action, resource);"#),
@@ -82,7 +85,8 @@ fn what_would_error_or_mislead_at_run_time_is_refused() {
 
 #[test]
 fn ids_follow_the_order_in_the_file() {
-    let text: String = (1..=12).map(|n| format!("forbid (principal, action, resource == Scope::\"https://crm.example s{n}\");\n")).collect();
+    let text: String =
+        (1..=12).map(|n| format!("forbid (principal, action, resource == Scope::\"https://crm.example s{n}\");\n")).collect();
     let policies = Policies::parse(&[(PathBuf::from("x/t.cedar"), text)]).unwrap();
     let catalog = Catalog::new(agents(), vec![api(CRM, "s11", &["s11"])], &[]).unwrap();
     let standing = standing(&catalog, "orchestrator", subject(user()));
@@ -96,7 +100,8 @@ fn the_digest_is_of_names_and_texts_in_any_order() {
         let files: Vec<_> = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
         Policies::parse(&files).unwrap().digest()
     };
-    let (one, other) = (("x/a.cedar", "permit (principal, action, resource);"), ("x/b.cedar", "forbid (principal, action, resource);"));
+    let (one, other) =
+        (("x/a.cedar", "permit (principal, action, resource);"), ("x/b.cedar", "forbid (principal, action, resource);"));
     assert_eq!(digest(&[one, other]), digest(&[other, one]));
     assert_eq!(digest(&[one]), digest(&[("y/a.cedar", one.1)]));
     assert_ne!(digest(&[one]), digest(&[("x/a2.cedar", one.1)]));

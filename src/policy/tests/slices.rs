@@ -132,7 +132,7 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn a_slice_decides_like_the_whole(rolls in proptest::collection::vec(any::<u16>(), 80)) {

@@ -46,7 +46,9 @@ fn every_resource_and_audience_must_be_registered() {
 
 #[test]
 fn a_target_is_found_by_id_and_audience_also_by_name() {
-    for parameters in ["resource=https://crm.example", "audience=crm", "audience=https://crm.example", "audience=crm&audience=crm"] {
+    for parameters in
+        ["resource=https://crm.example", "audience=crm", "audience=https://crm.example", "audience=crm&audience=crm"]
+    {
         assert_eq!(given(ALL, user(), parameters), ["https://crm.example contacts.read"], "{parameters}");
     }
     assert_eq!(target_denial(ALL, user(), "resource=crm:"), TargetDenial::UnknownResource);
@@ -143,7 +145,8 @@ fn no_scope_asked_gives_the_defaults_that_are_held() {
 fn one_declared_step_derives_and_nothing_is_regained() {
     assert_eq!(given(ALL, lookup(), "audience=crm"), ["https://crm.example contacts.read"]);
     assert_eq!(scope_denial(ALL, lookup(), "audience=crm&scope=contacts.write"), ("contacts.write".into(), 0));
-    let been_there = |scopes| own(held(&[(ASSISTANT, "customers.lookup")]), held(&[(ASSISTANT, "customers.lookup"), (CRM, scopes)]));
+    let been_there =
+        |scopes| own(held(&[(ASSISTANT, "customers.lookup")]), held(&[(ASSISTANT, "customers.lookup"), (CRM, scopes)]));
     assert_eq!(target_denial(ALL, been_there("contacts.write"), "audience=crm"), TargetDenial::Unreachable);
     assert_eq!(target_denial(ALL, been_there(""), "audience=crm"), TargetDenial::Unreachable);
     assert_eq!(given(ALL, been_there("contacts.read"), "audience=crm"), ["https://crm.example contacts.read"]);
@@ -163,12 +166,14 @@ fn a_step_is_taken_once_not_twice() {
 fn a_policy_that_errors_denies() {
     let overflow = "context.depth + 9223372036854775807 > 0";
     for effect in ["forbid", "permit"] {
-        let text = format!(r#"{ALL} @id("bad") {effect} (principal, action == Action::"exchange", resource) when {{ {overflow} }};"#);
+        let text =
+            format!(r#"{ALL} @id("bad") {effect} (principal, action == Action::"exchange", resource) when {{ {overflow} }};"#);
         let denial = decided(&text, user(), "audience=crm").unwrap_err();
         assert_eq!(denial.explanation().unwrap().erred(), ["bad"], "{effect}");
         assert!(denial.explanation().unwrap().forbade().is_empty());
     }
-    let elsewhere = format!(r#"{ALL} forbid (principal, action, resource == Scope::"{CRM} contacts.delete") when {{ {overflow} }};"#);
+    let elsewhere =
+        format!(r#"{ALL} forbid (principal, action, resource == Scope::"{CRM} contacts.delete") when {{ {overflow} }};"#);
     let elsewhere = elsewhere.replace("action,", r#"action == Action::"exchange","#);
     assert_eq!(given(&elsewhere, user(), "audience=crm"), ["https://crm.example contacts.read"]);
     let both = "audience=crm&scope=contacts.read+contacts.delete";
@@ -192,7 +197,9 @@ fn the_grant_names_who_decided_and_on_what() {
 
 #[test]
 fn what_forbade_is_explained_also_where_the_rest_is_granted() {
-    let text = format!(r#"{ALL} @id("no") forbid (principal is Agent, action, resource is Scope) when {{ resource.effect != "read" }};"#);
+    let text = format!(
+        r#"{ALL} @id("no") forbid (principal is Agent, action, resource is Scope) when {{ resource.effect != "read" }};"#
+    );
     let denial = decided(&text, user(), "audience=crm&scope=contacts.write").unwrap_err();
     assert_eq!(denial.explanation().unwrap().forbade(), ["no"]);
     let grant = decided(&text, user(), "audience=crm&scope=contacts.write+contacts.read&scope_mode=narrow").unwrap();
@@ -208,9 +215,12 @@ fn a_token_lives_as_long_as_the_shortest_of_all_limits() {
     let seconds = |text: &str, parameters: &str, subject_lives: u64| {
         let subject = VerifiedSubject::for_tests(ann(), user(), NOW.plus(Duration::from_millis(subject_lives)));
         let standing = standing(&catalog, "orchestrator", subject);
-        decide(&policies(text), &catalog, &standing, &request(parameters), &limits(), NOW).map(|grant| grant.expires().since(NOW).as_secs())
+        decide(&policies(text), &catalog, &standing, &request(parameters), &limits(), NOW)
+            .map(|grant| grant.expires().since(NOW).as_secs())
     };
-    let short = format!(r#"{ALL} @lifetime("2m") permit (principal, action == Action::"exchange", resource) when {{ resource.effect == "read" }};"#);
+    let short = format!(
+        r#"{ALL} @lifetime("2m") permit (principal, action == Action::"exchange", resource) when {{ resource.effect == "read" }};"#
+    );
     let hour = format!(r#"{ALL} @lifetime("1h") permit (principal, action == Action::"exchange", resource);"#);
     let both = "audience=crm&scope=contacts.read+contacts.write";
     assert_eq!(seconds(ALL, "audience=crm", 9_999_000), Ok(300), "the server's default");
@@ -232,20 +242,28 @@ fn presenting_another_agent_needs_a_policy_of_its_own() {
     let exchange = r#"@id("x") permit (principal == Agent::"researcher", action == Action::"exchange", resource);"#;
     let present = r#"@id("p") @lifetime("1m")
         permit (principal == Agent::"orchestrator", action == Action::"present_actor", resource == Agent::"researcher");"#;
-    let reverse = present.replace("orchestrator", "x").replace("researcher", "orchestrator").replace("Agent::\"x\"", "Agent::\"researcher\"");
+    let reverse = present
+        .replace("orchestrator", "x")
+        .replace("researcher", "orchestrator")
+        .replace("Agent::\"x\"", "Agent::\"researcher\"");
     assert_eq!(ask(exchange).unwrap_err(), Denial::PresentActor(Explanation::default()));
     assert_eq!(ask(&format!("{exchange}{reverse}")).unwrap_err(), Denial::PresentActor(Explanation::default()));
     let grant = ask(&format!("{exchange}{present}")).unwrap();
     assert_eq!((grant.policies().join(" "), grant.expires().since(NOW).as_secs()), ("p x".to_owned(), 60));
     let for_client = exchange.replace("researcher", "orchestrator");
-    assert_eq!(ask(&format!("{for_client}{present}")).unwrap_err(), Denial::target(TargetDenial::Refused), "the actor is the principal");
+    assert_eq!(
+        ask(&format!("{for_client}{present}")).unwrap_err(),
+        Denial::target(TargetDenial::Refused),
+        "the actor is the principal"
+    );
 }
 
 #[test]
 fn impersonation_needs_its_own_action_and_the_client_is_the_principal() {
     let catalog = catalog();
     let standing = acting(&catalog, "orchestrator", "orchestrator", subject(user()), Basis::Impersonation);
-    let ask = |text: &str| decide(&policies(text), &catalog, &standing, &request("audience=crm&impersonate=true"), &limits(), NOW);
+    let ask =
+        |text: &str| decide(&policies(text), &catalog, &standing, &request("audience=crm&impersonate=true"), &limits(), NOW);
     assert_eq!(ask(ALL).unwrap_err(), Denial::Impersonation(Explanation::default()));
     let permit = r#"permit (principal == Agent::"orchestrator", action == Action::"impersonate", resource in Api::"https://crm.example");"#;
     assert!(ask(permit).unwrap().impersonation());
@@ -256,9 +274,16 @@ fn impersonation_needs_its_own_action_and_the_client_is_the_principal() {
 fn policy_reads_what_the_request_is() {
     let catalog = catalog();
     let ours = |name| Actor::agent("https://sts.example", name, "ai_agent", None);
-    let chain = ActChain::default().extended(Actor::agent("https://evil.example", "researcher", "x", None)).extended(ours("orchestrator"));
-    let authentication = Authentication { acr: Some("gold".into()), amr: vec!["pwd".into()], time: Some(Time::from_millis(NOW.millis() - 61_500)) };
-    let told = subject(user()).told(authentication, vec![("department".into(), "sales".into()), ("department".into(), "sales".into())]);
+    let chain = ActChain::default()
+        .extended(Actor::agent("https://evil.example", "researcher", "x", None))
+        .extended(ours("orchestrator"));
+    let authentication = Authentication {
+        acr: Some("gold".into()),
+        amr: vec!["pwd".into()],
+        time: Some(Time::from_millis(NOW.millis() - 61_500)),
+    };
+    let told =
+        subject(user()).told(authentication, vec![("department".into(), "sales".into()), ("department".into(), "sales".into())]);
     let standing = standing(&catalog, "orchestrator", told).with_chain(chain);
     let holds = |condition: &str| {
         let text = format!(r#"permit (principal, action == Action::"exchange", resource) when {{ {condition} }};"#);
@@ -298,9 +323,8 @@ fn what_is_not_known_is_empty_or_less_than_zero() {
 #[test]
 fn every_sentence_is_fit_for_error_description() {
     let found = Explanation::default;
-    let scope = |refused: &str, undeclared, asked| {
-        Denial::Scope(ScopeDenial { refused: scopes_of(refused), undeclared, asked }, found())
-    };
+    let scope =
+        |refused: &str, undeclared, asked| Denial::Scope(ScopeDenial { refused: scopes_of(refused), undeclared, asked }, found());
     let many: Vec<String> = (10..40).map(|n| format!("s{n}")).collect();
     use TargetDenial::{Empty, Gone, Missing, Refused, Several, UnknownAudience, UnknownResource, Unreachable};
     let targets = [Empty, Gone, Missing, Refused, Several, UnknownAudience, UnknownResource, Unreachable];
