@@ -110,3 +110,13 @@ impl AuthenticatedClient {
         self.self_only
     }
 }
+
+#[cfg(test)]
+impl AuthenticatedClient {
+    /// A client as if it had proved itself.
+    pub(crate) fn for_tests(agent: Arc<Agent>) -> Self {
+        let method = LoginMethod::PrivateKeyJwt;
+        let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
+        Self { agent, method, instance, attested, key, evidence, single_use, self_only: false }
+    }
+}
