@@ -193,6 +193,7 @@ fn an_answer_that_nobody_takes_is_recorded_as_withheld() {
 }
 
 #[test]
+#[allow(clippy::await_holding_lock, reason = "the lock is the disk, and stands still on purpose")]
 fn a_full_queue_answers_busy_and_keeps_a_place_for_deaths() {
     let mut rig = Rig::new();
     rig.limits.issues = 2;
@@ -365,7 +366,9 @@ fn damaged_newest_records_keep_the_commit_from_starting() {
     for (number, damage) in damages.into_iter().enumerate() {
         let rig = Rig::new();
         let commit = rig.start();
-        (1..4).for_each(|id| drop(block_on(commit.submit(issue(id, &[], &[]))).unwrap()));
+        for id in 1..4 {
+            block_on(commit.submit(issue(id, &[], &[]))).unwrap();
+        }
         block_on(commit.close());
         rig.disk.content().damage(damage);
         let store = MemoryStore { disk: rig.disk.clone(), faults: rig.faults.clone(), open: false };
