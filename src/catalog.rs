@@ -1,115 +1,89 @@
-//! Stand-in until the catalog lands.
-#![allow(missing_docs)]
-use crate::oauth::{Audience, ClientId, Resource, RuleName, Scope, Scopes};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+//! The registered agents and APIs, as meant: validated, cross-checked, immutable. A reload makes a new catalog.
 
-#[derive(Debug)]
-pub struct Agent {
-    pub id: ClientId,
-    pub owner: String,
-    pub team: String,
-    pub kind: AgentKind,
-    pub status: Status,
-    pub foreign_clients: Vec<(RuleName, String)>,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentKind {
-    AiAgent,
-    Service,
-    Application,
-}
-impl AgentKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AiAgent => "ai_agent",
-            Self::Service => "service",
-            Self::Application => "application",
-        }
-    }
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    Active,
-    Suspended,
-    Retired,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChainShown {
-    Full,
-    Current,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destination {
-    Internal,
-    Partner,
-    External,
-}
-impl Destination {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::Partner => "partner",
-            Self::External => "external",
-        }
-    }
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    Read,
-    Reversible,
-    Recoverable,
-    Irreversible,
-}
-impl Effect {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Reversible => "reversible",
-            Self::Recoverable => "recoverable",
-            Self::Irreversible => "irreversible",
-        }
-    }
-}
-#[derive(Debug)]
-pub struct ScopeInfo {
-    pub data: Vec<String>,
-    pub effect: Effect,
-}
-#[derive(Debug)]
-pub struct Derive {
-    pub from_api: Resource,
-    pub from_scope: Scope,
-    pub to: Scope,
-}
-#[derive(Debug)]
-pub struct Api {
-    pub id: Resource,
-    pub names: Vec<Audience>,
-    pub agent: Option<ClientId>,
-    pub destination: Destination,
-    pub default_scopes: Scopes,
-    pub lifetime: Option<Duration>,
-    pub typ: String,
-    pub chain: ChainShown,
-    pub group: Option<String>,
-    pub scopes: BTreeMap<Scope, ScopeInfo>,
-    pub derive: Vec<Derive>,
-}
+mod agent;
+mod api;
+mod check;
+mod place;
+mod reason;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use agent::{Agent, AgentKind, Status};
+pub use api::{Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint};
+pub use place::{Filed, Place, Places};
+pub use reason::{CatalogComplaint, CatalogReason, Unknown};
+
+use crate::oauth::{Audience, ClientId, Resource, RuleName};
+
+/// All registered agents and APIs. Whatever an API's `agent`, `derive`, `default_scopes` or an agent's `foreign_clients` name exists.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    agents: BTreeMap<ClientId, Arc<Agent>>,
-    apis: BTreeMap<Resource, Arc<Api>>,
+    agents: HashMap<ClientId, Arc<Agent>>,
+    apis: HashMap<Resource, Arc<Api>>,
+    names: HashMap<Arc<str>, Arc<Api>>,
 }
+
 impl Catalog {
+    /// Puts agents and APIs together. `rules` are the names of all trust rules, disabled ones too.
+    ///
+    /// # Errors
+    /// Every contradiction found, each with the place of the entry that has it when it came from a file.
+    pub fn new<A, B>(agents: Vec<A>, apis: Vec<B>, rules: &[RuleName]) -> Result<Self, Vec<CatalogComplaint>>
+    where
+        A: Into<Filed<Agent>>,
+        B: Into<Filed<Api>>,
+    {
+        let agents: Vec<Filed<Agent>> = agents.into_iter().map(Into::into).collect();
+        let apis: Vec<Filed<Api>> = apis.into_iter().map(Into::into).collect();
+        let complaints = check::all(&agents, &apis, rules);
+        if !complaints.is_empty() {
+            return Err(complaints);
+        }
+        let mut catalog = Self::default();
+        agents.into_iter().for_each(|agent| catalog.add_agent(agent.entry));
+        apis.into_iter().for_each(|api| catalog.add_api(api.entry));
+        Ok(catalog)
+    }
+
+    /// The agent registered under `id`, whatever its status.
     pub fn agent(&self, id: &ClientId) -> Option<&Arc<Agent>> {
         self.agents.get(id)
     }
+
+    /// The API whose id is `id`, compared as a string (RFC 8707 §2).
     pub fn api(&self, id: &Resource) -> Option<&Arc<Api>> {
         self.apis.get(id)
     }
-    pub fn api_named(&self, name: &Audience) -> Option<&Arc<Api>> {
-        self.apis.values().find(|api| api.id.as_str() == name.as_str() || api.names.contains(name))
+
+    /// The API that `audience` means: one of its logical names, or its id (RFC 8693 §2.1).
+    pub fn api_named(&self, audience: &Audience) -> Option<&Arc<Api>> {
+        self.names.get(audience.as_str())
+    }
+
+    /// All agents, in no particular order.
+    pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
+        self.agents.values()
+    }
+
+    /// All APIs, in no particular order.
+    pub fn apis(&self) -> impl Iterator<Item = &Arc<Api>> {
+        self.apis.values()
+    }
+
+    fn add_agent(&mut self, agent: Agent) {
+        self.agents.insert(agent.id.clone(), Arc::new(agent));
+    }
+
+    fn add_api(&mut self, api: Api) {
+        let api = Arc::new(api);
+        self.names.insert(api.id.as_str().into(), api.clone());
+        for name in &api.names {
+            self.names.insert(name.as_str().into(), api.clone());
+        }
+        self.apis.insert(api.id.clone(), api);
     }
 }
+
+#[cfg(test)]
+mod tests;

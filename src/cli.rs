@@ -1,8 +1,76 @@
-//! Commands and their output.
+//! Commands and their output. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration.
+
+mod check;
+mod exchange;
+mod inspect;
+mod keys;
+mod launch;
+mod output;
+mod quickstart;
+mod replay;
+mod serve;
+mod wire;
 
 use std::process::ExitCode;
 
+use clap::{CommandFactory, Parser, Subcommand};
+
+use output::Outcome;
+
+/// An OAuth 2.0 authorization server for one job: RFC 8693 token exchange for agents and workloads.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true, after_help = "Begin with: countersign quickstart")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the main job end to end on an embedded default; nothing to prepare
+    Quickstart(quickstart::Options),
+    /// Run the server
+    Serve(serve::Options),
+    /// Validate the whole configuration and print every complaint
+    Check(check::Options),
+    /// Make, rotate and list signing keys
+    Keys(keys::Options),
+    /// Exchange and inspect tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Print a transaction as the tree of its hops
+    Replay(replay::Options),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Ask a server for a token exchange (RFC 8693)
+    Exchange(Box<exchange::Options>),
+    /// Explain a token in words; nothing is verified
+    Inspect(inspect::Options),
+}
+
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let outcome = match Arguments::parse().command {
+        Command::Quickstart(options) => quickstart::run(&options),
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Keys(options) => keys::run(&options),
+        Command::Token(TokenCommand::Exchange(options)) => exchange::run(&options),
+        Command::Token(TokenCommand::Inspect(options)) => inspect::run(&options),
+        Command::Replay(options) => replay::run(&options),
+        Command::Completions { shell } => completions(shell),
+    };
+    output::exit(outcome)
+}
+
+fn completions(shell: clap_complete::Shell) -> Outcome {
+    clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut std::io::stdout());
+    Ok(true)
 }

@@ -1,7 +1,10 @@
-//! Hash, keyed hash, authenticated encryption and randomness, each a thin name over aws-lc-rs. No key material is ever printed.
+//! Hash, keyed hash, signature of the ledger, authenticated encryption and randomness, each a thin name over aws-lc-rs. No key material is ever
+//! printed.
 
 mod digest;
+mod ed25519;
 mod seal;
 
 pub use digest::{Digest, MacKey, random};
+pub use ed25519::{Ed25519Reason, SignKey, VerifyKey};
 pub use seal::{SealKey, SealReason};

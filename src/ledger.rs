@@ -1,5 +1,32 @@
 //! Record schemas, the tree, proofs: pure formats and arithmetic. Knows nothing of tokens, requests, policy or databases.
 
 mod hop;
+mod audit;
+mod bundle;
+mod checkpoint;
+mod edge;
+mod frontier;
+pub mod merkle;
+mod nodes;
+mod note;
+mod proof;
+mod tile;
+
+#[cfg(test)]
+mod foreign;
+#[cfg(test)]
+mod oracles;
+#[cfg(test)]
+mod testlog;
 
 pub use hop::{Basis, Evidence, Hop, Inputs};
+
+pub use audit::{AuditReason, AuditReport, audit};
+pub use bundle::{Bundle, BundleReason, ENTRY_BYTES_MAX, Entries};
+pub use checkpoint::{Checkpoint, CheckpointReason};
+pub use edge::{Edge, EdgeReason, HashEdge, TileFile};
+pub use frontier::Frontier;
+pub use nodes::{NodeReason, TileNodes};
+pub use note::{KeyName, KeyReason, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteReason, NoteSigner, NoteVerifier, sign_note};
+pub use proof::{EXTRA_BYTES_MAX, ProofReason, TlogProof};
+pub use tile::{CHECKPOINT_PATH, Files, TILE_WIDTH, Tile, TileKind, TilePathReason, hashes, tiles, tiles_between};

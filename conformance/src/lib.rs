@@ -1,1 +1,23 @@
-//! Black-box conformance cases.
+#![doc = include_str!("../README.md")]
+
+pub mod jose;
+pub mod profile;
+
+mod answer;
+pub mod case;
+mod values;
+
+mod check;
+mod request;
+
+pub mod fixture;
+mod issuer;
+mod report;
+mod run;
+mod show;
+mod wire;
+
+pub use issuer::IssuerServer;
+pub use profile::Profile;
+pub use report::{CaseReport, Outcome, Report};
+pub use run::{RunError, run};

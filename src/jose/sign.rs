@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
     RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use josekit::JoseError;
 use josekit::jwk::alg::{ec, ed, rsa};
 use josekit::jwk::{Jwk, KeyPair};
@@ -52,7 +52,7 @@ impl SigningKey {
     pub fn from_pem(pem: &str, algorithm: Algorithm) -> Result<Self, KeyReason> {
         count_parsed_key();
         let pair = read_pair(pem, algorithm).map_err(|_| KeyReason::Malformed)?;
-        let der = Zeroizing::new(pair.to_der_private_key());
+        let der = der(&Zeroizing::new(pair.to_pem_private_key())).ok_or(KeyReason::Malformed)?;
         let signer = Signer { algorithm, key: Arc::new(Pair::new(algorithm, &der)?) };
         let mut public = pair.to_jwk_public_key();
         public.set_algorithm(algorithm.name());
@@ -98,10 +98,14 @@ impl SigningKey {
         }
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        let signature = self.signer.sign(token.as_bytes()).map_err(|_| JoseReason::Signing)?;
+        let signature = self.sign_bytes(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
+    }
+
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, JoseReason> {
+        self.signer.sign(message).map_err(|_| JoseReason::Signing)
     }
 }
 
@@ -128,6 +132,13 @@ fn read_pair(pem: &str, algorithm: Algorithm) -> Result<Box<dyn KeyPair>, JoseEr
         Algorithm::EdDSA => Box::new(ed::EdKeyPair::from_pem(pem)?),
         _ => Box::new(rsa::RsaKeyPair::from_pem(pem)?),
     })
+}
+
+/// The PKCS#8 structure inside a PEM text (josekit's own DER is PKCS#1 or SEC 1 for some keys).
+fn der(pem: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let lines = std::str::from_utf8(pem).ok()?.lines();
+    let body: Zeroizing<String> = Zeroizing::new(lines.filter(|line| !line.starts_with("-----")).collect());
+    STANDARD.decode(body.as_bytes()).ok().map(Zeroizing::new)
 }
 
 /// One private key for one algorithm.

@@ -1,0 +1,92 @@
+//! Requests and answers for people: everything but what could be used again.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::jose::from_base64url;
+use crate::request::Request;
+
+const LONGEST: usize = 600;
+
+/// The request, tokens and secrets elided.
+pub(crate) fn request(request: &Request) -> String {
+    let mut text = format!("    {} {}\n", request.method, request.url);
+    for (name, value) in &request.headers {
+        let value = if name.eq_ignore_ascii_case("authorization") { elide_header(value) } else { cut(value) };
+        let _ = writeln!(text, "    {name}: {value}");
+    }
+    if let Some(raw) = &request.raw {
+        let _ = writeln!(text, "    body: {} bytes", raw.len());
+    }
+    for (name, value) in &request.params {
+        let _ = writeln!(text, "    {name} = {}", param(name, value));
+    }
+    text
+}
+
+/// The answer, issued tokens elided.
+pub(crate) fn answer(answer: &Answer) -> String {
+    let mut text = format!("    {}\n", answer.status);
+    for name in ["content-type", "cache-control", "www-authenticate", "retry-after", "location"] {
+        if let Some(value) = answer.header(name) {
+            let _ = writeln!(text, "    {name}: {value}");
+        }
+    }
+    let body = match &answer.json {
+        Some(Value::Object(members)) => {
+            let mut members = members.clone();
+            for (name, value) in &mut members {
+                if let (true, Some(token)) = (name.ends_with("token"), value.as_str()) {
+                    *value = Value::from(elide(token));
+                }
+            }
+            Value::Object(members).to_string()
+        }
+        _ => answer.body.clone(),
+    };
+    let _ = writeln!(text, "    {}", cut(&body));
+    match &answer.token {
+        Some(Ok(token)) => {
+            let _ = writeln!(text, "    issued: {} {}", token.header, token.claims);
+        }
+        Some(Err(what)) => {
+            let _ = writeln!(text, "    issued: {what}");
+        }
+        None => {}
+    }
+    text
+}
+
+fn param(name: &str, value: &str) -> String {
+    match name {
+        "client_secret" => format!("<{} bytes>", value.len()),
+        _ if value.matches('.').count() >= 2 || value.len() > 200 => elide(value),
+        _ => cut(value),
+    }
+}
+
+fn elide_header(value: &str) -> String {
+    let (scheme, rest) = value.split_once(' ').unwrap_or(("", value));
+    format!("{scheme} <{} bytes>", rest.len())
+}
+
+/// A JWT by header and claims, without the signature that would make it usable.
+fn elide(token: &str) -> String {
+    let part = |index: usize| {
+        let bytes = from_base64url(token.split('.').nth(index)?).ok()?;
+        String::from_utf8(bytes).ok().map(|text| cut(&text))
+    };
+    match (part(0), part(1)) {
+        (Some(header), Some(claims)) => format!("<jwt {header} {claims}>"),
+        _ => format!("<{} bytes>", token.len()),
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}… ({} bytes)", text.get(..end).unwrap_or_default().escape_debug(), text.len()),
+        None => text.replace('\n', "\\n"),
+    }
+}

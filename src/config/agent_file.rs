@@ -1,0 +1,49 @@
+//! An agent as written.
+
+use super::login_file::LoginFile;
+use super::reader::Reader;
+use crate::catalog::{Agent, AgentKind, Filed, Status};
+use crate::oauth::{ClientId, RuleName};
+
+/// An agent and its ways to log in.
+#[derive(Clone, Debug)]
+pub struct AgentFile {
+    /// The agent, with the places of its fields.
+    pub agent: Filed<Agent>,
+    /// How it logs in, in the order of the file.
+    pub logins: Vec<LoginFile>,
+}
+
+impl AgentFile {
+    /// Reads the agent. None when anything needed is missing or wrong; the complaints say what.
+    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["id", "owner", "team", "kind"]);
+        let places = reader.places();
+        let id = reader.take_parsed("id", ClientId::parse);
+        let owner = reader.take_parsed("owner", line);
+        let team = reader.take_parsed("team", line);
+        let kind = reader.take_choice("kind", &AgentKind::NAMES);
+        let status = reader.take_choice("status", &Status::NAMES);
+        let foreign_clients = reader.take_tables("foreign_clients").into_iter().filter_map(foreign_client).collect();
+        let logins = reader.take_tables("login").into_iter().filter_map(LoginFile::read).collect();
+        reader.finish();
+        let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
+        let status = status.map_or(Status::Active, |status| status.value);
+        let entry = Agent { id, owner, team, kind, status, foreign_clients };
+        Some(Self { agent: Filed { entry, places }, logins })
+    }
+}
+
+/// Text for people and policies, on one line.
+pub(super) fn line(text: &str) -> Result<String, &'static str> {
+    let fits = !text.trim().is_empty() && text.len() <= 255 && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err("must have 1 to 255 bytes without control characters") }
+}
+
+fn foreign_client(mut reader: Reader<'_>) -> Option<(RuleName, String)> {
+    reader.need(&["trust", "client"]);
+    let trust = reader.take_parsed("trust", RuleName::parse);
+    let client = reader.take_parsed("client", line);
+    reader.finish();
+    Some((trust?.value, client?.value))
+}

@@ -1,0 +1,111 @@
+//! An API as written.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Complaint;
+use super::agent_file::line;
+use super::reader::{Found, Reader, short};
+use crate::catalog::{Api, ChainShown, Derive, Destination, Effect, Filed, ScopeInfo, SenderConstraint};
+use crate::jose::Algorithm;
+use crate::oauth::{Audience, ClientId, Resource, Scope};
+
+/// Reads the API. None when anything needed is missing or wrong; the complaints say what.
+pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
+    reader.need(&["id", "destination", "scopes"]);
+    let places = reader.places();
+    let id = reader.take_parsed("id", Resource::parse);
+    let names = values(reader.take_all("names", Audience::parse));
+    let agent = reader.take_parsed("agent", ClientId::parse);
+    let destination = reader.take_choice("destination", Destination::NAMES);
+    let default_scopes = values(reader.take_all("default_scopes", Scope::parse)).into_iter().collect();
+    let lifetime = reader.take_span("lifetime", Duration::from_secs(1)..=Duration::from_hours(24));
+    let signing_alg = reader.take_choice("signing_alg", &Api::SIGNING_ALGS);
+    let typ = reader.take_choice("typ", &Api::TYPS.map(|typ| (typ, typ)));
+    let chain = reader.take_choice("chain", ChainShown::NAMES);
+    let sender_constraint = take_sender_constraint(&mut reader);
+    let group = reader.take_parsed("group", line);
+    let scopes = reader.take_table("scopes").map(scopes);
+    let derive = reader.take_tables("derive").into_iter().filter_map(derive).collect();
+    reader.finish();
+    let entry = Api {
+        id: id?.value,
+        names,
+        agent: value(agent),
+        destination: destination?.value,
+        default_scopes,
+        lifetime: value(lifetime),
+        signing_alg: value(signing_alg).unwrap_or(Algorithm::ES256),
+        typ: value(typ).unwrap_or("at+jwt").to_owned(),
+        chain: value(chain).unwrap_or(ChainShown::Full),
+        sender_constraint,
+        group: value(group),
+        scopes: scopes?,
+        derive,
+    };
+    Some(Filed { entry, places })
+}
+
+fn value<T>(found: Option<Found<T>>) -> Option<T> {
+    found.map(|found| found.value)
+}
+
+fn values<T>(found: Option<Vec<Found<T>>>) -> Vec<T> {
+    found.unwrap_or_default().into_iter().map(|found| found.value).collect()
+}
+
+fn take_sender_constraint(reader: &mut Reader<'_>) -> SenderConstraint {
+    let constraint = reader.take_parsed("sender_constraint", |text| {
+        let known = SenderConstraint::NAMES.iter().find(|(name, _)| *name == text).map(|(_, constraint)| *constraint);
+        known.ok_or(match text {
+            "required" => "cannot be \"required\" in this version, which issues bearer tokens only",
+            _ => "must be \"none\" or \"optional\"",
+        })
+    });
+    value(constraint).unwrap_or(SenderConstraint::Optional)
+}
+
+fn scopes(mut reader: Reader<'_>) -> BTreeMap<Scope, ScopeInfo> {
+    let entries = reader.take_rest();
+    let desk = reader.desk();
+    let mut scopes = BTreeMap::new();
+    for (name, node) in entries {
+        let scope = Scope::parse(&name);
+        if scope.is_err() {
+            let sentence =
+                format!("scope \"{}\" must be one scope token: visible ASCII characters without '\"' and '\\'", short(&name));
+            desk.complain(Complaint::new(node.place.clone(), sentence));
+        }
+        let info = reader.sub_table(&name, node).map(scope_info).unwrap_or_else(unknown_info);
+        scope.ok().and_then(|scope| scopes.insert(scope, info));
+    }
+    scopes
+}
+
+fn scope_info(mut reader: Reader<'_>) -> ScopeInfo {
+    reader.need(&["effect"]);
+    let data = values(reader.take_all("data", line));
+    let effect = reader.take_choice("effect", Effect::NAMES);
+    reader.finish();
+    effect.map_or_else(unknown_info, |effect| ScopeInfo { data, effect: effect.value })
+}
+
+/// What stands for a scope that was complained of, so that nobody complains that there is none.
+fn unknown_info() -> ScopeInfo {
+    ScopeInfo { data: Vec::new(), effect: Effect::Irreversible }
+}
+
+fn derive(mut reader: Reader<'_>) -> Option<Derive> {
+    reader.need(&["from", "to"]);
+    let from = reader.take_table("from").and_then(|mut from| {
+        from.need(&["api", "scope"]);
+        let api = from.take_parsed("api", Resource::parse);
+        let scope = from.take_parsed("scope", Scope::parse);
+        from.finish();
+        Some((api?.value, scope?.value))
+    });
+    let to = reader.take_parsed("to", Scope::parse);
+    reader.finish();
+    let (from_api, from_scope) = from?;
+    Some(Derive { from_api, from_scope, to: to?.value })
+}

@@ -1,0 +1,103 @@
+//! Where public keys are written: inline, in a file beside, or at an issuer.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Number, Value as Json};
+use url::Url;
+
+use super::Complaint;
+use super::desk::Desk;
+use super::reader::{Found, Reader};
+use super::tree::{Node, Table, Value};
+use crate::catalog::Place;
+use crate::jose::{KeyReason, KeySet, KeyUse};
+
+/// Where the keys of a trust rule come from.
+#[derive(Clone, Debug)]
+pub enum KeysFile {
+    /// The issuer's metadata names their address.
+    Discovery,
+    /// This address.
+    JwksUri(Url),
+    /// The configuration itself, inline or in a file beside.
+    Given(KeySet),
+}
+
+/// The `jwks` or `jwks_file` of `reader`; none when neither is there, or it is wrong.
+pub(super) fn take_jwks(reader: &mut Reader<'_>) -> Option<KeySet> {
+    let inline = reader.take("jwks");
+    let file = reader.take_path("jwks_file");
+    match (inline, file) {
+        (Some(node), Some(_)) => {
+            reader.desk().complain(Complaint::new(node.place, "only one of `jwks` and `jwks_file` can be given"));
+            None
+        }
+        (Some(node), None) => self::inline(reader.desk(), node),
+        (None, Some(path)) => read(reader.desk(), &path, KeyUse::Signature),
+        (None, None) => None,
+    }
+}
+
+/// The key set in the file at `path`.
+pub(super) fn read(desk: &Desk, path: &Found<PathBuf>, key_use: KeyUse) -> Option<KeySet> {
+    let json = desk.text(&path.value, &path.place)?;
+    let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
+    parse(desk, &json, place, key_use)
+}
+
+fn inline(desk: &Desk, node: Node) -> Option<KeySet> {
+    match node.value {
+        Value::Text(json) => parse(desk, &json, node.place, KeyUse::Signature),
+        Value::Table(table) => parse(desk, &Json::Object(object(table)).to_string(), node.place, KeyUse::Signature),
+        other => {
+            let sentence = format!("`jwks` must be a table, or a string of JSON, not {}", other.kind());
+            desk.complain(Complaint::new(node.place, sentence));
+            None
+        }
+    }
+}
+
+fn parse(desk: &Desk, json: &str, place: Place, key_use: KeyUse) -> Option<KeySet> {
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(json) {
+        let below = u32::try_from(error.line().saturating_sub(1)).unwrap_or(0);
+        desk.complain(Complaint::new(Place { line: place.line.saturating_add(below), ..place }, "is not JSON"));
+        return None;
+    }
+    match KeySet::parse(json.as_bytes(), key_use) {
+        Ok(set) => {
+            warn(desk, &set, &place, key_use);
+            Some(set)
+        }
+        Err(reason) => {
+            desk.complain(Complaint::new(place, format!("the key set {reason}")));
+            None
+        }
+    }
+}
+
+/// A bundle has keys for other uses by design.
+fn warn(desk: &Desk, set: &KeySet, place: &Place, key_use: KeyUse) {
+    let by_design = |reason: &KeyReason| key_use == KeyUse::JwtSvid && *reason == KeyReason::Use;
+    for (position, reason) in set.skipped().iter().filter(|(_, reason)| !by_design(reason)) {
+        desk.warn(Complaint::new(place.clone(), format!("key {} of the set is left out, because it {reason}", position + 1)));
+    }
+    if set.is_empty() {
+        desk.warn(Complaint::new(place.clone(), "the key set has no usable key, so nothing is accepted under it"));
+    }
+}
+
+fn object(table: Table) -> Map<String, Json> {
+    table.into_iter().map(|(key, node)| (key, json(node.value))).collect()
+}
+
+fn json(value: Value) -> Json {
+    match value {
+        Value::Text(text) => Json::String(text),
+        Value::Integer(number) => Json::Number(number.into()),
+        Value::Float(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
+        Value::Boolean(truth) => Json::Bool(truth),
+        Value::Date => Json::Null,
+        Value::Array(items) => Json::Array(items.into_iter().map(|item| json(item.value)).collect()),
+        Value::Table(table) => Json::Object(object(table)),
+    }
+}

@@ -1,0 +1,215 @@
+//! A way for an agent to log in, as written.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Complaint;
+use super::keys_file::take_jwks;
+use super::matcher_file::{self, MatcherFile};
+use super::reader::{Found, Reader};
+use super::trust_file::{take_named_algorithms, trust_domain};
+use crate::crypto::Digest;
+use crate::jose::{Algorithm, KeySet};
+use crate::oauth::RuleName;
+
+/// A way to log in, checked as far as it can be alone.
+#[derive(Clone, Debug)]
+pub enum LoginFile {
+    /// `private_key_jwt` (RFC 7523 §2.2): an assertion signed with the agent's own key.
+    PrivateKeyJwt {
+        /// The agent's public keys.
+        keys: KeySet,
+        /// Whether the token endpoint is accepted as the assertion's audience beside the issuer.
+        token_endpoint_audience: bool,
+        /// By which an assertion may be signed.
+        algorithms: Vec<Algorithm>,
+    },
+    /// `spiffe_jwt`: a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
+    SpiffeJwt {
+        /// The SPIFFE ID, or with `/*` at its end all below it.
+        spiffe_id: Found<String>,
+    },
+    /// `workload_jwt`: an attestation under a trust rule.
+    WorkloadJwt {
+        /// The rule.
+        trust: Found<RuleName>,
+        /// Which of its attestations.
+        matchers: Vec<MatcherFile>,
+    },
+    /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
+    Secret {
+        /// SHA-256 of the secret.
+        hash: Digest,
+        /// Whether it comes in the `Authorization` header; else in the body.
+        basic: bool,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    PrivateKeyJwt,
+    SpiffeJwt,
+    WorkloadJwt,
+    Secret { basic: bool },
+}
+
+const METHODS: [(&str, Method); 5] = [
+    ("private_key_jwt", Method::PrivateKeyJwt),
+    ("spiffe_jwt", Method::SpiffeJwt),
+    ("workload_jwt", Method::WorkloadJwt),
+    ("client_secret_basic", Method::Secret { basic: true }),
+    ("client_secret_post", Method::Secret { basic: false }),
+];
+
+/// Known by name and not offered, with what to do instead.
+const REFUSED: [(&str, &str); 6] = [
+    ("spiffe_x509", "is not offered in this version; \"spiffe_jwt\" is"),
+    ("tls_client_auth", "is not offered in this version; \"private_key_jwt\" is"),
+    ("self_signed_tls_client_auth", "is not offered in this version; \"private_key_jwt\" is"),
+    ("attest_jwt_client_auth", "is not offered in this version; \"workload_jwt\" is"),
+    ("client_secret_jwt", "is not offered, because it would need the secret in clear; \"private_key_jwt\" is"),
+    ("none", "is not offered: an agent must prove itself"),
+];
+
+/// What an assertion may be signed by when the file does not say.
+const ASSERTION_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA];
+
+impl LoginFile {
+    /// Reads one `[[login]]`. None when anything needed is missing or wrong; the complaints say what.
+    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["method"]);
+        let login = match take_method(&mut reader) {
+            Some(Method::PrivateKeyJwt) => private_key_jwt(&mut reader),
+            Some(Method::SpiffeJwt) => spiffe_jwt(&mut reader),
+            Some(Method::WorkloadJwt) => workload_jwt(&mut reader),
+            Some(Method::Secret { basic }) => secret(&mut reader, basic),
+            None => {
+                reader.take_rest();
+                None
+            }
+        };
+        reader.finish();
+        login
+    }
+}
+
+fn take_method(reader: &mut Reader<'_>) -> Option<Method> {
+    let found = reader.take_text("method")?;
+    if let Some((name, why)) = REFUSED.iter().find(|(name, _)| *name == found.value) {
+        reader.desk().complain(Complaint::new(found.place, format!("`method` \"{name}\" {why}")));
+        return None;
+    }
+    reader.choose("method", found, &METHODS).map(|method| method.value)
+}
+
+fn private_key_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
+    let has_keys = reader.has("jwks") || reader.has("jwks_file");
+    let keys = take_jwks(reader);
+    if !has_keys {
+        reader.desk().complain(Complaint::new(reader.place().clone(), "`jwks_file` or `jwks` is missing in [login]"));
+    }
+    let audiences = reader.take_choices("assertion_audience", &[("token_endpoint", true), ("issuer", false)]);
+    let token_endpoint_audience = audiences.is_some_and(|all| all.iter().any(|found| found.value));
+    let algorithms = match reader.has("algorithms") {
+        true => take_named_algorithms(reader),
+        false => Some(ASSERTION_ALGORITHMS.into()),
+    };
+    Some(LoginFile::PrivateKeyJwt { keys: keys?, token_endpoint_audience, algorithms: algorithms? })
+}
+
+fn spiffe_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
+    reader.need(&["spiffe_id"]);
+    let spiffe_id = reader.take_parsed("spiffe_id", |text| spiffe_id(text).map(|()| text.to_owned()))?;
+    Some(LoginFile::SpiffeJwt { spiffe_id })
+}
+
+/// SPIFFE-ID §2: a trust domain and a path of segments that are neither empty nor dots; here `*` may be the last.
+fn spiffe_id(text: &str) -> Result<(), &'static str> {
+    const WANTED: &str = "must be a SPIFFE ID, as in \"spiffe://acme.example/ns/prod/sa/name\"; only its last segment may be *";
+    let rest = text.strip_prefix("spiffe://").ok_or(WANTED)?;
+    let (domain, path) = rest.split_once('/').ok_or(WANTED)?;
+    trust_domain(domain).map_err(|_| WANTED)?;
+    let path = path.strip_suffix("/*").unwrap_or(path);
+    let legible = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(legible);
+    let fits = text.len() <= 2048 && (path == "*" || path.split('/').all(segment));
+    fits.then_some(()).ok_or(WANTED)
+}
+
+fn workload_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
+    reader.need(&["trust", "match"]);
+    let written = reader.has("match");
+    let place = reader.place_of("match");
+    let trust = reader.take_parsed("trust", RuleName::parse);
+    let complaints_before = reader.desk().complaint_count();
+    let matchers = matcher_file::take(reader, "match");
+    if written && matchers.is_empty() && reader.desk().complaint_count() == complaints_before {
+        let sentence =
+            "`match` must say which attestations are this agent's; an empty one would admit every workload of the rule";
+        reader.desk().complain(Complaint::new(place, sentence));
+    }
+    Some(LoginFile::WorkloadJwt { trust: trust?, matchers: Some(matchers).filter(|all| !all.is_empty())? })
+}
+
+fn secret(reader: &mut Reader<'_>, basic: bool) -> Option<LoginFile> {
+    reader.need(&["secret_hash"]);
+    reader.refuse("secret", "must not be written down; write `secret_hash`, which `countersign keys` makes");
+    let hash = reader.take_parsed("secret_hash", secret_hash)?.value;
+    Some(LoginFile::Secret { hash, basic })
+}
+
+/// Never repeats what it refuses: it may be the secret itself.
+fn secret_hash(text: &str) -> Result<Digest, &'static str> {
+    const WANTED: &str =
+        "must be \"sha256:\" and the SHA-256 of the secret in base64url without padding, which `countersign keys` makes";
+    let encoded = text.strip_prefix("sha256:").ok_or(WANTED)?;
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| WANTED)?;
+    bytes.try_into().map(Digest).map_err(|_| WANTED)
+}
+
+/// The trust domain of a SPIFFE ID that was accepted.
+pub(super) fn trust_domain_of(spiffe_id: &str) -> &str {
+    let rest = spiffe_id.strip_prefix("spiffe://").unwrap_or(spiffe_id);
+    rest.split_once('/').map_or(rest, |(domain, _)| domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spiffe_ids_are_exact_or_end_in_a_segment_star() {
+        for good in ["spiffe://acme.example/ns/prod/sa/x", "spiffe://a/b", "spiffe://a/b/*", "spiffe://a/*"] {
+            assert_eq!(spiffe_id(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "spiffe://a",
+            "spiffe://a/",
+            "spiffe://A/b",
+            "spiffe://a/b*",
+            "spiffe://a/*/b",
+            "spiffe://*/b",
+            "spiffe://a/b/",
+            "https://a/b",
+            "spiffe://a/../b",
+            "spiffe://a//b",
+            "spiffe://a/b?c",
+            "spiffe://a:1/b",
+            "spiffe://u@a/b",
+            "spiffe://a/**",
+        ] {
+            assert!(spiffe_id(bad).is_err(), "{bad}");
+        }
+        assert_eq!(trust_domain_of("spiffe://a.example/b/*"), "a.example");
+    }
+
+    #[test]
+    fn a_secret_is_kept_as_its_hash_only() {
+        assert_eq!(secret_hash("sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"), Ok(Digest::of(b"abc")));
+        for bad in ["", "abc", "sha256:", "sha256:YWJj", "sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0="] {
+            let refused = secret_hash(bad).err().unwrap_or_default();
+            assert!(!refused.is_empty());
+        }
+    }
+}

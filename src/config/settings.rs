@@ -1,0 +1,276 @@
+//! The main settings: `conf/default.toml`, the files given with `--config`, the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Complaint;
+use super::reader::{Found, Reader};
+use crate::catalog::Api;
+use crate::jose::Algorithm;
+use crate::oauth::{CHAIN_DEPTH_CEILING, Issuer};
+
+/// Everything that the settings files say, checked. `conf/default.toml` explains each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Our issuer identifier.
+    pub issuer: Issuer,
+    /// Where we listen.
+    pub listen: Listen,
+    /// Our signing keys.
+    pub keys: Keys,
+    /// The tokens that we issue.
+    pub tokens: Tokens,
+    /// The record of every hop.
+    pub ledger: Ledger,
+    /// What commits.
+    pub commit: CommitStore,
+    /// Bounds.
+    pub limits: Limits,
+    /// Where trust rules, agents, APIs and policies are read from.
+    pub files: Files,
+}
+
+/// `[listen]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// For everybody.
+    pub public: SocketAddr,
+    /// For operators.
+    pub ops: SocketAddr,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// The folder that holds them.
+    pub dir: PathBuf,
+    /// For which algorithms keys are made and published.
+    pub algorithms: Vec<Algorithm>,
+}
+
+/// `[tokens]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// How long a token lives when nothing says less.
+    pub lifetime: Duration,
+    /// What no API, policy or request may exceed.
+    pub lifetime_max: Duration,
+    /// How many actors a chain may have.
+    pub chain_depth_max: usize,
+}
+
+/// `[ledger]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// The name of the log in its checkpoints.
+    pub origin: String,
+    /// How long after the commit a record is in a checkpoint, at most.
+    pub checkpoint_interval: Duration,
+    /// Who may read checkpoints and hash tiles.
+    pub access: LedgerAccess,
+}
+
+/// Who may read checkpoints and hash tiles. Entries always need an auditor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerAccess {
+    /// Auditors.
+    Auditor,
+    /// Everybody.
+    Public,
+}
+
+/// `[store] commit`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitStore {
+    /// A SQLite file in the data folder.
+    Sqlite,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Parameters of a request.
+    pub parameters_max: usize,
+    /// Commands that wait for the commit.
+    pub queue: usize,
+    /// Refusals recorded per agent and minute; the rest is counted.
+    pub refusals_per_minute: u32,
+    /// Threads that answer requests; 0 for one per core.
+    pub workers: usize,
+    /// Verified tokens that are remembered.
+    pub verified_tokens: usize,
+}
+
+/// `[files]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The folder of trust rules.
+    pub trust: Found<PathBuf>,
+    /// The folder of agents.
+    pub agents: Found<PathBuf>,
+    /// The folder of APIs.
+    pub apis: Found<PathBuf>,
+    /// The folder of policies.
+    pub policies: Found<PathBuf>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+
+impl Settings {
+    /// Reads the settings, or a layer of them. None when anything needed is missing or wrong; the complaints say what.
+    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["issuer", "listen", "keys", "tokens", "ledger", "store", "limits", "files"]);
+        let issuer = reader.take_parsed("issuer", Issuer::parse);
+        let listen = reader.take_table("listen").and_then(Listen::read);
+        let keys = reader.take_table("keys").and_then(Keys::read);
+        let tokens = reader.take_table("tokens").and_then(Tokens::read);
+        let ledger = reader.take_table("ledger").and_then(Ledger::read);
+        let commit = reader.take_table("store").and_then(CommitStore::read);
+        let limits = reader.take_table("limits").and_then(Limits::read);
+        let files = reader.take_table("files").and_then(Files::read);
+        reader.finish();
+        let issuer = issuer?.value;
+        Some(Self {
+            issuer,
+            listen: listen?,
+            keys: keys?,
+            tokens: tokens?,
+            ledger: ledger?,
+            commit: commit?,
+            limits: limits?,
+            files: files?,
+        })
+    }
+}
+
+impl Listen {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["public", "ops"]);
+        let (public, ops) = (reader.take_parsed("public", address), reader.take_parsed("ops", address));
+        let desk = reader.desk();
+        reader.finish();
+        let (public, ops) = (public?, ops?);
+        if public.value == ops.value && ops.value.port() != 0 {
+            desk.complain(Complaint::new(ops.place, "`ops` must be another address than `public`"));
+        }
+        Some(Self { public: public.value, ops: ops.value })
+    }
+}
+
+impl Keys {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["dir", "algorithms"]);
+        let dir = reader.take_path("dir");
+        let algorithms = reader.take_choices("algorithms", &Api::SIGNING_ALGS);
+        let desk = reader.desk();
+        reader.finish();
+        let place = algorithms.as_ref().and_then(|all| all.first()).map(|first| first.place.clone());
+        let mut algorithms: Vec<Algorithm> = algorithms?.into_iter().map(|found| found.value).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        // Validators with a bare key-set address stop at start when it has neither an RSA nor an EC key.
+        if let Some(place) = place.filter(|_| algorithms == [Algorithm::EdDSA]) {
+            desk.complain(Complaint::new(place, "`algorithms` needs ES256 or RS256 beside EdDSA"));
+        }
+        Some(Self { dir: dir?.value, algorithms: Some(algorithms).filter(|all| !all.is_empty())? })
+    }
+}
+
+impl Tokens {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["lifetime", "lifetime_max", "chain_depth_max"]);
+        let ceiling = i64::try_from(CHAIN_DEPTH_CEILING).unwrap_or(i64::MAX);
+        let lifetime = reader.take_span("lifetime", SECOND..=DAY);
+        let lifetime_max = reader.take_span("lifetime_max", SECOND..=DAY);
+        let chain_depth_max = reader.take_integer("chain_depth_max", 1..=ceiling);
+        let desk = reader.desk();
+        reader.finish();
+        let (lifetime, lifetime_max) = (lifetime?, lifetime_max?.value);
+        if lifetime.value > lifetime_max {
+            desk.complain(Complaint::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
+        }
+        Some(Self { lifetime: lifetime.value, lifetime_max, chain_depth_max: size(chain_depth_max)? })
+    }
+}
+
+impl Ledger {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["origin", "checkpoint_interval", "access"]);
+        let origin = reader.take_parsed("origin", origin);
+        let interval = reader.take_span("checkpoint_interval", Duration::from_millis(50)..=60 * SECOND);
+        let access = reader.take_choice("access", &[("auditor", LedgerAccess::Auditor), ("public", LedgerAccess::Public)]);
+        reader.finish();
+        Some(Self { origin: origin?.value, checkpoint_interval: interval?.value, access: access?.value })
+    }
+}
+
+impl CommitStore {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["commit"]);
+        let commit = reader.take_parsed("commit", commit_store);
+        for key in ["url", "redis"] {
+            reader.refuse(key, "belongs to the PostgreSQL store, which this version does not have");
+        }
+        reader.finish();
+        commit.map(|found| found.value)
+    }
+}
+
+impl Limits {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["body_bytes_max", "parameters_max", "queue", "refusals_per_minute", "workers", "verified_tokens"]);
+        let body_bytes_max = reader.take_integer("body_bytes_max", 4096..=1_048_576);
+        let parameters_max = reader.take_integer("parameters_max", 16..=1024);
+        let queue = reader.take_integer("queue", 1..=65_536);
+        let refusals_per_minute = reader.take_integer("refusals_per_minute", 0..=6000);
+        let workers = reader.take_integer("workers", 0..=1024);
+        let verified_tokens = reader.take_integer("verified_tokens", 0..=1_048_576);
+        reader.finish();
+        Some(Self {
+            body_bytes_max: size(body_bytes_max)?,
+            parameters_max: size(parameters_max)?,
+            queue: size(queue)?,
+            refusals_per_minute: u32::try_from(refusals_per_minute?.value).ok()?,
+            workers: size(workers)?,
+            verified_tokens: size(verified_tokens)?,
+        })
+    }
+}
+
+impl Files {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["trust", "agents", "apis", "policies"]);
+        let [trust, agents, apis, policies] = ["trust", "agents", "apis", "policies"].map(|key| reader.take_path(key));
+        reader.finish();
+        Some(Self { trust: trust?, agents: agents?, apis: apis?, policies: policies? })
+    }
+}
+
+fn size(found: Option<Found<i64>>) -> Option<usize> {
+    usize::try_from(found?.value).ok()
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "must be an IP address and a port, as in \"127.0.0.1:8693\"")
+}
+
+/// C2SP tlog-checkpoint: an origin is a schema-less URL; as a key name of a signed note it has neither blanks nor plus signs.
+fn origin(text: &str) -> Result<String, &'static str> {
+    let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
+    match fits && !text.contains("://") {
+        true => Ok(text.to_owned()),
+        false => Err("must be a URL without its scheme, of 1 to 255 visible ASCII characters without '+'"),
+    }
+}
+
+fn commit_store(text: &str) -> Result<CommitStore, &'static str> {
+    match text {
+        "sqlite" => Ok(CommitStore::Sqlite),
+        "postgres" => Err("cannot be \"postgres\" in this version, which has \"sqlite\" only"),
+        _ => Err("must be \"sqlite\""),
+    }
+}

@@ -1,0 +1,56 @@
+//! The configuration folder of the demonstration.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::issuers::{DemoReason, Issuers, JwksServer};
+use super::party::FILES;
+
+/// Where the demonstration's server and issuers are.
+pub struct Federation {
+    /// The server's issuer identifier.
+    pub issuer: String,
+    /// Its public listener.
+    pub public: SocketAddr,
+    /// Its operators' listener.
+    pub ops: SocketAddr,
+    /// The issuer identifier of the identity provider.
+    pub idp: String,
+    /// The issuer identifier of the cluster.
+    pub cluster: String,
+}
+
+impl Federation {
+    /// A server at `public` that trusts the issuers served by `jwks`.
+    pub fn new(public: SocketAddr, ops: SocketAddr, jwks: &JwksServer) -> Self {
+        Self { issuer: format!("http://{public}"), public, ops, idp: jwks.idp(), cluster: jwks.cluster() }
+    }
+}
+
+/// Writes the whole configuration below `folder` and answers the path of its main file.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_configuration(folder: &Path, federation: &Federation, issuers: &Issuers) -> Result<PathBuf, DemoReason> {
+    for (name, template) in FILES {
+        let text = template
+            .replace("{issuer}", &federation.issuer)
+            .replace("{public}", &federation.public.to_string())
+            .replace("{ops}", &federation.ops.to_string())
+            .replace("{idp}", &federation.idp)
+            .replace("{cluster}", &federation.cluster);
+        write(&folder.join("conf").join(name), &text)?;
+    }
+    write(&folder.join("conf/mesh.bundle.json"), &issuers.bundle())?;
+    write(&folder.join("conf/orchestrator.jwks.json"), &issuers.orchestrator_jwks())?;
+    Ok(folder.join("conf/countersign.toml"))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), DemoReason> {
+    let failed = |error: std::io::Error| DemoReason(format!("cannot write {}: {error}", file.display()));
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    fs::write(file, text).map_err(failed)
+}
