@@ -1,6 +1,22 @@
 //! How a client proves itself. Knows nothing of subject tokens or policy.
 
+mod attestation;
+mod authenticate;
+mod credentials;
+mod login;
+mod private_key_jwt;
+mod reason;
+mod secret;
+mod spiffe;
+mod workload;
+
 use std::sync::Arc;
+
+pub use authenticate::{AssertionAudience, authenticate};
+pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
+pub use login::{Login, LoginComplaint, LoginReason, Logins};
+pub use reason::{AssertionReason, ClientReason};
+pub use secret::hash_secret;
 
 use crate::catalog::Agent;
 use crate::crypto::Digest;

@@ -2,5 +2,20 @@
 //! values, and appends the record; a command that fails its checks is refused alone, not with its batch. Owns the storage contract.
 
 mod command;
+pub mod contract;
+mod expiry;
+mod handle;
+mod limits;
+mod mirror;
+mod quota;
+mod receipt;
+mod spent;
+mod subject_keys;
+mod writer;
 
-pub use command::{Command, Death, Disclosed, Issue, Refusal};
+pub use command::{Death, Disclosed, Ending, Issue, Refusal};
+pub use handle::Commit;
+pub use limits::Limits;
+pub use mirror::Mirror;
+pub use receipt::{CommitReason, Receipt};
+pub use subject_keys::reveal;

@@ -147,7 +147,7 @@ impl Sources {
 /// The table of the TOML file called `name`; what is wrong in it is complained of.
 fn toml(desk: &Desk, name: &str, text: &str) -> Table {
     let (table, complaints) = tree::parse(&name.into(), text);
-    complaints.into_iter().for_each(|complaint| desk.complain(complaint));
+    complaints.into_iter().for_each(|complaint| desk.complain_of_line(complaint));
     table
 }
 

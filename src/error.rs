@@ -121,8 +121,8 @@ fn token_code(reason: &TokenReason) -> ErrorCode {
 
 fn denial_code(denial: &Denial) -> ErrorCode {
     match denial {
-        Denial::Target(_) => ErrorCode::InvalidTarget,
-        Denial::Scope(_) => ErrorCode::InvalidScope,
+        Denial::Target(..) => ErrorCode::InvalidTarget,
+        Denial::Scope(..) => ErrorCode::InvalidScope,
         _ => ErrorCode::InvalidRequest,
     }
 }

@@ -1,19 +1,18 @@
 //! The line: one exchange, end to end. The only file that sees all of it, and nothing but the order.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::catalog::Catalog;
-use crate::client::{self, Credentials, Logins};
+use crate::client::{self, AuthenticatedClient, Credentials, Logins};
 use crate::commit::Commit;
-use crate::crypto::MacKey;
+use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
 use crate::lifecycle::{self, Rules};
 use crate::mint::{self, IssuedToken, Minting, Signers};
-use crate::oauth::{ClientId, Issuer, Time};
+use crate::oauth::{ClientId, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::{self, Limits, Policies};
-use crate::request::{ExchangeRequest, Form};
-use crate::token::{self, OwnKeys};
+use crate::request::{ExchangeRequest, Form, PresentedToken};
+use crate::token::{self, OwnKeys, VerifiedActor};
 use crate::trust::Trust;
 
 /// Everything that a configuration means, swapped whole on reload. Requests under way keep the one they began with.
@@ -38,20 +37,31 @@ pub struct World {
     /// The key of the pseudonyms.
     pub pseudonyms: MacKey,
     /// How long tokens live.
-    pub lifetime: Duration,
-    /// How long a token may live at most.
-    pub lifetime_max: Duration,
+    pub limits: Limits,
     /// How deep a chain may become.
     pub depth_max: u32,
 }
 
-/// A refusal, and whose request it was once that is proved.
+/// A refusal, and what is known of the request.
 #[derive(Debug)]
 pub struct Refused {
-    /// The authenticated client; none while it is a stranger.
-    pub agent: Option<ClientId>,
     /// Why.
     pub reason: Refusal,
+    /// Whose request it was; none while it is a stranger's.
+    pub asked: Option<Asked>,
+}
+
+/// What is known of the request of an authenticated client.
+#[derive(Debug)]
+pub struct Asked {
+    /// The client.
+    pub agent: ClientId,
+    /// SHA-256 of the subject token.
+    pub subject_token: Digest,
+    /// The scopes asked for.
+    pub requested: Option<Scopes>,
+    /// The tree and the hop of the subject token, once it is proved to be ours.
+    pub parent: Option<(Txn, Jti)>,
 }
 
 /// Exchanges the tokens that `form` presents for one that is never wider.
@@ -65,12 +75,14 @@ pub async fn exchange(
     credentials: &Credentials,
     now: Time,
 ) -> Result<IssuedToken, Refused> {
-    let stranger = |reason| Refused { agent: None, reason };
+    let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = authenticate(world, credentials, &request, now).await.map_err(stranger)?;
-    let agent = client.agent().id.clone();
-    let rest = authenticated(world, commit, request, client, now).await;
-    rest.map_err(|reason| Refused { agent: Some(agent), reason })
+    let mut asked = Asked::by(&client, &request);
+    match authenticated(world, commit, &request, client, &mut asked, now).await {
+        Ok(token) => Ok(token),
+        Err(reason) => Err(Refused { reason, asked: Some(asked) }),
+    }
 }
 
 async fn authenticate(
@@ -78,7 +90,7 @@ async fn authenticate(
     credentials: &Credentials,
     request: &ExchangeRequest,
     now: Time,
-) -> Result<client::AuthenticatedClient, Refusal> {
+) -> Result<AuthenticatedClient, Refusal> {
     let audience = client::Audience { issuer: &world.issuer, token_endpoint: &world.token_endpoint };
     let attestation = Some(request.subject().text());
     client::authenticate(&world.logins, &world.catalog, &world.trust, credentials, attestation, &audience, now)
@@ -89,26 +101,41 @@ async fn authenticate(
 async fn authenticated(
     world: &World,
     commit: &Commit,
-    request: ExchangeRequest,
-    client: client::AuthenticatedClient,
+    request: &ExchangeRequest,
+    client: AuthenticatedClient,
+    asked: &mut Asked,
     now: Time,
 ) -> Result<IssuedToken, Refusal> {
     let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
+    asked.parent = subject.own().map(|own| (own.txn, own.jti));
     let actor = match request.actor() {
-        Some(presented) => {
-            let known = (&*world.trust, &world.logins, &world.catalog);
-            Some(token::verify_actor(presented, &world.own, known, now).await.map_err(Refusal::Actor)?)
-        }
+        Some(presented) => Some(verify_actor(world, presented, now).await?),
         None => None,
     };
     let state = commit.state();
     let standing =
         lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state)).map_err(Refusal::Standing)?;
-    let limits = Limits { lifetime: world.lifetime, lifetime_max: world.lifetime_max };
-    let grant = policy::decide(&world.policies, &world.catalog, &standing, &request, &limits, now).map_err(Refusal::Denied)?;
-    let (minted, issue) = mint::sign(&standing, &grant, &world.minting(), now).map_err(Refusal::Mint)?;
+    let grant =
+        policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
+    let (minted, issue) = mint::sign(&standing, &grant, request.scope(), &world.minting(), now).map_err(Refusal::Mint)?;
     let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
     minted.release(&receipt).map_err(Refusal::Mint)
+}
+
+async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, Refusal> {
+    let known = (&*world.trust, &world.logins, &world.catalog);
+    token::verify_actor(presented, &world.own, known, now).await.map_err(Refusal::Actor)
+}
+
+impl Asked {
+    fn by(client: &AuthenticatedClient, request: &ExchangeRequest) -> Self {
+        Self {
+            agent: client.agent().id.clone(),
+            subject_token: Digest::of(request.subject().text().as_bytes()),
+            requested: request.scope().cloned(),
+            parent: None,
+        }
+    }
 }
 
 impl World {

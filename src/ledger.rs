@@ -1,16 +1,19 @@
 //! Record schemas, the tree, proofs: pure formats and arithmetic. Knows nothing of tokens, requests, policy or databases.
 
+mod disclosure;
 mod hop;
-mod audit;
-mod bundle;
-mod checkpoint;
-mod edge;
-mod frontier;
+pub mod record;
+
 pub mod merkle;
-mod nodes;
-mod note;
-mod proof;
 mod tile;
+mod nodes;
+mod frontier;
+mod bundle;
+mod edge;
+mod note;
+mod checkpoint;
+mod proof;
+mod audit;
 
 #[cfg(test)]
 mod foreign;
@@ -19,7 +22,9 @@ mod oracles;
 #[cfg(test)]
 mod testlog;
 
+pub use disclosure::{Disclosure, Disclosures};
 pub use hop::{Basis, Evidence, Hop, Inputs};
+pub use record::{Record, RecordReason, Refusal};
 
 pub use audit::{AuditReason, AuditReport, audit};
 pub use bundle::{Bundle, BundleReason, ENTRY_BYTES_MAX, Entries};

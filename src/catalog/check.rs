@@ -86,7 +86,7 @@ impl View<'_> {
             self.complain(api.places.of("lifetime"), CatalogReason::NoLifetime);
         }
         for scope in api.entry.default_scopes.iter() {
-            self.scope_of(api, scope, api.places.of("default_scopes"));
+            self.scope_of(api, scope, api.places.of(&format!("default_scopes/{scope}")));
         }
         (0..api.entry.derive.len()).for_each(|position| self.derive(api, position));
     }

@@ -44,6 +44,12 @@ impl Places {
         self.lines.insert(path, line);
     }
 
+    /// Notes that what stands at `path` is the entry of which `part` has the places.
+    pub fn graft(&mut self, path: &str, part: &Places) {
+        self.lines.extend(part.lines.iter().map(|(inner, line)| (format!("{path}/{inner}"), *line)));
+        self.lines.insert(path.to_owned(), part.whole.line);
+    }
+
     /// Where the field at `path` is written, or the nearest thing that encloses it.
     pub fn of(&self, path: &str) -> Place {
         let mut path = path;

@@ -2,7 +2,7 @@
 
 use super::login_file::LoginFile;
 use super::reader::Reader;
-use crate::catalog::{Agent, AgentKind, Filed, Status};
+use crate::catalog::{Agent, AgentKind, Filed, Places, Status};
 use crate::oauth::{ClientId, RuleName};
 
 /// An agent and its ways to log in.
@@ -18,13 +18,13 @@ impl AgentFile {
     /// Reads the agent. None when anything needed is missing or wrong; the complaints say what.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["id", "owner", "team", "kind"]);
-        let places = reader.places();
+        let mut places = reader.places();
         let id = reader.take_parsed("id", ClientId::parse);
         let owner = reader.take_parsed("owner", line);
         let team = reader.take_parsed("team", line);
         let kind = reader.take_choice("kind", &AgentKind::NAMES);
         let status = reader.take_choice("status", &Status::NAMES);
-        let foreign_clients = reader.take_tables("foreign_clients").into_iter().filter_map(foreign_client).collect();
+        let foreign_clients = take_entries(&mut reader, &mut places, "foreign_clients", foreign_client);
         let logins = reader.take_tables("login").into_iter().filter_map(LoginFile::read).collect();
         reader.finish();
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
@@ -38,6 +38,24 @@ impl AgentFile {
 pub(super) fn line(text: &str) -> Result<String, &'static str> {
     let fits = !text.trim().is_empty() && text.len() <= 255 && !text.chars().any(char::is_control);
     if fits { Ok(text.to_owned()) } else { Err("must have 1 to 255 bytes without control characters") }
+}
+
+/// What `read` makes of each table of the array at `key`, the places of those that it accepts noted by their new positions.
+pub(super) fn take_entries<T>(
+    reader: &mut Reader<'_>,
+    places: &mut Places,
+    key: &'static str,
+    read: impl Fn(Reader<'_>) -> Option<T>,
+) -> Vec<T> {
+    let mut entries = Vec::new();
+    for entry in reader.take_tables(key) {
+        let part = entry.places();
+        if let Some(entry) = read(entry) {
+            places.graft(&format!("{key}/{}", entries.len()), &part);
+            entries.push(entry);
+        }
+    }
+    entries
 }
 
 fn foreign_client(mut reader: Reader<'_>) -> Option<(RuleName, String)> {

@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Complaint;
-use super::agent_file::line;
+use super::agent_file::{line, take_entries};
 use super::reader::{Found, Reader, short};
-use crate::catalog::{Api, ChainShown, Derive, Destination, Effect, Filed, ScopeInfo, SenderConstraint};
+use crate::catalog::{Api, ChainShown, Derive, Destination, Effect, Filed, Places, ScopeInfo, SenderConstraint};
 use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope};
 
 /// Reads the API. None when anything needed is missing or wrong; the complaints say what.
 pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
     reader.need(&["id", "destination", "scopes"]);
-    let places = reader.places();
+    let mut places = reader.places();
     let id = reader.take_parsed("id", Resource::parse);
-    let names = values(reader.take_all("names", Audience::parse));
+    let names = noted(&mut places, "names", reader.take_each("names", Audience::parse), |position, _| position.to_string());
     let agent = reader.take_parsed("agent", ClientId::parse);
     let destination = reader.take_choice("destination", Destination::NAMES);
-    let default_scopes = values(reader.take_all("default_scopes", Scope::parse)).into_iter().collect();
+    let default_scopes = reader.take_each("default_scopes", Scope::parse);
+    let default_scopes = noted(&mut places, "default_scopes", default_scopes, |_, scope| scope.to_string());
     let lifetime = reader.take_span("lifetime", Duration::from_secs(1)..=Duration::from_hours(24));
     let signing_alg = reader.take_choice("signing_alg", &Api::SIGNING_ALGS);
     let typ = reader.take_choice("typ", &Api::TYPS.map(|typ| (typ, typ)));
@@ -26,14 +27,14 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
     let sender_constraint = take_sender_constraint(&mut reader);
     let group = reader.take_parsed("group", line);
     let scopes = reader.take_table("scopes").map(scopes);
-    let derive = reader.take_tables("derive").into_iter().filter_map(derive).collect();
+    let derive = take_entries(&mut reader, &mut places, "derive", derive);
     reader.finish();
     let entry = Api {
         id: id?.value,
         names,
         agent: value(agent),
         destination: destination?.value,
-        default_scopes,
+        default_scopes: default_scopes.into_iter().collect(),
         lifetime: value(lifetime),
         signing_alg: value(signing_alg).unwrap_or(Algorithm::ES256),
         typ: value(typ).unwrap_or("at+jwt").to_owned(),
@@ -50,8 +51,14 @@ fn value<T>(found: Option<Found<T>>) -> Option<T> {
     found.map(|found| found.value)
 }
 
-fn values<T>(found: Option<Vec<Found<T>>>) -> Vec<T> {
-    found.unwrap_or_default().into_iter().map(|found| found.value).collect()
+/// What was accepted of an array, its lines noted under what `name` calls each.
+fn noted<T>(places: &mut Places, key: &str, found: Option<Vec<Option<Found<T>>>>, name: impl Fn(usize, &T) -> String) -> Vec<T> {
+    let mut kept = Vec::new();
+    for Found { value, place } in found.unwrap_or_default().into_iter().flatten() {
+        places.note(format!("{key}/{}", name(kept.len(), &value)), place.line);
+        kept.push(value);
+    }
+    kept
 }
 
 fn take_sender_constraint(reader: &mut Reader<'_>) -> SenderConstraint {
@@ -84,7 +91,7 @@ fn scopes(mut reader: Reader<'_>) -> BTreeMap<Scope, ScopeInfo> {
 
 fn scope_info(mut reader: Reader<'_>) -> ScopeInfo {
     reader.need(&["effect"]);
-    let data = values(reader.take_all("data", line));
+    let data = reader.take_each("data", line).unwrap_or_default().into_iter().flatten().map(|found| found.value).collect();
     let effect = reader.take_choice("effect", Effect::NAMES);
     reader.finish();
     effect.map_or_else(unknown_info, |effect| ScopeInfo { data, effect: effect.value })

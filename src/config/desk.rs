@@ -22,6 +22,7 @@ const FOLDER_FILES_MAX: usize = 10_000;
 pub(super) struct Desk {
     complaints: RefCell<Vec<Complaint>>,
     warnings: RefCell<Vec<Complaint>>,
+    illegible: RefCell<BTreeSet<Place>>,
     seen: RefCell<BTreeMap<Looked, Digest>>,
 }
 
@@ -37,19 +38,22 @@ enum Looked {
 pub struct Fingerprint(BTreeMap<Looked, Digest>);
 
 impl Desk {
-    /// Collects a mistake.
+    /// Collects a mistake, unless its line could not even be read.
     pub(super) fn complain(&self, complaint: Complaint) {
+        if !self.illegible.borrow().contains(&complaint.place) {
+            self.complaints.borrow_mut().push(complaint);
+        }
+    }
+
+    /// Collects that a line cannot be read.
+    pub(super) fn complain_of_line(&self, complaint: Complaint) {
+        self.illegible.borrow_mut().insert(complaint.place.clone());
         self.complaints.borrow_mut().push(complaint);
     }
 
     /// Collects what is no mistake and may still surprise.
     pub(super) fn warn(&self, complaint: Complaint) {
         self.warnings.borrow_mut().push(complaint);
-    }
-
-    /// How many mistakes there were so far.
-    pub(super) fn complaint_count(&self) -> usize {
-        self.complaints.borrow().len()
     }
 
     /// The text of a file; a complaint at `asked_at` when it cannot be had.

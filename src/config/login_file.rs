@@ -138,17 +138,16 @@ fn spiffe_id(text: &str) -> Result<(), &'static str> {
 
 fn workload_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
     reader.need(&["trust", "match"]);
-    let written = reader.has("match");
     let place = reader.place_of("match");
     let trust = reader.take_parsed("trust", RuleName::parse);
-    let complaints_before = reader.desk().complaint_count();
-    let matchers = matcher_file::take(reader, "match");
-    if written && matchers.is_empty() && reader.desk().complaint_count() == complaints_before {
+    let matchers = matcher_file::take(reader, "match")?;
+    if matchers.is_empty() {
         let sentence =
             "`match` must say which attestations are this agent's; an empty one would admit every workload of the rule";
         reader.desk().complain(Complaint::new(place, sentence));
+        return None;
     }
-    Some(LoginFile::WorkloadJwt { trust: trust?, matchers: Some(matchers).filter(|all| !all.is_empty())? })
+    Some(LoginFile::WorkloadJwt { trust: trust?, matchers })
 }
 
 fn secret(reader: &mut Reader<'_>, basic: bool) -> Option<LoginFile> {

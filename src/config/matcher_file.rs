@@ -1,7 +1,7 @@
 //! Typed matchers: what a claim must be. There are no patterns, so there is nothing to anchor.
 
 use super::Complaint;
-use super::reader::{Found, Reader, short};
+use super::reader::{Found, Reader, all, short};
 use super::tree::{Node, Value};
 use crate::catalog::Place;
 
@@ -33,11 +33,11 @@ pub enum TestFile {
     Present,
 }
 
-/// The matchers of the table at `key`, in alphabetical order of their claims.
-pub(super) fn take(reader: &mut Reader<'_>, key: &'static str) -> Vec<MatcherFile> {
-    let Some(mut table) = reader.take_table(key) else { return Vec::new() };
+/// The matchers of the table at `key`, in alphabetical order of their claims; none when there is no such table or anything is wrong in it.
+pub(super) fn take(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<MatcherFile>> {
+    let mut table = reader.take_table(key)?;
     let entries = table.take_rest();
-    entries.into_iter().filter_map(|(claim, node)| matcher(&table, claim, node)).collect()
+    all(entries.into_iter().map(|(claim, node)| matcher(&table, claim, node)))
 }
 
 /// The name of a claim as files write it. Its error completes a sentence.

@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
     pub(super) fn take_texts(&mut self, key: &'static str) -> Option<Vec<Found<String>>> {
         let node = self.take(key)?;
         match node.value {
-            Value::Array(items) => Some(items.into_iter().filter_map(|item| self.text(key, item)).collect()),
+            Value::Array(items) => all(items.into_iter().map(|item| self.text(key, item))),
             Value::Text(words) if is_environment(&node.place) => {
                 let found = |word: &str| Found { value: word.trim().to_owned(), place: node.place.clone() };
                 Some(words.split(',').map(found).collect())
@@ -108,28 +108,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An array of strings that `parse` accepts each.
-    pub(super) fn take_all<T, E: Display>(
+    /// An array of strings, with what `parse` makes of each that it accepts.
+    pub(super) fn take_each<T, E: Display>(
         &mut self,
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<Vec<Found<T>>> {
-        let mut all = Vec::new();
-        for Found { value, place } in self.take_texts(key)? {
-            match parse(&value) {
-                Ok(value) => all.push(Found { value, place }),
-                Err(reason) => {
-                    self.desk.complain(Complaint::new(place, format!("each of `{key}` {reason}, not \"{}\"", short(&value))))
-                }
+    ) -> Option<Vec<Option<Found<T>>>> {
+        let desk = self.desk;
+        let checked = |Found { value, place }: Found<String>| match parse(&value) {
+            Ok(value) => Some(Found { value, place }),
+            Err(reason) => {
+                desk.complain(Complaint::new(place, format!("each of `{key}` {reason}")));
+                None
             }
-        }
-        Some(all)
+        };
+        Some(self.take_texts(key)?.into_iter().map(checked).collect())
     }
 
-    /// An array of some of a few words.
+    /// An array of some of a few words; none when any is another.
     pub(super) fn take_choices<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<Vec<Found<T>>> {
         let texts = self.take_texts(key)?;
-        Some(texts.into_iter().filter_map(|found| self.choose(key, found, choices)).collect())
+        all(texts.into_iter().map(|found| self.choose(key, found, choices)))
     }
 
     /// `true` or `false`.
@@ -281,6 +280,12 @@ fn beside(place: &Place, path: &str) -> PathBuf {
 /// Values without a line come from the environment, where everything is a string.
 fn is_environment(place: &Place) -> bool {
     place.line == 0
+}
+
+/// All of them, after every one was looked at; none when any is missing.
+pub(super) fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let looked_at: Vec<Option<T>> = items.collect();
+    looked_at.into_iter().collect()
 }
 
 fn one_of(names: &[String]) -> String {

@@ -164,19 +164,18 @@ impl Listen {
 impl Keys {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["dir", "algorithms"]);
-        let dir = reader.take_path("dir");
+        let (dir, place) = (reader.take_path("dir"), reader.place_of("algorithms"));
         let algorithms = reader.take_choices("algorithms", &Api::SIGNING_ALGS);
         let desk = reader.desk();
         reader.finish();
-        let place = algorithms.as_ref().and_then(|all| all.first()).map(|first| first.place.clone());
         let mut algorithms: Vec<Algorithm> = algorithms?.into_iter().map(|found| found.value).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
         // Validators with a bare key-set address stop at start when it has neither an RSA nor an EC key.
-        if let Some(place) = place.filter(|_| algorithms == [Algorithm::EdDSA]) {
-            desk.complain(Complaint::new(place, "`algorithms` needs ES256 or RS256 beside EdDSA"));
+        if !algorithms.iter().any(|algorithm| *algorithm != Algorithm::EdDSA) {
+            desk.complain(Complaint::new(place, "`algorithms` must have ES256 or RS256"));
         }
-        Some(Self { dir: dir?.value, algorithms: Some(algorithms).filter(|all| !all.is_empty())? })
+        Some(Self { dir: dir?.value, algorithms })
     }
 }
 

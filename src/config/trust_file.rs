@@ -8,7 +8,7 @@ use url::Url;
 use super::Complaint;
 use super::keys_file::{KeysFile, read, take_jwks};
 use super::matcher_file::{self, MatcherFile, claim};
-use super::reader::{Found, Reader, short};
+use super::reader::{Found, Reader, all, short};
 use super::tree::Value;
 use crate::catalog::Place;
 use crate::jose::{Algorithm, KeyUse};
@@ -104,8 +104,8 @@ impl TrustFile {
         let algorithms = take_algorithms(&mut reader);
         let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=24 * HOUR);
         let subject = reader.take_table("subject").and_then(SubjectFile::read);
-        let require = matcher_file::take(&mut reader, "require");
-        let presenters = reader.take_all("presenters", ClientId::parse).unwrap_or_default();
+        let require = matcher_file::take(&mut reader, "require").unwrap_or_default();
+        let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
         let keys = reader.take_table("keys").and_then(|keys| take_keys(keys, kind));
         reader.refuse("map", "belongs to kind \"oauth\", which this version does not have");
@@ -130,13 +130,19 @@ fn kind(text: &str) -> Result<Kind, String> {
 }
 
 fn take_issuer(reader: &mut Reader<'_>, kind: Option<Kind>) -> Option<IssuerFile> {
-    match kind? {
-        Kind::Oidc => {
+    match kind {
+        None => {
+            for key in ["issuer", "trust_domain"] {
+                reader.take(key);
+            }
+            None
+        }
+        Some(Kind::Oidc) => {
             reader.need(&["issuer"]);
             reader.refuse("trust_domain", "belongs to kind \"spiffe\"");
             reader.take_parsed("issuer", Issuer::parse).map(|issuer| IssuerFile::Oidc(issuer.value))
         }
-        Kind::Spiffe => {
+        Some(Kind::Spiffe) => {
             reader.need(&["trust_domain"]);
             reader.refuse("issuer", "belongs to kind \"oidc\"; a JWT-SVID is known by its trust domain");
             reader.take_parsed("trust_domain", trust_domain).map(|domain| IssuerFile::Spiffe(domain.value))
@@ -160,13 +166,13 @@ fn take_audiences(reader: &mut Reader<'_>) -> Option<Vec<String>> {
         _ => Ok(text.to_owned()),
     };
     let audiences = reader.place_of("audiences");
-    let all = reader.take_all("audiences", wanted)?;
-    if all.is_empty() {
+    let each = reader.take_each("audiences", wanted)?;
+    if each.is_empty() {
         let sentence = "`audiences` must name who tokens are meant for; a token for somebody else is never accepted";
         reader.desk().complain(Complaint::new(audiences, sentence));
         return None;
     }
-    Some(all.into_iter().map(|found| found.value).collect())
+    Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect())
 }
 
 /// ES256 and RS256 when the file names none: what nearly every issuer signs by.
@@ -181,12 +187,25 @@ fn take_algorithms(reader: &mut Reader<'_>) -> Option<Vec<Algorithm>> {
 pub(super) fn take_named_algorithms(reader: &mut Reader<'_>) -> Option<Vec<Algorithm>> {
     let names = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
     let place = reader.place_of("algorithms");
-    let all = reader.take_choices("algorithms", &names)?;
-    if all.is_empty() {
-        reader.desk().complain(Complaint::new(place, "`algorithms` names none that is offered, so no token could be accepted"));
+    let texts = reader.take_texts("algorithms")?;
+    if texts.is_empty() {
+        reader.desk().complain(Complaint::new(place, "`algorithms` must name at least one, or else nothing could be accepted"));
         return None;
     }
-    Some(all.into_iter().map(|found| found.value).collect())
+    let chosen =
+        texts.into_iter().map(|found| asymmetric(reader, found).and_then(|found| reader.choose("algorithms", found, &names)));
+    Some(all(chosen)?.into_iter().map(|found| found.value).collect())
+}
+
+/// A spelling near `none` or `HS256` is no help to anybody who wrote that.
+fn asymmetric(reader: &Reader<'_>, found: Found<String>) -> Option<Found<String>> {
+    let name = found.value.to_ascii_lowercase();
+    if name != "none" && !name.starts_with("hs") {
+        return Some(found);
+    }
+    let sentence = "`algorithms` must be signatures with a key pair; unsigned tokens and shared secrets are never accepted";
+    reader.desk().complain(Complaint::new(found.place, sentence));
+    None
 }
 
 impl SubjectFile {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,6 +26,11 @@ impl Digest {
         let mut out = [0; 32];
         out.copy_from_slice(hash.finish().as_ref());
         Self(out)
+    }
+
+    /// Whether the two are equal, in a time that does not tell where they differ.
+    pub fn same_as(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
 }
 
@@ -89,6 +95,7 @@ mod tests {
         // FIPS 180-2 appendix B.1.
         assert_eq!(Digest::of(b"abc").to_string(), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
         assert_eq!(Digest::of_parts(&[b"a", b"bc"]), Digest::of(b"abc"));
+        assert!(Digest::of(b"abc").same_as(&Digest::of(b"abc")) && !Digest::of(b"abc").same_as(&Digest::of(b"abd")));
     }
 
     #[test]

@@ -6,11 +6,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Door, respond};
 use crate::client::Credentials;
-use crate::commit;
 use crate::crypto::random;
 use crate::error::Refusal;
-use crate::exchange::{self, Refused};
-use crate::ledger::RefusalRecord;
+use crate::exchange::{self, Asked, Refused};
+use crate::ledger;
 use crate::oauth::{Jti, Time};
 use crate::request::{Form, FormReason, RequestReason};
 
@@ -24,7 +23,7 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<Doo
     let now = door.now();
     let form = match read(&request, payload, &door).await {
         Ok(form) => form,
-        Err(reason) => return refuse(&door, Refused { agent: None, reason }, None, now),
+        Err(reason) => return refuse(&door, Refused { reason, asked: None }, None, now),
     };
     let credentials = Credentials::new(&form, authorization(request.headers()));
     let world = door.inside().world.clone();
@@ -67,14 +66,28 @@ fn refuse(door: &Door, refused: Refused, credentials: Option<&Credentials>, now:
     let id = random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default();
     let code = refused.reason.code();
     door.metrics.refused(code);
-    let agent = refused.agent.as_ref().map_or("-", |agent| agent.as_str());
+    let agent = refused.asked.as_ref().map_or("-", |asked| asked.agent.as_str());
     tracing::info!(error_id = %id, agent, error = code.as_str(), reason = ?refused.reason, "refused");
-    if let Some(agent) = refused.agent {
-        let record =
-            RefusalRecord { id: &id, at: now, client: &agent, error: code.as_str(), reason: &refused.reason.to_string() };
-        if let Some(record) = record.record() {
-            door.commit().refuse(commit::Refusal { agent: agent.clone(), record });
-        }
+    let answer = respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
+    if let Some(asked) = refused.asked {
+        door.commit().refuse(record(asked, &refused.reason, id, now));
     }
-    respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header))
+    answer
+}
+
+fn record(asked: Asked, reason: &Refusal, error_id: String, at: Time) -> ledger::Refusal {
+    ledger::Refusal {
+        agent: asked.agent,
+        at,
+        error: reason.code().as_str(),
+        error_id,
+        reason: reason.to_string(),
+        subject_token: Some(asked.subject_token),
+        txn: asked.parent.map(|(txn, _)| txn),
+        parent: asked.parent.map(|(_, hop)| hop),
+        audience: Vec::new(),
+        requested: asked.requested,
+        policies: Vec::new(),
+        policy_set: None,
+    }
 }

@@ -40,13 +40,13 @@ pub(super) fn parse(json: &str, key_use: KeyUse) -> Result<VerifyingKey, KeyReas
 /// # Errors
 /// Why this key cannot verify.
 pub(super) fn from_jwk(jwk: &Jwk) -> Result<VerifyingKey, KeyReason> {
-    let kid = jwk.key_id().map(Box::from);
-    if kid.as_ref().is_some_and(|kid: &Box<str>| kid.is_empty() || kid.len() > KID_BYTES_MAX) {
+    let kid = jwk.key_id();
+    if kid.is_some_and(|kid| kid.is_empty() || kid.len() > KID_BYTES_MAX) {
         return Err(KeyReason::Malformed);
     }
     let material = Material::read(jwk)?;
     let verifiers = material.verifiers(pinned(jwk)?)?;
-    Ok(VerifyingKey { kid, thumbprint: material.thumbprint(), verifiers })
+    Ok(VerifyingKey { kid: kid.map(Box::from), thumbprint: material.thumbprint(), verifiers })
 }
 
 /// The algorithm that the key names, which is then the only one it serves (RFC 7517 §4.4).

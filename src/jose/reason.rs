@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Why a text is no acceptable JWS, or its claims cannot be read. Each `Display` is a public sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum JoseReason {
     /// More than [`super::COMPACT_BYTES_MAX`] bytes.
     Long,

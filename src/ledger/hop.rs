@@ -1,9 +1,15 @@
 //! A hop: one issued token, one delegation step, as it will be recorded.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::disclosure::{Discloser, Disclosures};
+use super::record::{self, ActorRecord, AttributesRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason};
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, ClientId, Jti, Resource, Scopes, Subject, Time, Txn};
+use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, Subject, Time, Txn};
 
 /// One delegation step. Filled by `mint`; written as canonical JSON by [`Hop::record`].
 #[derive(Debug)]
@@ -52,6 +58,78 @@ pub struct Hop {
     pub inputs: Inputs,
 }
 
+impl Hop {
+    /// The canonical record of this hop, and the clear values behind its salted digests. Personal are: a subject that a trust rule
+    /// vouched for, its attributes, `acr`, `amr` and `auth_time`, and every actor that `issuer` (this server) did not name.
+    ///
+    /// # Errors
+    /// `Long` beyond 65,535 bytes; `Actor` when an actor named by `issuer` has members that this server never writes; `Malformed`
+    /// for an instant before 1970 or after 9999; `Salt` without randomness.
+    pub fn record(&self, issuer: &Issuer) -> Result<(Vec<u8>, Disclosures), RecordReason> {
+        let mut discloser = Discloser::new();
+        let record = self.disclosing(issuer, &mut discloser)?;
+        let bytes = record::written(&record, record::RECORD_BYTES_MAX)?;
+        Ok((bytes, discloser.finish()))
+    }
+
+    fn disclosing<'a>(&'a self, issuer: &Issuer, discloser: &mut Discloser) -> Result<HopRecord<'a>, RecordReason> {
+        let (sd, subject) = match self.subject.rule() {
+            Some(_) => (vec![discloser.member("subject", self.subject.as_str())?], None),
+            None => (Vec::new(), Some(Cow::Borrowed(self.subject.as_str()))),
+        };
+        let chain: Result<_, _> = self.chain.iter().map(|actor| recorded(actor, issuer, discloser)).collect();
+        Ok(HopRecord {
+            sd,
+            actor: self.actor.clone(),
+            at: self.at,
+            audience: Cow::Borrowed(&self.audience),
+            basis: Cow::Borrowed(self.basis.as_str()),
+            chain: chain?,
+            client: self.client.clone(),
+            depth: self.depth,
+            evidence: self.evidence.record(),
+            expires: self.expires,
+            inputs: self.inputs.record(discloser)?,
+            instance: self.instance.as_deref().map(Cow::Borrowed),
+            jti: self.jti,
+            kid: Cow::Borrowed(&self.kid),
+            kind: Kind::Hop,
+            login: Cow::Borrowed(self.login),
+            parent: self.parent,
+            policies: Cow::Borrowed(&self.policies),
+            policy_set: self.policy_set,
+            scope: Some(self.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            subject,
+            token: self.token,
+            txn: self.txn,
+            v: record::version(),
+        })
+    }
+}
+
+/// An actor of this server is shown, every other one only by digest.
+fn recorded<'a>(actor: &'a Actor, issuer: &Issuer, discloser: &mut Discloser) -> Result<ActorRecord<'a>, RecordReason> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Members<'a> {
+        #[serde(borrow)]
+        iss: Cow<'a, str>,
+        #[serde(borrow)]
+        sub: Cow<'a, str>,
+        #[serde(borrow)]
+        sub_profile: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        instance: Option<Cow<'a, str>>,
+    }
+    if actor.iss() != issuer.as_str() {
+        let members: &RawValue = serde_json::from_str(actor.members()).map_err(|_| RecordReason::Malformed)?;
+        return Ok(ActorRecord { hidden: Some(discloser.element(members)?), ..ActorRecord::default() });
+    }
+    let members: Members<'a> = serde_json::from_str(actor.members()).map_err(|_| RecordReason::Actor)?;
+    let Members { iss, sub, sub_profile, instance } = members;
+    Ok(ActorRecord { hidden: None, instance, iss: Some(iss), sub: Some(sub), sub_profile })
+}
+
 /// What was presented, by digest only.
 #[derive(Debug, Default, Clone)]
 pub struct Evidence {
@@ -80,6 +158,40 @@ pub struct Inputs {
     pub touched: Vec<String>,
     /// The scopes asked for, where any were named.
     pub requested: Option<Scopes>,
+}
+
+impl Evidence {
+    fn record(&self) -> EvidenceRecord {
+        let Self { subject_token, actor_token, client_assertion } = *self;
+        EvidenceRecord { actor_token, client_assertion, subject_token }
+    }
+}
+
+impl Inputs {
+    fn record(&self, discloser: &mut Discloser) -> Result<InputsRecord<'_>, RecordReason> {
+        let mut sd = Vec::new();
+        if let Some(acr) = &self.acr {
+            sd.push(discloser.member("acr", acr)?);
+        }
+        if !self.amr.is_empty() {
+            sd.push(discloser.member("amr", &self.amr)?);
+        }
+        if let Some(time) = self.auth_time {
+            sd.push(discloser.member("auth_time", &time.seconds())?);
+        }
+        let attributes: Result<Vec<_>, _> = self.attributes.iter().map(|(name, value)| discloser.member(name, value)).collect();
+        let mut attributes = attributes?;
+        // Sorted, so that their order tells nothing (RFC 9901 §4.2.4.1).
+        sd.sort_unstable();
+        attributes.sort_unstable();
+        Ok(InputsRecord {
+            sd,
+            attributes: AttributesRecord { sd: attributes },
+            requested: self.requested.clone().filter(|scopes| !scopes.is_empty()),
+            rule: self.rule.as_deref().map(Cow::Borrowed),
+            touched: Cow::Borrowed(&self.touched),
+        })
+    }
 }
 
 /// In which role the client came by the subject token.

@@ -8,7 +8,7 @@ use crate::commit::{Disclosed, Issue, Receipt};
 use crate::crypto::{Digest, MacKey, random};
 use crate::ledger::{Evidence, Hop, Inputs};
 use crate::lifecycle::Standing;
-use crate::oauth::{Generation, GenerationKind, Issuer, Jti, Time, Txn};
+use crate::oauth::{Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, Held, Own, OwnKeys};
 
@@ -42,7 +42,13 @@ pub struct Minting<'a> {
 ///
 /// # Errors
 /// See [`MintReason`].
-pub fn sign(standing: &Standing, grant: &Grant, minting: &Minting<'_>, now: Time) -> Result<(MintedToken, Issue), MintReason> {
+pub fn sign(
+    standing: &Standing,
+    grant: &Grant,
+    requested: Option<&Scopes>,
+    minting: &Minting<'_>,
+    now: Time,
+) -> Result<(MintedToken, Issue), MintReason> {
     let api = grant.apis().first().ok_or(MintReason::NoKey)?;
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
@@ -54,8 +60,8 @@ pub fn sign(standing: &Standing, grant: &Grant, minting: &Minting<'_>, now: Time
         ancestry(standing, grant, minting, (jti, txn)).seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
     let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, ancestry: &ancestry })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
-    let hop = hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()));
-    let (record, values) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let hop = Hop { inputs: inputs(standing, requested), ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid())) };
+    let (record, disclosures) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let minted = MintedToken {
         jwt,
         jti,
@@ -71,7 +77,7 @@ pub fn sign(standing: &Standing, grant: &Grant, minting: &Minting<'_>, now: Time
         generations: standing.generations().to_vec(),
         single_use: standing.client().single_use().into_iter().collect(),
         deadline: grant.expires().min(standing.bound()),
-        disclosed: Disclosed { subject: subject_key(standing, minting), values },
+        disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
     };
     Ok((minted, issue))
 }
@@ -175,11 +181,11 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
         kid: kid.to_owned(),
         policy_set: grant.policy_set(),
         policies: grant.policies().to_vec(),
-        inputs: inputs(standing, grant),
+        inputs: Inputs::default(),
     }
 }
 
-fn inputs(standing: &Standing, grant: &Grant) -> Inputs {
+fn inputs(standing: &Standing, requested: Option<&Scopes>) -> Inputs {
     let subject = standing.subject();
     let authentication = subject.authentication();
     Inputs {
@@ -189,6 +195,6 @@ fn inputs(standing: &Standing, grant: &Grant) -> Inputs {
         amr: authentication.amr.clone(),
         auth_time: authentication.time,
         touched: subject.own().map(|own| own.touched.clone()).unwrap_or_default(),
-        requested: grant.requested().cloned(),
+        requested: requested.cloned(),
     }
 }

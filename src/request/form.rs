@@ -38,6 +38,14 @@ impl Form {
         Ok(Self(pairs))
     }
 
+    /// Decodes one component on its own, such as a client id in `Authorization: Basic` (RFC 6749 §2.3.1).
+    ///
+    /// # Errors
+    /// `Encoding`.
+    pub fn component(text: &str) -> Result<String, FormReason> {
+        decoded(text.as_bytes())
+    }
+
     /// The first value of `name` that is not empty: an empty parameter counts as absent (RFC 6749 §3.2).
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()

@@ -1,0 +1,130 @@
+//! One request, one method, one registered agent.
+
+use std::sync::Arc;
+
+use super::credentials::{AssertionKind, Presented};
+use super::{
+    Attested, AuthenticatedClient, ClientReason, Credentials, LoginMethod, Logins, attestation, private_key_jwt, secret,
+};
+use super::{spiffe, workload};
+use crate::catalog::{Agent, Catalog, Status};
+use crate::crypto::Digest;
+use crate::jose::Compact;
+use crate::oauth::{ClientId, Issuer, SingleUse, Time};
+use crate::trust::Trust;
+
+/// What this server is called in the `aud` of a client assertion.
+#[derive(Clone, Debug)]
+pub struct AssertionAudience {
+    /// The issuer identifier: the one name that counts (rfc7523bis §3).
+    pub issuer: Issuer,
+    /// The address of the token endpoint, for agents whose file allows it.
+    pub token_endpoint: String,
+}
+
+/// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its own
+/// subject. Nothing is spent here: the commit spends [`AuthenticatedClient::single_use`].
+///
+/// # Errors
+/// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who cannot
+/// prove to be it.
+pub async fn authenticate(
+    logins: &Logins,
+    catalog: &Catalog,
+    trust: &Trust,
+    credentials: &Credentials,
+    fallback: Option<&str>,
+    audience: &AssertionAudience,
+    now: Time,
+) -> Result<AuthenticatedClient, ClientReason> {
+    let room = Room { logins, catalog, trust, audience, client_id: credentials.client_id(), now };
+    let proof = match credentials.presented()? {
+        Presented::Header(header) => secret::basic(header, logins, catalog)?,
+        Presented::Secret { client, secret } => secret::post(client, secret, logins, catalog)?,
+        Presented::Assertion { kind, text } => assertion(&room, kind, text).await?,
+        Presented::Nothing => return room.admit(attestation::fallback(&room, fallback).await?),
+    };
+    room.admit(proof)
+}
+
+/// What every method looks at.
+pub(super) struct Room<'a> {
+    pub(super) logins: &'a Logins,
+    pub(super) catalog: &'a Catalog,
+    pub(super) trust: &'a Trust,
+    pub(super) audience: &'a AssertionAudience,
+    pub(super) client_id: Option<&'a str>,
+    pub(super) now: Time,
+}
+
+/// What a method found out: who, and what the proof says besides.
+pub(super) struct Proof {
+    pub(super) client: ClientId,
+    pub(super) method: LoginMethod,
+    pub(super) instance: Option<String>,
+    pub(super) attested: Option<Attested>,
+    pub(super) key: Option<Digest>,
+    pub(super) evidence: Option<Digest>,
+    pub(super) single_use: Option<SingleUse>,
+    pub(super) self_only: bool,
+}
+
+impl Proof {
+    /// A proof that says nothing besides.
+    pub(super) fn new(client: ClientId, method: LoginMethod) -> Self {
+        let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
+        Self { client, method, instance, attested, key, evidence, single_use, self_only: false }
+    }
+}
+
+/// The unverified claims only route: whose rules apply is decided by what the token says of itself.
+async fn assertion(room: &Room<'_>, kind: AssertionKind, text: &str) -> Result<Proof, ClientReason> {
+    let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
+    let claims = jws.unverified_claims().map_err(ClientReason::Jose)?;
+    let (iss, sub) = (claims.text("iss").map_err(ClientReason::Jose)?, claims.text("sub").map_err(ClientReason::Jose)?);
+    let svid = sub.as_deref().is_some_and(spiffe::is_spiffe_id);
+    match (kind, svid) {
+        (AssertionKind::JwtSpiffe, true) => spiffe::prove(room, &jws).await,
+        (AssertionKind::JwtSpiffe, false) => Err(ClientReason::JwtAsSvid),
+        (AssertionKind::JwtBearer, true) => Err(ClientReason::SvidAsJwt),
+        (AssertionKind::JwtBearer, false) => match private_key_jwt::client(room, iss.as_deref(), sub.as_deref()) {
+            Some(client) => private_key_jwt::prove(room, &jws, client),
+            None => workload::prove(room, &jws).await,
+        },
+    }
+}
+
+impl Room<'_> {
+    /// The agent as registered, if it may act at all.
+    fn admit(&self, proof: Proof) -> Result<AuthenticatedClient, ClientReason> {
+        let agent = self.catalog.agent(&proof.client).ok_or(ClientReason::Stranger)?;
+        self.refuse_other_name(&proof)?;
+        match agent.status {
+            Status::Active => Ok(admitted(agent.clone(), proof)),
+            Status::Suspended => Err(ClientReason::Suspended),
+            Status::Retired => Err(ClientReason::Retired),
+        }
+    }
+
+    /// With an attestation `client_id` may be the SPIFFE ID too; there it was judged already.
+    fn refuse_other_name(&self, proof: &Proof) -> Result<(), ClientReason> {
+        let agrees = proof.attested.is_some() || self.client_id.is_none_or(|id| id == proof.client.as_str());
+        if agrees { Ok(()) } else { Err(ClientReason::ClientIdDiffers) }
+    }
+}
+
+fn admitted(agent: Arc<Agent>, proof: Proof) -> AuthenticatedClient {
+    AuthenticatedClient {
+        agent,
+        method: proof.method,
+        instance: proof.instance,
+        attested: proof.attested,
+        key: proof.key,
+        evidence: proof.evidence,
+        single_use: proof.single_use,
+        self_only: proof.self_only,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! What a client presented to prove itself, not judged.
+
+use std::fmt;
+
+use super::ClientReason;
+use crate::request::Form;
+
+/// A client assertion that is an ordinary JWT (RFC 7523 §2.2).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A client assertion that is a JWT-SVID (draft-ietf-oauth-spiffe-client-auth §3.1).
+pub const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+
+/// The parameters of client authentication and the `Authorization` header, as they came.
+pub struct Credentials {
+    authorization: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_assertion: Option<String>,
+    client_assertion_type: Option<String>,
+    repeated: Option<&'static str>,
+}
+
+/// The one method that a request uses.
+#[derive(Clone, Copy)]
+pub(super) enum Presented<'a> {
+    Nothing,
+    Header(&'a str),
+    Secret { client: &'a str, secret: &'a str },
+    Assertion { kind: AssertionKind, text: &'a str },
+}
+
+/// What `client_assertion_type` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AssertionKind {
+    JwtBearer,
+    JwtSpiffe,
+}
+
+const NAMES: [&str; 4] = ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
+
+impl Credentials {
+    /// Collects what the form and the `Authorization` header say. An empty parameter counts as absent (RFC 6749 §3.2).
+    pub fn new(form: &Form, authorization: Option<&str>) -> Self {
+        let text = |name| form.get(name).map(str::to_owned);
+        Self {
+            authorization: authorization.map(str::to_owned),
+            client_id: text("client_id"),
+            client_secret: text("client_secret"),
+            client_assertion: text("client_assertion"),
+            client_assertion_type: text("client_assertion_type"),
+            repeated: NAMES.into_iter().find(|name| form.all(name).nth(1).is_some()),
+        }
+    }
+
+    /// Whether the request had an `Authorization` header: only then does a refusal carry a challenge (RFC 6749 §5.2).
+    pub fn used_authorization_header(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    pub(super) fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// The method in use. `client_id` alone is none.
+    ///
+    /// # Errors
+    /// Two methods in one request (RFC 6749 §2.3), half a method, a repeated parameter, an unknown type of assertion.
+    pub(super) fn presented(&self) -> Result<Presented<'_>, ClientReason> {
+        if let Some(name) = self.repeated {
+            return Err(ClientReason::Repeated(name));
+        }
+        let assertion = self.client_assertion.is_some() || self.client_assertion_type.is_some();
+        match (self.authorization.as_deref(), self.client_secret.as_deref(), assertion) {
+            (None, None, false) => Ok(Presented::Nothing),
+            (Some(header), None, false) => Ok(Presented::Header(header)),
+            (None, Some(secret), false) => match self.client_id() {
+                Some(client) => Ok(Presented::Secret { client, secret }),
+                None => Err(ClientReason::ClientIdMissing),
+            },
+            (None, None, true) => self.assertion(),
+            _ => Err(ClientReason::Several),
+        }
+    }
+
+    fn assertion(&self) -> Result<Presented<'_>, ClientReason> {
+        let kind = match self.client_assertion_type.as_deref() {
+            Some(JWT_BEARER) => AssertionKind::JwtBearer,
+            Some(JWT_SPIFFE) => AssertionKind::JwtSpiffe,
+            _ => return Err(ClientReason::AssertionType),
+        };
+        // Some clients send a token file as it is, with the newline at its end.
+        let text = self.client_assertion.as_deref().map(|text| text.trim_end_matches([' ', '\t', '\r', '\n']));
+        match text {
+            Some(text) => Ok(Presented::Assertion { kind, text }),
+            None => Err(ClientReason::AssertionMissing),
+        }
+    }
+}
+
+/// Secrets and assertions are never printed.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    fn presented(body: &str, header: Option<&str>) -> String {
+        let credentials = Credentials::new(&Form::decode(body.as_bytes(), 16).unwrap(), header);
+        match credentials.presented() {
+            Ok(Presented::Nothing) => "nothing".into(),
+            Ok(Presented::Header(header)) => format!("header {header}"),
+            Ok(Presented::Secret { client, secret }) => format!("secret {client} {secret}"),
+            Ok(Presented::Assertion { kind, text }) => format!("{kind:?} {text}"),
+            Err(reason) => format!("{reason:?}"),
+        }
+    }
+
+    #[test]
+    fn one_request_uses_one_method() {
+        // RFC 6749 §2.3: the client MUST NOT use more than one authentication method in each request.
+        let assertion = format!("client_assertion=a&client_assertion_type={JWT_BEARER}");
+        assert_eq!(presented("client_id=a", None), "nothing");
+        assert_eq!(presented("client_id=a", Some("Basic x")), "header Basic x");
+        assert_eq!(presented("client_id=a&client_secret=b", None), "secret a b");
+        assert_eq!(presented(&assertion, None), "JwtBearer a");
+        assert_eq!(presented("client_id=a&client_secret=b", Some("Basic x")), "Several");
+        assert_eq!(presented(&assertion, Some("Basic x")), "Several");
+        assert_eq!(presented(&format!("{assertion}&client_secret=b"), None), "Several");
+        assert_eq!(presented("client_assertion=a", Some("Basic x")), "Several");
+        assert_eq!(presented("client_assertion=a", Some("")), "Several");
+    }
+
+    #[test]
+    fn empty_counts_as_absent_and_half_a_method_is_refused() {
+        assert_eq!(presented("client_secret=&client_assertion=&client_assertion_type=", None), "nothing");
+        assert_eq!(presented("client_secret=b", None), "ClientIdMissing");
+        assert_eq!(presented("client_assertion=a", None), "AssertionType");
+        assert_eq!(presented("client_assertion=a&client_assertion_type=saml2-bearer", None), "AssertionType");
+        assert_eq!(presented(&format!("client_assertion_type={JWT_SPIFFE}"), None), "AssertionMissing");
+        assert_eq!(presented("client_id=a&client_id=b&client_secret=c", None), r#"Repeated("client_id")"#);
+    }
+
+    #[test]
+    fn a_token_file_may_end_in_a_newline() {
+        assert_eq!(presented(&format!("client_assertion=a.b.c%0A&client_assertion_type={JWT_SPIFFE}"), None), "JwtSpiffe a.b.c");
+    }
+
+    #[test]
+    fn a_refusal_challenges_only_who_used_the_header() {
+        let form = Form::decode(b"client_id=a&client_secret=b", 16).unwrap();
+        assert!(!Credentials::new(&form, None).used_authorization_header());
+        assert!(Credentials::new(&form, Some("Bearer x")).used_authorization_header());
+        assert_eq!(format!("{:?}", Credentials::new(&form, Some("Basic x"))), "Credentials");
+    }
+}

@@ -1,0 +1,241 @@
+//! The ways in which agents may log in, as configured, indexed by what a request shows.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::{LoginMethod, spiffe};
+use crate::crypto::Digest;
+use crate::jose::{Algorithm, KeySet};
+use crate::oauth::{ClientId, RuleName};
+use crate::trust::{Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
+
+/// One way in which an agent may log in.
+#[derive(Debug)]
+pub enum Login {
+    /// A JWT that the client signs with its own key (RFC 7523 §2.2, as tightened by rfc7523bis).
+    PrivateKeyJwt {
+        /// The client's public keys.
+        keys: KeySet,
+        /// What the client may sign by.
+        algorithms: Vec<Algorithm>,
+        /// Whether `aud` may also be the token endpoint, for clients that cannot send the issuer identifier.
+        accept_token_endpoint: bool,
+    },
+    /// A JWT-SVID (draft-ietf-oauth-spiffe-client-auth §3.1).
+    SpiffeJwt {
+        /// Whose.
+        id: SpiffePattern,
+    },
+    /// An attestation under a trust rule.
+    WorkloadJwt {
+        /// The rule.
+        rule: RuleName,
+        /// What the claims must say; all of it.
+        matchers: Vec<Requirement>,
+    },
+    /// A client secret (RFC 6749 §2.3.1).
+    Secret {
+        /// What [`super::hash_secret`] makes of the secret.
+        digest: Digest,
+        /// Whether it may be sent as `Authorization: Basic`.
+        basic: bool,
+        /// Whether it may be sent in the body.
+        post: bool,
+    },
+}
+
+/// Every agent's logins.
+#[derive(Debug, Default)]
+pub struct Logins {
+    keys: HashMap<ClientId, Vec<KeyLogin>>,
+    secrets: HashMap<ClientId, Vec<SecretLogin>>,
+    spiffe: HashMap<Box<str>, ClientId>,
+    workloads: HashMap<RuleName, Vec<WorkloadLogin>>,
+}
+
+/// A contradiction in the logins of one agent, or between those of two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginComplaint {
+    /// Whose login it is.
+    pub agent: ClientId,
+    /// Which of the agent's logins it is, counted from zero.
+    pub position: usize,
+    /// What is wrong.
+    pub reason: LoginReason,
+}
+
+/// What is wrong with a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginReason {
+    /// A key set without a usable key.
+    NoKey,
+    /// No algorithm allowed.
+    NoAlgorithm,
+    /// A workload login that every workload of its rule would satisfy.
+    NoRequirement,
+    /// A secret that may be sent nowhere.
+    NoPlace,
+    /// The same credential would log in another agent too.
+    Ambiguous(ClientId),
+    /// The same login twice.
+    Repeated,
+}
+
+#[derive(Debug)]
+pub(super) struct KeyLogin {
+    pub(super) keys: KeySet,
+    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) accept_token_endpoint: bool,
+}
+
+#[derive(Debug)]
+struct SecretLogin {
+    digest: Digest,
+    basic: bool,
+    post: bool,
+}
+
+#[derive(Debug)]
+struct WorkloadLogin {
+    agent: ClientId,
+    requirements: Vec<Requirement>,
+}
+
+/// What an unknown client's secret is compared with; nothing can prove it.
+static NOBODY: [SecretLogin; 1] = [SecretLogin { digest: Digest([0; 32]), basic: false, post: false }];
+
+impl Logins {
+    /// Puts the logins of all agents together.
+    ///
+    /// # Errors
+    /// Every login that could never serve, would serve everybody, or would log in two agents at once. Logins that overlap only in
+    /// part are no error: where a credential fits two agents, `client_id` says which.
+    pub fn new(agents: impl IntoIterator<Item = (ClientId, Vec<Login>)>) -> Result<Self, Vec<LoginComplaint>> {
+        let (mut logins, mut complaints) = (Self::default(), Vec::new());
+        for (agent, list) in agents {
+            for (position, login) in list.into_iter().enumerate() {
+                if let Err(reason) = logins.add(&agent, login) {
+                    complaints.push(LoginComplaint { agent: agent.clone(), position, reason });
+                }
+            }
+        }
+        if complaints.is_empty() { Ok(logins) } else { Err(complaints) }
+    }
+
+    /// The agents that this attestation logs in, each once, in alphabetical order. A person's token logs in nobody.
+    pub fn agents_of(&self, vouched: &Vouched) -> Vec<&ClientId> {
+        let rule = vouched.rule();
+        let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
+            (SubjectKind::User, _) => Vec::new(),
+            (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(vouched),
+            (SubjectKind::Workload, TrustKind::Oidc) => self.by_claims(vouched),
+        };
+        agents.sort_unstable();
+        agents.dedup();
+        agents
+    }
+
+    /// The keys that `client` may sign its assertions with; none for an unknown client.
+    pub(super) fn keys_of(&self, client: &ClientId) -> &[KeyLogin] {
+        self.keys.get(client).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether `secret` is one of the client's that may be sent this way. Takes the same time for an unknown client.
+    pub(super) fn secret_proves(&self, client: Option<&ClientId>, secret: Digest, method: LoginMethod) -> bool {
+        let known = client.and_then(|client| self.secrets.get(client)).map_or(NOBODY.as_slice(), Vec::as_slice);
+        known.iter().fold(false, |proven, login| proven | (login.digest.same_as(&secret) & login.may_come_by(method)))
+    }
+
+    fn by_spiffe_id(&self, vouched: &Vouched) -> Vec<&ClientId> {
+        let sub = vouched.claims().text("sub").ok().flatten();
+        let Some(id) = sub.and_then(|sub| SpiffeId::parse(&sub).ok()) else { return Vec::new() };
+        spiffe::patterns(&id).filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
+    }
+
+    fn by_claims(&self, vouched: &Vouched) -> Vec<&ClientId> {
+        let claims = vouched.claims();
+        let logins = self.workloads.get(vouched.rule().name()).map(Vec::as_slice).unwrap_or_default();
+        let fitting = logins.iter().filter(|login| login.requirements.iter().all(|requirement| requirement.holds(claims)));
+        fitting.map(|login| &login.agent).collect()
+    }
+
+    fn add(&mut self, agent: &ClientId, login: Login) -> Result<(), LoginReason> {
+        match login {
+            Login::PrivateKeyJwt { keys, .. } if keys.is_empty() => Err(LoginReason::NoKey),
+            Login::PrivateKeyJwt { algorithms, .. } if algorithms.is_empty() => Err(LoginReason::NoAlgorithm),
+            Login::PrivateKeyJwt { keys, algorithms, accept_token_endpoint } => {
+                self.keys.entry(agent.clone()).or_default().push(KeyLogin { keys, algorithms, accept_token_endpoint });
+                Ok(())
+            }
+            Login::SpiffeJwt { id } => match self.spiffe.insert(id.to_string().into(), agent.clone()) {
+                Some(other) => Err(LoginReason::taken(agent, &other)),
+                None => Ok(()),
+            },
+            Login::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
+            Login::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
+            Login::Secret { digest, basic, post } => {
+                self.secrets.entry(agent.clone()).or_default().push(SecretLogin { digest, basic, post });
+                Ok(())
+            }
+        }
+    }
+
+    fn add_workload(&mut self, agent: &ClientId, rule: RuleName, requirements: Vec<Requirement>) -> Result<(), LoginReason> {
+        if requirements.is_empty() {
+            return Err(LoginReason::NoRequirement);
+        }
+        let logins = self.workloads.entry(rule).or_default();
+        let same = |login: &&WorkloadLogin| same_members(&login.requirements, &requirements);
+        match logins.iter().find(same) {
+            Some(other) => Err(LoginReason::taken(agent, &other.agent)),
+            None => {
+                logins.push(WorkloadLogin { agent: agent.clone(), requirements });
+                Ok(())
+            }
+        }
+    }
+}
+
+impl SecretLogin {
+    fn may_come_by(&self, method: LoginMethod) -> bool {
+        match method {
+            LoginMethod::SecretBasic => self.basic,
+            LoginMethod::SecretPost => self.post,
+            _ => false,
+        }
+    }
+}
+
+impl LoginReason {
+    fn taken(agent: &ClientId, by: &ClientId) -> Self {
+        if agent == by { Self::Repeated } else { Self::Ambiguous(by.clone()) }
+    }
+}
+
+fn same_members(one: &[Requirement], other: &[Requirement]) -> bool {
+    one.iter().all(|requirement| other.contains(requirement)) && other.iter().all(|requirement| one.contains(requirement))
+}
+
+impl fmt::Display for LoginReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey => f.write_str("the key set has no usable key"),
+            Self::NoAlgorithm => f.write_str("no algorithm is allowed"),
+            Self::NoRequirement => {
+                f.write_str("match is empty, so every workload of the trust rule could log in; say which one may")
+            }
+            Self::NoPlace => f.write_str("the secret may be sent neither as Authorization: Basic nor in the body"),
+            Self::Ambiguous(other) => write!(f, "the same credential already logs in the agent {other}"),
+            Self::Repeated => f.write_str("the agent already has this login"),
+        }
+    }
+}
+
+impl fmt::Display for LoginComplaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "agent {}, login {}: {}", self.agent, self.position + 1, self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! `private_key_jwt`: a JWT that the client signed with its own key (RFC 7523 §2.2 and §3, as tightened by rfc7523bis).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::authenticate::{AssertionAudience, Proof, Room};
+use super::login::KeyLogin;
+use super::{AssertionReason, ClientReason, LoginMethod};
+use crate::crypto::Digest;
+use crate::jose::{Compact, JoseReason, Object, Verified};
+use crate::oauth::{ClientId, SingleUse, Time};
+
+const LIFETIME_MAX: Duration = Duration::from_secs(3600);
+const AHEAD_MAX: Duration = Duration::from_secs(60);
+const JTI_BYTES_MAX: usize = 255;
+
+/// The client whose own assertion this claims to be; none when it claims to be something else, or no such client has keys.
+pub(super) fn client(room: &Room<'_>, iss: Option<&str>, sub: Option<&str>) -> Option<ClientId> {
+    let client = ClientId::parse(iss.filter(|_| iss == sub)?).ok()?;
+    (!room.logins.keys_of(&client).is_empty()).then_some(client)
+}
+
+/// Proves `client`, which the assertion names as issuer and subject, by one of its registered keys.
+///
+/// # Errors
+/// `Unproven` when no key verifies it; only who holds a key learns which rule the claims break.
+pub(super) fn prove(room: &Room<'_>, jws: &Compact<'_>, client: ClientId) -> Result<Proof, ClientReason> {
+    let (login, verified) = verify(room.logins.keys_of(&client), jws)?;
+    check_typ(jws)?;
+    check_parties(verified.claims(), &client)?;
+    check_audience(verified.claims(), login, room.audience)?;
+    let expires = check_dates(verified.claims(), room.now)?;
+    let digest = single_use(verified.claims(), &client)?;
+    Ok(Proof {
+        key: Some(verified.key()),
+        evidence: Some(jws.digest()),
+        single_use: Some(SingleUse { digest: digest.0, expires }),
+        ..Proof::new(client, LoginMethod::PrivateKeyJwt)
+    })
+}
+
+/// Never through the cache of verified tokens: an assertion counts once.
+fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>) -> Result<(&'l KeyLogin, Verified), ClientReason> {
+    let mut refused = JoseReason::UnknownKey;
+    for login in logins {
+        match jws.verify_in(&login.keys, &login.algorithms) {
+            Ok(verified) => return Ok((login, verified)),
+            Err(reason) => refused = reason,
+        }
+    }
+    Err(ClientReason::of_signature(refused))
+}
+
+/// Absent is fine, another kind of token is not (rfc7523bis §4, RFC 8725 §3.11).
+fn check_typ(jws: &Compact<'_>) -> Result<(), AssertionReason> {
+    let fits = jws.typ().is_none() || jws.typ_is("JWT") || jws.typ_is("client-authentication+jwt");
+    if fits { Ok(()) } else { Err(AssertionReason::Typ) }
+}
+
+fn check_parties(claims: &Object, client: &ClientId) -> Result<(), AssertionReason> {
+    let is_client = |name| claims.text(name).is_ok_and(|text| text.as_deref() == Some(client.as_str()));
+    if is_client("iss") && is_client("sub") { Ok(()) } else { Err(AssertionReason::Subject) }
+}
+
+/// A string, or an array of exactly one (rfc7523bis §3): an assertion that names two servers could be replayed between them.
+fn check_audience(claims: &Object, login: &KeyLogin, ours: &AssertionAudience) -> Result<(), AssertionReason> {
+    let endpoint = Some(ours.token_endpoint.as_str()).filter(|_| login.accept_token_endpoint);
+    let is_ours = |name: &Cow<'_, str>| **name == *ours.issuer.as_str() || Some(&**name) == endpoint;
+    match claims.strings("aud").ok().flatten().as_deref() {
+        Some([one]) if is_ours(one) => Ok(()),
+        _ if endpoint.is_some() => Err(AssertionReason::AudienceOrEndpoint),
+        _ => Err(AssertionReason::Audience),
+    }
+}
+
+/// No leeway for `exp`: the moment after it the `jti` may be forgotten.
+fn check_dates(claims: &Object, now: Time) -> Result<Time, AssertionReason> {
+    let date = |name| claims.date(name).map_err(|_| AssertionReason::ClaimType(name));
+    let (exp, iat, nbf) = (date("exp")?.ok_or(AssertionReason::ExpiryMissing)?, date("iat")?, date("nbf")?);
+    if exp <= now {
+        return Err(AssertionReason::Expired);
+    }
+    if iat.max(nbf).is_some_and(|from| from > now.plus(AHEAD_MAX)) {
+        return Err(AssertionReason::Ahead);
+    }
+    if exp.since(iat.unwrap_or(now)) > LIFETIME_MAX {
+        return Err(AssertionReason::Lifetime);
+    }
+    Ok(exp)
+}
+
+/// What the commit remembers until the assertion has expired. A client id has no zero byte, so the parts cannot run together.
+fn single_use(claims: &Object, client: &ClientId) -> Result<Digest, AssertionReason> {
+    let jti = claims.text("jti").map_err(|_| AssertionReason::ClaimType("jti"))?.ok_or(AssertionReason::JtiMissing)?;
+    if jti.is_empty() || jti.len() > JTI_BYTES_MAX {
+        return Err(AssertionReason::JtiLength);
+    }
+    Ok(Digest::of_parts(&[b"client_assertion\0", client.as_str().as_bytes(), b"\0", jti.as_bytes()]))
+}
+
+#[cfg(test)]
+mod tests;

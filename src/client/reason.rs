@@ -1,0 +1,187 @@
+//! Why a client did not prove itself.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::jose::JoseReason;
+use crate::trust::TrustReason;
+
+/// Why a client is not authenticated. What the sentences say about keys, secrets and clients does not tell whether a client exists;
+/// `source` does, for the log.
+#[derive(Debug)]
+pub enum ClientReason {
+    /// No client authentication, and no subject token that could take its place.
+    Missing,
+    /// No client authentication, and the subject token does not log anybody in, for the reason inside.
+    MissingAttestation(Box<ClientReason>),
+    /// Two methods in one request (RFC 6749 §2.3).
+    Several,
+    /// A parameter that may come once came more often (RFC 6749 §3.2).
+    Repeated(&'static str),
+    /// An `Authorization` header of another scheme than `Basic`.
+    Scheme,
+    /// An unknown client, a wrong secret, or one sent in a way that is not this client's.
+    Secret,
+    /// `client_secret` without `client_id`.
+    ClientIdMissing,
+    /// `client_id` names somebody else than the credential does.
+    ClientIdDiffers,
+    /// `client_assertion_type` is missing or unknown.
+    AssertionType,
+    /// `client_assertion_type` without `client_assertion`.
+    AssertionMissing,
+    /// The assertion is not a JWS that we read.
+    Jose(JoseReason),
+    /// No registered key of the client verifies the assertion.
+    Unproven(JoseReason),
+    /// No client and no issuer of that name is registered. Who asks cannot tell it from `Unproven`.
+    Stranger,
+    /// The assertion's claims break a rule.
+    Assertion(AssertionReason),
+    /// A JWT-SVID sent as `jwt-bearer`.
+    SvidAsJwt,
+    /// Something else than a JWT-SVID sent as `jwt-spiffe`.
+    JwtAsSvid,
+    /// No trust rule vouches for the attestation.
+    Trust(TrustReason),
+    /// The keys that would verify the attestation cannot be had at the moment: not the client's fault.
+    KeysUnavailable(TrustReason),
+    /// The attestation is genuine but logs in no agent.
+    NoAgent,
+    /// The attestation logs in several agents, and `client_id` does not say which.
+    SeveralAgents,
+    /// The agent proved itself but is suspended.
+    Suspended,
+    /// The agent proved itself but is retired.
+    Retired,
+}
+
+/// Which rule the claims of a client assertion break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssertionReason {
+    /// An explicit `typ` of another kind of token (RFC 8725 §3.11).
+    Typ,
+    /// `iss` or `sub` is missing, or they differ (RFC 7523 §3).
+    Subject,
+    /// `aud` is not the issuer identifier alone (rfc7523bis §3).
+    Audience,
+    /// `aud` is neither the issuer identifier nor the token endpoint, alone.
+    AudienceOrEndpoint,
+    /// `aud` of an attestation is not one of its rule's audiences, alone.
+    AttestationAudience,
+    /// No `exp`.
+    ExpiryMissing,
+    /// `exp` has passed.
+    Expired,
+    /// Lives longer than an hour.
+    Lifetime,
+    /// `iat` or `nbf` lies more than 60 s ahead.
+    Ahead,
+    /// No `jti`.
+    JtiMissing,
+    /// `jti` is empty or longer than 255 bytes.
+    JtiLength,
+    /// A claim has the wrong JSON type.
+    ClaimType(&'static str),
+}
+
+impl ClientReason {
+    /// What a trust rule's refusal means for a login.
+    pub(super) fn of_trust(reason: TrustReason) -> Self {
+        match reason {
+            TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
+            reason => Self::Trust(reason),
+        }
+    }
+
+    /// What a refused signature means: nothing that tells whether the client exists.
+    pub(super) fn of_signature(reason: JoseReason) -> Self {
+        match reason {
+            JoseReason::Claims | JoseReason::ClaimType(_) | JoseReason::Algorithm => Self::Jose(reason),
+            reason => Self::Unproven(reason),
+        }
+    }
+}
+
+impl From<AssertionReason> for ClientReason {
+    fn from(reason: AssertionReason) -> Self {
+        Self::Assertion(reason)
+    }
+}
+
+impl fmt::Display for ClientReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing | Self::MissingAttestation(_) => {
+                "client authentication is required: send client_assertion and client_assertion_type, or a client secret"
+            }
+            Self::Several => {
+                "one request must use one method of client authentication: the Authorization header, client_secret or client_assertion"
+            }
+            Self::Repeated(name) => return write!(f, "{name} must not be repeated"),
+            Self::Scheme => "the Authorization header: the only scheme for client authentication here is Basic",
+            Self::Secret => {
+                "the client is unknown, its secret is wrong, or it must authenticate in another way; check client_id and client_secret"
+            }
+            Self::ClientIdMissing => "client_secret must come with client_id",
+            Self::ClientIdDiffers => "client_id must name the client that the credential proves, or be left out",
+            Self::AssertionType => concat!(
+                "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer, ",
+                "or urn:ietf:params:oauth:client-assertion-type:jwt-spiffe for a JWT-SVID"
+            ),
+            Self::AssertionMissing => "client_assertion is required with client_assertion_type",
+            Self::Jose(reason) => return write!(f, "client_assertion: {reason}"),
+            Self::Unproven(_) | Self::Stranger => concat!(
+                "client_assertion: no registered key of the client named by iss and sub verifies it, ",
+                "or there is no such client or trusted issuer; check iss, sub, kid, alg and the key"
+            ),
+            Self::Assertion(reason) => return write!(f, "client_assertion: {reason}"),
+            Self::SvidAsJwt => {
+                "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-spiffe for a JWT-SVID"
+            }
+            Self::JwtAsSvid => concat!(
+                "client_assertion: only a JWT-SVID, whose sub is a SPIFFE ID, goes with jwt-spiffe; ",
+                "use urn:ietf:params:oauth:client-assertion-type:jwt-bearer for other JWTs"
+            ),
+            Self::Trust(reason) => return write!(f, "client_assertion: {reason}"),
+            Self::KeysUnavailable(_) => "client_assertion: the keys of its issuer cannot be had at the moment; try again later",
+            Self::NoAgent => "client_assertion: it is genuine but logs in no registered agent",
+            Self::SeveralAgents => "client_assertion: it fits several agents; send client_id to say which",
+            Self::Suspended => "the agent is suspended; its owner or an operator can resume it",
+            Self::Retired => "the agent is retired",
+        })
+    }
+}
+
+impl Error for ClientReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::MissingAttestation(reason) => Some(&**reason),
+            Self::Jose(reason) | Self::Unproven(reason) => Some(reason),
+            Self::Trust(reason) | Self::KeysUnavailable(reason) => Some(reason),
+            Self::Assertion(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AssertionReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Typ => "typ must be client-authentication+jwt or JWT, or be left out",
+            Self::Subject => "iss and sub must both be the client_id",
+            Self::Audience => "aud must be the issuer identifier of this server alone",
+            Self::AudienceOrEndpoint => "aud must be the issuer identifier of this server alone, or its token endpoint alone",
+            Self::AttestationAudience => "aud must be one audience of this server alone",
+            Self::ExpiryMissing => "exp is required",
+            Self::Expired => "it has expired; sign a new one for each request",
+            Self::Lifetime => "exp must lie at most an hour after iat, or after now without iat",
+            Self::Ahead => "iat and nbf must lie at most 60 seconds ahead; check the clock that signed it",
+            Self::JtiMissing => "jti is required, a new one for each assertion, because each is accepted once",
+            Self::JtiLength => "jti must have 1 to 255 bytes",
+            Self::ClaimType(claim) => return write!(f, "the claim {claim} has the wrong type or is out of range"),
+        })
+    }
+}
+
+impl Error for AssertionReason {}

@@ -1,0 +1,90 @@
+//! `client_secret_basic` and `client_secret_post` (RFC 6749 §2.3.1), for clients that cannot do better.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::authenticate::Proof;
+use super::{ClientReason, LoginMethod, Logins};
+use crate::catalog::Catalog;
+use crate::crypto::Digest;
+use crate::oauth::ClientId;
+use crate::request::Form;
+
+/// What is kept of a client secret: its SHA-256. Secrets are generated with full entropy, so a slow hash would add nothing.
+pub fn hash_secret(secret: &str) -> Digest {
+    Digest::of(secret.as_bytes())
+}
+
+/// A longer header is no pair of client id and secret.
+const HEADER_BYTES_MAX: usize = 4096;
+
+/// The longest client id.
+const ID_BYTES_MAX: usize = 255;
+
+/// The standard alphabet (RFC 7617 §2); some clients leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Proves a client by its `Authorization` header.
+///
+/// # Errors
+/// `Scheme` for another scheme than `Basic`, and one and the same answer, after the same work, for everything else.
+pub(super) fn basic(header: &str, logins: &Logins, catalog: &Catalog) -> Result<Proof, ClientReason> {
+    let text = credentials(header)?;
+    // Both readings are always tried, so that the time taken does not tell whether the client exists.
+    let (encoded, raw) = (form_encoded(&text, catalog), as_it_is(&text, catalog));
+    let (client, secret) = encoded.or(raw).unzip();
+    prove(logins, client, secret.as_deref().unwrap_or(&text), LoginMethod::SecretBasic)
+}
+
+/// Proves a client by `client_id` and `client_secret` in the body.
+///
+/// # Errors
+/// One and the same answer, after the same work, for every failure.
+pub(super) fn post(client: &str, secret: &str, logins: &Logins, catalog: &Catalog) -> Result<Proof, ClientReason> {
+    prove(logins, registered(client, catalog), secret, LoginMethod::SecretPost)
+}
+
+fn prove(logins: &Logins, client: Option<ClientId>, secret: &str, method: LoginMethod) -> Result<Proof, ClientReason> {
+    let proven = logins.secret_proves(client.as_ref(), hash_secret(secret), method);
+    match client.filter(|_| proven) {
+        Some(client) => Ok(Proof::new(client, method)),
+        None => Err(ClientReason::Secret),
+    }
+}
+
+/// The pair inside the header, still joined by its colon.
+fn credentials(header: &str) -> Result<String, ClientReason> {
+    let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return Err(ClientReason::Scheme);
+    }
+    let short = Some(rest.trim_matches(' ')).filter(|rest| rest.len() <= HEADER_BYTES_MAX);
+    let decoded = short.and_then(|text| BASE64.decode(text).ok());
+    decoded.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(ClientReason::Secret)
+}
+
+/// As RFC 6749 §2.3.1 has it: id and secret are form-encoded, so the first colon separates them.
+fn form_encoded(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
+    let (client, secret) = text.split_once(':')?;
+    let secret = Form::component(secret).ok()?;
+    registered(&Form::component(client).ok()?, catalog).map(|client| (client, secret))
+}
+
+/// As many clients have it: nothing is encoded, and an id with colons, such as a URL, ends where the longest registered id does.
+fn as_it_is(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
+    let colons = text.match_indices(':').map(|(at, _)| at).take_while(|at| *at <= ID_BYTES_MAX);
+    let pairs = colons.filter_map(|at| Some((text.get(..at)?, text.get(at + 1..)?)));
+    let known = pairs.filter_map(|(client, secret)| registered(client, catalog).map(|client| (client, secret.to_owned())));
+    known.last()
+}
+
+fn registered(client: &str, catalog: &Catalog) -> Option<ClientId> {
+    ClientId::parse(client).ok().filter(|client| catalog.agent(client).is_some())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! What the commit needs of a store, and what replay needs of one. Stores implement these natively and know nothing of what the
+//! stored things mean.
+
+use std::fmt;
+
+use crate::ledger::record::Kind;
+use crate::lifecycle::Life;
+use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+
+/// The one place where state is durable. Used by one thread.
+pub trait CommitStore: Send {
+    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an earlier
+    /// failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
+    ///
+    /// # Errors
+    /// See [`StoreReason`]; it may be called again.
+    fn open(&mut self) -> Result<Recovered, StoreReason>;
+
+    /// Writes the whole batch in one transaction and returns when it is durable.
+    ///
+    /// # Errors
+    /// After one, whether the batch is durable is unknown, and nothing may be called but [`open`](Self::open).
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreReason>;
+
+    /// The wrapped key of a subject, if it has one.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason>;
+}
+
+/// Reading records while the writer runs, for replay and proofs. Indexes count from 0; answers are in their order.
+pub trait RecordReader: Send + Sync {
+    /// How many records there are.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn count(&self) -> Result<u64, StoreReason>;
+
+    /// At most `limit` records that are selected and have an index of at least `from`.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn records(&self, select: Select, from: u64, limit: u32) -> Result<Vec<Stored>, StoreReason>;
+
+    /// The encrypted disclosures of the record at `index`; none when it has none, or its subject's key was erased.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn disclosures(&self, index: u64) -> Result<Option<Sealed>, StoreReason>;
+}
+
+/// Which records are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// Every record.
+    All,
+    /// Those of one transaction.
+    Txn(Txn),
+    /// Those about one hop.
+    Jti(Jti),
+}
+
+/// One record as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in the ledger, from 0.
+    pub index: u64,
+    /// When it was committed; never earlier than its predecessor.
+    pub at: Time,
+    /// The hop that it is about.
+    pub jti: Option<Jti>,
+    /// The transaction that it belongs to.
+    pub txn: Option<Txn>,
+    /// The canonical bytes.
+    pub record: Vec<u8>,
+}
+
+/// Disclosures as stored, with the wrapped key of their subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The pseudonym of the subject.
+    pub subject: GenerationKey,
+    /// The subject's key, encrypted under the root key.
+    pub wrapped_key: Vec<u8>,
+    /// The disclosures, encrypted under the subject's key.
+    pub sealed: Vec<u8>,
+}
+
+/// What a store holds when it is opened.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// How many records there are, which is the index of the next one.
+    pub count: u64,
+    /// The newest records, at most 64, oldest first.
+    pub newest: Vec<Stored>,
+    /// Everything that ever ended and may not be forgotten.
+    pub lives: Vec<StoredLife>,
+    /// Every single-use value that is remembered.
+    pub single_use: Vec<SingleUse>,
+}
+
+/// The present life of one thing that ended before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredLife {
+    /// Of what.
+    pub key: GenerationKey,
+    /// Which life.
+    pub life: Life,
+    /// When it may be forgotten; none for never.
+    pub until: Option<Time>,
+}
+
+/// One transaction.
+#[derive(Debug)]
+pub struct Batch {
+    /// When it is committed.
+    pub at: Time,
+    /// Records at consecutive indexes.
+    pub rows: Vec<Row>,
+    /// Values spent.
+    pub single_use: Vec<SingleUse>,
+    /// Lives that begin; each replaces what was stored under its key.
+    pub lives: Vec<StoredLife>,
+    /// New subjects' keys, encrypted under the root key.
+    pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
+    /// Single-use values that expired at or before this, and lives that may be forgotten then, are deleted.
+    pub forget: Option<Time>,
+}
+
+/// One record of a batch.
+#[derive(Debug)]
+pub struct Row {
+    /// Its place in the ledger, from 0.
+    pub index: u64,
+    /// What kind it is.
+    pub kind: Kind,
+    /// The hop that it is about.
+    pub jti: Option<Jti>,
+    /// The transaction that it belongs to.
+    pub txn: Option<Txn>,
+    /// The canonical bytes.
+    pub record: Vec<u8>,
+    /// The subject, and the disclosures encrypted under its key.
+    pub sealed: Option<(GenerationKey, Vec<u8>)>,
+}
+
+/// Why a store cannot serve.
+#[derive(Debug)]
+pub enum StoreReason {
+    /// Another process uses the same data folder.
+    Locked,
+    /// The data folder cannot be used as it is.
+    Folder(std::io::Error),
+    /// Written by a newer version of this program.
+    Newer,
+    /// What is stored contradicts itself.
+    Corrupt(&'static str),
+    /// The engine failed.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for StoreReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked => f.write_str("another server uses this data folder"),
+            Self::Folder(_) => f.write_str("the data folder cannot be used"),
+            Self::Newer => f.write_str("the data folder was written by a newer version of this program"),
+            Self::Corrupt(what) => write!(f, "the stored data is damaged: {what}"),
+            Self::Failed(_) => f.write_str("the store failed"),
+        }
+    }
+}
+
+impl std::error::Error for StoreReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Folder(cause) => Some(cause),
+            Self::Failed(cause) => Some(cause.as_ref()),
+            Self::Locked | Self::Newer | Self::Corrupt(_) => None,
+        }
+    }
+}

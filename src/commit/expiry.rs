@@ -1,0 +1,40 @@
+//! Forgetting in order of time.
+
+use std::collections::BTreeMap;
+
+use crate::oauth::Time;
+
+/// Things by the second after which they may be forgotten.
+#[derive(Debug)]
+pub(super) struct Expiry<T>(BTreeMap<i64, Vec<T>>);
+
+impl<T> Default for Expiry<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Expiry<T> {
+    pub(super) fn add(&mut self, thing: T, expires: Time) {
+        self.0.entry(second(expires)).or_default().push(thing);
+    }
+
+    /// Whether anything may be forgotten at `now`.
+    pub(super) fn any(&self, now: Time) -> bool {
+        self.0.first_key_value().is_some_and(|(due, _)| *due <= now.seconds())
+    }
+
+    /// Takes out what may be forgotten at `now`.
+    pub(super) fn due(&mut self, now: Time) -> Vec<T> {
+        let mut due = Vec::new();
+        while self.any(now) {
+            due.extend(self.0.pop_first().map(|(_, things)| things).unwrap_or_default());
+        }
+        due
+    }
+}
+
+/// The first whole second at which `expires` is surely over.
+fn second(expires: Time) -> i64 {
+    expires.seconds().saturating_add(1)
+}

@@ -1,0 +1,156 @@
+//! What everybody else holds of the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::command::{Death, Issue, Refusal};
+use super::contract::{CommitStore, StoreReason};
+use super::limits::Limits;
+use super::mirror::Mirror;
+use super::quota::Quota;
+use super::receipt::{CommitReason, Receipt};
+use super::subject_keys::SubjectKeys;
+use super::writer::{Hidden, Job, Parts, Recordable, Reply, Unrecorded, Writer};
+use crate::crypto::SealKey;
+use crate::ledger::record::RECORD_BYTES_MAX;
+use crate::oauth::Clock;
+
+/// A handle on the one writer; clones are handles on the same. The writer ends when it is told to, or with the last handle.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    jobs: Sender<Job>,
+    issues: Arc<Semaphore>,
+    deaths: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    quota: Arc<Quota>,
+    mirror: Arc<Mirror>,
+    closing: AtomicBool,
+}
+
+impl Commit {
+    /// Opens and verifies `store`, loads what the checks need, and starts the writer. `root` is the key under which the keys of
+    /// subjects are wrapped; it must not lie where the store and its backups do.
+    ///
+    /// # Errors
+    /// What the store says; `Corrupt` when its newest records are damaged.
+    pub fn start(
+        store: Box<dyn CommitStore>,
+        clock: Arc<dyn Clock>,
+        root: Arc<SealKey>,
+        limits: Limits,
+    ) -> Result<Self, StoreReason> {
+        let (sender, jobs) = channel();
+        let mirror = Arc::new(Mirror::default());
+        let quota = Arc::new(Quota::new(limits.refusals_per_minute));
+        let places = |count| Arc::new(Semaphore::new(count));
+        let shared = Shared {
+            jobs: sender,
+            issues: places(limits.issues),
+            deaths: places(limits.deaths),
+            refusals: places(limits.refusals),
+            quota: Arc::clone(&quota),
+            mirror: Arc::clone(&mirror),
+            closing: AtomicBool::new(false),
+        };
+        let keys = SubjectKeys::new(root, limits.subject_keys);
+        let writer = Writer::start(Parts { store, clock, limits, jobs, mirror, quota, keys })?;
+        let work = move || {
+            // Whoever waits for the end is told after the store was closed with the writer.
+            for closed in writer.run() {
+                let _gone = closed.send(());
+            }
+        };
+        thread::Builder::new().name("commit".into()).spawn(work).map_err(|cause| StoreReason::Failed(cause.into()))?;
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Records a hop. Dropping this future before it is done is safe: if the hop was recorded all the same, it is then recorded as
+    /// withheld.
+    ///
+    /// # Errors
+    /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be recorded;
+    /// it is then recorded as withheld too.
+    pub async fn submit(&self, issue: Issue) -> Result<Receipt, CommitReason> {
+        if issue.record.len() > RECORD_BYTES_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        let place = place(&self.shared.issues)?;
+        let (to, answer) = oneshot::channel();
+        let jobs = self.jobs()?;
+        let reply = Reply { to, jobs: jobs.clone() };
+        jobs.send(Job::Issue(issue, reply, place)).map_err(|_| CommitReason::Unavailable)?;
+        let answer = answer.await.map_err(|_| CommitReason::Unavailable)??;
+        answer.take().ok_or(CommitReason::Unavailable)
+    }
+
+    /// Says that the token of a recorded hop will never leave, so that this is recorded too.
+    pub fn withhold(&self, receipt: Receipt) {
+        if let Ok(jobs) = self.jobs() {
+            let _closed = jobs.send(Job::Withhold(Hidden::of(&receipt)));
+        }
+    }
+
+    /// Has a refusal recorded, or counted where its agent's quota or the queue's is used up. Never waits.
+    pub fn refuse(&self, refusal: Refusal) {
+        let Some(suppressed) = self.shared.quota.take(&refusal.agent, refusal.at) else { return };
+        let agent = refusal.agent.clone();
+        let sent = place(&self.shared.refusals).and_then(|place| {
+            let job = Job::Refusal(Recordable { refusal, suppressed, _place: place });
+            self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)
+        });
+        if sent.is_err() {
+            self.shared.quota.give_back(&agent, suppressed + 1);
+        }
+    }
+
+    /// Ends things. When it returns `Ok`, the death is durable and acts everywhere; nothing is issued after it under what it ended.
+    ///
+    /// # Errors
+    /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and nothing
+    /// is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
+    pub async fn end(&self, death: Death) -> Result<(), CommitReason> {
+        if !death.fits() {
+            return Err(CommitReason::TooLarge);
+        }
+        let place = place(&self.shared.deaths)?;
+        let (to, answer) = oneshot::channel();
+        let job = Job::Death(Unrecorded { death, lives: Vec::new(), _place: place }, to);
+        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
+    }
+
+    /// The state as the checks see it.
+    pub fn state(&self) -> Arc<Mirror> {
+        Arc::clone(&self.shared.mirror)
+    }
+
+    /// Refuses whatever comes from now on, finishes what waits, closes the store.
+    pub async fn close(&self) {
+        let (to, closed) = oneshot::channel();
+        let sent = self.jobs().is_ok_and(|jobs| jobs.send(Job::Close(to)).is_ok());
+        self.shared.closing.store(true, Ordering::SeqCst);
+        if sent {
+            let _gone = closed.await;
+        }
+    }
+
+    fn jobs(&self) -> Result<Sender<Job>, CommitReason> {
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return Err(CommitReason::Unavailable);
+        }
+        Ok(self.shared.jobs.clone())
+    }
+}
+
+fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CommitReason> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| CommitReason::Busy)
+}

@@ -1,0 +1,68 @@
+//! Single-use values that were spent and could still be accepted.
+
+use std::collections::HashSet;
+
+use super::expiry::Expiry;
+use super::receipt::CommitReason;
+use crate::oauth::{SingleUse, Time};
+
+/// The first 128 bits of a value's digest: enough that two values never meet, in half the memory.
+type Short = u128;
+
+/// Remembers until expiry and refuses when full; nothing is ever forgotten early. Used by the writer alone, so it takes no lock.
+#[derive(Debug)]
+pub(super) struct Spent {
+    values: HashSet<Short>,
+    expiry: Expiry<Short>,
+    max: usize,
+}
+
+impl Spent {
+    pub(super) fn new(max: usize) -> Self {
+        Self { values: HashSet::new(), expiry: Expiry::default(), max }
+    }
+
+    /// From what is stored. More than the maximum is kept, and then nothing is accepted until enough of it expired.
+    pub(super) fn load(values: &[SingleUse], max: usize) -> Self {
+        let mut spent = Self::new(max);
+        values.iter().for_each(|value| spent.insert(value));
+        spent
+    }
+
+    /// Spends all `values` or none. One that has expired at `now` could have been forgotten, so it is refused.
+    pub(super) fn spend(&mut self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
+        if values.iter().any(|value| value.expires <= now) {
+            return Err(CommitReason::Expired);
+        }
+        let repeated = |(position, value): (usize, &SingleUse)| {
+            self.values.contains(&short(value)) || values.iter().take(position).any(|earlier| earlier.digest == value.digest)
+        };
+        if values.iter().enumerate().any(repeated) {
+            return Err(CommitReason::Spent);
+        }
+        if self.values.len() + values.len() > self.max {
+            return Err(CommitReason::Busy);
+        }
+        values.iter().for_each(|value| self.insert(value));
+        Ok(())
+    }
+
+    /// Forgets what expired at `now`; says whether that was anything.
+    pub(super) fn forget(&mut self, now: Time) -> bool {
+        let due = self.expiry.due(now);
+        for value in &due {
+            self.values.remove(value);
+        }
+        !due.is_empty()
+    }
+
+    fn insert(&mut self, value: &SingleUse) {
+        if self.values.insert(short(value)) {
+            self.expiry.add(short(value), value.expires);
+        }
+    }
+}
+
+fn short(value: &SingleUse) -> Short {
+    value.digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
+}

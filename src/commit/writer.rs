@@ -1,0 +1,195 @@
+//! The one writer: takes what waits, judges each command, writes one batch, answers.
+//!
+//! There is no timer: while one batch is being flushed the next one gathers. Every command of a batch sees the effects of those
+//! before it. After a failure nothing is committed until the store was opened afresh and shown to hold exactly what was
+//! acknowledged; a batch whose flush failed may turn out to be durable, and then its hops are recorded as withheld.
+
+mod recovery;
+mod stage;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::command::{Death, Issue, Refusal};
+use super::contract::{CommitStore, StoredLife};
+use super::limits::Limits;
+use super::mirror::Mirror;
+use super::quota::Quota;
+use super::receipt::{Answer, CommitReason, Receipt};
+use super::spent::Spent;
+use super::subject_keys::SubjectKeys;
+use crate::oauth::{Clock, Jti, Time, Txn};
+use recovery::Doubt;
+use stage::{Effect, Staged};
+
+/// At most so many commands are written in one transaction.
+const BATCH_MAX: usize = 1024;
+
+/// One command on its way to the writer. The permit is its place in the queue, and is given back when it is done.
+#[derive(Debug)]
+pub(super) enum Job {
+    Issue(Issue, Reply, OwnedSemaphorePermit),
+    Refusal(Recordable),
+    Death(Unrecorded, oneshot::Sender<Result<(), CommitReason>>),
+    Withhold(Hidden),
+    Close(oneshot::Sender<()>),
+}
+
+/// Where the receipt goes, and where it goes back to when nobody takes it.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) to: oneshot::Sender<Result<Answer, CommitReason>>,
+    pub(super) jobs: Sender<Job>,
+}
+
+/// A refusal within its quota.
+#[derive(Debug)]
+pub(super) struct Recordable {
+    pub(super) refusal: Refusal,
+    pub(super) suppressed: u64,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+/// A death on its way to the record, with its reserved place.
+#[derive(Debug)]
+pub(super) struct Unrecorded {
+    pub(super) death: Death,
+    /// The lives that begin; empty until the death acts.
+    pub(super) lives: Vec<StoredLife>,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+/// A recorded hop whose token never left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hidden {
+    pub(super) index: u64,
+    pub(super) jti: Jti,
+    pub(super) txn: Txn,
+}
+
+impl Hidden {
+    pub(super) fn of(receipt: &Receipt) -> Self {
+        Self { index: receipt.index, jti: receipt.jti, txn: receipt.txn }
+    }
+}
+
+/// Everything that changes state, in one thread.
+pub(super) struct Writer {
+    store: Box<dyn CommitStore>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    jobs: Receiver<Job>,
+    mirror: Arc<Mirror>,
+    quota: Arc<Quota>,
+    spent: Spent,
+    keys: SubjectKeys,
+    /// The index of the next record.
+    next: u64,
+    /// The newest committed time.
+    newest: Time,
+    /// Hops to be recorded as withheld.
+    owed: Vec<Hidden>,
+    /// Deaths that act already and are not recorded yet. While there is one, nothing is issued.
+    unrecorded: Vec<Unrecorded>,
+    /// Set while the store is not to be used: what is unknown about it, and when it failed last.
+    failed: Option<(Doubt, Instant)>,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+/// What the writer is made of.
+pub(super) struct Parts {
+    pub(super) store: Box<dyn CommitStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) limits: Limits,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) mirror: Arc<Mirror>,
+    pub(super) quota: Arc<Quota>,
+    pub(super) keys: SubjectKeys,
+}
+
+impl Writer {
+    /// Works until it is told to close and nothing waits any more, or until nobody is left to ask. Returns whom to tell, once the
+    /// store is closed too.
+    pub(super) fn run(mut self) -> Vec<oneshot::Sender<()>> {
+        while let Some(jobs) = self.gather() {
+            self.turn(jobs);
+        }
+        if self.unfinished() {
+            self.recover_now();
+            self.turn(Vec::new());
+        }
+        std::mem::take(&mut self.closing)
+    }
+
+    /// One job, and whatever else waits; none when the work is over.
+    fn gather(&mut self) -> Option<Vec<Job>> {
+        let mut jobs: Vec<Job> = self.wait()?.into_iter().collect();
+        jobs.extend(self.jobs.try_iter().take(BATCH_MAX - 1));
+        Some(jobs)
+    }
+
+    /// Waits for a job; while something is left to do without being asked, no longer than the pause between two attempts.
+    fn wait(&self) -> Option<Option<Job>> {
+        if !self.closing.is_empty() {
+            return self.jobs.try_recv().ok().map(Some);
+        }
+        if !self.unfinished() {
+            return self.jobs.recv().ok().map(Some);
+        }
+        match self.jobs.recv_timeout(self.limits.retry) {
+            Ok(job) => Some(Some(job)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn unfinished(&self) -> bool {
+        self.failed.is_some() || !self.owed.is_empty() || !self.unrecorded.is_empty()
+    }
+
+    /// One batch, from judging to answering.
+    fn turn(&mut self, jobs: Vec<Job>) {
+        self.recover_when_due();
+        let mut staged = self.begin();
+        for job in jobs {
+            self.stage(job, &mut staged);
+        }
+        if staged.failure.is_none() && !staged.batch.rows.is_empty() {
+            staged.failure = self.store.commit(&staged.batch).err();
+        }
+        match staged.failure.take() {
+            None => self.settle(staged),
+            Some(failure) => self.fail(staged, &failure),
+        }
+    }
+
+    /// The batch is durable: now, and only now, receipts leave.
+    fn settle(&mut self, staged: Staged) {
+        if !staged.batch.rows.is_empty() {
+            self.next += staged.batch.rows.len() as u64;
+            self.newest = staged.batch.at;
+        }
+        for effect in staged.effects {
+            match effect {
+                Effect::Hop(receipt, reply, _place) => {
+                    let answer = Answer::new(receipt, reply.jobs);
+                    // An answer that nobody takes reports itself when it is dropped, here or later.
+                    let _untaken = reply.to.send(Ok(answer));
+                }
+                Effect::Death(_, Some(reply)) => {
+                    let _untaken = reply.send(Ok(()));
+                }
+                Effect::Death(_, None) | Effect::Refusal(_) | Effect::Withheld(_) => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("next", &self.next).finish_non_exhaustive()
+    }
+}

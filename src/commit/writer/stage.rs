@@ -1,0 +1,213 @@
+//! Judging commands and putting them into a batch.
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{Hidden, Issue, Job, Recordable, Reply, Unrecorded, Writer};
+use crate::commit::contract::{Batch, Row, StoreReason};
+use crate::commit::receipt::{CommitReason, Receipt};
+use crate::crypto::Digest;
+use crate::ledger::RecordReason;
+use crate::ledger::record::{DeathRecord, Kind, RECORD_BYTES_MAX, Record, WithheldRecord};
+use crate::lifecycle::liveness;
+use crate::oauth::{GenerationKey, Time};
+
+/// One hop depends on no more things, and spends no more values.
+const GENERATIONS_MAX: usize = 1024;
+const SINGLE_USE_MAX: usize = 8;
+
+/// A batch as it grows, and what follows from each of its rows once it is durable.
+pub(super) struct Staged {
+    pub(super) batch: Batch,
+    pub(super) effects: Vec<Effect>,
+    /// The store failed while the batch was put together.
+    pub(super) failure: Option<StoreReason>,
+    /// The clock stands too far behind for anything to be issued.
+    behind: bool,
+}
+
+type SealedFor = (GenerationKey, Vec<u8>);
+
+/// What follows from one row.
+pub(super) enum Effect {
+    Hop(Receipt, Reply, OwnedSemaphorePermit),
+    Refusal(Recordable),
+    Death(Unrecorded, Option<oneshot::Sender<Result<(), CommitReason>>>),
+    Withheld(Hidden),
+}
+
+impl Writer {
+    /// A batch that begins with what is owed. The present never runs backwards: within the tolerance the newest committed time
+    /// stands in for a clock that is behind it.
+    pub(super) fn begin(&mut self) -> Staged {
+        let present = self.clock.now();
+        let at = present.max(self.newest);
+        let batch = Batch { at, rows: vec![], single_use: vec![], lives: vec![], subject_keys: vec![], forget: None };
+        let behind = self.newest.since(present) > self.limits.clock_behind;
+        let mut staged = Staged { batch, effects: Vec::new(), failure: None, behind };
+        if self.failed.is_none() {
+            let forgot = self.mirror.forget(at) | self.spent.forget(at);
+            staged.batch.forget = forgot.then_some(at);
+            for hidden in std::mem::take(&mut self.owed) {
+                self.stage_withheld(hidden, &mut staged);
+            }
+            for ending in std::mem::take(&mut self.unrecorded) {
+                self.stage_death(ending, None, &mut staged);
+            }
+        }
+        staged
+    }
+
+    pub(super) fn stage(&mut self, job: Job, staged: &mut Staged) {
+        let usable = self.failed.is_none() && staged.failure.is_none();
+        match job {
+            Job::Issue(issue, reply, place) => self.stage_issue(issue, reply, place, staged),
+            Job::Refusal(recordable) if usable => self.stage_refusal(recordable, staged),
+            Job::Refusal(recordable) => self.unrecord(&recordable),
+            Job::Death(ending, reply) if usable => self.stage_death(ending, Some(reply), staged),
+            Job::Death(mut ending, reply) => {
+                self.act(&mut ending, staged.batch.at);
+                self.unrecorded.push(ending);
+                let _untaken = reply.send(Err(CommitReason::Unavailable));
+            }
+            Job::Withhold(hidden) if usable => self.stage_withheld(hidden, staged),
+            Job::Withhold(hidden) => self.owed.push(hidden),
+            Job::Close(reply) => self.closing.push(reply),
+        }
+    }
+
+    fn stage_issue(&mut self, issue: Issue, reply: Reply, place: OwnedSemaphorePermit, staged: &mut Staged) {
+        match self.judge(issue, staged) {
+            Ok(receipt) => staged.effects.push(Effect::Hop(receipt, reply, place)),
+            Err(reason) => {
+                let _untaken = reply.to.send(Err(reason));
+            }
+        }
+    }
+
+    /// The checks that must hold at the instant of commit. What is single-use is spent after all of them, so that a refused request
+    /// burns nothing; should sealing then fail, the whole batch fails and what is spent is read from the store again.
+    fn judge(&mut self, issue: Issue, staged: &mut Staged) -> Result<Receipt, CommitReason> {
+        if self.failed.is_some() || staged.failure.is_some() || !self.unrecorded.is_empty() {
+            return Err(CommitReason::Unavailable);
+        }
+        if staged.behind {
+            return Err(CommitReason::ClockBehind);
+        }
+        if issue.generations.len() > GENERATIONS_MAX || issue.single_use.len() > SINGLE_USE_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        if issue.record.len() > RECORD_BYTES_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        if issue.deadline <= staged.batch.at {
+            return Err(CommitReason::Expired);
+        }
+        if self.mirror.len() > self.limits.lives {
+            return Err(CommitReason::Busy);
+        }
+        liveness::alive(&*self.mirror, &issue.generations).map_err(|_| CommitReason::Died)?;
+        let record = Digest::of(&issue.record);
+        self.spent.spend(&issue.single_use, staged.batch.at)?;
+        let sealed = self.seal(&issue, &record, staged)?;
+        staged.batch.single_use.extend(&issue.single_use);
+        let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
+        let row = Row { index: 0, kind: Kind::Hop, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
+        let index = self.push(row, staged);
+        Ok(Receipt { index, jti, txn, record, at })
+    }
+
+    fn seal(&mut self, issue: &Issue, record: &Digest, staged: &mut Staged) -> Result<Option<SealedFor>, CommitReason> {
+        let disclosed = &issue.disclosed;
+        if disclosed.values.is_empty() {
+            return Ok(None);
+        }
+        match self.keys.seal(&mut *self.store, disclosed.subject, record, &disclosed.values) {
+            Ok((sealed, made)) => {
+                staged.batch.subject_keys.extend(made);
+                Ok(Some((disclosed.subject, sealed)))
+            }
+            Err(failure) => {
+                staged.failure = Some(failure);
+                Err(CommitReason::Unavailable)
+            }
+        }
+    }
+
+    fn stage_refusal(&mut self, recordable: Recordable, staged: &mut Staged) {
+        match recordable.refusal.record(recordable.suppressed) {
+            Ok(record) => {
+                let (jti, txn) = (None, recordable.refusal.txn);
+                self.push(Row { index: 0, kind: Kind::Refusal, jti, txn, record, sealed: None }, staged);
+                staged.effects.push(Effect::Refusal(recordable));
+            }
+            Err(reason) => {
+                tracing::warn!(agent = %recordable.refusal.agent, %reason, "a refusal could not be recorded");
+                self.unrecord(&recordable);
+            }
+        }
+    }
+
+    pub(super) fn unrecord(&self, recordable: &Recordable) {
+        self.quota.give_back(&recordable.refusal.agent, recordable.suppressed + 1);
+    }
+
+    fn stage_withheld(&mut self, hidden: Hidden, staged: &mut Staged) {
+        let Hidden { index, jti, txn } = hidden;
+        let record = Record::Withheld(WithheldRecord::new(staged.batch.at, index, jti, txn));
+        match record.to_bytes() {
+            Ok(record) => {
+                let row = Row { index: 0, kind: Kind::Withheld, jti: Some(jti), txn: Some(txn), record, sealed: None };
+                self.push(row, staged);
+                staged.effects.push(Effect::Withheld(hidden));
+            }
+            Err(reason) => tracing::error!(%jti, %reason, "a withheld token could not be recorded"),
+        }
+    }
+
+    /// A death acts in memory before it is recorded, so that nothing behind it in the queue is issued under what it ends.
+    fn act(&self, ending: &mut Unrecorded, at: Time) {
+        if ending.lives.is_empty() {
+            let keys = ending.death.ends.iter().map(|end| end.key);
+            ending.lives = self.mirror.end(keys, at, ending.death.until);
+        }
+    }
+
+    fn stage_death(
+        &mut self,
+        mut ending: Unrecorded,
+        reply: Option<oneshot::Sender<Result<(), CommitReason>>>,
+        staged: &mut Staged,
+    ) {
+        self.act(&mut ending, staged.batch.at);
+        match death_record(&ending, staged.batch.at) {
+            Ok(record) => {
+                self.push(Row { index: 0, kind: Kind::Death, jti: None, txn: None, record, sealed: None }, staged);
+                staged.batch.lives.extend(&ending.lives);
+                staged.effects.push(Effect::Death(ending, reply));
+            }
+            // The handle has checked the length, so this is a clock before 1970 or after 9999.
+            Err(reason) => {
+                tracing::error!(%reason, "a death acts but could not be recorded");
+                self.unrecorded.push(ending);
+                let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
+            }
+        }
+    }
+
+    /// Gives `row` the next index.
+    fn push(&self, mut row: Row, staged: &mut Staged) -> u64 {
+        row.index = self.next + staged.batch.rows.len() as u64;
+        let index = row.index;
+        staged.batch.rows.push(row);
+        index
+    }
+}
+
+/// The record of a death that acts under `ending.lives`.
+fn death_record(ending: &Unrecorded, at: Time) -> Result<Vec<u8>, RecordReason> {
+    let numbers = ending.lives.iter().map(|stored| stored.life.number);
+    let ends = ending.death.ends.iter().zip(numbers);
+    let ends = ends.map(|(end, number)| end.record(number)).collect();
+    let death = &ending.death;
+    Record::Death(DeathRecord::new(at, death.by.as_str(), &death.reason, death.until, ends)).to_bytes()
+}

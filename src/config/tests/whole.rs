@@ -1,0 +1,144 @@
+//! Configurations in which nothing is wrong, and texts that are anything at all.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::scene::{AGENT, API, CLUSTER, IDP, MAIN, Scene};
+use crate::config::{KeysFile, LoginFile, Sources, TestFile};
+use crate::jose::Algorithm;
+use crate::oauth::{ClientId, Resource};
+
+#[test]
+fn the_defaults_stand_without_any_file() {
+    let config = Sources::default().load().config.unwrap();
+    assert_eq!(config.settings.issuer.as_str(), "http://127.0.0.1:8693");
+    assert_eq!(config.settings.tokens.lifetime, Duration::from_secs(300));
+    assert_eq!(config.settings.limits.body_bytes_max, 65_536);
+    assert_eq!(config.settings.keys.dir, PathBuf::from("keys"));
+    assert_eq!(config.settings.files.trust.value, PathBuf::from("conf/trust"));
+    assert_eq!(config.settings.keys.algorithms, [Algorithm::ES256, Algorithm::RS256]);
+}
+
+#[test]
+fn the_samples_are_in_order_and_say_what_they_explain() {
+    let sources = Sources { default_file: "conf/default.toml".into(), ..Sources::default() };
+    let config = sources.load().config.unwrap();
+    assert!(config.warnings.is_empty(), "{}", config.warnings);
+    let agents: Vec<_> = config.logins.iter().map(|(id, logins)| (id.as_str(), logins.len())).collect();
+    assert_eq!(agents, [("crm-api", 1), ("orchestrator", 2), ("researcher", 1)]);
+    let crm = config.catalog.api(&Resource::parse("https://crm.example").unwrap()).unwrap();
+    assert_eq!((crm.scopes.len(), crm.derive.len(), crm.default_scopes.len()), (2, 1, 1));
+    let rules: Vec<_> = config.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(rules, ["acme-idp", "acme-spiffe", "prod-cluster"]);
+    assert!(matches!(&config.rules[1].keys, KeysFile::Given(keys) if !keys.is_empty()));
+    assert_eq!(config.rules[0].require[0].test, TestFile::Boolean(true));
+}
+
+#[test]
+fn later_layers_win_key_by_key_and_the_environment_last() {
+    let scene = Scene::new().with("main.toml", &format!("issuer = 'https://a.example'\n[tokens]\nlifetime = '1m'\n{MAIN}"));
+    let settings = scene.config().settings;
+    assert_eq!(settings.tokens.lifetime, Duration::from_secs(60));
+    assert_eq!(settings.tokens.lifetime_max, Duration::from_secs(900));
+    let scene = scene.env("COUNTERSIGN__ISSUER", "https://b.example").env("COUNTERSIGN__LIMITS__QUEUE", "7");
+    let scene = scene.env("COUNTERSIGN__KEYS__ALGORITHMS", "RS256, EdDSA").env("COUNTERSIGN__KEYS__DIR", "k");
+    let settings = scene.config().settings;
+    assert_eq!((settings.issuer.as_str(), settings.limits.queue), ("https://b.example", 7));
+    assert_eq!(settings.tokens.lifetime, Duration::from_secs(60));
+    assert_eq!(settings.keys.algorithms, [Algorithm::RS256, Algorithm::EdDSA]);
+    assert_eq!(settings.keys.dir, PathBuf::from("k"));
+}
+
+#[test]
+fn paths_are_relative_to_the_file_that_has_them() {
+    let scene = Scene::new().with("main.toml", &format!("[keys]\ndir = 'k'\n{MAIN}"));
+    assert_eq!(scene.config().settings.keys.dir, scene.path("k"));
+}
+
+#[test]
+fn everything_optional_has_its_default() {
+    let scene = Scene::new().with("trust/i.toml", IDP).with("trust/c.toml", CLUSTER).with("apis/a.toml", API);
+    let scene = scene.with("agents/a.toml", AGENT).with("policies/p.cedar", "permit(principal, action, resource);");
+    let scene = scene.with("agents/.hidden.toml", "not = toml").with("agents/notes.txt", "x");
+    let config = scene.config();
+    let rule = &config.rules[1];
+    assert_eq!((rule.lifetime_max, rule.enabled, rule.subject.id.as_str()), (Duration::from_hours(1), true, "{sub}"));
+    assert_eq!(rule.algorithms, [Algorithm::ES256, Algorithm::RS256]);
+    let api = config.catalog.apis().next().unwrap();
+    assert_eq!((api.typ.as_str(), api.signing_alg, api.lifetime), ("at+jwt", Algorithm::ES256, None));
+    assert_eq!(config.policies[0].text, "permit(principal, action, resource);");
+    assert!(config.policies[0].file.ends_with("policies/p.cedar"));
+}
+
+#[test]
+fn logins_are_read_in_order() {
+    let login = "[[login]]\nmethod = 'client_secret_post'\nsecret_hash = 'sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0'\n\
+                 [[login]]\nmethod = 'workload_jwt'\ntrust = 'cluster'\nmatch = { a = ['b', 'c'], '/d~1e' = { prefix = 'f/' }, g = { present = true } }\n\
+                 [[login]]\nmethod = 'private_key_jwt'\njwks = '{\"keys\":[]}'\nassertion_audience = ['token_endpoint']\n";
+    let scene = Scene::new().with("trust/c.toml", CLUSTER).with("agents/a.toml", &format!("{AGENT}{login}"));
+    let config = scene.config();
+    let logins = &config.logins[&ClientId::parse("a").unwrap()];
+    assert!(matches!(&logins[0], LoginFile::Secret { basic: false, .. }));
+    let LoginFile::WorkloadJwt { matchers, .. } = &logins[1] else { panic!("{:?}", logins[1]) };
+    let found: Vec<_> = matchers.iter().map(|matcher| (matcher.claim.as_str(), matcher.test.clone())).collect();
+    assert_eq!(found[0], ("/d~1e", TestFile::Prefix("f/".into())));
+    assert_eq!(found[1], ("a", TestFile::OneOf(vec!["b".into(), "c".into()])));
+    assert_eq!(found[2], ("g", TestFile::Present));
+    let LoginFile::PrivateKeyJwt { token_endpoint_audience, algorithms, .. } = &logins[2] else { panic!("{:?}", logins[2]) };
+    assert!(*token_endpoint_audience && algorithms.len() == 4);
+    assert!(config.warnings.to_string().ends_with("the key set has no usable key, so nothing is accepted under it"));
+}
+
+#[test]
+fn a_fingerprint_changes_with_any_file_and_folder() {
+    let login = "[[login]]\nmethod = 'private_key_jwt'\njwks_file = 'a.json'\n";
+    let scene = Scene::new().with("agents/a.json", "{\"keys\":[]}").with("agents/a.toml", &format!("{AGENT}{login}"));
+    let known = scene.load().fingerprint;
+    assert_eq!(known.again(), known);
+    let scene = scene.with("agents/a.json", "{\"keys\": []}");
+    assert_ne!(known.again(), known);
+    let known = scene.load().fingerprint;
+    let scene = scene.with("policies/p.cedar", "");
+    assert_ne!(known.again(), known);
+    let known = scene.load().fingerprint;
+    let scene = scene.without("policies/p.cedar").with("policies/q.cedar", "");
+    assert_ne!(known.again(), known);
+    let known = scene.load().fingerprint;
+    let scene = scene.with("main.toml", &format!("# changed\n{MAIN}"));
+    assert_ne!(known.again(), known);
+    let known = scene.load().fingerprint;
+    assert_eq!(scene.with("agents/notes.txt", "x").load().fingerprint, known);
+}
+
+fn word() -> impl Strategy<Value = String> {
+    let known =
+        "id|name|kind|issuer|keys|login|method|match|require|scopes|derive|from|tokens|lifetime|files|trust|listen|subject";
+    let value = r#"'(oidc|spiffe|\{sub\}|[a-z/:.]{0,6})'|-?[0-9]{1,4}|true|\[|\]|\{|\}|,|0x1f|1e5|nan|1979-05-27"#;
+    prop_oneof![known.prop_map_regex(), value.prop_map_regex(), "[\\[\\]=\n. ]{1,3}".prop_map(|text| text), any::<String>()]
+}
+
+trait Regex {
+    fn prop_map_regex(self) -> BoxedStrategy<String>;
+}
+
+impl Regex for &'static str {
+    fn prop_map_regex(self) -> BoxedStrategy<String> {
+        proptest::string::string_regex(self).unwrap().boxed()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_text_makes_the_reader_panic(words in proptest::collection::vec(word(), 0..40)) {
+        let text = words.concat();
+        let scene = Scene::new();
+        let scene = ["trust/x.toml", "agents/x.toml", "apis/x.toml"].into_iter().fold(scene, |scene, file| scene.with(file, &text));
+        scene.load().config.err().into_iter().for_each(|complaints| assert!(!complaints.is_empty()));
+        let loaded = scene.with("main.toml", &text).load();
+        loaded.config.err().into_iter().for_each(|complaints| assert!(complaints.iter().all(|complaint| !complaint.place.file.is_empty())));
+    }
+}

@@ -1,0 +1,190 @@
+//! How values of the vocabulary stand in a record: as the strings they are known by, and instants as milliseconds.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{SerializeSeq, Serializer};
+
+use crate::crypto::Digest;
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, Time, Txn};
+
+/// The last millisecond of the year 9999; an integer that every JSON reader holds exactly (RFC 7493 §2.2).
+pub(crate) const MILLIS_MAX: i64 = 253_402_300_799_999;
+
+/// A value with exactly one string form.
+pub(super) trait Text: Sized {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error>;
+    fn read(text: &str) -> Option<Self>;
+}
+
+macro_rules! named {
+    ($($name:ident),*) => { $(impl Text for $name {
+        fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.serialize_str(self.as_str())
+        }
+        fn read(text: &str) -> Option<Self> {
+            Self::parse(text).ok()
+        }
+    })* };
+}
+
+macro_rules! displayed {
+    ($($name:ident),*) => { $(impl Text for $name {
+        fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_str(self)
+        }
+        fn read(text: &str) -> Option<Self> {
+            Self::parse(text).ok()
+        }
+    })* };
+}
+
+named!(ClientId, Resource);
+displayed!(Jti, Txn, Scopes);
+
+impl Text for Digest {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+    fn read(text: &str) -> Option<Self> {
+        bytes(text).map(Self)
+    }
+}
+
+impl Text for GenerationKey {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+    fn read(text: &str) -> Option<Self> {
+        bytes(text).map(Self)
+    }
+}
+
+impl Text for GenerationKind {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.label())
+    }
+    fn read(text: &str) -> Option<Self> {
+        let all = [Self::Subject, Self::Agent, Self::Instance, Self::Rule, Self::Task, Self::Transaction, Self::Hop];
+        all.into_iter().find(|kind| kind.label() == text)
+    }
+}
+
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    (URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()? == N).then_some(bytes)
+}
+
+fn read<'de, T: Text, D: Deserializer<'de>>(text: &str) -> Result<T, D::Error> {
+    T::read(text).ok_or_else(|| D::Error::custom("not in the form of its kind"))
+}
+
+/// One value.
+pub(super) mod one {
+    use super::*;
+
+    pub(in super::super) fn serialize<T: Text, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        value.write(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        read::<T, D>(&Cow::<str>::deserialize(from)?)
+    }
+}
+
+/// A value that may be absent; never `null`.
+pub(super) mod option {
+    use super::*;
+
+    pub(in super::super) fn serialize<T: Text, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => value.write(to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+        one::deserialize(from).map(Some)
+    }
+}
+
+/// Several values.
+pub(super) mod list {
+    use super::*;
+
+    pub(in super::super) fn serialize<T: Text, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
+        let mut array = to.serialize_seq(Some(values.len()))?;
+        for value in values {
+            array.serialize_element(&Shown(value))?;
+        }
+        array.end()
+    }
+
+    pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+        let texts = Vec::<Cow<'de, str>>::deserialize(from)?;
+        texts.iter().map(|text| read::<T, D>(text)).collect()
+    }
+
+    struct Shown<'a, T>(&'a T);
+
+    impl<T: Text> serde::Serialize for Shown<'_, T> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            self.0.write(to)
+        }
+    }
+}
+
+/// Several values that are borrowed when written and owned when read.
+pub(super) mod few {
+    use super::*;
+
+    pub(in super::super) fn serialize<T: Text + Clone, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
+        list::serialize(values, to)
+    }
+
+    pub(in super::super) fn deserialize<'de, 'a, T, D>(from: D) -> Result<Cow<'a, [T]>, D::Error>
+    where
+        T: Text + Clone,
+        D: Deserializer<'de>,
+    {
+        list::deserialize(from).map(Cow::Owned)
+    }
+}
+
+/// An instant as integral milliseconds since the epoch.
+pub(super) mod millis {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(value: &Time, to: S) -> Result<S::Ok, S::Error> {
+        match (0..=MILLIS_MAX).contains(&value.millis()) {
+            true => to.serialize_i64(value.millis()),
+            false => Err(serde::ser::Error::custom("instant out of range")),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
+        let millis = i64::deserialize(from)?;
+        match (0..=MILLIS_MAX).contains(&millis) {
+            true => Ok(Time::from_millis(millis)),
+            false => Err(D::Error::custom("instant out of range")),
+        }
+    }
+}
+
+/// An instant that may be absent; never `null`.
+pub(super) mod millis_option {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(value: &Option<Time>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => millis::serialize(value, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Time>, D::Error> {
+        millis::deserialize(from).map(Some)
+    }
+}

@@ -1,0 +1,354 @@
+//! The policy language: the only file that knows the engine. A policy that raises an error is skipped by the engine, a `forbid` too;
+//! so whoever asks here treats any error as a refusal.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use cedar_policy::{
+    ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
+    PolicyId, PolicySet, PrincipalConstraint, Request, Response, ResourceConstraint, RestrictedExpression, Schema, ValidationMode,
+    Validator,
+};
+use miette::Diagnostic;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::facts::{About, Attribute, Facts, Needs, Value};
+use super::slice::{Head, Question};
+use crate::catalog::{Agent, Api, ScopeInfo};
+use crate::oauth::{Scope, Time};
+
+/// The schema that policies are validated against.
+pub(super) const SCHEMA: &str = include_str!("../../conf/policies/schema.cedarschema");
+
+/// Policies may look at their principal, resource and subject, not at what lies behind those: nothing else is there when they run.
+const REACH: u32 = 1;
+
+/// What one request asks of policy. One scope is one question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Action {
+    Exchange,
+    Impersonate,
+    PresentActor,
+}
+
+/// The resource of a question.
+#[derive(Clone, Copy)]
+pub(super) enum Resource<'a> {
+    Scope(&'a Api, &'a Scope, &'a ScopeInfo),
+    Agent(&'a Agent),
+}
+
+/// A policy and what can be told from its text alone.
+#[derive(Debug)]
+pub(super) struct Rule {
+    policy: Policy,
+    pub(super) head: Head,
+    needs: Needs,
+    /// `@lifetime`, as written.
+    pub(super) lifetime: Option<String>,
+    /// `@id`, as written.
+    pub(super) named: Option<String>,
+    /// Every other annotation.
+    pub(super) annotations: Vec<String>,
+    pub(super) permits: bool,
+}
+
+/// A remark on a text: the byte at which it applies, where that is known, and the words.
+pub(super) struct Remark {
+    pub(super) at: Option<usize>,
+    pub(super) message: String,
+}
+
+/// What validation has to say: by policy, first what is wrong, then what is only suspicious.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) errors: Vec<(String, Remark)>,
+    pub(super) warnings: Vec<(String, Remark)>,
+}
+
+/// The policies that could apply to some questions.
+#[derive(Debug)]
+pub(super) struct Slice {
+    set: PolicySet,
+    needs: Needs,
+}
+
+/// A question without the particulars of a request: everything that does not change from one request to the next.
+#[derive(Debug)]
+pub(super) struct Frame {
+    slice: Arc<Slice>,
+    principal: EntityUid,
+    action: EntityUid,
+    resource: EntityUid,
+    entities: Entities,
+}
+
+/// Contexts that are the same for every scope of a request, by the attributes that they have.
+pub(super) type SharedContext = Vec<(Needs, Context)>;
+
+/// An answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Opinion {
+    /// Whether it is permitted and no policy raised an error.
+    pub(super) allowed: bool,
+    /// Whether it would be permitted, had no policy raised an error.
+    pub(super) permitted_but_erred: bool,
+    /// The policies that decided, by id: those that permit, or those that forbid.
+    pub(super) deciding: Vec<String>,
+    /// The policies that raised an error.
+    pub(super) erred: Vec<String>,
+}
+
+impl Frame {
+    /// Decides. A context built for another scope of the same request is taken over where no policy could tell the difference.
+    pub(super) fn decide(&self, facts: &Facts<'_>, about: About<'_>, shared: &mut SharedContext) -> Opinion {
+        self.response(facts, about, shared).map_or_else(Opinion::unasked, |response| Opinion::of(&response))
+    }
+
+    fn response(&self, facts: &Facts<'_>, about: About<'_>, shared: &mut SharedContext) -> Option<Response> {
+        let context = self.slice.context(facts, about, shared)?;
+        let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
+        let request = Request::new(principal, action, resource, context, None).ok()?;
+        let ask = |entities: &Entities| Authorizer::new().is_authorized(&request, &self.slice.set, entities);
+        match self.slice.needs.contains(Attribute::Subject) {
+            false => Some(ask(&self.entities)),
+            true => Some(ask(&self.entities.clone().add_entities([subject(facts)?], None).ok()?)),
+        }
+    }
+}
+
+impl Opinion {
+    fn of(response: &Response) -> Self {
+        let erred: Vec<String> = response.diagnostics().errors().map(|error| erring(error).to_owned()).collect();
+        let permitted = response.decision() == Decision::Allow;
+        let deciding = response.diagnostics().reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
+        Self { allowed: permitted && erred.is_empty(), permitted_but_erred: permitted && !erred.is_empty(), deciding, erred }
+    }
+
+    /// What could not be asked is refused.
+    pub(super) fn unasked() -> Self {
+        Self { erred: vec!["(request)".to_owned()], ..Self::default() }
+    }
+}
+
+fn erring(error: &cedar_policy::AuthorizationError) -> &str {
+    match error {
+        cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id().as_ref(),
+    }
+}
+
+impl Slice {
+    /// Puts policies together.
+    pub(super) fn new<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Self> {
+        let rules: Vec<&Rule> = rules.collect();
+        let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.and(rule.needs));
+        let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())).ok()?;
+        Some(Self { set, needs })
+    }
+
+    fn context(&self, facts: &Facts<'_>, about: About<'_>, shared: &mut SharedContext) -> Option<Context> {
+        if let Some((_, context)) = shared.iter().find(|(needs, _)| *needs == self.needs) {
+            return Some(context.clone());
+        }
+        let pair = |attribute: Attribute| {
+            Some((attribute.name().to_owned(), expression(facts.value(attribute, about))?))
+        };
+        let pairs = self.needs.iter().map(pair).collect::<Option<Vec<_>>>()?;
+        let context = Context::from_pairs(pairs).ok()?;
+        if self.needs.same_for_all_scopes() {
+            shared.push((self.needs, context.clone()));
+        }
+        Some(context)
+    }
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::Impersonate => "impersonate",
+            Self::PresentActor => "present_actor",
+        }
+    }
+}
+
+/// What heads can tell of the question.
+pub(super) fn question(action: Action, principal: &Agent, resource: Resource<'_>) -> Option<Question> {
+    let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
+    let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
+    let resources = match resource {
+        Resource::Agent(other) => agent(other)?,
+        Resource::Scope(api, scope, _) => vec![printed(scope_uid(api, scope))?, printed(uid("Api", api.id.as_str()))?],
+    };
+    Some(Question { principals: agent(principal)?, action: printed(uid("Action", action.name()))?, resources })
+}
+
+/// Builds everything about a question that lasts.
+pub(super) fn frame(slice: Arc<Slice>, action: Action, principal: &Agent, resource: Resource<'_>) -> Option<Frame> {
+    let asking = agent_entity(principal)?;
+    let asked = match resource {
+        Resource::Agent(agent) => agent_entity(agent)?,
+        Resource::Scope(api, scope, info) => scope_entity(api, scope, info)?,
+    };
+    let (principal, resource, action) = (asking.uid(), asked.uid(), uid("Action", action.name())?);
+    let entities = Entities::from_entities([asking, asked], None).ok()?;
+    Some(Frame { slice, principal, action, resource, entities })
+}
+
+fn uid(kind: &str, id: &str) -> Option<EntityUid> {
+    let kind: EntityTypeName = kind.parse().ok()?;
+    Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}
+
+fn scope_uid(api: &Api, scope: &Scope) -> Option<EntityUid> {
+    uid("Scope", &format!("{} {scope}", api.id))
+}
+
+fn agent_entity(agent: &Agent) -> Option<Entity> {
+    let attributes = [("owner", Value::Text(&agent.owner)), ("kind", Value::Text(agent.kind.as_str()))];
+    Entity::new(uid("Agent", agent.id.as_str())?, named(attributes)?, HashSet::from([uid("Team", &agent.team)?])).ok()
+}
+
+fn scope_entity(api: &Api, scope: &Scope, info: &ScopeInfo) -> Option<Entity> {
+    let data = Value::Set(info.data.iter().map(|class| class.as_str().into()).collect());
+    let attributes = named([("data", data), ("effect", Value::Text(info.effect.as_str()))])?;
+    Entity::new(scope_uid(api, scope)?, attributes, HashSet::from([uid("Api", api.id.as_str())?])).ok()
+}
+
+fn named<'a>(values: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Option<HashMap<String, RestrictedExpression>> {
+    values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
+}
+
+fn subject(facts: &Facts<'_>) -> Option<Entity> {
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let attributes = facts.subject().map(|(name, value)| (name.to_owned(), text(value)));
+    let tags: BTreeMap<&str, &str> = facts.tags().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
+    Entity::new_with_tags(uid("Subject", facts.standing.subject().subject().as_str())?, attributes, [], tags).ok()
+}
+
+fn expression(value: Value<'_>) -> Option<RestrictedExpression> {
+    let text = |value: String| RestrictedExpression::new_string(value);
+    Some(match value {
+        Value::Text(value) => text(value.to_owned()),
+        Value::Set(values) => RestrictedExpression::new_set(values.into_iter().map(|value| text(value.into_owned()))),
+        Value::Number(value) => RestrictedExpression::new_long(value),
+        Value::Flag(value) => RestrictedExpression::new_bool(value),
+        Value::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
+        Value::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value.as_str())?),
+    })
+}
+
+/// The instant in whole seconds, as the engine's `datetime` reads it.
+fn instant(time: Time) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(time.seconds()).ok()?.format(&Rfc3339).ok()
+}
+
+impl Rule {
+    /// Its id, as deciding policies are named in records.
+    pub(super) fn id(&self) -> &str {
+        self.policy.id().as_ref()
+    }
+
+    /// Its text as written.
+    pub(super) fn text(&self) -> String {
+        self.policy.to_string()
+    }
+
+    /// The same policy under another id.
+    pub(super) fn called(mut self, id: &str) -> Self {
+        self.policy = self.policy.new_id(PolicyId::new(id));
+        self
+    }
+
+    fn new(policy: &Policy) -> Self {
+        let annotation = |name: &str| policy.annotation(name).map(str::to_owned);
+        let others = policy.annotations().map(|(name, _)| name).filter(|name| !["id", "lifetime"].contains(name));
+        Self {
+            policy: policy.clone(),
+            head: head(policy),
+            needs: policy.to_json().map_or(Needs::ALL, |json| needs(&json)),
+            lifetime: annotation("lifetime"),
+            named: annotation("id"),
+            annotations: others.map(str::to_owned).collect(),
+            permits: policy.effect() == cedar_policy::Effect::Permit,
+        }
+    }
+}
+
+/// Reads the policies of one text, in order.
+///
+/// # Errors
+/// Everything in it that is not a policy.
+pub(super) fn read(text: &str) -> Result<Vec<Rule>, Vec<Remark>> {
+    let set: PolicySet = text.parse().map_err(|errors: ParseErrors| errors.iter().map(remark).collect::<Vec<_>>())?;
+    let template = |template: &cedar_policy::Template| Remark {
+        at: text.find(&template.to_string()),
+        message: "templates are not used here: write out what stands in the place of ?principal and ?resource".to_owned(),
+    };
+    let templates: Vec<Remark> = set.templates().map(template).collect();
+    if templates.is_empty() { Ok(set.policies().map(Rule::new).collect()) } else { Err(templates) }
+}
+
+/// Validates policies strictly against the schema.
+///
+/// # Errors
+/// When the schema itself does not stand.
+pub(super) fn validate<'a>(rules: impl Iterator<Item = &'a Rule>) -> Result<Findings, String> {
+    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
+    let found = Validator::new(schema).validate_with_level(&set, ValidationMode::Strict, REACH);
+    Ok(Findings {
+        errors: found.validation_errors().map(|error| (error.policy_id().to_string(), remark(error))).collect(),
+        warnings: found.validation_warnings().map(|warning| (warning.policy_id().to_string(), remark(warning))).collect(),
+    })
+}
+
+fn remark(diagnostic: &(impl Diagnostic + ?Sized)) -> Remark {
+    let at = diagnostic.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
+    let help = diagnostic.help().map(|help| format!(" ({help})")).unwrap_or_default();
+    let words = format!("{diagnostic}{help}");
+    Remark { at, message: words.split_whitespace().collect::<Vec<_>>().join(" ") }
+}
+
+fn head(policy: &Policy) -> Head {
+    let principal = match policy.principal_constraint() {
+        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => Some(uid.to_string()),
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+    };
+    let resource = match policy.resource_constraint() {
+        ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => Some(uid.to_string()),
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
+    };
+    let actions = match policy.action_constraint() {
+        ActionConstraint::Any => None,
+        ActionConstraint::Eq(uid) => Some(vec![uid.to_string()]),
+        ActionConstraint::In(uids) => Some(uids.iter().map(ToString::to_string).collect()),
+    };
+    Head { principal, actions, resource }
+}
+
+/// Which attributes of the context a policy mentions, told from its JSON form. Whoever speaks of the context as a whole needs it all.
+fn needs(json: &serde_json::Value) -> Needs {
+    match json {
+        serde_json::Value::Object(members) => match members.iter().next() {
+            Some((name, operand)) if members.len() == 1 && (name == "." || name == "has") && of_context(operand) => {
+                mentioned(operand).map_or(Needs::ALL, Needs::named)
+            }
+            Some((name, operand)) if name == "Var" && operand == "context" => Needs::ALL,
+            _ => members.values().fold(Needs::default(), |found, inner| found.and(needs(inner))),
+        },
+        serde_json::Value::Array(items) => items.iter().fold(Needs::default(), |found, inner| found.and(needs(inner))),
+        _ => Needs::default(),
+    }
+}
+
+fn of_context(operand: &serde_json::Value) -> bool {
+    operand.pointer("/left/Var").is_some_and(|name| name == "context")
+}
+
+fn mentioned(operand: &serde_json::Value) -> Option<&str> {
+    let attribute = operand.get("attr")?;
+    attribute.as_str().or_else(|| attribute.get(0)?.as_str())
+}

@@ -1,0 +1,157 @@
+//! What a policy can know of a request: the attributes of its context, named and typed as the schema has them.
+
+use std::borrow::Cow;
+
+use crate::catalog::{Api, ScopeInfo};
+use crate::lifecycle::Standing;
+use crate::oauth::{Issuer, Subject, Time};
+use crate::token::Origin;
+
+/// One request, as far as it is the same for every scope of it.
+pub(super) struct Facts<'a> {
+    pub(super) standing: &'a Standing,
+    pub(super) issuer: &'a Issuer,
+    pub(super) now: Time,
+}
+
+/// The scope that is decided on.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) api: &'a Api,
+    pub(super) info: &'a ScopeInfo,
+}
+
+/// The value of an attribute.
+pub(super) enum Value<'a> {
+    Text(&'a str),
+    Set(Vec<Cow<'a, str>>),
+    Number(i64),
+    Flag(bool),
+    Instant(Time),
+    Subject(&'a Subject),
+}
+
+/// Declares the attributes of the context with their names.
+macro_rules! attributes {
+    ($($attribute:ident = $name:literal),+ $(,)?) => {
+        /// An attribute of the context.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Attribute { $($attribute),+ }
+
+        impl Attribute {
+            /// All of them, in the order of their bits.
+            pub(super) const ALL: &'static [Self] = &[$(Self::$attribute),+];
+
+            /// The name in policies.
+            pub(super) fn name(self) -> &'static str {
+                match self { $(Self::$attribute => $name),+ }
+            }
+        }
+    };
+}
+
+attributes! {
+    Subject = "subject", Client = "client", Actor = "actor", Chain = "chain", Depth = "depth", Instance = "instance",
+    Task = "task", Purpose = "purpose", Data = "data", Touched = "touched", Destination = "destination", Effect = "effect",
+    Time = "time", Acr = "acr", Amr = "amr", AuthAge = "auth_age", Binding = "binding", Approved = "approved",
+    Basis = "basis", Trust = "trust",
+}
+
+/// A set of attributes: those that some policies mention. What no policy mentions need not be built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs(u32);
+
+impl Needs {
+    pub(super) const ALL: Self = Self(u32::MAX);
+
+    /// The attribute called `name`; everything when there is none of that name.
+    pub(super) fn named(name: &str) -> Self {
+        let found = Attribute::ALL.iter().find(|attribute| attribute.name() == name);
+        found.map_or(Self::ALL, |attribute| Self(1 << *attribute as u32))
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn contains(self, attribute: Attribute) -> bool {
+        self.0 & (1 << attribute as u32) != 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Attribute> {
+        Attribute::ALL.iter().copied().filter(move |attribute| self.contains(*attribute))
+    }
+
+    /// Whether a context of these attributes is the same for every scope of a request.
+    pub(super) fn same_for_all_scopes(self) -> bool {
+        ![Attribute::Data, Attribute::Destination, Attribute::Effect].iter().any(|attribute| self.contains(*attribute))
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// The value of one attribute.
+    pub(super) fn value(&self, attribute: Attribute, about: About<'a>) -> Value<'a> {
+        let standing = self.standing;
+        match attribute {
+            Attribute::Subject => Value::Subject(standing.subject().subject()),
+            Attribute::Client => Value::Text(standing.client().agent().id.as_str()),
+            Attribute::Actor => Value::Text(standing.acting().agent.id.as_str()),
+            Attribute::Chain => self.chain(),
+            Attribute::Depth => Value::Number(i64::from(standing.depth())),
+            Attribute::Instance => Value::Text(standing.acting().instance.as_deref().unwrap_or_default()),
+            Attribute::Task | Attribute::Purpose => Value::Text(""),
+            Attribute::Data => texts(&about.info.data),
+            Attribute::Touched => texts(standing.subject().own().map_or(&[], |own| own.touched.as_slice())),
+            Attribute::Destination => Value::Text(about.api.destination.as_str()),
+            Attribute::Effect => Value::Text(about.info.effect.as_str()),
+            Attribute::Time => Value::Instant(self.now),
+            Attribute::Acr => Value::Text(standing.subject().authentication().acr.as_deref().unwrap_or_default()),
+            Attribute::Amr => texts(&standing.subject().authentication().amr),
+            Attribute::AuthAge => Value::Number(self.authentication_age()),
+            Attribute::Binding => Value::Text("none"),
+            Attribute::Approved => Value::Flag(false),
+            Attribute::Basis => Value::Text(standing.basis().as_str()),
+            Attribute::Trust => Value::Text(standing.subject().rule().map_or("", |rule| rule.as_str())),
+        }
+    }
+
+    /// The attributes of the subject's entity.
+    pub(super) fn subject(&self) -> [(&'static str, &'a str); 3] {
+        let subject = self.standing.subject().subject();
+        [("kind", self.subject_kind()), ("rule", subject.rule().map_or("", |rule| rule.as_str())), ("id", subject.id())]
+    }
+
+    /// What its trust rule says about the subject.
+    pub(super) fn tags(&self) -> &'a [(String, String)] {
+        self.standing.subject().attributes()
+    }
+
+    fn subject_kind(&self) -> &'static str {
+        let subject = self.standing.subject();
+        match (subject.subject().rule(), subject.origin()) {
+            (None, _) => "agent",
+            (_, Origin::User { .. }) => "user",
+            (_, Origin::Attestation { .. }) => "workload",
+            (_, Origin::Own(_)) => "",
+        }
+    }
+
+    fn chain(&self) -> Value<'a> {
+        let ours = self.issuer.as_str();
+        let named = self.standing.chain().iter().map(|actor| match actor.iss() == ours {
+            true => Cow::Borrowed(actor.sub()),
+            false => Cow::Owned(format!("{}|{}", actor.iss(), actor.sub())),
+        });
+        Value::Set(named.collect())
+    }
+
+    /// Seconds since the subject authenticated; -1 when that is not known.
+    fn authentication_age(&self) -> i64 {
+        let since = |at| i64::try_from(self.now.since(at).as_secs()).unwrap_or(i64::MAX);
+        self.standing.subject().authentication().time.map_or(-1, since)
+    }
+}
+
+fn texts(values: &[String]) -> Value<'_> {
+    Value::Set(values.iter().map(|value| Cow::Borrowed(value.as_str())).collect())
+}

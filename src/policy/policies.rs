@@ -1,0 +1,155 @@
+//! The set of policies in force.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::cedar::{self, Action, Frame, Resource, Rule, Slice};
+use super::reading::Reading;
+use super::slice::Index;
+use crate::catalog::{Agent, Api, ScopeInfo};
+use crate::crypto::Digest;
+use crate::oauth::Scope;
+
+/// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent questions.
+pub struct Policies {
+    rules: Vec<Rule>,
+    index: Index,
+    lifetimes: HashMap<String, Duration>,
+    digest: Digest,
+    warnings: Vec<PolicyComplaint>,
+    memory: RwLock<Memory>,
+}
+
+/// Something wrong or suspicious in a policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyComplaint {
+    /// The file; the folder's name stands for the set as a whole.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong and what would help.
+    pub message: String,
+}
+
+/// As many questions are remembered; then memory starts afresh.
+const FRAMES_MAX: usize = 2048;
+
+/// What the questions asked lately have in common with the next one.
+#[derive(Default)]
+struct Memory {
+    frames: HashMap<Key, Remembered>,
+    slices: HashMap<Vec<usize>, Arc<Slice>>,
+}
+
+/// A question by the places of its parts in memory: `Remembered` holds on to them, so that no other part can take such a place.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    action: Action,
+    principal: usize,
+    resource: (usize, Option<Scope>),
+}
+
+struct Remembered {
+    frame: Arc<Frame>,
+    _held: (Arc<Agent>, Asked),
+}
+
+/// The resource of a question, to be held on to.
+#[derive(Clone)]
+pub(super) enum Asked {
+    Scope(Arc<Api>, Scope),
+    Agent(Arc<Agent>),
+}
+
+impl Policies {
+    /// Reads policy files, given by path and text. No policies at all permit nothing.
+    ///
+    /// # Errors
+    /// Every complaint, with its line. Warnings are kept for [`Policies::warnings`].
+    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
+        let read = Reading::of(files)?;
+        let index = Index::new(read.rules.iter().map(|rule| &rule.head));
+        let Reading { rules, lifetimes, warnings, digest, .. } = read;
+        Ok(Self { rules, index, lifetimes, digest, warnings, memory: RwLock::default() })
+    }
+
+    /// What `check` should mention though nothing is wrong.
+    pub fn warnings(&self) -> &[PolicyComplaint] {
+        &self.warnings
+    }
+
+    /// SHA-256 over the schema and every file, by name: name, 0x00, length in decimal, 0x00, text.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// How many policies there are.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there are none, so that nothing is permitted.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The shortest lifetime that any of the policies named sets.
+    pub(super) fn lifetime(&self, ids: &[String]) -> Option<Duration> {
+        ids.iter().filter_map(|id| self.lifetimes.get(id).copied()).min()
+    }
+
+    /// What is lasting about a question; remembered. None when it cannot even be put.
+    pub(super) fn frame(&self, action: Action, principal: &Arc<Agent>, asked: &Asked) -> Option<Arc<Frame>> {
+        let key = Key { action, principal: Arc::as_ptr(principal) as usize, resource: asked.place() };
+        let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memory.frames.get(&key) {
+            return Some(known.frame.clone());
+        }
+        drop(memory);
+        let resource = asked.resource()?;
+        let applying = self.index.applying(&cedar::question(action, principal, resource)?);
+        let frame = Arc::new(cedar::frame(self.slice(applying)?, action, principal, resource)?);
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        memory.frames.insert(key, Remembered { frame: frame.clone(), _held: (principal.clone(), asked.clone()) });
+        Some(frame)
+    }
+
+    /// The policies at these positions, put together once.
+    fn slice(&self, positions: Vec<usize>) -> Option<Arc<Slice>> {
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        if memory.frames.len() >= FRAMES_MAX {
+            *memory = Memory::default();
+        }
+        if let Some(known) = memory.slices.get(&positions) {
+            return Some(known.clone());
+        }
+        let slice = Arc::new(Slice::new(positions.iter().filter_map(|at| self.rules.get(*at)))?);
+        memory.slices.insert(positions, slice.clone());
+        Some(slice)
+    }
+}
+
+impl Asked {
+    fn place(&self) -> (usize, Option<Scope>) {
+        match self {
+            Self::Scope(api, scope) => (Arc::as_ptr(api) as usize, Some(scope.clone())),
+            Self::Agent(agent) => (Arc::as_ptr(agent) as usize, None),
+        }
+    }
+
+    fn resource(&self) -> Option<Resource<'_>> {
+        match self {
+            Self::Scope(api, scope) => api.scopes.get(scope).map(|info: &ScopeInfo| Resource::Scope(api, scope, info)),
+            Self::Agent(agent) => Some(Resource::Agent(agent)),
+        }
+    }
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policies").field("rules", &self.rules.len()).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! Which policies could apply to a request, told by the constants in their heads alone. A policy left out would have been false at its
+//! head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor errors.
+
+use std::collections::HashMap;
+
+/// What the head of a policy demands; none where it demands nothing that is indexed. Entities are written as Cedar prints them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    /// `principal ==` or `principal in`.
+    pub(super) principal: Option<String>,
+    /// `action ==` or `action in`.
+    pub(super) actions: Option<Vec<String>>,
+    /// `resource ==` or `resource in`.
+    pub(super) resource: Option<String>,
+}
+
+/// A request, as far as heads can tell requests apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    /// The principal and everything that it is in.
+    pub(super) principals: Vec<String>,
+    /// The action.
+    pub(super) action: String,
+    /// The resource and everything that it is in.
+    pub(super) resources: Vec<String>,
+}
+
+/// The heads of a set of policies by their constants.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    places: HashMap<(Option<String>, Option<String>), Vec<(usize, Option<Vec<String>>)>>,
+}
+
+impl Index {
+    /// Indexes heads by their position.
+    pub(super) fn new<'a>(heads: impl Iterator<Item = &'a Head>) -> Self {
+        let mut index = Self::default();
+        for (position, head) in heads.enumerate() {
+            let key = (head.principal.clone(), head.resource.clone());
+            index.places.entry(key).or_default().push((position, head.actions.clone()));
+        }
+        index
+    }
+
+    /// The positions of all heads that `question` satisfies, in ascending order.
+    pub(super) fn applying(&self, question: &Question) -> Vec<usize> {
+        let mut found = Vec::new();
+        for principal in or_none(&question.principals) {
+            for resource in or_none(&question.resources) {
+                let here = self.places.get(&(principal.clone(), resource)).into_iter().flatten();
+                found.extend(here.filter(|(_, actions)| admits(actions.as_deref(), &question.action)).map(|(at, _)| *at));
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+}
+
+fn or_none(constants: &[String]) -> impl Iterator<Item = Option<String>> {
+    constants.iter().cloned().map(Some).chain([None])
+}
+
+fn admits(actions: Option<&[String]>, action: &str) -> bool {
+    actions.is_none_or(|actions| actions.iter().any(|known| known == action))
+}

@@ -1,0 +1,158 @@
+//! The server's only outbound HTTP. It goes to addresses that an operator named, follows no redirect, and believes little.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Response, StatusCode, redirect};
+use url::{Host, Url};
+
+use crate::jose::KeySetReason;
+
+/// A longer answer is refused.
+pub const JSON_BYTES_MAX: usize = 256 * 1024;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const JSON_TYPES: [&str; 2] = ["application/json", "application/jwk-set+json"];
+
+/// Fetches JSON. Cheap to clone; the connection pool behind it is made at the first fetch, not at start-up.
+#[derive(Clone, Debug, Default)]
+pub struct Fetcher {
+    client: Arc<OnceLock<Option<Client>>>,
+}
+
+/// A JSON document, unread, and how long its publisher says that it may be kept.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// Why nothing was fetched. For logs: an issuer's address is not for callers.
+#[derive(Debug)]
+pub enum FetchReason {
+    /// Neither `https`, nor `http` on a loopback host; or with user information.
+    Address,
+    /// The HTTP client cannot be made, as without any trusted root certificate.
+    Client,
+    /// No connection, no TLS, no answer in time, or it broke off.
+    Network(reqwest::Error),
+    /// A status other than 200; redirects are not followed.
+    Status(u16),
+    /// A content type that is not JSON.
+    ContentType,
+    /// More than [`JSON_BYTES_MAX`] bytes.
+    Long,
+    /// Discovery metadata that is no JSON object, names another issuer, or has no `jwks_uri`.
+    Metadata,
+    /// Discovery names a host for its keys that the rule does not name.
+    Host,
+    /// The key set itself.
+    KeySet(KeySetReason),
+}
+
+impl Fetcher {
+    /// A fetcher that has not connected yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One `GET`, five seconds at most.
+    pub(super) async fn get_json(&self, uri: &Url) -> Result<Answer, FetchReason> {
+        if !is_allowed(uri) {
+            return Err(FetchReason::Address);
+        }
+        let client = self.client.get_or_init(client).as_ref().ok_or(FetchReason::Client)?;
+        let request = client.get(uri.clone()).header(ACCEPT, JSON_TYPES.join(", "));
+        let answer = request.send().await.map_err(FetchReason::Network)?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchReason::Status(answer.status().as_u16()));
+        }
+        if !answer.headers().get(CONTENT_TYPE).is_some_and(is_json) {
+            return Err(FetchReason::ContentType);
+        }
+        let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
+        Ok(Answer { body: read(answer).await?, max_age })
+    }
+}
+
+async fn read(mut answer: Response) -> Result<Vec<u8>, FetchReason> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(FetchReason::Network)? {
+        if body.len() + chunk.len() > JSON_BYTES_MAX {
+            return Err(FetchReason::Long);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn client() -> Option<Client> {
+    let builder = Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy().referer(false);
+    builder.user_agent("countersign").pool_max_idle_per_host(1).build().ok()
+}
+
+/// Whether `uri` may be fetched at all: `https`, or `http` on a loopback host, and no user information.
+pub(super) fn is_allowed(uri: &Url) -> bool {
+    let loopback = match uri.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    let scheme = uri.scheme() == "https" || (uri.scheme() == "http" && loopback);
+    scheme && uri.has_host() && uri.username().is_empty() && uri.password().is_none()
+}
+
+/// Host and port.
+pub(super) fn authority(uri: &Url) -> Option<(&str, u16)> {
+    Some((uri.host_str()?, uri.port_or_known_default()?))
+}
+
+/// Whether `host`, as `host` or `host:port` in a rule, is where `uri` leads, over TLS.
+pub(super) fn names(host: &str, uri: &Url) -> bool {
+    let named = Url::parse(&format!("https://{host}/"));
+    uri.scheme() == "https" && named.is_ok_and(|named| authority(&named).is_some() && authority(&named) == authority(uri))
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    let essence = content_type.to_str().ok().and_then(|text| text.split(';').next()).map(str::trim);
+    essence.is_some_and(|essence| JSON_TYPES.iter().any(|json| essence.eq_ignore_ascii_case(json)))
+}
+
+/// RFC 9111 §5.2.2.1.
+fn max_age(cache_control: &HeaderValue) -> Option<Duration> {
+    let mut directives = cache_control.to_str().ok()?.split(',').map(str::trim);
+    directives.find_map(|directive| directive.strip_prefix("max-age=")?.parse().ok()).map(Duration::from_secs)
+}
+
+impl fmt::Display for FetchReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "the address is neither https nor http on a loopback host",
+            Self::Client => "the HTTP client cannot be made; are there root certificates?",
+            Self::Network(cause) if cause.is_timeout() => "there was no complete answer within 5 seconds",
+            Self::Network(cause) if cause.is_connect() => "no connection could be made",
+            Self::Network(_) => "the connection broke off",
+            Self::Status(status) => {
+                return write!(f, "the answer has the status {status} instead of 200; redirects are not followed");
+            }
+            Self::ContentType => "the answer is not application/json or application/jwk-set+json",
+            Self::Long => "the answer is longer than 256 KiB",
+            Self::Metadata => "the discovery document is malformed or names another issuer",
+            Self::Host => "the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts",
+            Self::KeySet(reason) => return write!(f, "the key set {reason}"),
+        })
+    }
+}
+
+impl std::error::Error for FetchReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Network(cause) => Some(cause),
+            Self::KeySet(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}

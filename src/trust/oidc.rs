@@ -1,0 +1,25 @@
+//! Claim rules of kind `oidc`: ID tokens (OpenID Connect Core §2) and attestations that are named by `iss`.
+
+use super::TrustReason;
+use crate::jose::{Compact, Object};
+
+/// Refuses what is signed by the same issuer but says something else (RFC 8725 §3.11, §3.12): access tokens of another server,
+/// logout tokens and security events, and every explicitly typed JWT.
+pub(super) fn check(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if token.typ().is_some() && !token.typ_is("jwt") {
+        return Err(TrustReason::Typ);
+    }
+    if claims.has("scope") || claims.has("scp") {
+        return Err(TrustReason::AccessToken);
+    }
+    refuse_other_uses(claims)
+}
+
+/// What no kind of rule accepts: events (RFC 8417 §2.2), and tokens bound to a key that nobody can be asked to prove (RFC 7800 §3).
+pub(super) fn refuse_other_uses(claims: &Object) -> Result<(), TrustReason> {
+    match (claims.has("events"), claims.has("cnf")) {
+        (true, _) => Err(TrustReason::Event),
+        (_, true) => Err(TrustReason::Bound),
+        _ => Ok(()),
+    }
+}

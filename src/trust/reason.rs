@@ -1,0 +1,145 @@
+//! Why nobody vouches for a token, and why a rule is not one.
+
+use std::fmt;
+
+use super::{MatcherReason, SpiffeIdReason, TemplateReason};
+use crate::jose::JoseReason;
+
+/// Why a token is not vouched for. `Display` is a public sentence: it never says which issuers, audiences or values are expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TrustReason {
+    /// No rule is for the token's issuer or trust domain.
+    Issuer,
+    /// The rule for it is switched off.
+    Disabled,
+    /// `typ` says that it is something else.
+    Typ,
+    /// A header member that JWT-SVIDs may not have (SPIFFE JWT-SVID §2).
+    HeaderMember,
+    /// A foreign access token, which needs a rule of kind `oauth`.
+    AccessToken,
+    /// A logout token or security event.
+    Event,
+    /// Bound to a key whose proof cannot be checked.
+    Bound,
+    /// `sub` is no SPIFFE ID of a workload.
+    SpiffeId,
+    /// No `exp`.
+    NoExpiry,
+    /// `exp` has passed.
+    Expired,
+    /// `iat` or `nbf` is more than a minute ahead.
+    Early,
+    /// It lives longer than the rule allows.
+    Lifetime,
+    /// The JWS or a claim's type is wrong, or the signature does not verify.
+    Jose(JoseReason),
+    /// `aud` does not name us.
+    Audience,
+    /// A claim that the rule requires is absent or has another value.
+    Requirement,
+    /// A claim that makes up the subject's id is absent or unusable.
+    SubjectId,
+    /// A claim that makes up the instance is absent or unusable.
+    Instance,
+    /// A claim that an attribute is taken from is no string, boolean or number.
+    Attribute,
+    /// More than one rule vouches for it.
+    Ambiguous,
+    /// The issuer's keys cannot be had now: no verdict, which is not a refusal.
+    KeysUnavailable,
+}
+
+impl From<JoseReason> for TrustReason {
+    fn from(reason: JoseReason) -> Self {
+        Self::Jose(reason)
+    }
+}
+
+impl fmt::Display for TrustReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Issuer | Self::Disabled => "the issuer of the token is not trusted here; a trust rule must name it",
+            Self::Typ => "the typ of the token says that it is not an identity token or attestation",
+            Self::HeaderMember => "the header of a JWT-SVID may have alg, kid and typ only",
+            Self::AccessToken => "the token is an access token of another server, which needs a trust rule of kind oauth",
+            Self::Event => "the token reports an event and identifies nobody",
+            Self::Bound => "the token is bound to a key, and proof of that key is not supported here",
+            Self::SpiffeId => "the sub of the token is not the SPIFFE ID of a workload",
+            Self::NoExpiry => "the token has no exp",
+            Self::Expired => "the token has expired",
+            Self::Early => "the iat or nbf of the token is too far in the future",
+            Self::Lifetime => "the token lives longer than its trust rule allows",
+            Self::Jose(reason) => return reason.fmt(f),
+            Self::Audience => "the aud of the token does not name this server",
+            Self::Requirement => "the claims of the token do not meet its trust rule",
+            Self::SubjectId => "a claim that its trust rule takes the subject from is missing or unusable in the token",
+            Self::Instance => "a claim that its trust rule takes the instance from is missing or unusable in the token",
+            Self::Attribute => "a claim that its trust rule takes an attribute from is not a string, boolean or number",
+            Self::Ambiguous => "more than one trust rule accepts the token",
+            Self::KeysUnavailable => "the keys of the issuer of the token cannot be had at the moment; try again later",
+        })
+    }
+}
+
+impl std::error::Error for TrustReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Jose(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with a trust rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustRuleReason {
+    /// Kind `oidc` without an issuer.
+    IssuerMissing,
+    /// Kind `spiffe` with an issuer: SVIDs are trusted by domain and bundle.
+    IssuerUseless,
+    /// Kind `spiffe` without a trust domain.
+    TrustDomainMissing,
+    /// Kind `oidc` with a trust domain.
+    TrustDomainUseless,
+    /// No audience, or an empty one.
+    Audiences,
+    /// No algorithm.
+    Algorithms,
+    /// EdDSA in a rule of kind `spiffe` (SPIFFE JWT-SVID §2.2).
+    SpiffeAlgorithm,
+    /// A lifetime of nothing.
+    Lifetime,
+    /// The subject's id or instance.
+    Template(TemplateReason),
+    /// A requirement.
+    Requirement(String, MatcherReason),
+    /// The trust domain.
+    SpiffeId(SpiffeIdReason),
+    /// Kind `spiffe` with keys from an OpenID provider.
+    SpiffeKeys,
+    /// An address of keys that is not `https`, or `http` on a loopback host.
+    KeysUri,
+}
+
+impl fmt::Display for TrustRuleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IssuerMissing => "issuer is missing; kind oidc needs it",
+            Self::IssuerUseless => "issuer is of no use in kind spiffe; SVIDs are trusted by trust_domain and bundle",
+            Self::TrustDomainMissing => "trust_domain is missing; kind spiffe needs it",
+            Self::TrustDomainUseless => "trust_domain is of no use in kind oidc",
+            Self::Audiences => "audiences must name at least one value that the aud of a token has to contain",
+            Self::Algorithms => "algorithms must name at least one algorithm",
+            Self::SpiffeAlgorithm => "algorithms must not name EdDSA in kind spiffe; JWT-SVIDs use RS, PS or ES",
+            Self::Lifetime => "lifetime_max must be longer than nothing",
+            Self::Template(reason) => return write!(f, "subject {reason}"),
+            Self::Requirement(claim, reason) => return write!(f, "require {claim} {reason}"),
+            Self::SpiffeId(reason) => return write!(f, "trust_domain {reason}"),
+            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file",
+            Self::KeysUri => "keys.jwks_uri must be an https address (http only on a loopback host)",
+        })
+    }
+}
+
+impl std::error::Error for TrustRuleReason {}
