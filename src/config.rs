@@ -1,6 +1,7 @@
 //! Layers of files and environment → [`Settings`] (as typed) → [`Config`] (as meant), collecting every complaint.
 
 mod agent_file;
+mod build;
 mod api_file;
 mod complaint;
 mod cross;
@@ -22,10 +23,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use agent_file::AgentFile;
+pub use build::{KeyMaterial, world};
 pub use complaint::{Complaint, Complaints};
 pub use desk::Fingerprint;
 pub use keys_file::KeysFile;
-pub use login_file::LoginFile;
+pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use matcher_file::{MatcherFile, TestFile};
 pub use reader::Found;
 pub use settings::{CommitStore, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};

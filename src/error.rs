@@ -106,7 +106,7 @@ fn request_code(reason: &RequestReason) -> ErrorCode {
 
 fn client_code(reason: &ClientReason) -> ErrorCode {
     match reason {
-        ClientReason::KeysUnavailable => ErrorCode::TemporarilyUnavailable,
+        ClientReason::KeysUnavailable(_) => ErrorCode::TemporarilyUnavailable,
         ClientReason::Several => ErrorCode::InvalidRequest,
         _ => ErrorCode::InvalidClient,
     }

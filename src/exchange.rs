@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::client::{self, AuthenticatedClient, Credentials, Logins};
+use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, Logins};
 use crate::commit::Commit;
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
@@ -20,8 +20,8 @@ use crate::trust::Trust;
 pub struct World {
     /// Our issuer identifier.
     pub issuer: Issuer,
-    /// The address of the token endpoint.
-    pub token_endpoint: String,
+    /// What this server is called in client assertions, and the address of its token endpoint.
+    pub audience: AssertionAudience,
     /// The registered agents and APIs.
     pub catalog: Catalog,
     /// How agents log in.
@@ -91,9 +91,8 @@ async fn authenticate(
     request: &ExchangeRequest,
     now: Time,
 ) -> Result<AuthenticatedClient, Refusal> {
-    let audience = client::Audience { issuer: &world.issuer, token_endpoint: &world.token_endpoint };
     let attestation = Some(request.subject().text());
-    client::authenticate(&world.logins, &world.catalog, &world.trust, credentials, attestation, &audience, now)
+    client::authenticate(&world.logins, &world.catalog, &world.trust, credentials, attestation, &world.audience, now)
         .await
         .map_err(Refusal::Client)
 }

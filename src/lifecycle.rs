@@ -1,7 +1,7 @@
 //! What is alive, what ends with what, and who may present what: pure rules over a view of the state.
 
 mod admit;
-mod liveness;
+pub mod liveness;
 mod may_act;
 mod presenter;
 mod reason;

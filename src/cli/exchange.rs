@@ -13,13 +13,13 @@ use oauth2::{ExtraTokenFields, StandardTokenResponse, TokenResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::launch::SystemClock;
 use super::output::{Failed, Outcome};
 use super::wire::{Answer, Wire};
 use crate::crypto::random;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::{Clock, Jti};
 use crate::request::TOKEN_EXCHANGE;
+use crate::store::SystemClock;
 
 const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
 const ASSERTION_PREFIX: &str = "urn:ietf:params:oauth:client-assertion-type:";

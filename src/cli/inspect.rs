@@ -27,7 +27,8 @@ pub(super) fn run(options: &Options) -> Outcome {
         "-" => from_standard_input()?,
         given => given.to_owned(),
     };
-    let (header, claims) = decoded(token.trim()).ok_or_else(|| Failed::new("this is not a JWT in compact form (header.claims.signature)"))?;
+    let (header, claims) =
+        decoded(token.trim()).ok_or_else(|| Failed::new("this is not a JWT in compact form (header.claims.signature)"))?;
     if options.json {
         println!("{}", json!({"header": header, "claims": claims, "verified": false}));
     } else {
@@ -51,7 +52,12 @@ fn decoded(token: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
 
 /// One line per fact, in the order in which people ask.
 pub(super) fn words(header: &Map<String, Value>, claims: &Map<String, Value>) -> Vec<String> {
-    let mut lines = vec![format!("{}, signed with {} by key {}; the signature is not verified here", kind(header), text(header, "alg"), text(header, "kid"))];
+    let mut lines = vec![format!(
+        "{}, signed with {} by key {}; the signature is not verified here",
+        kind(header),
+        text(header, "alg"),
+        text(header, "kid")
+    )];
     let mut say = |label: &str, words: String| lines.push(format!("  {label:<12} {words}"));
     say("issued by", text(claims, "iss"));
     say("on behalf of", text(claims, "sub"));
@@ -113,5 +119,8 @@ fn plain(value: &Value) -> String {
 
 /// A `NumericDate` as people write it.
 pub(super) fn instant(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| seconds.to_string())
 }

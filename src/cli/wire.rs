@@ -29,7 +29,12 @@ impl Wire {
         Self::read(self.0.get(url).send().await.map_err(|error| unreachable(url, &error))?).await
     }
 
-    pub(super) async fn post_form(&self, url: &str, form: &[(&str, &str)], authorization: Option<&str>) -> Result<Answer, Failed> {
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+        authorization: Option<&str>,
+    ) -> Result<Answer, Failed> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let mut request = self.0.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         if let Some(authorization) = authorization {

@@ -16,8 +16,8 @@ pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>) -> Result<Proof, C
     if vouched.rule().kind() != TrustKind::Spiffe {
         return Err(ClientReason::JwtAsSvid);
     }
-    match vouched.audiences() {
-        [one] if one == room.audience.issuer.as_str() => attestation::login(room, &vouched),
+    match vouched.audiences().as_slice() {
+        [one] if *one == room.audience.issuer.as_str() => attestation::login(room, &vouched),
         _ => Err(AssertionReason::Audience.into()),
     }
 }

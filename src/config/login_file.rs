@@ -72,7 +72,8 @@ const REFUSED: [(&str, &str); 6] = [
 ];
 
 /// What an assertion may be signed by when the file does not say.
-const ASSERTION_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA];
+/// By which a client assertion may be signed where the file of the agent does not say.
+pub const ASSERTION_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA];
 
 impl LoginFile {
     /// Reads one `[[login]]`. None when anything needed is missing or wrong; the complaints say what.

@@ -46,6 +46,11 @@ impl Door {
         self.inside.store(Arc::new(Inside::new(world)));
     }
 
+    /// The configuration in force.
+    pub fn world(&self) -> Arc<World> {
+        Arc::clone(&self.inside.load().world)
+    }
+
     pub(super) fn inside(&self) -> Guard<Arc<Inside>> {
         self.inside.load()
     }

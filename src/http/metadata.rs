@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 
 use super::Door;
-use crate::client::ASSERTION_ALGORITHMS;
+use crate::config::ASSERTION_ALGORITHMS;
 use crate::exchange::World;
 use crate::jose::Algorithm;
 use crate::request::TOKEN_EXCHANGE;
@@ -38,7 +38,7 @@ impl Published {
         let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect();
         let metadata = Metadata {
             issuer: world.issuer.as_str(),
-            token_endpoint: &world.token_endpoint,
+            token_endpoint: &world.audience.token_endpoint,
             jwks_uri: world.issuer.join("/jwks"),
             authorization_endpoint: world.issuer.join("/authorize"),
             response_types_supported: ["code"],

@@ -38,7 +38,8 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     let Some(last) = heads.last() else { return Err(AuditReason::NoCheckpoint) };
-    let ordered = heads.iter().zip(heads.iter().skip(1)).all(|(one, next)| one.size() <= next.size() && one.origin() == next.origin());
+    let ordered =
+        heads.iter().zip(heads.iter().skip(1)).all(|(one, next)| one.size() <= next.size() && one.origin() == next.origin());
     if !ordered {
         return Err(AuditReason::Order);
     }
@@ -128,7 +129,8 @@ where
     /// A partial tile may be gone where the log has since grown and the full one stands in its place.
     fn absent(&mut self, tile: Tile, expected: &[u8], path: String) -> Result<(), AuditReason> {
         let full = tile.full().to_string();
-        let found = if tile.is_full() { None } else { self.files.read(&full).map_err(|source| NodeReason::Unreadable(full, source))? };
+        let found =
+            if tile.is_full() { None } else { self.files.read(&full).map_err(|source| NodeReason::Unreadable(full, source))? };
         match found {
             None => Err(NodeReason::Missing(path).into()),
             Some(found) if found.starts_with(expected) => Ok(()),
@@ -141,7 +143,8 @@ where
         let (Some(expected), Some(found), true) = (hashes(expected), hashes(found), expected.len() == found.len()) else {
             return NodeReason::Size(tile.to_string()).into();
         };
-        let Some((offset, (derived, stored))) = (0..).zip(expected.iter().zip(&found)).find(|(_, (derived, stored))| derived != stored)
+        let Some((offset, (derived, stored))) =
+            (0..).zip(expected.iter().zip(&found)).find(|(_, (derived, stored))| derived != stored)
         else {
             return AuditReason::Tile(tile, 0);
         };

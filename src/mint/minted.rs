@@ -60,7 +60,10 @@ pub fn sign(
         ancestry(standing, grant, minting, (jti, txn)).seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
     let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, ancestry: &ancestry })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
-    let hop = Hop { inputs: inputs(standing, requested), ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid())) };
+    let hop = Hop {
+        inputs: inputs(standing, requested),
+        ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()))
+    };
     let (record, disclosures) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let minted = MintedToken {
         jwt,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
-    PolicyId, PolicySet, PrincipalConstraint, Request, Response, ResourceConstraint, RestrictedExpression, Schema, ValidationMode,
-    Validator,
+    PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint, Response, RestrictedExpression, Schema,
+    ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use time::OffsetDateTime;
@@ -151,9 +151,7 @@ impl Slice {
         if let Some((_, context)) = shared.iter().find(|(needs, _)| *needs == self.needs) {
             return Some(context.clone());
         }
-        let pair = |attribute: Attribute| {
-            Some((attribute.name().to_owned(), expression(facts.value(attribute, about))?))
-        };
+        let pair = |attribute: Attribute| Some((attribute.name().to_owned(), expression(facts.value(attribute, about))?));
         let pairs = self.needs.iter().map(pair).collect::<Option<Vec<_>>>()?;
         let context = Context::from_pairs(pairs).ok()?;
         if self.needs.same_for_all_scopes() {

@@ -127,7 +127,9 @@ impl Denial {
     /// Which policies stood in the way.
     pub fn explanation(&self) -> Option<&Explanation> {
         match self {
-            Self::Target(_, found) | Self::Scope(_, found) | Self::Impersonation(found) | Self::PresentActor(found) => Some(found),
+            Self::Target(_, found) | Self::Scope(_, found) | Self::Impersonation(found) | Self::PresentActor(found) => {
+                Some(found)
+            }
             Self::Expired => None,
         }
     }
@@ -154,7 +156,9 @@ impl fmt::Display for Denial {
         match self {
             Self::Target(reason, _) => reason.fmt(f),
             Self::Scope(reason, _) => reason.fmt(f),
-            Self::Impersonation(_) => f.write_str("impersonate: policy does not permit it here; leave it out to be named as the actor"),
+            Self::Impersonation(_) => {
+                f.write_str("impersonate: policy does not permit it here; leave it out to be named as the actor")
+            }
             Self::PresentActor(_) => {
                 f.write_str("actor_token: policy does not permit this client to present it; send a credential of its own or none")
             }

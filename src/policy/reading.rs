@@ -176,8 +176,9 @@ fn digest(files: &[(PathBuf, String)]) -> Digest {
     texts.push(("schema.cedarschema".to_owned(), cedar::SCHEMA));
     texts.sort_unstable();
     let lengths: Vec<String> = texts.iter().map(|(_, text)| text.len().to_string()).collect();
-    let parts = texts.iter().zip(&lengths).flat_map(|((name, text), length)| {
-        [name.as_bytes(), &[0], length.as_bytes(), &[0], text.as_bytes()]
-    });
+    let parts = texts
+        .iter()
+        .zip(&lengths)
+        .flat_map(|((name, text), length)| [name.as_bytes(), &[0], length.as_bytes(), &[0], text.as_bytes()]);
     Digest::of_parts(&parts.collect::<Vec<&[u8]>>())
 }

@@ -20,7 +20,7 @@ pub(super) async fn verify(jws: &Compact<'_>, trust: &Trust, ours: &Issuer, now:
         issued_at: vouched.issued_at(),
         expires: vouched.expires(),
         authentication: authentication(&claims)?,
-        attributes: vouched.attributes().to_vec(),
+        attributes: vouched.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         digest: vouched.digest(),
         origin: origin(&vouched, &claims)?,
     })

@@ -51,7 +51,10 @@ impl fmt::Display for AuditReason {
             Self::Changed(index) => write!(f, "entry {index} was changed: its hash is not the one in the signed tree"),
             Self::Tile(tile, offset) => tile_differs(f, *tile, *offset),
             Self::Root(size) => {
-                write!(f, "the first {size} entries do not have the root that was signed at that size: entries or checkpoint were replaced")
+                write!(
+                    f,
+                    "the first {size} entries do not have the root that was signed at that size: entries or checkpoint were replaced"
+                )
             }
         }
     }

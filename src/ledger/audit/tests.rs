@@ -35,7 +35,10 @@ fn a_good_log_is_found_good_at_every_size() {
 #[test]
 fn one_flipped_bit_is_named_with_its_place() {
     assert_eq!(after("tile/entries/100", flip(2)), "entry 25600 was changed: its hash is not the one in the signed tree");
-    assert_eq!(after("tile/entries/273.p/112", |bytes| *bytes.last_mut().unwrap() ^= 1), "entry 69999 was changed: its hash is not the one in the signed tree");
+    assert_eq!(
+        after("tile/entries/273.p/112", |bytes| *bytes.last_mut().unwrap() ^= 1),
+        "entry 69999 was changed: its hash is not the one in the signed tree"
+    );
     assert_eq!(after("tile/0/100", flip(32 * 7)), "tile/0/100: hash 7 is not that of entry 25607");
     assert_eq!(after("tile/0/273.p/112", flip(0)), "tile/0/273.p/112: hash 0 is not that of entry 69888");
     assert_eq!(after("tile/0/001.p/1", flip(0)), "tile/0/001.p/1: hash 0 is not that of entry 256");
@@ -66,7 +69,10 @@ fn missing_cut_and_overlong_files_are_named() {
         log.files.insert(path, bytes);
     }
     assert_eq!(after("tile/0/100", |bytes| bytes.truncate(8_191)), "tile/0/100 has not the length that its width implies");
-    assert_eq!(after("tile/entries/100", |bytes| drop(bytes.drain(7_000..))), "tile/entries/100: the entry bundle ends within its entry 139");
+    assert_eq!(
+        after("tile/entries/100", |bytes| drop(bytes.drain(7_000..))),
+        "tile/entries/100: the entry bundle ends within its entry 139"
+    );
     assert_eq!(after("tile/entries/100", |bytes| bytes.extend([0, 0])), "tile/entries/100 has more than 256 entries");
     assert_eq!(after("tile/entries/273.p/112", |bytes| bytes.clear()), "tile/entries/273.p/112 has fewer than 112 entries");
 }
@@ -85,7 +91,10 @@ fn swapped_entries_and_rewritten_histories_are_noticed() {
     assert_eq!(audited(&other).unwrap().entries, 600);
     other.heads.insert(0, older);
     let said = audited(&other).unwrap_err();
-    assert_eq!(said, "the first 300 entries do not have the root that was signed at that size: entries or checkpoint were replaced");
+    assert_eq!(
+        said,
+        "the first 300 entries do not have the root that was signed at that size: entries or checkpoint were replaced"
+    );
 }
 
 #[test]

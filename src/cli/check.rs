@@ -1,0 +1,75 @@
+//! `check`: the whole configuration, and every complaint about it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::{Failed, Outcome};
+use crate::config::{self, Complaints, Config, KeyMaterial, Sources};
+use crate::crypto::{MacKey, SealKey};
+use crate::jose::Cache;
+use crate::mint::Signers;
+
+/// The options of `check`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// A settings file, over conf/default.toml; may repeat, later ones win
+    #[arg(long)]
+    config: Vec<PathBuf>,
+    /// Print the complaints as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Validates everything that `serve` would read, except the server's own keys; fetches nothing.
+pub(super) fn run(options: &Options) -> Outcome {
+    let config = match Sources::new(options.config.clone()).load().config {
+        Ok(config) => config,
+        Err(complaints) => return Ok(complain(&complaints, options.json)),
+    };
+    let (warnings, counts) = (config.warnings.clone(), counts(&config));
+    match config::world(config, stand_in()?, None) {
+        Ok(_) => Ok(approve(&warnings, &counts, options.json)),
+        Err(complaints) => Ok(complain(&complaints, options.json)),
+    }
+}
+
+/// The configuration is read against keys that nobody has: checking must neither need nor make the server's own.
+fn stand_in() -> Result<KeyMaterial, Failed> {
+    let nobody: [u8; 32] = crate::crypto::random()?;
+    Ok(KeyMaterial {
+        signers: Signers::new(Vec::new()),
+        ancestry: SealKey::new(&nobody)?,
+        pseudonyms: MacKey::new(&nobody),
+        verified: Arc::new(Cache::new(1)),
+    })
+}
+
+fn counts(config: &Config) -> String {
+    let (agents, apis) = (config.catalog.agents().count(), config.catalog.apis().count());
+    format!("{} trust rules, {agents} agents, {apis} APIs, {} policy files", config.rules.len(), config.policies.len())
+}
+
+fn approve(warnings: &Complaints, counts: &str, json: bool) -> bool {
+    if json {
+        let warnings: serde_json::Value = serde_json::from_str(&warnings.to_json()).unwrap_or_default();
+        println!("{}", json!({"ok": true, "warnings": warnings}));
+    } else {
+        warnings.iter().for_each(|warning| println!("warning: {warning}"));
+        println!("the configuration is valid: {counts}");
+    }
+    true
+}
+
+fn complain(complaints: &Complaints, json: bool) -> bool {
+    if json {
+        let list: serde_json::Value = serde_json::from_str(&complaints.to_json()).unwrap_or_default();
+        println!("{}", json!({"ok": false, "complaints": list}));
+    } else {
+        println!("{complaints}");
+        println!("{} complaints; nothing of this configuration would be used", complaints.len());
+    }
+    false
+}

@@ -1,0 +1,143 @@
+//! Puts a server together: configuration, keys, store, writer, listeners.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::output::Failed;
+use crate::commit::{self, Commit};
+use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources};
+use crate::exchange::World;
+use crate::http::{self, Door, DoorLimits, Running};
+use crate::jose::Cache;
+use crate::oauth::Clock;
+use crate::store::{KeyFiles, SqliteStore, SystemClock};
+use crate::trust::Fetcher;
+
+/// A server that answers.
+pub(super) struct Server {
+    pub(super) running: Running,
+    pub(super) commit: Commit,
+    pub(super) settings: Settings,
+    door: Arc<Door>,
+    reload: Reload,
+    fingerprint: Fingerprint,
+}
+
+/// What a reload needs.
+#[derive(Clone)]
+struct Reload {
+    clock: Arc<dyn Clock>,
+    verified: Arc<Cache>,
+    fetcher: Fetcher,
+    door: Arc<Door>,
+}
+
+/// Reads the configuration and starts the server on `data`. Must be called on a tokio runtime inside an actix system.
+///
+/// # Errors
+/// Every complaint about the configuration; a folder, key or address that cannot be used.
+pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
+    let loaded = sources.load();
+    let config = loaded.config.map_err(complaints)?;
+    warn(&config);
+    let settings = config.settings.clone();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
+    let sockets = http::bind(settings.listen.public, settings.listen.ops)?;
+    let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
+    let root = Arc::new(files.root()?);
+    let store = Box::new(SqliteStore::new(data));
+    let limits = commit::Limits {
+        issues: settings.limits.queue,
+        refusals_per_minute: settings.limits.refusals_per_minute,
+        ..commit::Limits::default()
+    };
+    let commit = Commit::start(store, Arc::clone(&clock), root, limits)
+        .map_err(|reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason))))?;
+    let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
+    let fetcher = Fetcher::new();
+    world.trust.keep_fresh(&fetcher, &clock);
+    let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
+    let door = Arc::new(Door::new(world, commit.clone(), Arc::clone(&clock), limits));
+    let running = http::serve(Arc::clone(&door), sockets, &settings.issuer.path(), settings.limits.workers)?;
+    let reload = Reload { clock, verified, fetcher, door: Arc::clone(&door) };
+    Ok(Server { running, commit, settings, door, reload, fingerprint: loaded.fingerprint })
+}
+
+impl Server {
+    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left alone.
+    pub(super) async fn watch(&self, sources: Sources) {
+        let reload = self.reload.clone();
+        let before = self.settings.clone();
+        let runtime = tokio::runtime::Handle::current();
+        config::watch(sources, self.fingerprint.clone(), move |loaded| {
+            let _inside = runtime.enter();
+            reload.take(loaded, &before);
+        })
+        .await;
+    }
+
+    pub(super) fn world(&self) -> Arc<World> {
+        self.door.world()
+    }
+}
+
+impl Reload {
+    fn take(&self, loaded: Result<Config, Complaints>, before: &Settings) {
+        let world = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
+        match world {
+            Ok(world) => {
+                world.trust.keep_fresh(&self.fetcher, &self.clock);
+                self.door.swap(Arc::new(world));
+                tracing::info!("the changed configuration is in force");
+            }
+            Err(complaints) => {
+                tracing::error!("the changed configuration is not used, the one before stays in force:\n{complaints}");
+            }
+        }
+    }
+
+    fn build(&self, config: Config, before: &Settings) -> Result<World, String> {
+        if config.settings.listen != before.listen || config.settings.issuer != before.issuer {
+            return Err("issuer and [listen] change with a restart only".to_owned());
+        }
+        warn(&config);
+        let keys = &config.settings.keys;
+        let files =
+            KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
+        let material = material(&files, &self.verified).map_err(|failed| failed.to_string())?;
+        config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())
+    }
+}
+
+/// The keys of the folder, parsed.
+pub(super) fn material(files: &KeyFiles, verified: &Arc<Cache>) -> Result<KeyMaterial, Failed> {
+    Ok(KeyMaterial {
+        signers: files.signers()?,
+        ancestry: files.ancestry()?,
+        pseudonyms: files.pseudonyms(),
+        verified: Arc::clone(verified),
+    })
+}
+
+/// All complaints as one failure.
+pub(super) fn complaints(complaints: Complaints) -> Failed {
+    Failed::new(format!("the configuration cannot be used:\n{complaints}"))
+}
+
+fn warn(config: &Config) {
+    for warning in config.warnings.iter() {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// An error and what caused it, on one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
+}

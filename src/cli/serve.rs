@@ -1,0 +1,62 @@
+//! `serve`: the server.
+
+use std::path::PathBuf;
+
+use actix_web::rt::System;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::launch;
+use super::output::{Failed, Outcome};
+use crate::config::Sources;
+
+/// The options of `serve`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// A settings file, over conf/default.toml; may repeat, later ones win
+    #[arg(long)]
+    config: Vec<PathBuf>,
+    /// What the server writes: records and live state
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub(super) fn run(options: &Options) -> Outcome {
+    log();
+    System::new().block_on(serve(Sources::new(options.config.clone()), options.data.clone()))
+}
+
+async fn serve(sources: Sources, data: PathBuf) -> Outcome {
+    let server = launch::start(&sources, &data)?;
+    let listen = &server.settings.listen;
+    tracing::info!("serving {} on {}, operators on {}", server.settings.issuer, listen.public, listen.ops);
+    let [public, ops] = server.running.handles();
+    let watched = server.watch(sources);
+    tokio::select! {
+        () = watched => {}
+        stopped = asked_to_stop() => stopped?,
+    }
+    tracing::info!("stopping: requests under way are finished first");
+    public.stop(true).await;
+    ops.stop(true).await;
+    server.commit.close().await;
+    Ok(true)
+}
+
+/// Resolves on SIGINT or SIGTERM.
+pub(super) async fn asked_to_stop() -> Result<(), Failed> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// One line per event on standard error.
+pub(super) fn log() {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::INFO).with_target(false).init();
+}
