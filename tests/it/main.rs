@@ -13,3 +13,24 @@
 
 // What the sources look like: order of imports, sizes, banned calls, citations.
 mod tidy;
+
+// A real server on a generated configuration, and clients for it. Every test below that is not marked otherwise uses it.
+mod support;
+
+// What the standards and our own promises say, one text file per rule.
+mod conformance;
+
+// What must hold when the process is killed at any moment.
+mod crash;
+
+// What must hold when the disk is full or does not flush.
+mod disk;
+
+// Input that is wrong in every way: errors, memory, records.
+mod bad_input;
+
+// What must not be found in anything that a server writes.
+mod secrets;
+
+// In process: parsers are total.
+mod parsers;
