@@ -1,1 +1,179 @@
-//! To come.
+//! `replay`: a transaction as the tree of its hops, from the records alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::inspect::instant;
+use super::launch::with_causes;
+use super::output::{Failed, Outcome};
+use crate::commit::contract::{RecordReader, Select, Stored};
+use crate::commit::reveal;
+use crate::crypto::{Digest, SealKey};
+use crate::ledger::Record;
+use crate::oauth::Txn;
+use crate::store::{KeyFiles, SqliteReader};
+
+/// More records than this are not read for one transaction.
+const RECORDS_MAX: u32 = 10_000;
+
+/// The options of `replay`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// The transaction: the `txn` of any of its tokens
+    txn: String,
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// The server's key folder: with it, personal values are disclosed instead of counted
+    #[arg(long)]
+    keys: Option<PathBuf>,
+    /// Print the records as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One record of the transaction, with what was disclosed of it.
+pub(super) struct Step {
+    pub(super) index: u64,
+    pub(super) record: Value,
+    disclosed: BTreeMap<String, Value>,
+}
+
+/// Prints the tree. Answers no when no hop of such a transaction is recorded.
+pub(super) fn run(options: &Options) -> Outcome {
+    let txn = Txn::parse(&options.txn).map_err(|_| Failed::new("the transaction must be a UUID, the txn of a token"))?;
+    let root = options.keys.as_deref().map(|dir| -> Result<SealKey, Failed> { Ok(KeyFiles::open(dir)?.root()?) }).transpose()?;
+    let steps = read(&options.data, txn, root.as_ref())?;
+    if options.json {
+        let records: Vec<Value> = steps.iter().map(Step::json).collect();
+        println!("{}", json!({"txn": options.txn, "records": records}));
+    } else if steps.is_empty() {
+        println!("no hop of transaction {txn} is recorded in {}", options.data.display());
+    } else {
+        tree(txn, &steps).iter().for_each(|line| println!("{line}"));
+    }
+    Ok(!steps.is_empty())
+}
+
+/// Every record of `txn`, in the order of the ledger.
+pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>) -> Result<Vec<Step>, Failed> {
+    let named = |reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
+    let reader = SqliteReader::open(data).map_err(named)?;
+    let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(named)?;
+    stored.iter().map(|stored| step(&reader, stored, root)).collect()
+}
+
+fn step(reader: &SqliteReader, stored: &Stored, root: Option<&SealKey>) -> Result<Step, Failed> {
+    let damaged = || Failed::new(format!("record {} is damaged; do not trust this ledger before it is verified", stored.index));
+    Record::parse(&stored.record).map_err(|_| damaged())?;
+    let record = serde_json::from_slice(&stored.record).map_err(|_| damaged())?;
+    let disclosed = match root {
+        Some(root) => disclosures(reader, stored, root)?,
+        None => BTreeMap::new(),
+    };
+    Ok(Step { index: stored.index, record, disclosed })
+}
+
+/// The clear values of a record by name; those of foreign actors under `actor`.
+fn disclosures(reader: &SqliteReader, stored: &Stored, root: &SealKey) -> Result<BTreeMap<String, Value>, Failed> {
+    let Some(sealed) = reader.disclosures(stored.index)? else { return Ok(BTreeMap::new()) };
+    let clear = reveal(root, &Digest::of(&stored.record), &sealed)
+        .map_err(|_| Failed::new("these keys do not open the disclosures of this ledger"))?;
+    let list = crate::ledger::Disclosure::parse_all(&clear)?;
+    let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
+    Ok(list.into_iter().map(|one| (one.name.clone().unwrap_or_else(|| "actor".to_owned()), value(&one.value))).collect())
+}
+
+impl Step {
+    fn json(&self) -> Value {
+        let mut object = json!({"index": self.index, "record": self.record});
+        if let (false, Some(object)) = (self.disclosed.is_empty(), object.as_object_mut()) {
+            object.insert("disclosed".to_owned(), json!(self.disclosed));
+        }
+        object
+    }
+
+    pub(super) fn is_hop(&self) -> bool {
+        self.record.get("kind") == Some(&"hop".into())
+    }
+
+    fn text(&self, name: &str) -> String {
+        match self.record.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(values)) => {
+                values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+            }
+            Some(other) => other.to_string(),
+            None => "-".to_owned(),
+        }
+    }
+
+    fn instant(&self, name: &str) -> String {
+        self.record.get(name).and_then(Value::as_i64).map_or_else(|| "-".to_owned(), |millis| instant(millis.div_euclid(1000)))
+    }
+
+    fn subject(&self) -> String {
+        let disclosed = self.disclosed.get("subject").and_then(Value::as_str);
+        let shown = self.record.get("subject").and_then(Value::as_str);
+        disclosed.or(shown).unwrap_or("a person (sealed; --keys discloses)").to_owned()
+    }
+}
+
+/// The tree, one hop in two lines, children below their parents.
+pub(super) fn tree(txn: Txn, steps: &[Step]) -> Vec<String> {
+    let hops = steps.iter().filter(|step| step.is_hop()).count();
+    let mut lines = vec![format!("transaction {txn}: {hops} hops, {} records", steps.len())];
+    let roots = steps.iter().filter(|step| parent(step, steps).is_none());
+    roots.for_each(|root| branch(root, steps, 1, &mut lines));
+    lines
+}
+
+/// A parent's record precedes its children's, so this ends; depth is bounded by the chain's.
+fn branch(step: &Step, steps: &[Step], level: usize, lines: &mut Vec<String>) {
+    let indent = "   ".repeat(level);
+    lines.extend(described(step).into_iter().enumerate().map(|(line, text)| match line {
+        0 => format!("{}└─ {text}", "   ".repeat(level - 1)),
+        _ => format!("{indent}{text}"),
+    }));
+    let own = step.is_hop().then(|| step.text("jti"));
+    let children = steps.iter().filter(|child| child.index > step.index && own.is_some() && parent(child, steps) == own);
+    children.for_each(|child| branch(child, steps, level + 1, lines));
+}
+
+/// The hop a record hangs from: a hop's parent, a refusal's subject token, a withheld record's own hop.
+fn parent(step: &Step, steps: &[Step]) -> Option<String> {
+    let name = if step.record.get("kind") == Some(&"withheld".into()) { "jti" } else { "parent" };
+    let parent = step.record.get(name).and_then(Value::as_str)?;
+    let known = steps.iter().any(|other| other.is_hop() && other.index != step.index && other.text("jti") == parent);
+    known.then(|| parent.to_owned())
+}
+
+fn described(step: &Step) -> Vec<String> {
+    match step.record.get("kind").and_then(Value::as_str) {
+        Some("hop") => hop(step),
+        Some("refusal") => vec![format!("refused: {} asked, {} ({})", step.text("agent"), step.text("error"), step.text("reason"))],
+        Some("withheld") => vec![format!("withheld: the token of hop {} never left", step.text("jti"))],
+        _ => vec![format!("{} at index {}", step.text("kind"), step.index)],
+    }
+}
+
+fn hop(step: &Step) -> Vec<String> {
+    let (actor, client) = (step.text("actor"), step.text("client"));
+    let through = if actor == client { String::new() } else { format!(" (asked for by {client})") };
+    vec![
+        format!("{actor}{through} for {} at {}: {}", step.subject(), step.text("audience"), step.text("scope")),
+        format!(
+            "{} {}, valid until {}, login {}, policy {}, record {}",
+            step.text("basis"),
+            step.instant("at"),
+            step.instant("expires"),
+            step.text("login"),
+            step.text("policies"),
+            step.index
+        ),
+        format!("hop {}", step.text("jti")),
+    ]
+}

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use crate::ledger::record::Kind;
 use crate::lifecycle::Life;
 use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
@@ -133,8 +132,6 @@ pub struct Batch {
 pub struct Row {
     /// Its place in the ledger, from 0.
     pub index: u64,
-    /// What kind it is.
-    pub kind: Kind,
     /// The hop that it is about.
     pub jti: Option<Jti>,
     /// The transaction that it belongs to.

@@ -372,3 +372,5 @@ impl From<SealReason> for RecordReason {
         Self::Salt
     }
 }
+#[cfg(test)]
+mod tests;

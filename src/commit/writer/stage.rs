@@ -7,7 +7,7 @@ use crate::commit::contract::{Batch, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::crypto::Digest;
 use crate::ledger::RecordReason;
-use crate::ledger::record::{DeathRecord, Kind, RECORD_BYTES_MAX, Record, WithheldRecord};
+use crate::ledger::record::{DeathRecord, RECORD_BYTES_MAX, Record, WithheldRecord};
 use crate::lifecycle::liveness;
 use crate::oauth::{GenerationKey, Time};
 
@@ -111,7 +111,7 @@ impl Writer {
         let sealed = self.seal(&issue, &record, staged)?;
         staged.batch.single_use.extend(&issue.single_use);
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
-        let row = Row { index: 0, kind: Kind::Hop, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
+        let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
         let index = self.push(row, staged);
         Ok(Receipt { index, jti, txn, record, at })
     }
@@ -137,7 +137,7 @@ impl Writer {
         match recordable.refusal.record(recordable.suppressed) {
             Ok(record) => {
                 let (jti, txn) = (None, recordable.refusal.txn);
-                self.push(Row { index: 0, kind: Kind::Refusal, jti, txn, record, sealed: None }, staged);
+                self.push(Row { index: 0, jti, txn, record, sealed: None }, staged);
                 staged.effects.push(Effect::Refusal(recordable));
             }
             Err(reason) => {
@@ -156,7 +156,7 @@ impl Writer {
         let record = Record::Withheld(WithheldRecord::new(staged.batch.at, index, jti, txn));
         match record.to_bytes() {
             Ok(record) => {
-                let row = Row { index: 0, kind: Kind::Withheld, jti: Some(jti), txn: Some(txn), record, sealed: None };
+                let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record, sealed: None };
                 self.push(row, staged);
                 staged.effects.push(Effect::Withheld(hidden));
             }
@@ -181,7 +181,7 @@ impl Writer {
         self.act(&mut ending, staged.batch.at);
         match death_record(&ending, staged.batch.at) {
             Ok(record) => {
-                self.push(Row { index: 0, kind: Kind::Death, jti: None, txn: None, record, sealed: None }, staged);
+                self.push(Row { index: 0, jti: None, txn: None, record, sealed: None }, staged);
                 staged.batch.lives.extend(&ending.lives);
                 staged.effects.push(Effect::Death(ending, reply));
             }

@@ -1,0 +1,285 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::ledger::{Basis, Disclosure, Evidence, Hop, Inputs};
+use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, RuleName, Subject};
+
+const ISSUER: &str = "https://sts.example";
+
+/// Text that needs every kind of escaping that canonical JSON knows.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{1,12}", "\\PC{0,12}", vec(any::<char>(), 0..8).prop_map(|chars| chars.into_iter().collect())]
+}
+
+fn digest() -> impl Strategy<Value = Digest> {
+    any::<[u8; 32]>().prop_map(Digest)
+}
+
+fn time() -> impl Strategy<Value = Time> {
+    (0..=text::MILLIS_MAX).prop_map(Time::from_millis)
+}
+
+fn agent() -> impl Strategy<Value = ClientId> {
+    "[!-~]{1,20}".prop_map(|id| ClientId::parse(&id).unwrap())
+}
+
+fn scopes() -> impl Strategy<Value = Scopes> {
+    vec("[a-z.:]{1,9}", 0..4).prop_map(|names| names.iter().map(|name| crate::oauth::Scope::parse(name).unwrap()).collect())
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    let rule = RuleName::parse("acme-idp").unwrap();
+    prop_oneof![
+        agent().prop_map(|id| Subject::agent(&id)),
+        "secret-[a-z]{12}".prop_map(move |id| Subject::foreign(&rule, &id))
+    ]
+}
+
+fn chain() -> impl Strategy<Value = ActChain> {
+    let foreign = "secret-[a-z]{12}".prop_map(|sub| (false, sub));
+    let ours = "[a-z]{3,9}".prop_map(|sub| (true, sub));
+    vec((prop_oneof![foreign, ours], text()), 0..4).prop_map(|actors| {
+        let claim = actors.into_iter().fold(None, |inner: Option<Value>, ((ours, sub), extra)| {
+            let mut act = match ours {
+                true => serde_json::json!({"iss": ISSUER, "sub": sub, "sub_profile": "ai_agent", "instance": extra}),
+                false => serde_json::json!({"iss": "https://idp.example", "sub": sub, "x": extra}),
+            };
+            if let Some(inner) = inner {
+                act["act"] = inner;
+            }
+            Some(act)
+        });
+        let raw = claim.map(|claim| RawValue::from_string(claim.to_string()).unwrap());
+        raw.map_or_else(ActChain::default, |raw| ActChain::parse(&raw, "https://idp.example").unwrap())
+    })
+}
+
+fn inputs() -> impl Strategy<Value = Inputs> {
+    let personal = ("secret-[a-z]{12}", vec("secret-[a-z]{12}", 0..3), vec(("[a-z]{1,9}", "secret-[a-z]{12}"), 0..3));
+    (personal, time(), vec(text(), 0..3), scopes(), any::<bool>()).prop_map(
+        |((acr, amr, attributes), time, touched, requested, known)| {
+            let (acr, auth_time) = (known.then_some(acr), known.then_some(time));
+            let rule = known.then(|| "acme-idp".to_owned());
+            Inputs { rule, attributes, acr, amr, auth_time, touched, requested: Some(requested) }
+        },
+    )
+}
+
+fn hop() -> impl Strategy<Value = Hop> {
+    let ids = (any::<[u8; 16]>(), any::<[u8; 16]>(), proptest::option::of(any::<[u8; 16]>()), 1u32..17, time(), time());
+    let who = (agent(), agent(), proptest::option::of(text()), subject(), chain());
+    let what = (vec("[a-z]{1,9}", 0..3), scopes(), digest(), text(), digest(), vec(text(), 0..3));
+    let evidence = (proptest::option::of(digest()), proptest::option::of(digest()), proptest::option::of(digest()));
+    (ids, who, what, evidence, inputs()).prop_map(|(ids, who, what, evidence, inputs)| Hop {
+        jti: Jti::from_bytes(ids.0),
+        txn: Txn::from_bytes(ids.1),
+        parent: ids.2.map(Jti::from_bytes),
+        depth: ids.3,
+        at: ids.4,
+        expires: ids.5,
+        basis: Basis::Delegation,
+        client: who.0,
+        login: "private_key_jwt",
+        instance: who.2,
+        subject: who.3,
+        chain: who.4,
+        actor: who.1,
+        audience: what.0.iter().map(|name| Resource::parse(&format!("https://{name}.example")).unwrap()).collect(),
+        scopes: what.1,
+        evidence: Evidence { subject_token: evidence.0, actor_token: evidence.1, client_assertion: evidence.2 },
+        token: what.2,
+        kid: what.3,
+        policy_set: what.4,
+        policies: what.5,
+        inputs,
+    })
+}
+
+fn death() -> impl Strategy<Value = DeathRecord<'static>> {
+    let end = (any::<[u8; 16]>(), proptest::option::of(text()), 0..1u64 << 53).prop_map(|(key, name, number)| EndingRecord {
+        key: GenerationKey(key),
+        name: name.map(Cow::Owned),
+        number,
+        of: GenerationKind::Agent,
+    });
+    (time(), proptest::option::of(time()), vec(end, 1..4), text()).prop_map(|(at, until, ends, reason)| {
+        let (by, reason) = (Cow::Borrowed("ops"), Cow::Owned(reason));
+        DeathRecord { at, by, ends, kind: Kind::Death, reason, until, v: 1 }
+    })
+}
+
+/// What an independent implementation of RFC 8785 makes of the same content.
+fn canonical(bytes: &[u8]) -> Vec<u8> {
+    serde_jcs::to_vec(&serde_json::from_slice::<Value>(bytes).unwrap()).unwrap()
+}
+
+/// Reads back as itself, byte for byte, and is what the other implementation writes.
+fn assert_canonical(bytes: &[u8]) {
+    assert_eq!(canonical(bytes), bytes, "{}", String::from_utf8_lossy(bytes));
+    assert_eq!(Record::parse(bytes).unwrap().to_bytes().unwrap(), bytes);
+}
+
+proptest! {
+    #[test]
+    fn hops_are_canonical_and_read_back(hop in hop()) {
+        let (bytes, _) = hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap();
+        assert_canonical(&bytes);
+        let Record::Hop(record) = Record::parse(&bytes).unwrap() else { panic!("a hop") };
+        assert_eq!((record.jti, record.txn, record.parent), (hop.jti, hop.txn, hop.parent));
+        assert_eq!((record.at, record.expires, record.depth), (hop.at, hop.expires, hop.depth));
+        assert_eq!((&record.client, &record.actor, &*record.audience), (&hop.client, &hop.actor, &*hop.audience));
+        assert_eq!((record.token, record.policy_set, &*record.policies), (hop.token, hop.policy_set, &*hop.policies));
+        assert_eq!(record.scope.clone().unwrap_or_default(), hop.scopes);
+        assert_eq!(record.chain.len(), hop.chain.len());
+        for (shown, actor) in record.chain.iter().zip(hop.chain.iter()) {
+            assert_eq!(shown.sub.as_deref(), (actor.iss() == ISSUER).then_some(actor.sub()));
+        }
+    }
+
+    #[test]
+    fn personal_values_are_only_in_disclosures(hop in hop()) {
+        let (bytes, disclosures) = hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap();
+        let record = String::from_utf8(bytes).unwrap();
+        prop_assert!(!record.contains("secret-"), "{record}");
+        let disclosures = Disclosure::parse_all(&disclosures.into_json()).unwrap();
+        for disclosure in &disclosures {
+            prop_assert!(record.contains(&disclosure.digest.to_string()));
+        }
+        let named = |name: &str| disclosures.iter().find(|one| one.name.as_deref() == Some(name)).map(|one| one.value.get());
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let subject = hop.subject.rule().map(|_| quoted(hop.subject.as_str()));
+        prop_assert_eq!(named("subject"), subject.as_deref());
+        let foreign = hop.chain.iter().filter(|actor| actor.iss() != ISSUER).map(|actor| actor.members());
+        let elements = disclosures.iter().filter(|one| one.name.is_none()).map(|one| one.value.get());
+        prop_assert!(foreign.eq(elements));
+        let personal = hop.inputs.attributes.len() + usize::from(!hop.inputs.amr.is_empty());
+        let personal = personal + 2 * usize::from(hop.inputs.acr.is_some()) + usize::from(subject.is_some());
+        prop_assert_eq!(disclosures.iter().filter(|one| one.name.is_some()).count(), personal);
+    }
+
+    #[test]
+    fn the_same_hop_never_has_the_same_digests(hop in hop()) {
+        let issuer = Issuer::parse(ISSUER).unwrap();
+        let digests = || {
+            let json = hop.record(&issuer).unwrap().1.into_json();
+            Disclosure::parse_all(&json).unwrap().iter().map(|one| one.digest).collect::<Vec<_>>()
+        };
+        let (one, other) = (digests(), digests());
+        prop_assert!(one.iter().all(|digest| !other.contains(digest)));
+    }
+
+    #[test]
+    fn deaths_withheld_and_refusals_are_canonical(
+        death in death(), index in 0..1u64 << 53, ids in any::<([u8; 16], [u8; 16])>(), at in time(), agent in agent(),
+        words in text(), suppressed in 0..1u64 << 53, scopes in scopes(), policies in vec(text(), 0..3),
+    ) {
+        assert_canonical(&Record::Death(death).to_bytes().unwrap());
+        let (jti, txn) = (Jti::from_bytes(ids.0), Txn::from_bytes(ids.1));
+        assert_canonical(&Record::Withheld(WithheldRecord::new(at, index, jti, txn)).to_bytes().unwrap());
+        let refusal = Refusal {
+            agent, at, error: "invalid_scope", error_id: words.clone(), reason: words, subject_token: None, txn: Some(txn),
+            parent: Some(jti), audience: vec![Resource::parse("https://a.example").unwrap()], requested: Some(scopes), policies,
+            policy_set: Some(Digest([7; 32])),
+        };
+        assert_canonical(&refusal.record(suppressed).unwrap());
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic_or_accept_another_form(bytes in vec(any::<u8>(), 0..200), hop in hop(), at in any::<usize>()) {
+        let _refused = Record::parse(&bytes);
+        let (record, _) = hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap();
+        let mut changed = record.clone();
+        let position = at % changed.len();
+        changed.insert(position, b' ');
+        if let Ok(other) = Record::parse(&changed) {
+            // A space inside a string is another record, but still a canonical one.
+            prop_assert_eq!(canonical(&other.to_bytes().unwrap()), changed);
+        }
+    }
+}
+
+const WITHHELD: &str = concat!(
+    r#"{"at":1700000000000,"index":7,"jti":"0190163d-8694-739b-aea5-966c26f8ad91","kind":"withheld","#,
+    r#""txn":"0190163d-8694-739b-aea5-966c26f8ad90","v":1}"#
+);
+
+#[test]
+fn only_the_canonical_form_of_known_members_is_a_record() {
+    assert_eq!(Record::parse(WITHHELD.as_bytes()).unwrap().kind(), Kind::Withheld);
+    for (from, to, reason) in [
+        (r#"{"at":"#, r#"{ "at":"#, RecordReason::NotCanonical),
+        (r#""v":1}"#, "\"v\":1}\n", RecordReason::NotCanonical),
+        (r#""index":7,"#, r#""index":7.0,"#, RecordReason::Malformed),
+        (r#""index":7,"#, r#""index":-0,"#, RecordReason::Malformed),
+        (r#""index":7,"#, r#""index":7,"index":7,"#, RecordReason::Malformed),
+        (r#""index":7,"#, "", RecordReason::Malformed),
+        (r#""index":7,"#, r#""index":7,"note":"x","#, RecordReason::Malformed),
+        (r#""at":1700000000000,"index":7"#, r#""index":7,"at":1700000000000"#, RecordReason::NotCanonical),
+        (r#""kind""#, r#""\u006bind""#, RecordReason::NotCanonical),
+        ("1700000000000", "253402300800000", RecordReason::Malformed),
+        ("1700000000000", "-1", RecordReason::Malformed),
+        (r#""kind":"withheld""#, r#""kind":"hop""#, RecordReason::Malformed),
+        (r#""kind":"withheld""#, r#""kind":"mystery""#, RecordReason::Malformed),
+        (r#""kind":"withheld""#, r#""kind":"Withheld""#, RecordReason::Malformed),
+        (r#""v":1"#, r#""v":2"#, RecordReason::Version),
+        ("f8ad91", "F8AD91", RecordReason::Malformed),
+        ("withheld", "with\u{fffd}held", RecordReason::Malformed),
+    ] {
+        assert_ne!(WITHHELD.replacen(from, to, 1), WITHHELD, "{to}");
+        assert_eq!(Record::parse(WITHHELD.replacen(from, to, 1).as_bytes()), Err(reason), "{to}");
+    }
+    for other in ["", "null", "[]", "{}", "\u{feff}{}", "\"hop\""] {
+        assert_eq!(Record::parse(other.as_bytes()), Err(RecordReason::Malformed), "{other}");
+    }
+}
+
+#[test]
+fn a_record_has_at_most_65_535_bytes_and_a_refusal_1_024() {
+    let mut refusal = Refusal {
+        agent: ClientId::parse("a").unwrap(),
+        at: Time::from_millis(1),
+        error: "invalid_scope",
+        error_id: "e".into(),
+        reason: "r".into(),
+        subject_token: None,
+        txn: None,
+        parent: None,
+        audience: vec![Resource::parse(&format!("https://a/{}", "x".repeat(2000))).unwrap()],
+        requested: None,
+        policies: vec![],
+        policy_set: None,
+    };
+    let bytes = refusal.record(3).unwrap();
+    assert_canonical(&bytes);
+    let Record::Refusal(record) = Record::parse(&bytes).unwrap() else { panic!("a refusal") };
+    assert_eq!((record.abridged, record.suppressed, record.audience.len()), (true, 3, 0));
+    refusal.reason = "r".repeat(2000);
+    assert_eq!(refusal.record(3), Err(RecordReason::Long));
+    let long = format!(r#"{{"at":1,"by":"{}""#, "x".repeat(RECORD_BYTES_MAX));
+    assert_eq!(Record::parse(long.as_bytes()), Err(RecordReason::Long));
+}
+
+#[test]
+fn an_actor_of_ours_with_members_that_we_never_write_is_refused() {
+    let act = RawValue::from_string(r#"{"iss":"https://sts.example","sub":"a","email":"x"}"#.into()).unwrap();
+    let chain = ActChain::parse(&act, ISSUER).unwrap();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut hop = hop().new_tree(&mut runner).unwrap().current();
+    hop.chain = chain;
+    assert_eq!(hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap_err(), RecordReason::Actor);
+}
+
+/// RFC 9901 §4.2.1: the disclosure of its example, and the digest that §4.2.3 gives for it.
+#[test]
+fn a_disclosure_has_the_digest_that_the_specification_gives() {
+    let text = "WyI2cU1RdlJMNWhhaiIsICJmYW1pbHlfbmFtZSIsICJNw7ZiaXVzIl0";
+    let disclosure = Disclosure::parse(text).unwrap();
+    assert_eq!(disclosure.digest.to_string(), "uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYY");
+    assert_eq!((disclosure.name.as_deref(), disclosure.value.get()), (Some("family_name"), r#""Möbius""#));
+}

@@ -1,0 +1,64 @@
+//! The data folder: private to its owner, and used by one server at a time.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::commit::contract::StoreReason;
+
+/// The database's file; the log and its index lie beside it under names that SQLite gives them.
+const DATABASE: &str = "commit.sqlite";
+const LOCK: &str = "commit.lock";
+
+/// A data folder that this process alone writes to. The lock goes with the value, or with the process.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    pub(super) fn take(path: &Path) -> Result<Self, StoreReason> {
+        make_private(path).map_err(StoreReason::Folder)?;
+        let lock = private_file(&path.join(LOCK)).map_err(StoreReason::Folder)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreReason::Locked),
+            Err(TryLockError::Error(cause)) => return Err(StoreReason::Folder(cause)),
+        }
+        // SQLite gives the log and its index the permissions of the database.
+        private_file(&path.join(DATABASE)).map_err(StoreReason::Folder)?;
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(StoreReason::Folder)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        database(&self.path)
+    }
+}
+
+/// The database in a data folder.
+pub(super) fn database(folder: &Path) -> PathBuf {
+    folder.join(DATABASE)
+}
+
+/// Makes the folder with mode 0700, or closes an existing one to others if it is empty or already ours.
+fn make_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let open_to_others = fs::metadata(path)?.permissions().mode() & 0o077 != 0;
+    if !open_to_others {
+        return Ok(());
+    }
+    let ours = path.join(LOCK).exists() || fs::read_dir(path)?.next().is_none();
+    if !ours {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is open to other users and holds other things"));
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}

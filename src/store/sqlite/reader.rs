@@ -1,0 +1,121 @@
+//! Reading what was committed, with or without a running server.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
+
+use super::{connect, failed, folder, schema};
+use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife};
+use crate::lifecycle::Life;
+use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+
+/// No answer has more records, whatever limit is asked for.
+const RECORDS_MAX: u32 = 10_000;
+
+/// How many of the newest records are shown when the store is opened.
+const NEWEST: u32 = 64;
+
+/// A read-only view of a data folder. It takes no lock that a server would notice.
+#[derive(Debug)]
+pub struct SqliteReader {
+    connection: Mutex<Connection>,
+}
+
+impl SqliteReader {
+    /// Opens the store in `folder`.
+    ///
+    /// # Errors
+    /// `Folder` when there is none; `Newer` when a newer version of this program wrote it.
+    pub fn open(folder: &Path) -> std::result::Result<Self, StoreReason> {
+        let database = folder::database(folder);
+        std::fs::metadata(&database).map_err(StoreReason::Folder)?;
+        let connection = connect(&database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+        connection.pragma_update(None, "query_only", true).map_err(failed)?;
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        schema::check(&connection, version)?;
+        if version == 0 {
+            return Err(StoreReason::Folder(std::io::Error::other("no server has used it yet")));
+        }
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RecordReader for SqliteReader {
+    fn count(&self) -> std::result::Result<u64, StoreReason> {
+        count(&self.connection()).map_err(failed)
+    }
+
+    fn records(&self, select: Select, from: u64, limit: u32) -> std::result::Result<Vec<Stored>, StoreReason> {
+        let connection = self.connection();
+        let limit = limit.min(RECORDS_MAX);
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        match select {
+            Select::All => stored(&connection, "idx >= ?1 ORDER BY idx LIMIT ?2", params![from, limit]),
+            Select::Txn(txn) => {
+                let sql = "txn = ?3 AND idx >= ?1 ORDER BY idx LIMIT ?2";
+                stored(&connection, sql, params![from, limit, txn.as_bytes()])
+            }
+            Select::Jti(jti) => {
+                let sql = "jti = ?3 AND idx >= ?1 ORDER BY idx LIMIT ?2";
+                stored(&connection, sql, params![from, limit, jti.as_bytes()])
+            }
+        }
+        .map_err(failed)
+    }
+
+    fn disclosures(&self, index: u64) -> std::result::Result<Option<Sealed>, StoreReason> {
+        let connection = self.connection();
+        let sql = "SELECT subject, wrapped, sealed FROM disclosures JOIN subject_keys USING (subject) WHERE idx = ?1";
+        let sealed =
+            |row: &Row<'_>| Ok(Sealed { subject: GenerationKey(row.get(0)?), wrapped_key: row.get(1)?, sealed: row.get(2)? });
+        connection.prepare_cached(sql).and_then(|mut query| query.query_row([index], sealed).optional()).map_err(failed)
+    }
+}
+
+/// What the writer needs to begin.
+pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovered, StoreReason> {
+    let read = || {
+        let mut newest = stored(connection, "TRUE ORDER BY idx DESC LIMIT ?1", params![NEWEST])?;
+        newest.reverse();
+        let (lives, single_use) = (lives(connection)?, single_use(connection)?);
+        Ok(Recovered { count: count(connection)?, newest, lives, single_use })
+    };
+    read().map_err(failed)
+}
+
+fn count(connection: &Connection) -> Result<u64> {
+    connection.prepare_cached("SELECT coalesce(max(idx) + 1, 0) FROM records")?.query_row([], |row| row.get(0))
+}
+
+fn stored(connection: &Connection, chosen: &str, params: impl Params) -> Result<Vec<Stored>> {
+    let sql = format!("SELECT idx, at, jti, txn, record FROM records WHERE {chosen}");
+    let record = |row: &Row<'_>| {
+        Ok(Stored {
+            index: row.get(0)?,
+            at: Time::from_millis(row.get(1)?),
+            jti: row.get::<_, Option<[u8; 16]>>(2)?.map(Jti::from_bytes),
+            txn: row.get::<_, Option<[u8; 16]>>(3)?.map(Txn::from_bytes),
+            record: row.get(4)?,
+        })
+    };
+    connection.prepare_cached(&sql)?.query_map(params, record)?.collect()
+}
+
+fn lives(connection: &Connection) -> Result<Vec<StoredLife>> {
+    let life = |row: &Row<'_>| {
+        let time = |column| row.get::<_, Option<i64>>(column).map(|millis| millis.map(Time::from_millis));
+        let life = Life { number: row.get(1)?, ended: time(2)? };
+        Ok(StoredLife { key: GenerationKey(row.get(0)?), life, until: time(3)? })
+    };
+    connection.prepare("SELECT key, number, ended, until FROM lives")?.query_map([], life)?.collect()
+}
+
+fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {
+    let value = |row: &Row<'_>| Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)? });
+    connection.prepare("SELECT expires, digest FROM single_use ORDER BY expires")?.query_map([], value)?.collect()
+}

@@ -1,0 +1,73 @@
+//! Tables, and their versions. Keys grow with time wherever many rows are added, so that pages fill up at their end.
+
+use rusqlite::Connection;
+
+use super::failed;
+use crate::commit::contract::StoreReason;
+
+/// Marks the file as ours: `CSGN`.
+const APPLICATION: i64 = 0x4353_474e;
+
+/// One script per version, each leading from the one before.
+const VERSIONS: [&str; 1] = ["
+    CREATE TABLE records (
+        idx INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        jti BLOB,
+        txn BLOB,
+        record BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX records_jti ON records (jti) WHERE jti IS NOT NULL;
+    CREATE INDEX records_txn ON records (txn) WHERE txn IS NOT NULL;
+    CREATE TABLE disclosures (
+        idx INTEGER PRIMARY KEY,
+        subject BLOB NOT NULL,
+        sealed BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE subject_keys (
+        subject BLOB PRIMARY KEY,
+        wrapped BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE single_use (
+        expires INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (expires, digest)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE lives (
+        key BLOB PRIMARY KEY,
+        number INTEGER NOT NULL,
+        ended INTEGER,
+        until INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX lives_until ON lives (until) WHERE until IS NOT NULL;
+"];
+
+/// Sets the journal mode, and brings the schema up to date.
+pub(super) fn prepare(connection: &Connection) -> Result<(), StoreReason> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        return Err(StoreReason::Failed("the data folder's file system cannot hold a write-ahead log".into()));
+    }
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    check(connection, version)?;
+    VERSIONS.iter().enumerate().skip(version).try_for_each(|(from, script)| migrate(connection, from, script)).map_err(failed)
+}
+
+/// Refuses a database of a newer version, or of another program.
+pub(super) fn check(connection: &Connection, version: usize) -> Result<(), StoreReason> {
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    if version > VERSIONS.len() {
+        return Err(StoreReason::Newer);
+    }
+    if version > 0 && application != APPLICATION {
+        return Err(StoreReason::Corrupt("the database belongs to another program"));
+    }
+    Ok(())
+}
+
+fn migrate(connection: &Connection, from: usize, script: &str) -> rusqlite::Result<()> {
+    let to = from + 1;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {to}; COMMIT;"
+    ))
+}

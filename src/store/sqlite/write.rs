@@ -1,0 +1,67 @@
+//! One batch, one transaction.
+
+use rusqlite::{Connection, Result, params};
+
+use crate::commit::contract::{Batch, Row, StoredLife};
+use crate::oauth::Time;
+
+/// Writes `batch` and returns when it is durable. After an error the connection is not to be used again.
+pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
+    run(connection, "BEGIN IMMEDIATE")?;
+    subject_keys(connection, batch)?;
+    rows(connection, batch)?;
+    single_use(connection, batch)?;
+    lives(connection, &batch.lives)?;
+    batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
+    run(connection, "COMMIT")
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+fn rows(connection: &Connection, batch: &Batch) -> Result<()> {
+    let mut insert = connection.prepare_cached("INSERT INTO records (idx, at, jti, txn, record) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for Row { index, jti, txn, record, .. } in &batch.rows {
+        let (jti, txn) = (jti.as_ref().map(|jti| jti.as_bytes()), txn.as_ref().map(|txn| txn.as_bytes()));
+        insert.execute(params![index, batch.at.millis(), jti, txn, record])?;
+    }
+    let mut insert = connection.prepare_cached("INSERT INTO disclosures (idx, subject, sealed) VALUES (?1, ?2, ?3)")?;
+    for row in &batch.rows {
+        if let Some((subject, sealed)) = &row.sealed {
+            insert.execute(params![row.index, subject.0, sealed])?;
+        }
+    }
+    Ok(())
+}
+
+fn subject_keys(connection: &Connection, batch: &Batch) -> Result<()> {
+    let mut insert = connection.prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")?;
+    for (subject, wrapped) in &batch.subject_keys {
+        insert.execute(params![subject.0, wrapped])?;
+    }
+    Ok(())
+}
+
+fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
+    let mut insert = connection.prepare_cached("INSERT INTO single_use (expires, digest) VALUES (?1, ?2)")?;
+    for value in &batch.single_use {
+        insert.execute(params![value.expires.millis(), value.digest])?;
+    }
+    Ok(())
+}
+
+fn lives(connection: &Connection, lives: &[StoredLife]) -> Result<()> {
+    let mut put =
+        connection.prepare_cached("INSERT OR REPLACE INTO lives (key, number, ended, until) VALUES (?1, ?2, ?3, ?4)")?;
+    for StoredLife { key, life, until } in lives {
+        put.execute(params![key.0, life.number, life.ended.map(Time::millis), until.map(Time::millis)])?;
+    }
+    Ok(())
+}
+
+fn forget(connection: &Connection, now: Time) -> Result<()> {
+    connection.prepare_cached("DELETE FROM single_use WHERE expires <= ?1")?.execute([now.millis()])?;
+    connection.prepare_cached("DELETE FROM lives WHERE until IS NOT NULL AND until <= ?1")?.execute([now.millis()])?;
+    Ok(())
+}
