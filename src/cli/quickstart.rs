@@ -1,1 +1,93 @@
-//! To come.
+//! `quickstart`: the main job on an embedded default, played over HTTP as ordinary clients would.
+
+mod play;
+mod report;
+mod try_it;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use actix_web::rt::{self, System};
+use clap::Args;
+
+use super::launch::{self, Server};
+use super::output::{Failed, Outcome};
+use super::serve::asked_to_stop;
+use crate::config::Sources;
+use crate::demo::{Federation, Issuers, JwksServer, write_configuration};
+use play::Play;
+use report::Report;
+
+/// The options of `quickstart`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// Exit after the last step: 0 only if every step had the expected outcome
+    #[arg(long)]
+    once: bool,
+    /// The port of the public listener; 0 picks free ones
+    #[arg(long, default_value_t = 8693)]
+    port: u16,
+    /// Where everything is written: configuration, throw-away keys, records
+    #[arg(long, default_value = "data/quickstart")]
+    data: PathBuf,
+    /// Print each step as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs every step, then serves until Ctrl-C.
+pub(super) fn run(options: &Options) -> Outcome {
+    System::new().block_on(quickstart(options))
+}
+
+async fn quickstart(options: &Options) -> Outcome {
+    let issuers = Issuers::new()?;
+    let jwks = JwksServer::start(&issuers)?;
+    let (public, ops) = addresses(options.port)?;
+    let federation = Federation::new(public, ops, &jwks);
+    rt::spawn(jwks.into_server());
+    let main = write_configuration(&options.data, &federation, &issuers)?;
+    let sources = Sources { default_file: PathBuf::new(), files: vec![main], environment: Default::default() };
+    let server = launch::start(&sources, &options.data)?;
+    let mut play = Play::new(&federation, &issuers, &options.data, Report::new(options.json))?;
+    let ok = served(server, async {
+        play.run().await?;
+        if !options.once {
+            try_it::keep_fresh(&options.data, &federation, &issuers, options.json).await?;
+        }
+        Ok(play.all_ok())
+    })
+    .await?;
+    Ok(ok)
+}
+
+/// Does `work` while the server answers, then stops it in order.
+async fn served(server: Server, work: impl Future<Output = Outcome>) -> Outcome {
+    let handles = server.running.handles();
+    rt::spawn(server.running.server);
+    rt::spawn(server.running.ops);
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        stopped = asked_to_stop() => stopped.map(|()| true),
+    };
+    for handle in handles {
+        handle.stop(true).await;
+    }
+    server.commit.close().await;
+    outcome
+}
+
+/// The public address and the operators', one port further; with port 0 two free ones.
+fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), Failed> {
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if port != 0 {
+        return Ok((local(port), local(port.checked_add(1).unwrap_or(port - 1))));
+    }
+    let (one, other) = (TcpListener::bind(local(0))?, TcpListener::bind(local(0))?);
+    Ok((one.local_addr()?, other.local_addr()?))
+}
+
+/// The folder for tokens to try things with by hand.
+fn tokens(data: &Path) -> PathBuf {
+    data.join("tokens")
+}

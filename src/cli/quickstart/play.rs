@@ -1,0 +1,259 @@
+//! The steps.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use super::report::{Report, Verdict};
+use crate::cli::inspect;
+use crate::cli::output::Failed;
+use crate::cli::replay;
+use crate::cli::wire::{Answer, Wire};
+use crate::client::{JWT_BEARER, JWT_SPIFFE};
+use crate::demo::{CRM, Federation, Issuers, RESEARCH, Validator};
+use crate::oauth::{Clock, Time, TokenType, Txn};
+use crate::request::TOKEN_EXCHANGE;
+use crate::store::{KeyFiles, SystemClock};
+
+/// The demonstration under way.
+pub(super) struct Play<'a> {
+    federation: &'a Federation,
+    issuers: &'a Issuers,
+    data: PathBuf,
+    wire: Wire,
+    report: Report,
+    started: Instant,
+}
+
+/// Who asks, and how it proves itself.
+struct Login {
+    assertion: String,
+    kind: &'static str,
+}
+
+/// One exchange to ask for.
+struct Ask<'a> {
+    login: Login,
+    subject: &'a str,
+    subject_type: TokenType,
+    more: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Play<'a> {
+    pub(super) fn new(
+        federation: &'a Federation,
+        issuers: &'a Issuers,
+        data: &Path,
+        report: Report,
+    ) -> Result<Self, Failed> {
+        Ok(Self { federation, issuers, data: data.to_owned(), wire: Wire::new()?, report, started: Instant::now() })
+    }
+
+    pub(super) fn all_ok(&self) -> bool {
+        self.report.all_ok()
+    }
+
+    /// Every step in order; a step that depends on one that failed is not played.
+    pub(super) async fn run(&mut self) -> Result<(), Failed> {
+        self.begin().await?;
+        let alice = self.issuers.id_token(&self.federation.idp, "alice", "sales", self.now())?;
+        let Some(first) = self.first(&alice).await? else { return Ok(()) };
+        let Some(second) = self.second(&first).await? else { return Ok(()) };
+        let Some(third) = self.third(&second).await? else { return Ok(()) };
+        self.refusals(&alice, &first, &second).await?;
+        self.validated(&third).await?;
+        self.replayed(&third)
+    }
+
+    fn now(&self) -> Time {
+        SystemClock.now()
+    }
+
+    async fn begin(&mut self) -> Result<(), Failed> {
+        let url = format!("{}/.well-known/oauth-authorization-server", self.federation.issuer);
+        let answer = self.wire.get(&url).await?;
+        let millis = self.started.elapsed().as_millis();
+        let details = vec![
+            format!("issuer {}, with an identity provider, a cluster and a SPIFFE trust domain in this process", self.federation.issuer),
+            "agents: orchestrator (signs assertions), researcher (JWT-SVID), crm-gateway (cluster token); no shared secret anywhere"
+                .to_owned(),
+        ];
+        self.report.tell(Verdict {
+            step: "serve",
+            title: "The server answers, and its metadata is where clients look",
+            expected: "200",
+            outcome: format!("{}, {millis} ms after start", answer.status),
+            ok: answer.status == 200,
+            details,
+            more: vec![("issuer", json!(self.federation.issuer))],
+        });
+        Ok(())
+    }
+
+    async fn first(&mut self, alice: &str) -> Result<Option<String>, Failed> {
+        let more = [("resource", RESEARCH), ("scope", "customers.lookup")];
+        let ask = Ask { login: self.orchestrator()?, subject: alice, subject_type: TokenType::IdToken, more: &more };
+        let title = "First hop: alice's ID token becomes a token for the research API, with the orchestrator acting";
+        self.hop("first_hop", title, ask, &["orchestrator"]).await
+    }
+
+    async fn second(&mut self, first: &str) -> Result<Option<String>, Failed> {
+        let more = [("resource", CRM), ("scope", "contacts.read contacts.list")];
+        let ask = Ask { login: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
+        let title = "Second hop: the research API's agent goes on to the CRM, on alice's behalf";
+        self.hop("second_hop", title, ask, &["researcher", "orchestrator"]).await
+    }
+
+    async fn third(&mut self, second: &str) -> Result<Option<String>, Failed> {
+        let more = [("audience", "crm"), ("scope", "contacts.read")];
+        let ask = Ask { login: self.gateway()?, subject: second, subject_type: TokenType::AccessToken, more: &more };
+        let title = "Third hop: the CRM's gateway narrows what it received before it passes it on";
+        self.hop("third_hop", title, ask, &["crm-gateway", "researcher", "orchestrator"]).await
+    }
+
+    /// A hop that must succeed with exactly these actors, current one first.
+    async fn hop(&mut self, step: &str, title: &str, ask: Ask<'_>, actors: &[&str]) -> Result<Option<String>, Failed> {
+        let answer = self.exchange(&ask).await?;
+        let token = body(&answer).get("access_token").and_then(Value::as_str).map(str::to_owned);
+        let claims = token.as_deref().and_then(inspect::claims).unwrap_or_default();
+        let chain = chain(&claims);
+        let ok = answer.status == 200 && chain == actors && claims.get("sub") == Some(&"idp:alice".into());
+        let details = vec![
+            format!("asked   {}", ask.more.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("  ")),
+            format!("token   sub {}, aud {}, scope {}", plain(&claims, "sub"), plain(&claims, "aud"), plain(&claims, "scope")),
+            format!("acting  {}", chain.join(", for "))
+        ];
+        let outcome = match &token {
+            Some(_) => format!("issued, good for {} s", plain(&body(&answer), "expires_in")),
+            None => refusal(&answer),
+        };
+        let more = vec![("act", json!(chain)), ("txn", claims.get("txn").cloned().unwrap_or_default())];
+        self.report.tell(Verdict { step, title, expected: "issued", outcome, ok, details, more });
+        Ok(token.filter(|_| ok))
+    }
+
+    async fn refusals(&mut self, alice: &str, first: &str, second: &str) -> Result<(), Failed> {
+        let more = [("resource", CRM), ("scope", "contacts.delete")];
+        let ask = Ask { login: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
+        self.refused("over_ask", "Refused: the researcher asks for more than it was given", ask, "invalid_scope").await?;
+        let more = [("resource", CRM), ("impersonate", "true")];
+        let ask = Ask { login: self.gateway()?, subject: second, subject_type: TokenType::AccessToken, more: &more };
+        let title = "Refused: the gateway tries to launder the chain into a token that names nobody but alice";
+        self.refused("laundering", title, ask, "invalid_request").await?;
+        let more = [("resource", RESEARCH)];
+        let ask = Ask { login: self.researcher()?, subject: alice, subject_type: TokenType::IdToken, more: &more };
+        let title = "Refused: the researcher presents an ID token that was issued to the orchestrator";
+        self.refused("stolen_token", title, ask, "invalid_request").await
+    }
+
+    async fn refused(&mut self, step: &str, title: &str, ask: Ask<'_>, expected: &str) -> Result<(), Failed> {
+        let answer = self.exchange(&ask).await?;
+        let body = body(&answer);
+        let error = body.get("error").and_then(Value::as_str).unwrap_or_default();
+        let ok = answer.status == 400 && error == expected;
+        let details = vec![format!("answer  {}", plain(&body, "error_description"))];
+        let more = vec![("error_id", body.get("error_id").cloned().unwrap_or_default())];
+        self.report.tell(Verdict { step, title, expected, outcome: refusal(&answer), ok, details, more });
+        Ok(())
+    }
+
+    /// The API's side: metadata, then its `jwks_uri`, then a library that is not ours.
+    async fn validated(&mut self, token: &str) -> Result<(), Failed> {
+        let url = format!("{}/.well-known/oauth-authorization-server", self.federation.issuer);
+        let metadata = body(&self.wire.get(&url).await?);
+        let keys = self.wire.get(&plain(&metadata, "jwks_uri")).await?;
+        let verdict = Validator::new(&self.federation.issuer, CRM, &keys.body)?.validate(token, self.now());
+        let elsewhere = Validator::new(&self.federation.issuer, RESEARCH, &keys.body)?.validate(token, self.now());
+        let outcome = match (&verdict, &elsewhere) {
+            (Ok(_), Err(_)) => "the CRM accepts it, the research API does not".to_owned(),
+            (Ok(_), Ok(_)) => "accepted by an API that it is not for".to_owned(),
+            (Err(reason), _) => format!("not accepted: {reason}"),
+        };
+        self.report.tell(Verdict {
+            step: "api_validates",
+            title: "The CRM validates the token through discovery and published keys, with a library of its own",
+            expected: "accepted by the CRM alone",
+            outcome,
+            ok: verdict.is_ok() && elsewhere.is_err(),
+            details: Vec::new(),
+            more: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// The last step names the transaction and the data folder, so that `replay` can be run on it.
+    fn replayed(&mut self, token: &str) -> Result<(), Failed> {
+        let claims = inspect::claims(token).unwrap_or_default();
+        let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failed::new("the token names no transaction"))?;
+        let root = KeyFiles::open(&self.data.join("keys"))?.root()?;
+        let steps = replay::read(&self.data, txn, Some(&root))?;
+        let hops = steps.iter().filter(|step| step.is_hop()).count();
+        let data = self.data.display().to_string();
+        let mut details = replay::tree(txn, &steps);
+        details.push(format!("again:  countersign replay {txn} --data {data}"));
+        self.report.tell(Verdict {
+            step: "replay",
+            title: "The transaction, replayed from the records alone",
+            expected: "3 hops",
+            outcome: format!("{hops} hops of transaction {txn}"),
+            ok: hops == 3,
+            details,
+            more: vec![("txn", json!(txn.to_string())), ("data", json!(data))],
+        });
+        Ok(())
+    }
+
+    fn orchestrator(&self) -> Result<Login, Failed> {
+        Ok(Login { assertion: self.issuers.assertion(&self.federation.issuer, self.now())?, kind: JWT_BEARER })
+    }
+
+    fn researcher(&self) -> Result<Login, Failed> {
+        Ok(Login { assertion: self.issuers.svid(&self.federation.issuer, self.now())?, kind: JWT_SPIFFE })
+    }
+
+    fn gateway(&self) -> Result<Login, Failed> {
+        let federation = self.federation;
+        let assertion = self.issuers.cluster_token(&federation.cluster, &federation.issuer, self.now())?;
+        Ok(Login { assertion, kind: JWT_BEARER })
+    }
+
+    async fn exchange(&self, ask: &Ask<'_>) -> Result<Answer, Failed> {
+        let mut form = vec![
+            ("grant_type", TOKEN_EXCHANGE),
+            ("client_assertion", &ask.login.assertion),
+            ("client_assertion_type", ask.login.kind),
+            ("subject_token", ask.subject),
+            ("subject_token_type", ask.subject_type.as_str()),
+        ];
+        form.extend(ask.more);
+        self.wire.post_form(&format!("{}/token", self.federation.issuer), &form, None).await
+    }
+}
+
+fn body(answer: &Answer) -> Map<String, Value> {
+    serde_json::from_slice(&answer.body).unwrap_or_default()
+}
+
+fn refusal(answer: &Answer) -> String {
+    format!("{} {}", answer.status, plain(&body(answer), "error"))
+}
+
+fn plain(object: &Map<String, Value>, name: &str) -> String {
+    match object.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "-".to_owned(),
+    }
+}
+
+/// The actors by name, current one first.
+fn chain(claims: &Map<String, Value>) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut next = claims.get("act");
+    while let Some(Value::Object(actor)) = next.filter(|_| names.len() < 16) {
+        names.push(plain(actor, "sub"));
+        next = actor.get("act");
+    }
+    names
+}

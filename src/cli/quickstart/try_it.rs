@@ -1,0 +1,64 @@
+//! How to try the same by hand, with tokens that stay fresh while quickstart runs.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::tokens;
+use crate::cli::output::Failed;
+use crate::demo::{Federation, Issuers, RESEARCH};
+use crate::oauth::{Clock, TokenType};
+use crate::request::TOKEN_EXCHANGE;
+use crate::store::SystemClock;
+
+/// The tokens live an hour.
+const REFRESH: Duration = Duration::from_mins(20);
+
+/// Says how, and keeps the tokens in the folder fresh; never returns.
+pub(super) async fn keep_fresh(data: &Path, federation: &Federation, issuers: &Issuers, json: bool) -> Result<(), Failed> {
+    write(data, federation, issuers)?;
+    if !json {
+        println!("{}", instructions(data, federation));
+    }
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        write(data, federation, issuers)?;
+    }
+}
+
+fn write(data: &Path, federation: &Federation, issuers: &Issuers) -> Result<(), Failed> {
+    let folder = tokens(data);
+    fs::create_dir_all(&folder)?;
+    let now = SystemClock.now();
+    fs::write(folder.join("alice.id_token"), issuers.id_token(&federation.idp, "alice", "sales", now)?)?;
+    fs::write(folder.join("researcher.svid"), issuers.svid(&federation.issuer, now)?)?;
+    fs::write(folder.join("orchestrator.pem"), issuers.orchestrator_pem())?;
+    Ok(())
+}
+
+fn instructions(data: &Path, federation: &Federation) -> String {
+    let (folder, issuer) = (tokens(data).display().to_string(), &federation.issuer);
+    let (jwt, id_token) = (TokenType::Jwt, TokenType::IdToken);
+    format!(
+        r#"
+Try it by hand, in another terminal:
+
+  # a workload trades its own attestation, no secret and no registration step
+  curl -s {issuer}/token \
+    -d grant_type={TOKEN_EXCHANGE} \
+    -d subject_token_type={jwt} \
+    --data-urlencode subject_token@{folder}/researcher.svid \
+    -d resource={RESEARCH}
+
+  # alice's ID token, with the orchestrator acting
+  countersign token exchange --server {issuer} --client-id orchestrator --key {folder}/orchestrator.pem \
+    --subject-token {folder}/alice.id_token --subject-token-type {id_token} --resource {RESEARCH} > {folder}/first
+
+  # what the token says, in words
+  countersign token inspect - < {folder}/first
+
+The configuration that is in force is in {}/conf: change it and it is reloaded.
+Serving on {issuer} until Ctrl-C."#,
+        data.display()
+    )
+}
