@@ -86,7 +86,9 @@ fn broken_http(site: &Site) {
         ("very many headers", format!("POST /token HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(10_000))),
         ("a very long path", format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(1_000_000))),
     ] {
-        if let Ok(reply) = exchange_bytes(site.public, text.replace("HTTP/1.1\r\n", "HTTP/1.1\r\nconnection: close\r\n").as_bytes()) {
+        if let Ok(reply) =
+            exchange_bytes(site.public, text.replace("HTTP/1.1\r\n", "HTTP/1.1\r\nconnection: close\r\n").as_bytes())
+        {
             assert!((400..500).contains(&reply.status), "{name}: {}", reply.text);
         }
     }

@@ -11,7 +11,8 @@ fn every_case_passes() {
     let site = Site::new("conformance");
     let _server = site.start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let report = runtime.block_on(run(&site.profile(), Path::new(fixture::CASES), None)).unwrap_or_else(|error| panic!("{error}"));
+    let report =
+        runtime.block_on(run(&site.profile(), Path::new(fixture::CASES), None)).unwrap_or_else(|error| panic!("{error}"));
     let (passed, failed, skipped) = report.counts();
     for case in &report.cases {
         if let Outcome::Failed { text } = &case.outcome {

@@ -32,5 +32,8 @@ mod bad_input;
 // What must not be found in anything that a server writes.
 mod secrets;
 
+// In process: random chains through the whole line, against a model.
+mod chains;
+
 // In process: parsers are total.
 mod parsers;

@@ -18,7 +18,8 @@ fn no_token_secret_or_personal_identifier_is_written_anywhere() {
     let site = Site::new("secrets");
     let server = site.start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let report = runtime.block_on(run(&site.profile(), Path::new(fixture::CASES), None)).unwrap_or_else(|error| panic!("{error}"));
+    let report =
+        runtime.block_on(run(&site.profile(), Path::new(fixture::CASES), None)).unwrap_or_else(|error| panic!("{error}"));
     assert!(report.counts().0 > 100, "most of what a server can do was done");
     let mut needles = own_exchanges(&site);
     for client in site.profile().clients.values() {
@@ -48,7 +49,9 @@ fn own_exchanges(site: &Site) -> Vec<String> {
     let targets = ["https://assistant.example", "https://vault.example", "https://nowhere.example"];
     for target in targets {
         let (assertion, subject) = (party.assertion(), party.id_token(person.clone()));
-        for body in [form(&Party::request(&assertion, &subject, &[("resource", target)])), format!("client_assertion={assertion}")] {
+        for body in
+            [form(&Party::request(&assertion, &subject, &[("resource", target)])), format!("client_assertion={assertion}")]
+        {
             let reply = post_form(site.public, "/token", &body).unwrap();
             let token = reply.text_of("access_token");
             let rest = if token.is_empty() { reply.text.clone() } else { reply.text.replace(&token, "") };

@@ -43,6 +43,12 @@ impl Ledger {
         self.records.len()
     }
 
+    /// Every hop with its record.
+    pub fn hops(&self) -> impl Iterator<Item = (Jti, &[u8])> {
+        let of_hop = |stored: &&Stored| matches!(Record::parse(&stored.record), Ok(Record::Hop(_)));
+        self.records.iter().filter(of_hop).filter_map(|stored| Some((stored.jti?, stored.record.as_slice())))
+    }
+
     /// Checks what has to hold of every ledger, and tells what it says about hops: indexes run from 0 without gap or repeat, every
     /// record is canonical, no hop is recorded twice, every parent is there before its child, no assertion was accepted twice.
     pub fn verified(&self) -> Hops {
