@@ -1,5 +1,5 @@
-//! Hash, keyed hash, signature of the ledger, authenticated encryption and randomness, each a thin name over aws-lc-rs. No key material is ever
-//! printed.
+//! Hash, keyed hash, signature of the ledger, authenticated encryption and randomness, each a thin name over aws-lc-rs. No
+//! key material is ever printed.
 
 mod digest;
 mod ed25519;

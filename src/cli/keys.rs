@@ -56,10 +56,10 @@ pub(super) fn run(options: &Options) -> Outcome {
     let files = match &options.command {
         KeysCommand::Secret => return secret(options.json),
         KeysCommand::Generate => KeyFiles::open_or_create(&dir, &algorithms, now)?,
-        KeysCommand::List => KeyFiles::open(&dir)?,
+        KeysCommand::List => KeyFiles::open(&dir, now)?,
         KeysCommand::Rotate { alg } => {
             let algorithm = Algorithm::parse(alg).ok_or_else(|| Failed::new("--alg must be ES256, RS256 or EdDSA"))?;
-            let mut files = KeyFiles::open(&dir)?;
+            let mut files = KeyFiles::open(&dir, now)?;
             files.rotate(algorithm, now, Duration::ZERO)?;
             files
         }
@@ -81,7 +81,12 @@ fn place(options: &Options) -> Result<(PathBuf, Vec<Algorithm>), Failed> {
 fn list(files: &KeyFiles, json: bool) {
     let line = |entry: &RingEntry| {
         let retires = entry.retires().map_or_else(|| "in use".to_owned(), |time| format!("until {}", instant(time.seconds())));
-        println!("{:<6} {}  signs from {}  published {retires}", entry.algorithm().name(), entry.kid, instant(entry.signs_from().seconds()));
+        println!(
+            "{:<6} {}  signs from {}  published {retires}",
+            entry.algorithm().name(),
+            entry.kid,
+            instant(entry.signs_from().seconds())
+        );
     };
     match json {
         true => println!("{}", json!(files.entries().map(as_json).collect::<Vec<_>>())),
@@ -105,7 +110,9 @@ fn secret(json: bool) -> Outcome {
     let hash = format!("sha256:{}", hash_secret(&secret));
     match json {
         true => println!("{}", json!({"secret": secret, "secret_hash": hash})),
-        false => println!("secret       {secret}\nsecret_hash  {hash}\n\nGive the secret to the client, once; write the hash into the agent's file."),
+        false => println!(
+            "secret       {secret}\nsecret_hash  {hash}\n\nGive the secret to the client, once; write the hash into the agent's file."
+        ),
     }
     Ok(true)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::output::Failed;
+use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit};
 use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources};
 use crate::exchange::World;
@@ -18,7 +19,6 @@ pub(super) struct Server {
     pub(super) running: Running,
     pub(super) commit: Commit,
     pub(super) settings: Settings,
-    door: Arc<Door>,
     reload: Reload,
     fingerprint: Fingerprint,
 }
@@ -46,14 +46,14 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
     let root = Arc::new(files.root()?);
-    let store = Box::new(SqliteStore::new(data));
+    let failed = |reason: StoreReason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
+    let store = Box::new(SqliteStore::new(data).map_err(failed)?);
     let limits = commit::Limits {
         issues: settings.limits.queue,
         refusals_per_minute: settings.limits.refusals_per_minute,
         ..commit::Limits::default()
     };
-    let commit = Commit::start(store, Arc::clone(&clock), root, limits)
-        .map_err(|reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason))))?;
+    let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(failed)?;
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
@@ -61,7 +61,7 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let door = Arc::new(Door::new(world, commit.clone(), Arc::clone(&clock), limits));
     let running = http::serve(Arc::clone(&door), sockets, &settings.issuer.path(), settings.limits.workers)?;
     let reload = Reload { clock, verified, fetcher, door: Arc::clone(&door) };
-    Ok(Server { running, commit, settings, door, reload, fingerprint: loaded.fingerprint })
+    Ok(Server { running, commit, settings, reload, fingerprint: loaded.fingerprint })
 }
 
 impl Server {
@@ -75,10 +75,6 @@ impl Server {
             reload.take(loaded, &before);
         })
         .await;
-    }
-
-    pub(super) fn world(&self) -> Arc<World> {
-        self.door.world()
     }
 }
 

@@ -4,7 +4,9 @@ mod play;
 mod report;
 mod try_it;
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use actix_web::rt::{self, System};
@@ -41,6 +43,7 @@ pub(super) fn run(options: &Options) -> Outcome {
 }
 
 async fn quickstart(options: &Options) -> Outcome {
+    private(&options.data)?;
     let issuers = Issuers::new()?;
     let jwks = JwksServer::start(&issuers)?;
     let (public, ops) = addresses(options.port)?;
@@ -85,6 +88,15 @@ fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), Failed> {
     }
     let (one, other) = (TcpListener::bind(local(0))?, TcpListener::bind(local(0))?);
     Ok((one.local_addr()?, other.local_addr()?))
+}
+
+/// What is written there is for its owner alone.
+fn private(data: &Path) -> Result<(), Failed> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+    if fs::read_dir(data)?.next().is_none() {
+        fs::set_permissions(data, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// The folder for tokens to try things with by hand.

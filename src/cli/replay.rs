@@ -13,8 +13,8 @@ use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::reveal;
 use crate::crypto::{Digest, SealKey};
 use crate::ledger::Record;
-use crate::oauth::Txn;
-use crate::store::{KeyFiles, SqliteReader};
+use crate::oauth::{Clock, Txn};
+use crate::store::{KeyFiles, SqliteReader, SystemClock};
 
 /// More records than this are not read for one transaction.
 const RECORDS_MAX: u32 = 10_000;
@@ -45,7 +45,11 @@ pub(super) struct Step {
 /// Prints the tree. Answers no when no hop of such a transaction is recorded.
 pub(super) fn run(options: &Options) -> Outcome {
     let txn = Txn::parse(&options.txn).map_err(|_| Failed::new("the transaction must be a UUID, the txn of a token"))?;
-    let root = options.keys.as_deref().map(|dir| -> Result<SealKey, Failed> { Ok(KeyFiles::open(dir)?.root()?) }).transpose()?;
+    let root = options
+        .keys
+        .as_deref()
+        .map(|dir| -> Result<SealKey, Failed> { Ok(KeyFiles::open(dir, SystemClock.now())?.root()?) })
+        .transpose()?;
     let steps = read(&options.data, txn, root.as_ref())?;
     if options.json {
         let records: Vec<Value> = steps.iter().map(Step::json).collect();
@@ -103,9 +107,11 @@ impl Step {
     fn text(&self, name: &str) -> String {
         match self.record.get(name) {
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(values)) => {
-                values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
-            }
+            Some(Value::Array(values)) => values
+                .iter()
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(", "),
             Some(other) => other.to_string(),
             None => "-".to_owned(),
         }
@@ -154,7 +160,9 @@ fn parent(step: &Step, steps: &[Step]) -> Option<String> {
 fn described(step: &Step) -> Vec<String> {
     match step.record.get("kind").and_then(Value::as_str) {
         Some("hop") => hop(step),
-        Some("refusal") => vec![format!("refused: {} asked, {} ({})", step.text("agent"), step.text("error"), step.text("reason"))],
+        Some("refusal") => {
+            vec![format!("refused: {} asked, {} ({})", step.text("agent"), step.text("error"), step.text("reason"))]
+        }
         Some("withheld") => vec![format!("withheld: the token of hop {} never left", step.text("jti"))],
         _ => vec![format!("{} at index {}", step.text("kind"), step.index)],
     }

@@ -60,7 +60,7 @@ async fn own_login(room: &Room<'_>, text: &str) -> Result<Proof, ClientReason> {
 pub(super) fn sole_audience(room: &Room<'_>, vouched: &Vouched) -> Result<(), ClientReason> {
     let issuer = room.audience.issuer.as_str();
     let ours = |name: &str| name == issuer || vouched.rule().audiences().iter().any(|audience| audience == name);
-    match vouched.audiences() {
+    match vouched.audiences().as_slice() {
         [one] if ours(one) => Ok(()),
         _ => Err(AssertionReason::AttestationAudience.into()),
     }

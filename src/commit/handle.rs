@@ -128,6 +128,11 @@ impl Commit {
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }
 
+    /// Whether the store takes records now, as far as the writer has found out.
+    pub fn is_available(&self) -> bool {
+        !self.shared.closing.load(Ordering::SeqCst) && !self.shared.mirror.is_stuck()
+    }
+
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<Mirror> {
         Arc::clone(&self.shared.mirror)

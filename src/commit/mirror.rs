@@ -1,6 +1,7 @@
 //! What liveness needs, in memory. The store is the truth; this is loaded from it, and written by the one writer only.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::contract::StoredLife;
@@ -13,6 +14,7 @@ use crate::oauth::{GenerationKey, Time};
 #[derive(Debug, Default)]
 pub struct Mirror {
     lives: RwLock<Lives>,
+    stuck: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +39,15 @@ impl Mirror {
     /// Whether nothing ever ended.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether nothing can be recorded now, so that nothing is issued.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Relaxed);
     }
 
     /// Ends the things behind `keys` at `at`: each starts its next life. Returns the lives that begin, in the order of the keys.

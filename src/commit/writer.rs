@@ -164,6 +164,7 @@ impl Writer {
             None => self.settle(staged),
             Some(failure) => self.fail(staged, &failure),
         }
+        self.mirror.set_stuck(self.failed.is_some() || !self.unrecorded.is_empty());
     }
 
     /// The batch is durable: now, and only now, receipts leave.

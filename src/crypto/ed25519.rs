@@ -147,9 +147,7 @@ mod tests {
     use super::*;
 
     fn bytes<const N: usize>(hex: &str) -> [u8; N] {
-        let byte =
-            |i: usize| u8::from_str_radix(&hex.as_bytes()[2 * i..2 * i + 2].iter().map(|b| *b as char).collect::<String>(), 16);
-        std::array::from_fn(|i| byte(i).unwrap())
+        std::array::from_fn(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2).unwrap(), 16).unwrap())
     }
 
     #[test]
@@ -172,9 +170,9 @@ mod tests {
         assert!(pem.lines().all(|line| line.len() <= 64));
         assert_eq!(SignKey::from_pem(&pem).unwrap().public(), key.public());
         // RFC 8410 §10.3, the first example.
-        let example = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----";
+        let example = format!("{PEM_START}\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n{PEM_END}");
         let public = bytes("19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1");
-        assert_eq!(SignKey::from_pem(example).unwrap().public(), public);
+        assert_eq!(SignKey::from_pem(&example).unwrap().public(), public);
         assert_eq!(
             SignKey::from_pem("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----").unwrap_err(),
             Ed25519Reason::Private

@@ -1,5 +1,6 @@
-//! The audit of a whole log from nothing but its files: every hash is derived again from the entries, every tile compared, and every checkpoint
-//! checked against the tree of its size, so that each also extends the one before. One pass, a few tiles in memory.
+//! The audit of a whole log from nothing but its files: every hash is derived again from the entries, every tile compared,
+//! and every checkpoint checked against the tree of its size, so that each also extends the one before. One pass, a few tiles
+//! in memory.
 
 mod reason;
 
@@ -23,11 +24,12 @@ pub struct AuditReport {
     pub checkpoints: u64,
 }
 
-/// Audits the log in `files` up to the last of `heads`, which are its checkpoints in rising order of size, opened by the caller
-/// ([`Checkpoint::open`]) and so known to be signed. `inspect` judges each entry by its index and bytes: its schema is not known here.
+/// Audits the log in `files` up to the last of `heads`, which are its checkpoints in rising order of size, opened by the
+/// caller ([`Checkpoint::open`]) and so known to be signed. `inspect` judges each entry by its index and bytes: its schema is
+/// not known here.
 ///
-/// It notices whatever contradicts those checkpoints. It cannot notice a log that was rewritten as a whole and signed again with the log's own key
-/// unless an older checkpoint is among `heads`.
+/// It notices whatever contradicts those checkpoints. It cannot notice a log that was rewritten as a whole and signed again
+/// with the log's own key unless an older checkpoint is among `heads`.
 ///
 /// # Errors
 /// The first thing that is wrong, with what and where.
@@ -86,8 +88,12 @@ where
 
     fn entry(&mut self, entry: &[u8]) -> Result<(), AuditReason> {
         let index = self.edge.size();
-        (self.inspect)(index, entry).map_err(|reason| AuditReason::Entry(index, Box::new(reason)))?;
-        self.edge.append(leaf_hash(entry));
+        let leaf = leaf_hash(entry);
+        if let Err(reason) = (self.inspect)(index, entry) {
+            let signed = self.is_signed(index, leaf);
+            return Err(if signed { AuditReason::Entry(index, Box::new(reason)) } else { AuditReason::Changed(index) });
+        }
+        self.edge.append(leaf);
         self.report.entries += 1;
         for (tile, bytes) in self.edge.take_full() {
             self.tile(tile, &bytes, true)?;
@@ -100,16 +106,24 @@ where
         while let Some((head, rest)) = self.heads.split_first().filter(|(head, _)| head.size() == self.edge.size()) {
             self.heads = rest;
             self.report.checkpoints += 1;
-            for level in 0..LEVELS {
-                if let Some(tile) = Tile::partial(TileKind::Hashes(level), head.size()) {
-                    let bytes = self.edge.partial(level).to_vec();
-                    // It may go as soon as the full tile is there, which is compared when the pass gets there.
-                    let replaced = Tile::holding(tile.kind(), tile.start(), self.last.size()).is_some_and(|tile| tile.is_full());
-                    self.tile(tile, &bytes, !replaced)?;
-                }
-            }
-            if self.edge.root() != head.root() {
+            let tiles = self.partial_tiles();
+            // A tile that differs says more closely what is wrong than the root does; one that is missing does not.
+            let named = matches!(tiles, Err(AuditReason::Changed(_) | AuditReason::Tile(..)));
+            if self.edge.root() != head.root() && !named {
                 return Err(AuditReason::Root(head.size()));
+            }
+            tiles?;
+        }
+        Ok(())
+    }
+
+    fn partial_tiles(&mut self) -> Result<(), AuditReason> {
+        for level in 0..LEVELS {
+            if let Some(tile) = Tile::partial(TileKind::Hashes(level), self.edge.size()) {
+                let bytes = self.edge.partial(level).to_vec();
+                // It may go as soon as the full tile is there, which is compared when the pass gets there.
+                let replaced = Tile::holding(tile.kind(), tile.start(), self.last.size()).is_some_and(|tile| tile.is_full());
+                self.tile(tile, &bytes, !replaced)?;
             }
         }
         Ok(())

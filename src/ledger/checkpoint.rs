@@ -22,8 +22,8 @@ impl Checkpoint {
         Self { origin, size, root }
     }
 
-    /// Opens a signed checkpoint of the log `origin`: a key of `known` that bears the log's own name signed it, and no known key's signature in it is
-    /// bad.
+    /// Opens a signed checkpoint of the log `origin`: a key of `known` that bears the log's own name signed it, and no known
+    /// key's signature in it is bad.
     ///
     /// # Errors
     /// When it is malformed, another log's, or not signed so.

@@ -99,8 +99,8 @@ fn push_hash(bytes: &mut Vec<u8>, level: u32, hash: Digest, size: u64) -> Option
     Some((tile, std::mem::replace(bytes, Vec::with_capacity(TILE_BYTES))))
 }
 
-/// The right edge with its unfinished bundle: entries go in, files come out. Memory is bounded by how much is appended between two calls of
-/// [`Edge::take`].
+/// The right edge with its unfinished bundle: entries go in, files come out. Memory is bounded by how much is appended
+/// between two calls of [`Edge::take`].
 #[derive(Clone, Debug)]
 pub struct Edge {
     hashes: HashEdge,
@@ -115,8 +115,8 @@ impl Edge {
         Self { hashes: HashEdge::empty(), bundle: Bundle::default(), full: Vec::new(), taken: 0 }
     }
 
-    /// The edge of the log of `size` entries in `files`: reads one tile of each level and at most one bundle, whatever the size. The caller compares
-    /// its root with what was signed.
+    /// The edge of the log of `size` entries in `files`: reads one tile of each level and at most one bundle, whatever the
+    /// size. The caller compares its root with what was signed.
     ///
     /// # Errors
     /// When a tile is missing or malformed, or the unfinished bundle is not what its tile of hashes says.
@@ -149,7 +149,8 @@ impl Edge {
         Ok(leaf)
     }
 
-    /// The files that the log has now and had not when this was last called. They must be durable before a checkpoint of this size is signed.
+    /// The files that the log has now and had not when this was last called. They must be durable before a checkpoint of this
+    /// size is signed.
     pub fn take(&mut self) -> Vec<TileFile> {
         let mut files = std::mem::take(&mut self.full);
         let partial = Tile::partial(TileKind::Entries, self.size()).filter(|_| self.taken < self.size());

@@ -1,5 +1,5 @@
-//! A Go program built on golang.org/x/mod/sumdb accepts our log as it lies in a folder. Skipped, with a line that says so, where there is no Go or its
-//! module cannot be had, unless `COUNTERSIGN_FOREIGN` is set.
+//! A Go program built on golang.org/x/mod/sumdb accepts our log as it lies in a folder. Skipped, with a line that says so,
+//! where there is no Go or its module cannot be had, unless `COUNTERSIGN_FOREIGN` is set.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
@@ -82,7 +82,7 @@ fn accepts(program: &Path, folder: &Path, log: &mut TestLog, size: u64, older: &
     if size > 0 {
         let note = String::from_utf8(log.files[CHECKPOINT_PATH].clone()).unwrap();
         let made = TlogProof::build(&mut TileNodes::new(log, size), size / 2, log.heads.last().unwrap(), &note).unwrap();
-        fs::write(&proof, made.with_extra(b"e".to_vec()).to_string()).unwrap();
+        fs::write(&proof, made.with_extra(b"e".to_vec()).unwrap().to_string()).unwrap();
         more.push(("-proof", &proof));
     }
     let output = run(program, &log.known()[0].to_string(), &more, &here);

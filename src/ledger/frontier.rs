@@ -28,7 +28,8 @@ impl Frontier {
         Ok(Self { size, peaks })
     }
 
-    /// Appends the entry with hash `leaf`. `grown` is told each hash of a complete subtree that this brought about, with its height, lowest first.
+    /// Appends the entry with hash `leaf`. `grown` is told each hash of a complete subtree that this brought about, with its
+    /// height, lowest first.
     pub fn append(&mut self, leaf: Digest, mut grown: impl FnMut(u32, Digest)) {
         let mut hash = leaf;
         grown(0, hash);

@@ -1,5 +1,5 @@
-//! The Merkle tree of RFC 6962 §2.1 over SHA-256: roots, inclusion and consistency proofs and their verification. Only arithmetic: where hashes are
-//! kept is the business of whoever implements [`Nodes`].
+//! The Merkle tree of RFC 6962 §2.1 over SHA-256: roots, inclusion and consistency proofs and their verification. Only
+//! arithmetic: where hashes are kept is the business of whoever implements [`Nodes`].
 
 use crate::crypto::Digest;
 
@@ -41,7 +41,8 @@ pub fn root<N: Nodes>(nodes: &mut N, size: u64) -> Result<Digest, N::Error> {
     if size == 0 { Ok(empty_root()) } else { span(nodes, 0, size) }
 }
 
-/// The audit path of entry `index` in the tree of `size` entries, from the leaf's sibling up (RFC 6962 §2.1.1); `None` unless `index < size`.
+/// The audit path of entry `index` in the tree of `size` entries, from the leaf's sibling up (RFC 6962 §2.1.1); `None` unless
+/// `index < size`.
 ///
 /// # Errors
 /// When a hash is not at hand.
@@ -91,7 +92,8 @@ pub fn consistency<N: Nodes>(nodes: &mut N, old: u64, new: u64) -> Result<Option
     Ok(Some(path))
 }
 
-/// Whether `path` proves that the entry with hash `leaf` is number `index` in the tree of `size` entries and this `root` (RFC 9162 §2.1.3.2).
+/// Whether `path` proves that the entry with hash `leaf` is number `index` in the tree of `size` entries and this `root` (RFC
+/// 9162 §2.1.3.2).
 pub fn includes(leaf: Digest, index: u64, path: &[Digest], size: u64, root: Digest) -> bool {
     if index >= size {
         return false;
@@ -113,8 +115,8 @@ pub fn includes(leaf: Digest, index: u64, path: &[Digest], size: u64, root: Dige
     last == 0 && hash == root
 }
 
-/// Whether `path` proves that the tree of `new.0` entries with root `new.1` begins with the tree of `old.0` entries with root `old.1`
-/// (RFC 9162 §2.1.4.2).
+/// Whether `path` proves that the tree of `new.0` entries with root `new.1` begins with the tree of `old.0` entries with root
+/// `old.1` (RFC 9162 §2.1.4.2).
 pub fn extends(old: (u64, Digest), new: (u64, Digest), path: &[Digest]) -> bool {
     if old.0 == 0 || old.0 >= new.0 {
         let same = if old.0 == 0 { old.1 == empty_root() && (new.0 > 0 || new.1 == old.1) } else { old == new };
@@ -169,7 +171,8 @@ fn climb_right_edge(at: &mut u64, last: &mut u64) {
     }
 }
 
-/// The hash of the entries from `start` up to `end`; `start < end`, and `start` is a multiple of the widest complete subtree between them.
+/// The hash of the entries from `start` up to `end`; `start < end`, and `start` is a multiple of the widest complete subtree
+/// between them.
 fn span<N: Nodes>(nodes: &mut N, start: u64, end: u64) -> Result<Digest, N::Error> {
     let width = end - start;
     if width.is_power_of_two() {

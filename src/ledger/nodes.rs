@@ -9,7 +9,8 @@ use crate::crypto::Digest;
 /// Tiles kept in memory: a proof needs at most two of each level.
 const KEPT_MAX: usize = 16;
 
-/// The nodes of the tree of a given size, from its tiles. Whatever is built from them must be verified against the root: a file may lie.
+/// The nodes of the tree of a given size, from its tiles. Whatever is built from them must be verified against the root: a
+/// file may lie.
 pub struct TileNodes<'a, F: ?Sized> {
     files: &'a F,
     size: u64,

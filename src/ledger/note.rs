@@ -24,7 +24,8 @@ pub struct Note<'a, 'k> {
 }
 
 impl<'a, 'k> Note<'a, 'k> {
-    /// Opens a note: at least one of its signatures is by a key of `known`, and every such signature is good. Signatures by other keys are ignored.
+    /// Opens a note: at least one of its signatures is by a key of `known`, and every such signature is good. Signatures by
+    /// other keys are ignored.
     ///
     /// # Errors
     /// When the note is malformed, too large, signed by no known key, or carries a bad signature of a known key.

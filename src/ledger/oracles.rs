@@ -149,7 +149,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_path_only_in_its_own_spelling(path in "(tile/)?([0-9]{1,2}|entries)/(x[0-9]{2,3}/){0,3}[0-9]{2,4}(\\.p/[0-9]{1,3})?") {
+    fn any_text_is_a_path_only_in_its_own_spelling(
+        path in "(tile/)?([0-9]{1,2}|entries)/(x[0-9]{2,3}/){0,3}[0-9]{2,4}(\\.p/[0-9]{1,3})?"
+    ) {
         if let Ok(tile) = Tile::parse(&path) {
             prop_assert_eq!(tile.to_string(), path);
         }
@@ -179,15 +181,18 @@ proptest! {
         note[at] = to;
         if cut == 0 { note.truncate(at) }
         let known = verifiers(&[&mine]);
-        let verifier = StandardVerifier::new(&known[0].to_string()).unwrap();
-        let theirs = TheirNote::from_bytes(&note).is_ok_and(|note| note.verify(&VerifierList::new(vec![Box::new(verifier)])).is_ok());
-        let ours = std::str::from_utf8(&note).map_err(|_| NoteReason::Malformed).and_then(|note| Note::open(note, &known).map(|_| ()));
+        let list = VerifierList::new(vec![Box::new(StandardVerifier::new(&known[0].to_string()).unwrap())]);
+        let theirs = TheirNote::from_bytes(&note).is_ok_and(|note| note.verify(&list).is_ok());
+        let text = std::str::from_utf8(&note).map_err(|_| NoteReason::Malformed);
+        let ours = text.and_then(|note| Note::open(note, &known).map(|_| ()));
         prop_assert_eq!(ours.is_ok(), theirs, "{:?} {:?}", ours, String::from_utf8_lossy(&note));
     }
 
     #[test]
-    fn checkpoints_are_read_alike(text in "[a-z]{0,3}\n0{0,1}[0-9]{0,3}\n(CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=|AAAA)?\n?(x\n)?") {
-        let theirs = tlog_tiles::Checkpoint::from_bytes(text.as_bytes()).ok().filter(|checkpoint| checkpoint.extension().is_empty());
+    fn checkpoints_are_read_alike(
+        text in "[a-z]{0,3}\n0{0,1}[0-9]{0,3}\n(CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=|AAAA)?\n?(x\n)?"
+    ) {
+        let theirs = tlog_tiles::Checkpoint::from_bytes(text.as_bytes()).ok().filter(|read| read.extension().is_empty());
         let log = signer("log.example", 1);
         let ours = sign_note(&text, &[&log]).ok().and_then(|note| {
             let origin = text.split('\n').next().and_then(|origin| super::KeyName::parse(origin).ok())?;

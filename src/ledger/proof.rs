@@ -27,8 +27,8 @@ pub struct TlogProof {
 }
 
 impl TlogProof {
-    /// Proves entry `index` in the tree of `head`, of which `checkpoint` is the signed text. What comes out has been verified: nodes that do not lead
-    /// to the signed root prove nothing.
+    /// Proves entry `index` in the tree of `head`, of which `checkpoint` is the signed text. What comes out has been
+    /// verified: nodes that do not lead to the signed root prove nothing.
     ///
     /// # Errors
     /// When the entry is beyond the checkpoint, a hash is not at hand, or the hashes are not those that were signed.
@@ -46,10 +46,12 @@ impl TlogProof {
         Ok(Self { extra: None, index, path, checkpoint: checkpoint.to_owned() })
     }
 
-    /// The same with extra data, which nothing vouches for; at most 64 KiB of it, else none.
-    #[must_use]
-    pub fn with_extra(self, extra: Vec<u8>) -> Self {
-        Self { extra: Some(extra).filter(|extra| extra.len() <= EXTRA_BYTES_MAX), ..self }
+    /// The same with extra data, which nothing vouches for.
+    ///
+    /// # Errors
+    /// When there are more than 64 KiB of it.
+    pub fn with_extra(self, extra: Vec<u8>) -> Result<Self, ProofReason> {
+        if extra.len() > EXTRA_BYTES_MAX { Err(ProofReason::Extra) } else { Ok(Self { extra: Some(extra), ..self }) }
     }
 
     /// Reads the text of a proof; it proves nothing yet.
@@ -64,7 +66,8 @@ impl TlogProof {
         Some(proof).filter(|proof| proof.to_string() == text).ok_or(ProofReason::Malformed)
     }
 
-    /// Verifies that `entry` is in the log `origin`, by its checkpoint signed with one of its keys in `known`; returns that checkpoint.
+    /// Verifies that `entry` is in the log `origin`, by its checkpoint signed with one of its keys in `known`; returns that
+    /// checkpoint.
     ///
     /// # Errors
     /// When the checkpoint is not believed, or the path does not lead from the entry to its root.
@@ -118,6 +121,8 @@ impl fmt::Display for TlogProof {
 pub enum ProofReason<E = std::convert::Infallible> {
     /// The text is not that of a proof.
     Malformed,
+    /// The extra data is too long.
+    Extra,
     /// The entry is beyond the checkpoint.
     Beyond,
     /// The checkpoint is not believed.
@@ -132,6 +137,7 @@ impl<E: fmt::Display> fmt::Display for ProofReason<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("the ledger proof is malformed"),
+            Self::Extra => write!(f, "the extra data of the ledger proof is longer than {EXTRA_BYTES_MAX} bytes"),
             Self::Beyond => f.write_str("the entry is not yet in a published checkpoint"),
             Self::Checkpoint(reason) => reason.fmt(f),
             Self::Wrong => f.write_str("the ledger proof does not lead from the entry to the signed root"),
@@ -164,13 +170,16 @@ mod tests {
     #[test]
     fn a_proof_is_the_text_that_the_specification_shows() {
         let (proof, ..) = proof(5, 8);
-        let text = proof.clone().with_extra(b"extra".to_vec()).to_string();
+        let text = proof.clone().with_extra(b"extra".to_vec()).unwrap().to_string();
         let lines: Vec<_> = text.split('\n').collect();
         assert_eq!(lines.first_chunk::<3>().unwrap(), &["c2sp.org/tlog-proof@v1", "extra ZXh0cmE=", "index 5"]);
         assert!(lines.iter().skip(3).take(3).all(|line| line.len() == 44));
         assert_eq!(lines.get(6..9).unwrap(), ["", "log.example", "8"]);
         assert_eq!(TlogProof::parse(&text).unwrap().extra(), Some(b"extra".as_slice()));
-        assert_eq!(TlogProof::parse(&proof.to_string()), Ok(proof));
+        assert_eq!(TlogProof::parse(&proof.to_string()), Ok(proof.clone()));
+        let longest = proof.clone().with_extra(vec![0; EXTRA_BYTES_MAX]).unwrap();
+        assert_eq!(TlogProof::parse(&longest.to_string()), Ok(longest));
+        assert_eq!(proof.with_extra(vec![0; EXTRA_BYTES_MAX + 1]), Err(ProofReason::Extra));
     }
 
     #[test]

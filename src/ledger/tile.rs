@@ -48,7 +48,8 @@ impl Tile {
         (level <= LEVEL_MAX && (1..=TILE_WIDTH).contains(&width)).then_some(Self { kind, index, width })
     }
 
-    /// The tile that holds number `at` of its level (entry `at` for bundles), as wide as the tree of `size` entries has it; `None` beyond its end.
+    /// The tile that holds number `at` of its level (entry `at` for bundles), as wide as the tree of `size` entries has it;
+    /// `None` beyond its end.
     pub fn holding(kind: TileKind, at: u64, size: u64) -> Option<Self> {
         let count = kind.count(size);
         let index = at / u64::from(TILE_WIDTH);
@@ -61,7 +62,8 @@ impl Tile {
         Self::holding(kind, kind.count(size).checked_sub(1)?, size).filter(|tile| !tile.is_full())
     }
 
-    /// The tile at a path without leading slash, such as `tile/0/x001/067.p/5` or `tile/entries/000`. There is one spelling of each.
+    /// The tile at a path without leading slash, such as `tile/0/x001/067.p/5` or `tile/entries/000`. There is one spelling
+    /// of each.
     ///
     /// # Errors
     /// When the path is any other.
@@ -108,7 +110,7 @@ impl Tile {
         let (kind, rest) = path.strip_prefix("tile/")?.split_once('/')?;
         let kind = if kind == "entries" { TileKind::Entries } else { TileKind::Hashes(kind.parse().ok()?) };
         let (index, width) = match rest.split_once(".p/") {
-            Some((index, width)) => (index, width.parse().ok().filter(|width| *width < TILE_WIDTH)?),
+            Some((index, width)) => (index, width.parse().ok()?),
             None => (rest, TILE_WIDTH),
         };
         let mut value: u64 = 0;
@@ -154,7 +156,8 @@ pub fn tiles(size: u64) -> impl Iterator<Item = Tile> {
     tiles_between(0, size)
 }
 
-/// The tiles that a tree of `new` entries has and one of `old` had not: bundles first, then hashes level by level. Nothing where `new <= old`.
+/// The tiles that a tree of `new` entries has and one of `old` had not: bundles first, then hashes level by level. Nothing
+/// where `new <= old`.
 pub fn tiles_between(old: u64, new: u64) -> impl Iterator<Item = Tile> {
     let kinds = std::iter::once(TileKind::Entries).chain((0..LEVELS).map(TileKind::Hashes));
     kinds.flat_map(move |kind| {

@@ -41,12 +41,7 @@ struct Ask<'a> {
 }
 
 impl<'a> Play<'a> {
-    pub(super) fn new(
-        federation: &'a Federation,
-        issuers: &'a Issuers,
-        data: &Path,
-        report: Report,
-    ) -> Result<Self, Failed> {
+    pub(super) fn new(federation: &'a Federation, issuers: &'a Issuers, data: &Path, report: Report) -> Result<Self, Failed> {
         Ok(Self { federation, issuers, data: data.to_owned(), wire: Wire::new()?, report, started: Instant::now() })
     }
 
@@ -122,7 +117,7 @@ impl<'a> Play<'a> {
         let details = vec![
             format!("asked   {}", ask.more.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("  ")),
             format!("token   sub {}, aud {}, scope {}", plain(&claims, "sub"), plain(&claims, "aud"), plain(&claims, "scope")),
-            format!("acting  {}", chain.join(", for "))
+            format!("acting  {}", chain.join(", for ")),
         ];
         let outcome = match &token {
             Some(_) => format!("issued, good for {} s", plain(&body(&answer), "expires_in")),
@@ -186,7 +181,7 @@ impl<'a> Play<'a> {
     fn replayed(&mut self, token: &str) -> Result<(), Failed> {
         let claims = inspect::claims(token).unwrap_or_default();
         let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failed::new("the token names no transaction"))?;
-        let root = KeyFiles::open(&self.data.join("keys"))?.root()?;
+        let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
         let steps = replay::read(&self.data, txn, Some(&root))?;
         let hops = steps.iter().filter(|step| step.is_hop()).count();
         let data = self.data.display().to_string();

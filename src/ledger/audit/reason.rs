@@ -22,9 +22,9 @@ pub enum AuditReason {
     Short(Tile),
     /// A bundle goes on after its last entry.
     Long(Tile),
-    /// The entry of this index is not what it should be by its own content.
+    /// The entry of this index was signed, and yet is not what an entry should be.
     Entry(u64, Box<dyn Error + Send + Sync>),
-    /// The entry of this index is not the one that was signed; its tile still is.
+    /// The entry of this index is not the one that was signed.
     Changed(u64),
     /// The hash of this number in a tile is not that of the entries.
     Tile(Tile, u64),
@@ -47,14 +47,11 @@ impl fmt::Display for AuditReason {
             Self::Bundle(tile, reason) => write!(f, "{tile}: {reason}"),
             Self::Short(tile) => write!(f, "{tile} has fewer than {} entries", tile.width()),
             Self::Long(tile) => write!(f, "{tile} has more than {} entries", tile.width()),
-            Self::Entry(index, reason) => write!(f, "entry {index} is not a record: {reason}"),
+            Self::Entry(index, reason) => write!(f, "entry {index} was signed, but is no record: {reason}"),
             Self::Changed(index) => write!(f, "entry {index} was changed: its hash is not the one in the signed tree"),
             Self::Tile(tile, offset) => tile_differs(f, *tile, *offset),
             Self::Root(size) => {
-                write!(
-                    f,
-                    "the first {size} entries do not have the root that was signed at that size: entries or checkpoint were replaced"
-                )
+                write!(f, "the first {size} entries have not the root signed at that size: entries or checkpoint were replaced")
             }
         }
     }

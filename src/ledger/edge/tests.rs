@@ -46,9 +46,14 @@ fn a_loaded_edge_goes_on_as_the_one_that_was_lost() {
 #[test]
 fn an_edge_is_loaded_from_the_full_tiles_too_where_the_partial_ones_are_gone() {
     let mut log = TestLog::published_at(&[700, 66_000]);
+    let all = log.files.clone();
     log.files.retain(|path, _| !path.contains(".p/"));
-    let edge = Edge::load(&log, 700).unwrap();
+    let mut edge = Edge::load(&log, 700).unwrap();
     assert_eq!((edge.size(), edge.root()), (700, log.heads.first().unwrap().root()));
+    (700..66_000).for_each(|index| assert!(edge.append(&entry(index)).is_ok()));
+    assert_eq!(edge.root(), log.edge.root());
+    let wrong = edge.take().into_iter().find(|(tile, bytes)| all.get(&tile.to_string()) != Some(bytes));
+    assert_eq!(wrong.map(|(tile, _)| tile), None);
 }
 
 #[test]
@@ -69,5 +74,7 @@ fn what_is_missing_cut_or_changed_is_not_loaded() {
     assert_eq!(load(&flip("tile/1/000.p/1")), Ok(false));
     let cut = |path: &'static str| load(&move |log| log.files.get_mut(path).unwrap().truncate(7));
     assert_eq!(cut("tile/0/001.p/1"), Err("tile/0/001.p/1 has not the length that its width implies".to_owned()));
+    let long = load(&|log| log.files.get_mut("tile/0/001.p/1").unwrap().extend([0; 32]));
+    assert_eq!(long, Err("tile/0/001.p/1 has not the length that its width implies".to_owned()));
     assert_eq!(cut("tile/entries/001.p/1"), Err("the entry bundle ends within its entry 0".to_owned()));
 }

@@ -48,7 +48,7 @@ fn mth(leaves: &[Digest]) -> Digest {
 }
 
 fn digest(hex: &str) -> Digest {
-    Digest(std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()))
+    Digest(std::array::from_fn(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2).unwrap(), 16).unwrap()))
 }
 
 /// The entries of the Certificate Transparency reference tests.
@@ -176,6 +176,19 @@ fn broken(path: &[Digest]) -> Vec<Vec<Digest>> {
         all.extend([changed, shorter, longer]);
     }
     all
+}
+
+#[test]
+fn a_path_too_short_for_its_size_proves_nothing() {
+    let nodes = Stored::new(2);
+    let (one, two) = (nodes.leaf(0), nodes.leaf(1));
+    let both = node_hash(one, two);
+    assert!(extends((1, one), (2, both), &[two]));
+    assert!(includes(one, 0, &[two], 2, both));
+    for size in [3, 4, 5, 256] {
+        assert!(!extends((1, one), (size, both), &[two]), "{size}");
+        assert!(!includes(one, 0, &[two], size, both), "{size}");
+    }
 }
 
 #[test]

@@ -35,10 +35,7 @@ fn scopes() -> impl Strategy<Value = Scopes> {
 
 fn subject() -> impl Strategy<Value = Subject> {
     let rule = RuleName::parse("acme-idp").unwrap();
-    prop_oneof![
-        agent().prop_map(|id| Subject::agent(&id)),
-        "secret-[a-z]{12}".prop_map(move |id| Subject::foreign(&rule, &id))
-    ]
+    prop_oneof![agent().prop_map(|id| Subject::agent(&id)), "secret-[a-z]{12}".prop_map(move |id| Subject::foreign(&rule, &id))]
 }
 
 fn chain() -> impl Strategy<Value = ActChain> {
