@@ -32,6 +32,9 @@ mod bad_input;
 // What must not be found in anything that a server writes.
 mod secrets;
 
+// What is not done for every request.
+mod keys_once;
+
 // In process: random chains through the whole line, against a model.
 mod chains;
 
