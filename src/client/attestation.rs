@@ -39,7 +39,8 @@ fn instance(vouched: &Vouched) -> Option<String> {
     vouched.instance().map(str::to_owned).or_else(|| path().filter(|_| vouched.rule().kind() == TrustKind::Spiffe))
 }
 
-/// The login of a request without any client authentication: its subject token, if that is an attestation, speaks for its own subject.
+/// The login of a request without any client authentication: its subject token, if that is an attestation, speaks for its own
+/// subject.
 ///
 /// # Errors
 /// `Missing`, with the cause inside where there is a subject token; `KeysUnavailable` when it cannot be judged now.
