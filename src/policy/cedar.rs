@@ -2,7 +2,7 @@
 //! so whoever asks here treats any error as a refusal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
@@ -289,14 +289,20 @@ pub(super) fn read(text: &str) -> Result<Vec<Rule>, Vec<Remark>> {
     if templates.is_empty() { Ok(set.policies().map(Rule::new).collect()) } else { Err(templates) }
 }
 
+/// Read once: a reload would otherwise spend most of its time on it.
+static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
+    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    Ok(Validator::new(schema))
+});
+
 /// Validates policies strictly against the schema.
 ///
 /// # Errors
 /// When the schema itself does not stand.
 pub(super) fn validate<'a>(rules: impl Iterator<Item = &'a Rule>) -> Result<Findings, String> {
-    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    let validator = VALIDATOR.as_ref().map_err(String::clone)?;
     let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
-    let found = Validator::new(schema).validate_with_level(&set, ValidationMode::Strict, REACH);
+    let found = validator.validate_with_level(&set, ValidationMode::Strict, REACH);
     Ok(Findings {
         errors: found.validation_errors().map(|error| (error.policy_id().to_string(), remark(error))).collect(),
         warnings: found.validation_warnings().map(|warning| (warning.policy_id().to_string(), remark(warning))).collect(),
