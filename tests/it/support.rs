@@ -7,7 +7,7 @@ mod server;
 
 pub use http::{Reply, exchange_bytes, get, post_form};
 pub use party::{Party, claims, form};
-pub use records::{Hops, Ledger};
+pub use records::Ledger;
 pub use server::{Server, Site, scratch};
 
 /// The number that an environment variable gives, or the default.

@@ -7,7 +7,7 @@ use countersign::commit::contract::{RecordReader, Select, Stored};
 use countersign::crypto::Digest;
 use countersign::ledger::Record;
 use countersign::oauth::Jti;
-use countersign::store::sqlite::SqliteReader;
+use countersign::store::SqliteReader;
 
 /// Every record of a data folder.
 pub struct Ledger {
