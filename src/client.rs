@@ -3,6 +3,8 @@
 mod attestation;
 mod authenticate;
 mod credentials;
+#[cfg(test)]
+mod fixture;
 mod login;
 mod private_key_jwt;
 mod reason;
@@ -106,5 +108,15 @@ impl AuthenticatedClient {
     /// Whether the subject token itself served as the login, which allows a self-exchange and nothing else.
     pub fn self_only(&self) -> bool {
         self.self_only
+    }
+}
+
+#[cfg(test)]
+impl AuthenticatedClient {
+    /// A client as if it had proved itself.
+    pub(crate) fn for_tests(agent: Arc<Agent>) -> Self {
+        let method = LoginMethod::PrivateKeyJwt;
+        let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
+        Self { agent, method, instance, attested, key, evidence, single_use, self_only: false }
     }
 }

@@ -19,3 +19,6 @@ pub use limits::Limits;
 pub use mirror::Mirror;
 pub use receipt::{CommitReason, Receipt};
 pub use subject_keys::reveal;
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,6 @@ fn touched(asks: &[Ask], granted: &[Scopes], standing: &Standing) -> Vec<String>
     }
     touched
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,5 +5,5 @@ mod keys;
 mod sqlite;
 
 pub use clock::SystemClock;
-pub use keys::*;
+pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, RingEntry};
 pub use sqlite::{SqliteReader, SqliteStore};

@@ -133,7 +133,7 @@ fn complaint(file: &Path, what: String) -> Complaint {
 
 impl Step {
     /// All templates of the step, with the line they stand in.
-    fn templates(&self) -> impl Iterator<Item = &Template> {
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
         let fields = self.fields.iter().map(|field| match field {
             Field::Param(_, value) | Field::Header(_, value) | Field::Body(value) => value,
         });

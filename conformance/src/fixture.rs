@@ -109,3 +109,122 @@ fn bundle(key: &Value) -> Value {
     }
     json!({ "keys": [key], "spiffe_sequence": 1, "spiffe_refresh_hint": 300 })
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::profile::Profile;
+
+    /// A folder of its own for each caller.
+    pub(crate) fn folder() -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("conformance-{}", crate::values::fresh_id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    /// Addresses that nobody listens at.
+    pub(crate) fn addresses() -> Addresses {
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        Addresses { issuer: "http://127.0.0.1:1".to_owned(), public: at(1), ops: at(2), idp: at(3) }
+    }
+
+    /// The fixture's profile.
+    pub(crate) fn profile() -> Profile {
+        let folder = folder();
+        let fixture = write(&folder, &addresses()).unwrap();
+        let profile = Profile::load(&fixture.profile).unwrap();
+        fs::remove_dir_all(folder).unwrap();
+        profile
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+    use super::testing::{addresses, folder, profile};
+    use super::*;
+    use crate::case::{self, Item, Template};
+
+    #[test]
+    fn the_fixture_is_complete_and_filled_in() {
+        let folder = folder();
+        let fixture = write(&folder, &addresses()).unwrap();
+        let config = fs::read_to_string(&fixture.config).unwrap();
+        assert!(config.contains("issuer = \"http://127.0.0.1:1\"") && !config.contains('@'));
+        for kind in ["trust", "agents", "apis"] {
+            for entry in fs::read_dir(folder.join("conf").join(kind)).unwrap() {
+                let path = entry.unwrap().path();
+                let text = fs::read_to_string(&path).unwrap();
+                let table: toml::Table = toml::from_str(&text).unwrap();
+                assert!(!text.contains("@ISSUER@") && !text.contains("@IDP@"), "{}", path.display());
+                for name in ["jwks_file", "bundle_file"] {
+                    let login = table.get("login").and_then(|login| login.get(0)?.get(name));
+                    let file = login.or(table.get("keys").and_then(|keys| keys.get(name))).and_then(toml::Value::as_str);
+                    assert!(file.is_none_or(|file| path.parent().unwrap().join(file).exists()), "{}", path.display());
+                }
+            }
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn published_keys_are_public() {
+        let folder = folder();
+        publish(&Path::new(SOURCE).join("keys"), &folder).unwrap();
+        for entry in fs::read_dir(&folder).unwrap() {
+            let set: Value = serde_json::from_str(&fs::read_to_string(entry.unwrap().path()).unwrap()).unwrap();
+            for key in set["keys"].as_array().unwrap() {
+                assert!(["d", "p", "q", "dp", "dq", "qi"].iter().all(|name| key.get(name).is_none()));
+            }
+        }
+        let idp: Value = serde_json::from_str(&fs::read_to_string(folder.join("idp-set.json")).unwrap()).unwrap();
+        assert_eq!(idp["keys"].as_array().unwrap().len(), IDP_SET.len());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// Nothing that a case names is missing from our own profile, so that nothing is skipped by a slip of the pen.
+    #[test]
+    fn no_case_is_skipped_against_the_fixture() {
+        let profile = profile();
+        for case in case::load(Path::new(CASES)).unwrap() {
+            for required in &case.requires {
+                assert!(profile.capabilities.contains(required), "{}: {required}", case.name);
+            }
+            for item in &case.items {
+                let Item::Step(step) = item else { continue };
+                assert!(step.client.as_ref().is_none_or(|client| profile.clients.contains_key(client)), "{}", case.name);
+            }
+        }
+    }
+
+    /// Every template of every case has a value, as far as it does not speak of an answer.
+    #[test]
+    fn every_value_of_every_case_can_be_made() {
+        let profile = profile();
+        let endpoints = crate::values::Endpoints { token: "http://t".to_owned(), jwks: "http://k".to_owned() };
+        for case in case::load(Path::new(CASES)).unwrap() {
+            let mut values = crate::values::Values::new(&profile, &endpoints);
+            let mut answers = Vec::new();
+            for item in &case.items {
+                match item {
+                    Item::Let { name, value, .. } => values.bind(name, values.text(value).unwrap()),
+                    Item::Step(step) => {
+                        let known = |template: &&Template| {
+                            !template
+                                .names()
+                                .iter()
+                                .any(|name| answers.iter().any(|answer| name.starts_with(&format!("{answer}."))))
+                        };
+                        for template in step.templates().filter(known) {
+                            values.text(template).map_err(|missing| format!("{}: {missing:?}", case.name)).unwrap();
+                        }
+                        answers.extend(step.name.clone());
+                    }
+                }
+            }
+        }
+    }
+}

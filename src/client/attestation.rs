@@ -1,7 +1,7 @@
 //! Attestations as logins: what JWT-SVIDs and other workload tokens have in common.
 
 use super::authenticate::{Proof, Room};
-use super::{AssertionReason, Attested, ClientReason, LoginMethod};
+use super::{AssertionReason, Attested, ClientReason, LoginMethod, spiffe};
 use crate::jose::Compact;
 use crate::oauth::ClientId;
 use crate::trust::{TrustKind, Vouched};
@@ -26,14 +26,21 @@ pub(super) fn login(room: &Room<'_>, vouched: &Vouched) -> Result<Proof, ClientR
     };
     let rule = vouched.rule().name().clone();
     Ok(Proof {
-        instance: vouched.instance().map(str::to_owned),
+        instance: instance(vouched),
         attested: Some(Attested { rule, id: vouched.id().to_owned(), expires: vouched.expires() }),
         evidence: Some(vouched.digest()),
         ..Proof::new(client, method)
     })
 }
 
-/// The login of a request without any client authentication: its subject token, if that is an attestation, speaks for its own subject.
+/// The running copy as the rule reads it; for a JWT-SVID without such a reading, the path of its SPIFFE ID.
+fn instance(vouched: &Vouched) -> Option<String> {
+    let path = || spiffe::id_of(vouched).map(|id| id.path().to_owned());
+    vouched.instance().map(str::to_owned).or_else(|| path().filter(|_| vouched.rule().kind() == TrustKind::Spiffe))
+}
+
+/// The login of a request without any client authentication: its subject token, if that is an attestation, speaks for its own
+/// subject.
 ///
 /// # Errors
 /// `Missing`, with the cause inside where there is a subject token; `KeysUnavailable` when it cannot be judged now.
@@ -81,7 +88,9 @@ fn select(room: &Room<'_>, vouched: &Vouched, fitting: &[&ClientId]) -> Result<C
 
 /// Whether `client_id` is the SPIFFE ID of the JWT-SVID, and not the id of an agent that is called like one.
 fn names_the_workload(room: &Room<'_>, vouched: &Vouched, name: &str) -> bool {
-    let sub = vouched.claims().text("sub").ok().flatten();
     let is_agent = ClientId::parse(name).is_ok_and(|id| room.catalog.agent(&id).is_some());
-    vouched.rule().kind() == TrustKind::Spiffe && sub.as_deref() == Some(name) && !is_agent
+    vouched.rule().kind() == TrustKind::Spiffe && spiffe::id_of(vouched).is_some_and(|id| id.as_str() == name) && !is_agent
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,12 +22,12 @@ pub struct AssertionAudience {
     pub token_endpoint: String,
 }
 
-/// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its own
-/// subject. Nothing is spent here: the commit spends [`AuthenticatedClient::single_use`].
+/// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its
+/// own subject. Nothing is spent here: the commit spends [`AuthenticatedClient::single_use`].
 ///
 /// # Errors
-/// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who cannot
-/// prove to be it.
+/// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who
+/// cannot prove to be it.
 pub async fn authenticate(
     logins: &Logins,
     catalog: &Catalog,
@@ -80,6 +80,8 @@ impl Proof {
 /// The unverified claims only route: whose rules apply is decided by what the token says of itself.
 async fn assertion(room: &Room<'_>, kind: AssertionKind, text: &str) -> Result<Proof, ClientReason> {
     let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
+    // Before the client is looked up, so that the answer does not depend on it.
+    jws.algorithm().map_err(ClientReason::Jose)?;
     let claims = jws.unverified_claims().map_err(ClientReason::Jose)?;
     let (iss, sub) = (claims.text("iss").map_err(ClientReason::Jose)?, claims.text("sub").map_err(ClientReason::Jose)?);
     let svid = sub.as_deref().is_some_and(spiffe::is_spiffe_id);

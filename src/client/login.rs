@@ -7,7 +7,7 @@ use super::{LoginMethod, spiffe};
 use crate::crypto::Digest;
 use crate::jose::{Algorithm, KeySet};
 use crate::oauth::{ClientId, RuleName};
-use crate::trust::{Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
+use crate::trust::{Requirement, SpiffePattern, SubjectKind, TrustKind, Vouched};
 
 /// One way in which an agent may log in.
 #[derive(Debug)]
@@ -147,8 +147,7 @@ impl Logins {
     }
 
     fn by_spiffe_id(&self, vouched: &Vouched) -> Vec<&ClientId> {
-        let sub = vouched.claims().text("sub").ok().flatten();
-        let Some(id) = sub.and_then(|sub| SpiffeId::parse(&sub).ok()) else { return Vec::new() };
+        let Some(id) = spiffe::id_of(vouched) else { return Vec::new() };
         spiffe::patterns(&id).filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
     }
 

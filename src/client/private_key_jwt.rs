@@ -48,7 +48,7 @@ fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>) -> Result<(&'l KeyLogin
             Err(reason) => refused = reason,
         }
     }
-    Err(ClientReason::of_signature(refused))
+    Err(ClientReason::Unproven(refused))
 }
 
 /// Absent is fine, another kind of token is not (rfc7523bis §4, RFC 8725 §3.11).

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::authenticate::{Proof, Room};
 use super::{AssertionReason, ClientReason, attestation};
 use crate::jose::Compact;
-use crate::trust::{SpiffeId, TrustKind};
+use crate::trust::{SpiffeId, TrustKind, Vouched};
 
 /// Proves a client by a JWT-SVID. They are cached and reused, so no single use is demanded.
 ///
@@ -17,7 +17,7 @@ pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>) -> Result<Proof, C
         return Err(ClientReason::JwtAsSvid);
     }
     match vouched.audiences().as_slice() {
-        [one] if *one == room.audience.issuer.as_str() => attestation::login(room, &vouched),
+        [one] if one == room.audience.issuer.as_str() => attestation::login(room, &vouched),
         _ => Err(AssertionReason::Audience.into()),
     }
 }
@@ -25,6 +25,11 @@ pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>) -> Result<Proof, C
 /// Whether a subject claims to be a SPIFFE ID; whether it is a good one is for the trust rules to say.
 pub(super) fn is_spiffe_id(sub: &str) -> bool {
     sub.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe://"))
+}
+
+/// The SPIFFE ID that was vouched for.
+pub(super) fn id_of(vouched: &Vouched) -> Option<SpiffeId> {
+    vouched.claims().text("sub").ok().flatten().and_then(|sub| SpiffeId::parse(&sub).ok())
 }
 
 /// Every pattern that matches the SPIFFE ID `id`: itself, and each path above it followed by `/*`

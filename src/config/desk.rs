@@ -69,6 +69,12 @@ impl Desk {
         None
     }
 
+    /// Notes a file that is read by somebody else.
+    pub(super) fn watch(&self, path: PathBuf) {
+        let digest = digest_of_file(&read(&path));
+        self.note(Looked::File(path), digest);
+    }
+
     /// The text of a file that need not exist.
     pub(super) fn text_if_there(&self, path: &Path, asked_at: &Place) -> Option<String> {
         match fs::metadata(path) {

@@ -24,6 +24,7 @@ pub enum KeyUse {
 /// The public keys of one issuer, parsed once.
 #[derive(Clone, Debug)]
 pub struct KeySet {
+    key_use: KeyUse,
     keys: Vec<VerifyingKey>,
     skipped: Vec<(usize, KeyReason)>,
     digest: Digest,
@@ -56,7 +57,8 @@ impl KeySet {
         }
         let number = |name| set.raw(name).and_then(|raw| raw.parse().ok());
         let refresh_hint = number("spiffe_refresh_hint").map(Duration::from_secs);
-        let set = Self { digest: digest(&keys), keys, skipped, sequence: number("spiffe_sequence"), refresh_hint };
+        let sequence = number("spiffe_sequence");
+        let set = Self { key_use, digest: digest(&keys), keys, skipped, sequence, refresh_hint };
         set.refuse_duplicates()?;
         Ok(set)
     }
@@ -64,7 +66,13 @@ impl KeySet {
     /// The public halves of signing keys: what verifies what they signed.
     pub fn of_signing_keys<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Self {
         let keys: Vec<_> = keys.into_iter().map(|key| key.verifying_key().clone()).collect();
-        Self { digest: digest(&keys), keys, skipped: Vec::new(), sequence: None, refresh_hint: None }
+        let digest = digest(&keys);
+        Self { key_use: KeyUse::Signature, digest, keys, skipped: Vec::new(), sequence: None, refresh_hint: None }
+    }
+
+    /// What its keys verify.
+    pub fn key_use(&self) -> KeyUse {
+        self.key_use
     }
 
     /// What identifies the set: its usable keys, in any order.

@@ -95,3 +95,19 @@ impl Standing {
         self.0.bound
     }
 }
+
+#[cfg(test)]
+impl Standing {
+    /// A standing as if it had been admitted; it runs out with its subject token.
+    pub(crate) fn for_tests(client: AuthenticatedClient, subject: VerifiedSubject, acting: Acting, basis: Basis) -> Self {
+        let (depth, bound) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
+        let chain = subject.chain().clone();
+        Self(Parts { client, subject, actor: None, acting, basis, chain, depth, generations: Vec::new(), bound })
+    }
+
+    /// The same with another chain.
+    pub(crate) fn with_chain(mut self, chain: ActChain) -> Self {
+        self.0.chain = chain;
+        self
+    }
+}

@@ -2,7 +2,7 @@
 //! so whoever asks here treats any error as a refusal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
@@ -20,6 +20,12 @@ use crate::oauth::{Scope, Time};
 
 /// The schema that policies are validated against.
 pub(super) const SCHEMA: &str = include_str!("../../conf/policies/schema.cedarschema");
+
+/// Reads the schema once.
+static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
+    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    Ok(Validator::new(schema))
+});
 
 /// Policies may look at their principal, resource and subject, not at what lies behind those: nothing else is there when they run.
 const REACH: u32 = 1;
@@ -294,9 +300,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Rule>, Vec<Remark>> {
 /// # Errors
 /// When the schema itself does not stand.
 pub(super) fn validate<'a>(rules: impl Iterator<Item = &'a Rule>) -> Result<Findings, String> {
-    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+    let validator = VALIDATOR.as_ref().map_err(Clone::clone)?;
     let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
-    let found = Validator::new(schema).validate_with_level(&set, ValidationMode::Strict, REACH);
+    let found = validator.validate_with_level(&set, ValidationMode::Strict, REACH);
     Ok(Findings {
         errors: found.validation_errors().map(|error| (error.policy_id().to_string(), remark(error))).collect(),
         warnings: found.validation_warnings().map(|warning| (warning.policy_id().to_string(), remark(warning))).collect(),
@@ -349,4 +355,28 @@ fn of_context(operand: &serde_json::Value) -> bool {
 fn mentioned(operand: &serde_json::Value) -> Option<&str> {
     let attribute = operand.get("attr")?;
     attribute.as_str().or_else(|| attribute.get(0)?.as_str())
+}
+
+/// What slices and trimmed contexts are compared with.
+#[cfg(test)]
+pub(super) mod oracle {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    /// The answer of all policies at once, with everything in the context, request and entities checked against the schema.
+    pub(in crate::policy) fn answer(
+        rules: &[Rule],
+        (action, principal, resource): (Action, &Agent, Resource<'_>),
+        facts: &Facts<'_>,
+        about: About<'_>,
+    ) -> Opinion {
+        let schema = VALIDATOR.as_ref().unwrap().schema();
+        let slice = Slice { needs: Needs::ALL, ..Slice::new(rules.iter()).unwrap() };
+        let context = slice.context(facts, about, &mut SharedContext::new()).unwrap();
+        let frame = frame(Arc::new(slice), action, principal, resource).unwrap();
+        let request = Request::new(frame.principal, frame.action, frame.resource, context, Some(schema)).unwrap();
+        let entities = frame.entities.iter().cloned().chain(subject(facts));
+        let entities = Entities::from_entities(entities, Some(schema)).unwrap();
+        Opinion::of(&Authorizer::new().is_authorized(&request, &frame.slice.set, &entities))
+    }
 }

@@ -70,10 +70,13 @@ impl Policies {
     /// # Errors
     /// Every complaint, with its line. Warnings are kept for [`Policies::warnings`].
     pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
-        let read = Reading::of(files)?;
+        Reading::of(files).map(Self::of)
+    }
+
+    fn of(read: Reading<'_>) -> Self {
         let index = Index::new(read.rules.iter().map(|rule| &rule.head));
         let Reading { rules, lifetimes, warnings, digest, .. } = read;
-        Ok(Self { rules, index, lifetimes, digest, warnings, memory: RwLock::default() })
+        Self { rules, index, lifetimes, digest, warnings, memory: RwLock::default() }
     }
 
     /// What `check` should mention though nothing is wrong.
@@ -140,7 +143,7 @@ impl Asked {
         }
     }
 
-    fn resource(&self) -> Option<Resource<'_>> {
+    pub(super) fn resource(&self) -> Option<Resource<'_>> {
         match self {
             Self::Scope(api, scope) => api.scopes.get(scope).map(|info: &ScopeInfo| Resource::Scope(api, scope, info)),
             Self::Agent(agent) => Some(Resource::Agent(agent)),
@@ -151,5 +154,24 @@ impl Asked {
 impl fmt::Debug for Policies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policies").field("rules", &self.rules.len()).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl Policies {
+    pub(super) fn unvalidated(files: &[(PathBuf, String)]) -> Self {
+        Self::of(Reading::unvalidated(files))
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(super) fn remembered(&self) -> usize {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner).frames.len()
     }
 }

@@ -45,6 +45,13 @@ impl<'a> Reading<'a> {
     /// # Errors
     /// Every complaint, in the order of the files.
     pub(super) fn of(files: &'a [(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
+        let mut reading = Self::unvalidated(files);
+        reading.validate();
+        reading.remarks_on_the_whole();
+        if reading.complaints.is_empty() { Ok(reading) } else { Err(reading.complaints) }
+    }
+
+    pub(super) fn unvalidated(files: &'a [(PathBuf, String)]) -> Self {
         let mut reading = Self {
             rules: Vec::new(),
             lifetimes: HashMap::new(),
@@ -54,9 +61,7 @@ impl<'a> Reading<'a> {
             places: HashMap::new(),
         };
         files.iter().for_each(|(path, text)| reading.file(path, text));
-        reading.validate();
-        reading.remarks_on_the_whole();
-        if reading.complaints.is_empty() { Ok(reading) } else { Err(reading.complaints) }
+        reading
     }
 
     fn file(&mut self, path: &'a Path, text: &'a str) {

@@ -199,3 +199,18 @@ impl VerifiedActor {
         self.digest
     }
 }
+
+#[cfg(test)]
+impl VerifiedSubject {
+    /// A subject token as if it had been verified.
+    pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
+        let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
+        Self { subject, origin, chain, may_act: None, issued_at: None, expires, authentication, attributes: Vec::new(), digest }
+    }
+
+    /// The same with what else its issuer says about the subject.
+    pub(crate) fn told(mut self, authentication: Authentication, attributes: Vec<(String, String)>) -> Self {
+        (self.authentication, self.attributes) = (authentication, attributes);
+        self
+    }
+}

@@ -17,9 +17,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const JSON_TYPES: [&str; 2] = ["application/json", "application/jwk-set+json"];
 
 /// Fetches JSON. Cheap to clone; the connection pool behind it is made at the first fetch, not at start-up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Fetcher {
     client: Arc<OnceLock<Option<Client>>>,
+    timeout: Duration,
 }
 
 /// A JSON document, unread, and how long its publisher says that it may be kept.
@@ -53,18 +54,22 @@ pub enum FetchReason {
 }
 
 impl Fetcher {
-    /// A fetcher that has not connected yet.
+    /// A fetcher that has not connected yet. From the first byte sent to the last received it waits five seconds.
     pub fn new() -> Self {
-        Self::default()
+        Self::within(TIMEOUT)
     }
 
-    /// One `GET`, five seconds at most.
+    pub(super) fn within(timeout: Duration) -> Self {
+        Self { client: Arc::default(), timeout }
+    }
+
+    /// One `GET`.
     pub(super) async fn get_json(&self, uri: &Url) -> Result<Answer, FetchReason> {
         if !is_allowed(uri) {
             return Err(FetchReason::Address);
         }
         let client = self.client.get_or_init(client).as_ref().ok_or(FetchReason::Client)?;
-        let request = client.get(uri.clone()).header(ACCEPT, JSON_TYPES.join(", "));
+        let request = client.get(uri.clone()).header(ACCEPT, JSON_TYPES.join(", ")).timeout(self.timeout);
         let answer = request.send().await.map_err(FetchReason::Network)?;
         if answer.status() != StatusCode::OK {
             return Err(FetchReason::Status(answer.status().as_u16()));
@@ -74,6 +79,12 @@ impl Fetcher {
         }
         let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
         Ok(Answer { body: read(answer).await?, max_age })
+    }
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -89,7 +100,7 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, FetchReason> {
 }
 
 fn client() -> Option<Client> {
-    let builder = Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy().referer(false);
+    let builder = Client::builder().redirect(redirect::Policy::none()).no_proxy().referer(false);
     builder.user_agent("countersign").pool_max_idle_per_host(1).build().ok()
 }
 
@@ -132,7 +143,7 @@ impl fmt::Display for FetchReason {
         f.write_str(match self {
             Self::Address => "the address is neither https nor http on a loopback host",
             Self::Client => "the HTTP client cannot be made; are there root certificates?",
-            Self::Network(cause) if cause.is_timeout() => "there was no complete answer within 5 seconds",
+            Self::Network(cause) if cause.is_timeout() => "there was no complete answer in time",
             Self::Network(cause) if cause.is_connect() => "no connection could be made",
             Self::Network(_) => "the connection broke off",
             Self::Status(status) => {

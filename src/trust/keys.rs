@@ -9,13 +9,13 @@ use tokio::task::AbortHandle;
 use url::Url;
 
 use super::{Fetcher, TrustReason, fetch, refresh};
-use crate::jose::KeySet;
+use crate::jose::{KeySet, KeyUse};
 use crate::oauth::{Clock, Issuer, RuleName, Time};
 
 /// Where the keys of a rule come from.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// From the configuration: inline, a file, or the file of a SPIFFE bundle.
+    /// From the configuration: inline or a file, or for kind `spiffe` the file of a bundle, read with [`KeyUse::JwtSvid`].
     Fixed(Arc<KeySet>),
     /// From the network.
     Remote(KeyLocation, Pace),
@@ -24,8 +24,8 @@ pub enum KeySource {
 /// Which address keys are fetched from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyLocation {
-    /// What the issuer's OpenID configuration names as `jwks_uri` (OpenID Connect Discovery §4). It must be on the issuer's own host, or on one
-    /// of `hosts` (`host` or `host:port`).
+    /// What the issuer's OpenID configuration names as `jwks_uri` (OpenID Connect Discovery §4). It must be on the issuer's own
+    /// host, or on one of `hosts` (`host` or `host:port`).
     Discovery {
         /// Whose.
         issuer: Issuer,
@@ -66,6 +66,14 @@ impl Default for Pace {
 impl KeySource {
     pub(super) fn is_remote(&self) -> bool {
         matches!(self, Self::Remote(..))
+    }
+
+    /// Whether fixed keys were read for that use; remote ones are when they come.
+    pub(super) fn is_for(&self, key_use: KeyUse) -> bool {
+        match self {
+            Self::Fixed(keys) => keys.key_use() == key_use,
+            Self::Remote(..) => true,
+        }
     }
 
     pub(super) fn is_fetchable(&self) -> bool {

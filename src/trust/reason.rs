@@ -118,6 +118,8 @@ pub enum TrustRuleReason {
     SpiffeId(SpiffeIdReason),
     /// Kind `spiffe` with keys from an OpenID provider.
     SpiffeKeys,
+    /// Keys that were read for the other kind: bundles for `spiffe`, JWK sets for the others.
+    KeysUse,
     /// An address of keys that is not `https`, or `http` on a loopback host.
     KeysUri,
 }
@@ -137,6 +139,7 @@ impl fmt::Display for TrustRuleReason {
             Self::Requirement(claim, reason) => return write!(f, "require {claim} {reason}"),
             Self::SpiffeId(reason) => return write!(f, "trust_domain {reason}"),
             Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file",
+            Self::KeysUse => "keys must be a bundle_file for kind spiffe and a JWK set for the others",
             Self::KeysUri => "keys.jwks_uri must be an https address (http only on a loopback host)",
         })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::subject::SubjectMapping;
 use super::{KeySource, Matcher, Requirement, SubjectKind, SubjectParts, TrustDomain, TrustRuleReason};
-use crate::jose::Algorithm;
+use crate::jose::{Algorithm, KeyUse};
 use crate::oauth::{ClientId, Issuer, RuleName};
 
 /// Whose tokens a rule is about, and hence by which claim rules they are read.
@@ -174,6 +174,7 @@ impl TrustRuleParts {
     /// What is wrong with single parts.
     fn lacks(&self) -> Vec<TrustRuleReason> {
         let spiffe = self.kind == TrustKind::Spiffe;
+        let key_use = if spiffe { KeyUse::JwtSvid } else { KeyUse::Signature };
         let faults = [
             (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty), TrustRuleReason::Audiences),
             (self.algorithms.is_empty(), TrustRuleReason::Algorithms),
@@ -182,6 +183,7 @@ impl TrustRuleParts {
             (spiffe && self.issuer.is_some(), TrustRuleReason::IssuerUseless),
             (!spiffe && self.trust_domain.is_some(), TrustRuleReason::TrustDomainUseless),
             (spiffe && self.keys.is_remote(), TrustRuleReason::SpiffeKeys),
+            (!self.keys.is_for(key_use), TrustRuleReason::KeysUse),
             (!self.keys.is_fetchable(), TrustRuleReason::KeysUri),
         ];
         faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason).collect()

@@ -22,3 +22,40 @@ pub(super) fn check(token: &Compact<'_>, claims: &Object, domain: &TrustDomain) 
 pub(super) fn subject(claims: &Object) -> Option<SpiffeId> {
     claims.text("sub").ok().flatten().and_then(|sub| SpiffeId::parse(&sub).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    fn checked(header: &str, claims: &str) -> Result<(), TrustReason> {
+        let token = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let token = Compact::parse(&token).unwrap();
+        check(&token, token.unverified_claims().unwrap(), &TrustDomain::parse("td.example").unwrap())
+    }
+
+    /// Negative test 38: SPIFFE JWT-SVID §2.
+    #[test]
+    fn the_header_has_alg_kid_and_typ_only() {
+        let with = |header: &str| checked(header, r#"{"sub":"spiffe://td.example/a"}"#);
+        assert_eq!(with(r#"{"alg":"ES256"}"#), Ok(()));
+        assert_eq!(with(r#"{"alg":"ES256","kid":"k","typ":"JOSE"}"#), Ok(()));
+        assert_eq!(with(r#"{"alg":"ES256","kid":"k","typ":"JWT","x":1}"#), Err(TrustReason::HeaderMember));
+        assert_eq!(with(r#"{"alg":"ES256","cty":"JWT"}"#), Err(TrustReason::HeaderMember));
+        assert_eq!(with(r#"{"alg":"ES256","typ":"at+jwt"}"#), Err(TrustReason::Typ));
+    }
+
+    /// Negative test 39: SPIFFE JWT-SVID §3.
+    #[test]
+    fn the_subject_is_a_workload_of_the_domain() {
+        let with = |claims: &str| checked(r#"{"alg":"ES256"}"#, claims);
+        assert_eq!(with(r#"{"sub":"spiffe://other.example/a"}"#), Err(TrustReason::SpiffeId));
+        assert_eq!(with(r#"{"sub":"spiffe://td.example"}"#), Err(TrustReason::SpiffeId));
+        assert_eq!(with(r#"{"sub":7}"#), Err(TrustReason::SpiffeId));
+        assert_eq!(with(r#"{"sub":"spiffe://td.example/a","events":{}}"#), Err(TrustReason::Event));
+        assert_eq!(with(r#"{"sub":"spiffe://td.example/a","cnf":{}}"#), Err(TrustReason::Bound));
+    }
+}

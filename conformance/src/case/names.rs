@@ -26,9 +26,9 @@ pub(super) fn check(case: &Case) -> Vec<(usize, String)> {
             Item::Let { name, .. } => Some(name),
             Item::Step(step) => step.name.as_ref(),
         };
-        if let Some(name) = binds.map(String::as_str)
-            && (GIVEN.contains(&name) || name == "now" || bound.insert(name, (line, false)).is_some())
-        {
+        let Some(name) = binds.map(String::as_str) else { continue };
+        let given = GIVEN.contains(&name) || name == "now" || Template::is_function(name);
+        if given || bound.insert(name, (line, false)).is_some() {
             complaints.push((line, format!("{name} already has a meaning")));
         }
     }

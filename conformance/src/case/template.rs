@@ -63,6 +63,11 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Whether a function has that name.
+    pub fn is_function(name: &str) -> bool {
+        FUNCTIONS.iter().any(|(known, _, _)| *known == name)
+    }
+
     /// Every name used anywhere in it.
     pub fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();

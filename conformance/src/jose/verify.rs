@@ -70,3 +70,41 @@ fn verify(header: &Value, key: &Value, message: &[u8], signature: &[u8]) -> Resu
     };
     outcome.map_err(|_| "the signature is wrong".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::jose::{Key, base64url};
+    use serde_json::json;
+
+    /// RFC 7515 appendix A.3.
+    #[test]
+    fn the_example_of_rfc_7515_verifies() {
+        let key = json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"});
+        let signed =
+            "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+        let signature = from_base64url(signature).unwrap();
+        assert_eq!(verify(&json!({"alg": "ES256"}), &key, signed.as_bytes(), &signature), Ok(()));
+        assert!(verify(&json!({"alg": "ES256"}), &key, b"other", &signature).is_err());
+    }
+
+    #[test]
+    fn every_kind_of_key_signs_what_its_public_half_verifies() {
+        for name in ["idp", "idp-es384", "idp-rsa", "idp-ed25519"] {
+            let path = format!("{}/fixture/keys/{name}.jwk.json", env!("CARGO_MANIFEST_DIR"));
+            let key = Key::from_jwk(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let header = json!({"alg": key.alg, "kid": key.kid});
+            let signed = format!("{}.{}", base64url(header.to_string()), base64url(r#"{"sub":"x"}"#));
+            let token = format!("{signed}.{}", base64url(key.sign(signed.as_bytes()).unwrap()));
+            let set = json!({"keys": [key.public_jwk()]});
+            assert_eq!(decode_and_verify(&token, &set).unwrap().claims, json!({"sub": "x"}), "{name}");
+            assert!(decode_and_verify(&token, &json!({"keys": []})).is_err());
+            let doubled = json!({"keys": [key.public_jwk(), key.public_jwk()]});
+            assert!(decode_and_verify(&token, &doubled).is_err());
+        }
+    }
+}

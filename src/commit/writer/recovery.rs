@@ -34,7 +34,24 @@ impl Writer {
         mirror.load(&recovered.lives, &mut [], newest);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
-        Ok(Self { store, clock, limits, jobs, mirror, quota, spent, keys, next, newest, owed, unrecorded, failed, closing })
+        let behind = false;
+        Ok(Self {
+            store,
+            clock,
+            limits,
+            jobs,
+            mirror,
+            quota,
+            spent,
+            keys,
+            next,
+            newest,
+            owed,
+            unrecorded,
+            failed,
+            closing,
+            behind,
+        })
     }
 
     /// The batch may or may not be durable: nobody gets a receipt, and nothing more is committed until that is known.

@@ -1,1 +1,262 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod throughput;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::*;
+use crate::commit::contract::{RecordReader, Row, Select, StoredLife};
+use crate::commit::{Commit, CommitReason, Death, Disclosed, Ending, Issue, Limits, reveal};
+use crate::crypto::{Digest, SealKey, random};
+use crate::ledger::record::{Record, WithheldRecord};
+use crate::lifecycle::Life;
+use crate::oauth::{ClientId, Clock, GenerationKind, Jti, SingleUse, Time, Txn};
+
+/// A folder of its own, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        let name = Jti::from_bytes(random().unwrap()).to_string();
+        Self(std::env::temp_dir().join(format!("countersign-{name}")))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _absent = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn time(millis: i64) -> Time {
+    Time::from_millis(millis)
+}
+
+fn row(index: u64, jti: u8, txn: u8) -> Row {
+    let (jti, txn) = (Jti::from_bytes([jti; 16]), Txn::from_bytes([txn; 16]));
+    let record = Record::Withheld(WithheldRecord::new(time(1), index, jti, txn)).to_bytes().unwrap();
+    Row { index, jti: Some(jti), txn: Some(txn), record, sealed: None }
+}
+
+fn batch(at: i64, rows: Vec<Row>) -> Batch {
+    Batch { at: time(at), rows, single_use: vec![], lives: vec![], subject_keys: vec![], forget: None }
+}
+
+#[test]
+fn what_is_committed_is_there_when_it_is_opened_again() {
+    let scratch = Scratch::new();
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    assert_eq!(store.open().unwrap().count, 0);
+    let mut sealed = row(1, 2, 7);
+    sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
+    let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires) };
+    let life = |key, number, until: Option<i64>| StoredLife {
+        key: GenerationKey([key; 16]),
+        life: Life { number, ended: Some(time(50)) },
+        until: until.map(time),
+    };
+    let first = Batch {
+        single_use: vec![value(1, 100), value(2, 200)],
+        lives: vec![life(1, 1, None), life(2, 1, Some(100)), life(1, 2, None)],
+        subject_keys: vec![(GenerationKey([3; 16]), vec![9])],
+        ..batch(50, vec![row(0, 1, 7), sealed])
+    };
+    store.commit(&first).unwrap();
+    store.commit(&Batch { forget: Some(time(100)), ..batch(60, vec![row(2, 3, 8)]) }).unwrap();
+    assert_eq!(store.subject_key(&GenerationKey([3; 16])).unwrap(), Some(vec![9]));
+    assert_eq!(store.subject_key(&GenerationKey([4; 16])).unwrap(), None);
+    for again in [true, false] {
+        if !again {
+            drop(store);
+            store = SqliteStore::new(&scratch.0).unwrap();
+        }
+        let recovered = store.open().unwrap();
+        assert_eq!(recovered.count, 3);
+        assert_eq!(
+            recovered.newest.iter().map(|stored| (stored.index, stored.at)).collect::<Vec<_>>(),
+            [(0, time(50)), (1, time(50)), (2, time(60))]
+        );
+        assert_eq!(recovered.newest[2].record, row(2, 3, 8).record);
+        assert_eq!(recovered.single_use, [value(2, 200)]);
+        assert_eq!(recovered.lives, [life(1, 2, None)]);
+    }
+}
+
+#[test]
+fn replay_reads_while_the_server_writes_and_afterwards() {
+    let scratch = Scratch::new();
+    assert!(matches!(SqliteReader::open(&scratch.0), Err(StoreReason::Folder(_))));
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    assert!(matches!(SqliteReader::open(&scratch.0), Err(StoreReason::Folder(_))), "nothing is in it yet");
+    store.open().unwrap();
+    let reader = SqliteReader::open(&scratch.0).unwrap();
+    let mut sealed = row(2, 2, 9);
+    sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
+    let keys = vec![(GenerationKey([3; 16]), vec![9])];
+    store.commit(&Batch { subject_keys: keys, ..batch(5, vec![row(0, 1, 8), row(1, 1, 9), sealed, row(3, 4, 8)]) }).unwrap();
+    let mut store = Some(store);
+    for step in 0..3 {
+        let reader = if step == 0 { &reader } else { &SqliteReader::open(&scratch.0).unwrap() };
+        let indexes = |select, from, limit| -> Vec<u64> {
+            reader.records(select, from, limit).unwrap().iter().map(|stored| stored.index).collect()
+        };
+        assert_eq!(reader.count().unwrap(), 4);
+        assert_eq!(indexes(Select::Txn(Txn::from_bytes([8; 16])), 0, 10), [0, 3]);
+        assert_eq!(indexes(Select::Txn(Txn::from_bytes([8; 16])), 1, 10), [3]);
+        assert_eq!(indexes(Select::Jti(Jti::from_bytes([1; 16])), 0, 10), [0, 1]);
+        assert_eq!(indexes(Select::All, 1, 2), [1, 2]);
+        assert_eq!(indexes(Select::All, u64::MAX, 2), [0; 0]);
+        let disclosed = reader.disclosures(2).unwrap().unwrap();
+        assert_eq!((disclosed.subject, disclosed.wrapped_key, disclosed.sealed), (GenerationKey([3; 16]), vec![9], vec![1, 2]));
+        assert_eq!(reader.disclosures(1).unwrap(), None);
+        // First killed, as it were, then closed properly.
+        match step {
+            0 => store.as_mut().unwrap().open = None,
+            _ => drop(store.take().map(|mut store| store.open().unwrap())),
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_written_whole_or_not_at_all_and_the_store_is_closed_after_a_failure() {
+    let scratch = Scratch::new();
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    store.open().unwrap();
+    store.commit(&batch(1, vec![row(0, 1, 1)])).unwrap();
+    // The second row's index is taken.
+    assert!(store.commit(&batch(2, vec![row(1, 2, 1), row(0, 3, 1)])).is_err());
+    assert!(store.commit(&batch(2, vec![row(1, 2, 1)])).is_err(), "nothing before it was opened afresh");
+    assert!(store.subject_key(&GenerationKey([0; 16])).is_err());
+    assert_eq!(store.open().unwrap().count, 1);
+    store.commit(&batch(2, vec![row(1, 2, 1)])).unwrap();
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused() {
+    let scratch = Scratch::new();
+    let first = SqliteStore::new(&scratch.0).unwrap();
+    let second = SqliteStore::new(&scratch.0).unwrap_err();
+    assert_eq!(second.to_string(), "another server uses this data folder");
+    drop(first);
+    SqliteStore::new(&scratch.0).unwrap();
+}
+
+#[test]
+fn the_folder_and_its_files_are_private() {
+    let scratch = Scratch::new();
+    fs::create_dir(&scratch.0).unwrap();
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    store.open().unwrap();
+    store.commit(&batch(1, vec![row(0, 1, 1)])).unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&scratch.0), 0o700);
+    let files: Vec<_> = fs::read_dir(&scratch.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{file:?}"));
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_left_alone() {
+    let scratch = Scratch::new();
+    fs::create_dir(&scratch.0).unwrap();
+    fs::write(scratch.0.join("letters"), "x").unwrap();
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(matches!(SqliteStore::new(&scratch.0), Err(StoreReason::Folder(_))));
+    assert_eq!(fs::metadata(&scratch.0).unwrap().permissions().mode() & 0o777, 0o755);
+}
+
+#[test]
+fn a_database_of_a_newer_version_or_another_program_is_refused() {
+    let scratch = Scratch::new();
+    SqliteStore::new(&scratch.0).unwrap().open().unwrap();
+    let change = |sql| Connection::open(folder::database(&scratch.0)).unwrap().execute_batch(sql).unwrap();
+    change("PRAGMA user_version = 2");
+    assert!(matches!(SqliteStore::new(&scratch.0).unwrap().open(), Err(StoreReason::Newer)));
+    assert!(matches!(SqliteReader::open(&scratch.0), Err(StoreReason::Newer)));
+    change("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    assert!(matches!(SqliteStore::new(&scratch.0).unwrap().open(), Err(StoreReason::Corrupt(_))));
+}
+
+#[test]
+fn the_log_does_not_grow_without_end_while_commits_go_on() {
+    let scratch = Scratch::new();
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    store.open().unwrap();
+    store.healthy(|open| open.connection.pragma_update(None, "synchronous", "OFF").map_err(failed)).unwrap();
+    let mut index = 0;
+    for at in 0..300 {
+        let rows = (0..250).map(|_| {
+            index += 1;
+            row(index - 1, 1, 1)
+        });
+        store.commit(&batch(at, rows.collect())).unwrap();
+    }
+    let database = fs::metadata(folder::database(&scratch.0)).unwrap().len();
+    let log = fs::metadata(scratch.0.join("commit.sqlite-wal")).unwrap().len();
+    assert!(log < 40 << 20, "the log has {log} bytes");
+    assert!(database > 4 << 20, "the database has {database} bytes");
+    drop(store);
+    let left = fs::metadata(scratch.0.join("commit.sqlite-wal")).map_or(0, |log| log.len());
+    assert_eq!(left, 0);
+    assert_eq!(SqliteStore::new(&scratch.0).unwrap().open().unwrap().count, index);
+}
+
+#[derive(Debug)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Time {
+        time(self.0.load(Ordering::SeqCst))
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+}
+
+fn start(scratch: &Scratch) -> Commit {
+    let store = Box::new(SqliteStore::new(&scratch.0).unwrap());
+    let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
+    let limits = Limits { retry: std::time::Duration::from_millis(5), ..Limits::default() };
+    Commit::start(store, Arc::new(Hand(AtomicI64::new(1000))), root, limits).unwrap()
+}
+
+fn issue(id: u8) -> Issue {
+    Issue {
+        jti: Jti::from_bytes([id; 16]),
+        txn: Txn::from_bytes([9; 16]),
+        record: row(u64::from(id), id, 9).record,
+        generations: vec![crate::oauth::Generation { key: GenerationKey([id; 16]), number: 0 }],
+        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000) }],
+        deadline: time(9000),
+        disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
+    }
+}
+
+#[test]
+fn the_commit_works_on_it_from_end_to_end() {
+    let scratch = Scratch::new();
+    let commit = start(&scratch);
+    block_on(async {
+        let receipt = commit.submit(issue(1)).await.unwrap();
+        let end = Ending { key: GenerationKey([2; 16]), kind: GenerationKind::Subject, name: None };
+        let by = ClientId::parse("ops").unwrap();
+        commit.end(Death { ends: vec![end], by, reason: "left".into(), until: None }).await.unwrap();
+        commit.close().await;
+        let commit = start(&scratch);
+        assert_eq!(commit.submit(issue(1)).await.unwrap_err(), CommitReason::Spent);
+        assert_eq!(commit.submit(issue(2)).await.unwrap_err(), CommitReason::Died);
+        let next = commit.submit(issue(3)).await.unwrap();
+        assert_eq!((receipt.index(), next.index()), (0, 2));
+        let reader = SqliteReader::open(&scratch.0).unwrap();
+        let stored = reader.records(Select::Jti(receipt.jti()), 0, 9).unwrap();
+        assert_eq!(Digest::of(&stored[0].record), receipt.record());
+        let sealed = reader.disclosures(0).unwrap().unwrap();
+        assert_eq!(reveal(&SealKey::new(&[1; 32]).unwrap(), &receipt.record(), &sealed).unwrap().as_slice(), [1]);
+    });
+}

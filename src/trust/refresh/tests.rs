@@ -229,6 +229,13 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &fetcher).await.unwrap_err().to_string();
             assert!(failed.contains(reason), "{failed}");
         }
+        origin.set(|answers| {
+            answers.keys = cut.to_owned();
+            answers.delay = Duration::from_secs(60);
+        });
+        let hasty = Fetcher::within(Duration::from_millis(100));
+        let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &hasty).await.unwrap_err().to_string();
+        assert!(failed.contains("in time"), "{failed}");
         for uri in ["http://idp.example/keys", "file:///etc/passwd", "https://user@idp.example/", "http://127.0.0.1.example/"] {
             let failed = fetcher.get_json(&Url::parse(uri).unwrap()).await.unwrap_err();
             assert!(matches!(failed, FetchReason::Address), "{uri}");

@@ -45,6 +45,7 @@ fn parts(name: &str) -> TrustRuleParts {
 
 fn spiffe_parts(name: &str) -> TrustRuleParts {
     TrustRuleParts {
+        keys: bundle(Some(&KEY), 1),
         kind: TrustKind::Spiffe,
         issuer: None,
         trust_domain: Some(TrustDomain::parse("td.example").unwrap()),
@@ -254,7 +255,7 @@ fn jwt_svids_are_read_by_trust_domain() {
 fn a_jwt_svid_needs_a_key_of_its_own_domains_bundle() {
     let mut other = spiffe_parts("other");
     other.trust_domain = Some(TrustDomain::parse("other.example").unwrap());
-    other.keys = fixed(&OTHER);
+    other.keys = bundle(Some(&OTHER), 1);
     let trust = trust(vec![spiffe_parts("mesh"), other]);
     let claims = claims(r#"{"iss":null,"sub":"spiffe://td.example/a"}"#);
     let forged = OTHER.sign("JWT", claims.as_bytes()).unwrap();
@@ -282,6 +283,9 @@ fn an_empty_bundle_kills_every_svid_and_an_old_one_does_not_come_back() {
     assert_eq!(vouch(&rolled_back, &svid("{}")).err(), Some(TrustReason::Jose(JoseReason::UnknownKey)));
     let newer = with(bundle(Some(&KEY), 7), Some(&rolled_back));
     assert!(vouch(&newer, &svid("{}")).is_ok());
+    let json = format!(r#"{{"keys":[{}]}}"#, OTHER.public_jwk().replace(r#""use":"sig""#, r#""use":"jwt-svid""#));
+    let unnumbered = KeySource::Fixed(Arc::new(KeySet::parse(json.as_bytes(), KeyUse::JwtSvid).unwrap()));
+    assert!(vouch(&with(unnumbered, Some(&newer)), &svid("{}")).is_err(), "a bundle without a sequence replaces one that has it");
 }
 
 #[test]
@@ -323,6 +327,10 @@ fn a_rule_is_refused_with_everything_that_is_wrong_with_it() {
     assert_eq!(reasons.len(), 7, "{reasons:?}");
     let reasons = TrustRule::new(TrustRuleParts { issuer: None, algorithms: Vec::new(), ..parts("idp") }).unwrap_err();
     assert_eq!(reasons, [TrustRuleReason::Algorithms, TrustRuleReason::IssuerMissing]);
+    let reasons = TrustRule::new(TrustRuleParts { keys: fixed(&KEY), ..spiffe_parts("mesh") }).unwrap_err();
+    assert_eq!(reasons, [TrustRuleReason::KeysUse]);
+    let reasons = TrustRule::new(TrustRuleParts { keys: bundle(Some(&KEY), 1), ..parts("idp") }).unwrap_err();
+    assert_eq!(reasons, [TrustRuleReason::KeysUse]);
     let twice = vec![TrustRule::new(parts("idp")).unwrap(), TrustRule::new(parts("idp")).unwrap()];
     assert!(Trust::new(twice, None).is_err());
 }

@@ -1,0 +1,224 @@
+//! A small world of agents for the tests of this room, with real keys.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::{
+    AssertionAudience, AuthenticatedClient, ClientReason, Credentials, JWT_BEARER, JWT_SPIFFE, Login, Logins, hash_secret,
+};
+use crate::catalog::{Agent, AgentKind, Api, Catalog, Status};
+use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
+use crate::oauth::{ClientId, Issuer, RuleName, Time};
+use crate::request::Form;
+use crate::trust::{KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts};
+use crate::trust::{Trust, TrustDomain, TrustKind, TrustRule, TrustRuleParts};
+
+pub(super) const ISSUER: &str = "https://sts.acme.example";
+pub(super) const ENDPOINT: &str = "https://sts.acme.example/token";
+pub(super) const SECONDS: i64 = 1_800_000_000;
+pub(super) const NOW: Time = Time::from_seconds(SECONDS);
+
+pub(super) static KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::ES256));
+pub(super) static OTHER_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::ES256));
+
+pub(super) fn key(algorithm: Algorithm) -> SigningKey {
+    SigningKey::from_pem(&generate_key(algorithm).unwrap(), algorithm).unwrap()
+}
+
+/// Agents and their logins, and who vouches for workloads.
+pub(super) struct World {
+    pub(super) agents: Vec<Agent>,
+    pub(super) logins: Vec<(ClientId, Vec<Login>)>,
+    pub(super) trust: Trust,
+}
+
+/// What a request sends to prove itself.
+#[derive(Clone, Default)]
+pub(super) struct Sent {
+    parameters: Vec<(&'static str, String)>,
+    header: Option<String>,
+    subject_token: Option<String>,
+}
+
+impl World {
+    pub(super) fn new(trust: Trust) -> Self {
+        Self { agents: Vec::new(), logins: Vec::new(), trust }
+    }
+
+    pub(super) fn agent(self, id: &str, logins: Vec<Login>) -> Self {
+        self.agent_that_is(Status::Active, id, logins)
+    }
+
+    pub(super) fn agent_that_is(mut self, status: Status, id: &str, logins: Vec<Login>) -> Self {
+        let id = ClientId::parse(id).unwrap();
+        let (owner, team) = ("dana@acme.example".to_owned(), "research".to_owned());
+        self.agents.push(Agent { id: id.clone(), owner, team, kind: AgentKind::AiAgent, status, foreign_clients: Vec::new() });
+        self.logins.push((id, logins));
+        self
+    }
+
+    /// What becomes of the request.
+    pub(super) fn try_login(self, sent: &Sent) -> Result<AuthenticatedClient, ClientReason> {
+        let catalog = Catalog::new(self.agents, Vec::<Api>::new(), &[]).unwrap();
+        let logins = Logins::new(self.logins).unwrap();
+        let audience = AssertionAudience { issuer: Issuer::parse(ISSUER).unwrap(), token_endpoint: ENDPOINT.to_owned() };
+        let credentials = Credentials::new(&sent.form(), sent.header.as_deref());
+        let subject_token = sent.subject_token.as_deref();
+        block_on(super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, &audience, NOW))
+    }
+
+    /// The reason why the request is refused, as the code calls it.
+    pub(super) fn refuses(self, sent: &Sent) -> String {
+        format!("{:?}", self.try_login(sent).unwrap_err())
+    }
+}
+
+impl Sent {
+    pub(super) fn assertion(text: &str) -> Self {
+        Self::default().with("client_assertion_type", JWT_BEARER).with("client_assertion", text)
+    }
+
+    pub(super) fn svid(text: &str) -> Self {
+        Self::default().with("client_assertion_type", JWT_SPIFFE).with("client_assertion", text)
+    }
+
+    pub(super) fn secret(client: &str, secret: &str) -> Self {
+        Self::default().with("client_id", client).with("client_secret", secret)
+    }
+
+    /// `pair` is what stands inside the header, encoded in whichever way the test means.
+    pub(super) fn basic(pair: impl AsRef<[u8]>) -> Self {
+        Self::header(&format!("Basic {}", STANDARD.encode(pair)))
+    }
+
+    pub(super) fn header(header: &str) -> Self {
+        Self { header: Some(header.to_owned()), ..Self::default() }
+    }
+
+    pub(super) fn subject_token(text: &str) -> Self {
+        Self { subject_token: Some(text.to_owned()), ..Self::default() }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.parameters.push((name, value.to_owned()));
+        self
+    }
+
+    /// Both at once.
+    pub(super) fn and(self, other: Self) -> Self {
+        let parameters = self.parameters.into_iter().chain(other.parameters).collect();
+        Self { parameters, header: self.header.or(other.header), subject_token: self.subject_token.or(other.subject_token) }
+    }
+
+    fn form(&self) -> Form {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        self.parameters.iter().for_each(|(name, value)| _ = body.append_pair(name, value));
+        Form::decode(body.finish().as_bytes(), 64).unwrap()
+    }
+}
+
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A login by `key`, which the client may use by its own algorithm.
+pub(super) fn own_key(key: &SigningKey) -> Login {
+    Login::PrivateKeyJwt { keys: KeySet::of_signing_keys([key]), algorithms: vec![key.algorithm()], accept_token_endpoint: false }
+}
+
+pub(super) fn secret(secret: &str, basic: bool, post: bool) -> Login {
+    Login::Secret { digest: hash_secret(secret), basic, post }
+}
+
+/// What a good client sends (rfc7523bis §3), for `client`.
+pub(super) fn good_claims(client: &str) -> Value {
+    json!({"iss": client, "sub": client, "aud": ISSUER, "exp": SECONDS + 300, "iat": SECONDS, "jti": "j-1"})
+}
+
+/// `base` with the members of `changes`; `null` takes a member away.
+pub(super) fn changed(base: Value, changes: Value) -> Value {
+    let (Value::Object(mut base), Value::Object(changes)) = (base, changes) else { panic!("two objects") };
+    for (name, value) in changes {
+        match value {
+            Value::Null => _ = base.remove(&name),
+            value => _ = base.insert(name, value),
+        }
+    }
+    Value::Object(base)
+}
+
+pub(super) fn signed(key: &SigningKey, claims: &Value) -> String {
+    key.sign("client-authentication+jwt", claims.to_string().as_bytes()).unwrap()
+}
+
+/// With a header of one's own.
+pub(super) fn signed_under(header: &Value, key: &SigningKey, claims: &Value) -> String {
+    let message = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let signature = URL_SAFE_NO_PAD.encode(key.sign_bytes(message.as_bytes()).unwrap());
+    format!("{message}.{signature}")
+}
+
+pub(super) fn no_trust() -> Trust {
+    Trust::new(Vec::new(), None).unwrap()
+}
+
+pub(super) const CLUSTER: &str = "https://k8s.acme.example";
+pub(super) const PEOPLE: &str = "https://login.acme.example";
+pub(super) const SILENT: &str = "https://silent.example";
+/// Another name of this server, which the trust rules accept.
+pub(super) const ALIAS: &str = "https://exchange.acme.example";
+
+pub(super) static CLUSTER_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::ES256));
+pub(super) static SPIRE_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::ES256));
+
+/// A cluster, a SPIFFE trust domain, people, and an issuer whose keys cannot be had.
+pub(super) fn federation() -> Trust {
+    let issuer = |text: &str| Some(Issuer::parse(text).unwrap());
+    let fixed = |key: &SigningKey| KeySource::Fixed(Arc::new(KeySet::of_signing_keys([key])));
+    let bundle = format!(r#"{{"keys":[{}]}}"#, SPIRE_KEY.public_jwk().replace(r#""sig""#, r#""jwt-svid""#));
+    let bundle = KeySource::Fixed(Arc::new(KeySet::parse(bundle.as_bytes(), KeyUse::JwtSvid).unwrap()));
+    let nowhere = KeyLocation::Uri("https://silent.example/jwks".parse().unwrap());
+    let impatient = Pace { patience: Duration::from_millis(5), ..Pace::default() };
+    let workload = SubjectKind::Workload;
+    let spire = TrustRuleParts {
+        trust_domain: Some(TrustDomain::parse("acme.example").unwrap()),
+        ..parts("spire", TrustKind::Spiffe, None, workload, bundle)
+    };
+    let mut cluster = parts("cluster", TrustKind::Oidc, issuer(CLUSTER), workload, fixed(&CLUSTER_KEY));
+    cluster.subject.instance = Some("{/kubernetes.io/pod/uid}".to_owned());
+    let people = parts("people", TrustKind::Oidc, issuer(PEOPLE), SubjectKind::User, fixed(&CLUSTER_KEY));
+    let silent = parts("silent", TrustKind::Oidc, issuer(SILENT), workload, KeySource::Remote(nowhere, impatient));
+    let rules = [spire, cluster, people, silent].map(|parts| TrustRule::new(parts).unwrap());
+    Trust::new(rules.into(), None).unwrap()
+}
+
+fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKind, keys: KeySource) -> TrustRuleParts {
+    TrustRuleParts {
+        name: RuleName::parse(name).unwrap(),
+        kind,
+        issuer,
+        trust_domain: None,
+        audiences: vec![ISSUER.to_owned(), ALIAS.to_owned()],
+        algorithms: vec![Algorithm::ES256],
+        lifetime_max: Duration::from_secs(3600),
+        subject: SubjectParts { kind: subject, id: "{sub}".to_owned(), instance: None, attributes: [].into() },
+        require: Vec::new(),
+        presenters: Vec::new(),
+        enabled: true,
+        keys,
+    }
+}
+
+pub(super) fn spiffe(pattern: &str) -> Login {
+    Login::SpiffeJwt { id: SpiffePattern::parse(pattern).unwrap() }
+}
+
+pub(super) fn workload(rule: &str, matchers: &[(&str, &str)]) -> Login {
+    let is = |(claim, value): &(&str, &str)| Requirement::new(claim, Matcher::Is(Literal::Text((*value).to_owned()))).unwrap();
+    Login::WorkloadJwt { rule: RuleName::parse(rule).unwrap(), matchers: matchers.iter().map(is).collect() }
+}

@@ -1,0 +1,128 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+
+mod faults;
+mod memory;
+mod model;
+mod rules;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::runtime::Builder;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::crypto::{Digest, SealKey};
+use crate::ledger::record::{Kind, Record};
+use crate::ledger::{Basis, Evidence, Hop, Inputs};
+use crate::oauth::{
+    ActChain, ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, Scopes, SingleUse, Subject, Time, Txn,
+};
+use memory::{Disk, Faults, MemoryStore};
+
+const START: i64 = 1_700_000_000_000;
+
+/// A clock that stands where it is put.
+#[derive(Debug)]
+pub(super) struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Time {
+        Time::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A store that outlives the commits started on it, faults to inject into it, and a clock.
+pub(super) struct Rig {
+    disk: Disk,
+    faults: Faults,
+    clock: Arc<Hand>,
+    limits: Limits,
+    root: u8,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let limits = Limits { retry: std::time::Duration::from_millis(1), ..Limits::default() };
+        Self { disk: Disk::default(), faults: Faults::default(), clock: Arc::new(Hand(AtomicI64::new(START))), limits, root: 1 }
+    }
+
+    fn start(&self) -> Commit {
+        let store = MemoryStore { disk: self.disk.clone(), faults: self.faults.clone(), open: false };
+        let root = Arc::new(SealKey::new(&[self.root; 32]).unwrap());
+        Commit::start(Box::new(store), self.clock.clone(), root, self.limits.clone()).unwrap()
+    }
+
+    fn step(&self, millis: i64) {
+        self.clock.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// What kinds of records there are, in order.
+    fn kinds(&self) -> Vec<Kind> {
+        self.disk.rows().iter().map(|row| Record::parse(&row.record).unwrap().kind()).collect()
+    }
+}
+
+/// A hop that depends on life 0 of `generations` and spends `single_use`.
+fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
+    let (jti, txn) = (Jti::from_bytes([id; 16]), Txn::from_bytes([9; 16]));
+    let expires = Time::from_millis(START + 60_000);
+    Issue {
+        jti,
+        txn,
+        record: record(jti, txn),
+        generations: generations.iter().map(|id| Generation { key: GenerationKey([*id; 16]), number: 0 }).collect(),
+        single_use: single_use.iter().map(|id| SingleUse { digest: [*id; 32], expires }).collect(),
+        deadline: expires,
+        disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
+    }
+}
+
+fn record(jti: Jti, txn: Txn) -> Vec<u8> {
+    let client = ClientId::parse("orchestrator").unwrap();
+    let hop = Hop {
+        jti,
+        txn,
+        parent: None,
+        depth: 1,
+        at: Time::from_millis(START),
+        expires: Time::from_millis(START + 60_000),
+        basis: Basis::SelfExchange,
+        subject: Subject::agent(&client),
+        actor: client.clone(),
+        client,
+        login: "private_key_jwt",
+        instance: None,
+        chain: ActChain::default(),
+        audience: vec![],
+        scopes: Scopes::default(),
+        evidence: Evidence::default(),
+        token: Digest([1; 32]),
+        kid: "k".into(),
+        policy_set: Digest([2; 32]),
+        policies: vec![],
+        inputs: Inputs::default(),
+    };
+    hop.record(&Issuer::parse("https://sts.example").unwrap()).unwrap().0
+}
+
+fn death(ids: &[u8]) -> Death {
+    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None };
+    Death { ends: ids.iter().map(end).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+}
+
+/// Waits until `done`; fails after five seconds.
+async fn eventually(done: impl Fn() -> bool) {
+    for _ in 0..2500 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    panic!("did not happen within five seconds");
+}

@@ -1,0 +1,119 @@
+//! `keyring.json`: which signing keys there are and when each signs. A place for the ledger's keys is kept free.
+
+use serde::{Deserialize, Serialize};
+
+use super::KeyFilesReason;
+use super::files::Folder;
+use crate::jose::Algorithm;
+use crate::oauth::Time;
+
+/// The file's name.
+pub(super) const RING: &str = "keyring.json";
+
+const VERSION: u32 = 1;
+
+/// The keys in the order in which they were made. A ring written by a later version is refused, lest what we do not know be lost.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ring {
+    version: u32,
+    signing: Vec<RingEntry>,
+}
+
+/// One signing key. Times are whole seconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RingEntry {
+    /// The RFC 7638 thumbprint of its public half.
+    pub kid: String,
+    alg: String,
+    created: i64,
+    signs_from: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retires: Option<i64>,
+}
+
+impl RingEntry {
+    pub(super) fn new(kid: &str, algorithm: Algorithm, created: Time, signs_from: Time) -> Self {
+        let alg = algorithm.name().to_owned();
+        Self { kid: kid.to_owned(), alg, created: created.seconds(), signs_from: signs_from.seconds(), retires: None }
+    }
+
+    /// What it signs by.
+    pub fn algorithm(&self) -> Algorithm {
+        Algorithm::parse(&self.alg).unwrap_or(Algorithm::ES256)
+    }
+
+    /// When it was made and first published.
+    pub fn created(&self) -> Time {
+        Time::from_seconds(self.created)
+    }
+
+    /// When it begins to sign.
+    pub fn signs_from(&self) -> Time {
+        Time::from_seconds(self.signs_from)
+    }
+
+    /// When it is published no longer, once another has been made to follow it.
+    pub fn retires(&self) -> Option<Time> {
+        self.retires.map(Time::from_seconds)
+    }
+
+    pub(super) fn is_retired(&self, now: Time) -> bool {
+        self.retires().is_some_and(|retires| retires <= now)
+    }
+
+    /// A `kid` is a file's name; this one cannot leave the folder.
+    fn is_sound(&self) -> bool {
+        let legible = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        self.kid.len() == 43 && self.kid.bytes().all(legible) && Algorithm::parse(&self.alg).is_some()
+    }
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self { version: VERSION, signing: Vec::new() }
+    }
+}
+
+impl Ring {
+    pub(super) fn read(folder: &Folder) -> Result<Self, KeyFilesReason> {
+        let ring: Option<Self> = serde_json::from_str(&folder.read(RING)?).ok();
+        let sound = |ring: &Self| ring.version == VERSION && ring.signing.iter().all(RingEntry::is_sound);
+        ring.filter(sound).ok_or_else(|| KeyFilesReason::Malformed(folder.path(RING)))
+    }
+
+    pub(super) fn write(&self, folder: &Folder) -> Result<(), KeyFilesReason> {
+        let json = serde_json::to_string_pretty(self).unwrap_or_default();
+        folder.write(RING, format!("{json}\n").as_bytes())
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &RingEntry> {
+        self.signing.iter()
+    }
+
+    pub(super) fn has(&self, algorithm: Algorithm) -> bool {
+        self.signing.iter().any(|entry| entry.algorithm() == algorithm)
+    }
+
+    pub(super) fn add(&mut self, entry: RingEntry) {
+        self.signing.push(entry);
+    }
+
+    /// Sets when the keys of `algorithm` retire, where that is not set.
+    pub(super) fn retire(&mut self, algorithm: Algorithm, at: Time) {
+        let unset = |entry: &&mut RingEntry| entry.algorithm() == algorithm && entry.retires.is_none();
+        self.signing.iter_mut().filter(unset).for_each(|entry| entry.retires = Some(at.seconds()));
+    }
+
+    /// Takes out the keys that are retired at `now`.
+    pub(super) fn remove_retired(&mut self, now: Time) -> Vec<RingEntry> {
+        self.signing.extract_if(.., |entry| entry.is_retired(now)).collect()
+    }
+
+    pub(super) fn signing(&self, algorithm: Algorithm, now: Time) -> Option<&RingEntry> {
+        let known = || self.signing.iter().filter(move |entry| entry.algorithm() == algorithm && !entry.is_retired(now));
+        let ready = known().filter(|entry| entry.signs_from() <= now);
+        ready.max_by_key(|entry| (entry.signs_from, entry.created)).or_else(|| known().min_by_key(|entry| entry.signs_from))
+    }
+}
