@@ -9,4 +9,4 @@ mod server;
 mod token;
 
 pub use door::{Door, DoorLimits};
-pub use server::{Running, ServeError, Sockets, bind, serve};
+pub use server::{Running, ServeError, Sockets, bind, block_on, serve};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer};
 
@@ -18,12 +19,14 @@ pub struct Sockets {
     ops: TcpListener,
 }
 
-/// A running server.
+/// A running server. It goes on when this is dropped.
 pub struct Running {
-    /// Resolves when both listeners have stopped.
-    pub server: Server,
-    /// The operators' listener.
-    pub ops: Server,
+    handles: [ServerHandle; 2],
+}
+
+/// Runs `work` on this thread in the system that servers need around them.
+pub fn block_on<F: Future>(work: F) -> F::Output {
+    System::new().block_on(work)
 }
 
 /// Why the server does not run.
@@ -53,7 +56,7 @@ impl Sockets {
     }
 }
 
-/// Starts both listeners. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one per core.
+/// Starts both listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one per core.
 ///
 /// # Errors
 /// When a socket cannot be used.
@@ -77,13 +80,19 @@ pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> i
         HttpServer::new(move || App::new().app_data(door.clone()).configure(ops_routes).default_service(web::to(not_found)))
             .workers(1)
             .disable_signals();
-    Ok(Running { server: public.listen(sockets.public)?.run(), ops: ops.listen(sockets.ops)?.run() })
+    let servers = [public.listen(sockets.public)?.run(), ops.listen(sockets.ops)?.run()];
+    let handles = servers.each_ref().map(Server::handle);
+    // A server answers only while somebody waits for it.
+    servers.into_iter().for_each(|server| drop(rt::spawn(server)));
+    Ok(Running { handles })
 }
 
 impl Running {
-    /// What stops both listeners.
-    pub fn handles(&self) -> [ServerHandle; 2] {
-        [self.server.handle(), self.ops.handle()]
+    /// Stops both listeners after the requests under way.
+    pub async fn stop(self) {
+        for handle in self.handles {
+            handle.stop(true).await;
+        }
     }
 }
 
