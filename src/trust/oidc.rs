@@ -12,6 +12,8 @@ pub(super) fn check(token: &Compact<'_>, claims: &Object) -> Result<(), TrustRea
     if claims.has("scope") || claims.has("scp") {
         return Err(TrustReason::AccessToken);
     }
+    // RFC 7519 §4.1.2: `sub` is a string. A number that only looks the same must not become somebody.
+    claims.text("sub")?;
     refuse_other_uses(claims)
 }
 
