@@ -12,8 +12,10 @@ pub(super) fn check(token: &Compact<'_>, claims: &Object) -> Result<(), TrustRea
     if claims.has("scope") || claims.has("scp") {
         return Err(TrustReason::AccessToken);
     }
-    // RFC 7519 §4.1.2: `sub` is a string. A number that only looks the same must not become somebody.
-    claims.text("sub")?;
+    // Registered claims keep their type (RFC 7519 §4.1): the number 7 is not the subject "7".
+    for claim in ["sub", "azp", "jti"] {
+        claims.text(claim)?;
+    }
     refuse_other_uses(claims)
 }
 
