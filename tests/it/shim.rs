@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles the failing disk with the system's C compiler into `folder`, and says where it is. Give it to a program as `LD_PRELOAD`,
-/// and the path of the file that makes it fail as `FAILING_DISK`; `shim/failing_disk.c` says the rest.
+/// Compiles the failing disk with the system's C compiler into `folder`, and says where it is. Give it to a program as
+/// `LD_PRELOAD`, and the path of the file that makes it fail as `FAILING_DISK`; `shim/failing_disk.c` says the rest.
 pub(crate) fn failing_disk(folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shim/failing_disk.c");
     let library = folder.join("failing_disk.so");

@@ -212,7 +212,9 @@ fn an_answer_that_nobody_takes_is_recorded_as_withheld() {
     let rows = rig.disk.rows();
     let records: Vec<Record<'_>> = rows.iter().map(|row| Record::parse(&row.record).unwrap()).collect();
     for (row, record) in rows.iter().zip(&records).filter(|(_, record)| record.kind() == Kind::Hop) {
-        let names = |other: &&Record<'_>| matches!(other, Record::Withheld(withheld) if withheld.index == row.index && Some(withheld.jti) == record.jti());
+        let of_it =
+            |withheld: &crate::ledger::record::WithheldRecord| withheld.index == row.index && Some(withheld.jti) == record.jti();
+        let names = |other: &&Record<'_>| matches!(other, Record::Withheld(withheld) if of_it(withheld));
         assert_eq!(records.iter().filter(names).count(), 1, "{row:?}");
     }
     assert_eq!(rig.kinds().iter().filter(|kind| **kind == Kind::Hop).count(), 21);
