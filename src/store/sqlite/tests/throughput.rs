@@ -58,7 +58,8 @@ fn measure(in_flight: usize, span: Duration) {
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| latencies[(share * (records - 1.0)) as usize];
     println!(
-        "{in_flight} in flight: {:.0} records/s; CPU per record {writer:.1} us writer + {checkpoint:.1} us checkpoints; p50 {:.0} p99 {:.0} us",
+        "{in_flight} in flight: {:.0} records/s; CPU per record {writer:.1} us writer + {checkpoint:.1} us checkpoints; \
+         p50 {:.0} p99 {:.0} us",
         records / elapsed,
         at(0.5),
         at(0.99)
