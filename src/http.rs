@@ -1,10 +1,14 @@
 //! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
 
 mod door;
+mod form;
+mod introspect;
 mod metadata;
 mod metrics;
 mod ops;
+mod refuse;
 mod respond;
+mod revoke;
 mod server;
 mod token;
 
