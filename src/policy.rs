@@ -1,6 +1,7 @@
 //! Whether, and how narrowly. Knows nothing of signatures, HTTP or storage; the same inputs always decide the same.
 //!
-//! authority(out) ⊆ authority(in) ∩ policy ∩ request: `authority` says what the subject token gives, `hearing` asks the policies about
+//! authority(out) ⊆ authority(in) ∩ policy ∩ request: `authority` says what the subject token gives, `hearing` asks the
+//! policies about
 //! it scope by scope, and [`decide`] grants the part that both permit and the request wants.
 
 mod authority;
@@ -44,7 +45,8 @@ pub struct Limits {
 /// Decides what may be issued to whoever stands here, at `now`.
 ///
 /// # Errors
-/// Why nothing may. A target that gives nothing at all, or on which policy permits nothing at all, is a matter of the target; anything
+/// Why nothing may. A target that gives nothing at all, or on which policy permits nothing at all, is a matter of the target;
+/// anything
 /// else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).
 pub fn decide(
     policies: &Policies,
@@ -86,7 +88,8 @@ fn whole_target_refused(hearing: &Hearing<'_>, basis: Basis) -> Denial {
     }
 }
 
-/// Whether what is granted answers the request: all that it names, or with `scope_mode=narrow` some of it, and some on every target.
+/// Whether what is granted answers the request: all that it names, or with `scope_mode=narrow` some of it, and some on every
+/// target.
 fn admitted(asks: &[Ask], granted: &[Scopes], hearing: &Hearing<'_>, request: &ExchangeRequest) -> Result<(), Denial> {
     let undeclared = authority::undeclared(asks, request);
     let short = asks.iter().zip(granted).map(|(ask, given)| ask.within.difference(given).union(&ask.beyond));

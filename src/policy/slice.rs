@@ -1,4 +1,5 @@
-//! Which policies could apply to a request, told by the constants in their heads alone. A policy left out would have been false at its
+//! Which policies could apply to a request, told by the constants in their heads alone. A policy left out would have been
+//! false at its
 //! head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor errors.
 
 use std::collections::HashMap;

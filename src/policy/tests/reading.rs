@@ -65,7 +65,8 @@ fn what_would_error_or_mislead_at_run_time_is_refused() {
         (1, r#"permit (principal, action == Action::"exchange", resource) when { context.scope == "y" };"#),
         (
             2,
-            "permit (principal, action == Action::\"exchange\", resource);\n@lifetime(\"2 m\") permit (principal, action, resource);",
+            "permit (principal, action == Action::\"exchange\", resource);\n\
+             @lifetime(\"2 m\") permit (principal, action, resource);",
         ),
         (1, r#"@lifetime("0s") permit (principal, action, resource);"#),
         (1, r#"@lifetime("99999999999999999999s") permit (principal, action, resource);"#),
