@@ -1,6 +1,5 @@
-//! The policy language: the only file that knows the engine. A policy that raises an error is skipped by the engine, a
-//! `forbid` too;
-//! so whoever asks here treats any error as a refusal.
+//! The policy language: the only file that knows the engine. A policy that raises an error is skipped by the engine, a `forbid`
+//! too; so whoever asks here treats any error as a refusal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
