@@ -313,7 +313,7 @@ fn what_is_not_known_is_empty_or_less_than_zero() {
     for condition in [
         r#"context.auth_age == -1 && context.acr == "" && context.amr.isEmpty()"#,
         r#"context.trust == "" && context.chain.isEmpty()"#,
-        r#"context.subject.kind == "" && context.subject.rule == "acme-idp""#,
+        r#"context.subject.kind == "user" && context.subject.rule == "acme-idp""#,
         r#"context.depth == 2 && context.touched == ["notes"]"#,
     ] {
         let text = format!(r#"permit (principal, action == Action::"exchange", resource) when {{ {condition} }};"#);
