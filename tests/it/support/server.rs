@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use countersign_conformance::{IssuerServer, Profile, Report, run};
 use countersign_conformance::fixture::{self, Addresses, Fixture};
+use countersign_conformance::{IssuerServer, Profile, Report, run};
 
 use super::http::get;
 
