@@ -66,15 +66,13 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
 
 impl Server {
     /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left alone.
-    pub(super) async fn watch(&self, sources: Sources) {
-        let reload = self.reload.clone();
-        let before = self.settings.clone();
+    pub(super) fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
+        let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
         let runtime = tokio::runtime::Handle::current();
-        config::watch(sources, self.fingerprint.clone(), move |loaded| {
+        config::watch(sources, known, move |loaded| {
             let _inside = runtime.enter();
             reload.take(loaded, &before);
         })
-        .await;
     }
 }
 

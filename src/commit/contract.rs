@@ -8,8 +8,8 @@ use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
 /// The one place where state is durable. Used by one thread.
 pub trait CommitStore: Send {
-    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an earlier
-    /// failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
+    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an
+    /// earlier failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
     ///
     /// # Errors
     /// See [`StoreReason`]; it may be called again.
