@@ -157,14 +157,14 @@ fn build(folder: &Path, seed: u64) -> Stage {
 async fn grow(stage: &Stage, seed: u64) -> Vec<Grown> {
     let mut rng = Rng::new(seed ^ 0x5bd1_e995);
     let mut grown: Vec<Grown> = Vec::new();
-    for _ in 0..3 + rng.below(8) {
+    for _ in 0..4 + rng.below(10) {
         if rng.chance(6) {
             stage.clock.0.fetch_add(i64::try_from(rng.below(8)).unwrap(), Ordering::SeqCst);
         }
         // Mostly the newest, so that chains become deep.
         let parent = match grown.len() {
             0 => None,
-            length if rng.chance(75) => Some(length - 1),
+            length if rng.chance(85) => Some(length - 1),
             length => Some(rng.below(length)),
         };
         let next = match parent {
@@ -347,7 +347,7 @@ fn targets(stage: &Stage, rng: &mut Rng, parent: Option<&Link>) -> Vec<String> {
     match rng.below(10) {
         0 => vec![ids[2].clone(), ids[3].clone()],
         1 => rng.some(&ids, 40),
-        2..=4 if parent.is_some() => Vec::new(),
+        2..=5 if parent.is_some() => Vec::new(),
         _ => vec![rng.pick(&ids).clone()],
     }
 }

@@ -91,7 +91,7 @@ impl Universe {
         let mut policies: Vec<PolicyPlan> = (0..6 + rng.below(12)).map(|_| policy(rng, &agents, &shape)).collect();
         // Half of the universes permit everything that is not forbidden: there authority and history alone are the limits.
         policies.extend(rng.chance(50).then(PolicyPlan::everything));
-        Self { agents, apis, policies, depth_max: 2 + rng.below(7) }
+        Self { agents, apis, policies, depth_max: 2 + rng.below(9) }
     }
 
     pub fn api(&self, id: &str) -> &ApiPlan {
