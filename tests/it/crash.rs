@@ -128,5 +128,5 @@ fn every_token_is_recorded(site: &Site, all: &HashMap<Jti, Digest>) {
 }
 
 fn now_nanos() -> u32 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() / 1000
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros()
 }
