@@ -14,13 +14,7 @@ use crate::token;
 ///
 /// # Errors
 /// A malformed request, a client that did not prove itself or that may not revoke this token, or a death that cannot be recorded.
-pub async fn revoke(
-    world: &World,
-    commit: &Commit,
-    form: &Form,
-    credentials: &Credentials,
-    now: Time,
-) -> Result<(), Refused> {
+pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &Credentials, now: Time) -> Result<(), Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::in_force::{active, in_force};
 use super::liveness::{State, alive};
 use super::standing::Parts;
-use super::in_force::{active, in_force};
 use super::{Acting, Standing, StandingReason, death, may_act, presenter};
 use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;

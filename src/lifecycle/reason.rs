@@ -62,9 +62,7 @@ impl fmt::Display for StandingReason {
             Self::ImpersonationPointless => {
                 "must not be combined with actor_token, nor used by a client that is the subject itself"
             }
-            Self::Revoker => {
-                "it was issued to another client; only its client or the agent of an API it is for may revoke it"
-            }
+            Self::Revoker => "it was issued to another client; only its client or the agent of an API it is for may revoke it",
             Self::Deep => "the chain of delegation is as deep as this server allows",
             Self::AgentInactive => "an agent in its chain is suspended, retired or unknown",
             Self::RuleInactive => "the trust rule that vouched for its subject is not in force",

@@ -14,11 +14,7 @@ const SKEW: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).
-pub fn revocation(
-    client: &AuthenticatedClient,
-    token: &VerifiedOwn,
-    rules: &Rules<'_>,
-) -> Result<Option<Death>, StandingReason> {
+pub fn revocation(client: &AuthenticatedClient, token: &VerifiedOwn, rules: &Rules<'_>) -> Result<Option<Death>, StandingReason> {
     let (own, id) = (token.own(), &client.agent().id);
     if alive(rules.state, &own.generations).is_err() {
         return Ok(None);
