@@ -69,7 +69,8 @@ impl Wire {
     async fn read(&self, mut response: Response) -> Result<Answer, String> {
         let status = response.status().as_u16();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers: Vec<(String, String)> = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let headers: Vec<(String, String)> =
+            response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| sentence(&error))? {
             body.extend_from_slice(&chunk);

@@ -125,7 +125,7 @@ impl Commit {
     /// Ends things and spends what is single-use, at most 8 values: both or neither.
     ///
     /// # Errors
-    /// As for [`end`](Self::end); and `Spent` or `Expired`, when nothing happened.
+    /// As for [`end`](Self::end); and `Spent`, when nothing happened.
     pub async fn end_spending(&self, death: Death, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
         if !command::fits(&death) || single_use.len() > command::SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);

@@ -201,11 +201,13 @@ impl Writer {
         }
     }
 
-    /// A death is refused for a value that was spent before, but not because there is no room to remember one more.
+    /// A death is refused for a value that was spent before, but neither because there is no room to remember one more, nor for one
+    /// that has expired by now, which nothing would accept again.
     fn stage_asked_death(&mut self, mut ending: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
+        ending.single_use.retain(|value| value.expires > staged.batch.at);
         let spendable = self.spent.spendable(&ending.single_use, staged.batch.at);
-        if let Err(reason @ (CommitReason::Spent | CommitReason::Expired)) = spendable {
-            let _untaken = reply.send(Err(reason));
+        if spendable == Err(CommitReason::Spent) {
+            let _untaken = reply.send(Err(CommitReason::Spent));
             return;
         }
         if usable {
@@ -220,6 +222,7 @@ impl Writer {
     /// A death that was asked for now or, without anybody waiting, one that acts already.
     fn stage_death(&mut self, mut ending: Unrecorded, reply: Option<Done>, staged: &mut Staged) {
         self.act(&mut ending, staged.batch.at);
+        ending.single_use.retain(|value| value.expires > staged.batch.at);
         self.spent.spend(&ending.single_use);
         match death_record(&ending, staged.batch.at) {
             Ok(record) => {
