@@ -1,5 +1,5 @@
-//! Claims of an issued token (RFC 9068 §2.2, RFC 8693 §4), the key that signs it, its release against a receipt, and what is told of
-//! it later.
+//! Claims of an issued token (RFC 9068 §2.2, RFC 8693 §4), the key that signs it, its release against a receipt, and what is
+//! told of it later.
 
 mod claims;
 mod minted;

@@ -9,8 +9,8 @@ use crate::oauth::Time;
 use crate::request::{Form, HintedToken};
 use crate::token;
 
-/// Ends the token in `form` and everything that came from it. When it returns `Ok`, the token is no longer accepted here, and that is
-/// durable; which is also so of a token that never was one.
+/// Ends the token in `form` and everything that came from it. When it returns `Ok`, the token is no longer accepted here, and
+/// that is durable; which is also so of a token that never was one.
 ///
 /// # Errors
 /// A malformed request, a client that did not prove itself or that may not revoke this token, or a death that cannot be recorded.

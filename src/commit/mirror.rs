@@ -42,7 +42,8 @@ impl Mirror {
         self.len() == 0
     }
 
-    /// Deaths that count up to here may have been forgotten: what expired by then is over, whatever a clock says that was set back.
+    /// Deaths that count up to here may have been forgotten: what expired by then is over, whatever a clock says that was set
+    /// back.
     pub fn floor(&self) -> Time {
         Time::from_millis(self.floor.load(Ordering::SeqCst))
     }

@@ -1,4 +1,5 @@
-//! What an ending ends. A token depends on generations, so ending one of them ends every token under it; nothing has to be listed.
+//! What an ending ends. A token depends on generations, so ending one of them ends every token under it; nothing has to be
+//! listed.
 
 use crate::crypto::MacKey;
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, Time, Txn};

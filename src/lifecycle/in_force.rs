@@ -4,8 +4,8 @@ use super::{Rules, StandingReason};
 use crate::catalog::Status;
 use crate::oauth::{ActChain, ClientId, Subject};
 
-/// Every agent that a token of `subject` rests on is active, and the trust rule that vouched for the subject is in force. `asked` is
-/// who asked for the token.
+/// Every agent that a token of `subject` rests on is active, and the trust rule that vouched for the subject is in force.
+/// `asked` is who asked for the token.
 ///
 /// # Errors
 /// `AgentInactive`, `RuleInactive`.

@@ -9,8 +9,9 @@ use crate::token::VerifiedOwn;
 /// How long a death is remembered beyond the last moment at which the token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// What `client` ends by revoking `token`: its hop, and with that every token that descends from it. None when it has ended already.
-/// Agents that the files suspend do not stand in the way: what is suspended comes back, and a revoked token must not.
+/// What `client` ends by revoking `token`: its hop, and with that every token that descends from it. None when it has ended
+/// already. Agents that the files suspend do not stand in the way: what is suspended comes back, and a revoked token must
+/// not.
 ///
 /// # Errors
 /// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).

@@ -15,8 +15,8 @@ pub struct Visible {
     act: ActChain,
 }
 
-/// Decides whether `client` may see `token`: it is the agent of an API that the token is for, and everything that the token rests on
-/// is alive and in force.
+/// Decides whether `client` may see `token`: it is the agent of an API that the token is for, and everything that the token
+/// rests on is alive and in force.
 ///
 /// # Errors
 /// See [`StandingReason`]; whoever asked is told only that the token is not active.

@@ -113,8 +113,8 @@ fn active(visible: &Visible, minting: &Minting<'_>) -> Result<String, MintReason
     serde_json::to_string(&active).map_err(|_| MintReason::Crypto)
 }
 
-/// The key under which the client's own API (the first, where it has several) has its tokens signed; any that is ready for a client
-/// without one, which is never told anything.
+/// The key under which the client's own API (the first, where it has several) has its tokens signed; any that is ready for a
+/// client without one, which is never told anything.
 fn key<'a>(
     client: &AuthenticatedClient,
     minting: &Minting<'a>,

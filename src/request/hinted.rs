@@ -9,8 +9,8 @@ pub struct HintedToken {
 }
 
 impl HintedToken {
-    /// Reads a request about a token. `token_type_hint` may come once and is not looked at: what a token is, it says itself, and a
-    /// hint that is wrong or unknown must not change the answer (RFC 7009 §2.2, RFC 7662 §2.1).
+    /// Reads a request about a token. `token_type_hint` may come once and is not looked at: what a token is, it says itself,
+    /// and a hint that is wrong or unknown must not change the answer (RFC 7009 §2.2, RFC 7662 §2.1).
     ///
     /// # Errors
     /// `Repeated` or `Missing`.

@@ -33,8 +33,8 @@ const KINDS: [GenerationKind; 6] = [
     GenerationKind::Rule,
 ];
 
-/// Every handler that takes a token from a client, and the file that holds the line behind it. Whoever adds one says here where the
-/// line is, asks in it whether things are alive, and walks it in [`dead`] and [`living`].
+/// Every handler that takes a token from a client, and the file that holds the line behind it. Whoever adds one says here
+/// where the line is, asks in it whether things are alive, and walks it in [`dead`] and [`living`].
 const HANDLERS: [(&str, &str); 3] =
     [("introspect::introspect", "src/introspect.rs"), ("revoke::revoke", "src/revoke.rs"), ("token::token", "src/exchange.rs")];
 

@@ -201,8 +201,8 @@ impl Writer {
         }
     }
 
-    /// A death is refused for a value that was spent before, but neither because there is no room to remember one more, nor for one
-    /// that has expired by now, which nothing would accept again.
+    /// A death is refused for a value that was spent before, but neither because there is no room to remember one more, nor
+    /// for one that has expired by now, which nothing would accept again.
     fn stage_asked_death(&mut self, mut ending: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
         ending.single_use.retain(|value| value.expires > staged.batch.at);
         let spendable = self.spent.spendable(&ending.single_use, staged.batch.at);
