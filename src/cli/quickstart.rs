@@ -66,17 +66,11 @@ async fn quickstart(options: &Options) -> Outcome {
 
 /// Does `work` while the server answers, then stops it in order.
 async fn served(server: Server, work: impl Future<Output = Outcome>) -> Outcome {
-    let handles = server.running.handles();
-    rt::spawn(server.running.server);
-    rt::spawn(server.running.ops);
     let outcome = tokio::select! {
         outcome = work => outcome,
         stopped = asked_to_stop() => stopped.map(|()| true),
     };
-    for handle in handles {
-        handle.stop(true).await;
-    }
-    server.commit.close().await;
+    server.stop().await;
     outcome
 }
 

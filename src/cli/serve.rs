@@ -32,16 +32,13 @@ async fn serve(sources: Sources, data: PathBuf) -> Outcome {
     let server = launch::start(&sources, &data)?;
     let listen = &server.settings.listen;
     tracing::info!("serving {} on {}, operators on {}", server.settings.issuer, listen.public, listen.ops);
-    let [public, ops] = server.running.handles();
     let watched = server.watch(sources);
     tokio::select! {
         () = watched => {}
         stopped = asked_to_stop() => stopped?,
     }
     tracing::info!("stopping: requests under way are finished first");
-    public.stop(true).await;
-    ops.stop(true).await;
-    server.commit.close().await;
+    server.stop().await;
     Ok(true)
 }
 

@@ -1,29 +1,34 @@
-//! The two listeners.
+//! The listeners.
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer, rt};
 
-use super::{Door, metadata, ops, token};
+use super::{Door, ledger, metadata, ops, socket, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
     public: TcpListener,
     ops: TcpListener,
+    local: Option<UnixListener>,
 }
 
-/// A running server.
+/// A server that runs once it is spawned.
 pub struct Running {
-    /// Resolves when both listeners have stopped.
-    pub server: Server,
+    /// The public listener.
+    server: Server,
     /// The operators' listener.
-    pub ops: Server,
+    ops: Server,
+    /// The socket in the data folder, where there is one.
+    local: Option<Server>,
 }
 
 /// Why the server does not run.
@@ -40,7 +45,7 @@ pub struct ServeError {
 pub fn bind(public: SocketAddr, ops: SocketAddr) -> Result<Sockets, ServeError> {
     let listen =
         |address: SocketAddr| TcpListener::bind(address).map_err(|cause| ServeError { address: address.to_string(), cause });
-    Ok(Sockets { public: listen(public)?, ops: listen(ops)? })
+    Ok(Sockets { public: listen(public)?, ops: listen(ops)?, local: None })
 }
 
 impl Sockets {
@@ -51,15 +56,26 @@ impl Sockets {
     pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.public.local_addr()?, self.ops.local_addr()?))
     }
+
+    /// The same with the socket `ops.sock` in the data folder `data`, which the caller holds the lock of: local administration and
+    /// auditors come in there. Where there can be none, which is logged, the server runs without.
+    #[must_use]
+    pub fn with_local(self, data: &Path) -> Self {
+        let local = socket::bind(data);
+        if let Err(cause) = &local {
+            tracing::warn!(%cause, "there is no socket in {}: the ledger's entries are in its files only", data.display());
+        }
+        Self { local: local.ok(), ..self }
+    }
 }
 
-/// Starts both listeners. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one per core.
+/// Starts the listeners. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one per core.
 ///
 /// # Errors
 /// When a socket cannot be used.
 pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> io::Result<Running> {
     let door = Data::from(door);
-    let (public_door, path) = (door.clone(), path.to_owned());
+    let (public_door, local_door, path) = (door.clone(), door.clone(), path.to_owned());
     let mut public = HttpServer::new(move || {
         let (door, path) = (public_door.clone(), path.clone());
         App::new().app_data(door).configure(move |config| public_routes(config, &path)).default_service(web::to(not_found))
@@ -77,13 +93,33 @@ pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> i
         HttpServer::new(move || App::new().app_data(door.clone()).configure(ops_routes).default_service(web::to(not_found)))
             .workers(1)
             .disable_signals();
-    Ok(Running { server: public.listen(sockets.public)?.run(), ops: ops.listen(sockets.ops)?.run() })
+    let local = sockets.local.map(|socket| local_server(local_door, socket)).transpose()?;
+    Ok(Running { server: public.listen(sockets.public)?.run(), ops: ops.listen(sockets.ops)?.run(), local })
+}
+
+/// What comes in by the socket is asked who it is, once per connection.
+fn local_server(door: Data<Door>, socket: UnixListener) -> io::Result<Server> {
+    let ours = socket::owner(&socket)?;
+    let app = move || App::new().app_data(door.clone()).configure(local_routes).default_service(web::to(not_found));
+    let server = HttpServer::new(app).workers(1).disable_signals();
+    let server = server.on_connect(move |connection, data| {
+        if let Some(auditor) = socket::auditor(connection, ours) {
+            data.insert(auditor);
+        }
+    });
+    Ok(server.listen_uds(socket)?.run())
 }
 
 impl Running {
-    /// What stops both listeners.
-    pub fn handles(&self) -> [ServerHandle; 2] {
-        [self.server.handle(), self.ops.handle()]
+    /// Has the listeners answer from now on, on the present actix system; returns what stops them.
+    pub fn spawn(self) -> Vec<ServerHandle> {
+        let servers = [Some(self.server), Some(self.ops), self.local].into_iter().flatten();
+        let spawn = |server: Server| {
+            let handle = server.handle();
+            rt::spawn(server);
+            handle
+        };
+        servers.map(spawn).collect()
     }
 }
 
@@ -95,9 +131,21 @@ fn public_routes(config: &mut ServiceConfig, path: &str) {
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));
     config.route(&format!("/.well-known/oauth-authorization-server{path}"), web::get().to(metadata::metadata));
     config.route(&format!("/.well-known/openid-configuration{path}"), web::get().to(metadata::metadata));
+    ledger_routes(config, path);
     if !path.is_empty() {
         config.route(&format!("{path}/.well-known/openid-configuration"), web::get().to(metadata::metadata));
     }
+}
+
+fn ledger_routes(config: &mut ServiceConfig, path: &str) {
+    let prefix = format!("{path}/ledger/");
+    let get = web::get().to(move |request, door| ledger::get(request, door, prefix.len()));
+    config.route(&format!("{path}/ledger/{{file:.*}}"), get);
+}
+
+fn local_routes(config: &mut ServiceConfig) {
+    ledger_routes(config, "");
+    ops_routes(config);
 }
 
 fn ops_routes(config: &mut ServiceConfig) {

@@ -27,14 +27,15 @@ pub(super) struct Doubt {
 impl Writer {
     /// Opens the store, verifies it, and loads what the checks need.
     pub(in crate::commit) fn start(parts: Parts) -> Result<Self, StoreReason> {
-        let Parts { mut store, clock, limits, jobs, mirror, quota, keys } = parts;
+        let Parts { mut store, clock, limits, jobs, mirror, quota, keys, durable } = parts;
         let recovered = store.open()?;
         let newest = verified(&recovered)?;
         let spent = Spent::load(&recovered.single_use, limits.single_use);
         mirror.load(&recovered.lives, &mut [], newest);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
-        Ok(Self { store, clock, limits, jobs, mirror, quota, spent, keys, next, newest, owed, unrecorded, failed, closing })
+        durable.set(next);
+        Ok(Self { store, clock, limits, jobs, mirror, quota, spent, keys, durable, next, newest, owed, unrecorded, failed, closing })
     }
 
     /// The batch may or may not be durable: nobody gets a receipt, and nothing more is committed until that is known.
@@ -102,6 +103,7 @@ impl Writer {
             self.unrecorded.splice(0..0, deaths);
         }
         self.next = recovered.count;
+        self.durable.set(self.next);
         self.newest = recovered.newest.last().map_or(self.newest, |stored| stored.at.max(self.newest));
         self.spent = Spent::load(&recovered.single_use, self.limits.single_use);
         Arc::clone(&self.mirror).load(&recovered.lives, &mut self.unrecorded, self.newest);
