@@ -16,7 +16,8 @@ pub use reason::{CatalogComplaint, CatalogReason, Unknown};
 
 use crate::oauth::{Audience, ClientId, Resource, RuleName};
 
-/// All registered agents and APIs. Whatever an API's `agent`, `derive`, `default_scopes` or an agent's `foreign_clients` name exists.
+/// All registered agents and APIs. Whatever an API's `agent`, `derive`, `default_scopes` or an agent's `foreign_clients` name
+/// exists.
 #[derive(Debug, Default)]
 pub struct Catalog {
     agents: HashMap<ClientId, Arc<Agent>>,

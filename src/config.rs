@@ -28,14 +28,15 @@ pub use complaint::{Complaint, Complaints};
 pub use desk::Fingerprint;
 pub use keys_file::KeysFile;
 pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
-pub use matcher_file::{MatcherFile, TestFile};
+pub use matcher_file::MatcherFile;
 pub use reader::Found;
 pub use settings::{CommitStore, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
-pub use trust_file::{IssuerFile, SubjectFile, SubjectKindFile, TrustFile};
+pub use trust_file::{IssuerFile, TrustFile};
 pub use watch::watch;
 
 use crate::catalog::{Catalog, Place};
 use crate::oauth::ClientId;
+use build::Parts;
 use desk::Desk;
 use reader::Reader;
 use tree::Table;
@@ -55,6 +56,7 @@ pub struct Config {
     pub policies: Vec<PolicyText>,
     /// What is no mistake and may still surprise.
     pub warnings: Complaints,
+    parts: Parts,
 }
 
 /// A policy file as written.
@@ -92,7 +94,8 @@ const KEYRING: &str = "keyring.json";
 /// Read before all files given, when it is there.
 pub const DEFAULT_FILE: &str = "conf/default.toml";
 
-/// [`DEFAULT_FILE`] as compiled in, and how complaints name it. Its relative paths are relative to `conf`, as are those of the file.
+/// [`DEFAULT_FILE`] as compiled in, and how complaints name it. Its relative paths are relative to `conf`, as are those of the
+/// file.
 const DEFAULTS: (&str, &str) = ("conf/default.toml (compiled in)", include_str!("../conf/default.toml"));
 
 impl Sources {

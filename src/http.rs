@@ -12,4 +12,4 @@ mod token;
 
 pub use door::{Door, DoorLimits};
 pub use ledger::LedgerDoor;
-pub use server::{Running, ServeError, Sockets, bind, serve};
+pub use server::{Running, ServeError, Sockets, bind, block_on, serve};

@@ -1,5 +1,5 @@
-//! JWS and JWK over keys in memory, under an allow-list of algorithms (RFC 7515, RFC 7517, RFC 8725). Knows nothing of what claims
-//! mean, of issuers, of time or of the network. `josekit` reads and prints keys, `aws-lc-rs` signs and verifies.
+//! JWS and JWK over keys in memory, under an allow-list of algorithms (RFC 7515, RFC 7517, RFC 8725). Knows nothing of what
+//! claims mean, of issuers, of time or of the network. `josekit` reads and prints keys, `aws-lc-rs` signs and verifies.
 
 mod algorithm;
 mod cache;

@@ -1,5 +1,5 @@
-//! Who may vouch for whom, and their current keys. A trust rule names one issuer (or SPIFFE trust domain) and what its tokens must say;
-//! [`Trust::vouch`] is the only way to a [`Vouched`] identity. [`Fetcher`] is the server's only outbound HTTP.
+//! Who may vouch for whom, and their current keys. A trust rule names one issuer (or SPIFFE trust domain) and what its tokens
+//! must say; [`Trust::vouch`] is the only way to a [`Vouched`] identity. [`Fetcher`] is the server's only outbound HTTP.
 
 mod fetch;
 mod keys;

@@ -113,6 +113,7 @@ impl<'a> Values<'a> {
             (_, Some(Bound::Text(text))) if path.is_empty() => Ok(text.clone()),
             (_, Some(Bound::Answer(answer))) => answer.at(path).map(as_text).ok_or_else(|| wrong(name)),
             ("issuer", _) => Ok(self.profile.issuer.clone()),
+            ("path", _) => Ok(origin_and_path(&self.profile.issuer).1.trim_end_matches('/').to_owned()),
             ("server", _) => Ok(self.profile.server.clone()),
             ("token_endpoint", _) => Ok(self.endpoints.token.clone()),
             ("jwks_uri", _) => Ok(self.endpoints.jwks.clone()),
@@ -208,6 +209,13 @@ pub(crate) fn form_encode(text: &str) -> String {
 /// A JSON string's text; anything else as JSON.
 pub(crate) fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Splits an address after its host and port.
+pub(crate) fn origin_and_path(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
+    url.split_at_checked(path).unwrap_or((url, ""))
 }
 
 fn repeat(times: &str, text: &str) -> Result<String, Missing> {

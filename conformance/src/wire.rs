@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::jose::decode_and_verify;
 use crate::profile::Profile;
 use crate::request::Request;
-use crate::values::Endpoints;
+use crate::values::{Endpoints, origin_and_path};
 
 /// The way to the server.
 pub(crate) struct Wire {
@@ -104,13 +104,6 @@ impl Wire {
             _ => Err(format!("{url} answers {} without JSON", answer.status)),
         }
     }
-}
-
-/// Splits an address after its host and port.
-pub(crate) fn origin_and_path(url: &str) -> (&str, &str) {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
-    url.split_at_checked(path).unwrap_or((url, ""))
 }
 
 fn sentence(error: &reqwest::Error) -> String {

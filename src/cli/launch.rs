@@ -5,8 +5,6 @@ mod ledger;
 use std::path::Path;
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
-
 use super::output::Failed;
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit, Sequencer};
@@ -20,7 +18,7 @@ use crate::trust::Fetcher;
 
 /// A server that answers.
 pub(super) struct Server {
-    handles: Vec<ServerHandle>,
+    running: Running,
     commit: Commit,
     sequencer: Sequencer,
     pub(super) settings: Settings,
@@ -66,17 +64,15 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     world.trust.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
     let door = Arc::new(Door::new(world, commit.clone(), ledger, Arc::clone(&clock), limits));
-    let running: Running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
+    let running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
     let reload = Reload { clock, verified, fetcher, sequencer: sequencer.clone(), door };
-    Ok(Server { handles: running.spawn(), commit, sequencer, settings, reload, fingerprint: loaded.fingerprint })
+    Ok(Server { running, commit, sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
 impl Server {
     /// Finishes requests under way, publishes what they recorded, and closes the store.
     pub(super) async fn stop(self) {
-        for handle in self.handles {
-            handle.stop(true).await;
-        }
+        self.running.stop().await;
         self.commit.close().await;
         let sequencer = self.sequencer;
         let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;

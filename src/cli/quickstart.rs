@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use actix_web::rt::{self, System};
+use actix_web::rt;
 use clap::Args;
 
 use super::launch::{self, Server};
@@ -17,6 +17,7 @@ use super::output::{Failed, Outcome};
 use super::serve::asked_to_stop;
 use crate::config::Sources;
 use crate::demo::{Federation, Issuers, JwksServer, write_configuration};
+use crate::http;
 use play::Play;
 use report::Report;
 
@@ -39,7 +40,7 @@ pub(super) struct Options {
 
 /// Runs every step, then serves until Ctrl-C.
 pub(super) fn run(options: &Options) -> Outcome {
-    System::new().block_on(quickstart(options))
+    http::block_on(quickstart(options))
 }
 
 async fn quickstart(options: &Options) -> Outcome {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use actix_web::rt::System;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -10,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::launch;
 use super::output::{Failed, Outcome};
 use crate::config::Sources;
+use crate::http;
 
 /// The options of `serve`.
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub(super) struct Options {
 /// Runs until SIGINT or SIGTERM.
 pub(super) fn run(options: &Options) -> Outcome {
     log();
-    System::new().block_on(serve(Sources::new(options.config.clone()), options.data.clone()))
+    http::block_on(serve(Sources::new(options.config.clone()), options.data.clone()))
 }
 
 async fn serve(sources: Sources, data: PathBuf) -> Outcome {

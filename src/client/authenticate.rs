@@ -22,12 +22,12 @@ pub struct AssertionAudience {
     pub token_endpoint: String,
 }
 
-/// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its own
-/// subject. Nothing is spent here: the commit spends [`AuthenticatedClient::single_use`].
+/// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its
+/// own subject. Nothing is spent here: the commit spends [`AuthenticatedClient::single_use`].
 ///
 /// # Errors
-/// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who cannot
-/// prove to be it.
+/// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who
+/// cannot prove to be it.
 pub async fn authenticate(
     logins: &Logins,
     catalog: &Catalog,

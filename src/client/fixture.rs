@@ -12,7 +12,7 @@ use super::{
     AssertionAudience, AuthenticatedClient, ClientReason, Credentials, JWT_BEARER, JWT_SPIFFE, Login, Logins, hash_secret,
 };
 use crate::catalog::{Agent, AgentKind, Api, Catalog, Status};
-use crate::jose::{Algorithm, KeySet, SigningKey, generate_key};
+use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::{ClientId, Issuer, RuleName, Time};
 use crate::request::Form;
 use crate::trust::{KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts};
@@ -180,12 +180,14 @@ pub(super) static SPIRE_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorit
 pub(super) fn federation() -> Trust {
     let issuer = |text: &str| Some(Issuer::parse(text).unwrap());
     let fixed = |key: &SigningKey| KeySource::Fixed(Arc::new(KeySet::of_signing_keys([key])));
+    let bundle = format!(r#"{{"keys":[{}]}}"#, SPIRE_KEY.public_jwk().replace(r#""sig""#, r#""jwt-svid""#));
+    let bundle = KeySource::Fixed(Arc::new(KeySet::parse(bundle.as_bytes(), KeyUse::JwtSvid).unwrap()));
     let nowhere = KeyLocation::Uri("https://silent.example/jwks".parse().unwrap());
     let impatient = Pace { patience: Duration::from_millis(5), ..Pace::default() };
     let workload = SubjectKind::Workload;
     let spire = TrustRuleParts {
         trust_domain: Some(TrustDomain::parse("acme.example").unwrap()),
-        ..parts("spire", TrustKind::Spiffe, None, workload, fixed(&SPIRE_KEY))
+        ..parts("spire", TrustKind::Spiffe, None, workload, bundle)
     };
     let mut cluster = parts("cluster", TrustKind::Oidc, issuer(CLUSTER), workload, fixed(&CLUSTER_KEY));
     cluster.subject.instance = Some("{/kubernetes.io/pod/uid}".to_owned());

@@ -6,8 +6,8 @@ use std::fmt;
 use crate::jose::JoseReason;
 use crate::trust::TrustReason;
 
-/// Why a client is not authenticated. What the sentences say about keys, secrets and clients does not tell whether a client exists;
-/// `source` does, for the log.
+/// Why a client is not authenticated. What the sentences say about keys, secrets and clients does not tell whether a client
+/// exists; `source` does, for the log.
 #[derive(Debug)]
 pub enum ClientReason {
     /// No client authentication, and no subject token that could take its place.
@@ -107,14 +107,16 @@ impl fmt::Display for ClientReason {
             Self::Missing | Self::MissingAttestation(_) => {
                 "client authentication is required: send client_assertion and client_assertion_type, or a client secret"
             }
-            Self::Several => {
-                "one request must use one method of client authentication: the Authorization header, client_secret or client_assertion"
-            }
+            Self::Several => concat!(
+                "one request must use one method of client authentication: ",
+                "the Authorization header, client_secret or client_assertion"
+            ),
             Self::Repeated(name) => return write!(f, "{name} must not be repeated"),
             Self::Scheme => "the Authorization header: the only scheme for client authentication here is Basic",
-            Self::Secret => {
-                "the client is unknown, its secret is wrong, or it must authenticate in another way; check client_id and client_secret"
-            }
+            Self::Secret => concat!(
+                "the client is unknown, its secret is wrong, or it must authenticate in another way; ",
+                "check client_id and client_secret"
+            ),
             Self::ClientIdMissing => "client_secret must come with client_id",
             Self::ClientIdDiffers => "client_id must name the client that the credential proves, or be left out",
             Self::AssertionType => concat!(

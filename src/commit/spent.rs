@@ -29,8 +29,8 @@ impl Spent {
         spent
     }
 
-    /// Spends all `values` or none. One that has expired at `now` could have been forgotten, so it is refused.
-    pub(super) fn spend(&mut self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
+    /// Whether all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
+    pub(super) fn spendable(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
         if values.iter().any(|value| value.expires <= now) {
             return Err(CommitReason::Expired);
         }
@@ -40,11 +40,12 @@ impl Spent {
         if values.iter().enumerate().any(repeated) {
             return Err(CommitReason::Spent);
         }
-        if self.values.len() + values.len() > self.max {
-            return Err(CommitReason::Busy);
-        }
+        if self.values.len() + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
+    }
+
+    /// Spends what is spendable.
+    pub(super) fn spend(&mut self, values: &[SingleUse]) {
         values.iter().for_each(|value| self.insert(value));
-        Ok(())
     }
 
     /// Forgets what expired at `now`; says whether that was anything.

@@ -22,6 +22,21 @@ pub(super) struct SubjectKeys {
     half: usize,
 }
 
+/// Why nothing was sealed.
+#[derive(Debug)]
+pub(super) enum SealFailure {
+    /// The store failed, and with it the batch.
+    Store(StoreReason),
+    /// This subject's key does not open under the root key, or there is no randomness. Nobody else is concerned.
+    Key(SealReason),
+}
+
+impl From<SealReason> for SealFailure {
+    fn from(reason: SealReason) -> Self {
+        Self::Key(reason)
+    }
+}
+
 /// A new subject's wrapped key, to be stored with the batch.
 pub(super) type Made = Option<(GenerationKey, Vec<u8>)>;
 
@@ -37,11 +52,12 @@ impl SubjectKeys {
         subject: GenerationKey,
         record: &Digest,
         clear: &[u8],
-    ) -> Result<(Vec<u8>, Made), StoreReason> {
+    ) -> Result<(Vec<u8>, Made), SealFailure> {
         let (key, made) = self.take(store, subject)?;
-        let sealed = key.seal(&context(DISCLOSURES_LABEL, &record.0), clear).map_err(failed);
+        // A new key is cached only when its wrapped form goes into the batch.
+        let sealed = key.seal(&context(DISCLOSURES_LABEL, &record.0), clear)?;
         self.keep(subject, key);
-        Ok((sealed?, made))
+        Ok((sealed, made))
     }
 
     /// Drops every cached key: one made for a batch that failed is nowhere stored.
@@ -50,16 +66,16 @@ impl SubjectKeys {
         self.earlier.clear();
     }
 
-    fn take(&mut self, store: &mut dyn CommitStore, subject: GenerationKey) -> Result<(SealKey, Made), StoreReason> {
+    fn take(&mut self, store: &mut dyn CommitStore, subject: GenerationKey) -> Result<(SealKey, Made), SealFailure> {
         if let Some(key) = self.recent.remove(&subject).or_else(|| self.earlier.remove(&subject)) {
             return Ok((key, None));
         }
-        if let Some(wrapped) = store.subject_key(&subject)? {
-            return Ok((unwrap_key(&self.root, subject, &wrapped).map_err(failed)?, None));
+        if let Some(wrapped) = store.subject_key(&subject).map_err(SealFailure::Store)? {
+            return Ok((unwrap_key(&self.root, subject, &wrapped)?, None));
         }
-        let secret = Zeroizing::new(random::<32>().map_err(failed)?);
-        let wrapped = self.root.seal(&context(KEY_LABEL, &subject.0), secret.as_slice()).map_err(failed)?;
-        Ok((SealKey::new(&secret).map_err(failed)?, Some((subject, wrapped))))
+        let secret = Zeroizing::new(random::<32>()?);
+        let wrapped = self.root.seal(&context(KEY_LABEL, &subject.0), secret.as_slice())?;
+        Ok((SealKey::new(&secret)?, Some((subject, wrapped))))
     }
 
     fn keep(&mut self, subject: GenerationKey, key: SealKey) {
@@ -86,8 +102,4 @@ fn unwrap_key(root: &SealKey, subject: GenerationKey, wrapped: &[u8]) -> Result<
 
 fn context(label: &[u8], of: &[u8]) -> Vec<u8> {
     [label, of].concat()
-}
-
-fn failed(reason: SealReason) -> StoreReason {
-    StoreReason::Failed(Box::new(reason))
 }

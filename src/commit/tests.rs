@@ -39,17 +39,18 @@ pub(super) struct Rig {
     faults: Faults,
     clock: Arc<Hand>,
     limits: Limits,
+    root: u8,
 }
 
 impl Rig {
     fn new() -> Self {
         let limits = Limits { retry: std::time::Duration::from_millis(1), ..Limits::default() };
-        Self { disk: Disk::default(), faults: Faults::default(), clock: Arc::new(Hand(AtomicI64::new(START))), limits }
+        Self { disk: Disk::default(), faults: Faults::default(), clock: Arc::new(Hand(AtomicI64::new(START))), limits, root: 1 }
     }
 
     fn start(&self) -> Commit {
         let store = MemoryStore { disk: self.disk.clone(), faults: self.faults.clone(), open: false };
-        let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
+        let root = Arc::new(SealKey::new(&[self.root; 32]).unwrap());
         Commit::start(Box::new(store), self.clock.clone(), root, self.limits.clone()).unwrap()
     }
 

@@ -100,6 +100,8 @@ pub(super) struct Writer {
     /// Set while the store is not to be used: what is unknown about it, and when it failed last.
     failed: Option<(Doubt, Instant)>,
     closing: Vec<oneshot::Sender<()>>,
+    /// Whether the clock was last seen too far behind.
+    behind: bool,
 }
 
 /// What the writer is made of.
@@ -124,6 +126,9 @@ impl Writer {
         if self.unfinished() {
             self.recover_now();
             self.turn(Vec::new());
+        }
+        if self.unfinished() {
+            tracing::error!(deaths = self.unrecorded.len(), withheld = self.owed.len(), "the store failed to the end");
         }
         std::mem::take(&mut self.closing)
     }

@@ -25,7 +25,7 @@ impl AgentFile {
         let kind = reader.take_choice("kind", &AgentKind::NAMES);
         let status = reader.take_choice("status", &Status::NAMES);
         let foreign_clients = take_entries(&mut reader, &mut places, "foreign_clients", foreign_client);
-        let logins = reader.take_tables("login").into_iter().filter_map(LoginFile::read).collect();
+        let logins = take_entries(&mut reader, &mut places, "login", LoginFile::read);
         reader.finish();
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
         let status = status.map_or(Status::Active, |status| status.value);

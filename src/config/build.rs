@@ -1,22 +1,22 @@
-//! From a configuration to the world that it means: rules, logins and policies as the stages use them.
+//! From files to what the stages use: rules, logins and policies; and from a whole configuration to the world that it means.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Complaint, Complaints, Config, IssuerFile, KeysFile, LoginFile, MatcherFile, SubjectKindFile, TestFile, TrustFile};
+use super::desk::Desk;
+use super::reader::all;
+use super::{AgentFile, Complaint, Complaints, Config, IssuerFile, KeysFile, LoginFile, PolicyText, TrustFile};
 use crate::catalog::Place;
-use crate::client::{AssertionAudience, Login, Logins};
+use crate::client::{AssertionAudience, Login, LoginComplaint, Logins};
 use crate::crypto::{MacKey, SealKey};
 use crate::exchange::World;
 use crate::jose::Cache;
 use crate::mint::Signers;
-use crate::oauth::ClientId;
-use crate::policy::{Limits, Policies};
+use crate::policy::{Limits, Policies, PolicyComplaint};
 use crate::token::OwnKeys;
 use crate::trust::{
-    KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts, Trust, TrustDomain,
-    TrustKind, TrustRule, TrustRuleParts,
+    DuplicateRule, KeyLocation, KeySource, Matcher, Pace, Requirement, SubjectKind, Trust, TrustKind, TrustRule, TrustRuleParts,
+    TrustRuleReason,
 };
 
 /// The keys of a world, parsed.
@@ -32,18 +32,30 @@ pub struct KeyMaterial {
     pub verified: Arc<Cache>,
 }
 
+/// Rules, logins and policies as the stages use them.
+#[derive(Debug)]
+pub(super) struct Parts {
+    rules: Vec<TrustRule>,
+    logins: Logins,
+    policies: Policies,
+}
+
+impl Parts {
+    /// What the files mean. None when anything is wrong in them beyond what each alone could tell; the complaints say what.
+    pub(super) fn new(desk: &Desk, rules: &[TrustFile], agents: &[AgentFile], policies: &[PolicyText]) -> Option<Self> {
+        let rules = rules.iter().map(|file| rule(desk, file, agents));
+        let (rules, logins, policies) = (all(rules), logins(desk, agents), self::policies(desk, policies));
+        Some(Self { rules: rules?, logins: logins?, policies: policies? })
+    }
+}
+
 /// The world that `config` means under `keys`. `previous`, which it replaces, hands on what it fetched.
 ///
 /// # Errors
-/// What is wrong with rules, logins and policies beyond what the files alone could tell.
+/// When two trust rules have one name, which no configuration that was read has.
 pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Result<World, Complaints> {
-    let mut complaints = Vec::new();
-    let trust = trust(&config, previous, &mut complaints);
-    let logins = logins(&config, &mut complaints);
-    let policies = policies(&config, &mut complaints);
-    let (Some(trust), Some(logins), Some(policies), true) = (trust, logins, policies, complaints.is_empty()) else {
-        return Err(Complaints::new(complaints));
-    };
+    let Parts { rules, logins, policies } = config.parts;
+    let trust = Trust::new(rules, previous.map(|world| &*world.trust)).map_err(twice)?;
     let settings = config.settings;
     let token_endpoint = settings.issuer.join("/token");
     let own_set = Arc::new(keys.signers.key_set());
@@ -66,55 +78,49 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     })
 }
 
-fn trust(config: &Config, previous: Option<&World>, complaints: &mut Vec<Complaint>) -> Option<Trust> {
-    let mut rules = Vec::new();
-    for file in &config.rules {
-        match TrustRule::new(parts(file, config)) {
-            Ok(rule) => rules.push(rule),
-            Err(reasons) => {
-                complaints.extend(reasons.iter().map(|reason| Complaint::new(file.place.clone(), reason.to_string())));
-            }
-        }
-    }
-    let trust = Trust::new(rules, previous.map(|world| &*world.trust));
-    trust.map_err(|twice| complaints.push(Complaint::new(nowhere(), format!("two trust rules are called {}", twice.0)))).ok()
+fn twice(rule: DuplicateRule) -> Complaints {
+    let place = Place { file: "the configuration".into(), line: 0 };
+    Complaints::new(vec![Complaint::new(place, format!("two trust rules are called \"{}\"", rule.0))])
 }
 
-fn parts(file: &TrustFile, config: &Config) -> TrustRuleParts {
+fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+    let complain = |reasons: Vec<TrustRuleReason>| {
+        reasons.iter().for_each(|reason| desk.complain(Complaint::new(file.place.clone(), reason.to_string())));
+    };
+    TrustRule::new(parts(file, agents)).map_err(complain).ok()
+}
+
+fn parts(file: &TrustFile, agents: &[AgentFile]) -> TrustRuleParts {
     let (kind, issuer, trust_domain) = match &file.issuer {
         IssuerFile::Oidc(issuer) => (TrustKind::Oidc, Some(issuer.clone()), None),
-        IssuerFile::Spiffe(domain) => (TrustKind::Spiffe, None, TrustDomain::parse(domain).ok()),
+        IssuerFile::Spiffe(domain) => (TrustKind::Spiffe, None, Some(domain.clone())),
     };
     TrustRuleParts {
         name: file.name.clone(),
         kind,
         issuer,
         trust_domain,
-        audiences: audiences(file, config),
+        audiences: audiences(file, agents),
         algorithms: file.algorithms.clone(),
         lifetime_max: file.lifetime_max,
-        subject: SubjectParts {
-            kind: match file.subject.kind {
-                SubjectKindFile::User => SubjectKind::User,
-                SubjectKindFile::Workload => SubjectKind::Workload,
-            },
-            id: file.subject.id.clone(),
-            instance: file.subject.instance.clone(),
-            attributes: file.subject.attributes.clone(),
-        },
-        require: file.require.iter().map(|matcher| (matcher.claim.clone(), self::matcher(matcher))).collect(),
+        subject: file.subject.clone(),
+        require: file.require.iter().map(|matcher| required(&matcher.requirement)).collect(),
         presenters: file.presenters.iter().map(|presenter| presenter.value.clone()).collect(),
         enabled: file.enabled,
         keys: keys(file),
     }
 }
 
-/// An ID token's audience is the client that obtained it. Listing that client at an agent (`foreign_clients`) makes it an audience of
-/// the rule; that the agent itself presents the token is checked when it does.
-fn audiences(file: &TrustFile, config: &Config) -> Vec<String> {
+fn required(requirement: &Requirement) -> (String, Matcher) {
+    (requirement.claim().to_owned(), requirement.matcher().clone())
+}
+
+/// An ID token's audience is the client that obtained it. Listing that client at an agent (`foreign_clients`) makes it an
+/// audience of the rule; that the agent itself presents the token is checked when it does.
+fn audiences(file: &TrustFile, agents: &[AgentFile]) -> Vec<String> {
     let mut audiences = file.audiences.clone();
-    if file.subject.kind == SubjectKindFile::User {
-        let clients = config.catalog.agents().flat_map(|agent| &agent.foreign_clients);
+    if file.subject.kind == SubjectKind::User {
+        let clients = agents.iter().flat_map(|agent| &agent.agent.entry.foreign_clients);
         audiences.extend(clients.filter(|(rule, _)| *rule == file.name).map(|(_, client)| client.clone()));
     }
     audiences
@@ -132,72 +138,41 @@ fn keys(file: &TrustFile) -> KeySource {
     }
 }
 
-fn matcher(file: &MatcherFile) -> Matcher {
-    match &file.test {
-        TestFile::Exact(text) => Matcher::Is(Literal::Text(text.clone())),
-        TestFile::OneOf(texts) => Matcher::OneOf(texts.iter().cloned().map(Literal::Text).collect()),
-        TestFile::Boolean(value) => Matcher::Is(Literal::Bool(*value)),
-        TestFile::Integer(value) => Matcher::Is(Literal::Number(*value)),
-        TestFile::Prefix(prefix) => Matcher::Prefix(prefix.clone()),
-        TestFile::Present => Matcher::Present,
-    }
+fn logins(desk: &Desk, agents: &[AgentFile]) -> Option<Logins> {
+    let made = agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.iter().map(login).collect()));
+    let complain = |list: Vec<LoginComplaint>| list.iter().for_each(|complaint| desk.complain(told(complaint, agents)));
+    Logins::new(made).map_err(complain).ok()
 }
 
-fn logins(config: &Config, complaints: &mut Vec<Complaint>) -> Option<Logins> {
-    let before = complaints.len();
-    let mut agents: Vec<(ClientId, Vec<Login>)> = Vec::new();
-    for (agent, files) in &config.logins {
-        let logins = files.iter().filter_map(|file| login(file).map_err(|complaint| complaints.push(complaint)).ok());
-        agents.push((agent.clone(), logins.collect()));
-    }
-    match Logins::new(agents) {
-        Ok(logins) if complaints.len() == before => Some(logins),
-        Ok(_) => None,
-        Err(list) => {
-            complaints.extend(list.iter().map(|complaint| Complaint::new(nowhere(), complaint.to_string())));
-            None
-        }
-    }
+fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Complaint {
+    let file = agents.iter().find(|file| file.agent.entry.id == complaint.agent);
+    let place = file.map(|file| file.agent.places.of(&format!("login/{}", complaint.position))).unwrap_or_default();
+    Complaint::new(place, complaint.reason.to_string())
 }
 
-fn login(file: &LoginFile) -> Result<Login, Complaint> {
-    Ok(match file {
+fn login(file: &LoginFile) -> Login {
+    match file {
         LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms } => Login::PrivateKeyJwt {
             keys: keys.clone(),
             algorithms: algorithms.clone(),
             accept_token_endpoint: *token_endpoint_audience,
         },
-        LoginFile::SpiffeJwt { spiffe_id } => Login::SpiffeJwt {
-            id: SpiffePattern::parse(&spiffe_id.value)
-                .map_err(|reason| Complaint::new(spiffe_id.place.clone(), format!("spiffe_id {reason}")))?,
-        },
+        LoginFile::SpiffeJwt { spiffe_id } => Login::SpiffeJwt { id: spiffe_id.value.clone() },
         LoginFile::WorkloadJwt { trust, matchers } => Login::WorkloadJwt {
             rule: trust.value.clone(),
-            matchers: matchers.iter().map(requirement).collect::<Result<_, _>>()?,
+            matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
         },
         LoginFile::Secret { hash, basic } => Login::Secret { digest: *hash, basic: *basic, post: !*basic },
-    })
+    }
 }
 
-fn requirement(file: &MatcherFile) -> Result<Requirement, Complaint> {
-    Requirement::new(&file.claim, matcher(file)).map_err(|reason| Complaint::new(file.place.clone(), reason.to_string()))
-}
-
-fn policies(config: &Config, complaints: &mut Vec<Complaint>) -> Option<Policies> {
-    let texts: Vec<(PathBuf, String)> =
-        config.policies.iter().map(|policy| (PathBuf::from(&*policy.file), policy.text.clone())).collect();
-    let names: HashMap<PathBuf, Arc<str>> =
-        config.policies.iter().map(|policy| (PathBuf::from(&*policy.file), Arc::clone(&policy.file))).collect();
-    let place = |file: &PathBuf, line: usize| Place {
-        file: names.get(file).cloned().unwrap_or_else(|| file.to_string_lossy().into()),
-        line: u32::try_from(line).unwrap_or(0),
+fn policies(desk: &Desk, files: &[PolicyText]) -> Option<Policies> {
+    let texts: Vec<(PathBuf, String)> = files.iter().map(|file| (PathBuf::from(&*file.file), file.text.clone())).collect();
+    let told = |found: &PolicyComplaint| {
+        let place = Place { file: found.file.to_string_lossy().into(), line: u32::try_from(found.line).unwrap_or(0) };
+        Complaint::new(place, found.message.clone())
     };
-    let complain = |list: Vec<crate::policy::PolicyComplaint>| {
-        complaints.extend(list.into_iter().map(|found| Complaint::new(place(&found.file, found.line), found.message)));
-    };
-    Policies::parse(&texts).map_err(complain).ok()
-}
-
-fn nowhere() -> Place {
-    Place { file: "the configuration".into(), line: 0 }
+    let policies = Policies::parse(&texts).map_err(|list| list.iter().for_each(|found| desk.complain(told(found)))).ok()?;
+    policies.warnings().iter().for_each(|found| desk.warn(told(found)));
+    Some(policies)
 }

@@ -139,7 +139,10 @@ mod tests {
         let complaints = Complaints::new(vec![Complaint::new(place("b.toml", 0), "is empty"), complaint.clone(), complaint]);
         assert_eq!(
             complaints.to_json(),
-            r#"[{"file":"a.toml","line":7,"message":"unknown key `ownr`","did_you_mean":"owner"},{"file":"b.toml","message":"is empty"}]"#
+            concat!(
+                r#"[{"file":"a.toml","line":7,"message":"unknown key `ownr`","did_you_mean":"owner"},"#,
+                r#"{"file":"b.toml","message":"is empty"}]"#
+            )
         );
         assert!(complaints.to_string().ends_with("\nb.toml: is empty"));
     }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_file::AgentFile;
 use super::desk::Desk;
-use super::login_file::{LoginFile, trust_domain_of};
-use super::trust_file::{IssuerFile, SubjectKindFile, TrustFile};
+use super::login_file::LoginFile;
+use super::reader::Found;
+use super::trust_file::{IssuerFile, TrustFile};
 use super::{Complaint, Settings, span};
 use crate::catalog::{Agent, Api, Catalog, CatalogComplaint, Filed};
 use crate::oauth::RuleName;
+use crate::trust::{SpiffePattern, SubjectKind};
 
 /// The catalog. What nothing goes by is told unless it is `declared` in a file that has other mistakes.
 pub(super) fn catalog(
@@ -91,30 +93,37 @@ impl View<'_> {
 
     fn login(&self, login: &LoginFile) {
         match login {
-            LoginFile::SpiffeJwt { spiffe_id } => {
-                let domain = trust_domain_of(&spiffe_id.value);
-                let domains = || {
-                    self.rules
-                        .iter()
-                        .filter_map(|rule| if let IssuerFile::Spiffe(name) = &rule.issuer { Some(name.as_str()) } else { None })
-                };
-                if !domains().any(|known| known == domain) {
-                    let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{domain}\"");
-                    self.desk.complain(Complaint::new(spiffe_id.place.clone(), sentence).near(domain, domains()));
-                }
-            }
-            LoginFile::WorkloadJwt { trust, .. } => match self.rules.iter().find(|rule| rule.name == trust.value) {
-                Some(rule) if rule.subject.kind == SubjectKindFile::User => {
-                    let sentence = format!("trust rule \"{}\" vouches for people, and an agent is no person", rule.name);
-                    self.desk.complain(Complaint::new(trust.place.clone(), sentence));
-                }
-                None if !self.declared.contains(trust.value.as_str()) => {
-                    let complaint = Complaint::new(trust.place.clone(), format!("there is no trust rule \"{}\"", trust.value));
-                    self.desk.complain(complaint.near(trust.value.as_str(), self.rules.iter().map(|rule| rule.name.as_str())));
-                }
-                _ => {}
-            },
+            LoginFile::SpiffeJwt { spiffe_id } => self.spiffe_login(spiffe_id),
+            LoginFile::WorkloadJwt { trust, .. } => self.workload_login(trust),
             LoginFile::PrivateKeyJwt { .. } | LoginFile::Secret { .. } => {}
+        }
+    }
+
+    fn spiffe_login(&self, id: &Found<SpiffePattern>) {
+        let wanted = id.value.trust_domain();
+        let domain = |rule: &'_ TrustFile| match &rule.issuer {
+            IssuerFile::Spiffe(domain) => Some(domain.as_str().to_owned()),
+            IssuerFile::Oidc(_) => None,
+        };
+        let known: Vec<String> = self.rules.iter().filter_map(domain).collect();
+        if !known.iter().any(|known| known == wanted) && !self.declared.contains(wanted) {
+            let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
+            self.desk.complain(Complaint::new(id.place.clone(), sentence).near(wanted, known.iter().map(String::as_str)));
+        }
+    }
+
+    fn workload_login(&self, trust: &Found<RuleName>) {
+        let name = trust.value.as_str();
+        let complain = |sentence: String| Complaint::new(trust.place.clone(), sentence);
+        match self.rules.iter().find(|rule| rule.name == trust.value) {
+            Some(rule) if rule.subject.kind == SubjectKind::User => {
+                self.desk.complain(complain(format!("trust rule \"{name}\" vouches for people, and an agent is no person")));
+            }
+            None if !self.declared.contains(name) => {
+                let complaint = complain(format!("there is no trust rule \"{name}\""));
+                self.desk.complain(complaint.near(name, self.rules.iter().map(|rule| rule.name.as_str())));
+            }
+            _ => {}
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::agent_file::AgentFile;
+use super::build::Parts;
 use super::desk::Desk;
 use super::reader::{Found, Reader};
 use super::tree::{Table, Value};
@@ -19,14 +20,15 @@ pub(super) fn read(desk: &Desk, settings: Settings) -> Option<Config> {
     let apis = entries(desk, &settings.files.apis, "id", &mut declared, api_file::read);
     let policies = policies(desk, &settings.files.policies);
     cross::check(desk, &settings, &declared, &rules, &agents, &apis);
+    let parts = Parts::new(desk, &rules, &agents, &policies);
     let logins: BTreeMap<_, _> = agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.clone())).collect();
     let agents = agents.into_iter().map(|file| file.agent).collect();
     let catalog = cross::catalog(desk, &declared, &rules, agents, apis)?;
-    Some(Config { settings, catalog, rules, logins, policies, warnings: Complaints::new(Vec::new()) })
+    Some(Config { settings, catalog, rules, logins, policies, warnings: Complaints::new(Vec::new()), parts: parts? })
 }
 
-/// What `read` makes of each file in `folder`. The name that a file gives its entry at `key` is `declared` even where the rest of it is
-/// wrong, so that nobody complains that there is no such thing.
+/// What `read` makes of each file in `folder`. The name that a file gives its entry at `key` is `declared` even where the rest
+/// of it is wrong, so that nobody complains that there is no such thing.
 fn entries<T>(
     desk: &Desk,
     folder: &Found<PathBuf>,
@@ -40,7 +42,7 @@ fn entries<T>(
         let place = Place { file: file.clone().into(), line: 1 };
         let Some(text) = desk.text(&path, &place) else { continue };
         let table = toml(desk, &file, &text);
-        declared.extend(name(&table, key));
+        declared.extend([key, "trust_domain"].into_iter().filter_map(|key| name(&table, key)));
         entries.extend(read(Reader::new(desk, table, place)));
     }
     entries

@@ -1,5 +1,5 @@
-//! The layers of the settings: the built-in defaults, files in the order given, the environment. The `config` crate merges them, key by
-//! key, the later winning; each value keeps the place that it came from.
+//! The layers of the settings: the built-in defaults, files in the order given, the environment. The `config` crate merges
+//! them, key by key, the later winning; each value keeps the place that it came from.
 
 use std::collections::BTreeMap;
 

@@ -13,6 +13,7 @@ use super::tree::Value;
 use crate::catalog::Place;
 use crate::jose::{Algorithm, KeyUse};
 use crate::oauth::{ClientId, Issuer, RuleName};
+use crate::trust::{SubjectKind, SubjectParts, TemplateReason, TrustDomain};
 
 /// A trust rule, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct TrustFile {
     /// From `iat` to `exp`, at most.
     pub lifetime_max: Duration,
     /// What a token's claims say about its subject.
-    pub subject: SubjectFile,
+    pub subject: SubjectParts,
     /// What else its claims must be.
     pub require: Vec<MatcherFile>,
     /// Who may present attestations of somebody else.
@@ -47,29 +48,7 @@ pub enum IssuerFile {
     /// Kind `oidc`: an issuer of JWTs, named by their `iss`.
     Oidc(Issuer),
     /// Kind `spiffe`: a trust domain, named by the `sub` of its JWT-SVIDs.
-    Spiffe(String),
-}
-
-/// What kind of party a token is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubjectKindFile {
-    /// A person.
-    User,
-    /// A workload; the token is an attestation.
-    Workload,
-}
-
-/// How claims become a subject.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubjectFile {
-    /// A person or a workload.
-    pub kind: SubjectKindFile,
-    /// The id: text with claims in braces, `{sub}`.
-    pub id: String,
-    /// The running copy of a workload, in the same form.
-    pub instance: Option<String>,
-    /// Attributes for policies, and the claim that each is.
-    pub attributes: BTreeMap<String, String>,
+    Spiffe(TrustDomain),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,7 +82,7 @@ impl TrustFile {
         let audiences = take_audiences(&mut reader);
         let algorithms = take_algorithms(&mut reader);
         let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=24 * HOUR);
-        let subject = reader.take_table("subject").and_then(SubjectFile::read);
+        let subject = reader.take_table("subject").and_then(take_subject);
         let require = matcher_file::take(&mut reader, "require").unwrap_or_default();
         let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
@@ -145,17 +124,8 @@ fn take_issuer(reader: &mut Reader<'_>, kind: Option<Kind>) -> Option<IssuerFile
         Some(Kind::Spiffe) => {
             reader.need(&["trust_domain"]);
             reader.refuse("issuer", "belongs to kind \"oidc\"; a JWT-SVID is known by its trust domain");
-            reader.take_parsed("trust_domain", trust_domain).map(|domain| IssuerFile::Spiffe(domain.value))
+            reader.take_parsed("trust_domain", TrustDomain::parse).map(|domain| IssuerFile::Spiffe(domain.value))
         }
-    }
-}
-
-/// SPIFFE-ID §2.1: 1 to 255 characters of a-z, 0-9, '.', '-', '_'.
-pub(super) fn trust_domain(text: &str) -> Result<String, &'static str> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
-    match (1..=255).contains(&text.len()) && text.bytes().all(allowed) {
-        true => Ok(text.to_owned()),
-        false => Err("must be a trust domain, as in \"acme.example\": lower case, without spiffe:// and path"),
     }
 }
 
@@ -208,21 +178,18 @@ fn asymmetric(reader: &Reader<'_>, found: Found<String>) -> Option<Found<String>
     None
 }
 
-impl SubjectFile {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
-        reader.need(&["kind"]);
-        let kinds = [("user", SubjectKindFile::User), ("workload", SubjectKindFile::Workload)];
-        let kind = reader.take_choice("kind", &kinds);
-        let id = if reader.has("id") { reader.take_parsed("id", template).map(|id| id.value) } else { Some("{sub}".to_owned()) };
-        let instance = reader.take_parsed("instance", template);
-        let attributes = reader.take_table("attributes").map(attributes).unwrap_or_default();
-        if let (Some(instance), Some(SubjectKindFile::User)) = (&instance, kind.as_ref().map(|kind| kind.value)) {
-            let sentence = "`instance` is for workloads; a person has none";
-            reader.desk().complain(Complaint::new(instance.place.clone(), sentence));
-        }
-        reader.finish();
-        Some(Self { kind: kind?.value, id: id?, instance: instance.map(|found| found.value), attributes })
+fn take_subject(mut reader: Reader<'_>) -> Option<SubjectParts> {
+    reader.need(&["kind"]);
+    let kind = reader.take_choice("kind", &[("user", SubjectKind::User), ("workload", SubjectKind::Workload)]);
+    let id = if reader.has("id") { reader.take_parsed("id", template).map(|id| id.value) } else { Some("{sub}".to_owned()) };
+    let instance = reader.take_parsed("instance", template);
+    let attributes = reader.take_table("attributes").map(attributes).unwrap_or_default();
+    if let (Some(instance), Some(SubjectKind::User)) = (&instance, kind.as_ref().map(|kind| kind.value)) {
+        let sentence = "`instance` is for workloads; a person has none";
+        reader.desk().complain(Complaint::new(instance.place.clone(), sentence));
     }
+    reader.finish();
+    Some(SubjectParts { kind: kind?.value, id: id?, instance: instance.map(|found| found.value), attributes })
 }
 
 fn attributes(mut reader: Reader<'_>) -> BTreeMap<String, String> {
@@ -244,22 +211,23 @@ fn attributes(mut reader: Reader<'_>) -> BTreeMap<String, String> {
     attributes
 }
 
-/// Text with claims in braces. At least one claim: a constant would make every subject the same.
-fn template(text: &str) -> Result<String, &'static str> {
+/// Text with claims in braces, as `trust` reads it; told here because here its line is known.
+fn template(text: &str) -> Result<String, TemplateReason> {
     let mut parts = text.split('{');
-    let mut claims = 0;
     if parts.next().is_none_or(|literal| literal.contains('}')) {
-        return Err("has a } without a {");
+        return Err(TemplateReason::Braces);
     }
+    let mut before = None;
     for part in parts {
-        let (name, literal) = part.split_once('}').ok_or("has a { without a }")?;
-        if literal.contains('}') {
-            return Err("has a } without a {");
+        let (name, literal) = part.split_once('}').ok_or(TemplateReason::Braces)?;
+        claim(name).map_err(|_| TemplateReason::Braces)?;
+        match before.replace(literal) {
+            _ if literal.contains('}') => return Err(TemplateReason::Braces),
+            Some("") => return Err(TemplateReason::Adjacent),
+            _ => {}
         }
-        claim(name).map_err(|_| "has braces without the name of a claim")?;
-        claims += 1;
     }
-    if claims == 0 { Err("must have a claim in braces, as in \"{sub}\"") } else { Ok(text.to_owned()) }
+    before.map(|_| text.to_owned()).ok_or(TemplateReason::Constant)
 }
 
 fn take_keys(mut reader: Reader<'_>, kind: Option<Kind>) -> Option<KeysFile> {

@@ -11,9 +11,9 @@ use super::{Complaints, Config, Fingerprint, Sources};
 /// How often files are looked at.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Looks every second, and at once on SIGHUP, at all files that make the configuration. Whenever any of them has changed the whole of it
-/// is read again and handed to `changed`, which takes the new configuration into use, or logs what is wrong and leaves the old one. On
-/// SIGHUP it is read again in any case. Never returns; `changed` runs on a thread that may block.
+/// Looks every second, and at once on SIGHUP, at all files that make the configuration. Whenever any of them has changed the
+/// whole of it is read again and handed to `changed`, which takes the new configuration into use, or logs what is wrong and
+/// leaves the old one. On SIGHUP it is read again in any case. Never returns; `changed` runs on a thread that may block.
 pub async fn watch<F>(sources: Sources, mut known: Fingerprint, changed: F)
 where
     F: Fn(Result<Config, Complaints>) + Send + Sync + 'static,

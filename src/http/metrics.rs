@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::ErrorCode;
+use crate::jose::keys_parsed;
 
 const CODES: [ErrorCode; 9] = [
     ErrorCode::InvalidRequest,
@@ -43,6 +44,8 @@ impl Metrics {
             let count = counter.load(Ordering::Relaxed);
             let _ = writeln!(text, "countersign_requests_refused_total{{error=\"{}\"}} {count}", code.as_str());
         }
+        text.push_str("# TYPE countersign_keys_parsed_total counter\n");
+        let _ = writeln!(text, "countersign_keys_parsed_total {}", keys_parsed());
         text
     }
 }

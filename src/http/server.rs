@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, rt};
+use actix_web::{App, HttpResponse, HttpServer};
 
 use super::{Door, ledger, metadata, ops, socket, token};
 
@@ -21,14 +22,14 @@ pub struct Sockets {
     local: Option<UnixListener>,
 }
 
-/// A server that runs once it is spawned.
+/// A running server. It goes on when this is dropped.
 pub struct Running {
-    /// The public listener.
-    server: Server,
-    /// The operators' listener.
-    ops: Server,
-    /// The socket in the data folder, where there is one.
-    local: Option<Server>,
+    handles: Vec<ServerHandle>,
+}
+
+/// Runs `work` on this thread in the system that servers need around them.
+pub fn block_on<F: Future>(work: F) -> F::Output {
+    System::new().block_on(work)
 }
 
 /// Why the server does not run.
@@ -69,7 +70,8 @@ impl Sockets {
     }
 }
 
-/// Starts the listeners. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one per core.
+/// Starts the listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one
+/// per core.
 ///
 /// # Errors
 /// When a socket cannot be used.
@@ -94,7 +96,14 @@ pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> i
             .workers(1)
             .disable_signals();
     let local = sockets.local.map(|socket| local_server(local_door, socket)).transpose()?;
-    Ok(Running { server: public.listen(sockets.public)?.run(), ops: ops.listen(sockets.ops)?.run(), local })
+    let servers = [Some(public.listen(sockets.public)?.run()), Some(ops.listen(sockets.ops)?.run()), local];
+    let spawned = servers.into_iter().flatten().map(|server| {
+        let handle = server.handle();
+        // A server answers only while somebody waits for it.
+        drop(rt::spawn(server));
+        handle
+    });
+    Ok(Running { handles: spawned.collect() })
 }
 
 /// What comes in by the socket is asked who it is, once per connection.
@@ -111,15 +120,11 @@ fn local_server(door: Data<Door>, socket: UnixListener) -> io::Result<Server> {
 }
 
 impl Running {
-    /// Has the listeners answer from now on, on the present actix system; returns what stops them.
-    pub fn spawn(self) -> Vec<ServerHandle> {
-        let servers = [Some(self.server), Some(self.ops), self.local].into_iter().flatten();
-        let spawn = |server: Server| {
-            let handle = server.handle();
-            rt::spawn(server);
-            handle
-        };
-        servers.map(spawn).collect()
+    /// Stops the listeners after the requests under way.
+    pub async fn stop(self) {
+        for handle in self.handles {
+            handle.stop(true).await;
+        }
     }
 }
 

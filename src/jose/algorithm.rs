@@ -45,7 +45,8 @@ impl Algorithm {
     /// What an RSA key without `alg` may verify.
     pub(crate) const RSA: [Self; 6] = [Self::RS256, Self::RS384, Self::RS512, Self::PS256, Self::PS384, Self::PS512];
 
-    /// The algorithm called `name`, compared byte for byte (RFC 7515 §4.1.1). `Ed25519` is another name of `EdDSA` here (RFC 9864 §2.2).
+    /// The algorithm called `name`, compared byte for byte (RFC 7515 §4.1.1). `Ed25519` is another name of `EdDSA` here (RFC
+    /// 9864 §2.2).
     pub fn parse(name: &str) -> Option<Self> {
         let name = if name == "Ed25519" { "EdDSA" } else { name };
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)

@@ -16,7 +16,8 @@ pub const COMPACT_BYTES_MAX: usize = 16 * 1024;
 
 const KID_BYTES_MAX: usize = 255;
 
-/// Header members that let the token choose its key, or change what its bytes mean: refused, never followed (RFC 8725 §3.5, §3.10).
+/// Header members that let the token choose its key, or change what its bytes mean: refused, never followed (RFC 8725 §3.5,
+/// §3.10).
 const REFUSED: [&str; 8] = ["jku", "x5u", "jwk", "x5c", "crit", "zip", "b64", "enc"];
 
 /// A signed token, taken apart but not believed.

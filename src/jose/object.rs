@@ -12,8 +12,8 @@ use crate::oauth::{NumericDate, Time};
 /// Objects and arrays nested deeper than this are refused; the outermost object counts.
 const DEPTH_MAX: usize = 32;
 
-/// A JSON object that was checked to repeat no member at any depth. It keeps the text and where its members are; a member is parsed
-/// when it is asked for.
+/// A JSON object that was checked to repeat no member at any depth. It keeps the text and where its members are; a member is
+/// parsed when it is asked for.
 #[derive(Clone)]
 pub struct Object {
     text: String,

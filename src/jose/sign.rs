@@ -25,7 +25,8 @@ const RSA_BITS: u32 = 2048;
 /// Headers for these types are written once per key.
 const USUAL_TYPES: [&str; 2] = ["at+jwt", "JWT"];
 
-/// A private key for one algorithm, parsed once. Its `kid` is the thumbprint of its public half (RFC 7638), so that two keys never share one.
+/// A private key for one algorithm, parsed once. Its `kid` is the thumbprint of its public half (RFC 7638), so that two keys
+/// never share one.
 #[derive(Clone)]
 pub struct SigningKey {
     signer: Signer,

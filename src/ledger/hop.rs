@@ -83,7 +83,7 @@ impl Hop {
             actor: self.actor.clone(),
             at: self.at,
             audience: Cow::Borrowed(&self.audience),
-            basis: Cow::Borrowed(self.basis.as_str()),
+            basis: self.basis,
             chain: chain?,
             client: self.client.clone(),
             depth: self.depth,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use event::{DeathRecord, EndingRecord, Refusal, RefusalRecord, WithheldRecord};
 use text::{few, list, millis, one};
 
+use super::hop::Basis;
 use crate::crypto::{Digest, SealReason};
 use crate::oauth::{ClientId, Jti, Resource, Scopes, Time, Txn};
 
@@ -22,6 +23,9 @@ pub const RECORD_BYTES_MAX: usize = 65_535;
 
 /// No record of a refusal has more bytes.
 pub const REFUSAL_BYTES_MAX: usize = 1_024;
+
+/// The greatest integer that every JSON reader holds exactly (RFC 7493 §2.2).
+const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// The version of the schema that this program writes and reads.
 const VERSION: u32 = 1;
@@ -70,9 +74,9 @@ pub struct HopRecord<'a> {
     /// The token's audience.
     #[serde(default, skip_serializing_if = "<[Resource]>::is_empty", with = "few")]
     pub audience: Cow<'a, [Resource]>,
-    /// `delegation`, `continuation`, `self`, `on_behalf_of` or `impersonation`.
-    #[serde(borrow)]
-    pub basis: Cow<'a, str>,
+    /// In which role the client came by the subject token.
+    #[serde(with = "one")]
+    pub basis: Basis,
     /// Who acts and acted, current actor first.
     #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
     pub chain: Vec<ActorRecord<'a>>,
@@ -296,7 +300,11 @@ impl<'a> Record<'a> {
     fn holds(&self) -> bool {
         match self {
             Self::Hop(record) => record.kind == Kind::Hop && record.holds(),
-            Self::Refusal(_) | Self::Withheld(_) | Self::Death(_) => true,
+            Self::Refusal(record) => record.suppressed <= INTEGER_MAX,
+            Self::Withheld(record) => record.index <= INTEGER_MAX,
+            Self::Death(record) => {
+                !record.ends.is_empty() && record.ends.iter().all(|end| (1..=INTEGER_MAX).contains(&end.number))
+            }
         }
     }
 }

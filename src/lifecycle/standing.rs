@@ -102,12 +102,12 @@ impl Standing {
     pub(crate) fn for_tests(client: AuthenticatedClient, subject: VerifiedSubject, acting: Acting, basis: Basis) -> Self {
         let (depth, bound) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
         let chain = subject.chain().clone();
-        Self { client, subject, actor: None, acting, basis, chain, depth, generations: Vec::new(), bound }
+        Self(Parts { client, subject, actor: None, acting, basis, chain, depth, generations: Vec::new(), bound })
     }
 
     /// The same with another chain.
     pub(crate) fn with_chain(mut self, chain: ActChain) -> Self {
-        self.chain = chain;
+        self.0.chain = chain;
         self
     }
 }

@@ -293,7 +293,7 @@ mod tests {
         let nest = |depth| (0..depth).fold(r#"{"sub":"a"}"#.to_owned(), |inner, _| format!(r#"{{"sub":"a","act":{inner}}}"#));
         assert_eq!(parse(&nest(CHAIN_DEPTH_CEILING - 1)).unwrap().len(), CHAIN_DEPTH_CEILING);
         assert_eq!(parse(&nest(CHAIN_DEPTH_CEILING)), Err(ActReason::Deep));
-        assert_eq!(parse(&nest(1000)), Err(ActReason::Malformed));
+        assert_eq!(parse(&nest(1000)), Err(ActReason::Deep));
         let long = format!(r#"{{"sub":"a","x":"{}"}}"#, "y".repeat(ACTOR_BYTES_MAX));
         assert_eq!(parse(&long), Err(ActReason::Long));
     }

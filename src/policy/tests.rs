@@ -8,9 +8,7 @@ mod table;
 use std::path::PathBuf;
 
 use super::*;
-use crate::catalog::{
-    Agent, AgentKind, Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, SigningAlg, Status,
-};
+use crate::catalog::{Agent, AgentKind, Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, Status};
 use crate::client::AuthenticatedClient;
 use crate::lifecycle::Acting;
 use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Subject, Txn};
@@ -49,7 +47,7 @@ fn api(id: &str, defaults: &str, scopes: &[&str]) -> Api {
         destination: Destination::Internal,
         default_scopes: scopes_of(defaults),
         lifetime: None,
-        signing_alg: SigningAlg::Es256,
+        signing_alg: crate::jose::Algorithm::ES256,
         typ: "at+jwt".into(),
         chain: ChainShown::Full,
         sender_constraint: SenderConstraint::Optional,

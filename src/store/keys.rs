@@ -20,8 +20,8 @@ pub use ledger::{LEDGER_OVERLAP, LedgerKey, LedgerKeys};
 pub use ring::RingEntry;
 use ring::{RING, Ring};
 
-/// How long a key is published before it signs, and how long beyond the last token that it signed: validators hold on to the keys that
-/// they know, some for an hour and more.
+/// How long a key is published before it signs, and how long beyond the last token that it signed: validators hold on to the
+/// keys that they know, some for an hour and more.
 pub const KEY_NOTICE: Duration = Duration::from_hours(2);
 
 /// No configuration lets a token live longer.
@@ -59,8 +59,8 @@ pub enum KeyFilesReason {
 }
 
 impl KeyFiles {
-    /// The keys in `dir`. On first start they are made, a key that signs at once for each of `algorithms`; later one is added for each
-    /// algorithm that has none.
+    /// The keys in `dir`. On first start they are made, a key that signs at once for each of `algorithms`; later one is added
+    /// for each algorithm that has none.
     ///
     /// # Errors
     /// See [`KeyFilesReason`]. Whatever is there and not in order is left alone.
@@ -99,8 +99,9 @@ impl KeyFiles {
         }
     }
 
-    /// Adds a key for `algorithm`, published from now on, that signs after `delay`, but no sooner than [`KEY_NOTICE`]. The keys before it stay
-    /// published until that long after the last token that they can have signed; those whose time is over are destroyed.
+    /// Adds a key for `algorithm`, published from now on, that signs after `delay`, but no sooner than [`KEY_NOTICE`]. The keys
+    /// before it stay published until that long after the last token that they can have signed; those whose time is over are
+    /// destroyed.
     ///
     /// # Errors
     /// See [`KeyFilesReason`]. The keys on disk are then those of before, or already those of after.
@@ -117,7 +118,8 @@ impl KeyFiles {
         Ok(added)
     }
 
-    /// The key that signs by `algorithm` at `now`: the newest whose time has come, or, where none's has, the one whose comes first.
+    /// The key that signs by `algorithm` at `now`: the newest whose time has come, or, where none's has, the one whose comes
+    /// first.
     pub fn signing_key(&self, algorithm: Algorithm, now: Time) -> Option<&SigningKey> {
         self.ring.signing(algorithm, now).and_then(|entry| self.key(&entry.kid))
     }

@@ -24,8 +24,8 @@ pub enum KeySource {
 /// Which address keys are fetched from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyLocation {
-    /// What the issuer's OpenID configuration names as `jwks_uri` (OpenID Connect Discovery §4). It must be on the issuer's own host, or on one
-    /// of `hosts` (`host` or `host:port`).
+    /// What the issuer's OpenID configuration names as `jwks_uri` (OpenID Connect Discovery §4). It must be on the issuer's own
+    /// host, or on one of `hosts` (`host` or `host:port`).
     Discovery {
         /// Whose.
         issuer: Issuer,

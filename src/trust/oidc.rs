@@ -15,7 +15,8 @@ pub(super) fn check(token: &Compact<'_>, claims: &Object) -> Result<(), TrustRea
     refuse_other_uses(claims)
 }
 
-/// What no kind of rule accepts: events (RFC 8417 §2.2), and tokens bound to a key that nobody can be asked to prove (RFC 7800 §3).
+/// What no kind of rule accepts: events (RFC 8417 §2.2), and tokens bound to a key that nobody can be asked to prove (RFC 7800
+/// §3).
 pub(super) fn refuse_other_uses(claims: &Object) -> Result<(), TrustReason> {
     match (claims.has("events"), claims.has("cnf")) {
         (true, _) => Err(TrustReason::Event),

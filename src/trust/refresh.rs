@@ -43,7 +43,8 @@ impl Rhythm {
         let pace = shared.pace;
         match fetched {
             Ok((keys, max_age)) => {
-                tracing::debug!(location = %shared.location, keys = keys.keys().len(), skipped = keys.skipped().len(), "keys fetched");
+                let (usable, skipped) = (keys.keys().len(), keys.skipped().len());
+                tracing::debug!(location = %shared.location, usable, skipped, "keys fetched");
                 shared.fetched.store(Some(Arc::new(Fetched { keys: Arc::new(keys), at: clock.now() })));
                 let interval = max_age.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, pace.interval * SLOWEST);
                 Self { rest: pace.cool_down, then: interval.saturating_sub(pace.cool_down) }

@@ -112,8 +112,8 @@ impl Template {
         if adjacent { Err(TemplateReason::Adjacent) } else { Ok(self) }
     }
 
-    /// The text with the claims filled in; none when a claim is absent, empty, no string or integer, or could blur where one claim
-    /// ends and the next begins.
+    /// The text with the claims filled in; none when a claim is absent, empty, no string or integer, or could blur where one
+    /// claim ends and the next begins.
     fn fill(&self, claims: &Object) -> Option<String> {
         let several = self.0.iter().filter(|piece| matches!(piece, Piece::Claim(_))).count() > 1;
         let mut filled = String::new();

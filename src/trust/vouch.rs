@@ -31,8 +31,8 @@ struct Anchored {
 pub struct DuplicateRule(pub RuleName);
 
 impl Trust {
-    /// The federation of these rules. `previous`, the one that it replaces, hands on the keys it has fetched, so that a reload asks no issuer
-    /// again, and the versions of its bundles, so that none is rolled back.
+    /// The federation of these rules. `previous`, the one that it replaces, hands on the keys it has fetched, so that a reload
+    /// asks no issuer again, and the versions of its bundles, so that none is rolled back.
     ///
     /// # Errors
     /// When two rules have the same name.
@@ -61,8 +61,9 @@ impl Trust {
         self.anchored.iter().map(|anchored| &anchored.rule)
     }
 
-    /// Keeps the keys of the remote issuers of rules in force fresh from now on, each at its own pace, for as long as any federation that uses them lives. It
-    /// waits for nobody. Must be called on a tokio runtime; calling it again starts nothing twice.
+    /// Keeps the keys of the remote issuers of rules in force fresh from now on, each at its own pace, for as long as any
+    /// federation that uses them lives. It waits for nobody. Must be called on a tokio runtime; calling it again starts nothing
+    /// twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
         let enabled = self.anchored.iter().filter(|anchored| anchored.rule.enabled());
         for remote in enabled.filter_map(|anchored| anchored.keys.remote()) {
@@ -70,8 +71,8 @@ impl Trust {
         }
     }
 
-    /// Finds the one rule that accepts `token`, and reads its subject. Whose rules apply is looked up by `iss` (for SVIDs by the trust domain
-    /// of `sub`) before any key is touched; a signature counts only under the keys of the rule that is tried.
+    /// Finds the one rule that accepts `token`, and reads its subject. Whose rules apply is looked up by `iss` (for SVIDs by
+    /// the trust domain of `sub`) before any key is touched; a signature counts only under the keys of the rule that is tried.
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.

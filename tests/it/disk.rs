@@ -1,125 +1,101 @@
-//! The commit on a disk that really fails: every receipt is backed by a durable record, and service resumes.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+//! A disk that is full or does not flush: no token leaves, and service resumes, verified, when the disk does.
 
+use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{env, fs};
 
-use countersign::commit::contract::{RecordReader, Select};
-use countersign::commit::{Commit, CommitReason, Disclosed, Issue, Limits, Receipt};
-use countersign::crypto::{Digest, SealKey, random};
-use countersign::ledger::record::{Kind, Record, WithheldRecord};
-use countersign::oauth::{Clock, GenerationKey, Jti, SingleUse, Time, Txn};
-use countersign::store::sqlite::{SqliteReader, SqliteStore};
+use countersign::crypto::Digest;
+use countersign::oauth::Jti;
+use serde_json::json;
 
-struct Wall;
+use crate::support::{Ledger, Party, Reply, Site, claims, form, post_form};
 
-impl Clock for Wall {
-    fn now(&self) -> Time {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Time::from_millis(i64::try_from(since.as_millis()).unwrap())
-    }
-}
-
-/// Runs `child` under the shim: the program under test is this test binary itself.
 #[test]
-fn a_failing_disk_yields_no_receipt_and_service_resumes() {
-    let folder = env::temp_dir().join(format!("countersign-disk-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    for fault in ["flush", "write", "both"] {
-        let data = folder.join(fault);
-        let child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "disk::child", "--nocapture"])
-            .env("LD_PRELOAD", crate::shim::failing_disk(&folder))
-            .env("FAILING_DISK", folder.join("fail"))
-            .env("FAILING_DISK_UNDER", fs::canonicalize(&folder).unwrap().join(fault))
-            .env("FAILING_DISK_DATA", &data)
-            .env("FAILING_DISK_FAULT", fault)
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
-        assert!(child.status.success() && told.contains("the disk failed and recovered"), "{fault}: {told}");
-    }
-    fs::remove_dir_all(&folder).unwrap();
+fn a_failing_flush_stops_issuance_until_the_disk_recovers() {
+    stops_and_resumes("flush", "s");
 }
 
-/// Does nothing unless the test above runs it.
 #[test]
-fn child() {
-    let (Ok(data), Ok(fault)) = (env::var("FAILING_DISK_DATA"), env::var("FAILING_DISK_FAULT")) else { return };
-    let flag = PathBuf::from(env::var("FAILING_DISK").unwrap());
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(drive(Path::new(&data), &flag, &fault));
-    println!("the disk failed and recovered");
+fn a_full_disk_stops_issuance_until_there_is_room() {
+    stops_and_resumes("full", "f");
 }
 
-async fn drive(data: &Path, flag: &Path, fault: &str) {
-    let commit = start(data);
-    let mut receipts = Vec::new();
-    for round in 0..5 {
-        for _ in 0..20 {
-            receipts.push(commit.submit(issue()).await.unwrap());
+fn stops_and_resumes(name: &str, trouble: &str) {
+    let site = Site::new(name);
+    let (shim, control) = (compiled(&site.folder), site.folder.join("disk"));
+    let server = site.start_with(&[("LD_PRELOAD", &shim), ("COUNTERSIGN_SHIM", &control)]);
+    let party = Party::new(&site.profile(), "orchestrator");
+    let mut held = HashMap::new();
+    for _ in 0..3 {
+        (0..5).for_each(|_| receive(&site, &party, &mut held));
+        fs::write(&control, trouble).unwrap();
+        for _ in 0..5 {
+            unavailable(&ask(&site, &party).1);
         }
-        fs::write(flag, fault).unwrap();
-        for _ in 0..10 {
-            assert_eq!(commit.submit(issue()).await.unwrap_err(), CommitReason::Unavailable, "round {round}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        fs::remove_file(flag).unwrap();
-        receipts.push(resumed(&commit).await);
+        assert!(!site.ready(), "the server says it is ready while its disk is not");
+        assert!(crate::support::get(site.ops, "/healthz").unwrap().status == 200);
+        fs::remove_file(&control).unwrap();
+        site.wait("service resumes", || site.ready());
+        (0..5).for_each(|_| receive(&site, &party, &mut held));
+        every_token_is_recorded(&site, &held);
     }
-    commit.close().await;
-    verify(data, &receipts);
+    server.kill();
+    let server = site.start();
+    receive(&site, &party, &mut held);
+    every_token_is_recorded(&site, &held);
+    server.kill();
 }
 
-fn start(data: &Path) -> Commit {
-    let store = Box::new(SqliteStore::new(data).unwrap());
-    let limits = Limits { retry: Duration::from_millis(5), ..Limits::default() };
-    Commit::start(store, Arc::new(Wall), Arc::new(SealKey::new(&[1; 32]).unwrap()), limits).unwrap()
+/// What was refused for the disk's sake may be asked again, with a new assertion or the same one.
+#[test]
+fn an_assertion_is_not_spent_by_a_hop_that_failed() {
+    let site = Site::new("unspent");
+    let (shim, control) = (compiled(&site.folder), site.folder.join("disk"));
+    let _server = site.start_with(&[("LD_PRELOAD", &shim), ("COUNTERSIGN_SHIM", &control)]);
+    let party = Party::new(&site.profile(), "orchestrator");
+    receive(&site, &party, &mut HashMap::new());
+    fs::write(&control, "f").unwrap();
+    let (body, reply) = ask(&site, &party);
+    unavailable(&reply);
+    fs::remove_file(&control).unwrap();
+    site.wait("service resumes", || site.ready());
+    let again = post_form(site.public, "/token", &body).unwrap();
+    assert!(matches!(again.status, 200 | 401), "{}", again.text);
+    Ledger::read(&site.fixture.data).verified();
+    assert_eq!(post_form(site.public, "/token", &body).unwrap().status, 401, "the assertion was accepted twice");
 }
 
-async fn resumed(commit: &Commit) -> Receipt {
-    for _ in 0..1000 {
-        match commit.submit(issue()).await {
-            Err(CommitReason::Unavailable) => tokio::time::sleep(Duration::from_millis(5)).await,
-            other => return other.unwrap(),
-        }
-    }
-    panic!("service does not resume within five seconds");
+fn ask(site: &Site, party: &Party) -> (String, Reply) {
+    let more = [("resource", "https://assistant.example")];
+    let body = form(&Party::request(&party.assertion(), &party.id_token(json!({})), &more));
+    let reply = post_form(site.public, "/token", &body).unwrap();
+    (body, reply)
 }
 
-fn issue() -> Issue {
-    let (jti, txn) = (Jti::new(Wall.now(), random().unwrap()), Txn::new(Wall.now(), random().unwrap()));
-    let later = Wall.now().plus(Duration::from_secs(60));
-    Issue {
-        jti,
-        txn,
-        record: Record::Withheld(WithheldRecord::new(Wall.now(), u64::MAX >> 11, jti, txn)).to_bytes().unwrap(),
-        generations: vec![],
-        single_use: vec![SingleUse { digest: random().unwrap(), expires: later }],
-        deadline: later,
-        disclosed: Disclosed { subject: GenerationKey([1; 16]), values: b"[]".to_vec().into() },
+fn receive(site: &Site, party: &Party, held: &mut HashMap<Jti, Digest>) {
+    let reply = ask(site, party).1;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let token = reply.text_of("access_token");
+    held.insert(Jti::parse(claims(&token)["jti"].as_str().unwrap()).unwrap(), Digest::of(token.as_bytes()));
+}
+
+fn unavailable(reply: &Reply) {
+    assert_eq!((reply.status, reply.text_of("error")), (503, "temporarily_unavailable".to_owned()), "{}", reply.text);
+    assert!(reply.header("retry-after").is_some_and(|after| after.parse::<u32>().is_ok()), "{}", reply.text);
+    assert!(reply.json().get("access_token").is_none(), "{}", reply.text);
+}
+
+fn every_token_is_recorded(site: &Site, held: &HashMap<Jti, Digest>) {
+    let hops = Ledger::read(&site.fixture.data).verified();
+    for (jti, token) in held {
+        assert_eq!(hops.tokens.get(jti), Some(token), "a client holds the token {jti}, which the records do not know");
     }
 }
 
-/// Every receipt has its record, and every record has a receipt or a record that says it was withheld.
-fn verify(data: &Path, receipts: &[Receipt]) {
-    let reader = SqliteReader::open(data).unwrap();
-    let stored = reader.records(Select::All, 0, 10_000).unwrap();
-    assert!(stored.iter().zip(0..).all(|(stored, index)| stored.index == index));
-    let mut told: Vec<u64> = receipts.iter().map(Receipt::index).collect();
-    for receipt in receipts {
-        let stored = &stored[usize::try_from(receipt.index()).unwrap()];
-        assert_eq!((stored.jti, Digest::of(&stored.record)), (Some(receipt.jti()), receipt.record()));
-    }
-    for stored in &stored {
-        // What stands in for a hop names no index that exists.
-        match Record::parse(&stored.record).unwrap() {
-            Record::Withheld(withheld) if withheld.index < u64::MAX >> 11 => told.extend([withheld.index, stored.index]),
-            record => assert_eq!(record.kind(), Kind::Withheld),
-        }
-    }
-    told.sort_unstable();
-    assert!(told.iter().copied().eq(0..stored.len() as u64), "{told:?}");
+fn compiled(folder: &Path) -> PathBuf {
+    let (source, shim) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/shim/failing_disk.c"), folder.join("failing_disk.so"));
+    let status = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&shim).arg(source).status().unwrap();
+    assert!(status.success(), "the shim does not compile");
+    shim
 }

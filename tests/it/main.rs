@@ -1,4 +1,42 @@
-//! Everything that is tested from outside.
+//! The integration tests: one binary, one file per question.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unreachable,
+    unreachable_pub,
+    reason = "tests fail by panicking, and their modules are not published"
+)]
+
+// What the sources look like: order of imports, sizes, banned calls, citations.
+mod tidy;
+
+// A real server on a generated configuration, and clients for it. Every test below that is not marked otherwise uses it.
+mod support;
+
+// What the standards and our own promises say, one text file per rule.
+mod conformance;
+
+// What must hold when the process is killed at any moment.
+mod crash;
+
+// What must hold when the disk is full or does not flush.
 mod disk;
-mod shim;
+
+// Input that is wrong in every way: errors, memory, records.
+mod bad_input;
+
+// What must not be found in anything that a server writes.
+mod secrets;
+
+// What is not done for every request.
+mod keys_once;
+
+// In process: random chains through the whole line, against a model.
+mod chains;
+
+// In process: parsers are total.
+mod parsers;

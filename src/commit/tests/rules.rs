@@ -40,6 +40,19 @@ fn disclosures_are_stored_encrypted_under_their_subjects_key() {
 }
 
 #[test]
+fn a_subject_whose_key_does_not_open_keeps_nobody_else_from_being_served() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(commit.submit(issue(0, &[], &[]))).unwrap();
+    block_on(commit.close());
+    let other_root = Rig { disk: rig.disk.clone(), root: 2, ..Rig::new() };
+    let commit = other_root.start();
+    assert_eq!(block_on(commit.submit(issue(4, &[], &[7]))).unwrap_err(), CommitReason::Unavailable);
+    block_on(commit.submit(issue(5, &[], &[7]))).unwrap();
+    assert_eq!(rig.disk.rows().len(), 2);
+}
+
+#[test]
 fn a_single_use_value_submitted_at_once_by_eight_threads_is_accepted_once() {
     let rig = Rig::new();
     let commit = rig.start();

@@ -35,7 +35,25 @@ impl Writer {
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
         durable.set(next);
-        Ok(Self { store, clock, limits, jobs, mirror, quota, spent, keys, durable, next, newest, owed, unrecorded, failed, closing })
+        let behind = false;
+        Ok(Self {
+            store,
+            clock,
+            limits,
+            jobs,
+            mirror,
+            quota,
+            spent,
+            keys,
+            next,
+            durable,
+            newest,
+            owed,
+            unrecorded,
+            failed,
+            closing,
+            behind,
+        })
     }
 
     /// The batch may or may not be durable: nobody gets a receipt, and nothing more is committed until that is known.

@@ -5,6 +5,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{Hidden, Issue, Job, Recordable, Reply, Unrecorded, Writer};
 use crate::commit::contract::{Batch, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
+use crate::commit::subject_keys::SealFailure;
 use crate::crypto::Digest;
 use crate::ledger::RecordReason;
 use crate::ledger::record::{DeathRecord, RECORD_BYTES_MAX, Record, WithheldRecord};
@@ -43,6 +44,11 @@ impl Writer {
         let at = present.max(self.newest);
         let batch = Batch { at, rows: vec![], single_use: vec![], lives: vec![], subject_keys: vec![], forget: None };
         let behind = self.newest.since(present) > self.limits.clock_behind;
+        if behind && !self.behind {
+            let behind_ms = self.newest.since(present).as_millis();
+            tracing::error!(behind_ms, "the clock stands behind the newest record, so nothing is issued until it has caught up");
+        }
+        self.behind = behind;
         let mut staged = Staged { batch, effects: Vec::new(), failure: None, behind };
         if self.failed.is_none() {
             let forgot = self.mirror.forget(at) | self.spent.forget(at);
@@ -84,8 +90,8 @@ impl Writer {
         }
     }
 
-    /// The checks that must hold at the instant of commit. What is single-use is spent after all of them, so that a refused request
-    /// burns nothing; should sealing then fail, the whole batch fails and what is spent is read from the store again.
+    /// The checks that must hold at the instant of commit. What is single-use is spent when nothing can refuse the hop any more but a
+    /// failure of the store, after which what is spent is read from the store again.
     fn judge(&mut self, issue: Issue, staged: &mut Staged) -> Result<Receipt, CommitReason> {
         if self.failed.is_some() || staged.failure.is_some() || !self.unrecorded.is_empty() {
             return Err(CommitReason::Unavailable);
@@ -105,10 +111,14 @@ impl Writer {
         if self.mirror.len() > self.limits.lives {
             return Err(CommitReason::Busy);
         }
-        liveness::alive(&*self.mirror, &issue.generations).map_err(|_| CommitReason::Died)?;
+        liveness::alive(&*self.mirror, &issue.generations).map_err(|dead| {
+            tracing::debug!(jti = %issue.jti, key = ?dead.key, "something ended between the checks and the commit");
+            CommitReason::Died
+        })?;
         let record = Digest::of(&issue.record);
-        self.spent.spend(&issue.single_use, staged.batch.at)?;
+        self.spent.spendable(&issue.single_use, staged.batch.at)?;
         let sealed = self.seal(&issue, &record, staged)?;
+        self.spent.spend(&issue.single_use);
         staged.batch.single_use.extend(&issue.single_use);
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
         let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
@@ -126,8 +136,12 @@ impl Writer {
                 staged.batch.subject_keys.extend(made);
                 Ok(Some((disclosed.subject, sealed)))
             }
-            Err(failure) => {
+            Err(SealFailure::Store(failure)) => {
                 staged.failure = Some(failure);
+                Err(CommitReason::Unavailable)
+            }
+            Err(SealFailure::Key(reason)) => {
+                tracing::error!(subject = ?disclosed.subject, %reason, "a subject's key cannot be used");
                 Err(CommitReason::Unavailable)
             }
         }

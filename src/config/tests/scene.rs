@@ -35,6 +35,12 @@ pub(super) const AGENT: &str = "id = 'a'\nowner = 'o'\nteam = 't'\nkind = 'servi
 
 pub(super) const API: &str = "id = 'https://a.example'\ndestination = 'internal'\n[scopes]\nread = { effect = 'read' }\n";
 
+/// A key set of one usable key, as JSON.
+pub(super) const JWKS: &str = concat!(
+    r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"45eZULae8DxWC9ocnlpbHMPYEb94Qs4rgO_O1CSq5OE","#,
+    r#""x":"5q4-mzq7nj4qZCsO2BS_YsmvXg43oJZC7nRnu9Mh3IE","y":"93p1g0ZtVl-DQqf2UKGcpUFjXnYzeXQnohTPASFGY9w"}]}"#
+);
+
 impl Scene {
     pub(super) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);

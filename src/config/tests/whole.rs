@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::scene::{AGENT, API, CLUSTER, IDP, MAIN, Scene};
-use crate::config::{Complaints, Config, KeysFile, LoginFile, Sources, TestFile, watch};
+use super::complaints::expect;
+use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
+use crate::config::{Complaints, Config, KeysFile, LoginFile, Sources, watch};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Resource};
+use crate::trust::{Literal, Matcher};
 
 #[test]
 fn the_defaults_stand_without_any_file() {
@@ -33,7 +35,7 @@ fn the_samples_are_in_order_and_say_what_they_explain() {
     let rules: Vec<_> = config.rules.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(rules, ["acme-idp", "acme-spiffe", "prod-cluster"]);
     assert!(matches!(&config.rules[1].keys, KeysFile::Given(keys) if !keys.is_empty()));
-    assert_eq!(config.rules[0].require[0].test, TestFile::Boolean(true));
+    assert_eq!(config.rules[0].require[0].requirement.matcher(), &Matcher::Is(Literal::Bool(true)));
 }
 
 #[test]
@@ -74,30 +76,32 @@ fn everything_optional_has_its_default() {
 
 #[test]
 fn logins_are_read_in_order() {
+    let keys = format!("jwks = '{JWKS}'\nassertion_audience = ['token_endpoint']\n");
     let login = "[[login]]\nmethod = 'client_secret_post'\nsecret_hash = 'sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0'\n\
-                 [[login]]\nmethod = 'workload_jwt'\ntrust = 'cluster'\nmatch = { a = ['b', 'c'], '/d~1e' = { prefix = 'f/' }, g = { present = true } }\n\
-                 [[login]]\nmethod = 'private_key_jwt'\njwks = '{\"keys\":[]}'\nassertion_audience = ['token_endpoint']\n";
-    let scene = Scene::new().with("trust/c.toml", CLUSTER).with("agents/a.toml", &format!("{AGENT}{login}"));
+                 [[login]]\nmethod = 'workload_jwt'\ntrust = 'cluster'\n\
+                 match = { a = ['b', 'c'], '/d~1e' = { prefix = 'f/' }, g = { present = true } }\n\
+                 [[login]]\nmethod = 'private_key_jwt'\n";
+    let scene = Scene::new().with("trust/c.toml", CLUSTER).with("agents/a.toml", &format!("{AGENT}{login}{keys}"));
     let config = scene.config();
     let logins = &config.logins[&ClientId::parse("a").unwrap()];
     assert!(matches!(&logins[0], LoginFile::Secret { basic: false, .. }));
     let LoginFile::WorkloadJwt { matchers, .. } = &logins[1] else { panic!("{:?}", logins[1]) };
-    let found: Vec<_> = matchers.iter().map(|matcher| (matcher.claim.as_str(), matcher.test.clone())).collect();
-    assert_eq!(found[0], ("/d~1e", TestFile::Prefix("f/".into())));
-    assert_eq!(found[1], ("a", TestFile::OneOf(vec!["b".into(), "c".into()])));
-    assert_eq!(found[2], ("g", TestFile::Present));
+    let found: Vec<_> =
+        matchers.iter().map(|matcher| (matcher.requirement.claim(), matcher.requirement.matcher().clone())).collect();
+    assert_eq!(found[0], ("/d~1e", Matcher::Prefix("f/".into())));
+    assert_eq!(found[1], ("a", Matcher::OneOf(["b", "c"].map(|text| Literal::Text(text.into())).into())));
+    assert_eq!(found[2], ("g", Matcher::Present));
     let LoginFile::PrivateKeyJwt { token_endpoint_audience, algorithms, .. } = &logins[2] else { panic!("{:?}", logins[2]) };
     assert!(*token_endpoint_audience && algorithms.len() == 4);
-    assert!(config.warnings.to_string().ends_with("the key set has no usable key, so nothing is accepted under it"));
 }
 
 #[test]
 fn a_fingerprint_changes_with_any_file_and_folder() {
     let login = "[[login]]\nmethod = 'private_key_jwt'\njwks_file = 'a.json'\n";
-    let scene = Scene::new().with("agents/a.json", "{\"keys\":[]}").with("agents/a.toml", &format!("{AGENT}{login}"));
+    let scene = Scene::new().with("agents/a.json", JWKS).with("agents/a.toml", &format!("{AGENT}{login}"));
     let known = scene.load().fingerprint;
     assert_eq!(known.again(), known);
-    let scene = scene.with("agents/a.json", "{\"keys\": []}");
+    let scene = scene.with("agents/a.json", &format!("{JWKS} "));
     assert_ne!(known.again(), known);
     let known = scene.load().fingerprint;
     let scene = scene.with("policies/p.cedar", "");
@@ -134,16 +138,21 @@ impl Regex for &'static str {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn no_text_makes_the_reader_panic(words in proptest::collection::vec(word(), 0..40)) {
         let text = words.concat();
         let scene = Scene::new();
-        let scene = ["trust/x.toml", "agents/x.toml", "apis/x.toml"].into_iter().fold(scene, |scene, file| scene.with(file, &text));
-        scene.load().config.err().into_iter().for_each(|complaints| assert!(!complaints.is_empty()));
+        let files = ["trust/x.toml", "agents/x.toml", "apis/x.toml"];
+        let scene = files.into_iter().fold(scene, |scene, file| scene.with(file, &text));
+        if let Err(complaints) = scene.load().config {
+            assert!(!complaints.is_empty());
+        }
         let loaded = scene.with("main.toml", &text).load();
-        loaded.config.err().into_iter().for_each(|complaints| assert!(complaints.iter().all(|complaint| !complaint.place.file.is_empty())));
+        if let Err(complaints) = loaded.config {
+            assert!(complaints.iter().all(|complaint| !complaint.place.file.is_empty()));
+        }
     }
 }
 
@@ -164,4 +173,45 @@ fn a_change_is_noticed_and_read_again() {
     let _scene = scene.with("agents/b.toml", "id = 'b'\nowner = 'o'\nteam = 't'");
     assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Err(1)));
     runtime.shutdown_background();
+}
+
+#[test]
+fn a_key_that_is_left_out_is_a_warning() {
+    let keys = "jwks = { keys = [{ kty = 'EC', crv = 'P-256' }] }";
+    let warnings = Scene::new().with("trust/i.toml", &IDP.replace("discovery = true", keys)).config().warnings.to_string();
+    let lines: Vec<_> = warnings.lines().filter_map(|line| line.split_once("/trust/")).map(|(_, line)| line).collect();
+    assert_eq!(
+        lines,
+        [
+            "i.toml:7: key 1 of the set is left out, because it is not a well-formed key",
+            "i.toml:7: the key set has no usable key, so nothing is accepted under it",
+        ]
+    );
+}
+
+#[test]
+fn of_what_a_broken_file_declares_are_not_repeated() {
+    let scene = Scene::new().with("agents/a.toml", &AGENT.replace("'service'", "'robot'"));
+    let rule = format!("presenters = ['a']\n{}", CLUSTER.replace("discovery = true", "discovery = false"));
+    let login = "[[login]]\nmethod = 'workload_jwt'\ntrust = 'cluster'\nmatch = { a = 1 }";
+    let scene = scene.with("trust/c.toml", &rule).with("apis/a.toml", &format!("agent = 'a'\n{API}"));
+    expect(
+        scene.with("agents/b.toml", &format!("{}{login}", AGENT.replace("'a'", "'b'"))),
+        &[
+            "agents/a.toml:4: `kind` must be \"ai_agent\", \"service\" or \"application\", not \"robot\"",
+            "trust/c.toml:8: `discovery` must be true or left out",
+        ],
+    );
+}
+
+/// They belong to no stage of their own: all are told in one run, with everything else.
+#[test]
+fn of_policies_and_logins_are_told_in_the_same_run() {
+    let login = "[[login]]\nmethod = 'spiffe_x509'\n[[login]]\nmethod = 'private_key_jwt'\njwks = { keys = [] }\n";
+    let rule = IDP.replace("audiences", "kynd = 1\naudiences");
+    let scene = Scene::new().with("agents/a.toml", &format!("{AGENT}{login}")).with("trust/r.toml", &rule);
+    let found = scene.with("policies/p.cedar", "\npermit (principal, action, resource) when { context.nope };\n").complaints();
+    let mut places: Vec<_> = found.iter().map(|line| line.split_once(": ").unwrap().0).collect();
+    places.dedup();
+    assert_eq!(places, ["agents/a.toml:6", "agents/a.toml:7", "policies/p.cedar:2", "trust/r.toml:4"], "{found:?}");
 }

@@ -2,8 +2,14 @@
 use super::*;
 use crate::jose::generate_key;
 
-const RFC_7638_KEY: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
-const P256: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
+const RFC_7638_KEY: &str = "\
+    {\"kty\":\"RSA\",\"n\":\"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJEC\
+    PebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb\
+    9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur\
+    -kEgU8awapJzKnqDKgw\",\"e\":\"AQAB\",\"alg\":\"RS256\",\"kid\":\"2011-04-29\"}";
+const P256: &str = "\
+    \"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\"y\":\"x_FEzRu9m36HLN_tue659\
+    LNpXW6pCyStikYjKIWI5a0\"";
 const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 fn set(keys: &str) -> Result<KeySet, KeySetReason> {
@@ -81,7 +87,9 @@ fn a_set_that_publishes_a_secret_or_is_ambiguous_is_refused_whole() {
 #[test]
 fn a_bundle_yields_its_jwt_svid_keys_only() {
     let bundle = format!(
-        r#"{{"keys":[{{{P256},"kid":"j","use":"jwt-svid"}},{{{P256},"kid":"x","use":"x509-svid","x5c":["AA=="]}},{{{P256},"kid":"w","use":"wit-svid"}},{{{P256},"kid":"n"}},{{{P256},"kid":"s","use":"sig"}}],"spiffe_sequence":18446744073709551615,"spiffe_refresh_hint":300}}"#
+        r#"{{"keys":[{{{P256},"kid":"j","use":"jwt-svid"}},
+        {{{P256},"kid":"x","use":"x509-svid","x5c":["AA=="]}},{{{P256},"kid":"w","use":"wit-svid"}},{{{P256},"kid":"n"}},
+        {{{P256},"kid":"s","use":"sig"}}],"spiffe_sequence":18446744073709551615,"spiffe_refresh_hint":300}}"#
     );
     let bundle = KeySet::parse(bundle.as_bytes(), KeyUse::JwtSvid).unwrap();
     assert_eq!(bundle.keys().iter().map(VerifyingKey::kid).collect::<Vec<_>>(), [Some("j")]);

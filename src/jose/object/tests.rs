@@ -48,7 +48,8 @@ fn nesting_is_bounded() {
 #[test]
 fn strings_dates_and_lists_are_read_by_their_type_only() {
     let object = parse(
-        r#"{"t":"a","e":"a\u002fb\/c","n":null,"i":5,"f":1.5,"neg":-1,"big":1e30,"s":"5","far":253402300800,"one":"x","many":["x","y"],"none":[],"mixed":["x",1]}"#,
+        r#"{"t":"a","e":"a\u002fb\/c","n":null,"i":5,"f":1.5,"neg":-1,"big":1e30,
+        "s":"5","far":253402300800,"one":"x","many":["x","y"],"none":[],"mixed":["x",1]}"#,
     )
     .unwrap();
     assert_eq!(object.text("t"), Ok(Some("a".into())));

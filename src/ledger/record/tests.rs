@@ -99,7 +99,7 @@ fn hop() -> impl Strategy<Value = Hop> {
 }
 
 fn death() -> impl Strategy<Value = DeathRecord<'static>> {
-    let end = (any::<[u8; 16]>(), proptest::option::of(text()), 0..1u64 << 53).prop_map(|(key, name, number)| EndingRecord {
+    let end = (any::<[u8; 16]>(), proptest::option::of(text()), 1..1u64 << 53).prop_map(|(key, name, number)| EndingRecord {
         key: GenerationKey(key),
         name: name.map(Cow::Owned),
         number,
@@ -214,6 +214,7 @@ fn only_the_canonical_form_of_known_members_is_a_record() {
         (r#""v":1}"#, "\"v\":1}\n", RecordReason::NotCanonical),
         (r#""index":7,"#, r#""index":7.0,"#, RecordReason::Malformed),
         (r#""index":7,"#, r#""index":-0,"#, RecordReason::Malformed),
+        (r#""index":7,"#, r#""index":9007199254740992,"#, RecordReason::Malformed),
         (r#""index":7,"#, r#""index":7,"index":7,"#, RecordReason::Malformed),
         (r#""index":7,"#, "", RecordReason::Malformed),
         (r#""index":7,"#, r#""index":7,"note":"x","#, RecordReason::Malformed),
@@ -233,6 +234,32 @@ fn only_the_canonical_form_of_known_members_is_a_record() {
     }
     for other in ["", "null", "[]", "{}", "\u{feff}{}", "\"hop\""] {
         assert_eq!(Record::parse(other.as_bytes()), Err(RecordReason::Malformed), "{other}");
+    }
+}
+
+#[test]
+fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
+    let example = |kind: &str| SCHEMA.lines().find(|line| line.starts_with('{') && line.contains(kind)).unwrap();
+    let (hop, death) = (example(r#""kind":"hop""#), example(r#""kind":"death""#));
+    let sd = r#""_sd":["uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYY"]"#;
+    for (record, from, to, reason) in [
+        (hop, sd, r#""_sd":[]"#, RecordReason::NotCanonical),
+        (hop, &format!("{sd},"), "", RecordReason::Malformed),
+        (hop, r#""token":"#, r#""subject":"a","token":"#, RecordReason::Malformed),
+        (hop, "_RYY\"]", "_RYY\",\"uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYc\"]", RecordReason::Malformed),
+        (hop, "_RYY", "_RYZ", RecordReason::Malformed),
+        (hop, r#""basis":"delegation""#, r#""basis":"whim""#, RecordReason::Malformed),
+        (hop, r#""depth":1"#, r#""depth":0"#, RecordReason::Malformed),
+        (hop, r#""sub":"orchestrator","#, "", RecordReason::Malformed),
+        (hop, r#"[{"iss""#, r#"[{"...":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU","iss""#, RecordReason::Malformed),
+        (hop, r#""kid":"k1","#, r#""kid":"k1","kid":"k1","#, RecordReason::Malformed),
+        (hop, r#""scope":"contacts.read""#, r#""scope":"b a""#, RecordReason::NotCanonical),
+        (hop, r#""scope":"contacts.read""#, r#""scope":null"#, RecordReason::Malformed),
+        (death, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
+        (death, r#""of":"agent""#, r#""of":"ghost""#, RecordReason::Malformed),
+    ] {
+        assert_ne!(record.replacen(from, to, 1), record, "{to}");
+        assert_eq!(Record::parse(record.replacen(from, to, 1).as_bytes()).map(|_| ()), Err(reason), "{to}");
     }
 }
 
@@ -279,4 +306,40 @@ fn a_disclosure_has_the_digest_that_the_specification_gives() {
     let disclosure = Disclosure::parse(text).unwrap();
     assert_eq!(disclosure.digest.to_string(), "uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYY");
     assert_eq!((disclosure.name.as_deref(), disclosure.value.get()), (Some("family_name"), r#""Möbius""#));
+}
+
+const SCHEMA: &str = include_str!("../../../docs/records.md");
+
+#[test]
+fn the_examples_of_the_schema_are_records() {
+    let examples: Vec<Record<'_>> = SCHEMA
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| Record::parse(line.as_bytes()).unwrap_or_else(|reason| panic!("{reason}: {line}")))
+        .collect();
+    let kinds: Vec<Kind> = examples.iter().map(Record::kind).collect();
+    assert_eq!(kinds, [Kind::Hop, Kind::Refusal, Kind::Withheld, Kind::Death]);
+}
+
+proptest! {
+    #[test]
+    fn every_member_is_in_the_schema(hop in hop(), death in death()) {
+        fn names(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(members) => for (name, value) in members {
+                    found.push(format!("`{name}`"));
+                    names(value, found);
+                },
+                Value::Array(elements) => elements.iter().for_each(|element| names(element, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        for bytes in [hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap().0, Record::Death(death).to_bytes().unwrap()] {
+            names(&serde_json::from_slice(&bytes).unwrap(), &mut found);
+        }
+        for name in found {
+            prop_assert!(name == "`...`" || SCHEMA.contains(&name), "{name}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::crypto::Digest;
+use crate::ledger::Basis;
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, Time, Txn};
 
 /// The last millisecond of the year 9999; an integer that every JSON reader holds exactly (RFC 7493 §2.2).
@@ -59,6 +60,16 @@ impl Text for GenerationKey {
     }
     fn read(text: &str) -> Option<Self> {
         bytes(text).map(Self)
+    }
+}
+
+impl Text for Basis {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+    fn read(text: &str) -> Option<Self> {
+        let all = [Self::Delegation, Self::Continuation, Self::SelfExchange, Self::OnBehalfOf, Self::Impersonation];
+        all.into_iter().find(|basis| basis.as_str() == text)
     }
 }
 

@@ -98,8 +98,9 @@ fn replay_reads_while_the_server_writes_and_afterwards() {
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
     let keys = vec![(GenerationKey([3; 16]), vec![9])];
     store.commit(&Batch { subject_keys: keys, ..batch(5, vec![row(0, 1, 8), row(1, 1, 9), sealed, row(3, 4, 8)]) }).unwrap();
-    for running in [true, false] {
-        let reader = if running { &reader } else { &SqliteReader::open(&scratch.0).unwrap() };
+    let mut store = Some(store);
+    for step in 0..3 {
+        let reader = if step == 0 { &reader } else { &SqliteReader::open(&scratch.0).unwrap() };
         let indexes = |select, from, limit| -> Vec<u64> {
             reader.records(select, from, limit).unwrap().iter().map(|stored| stored.index).collect()
         };
@@ -112,7 +113,11 @@ fn replay_reads_while_the_server_writes_and_afterwards() {
         let disclosed = reader.disclosures(2).unwrap().unwrap();
         assert_eq!((disclosed.subject, disclosed.wrapped_key, disclosed.sealed), (GenerationKey([3; 16]), vec![9], vec![1, 2]));
         assert_eq!(reader.disclosures(1).unwrap(), None);
-        store.open = None;
+        // First killed, as it were, then closed properly.
+        match step {
+            0 => store.as_mut().unwrap().open = None,
+            _ => drop(store.take().map(|mut store| store.open().unwrap())),
+        }
     }
 }
 

@@ -283,6 +283,9 @@ fn an_empty_bundle_kills_every_svid_and_an_old_one_does_not_come_back() {
     assert_eq!(vouch(&rolled_back, &svid("{}")).err(), Some(TrustReason::Jose(JoseReason::UnknownKey)));
     let newer = with(bundle(Some(&KEY), 7), Some(&rolled_back));
     assert!(vouch(&newer, &svid("{}")).is_ok());
+    let json = format!(r#"{{"keys":[{}]}}"#, OTHER.public_jwk().replace(r#""use":"sig""#, r#""use":"jwt-svid""#));
+    let unnumbered = KeySource::Fixed(Arc::new(KeySet::parse(json.as_bytes(), KeyUse::JwtSvid).unwrap()));
+    assert!(vouch(&with(unnumbered, Some(&newer)), &svid("{}")).is_err(), "a bundle without a sequence replaces one that has it");
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! Nothing secret at rest: everything that a server writes is searched for what it was given and gave out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use countersign_conformance::profile::Login;
+use countersign_conformance::{fixture, run};
+use serde_json::json;
+
+use crate::support::{Party, Site, claims, form, post_form};
+
+/// A person whose traces are easily found.
+const SUB: &str = "person-7d1f9c52b6a84e03";
+const MAIL: &str = "person-7d1f9c52b6a84e03@mail.example";
+
+#[test]
+fn no_token_secret_or_personal_identifier_is_written_anywhere() {
+    let site = Site::new("secrets");
+    let server = site.start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let report =
+        runtime.block_on(run(&site.profile(), Path::new(fixture::CASES), None)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.counts().0 > 100, "most of what a server can do was done");
+    let mut needles = own_exchanges(&site);
+    for client in site.profile().clients.values() {
+        if let Login::ClientSecretBasic { secret } | Login::ClientSecretPost { secret } = &client.login {
+            needles.push(secret.clone());
+        }
+    }
+    // The person of the cases; the head of every JWT, which begins with a JSON object; and the keys of the server.
+    needles.extend(["alice", "eyJ", "PRIVATE KEY"].map(str::to_owned));
+    server.kill();
+    let mut files = vec![site.log()];
+    collect(&site.fixture.data, &mut files);
+    assert!(files.len() > 1, "the data folder holds files");
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
+        for needle in &needles {
+            assert!(!found(&bytes, needle), "{} holds {needle}", file.display());
+        }
+    }
+}
+
+/// Exchanges that succeed and fail; the answers tell nothing but the token itself. Returns what must not be found.
+fn own_exchanges(site: &Site) -> Vec<String> {
+    let party = Party::new(&site.profile(), "orchestrator");
+    let person = json!({ "sub": SUB, "email": MAIL, "acr": "loa-7d1f9c52", "act": { "sub": "helper-7d1f9c52" } });
+    let mut needles: Vec<String> = ["7d1f9c52b6a84e03", "loa-7d1f9c52", "helper-7d1f9c52"].map(str::to_owned).into();
+    let targets = ["https://assistant.example", "https://vault.example", "https://nowhere.example"];
+    for target in targets {
+        let (assertion, subject) = (party.assertion(), party.id_token(person.clone()));
+        for body in
+            [form(&Party::request(&assertion, &subject, &[("resource", target)])), format!("client_assertion={assertion}")]
+        {
+            let reply = post_form(site.public, "/token", &body).unwrap();
+            let token = reply.text_of("access_token");
+            let rest = if token.is_empty() { reply.text.clone() } else { reply.text.replace(&token, "") };
+            let told = [SUB, MAIL, "loa-7d1f9c52", "eyJ", assertion.as_str()].into_iter().find(|needle| rest.contains(needle));
+            assert_eq!(told, None, "{rest}");
+            needles.extend(signatures(&token));
+        }
+        needles.extend(signatures(&assertion).chain(signatures(&subject)));
+    }
+    let token_sub = claims(&party.id_token(person))["sub"].clone();
+    assert_eq!(token_sub, SUB);
+    needles
+}
+
+/// The last part of a token, which is unlike any other.
+fn signatures(token: &str) -> impl Iterator<Item = String> {
+    token.rsplit_once('.').map(|(_, signature)| signature.to_owned()).into_iter()
+}
+
+fn found(bytes: &[u8], needle: &str) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+}

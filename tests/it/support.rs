@@ -1,0 +1,16 @@
+//! What the black-box tests share: a real server on a generated configuration, and clients that speak plain HTTP to it.
+
+mod http;
+mod party;
+mod records;
+mod server;
+
+pub use http::{Reply, exchange_bytes, get, post_form};
+pub use party::{Party, claims, form};
+pub use records::Ledger;
+pub use server::{Server, Site, scratch};
+
+/// The number that an environment variable gives, or the default.
+pub fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().map_or(default, |value| value.parse().expect(variable))
+}

@@ -1,0 +1,111 @@
+//! The parties of an exchange, as their own libraries would write their tokens.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_conformance::Profile;
+use countersign_conformance::jose::Key;
+use serde_json::{Map, Value, json};
+
+/// An agent with the key that it logs in with, and the issuers that vouch for people.
+#[derive(Clone)]
+pub struct Party {
+    profile: Profile,
+    agent: String,
+}
+
+impl Party {
+    /// The agent of that role.
+    pub fn new(profile: &Profile, agent: &str) -> Self {
+        Self { profile: profile.clone(), agent: agent.to_owned() }
+    }
+
+    /// A fresh client assertion (RFC 7523 §2.2), good for a minute.
+    pub fn assertion(&self) -> String {
+        let client = &self.profile.clients[&self.agent];
+        let claims = json!({
+            "iss": client.id, "sub": client.id, "aud": self.profile.issuer, "iat": now(), "exp": now() + 60, "jti": fresh(),
+        });
+        jwt(self.key(&self.agent), "JWT", &claims)
+    }
+
+    /// An ID token of the people's identity provider, with claims beside or instead of the usual.
+    pub fn id_token(&self, claims: Value) -> String {
+        let issuer = &self.profile.trust["idp"];
+        let azp = &self.profile.clients[&self.agent].names["idp"];
+        let mut all: Map<String, Value> = issuer.claims.clone();
+        let usual = json!({
+            "iss": issuer.issuer, "aud": issuer.audience, "iat": now(), "exp": now() + 300, "azp": azp, "jti": fresh(),
+        });
+        for source in [usual, claims] {
+            all.extend(source.as_object().unwrap().clone());
+        }
+        jwt(self.key("idp"), "JWT", &Value::Object(all))
+    }
+
+    /// An ID token with one more member behind the usual ones, as it stands: it may repeat one.
+    pub fn id_token_with(&self, member: &str) -> String {
+        let usual = claims(&self.id_token(json!({}))).to_string();
+        signed(self.key("idp"), "JWT", &format!("{},{member}}}", usual.trim_end_matches('}')))
+    }
+
+    /// The parameters of an exchange of `subject_token`, with the login by `assertion`.
+    pub fn request<'a>(assertion: &'a str, subject_token: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let ours = subject_token.split('.').next().is_some_and(|head| decoded(head).get("typ") == Some(&json!("at+jwt")));
+        let kind = if ours { "access_token" } else { "id_token" };
+        let kind = match kind {
+            "access_token" => "urn:ietf:params:oauth:token-type:access_token",
+            _ => "urn:ietf:params:oauth:token-type:id_token",
+        };
+        let mut parameters = vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", assertion),
+            ("subject_token", subject_token),
+            ("subject_token_type", kind),
+        ];
+        parameters.extend_from_slice(more);
+        parameters
+    }
+
+    fn key(&self, name: &str) -> &Key {
+        self.profile.key(name).expect(name)
+    }
+}
+
+/// The parameters as a form.
+pub fn form(parameters: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+}
+
+/// The claims of a token, unverified.
+pub fn claims(token: &str) -> Value {
+    decoded(token.split('.').nth(1).unwrap_or_default())
+}
+
+fn decoded(part: &str) -> Value {
+    URL_SAFE_NO_PAD.decode(part).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
+}
+
+fn jwt(key: &Key, typ: &str, claims: &Value) -> String {
+    signed(key, typ, &claims.to_string())
+}
+
+fn signed(key: &Key, typ: &str, claims: &str) -> String {
+    let header = json!({ "alg": key.alg, "kid": key.kid, "typ": typ }).to_string();
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap());
+    format!("{signed}.{signature}")
+}
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+fn fresh() -> String {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    format!("{nanos:x}-{:x}", SERIAL.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,175 @@
+//! The real binary, on free ports, with the configuration of the conformance cases.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use countersign_conformance::Profile;
+use countersign_conformance::fixture::{self, Addresses, Fixture};
+
+use super::http::get;
+
+/// A folder with a configuration, and the addresses that it names. Removed when the test succeeded.
+pub struct Site {
+    /// Everything lies in here.
+    pub folder: PathBuf,
+    /// The files.
+    pub fixture: Fixture,
+    /// Where tokens are asked for.
+    pub public: SocketAddr,
+    /// Where health is told.
+    pub ops: SocketAddr,
+}
+
+/// A running server; it is killed when this is dropped.
+pub struct Server {
+    child: Child,
+}
+
+impl Site {
+    /// Writes a configuration into a fresh folder.
+    pub fn new(name: &str) -> Self {
+        let folder = scratch(name);
+        let (public, ops, idp) = (free(), free(), free());
+        let addresses = Addresses {
+            issuer: format!("http://{public}"),
+            public: public.to_string(),
+            ops: ops.to_string(),
+            idp: idp.to_string(),
+        };
+        let fixture = fixture::write(&folder, &addresses).expect("the configuration can be written");
+        Self { folder, fixture, public, ops }
+    }
+
+    /// The parties that the configuration knows.
+    pub fn profile(&self) -> Profile {
+        Profile::load(&self.fixture.profile).expect("the profile can be read")
+    }
+
+    /// Starts a server and waits until it takes records.
+    pub fn start(&self) -> Server {
+        self.start_with(&[])
+    }
+
+    /// Starts a server with some environment variables more, and waits until it takes records.
+    pub fn start_with(&self, environment: &[(&str, &Path)]) -> Server {
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&self.fixture.config)
+            .arg("--data")
+            .arg(&self.fixture.data)
+            .current_dir(&self.folder)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the server can be started");
+        let mut server = Server { child };
+        self.wait_ready(&mut server);
+        server
+    }
+
+    /// Where the server's words go.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    /// Whether the server says that it takes records.
+    pub fn ready(&self) -> bool {
+        get(self.ops, "/readyz").is_ok_and(|reply| reply.status == 200)
+    }
+
+    /// Waits until `what` holds.
+    pub fn wait(&self, what: &str, holds: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !holds() {
+            assert!(started.elapsed() < Duration::from_secs(30), "waited in vain: {what}\n{}", self.words());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn wait_ready(&self, server: &mut Server) {
+        let started = Instant::now();
+        while !self.ready() {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                panic!("the server ended with {status}:\n{}", self.words());
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "the server is not ready:\n{}", self.words());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn words(&self) -> String {
+        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Server {
+    /// SIGKILL: nothing is finished, nothing is said.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// Whether it still runs.
+    pub fn alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn end(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("what the server left is in {}", self.folder.display());
+        } else {
+            let _kept = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// An empty folder of that name.
+pub fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _absent = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A port below those that the system gives to outgoing connections, so that none takes it while a server restarts.
+fn free() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Taste, enforced. Each rule reads text and returns complaints; each has a test that shows it can complain.
+
+mod banned;
+mod files;
+mod order;
+mod rooms;
+mod size;
+mod source;
+mod spec;
+
+use std::path::Path;
+
+use source::{Source, sources};
+
+/// Where the repository is.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Panics with all complaints, one per line.
+fn none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "{} complaints:\n{}\n", complaints.len(), complaints.join("\n"));
+}
+
+/// The files of the server itself.
+fn server() -> Vec<Source> {
+    sources(Path::new(ROOT), &["src"])
+}
+
+/// Everything written in Rust here.
+fn everything() -> Vec<Source> {
+    sources(Path::new(ROOT), &["src", "conformance/src", "tests", "benches", "fuzz/fuzz_targets"])
+}
+
+#[test]
+fn a_module_imports_only_modules_above_it() {
+    none(&order::complaints(&order::rooms(&server()), &server()));
+}
+
+#[test]
+fn stages_meet_only_in_the_line() {
+    none(&order::stage_complaints(&server()));
+}
+
+#[test]
+fn files_functions_and_lines_are_short() {
+    none(&everything().iter().flat_map(size::file_complaints).collect::<Vec<_>>());
+    none(&size::distribution_complaints(&server()));
+}
+
+#[test]
+fn banned_calls_are_not_made() {
+    none(&server().iter().flat_map(banned::complaints).collect::<Vec<_>>());
+    none(&everything().iter().flat_map(banned::ignored_tests).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_crate_is_named_only_in_its_rooms() {
+    none(&rooms::complaints(&server()));
+}
+
+#[test]
+fn specifications_are_cited_in_one_form() {
+    none(&everything().iter().flat_map(|source| spec::complaints(&source.path, &source.text)).collect::<Vec<_>>());
+    none(&files::texts(Path::new(ROOT)).iter().flat_map(|(path, text)| spec::complaints(path, text)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_source_file_is_compiled() {
+    none(&files::unreachable(&server(), &["src/lib.rs", "src/main.rs"]));
+    none(&files::unreachable(&sources(Path::new(ROOT), &["tests/it"]), &["tests/it/main.rs"]));
+}
+
+#[test]
+fn the_top_level_is_complete_and_documents_are_well_formed() {
+    none(&files::missing(Path::new(ROOT)));
+    none(&files::document_complaints(&files::texts(Path::new(ROOT))));
+}
+
+#[test]
+fn nothing_speaks_of_where_it_was_written() {
+    none(&everything().iter().flat_map(|source| files::workplace(&source.path, &source.text)).collect::<Vec<_>>());
+    none(&files::texts(Path::new(ROOT)).iter().flat_map(|(path, text)| files::workplace(path, text)).collect::<Vec<_>>());
+}
