@@ -15,6 +15,7 @@ use crate::jose::Cache;
 use crate::oauth::Clock;
 use crate::store::{KeyFiles, SqliteStore, SystemClock};
 use crate::trust::Fetcher;
+use ledger::Signing;
 
 /// A server that answers.
 pub(super) struct Server {
@@ -32,7 +33,7 @@ struct Reload {
     clock: Arc<dyn Clock>,
     verified: Arc<Cache>,
     fetcher: Fetcher,
-    sequencer: Sequencer,
+    ledger: Signing,
     door: Arc<Door>,
 }
 
@@ -58,15 +59,15 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
         ..commit::Limits::default()
     };
     let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(failed)?;
-    let (sequencer, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
+    let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
     let door = Arc::new(Door::new(world, commit.clone(), ledger, Arc::clone(&clock), limits));
     let running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
-    let reload = Reload { clock, verified, fetcher, sequencer: sequencer.clone(), door };
-    Ok(Server { running, commit, sequencer, settings, reload, fingerprint: loaded.fingerprint })
+    let reload = Reload { clock, verified, fetcher, ledger: signing.clone(), door };
+    Ok(Server { running, commit, sequencer: signing.sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
 impl Server {
@@ -116,7 +117,7 @@ impl Reload {
             KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
         let material = material(&files, &self.verified).map_err(|failed| failed.to_string())?;
         if config.settings.ledger == before.ledger && *keys == before.keys {
-            self.sequencer.rekey(ledger::keys(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?);
+            self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
         }
         config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())
     }

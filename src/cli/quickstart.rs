@@ -1,5 +1,6 @@
 //! `quickstart`: the main job on an embedded default, played over HTTP as ordinary clients would.
 
+mod evidence;
 mod play;
 mod report;
 mod try_it;

@@ -76,7 +76,7 @@ impl Proving<'_> {
             Err(damage) => {
                 tracing::warn!("the files of the ledger are made again from the records: {damage}");
                 self.verify_records(0, HashEdge::empty(), newest)?;
-                self.rebuild(newest)
+                self.rebuild()
             }
         }
     }
@@ -139,17 +139,19 @@ impl Proving<'_> {
         Ok(None)
     }
 
-    /// Writes every file again; the records were verified.
-    fn rebuild(&self, newest: &Checkpoint) -> Result<Edge, SequencerReason> {
+    /// Writes every file again, the partial tiles of every checkpoint at hand too; the records were verified.
+    fn rebuild(&self) -> Result<Edge, SequencerReason> {
         let mut edge = Edge::empty();
-        while edge.size() < newest.size() {
-            let left = u32::try_from(newest.size() - edge.size()).unwrap_or(PAGE).min(PAGE);
-            for stored in page(self.records, edge.size(), left)? {
-                edge.append(&stored.record).map_err(SequencerReason::Entry)?;
+        for size in self.heads.sizes() {
+            while edge.size() < size {
+                let left = u32::try_from(size - edge.size()).unwrap_or(PAGE).min(PAGE);
+                for stored in page(self.records, edge.size(), left)? {
+                    edge.append(&stored.record).map_err(SequencerReason::Entry)?;
+                }
+                self.files.write(&edge.take_full())?;
             }
-            self.files.write(&edge.take_full())?;
+            self.files.write(&edge.take())?;
         }
-        self.files.write(&edge.take())?;
         Ok(edge)
     }
 }
