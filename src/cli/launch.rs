@@ -58,7 +58,10 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
         refusals_per_minute: settings.limits.refusals_per_minute,
         ..commit::Limits::default()
     };
-    let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(failed)?;
+    let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(|reason| match reason {
+        StoreReason::Corrupt(_) => Failed::new(format!("{reason}; countersign ledger verify {} says where", data.display())),
+        other => failed(other),
+    })?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
     let fetcher = Fetcher::new();

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::local::LocalLog;
 use crate::cli::output::{Failed, Outcome};
-use crate::ledger::{CHECKPOINT_PATH, tile_bytes, tiles};
+use crate::ledger::{CHECKPOINT_PATH, Tile, tile_bytes, tiles_between};
 use crate::store::VKEY_PATH;
 
 /// The options of `ledger export`.
@@ -56,13 +56,18 @@ pub(in crate::cli) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failed> 
         files += 1;
         Ok(())
     };
-    for tile in tiles(log.head().size()) {
-        write(&tile.to_string(), &tile_bytes(log.folder(), tile)?)?;
-    }
-    for (size, note) in log.folder().kept()? {
-        if size <= log.head().size() {
-            write(&format!("checkpoints/{size}"), note.as_bytes())?;
+    let (newest, mut before) = (log.head().size(), 0);
+    let kept: Vec<_> = log.folder().kept()?.into_iter().filter(|(size, _)| *size <= newest).collect();
+    for size in kept.iter().map(|(size, _)| *size).chain([newest]) {
+        // A partial tile of an older checkpoint is needed until the full one is there.
+        let needed = |tile: &Tile| tile.is_full() || !tile.full().is_within(newest);
+        for tile in tiles_between(before, size).filter(needed) {
+            write(&tile.to_string(), &tile_bytes(log.folder(), tile)?)?;
         }
+        before = size;
+    }
+    for (size, note) in kept {
+        write(&format!("checkpoints/{size}"), note.as_bytes())?;
     }
     if let Some(keys) = log.folder().note(VKEY_PATH)? {
         write(VKEY_PATH, keys.as_bytes())?;
