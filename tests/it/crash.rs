@@ -72,7 +72,7 @@ fn load_until_killed(site: &Site, server: crate::support::Server) -> Held {
             thread::spawn(move || client(&party, address, &stop))
         })
         .collect();
-    thread::sleep(Duration::from_millis(20 + u64::from(now_nanos() % 180)));
+    thread::sleep(Duration::from_millis(20 + u64::from(now_micros() % 180)));
     server.kill();
     stop.store(true, Ordering::Relaxed);
     let mut held = Held::default();
@@ -126,6 +126,6 @@ fn every_token_is_recorded(site: &Site, all: &HashMap<Jti, Digest>) {
     }
 }
 
-fn now_nanos() -> u32 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() / 1000
+fn now_micros() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros()
 }
