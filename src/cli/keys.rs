@@ -110,9 +110,10 @@ fn secret(json: bool) -> Outcome {
     let hash = format!("sha256:{}", hash_secret(&secret));
     match json {
         true => println!("{}", json!({"secret": secret, "secret_hash": hash})),
-        false => println!(
-            "secret       {secret}\nsecret_hash  {hash}\n\nGive the secret to the client, once; write the hash into the agent's file."
-        ),
+        false => {
+            println!("secret       {secret}\nsecret_hash  {hash}\n");
+            println!("Give the secret to the client, once; write the hash into the agent's file.");
+        }
     }
     Ok(true)
 }

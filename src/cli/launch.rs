@@ -65,7 +65,8 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
 }
 
 impl Server {
-    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left alone.
+    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
+    /// alone.
     pub(super) fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
         let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
         let runtime = tokio::runtime::Handle::current();

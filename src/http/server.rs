@@ -56,7 +56,8 @@ impl Sockets {
     }
 }
 
-/// Starts both listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one per core.
+/// Starts both listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0
+/// means one per core.
 ///
 /// # Errors
 /// When a socket cannot be used.

@@ -78,7 +78,8 @@ fn broken_http(site: &Site) {
         (
             "length and chunks",
             format!(
-                "POST /token HTTP/1.1\r\nhost: a\r\n{form}\r\nconnection: close\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+                "POST /token HTTP/1.1\r\nhost: a\r\n{form}\r\nconnection: close\r\n\
+                 content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
             ),
         ),
         ("broken chunks", format!("POST /token HTTP/1.1\r\nhost: a\r\n{form}\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n")),

@@ -50,7 +50,8 @@ fn no_token_without_a_record_and_nothing_accepted_twice() {
     println!("{rounds} kills, {} tokens, all of them recorded", all.len());
 }
 
-/// Sends again what was sent before the server was killed. What was answered with a token must be refused; of what was not answered,
+/// Sends again what was sent before the server was killed. What was answered with a token must be refused; of what was not
+/// answered,
 /// either may be true, and the records tell whether it was accepted twice.
 fn replay(site: &Site, before: &Held) {
     for body in before.accepted.iter().take(5) {

@@ -122,7 +122,8 @@ impl Universe {
 
     fn settings(&self) -> String {
         format!(
-            "issuer = \"{ISSUER}\"\n[tokens]\nlifetime = \"{LIFETIME}s\"\nlifetime_max = \"{LIFETIME_MAX}s\"\nchain_depth_max = {}\n\
+            "issuer = \"{ISSUER}\"\n[tokens]\nlifetime = \"{LIFETIME}s\"\nlifetime_max = \"{LIFETIME_MAX}s\"\n\
+             chain_depth_max = {}\n\
              [keys]\ndir = \"../keys\"\nalgorithms = [\"ES256\"]\n\
              [files]\ntrust = \"trust\"\nagents = \"agents\"\napis = \"apis\"\npolicies = \"policies\"\n",
             self.depth_max
