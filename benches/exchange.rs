@@ -1,1 +1,3 @@
+//! The benchmark of an exchange.
+
 fn main() {}
