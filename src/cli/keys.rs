@@ -44,8 +44,7 @@ enum KeysCommand {
         #[arg(long, default_value = "ES256", conflicts_with = "ledger")]
         alg: String,
         /// The ledger's key instead: the new one signs from now on, the one before beside it for 30 days. A running server
-        /// takes it up
-        /// when it is sent SIGHUP
+        /// takes it up when it is sent SIGHUP
         #[arg(long)]
         ledger: bool,
     },

@@ -51,8 +51,8 @@ pub trait RecordReader: Send + Sync {
 }
 
 /// Where the files of the log lie, and where the newest signed checkpoint is remembered apart from them. One thread writes,
-/// many read
-/// ([`Files`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may be done again.
+/// many read ([`Files`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may
+/// be done again.
 pub trait LogStore: Files + Send + Sync {
     /// Every signed checkpoint that is at hand.
     ///

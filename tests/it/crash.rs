@@ -51,8 +51,7 @@ fn no_token_without_a_record_and_nothing_accepted_twice() {
 }
 
 /// Sends again what was sent before the server was killed. What was answered with a token must be refused; of what was not
-/// answered,
-/// either may be true, and the records tell whether it was accepted twice.
+/// answered, either may be true, and the records tell whether it was accepted twice.
 fn replay(site: &Site, before: &Held) {
     for body in before.accepted.iter().take(5) {
         let reply = post_form(site.public, "/token", body).unwrap();

@@ -29,8 +29,7 @@ pub(in crate::cli) enum Proved {
 
 impl LocalLog {
     /// The log at `place`, a data folder or the folder of a log. Without `keys` those that lie beside it are believed, which
-    /// shows
-    /// that the log agrees with itself, but not whose it is.
+    /// shows that the log agrees with itself, but not whose it is.
     ///
     /// # Errors
     /// When there is none, or its checkpoint is not believed.

@@ -126,8 +126,7 @@ impl fmt::Display for Finding {
 }
 
 /// Verifies the log at `source`: it is derived again from its entries and held against every checkpoint, every entry is
-/// parsed, and
-/// where there is a store its records are compared. `told` hears how far it is.
+/// parsed, and where there is a store its records are compared. `told` hears how far it is.
 ///
 /// # Errors
 /// When it cannot be looked at: no log, no key.

@@ -88,8 +88,7 @@ impl LedgerKeys {
     }
 
     /// Makes a key that signs from now on. Those before it sign beside it for [`LEDGER_OVERLAP`] more; the private halves of
-    /// those whose time is
-    /// over are destroyed.
+    /// those whose time is over are destroyed.
     ///
     /// # Errors
     /// See [`KeyFilesReason`]. The keys on disk are then those of before, or already those of after.
