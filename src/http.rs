@@ -1,12 +1,15 @@
 //! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
 
 mod door;
+mod ledger;
 mod metadata;
 mod metrics;
 mod ops;
 mod respond;
 mod server;
+mod socket;
 mod token;
 
 pub use door::{Door, DoorLimits};
+pub use ledger::LedgerDoor;
 pub use server::{Running, ServeError, Sockets, bind, block_on, serve};
