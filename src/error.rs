@@ -107,7 +107,7 @@ fn request_code(reason: &RequestReason) -> ErrorCode {
 fn client_code(reason: &ClientReason) -> ErrorCode {
     match reason {
         ClientReason::KeysUnavailable(_) => ErrorCode::TemporarilyUnavailable,
-        ClientReason::Several => ErrorCode::InvalidRequest,
+        ClientReason::Several | ClientReason::Repeated(_) => ErrorCode::InvalidRequest,
         _ => ErrorCode::InvalidClient,
     }
 }

@@ -118,7 +118,10 @@ async fn authenticated(
         policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
     let (minted, issue) = mint::sign(&standing, &grant, request.scope(), &world.minting(), now).map_err(Refusal::Mint)?;
     let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
-    minted.release(&receipt).map_err(Refusal::Mint)
+    minted.release(&receipt).map_err(|reason| {
+        commit.withhold(receipt);
+        Refusal::Mint(reason)
+    })
 }
 
 async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, Refusal> {

@@ -43,8 +43,8 @@ enum KeysCommand {
         /// ES256, RS256 or EdDSA
         #[arg(long, default_value = "ES256", conflicts_with = "ledger")]
         alg: String,
-        /// The ledger's key instead: the new one signs from now on, the one before beside it for 30 days. A running server takes it up
-        /// when it is sent SIGHUP
+        /// The ledger's key instead: the new one signs from now on, the one before beside it for 30 days. A running server
+        /// takes it up when it is sent SIGHUP
         #[arg(long)]
         ledger: bool,
     },
@@ -158,9 +158,10 @@ fn secret(json: bool) -> Outcome {
     let hash = format!("sha256:{}", hash_secret(&secret));
     match json {
         true => println!("{}", json!({"secret": secret, "secret_hash": hash})),
-        false => println!(
-            "secret       {secret}\nsecret_hash  {hash}\n\nGive the secret to the client, once; write the hash into the agent's file."
-        ),
+        false => {
+            println!("secret       {secret}\nsecret_hash  {hash}\n");
+            println!("Give the secret to the client, once; write the hash into the agent's file.");
+        }
     }
     Ok(true)
 }

@@ -82,16 +82,15 @@ impl Server {
         let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;
     }
 
-    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left alone.
-    pub(super) async fn watch(&self, sources: Sources) {
-        let reload = self.reload.clone();
-        let before = self.settings.clone();
+    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
+    /// alone.
+    pub(super) fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
+        let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
         let runtime = tokio::runtime::Handle::current();
-        config::watch(sources, self.fingerprint.clone(), move |loaded| {
+        config::watch(sources, known, move |loaded| {
             let _inside = runtime.enter();
             reload.take(loaded, &before);
         })
-        .await;
     }
 }
 

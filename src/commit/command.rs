@@ -16,8 +16,8 @@ pub struct Issue {
     pub jti: Jti,
     /// The tree it belongs to.
     pub txn: Txn,
-    /// The canonical record of this hop (`ledger::Hop::record`), at most 65,535 bytes. The commit does not read it; a start does, and
-    /// refuses a store whose newest records are no records of the hops that they are stored for.
+    /// The canonical record of this hop (`ledger::Hop::record`), at most 65,535 bytes. The commit does not read it; a start
+    /// does, and refuses a store whose newest records are no records of the hops that they are stored for.
     pub record: Vec<u8>,
     /// Every generation the token depends on; each must be current.
     pub generations: Vec<Generation>,

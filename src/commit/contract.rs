@@ -9,8 +9,8 @@ use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
 /// The one place where state is durable. Used by one thread.
 pub trait CommitStore: Send {
-    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an earlier
-    /// failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
+    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an
+    /// earlier failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
     ///
     /// # Errors
     /// See [`StoreReason`]; it may be called again.
@@ -50,8 +50,9 @@ pub trait RecordReader: Send + Sync {
     fn disclosures(&self, index: u64) -> Result<Option<Sealed>, StoreReason>;
 }
 
-/// Where the files of the log lie, and where the newest signed checkpoint is remembered apart from them. One thread writes, many read
-/// ([`Files`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may be done again.
+/// Where the files of the log lie, and where the newest signed checkpoint is remembered apart from them. One thread writes,
+/// many read ([`Files`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may
+/// be done again.
 pub trait LogStore: Files + Send + Sync {
     /// Every signed checkpoint that is at hand.
     ///

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many records the writer knows to be durable: a reader may see more while a failed flush is being recovered. Clones count the
-/// same.
+/// How many records the writer knows to be durable: a reader may see more while a failed flush is being recovered. Clones
+/// count the same.
 #[derive(Clone, Debug, Default)]
 pub struct Durable(Arc<AtomicU64>);
 

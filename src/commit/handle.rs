@@ -76,12 +76,12 @@ impl Commit {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Records a hop. Dropping this future before it is done is safe: if the hop was recorded all the same, it is then recorded as
-    /// withheld.
+    /// Records a hop. Dropping this future before it is done is safe: if the hop was recorded all the same, it is then
+    /// recorded as withheld.
     ///
     /// # Errors
-    /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be recorded;
-    /// it is then recorded as withheld too.
+    /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be
+    /// recorded; it is then recorded as withheld too.
     pub async fn submit(&self, issue: Issue) -> Result<Receipt, CommitReason> {
         if issue.record.len() > RECORD_BYTES_MAX {
             return Err(CommitReason::TooLarge);
@@ -115,11 +115,12 @@ impl Commit {
         }
     }
 
-    /// Ends things. When it returns `Ok`, the death is durable and acts everywhere; nothing is issued after it under what it ended.
+    /// Ends things. When it returns `Ok`, the death is durable and acts everywhere; nothing is issued after it under what it
+    /// ended.
     ///
     /// # Errors
-    /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and nothing
-    /// is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
+    /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and
+    /// nothing is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
     pub async fn end(&self, death: Death) -> Result<(), CommitReason> {
         if !death.fits() {
             return Err(CommitReason::TooLarge);

@@ -1,9 +1,9 @@
-//! The tree behind the commit: reads what has become durable, writes tiles, signs a checkpoint, publishes it. In a thread of its own;
-//! the writer never waits for it, and no token does.
+//! The tree behind the commit: reads what has become durable, writes tiles, signs a checkpoint, publishes it. In a thread of
+//! its own; the writer never waits for it, and no token does.
 //!
-//! The order is fixed: tiles durable → checkpoint swapped → checkpoint published. A crash between any two leaves files that belong
-//! to no checkpoint yet (written again, the same), or a swapped checkpoint that is not published (published next). Recovery is the
-//! beginning of the very function that does the work.
+//! The order is fixed: tiles durable → checkpoint swapped → checkpoint published. A crash between any two leaves files that
+//! belong to no checkpoint yet (written again, the same), or a swapped checkpoint that is not published (published next).
+//! Recovery is the beginning of the very function that does the work.
 
 mod kept;
 mod log;

@@ -104,7 +104,8 @@ enum Unproved {
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The proof of the hop's record. With it an auditor gets the record; a token's holder does not, for it says more than the token does.
+/// The proof of the hop's record. With it an auditor gets the record; a token's holder does not, for it says more than the
+/// token does.
 fn build(
     files: &dyn Files,
     records: &dyn RecordReader,

@@ -58,8 +58,8 @@ impl Sockets {
         Ok((self.public.local_addr()?, self.ops.local_addr()?))
     }
 
-    /// The same with the socket `ops.sock` in the data folder `data`, which the caller holds the lock of: local administration and
-    /// auditors come in there. Where there can be none, which is logged, the server runs without.
+    /// The same with the socket `ops.sock` in the data folder `data`, which the caller holds the lock of: local
+    /// administration and auditors come in there. Where there can be none, which is logged, the server runs without.
     #[must_use]
     pub fn with_local(self, data: &Path) -> Self {
         let local = socket::bind(data);
@@ -70,8 +70,8 @@ impl Sockets {
     }
 }
 
-/// Starts the listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one
-/// per core.
+/// Starts the listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0
+/// means one per core.
 ///
 /// # Errors
 /// When a socket cannot be used.

@@ -45,11 +45,11 @@ impl fmt::Display for StandingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sentence = match self {
             Self::Presenter => {
-                "it was issued to another client; only its client, its current actor or the agent of the API it is for may present it"
+                "it was issued to another client; its client, its current actor or the agent of its API may present it"
             }
             Self::OriginUnknown => "it does not say for which client it was issued (azp, or a single aud)",
             Self::OtherWorkload => {
-                "it attests another workload than the one that logged in; log in with it, or be listed among the presenters of its trust rule"
+                "it attests another workload than the one that logged in; log in with it, or be one of its rule's presenters"
             }
             Self::SelfOnly => {
                 "it served as the login, so it can be exchanged for itself only; authenticate as a client to do more"

@@ -6,7 +6,8 @@
 //! | `DATA/ledger/tile/…` | hashes and entries |
 //! | `DATA/ledger/checkpoints/<size>` | earlier checkpoints |
 //! | `DATA/ledger/vkey` | the verifier keys, one on a line, the newest last |
-//! | `KEYS/ledger.head` | the newest signed checkpoint, written before it is published: an older copy of the data does not bring it back |
+//! | `KEYS/ledger.head` | the newest signed checkpoint, written before it is published: an older copy of the data does not
+//! bring it back |
 
 mod durable;
 

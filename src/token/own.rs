@@ -65,8 +65,8 @@ impl OwnKeys {
         Ok(iss.as_deref() == Some(self.issuer.as_str()))
     }
 
-    /// The hop whose access token `token` is: genuine, whether or not it still lives. It shows who once held the token, and gives no
-    /// right but to the proof of its own record.
+    /// The hop whose access token `token` is: genuine, whether or not it still lives. It shows who once held the token, and
+    /// gives no right but to the proof of its own record.
     ///
     /// # Errors
     /// When none of the keys that are still published signed it, or it is no access token of ours.

@@ -28,8 +28,8 @@ pub(in crate::cli) enum Proved {
 }
 
 impl LocalLog {
-    /// The log at `place`, a data folder or the folder of a log. Without `keys` those that lie beside it are believed, which shows
-    /// that the log agrees with itself, but not whose it is.
+    /// The log at `place`, a data folder or the folder of a log. Without `keys` those that lie beside it are believed, which
+    /// shows that the log agrees with itself, but not whose it is.
     ///
     /// # Errors
     /// When there is none, or its checkpoint is not believed.

@@ -125,8 +125,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Verifies the log at `source`: it is derived again from its entries and held against every checkpoint, every entry is parsed, and
-/// where there is a store its records are compared. `told` hears how far it is.
+/// Verifies the log at `source`: it is derived again from its entries and held against every checkpoint, every entry is
+/// parsed, and where there is a store its records are compared. `told` hears how far it is.
 ///
 /// # Errors
 /// When it cannot be looked at: no log, no key.
@@ -179,7 +179,8 @@ fn keys_of(source: &Source, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed
     }
 }
 
-/// The believed checkpoints in rising order, the served one last, and how many others no known key signed; or what is wrong with one.
+/// The believed checkpoints in rising order, the served one last, and how many others no known key signed; or what is wrong
+/// with one.
 type Heads = Result<(Vec<Checkpoint>, usize), String>;
 
 fn heads(source: &Source, known: &[NoteVerifier], others_are_fine: bool) -> Result<Heads, Failed> {

@@ -73,9 +73,8 @@ impl<'a> Play<'a> {
         let answer = self.wire.get(&url).await?;
         let millis = self.started.elapsed().as_millis();
         let details = vec![
-            format!("issuer {}, with an identity provider, a cluster and a SPIFFE trust domain in this process", self.federation.issuer),
-            "agents: orchestrator (signs assertions), researcher (JWT-SVID), crm-gateway (cluster token); no shared secret anywhere"
-                .to_owned(),
+            format!("issuer {}; its trusted issuers are in this process", self.federation.issuer),
+            "orchestrator signs assertions, researcher has a JWT-SVID, crm-gateway a cluster token; no shared secret".to_owned(),
         ];
         self.report.tell(Verdict {
             step: "serve",

@@ -6,16 +6,16 @@ const NEWEST: usize = 64;
 /// Of the older ones, the last within every so many entries.
 const BLOCK: u64 = 65_536;
 
-/// Of the kept `sizes`, in rising order, those to be removed. What stays is bounded by the length of the log: 64, and one for every 65,536
-/// entries.
+/// Of the kept `sizes`, in rising order, those to be removed. What stays is bounded by the length of the log: 64, and one for
+/// every 65,536 entries.
 pub(super) fn superfluous(sizes: &[u64]) -> Vec<u64> {
     let older = sizes.len().saturating_sub(NEWEST);
     let pairs = sizes.iter().zip(sizes.iter().skip(1)).take(older);
     pairs.filter(|(size, next)| *size / BLOCK == *next / BLOCK).map(|(size, _)| *size).collect()
 }
 
-/// The kept size from which the records are to be hashed again on start: far enough back to cover the newest block, and no farther
-/// than need be.
+/// The kept size from which the records are to be hashed again on start: far enough back to cover the newest block, and no
+/// farther than need be.
 pub(super) fn replay_from(sizes: &[u64], newest: u64) -> u64 {
     let reach = newest.saturating_sub(BLOCK);
     sizes.iter().copied().filter(|size| *size <= reach).max().unwrap_or(0)

@@ -68,8 +68,8 @@ impl Log {
         Ok(published)
     }
 
-    /// Where the log stands is found out, unless it is known: signed checkpoints are believed, the files lead to the newest, the records are
-    /// those that were signed. Files that do not are made again from the records, if those do.
+    /// Where the log stands is found out, unless it is known: signed checkpoints are believed, the files lead to the newest,
+    /// the records are those that were signed. Files that do not are made again from the records, if those do.
     pub(super) fn recover(&mut self) -> Result<Option<Arc<Published>>, SequencerReason> {
         let standing = match self.standing.take() {
             Some(standing) => standing,

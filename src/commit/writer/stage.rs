@@ -90,8 +90,8 @@ impl Writer {
         }
     }
 
-    /// The checks that must hold at the instant of commit. What is single-use is spent when nothing can refuse the hop any more but a
-    /// failure of the store, after which what is spent is read from the store again.
+    /// The checks that must hold at the instant of commit. What is single-use is spent when nothing can refuse the hop any
+    /// more but a failure of the store, after which what is spent is read from the store again.
     fn judge(&mut self, issue: Issue, staged: &mut Staged) -> Result<Receipt, CommitReason> {
         if self.failed.is_some() || staged.failure.is_some() || !self.unrecorded.is_empty() {
             return Err(CommitReason::Unavailable);

@@ -87,8 +87,8 @@ impl LedgerKeys {
         Self::read(Folder::open(dir)?)
     }
 
-    /// Makes a key that signs from now on. Those before it sign beside it for [`LEDGER_OVERLAP`] more; the private halves of those whose time is
-    /// over are destroyed.
+    /// Makes a key that signs from now on. Those before it sign beside it for [`LEDGER_OVERLAP`] more; the private halves of
+    /// those whose time is over are destroyed.
     ///
     /// # Errors
     /// See [`KeyFilesReason`]. The keys on disk are then those of before, or already those of after.
