@@ -84,7 +84,7 @@ async fn file(door: &Data<Door>, tile: Tile) -> HttpResponse {
 
 async fn proof(request: &HttpRequest, door: &Data<Door>, jti: &str, auditor: bool) -> HttpResponse {
     let Ok(jti) = Jti::parse(jti) else { return not_found() };
-    if !auditor && let Err(refusal) = holds(request, door, jti) {
+    if !auditor && let Some(refusal) = refused(request, door, jti) {
         return refusal;
     }
     let Some(published) = door.ledger.sequencer.published() else { return soon("there is no checkpoint yet\n") };
@@ -126,23 +126,29 @@ fn build(
     proof.with_extra(record).map(Some).map_err(|reason| Unproved::Failed(reason.into()))
 }
 
-/// Whether the request shows the token of the hop itself: genuine, even if it has run out.
-fn holds(request: &HttpRequest, door: &Door, jti: Jti) -> Result<(), HttpResponse> {
+/// The refusal, unless the request shows the token of the hop itself: genuine, even if it has run out.
+fn refused(request: &HttpRequest, door: &Door, jti: Jti) -> Option<HttpResponse> {
     let challenge = |challenge: &'static str| {
-        plain(StatusCode::UNAUTHORIZED)
-            .insert_header((header::WWW_AUTHENTICATE, challenge))
-            .body("for auditors by the socket ops.sock in the data folder, or with the token itself as the bearer token\n")
+        let mut answer = plain(StatusCode::UNAUTHORIZED);
+        answer.insert_header((header::WWW_AUTHENTICATE, challenge));
+        Some(
+            answer.body("for auditors by the socket ops.sock in the data folder, or with the token itself as the bearer token\n"),
+        )
     };
-    let mut headers = request.headers().get_all(header::AUTHORIZATION);
-    let (Some(value), None) = (headers.next(), headers.next()) else { return Err(challenge("Bearer realm=\"ledger\"")) };
-    let token = value.to_str().ok().and_then(|value| value.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer")).map(|(_, token)| token.trim());
-    let Some(token) = token else { return Err(challenge("Bearer realm=\"ledger\"")) };
+    let Some(token) = bearer(request) else { return challenge("Bearer realm=\"ledger\"") };
     match door.world().own.hop_of(token) {
-        Ok(hop) if hop == jti => Ok(()),
-        Ok(_) => Err(plain(StatusCode::FORBIDDEN).body("the token is another hop's\n")),
-        Err(_) => Err(challenge("Bearer realm=\"ledger\", error=\"invalid_token\"")),
+        Ok(hop) if hop == jti => None,
+        Ok(_) => Some(plain(StatusCode::FORBIDDEN).body("the token is another hop's\n")),
+        Err(_) => challenge("Bearer realm=\"ledger\", error=\"invalid_token\""),
     }
+}
+
+/// The one bearer token of the request (RFC 6750 §2.1).
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let value = headers.next().filter(|_| headers.next().is_none())?;
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
 fn plain(status: StatusCode) -> HttpResponseBuilder {

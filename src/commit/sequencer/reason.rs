@@ -45,8 +45,8 @@ impl fmt::Display for SequencerReason {
             Self::Misplaced(size) => write!(f, "checkpoints/{size} is the checkpoint of another size"),
             Self::Behind { records, signed } => write!(
                 f,
-                "the store has {records} records, but a checkpoint over {signed} was signed: the store was truncated, or an older \
-                 copy of it was put back. Put the newest copy back; records {records} to {} are missing",
+                "the store has {records} records, but a checkpoint over {signed} was signed: the store was truncated, or an \
+                 older copy of it was put back. Put the newest copy back; records {records} to {} are missing",
                 signed.saturating_sub(1)
             ),
             Self::Changed(index) => write!(

@@ -41,7 +41,9 @@ fn files_lie_where_the_specification_names_them_and_nothing_else_does() {
     let scratch = Scratch::new();
     let folder = scratch.tiles();
     let mut edge = Edge::empty();
-    (0..257).for_each(|index: u64| drop(edge.append(&index.to_be_bytes()).unwrap()));
+    for index in 0..257_u64 {
+        edge.append(&index.to_be_bytes()).unwrap();
+    }
     let files = edge.take();
     folder.write(&files).unwrap();
     folder.write(&files).unwrap();
