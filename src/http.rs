@@ -3,6 +3,7 @@
 mod door;
 mod form;
 mod introspect;
+mod ledger;
 mod metadata;
 mod metrics;
 mod ops;
@@ -10,7 +11,9 @@ mod refuse;
 mod respond;
 mod revoke;
 mod server;
+mod socket;
 mod token;
 
 pub use door::{Door, DoorLimits};
+pub use ledger::LedgerDoor;
 pub use server::{Running, ServeError, Sockets, bind, block_on, serve};

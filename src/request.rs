@@ -1,6 +1,5 @@
 //! The request, parsed (RFC 8693 §2.1): which parameters, how often, in which combinations. Knows nothing of HTTP, keys, or
-//! whether
-//! a token is genuine.
+//! whether a token is genuine.
 
 mod form;
 mod hinted;

@@ -1,5 +1,6 @@
 //! `quickstart`: the main job on an embedded default, played over HTTP as ordinary clients would.
 
+mod evidence;
 mod play;
 mod report;
 mod try_it;
@@ -71,8 +72,7 @@ async fn served(server: Server, work: impl Future<Output = Outcome>) -> Outcome 
         outcome = work => outcome,
         stopped = asked_to_stop() => stopped.map(|()| true),
     };
-    server.running.stop().await;
-    server.commit.close().await;
+    server.stop().await;
     outcome
 }
 

@@ -38,8 +38,7 @@ async fn serve(sources: Sources, data: PathBuf) -> Outcome {
         stopped = asked_to_stop() => stopped?,
     }
     tracing::info!("stopping: requests under way are finished first");
-    server.running.stop().await;
-    server.commit.close().await;
+    server.stop().await;
     Ok(true)
 }
 

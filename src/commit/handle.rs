@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::command::{self, Death, Issue, Refusal};
 use super::contract::{CommitStore, StoreReason};
+use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
@@ -33,6 +34,7 @@ struct Shared {
     refusals: Arc<Semaphore>,
     quota: Arc<Quota>,
     mirror: Arc<Mirror>,
+    durable: Durable,
     closing: AtomicBool,
 }
 
@@ -59,10 +61,11 @@ impl Commit {
             refusals: places(limits.refusals),
             quota: Arc::clone(&quota),
             mirror: Arc::clone(&mirror),
+            durable: Durable::default(),
             closing: AtomicBool::new(false),
         };
         let keys = SubjectKeys::new(root, limits.subject_keys);
-        let writer = Writer::start(Parts { store, clock, limits, jobs, mirror, quota, keys })?;
+        let writer = Writer::start(Parts { store, clock, limits, jobs, mirror, quota, keys, durable: shared.durable.clone() })?;
         let work = move || {
             // Whoever waits for the end is told after the store was closed with the writer.
             for closed in writer.run() {
@@ -161,6 +164,11 @@ impl Commit {
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<Mirror> {
         Arc::clone(&self.shared.mirror)
+    }
+
+    /// How far the store is known to be durable.
+    pub fn durable(&self) -> Durable {
+        self.shared.durable.clone()
     }
 
     /// Refuses whatever comes from now on, finishes what waits, closes the store.

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::command::{Death, Issue, Refusal};
 use super::contract::{CommitStore, StoredLife};
+use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
@@ -101,6 +102,8 @@ pub(super) struct Writer {
     keys: SubjectKeys,
     /// The index of the next record.
     next: u64,
+    /// The same, for others to see.
+    durable: Durable,
     /// The newest committed time.
     newest: Time,
     /// Hops to be recorded as withheld.
@@ -123,6 +126,7 @@ pub(super) struct Parts {
     pub(super) mirror: Arc<Mirror>,
     pub(super) quota: Arc<Quota>,
     pub(super) keys: SubjectKeys,
+    pub(super) durable: Durable,
 }
 
 impl Writer {
@@ -194,6 +198,7 @@ impl Writer {
         if !staged.batch.rows.is_empty() {
             self.next += staged.batch.rows.len() as u64;
             self.newest = staged.batch.at;
+            self.durable.set(self.next);
         }
         for effect in staged.effects {
             match effect {

@@ -79,6 +79,21 @@ impl OwnKeys {
         Ok(iss.as_deref() == Some(self.issuer.as_str()))
     }
 
+    /// The hop whose access token `token` is: genuine, whether or not it still lives. It shows who once held the token, and
+    /// gives no right but to the proof of its own record.
+    ///
+    /// # Errors
+    /// When none of the keys that are still published signed it, or it is no access token of ours.
+    pub fn hop_of(&self, token: &str) -> Result<Jti, TokenReason> {
+        let jws = Compact::parse(token)?;
+        if !self.issued(&jws)? || !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
+            return Err(TokenReason::NotAccessToken);
+        }
+        let verified = jws.verify_in(&self.keys, &ALGORITHMS)?;
+        let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
+        Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)
+    }
+
     /// Verifies one of our own access tokens.
     ///
     /// # Errors

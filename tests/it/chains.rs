@@ -1,9 +1,8 @@
 //! Random chains through the whole line, in process: nothing ever widens, no history is lost.
 //!
-//! Each universe is a random configuration; in it, chains are grown under a clock that jumps. A model that shares no code with
-//! the
-//! server says what each request should get, down to the scope, the second of expiry and the chain of actors. In the end the
-//! records alone must tell every chain again.
+//! Each universe is a random configuration; in it, chains are grown under a clock that jumps. A model that shares no code
+//! with the server says what each request should get, down to the scope, the second of expiry and the chain of actors. In the
+//! end the records alone must tell every chain again.
 
 mod model;
 mod rng;

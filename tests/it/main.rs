@@ -26,6 +26,9 @@ mod crash;
 // What must hold when the disk is full or does not flush.
 mod disk;
 
+// The log as served, verified, and tampered with.
+mod ledger;
+
 // Input that is wrong in every way: errors, memory, records.
 mod bad_input;
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::evidence;
 use super::report::{Report, Verdict};
 use crate::cli::inspect;
 use crate::cli::output::Failed;
@@ -58,6 +59,8 @@ impl<'a> Play<'a> {
         let Some(third) = self.third(&second).await? else { return Ok(()) };
         self.refusals(&alice, &first, &second).await?;
         self.validated(&third).await?;
+        evidence::verified(&self.data, &mut self.report).await?;
+        evidence::tampered(&self.data, &mut self.report)?;
         self.replayed(&third)
     }
 
@@ -181,7 +184,7 @@ impl<'a> Play<'a> {
         let claims = inspect::claims(token).unwrap_or_default();
         let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failed::new("the token names no transaction"))?;
         let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
-        let steps = replay::read(&self.data, txn, Some(&root))?;
+        let steps = replay::read(&self.data, txn, Some(&root), &[])?;
         let hops = steps.iter().filter(|step| step.is_hop()).count();
         let data = self.data.display().to_string();
         let mut details = replay::tree(txn, &steps);

@@ -56,8 +56,8 @@ impl Ledger {
     }
 
     /// Checks what has to hold of every ledger, and tells what it says about hops: indexes run from 0 without gap or repeat,
-    /// every
-    /// record is canonical, no hop is recorded twice, every parent is there before its child, no assertion was accepted twice.
+    /// every record is canonical, no hop is recorded twice, every parent is there before its child, no assertion was accepted
+    /// twice.
     pub fn verified(&self) -> Hops {
         let mut hops = Hops::default();
         for (expected, stored) in (0..).zip(&self.records) {

@@ -130,6 +130,12 @@ impl Server {
         self.end();
     }
 
+    /// SIGHUP: the configuration is read again.
+    pub fn hang_up(&self) {
+        let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "the server cannot be told");
+    }
+
     /// Whether it still runs.
     pub fn alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
