@@ -80,7 +80,7 @@ fn receive(site: &Site, party: &Party, held: &mut HashMap<Jti, Digest>) {
     held.insert(Jti::parse(claims(&token)["jti"].as_str().unwrap()).unwrap(), Digest::of(token.as_bytes()));
 }
 
-fn unavailable(reply: &Reply) {
+pub fn unavailable(reply: &Reply) {
     assert_eq!((reply.status, reply.text_of("error")), (503, "temporarily_unavailable".to_owned()), "{}", reply.text);
     assert!(reply.header("retry-after").is_some_and(|after| after.parse::<u32>().is_ok()), "{}", reply.text);
     assert!(reply.json().get("access_token").is_none(), "{}", reply.text);
@@ -93,7 +93,7 @@ fn every_token_is_recorded(site: &Site, held: &HashMap<Jti, Digest>) {
     }
 }
 
-fn compiled(folder: &Path) -> PathBuf {
+pub fn compiled(folder: &Path) -> PathBuf {
     let (source, shim) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/shim/failing_disk.c"), folder.join("failing_disk.so"));
     let status = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&shim).arg(source).status().unwrap();
     assert!(status.success(), "the shim does not compile");

@@ -2,6 +2,7 @@
 //! them says no to everything that came from what ended, and yes to everything else.
 
 mod stage;
+mod wire;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;

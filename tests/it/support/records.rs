@@ -45,8 +45,17 @@ impl Ledger {
 
     /// Every death as it stands in its record.
     pub fn deaths(&self) -> Vec<serde_json::Value> {
-        let of_death = |stored: &&Stored| matches!(Record::parse(&stored.record), Ok(Record::Death(_)));
-        self.records.iter().filter(of_death).map(|stored| serde_json::from_slice(&stored.record).unwrap()).collect()
+        self.of(|record| matches!(record, Record::Death(_)))
+    }
+
+    /// Every refusal as it stands in its record.
+    pub fn refusals(&self) -> Vec<serde_json::Value> {
+        self.of(|record| matches!(record, Record::Refusal(_)))
+    }
+
+    fn of(&self, kind: impl Fn(&Record<'_>) -> bool) -> Vec<serde_json::Value> {
+        let wanted = |stored: &&Stored| Record::parse(&stored.record).is_ok_and(|record| kind(&record));
+        self.records.iter().filter(wanted).map(|stored| serde_json::from_slice(&stored.record).unwrap()).collect()
     }
 
     /// Every hop with its record.
