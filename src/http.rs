@@ -1,11 +1,15 @@
 //! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
 
 mod door;
+mod form;
+mod introspect;
 mod ledger;
 mod metadata;
 mod metrics;
 mod ops;
+mod refuse;
 mod respond;
+mod revoke;
 mod server;
 mod socket;
 mod token;

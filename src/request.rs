@@ -2,10 +2,12 @@
 //! whether a token is genuine.
 
 mod form;
+mod hinted;
 
 use std::fmt;
 
 pub use form::{Form, FormReason};
+pub use hinted::HintedToken;
 
 use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 

@@ -33,6 +33,10 @@ pub(crate) struct Endpoints {
     pub(crate) token: String,
     /// Where the keys are; empty when the server publishes none.
     pub(crate) jwks: String,
+    /// Where tokens are introspected (RFC 7662); empty when metadata names no such place.
+    pub(crate) introspection: String,
+    /// Where tokens are revoked (RFC 7009); empty when metadata names no such place.
+    pub(crate) revocation: String,
 }
 
 /// The values of one running case.
@@ -111,6 +115,7 @@ impl<'a> Values<'a> {
         let (root, path) = name.split_once('.').map_or((name, ""), |(root, path)| (root, path));
         match (root, self.bound.get(root)) {
             (_, Some(Bound::Text(text))) if path.is_empty() => Ok(text.clone()),
+            (_, Some(Bound::Answer(answer))) if path == "body" => Ok(answer.body.clone()),
             (_, Some(Bound::Answer(answer))) => answer.at(path).map(as_text).ok_or_else(|| wrong(name)),
             ("issuer", _) => Ok(self.profile.issuer.clone()),
             ("path", _) => Ok(origin_and_path(&self.profile.issuer).1.trim_end_matches('/').to_owned()),

@@ -7,7 +7,7 @@ use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::command::{Death, Issue, Refusal};
+use super::command::{self, Death, Issue, Refusal};
 use super::contract::{CommitStore, StoreReason};
 use super::durable::Durable;
 use super::limits::Limits;
@@ -15,10 +15,10 @@ use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{CommitReason, Receipt};
 use super::subject_keys::SubjectKeys;
-use super::writer::{Hidden, Job, Parts, Recordable, Reply, Unrecorded, Writer};
+use super::writer::{Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::crypto::SealKey;
 use crate::ledger::record::RECORD_BYTES_MAX;
-use crate::oauth::Clock;
+use crate::oauth::{Clock, SingleUse};
 
 /// A handle on the one writer; clones are handles on the same. The writer ends when it is told to, or with the last handle.
 #[derive(Clone, Debug)]
@@ -122,12 +122,36 @@ impl Commit {
     /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and
     /// nothing is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
     pub async fn end(&self, death: Death) -> Result<(), CommitReason> {
-        if !death.fits() {
+        self.end_spending(death, Vec::new()).await
+    }
+
+    /// Ends things and spends what is single-use, at most 8 values: both or neither.
+    ///
+    /// # Errors
+    /// As for [`end`](Self::end); and `Spent`, when nothing happened.
+    pub async fn end_spending(&self, death: Death, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        if !command::fits(&death) || single_use.len() > command::SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
         let place = place(&self.shared.deaths)?;
         let (to, answer) = oneshot::channel();
-        let job = Job::Death(Unrecorded { death, lives: Vec::new(), _place: place }, to);
+        let job = Job::Death(Unrecorded { death, lives: Vec::new(), single_use, _place: place }, to);
+        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
+    }
+
+    /// Spends what is single-use, at most 8 values, for a request that changes nothing else. When it returns `Ok`, they are spent
+    /// durably, and every death that acted before is durable too; with no values it only waits for that.
+    ///
+    /// # Errors
+    /// See [`CommitReason`]; after `Unavailable` the values may be spent.
+    pub async fn spend(&self, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        if single_use.len() > command::SINGLE_USE_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        let place = place(&self.shared.issues)?;
+        let (to, answer) = oneshot::channel();
+        let job = Job::Spend(Spending { single_use, _place: place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer, Route};
 
-use super::{Door, ledger, metadata, ops, socket, token};
+use super::{Door, introspect, ledger, metadata, ops, revoke, socket, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -129,8 +129,10 @@ impl Running {
 }
 
 fn public_routes(config: &mut ServiceConfig, path: &str) {
-    let token_path = format!("{path}/token");
-    config.service(web::resource(token_path).route(web::post().to(token::token)).default_service(web::to(post_only)));
+    let form = |name: &str, post: Route| web::resource(format!("{path}/{name}")).route(post).default_service(web::to(post_only));
+    config.service(form("token", web::post().to(token::token)));
+    config.service(form("introspect", web::post().to(introspect::introspect)));
+    config.service(form("revoke", web::post().to(revoke::revoke)));
     config.route(&format!("{path}/jwks"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));
@@ -168,7 +170,7 @@ async fn post_only() -> HttpResponse {
     HttpResponse::MethodNotAllowed()
         .insert_header(("Allow", "POST"))
         .content_type("text/plain; charset=utf-8")
-        .body("the token endpoint takes POST with application/x-www-form-urlencoded\n")
+        .body("this endpoint takes POST with application/x-www-form-urlencoded\n")
 }
 
 impl fmt::Display for ServeError {

@@ -41,5 +41,8 @@ mod keys_once;
 // In process: random chains through the whole line, against a model.
 mod chains;
 
+// In process: what ends with what, on every path that issues or tells.
+mod life;
+
 // In process: parsers are total.
 mod parsers;

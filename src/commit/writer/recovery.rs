@@ -72,6 +72,9 @@ impl Writer {
                     doubt.deaths.push(death);
                     let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
                 }
+                Effect::Spent(_spending, reply) => {
+                    let _untaken = reply.send(Err(CommitReason::Unavailable));
+                }
                 Effect::Refusal(recordable) => self.unrecord(&recordable),
                 Effect::Withheld(hidden) => doubt.withheld.push(hidden),
             }

@@ -43,6 +43,12 @@ impl Ledger {
         self.records.len()
     }
 
+    /// Every death as it stands in its record.
+    pub fn deaths(&self) -> Vec<serde_json::Value> {
+        let of_death = |stored: &&Stored| matches!(Record::parse(&stored.record), Ok(Record::Death(_)));
+        self.records.iter().filter(of_death).map(|stored| serde_json::from_slice(&stored.record).unwrap()).collect()
+    }
+
     /// Every hop with its record.
     pub fn hops(&self) -> impl Iterator<Item = (Jti, &[u8])> {
         let of_hop = |stored: &&Stored| matches!(Record::parse(&stored.record), Ok(Record::Hop(_)));
