@@ -1,5 +1,9 @@
-//! What the tree costs, on one core and without disk: `cargo bench --bench ledger`.
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+//! What the tree costs, on one core and without disk, and what a log of 1,000,000 records costs on disk: `cargo bench --bench ledger`, or that
+//! alone with `-- disk`.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a benchmark fails by panicking")]
+
+#[path = "ledger/disk.rs"]
+mod disk;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,6 +28,9 @@ impl Files for Memory {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == "disk") {
+        return disk::measure(SIZE);
+    }
     append("append, drop", drop);
     let mut files = Memory::default();
     let edge = append("append, keep", |(path, bytes)| drop(files.0.insert(path, bytes)));
@@ -41,6 +48,8 @@ fn main() {
     let started = Instant::now();
     let report = audit(&files, &[head], |_, _| Ok::<_, Infallible>(())).unwrap();
     println!("audit          {:8.0} records per second", report.entries as f64 / started.elapsed().as_secs_f64());
+    drop(files);
+    disk::measure(SIZE);
 }
 
 /// Grows a log to its size; what becomes of the files is the caller's, and timed too.

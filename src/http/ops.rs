@@ -22,5 +22,18 @@ pub(super) async fn readyz(door: Data<Door>) -> HttpResponse {
 
 /// `GET /metrics`.
 pub(super) async fn metrics(door: Data<Door>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(door.metrics.text())
+    let text = door.metrics.text() + &ledger(&door);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+/// How far the ledger's tree has followed, and whether it still does.
+fn ledger(door: &Door) -> String {
+    let (sequencer, records) = (&door.ledger.sequencer, door.commit().durable().records());
+    let signed = sequencer.published().map_or(0, |published| published.head.size());
+    let failing = u8::from(sequencer.failure().is_some());
+    format!(
+        "# TYPE countersign_ledger_records gauge\ncountersign_ledger_records {records}\n\
+         # TYPE countersign_ledger_signed_records gauge\ncountersign_ledger_signed_records {signed}\n\
+         # TYPE countersign_ledger_failing gauge\ncountersign_ledger_failing {failing}\n"
+    )
 }

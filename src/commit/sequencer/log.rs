@@ -15,6 +15,9 @@ pub(super) const PAGE: u32 = 1_024;
 /// Entries between two checkpoints, at most, where there is much to catch up with.
 const STRIDE: u64 = 65_536;
 
+/// Tiles written at once, in bytes, about.
+const FILES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The log, and where it stands.
 pub(super) struct Log {
     records: Arc<dyn RecordReader>,
@@ -103,16 +106,20 @@ impl Log {
 
     /// Tiles durable, then the checkpoint.
     fn grow(&self, standing: &mut Standing, size: u64) -> Result<(), SequencerReason> {
+        let mut files = Vec::new();
         while standing.edge.size() < size {
             let limit = u32::try_from(size - standing.edge.size()).unwrap_or(PAGE).min(PAGE);
             for stored in page(&*self.records, standing.edge.size(), limit)? {
                 standing.edge.append(&stored.record).map_err(SequencerReason::Entry)?;
             }
-            let full = standing.edge.take_full();
-            self.write(standing, &full)?;
+            files.append(&mut standing.edge.take_full());
+            // Many at once, for each folder is flushed once; not more than memory is to hold.
+            if files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() >= FILES_BYTES_MAX {
+                self.write(standing, &std::mem::take(&mut files))?;
+            }
         }
-        let rest = standing.edge.take();
-        self.write(standing, &rest)?;
+        files.append(&mut standing.edge.take());
+        self.write(standing, &files)?;
         let head = Checkpoint::new(self.keys.origin.clone(), standing.edge.size(), standing.edge.root());
         let signers: Vec<_> = self.keys.signers.iter().collect();
         let note = head.sign(&signers).map_err(SequencerReason::Sign)?;

@@ -1,0 +1,189 @@
+//! A store and a log of many records in a folder: catching up, proofs, starts, verification.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use countersign::commit::contract::{Batch, CommitStore, RecordReader, Row, Select};
+use countersign::commit::{Commit, Limits, LogKeys, LogParts, Sequencer};
+use countersign::crypto::{SealKey, SignKey};
+use countersign::ledger::{KeyName, NoteSigner, Record, TileNodes, TlogProof};
+use countersign::oauth::{Clock, Jti, Time, Txn};
+use countersign::store::{SqliteReader, SqliteStore, TileFolder};
+
+const BATCH: u64 = 10_000;
+
+struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Time {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Time::from_millis(i64::try_from(since.as_millis()).unwrap())
+    }
+}
+
+/// A folder below the build's that goes when all is measured.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+pub fn measure(size: u64) {
+    let folder = Folder(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ledger-bench-{}", std::process::id())));
+    let (data, keys) = (folder.0.join("data"), folder.0.join("keys"));
+    fs::create_dir_all(&keys).unwrap();
+    let started = Instant::now();
+    fill(&data, size);
+    println!("fill           {:8.1} s for {size} records of {} bytes", started.elapsed().as_secs_f64(), record(0).2.len());
+    grow(&data, &keys, size);
+    proofs(&data, &keys, size);
+    starts(&data, &keys, size);
+    verify(&data, size);
+}
+
+/// A record as a third hop has it; index and identifiers vary.
+fn record(index: u64) -> (Jti, Txn, Vec<u8>) {
+    let time = Time::from_millis(1_750_000_000_000 + i64::try_from(index).unwrap());
+    let mut random = [0; 10];
+    random.iter_mut().zip(index.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()).for_each(|(to, from)| *to = from);
+    let (jti, txn) = (Jti::new(time, random), Txn::new(time, random));
+    let digest = |salt: &str| countersign::crypto::Digest::of(format!("{salt}{index}").as_bytes()).to_string();
+    let (a, b, c, d) = (digest("a"), digest("b"), digest("c"), digest("d"));
+    let actor = |name: &str| format!(r#"{{"iss":"https://sts.example","sub":"{name}","sub_profile":"ai_agent"}}"#);
+    let chain = ["crm-gateway", "researcher", "orchestrator"].map(actor).join(",");
+    let text = format!(
+        r#"{{"_sd":["{a}"],"actor":"crm-gateway","at":{at},"audience":["https://billing.example"],"basis":"on_behalf_of",
+        "chain":[{chain}],"client":"crm-gateway","depth":3,"evidence":{{"client_assertion":"{b}","subject_token":"{c}"}},
+        "expires":{at},"inputs":{{"requested":"invoices.read","rule":"acme-idp","touched":["pii"]}},"jti":"{jti}",
+        "kid":"{d}","kind":"hop","login":"private_key_jwt","policies":["billing-for-gateways"],"policy_set":"{a}",
+        "scope":"invoices.read","token":"{b}","txn":"{txn}","v":1}}"#,
+        at = time.millis(),
+    );
+    let text: String = text.lines().map(str::trim).collect();
+    (jti, txn, text.into_bytes())
+}
+
+fn fill(data: &Path, size: u64) {
+    Record::parse(&record(7).2).unwrap();
+    let mut store = SqliteStore::new(data).unwrap();
+    store.open().unwrap();
+    for start in (0..size).step_by(usize::try_from(BATCH).unwrap()) {
+        let row = |index| {
+            let (jti, txn, record) = record(index);
+            Row { index, jti: Some(jti), txn: Some(txn), record, sealed: None }
+        };
+        let rows = (start..(start + BATCH).min(size)).map(row).collect();
+        let at = Time::from_millis(1_750_000_000_000 + i64::try_from(start).unwrap());
+        let batch = Batch { at, rows, single_use: Vec::new(), lives: Vec::new(), subject_keys: Vec::new(), forget: None };
+        store.commit(&batch).unwrap();
+    }
+}
+
+/// Writer and sequencer as a server that starts has them.
+fn start(data: &Path, keys: &Path) -> (Commit, Sequencer) {
+    let store = Box::new(SqliteStore::new(data).unwrap());
+    let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
+    let commit = Commit::start(store, Arc::new(Wall), root, Limits::default()).unwrap();
+    let signer = NoteSigner::new(KeyName::parse("log.example/ledger").unwrap(), SignKey::from_seed(&[1; 32]).unwrap());
+    let known = vec![signer.verifier().unwrap()];
+    fs::create_dir_all(data.join("ledger")).unwrap();
+    fs::write(data.join("ledger/vkey"), format!("{}\n", known.first().unwrap())).unwrap();
+    let sequencer = Sequencer::start(LogParts {
+        records: Arc::new(SqliteReader::open(data).unwrap()),
+        durable: commit.durable(),
+        files: Arc::new(TileFolder::new(data, keys).unwrap()),
+        keys: LogKeys { origin: signer.name().clone(), signers: vec![signer], known },
+        interval: Duration::from_millis(500),
+    });
+    (commit, sequencer.unwrap())
+}
+
+fn grow(data: &Path, keys: &Path, size: u64) {
+    let started = Instant::now();
+    let (commit, sequencer) = start(data, keys);
+    while sequencer.published().is_none_or(|published| published.head.size() < size) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_of("sequencer") as f64 / 1e3);
+    println!(
+        "tree           {:8.3} us CPU per record, {wall:.1} s in all, with reading, writing and flushing",
+        cpu / size as f64
+    );
+    stop(&commit, &sequencer);
+}
+
+fn stop(commit: &Commit, sequencer: &Sequencer) {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(commit.close());
+    sequencer.close();
+}
+
+fn proofs(data: &Path, keys: &Path, size: u64) {
+    let (commit, sequencer) = start(data, keys);
+    let (records, files) = (SqliteReader::open(data).unwrap(), TileFolder::new(data, keys).unwrap());
+    let published = sequencer.published().unwrap();
+    let mut taken: Vec<f64> = (0..1_000)
+        .map(|turn| {
+            let jti = record((turn * 617_283) % size).0;
+            let started = Instant::now();
+            let stored = records.records(Select::Jti(jti), 0, 1).unwrap().remove(0);
+            let mut nodes = TileNodes::new(&files, size);
+            let proof = TlogProof::build(&mut nodes, stored.index, &published.head, &published.note).unwrap();
+            assert_eq!(proof.index(), stored.index);
+            started.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    taken.sort_by(f64::total_cmp);
+    let at = |share: usize| taken.get(taken.len() * share / 100).copied().unwrap_or_default();
+    println!("proof by jti   {:8.1} us median, {:.1} us at the 99th percentile", at(50), at(99));
+    stop(&commit, &sequencer);
+}
+
+fn starts(data: &Path, keys: &Path, size: u64) {
+    let mut taken = Vec::new();
+    for _ in 0..5 {
+        let started = Instant::now();
+        let (commit, sequencer) = start(data, keys);
+        assert_eq!(sequencer.published().unwrap().head.size(), size);
+        taken.push(started.elapsed().as_secs_f64() * 1e3);
+        stop(&commit, &sequencer);
+    }
+    taken.sort_by(f64::total_cmp);
+    println!("start          {:8.0} ms median: store recovered, log verified", taken.get(2).unwrap());
+}
+
+fn verify(data: &Path, size: u64) {
+    for (what, place) in [("compared with the store", data.to_owned()), ("files alone", data.join("ledger"))] {
+        let (started, before) = (Instant::now(), cpu_of_children());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        assert!(command.args(["ledger", "verify"]).arg(place).stdout(Stdio::null()).status().unwrap().success());
+        let (cpu, wall) = (cpu_of_children() - before, started.elapsed().as_secs_f64());
+        println!(
+            "ledger verify  {:8.0} records per second of CPU, {:.0} by the clock, {what}",
+            size as f64 / cpu,
+            size as f64 / wall
+        );
+    }
+}
+
+/// Seconds on a processor of all processes that were waited for; a tick is 10 ms.
+fn cpu_of_children() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields.iter().skip(13).take(2).map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
+}
+
+/// Nanoseconds on a processor of the thread of that name.
+fn cpu_of(thread: &str) -> u64 {
+    let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let used = |task: PathBuf| {
+        let named = fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == thread);
+        let stat = fs::read_to_string(task.join("schedstat")).ok().filter(|_| named)?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    };
+    tasks.filter_map(used).sum()
+}
