@@ -5,6 +5,7 @@ mod exchange;
 mod inspect;
 mod keys;
 mod launch;
+mod ledger;
 mod output;
 mod quickstart;
 mod replay;
@@ -40,6 +41,9 @@ enum Command {
     Token(TokenCommand),
     /// Print a transaction as the tree of its hops
     Replay(replay::Options),
+    /// Verify, prove and export the ledger
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -65,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Token(TokenCommand::Exchange(options)) => exchange::run(&options),
         Command::Token(TokenCommand::Inspect(options)) => inspect::run(&options),
         Command::Replay(options) => replay::run(&options),
+        Command::Ledger(command) => ledger::run(&command),
         Command::Completions { shell } => completions(shell),
     };
     output::exit(outcome)

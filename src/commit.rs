@@ -1,23 +1,28 @@
-//! The one writer: commands → one atomic, durable batch → receipts. It checks liveness and expiry a second time, spends single-use
-//! values, and appends the record; a command that fails its checks is refused alone, not with its batch. Owns the storage contract.
+//! The one writer: commands → one atomic, durable batch → receipts. It checks liveness and expiry a second time, spends
+//! single-use values, and appends the record; a command that fails its checks is refused alone, not with its batch. Owns the
+//! storage contract.
 
 mod command;
 pub mod contract;
+mod durable;
 mod expiry;
 mod handle;
 mod limits;
 mod mirror;
 mod quota;
 mod receipt;
+mod sequencer;
 mod spent;
 mod subject_keys;
 mod writer;
 
 pub use command::{Death, Disclosed, Ending, Issue, Refusal};
+pub use durable::Durable;
 pub use handle::Commit;
 pub use limits::Limits;
 pub use mirror::Mirror;
 pub use receipt::{CommitReason, Receipt};
+pub use sequencer::{LogKeys, LogParts, Published, Sequencer, SequencerReason};
 pub use subject_keys::reveal;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The issuers, agents and APIs that `quickstart` plays, used by tests too: real issuers with real signatures, in this process, and a
-//! configuration folder that trusts them. Never used by the server itself.
+//! The issuers, agents and APIs that `quickstart` plays, used by tests too: real issuers with real signatures, in this
+//! process, and a configuration folder that trusts them. Never used by the server itself.
 
 mod api;
 mod federation;

@@ -12,7 +12,7 @@ use crate::request::{FormReason, RequestReason};
 use crate::token::TokenReason;
 use crate::trust::TrustReason;
 
-/// Why a token request is refused, as the stage that refused it says.
+/// Why a request is refused, as the stage that refused it says.
 #[derive(Debug)]
 pub enum Refusal {
     /// The body is no form.
@@ -84,6 +84,7 @@ impl Refusal {
             Self::Request(reason) => request_code(reason),
             Self::Client(reason) => client_code(reason),
             Self::Subject(reason) | Self::Actor(reason) => token_code(reason),
+            Self::Standing(StandingReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Standing(_) => ErrorCode::InvalidRequest,
             Self::Denied(denial) => denial_code(denial),
             Self::Mint(MintReason::TooLarge) => ErrorCode::InvalidRequest,
@@ -107,7 +108,7 @@ fn request_code(reason: &RequestReason) -> ErrorCode {
 fn client_code(reason: &ClientReason) -> ErrorCode {
     match reason {
         ClientReason::KeysUnavailable(_) => ErrorCode::TemporarilyUnavailable,
-        ClientReason::Several => ErrorCode::InvalidRequest,
+        ClientReason::Several | ClientReason::Repeated(_) => ErrorCode::InvalidRequest,
         _ => ErrorCode::InvalidClient,
     }
 }

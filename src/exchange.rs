@@ -56,11 +56,11 @@ pub struct Refused {
 pub struct Asked {
     /// The client.
     pub agent: ClientId,
-    /// SHA-256 of the subject token.
+    /// SHA-256 of the subject token, or of the token that the request is about.
     pub subject_token: Digest,
     /// The scopes asked for.
     pub requested: Option<Scopes>,
-    /// The tree and the hop of the subject token, once it is proved to be ours.
+    /// The tree and the hop of that token, once it is proved to be ours.
     pub parent: Option<(Txn, Jti)>,
 }
 
@@ -77,21 +77,22 @@ pub async fn exchange(
 ) -> Result<IssuedToken, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = authenticate(world, credentials, &request, now).await.map_err(stranger)?;
-    let mut asked = Asked::by(&client, &request);
+    let client = authenticate(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
+    let mut asked = Asked::about(&client, request.subject().text());
+    asked.requested = request.scope().cloned();
     match authenticated(world, commit, &request, client, &mut asked, now).await {
         Ok(token) => Ok(token),
         Err(reason) => Err(Refused { reason, asked: Some(asked) }),
     }
 }
 
-async fn authenticate(
+/// The first steps of every line. Without any client authentication `attestation` may log in its own subject.
+pub(crate) async fn authenticate(
     world: &World,
     credentials: &Credentials,
-    request: &ExchangeRequest,
+    attestation: Option<&str>,
     now: Time,
 ) -> Result<AuthenticatedClient, Refusal> {
-    let attestation = Some(request.subject().text());
     client::authenticate(&world.logins, &world.catalog, &world.trust, credentials, attestation, &world.audience, now)
         .await
         .map_err(Refusal::Client)
@@ -118,7 +119,10 @@ async fn authenticated(
         policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
     let (minted, issue) = mint::sign(&standing, &grant, request.scope(), &world.minting(), now).map_err(Refusal::Mint)?;
     let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
-    minted.release(&receipt).map_err(Refusal::Mint)
+    minted.release(&receipt).map_err(|reason| {
+        commit.withhold(receipt);
+        Refusal::Mint(reason)
+    })
 }
 
 async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, Refusal> {
@@ -127,18 +131,14 @@ async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> R
 }
 
 impl Asked {
-    fn by(client: &AuthenticatedClient, request: &ExchangeRequest) -> Self {
-        Self {
-            agent: client.agent().id.clone(),
-            subject_token: Digest::of(request.subject().text().as_bytes()),
-            requested: request.scope().cloned(),
-            parent: None,
-        }
+    pub(crate) fn about(client: &AuthenticatedClient, token: &str) -> Self {
+        let subject_token = Digest::of(token.as_bytes());
+        Self { agent: client.agent().id.clone(), subject_token, requested: None, parent: None }
     }
 }
 
 impl World {
-    fn rules<'a>(&'a self, state: &'a dyn lifecycle::State) -> Rules<'a> {
+    pub(crate) fn rules<'a>(&'a self, state: &'a dyn lifecycle::State) -> Rules<'a> {
         Rules {
             issuer: &self.issuer,
             catalog: &self.catalog,
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    fn minting(&self) -> Minting<'_> {
+    pub(crate) fn minting(&self) -> Minting<'_> {
         Minting { issuer: &self.issuer, signers: &self.signers, own: &self.own, pseudonyms: &self.pseudonyms }
     }
 }

@@ -1,12 +1,19 @@
 //! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
 
 mod door;
+mod form;
+mod introspect;
+mod ledger;
 mod metadata;
 mod metrics;
 mod ops;
+mod refuse;
 mod respond;
+mod revoke;
 mod server;
+mod socket;
 mod token;
 
 pub use door::{Door, DoorLimits};
-pub use server::{Running, ServeError, Sockets, bind, serve};
+pub use ledger::LedgerDoor;
+pub use server::{Running, ServeError, Sockets, bind, block_on, serve};

@@ -16,6 +16,8 @@ pub mod commit;
 pub mod mint;
 pub mod error;
 pub mod exchange;
+pub mod introspect;
+pub mod revoke;
 pub mod store;
 pub mod config;
 pub mod http;

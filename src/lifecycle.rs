@@ -1,13 +1,20 @@
 //! What is alive, what ends with what, and who may present what: pure rules over a view of the state.
 
 mod admit;
+mod death;
+mod in_force;
 pub mod liveness;
 mod may_act;
 mod presenter;
 mod reason;
+mod revocation;
 mod standing;
+mod visible;
 
 pub use admit::{Rules, admit};
+pub use death::{Death, Ending};
 pub use liveness::{Dead, Life, State, alive};
 pub use reason::StandingReason;
+pub use revocation::revocation;
 pub use standing::{Acting, Standing};
+pub use visible::{Visible, visible};

@@ -1,10 +1,13 @@
-//! Claims of an issued token (RFC 9068 §2.2, RFC 8693 §4), the key that signs it, and its release against a receipt.
+//! Claims of an issued token (RFC 9068 §2.2, RFC 8693 §4), the key that signs it, its release against a receipt, and what is told of
+//! it later.
 
 mod claims;
 mod minted;
 mod reason;
 mod signers;
+mod told;
 
 pub use minted::{IssuedToken, MintedToken, Minting, sign};
 pub use reason::MintReason;
 pub use signers::{SignerEntry, Signers};
+pub use told::{AnswerForm, Told, tell};

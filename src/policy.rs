@@ -1,7 +1,7 @@
 //! Whether, and how narrowly. Knows nothing of signatures, HTTP or storage; the same inputs always decide the same.
 //!
-//! authority(out) ⊆ authority(in) ∩ policy ∩ request: `authority` says what the subject token gives, `hearing` asks the policies about
-//! it scope by scope, and [`decide`] grants the part that both permit and the request wants.
+//! authority(out) ⊆ authority(in) ∩ policy ∩ request: `authority` says what the subject token gives, `hearing` asks the
+//! policies about it scope by scope, and [`decide`] grants the part that both permit and the request wants.
 
 mod authority;
 mod cedar;
@@ -44,8 +44,8 @@ pub struct Limits {
 /// Decides what may be issued to whoever stands here, at `now`.
 ///
 /// # Errors
-/// Why nothing may. A target that gives nothing at all, or on which policy permits nothing at all, is a matter of the target; anything
-/// else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).
+/// Why nothing may. A target that gives nothing at all, or on which policy permits nothing at all, is a matter of the target;
+/// anything else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).
 pub fn decide(
     policies: &Policies,
     catalog: &Catalog,
@@ -86,15 +86,17 @@ fn whole_target_refused(hearing: &Hearing<'_>, basis: Basis) -> Denial {
     }
 }
 
-/// Whether what is granted answers the request: all that it names, or with `scope_mode=narrow` some of it, and some on every target.
+/// Whether what is granted answers the request: all that it names, or with `scope_mode=narrow` some of it, and some on every
+/// target.
 fn admitted(asks: &[Ask], granted: &[Scopes], hearing: &Hearing<'_>, request: &ExchangeRequest) -> Result<(), Denial> {
     let undeclared = authority::undeclared(asks, request);
     let short = asks.iter().zip(granted).map(|(ask, given)| ask.within.difference(given).union(&ask.beyond));
     let refused = short.fold(Scopes::default(), |all, here| all.union(&here));
     let asked = request.scope().is_some();
-    let too_wide = asked && request.scope_mode() == ScopeMode::Exact && (undeclared > 0 || !refused.is_empty());
+    let narrow = request.scope_mode() == ScopeMode::Narrow;
+    let too_wide = asked && !narrow && (undeclared > 0 || !refused.is_empty());
     if too_wide || granted.iter().all(Scopes::is_empty) {
-        return Err(Denial::Scope(ScopeDenial { refused, undeclared, asked }, hearing.explanation.clone()));
+        return Err(Denial::Scope(ScopeDenial { refused, undeclared, asked, narrow }, hearing.explanation.clone()));
     }
     match granted.iter().any(Scopes::is_empty) {
         true => Err(Denial::Target(TargetDenial::Empty, hearing.explanation.clone())),

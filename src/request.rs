@@ -1,11 +1,13 @@
-//! The request, parsed (RFC 8693 §2.1): which parameters, how often, in which combinations. Knows nothing of HTTP, keys, or whether
-//! a token is genuine.
+//! The request, parsed (RFC 8693 §2.1): which parameters, how often, in which combinations. Knows nothing of HTTP, keys, or
+//! whether a token is genuine.
 
 mod form;
+mod hinted;
 
 use std::fmt;
 
 pub use form::{Form, FormReason};
+pub use hinted::HintedToken;
 
 use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 

@@ -3,7 +3,9 @@
 mod clock;
 mod keys;
 mod sqlite;
+mod tiles;
 
 pub use clock::SystemClock;
-pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, RingEntry};
+pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, LEDGER_OVERLAP, LedgerKey, LedgerKeys, RingEntry};
 pub use sqlite::{SqliteReader, SqliteStore};
+pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};

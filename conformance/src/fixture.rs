@@ -204,7 +204,8 @@ mod tests {
     #[test]
     fn every_value_of_every_case_can_be_made() {
         let profile = profile();
-        let endpoints = crate::values::Endpoints { token: "http://t".to_owned(), jwks: "http://k".to_owned() };
+        let endpoints =
+            crate::values::Endpoints { token: "http://t".to_owned(), jwks: "http://k".to_owned(), ..Default::default() };
         for case in case::load(Path::new(CASES)).unwrap() {
             let mut values = crate::values::Values::new(&profile, &endpoints);
             let mut answers = Vec::new();

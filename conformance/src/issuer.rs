@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::profile::Profile;
-use crate::wire::origin_and_path;
+use crate::values::origin_and_path;
 
 /// A running issuer; it ends when this is dropped.
 #[derive(Debug)]

@@ -83,14 +83,20 @@ impl Request {
     }
 }
 
+/// An endpoint that the server may or may not have.
+fn named(endpoint: &str, without: &str) -> Result<String, Missing> {
+    if endpoint.is_empty() { Err(Missing::Profile(without.to_owned())) } else { Ok(endpoint.to_owned()) }
+}
+
 fn address(step: &Step, values: &Values<'_>) -> Result<String, Missing> {
     let target = values.text(&step.target)?;
     match target.as_str() {
         "token" => Ok(values.endpoints().token.clone()),
-        "jwks" if values.endpoints().jwks.is_empty() => Err(Missing::Profile("the server publishes no keys".to_owned())),
-        "jwks" => Ok(values.endpoints().jwks.clone()),
+        "jwks" => named(&values.endpoints().jwks, "the server publishes no keys"),
+        "introspect" => named(&values.endpoints().introspection, "metadata names no introspection_endpoint"),
+        "revoke" => named(&values.endpoints().revocation, "metadata names no revocation_endpoint"),
         path if path.starts_with('/') => Ok(format!("{}{path}", values.profile().server)),
         url if url.starts_with("http://") || url.starts_with("https://") => Ok(target),
-        _ => Err(Missing::Case(format!("{target} is neither token, jwks, a path nor an address"))),
+        _ => Err(Missing::Case(format!("{target} is neither token, jwks, introspect, revoke, a path nor an address"))),
     }
 }

@@ -10,6 +10,9 @@ use crate::request::Request;
 
 const LONGEST: usize = 600;
 
+/// A sentence is shorter than this, a signed token longer.
+const TEXT_MAX: usize = 300;
+
 /// The request, tokens and secrets elided.
 pub(crate) fn request(request: &Request) -> String {
     let mut text = format!("    {} {}\n", request.method, request.url);
@@ -34,22 +37,11 @@ pub(crate) fn answer(answer: &Answer) -> String {
             let _ = writeln!(text, "    {name}: {value}");
         }
     }
-    let body = match &answer.json {
-        Some(Value::Object(members)) => {
-            let mut members = members.clone();
-            for (name, value) in &mut members {
-                if let (true, Some(token)) = (name.ends_with("token"), value.as_str()) {
-                    *value = Value::from(elide(token));
-                }
-            }
-            Value::Object(members).to_string()
-        }
-        _ => answer.body.clone(),
-    };
+    let body = answer.json.as_ref().map_or_else(|| answer.body.clone(), |json| elide_long(json).to_string());
     let _ = writeln!(text, "    {}", cut(&body));
     match &answer.token {
         Some(Ok(token)) => {
-            let _ = writeln!(text, "    issued: {} {}", token.header, token.claims);
+            let _ = writeln!(text, "    issued: {} {}", token.header, elide_long(&token.claims));
         }
         Some(Err(what)) => {
             let _ = writeln!(text, "    issued: {what}");
@@ -84,9 +76,21 @@ fn elide(token: &str) -> String {
     }
 }
 
+/// The same value with its tokens, and whatever else is long, replaced by their lengths.
+fn elide_long(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(members.iter().map(|(name, value)| (name.clone(), elide_long(value))).collect()),
+        Value::Array(items) => Value::Array(items.iter().map(elide_long).collect()),
+        Value::String(text) if text.len() > TEXT_MAX => Value::from(format!("<{} bytes>", text.len())),
+        other => other.clone(),
+    }
+}
+
+/// At most a few hundred letters, on one line.
 fn cut(text: &str) -> String {
+    let line = |text: &str| text.replace('\n', "\\n").replace('\r', "\\r");
     match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}… ({} bytes)", text.get(..end).unwrap_or_default().escape_debug(), text.len()),
-        None => text.replace('\n', "\\n"),
+        Some((end, _)) => format!("{}… ({} bytes)", line(text.get(..end).unwrap_or_default()), text.len()),
+        None => line(text),
     }
 }

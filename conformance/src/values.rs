@@ -33,6 +33,10 @@ pub(crate) struct Endpoints {
     pub(crate) token: String,
     /// Where the keys are; empty when the server publishes none.
     pub(crate) jwks: String,
+    /// Where tokens are introspected (RFC 7662); empty when metadata names no such place.
+    pub(crate) introspection: String,
+    /// Where tokens are revoked (RFC 7009); empty when metadata names no such place.
+    pub(crate) revocation: String,
 }
 
 /// The values of one running case.
@@ -111,8 +115,10 @@ impl<'a> Values<'a> {
         let (root, path) = name.split_once('.').map_or((name, ""), |(root, path)| (root, path));
         match (root, self.bound.get(root)) {
             (_, Some(Bound::Text(text))) if path.is_empty() => Ok(text.clone()),
+            (_, Some(Bound::Answer(answer))) if path == "body" => Ok(answer.body.clone()),
             (_, Some(Bound::Answer(answer))) => answer.at(path).map(as_text).ok_or_else(|| wrong(name)),
             ("issuer", _) => Ok(self.profile.issuer.clone()),
+            ("path", _) => Ok(origin_and_path(&self.profile.issuer).1.trim_end_matches('/').to_owned()),
             ("server", _) => Ok(self.profile.server.clone()),
             ("token_endpoint", _) => Ok(self.endpoints.token.clone()),
             ("jwks_uri", _) => Ok(self.endpoints.jwks.clone()),
@@ -208,6 +214,13 @@ pub(crate) fn form_encode(text: &str) -> String {
 /// A JSON string's text; anything else as JSON.
 pub(crate) fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Splits an address after its host and port.
+pub(crate) fn origin_and_path(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
+    url.split_at_checked(path).unwrap_or((url, ""))
 }
 
 fn repeat(times: &str, text: &str) -> Result<String, Missing> {

@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::jose::decode_and_verify;
 use crate::profile::Profile;
 use crate::request::Request;
-use crate::values::Endpoints;
+use crate::values::{Endpoints, origin_and_path};
 
 /// The way to the server.
 pub(crate) struct Wire {
@@ -21,6 +21,8 @@ pub(crate) struct Wire {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// RFC 9701 §5: the answer is the token.
+const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
 impl Wire {
@@ -67,7 +69,8 @@ impl Wire {
     async fn read(&self, mut response: Response) -> Result<Answer, String> {
         let status = response.status().as_u16();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let headers: Vec<(String, String)> =
+            response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| sentence(&error))? {
             body.extend_from_slice(&chunk);
@@ -77,7 +80,9 @@ impl Wire {
         }
         let body = String::from_utf8_lossy(&body).into_owned();
         let json: Option<Value> = serde_json::from_str(&body).ok();
+        let signed = headers.iter().any(|(name, value)| name == "content-type" && value.starts_with(INTROSPECTION_JWT));
         let issued = json.as_ref().and_then(|json| json.get("access_token")).and_then(Value::as_str);
+        let issued = issued.or(signed.then_some(body.as_str()));
         let readable = issued.filter(|_| !self.keys.is_null());
         let token = readable.map(|token| decode_and_verify(token, &self.keys));
         Ok(Answer { status, headers, body, json, token })
@@ -86,14 +91,19 @@ impl Wire {
     /// RFC 8414 §3: the well-known part goes between host and path of the issuer.
     async fn discover(&self, profile: &Profile) -> Result<Endpoints, String> {
         if let (Some(token), jwks) = (&profile.token_endpoint, &profile.jwks_uri) {
-            return Ok(Endpoints { token: token.clone(), jwks: jwks.clone().unwrap_or_default() });
+            return Ok(Endpoints { token: token.clone(), jwks: jwks.clone().unwrap_or_default(), ..Endpoints::default() });
         }
         let path = origin_and_path(&profile.issuer).1.trim_end_matches('/');
         let url = format!("{}/.well-known/oauth-authorization-server{path}", profile.server);
         let metadata = self.get_json(&url).await?;
         let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
         let token = text("token_endpoint").ok_or_else(|| format!("{url} names no token_endpoint"))?;
-        Ok(Endpoints { token, jwks: profile.jwks_uri.clone().or(text("jwks_uri")).unwrap_or_default() })
+        Ok(Endpoints {
+            token,
+            jwks: profile.jwks_uri.clone().or(text("jwks_uri")).unwrap_or_default(),
+            introspection: text("introspection_endpoint").unwrap_or_default(),
+            revocation: text("revocation_endpoint").unwrap_or_default(),
+        })
     }
 
     async fn get_json(&self, url: &str) -> Result<Value, String> {
@@ -104,13 +114,6 @@ impl Wire {
             _ => Err(format!("{url} answers {} without JSON", answer.status)),
         }
     }
-}
-
-/// Splits an address after its host and port.
-pub(crate) fn origin_and_path(url: &str) -> (&str, &str) {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
-    url.split_at_checked(path).unwrap_or((url, ""))
 }
 
 fn sentence(error: &reqwest::Error) -> String {

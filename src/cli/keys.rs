@@ -1,6 +1,6 @@
-//! `keys`: the server's signing keys, and hashes of clients' secrets.
+//! `keys`: the server's signing keys, the ledger's, and hashes of clients' secrets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -14,8 +14,9 @@ use crate::client::hash_secret;
 use crate::config::Sources;
 use crate::crypto::random;
 use crate::jose::Algorithm;
-use crate::oauth::Clock;
-use crate::store::{KeyFiles, RingEntry, SystemClock};
+use crate::ledger::{KeyName, NoteVerifier};
+use crate::oauth::{Clock, Time};
+use crate::store::{KeyFiles, LedgerKey, LedgerKeys, RingEntry, SystemClock};
 
 /// The options of `keys`.
 #[derive(Args)]
@@ -40,10 +41,14 @@ enum KeysCommand {
     /// Publish a new key that signs in two hours; the one before stays published until its last token has expired
     Rotate {
         /// ES256, RS256 or EdDSA
-        #[arg(long, default_value = "ES256")]
+        #[arg(long, default_value = "ES256", conflicts_with = "ledger")]
         alg: String,
+        /// The ledger's key instead: the new one signs from now on, the one before beside it for 30 days. A running server
+        /// takes it up when it is sent SIGHUP
+        #[arg(long)]
+        ledger: bool,
     },
-    /// List the signing keys
+    /// List the signing keys, and the ledger's as verifier keys (vkey)
     List,
     /// Make a client secret and the hash that goes into the agent's file
     Secret,
@@ -51,34 +56,62 @@ enum KeysCommand {
 
 /// Does what was asked and lists the keys.
 pub(super) fn run(options: &Options) -> Outcome {
-    let (dir, algorithms) = place(options)?;
+    let Place { dir, algorithms, origin } = match &options.command {
+        KeysCommand::Secret => return secret(options.json),
+        _ => place(options)?,
+    };
     let now = SystemClock.now();
     let files = match &options.command {
-        KeysCommand::Secret => return secret(options.json),
         KeysCommand::Generate => KeyFiles::open_or_create(&dir, &algorithms, now)?,
-        KeysCommand::List => KeyFiles::open(&dir, now)?,
-        KeysCommand::Rotate { alg } => {
+        KeysCommand::List | KeysCommand::Secret => KeyFiles::open(&dir, now)?,
+        KeysCommand::Rotate { ledger: true, .. } => {
+            rotate_ledger(&dir, origin.as_ref(), now)?;
+            KeyFiles::open(&dir, now)?
+        }
+        KeysCommand::Rotate { alg, .. } => {
             let algorithm = Algorithm::parse(alg).ok_or_else(|| Failed::new("--alg must be ES256, RS256 or EdDSA"))?;
             let mut files = KeyFiles::open(&dir, now)?;
             files.rotate(algorithm, now, Duration::ZERO)?;
             files
         }
     };
-    list(&files, options.json);
+    let ledger = match (&options.command, &origin) {
+        (KeysCommand::Generate, Some(origin)) => LedgerKeys::open_or_create(&dir, origin, now)?,
+        _ => LedgerKeys::open(&dir)?,
+    };
+    list(&files, &ledger, options.json);
     Ok(true)
 }
 
-/// The folder and the algorithms, from the options or from the configuration.
-fn place(options: &Options) -> Result<(PathBuf, Vec<Algorithm>), Failed> {
-    let both = vec![Algorithm::ES256, Algorithm::RS256];
-    if let Some(dir) = &options.dir {
-        return Ok((dir.clone(), both));
-    }
-    let config = Sources::new(options.config.clone()).load().config.map_err(super::launch::complaints)?;
-    Ok((config.settings.keys.dir, config.settings.keys.algorithms))
+/// Where the keys are and what they are for.
+struct Place {
+    dir: PathBuf,
+    algorithms: Vec<Algorithm>,
+    /// The name of the log, where the configuration was asked.
+    origin: Option<KeyName>,
 }
 
-fn list(files: &KeyFiles, json: bool) {
+/// From the options or from the configuration.
+fn place(options: &Options) -> Result<Place, Failed> {
+    if let Some(dir) = &options.dir {
+        return Ok(Place { dir: dir.clone(), algorithms: vec![Algorithm::ES256, Algorithm::RS256], origin: None });
+    }
+    let settings = Sources::new(options.config.clone()).load().config.map_err(super::launch::complaints)?.settings;
+    let origin = KeyName::parse(&settings.ledger.origin)?;
+    Ok(Place { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
+}
+
+/// Without a configuration the newest key tells which log is meant.
+fn rotate_ledger(dir: &Path, origin: Option<&KeyName>, now: Time) -> Result<(), Failed> {
+    let mut keys = LedgerKeys::open(dir)?;
+    let newest = keys.entries().last().and_then(|key| NoteVerifier::parse(&key.vkey).ok());
+    let origin = origin.cloned().or_else(|| newest.map(|key| key.name().clone()));
+    let origin = origin.ok_or_else(|| Failed::new("the ledger has no key yet; the server makes it on its first start"))?;
+    keys.rotate(&origin, now)?;
+    Ok(())
+}
+
+fn list(files: &KeyFiles, ledger: &LedgerKeys, json: bool) {
     let line = |entry: &RingEntry| {
         let retires = entry.retires().map_or_else(|| "in use".to_owned(), |time| format!("until {}", instant(time.seconds())));
         println!(
@@ -89,9 +122,24 @@ fn list(files: &KeyFiles, json: bool) {
         );
     };
     match json {
-        true => println!("{}", json!(files.entries().map(as_json).collect::<Vec<_>>())),
-        false => files.entries().for_each(line),
+        true => println!("{}", json!(files.entries().map(as_json).chain(ledger.entries().map(ledger_json)).collect::<Vec<_>>())),
+        false => {
+            files.entries().for_each(line);
+            ledger.entries().for_each(|key| {
+                let until = key.retires().map(|time| format!("  signs until {}", instant(time.seconds()))).unwrap_or_default();
+                println!("ledger {}{until}", key.vkey);
+            });
+        }
     }
+}
+
+fn ledger_json(key: &LedgerKey) -> serde_json::Value {
+    json!({
+        "vkey": key.vkey,
+        "alg": "Ed25519",
+        "signs_from": key.created().seconds(),
+        "signs_until": key.retires().map(|time| time.seconds()),
+    })
 }
 
 fn as_json(entry: &RingEntry) -> serde_json::Value {
@@ -110,9 +158,10 @@ fn secret(json: bool) -> Outcome {
     let hash = format!("sha256:{}", hash_secret(&secret));
     match json {
         true => println!("{}", json!({"secret": secret, "secret_hash": hash})),
-        false => println!(
-            "secret       {secret}\nsecret_hash  {hash}\n\nGive the secret to the client, once; write the hash into the agent's file."
-        ),
+        false => {
+            println!("secret       {secret}\nsecret_hash  {hash}\n");
+            println!("Give the secret to the client, once; write the hash into the agent's file.");
+        }
     }
     Ok(true)
 }

@@ -1,11 +1,13 @@
 //! Puts a server together: configuration, keys, store, writer, listeners.
 
+mod ledger;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use super::output::Failed;
 use crate::commit::contract::StoreReason;
-use crate::commit::{self, Commit};
+use crate::commit::{self, Commit, Sequencer};
 use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources};
 use crate::exchange::World;
 use crate::http::{self, Door, DoorLimits, Running};
@@ -13,11 +15,13 @@ use crate::jose::Cache;
 use crate::oauth::Clock;
 use crate::store::{KeyFiles, SqliteStore, SystemClock};
 use crate::trust::Fetcher;
+use ledger::Signing;
 
 /// A server that answers.
 pub(super) struct Server {
-    pub(super) running: Running,
-    pub(super) commit: Commit,
+    running: Running,
+    commit: Commit,
+    sequencer: Sequencer,
     pub(super) settings: Settings,
     reload: Reload,
     fingerprint: Fingerprint,
@@ -29,6 +33,7 @@ struct Reload {
     clock: Arc<dyn Clock>,
     verified: Arc<Cache>,
     fetcher: Fetcher,
+    ledger: Signing,
     door: Arc<Door>,
 }
 
@@ -53,28 +58,39 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
         refusals_per_minute: settings.limits.refusals_per_minute,
         ..commit::Limits::default()
     };
-    let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(failed)?;
+    let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(|reason| match reason {
+        StoreReason::Corrupt(_) => Failed::new(format!("{reason}; countersign ledger verify {} says where", data.display())),
+        other => failed(other),
+    })?;
+    let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
-    let door = Arc::new(Door::new(world, commit.clone(), Arc::clone(&clock), limits));
-    let running = http::serve(Arc::clone(&door), sockets, &settings.issuer.path(), settings.limits.workers)?;
-    let reload = Reload { clock, verified, fetcher, door: Arc::clone(&door) };
-    Ok(Server { running, commit, settings, reload, fingerprint: loaded.fingerprint })
+    let door = Arc::new(Door::new(world, commit.clone(), ledger, Arc::clone(&clock), limits));
+    let running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
+    let reload = Reload { clock, verified, fetcher, ledger: signing.clone(), door };
+    Ok(Server { running, commit, sequencer: signing.sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
 impl Server {
-    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left alone.
-    pub(super) async fn watch(&self, sources: Sources) {
-        let reload = self.reload.clone();
-        let before = self.settings.clone();
+    /// Finishes requests under way, publishes what they recorded, and closes the store.
+    pub(super) async fn stop(self) {
+        self.running.stop().await;
+        self.commit.close().await;
+        let sequencer = self.sequencer;
+        let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;
+    }
+
+    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
+    /// alone.
+    pub(super) fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
+        let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
         let runtime = tokio::runtime::Handle::current();
-        config::watch(sources, self.fingerprint.clone(), move |loaded| {
+        config::watch(sources, known, move |loaded| {
             let _inside = runtime.enter();
             reload.take(loaded, &before);
         })
-        .await;
     }
 }
 
@@ -102,6 +118,9 @@ impl Reload {
         let files =
             KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
         let material = material(&files, &self.verified).map_err(|failed| failed.to_string())?;
+        if config.settings.ledger == before.ledger && *keys == before.keys {
+            self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
+        }
         config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())
     }
 }

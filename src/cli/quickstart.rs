@@ -1,5 +1,6 @@
 //! `quickstart`: the main job on an embedded default, played over HTTP as ordinary clients would.
 
+mod evidence;
 mod play;
 mod report;
 mod try_it;
@@ -9,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use actix_web::rt::{self, System};
+use actix_web::rt;
 use clap::Args;
 
 use super::launch::{self, Server};
@@ -17,6 +18,7 @@ use super::output::{Failed, Outcome};
 use super::serve::asked_to_stop;
 use crate::config::Sources;
 use crate::demo::{Federation, Issuers, JwksServer, write_configuration};
+use crate::http;
 use play::Play;
 use report::Report;
 
@@ -39,7 +41,7 @@ pub(super) struct Options {
 
 /// Runs every step, then serves until Ctrl-C.
 pub(super) fn run(options: &Options) -> Outcome {
-    System::new().block_on(quickstart(options))
+    http::block_on(quickstart(options))
 }
 
 async fn quickstart(options: &Options) -> Outcome {
@@ -66,17 +68,11 @@ async fn quickstart(options: &Options) -> Outcome {
 
 /// Does `work` while the server answers, then stops it in order.
 async fn served(server: Server, work: impl Future<Output = Outcome>) -> Outcome {
-    let handles = server.running.handles();
-    rt::spawn(server.running.server);
-    rt::spawn(server.running.ops);
     let outcome = tokio::select! {
         outcome = work => outcome,
         stopped = asked_to_stop() => stopped.map(|()| true),
     };
-    for handle in handles {
-        handle.stop(true).await;
-    }
-    server.commit.close().await;
+    server.stop().await;
     outcome
 }
 

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::inspect::instant;
 use super::launch::with_causes;
+use super::ledger::{LocalLog, Proved};
 use super::output::{Failed, Outcome};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::reveal;
 use crate::crypto::{Digest, SealKey};
-use crate::ledger::Record;
+use crate::ledger::{CHECKPOINT_PATH, Record};
 use crate::oauth::{Clock, Txn};
-use crate::store::{KeyFiles, SqliteReader, SystemClock};
+use crate::store::{KeyFiles, LEDGER_FOLDER, SqliteReader, SystemClock};
 
 /// More records than this are not read for one transaction.
 const RECORDS_MAX: u32 = 10_000;
@@ -30,6 +31,9 @@ pub(super) struct Options {
     /// The server's key folder: with it, personal values are disclosed instead of counted
     #[arg(long)]
     keys: Option<PathBuf>,
+    /// A verifier key (vkey) of the ledger to believe instead of those beside it; may repeat
+    #[arg(long)]
+    key: Vec<String>,
     /// Print the records as JSON
     #[arg(long)]
     json: bool,
@@ -40,6 +44,8 @@ pub(super) struct Step {
     pub(super) index: u64,
     pub(super) record: Value,
     disclosed: BTreeMap<String, Value>,
+    /// Whether it is in the signed tree; nothing where there is none.
+    pub(super) proved: Option<Proved>,
 }
 
 /// Prints the tree. Answers no when no hop of such a transaction is recorded.
@@ -50,7 +56,7 @@ pub(super) fn run(options: &Options) -> Outcome {
         .as_deref()
         .map(|dir| -> Result<SealKey, Failed> { Ok(KeyFiles::open(dir, SystemClock.now())?.root()?) })
         .transpose()?;
-    let steps = read(&options.data, txn, root.as_ref())?;
+    let steps = read(&options.data, txn, root.as_ref(), &options.key)?;
     if options.json {
         let records: Vec<Value> = steps.iter().map(Step::json).collect();
         println!("{}", json!({"txn": options.txn, "records": records}));
@@ -59,18 +65,21 @@ pub(super) fn run(options: &Options) -> Outcome {
     } else {
         tree(txn, &steps).iter().for_each(|line| println!("{line}"));
     }
-    Ok(!steps.is_empty())
+    let contradicted = steps.iter().any(|step| step.proved == Some(Proved::No));
+    Ok(!steps.is_empty() && !contradicted)
 }
 
 /// Every record of `txn`, in the order of the ledger.
-pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>) -> Result<Vec<Step>, Failed> {
+pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>, keys: &[String]) -> Result<Vec<Step>, Failed> {
     let named = |reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
     let reader = SqliteReader::open(data).map_err(named)?;
     let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(named)?;
-    stored.iter().map(|stored| step(&reader, stored, root)).collect()
+    // Opened after the records were read, so that it covers what it can.
+    let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
+    stored.iter().map(|stored| step(&reader, stored, root, log.as_ref())).collect()
 }
 
-fn step(reader: &SqliteReader, stored: &Stored, root: Option<&SealKey>) -> Result<Step, Failed> {
+fn step(reader: &SqliteReader, stored: &Stored, root: Option<&SealKey>, log: Option<&LocalLog>) -> Result<Step, Failed> {
     let damaged = || Failed::new(format!("record {} is damaged; do not trust this ledger before it is verified", stored.index));
     Record::parse(&stored.record).map_err(|_| damaged())?;
     let record = serde_json::from_slice(&stored.record).map_err(|_| damaged())?;
@@ -78,7 +87,8 @@ fn step(reader: &SqliteReader, stored: &Stored, root: Option<&SealKey>) -> Resul
         Some(root) => disclosures(reader, stored, root)?,
         None => BTreeMap::new(),
     };
-    Ok(Step { index: stored.index, record, disclosed })
+    let proved = log.map(|log| log.proves(stored.index, &stored.record));
+    Ok(Step { index: stored.index, record, disclosed, proved })
 }
 
 /// The clear values of a record by name; those of foreign actors under `actor`.
@@ -93,7 +103,15 @@ fn disclosures(reader: &SqliteReader, stored: &Stored, root: &SealKey) -> Result
 
 impl Step {
     fn json(&self) -> Value {
-        let mut object = json!({"index": self.index, "record": self.record});
+        let (proved, size) = match self.proved {
+            Some(Proved::Yes(size)) => (json!(true), Some(size)),
+            Some(Proved::No) => (json!(false), None),
+            Some(Proved::NotYet) | None => (Value::Null, None),
+        };
+        let mut object = json!({"index": self.index, "record": self.record, "proved": proved});
+        if let (Some(size), Some(object)) = (size, object.as_object_mut()) {
+            object.insert("proved_in_size".to_owned(), json!(size));
+        }
         if let (false, Some(object)) = (self.disclosed.is_empty(), object.as_object_mut()) {
             object.insert("disclosed".to_owned(), json!(self.disclosed));
         }
@@ -102,6 +120,15 @@ impl Step {
 
     pub(super) fn is_hop(&self) -> bool {
         self.record.get("kind") == Some(&"hop".into())
+    }
+
+    fn proof(&self) -> String {
+        match self.proved {
+            Some(Proved::Yes(size)) => format!("index {}, proved in the signed tree of {size}", self.index),
+            Some(Proved::NotYet) => format!("index {}, not yet in a checkpoint", self.index),
+            Some(Proved::No) => format!("index {}, NOT THE RECORD THAT WAS SIGNED: verify the ledger", self.index),
+            None => format!("index {}, no signed tree beside it", self.index),
+        }
     }
 
     fn text(&self, name: &str) -> String {
@@ -174,14 +201,13 @@ fn hop(step: &Step) -> Vec<String> {
     vec![
         format!("{actor}{through} for {} at {}: {}", step.subject(), step.text("audience"), step.text("scope")),
         format!(
-            "{} {}, valid until {}, login {}, policy {}, record {}",
+            "{} {}, valid until {}, login {}, policy {}",
             step.text("basis"),
             step.instant("at"),
             step.instant("expires"),
             step.text("login"),
             step.text("policies"),
-            step.index
         ),
-        format!("hop {}", step.text("jti")),
+        format!("hop {}, {}", step.text("jti"), step.proof()),
     ]
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use actix_web::rt::System;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -10,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::launch;
 use super::output::{Failed, Outcome};
 use crate::config::Sources;
+use crate::http;
 
 /// The options of `serve`.
 #[derive(Args)]
@@ -25,23 +25,20 @@ pub(super) struct Options {
 /// Runs until SIGINT or SIGTERM.
 pub(super) fn run(options: &Options) -> Outcome {
     log();
-    System::new().block_on(serve(Sources::new(options.config.clone()), options.data.clone()))
+    http::block_on(serve(Sources::new(options.config.clone()), options.data.clone()))
 }
 
 async fn serve(sources: Sources, data: PathBuf) -> Outcome {
     let server = launch::start(&sources, &data)?;
     let listen = &server.settings.listen;
     tracing::info!("serving {} on {}, operators on {}", server.settings.issuer, listen.public, listen.ops);
-    let [public, ops] = server.running.handles();
     let watched = server.watch(sources);
     tokio::select! {
         () = watched => {}
         stopped = asked_to_stop() => stopped?,
     }
     tracing::info!("stopping: requests under way are finished first");
-    public.stop(true).await;
-    ops.stop(true).await;
-    server.commit.close().await;
+    server.stop().await;
     Ok(true)
 }
 

@@ -26,17 +26,11 @@ pub(super) fn login(room: &Room<'_>, vouched: &Vouched) -> Result<Proof, ClientR
     };
     let rule = vouched.rule().name().clone();
     Ok(Proof {
-        instance: instance(vouched),
+        instance: vouched.instance().map(str::to_owned),
         attested: Some(Attested { rule, id: vouched.id().to_owned(), expires: vouched.expires() }),
         evidence: Some(vouched.digest()),
         ..Proof::new(client, method)
     })
-}
-
-/// The running copy as the rule reads it; for a JWT-SVID without such a reading, the path of its SPIFFE ID.
-fn instance(vouched: &Vouched) -> Option<String> {
-    let path = || spiffe::id_of(vouched).map(|id| id.path().to_owned());
-    vouched.instance().map(str::to_owned).or_else(|| path().filter(|_| vouched.rule().kind() == TrustKind::Spiffe))
 }
 
 /// The login of a request without any client authentication: its subject token, if that is an attestation, speaks for its own

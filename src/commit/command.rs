@@ -5,9 +5,13 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use crate::ledger::record::{DeathRecord, EndingRecord, Record};
-use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, Jti, SingleUse, Time, Txn};
+use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
 
 pub use crate::ledger::Refusal;
+pub use crate::lifecycle::{Death, Ending};
+
+/// No command spends more values.
+pub(super) const SINGLE_USE_MAX: usize = 8;
 
 /// A hop to record.
 #[derive(Debug)]
@@ -16,8 +20,8 @@ pub struct Issue {
     pub jti: Jti,
     /// The tree it belongs to.
     pub txn: Txn,
-    /// The canonical record of this hop (`ledger::Hop::record`), at most 65,535 bytes. The commit does not read it; a start does, and
-    /// refuses a store whose newest records are no records of the hops that they are stored for.
+    /// The canonical record of this hop (`ledger::Hop::record`), at most 65,535 bytes. The commit does not read it; a start
+    /// does, and refuses a store whose newest records are no records of the hops that they are stored for.
     pub record: Vec<u8>,
     /// Every generation the token depends on; each must be current.
     pub generations: Vec<Generation>,
@@ -39,44 +43,15 @@ pub struct Disclosed {
     pub values: Zeroizing<Vec<u8>>,
 }
 
-/// An ending to record. The writer gives it its time and the numbers of the lives that begin.
-#[derive(Clone, Debug)]
-pub struct Death {
-    /// What ends, at most 256 things.
-    pub ends: Vec<Ending>,
-    /// Who asked for it: an agent, or `ops`.
-    pub by: ClientId,
-    /// Why, in words that hold nothing personal; at most 1,024 bytes.
-    pub reason: String,
-    /// When the death may be forgotten because nothing issued under the old lives could still be presented; none for ever. Only a
-    /// thing under which nothing new can be issued (a hop, a transaction, a task) may have one: forgetting returns it to life 0.
-    pub until: Option<Time>,
+/// Whether the record of `death`, whatever the time and the numbers, has no more bytes than a record may have.
+pub(super) fn fits(death: &Death) -> bool {
+    let ends = death.ends.iter().map(|end| ending_record(end, u64::MAX)).collect();
+    let latest = Time::from_seconds(253_402_300_799);
+    let record = DeathRecord::new(latest, death.by.as_str(), &death.reason, death.until, ends);
+    !death.ends.is_empty() && death.ends.len() <= 256 && death.reason.len() <= 1024 && Record::Death(record).to_bytes().is_ok()
 }
 
-/// One thing that ends.
-#[derive(Clone, Debug)]
-pub struct Ending {
-    /// Its keyed pseudonym.
-    pub key: GenerationKey,
-    /// What it is.
-    pub kind: GenerationKind,
-    /// Its name, for replay; none where it is personal.
-    pub name: Option<String>,
-}
-
-impl Death {
-    /// Whether its record, whatever the time and the numbers, has no more bytes than a record may have.
-    pub(super) fn fits(&self) -> bool {
-        let ends = self.ends.iter().map(|end| end.record(u64::MAX)).collect();
-        let latest = Time::from_seconds(253_402_300_799);
-        let record = DeathRecord::new(latest, self.by.as_str(), &self.reason, self.until, ends);
-        !self.ends.is_empty() && self.ends.len() <= 256 && self.reason.len() <= 1024 && Record::Death(record).to_bytes().is_ok()
-    }
-}
-
-impl Ending {
-    /// As it stands in the record, with the number of the life that begins.
-    pub(super) fn record(&self, number: u64) -> EndingRecord<'_> {
-        EndingRecord { key: self.key, name: self.name.as_deref().map(Cow::Borrowed), number, of: self.kind }
-    }
+/// One ending as it stands in the record, with the number of the life that begins.
+pub(super) fn ending_record(end: &Ending, number: u64) -> EndingRecord<'_> {
+    EndingRecord { key: end.key, name: end.name.as_deref().map(Cow::Borrowed), number, of: end.kind }
 }

@@ -3,13 +3,14 @@
 
 use std::fmt;
 
+use crate::ledger::{Files, Tile, TileFile};
 use crate::lifecycle::Life;
 use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
 /// The one place where state is durable. Used by one thread.
 pub trait CommitStore: Send {
-    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an earlier
-    /// failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
+    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an
+    /// earlier failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
     ///
     /// # Errors
     /// See [`StoreReason`]; it may be called again.
@@ -47,6 +48,52 @@ pub trait RecordReader: Send + Sync {
     /// # Errors
     /// See [`StoreReason`].
     fn disclosures(&self, index: u64) -> Result<Option<Sealed>, StoreReason>;
+}
+
+/// Where the files of the log lie, and where the newest signed checkpoint is remembered apart from them. One thread writes,
+/// many read ([`Files`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may
+/// be done again.
+pub trait LogStore: Files + Send + Sync {
+    /// Every signed checkpoint that is at hand.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn signed(&self) -> Result<Signed, StoreReason>;
+
+    /// Writes tiles under their paths, whole or not at all, in place of what may be there.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn write(&self, tiles: &[TileFile]) -> Result<(), StoreReason>;
+
+    /// Remembers `new` as the newest signed checkpoint, instead of `old`, apart from the files and before anybody sees it.
+    ///
+    /// # Errors
+    /// `Locked` when what is remembered is not `old`: somebody else signs.
+    fn swap(&self, old: Option<&str>, new: &str) -> Result<(), StoreReason>;
+
+    /// Keeps the checkpoint of `size`, and then serves it.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn publish(&self, size: u64, note: &str) -> Result<(), StoreReason>;
+
+    /// Removes kept checkpoints, and the partial tiles that these full ones have replaced. It may be forgotten by a crash.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn tidy(&self, checkpoints: &[u64], replaced_by: &[Tile]) -> Result<(), StoreReason>;
+}
+
+/// The signed checkpoints at hand, as they lie there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signed {
+    /// The newest, as remembered apart from the files.
+    pub swapped: Option<String>,
+    /// The one that is served.
+    pub published: Option<String>,
+    /// Those that are kept, by the size that their name says.
+    pub kept: Vec<(u64, String)>,
 }
 
 /// Which records are meant.

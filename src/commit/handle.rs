@@ -7,17 +7,18 @@ use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::command::{Death, Issue, Refusal};
+use super::command::{self, Death, Issue, Refusal};
 use super::contract::{CommitStore, StoreReason};
+use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{CommitReason, Receipt};
 use super::subject_keys::SubjectKeys;
-use super::writer::{Hidden, Job, Parts, Recordable, Reply, Unrecorded, Writer};
+use super::writer::{Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::crypto::SealKey;
 use crate::ledger::record::RECORD_BYTES_MAX;
-use crate::oauth::Clock;
+use crate::oauth::{Clock, SingleUse};
 
 /// A handle on the one writer; clones are handles on the same. The writer ends when it is told to, or with the last handle.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ struct Shared {
     refusals: Arc<Semaphore>,
     quota: Arc<Quota>,
     mirror: Arc<Mirror>,
+    durable: Durable,
     closing: AtomicBool,
 }
 
@@ -59,10 +61,11 @@ impl Commit {
             refusals: places(limits.refusals),
             quota: Arc::clone(&quota),
             mirror: Arc::clone(&mirror),
+            durable: Durable::default(),
             closing: AtomicBool::new(false),
         };
         let keys = SubjectKeys::new(root, limits.subject_keys);
-        let writer = Writer::start(Parts { store, clock, limits, jobs, mirror, quota, keys })?;
+        let writer = Writer::start(Parts { store, clock, limits, jobs, mirror, quota, keys, durable: shared.durable.clone() })?;
         let work = move || {
             // Whoever waits for the end is told after the store was closed with the writer.
             for closed in writer.run() {
@@ -73,12 +76,12 @@ impl Commit {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Records a hop. Dropping this future before it is done is safe: if the hop was recorded all the same, it is then recorded as
-    /// withheld.
+    /// Records a hop. Dropping this future before it is done is safe: if the hop was recorded all the same, it is then
+    /// recorded as withheld.
     ///
     /// # Errors
-    /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be recorded;
-    /// it is then recorded as withheld too.
+    /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be
+    /// recorded; it is then recorded as withheld too.
     pub async fn submit(&self, issue: Issue) -> Result<Receipt, CommitReason> {
         if issue.record.len() > RECORD_BYTES_MAX {
             return Err(CommitReason::TooLarge);
@@ -112,18 +115,43 @@ impl Commit {
         }
     }
 
-    /// Ends things. When it returns `Ok`, the death is durable and acts everywhere; nothing is issued after it under what it ended.
+    /// Ends things. When it returns `Ok`, the death is durable and acts everywhere; nothing is issued after it under what it
+    /// ended.
     ///
     /// # Errors
-    /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and nothing
-    /// is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
+    /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and
+    /// nothing is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
     pub async fn end(&self, death: Death) -> Result<(), CommitReason> {
-        if !death.fits() {
+        self.end_spending(death, Vec::new()).await
+    }
+
+    /// Ends things and spends what is single-use, at most 8 values: both or neither.
+    ///
+    /// # Errors
+    /// As for [`end`](Self::end); and `Spent`, when nothing happened.
+    pub async fn end_spending(&self, death: Death, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        if !command::fits(&death) || single_use.len() > command::SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
         let place = place(&self.shared.deaths)?;
         let (to, answer) = oneshot::channel();
-        let job = Job::Death(Unrecorded { death, lives: Vec::new(), _place: place }, to);
+        let job = Job::Death(Unrecorded { death, lives: Vec::new(), single_use, _place: place }, to);
+        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
+    }
+
+    /// Spends what is single-use, at most 8 values, for a request that changes nothing else. When it returns `Ok`, they are spent
+    /// durably, and every death that acted before is durable too; with no values it only waits for that.
+    ///
+    /// # Errors
+    /// See [`CommitReason`]; after `Unavailable` the values may be spent.
+    pub async fn spend(&self, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        if single_use.len() > command::SINGLE_USE_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        let place = place(&self.shared.issues)?;
+        let (to, answer) = oneshot::channel();
+        let job = Job::Spend(Spending { single_use, _place: place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }
@@ -136,6 +164,11 @@ impl Commit {
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<Mirror> {
         Arc::clone(&self.shared.mirror)
+    }
+
+    /// How far the store is known to be durable.
+    pub fn durable(&self) -> Durable {
+        self.shared.durable.clone()
     }
 
     /// Refuses whatever comes from now on, finishes what waits, closes the store.

@@ -1,7 +1,7 @@
 //! What liveness needs, in memory. The store is the truth; this is loaded from it, and written by the one writer only.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::contract::StoredLife;
@@ -15,6 +15,7 @@ use crate::oauth::{GenerationKey, Time};
 pub struct Mirror {
     lives: RwLock<Lives>,
     stuck: AtomicBool,
+    floor: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +42,11 @@ impl Mirror {
         self.len() == 0
     }
 
+    /// Deaths that count up to here may have been forgotten: what expired by then is over, whatever a clock says that was set back.
+    pub fn floor(&self) -> Time {
+        Time::from_millis(self.floor.load(Ordering::SeqCst))
+    }
+
     /// Whether nothing can be recorded now, so that nothing is issued.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::Relaxed)
@@ -61,6 +67,7 @@ impl Mirror {
         if !self.read().forgettable.any(now) {
             return false;
         }
+        self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         let mut lives = self.write();
         for key in lives.forgettable.due(now) {
             // Otherwise it was ended again meanwhile, for longer.
@@ -78,6 +85,7 @@ impl Mirror {
         for Unrecorded { death, lives, .. } in deaths {
             *lives = death.ends.iter().map(|end| fresh.end(end.key, now, death.until)).collect();
         }
+        self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         *self.write() = fresh;
     }
 

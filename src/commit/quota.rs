@@ -27,7 +27,8 @@ impl Quota {
         Self { per_minute, agents: Mutex::default() }
     }
 
-    /// Takes a place for a refusal of `agent` at `at`, with the number that went unrecorded before it; or counts it as unrecorded.
+    /// Takes a place for a refusal of `agent` at `at`, with the number that went unrecorded before it; or counts it as
+    /// unrecorded.
     pub(super) fn take(&self, agent: &ClientId, at: Time) -> Option<u64> {
         let minute = at.seconds().div_euclid(60);
         let mut agents = self.agents();

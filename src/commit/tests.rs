@@ -4,6 +4,7 @@ mod faults;
 mod memory;
 mod model;
 mod rules;
+mod spending;
 
 use std::future::Future;
 use std::sync::Arc;

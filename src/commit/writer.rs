@@ -15,25 +15,30 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::command::{Death, Issue, Refusal};
 use super::contract::{CommitStore, StoredLife};
+use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{Answer, CommitReason, Receipt};
 use super::spent::Spent;
 use super::subject_keys::SubjectKeys;
-use crate::oauth::{Clock, Jti, Time, Txn};
+use crate::oauth::{Clock, Jti, SingleUse, Time, Txn};
 use recovery::Doubt;
 use stage::{Effect, Staged};
 
 /// At most so many commands are written in one transaction.
 const BATCH_MAX: usize = 1024;
 
+/// Who waits for the end of a command that has no receipt.
+type Done = oneshot::Sender<Result<(), CommitReason>>;
+
 /// One command on its way to the writer. The permit is its place in the queue, and is given back when it is done.
 #[derive(Debug)]
 pub(super) enum Job {
     Issue(Issue, Reply, OwnedSemaphorePermit),
     Refusal(Recordable),
-    Death(Unrecorded, oneshot::Sender<Result<(), CommitReason>>),
+    Death(Unrecorded, Done),
+    Spend(Spending, Done),
     Withhold(Hidden),
     Close(oneshot::Sender<()>),
 }
@@ -59,6 +64,15 @@ pub(super) struct Unrecorded {
     pub(super) death: Death,
     /// The lives that begin; empty until the death acts.
     pub(super) lives: Vec<StoredLife>,
+    /// What is spent with it.
+    pub(super) single_use: Vec<SingleUse>,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+/// Single-use values of a request that changes nothing else.
+#[derive(Debug)]
+pub(super) struct Spending {
+    pub(super) single_use: Vec<SingleUse>,
     pub(super) _place: OwnedSemaphorePermit,
 }
 
@@ -88,6 +102,8 @@ pub(super) struct Writer {
     keys: SubjectKeys,
     /// The index of the next record.
     next: u64,
+    /// The same, for others to see.
+    durable: Durable,
     /// The newest committed time.
     newest: Time,
     /// Hops to be recorded as withheld.
@@ -110,6 +126,7 @@ pub(super) struct Parts {
     pub(super) mirror: Arc<Mirror>,
     pub(super) quota: Arc<Quota>,
     pub(super) keys: SubjectKeys,
+    pub(super) durable: Durable,
 }
 
 impl Writer {
@@ -162,7 +179,11 @@ impl Writer {
         for job in jobs {
             self.stage(job, &mut staged);
         }
-        if staged.failure.is_none() && !staged.batch.rows.is_empty() {
+        if staged.batch.rows.is_empty() {
+            // What is forgotten durably may be asked for again under a clock that was set back, unless a record shows the time.
+            staged.batch.forget = None;
+        }
+        if staged.failure.is_none() && !(staged.batch.rows.is_empty() && staged.batch.single_use.is_empty()) {
             staged.failure = self.store.commit(&staged.batch).err();
         }
         match staged.failure.take() {
@@ -177,6 +198,7 @@ impl Writer {
         if !staged.batch.rows.is_empty() {
             self.next += staged.batch.rows.len() as u64;
             self.newest = staged.batch.at;
+            self.durable.set(self.next);
         }
         for effect in staged.effects {
             match effect {
@@ -186,6 +208,9 @@ impl Writer {
                     let _untaken = reply.to.send(Ok(answer));
                 }
                 Effect::Death(_, Some(reply)) => {
+                    let _untaken = reply.send(Ok(()));
+                }
+                Effect::Spent(_spending, reply) => {
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Death(_, None) | Effect::Refusal(_) | Effect::Withheld(_) => {}

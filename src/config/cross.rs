@@ -110,6 +110,18 @@ impl View<'_> {
             let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
             self.desk.complain(Complaint::new(id.place.clone(), sentence).near(wanted, known.iter().map(String::as_str)));
         }
+        let of_domain = self.rules.iter().filter(|rule| domain(rule).as_deref() == Some(wanted));
+        of_domain.for_each(|rule| self.spiffe_audience(rule));
+    }
+
+    /// A JWT-SVID that logs in has the issuer identifier as its only audience, so a rule that does not admit it admits no login.
+    fn spiffe_audience(&self, rule: &TrustFile) {
+        let issuer = self.settings.issuer.as_str();
+        if !rule.audiences.iter().any(|audience| audience == issuer) {
+            let sentence =
+                format!("`audiences` must name our issuer, {issuer}: agents log in under this rule, and their SVIDs are for it");
+            self.desk.complain(Complaint::new(rule.place.clone(), sentence));
+        }
     }
 
     fn workload_login(&self, trust: &Found<RuleName>) {

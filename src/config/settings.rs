@@ -56,7 +56,7 @@ pub struct Tokens {
     pub lifetime: Duration,
     /// What no API, policy or request may exceed.
     pub lifetime_max: Duration,
-    /// How many actors a chain may have.
+    /// How many hops a chain may have; the actors that a foreign token brings along count too.
     pub chain_depth_max: usize,
 }
 

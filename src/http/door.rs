@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::ledger::LedgerDoor;
 use super::metadata::Published;
 use super::metrics::Metrics;
 use crate::commit::Commit;
@@ -16,6 +17,7 @@ pub struct Door {
     commit: Commit,
     clock: Arc<dyn Clock>,
     limits: DoorLimits,
+    pub(super) ledger: LedgerDoor,
     pub(super) metrics: Metrics,
 }
 
@@ -36,9 +38,9 @@ pub struct DoorLimits {
 
 impl Door {
     /// Opens the door on `world`.
-    pub fn new(world: Arc<World>, commit: Commit, clock: Arc<dyn Clock>, limits: DoorLimits) -> Self {
+    pub fn new(world: Arc<World>, commit: Commit, ledger: LedgerDoor, clock: Arc<dyn Clock>, limits: DoorLimits) -> Self {
         let inside = ArcSwap::from_pointee(Inside::new(world));
-        Self { inside, commit, clock, limits, metrics: Metrics::default() }
+        Self { inside, commit, clock, limits, ledger, metrics: Metrics::default() }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.

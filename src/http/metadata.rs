@@ -17,10 +17,15 @@ pub(super) struct Published {
     jwks: String,
 }
 
+/// The same at every endpoint that takes clients.
+const AUTH_METHODS: [&str; 4] = ["private_key_jwt", "spiffe_jwt", "client_secret_basic", "client_secret_post"];
+
 #[derive(Serialize)]
 struct Metadata<'a> {
     issuer: &'a str,
     token_endpoint: &'a str,
+    introspection_endpoint: String,
+    revocation_endpoint: String,
     jwks_uri: String,
     /// Widely used clients refuse metadata without one; it answers with a plain error page.
     authorization_endpoint: String,
@@ -28,6 +33,12 @@ struct Metadata<'a> {
     grant_types_supported: [&'a str; 1],
     token_endpoint_auth_methods_supported: [&'a str; 4],
     token_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
+    introspection_endpoint_auth_methods_supported: [&'a str; 4],
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
+    /// RFC 9701 §7.
+    introspection_signing_alg_values_supported: Vec<&'a str>,
+    revocation_endpoint_auth_methods_supported: [&'a str; 4],
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     subject_types_supported: [&'a str; 1],
     /// Several validators take this for the list of algorithms of access tokens: exactly those in use.
     id_token_signing_alg_values_supported: Vec<&'a str>,
@@ -39,12 +50,19 @@ impl Published {
         let metadata = Metadata {
             issuer: world.issuer.as_str(),
             token_endpoint: &world.audience.token_endpoint,
+            introspection_endpoint: world.issuer.join("/introspect"),
+            revocation_endpoint: world.issuer.join("/revoke"),
             jwks_uri: world.issuer.join("/jwks"),
             authorization_endpoint: world.issuer.join("/authorize"),
             response_types_supported: ["code"],
             grant_types_supported: [TOKEN_EXCHANGE],
-            token_endpoint_auth_methods_supported: ["private_key_jwt", "spiffe_jwt", "client_secret_basic", "client_secret_post"],
+            token_endpoint_auth_methods_supported: AUTH_METHODS,
             token_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
+            introspection_endpoint_auth_methods_supported: AUTH_METHODS,
+            introspection_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
+            introspection_signing_alg_values_supported: names(&world.signers.algorithms()),
+            revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+            revocation_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: names(&world.signers.algorithms()),
         };

@@ -1,11 +1,11 @@
-//! Answers of the token endpoint (RFC 6749 §5.1, §5.2; RFC 8693 §2.2).
+//! Answers of the endpoints that clients ask (RFC 6749 §5.1, §5.2; RFC 8693 §2.2; RFC 7662 §2.2; RFC 7009 §2.2).
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use crate::error::{ErrorCode, Refusal};
-use crate::mint::IssuedToken;
+use crate::mint::{IssuedToken, Told};
 use crate::oauth::TokenType;
 
 /// Seconds after which it is worth trying again.
@@ -31,7 +31,7 @@ struct Failure<'a> {
 
 /// 200 with the issued token.
 pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
-    json(StatusCode::OK).json(Success {
+    unstored(StatusCode::OK).json(Success {
         access_token: token.jwt(),
         issued_token_type: TokenType::AccessToken.as_str(),
         token_type: "Bearer",
@@ -41,13 +41,29 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     })
 }
 
+/// The media type of a signed answer of introspection (RFC 9701 §5).
+pub(super) const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
+
+/// 200 with what is told of a token.
+pub(super) fn told(told: Told) -> HttpResponse {
+    match told {
+        Told::Json(json) => unstored(StatusCode::OK).content_type("application/json").body(json),
+        Told::Jwt(jwt) => unstored(StatusCode::OK).content_type(INTROSPECTION_JWT).body(jwt),
+    }
+}
+
+/// 200 without a body: whether there was anything to revoke is not told (RFC 7009 §2.2).
+pub(super) fn revoked() -> HttpResponse {
+    unstored(StatusCode::OK).finish()
+}
+
 /// The refusal under its reference id. The challenge is sent only when the request itself used the `Authorization` header
 /// (RFC 6749 §5.2).
 pub(super) fn refused(reason: &Refusal, error_id: &str, used_authorization_header: bool) -> HttpResponse {
     let code = reason.code();
-    let mut answer = json(status(code));
+    let mut answer = unstored(status(code));
     if code == ErrorCode::InvalidClient && used_authorization_header {
-        answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token endpoint\", charset=\"UTF-8\""));
+        answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"OAuth clients\", charset=\"UTF-8\""));
     }
     if code == ErrorCode::TemporarilyUnavailable {
         answer.insert_header(RETRY_AFTER);
@@ -64,7 +80,7 @@ fn status(code: ErrorCode) -> StatusCode {
     }
 }
 
-fn json(status: StatusCode) -> HttpResponseBuilder {
+fn unstored(status: StatusCode) -> HttpResponseBuilder {
     let mut answer = HttpResponse::build(status);
     answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
     answer

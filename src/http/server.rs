@@ -1,29 +1,35 @@
-//! The two listeners.
+//! The listeners.
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer, Route};
 
-use super::{Door, metadata, ops, token};
+use super::{Door, introspect, ledger, metadata, ops, revoke, socket, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
     public: TcpListener,
     ops: TcpListener,
+    local: Option<UnixListener>,
 }
 
-/// A running server.
+/// A running server. It goes on when this is dropped.
 pub struct Running {
-    /// Resolves when both listeners have stopped.
-    pub server: Server,
-    /// The operators' listener.
-    pub ops: Server,
+    handles: Vec<ServerHandle>,
+}
+
+/// Runs `work` on this thread in the system that servers need around them.
+pub fn block_on<F: Future>(work: F) -> F::Output {
+    System::new().block_on(work)
 }
 
 /// Why the server does not run.
@@ -40,7 +46,7 @@ pub struct ServeError {
 pub fn bind(public: SocketAddr, ops: SocketAddr) -> Result<Sockets, ServeError> {
     let listen =
         |address: SocketAddr| TcpListener::bind(address).map_err(|cause| ServeError { address: address.to_string(), cause });
-    Ok(Sockets { public: listen(public)?, ops: listen(ops)? })
+    Ok(Sockets { public: listen(public)?, ops: listen(ops)?, local: None })
 }
 
 impl Sockets {
@@ -51,15 +57,27 @@ impl Sockets {
     pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.public.local_addr()?, self.ops.local_addr()?))
     }
+
+    /// The same with the socket `ops.sock` in the data folder `data`, which the caller holds the lock of: local
+    /// administration and auditors come in there. Where there can be none, which is logged, the server runs without.
+    #[must_use]
+    pub fn with_local(self, data: &Path) -> Self {
+        let local = socket::bind(data);
+        if let Err(cause) = &local {
+            tracing::warn!(%cause, "there is no socket in {}: the ledger's entries are in its files only", data.display());
+        }
+        Self { local: local.ok(), ..self }
+    }
 }
 
-/// Starts both listeners. `path` is the path of the issuer, under which its endpoints live; `workers` 0 means one per core.
+/// Starts the listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0
+/// means one per core.
 ///
 /// # Errors
 /// When a socket cannot be used.
 pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> io::Result<Running> {
     let door = Data::from(door);
-    let (public_door, path) = (door.clone(), path.to_owned());
+    let (public_door, local_door, path) = (door.clone(), door.clone(), path.to_owned());
     let mut public = HttpServer::new(move || {
         let (door, path) = (public_door.clone(), path.clone());
         App::new().app_data(door).configure(move |config| public_routes(config, &path)).default_service(web::to(not_found))
@@ -77,27 +95,64 @@ pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> i
         HttpServer::new(move || App::new().app_data(door.clone()).configure(ops_routes).default_service(web::to(not_found)))
             .workers(1)
             .disable_signals();
-    Ok(Running { server: public.listen(sockets.public)?.run(), ops: ops.listen(sockets.ops)?.run() })
+    let local = sockets.local.map(|socket| local_server(local_door, socket)).transpose()?;
+    let servers = [Some(public.listen(sockets.public)?.run()), Some(ops.listen(sockets.ops)?.run()), local];
+    let spawned = servers.into_iter().flatten().map(|server| {
+        let handle = server.handle();
+        // A server answers only while somebody waits for it.
+        drop(rt::spawn(server));
+        handle
+    });
+    Ok(Running { handles: spawned.collect() })
+}
+
+/// What comes in by the socket is asked who it is, once per connection.
+fn local_server(door: Data<Door>, socket: UnixListener) -> io::Result<Server> {
+    let ours = socket::owner(&socket)?;
+    let app = move || App::new().app_data(door.clone()).configure(local_routes).default_service(web::to(not_found));
+    let server = HttpServer::new(app).workers(1).disable_signals();
+    let server = server.on_connect(move |connection, data| {
+        if let Some(auditor) = socket::auditor(connection, ours) {
+            data.insert(auditor);
+        }
+    });
+    Ok(server.listen_uds(socket)?.run())
 }
 
 impl Running {
-    /// What stops both listeners.
-    pub fn handles(&self) -> [ServerHandle; 2] {
-        [self.server.handle(), self.ops.handle()]
+    /// Stops the listeners after the requests under way.
+    pub async fn stop(self) {
+        for handle in self.handles {
+            handle.stop(true).await;
+        }
     }
 }
 
 fn public_routes(config: &mut ServiceConfig, path: &str) {
-    let token_path = format!("{path}/token");
-    config.service(web::resource(token_path).route(web::post().to(token::token)).default_service(web::to(post_only)));
+    let form = |name: &str, post: Route| web::resource(format!("{path}/{name}")).route(post).default_service(web::to(post_only));
+    config.service(form("token", web::post().to(token::token)));
+    config.service(form("introspect", web::post().to(introspect::introspect)));
+    config.service(form("revoke", web::post().to(revoke::revoke)));
     config.route(&format!("{path}/jwks"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));
     config.route(&format!("/.well-known/oauth-authorization-server{path}"), web::get().to(metadata::metadata));
     config.route(&format!("/.well-known/openid-configuration{path}"), web::get().to(metadata::metadata));
+    ledger_routes(config, path);
     if !path.is_empty() {
         config.route(&format!("{path}/.well-known/openid-configuration"), web::get().to(metadata::metadata));
     }
+}
+
+fn ledger_routes(config: &mut ServiceConfig, path: &str) {
+    let prefix = format!("{path}/ledger/");
+    let get = web::get().to(move |request, door| ledger::get(request, door, prefix.len()));
+    config.route(&format!("{path}/ledger/{{file:.*}}"), get);
+}
+
+fn local_routes(config: &mut ServiceConfig) {
+    ledger_routes(config, "");
+    ops_routes(config);
 }
 
 fn ops_routes(config: &mut ServiceConfig) {
@@ -115,7 +170,7 @@ async fn post_only() -> HttpResponse {
     HttpResponse::MethodNotAllowed()
         .insert_header(("Allow", "POST"))
         .content_type("text/plain; charset=utf-8")
-        .body("the token endpoint takes POST with application/x-www-form-urlencoded\n")
+        .body("this endpoint takes POST with application/x-www-form-urlencoded\n")
 }
 
 impl fmt::Display for ServeError {

@@ -149,6 +149,14 @@ impl Edge {
         Ok(leaf)
     }
 
+    /// The full tiles and bundles that came to be since this or [`Self::take`] was last called: what may be written while a long
+    /// way is still to go.
+    pub fn take_full(&mut self) -> Vec<TileFile> {
+        let mut files = std::mem::take(&mut self.full);
+        files.append(&mut self.hashes.take_full());
+        files
+    }
+
     /// The files that the log has now and had not when this was last called. They must be durable before a checkpoint of this
     /// size is signed.
     pub fn take(&mut self) -> Vec<TileFile> {

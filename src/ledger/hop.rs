@@ -59,8 +59,9 @@ pub struct Hop {
 }
 
 impl Hop {
-    /// The canonical record of this hop, and the clear values behind its salted digests. Personal are: a subject that a trust rule
-    /// vouched for, its attributes, `acr`, `amr` and `auth_time`, and every actor that `issuer` (this server) did not name.
+    /// The canonical record of this hop, and the clear values behind its salted digests. Personal are: a subject that a trust
+    /// rule vouched for, its attributes, `acr`, `amr` and `auth_time`, and every actor that `issuer` (this server) did not
+    /// name.
     ///
     /// # Errors
     /// `Long` beyond 65,535 bytes; `Actor` when an actor named by `issuer` has members that this server never writes; `Malformed`

@@ -2,6 +2,7 @@
 
 use std::{fmt, io};
 
+use super::bundle::Bundle;
 use super::merkle::{Nodes, complete};
 use super::tile::{Files, TILE_BYTES, TILE_WIDTH, Tile, TileKind, hashes};
 use crate::crypto::Digest;
@@ -54,6 +55,19 @@ impl<F: Files + ?Sized> Nodes for TileNodes<'_, F> {
         let hashes = self.tile(tile)?.get(start..).and_then(|hashes| hashes.get(..usize::try_from(count).ok()?));
         hashes.and_then(complete).ok_or(NodeReason::Beyond)
     }
+}
+
+/// The bytes of a tile or bundle of a log: of its own file, or the beginning of the full one that may have taken its place.
+///
+/// # Errors
+/// When there is neither, or what is there is malformed.
+pub fn tile_bytes<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, NodeReason> {
+    if tile.kind() != TileKind::Entries {
+        return read_tile(files, tile);
+    }
+    let bytes = read_bundle(files, tile)?;
+    let bundle = Bundle::load(&bytes, tile.width()).map_err(|_| NodeReason::Size(tile.to_string()))?;
+    Ok(bundle.bytes().to_vec())
 }
 
 /// The bytes of a tile of hashes: of its own file, or the beginning of the full one that may have taken its place.

@@ -98,6 +98,11 @@ impl Tile {
         self.index.saturating_mul(u64::from(TILE_WIDTH))
     }
 
+    /// Whether a tree of `size` entries has everything that is in it, so that it can be shown to whoever may see that tree.
+    pub fn is_within(&self, size: u64) -> bool {
+        self.start().saturating_add(u64::from(self.width)) <= self.kind.count(size)
+    }
+
     /// The same tile once it is full.
     pub fn full(self) -> Self {
         Self { width: TILE_WIDTH, ..self }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use super::in_force::{active, in_force};
 use super::liveness::{State, alive};
 use super::standing::Parts;
-use super::{Acting, Standing, StandingReason, may_act, presenter};
-use crate::catalog::{Catalog, Status};
+use super::{Acting, Standing, StandingReason, death, may_act, presenter};
+use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
 use crate::ledger::Basis;
-use crate::oauth::{ActChain, Actor, ClientId, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
+use crate::oauth::{ActChain, Actor, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
 use crate::token::{VerifiedActor, VerifiedSubject};
 use crate::trust::Trust;
 
@@ -56,7 +57,10 @@ pub fn admit(
     };
     let chain = extended(&subject, &acting, basis, rules.issuer);
     let depth = depth(&subject, &chain, rules.depth_max)?;
-    in_force(&client, &subject, &acting, &chain, rules)?;
+    in_force(subject.subject(), subject.own().map(|own| &own.client), &chain, rules)?;
+    if !(active(&client.agent().id, rules) && active(&acting.agent.id, rules)) {
+        return Err(StandingReason::AgentInactive);
+    }
     let generations = generations(&client, &subject, actor.as_ref(), &acting, rules)?;
     let bound = bound(&client, &subject, actor.as_ref());
     Ok(Standing::new(Parts { client, subject, actor, acting, basis, chain, depth, generations, bound }))
@@ -96,26 +100,6 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
     if depth.max(actors) > depth_max { Err(StandingReason::Deep) } else { Ok(depth) }
 }
 
-/// Every agent of the chain is active and every trust rule that it rests on is in force, as the files say now.
-fn in_force(
-    client: &AuthenticatedClient,
-    subject: &VerifiedSubject,
-    acting: &Acting,
-    chain: &ActChain,
-    rules: &Rules<'_>,
-) -> Result<(), StandingReason> {
-    let active = |id: &ClientId| rules.catalog.agent(id).is_some_and(|agent| agent.status == Status::Active);
-    let named = |name: &str| ClientId::parse(name).is_ok_and(|id| active(&id));
-    let chain = chain.iter().filter(|actor| actor.iss() == rules.issuer.as_str()).all(|actor| named(actor.sub()));
-    let subject_agent = subject.subject().rule().is_some() || named(subject.subject().as_str());
-    let asked = subject.own().is_none_or(|own| active(&own.client));
-    if !(chain && subject_agent && asked && active(&client.agent().id) && active(&acting.agent.id)) {
-        return Err(StandingReason::AgentInactive);
-    }
-    let in_force = subject.subject().rule().is_none_or(|rule| rules.trust.rule(rule).is_some_and(|rule| rule.enabled()));
-    if in_force { Ok(()) } else { Err(StandingReason::RuleInactive) }
-}
-
 /// What the issued token will depend on: all that the subject token depends on, in the lives it was issued under, and everything
 /// that joins with this hop, in its present life.
 fn generations(
@@ -151,7 +135,7 @@ fn joining(
     ];
     let instances = [(&client.agent().id, client.instance()), (&acting.agent.id, acting.instance.as_deref())];
     for (agent, instance) in instances {
-        keys.extend(instance.map(|instance| key(GenerationKind::Instance, &format!("{agent}\0{instance}"))));
+        keys.extend(instance.map(|instance| key(GenerationKind::Instance, &death::instance_name(agent, instance))));
     }
     let rules_used = [
         subject.subject().rule(),

@@ -34,8 +34,8 @@ fn of_client(may_act: &MayAct, acting: &Agent, client: &AuthenticatedClient) -> 
     may_act.sub.is_some() || acting.id == client.agent().id
 }
 
-/// Whose names a `may_act` may use: ours under our issuer; otherwise the foreign issuer's, which knows an agent by its client there
-/// and, where it names no namespace, may use the agent's id.
+/// Whose names a `may_act` may use: ours under our issuer; otherwise the foreign issuer's, which knows an agent by its client
+/// there and, where it names no namespace, may use the agent's id.
 struct Namespace<'a> {
     rule: &'a RuleName,
     issuer: &'a str,

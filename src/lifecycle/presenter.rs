@@ -6,7 +6,7 @@ use crate::ledger::Basis;
 use crate::oauth::{ActChain, Issuer, RuleName};
 use crate::token::{Origin, Own, VerifiedSubject};
 
-use super::StandingReason;
+use super::{StandingReason, visible};
 
 /// In which role `client` presents `subject`.
 ///
@@ -45,8 +45,7 @@ fn of_our_own(
     if own.client == *id || acts {
         return Ok(Basis::Continuation);
     }
-    let of_api = |api| catalog.api(api).is_some_and(|api| api.agent.as_ref() == Some(id));
-    own.held.iter().any(|held| of_api(&held.api)).then_some(Basis::OnBehalfOf).ok_or(StandingReason::Presenter)
+    visible::held_by(id, own, catalog).next().map(|_| Basis::OnBehalfOf).ok_or(StandingReason::Presenter)
 }
 
 /// An ID token: an agent whose file lists the client it was issued to under its trust rule.

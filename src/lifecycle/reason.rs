@@ -21,6 +21,8 @@ pub enum StandingReason {
     ImpersonationOfDelegated,
     /// Impersonation with an actor token, or of oneself.
     ImpersonationPointless,
+    /// Who wants to revoke a token is neither its client nor the agent of an API it is for.
+    Revoker,
     /// The chain would be deeper than allowed.
     Deep,
     /// An agent of the chain is suspended, retired or no longer registered.
@@ -36,6 +38,7 @@ impl StandingReason {
     pub fn parameter(self) -> &'static str {
         match self {
             Self::ImpersonationOfDelegated | Self::ImpersonationPointless => "impersonate",
+            Self::Revoker => "token",
             _ => "subject_token",
         }
     }
@@ -45,11 +48,11 @@ impl fmt::Display for StandingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sentence = match self {
             Self::Presenter => {
-                "it was issued to another client; only its client, its current actor or the agent of the API it is for may present it"
+                "it was issued to another client; its client, its current actor or the agent of its API may present it"
             }
             Self::OriginUnknown => "it does not say for which client it was issued (azp, or a single aud)",
             Self::OtherWorkload => {
-                "it attests another workload than the one that logged in; log in with it, or be listed among the presenters of its trust rule"
+                "it attests another workload than the one that logged in; log in with it, or be one of its rule's presenters"
             }
             Self::SelfOnly => {
                 "it served as the login, so it can be exchanged for itself only; authenticate as a client to do more"
@@ -59,6 +62,7 @@ impl fmt::Display for StandingReason {
             Self::ImpersonationPointless => {
                 "must not be combined with actor_token, nor used by a client that is the subject itself"
             }
+            Self::Revoker => "it was issued to another client; only its client or the agent of an API it is for may revoke it",
             Self::Deep => "the chain of delegation is as deep as this server allows",
             Self::AgentInactive => "an agent in its chain is suspended, retired or unknown",
             Self::RuleInactive => "the trust rule that vouched for its subject is not in force",

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::MintReason;
 use crate::catalog::{Api, ChainShown};
 use crate::lifecycle::Standing;
-use crate::oauth::{ActChain, Issuer, Jti, Time, Txn};
+use crate::oauth::{ActChain, Issuer, Jti, Resource, Time, Txn};
 use crate::policy::Grant;
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ struct Claims<'a> {
 /// A string when single, as the widest range of validators wants it.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Audience<'a> {
+pub(super) enum Audience<'a> {
     One(&'a str),
     Many(Vec<&'a str>),
 }
@@ -59,7 +59,7 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
     let claims = Claims {
         iss: identity.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
-        aud: audience(grant),
+        aud: Audience::of(grant.apis().iter().map(|api| &api.id)),
         client_id: standing.client().agent().id.as_str(),
         exp: grant.expires().seconds(),
         iat: identity.now.seconds(),
@@ -75,10 +75,13 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
     serde_json::to_vec(&claims).map_err(|_| MintReason::Crypto)
 }
 
-fn audience(grant: &Grant) -> Audience<'_> {
-    match grant.apis() {
-        [api] => Audience::One(api.id.as_str()),
-        apis => Audience::Many(apis.iter().map(|api| api.id.as_str()).collect()),
+impl<'a> Audience<'a> {
+    pub(super) fn of(apis: impl Iterator<Item = &'a Resource>) -> Self {
+        let mut apis: Vec<&str> = apis.map(Resource::as_str).collect();
+        match (apis.len(), apis.pop()) {
+            (1, Some(api)) => Self::One(api),
+            (_, last) => Self::Many(apis.into_iter().chain(last).collect()),
+        }
     }
 }
 

@@ -135,6 +135,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         txn,
         depth: standing.depth(),
         client: standing.client().agent().id.clone(),
+        kind: standing.subject().kind(),
         held: grant.held().to_vec(),
         history: history(standing, grant),
         touched: grant.touched().to_vec(),

@@ -56,7 +56,8 @@ pub enum ActReason {
 }
 
 impl ActChain {
-    /// Reads the `act` claim of a token issued by `issuer`. A missing `act.iss` becomes `issuer`; identity members stay as they came.
+    /// Reads the `act` claim of a token issued by `issuer`. A missing `act.iss` becomes `issuer`; identity members stay as
+    /// they came.
     ///
     /// # Errors
     /// See [`ActReason`]; depth is counted over the whole claim and never cut.

@@ -1,5 +1,5 @@
-//! The policy language: the only file that knows the engine. A policy that raises an error is skipped by the engine, a `forbid` too;
-//! so whoever asks here treats any error as a refusal.
+//! The policy language: the only file that knows the engine. A policy that raises an error is skipped by the engine, a `forbid`
+//! too; so whoever asks here treats any error as a refusal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
@@ -27,7 +27,8 @@ static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
     Ok(Validator::new(schema))
 });
 
-/// Policies may look at their principal, resource and subject, not at what lies behind those: nothing else is there when they run.
+/// Policies may look at their principal, resource and subject, not at what lies behind those: nothing else is there when they
+/// run.
 const REACH: u32 = 1;
 
 /// What one request asks of policy. One scope is one question.
@@ -333,7 +334,8 @@ fn head(policy: &Policy) -> Head {
     Head { principal, actions, resource }
 }
 
-/// Which attributes of the context a policy mentions, told from its JSON form. Whoever speaks of the context as a whole needs it all.
+/// Which attributes of the context a policy mentions, told from its JSON form. Whoever speaks of the context as a whole needs
+/// it all.
 fn needs(json: &serde_json::Value) -> Needs {
     match json {
         serde_json::Value::Object(members) => match members.iter().next() {

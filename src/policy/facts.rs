@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::catalog::{Api, ScopeInfo};
 use crate::lifecycle::Standing;
 use crate::oauth::{Issuer, Subject, Time};
-use crate::token::Origin;
+use crate::trust::SubjectKind;
 
 /// One request, as far as it is the same for every scope of it.
 pub(super) struct Facts<'a> {
@@ -127,12 +127,10 @@ impl<'a> Facts<'a> {
     }
 
     fn subject_kind(&self) -> &'static str {
-        let subject = self.standing.subject();
-        match (subject.subject().rule(), subject.origin()) {
-            (None, _) => "agent",
-            (_, Origin::User { .. }) => "user",
-            (_, Origin::Attestation { .. }) => "workload",
-            (_, Origin::Own(_)) => "",
+        match self.standing.subject().kind() {
+            None => "agent",
+            Some(SubjectKind::User) => "user",
+            Some(SubjectKind::Workload) => "workload",
         }
     }
 

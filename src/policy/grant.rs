@@ -66,6 +66,7 @@ pub struct ScopeDenial {
     pub(super) refused: Scopes,
     pub(super) undeclared: usize,
     pub(super) asked: bool,
+    pub(super) narrow: bool,
 }
 
 /// As many scopes are named in one sentence; the others are counted.
@@ -200,6 +201,9 @@ impl fmt::Display for ScopeDenial {
         if self.undeclared > 0 {
             write!(f, " {} of its scopes the target does not know;", self.undeclared)?;
         }
-        f.write_str(" ask for less, or send scope_mode=narrow for the permitted part")
+        f.write_str(match self.narrow {
+            true => " nothing is left to give; ask for others",
+            false => " ask for less, or send scope_mode=narrow for the permitted part",
+        })
     }
 }

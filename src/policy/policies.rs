@@ -13,7 +13,8 @@ use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
 use crate::oauth::Scope;
 
-/// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent questions.
+/// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
+/// questions.
 pub struct Policies {
     rules: Vec<Rule>,
     index: Index,

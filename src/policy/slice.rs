@@ -1,5 +1,5 @@
-//! Which policies could apply to a request, told by the constants in their heads alone. A policy left out would have been false at its
-//! head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor errors.
+//! Which policies could apply to a request, told by the constants in their heads alone. A policy left out would have been false
+//! at its head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor errors.
 
 use std::collections::HashMap;
 
@@ -25,10 +25,17 @@ pub(super) struct Question {
     pub(super) resources: Vec<String>,
 }
 
+/// What a head demands of principal and resource.
+type Constants = (Option<String>, Option<String>);
+
+/// The actions that a head demands; none where it admits any.
+type Actions = Option<Vec<String>>;
+
 /// The heads of a set of policies by their constants.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    places: HashMap<(Option<String>, Option<String>), Vec<(usize, Option<Vec<String>>)>>,
+    /// By the constants for principal and resource: the position of each head, and the actions that it demands.
+    places: HashMap<Constants, Vec<(usize, Actions)>>,
 }
 
 impl Index {

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "tests fail by panicking")]
 
 mod narrowness;
 mod reading;
@@ -103,6 +103,7 @@ fn held(pairs: &[(&str, &str)]) -> Vec<Held> {
 
 fn own(held: Vec<Held>, history: Vec<Held>) -> Origin {
     Origin::Own(Own {
+        kind: Some(crate::trust::SubjectKind::User),
         jti: Jti::parse("01939b5e-0000-7000-8000-000000000001").unwrap(),
         txn: Txn::parse("01939b5e-0000-7000-8000-000000000002").unwrap(),
         depth: 1,

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const BASE: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=s&subject_token_type=urn:ietf:params:oauth:token-type:jwt";
+const BASE: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=s&\
+     subject_token_type=urn:ietf:params:oauth:token-type:jwt";
 
 fn parse(extra: &str) -> Result<ExchangeRequest, RequestReason> {
     ExchangeRequest::parse(&Form::decode(format!("{BASE}&{extra}").as_bytes(), 64).unwrap())

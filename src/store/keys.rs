@@ -1,6 +1,7 @@
 //! Our own keys on disk: signing keys as PKCS#8 in PEM, listed in `keyring.json`, and three secrets.
 
 mod files;
+mod ledger;
 mod ring;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::mint::{SignerEntry, Signers};
 use crate::oauth::Time;
 use files::Folder;
+pub use ledger::{LEDGER_OVERLAP, LedgerKey, LedgerKeys};
 pub use ring::RingEntry;
 use ring::{RING, Ring};
 

@@ -5,9 +5,9 @@
 //! | `commit.sqlite`, `-wal`, `-shm` | the database, its write-ahead log, the index of that log |
 //! | `commit.lock` | locked by the one server that may write |
 //!
-//! The log is copied into the database by a thread of its own, so that commits do not wait for it. After a failure every connection
-//! is closed, and what the log holds is written into the database, which is then flushed: pages that a failed flush may have lost
-//! are written again before anything relies on them.
+//! The log is copied into the database by a thread of its own, so that commits do not wait for it. After a failure every
+//! connection is closed, and what the log holds is written into the database, which is then flushed: pages that a failed flush
+//! may have lost are written again before anything relies on them.
 
 mod checkpoint;
 mod folder;

@@ -22,7 +22,7 @@ pub async fn verify_actor(
     let jws = Compact::parse(presented.text())?;
     match (own.issued(&jws)?, presented.declared()) {
         (true, TokenType::IdToken) => Err(TokenReason::DeclaredWrongly),
-        (true, _) => of_our_own(own.verify(&jws, now)?, catalog),
+        (true, _) => of_our_own(own.verify(&jws, now)?.into(), catalog),
         (false, TokenType::AccessToken) => Err(TokenReason::ForeignAccessToken),
         (false, _) => attested(&jws, trust, logins, catalog, now).await,
     }

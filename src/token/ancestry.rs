@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Held, Own};
 use crate::crypto::SealKey;
 use crate::oauth::{ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, Subject, Txn};
+use crate::trust::SubjectKind;
 
 /// No ancestry is longer than this before sealing; what would be is refused when it is issued.
 pub const ANCESTRY_BYTES_MAX: usize = 6 * 1024;
@@ -43,6 +44,7 @@ struct Packed<'a> {
     depth: u32,
     client: &'a str,
     rule: Option<&'a str>,
+    person: bool,
     id: &'a str,
     #[serde(borrow)]
     attributes: Vec<(&'a str, &'a str)>,
@@ -91,6 +93,7 @@ impl Ancestry {
             depth: self.own.depth,
             client: self.own.client.as_str(),
             rule: self.subject.rule().map(RuleName::as_str),
+            person: self.own.kind == Some(SubjectKind::User),
             id: self.subject.id(),
             attributes: self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             chain: self.chain.clone(),
@@ -114,6 +117,7 @@ impl Packed<'_> {
             txn: Txn::from_bytes(self.txn),
             depth: self.depth,
             client: ClientId::parse(self.client).ok()?,
+            kind: self.rule.map(|_| if self.person { SubjectKind::User } else { SubjectKind::Workload }),
             held: unpacked_held(self.held)?,
             history: unpacked_held(self.history)?,
             touched: self.touched.into_iter().map(str::to_owned).collect(),
@@ -170,6 +174,7 @@ mod tests {
                 txn: Txn::new(now, [2; 10]),
                 depth,
                 client: ClientId::parse("agent-0").unwrap(),
+                kind: Some(SubjectKind::User),
                 held: vec![held.clone()],
                 history: vec![held],
                 touched: vec!["pii".into()],

@@ -15,14 +15,14 @@ pub(super) async fn verify(jws: &Compact<'_>, trust: &Trust, ours: &Issuer, now:
     let claims = vouched.claims();
     Ok(VerifiedSubject {
         subject: Subject::foreign(vouched.rule().name(), vouched.id()),
-        chain: chain(&claims, vouched.issuer(), ours)?,
-        may_act: may_act(&claims)?,
+        chain: chain(claims, vouched.issuer(), ours)?,
+        may_act: may_act(claims)?,
         issued_at: vouched.issued_at(),
         expires: vouched.expires(),
-        authentication: authentication(&claims)?,
+        authentication: authentication(claims)?,
         attributes: vouched.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         digest: vouched.digest(),
-        origin: origin(&vouched, &claims)?,
+        origin: origin(&vouched, claims)?,
     })
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Ancestry, Authentication, Held, Origin, TokenReason, VerifiedSubject};
-use crate::crypto::SealKey;
+use super::{Ancestry, Authentication, Held, Origin, Own, TokenReason, VerifiedSubject};
+use crate::crypto::{Digest, SealKey};
 use crate::jose::{Algorithm, Cache, Compact, KeySet};
-use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Time, Txn};
+use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Subject, Time, Txn};
 
 /// What reads our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
 #[derive(Debug)]
@@ -17,6 +17,20 @@ pub struct OwnKeys {
     keys: Arc<KeySet>,
     ancestry: SealKey,
     cache: Arc<Cache>,
+}
+
+/// One of our own access tokens: genuine, current, and with the ancestry that was sealed into it. Made only by `verify_own`.
+#[derive(Debug)]
+pub struct VerifiedOwn {
+    subject: Subject,
+    chain: ActChain,
+    shown: ActChain,
+    own: Own,
+    attributes: Vec<(String, String)>,
+    issued_at: Time,
+    expires: Time,
+    authentication: Authentication,
+    digest: Digest,
 }
 
 /// The algorithms under which this server signs.
@@ -65,11 +79,26 @@ impl OwnKeys {
         Ok(iss.as_deref() == Some(self.issuer.as_str()))
     }
 
+    /// The hop whose access token `token` is: genuine, whether or not it still lives. It shows who once held the token, and
+    /// gives no right but to the proof of its own record.
+    ///
+    /// # Errors
+    /// When none of the keys that are still published signed it, or it is no access token of ours.
+    pub fn hop_of(&self, token: &str) -> Result<Jti, TokenReason> {
+        let jws = Compact::parse(token)?;
+        if !self.issued(&jws)? || !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
+            return Err(TokenReason::NotAccessToken);
+        }
+        let verified = jws.verify_in(&self.keys, &ALGORITHMS)?;
+        let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
+        Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)
+    }
+
     /// Verifies one of our own access tokens.
     ///
     /// # Errors
     /// When we did not sign it, it is no access token, has run out, or its ancestry does not fit it.
-    pub(super) fn verify(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedSubject, TokenReason> {
+    pub(super) fn verify(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedOwn, TokenReason> {
         if !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
             return Err(TokenReason::NotAccessToken);
         }
@@ -81,22 +110,22 @@ impl OwnKeys {
         }
         let jti = Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)?;
         let ancestry = Ancestry::open(&self.ancestry, jti, claims.anc).map_err(|_| TokenReason::Ancestry)?;
-        self.agree(&claims, &ancestry)?;
-        Ok(VerifiedSubject {
+        let shown = self.agree(&claims, &ancestry)?;
+        Ok(VerifiedOwn {
             subject: ancestry.subject,
             chain: ancestry.chain,
-            origin: Origin::Own(ancestry.own),
-            may_act: None,
-            issued_at: Some(claims.iat.0),
+            shown,
+            own: ancestry.own,
+            attributes: ancestry.attributes,
+            issued_at: claims.iat.0,
             expires: claims.exp.0,
             authentication: Authentication { acr: claims.acr, amr: claims.amr, time: claims.auth_time.map(|date| date.0) },
-            attributes: ancestry.attributes,
             digest: jws.digest(),
         })
     }
 
-    /// The signed claims and the sealed ancestry must tell the same story.
-    fn agree(&self, claims: &Claims<'_>, ancestry: &Ancestry) -> Result<(), TokenReason> {
+    /// The signed claims and the sealed ancestry must tell the same story. Returns the part of the chain that the claims show.
+    fn agree(&self, claims: &Claims<'_>, ancestry: &Ancestry) -> Result<ActChain, TokenReason> {
         let shown = claims.act.map(|act| ActChain::parse(act, self.issuer.as_str())).transpose().map_err(TokenReason::Act)?;
         let shown = shown.unwrap_or_default();
         let chain = shown == ancestry.chain || shown == ancestry.chain.outermost();
@@ -106,7 +135,60 @@ impl OwnKeys {
             && claims.client_id == ancestry.own.client.as_str()
             && Txn::parse(claims.txn) == Ok(ancestry.own.txn)
             && scopes == Some(all(&ancestry.own.held));
-        if same && chain { Ok(()) } else { Err(TokenReason::Ancestry) }
+        if same && chain { Ok(shown) } else { Err(TokenReason::Ancestry) }
+    }
+}
+
+impl VerifiedOwn {
+    /// On whose behalf.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Who acted so far, whole.
+    pub fn chain(&self) -> &ActChain {
+        &self.chain
+    }
+
+    /// As much of the chain as the token itself shows.
+    pub fn shown(&self) -> &ActChain {
+        &self.shown
+    }
+
+    /// Its hop, what it permits, and what it depends on.
+    pub fn own(&self) -> &Own {
+        &self.own
+    }
+
+    /// `iat`.
+    pub fn issued_at(&self) -> Time {
+        self.issued_at
+    }
+
+    /// `exp`.
+    pub fn expires(&self) -> Time {
+        self.expires
+    }
+
+    /// How the subject authenticated.
+    pub fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+}
+
+impl From<VerifiedOwn> for VerifiedSubject {
+    fn from(token: VerifiedOwn) -> Self {
+        Self {
+            subject: token.subject,
+            origin: Origin::Own(token.own),
+            chain: token.chain,
+            may_act: None,
+            issued_at: Some(token.issued_at),
+            expires: token.expires,
+            authentication: token.authentication,
+            attributes: token.attributes,
+            digest: token.digest,
+        }
     }
 }
 

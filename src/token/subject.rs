@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::catalog::Agent;
 use crate::crypto::Digest;
 use crate::oauth::{ActChain, ClientId, Generation, Jti, MayAct, Resource, RuleName, Scopes, Subject, Time, Txn};
+use crate::trust::SubjectKind;
 
 /// The subject token: genuine, current, from a trusted issuer, meant for us. Made only by `verify_subject`.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub struct Own {
     pub depth: u32,
     /// Who asked for it.
     pub client: ClientId,
+    /// What kind of party the trust rule vouched for at the first hop; none for an agent.
+    pub kind: Option<SubjectKind>,
     /// What it permits: scopes by API.
     pub held: Vec<Held>,
     /// The least that was held on every API of the chain so far, its own hop included.
@@ -129,6 +132,16 @@ impl VerifiedSubject {
         match &self.origin {
             Origin::Own(_) => None,
             Origin::User { rule, .. } | Origin::Attestation { rule, .. } => Some(rule),
+        }
+    }
+
+    /// What kind of party it is about, by the trust rule that vouched first; none for an agent.
+    pub fn kind(&self) -> Option<SubjectKind> {
+        match &self.origin {
+            _ if self.subject.rule().is_none() => None,
+            Origin::Own(own) => own.kind,
+            Origin::User { .. } => Some(SubjectKind::User),
+            Origin::Attestation { .. } => Some(SubjectKind::Workload),
         }
     }
 

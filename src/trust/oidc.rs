@@ -12,6 +12,10 @@ pub(super) fn check(token: &Compact<'_>, claims: &Object) -> Result<(), TrustRea
     if claims.has("scope") || claims.has("scp") {
         return Err(TrustReason::AccessToken);
     }
+    // Registered claims keep their type (RFC 7519 §4.1): the number 7 is not the subject "7".
+    for claim in ["sub", "azp", "jti"] {
+        claims.text(claim)?;
+    }
     refuse_other_uses(claims)
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::validity::Validity;
-use super::{TrustReason, TrustRule};
+use super::{SpiffeId, TrustKind, TrustReason, TrustRule};
 use crate::crypto::Digest;
 use crate::jose::{Compact, Object, Verified};
 use crate::oauth::{Subject, Time};
@@ -36,7 +36,8 @@ impl Vouched {
         let claims = verified.claims();
         check_audience(rule, claims)?;
         check_requirements(rule, claims)?;
-        let (id, instance) = (rule.subject().id(claims)?, rule.subject().instance(claims)?);
+        let id = rule.subject().id(claims)?;
+        let instance = rule.subject().instance(claims)?.or_else(|| path(rule, claims));
         let attributes = rule.subject().attributes(claims)?;
         let typ = token.typ().map(Box::from);
         Ok(Self { rule: Arc::clone(rule), typ, digest: token.digest(), validity, id, instance, attributes, verified })
@@ -111,6 +112,12 @@ impl Vouched {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+}
+
+/// The path of a SPIFFE ID names the running copy of a workload, where the rule does not say what else does.
+fn path(rule: &TrustRule, claims: &Object) -> Option<String> {
+    let sub = claims.text("sub").ok().flatten().filter(|_| rule.kind() == TrustKind::Spiffe)?;
+    SpiffeId::parse(&sub).ok().map(|id| id.path().to_owned())
 }
 
 fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {

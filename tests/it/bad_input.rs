@@ -20,7 +20,7 @@ fn strangers_get_a_clear_error_and_leave_no_record() {
     works(&site, &party);
     let (records, memory) = (Ledger::read(&site.fixture.data).len(), server.resident_kib());
     for (name, body) in bodies(&party) {
-        for _ in 0..5 {
+        for _ in 0..2 {
             refused(name, &post_form(site.public, "/token", &body).unwrap(), &[400, 401, 413]);
         }
     }
@@ -78,7 +78,8 @@ fn broken_http(site: &Site) {
         (
             "length and chunks",
             format!(
-                "POST /token HTTP/1.1\r\nhost: a\r\n{form}\r\nconnection: close\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+                "POST /token HTTP/1.1\r\nhost: a\r\n{form}\r\nconnection: close\r\n\
+                 content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
             ),
         ),
         ("broken chunks", format!("POST /token HTTP/1.1\r\nhost: a\r\n{form}\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n")),
@@ -128,8 +129,9 @@ fn tokens(party: &Party) -> Vec<(String, String)> {
 /// What a lenient reader may take for the claim's absence or for a value of its type.
 fn acceptable(claim: &str, value: &serde_json::Value) -> bool {
     let absent = value.is_null() && !matches!(claim, "iss" | "sub" | "aud" | "exp");
-    let past = claim == "iat" && value == &json!(-1) || claim == "nbf" && value == &json!(-1);
-    absent || past || (claim == "azp" && value == &json!(""))
+    let past = matches!(claim, "iat" | "nbf") && value == &json!(-1);
+    let text = claim == "sub" && value == &json!("1");
+    absent || past || text || (claim == "azp" && value == &json!(""))
 }
 
 /// A 4xx with an OAuth error (RFC 6749 §5.2) in printable ASCII, under a reference id.

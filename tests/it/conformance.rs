@@ -1,18 +1,13 @@
 //! Every conformance case, against the real binary.
 
-use std::path::Path;
-
-use countersign_conformance::{Outcome, fixture, run};
+use countersign_conformance::Outcome;
 
 use crate::support::Site;
 
 #[test]
 fn every_case_passes() {
     let site = Site::new("conformance");
-    let _server = site.start();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let report =
-        runtime.block_on(run(&site.profile(), Path::new(fixture::CASES), None)).unwrap_or_else(|error| panic!("{error}"));
+    let (_server, report) = site.conform();
     let (passed, failed, skipped) = report.counts();
     for case in &report.cases {
         if let Outcome::Failed { text } = &case.outcome {

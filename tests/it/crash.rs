@@ -50,8 +50,8 @@ fn no_token_without_a_record_and_nothing_accepted_twice() {
     println!("{rounds} kills, {} tokens, all of them recorded", all.len());
 }
 
-/// Sends again what was sent before the server was killed. What was answered with a token must be refused; of what was not answered,
-/// either may be true, and the records tell whether it was accepted twice.
+/// Sends again what was sent before the server was killed. What was answered with a token must be refused; of what was not
+/// answered, either may be true, and the records tell whether it was accepted twice.
 fn replay(site: &Site, before: &Held) {
     for body in before.accepted.iter().take(5) {
         let reply = post_form(site.public, "/token", body).unwrap();
@@ -72,7 +72,7 @@ fn load_until_killed(site: &Site, server: crate::support::Server) -> Held {
             thread::spawn(move || client(&party, address, &stop))
         })
         .collect();
-    thread::sleep(Duration::from_millis(20 + u64::from(now_nanos() % 180)));
+    thread::sleep(Duration::from_millis(20 + u64::from(now_micros() % 180)));
     server.kill();
     stop.store(true, Ordering::Relaxed);
     let mut held = Held::default();
@@ -126,6 +126,6 @@ fn every_token_is_recorded(site: &Site, all: &HashMap<Jti, Digest>) {
     }
 }
 
-fn now_nanos() -> u32 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() / 1000
+fn now_micros() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_micros()
 }

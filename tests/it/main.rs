@@ -26,6 +26,9 @@ mod crash;
 // What must hold when the disk is full or does not flush.
 mod disk;
 
+// The log as served, verified, and tampered with.
+mod ledger;
+
 // Input that is wrong in every way: errors, memory, records.
 mod bad_input;
 
@@ -37,6 +40,9 @@ mod keys_once;
 
 // In process: random chains through the whole line, against a model.
 mod chains;
+
+// In process: what ends with what, on every path that issues or tells.
+mod life;
 
 // In process: parsers are total.
 mod parsers;

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use countersign_conformance::profile::Login;
-use countersign_conformance::{fixture, run};
 use serde_json::json;
 
 use crate::support::{Party, Site, claims, form, post_form};
@@ -16,10 +15,7 @@ const MAIL: &str = "person-7d1f9c52b6a84e03@mail.example";
 #[test]
 fn no_token_secret_or_personal_identifier_is_written_anywhere() {
     let site = Site::new("secrets");
-    let server = site.start();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let report =
-        runtime.block_on(run(&site.profile(), Path::new(fixture::CASES), None)).unwrap_or_else(|error| panic!("{error}"));
+    let (server, report) = site.conform();
     assert!(report.counts().0 > 100, "most of what a server can do was done");
     let mut needles = own_exchanges(&site);
     for client in site.profile().clients.values() {

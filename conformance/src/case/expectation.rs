@@ -26,6 +26,8 @@ pub enum Shape {
     Error(Vec<String>),
     /// A JSON object without `null` members.
     Json,
+    /// What is told of a token that is not active: that, and nothing else (RFC 7662 §2.2).
+    Inactive,
 }
 
 /// One rule.
@@ -107,8 +109,9 @@ impl Expect {
             (None, _) => Shape::Any,
             (Some("token"), None) => Shape::Token,
             (Some("json"), None) => Shape::Json,
+            (Some("inactive"), None) => Shape::Inactive,
             (Some("error"), Some(codes)) => Shape::Error(codes.split(',').map(str::to_owned).collect()),
-            _ => return Err("after the status stands nothing, token, json, or error CODE".to_owned()),
+            _ => return Err("after the status stands nothing, token, json, inactive, or error CODE".to_owned()),
         };
         match words.next() {
             None => Ok(Self { line, statuses, shape, checks: Vec::new() }),

@@ -5,8 +5,21 @@ use std::collections::BTreeMap;
 use super::{Case, Item, Template};
 
 /// Names that need no binding.
-const GIVEN: [&str; 12] =
-    ["issuer", "server", "token_endpoint", "jwks_uri", "depth", "newline", "space", "grant", "type", "client", "api", "trust"];
+const GIVEN: [&str; 13] = [
+    "issuer",
+    "path",
+    "server",
+    "token_endpoint",
+    "jwks_uri",
+    "depth",
+    "newline",
+    "space",
+    "grant",
+    "type",
+    "client",
+    "api",
+    "trust",
+];
 
 /// Complaints about names, with their lines.
 pub(super) fn check(case: &Case) -> Vec<(usize, String)> {

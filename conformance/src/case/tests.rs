@@ -78,20 +78,20 @@ fn names_are_known_bound_once_and_used() {
     assert!(spoiled("${grant}", "${grnt}", 3).contains("nothing is called grnt"));
     assert!(spoiled("${hop.body.access_token}", "x", 3).contains("never used"));
     assert!(spoiled("-> hop", "-> hop\n  a = ${hop.body.x}", 3).contains("nothing is called hop"));
-    assert!(complaint_about("# RFC 1: r.\nlet now = 1\nGET /x\nexpect 200\n").1.contains("already"));
-    assert!(complaint_about("# RFC 1: r.\nlet jwt = 1\nGET /x\nexpect 200\n").1.contains("already"));
-    assert!(complaint_about("# RFC 1: r.\nlet a = 1\nlet a = ${a}\nGET /${a}\nexpect 200\n").1.contains("already"));
+    assert!(complaint_about("# RFC 9999: r.\nlet now = 1\nGET /x\nexpect 200\n").1.contains("already"));
+    assert!(complaint_about("# RFC 9999: r.\nlet jwt = 1\nGET /x\nexpect 200\n").1.contains("already"));
+    assert!(complaint_about("# RFC 9999: r.\nlet a = 1\nlet a = ${a}\nGET /${a}\nexpect 200\n").1.contains("already"));
 }
 
 #[test]
 fn a_case_says_its_rule_and_expects_something() {
     assert_eq!(complaint_about("GET /x\nexpect 200\n").0, 1);
     assert_eq!(complaint_about("# no source\nGET /x\nexpect 200\n").0, 1);
-    assert!(complaint_about("# RFC 1: r.\n").1.contains("no request"));
-    assert!(complaint_about("# RFC 1: r.\nGET /x\n").1.contains("no expect"));
-    assert_eq!(complaint_about("# RFC 1: r.\nGET /x\nGET /y\nexpect 200\n").0, 2);
-    assert!(complaint_about("# RFC 1: r.\nGET /x\nexpect 200\nexpect 200\n").1.contains("one expect"));
-    assert!(complaint_about("# RFC 1: r.\nGET /x\nexpect 200\nrequires y\n").1.contains("before the first"));
+    assert!(complaint_about("# RFC 9999: r.\n").1.contains("no request"));
+    assert!(complaint_about("# RFC 9999: r.\nGET /x\n").1.contains("no expect"));
+    assert_eq!(complaint_about("# RFC 9999: r.\nGET /x\nGET /y\nexpect 200\n").0, 2);
+    assert!(complaint_about("# RFC 9999: r.\nGET /x\nexpect 200\nexpect 200\n").1.contains("one expect"));
+    assert!(complaint_about("# RFC 9999: r.\nGET /x\nexpect 200\nrequires y\n").1.contains("before the first"));
 }
 
 #[test]

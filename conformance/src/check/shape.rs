@@ -13,6 +13,7 @@ pub(super) fn broken(shape: &Shape, request: &Request, answer: &Answer) -> Vec<S
     match shape {
         Shape::Any => return Vec::new(),
         Shape::Json => rules.json(),
+        Shape::Inactive => rules.inactive(),
         Shape::Token => rules.token(),
         Shape::Error(codes) => rules.error(codes, request),
     }
@@ -25,7 +26,7 @@ struct Rules<'a> {
 }
 
 /// Parameters whose values are secrets or evidence, and so may not come back in an error.
-const SENSITIVE: [&str; 5] = ["subject_token", "actor_token", "client_assertion", "client_secret", "assertion"];
+const SENSITIVE: [&str; 6] = ["token", "subject_token", "actor_token", "client_assertion", "client_secret", "assertion"];
 
 impl Rules<'_> {
     fn must(&mut self, holds: bool, what: &str) {
@@ -47,6 +48,14 @@ impl Rules<'_> {
     fn not_stored(&mut self) {
         let control = self.answer.header("cache-control").unwrap_or_default();
         self.must(control.split(',').any(|word| word.trim() == "no-store"), "cache-control is not no-store");
+    }
+
+    /// RFC 7662 §2.2: no member but `active`.
+    fn inactive(&mut self) {
+        self.json();
+        self.not_stored();
+        let sole = self.answer.json == Some(serde_json::json!({ "active": false }));
+        self.must(sole, "the answer is not active: false and nothing else");
     }
 
     /// RFC 8693 §2.2.1, and what standard clients stumble over.

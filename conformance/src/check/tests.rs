@@ -10,7 +10,7 @@ use crate::values::{Endpoints, now};
 
 /// What is not kept of `expectation` (the text behind and below `expect`) by `answer` to `request`.
 fn unmet_for(expectation: &str, request: &Request, answer: &Answer) -> Vec<Unmet> {
-    let text = format!("# RFC 1: r.\nPOST token\nexpect {expectation}\n");
+    let text = format!("# RFC 9999: r.\nPOST token\nexpect {expectation}\n");
     let case = parse("x", std::path::Path::new("x"), &text).unwrap();
     let Item::Step(step) = &case.items[0] else { panic!() };
     let (profile, endpoints) = (profile(), Endpoints::default());

@@ -15,7 +15,8 @@ fn part(token: &str, index: usize) -> Value {
 
 #[test]
 fn names_come_from_the_profile() {
-    let (profile, endpoints) = (profile(), Endpoints { token: "http://t".to_owned(), jwks: "http://k".to_owned() });
+    let (profile, endpoints) =
+        (profile(), Endpoints { token: "http://t".to_owned(), jwks: "http://k".to_owned(), ..Endpoints::default() });
     let values = Values::new(&profile, &endpoints);
     for (template, wanted) in [
         ("${client.legacy-url}", "https://legacy.example/agent"),

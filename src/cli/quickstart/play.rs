@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::evidence;
 use super::report::{Report, Verdict};
 use crate::cli::inspect;
 use crate::cli::output::Failed;
@@ -58,6 +59,8 @@ impl<'a> Play<'a> {
         let Some(third) = self.third(&second).await? else { return Ok(()) };
         self.refusals(&alice, &first, &second).await?;
         self.validated(&third).await?;
+        evidence::verified(&self.data, &mut self.report).await?;
+        evidence::tampered(&self.data, &mut self.report)?;
         self.replayed(&third)
     }
 
@@ -70,9 +73,8 @@ impl<'a> Play<'a> {
         let answer = self.wire.get(&url).await?;
         let millis = self.started.elapsed().as_millis();
         let details = vec![
-            format!("issuer {}, with an identity provider, a cluster and a SPIFFE trust domain in this process", self.federation.issuer),
-            "agents: orchestrator (signs assertions), researcher (JWT-SVID), crm-gateway (cluster token); no shared secret anywhere"
-                .to_owned(),
+            format!("issuer {}; its trusted issuers are in this process", self.federation.issuer),
+            "orchestrator signs assertions, researcher has a JWT-SVID, crm-gateway a cluster token; no shared secret".to_owned(),
         ];
         self.report.tell(Verdict {
             step: "serve",
@@ -182,7 +184,7 @@ impl<'a> Play<'a> {
         let claims = inspect::claims(token).unwrap_or_default();
         let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failed::new("the token names no transaction"))?;
         let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
-        let steps = replay::read(&self.data, txn, Some(&root))?;
+        let steps = replay::read(&self.data, txn, Some(&root), &[])?;
         let hops = steps.iter().filter(|step| step.is_hop()).count();
         let data = self.data.display().to_string();
         let mut details = replay::tree(txn, &steps);

@@ -154,7 +154,8 @@ proptest! {
                     Step::Fail(..) => {}
                 }
             }
-            let numbers: Vec<u64> = commit.state().lives(&[0, 1, 2].map(|id| GenerationKey([id; 16]))).iter().map(|life| life.number).collect();
+            let lives = commit.state().lives(&[0, 1, 2].map(|id| GenerationKey([id; 16])));
+            let numbers: Vec<u64> = lives.iter().map(|life| life.number).collect();
             assert_eq!(numbers, [0, 1, 2].map(|id| model.lives.get(&id).copied().unwrap_or(0)));
         });
         prop_assert_eq!(rig.disk.rows().len() as u64, model.records);
@@ -188,8 +189,8 @@ proptest! {
     }
 }
 
-/// Every receipt names a durable record of its own; every hop without a receipt is withheld. (That indexes and values are used once,
-/// and that time runs forwards, the store itself asserts.)
+/// Every receipt names a durable record of its own; every hop without a receipt is withheld. (That indexes and values are used
+/// once, and that time runs forwards, the store itself asserts.)
 fn assert_told(rig: &Rig, receipts: &[Receipt]) {
     let rows = rig.disk.rows();
     let mut told = BTreeSet::new();

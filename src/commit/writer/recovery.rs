@@ -27,13 +27,14 @@ pub(super) struct Doubt {
 impl Writer {
     /// Opens the store, verifies it, and loads what the checks need.
     pub(in crate::commit) fn start(parts: Parts) -> Result<Self, StoreReason> {
-        let Parts { mut store, clock, limits, jobs, mirror, quota, keys } = parts;
+        let Parts { mut store, clock, limits, jobs, mirror, quota, keys, durable } = parts;
         let recovered = store.open()?;
         let newest = verified(&recovered)?;
         let spent = Spent::load(&recovered.single_use, limits.single_use);
         mirror.load(&recovered.lives, &mut [], newest);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
+        durable.set(next);
         let behind = false;
         Ok(Self {
             store,
@@ -45,6 +46,7 @@ impl Writer {
             spent,
             keys,
             next,
+            durable,
             newest,
             owed,
             unrecorded,
@@ -69,6 +71,9 @@ impl Writer {
                 Effect::Death(death, reply) => {
                     doubt.deaths.push(death);
                     let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
+                }
+                Effect::Spent(_spending, reply) => {
+                    let _untaken = reply.send(Err(CommitReason::Unavailable));
                 }
                 Effect::Refusal(recordable) => self.unrecord(&recordable),
                 Effect::Withheld(hidden) => doubt.withheld.push(hidden),
@@ -119,6 +124,7 @@ impl Writer {
             self.unrecorded.splice(0..0, deaths);
         }
         self.next = recovered.count;
+        self.durable.set(self.next);
         self.newest = recovered.newest.last().map_or(self.newest, |stored| stored.at.max(self.newest));
         self.spent = Spent::load(&recovered.single_use, self.limits.single_use);
         Arc::clone(&self.mirror).load(&recovered.lives, &mut self.unrecorded, self.newest);

@@ -1,8 +1,9 @@
 //! Judging commands and putting them into a batch.
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Hidden, Issue, Job, Recordable, Reply, Unrecorded, Writer};
+use super::{Done, Hidden, Issue, Job, Recordable, Reply, Spending, Unrecorded, Writer};
+use crate::commit::command::{SINGLE_USE_MAX, ending_record};
 use crate::commit::contract::{Batch, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::subject_keys::SealFailure;
@@ -12,9 +13,8 @@ use crate::ledger::record::{DeathRecord, RECORD_BYTES_MAX, Record, WithheldRecor
 use crate::lifecycle::liveness;
 use crate::oauth::{GenerationKey, Time};
 
-/// One hop depends on no more things, and spends no more values.
+/// One hop depends on no more things.
 const GENERATIONS_MAX: usize = 1024;
-const SINGLE_USE_MAX: usize = 8;
 
 /// A batch as it grows, and what follows from each of its rows once it is durable.
 pub(super) struct Staged {
@@ -32,7 +32,8 @@ type SealedFor = (GenerationKey, Vec<u8>);
 pub(super) enum Effect {
     Hop(Receipt, Reply, OwnedSemaphorePermit),
     Refusal(Recordable),
-    Death(Unrecorded, Option<oneshot::Sender<Result<(), CommitReason>>>),
+    Death(Unrecorded, Option<Done>),
+    Spent(Spending, Done),
     Withheld(Hidden),
 }
 
@@ -41,7 +42,7 @@ impl Writer {
     /// stands in for a clock that is behind it.
     pub(super) fn begin(&mut self) -> Staged {
         let present = self.clock.now();
-        let at = present.max(self.newest);
+        let at = present.max(self.newest).max(self.mirror.floor());
         let batch = Batch { at, rows: vec![], single_use: vec![], lives: vec![], subject_keys: vec![], forget: None };
         let behind = self.newest.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
@@ -69,12 +70,13 @@ impl Writer {
             Job::Issue(issue, reply, place) => self.stage_issue(issue, reply, place, staged),
             Job::Refusal(recordable) if usable => self.stage_refusal(recordable, staged),
             Job::Refusal(recordable) => self.unrecord(&recordable),
-            Job::Death(ending, reply) if usable => self.stage_death(ending, Some(reply), staged),
-            Job::Death(mut ending, reply) => {
-                self.act(&mut ending, staged.batch.at);
-                self.unrecorded.push(ending);
-                let _untaken = reply.send(Err(CommitReason::Unavailable));
-            }
+            Job::Death(ending, reply) => self.stage_asked_death(ending, reply, usable, staged),
+            Job::Spend(spending, reply) => match self.judge_spending(&spending, usable, staged) {
+                Ok(()) => staged.effects.push(Effect::Spent(spending, reply)),
+                Err(reason) => {
+                    let _untaken = reply.send(Err(reason));
+                }
+            },
             Job::Withhold(hidden) if usable => self.stage_withheld(hidden, staged),
             Job::Withhold(hidden) => self.owed.push(hidden),
             Job::Close(reply) => self.closing.push(reply),
@@ -90,8 +92,8 @@ impl Writer {
         }
     }
 
-    /// The checks that must hold at the instant of commit. What is single-use is spent when nothing can refuse the hop any more but a
-    /// failure of the store, after which what is spent is read from the store again.
+    /// The checks that must hold at the instant of commit. What is single-use is spent when nothing can refuse the hop any
+    /// more but a failure of the store, after which what is spent is read from the store again.
     fn judge(&mut self, issue: Issue, staged: &mut Staged) -> Result<Receipt, CommitReason> {
         if self.failed.is_some() || staged.failure.is_some() || !self.unrecorded.is_empty() {
             return Err(CommitReason::Unavailable);
@@ -147,6 +149,19 @@ impl Writer {
         }
     }
 
+    fn judge_spending(&mut self, spending: &Spending, usable: bool, staged: &mut Staged) -> Result<(), CommitReason> {
+        if !usable || !self.unrecorded.is_empty() {
+            return Err(CommitReason::Unavailable);
+        }
+        if staged.behind {
+            return Err(CommitReason::ClockBehind);
+        }
+        self.spent.spendable(&spending.single_use, staged.batch.at)?;
+        self.spent.spend(&spending.single_use);
+        staged.batch.single_use.extend(&spending.single_use);
+        Ok(())
+    }
+
     fn stage_refusal(&mut self, recordable: Recordable, staged: &mut Staged) {
         match recordable.refusal.record(recordable.suppressed) {
             Ok(record) => {
@@ -186,17 +201,34 @@ impl Writer {
         }
     }
 
-    fn stage_death(
-        &mut self,
-        mut ending: Unrecorded,
-        reply: Option<oneshot::Sender<Result<(), CommitReason>>>,
-        staged: &mut Staged,
-    ) {
+    /// A death is refused for a value that was spent before, but neither because there is no room to remember one more, nor for one
+    /// that has expired by now, which nothing would accept again.
+    fn stage_asked_death(&mut self, mut ending: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
+        ending.single_use.retain(|value| value.expires > staged.batch.at);
+        let spendable = self.spent.spendable(&ending.single_use, staged.batch.at);
+        if spendable == Err(CommitReason::Spent) {
+            let _untaken = reply.send(Err(CommitReason::Spent));
+            return;
+        }
+        if usable {
+            return self.stage_death(ending, Some(reply), staged);
+        }
         self.act(&mut ending, staged.batch.at);
+        self.spent.spend(&ending.single_use);
+        self.unrecorded.push(ending);
+        let _untaken = reply.send(Err(CommitReason::Unavailable));
+    }
+
+    /// A death that was asked for now or, without anybody waiting, one that acts already.
+    fn stage_death(&mut self, mut ending: Unrecorded, reply: Option<Done>, staged: &mut Staged) {
+        self.act(&mut ending, staged.batch.at);
+        ending.single_use.retain(|value| value.expires > staged.batch.at);
+        self.spent.spend(&ending.single_use);
         match death_record(&ending, staged.batch.at) {
             Ok(record) => {
                 self.push(Row { index: 0, jti: None, txn: None, record, sealed: None }, staged);
                 staged.batch.lives.extend(&ending.lives);
+                staged.batch.single_use.extend(&ending.single_use);
                 staged.effects.push(Effect::Death(ending, reply));
             }
             // The handle has checked the length, so this is a clock before 1970 or after 9999.
@@ -221,7 +253,7 @@ impl Writer {
 fn death_record(ending: &Unrecorded, at: Time) -> Result<Vec<u8>, RecordReason> {
     let numbers = ending.lives.iter().map(|stored| stored.life.number);
     let ends = ending.death.ends.iter().zip(numbers);
-    let ends = ends.map(|(end, number)| end.record(number)).collect();
+    let ends = ends.map(|(end, number)| ending_record(end, number)).collect();
     let death = &ending.death;
     Record::Death(DeathRecord::new(at, death.by.as_str(), &death.reason, death.until, ends)).to_bytes()
 }

@@ -40,6 +40,7 @@ fn api(text: &str, wanted: &[&str]) {
 fn of_settings() {
     main("isuer = 'x'", &["main.toml:1: unknown key `isuer`; did you mean \"issuer\"?"]);
     main("issuer = 'http://sts.example'", &["main.toml:1: `issuer` must use https (http only on a loopback host)"]);
+    main("'a[999999999999999999]' = 1", &["main.toml:1: unknown key `a[999999999999999999]`"]);
     main("issuer = 7", &["main.toml:1: `issuer` must be a string, not an integer"]);
     main("tokens = 7", &["main.toml:1: `tokens` must be a table, not an integer"]);
     main("[tokens]\nlifetime_mx = '5m'", &["main.toml:2: unknown key `lifetime_mx` in [tokens]; did you mean \"lifetime_max\"?"]);
@@ -130,7 +131,7 @@ fn of_the_environment() {
         &["COUNTERSIGN__TOKENS__CHAIN_DEPTH_MAX: `chain_depth_max` must be a whole number, not a string"],
     );
     expect(Scene::new().env("COUNTERSIGN__ISSUR", "x"), &["COUNTERSIGN__ISSUR: unknown key `issur`; did you mean \"issuer\"?"]);
-    assert!(Scene::new().env("COUNTERSIGN__A[99999999999999]", "x").env("COUNTERSIGN_DATA", "x").complaints().is_empty());
+    assert!(Scene::new().env("COUNTERSIGN__A[99999999999999999999]", "x").env("COUNTERSIGN_DATA", "x").complaints().is_empty());
 }
 
 #[test]
@@ -482,5 +483,29 @@ fn of_edges_and_groups_between_apis() {
             "apis/b.toml:2: `typ` differs from that of API \"https://a.example\" in group \"g\", and one token must serve both",
             "apis/b.toml:6: scope \"read\" collides with that of API \"https://a.example\" in group \"g\"",
         ],
+    );
+}
+
+/// draft-ietf-oauth-spiffe-client-auth: the `aud` of a JWT-SVID that logs in is the issuer identifier alone.
+#[test]
+fn of_spiffe_logins_that_no_svid_could_satisfy() {
+    let bundle = JWKS.replace("\"sig\"", "\"jwt-svid\"");
+    let rule = |audience: &str| {
+        format!(
+            "name = 's'\nkind = 'spiffe'\ntrust_domain = 'x'\naudiences = ['{audience}']\n\
+             subject = {{ kind = 'workload' }}\n[keys]\nbundle_file = 's.json'"
+        )
+    };
+    let login = format!("{AGENT}[[login]]\nmethod = 'spiffe_jwt'\nspiffe_id = 'spiffe://x/y'");
+    let scene = |audience: &str| {
+        Scene::new().with("trust/s.json", &bundle).with("trust/s.toml", &rule(audience)).with("agents/a.toml", &login)
+    };
+    let ours = "http://127.0.0.1:8693";
+    expect(scene(ours), &[]);
+    expect(
+        scene("us"),
+        &[&format!(
+            "trust/s.toml:1: `audiences` must name our issuer, {ours}: agents log in under this rule, and their SVIDs are for it"
+        )],
     );
 }

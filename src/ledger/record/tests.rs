@@ -188,7 +188,9 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_parser_panic_or_accept_another_form(bytes in vec(any::<u8>(), 0..200), hop in hop(), at in any::<usize>()) {
+    fn no_bytes_make_the_parser_panic_or_accept_another_form(
+        bytes in vec(any::<u8>(), 0..200), hop in hop(), at in any::<usize>(),
+    ) {
         let _refused = Record::parse(&bytes);
         let (record, _) = hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap();
         let mut changed = record.clone();

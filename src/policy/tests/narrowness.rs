@@ -1,5 +1,5 @@
-//! granted ⊆ authority(in) ∩ policy ∩ request, over random catalogs, tokens, policies and requests, against a model that knows nothing
-//! of the code under test: plain sets of pairs, and policies as predicates.
+//! granted ⊆ authority(in) ∩ policy ∩ request, over random catalogs, tokens, policies and requests, against a model that knows
+//! nothing of the code under test: plain sets of pairs, and policies as predicates.
 
 use std::collections::{BTreeMap, BTreeSet};
 

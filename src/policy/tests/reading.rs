@@ -63,10 +63,7 @@ fn what_would_error_or_mislead_at_run_time_is_refused() {
         (1, r#"permit (principal, action == Action::"exchange", resource) when { Agent::"x".owner == "dana" };"#),
         (1, r#"permit (principal, action == Action::"exchange", resource) when { context.subject.getTag("x") == "y" };"#),
         (1, r#"permit (principal, action == Action::"exchange", resource) when { context.scope == "y" };"#),
-        (
-            2,
-            "permit (principal, action == Action::\"exchange\", resource);\n@lifetime(\"2 m\") permit (principal, action, resource);",
-        ),
+        (2, "permit (principal, action, resource);\n@lifetime(\"2 m\") permit (principal, action, resource);"),
         (1, r#"@lifetime("0s") permit (principal, action, resource);"#),
         (1, r#"@lifetime("99999999999999999999s") permit (principal, action, resource);"#),
         (1, r#"@lifetime("2m") forbid (principal, action, resource);"#),

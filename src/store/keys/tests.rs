@@ -95,6 +95,8 @@ fn what_is_missing_or_changed_is_refused_and_never_made_anew() {
         files.entries().map(|entry| format!("{}.pem", entry.kid)).collect::<Vec<_>>().try_into().unwrap();
     fs::copy(home.0.join(&second), home.0.join(&first)).unwrap();
     assert_eq!(home.refusal(), format!("{first} does not hold what it should"));
+    fs::write(home.0.join(&first), generate_key(Algorithm::ES256).unwrap().as_bytes()).unwrap();
+    assert_eq!(home.refusal(), format!("{first} does not hold what it should"), "another key under the same name");
     fs::write(
         home.0.join("keyring.json"),
         r#"{"version":1,"signing":[{"kid":"../x","alg":"ES256","created":0,"signs_from":0}]}"#,

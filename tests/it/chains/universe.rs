@@ -71,6 +71,13 @@ impl AgentPlan {
     }
 }
 
+impl PolicyPlan {
+    fn everything() -> Self {
+        let (agent, team, api, scope) = (None, None, None, None);
+        Self { permit: true, action: Some("exchange"), agent, team, api, scope, depth_most: None, lifetime: None }
+    }
+}
+
 impl Universe {
     /// The universe of this number.
     pub fn new(rng: &mut Rng) -> Self {
@@ -81,8 +88,10 @@ impl Universe {
         for (number, api) in apis.iter_mut().enumerate() {
             api.derive = derive(rng, number, &shape);
         }
-        let policies = (0..3 + rng.below(10)).map(|_| policy(rng, &agents, &shape)).collect();
-        Self { agents, apis, policies, depth_max: 2 + rng.below(7) }
+        let mut policies: Vec<PolicyPlan> = (0..6 + rng.below(12)).map(|_| policy(rng, &agents, &shape)).collect();
+        // Half of the universes permit everything that is not forbidden: there authority and history alone are the limits.
+        policies.extend(rng.chance(50).then(PolicyPlan::everything));
+        Self { agents, apis, policies, depth_max: 2 + rng.below(9) }
     }
 
     pub fn api(&self, id: &str) -> &ApiPlan {
@@ -113,7 +122,8 @@ impl Universe {
 
     fn settings(&self) -> String {
         format!(
-            "issuer = \"{ISSUER}\"\n[tokens]\nlifetime = \"{LIFETIME}s\"\nlifetime_max = \"{LIFETIME_MAX}s\"\nchain_depth_max = {}\n\
+            "issuer = \"{ISSUER}\"\n[tokens]\nlifetime = \"{LIFETIME}s\"\nlifetime_max = \"{LIFETIME_MAX}s\"\n\
+             chain_depth_max = {}\n\
              [keys]\ndir = \"../keys\"\nalgorithms = [\"ES256\"]\n\
              [files]\ntrust = \"trust\"\nagents = \"agents\"\napis = \"apis\"\npolicies = \"policies\"\n",
             self.depth_max
@@ -147,9 +157,8 @@ fn api(rng: &mut Rng, number: usize, agents: &[AgentPlan]) -> ApiPlan {
 
 fn derive(rng: &mut Rng, number: usize, shape: &[(String, Vec<String>)]) -> Vec<(String, String, String)> {
     let mut edges = BTreeSet::new();
-    for (other, (api, scopes)) in shape.iter().enumerate().filter(|(other, _)| *other != number) {
-        for _ in 0..rng.below(4) {
-            let _placed = other;
+    for (api, scopes) in shape.iter().filter(|(api, _)| *api != shape[number].0) {
+        for _ in 0..rng.below(5) {
             edges.insert((api.clone(), rng.pick(scopes).clone(), rng.pick(&shape[number].1).clone()));
         }
     }
@@ -157,7 +166,7 @@ fn derive(rng: &mut Rng, number: usize, shape: &[(String, Vec<String>)]) -> Vec<
 }
 
 fn policy(rng: &mut Rng, agents: &[AgentPlan], shape: &[(String, Vec<String>)]) -> PolicyPlan {
-    let permit = rng.chance(80);
+    let permit = rng.chance(88);
     // What forbids is narrow, or nothing would ever be permitted.
     let narrow = if permit { 35 } else { 90 };
     let (api, scopes) = rng.pick(shape).clone();

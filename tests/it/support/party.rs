@@ -33,16 +33,19 @@ impl Party {
 
     /// An ID token of the people's identity provider, with claims beside or instead of the usual.
     pub fn id_token(&self, claims: Value) -> String {
-        let issuer = &self.profile.trust["idp"];
-        let azp = &self.profile.clients[&self.agent].names["idp"];
+        self.vouched("idp", claims)
+    }
+
+    /// A token of that test issuer, with claims beside or instead of the usual.
+    pub fn vouched(&self, trust: &str, claims: Value) -> String {
+        let issuer = &self.profile.trust[trust];
         let mut all: Map<String, Value> = issuer.claims.clone();
-        let usual = json!({
-            "iss": issuer.issuer, "aud": issuer.audience, "iat": now(), "exp": now() + 300, "azp": azp, "jti": fresh(),
-        });
-        for source in [usual, claims] {
+        let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now(), "exp": now() + 300, "jti": fresh() });
+        let azp = self.profile.clients[&self.agent].names.get(trust).map(|azp| json!({ "azp": azp })).unwrap_or(json!({}));
+        for source in [usual, azp, claims] {
             all.extend(source.as_object().unwrap().clone());
         }
-        jwt(self.key("idp"), "JWT", &Value::Object(all))
+        jwt(self.key(&issuer.key), "JWT", &Value::Object(all))
     }
 
     /// An ID token with one more member behind the usual ones, as it stands: it may repeat one.

@@ -43,14 +43,21 @@ impl Ledger {
         self.records.len()
     }
 
+    /// Every death as it stands in its record.
+    pub fn deaths(&self) -> Vec<serde_json::Value> {
+        let of_death = |stored: &&Stored| matches!(Record::parse(&stored.record), Ok(Record::Death(_)));
+        self.records.iter().filter(of_death).map(|stored| serde_json::from_slice(&stored.record).unwrap()).collect()
+    }
+
     /// Every hop with its record.
     pub fn hops(&self) -> impl Iterator<Item = (Jti, &[u8])> {
         let of_hop = |stored: &&Stored| matches!(Record::parse(&stored.record), Ok(Record::Hop(_)));
         self.records.iter().filter(of_hop).filter_map(|stored| Some((stored.jti?, stored.record.as_slice())))
     }
 
-    /// Checks what has to hold of every ledger, and tells what it says about hops: indexes run from 0 without gap or repeat, every
-    /// record is canonical, no hop is recorded twice, every parent is there before its child, no assertion was accepted twice.
+    /// Checks what has to hold of every ledger, and tells what it says about hops: indexes run from 0 without gap or repeat,
+    /// every record is canonical, no hop is recorded twice, every parent is there before its child, no assertion was accepted
+    /// twice.
     pub fn verified(&self) -> Hops {
         let mut hops = Hops::default();
         for (expected, stored) in (0..).zip(&self.records) {

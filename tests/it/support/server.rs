@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use countersign_conformance::Profile;
 use countersign_conformance::fixture::{self, Addresses, Fixture};
+use countersign_conformance::{IssuerServer, Profile, Report, run};
 
 use super::http::get;
 
@@ -76,6 +76,17 @@ impl Site {
         server
     }
 
+    /// Starts a server and runs every conformance case against it.
+    pub fn conform(&self) -> (Server, Report) {
+        let profile = self.profile();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        // The issuers first: a server that could not fetch keys waits before it tries again.
+        let _issuers = runtime.block_on(IssuerServer::serve_all(&profile)).unwrap();
+        let server = self.start();
+        let report = runtime.block_on(run(&profile, Path::new(fixture::CASES), None));
+        (server, report.unwrap_or_else(|error| panic!("{error}")))
+    }
+
     /// Where the server's words go.
     pub fn log(&self) -> PathBuf {
         self.folder.join("server.log")
@@ -117,6 +128,12 @@ impl Server {
     /// SIGKILL: nothing is finished, nothing is said.
     pub fn kill(mut self) {
         self.end();
+    }
+
+    /// SIGHUP: the configuration is read again.
+    pub fn hang_up(&self) {
+        let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "the server cannot be told");
     }
 
     /// Whether it still runs.

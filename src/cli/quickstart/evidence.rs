@@ -1,0 +1,86 @@
+//! The steps about the ledger itself.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::report::{Report, Verdict};
+use crate::cli::ledger::{Finding, LocalLog, Source, examine, export};
+use crate::cli::output::Failed;
+use crate::commit::contract::RecordReader;
+use crate::ledger::tiles;
+use crate::store::SqliteReader;
+
+/// How often it is looked whether the newest checkpoint covers everything, and how long in between.
+const LOOKS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Verifies the ledger as an auditor would, once a checkpoint covers what was recorded.
+pub(super) async fn verified(data: &Path, report: &mut Report) -> Result<(), Failed> {
+    let reader = SqliteReader::open(data)?;
+    let covered = |records| LocalLog::open(data, &[]).is_ok_and(|log| log.head().size() >= records);
+    // Refusals are recorded after they were answered.
+    tokio::time::sleep(PAUSE).await;
+    let mut records = reader.count()?;
+    for _ in 0..LOOKS {
+        if covered(records) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        records = reader.count()?;
+    }
+    let finding = examine(&Source::open(&data.to_string_lossy())?, &[], |_, _| ())?;
+    let size = if let Finding::Sound(sound) = &finding { sound.head.size() } else { 0 };
+    let data = data.display();
+    let mut details: Vec<String> = finding.to_string().lines().map(str::to_owned).collect();
+    details.push(format!("again:  countersign ledger verify {data}"));
+    report.tell(Verdict {
+        step: "ledger",
+        title: "The ledger is verified from nothing but its files: every hash, every checkpoint, every record",
+        expected: "every record in a signed tree",
+        outcome: format!("{size} of {records} records in the signed tree"),
+        ok: matches!(finding, Finding::Sound(_)) && size >= records,
+        details,
+        more: vec![("size", json!(size))],
+    });
+    Ok(())
+}
+
+/// Flips one bit in a copy, which is noticed.
+pub(super) fn tampered(data: &Path, report: &mut Report) -> Result<(), Failed> {
+    let copy = data.join("tampered-copy");
+    remove(&copy)?;
+    let log = LocalLog::open(data, &[])?;
+    export(&log, &copy)?;
+    let Some(bundle) = tiles(log.head().size()).next() else { return Err(Failed::new("the ledger is empty")) };
+    let path = copy.join(bundle.to_string());
+    let mut bytes = fs::read(&path)?;
+    let middle = bytes.len() / 2;
+    bytes.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 1);
+    fs::write(&path, bytes)?;
+    let finding = examine(&Source::open(&copy.to_string_lossy())?, &[], |_, _| ())?;
+    remove(&copy)?;
+    let (ok, outcome) = match finding {
+        Finding::Unsound(what) => (true, format!("noticed: {what}")),
+        Finding::Sound(_) => (false, "not noticed".to_owned()),
+    };
+    report.tell(Verdict {
+        step: "tamper",
+        title: "One bit is flipped in a copy of the ledger",
+        expected: "noticed",
+        outcome,
+        ok,
+        details: vec![format!("the bit is in byte {middle} of {bundle}")],
+        more: Vec::new(),
+    });
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<(), Failed> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,185 @@
+//! The tree behind the commit: reads what has become durable, writes tiles, signs a checkpoint, publishes it. In a thread of
+//! its own; the writer never waits for it, and no token does.
+//!
+//! The order is fixed: tiles durable → checkpoint swapped → checkpoint published. A crash between any two leaves files that
+//! belong to no checkpoint yet (written again, the same), or a swapped checkpoint that is not published (published next).
+//! Recovery is the beginning of the very function that does the work.
+
+mod kept;
+mod log;
+mod proving;
+mod reason;
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::contract::{LogStore, RecordReader, StoreReason};
+use super::durable::Durable;
+use crate::ledger::{Checkpoint, KeyName, NoteSigner, NoteVerifier};
+use log::Log;
+pub use reason::SequencerReason;
+
+/// After failures the pause between two attempts grows up to this.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What a sequencer works with.
+pub struct LogParts {
+    /// The records.
+    pub records: Arc<dyn RecordReader>,
+    /// How far they are durable.
+    pub durable: Durable,
+    /// Where the log lies.
+    pub files: Arc<dyn LogStore>,
+    /// Who signs.
+    pub keys: LogKeys,
+    /// How long after its commit a record is in a published checkpoint, at most, as long as the disk keeps up.
+    pub interval: Duration,
+}
+
+/// The name of the log and its keys.
+#[derive(Debug)]
+pub struct LogKeys {
+    /// The name, first line of every checkpoint.
+    pub origin: KeyName,
+    /// Those that sign now: one, or more while one takes over from another.
+    pub signers: Vec<NoteSigner>,
+    /// Those that ever signed, retired ones included.
+    pub known: Vec<NoteVerifier>,
+}
+
+/// A published checkpoint.
+#[derive(Debug)]
+pub struct Published {
+    /// What it says.
+    pub head: Checkpoint,
+    /// The signed text.
+    pub note: String,
+}
+
+/// A handle on the thread; clones are handles on the same. It ends when it is closed, or with the last handle.
+#[derive(Clone)]
+pub struct Sequencer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    orders: Sender<Order>,
+    seen: Arc<Seen>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread shows of its work.
+#[derive(Default)]
+struct Seen {
+    published: RwLock<Option<Arc<Published>>>,
+    failure: RwLock<Option<String>>,
+}
+
+enum Order {
+    Keys(LogKeys),
+    Close,
+}
+
+impl Sequencer {
+    /// Verifies the log against its newest checkpoint and the records, mends what can be mended from them, and starts the thread.
+    ///
+    /// # Errors
+    /// What is wrong and where; then nothing was signed. See [`SequencerReason`].
+    pub fn start(parts: LogParts) -> Result<Self, SequencerReason> {
+        let interval = parts.interval;
+        let mut log = Log::new(parts);
+        let seen = Arc::new(Seen::default());
+        seen.publish(log.recover()?);
+        let (orders, received) = channel();
+        let theirs = Arc::clone(&seen);
+        let work = move || Work { log, seen: theirs, interval }.run(&received);
+        let thread = thread::Builder::new().name("sequencer".into()).spawn(work);
+        let thread = thread.map_err(|cause| SequencerReason::Store(StoreReason::Failed(cause.into())))?;
+        Ok(Self { shared: Arc::new(Shared { orders, seen, thread: Mutex::new(Some(thread)) }) })
+    }
+
+    /// The newest published checkpoint; none until the first.
+    pub fn published(&self) -> Option<Arc<Published>> {
+        self.shared.seen.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why nothing is being published now, if so.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.seen.failure.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Signs with these keys from now on; a checkpoint that they did not all sign is signed again.
+    pub fn rekey(&self, keys: LogKeys) {
+        let _closed = self.shared.orders.send(Order::Keys(keys));
+    }
+
+    /// Publishes what is durable, and ends. Waits for that.
+    pub fn close(&self) {
+        let _closed = self.shared.orders.send(Order::Close);
+        let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _panicked = thread.map(JoinHandle::join);
+    }
+}
+
+impl fmt::Debug for Sequencer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sequencer").field("published", &self.published()).finish_non_exhaustive()
+    }
+}
+
+impl Seen {
+    fn publish(&self, published: Option<Arc<Published>>) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = published;
+    }
+
+    fn fail(&self, failure: Option<String>) {
+        *self.failure.write().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}
+
+/// The thread.
+struct Work {
+    log: Log,
+    seen: Arc<Seen>,
+    interval: Duration,
+}
+
+impl Work {
+    fn run(mut self, orders: &Receiver<Order>) {
+        // Half of the interval is for waiting, the other half for the work.
+        let pause = self.interval / 2;
+        let mut wait = Duration::ZERO;
+        loop {
+            match orders.recv_timeout(wait) {
+                Ok(Order::Keys(keys)) => self.log.rekey(keys),
+                Ok(Order::Close) | Err(RecvTimeoutError::Disconnected) => {
+                    self.advance();
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            wait = if self.advance() { pause } else { (wait * 2).clamp(pause, PAUSE_MAX) };
+        }
+    }
+
+    fn advance(&mut self) -> bool {
+        let outcome = self.log.advance();
+        match &outcome {
+            Ok(published) => {
+                self.seen.publish(Some(Arc::clone(published)));
+                self.seen.fail(None);
+            }
+            Err(reason) => {
+                tracing::error!(cause = ?reason, "the ledger publishes nothing new: {reason}");
+                self.seen.fail(Some(reason.to_string()));
+            }
+        }
+        outcome.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

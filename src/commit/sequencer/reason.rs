@@ -1,0 +1,72 @@
+//! Why the log cannot go on.
+
+use std::fmt;
+
+use crate::commit::contract::StoreReason;
+use crate::ledger::{BundleReason, CheckpointReason};
+
+/// Why nothing can be published. Sentences for the operator, with what and where.
+#[derive(Debug)]
+pub enum SequencerReason {
+    /// The records cannot be read, or the files not written.
+    Store(StoreReason),
+    /// The signed checkpoint of this name is not believed.
+    Checkpoint(String, CheckpointReason),
+    /// The kept checkpoint of this size is of another size.
+    Misplaced(u64),
+    /// There are fewer records than a signed checkpoint covers.
+    Behind {
+        /// Records in the store.
+        records: u64,
+        /// Entries under the newest signed checkpoint.
+        signed: u64,
+    },
+    /// The record of this index is not the one that was signed.
+    Changed(u64),
+    /// The first so many records have not the root that was signed at that size, by the checkpoint of this name.
+    Contradiction(u64, String),
+    /// A record cannot be an entry.
+    Entry(BundleReason),
+    /// The checkpoint cannot be signed.
+    Sign(CheckpointReason),
+}
+
+impl From<StoreReason> for SequencerReason {
+    fn from(reason: StoreReason) -> Self {
+        Self::Store(reason)
+    }
+}
+
+impl fmt::Display for SequencerReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(reason) => reason.fmt(f),
+            Self::Checkpoint(name, reason) => write!(f, "{name} cannot be ours: {reason}"),
+            Self::Misplaced(size) => write!(f, "checkpoints/{size} is the checkpoint of another size"),
+            Self::Behind { records, signed } => write!(
+                f,
+                "the store has {records} records, but a checkpoint over {signed} was signed: the store was truncated, or an \
+                 older copy of it was put back. Put the newest copy back; records {records} to {} are missing",
+                signed.saturating_sub(1)
+            ),
+            Self::Changed(index) => write!(
+                f,
+                "record {index} in the store is not the one that was signed: records were changed or swapped, or another copy of \
+                 the store was put in its place"
+            ),
+            Self::Contradiction(size, name) => write!(
+                f,
+                "the first {size} records have not the root that {name} was signed for: the records, or the checkpoint, are not \
+                 those of this log"
+            ),
+            Self::Entry(reason) => reason.fmt(f),
+            Self::Sign(reason) => write!(f, "the checkpoint cannot be signed: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for SequencerReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::Store(reason) = self { reason.source() } else { None }
+    }
+}

@@ -1,0 +1,105 @@
+//! Spending without issuing, ending together with spending, and what is forgotten.
+
+use super::memory::Fault;
+use super::*;
+use crate::lifecycle::{State, alive};
+
+const LATER: i64 = START + 60_000;
+
+fn value(id: u8) -> Vec<SingleUse> {
+    vec![SingleUse { digest: [id; 32], expires: Time::from_millis(LATER) }]
+}
+
+#[test]
+fn a_value_is_spent_once_by_whatever_spends_it() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(async {
+        commit.spend(value(1)).await.unwrap();
+        assert_eq!(commit.spend(value(1)).await, Err(CommitReason::Spent));
+        assert_eq!(commit.submit(issue(1, &[], &[1])).await.unwrap_err(), CommitReason::Spent);
+        assert_eq!(commit.end_spending(death(&[1]), value(1)).await, Err(CommitReason::Spent));
+        assert!(alive(&*commit.state(), &issue(1, &[1], &[]).generations).is_ok(), "what was refused did not end anything");
+        commit.end_spending(death(&[1]), value(2)).await.unwrap();
+        assert_eq!(commit.spend(value(2)).await, Err(CommitReason::Spent));
+        assert_eq!(commit.submit(issue(1, &[1], &[])).await.unwrap_err(), CommitReason::Died);
+        commit.close().await;
+    });
+    assert_eq!((rig.kinds(), rig.disk.single_use()), (vec![Kind::Death], 2), "spending alone leaves no record");
+    let commit = rig.start();
+    for id in [1, 2] {
+        assert_eq!(block_on(commit.spend(value(id))), Err(CommitReason::Spent), "a restart forgets nothing");
+    }
+}
+
+#[test]
+fn nothing_is_spent_that_cannot_be_written() {
+    for fault in [Fault::Begin, Fault::Apply, Fault::FlushLost] {
+        let rig = Rig::new();
+        let commit = rig.start();
+        rig.faults.set(fault, 1);
+        rig.faults.set(Fault::Open, 2);
+        assert_eq!(block_on(commit.spend(value(1))), Err(CommitReason::Unavailable), "{fault:?}");
+        block_on(eventually(|| block_on_other(commit.clone(), value(1)) == Ok(())));
+    }
+}
+
+#[test]
+fn a_death_that_acts_but_is_not_durable_is_not_vouched_for() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    rig.faults.set(Fault::Begin, 1);
+    rig.faults.set(Fault::Open, u32::MAX);
+    block_on(async {
+        assert_eq!(commit.end_spending(death(&[1]), value(1)).await, Err(CommitReason::Unavailable));
+        assert_eq!(commit.state().lives(&[GenerationKey([1; 16])])[0].number, 1, "it acts");
+        assert_eq!(commit.spend(Vec::new()).await, Err(CommitReason::Unavailable));
+        rig.faults.heal();
+        eventually(|| commit.is_available()).await;
+        commit.spend(Vec::new()).await.unwrap();
+        assert_eq!(commit.spend(value(1)).await, Err(CommitReason::Spent), "it was spent with the death in the end");
+    });
+    assert_eq!(rig.kinds(), [Kind::Death]);
+}
+
+#[test]
+fn a_death_is_recorded_though_no_more_values_can_be_remembered_or_the_clock_was_set_back() {
+    let mut rig = Rig::new();
+    rig.limits.single_use = 1;
+    let commit = rig.start();
+    block_on(commit.spend(value(1))).unwrap();
+    assert_eq!(block_on(commit.spend(value(2))), Err(CommitReason::Busy));
+    block_on(commit.end_spending(death(&[1]), value(2))).unwrap();
+    assert_eq!(block_on(commit.spend(value(2))), Err(CommitReason::Spent));
+    rig.step(120_000);
+    block_on(commit.end(death(&[2]))).unwrap();
+    rig.step(-120_000);
+    assert_eq!(block_on(commit.spend(value(3))), Err(CommitReason::ClockBehind));
+    block_on(commit.end_spending(death(&[3]), value(3))).unwrap();
+    assert_eq!(rig.kinds(), [Kind::Death; 3]);
+}
+
+#[test]
+fn what_was_forgotten_stays_over_when_the_clock_is_set_back() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    let until = Some(Time::from_millis(LATER));
+    block_on(commit.end(Death { until, ..death(&[1]) })).unwrap();
+    let state = commit.state();
+    assert!(state.floor().millis() <= START);
+    rig.step(61_000);
+    // Nothing is recorded, so only memory forgets.
+    block_on(commit.spend(Vec::new())).unwrap();
+    assert_eq!(state.len(), 0);
+    assert!(state.floor().millis() >= LATER);
+    rig.step(-61_000);
+    assert_eq!(block_on(commit.submit(issue(1, &[1], &[]))).unwrap_err(), CommitReason::Expired);
+    block_on(commit.close());
+    // After a restart the store has not forgotten either.
+    let commit = rig.start();
+    assert_eq!(block_on(commit.submit(issue(1, &[1], &[]))).unwrap_err(), CommitReason::Died);
+}
+
+fn block_on_other(commit: Commit, values: Vec<SingleUse>) -> Result<(), CommitReason> {
+    std::thread::spawn(move || block_on(commit.spend(values))).join().unwrap()
+}

@@ -1,0 +1,50 @@
+//! The line of introspection (RFC 7662): is this token alive, and what may this API see of it? Nothing but the order.
+
+use crate::client::{AuthenticatedClient, Credentials};
+use crate::commit::Commit;
+use crate::error::Refusal;
+use crate::exchange::{self, Asked, Refused, World};
+use crate::lifecycle;
+use crate::mint::{self, AnswerForm, Told};
+use crate::oauth::Time;
+use crate::request::{Form, HintedToken};
+use crate::token;
+
+/// Tells an API what it may know of the token in `form`: everything the token shows it, or only that the token is not active.
+///
+/// # Errors
+/// A malformed request, a client that did not prove itself, or nothing to answer with. Never anything about the token.
+pub async fn introspect(
+    world: &World,
+    commit: &Commit,
+    form: &Form,
+    credentials: &Credentials,
+    wanted: AnswerForm,
+    now: Time,
+) -> Result<Told, Refused> {
+    let stranger = |reason| Refused { reason, asked: None };
+    let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
+    let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
+    let asked = Asked::about(&client, request.text());
+    let told = authenticated(world, commit, &request, &client, wanted, now).await;
+    told.map_err(|reason| Refused { reason, asked: Some(asked) })
+}
+
+/// The login is spent first, so that what is told was still true after it.
+async fn authenticated(
+    world: &World,
+    commit: &Commit,
+    request: &HintedToken,
+    client: &AuthenticatedClient,
+    wanted: AnswerForm,
+    now: Time,
+) -> Result<Told, Refusal> {
+    if let Some(value) = client.single_use() {
+        commit.spend(vec![value]).await.map_err(Refusal::Commit)?;
+    }
+    let state = commit.state();
+    let token = token::verify_own(request.text(), &world.own, now.max(state.floor())).map_err(Refusal::Subject);
+    let visible = token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state)).map_err(Refusal::Standing));
+    let visible = visible.inspect_err(|reason| tracing::debug!(agent = %client.agent().id, ?reason, "told that it is inactive"));
+    mint::tell(visible.ok().as_ref(), client, wanted, (&world.minting(), &world.catalog), now).map_err(Refusal::Mint)
+}

@@ -1,0 +1,73 @@
+//! What an ending ends. A token depends on generations, so ending one of them ends every token under it; nothing has to be listed.
+
+use crate::crypto::MacKey;
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, Time, Txn};
+
+/// An ending to record. The writer gives it its time and the numbers of the lives that begin.
+#[derive(Clone, Debug)]
+pub struct Death {
+    /// What ends, at most 256 things.
+    pub ends: Vec<Ending>,
+    /// Who asked for it: an agent, or `ops`.
+    pub by: ClientId,
+    /// Why, in words that hold nothing personal; at most 1,024 bytes.
+    pub reason: String,
+    /// When the death may be forgotten because nothing issued under the old lives could still be presented; none for ever. Only a
+    /// thing under which nothing new can be issued (a hop, a transaction, a task) may have one: forgetting returns it to life 0.
+    pub until: Option<Time>,
+}
+
+/// One thing that ends.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// Its keyed pseudonym.
+    pub key: GenerationKey,
+    /// What it is.
+    pub kind: GenerationKind,
+    /// Its name, for replay; none where it is personal.
+    pub name: Option<String>,
+}
+
+impl Ending {
+    /// One token, and every token that descends from it.
+    pub fn hop(jti: Jti, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Hop, jti.as_bytes(), jti.to_string(), pseudonyms)
+    }
+
+    /// Every token of one tree.
+    pub fn transaction(txn: Txn, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Transaction, txn.as_bytes(), txn.to_string(), pseudonyms)
+    }
+
+    /// Every token that an agent asked for or acts in.
+    pub fn agent(id: &ClientId, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Agent, id.as_str().as_bytes(), id.to_string(), pseudonyms)
+    }
+
+    /// Every token that one attested running copy of an agent asked for or acts in.
+    pub fn instance(agent: &ClientId, instance: &str, pseudonyms: &MacKey) -> Self {
+        let name = instance_name(agent, instance);
+        Self::named(GenerationKind::Instance, name.as_bytes(), format!("{agent} {instance}"), pseudonyms)
+    }
+
+    /// Every token about a subject. Its name is recorded only where it is an agent's.
+    pub fn subject(subject: &Subject, pseudonyms: &MacKey) -> Self {
+        let kind = GenerationKind::Subject;
+        let name = subject.rule().is_none().then(|| subject.as_str().to_owned());
+        Self { key: pseudonyms.pseudonym(kind, subject.as_str().as_bytes()), kind, name }
+    }
+
+    /// Every token that rests on what a trust rule vouched for.
+    pub fn rule(rule: &RuleName, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Rule, rule.as_str().as_bytes(), rule.to_string(), pseudonyms)
+    }
+
+    fn named(kind: GenerationKind, bytes: &[u8], name: String, pseudonyms: &MacKey) -> Self {
+        Self { key: pseudonyms.pseudonym(kind, bytes), kind, name: Some(name) }
+    }
+}
+
+/// What the pseudonym of an instance is made of. A client id has no zero byte, so the two cannot run together.
+pub(super) fn instance_name(agent: &ClientId, instance: &str) -> String {
+    format!("{agent}\0{instance}")
+}

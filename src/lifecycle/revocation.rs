@@ -1,0 +1,35 @@
+//! Who may revoke a token, and what ends with it (RFC 7009 §2).
+
+use std::time::Duration;
+
+use super::{Death, Ending, Rules, StandingReason, alive, visible};
+use crate::client::AuthenticatedClient;
+use crate::token::VerifiedOwn;
+
+/// How long a death is remembered beyond the last moment at which the token could have been presented.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// What `client` ends by revoking `token`: its hop, and with that every token that descends from it. None when it has ended already.
+/// Agents that the files suspend do not stand in the way: what is suspended comes back, and a revoked token must not.
+///
+/// # Errors
+/// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).
+pub fn revocation(client: &AuthenticatedClient, token: &VerifiedOwn, rules: &Rules<'_>) -> Result<Option<Death>, StandingReason> {
+    let (own, id) = (token.own(), &client.agent().id);
+    if alive(rules.state, &own.generations).is_err() {
+        return Ok(None);
+    }
+    let reason = if own.client == *id {
+        "revoked by the client it was issued to"
+    } else if visible::held_by(id, own, rules.catalog).next().is_some() {
+        "revoked by the agent of an API it is for"
+    } else {
+        return Err(StandingReason::Revoker);
+    };
+    Ok(Some(Death {
+        ends: vec![Ending::hop(own.jti, rules.pseudonyms)],
+        by: id.clone(),
+        reason: reason.to_owned(),
+        until: Some(token.expires().plus(SKEW)),
+    }))
+}

@@ -1,0 +1,64 @@
+//! Who may see a token, and how much of it (RFC 7662 §2.2, §4).
+
+use super::in_force::in_force;
+use super::{Rules, StandingReason, alive};
+use crate::catalog::{Catalog, ChainShown};
+use crate::client::AuthenticatedClient;
+use crate::oauth::{ActChain, ClientId};
+use crate::token::{Held, Own, VerifiedOwn};
+
+/// One of our own access tokens, alive, with what one of its APIs may see of it. Made only by [`visible`].
+#[derive(Debug)]
+pub struct Visible {
+    token: VerifiedOwn,
+    held: Vec<Held>,
+    act: ActChain,
+}
+
+/// Decides whether `client` may see `token`: it is the agent of an API that the token is for, and everything that the token rests on
+/// is alive and in force.
+///
+/// # Errors
+/// See [`StandingReason`]; whoever asked is told only that the token is not active.
+pub fn visible(client: &AuthenticatedClient, token: VerifiedOwn, rules: &Rules<'_>) -> Result<Visible, StandingReason> {
+    let own = token.own();
+    let held: Vec<Held> = held_by(&client.agent().id, own, rules.catalog).cloned().collect();
+    if held.is_empty() {
+        return Err(StandingReason::Presenter);
+    }
+    in_force(token.subject(), Some(&own.client), token.chain(), rules)?;
+    alive(rules.state, &own.generations).map_err(StandingReason::Dead)?;
+    let act = shown(&token, rules.catalog);
+    Ok(Visible { token, held, act })
+}
+
+impl Visible {
+    /// The token.
+    pub fn token(&self) -> &VerifiedOwn {
+        &self.token
+    }
+
+    /// What it permits on the APIs of whoever asked; other APIs that it is for are none of its business.
+    pub fn held(&self) -> &[Held] {
+        &self.held
+    }
+
+    /// Who acts, as far as the token shows it.
+    pub fn act(&self) -> &ActChain {
+        &self.act
+    }
+}
+
+/// What `own` permits on the APIs that name `agent` as their own.
+pub(super) fn held_by<'a>(agent: &'a ClientId, own: &'a Own, catalog: &'a Catalog) -> impl Iterator<Item = &'a Held> {
+    own.held.iter().filter(move |held| catalog.api(&held.api).is_some_and(|api| api.agent.as_ref() == Some(agent)))
+}
+
+/// As much as the token itself shows; only who acts now, where any API that it is for asks for that by now.
+fn shown(token: &VerifiedOwn, catalog: &Catalog) -> ActChain {
+    let full = |held: &Held| catalog.api(&held.api).is_some_and(|api| api.chain == ChainShown::Full);
+    match token.own().held.iter().all(full) {
+        true => token.shown().clone(),
+        false => token.shown().outermost(),
+    }
+}

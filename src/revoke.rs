@@ -1,0 +1,49 @@
+//! The line of revocation (RFC 7009): the token ends, and with it every token that descends from it. Nothing but the order.
+
+use crate::client::{AuthenticatedClient, Credentials};
+use crate::commit::Commit;
+use crate::error::Refusal;
+use crate::exchange::{self, Asked, Refused, World};
+use crate::lifecycle;
+use crate::oauth::Time;
+use crate::request::{Form, HintedToken};
+use crate::token;
+
+/// Ends the token in `form` and everything that came from it. When it returns `Ok`, the token is no longer accepted here, and that is
+/// durable; which is also so of a token that never was one.
+///
+/// # Errors
+/// A malformed request, a client that did not prove itself or that may not revoke this token, or a death that cannot be recorded.
+pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &Credentials, now: Time) -> Result<(), Refused> {
+    let stranger = |reason| Refused { reason, asked: None };
+    let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
+    let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
+    let mut asked = Asked::about(&client, request.text());
+    let done = authenticated(world, commit, &request, &client, &mut asked, now).await;
+    done.map_err(|reason| Refused { reason, asked: Some(asked) })
+}
+
+/// A token that is dead already takes the way through the commit too: its death may act and not be durable yet.
+async fn authenticated(
+    world: &World,
+    commit: &Commit,
+    request: &HintedToken,
+    client: &AuthenticatedClient,
+    asked: &mut Asked,
+    now: Time,
+) -> Result<(), Refusal> {
+    let spent = client.single_use().into_iter().collect();
+    let state = commit.state();
+    let death = match token::verify_own(request.text(), &world.own, now) {
+        Ok(token) => {
+            asked.parent = Some((token.own().txn, token.own().jti));
+            lifecycle::revocation(client, &token, &world.rules(&*state)).map_err(Refusal::Standing)?
+        }
+        Err(_unknown) => None,
+    };
+    match death {
+        Some(death) => commit.end_spending(death, spent).await,
+        None => commit.spend(spent).await,
+    }
+    .map_err(Refusal::Commit)
+}

@@ -1,0 +1,192 @@
+//! The log in a data folder: files named as C2SP tlog-tiles names them, so that any web server could serve them as they lie.
+//!
+//! | file | what |
+//! |---|---|
+//! | `DATA/ledger/checkpoint` | the published checkpoint |
+//! | `DATA/ledger/tile/…` | hashes and entries |
+//! | `DATA/ledger/checkpoints/<size>` | earlier checkpoints |
+//! | `DATA/ledger/vkey` | the verifier keys, one on a line, the newest last |
+//! | `KEYS/ledger.head` | the newest signed checkpoint, written before it is published: an older copy of the data does not
+//! bring it back |
+
+mod durable;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::commit::contract::{LogStore, Signed, StoreReason};
+use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, Files, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile};
+use durable::Changes;
+
+/// The folder of the log within a data folder.
+pub const LEDGER_FOLDER: &str = "ledger";
+
+/// The path of the verifier keys within the log.
+pub const VKEY_PATH: &str = "vkey";
+
+const KEPT: &str = "checkpoints";
+const HEAD: &str = "ledger.head";
+
+/// No file of a log is longer: a full bundle of the longest entries.
+const FILE_BYTES_MAX: u64 = TILE_WIDTH as u64 * (ENTRY_BYTES_MAX as u64 + 2);
+
+/// A log in a folder, to be read: `DATA/ledger`, an exported copy, or anybody's.
+#[derive(Clone, Debug)]
+pub struct LogFolder(PathBuf);
+
+impl LogFolder {
+    /// The log in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The kept checkpoints by the size in their name, in rising order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn kept(&self) -> io::Result<Vec<(u64, String)>> {
+        let entries = match fs::read_dir(self.0.join(KEPT)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            let size = name.to_str().and_then(|name| name.parse::<u64>().ok().filter(|size| size.to_string() == name));
+            if let Some(size) = size {
+                kept.extend(self.note(&format!("{KEPT}/{size}"))?.map(|note| (size, note)));
+            }
+        }
+        kept.sort_unstable();
+        Ok(kept)
+    }
+
+    /// The signed text at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read; a text that is none is not told from a malformed note.
+    pub fn note(&self, path: &str) -> io::Result<Option<String>> {
+        let bytes = bounded(&self.0.join(path), NOTE_BYTES_MAX as u64)?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+impl Files for LogFolder {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        bounded(&self.0.join(path), FILE_BYTES_MAX)
+    }
+}
+
+/// The log of one server, in its data folder; the newest checkpoint is remembered in its key folder.
+#[derive(Clone, Debug)]
+pub struct TileFolder {
+    log: LogFolder,
+    head: PathBuf,
+}
+
+impl TileFolder {
+    /// The log in the data folder `data` of whoever holds that folder's lock.
+    ///
+    /// # Errors
+    /// `Folder` when it cannot be made.
+    pub fn new(data: &Path, keys: &Path) -> Result<Self, StoreReason> {
+        let log = LogFolder::new(&data.join(LEDGER_FOLDER));
+        let mut changes = Changes::below(data);
+        changes.folder(log.path()).and_then(|()| changes.settle()).map_err(StoreReason::Folder)?;
+        Ok(Self { log, head: keys.join(HEAD) })
+    }
+
+    /// The log as everybody reads it.
+    pub fn log(&self) -> &LogFolder {
+        &self.log
+    }
+
+    /// Lays the verifier keys beside the log, for those who take the folder as it is.
+    ///
+    /// # Errors
+    /// `Folder` when the file cannot be written.
+    pub fn write_keys(&self, keys: &[NoteVerifier]) -> Result<(), StoreReason> {
+        let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        self.replace(&[(self.log.path().join(VKEY_PATH), lines.as_bytes())], self.log.path())
+    }
+
+    fn replace(&self, files: &[(PathBuf, &[u8])], below: &Path) -> Result<(), StoreReason> {
+        let mut changes = Changes::below(below);
+        let written = files.iter().try_for_each(|(path, bytes)| changes.replace(path, bytes));
+        written.and_then(|()| changes.settle()).map_err(StoreReason::Folder)
+    }
+
+    fn remembered(&self) -> Result<Option<String>, StoreReason> {
+        let bytes = bounded(&self.head, NOTE_BYTES_MAX as u64).map_err(StoreReason::Folder)?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+impl Files for TileFolder {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        self.log.read(path)
+    }
+}
+
+impl LogStore for TileFolder {
+    fn signed(&self) -> Result<Signed, StoreReason> {
+        let published = self.log.note(CHECKPOINT_PATH).map_err(StoreReason::Folder)?;
+        let kept = self.log.kept().map_err(StoreReason::Folder)?;
+        Ok(Signed { swapped: self.remembered()?, published, kept })
+    }
+
+    fn write(&self, tiles: &[TileFile]) -> Result<(), StoreReason> {
+        let path = |tile: &Tile| self.log.path().join(tile.to_string());
+        let files: Vec<_> = tiles.iter().map(|(tile, bytes)| (path(tile), bytes.as_slice())).collect();
+        self.replace(&files, self.log.path())
+    }
+
+    fn swap(&self, old: Option<&str>, new: &str) -> Result<(), StoreReason> {
+        if self.remembered()?.as_deref() != old {
+            return Err(StoreReason::Locked);
+        }
+        let folder = self.head.parent().unwrap_or(Path::new("."));
+        self.replace(&[(self.head.clone(), new.as_bytes())], folder)
+    }
+
+    fn publish(&self, size: u64, note: &str) -> Result<(), StoreReason> {
+        let kept = self.log.path().join(format!("{KEPT}/{size}"));
+        self.replace(&[(kept, note.as_bytes())], self.log.path())?;
+        self.replace(&[(self.log.path().join(CHECKPOINT_PATH), note.as_bytes())], self.log.path())
+    }
+
+    fn tidy(&self, checkpoints: &[u64], replaced_by: &[Tile]) -> Result<(), StoreReason> {
+        let kept = checkpoints.iter().map(|size| fs::remove_file(self.log.path().join(format!("{KEPT}/{size}"))));
+        let partial = replaced_by.iter().map(|tile| fs::remove_dir_all(self.log.path().join(format!("{tile}.p"))));
+        kept.chain(partial).try_for_each(unless_absent).map_err(StoreReason::Folder)
+    }
+}
+
+fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The bytes of a file; none where there is no such file.
+fn bounded(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+    let read = || {
+        let length = fs::metadata(path)?.len();
+        if length > bytes_max { Err(io::Error::other("it is longer than any such file can be")) } else { fs::read(path) }
+    };
+    match read() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

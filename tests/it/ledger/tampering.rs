@@ -1,0 +1,183 @@
+//! What is done to the data while the server is stopped: noticed on start or by `ledger verify`, with what and where.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use countersign::crypto::{Digest, SignKey};
+use countersign::ledger::{Checkpoint, KeyName, NoteSigner};
+use rusqlite::{Connection, params};
+
+use super::desk::{copy, covered, head, run};
+use super::tokens;
+use crate::support::Site;
+
+/// A stopped server's data: as it was after a few tokens, and after some more.
+struct Stopped {
+    site: Site,
+    older: PathBuf,
+    newer: PathBuf,
+}
+
+impl Stopped {
+    fn new(name: &str) -> Self {
+        let site = Site::new(name);
+        let (older, newer) = (site.folder.join("older"), site.folder.join("newer"));
+        for (count, folder) in [(4, &older), (5, &newer)] {
+            let server = site.start();
+            tokens(&site, count);
+            covered(&site);
+            server.kill();
+            copy(&site.fixture.data, folder);
+        }
+        Self { site, older, newer }
+    }
+
+    /// Puts back the data as it was last.
+    fn reset(&self) -> &Path {
+        let data = &self.site.fixture.data;
+        fs::remove_dir_all(data).unwrap();
+        copy(&self.newer, data);
+        data
+    }
+
+    /// The server must not start; what it says.
+    fn refused(&self) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["serve", "--config", self.site.fixture.config.to_str().unwrap(), "--data"])
+            .arg(&self.site.fixture.data)
+            .current_dir(&self.site.folder)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "it starts");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn unsound(&self) -> String {
+        run(&self.site, &["ledger", "verify", self.site.fixture.data.to_str().unwrap()], 1)
+    }
+
+    fn sound(&self) {
+        run(&self.site, &["ledger", "verify", self.site.fixture.data.to_str().unwrap()], 0);
+    }
+
+    fn starts(&self) {
+        self.site.start().kill();
+        self.sound();
+    }
+}
+
+/// Each word must be in the text.
+fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+#[test]
+fn an_older_copy_of_the_data_is_noticed_on_start() {
+    let stopped = Stopped::new("ledger-older");
+    let data = stopped.reset();
+    fs::remove_dir_all(data).unwrap();
+    copy(&stopped.older, data);
+    says(&stopped.refused(), &["the store has 4 records", "over 9 was signed", "records 4 to 8 are missing"]);
+    stopped.sound();
+    // Only the store is older.
+    let data = stopped.reset();
+    for name in ["commit.sqlite", "commit.sqlite-wal", "commit.sqlite-shm"] {
+        let _absent = fs::remove_file(data.join(name));
+        let _absent = fs::copy(stopped.older.join(name), data.join(name));
+    }
+    says(&stopped.refused(), &["the store has 4 records", "older"]);
+    says(&stopped.unsound(), &["record 4 is missing in the store"]);
+    stopped.reset();
+    stopped.starts();
+}
+
+#[test]
+fn records_cut_off_swapped_or_changed_are_noticed() {
+    let stopped = Stopped::new("ledger-records");
+    let sql = |data: &Path, sql: &str| Connection::open(data.join("commit.sqlite")).unwrap().execute_batch(sql).unwrap();
+    sql(stopped.reset(), "DELETE FROM records WHERE idx >= 7");
+    says(&stopped.unsound(), &["record 7 is missing"]);
+    says(&stopped.refused(), &["the store has 7 records", "records 7 to 8 are missing"]);
+    sql(
+        stopped.reset(),
+        "UPDATE records SET idx = -1 WHERE idx = 2; UPDATE records SET idx = 2 WHERE idx = 5;
+         UPDATE records SET idx = 5 WHERE idx = -1",
+    );
+    says(&stopped.unsound(), &["record 2 in the store is not the one that was signed"]);
+    says(&stopped.refused(), &["the order of the newest records", "countersign ledger verify"]);
+    // So that times and names still fit.
+    sql(
+        stopped.reset(),
+        "UPDATE records SET jti = other.jti, txn = other.txn, record = other.record
+         FROM (SELECT idx, jti, txn, record FROM records) AS other
+         WHERE records.idx IN (2, 5) AND other.idx = 7 - records.idx",
+    );
+    says(&stopped.unsound(), &["record 2 in the store is not the one that was signed"]);
+    says(&stopped.refused(), &["record 2 in the store is not the one that was signed"]);
+    let data = stopped.reset();
+    let connection = Connection::open(data.join("commit.sqlite")).unwrap();
+    let record: Vec<u8> = connection.query_row("SELECT record FROM records WHERE idx = 3", [], |row| row.get(0)).unwrap();
+    let changed = String::from_utf8(record).unwrap().replace("\"depth\":1", "\"depth\":2");
+    connection.execute("UPDATE records SET record = ?1 WHERE idx = 3", params![changed.as_bytes()]).unwrap();
+    drop(connection);
+    says(&stopped.unsound(), &["record 3 in the store is not the one that was signed"]);
+    says(&stopped.refused(), &["record 3 in the store is not the one that was signed"]);
+    stopped.reset();
+    stopped.starts();
+}
+
+#[test]
+fn changed_files_are_named_and_lost_ones_made_again() {
+    let stopped = Stopped::new("ledger-files");
+    for path in ["tile/entries/000.p/9", "tile/0/000.p/9", "checkpoint", "checkpoints/9"] {
+        let file = stopped.reset().join("ledger").join(path);
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let told = stopped.unsound();
+        assert!(told.contains(path) || told.contains("entry 4"), "{path}: {told}");
+    }
+    fs::remove_dir_all(stopped.reset().join("ledger/tile")).unwrap();
+    says(&stopped.unsound(), &["tile/entries/000.p/9 is missing"]);
+    stopped.starts();
+    fs::remove_dir_all(stopped.reset().join("ledger")).unwrap();
+    stopped.starts();
+    // An older checkpoint in place of the newest: the kept ones tell, and a start puts the newest back.
+    let data = stopped.reset();
+    fs::copy(stopped.older.join("ledger/checkpoint"), data.join("ledger/checkpoint")).unwrap();
+    says(&stopped.unsound(), &["checkpoint covers 4 entries", "one over 9 was signed"]);
+    stopped.starts();
+}
+
+#[test]
+fn a_forged_checkpoint_is_not_believed() {
+    let stopped = Stopped::new("ledger-forged");
+    let path = stopped.reset().join("ledger/checkpoint");
+    let origin = KeyName::parse(head(&fs::read_to_string(&path).unwrap()).0).unwrap();
+    let forger = NoteSigner::new(origin.clone(), SignKey::from_seed(&[9; 32]).unwrap());
+    let note = Checkpoint::new(origin, 9, Digest([7; 32])).sign(&[&forger]).unwrap();
+    fs::write(&path, note).unwrap();
+    says(&stopped.unsound(), &["checkpoint: the checkpoint is not believed", "no signature by a known key"]);
+    says(&stopped.refused(), &["checkpoint cannot be ours", "no signature by a known key"]);
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let site = Site::new("ledger-second");
+    let _server = site.start();
+    let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(["serve", "--config", site.fixture.config.to_str().unwrap(), "--data", site.fixture.data.to_str().unwrap()])
+        .envs([("COUNTERSIGN__LISTEN__PUBLIC", "127.0.0.1:0"), ("COUNTERSIGN__LISTEN__OPS", "127.0.0.1:0")])
+        .current_dir(&site.folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    says(&String::from_utf8(output.stderr).unwrap(), &["another server uses this data folder"]);
+    tokens(&site, 1);
+    covered(&site);
+}

@@ -1,0 +1,252 @@
+//! What ends with what. Every path that issues or tells is walked with every kind of death: once the commit has answered, each of
+//! them says no to everything that came from what ended, and yes to everything else.
+
+mod stage;
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use countersign::error::ErrorCode;
+use countersign::lifecycle::Ending;
+use countersign::oauth::{ClientId, Clock, GenerationKind, Jti, RuleName, Subject, Txn};
+use serde_json::json;
+
+use crate::support::{Ledger, claims};
+use stage::Stage;
+
+/// A chain of three hops, and one that shares nothing with it but the APIs.
+struct Trees {
+    /// What the first hop was exchanged for.
+    id_token: String,
+    /// The agent that may see the token, the agent and the API of the next step, and the token: first hop first.
+    hops: Vec<(&'static str, &'static str, String)>,
+    sibling: String,
+    instance: String,
+}
+
+const KINDS: [GenerationKind; 6] = [
+    GenerationKind::Hop,
+    GenerationKind::Transaction,
+    GenerationKind::Agent,
+    GenerationKind::Instance,
+    GenerationKind::Subject,
+    GenerationKind::Rule,
+];
+
+/// Every handler that takes a token from a client, and the file that holds the line behind it. Whoever adds one says here where the
+/// line is, asks in it whether things are alive, and walks it in [`dead`] and [`living`].
+const HANDLERS: [(&str, &str); 3] =
+    [("introspect::introspect", "src/introspect.rs"), ("revoke::revoke", "src/revoke.rs"), ("token::token", "src/exchange.rs")];
+
+#[test]
+fn every_path_knows_every_death() {
+    run(async {
+        let stage = Stage::new("life-paths");
+        for kind in KINDS {
+            let trees = grow(&stage, kind.label()).await;
+            living(&stage, &trees).await;
+            stage.end(ending(&stage, kind, &trees)).await.unwrap();
+            dead(&stage, &trees, kind).await;
+            assert!(stage.active("crm-agent", &trees.sibling).await, "{kind:?}: a sibling died");
+            stage.exchange("crm-agent", &trees.sibling, "billing", &[]).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_new_path_must_be_walked_here() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let server = read("src/http/server.rs");
+    let mut posts: Vec<&str> = server.split("web::post().to(").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    posts.sort_unstable();
+    assert_eq!(posts, HANDLERS.map(|(handler, _)| handler), "a handler that takes tokens is not in the list, or is gone");
+    for (_, line) in HANDLERS {
+        let stages = ["lifecycle::admit(", "lifecycle::visible(", "lifecycle::revocation("];
+        let code = read(line);
+        assert_eq!(stages.iter().filter(|stage| code.contains(**stage)).count(), 1, "{line} does not ask what is alive");
+    }
+    for file in ["admit", "visible", "revocation"] {
+        assert!(read(&format!("src/lifecycle/{file}.rs")).contains("alive(rules.state, "), "{file} has a predicate of its own");
+    }
+}
+
+#[test]
+fn revoking_any_hop_ends_what_follows_and_nothing_before() {
+    run(async {
+        let stage = Stage::new("life-cascade");
+        for revoked in 0..3 {
+            let trees = grow(&stage, &format!("cascade-{revoked}")).await;
+            let (_, _, token) = &trees.hops[revoked];
+            let client = claims(token)["client_id"].as_str().unwrap().to_owned();
+            stage.revoke(&client, token).await.unwrap();
+            for (at, (agent, api, token)) in trees.hops.iter().enumerate() {
+                assert_eq!(stage.active(agent, token).await, at < revoked, "hop {at} after hop {revoked} was revoked");
+                assert_eq!(stage.exchange(agent, token, api, &[]).await.is_ok(), at < revoked);
+            }
+            assert!(stage.active("crm-agent", &trees.sibling).await);
+            stage.revoke(&client, token).await.unwrap();
+        }
+        let folder = stage.fixture.data.clone();
+        stage.commit.close().await;
+        let deaths = Ledger::read(&folder).deaths();
+        assert_eq!(deaths.len(), 3, "a token that is dead already is not ended again");
+        assert_eq!(deaths[0]["by"], "gateway");
+        assert_eq!(deaths[1]["by"], "analyst");
+        for death in &deaths {
+            assert_eq!(
+                (&death["ends"][0]["of"], &death["reason"]),
+                (&json!("hop"), &json!("revoked by the client it was issued to"))
+            );
+        }
+    });
+}
+
+#[test]
+fn nothing_that_was_issued_while_its_parent_was_revoked_lives() {
+    run(async {
+        let stage = std::sync::Arc::new(Stage::new("life-race"));
+        for round in 0..10 {
+            let trees = grow(&stage, &format!("race-{round}")).await;
+            let (_, _, root) = trees.hops[0].clone();
+            let mut issuing = tokio::task::JoinSet::new();
+            for _ in 0..16 {
+                let (stage, root) = (std::sync::Arc::clone(&stage), root.clone());
+                issuing.spawn(async move { stage.exchange("analyst", &root, "crm", &[]).await });
+            }
+            tokio::task::yield_now().await;
+            stage.revoke("gateway", &root).await.unwrap();
+            for issued in issuing.join_all().await.into_iter().flatten() {
+                assert!(!stage.active("crm-agent", &issued).await);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_hop_of_an_actor_token_counts_too() {
+    run(async {
+        let stage = Stage::new("life-actor");
+        let attestation = stage.party("worker").vouched("cluster", json!({}));
+        let more = [
+            ("actor_token", attestation.as_str()),
+            ("actor_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+            ("scope", "customers.lookup"),
+        ];
+        let id_token = stage.party("gateway").id_token(json!({ "sub": "actor" }));
+        let token = stage.exchange("gateway", &id_token, "assistant", &more).await.unwrap();
+        assert!(stage.active("analyst", &token).await);
+        let worker = ClientId::parse("worker").unwrap();
+        stage.end(Ending::agent(&worker, &stage.world.pseudonyms)).await.unwrap();
+        assert!(!stage.active("analyst", &token).await);
+        assert!(stage.exchange("analyst", &token, "crm", &[]).await.is_err());
+    });
+}
+
+#[test]
+fn a_death_outlives_a_restart_and_a_clock_that_is_set_back() {
+    run(async {
+        let stage = Stage::new("life-clock");
+        let trees = grow(&stage, "clock").await;
+        let (_, _, root) = trees.hops[0].clone();
+        stage.revoke("gateway", &root).await.unwrap();
+        let stage = stage.restarted().await;
+        dead(&stage, &trees, GenerationKind::Hop).await;
+        // Long after, the death is forgotten; a clock that is set back then brings nothing back.
+        stage.clock.0.fetch_add(3600, Ordering::SeqCst);
+        stage.end(Ending::rule(&RuleName::parse("idp-twin").unwrap(), &stage.world.pseudonyms)).await.unwrap();
+        assert_eq!(stage.commit.state().len(), 1, "only the death that may never be forgotten is left");
+        stage.clock.0.fetch_sub(3600, Ordering::SeqCst);
+        let stage = stage.restarted().await;
+        let refused = stage.exchange("analyst", &root, "crm", &[]).await;
+        assert_eq!(refused.unwrap_err().0, ErrorCode::TemporarilyUnavailable);
+        assert_eq!(stage.revoke("gateway", &root).await, Ok(()), "a death is recorded whatever the clock says");
+        assert!(stage.commit.state().floor() > stage.clock.now());
+    });
+}
+
+#[test]
+fn an_agent_that_the_files_suspend_or_a_rule_that_they_disable_takes_its_tokens_along_and_back() {
+    run(async {
+        let mut stage = Stage::new("life-files");
+        let trees = grow(&stage, "files").await;
+        let edits = [
+            ("agents/worker.toml", "status = \"active\"", "status = \"suspended\""),
+            ("trust/idp.toml", "kind ", "enabled = false\nkind "),
+        ];
+        for (file, before, after) in edits {
+            let path = stage.folder.join("conf").join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(before), "{file}");
+            std::fs::write(&path, text.replacen(before, after, 1)).unwrap();
+            stage = stage.restarted().await;
+            for (agent, _, token) in &trees.hops {
+                assert!(!stage.active(agent, token).await, "{file}");
+            }
+            assert!(stage.active("crm-agent", &trees.sibling).await, "{file}");
+            std::fs::write(&path, text).unwrap();
+            stage = stage.restarted().await;
+            living(&stage, &trees).await;
+        }
+    });
+}
+
+/// Every path says yes to every token.
+async fn living(stage: &Stage, trees: &Trees) {
+    for (agent, api, token) in &trees.hops {
+        assert!(stage.active(agent, token).await);
+        stage.exchange(agent, token, api, &[]).await.unwrap();
+    }
+    assert!(stage.active("crm-agent", &trees.sibling).await);
+}
+
+/// Every path says no to every token.
+async fn dead(stage: &Stage, trees: &Trees, kind: GenerationKind) {
+    for (agent, api, token) in &trees.hops {
+        assert!(!stage.active(agent, token).await, "{kind:?}: introspection");
+        let (code, why) = stage.exchange(agent, token, api, &[]).await.expect_err("on behalf of the subject");
+        assert_eq!(code, ErrorCode::InvalidRequest, "{kind:?}: {why}");
+        assert!(why.to_string().contains("has ended"), "{kind:?}: {why}");
+        let client = claims(token)["client_id"].as_str().unwrap().to_owned();
+        let (_, why) = stage.exchange(&client, token, api, &[]).await.expect_err("continuation");
+        assert!(why.to_string().contains("has ended"), "{kind:?}: {why}");
+    }
+    let again = stage.exchange("gateway", &trees.id_token, "assistant", &[]).await;
+    assert_eq!(again.is_err(), kind == GenerationKind::Subject, "{kind:?}: a foreign token older than the end of its subject");
+}
+
+async fn grow(stage: &Stage, name: &str) -> Trees {
+    let attestation = stage.party("worker").vouched("cluster", json!({}));
+    let instance = claims(&attestation)["kubernetes.io"]["pod"]["uid"].as_str().unwrap().to_owned();
+    let actor = [("actor_token", attestation.as_str()), ("actor_token_type", "urn:ietf:params:oauth:token-type:jwt")];
+    let id_token = stage.party("gateway").id_token(json!({ "sub": name }));
+    let first = stage.exchange("gateway", &id_token, "assistant", &actor).await.unwrap();
+    let second = stage.exchange("analyst", &first, "crm", &[]).await.unwrap();
+    let third = stage.exchange("crm-agent", &second, "billing", &[]).await.unwrap();
+    let hops = vec![("analyst", "crm", first), ("crm-agent", "billing", second), ("billing-agent", "archive", third)];
+    let other = stage.party("analyst").vouched("idp-twin", json!({ "sub": name }));
+    let sibling = stage.exchange("analyst", &other, "crm", &[]).await.unwrap();
+    Trees { id_token, hops, sibling, instance }
+}
+
+fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Ending {
+    let key = &stage.world.pseudonyms;
+    let root = claims(&trees.hops[0].2);
+    let text = |name: &str| root[name].as_str().unwrap();
+    match kind {
+        GenerationKind::Hop => Ending::hop(Jti::parse(text("jti")).unwrap(), key),
+        GenerationKind::Transaction => Ending::transaction(Txn::parse(text("txn")).unwrap(), key),
+        GenerationKind::Agent => Ending::agent(&ClientId::parse("gateway").unwrap(), key),
+        GenerationKind::Instance => Ending::instance(&ClientId::parse("worker").unwrap(), &trees.instance, key),
+        GenerationKind::Subject => {
+            let (rule, id) = text("sub").split_once(':').unwrap();
+            Ending::subject(&Subject::foreign(&RuleName::parse(rule).unwrap(), id), key)
+        }
+        GenerationKind::Rule => Ending::rule(&RuleName::parse("idp").unwrap(), key),
+        GenerationKind::Task => panic!("there are no tasks yet"),
+    }
+}
+
+fn run(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work);
+}

@@ -1,0 +1,171 @@
+//! A server in process on the configuration of the conformance cases, under a clock that can be put wrong.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use countersign::client::Credentials;
+use countersign::commit::{self, Commit, CommitReason};
+use countersign::config::{self, KeyMaterial, Sources};
+use countersign::error::{ErrorCode, Refusal};
+use countersign::exchange::{World, exchange};
+use countersign::introspect::introspect;
+use countersign::jose::{Algorithm, Cache};
+use countersign::lifecycle::{Death, Ending};
+use countersign::mint::{AnswerForm, Told};
+use countersign::oauth::{ClientId, Clock, Time};
+use countersign::request::Form;
+use countersign::revoke::revoke;
+use countersign::store::{KeyFiles, SqliteStore};
+use countersign_conformance::Profile;
+use countersign_conformance::fixture::{self, Addresses, Fixture};
+use serde_json::{Value, json};
+
+use crate::support::{Party, claims, form, scratch};
+
+/// Everything of a server but HTTP.
+pub struct Stage {
+    pub folder: PathBuf,
+    pub fixture: Fixture,
+    pub world: World,
+    pub commit: Commit,
+    pub clock: Arc<Hand>,
+    profile: Profile,
+}
+
+/// The real clock, and by how many seconds it is wrong.
+#[derive(Default)]
+pub struct Hand(pub AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Time {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        Time::from_millis(i64::try_from(elapsed).unwrap() + 1000 * self.0.load(Ordering::SeqCst))
+    }
+}
+
+impl Stage {
+    pub fn new(name: &str) -> Self {
+        let folder = scratch(name);
+        let addresses = Addresses {
+            issuer: "http://127.0.0.1:8693".to_owned(),
+            public: "127.0.0.1:8693".to_owned(),
+            ops: "127.0.0.1:8694".to_owned(),
+            idp: "127.0.0.1:1".to_owned(),
+        };
+        let fixture = fixture::write(&folder, &addresses).unwrap();
+        let profile = Profile::load(&fixture.profile).unwrap();
+        let clock = Arc::new(Hand::default());
+        let (world, commit) = open(&folder, &fixture, &clock);
+        Self { folder, fixture, world, commit, clock, profile }
+    }
+
+    /// The same server after a restart.
+    pub async fn restarted(mut self) -> Self {
+        self.commit.close().await;
+        (self.world, self.commit) = open(&self.folder, &self.fixture, &self.clock);
+        self
+    }
+
+    pub fn party(&self, agent: &str) -> Party {
+        Party::new(&self.profile, agent)
+    }
+
+    pub fn api(&self, role: &str) -> String {
+        self.profile.apis[role].id.clone()
+    }
+
+    /// One exchange as `agent`, which logs in with its own key.
+    pub async fn exchange(
+        &self,
+        agent: &str,
+        subject: &str,
+        api: &str,
+        more: &[(&str, &str)],
+    ) -> Result<String, (ErrorCode, Refusal)> {
+        let (assertion, api) = (self.party(agent).assertion(), self.api(api));
+        let mut parameters = Party::request(&assertion, subject, more);
+        parameters.push(("resource", &api));
+        let (form, credentials) = sent(&parameters);
+        let issued = exchange(&self.world, &self.commit, &form, &credentials, self.clock.now()).await;
+        issued.map(|token| token.jwt().to_owned()).map_err(|refused| (refused.reason.code(), refused.reason))
+    }
+
+    /// What `agent` is told of `token`; both forms of the answer say the same.
+    pub async fn told(&self, agent: &str, token: &str) -> Value {
+        let mut told = Vec::new();
+        for wanted in [AnswerForm::Json, AnswerForm::Jwt] {
+            let (form, credentials) = sent(&self.about(agent, token));
+            let answer = introspect(&self.world, &self.commit, &form, &credentials, wanted, self.clock.now()).await;
+            told.push(match answer.unwrap() {
+                Told::Json(json) => serde_json::from_str(&json).unwrap(),
+                Told::Jwt(jwt) => claims(&jwt)["token_introspection"].clone(),
+            });
+        }
+        assert_eq!(told[0], told[1]);
+        told.remove(0)
+    }
+
+    /// Whether `agent` is told that `token` is active; anything else is told as that and nothing more.
+    pub async fn active(&self, agent: &str, token: &str) -> bool {
+        let told = self.told(agent, token).await;
+        assert!(told["active"] == json!(true) || told == json!({ "active": false }), "{told}");
+        told["active"] == json!(true)
+    }
+
+    pub async fn revoke(&self, agent: &str, token: &str) -> Result<(), ErrorCode> {
+        let (form, credentials) = sent(&self.about(agent, token));
+        let done = revoke(&self.world, &self.commit, &form, &credentials, self.clock.now()).await;
+        done.map_err(|refused| refused.reason.code())
+    }
+
+    /// Ends something, as an operator would.
+    pub async fn end(&self, ending: Ending) -> Result<(), CommitReason> {
+        let by = ClientId::parse("ops").unwrap();
+        self.commit.end(Death { ends: vec![ending], by, reason: "told so".to_owned(), until: None }).await
+    }
+
+    fn about(&self, agent: &str, token: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned()),
+            ("client_assertion", self.party(agent).assertion()),
+            ("token", token.to_owned()),
+        ]
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _kept = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>) -> (World, Commit) {
+    let sources =
+        Sources { default_file: folder.join("none.toml"), files: vec![fixture.config.clone()], environment: BTreeMap::new() };
+    let config = sources.load().config.unwrap_or_else(|complaints| panic!("{complaints}"));
+    let algorithms = [Algorithm::ES256, Algorithm::RS256];
+    let keys = KeyFiles::open_or_create(&folder.join("keys"), &algorithms, clock.now()).unwrap();
+    let material = KeyMaterial {
+        signers: keys.signers().unwrap(),
+        ancestry: keys.ancestry().unwrap(),
+        pseudonyms: keys.pseudonyms(),
+        verified: Arc::new(Cache::new(4096)),
+    };
+    let store = Box::new(SqliteStore::new(&fixture.data).unwrap());
+    let root = Arc::new(keys.root().unwrap());
+    let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, root, commit::Limits::default()).unwrap();
+    let world = config::world(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
+    (world, commit)
+}
+
+fn sent<N: AsRef<str>, V: AsRef<str>>(parameters: &[(N, V)]) -> (Form, Credentials) {
+    let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+    let form = Form::decode(form(&parameters).as_bytes(), 32).unwrap();
+    let credentials = Credentials::new(&form, None);
+    (form, credentials)
+}
