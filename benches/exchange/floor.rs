@@ -1,5 +1,5 @@
-//! The floor: what an exchange costs at the very least, as the sum of its bare parts, each measured alone in a process of its own on
-//! the server's core.
+//! The floor: what an exchange costs at the very least, as the sum of its bare parts, each measured alone in a process of its
+//! own on the server's core.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -28,8 +28,9 @@ pub struct Sizes {
     pub response: usize,
 }
 
-/// CPU µs of the primitives that a case cannot avoid: `verifications` and one signature; SHA-256 of the evidence, of the token and
-/// of the record; the sealing of ancestry and disclosures, and where the subject token is ours the opening of its ancestry.
+/// CPU µs of the primitives that a case cannot avoid: `verifications` and one signature; SHA-256 of the evidence, of the
+/// token and of the record; the sealing of ancestry and disclosures, and where the subject token is ours the opening of its
+/// ancestry.
 pub fn crypto(verifications: u32, own: bool, sizes: &Sizes) -> f64 {
     let random = SystemRandom::new();
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
@@ -111,8 +112,8 @@ fn question() -> (Request, Entities) {
     (request, Entities::from_json_value(entities, None).unwrap())
 }
 
-/// CPU µs per record of durable commits of `batch` records each: the record with its three indexes, a single-use row and a disclosure
-/// row; the copying of the write-ahead log included.
+/// CPU µs per record of durable commits of `batch` records each: the record with its three indexes, a single-use row and a
+/// disclosure row; the copying of the write-ahead log included.
 pub fn sqlite(folder: &Path, batch: usize, sizes: &Sizes) -> f64 {
     let file = folder.join(format!("floor-{batch}.sqlite"));
     let _absent = std::fs::remove_file(&file);
