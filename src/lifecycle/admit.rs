@@ -57,7 +57,7 @@ pub fn admit(
     };
     let chain = extended(&subject, &acting, basis, rules.issuer);
     let depth = depth(&subject, &chain, rules.depth_max)?;
-    in_force(subject.subject(), subject.own().map(|own| &own.client), &chain, rules)?;
+    in_force(subject.subject(), subject.own().map_or(&[], |own| &own.agents), &chain, rules)?;
     if !(active(&client.agent().id, rules) && active(&acting.agent.id, rules)) {
         return Err(StandingReason::AgentInactive);
     }

@@ -5,20 +5,20 @@ use crate::catalog::Status;
 use crate::oauth::{ActChain, ClientId, Subject};
 
 /// Every agent that a token of `subject` rests on is active, and the trust rule that vouched for the subject is in force.
-/// `asked` is who asked for the token.
+/// `agents` are those that asked for a hop of its chain or acted in one, shown in the chain or not.
 ///
 /// # Errors
 /// `AgentInactive`, `RuleInactive`.
 pub(super) fn in_force(
     subject: &Subject,
-    asked: Option<&ClientId>,
+    agents: &[ClientId],
     chain: &ActChain,
     rules: &Rules<'_>,
 ) -> Result<(), StandingReason> {
     let named = |name: &str| ClientId::parse(name).is_ok_and(|id| active(&id, rules));
     let chain = chain.iter().filter(|actor| actor.iss() == rules.issuer.as_str()).all(|actor| named(actor.sub()));
     let subject_agent = subject.rule().is_some() || named(subject.as_str());
-    if !(chain && subject_agent && asked.is_none_or(|id| active(id, rules))) {
+    if !(chain && subject_agent && agents.iter().all(|id| active(id, rules))) {
         return Err(StandingReason::AgentInactive);
     }
     let in_force = subject.rule().is_none_or(|rule| rules.trust.rule(rule).is_some_and(|rule| rule.enabled()));

@@ -26,7 +26,7 @@ pub fn visible(client: &AuthenticatedClient, token: VerifiedOwn, rules: &Rules<'
     if held.is_empty() {
         return Err(StandingReason::Presenter);
     }
-    in_force(token.subject(), Some(&own.client), token.chain(), rules)?;
+    in_force(token.subject(), &own.agents, token.chain(), rules)?;
     alive(rules.state, &own.generations).map_err(StandingReason::Dead)?;
     let act = shown(&token, rules.catalog);
     Ok(Visible { token, held, act })

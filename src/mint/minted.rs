@@ -8,7 +8,7 @@ use crate::commit::{Disclosed, Issue, Receipt};
 use crate::crypto::{Digest, MacKey, random};
 use crate::ledger::{Evidence, Hop, Inputs};
 use crate::lifecycle::Standing;
-use crate::oauth::{Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
+use crate::oauth::{ClientId, Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, Held, Own, OwnKeys};
 
@@ -135,6 +135,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         txn,
         depth: standing.depth(),
         client: standing.client().agent().id.clone(),
+        agents: agents(standing),
         kind: standing.subject().kind(),
         held: grant.held().to_vec(),
         history: history(standing, grant),
@@ -148,6 +149,16 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         chain: standing.chain().clone(),
         own,
     }
+}
+
+/// Everybody of the subject token's chain, who asks now and who acts now.
+fn agents(standing: &Standing) -> Vec<ClientId> {
+    let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
+    let now = [&standing.client().agent().id, &standing.acting().agent.id];
+    let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
+    agents.sort_unstable();
+    agents.dedup();
+    agents
 }
 
 /// The least that was held on every API of the chain: what is granted now takes the place of what was held there before.

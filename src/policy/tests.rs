@@ -108,6 +108,7 @@ fn own(held: Vec<Held>, history: Vec<Held>) -> Origin {
         txn: Txn::parse("01939b5e-0000-7000-8000-000000000002").unwrap(),
         depth: 1,
         client: ClientId::parse("orchestrator").unwrap(),
+        agents: Vec::new(),
         held,
         history,
         touched: vec!["notes".into()],

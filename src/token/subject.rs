@@ -59,6 +59,8 @@ pub struct Own {
     pub depth: u32,
     /// Who asked for it.
     pub client: ClientId,
+    /// Every agent that asked for a hop of the chain or acted in one, sorted.
+    pub agents: Vec<ClientId>,
     /// What kind of party the trust rule vouched for at the first hop; none for an agent.
     pub kind: Option<SubjectKind>,
     /// What it permits: scopes by API.

@@ -173,6 +173,8 @@ fn an_agent_that_the_files_suspend_or_a_rule_that_they_disable_takes_its_tokens_
         let trees = grow(&stage, "files").await;
         let edits = [
             ("agents/worker.toml", "status = \"active\"", "status = \"suspended\""),
+            // Asked for the first hop, and acts in none.
+            ("agents/gateway.toml", "status = \"active\"", "status = \"suspended\""),
             ("trust/idp.toml", "kind ", "enabled = false\nkind "),
         ];
         for (file, before, after) in edits {
