@@ -120,7 +120,7 @@ impl Bench {
 
     fn run(&self) -> Figures {
         let mut figures = Figures::default();
-        self.start().stop();
+        self.start_up();
         let server = self.start();
         std::thread::sleep(Duration::from_secs(1));
         figures.rss_idle_mb = server.resident();

@@ -74,6 +74,8 @@ impl Process {
 
     /// Asks it to stop, and waits.
     pub fn stop(mut self) {
+        // It answers a moment before it listens to signals.
+        std::thread::sleep(Duration::from_millis(50));
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success() && self.child.wait().unwrap().success(), "the process did not stop cleanly");
     }
