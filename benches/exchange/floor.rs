@@ -11,7 +11,7 @@ use aws_lc_rs::rand::{SystemRandom, fill};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey};
 use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request};
 use rusqlite::{Connection, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::process::own_cpu;
 use super::scene::POLICIES;
@@ -83,7 +83,7 @@ fn question() -> (Request, Entities) {
         "acr": "urn:okta:loa:2fa:any", "amr": ["mfa", "pwd", "otp"], "auth_age": 60, "binding": "none", "approved": false,
         "basis": "delegation", "trust": "idp",
     });
-    let entity = |kind: &str, id: &str, attrs: serde_json::Value, parents: serde_json::Value, tags: serde_json::Value| json!({"uid": {"type": kind, "id": id}, "attrs": attrs, "parents": parents, "tags": tags});
+    let entity = |kind: &str, id: &str, attrs: Value, parents: Value, tags: Value| json!({"uid": {"type": kind, "id": id}, "attrs": attrs, "parents": parents, "tags": tags});
     let entities = json!([
         entity(
             "Agent",

@@ -147,7 +147,8 @@ impl Scene {
     pub fn assertion(&self, hop: usize) -> String {
         let (agent, serial, now) = (HOPS[hop].agent, self.serial.fetch_add(1, Ordering::Relaxed), now());
         let claims = json!({
-            "iss": agent, "sub": agent, "aud": self.issuer, "jti": format!("{:016x}-{serial:016x}", now), "iat": now, "exp": now + 60,
+            "iss": agent, "sub": agent, "aud": self.issuer, "jti": format!("{now:016x}-{serial:016x}"),
+            "iat": now, "exp": now + 60,
         });
         self.agents[hop].sign("client-authentication+jwt", claims.to_string().as_bytes()).unwrap()
     }
