@@ -83,7 +83,6 @@ fn question() -> (Request, Entities) {
         "acr": "urn:okta:loa:2fa:any", "amr": ["mfa", "pwd", "otp"], "auth_age": 60, "binding": "none", "approved": false,
         "basis": "delegation", "trust": "idp",
     });
-    let entity = |kind: &str, id: &str, attrs: Value, parents: Value, tags: Value| json!({"uid": {"type": kind, "id": id}, "attrs": attrs, "parents": parents, "tags": tags});
     let entities = json!([
         entity(
             "Agent",
@@ -185,4 +184,9 @@ fn per_round(mut work: impl FnMut()) -> f64 {
         times += 16;
     }
     (own_cpu() - before) as f64 / 1e3 / f64::from(times)
+}
+
+fn entity(kind: &str, id: &str, attrs: Value, parents: Value, tags: Value) -> Value {
+    let uid = json!({"type": kind, "id": id});
+    json!({"uid": uid, "attrs": attrs, "parents": parents, "tags": tags})
 }
