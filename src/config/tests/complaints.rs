@@ -485,27 +485,3 @@ fn of_edges_and_groups_between_apis() {
         ],
     );
 }
-
-/// draft-ietf-oauth-spiffe-client-auth: the `aud` of a JWT-SVID that logs in is the issuer identifier alone.
-#[test]
-fn of_spiffe_logins_that_no_svid_could_satisfy() {
-    let bundle = JWKS.replace("\"sig\"", "\"jwt-svid\"");
-    let rule = |audience: &str| {
-        format!(
-            "name = 's'\nkind = 'spiffe'\ntrust_domain = 'x'\naudiences = ['{audience}']\n\
-             subject = {{ kind = 'workload' }}\n[keys]\nbundle_file = 's.json'"
-        )
-    };
-    let login = format!("{AGENT}[[login]]\nmethod = 'spiffe_jwt'\nspiffe_id = 'spiffe://x/y'");
-    let scene = |audience: &str| {
-        Scene::new().with("trust/s.json", &bundle).with("trust/s.toml", &rule(audience)).with("agents/a.toml", &login)
-    };
-    let ours = "http://127.0.0.1:8693";
-    expect(scene(ours), &[]);
-    expect(
-        scene("us"),
-        &[&format!(
-            "trust/s.toml:1: `audiences` must name our issuer, {ours}: agents log in under this rule, and their SVIDs are for it"
-        )],
-    );
-}

@@ -215,3 +215,25 @@ fn of_policies_and_logins_are_told_in_the_same_run() {
     places.dedup();
     assert_eq!(places, ["agents/a.toml:6", "agents/a.toml:7", "policies/p.cedar:2", "trust/r.toml:4"], "{found:?}");
 }
+
+/// draft-ietf-oauth-spiffe-client-auth: the `aud` of a JWT-SVID that logs in is the issuer identifier alone.
+#[test]
+fn of_spiffe_logins_that_no_svid_could_satisfy() {
+    let bundle = JWKS.replace("\"sig\"", "\"jwt-svid\"");
+    let rule = |audience: &str| {
+        format!(
+            "name = 's'\nkind = 'spiffe'\ntrust_domain = 'x'\naudiences = ['{audience}']\n\
+             subject = {{ kind = 'workload' }}\n[keys]\nbundle_file = 's.json'"
+        )
+    };
+    let login = format!("{AGENT}[[login]]\nmethod = 'spiffe_jwt'\nspiffe_id = 'spiffe://x/y'");
+    let scene = |audience: &str| {
+        Scene::new().with("trust/s.json", &bundle).with("trust/s.toml", &rule(audience)).with("agents/a.toml", &login)
+    };
+    let ours = "http://127.0.0.1:8693";
+    assert!(scene(ours).complaints().is_empty());
+    let wanted = format!(
+        "trust/s.toml:1: `audiences` must name our issuer, {ours}: agents log in under this rule, and their SVIDs are for it"
+    );
+    assert_eq!(scene("us").complaints(), [wanted]);
+}
