@@ -1,5 +1,5 @@
-//! What the tree costs, on one core and without disk, and what a log of 1,000,000 records costs on disk: `cargo bench --bench
-//! ledger`, or that alone with `-- disk`.
+//! What the tree costs, on one core and without disk, and what a log of 1,000,000 records costs on disk:
+//! `cargo bench --bench ledger`, or the latter alone with `-- disk`.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a benchmark fails by panicking")]
 
 #[path = "ledger/disk.rs"]

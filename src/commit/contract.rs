@@ -72,7 +72,7 @@ pub trait LogStore: Files + Send + Sync {
     /// `Locked` when what is remembered is not `old`: somebody else signs.
     fn swap(&self, old: Option<&str>, new: &str) -> Result<(), StoreReason>;
 
-    /// Keeps the checkpoint of `size`, and then serves it.
+    /// Serves the checkpoint of `size`, and then keeps a copy.
     ///
     /// # Errors
     /// See [`StoreReason`].

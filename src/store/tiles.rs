@@ -156,9 +156,10 @@ impl LogStore for TileFolder {
     }
 
     fn publish(&self, size: u64, note: &str) -> Result<(), StoreReason> {
+        // In this order a kept checkpoint is never newer than the served one, which an audit takes for a served one put back.
+        self.replace(&[(self.log.path().join(CHECKPOINT_PATH), note.as_bytes())], self.log.path())?;
         let kept = self.log.path().join(format!("{KEPT}/{size}"));
-        self.replace(&[(kept, note.as_bytes())], self.log.path())?;
-        self.replace(&[(self.log.path().join(CHECKPOINT_PATH), note.as_bytes())], self.log.path())
+        self.replace(&[(kept, note.as_bytes())], self.log.path())
     }
 
     fn tidy(&self, checkpoints: &[u64], replaced_by: &[Tile]) -> Result<(), StoreReason> {

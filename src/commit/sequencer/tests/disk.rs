@@ -194,10 +194,10 @@ impl LogStore for Disk {
 
     fn publish(&self, size: u64, note: &str) -> Result<(), StoreReason> {
         self.step(|state, halves| {
-            state.files.insert(format!("checkpoints/{size}"), note.as_bytes().to_vec());
+            state.files.insert(CHECKPOINT_PATH.to_owned(), note.as_bytes().to_vec());
+            state.seen.push(note.to_owned());
             if halves == 2 {
-                state.files.insert(CHECKPOINT_PATH.to_owned(), note.as_bytes().to_vec());
-                state.seen.push(note.to_owned());
+                state.files.insert(format!("checkpoints/{size}"), note.as_bytes().to_vec());
             }
         })
     }
