@@ -258,7 +258,9 @@ impl Bench {
     fn records(&self) -> u64 {
         let store = self.folder.join("data/commit.sqlite");
         // The server listens before its store is there.
-        let Ok(store) = rusqlite::Connection::open_with_flags(store, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY) else { return 0 };
+        let Ok(store) = rusqlite::Connection::open_with_flags(store, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+            return 0;
+        };
         store.query_row("SELECT coalesce(max(idx) + 1, 0) FROM records", [], |row| row.get(0)).unwrap()
     }
 
