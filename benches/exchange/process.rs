@@ -28,9 +28,11 @@ pub fn pinned(core: &str, program: &Path) -> Command {
     command
 }
 
-/// The release binary, serving `folder` with its data in `folder/data`.
+/// The release binary, or another one that `EXCHANGE_BENCH_SERVER` names, serving `folder` with its data in `folder/data`.
 pub fn server(folder: &Path) -> Process {
-    let mut command = pinned(SERVER_CORE, Path::new(env!("CARGO_BIN_EXE_countersign")));
+    let other = std::env::var("EXCHANGE_BENCH_SERVER");
+    let program = other.unwrap_or_else(|_| env!("CARGO_BIN_EXE_countersign").to_owned());
+    let mut command = pinned(SERVER_CORE, Path::new(&program));
     command.arg("serve").arg("--config").arg(Scene::settings(folder)).arg("--data").arg(folder.join("data"));
     Process::spawn(command.current_dir(folder))
 }

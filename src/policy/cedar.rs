@@ -27,6 +27,11 @@ static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
     Ok(Validator::new(schema))
 });
 
+/// The types of entities that questions are made of; reading a name costs as much as a small policy.
+static KINDS: LazyLock<Vec<EntityTypeName>> = LazyLock::new(|| {
+    ["Action", "Agent", "Api", "Scope", "Subject", "Team"].into_iter().filter_map(|kind| kind.parse().ok()).collect()
+});
+
 /// Policies may look at their principal, resource and subject, not at what lies behind those: nothing else is there when they
 /// run.
 const REACH: u32 = 1;
@@ -202,7 +207,7 @@ pub(super) fn frame(slice: Arc<Slice>, action: Action, principal: &Agent, resour
 }
 
 fn uid(kind: &str, id: &str) -> Option<EntityUid> {
-    let kind: EntityTypeName = kind.parse().ok()?;
+    let kind = KINDS.iter().find(|known| known.basename() == kind)?.clone();
     Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 

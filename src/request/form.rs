@@ -59,6 +59,10 @@ impl Form {
 
 /// Decodes one form-encoded component: `+` is a space, `%XX` a byte.
 fn decoded(text: &[u8]) -> Result<String, FormReason> {
+    // Tokens are long and have nothing to decode.
+    if !text.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        return String::from_utf8(text.to_vec()).map_err(|_| FormReason::Encoding);
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {
