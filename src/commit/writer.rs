@@ -146,8 +146,8 @@ impl Writer {
         std::mem::take(&mut self.closing)
     }
 
-    /// One job, and whatever else waits; none when the work is over. Before it looks what else waits it lets run whoever wants to:
-    /// on an idle machine that is nobody, on a busy one those who bring more for the same flush.
+    /// One job, and whatever else waits; none when the work is over. Before it looks what else waits it lets run whoever
+    /// wants to: on an idle machine that is nobody, on a busy one those who bring more for the same flush.
     fn gather(&mut self) -> Option<Vec<Job>> {
         let mut jobs: Vec<Job> = self.wait()?.into_iter().collect();
         std::thread::yield_now();
