@@ -9,6 +9,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use actix_web::rt;
 use clap::Args;
@@ -45,6 +46,7 @@ pub(super) fn run(options: &Options) -> Outcome {
 }
 
 async fn quickstart(options: &Options) -> Outcome {
+    let started = Instant::now();
     private(&options.data)?;
     let issuers = Issuers::new()?;
     let jwks = JwksServer::start(&issuers)?;
@@ -54,7 +56,7 @@ async fn quickstart(options: &Options) -> Outcome {
     let main = write_configuration(&options.data, &federation, &issuers)?;
     let sources = Sources { default_file: PathBuf::new(), files: vec![main], environment: Default::default() };
     let server = launch::start(&sources, &options.data)?;
-    let mut play = Play::new(&federation, &issuers, &options.data, Report::new(options.json))?;
+    let mut play = Play::new(&federation, &issuers, &options.data, Report::new(options.json), started)?;
     let ok = served(server, async {
         play.run().await?;
         if !options.once {

@@ -42,8 +42,14 @@ struct Ask<'a> {
 }
 
 impl<'a> Play<'a> {
-    pub(super) fn new(federation: &'a Federation, issuers: &'a Issuers, data: &Path, report: Report) -> Result<Self, Failed> {
-        Ok(Self { federation, issuers, data: data.to_owned(), wire: Wire::new()?, report, started: Instant::now() })
+    pub(super) fn new(
+        federation: &'a Federation,
+        issuers: &'a Issuers,
+        data: &Path,
+        report: Report,
+        started: Instant,
+    ) -> Result<Self, Failed> {
+        Ok(Self { federation, issuers, data: data.to_owned(), wire: Wire::new()?, report, started })
     }
 
     pub(super) fn all_ok(&self) -> bool {
