@@ -1,5 +1,10 @@
 //! Commands and their output. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration.
 
+/// Prints a line. Whoever reads may have gone, as `head` does; that is no failure of the command.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::cli::output::say(format_args!($($words)*)) };
+}
+
 mod check;
 mod exchange;
 mod inspect;

@@ -55,10 +55,10 @@ fn counts(config: &Config) -> String {
 fn approve(warnings: &Complaints, counts: &str, json: bool) -> bool {
     if json {
         let warnings: serde_json::Value = serde_json::from_str(&warnings.to_json()).unwrap_or_default();
-        println!("{}", json!({"ok": true, "warnings": warnings}));
+        say!("{}", json!({"ok": true, "warnings": warnings}));
     } else {
-        warnings.iter().for_each(|warning| println!("warning: {warning}"));
-        println!("the configuration is valid: {counts}");
+        warnings.iter().for_each(|warning| say!("warning: {warning}"));
+        say!("the configuration is valid: {counts}");
     }
     true
 }
@@ -66,10 +66,10 @@ fn approve(warnings: &Complaints, counts: &str, json: bool) -> bool {
 fn complain(complaints: &Complaints, json: bool) -> bool {
     if json {
         let list: serde_json::Value = serde_json::from_str(&complaints.to_json()).unwrap_or_default();
-        println!("{}", json!({"ok": false, "complaints": list}));
+        say!("{}", json!({"ok": false, "complaints": list}));
     } else {
-        println!("{complaints}");
-        println!("{} complaints; nothing of this configuration would be used", complaints.len());
+        say!("{complaints}");
+        say!("{} complaints; nothing of this configuration would be used", complaints.len());
     }
     false
 }

@@ -207,10 +207,10 @@ fn granted(answer: &Answer, json: bool) -> Outcome {
     let response: StandardTokenResponse<Extra, BasicTokenType> = serde_json::from_slice(&answer.body)
         .map_err(|error| Failed::new(format!("the server's answer is no token response: {error}")))?;
     if json {
-        println!("{}", String::from_utf8_lossy(&answer.body));
+        say!("{}", String::from_utf8_lossy(&answer.body));
         return Ok(true);
     }
-    println!("{}", response.access_token().secret());
+    say!("{}", response.access_token().secret());
     let scopes: Vec<&str> = response.scopes().into_iter().flatten().map(|scope| scope.as_str()).collect();
     let seconds = response.expires_in().map_or(0, |span| span.as_secs());
     let txn = response.extra_fields().txn.as_deref().unwrap_or("(none)");
@@ -220,7 +220,7 @@ fn granted(answer: &Answer, json: bool) -> Outcome {
 
 fn refused(answer: &Answer, json: bool) -> Outcome {
     if json {
-        println!("{}", String::from_utf8_lossy(&answer.body));
+        say!("{}", String::from_utf8_lossy(&answer.body));
         return Ok(false);
     }
     match serde_json::from_slice::<BasicErrorResponse>(&answer.body) {

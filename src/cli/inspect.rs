@@ -30,9 +30,9 @@ pub(super) fn run(options: &Options) -> Outcome {
     let (header, claims) =
         decoded(token.trim()).ok_or_else(|| Failed::new("this is not a JWT in compact form (header.claims.signature)"))?;
     if options.json {
-        println!("{}", json!({"header": header, "claims": claims, "verified": false}));
+        say!("{}", json!({"header": header, "claims": claims, "verified": false}));
     } else {
-        words(&header, &claims).iter().for_each(|line| println!("{line}"));
+        words(&header, &claims).iter().for_each(|line| say!("{line}"));
     }
     Ok(true)
 }

@@ -114,7 +114,7 @@ fn rotate_ledger(dir: &Path, origin: Option<&KeyName>, now: Time) -> Result<(), 
 fn list(files: &KeyFiles, ledger: &LedgerKeys, json: bool) {
     let line = |entry: &RingEntry| {
         let retires = entry.retires().map_or_else(|| "in use".to_owned(), |time| format!("until {}", instant(time.seconds())));
-        println!(
+        say!(
             "{:<6} {}  signs from {}  published {retires}",
             entry.algorithm().name(),
             entry.kid,
@@ -122,12 +122,12 @@ fn list(files: &KeyFiles, ledger: &LedgerKeys, json: bool) {
         );
     };
     match json {
-        true => println!("{}", json!(files.entries().map(as_json).chain(ledger.entries().map(ledger_json)).collect::<Vec<_>>())),
+        true => say!("{}", json!(files.entries().map(as_json).chain(ledger.entries().map(ledger_json)).collect::<Vec<_>>())),
         false => {
             files.entries().for_each(line);
             ledger.entries().for_each(|key| {
                 let until = key.retires().map(|time| format!("  signs until {}", instant(time.seconds()))).unwrap_or_default();
-                println!("ledger {}{until}", key.vkey);
+                say!("ledger {}{until}", key.vkey);
             });
         }
     }
@@ -157,10 +157,10 @@ fn secret(json: bool) -> Outcome {
     let secret = URL_SAFE_NO_PAD.encode(bytes);
     let hash = format!("sha256:{}", hash_secret(&secret));
     match json {
-        true => println!("{}", json!({"secret": secret, "secret_hash": hash})),
+        true => say!("{}", json!({"secret": secret, "secret_hash": hash})),
         false => {
-            println!("secret       {secret}\nsecret_hash  {hash}\n");
-            println!("Give the secret to the client, once; write the hash into the agent's file.");
+            say!("secret       {secret}\nsecret_hash  {hash}\n");
+            say!("Give the secret to the client, once; write the hash into the agent's file.");
         }
     }
     Ok(true)

@@ -1,6 +1,7 @@
 //! How commands end and speak.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Whether the answer was yes; an error is a matter of usage or configuration.
@@ -17,8 +18,8 @@ impl Failed {
     }
 }
 
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -27,6 +28,11 @@ impl<E: std::error::Error> From<E> for Failed {
     fn from(error: E) -> Self {
         Self(error.to_string())
     }
+}
+
+/// Prints one line, if anybody still reads.
+pub(super) fn say(line: fmt::Arguments<'_>) {
+    let _nobody_reads = writeln!(std::io::stdout(), "{line}");
 }
 
 /// 0 done, 1 the answer is no, 2 usage or configuration.

@@ -59,11 +59,11 @@ pub(super) fn run(options: &Options) -> Outcome {
     let steps = read(&options.data, txn, root.as_ref(), &options.key)?;
     if options.json {
         let records: Vec<Value> = steps.iter().map(Step::json).collect();
-        println!("{}", json!({"txn": options.txn, "records": records}));
+        say!("{}", json!({"txn": options.txn, "records": records}));
     } else if steps.is_empty() {
-        println!("no hop of transaction {txn} is recorded in {}", options.data.display());
+        say!("no hop of transaction {txn} is recorded in {}", options.data.display());
     } else {
-        tree(txn, &steps).iter().for_each(|line| println!("{line}"));
+        tree(txn, &steps).iter().for_each(|line| say!("{line}"));
     }
     let contradicted = steps.iter().any(|step| step.proved == Some(Proved::No));
     Ok(!steps.is_empty() && !contradicted)

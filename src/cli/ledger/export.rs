@@ -31,9 +31,9 @@ pub(super) fn run(options: &Options) -> Outcome {
     let (dir, head) = (options.dir.display(), log.head());
     match options.json {
         true => {
-            println!("{}", json!({"dir": dir.to_string(), "origin": head.origin().as_str(), "size": head.size(), "files": files}))
+            say!("{}", json!({"dir": dir.to_string(), "origin": head.origin().as_str(), "size": head.size(), "files": files}))
         }
-        false => println!(
+        false => say!(
             "{} entries of {} in {files} files are in {dir}\nverify them:  countersign ledger verify {dir} --key VKEY",
             head.size(),
             head.origin()

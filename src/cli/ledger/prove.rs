@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options) -> Outcome {
     let (head, index) = (log.head().clone(), stored.index);
     let proof = log.proof(index, stored.record)?.to_string();
     match options.json {
-        true => println!(
+        true => say!(
             "{}",
             json!({"jti": jti.to_string(), "index": index, "origin": head.origin().as_str(), "size": head.size(), "proof": proof})
         ),

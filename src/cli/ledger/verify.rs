@@ -71,11 +71,11 @@ pub(super) fn run(options: &Options) -> Outcome {
     }
     let sound = matches!(finding, Finding::Sound(_));
     match options.json {
-        true => println!("{}", finding.json()),
+        true => say!("{}", finding.json()),
         false => {
-            println!("{finding}");
+            say!("{finding}");
             if sound && options.key.is_empty() {
-                println!("the verifier keys were those beside the log; with --key VKEY it is also shown whose log it is");
+                say!("the verifier keys were those beside the log; with --key VKEY it is also shown whose log it is");
             }
         }
     }

@@ -51,15 +51,15 @@ fn machine(verdict: Verdict<'_>) {
     line.insert("outcome".to_owned(), verdict.outcome.into());
     line.insert("ok".to_owned(), json!(verdict.ok));
     line.extend(verdict.more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    println!("{}", Value::Object(line));
+    say!("{}", Value::Object(line));
 }
 
 fn people(count: u32, verdict: &Verdict<'_>) {
     let mark = if verdict.ok { "ok " } else { "NOT AS EXPECTED" };
-    println!("\n{count:>2}. {}", verdict.title);
-    verdict.details.iter().for_each(|line| println!("      {line}"));
-    println!("    {mark} {}", verdict.outcome);
+    say!("\n{count:>2}. {}", verdict.title);
+    verdict.details.iter().for_each(|line| say!("      {line}"));
+    say!("    {mark} {}", verdict.outcome);
     if !verdict.ok {
-        println!("    expected: {}", verdict.expected);
+        say!("    expected: {}", verdict.expected);
     }
 }

@@ -18,7 +18,7 @@ const REFRESH: Duration = Duration::from_mins(20);
 pub(super) async fn keep_fresh(data: &Path, federation: &Federation, issuers: &Issuers, json: bool) -> Result<(), Failed> {
     write(data, federation, issuers)?;
     if !json {
-        println!("{}", instructions(data, federation));
+        say!("{}", instructions(data, federation));
     }
     loop {
         tokio::time::sleep(REFRESH).await;
