@@ -14,6 +14,7 @@ pub struct Figures {
     /// p50 and p99 in µs at half of saturation, and that rate per second; by case.
     pub latency: BTreeMap<usize, (f64, f64, f64)>,
     pub startup_ms: f64,
+    pub startup_loaded_ms: f64,
     pub rss_idle_mb: f64,
     pub rss_loaded_mb: f64,
     pub records: u64,
@@ -71,6 +72,7 @@ impl Figures {
             println!("{:<18} p50 {p50:.0} µs, p99 {p99:.0} µs at {rate:.0}/s", Case::ALL[*case].name());
         }
         println!("\nstart to first exchange, keys there  {:.1} ms", self.startup_ms);
+        println!("the same with {:>7} records        {:.1} ms", self.records, self.startup_loaded_ms);
         println!("resident, idle                       {:.1} MB", self.rss_idle_mb);
         println!("resident, after {:>7} exchanges    {:.1} MB", self.records, self.rss_loaded_mb);
     }
@@ -98,6 +100,7 @@ impl Figures {
             "p50_us": latency(&|figures| figures.0),
             "p99_us": latency(&|figures| figures.1),
             "startup_ms": rounded(self.startup_ms),
+            "startup_loaded_ms": rounded(self.startup_loaded_ms),
             "rss_idle_mb": rounded(self.rss_idle_mb),
             "rss_loaded_mb": rounded(self.rss_loaded_mb),
         })
