@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Agent, Catalog};
 use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, Logins};
 use crate::commit::Commit;
 use crate::crypto::{Digest, MacKey};
@@ -78,12 +78,11 @@ pub async fn exchange(
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = authenticate(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, request.subject().text());
-    asked.requested = request.scope().cloned();
-    match authenticated(world, commit, &request, client, &mut asked, now).await {
-        Ok(token) => Ok(token),
-        Err(reason) => Err(Refused { reason, asked: Some(asked) }),
-    }
+    let (agent, mut parent) = (Arc::clone(client.agent()), None);
+    authenticated(world, commit, &request, client, &mut parent, now).await.map_err(|reason| {
+        let asked = Asked { parent, requested: request.scope().cloned(), ..Asked::about(&agent, request.subject().text()) };
+        Refused { reason, asked: Some(asked) }
+    })
 }
 
 /// The first steps of every line. Without any client authentication `attestation` may log in its own subject.
@@ -103,11 +102,11 @@ async fn authenticated(
     commit: &Commit,
     request: &ExchangeRequest,
     client: AuthenticatedClient,
-    asked: &mut Asked,
+    parent: &mut Option<(Txn, Jti)>,
     now: Time,
 ) -> Result<IssuedToken, Refusal> {
     let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
-    asked.parent = subject.own().map(|own| (own.txn, own.jti));
+    *parent = subject.own().map(|own| (own.txn, own.jti));
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(world, presented, now).await?),
         None => None,
@@ -131,9 +130,8 @@ async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> R
 }
 
 impl Asked {
-    pub(crate) fn about(client: &AuthenticatedClient, token: &str) -> Self {
-        let subject_token = Digest::of(token.as_bytes());
-        Self { agent: client.agent().id.clone(), subject_token, requested: None, parent: None }
+    pub(crate) fn about(agent: &Agent, token: &str) -> Self {
+        Self { agent: agent.id.clone(), subject_token: Digest::of(token.as_bytes()), requested: None, parent: None }
     }
 }
 

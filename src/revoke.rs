@@ -18,7 +18,7 @@ pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &C
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, request.text());
+    let mut asked = Asked::about(client.agent(), request.text());
     let done = authenticated(world, commit, &request, &client, &mut asked, now).await;
     done.map_err(|reason| Refused { reason, asked: Some(asked) })
 }

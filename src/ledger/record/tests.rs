@@ -201,6 +201,78 @@ proptest! {
             prop_assert_eq!(canonical(&other.to_bytes().unwrap()), changed);
         }
     }
+
+    #[test]
+    fn a_hop_is_read_in_one_pass_and_only_in_its_canonical_form(
+        hop in hop(), at in any::<usize>(), cut in 0..3usize, splice in prop::sample::select(SPLICES),
+    ) {
+        let (record, _) = hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap();
+        prop_assert_eq!(Record::read_hop(&record).unwrap().to_bytes().unwrap(), record.clone());
+        let start = at % record.len();
+        let changed = [&record[..start], splice.as_bytes(), &record[(start + cut).min(record.len())..]].concat();
+        if let Some(other) = Record::read_hop(&changed) {
+            prop_assert_eq!(&other.to_bytes().unwrap(), &changed);
+            prop_assert_eq!(canonical(&changed), changed);
+        }
+    }
+}
+
+/// What may make a canonical form another one.
+const SPLICES: &[&str] = &[
+    "",
+    " ",
+    "\n",
+    ",",
+    "\"",
+    "\\",
+    "\\\"",
+    "\\/",
+    "\\u0061",
+    "\\u000a",
+    "\\n",
+    "\\u001F",
+    "\\u001f",
+    "\\u0000",
+    "\\ud83d",
+    "0",
+    "-",
+    "-0",
+    "00",
+    "1.0",
+    "1e3",
+    "[]",
+    "{}",
+    "null",
+    "false",
+    "true",
+    "\"audience\":[],",
+    "\"sub\":\"x\",",
+    "\"v\":1,",
+    "A",
+    "\u{0}",
+    "é",
+    "}",
+    "]",
+];
+
+#[test]
+fn a_hop_in_another_form_is_not_canonical() {
+    let hop = SCHEMA.lines().find(|line| line.starts_with('{') && line.contains(r#""kind":"hop""#)).unwrap();
+    for (from, to) in [
+        (r#"{"_sd""#, r#"{ "_sd""#),
+        (r#""actor":"#, r#""actor" :"#),
+        (r#""actor":"#, r#""\u0061ctor":"#),
+        (r#""kind":"hop""#, r#""kind":"h\u006fp""#),
+        (r#""depth":"#, r#""chain":[],"depth":"#),
+        (r#""v":1}"#, "\"v\":1}\n"),
+    ] {
+        let changed = hop.replacen(from, to, 1);
+        assert_ne!(changed, hop, "{to}");
+        assert!(Record::read_hop(changed.as_bytes()).is_none(), "{to}");
+        let reason = Record::parse(changed.as_bytes()).unwrap_err();
+        assert!(matches!(reason, RecordReason::NotCanonical | RecordReason::Malformed), "{to}: {reason}");
+    }
+    assert!(Record::read_hop(hop.as_bytes()).is_some());
 }
 
 const WITHHELD: &str = concat!(
@@ -255,7 +327,7 @@ fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
         (hop, r#""sub":"orchestrator","#, "", RecordReason::Malformed),
         (hop, r#"[{"iss""#, r#"[{"...":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU","iss""#, RecordReason::Malformed),
         (hop, r#""kid":"k1","#, r#""kid":"k1","kid":"k1","#, RecordReason::Malformed),
-        (hop, r#""scope":"contacts.read""#, r#""scope":"b a""#, RecordReason::NotCanonical),
+        (hop, r#""scope":"contacts.read""#, r#""scope":"b a""#, RecordReason::Malformed),
         (hop, r#""scope":"contacts.read""#, r#""scope":null"#, RecordReason::Malformed),
         (death, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
         (death, r#""of":"agent""#, r#""of":"ghost""#, RecordReason::Malformed),
