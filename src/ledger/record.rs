@@ -13,7 +13,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{DeathRecord, EndingRecord, Refusal, RefusalRecord, WithheldRecord};
+pub use event::{DeathRecord, EndingRecord, HoldingRecord, Refusal, RefusalRecord, WithheldRecord};
 use text::{few, list, millis, one};
 
 use super::hop::Basis;
@@ -43,6 +43,8 @@ pub enum Record<'a> {
     Withheld(WithheldRecord),
     /// Something ended.
     Death(DeathRecord<'a>),
+    /// Something is held, or held no longer.
+    Holding(HoldingRecord<'a>),
 }
 
 /// What kind of record it is.
@@ -57,6 +59,12 @@ pub enum Kind {
     Withheld,
     /// Something ended.
     Death,
+    /// Something was suspended.
+    Suspension,
+    /// Something that was suspended goes on.
+    Resumption,
+    /// Something ended and never begins again.
+    Retirement,
 }
 
 /// A hop as recorded. Personal values stand only as digests in the `_sd` members (RFC 9901 §4.2.4.1) and in `...` members of
@@ -250,6 +258,7 @@ impl<'a> Record<'a> {
             Self::Refusal(record) => written(record, REFUSAL_BYTES_MAX),
             Self::Withheld(record) => written(record, RECORD_BYTES_MAX),
             Self::Death(record) => written(record, RECORD_BYTES_MAX),
+            Self::Holding(record) => written(record, RECORD_BYTES_MAX),
         }
     }
 
@@ -276,6 +285,7 @@ impl<'a> Record<'a> {
             Self::Refusal(_) => Kind::Refusal,
             Self::Withheld(_) => Kind::Withheld,
             Self::Death(_) => Kind::Death,
+            Self::Holding(record) => record.kind,
         }
     }
 
@@ -284,7 +294,7 @@ impl<'a> Record<'a> {
         match self {
             Self::Hop(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
-            Self::Refusal(_) | Self::Death(_) => None,
+            Self::Refusal(_) | Self::Death(_) | Self::Holding(_) => None,
         }
     }
 
@@ -294,7 +304,8 @@ impl<'a> Record<'a> {
             Self::Hop(record) => Some(record.txn),
             Self::Withheld(record) => Some(record.txn),
             Self::Refusal(record) => record.txn,
-            Self::Death(_) => None,
+            Self::Death(record) => event::transaction(&record.ends),
+            Self::Holding(record) => event::transaction(&record.things),
         }
     }
 
@@ -317,6 +328,7 @@ impl<'a> Record<'a> {
             Kind::Refusal => parsed(bytes).map(Self::Refusal),
             Kind::Withheld => parsed(bytes).map(Self::Withheld),
             Kind::Death => parsed(bytes).map(Self::Death),
+            Kind::Suspension | Kind::Resumption | Kind::Retirement => parsed(bytes).map(Self::Holding),
         }
     }
 
@@ -329,6 +341,7 @@ impl<'a> Record<'a> {
             Self::Death(record) => {
                 !record.ends.is_empty() && record.ends.iter().all(|end| (1..=INTEGER_MAX).contains(&end.number))
             }
+            Self::Holding(record) => record.holds(),
         }
     }
 }
