@@ -9,7 +9,6 @@ mod text;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -235,10 +234,13 @@ impl<'a> Record<'a> {
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(RecordReason::Long);
         }
-        let record = match Self::read_hop(bytes) {
-            Some(hop) => hop,
-            None => Self::read(bytes).and_then(|record| record.is_written_as(bytes).map(|()| record))?,
-        };
+        if let Some(hop) = Self::read_hop(bytes) {
+            return hop.holds().then_some(hop).ok_or(RecordReason::Malformed);
+        }
+        let record = Self::read(bytes)?;
+        if record.to_bytes()? != bytes {
+            return Err(RecordReason::NotCanonical);
+        }
         record.holds().then_some(record).ok_or(RecordReason::Malformed)
     }
 
@@ -259,22 +261,6 @@ impl<'a> Record<'a> {
             Self::Withheld(record) => written(record, RECORD_BYTES_MAX),
             Self::Death(record) => written(record, RECORD_BYTES_MAX),
             Self::Holding(record) => written(record, RECORD_BYTES_MAX),
-        }
-    }
-
-    /// Whether the canonical form is just these bytes. They are compared as they are written, so nothing is kept.
-    fn is_written_as(&self, bytes: &[u8]) -> Result<(), RecordReason> {
-        let mut left = Left(bytes);
-        let (bytes_max, same) = match self {
-            Self::Hop(record) => (RECORD_BYTES_MAX, serde_json::to_writer(&mut left, record)),
-            Self::Refusal(record) => (REFUSAL_BYTES_MAX, serde_json::to_writer(&mut left, record)),
-            Self::Withheld(record) => (RECORD_BYTES_MAX, serde_json::to_writer(&mut left, record)),
-            Self::Death(record) => (RECORD_BYTES_MAX, serde_json::to_writer(&mut left, record)),
-        };
-        match (same, left.0) {
-            (Ok(()), []) if bytes.len() > bytes_max => Err(RecordReason::Long),
-            (Ok(()), []) => Ok(()),
-            _ => Err(RecordReason::NotCanonical),
         }
     }
 
@@ -379,20 +365,6 @@ impl InputsRecord<'_> {
 impl AttributesRecord {
     fn is_empty(&self) -> bool {
         self.sd.is_empty()
-    }
-}
-
-/// What has yet to be written; anything else that is written is an error.
-struct Left<'a>(&'a [u8]);
-
-impl Write for Left<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
