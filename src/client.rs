@@ -4,6 +4,7 @@ mod attestation;
 mod authenticate;
 mod binding;
 mod credentials;
+mod dpop;
 #[cfg(test)]
 mod fixture;
 mod login;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use authenticate::{AssertionAudience, authenticate};
 pub use binding::{Binding, BindingKind, DpopProof, Proven};
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE, PeerCertificate};
+pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
 pub use reason::{AssertionReason, ClientReason};
 pub use secret::hash_secret;

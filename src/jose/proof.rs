@@ -64,8 +64,12 @@ impl fmt::Display for ProofReason {
         match self {
             Self::Jose(JoseReason::AlgorithmNotAllowed) => f.write_str("the alg of the header is not accepted for proofs"),
             Self::Jose(reason) => reason.fmt(f),
-            Self::KeyMissing => f.write_str("the header must have the public key that signed it as jwk, a JSON object of unique members"),
-            Self::KeyPrivate => f.write_str("the jwk of the header holds private key material; send the public half, and replace this key"),
+            Self::KeyMissing => {
+                f.write_str("the header must have the public key that signed it as jwk, a JSON object of unique members")
+            }
+            Self::KeyPrivate => {
+                f.write_str("the jwk of the header holds private key material; send the public half, and replace this key")
+            }
             Self::Key(reason) => write!(f, "the jwk of the header {reason}"),
         }
     }
