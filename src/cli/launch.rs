@@ -56,6 +56,7 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let limits = commit::Limits {
         issues: settings.limits.queue,
         refusals_per_minute: settings.limits.refusals_per_minute,
+        single_use: settings.limits.single_use,
         ..commit::Limits::default()
     };
     let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(|reason| match reason {

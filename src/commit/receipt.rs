@@ -51,8 +51,10 @@ pub enum CommitReason {
     Died,
     /// What was to be resumed is retired.
     Retired,
-    /// A single-use value was used before.
+    /// A client assertion was used before.
     Spent,
+    /// A DPoP proof was used before.
+    Replayed,
     /// Something that the hop rests on has expired, by the commit's own clock.
     Expired,
     /// The record, or the list of what it spends or ends, is longer than it may be.
@@ -70,7 +72,8 @@ impl fmt::Display for CommitReason {
         f.write_str(match self {
             Self::Died => "something that this request depends on has ended or is suspended, so nothing can be issued from it",
             Self::Retired => "what is retired never comes back",
-            Self::Spent => "a single-use value was used before; sign a new assertion with a fresh jti",
+            Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
+            Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",
             Self::TooLarge => "the record of this request would be too long; ask for less",
             Self::Busy => "the server is busy; try again shortly",
