@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::disclosure::{Discloser, Disclosures};
 use super::record::{self, ActorRecord, AttributesRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason};
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, Subject, Time, Txn};
+use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, Time, Txn};
 
 /// One delegation step. Filled by `mint`; written as canonical JSON by [`Hop::record`].
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub struct Hop {
     pub policies: Vec<String>,
     /// What else the decision rested on.
     pub inputs: Inputs,
+    /// Where its status stands, where an API asks for that.
+    pub status: Option<StatusPlace>,
 }
 
 impl Hop {
@@ -100,6 +102,7 @@ impl Hop {
             policies: Cow::Borrowed(&self.policies),
             policy_set: self.policy_set,
             scope: Some(self.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            status: self.status,
             subject,
             token: self.token,
             txn: self.txn,
