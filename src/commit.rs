@@ -2,6 +2,7 @@
 //! single-use values, and appends the record; a command that fails its checks is refused alone, not with its batch. Owns the
 //! storage contract.
 
+mod change;
 mod command;
 pub mod contract;
 mod durable;
@@ -16,7 +17,7 @@ mod spent;
 mod subject_keys;
 mod writer;
 
-pub use command::{Death, Disclosed, Ending, Issue, Refusal};
+pub use command::{Death, Disclosed, Ending, Holding, Issue, Refusal, Turn};
 pub use durable::Durable;
 pub use handle::Commit;
 pub use limits::Limits;

@@ -115,7 +115,7 @@ async fn authenticated(
     };
     let state = commit.state();
     let standing =
-        lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state)).map_err(Refusal::Standing)?;
+        lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state, now)).map_err(Refusal::Standing)?;
     let grant =
         policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
     let place = place(commit, &grant)?;
@@ -147,7 +147,7 @@ impl Asked {
 }
 
 impl World {
-    pub(crate) fn rules<'a>(&'a self, state: &'a dyn lifecycle::State) -> Rules<'a> {
+    pub(crate) fn rules<'a>(&'a self, state: &'a dyn lifecycle::State, now: Time) -> Rules<'a> {
         Rules {
             issuer: &self.issuer,
             catalog: &self.catalog,
@@ -155,6 +155,7 @@ impl World {
             state,
             pseudonyms: &self.pseudonyms,
             depth_max: self.depth_max,
+            now,
         }
     }
 

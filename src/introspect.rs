@@ -44,7 +44,8 @@ async fn authenticated(
     }
     let state = commit.state();
     let token = token::verify_own(request.text(), &world.own, now.max(state.floor())).map_err(Refusal::Subject);
-    let visible = token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state)).map_err(Refusal::Standing));
+    let visible =
+        token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state, now)).map_err(Refusal::Standing));
     let visible = visible.inspect_err(|reason| tracing::debug!(agent = %client.agent().id, ?reason, "told that it is inactive"));
     mint::tell(visible.ok().as_ref(), client, wanted, (&world.minting(), &world.catalog), now).map_err(Refusal::Mint)
 }

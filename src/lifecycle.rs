@@ -2,6 +2,7 @@
 
 mod admit;
 mod death;
+mod hold;
 mod in_force;
 pub mod liveness;
 mod may_act;
@@ -13,7 +14,8 @@ mod visible;
 
 pub use admit::{Rules, admit};
 pub use death::{Death, Ending};
-pub use liveness::{Dead, Life, State, alive};
+pub use hold::{Holding, Turn};
+pub use liveness::{Cause, Dead, Hold, Life, State, alive};
 pub use reason::StandingReason;
 pub use revocation::revocation;
 pub use standing::{Acting, Standing};

@@ -17,7 +17,7 @@ pub use act::{ActChain, ActReason, Actor, CHAIN_DEPTH_CEILING, MayAct};
 pub use client_id::{ClientId, ClientIdReason};
 pub use generation::{Generation, GenerationKey, GenerationKind};
 pub use issuer::{Issuer, IssuerReason};
-pub use jti::{Jti, Txn, UuidReason};
+pub use jti::{Jti, TaskId, Txn, UuidReason};
 pub use scope::{Scope, ScopeReason, Scopes};
 pub use single_use::SingleUse;
 pub use status::{ListId, ListIdReason, StatusPlace};

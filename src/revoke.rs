@@ -37,7 +37,7 @@ async fn authenticated(
     let death = match token::verify_own(request.text(), &world.own, now) {
         Ok(token) => {
             asked.parent = Some((token.own().txn, token.own().jti));
-            lifecycle::revocation(client, &token, &world.rules(&*state)).map_err(Refusal::Standing)?
+            lifecycle::revocation(client, &token, &world.rules(&*state, now)).map_err(Refusal::Standing)?
         }
         Err(_unknown) => None,
     };

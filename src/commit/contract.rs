@@ -140,13 +140,13 @@ pub struct Recovered {
     pub count: u64,
     /// The newest records, at most 64, oldest first.
     pub newest: Vec<Stored>,
-    /// Everything that ever ended and may not be forgotten.
+    /// Everything that ever ended, is held or lives for a time only, and may not be forgotten.
     pub lives: Vec<StoredLife>,
     /// Every single-use value that is remembered.
     pub single_use: Vec<SingleUse>,
 }
 
-/// The present life of one thing that ended before.
+/// The present life of one thing that is not simply in life 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredLife {
     /// Of what.
@@ -154,7 +154,7 @@ pub struct StoredLife {
     /// Which life.
     pub life: Life,
     /// When it may be forgotten; none for never.
-    pub until: Option<Time>,
+    pub forget: Option<Time>,
 }
 
 /// One transaction.
@@ -166,7 +166,7 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// Values spent.
     pub single_use: Vec<SingleUse>,
-    /// Lives that begin; each replaces what was stored under its key.
+    /// Lives that begin or change; each replaces what was stored under its key.
     pub lives: Vec<StoredLife>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,

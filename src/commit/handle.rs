@@ -7,7 +7,8 @@ use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::command::{self, Death, Issue, Refusal};
+use super::change::Change;
+use super::command::{self, Death, Holding, Issue, Refusal, Turn};
 use super::contract::{CommitStore, StoreReason};
 use super::durable::Durable;
 use super::limits::Limits;
@@ -15,7 +16,7 @@ use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{CommitReason, Receipt};
 use super::subject_keys::SubjectKeys;
-use super::writer::{Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
+use super::writer::{Done, Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::crypto::SealKey;
 use crate::ledger::record::RECORD_BYTES_MAX;
 use crate::oauth::{Clock, SingleUse};
@@ -130,12 +131,37 @@ impl Commit {
     /// # Errors
     /// As for [`end`](Self::end); and `Spent`, when nothing happened.
     pub async fn end_spending(&self, death: Death, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        if !command::fits(&death) || single_use.len() > command::SINGLE_USE_MAX {
+        self.change(Change::Death(death), single_use, Job::Change, &self.shared.deaths).await
+    }
+
+    /// Suspends, resumes or retires things, and spends what is single-use, at most 8 values: both or neither. When it returns
+    /// `Ok`, it is durable and acts everywhere.
+    ///
+    /// # Errors
+    /// A suspension and a retirement as for [`end_spending`](Self::end_spending). A resumption that is not answered `Ok` does
+    /// not act, unless it turns out to have been durable after `Unavailable`; and `Retired`, when any of its things is.
+    pub async fn hold(&self, holding: Holding, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        match holding.turn {
+            Turn::Resume => self.change(Change::Holding(holding), single_use, Job::Resume, &self.shared.issues).await,
+            Turn::Suspend | Turn::Retire => {
+                self.change(Change::Holding(holding), single_use, Job::Change, &self.shared.deaths).await
+            }
+        }
+    }
+
+    async fn change(
+        &self,
+        change: Change,
+        single_use: Vec<SingleUse>,
+        job: fn(Unrecorded, Done) -> Job,
+        places: &Arc<Semaphore>,
+    ) -> Result<(), CommitReason> {
+        if !change.fits() || single_use.len() > command::SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
-        let place = place(&self.shared.deaths)?;
+        let _place = place(places)?;
         let (to, answer) = oneshot::channel();
-        let job = Job::Death(Unrecorded { death, lives: Vec::new(), single_use, _place: place }, to);
+        let job = job(Unrecorded { change, lives: Vec::new(), single_use, _place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }

@@ -44,11 +44,13 @@ impl Receipt {
     }
 }
 
-/// Why the commit refused. The first three are verdicts about the request; after the others it may simply be tried again later.
+/// Why the commit refused. The first four are verdicts about the request; after the others it may simply be tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitReason {
-    /// Something that the hop depends on has ended.
+    /// Something that the hop depends on has ended or is suspended.
     Died,
+    /// What was to be resumed is retired.
+    Retired,
     /// A single-use value was used before.
     Spent,
     /// Something that the hop rests on has expired, by the commit's own clock.
@@ -66,7 +68,8 @@ pub enum CommitReason {
 impl fmt::Display for CommitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Died => "something that this request depends on has ended, so nothing can be issued from it",
+            Self::Died => "something that this request depends on has ended or is suspended, so nothing can be issued from it",
+            Self::Retired => "what is retired never comes back",
             Self::Spent => "a single-use value was used before; sign a new assertion with a fresh jti",
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",
             Self::TooLarge => "the record of this request would be too long; ask for less",

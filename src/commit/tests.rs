@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod faults;
+mod holding;
 mod memory;
 mod model;
 mod rules;
@@ -109,8 +110,13 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
 }
 
 fn death(ids: &[u8]) -> Death {
-    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None };
+    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None, txn: None };
     Death { ends: ids.iter().map(end).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
+}
+
+fn holding(turn: Turn, ids: &[u8]) -> Holding {
+    let Death { ends, by, reason, .. } = death(ids);
+    Holding { turn, things: ends, by, reason }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{DeathRecord, EndingRecord, Refusal, RefusalRecord, WithheldRecord};
+pub use event::{DeathRecord, EndingRecord, HoldingRecord, Refusal, RefusalRecord, WithheldRecord};
 use text::{few, list, millis, one};
 
 use super::hop::Basis;
@@ -41,6 +41,8 @@ pub enum Record<'a> {
     Withheld(WithheldRecord),
     /// Something ended.
     Death(DeathRecord<'a>),
+    /// Something is held, or held no longer.
+    Holding(HoldingRecord<'a>),
 }
 
 /// What kind of record it is.
@@ -55,6 +57,12 @@ pub enum Kind {
     Withheld,
     /// Something ended.
     Death,
+    /// Something was suspended.
+    Suspension,
+    /// Something that was suspended goes on.
+    Resumption,
+    /// Something ended and never begins again.
+    Retirement,
 }
 
 /// A hop as recorded. Personal values stand only as digests in the `_sd` members (RFC 9901 §4.2.4.1) and in `...` members of
@@ -245,6 +253,7 @@ impl<'a> Record<'a> {
             Self::Refusal(record) => written(record, REFUSAL_BYTES_MAX),
             Self::Withheld(record) => written(record, RECORD_BYTES_MAX),
             Self::Death(record) => written(record, RECORD_BYTES_MAX),
+            Self::Holding(record) => written(record, RECORD_BYTES_MAX),
         }
     }
 
@@ -255,6 +264,7 @@ impl<'a> Record<'a> {
             Self::Refusal(_) => Kind::Refusal,
             Self::Withheld(_) => Kind::Withheld,
             Self::Death(_) => Kind::Death,
+            Self::Holding(record) => record.kind,
         }
     }
 
@@ -263,7 +273,7 @@ impl<'a> Record<'a> {
         match self {
             Self::Hop(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
-            Self::Refusal(_) | Self::Death(_) => None,
+            Self::Refusal(_) | Self::Death(_) | Self::Holding(_) => None,
         }
     }
 
@@ -273,7 +283,8 @@ impl<'a> Record<'a> {
             Self::Hop(record) => Some(record.txn),
             Self::Withheld(record) => Some(record.txn),
             Self::Refusal(record) => record.txn,
-            Self::Death(_) => None,
+            Self::Death(record) => event::transaction(&record.ends),
+            Self::Holding(record) => event::transaction(&record.things),
         }
     }
 
@@ -296,6 +307,7 @@ impl<'a> Record<'a> {
             Kind::Refusal => parsed(bytes).map(Self::Refusal),
             Kind::Withheld => parsed(bytes).map(Self::Withheld),
             Kind::Death => parsed(bytes).map(Self::Death),
+            Kind::Suspension | Kind::Resumption | Kind::Retirement => parsed(bytes).map(Self::Holding),
         }
     }
 
@@ -308,6 +320,7 @@ impl<'a> Record<'a> {
             Self::Death(record) => {
                 !record.ends.is_empty() && record.ends.iter().all(|end| (1..=INTEGER_MAX).contains(&end.number))
             }
+            Self::Holding(record) => record.holds(),
         }
     }
 }

@@ -93,7 +93,7 @@ impl Content {
         self.lives.extend(batch.lives.iter().map(|life| (life.key, *life)));
         if let Some(now) = batch.forget {
             self.single_use.retain(|(expires, _)| *expires > now);
-            self.lives.retain(|_, life| life.until.is_none_or(|until| until > now));
+            self.lives.retain(|_, life| life.forget.is_none_or(|forget| forget > now));
         }
     }
 }

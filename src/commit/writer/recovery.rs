@@ -21,7 +21,7 @@ pub(super) struct Doubt {
     hops: Vec<Hidden>,
     /// What is to be recorded again if they are not.
     withheld: Vec<Hidden>,
-    deaths: Vec<Unrecorded>,
+    changes: Vec<Unrecorded>,
 }
 
 impl Writer {
@@ -68,9 +68,13 @@ impl Writer {
                     doubt.hops.push(Hidden::of(&receipt));
                     let _untaken = reply.to.send(Err(CommitReason::Unavailable));
                 }
-                Effect::Death(death, reply) => {
-                    doubt.deaths.push(death);
+                Effect::Change(change, reply) => {
+                    doubt.changes.push(change);
                     let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
+                }
+                // If it is durable, it acts when the store is read again.
+                Effect::Resume(_, reply) => {
+                    let _untaken = reply.send(Err(CommitReason::Unavailable));
                 }
                 Effect::Spent(_spending, reply) => {
                     let _untaken = reply.send(Err(CommitReason::Unavailable));
@@ -116,12 +120,12 @@ impl Writer {
     }
 
     fn adopt(&mut self, recovered: &Recovered, doubt: Doubt, landed: bool) {
-        let Doubt { hops, withheld, deaths, .. } = doubt;
+        let Doubt { hops, withheld, changes, .. } = doubt;
         if landed {
             self.owed.splice(0..0, hops);
         } else {
             self.owed.splice(0..0, withheld);
-            self.unrecorded.splice(0..0, deaths);
+            self.unrecorded.splice(0..0, changes);
         }
         self.next = recovered.count;
         self.durable.set(self.next);

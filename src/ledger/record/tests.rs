@@ -104,6 +104,7 @@ fn death() -> impl Strategy<Value = DeathRecord<'static>> {
         name: name.map(Cow::Owned),
         number,
         of: GenerationKind::Agent,
+        txn: None,
     });
     (time(), proptest::option::of(time()), vec(end, 1..4), text()).prop_map(|(at, until, ends, reason)| {
         let (by, reason) = (Cow::Borrowed("ops"), Cow::Owned(reason));
@@ -176,8 +177,14 @@ proptest! {
         death in death(), index in 0..1u64 << 53, ids in any::<([u8; 16], [u8; 16])>(), at in time(), agent in agent(),
         words in text(), suppressed in 0..1u64 << 53, scopes in scopes(), policies in vec(text(), 0..3),
     ) {
-        assert_canonical(&Record::Death(death).to_bytes().unwrap());
+        assert_canonical(&Record::Death(death.clone()).to_bytes().unwrap());
         let (jti, txn) = (Jti::from_bytes(ids.0), Txn::from_bytes(ids.1));
+        let things: Vec<_> = death.ends.into_iter().map(|end| EndingRecord { txn: Some(txn), ..end }).collect();
+        for kind in [Kind::Suspension, Kind::Resumption, Kind::Retirement] {
+            let holding = Record::Holding(HoldingRecord::new(at, "ops", kind, &words, things.clone()));
+            assert_canonical(&holding.to_bytes().unwrap());
+            assert_eq!((holding.kind(), holding.txn()), (kind, Some(txn)));
+        }
         assert_canonical(&Record::Withheld(WithheldRecord::new(at, index, jti, txn)).to_bytes().unwrap());
         let refusal = Refusal {
             agent, at, error: "invalid_scope", error_id: words.clone(), reason: words, subject_token: None, txn: Some(txn),
@@ -243,6 +250,7 @@ fn only_the_canonical_form_of_known_members_is_a_record() {
 fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
     let example = |kind: &str| SCHEMA.lines().find(|line| line.starts_with('{') && line.contains(kind)).unwrap();
     let (hop, death) = (example(r#""kind":"hop""#), example(r#""kind":"death""#));
+    let (suspension, retirement) = (example(r#""kind":"suspension""#), example(r#""kind":"retirement""#));
     let sd = r#""_sd":["uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYY"]"#;
     for (record, from, to, reason) in [
         (hop, sd, r#""_sd":[]"#, RecordReason::NotCanonical),
@@ -259,6 +267,10 @@ fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
         (hop, r#""scope":"contacts.read""#, r#""scope":null"#, RecordReason::Malformed),
         (death, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
         (death, r#""of":"agent""#, r#""of":"ghost""#, RecordReason::Malformed),
+        (retirement, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
+        (retirement, r#""kind":"retirement""#, r#""kind":"death""#, RecordReason::Malformed),
+        (suspension, r#""number":0,"#, "", RecordReason::Malformed),
+        (suspension, r#""things":[{"#, r#""things":[],"x":[{"#, RecordReason::Malformed),
     ] {
         assert_ne!(record.replacen(from, to, 1), record, "{to}");
         assert_eq!(Record::parse(record.replacen(from, to, 1).as_bytes()).map(|_| ()), Err(reason), "{to}");
@@ -320,7 +332,10 @@ fn the_examples_of_the_schema_are_records() {
         .map(|line| Record::parse(line.as_bytes()).unwrap_or_else(|reason| panic!("{reason}: {line}")))
         .collect();
     let kinds: Vec<Kind> = examples.iter().map(Record::kind).collect();
-    assert_eq!(kinds, [Kind::Hop, Kind::Refusal, Kind::Withheld, Kind::Death]);
+    assert_eq!(
+        kinds,
+        [Kind::Hop, Kind::Refusal, Kind::Withheld, Kind::Death, Kind::Suspension, Kind::Resumption, Kind::Retirement]
+    );
 }
 
 proptest! {

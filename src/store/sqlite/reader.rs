@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, pa
 
 use super::{connect, failed, folder, schema};
 use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife};
-use crate::lifecycle::Life;
+use crate::lifecycle::{Hold, Life};
 use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
 /// No answer has more records, whatever limit is asked for.
@@ -109,10 +109,12 @@ fn stored(connection: &Connection, chosen: &str, params: impl Params) -> Result<
 fn lives(connection: &Connection) -> Result<Vec<StoredLife>> {
     let life = |row: &Row<'_>| {
         let time = |column| row.get::<_, Option<i64>>(column).map(|millis| millis.map(Time::from_millis));
-        let life = Life { number: row.get(1)?, ended: time(2)? };
-        Ok(StoredLife { key: GenerationKey(row.get(0)?), life, until: time(3)? })
+        // What a later version may have written here is at least as strict.
+        let hold = row.get::<_, Option<i64>>(3)?.map(|hold| if hold == 1 { Hold::Suspended } else { Hold::Retired });
+        let life = Life { number: row.get(1)?, ended: time(2)?, hold, until: time(4)? };
+        Ok(StoredLife { key: GenerationKey(row.get(0)?), life, forget: time(5)? })
     };
-    connection.prepare("SELECT key, number, ended, until FROM lives")?.query_map([], life)?.collect()
+    connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], life)?.collect()
 }
 
 fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {

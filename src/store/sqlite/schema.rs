@@ -9,7 +9,8 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 1] = ["
+const VERSIONS: [&str; 2] = [
+    "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -40,7 +41,14 @@ const VERSIONS: [&str; 1] = ["
         until INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX lives_until ON lives (until) WHERE until IS NOT NULL;
-"];
+",
+    // What is held (1 suspended, 2 retired), and what lives before a moment only.
+    "
+    ALTER TABLE lives RENAME COLUMN until TO forget;
+    ALTER TABLE lives ADD COLUMN hold INTEGER;
+    ALTER TABLE lives ADD COLUMN due INTEGER;
+",
+];
 
 /// Sets the journal mode, and brings the schema up to date.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreReason> {

@@ -11,7 +11,7 @@ use crate::commit::contract::{RecordReader, Row, Select, StoredLife};
 use crate::commit::{Commit, CommitReason, Death, Disclosed, Ending, Issue, Limits, reveal};
 use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
-use crate::lifecycle::Life;
+use crate::lifecycle::{Hold, Life};
 use crate::oauth::{ClientId, Clock, GenerationKind, Jti, SingleUse, Time, Txn};
 
 /// A folder of its own, removed at the end.
@@ -52,14 +52,18 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     let mut sealed = row(1, 2, 7);
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
     let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires) };
-    let life = |key, number, until: Option<i64>| StoredLife {
+    let life = |key, number, forget: Option<i64>| StoredLife {
         key: GenerationKey([key; 16]),
-        life: Life { number, ended: Some(time(50)) },
-        until: until.map(time),
+        life: Life { number, ended: Some(time(50)), hold: None, until: None },
+        forget: forget.map(time),
+    };
+    let held = |key, hold| StoredLife {
+        life: Life { hold: Some(hold), until: Some(time(70)), ..Life::default() },
+        ..life(key, 0, None)
     };
     let first = Batch {
         single_use: vec![value(1, 100), value(2, 200)],
-        lives: vec![life(1, 1, None), life(2, 1, Some(100)), life(1, 2, None)],
+        lives: vec![life(1, 1, None), life(2, 1, Some(100)), life(1, 2, None), held(3, Hold::Suspended), held(4, Hold::Retired)],
         subject_keys: vec![(GenerationKey([3; 16]), vec![9])],
         ..batch(50, vec![row(0, 1, 7), sealed])
     };
@@ -80,7 +84,7 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
         );
         assert_eq!(recovered.newest[2].record, row(2, 3, 8).record);
         assert_eq!(recovered.single_use, [value(2, 200)]);
-        assert_eq!(recovered.lives, [life(1, 2, None)]);
+        assert_eq!(recovered.lives, [life(1, 2, None), held(3, Hold::Suspended), held(4, Hold::Retired)]);
     }
 }
 
@@ -173,7 +177,7 @@ fn a_database_of_a_newer_version_or_another_program_is_refused() {
     let scratch = Scratch::new();
     SqliteStore::new(&scratch.0).unwrap().open().unwrap();
     let change = |sql| Connection::open(folder::database(&scratch.0)).unwrap().execute_batch(sql).unwrap();
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 99");
     assert!(matches!(SqliteStore::new(&scratch.0).unwrap().open(), Err(StoreReason::Newer)));
     assert!(matches!(SqliteReader::open(&scratch.0), Err(StoreReason::Newer)));
     change("PRAGMA user_version = 1; PRAGMA application_id = 7");
@@ -242,7 +246,7 @@ fn the_commit_works_on_it_from_end_to_end() {
     let commit = start(&scratch);
     block_on(async {
         let receipt = commit.submit(issue(1)).await.unwrap();
-        let end = Ending { key: GenerationKey([2; 16]), kind: GenerationKind::Subject, name: None };
+        let end = Ending { key: GenerationKey([2; 16]), kind: GenerationKind::Subject, name: None, txn: None };
         let by = ClientId::parse("ops").unwrap();
         commit.end(Death { ends: vec![end], by, reason: "left".into(), until: None }).await.unwrap();
         commit.close().await;
