@@ -119,8 +119,7 @@ async fn authenticated(
     let grant =
         policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
     let place = place(commit, &grant)?;
-    let (minted, issue) =
-        mint::sign(&standing, &grant, request.scope(), place, &world.minting(), now).map_err(Refusal::Mint)?;
+    let (minted, issue) = mint::sign(&standing, &grant, request.scope(), place, &world.minting(), now).map_err(Refusal::Mint)?;
     let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
     minted.release(&receipt).map_err(|reason| {
         commit.withhold(receipt);

@@ -3,12 +3,12 @@
 //! A place is reserved before its token is signed and taken when its hop is committed; what was reserved for nothing is free
 //! again. A place that was taken is never given again while its list exists, and no list comes back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::contract::StatusRow;
+use super::contract::{Known, StatusRow};
 use super::mirror::Mirror;
 use super::receipt::CommitReason;
 use crate::catalog::StatusBits;
@@ -34,6 +34,9 @@ pub struct Register {
     /// What the files hold now: nothing under it is active.
     held: Mutex<Arc<HashSet<GenerationKey>>>,
     seen: Mutex<Seen>,
+    /// Whether a list was forgotten that the store may still hold.
+    forgotten: AtomicBool,
+    in_force: Mutex<Option<BTreeSet<Known>>>,
 }
 
 /// A list as it is told.
@@ -109,11 +112,14 @@ impl Register {
             checked: AtomicI64::new(0),
             held: Mutex::default(),
             seen: Mutex::default(),
+            forgotten: AtomicBool::new(false),
+            in_force: Mutex::default(),
         })
     }
 
     /// Takes up what is stored.
-    pub(super) fn load(&self, stored: Vec<StatusRow>) {
+    pub(super) fn load(&self, stored: Vec<StatusRow>, in_force: Option<BTreeSet<Known>>) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
         let mut lists = self.lists();
         for StatusRow { list, index, expires, generations } in stored {
             let list = lists.list(&list, &self.version);
@@ -121,6 +127,20 @@ impl Register {
             list.fresh.push(Entry { index, status: Status::Valid, expires, generations: generations.into() });
             self.entries.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What was in force when a configuration was last taken up; none before one ever was.
+    pub(super) fn in_force(&self) -> Option<BTreeSet<Known>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn remember(&self, known: BTreeSet<Known>) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    }
+
+    /// Whether a list was forgotten since this was asked last.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.forgotten.swap(false, Ordering::Relaxed)
     }
 
     /// Reserves a random place for a token of `api` that expires at `expires`.
@@ -256,10 +276,11 @@ impl Register {
     fn forget(&self, now: Time) {
         let gone = |list: &List| list.shown.key.forgettable() <= now;
         let mut lists = self.lists();
-        let entries: usize =
-            lists.of.values().filter(|list| gone(list)).map(|list| list.fresh.len() + list.known.len()).sum();
+        let entries: usize = lists.of.values().filter(|list| gone(list)).map(|list| list.fresh.len() + list.known.len()).sum();
         self.entries.fetch_sub(entries as u64, Ordering::Relaxed);
+        let before = lists.of.len();
         lists.of.retain(|_, list| !gone(list));
+        self.forgotten.fetch_or(lists.of.len() < before, Ordering::Relaxed);
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {

@@ -166,17 +166,21 @@ mod tests {
     fn a_list_is_given_to_who_takes_it() {
         assert!(accepts(&TestRequest::get().to_http_request()));
         let accepting = |accept: &str| accepts(&TestRequest::get().insert_header(("Accept", accept)).to_http_request());
-        for accept in ["application/statuslist+jwt", "*/*", "application/*;q=0.1", "text/html, Application/StatusList+JWT;q=0.5"] {
+        for accept in ["application/statuslist+jwt", "*/*", "application/*;q=0.1", "text/html, Application/StatusList+JWT;q=0.5"]
+        {
             assert!(accepting(accept), "{accept}");
         }
-        for accept in ["application/statuslist+cwt", "text/html", "application/json, text/*", "*/*, application/statuslist+jwt;q=0"] {
+        for accept in
+            ["application/statuslist+cwt", "text/html", "application/json, text/*", "*/*, application/statuslist+jwt;q=0"]
+        {
             assert!(!accepting(accept), "{accept}");
         }
     }
 
     #[test]
     fn what_a_client_has_is_not_sent_again() {
-        let has = |value: &str| known(TestRequest::get().insert_header(("If-None-Match", value)).to_http_request().headers(), "\"a\"");
+        let has =
+            |value: &str| known(TestRequest::get().insert_header(("If-None-Match", value)).to_http_request().headers(), "\"a\"");
         for value in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*"] {
             assert!(has(value), "{value}");
         }
@@ -188,6 +192,11 @@ mod tests {
     #[test]
     fn the_past_is_asked_for_by_time() {
         let asked = |uri: &str| has_time(&TestRequest::get().uri(uri).to_http_request());
-        assert!(asked("/status/x?time=1686925000") && asked("/status/x?a=b&time") && !asked("/status/x?timer=1") && !asked("/status/x"));
+        assert!(
+            asked("/status/x?time=1686925000")
+                && asked("/status/x?a=b&time")
+                && !asked("/status/x?timer=1")
+                && !asked("/status/x")
+        );
     }
 }
