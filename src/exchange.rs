@@ -1,16 +1,17 @@
 //! The line: one exchange, end to end. The only file that sees all of it, and nothing but the order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::catalog::{Agent, Catalog};
+use crate::catalog::{Agent, Catalog, Status};
 use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, DpopRules, Logins};
-use crate::commit::Commit;
+use crate::commit::{Commit, ReservedPlace};
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
 use crate::lifecycle::{self, Rules};
 use crate::mint::{self, IssuedToken, Minting, Signers};
-use crate::oauth::{ClientId, Issuer, Jti, Scopes, Time, Txn};
-use crate::policy::{self, Limits, Policies};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
+use crate::policy::{self, Grant, Limits, Policies};
 use crate::request::{ExchangeRequest, Form, PresentedToken};
 use crate::token::{self, OwnKeys, VerifiedActor};
 use crate::trust::Trust;
@@ -136,12 +137,19 @@ async fn authenticated(
         lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state, now)).map_err(Refusal::Standing)?;
     let grant =
         policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
-    let (minted, issue) = mint::sign(&standing, &grant, request.scope(), &world.minting(), now).map_err(Refusal::Mint)?;
+    let place = place(commit, &grant)?;
+    let (minted, issue) = mint::sign(&standing, &grant, request.scope(), place, &world.minting(), now).map_err(Refusal::Mint)?;
     let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
     minted.release(&receipt).map_err(|reason| {
         commit.withhold(receipt);
         Refusal::Mint(reason)
     })
+}
+
+/// Where the status of the token will stand, where an API asks for that.
+fn place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, Refusal> {
+    let place = |(api, bits)| commit.register().reserve(api, bits, grant.expires()).map_err(Refusal::Commit);
+    grant.status_list().map(place).transpose()
 }
 
 async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, Refusal> {
@@ -166,6 +174,15 @@ impl World {
             depth_max: self.depth_max,
             now,
         }
+    }
+
+    /// What the files hold: nothing that depends on any of it is active, until they say otherwise.
+    pub(crate) fn held(&self) -> HashSet<GenerationKey> {
+        let inactive = self.catalog.agents().filter(|agent| agent.status != Status::Active);
+        let agents = inactive.map(|agent| (GenerationKind::Agent, agent.id.as_str()));
+        let disabled = self.trust.rules().filter(|rule| !rule.enabled());
+        let rules = disabled.map(|rule| (GenerationKind::Rule, rule.name().as_str()));
+        agents.chain(rules).map(|(kind, name)| self.pseudonyms.pseudonym(kind, name.as_bytes())).collect()
     }
 
     pub(crate) fn minting(&self) -> Minting<'_> {

@@ -11,6 +11,7 @@ mod presenter;
 mod reason;
 mod revocation;
 mod standing;
+pub mod status;
 mod visible;
 
 pub use admit::{Rules, admit};

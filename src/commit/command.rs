@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::register::Registration;
 use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
 
 pub use crate::ledger::Refusal;
@@ -28,6 +29,8 @@ pub struct Issue {
     pub deadline: Time,
     /// The clear values behind the record's salted digests.
     pub disclosed: Disclosed,
+    /// The status list that the token stands in, where an API asks for that.
+    pub status: Option<Registration>,
 }
 
 /// Clear values, to be encrypted under the key of the subject they are about and stored beside the record.

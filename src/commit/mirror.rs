@@ -1,7 +1,7 @@
 //! What liveness needs, in memory. The store is the truth; this is loaded from it, and written by the one writer only.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::Change;
@@ -17,6 +17,7 @@ pub struct Mirror {
     lives: RwLock<Lives>,
     stuck: AtomicBool,
     floor: AtomicI64,
+    changes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +53,11 @@ impl Mirror {
         Time::from_millis(self.floor.load(Ordering::SeqCst))
     }
 
+    /// Another number after everything by which a token may die or come back.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
     /// Whether nothing can be recorded now, so that nothing is issued.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::Relaxed)
@@ -63,7 +69,9 @@ impl Mirror {
 
     /// Does to its things what `change` says, at `at`. Returns the lives they are in then, in the order of the things.
     pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredLife> {
-        self.write().change(change, at)
+        let lives = self.write().change(change, at);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        lives
     }
 
     /// What [`change`](Self::change) would return, without doing it.
@@ -82,7 +90,15 @@ impl Mirror {
     /// Puts lives in force that are durable by now.
     pub(super) fn put(&self, stored: &[StoredLife]) {
         let mut lives = self.write();
-        stored.iter().for_each(|life| lives.put(*life));
+        let mut matters = false;
+        for life in stored {
+            matters |= lives.matters(life);
+            lives.put(*life);
+        }
+        drop(lives);
+        if matters {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Forgets what may be forgotten at `now`; says whether that was anything.
@@ -110,6 +126,7 @@ impl Mirror {
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         *self.write() = fresh;
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Lives> {
@@ -141,6 +158,13 @@ impl Lives {
         };
         let life = change.applied(before.map(|(life, _)| *life).unwrap_or_default(), at);
         StoredLife { key, life, forget: forget.filter(|_| life.hold != Some(Hold::Retired)) }
+    }
+
+    /// Whether a token may die or come back by this life: more is needed than that its time was put off.
+    fn matters(&self, to: &StoredLife) -> bool {
+        let before = self.of.get(&to.key).map(|(life, _)| *life).unwrap_or_default();
+        let sooner = to.life.until.is_some_and(|until| before.until.is_none_or(|before| until < before));
+        before.number != to.life.number || before.hold != to.life.hold || sooner
     }
 
     fn put(&mut self, StoredLife { key, life, forget }: StoredLife) {

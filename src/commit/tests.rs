@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod faults;
+mod listing;
 mod holding;
 mod memory;
 mod model;
@@ -82,6 +83,7 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
             .collect(),
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
+        status: None,
     }
 }
 
@@ -110,6 +112,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         policy_set: Digest([2; 32]),
         policies: vec![],
         inputs: Inputs::default(),
+        status: None,
     };
     hop.record(&Issuer::parse("https://sts.example").unwrap()).unwrap().0
 }

@@ -7,6 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 use super::ledger::LedgerDoor;
 use super::metadata::Published;
 use super::metrics::Metrics;
+use super::status::SignedLists;
 use crate::commit::Commit;
 use crate::exchange::World;
 use crate::oauth::{Clock, Time};
@@ -19,6 +20,7 @@ pub struct Door {
     limits: DoorLimits,
     pub(super) ledger: LedgerDoor,
     pub(super) metrics: Metrics,
+    pub(super) status_lists: SignedLists,
 }
 
 /// What one configuration means at the door.
@@ -39,12 +41,15 @@ pub struct DoorLimits {
 impl Door {
     /// Opens the door on `world`.
     pub fn new(world: Arc<World>, commit: Commit, ledger: LedgerDoor, clock: Arc<dyn Clock>, limits: DoorLimits) -> Self {
+        commit.register().hold(world.held());
         let inside = ArcSwap::from_pointee(Inside::new(world));
-        Self { inside, commit, clock, limits, ledger, metrics: Metrics::default() }
+        let (metrics, status_lists) = (Metrics::default(), SignedLists::default());
+        Self { inside, commit, clock, limits, ledger, metrics, status_lists }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.
     pub fn swap(&self, world: Arc<World>) {
+        self.commit.register().hold(world.held());
         self.inside.store(Arc::new(Inside::new(world)));
     }
 

@@ -10,6 +10,7 @@ use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
 use crate::exchange::World;
 use crate::jose::Algorithm;
+use crate::mint::status_aggregation_uri;
 use crate::request::TOKEN_EXCHANGE;
 
 /// The documents, written once per configuration.
@@ -42,6 +43,9 @@ struct Metadata<'a> {
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     /// RFC 9449 §5.1.
     dpop_signing_alg_values_supported: Vec<&'a str>,
+    /// draft-ietf-oauth-status-list-21 §9.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_list_aggregation_endpoint: Option<String>,
     subject_types_supported: [&'a str; 1],
     /// Several validators take this for the list of algorithms of access tokens: exactly those in use.
     id_token_signing_alg_values_supported: Vec<&'a str>,
@@ -50,6 +54,7 @@ struct Metadata<'a> {
 impl Published {
     pub(super) fn of(world: &World) -> Self {
         let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        let asked_for = world.catalog.apis().any(|api| api.status_list.is_some());
         let metadata = Metadata {
             issuer: world.issuer.as_str(),
             token_endpoint: &world.audience.token_endpoint,
@@ -67,6 +72,7 @@ impl Published {
             revocation_endpoint_auth_methods_supported: AUTH_METHODS,
             revocation_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             dpop_signing_alg_values_supported: names(&PROOF_ALGORITHMS),
+            status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&world.issuer)),
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: names(&world.signers.algorithms()),
         };

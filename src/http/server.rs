@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::Method;
 use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, Route};
 
-use super::{Door, introspect, ledger, metadata, ops, revoke, socket, token};
+use super::{Door, introspect, ledger, metadata, ops, revoke, socket, status, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -138,6 +139,10 @@ fn public_routes(config: &mut ServiceConfig, path: &str) {
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));
     config.route(&format!("/.well-known/oauth-authorization-server{path}"), web::get().to(metadata::metadata));
     config.route(&format!("/.well-known/openid-configuration{path}"), web::get().to(metadata::metadata));
+    for route in [Route::new().method(Method::GET), Route::new().method(Method::HEAD)] {
+        config.route(&format!("{path}/status/{{list}}"), route.to(status::list));
+    }
+    config.route(&format!("{path}/status"), web::get().to(status::aggregation));
     ledger_routes(config, path);
     if !path.is_empty() {
         config.route(&format!("{path}/.well-known/openid-configuration"), web::get().to(metadata::metadata));

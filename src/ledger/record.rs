@@ -18,7 +18,7 @@ use text::{few, list, millis, one};
 use super::hop::Basis;
 use crate::client::Binding;
 use crate::crypto::{Digest, SealReason};
-use crate::oauth::{ClientId, Jti, Resource, Scopes, Time, Txn};
+use crate::oauth::{ClientId, Jti, Resource, Scopes, StatusPlace, Time, Txn};
 
 /// No record has more bytes.
 pub const RECORD_BYTES_MAX: usize = 65_535;
@@ -133,6 +133,9 @@ pub struct HopRecord<'a> {
     /// The token's scope.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub scope: Option<Scopes>,
+    /// Where its status stands, where an API asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusPlace>,
     /// On whose behalf, where it is an agent of this server.
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     pub subject: Option<Cow<'a, str>>,

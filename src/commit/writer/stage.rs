@@ -1,10 +1,12 @@
 //! Judging commands and putting them into a batch.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Done, Hidden, Issue, Job, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::commit::command::SINGLE_USE_MAX;
-use crate::commit::contract::{Batch, Row, StoreReason};
+use crate::commit::contract::{Batch, Known, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::subject_keys::SealFailure;
 use crate::crypto::Digest;
@@ -34,6 +36,7 @@ pub(super) enum Effect {
     Change(Unrecorded, Option<Done>),
     Resume(Unrecorded, Done),
     Spent(Spending, Done),
+    Remembered(BTreeSet<Known>, Done),
     Withheld(Hidden),
 }
 
@@ -43,7 +46,7 @@ impl Writer {
     pub(super) fn begin(&mut self) -> Staged {
         let present = self.clock.now();
         let at = present.max(self.newest).max(self.mirror.floor());
-        let batch = Batch { at, rows: vec![], single_use: vec![], lives: vec![], subject_keys: vec![], forget: None };
+        let batch = Batch::at(at);
         let behind = self.newest.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
             let behind_ms = self.newest.since(present).as_millis();
@@ -52,7 +55,7 @@ impl Writer {
         self.behind = behind;
         let mut staged = Staged { batch, effects: Vec::new(), failure: None, behind };
         if self.failed.is_none() {
-            let forgot = self.mirror.forget(at) | self.spent.forget(at);
+            let forgot = self.mirror.forget(at) | self.spent.forget(at) | self.register.has_forgotten();
             staged.batch.forget = forgot.then_some(at);
             for hidden in std::mem::take(&mut self.owed) {
                 self.stage_withheld(hidden, &mut staged);
@@ -78,6 +81,13 @@ impl Writer {
                     let _untaken = reply.send(Err(reason));
                 }
             },
+            Job::Remember(known, reply) if usable => {
+                staged.batch.in_force = Some(known.clone());
+                staged.effects.push(Effect::Remembered(known, reply));
+            }
+            Job::Remember(_, reply) => {
+                let _untaken = reply.send(Err(CommitReason::Unavailable));
+            }
             Job::Withhold(hidden) if usable => self.stage_withheld(hidden, staged),
             Job::Withhold(hidden) => self.owed.push(hidden),
             Job::Close(reply) => self.closing.push(reply),
@@ -126,6 +136,7 @@ impl Writer {
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
         let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
         let index = self.push(row, staged);
+        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(registration))));
         Ok(Receipt { index, jti, txn, record, at })
     }
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::client::Binding;
 use crate::ledger::{Basis, Bindings, Disclosure, Evidence, Hop, Inputs};
-use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, RuleName, Subject};
+use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, ListId, RuleName, Subject};
 
 const ISSUER: &str = "https://sts.example";
 
@@ -74,7 +74,8 @@ fn hop() -> impl Strategy<Value = Hop> {
     let who = (agent(), agent(), proptest::option::of(text()), subject(), chain());
     let what = (vec("[a-z]{1,9}", 0..3), scopes(), digest(), text(), digest(), vec(text(), 0..3));
     let evidence = [(); 3].map(|()| proptest::option::of(digest()));
-    (ids, who, what, evidence, inputs()).prop_map(|(ids, who, what, evidence, inputs)| Hop {
+    let status = proptest::option::of((any::<[u8; 16]>(), any::<u32>()));
+    (ids, who, what, evidence, inputs(), status).prop_map(|(ids, who, what, evidence, inputs, status)| Hop {
         jti: Jti::from_bytes(ids.0),
         txn: Txn::from_bytes(ids.1),
         parent: ids.2.map(Jti::from_bytes),
@@ -102,6 +103,7 @@ fn hop() -> impl Strategy<Value = Hop> {
         policy_set: what.4,
         policies: what.5,
         inputs,
+        status: status.map(|(list, index)| StatusPlace { index, list: ListId::from_bytes(list) }),
     })
 }
 

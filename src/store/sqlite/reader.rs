@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
-use super::{connect, failed, folder, schema};
+use super::{connect, failed, folder, schema, status};
 use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife};
 use crate::lifecycle::{Hold, Life};
 use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
@@ -83,7 +83,8 @@ pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovere
         let mut newest = stored(connection, "TRUE ORDER BY idx DESC LIMIT ?1", params![NEWEST])?;
         newest.reverse();
         let (lives, single_use) = (lives(connection)?, single_use(connection)?);
-        Ok(Recovered { count: count(connection)?, newest, lives, single_use })
+        let (status, in_force) = (status::rows(connection)?, status::in_force(connection)?);
+        Ok(Recovered { count: count(connection)?, newest, lives, single_use, status, in_force })
     };
     read().map_err(failed)
 }
