@@ -2,6 +2,7 @@
 
 mod attestation;
 mod authenticate;
+mod certificate;
 mod credentials;
 #[cfg(test)]
 mod fixture;
@@ -15,6 +16,7 @@ mod workload;
 use std::sync::Arc;
 
 pub use authenticate::{AssertionAudience, authenticate};
+pub use certificate::PeerCertificate;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
 pub use reason::{AssertionReason, ClientReason};

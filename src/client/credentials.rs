@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ClientReason;
+use super::{ClientReason, PeerCertificate};
 use crate::request::Form;
 
 /// A client assertion that is an ordinary JWT (RFC 7523 §2.2).
@@ -19,6 +19,7 @@ pub struct Credentials {
     client_assertion: Option<String>,
     client_assertion_type: Option<String>,
     repeated: Option<&'static str>,
+    certificate: Option<PeerCertificate>,
 }
 
 /// The one method that a request uses.
@@ -50,7 +51,19 @@ impl Credentials {
             client_assertion: text("client_assertion"),
             client_assertion_type: text("client_assertion_type"),
             repeated: NAMES.into_iter().find(|name| form.all(name).nth(1).is_some()),
+            certificate: None,
         }
+    }
+
+    /// The same with the certificate that the client showed.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<PeerCertificate>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    /// The certificate that the client showed.
+    pub(super) fn certificate(&self) -> Option<&PeerCertificate> {
+        self.certificate.as_ref()
     }
 
     /// Whether the request had an `Authorization` header: only then does a refusal carry a challenge (RFC 6749 §5.2).

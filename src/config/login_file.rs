@@ -147,7 +147,7 @@ fn secret(reader: &mut Reader<'_>, basic: bool) -> Option<LoginFile> {
 }
 
 /// Never repeats what it refuses: it may be the secret itself.
-fn secret_hash(text: &str) -> Result<Digest, &'static str> {
+pub(super) fn secret_hash(text: &str) -> Result<Digest, &'static str> {
     const WANTED: &str =
         "must be \"sha256:\" and the SHA-256 of the secret in base64url without padding, which `countersign keys` makes";
     let encoded = text.strip_prefix("sha256:").ok_or(WANTED)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Complaint;
 use super::reader::{Found, Reader};
+use super::tls_file::{Proxy, Tls};
 use crate::catalog::Api;
 use crate::jose::Algorithm;
 use crate::oauth::{CHAIN_DEPTH_CEILING, Issuer};
@@ -17,6 +18,10 @@ pub struct Settings {
     pub issuer: Issuer,
     /// Where we listen.
     pub listen: Listen,
+    /// How clients reach us by TLS.
+    pub tls: Tls,
+    /// Where else TLS ends, in front of us.
+    pub proxies: Vec<Proxy>,
     /// Our signing keys.
     pub keys: Keys,
     /// The tokens that we issue.
@@ -98,6 +103,10 @@ pub struct Limits {
     pub queue: usize,
     /// Refusals recorded per agent and minute; the rest is counted.
     pub refusals_per_minute: u32,
+    /// Connections that clients may have open at a time.
+    pub connections: usize,
+    /// How many of them may come from one address.
+    pub connections_per_address: usize,
     /// Threads that answer requests; 0 for one per core.
     pub workers: usize,
     /// Verified tokens that are remembered.
@@ -126,6 +135,8 @@ impl Settings {
         reader.need(&["issuer", "listen", "keys", "tokens", "ledger", "store", "limits", "files"]);
         let issuer = reader.take_parsed("issuer", Issuer::parse);
         let listen = reader.take_table("listen").and_then(Listen::read);
+        let tls = if reader.has("tls") { reader.take_table("tls").and_then(Tls::read) } else { Some(Tls::default()) };
+        let proxies: Vec<_> = reader.take_tables("proxy").into_iter().map(Proxy::read).collect();
         let keys = reader.take_table("keys").and_then(Keys::read);
         let tokens = reader.take_table("tokens").and_then(Tokens::read);
         let ledger = reader.take_table("ledger").and_then(Ledger::read);
@@ -137,6 +148,8 @@ impl Settings {
         Some(Self {
             issuer,
             listen: listen?,
+            tls: tls?,
+            proxies: proxies.into_iter().collect::<Option<_>>()?,
             keys: keys?,
             tokens: tokens?,
             ledger: ledger?,
@@ -221,11 +234,22 @@ impl CommitStore {
 
 impl Limits {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
-        reader.need(&["body_bytes_max", "parameters_max", "queue", "refusals_per_minute", "workers", "verified_tokens"]);
+        reader.need(&[
+            "body_bytes_max",
+            "parameters_max",
+            "queue",
+            "refusals_per_minute",
+            "connections",
+            "connections_per_address",
+            "workers",
+            "verified_tokens",
+        ]);
         let body_bytes_max = reader.take_integer("body_bytes_max", 4096..=1_048_576);
         let parameters_max = reader.take_integer("parameters_max", 16..=1024);
         let queue = reader.take_integer("queue", 1..=65_536);
         let refusals_per_minute = reader.take_integer("refusals_per_minute", 0..=6000);
+        let connections = reader.take_integer("connections", 16..=1_048_576);
+        let per_address = reader.take_integer("connections_per_address", 1..=1_048_576);
         let workers = reader.take_integer("workers", 0..=1024);
         let verified_tokens = reader.take_integer("verified_tokens", 0..=1_048_576);
         reader.finish();
@@ -234,6 +258,8 @@ impl Limits {
             parameters_max: size(parameters_max)?,
             queue: size(queue)?,
             refusals_per_minute: u32::try_from(refusals_per_minute?.value).ok()?,
+            connections: size(connections)?,
+            connections_per_address: size(per_address)?,
             workers: size(workers)?,
             verified_tokens: size(verified_tokens)?,
         })
@@ -253,7 +279,7 @@ fn size(found: Option<Found<i64>>) -> Option<usize> {
     usize::try_from(found?.value).ok()
 }
 
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "must be an IP address and a port, as in \"127.0.0.1:8693\"")
 }
 

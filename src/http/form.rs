@@ -1,10 +1,12 @@
 //! Reading a request of any endpoint that takes forms from clients.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Payload;
 
-use super::Door;
+use super::{Door, peer};
 use crate::client::Credentials;
 use crate::error::Refusal;
 use crate::request::{Form, FormReason, RequestReason};
@@ -12,12 +14,16 @@ use crate::request::{Form, FormReason, RequestReason};
 /// Headers that ask for a binding or carry a credential that this server does not take yet: refused by name, never ignored.
 const LATER: [&str; 4] = ["dpop", "oauth-client-attestation", "oauth-client-attestation-pop", "workload-identity-token"];
 
+/// From the end of the head of a request to the end of its body.
+const BODY: Duration = Duration::from_secs(10);
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The form, with what the client presented to prove itself.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, door: &Door) -> Result<(Form, Credentials), Refusal> {
-    let form = form(request, payload, door).await?;
-    let credentials = Credentials::new(&form, authorization(request.headers()));
+    let certificate = peer::certificate(request, &door.inside().front).map_err(Refusal::Request)?;
+    let form = tokio::time::timeout(BODY, form(request, payload, door)).await.map_err(|_| Refusal::Form(FormReason::Slow))??;
+    let credentials = Credentials::new(&form, authorization(request.headers())).with_certificate(certificate);
     Ok((form, credentials))
 }
 
