@@ -2,6 +2,7 @@
 
 mod attestation;
 mod authenticate;
+mod binding;
 mod certificate;
 mod credentials;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod workload;
 use std::sync::Arc;
 
 pub use authenticate::{AssertionAudience, authenticate};
+pub use binding::{Binding, BindingKind, DpopProof, Proven};
 pub use certificate::PeerCertificate;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
@@ -37,6 +39,7 @@ pub struct AuthenticatedClient {
     evidence: Option<Digest>,
     single_use: Option<SingleUse>,
     self_only: bool,
+    proven: Proven,
 }
 
 /// What an attestation said when it served as a login.
@@ -103,9 +106,13 @@ impl AuthenticatedClient {
     pub fn evidence(&self) -> Option<Digest> {
         self.evidence
     }
-    /// What the commit must spend for this login.
-    pub fn single_use(&self) -> Option<SingleUse> {
-        self.single_use
+    /// What the commit must spend for this request: the login's value and the proof's.
+    pub fn spends(&self) -> Vec<SingleUse> {
+        self.single_use.into_iter().chain(self.proven.dpop.map(|proof| proof.single_use)).collect()
+    }
+    /// The keys that the request proved, beside its login.
+    pub fn proven(&self) -> &Proven {
+        &self.proven
     }
     /// Whether the subject token itself served as the login, which allows a self-exchange and nothing else.
     pub fn self_only(&self) -> bool {
@@ -119,6 +126,7 @@ impl AuthenticatedClient {
     pub(crate) fn for_tests(agent: Arc<Agent>) -> Self {
         let method = LoginMethod::PrivateKeyJwt;
         let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
-        Self { agent, method, instance, attested, key, evidence, single_use, self_only: false }
+        let proven = Proven::default();
+        Self { agent, method, instance, attested, key, evidence, single_use, self_only: false, proven }
     }
 }

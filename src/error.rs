@@ -52,6 +52,10 @@ pub enum ErrorCode {
     InvalidTarget,
     /// `authorization_details` (RFC 9396 §5).
     InvalidAuthorizationDetails,
+    /// A DPoP proof is missing or wrong (RFC 9449 §5).
+    InvalidDpopProof,
+    /// The DPoP proof must carry the nonce that the answer gives (RFC 9449 §8).
+    UseDpopNonce,
     /// Cannot serve now; try again. Our choice of code, RFC 6749 §5.2 has none.
     TemporarilyUnavailable,
     /// A bug.
@@ -69,6 +73,8 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
@@ -124,6 +130,7 @@ fn denial_code(denial: &Denial) -> ErrorCode {
     match denial {
         Denial::Target(..) => ErrorCode::InvalidTarget,
         Denial::Scope(..) => ErrorCode::InvalidScope,
+        Denial::Binding(reason) if reason.is_proof() => ErrorCode::InvalidDpopProof,
         _ => ErrorCode::InvalidRequest,
     }
 }
@@ -132,6 +139,7 @@ fn commit_code(reason: CommitReason) -> ErrorCode {
     match reason {
         CommitReason::Died | CommitReason::Expired => ErrorCode::InvalidRequest,
         CommitReason::Spent => ErrorCode::InvalidClient,
+        CommitReason::Replayed => ErrorCode::InvalidDpopProof,
         CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
         CommitReason::TooLarge => ErrorCode::InvalidRequest,
     }

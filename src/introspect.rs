@@ -39,8 +39,9 @@ async fn authenticated(
     wanted: AnswerForm,
     now: Time,
 ) -> Result<Told, Refusal> {
-    if let Some(value) = client.single_use() {
-        commit.spend(vec![value]).await.map_err(Refusal::Commit)?;
+    let spent = client.spends();
+    if !spent.is_empty() {
+        commit.spend(spent).await.map_err(Refusal::Commit)?;
     }
     let state = commit.state();
     let token = token::verify_own(request.text(), &world.own, now.max(state.floor())).map_err(Refusal::Subject);

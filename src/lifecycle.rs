@@ -1,6 +1,7 @@
 //! What is alive, what ends with what, and who may present what: pure rules over a view of the state.
 
 mod admit;
+mod binding;
 mod death;
 mod in_force;
 pub mod liveness;
@@ -12,6 +13,7 @@ mod standing;
 mod visible;
 
 pub use admit::{Rules, admit};
+pub use binding::{BindingReason, Bound, Found, bind};
 pub use death::{Death, Ending};
 pub use liveness::{Dead, Life, State, alive};
 pub use reason::StandingReason;

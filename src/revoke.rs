@@ -32,7 +32,7 @@ async fn authenticated(
     asked: &mut Asked,
     now: Time,
 ) -> Result<(), Refusal> {
-    let spent = client.single_use().into_iter().collect();
+    let spent = client.spends();
     let state = commit.state();
     let death = match token::verify_own(request.text(), &world.own, now) {
         Ok(token) => {

@@ -44,13 +44,15 @@ impl Receipt {
     }
 }
 
-/// Why the commit refused. The first three are verdicts about the request; after the others it may simply be tried again later.
+/// Why the commit refused. The first four are verdicts about the request; after the others it may simply be tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitReason {
     /// Something that the hop depends on has ended.
     Died,
-    /// A single-use value was used before.
+    /// A client assertion was used before.
     Spent,
+    /// A DPoP proof was used before.
+    Replayed,
     /// Something that the hop rests on has expired, by the commit's own clock.
     Expired,
     /// The record, or the list of what it spends or ends, is longer than it may be.
@@ -67,7 +69,8 @@ impl fmt::Display for CommitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Died => "something that this request depends on has ended, so nothing can be issued from it",
-            Self::Spent => "a single-use value was used before; sign a new assertion with a fresh jti",
+            Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
+            Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",
             Self::TooLarge => "the record of this request would be too long; ask for less",
             Self::Busy => "the server is busy; try again shortly",

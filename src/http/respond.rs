@@ -4,6 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
+use crate::client::Binding;
 use crate::error::{ErrorCode, Refusal};
 use crate::mint::{IssuedToken, Told};
 use crate::oauth::TokenType;
@@ -20,6 +21,8 @@ struct Success<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     txn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Binding>,
 }
 
 #[derive(Serialize)]
@@ -34,10 +37,11 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     unstored(StatusCode::OK).json(Success {
         access_token: token.jwt(),
         issued_token_type: TokenType::AccessToken.as_str(),
-        token_type: "Bearer",
+        token_type: token.bound().token_type(),
         expires_in: token.expires_in(),
         scope: token.scope(),
         txn: token.txn().to_string(),
+        cnf: token.bound().issued(),
     })
 }
 

@@ -15,6 +15,7 @@ pub use event::{DeathRecord, EndingRecord, Refusal, RefusalRecord, WithheldRecor
 use text::{few, list, millis, one};
 
 use super::hop::Basis;
+use crate::client::Binding;
 use crate::crypto::{Digest, SealReason};
 use crate::oauth::{ClientId, Jti, Resource, Scopes, Time, Txn};
 
@@ -77,6 +78,9 @@ pub struct HopRecord<'a> {
     /// In which role the client came by the subject token.
     #[serde(with = "one")]
     pub basis: Basis,
+    /// What the token and the subject token are bound to.
+    #[serde(default, skip_serializing_if = "BindingsRecord::is_empty")]
+    pub binding: BindingsRecord,
     /// Who acts and acted, current actor first.
     #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
     pub chain: Vec<ActorRecord<'a>>,
@@ -154,6 +158,24 @@ pub struct ActorRecord<'a> {
     pub sub_profile: Option<Cow<'a, str>>,
 }
 
+/// The keys on both sides of a hop, as they stand in `cnf`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindingsRecord {
+    /// What the issued token is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Binding>,
+    /// What the subject token was bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Binding>,
+}
+
+impl BindingsRecord {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// SHA-256 of what was presented.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +186,9 @@ pub struct EvidenceRecord {
     /// The client's assertion or attestation.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub client_assertion: Option<Digest>,
+    /// The DPoP proof.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub proof: Option<Digest>,
     /// The subject token.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub subject_token: Option<Digest>,
@@ -328,7 +353,7 @@ impl ActorRecord<'_> {
 
 impl EvidenceRecord {
     fn is_empty(&self) -> bool {
-        self.actor_token.is_none() && self.client_assertion.is_none() && self.subject_token.is_none()
+        *self == Self::default()
     }
 }
 

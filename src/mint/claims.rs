@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::MintReason;
 use crate::catalog::{Api, ChainShown};
+use crate::client::Binding;
 use crate::lifecycle::Standing;
 use crate::oauth::{ActChain, Issuer, Jti, Resource, Time, Txn};
 use crate::policy::Grant;
@@ -29,6 +30,8 @@ struct Claims<'a> {
     amr: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Binding>,
     anc: &'a str,
 }
 
@@ -70,6 +73,7 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
         acr: authentication.acr.as_deref(),
         amr: &authentication.amr,
         auth_time: authentication.time.map(Time::seconds),
+        cnf: grant.bound().issued(),
         anc: identity.ancestry,
     };
     serde_json::to_vec(&claims).map_err(|_| MintReason::Crypto)

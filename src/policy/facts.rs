@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use crate::catalog::{Api, ScopeInfo};
-use crate::lifecycle::Standing;
+use crate::lifecycle::{Bound, Standing};
 use crate::oauth::{Issuer, Subject, Time};
 use crate::trust::SubjectKind;
 
 /// One request, as far as it is the same for every scope of it.
 pub(super) struct Facts<'a> {
     pub(super) standing: &'a Standing,
+    pub(super) bound: &'a Bound,
     pub(super) issuer: &'a Issuer,
     pub(super) now: Time,
 }
@@ -108,7 +109,7 @@ impl<'a> Facts<'a> {
             Attribute::Acr => Value::Text(standing.subject().authentication().acr.as_deref().unwrap_or_default()),
             Attribute::Amr => texts(&standing.subject().authentication().amr),
             Attribute::AuthAge => Value::Number(self.authentication_age()),
-            Attribute::Binding => Value::Text("none"),
+            Attribute::Binding => Value::Text(self.bound.as_str()),
             Attribute::Approved => Value::Flag(false),
             Attribute::Basis => Value::Text(standing.basis().as_str()),
             Attribute::Trust => Value::Text(standing.subject().rule().map_or("", |rule| rule.as_str())),

@@ -7,6 +7,7 @@ use super::explain::Explanation;
 use crate::catalog::Api;
 use crate::crypto::Digest;
 use crate::ledger::Basis;
+use crate::lifecycle::{BindingReason, Bound};
 use crate::oauth::{Scopes, Time};
 use crate::token::Held;
 
@@ -21,6 +22,7 @@ pub struct Grant {
     pub(super) policy_set: Digest,
     pub(super) touched: Vec<String>,
     pub(super) basis: Basis,
+    pub(super) bound: Bound,
     pub(super) explanation: Explanation,
 }
 
@@ -35,6 +37,8 @@ pub enum Denial {
     Impersonation(Explanation),
     /// The client may not present the credential of this actor.
     PresentActor(Explanation),
+    /// The keys that were proved do not do.
+    Binding(BindingReason),
     /// What was presented runs out before a token could be of use.
     Expired,
 }
@@ -113,6 +117,11 @@ impl Grant {
         self.basis
     }
 
+    /// What the token is bound to.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
     /// Whether the token is to show no actor.
     pub fn impersonation(&self) -> bool {
         self.basis == Basis::Impersonation
@@ -131,7 +140,7 @@ impl Denial {
             Self::Target(_, found) | Self::Scope(_, found) | Self::Impersonation(found) | Self::PresentActor(found) => {
                 Some(found)
             }
-            Self::Expired => None,
+            Self::Binding(_) | Self::Expired => None,
         }
     }
 
@@ -163,6 +172,7 @@ impl fmt::Display for Denial {
             Self::PresentActor(_) => {
                 f.write_str("actor_token: policy does not permit this client to present it; send a credential of its own or none")
             }
+            Self::Binding(reason) => reason.fmt(f),
             Self::Expired => f.write_str("subject_token or actor_token is about to expire; obtain a fresh one"),
         }
     }

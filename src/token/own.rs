@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Ancestry, Authentication, Held, Origin, Own, TokenReason, VerifiedSubject};
+use crate::client::Binding;
 use crate::crypto::{Digest, SealKey};
 use crate::jose::{Algorithm, Cache, Compact, KeySet};
 use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Subject, Time, Txn};
@@ -31,6 +32,7 @@ pub struct VerifiedOwn {
     expires: Time,
     authentication: Authentication,
     digest: Digest,
+    binding: Option<Binding>,
 }
 
 /// The algorithms under which this server signs.
@@ -54,6 +56,7 @@ struct Claims<'a> {
     #[serde(default)]
     amr: Vec<String>,
     auth_time: Option<NumericDate>,
+    cnf: Option<Binding>,
 }
 
 impl OwnKeys {
@@ -121,6 +124,7 @@ impl OwnKeys {
             expires: claims.exp.0,
             authentication: Authentication { acr: claims.acr, amr: claims.amr, time: claims.auth_time.map(|date| date.0) },
             digest: jws.digest(),
+            binding: claims.cnf,
         })
     }
 
@@ -170,6 +174,11 @@ impl VerifiedOwn {
         self.expires
     }
 
+    /// The key that its holder must prove: its `cnf`.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
+
     /// How the subject authenticated.
     pub fn authentication(&self) -> &Authentication {
         &self.authentication
@@ -188,6 +197,7 @@ impl From<VerifiedOwn> for VerifiedSubject {
             authentication: token.authentication,
             attributes: token.attributes,
             digest: token.digest,
+            binding: token.binding,
         }
     }
 }

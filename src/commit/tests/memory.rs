@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::commit::contract::{Batch, CommitStore, Recovered, Row, StoreReason, Stored, StoredLife};
-use crate::oauth::{GenerationKey, SingleUse, Time};
+use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, Time};
 
 /// What is durable.
 #[derive(Clone, Default)]
@@ -136,7 +136,7 @@ impl CommitStore for MemoryStore {
             single_use: content
                 .single_use
                 .iter()
-                .map(|(expires, digest)| SingleUse { digest: *digest, expires: *expires })
+                .map(|(expires, digest)| SingleUse { digest: *digest, expires: *expires, kind: SingleUseKind::Assertion })
                 .collect(),
         })
     }

@@ -206,8 +206,8 @@ impl Writer {
     fn stage_asked_death(&mut self, mut ending: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
         ending.single_use.retain(|value| value.expires > staged.batch.at);
         let spendable = self.spent.spendable(&ending.single_use, staged.batch.at);
-        if spendable == Err(CommitReason::Spent) {
-            let _untaken = reply.send(Err(CommitReason::Spent));
+        if let Err(reason @ (CommitReason::Spent | CommitReason::Replayed)) = spendable {
+            let _untaken = reply.send(Err(reason));
             return;
         }
         if usable {

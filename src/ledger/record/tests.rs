@@ -7,7 +7,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::ledger::{Basis, Disclosure, Evidence, Hop, Inputs};
+use crate::client::Binding;
+use crate::ledger::{Basis, Bindings, Disclosure, Evidence, Hop, Inputs};
 use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, RuleName, Subject};
 
 const ISSUER: &str = "https://sts.example";
@@ -72,7 +73,7 @@ fn hop() -> impl Strategy<Value = Hop> {
     let ids = (any::<[u8; 16]>(), any::<[u8; 16]>(), proptest::option::of(any::<[u8; 16]>()), 1u32..17, time(), time());
     let who = (agent(), agent(), proptest::option::of(text()), subject(), chain());
     let what = (vec("[a-z]{1,9}", 0..3), scopes(), digest(), text(), digest(), vec(text(), 0..3));
-    let evidence = (proptest::option::of(digest()), proptest::option::of(digest()), proptest::option::of(digest()));
+    let evidence = [(); 3].map(|()| proptest::option::of(digest()));
     (ids, who, what, evidence, inputs()).prop_map(|(ids, who, what, evidence, inputs)| Hop {
         jti: Jti::from_bytes(ids.0),
         txn: Txn::from_bytes(ids.1),
@@ -89,7 +90,13 @@ fn hop() -> impl Strategy<Value = Hop> {
         actor: who.1,
         audience: what.0.iter().map(|name| Resource::parse(&format!("https://{name}.example")).unwrap()).collect(),
         scopes: what.1,
-        evidence: Evidence { subject_token: evidence.0, actor_token: evidence.1, client_assertion: evidence.2 },
+        evidence: Evidence {
+            subject_token: evidence[0],
+            actor_token: evidence[1],
+            client_assertion: evidence[2],
+            proof: evidence[1],
+        },
+        binding: Bindings { issued: evidence[2].map(Binding::Dpop), subject: evidence[0].map(Binding::Certificate) },
         token: what.2,
         kid: what.3,
         policy_set: what.4,
