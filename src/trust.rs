@@ -14,6 +14,7 @@ mod subject;
 mod validity;
 mod vouch;
 mod vouched;
+pub mod x509;
 
 pub use fetch::{FetchReason, Fetcher, JSON_BYTES_MAX};
 pub use keys::{KeyLocation, KeySource, Pace};
