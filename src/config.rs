@@ -3,6 +3,7 @@
 mod agent_file;
 mod build;
 mod api_file;
+mod certificate_login;
 mod complaint;
 mod cross;
 mod desk;

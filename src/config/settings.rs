@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Complaint;
+use super::desk::Desk;
 use super::reader::{Found, Reader};
 use super::tls_file::{Proxy, Tls};
-use crate::catalog::Api;
+use crate::catalog::{Api, Place};
 use crate::jose::Algorithm;
 use crate::oauth::{CHAIN_DEPTH_CEILING, Issuer};
 
@@ -134,6 +135,7 @@ impl Settings {
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["issuer", "listen", "keys", "tokens", "ledger", "store", "limits", "files"]);
         let issuer = reader.take_parsed("issuer", Issuer::parse);
+        let listen_place = reader.place_of("listen");
         let listen = reader.take_table("listen").and_then(Listen::read);
         let tls = if reader.has("tls") { reader.take_table("tls").and_then(Tls::read) } else { Some(Tls::default()) };
         let proxies: Vec<_> = reader.take_tables("proxy").into_iter().map(Proxy::read).collect();
@@ -143,9 +145,10 @@ impl Settings {
         let commit = reader.take_table("store").and_then(CommitStore::read);
         let limits = reader.take_table("limits").and_then(Limits::read);
         let files = reader.take_table("files").and_then(Files::read);
+        let (desk, partial) = (reader.desk(), reader.is_partial());
         reader.finish();
-        let issuer = issuer?.value;
-        Some(Self {
+        let Found { value: issuer, place } = issuer?;
+        let settings = Self {
             issuer,
             listen: listen?,
             tls: tls?,
@@ -156,7 +159,28 @@ impl Settings {
             commit: commit?,
             limits: limits?,
             files: files?,
-        })
+        };
+        if !partial {
+            settings.warn_of_plain_http(desk, &place, &listen_place);
+        }
+        Some(settings)
+    }
+
+    /// Tokens and secrets in clear, or an issuer that nobody would reach.
+    fn warn_of_plain_http(&self, desk: &Desk, issuer: &Place, listen: &Place) {
+        if self.tls.identity.is_some() || !self.proxies.is_empty() {
+            return;
+        }
+        if !self.listen.public.ip().is_loopback() {
+            let sentence = "`public` takes plain HTTP from other machines, so tokens travel in clear; \
+                            give [tls] a certificate, or name in [[proxy]] what ends TLS in front";
+            desk.warn(Complaint::new(listen.clone(), sentence));
+        }
+        if self.issuer.as_str().starts_with("https:") {
+            let sentence =
+                "`issuer` is an https URL, but there is neither a certificate in [tls] nor a [[proxy]] that ends TLS in front";
+            desk.warn(Complaint::new(issuer.clone(), sentence));
+        }
     }
 }
 
