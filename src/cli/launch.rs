@@ -77,7 +77,7 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
         path: &settings.issuer.path(),
         workers: settings.limits.workers,
         crowd: crowd::allowed(&settings.limits),
-        tls: identity.clone().map(|identity| Speaks { identity, ask: settings.tls.ask }),
+        tls: identity.clone().map(|identity| Speaks { identity, public: settings.tls.public, ask: settings.tls.ask }),
     };
     let running = http::serve(Arc::clone(&door), sockets.with_local(data), serving)?;
     let reload = Reload { clock, verified, fetcher, ledger: signing.clone(), identity, door };
@@ -127,7 +127,7 @@ impl Reload {
         if config.settings.listen != before.listen || config.settings.issuer != before.issuer {
             return Err("issuer and [listen] change with a restart only".to_owned());
         }
-        let addresses = |tls: &Tls| (tls.identity.is_some(), tls.ask, tls.mtls);
+        let addresses = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
         if addresses(&config.settings.tls) != addresses(&before.tls) {
             return Err("whether and where TLS is spoken changes with a restart only".to_owned());
         }

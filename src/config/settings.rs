@@ -168,7 +168,7 @@ impl Settings {
 
     /// Tokens and secrets in clear, or an issuer that nobody would reach.
     fn warn_of_plain_http(&self, desk: &Desk, issuer: &Place, listen: &Place) {
-        if self.tls.identity.is_some() || !self.proxies.is_empty() {
+        if self.tls.public || !self.proxies.is_empty() {
             return;
         }
         if !self.listen.public.ip().is_loopback() {

@@ -21,6 +21,8 @@ use crate::crypto::Digest;
 /// `[tls]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
+    /// Whether the public address speaks TLS.
+    pub public: bool,
     /// Our certificate chain and its key; without them we speak plain HTTP.
     pub identity: Option<IdentityFiles>,
     /// Whether the public address asks clients for certificates.
@@ -65,12 +67,13 @@ pub struct Network {
 impl Tls {
     /// Whether a client may show a certificate to us, or to a proxy that tells us.
     pub fn takes_certificates(&self, proxies: &[Proxy]) -> bool {
-        !proxies.is_empty() || self.identity.is_some() && (self.ask || self.mtls.is_some())
+        !proxies.is_empty() || self.mtls.is_some() || (self.public && self.ask)
     }
 
     /// Reads the table.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
         let (certificate, key) = (reader.take_path("certificate"), reader.take_path("key"));
+        let public = reader.take_boolean("public");
         let ask = reader.take_boolean("client_certificates");
         let mtls = reader.take_parsed("mtls", super::settings::address);
         let mtls_url = reader.take_parsed("mtls_url", base);
@@ -94,11 +97,12 @@ impl Tls {
             (Some(found), None) => complain(&found.place, "`mtls` needs `mtls_url`: by what URL clients reach it"),
             _ => {}
         }
-        if ask.is_some() && identity.is_none() && !partial {
-            complain(&place, "`client_certificates` needs `certificate` and `key`");
+        if (ask.is_some() || public.is_some()) && identity.is_none() && !partial {
+            complain(&place, "`public` and `client_certificates` need `certificate` and `key`");
         }
+        let public = identity.is_some() && public.is_none_or(|found| found.value);
         let ask = ask.map_or(mtls.is_none(), |ask| ask.value);
-        Some(Self { identity, ask, mtls: mtls.map(|found| found.value), mtls_url: mtls_url.map(|found| found.value), client_ca })
+        Some(Self { public, identity, ask, mtls: mtls.map(|found| found.value), mtls_url: mtls_url.map(|found| found.value), client_ca })
     }
 }
 

@@ -109,6 +109,8 @@ pub struct Crowd {
 pub struct Speaks {
     /// The certificate in use.
     pub identity: Arc<TlsIdentity>,
+    /// Whether the first public address speaks TLS at all. The second always does.
+    pub public: bool,
     /// Whether the first public address asks clients for certificates. The second always does.
     pub ask: bool,
 }
@@ -119,15 +121,14 @@ pub struct Speaks {
 /// When a socket or the cryptography cannot be used.
 pub fn serve(door: Arc<Door>, sockets: Sockets, serving: Serving<'_>) -> io::Result<Running> {
     let door = Data::from(door);
-    let tls = |ask: Option<bool>| match (&serving.tls, ask) {
-        (Some(speaks), ask) => {
-            tls::server_config(Arc::clone(&speaks.identity), ask.unwrap_or(speaks.ask)).map(Some).map_err(io::Error::other)
-        }
-        (None, _) => Ok(None),
+    let tls = |wanted: bool, ask: bool| match serving.tls.as_ref().filter(|_| wanted) {
+        Some(speaks) => tls::server_config(Arc::clone(&speaks.identity), ask).map(Some).map_err(io::Error::other),
+        None => Ok(None),
     };
-    let mut listeners = vec![Listener { socket: sockets.public, tls: tls(None)? }];
+    let (speaks, asks) = serving.tls.as_ref().map_or((false, false), |speaks| (speaks.public, speaks.ask));
+    let mut listeners = vec![Listener { socket: sockets.public, tls: tls(speaks, asks)? }];
     if let Some(socket) = sockets.mtls {
-        listeners.push(Listener { socket, tls: tls(Some(true))? });
+        listeners.push(Listener { socket, tls: tls(true, true)? });
     }
     let public = listener::server(&door, listeners, serving.path, serving.workers, serving.crowd)?;
     let (local_door, ops_door) = (door.clone(), door);
