@@ -43,11 +43,6 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     add_authority(&folder.join("conf/jwks/spiffe-other.bundle.json"), &authorities.spiffe_other)
 }
 
-/// What `name` holds: its chain and its key in PEM.
-pub(crate) fn held(folder: &Path, name: &str) -> std::path::PathBuf {
-    folder.join(HELD).join(format!("{name}.pem"))
-}
-
 /// Puts an authority into a SPIFFE bundle, as SPIRE writes it.
 fn add_authority(bundle: &Path, authority: &Authority) -> io::Result<()> {
     let mut json: Value = serde_json::from_str(&fs::read_to_string(bundle)?).map_err(failed)?;

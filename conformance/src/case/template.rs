@@ -25,7 +25,7 @@ pub struct Arg {
 }
 
 /// The functions, with the least and the greatest number of arguments.
-const FUNCTIONS: [(&str, usize, usize); 12] = [
+const FUNCTIONS: [(&str, usize, usize); 15] = [
     ("jwt", 1, 64),
     ("assertion", 1, 64),
     ("subject", 2, 2),
@@ -38,6 +38,9 @@ const FUNCTIONS: [(&str, usize, usize); 12] = [
     ("segment", 2, 2),
     ("flip", 1, 1),
     ("id", 0, 0),
+    ("certificate", 1, 1),
+    ("issuing-certificate", 1, 1),
+    ("x5t", 1, 1),
 ];
 
 impl Template {
