@@ -16,6 +16,8 @@ const HOMES: &[Home] = &[
     Home { crate_name: "cedar_policy", rooms: &["src/policy/cedar.rs", "src/policy/cedar/"], single: &[] },
     Home { crate_name: "rusqlite", rooms: &["src/store/sqlite"], single: &[] },
     Home { crate_name: "reqwest", rooms: &["src/trust/fetch.rs", "src/cli", "src/demo"], single: &[] },
+    Home { crate_name: "webpki", rooms: &["src/trust/x509"], single: &[] },
+    Home { crate_name: "x509_parser", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "config", rooms: &[], single: &["src/config"] },
     Home { crate_name: "actix_web", rooms: &["src/http", "src/demo/"], single: &["src/cli"] },
     Home { crate_name: "oauth2", rooms: &[], single: &["src/cli"] },
