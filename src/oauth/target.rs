@@ -65,8 +65,9 @@ impl Audience {
     }
 }
 
-/// The common form, seen to be a URI without the full parser, which costs more than all else that is done with an identifier: https,
-/// a name of two labels or more, the last of them of letters only, and at most a path of unreserved characters (RFC 3986 §2.3).
+/// The common form, seen to be a URI without the full parser, which costs more than all else that is done with an identifier:
+/// https, a name of two labels or more, the last of them of letters only, and at most a path of unreserved characters
+/// (RFC 3986 §2.3).
 fn is_plain(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://") else { return false };
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -107,7 +108,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_plainly_a_uri_is_one(text in "https://[a-z0-9.-]{0,12}(\\.[a-z0-9]{0,5})?(:[0-9]{1,6})?(/[a-zA-Z0-9._~/%?@-]{0,12})?") {
+        fn what_is_plainly_a_uri_is_one(
+            text in "https://[a-z0-9.-]{0,12}(\\.[a-z0-9]{0,5})?(:[0-9]{1,6})?(/[a-zA-Z0-9._~/%?@-]{0,12})?",
+        ) {
             prop_assert!(!is_plain(&text) || Url::parse(&text).is_ok(), "{}", text);
         }
     }
