@@ -12,6 +12,7 @@ mod respond;
 mod revoke;
 mod server;
 mod socket;
+mod tasks;
 mod token;
 
 pub use door::{Door, DoorLimits};

@@ -5,9 +5,11 @@ mod claims;
 mod minted;
 mod reason;
 mod signers;
+mod task;
 mod told;
 
 pub use minted::{IssuedToken, MintedToken, Minting, sign};
 pub use reason::MintReason;
 pub use signers::{SignerEntry, Signers};
+pub use task::{MintedTask, OpenedTask, open};
 pub use told::{AnswerForm, Told, tell};

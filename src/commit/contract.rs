@@ -144,6 +144,8 @@ pub struct Recovered {
     pub lives: Vec<StoredLife>,
     /// Every single-use value that is remembered.
     pub single_use: Vec<SingleUse>,
+    /// Every task that may not be forgotten.
+    pub tasks: Vec<StoredTask>,
 }
 
 /// The present life of one thing that is not simply in life 0.
@@ -157,6 +159,21 @@ pub struct StoredLife {
     pub forget: Option<Time>,
 }
 
+/// One task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTask {
+    /// Its pseudonym.
+    pub key: GenerationKey,
+    /// What never changes about it.
+    pub fixed: Vec<u8>,
+    /// How many exchanges are left.
+    pub left: u64,
+    /// Who suspended it, while it is.
+    pub suspended_by: Option<String>,
+    /// When it may be forgotten.
+    pub forget: Time,
+}
+
 /// One transaction.
 #[derive(Debug)]
 pub struct Batch {
@@ -168,10 +185,30 @@ pub struct Batch {
     pub single_use: Vec<SingleUse>,
     /// Lives that begin or change; each replaces what was stored under its key.
     pub lives: Vec<StoredLife>,
+    /// Tasks that begin or change; each replaces what was stored under its key.
+    pub tasks: Vec<StoredTask>,
+    /// What is left to tasks, in order; it comes after `tasks`.
+    pub charges: Vec<(GenerationKey, u64)>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
-    /// Single-use values that expired at or before this, and lives that may be forgotten then, are deleted.
+    /// Single-use values that expired at or before this, and lives and tasks that may be forgotten then, are deleted.
     pub forget: Option<Time>,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new(at: Time) -> Self {
+        Self {
+            at,
+            rows: Vec::new(),
+            single_use: Vec::new(),
+            lives: Vec::new(),
+            tasks: Vec::new(),
+            charges: Vec::new(),
+            subject_keys: Vec::new(),
+            forget: None,
+        }
+    }
 }
 
 /// One record of a batch.

@@ -78,6 +78,8 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
         single_use: single_use.iter().map(|id| SingleUse { digest: [*id; 32], expires }).collect(),
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
+        charge: None,
+        opens: None,
     }
 }
 
@@ -87,6 +89,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         jti,
         txn,
         parent: None,
+        task: None,
         depth: 1,
         at: Time::from_millis(START),
         expires: Time::from_millis(START + 60_000),

@@ -23,7 +23,7 @@ use super::quota::Quota;
 use super::receipt::{Answer, CommitReason, Receipt};
 use super::spent::Spent;
 use super::subject_keys::SubjectKeys;
-use crate::oauth::{Clock, Jti, SingleUse, Time, Txn};
+use crate::oauth::{Clock, GenerationKey, Jti, SingleUse, Time, Txn};
 use recovery::Doubt;
 use stage::{Effect, Staged};
 
@@ -41,6 +41,7 @@ pub(super) enum Job {
     Change(Unrecorded, Done),
     Resume(Unrecorded, Done),
     Spend(Spending, Done),
+    Beat(GenerationKey, Spending, Done),
     Withhold(Hidden),
     Close(oneshot::Sender<()>),
 }
@@ -68,7 +69,8 @@ pub(super) struct Unrecorded {
     pub(super) lives: Vec<StoredLife>,
     /// What is spent with it.
     pub(super) single_use: Vec<SingleUse>,
-    pub(super) _place: OwnedSemaphorePermit,
+    /// None for what nobody asked for.
+    pub(super) _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Single-use values of a request that changes nothing else.
@@ -157,15 +159,17 @@ impl Writer {
         Some(jobs)
     }
 
-    /// Waits for a job; while something is left to do without being asked, no longer than the pause between two attempts.
+    /// Waits for a job; while something is left to do without being asked, or time may end a task, no longer than the pause between two attempts.
     fn wait(&self) -> Option<Option<Job>> {
         if !self.closing.is_empty() {
             return self.jobs.try_recv().ok().map(Some);
         }
-        if !self.unfinished() {
-            return self.jobs.recv().ok().map(Some);
-        }
-        match self.jobs.recv_timeout(self.limits.retry) {
+        let pause = match (self.unfinished(), self.mirror.has_tasks()) {
+            (true, _) => self.limits.retry,
+            (false, true) => self.limits.sweep,
+            (false, false) => return self.jobs.recv().ok().map(Some),
+        };
+        match self.jobs.recv_timeout(pause) {
             Ok(job) => Some(Some(job)),
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -207,7 +211,8 @@ impl Writer {
             // What is forgotten durably may be asked for again under a clock that was set back, unless a record shows the time.
             staged.batch.forget = None;
         }
-        if staged.failure.is_none() && !(staged.batch.rows.is_empty() && staged.batch.single_use.is_empty()) {
+        let nothing = staged.batch.rows.is_empty() && staged.batch.single_use.is_empty() && staged.batch.lives.is_empty();
+        if staged.failure.is_none() && !nothing {
             staged.failure = self.store.commit(&staged.batch).err();
         }
         match staged.failure.take() {
@@ -235,7 +240,7 @@ impl Writer {
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Resume(resumed, reply) => {
-                    self.mirror.put(&resumed.lives);
+                    self.mirror.put(&resumed.change, &resumed.lives);
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Spent(_spending, reply) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::commit::contract::{Batch, CommitStore, Recovered, Row, StoreReason, Stored, StoredLife};
+use crate::commit::contract::{Batch, CommitStore, Recovered, Row, StoreReason, Stored, StoredLife, StoredTask};
 use crate::oauth::{GenerationKey, SingleUse, Time};
 
 /// What is durable.
@@ -17,6 +17,7 @@ pub(super) struct Content {
     keys: BTreeMap<GenerationKey, Vec<u8>>,
     lives: BTreeMap<GenerationKey, StoredLife>,
     single_use: BTreeSet<(Time, [u8; 32])>,
+    tasks: BTreeMap<GenerationKey, StoredTask>,
 }
 
 /// Where to fail, and how often from now on.
@@ -91,7 +92,14 @@ impl Content {
             assert!(self.single_use.insert((value.expires, value.digest)), "no value is ever spent twice");
         }
         self.lives.extend(batch.lives.iter().map(|life| (life.key, *life)));
+        self.tasks.extend(batch.tasks.iter().map(|task| (task.key, task.clone())));
+        for (key, left) in &batch.charges {
+            let task = self.tasks.get_mut(key).expect("what is charged is stored");
+            assert!(*left <= task.left, "a budget only shrinks");
+            task.left = *left;
+        }
         if let Some(now) = batch.forget {
+            self.tasks.retain(|_, task| task.forget > now);
             self.single_use.retain(|(expires, _)| *expires > now);
             self.lives.retain(|_, life| life.forget.is_none_or(|forget| forget > now));
         }
@@ -138,6 +146,7 @@ impl CommitStore for MemoryStore {
                 .iter()
                 .map(|(expires, digest)| SingleUse { digest: *digest, expires: *expires })
                 .collect(),
+            tasks: content.tasks.values().cloned().collect(),
         })
     }
 

@@ -41,7 +41,7 @@ fn row(index: u64, jti: u8, txn: u8) -> Row {
 }
 
 fn batch(at: i64, rows: Vec<Row>) -> Batch {
-    Batch { at: time(at), rows, single_use: vec![], lives: vec![], subject_keys: vec![], forget: None }
+    Batch { rows, ..Batch::new(time(at)) }
 }
 
 #[test]
@@ -237,6 +237,8 @@ fn issue(id: u8) -> Issue {
         single_use: vec![SingleUse { digest: [id; 32], expires: time(9000) }],
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
+        charge: None,
+        opens: None,
     }
 }
 
