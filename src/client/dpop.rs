@@ -1,4 +1,5 @@
-//! DPoP proofs at this server's own endpoints: every check of RFC 9449 §4.3 but the single use, which only the commit can see to.
+//! DPoP proofs at this server's own endpoints: every check of RFC 9449 §4.3; the single use is left to
+//! the commit.
 
 mod nonce;
 mod reason;
@@ -88,8 +89,8 @@ fn jti(claims: &Object) -> Result<Cow<'_, str>, DpopReason> {
     if (1..=JTI_BYTES_MAX).contains(&jti.len()) { Ok(jti) } else { Err(DpopReason::JtiLength) }
 }
 
-/// From when on the proof is no longer accepted, if it is now. A nonce of ours says when the proof was made better than a clock of
-/// the client's does (RFC 9449 §4.3, check 11), so then `iat` need only be there.
+/// From when on the proof is no longer accepted, if it is now. A nonce of ours says better than a clock of the client's when
+/// the proof was made (RFC 9449 §4.3, check 11), so then `iat` need only be there.
 fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, DpopReason> {
     let made = claims.date("iat").map_err(|_| DpopReason::ClaimType("iat"))?.ok_or(DpopReason::ClaimMissing("iat"))?;
     let nonce = claims.text("nonce").map_err(|_| DpopReason::ClaimType("nonce"))?;
@@ -117,8 +118,8 @@ fn check_htu(htu: &str, path: &str, rules: &DpopRules) -> Result<(), DpopReason>
     if rules.bases.iter().any(same) { Ok(()) } else { Err(DpopReason::Htu) }
 }
 
-/// Syntax-based and scheme-based normalisation (RFC 3986 §6.2.2, §6.2.3), without query and fragment. None for what is no absolute
-/// http URL of visible ASCII characters, or names a user.
+/// Syntax-based and scheme-based normalisation (RFC 3986 §6.2.2, §6.2.3), without query and fragment. None for what is no
+/// absolute http URL of visible ASCII characters, or names a user.
 fn normal(htu: &str) -> Option<String> {
     let visible = htu.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if htu.len() > HTU_BYTES_MAX || !visible || !has_authority(htu) {

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::{digest, hmac};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{self, KeyPairComponents, PublicKeyComponents};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
     KeyPair, RSA_PKCS1_SHA256,
 };
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -105,7 +105,8 @@ impl Key {
             "OKP" => &["crv", "kty", "x"],
             _ => &["e", "kty", "n"],
         };
-        let pairs: Result<Vec<String>, String> = members.iter().map(|name| Ok(format!("\"{name}\":\"{}\"", text(name)?))).collect();
+        let pairs: Result<Vec<String>, String> =
+            members.iter().map(|name| Ok(format!("\"{name}\":\"{}\"", text(name)?))).collect();
         let json = format!("{{{}}}", pairs?.join(","));
         Ok(base64url(digest::digest(&digest::SHA256, json.as_bytes())))
     }
