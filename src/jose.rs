@@ -11,6 +11,8 @@ mod proof;
 mod reason;
 mod sign;
 mod verify;
+#[cfg(test)]
+mod wycheproof;
 
 pub use algorithm::Algorithm;
 pub use cache::Cache;

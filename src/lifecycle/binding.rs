@@ -217,7 +217,7 @@ impl fmt::Display for BindingReason {
             ),
             Self::Agent(BoundTokens { dpop: true, certificate: true }) => concat!(
                 "tokens of this client must be bound (dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens ",
-                "of the agent's file) and no key was proved; send a DPoP header with a proof, or connect with a client certificate"
+                "of the agent's file) and no key was proved; send a DPoP header with a proof or connect with a client certificate"
             ),
             Self::Agent(BoundTokens { certificate: true, .. }) => concat!(
                 "tokens of this client must be bound to its certificate (tls_client_certificate_bound_access_tokens of the ",

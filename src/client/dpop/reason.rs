@@ -57,9 +57,9 @@ impl fmt::Display for DpopReason {
                 "DPoP proof: htu must be the address of this endpoint as the metadata of this server has it, ",
                 "with scheme, host, port and path, without query and fragment"
             ),
-            Self::NonceMissing => "DPoP proof: a nonce is required; sign anew with the one in the DPoP-Nonce header of this answer",
+            Self::NonceMissing => "DPoP proof: a nonce is required; sign anew with that of the DPoP-Nonce header",
             Self::NonceStale => {
-                "DPoP proof: the nonce does not count, or no longer; sign anew with the one in the DPoP-Nonce header of this answer"
+                "DPoP proof: the nonce does not count, or no longer; sign anew with that of the DPoP-Nonce header"
             }
             Self::Old => "DPoP proof: iat lies too far back; sign one for each request, and check the clock that signed it",
             Self::Ahead => "DPoP proof: iat must lie at most 60 seconds ahead; check the clock that signed it",
