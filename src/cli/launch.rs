@@ -67,6 +67,7 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
+    world.logins.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
     let door = Arc::new(Door::new(world, commit.clone(), ledger, Arc::clone(&clock), limits));
     let running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
@@ -101,6 +102,7 @@ impl Reload {
         match world {
             Ok(world) => {
                 world.trust.keep_fresh(&self.fetcher, &self.clock);
+                world.logins.keep_fresh(&self.fetcher, &self.clock);
                 self.door.swap(Arc::new(world));
                 tracing::info!("the changed configuration is in force");
             }

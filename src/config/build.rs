@@ -59,6 +59,10 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     let settings = config.settings;
     let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
+    let logins = match previous {
+        Some(previous) => logins.taking_over(&previous.logins),
+        None => logins,
+    };
     Ok(World {
         audience: AssertionAudience { issuer: settings.issuer.clone(), token_endpoint },
         own: OwnKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
