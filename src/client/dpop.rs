@@ -5,6 +5,7 @@ mod nonce;
 mod reason;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -14,7 +15,7 @@ pub use reason::DpopReason;
 
 use super::{AuthenticatedClient, Credentials, DpopProof};
 use crate::crypto::Digest;
-use crate::jose::{Algorithm, Object, Proof};
+use crate::jose::{Algorithm, Object, Proof, ProofKeys};
 use crate::oauth::{SingleUse, SingleUseKind, Time};
 
 /// By which a proof may be signed, as published (RFC 9449 §5.1). Each verifies in well under 100 µs.
@@ -33,6 +34,8 @@ pub struct DpopRules {
     pub bases: Vec<String>,
     /// How old a proof may be by its `iat`: for so long its `jti` is remembered.
     pub age_max: Duration,
+    /// The keys that proofs brought along lately.
+    pub known: Arc<ProofKeys>,
     /// What makes and knows nonces.
     pub nonces: Nonces,
     /// Whether a proof must carry a nonce of ours (RFC 9449 §8).
@@ -66,7 +69,7 @@ fn prove(header: &str, path: &str, rules: &DpopRules, now: Time) -> Result<DpopP
     if !proof.typ_is("dpop+jwt") {
         return Err(DpopReason::Typ);
     }
-    let verified = proof.verify(&PROOF_ALGORITHMS).map_err(DpopReason::Proof)?;
+    let verified = proof.verify(&PROOF_ALGORITHMS, &rules.known).map_err(DpopReason::Proof)?;
     let (claims, key) = (verified.claims(), verified.key());
     let jti = jti(claims)?;
     if required(claims, "htm")? != "POST" {

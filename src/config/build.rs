@@ -74,6 +74,7 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         dpop: DpopRules {
             bases: vec![settings.issuer.join("")],
             age_max: settings.dpop.proof_age,
+            known: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.dpop.known)),
             nonces: Nonces::new(keys.pseudonyms.clone()),
             nonce_required: settings.dpop.nonce == DpopNonce::Required,
         },

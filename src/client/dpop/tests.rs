@@ -17,6 +17,7 @@ fn rules() -> DpopRules {
     DpopRules {
         bases: vec![ISSUER.to_owned()],
         age_max: Duration::from_secs(60),
+        known: Arc::default(),
         nonces: Nonces::new(MacKey::new(&[7; 32])),
         nonce_required: false,
     }
