@@ -80,8 +80,8 @@ impl Figures {
         println!("resident, after {:>7} exchanges    {:.1} MB", self.records, self.rss_loaded_mb);
     }
 
-    /// What a DPoP proof costs at 32 in flight, round by round against the same exchange without; and one bare verification, which
-    /// is what the floors differ by in their crypto.
+    /// What a DPoP proof costs at 32 in flight, round by round against the same exchange without; and one bare verification,
+    /// which is what the floors differ by in their crypto.
     fn bound_over_unbound(&self) -> Option<(f64, f64)> {
         let at = |case| self.cells.get(&(Case::ALL.iter().position(|known| *known == case)?, 32));
         let (bound, unbound) = (at(Case::Bound)?, at(Case::FirstHop)?);

@@ -41,8 +41,8 @@ impl<'a> Proof<'a> {
         self.0.digest()
     }
 
-    /// The claims, if the signature verifies under the very key that the header brings, by an allowed algorithm. `known` spares the
-    /// parsing of a key that proved itself before.
+    /// The claims, if the signature verifies under the very key that the header brings, by an allowed algorithm. `known` spares
+    /// the parsing of a key that proved itself before.
     ///
     /// # Errors
     /// See [`ProofReason`].

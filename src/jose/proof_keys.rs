@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::{Algorithm, VerifyingKey};
 use crate::crypto::Digest;
 
-/// Remembers parsed keys, never that anything verified under them: every proof's own signature is checked. At most as many keys as
-/// its capacity; when it is full it begins anew.
+/// Remembers parsed keys, never that anything verified under them: every proof's own signature is checked. At most as many
+/// keys as its capacity; when it is full it begins anew.
 pub struct ProofKeys {
     keys: RwLock<HashMap<(Digest, Algorithm), Arc<VerifyingKey>>>,
     capacity: usize,

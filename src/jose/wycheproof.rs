@@ -1,5 +1,5 @@
 //! Project Wycheproof's vectors for JWS and JWK sets, and where our verdicts differ from theirs, and why.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use serde_json::{Value, json};
 
@@ -24,10 +24,12 @@ const HMAC: [u64; 10] = [1, 348, 352, 357, 358, 359, 372, 373, 376, 377];
 /// The same for sets of symmetric keys.
 const HMAC_SETS: [u64; 4] = [2, 13, 14, 15];
 
-/// RFC 7520, figure 20: `PS384` under a key whose `alg` says `PS256`. The `alg` of a key is the only one it serves (RFC 8725 §3.2).
+/// RFC 7520, figure 20: `PS384` under a key whose `alg` says `PS256`, and the `alg` of a key is the only one it serves (RFC 8725
+/// §3.2).
 const OTHER_ALG: [u64; 2] = [346, 350];
 
-/// RFC 7520, figure 27: under a key whose `alg` is `ES521`, which is no algorithm's name (RFC 7518 §3.1), so the key serves none.
+/// RFC 7520, figure 27: under a key whose `alg` is `ES521`, which is no algorithm's name (RFC 7518 §3.1): the key serves
+/// none.
 const UNKNOWN_ALG: [u64; 2] = [347, 351];
 
 /// Runs one file: the numbers of the tests on which our verdict is another. Every one of them must be a refusal.

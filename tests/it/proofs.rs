@@ -1,6 +1,9 @@
 //! Proofs of keys: nonces that are required, and what is presented by many at the same instant.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -8,6 +11,7 @@ use countersign::error::ErrorCode;
 use countersign::exchange::exchange;
 use countersign::oauth::Clock;
 use countersign_conformance::Outcome;
+use countersign_conformance::profile::Login;
 
 use crate::life::stage::{Stage, sent};
 use crate::support::{Party, Site};
@@ -27,6 +31,31 @@ fn a_server_that_requires_nonces_hands_them_out() {
         assert!(matches!(case.outcome, Outcome::Passed), "{}: {:?}", case.name, case.outcome);
     }
     assert!(report.cases.len() >= 10);
+    the_command_line_proves_a_key(&site);
+}
+
+/// `token exchange --dpop` makes a key, proves it, and proves it once more with the nonce that the server wants.
+fn the_command_line_proves_a_key(site: &Site) {
+    let party = Party::new(&site.profile(), "legacy");
+    let [subject, secret, key] = ["subject", "secret", "holder.pem"].map(|name| site.folder.join(name));
+    fs::write(&subject, party.id_token(serde_json::json!({}))).unwrap();
+    let Login::ClientSecretBasic { secret: text } = &site.profile().clients["legacy"].login else { panic!("a secret") };
+    fs::write(&secret, text).unwrap();
+    let mut thumbprints = Vec::new();
+    for _ in 0..2 {
+        let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["token", "exchange", "--json", "--dpop", "--client-id", "legacy", "--resource", "https://crm.example"])
+            .args(["--server", &format!("http://{}", site.public), "--subject-token-type", "id_token"])
+            .args([Path::new("--subject-token"), &subject, Path::new("--secret-file"), &secret, Path::new("--dpop-key"), &key])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["token_type"], "DPoP");
+        thumbprints.push(answer["cnf"]["jkt"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(thumbprints[0], thumbprints[1], "the key in the file is kept");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 /// RFC 7523 §3, RFC 9449 §11.1: each counts once, whoever is first.
