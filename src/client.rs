@@ -3,11 +3,14 @@
 mod attestation;
 mod authenticate;
 mod binding;
+mod certificate;
 mod credentials;
 mod dpop;
 #[cfg(test)]
 mod fixture;
 mod login;
+mod mtls;
+mod name;
 mod private_key_jwt;
 mod reason;
 mod secret;
@@ -18,9 +21,12 @@ use std::sync::Arc;
 
 pub use authenticate::{AssertionAudience, authenticate};
 pub use binding::{Binding, BindingKind, DpopProof, Proven};
-pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE, PeerCertificate};
+pub use certificate::PeerCertificate;
+pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
+pub use mtls::CertificateReason;
+pub use name::{CertificateName, DistinguishedName, NameReason};
 pub use reason::{AssertionReason, ClientReason};
 pub use secret::hash_secret;
 
@@ -62,6 +68,12 @@ pub enum LoginMethod {
     SpiffeJwt,
     /// An attestation under a trust rule as client assertion.
     WorkloadJwt,
+    /// A certificate from an authority of the agent's, with one name (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// A certificate that is registered as it is (RFC 8705 §2.2).
+    SelfSignedTls,
+    /// An X509-SVID.
+    SpiffeX509,
     /// RFC 6749 §2.3.1, `Authorization: Basic`.
     SecretBasic,
     /// RFC 6749 §2.3.1, in the body.
@@ -75,6 +87,9 @@ impl LoginMethod {
             Self::PrivateKeyJwt => "private_key_jwt",
             Self::SpiffeJwt => "spiffe_jwt",
             Self::WorkloadJwt => "workload_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTls => "self_signed_tls_client_auth",
+            Self::SpiffeX509 => "spiffe_x509",
             Self::SecretBasic => "client_secret_basic",
             Self::SecretPost => "client_secret_post",
         }

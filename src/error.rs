@@ -141,7 +141,7 @@ fn denial_code(denial: &Denial) -> ErrorCode {
 
 fn commit_code(reason: CommitReason) -> ErrorCode {
     match reason {
-        CommitReason::Died | CommitReason::Expired => ErrorCode::InvalidRequest,
+        CommitReason::Died | CommitReason::Retired | CommitReason::Expired => ErrorCode::InvalidRequest,
         CommitReason::Spent => ErrorCode::InvalidClient,
         CommitReason::Replayed => ErrorCode::InvalidDpopProof,
         CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,

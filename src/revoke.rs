@@ -18,7 +18,7 @@ pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &C
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, request.text());
+    let mut asked = Asked::about(client.agent(), request.text());
     let done = authenticated(world, commit, &request, &client, &mut asked, now).await;
     done.map_err(|reason| Refused { reason, asked: Some(asked) })
 }
@@ -37,7 +37,7 @@ async fn authenticated(
     let death = match token::verify_own(request.text(), &world.own, now) {
         Ok(token) => {
             asked.parent = Some((token.own().txn, token.own().jti));
-            lifecycle::revocation(client, &token, &world.rules(&*state)).map_err(Refusal::Standing)?
+            lifecycle::revocation(client, &token, &world.rules(&*state, now)).map_err(Refusal::Standing)?
         }
         Err(_unknown) => None,
     };

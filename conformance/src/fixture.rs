@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::certificates;
 use crate::jose::Key;
 
 /// Where the server under test and the issuer that the runner plays are.
@@ -20,6 +21,8 @@ pub struct Addresses {
     pub public: String,
     /// The ops listener, `host:port`.
     pub ops: String,
+    /// The listener that asks for certificates, `host:port`.
+    pub mtls: String,
     /// A free `host:port` on loopback for the issuer that is found by discovery.
     pub idp: String,
 }
@@ -58,6 +61,7 @@ pub fn write(folder: &Path, addresses: &Addresses) -> io::Result<Fixture> {
     let profile = folder.join("profile.toml");
     fs::write(&profile, fill(&fs::read_to_string(source.join("profile.toml"))?, addresses))?;
     publish(&source.join("keys"), &folder.join("conf/jwks"))?;
+    certificates::write(folder)?;
     let data = folder.join("data");
     fs::create_dir_all(&data)?;
     Ok(Fixture { config: folder.join("conf/countersign.toml"), data, profile })
@@ -81,6 +85,7 @@ fn fill(text: &str, addresses: &Addresses) -> String {
     text.replace("@ISSUER@", &addresses.issuer)
         .replace("@SERVER@", &format!("http://{}", addresses.public))
         .replace("@PUBLIC@", &addresses.public)
+        .replace("@MTLS@", &addresses.mtls)
         .replace("@OPS@", &addresses.ops)
         .replace("@IDP@", &format!("http://{}", addresses.idp))
 }
@@ -131,7 +136,7 @@ pub(crate) mod testing {
     /// Addresses that nobody listens at.
     pub(crate) fn addresses() -> Addresses {
         let at = |port: u16| format!("127.0.0.1:{port}");
-        Addresses { issuer: "http://127.0.0.1:1".to_owned(), public: at(1), ops: at(2), idp: at(3) }
+        Addresses { issuer: "http://127.0.0.1:1".to_owned(), public: at(1), ops: at(2), mtls: at(4), idp: at(3) }
     }
 
     /// The fixture's profile.

@@ -6,7 +6,7 @@ use super::credentials::{AssertionKind, Presented};
 use super::{
     Attested, AuthenticatedClient, ClientReason, Credentials, LoginMethod, Logins, PeerCertificate, Proven, attestation,
 };
-use super::{private_key_jwt, secret, spiffe, workload};
+use super::{mtls, private_key_jwt, secret, spiffe, workload};
 use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
 use crate::jose::Compact;
@@ -42,9 +42,9 @@ pub async fn authenticate(
         Presented::Header(header) => secret::basic(header, logins, catalog)?,
         Presented::Secret { client, secret } => secret::post(client, secret, logins, catalog)?,
         Presented::Assertion { kind, text } => assertion(&room, kind, text).await?,
-        Presented::Nothing => attestation::fallback(&room, fallback).await?,
+        Presented::Nothing => nothing(&room, credentials.certificate(), fallback).await?,
     };
-    let certificate = credentials.certificate().and_then(PeerCertificate::thumbprint);
+    let certificate = credentials.certificate().map(PeerCertificate::thumbprint);
     Ok(AuthenticatedClient { proven: Proven { certificate, dpop: None }, ..room.admit(proof)? })
 }
 
@@ -75,6 +75,25 @@ impl Proof {
     pub(super) fn new(client: ClientId, method: LoginMethod) -> Self {
         let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
         Self { client, method, instance, attested, key, evidence, single_use, self_only: false }
+    }
+}
+
+/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2). Where it logs in nobody, the
+/// subject token may, as it could without a certificate.
+async fn nothing(
+    room: &Room<'_>,
+    certificate: Option<&PeerCertificate>,
+    subject_token: Option<&str>,
+) -> Result<Proof, ClientReason> {
+    let Some((certificate, client_id)) = certificate.zip(room.client_id) else {
+        return attestation::fallback(room, subject_token).await;
+    };
+    match mtls::prove(room, certificate, client_id) {
+        Ok(proof) => Ok(proof),
+        Err(refused) => attestation::fallback(room, subject_token).await.map_err(|reason| match reason {
+            ClientReason::KeysUnavailable(_) => reason,
+            _ => refused,
+        }),
     }
 }
 

@@ -1,10 +1,8 @@
 //! What a client presented to prove itself, not judged.
 
 use std::fmt;
-use std::sync::Arc;
 
-use super::ClientReason;
-use crate::crypto::Digest;
+use super::{ClientReason, PeerCertificate};
 use crate::request::Form;
 
 /// A client assertion that is an ordinary JWT (RFC 7523 §2.2).
@@ -23,14 +21,6 @@ pub struct Credentials {
     repeated: Option<&'static str>,
     dpop: Option<String>,
     certificate: Option<PeerCertificate>,
-}
-
-/// The certificate chain of the peer, DER, leaf first, by whose private key the handshake of the connection was signed (or that a
-/// named proxy passes on, RFC 9440). Who issued it is not judged yet.
-#[derive(Clone)]
-pub struct PeerCertificate {
-    /// The leaf and what came with it.
-    pub chain: Arc<[Vec<u8>]>,
 }
 
 /// The one method that a request uses.
@@ -131,13 +121,6 @@ impl Credentials {
             Some(text) => Ok(Presented::Assertion { kind, text }),
             None => Err(ClientReason::AssertionMissing),
         }
-    }
-}
-
-impl PeerCertificate {
-    /// SHA-256 of the leaf, which is what tokens are bound to (RFC 8705 §3.1).
-    pub fn thumbprint(&self) -> Option<Digest> {
-        self.chain.first().map(|leaf| Digest::of(leaf))
     }
 }
 

@@ -215,6 +215,7 @@ fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKi
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
+        authorities: None,
         keys,
     }
 }

@@ -47,8 +47,10 @@ impl Receipt {
 /// Why the commit refused. The first four are verdicts about the request; after the others it may simply be tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitReason {
-    /// Something that the hop depends on has ended.
+    /// Something that the hop depends on has ended or is suspended.
     Died,
+    /// What was to be resumed is retired.
+    Retired,
     /// A client assertion was used before.
     Spent,
     /// A DPoP proof was used before.
@@ -68,7 +70,8 @@ pub enum CommitReason {
 impl fmt::Display for CommitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Died => "something that this request depends on has ended, so nothing can be issued from it",
+            Self::Died => "something that this request depends on has ended or is suspended, so nothing can be issued from it",
+            Self::Retired => "what is retired never comes back",
             Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
             Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",

@@ -1,10 +1,12 @@
 //! Reading a request of any endpoint that takes forms from clients.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::web::Payload;
 
-use super::Door;
+use super::{Door, peer};
 use crate::client::{Credentials, DpopReason};
 use crate::error::Refusal;
 use crate::request::{Form, FormReason, RequestReason};
@@ -15,13 +17,18 @@ const LATER: [&str; 3] = ["oauth-client-attestation", "oauth-client-attestation-
 /// RFC 9449 §4.1.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+/// From the end of the head of a request to the end of its body.
+const BODY: Duration = Duration::from_secs(10);
+
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The form, with what the client presented to prove itself.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, door: &Door) -> Result<(Form, Credentials), Refusal> {
-    let form = form(request, payload, door).await?;
+    let certificate = peer::certificate(request, &door.inside().front).map_err(Refusal::Request)?;
+    let form = tokio::time::timeout(BODY, form(request, payload, door)).await.map_err(|_| Refusal::Form(FormReason::Slow))??;
     let headers = request.headers();
     let credentials = Credentials::new(&form, text(headers, header::AUTHORIZATION)).with_dpop(text(headers, DPOP));
+    let credentials = credentials.with_certificate(certificate);
     Ok((form, credentials))
 }
 

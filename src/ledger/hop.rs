@@ -12,7 +12,7 @@ use super::record::{
 };
 use crate::client::Binding;
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, Subject, Time, Txn};
+use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, Time, Txn};
 
 /// One delegation step. Filled by `mint`; written as canonical JSON by [`Hop::record`].
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct Hop {
     pub policies: Vec<String>,
     /// What else the decision rested on.
     pub inputs: Inputs,
+    /// Where its status stands, where an API asks for that.
+    pub status: Option<StatusPlace>,
 }
 
 impl Hop {
@@ -106,6 +108,7 @@ impl Hop {
             policies: Cow::Borrowed(&self.policies),
             policy_set: self.policy_set,
             scope: Some(self.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            status: self.status,
             subject,
             token: self.token,
             txn: self.txn,

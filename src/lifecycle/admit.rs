@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::in_force::{active, in_force};
-use super::liveness::{State, alive};
+use super::liveness::{Cause, Dead, Life, State, alive};
 use super::standing::Parts;
 use super::{Acting, Standing, StandingReason, death, may_act, presenter};
 use crate::catalog::Catalog;
@@ -28,6 +28,8 @@ pub struct Rules<'a> {
     pub pseudonyms: &'a MacKey,
     /// How deep a chain may become.
     pub depth_max: u32,
+    /// The present.
+    pub now: Time,
 }
 
 /// Decides whether `client` may present `subject`, in which role and for whom, and that everything it rests on is alive.
@@ -116,7 +118,7 @@ fn generations(
     let lives = rules.state.lives(&joining);
     unless_ended_since_issue(subject, &joining, &lives, rules)?;
     generations.extend(joining.into_iter().zip(lives).map(|(key, life)| Generation { key, number: life.number }));
-    alive(rules.state, &generations).map_err(StandingReason::Dead)?;
+    alive(rules.state, &generations, rules.now).map_err(StandingReason::Dead)?;
     Ok(generations)
 }
 
@@ -153,7 +155,7 @@ fn joining(
 fn unless_ended_since_issue(
     subject: &VerifiedSubject,
     keys: &[GenerationKey],
-    lives: &[super::Life],
+    lives: &[Life],
     rules: &Rules<'_>,
 ) -> Result<(), StandingReason> {
     let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
@@ -161,7 +163,7 @@ fn unless_ended_since_issue(
     match (ended, subject.issued_at()) {
         (None, _) => Ok(()),
         (Some(ended), Some(issued)) if issued > ended => Ok(()),
-        _ => Err(StandingReason::Dead(super::Dead { key: own })),
+        _ => Err(StandingReason::Dead(Dead { key: own, cause: Cause::Ended })),
     }
 }
 

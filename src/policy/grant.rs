@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::explain::Explanation;
-use crate::catalog::Api;
+use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
 use crate::ledger::Basis;
 use crate::lifecycle::{BindingReason, Bound};
-use crate::oauth::{Scopes, Time};
+use crate::oauth::{Resource, Scopes, Time};
 use crate::token::Held;
 
 /// What may be issued, and which policies decided. Made only by [`decide`](super::decide).
@@ -90,6 +90,11 @@ impl Grant {
     /// The scopes by API; every API of the audience has some.
     pub fn held(&self) -> &[Held] {
         &self.held
+    }
+
+    /// In whose lists the status of the token stands, and how much they tell. APIs of one group ask for the same.
+    pub fn status_list(&self) -> Option<(&Resource, StatusBits)> {
+        self.apis.iter().find_map(|api| Some((&api.id, api.status_list?.bits)))
     }
 
     /// The token's `exp`, in whole seconds, after `now`.

@@ -57,6 +57,7 @@ fn api(id: &str, defaults: &str, scopes: &[&str]) -> Api {
         group: None,
         scopes: scopes.iter().map(|text| info(text)).collect(),
         derive: vec![],
+        status_list: None,
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Arg {
 }
 
 /// The functions, with the least and the greatest number of arguments.
-const FUNCTIONS: [(&str, usize, usize); 16] = [
+const FUNCTIONS: [(&str, usize, usize); 19] = [
     ("proof", 1, 64),
     ("jwk", 1, 1),
     ("private-jwk", 1, 1),
@@ -42,6 +42,9 @@ const FUNCTIONS: [(&str, usize, usize); 16] = [
     ("segment", 2, 2),
     ("flip", 1, 1),
     ("id", 0, 0),
+    ("certificate", 1, 1),
+    ("issuing-certificate", 1, 1),
+    ("x5t", 1, 1),
 ];
 
 impl Template {

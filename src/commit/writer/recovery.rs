@@ -21,17 +21,18 @@ pub(super) struct Doubt {
     hops: Vec<Hidden>,
     /// What is to be recorded again if they are not.
     withheld: Vec<Hidden>,
-    deaths: Vec<Unrecorded>,
+    changes: Vec<Unrecorded>,
 }
 
 impl Writer {
     /// Opens the store, verifies it, and loads what the checks need.
     pub(in crate::commit) fn start(parts: Parts) -> Result<Self, StoreReason> {
-        let Parts { mut store, clock, limits, jobs, mirror, quota, keys, durable } = parts;
+        let Parts { mut store, clock, limits, jobs, mirror, register, quota, keys, durable } = parts;
         let recovered = store.open()?;
         let newest = verified(&recovered)?;
         let spent = Spent::load(&recovered.single_use, limits.single_use);
         mirror.load(&recovered.lives, &mut [], newest);
+        register.load(recovered.status, recovered.in_force);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
         durable.set(next);
@@ -42,6 +43,7 @@ impl Writer {
             limits,
             jobs,
             mirror,
+            register,
             quota,
             spent,
             keys,
@@ -68,9 +70,13 @@ impl Writer {
                     doubt.hops.push(Hidden::of(&receipt));
                     let _untaken = reply.to.send(Err(CommitReason::Unavailable));
                 }
-                Effect::Death(death, reply) => {
-                    doubt.deaths.push(death);
+                Effect::Change(change, reply) => {
+                    doubt.changes.push(change);
                     let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
+                }
+                // If it is durable, it acts when the store is read again.
+                Effect::Resume(_, reply) | Effect::Remembered(_, reply) => {
+                    let _untaken = reply.send(Err(CommitReason::Unavailable));
                 }
                 Effect::Spent(_spending, reply) => {
                     let _untaken = reply.send(Err(CommitReason::Unavailable));
@@ -116,12 +122,12 @@ impl Writer {
     }
 
     fn adopt(&mut self, recovered: &Recovered, doubt: Doubt, landed: bool) {
-        let Doubt { hops, withheld, deaths, .. } = doubt;
+        let Doubt { hops, withheld, changes, .. } = doubt;
         if landed {
             self.owed.splice(0..0, hops);
         } else {
             self.owed.splice(0..0, withheld);
-            self.unrecorded.splice(0..0, deaths);
+            self.unrecorded.splice(0..0, changes);
         }
         self.next = recovered.count;
         self.durable.set(self.next);

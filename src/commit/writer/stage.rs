@@ -1,15 +1,16 @@
 //! Judging commands and putting them into a batch.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Done, Hidden, Issue, Job, Recordable, Reply, Spending, Unrecorded, Writer};
-use crate::commit::command::{SINGLE_USE_MAX, ending_record};
-use crate::commit::contract::{Batch, Row, StoreReason};
+use crate::commit::command::SINGLE_USE_MAX;
+use crate::commit::contract::{Batch, Known, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::subject_keys::SealFailure;
 use crate::crypto::Digest;
-use crate::ledger::RecordReason;
-use crate::ledger::record::{DeathRecord, RECORD_BYTES_MAX, Record, WithheldRecord};
+use crate::ledger::record::{RECORD_BYTES_MAX, Record, WithheldRecord};
 use crate::lifecycle::liveness;
 use crate::oauth::{GenerationKey, Time};
 
@@ -32,8 +33,10 @@ type SealedFor = (GenerationKey, Vec<u8>);
 pub(super) enum Effect {
     Hop(Receipt, Reply, OwnedSemaphorePermit),
     Refusal(Recordable),
-    Death(Unrecorded, Option<Done>),
+    Change(Unrecorded, Option<Done>),
+    Resume(Unrecorded, Done),
     Spent(Spending, Done),
+    Remembered(BTreeSet<Known>, Done),
     Withheld(Hidden),
 }
 
@@ -43,7 +46,7 @@ impl Writer {
     pub(super) fn begin(&mut self) -> Staged {
         let present = self.clock.now();
         let at = present.max(self.newest).max(self.mirror.floor());
-        let batch = Batch { at, rows: vec![], single_use: vec![], lives: vec![], subject_keys: vec![], forget: None };
+        let batch = Batch::at(at);
         let behind = self.newest.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
             let behind_ms = self.newest.since(present).as_millis();
@@ -52,13 +55,13 @@ impl Writer {
         self.behind = behind;
         let mut staged = Staged { batch, effects: Vec::new(), failure: None, behind };
         if self.failed.is_none() {
-            let forgot = self.mirror.forget(at) | self.spent.forget(at);
+            let forgot = self.mirror.forget(at) | self.spent.forget(at) | self.register.has_forgotten();
             staged.batch.forget = forgot.then_some(at);
             for hidden in std::mem::take(&mut self.owed) {
                 self.stage_withheld(hidden, &mut staged);
             }
-            for ending in std::mem::take(&mut self.unrecorded) {
-                self.stage_death(ending, None, &mut staged);
+            for change in std::mem::take(&mut self.unrecorded) {
+                self.stage_change(change, None, &mut staged);
             }
         }
         staged
@@ -70,13 +73,21 @@ impl Writer {
             Job::Issue(issue, reply, place) => self.stage_issue(issue, reply, place, staged),
             Job::Refusal(recordable) if usable => self.stage_refusal(recordable, staged),
             Job::Refusal(recordable) => self.unrecord(&recordable),
-            Job::Death(ending, reply) => self.stage_asked_death(ending, reply, usable, staged),
+            Job::Change(change, reply) => self.stage_asked_change(change, reply, usable, staged),
+            Job::Resume(change, reply) => self.stage_resumption(change, reply, usable, staged),
             Job::Spend(spending, reply) => match self.judge_spending(&spending, usable, staged) {
                 Ok(()) => staged.effects.push(Effect::Spent(spending, reply)),
                 Err(reason) => {
                     let _untaken = reply.send(Err(reason));
                 }
             },
+            Job::Remember(known, reply) if usable => {
+                staged.batch.in_force = Some(known.clone());
+                staged.effects.push(Effect::Remembered(known, reply));
+            }
+            Job::Remember(_, reply) => {
+                let _untaken = reply.send(Err(CommitReason::Unavailable));
+            }
             Job::Withhold(hidden) if usable => self.stage_withheld(hidden, staged),
             Job::Withhold(hidden) => self.owed.push(hidden),
             Job::Close(reply) => self.closing.push(reply),
@@ -113,8 +124,8 @@ impl Writer {
         if self.mirror.len() > self.limits.lives {
             return Err(CommitReason::Busy);
         }
-        liveness::alive(&*self.mirror, &issue.generations).map_err(|dead| {
-            tracing::debug!(jti = %issue.jti, key = ?dead.key, "something ended between the checks and the commit");
+        liveness::alive(&*self.mirror, &issue.generations, staged.batch.at).map_err(|dead| {
+            tracing::debug!(jti = %issue.jti, key = ?dead.key, cause = ?dead.cause, "something ended between the checks and the commit");
             CommitReason::Died
         })?;
         let record = Digest::of(&issue.record);
@@ -125,6 +136,7 @@ impl Writer {
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
         let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
         let index = self.push(row, staged);
+        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(registration))));
         Ok(Receipt { index, jti, txn, record, at })
     }
 
@@ -193,51 +205,89 @@ impl Writer {
         }
     }
 
-    /// A death acts in memory before it is recorded, so that nothing behind it in the queue is issued under what it ends.
-    fn act(&self, ending: &mut Unrecorded, at: Time) {
-        if ending.lives.is_empty() {
-            let keys = ending.death.ends.iter().map(|end| end.key);
-            ending.lives = self.mirror.end(keys, at, ending.death.until);
+    /// A change acts in memory before it is recorded, so that nothing behind it in the queue is issued under what it ends.
+    fn act(&self, change: &mut Unrecorded, at: Time) {
+        if change.lives.is_empty() {
+            change.lives = self.mirror.change(&change.change, at);
         }
     }
 
-    /// A death is refused for a value that was spent before, but neither because there is no room to remember one more, nor
+    /// A change is refused for a value that was spent before, but neither because there is no room to remember one more, nor
     /// for one that has expired by now, which nothing would accept again.
-    fn stage_asked_death(&mut self, mut ending: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
-        ending.single_use.retain(|value| value.expires > staged.batch.at);
-        let spendable = self.spent.spendable(&ending.single_use, staged.batch.at);
+    fn stage_asked_change(&mut self, mut change: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
+        change.single_use.retain(|value| value.expires > staged.batch.at);
+        let spendable = self.spent.spendable(&change.single_use, staged.batch.at);
         if let Err(reason @ (CommitReason::Spent | CommitReason::Replayed)) = spendable {
             let _untaken = reply.send(Err(reason));
             return;
         }
         if usable {
-            return self.stage_death(ending, Some(reply), staged);
+            return self.stage_change(change, Some(reply), staged);
         }
-        self.act(&mut ending, staged.batch.at);
-        self.spent.spend(&ending.single_use);
-        self.unrecorded.push(ending);
+        self.act(&mut change, staged.batch.at);
+        self.spent.spend(&change.single_use);
+        self.unrecorded.push(change);
         let _untaken = reply.send(Err(CommitReason::Unavailable));
     }
 
-    /// A death that was asked for now or, without anybody waiting, one that acts already.
-    fn stage_death(&mut self, mut ending: Unrecorded, reply: Option<Done>, staged: &mut Staged) {
-        self.act(&mut ending, staged.batch.at);
-        ending.single_use.retain(|value| value.expires > staged.batch.at);
-        self.spent.spend(&ending.single_use);
-        match death_record(&ending, staged.batch.at) {
-            Ok(record) => {
-                self.push(Row { index: 0, jti: None, txn: None, record, sealed: None }, staged);
-                staged.batch.lives.extend(&ending.lives);
-                staged.batch.single_use.extend(&ending.single_use);
-                staged.effects.push(Effect::Death(ending, reply));
-            }
-            // The handle has checked the length, so this is a clock before 1970 or after 9999.
+    /// A change that was asked for now or, without anybody waiting, one that acts already.
+    fn stage_change(&mut self, mut change: Unrecorded, reply: Option<Done>, staged: &mut Staged) {
+        self.act(&mut change, staged.batch.at);
+        change.single_use.retain(|value| value.expires > staged.batch.at);
+        self.spent.spend(&change.single_use);
+        match self.record_change(&change, staged) {
+            Ok(()) => staged.effects.push(Effect::Change(change, reply)),
             Err(reason) => {
-                tracing::error!(%reason, "a death acts but could not be recorded");
-                self.unrecorded.push(ending);
-                let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
+                self.unrecorded.push(change);
+                let _untaken = reply.map(|reply| reply.send(Err(reason)));
             }
         }
+    }
+
+    /// A resumption does not act unless it is durable, and never brings back what is retired.
+    fn stage_resumption(&mut self, mut change: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
+        change.lives = self.mirror.foresee(&change.change, staged.batch.at);
+        let staged_now = match self.judge_resumption(&change, usable, staged) {
+            Ok(()) => self.record_change(&change, staged),
+            Err(reason) => Err(reason),
+        };
+        match staged_now {
+            Ok(()) => {
+                self.spent.spend(&change.single_use);
+                staged.effects.push(Effect::Resume(change, reply));
+            }
+            Err(reason) => {
+                let _untaken = reply.send(Err(reason));
+            }
+        }
+    }
+
+    fn judge_resumption(&self, change: &Unrecorded, usable: bool, staged: &Staged) -> Result<(), CommitReason> {
+        if !usable || !self.unrecorded.is_empty() {
+            return Err(CommitReason::Unavailable);
+        }
+        if staged.behind {
+            return Err(CommitReason::ClockBehind);
+        }
+        if self.mirror.any_retired(&change.change) {
+            return Err(CommitReason::Retired);
+        }
+        self.spent.spendable(&change.single_use, staged.batch.at)
+    }
+
+    /// Puts the record of a change into the batch, with the lives that it leads to and what is spent with it.
+    fn record_change(&self, change: &Unrecorded, staged: &mut Staged) -> Result<(), CommitReason> {
+        let numbers = change.lives.iter().map(|stored| stored.life.number);
+        // The handle has checked the length, so this is a clock before 1970 or after 9999.
+        let record = change.change.record(staged.batch.at, numbers).map_err(|reason| {
+            tracing::error!(%reason, "a change could not be recorded");
+            CommitReason::Unavailable
+        })?;
+        let txn = Record::parse(&record).ok().and_then(|record| record.txn());
+        self.push(Row { index: 0, jti: None, txn, record, sealed: None }, staged);
+        staged.batch.lives.extend(&change.lives);
+        staged.batch.single_use.extend(&change.single_use);
+        Ok(())
     }
 
     /// Gives `row` the next index.
@@ -247,13 +297,4 @@ impl Writer {
         staged.batch.rows.push(row);
         index
     }
-}
-
-/// The record of a death that acts under `ending.lives`.
-fn death_record(ending: &Unrecorded, at: Time) -> Result<Vec<u8>, RecordReason> {
-    let numbers = ending.lives.iter().map(|stored| stored.life.number);
-    let ends = ending.death.ends.iter().zip(numbers);
-    let ends = ends.map(|(end, number)| ending_record(end, number)).collect();
-    let death = &ending.death;
-    Record::Death(DeathRecord::new(at, death.by.as_str(), &death.reason, death.until, ends)).to_bytes()
 }
