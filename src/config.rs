@@ -32,7 +32,7 @@ pub use keys_file::KeysFile;
 pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use matcher_file::MatcherFile;
 pub use reader::Found;
-pub use settings::{CommitStore, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
+pub use settings::{CommitStore, Dpop, DpopNonce, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
 pub use tls_file::{IdentityFiles, Network, Proxy, Tls};
 pub use trust_file::{IssuerFile, TrustFile};
 pub use watch::watch;

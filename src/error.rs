@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::client::ClientReason;
+use crate::client::{ClientReason, DpopReason};
 use crate::commit::CommitReason;
 use crate::lifecycle::StandingReason;
 use crate::mint::MintReason;
@@ -21,6 +21,8 @@ pub enum Refusal {
     Request(RequestReason),
     /// The client did not prove itself.
     Client(ClientReason),
+    /// The DPoP proof is refused.
+    Proof(DpopReason),
     /// The subject token is refused.
     Subject(TokenReason),
     /// The actor token is refused.
@@ -89,6 +91,8 @@ impl Refusal {
             Self::Form(_) => ErrorCode::InvalidRequest,
             Self::Request(reason) => request_code(reason),
             Self::Client(reason) => client_code(reason),
+            Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
+            Self::Proof(_) => ErrorCode::InvalidDpopProof,
             Self::Subject(reason) | Self::Actor(reason) => token_code(reason),
             Self::Standing(StandingReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Standing(_) => ErrorCode::InvalidRequest,
@@ -151,6 +155,7 @@ impl fmt::Display for Refusal {
             Self::Form(reason) => reason.fmt(f),
             Self::Request(reason) => reason.fmt(f),
             Self::Client(reason) => reason.fmt(f),
+            Self::Proof(reason) => reason.fmt(f),
             Self::Subject(reason) => write!(f, "subject_token: {reason}"),
             Self::Actor(reason) => write!(f, "actor_token: {reason}"),
             Self::Standing(reason) => reason.fmt(f),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, Logins};
+use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, DpopRules, Logins};
 use crate::commit::Commit;
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
@@ -36,11 +36,16 @@ pub struct World {
     pub own: OwnKeys,
     /// The key of the pseudonyms.
     pub pseudonyms: MacKey,
+    /// What DPoP proofs are held to.
+    pub dpop: DpopRules,
     /// How long tokens live.
     pub limits: Limits,
     /// How deep a chain may become.
     pub depth_max: u32,
 }
+
+/// The path of the token endpoint below the issuer.
+pub const TOKEN_PATH: &str = "/token";
 
 /// A refusal, and what is known of the request.
 #[derive(Debug)]
@@ -77,17 +82,33 @@ pub async fn exchange(
 ) -> Result<IssuedToken, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = authenticate(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
+    let client = identify(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
     let mut asked = Asked::about(&client, request.subject().text());
     asked.requested = request.scope().cloned();
-    match authenticated(world, commit, &request, client, &mut asked, now).await {
+    let proved = client.prove(credentials, TOKEN_PATH, &world.dpop, now).map_err(Refusal::Proof);
+    let done = match proved {
+        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
+        Err(reason) => Err(reason),
+    };
+    match done {
         Ok(token) => Ok(token),
         Err(reason) => Err(Refused { reason, asked: Some(asked) }),
     }
 }
 
-/// The first steps of every line. Without any client authentication `attestation` may log in its own subject.
+/// The first steps of every line that issues nothing. Without any client authentication `attestation` may log in its own subject.
 pub(crate) async fn authenticate(
+    world: &World,
+    credentials: &Credentials,
+    attestation: Option<&str>,
+    now: Time,
+) -> Result<AuthenticatedClient, Refusal> {
+    let client = identify(world, credentials, attestation, now).await?;
+    client.without_proof(credentials).map_err(Refusal::Proof)
+}
+
+/// The client, before its DPoP proof is looked at.
+async fn identify(
     world: &World,
     credentials: &Credentials,
     attestation: Option<&str>,

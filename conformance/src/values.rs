@@ -127,6 +127,10 @@ impl<'a> Values<'a> {
         match (root, self.bound.get(root)) {
             (_, Some(Bound::Text(text))) if path.is_empty() => Ok(text.clone()),
             (_, Some(Bound::Answer(answer))) if path == "body" => Ok(answer.body.clone()),
+            (_, Some(Bound::Answer(answer))) if path.starts_with("header.") => {
+                let header = path.strip_prefix("header.").and_then(|header| answer.header(header));
+                header.map(str::to_owned).ok_or_else(|| wrong(name))
+            }
             (_, Some(Bound::Answer(answer))) => answer.at(path).map(as_text).ok_or_else(|| wrong(name)),
             ("issuer", _) => Ok(self.profile.issuer.clone()),
             ("path", _) => Ok(origin_and_path(&self.profile.issuer).1.trim_end_matches('/').to_owned()),
@@ -167,7 +171,7 @@ impl<'a> Values<'a> {
     }
 
     fn call(&self, function: &str, args: &[Arg]) -> Result<String, Missing> {
-        if matches!(function, "jwt" | "assertion") {
+        if matches!(function, "jwt" | "assertion" | "proof") {
             return self.mint(function, args);
         }
         let values = args.iter().map(|arg| self.text(&arg.value)).collect::<Result<Vec<_>, _>>()?;
@@ -195,6 +199,9 @@ impl<'a> Values<'a> {
             ("certificate", [name]) => self.shown(name)?.base64(0).map(str::to_owned).ok_or_else(|| wrong(name)),
             ("issuing-certificate", [name]) => self.shown(name)?.base64(1).map(str::to_owned).ok_or_else(|| wrong(name)),
             ("x5t", [name]) => self.shown(name)?.thumbprint().ok_or_else(|| wrong(name)),
+            ("jwk", [key]) => Ok(self.signing_key(key)?.bare_jwk().to_string()),
+            ("private-jwk", [key]) => Ok(self.signing_key(key)?.private_jwk().to_string()),
+            ("thumbprint", [key]) => self.signing_key(key)?.thumbprint().map_err(Missing::Case),
             _ => Err(wrong(function)),
         }
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::output::{Failed, Outcome};
+use super::proof::ProofOptions;
 use super::wire::{Answer, Tls, Wire};
 use crate::crypto::random;
 use crate::jose::{Algorithm, SigningKey};
@@ -59,6 +60,8 @@ pub(super) struct Options {
     impersonate: bool,
     #[command(flatten)]
     login: LoginOptions,
+    #[command(flatten)]
+    proof: ProofOptions,
     /// Print the whole answer as JSON
     #[arg(long)]
     json: bool,
@@ -130,7 +133,22 @@ async fn exchange(options: &Options) -> Result<Answer, Failed> {
     let authorization = options.login.prove(&metadata, &mut form)?;
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let alias = metadata.mtls_endpoint_aliases.token_endpoint.as_ref().filter(|_| options.login.cert.is_some());
-    wire.post_form(alias.unwrap_or(&metadata.token_endpoint), &form, authorization.as_deref()).await
+    let url = alias.unwrap_or(&metadata.token_endpoint);
+    let Some(prover) = options.proof.prover()? else {
+        return wire.post_form(url, &form, authorization.as_deref(), None).await;
+    };
+    let answer = wire.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, None)?)).await?;
+    match answer.nonce.as_deref().filter(|_| wants_nonce(&answer)) {
+        // What was refused spent nothing, so the login serves once more.
+        Some(nonce) => wire.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, Some(nonce))?)).await,
+        None => Ok(answer),
+    }
+}
+
+/// RFC 9449 §8.
+fn wants_nonce(answer: &Answer) -> bool {
+    let error = serde_json::from_slice::<BasicErrorResponse>(&answer.body);
+    answer.status == 400 && error.is_ok_and(|error| error.error().as_ref() == "use_dpop_nonce")
 }
 
 /// RFC 8414 §3.1: the well-known path goes between host and path of the issuer. Its `issuer` must be the one asked for (§3.3).

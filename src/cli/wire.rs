@@ -22,10 +22,11 @@ pub(super) struct Tls {
     pub(super) identity: Option<Vec<u8>>,
 }
 
-/// Status and body of an answer.
+/// Status and body of an answer, and the nonce that the next proof must carry.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    pub(super) nonce: Option<String>,
 }
 
 impl Wire {
@@ -54,17 +55,22 @@ impl Wire {
         url: &str,
         form: &[(&str, &str)],
         authorization: Option<&str>,
+        proof: Option<&str>,
     ) -> Result<Answer, Failed> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let mut request = self.0.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
+        if let Some(proof) = proof {
+            request = request.header("DPoP", proof);
+        }
         Self::read(request.send().await.map_err(|error| unreachable(url, &error))?).await
     }
 
     async fn read(mut response: Response) -> Result<Answer, Failed> {
         let status = response.status().as_u16();
+        let nonce = response.headers().get("DPoP-Nonce").and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             body.extend_from_slice(&chunk);
@@ -72,7 +78,7 @@ impl Wire {
                 return Err(Failed::new("the answer is longer than any of this server's should be"));
             }
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, nonce })
     }
 }
 

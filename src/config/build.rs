@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::desk::Desk;
 use super::reader::all;
-use super::{AgentFile, Complaint, Complaints, Config, IssuerFile, KeysFile, LoginFile, PolicyText, TrustFile};
+use super::{AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, TrustFile};
 use crate::catalog::Place;
-use crate::client::{AssertionAudience, Login, LoginComplaint, Logins};
+use crate::client::{AssertionAudience, DpopRules, Login, LoginComplaint, Logins, Nonces};
 use crate::crypto::{MacKey, SealKey};
-use crate::exchange::World;
+use crate::exchange::{TOKEN_PATH, World};
 use crate::jose::Cache;
 use crate::mint::Signers;
 use crate::policy::{Limits, Policies, PolicyComplaint};
@@ -64,8 +64,12 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     let Parts { rules, logins, policies } = config.parts;
     let trust = Trust::new(rules, previous.map(|world| &*world.trust)).map_err(twice)?;
     let settings = config.settings;
-    let token_endpoint = settings.issuer.join("/token");
+    let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
+    let logins = match previous {
+        Some(previous) => logins.taking_over(&previous.logins),
+        None => logins,
+    };
     Ok(World {
         audience: AssertionAudience { issuer: settings.issuer.clone(), token_endpoint },
         own: OwnKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
@@ -74,6 +78,13 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         trust: Arc::new(trust),
         policies,
         signers: keys.signers,
+        dpop: DpopRules {
+            bases: vec![settings.issuer.join("")],
+            age_max: settings.dpop.proof_age,
+            known: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.dpop.known)),
+            nonces: Nonces::new(keys.pseudonyms.clone()),
+            nonce_required: settings.dpop.nonce == DpopNonce::Required,
+        },
         pseudonyms: keys.pseudonyms,
         limits: Limits {
             issuer: settings.issuer.clone(),

@@ -27,6 +27,8 @@ pub struct Settings {
     pub keys: Keys,
     /// The tokens that we issue.
     pub tokens: Tokens,
+    /// Proofs of keys.
+    pub dpop: Dpop,
     /// The record of every hop.
     pub ledger: Ledger,
     /// What commits.
@@ -64,6 +66,24 @@ pub struct Tokens {
     pub lifetime_max: Duration,
     /// How many hops a chain may have; the actors that a foreign token brings along count too.
     pub chain_depth_max: usize,
+}
+
+/// `[dpop]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dpop {
+    /// How old a proof may be.
+    pub proof_age: Duration,
+    /// Whether a proof must carry a nonce of ours.
+    pub nonce: DpopNonce,
+}
+
+/// Whether DPoP proofs must carry a nonce of this server (RFC 9449 §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DpopNonce {
+    /// They need not.
+    Off,
+    /// They must; a proof without one is answered with one.
+    Required,
 }
 
 /// `[ledger]`
@@ -112,6 +132,8 @@ pub struct Limits {
     pub workers: usize,
     /// Verified tokens that are remembered.
     pub verified_tokens: usize,
+    /// Single-use values that are remembered until they expire; when there are as many, what spends one is refused.
+    pub single_use: usize,
 }
 
 /// `[files]`
@@ -133,7 +155,7 @@ const DAY: Duration = Duration::from_hours(24);
 impl Settings {
     /// Reads the settings, or a layer of them. None when anything needed is missing or wrong; the complaints say what.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
-        reader.need(&["issuer", "listen", "keys", "tokens", "ledger", "store", "limits", "files"]);
+        reader.need(&["issuer", "listen", "keys", "tokens", "dpop", "ledger", "store", "limits", "files"]);
         let issuer = reader.take_parsed("issuer", Issuer::parse);
         let listen_place = reader.place_of("listen");
         let listen = reader.take_table("listen").and_then(Listen::read);
@@ -141,6 +163,7 @@ impl Settings {
         let proxies: Vec<_> = reader.take_tables("proxy").into_iter().map(Proxy::read).collect();
         let keys = reader.take_table("keys").and_then(Keys::read);
         let tokens = reader.take_table("tokens").and_then(Tokens::read);
+        let dpop = reader.take_table("dpop").and_then(Dpop::read);
         let ledger = reader.take_table("ledger").and_then(Ledger::read);
         let commit = reader.take_table("store").and_then(CommitStore::read);
         let limits = reader.take_table("limits").and_then(Limits::read);
@@ -155,6 +178,7 @@ impl Settings {
             proxies: proxies.into_iter().collect::<Option<_>>()?,
             keys: keys?,
             tokens: tokens?,
+            dpop: dpop?,
             ledger: ledger?,
             commit: commit?,
             limits: limits?,
@@ -233,6 +257,16 @@ impl Tokens {
     }
 }
 
+impl Dpop {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["proof_age", "nonce"]);
+        let proof_age = reader.take_span("proof_age", 5 * SECOND..=300 * SECOND);
+        let nonce = reader.take_choice("nonce", &[("off", DpopNonce::Off), ("required", DpopNonce::Required)]);
+        reader.finish();
+        Some(Self { proof_age: proof_age?.value, nonce: nonce?.value })
+    }
+}
+
 impl Ledger {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["origin", "checkpoint_interval", "access"]);
@@ -267,6 +301,7 @@ impl Limits {
             "connections_per_address",
             "workers",
             "verified_tokens",
+            "single_use",
         ]);
         let body_bytes_max = reader.take_integer("body_bytes_max", 4096..=1_048_576);
         let parameters_max = reader.take_integer("parameters_max", 16..=1024);
@@ -276,6 +311,7 @@ impl Limits {
         let per_address = reader.take_integer("connections_per_address", 1..=1_048_576);
         let workers = reader.take_integer("workers", 0..=1024);
         let verified_tokens = reader.take_integer("verified_tokens", 0..=1_048_576);
+        let single_use = reader.take_integer("single_use", 1000..=16_777_216);
         reader.finish();
         Some(Self {
             body_bytes_max: size(body_bytes_max)?,
@@ -286,6 +322,7 @@ impl Limits {
             connections_per_address: size(per_address)?,
             workers: size(workers)?,
             verified_tokens: size(verified_tokens)?,
+            single_use: size(single_use)?,
         })
     }
 }

@@ -6,6 +6,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 
 use super::{Door, Front};
+use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
 use crate::exchange::World;
 use crate::jose::Algorithm;
@@ -42,6 +43,8 @@ struct Metadata<'a> {
     introspection_signing_alg_values_supported: Vec<&'a str>,
     revocation_endpoint_auth_methods_supported: &'a [&'a str],
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
+    /// RFC 9449 §5.1.
+    dpop_signing_alg_values_supported: Vec<&'a str>,
     subject_types_supported: [&'a str; 1],
     /// Several validators take this for the list of algorithms of access tokens: exactly those in use.
     id_token_signing_alg_values_supported: Vec<&'a str>,
@@ -87,6 +90,7 @@ impl Published {
             introspection_signing_alg_values_supported: names(&world.signers.algorithms()),
             revocation_endpoint_auth_methods_supported: &auth_methods,
             revocation_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
+            dpop_signing_alg_values_supported: names(&PROOF_ALGORITHMS),
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: names(&world.signers.algorithms()),
             tls_client_certificate_bound_access_tokens: front.certificates,

@@ -4,10 +4,10 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
-use crate::client::Binding;
+use crate::client::{Binding, DpopRules};
 use crate::error::{ErrorCode, Refusal};
 use crate::mint::{IssuedToken, Told};
-use crate::oauth::TokenType;
+use crate::oauth::{Time, TokenType};
 
 /// Seconds after which it is worth trying again.
 const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
@@ -43,6 +43,13 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
         txn: token.txn().to_string(),
         cnf: token.bound().issued(),
     })
+}
+
+/// Hands out the nonce of the present (RFC 9449 §8).
+pub(super) fn add_nonce(answer: &mut HttpResponse, rules: &DpopRules, now: Time) {
+    if let Ok(nonce) = rules.nonces.current(now).parse() {
+        answer.headers_mut().insert(header::HeaderName::from_static("dpop-nonce"), nonce);
+    }
 }
 
 /// The media type of a signed answer of introspection (RFC 9701 §5).

@@ -37,6 +37,20 @@ pub(super) fn parse(json: &str, key_use: KeyUse) -> Result<VerifyingKey, KeyReas
     from_jwk(&jwk)
 }
 
+/// Reads the JWK that a proof brings along, for the one algorithm by which the proof is signed.
+///
+/// # Errors
+/// Why this key cannot verify such a signature.
+pub(super) fn of_proof(json: &str, algorithm: Algorithm) -> Result<VerifyingKey, KeyReason> {
+    let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
+    check_use(&jwk, KeyUse::Signature)?;
+    let material = Material::read(&jwk)?;
+    if !material.serves(algorithm) || pinned(&jwk)?.is_some_and(|pinned| pinned != algorithm) {
+        return Err(KeyReason::Algorithm);
+    }
+    Ok(VerifyingKey { kid: None, thumbprint: material.thumbprint(), verifiers: vec![material.verifier(algorithm)?] })
+}
+
 /// # Errors
 /// Why this key cannot verify.
 pub(super) fn from_jwk(jwk: &Jwk) -> Result<VerifyingKey, KeyReason> {
@@ -86,16 +100,23 @@ impl Material {
         let bits = n.len() * 8 - leading;
         let exponent = e.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
         let strong = exponent.is_some_and(|exponent| exponent >= EXPONENT_MIN && exponent % 2 == 1);
-        if MODULUS_BITS.contains(&bits) && strong { Ok(Self::Rsa { n, e }) } else { Err(KeyReason::Strength) }
+        if MODULUS_BITS.contains(&bits) && strong && !has_roca(&n) { Ok(Self::Rsa { n, e }) } else { Err(KeyReason::Strength) }
     }
 
-    fn verifiers(&self, pinned: Option<Algorithm>) -> Result<Vec<Verifier>, KeyReason> {
-        let possible: &[Algorithm] = match self {
+    fn possible(&self) -> &[Algorithm] {
+        match self {
             Self::Ec { algorithm, .. } => std::slice::from_ref(algorithm),
             Self::Ed25519 { .. } => &[Algorithm::EdDSA],
             Self::Rsa { .. } => &Algorithm::RSA,
-        };
-        let served: Vec<_> = possible.iter().filter(|one| pinned.is_none_or(|pinned| pinned == **one)).collect();
+        }
+    }
+
+    fn serves(&self, algorithm: Algorithm) -> bool {
+        self.possible().contains(&algorithm)
+    }
+
+    fn verifiers(&self, pinned: Option<Algorithm>) -> Result<Vec<Verifier>, KeyReason> {
+        let served: Vec<_> = self.possible().iter().filter(|one| pinned.is_none_or(|pinned| pinned == **one)).collect();
         if served.is_empty() {
             return Err(KeyReason::Algorithm);
         }
@@ -125,6 +146,18 @@ impl Material {
 fn bytes(jwk: &Jwk, member: &str) -> Result<Vec<u8>, KeyReason> {
     let text = jwk.parameter(member).and_then(|value| value.as_str()).ok_or(KeyReason::Malformed)?;
     URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyReason::Malformed)
+}
+
+/// The fingerprint of keys that a broken library made, so that their factors can be computed (CVE-2017-15361): modulo each of
+/// these primes the modulus is a power of 65537. Of other keys one in a hundred million looks like that.
+fn has_roca(n: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+    let power_of_generator = |prime: u32| {
+        let rest = n.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * 65_537 % prime));
+        powers.take(prime as usize).any(|power| power == rest)
+    };
+    PRIMES.into_iter().all(power_of_generator)
 }
 
 /// A coordinate has the full length of its curve (RFC 7518 §6.2.1.2).

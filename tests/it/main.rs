@@ -47,5 +47,8 @@ mod chains;
 // In process: what ends with what, on every path that issues or tells.
 mod life;
 
+// Proofs of keys: nonces that are required, and one success however many present the same at once.
+mod proofs;
+
 // In process: parsers are total.
 mod parsers;
