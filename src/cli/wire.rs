@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Certificate, Client, Identity, Response, redirect};
 
 use super::output::Failed;
 
@@ -12,6 +12,15 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// A client that follows no redirect and never waits for long: its requests carry tokens.
 pub(super) struct Wire(Client);
+
+/// What a connection is made with, in PEM.
+#[derive(Default)]
+pub(super) struct Tls {
+    /// Who may have issued the server's certificate; none for those that this machine trusts.
+    pub(super) authorities: Option<Vec<u8>>,
+    /// Our certificate and its key.
+    pub(super) identity: Option<Vec<u8>>,
+}
 
 /// Status and body of an answer, and the nonce that the next proof must carry.
 pub(super) struct Answer {
@@ -22,8 +31,19 @@ pub(super) struct Answer {
 
 impl Wire {
     pub(super) fn new() -> Result<Self, Failed> {
-        let client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20)).no_proxy().build()?;
-        Ok(Self(client))
+        Self::with(&Tls::default())
+    }
+
+    /// One that trusts other authorities, or shows a certificate.
+    pub(super) fn with(tls: &Tls) -> Result<Self, Failed> {
+        let mut client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20)).no_proxy();
+        if let Some(pem) = &tls.authorities {
+            client = client.tls_certs_only(Certificate::from_pem_bundle(pem)?);
+        }
+        if let Some(pem) = &tls.identity {
+            client = client.identity(Identity::from_pem(pem)?);
+        }
+        Ok(Self(client.build()?))
     }
 
     pub(super) async fn get(&self, url: &str) -> Result<Answer, Failed> {

@@ -29,6 +29,9 @@ mod disk;
 // The log as served, verified, and tampered with.
 mod ledger;
 
+// HTTPS, client certificates, and crowds of clients.
+mod tls;
+
 // Input that is wrong in every way: errors, memory, records.
 mod bad_input;
 
