@@ -13,7 +13,7 @@ use crate::mint::{self, IssuedToken, Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::{self, Grant, Limits, Policies};
 use crate::request::{ExchangeRequest, Form, PresentedToken};
-use crate::token::{self, OwnKeys, VerifiedActor};
+use crate::token::{self, OwnKeys, VerifiedActor, VerifiedSubject};
 use crate::trust::Trust;
 
 /// Everything that a configuration means, swapped whole on reload. Requests under way keep the one they began with.
@@ -63,11 +63,13 @@ pub struct Asked {
     /// The client.
     pub agent: ClientId,
     /// SHA-256 of the subject token, or of the token that the request is about.
-    pub subject_token: Digest,
+    pub subject_token: Option<Digest>,
     /// The scopes asked for.
     pub requested: Option<Scopes>,
-    /// The tree and the hop of that token, once it is proved to be ours.
-    pub parent: Option<(Txn, Jti)>,
+    /// The tree of that token, once it is proved to be ours.
+    pub txn: Option<Txn>,
+    /// Its hop, where it is an access token.
+    pub parent: Option<Jti>,
 }
 
 /// Exchanges the tokens that `form` presents for one that is never wider.
@@ -84,13 +86,13 @@ pub async fn exchange(
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = identify(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
-    let (agent, mut parent) = (Arc::clone(client.agent()), None);
+    let mut asked = Asked::by(client.agent());
     let done = match client.prove(credentials, TOKEN_PATH, &world.dpop, now).map_err(Refusal::Proof) {
-        Ok(client) => authenticated(world, commit, &request, client, &mut parent, now).await,
+        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
         Err(reason) => Err(reason),
     };
     done.map_err(|reason| {
-        let asked = Asked { parent, requested: request.scope().cloned(), ..Asked::about(&agent, request.subject().text()) };
+        let asked = Asked { requested: request.scope().cloned(), ..asked.about(request.subject().text()) };
         Refused { reason, asked: Some(asked) }
     })
 }
@@ -107,7 +109,7 @@ pub(crate) async fn authenticate(
 }
 
 /// The client, before its DPoP proof is looked at.
-async fn identify(
+pub(crate) async fn identify(
     world: &World,
     credentials: &Credentials,
     attestation: Option<&str>,
@@ -123,11 +125,11 @@ async fn authenticated(
     commit: &Commit,
     request: &ExchangeRequest,
     client: AuthenticatedClient,
-    parent: &mut Option<(Txn, Jti)>,
+    asked: &mut Asked,
     now: Time,
 ) -> Result<IssuedToken, Refusal> {
     let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
-    *parent = subject.own().map(|own| (own.txn, own.jti));
+    asked.of(&subject);
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(world, presented, now).await?),
         None => None,
@@ -158,8 +160,18 @@ async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> R
 }
 
 impl Asked {
-    pub(crate) fn about(agent: &Agent, token: &str) -> Self {
-        Self { agent: agent.id.clone(), subject_token: Digest::of(token.as_bytes()), requested: None, parent: None }
+    pub(crate) fn by(agent: &Agent) -> Self {
+        Self { agent: agent.id.clone(), subject_token: None, requested: None, txn: None, parent: None }
+    }
+
+    /// With the token that the request is about. Hashed only for a refusal.
+    pub(crate) fn about(self, token: &str) -> Self {
+        Self { subject_token: Some(Digest::of(token.as_bytes())), ..self }
+    }
+
+    /// Notes where the subject token belongs.
+    pub(crate) fn of(&mut self, subject: &VerifiedSubject) {
+        (self.txn, self.parent) = (subject.own().map(|own| own.txn), subject.hop());
     }
 }
 

@@ -18,6 +18,7 @@ mod server;
 mod socket;
 mod status;
 mod tls;
+mod tasks;
 mod token;
 
 pub use door::{Door, DoorLimits, Front};

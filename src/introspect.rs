@@ -26,7 +26,7 @@ pub async fn introspect(
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
     let told = authenticated(world, commit, &request, &client, wanted, now).await;
-    told.map_err(|reason| Refused { reason, asked: Some(Asked::about(client.agent(), request.text())) })
+    told.map_err(|reason| Refused { reason, asked: Some(Asked::by(client.agent()).about(request.text())) })
 }
 
 /// The login is spent first, so that what is told was still true after it.

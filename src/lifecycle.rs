@@ -12,6 +12,7 @@ mod reason;
 mod revocation;
 mod standing;
 pub mod status;
+mod task;
 mod visible;
 
 pub use admit::{Rules, admit};
@@ -22,4 +23,5 @@ pub use liveness::{Cause, Dead, Hold, Life, State, alive};
 pub use reason::StandingReason;
 pub use revocation::revocation;
 pub use standing::{Acting, Standing};
+pub use task::{FixedTask, Opening, Task, TaskStatus, Tending, Wish, key_of, opening, task_now, tend};
 pub use visible::{Visible, visible};

@@ -15,7 +15,7 @@ use actix_web::{App, HttpResponse, HttpServer, Route};
 
 use super::listener::{self, Listener};
 use super::tls::{self, TlsIdentity};
-use super::{Door, introspect, ledger, metadata, ops, revoke, socket, status, token};
+use super::{Door, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -175,6 +175,9 @@ pub(super) fn public_routes(config: &mut ServiceConfig, path: &str) {
     config.service(form("token", web::post().to(token::token)));
     config.service(form("introspect", web::post().to(introspect::introspect)));
     config.service(form("revoke", web::post().to(revoke::revoke)));
+    config.service(form("tasks", web::post().to(tasks::open)));
+    config.service(form("tasks/{id}/{wish}", web::post().to(tasks::tend)));
+    config.route(&format!("{path}/tasks/{{id}}"), web::get().to(tasks::look));
     config.route(&format!("{path}/jwks"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));

@@ -171,6 +171,10 @@ mod tests {
                 vec![self.0; keys.len()]
             }
 
+            fn task(&self, _: &GenerationKey) -> Option<crate::lifecycle::Task> {
+                None
+            }
+
             fn floor(&self) -> Time {
                 Time::from_millis(0)
             }

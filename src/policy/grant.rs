@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::explain::Explanation;
+use super::opening::TaskDenial;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
 use crate::ledger::Basis;
@@ -39,6 +40,8 @@ pub enum Denial {
     PresentActor(Explanation),
     /// The keys that were proved do not do.
     Binding(BindingReason),
+    /// A task, as it was wanted.
+    Task(TaskDenial, Explanation),
     /// What was presented runs out before a token could be of use.
     Expired,
 }
@@ -142,9 +145,11 @@ impl Denial {
     /// Which policies stood in the way.
     pub fn explanation(&self) -> Option<&Explanation> {
         match self {
-            Self::Target(_, found) | Self::Scope(_, found) | Self::Impersonation(found) | Self::PresentActor(found) => {
-                Some(found)
-            }
+            Self::Target(_, found)
+            | Self::Scope(_, found)
+            | Self::Task(_, found)
+            | Self::Impersonation(found)
+            | Self::PresentActor(found) => Some(found),
             Self::Binding(_) | Self::Expired => None,
         }
     }
@@ -171,6 +176,7 @@ impl fmt::Display for Denial {
         match self {
             Self::Target(reason, _) => reason.fmt(f),
             Self::Scope(reason, _) => reason.fmt(f),
+            Self::Task(reason, _) => reason.fmt(f),
             Self::Impersonation(_) => {
                 f.write_str("impersonate: policy does not permit it here; leave it out to be named as the actor")
             }

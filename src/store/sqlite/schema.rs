@@ -9,7 +9,7 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 3] = [
+const VERSIONS: [&str; 4] = [
     "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
@@ -70,6 +70,17 @@ const VERSIONS: [&str; 3] = [
         name TEXT NOT NULL,
         PRIMARY KEY (kind, name)
     ) STRICT, WITHOUT ROWID;
+",
+    // What never changes of a task as one block, and what does.
+    "
+    CREATE TABLE tasks (
+        key BLOB PRIMARY KEY,
+        left INTEGER NOT NULL,
+        suspended_by TEXT,
+        forget INTEGER NOT NULL,
+        fixed BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX tasks_forget ON tasks (forget);
 ",
 ];
 

@@ -241,6 +241,8 @@ fn issue(id: u8) -> Issue {
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
         status: None,
+        charge: None,
+        opens: None,
     }
 }
 
