@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{CLIENTS, now_micros};
 use crate::support::{Ledger, Party, Reply, Site, claims, declared, form, get, number, post_form};
 
-const BUDGET: u64 = 40;
+const BUDGET: u64 = 8;
 
 /// What some client was told, and must find again.
 #[derive(Default)]
