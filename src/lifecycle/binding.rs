@@ -50,6 +50,8 @@ pub enum Found {
 /// Everything that the decision rests on.
 struct Question<'a> {
     subject: Option<Binding>,
+    /// Whether the subject token is of a task that was opened with a bound token.
+    task: bool,
     /// The actor token's binding, inside whether there is an actor token.
     actor: Option<Option<Binding>>,
     proven: &'a Proven,
@@ -79,6 +81,7 @@ pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint
     let client = standing.client();
     let question = Question {
         subject: standing.subject().binding(),
+        task: standing.task().is_some_and(|task| task.bound),
         actor: standing.actor().map(|actor| actor.binding()),
         proven: client.proven(),
         basis: standing.basis(),
@@ -131,7 +134,7 @@ impl Question<'_> {
     }
 
     fn inherited(&self) -> bool {
-        self.subject.is_some() || self.actor.flatten().is_some()
+        self.subject.is_some() || self.task || self.actor.flatten().is_some()
     }
 
     fn missing(&self) -> BindingReason {

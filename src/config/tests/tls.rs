@@ -85,7 +85,8 @@ fn login(text: &str, wanted: &[&str]) {
 #[test]
 fn a_login_by_certificate_has_one_name_and_an_authority() {
     let by = |text: &str| format!("method = 'tls_client_auth'\nca_file = '../a.pem'\n{text}");
-    for name in ["subject_dn = 'CN=a, O=Acme'", "san_dns = 'a.example'", "san_uri = 'x:y'", "san_ip = '::1'", "san_email = 'a@b'"] {
+    for name in ["subject_dn = 'CN=a, O=Acme'", "san_dns = 'a.example'", "san_uri = 'x:y'", "san_ip = '::1'", "san_email = 'a@b'"]
+    {
         login(&by(name), &[]);
     }
     let one = "agents/a.toml:5: [login] must have exactly one of `subject_dn`, `san_dns`, `san_uri`, `san_ip` and `san_email`";
@@ -96,7 +97,10 @@ fn a_login_by_certificate_has_one_name_and_an_authority() {
         &["agents/a.toml:8: `subject_dn` must be a distinguished name by RFC 4514, as in \"CN=orchestrator,OU=agents,O=Acme\", \
          most specific part first"],
     );
-    login(&by("san_dns = '*.example'"), &["agents/a.toml:8: `san_dns` must be one name in visible ASCII; there are no wildcards"]);
+    login(
+        &by("san_dns = '*.example'"),
+        &["agents/a.toml:8: `san_dns` must be one name in visible ASCII; there are no wildcards"],
+    );
     login(&by("san_ip = 'a'"), &["agents/a.toml:8: `san_ip` must be an IP address"]);
     login(
         "method = 'tls_client_auth'\nsan_ip = '::1'",
