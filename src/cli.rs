@@ -12,6 +12,7 @@ mod keys;
 mod launch;
 mod ledger;
 mod output;
+mod proof;
 mod quickstart;
 mod replay;
 mod serve;

@@ -40,6 +40,8 @@ pub(crate) struct Endpoints {
     pub(crate) aliases: BTreeMap<String, String>,
     /// Where tokens are revoked (RFC 7009); empty when metadata names no such place.
     pub(crate) revocation: String,
+    /// Where tasks are opened; empty when metadata names no such place.
+    pub(crate) tasks: String,
 }
 
 /// The values of one running case.
@@ -196,12 +198,12 @@ impl<'a> Values<'a> {
             }
             ("flip", [token]) => Ok(flip(token)),
             ("id", []) => Ok(fresh_id()),
-            ("jwk", [key]) => Ok(self.signing_key(key)?.bare_jwk().to_string()),
-            ("private-jwk", [key]) => Ok(self.signing_key(key)?.private_jwk().to_string()),
-            ("thumbprint", [key]) => self.signing_key(key)?.thumbprint().map_err(Missing::Case),
             ("certificate", [name]) => self.shown(name)?.base64(0).map(str::to_owned).ok_or_else(|| wrong(name)),
             ("issuing-certificate", [name]) => self.shown(name)?.base64(1).map(str::to_owned).ok_or_else(|| wrong(name)),
             ("x5t", [name]) => self.shown(name)?.thumbprint().ok_or_else(|| wrong(name)),
+            ("jwk", [key]) => Ok(self.signing_key(key)?.bare_jwk().to_string()),
+            ("private-jwk", [key]) => Ok(self.signing_key(key)?.private_jwk().to_string()),
+            ("thumbprint", [key]) => self.signing_key(key)?.thumbprint().map_err(Missing::Case),
             _ => Err(wrong(function)),
         }
     }

@@ -115,6 +115,7 @@ impl Wire {
             introspection: text("introspection_endpoint").unwrap_or_default(),
             revocation: text("revocation_endpoint").unwrap_or_default(),
             aliases: aliases(&metadata),
+            tasks: text("task_endpoint").unwrap_or_default(),
         })
     }
 

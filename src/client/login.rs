@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::mtls::CertificateLogin;
 use super::{CertificateName, LoginMethod, spiffe};
 use crate::crypto::Digest;
-use crate::jose::{Algorithm, KeySet};
-use crate::oauth::{ClientId, RuleName};
+use crate::jose::Algorithm;
+use crate::oauth::{ClientId, Clock, RuleName};
 use crate::trust::x509::Roots;
-use crate::trust::{Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
+use crate::trust::{Fetcher, PublishedKeys, Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
 
 /// One way in which an agent may log in.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub enum Login {
     /// A JWT that the client signs with its own key (RFC 7523 §2.2, as tightened by rfc7523bis).
     PrivateKeyJwt {
         /// The client's public keys.
-        keys: KeySet,
+        keys: PublishedKeys,
         /// What the client may sign by.
         algorithms: Vec<Algorithm>,
         /// Whether `aud` may also be the token endpoint, for clients that cannot send the issuer identifier.
@@ -107,7 +107,7 @@ pub enum LoginReason {
 
 #[derive(Debug)]
 pub(super) struct KeyLogin {
-    pub(super) keys: KeySet,
+    pub(super) keys: PublishedKeys,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) accept_token_endpoint: bool,
 }
@@ -144,6 +144,25 @@ impl Logins {
             }
         }
         if complaints.is_empty() { Ok(logins) } else { Err(complaints) }
+    }
+
+    /// The same logins; keys that `previous` fetches from the same addresses are taken over with what was fetched.
+    #[must_use]
+    pub fn taking_over(mut self, previous: &Self) -> Self {
+        let known: Vec<&PublishedKeys> = previous.published().collect();
+        for login in self.keys.values_mut().flatten() {
+            login.keys = login.keys.clone().or_known(known.iter().copied());
+        }
+        self
+    }
+
+    /// Keeps the keys fresh that agents publish themselves (`jwks_uri`). Must be called on a tokio runtime.
+    pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
+        self.published().for_each(|keys| keys.keep_fresh(fetcher, clock));
+    }
+
+    fn published(&self) -> impl Iterator<Item = &PublishedKeys> {
+        self.keys.values().flatten().map(|login| &login.keys)
     }
 
     /// The agents that this attestation logs in, each once, in alphabetical order. A person's token logs in nobody.

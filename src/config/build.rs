@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::desk::Desk;
 use super::reader::all;
-use super::{AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, TrustFile};
+use super::{
+    AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile,
+};
 use crate::catalog::Place;
 use crate::client::{AssertionAudience, DpopRules, Login, LoginComplaint, Logins, Nonces};
 use crate::crypto::{MacKey, SealKey};
@@ -66,6 +68,10 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     let settings = config.settings;
     let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
+    let logins = match previous {
+        Some(previous) => logins.taking_over(&previous.logins),
+        None => logins,
+    };
     Ok(World {
         audience: AssertionAudience { issuer: settings.issuer.clone(), token_endpoint },
         own: OwnKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
@@ -75,8 +81,9 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         policies,
         signers: keys.signers,
         dpop: DpopRules {
-            bases: vec![settings.issuer.join("")],
+            bases: bases(&settings),
             age_max: settings.dpop.proof_age,
+            known: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.dpop.known)),
             nonces: Nonces::new(keys.pseudonyms.clone()),
             nonce_required: settings.dpop.nonce == DpopNonce::Required,
         },
@@ -96,6 +103,13 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         depth_max: u32::try_from(settings.tokens.chain_depth_max).unwrap_or(u32::MAX),
         issuer: settings.issuer,
     })
+}
+
+/// Where our endpoints are: below the issuer identifier, and where clients are asked for certificates.
+fn bases(settings: &Settings) -> Vec<String> {
+    let path = settings.issuer.path();
+    let alias = settings.tls.mtls_url.iter().map(|base| format!("{}{path}", base.trim_end_matches('/')));
+    std::iter::once(settings.issuer.join("")).chain(alias).collect()
 }
 
 fn twice(rule: DuplicateRule) -> Complaints {

@@ -3,3 +3,4 @@
 mod complaints;
 mod scene;
 mod whole;
+mod tls;

@@ -306,7 +306,7 @@ fn take_oidc_keys(reader: &mut Reader<'_>) -> Option<KeysFile> {
 }
 
 /// As for issuers, except that a query is allowed.
-fn jwks_uri(text: &str) -> Result<Url, String> {
+pub(super) fn jwks_uri(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
     let (address, _) = text.split_once('?').unwrap_or((text, ""));
     Issuer::parse(address).map_err(|reason| reason.to_string())?;

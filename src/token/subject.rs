@@ -97,6 +97,8 @@ pub struct InTask {
     pub deadline: Time,
     /// The hop whose token it was opened with, where it was one of ours.
     pub under: Option<Jti>,
+    /// Whether it was opened with a token that is bound to a key: then nothing that is issued in it is unbound.
+    pub bound: bool,
 }
 
 impl InTask {

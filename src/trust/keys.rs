@@ -180,7 +180,7 @@ pub(super) enum Phase {
 const WAITING_MAX: usize = 64;
 
 impl RemoteKeys {
-    fn new(location: KeyLocation, pace: Pace) -> Self {
+    pub(super) fn new(location: KeyLocation, pace: Pace) -> Self {
         Self { shared: Arc::new(Shared::new(location, pace)), task: OnceLock::new() }
     }
 
@@ -193,7 +193,7 @@ impl RemoteKeys {
         self.task.get_or_init(spawn);
     }
 
-    async fn in_force(&self, now: Time) -> Result<Arc<KeySet>, TrustReason> {
+    pub(super) async fn in_force(&self, now: Time) -> Result<Arc<KeySet>, TrustReason> {
         match self.shared.current(now) {
             Some(keys) => Ok(keys),
             None => {

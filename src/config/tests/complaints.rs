@@ -360,15 +360,15 @@ fn of_logins() {
     login("", &["agents/a.toml:5: `method` is missing in [login]"]);
     login(
         "method = 'private_jwt_key'",
-        &["agents/a.toml:6: `method` must be \"private_key_jwt\", \"spiffe_jwt\", \"workload_jwt\", \"client_secret_basic\" or \
-         \"client_secret_post\", not \"private_jwt_key\""],
+        &["agents/a.toml:6: `method` must be \"private_key_jwt\", \"spiffe_jwt\", \"workload_jwt\", \"tls_client_auth\", \
+         \"self_signed_tls_client_auth\", \"spiffe_x509\", \"client_secret_basic\" or \"client_secret_post\", not \"private_jwt_key\""],
     );
     login(
         "method = 'spiffe_x509'\nspiffe_id = 'x'",
         &["agents/a.toml:6: `method` \"spiffe_x509\" is not offered in this version; \"spiffe_jwt\" is"],
     );
     login("method = 'none'", &["agents/a.toml:6: `method` \"none\" is not offered: an agent must prove itself"]);
-    login("method = 'private_key_jwt'", &["agents/a.toml:5: `jwks_file` or `jwks` is missing in [login]"]);
+    login("method = 'private_key_jwt'", &["agents/a.toml:5: `jwks_file`, `jwks` or `jwks_uri` is missing in [login]"]);
     login(
         &format!("method = 'private_key_jwt'\njwks = '{JWKS}'\njwks_file = 'x'"),
         &["agents/a.toml:7: only one of `jwks` and `jwks_file` can be given"],

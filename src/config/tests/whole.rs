@@ -213,7 +213,7 @@ fn of_policies_and_logins_are_told_in_the_same_run() {
     let found = scene.with("policies/p.cedar", "\npermit (principal, action, resource) when { context.nope };\n").complaints();
     let mut places: Vec<_> = found.iter().map(|line| line.split_once(": ").unwrap().0).collect();
     places.dedup();
-    assert_eq!(places, ["agents/a.toml:6", "agents/a.toml:7", "policies/p.cedar:2", "trust/r.toml:4"], "{found:?}");
+    assert_eq!(places, ["agents/a.toml:5", "agents/a.toml:7", "policies/p.cedar:2", "trust/r.toml:4"], "{found:?}");
 }
 
 /// draft-ietf-oauth-spiffe-client-auth: the `aud` of a JWT-SVID that logs in is the issuer identifier alone.

@@ -24,6 +24,7 @@ fn proven(dpop: &str, certificate: &str) -> Proven {
 fn question(proven: &Proven) -> Question<'_> {
     Question {
         subject: None,
+        task: false,
         actor: None,
         proven,
         basis: Basis::Continuation,
@@ -92,6 +93,14 @@ fn an_apis_own_agent_rebinds_what_it_was_handed() {
     let refused = Err(BindingReason::SubjectKey(BindingKind::Dpop, Found::Other));
     assert_eq!(with(LoginMethod::SecretBasic, &proven("next", "")), refused);
     assert_eq!(with(LoginMethod::SecretPost, &proven("next", "")), refused);
+}
+
+#[test]
+fn what_is_issued_in_a_task_that_was_opened_with_a_bound_token_is_bound() {
+    let with = |proven: &Proven| issued(&Question { task: true, ..question(proven) });
+    assert_eq!(with(&proven("", "")), Err(BindingReason::NextKey));
+    assert_eq!(with(&proven("k", "")), Ok(dpop("k")));
+    assert_eq!(with(&proven("", "c")), Ok(certificate("c")));
 }
 
 #[test]

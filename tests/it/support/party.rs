@@ -31,11 +31,17 @@ impl Party {
     /// A fresh client assertion (RFC 7523 §2.2), good for a minute.
     pub fn assertion(&self) -> String {
         let client = &self.profile.clients[&self.agent];
-        let claims = json!({
-            "iss": client.id, "sub": client.id, "aud": self.profile.issuer, "iat": now() + self.skew, "exp": now() + self.skew + 60,
-            "jti": fresh(),
-        });
+        let (id, aud, now) = (&client.id, &self.profile.issuer, self.now());
+        let claims = json!({ "iss": id, "sub": id, "aud": aud, "iat": now, "exp": now + 60, "jti": fresh() });
         jwt(self.key(&self.agent), "JWT", &claims)
+    }
+
+    /// A fresh DPoP proof by the test key `key` for the token endpoint (RFC 9449 §4.2).
+    pub fn proof(&self, key: &str) -> String {
+        let key = self.key(key);
+        let claims = json!({ "jti": fresh(), "htm": "POST", "htu": format!("{}/token", self.profile.issuer), "iat": now() });
+        let header = json!({ "typ": "dpop+jwt", "alg": key.alg, "jwk": key.bare_jwk() });
+        under(key, &header, &claims.to_string())
     }
 
     /// An ID token of the people's identity provider, with claims beside or instead of the usual.
@@ -47,8 +53,8 @@ impl Party {
     pub fn vouched(&self, trust: &str, claims: Value) -> String {
         let issuer = &self.profile.trust[trust];
         let mut all: Map<String, Value> = issuer.claims.clone();
-        let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now() + self.skew, "exp": now() + self.skew + 300,
-            "jti": fresh() });
+        let now = self.now();
+        let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now, "exp": now + 300, "jti": fresh() });
         let azp = self.profile.clients[&self.agent].names.get(trust).map(|azp| json!({ "azp": azp })).unwrap_or(json!({}));
         for source in [usual, azp, claims] {
             all.extend(source.as_object().unwrap().clone());
@@ -74,6 +80,10 @@ impl Party {
         ];
         parameters.extend_from_slice(more);
         parameters
+    }
+
+    fn now(&self) -> i64 {
+        now() + self.skew
     }
 
     fn key(&self, name: &str) -> &Key {
@@ -109,8 +119,11 @@ fn jwt(key: &Key, typ: &str, claims: &Value) -> String {
 }
 
 fn signed(key: &Key, typ: &str, claims: &str) -> String {
-    let header = json!({ "alg": key.alg, "kid": key.kid, "typ": typ }).to_string();
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    under(key, &json!({ "alg": key.alg, "kid": key.kid, "typ": typ }), claims)
+}
+
+fn under(key: &Key, header: &Value, claims: &str) -> String {
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap());
     format!("{signed}.{signature}")
 }
