@@ -18,6 +18,7 @@ pub struct VerifiedSubject {
     pub(super) expires: Time,
     pub(super) authentication: Authentication,
     pub(super) attributes: Vec<(String, String)>,
+    pub(super) ceiling: Option<Vec<Held>>,
     pub(super) digest: Digest,
 }
 
@@ -177,6 +178,11 @@ impl VerifiedSubject {
         &self.attributes
     }
 
+    /// What a foreign access token may give here, as its trust rule maps its scopes; none where only policy bounds it.
+    pub fn ceiling(&self) -> Option<&[Held]> {
+        self.ceiling.as_deref()
+    }
+
     /// SHA-256 of the token.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -220,7 +226,8 @@ impl VerifiedSubject {
     /// A subject token as if it had been verified.
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
         let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
-        Self { subject, origin, chain, may_act: None, issued_at: None, expires, authentication, attributes: Vec::new(), digest }
+        let (attributes, may_act, issued_at, ceiling) = (Vec::new(), None, None, None);
+        Self { subject, origin, chain, may_act, issued_at, expires, authentication, attributes, ceiling, digest }
     }
 
     /// The same with what else its issuer says about the subject.
