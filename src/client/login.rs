@@ -171,7 +171,7 @@ impl Logins {
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
             (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(vouched),
-            (SubjectKind::Workload, TrustKind::Oidc) => self.by_claims(vouched),
+            (SubjectKind::Workload, _) => self.by_claims(vouched),
         };
         agents.sort_unstable();
         agents.dedup();

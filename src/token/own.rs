@@ -196,6 +196,7 @@ impl From<VerifiedOwn> for VerifiedSubject {
             expires: token.expires,
             authentication: token.authentication,
             attributes: token.attributes,
+            ceiling: None,
             digest: token.digest,
             binding: token.binding,
         }
