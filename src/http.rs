@@ -16,7 +16,9 @@ mod respond;
 mod revoke;
 mod server;
 mod socket;
+mod status;
 mod tls;
+mod tasks;
 mod token;
 
 pub use door::{Door, DoorLimits, Front};

@@ -3,11 +3,13 @@
 
 mod form;
 mod hinted;
+mod opening;
 
 use std::fmt;
 
 pub use form::{Form, FormReason};
 pub use hinted::HintedToken;
+pub use opening::{DetailsReason, TaskRequest, WantedTask};
 
 use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 
@@ -78,6 +80,8 @@ pub enum RequestReason {
     ForwardedMalformed(&'static str),
     /// `authorization_details` is understood but not honoured yet.
     Details,
+    /// The details of a task.
+    Task(DetailsReason),
 }
 
 /// The most `resource` and `audience` values one request may carry together.
@@ -292,7 +296,8 @@ impl fmt::Display for RequestReason {
                 write!(f, "{name}: such headers are taken only from a proxy that the configuration names and that proves itself")
             }
             Self::ForwardedMalformed(name) => write!(f, "{name} must be certificates as byte sequences by RFC 9440, 9 at most"),
-            Self::Details => f.write_str("authorization_details is not supported by this server yet; leave it out"),
+            Self::Details => f.write_str("authorization_details is not supported at the token endpoint yet; leave it out"),
+            Self::Task(reason) => reason.fmt(f),
         }
     }
 }

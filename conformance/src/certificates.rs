@@ -47,7 +47,8 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
 fn add_authority(bundle: &Path, authority: &Authority) -> io::Result<()> {
     let mut json: Value = serde_json::from_str(&fs::read_to_string(bundle)?).map_err(failed)?;
     let (x, y) = coordinates(&authority.public);
-    let entry = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "use": "x509-svid", "x5c": [STANDARD.encode(&authority.der)] });
+    let entry =
+        json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "use": "x509-svid", "x5c": [STANDARD.encode(&authority.der)] });
     if let Some(keys) = json.get_mut("keys").and_then(Value::as_array_mut) {
         keys.push(entry);
     }

@@ -169,7 +169,8 @@ impl Profile {
             keys.insert(name.clone(), Arc::new(key));
         }
         let certificates = file.certificates.as_ref().map(|certificates| Shown::load_all(&folder.join(certificates)));
-        let server_ca = file.server_ca.as_ref().map(|file| std::fs::read(folder.join(file)).map_err(|error| format!("{file}: {error}")));
+        let server_ca =
+            file.server_ca.as_ref().map(|file| std::fs::read(folder.join(file)).map_err(|error| format!("{file}: {error}")));
         let mut profile = Self::assemble(file, keys);
         profile.certificates = certificates.transpose()?.unwrap_or_default();
         profile.server_ca = server_ca.transpose()?;

@@ -137,8 +137,7 @@ fn aliases(metadata: &Value) -> BTreeMap<String, String> {
 
 /// A client that trusts the server's authority, and shows that certificate.
 fn client(profile: &Profile, certificate: Option<&str>) -> Result<Client, String> {
-    let mut builder =
-        Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).tcp_nodelay(true);
+    let mut builder = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).tcp_nodelay(true);
     if let Some(pem) = &profile.server_ca {
         builder = builder.tls_certs_only([Certificate::from_pem(pem).map_err(|error| sentence(&error))?]);
     }

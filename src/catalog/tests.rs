@@ -32,6 +32,7 @@ fn api(id: &str, scopes: &[&str]) -> Api {
         group: None,
         scopes: scopes.iter().map(|scope| (Scope::parse(scope).unwrap(), info.clone())).collect(),
         derive: vec![],
+        status_list: None,
     }
 }
 

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod faults;
+mod listing;
+mod holding;
 mod memory;
 mod model;
 mod rules;
@@ -81,6 +83,9 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
             .collect(),
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
+        status: None,
+        charge: None,
+        opens: None,
     }
 }
 
@@ -90,6 +95,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         jti,
         txn,
         parent: None,
+        task: None,
         depth: 1,
         at: Time::from_millis(START),
         expires: Time::from_millis(START + 60_000),
@@ -109,13 +115,19 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         policy_set: Digest([2; 32]),
         policies: vec![],
         inputs: Inputs::default(),
+        status: None,
     };
     hop.record(&Issuer::parse("https://sts.example").unwrap()).unwrap().0
 }
 
 fn death(ids: &[u8]) -> Death {
-    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None };
+    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None, txn: None };
     Death { ends: ids.iter().map(end).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
+}
+
+fn holding(turn: Turn, ids: &[u8]) -> Holding {
+    let Death { ends, by, reason, .. } = death(ids);
+    Holding { turn, things: ends, by, reason }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

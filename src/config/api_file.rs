@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::Complaint;
 use super::agent_file::{line, take_entries};
 use super::reader::{Found, Reader, short};
-use crate::catalog::{Api, ChainShown, Derive, Destination, Effect, Filed, Places, ScopeInfo, SenderConstraint};
+use super::tree::{Node, Value};
+use crate::catalog::{
+    Api, ChainShown, Derive, Destination, Effect, Filed, Places, ScopeInfo, SenderConstraint, StatusBits, StatusList,
+};
 use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope};
 
@@ -28,6 +31,7 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
     let group = reader.take_parsed("group", line);
     let scopes = reader.take_table("scopes").map(scopes);
     let derive = take_entries(&mut reader, &mut places, "derive", derive);
+    let status_list = take_status_list(&mut reader);
     reader.finish();
     let entry = Api {
         id: id?.value,
@@ -43,6 +47,7 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
         group: value(group),
         scopes: scopes?,
         derive,
+        status_list,
     };
     Some(Filed { entry, places })
 }
@@ -59,6 +64,20 @@ fn noted<T>(places: &mut Places, key: &str, found: Option<Vec<Option<Found<T>>>>
         kept.push(value);
     }
     kept
+}
+
+/// `true` stands for the table with nothing in it.
+fn take_status_list(reader: &mut Reader<'_>) -> Option<StatusList> {
+    let node = reader.take("status_list")?;
+    if let Node { value: Value::Boolean(asked), .. } = node {
+        return asked.then_some(StatusList::DEFAULT);
+    }
+    let mut table = reader.sub_table("status_list", node)?;
+    let bits = table.take_integer("bits", 1..=2).map(|found| if found.value == 1 { StatusBits::One } else { StatusBits::Two });
+    let ttl = table.take_span("ttl", Duration::from_secs(1)..=Duration::from_hours(1));
+    table.finish();
+    let StatusList { bits: usual_bits, ttl: usual_ttl } = StatusList::DEFAULT;
+    Some(StatusList { bits: bits.unwrap_or(usual_bits), ttl: value(ttl).unwrap_or(usual_ttl) })
 }
 
 fn scopes(mut reader: Reader<'_>) -> BTreeMap<Scope, ScopeInfo> {

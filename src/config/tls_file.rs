@@ -102,7 +102,14 @@ impl Tls {
         }
         let public = identity.is_some() && public.is_none_or(|found| found.value);
         let ask = ask.map_or(mtls.is_none(), |ask| ask.value);
-        Some(Self { public, identity, ask, mtls: mtls.map(|found| found.value), mtls_url: mtls_url.map(|found| found.value), client_ca })
+        Some(Self {
+            public,
+            identity,
+            ask,
+            mtls: mtls.map(|found| found.value),
+            mtls_url: mtls_url.map(|found| found.value),
+            client_ca,
+        })
     }
 }
 

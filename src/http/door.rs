@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use super::ledger::LedgerDoor;
 use super::metadata::Published;
 use super::metrics::Metrics;
+use super::status::SignedLists;
 use crate::commit::Commit;
 use crate::config::{Proxy, Settings};
 use crate::exchange::World;
@@ -21,6 +22,7 @@ pub struct Door {
     limits: DoorLimits,
     pub(super) ledger: LedgerDoor,
     pub(super) metrics: Metrics,
+    pub(super) status_lists: SignedLists,
 }
 
 /// What one configuration means at the door.
@@ -68,12 +70,15 @@ impl Door {
         clock: Arc<dyn Clock>,
         limits: DoorLimits,
     ) -> Self {
+        commit.register().hold(world.held());
         let inside = ArcSwap::from_pointee(Inside::new(world, front));
-        Self { inside, commit, clock, limits, ledger, metrics: Metrics::default() }
+        let (metrics, status_lists) = (Metrics::default(), SignedLists::default());
+        Self { inside, commit, clock, limits, ledger, metrics, status_lists }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.
     pub fn swap(&self, world: Arc<World>, front: Front) {
+        self.commit.register().hold(world.held());
         self.inside.store(Arc::new(Inside::new(world, front)));
     }
 

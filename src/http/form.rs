@@ -24,16 +24,41 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The form, with what the client presented to prove itself.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, door: &Door) -> Result<(Form, Credentials), Refusal> {
-    let certificate = peer::certificate(request, &door.inside().front).map_err(Refusal::Request)?;
     let form = tokio::time::timeout(BODY, form(request, payload, door)).await.map_err(|_| Refusal::Form(FormReason::Slow))??;
-    let headers = request.headers();
-    let credentials = Credentials::new(&form, text(headers, header::AUTHORIZATION)).with_dpop(text(headers, DPOP));
-    let credentials = credentials.with_certificate(certificate);
+    let credentials = credentials(request, &form, door)?;
     Ok((form, credentials))
 }
 
-async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Form, Refusal> {
+/// What the client presented to prove itself in a request without a body.
+pub(super) fn read_query(request: &HttpRequest, door: &Door) -> Result<Credentials, Refusal> {
+    headers(request.headers())?;
+    let form = Form::decode(request.query_string().as_bytes(), door.limits().parameters_max).map_err(Refusal::Form)?;
+    if form.get("client_secret").is_some() {
+        return Err(Refusal::Request(RequestReason::Unsupported("client_secret in the address")));
+    }
+    credentials(request, &form, door)
+}
+
+/// Everything in the form, the headers and the connection that could prove a key or an identity.
+fn credentials(request: &HttpRequest, form: &Form, door: &Door) -> Result<Credentials, Refusal> {
+    let certificate = peer::certificate(request, &door.inside().front).map_err(Refusal::Request)?;
     let headers = request.headers();
+    let credentials = Credentials::new(form, text(headers, header::AUTHORIZATION)).with_dpop(text(headers, DPOP));
+    Ok(credentials.with_certificate(certificate))
+}
+
+async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Form, Refusal> {
+    headers(request.headers())?;
+    if !is_form(request.headers()) {
+        return Err(Refusal::Form(FormReason::ContentType));
+    }
+    let body = payload.to_bytes_limited(door.limits().body_bytes_max).await;
+    let body = body.map_err(|_| Refusal::Form(FormReason::Length))?.map_err(|_| Refusal::Form(FormReason::Encoding))?;
+    Form::decode(&body, door.limits().parameters_max).map_err(Refusal::Form)
+}
+
+/// Headers that no endpoint passes over in silence.
+fn headers(headers: &HeaderMap) -> Result<(), Refusal> {
     if let Some(name) = LATER.iter().find(|name| headers.contains_key(**name)) {
         return Err(Refusal::Request(RequestReason::Unsupported(name)));
     }
@@ -41,15 +66,7 @@ async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Fo
         return Err(Refusal::Request(RequestReason::Repeated("Authorization")));
     }
     // RFC 9449 §4.3, check 1.
-    if headers.get_all(DPOP).nth(1).is_some() {
-        return Err(Refusal::Proof(DpopReason::Repeated));
-    }
-    if !is_form(headers) {
-        return Err(Refusal::Form(FormReason::ContentType));
-    }
-    let body = payload.to_bytes_limited(door.limits().body_bytes_max).await;
-    let body = body.map_err(|_| Refusal::Form(FormReason::Length))?.map_err(|_| Refusal::Form(FormReason::Encoding))?;
-    Form::decode(&body, door.limits().parameters_max).map_err(Refusal::Form)
+    if headers.get_all(DPOP).nth(1).is_some() { Err(Refusal::Proof(DpopReason::Repeated)) } else { Ok(()) }
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -10,6 +10,7 @@ use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
 use crate::exchange::World;
 use crate::jose::Algorithm;
+use crate::mint::status_aggregation_uri;
 use crate::request::TOKEN_EXCHANGE;
 
 /// The documents, written once per configuration.
@@ -30,6 +31,7 @@ struct Metadata<'a> {
     token_endpoint: &'a str,
     introspection_endpoint: String,
     revocation_endpoint: String,
+    task_endpoint: String,
     jwks_uri: String,
     /// Widely used clients refuse metadata without one; it answers with a plain error page.
     authorization_endpoint: String,
@@ -45,6 +47,11 @@ struct Metadata<'a> {
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     /// RFC 9449 §5.1.
     dpop_signing_alg_values_supported: Vec<&'a str>,
+    /// draft-ietf-oauth-status-list-21 §9.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_list_aggregation_endpoint: Option<String>,
+    /// RFC 9396 §10.
+    authorization_details_types_supported: [&'a str; 1],
     subject_types_supported: [&'a str; 1],
     /// Several validators take this for the list of algorithms of access tokens: exactly those in use.
     id_token_signing_alg_values_supported: Vec<&'a str>,
@@ -72,6 +79,7 @@ impl Aliases {
 impl Published {
     pub(super) fn of(world: &World, front: &Front) -> Self {
         let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        let asked_for = world.catalog.apis().any(|api| api.status_list.is_some());
         let certificates = CERTIFICATE_METHODS.iter().filter(|_| front.certificates);
         let auth_methods: Vec<&str> = AUTH_METHODS.iter().chain(certificates).copied().collect();
         let metadata = Metadata {
@@ -79,6 +87,7 @@ impl Published {
             token_endpoint: &world.audience.token_endpoint,
             introspection_endpoint: world.issuer.join("/introspect"),
             revocation_endpoint: world.issuer.join("/revoke"),
+            task_endpoint: world.issuer.join("/tasks"),
             jwks_uri: world.issuer.join("/jwks"),
             authorization_endpoint: world.issuer.join("/authorize"),
             response_types_supported: ["code"],
@@ -91,6 +100,8 @@ impl Published {
             revocation_endpoint_auth_methods_supported: &auth_methods,
             revocation_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             dpop_signing_alg_values_supported: names(&PROOF_ALGORITHMS),
+            status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&world.issuer)),
+            authorization_details_types_supported: ["task"],
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: names(&world.signers.algorithms()),
             tls_client_certificate_bound_access_tokens: front.certificates,

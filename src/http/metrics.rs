@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::ErrorCode;
 use crate::jose::keys_parsed;
 
-const CODES: [ErrorCode; 11] = [
+const CODES: [ErrorCode; 12] = [
     ErrorCode::InvalidRequest,
     ErrorCode::InvalidClient,
     ErrorCode::UnauthorizedClient,
@@ -16,6 +16,7 @@ const CODES: [ErrorCode; 11] = [
     ErrorCode::InvalidAuthorizationDetails,
     ErrorCode::InvalidDpopProof,
     ErrorCode::UseDpopNonce,
+    ErrorCode::UnsupportedTokenType,
     ErrorCode::TemporarilyUnavailable,
     ErrorCode::ServerError,
 ];

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::Method;
 use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, Route};
 
 use super::listener::{self, Listener};
 use super::tls::{self, TlsIdentity};
-use super::{Door, introspect, ledger, metadata, ops, revoke, socket, token};
+use super::{Door, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -174,11 +175,18 @@ pub(super) fn public_routes(config: &mut ServiceConfig, path: &str) {
     config.service(form("token", web::post().to(token::token)));
     config.service(form("introspect", web::post().to(introspect::introspect)));
     config.service(form("revoke", web::post().to(revoke::revoke)));
+    config.service(form("tasks", web::post().to(tasks::open)));
+    config.service(form("tasks/{id}/{wish}", web::post().to(tasks::tend)));
+    config.route(&format!("{path}/tasks/{{id}}"), web::get().to(tasks::look));
     config.route(&format!("{path}/jwks"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));
     config.route(&format!("/.well-known/oauth-authorization-server{path}"), web::get().to(metadata::metadata));
     config.route(&format!("/.well-known/openid-configuration{path}"), web::get().to(metadata::metadata));
+    for route in [Route::new().method(Method::GET), Route::new().method(Method::HEAD)] {
+        config.route(&format!("{path}/status/{{list}}"), route.to(status::list));
+    }
+    config.route(&format!("{path}/status"), web::get().to(status::aggregation));
     ledger_routes(config, path);
     if !path.is_empty() {
         config.route(&format!("{path}/.well-known/openid-configuration"), web::get().to(metadata::metadata));

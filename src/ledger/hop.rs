@@ -12,7 +12,7 @@ use super::record::{
 };
 use crate::client::Binding;
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, Subject, Time, Txn};
+use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, TaskId, Time, Txn};
 
 /// One delegation step. Filled by `mint`; written as canonical JSON by [`Hop::record`].
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Hop {
     pub parent: Option<Jti>,
     /// The number of hops from the first to this one, this one included.
     pub depth: u32,
+    /// The task that it is in.
+    pub task: Option<TaskId>,
     /// When the request came in.
     pub at: Time,
     /// The issued token's `exp`.
@@ -61,6 +63,8 @@ pub struct Hop {
     pub policies: Vec<String>,
     /// What else the decision rested on.
     pub inputs: Inputs,
+    /// Where its status stands, where an API asks for that.
+    pub status: Option<StatusPlace>,
 }
 
 impl Hop {
@@ -106,7 +110,9 @@ impl Hop {
             policies: Cow::Borrowed(&self.policies),
             policy_set: self.policy_set,
             scope: Some(self.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            status: self.status,
             subject,
+            task: self.task,
             token: self.token,
             txn: self.txn,
             v: record::version(),
@@ -115,7 +121,11 @@ impl Hop {
 }
 
 /// An actor of this server is shown, every other one only by digest.
-fn recorded<'a>(actor: &'a Actor, issuer: &Issuer, discloser: &mut Discloser) -> Result<ActorRecord<'a>, RecordReason> {
+pub(super) fn recorded<'a>(
+    actor: &'a Actor,
+    issuer: &Issuer,
+    discloser: &mut Discloser,
+) -> Result<ActorRecord<'a>, RecordReason> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Members<'a> {
@@ -185,7 +195,7 @@ pub struct Inputs {
 }
 
 impl Evidence {
-    fn record(&self) -> EvidenceRecord {
+    pub(super) fn record(&self) -> EvidenceRecord {
         let Self { subject_token, actor_token, client_assertion, proof } = *self;
         EvidenceRecord { actor_token, client_assertion, proof, subject_token }
     }

@@ -4,13 +4,13 @@ use zeroize::Zeroizing;
 
 use super::claims::{self, Identity};
 use super::{MintReason, Signers};
-use crate::commit::{Disclosed, Issue, Receipt};
+use crate::commit::{Disclosed, Issue, Receipt, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
 use crate::ledger::{Bindings, Evidence, Hop, Inputs};
-use crate::lifecycle::{Bound, Standing};
+use crate::lifecycle::{Bound, Standing, key_of};
 use crate::oauth::{ClientId, Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
-use crate::token::{Ancestry, Held, Own, OwnKeys};
+use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
 
 /// A signed token, not yet recorded. No accessor shows it; made only by [`sign`].
 #[derive(Debug)]
@@ -39,7 +39,8 @@ pub struct Minting<'a> {
     pub pseudonyms: &'a MacKey,
 }
 
-/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves.
+/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves. `place` is where its status
+/// will stand, where an API asks for that.
 ///
 /// # Errors
 /// See [`MintReason`].
@@ -47,6 +48,7 @@ pub fn sign(
     standing: &Standing,
     grant: &Grant,
     requested: Option<&Scopes>,
+    place: Option<ReservedPlace>,
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedToken, Issue), MintReason> {
@@ -57,12 +59,14 @@ pub fn sign(
         Some(txn) => txn,
         None => Txn::new(now, random().map_err(|_| MintReason::Crypto)?),
     };
-    let ancestry =
-        ancestry(standing, grant, minting, (jti, txn)).seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
-    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, ancestry: &ancestry })?;
+    let ancestry = ancestry(standing, grant, minting, (jti, txn));
+    let sealed = ancestry.seal(minting.own.ancestry(), Sealed::Access).map_err(|_| MintReason::TooLarge)?;
+    let status = place.as_ref().map(ReservedPlace::place);
+    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
     let hop = Hop {
         inputs: inputs(standing, requested),
+        status,
         ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()))
     };
     let (record, disclosures) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
@@ -83,6 +87,13 @@ pub fn sign(
         single_use: standing.client().spends(),
         deadline: grant.expires().min(standing.bound()),
         disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
+        status: place.map(|place| Registration {
+            place,
+            expires: Time::from_seconds(grant.expires().seconds()),
+            generations: ancestry.own.generations,
+        }),
+        charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
+        opens: None,
     };
     Ok((minted, issue))
 }
@@ -125,7 +136,7 @@ impl IssuedToken {
     }
 }
 
-fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
+pub(super) fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
     let subject = standing.subject().subject();
     minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes())
 }
@@ -148,6 +159,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         history: history(standing, grant),
         touched: grant.touched().to_vec(),
         generations,
+        task: standing.task().cloned(),
     };
     let subject = standing.subject();
     Ancestry {
@@ -159,7 +171,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
 }
 
 /// Everybody of the subject token's chain, who asks now and who acts now.
-fn agents(standing: &Standing) -> Vec<ClientId> {
+pub(super) fn agents(standing: &Standing) -> Vec<ClientId> {
     let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
     let now = [&standing.client().agent().id, &standing.acting().agent.id];
     let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
@@ -182,6 +194,7 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
         jti,
         txn,
         parent: standing.parent(),
+        task: standing.task().map(|task| task.id),
         depth: standing.depth(),
         at: now,
         expires: Time::from_seconds(grant.expires().seconds()),
@@ -206,6 +219,7 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
         policy_set: grant.policy_set(),
         policies: grant.policies().to_vec(),
         inputs: Inputs::default(),
+        status: None,
     }
 }
 

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::explain::Explanation;
-use crate::catalog::Api;
+use super::opening::TaskDenial;
+use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
 use crate::ledger::Basis;
 use crate::lifecycle::{BindingReason, Bound};
-use crate::oauth::{Scopes, Time};
+use crate::oauth::{Resource, Scopes, Time};
 use crate::token::Held;
 
 /// What may be issued, and which policies decided. Made only by [`decide`](super::decide).
@@ -39,6 +40,8 @@ pub enum Denial {
     PresentActor(Explanation),
     /// The keys that were proved do not do.
     Binding(BindingReason),
+    /// A task, as it was wanted.
+    Task(TaskDenial, Explanation),
     /// What was presented runs out before a token could be of use.
     Expired,
 }
@@ -92,6 +95,11 @@ impl Grant {
         &self.held
     }
 
+    /// In whose lists the status of the token stands, and how much they tell. APIs of one group ask for the same.
+    pub fn status_list(&self) -> Option<(&Resource, StatusBits)> {
+        self.apis.iter().find_map(|api| Some((&api.id, api.status_list?.bits)))
+    }
+
     /// The token's `exp`, in whole seconds, after `now`.
     pub fn expires(&self) -> Time {
         self.expires
@@ -137,9 +145,11 @@ impl Denial {
     /// Which policies stood in the way.
     pub fn explanation(&self) -> Option<&Explanation> {
         match self {
-            Self::Target(_, found) | Self::Scope(_, found) | Self::Impersonation(found) | Self::PresentActor(found) => {
-                Some(found)
-            }
+            Self::Target(_, found)
+            | Self::Scope(_, found)
+            | Self::Task(_, found)
+            | Self::Impersonation(found)
+            | Self::PresentActor(found) => Some(found),
             Self::Binding(_) | Self::Expired => None,
         }
     }
@@ -166,6 +176,7 @@ impl fmt::Display for Denial {
         match self {
             Self::Target(reason, _) => reason.fmt(f),
             Self::Scope(reason, _) => reason.fmt(f),
+            Self::Task(reason, _) => reason.fmt(f),
             Self::Impersonation(_) => {
                 f.write_str("impersonate: policy does not permit it here; leave it out to be named as the actor")
             }

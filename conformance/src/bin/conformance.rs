@@ -29,8 +29,7 @@ struct Arguments {
     json: bool,
 }
 
-const OPTIONS: [&str; 9] =
-    ["--profile", "--url", "--cases", "--filter", "--public", "--ops", "--mtls", "--idp", "--issuer"];
+const OPTIONS: [&str; 9] = ["--profile", "--url", "--cases", "--filter", "--public", "--ops", "--mtls", "--idp", "--issuer"];
 
 impl Arguments {
     fn parse(arguments: &[String]) -> Result<Self, String> {

@@ -85,7 +85,8 @@ impl Made {
 
 /// `CN=name,OU=agents,O=Acme`, for a client of TLS.
 pub(super) fn client(name: &str) -> CertificateParams {
-    let mut params = named(&[(DnType::OrganizationName, "Acme"), (DnType::OrganizationalUnitName, "agents"), (DnType::CommonName, name)]);
+    let mut params =
+        named(&[(DnType::OrganizationName, "Acme"), (DnType::OrganizationalUnitName, "agents"), (DnType::CommonName, name)]);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
