@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::crypto::Digest;
 use crate::oauth::Time;
-use crate::trust::{Trust, TrustReason, Vouched};
 use crate::trust::x509::{self, Leaf, Plain, Roots, Usage, X509Reason};
+use crate::trust::{Trust, TrustReason, Vouched};
 
 /// A certificate chain by whose first certificate's key the handshake was signed: with us, or with a proxy that tells us
 /// (RFC 9440). Who issued it is not judged. Cheap to clone; one is made per connection, and remembers what was found out.

@@ -63,7 +63,9 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
     for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
         match login.prove(room, certificate, workload.as_ref()) {
             Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
-            Err(CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)) => return Err(ClientReason::KeysUnavailable(reason)),
+            Err(CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)) => {
+                return Err(ClientReason::KeysUnavailable(reason));
+            }
             Err(reason) => refused = reason,
         }
     }
@@ -75,11 +77,8 @@ fn is_agent(catalog: &Catalog, name: &str) -> bool {
 }
 
 fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, svid: Option<Vouched>) -> Proof {
-    let attested = |svid: &Vouched| Attested {
-        rule: svid.rule().name().clone(),
-        id: svid.id().to_owned(),
-        expires: svid.expires(),
-    };
+    let attested =
+        |svid: &Vouched| Attested { rule: svid.rule().name().clone(), id: svid.id().to_owned(), expires: svid.expires() };
     Proof {
         instance: svid.as_ref().and_then(Vouched::instance).map(str::to_owned),
         attested: svid.as_ref().map(attested),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::desk::Desk;
 use super::reader::all;
-use super::{AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile};
+use super::{
+    AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile,
+};
 use crate::catalog::Place;
 use crate::client::{AssertionAudience, DpopRules, Login, LoginComplaint, Logins, Nonces};
 use crate::crypto::{MacKey, SealKey};
@@ -197,7 +199,7 @@ fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
             rule: trust.value.clone(),
             matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
         },
-        LoginFile::TlsClientAuth { roots, name, .. } => {
+        LoginFile::TlsClientAuth { roots, name } => {
             Login::TlsClientAuth { roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(), name: name.clone() }
         }
         LoginFile::SelfSignedTls { certificates, keys } => {

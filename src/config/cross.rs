@@ -99,10 +99,6 @@ impl View<'_> {
             LoginFile::SpiffeJwt { spiffe_id } => self.spiffe_login(spiffe_id),
             LoginFile::WorkloadJwt { trust, matchers } => self.workload_login(trust, matchers),
             LoginFile::SpiffeX509 { spiffe_id } => self.svid_login(spiffe_id),
-            LoginFile::TlsClientAuth { roots: None, place, .. } if self.settings.tls.client_ca.is_none() => {
-                let sentence = "`ca_file` is missing in [login], and so is `client_ca` in [tls]: who issues the certificate";
-                self.desk.complain(Complaint::new(place.clone(), sentence));
-            }
             LoginFile::TlsClientAuth { .. } | LoginFile::SelfSignedTls { .. } => {}
             LoginFile::PrivateKeyJwt { .. } | LoginFile::Secret { .. } => {}
         }

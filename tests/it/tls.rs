@@ -100,7 +100,9 @@ fn a_changed_certificate_is_used_without_a_restart_and_a_broken_one_never() {
     assert!(ask(&mut kept, METADATA).is_ok(), "a connection goes on");
     fs::write(named("server.key.pem"), before).unwrap();
     server.hang_up();
-    site.wait("the misfit is told again", || fs::read_to_string(site.log()).unwrap().matches("not that of the first").count() > 1);
+    site.wait("the misfit is told again", || {
+        fs::read_to_string(site.log()).unwrap().matches("not that of the first").count() > 1
+    });
     assert!(new.connect(site.mtls).is_ok());
 }
 

@@ -113,7 +113,8 @@ fn the_thumbprint_is_that_of_the_rfc() {
 fn the_authority_and_the_one_name_log_in_and_nothing_less() {
     let (ca, other) = (Ca::new(), Ca::new());
     let certificate = ca.issue(&dns("a.acme.example"));
-    let logins = || vec![("a", vec![ca.login("b.acme.example"), ca.login("a.acme.example")]), ("b", vec![other.login("a.acme.example")])];
+    let logins =
+        || vec![("a", vec![ca.login("b.acme.example"), ca.login("a.acme.example")]), ("b", vec![other.login("a.acme.example")])];
     let client = log_in(logins(), &no_trust(), &certificate, "a", NOW).unwrap();
     assert_eq!((client.agent().id.as_str(), client.method()), ("a", LoginMethod::TlsClientAuth));
     assert_eq!(client.proven().certificate(), Some(certificate.thumbprint()));
