@@ -43,17 +43,16 @@ fn main() {
     let resuming = scene.resuming();
     let (cpu, _) = best(|| scene.measured(CONNECTIONS, || connect(&resuming, scene.mtls)));
     println!("resumed connections: {cpu:.0} us of CPU each, {:.0} per second and core", 1e6 / cpu);
-    let mut plain = TcpStream::connect(scene.public).unwrap();
-    plain.set_nodelay(true).unwrap();
-    let mut mtls = open(&scene.client(Some("dn")), scene.mtls);
+    let plain = || -> Box<dyn Wire> { Box::new(scene.plain()) };
+    let mutual = scene.client(Some("dn"));
+    let mutual = || -> Box<dyn Wire> { Box::new(open(&mutual, scene.mtls)) };
     let mut figures = Vec::new();
     for _ in 0..ROUNDS {
-        let by_key = |stream: &mut dyn Wire| scene.exchanges(stream, &|scene| scene.by_assertion());
         figures.push([
-            by_key(&mut plain),
-            by_key(&mut mtls),
-            scene.exchanges(&mut mtls, &|scene| scene.by_certificate("mtls-dn")),
-            scene.exchanges(&mut mtls, &|scene| scene.by_certificate("mtls-bound")),
+            scene.exchanges(&plain, &Scene::by_assertion),
+            scene.exchanges(&mutual, &Scene::by_assertion),
+            scene.exchanges(&mutual, &|scene| scene.by_certificate("mtls-dn")),
+            scene.exchanges(&mutual, &|scene| scene.by_certificate("mtls-bound")),
         ]);
     }
     let names = [
@@ -174,12 +173,18 @@ impl Scene {
         (each(self.cpu() - cpu), each(wall.elapsed().as_secs_f64() * 1e6))
     }
 
-    fn exchanges(&self, stream: &mut dyn Wire, body: &dyn Fn(&Self) -> String) -> f64 {
+    fn plain(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.public).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    fn exchanges(&self, connection: &dyn Fn() -> Box<dyn Wire>, body: &dyn Fn(&Self) -> String) -> f64 {
         // An ID token serves many times, an assertion once.
         let requests: Vec<Vec<u8>> = (0..EXCHANGES).map(|_| post(&body(self))).collect();
-        let mut next = requests.iter();
+        let (mut next, mut stream) = (requests.iter(), connection());
         let (cpu, _) = self.measured(EXCHANGES * 19 / 20, || {
-            let answer = ask(stream, next.next().unwrap());
+            let answer = ask(&mut *stream, next.next().unwrap());
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         });
         cpu
