@@ -12,6 +12,7 @@ mod limits;
 mod mirror;
 mod quota;
 mod receipt;
+mod register;
 mod sequencer;
 mod spent;
 mod subject_keys;
@@ -24,6 +25,7 @@ pub use handle::Commit;
 pub use limits::Limits;
 pub use mirror::Mirror;
 pub use receipt::{CommitReason, Receipt};
+pub use register::{Register, Registration, ReservedPlace, ShownList};
 pub use sequencer::{LogKeys, LogParts, Published, Sequencer, SequencerReason};
 pub use subject_keys::reveal;
 

@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::register::Registration;
 use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
 
 pub use crate::ledger::Refusal;
@@ -29,6 +30,8 @@ pub struct Issue {
     pub deadline: Time,
     /// The clear values behind the record's salted digests.
     pub disclosed: Disclosed,
+    /// The status list that the token stands in, where an API asks for that.
+    pub status: Option<Registration>,
     /// The task whose budget pays for this hop: one exchange.
     pub charge: Option<GenerationKey>,
     /// The task that begins with this record, where it is no hop.

@@ -1,11 +1,13 @@
 //! What the commit needs of a store, and what replay needs of one. Stores implement these natively and know nothing of what the
 //! stored things mean.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::ledger::{Files, Tile, TileFile};
 use crate::lifecycle::Life;
-use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+use crate::lifecycle::status::ListKey;
+use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
 
 /// The one place where state is durable. Used by one thread.
 pub trait CommitStore: Send {
@@ -146,6 +148,32 @@ pub struct Recovered {
     pub single_use: Vec<SingleUse>,
     /// Every task that may not be forgotten.
     pub tasks: Vec<StoredTask>,
+    /// Every place in a status list that is remembered as taken.
+    pub status: Vec<StatusRow>,
+    /// What was in force when the server last took up a configuration; none before it ever did.
+    pub in_force: Option<BTreeSet<Known>>,
+}
+
+/// A token in a status list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusRow {
+    /// Which list.
+    pub list: ListKey,
+    /// Which place in it.
+    pub index: u32,
+    /// When the token expires.
+    pub expires: Time,
+    /// Everything that the token depends on.
+    pub generations: Vec<Generation>,
+}
+
+/// Something that the files name, and that ends when they no longer do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Known {
+    /// An agent that is not retired.
+    Agent(ClientId),
+    /// A trust rule that is enabled.
+    Rule(RuleName),
 }
 
 /// The present life of one thing that is not simply in life 0.
@@ -189,25 +217,27 @@ pub struct Batch {
     pub tasks: Vec<StoredTask>,
     /// What is left to tasks, in order; it comes after `tasks`.
     pub charges: Vec<(GenerationKey, u64)>,
+    /// Places taken in status lists, each with the index of its hop's record.
+    pub status: Vec<(u64, StatusRow)>,
+    /// What is in force from now on, instead of what was.
+    pub in_force: Option<BTreeSet<Known>>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
-    /// Single-use values that expired at or before this, and lives and tasks that may be forgotten then, are deleted.
+    /// Single-use values that expired at or before this, lives and tasks that may be forgotten then, and places in lists that are
+    /// over then, are deleted.
     pub forget: Option<Time>,
 }
 
 impl Batch {
-    /// An empty one.
-    pub fn new(at: Time) -> Self {
-        Self {
-            at,
-            rows: Vec::new(),
-            single_use: Vec::new(),
-            lives: Vec::new(),
-            tasks: Vec::new(),
-            charges: Vec::new(),
-            subject_keys: Vec::new(),
-            forget: None,
-        }
+    /// One with nothing in it.
+    pub fn at(at: Time) -> Self {
+        let (rows, single_use, lives, tasks, charges, status, subject_keys) = Default::default();
+        Self { at, rows, single_use, lives, tasks, charges, status, in_force: None, subject_keys, forget: None }
+    }
+
+    /// Whether there is nothing to write. What may be forgotten is no reason to.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.single_use.is_empty() && self.lives.is_empty() && self.in_force.is_none()
     }
 }
 

@@ -1,25 +1,31 @@
 //! What everybody else holds of the commit.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::change::Change;
 use super::command::{self, Death, Holding, Issue, Refusal, Turn};
-use super::contract::{CommitStore, StoreReason};
+use super::contract::{CommitStore, Known, StoreReason};
 use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{CommitReason, Receipt};
+use super::register::Register;
 use super::subject_keys::SubjectKeys;
 use super::writer::{Done, Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::crypto::SealKey;
 use crate::ledger::record::RECORD_BYTES_MAX;
 use crate::oauth::{Clock, GenerationKey, SingleUse};
+
+/// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A handle on the one writer; clones are handles on the same. The writer ends when it is told to, or with the last handle.
 #[derive(Clone, Debug)]
@@ -35,6 +41,7 @@ struct Shared {
     refusals: Arc<Semaphore>,
     quota: Arc<Quota>,
     mirror: Arc<Mirror>,
+    register: Arc<Register>,
     durable: Durable,
     closing: AtomicBool,
 }
@@ -62,19 +69,38 @@ impl Commit {
             refusals: places(limits.refusals),
             quota: Arc::clone(&quota),
             mirror: Arc::clone(&mirror),
+            register: Register::new(limits.status),
             durable: Durable::default(),
             closing: AtomicBool::new(false),
         };
         let keys = SubjectKeys::new(root, limits.subject_keys);
-        let writer = Writer::start(Parts { store, clock, limits, jobs, mirror, quota, keys, durable: shared.durable.clone() })?;
+        let (register, durable) = (Arc::clone(&shared.register), shared.durable.clone());
+        let parts = Parts { store, clock: Arc::clone(&clock), limits, jobs, mirror, register, quota, keys, durable };
+        let writer = Writer::start(parts)?;
         let work = move || {
             // Whoever waits for the end is told after the store was closed with the writer.
             for closed in writer.run() {
                 let _gone = closed.send(());
             }
         };
-        thread::Builder::new().name("commit".into()).spawn(work).map_err(|cause| StoreReason::Failed(cause.into()))?;
-        Ok(Self { shared: Arc::new(shared) })
+        let failed = |cause: std::io::Error| StoreReason::Failed(cause.into());
+        thread::Builder::new().name("commit".into()).spawn(work).map_err(failed)?;
+        let commit = Self { shared: Arc::new(shared) };
+        thread::Builder::new().name("status".into()).spawn(commit.looking(clock)).map_err(failed)?;
+        Ok(commit)
+    }
+
+    /// Keeps the status lists true as long as there is a handle. The first look is done before this returns.
+    fn looking(&self, clock: Arc<dyn Clock>) -> impl FnOnce() + Send + 'static {
+        self.shared.register.look(&self.shared.mirror, clock.now());
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            loop {
+                thread::sleep(LOOK);
+                let Some(shared) = shared.upgrade() else { return };
+                shared.register.look(&shared.mirror, clock.now());
+            }
+        }
     }
 
     /// Records a hop. Dropping this future before it is done is safe: if the hop was recorded all the same, it is then
@@ -206,6 +232,26 @@ impl Commit {
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<Mirror> {
         Arc::clone(&self.shared.mirror)
+    }
+
+    /// The status lists.
+    pub fn register(&self) -> &Arc<Register> {
+        &self.shared.register
+    }
+
+    /// What was in force when a configuration was last taken up; none before one ever was.
+    pub fn in_force(&self) -> Option<BTreeSet<Known>> {
+        self.shared.register.in_force()
+    }
+
+    /// Remembers what is in force from now on, durably when it returns `Ok`.
+    ///
+    /// # Errors
+    /// `Unavailable`: it may be remembered or not.
+    pub async fn remember(&self, in_force: BTreeSet<Known>) -> Result<(), CommitReason> {
+        let (to, answer) = oneshot::channel();
+        self.jobs()?.send(Job::Remember(in_force, to)).map_err(|_| CommitReason::Unavailable)?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
     }
 
     /// How far the store is known to be durable.

@@ -3,7 +3,7 @@
 mod lives;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::Change;
@@ -22,6 +22,7 @@ pub struct Mirror {
     lives: RwLock<Lives>,
     stuck: AtomicBool,
     floor: AtomicI64,
+    changes: AtomicU64,
 }
 
 impl State for Mirror {
@@ -55,6 +56,11 @@ impl Mirror {
         Time::from_millis(self.floor.load(Ordering::SeqCst))
     }
 
+    /// Another number after everything by which a token may die or come back.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
     /// Whether nothing can be recorded now, so that nothing is issued.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::Relaxed)
@@ -71,7 +77,9 @@ impl Mirror {
 
     /// Does to its things what `change` says, at `at`. Returns the lives they are in then, in the order of the things.
     pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredLife> {
-        self.write().change(change, at)
+        let lives = self.write().change(change, at);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        lives
     }
 
     /// What [`change`](Self::change) would return, without doing it.
@@ -107,8 +115,16 @@ impl Mirror {
     /// Puts in force what `change`, which is durable by now, leads to.
     pub(super) fn put(&self, change: &Change, stored: &[StoredLife]) {
         let mut lives = self.write();
-        stored.iter().for_each(|life| lives.put(*life));
+        let mut matters = false;
+        for life in stored {
+            matters |= lives.matters(life);
+            lives.put(*life);
+        }
         lives.note_holder(change);
+        drop(lives);
+        if matters {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Whether the budgets that `issue` draws on suffice, and there is room for the task that it opens.
@@ -181,6 +197,7 @@ impl Mirror {
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         *self.write() = fresh;
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Lives> {

@@ -7,6 +7,7 @@
 mod recovery;
 mod stage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Instant;
@@ -15,12 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::change::Change;
 use super::command::{Issue, Refusal};
-use super::contract::{CommitStore, StoredLife};
+use super::contract::{CommitStore, Known, StoredLife};
 use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{Answer, CommitReason, Receipt};
+use super::register::Register;
 use super::spent::Spent;
 use super::subject_keys::SubjectKeys;
 use crate::oauth::{Clock, GenerationKey, Jti, SingleUse, Time, Txn};
@@ -41,6 +43,7 @@ pub(super) enum Job {
     Change(Unrecorded, Done),
     Resume(Unrecorded, Done),
     Spend(Spending, Done),
+    Remember(BTreeSet<Known>, Done),
     Beat(GenerationKey, Spending, Done),
     Withhold(Hidden),
     Close(oneshot::Sender<()>),
@@ -101,6 +104,7 @@ pub(super) struct Writer {
     limits: Limits,
     jobs: Receiver<Job>,
     mirror: Arc<Mirror>,
+    register: Arc<Register>,
     quota: Arc<Quota>,
     spent: Spent,
     keys: SubjectKeys,
@@ -128,6 +132,7 @@ pub(super) struct Parts {
     pub(super) limits: Limits,
     pub(super) jobs: Receiver<Job>,
     pub(super) mirror: Arc<Mirror>,
+    pub(super) register: Arc<Register>,
     pub(super) quota: Arc<Quota>,
     pub(super) keys: SubjectKeys,
     pub(super) durable: Durable,
@@ -212,8 +217,7 @@ impl Writer {
             // What is forgotten durably may be asked for again under a clock that was set back, unless a record shows the time.
             staged.batch.forget = None;
         }
-        let nothing = staged.batch.rows.is_empty() && staged.batch.single_use.is_empty() && staged.batch.lives.is_empty();
-        if staged.failure.is_none() && !nothing {
+        if staged.failure.is_none() && !staged.batch.is_empty() {
             staged.failure = self.store.commit(&staged.batch).err();
         }
         match staged.failure.take() {
@@ -245,6 +249,10 @@ impl Writer {
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Spent(_spending, reply) => {
+                    let _untaken = reply.send(Ok(()));
+                }
+                Effect::Remembered(known, reply) => {
+                    self.register.remember(known);
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Change(_, None) | Effect::Refusal(_) | Effect::Withheld(_) => {}

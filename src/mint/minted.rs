@@ -4,10 +4,10 @@ use zeroize::Zeroizing;
 
 use super::claims::{self, Identity};
 use super::{MintReason, Signers};
-use crate::commit::{Disclosed, Issue, Receipt};
+use crate::commit::{Disclosed, Issue, Receipt, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
-use crate::ledger::{Evidence, Hop, Inputs};
-use crate::lifecycle::{Standing, key_of};
+use crate::ledger::{Bindings, Evidence, Hop, Inputs};
+use crate::lifecycle::{Bound, Standing, key_of};
 use crate::oauth::{ClientId, Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
@@ -21,6 +21,7 @@ pub struct MintedToken {
     record: Digest,
     expires_in: i64,
     scope: String,
+    bound: Bound,
 }
 
 /// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
@@ -38,7 +39,8 @@ pub struct Minting<'a> {
     pub pseudonyms: &'a MacKey,
 }
 
-/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves.
+/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves. `place` is where its status
+/// will stand, where an API asks for that.
 ///
 /// # Errors
 /// See [`MintReason`].
@@ -46,6 +48,7 @@ pub fn sign(
     standing: &Standing,
     grant: &Grant,
     requested: Option<&Scopes>,
+    place: Option<ReservedPlace>,
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedToken, Issue), MintReason> {
@@ -56,13 +59,14 @@ pub fn sign(
         Some(txn) => txn,
         None => Txn::new(now, random().map_err(|_| MintReason::Crypto)?),
     };
-    let ancestry = ancestry(standing, grant, minting, (jti, txn))
-        .seal(minting.own.ancestry(), Sealed::Access)
-        .map_err(|_| MintReason::TooLarge)?;
-    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, ancestry: &ancestry })?;
+    let ancestry = ancestry(standing, grant, minting, (jti, txn));
+    let sealed = ancestry.seal(minting.own.ancestry(), Sealed::Access).map_err(|_| MintReason::TooLarge)?;
+    let status = place.as_ref().map(ReservedPlace::place);
+    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
     let hop = Hop {
         inputs: inputs(standing, requested),
+        status,
         ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()))
     };
     let (record, disclosures) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
@@ -73,15 +77,21 @@ pub fn sign(
         record: Digest::of(&record),
         expires_in: grant.expires().seconds() - now.seconds(),
         scope: grant.scopes().to_string(),
+        bound: *grant.bound(),
     };
     let issue = Issue {
         jti,
         txn,
         record,
         generations: standing.generations().to_vec(),
-        single_use: standing.client().single_use().into_iter().collect(),
+        single_use: standing.client().spends(),
         deadline: grant.expires().min(standing.bound()),
         disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
+        status: place.map(|place| Registration {
+            place,
+            expires: Time::from_seconds(grant.expires().seconds()),
+            generations: ancestry.own.generations,
+        }),
         charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
         opens: None,
     };
@@ -113,6 +123,11 @@ impl IssuedToken {
     /// Whole seconds until it expires, counted from the request.
     pub fn expires_in(&self) -> i64 {
         self.0.expires_in
+    }
+
+    /// What it is bound to, and its `token_type`.
+    pub fn bound(&self) -> &Bound {
+        &self.0.bound
     }
 
     /// Its scope, space-delimited; may be empty.
@@ -196,12 +211,15 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
             subject_token: Some(subject.digest()),
             actor_token: standing.actor().map(|actor| actor.digest()),
             client_assertion: client.evidence(),
+            proof: client.proven().dpop().map(|proof| proof.evidence),
         },
+        binding: Bindings { issued: grant.bound().issued(), subject: grant.bound().subject() },
         token,
         kid: kid.to_owned(),
         policy_set: grant.policy_set(),
         policies: grant.policies().to_vec(),
         inputs: Inputs::default(),
+        status: None,
     }
 }
 

@@ -29,11 +29,12 @@ pub(super) struct Doubt {
 impl Writer {
     /// Opens the store, verifies it, and loads what the checks need.
     pub(in crate::commit) fn start(parts: Parts) -> Result<Self, StoreReason> {
-        let Parts { mut store, clock, limits, jobs, mirror, quota, keys, durable } = parts;
+        let Parts { mut store, clock, limits, jobs, mirror, register, quota, keys, durable } = parts;
         let recovered = store.open()?;
         let newest = verified(&recovered)?;
         let spent = Spent::load(&recovered.single_use, limits.single_use);
         mirror.load(&recovered.lives, tasks(&recovered)?, &mut [], newest);
+        register.load(recovered.status, recovered.in_force);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
         durable.set(next);
@@ -44,6 +45,7 @@ impl Writer {
             limits,
             jobs,
             mirror,
+            register,
             quota,
             spent,
             keys,
@@ -75,7 +77,7 @@ impl Writer {
                     let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
                 }
                 // If it is durable, it acts when the store is read again.
-                Effect::Resume(_, reply) => {
+                Effect::Resume(_, reply) | Effect::Remembered(_, reply) => {
                     let _untaken = reply.send(Err(CommitReason::Unavailable));
                 }
                 Effect::Spent(_spending, reply) => {

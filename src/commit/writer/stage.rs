@@ -1,11 +1,13 @@
 //! Judging commands and putting them into a batch.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Done, Hidden, Issue, Job, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::commit::change::Change;
 use crate::commit::command::SINGLE_USE_MAX;
-use crate::commit::contract::{Batch, Row, StoreReason};
+use crate::commit::contract::{Batch, Known, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::subject_keys::SealFailure;
 use crate::crypto::Digest;
@@ -38,6 +40,7 @@ pub(super) enum Effect {
     Change(Unrecorded, Option<Done>),
     Resume(Unrecorded, Done),
     Spent(Spending, Done),
+    Remembered(BTreeSet<Known>, Done),
     Withheld(Hidden),
 }
 
@@ -47,7 +50,7 @@ impl Writer {
     pub(super) fn begin(&mut self) -> Staged {
         let present = self.clock.now();
         let at = present.max(self.newest).max(self.mirror.floor());
-        let batch = Batch::new(at);
+        let batch = Batch::at(at);
         let behind = self.newest.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
             let behind_ms = self.newest.since(present).as_millis();
@@ -63,7 +66,7 @@ impl Writer {
                 self.stage_change(change, None, &mut staged);
             }
             self.sweep(&mut staged);
-            let forgot = self.mirror.forget(at) | self.spent.forget(at);
+            let forgot = self.mirror.forget(at) | self.spent.forget(at) | self.register.has_forgotten();
             staged.batch.forget = forgot.then_some(at);
         }
         staged
@@ -83,6 +86,13 @@ impl Writer {
                     let _untaken = reply.send(Err(reason));
                 }
             },
+            Job::Remember(known, reply) if usable => {
+                staged.batch.in_force = Some(known.clone());
+                staged.effects.push(Effect::Remembered(known, reply));
+            }
+            Job::Remember(_, reply) => {
+                let _untaken = reply.send(Err(CommitReason::Unavailable));
+            }
             Job::Beat(task, spending, reply) => match self.judge_beat(task, &spending, usable, staged) {
                 Ok(()) => staged.effects.push(Effect::Spent(spending, reply)),
                 Err(reason) => {
@@ -139,6 +149,7 @@ impl Writer {
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
         let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
         let index = self.push(row, staged);
+        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(registration))));
         Ok(Receipt { index, jti, txn, record, at })
     }
 
@@ -267,8 +278,8 @@ impl Writer {
     fn stage_asked_change(&mut self, mut change: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
         change.single_use.retain(|value| value.expires > staged.batch.at);
         let spendable = self.spent.spendable(&change.single_use, staged.batch.at);
-        if spendable == Err(CommitReason::Spent) {
-            let _untaken = reply.send(Err(CommitReason::Spent));
+        if let Err(reason @ (CommitReason::Spent | CommitReason::Replayed)) = spendable {
+            let _untaken = reply.send(Err(reason));
             return;
         }
         if usable {

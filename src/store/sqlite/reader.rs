@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
-use super::{connect, failed, folder, schema};
+use super::{connect, failed, folder, schema, status};
 use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife, StoredTask};
 use crate::lifecycle::{Hold, Life};
-use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
 
 /// No answer has more records, whatever limit is asked for.
 const RECORDS_MAX: u32 = 10_000;
@@ -83,7 +83,8 @@ pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovere
         let mut newest = stored(connection, "TRUE ORDER BY idx DESC LIMIT ?1", params![NEWEST])?;
         newest.reverse();
         let (lives, single_use, tasks) = (lives(connection)?, single_use(connection)?, tasks(connection)?);
-        Ok(Recovered { count: count(connection)?, newest, lives, single_use, tasks })
+        let (status, in_force) = (status::rows(connection)?, status::in_force(connection)?);
+        Ok(Recovered { count: count(connection)?, newest, lives, single_use, tasks, status, in_force })
     };
     read().map_err(failed)
 }
@@ -131,6 +132,8 @@ fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {
 }
 
 fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {
-    let value = |row: &Row<'_>| Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)? });
+    let value = |row: &Row<'_>| {
+        Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)?, kind: SingleUseKind::Assertion })
+    };
     connection.prepare("SELECT expires, digest FROM single_use ORDER BY expires")?.query_map([], value)?.collect()
 }

@@ -9,7 +9,7 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 3] = [
+const VERSIONS: [&str; 4] = [
     "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
@@ -48,6 +48,30 @@ const VERSIONS: [&str; 3] = [
     ALTER TABLE lives ADD COLUMN hold INTEGER;
     ALTER TABLE lives ADD COLUMN due INTEGER;
 ",
+    // Who stands in which status list, by the index of the hop's record; and what the files had in force.
+    "
+    CREATE TABLE status_lists (
+        list BLOB PRIMARY KEY,
+        api TEXT NOT NULL,
+        bits INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        part INTEGER NOT NULL,
+        forget INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE status (
+        idx INTEGER PRIMARY KEY,
+        list BLOB NOT NULL,
+        place INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        generations BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE in_force (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT, WITHOUT ROWID;
+",
+    // What never changes of a task as one block, and what does.
     "
     CREATE TABLE tasks (
         key BLOB PRIMARY KEY,

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Result, params};
 
+use super::status;
 use crate::commit::contract::{Batch, Row, StoredLife, StoredTask};
 use crate::lifecycle::Hold;
 use crate::oauth::Time;
@@ -13,6 +14,7 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     rows(connection, batch)?;
     single_use(connection, batch)?;
     lives(connection, &batch.lives)?;
+    status::write(connection, batch)?;
     tasks(connection, batch)?;
     batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
     run(connection, "COMMIT")
@@ -87,6 +89,7 @@ fn held(hold: Hold) -> i64 {
 fn forget(connection: &Connection, now: Time) -> Result<()> {
     connection.prepare_cached("DELETE FROM single_use WHERE expires <= ?1")?.execute([now.millis()])?;
     connection.prepare_cached("DELETE FROM lives WHERE forget IS NOT NULL AND forget <= ?1")?.execute([now.millis()])?;
+    status::forget(connection, now)?;
     connection.prepare_cached("DELETE FROM tasks WHERE forget <= ?1")?.execute([now.millis()])?;
     Ok(())
 }
