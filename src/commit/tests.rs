@@ -7,6 +7,7 @@ mod memory;
 mod model;
 mod rules;
 mod spending;
+mod tasks;
 
 use std::future::Future;
 use std::sync::Arc;
