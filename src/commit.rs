@@ -10,6 +10,7 @@ mod expiry;
 mod handle;
 mod limits;
 mod mirror;
+mod per_client;
 mod quota;
 mod receipt;
 mod register;

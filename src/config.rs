@@ -111,7 +111,7 @@ impl Sources {
         let desk = Desk::default();
         let made = self.settings(&desk).and_then(|settings| {
             // What `keys rotate` changes is to be noticed as well.
-            desk.watch(settings.keys.dir.join(KEYRING));
+            desk.watch(keyring(&settings));
             folders::read(&desk, settings)
         });
         let (complaints, warnings, fingerprint) = desk.finish();
@@ -154,6 +154,11 @@ impl Sources {
         }
         layers
     }
+}
+
+/// The list of keys that `settings` mean.
+pub fn keyring(settings: &Settings) -> PathBuf {
+    settings.keys.dir.join(KEYRING)
 }
 
 /// The table of the TOML file called `name`; what is wrong in it is complained of.

@@ -5,6 +5,7 @@ mod hop;
 pub mod record;
 
 pub mod merkle;
+mod usage;
 mod tile;
 mod bundle;
 mod nodes;
@@ -25,6 +26,7 @@ mod testlog;
 pub use disclosure::{Disclosure, Disclosures};
 pub use hop::{Basis, Evidence, Hop, Inputs};
 pub use record::{Record, RecordReason, Refusal};
+pub use usage::{AgentUse, Usage};
 
 pub use audit::{AuditReason, AuditReport, audit};
 pub use bundle::{Bundle, BundleReason, ENTRY_BYTES_MAX, Entries};

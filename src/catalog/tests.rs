@@ -98,6 +98,11 @@ fn names_never_mean_two_apis() {
 }
 
 #[test]
+fn no_agent_takes_the_name_of_the_operators() {
+    assert!(complaints(vec![agent("ops")], vec![])[0].starts_with("agent id \"ops\" stands for the operators"));
+}
+
+#[test]
 fn an_api_names_only_what_exists() {
     let mut one = api("https://one.example", &["a"]);
     one.agent = Some(ClientId::parse("nobody").unwrap());

@@ -1,9 +1,11 @@
 //! Puts a server together: configuration, keys, store, writer, listeners.
 
+mod in_force;
 mod ledger;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::output::Failed;
 use crate::commit::contract::StoreReason;
@@ -35,14 +37,16 @@ struct Reload {
     fetcher: Fetcher,
     ledger: Signing,
     door: Arc<Door>,
+    commit: Commit,
+    runtime: tokio::runtime::Handle,
 }
 
 /// Reads the configuration and starts the server on `data`. Must be called on a tokio runtime inside an actix system.
 ///
 /// # Errors
 /// Every complaint about the configuration; a folder, key or address that cannot be used.
-pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
-    let loaded = sources.load();
+pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
+    let mut loaded = sources.load();
     let config = loaded.config.map_err(complaints)?;
     warn(&config);
     let settings = config.settings.clone();
@@ -50,6 +54,8 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
+    // What was made just now is no change of the configuration.
+    loaded.fingerprint.look_again_at(&config::keyring(&settings));
     let root = Arc::new(files.root()?);
     let failed = |reason: StoreReason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
     let store = Box::new(SqliteStore::new(data).map_err(failed)?);
@@ -64,12 +70,16 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     })?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
+    in_force::take_up(&commit, &world).await.map_err(|reason| {
+        Failed::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
+    })?;
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
     let door = Arc::new(Door::new(world, commit.clone(), ledger, Arc::clone(&clock), limits));
     let running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
-    let reload = Reload { clock, verified, fetcher, ledger: signing.clone(), door };
+    let (ledger, runtime) = (signing.clone(), tokio::runtime::Handle::current());
+    let reload = Reload { clock, verified, fetcher, ledger, door, commit: commit.clone(), runtime };
     Ok(Server { running, commit, sequencer: signing.sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
@@ -86,9 +96,8 @@ impl Server {
     /// alone.
     pub(super) fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
         let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
-        let runtime = tokio::runtime::Handle::current();
         config::watch(sources, known, move |loaded| {
-            let _inside = runtime.enter();
+            let _inside = reload.runtime.enter();
             reload.take(loaded, &before);
         })
     }
@@ -97,32 +106,67 @@ impl Server {
 impl Reload {
     fn take(&self, loaded: Result<Config, Complaints>, before: &Settings) {
         let world = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
-        match world {
-            Ok(world) => {
+        let taken_up = world.and_then(|world| match self.runtime.block_on(in_force::take_up(&self.commit, &world)) {
+            Ok(ended) => Ok((world, ended)),
+            Err(reason) => Err(format!("what it no longer has in force cannot be recorded as ended: {reason}")),
+        });
+        match taken_up {
+            Ok((world, ended)) => {
                 world.trust.keep_fresh(&self.fetcher, &self.clock);
+                let old = self.door.world();
                 self.door.swap(Arc::new(world));
                 tracing::info!("the changed configuration is in force");
+                self.end_again(&old, &ended);
             }
             Err(complaints) => {
                 tracing::error!("the changed configuration is not used, the one before stays in force:\n{complaints}");
+                tracing::error!("it is read again when a file changes, or on SIGHUP");
             }
         }
     }
 
+    /// Requests that began under the `old` configuration may have been issued something under what it still had in force. They
+    /// are waited for, and what came of them ends too.
+    fn end_again(&self, old: &Arc<World>, ended: &in_force::Ended) {
+        if ended.is_empty() {
+            return;
+        }
+        let since = Instant::now();
+        while Arc::strong_count(old) > 1 && since.elapsed() < in_force::REQUEST_MAX {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let reason = "the configuration no longer has it in force, and requests under the one before are over";
+        if let Err(reason) = self.runtime.block_on(ended.record(&self.commit, reason)) {
+            tracing::error!(%reason, "what requests under the configuration before may have been issued could not be ended");
+        }
+    }
+
     fn build(&self, config: Config, before: &Settings) -> Result<World, String> {
-        if config.settings.listen != before.listen || config.settings.issuer != before.issuer {
-            return Err("issuer and [listen] change with a restart only".to_owned());
+        let restart = for_a_restart(&config.settings, before);
+        if !restart.is_empty() {
+            return Err(format!("these change with a restart only: {}", restart.join(", ")));
         }
         warn(&config);
         let keys = &config.settings.keys;
         let files =
             KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
         let material = material(&files, &self.verified).map_err(|failed| failed.to_string())?;
-        if config.settings.ledger == before.ledger && *keys == before.keys {
-            self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
-        }
+        self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
         config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())
     }
+}
+
+/// What differs between two settings and cannot change while the server runs.
+fn for_a_restart(after: &Settings, before: &Settings) -> Vec<&'static str> {
+    let differs = [
+        ("issuer", after.issuer != before.issuer),
+        ("[listen]", after.listen != before.listen),
+        ("dir of [keys]", after.keys.dir != before.keys.dir),
+        ("[ledger]", after.ledger != before.ledger),
+        ("[store]", after.commit != before.commit),
+        ("[limits]", after.limits != before.limits),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// The keys of the folder, parsed.

@@ -6,7 +6,7 @@ use super::command::{Death, Ending, Holding, Turn};
 use crate::ledger::RecordReason;
 use crate::ledger::record::{DeathRecord, EndingRecord, HoldingRecord, Kind, Record};
 use crate::lifecycle::{Hold, Life};
-use crate::oauth::Time;
+use crate::oauth::{ClientId, Time};
 
 /// No change is about more things, and none has a longer reason, in bytes.
 const THINGS_MAX: usize = 256;
@@ -25,6 +25,14 @@ impl Change {
         match self {
             Self::Death(death) => &death.ends,
             Self::Holding(holding) => &holding.things,
+        }
+    }
+
+    /// Who asked for it.
+    pub(super) fn by(&self) -> &ClientId {
+        match self {
+            Self::Death(death) => &death.by,
+            Self::Holding(holding) => &holding.by,
         }
     }
 

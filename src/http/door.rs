@@ -1,6 +1,6 @@
 //! What every request handler sees.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -10,6 +10,7 @@ use super::metrics::Metrics;
 use super::status::SignedLists;
 use crate::commit::Commit;
 use crate::exchange::World;
+use crate::ledger::Usage;
 use crate::oauth::{Clock, Time};
 
 /// The front door: the configuration in force, the one writer, and the clock that is read once per request.
@@ -21,6 +22,8 @@ pub struct Door {
     pub(super) ledger: LedgerDoor,
     pub(super) metrics: Metrics,
     pub(super) status_lists: SignedLists,
+    /// What agents did, as far as it was counted when somebody asked last.
+    pub(super) usage: Mutex<Usage>,
 }
 
 /// What one configuration means at the door.
@@ -43,8 +46,8 @@ impl Door {
     pub fn new(world: Arc<World>, commit: Commit, ledger: LedgerDoor, clock: Arc<dyn Clock>, limits: DoorLimits) -> Self {
         commit.register().hold(world.held());
         let inside = ArcSwap::from_pointee(Inside::new(world));
-        let (metrics, status_lists) = (Metrics::default(), SignedLists::default());
-        Self { inside, commit, clock, limits, ledger, metrics, status_lists }
+        let (metrics, status_lists, usage) = Default::default();
+        Self { inside, commit, clock, limits, ledger, metrics, status_lists, usage }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.

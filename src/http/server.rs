@@ -14,7 +14,7 @@ use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, Route};
 
-use super::{Door, introspect, ledger, metadata, ops, revoke, socket, status, token};
+use super::{Door, administer, introspect, ledger, metadata, ops, revoke, socket, status, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -157,6 +157,7 @@ fn ledger_routes(config: &mut ServiceConfig, path: &str) {
 
 fn local_routes(config: &mut ServiceConfig) {
     ledger_routes(config, "");
+    administer::routes(config);
     ops_routes(config);
 }
 

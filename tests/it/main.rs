@@ -41,6 +41,9 @@ mod keys_once;
 // In process: random chains through the whole line, against a model.
 mod chains;
 
+// Operators: by the socket and on the folder; what the files end, and what a reload may not change.
+mod agents;
+
 // In process: what ends with what, on every path that issues or tells.
 mod life;
 
