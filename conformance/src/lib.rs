@@ -11,6 +11,7 @@ mod check;
 mod request;
 
 pub mod fixture;
+mod inflate;
 mod issuer;
 mod report;
 mod run;
