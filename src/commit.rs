@@ -17,9 +17,10 @@ mod register;
 mod sequencer;
 mod spent;
 mod subject_keys;
+mod tasks;
 mod writer;
 
-pub use command::{Death, Disclosed, Ending, Holding, Issue, Refusal, Turn};
+pub use command::{Death, Disclosed, Ending, Holding, Issue, Opens, Refusal, Turn};
 pub use durable::Durable;
 pub use handle::Commit;
 pub use limits::Limits;

@@ -33,6 +33,8 @@ pub enum Refusal {
     Mint(MintReason),
     /// The hop could not be recorded.
     Commit(CommitReason),
+    /// A task token is to be revoked.
+    TaskToken,
 }
 
 /// An OAuth error code.
@@ -52,6 +54,8 @@ pub enum ErrorCode {
     InvalidTarget,
     /// `authorization_details` (RFC 9396 §5).
     InvalidAuthorizationDetails,
+    /// The kind of token cannot be revoked (RFC 7009 §2.2.1).
+    UnsupportedTokenType,
     /// Cannot serve now; try again. Our choice of code, RFC 6749 §5.2 has none.
     TemporarilyUnavailable,
     /// A bug.
@@ -69,6 +73,7 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
@@ -91,6 +96,7 @@ impl Refusal {
             Self::Mint(MintReason::NoKey) => ErrorCode::TemporarilyUnavailable,
             Self::Mint(MintReason::Crypto | MintReason::ReceiptForeign) => ErrorCode::ServerError,
             Self::Commit(reason) => commit_code(*reason),
+            Self::TaskToken => ErrorCode::UnsupportedTokenType,
         }
     }
 }
@@ -100,7 +106,7 @@ fn request_code(reason: &RequestReason) -> ErrorCode {
         RequestReason::GrantUnsupported => ErrorCode::UnsupportedGrantType,
         RequestReason::Target(..) | RequestReason::TargetCount => ErrorCode::InvalidTarget,
         RequestReason::Scope(_) => ErrorCode::InvalidScope,
-        RequestReason::Details => ErrorCode::InvalidAuthorizationDetails,
+        RequestReason::Details | RequestReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
         _ => ErrorCode::InvalidRequest,
     }
 }
@@ -124,16 +130,21 @@ fn denial_code(denial: &Denial) -> ErrorCode {
     match denial {
         Denial::Target(..) => ErrorCode::InvalidTarget,
         Denial::Scope(..) => ErrorCode::InvalidScope,
+        Denial::Task(..) => ErrorCode::InvalidAuthorizationDetails,
         _ => ErrorCode::InvalidRequest,
     }
 }
 
 fn commit_code(reason: CommitReason) -> ErrorCode {
     match reason {
-        CommitReason::Died | CommitReason::Retired | CommitReason::Expired => ErrorCode::InvalidRequest,
+        CommitReason::Died
+        | CommitReason::Retired
+        | CommitReason::Outranked
+        | CommitReason::Budget
+        | CommitReason::Expired
+        | CommitReason::TooLarge => ErrorCode::InvalidRequest,
         CommitReason::Spent => ErrorCode::InvalidClient,
         CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
-        CommitReason::TooLarge => ErrorCode::InvalidRequest,
     }
 }
 
@@ -149,6 +160,7 @@ impl fmt::Display for Refusal {
             Self::Denied(denial) => denial.fmt(f),
             Self::Mint(reason) => reason.fmt(f),
             Self::Commit(reason) => reason.fmt(f),
+            Self::TaskToken => f.write_str("token: the token of a task is not revoked; complete the task instead"),
         }
     }
 }

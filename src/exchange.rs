@@ -13,7 +13,7 @@ use crate::mint::{self, IssuedToken, Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::{self, Grant, Limits, Policies};
 use crate::request::{ExchangeRequest, Form, PresentedToken};
-use crate::token::{self, OwnKeys, VerifiedActor};
+use crate::token::{self, OwnKeys, VerifiedActor, VerifiedSubject};
 use crate::trust::Trust;
 
 /// Everything that a configuration means, swapped whole on reload. Requests under way keep the one they began with.
@@ -58,11 +58,13 @@ pub struct Asked {
     /// The client.
     pub agent: ClientId,
     /// SHA-256 of the subject token, or of the token that the request is about.
-    pub subject_token: Digest,
+    pub subject_token: Option<Digest>,
     /// The scopes asked for.
     pub requested: Option<Scopes>,
-    /// The tree and the hop of that token, once it is proved to be ours.
-    pub parent: Option<(Txn, Jti)>,
+    /// The tree of that token, once it is proved to be ours.
+    pub txn: Option<Txn>,
+    /// Its hop, where it is an access token.
+    pub parent: Option<Jti>,
 }
 
 /// Exchanges the tokens that `form` presents for one that is never wider.
@@ -79,7 +81,7 @@ pub async fn exchange(
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = authenticate(world, commit, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, request.subject().text());
+    let mut asked = Asked::about(&client, Some(request.subject().text()));
     asked.requested = request.scope().cloned();
     match authenticated(world, commit, &request, client, &mut asked, now).await {
         Ok(token) => Ok(token),
@@ -115,7 +117,7 @@ async fn authenticated(
     now: Time,
 ) -> Result<IssuedToken, Refusal> {
     let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
-    asked.parent = subject.own().map(|own| (own.txn, own.jti));
+    asked.of(&subject);
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(world, presented, now).await?),
         None => None,
@@ -146,9 +148,14 @@ async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> R
 }
 
 impl Asked {
-    pub(crate) fn about(client: &AuthenticatedClient, token: &str) -> Self {
-        let subject_token = Digest::of(token.as_bytes());
-        Self { agent: client.agent().id.clone(), subject_token, requested: None, parent: None }
+    pub(crate) fn about(client: &AuthenticatedClient, token: Option<&str>) -> Self {
+        let subject_token = token.map(|token| Digest::of(token.as_bytes()));
+        Self { agent: client.agent().id.clone(), subject_token, requested: None, txn: None, parent: None }
+    }
+
+    /// Notes where the subject token belongs.
+    pub(crate) fn of(&mut self, subject: &VerifiedSubject) {
+        (self.txn, self.parent) = (subject.own().map(|own| own.txn), subject.hop());
     }
 }
 

@@ -14,6 +14,7 @@ mod revoke;
 mod server;
 mod socket;
 mod status;
+mod tasks;
 mod token;
 
 pub use door::{Door, DoorLimits};

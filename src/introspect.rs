@@ -25,7 +25,7 @@ pub async fn introspect(
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
-    let asked = Asked::about(&client, request.text());
+    let asked = Asked::about(&client, Some(request.text()));
     let told = authenticated(world, commit, &request, &client, wanted, now).await;
     told.map_err(|reason| Refused { reason, asked: Some(asked) })
 }

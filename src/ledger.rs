@@ -2,6 +2,7 @@
 
 mod disclosure;
 mod hop;
+mod opened;
 pub mod record;
 
 pub mod merkle;
@@ -25,6 +26,7 @@ mod testlog;
 
 pub use disclosure::{Disclosure, Disclosures};
 pub use hop::{Basis, Evidence, Hop, Inputs};
+pub use opened::Opened;
 pub use record::{Record, RecordReason, Refusal};
 pub use usage::{AgentUse, Usage};
 

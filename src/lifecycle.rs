@@ -11,6 +11,7 @@ mod reason;
 mod revocation;
 mod standing;
 pub mod status;
+mod task;
 mod visible;
 
 pub use admit::{Rules, admit};
@@ -20,4 +21,5 @@ pub use liveness::{Cause, Dead, Hold, Life, State, alive};
 pub use reason::StandingReason;
 pub use revocation::revocation;
 pub use standing::{Acting, Standing};
+pub use task::{FixedTask, Opening, Task, TaskStatus, Tending, Wish, key_of, opening, task_now, tend};
 pub use visible::{Visible, visible};

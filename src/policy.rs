@@ -9,6 +9,7 @@ mod explain;
 mod facts;
 mod grant;
 mod hearing;
+mod opening;
 mod policies;
 mod reading;
 mod slice;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use explain::Explanation;
 pub use grant::{Denial, Grant, ScopeDenial, TargetDenial};
+pub use opening::{TaskDenial, TaskGrant, TaskLimits, open};
 pub use policies::{Policies, PolicyComplaint};
 
 use authority::Ask;
@@ -39,6 +41,8 @@ pub struct Limits {
     pub lifetime: Duration,
     /// How long any token lives at most.
     pub lifetime_max: Duration,
+    /// What bounds tasks.
+    pub tasks: TaskLimits,
 }
 
 /// Decides what may be issued to whoever stands here, at `now`.
@@ -56,7 +60,7 @@ pub fn decide(
 ) -> Result<Grant, Denial> {
     let targets = authority::targets(catalog, standing, request)?;
     let asks = targets.into_iter().map(|api| Ask::new(api, standing, request)).collect::<Result<Vec<_>, _>>()?;
-    let mut hearing = Hearing::new(policies, Facts { standing, issuer: &limits.issuer, now });
+    let mut hearing = Hearing::new(policies, Facts::new(standing, &limits.issuer, now));
     let granted = heard(&asks, &mut hearing, standing.basis())?;
     admitted(&asks, &granted, &hearing, request)?;
     grant(asks, granted, hearing, standing, limits, now)

@@ -3,11 +3,13 @@
 
 mod form;
 mod hinted;
+mod opening;
 
 use std::fmt;
 
 pub use form::{Form, FormReason};
 pub use hinted::HintedToken;
+pub use opening::{DetailsReason, TaskRequest, WantedTask};
 
 use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 
@@ -74,6 +76,8 @@ pub enum RequestReason {
     Unsupported(&'static str),
     /// `authorization_details` is understood but not honoured yet.
     Details,
+    /// The details of a task.
+    Task(DetailsReason),
 }
 
 /// The most `resource` and `audience` values one request may carry together.
@@ -284,7 +288,8 @@ impl fmt::Display for RequestReason {
             Self::Scope(reason) => write!(f, "scope {reason}"),
             Self::Value(name, allowed) => write!(f, "{name} must be {allowed}"),
             Self::Unsupported(name) => write!(f, "{name} is not supported by this server; leave it out"),
-            Self::Details => f.write_str("authorization_details is not supported by this server yet; leave it out"),
+            Self::Details => f.write_str("authorization_details is not supported at the token endpoint yet; leave it out"),
+            Self::Task(reason) => reason.fmt(f),
         }
     }
 }

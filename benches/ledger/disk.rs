@@ -79,7 +79,7 @@ fn fill(data: &Path, size: u64) {
         };
         let rows = (start..(start + BATCH).min(size)).map(row).collect();
         let at = Time::from_millis(1_750_000_000_000 + i64::try_from(start).unwrap());
-        let batch = Batch { rows, ..Batch::at(at) };
+        let batch = Batch { rows, ..Batch::new(at) };
         store.commit(&batch).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::command::{Death, Ending, Holding, Turn};
 use crate::ledger::RecordReason;
 use crate::ledger::record::{DeathRecord, EndingRecord, HoldingRecord, Kind, Record};
-use crate::lifecycle::{Hold, Life};
+use crate::lifecycle::{Hold, Life, Task};
 use crate::oauth::{ClientId, Time};
 
 /// No change is about more things, and none has a longer reason, in bytes.
@@ -55,6 +55,25 @@ impl Change {
                 Life { hold: before.hold.filter(|hold| *hold == Hold::Retired), ..before }
             }
         }
+    }
+
+    /// Who is to be remembered as having suspended `task`, one of its things; none where that does not change. Of several who
+    /// suspend it, whoever counts for most is remembered.
+    pub(super) fn suspended_by(&self, task: &Task) -> Option<Option<ClientId>> {
+        match self {
+            Self::Holding(Holding { turn: Turn::Suspend, by, .. }) => {
+                let before = task.suspended_by.as_ref().filter(|before| task.fixed.rank(before) >= task.fixed.rank(by));
+                Some(Some(before.unwrap_or(by).clone()))
+            }
+            Self::Holding(Holding { turn: Turn::Resume, .. }) => Some(None),
+            Self::Holding(_) | Self::Death(_) => None,
+        }
+    }
+
+    /// Whether whoever suspended `task` counts for more than who asks.
+    pub(super) fn is_outranked(&self, task: &Task) -> bool {
+        let Self::Holding(holding) = self else { return false };
+        task.suspended_by.as_ref().is_some_and(|before| task.fixed.rank(before) > task.fixed.rank(&holding.by))
     }
 
     /// The record of a change at `at` that leaves its things in the lives `numbers`, in order.

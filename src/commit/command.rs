@@ -6,12 +6,13 @@ use super::register::Registration;
 use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
 
 pub use crate::ledger::Refusal;
+use crate::lifecycle::FixedTask;
 pub use crate::lifecycle::{Death, Ending, Holding, Turn};
 
 /// No command spends more values.
 pub(super) const SINGLE_USE_MAX: usize = 8;
 
-/// A hop to record.
+/// A hop to record, or the opening of a task, which has a token too.
 #[derive(Debug)]
 pub struct Issue {
     /// The hop: the token's `jti`.
@@ -30,7 +31,22 @@ pub struct Issue {
     /// The clear values behind the record's salted digests.
     pub disclosed: Disclosed,
     /// The status list that the token stands in, where an API asks for that.
-    pub status: Option<Registration>,
+    pub status: Option<Box<Registration>>,
+    /// The task whose budget pays for this hop: one exchange.
+    pub charge: Option<GenerationKey>,
+    /// The task that begins with this record, where it is no hop.
+    pub opens: Option<Opens>,
+}
+
+/// A task that begins when its record is durable.
+#[derive(Debug)]
+pub struct Opens {
+    /// Its pseudonym.
+    pub key: GenerationKey,
+    /// What there is to know of it.
+    pub task: FixedTask,
+    /// The task out of whose budget its own comes.
+    pub out_of: Option<GenerationKey>,
 }
 
 /// Clear values, to be encrypted under the key of the subject they are about and stored beside the record.

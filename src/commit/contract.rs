@@ -146,6 +146,8 @@ pub struct Recovered {
     pub lives: Vec<StoredLife>,
     /// Every single-use value that is remembered.
     pub single_use: Vec<SingleUse>,
+    /// Every task that may not be forgotten.
+    pub tasks: Vec<StoredTask>,
     /// Every place in a status list that is remembered as taken.
     pub status: Vec<StatusRow>,
     /// What was in force when the server last took up a configuration; none before it ever did.
@@ -185,6 +187,21 @@ pub struct StoredLife {
     pub forget: Option<Time>,
 }
 
+/// One task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTask {
+    /// Its pseudonym.
+    pub key: GenerationKey,
+    /// What never changes about it.
+    pub fixed: Vec<u8>,
+    /// How many exchanges are left.
+    pub left: u64,
+    /// Who suspended it, while it is.
+    pub suspended_by: Option<String>,
+    /// When it may be forgotten.
+    pub forget: Time,
+}
+
 /// One transaction.
 #[derive(Debug)]
 pub struct Batch {
@@ -196,27 +213,40 @@ pub struct Batch {
     pub single_use: Vec<SingleUse>,
     /// Lives that begin or change; each replaces what was stored under its key.
     pub lives: Vec<StoredLife>,
+    /// Tasks that begin or change; each replaces what was stored under its key.
+    pub tasks: Vec<StoredTask>,
+    /// What is left to tasks, in order; it comes after `tasks`.
+    pub charges: Vec<(GenerationKey, u64)>,
     /// Places taken in status lists, each with the index of its hop's record.
     pub status: Vec<(u64, StatusRow)>,
     /// What is in force from now on, instead of what was.
     pub in_force: Option<BTreeSet<Known>>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
-    /// Single-use values that expired at or before this, lives that may be forgotten then, and places in lists that are over
-    /// then, are deleted.
+    /// Single-use values that expired at or before this, and lives, tasks and status lists that may be forgotten then, are deleted.
     pub forget: Option<Time>,
 }
 
 impl Batch {
-    /// One with nothing in it.
-    pub fn at(at: Time) -> Self {
-        let (rows, single_use, lives, status, subject_keys) = Default::default();
-        Self { at, rows, single_use, lives, status, in_force: None, subject_keys, forget: None }
+    /// An empty one.
+    pub fn new(at: Time) -> Self {
+        Self {
+            at,
+            rows: Vec::new(),
+            single_use: Vec::new(),
+            lives: Vec::new(),
+            tasks: Vec::new(),
+            charges: Vec::new(),
+            status: Vec::new(),
+            in_force: None,
+            subject_keys: Vec::new(),
+            forget: None,
+        }
     }
 
     /// Whether there is nothing to write. What may be forgotten is no reason to.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.single_use.is_empty() && self.in_force.is_none()
+        self.rows.is_empty() && self.single_use.is_empty() && self.lives.is_empty() && self.in_force.is_none()
     }
 }
 

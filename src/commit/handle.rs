@@ -23,7 +23,7 @@ use super::subject_keys::SubjectKeys;
 use super::writer::{Done, Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::crypto::SealKey;
 use crate::ledger::record::RECORD_BYTES_MAX;
-use crate::oauth::{Clock, SingleUse};
+use crate::oauth::{Clock, GenerationKey, SingleUse};
 
 /// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -188,7 +188,7 @@ impl Commit {
         if !change.fits() || single_use.len() > command::SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
-        let (_of_client, _place) = (self.shared.clients.take(change.by())?, place(places)?);
+        let (_of_client, _place) = (self.shared.clients.take(change.by())?, Some(place(places)?));
         let (to, answer) = oneshot::channel();
         let job = job(Unrecorded { change, lives: Vec::new(), single_use, _of_client, _place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
@@ -207,6 +207,22 @@ impl Commit {
         let place = place(&self.shared.issues)?;
         let (to, answer) = oneshot::channel();
         let job = Job::Spend(Spending { single_use, _place: place }, to);
+        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
+    }
+
+    /// Takes a heartbeat of a task, and spends what is single-use, at most 8 values: both or neither. When it returns `Ok`, the
+    /// task has its time, durably.
+    ///
+    /// # Errors
+    /// `Died` when it is over; see [`CommitReason`].
+    pub async fn beat(&self, task: GenerationKey, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        if single_use.len() > command::SINGLE_USE_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        let place = place(&self.shared.issues)?;
+        let (to, answer) = oneshot::channel();
+        let job = Job::Beat(task, Spending { single_use, _place: place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }

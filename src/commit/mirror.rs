@@ -1,15 +1,20 @@
 //! What liveness needs, in memory. The store is the truth; this is loaded from it, and written by the one writer only.
 
-use std::collections::HashMap;
+mod lives;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::Change;
-use super::contract::StoredLife;
-use super::expiry::Expiry;
+use super::command::{Issue, Opens};
+use super::contract::{StoredLife, StoredTask};
+use super::receipt::CommitReason;
+use super::tasks;
 use super::writer::Unrecorded;
-use crate::lifecycle::{Hold, Life, State};
+use crate::lifecycle::{FixedTask, Hold, Life, State, Task};
 use crate::oauth::{GenerationKey, Time};
+use lives::Lives;
 
 /// Which life everything is in that ever ended, is held or lives for a time only. A reading takes one lock, for all its keys.
 #[derive(Debug, Default)]
@@ -20,16 +25,14 @@ pub struct Mirror {
     changes: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Lives {
-    of: HashMap<GenerationKey, (Life, Option<Time>)>,
-    forgettable: Expiry<GenerationKey>,
-}
-
 impl State for Mirror {
     fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
         let lives = self.read();
         keys.iter().map(|key| lives.of.get(key).map(|(life, _)| *life).unwrap_or_default()).collect()
+    }
+
+    fn task(&self, key: &GenerationKey) -> Option<Task> {
+        self.read().tasks.get(key).cloned()
     }
 
     fn floor(&self) -> Time {
@@ -67,6 +70,11 @@ impl Mirror {
         self.stuck.store(stuck, Ordering::Relaxed);
     }
 
+    /// Whether there is any task that time could end.
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.read().tasks.is_empty()
+    }
+
     /// Does to its things what `change` says, at `at`. Returns the lives they are in then, in the order of the things.
     pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredLife> {
         let lives = self.write().change(change, at);
@@ -80,25 +88,81 @@ impl Mirror {
         change.things().iter().map(|thing| lives.changed(thing.key, change, at)).collect()
     }
 
-    /// Whether any of the things was retired.
-    pub(super) fn any_retired(&self, change: &Change) -> bool {
+    /// The tasks among the things of `change`, as they are to be stored with it.
+    pub(super) fn tasks_changed(&self, change: &Change) -> Vec<StoredTask> {
         let lives = self.read();
-        let retired = |key| lives.of.get(key).is_some_and(|(life, _)| life.hold == Some(Hold::Retired));
-        change.things().iter().any(|thing| retired(&thing.key))
+        let changed = |key| {
+            let task = lives.tasks.get(&key)?;
+            tasks::stored(key, &Task { suspended_by: change.suspended_by(task)?, ..task.clone() })
+        };
+        change.things().iter().filter_map(|thing| changed(thing.key)).collect()
     }
 
-    /// Puts lives in force that are durable by now.
-    pub(super) fn put(&self, stored: &[StoredLife]) {
+    /// Whether nothing stands in the way of resuming.
+    pub(super) fn resumable(&self, change: &Change) -> Result<(), CommitReason> {
+        let lives = self.read();
+        for thing in change.things() {
+            if lives.of.get(&thing.key).is_some_and(|(life, _)| life.hold == Some(Hold::Retired)) {
+                return Err(CommitReason::Retired);
+            }
+            if lives.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
+                return Err(CommitReason::Outranked);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts in force what `change`, which is durable by now, leads to.
+    pub(super) fn put(&self, change: &Change, stored: &[StoredLife]) {
         let mut lives = self.write();
-        let mut matters = false;
-        for life in stored {
-            matters |= lives.matters(life);
-            lives.put(*life);
-        }
+        stored.iter().for_each(|life| lives.put(*life));
+        lives.note_holder(change);
         drop(lives);
-        if matters {
-            self.changes.fetch_add(1, Ordering::SeqCst);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether the budgets that `issue` draws on suffice, and there is room for the task that it opens.
+    pub(super) fn affordable(&self, issue: &Issue, tasks_max: usize) -> Result<(), CommitReason> {
+        let lives = self.read();
+        let draws = issue.charge.map(|key| (key, 1));
+        let parent = issue.opens.as_ref().and_then(|opens| Some((opens.out_of?, opens.task.budget)));
+        for (key, amount) in draws.into_iter().chain(parent) {
+            match lives.tasks.get(&key) {
+                None => return Err(CommitReason::Died),
+                Some(task) if task.left < amount => return Err(CommitReason::Budget),
+                Some(_) => {}
+            }
         }
+        if issue.opens.is_some() && lives.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
+    }
+
+    /// Takes `amount` out of the budget of a task. Returns what is left.
+    pub(super) fn charge(&self, key: GenerationKey, amount: u64) -> Option<(GenerationKey, u64)> {
+        let mut lives = self.write();
+        let task = lives.tasks.get_mut(&key)?;
+        task.left = task.left.saturating_sub(amount);
+        Some((key, task.left))
+    }
+
+    /// Begins a task at `at`. Returns it as it is to be stored, with the lives that have to be remembered as long as it.
+    pub(super) fn open(&self, opens: &Opens, at: Time) -> Option<(StoredTask, Vec<StoredLife>)> {
+        let fixed = Arc::new(opens.task.clone());
+        let task = Task { left: fixed.budget, fixed, suspended_by: None };
+        let stored = tasks::stored(opens.key, &task)?;
+        Some((stored, self.write().open(opens.key, task, at)))
+    }
+
+    /// Moves the time of a living task, as a heartbeat at `at` does.
+    pub(super) fn beat(&self, key: GenerationKey, at: Time) -> Option<StoredLife> {
+        self.write().beat(key, at)
+    }
+
+    /// At most `max` tasks whose time is over at `at` and whose end nobody recorded yet.
+    pub(super) fn overdue(&self, at: Time, max: usize) -> Vec<(GenerationKey, Arc<FixedTask>)> {
+        if !self.read().timed.any(at) {
+            return Vec::new();
+        }
+        self.write().overdue(at, max)
     }
 
     /// Forgets what may be forgotten at `now`; says whether that was anything.
@@ -107,20 +171,21 @@ impl Mirror {
             return false;
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
-        let mut lives = self.write();
-        for key in lives.forgettable.due(now) {
-            // Otherwise it was ended again meanwhile, for longer.
-            if lives.of.get(&key).is_some_and(|(_, forget)| forget.is_some_and(|forget| forget <= now)) {
-                lives.of.remove(&key);
-            }
-        }
+        self.write().forget(now);
         true
     }
 
     /// Replaces everything by what is `stored`. Changes that are not recorded yet are made to act again, before anybody can look.
-    pub(super) fn load(&self, stored: &[StoredLife], unrecorded: &mut [Unrecorded], now: Time) {
+    pub(super) fn load(
+        &self,
+        stored: &[StoredLife],
+        tasks: Vec<(GenerationKey, Task)>,
+        unrecorded: &mut [Unrecorded],
+        now: Time,
+    ) {
         let mut fresh = Lives::default();
         stored.iter().for_each(|life| fresh.put(*life));
+        fresh.take_tasks(tasks);
         for Unrecorded { change, lives, .. } in unrecorded {
             *lives = fresh.change(change, now);
         }
@@ -135,42 +200,5 @@ impl Mirror {
 
     fn write(&self) -> RwLockWriteGuard<'_, Lives> {
         self.lives.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Lives {
-    fn change(&mut self, change: &Change, at: Time) -> Vec<StoredLife> {
-        let one = |key| {
-            let life = self.changed(key, change, at);
-            self.put(life);
-            life
-        };
-        change.things().iter().map(|thing| thing.key).map(one).collect()
-    }
-
-    fn changed(&self, key: GenerationKey, change: &Change, at: Time) -> StoredLife {
-        let before = self.of.get(&key);
-        // What may never be forgotten stays so; else the later of the two counts.
-        let forget = match (before, change) {
-            (Some((_, earlier)), Change::Holding(_)) => *earlier,
-            (Some((_, earlier)), Change::Death(_)) => earlier.zip(change.forget()).map(|(one, other)| one.max(other)),
-            (None, _) => change.forget(),
-        };
-        let life = change.applied(before.map(|(life, _)| *life).unwrap_or_default(), at);
-        StoredLife { key, life, forget: forget.filter(|_| life.hold != Some(Hold::Retired)) }
-    }
-
-    /// Whether a token may die or come back by this life: more is needed than that its time was put off.
-    fn matters(&self, to: &StoredLife) -> bool {
-        let before = self.of.get(&to.key).map(|(life, _)| *life).unwrap_or_default();
-        let sooner = to.life.until.is_some_and(|until| before.until.is_none_or(|before| until < before));
-        before.number != to.life.number || before.hold != to.life.hold || sooner
-    }
-
-    fn put(&mut self, StoredLife { key, life, forget }: StoredLife) {
-        self.of.insert(key, (life, forget));
-        if let Some(forget) = forget {
-            self.forgettable.add(key, forget);
-        }
     }
 }

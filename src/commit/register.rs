@@ -14,7 +14,7 @@ use super::receipt::CommitReason;
 use crate::catalog::StatusBits;
 use crate::crypto::random;
 use crate::lifecycle::status::{ListKey, PLACES, Status, TAKEN_MAX, all_valid, put};
-use crate::lifecycle::{Hold, Life, State};
+use crate::lifecycle::{Hold, Life, State, Task};
 use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, Time};
 
 /// Looked at again after so long even if nothing is known to have changed, so that what has expired is let go.
@@ -349,6 +349,10 @@ impl State for Held<'_> {
             life.hold = life.hold.max(Some(Hold::Suspended));
         }
         lives
+    }
+
+    fn task(&self, key: &GenerationKey) -> Option<Task> {
+        self.mirror.task(key)
     }
 
     fn floor(&self) -> Time {

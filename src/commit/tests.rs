@@ -80,6 +80,8 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
         status: None,
+        charge: None,
+        opens: None,
     }
 }
 
@@ -89,6 +91,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         jti,
         txn,
         parent: None,
+        task: None,
         depth: 1,
         at: Time::from_millis(START),
         expires: Time::from_millis(START + 60_000),

@@ -26,7 +26,7 @@ use super::receipt::{Answer, CommitReason, Receipt};
 use super::register::Register;
 use super::spent::Spent;
 use super::subject_keys::SubjectKeys;
-use crate::oauth::{Clock, Jti, SingleUse, Time, Txn};
+use crate::oauth::{Clock, GenerationKey, Jti, SingleUse, Time, Txn};
 use recovery::Doubt;
 use stage::{Effect, Staged};
 
@@ -45,6 +45,7 @@ pub(super) enum Job {
     Resume(Unrecorded, Done),
     Spend(Spending, Done),
     Remember(BTreeSet<Known>, Done),
+    Beat(GenerationKey, Spending, Done),
     Withhold(Hidden),
     Close(oneshot::Sender<()>),
 }
@@ -73,7 +74,8 @@ pub(super) struct Unrecorded {
     /// What is spent with it.
     pub(super) single_use: Vec<SingleUse>,
     pub(super) _of_client: Option<OfClient>,
-    pub(super) _place: OwnedSemaphorePermit,
+    /// None for what nobody asked for.
+    pub(super) _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Single-use values of a request that changes nothing else.
@@ -164,15 +166,17 @@ impl Writer {
         Some(jobs)
     }
 
-    /// Waits for a job; while something is left to do without being asked, no longer than the pause between two attempts.
+    /// Waits for a job; while something is left to do without being asked, or time may end a task, no longer than the pause between two attempts.
     fn wait(&self) -> Option<Option<Job>> {
         if !self.closing.is_empty() {
             return self.jobs.try_recv().ok().map(Some);
         }
-        if !self.unfinished() {
-            return self.jobs.recv().ok().map(Some);
-        }
-        match self.jobs.recv_timeout(self.limits.retry) {
+        let pause = match (self.unfinished(), self.mirror.has_tasks()) {
+            (true, _) => self.limits.retry,
+            (false, true) => self.limits.sweep,
+            (false, false) => return self.jobs.recv().ok().map(Some),
+        };
+        match self.jobs.recv_timeout(pause) {
             Ok(job) => Some(Some(job)),
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -242,7 +246,7 @@ impl Writer {
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Resume(resumed, reply) => {
-                    self.mirror.put(&resumed.lives);
+                    self.mirror.put(&resumed.change, &resumed.lives);
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Spent(_spending, reply) => {

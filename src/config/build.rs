@@ -12,7 +12,7 @@ use crate::crypto::{MacKey, SealKey};
 use crate::exchange::World;
 use crate::jose::Cache;
 use crate::mint::Signers;
-use crate::policy::{Limits, Policies, PolicyComplaint};
+use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
 use crate::token::OwnKeys;
 use crate::trust::{
     DuplicateRule, KeyLocation, KeySource, Matcher, Pace, Requirement, SubjectKind, Trust, TrustKind, TrustRule, TrustRuleParts,
@@ -72,6 +72,13 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
             issuer: settings.issuer.clone(),
             lifetime: settings.tokens.lifetime,
             lifetime_max: settings.tokens.lifetime_max,
+            tasks: TaskLimits {
+                lifetime: settings.tasks.lifetime,
+                lifetime_max: settings.tasks.lifetime_max,
+                budget: settings.tasks.budget_default,
+                budget_max: settings.tasks.budget_max,
+                depth: settings.tasks.depth,
+            },
         },
         depth_max: u32::try_from(settings.tokens.chain_depth_max).unwrap_or(u32::MAX),
         issuer: settings.issuer,

@@ -21,6 +21,8 @@ pub struct Settings {
     pub keys: Keys,
     /// The tokens that we issue.
     pub tokens: Tokens,
+    /// Tasks.
+    pub tasks: Tasks,
     /// The record of every hop.
     pub ledger: Ledger,
     /// What commits.
@@ -58,6 +60,21 @@ pub struct Tokens {
     pub lifetime_max: Duration,
     /// How many hops a chain may have; the actors that a foreign token brings along count too.
     pub chain_depth_max: usize,
+}
+
+/// `[tasks]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tasks {
+    /// How long a task may take where its request does not say.
+    pub lifetime: Duration,
+    /// How long any task may take.
+    pub lifetime_max: Duration,
+    /// How many exchanges a task may make where its request does not say.
+    pub budget_default: u64,
+    /// How many exchanges any task may make.
+    pub budget_max: u64,
+    /// How many tasks may lie one under the other.
+    pub depth: u32,
 }
 
 /// `[ledger]`
@@ -123,11 +140,12 @@ const DAY: Duration = Duration::from_hours(24);
 impl Settings {
     /// Reads the settings, or a layer of them. None when anything needed is missing or wrong; the complaints say what.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
-        reader.need(&["issuer", "listen", "keys", "tokens", "ledger", "store", "limits", "files"]);
+        reader.need(&["issuer", "listen", "keys", "tokens", "tasks", "ledger", "store", "limits", "files"]);
         let issuer = reader.take_parsed("issuer", Issuer::parse);
         let listen = reader.take_table("listen").and_then(Listen::read);
         let keys = reader.take_table("keys").and_then(Keys::read);
         let tokens = reader.take_table("tokens").and_then(Tokens::read);
+        let tasks = reader.take_table("tasks").and_then(Tasks::read);
         let ledger = reader.take_table("ledger").and_then(Ledger::read);
         let commit = reader.take_table("store").and_then(CommitStore::read);
         let limits = reader.take_table("limits").and_then(Limits::read);
@@ -139,6 +157,7 @@ impl Settings {
             listen: listen?,
             keys: keys?,
             tokens: tokens?,
+            tasks: tasks?,
             ledger: ledger?,
             commit: commit?,
             limits: limits?,
@@ -193,6 +212,34 @@ impl Tokens {
             desk.complain(Complaint::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
         }
         Some(Self { lifetime: lifetime.value, lifetime_max, chain_depth_max: size(chain_depth_max)? })
+    }
+}
+
+impl Tasks {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["lifetime", "lifetime_max", "budget_default", "budget_max", "depth"]);
+        let lifetime = reader.take_span("lifetime", SECOND..=366 * DAY);
+        let lifetime_max = reader.take_span("lifetime_max", SECOND..=366 * DAY);
+        let budget_default = reader.take_integer("budget_default", 1..=1_000_000_000);
+        let budget_max = reader.take_integer("budget_max", 1..=1_000_000_000);
+        let depth = reader.take_integer("depth", 1..=16);
+        let desk = reader.desk();
+        reader.finish();
+        let (lifetime, lifetime_max) = (lifetime?, lifetime_max?.value);
+        let (budget_default, budget_max) = (budget_default?, budget_max?.value);
+        if lifetime.value > lifetime_max {
+            desk.complain(Complaint::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
+        }
+        if budget_default.value > budget_max {
+            desk.complain(Complaint::new(budget_default.place, "`budget_default` must not exceed `budget_max`"));
+        }
+        Some(Self {
+            lifetime: lifetime.value,
+            lifetime_max,
+            budget_default: u64::try_from(budget_default.value).ok()?,
+            budget_max: u64::try_from(budget_max).ok()?,
+            depth: u32::try_from(depth?.value).ok()?,
+        })
     }
 }
 

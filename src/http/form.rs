@@ -21,20 +21,35 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, door: &Door) -
     Ok((form, credentials))
 }
 
+/// What the client presented to prove itself in a request without a body.
+pub(super) fn read_query(request: &HttpRequest, door: &Door) -> Result<Credentials, Refusal> {
+    headers(request.headers())?;
+    let form = Form::decode(request.query_string().as_bytes(), door.limits().parameters_max).map_err(Refusal::Form)?;
+    if form.get("client_secret").is_some() {
+        return Err(Refusal::Request(RequestReason::Unsupported("client_secret in the address")));
+    }
+    Ok(Credentials::new(&form, authorization(request.headers())))
+}
+
 async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Form, Refusal> {
-    let headers = request.headers();
-    if let Some(name) = LATER.iter().find(|name| headers.contains_key(**name)) {
-        return Err(Refusal::Request(RequestReason::Unsupported(name)));
-    }
-    if headers.get_all(header::AUTHORIZATION).nth(1).is_some() {
-        return Err(Refusal::Request(RequestReason::Repeated("Authorization")));
-    }
-    if !is_form(headers) {
+    headers(request.headers())?;
+    if !is_form(request.headers()) {
         return Err(Refusal::Form(FormReason::ContentType));
     }
     let body = payload.to_bytes_limited(door.limits().body_bytes_max).await;
     let body = body.map_err(|_| Refusal::Form(FormReason::Length))?.map_err(|_| Refusal::Form(FormReason::Encoding))?;
     Form::decode(&body, door.limits().parameters_max).map_err(Refusal::Form)
+}
+
+/// Headers that no endpoint passes over in silence.
+fn headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    if let Some(name) = LATER.iter().find(|name| headers.contains_key(**name)) {
+        return Err(Refusal::Request(RequestReason::Unsupported(name)));
+    }
+    match headers.get_all(header::AUTHORIZATION).nth(1) {
+        Some(_) => Err(Refusal::Request(RequestReason::Repeated("Authorization"))),
+        None => Ok(()),
+    }
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -27,6 +27,7 @@ struct Metadata<'a> {
     token_endpoint: &'a str,
     introspection_endpoint: String,
     revocation_endpoint: String,
+    task_endpoint: String,
     jwks_uri: String,
     /// Widely used clients refuse metadata without one; it answers with a plain error page.
     authorization_endpoint: String,
@@ -43,6 +44,8 @@ struct Metadata<'a> {
     /// draft-ietf-oauth-status-list-21 §9.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_list_aggregation_endpoint: Option<String>,
+    /// RFC 9396 §10.
+    authorization_details_types_supported: [&'a str; 1],
     subject_types_supported: [&'a str; 1],
     /// Several validators take this for the list of algorithms of access tokens: exactly those in use.
     id_token_signing_alg_values_supported: Vec<&'a str>,
@@ -57,6 +60,7 @@ impl Published {
             token_endpoint: &world.audience.token_endpoint,
             introspection_endpoint: world.issuer.join("/introspect"),
             revocation_endpoint: world.issuer.join("/revoke"),
+            task_endpoint: world.issuer.join("/tasks"),
             jwks_uri: world.issuer.join("/jwks"),
             authorization_endpoint: world.issuer.join("/authorize"),
             response_types_supported: ["code"],
@@ -69,6 +73,7 @@ impl Published {
             revocation_endpoint_auth_methods_supported: AUTH_METHODS,
             revocation_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&world.issuer)),
+            authorization_details_types_supported: ["task"],
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: names(&world.signers.algorithms()),
         };

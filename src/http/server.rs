@@ -14,7 +14,7 @@ use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, Route};
 
-use super::{Door, administer, introspect, ledger, metadata, ops, revoke, socket, status, token};
+use super::{Door, administer, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -134,6 +134,9 @@ fn public_routes(config: &mut ServiceConfig, path: &str) {
     config.service(form("token", web::post().to(token::token)));
     config.service(form("introspect", web::post().to(introspect::introspect)));
     config.service(form("revoke", web::post().to(revoke::revoke)));
+    config.service(form("tasks", web::post().to(tasks::open)));
+    config.service(form("tasks/{id}/{wish}", web::post().to(tasks::tend)));
+    config.route(&format!("{path}/tasks/{{id}}"), web::get().to(tasks::look));
     config.route(&format!("{path}/jwks"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));
@@ -168,7 +171,7 @@ fn ops_routes(config: &mut ServiceConfig) {
 }
 
 /// What is not served is 404: clients that try several addresses move on only then.
-async fn not_found() -> HttpResponse {
+pub(super) async fn not_found() -> HttpResponse {
     HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n")
 }
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::disclosure::{Discloser, Disclosures};
 use super::record::{self, ActorRecord, AttributesRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason};
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, Time, Txn};
+use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, TaskId, Time, Txn};
 
 /// One delegation step. Filled by `mint`; written as canonical JSON by [`Hop::record`].
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Hop {
     pub parent: Option<Jti>,
     /// The number of hops from the first to this one, this one included.
     pub depth: u32,
+    /// The task that it is in.
+    pub task: Option<TaskId>,
     /// When the request came in.
     pub at: Time,
     /// The issued token's `exp`.
@@ -104,6 +106,7 @@ impl Hop {
             scope: Some(self.scopes.clone()).filter(|scopes| !scopes.is_empty()),
             status: self.status,
             subject,
+            task: self.task,
             token: self.token,
             txn: self.txn,
             v: record::version(),
@@ -112,7 +115,11 @@ impl Hop {
 }
 
 /// An actor of this server is shown, every other one only by digest.
-fn recorded<'a>(actor: &'a Actor, issuer: &Issuer, discloser: &mut Discloser) -> Result<ActorRecord<'a>, RecordReason> {
+pub(super) fn recorded<'a>(
+    actor: &'a Actor,
+    issuer: &Issuer,
+    discloser: &mut Discloser,
+) -> Result<ActorRecord<'a>, RecordReason> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Members<'a> {
@@ -165,7 +172,7 @@ pub struct Inputs {
 }
 
 impl Evidence {
-    fn record(&self) -> EvidenceRecord {
+    pub(super) fn record(&self) -> EvidenceRecord {
         let Self { subject_token, actor_token, client_assertion } = *self;
         EvidenceRecord { actor_token, client_assertion, subject_token }
     }

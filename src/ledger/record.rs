@@ -4,6 +4,7 @@
 //! only strings, integers, arrays and objects occur. Empty members are left out. [`Record::parse`] accepts nothing else.
 
 mod event;
+mod task;
 mod text;
 
 use std::borrow::Cow;
@@ -12,11 +13,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use event::{DeathRecord, EndingRecord, HoldingRecord, Refusal, RefusalRecord, WithheldRecord};
+pub use task::{PairsRecord, TaskRecord};
 use text::{few, list, millis, one};
 
 use super::hop::Basis;
 use crate::crypto::{Digest, SealReason};
-use crate::oauth::{ClientId, Jti, Resource, Scopes, StatusPlace, Time, Txn};
+use crate::oauth::{ClientId, Jti, Resource, Scopes, StatusPlace, TaskId, Time, Txn};
 
 /// No record has more bytes.
 pub const RECORD_BYTES_MAX: usize = 65_535;
@@ -35,6 +37,8 @@ const VERSION: u32 = 1;
 pub enum Record<'a> {
     /// A delegation step.
     Hop(Box<HopRecord<'a>>),
+    /// A task that was opened.
+    Task(Box<TaskRecord<'a>>),
     /// A request of an authenticated client that was refused.
     Refusal(RefusalRecord<'a>),
     /// A recorded hop whose token never left.
@@ -51,6 +55,8 @@ pub enum Record<'a> {
 pub enum Kind {
     /// A delegation step.
     Hop,
+    /// A task that was opened.
+    Task,
     /// A refused request.
     Refusal,
     /// A hop whose token never left.
@@ -134,6 +140,9 @@ pub struct HopRecord<'a> {
     /// On whose behalf, where it is an agent of this server.
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     pub subject: Option<Cow<'a, str>>,
+    /// The task that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub task: Option<TaskId>,
     /// SHA-256 of the issued token.
     #[serde(with = "one")]
     pub token: Digest,
@@ -250,6 +259,7 @@ impl<'a> Record<'a> {
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecordReason> {
         match self {
             Self::Hop(record) => written(record, RECORD_BYTES_MAX),
+            Self::Task(record) => written(record, RECORD_BYTES_MAX),
             Self::Refusal(record) => written(record, REFUSAL_BYTES_MAX),
             Self::Withheld(record) => written(record, RECORD_BYTES_MAX),
             Self::Death(record) => written(record, RECORD_BYTES_MAX),
@@ -261,6 +271,7 @@ impl<'a> Record<'a> {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Hop(_) => Kind::Hop,
+            Self::Task(_) => Kind::Task,
             Self::Refusal(_) => Kind::Refusal,
             Self::Withheld(_) => Kind::Withheld,
             Self::Death(_) => Kind::Death,
@@ -268,10 +279,11 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The hop that it is about, if it is about one.
+    /// The hop, or the opening of a task, that it is about, if it is about one: by the `jti` of the token.
     pub fn jti(&self) -> Option<Jti> {
         match self {
             Self::Hop(record) => Some(record.jti),
+            Self::Task(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
             Self::Refusal(_) | Self::Death(_) | Self::Holding(_) => None,
         }
@@ -281,6 +293,7 @@ impl<'a> Record<'a> {
     pub fn txn(&self) -> Option<Txn> {
         match self {
             Self::Hop(record) => Some(record.txn),
+            Self::Task(record) => Some(record.txn),
             Self::Withheld(record) => Some(record.txn),
             Self::Refusal(record) => record.txn,
             Self::Death(record) => event::transaction(&record.ends),
@@ -304,6 +317,7 @@ impl<'a> Record<'a> {
         }
         match head.kind {
             Kind::Hop => Err(RecordReason::Malformed),
+            Kind::Task => parsed(bytes).map(|record| Self::Task(Box::new(record))),
             Kind::Refusal => parsed(bytes).map(Self::Refusal),
             Kind::Withheld => parsed(bytes).map(Self::Withheld),
             Kind::Death => parsed(bytes).map(Self::Death),
@@ -315,6 +329,7 @@ impl<'a> Record<'a> {
     fn holds(&self) -> bool {
         match self {
             Self::Hop(record) => record.kind == Kind::Hop && record.holds(),
+            Self::Task(record) => record.holds(),
             Self::Refusal(record) => record.suppressed <= INTEGER_MAX,
             Self::Withheld(record) => record.index <= INTEGER_MAX,
             Self::Death(record) => {

@@ -11,7 +11,7 @@ use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
 use crate::ledger::Basis;
 use crate::oauth::{ActChain, Actor, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
-use crate::token::{VerifiedActor, VerifiedSubject};
+use crate::token::{Origin, VerifiedActor, VerifiedSubject};
 use crate::trust::Trust;
 
 /// What the rules are applied to.
@@ -47,6 +47,9 @@ pub fn admit(
     let acting = acting(&client, actor.as_ref());
     if client.self_only() && (role != Basis::SelfExchange || actor.is_some() || impersonate) {
         return Err(StandingReason::SelfOnly);
+    }
+    if matches!(subject.origin(), Origin::Task(..)) && acting.agent.id != client.agent().id {
+        return Err(StandingReason::TaskActor);
     }
     may_act::permits(&subject, &acting.agent, &client, rules.issuer)?;
     let subject = if role == Basis::SelfExchange { subject.standing_as(&client.agent().id) } else { subject };
@@ -167,8 +170,9 @@ fn unless_ended_since_issue(
     }
 }
 
-/// The earliest expiry of anything presented. A client assertion is no bound; an attestation that served as login is.
+/// The earliest expiry of anything presented, and of the task. A client assertion is no bound; an attestation that served as login is.
 fn bound(client: &AuthenticatedClient, subject: &VerifiedSubject, actor: Option<&VerifiedActor>) -> Time {
-    let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires)];
+    let task = subject.own().and_then(|own| own.task.as_ref()).map(|task| task.deadline);
+    let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires), task];
     others.into_iter().flatten().fold(subject.expires(), Time::min)
 }

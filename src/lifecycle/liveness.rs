@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use super::Task;
 use crate::oauth::{Generation, GenerationKey, Time};
 
 /// A view of which life everything is in. The commit owns the truth; its mirror in memory implements this.
 pub trait State: Send + Sync {
     /// The present life of the thing behind each key, in order; a thing that never ended is in life 0.
     fn lives(&self, keys: &[GenerationKey]) -> Vec<Life>;
+
+    /// The task behind a key; none when there is none, or no more.
+    fn task(&self, key: &GenerationKey) -> Option<Task>;
 
     /// What counted up to here may have been forgotten, so the present is never earlier than this.
     fn floor(&self) -> Time;
@@ -121,6 +125,10 @@ mod tests {
             vec![self.0; keys.len()]
         }
 
+        fn task(&self, _: &GenerationKey) -> Option<Task> {
+            None
+        }
+
         fn floor(&self) -> Time {
             self.1
         }
@@ -162,6 +170,10 @@ mod tests {
             fn lives(&self, _: &[GenerationKey]) -> Vec<Life> {
                 let suspended = Life { hold: Some(Hold::Suspended), ..Life::default() };
                 vec![suspended, Life { number: 1, ..Life::default() }]
+            }
+
+            fn task(&self, _: &GenerationKey) -> Option<Task> {
+                None
             }
 
             fn floor(&self) -> Time {

@@ -117,7 +117,7 @@ pub fn put(bytes: &mut [u8], bits: StatusBits, index: u32, value: u8) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
-    use crate::lifecycle::{Hold, Life};
+    use crate::lifecycle::{Hold, Life, Task};
     use crate::oauth::GenerationKey;
 
     #[test]
@@ -169,6 +169,10 @@ mod tests {
         impl State for One {
             fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
                 vec![self.0; keys.len()]
+            }
+
+            fn task(&self, _: &GenerationKey) -> Option<Task> {
+                None
             }
 
             fn floor(&self) -> Time {

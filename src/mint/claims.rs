@@ -19,6 +19,8 @@ struct Claims<'a> {
     iat: i64,
     jti: String,
     txn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +82,7 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
         iat: identity.now.seconds(),
         jti: identity.jti.to_string(),
         txn: identity.txn.to_string(),
+        task: standing.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
         act: act.map_err(|_| MintReason::Crypto)?,
         acr: authentication.acr.as_deref(),

@@ -7,10 +7,10 @@ use super::{MintReason, Signers};
 use crate::commit::{Disclosed, Issue, Receipt, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
 use crate::ledger::{Evidence, Hop, Inputs};
-use crate::lifecycle::Standing;
+use crate::lifecycle::{Standing, key_of};
 use crate::oauth::{ClientId, Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
-use crate::token::{Ancestry, Held, Own, OwnKeys};
+use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
 
 /// A signed token, not yet recorded. No accessor shows it; made only by [`sign`].
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub fn sign(
         None => Txn::new(now, random().map_err(|_| MintReason::Crypto)?),
     };
     let ancestry = ancestry(standing, grant, minting, (jti, txn));
-    let sealed = ancestry.seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
+    let sealed = ancestry.seal(minting.own.ancestry(), Sealed::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
     let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
@@ -85,11 +85,12 @@ pub fn sign(
         single_use: standing.client().single_use().into_iter().collect(),
         deadline: grant.expires().min(standing.bound()),
         disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
-        status: place.map(|place| Registration {
-            place,
-            expires: Time::from_seconds(grant.expires().seconds()),
-            generations: ancestry.own.generations,
+        status: place.map(|place| {
+            let expires = Time::from_seconds(grant.expires().seconds());
+            Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
+        charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
+        opens: None,
     };
     Ok((minted, issue))
 }
@@ -127,7 +128,7 @@ impl IssuedToken {
     }
 }
 
-fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
+pub(super) fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
     let subject = standing.subject().subject();
     minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes())
 }
@@ -150,6 +151,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         history: history(standing, grant),
         touched: grant.touched().to_vec(),
         generations,
+        task: standing.task().cloned(),
     };
     let subject = standing.subject();
     Ancestry {
@@ -161,7 +163,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
 }
 
 /// Everybody of the subject token's chain, who asks now and who acts now.
-fn agents(standing: &Standing) -> Vec<ClientId> {
+pub(super) fn agents(standing: &Standing) -> Vec<ClientId> {
     let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
     let now = [&standing.client().agent().id, &standing.acting().agent.id];
     let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
@@ -184,6 +186,7 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
         jti,
         txn,
         parent: standing.parent(),
+        task: standing.task().map(|task| task.id),
         depth: standing.depth(),
         at: now,
         expires: Time::from_seconds(grant.expires().seconds()),

@@ -47,6 +47,8 @@ struct Active<'a> {
     token_type: &'a str,
     txn: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'a str>,
@@ -106,6 +108,7 @@ fn active(visible: &Visible, minting: &Minting<'_>) -> Result<String, MintReason
         jti: token.own().jti.to_string(),
         token_type: "Bearer",
         txn: token.own().txn.to_string(),
+        task: token.own().task.as_ref().map(|task| task.id.to_string()),
         act: act.map_err(|_| MintReason::Crypto)?,
         acr: token.authentication().acr.as_deref(),
         auth_time: token.authentication().time.map(Time::seconds),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::explain::Explanation;
+use super::opening::TaskDenial;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
 use crate::ledger::Basis;
@@ -35,6 +36,8 @@ pub enum Denial {
     Impersonation(Explanation),
     /// The client may not present the credential of this actor.
     PresentActor(Explanation),
+    /// A task, as it was wanted.
+    Task(TaskDenial, Explanation),
     /// What was presented runs out before a token could be of use.
     Expired,
 }
@@ -133,9 +136,11 @@ impl Denial {
     /// Which policies stood in the way.
     pub fn explanation(&self) -> Option<&Explanation> {
         match self {
-            Self::Target(_, found) | Self::Scope(_, found) | Self::Impersonation(found) | Self::PresentActor(found) => {
-                Some(found)
-            }
+            Self::Target(_, found)
+            | Self::Scope(_, found)
+            | Self::Task(_, found)
+            | Self::Impersonation(found)
+            | Self::PresentActor(found) => Some(found),
             Self::Expired => None,
         }
     }
@@ -162,6 +167,7 @@ impl fmt::Display for Denial {
         match self {
             Self::Target(reason, _) => reason.fmt(f),
             Self::Scope(reason, _) => reason.fmt(f),
+            Self::Task(reason, _) => reason.fmt(f),
             Self::Impersonation(_) => {
                 f.write_str("impersonate: policy does not permit it here; leave it out to be named as the actor")
             }

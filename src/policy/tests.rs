@@ -95,6 +95,13 @@ fn limits() -> Limits {
         issuer: Issuer::parse("https://sts.example").unwrap(),
         lifetime: Duration::from_secs(300),
         lifetime_max: Duration::from_secs(900),
+        tasks: TaskLimits {
+            lifetime: Duration::from_secs(3600),
+            lifetime_max: Duration::from_secs(30 * 86_400),
+            budget: 100,
+            budget_max: 1000,
+            depth: 3,
+        },
     }
 }
 
@@ -114,6 +121,7 @@ fn own(held: Vec<Held>, history: Vec<Held>) -> Origin {
         history,
         touched: vec!["notes".into()],
         generations: vec![],
+        task: None,
     })
 }
 

@@ -19,6 +19,8 @@ pub enum TokenReason {
     ForeignAccessToken,
     /// Signed by us, but not an access token.
     NotAccessToken,
+    /// A task token where none is taken, or declared as something else.
+    TaskToken,
     /// Claims missing or of the wrong type.
     Claims,
     /// Run out.
@@ -58,6 +60,9 @@ impl fmt::Display for TokenReason {
             }
             Self::ForeignAccessToken => {
                 "type access_token means an access token of this server; declare a token of another issuer as jwt or id_token"
+            }
+            Self::TaskToken => {
+                "it is a task token: send it as subject_token of type urn:ietf:params:oauth:token-type:jwt, and nowhere else"
             }
             Self::NotAccessToken => "it was signed by this server but is not an access token",
             Self::Claims => "a required claim is missing or has the wrong type",

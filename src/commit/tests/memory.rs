@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::commit::contract::{Batch, CommitStore, Known, Recovered, Row, StatusRow, StoreReason, Stored, StoredLife};
+use crate::commit::contract::{
+    Batch, CommitStore, Known, Recovered, Row, StatusRow, StoreReason, Stored, StoredLife, StoredTask,
+};
 use crate::oauth::{GenerationKey, SingleUse, Time};
 
 /// What is durable.
@@ -19,6 +21,7 @@ pub(super) struct Content {
     single_use: BTreeSet<(Time, [u8; 32])>,
     status: Vec<StatusRow>,
     in_force: Option<BTreeSet<Known>>,
+    tasks: BTreeMap<GenerationKey, StoredTask>,
 }
 
 /// Where to fail, and how often from now on.
@@ -99,7 +102,14 @@ impl Content {
         }
         self.in_force = batch.in_force.clone().or(self.in_force.take());
         self.lives.extend(batch.lives.iter().map(|life| (life.key, *life)));
+        self.tasks.extend(batch.tasks.iter().map(|task| (task.key, task.clone())));
+        for (key, left) in &batch.charges {
+            let task = self.tasks.get_mut(key).unwrap();
+            assert!(*left <= task.left, "a budget only shrinks");
+            task.left = *left;
+        }
         if let Some(now) = batch.forget {
+            self.tasks.retain(|_, task| task.forget > now);
             self.single_use.retain(|(expires, _)| *expires > now);
             self.lives.retain(|_, life| life.forget.is_none_or(|forget| forget > now));
             self.status.retain(|row| row.list.forgettable() > now);
@@ -149,6 +159,7 @@ impl CommitStore for MemoryStore {
                 .collect(),
             status: content.status.clone(),
             in_force: content.in_force.clone(),
+            tasks: content.tasks.values().cloned().collect(),
         })
     }
 

@@ -8,8 +8,10 @@ use super::{Hidden, Parts, Unrecorded, Writer};
 use crate::commit::contract::{Recovered, StoreReason, Stored};
 use crate::commit::receipt::CommitReason;
 use crate::commit::spent::Spent;
+use crate::commit::tasks;
 use crate::ledger::Record;
-use crate::oauth::Time;
+use crate::lifecycle::Task;
+use crate::oauth::{GenerationKey, Time};
 
 /// A batch of which nobody knows whether it is durable.
 #[derive(Debug, Default)]
@@ -31,7 +33,7 @@ impl Writer {
         let recovered = store.open()?;
         let newest = verified(&recovered)?;
         let spent = Spent::load(&recovered.single_use, limits.single_use);
-        mirror.load(&recovered.lives, &mut [], newest);
+        mirror.load(&recovered.lives, tasks(&recovered)?, &mut [], newest);
         register.load(recovered.status, recovered.in_force);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
@@ -97,9 +99,10 @@ impl Writer {
     /// One attempt to bring the store back.
     pub(super) fn recover_now(&mut self) {
         let Some((doubt, _)) = self.failed.take() else { return };
-        match self.reopen(&doubt) {
-            Ok((recovered, landed)) => {
-                self.adopt(&recovered, doubt, landed);
+        let reopened = self.reopen(&doubt).and_then(|(recovered, landed)| Ok((tasks(&recovered)?, recovered, landed)));
+        match reopened {
+            Ok((tasks, recovered, landed)) => {
+                self.adopt(&recovered, tasks, doubt, landed);
                 tracing::info!(records = recovered.count, "the store has recovered");
             }
             Err(failure) => {
@@ -121,7 +124,7 @@ impl Writer {
         if landed { Ok((recovered, true)) } else { Err(StoreReason::Corrupt("it does not hold what it acknowledged")) }
     }
 
-    fn adopt(&mut self, recovered: &Recovered, doubt: Doubt, landed: bool) {
+    fn adopt(&mut self, recovered: &Recovered, tasks: Vec<(GenerationKey, Task)>, doubt: Doubt, landed: bool) {
         let Doubt { hops, withheld, changes, .. } = doubt;
         if landed {
             self.owed.splice(0..0, hops);
@@ -133,8 +136,13 @@ impl Writer {
         self.durable.set(self.next);
         self.newest = recovered.newest.last().map_or(self.newest, |stored| stored.at.max(self.newest));
         self.spent = Spent::load(&recovered.single_use, self.limits.single_use);
-        Arc::clone(&self.mirror).load(&recovered.lives, &mut self.unrecorded, self.newest);
+        Arc::clone(&self.mirror).load(&recovered.lives, tasks, &mut self.unrecorded, self.newest);
     }
+}
+
+/// The tasks that are stored.
+fn tasks(recovered: &Recovered) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
+    recovered.tasks.iter().map(|stored| tasks::read(stored).ok_or(StoreReason::Corrupt("a task"))).collect()
 }
 
 /// The time of the newest record, if the newest records are whole, in a row and in order of time.

@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Done, Hidden, Issue, Job, Recordable, Reply, Spending, Unrecorded, Writer};
+use crate::commit::change::Change;
 use crate::commit::command::SINGLE_USE_MAX;
 use crate::commit::contract::{Batch, Known, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::subject_keys::SealFailure;
 use crate::crypto::Digest;
 use crate::ledger::record::{RECORD_BYTES_MAX, Record, WithheldRecord};
-use crate::lifecycle::liveness;
+use crate::lifecycle::{State, liveness};
 use crate::oauth::{GenerationKey, Time};
 
 /// One hop depends on no more things.
 const GENERATIONS_MAX: usize = 1024;
+
+/// At most so many ends of tasks are recorded in one transaction.
+const SWEEP_MAX: usize = 256;
 
 /// A batch as it grows, and what follows from each of its rows once it is durable.
 pub(super) struct Staged {
@@ -46,7 +50,7 @@ impl Writer {
     pub(super) fn begin(&mut self) -> Staged {
         let present = self.clock.now();
         let at = present.max(self.newest).max(self.mirror.floor());
-        let batch = Batch::at(at);
+        let batch = Batch::new(at);
         let behind = self.newest.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
             let behind_ms = self.newest.since(present).as_millis();
@@ -55,14 +59,15 @@ impl Writer {
         self.behind = behind;
         let mut staged = Staged { batch, effects: Vec::new(), failure: None, behind };
         if self.failed.is_none() {
-            let forgot = self.mirror.forget(at) | self.spent.forget(at) | self.register.has_forgotten();
-            staged.batch.forget = forgot.then_some(at);
             for hidden in std::mem::take(&mut self.owed) {
                 self.stage_withheld(hidden, &mut staged);
             }
             for change in std::mem::take(&mut self.unrecorded) {
                 self.stage_change(change, None, &mut staged);
             }
+            self.sweep(&mut staged);
+            let forgot = self.mirror.forget(at) | self.spent.forget(at) | self.register.has_forgotten();
+            staged.batch.forget = forgot.then_some(at);
         }
         staged
     }
@@ -88,6 +93,12 @@ impl Writer {
             Job::Remember(_, reply) => {
                 let _untaken = reply.send(Err(CommitReason::Unavailable));
             }
+            Job::Beat(task, spending, reply) => match self.judge_beat(task, &spending, usable, staged) {
+                Ok(()) => staged.effects.push(Effect::Spent(spending, reply)),
+                Err(reason) => {
+                    let _untaken = reply.send(Err(reason));
+                }
+            },
             Job::Withhold(hidden) if usable => self.stage_withheld(hidden, staged),
             Job::Withhold(hidden) => self.owed.push(hidden),
             Job::Close(reply) => self.closing.push(reply),
@@ -128,16 +139,66 @@ impl Writer {
             tracing::debug!(jti = %issue.jti, key = ?dead.key, cause = ?dead.cause, "something ended between the checks and the commit");
             CommitReason::Died
         })?;
+        self.mirror.affordable(&issue, self.limits.tasks)?;
         let record = Digest::of(&issue.record);
         self.spent.spendable(&issue.single_use, staged.batch.at)?;
         let sealed = self.seal(&issue, &record, staged)?;
         self.spent.spend(&issue.single_use);
         staged.batch.single_use.extend(&issue.single_use);
+        self.draw(&issue, staged);
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
         let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
         let index = self.push(row, staged);
-        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(registration))));
+        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(*registration))));
         Ok(Receipt { index, jti, txn, record, at })
+    }
+
+    /// Takes what `issue` costs out of the budgets, and begins the task that it opens. A batch that fails undoes it when the
+    /// store is read again.
+    fn draw(&self, issue: &Issue, staged: &mut Staged) {
+        staged.batch.charges.extend(issue.charge.and_then(|task| self.mirror.charge(task, 1)));
+        if let Some(opens) = &issue.opens {
+            staged.batch.charges.extend(opens.out_of.and_then(|parent| self.mirror.charge(parent, opens.task.budget)));
+            if let Some((task, lives)) = self.mirror.open(opens, staged.batch.at) {
+                staged.batch.tasks.push(task);
+                staged.batch.lives.extend(lives);
+            }
+        }
+    }
+
+    /// Records the end of tasks that time has ended; nobody waits for it, and they are dead already.
+    fn sweep(&mut self, staged: &mut Staged) {
+        for (key, task) in self.mirror.overdue(staged.batch.at, SWEEP_MAX) {
+            let change = Change::Death(task.overdue(key, staged.batch.at));
+            let swept = Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _of_client: None, _place: None };
+            self.stage_change(swept, None, staged);
+        }
+    }
+
+    /// A heartbeat moves the time of a task that is not over. It needs no record: what it holds off has one.
+    fn judge_beat(
+        &mut self,
+        task: GenerationKey,
+        spending: &Spending,
+        usable: bool,
+        staged: &mut Staged,
+    ) -> Result<(), CommitReason> {
+        if !usable || !self.unrecorded.is_empty() {
+            return Err(CommitReason::Unavailable);
+        }
+        if staged.behind {
+            return Err(CommitReason::ClockBehind);
+        }
+        let known = self.mirror.task(&task).ok_or(CommitReason::Died)?;
+        let living = liveness::alive(&*self.mirror, &known.fixed.generations, staged.batch.at);
+        if living.is_err_and(|dead| dead.is_final()) {
+            return Err(CommitReason::Died);
+        }
+        self.spent.spendable(&spending.single_use, staged.batch.at)?;
+        staged.batch.lives.push(self.mirror.beat(task, staged.batch.at).ok_or(CommitReason::Died)?);
+        self.spent.spend(&spending.single_use);
+        staged.batch.single_use.extend(&spending.single_use);
+        Ok(())
     }
 
     fn seal(&mut self, issue: &Issue, record: &Digest, staged: &mut Staged) -> Result<Option<SealedFor>, CommitReason> {
@@ -269,9 +330,7 @@ impl Writer {
         if staged.behind {
             return Err(CommitReason::ClockBehind);
         }
-        if self.mirror.any_retired(&change.change) {
-            return Err(CommitReason::Retired);
-        }
+        self.mirror.resumable(&change.change)?;
         self.spent.spendable(&change.single_use, staged.batch.at)
     }
 
@@ -286,6 +345,7 @@ impl Writer {
         let txn = Record::parse(&record).ok().and_then(|record| record.txn());
         self.push(Row { index: 0, jti: None, txn, record, sealed: None }, staged);
         staged.batch.lives.extend(&change.lives);
+        staged.batch.tasks.extend(self.mirror.tasks_changed(&change.change));
         staged.batch.single_use.extend(&change.single_use);
         Ok(())
     }

@@ -78,6 +78,7 @@ fn hop() -> impl Strategy<Value = Hop> {
         jti: Jti::from_bytes(ids.0),
         txn: Txn::from_bytes(ids.1),
         parent: ids.2.map(Jti::from_bytes),
+        task: ids.2.map(TaskId::from_bytes),
         depth: ids.3,
         at: ids.4,
         expires: ids.5,

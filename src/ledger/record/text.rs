@@ -9,7 +9,7 @@ use serde::ser::{SerializeSeq, Serializer};
 
 use crate::crypto::Digest;
 use crate::ledger::Basis;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, TaskId, Time, Txn};
 
 /// The last millisecond of the year 9999; an integer that every JSON reader holds exactly (RFC 7493 §2.2).
 pub(crate) const MILLIS_MAX: i64 = 253_402_300_799_999;
@@ -43,7 +43,7 @@ macro_rules! displayed {
 }
 
 named!(ClientId, Resource);
-displayed!(Jti, Txn, Scopes);
+displayed!(Jti, Txn, TaskId, Scopes);
 
 impl Text for Digest {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {

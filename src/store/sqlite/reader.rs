@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
 use super::{connect, failed, folder, schema, status};
-use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife};
+use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife, StoredTask};
 use crate::lifecycle::{Hold, Life};
 use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
@@ -90,9 +90,9 @@ pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovere
     let read = || {
         let mut newest = stored(connection, "TRUE ORDER BY idx DESC LIMIT ?1", params![NEWEST])?;
         newest.reverse();
-        let (lives, single_use) = (lives(connection)?, single_use(connection)?);
+        let (lives, single_use, tasks) = (lives(connection)?, single_use(connection)?, tasks(connection)?);
         let (status, in_force) = (status::rows(connection)?, status::in_force(connection)?);
-        Ok(Recovered { count: count(connection)?, newest, lives, single_use, status, in_force })
+        Ok(Recovered { count: count(connection)?, newest, lives, single_use, tasks, status, in_force })
     };
     read().map_err(failed)
 }
@@ -124,6 +124,19 @@ fn lives(connection: &Connection) -> Result<Vec<StoredLife>> {
         Ok(StoredLife { key: GenerationKey(row.get(0)?), life, forget: time(5)? })
     };
     connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], life)?.collect()
+}
+
+fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {
+    let task = |row: &Row<'_>| {
+        Ok(StoredTask {
+            key: GenerationKey(row.get(0)?),
+            left: row.get(1)?,
+            suspended_by: row.get(2)?,
+            forget: Time::from_millis(row.get(3)?),
+            fixed: row.get(4)?,
+        })
+    };
+    connection.prepare("SELECT key, left, suspended_by, forget, fixed FROM tasks")?.query_map([], task)?.collect()
 }
 
 fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {

@@ -9,7 +9,7 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 3] = [
+const VERSIONS: [&str; 4] = [
     "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
@@ -47,6 +47,16 @@ const VERSIONS: [&str; 3] = [
     ALTER TABLE lives RENAME COLUMN until TO forget;
     ALTER TABLE lives ADD COLUMN hold INTEGER;
     ALTER TABLE lives ADD COLUMN due INTEGER;
+",
+    "
+    CREATE TABLE tasks (
+        key BLOB PRIMARY KEY,
+        left INTEGER NOT NULL,
+        suspended_by TEXT,
+        forget INTEGER NOT NULL,
+        fixed BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX tasks_forget ON tasks (forget);
 ",
     // Who stands in which status list, by the index of the hop's record; and what the files had in force.
     "

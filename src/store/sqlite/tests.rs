@@ -44,7 +44,7 @@ fn row(index: u64, jti: u8, txn: u8) -> Row {
 }
 
 fn batch(at: i64, rows: Vec<Row>) -> Batch {
-    Batch { rows, ..Batch::at(time(at)) }
+    Batch { rows, ..Batch::new(time(at)) }
 }
 
 #[test]
@@ -241,6 +241,8 @@ fn issue(id: u8) -> Issue {
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
         status: None,
+        charge: None,
+        opens: None,
     }
 }
 

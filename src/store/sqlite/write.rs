@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Result, params};
 
 use super::status;
-use crate::commit::contract::{Batch, Row, StoredLife};
+use crate::commit::contract::{Batch, Row, StoredLife, StoredTask};
 use crate::lifecycle::Hold;
 use crate::oauth::Time;
 
@@ -15,6 +15,7 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     single_use(connection, batch)?;
     lives(connection, &batch.lives)?;
     status::write(connection, batch)?;
+    tasks(connection, batch)?;
     batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
     run(connection, "COMMIT")
 }
@@ -64,6 +65,19 @@ fn lives(connection: &Connection, lives: &[StoredLife]) -> Result<()> {
     Ok(())
 }
 
+fn tasks(connection: &Connection, batch: &Batch) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO tasks (key, left, suspended_by, forget, fixed) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut put = connection.prepare_cached(sql)?;
+    for StoredTask { key, fixed, left, suspended_by, forget } in &batch.tasks {
+        put.execute(params![key.0, left, suspended_by, forget.millis(), fixed])?;
+    }
+    let mut charge = connection.prepare_cached("UPDATE tasks SET left = ?2 WHERE key = ?1")?;
+    for (key, left) in &batch.charges {
+        charge.execute(params![key.0, left])?;
+    }
+    Ok(())
+}
+
 /// How a hold is stored.
 fn held(hold: Hold) -> i64 {
     match hold {
@@ -76,5 +90,6 @@ fn forget(connection: &Connection, now: Time) -> Result<()> {
     connection.prepare_cached("DELETE FROM single_use WHERE expires <= ?1")?.execute([now.millis()])?;
     connection.prepare_cached("DELETE FROM lives WHERE forget IS NOT NULL AND forget <= ?1")?.execute([now.millis()])?;
     status::forget(connection, now)?;
+    connection.prepare_cached("DELETE FROM tasks WHERE forget <= ?1")?.execute([now.millis()])?;
     Ok(())
 }
