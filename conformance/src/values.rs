@@ -116,6 +116,10 @@ impl<'a> Values<'a> {
         match (root, self.bound.get(root)) {
             (_, Some(Bound::Text(text))) if path.is_empty() => Ok(text.clone()),
             (_, Some(Bound::Answer(answer))) if path == "body" => Ok(answer.body.clone()),
+            (_, Some(Bound::Answer(answer))) if path.starts_with("header.") => {
+                let header = path.strip_prefix("header.").and_then(|name| answer.header(name));
+                header.map(str::to_owned).ok_or_else(|| wrong(name))
+            }
             (_, Some(Bound::Answer(answer))) => answer.at(path).map(as_text).ok_or_else(|| wrong(name)),
             ("issuer", _) => Ok(self.profile.issuer.clone()),
             ("path", _) => Ok(origin_and_path(&self.profile.issuer).1.trim_end_matches('/').to_owned()),
