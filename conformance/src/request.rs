@@ -95,8 +95,13 @@ fn address(step: &Step, values: &Values<'_>) -> Result<String, Missing> {
         "jwks" => named(&values.endpoints().jwks, "the server publishes no keys"),
         "introspect" => named(&values.endpoints().introspection, "metadata names no introspection_endpoint"),
         "revoke" => named(&values.endpoints().revocation, "metadata names no revocation_endpoint"),
+        "tasks" => named(&values.endpoints().tasks, "metadata names no task_endpoint"),
+        task if task.starts_with("tasks/") => {
+            let tasks = named(&values.endpoints().tasks, "metadata names no task_endpoint")?;
+            Ok(format!("{tasks}{}", task.trim_start_matches("tasks")))
+        }
         path if path.starts_with('/') => Ok(format!("{}{path}", values.profile().server)),
         url if url.starts_with("http://") || url.starts_with("https://") => Ok(target),
-        _ => Err(Missing::Case(format!("{target} is neither token, jwks, introspect, revoke, a path nor an address"))),
+        _ => Err(Missing::Case(format!("{target} is neither token, jwks, introspect, revoke, tasks, a path nor an address"))),
     }
 }

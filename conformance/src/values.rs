@@ -37,6 +37,8 @@ pub(crate) struct Endpoints {
     pub(crate) introspection: String,
     /// Where tokens are revoked (RFC 7009); empty when metadata names no such place.
     pub(crate) revocation: String,
+    /// Where tasks are opened; empty when metadata names no such place.
+    pub(crate) tasks: String,
 }
 
 /// The values of one running case.

@@ -122,6 +122,15 @@ impl Step {
         self.record.get("kind") == Some(&"hop".into())
     }
 
+    /// What other records call it by.
+    fn name(&self) -> Option<String> {
+        match self.record.get("kind").and_then(Value::as_str) {
+            Some("hop") => Some(self.text("jti")),
+            Some("task") => Some(self.text("task")),
+            _ => None,
+        }
+    }
+
     fn proof(&self) -> String {
         match self.proved {
             Some(Proved::Yes(size)) => format!("index {}, proved in the signed tree of {size}", self.index),
@@ -171,28 +180,66 @@ fn branch(step: &Step, steps: &[Step], level: usize, lines: &mut Vec<String>) {
         0 => format!("{}└─ {text}", "   ".repeat(level - 1)),
         _ => format!("{indent}{text}"),
     }));
-    let own = step.is_hop().then(|| step.text("jti"));
+    let own = step.name();
     let children = steps.iter().filter(|child| child.index > step.index && own.is_some() && parent(child, steps) == own);
     children.for_each(|child| branch(child, steps, level + 1, lines));
 }
 
-/// The hop a record hangs from: a hop's parent, a refusal's subject token, a withheld record's own hop.
+/// The hop or task that a record hangs from: a hop's parent, or the task that it enters; a task's parent, or the hop that it was
+/// opened under; a refusal's subject token; a withheld record's own hop; the task that ended or is held.
 fn parent(step: &Step, steps: &[Step]) -> Option<String> {
-    let name = if step.record.get("kind") == Some(&"withheld".into()) { "jti" } else { "parent" };
-    let parent = step.record.get(name).and_then(Value::as_str)?;
-    let known = steps.iter().any(|other| other.is_hop() && other.index != step.index && other.text("jti") == parent);
-    known.then(|| parent.to_owned())
+    let of = |record: &Value, name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
+    let member = |name: &str| of(&step.record, name);
+    let thing = |list: &str| step.record.get(list).and_then(|list| of(list.get(0)?, "name"));
+    let candidates = match step.record.get("kind").and_then(Value::as_str) {
+        Some("withheld") => [member("jti"), None],
+        Some("task") => [member("parent"), member("hop")],
+        Some("death") => [thing("ends"), None],
+        Some("suspension" | "resumption" | "retirement") => [thing("things"), None],
+        _ => [member("parent"), member("task")],
+    };
+    let known = |name: &String| steps.iter().any(|other| other.index < step.index && other.name().as_ref() == Some(name));
+    candidates.into_iter().flatten().find(known)
 }
 
 fn described(step: &Step) -> Vec<String> {
     match step.record.get("kind").and_then(Value::as_str) {
         Some("hop") => hop(step),
+        Some("task") => task(step),
+        Some("death") => vec![format!("ended {}: {}, asked by {}", step.instant("at"), step.text("reason"), step.text("by"))],
+        Some(kind @ ("suspension" | "resumption" | "retirement")) => {
+            vec![format!("{kind} {}: {}, asked by {}", step.instant("at"), step.text("reason"), step.text("by"))]
+        }
         Some("refusal") => {
             vec![format!("refused: {} asked, {} ({})", step.text("agent"), step.text("error"), step.text("reason"))]
         }
         Some("withheld") => vec![format!("withheld: the token of hop {} never left", step.text("jti"))],
         _ => vec![format!("{} at index {}", step.text("kind"), step.index)],
     }
+}
+
+fn task(step: &Step) -> Vec<String> {
+    let purpose = match step.disclosed.get("purpose").and_then(Value::as_str) {
+        Some(purpose) => format!(" ({purpose})"),
+        None => String::new(),
+    };
+    let authority = step.record.get("authority").and_then(Value::as_array).into_iter().flatten();
+    let text = |pairs: &Value, name: &str| pairs.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let authority: Vec<String> = authority.map(|pairs| format!("{}: {}", text(pairs, "api"), text(pairs, "scope"))).collect();
+    let (client, holder) = (step.text("client"), step.text("holder"));
+    let held = if client == holder { String::new() } else { format!(", held by {holder}") };
+    vec![
+        format!("task{purpose} of {client}{held} for {}: {}", step.subject(), authority.join("; ")),
+        format!(
+            "opened {}, until {}, {} exchanges, login {}, policy {}",
+            step.instant("at"),
+            step.instant("expires"),
+            step.text("budget"),
+            step.text("login"),
+            step.text("policies"),
+        ),
+        format!("task {}, {}", step.text("task"), step.proof()),
+    ]
 }
 
 fn hop(step: &Step) -> Vec<String> {

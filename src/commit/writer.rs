@@ -166,7 +166,8 @@ impl Writer {
         Some(jobs)
     }
 
-    /// Waits for a job; while something is left to do without being asked, or time may end a task, no longer than the pause between two attempts.
+    /// Waits for a job; while something is left to do without being asked, or time may end a task, no longer than the pause
+    /// between two attempts.
     fn wait(&self) -> Option<Option<Job>> {
         if !self.closing.is_empty() {
             return self.jobs.try_recv().ok().map(Some);

@@ -157,6 +157,12 @@ when {
   context.subject.hasTag("department") && context.subject.getTag("department") == "sales"
 };
 
+// It opens tasks for reviews of accounts, and nothing else, of at most a day.
+@id("research-tasks")
+@lifetime("1d")
+permit (principal in Team::"research", action == Action::"open_task", resource)
+when { context.purpose == "account-review" && resource.effect == "read" };
+
 // The gateway of the CRM trades what it receives for something narrower.
 @id("gateway-narrows")
 permit (principal == Agent::"crm-gateway", action == Action::"exchange", resource in Api::"https://crm.example")

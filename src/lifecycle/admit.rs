@@ -170,7 +170,8 @@ fn unless_ended_since_issue(
     }
 }
 
-/// The earliest expiry of anything presented, and of the task. A client assertion is no bound; an attestation that served as login is.
+/// The earliest expiry of anything presented, and of the task. A client assertion is no bound; an attestation that served as
+/// login is.
 fn bound(client: &AuthenticatedClient, subject: &VerifiedSubject, actor: Option<&VerifiedActor>) -> Time {
     let task = subject.own().and_then(|own| own.task.as_ref()).map(|task| task.deadline);
     let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires), task];

@@ -183,10 +183,12 @@ fn deadline(
     Ok(deadline)
 }
 
-/// A child's budget comes out of its parent's; the commit takes it from there.
+/// A child's budget comes out of its parent's; the commit takes it from there. Where the request does not say, a child gets no
+/// more than half of what its parent has left, so that the parent can go on.
 fn budget(opening: &Opening, wanted: &WantedTask, limits: &Limits) -> Result<u64, TaskDenial> {
     let most = opening.parent().map_or(limits.tasks.budget_max, |parent| parent.left);
-    let budget = wanted.exchanges.unwrap_or(limits.tasks.budget.min(most));
+    let usual = opening.parent().map_or(most, |parent| parent.left.div_ceil(2)).min(limits.tasks.budget);
+    let budget = wanted.exchanges.unwrap_or(usual);
     if (1..=most).contains(&budget) { Ok(budget) } else { Err(TaskDenial::Budget(most)) }
 }
 

@@ -1,5 +1,7 @@
 //! The steps.
 
+mod task;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -60,11 +62,13 @@ impl<'a> Play<'a> {
     pub(super) async fn run(&mut self) -> Result<(), Failed> {
         self.begin().await?;
         let alice = self.issuers.id_token(&self.federation.idp, "alice", "sales", self.now())?;
-        let Some(first) = self.first(&alice).await? else { return Ok(()) };
+        let Some(task) = self.task(&alice).await? else { return Ok(()) };
+        let Some(first) = self.first(&task.token).await? else { return Ok(()) };
         let Some(second) = self.second(&first).await? else { return Ok(()) };
         let Some(third) = self.third(&second).await? else { return Ok(()) };
         self.refusals(&alice, &first, &second).await?;
         self.validated(&third).await?;
+        self.completed(&task, [("researcher", &first), ("crm-gateway", &second), ("crm-gateway", &third)]).await?;
         evidence::verified(&self.data, &mut self.report).await?;
         evidence::tampered(&self.data, &mut self.report)?;
         self.replayed(&third)
@@ -94,10 +98,10 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    async fn first(&mut self, alice: &str) -> Result<Option<String>, Failed> {
+    async fn first(&mut self, task: &str) -> Result<Option<String>, Failed> {
         let more = [("resource", RESEARCH), ("scope", "customers.lookup")];
-        let ask = Ask { login: self.orchestrator()?, subject: alice, subject_type: TokenType::IdToken, more: &more };
-        let title = "First hop: alice's ID token becomes a token for the research API, with the orchestrator acting";
+        let ask = Ask { login: self.orchestrator()?, subject: task, subject_type: TokenType::Jwt, more: &more };
+        let title = "First hop: the task token becomes a token for the research API, about alice, with the orchestrator acting";
         self.hop("first_hop", title, ask, &["orchestrator"]).await
     }
 

@@ -136,7 +136,7 @@ impl Writer {
             return Err(CommitReason::Busy);
         }
         liveness::alive(&*self.mirror, &issue.generations, staged.batch.at).map_err(|dead| {
-            tracing::debug!(jti = %issue.jti, key = ?dead.key, cause = ?dead.cause, "something ended between the checks and the commit");
+            tracing::debug!(jti = %issue.jti, ?dead, "something ended between the checks and the commit");
             CommitReason::Died
         })?;
         self.mirror.affordable(&issue, self.limits.tasks)?;

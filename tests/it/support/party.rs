@@ -31,10 +31,8 @@ impl Party {
     /// A fresh client assertion (RFC 7523 §2.2), good for a minute.
     pub fn assertion(&self) -> String {
         let client = &self.profile.clients[&self.agent];
-        let claims = json!({
-            "iss": client.id, "sub": client.id, "aud": self.profile.issuer, "iat": now() + self.skew, "exp": now() + self.skew + 60,
-            "jti": fresh(),
-        });
+        let (id, aud, now) = (&client.id, &self.profile.issuer, self.now());
+        let claims = json!({ "iss": id, "sub": id, "aud": aud, "iat": now, "exp": now + 60, "jti": fresh() });
         jwt(self.key(&self.agent), "JWT", &claims)
     }
 
@@ -47,8 +45,8 @@ impl Party {
     pub fn vouched(&self, trust: &str, claims: Value) -> String {
         let issuer = &self.profile.trust[trust];
         let mut all: Map<String, Value> = issuer.claims.clone();
-        let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now() + self.skew, "exp": now() + self.skew + 300,
-            "jti": fresh() });
+        let now = self.now();
+        let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now, "exp": now + 300, "jti": fresh() });
         let azp = self.profile.clients[&self.agent].names.get(trust).map(|azp| json!({ "azp": azp })).unwrap_or(json!({}));
         for source in [usual, azp, claims] {
             all.extend(source.as_object().unwrap().clone());
@@ -74,6 +72,10 @@ impl Party {
         ];
         parameters.extend_from_slice(more);
         parameters
+    }
+
+    fn now(&self) -> i64 {
+        now() + self.skew
     }
 
     fn key(&self, name: &str) -> &Key {

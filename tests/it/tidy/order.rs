@@ -3,10 +3,14 @@
 use super::source::{Source, line, words};
 
 /// The files that see a whole line.
-const LINES: [&str; 3] = ["src/exchange.rs", "src/introspect.rs", "src/revoke.rs"];
+const LINES: [&str; 5] = ["src/exchange.rs", "src/introspect.rs", "src/revoke.rs", "src/task.rs", "src/task/tend.rs"];
 
 /// What only a line calls: the room and the function in it.
-const STAGES: [(&str, &str); 10] = [
+const STAGES: [(&str, &str); 14] = [
+    ("lifecycle", "opening"),
+    ("lifecycle", "tend"),
+    ("policy", "open"),
+    ("mint", "open"),
     ("client", "authenticate"),
     ("token", "verify_subject"),
     ("token", "verify_actor"),

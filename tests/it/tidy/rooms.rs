@@ -19,7 +19,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "config", rooms: &[], single: &["src/config"] },
     Home { crate_name: "actix_web", rooms: &["src/http", "src/demo/"], single: &["src/cli"] },
     Home { crate_name: "oauth2", rooms: &[], single: &["src/cli"] },
-    Home { crate_name: "postcard", rooms: &["src/token/ancestry.rs"], single: &[] },
+    Home { crate_name: "postcard", rooms: &["src/token/ancestry.rs", "src/commit/tasks.rs"], single: &[] },
     Home { crate_name: "clap", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "clap_complete", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "toml", rooms: &["src/config", "src/demo", "src/cli"], single: &[] },
