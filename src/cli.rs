@@ -18,6 +18,7 @@ mod quickstart;
 mod replay;
 mod revoke;
 mod serve;
+mod task;
 mod wire;
 
 use std::process::ExitCode;
@@ -55,6 +56,9 @@ enum Command {
     /// List agents, and suspend, resume or retire one
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// List tasks, and end one
+    #[command(subcommand)]
+    Task(task::TaskCommand),
     /// End something, and with it every token that came from it
     Revoke(revoke::Options),
     /// Print a completion script for a shell
@@ -84,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
         Command::Agent(command) => agent::run(&command),
+        Command::Task(command) => task::run(&command),
         Command::Revoke(options) => revoke::run(&options),
         Command::Completions { shell } => completions(shell),
     };

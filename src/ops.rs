@@ -3,6 +3,7 @@
 
 mod inventory;
 mod target;
+mod tasks;
 
 use std::fmt;
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 pub use inventory::{AgentReport, LoginReport, StatusReport, Unused, catch_up, inventory};
 pub use target::Target;
+pub use tasks::{TaskReport, tasks};
 
 use crate::catalog::Catalog;
 use crate::commit::contract::{RecordReader, StoreReason};
@@ -53,7 +55,7 @@ pub async fn end(
     target: &Target,
     reason: Option<&str>,
 ) -> Result<Done, OpsReason> {
-    let (ending, until) = target.ending(world, records)?;
+    let (ending, until) = target.ending(world, &*commit.state(), records)?;
     let done = Done { ended: ending.kind.label(), name: ending.name.clone().unwrap_or_else(|| target.to_string()) };
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
     let death = Death { ends: vec![ending], by: ClientId::operators(), reason, until };

@@ -39,7 +39,7 @@ impl View<'_> {
 
     fn agent(&mut self, agent: &Filed<Agent>) {
         let id = &agent.entry.id;
-        if *id == ClientId::operators() {
+        if *id == ClientId::operators() || *id == ClientId::server() {
             self.complain(agent.places.of("id"), CatalogReason::AgentReserved(id.clone()));
         }
         let prefix = id.as_str().split_once(':').map(|(prefix, _)| prefix);

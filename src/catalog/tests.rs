@@ -98,8 +98,11 @@ fn names_never_mean_two_apis() {
 }
 
 #[test]
-fn no_agent_takes_the_name_of_the_operators() {
-    assert!(complaints(vec![agent("ops")], vec![])[0].starts_with("agent id \"ops\" stands for the operators"));
+fn no_agent_takes_the_name_of_the_operators_or_the_server() {
+    for id in ["ops", "server"] {
+        let told = format!("agent id \"{id}\" has a meaning of its own in the records; choose another");
+        assert_eq!(complaints(vec![agent(id)], vec![]), [told]);
+    }
 }
 
 #[test]

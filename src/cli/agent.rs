@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Place, Told};
+use super::desk::{Desk, Place, Told, items, text};
 use super::inspect::instant;
 use super::output::{Failed, Outcome};
 use crate::commit::Turn;
@@ -159,14 +159,6 @@ fn change(options: &Change, turn: Turn) -> Outcome {
 fn agents(place: &Place) -> Result<Vec<Value>, Failed> {
     let told = Desk::at(place, async |desk| desk.agents().await)?.map_err(Failed::new)?;
     Ok(items(&told, "/agents").to_vec())
-}
-
-fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn text(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned()
 }
 
 fn moment(seconds: Option<&Value>) -> String {

@@ -87,6 +87,14 @@ impl Desk {
         }
     }
 
+    /// Every task that is remembered.
+    pub(super) async fn tasks(&self) -> Result<Told, Failed> {
+        match self {
+            Self::Server(wire) => told(&wire.get("http://ops/ops/tasks").await?),
+            Self::Folder(folder) => Ok(Ok(json!({ "tasks": ops::tasks(&folder.world, &folder.commit, SystemClock.now()) }))),
+        }
+    }
+
     /// Suspends, resumes or retires an agent.
     pub(super) async fn turn(&self, agent: &ClientId, turn: Turn, reason: Option<&str>) -> Result<Told, Failed> {
         match self {
@@ -164,4 +172,14 @@ fn told(answer: &Answer) -> Result<Told, Failed> {
         (_, Some(why)) => Ok(Err(why.to_owned())),
         (status, None) => Err(Failed::new(format!("the server answered {status}; is it of another version?"))),
     }
+}
+
+/// The elements of an array of the answer; none where there is no such array.
+pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A text of the answer, or a dash.
+pub(super) fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned()
 }

@@ -19,6 +19,9 @@ pub(super) struct Options {
     /// Every token of this transaction
     #[arg(long, group = "what")]
     txn: Option<String>,
+    /// This task, its children, and every token that was issued in them
+    #[arg(long, group = "what", value_name = "ID")]
+    task: Option<String>,
     /// Every token that this agent asked for or acts in
     #[arg(long, group = "what", value_name = "ID")]
     agent: Option<String>,
@@ -63,6 +66,7 @@ impl Options {
             ("token", &self.token),
             ("hop", &self.hop),
             ("txn", &self.txn),
+            ("task", &self.task),
             ("agent", &self.agent),
             ("subject", &self.subject),
             ("rule", &self.rule),

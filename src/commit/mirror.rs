@@ -70,6 +70,11 @@ impl Mirror {
         self.stuck.store(stuck, Ordering::Relaxed);
     }
 
+    /// Every task that is remembered, in no particular order.
+    pub fn tasks(&self) -> Vec<Task> {
+        self.read().tasks.values().cloned().collect()
+    }
+
     /// Whether there is any task that time could end.
     pub(super) fn has_tasks(&self) -> bool {
         !self.read().tasks.is_empty()

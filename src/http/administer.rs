@@ -27,6 +27,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
             .route("/agents", web::get().to(agents))
             .route("/agents/{turn}", web::post().to(turn))
+            .route("/tasks", web::get().to(tasks))
             .route("/revoke", web::post().to(revoke)),
     );
 }
@@ -49,6 +50,14 @@ async fn agents(request: HttpRequest, door: Data<Door>) -> HttpResponse {
         Ok(Err(reason)) => failed(&reason),
         Err(reason) => answer(StatusCode::INTERNAL_SERVER_ERROR, &reason.to_string()),
     }
+}
+
+/// Every task that is remembered.
+async fn tasks(request: HttpRequest, door: Data<Door>) -> HttpResponse {
+    if let Some(refusal) = refused(&request) {
+        return refusal;
+    }
+    HttpResponse::Ok().json(json!({ "tasks": ops::tasks(&door.world(), door.commit(), door.now()) }))
 }
 
 /// `suspend`, `resume` or `retire` the agent `id`.

@@ -8,7 +8,8 @@ use crate::commit::Ending;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::exchange::World;
 use crate::ledger::record::Record;
-use crate::oauth::{ClientId, Jti, RuleName, Subject, Time, Txn};
+use crate::lifecycle::{State, key_of};
+use crate::oauth::{ClientId, Jti, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a death is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
@@ -25,6 +26,8 @@ pub enum Target {
     Hop(Jti),
     /// Every hop of a transaction.
     Txn(Txn),
+    /// A task, its children, and what was issued in them.
+    Task(TaskId),
     /// Everything that an agent asked for or acts in.
     Agent(ClientId),
     /// The same of one attested running copy.
@@ -37,7 +40,7 @@ pub enum Target {
 
 impl Target {
     /// The names under which targets are asked for.
-    pub const NAMES: [&'static str; 7] = ["token", "hop", "txn", "agent", "instance", "subject", "rule"];
+    pub const NAMES: [&'static str; 8] = ["token", "hop", "txn", "task", "agent", "instance", "subject", "rule"];
 
     /// The target of kind `name`; `instance` is of `agent`.
     ///
@@ -50,6 +53,7 @@ impl Target {
             "token" => Ok(Self::Token(value.to_owned())),
             "hop" => Jti::parse(value).map(Self::Hop).map_err(|_| malformed("must be a UUID, the jti of a token")),
             "txn" => Txn::parse(value).map(Self::Txn).map_err(|_| malformed("must be a UUID, the txn of a token")),
+            "task" => TaskId::parse(value).map(Self::Task).map_err(|_| malformed("must be a UUID, the id of a task")),
             "agent" => client(value).map(Self::Agent),
             "instance" => {
                 let agent = agent.ok_or_else(|| malformed("is of an agent; say which with agent"))?;
@@ -62,7 +66,12 @@ impl Target {
     }
 
     /// What ends, and when that may be forgotten.
-    pub(super) fn ending(&self, world: &World, records: &dyn RecordReader) -> Result<(Ending, Option<Time>), OpsReason> {
+    pub(super) fn ending(
+        &self,
+        world: &World,
+        state: &dyn State,
+        records: &dyn RecordReader,
+    ) -> Result<(Ending, Option<Time>), OpsReason> {
         let key = &world.pseudonyms;
         match self {
             Self::Token(token) => {
@@ -71,6 +80,10 @@ impl Target {
             }
             Self::Hop(jti) => hop(*jti, world, records),
             Self::Txn(txn) => Ok((Ending::transaction(*txn, key), until_of(*txn, records)?)),
+            Self::Task(id) => match state.task(&key_of(*id, key)) {
+                Some(task) => Ok((task.fixed.ending(key), Some(task.fixed.forget()))),
+                None => Err(OpsReason::Unknown(format!("no task {id} is remembered"))),
+            },
             Self::Agent(id) => registered(&world.catalog, id).map(|()| (Ending::agent(id, key), None)),
             Self::Instance(agent, instance) => {
                 registered(&world.catalog, agent).map(|()| (Ending::instance(agent, instance, key), None))
@@ -133,6 +146,7 @@ impl fmt::Display for Target {
             Self::Token(_) => f.write_str("the token's hop"),
             Self::Hop(jti) => jti.fmt(f),
             Self::Txn(txn) => txn.fmt(f),
+            Self::Task(id) => id.fmt(f),
             Self::Agent(id) => id.fmt(f),
             Self::Instance(agent, instance) => write!(f, "{instance} of {agent}"),
             Self::Subject(subject) => f.write_str(subject),

@@ -208,6 +208,44 @@ fn the_inventory_tells_what_an_agent_did_and_never_did() {
     }
 }
 
+#[test]
+fn tasks_are_listed_and_completed() {
+    let site = Site::new("agents-tasks");
+    let server = site.start();
+    let party = Party::new(&site.profile(), "orchestrator");
+    let details = json!([{ "type": "task", "purpose": "drill", "authority": [{ "api": CRM, "scopes": ["contacts.read"] }] }]);
+    let opened = [(); 2].map(|()| {
+        let reply = post_form(
+            site.public,
+            "/tasks",
+            &form(&[
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                ("client_assertion", &party.assertion()),
+                ("subject_token", &party.id_token(json!({}))),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+                ("authorization_details", &details.to_string()),
+            ]),
+        )
+        .unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.text_of("task")
+    });
+    let listed = json_of(&site, &["task", "list"], 0);
+    let tasks = listed["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2, "{listed}");
+    assert_eq!(
+        (&tasks[0]["status"], &tasks[0]["purpose"], &tasks[0]["holder"]),
+        (&json!("active"), &json!("drill"), &json!("orchestrator"))
+    );
+    json_of(&site, &["task", "complete", &opened[0]], 0);
+    server.kill();
+    json_of(&site, &["revoke", "--task", &opened[1]], 0);
+    let listed = json_of(&site, &["task", "list"], 0);
+    assert!(listed["tasks"].as_array().unwrap().iter().all(|task| task["status"] == "ended"), "{listed}");
+    assert_eq!(command(&site, &["task", "complete", "018bcfe5-6800-7aea-a596-6c26f8ad9100"]).0, 1);
+    assert_eq!(command(&site, &["task", "complete", "x"]).0, 2);
+}
+
 fn unused(agent: &Value, api: &str) -> Vec<String> {
     let found = agent["never_used"].as_array().unwrap().iter().find(|unused| unused["api"] == api);
     let scopes = found.and_then(|unused| unused["scopes"].as_array()).cloned().unwrap_or_default();
