@@ -3,6 +3,7 @@
 //! storage contract.
 
 mod change;
+mod changes;
 mod command;
 pub mod contract;
 mod durable;
