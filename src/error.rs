@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::client::ClientReason;
+use crate::client::{ClientReason, DpopReason};
 use crate::commit::CommitReason;
 use crate::lifecycle::StandingReason;
 use crate::mint::MintReason;
@@ -21,6 +21,8 @@ pub enum Refusal {
     Request(RequestReason),
     /// The client did not prove itself.
     Client(ClientReason),
+    /// The DPoP proof is refused.
+    Proof(DpopReason),
     /// The subject token is refused.
     Subject(TokenReason),
     /// The actor token is refused.
@@ -54,6 +56,10 @@ pub enum ErrorCode {
     InvalidTarget,
     /// `authorization_details` (RFC 9396 §5).
     InvalidAuthorizationDetails,
+    /// A DPoP proof is missing or wrong (RFC 9449 §5).
+    InvalidDpopProof,
+    /// The DPoP proof must carry the nonce that the answer gives (RFC 9449 §8).
+    UseDpopNonce,
     /// The kind of token cannot be revoked (RFC 7009 §2.2.1).
     UnsupportedTokenType,
     /// Cannot serve now; try again. Our choice of code, RFC 6749 §5.2 has none.
@@ -73,6 +79,8 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
@@ -88,6 +96,8 @@ impl Refusal {
             Self::Form(_) => ErrorCode::InvalidRequest,
             Self::Request(reason) => request_code(reason),
             Self::Client(reason) => client_code(reason),
+            Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
+            Self::Proof(_) => ErrorCode::InvalidDpopProof,
             Self::Subject(reason) | Self::Actor(reason) => token_code(reason),
             Self::Standing(StandingReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Standing(_) => ErrorCode::InvalidRequest,
@@ -130,6 +140,7 @@ fn denial_code(denial: &Denial) -> ErrorCode {
     match denial {
         Denial::Target(..) => ErrorCode::InvalidTarget,
         Denial::Scope(..) => ErrorCode::InvalidScope,
+        Denial::Binding(reason) if reason.is_proof() => ErrorCode::InvalidDpopProof,
         Denial::Task(..) => ErrorCode::InvalidAuthorizationDetails,
         _ => ErrorCode::InvalidRequest,
     }
@@ -144,6 +155,7 @@ fn commit_code(reason: CommitReason) -> ErrorCode {
         | CommitReason::Expired
         | CommitReason::TooLarge => ErrorCode::InvalidRequest,
         CommitReason::Spent => ErrorCode::InvalidClient,
+        CommitReason::Replayed => ErrorCode::InvalidDpopProof,
         CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
     }
 }
@@ -154,6 +166,7 @@ impl fmt::Display for Refusal {
             Self::Form(reason) => reason.fmt(f),
             Self::Request(reason) => reason.fmt(f),
             Self::Client(reason) => reason.fmt(f),
+            Self::Proof(reason) => reason.fmt(f),
             Self::Subject(reason) => write!(f, "subject_token: {reason}"),
             Self::Actor(reason) => write!(f, "actor_token: {reason}"),
             Self::Standing(reason) => reason.fmt(f),

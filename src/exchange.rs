@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Status};
-use crate::client::{self, AssertionAudience, AuthenticatedClient, ClientReason, Credentials, Logins};
+use crate::catalog::{Agent, Catalog, Status};
+use crate::client::{self, AssertionAudience, AuthenticatedClient, ClientReason, Credentials, DpopRules, Logins};
 use crate::commit::{Commit, ReservedPlace};
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
@@ -37,11 +37,16 @@ pub struct World {
     pub own: OwnKeys,
     /// The key of the pseudonyms.
     pub pseudonyms: MacKey,
+    /// What DPoP proofs are held to.
+    pub dpop: DpopRules,
     /// How long tokens live.
     pub limits: Limits,
     /// How deep a chain may become.
     pub depth_max: u32,
 }
+
+/// The path of the token endpoint below the issuer.
+pub const TOKEN_PATH: &str = "/token";
 
 /// A refusal, and what is known of the request.
 #[derive(Debug)]
@@ -80,18 +85,33 @@ pub async fn exchange(
 ) -> Result<IssuedToken, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = authenticate(world, commit, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, Some(request.subject().text()));
-    asked.requested = request.scope().cloned();
-    match authenticated(world, commit, &request, client, &mut asked, now).await {
-        Ok(token) => Ok(token),
-        Err(reason) => Err(Refused { reason, asked: Some(asked) }),
-    }
+    let client = identify(world, commit, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
+    let mut asked = Asked::by(client.agent());
+    let done = match client.prove(credentials, TOKEN_PATH, &world.dpop, now).map_err(Refusal::Proof) {
+        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
+        Err(reason) => Err(reason),
+    };
+    done.map_err(|reason| {
+        let asked = Asked { requested: request.scope().cloned(), ..asked.about(request.subject().text()) };
+        Refused { reason, asked: Some(asked) }
+    })
 }
 
-/// The first steps of every line. Without any client authentication `attestation` may log in its own subject. An agent that the
-/// record suspends or retires is refused like one that its file does.
+/// The first steps of every line that issues nothing. Without any client authentication `attestation` may log in its own subject.
 pub(crate) async fn authenticate(
+    world: &World,
+    commit: &Commit,
+    credentials: &Credentials,
+    attestation: Option<&str>,
+    now: Time,
+) -> Result<AuthenticatedClient, Refusal> {
+    let client = identify(world, commit, credentials, attestation, now).await?;
+    client.without_proof(credentials).map_err(Refusal::Proof)
+}
+
+/// The client, before its DPoP proof is looked at. An agent that the record suspends or retires is refused like one that its file
+/// does.
+pub(crate) async fn identify(
     world: &World,
     commit: &Commit,
     credentials: &Credentials,
@@ -148,9 +168,13 @@ async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> R
 }
 
 impl Asked {
-    pub(crate) fn about(client: &AuthenticatedClient, token: Option<&str>) -> Self {
-        let subject_token = token.map(|token| Digest::of(token.as_bytes()));
-        Self { agent: client.agent().id.clone(), subject_token, requested: None, txn: None, parent: None }
+    pub(crate) fn by(agent: &Agent) -> Self {
+        Self { agent: agent.id.clone(), subject_token: None, requested: None, txn: None, parent: None }
+    }
+
+    /// With the token that the request is about. Hashed only for a refusal.
+    pub(crate) fn about(self, token: &str) -> Self {
+        Self { subject_token: Some(Digest::of(token.as_bytes())), ..self }
     }
 
     /// Notes where the subject token belongs.

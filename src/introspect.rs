@@ -25,9 +25,8 @@ pub async fn introspect(
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
-    let asked = Asked::about(&client, Some(request.text()));
     let told = authenticated(world, commit, &request, &client, wanted, now).await;
-    told.map_err(|reason| Refused { reason, asked: Some(asked) })
+    told.map_err(|reason| Refused { reason, asked: Some(Asked::by(client.agent()).about(request.text())) })
 }
 
 /// The login is spent first, so that what is told was still true after it.
@@ -39,8 +38,9 @@ async fn authenticated(
     wanted: AnswerForm,
     now: Time,
 ) -> Result<Told, Refusal> {
-    if let Some(value) = client.single_use() {
-        commit.spend(vec![value]).await.map_err(Refusal::Commit)?;
+    let spent = client.spends();
+    if !spent.is_empty() {
+        commit.spend(spent).await.map_err(Refusal::Commit)?;
     }
     let state = commit.state();
     let token = token::verify_own(request.text(), &world.own, now.max(state.floor())).map_err(Refusal::Subject);

@@ -25,7 +25,7 @@ mod oracles;
 mod testlog;
 
 pub use disclosure::{Disclosure, Disclosures};
-pub use hop::{Basis, Evidence, Hop, Inputs};
+pub use hop::{Basis, Bindings, Evidence, Hop, Inputs};
 pub use opened::Opened;
 pub use record::{Record, RecordReason, Refusal};
 pub use usage::{AgentUse, Usage};

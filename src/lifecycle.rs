@@ -1,6 +1,7 @@
 //! What is alive, what ends with what, and who may present what: pure rules over a view of the state.
 
 mod admit;
+mod binding;
 mod death;
 mod hold;
 mod in_force;
@@ -15,6 +16,7 @@ mod task;
 mod visible;
 
 pub use admit::{Rules, admit};
+pub use binding::{BindingReason, Bound, Found, bind};
 pub use death::{Death, Ending};
 pub use hold::{Holding, Turn};
 pub use liveness::{Cause, Dead, Hold, Life, State, alive};

@@ -19,7 +19,7 @@ pub use generation::{Generation, GenerationKey, GenerationKind};
 pub use issuer::{Issuer, IssuerReason};
 pub use jti::{Jti, TaskId, Txn, UuidReason};
 pub use scope::{Scope, ScopeReason, Scopes};
-pub use single_use::SingleUse;
+pub use single_use::{SingleUse, SingleUseKind};
 pub use status::{ListId, ListIdReason, StatusPlace};
 pub use subject::{RuleName, RuleNameReason, Subject};
 pub use target::{Audience, Resource, TargetReason};

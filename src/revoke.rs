@@ -18,9 +18,9 @@ pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &C
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, Some(request.text()));
+    let mut asked = Asked::by(client.agent());
     let done = authenticated(world, commit, &request, &client, &mut asked, now).await;
-    done.map_err(|reason| Refused { reason, asked: Some(asked) })
+    done.map_err(|reason| Refused { reason, asked: Some(asked.about(request.text())) })
 }
 
 /// A token that is dead already takes the way through the commit too: its death may act and not be durable yet.
@@ -32,7 +32,7 @@ async fn authenticated(
     asked: &mut Asked,
     now: Time,
 ) -> Result<(), Refusal> {
-    let spent = client.single_use().into_iter().collect();
+    let spent = client.spends();
     let state = commit.state();
     let death = match token::verify_own(request.text(), &world.own, now) {
         Ok(token) => {

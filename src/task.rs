@@ -15,6 +15,9 @@ use crate::policy;
 use crate::request::{Form, TaskRequest};
 use crate::token;
 
+/// The path below the issuer where tasks are opened.
+pub const TASKS_PATH: &str = "/tasks";
+
 /// Opens the task that `form` describes, never wider than what its subject token could give.
 ///
 /// # Errors
@@ -28,10 +31,13 @@ pub async fn open(
 ) -> Result<OpenedTask, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = TaskRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, Some(request.subject().text()));
-    let done = authenticated(world, commit, &request, client, &mut asked, now).await;
-    done.map_err(|reason| Refused { reason, asked: Some(asked) })
+    let client = exchange::identify(world, commit, credentials, None, now).await.map_err(stranger)?;
+    let mut asked = Asked::by(client.agent());
+    let done = match client.prove(credentials, TASKS_PATH, &world.dpop, now).map_err(Refusal::Proof) {
+        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
+        Err(reason) => Err(reason),
+    };
+    done.map_err(|reason| Refused { reason, asked: Some(asked.about(request.subject().text())) })
 }
 
 async fn authenticated(

@@ -170,5 +170,7 @@ named! {
         None = "none",
         /// Bound when the client binds it.
         Optional = "optional",
+        /// Never issued unbound.
+        Required = "required",
     }
 }

@@ -12,6 +12,7 @@ fn agent(id: &str) -> Agent {
         kind: AgentKind::AiAgent,
         status: Status::Active,
         foreign_clients: vec![],
+        bound: BoundTokens::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Puts a server together: configuration, keys, store, writer, listeners.
 
+mod crowd;
 mod in_force;
 mod ledger;
 
@@ -7,12 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::sign::CertifiedKey;
+
 use super::output::Failed;
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit, Sequencer};
-use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources};
+use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources, Tls};
 use crate::exchange::World;
-use crate::http::{self, Door, DoorLimits, Running};
+use crate::http::{self, Door, DoorLimits, Front, Running, Serving, Speaks, TlsIdentity};
 use crate::jose::Cache;
 use crate::oauth::Clock;
 use crate::store::{KeyFiles, SqliteStore, SystemClock};
@@ -36,6 +39,7 @@ struct Reload {
     verified: Arc<Cache>,
     fetcher: Fetcher,
     ledger: Signing,
+    identity: Option<Arc<TlsIdentity>>,
     door: Arc<Door>,
     commit: Commit,
     runtime: tokio::runtime::Handle,
@@ -52,7 +56,8 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
     let settings = config.settings.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
-    let sockets = http::bind(settings.listen.public, settings.listen.ops)?;
+    let identity = config.identity.clone().map(TlsIdentity::new);
+    let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
     // What was made just now is no change of the configuration.
     loaded.fingerprint.look_again_at(&config::keyring(&settings));
@@ -62,6 +67,7 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
     let limits = commit::Limits {
         issues: settings.limits.queue,
         refusals_per_minute: settings.limits.refusals_per_minute,
+        single_use: settings.limits.single_use,
         ..commit::Limits::default()
     };
     let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(|reason| match reason {
@@ -76,10 +82,16 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
-    let door = Arc::new(Door::new(world, commit.clone(), ledger, Arc::clone(&clock), limits));
-    let running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
+    let door = Arc::new(Door::new(world, Front::of(&settings), commit.clone(), ledger, Arc::clone(&clock), limits));
+    let serving = Serving {
+        path: &settings.issuer.path(),
+        workers: settings.limits.workers,
+        crowd: crowd::allowed(&settings.limits),
+        tls: identity.clone().map(|identity| Speaks { identity, public: settings.tls.public, ask: settings.tls.ask }),
+    };
+    let running = http::serve(Arc::clone(&door), sockets.with_local(data), serving)?;
     let (ledger, runtime) = (signing.clone(), tokio::runtime::Handle::current());
-    let reload = Reload { clock, verified, fetcher, ledger, door, commit: commit.clone(), runtime };
+    let reload = Reload { clock, verified, fetcher, ledger, identity, door, commit: commit.clone(), runtime };
     Ok(Server { running, commit, sequencer: signing.sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
@@ -105,16 +117,19 @@ impl Server {
 
 impl Reload {
     fn take(&self, loaded: Result<Config, Complaints>, before: &Settings) {
-        let world = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
-        let taken_up = world.and_then(|world| match self.runtime.block_on(in_force::take_up(&self.commit, &world)) {
-            Ok(ended) => Ok((world, ended)),
+        let made = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
+        let taken_up = made.and_then(|made| match self.runtime.block_on(in_force::take_up(&self.commit, &made.0)) {
+            Ok(ended) => Ok((made, ended)),
             Err(reason) => Err(format!("what it no longer has in force cannot be recorded as ended: {reason}")),
         });
         match taken_up {
-            Ok((world, ended)) => {
+            Ok(((world, front, certificate), ended)) => {
                 world.trust.keep_fresh(&self.fetcher, &self.clock);
                 let old = self.door.world();
-                self.door.swap(Arc::new(world));
+                self.door.swap(Arc::new(world), front);
+                if let (Some(identity), Some(certificate)) = (&self.identity, certificate) {
+                    identity.replace(certificate);
+                }
                 tracing::info!("the changed configuration is in force");
                 self.end_again(&old, &ended);
             }
@@ -141,10 +156,14 @@ impl Reload {
         }
     }
 
-    fn build(&self, config: Config, before: &Settings) -> Result<World, String> {
+    fn build(&self, config: Config, before: &Settings) -> Result<(World, Front, Option<Arc<CertifiedKey>>), String> {
         let restart = for_a_restart(&config.settings, before);
         if !restart.is_empty() {
             return Err(format!("these change with a restart only: {}", restart.join(", ")));
+        }
+        let addresses = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
+        if addresses(&config.settings.tls) != addresses(&before.tls) {
+            return Err("whether and where TLS is spoken changes with a restart only".to_owned());
         }
         warn(&config);
         let keys = &config.settings.keys;
@@ -152,7 +171,9 @@ impl Reload {
             KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
         let material = material(&files, &self.verified).map_err(|failed| failed.to_string())?;
         self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
-        config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())
+        let (front, certificate) = (Front::of(&config.settings), config.identity.clone());
+        let world = config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())?;
+        Ok((world, front, certificate))
     }
 }
 

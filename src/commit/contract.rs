@@ -229,20 +229,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty one.
-    pub fn new(at: Time) -> Self {
-        Self {
-            at,
-            rows: Vec::new(),
-            single_use: Vec::new(),
-            lives: Vec::new(),
-            tasks: Vec::new(),
-            charges: Vec::new(),
-            status: Vec::new(),
-            in_force: None,
-            subject_keys: Vec::new(),
-            forget: None,
-        }
+    /// One with nothing in it.
+    pub fn at(at: Time) -> Self {
+        let (rows, single_use, lives, tasks, charges, status, subject_keys) = Default::default();
+        Self { at, rows, single_use, lives, tasks, charges, status, in_force: None, subject_keys, forget: None }
     }
 
     /// Whether there is nothing to write. What may be forgotten is no reason to.

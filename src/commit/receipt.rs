@@ -55,8 +55,10 @@ pub enum CommitReason {
     Outranked,
     /// The budget of the task does not suffice.
     Budget,
-    /// A single-use value was used before.
+    /// A client assertion was used before.
     Spent,
+    /// A DPoP proof was used before.
+    Replayed,
     /// Something that the hop rests on has expired, by the commit's own clock.
     Expired,
     /// The record, or the list of what it spends or ends, is longer than it may be.
@@ -76,7 +78,8 @@ impl fmt::Display for CommitReason {
             Self::Retired => "what is retired never comes back",
             Self::Outranked => "it was suspended by somebody who counts for more; ask who opened the task, or the operator",
             Self::Budget => "the budget of the task does not suffice",
-            Self::Spent => "a single-use value was used before; sign a new assertion with a fresh jti",
+            Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
+            Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",
             Self::TooLarge => "the record of this request would be too long; ask for less",
             Self::Busy => "the server is busy; try again shortly",

@@ -20,7 +20,8 @@ use crate::crypto::{Digest, SealKey};
 use crate::ledger::record::{Kind, Record};
 use crate::ledger::{Basis, Evidence, Hop, Inputs};
 use crate::oauth::{
-    ActChain, ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, Scopes, SingleUse, Subject, Time, Txn,
+    ActChain, ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, Scopes, SingleUse, SingleUseKind, Subject,
+    Time, Txn,
 };
 use memory::{Disk, Faults, MemoryStore};
 
@@ -76,7 +77,10 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
         txn,
         record: record(jti, txn),
         generations: generations.iter().map(|id| Generation { key: GenerationKey([*id; 16]), number: 0 }).collect(),
-        single_use: single_use.iter().map(|id| SingleUse { digest: [*id; 32], expires }).collect(),
+        single_use: single_use
+            .iter()
+            .map(|id| SingleUse { digest: [*id; 32], expires, kind: SingleUseKind::Assertion })
+            .collect(),
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
         status: None,
@@ -104,6 +108,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         chain: ActChain::default(),
         audience: vec![],
         scopes: Scopes::default(),
+        binding: crate::ledger::Bindings::default(),
         evidence: Evidence::default(),
         token: Digest([1; 32]),
         kid: "k".into(),

@@ -27,7 +27,7 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
     let signing_alg = reader.take_choice("signing_alg", &Api::SIGNING_ALGS);
     let typ = reader.take_choice("typ", &Api::TYPS.map(|typ| (typ, typ)));
     let chain = reader.take_choice("chain", ChainShown::NAMES);
-    let sender_constraint = take_sender_constraint(&mut reader);
+    let sender_constraint = reader.take_choice("sender_constraint", SenderConstraint::NAMES);
     let group = reader.take_parsed("group", line);
     let scopes = reader.take_table("scopes").map(scopes);
     let derive = take_entries(&mut reader, &mut places, "derive", derive);
@@ -43,7 +43,7 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
         signing_alg: value(signing_alg).unwrap_or(Algorithm::ES256),
         typ: value(typ).unwrap_or("at+jwt").to_owned(),
         chain: value(chain).unwrap_or(ChainShown::Full),
-        sender_constraint,
+        sender_constraint: value(sender_constraint).unwrap_or(SenderConstraint::Optional),
         group: value(group),
         scopes: scopes?,
         derive,
@@ -64,17 +64,6 @@ fn noted<T>(places: &mut Places, key: &str, found: Option<Vec<Option<Found<T>>>>
         kept.push(value);
     }
     kept
-}
-
-fn take_sender_constraint(reader: &mut Reader<'_>) -> SenderConstraint {
-    let constraint = reader.take_parsed("sender_constraint", |text| {
-        let known = SenderConstraint::NAMES.iter().find(|(name, _)| *name == text).map(|(_, constraint)| *constraint);
-        known.ok_or(match text {
-            "required" => "cannot be \"required\" in this version, which issues bearer tokens only",
-            _ => "must be \"none\" or \"optional\"",
-        })
-    });
-    value(constraint).unwrap_or(SenderConstraint::Optional)
 }
 
 /// `true` stands for the table with nothing in it.

@@ -1,6 +1,8 @@
 //! A trust rule as written: who may vouch for whom.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -13,6 +15,7 @@ use super::tree::Value;
 use crate::catalog::Place;
 use crate::jose::{Algorithm, KeyUse};
 use crate::oauth::{ClientId, Issuer, RuleName};
+use crate::trust::x509::Roots;
 use crate::trust::{SubjectKind, SubjectParts, TemplateReason, TrustDomain};
 
 /// A trust rule, checked as far as it can be alone.
@@ -38,6 +41,8 @@ pub struct TrustFile {
     pub enabled: bool,
     /// Where the issuer's keys come from.
     pub keys: KeysFile,
+    /// Who issues X509-SVIDs, as the bundle of a trust domain says.
+    pub authorities: Option<Arc<Roots>>,
     /// Where the rule's name is written.
     pub place: Place,
 }
@@ -86,13 +91,27 @@ impl TrustFile {
         let require = matcher_file::take(&mut reader, "require").unwrap_or_default();
         let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
-        let keys = reader.take_table("keys").and_then(|keys| take_keys(keys, kind));
+        let mut authorities = None;
+        let keys = reader.take_table("keys").and_then(|keys| take_keys(keys, kind, &mut authorities));
         reader.refuse("map", "belongs to kind \"oauth\", which this version does not have");
         reader.finish();
         let Found { value: name, place } = name?;
         let lifetime_max = lifetime_max.map_or(HOUR, |found| found.value);
         let (issuer, audiences, algorithms, subject, keys) = (issuer?, audiences?, algorithms?, subject?, keys?);
-        Some(Self { name, issuer, audiences, algorithms, lifetime_max, subject, require, presenters, enabled, keys, place })
+        Some(Self {
+            name,
+            issuer,
+            audiences,
+            algorithms,
+            lifetime_max,
+            subject,
+            require,
+            presenters,
+            enabled,
+            keys,
+            authorities,
+            place,
+        })
     }
 }
 
@@ -230,12 +249,12 @@ fn template(text: &str) -> Result<String, TemplateReason> {
     before.map(|_| text.to_owned()).ok_or(TemplateReason::Constant)
 }
 
-fn take_keys(mut reader: Reader<'_>, kind: Option<Kind>) -> Option<KeysFile> {
+fn take_keys(mut reader: Reader<'_>, kind: Option<Kind>, authorities: &mut Option<Arc<Roots>>) -> Option<KeysFile> {
     for key in ["bundle_url", "bundle_profile"] {
         reader.refuse(key, "is not offered in this version; `bundle_file` is");
     }
     let keys = match kind {
-        Some(Kind::Spiffe) => take_bundle(&mut reader),
+        Some(Kind::Spiffe) => take_bundle(&mut reader, authorities),
         Some(Kind::Oidc) => take_oidc_keys(&mut reader),
         None => {
             reader.take_rest();
@@ -246,13 +265,24 @@ fn take_keys(mut reader: Reader<'_>, kind: Option<Kind>) -> Option<KeysFile> {
     keys
 }
 
-fn take_bundle(reader: &mut Reader<'_>) -> Option<KeysFile> {
+fn take_bundle(reader: &mut Reader<'_>, authorities: &mut Option<Arc<Roots>>) -> Option<KeysFile> {
     reader.need(&["bundle_file"]);
     for key in ["discovery", "jwks_uri", "jwks_file", "jwks"] {
         reader.refuse(key, "belongs to kind \"oidc\"; kind \"spiffe\" has `bundle_file`");
     }
     let path = reader.take_path("bundle_file")?;
+    *authorities = reader.desk().text(&path.value, &path.place).and_then(|json| self::authorities(reader, &path, &json));
     read(reader.desk(), &path, KeyUse::JwtSvid).map(KeysFile::Given)
+}
+
+/// The X.509 side of a bundle. What is no JSON is told when its other side is read.
+fn authorities(reader: &Reader<'_>, path: &Found<PathBuf>, json: &str) -> Option<Arc<Roots>> {
+    serde_json::from_str::<serde::de::IgnoredAny>(json).ok()?;
+    let complain = |reason| {
+        let sentence = format!("`x5c` of {}: {reason}", path.value.display());
+        reader.desk().complain(Complaint::new(path.place.clone(), sentence));
+    };
+    Roots::from_bundle(json).map(Arc::new).map_err(complain).ok()
 }
 
 fn take_oidc_keys(reader: &mut Reader<'_>) -> Option<KeysFile> {

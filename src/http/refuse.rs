@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use super::{Door, respond};
 use crate::client::Credentials;
 use crate::crypto::random;
-use crate::error::Refusal;
+use crate::error::{ErrorCode, Refusal};
 use crate::exchange::{Asked, Refused};
 use crate::ledger;
 use crate::oauth::{Jti, Time};
@@ -17,7 +17,10 @@ pub(super) fn refuse(door: &Door, refused: Refused, credentials: Option<&Credent
     door.metrics.refused(code);
     let agent = refused.asked.as_ref().map_or("-", |asked| asked.agent.as_str());
     tracing::info!(error_id = %id, agent, error = code.as_str(), reason = ?refused.reason, "refused");
-    let answer = respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
+    let mut answer = respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
+    if code == ErrorCode::UseDpopNonce {
+        respond::add_nonce(&mut answer, &door.world().dpop, now);
+    }
     if let Some(asked) = refused.asked {
         door.commit().refuse(record(asked, &refused.reason, id, now));
     }

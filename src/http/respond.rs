@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::client::{Binding, DpopRules};
 use crate::error::{ErrorCode, Refusal};
 use crate::lifecycle::TaskStatus;
 use crate::mint::{IssuedToken, OpenedTask, Told};
@@ -23,6 +24,8 @@ struct Success<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     txn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Binding>,
 }
 
 #[derive(Serialize)]
@@ -37,11 +40,19 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     unstored(StatusCode::OK).json(Success {
         access_token: token.jwt(),
         issued_token_type: TokenType::AccessToken.as_str(),
-        token_type: "Bearer",
+        token_type: token.bound().token_type(),
         expires_in: token.expires_in(),
         scope: token.scope(),
         txn: token.txn().to_string(),
+        cnf: token.bound().issued(),
     })
+}
+
+/// Hands out the nonce of the present (RFC 9449 §8).
+pub(super) fn add_nonce(answer: &mut HttpResponse, rules: &DpopRules, now: Time) {
+    if let Ok(nonce) = rules.nonces.current(now).parse() {
+        answer.headers_mut().insert(header::HeaderName::from_static("dpop-nonce"), nonce);
+    }
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::disclosure::{Discloser, Disclosures};
-use super::record::{self, ActorRecord, AttributesRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason};
+use super::record::{
+    self, ActorRecord, AttributesRecord, BindingsRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason,
+};
+use crate::client::Binding;
 use crate::crypto::Digest;
 use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, TaskId, Time, Txn};
 
@@ -46,6 +49,8 @@ pub struct Hop {
     pub audience: Vec<Resource>,
     /// The token's scope.
     pub scopes: Scopes,
+    /// What the issued token and the subject token are bound to.
+    pub binding: Bindings,
     /// SHA-256 of what was presented.
     pub evidence: Evidence,
     /// SHA-256 of the issued token.
@@ -89,6 +94,7 @@ impl Hop {
             at: self.at,
             audience: Cow::Borrowed(&self.audience),
             basis: self.basis,
+            binding: self.binding.record(),
             chain: chain?,
             client: self.client.clone(),
             depth: self.depth,
@@ -150,6 +156,23 @@ pub struct Evidence {
     pub actor_token: Option<Digest>,
     /// The client's assertion or attestation.
     pub client_assertion: Option<Digest>,
+    /// The DPoP proof.
+    pub proof: Option<Digest>,
+}
+
+/// The keys on both sides of a hop.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Bindings {
+    /// What the issued token is bound to.
+    pub issued: Option<Binding>,
+    /// What the subject token was bound to.
+    pub subject: Option<Binding>,
+}
+
+impl Bindings {
+    fn record(&self) -> BindingsRecord {
+        BindingsRecord { issued: self.issued, subject: self.subject }
+    }
 }
 
 /// Enough of the decision's inputs to run it again.
@@ -173,8 +196,8 @@ pub struct Inputs {
 
 impl Evidence {
     pub(super) fn record(&self) -> EvidenceRecord {
-        let Self { subject_token, actor_token, client_assertion } = *self;
-        EvidenceRecord { actor_token, client_assertion, subject_token }
+        let Self { subject_token, actor_token, client_assertion, proof } = *self;
+        EvidenceRecord { actor_token, client_assertion, proof, subject_token }
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{MintReason, status_uri};
 use crate::catalog::{Api, ChainShown};
+use crate::client::Binding;
 use crate::lifecycle::Standing;
 use crate::oauth::{ActChain, Issuer, Jti, Resource, StatusPlace, Time, Txn};
 use crate::policy::Grant;
@@ -31,6 +32,8 @@ struct Claims<'a> {
     amr: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Binding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<StatusClaim>,
     anc: &'a str,
@@ -88,6 +91,7 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
         acr: authentication.acr.as_deref(),
         amr: &authentication.amr,
         auth_time: authentication.time.map(Time::seconds),
+        cnf: grant.bound().issued(),
         status: identity.status.map(|place| status(identity.issuer, place)),
         anc: identity.ancestry,
     };

@@ -6,8 +6,8 @@ use super::claims::{self, Identity};
 use super::{MintReason, Signers};
 use crate::commit::{Disclosed, Issue, Receipt, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
-use crate::ledger::{Evidence, Hop, Inputs};
-use crate::lifecycle::{Standing, key_of};
+use crate::ledger::{Bindings, Evidence, Hop, Inputs};
+use crate::lifecycle::{Bound, Standing, key_of};
 use crate::oauth::{ClientId, Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
@@ -21,6 +21,7 @@ pub struct MintedToken {
     record: Digest,
     expires_in: i64,
     scope: String,
+    bound: Bound,
 }
 
 /// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
@@ -76,13 +77,14 @@ pub fn sign(
         record: Digest::of(&record),
         expires_in: grant.expires().seconds() - now.seconds(),
         scope: grant.scopes().to_string(),
+        bound: *grant.bound(),
     };
     let issue = Issue {
         jti,
         txn,
         record,
         generations: standing.generations().to_vec(),
-        single_use: standing.client().single_use().into_iter().collect(),
+        single_use: standing.client().spends(),
         deadline: grant.expires().min(standing.bound()),
         disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
         status: place.map(|place| {
@@ -120,6 +122,11 @@ impl IssuedToken {
     /// Whole seconds until it expires, counted from the request.
     pub fn expires_in(&self) -> i64 {
         self.0.expires_in
+    }
+
+    /// What it is bound to, and its `token_type`.
+    pub fn bound(&self) -> &Bound {
+        &self.0.bound
     }
 
     /// Its scope, space-delimited; may be empty.
@@ -203,7 +210,9 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
             subject_token: Some(subject.digest()),
             actor_token: standing.actor().map(|actor| actor.digest()),
             client_assertion: client.evidence(),
+            proof: client.proven().dpop().map(|proof| proof.evidence),
         },
+        binding: Bindings { issued: grant.bound().issued(), subject: grant.bound().subject() },
         token,
         kid: kid.to_owned(),
         policy_set: grant.policy_set(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use uuid::fmt::Hyphenated;
 use uuid::{Builder, Uuid};
 
 use super::Time;
@@ -65,5 +66,6 @@ fn version_7(now: Time, random: [u8; 10]) -> Uuid {
 
 fn canonical(text: &str) -> Result<Uuid, UuidReason> {
     let uuid = Uuid::try_parse(text).map_err(|_| UuidReason)?;
-    (uuid.hyphenated().to_string() == text).then_some(uuid).ok_or(UuidReason)
+    let mut canonical = [0; Hyphenated::LENGTH];
+    (uuid.hyphenated().encode_lower(&mut canonical) == text).then_some(uuid).ok_or(UuidReason)
 }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use crate::catalog::{Api, ScopeInfo};
-use crate::lifecycle::Standing;
+use crate::lifecycle::{Bound, Standing};
 use crate::oauth::{ClientId, Issuer, Subject, Time};
 use crate::trust::SubjectKind;
 
 /// One request, as far as it is the same for every scope of it.
 pub(super) struct Facts<'a> {
     pub(super) standing: &'a Standing,
+    pub(super) bound: &'a Bound,
     pub(super) issuer: &'a Issuer,
     pub(super) now: Time,
     /// Who acts, or who is to hold the task that is opened.
@@ -94,14 +95,14 @@ impl Needs {
 
 impl<'a> Facts<'a> {
     /// What stands for an exchange.
-    pub(super) fn new(standing: &'a Standing, issuer: &'a Issuer, now: Time) -> Self {
+    pub(super) fn new(standing: &'a Standing, bound: &'a Bound, issuer: &'a Issuer, now: Time) -> Self {
         let purpose = standing.task().map_or("", |task| task.purpose.as_str());
-        Self { standing, issuer, now, actor: standing.acting().agent.id.as_str(), purpose }
+        Self { standing, bound, issuer, now, actor: standing.acting().agent.id.as_str(), purpose }
     }
 
     /// What stands for opening a task with this purpose and for this holder.
-    pub(super) fn opening(standing: &'a Standing, issuer: &'a Issuer, now: Time, purpose: &'a str, holder: &'a ClientId) -> Self {
-        Self { actor: holder.as_str(), purpose, ..Self::new(standing, issuer, now) }
+    pub(super) fn opening(exchange: Self, purpose: &'a str, holder: &'a ClientId) -> Self {
+        Self { actor: holder.as_str(), purpose, ..exchange }
     }
 
     /// The value of one attribute.
@@ -124,7 +125,7 @@ impl<'a> Facts<'a> {
             Attribute::Acr => Value::Text(standing.subject().authentication().acr.as_deref().unwrap_or_default()),
             Attribute::Amr => texts(&standing.subject().authentication().amr),
             Attribute::AuthAge => Value::Number(self.authentication_age()),
-            Attribute::Binding => Value::Text("none"),
+            Attribute::Binding => Value::Text(self.bound.as_str()),
             Attribute::Approved => Value::Flag(false),
             Attribute::Basis => Value::Text(standing.basis().as_str()),
             Attribute::Trust => Value::Text(standing.subject().rule().map_or("", |rule| rule.as_str())),

@@ -8,6 +8,7 @@ use super::opening::TaskDenial;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
 use crate::ledger::Basis;
+use crate::lifecycle::{BindingReason, Bound};
 use crate::oauth::{Resource, Scopes, Time};
 use crate::token::Held;
 
@@ -22,6 +23,7 @@ pub struct Grant {
     pub(super) policy_set: Digest,
     pub(super) touched: Vec<String>,
     pub(super) basis: Basis,
+    pub(super) bound: Bound,
     pub(super) explanation: Explanation,
 }
 
@@ -36,6 +38,8 @@ pub enum Denial {
     Impersonation(Explanation),
     /// The client may not present the credential of this actor.
     PresentActor(Explanation),
+    /// The keys that were proved do not do.
+    Binding(BindingReason),
     /// A task, as it was wanted.
     Task(TaskDenial, Explanation),
     /// What was presented runs out before a token could be of use.
@@ -121,6 +125,11 @@ impl Grant {
         self.basis
     }
 
+    /// What the token is bound to.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
     /// Whether the token is to show no actor.
     pub fn impersonation(&self) -> bool {
         self.basis == Basis::Impersonation
@@ -141,7 +150,7 @@ impl Denial {
             | Self::Task(_, found)
             | Self::Impersonation(found)
             | Self::PresentActor(found) => Some(found),
-            Self::Expired => None,
+            Self::Binding(_) | Self::Expired => None,
         }
     }
 
@@ -174,6 +183,7 @@ impl fmt::Display for Denial {
             Self::PresentActor(_) => {
                 f.write_str("actor_token: policy does not permit this client to present it; send a credential of its own or none")
             }
+            Self::Binding(reason) => reason.fmt(f),
             Self::Expired => f.write_str("subject_token or actor_token is about to expire; obtain a fresh one"),
         }
     }

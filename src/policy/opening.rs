@@ -10,7 +10,7 @@ use super::hearing::Hearing;
 use super::{Denial, Explanation, Limits, Policies, authority, explain};
 use crate::catalog::{Api, Catalog, Status};
 use crate::crypto::Digest;
-use crate::lifecycle::Opening;
+use crate::lifecycle::{self, Opening};
 use crate::oauth::{ClientId, Resource, Scopes, Time};
 use crate::request::WantedTask;
 use crate::token::{Held, InTask};
@@ -84,14 +84,16 @@ pub fn open(
     limits: &Limits,
     now: Time,
 ) -> Result<TaskGrant, Denial> {
-    let within = opening.standing().task();
+    let (standing, within) = (opening.standing(), opening.standing().task());
+    // What is issued from the task token is decided then; here the keys of what was presented count.
+    let bound = lifecycle::bind(standing, []).map_err(Denial::Binding)?;
     let holder = holder(catalog, opening, wanted).map_err(Denial::task)?;
     let purpose = purpose(within, wanted).map_err(Denial::task)?;
     let level = within.map_or(0, |task| task.level).saturating_add(1);
     if level > limits.tasks.depth {
         return Err(Denial::task(TaskDenial::Level));
     }
-    let facts = Facts::opening(opening.standing(), &limits.issuer, now, &purpose, &holder);
+    let facts = Facts::opening(Facts::new(standing, &bound, &limits.issuer, now), &purpose, &holder);
     let mut hearing = Hearing::opening(policies, facts);
     let mut apis = Vec::with_capacity(wanted.authority.len());
     for (api, scopes) in &wanted.authority {

@@ -8,7 +8,9 @@ mod table;
 use std::path::PathBuf;
 
 use super::*;
-use crate::catalog::{Agent, AgentKind, Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, Status};
+use crate::catalog::{
+    Agent, AgentKind, Api, BoundTokens, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, Status,
+};
 use crate::client::AuthenticatedClient;
 use crate::lifecycle::Acting;
 use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Subject, Txn};
@@ -28,6 +30,7 @@ fn agent(id: &str, team: &str) -> Agent {
         kind: AgentKind::AiAgent,
         status: Status::Active,
         foreign_clients: vec![],
+        bound: BoundTokens::default(),
     }
 }
 

@@ -29,7 +29,7 @@ pub async fn tend(
 ) -> Result<Tended, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, None);
+    let mut asked = Asked::by(client.agent());
     let done = authenticated(world, commit, (id, wish), &client, &mut asked, now).await;
     done.map_err(|reason| Refused { reason, asked: Some(asked) })
 }
@@ -43,7 +43,7 @@ async fn authenticated(
     now: Time,
 ) -> Result<Tended, Refusal> {
     let id = TaskId::parse(id).map_err(|_| Refusal::Standing(StandingReason::NoTask))?;
-    let spent = client.single_use().into_iter().collect();
+    let spent = client.spends();
     let state = commit.state();
     let rules = world.rules(&*state, now);
     let (task, tending) = lifecycle::tend(client, id, wish, &rules).map_err(Refusal::Standing)?;

@@ -22,6 +22,8 @@ pub(super) async fn verify(jws: &Compact<'_>, trust: &Trust, ours: &Issuer, now:
         authentication: authentication(claims)?,
         attributes: vouched.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         digest: vouched.digest(),
+        // A foreign token with `cnf` is refused by the trust rules.
+        binding: None,
         origin: origin(&vouched, claims)?,
     })
 }

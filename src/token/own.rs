@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Ancestry, Authentication, Held, Origin, Own, Sealed, TokenReason, VerifiedSubject};
+use crate::client::Binding;
 use crate::crypto::{Digest, SealKey};
 use crate::jose::{Algorithm, Cache, Compact, KeySet};
 use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Subject, TaskId, Time, Txn};
@@ -31,6 +32,7 @@ pub struct VerifiedOwn {
     expires: Time,
     authentication: Authentication,
     digest: Digest,
+    binding: Option<Binding>,
 }
 
 /// The `typ` of task tokens: nothing else takes them.
@@ -58,13 +60,7 @@ struct Claims<'a> {
     amr: Vec<String>,
     auth_time: Option<NumericDate>,
     task: Option<&'a str>,
-    cnf: Option<Confirmation>,
-}
-
-/// The key that must be proved (RFC 7800 §3.1); only task tokens have one so far.
-#[derive(Deserialize)]
-struct Confirmation {
-    jkt: String,
+    cnf: Option<Binding>,
 }
 
 impl OwnKeys {
@@ -116,7 +112,7 @@ impl OwnKeys {
         if !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
             return Err(TokenReason::NotAccessToken);
         }
-        self.read(jws, Sealed::Access, now).map(|(token, _)| token)
+        self.read(jws, Sealed::Access, now)
     }
 
     /// Verifies one of our own task tokens.
@@ -127,15 +123,21 @@ impl OwnKeys {
         if !jws.typ_is(TASK_TYP) {
             return Err(TokenReason::NotAccessToken);
         }
-        let (token, key) = self.read(jws, Sealed::Task, now)?;
-        let subject = VerifiedSubject::from(token);
+        let token = self.read(jws, Sealed::Task, now)?;
+        // Whoever enters a task proves this key by logging in with it; it is not what issued tokens are bound to.
+        let key = match token.binding {
+            Some(Binding::Dpop(key)) => Some(key),
+            Some(Binding::Certificate(_)) => return Err(TokenReason::Claims),
+            None => None,
+        };
+        let subject = VerifiedSubject::from(VerifiedOwn { binding: None, ..token });
         match subject.origin {
             Origin::Own(own) if own.task.is_some() => Ok(VerifiedSubject { origin: Origin::Task(own, key), ..subject }),
             _ => Err(TokenReason::Ancestry),
         }
     }
 
-    fn read(&self, jws: &Compact<'_>, kind: Sealed, now: Time) -> Result<(VerifiedOwn, Option<Digest>), TokenReason> {
+    fn read(&self, jws: &Compact<'_>, kind: Sealed, now: Time) -> Result<VerifiedOwn, TokenReason> {
         // A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
         let verified = jws.verify_cached(&self.keys, &ALGORITHMS, &self.cache, now)?;
         let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
@@ -145,8 +147,7 @@ impl OwnKeys {
         let jti = Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)?;
         let ancestry = Ancestry::open(&self.ancestry, kind, jti, claims.anc).map_err(|_| TokenReason::Ancestry)?;
         let shown = self.agree(&claims, &ancestry, kind)?;
-        let key = claims.cnf.map(|cnf| Digest::parse(&cnf.jkt).ok_or(TokenReason::Claims)).transpose()?;
-        let token = VerifiedOwn {
+        Ok(VerifiedOwn {
             subject: ancestry.subject,
             chain: ancestry.chain,
             shown,
@@ -156,8 +157,8 @@ impl OwnKeys {
             expires: claims.exp.0,
             authentication: Authentication { acr: claims.acr, amr: claims.amr, time: claims.auth_time.map(|date| date.0) },
             digest: jws.digest(),
-        };
-        Ok((token, key))
+            binding: claims.cnf,
+        })
     }
 
     /// The signed claims and the sealed ancestry must tell the same story. Returns the part of the chain that the claims show.
@@ -210,6 +211,11 @@ impl VerifiedOwn {
         self.expires
     }
 
+    /// The key that its holder must prove: its `cnf`.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
+
     /// How the subject authenticated.
     pub fn authentication(&self) -> &Authentication {
         &self.authentication
@@ -228,6 +234,7 @@ impl From<VerifiedOwn> for VerifiedSubject {
             authentication: token.authentication,
             attributes: token.attributes,
             digest: token.digest,
+            binding: token.binding,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Agent;
+use crate::client::Binding;
 use crate::crypto::Digest;
 use crate::oauth::{ActChain, ClientId, Generation, Jti, MayAct, Resource, RuleName, Scopes, Subject, TaskId, Time, Txn};
 use crate::trust::SubjectKind;
@@ -19,6 +20,7 @@ pub struct VerifiedSubject {
     pub(super) authentication: Authentication,
     pub(super) attributes: Vec<(String, String)>,
     pub(super) digest: Digest,
+    pub(super) binding: Option<Binding>,
 }
 
 /// Where a subject token comes from, with what its kind alone can say.
@@ -133,6 +135,7 @@ pub struct VerifiedActor {
     pub(super) generations: Vec<Generation>,
     pub(super) expires: Time,
     pub(super) digest: Digest,
+    pub(super) binding: Option<Binding>,
 }
 
 impl VerifiedSubject {
@@ -220,6 +223,11 @@ impl VerifiedSubject {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The key that its holder must prove: its `cnf`.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
 }
 
 impl VerifiedActor {
@@ -252,6 +260,11 @@ impl VerifiedActor {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The key that its holder must prove: its `cnf`.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
 }
 
 #[cfg(test)]
@@ -259,7 +272,8 @@ impl VerifiedSubject {
     /// A subject token as if it had been verified.
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
         let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
-        Self { subject, origin, chain, may_act: None, issued_at: None, expires, authentication, attributes: Vec::new(), digest }
+        let (may_act, issued_at, attributes, binding) = (None, None, Vec::new(), None);
+        Self { subject, origin, chain, may_act, issued_at, expires, authentication, attributes, digest, binding }
     }
 
     /// The same with what else its issuer says about the subject.

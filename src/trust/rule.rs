@@ -1,8 +1,10 @@
 //! Trust rules: one issuer or trust domain, and what its tokens must say.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::subject::SubjectMapping;
+use super::x509::Roots;
 use super::{KeySource, Matcher, Requirement, SubjectKind, SubjectParts, TrustDomain, TrustRuleReason};
 use crate::jose::{Algorithm, KeyUse};
 use crate::oauth::{ClientId, Issuer, RuleName};
@@ -43,6 +45,8 @@ pub struct TrustRuleParts {
     pub enabled: bool,
     /// Where its keys come from.
     pub keys: KeySource,
+    /// Who issues X509-SVIDs in the trust domain; for kind `spiffe` only.
+    pub authorities: Option<Arc<Roots>>,
 }
 
 /// A rule that makes sense as a whole.
@@ -59,6 +63,7 @@ pub struct TrustRule {
     presenters: Vec<ClientId>,
     enabled: bool,
     keys: KeySource,
+    authorities: Option<Arc<Roots>>,
 }
 
 /// By what the rule for a token is found.
@@ -91,6 +96,7 @@ impl TrustRule {
                 presenters: parts.presenters,
                 enabled: parts.enabled,
                 keys: parts.keys,
+                authorities: parts.authorities,
             }),
             _ => Err(reasons),
         }
@@ -155,6 +161,11 @@ impl TrustRule {
     /// Whether it is in force.
     pub fn enabled(&self) -> bool {
         self.enabled
+    }
+
+    /// Who issues X509-SVIDs in the trust domain.
+    pub(super) fn authorities(&self) -> Option<&Arc<Roots>> {
+        self.authorities.as_ref()
     }
 
     pub(super) fn anchor(&self) -> &Anchor {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::commit::contract::{
     Batch, CommitStore, Known, Recovered, Row, StatusRow, StoreReason, Stored, StoredLife, StoredTask,
 };
-use crate::oauth::{GenerationKey, SingleUse, Time};
+use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, Time};
 
 /// What is durable.
 #[derive(Clone, Default)]
@@ -155,7 +155,7 @@ impl CommitStore for MemoryStore {
             single_use: content
                 .single_use
                 .iter()
-                .map(|(expires, digest)| SingleUse { digest: *digest, expires: *expires })
+                .map(|(expires, digest)| SingleUse { digest: *digest, expires: *expires, kind: SingleUseKind::Assertion })
                 .collect(),
             status: content.status.clone(),
             in_force: content.in_force.clone(),

@@ -7,7 +7,7 @@ use crate::lifecycle::{State, alive};
 const LATER: i64 = START + 60_000;
 
 fn value(id: u8) -> Vec<SingleUse> {
-    vec![SingleUse { digest: [id; 32], expires: Time::from_millis(LATER) }]
+    vec![SingleUse { digest: [id; 32], expires: Time::from_millis(LATER), kind: SingleUseKind::Assertion }]
 }
 
 #[test]

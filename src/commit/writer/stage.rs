@@ -50,7 +50,7 @@ impl Writer {
     pub(super) fn begin(&mut self) -> Staged {
         let present = self.clock.now();
         let at = present.max(self.newest).max(self.mirror.floor());
-        let batch = Batch::new(at);
+        let batch = Batch::at(at);
         let behind = self.newest.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
             let behind_ms = self.newest.since(present).as_millis();
@@ -278,8 +278,8 @@ impl Writer {
     fn stage_asked_change(&mut self, mut change: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
         change.single_use.retain(|value| value.expires > staged.batch.at);
         let spendable = self.spent.spendable(&change.single_use, staged.batch.at);
-        if spendable == Err(CommitReason::Spent) {
-            let _untaken = reply.send(Err(CommitReason::Spent));
+        if let Err(reason @ (CommitReason::Spent | CommitReason::Replayed)) = spendable {
+            let _untaken = reply.send(Err(reason));
             return;
         }
         if usable {

@@ -112,7 +112,7 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
     let subject = subject(origin).told(crate::token::Authentication::default(), tags);
     let standing = standing(&catalog, "orchestrator", subject);
     let limits = limits();
-    let facts = Facts::new(&standing, &limits.issuer, NOW);
+    let facts = Facts::new(&standing, &crate::lifecycle::Bound::NONE, &limits.issuer, NOW);
     let mut shared = SharedContext::new();
     for _ in 0..4 {
         let asked = asked(&catalog, &mut dice);

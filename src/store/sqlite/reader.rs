@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, pa
 use super::{connect, failed, folder, schema, status};
 use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife, StoredTask};
 use crate::lifecycle::{Hold, Life};
-use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
 
 /// No answer has more records, whatever limit is asked for.
 const RECORDS_MAX: u32 = 10_000;
@@ -140,6 +140,8 @@ fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {
 }
 
 fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {
-    let value = |row: &Row<'_>| Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)? });
+    let value = |row: &Row<'_>| {
+        Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)?, kind: SingleUseKind::Assertion })
+    };
     connection.prepare("SELECT expires, digest FROM single_use ORDER BY expires")?.query_map([], value)?.collect()
 }

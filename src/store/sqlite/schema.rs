@@ -48,16 +48,6 @@ const VERSIONS: [&str; 4] = [
     ALTER TABLE lives ADD COLUMN hold INTEGER;
     ALTER TABLE lives ADD COLUMN due INTEGER;
 ",
-    "
-    CREATE TABLE tasks (
-        key BLOB PRIMARY KEY,
-        left INTEGER NOT NULL,
-        suspended_by TEXT,
-        forget INTEGER NOT NULL,
-        fixed BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX tasks_forget ON tasks (forget);
-",
     // Who stands in which status list, by the index of the hop's record; and what the files had in force.
     "
     CREATE TABLE status_lists (
@@ -80,6 +70,17 @@ const VERSIONS: [&str; 4] = [
         name TEXT NOT NULL,
         PRIMARY KEY (kind, name)
     ) STRICT, WITHOUT ROWID;
+",
+    // What never changes of a task as one block, and what does.
+    "
+    CREATE TABLE tasks (
+        key BLOB PRIMARY KEY,
+        left INTEGER NOT NULL,
+        suspended_by TEXT,
+        forget INTEGER NOT NULL,
+        fixed BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX tasks_forget ON tasks (forget);
 ",
 ];
 

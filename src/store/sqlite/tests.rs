@@ -15,7 +15,7 @@ use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
 use crate::lifecycle::status::ListKey;
 use crate::lifecycle::{Hold, Life};
-use crate::oauth::{ClientId, Clock, Generation, GenerationKind, Jti, Resource, RuleName, SingleUse, Time, Txn};
+use crate::oauth::{ClientId, Clock, Generation, GenerationKind, Jti, Resource, RuleName, SingleUse, SingleUseKind, Time, Txn};
 
 /// A folder of its own, removed at the end.
 struct Scratch(PathBuf);
@@ -44,7 +44,7 @@ fn row(index: u64, jti: u8, txn: u8) -> Row {
 }
 
 fn batch(at: i64, rows: Vec<Row>) -> Batch {
-    Batch { rows, ..Batch::new(time(at)) }
+    Batch { rows, ..Batch::at(time(at)) }
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     assert_eq!(store.open().unwrap().count, 0);
     let mut sealed = row(1, 2, 7);
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
-    let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires) };
+    let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
     let life = |key, number, forget: Option<i64>| StoredLife {
         key: GenerationKey([key; 16]),
         life: Life { number, ended: Some(time(50)), hold: None, until: None },
@@ -237,7 +237,7 @@ fn issue(id: u8) -> Issue {
         txn: Txn::from_bytes([9; 16]),
         record: row(u64::from(id), id, 9).record,
         generations: vec![crate::oauth::Generation { key: GenerationKey([id; 16]), number: 0 }],
-        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000) }],
+        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000), kind: SingleUseKind::Assertion }],
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
         status: None,

@@ -123,6 +123,7 @@ fn trust(issuer: Issuer, location: KeyLocation, pace: Pace) -> Trust {
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
+        authorities: None,
         keys: KeySource::Remote(location, pace),
     };
     Trust::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()

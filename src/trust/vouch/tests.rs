@@ -39,6 +39,7 @@ fn parts(name: &str) -> TrustRuleParts {
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
+        authorities: None,
         keys: fixed(&KEY),
     }
 }

@@ -54,6 +54,7 @@ impl Stage {
             issuer: "http://127.0.0.1:8693".to_owned(),
             public: "127.0.0.1:8693".to_owned(),
             ops: "127.0.0.1:8694".to_owned(),
+            mtls: "127.0.0.1:8695".to_owned(),
             idp: "127.0.0.1:1".to_owned(),
         };
         let fixture = fixture::write(&folder, &addresses).unwrap();

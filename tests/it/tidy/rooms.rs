@@ -16,6 +16,8 @@ const HOMES: &[Home] = &[
     Home { crate_name: "cedar_policy", rooms: &["src/policy/cedar.rs", "src/policy/cedar/"], single: &[] },
     Home { crate_name: "rusqlite", rooms: &["src/store/sqlite"], single: &[] },
     Home { crate_name: "reqwest", rooms: &["src/trust/fetch.rs", "src/cli", "src/demo"], single: &[] },
+    Home { crate_name: "webpki", rooms: &["src/trust/x509"], single: &[] },
+    Home { crate_name: "x509_parser", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "config", rooms: &[], single: &["src/config"] },
     Home { crate_name: "actix_web", rooms: &["src/http", "src/demo/"], single: &["src/cli"] },
     Home { crate_name: "oauth2", rooms: &[], single: &["src/cli"] },
@@ -23,6 +25,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "clap", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "clap_complete", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "toml", rooms: &["src/config", "src/demo", "src/cli"], single: &[] },
+    Home { crate_name: "memchr", rooms: &["src/ledger/record/"], single: &[] },
     Home { crate_name: "libc", rooms: &["src/store/", "src/cli"], single: &[] },
 ];
 

@@ -1,0 +1,273 @@
+//! Certificate chains of an enterprise PKI or a SPIFFE trust domain: the path by webpki (RFC 5280 §6), names and extensions by
+//! x509-parser. Nothing here reads a clock, a file or the network.
+
+mod bundle;
+mod name;
+mod plain;
+mod reason;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+pub use plain::Plain;
+pub use reason::X509Reason;
+
+use super::{SpiffeId, TrustDomain};
+use crate::crypto::Digest;
+use crate::oauth::Time;
+
+/// A longer chain is refused, the leaf included.
+pub const CHAIN_MAX: usize = 8;
+
+const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+const ROOTS_MAX: usize = 256;
+const NAMES_MAX: usize = 64;
+
+/// The certificates that chains may end in. Which certificates a peer sends never adds to them.
+#[derive(Clone)]
+pub struct Roots {
+    anchors: Vec<TrustAnchor<'static>>,
+    digest: Digest,
+}
+
+/// What a leaf is to prove itself as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// A client of TLS: where an extended key usage is there, it has `clientAuth`.
+    Client,
+    /// A server of TLS: where an extended key usage is there, it has `serverAuth`.
+    Server,
+}
+
+/// What a certificate says whose chain leads to a root, as of the instant it was asked about. Made by [`validate`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// `uniformResourceIdentifier` names, in the order of the certificate.
+    pub uris: Vec<String>,
+    /// `dNSName` names.
+    pub dns: Vec<String>,
+    /// `iPAddress` names.
+    pub ips: Vec<IpAddr>,
+    /// `rfc822Name` names.
+    pub emails: Vec<String>,
+    /// The subject as RFC 4514 §2 writes it: the last relative name first, special characters escaped. May be empty.
+    pub subject: String,
+    /// The issuer in the same form.
+    pub issuer: String,
+    /// Single-valued parts of the subject by their RFC 4514 §3 name: `CN`, `O`, `OU` … A part that stands twice is left out.
+    pub parts: Vec<(String, String)>,
+    /// The serial number in lower-case hexadecimal.
+    pub serial: String,
+    /// From when it counts.
+    pub not_before: Time,
+    /// The last instant at which it counts.
+    pub not_after: Time,
+    /// SHA-256 of the certificate in DER: the `x5t#S256` of RFC 8705 §3.1.
+    pub thumbprint: Digest,
+    /// SHA-256 of its `SubjectPublicKeyInfo` in DER.
+    pub key: Digest,
+    usages: Usages,
+}
+
+/// What the key may be used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Usages {
+    critical: bool,
+    digital_signature: bool,
+    signs_certificates: bool,
+    signs_lists: bool,
+    ca: bool,
+}
+
+/// Nobody.
+impl Default for Roots {
+    fn default() -> Self {
+        Self { anchors: Vec::new(), digest: Digest::of(b"") }
+    }
+}
+
+impl Roots {
+    /// Roots from DER. A certificate that is not a CA's may stand here too: then it vouches for itself alone.
+    ///
+    /// # Errors
+    /// When one cannot be read, or there are more than 256.
+    pub fn from_der<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
+        let (mut anchors, mut digests) = (Vec::new(), Vec::new());
+        for certificate in certificates {
+            let der = certificate.as_ref();
+            let borrowed = CertificateDer::from(der);
+            anchors.push(anchor_from_trusted_cert(&borrowed).map_err(|_| X509Reason::Malformed)?.to_owned());
+            digests.push(Digest::of(der));
+            if anchors.len() > ROOTS_MAX {
+                return Err(X509Reason::Long);
+            }
+        }
+        digests.sort_unstable();
+        let all: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
+        Ok(Self { anchors, digest: Digest::of_parts(&all) })
+    }
+
+    /// Roots from the `CERTIFICATE` sections of PEM text.
+    ///
+    /// # Errors
+    /// As [`Self::from_der`]; and when there is no such section.
+    pub fn from_pem(pem: &str) -> Result<Self, X509Reason> {
+        let sections: Result<Vec<CertificateDer<'_>>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        let certificates = sections.map_err(|_| X509Reason::Malformed)?;
+        if certificates.is_empty() { Err(X509Reason::Empty) } else { Self::from_der(certificates) }
+    }
+
+    /// Whether no chain can end here.
+    pub fn is_empty(&self) -> bool {
+        self.anchors.is_empty()
+    }
+
+    /// How many certificates there are.
+    pub fn len(&self) -> usize {
+        self.anchors.len()
+    }
+
+    /// What identifies the set, in any order.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Validates `chain`, the leaf first and whatever else the peer sent behind it in any order, against `roots` as of `now`, and
+/// reads the leaf (RFC 5280 §6.1). Revocation is not looked up: certificates of workloads are short-lived.
+///
+/// # Errors
+/// Why there is no path to a root, or what about a certificate cannot be read.
+pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, usage: Usage) -> Result<Leaf, X509Reason> {
+    let (leaf, others) = chain.split_first().ok_or(X509Reason::Empty)?;
+    let long = chain.len() > CHAIN_MAX || chain.iter().any(|certificate| certificate.as_ref().len() > CERTIFICATE_BYTES_MAX);
+    if long {
+        return Err(X509Reason::Long);
+    }
+    let der = CertificateDer::from(leaf.as_ref());
+    let facts = Leaf::read(leaf.as_ref())?;
+    let issuers: Vec<CertificateDer<'_>> =
+        others.iter().map(AsRef::as_ref).filter(|der| may_issue(der)).map(CertificateDer::from).collect();
+    let end = EndEntityCert::try_from(&der).map_err(X509Reason::of_path)?;
+    let seconds = u64::try_from(now.seconds()).map_err(|_| X509Reason::Early)?;
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    end.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.anchors, &issuers, time, usage.extended(), None, None)
+        .map_err(X509Reason::of_path)?;
+    Ok(facts)
+}
+
+/// The SPIFFE ID of an X509-SVID of a workload in `domain` (X509-SVID §2 to §5).
+///
+/// # Errors
+/// Which rule of the specification the leaf breaks.
+pub fn spiffe_id(leaf: &Leaf, domain: &TrustDomain) -> Result<SpiffeId, X509Reason> {
+    let [uri] = leaf.uris.as_slice() else { return Err(X509Reason::UriCount) };
+    let id = SpiffeId::parse(uri).map_err(|_| X509Reason::SpiffeId)?;
+    if id.trust_domain() != domain.as_str() || id.path().is_empty() {
+        return Err(X509Reason::SpiffeId);
+    }
+    leaf.usages.of_a_svid().then_some(id).ok_or(X509Reason::KeyUsage)
+}
+
+/// webpki takes the basic constraint for enough; RFC 5280 §4.2.1.3 wants `keyCertSign` as well where a key usage is told.
+fn may_issue(der: &&[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    certificate.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
+}
+
+impl Usage {
+    fn extended(self) -> KeyUsage {
+        match self {
+            Self::Client => KeyUsage::client_auth(),
+            Self::Server => KeyUsage::server_auth(),
+        }
+    }
+}
+
+impl Usages {
+    /// X509-SVID §4.1 to §4.3, for leaves.
+    fn of_a_svid(self) -> bool {
+        self.critical && self.digital_signature && !self.signs_certificates && !self.signs_lists && !self.ca
+    }
+}
+
+impl Leaf {
+    fn read(der: &[u8]) -> Result<Self, X509Reason> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| X509Reason::Malformed)?;
+        if !rest.is_empty() {
+            return Err(X509Reason::Malformed);
+        }
+        let instant = |time: x509_parser::time::ASN1Time| Time::from_seconds(time.timestamp());
+        let mut leaf = Self {
+            uris: Vec::new(),
+            dns: Vec::new(),
+            ips: Vec::new(),
+            emails: Vec::new(),
+            subject: name::text(certificate.subject())?,
+            issuer: name::text(certificate.issuer())?,
+            parts: name::parts(certificate.subject()),
+            serial: certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            not_before: instant(certificate.validity().not_before),
+            not_after: instant(certificate.validity().not_after),
+            thumbprint: Digest::of(der),
+            key: Digest::of(certificate.public_key().raw),
+            usages: usages(&certificate)?,
+        };
+        leaf.read_names(&certificate)?;
+        Ok(leaf)
+    }
+
+    fn read_names(&mut self, certificate: &X509Certificate<'_>) -> Result<(), X509Reason> {
+        let Some(names) = certificate.subject_alternative_name().map_err(|_| X509Reason::Malformed)? else { return Ok(()) };
+        let names = &names.value.general_names;
+        if names.len() > NAMES_MAX {
+            return Err(X509Reason::Long);
+        }
+        for name in names {
+            match name {
+                GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+                GeneralName::DNSName(name) => self.dns.push((*name).to_owned()),
+                GeneralName::RFC822Name(address) => self.emails.push((*address).to_owned()),
+                GeneralName::IPAddress(bytes) => self.ips.push(ip(bytes)?),
+                GeneralName::Invalid(..) => return Err(X509Reason::Malformed),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// RFC 5280 §4.2.1.6: four octets or sixteen, in network order.
+fn ip(bytes: &[u8]) -> Result<IpAddr, X509Reason> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).map_err(|_| X509Reason::Malformed)
+}
+
+fn usages(certificate: &X509Certificate<'_>) -> Result<Usages, X509Reason> {
+    let ca = certificate.basic_constraints().map_err(|_| X509Reason::Malformed)?.is_some_and(|found| found.value.ca);
+    let Some(usage) = certificate.key_usage().map_err(|_| X509Reason::Malformed)? else {
+        return Ok(Usages { ca, ..Usages::default() });
+    };
+    Ok(Usages {
+        critical: usage.critical,
+        digital_signature: usage.value.digital_signature(),
+        signs_certificates: usage.value.key_cert_sign(),
+        signs_lists: usage.value.crl_sign(),
+        ca,
+    })
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Roots({} certificates, {})", self.anchors.len(), self.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests;
