@@ -89,6 +89,7 @@ struct PackedTask<'a> {
     data_classes: Vec<&'a str>,
     deadline: i64,
     under: Option<[u8; 16]>,
+    bound: bool,
 }
 
 impl Ancestry {
@@ -178,6 +179,7 @@ fn packed_task(task: &InTask) -> PackedTask<'_> {
         data_classes: task.data_classes.iter().map(String::as_str).collect(),
         deadline: task.deadline.millis(),
         under: task.under.map(|hop| *hop.as_bytes()),
+        bound: task.bound,
     }
 }
 
@@ -190,6 +192,7 @@ fn unpacked_task(packed: PackedTask<'_>) -> Option<InTask> {
         data_classes: packed.data_classes.into_iter().map(str::to_owned).collect(),
         deadline: Time::from_millis(packed.deadline),
         under: packed.under.map(Jti::from_bytes),
+        bound: packed.bound,
     })
 }
 
@@ -257,6 +260,7 @@ mod tests {
             data_classes: vec!["pii".into()],
             deadline: Time::from_seconds(1_800_003_600),
             under: Some(Jti::from_bytes([4; 16])),
+            bound: true,
         }
     }
 

@@ -97,6 +97,8 @@ pub struct InTask {
     pub deadline: Time,
     /// The hop whose token it was opened with, where it was one of ours.
     pub under: Option<Jti>,
+    /// Whether it was opened with a proof of a key or under a bound token, so that nothing unbound is issued in it.
+    pub bound: bool,
 }
 
 impl InTask {

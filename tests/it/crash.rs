@@ -1,5 +1,7 @@
 //! The server is killed at random moments under load, again and again on the same data.
 
+mod tasks;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

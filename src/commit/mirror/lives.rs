@@ -63,7 +63,9 @@ impl Lives {
     /// Whatever the task depends on must be remembered as long as the task, should it end: else the task would outlive it.
     pub(super) fn open(&mut self, key: GenerationKey, task: Task, at: Time) -> Vec<StoredLife> {
         let (forget, until) = (task.fixed.forget(), task.fixed.due(at));
-        let own = StoredLife { key, life: Life { until: Some(until), ..Life::default() }, forget: Some(forget) };
+        // Nothing is known of a new task; but if anything were, it would not be undone.
+        let before = self.of.get(&key).map(|(life, _)| *life).unwrap_or_default();
+        let own = StoredLife { key, life: Life { until: Some(until), ..before }, forget: Some(forget) };
         let mut lives: Vec<StoredLife> = task.fixed.generations.iter().filter_map(|on| self.kept(on.key, forget)).collect();
         lives.retain(|life| life.key != key);
         lives.push(own);

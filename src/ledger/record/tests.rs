@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::client::Binding;
-use crate::ledger::{Basis, Bindings, Disclosure, Evidence, Hop, Inputs};
+use crate::ledger::{Basis, Bindings, Disclosure, Evidence, Hop, Inputs, Opened};
 use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, ListId, RuleName, Subject};
 
 const ISSUER: &str = "https://sts.example";
@@ -122,6 +122,35 @@ fn death() -> impl Strategy<Value = DeathRecord<'static>> {
     })
 }
 
+/// A task with much of what the hop has.
+fn opened(hop: Hop, numbers: (u64, u64), words: &str) -> Opened {
+    let Hop { jti, txn, at, expires, client, login, subject, chain, evidence, token, kid, policy_set, policies, .. } = hop;
+    Opened {
+        task: TaskId::from_bytes([7; 16]),
+        jti,
+        txn,
+        parent: hop.task,
+        hop: hop.parent,
+        at,
+        expires,
+        client,
+        login,
+        holder: hop.actor,
+        subject,
+        chain,
+        authority: vec![(Resource::parse("https://crm.example").unwrap(), Scopes::parse("b a").unwrap())],
+        purpose: words.to_owned(),
+        data_classes: hop.inputs.touched,
+        budget: numbers.0,
+        heartbeat: (numbers.1 > 0).then_some(numbers.1),
+        evidence,
+        token,
+        kid,
+        policy_set,
+        policies,
+    }
+}
+
 /// What an independent implementation of RFC 8785 makes of the same content.
 fn canonical(bytes: &[u8]) -> Vec<u8> {
     serde_jcs::to_vec(&serde_json::from_slice::<Value>(bytes).unwrap()).unwrap()
@@ -169,6 +198,24 @@ proptest! {
         let personal = hop.inputs.attributes.len() + usize::from(!hop.inputs.amr.is_empty());
         let personal = personal + 2 * usize::from(hop.inputs.acr.is_some()) + usize::from(subject.is_some());
         prop_assert_eq!(disclosures.iter().filter(|one| one.name.is_some()).count(), personal);
+    }
+
+    #[test]
+    fn tasks_are_canonical_and_hide_what_is_personal(
+        hop in hop(), numbers in (1..1u64 << 53, 0..1u64 << 53), words in "(secret-[a-z]{12})?",
+    ) {
+        let task = opened(hop, numbers, &words);
+        let (bytes, disclosures) = task.record(&Issuer::parse(ISSUER).unwrap()).unwrap();
+        assert_canonical(&bytes);
+        let parsed = Record::parse(&bytes).unwrap();
+        assert_eq!((parsed.kind(), parsed.jti(), parsed.txn()), (Kind::Task, Some(task.jti), Some(task.txn)));
+        let Record::Task(record) = parsed else { panic!("a task") };
+        assert_eq!((record.budget, record.heartbeat), (numbers.0, task.heartbeat));
+        assert_eq!((&record.holder, record.hop, record.parent), (&task.holder, task.hop, task.parent));
+        prop_assert!(!String::from_utf8(bytes.clone()).unwrap().contains("secret-"));
+        let disclosures = Disclosure::parse_all(&disclosures.into_json()).unwrap();
+        let purpose = disclosures.iter().find(|one| one.name.as_deref() == Some("purpose")).map(|one| one.value.get().to_owned());
+        prop_assert_eq!(purpose, (!words.is_empty()).then(|| format!("\"{words}\"")));
     }
 
     #[test]
@@ -332,6 +379,7 @@ fn only_the_canonical_form_of_known_members_is_a_record() {
 fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
     let example = |kind: &str| SCHEMA.lines().find(|line| line.starts_with('{') && line.contains(kind)).unwrap();
     let (hop, death) = (example(r#""kind":"hop""#), example(r#""kind":"death""#));
+    let task = example(r#""kind":"task""#);
     let (suspension, retirement) = (example(r#""kind":"suspension""#), example(r#""kind":"retirement""#));
     let sd = r#""_sd":["uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYY"]"#;
     for (record, from, to, reason) in [
@@ -349,6 +397,12 @@ fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
         (hop, r#""scope":"contacts.read""#, r#""scope":null"#, RecordReason::Malformed),
         (death, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
         (death, r#""of":"agent""#, r#""of":"ghost""#, RecordReason::Malformed),
+        (task, r#""budget":100"#, r#""budget":0"#, RecordReason::Malformed),
+        (task, r#""heartbeat":60"#, r#""heartbeat":0"#, RecordReason::Malformed),
+        (task, r#""scope":"contacts.read""#, r#""scope":"a a""#, RecordReason::Malformed),
+        (task, r#""task":"018b"#, r#""subject":"a","subject":"b","task":"018b"#, RecordReason::Malformed),
+        (task, r#""kind":"task""#, r#""kind":"hop""#, RecordReason::Malformed),
+        (task, r#""holder":"orchestrator","#, "", RecordReason::Malformed),
         (retirement, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
         (retirement, r#""kind":"retirement""#, r#""kind":"death""#, RecordReason::Malformed),
         (suspension, r#""number":0,"#, "", RecordReason::Malformed),
@@ -416,13 +470,13 @@ fn the_examples_of_the_schema_are_records() {
     let kinds: Vec<Kind> = examples.iter().map(Record::kind).collect();
     assert_eq!(
         kinds,
-        [Kind::Hop, Kind::Refusal, Kind::Withheld, Kind::Death, Kind::Suspension, Kind::Resumption, Kind::Retirement]
+        [Kind::Hop, Kind::Task, Kind::Refusal, Kind::Withheld, Kind::Death, Kind::Suspension, Kind::Resumption, Kind::Retirement]
     );
 }
 
 proptest! {
     #[test]
-    fn every_member_is_in_the_schema(hop in hop(), death in death()) {
+    fn every_member_is_in_the_schema(hop in hop(), death in death(), task in hop()) {
         fn names(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(members) => for (name, value) in members {
@@ -434,7 +488,9 @@ proptest! {
             }
         }
         let mut found = Vec::new();
-        for bytes in [hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap().0, Record::Death(death).to_bytes().unwrap()] {
+        let (issuer, task) = (Issuer::parse(ISSUER).unwrap(), opened(task, (1, 1), "x"));
+        let death = Record::Death(death).to_bytes().unwrap();
+        for bytes in [hop.record(&issuer).unwrap().0, task.record(&issuer).unwrap().0, death] {
             names(&serde_json::from_slice(&bytes).unwrap(), &mut found);
         }
         for name in found {

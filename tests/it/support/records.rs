@@ -43,6 +43,11 @@ impl Ledger {
         self.records.len()
     }
 
+    /// Every record as it stands, in order.
+    pub fn everything(&self) -> Vec<serde_json::Value> {
+        self.of(|_| true)
+    }
+
     /// Every death as it stands in its record.
     pub fn deaths(&self) -> Vec<serde_json::Value> {
         self.of(|record| matches!(record, Record::Death(_)))
@@ -72,6 +77,11 @@ impl Ledger {
         for (expected, stored) in (0..).zip(&self.records) {
             assert_eq!(stored.index, expected, "an index is missing or was used twice");
             let record = Record::parse(&stored.record).unwrap_or_else(|reason| panic!("record {expected}: {reason}"));
+            if let Record::Task(task) = &record
+                && let Some(assertion) = task.evidence.client_assertion
+            {
+                assert!(hops.assertions.insert(assertion), "record {expected}: an assertion was accepted twice");
+            }
             let Record::Hop(hop) = record else { continue };
             assert_eq!(stored.jti, Some(hop.jti), "record {expected} is filed under another hop");
             assert!(hops.tokens.insert(hop.jti, hop.token).is_none(), "hop {} is recorded twice", hop.jti);
