@@ -17,6 +17,8 @@ pub enum TokenReason {
     DeclaredWrongly,
     /// Declared as an access token of this server, issued by somebody else (RFC 8693 §3).
     ForeignAccessToken,
+    /// An access token of another server, declared as an ID token.
+    NotIdToken,
     /// Signed by us, but not an access token.
     NotAccessToken,
     /// Claims missing or of the wrong type.
@@ -59,6 +61,7 @@ impl fmt::Display for TokenReason {
             Self::ForeignAccessToken => {
                 "type access_token means an access token of this server; declare a token of another issuer as jwt or id_token"
             }
+            Self::NotIdToken => "it is an access token of another server; declare it as urn:ietf:params:oauth:token-type:jwt",
             Self::NotAccessToken => "it was signed by this server but is not an access token",
             Self::Claims => "a required claim is missing or has the wrong type",
             Self::Expired => "it has expired",
