@@ -64,8 +64,8 @@ impl Issuers {
         });
         let claims = json!({
             "iss": issuer, "sub": "system:serviceaccount:prod:crm-gateway", "aud": [audience],
-            "iat": now.seconds(), "nbf": now.seconds(), "exp": now.plus(LIFETIME).seconds(), "jti": "aed34954-b33a-4142-b1ec-389d6bbb4936",
-            "kubernetes.io": account,
+            "iat": now.seconds(), "nbf": now.seconds(), "exp": now.plus(LIFETIME).seconds(),
+            "jti": "aed34954-b33a-4142-b1ec-389d6bbb4936", "kubernetes.io": account,
         });
         signed(&self.cluster, "JWT", &claims)
     }

@@ -4,7 +4,7 @@
 mod name;
 mod reason;
 #[cfg(test)]
-pub(super) mod testing;
+mod testing;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 pub use reason::X509Reason;
+#[cfg(test)]
+pub(super) use testing::{Authority, NOW, ca, params, root, svid};
 
 use super::{SpiffeId, TrustDomain};
 use crate::crypto::Digest;

@@ -68,8 +68,8 @@ fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
     unless(!fits, PlatformReason::Contradiction)
 }
 
-/// `repo:…` and then the branch, tag or environment; or what an organisation composed of other claims. Every part names a claim and
-/// repeats it, and a colon within a value is written `%3A`, so what does not come out even is no sub of GitHub.
+/// `repo:…` and then the branch, tag or environment; or what an organisation composed of other claims. Every part names a claim
+/// and repeats it, and a colon within a value is written `%3A`, so what does not come out even is no sub of GitHub.
 fn check_subject(claims: Claims<'_>, sub: &str, rule: &TrustRule) -> Result<(), PlatformReason> {
     let mut parts = sub.split(':');
     while let Some(name) = parts.next() {

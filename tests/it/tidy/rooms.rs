@@ -12,10 +12,10 @@ struct Home {
 
 const HOMES: &[Home] = &[
     Home { crate_name: "josekit", rooms: &["src/jose/", "src/jose.rs", "src/demo/"], single: &[] },
-    Home { crate_name: "aws_lc_rs", rooms: &["src/crypto", "src/jose"], single: &[] },
+    Home { crate_name: "aws_lc_rs", rooms: &["src/crypto", "src/jose", "src/trust/fetch/peer.rs"], single: &[] },
     Home { crate_name: "cedar_policy", rooms: &["src/policy/cedar.rs", "src/policy/cedar/"], single: &[] },
     Home { crate_name: "rusqlite", rooms: &["src/store/sqlite"], single: &[] },
-    Home { crate_name: "reqwest", rooms: &["src/trust/fetch.rs", "src/cli", "src/demo"], single: &[] },
+    Home { crate_name: "reqwest", rooms: &["src/trust/fetch", "src/cli", "src/demo"], single: &[] },
     Home { crate_name: "webpki", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "x509_parser", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "config", rooms: &[], single: &["src/config"] },

@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, DnType, SanType};
 use super::*;
 use crate::jose::Algorithm;
 use crate::oauth::RuleName;
-use crate::trust::x509::testing::{Authority, NOW, params, root, svid};
+use crate::trust::x509::{Authority, NOW, params, root, svid};
 use crate::trust::{
     Bundle, KeySource, Literal, Matcher, SubjectKind, SubjectParts, TrustDomain, TrustKind, TrustRule, TrustRuleParts,
 };
