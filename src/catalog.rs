@@ -9,8 +9,8 @@ mod reason;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use agent::{Agent, AgentKind, Status};
-pub use api::{Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint};
+pub use agent::{Agent, AgentKind, BoundTokens, Status};
+pub use api::{Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, StatusBits, StatusList};
 pub use place::{Filed, Place, Places};
 pub use reason::{CatalogComplaint, CatalogReason, Unknown};
 

@@ -76,6 +76,7 @@ enum TokenCommand {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    crate::http::install_provider();
     let outcome = match Arguments::parse().command {
         Command::Quickstart(options) => quickstart::run(&options),
         Command::Serve(options) => serve::run(&options),

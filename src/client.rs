@@ -2,10 +2,15 @@
 
 mod attestation;
 mod authenticate;
+mod binding;
+mod certificate;
 mod credentials;
+mod dpop;
 #[cfg(test)]
 mod fixture;
 mod login;
+mod mtls;
+mod name;
 mod private_key_jwt;
 mod reason;
 mod secret;
@@ -15,8 +20,13 @@ mod workload;
 use std::sync::Arc;
 
 pub use authenticate::{AssertionAudience, authenticate};
+pub use binding::{Binding, BindingKind, DpopProof, Proven};
+pub use certificate::PeerCertificate;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
+pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
+pub use mtls::CertificateReason;
+pub use name::{CertificateName, DistinguishedName, NameReason};
 pub use reason::{AssertionReason, ClientReason};
 pub use secret::hash_secret;
 
@@ -35,6 +45,7 @@ pub struct AuthenticatedClient {
     evidence: Option<Digest>,
     single_use: Option<SingleUse>,
     self_only: bool,
+    proven: Proven,
 }
 
 /// What an attestation said when it served as a login.
@@ -57,6 +68,12 @@ pub enum LoginMethod {
     SpiffeJwt,
     /// An attestation under a trust rule as client assertion.
     WorkloadJwt,
+    /// A certificate from an authority of the agent's, with one name (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// A certificate that is registered as it is (RFC 8705 §2.2).
+    SelfSignedTls,
+    /// An X509-SVID.
+    SpiffeX509,
     /// RFC 6749 §2.3.1, `Authorization: Basic`.
     SecretBasic,
     /// RFC 6749 §2.3.1, in the body.
@@ -70,6 +87,9 @@ impl LoginMethod {
             Self::PrivateKeyJwt => "private_key_jwt",
             Self::SpiffeJwt => "spiffe_jwt",
             Self::WorkloadJwt => "workload_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTls => "self_signed_tls_client_auth",
+            Self::SpiffeX509 => "spiffe_x509",
             Self::SecretBasic => "client_secret_basic",
             Self::SecretPost => "client_secret_post",
         }
@@ -101,9 +121,13 @@ impl AuthenticatedClient {
     pub fn evidence(&self) -> Option<Digest> {
         self.evidence
     }
-    /// What the commit must spend for this login.
-    pub fn single_use(&self) -> Option<SingleUse> {
-        self.single_use
+    /// What the commit must spend for this request: the login's value and the proof's.
+    pub fn spends(&self) -> Vec<SingleUse> {
+        self.single_use.into_iter().chain(self.proven.dpop.map(|proof| proof.single_use)).collect()
+    }
+    /// The keys that the request proved, beside its login.
+    pub fn proven(&self) -> &Proven {
+        &self.proven
     }
     /// Whether the subject token itself served as the login, which allows a self-exchange and nothing else.
     pub fn self_only(&self) -> bool {
@@ -117,6 +141,7 @@ impl AuthenticatedClient {
     pub(crate) fn for_tests(agent: Arc<Agent>) -> Self {
         let method = LoginMethod::PrivateKeyJwt;
         let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
-        Self { agent, method, instance, attested, key, evidence, single_use, self_only: false }
+        let proven = Proven::default();
+        Self { agent, method, instance, attested, key, evidence, single_use, self_only: false, proven }
     }
 }

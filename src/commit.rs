@@ -2,6 +2,7 @@
 //! single-use values, and appends the record; a command that fails its checks is refused alone, not with its batch. Owns the
 //! storage contract.
 
+mod change;
 mod command;
 pub mod contract;
 mod durable;
@@ -11,17 +12,20 @@ mod limits;
 mod mirror;
 mod quota;
 mod receipt;
+mod register;
 mod sequencer;
 mod spent;
 mod subject_keys;
+mod tasks;
 mod writer;
 
-pub use command::{Death, Disclosed, Ending, Issue, Refusal};
+pub use command::{Death, Disclosed, Ending, Holding, Issue, Opens, Refusal, Turn};
 pub use durable::Durable;
 pub use handle::Commit;
 pub use limits::Limits;
 pub use mirror::Mirror;
 pub use receipt::{CommitReason, Receipt};
+pub use register::{Register, Registration, ReservedPlace, ShownList};
 pub use sequencer::{LogKeys, LogParts, Published, Sequencer, SequencerReason};
 pub use subject_keys::reveal;
 

@@ -3,6 +3,7 @@
 mod agent_file;
 mod build;
 mod api_file;
+mod certificate_login;
 mod complaint;
 mod cross;
 mod desk;
@@ -14,6 +15,7 @@ mod matcher_file;
 mod reader;
 mod settings;
 mod span;
+mod tls_file;
 mod tree;
 mod trust_file;
 mod watch;
@@ -30,9 +32,12 @@ pub use keys_file::KeysFile;
 pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use matcher_file::MatcherFile;
 pub use reader::Found;
-pub use settings::{CommitStore, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
+pub use settings::{CommitStore, Dpop, DpopNonce, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
+pub use tls_file::{IdentityFiles, Network, Proxy, Tls};
 pub use trust_file::{IssuerFile, ScopeFile, TrustFile};
 pub use watch::watch;
+
+use rustls::sign::CertifiedKey;
 
 use crate::catalog::{Catalog, Place};
 use crate::oauth::ClientId;
@@ -57,6 +62,8 @@ pub struct Config {
     pub policies: Vec<PolicyText>,
     /// What is no mistake and may still surprise.
     pub warnings: Complaints,
+    /// Our certificate and its key, where we speak TLS.
+    pub identity: Option<Arc<CertifiedKey>>,
     parts: Parts,
 }
 

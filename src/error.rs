@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::client::ClientReason;
+use crate::client::{ClientReason, DpopReason};
 use crate::commit::CommitReason;
 use crate::lifecycle::StandingReason;
 use crate::mint::MintReason;
@@ -21,6 +21,8 @@ pub enum Refusal {
     Request(RequestReason),
     /// The client did not prove itself.
     Client(ClientReason),
+    /// The DPoP proof is refused.
+    Proof(DpopReason),
     /// The subject token is refused.
     Subject(TokenReason),
     /// The actor token is refused.
@@ -33,6 +35,8 @@ pub enum Refusal {
     Mint(MintReason),
     /// The hop could not be recorded.
     Commit(CommitReason),
+    /// A task token is to be revoked.
+    TaskToken,
 }
 
 /// An OAuth error code.
@@ -52,6 +56,12 @@ pub enum ErrorCode {
     InvalidTarget,
     /// `authorization_details` (RFC 9396 §5).
     InvalidAuthorizationDetails,
+    /// A DPoP proof is missing or wrong (RFC 9449 §5).
+    InvalidDpopProof,
+    /// The DPoP proof must carry the nonce that the answer gives (RFC 9449 §8).
+    UseDpopNonce,
+    /// The kind of token cannot be revoked (RFC 7009 §2.2.1).
+    UnsupportedTokenType,
     /// Cannot serve now; try again. Our choice of code, RFC 6749 §5.2 has none.
     TemporarilyUnavailable,
     /// A bug.
@@ -69,6 +79,9 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
@@ -83,6 +96,8 @@ impl Refusal {
             Self::Form(_) => ErrorCode::InvalidRequest,
             Self::Request(reason) => request_code(reason),
             Self::Client(reason) => client_code(reason),
+            Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
+            Self::Proof(_) => ErrorCode::InvalidDpopProof,
             Self::Subject(reason) | Self::Actor(reason) => token_code(reason),
             Self::Standing(StandingReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Standing(_) => ErrorCode::InvalidRequest,
@@ -91,6 +106,7 @@ impl Refusal {
             Self::Mint(MintReason::NoKey) => ErrorCode::TemporarilyUnavailable,
             Self::Mint(MintReason::Crypto | MintReason::ReceiptForeign) => ErrorCode::ServerError,
             Self::Commit(reason) => commit_code(*reason),
+            Self::TaskToken => ErrorCode::UnsupportedTokenType,
         }
     }
 }
@@ -100,7 +116,7 @@ fn request_code(reason: &RequestReason) -> ErrorCode {
         RequestReason::GrantUnsupported => ErrorCode::UnsupportedGrantType,
         RequestReason::Target(..) | RequestReason::TargetCount => ErrorCode::InvalidTarget,
         RequestReason::Scope(_) => ErrorCode::InvalidScope,
-        RequestReason::Details => ErrorCode::InvalidAuthorizationDetails,
+        RequestReason::Details | RequestReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
         _ => ErrorCode::InvalidRequest,
     }
 }
@@ -124,16 +140,23 @@ fn denial_code(denial: &Denial) -> ErrorCode {
     match denial {
         Denial::Target(..) => ErrorCode::InvalidTarget,
         Denial::Scope(..) => ErrorCode::InvalidScope,
+        Denial::Binding(reason) if reason.is_proof() => ErrorCode::InvalidDpopProof,
+        Denial::Task(..) => ErrorCode::InvalidAuthorizationDetails,
         _ => ErrorCode::InvalidRequest,
     }
 }
 
 fn commit_code(reason: CommitReason) -> ErrorCode {
     match reason {
-        CommitReason::Died | CommitReason::Expired => ErrorCode::InvalidRequest,
+        CommitReason::Died
+        | CommitReason::Retired
+        | CommitReason::Outranked
+        | CommitReason::Budget
+        | CommitReason::Expired
+        | CommitReason::TooLarge => ErrorCode::InvalidRequest,
         CommitReason::Spent => ErrorCode::InvalidClient,
+        CommitReason::Replayed => ErrorCode::InvalidDpopProof,
         CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
-        CommitReason::TooLarge => ErrorCode::InvalidRequest,
     }
 }
 
@@ -143,12 +166,14 @@ impl fmt::Display for Refusal {
             Self::Form(reason) => reason.fmt(f),
             Self::Request(reason) => reason.fmt(f),
             Self::Client(reason) => reason.fmt(f),
+            Self::Proof(reason) => reason.fmt(f),
             Self::Subject(reason) => write!(f, "subject_token: {reason}"),
             Self::Actor(reason) => write!(f, "actor_token: {reason}"),
             Self::Standing(reason) => reason.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
             Self::Mint(reason) => reason.fmt(f),
             Self::Commit(reason) => reason.fmt(f),
+            Self::TaskToken => f.write_str("token: the token of a task is not revoked; complete the task instead"),
         }
     }
 }

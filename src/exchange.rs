@@ -1,18 +1,19 @@
 //! The line: one exchange, end to end. The only file that sees all of it, and nothing but the order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
-use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, Logins};
-use crate::commit::Commit;
+use crate::catalog::{Agent, Catalog, Status};
+use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, DpopRules, Logins};
+use crate::commit::{Commit, ReservedPlace};
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
 use crate::lifecycle::{self, Rules};
 use crate::mint::{self, IssuedToken, Minting, Signers};
-use crate::oauth::{ClientId, Issuer, Jti, Scopes, Time, Txn};
-use crate::policy::{self, Limits, Policies};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
+use crate::policy::{self, Grant, Limits, Policies};
 use crate::request::{ExchangeRequest, Form, PresentedToken};
-use crate::token::{self, OwnKeys, VerifiedActor};
+use crate::token::{self, OwnKeys, VerifiedActor, VerifiedSubject};
 use crate::trust::Trust;
 
 /// Everything that a configuration means, swapped whole on reload. Requests under way keep the one they began with.
@@ -36,11 +37,16 @@ pub struct World {
     pub own: OwnKeys,
     /// The key of the pseudonyms.
     pub pseudonyms: MacKey,
+    /// What DPoP proofs are held to.
+    pub dpop: DpopRules,
     /// How long tokens live.
     pub limits: Limits,
     /// How deep a chain may become.
     pub depth_max: u32,
 }
+
+/// The path of the token endpoint below the issuer.
+pub const TOKEN_PATH: &str = "/token";
 
 /// A refusal, and what is known of the request.
 #[derive(Debug)]
@@ -57,11 +63,13 @@ pub struct Asked {
     /// The client.
     pub agent: ClientId,
     /// SHA-256 of the subject token, or of the token that the request is about.
-    pub subject_token: Digest,
+    pub subject_token: Option<Digest>,
     /// The scopes asked for.
     pub requested: Option<Scopes>,
-    /// The tree and the hop of that token, once it is proved to be ours.
-    pub parent: Option<(Txn, Jti)>,
+    /// The tree of that token, once it is proved to be ours.
+    pub txn: Option<Txn>,
+    /// Its hop, where it is an access token.
+    pub parent: Option<Jti>,
 }
 
 /// Exchanges the tokens that `form` presents for one that is never wider.
@@ -77,17 +85,31 @@ pub async fn exchange(
 ) -> Result<IssuedToken, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = authenticate(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, request.subject().text());
-    asked.requested = request.scope().cloned();
-    match authenticated(world, commit, &request, client, &mut asked, now).await {
-        Ok(token) => Ok(token),
-        Err(reason) => Err(Refused { reason, asked: Some(asked) }),
-    }
+    let client = identify(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
+    let mut asked = Asked::by(client.agent());
+    let done = match client.prove(credentials, TOKEN_PATH, &world.dpop, now).map_err(Refusal::Proof) {
+        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
+        Err(reason) => Err(reason),
+    };
+    done.map_err(|reason| {
+        let asked = Asked { requested: request.scope().cloned(), ..asked.about(request.subject().text()) };
+        Refused { reason, asked: Some(asked) }
+    })
 }
 
-/// The first steps of every line. Without any client authentication `attestation` may log in its own subject.
+/// The first steps of every line that issues nothing. Without any client authentication `attestation` may log in its own subject.
 pub(crate) async fn authenticate(
+    world: &World,
+    credentials: &Credentials,
+    attestation: Option<&str>,
+    now: Time,
+) -> Result<AuthenticatedClient, Refusal> {
+    let client = identify(world, credentials, attestation, now).await?;
+    client.without_proof(credentials).map_err(Refusal::Proof)
+}
+
+/// The client, before its DPoP proof is looked at.
+pub(crate) async fn identify(
     world: &World,
     credentials: &Credentials,
     attestation: Option<&str>,
@@ -107,22 +129,29 @@ async fn authenticated(
     now: Time,
 ) -> Result<IssuedToken, Refusal> {
     let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
-    asked.parent = subject.own().map(|own| (own.txn, own.jti));
+    asked.of(&subject);
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(world, presented, now).await?),
         None => None,
     };
     let state = commit.state();
     let standing =
-        lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state)).map_err(Refusal::Standing)?;
+        lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state, now)).map_err(Refusal::Standing)?;
     let grant =
         policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
-    let (minted, issue) = mint::sign(&standing, &grant, request.scope(), &world.minting(), now).map_err(Refusal::Mint)?;
+    let place = place(commit, &grant)?;
+    let (minted, issue) = mint::sign(&standing, &grant, request.scope(), place, &world.minting(), now).map_err(Refusal::Mint)?;
     let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
     minted.release(&receipt).map_err(|reason| {
         commit.withhold(receipt);
         Refusal::Mint(reason)
     })
+}
+
+/// Where the status of the token will stand, where an API asks for that.
+fn place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, Refusal> {
+    let place = |(api, bits)| commit.register().reserve(api, bits, grant.expires()).map_err(Refusal::Commit);
+    grant.status_list().map(place).transpose()
 }
 
 async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, Refusal> {
@@ -131,14 +160,23 @@ async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> R
 }
 
 impl Asked {
-    pub(crate) fn about(client: &AuthenticatedClient, token: &str) -> Self {
-        let subject_token = Digest::of(token.as_bytes());
-        Self { agent: client.agent().id.clone(), subject_token, requested: None, parent: None }
+    pub(crate) fn by(agent: &Agent) -> Self {
+        Self { agent: agent.id.clone(), subject_token: None, requested: None, txn: None, parent: None }
+    }
+
+    /// With the token that the request is about. Hashed only for a refusal.
+    pub(crate) fn about(self, token: &str) -> Self {
+        Self { subject_token: Some(Digest::of(token.as_bytes())), ..self }
+    }
+
+    /// Notes where the subject token belongs.
+    pub(crate) fn of(&mut self, subject: &VerifiedSubject) {
+        (self.txn, self.parent) = (subject.own().map(|own| own.txn), subject.hop());
     }
 }
 
 impl World {
-    pub(crate) fn rules<'a>(&'a self, state: &'a dyn lifecycle::State) -> Rules<'a> {
+    pub(crate) fn rules<'a>(&'a self, state: &'a dyn lifecycle::State, now: Time) -> Rules<'a> {
         Rules {
             issuer: &self.issuer,
             catalog: &self.catalog,
@@ -146,7 +184,17 @@ impl World {
             state,
             pseudonyms: &self.pseudonyms,
             depth_max: self.depth_max,
+            now,
         }
+    }
+
+    /// What the files hold: nothing that depends on any of it is active, until they say otherwise.
+    pub(crate) fn held(&self) -> HashSet<GenerationKey> {
+        let inactive = self.catalog.agents().filter(|agent| agent.status != Status::Active);
+        let agents = inactive.map(|agent| (GenerationKind::Agent, agent.id.as_str()));
+        let disabled = self.trust.rules().filter(|rule| !rule.enabled());
+        let rules = disabled.map(|rule| (GenerationKind::Rule, rule.name().as_str()));
+        agents.chain(rules).map(|(kind, name)| self.pseudonyms.pseudonym(kind, name.as_bytes())).collect()
     }
 
     pub(crate) fn minting(&self) -> Minting<'_> {

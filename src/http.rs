@@ -1,19 +1,27 @@
 //! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
 
+mod connection;
 mod door;
 mod form;
+mod gate;
 mod introspect;
 mod ledger;
+mod listener;
 mod metadata;
 mod metrics;
 mod ops;
+mod peer;
 mod refuse;
 mod respond;
 mod revoke;
 mod server;
 mod socket;
+mod status;
+mod tls;
+mod tasks;
 mod token;
 
-pub use door::{Door, DoorLimits};
+pub use door::{Door, DoorLimits, Front};
 pub use ledger::LedgerDoor;
-pub use server::{Running, ServeError, Sockets, bind, block_on, serve};
+pub use server::{Crowd, Running, ServeError, Serving, Sockets, Speaks, bind, block_on, serve};
+pub use tls::{TlsIdentity, install_provider};

@@ -25,9 +25,8 @@ pub async fn introspect(
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
-    let asked = Asked::about(&client, request.text());
     let told = authenticated(world, commit, &request, &client, wanted, now).await;
-    told.map_err(|reason| Refused { reason, asked: Some(asked) })
+    told.map_err(|reason| Refused { reason, asked: Some(Asked::by(client.agent()).about(request.text())) })
 }
 
 /// The login is spent first, so that what is told was still true after it.
@@ -39,12 +38,14 @@ async fn authenticated(
     wanted: AnswerForm,
     now: Time,
 ) -> Result<Told, Refusal> {
-    if let Some(value) = client.single_use() {
-        commit.spend(vec![value]).await.map_err(Refusal::Commit)?;
+    let spent = client.spends();
+    if !spent.is_empty() {
+        commit.spend(spent).await.map_err(Refusal::Commit)?;
     }
     let state = commit.state();
     let token = token::verify_own(request.text(), &world.own, now.max(state.floor())).map_err(Refusal::Subject);
-    let visible = token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state)).map_err(Refusal::Standing));
+    let visible =
+        token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state, now)).map_err(Refusal::Standing));
     let visible = visible.inspect_err(|reason| tracing::debug!(agent = %client.agent().id, ?reason, "told that it is inactive"));
     mint::tell(visible.ok().as_ref(), client, wanted, (&world.minting(), &world.catalog), now).map_err(Refusal::Mint)
 }

@@ -2,6 +2,7 @@
 
 mod disclosure;
 mod hop;
+mod opened;
 pub mod record;
 
 pub mod merkle;
@@ -23,7 +24,8 @@ mod oracles;
 mod testlog;
 
 pub use disclosure::{Disclosure, Disclosures};
-pub use hop::{Basis, Evidence, Hop, Inputs};
+pub use hop::{Basis, Bindings, Evidence, Hop, Inputs};
+pub use opened::Opened;
 pub use record::{Record, RecordReason, Refusal};
 
 pub use audit::{AuditReason, AuditReport, audit};

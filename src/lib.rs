@@ -18,6 +18,7 @@ pub mod error;
 pub mod exchange;
 pub mod introspect;
 pub mod revoke;
+pub mod task;
 pub mod store;
 pub mod config;
 pub mod http;

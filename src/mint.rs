@@ -5,9 +5,13 @@ mod claims;
 mod minted;
 mod reason;
 mod signers;
+mod status_list;
+mod task;
 mod told;
 
 pub use minted::{IssuedToken, MintedToken, Minting, sign};
 pub use reason::MintReason;
 pub use signers::{SignerEntry, Signers};
+pub use status_list::{SignedList, status_aggregation_uri, status_list, status_uri};
+pub use task::{MintedTask, OpenedTask, open};
 pub use told::{AnswerForm, Told, tell};

@@ -9,6 +9,7 @@ mod explain;
 mod facts;
 mod grant;
 mod hearing;
+mod opening;
 mod policies;
 mod reading;
 mod slice;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use explain::Explanation;
 pub use grant::{Denial, Grant, ScopeDenial, TargetDenial};
+pub use opening::{TaskDenial, TaskGrant, TaskLimits, open};
 pub use policies::{Policies, PolicyComplaint};
 
 use authority::Ask;
@@ -25,7 +27,7 @@ use hearing::Hearing;
 
 use crate::catalog::Catalog;
 use crate::ledger::Basis;
-use crate::lifecycle::Standing;
+use crate::lifecycle::{self, Bound, Standing};
 use crate::oauth::{Issuer, Scopes, Time};
 use crate::request::{ExchangeRequest, ScopeMode};
 use crate::token::Held;
@@ -39,6 +41,8 @@ pub struct Limits {
     pub lifetime: Duration,
     /// How long any token lives at most.
     pub lifetime_max: Duration,
+    /// What bounds tasks.
+    pub tasks: TaskLimits,
 }
 
 /// Decides what may be issued to whoever stands here, at `now`.
@@ -56,10 +60,11 @@ pub fn decide(
 ) -> Result<Grant, Denial> {
     let targets = authority::targets(catalog, standing, request)?;
     let asks = targets.into_iter().map(|api| Ask::new(api, standing, request)).collect::<Result<Vec<_>, _>>()?;
-    let mut hearing = Hearing::new(policies, Facts { standing, issuer: &limits.issuer, now });
+    let bound = lifecycle::bind(standing, asks.iter().map(|ask| ask.api.sender_constraint)).map_err(Denial::Binding)?;
+    let mut hearing = Hearing::new(policies, Facts::new(standing, &bound, &limits.issuer, now));
     let granted = heard(&asks, &mut hearing, standing.basis())?;
     admitted(&asks, &granted, &hearing, request)?;
-    grant(asks, granted, hearing, standing, limits, now)
+    grant(asks, granted, hearing, (standing, bound), limits, now)
 }
 
 /// What is granted of each ask.
@@ -108,7 +113,7 @@ fn grant(
     asks: Vec<Ask>,
     granted: Vec<Scopes>,
     hearing: Hearing<'_>,
-    standing: &Standing,
+    (standing, bound): (&Standing, Bound),
     limits: &Limits,
     now: Time,
 ) -> Result<Grant, Denial> {
@@ -123,7 +128,7 @@ fn grant(
     let held = apis.iter().zip(granted).map(|(api, scopes)| Held { api: api.id.clone(), scopes }).collect();
     let (policy_set, basis) = (hearing.policies.digest(), standing.basis());
     let Hearing { deciding: policies, explanation, .. } = hearing;
-    Ok(Grant { apis, scopes, held, expires, policies, policy_set, touched, basis, explanation })
+    Ok(Grant { apis, scopes, held, expires, policies, policy_set, touched, basis, bound, explanation })
 }
 
 /// The shortest of what the APIs, the deciding policies and the server allow.

@@ -3,11 +3,13 @@
 
 mod form;
 mod hinted;
+mod opening;
 
 use std::fmt;
 
 pub use form::{Form, FormReason};
 pub use hinted::HintedToken;
+pub use opening::{DetailsReason, TaskRequest, WantedTask};
 
 use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 
@@ -72,8 +74,14 @@ pub enum RequestReason {
     Value(&'static str, &'static str),
     /// A parameter we understand but do not honour yet; silence would be a lie.
     Unsupported(&'static str),
+    /// A header about a client's certificate, from somebody who is no proxy of ours.
+    Forwarded(&'static str),
+    /// A header about a client's certificate that cannot be read (RFC 9440 §2).
+    ForwardedMalformed(&'static str),
     /// `authorization_details` is understood but not honoured yet.
     Details,
+    /// The details of a task.
+    Task(DetailsReason),
 }
 
 /// The most `resource` and `audience` values one request may carry together.
@@ -284,7 +292,12 @@ impl fmt::Display for RequestReason {
             Self::Scope(reason) => write!(f, "scope {reason}"),
             Self::Value(name, allowed) => write!(f, "{name} must be {allowed}"),
             Self::Unsupported(name) => write!(f, "{name} is not supported by this server; leave it out"),
-            Self::Details => f.write_str("authorization_details is not supported by this server yet; leave it out"),
+            Self::Forwarded(name) => {
+                write!(f, "{name}: such headers are taken only from a proxy that the configuration names and that proves itself")
+            }
+            Self::ForwardedMalformed(name) => write!(f, "{name} must be certificates as byte sequences by RFC 9440, 9 at most"),
+            Self::Details => f.write_str("authorization_details is not supported at the token endpoint yet; leave it out"),
+            Self::Task(reason) => reason.fmt(f),
         }
     }
 }

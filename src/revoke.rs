@@ -7,7 +7,7 @@ use crate::exchange::{self, Asked, Refused, World};
 use crate::lifecycle;
 use crate::oauth::Time;
 use crate::request::{Form, HintedToken};
-use crate::token;
+use crate::token::{self, TokenReason};
 
 /// Ends the token in `form` and everything that came from it. When it returns `Ok`, the token is no longer accepted here, and
 /// that is durable; which is also so of a token that never was one.
@@ -18,9 +18,9 @@ pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &C
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
     let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
-    let mut asked = Asked::about(&client, request.text());
+    let mut asked = Asked::by(client.agent());
     let done = authenticated(world, commit, &request, &client, &mut asked, now).await;
-    done.map_err(|reason| Refused { reason, asked: Some(asked) })
+    done.map_err(|reason| Refused { reason, asked: Some(asked.about(request.text())) })
 }
 
 /// A token that is dead already takes the way through the commit too: its death may act and not be durable yet.
@@ -32,13 +32,14 @@ async fn authenticated(
     asked: &mut Asked,
     now: Time,
 ) -> Result<(), Refusal> {
-    let spent = client.single_use().into_iter().collect();
+    let spent = client.spends();
     let state = commit.state();
     let death = match token::verify_own(request.text(), &world.own, now) {
         Ok(token) => {
-            asked.parent = Some((token.own().txn, token.own().jti));
-            lifecycle::revocation(client, &token, &world.rules(&*state)).map_err(Refusal::Standing)?
+            (asked.txn, asked.parent) = (Some(token.own().txn), Some(token.own().jti));
+            lifecycle::revocation(client, &token, &world.rules(&*state, now)).map_err(Refusal::Standing)?
         }
+        Err(TokenReason::TaskToken) => return Err(Refusal::TaskToken),
         Err(_unknown) => None,
     };
     match death {

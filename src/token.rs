@@ -8,10 +8,10 @@ mod reason;
 mod subject;
 
 pub use actor::verify_actor;
-pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryReason};
-pub use own::{OwnKeys, VerifiedOwn};
+pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryReason, Sealed};
+pub use own::{OwnKeys, TASK_TYP, VerifiedOwn};
 pub use reason::TokenReason;
-pub use subject::{Authentication, Held, Origin, Own, VerifiedActor, VerifiedSubject};
+pub use subject::{Authentication, Held, InTask, Origin, Own, VerifiedActor, VerifiedSubject};
 
 use crate::jose::Compact;
 use crate::oauth::{Time, TokenType};
@@ -31,6 +31,7 @@ pub async fn verify_subject(
 ) -> Result<VerifiedSubject, TokenReason> {
     let jws = Compact::parse(presented.text())?;
     match (own.issued(&jws)?, presented.declared()) {
+        (true, TokenType::Jwt) if jws.typ_is(TASK_TYP) => own.verify_task(&jws, now),
         (true, TokenType::IdToken) => Err(TokenReason::DeclaredWrongly),
         (true, _) => own.verify(&jws, now).map(VerifiedSubject::from),
         (false, TokenType::AccessToken) => Err(TokenReason::ForeignAccessToken),

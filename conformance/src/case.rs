@@ -56,6 +56,8 @@ pub struct Step {
     pub target: Template,
     /// The role of the client that authenticates, by its login in the profile.
     pub client: Option<String>,
+    /// The certificate that the client shows, instead of that of its login.
+    pub certificate: Option<String>,
     /// What later lines call the answer.
     pub name: Option<String>,
     /// Parameters, headers, or a raw body, in order.

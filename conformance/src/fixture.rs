@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::certificates;
 use crate::jose::Key;
 
 /// Where the server under test and the issuer that the runner plays are.
@@ -20,6 +21,8 @@ pub struct Addresses {
     pub public: String,
     /// The ops listener, `host:port`.
     pub ops: String,
+    /// The listener that asks for certificates, `host:port`.
+    pub mtls: String,
     /// A free `host:port` on loopback for the issuer that is found by discovery.
     pub idp: String,
 }
@@ -40,6 +43,10 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixture");
 /// The cases that this package ships.
 pub const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
 
+/// Capabilities that the fixture's server has only when it is told by its environment.
+#[cfg(test)]
+const OTHER_SERVER: [&str; 1] = ["dpop-nonce"];
+
 /// The keys that the identity provider publishes: one it signs with, one more of the same kind, and two of other kinds.
 const IDP_SET: [&str; 4] = ["idp", "idp-second", "idp-es384", "idp-rsa"];
 
@@ -54,6 +61,7 @@ pub fn write(folder: &Path, addresses: &Addresses) -> io::Result<Fixture> {
     let profile = folder.join("profile.toml");
     fs::write(&profile, fill(&fs::read_to_string(source.join("profile.toml"))?, addresses))?;
     publish(&source.join("keys"), &folder.join("conf/jwks"))?;
+    certificates::write(folder)?;
     let data = folder.join("data");
     fs::create_dir_all(&data)?;
     Ok(Fixture { config: folder.join("conf/countersign.toml"), data, profile })
@@ -77,6 +85,7 @@ fn fill(text: &str, addresses: &Addresses) -> String {
     text.replace("@ISSUER@", &addresses.issuer)
         .replace("@SERVER@", &format!("http://{}", addresses.public))
         .replace("@PUBLIC@", &addresses.public)
+        .replace("@MTLS@", &addresses.mtls)
         .replace("@OPS@", &addresses.ops)
         .replace("@IDP@", &format!("http://{}", addresses.idp))
 }
@@ -127,7 +136,7 @@ pub(crate) mod testing {
     /// Addresses that nobody listens at.
     pub(crate) fn addresses() -> Addresses {
         let at = |port: u16| format!("127.0.0.1:{port}");
-        Addresses { issuer: "http://127.0.0.1:1".to_owned(), public: at(1), ops: at(2), idp: at(3) }
+        Addresses { issuer: "http://127.0.0.1:1".to_owned(), public: at(1), ops: at(2), mtls: at(4), idp: at(3) }
     }
 
     /// The fixture's profile.
@@ -191,7 +200,8 @@ mod tests {
         let profile = profile();
         for case in case::load(Path::new(CASES)).unwrap() {
             for required in &case.requires {
-                assert!(profile.capabilities.contains(required), "{}: {required}", case.name);
+                let known = profile.capabilities.contains(required) || OTHER_SERVER.contains(&required.as_str());
+                assert!(known, "{}: {required}", case.name);
             }
             for item in &case.items {
                 let Item::Step(step) = item else { continue };
@@ -208,17 +218,16 @@ mod tests {
             crate::values::Endpoints { token: "http://t".to_owned(), jwks: "http://k".to_owned(), ..Default::default() };
         for case in case::load(Path::new(CASES)).unwrap() {
             let mut values = crate::values::Values::new(&profile, &endpoints);
-            let mut answers = Vec::new();
+            let mut answers: Vec<String> = Vec::new();
             for item in &case.items {
+                let known = |template: &&Template| {
+                    let of_answer = |name: &&str| answers.iter().any(|answer| name.starts_with(&format!("{answer}.")));
+                    !template.names().iter().any(of_answer)
+                };
                 match item {
+                    Item::Let { name, value, .. } if !known(&value) => values.bind(name, "of an answer".to_owned()),
                     Item::Let { name, value, .. } => values.bind(name, values.text(value).unwrap()),
                     Item::Step(step) => {
-                        let known = |template: &&Template| {
-                            !template
-                                .names()
-                                .iter()
-                                .any(|name| answers.iter().any(|answer| name.starts_with(&format!("{answer}."))))
-                        };
                         for template in step.templates().filter(known) {
                             values.text(template).map_err(|missing| format!("{}: {missing:?}", case.name)).unwrap();
                         }

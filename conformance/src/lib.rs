@@ -4,6 +4,7 @@ pub mod jose;
 pub mod profile;
 
 mod answer;
+mod certificates;
 pub mod case;
 mod values;
 
@@ -15,9 +16,11 @@ mod issuer;
 mod report;
 mod run;
 mod show;
+mod shown;
 mod wire;
 
 pub use issuer::IssuerServer;
 pub use profile::Profile;
 pub use report::{CaseReport, Outcome, Report};
 pub use run::{RunError, run};
+pub use shown::Shown;

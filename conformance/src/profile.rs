@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::jose::Key;
+use crate::shown::Shown;
 
 /// Everything that cases need to know about one server.
 #[derive(Clone, Debug)]
@@ -30,6 +31,10 @@ pub struct Profile {
     pub trust: BTreeMap<String, TestIssuer>,
     /// The resource servers, by role.
     pub apis: BTreeMap<String, Api>,
+    /// Certificates that clients hold, by name.
+    pub certificates: BTreeMap<String, Arc<Shown>>,
+    /// Who issued the server's own certificate, in PEM.
+    pub server_ca: Option<Vec<u8>>,
     keys: BTreeMap<String, Arc<Key>>,
 }
 
@@ -66,6 +71,11 @@ pub enum Login {
         trust: String,
         /// Claims beside the issuer's defaults.
         claims: Map<String, Value>,
+    },
+    /// A client certificate and `client_id` (RFC 8705 §2).
+    Certificate {
+        /// The name of the certificate.
+        certificate: String,
     },
     /// HTTP Basic (RFC 6749 §2.3.1), form-encoded.
     ClientSecretBasic {
@@ -138,6 +148,9 @@ struct File {
     max_depth: u32,
     #[serde(default)]
     capabilities: BTreeSet<String>,
+    /// A folder of certificates with their keys, one PEM file each.
+    certificates: Option<String>,
+    server_ca: Option<String>,
     keys: BTreeMap<String, String>,
     clients: BTreeMap<String, Client>,
     trust: BTreeMap<String, TestIssuer>,
@@ -160,7 +173,12 @@ impl Profile {
             let key = Key::from_jwk(&text).map_err(|error| format!("{}: {error}", path.display()))?;
             keys.insert(name.clone(), Arc::new(key));
         }
-        let profile = Self::assemble(file, keys);
+        let certificates = file.certificates.as_ref().map(|certificates| Shown::load_all(&folder.join(certificates)));
+        let server_ca =
+            file.server_ca.as_ref().map(|file| std::fs::read(folder.join(file)).map_err(|error| format!("{file}: {error}")));
+        let mut profile = Self::assemble(file, keys);
+        profile.certificates = certificates.transpose()?.unwrap_or_default();
+        profile.server_ca = server_ca.transpose()?;
         profile.check().map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(profile)
     }
@@ -192,6 +210,8 @@ impl Profile {
             trust: file.trust,
             apis: file.apis,
             keys,
+            certificates: BTreeMap::new(),
+            server_ca: None,
         }
     }
 
@@ -199,6 +219,9 @@ impl Profile {
         for (role, client) in &self.clients {
             match &client.login {
                 Login::PrivateKeyJwt { key } => self.require_key(key, role)?,
+                Login::Certificate { certificate } if !self.certificates.contains_key(certificate) => {
+                    return Err(format!("client {role} shows the certificate {certificate}, which this profile does not have"));
+                }
                 Login::Attestation { trust, .. } if !self.trust.contains_key(trust) => {
                     return Err(format!("client {role} logs in through {trust}, which is no issuer of this profile"));
                 }

@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
     /// The form parameters in order.
     pub(crate) params: Vec<(String, String)>,
+    /// The certificate that the client shows.
+    pub(crate) certificate: Option<String>,
     /// A body that is not simply the parameters.
     pub(crate) raw: Option<String>,
 }
@@ -30,7 +32,9 @@ impl Request {
     /// # Errors
     /// When a template has no value.
     pub(crate) fn build(step: &Step, values: &Values<'_>) -> Result<Self, Missing> {
-        let mut request = Self { method: step.method.clone(), url: address(step, values)?, ..Self::default() };
+        let certificate = certificate(step, values)?;
+        let url = address(step, values, certificate.is_some())?;
+        let mut request = Self { method: step.method.clone(), url, certificate, ..Self::default() };
         for field in &step.fields {
             match field {
                 Field::Param(name, value) => request.params.push((name.clone(), values.text(value)?)),
@@ -70,6 +74,7 @@ impl Request {
                 param("client_assertion_type", kind);
                 param("client_assertion", &assertion);
             }
+            Login::Certificate { .. } => param("client_id", &client.id),
             Login::ClientSecretPost { secret } => {
                 param("client_id", &client.id);
                 param("client_secret", secret);
@@ -88,8 +93,23 @@ fn named(endpoint: &str, without: &str) -> Result<String, Missing> {
     if endpoint.is_empty() { Err(Missing::Profile(without.to_owned())) } else { Ok(endpoint.to_owned()) }
 }
 
-fn address(step: &Step, values: &Values<'_>) -> Result<String, Missing> {
+/// `with NAME` says which; else that of the client's login. `with none` shows none.
+fn certificate(step: &Step, values: &Values<'_>) -> Result<Option<String>, Missing> {
+    let login = step.client.as_ref().map(|role| values.client(role)).transpose()?.map(|client| &client.login);
+    let certificate = match (&step.certificate, login) {
+        (Some(name), _) if name == "none" => return Ok(None),
+        (Some(name), _) | (None, Some(Login::Certificate { certificate: name })) => name.clone(),
+        _ => return Ok(None),
+    };
+    values.shown(&certificate).map(|_| Some(certificate))
+}
+
+fn address(step: &Step, values: &Values<'_>, with_certificate: bool) -> Result<String, Missing> {
     let target = values.text(&step.target)?;
+    let alias = |name: &str| values.endpoints().aliases.get(name).filter(|_| with_certificate).cloned();
+    if let Some(alias) = alias(target.as_str()) {
+        return Ok(alias);
+    }
     match target.as_str() {
         "token" => Ok(values.endpoints().token.clone()),
         "jwks" => named(&values.endpoints().jwks, "the server publishes no keys"),

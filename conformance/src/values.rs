@@ -4,7 +4,7 @@ mod mint;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use crate::answer::Answer;
 use crate::case::{Arg, Part, Template};
 use crate::jose::base64url;
 use crate::profile::{Client, Login, Profile};
+use crate::shown::Shown;
 
 /// Why a template has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) struct Endpoints {
     pub(crate) jwks: String,
     /// Where tokens are introspected (RFC 7662); empty when metadata names no such place.
     pub(crate) introspection: String,
+    /// The same places for clients that show a certificate (RFC 8705 §5): `token`, `introspect`, `revoke`.
+    pub(crate) aliases: BTreeMap<String, String>,
     /// Where tokens are revoked (RFC 7009); empty when metadata names no such place.
     pub(crate) revocation: String,
 }
@@ -107,6 +110,14 @@ impl<'a> Values<'a> {
         self.profile.clients.get(role).ok_or_else(|| lacks("client", role))
     }
 
+    /// The certificate of that name.
+    ///
+    /// # Errors
+    /// When the profile has none.
+    pub(crate) fn shown(&self, name: &str) -> Result<&'a Shown, Missing> {
+        self.profile.certificates.get(name).map(|shown| &**shown).ok_or_else(|| lacks("certificate", name))
+    }
+
     fn name(&self, name: &str) -> Result<String, Missing> {
         if let Some(offset) = name.strip_prefix("now") {
             let seconds: i64 = if offset.is_empty() { 0 } else { offset.parse().map_err(|_| wrong(name))? };
@@ -116,6 +127,10 @@ impl<'a> Values<'a> {
         match (root, self.bound.get(root)) {
             (_, Some(Bound::Text(text))) if path.is_empty() => Ok(text.clone()),
             (_, Some(Bound::Answer(answer))) if path == "body" => Ok(answer.body.clone()),
+            (_, Some(Bound::Answer(answer))) if path.starts_with("header.") => {
+                let header = path.strip_prefix("header.").and_then(|header| answer.header(header));
+                header.map(str::to_owned).ok_or_else(|| wrong(name))
+            }
             (_, Some(Bound::Answer(answer))) => answer.at(path).map(as_text).ok_or_else(|| wrong(name)),
             ("issuer", _) => Ok(self.profile.issuer.clone()),
             ("path", _) => Ok(origin_and_path(&self.profile.issuer).1.trim_end_matches('/').to_owned()),
@@ -156,7 +171,7 @@ impl<'a> Values<'a> {
     }
 
     fn call(&self, function: &str, args: &[Arg]) -> Result<String, Missing> {
-        if matches!(function, "jwt" | "assertion") {
+        if matches!(function, "jwt" | "assertion" | "proof") {
             return self.mint(function, args);
         }
         let values = args.iter().map(|arg| self.text(&arg.value)).collect::<Result<Vec<_>, _>>()?;
@@ -181,6 +196,12 @@ impl<'a> Values<'a> {
             }
             ("flip", [token]) => Ok(flip(token)),
             ("id", []) => Ok(fresh_id()),
+            ("jwk", [key]) => Ok(self.signing_key(key)?.bare_jwk().to_string()),
+            ("private-jwk", [key]) => Ok(self.signing_key(key)?.private_jwk().to_string()),
+            ("thumbprint", [key]) => self.signing_key(key)?.thumbprint().map_err(Missing::Case),
+            ("certificate", [name]) => self.shown(name)?.base64(0).map(str::to_owned).ok_or_else(|| wrong(name)),
+            ("issuing-certificate", [name]) => self.shown(name)?.base64(1).map(str::to_owned).ok_or_else(|| wrong(name)),
+            ("x5t", [name]) => self.shown(name)?.thumbprint().ok_or_else(|| wrong(name)),
             _ => Err(wrong(function)),
         }
     }

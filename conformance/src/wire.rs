@@ -1,9 +1,11 @@
 //! HTTP to the server under test: discovery once, then requests over kept-alive connections.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{Certificate, Client, Identity, Method, Response, redirect};
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -17,6 +19,9 @@ pub(crate) struct Wire {
     /// Where its endpoints are.
     pub(crate) endpoints: Endpoints,
     client: Client,
+    /// One for each certificate that was ever shown: a connection is that of one client.
+    showing: Mutex<HashMap<String, Client>>,
+    profile: Profile,
     keys: Value,
 }
 
@@ -31,14 +36,9 @@ impl Wire {
     /// # Errors
     /// A sentence saying what could not be had.
     pub(crate) async fn connect(profile: &Profile) -> Result<Self, String> {
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .timeout(PATIENCE)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| error.to_string())?;
-        let mut wire = Self { endpoints: Endpoints::default(), client, keys: Value::Null };
+        let client = client(profile, None)?;
+        let showing = Mutex::new(HashMap::new());
+        let mut wire = Self { endpoints: Endpoints::default(), client, showing, profile: profile.clone(), keys: Value::Null };
         wire.endpoints = wire.discover(profile).await?;
         if !wire.endpoints.jwks.is_empty() {
             wire.keys = wire.get_json(&wire.endpoints.jwks).await?;
@@ -52,7 +52,7 @@ impl Wire {
     /// When there is no answer at all.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, String> {
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| error.to_string())?;
-        let mut builder = self.client.request(method, &request.url);
+        let mut builder = self.client_for(request)?.request(method, &request.url);
         for (name, value) in &request.headers {
             let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| error.to_string())?;
@@ -64,6 +64,17 @@ impl Wire {
         }
         let response = builder.send().await.map_err(|error| sentence(&error))?;
         self.read(response).await
+    }
+
+    fn client_for(&self, request: &Request) -> Result<Client, String> {
+        let Some(name) = &request.certificate else { return Ok(self.client.clone()) };
+        let mut showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = showing.get(name) {
+            return Ok(known.clone());
+        }
+        let made = client(&self.profile, Some(name))?;
+        showing.insert(name.clone(), made.clone());
+        Ok(made)
     }
 
     async fn read(&self, mut response: Response) -> Result<Answer, String> {
@@ -103,6 +114,7 @@ impl Wire {
             jwks: profile.jwks_uri.clone().or(text("jwks_uri")).unwrap_or_default(),
             introspection: text("introspection_endpoint").unwrap_or_default(),
             revocation: text("revocation_endpoint").unwrap_or_default(),
+            aliases: aliases(&metadata),
         })
     }
 
@@ -114,6 +126,25 @@ impl Wire {
             _ => Err(format!("{url} answers {} without JSON", answer.status)),
         }
     }
+}
+
+/// RFC 8705 §5.
+fn aliases(metadata: &Value) -> BTreeMap<String, String> {
+    let names = [("token", "token_endpoint"), ("introspect", "introspection_endpoint"), ("revoke", "revocation_endpoint")];
+    let alias = |name: &str| metadata.get("mtls_endpoint_aliases")?.get(name)?.as_str().map(str::to_owned);
+    names.into_iter().filter_map(|(short, name)| Some((short.to_owned(), alias(name)?))).collect()
+}
+
+/// A client that trusts the server's authority, and shows that certificate.
+fn client(profile: &Profile, certificate: Option<&str>) -> Result<Client, String> {
+    let mut builder = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).tcp_nodelay(true);
+    if let Some(pem) = &profile.server_ca {
+        builder = builder.tls_certs_only([Certificate::from_pem(pem).map_err(|error| sentence(&error))?]);
+    }
+    if let Some(shown) = certificate.and_then(|name| profile.certificates.get(name)) {
+        builder = builder.identity(Identity::from_pem(&shown.pem).map_err(|error| sentence(&error))?);
+    }
+    builder.build().map_err(|error| sentence(&error))
 }
 
 fn sentence(error: &reqwest::Error) -> String {

@@ -59,7 +59,7 @@ async fn try_cases(cases: &[(&str, &str)], filter: Option<&str>) -> Result<Repor
     let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
     let folder = Folder(std::env::temp_dir().join(format!("conformance-run-{}-{number}", std::process::id())));
     let idp = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
-    let addresses = Addresses { issuer: format!("http://{public}"), ops: public.clone(), public, idp };
+    let addresses = Addresses { issuer: format!("http://{public}"), ops: public.clone(), mtls: public.clone(), public, idp };
     let fixture = fixture::write(&folder.0, &addresses).unwrap();
     let cases_folder = folder.0.join("cases");
     for (name, text) in cases {
@@ -184,7 +184,7 @@ fn an_unreachable_server_is_an_error_and_not_a_failure() {
         let folder = Folder(std::env::temp_dir().join(format!("conformance-run-{}-gone", std::process::id())));
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
         let idp = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
-        let addresses = Addresses { issuer: format!("http://{free}"), ops: free.clone(), public: free, idp };
+        let addresses = Addresses { issuer: format!("http://{free}"), ops: free.clone(), mtls: free.clone(), public: free, idp };
         let fixture = fixture::write(&folder.0, &addresses).unwrap();
         let error = run(&Profile::load(&fixture.profile).unwrap(), fixture::CASES.as_ref(), None).await.unwrap_err();
         assert!(matches!(error, RunError::Setup(_)), "{error}");

@@ -19,6 +19,18 @@ pub struct Agent {
     pub status: Status,
     /// As which client it obtains tokens elsewhere: under which trust rule, and that issuer's `azp` or ID-token `aud`.
     pub foreign_clients: Vec<(RuleName, String)>,
+    /// Which bindings its tokens must have.
+    pub bound: BoundTokens,
+}
+
+/// Which bindings the tokens of an agent must have. With both set either will do; with neither a token is bound where the client
+/// proves a key by DPoP, or where it must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BoundTokens {
+    /// `dpop_bound_access_tokens` (RFC 9449 §5.2).
+    pub dpop: bool,
+    /// `tls_client_certificate_bound_access_tokens` (RFC 8705 §3.4).
+    pub certificate: bool,
 }
 
 impl Agent {

@@ -36,6 +36,8 @@ pub struct Api {
     pub scopes: BTreeMap<Scope, ScopeInfo>,
     /// What authority held on another API may become here.
     pub derive: Vec<Derive>,
+    /// How the status of its tokens is published for who validates offline; not at all when absent.
+    pub status_list: Option<StatusList>,
 }
 
 impl Api {
@@ -54,6 +56,39 @@ pub struct ScopeInfo {
     pub data: Vec<String>,
     /// The worst that using it can do.
     pub effect: Effect,
+}
+
+/// How the status of an API's tokens is published (draft-ietf-oauth-status-list-21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusList {
+    /// How much a list tells of each token.
+    pub bits: StatusBits,
+    /// How long a validator may keep a list before it asks again.
+    pub ttl: Duration,
+}
+
+/// How much a status list tells of each token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StatusBits {
+    /// Valid or not; a suspended token is not.
+    One,
+    /// Valid, invalid or suspended.
+    Two,
+}
+
+impl StatusList {
+    /// What `status_list = true` means.
+    pub const DEFAULT: Self = Self { bits: StatusBits::One, ttl: Duration::from_secs(10) };
+}
+
+impl StatusBits {
+    /// Bits per token.
+    pub const fn count(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
 }
 
 /// One step by which authority held on another API becomes authority on this one.
@@ -135,5 +170,7 @@ named! {
         None = "none",
         /// Bound when the client binds it.
         Optional = "optional",
+        /// Never issued unbound.
+        Required = "required",
     }
 }

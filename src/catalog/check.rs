@@ -143,6 +143,7 @@ impl View<'_> {
                 ("signing_alg", this.signing_alg != that.signing_alg),
                 ("typ", this.typ != that.typ),
                 ("chain", this.chain != that.chain),
+                ("status_list", this.status_list != that.status_list),
             ];
             for (field, _) in differs.into_iter().filter(|(_, differs)| *differs) {
                 let reason = CatalogReason::GroupDiffers(field, group.to_owned(), that.id.clone());

@@ -12,6 +12,7 @@ fn agent(id: &str) -> Agent {
         kind: AgentKind::AiAgent,
         status: Status::Active,
         foreign_clients: vec![],
+        bound: BoundTokens::default(),
     }
 }
 
@@ -31,6 +32,7 @@ fn api(id: &str, scopes: &[&str]) -> Api {
         group: None,
         scopes: scopes.iter().map(|scope| (Scope::parse(scope).unwrap(), info.clone())).collect(),
         derive: vec![],
+        status_list: None,
     }
 }
 

@@ -1,16 +1,19 @@
 //! Puts a server together: configuration, keys, store, writer, listeners.
 
+mod crowd;
 mod ledger;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::sign::CertifiedKey;
+
 use super::output::Failed;
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit, Sequencer};
-use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources};
+use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources, Tls};
 use crate::exchange::World;
-use crate::http::{self, Door, DoorLimits, Running};
+use crate::http::{self, Door, DoorLimits, Front, Running, Serving, Speaks, TlsIdentity};
 use crate::jose::Cache;
 use crate::oauth::Clock;
 use crate::store::{KeyFiles, SqliteStore, SystemClock};
@@ -34,6 +37,7 @@ struct Reload {
     verified: Arc<Cache>,
     fetcher: Fetcher,
     ledger: Signing,
+    identity: Option<Arc<TlsIdentity>>,
     door: Arc<Door>,
 }
 
@@ -48,7 +52,8 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let settings = config.settings.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
-    let sockets = http::bind(settings.listen.public, settings.listen.ops)?;
+    let identity = config.identity.clone().map(TlsIdentity::new);
+    let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
     let root = Arc::new(files.root()?);
     let failed = |reason: StoreReason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
@@ -56,6 +61,7 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let limits = commit::Limits {
         issues: settings.limits.queue,
         refusals_per_minute: settings.limits.refusals_per_minute,
+        single_use: settings.limits.single_use,
         ..commit::Limits::default()
     };
     let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(|reason| match reason {
@@ -67,9 +73,15 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
-    let door = Arc::new(Door::new(world, commit.clone(), ledger, Arc::clone(&clock), limits));
-    let running = http::serve(Arc::clone(&door), sockets.with_local(data), &settings.issuer.path(), settings.limits.workers)?;
-    let reload = Reload { clock, verified, fetcher, ledger: signing.clone(), door };
+    let door = Arc::new(Door::new(world, Front::of(&settings), commit.clone(), ledger, Arc::clone(&clock), limits));
+    let serving = Serving {
+        path: &settings.issuer.path(),
+        workers: settings.limits.workers,
+        crowd: crowd::allowed(&settings.limits),
+        tls: identity.clone().map(|identity| Speaks { identity, public: settings.tls.public, ask: settings.tls.ask }),
+    };
+    let running = http::serve(Arc::clone(&door), sockets.with_local(data), serving)?;
+    let reload = Reload { clock, verified, fetcher, ledger: signing.clone(), identity, door };
     Ok(Server { running, commit, sequencer: signing.sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
@@ -96,11 +108,14 @@ impl Server {
 
 impl Reload {
     fn take(&self, loaded: Result<Config, Complaints>, before: &Settings) {
-        let world = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
-        match world {
-            Ok(world) => {
+        let made = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
+        match made {
+            Ok((world, front, certificate)) => {
                 world.trust.keep_fresh(&self.fetcher, &self.clock);
-                self.door.swap(Arc::new(world));
+                self.door.swap(Arc::new(world), front);
+                if let (Some(identity), Some(certificate)) = (&self.identity, certificate) {
+                    identity.replace(certificate);
+                }
                 tracing::info!("the changed configuration is in force");
             }
             Err(complaints) => {
@@ -109,9 +124,13 @@ impl Reload {
         }
     }
 
-    fn build(&self, config: Config, before: &Settings) -> Result<World, String> {
+    fn build(&self, config: Config, before: &Settings) -> Result<(World, Front, Option<Arc<CertifiedKey>>), String> {
         if config.settings.listen != before.listen || config.settings.issuer != before.issuer {
             return Err("issuer and [listen] change with a restart only".to_owned());
+        }
+        let addresses = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
+        if addresses(&config.settings.tls) != addresses(&before.tls) {
+            return Err("whether and where TLS is spoken changes with a restart only".to_owned());
         }
         warn(&config);
         let keys = &config.settings.keys;
@@ -121,7 +140,9 @@ impl Reload {
         if config.settings.ledger == before.ledger && *keys == before.keys {
             self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
         }
-        config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())
+        let (front, certificate) = (Front::of(&config.settings), config.identity.clone());
+        let world = config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())?;
+        Ok((world, front, certificate))
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    Attested, AuthenticatedClient, ClientReason, Credentials, LoginMethod, Logins, attestation, private_key_jwt, secret,
+    Attested, AuthenticatedClient, ClientReason, Credentials, LoginMethod, Logins, PeerCertificate, Proven, attestation,
 };
-use super::{spiffe, workload};
+use super::{mtls, private_key_jwt, secret, spiffe, workload};
 use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
 use crate::jose::Compact;
@@ -23,7 +23,7 @@ pub struct AssertionAudience {
 }
 
 /// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its
-/// own subject. Nothing is spent here: the commit spends [`AuthenticatedClient::single_use`].
+/// own subject. Nothing is spent here: the commit spends [`AuthenticatedClient::spends`].
 ///
 /// # Errors
 /// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who
@@ -42,9 +42,10 @@ pub async fn authenticate(
         Presented::Header(header) => secret::basic(header, logins, catalog)?,
         Presented::Secret { client, secret } => secret::post(client, secret, logins, catalog)?,
         Presented::Assertion { kind, text } => assertion(&room, kind, text).await?,
-        Presented::Nothing => return room.admit(attestation::fallback(&room, fallback).await?),
+        Presented::Nothing => nothing(&room, credentials.certificate(), fallback).await?,
     };
-    room.admit(proof)
+    let certificate = credentials.certificate().map(PeerCertificate::thumbprint);
+    Ok(AuthenticatedClient { proven: Proven { certificate, dpop: None }, ..room.admit(proof)? })
 }
 
 /// What every method looks at.
@@ -74,6 +75,25 @@ impl Proof {
     pub(super) fn new(client: ClientId, method: LoginMethod) -> Self {
         let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
         Self { client, method, instance, attested, key, evidence, single_use, self_only: false }
+    }
+}
+
+/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2). Where it logs in nobody, the
+/// subject token may, as it could without a certificate.
+async fn nothing(
+    room: &Room<'_>,
+    certificate: Option<&PeerCertificate>,
+    subject_token: Option<&str>,
+) -> Result<Proof, ClientReason> {
+    let Some((certificate, client_id)) = certificate.zip(room.client_id) else {
+        return attestation::fallback(room, subject_token).await;
+    };
+    match mtls::prove(room, certificate, client_id) {
+        Ok(proof) => Ok(proof),
+        Err(refused) => attestation::fallback(room, subject_token).await.map_err(|reason| match reason {
+            ClientReason::KeysUnavailable(_) => reason,
+            _ => refused,
+        }),
     }
 }
 
@@ -125,6 +145,7 @@ fn admitted(agent: Arc<Agent>, proof: Proof) -> AuthenticatedClient {
         evidence: proof.evidence,
         single_use: proof.single_use,
         self_only: proof.self_only,
+        proven: Proven::default(),
     }
 }
 

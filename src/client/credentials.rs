@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ClientReason;
+use super::{ClientReason, PeerCertificate};
 use crate::request::Form;
 
 /// A client assertion that is an ordinary JWT (RFC 7523 §2.2).
@@ -19,6 +19,8 @@ pub struct Credentials {
     client_assertion: Option<String>,
     client_assertion_type: Option<String>,
     repeated: Option<&'static str>,
+    dpop: Option<String>,
+    certificate: Option<PeerCertificate>,
 }
 
 /// The one method that a request uses.
@@ -50,7 +52,31 @@ impl Credentials {
             client_assertion: text("client_assertion"),
             client_assertion_type: text("client_assertion_type"),
             repeated: NAMES.into_iter().find(|name| form.all(name).nth(1).is_some()),
+            dpop: None,
+            certificate: None,
         }
+    }
+
+    /// The same with the value of the `DPoP` header (RFC 9449 §5). The door has made sure that there is one such header at most.
+    #[must_use]
+    pub fn with_dpop(self, header: Option<&str>) -> Self {
+        Self { dpop: header.map(str::to_owned), ..self }
+    }
+
+    /// The same with the certificate that the connection proved.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<PeerCertificate>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    /// The DPoP proof, as sent.
+    pub(super) fn dpop(&self) -> Option<&str> {
+        self.dpop.as_deref()
+    }
+
+    /// The certificate that the connection proved.
+    pub(super) fn certificate(&self) -> Option<&PeerCertificate> {
+        self.certificate.as_ref()
     }
 
     /// Whether the request had an `Authorization` header: only then does a refusal carry a challenge (RFC 6749 §5.2).

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     AssertionAudience, AuthenticatedClient, ClientReason, Credentials, JWT_BEARER, JWT_SPIFFE, Login, Logins, hash_secret,
 };
-use crate::catalog::{Agent, AgentKind, Api, Catalog, Status};
+use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::{ClientId, Issuer, RuleName, Time};
 use crate::request::Form;
@@ -57,7 +57,8 @@ impl World {
     pub(super) fn agent_that_is(mut self, status: Status, id: &str, logins: Vec<Login>) -> Self {
         let id = ClientId::parse(id).unwrap();
         let (owner, team) = ("dana@acme.example".to_owned(), "research".to_owned());
-        self.agents.push(Agent { id: id.clone(), owner, team, kind: AgentKind::AiAgent, status, foreign_clients: Vec::new() });
+        let (foreign_clients, bound) = (Vec::new(), BoundTokens::default());
+        self.agents.push(Agent { id: id.clone(), owner, team, kind: AgentKind::AiAgent, status, foreign_clients, bound });
         self.logins.push((id, logins));
         self
     }

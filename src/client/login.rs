@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
-use super::{LoginMethod, spiffe};
+use super::mtls::CertificateLogin;
+use super::{CertificateName, LoginMethod, spiffe};
 use crate::crypto::Digest;
 use crate::jose::{Algorithm, KeySet};
 use crate::oauth::{ClientId, RuleName};
-use crate::trust::{Requirement, SpiffePattern, SubjectKind, TrustKind, Vouched};
+use crate::trust::x509::Roots;
+use crate::trust::{Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
 
 /// One way in which an agent may log in.
 #[derive(Debug)]
@@ -33,6 +36,25 @@ pub enum Login {
         /// What the claims must say; all of it.
         matchers: Vec<Requirement>,
     },
+    /// A certificate from an authority, with one name (RFC 8705 §2.1).
+    TlsClientAuth {
+        /// The authority.
+        roots: Arc<Roots>,
+        /// The name.
+        name: CertificateName,
+    },
+    /// A certificate that is registered as it is, or by its key (RFC 8705 §2.2).
+    SelfSignedTls {
+        /// SHA-256 of certificates.
+        certificates: Vec<Digest>,
+        /// RFC 7638 thumbprints of keys.
+        keys: Vec<Digest>,
+    },
+    /// An X509-SVID (draft-ietf-oauth-spiffe-client-auth §3.2).
+    SpiffeX509 {
+        /// Whose.
+        id: SpiffePattern,
+    },
     /// A client secret (RFC 6749 §2.3.1).
     Secret {
         /// What [`super::hash_secret`] makes of the secret.
@@ -50,6 +72,8 @@ pub struct Logins {
     keys: HashMap<ClientId, Vec<KeyLogin>>,
     secrets: HashMap<ClientId, Vec<SecretLogin>>,
     spiffe: HashMap<Box<str>, ClientId>,
+    certificates: HashMap<ClientId, Vec<CertificateLogin>>,
+    svids: HashMap<Box<str>, ClientId>,
     workloads: HashMap<RuleName, Vec<WorkloadLogin>>,
 }
 
@@ -140,6 +164,19 @@ impl Logins {
         self.keys.get(client).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The ways in which `client` logs in by certificate; none for an unknown client.
+    pub(super) fn certificates_of(&self, client: &ClientId) -> &[CertificateLogin] {
+        self.certificates.get(client).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The agents that an X509-SVID of that workload may log in, each once.
+    pub(super) fn agents_of_svid(&self, id: &SpiffeId) -> Vec<&ClientId> {
+        let mut agents: Vec<&ClientId> = spiffe::patterns(id).filter_map(|pattern| self.svids.get(&*pattern)).collect();
+        agents.sort_unstable();
+        agents.dedup();
+        agents
+    }
+
     /// Whether `secret` is one of the client's that may be sent this way. Takes the same time for an unknown client.
     pub(super) fn secret_proves(&self, client: Option<&ClientId>, secret: Digest, method: LoginMethod) -> bool {
         let known = client.and_then(|client| self.secrets.get(client)).map_or(NOBODY.as_slice(), Vec::as_slice);
@@ -170,6 +207,16 @@ impl Logins {
                 Some(other) => Err(LoginReason::taken(agent, &other)),
                 None => Ok(()),
             },
+            Login::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoKey),
+            Login::TlsClientAuth { roots, name } => self.add_certificate(agent, CertificateLogin::Authority { roots, name }),
+            Login::SelfSignedTls { certificates, keys } if certificates.is_empty() && keys.is_empty() => Err(LoginReason::NoKey),
+            Login::SelfSignedTls { certificates, keys } => {
+                self.add_certificate(agent, CertificateLogin::Registered { certificates, keys })
+            }
+            Login::SpiffeX509 { id } => match self.svids.insert(id.to_string().into(), agent.clone()) {
+                Some(other) => Err(LoginReason::taken(agent, &other)),
+                None => self.add_certificate(agent, CertificateLogin::Svid { id }),
+            },
             Login::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
             Login::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
             Login::Secret { digest, basic, post } => {
@@ -177,6 +224,11 @@ impl Logins {
                 Ok(())
             }
         }
+    }
+
+    fn add_certificate(&mut self, agent: &ClientId, login: CertificateLogin) -> Result<(), LoginReason> {
+        self.certificates.entry(agent.clone()).or_default().push(login);
+        Ok(())
     }
 
     fn add_workload(&mut self, agent: &ClientId, rule: RuleName, requirements: Vec<Requirement>) -> Result<(), LoginReason> {

@@ -8,7 +8,7 @@ use super::login::KeyLogin;
 use super::{AssertionReason, ClientReason, LoginMethod};
 use crate::crypto::Digest;
 use crate::jose::{Compact, JoseReason, Object, Verified};
-use crate::oauth::{ClientId, SingleUse, Time};
+use crate::oauth::{ClientId, SingleUse, SingleUseKind, Time};
 
 const LIFETIME_MAX: Duration = Duration::from_secs(3600);
 const AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ pub(super) fn prove(room: &Room<'_>, jws: &Compact<'_>, client: ClientId) -> Res
     Ok(Proof {
         key: Some(verified.key()),
         evidence: Some(jws.digest()),
-        single_use: Some(SingleUse { digest: digest.0, expires }),
+        single_use: Some(SingleUse { digest: digest.0, expires, kind: SingleUseKind::Assertion }),
         ..Proof::new(client, LoginMethod::PrivateKeyJwt)
     })
 }

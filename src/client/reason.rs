@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::CertificateReason;
 use crate::jose::JoseReason;
 use crate::trust::TrustReason;
 
@@ -50,6 +51,8 @@ pub enum ClientReason {
     NoAgent,
     /// The attestation logs in several agents, and `client_id` does not say which.
     SeveralAgents,
+    /// The certificate of the connection does not log in the client that `client_id` names.
+    Certificate(CertificateReason),
     /// The agent proved itself but is suspended.
     Suspended,
     /// The agent proved itself but is retired.
@@ -105,7 +108,10 @@ impl fmt::Display for ClientReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing | Self::MissingAttestation(_) => {
-                "client authentication is required: send client_assertion and client_assertion_type, or a client secret"
+                concat!(
+                    "client authentication is required: send client_assertion and client_assertion_type, a client certificate with ",
+                    "client_id, or a client secret"
+                )
             }
             Self::Several => concat!(
                 "one request must use one method of client authentication: ",
@@ -141,6 +147,11 @@ impl fmt::Display for ClientReason {
             Self::KeysUnavailable(_) => "client_assertion: the keys of its issuer cannot be had at the moment; try again later",
             Self::NoAgent => "client_assertion: it is genuine but logs in no registered agent",
             Self::SeveralAgents => "client_assertion: it fits several agents; send client_id to say which",
+            Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
+            Self::Certificate(_) => concat!(
+                "the client certificate does not log in the client that client_id names, or there is no such client; check client_id, ",
+                "and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or spiffe_x509"
+            ),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it",
             Self::Retired => "the agent is retired",
         })
@@ -154,6 +165,7 @@ impl Error for ClientReason {
             Self::Jose(reason) | Self::Unproven(reason) => Some(reason),
             Self::Trust(reason) | Self::KeysUnavailable(reason) => Some(reason),
             Self::Assertion(reason) => Some(reason),
+            Self::Certificate(reason) => Some(reason),
             _ => None,
         }
     }

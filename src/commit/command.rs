@@ -1,19 +1,18 @@
 //! What can be asked of the one writer.
 
-use std::borrow::Cow;
-
 use zeroize::Zeroizing;
 
-use crate::ledger::record::{DeathRecord, EndingRecord, Record};
+use super::register::Registration;
 use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
 
 pub use crate::ledger::Refusal;
-pub use crate::lifecycle::{Death, Ending};
+use crate::lifecycle::FixedTask;
+pub use crate::lifecycle::{Death, Ending, Holding, Turn};
 
 /// No command spends more values.
 pub(super) const SINGLE_USE_MAX: usize = 8;
 
-/// A hop to record.
+/// A hop to record, or the opening of a task, which has a token too.
 #[derive(Debug)]
 pub struct Issue {
     /// The hop: the token's `jti`.
@@ -31,6 +30,23 @@ pub struct Issue {
     pub deadline: Time,
     /// The clear values behind the record's salted digests.
     pub disclosed: Disclosed,
+    /// The status list that the token stands in, where an API asks for that.
+    pub status: Option<Registration>,
+    /// The task whose budget pays for this hop: one exchange.
+    pub charge: Option<GenerationKey>,
+    /// The task that begins with this record, where it is no hop.
+    pub opens: Option<Opens>,
+}
+
+/// A task that begins when its record is durable.
+#[derive(Debug)]
+pub struct Opens {
+    /// Its pseudonym.
+    pub key: GenerationKey,
+    /// What there is to know of it.
+    pub task: FixedTask,
+    /// The task out of whose budget its own comes.
+    pub out_of: Option<GenerationKey>,
 }
 
 /// Clear values, to be encrypted under the key of the subject they are about and stored beside the record.
@@ -41,17 +57,4 @@ pub struct Disclosed {
     /// The disclosures (`ledger::Disclosures::into_json`), one JSON array of strings; empty when there are none; never written
     /// unencrypted.
     pub values: Zeroizing<Vec<u8>>,
-}
-
-/// Whether the record of `death`, whatever the time and the numbers, has no more bytes than a record may have.
-pub(super) fn fits(death: &Death) -> bool {
-    let ends = death.ends.iter().map(|end| ending_record(end, u64::MAX)).collect();
-    let latest = Time::from_seconds(253_402_300_799);
-    let record = DeathRecord::new(latest, death.by.as_str(), &death.reason, death.until, ends);
-    !death.ends.is_empty() && death.ends.len() <= 256 && death.reason.len() <= 1024 && Record::Death(record).to_bytes().is_ok()
-}
-
-/// One ending as it stands in the record, with the number of the life that begins.
-pub(super) fn ending_record(end: &Ending, number: u64) -> EndingRecord<'_> {
-    EndingRecord { key: end.key, name: end.name.as_deref().map(Cow::Borrowed), number, of: end.kind }
 }

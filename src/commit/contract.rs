@@ -1,11 +1,13 @@
 //! What the commit needs of a store, and what replay needs of one. Stores implement these natively and know nothing of what the
 //! stored things mean.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::ledger::{Files, Tile, TileFile};
 use crate::lifecycle::Life;
-use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+use crate::lifecycle::status::ListKey;
+use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
 
 /// The one place where state is durable. Used by one thread.
 pub trait CommitStore: Send {
@@ -140,13 +142,41 @@ pub struct Recovered {
     pub count: u64,
     /// The newest records, at most 64, oldest first.
     pub newest: Vec<Stored>,
-    /// Everything that ever ended and may not be forgotten.
+    /// Everything that ever ended, is held or lives for a time only, and may not be forgotten.
     pub lives: Vec<StoredLife>,
     /// Every single-use value that is remembered.
     pub single_use: Vec<SingleUse>,
+    /// Every task that may not be forgotten.
+    pub tasks: Vec<StoredTask>,
+    /// Every place in a status list that is remembered as taken.
+    pub status: Vec<StatusRow>,
+    /// What was in force when the server last took up a configuration; none before it ever did.
+    pub in_force: Option<BTreeSet<Known>>,
 }
 
-/// The present life of one thing that ended before.
+/// A token in a status list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusRow {
+    /// Which list.
+    pub list: ListKey,
+    /// Which place in it.
+    pub index: u32,
+    /// When the token expires.
+    pub expires: Time,
+    /// Everything that the token depends on.
+    pub generations: Vec<Generation>,
+}
+
+/// Something that the files name, and that ends when they no longer do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Known {
+    /// An agent that is not retired.
+    Agent(ClientId),
+    /// A trust rule that is enabled.
+    Rule(RuleName),
+}
+
+/// The present life of one thing that is not simply in life 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredLife {
     /// Of what.
@@ -154,7 +184,22 @@ pub struct StoredLife {
     /// Which life.
     pub life: Life,
     /// When it may be forgotten; none for never.
-    pub until: Option<Time>,
+    pub forget: Option<Time>,
+}
+
+/// One task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTask {
+    /// Its pseudonym.
+    pub key: GenerationKey,
+    /// What never changes about it.
+    pub fixed: Vec<u8>,
+    /// How many exchanges are left.
+    pub left: u64,
+    /// Who suspended it, while it is.
+    pub suspended_by: Option<String>,
+    /// When it may be forgotten.
+    pub forget: Time,
 }
 
 /// One transaction.
@@ -166,12 +211,34 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// Values spent.
     pub single_use: Vec<SingleUse>,
-    /// Lives that begin; each replaces what was stored under its key.
+    /// Lives that begin or change; each replaces what was stored under its key.
     pub lives: Vec<StoredLife>,
+    /// Tasks that begin or change; each replaces what was stored under its key.
+    pub tasks: Vec<StoredTask>,
+    /// What is left to tasks, in order; it comes after `tasks`.
+    pub charges: Vec<(GenerationKey, u64)>,
+    /// Places taken in status lists, each with the index of its hop's record.
+    pub status: Vec<(u64, StatusRow)>,
+    /// What is in force from now on, instead of what was.
+    pub in_force: Option<BTreeSet<Known>>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
-    /// Single-use values that expired at or before this, and lives that may be forgotten then, are deleted.
+    /// Single-use values that expired at or before this, lives and tasks that may be forgotten then, and places in lists that are
+    /// over then, are deleted.
     pub forget: Option<Time>,
+}
+
+impl Batch {
+    /// One with nothing in it.
+    pub fn at(at: Time) -> Self {
+        let (rows, single_use, lives, tasks, charges, status, subject_keys) = Default::default();
+        Self { at, rows, single_use, lives, tasks, charges, status, in_force: None, subject_keys, forget: None }
+    }
+
+    /// Whether there is nothing to write. What may be forgotten is no reason to.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.single_use.is_empty() && self.lives.is_empty() && self.in_force.is_none()
+    }
 }
 
 /// One record of a batch.

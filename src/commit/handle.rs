@@ -1,24 +1,31 @@
 //! What everybody else holds of the commit.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::command::{self, Death, Issue, Refusal};
-use super::contract::{CommitStore, StoreReason};
+use super::change::Change;
+use super::command::{self, Death, Holding, Issue, Refusal, Turn};
+use super::contract::{CommitStore, Known, StoreReason};
 use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{CommitReason, Receipt};
+use super::register::Register;
 use super::subject_keys::SubjectKeys;
-use super::writer::{Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
+use super::writer::{Done, Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
 use crate::crypto::SealKey;
 use crate::ledger::record::RECORD_BYTES_MAX;
-use crate::oauth::{Clock, SingleUse};
+use crate::oauth::{Clock, GenerationKey, SingleUse};
+
+/// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A handle on the one writer; clones are handles on the same. The writer ends when it is told to, or with the last handle.
 #[derive(Clone, Debug)]
@@ -34,6 +41,7 @@ struct Shared {
     refusals: Arc<Semaphore>,
     quota: Arc<Quota>,
     mirror: Arc<Mirror>,
+    register: Arc<Register>,
     durable: Durable,
     closing: AtomicBool,
 }
@@ -61,19 +69,38 @@ impl Commit {
             refusals: places(limits.refusals),
             quota: Arc::clone(&quota),
             mirror: Arc::clone(&mirror),
+            register: Register::new(limits.status),
             durable: Durable::default(),
             closing: AtomicBool::new(false),
         };
         let keys = SubjectKeys::new(root, limits.subject_keys);
-        let writer = Writer::start(Parts { store, clock, limits, jobs, mirror, quota, keys, durable: shared.durable.clone() })?;
+        let (register, durable) = (Arc::clone(&shared.register), shared.durable.clone());
+        let parts = Parts { store, clock: Arc::clone(&clock), limits, jobs, mirror, register, quota, keys, durable };
+        let writer = Writer::start(parts)?;
         let work = move || {
             // Whoever waits for the end is told after the store was closed with the writer.
             for closed in writer.run() {
                 let _gone = closed.send(());
             }
         };
-        thread::Builder::new().name("commit".into()).spawn(work).map_err(|cause| StoreReason::Failed(cause.into()))?;
-        Ok(Self { shared: Arc::new(shared) })
+        let failed = |cause: std::io::Error| StoreReason::Failed(cause.into());
+        thread::Builder::new().name("commit".into()).spawn(work).map_err(failed)?;
+        let commit = Self { shared: Arc::new(shared) };
+        thread::Builder::new().name("status".into()).spawn(commit.looking(clock)).map_err(failed)?;
+        Ok(commit)
+    }
+
+    /// Keeps the status lists true as long as there is a handle. The first look is done before this returns.
+    fn looking(&self, clock: Arc<dyn Clock>) -> impl FnOnce() + Send + 'static {
+        self.shared.register.look(&self.shared.mirror, clock.now());
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            loop {
+                thread::sleep(LOOK);
+                let Some(shared) = shared.upgrade() else { return };
+                shared.register.look(&shared.mirror, clock.now());
+            }
+        }
     }
 
     /// Records a hop. Dropping this future before it is done is safe: if the hop was recorded all the same, it is then
@@ -130,12 +157,37 @@ impl Commit {
     /// # Errors
     /// As for [`end`](Self::end); and `Spent`, when nothing happened.
     pub async fn end_spending(&self, death: Death, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        if !command::fits(&death) || single_use.len() > command::SINGLE_USE_MAX {
+        self.change(Change::Death(death), single_use, Job::Change, &self.shared.deaths).await
+    }
+
+    /// Suspends, resumes or retires things, and spends what is single-use, at most 8 values: both or neither. When it returns
+    /// `Ok`, it is durable and acts everywhere.
+    ///
+    /// # Errors
+    /// A suspension and a retirement as for [`end_spending`](Self::end_spending). A resumption that is not answered `Ok` does
+    /// not act, unless it turns out to have been durable after `Unavailable`; and `Retired`, when any of its things is.
+    pub async fn hold(&self, holding: Holding, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        match holding.turn {
+            Turn::Resume => self.change(Change::Holding(holding), single_use, Job::Resume, &self.shared.issues).await,
+            Turn::Suspend | Turn::Retire => {
+                self.change(Change::Holding(holding), single_use, Job::Change, &self.shared.deaths).await
+            }
+        }
+    }
+
+    async fn change(
+        &self,
+        change: Change,
+        single_use: Vec<SingleUse>,
+        job: fn(Unrecorded, Done) -> Job,
+        places: &Arc<Semaphore>,
+    ) -> Result<(), CommitReason> {
+        if !change.fits() || single_use.len() > command::SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
-        let place = place(&self.shared.deaths)?;
+        let _place = Some(place(places)?);
         let (to, answer) = oneshot::channel();
-        let job = Job::Death(Unrecorded { death, lives: Vec::new(), single_use, _place: place }, to);
+        let job = job(Unrecorded { change, lives: Vec::new(), single_use, _place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }
@@ -156,6 +208,22 @@ impl Commit {
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }
 
+    /// Takes a heartbeat of a task, and spends what is single-use, at most 8 values: both or neither. When it returns `Ok`, the
+    /// task has its time, durably.
+    ///
+    /// # Errors
+    /// `Died` when it is over; see [`CommitReason`].
+    pub async fn beat(&self, task: GenerationKey, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        if single_use.len() > command::SINGLE_USE_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        let place = place(&self.shared.issues)?;
+        let (to, answer) = oneshot::channel();
+        let job = Job::Beat(task, Spending { single_use, _place: place }, to);
+        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
+    }
+
     /// Whether the store takes records now, as far as the writer has found out.
     pub fn is_available(&self) -> bool {
         !self.shared.closing.load(Ordering::SeqCst) && !self.shared.mirror.is_stuck()
@@ -164,6 +232,26 @@ impl Commit {
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<Mirror> {
         Arc::clone(&self.shared.mirror)
+    }
+
+    /// The status lists.
+    pub fn register(&self) -> &Arc<Register> {
+        &self.shared.register
+    }
+
+    /// What was in force when a configuration was last taken up; none before one ever was.
+    pub fn in_force(&self) -> Option<BTreeSet<Known>> {
+        self.shared.register.in_force()
+    }
+
+    /// Remembers what is in force from now on, durably when it returns `Ok`.
+    ///
+    /// # Errors
+    /// `Unavailable`: it may be remembered or not.
+    pub async fn remember(&self, in_force: BTreeSet<Known>) -> Result<(), CommitReason> {
+        let (to, answer) = oneshot::channel();
+        self.jobs()?.send(Job::Remember(in_force, to)).map_err(|_| CommitReason::Unavailable)?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
     }
 
     /// How far the store is known to be durable.

@@ -17,6 +17,12 @@ pub struct Limits {
     pub single_use: usize,
     /// Things remembered as ended; beyond it nothing is issued. A death itself is never refused for it.
     pub lives: usize,
+    /// Tokens remembered for status lists until they expire; beyond it nothing is issued that stands in one.
+    pub status: usize,
+    /// Tasks remembered; beyond it none is opened.
+    pub tasks: usize,
+    /// The pause between two looks for tasks that time has ended.
+    pub sweep: Duration,
     /// Keys of subjects held in memory.
     pub subject_keys: usize,
     /// The pause between two attempts to reopen a store that failed.
@@ -36,6 +42,9 @@ impl Default for Limits {
             refusals_per_minute: 60,
             single_use: 1_000_000,
             lives: 1_000_000,
+            status: 1_000_000,
+            tasks: 100_000,
+            sweep: Duration::from_millis(500),
             subject_keys: 4096,
             retry: Duration::from_millis(250),
             clock_behind: Duration::from_secs(1),

@@ -1,27 +1,28 @@
 //! What liveness needs, in memory. The store is the truth; this is loaded from it, and written by the one writer only.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+mod lives;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::contract::StoredLife;
-use super::expiry::Expiry;
+use super::change::Change;
+use super::command::{Issue, Opens};
+use super::contract::{StoredLife, StoredTask};
+use super::receipt::CommitReason;
+use super::tasks;
 use super::writer::Unrecorded;
-use crate::lifecycle::{Life, State};
+use crate::lifecycle::{FixedTask, Hold, Life, State, Task};
 use crate::oauth::{GenerationKey, Time};
+use lives::Lives;
 
-/// Which life everything that ever ended is in. A reading takes one lock, for all its keys.
+/// Which life everything is in that ever ended, is held or lives for a time only. A reading takes one lock, for all its keys.
 #[derive(Debug, Default)]
 pub struct Mirror {
     lives: RwLock<Lives>,
     stuck: AtomicBool,
     floor: AtomicI64,
-}
-
-#[derive(Debug, Default)]
-struct Lives {
-    of: HashMap<GenerationKey, (Life, Option<Time>)>,
-    forgettable: Expiry<GenerationKey>,
+    changes: AtomicU64,
 }
 
 impl State for Mirror {
@@ -29,23 +30,35 @@ impl State for Mirror {
         let lives = self.read();
         keys.iter().map(|key| lives.of.get(key).map(|(life, _)| *life).unwrap_or_default()).collect()
     }
+
+    fn task(&self, key: &GenerationKey) -> Option<Task> {
+        self.read().tasks.get(key).cloned()
+    }
+
+    fn floor(&self) -> Time {
+        Self::floor(self)
+    }
 }
 
 impl Mirror {
-    /// How many things are remembered as ended.
+    /// How many things are remembered.
     pub fn len(&self) -> usize {
         self.read().of.len()
     }
 
-    /// Whether nothing ever ended.
+    /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Deaths that count up to here may have been forgotten: what expired by then is over, whatever a clock says that was set
-    /// back.
+    /// What counts up to here may have been forgotten: what expired by then is over, whatever a clock says that was set back.
     pub fn floor(&self) -> Time {
         Time::from_millis(self.floor.load(Ordering::SeqCst))
+    }
+
+    /// Another number after everything by which a token may die or come back.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// Whether nothing can be recorded now, so that nothing is issued.
@@ -57,10 +70,105 @@ impl Mirror {
         self.stuck.store(stuck, Ordering::Relaxed);
     }
 
-    /// Ends the things behind `keys` at `at`: each starts its next life. Returns the lives that begin, in the order of the keys.
-    pub(super) fn end(&self, keys: impl Iterator<Item = GenerationKey>, at: Time, until: Option<Time>) -> Vec<StoredLife> {
+    /// Whether there is any task that time could end.
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.read().tasks.is_empty()
+    }
+
+    /// Does to its things what `change` says, at `at`. Returns the lives they are in then, in the order of the things.
+    pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredLife> {
+        let lives = self.write().change(change, at);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        lives
+    }
+
+    /// What [`change`](Self::change) would return, without doing it.
+    pub(super) fn foresee(&self, change: &Change, at: Time) -> Vec<StoredLife> {
+        let lives = self.read();
+        change.things().iter().map(|thing| lives.changed(thing.key, change, at)).collect()
+    }
+
+    /// The tasks among the things of `change`, as they are to be stored with it.
+    pub(super) fn tasks_changed(&self, change: &Change) -> Vec<StoredTask> {
+        let lives = self.read();
+        let changed = |key| {
+            let task = lives.tasks.get(&key)?;
+            tasks::stored(key, &Task { suspended_by: change.suspended_by(task)?, ..task.clone() })
+        };
+        change.things().iter().filter_map(|thing| changed(thing.key)).collect()
+    }
+
+    /// Whether nothing stands in the way of resuming.
+    pub(super) fn resumable(&self, change: &Change) -> Result<(), CommitReason> {
+        let lives = self.read();
+        for thing in change.things() {
+            if lives.of.get(&thing.key).is_some_and(|(life, _)| life.hold == Some(Hold::Retired)) {
+                return Err(CommitReason::Retired);
+            }
+            if lives.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
+                return Err(CommitReason::Outranked);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts in force what `change`, which is durable by now, leads to.
+    pub(super) fn put(&self, change: &Change, stored: &[StoredLife]) {
         let mut lives = self.write();
-        keys.map(|key| lives.end(key, at, until)).collect()
+        let mut matters = false;
+        for life in stored {
+            matters |= lives.matters(life);
+            lives.put(*life);
+        }
+        lives.note_holder(change);
+        drop(lives);
+        if matters {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the budgets that `issue` draws on suffice, and there is room for the task that it opens.
+    pub(super) fn affordable(&self, issue: &Issue, tasks_max: usize) -> Result<(), CommitReason> {
+        let lives = self.read();
+        let draws = issue.charge.map(|key| (key, 1));
+        let parent = issue.opens.as_ref().and_then(|opens| Some((opens.out_of?, opens.task.budget)));
+        for (key, amount) in draws.into_iter().chain(parent) {
+            match lives.tasks.get(&key) {
+                None => return Err(CommitReason::Died),
+                Some(task) if task.left < amount => return Err(CommitReason::Budget),
+                Some(_) => {}
+            }
+        }
+        if issue.opens.is_some() && lives.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
+    }
+
+    /// Takes `amount` out of the budget of a task. Returns what is left.
+    pub(super) fn charge(&self, key: GenerationKey, amount: u64) -> Option<(GenerationKey, u64)> {
+        let mut lives = self.write();
+        let task = lives.tasks.get_mut(&key)?;
+        task.left = task.left.saturating_sub(amount);
+        Some((key, task.left))
+    }
+
+    /// Begins a task at `at`. Returns it as it is to be stored, with the lives that have to be remembered as long as it.
+    pub(super) fn open(&self, opens: &Opens, at: Time) -> Option<(StoredTask, Vec<StoredLife>)> {
+        let fixed = Arc::new(opens.task.clone());
+        let task = Task { left: fixed.budget, fixed, suspended_by: None };
+        let stored = tasks::stored(opens.key, &task)?;
+        Some((stored, self.write().open(opens.key, task, at)))
+    }
+
+    /// Moves the time of a living task, as a heartbeat at `at` does.
+    pub(super) fn beat(&self, key: GenerationKey, at: Time) -> Option<StoredLife> {
+        self.write().beat(key, at)
+    }
+
+    /// At most `max` tasks whose time is over at `at` and whose end nobody recorded yet.
+    pub(super) fn overdue(&self, at: Time, max: usize) -> Vec<(GenerationKey, Arc<FixedTask>)> {
+        if !self.read().timed.any(at) {
+            return Vec::new();
+        }
+        self.write().overdue(at, max)
     }
 
     /// Forgets what may be forgotten at `now`; says whether that was anything.
@@ -69,25 +177,27 @@ impl Mirror {
             return false;
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
-        let mut lives = self.write();
-        for key in lives.forgettable.due(now) {
-            // Otherwise it was ended again meanwhile, for longer.
-            if lives.of.get(&key).is_some_and(|(_, until)| until.is_some_and(|until| until <= now)) {
-                lives.of.remove(&key);
-            }
-        }
+        self.write().forget(now);
         true
     }
 
-    /// Replaces everything by what is `stored`. Deaths that are not recorded yet are made to act again, before anybody can look.
-    pub(super) fn load(&self, stored: &[StoredLife], deaths: &mut [Unrecorded], now: Time) {
+    /// Replaces everything by what is `stored`. Changes that are not recorded yet are made to act again, before anybody can look.
+    pub(super) fn load(
+        &self,
+        stored: &[StoredLife],
+        tasks: Vec<(GenerationKey, Task)>,
+        unrecorded: &mut [Unrecorded],
+        now: Time,
+    ) {
         let mut fresh = Lives::default();
         stored.iter().for_each(|life| fresh.put(*life));
-        for Unrecorded { death, lives, .. } in deaths {
-            *lives = death.ends.iter().map(|end| fresh.end(end.key, now, death.until)).collect();
+        fresh.take_tasks(tasks);
+        for Unrecorded { change, lives, .. } in unrecorded {
+            *lives = fresh.change(change, now);
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         *self.write() = fresh;
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Lives> {
@@ -96,24 +206,5 @@ impl Mirror {
 
     fn write(&self) -> RwLockWriteGuard<'_, Lives> {
         self.lives.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Lives {
-    fn end(&mut self, key: GenerationKey, at: Time, until: Option<Time>) -> StoredLife {
-        let before = self.of.get(&key);
-        let number = before.map_or(0, |(life, _)| life.number) + 1;
-        // What may never be forgotten stays so; else the later of the two counts.
-        let until = before.map_or(until, |(_, earlier)| (*earlier).zip(until).map(|(one, other)| one.max(other)));
-        let life = StoredLife { key, life: Life { number, ended: Some(at) }, until };
-        self.put(life);
-        life
-    }
-
-    fn put(&mut self, StoredLife { key, life, until }: StoredLife) {
-        self.of.insert(key, (life, until));
-        if let Some(until) = until {
-            self.forgettable.add(key, until);
-        }
     }
 }

@@ -44,13 +44,21 @@ impl Receipt {
     }
 }
 
-/// Why the commit refused. The first three are verdicts about the request; after the others it may simply be tried again later.
+/// Why the commit refused. The first six are verdicts about the request; after the others it may simply be tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitReason {
-    /// Something that the hop depends on has ended.
+    /// Something that the hop depends on has ended or is suspended.
     Died,
-    /// A single-use value was used before.
+    /// What was to be resumed is retired.
+    Retired,
+    /// Whoever suspended it counts for more than who wants to resume it.
+    Outranked,
+    /// The budget of the task does not suffice.
+    Budget,
+    /// A client assertion was used before.
     Spent,
+    /// A DPoP proof was used before.
+    Replayed,
     /// Something that the hop rests on has expired, by the commit's own clock.
     Expired,
     /// The record, or the list of what it spends or ends, is longer than it may be.
@@ -66,8 +74,12 @@ pub enum CommitReason {
 impl fmt::Display for CommitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Died => "something that this request depends on has ended, so nothing can be issued from it",
-            Self::Spent => "a single-use value was used before; sign a new assertion with a fresh jti",
+            Self::Died => "something that this request depends on has ended or is suspended, so nothing can be issued from it",
+            Self::Retired => "what is retired never comes back",
+            Self::Outranked => "it was suspended by somebody who counts for more; ask who opened the task, or the operator",
+            Self::Budget => "the budget of the task does not suffice",
+            Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
+            Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",
             Self::TooLarge => "the record of this request would be too long; ask for less",
             Self::Busy => "the server is busy; try again shortly",

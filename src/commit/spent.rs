@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::expiry::Expiry;
 use super::receipt::CommitReason;
-use crate::oauth::{SingleUse, Time};
+use crate::oauth::{SingleUse, SingleUseKind, Time};
 
 /// The first 128 bits of a value's digest: enough that two values never meet, in half the memory.
 type Short = u128;
@@ -37,8 +37,11 @@ impl Spent {
         let repeated = |(position, value): (usize, &SingleUse)| {
             self.values.contains(&short(value)) || values.iter().take(position).any(|earlier| earlier.digest == value.digest)
         };
-        if values.iter().enumerate().any(repeated) {
-            return Err(CommitReason::Spent);
+        if let Some((_, value)) = values.iter().enumerate().find(|value| repeated(*value)) {
+            return Err(match value.kind {
+                SingleUseKind::Assertion => CommitReason::Spent,
+                SingleUseKind::Proof => CommitReason::Replayed,
+            });
         }
         if self.values.len() + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
     }

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod faults;
+mod listing;
+mod holding;
 mod memory;
 mod model;
 mod rules;
@@ -18,7 +20,8 @@ use crate::crypto::{Digest, SealKey};
 use crate::ledger::record::{Kind, Record};
 use crate::ledger::{Basis, Evidence, Hop, Inputs};
 use crate::oauth::{
-    ActChain, ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, Scopes, SingleUse, Subject, Time, Txn,
+    ActChain, ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, Scopes, SingleUse, SingleUseKind, Subject,
+    Time, Txn,
 };
 use memory::{Disk, Faults, MemoryStore};
 
@@ -74,9 +77,15 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
         txn,
         record: record(jti, txn),
         generations: generations.iter().map(|id| Generation { key: GenerationKey([*id; 16]), number: 0 }).collect(),
-        single_use: single_use.iter().map(|id| SingleUse { digest: [*id; 32], expires }).collect(),
+        single_use: single_use
+            .iter()
+            .map(|id| SingleUse { digest: [*id; 32], expires, kind: SingleUseKind::Assertion })
+            .collect(),
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
+        status: None,
+        charge: None,
+        opens: None,
     }
 }
 
@@ -86,6 +95,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         jti,
         txn,
         parent: None,
+        task: None,
         depth: 1,
         at: Time::from_millis(START),
         expires: Time::from_millis(START + 60_000),
@@ -98,19 +108,26 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         chain: ActChain::default(),
         audience: vec![],
         scopes: Scopes::default(),
+        binding: crate::ledger::Bindings::default(),
         evidence: Evidence::default(),
         token: Digest([1; 32]),
         kid: "k".into(),
         policy_set: Digest([2; 32]),
         policies: vec![],
         inputs: Inputs::default(),
+        status: None,
     };
     hop.record(&Issuer::parse("https://sts.example").unwrap()).unwrap().0
 }
 
 fn death(ids: &[u8]) -> Death {
-    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None };
+    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None, txn: None };
     Death { ends: ids.iter().map(end).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
+}
+
+fn holding(turn: Turn, ids: &[u8]) -> Holding {
+    let Death { ends, by, reason, .. } = death(ids);
+    Holding { turn, things: ends, by, reason }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

@@ -7,22 +7,25 @@
 mod recovery;
 mod stage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::command::{Death, Issue, Refusal};
-use super::contract::{CommitStore, StoredLife};
+use super::change::Change;
+use super::command::{Issue, Refusal};
+use super::contract::{CommitStore, Known, StoredLife};
 use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
 use super::quota::Quota;
 use super::receipt::{Answer, CommitReason, Receipt};
+use super::register::Register;
 use super::spent::Spent;
 use super::subject_keys::SubjectKeys;
-use crate::oauth::{Clock, Jti, SingleUse, Time, Txn};
+use crate::oauth::{Clock, GenerationKey, Jti, SingleUse, Time, Txn};
 use recovery::Doubt;
 use stage::{Effect, Staged};
 
@@ -30,15 +33,18 @@ use stage::{Effect, Staged};
 const BATCH_MAX: usize = 1024;
 
 /// Who waits for the end of a command that has no receipt.
-type Done = oneshot::Sender<Result<(), CommitReason>>;
+pub(super) type Done = oneshot::Sender<Result<(), CommitReason>>;
 
 /// One command on its way to the writer. The permit is its place in the queue, and is given back when it is done.
 #[derive(Debug)]
 pub(super) enum Job {
     Issue(Issue, Reply, OwnedSemaphorePermit),
     Refusal(Recordable),
-    Death(Unrecorded, Done),
+    Change(Unrecorded, Done),
+    Resume(Unrecorded, Done),
     Spend(Spending, Done),
+    Remember(BTreeSet<Known>, Done),
+    Beat(GenerationKey, Spending, Done),
     Withhold(Hidden),
     Close(oneshot::Sender<()>),
 }
@@ -58,15 +64,16 @@ pub(super) struct Recordable {
     pub(super) _place: OwnedSemaphorePermit,
 }
 
-/// A death on its way to the record, with its reserved place.
+/// A change on its way to the record, with its reserved place.
 #[derive(Debug)]
 pub(super) struct Unrecorded {
-    pub(super) death: Death,
-    /// The lives that begin; empty until the death acts.
+    pub(super) change: Change,
+    /// The lives that begin or go on; empty until the change acts.
     pub(super) lives: Vec<StoredLife>,
     /// What is spent with it.
     pub(super) single_use: Vec<SingleUse>,
-    pub(super) _place: OwnedSemaphorePermit,
+    /// None for what nobody asked for.
+    pub(super) _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Single-use values of a request that changes nothing else.
@@ -97,6 +104,7 @@ pub(super) struct Writer {
     limits: Limits,
     jobs: Receiver<Job>,
     mirror: Arc<Mirror>,
+    register: Arc<Register>,
     quota: Arc<Quota>,
     spent: Spent,
     keys: SubjectKeys,
@@ -108,7 +116,7 @@ pub(super) struct Writer {
     newest: Time,
     /// Hops to be recorded as withheld.
     owed: Vec<Hidden>,
-    /// Deaths that act already and are not recorded yet. While there is one, nothing is issued.
+    /// Changes that act already and are not recorded yet. While there is one, nothing is issued.
     unrecorded: Vec<Unrecorded>,
     /// Set while the store is not to be used: what is unknown about it, and when it failed last.
     failed: Option<(Doubt, Instant)>,
@@ -124,6 +132,7 @@ pub(super) struct Parts {
     pub(super) limits: Limits,
     pub(super) jobs: Receiver<Job>,
     pub(super) mirror: Arc<Mirror>,
+    pub(super) register: Arc<Register>,
     pub(super) quota: Arc<Quota>,
     pub(super) keys: SubjectKeys,
     pub(super) durable: Durable,
@@ -141,7 +150,7 @@ impl Writer {
             self.turn(Vec::new());
         }
         if self.unfinished() {
-            tracing::error!(deaths = self.unrecorded.len(), withheld = self.owed.len(), "the store failed to the end");
+            tracing::error!(changes = self.unrecorded.len(), withheld = self.owed.len(), "the store failed to the end");
         }
         std::mem::take(&mut self.closing)
     }
@@ -155,15 +164,17 @@ impl Writer {
         Some(jobs)
     }
 
-    /// Waits for a job; while something is left to do without being asked, no longer than the pause between two attempts.
+    /// Waits for a job; while something is left to do without being asked, or time may end a task, no longer than the pause between two attempts.
     fn wait(&self) -> Option<Option<Job>> {
         if !self.closing.is_empty() {
             return self.jobs.try_recv().ok().map(Some);
         }
-        if !self.unfinished() {
-            return self.jobs.recv().ok().map(Some);
-        }
-        match self.jobs.recv_timeout(self.limits.retry) {
+        let pause = match (self.unfinished(), self.mirror.has_tasks()) {
+            (true, _) => self.limits.retry,
+            (false, true) => self.limits.sweep,
+            (false, false) => return self.jobs.recv().ok().map(Some),
+        };
+        match self.jobs.recv_timeout(pause) {
             Ok(job) => Some(Some(job)),
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -174,8 +185,28 @@ impl Writer {
         self.failed.is_some() || !self.owed.is_empty() || !self.unrecorded.is_empty()
     }
 
-    /// One batch, from judging to answering.
+    /// Everything that waited. What is resumed acts when that is durable, and whatever comes after must see it, so a
+    /// resumption is the last command of its batch.
     fn turn(&mut self, jobs: Vec<Job>) {
+        let mut jobs = jobs.into_iter();
+        loop {
+            let mut batch = Vec::new();
+            for job in jobs.by_ref() {
+                let last = matches!(job, Job::Resume(..));
+                batch.push(job);
+                if last {
+                    break;
+                }
+            }
+            self.write(batch);
+            if jobs.len() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// One batch, from judging to answering.
+    fn write(&mut self, jobs: Vec<Job>) {
         self.recover_when_due();
         let mut staged = self.begin();
         for job in jobs {
@@ -185,7 +216,7 @@ impl Writer {
             // What is forgotten durably may be asked for again under a clock that was set back, unless a record shows the time.
             staged.batch.forget = None;
         }
-        if staged.failure.is_none() && !(staged.batch.rows.is_empty() && staged.batch.single_use.is_empty()) {
+        if staged.failure.is_none() && !staged.batch.is_empty() {
             staged.failure = self.store.commit(&staged.batch).err();
         }
         match staged.failure.take() {
@@ -209,13 +240,21 @@ impl Writer {
                     // An answer that nobody takes reports itself when it is dropped, here or later.
                     let _untaken = reply.to.send(Ok(answer));
                 }
-                Effect::Death(_, Some(reply)) => {
+                Effect::Change(_, Some(reply)) => {
+                    let _untaken = reply.send(Ok(()));
+                }
+                Effect::Resume(resumed, reply) => {
+                    self.mirror.put(&resumed.change, &resumed.lives);
                     let _untaken = reply.send(Ok(()));
                 }
                 Effect::Spent(_spending, reply) => {
                     let _untaken = reply.send(Ok(()));
                 }
-                Effect::Death(_, None) | Effect::Refusal(_) | Effect::Withheld(_) => {}
+                Effect::Remembered(known, reply) => {
+                    self.register.remember(known);
+                    let _untaken = reply.send(Ok(()));
+                }
+                Effect::Change(_, None) | Effect::Refusal(_) | Effect::Withheld(_) => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::login_file::LoginFile;
 use super::reader::Reader;
-use crate::catalog::{Agent, AgentKind, Filed, Places, Status};
+use crate::catalog::{Agent, AgentKind, BoundTokens, Filed, Places, Status};
 use crate::oauth::{ClientId, RuleName};
 
 /// An agent and its ways to log in.
@@ -25,11 +25,12 @@ impl AgentFile {
         let kind = reader.take_choice("kind", &AgentKind::NAMES);
         let status = reader.take_choice("status", &Status::NAMES);
         let foreign_clients = take_entries(&mut reader, &mut places, "foreign_clients", foreign_client);
+        let bound = take_bound(&mut reader);
         let logins = take_entries(&mut reader, &mut places, "login", LoginFile::read);
         reader.finish();
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
         let status = status.map_or(Status::Active, |status| status.value);
-        let entry = Agent { id, owner, team, kind, status, foreign_clients };
+        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound };
         Some(Self { agent: Filed { entry, places }, logins })
     }
 }
@@ -56,6 +57,12 @@ pub(super) fn take_entries<T>(
         }
     }
     entries
+}
+
+/// Under the names of client metadata (RFC 9449 §5.2, RFC 8705 §3.4).
+fn take_bound(reader: &mut Reader<'_>) -> BoundTokens {
+    let mut flag = |key| reader.take_boolean(key).is_some_and(|found| found.value);
+    BoundTokens { dpop: flag("dpop_bound_access_tokens"), certificate: flag("tls_client_certificate_bound_access_tokens") }
 }
 
 fn foreign_client(mut reader: Reader<'_>) -> Option<(RuleName, String)> {

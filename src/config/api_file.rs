@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::Complaint;
 use super::agent_file::{line, take_entries};
 use super::reader::{Found, Reader, short};
-use crate::catalog::{Api, ChainShown, Derive, Destination, Effect, Filed, Places, ScopeInfo, SenderConstraint};
+use super::tree::{Node, Value};
+use crate::catalog::{
+    Api, ChainShown, Derive, Destination, Effect, Filed, Places, ScopeInfo, SenderConstraint, StatusBits, StatusList,
+};
 use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope};
 
@@ -24,10 +27,11 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
     let signing_alg = reader.take_choice("signing_alg", &Api::SIGNING_ALGS);
     let typ = reader.take_choice("typ", &Api::TYPS.map(|typ| (typ, typ)));
     let chain = reader.take_choice("chain", ChainShown::NAMES);
-    let sender_constraint = take_sender_constraint(&mut reader);
+    let sender_constraint = reader.take_choice("sender_constraint", SenderConstraint::NAMES);
     let group = reader.take_parsed("group", line);
     let scopes = reader.take_table("scopes").map(scopes);
     let derive = take_entries(&mut reader, &mut places, "derive", derive);
+    let status_list = take_status_list(&mut reader);
     reader.finish();
     let entry = Api {
         id: id?.value,
@@ -39,10 +43,11 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
         signing_alg: value(signing_alg).unwrap_or(Algorithm::ES256),
         typ: value(typ).unwrap_or("at+jwt").to_owned(),
         chain: value(chain).unwrap_or(ChainShown::Full),
-        sender_constraint,
+        sender_constraint: value(sender_constraint).unwrap_or(SenderConstraint::Optional),
         group: value(group),
         scopes: scopes?,
         derive,
+        status_list,
     };
     Some(Filed { entry, places })
 }
@@ -61,15 +66,18 @@ fn noted<T>(places: &mut Places, key: &str, found: Option<Vec<Option<Found<T>>>>
     kept
 }
 
-fn take_sender_constraint(reader: &mut Reader<'_>) -> SenderConstraint {
-    let constraint = reader.take_parsed("sender_constraint", |text| {
-        let known = SenderConstraint::NAMES.iter().find(|(name, _)| *name == text).map(|(_, constraint)| *constraint);
-        known.ok_or(match text {
-            "required" => "cannot be \"required\" in this version, which issues bearer tokens only",
-            _ => "must be \"none\" or \"optional\"",
-        })
-    });
-    value(constraint).unwrap_or(SenderConstraint::Optional)
+/// `true` stands for the table with nothing in it.
+fn take_status_list(reader: &mut Reader<'_>) -> Option<StatusList> {
+    let node = reader.take("status_list")?;
+    if let Node { value: Value::Boolean(asked), .. } = node {
+        return asked.then_some(StatusList::DEFAULT);
+    }
+    let mut table = reader.sub_table("status_list", node)?;
+    let bits = table.take_integer("bits", 1..=2).map(|found| if found.value == 1 { StatusBits::One } else { StatusBits::Two });
+    let ttl = table.take_span("ttl", Duration::from_secs(1)..=Duration::from_hours(1));
+    table.finish();
+    let StatusList { bits: usual_bits, ttl: usual_ttl } = StatusList::DEFAULT;
+    Some(StatusList { bits: bits.unwrap_or(usual_bits), ttl: value(ttl).unwrap_or(usual_ttl) })
 }
 
 fn scopes(mut reader: Reader<'_>) -> BTreeMap<Scope, ScopeInfo> {

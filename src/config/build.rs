@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use super::desk::Desk;
 use super::reader::all;
-use super::{AgentFile, Complaint, Complaints, Config, IssuerFile, KeysFile, LoginFile, PolicyText, TrustFile};
+use super::{AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, TrustFile};
 use crate::catalog::Place;
-use crate::client::{AssertionAudience, Login, LoginComplaint, Logins};
+use crate::client::{AssertionAudience, DpopRules, Login, LoginComplaint, Logins, Nonces};
 use crate::crypto::{MacKey, SealKey};
-use crate::exchange::World;
+use crate::exchange::{TOKEN_PATH, World};
 use crate::jose::Cache;
 use crate::mint::Signers;
-use crate::policy::{Limits, Policies, PolicyComplaint};
+use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
 use crate::token::OwnKeys;
+use crate::trust::x509::Roots;
 use crate::trust::{
     DuplicateRule, KeySource, Matcher, Pace, Requirement, Severity, SubjectKind, Trust, TrustKind, TrustRule, TrustRuleParts,
     TrustRuleReason, findings,
@@ -42,9 +43,15 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What the files mean. None when anything is wrong in them beyond what each alone could tell; the complaints say what.
-    pub(super) fn new(desk: &Desk, rules: &[TrustFile], agents: &[AgentFile], policies: &[PolicyText]) -> Option<Self> {
+    pub(super) fn new(
+        desk: &Desk,
+        client_ca: Option<&Arc<Roots>>,
+        rules: &[TrustFile],
+        agents: &[AgentFile],
+        policies: &[PolicyText],
+    ) -> Option<Self> {
         let rules = rules.iter().map(|file| rule(desk, file, agents));
-        let (rules, logins, policies) = (all(rules), logins(desk, agents), self::policies(desk, policies));
+        let (rules, logins, policies) = (all(rules), logins(desk, agents, client_ca), self::policies(desk, policies));
         Some(Self { rules: rules?, logins: logins?, policies: policies? })
     }
 }
@@ -57,7 +64,7 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     let Parts { rules, logins, policies } = config.parts;
     let trust = Trust::new(rules, previous.map(|world| &*world.trust)).map_err(twice)?;
     let settings = config.settings;
-    let token_endpoint = settings.issuer.join("/token");
+    let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
     Ok(World {
         audience: AssertionAudience { issuer: settings.issuer.clone(), token_endpoint },
@@ -67,11 +74,24 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         trust: Arc::new(trust),
         policies,
         signers: keys.signers,
+        dpop: DpopRules {
+            bases: vec![settings.issuer.join("")],
+            age_max: settings.dpop.proof_age,
+            nonces: Nonces::new(keys.pseudonyms.clone()),
+            nonce_required: settings.dpop.nonce == DpopNonce::Required,
+        },
         pseudonyms: keys.pseudonyms,
         limits: Limits {
             issuer: settings.issuer.clone(),
             lifetime: settings.tokens.lifetime,
             lifetime_max: settings.tokens.lifetime_max,
+            tasks: TaskLimits {
+                lifetime: settings.tasks.lifetime,
+                lifetime_max: settings.tasks.lifetime_max,
+                budget: settings.tasks.budget_default,
+                budget_max: settings.tasks.budget_max,
+                depth: settings.tasks.depth,
+            },
         },
         depth_max: u32::try_from(settings.tokens.chain_depth_max).unwrap_or(u32::MAX),
         issuer: settings.issuer,
@@ -141,8 +161,9 @@ fn keys(file: &TrustFile) -> KeySource {
     }
 }
 
-fn logins(desk: &Desk, agents: &[AgentFile]) -> Option<Logins> {
-    let made = agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.iter().map(login).collect()));
+fn logins(desk: &Desk, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<Logins> {
+    let made =
+        agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.iter().map(|file| login(file, client_ca)).collect()));
     let complain = |list: Vec<LoginComplaint>| list.iter().for_each(|complaint| desk.complain(told(complaint, agents)));
     Logins::new(made).map_err(complain).ok()
 }
@@ -153,7 +174,7 @@ fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Complaint {
     Complaint::new(place, complaint.reason.to_string())
 }
 
-fn login(file: &LoginFile) -> Login {
+fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
     match file {
         LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms } => Login::PrivateKeyJwt {
             keys: keys.clone(),
@@ -165,6 +186,13 @@ fn login(file: &LoginFile) -> Login {
             rule: trust.value.clone(),
             matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
         },
+        LoginFile::TlsClientAuth { roots, name, .. } => {
+            Login::TlsClientAuth { roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(), name: name.clone() }
+        }
+        LoginFile::SelfSignedTls { certificates, keys } => {
+            Login::SelfSignedTls { certificates: certificates.clone(), keys: keys.clone() }
+        }
+        LoginFile::SpiffeX509 { spiffe_id } => Login::SpiffeX509 { id: spiffe_id.value.clone() },
         LoginFile::Secret { hash, basic } => Login::Secret { digest: *hash, basic: *basic, post: !*basic },
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_file::AgentFile;
 use super::desk::Desk;
+use super::keys_file::KeysFile;
 use super::login_file::LoginFile;
 use super::matcher_file::MatcherFile;
 use super::reader::Found;
@@ -97,6 +98,12 @@ impl View<'_> {
         match login {
             LoginFile::SpiffeJwt { spiffe_id } => self.spiffe_login(spiffe_id),
             LoginFile::WorkloadJwt { trust, matchers } => self.workload_login(trust, matchers),
+            LoginFile::SpiffeX509 { spiffe_id } => self.svid_login(spiffe_id),
+            LoginFile::TlsClientAuth { roots: None, place, .. } if self.settings.tls.client_ca.is_none() => {
+                let sentence = "`ca_file` is missing in [login], and so is `client_ca` in [tls]: who issues the certificate";
+                self.desk.complain(Complaint::new(place.clone(), sentence));
+            }
+            LoginFile::TlsClientAuth { .. } | LoginFile::SelfSignedTls { .. } => {}
             LoginFile::PrivateKeyJwt { .. } | LoginFile::Secret { .. } => {}
         }
     }
@@ -114,6 +121,22 @@ impl View<'_> {
         }
         let of_domain = self.rules.iter().filter(|rule| domain(rule).as_deref() == Some(wanted));
         of_domain.for_each(|rule| self.spiffe_audience(rule));
+    }
+
+    /// The bundle of the trust domain must say who issues X509-SVIDs in it.
+    fn svid_login(&self, id: &Found<SpiffePattern>) {
+        let wanted = id.value.trust_domain();
+        let of_domain = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(domain) if domain.as_str() == wanted);
+        let mut rules = self.rules.iter().filter(of_domain).peekable();
+        if rules.peek().is_none() && !self.declared.contains(wanted) {
+            let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
+            self.desk.complain(Complaint::new(id.place.clone(), sentence));
+        }
+        let silent = |rule: &&TrustFile| matches!(&rule.keys, KeysFile::Bundle(bundle) if bundle.roots().is_empty());
+        for rule in rules.filter(silent) {
+            let sentence = "the bundle has no key with `use` \"x509-svid\" and `x5c`, so no X509-SVID logs in under this rule";
+            self.desk.warn(Complaint::new(rule.place.clone(), sentence));
+        }
     }
 
     /// A JWT-SVID that logs in has the issuer identifier as its only audience, so a rule that does not admit it admits no login.

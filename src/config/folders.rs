@@ -9,7 +9,7 @@ use super::desk::Desk;
 use super::reader::{Found, Reader};
 use super::tree::{Table, Value};
 use super::trust_file::TrustFile;
-use super::{Complaints, Config, DEFAULTS, PolicyText, Settings, api_file, cross, toml};
+use super::{Complaints, Config, DEFAULTS, PolicyText, Settings, api_file, certificate_login, cross, tls_file, toml};
 use crate::catalog::Place;
 
 /// Reads the folders and puts everything together. None when that cannot be; the complaints say why.
@@ -20,11 +20,13 @@ pub(super) fn read(desk: &Desk, settings: Settings) -> Option<Config> {
     let apis = entries(desk, &settings.files.apis, "id", &mut declared, api_file::read);
     let policies = policies(desk, &settings.files.policies);
     cross::check(desk, &settings, &declared, &rules, &agents, &apis);
-    let parts = Parts::new(desk, &rules, &agents, &policies);
+    let identity = tls_file::identity(desk, &settings);
+    let client_ca = settings.tls.client_ca.as_ref().and_then(|file| certificate_login::roots(desk, file));
+    let parts = Parts::new(desk, client_ca.as_ref(), &rules, &agents, &policies);
     let logins: BTreeMap<_, _> = agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.clone())).collect();
     let agents = agents.into_iter().map(|file| file.agent).collect();
     let catalog = cross::catalog(desk, &declared, &rules, agents, apis)?;
-    Some(Config { settings, catalog, rules, logins, policies, warnings: Complaints::new(Vec::new()), parts: parts? })
+    Some(Config { settings, catalog, rules, logins, policies, warnings: Complaints::new(Vec::new()), identity, parts: parts? })
 }
 
 /// What `read` makes of each file in `folder`. The name that a file gives its entry at `key` is `declared` even where the rest

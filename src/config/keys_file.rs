@@ -29,30 +29,35 @@ pub enum KeysFile {
 
 /// The `jwks` or `jwks_file` of `reader`; none when neither is there, or it is wrong.
 pub(super) fn take_jwks(reader: &mut Reader<'_>) -> Option<KeySet> {
+    take_jwks_text(reader).map(|(_, set)| set)
+}
+
+/// The same with its text, for what a key set says beside keys.
+pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<(String, KeySet)> {
     let inline = reader.take("jwks");
     let file = reader.take_path("jwks_file");
-    match (inline, file) {
+    let (json, place) = match (inline, file) {
         (Some(node), Some(_)) => {
             reader.desk().complain(Complaint::new(node.place, "only one of `jwks` and `jwks_file` can be given"));
-            None
+            return None;
         }
-        (Some(node), None) => self::inline(reader.desk(), node),
-        (None, Some(path)) => read(reader.desk(), &path, KeyUse::Signature),
-        (None, None) => None,
-    }
+        (Some(node), None) => self::inline(reader.desk(), node)?,
+        (None, Some(path)) => text(reader.desk(), &path)?,
+        (None, None) => return None,
+    };
+    let set = parse(reader.desk(), &json, place, KeyUse::Signature)?;
+    Some((json, set))
 }
 
-/// The key set in the file at `path`.
-pub(super) fn read(desk: &Desk, path: &Found<PathBuf>, key_use: KeyUse) -> Option<KeySet> {
+fn text(desk: &Desk, path: &Found<PathBuf>) -> Option<(String, Place)> {
     let json = desk.text(&path.value, &path.place)?;
-    let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
-    parse(desk, &json, place, key_use)
+    Some((json, Place { file: path.value.to_string_lossy().into(), line: 1 }))
 }
 
-fn inline(desk: &Desk, node: Node) -> Option<KeySet> {
+fn inline(desk: &Desk, node: Node) -> Option<(String, Place)> {
     match node.value {
-        Value::Text(json) => parse(desk, &json, node.place, KeyUse::Signature),
-        Value::Table(table) => parse(desk, &Json::Object(object(table)).to_string(), node.place, KeyUse::Signature),
+        Value::Text(json) => Some((json, node.place)),
+        Value::Table(table) => Some((Json::Object(object(table)).to_string(), node.place)),
         other => {
             let sentence = format!("`jwks` must be a table, or a string of JSON, not {}", other.kind());
             desk.complain(Complaint::new(node.place, sentence));

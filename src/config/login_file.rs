@@ -1,17 +1,22 @@
 //! A way for an agent to log in, as written.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Complaint;
 use super::keys_file::take_jwks;
 use super::matcher_file::{self, MatcherFile};
 use super::reader::{Found, Reader};
 use super::trust_file::take_named_algorithms;
+use super::{Complaint, certificate_login};
+use crate::catalog::Place;
+use crate::client::CertificateName;
 use crate::crypto::Digest;
 use crate::jose::{Algorithm, KeySet};
 use crate::oauth::RuleName;
 use crate::trust::SpiffePattern;
+use crate::trust::x509::Roots;
 
 /// A way to log in, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -37,6 +42,27 @@ pub enum LoginFile {
         /// Which of its attestations.
         matchers: Vec<MatcherFile>,
     },
+    /// `tls_client_auth` (RFC 8705 §2.1): a certificate from an authority, with one name.
+    TlsClientAuth {
+        /// The authority; none for that of `[tls]`.
+        roots: Option<Arc<Roots>>,
+        /// The name.
+        name: CertificateName,
+        /// Where the login is written.
+        place: Place,
+    },
+    /// `self_signed_tls_client_auth` (RFC 8705 §2.2): a certificate that is registered here.
+    SelfSignedTls {
+        /// SHA-256 of certificates.
+        certificates: Vec<Digest>,
+        /// RFC 7638 thumbprints of keys, any certificate of which will do.
+        keys: Vec<Digest>,
+    },
+    /// `spiffe_x509`: an X509-SVID (draft-ietf-oauth-spiffe-client-auth).
+    SpiffeX509 {
+        /// The SPIFFE ID, or with `/*` at its end all below it.
+        spiffe_id: Found<SpiffePattern>,
+    },
     /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
     Secret {
         /// SHA-256 of the secret.
@@ -51,22 +77,25 @@ enum Method {
     PrivateKeyJwt,
     SpiffeJwt,
     WorkloadJwt,
+    TlsClientAuth,
+    SelfSignedTls,
+    SpiffeX509,
     Secret { basic: bool },
 }
 
-const METHODS: [(&str, Method); 5] = [
+const METHODS: [(&str, Method); 8] = [
     ("private_key_jwt", Method::PrivateKeyJwt),
     ("spiffe_jwt", Method::SpiffeJwt),
     ("workload_jwt", Method::WorkloadJwt),
+    ("tls_client_auth", Method::TlsClientAuth),
+    ("self_signed_tls_client_auth", Method::SelfSignedTls),
+    ("spiffe_x509", Method::SpiffeX509),
     ("client_secret_basic", Method::Secret { basic: true }),
     ("client_secret_post", Method::Secret { basic: false }),
 ];
 
 /// Known by name and not offered, with what to do instead.
-const REFUSED: [(&str, &str); 6] = [
-    ("spiffe_x509", "is not offered in this version; \"spiffe_jwt\" is"),
-    ("tls_client_auth", "is not offered in this version; \"private_key_jwt\" is"),
-    ("self_signed_tls_client_auth", "is not offered in this version; \"private_key_jwt\" is"),
+const REFUSED: [(&str, &str); 3] = [
     ("attest_jwt_client_auth", "is not offered in this version; \"workload_jwt\" is"),
     ("client_secret_jwt", "is not offered, because it would need the secret in clear; \"private_key_jwt\" is"),
     ("none", "is not offered: an agent must prove itself"),
@@ -84,6 +113,9 @@ impl LoginFile {
             Some(Method::PrivateKeyJwt) => private_key_jwt(&mut reader),
             Some(Method::SpiffeJwt) => spiffe_jwt(&mut reader),
             Some(Method::WorkloadJwt) => workload_jwt(&mut reader),
+            Some(Method::TlsClientAuth) => certificate_login::authority(&mut reader),
+            Some(Method::SelfSignedTls) => certificate_login::registered(&mut reader),
+            Some(Method::SpiffeX509) => certificate_login::svid(&mut reader),
             Some(Method::Secret { basic }) => secret(&mut reader, basic),
             None => {
                 reader.take_rest();
@@ -147,7 +179,7 @@ fn secret(reader: &mut Reader<'_>, basic: bool) -> Option<LoginFile> {
 }
 
 /// Never repeats what it refuses: it may be the secret itself.
-fn secret_hash(text: &str) -> Result<Digest, &'static str> {
+pub(super) fn secret_hash(text: &str) -> Result<Digest, &'static str> {
     const WANTED: &str =
         "must be \"sha256:\" and the SHA-256 of the secret in base64url without padding, which `countersign keys` makes";
     let encoded = text.strip_prefix("sha256:").ok_or(WANTED)?;

@@ -44,6 +44,11 @@ impl<'a> Reader<'a> {
         self
     }
 
+    /// Whether this is a layer, in which things may be missing.
+    pub(super) fn is_partial(&self) -> bool {
+        self.partial
+    }
+
     /// Where the table stands.
     pub(super) fn place(&self) -> &Place {
         &self.place

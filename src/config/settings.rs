@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Complaint;
+use super::desk::Desk;
 use super::reader::{Found, Reader};
-use crate::catalog::Api;
+use super::tls_file::{Proxy, Tls};
+use crate::catalog::{Api, Place};
 use crate::jose::Algorithm;
 use crate::oauth::{CHAIN_DEPTH_CEILING, Issuer};
 
@@ -17,10 +19,18 @@ pub struct Settings {
     pub issuer: Issuer,
     /// Where we listen.
     pub listen: Listen,
+    /// How clients reach us by TLS.
+    pub tls: Tls,
+    /// Where else TLS ends, in front of us.
+    pub proxies: Vec<Proxy>,
     /// Our signing keys.
     pub keys: Keys,
     /// The tokens that we issue.
     pub tokens: Tokens,
+    /// Proofs of keys.
+    pub dpop: Dpop,
+    /// Tasks.
+    pub tasks: Tasks,
     /// The record of every hop.
     pub ledger: Ledger,
     /// What commits.
@@ -58,6 +68,39 @@ pub struct Tokens {
     pub lifetime_max: Duration,
     /// How many hops a chain may have; the actors that a foreign token brings along count too.
     pub chain_depth_max: usize,
+}
+
+/// `[dpop]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dpop {
+    /// How old a proof may be.
+    pub proof_age: Duration,
+    /// Whether a proof must carry a nonce of ours.
+    pub nonce: DpopNonce,
+}
+
+/// Whether DPoP proofs must carry a nonce of this server (RFC 9449 §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DpopNonce {
+    /// They need not.
+    Off,
+    /// They must; a proof without one is answered with one.
+    Required,
+}
+
+/// `[tasks]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tasks {
+    /// How long a task may take where its request does not say.
+    pub lifetime: Duration,
+    /// How long any task may take.
+    pub lifetime_max: Duration,
+    /// How many exchanges a task may make where its request does not say.
+    pub budget_default: u64,
+    /// How many exchanges any task may make.
+    pub budget_max: u64,
+    /// How many tasks may lie one under the other.
+    pub depth: u32,
 }
 
 /// `[ledger]`
@@ -98,10 +141,16 @@ pub struct Limits {
     pub queue: usize,
     /// Refusals recorded per agent and minute; the rest is counted.
     pub refusals_per_minute: u32,
+    /// Connections that clients may have open at a time.
+    pub connections: usize,
+    /// How many of them may come from one address.
+    pub connections_per_address: usize,
     /// Threads that answer requests; 0 for one per core.
     pub workers: usize,
     /// Verified tokens that are remembered.
     pub verified_tokens: usize,
+    /// Single-use values that are remembered until they expire; when there are as many, what spends one is refused.
+    pub single_use: usize,
 }
 
 /// `[files]`
@@ -123,27 +172,58 @@ const DAY: Duration = Duration::from_hours(24);
 impl Settings {
     /// Reads the settings, or a layer of them. None when anything needed is missing or wrong; the complaints say what.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
-        reader.need(&["issuer", "listen", "keys", "tokens", "ledger", "store", "limits", "files"]);
+        reader.need(&["issuer", "listen", "keys", "tokens", "dpop", "tasks", "ledger", "store", "limits", "files"]);
         let issuer = reader.take_parsed("issuer", Issuer::parse);
+        let listen_place = reader.place_of("listen");
         let listen = reader.take_table("listen").and_then(Listen::read);
+        let tls = if reader.has("tls") { reader.take_table("tls").and_then(Tls::read) } else { Some(Tls::default()) };
+        let proxies: Vec<_> = reader.take_tables("proxy").into_iter().map(Proxy::read).collect();
         let keys = reader.take_table("keys").and_then(Keys::read);
         let tokens = reader.take_table("tokens").and_then(Tokens::read);
+        let dpop = reader.take_table("dpop").and_then(Dpop::read);
+        let tasks = reader.take_table("tasks").and_then(Tasks::read);
         let ledger = reader.take_table("ledger").and_then(Ledger::read);
         let commit = reader.take_table("store").and_then(CommitStore::read);
         let limits = reader.take_table("limits").and_then(Limits::read);
         let files = reader.take_table("files").and_then(Files::read);
+        let (desk, partial) = (reader.desk(), reader.is_partial());
         reader.finish();
-        let issuer = issuer?.value;
-        Some(Self {
+        let Found { value: issuer, place } = issuer?;
+        let settings = Self {
             issuer,
             listen: listen?,
+            tls: tls?,
+            proxies: proxies.into_iter().collect::<Option<_>>()?,
             keys: keys?,
             tokens: tokens?,
+            dpop: dpop?,
+            tasks: tasks?,
             ledger: ledger?,
             commit: commit?,
             limits: limits?,
             files: files?,
-        })
+        };
+        if !partial {
+            settings.warn_of_plain_http(desk, &place, &listen_place);
+        }
+        Some(settings)
+    }
+
+    /// Tokens and secrets in clear, or an issuer that nobody would reach.
+    fn warn_of_plain_http(&self, desk: &Desk, issuer: &Place, listen: &Place) {
+        if self.tls.public || !self.proxies.is_empty() {
+            return;
+        }
+        if !self.listen.public.ip().is_loopback() {
+            let sentence = "`public` takes plain HTTP from other machines, so tokens travel in clear; \
+                            give [tls] a certificate, or name in [[proxy]] what ends TLS in front";
+            desk.warn(Complaint::new(listen.clone(), sentence));
+        }
+        if self.issuer.as_str().starts_with("https:") {
+            let sentence =
+                "`issuer` is an https URL, but there is neither a certificate in [tls] nor a [[proxy]] that ends TLS in front";
+            desk.warn(Complaint::new(issuer.clone(), sentence));
+        }
     }
 }
 
@@ -196,6 +276,44 @@ impl Tokens {
     }
 }
 
+impl Dpop {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["proof_age", "nonce"]);
+        let proof_age = reader.take_span("proof_age", 5 * SECOND..=300 * SECOND);
+        let nonce = reader.take_choice("nonce", &[("off", DpopNonce::Off), ("required", DpopNonce::Required)]);
+        reader.finish();
+        Some(Self { proof_age: proof_age?.value, nonce: nonce?.value })
+    }
+}
+
+impl Tasks {
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
+        reader.need(&["lifetime", "lifetime_max", "budget_default", "budget_max", "depth"]);
+        let lifetime = reader.take_span("lifetime", SECOND..=366 * DAY);
+        let lifetime_max = reader.take_span("lifetime_max", SECOND..=366 * DAY);
+        let budget_default = reader.take_integer("budget_default", 1..=1_000_000_000);
+        let budget_max = reader.take_integer("budget_max", 1..=1_000_000_000);
+        let depth = reader.take_integer("depth", 1..=16);
+        let desk = reader.desk();
+        reader.finish();
+        let (lifetime, lifetime_max) = (lifetime?, lifetime_max?.value);
+        let (budget_default, budget_max) = (budget_default?, budget_max?.value);
+        if lifetime.value > lifetime_max {
+            desk.complain(Complaint::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
+        }
+        if budget_default.value > budget_max {
+            desk.complain(Complaint::new(budget_default.place, "`budget_default` must not exceed `budget_max`"));
+        }
+        Some(Self {
+            lifetime: lifetime.value,
+            lifetime_max,
+            budget_default: u64::try_from(budget_default.value).ok()?,
+            budget_max: u64::try_from(budget_max).ok()?,
+            depth: u32::try_from(depth?.value).ok()?,
+        })
+    }
+}
+
 impl Ledger {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["origin", "checkpoint_interval", "access"]);
@@ -221,21 +339,37 @@ impl CommitStore {
 
 impl Limits {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
-        reader.need(&["body_bytes_max", "parameters_max", "queue", "refusals_per_minute", "workers", "verified_tokens"]);
+        reader.need(&[
+            "body_bytes_max",
+            "parameters_max",
+            "queue",
+            "refusals_per_minute",
+            "connections",
+            "connections_per_address",
+            "workers",
+            "verified_tokens",
+            "single_use",
+        ]);
         let body_bytes_max = reader.take_integer("body_bytes_max", 4096..=1_048_576);
         let parameters_max = reader.take_integer("parameters_max", 16..=1024);
         let queue = reader.take_integer("queue", 1..=65_536);
         let refusals_per_minute = reader.take_integer("refusals_per_minute", 0..=6000);
+        let connections = reader.take_integer("connections", 16..=1_048_576);
+        let per_address = reader.take_integer("connections_per_address", 1..=1_048_576);
         let workers = reader.take_integer("workers", 0..=1024);
         let verified_tokens = reader.take_integer("verified_tokens", 0..=1_048_576);
+        let single_use = reader.take_integer("single_use", 1000..=16_777_216);
         reader.finish();
         Some(Self {
             body_bytes_max: size(body_bytes_max)?,
             parameters_max: size(parameters_max)?,
             queue: size(queue)?,
             refusals_per_minute: u32::try_from(refusals_per_minute?.value).ok()?,
+            connections: size(connections)?,
+            connections_per_address: size(per_address)?,
             workers: size(workers)?,
             verified_tokens: size(verified_tokens)?,
+            single_use: size(single_use)?,
         })
     }
 }
@@ -253,7 +387,7 @@ fn size(found: Option<Found<i64>>) -> Option<usize> {
     usize::try_from(found?.value).ok()
 }
 
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "must be an IP address and a port, as in \"127.0.0.1:8693\"")
 }
 

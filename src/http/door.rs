@@ -1,5 +1,6 @@
 //! What every request handler sees.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -7,7 +8,9 @@ use arc_swap::{ArcSwap, Guard};
 use super::ledger::LedgerDoor;
 use super::metadata::Published;
 use super::metrics::Metrics;
+use super::status::SignedLists;
 use crate::commit::Commit;
+use crate::config::{Proxy, Settings};
 use crate::exchange::World;
 use crate::oauth::{Clock, Time};
 
@@ -19,12 +22,33 @@ pub struct Door {
     limits: DoorLimits,
     pub(super) ledger: LedgerDoor,
     pub(super) metrics: Metrics,
+    pub(super) status_lists: SignedLists,
 }
 
 /// What one configuration means at the door.
 pub(super) struct Inside {
     pub(super) world: Arc<World>,
+    pub(super) front: Front,
     pub(super) published: Published,
+}
+
+/// How clients reach the door.
+#[derive(Clone, Debug, Default)]
+pub struct Front {
+    /// Who may tell which certificates clients showed in front of us.
+    pub(super) proxies: Vec<Proxy>,
+    /// Whether a client can show a certificate at all.
+    pub(super) certificates: bool,
+    /// Under which URL clients are asked for a certificate, where that is not the issuer's (RFC 8705 §5).
+    pub(super) mtls_url: Option<String>,
+}
+
+impl Front {
+    /// What the settings say of it.
+    pub fn of(settings: &Settings) -> Self {
+        let (tls, proxies) = (&settings.tls, settings.proxies.clone());
+        Self { certificates: tls.takes_certificates(&proxies), proxies, mtls_url: tls.mtls_url.clone() }
+    }
 }
 
 /// Bounds on what comes in.
@@ -38,14 +62,29 @@ pub struct DoorLimits {
 
 impl Door {
     /// Opens the door on `world`.
-    pub fn new(world: Arc<World>, commit: Commit, ledger: LedgerDoor, clock: Arc<dyn Clock>, limits: DoorLimits) -> Self {
-        let inside = ArcSwap::from_pointee(Inside::new(world));
-        Self { inside, commit, clock, limits, ledger, metrics: Metrics::default() }
+    pub fn new(
+        world: Arc<World>,
+        front: Front,
+        commit: Commit,
+        ledger: LedgerDoor,
+        clock: Arc<dyn Clock>,
+        limits: DoorLimits,
+    ) -> Self {
+        commit.register().hold(world.held());
+        let inside = ArcSwap::from_pointee(Inside::new(world, front));
+        let (metrics, status_lists) = (Metrics::default(), SignedLists::default());
+        Self { inside, commit, clock, limits, ledger, metrics, status_lists }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.
-    pub fn swap(&self, world: Arc<World>) {
-        self.inside.store(Arc::new(Inside::new(world)));
+    pub fn swap(&self, world: Arc<World>, front: Front) {
+        self.commit.register().hold(world.held());
+        self.inside.store(Arc::new(Inside::new(world, front)));
+    }
+
+    /// Whether a proxy in front of us connects from there.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.inside.load().front.proxies.iter().any(|proxy| proxy.is_at(address))
     }
 
     /// The configuration in force.
@@ -71,8 +110,8 @@ impl Door {
 }
 
 impl Inside {
-    fn new(world: Arc<World>) -> Self {
-        let published = Published::of(&world);
-        Self { world, published }
+    fn new(world: Arc<World>, front: Front) -> Self {
+        let published = Published::of(&world, &front);
+        Self { world, front, published }
     }
 }

@@ -1,35 +1,55 @@
 //! Reading a request of any endpoint that takes forms from clients.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::web::Payload;
 
-use super::Door;
-use crate::client::Credentials;
+use super::{Door, peer};
+use crate::client::{Credentials, DpopReason};
 use crate::error::Refusal;
 use crate::request::{Form, FormReason, RequestReason};
 
-/// Headers that ask for a binding or carry a credential that this server does not take yet: refused by name, never ignored.
-const LATER: [&str; 4] = ["dpop", "oauth-client-attestation", "oauth-client-attestation-pop", "workload-identity-token"];
+/// Headers that carry a credential that this server does not take yet: refused by name, never ignored.
+const LATER: [&str; 3] = ["oauth-client-attestation", "oauth-client-attestation-pop", "workload-identity-token"];
+
+/// RFC 9449 §4.1.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// From the end of the head of a request to the end of its body.
+const BODY: Duration = Duration::from_secs(10);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The form, with what the client presented to prove itself.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, door: &Door) -> Result<(Form, Credentials), Refusal> {
-    let form = form(request, payload, door).await?;
-    let credentials = Credentials::new(&form, authorization(request.headers()));
+    let form = tokio::time::timeout(BODY, form(request, payload, door)).await.map_err(|_| Refusal::Form(FormReason::Slow))??;
+    let credentials = credentials(request, &form, door)?;
     Ok((form, credentials))
 }
 
-async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Form, Refusal> {
+/// What the client presented to prove itself in a request without a body.
+pub(super) fn read_query(request: &HttpRequest, door: &Door) -> Result<Credentials, Refusal> {
+    headers(request.headers())?;
+    let form = Form::decode(request.query_string().as_bytes(), door.limits().parameters_max).map_err(Refusal::Form)?;
+    if form.get("client_secret").is_some() {
+        return Err(Refusal::Request(RequestReason::Unsupported("client_secret in the address")));
+    }
+    credentials(request, &form, door)
+}
+
+/// Everything in the form, the headers and the connection that could prove a key or an identity.
+fn credentials(request: &HttpRequest, form: &Form, door: &Door) -> Result<Credentials, Refusal> {
+    let certificate = peer::certificate(request, &door.inside().front).map_err(Refusal::Request)?;
     let headers = request.headers();
-    if let Some(name) = LATER.iter().find(|name| headers.contains_key(**name)) {
-        return Err(Refusal::Request(RequestReason::Unsupported(name)));
-    }
-    if headers.get_all(header::AUTHORIZATION).nth(1).is_some() {
-        return Err(Refusal::Request(RequestReason::Repeated("Authorization")));
-    }
-    if !is_form(headers) {
+    let credentials = Credentials::new(form, text(headers, header::AUTHORIZATION)).with_dpop(text(headers, DPOP));
+    Ok(credentials.with_certificate(certificate))
+}
+
+async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Form, Refusal> {
+    headers(request.headers())?;
+    if !is_form(request.headers()) {
         return Err(Refusal::Form(FormReason::ContentType));
     }
     let body = payload.to_bytes_limited(door.limits().body_bytes_max).await;
@@ -37,11 +57,24 @@ async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Fo
     Form::decode(&body, door.limits().parameters_max).map_err(Refusal::Form)
 }
 
+/// Headers that no endpoint passes over in silence.
+fn headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    if let Some(name) = LATER.iter().find(|name| headers.contains_key(**name)) {
+        return Err(Refusal::Request(RequestReason::Unsupported(name)));
+    }
+    if headers.get_all(header::AUTHORIZATION).nth(1).is_some() {
+        return Err(Refusal::Request(RequestReason::Repeated("Authorization")));
+    }
+    // RFC 9449 §4.3, check 1.
+    if headers.get_all(DPOP).nth(1).is_some() { Err(Refusal::Proof(DpopReason::Repeated)) } else { Ok(()) }
+}
+
 fn is_form(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(FORM))
 }
 
-fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default())
+/// A header's value; an empty one where it is no text, which no credential and no proof is.
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::ErrorCode;
 use crate::jose::keys_parsed;
 
-const CODES: [ErrorCode; 9] = [
+const CODES: [ErrorCode; 12] = [
     ErrorCode::InvalidRequest,
     ErrorCode::InvalidClient,
     ErrorCode::UnauthorizedClient,
@@ -14,6 +14,9 @@ const CODES: [ErrorCode; 9] = [
     ErrorCode::InvalidScope,
     ErrorCode::InvalidTarget,
     ErrorCode::InvalidAuthorizationDetails,
+    ErrorCode::InvalidDpopProof,
+    ErrorCode::UseDpopNonce,
+    ErrorCode::UnsupportedTokenType,
     ErrorCode::TemporarilyUnavailable,
     ErrorCode::ServerError,
 ];

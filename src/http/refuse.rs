@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use super::{Door, respond};
 use crate::client::Credentials;
 use crate::crypto::random;
-use crate::error::Refusal;
+use crate::error::{ErrorCode, Refusal};
 use crate::exchange::{Asked, Refused};
 use crate::ledger;
 use crate::oauth::{Jti, Time};
@@ -17,7 +17,10 @@ pub(super) fn refuse(door: &Door, refused: Refused, credentials: Option<&Credent
     door.metrics.refused(code);
     let agent = refused.asked.as_ref().map_or("-", |asked| asked.agent.as_str());
     tracing::info!(error_id = %id, agent, error = code.as_str(), reason = ?refused.reason, "refused");
-    let answer = respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
+    let mut answer = respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
+    if code == ErrorCode::UseDpopNonce {
+        respond::add_nonce(&mut answer, &door.world().dpop, now);
+    }
     if let Some(asked) = refused.asked {
         door.commit().refuse(record(asked, &refused.reason, id, now));
     }
@@ -31,9 +34,9 @@ fn record(asked: Asked, reason: &Refusal, error_id: String, at: Time) -> ledger:
         error: reason.code().as_str(),
         error_id,
         reason: reason.to_string(),
-        subject_token: Some(asked.subject_token),
-        txn: asked.parent.map(|(txn, _)| txn),
-        parent: asked.parent.map(|(_, hop)| hop),
+        subject_token: asked.subject_token,
+        txn: asked.txn,
+        parent: asked.parent,
         audience: Vec::new(),
         requested: asked.requested,
         policies: Vec::new(),

@@ -3,10 +3,14 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
+use crate::client::{Binding, DpopRules};
 use crate::error::{ErrorCode, Refusal};
-use crate::mint::{IssuedToken, Told};
-use crate::oauth::TokenType;
+use crate::lifecycle::TaskStatus;
+use crate::mint::{IssuedToken, OpenedTask, Told};
+use crate::oauth::{Time, TokenType};
+use crate::task::Tended;
 
 /// Seconds after which it is worth trying again.
 const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
@@ -20,6 +24,8 @@ struct Success<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     txn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Binding>,
 }
 
 #[derive(Serialize)]
@@ -34,11 +40,107 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     unstored(StatusCode::OK).json(Success {
         access_token: token.jwt(),
         issued_token_type: TokenType::AccessToken.as_str(),
-        token_type: "Bearer",
+        token_type: token.bound().token_type(),
         expires_in: token.expires_in(),
         scope: token.scope(),
         txn: token.txn().to_string(),
+        cnf: token.bound().issued(),
     })
+}
+
+/// Hands out the nonce of the present (RFC 9449 §8).
+pub(super) fn add_nonce(answer: &mut HttpResponse, rules: &DpopRules, now: Time) {
+    if let Ok(nonce) = rules.nonces.current(now).parse() {
+        answer.headers_mut().insert(header::HeaderName::from_static("dpop-nonce"), nonce);
+    }
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    task: String,
+    task_token: &'a str,
+    expires_in: i64,
+    txn: String,
+    authorization_details: Option<&'a RawValue>,
+}
+
+/// 200 with the task token, which is no access token and says so by the name of its member.
+pub(super) fn opened(task: &OpenedTask) -> HttpResponse {
+    unstored(StatusCode::OK).json(Opened {
+        task: task.id().to_string(),
+        task_token: task.jwt(),
+        expires_in: task.expires_in(),
+        txn: task.txn().to_string(),
+        authorization_details: serde_json::from_str(task.details()).ok(),
+    })
+}
+
+#[derive(Serialize)]
+struct TaskView<'a> {
+    task: String,
+    status: &'a str,
+    txn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    opener: &'a str,
+    holder: &'a str,
+    iat: i64,
+    exp: i64,
+    expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeat: Option<u64>,
+    budget: BudgetView,
+    authority: Vec<PairsView<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    purpose: &'a str,
+    data_classes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct BudgetView {
+    exchanges: u64,
+    left: u64,
+}
+
+#[derive(Serialize)]
+struct PairsView<'a> {
+    api: &'a str,
+    scopes: Vec<&'a str>,
+}
+
+/// 200 with a task as it stands.
+pub(super) fn tended(tended: &Tended, now: Time) -> HttpResponse {
+    let (task, fixed) = (&tended.task, &tended.task.fixed);
+    let pairs = fixed
+        .authority
+        .iter()
+        .map(|held| PairsView { api: held.api.as_str(), scopes: held.scopes.iter().map(|scope| scope.as_str()).collect() });
+    unstored(StatusCode::OK).json(TaskView {
+        task: fixed.id.to_string(),
+        status: match tended.status {
+            TaskStatus::Active => "active",
+            TaskStatus::Suspended => "suspended",
+            TaskStatus::Ended => "ended",
+        },
+        txn: fixed.txn.to_string(),
+        parent: fixed.parent.map(|parent| parent.to_string()),
+        opener: fixed.opener.as_str(),
+        holder: fixed.holder.as_str(),
+        iat: fixed.opened.seconds(),
+        exp: fixed.deadline.seconds(),
+        expires_in: (fixed.deadline.seconds() - now.seconds()).max(0),
+        heartbeat: fixed.heartbeat.map(|span| span.as_secs()),
+        budget: BudgetView { exchanges: fixed.budget, left: task.left },
+        authority: pairs.collect(),
+        purpose: &fixed.purpose,
+        data_classes: &fixed.data_classes,
+    })
+}
+
+/// The same answer as 404: there is nothing at this address.
+pub(super) fn absent(mut answer: HttpResponse) -> HttpResponse {
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
 }
 
 /// The media type of a signed answer of introspection (RFC 9701 §5).

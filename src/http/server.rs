@@ -6,18 +6,21 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::Method;
 use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, Route};
 
-use super::{Door, introspect, ledger, metadata, ops, revoke, socket, token};
+use super::listener::{self, Listener};
+use super::tls::{self, TlsIdentity};
+use super::{Door, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
     public: TcpListener,
+    mtls: Option<TcpListener>,
     ops: TcpListener,
     local: Option<UnixListener>,
 }
@@ -44,9 +47,11 @@ pub struct ServeError {
 /// # Errors
 /// Names the address that cannot be bound.
 pub fn bind(public: SocketAddr, ops: SocketAddr) -> Result<Sockets, ServeError> {
-    let listen =
-        |address: SocketAddr| TcpListener::bind(address).map_err(|cause| ServeError { address: address.to_string(), cause });
-    Ok(Sockets { public: listen(public)?, ops: listen(ops)?, local: None })
+    Ok(Sockets { public: listen(public)?, mtls: None, ops: listen(ops)?, local: None })
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).map_err(|cause| ServeError { address: address.to_string(), cause })
 }
 
 impl Sockets {
@@ -56,6 +61,14 @@ impl Sockets {
     /// When the system does not tell.
     pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.public.local_addr()?, self.ops.local_addr()?))
+    }
+
+    /// The same with a second public address, if there is one.
+    ///
+    /// # Errors
+    /// Names the address that cannot be bound.
+    pub fn with_mtls(self, address: Option<SocketAddr>) -> Result<Self, ServeError> {
+        Ok(Self { mtls: address.map(listen).transpose()?, ..self })
     }
 
     /// The same with the socket `ops.sock` in the data folder `data`, which the caller holds the lock of: local
@@ -70,33 +83,62 @@ impl Sockets {
     }
 }
 
-/// Starts the listeners, inside [`block_on`]. `path` is the path of the issuer, under which its endpoints live; `workers` 0
-/// means one per core.
+/// How the public listeners serve.
+#[derive(Clone, Debug)]
+pub struct Serving<'a> {
+    /// The path of the issuer, under which its endpoints live.
+    pub path: &'a str,
+    /// Threads that answer requests; 0 means one per core.
+    pub workers: usize,
+    /// How many connections there may be.
+    pub crowd: Crowd,
+    /// How they speak TLS, if they do.
+    pub tls: Option<Speaks>,
+}
+
+/// How many connections clients may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// At a time; who comes later waits.
+    pub connections: usize,
+    /// Of these from one address; further ones are closed at once.
+    pub per_address: usize,
+}
+
+/// How the public listeners speak TLS.
+#[derive(Clone, Debug)]
+pub struct Speaks {
+    /// The certificate in use.
+    pub identity: Arc<TlsIdentity>,
+    /// Whether the first public address speaks TLS at all. The second always does.
+    pub public: bool,
+    /// Whether the first public address asks clients for certificates. The second always does.
+    pub ask: bool,
+}
+
+/// Starts the listeners, inside [`block_on`].
 ///
 /// # Errors
-/// When a socket cannot be used.
-pub fn serve(door: Arc<Door>, sockets: Sockets, path: &str, workers: usize) -> io::Result<Running> {
+/// When a socket or the cryptography cannot be used.
+pub fn serve(door: Arc<Door>, sockets: Sockets, serving: Serving<'_>) -> io::Result<Running> {
     let door = Data::from(door);
-    let (public_door, local_door, path) = (door.clone(), door.clone(), path.to_owned());
-    let mut public = HttpServer::new(move || {
-        let (door, path) = (public_door.clone(), path.clone());
-        App::new().app_data(door).configure(move |config| public_routes(config, &path)).default_service(web::to(not_found))
-    })
-    // Without it every new TLS connection stalls for the peer's delayed acknowledgement.
-    .tcp_nodelay(true)
-    .client_request_timeout(Duration::from_secs(10))
-    .keep_alive(Duration::from_secs(75))
-    .shutdown_timeout(10)
-    .disable_signals();
-    if workers > 0 {
-        public = public.workers(workers);
+    let tls = |wanted: bool, ask: bool| match serving.tls.as_ref().filter(|_| wanted) {
+        Some(speaks) => tls::server_config(Arc::clone(&speaks.identity), ask).map(Some).map_err(io::Error::other),
+        None => Ok(None),
+    };
+    let (speaks, asks) = serving.tls.as_ref().map_or((false, false), |speaks| (speaks.public, speaks.ask));
+    let mut listeners = vec![Listener { socket: sockets.public, tls: tls(speaks, asks)? }];
+    if let Some(socket) = sockets.mtls {
+        listeners.push(Listener { socket, tls: tls(true, true)? });
     }
+    let public = listener::server(&door, listeners, serving.path, serving.workers, serving.crowd)?;
+    let (local_door, ops_door) = (door.clone(), door);
     let ops =
-        HttpServer::new(move || App::new().app_data(door.clone()).configure(ops_routes).default_service(web::to(not_found)))
+        HttpServer::new(move || App::new().app_data(ops_door.clone()).configure(ops_routes).default_service(web::to(not_found)))
             .workers(1)
             .disable_signals();
     let local = sockets.local.map(|socket| local_server(local_door, socket)).transpose()?;
-    let servers = [Some(public.listen(sockets.public)?.run()), Some(ops.listen(sockets.ops)?.run()), local];
+    let servers = [Some(public), Some(ops.listen(sockets.ops)?.run()), local];
     let spawned = servers.into_iter().flatten().map(|server| {
         let handle = server.handle();
         // A server answers only while somebody waits for it.
@@ -128,16 +170,23 @@ impl Running {
     }
 }
 
-fn public_routes(config: &mut ServiceConfig, path: &str) {
+pub(super) fn public_routes(config: &mut ServiceConfig, path: &str) {
     let form = |name: &str, post: Route| web::resource(format!("{path}/{name}")).route(post).default_service(web::to(post_only));
     config.service(form("token", web::post().to(token::token)));
     config.service(form("introspect", web::post().to(introspect::introspect)));
     config.service(form("revoke", web::post().to(revoke::revoke)));
+    config.service(form("tasks", web::post().to(tasks::open)));
+    config.service(form("tasks/{id}/{wish}", web::post().to(tasks::tend)));
+    config.route(&format!("{path}/tasks/{{id}}"), web::get().to(tasks::look));
     config.route(&format!("{path}/jwks"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/authorize"), web::to(metadata::authorize));
     config.route(&format!("/.well-known/oauth-authorization-server{path}"), web::get().to(metadata::metadata));
     config.route(&format!("/.well-known/openid-configuration{path}"), web::get().to(metadata::metadata));
+    for route in [Route::new().method(Method::GET), Route::new().method(Method::HEAD)] {
+        config.route(&format!("{path}/status/{{list}}"), route.to(status::list));
+    }
+    config.route(&format!("{path}/status"), web::get().to(status::aggregation));
     ledger_routes(config, path);
     if !path.is_empty() {
         config.route(&format!("{path}/.well-known/openid-configuration"), web::get().to(metadata::metadata));
@@ -162,7 +211,7 @@ fn ops_routes(config: &mut ServiceConfig) {
 }
 
 /// What is not served is 404: clients that try several addresses move on only then.
-async fn not_found() -> HttpResponse {
+pub(super) async fn not_found() -> HttpResponse {
     HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n")
 }
 

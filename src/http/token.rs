@@ -19,7 +19,12 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<Doo
     match exchange::exchange(&world, door.commit(), &form, &credentials, now).await {
         Ok(token) => {
             door.metrics.issued();
-            respond::issued(&token)
+            let mut answer = respond::issued(&token);
+            // RFC 9449 §8.2: the next proof will carry the newer one.
+            if world.dpop.nonce_required && token.bound().issued().is_some() {
+                respond::add_nonce(&mut answer, &world.dpop, now);
+            }
+            answer
         }
         Err(refused) => refuse(&door, refused, Some(&credentials), now),
     }

@@ -17,8 +17,8 @@ pub const COMPACT_BYTES_MAX: usize = 16 * 1024;
 const KID_BYTES_MAX: usize = 255;
 
 /// Header members that let the token choose its key, or change what its bytes mean: refused, never followed (RFC 8725 §3.5,
-/// §3.10).
-const REFUSED: [&str; 8] = ["jku", "x5u", "jwk", "x5c", "crit", "zip", "b64", "enc"];
+/// §3.10). `jwk` is refused too, but for proofs.
+const REFUSED: [&str; 7] = ["jku", "x5u", "x5c", "crit", "zip", "b64", "enc"];
 
 /// A signed token, taken apart but not believed.
 pub struct Compact<'a> {
@@ -46,6 +46,12 @@ impl<'a> Compact<'a> {
     /// # Errors
     /// The first thing that is not so, or a header member that is refused.
     pub fn parse(text: &'a str) -> Result<Self, JoseReason> {
+        let token = Self::take_apart(text)?;
+        if token.header.has("jwk") { Err(JoseReason::HeaderMember) } else { Ok(token) }
+    }
+
+    /// The same, but the header may carry a `jwk`.
+    pub(super) fn take_apart(text: &'a str) -> Result<Self, JoseReason> {
         if text.len() > COMPACT_BYTES_MAX {
             return Err(JoseReason::Long);
         }
@@ -141,6 +147,10 @@ impl<'a> Compact<'a> {
     /// `AlgorithmNotAllowed` when the key is for another algorithm, `Signature` or `Claims`.
     pub fn verify(&self, key: &VerifyingKey) -> Result<Verified, JoseReason> {
         self.verify_by(key, self.algorithm()?)
+    }
+
+    pub(super) fn header(&self) -> &Object {
+        &self.header
     }
 
     fn select<'k>(&self, keys: &'k KeySet, allowed: &[Algorithm]) -> Result<(&'k VerifyingKey, Algorithm), JoseReason> {

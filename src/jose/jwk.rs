@@ -37,6 +37,20 @@ pub(super) fn parse(json: &str, key_use: KeyUse) -> Result<VerifyingKey, KeyReas
     from_jwk(&jwk)
 }
 
+/// Reads the JWK that a proof brings along, for the one algorithm by which the proof is signed.
+///
+/// # Errors
+/// Why this key cannot verify such a signature.
+pub(super) fn of_proof(json: &str, algorithm: Algorithm) -> Result<VerifyingKey, KeyReason> {
+    let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
+    check_use(&jwk, KeyUse::Signature)?;
+    let material = Material::read(&jwk)?;
+    if !material.serves(algorithm) || pinned(&jwk)?.is_some_and(|pinned| pinned != algorithm) {
+        return Err(KeyReason::Algorithm);
+    }
+    Ok(VerifyingKey { kid: None, thumbprint: material.thumbprint(), verifiers: vec![material.verifier(algorithm)?] })
+}
+
 /// # Errors
 /// Why this key cannot verify.
 pub(super) fn from_jwk(jwk: &Jwk) -> Result<VerifyingKey, KeyReason> {
@@ -89,13 +103,20 @@ impl Material {
         if MODULUS_BITS.contains(&bits) && strong { Ok(Self::Rsa { n, e }) } else { Err(KeyReason::Strength) }
     }
 
-    fn verifiers(&self, pinned: Option<Algorithm>) -> Result<Vec<Verifier>, KeyReason> {
-        let possible: &[Algorithm] = match self {
+    fn possible(&self) -> &[Algorithm] {
+        match self {
             Self::Ec { algorithm, .. } => std::slice::from_ref(algorithm),
             Self::Ed25519 { .. } => &[Algorithm::EdDSA],
             Self::Rsa { .. } => &Algorithm::RSA,
-        };
-        let served: Vec<_> = possible.iter().filter(|one| pinned.is_none_or(|pinned| pinned == **one)).collect();
+        }
+    }
+
+    fn serves(&self, algorithm: Algorithm) -> bool {
+        self.possible().contains(&algorithm)
+    }
+
+    fn verifiers(&self, pinned: Option<Algorithm>) -> Result<Vec<Verifier>, KeyReason> {
+        let served: Vec<_> = self.possible().iter().filter(|one| pinned.is_none_or(|pinned| pinned == **one)).collect();
         if served.is_empty() {
             return Err(KeyReason::Algorithm);
         }

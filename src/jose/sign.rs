@@ -105,6 +105,20 @@ impl SigningKey {
         Ok(token)
     }
 
+    /// `claims` as a compact JWS that brings its own key in the header member `jwk`, as a DPoP proof does (RFC 9449 §4.2).
+    ///
+    /// # Errors
+    /// `Signing` when the primitive fails, which needs a lack of randomness.
+    pub fn sign_with_key(&self, typ: &str, claims: &[u8]) -> Result<String, JoseReason> {
+        let mut bare = self.public.clone();
+        ["use", "alg", "kid"].into_iter().try_for_each(|name| bare.set_parameter(name, None)).map_err(|_| JoseReason::Signing)?;
+        let typ = serde_json::to_string(typ).unwrap_or_default();
+        let header = format!(r#"{{"typ":{typ},"alg":"{}","jwk":{bare}}}"#, self.algorithm());
+        let message = [header.as_bytes(), claims].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        let signature = self.sign_bytes(message.as_bytes())?;
+        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
     /// The bare signature over `message`, for tests that need another header.
     pub(crate) fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, JoseReason> {
         self.signer.sign(message).map_err(|_| JoseReason::Signing)

@@ -7,9 +7,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::disclosure::{Discloser, Disclosures};
-use super::record::{self, ActorRecord, AttributesRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason};
+use super::record::{
+    self, ActorRecord, AttributesRecord, BindingsRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason,
+};
+use crate::client::Binding;
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, Subject, Time, Txn};
+use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, TaskId, Time, Txn};
 
 /// One delegation step. Filled by `mint`; written as canonical JSON by [`Hop::record`].
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Hop {
     pub parent: Option<Jti>,
     /// The number of hops from the first to this one, this one included.
     pub depth: u32,
+    /// The task that it is in.
+    pub task: Option<TaskId>,
     /// When the request came in.
     pub at: Time,
     /// The issued token's `exp`.
@@ -44,6 +49,8 @@ pub struct Hop {
     pub audience: Vec<Resource>,
     /// The token's scope.
     pub scopes: Scopes,
+    /// What the issued token and the subject token are bound to.
+    pub binding: Bindings,
     /// SHA-256 of what was presented.
     pub evidence: Evidence,
     /// SHA-256 of the issued token.
@@ -56,6 +63,8 @@ pub struct Hop {
     pub policies: Vec<String>,
     /// What else the decision rested on.
     pub inputs: Inputs,
+    /// Where its status stands, where an API asks for that.
+    pub status: Option<StatusPlace>,
 }
 
 impl Hop {
@@ -85,6 +94,7 @@ impl Hop {
             at: self.at,
             audience: Cow::Borrowed(&self.audience),
             basis: self.basis,
+            binding: self.binding.record(),
             chain: chain?,
             client: self.client.clone(),
             depth: self.depth,
@@ -100,7 +110,9 @@ impl Hop {
             policies: Cow::Borrowed(&self.policies),
             policy_set: self.policy_set,
             scope: Some(self.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            status: self.status,
             subject,
+            task: self.task,
             token: self.token,
             txn: self.txn,
             v: record::version(),
@@ -109,7 +121,11 @@ impl Hop {
 }
 
 /// An actor of this server is shown, every other one only by digest.
-fn recorded<'a>(actor: &'a Actor, issuer: &Issuer, discloser: &mut Discloser) -> Result<ActorRecord<'a>, RecordReason> {
+pub(super) fn recorded<'a>(
+    actor: &'a Actor,
+    issuer: &Issuer,
+    discloser: &mut Discloser,
+) -> Result<ActorRecord<'a>, RecordReason> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Members<'a> {
@@ -140,6 +156,23 @@ pub struct Evidence {
     pub actor_token: Option<Digest>,
     /// The client's assertion or attestation.
     pub client_assertion: Option<Digest>,
+    /// The DPoP proof.
+    pub proof: Option<Digest>,
+}
+
+/// The keys on both sides of a hop.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Bindings {
+    /// What the issued token is bound to.
+    pub issued: Option<Binding>,
+    /// What the subject token was bound to.
+    pub subject: Option<Binding>,
+}
+
+impl Bindings {
+    fn record(&self) -> BindingsRecord {
+        BindingsRecord { issued: self.issued, subject: self.subject }
+    }
 }
 
 /// Enough of the decision's inputs to run it again.
@@ -162,9 +195,9 @@ pub struct Inputs {
 }
 
 impl Evidence {
-    fn record(&self) -> EvidenceRecord {
-        let Self { subject_token, actor_token, client_assertion } = *self;
-        EvidenceRecord { actor_token, client_assertion, subject_token }
+    pub(super) fn record(&self) -> EvidenceRecord {
+        let Self { subject_token, actor_token, client_assertion, proof } = *self;
+        EvidenceRecord { actor_token, client_assertion, proof, subject_token }
     }
 }
 

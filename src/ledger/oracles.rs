@@ -9,17 +9,17 @@ use tlog_tiles::{Hash, HashReader, TileHashReader, TileReader};
 
 use super::merkle::{self, leaf_hash};
 use super::note::tests::{signer, verifiers};
-use super::testlog::{TestLog, entry};
+use super::testlog::{TestLog, entry, largest};
 use super::{
     CHECKPOINT_PATH, Checkpoint, Files, Note, NoteReason, Tile, TileKind, TileNodes, TlogProof, sign_note, tiles_between,
 };
 use crate::crypto::Digest;
 
-const SIZES: [u64; 7] = [1, 255, 256, 257, 65_536, 70_000, 1_000_000];
+const SIZES: [u64; 8] = [1, 255, 256, 257, 65_536, 70_000, 1_000_000, 10_000_000];
 
-/// The sizes of interest; the largest only where the environment asks for it.
-fn sizes() -> &'static [u64] {
-    if std::env::var_os("COUNTERSIGN_LARGE").is_some() { &SIZES } else { &SIZES[..6] }
+/// The sizes of interest, up to what the environment asks for.
+fn sizes() -> Vec<u64> {
+    SIZES.into_iter().filter(|size| *size <= largest()).collect()
 }
 
 /// Our tiles behind their reader: only the paths differ, and theirs are never printed.
@@ -56,7 +56,7 @@ impl HashReader for TheirHashes {
 #[test]
 fn roots_are_those_that_they_compute_from_the_entries() {
     let sizes = sizes();
-    let log = TestLog::published_at(sizes);
+    let log = TestLog::published_at(&sizes);
     let mut hashes = TheirHashes(Vec::new());
     let mut heads = log.heads.iter();
     let mut next = heads.next();
@@ -74,7 +74,7 @@ fn roots_are_those_that_they_compute_from_the_entries() {
 #[test]
 fn they_accept_our_tiles_and_make_the_same_proofs() {
     let sizes = sizes();
-    let log = TestLog::published_at(sizes);
+    let log = TestLog::published_at(&sizes);
     for (number, head) in log.heads.iter().enumerate() {
         let (size, root) = (head.size(), Hash(head.root().0));
         let reader = TileHashReader::new(size, root, &log);

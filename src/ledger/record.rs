@@ -3,7 +3,9 @@
 //! The structures below are written in the alphabetical order of their members, so that serialising one *is* canonicalising it:
 //! only strings, integers, arrays and objects occur. Empty members are left out. [`Record::parse`] accepts nothing else.
 
+mod canonical;
 mod event;
+mod task;
 mod text;
 
 use std::borrow::Cow;
@@ -11,12 +13,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{DeathRecord, EndingRecord, Refusal, RefusalRecord, WithheldRecord};
+pub use event::{DeathRecord, EndingRecord, HoldingRecord, Refusal, RefusalRecord, WithheldRecord};
+pub use task::{PairsRecord, TaskRecord};
 use text::{few, list, millis, one};
 
 use super::hop::Basis;
+use crate::client::Binding;
 use crate::crypto::{Digest, SealReason};
-use crate::oauth::{ClientId, Jti, Resource, Scopes, Time, Txn};
+use crate::oauth::{ClientId, Jti, Resource, Scopes, StatusPlace, TaskId, Time, Txn};
 
 /// No record has more bytes.
 pub const RECORD_BYTES_MAX: usize = 65_535;
@@ -35,12 +39,16 @@ const VERSION: u32 = 1;
 pub enum Record<'a> {
     /// A delegation step.
     Hop(Box<HopRecord<'a>>),
+    /// A task that was opened.
+    Task(Box<TaskRecord<'a>>),
     /// A request of an authenticated client that was refused.
     Refusal(RefusalRecord<'a>),
     /// A recorded hop whose token never left.
     Withheld(WithheldRecord),
     /// Something ended.
     Death(DeathRecord<'a>),
+    /// Something is held, or held no longer.
+    Holding(HoldingRecord<'a>),
 }
 
 /// What kind of record it is.
@@ -49,12 +57,20 @@ pub enum Record<'a> {
 pub enum Kind {
     /// A delegation step.
     Hop,
+    /// A task that was opened.
+    Task,
     /// A refused request.
     Refusal,
     /// A hop whose token never left.
     Withheld,
     /// Something ended.
     Death,
+    /// Something was suspended.
+    Suspension,
+    /// Something that was suspended goes on.
+    Resumption,
+    /// Something ended and never begins again.
+    Retirement,
 }
 
 /// A hop as recorded. Personal values stand only as digests in the `_sd` members (RFC 9901 §4.2.4.1) and in `...` members of
@@ -77,6 +93,9 @@ pub struct HopRecord<'a> {
     /// In which role the client came by the subject token.
     #[serde(with = "one")]
     pub basis: Basis,
+    /// What the token and the subject token are bound to.
+    #[serde(default, skip_serializing_if = "BindingsRecord::is_empty")]
+    pub binding: BindingsRecord,
     /// Who acts and acted, current actor first.
     #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
     pub chain: Vec<ActorRecord<'a>>,
@@ -120,9 +139,15 @@ pub struct HopRecord<'a> {
     /// The token's scope.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub scope: Option<Scopes>,
+    /// Where its status stands, where an API asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusPlace>,
     /// On whose behalf, where it is an agent of this server.
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     pub subject: Option<Cow<'a, str>>,
+    /// The task that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub task: Option<TaskId>,
     /// SHA-256 of the issued token.
     #[serde(with = "one")]
     pub token: Digest,
@@ -154,6 +179,24 @@ pub struct ActorRecord<'a> {
     pub sub_profile: Option<Cow<'a, str>>,
 }
 
+/// The keys on both sides of a hop, as they stand in `cnf`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindingsRecord {
+    /// What the issued token is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Binding>,
+    /// What the subject token was bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Binding>,
+}
+
+impl BindingsRecord {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// SHA-256 of what was presented.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +207,9 @@ pub struct EvidenceRecord {
     /// The client's assertion or attestation.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub client_assertion: Option<Digest>,
+    /// The DPoP proof.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub proof: Option<Digest>,
     /// The subject token.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub subject_token: Option<Digest>,
@@ -225,11 +271,20 @@ impl<'a> Record<'a> {
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(RecordReason::Long);
         }
+        if let Some(hop) = Self::read_hop(bytes) {
+            return hop.holds().then_some(hop).ok_or(RecordReason::Malformed);
+        }
         let record = Self::read(bytes)?;
         if record.to_bytes()? != bytes {
             return Err(RecordReason::NotCanonical);
         }
         record.holds().then_some(record).ok_or(RecordReason::Malformed)
+    }
+
+    /// A hop in canonical form, as nearly all records are, is read in one pass; whatever is none is read by the long way.
+    fn read_hop(bytes: &'a [u8]) -> Option<Self> {
+        let hop: HopRecord<'_> = canonical::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
+        (hop.v == VERSION).then(|| Self::Hop(Box::new(hop)))
     }
 
     /// The canonical form.
@@ -239,9 +294,11 @@ impl<'a> Record<'a> {
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecordReason> {
         match self {
             Self::Hop(record) => written(record, RECORD_BYTES_MAX),
+            Self::Task(record) => written(record, RECORD_BYTES_MAX),
             Self::Refusal(record) => written(record, REFUSAL_BYTES_MAX),
             Self::Withheld(record) => written(record, RECORD_BYTES_MAX),
             Self::Death(record) => written(record, RECORD_BYTES_MAX),
+            Self::Holding(record) => written(record, RECORD_BYTES_MAX),
         }
     }
 
@@ -249,18 +306,21 @@ impl<'a> Record<'a> {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Hop(_) => Kind::Hop,
+            Self::Task(_) => Kind::Task,
             Self::Refusal(_) => Kind::Refusal,
             Self::Withheld(_) => Kind::Withheld,
             Self::Death(_) => Kind::Death,
+            Self::Holding(record) => record.kind,
         }
     }
 
-    /// The hop that it is about, if it is about one.
+    /// The hop, or the opening of a task, that it is about, if it is about one: by the `jti` of the token.
     pub fn jti(&self) -> Option<Jti> {
         match self {
             Self::Hop(record) => Some(record.jti),
+            Self::Task(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
-            Self::Refusal(_) | Self::Death(_) => None,
+            Self::Refusal(_) | Self::Death(_) | Self::Holding(_) => None,
         }
     }
 
@@ -268,9 +328,11 @@ impl<'a> Record<'a> {
     pub fn txn(&self) -> Option<Txn> {
         match self {
             Self::Hop(record) => Some(record.txn),
+            Self::Task(record) => Some(record.txn),
             Self::Withheld(record) => Some(record.txn),
             Self::Refusal(record) => record.txn,
-            Self::Death(_) => None,
+            Self::Death(record) => event::transaction(&record.ends),
+            Self::Holding(record) => event::transaction(&record.things),
         }
     }
 
@@ -290,9 +352,11 @@ impl<'a> Record<'a> {
         }
         match head.kind {
             Kind::Hop => Err(RecordReason::Malformed),
+            Kind::Task => parsed(bytes).map(|record| Self::Task(Box::new(record))),
             Kind::Refusal => parsed(bytes).map(Self::Refusal),
             Kind::Withheld => parsed(bytes).map(Self::Withheld),
             Kind::Death => parsed(bytes).map(Self::Death),
+            Kind::Suspension | Kind::Resumption | Kind::Retirement => parsed(bytes).map(Self::Holding),
         }
     }
 
@@ -300,11 +364,13 @@ impl<'a> Record<'a> {
     fn holds(&self) -> bool {
         match self {
             Self::Hop(record) => record.kind == Kind::Hop && record.holds(),
+            Self::Task(record) => record.holds(),
             Self::Refusal(record) => record.suppressed <= INTEGER_MAX,
             Self::Withheld(record) => record.index <= INTEGER_MAX,
             Self::Death(record) => {
                 !record.ends.is_empty() && record.ends.iter().all(|end| (1..=INTEGER_MAX).contains(&end.number))
             }
+            Self::Holding(record) => record.holds(),
         }
     }
 }
@@ -328,7 +394,7 @@ impl ActorRecord<'_> {
 
 impl EvidenceRecord {
     fn is_empty(&self) -> bool {
-        self.actor_token.is_none() && self.client_assertion.is_none() && self.subject_token.is_none()
+        *self == Self::default()
     }
 }
 

@@ -16,6 +16,11 @@ pub(crate) struct TestLog {
     pub(crate) signer: NoteSigner,
 }
 
+/// The largest log that is tested: `COUNTERSIGN_LARGE=10000000` makes it that, without it 70,000 entries are enough.
+pub(crate) fn largest() -> u64 {
+    std::env::var("COUNTERSIGN_LARGE").map_or(70_000, |size| size.parse().unwrap())
+}
+
 impl TestLog {
     /// A log that published a checkpoint at each of these sizes, in rising order.
     pub(crate) fn published_at(sizes: &[u64]) -> Self {

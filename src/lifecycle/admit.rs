@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::in_force::{active, in_force};
-use super::liveness::{State, alive};
+use super::liveness::{Cause, Dead, Life, State, alive};
 use super::standing::Parts;
 use super::{Acting, Standing, StandingReason, death, may_act, presenter};
 use crate::catalog::Catalog;
@@ -11,7 +11,7 @@ use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
 use crate::ledger::Basis;
 use crate::oauth::{ActChain, Actor, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
-use crate::token::{VerifiedActor, VerifiedSubject};
+use crate::token::{Origin, VerifiedActor, VerifiedSubject};
 use crate::trust::Trust;
 
 /// What the rules are applied to.
@@ -28,6 +28,8 @@ pub struct Rules<'a> {
     pub pseudonyms: &'a MacKey,
     /// How deep a chain may become.
     pub depth_max: u32,
+    /// The present.
+    pub now: Time,
 }
 
 /// Decides whether `client` may present `subject`, in which role and for whom, and that everything it rests on is alive.
@@ -45,6 +47,9 @@ pub fn admit(
     let acting = acting(&client, actor.as_ref());
     if client.self_only() && (role != Basis::SelfExchange || actor.is_some() || impersonate) {
         return Err(StandingReason::SelfOnly);
+    }
+    if matches!(subject.origin(), Origin::Task(..)) && acting.agent.id != client.agent().id {
+        return Err(StandingReason::TaskActor);
     }
     may_act::permits(&subject, &acting.agent, &client, rules.issuer)?;
     let subject = if role == Basis::SelfExchange { subject.standing_as(&client.agent().id) } else { subject };
@@ -116,7 +121,7 @@ fn generations(
     let lives = rules.state.lives(&joining);
     unless_ended_since_issue(subject, &joining, &lives, rules)?;
     generations.extend(joining.into_iter().zip(lives).map(|(key, life)| Generation { key, number: life.number }));
-    alive(rules.state, &generations).map_err(StandingReason::Dead)?;
+    alive(rules.state, &generations, rules.now).map_err(StandingReason::Dead)?;
     Ok(generations)
 }
 
@@ -153,7 +158,7 @@ fn joining(
 fn unless_ended_since_issue(
     subject: &VerifiedSubject,
     keys: &[GenerationKey],
-    lives: &[super::Life],
+    lives: &[Life],
     rules: &Rules<'_>,
 ) -> Result<(), StandingReason> {
     let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
@@ -161,12 +166,13 @@ fn unless_ended_since_issue(
     match (ended, subject.issued_at()) {
         (None, _) => Ok(()),
         (Some(ended), Some(issued)) if issued > ended => Ok(()),
-        _ => Err(StandingReason::Dead(super::Dead { key: own })),
+        _ => Err(StandingReason::Dead(Dead { key: own, cause: Cause::Ended })),
     }
 }
 
-/// The earliest expiry of anything presented. A client assertion is no bound; an attestation that served as login is.
+/// The earliest expiry of anything presented, and of the task. A client assertion is no bound; an attestation that served as login is.
 fn bound(client: &AuthenticatedClient, subject: &VerifiedSubject, actor: Option<&VerifiedActor>) -> Time {
-    let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires)];
+    let task = subject.own().and_then(|own| own.task.as_ref()).map(|task| task.deadline);
+    let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires), task];
     others.into_iter().flatten().fold(subject.expires(), Time::min)
 }

@@ -2,7 +2,7 @@
 //! listed.
 
 use crate::crypto::MacKey;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, TaskId, Time, Txn};
 
 /// An ending to record. The writer gives it its time and the numbers of the lives that begin.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Death {
     pub until: Option<Time>,
 }
 
-/// One thing that ends.
+/// One thing that ends, or that is held.
 #[derive(Clone, Debug)]
 pub struct Ending {
     /// Its keyed pseudonym.
@@ -27,6 +27,8 @@ pub struct Ending {
     pub kind: GenerationKind,
     /// Its name, for replay; none where it is personal.
     pub name: Option<String>,
+    /// The transaction that it belongs to, where it is a task: replay finds it there.
+    pub txn: Option<Txn>,
 }
 
 impl Ending {
@@ -38,6 +40,11 @@ impl Ending {
     /// Every token of one tree.
     pub fn transaction(txn: Txn, pseudonyms: &MacKey) -> Self {
         Self::named(GenerationKind::Transaction, txn.as_bytes(), txn.to_string(), pseudonyms)
+    }
+
+    /// Every token of a task of `txn`, every task under it, and their tokens.
+    pub fn task(id: TaskId, txn: Txn, pseudonyms: &MacKey) -> Self {
+        Self { txn: Some(txn), ..Self::named(GenerationKind::Task, id.as_bytes(), id.to_string(), pseudonyms) }
     }
 
     /// Every token that an agent asked for or acts in.
@@ -55,7 +62,7 @@ impl Ending {
     pub fn subject(subject: &Subject, pseudonyms: &MacKey) -> Self {
         let kind = GenerationKind::Subject;
         let name = subject.rule().is_none().then(|| subject.as_str().to_owned());
-        Self { key: pseudonyms.pseudonym(kind, subject.as_str().as_bytes()), kind, name }
+        Self { key: pseudonyms.pseudonym(kind, subject.as_str().as_bytes()), kind, name, txn: None }
     }
 
     /// Every token that rests on what a trust rule vouched for.
@@ -64,7 +71,7 @@ impl Ending {
     }
 
     fn named(kind: GenerationKind, bytes: &[u8], name: String, pseudonyms: &MacKey) -> Self {
-        Self { key: pseudonyms.pseudonym(kind, bytes), kind, name: Some(name) }
+        Self { key: pseudonyms.pseudonym(kind, bytes), kind, name: Some(name), txn: None }
     }
 }
 

@@ -2,12 +2,19 @@
 
 use std::fmt;
 
+use super::Task;
 use crate::oauth::{Generation, GenerationKey, Time};
 
 /// A view of which life everything is in. The commit owns the truth; its mirror in memory implements this.
 pub trait State: Send + Sync {
     /// The present life of the thing behind each key, in order; a thing that never ended is in life 0.
     fn lives(&self, keys: &[GenerationKey]) -> Vec<Life>;
+
+    /// The task behind a key; none when there is none, or no more.
+    fn task(&self, key: &GenerationKey) -> Option<Task>;
+
+    /// What counted up to here may have been forgotten, so the present is never earlier than this.
+    fn floor(&self) -> Time;
 }
 
 /// The present life of one thing.
@@ -17,30 +24,165 @@ pub struct Life {
     pub number: u64,
     /// When it was last ended.
     pub ended: Option<Time>,
+    /// What keeps it from acting, apart from being ended.
+    pub hold: Option<Hold>,
+    /// It lives before this moment only, if nobody moves the moment: the deadline or the next heartbeat of a task.
+    pub until: Option<Time>,
 }
 
-/// Something that a token depends on has ended.
+/// What keeps a thing from acting without ending its life; the later is the stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// It comes back, and everything under it, when it is resumed.
+    Suspended,
+    /// It never comes back.
+    Retired,
+}
+
+/// Something that a token depends on is not alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dead {
     /// Of what, as a pseudonym: for the log and the record, not for the caller.
     pub key: GenerationKey,
+    /// In which way.
+    pub cause: Cause,
 }
 
-/// Whether every generation is still the current one. Every path that issues, introspects, lists or completes asks this, and the
-/// commit asks it once more, atomically.
+/// In which way something is not alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The life that the token was issued under has ended.
+    Ended,
+    /// It is retired: nothing joins it any more either.
+    Retired,
+    /// Its time is over, or its heartbeat was missed.
+    Overdue,
+    /// It is suspended, and may come back.
+    Suspended,
+}
+
+/// Whether every generation is still the current one, is not held, and has time left at `now`. Every path that issues,
+/// introspects, lists or completes asks this, and the commit asks it once more, atomically and with its own time.
 ///
 /// # Errors
-/// Names the first thing that ended.
-pub fn alive(state: &dyn State, generations: &[Generation]) -> Result<(), Dead> {
+/// Names the first thing that is over for good, or else the first that is suspended.
+pub fn alive(state: &dyn State, generations: &[Generation], now: Time) -> Result<(), Dead> {
+    let now = now.max(state.floor());
     let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
-    let ended = generations.iter().zip(state.lives(&keys)).find(|(generation, life)| generation.number != life.number);
-    ended.map_or(Ok(()), |(generation, _)| Err(Dead { key: generation.key }))
+    let mut suspended = None;
+    for (generation, life) in generations.iter().zip(state.lives(&keys)) {
+        match life.fault(generation.number, now) {
+            Some(Cause::Suspended) => suspended = suspended.or(Some(Dead { key: generation.key, cause: Cause::Suspended })),
+            Some(cause) => return Err(Dead { key: generation.key, cause }),
+            None => {}
+        }
+    }
+    suspended.map_or(Ok(()), Err)
+}
+
+impl Life {
+    /// What is wrong with life `number` of this thing at `now`.
+    fn fault(&self, number: u64, now: Time) -> Option<Cause> {
+        if self.number != number {
+            return Some(Cause::Ended);
+        }
+        match (self.hold, self.until) {
+            (Some(Hold::Retired), _) => Some(Cause::Retired),
+            (_, Some(until)) if until <= now => Some(Cause::Overdue),
+            (Some(Hold::Suspended), _) => Some(Cause::Suspended),
+            (None, _) => None,
+        }
+    }
+}
+
+impl Dead {
+    /// Whether it can never come back.
+    pub fn is_final(&self) -> bool {
+        self.cause != Cause::Suspended
+    }
 }
 
 impl fmt::Display for Dead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("something that this token depends on has ended")
+        f.write_str(match self.cause {
+            Cause::Suspended => "something that this token depends on is suspended",
+            Cause::Ended | Cause::Retired | Cause::Overdue => "something that this token depends on has ended",
+        })
     }
 }
 
 impl std::error::Error for Dead {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything is in the same life.
+    struct One(Life, Time);
+
+    impl State for One {
+        fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
+            vec![self.0; keys.len()]
+        }
+
+        fn task(&self, _: &GenerationKey) -> Option<Task> {
+            None
+        }
+
+        fn floor(&self) -> Time {
+            self.1
+        }
+    }
+
+    const NOW: Time = Time::from_millis(1_000);
+
+    fn cause(life: Life, floor: i64, now: Time) -> Option<Cause> {
+        let generation = Generation { key: GenerationKey([1; 16]), number: 2 };
+        alive(&One(life, Time::from_millis(floor)), &[generation], now).err().map(|dead| dead.cause)
+    }
+
+    #[test]
+    fn a_life_counts_while_it_is_current_not_held_and_in_time() {
+        let life = Life { number: 2, ended: Some(NOW), hold: None, until: None };
+        let until = |millis| Life { until: Some(Time::from_millis(millis)), ..life };
+        let held = |hold| Life { hold: Some(hold), ..life };
+        assert_eq!(cause(life, 0, NOW), None);
+        assert_eq!(cause(Life { number: 3, ..life }, 0, NOW), Some(Cause::Ended));
+        assert_eq!(cause(Life { number: 1, ..life }, 0, NOW), Some(Cause::Ended));
+        assert_eq!(cause(held(Hold::Suspended), 0, NOW), Some(Cause::Suspended));
+        assert_eq!(cause(held(Hold::Retired), 0, NOW), Some(Cause::Retired));
+        assert_eq!(cause(until(1_001), 0, NOW), None);
+        assert_eq!(cause(until(1_000), 0, NOW), Some(Cause::Overdue), "exactly at its time it is over");
+        assert_eq!(cause(Life { hold: Some(Hold::Suspended), ..until(1_000) }, 0, NOW), Some(Cause::Overdue));
+    }
+
+    #[test]
+    fn the_present_is_never_before_what_was_forgotten() {
+        let life = Life { number: 2, until: Some(Time::from_millis(5_000)), ..Life::default() };
+        assert_eq!(cause(life, 4_999, NOW), None);
+        assert_eq!(cause(life, 5_000, NOW), Some(Cause::Overdue));
+    }
+
+    #[test]
+    fn what_is_over_for_good_is_told_before_what_may_come_back() {
+        struct Two;
+        impl State for Two {
+            fn lives(&self, _: &[GenerationKey]) -> Vec<Life> {
+                let suspended = Life { hold: Some(Hold::Suspended), ..Life::default() };
+                vec![suspended, Life { number: 1, ..Life::default() }]
+            }
+
+            fn task(&self, _: &GenerationKey) -> Option<Task> {
+                None
+            }
+
+            fn floor(&self) -> Time {
+                Time::from_millis(0)
+            }
+        }
+        let generations = [1, 2].map(|id| Generation { key: GenerationKey([id; 16]), number: 0 });
+        let dead = Dead { key: GenerationKey([2; 16]), cause: Cause::Ended };
+        assert_eq!(alive(&Two, &generations, NOW), Err(dead));
+        assert!(dead.is_final());
+    }
+}

@@ -2,8 +2,9 @@
 
 use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;
+use crate::crypto::Digest;
 use crate::ledger::Basis;
-use crate::oauth::{ActChain, Issuer, RuleName};
+use crate::oauth::{ActChain, ClientId, Issuer, RuleName};
 use crate::token::{Origin, Own, VerifiedSubject};
 
 use super::{StandingReason, visible};
@@ -20,6 +21,7 @@ pub(super) fn role(
 ) -> Result<Basis, StandingReason> {
     match subject.origin() {
         Origin::Own(own) => of_our_own(client, own, subject.chain(), catalog, issuer),
+        Origin::Task(own, key) => of_a_task(client, own, *key, subject.chain(), issuer),
         Origin::User { rule, client: obtained_by, .. } => of_a_user(client, rule, obtained_by.as_deref()),
         Origin::Attestation { rule, presenters, .. } => {
             let itself = client.attested().is_some_and(|known| known.rule == *rule && known.id == subject.subject().id());
@@ -41,11 +43,33 @@ fn of_our_own(
     issuer: &Issuer,
 ) -> Result<Basis, StandingReason> {
     let id = &client.agent().id;
-    let acts = chain.current().is_some_and(|actor| actor.iss() == issuer.as_str() && actor.sub() == id.as_str());
-    if own.client == *id || acts {
+    if own.client == *id || acts(id, chain, issuer) {
         return Ok(Basis::Continuation);
     }
     visible::held_by(id, own, catalog).next().map(|_| Basis::OnBehalfOf).ok_or(StandingReason::Presenter)
+}
+
+/// A task token: its holder, with the key that it is bound to, or with any key of its own where it is bound to none.
+fn of_a_task(
+    client: &AuthenticatedClient,
+    own: &Own,
+    bound: Option<Digest>,
+    chain: &ActChain,
+    issuer: &Issuer,
+) -> Result<Basis, StandingReason> {
+    let id = &client.agent().id;
+    if own.client != *id {
+        return Err(StandingReason::TaskHolder);
+    }
+    let key = client.key().ok_or(StandingReason::TaskKeyless)?;
+    if bound.is_some_and(|bound| bound != key) {
+        return Err(StandingReason::TaskKey);
+    }
+    Ok(if acts(id, chain, issuer) { Basis::Continuation } else { Basis::Delegation })
+}
+
+fn acts(id: &ClientId, chain: &ActChain, issuer: &Issuer) -> bool {
+    chain.current().is_some_and(|actor| actor.iss() == issuer.as_str() && actor.sub() == id.as_str())
 }
 
 /// An ID token: an agent whose file lists the client it was issued to under its trust rule.

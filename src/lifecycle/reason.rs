@@ -23,13 +23,27 @@ pub enum StandingReason {
     ImpersonationPointless,
     /// Who wants to revoke a token is neither its client nor the agent of an API it is for.
     Revoker,
+    /// Who presents a task token is not the holder of the task.
+    TaskHolder,
+    /// A task token presented, or a task opened, by a client that proved no key of its own.
+    TaskKeyless,
+    /// A task token presented with another key than it is bound to.
+    TaskKey,
+    /// A task token together with another actor than its holder.
+    TaskActor,
+    /// A task opened with an access token that is in a task itself.
+    InTask,
+    /// No such task, or none of this client's business.
+    NoTask,
+    /// This is not for this client to do with the task.
+    TaskRole,
     /// The chain would be deeper than allowed.
     Deep,
     /// An agent of the chain is suspended, retired or no longer registered.
     AgentInactive,
     /// The trust rule that vouched for the subject is disabled or gone.
     RuleInactive,
-    /// Something that the token depends on has ended.
+    /// Something that the token depends on has ended or is suspended.
     Dead(Dead),
 }
 
@@ -39,6 +53,8 @@ impl StandingReason {
         match self {
             Self::ImpersonationOfDelegated | Self::ImpersonationPointless => "impersonate",
             Self::Revoker => "token",
+            Self::TaskActor => "actor_token",
+            Self::NoTask | Self::TaskRole => "task",
             _ => "subject_token",
         }
     }
@@ -63,10 +79,20 @@ impl fmt::Display for StandingReason {
                 "must not be combined with actor_token, nor used by a client that is the subject itself"
             }
             Self::Revoker => "it was issued to another client; only its client or the agent of an API it is for may revoke it",
+            Self::TaskHolder => "it is the token of a task that another agent holds",
+            Self::TaskKeyless => {
+                "a task is bound to a key; log in with one of your own (private_key_jwt), not with a secret or an attestation"
+            }
+            Self::TaskKey => "it is bound to another key than this client logged in with",
+            Self::TaskActor => "the holder of a task acts in it itself; open a child task for another agent",
+            Self::InTask => "it is in a task already; open a child with the task token of that task",
+            Self::NoTask => "there is no such task that this client opened or holds",
+            Self::TaskRole => "only the holder sends heartbeats",
             Self::Deep => "the chain of delegation is as deep as this server allows",
             Self::AgentInactive => "an agent in its chain is suspended, retired or unknown",
             Self::RuleInactive => "the trust rule that vouched for its subject is not in force",
-            Self::Dead(_) => "it, or something that it depends on, has ended",
+            Self::Dead(dead) if dead.is_final() => "it, or something that it depends on, has ended",
+            Self::Dead(_) => "it, or something that it depends on, is suspended",
         };
         write!(f, "{}: {sentence}", self.parameter())
     }

@@ -10,14 +10,13 @@ use crate::token::VerifiedOwn;
 const SKEW: Duration = Duration::from_secs(60);
 
 /// What `client` ends by revoking `token`: its hop, and with that every token that descends from it. None when it has ended
-/// already. Agents that the files suspend do not stand in the way: what is suspended comes back, and a revoked token must
-/// not.
+/// already. Agents that are suspended do not stand in the way: what is suspended comes back, and a revoked token must not.
 ///
 /// # Errors
 /// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).
 pub fn revocation(client: &AuthenticatedClient, token: &VerifiedOwn, rules: &Rules<'_>) -> Result<Option<Death>, StandingReason> {
     let (own, id) = (token.own(), &client.agent().id);
-    if alive(rules.state, &own.generations).is_err() {
+    if alive(rules.state, &own.generations, rules.now).is_err_and(|dead| dead.is_final()) {
         return Ok(None);
     }
     let reason = if own.client == *id {

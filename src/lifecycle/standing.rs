@@ -6,7 +6,7 @@ use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
 use crate::ledger::Basis;
 use crate::oauth::{ActChain, Generation, Jti, Time, Txn};
-use crate::token::{VerifiedActor, VerifiedSubject};
+use crate::token::{InTask, VerifiedActor, VerifiedSubject};
 
 /// This client may present this subject token, in this role, and everything it depends on is alive. Made only by `admit`.
 #[derive(Debug)]
@@ -75,12 +75,17 @@ impl Standing {
         self.0.depth
     }
 
-    /// The hop this one descends from; none for a first hop.
+    /// The hop this one descends from; none for a first hop, and for one that enters a task.
     pub fn parent(&self) -> Option<Jti> {
-        self.0.subject.own().map(|own| own.jti)
+        self.0.subject.hop()
     }
 
-    /// The tree this hop joins; none for a first hop.
+    /// The task that this hop is in.
+    pub fn task(&self) -> Option<&InTask> {
+        self.0.subject.own().and_then(|own| own.task.as_ref())
+    }
+
+    /// The tree this hop joins; none for a first hop outside a task.
     pub fn txn(&self) -> Option<Txn> {
         self.0.subject.own().map(|own| own.txn)
     }

@@ -27,7 +27,7 @@ pub fn visible(client: &AuthenticatedClient, token: VerifiedOwn, rules: &Rules<'
         return Err(StandingReason::Presenter);
     }
     in_force(token.subject(), &own.agents, token.chain(), rules)?;
-    alive(rules.state, &own.generations).map_err(StandingReason::Dead)?;
+    alive(rules.state, &own.generations, rules.now).map_err(StandingReason::Dead)?;
     let act = shown(&token, rules.catalog);
     Ok(Visible { token, held, act })
 }

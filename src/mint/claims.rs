@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::MintReason;
+use super::{MintReason, status_uri};
 use crate::catalog::{Api, ChainShown};
+use crate::client::Binding;
 use crate::lifecycle::Standing;
-use crate::oauth::{ActChain, Issuer, Jti, Resource, Time, Txn};
+use crate::oauth::{ActChain, Issuer, Jti, Resource, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 
 #[derive(Serialize)]
@@ -19,6 +20,8 @@ struct Claims<'a> {
     iat: i64,
     jti: String,
     txn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +32,23 @@ struct Claims<'a> {
     amr: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Binding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<StatusClaim>,
     anc: &'a str,
+}
+
+/// The `status` claim (draft-ietf-oauth-status-list-21 §6.1, §6.2).
+#[derive(Serialize)]
+struct StatusClaim {
+    status_list: StatusListClaim,
+}
+
+#[derive(Serialize)]
+struct StatusListClaim {
+    idx: u32,
+    uri: String,
 }
 
 /// A string when single, as the widest range of validators wants it.
@@ -46,6 +65,7 @@ pub(super) struct Identity<'a> {
     pub(super) jti: Jti,
     pub(super) txn: Txn,
     pub(super) now: Time,
+    pub(super) status: Option<StatusPlace>,
     pub(super) ancestry: &'a str,
 }
 
@@ -65,14 +85,21 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
         iat: identity.now.seconds(),
         jti: identity.jti.to_string(),
         txn: identity.txn.to_string(),
+        task: standing.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
         act: act.map_err(|_| MintReason::Crypto)?,
         acr: authentication.acr.as_deref(),
         amr: &authentication.amr,
         auth_time: authentication.time.map(Time::seconds),
+        cnf: grant.bound().issued(),
+        status: identity.status.map(|place| status(identity.issuer, place)),
         anc: identity.ancestry,
     };
     serde_json::to_vec(&claims).map_err(|_| MintReason::Crypto)
+}
+
+fn status(issuer: &Issuer, place: StatusPlace) -> StatusClaim {
+    StatusClaim { status_list: StatusListClaim { idx: place.index, uri: status_uri(issuer, &place.list) } }
 }
 
 impl<'a> Audience<'a> {

@@ -4,13 +4,13 @@ use zeroize::Zeroizing;
 
 use super::claims::{self, Identity};
 use super::{MintReason, Signers};
-use crate::commit::{Disclosed, Issue, Receipt};
+use crate::commit::{Disclosed, Issue, Receipt, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
-use crate::ledger::{Evidence, Hop, Inputs};
-use crate::lifecycle::Standing;
+use crate::ledger::{Bindings, Evidence, Hop, Inputs};
+use crate::lifecycle::{Bound, Standing, key_of};
 use crate::oauth::{ClientId, Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
-use crate::token::{Ancestry, Held, Own, OwnKeys};
+use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
 
 /// A signed token, not yet recorded. No accessor shows it; made only by [`sign`].
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct MintedToken {
     record: Digest,
     expires_in: i64,
     scope: String,
+    bound: Bound,
 }
 
 /// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
@@ -38,7 +39,8 @@ pub struct Minting<'a> {
     pub pseudonyms: &'a MacKey,
 }
 
-/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves.
+/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves. `place` is where its status
+/// will stand, where an API asks for that.
 ///
 /// # Errors
 /// See [`MintReason`].
@@ -46,6 +48,7 @@ pub fn sign(
     standing: &Standing,
     grant: &Grant,
     requested: Option<&Scopes>,
+    place: Option<ReservedPlace>,
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedToken, Issue), MintReason> {
@@ -56,12 +59,14 @@ pub fn sign(
         Some(txn) => txn,
         None => Txn::new(now, random().map_err(|_| MintReason::Crypto)?),
     };
-    let ancestry =
-        ancestry(standing, grant, minting, (jti, txn)).seal(minting.own.ancestry()).map_err(|_| MintReason::TooLarge)?;
-    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, ancestry: &ancestry })?;
+    let ancestry = ancestry(standing, grant, minting, (jti, txn));
+    let sealed = ancestry.seal(minting.own.ancestry(), Sealed::Access).map_err(|_| MintReason::TooLarge)?;
+    let status = place.as_ref().map(ReservedPlace::place);
+    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
     let hop = Hop {
         inputs: inputs(standing, requested),
+        status,
         ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()))
     };
     let (record, disclosures) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
@@ -72,15 +77,23 @@ pub fn sign(
         record: Digest::of(&record),
         expires_in: grant.expires().seconds() - now.seconds(),
         scope: grant.scopes().to_string(),
+        bound: *grant.bound(),
     };
     let issue = Issue {
         jti,
         txn,
         record,
         generations: standing.generations().to_vec(),
-        single_use: standing.client().single_use().into_iter().collect(),
+        single_use: standing.client().spends(),
         deadline: grant.expires().min(standing.bound()),
         disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
+        status: place.map(|place| Registration {
+            place,
+            expires: Time::from_seconds(grant.expires().seconds()),
+            generations: ancestry.own.generations,
+        }),
+        charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
+        opens: None,
     };
     Ok((minted, issue))
 }
@@ -112,13 +125,18 @@ impl IssuedToken {
         self.0.expires_in
     }
 
+    /// What it is bound to, and its `token_type`.
+    pub fn bound(&self) -> &Bound {
+        &self.0.bound
+    }
+
     /// Its scope, space-delimited; may be empty.
     pub fn scope(&self) -> &str {
         &self.0.scope
     }
 }
 
-fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
+pub(super) fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
     let subject = standing.subject().subject();
     minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes())
 }
@@ -141,6 +159,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         history: history(standing, grant),
         touched: grant.touched().to_vec(),
         generations,
+        task: standing.task().cloned(),
     };
     let subject = standing.subject();
     Ancestry {
@@ -152,7 +171,7 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
 }
 
 /// Everybody of the subject token's chain, who asks now and who acts now.
-fn agents(standing: &Standing) -> Vec<ClientId> {
+pub(super) fn agents(standing: &Standing) -> Vec<ClientId> {
     let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
     let now = [&standing.client().agent().id, &standing.acting().agent.id];
     let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
@@ -175,6 +194,7 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
         jti,
         txn,
         parent: standing.parent(),
+        task: standing.task().map(|task| task.id),
         depth: standing.depth(),
         at: now,
         expires: Time::from_seconds(grant.expires().seconds()),
@@ -191,12 +211,15 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
             subject_token: Some(subject.digest()),
             actor_token: standing.actor().map(|actor| actor.digest()),
             client_assertion: client.evidence(),
+            proof: client.proven().dpop().map(|proof| proof.evidence),
         },
+        binding: Bindings { issued: grant.bound().issued(), subject: grant.bound().subject() },
         token,
         kid: kid.to_owned(),
         policy_set: grant.policy_set(),
         policies: grant.policies().to_vec(),
         inputs: Inputs::default(),
+        status: None,
     }
 }
 

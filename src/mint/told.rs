@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::claims::Audience;
 use super::{MintReason, Minting};
 use crate::catalog::Catalog;
-use crate::client::AuthenticatedClient;
+use crate::client::{AuthenticatedClient, Binding};
 use crate::jose::{Algorithm, SigningKey};
 use crate::lifecycle::Visible;
 use crate::oauth::{Scopes, Time};
@@ -47,11 +47,15 @@ struct Active<'a> {
     token_type: &'a str,
     txn: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Binding>,
 }
 
 #[derive(Serialize)]
@@ -104,11 +108,13 @@ fn active(visible: &Visible, minting: &Minting<'_>) -> Result<String, MintReason
         exp: token.expires().seconds(),
         iat: token.issued_at().seconds(),
         jti: token.own().jti.to_string(),
-        token_type: "Bearer",
+        token_type: Binding::token_type(token.binding()),
         txn: token.own().txn.to_string(),
+        task: token.own().task.as_ref().map(|task| task.id.to_string()),
         act: act.map_err(|_| MintReason::Crypto)?,
         acr: token.authentication().acr.as_deref(),
         auth_time: token.authentication().time.map(Time::seconds),
+        cnf: token.binding(),
     };
     serde_json::to_string(&active).map_err(|_| MintReason::Crypto)
 }

@@ -21,6 +21,11 @@ impl ClientId {
         fits.then(|| Self(text.into())).ok_or(ClientIdReason)
     }
 
+    /// This server itself, where it records what nobody asked for.
+    pub fn server() -> Self {
+        Self("server".into())
+    }
+
     /// The identifier as registered.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,11 +2,23 @@
 
 use super::Time;
 
-/// A value that may be accepted once: a client assertion's `jti`, later a proof's. The commit spends it.
+/// A value that may be accepted once: a client assertion's `jti`, or that of a DPoP proof. The commit spends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SingleUse {
     /// SHA-256 over what it is single for (its kind, who presented it) and the value itself.
     pub digest: [u8; 32],
     /// When it could no longer be accepted anyway, so that it may be forgotten.
     pub expires: Time,
+    /// What it is. Not stored: it only tells who presents it again what was wrong.
+    pub kind: SingleUseKind,
+}
+
+/// What counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SingleUseKind {
+    /// A client assertion (RFC 7523 §3).
+    #[default]
+    Assertion,
+    /// A DPoP proof (RFC 9449 §11.1).
+    Proof,
 }

@@ -46,7 +46,8 @@ fn add(found: &mut Vec<Arc<Api>>, api: Option<&Arc<Api>>, otherwise: TargetDenia
 /// The scopes of `api` that the subject token could give: authority(in), as far as it concerns this API. Unknown means none.
 pub(super) fn reachable(api: &Api, standing: &Standing) -> Scopes {
     match standing.subject().origin() {
-        Origin::Own(own) => within_history(api, own, held_or_derived(api, own)),
+        Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, own))),
+        Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
         Origin::User { .. } | Origin::Attestation { .. } => {
             let declared: Scopes = api.scopes.keys().cloned().collect();
             let mapped = |ceiling: &[Held]| {
@@ -56,6 +57,21 @@ pub(super) fn reachable(api: &Api, standing: &Standing) -> Scopes {
             standing.subject().ceiling().map_or_else(|| declared.clone(), mapped)
         }
     }
+}
+
+/// What the ceiling gives on the API, as far as the API still declares it.
+fn declared(api: &Api, own: &Own) -> Scopes {
+    let held = own.held.iter().filter(|held| held.api == api.id).flat_map(|held| held.scopes.iter());
+    held.filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
+}
+
+/// In a task never more than its ceiling, and no scope that by now touches data of another class, whatever the way to it.
+fn within_task(api: &Api, own: &Own, scopes: Scopes) -> Scopes {
+    let Some(task) = &own.task else { return scopes };
+    let capped = scopes.intersection(&task.ceiling(&api.id));
+    let touches = |class: &String| task.data_classes.contains(class);
+    let allowed = |scope: &&Scope| api.scopes.get(*scope).is_some_and(|info| info.data.iter().all(touches));
+    capped.iter().filter(allowed).cloned().collect()
 }
 
 /// What is held on the API, and one declared step from what is held elsewhere; never what the API no longer declares.

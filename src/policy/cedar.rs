@@ -42,6 +42,7 @@ pub(super) enum Action {
     Exchange,
     Impersonate,
     PresentActor,
+    OpenTask,
 }
 
 /// The resource of a question.
@@ -179,6 +180,7 @@ impl Action {
             Self::Exchange => "exchange",
             Self::Impersonate => "impersonate",
             Self::PresentActor => "present_actor",
+            Self::OpenTask => "open_task",
         }
     }
 }
@@ -242,6 +244,7 @@ fn expression(value: Value<'_>) -> Option<RestrictedExpression> {
     let text = |value: String| RestrictedExpression::new_string(value);
     Some(match value {
         Value::Text(value) => text(value.to_owned()),
+        Value::Name(value) => text(value),
         Value::Set(values) => RestrictedExpression::new_set(values.into_iter().map(|value| text(value.into_owned()))),
         Value::Number(value) => RestrictedExpression::new_long(value),
         Value::Flag(value) => RestrictedExpression::new_bool(value),

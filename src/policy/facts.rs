@@ -3,15 +3,19 @@
 use std::borrow::Cow;
 
 use crate::catalog::{Api, ScopeInfo};
-use crate::lifecycle::Standing;
-use crate::oauth::{Issuer, Subject, Time};
+use crate::lifecycle::{Bound, Standing};
+use crate::oauth::{ClientId, Issuer, Subject, Time};
 use crate::trust::SubjectKind;
 
 /// One request, as far as it is the same for every scope of it.
 pub(super) struct Facts<'a> {
     pub(super) standing: &'a Standing,
+    pub(super) bound: &'a Bound,
     pub(super) issuer: &'a Issuer,
     pub(super) now: Time,
+    /// Who acts, or who is to hold the task that is opened.
+    actor: &'a str,
+    purpose: &'a str,
 }
 
 /// The scope that is decided on.
@@ -24,6 +28,7 @@ pub(super) struct About<'a> {
 /// The value of an attribute.
 pub(super) enum Value<'a> {
     Text(&'a str),
+    Name(String),
     Set(Vec<Cow<'a, str>>),
     Number(i64),
     Flag(bool),
@@ -89,17 +94,29 @@ impl Needs {
 }
 
 impl<'a> Facts<'a> {
+    /// What stands for an exchange.
+    pub(super) fn new(standing: &'a Standing, bound: &'a Bound, issuer: &'a Issuer, now: Time) -> Self {
+        let purpose = standing.task().map_or("", |task| task.purpose.as_str());
+        Self { standing, bound, issuer, now, actor: standing.acting().agent.id.as_str(), purpose }
+    }
+
+    /// What stands for opening a task with this purpose and for this holder.
+    pub(super) fn opening(exchange: Self, purpose: &'a str, holder: &'a ClientId) -> Self {
+        Self { actor: holder.as_str(), purpose, ..exchange }
+    }
+
     /// The value of one attribute.
     pub(super) fn value(&self, attribute: Attribute, about: About<'a>) -> Value<'a> {
         let standing = self.standing;
         match attribute {
             Attribute::Subject => Value::Subject(standing.subject().subject()),
             Attribute::Client => Value::Text(standing.client().agent().id.as_str()),
-            Attribute::Actor => Value::Text(standing.acting().agent.id.as_str()),
+            Attribute::Actor => Value::Text(self.actor),
             Attribute::Chain => self.chain(),
             Attribute::Depth => Value::Number(i64::from(standing.depth())),
             Attribute::Instance => Value::Text(standing.acting().instance.as_deref().unwrap_or_default()),
-            Attribute::Task | Attribute::Purpose => Value::Text(""),
+            Attribute::Task => standing.task().map_or(Value::Text(""), |task| Value::Name(task.id.to_string())),
+            Attribute::Purpose => Value::Text(self.purpose),
             Attribute::Data => texts(&about.info.data),
             Attribute::Touched => texts(standing.subject().own().map_or(&[], |own| own.touched.as_slice())),
             Attribute::Destination => Value::Text(about.api.destination.as_str()),
@@ -108,7 +125,7 @@ impl<'a> Facts<'a> {
             Attribute::Acr => Value::Text(standing.subject().authentication().acr.as_deref().unwrap_or_default()),
             Attribute::Amr => texts(&standing.subject().authentication().amr),
             Attribute::AuthAge => Value::Number(self.authentication_age()),
-            Attribute::Binding => Value::Text("none"),
+            Attribute::Binding => Value::Text(self.bound.as_str()),
             Attribute::Approved => Value::Flag(false),
             Attribute::Basis => Value::Text(standing.basis().as_str()),
             Attribute::Trust => Value::Text(standing.subject().rule().map_or("", |rule| rule.as_str())),

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::explain::Explanation;
-use crate::catalog::Api;
+use super::opening::TaskDenial;
+use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
 use crate::ledger::Basis;
-use crate::oauth::{Scopes, Time};
+use crate::lifecycle::{BindingReason, Bound};
+use crate::oauth::{Resource, Scopes, Time};
 use crate::token::Held;
 
 /// What may be issued, and which policies decided. Made only by [`decide`](super::decide).
@@ -21,6 +23,7 @@ pub struct Grant {
     pub(super) policy_set: Digest,
     pub(super) touched: Vec<String>,
     pub(super) basis: Basis,
+    pub(super) bound: Bound,
     pub(super) explanation: Explanation,
 }
 
@@ -35,6 +38,10 @@ pub enum Denial {
     Impersonation(Explanation),
     /// The client may not present the credential of this actor.
     PresentActor(Explanation),
+    /// The keys that were proved do not do.
+    Binding(BindingReason),
+    /// A task, as it was wanted.
+    Task(TaskDenial, Explanation),
     /// What was presented runs out before a token could be of use.
     Expired,
 }
@@ -88,6 +95,11 @@ impl Grant {
         &self.held
     }
 
+    /// In whose lists the status of the token stands, and how much they tell. APIs of one group ask for the same.
+    pub fn status_list(&self) -> Option<(&Resource, StatusBits)> {
+        self.apis.iter().find_map(|api| Some((&api.id, api.status_list?.bits)))
+    }
+
     /// The token's `exp`, in whole seconds, after `now`.
     pub fn expires(&self) -> Time {
         self.expires
@@ -113,6 +125,11 @@ impl Grant {
         self.basis
     }
 
+    /// What the token is bound to.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
     /// Whether the token is to show no actor.
     pub fn impersonation(&self) -> bool {
         self.basis == Basis::Impersonation
@@ -128,10 +145,12 @@ impl Denial {
     /// Which policies stood in the way.
     pub fn explanation(&self) -> Option<&Explanation> {
         match self {
-            Self::Target(_, found) | Self::Scope(_, found) | Self::Impersonation(found) | Self::PresentActor(found) => {
-                Some(found)
-            }
-            Self::Expired => None,
+            Self::Target(_, found)
+            | Self::Scope(_, found)
+            | Self::Task(_, found)
+            | Self::Impersonation(found)
+            | Self::PresentActor(found) => Some(found),
+            Self::Binding(_) | Self::Expired => None,
         }
     }
 
@@ -157,12 +176,14 @@ impl fmt::Display for Denial {
         match self {
             Self::Target(reason, _) => reason.fmt(f),
             Self::Scope(reason, _) => reason.fmt(f),
+            Self::Task(reason, _) => reason.fmt(f),
             Self::Impersonation(_) => {
                 f.write_str("impersonate: policy does not permit it here; leave it out to be named as the actor")
             }
             Self::PresentActor(_) => {
                 f.write_str("actor_token: policy does not permit this client to present it; send a credential of its own or none")
             }
+            Self::Binding(reason) => reason.fmt(f),
             Self::Expired => f.write_str("subject_token or actor_token is about to expire; obtain a fresh one"),
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct Hearing<'a> {
     pub(super) policies: &'a Policies,
     facts: Facts<'a>,
     shared: SharedContext,
+    /// Whether a task is to be opened.
+    opens: bool,
     /// What policies had to say against.
     pub(super) explanation: Explanation,
     /// Whether the presenting of the actor's credential was refused where the exchange itself was permitted.
@@ -33,11 +35,17 @@ impl<'a> Hearing<'a> {
             policies,
             facts,
             shared: SharedContext::new(),
+            opens: false,
             explanation: Explanation::default(),
             presenting_refused: false,
             deciding: Vec::new(),
             lifetime: None,
         }
+    }
+
+    /// The questions of whether a task may be opened.
+    pub(super) fn opening(policies: &'a Policies, facts: Facts<'a>) -> Self {
+        Self { opens: true, ..Self::new(policies, facts) }
     }
 
     /// The part of `scopes` that policy permits. Who permitted it counts as deciding.
@@ -63,6 +71,7 @@ impl<'a> Hearing<'a> {
         let standing = self.facts.standing;
         let (client, acting) = (standing.client().agent(), &standing.acting().agent);
         let (action, principal) = match standing.basis() {
+            _ if self.opens => (Action::OpenTask, client),
             Basis::Impersonation => (Action::Impersonate, client),
             Basis::Delegation | Basis::Continuation | Basis::SelfExchange | Basis::OnBehalfOf => (Action::Exchange, acting),
         };

@@ -19,7 +19,7 @@ const ID_BYTES_MAX: usize = 128;
 const EXPLAINING: [&str; 2] = ["description", "owner"];
 
 /// Actions that the schema knows and this version never asks about.
-const UNASKED: [&str; 3] = ["Action::\"open_task\"", "Action::\"approve\"", "Action::\"audit\""];
+const UNASKED: [&str; 2] = ["Action::\"approve\"", "Action::\"audit\""];
 
 /// What was read so far.
 pub(super) struct Reading<'a> {
@@ -112,7 +112,9 @@ impl<'a> Reading<'a> {
         match rule.lifetime.as_deref().map(span) {
             None => {}
             Some(_) if !rule.permits => self.complain(place, "@lifetime belongs on a permit; a forbid issues nothing".to_owned()),
-            Some(None) => self.complain(place, "@lifetime must be a number and s, m or h, such as \"2m\", and not 0".to_owned()),
+            Some(None) => {
+                self.complain(place, "@lifetime must be a number and s, m, h or d, such as \"2m\", and not 0".to_owned())
+            }
             Some(Some(span)) => drop(self.lifetimes.insert(rule.id().to_owned(), span)),
         }
         if let Some(actions) = &rule.head.actions
@@ -166,9 +168,9 @@ impl Place<'_> {
     }
 }
 
-/// A span of time: a whole number followed by `s`, `m` or `h`.
+/// A span of time: a whole number followed by `s`, `m`, `h` or `d`.
 fn span(text: &str) -> Option<Duration> {
-    let units = [('s', 1), ('m', 60), ('h', 3600)];
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
     let (number, unit) = units.iter().find_map(|(letter, unit)| Some((text.strip_suffix(*letter)?, *unit)))?;
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = digits.then(|| number.parse::<u64>().ok())??.checked_mul(unit)?;

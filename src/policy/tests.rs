@@ -8,7 +8,9 @@ mod table;
 use std::path::PathBuf;
 
 use super::*;
-use crate::catalog::{Agent, AgentKind, Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, Status};
+use crate::catalog::{
+    Agent, AgentKind, Api, BoundTokens, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, Status,
+};
 use crate::client::AuthenticatedClient;
 use crate::lifecycle::Acting;
 use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Subject, Txn};
@@ -28,6 +30,7 @@ fn agent(id: &str, team: &str) -> Agent {
         kind: AgentKind::AiAgent,
         status: Status::Active,
         foreign_clients: vec![],
+        bound: BoundTokens::default(),
     }
 }
 
@@ -54,6 +57,7 @@ fn api(id: &str, defaults: &str, scopes: &[&str]) -> Api {
         group: None,
         scopes: scopes.iter().map(|text| info(text)).collect(),
         derive: vec![],
+        status_list: None,
     }
 }
 
@@ -94,6 +98,13 @@ fn limits() -> Limits {
         issuer: Issuer::parse("https://sts.example").unwrap(),
         lifetime: Duration::from_secs(300),
         lifetime_max: Duration::from_secs(900),
+        tasks: TaskLimits {
+            lifetime: Duration::from_secs(3600),
+            lifetime_max: Duration::from_secs(30 * 86_400),
+            budget: 100,
+            budget_max: 1000,
+            depth: 3,
+        },
     }
 }
 
@@ -113,6 +124,7 @@ fn own(held: Vec<Held>, history: Vec<Held>) -> Origin {
         history,
         touched: vec!["notes".into()],
         generations: vec![],
+        task: None,
     })
 }
 

@@ -17,6 +17,8 @@ pub enum FormReason {
     ContentType,
     /// A longer body than allowed.
     Length,
+    /// A body that takes too long to come.
+    Slow,
 }
 
 impl Form {
@@ -87,6 +89,7 @@ impl fmt::Display for FormReason {
             Self::Count => "the form has too many parameters",
             Self::ContentType => "the content type must be application/x-www-form-urlencoded",
             Self::Length => "the body is longer than this server reads",
+            Self::Slow => "the body must arrive within 10 seconds",
         })
     }
 }

@@ -13,6 +13,7 @@ mod checkpoint;
 mod folder;
 mod reader;
 mod schema;
+mod status;
 mod write;
 
 use std::path::Path;

@@ -118,8 +118,7 @@ impl TileFolder {
 
     fn replace(&self, files: &[(PathBuf, &[u8])], below: &Path) -> Result<(), StoreReason> {
         let mut changes = Changes::below(below);
-        let written = files.iter().try_for_each(|(path, bytes)| changes.replace(path, bytes));
-        written.and_then(|()| changes.settle()).map_err(StoreReason::Folder)
+        changes.replace(files).and_then(|()| changes.settle()).map_err(StoreReason::Folder)
     }
 
     fn remembered(&self) -> Result<Option<String>, StoreReason> {

@@ -43,6 +43,7 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
         generations: own.generations,
         expires: token.expires,
         digest: token.digest,
+        binding: token.binding,
     })
 }
 
@@ -67,5 +68,6 @@ async fn attested(
         generations: Vec::new(),
         expires: vouched.expires(),
         digest: vouched.digest(),
+        binding: None,
     })
 }

@@ -1,4 +1,4 @@
-//! The `anc` claim: what an access token depends on and descends from, sealed so that only our replicas read it. Its length tells
+//! The `anc` claim: what a token of ours depends on and descends from, sealed so that only our replicas read it. Its length tells
 //! only which step of [`PADDING`] bytes it falls into, and two seals of the same ancestry have nothing in common.
 
 use std::fmt;
@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Held, Own};
+use super::{Held, InTask, Own};
 use crate::crypto::SealKey;
-use crate::oauth::{ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, Subject, Txn};
+use crate::oauth::{ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, Subject, TaskId, Time, Txn};
 use crate::trust::SubjectKind;
 
 /// No ancestry is longer than this before sealing; what would be is refused when it is issued.
@@ -18,10 +18,26 @@ pub const ANCESTRY_BYTES_MAX: usize = 6 * 1024;
 /// Every ancestry is padded to a multiple of this many bytes.
 const PADDING: usize = 256;
 
-/// Bound into the seal, so that a blob of another purpose or version never opens.
-const PURPOSE: &[u8] = b"countersign anc v1\0";
+/// For which kind of token an ancestry is sealed. It is bound into the seal with its version, so that a blob of another kind or
+/// version never opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// An access token.
+    Access,
+    /// A task token.
+    Task,
+}
 
-/// What an access token descends from. Written when it is minted, read when it comes back.
+impl Sealed {
+    fn purpose(self) -> &'static [u8] {
+        match self {
+            Self::Access => b"countersign anc v2\0",
+            Self::Task => b"countersign task v1\0",
+        }
+    }
+}
+
+/// What a token of ours descends from. Written when it is minted, read when it comes back.
 #[derive(Debug)]
 pub struct Ancestry {
     /// On whose behalf.
@@ -58,33 +74,48 @@ struct Packed<'a> {
     #[serde(borrow)]
     touched: Vec<&'a str>,
     generations: Vec<([u8; 16], u64)>,
+    #[serde(borrow)]
+    task: Option<PackedTask<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackedTask<'a> {
+    id: [u8; 16],
+    level: u32,
+    #[serde(borrow)]
+    authority: Vec<(&'a str, Vec<&'a str>)>,
+    purpose: &'a str,
+    #[serde(borrow)]
+    data_classes: Vec<&'a str>,
+    deadline: i64,
+    under: Option<[u8; 16]>,
 }
 
 impl Ancestry {
-    /// The `anc` claim for the token of hop `self.own.jti`.
+    /// The `anc` claim for the token whose `jti` is `self.own.jti`.
     ///
     /// # Errors
     /// When it would be longer than [`ANCESTRY_BYTES_MAX`], or there is no randomness.
-    pub fn seal(&self, key: &SealKey) -> Result<String, AncestryReason> {
+    pub fn seal(&self, key: &SealKey, kind: Sealed) -> Result<String, AncestryReason> {
         let mut plain = postcard::to_allocvec(&self.packed()).map_err(|_| AncestryReason)?;
         if plain.len() > ANCESTRY_BYTES_MAX {
             return Err(AncestryReason);
         }
         plain.resize(plain.len().next_multiple_of(PADDING), 0);
-        let sealed = key.seal(&context(self.own.jti), &plain).map_err(|_| AncestryReason)?;
+        let sealed = key.seal(&context(kind, self.own.jti), &plain).map_err(|_| AncestryReason)?;
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// Opens the `anc` claim of the token whose `jti` is `jti`.
+    /// Opens the `anc` claim of the token of this kind whose `jti` is `jti`.
     ///
     /// # Errors
-    /// When it was sealed by somebody else, for another hop, or was changed.
-    pub fn open(key: &SealKey, jti: Jti, claim: &str) -> Result<Self, AncestryReason> {
+    /// When it was sealed by somebody else, for another token or kind of token, or was changed.
+    pub fn open(key: &SealKey, kind: Sealed, jti: Jti, claim: &str) -> Result<Self, AncestryReason> {
         if claim.len() > 2 * ANCESTRY_BYTES_MAX {
             return Err(AncestryReason);
         }
         let sealed = URL_SAFE_NO_PAD.decode(claim).map_err(|_| AncestryReason)?;
-        let plain = key.open(&context(jti), &sealed).map_err(|_| AncestryReason)?;
+        let plain = key.open(&context(kind, jti), &sealed).map_err(|_| AncestryReason)?;
         let (packed, _padding) = postcard::take_from_bytes::<Packed<'_>>(&plain).map_err(|_| AncestryReason)?;
         packed.unpacked(jti).ok_or(AncestryReason)
     }
@@ -104,6 +135,7 @@ impl Ancestry {
             history: packed_held(&self.own.history),
             touched: self.own.touched.iter().map(String::as_str).collect(),
             generations: self.own.generations.iter().map(|generation| (generation.key.0, generation.number)).collect(),
+            task: self.own.task.as_ref().map(packed_task),
         }
     }
 }
@@ -126,14 +158,39 @@ impl Packed<'_> {
             history: unpacked_held(self.history)?,
             touched: self.touched.into_iter().map(str::to_owned).collect(),
             generations: self.generations.into_iter().map(generation).collect(),
+            task: self.task.map(unpacked_task).map_or(Some(None), |task| task.map(Some))?,
         };
         let attributes = self.attributes.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Some(Ancestry { subject, attributes, chain: self.chain, own })
     }
 }
 
-fn context(jti: Jti) -> Vec<u8> {
-    [PURPOSE, jti.as_bytes()].concat()
+fn context(kind: Sealed, jti: Jti) -> Vec<u8> {
+    [kind.purpose(), jti.as_bytes()].concat()
+}
+
+fn packed_task(task: &InTask) -> PackedTask<'_> {
+    PackedTask {
+        id: *task.id.as_bytes(),
+        level: task.level,
+        authority: packed_held(&task.authority),
+        purpose: &task.purpose,
+        data_classes: task.data_classes.iter().map(String::as_str).collect(),
+        deadline: task.deadline.millis(),
+        under: task.under.map(|hop| *hop.as_bytes()),
+    }
+}
+
+fn unpacked_task(packed: PackedTask<'_>) -> Option<InTask> {
+    Some(InTask {
+        id: TaskId::from_bytes(packed.id),
+        level: packed.level,
+        authority: unpacked_held(packed.authority)?,
+        purpose: packed.purpose.to_owned(),
+        data_classes: packed.data_classes.into_iter().map(str::to_owned).collect(),
+        deadline: Time::from_millis(packed.deadline),
+        under: packed.under.map(Jti::from_bytes),
+    })
 }
 
 fn packed_held(held: &[Held]) -> Vec<(&str, Vec<&str>)> {
@@ -160,7 +217,7 @@ impl std::error::Error for AncestryReason {}
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
-    use crate::oauth::{Actor, Scope, Time};
+    use crate::oauth::{Actor, Scope};
 
     fn ancestry(depth: u32) -> Ancestry {
         let now = Time::from_seconds(1_800_000_000);
@@ -184,7 +241,22 @@ mod tests {
                 history: vec![held],
                 touched: vec!["pii".into()],
                 generations,
+                task: (depth % 2 == 0).then(task),
             },
+        }
+    }
+
+    fn task() -> InTask {
+        let authority =
+            vec![Held { api: Resource::parse("https://crm.example").unwrap(), scopes: Scopes::parse("a b c").unwrap() }];
+        InTask {
+            id: TaskId::from_bytes([3; 16]),
+            level: 2,
+            authority,
+            purpose: "review".into(),
+            data_classes: vec!["pii".into()],
+            deadline: Time::from_seconds(1_800_003_600),
+            under: Some(Jti::from_bytes([4; 16])),
         }
     }
 
@@ -192,7 +264,7 @@ mod tests {
     fn what_was_sealed_opens_the_same() {
         let key = SealKey::new(&[7; 32]).unwrap();
         let before = ancestry(8);
-        let after = Ancestry::open(&key, before.own.jti, &before.seal(&key).unwrap()).unwrap();
+        let after = Ancestry::open(&key, Sealed::Access, before.own.jti, &before.seal(&key, Sealed::Access).unwrap()).unwrap();
         assert_eq!(format!("{before:?}"), format!("{after:?}"));
     }
 
@@ -200,18 +272,20 @@ mod tests {
     fn opens_for_its_own_hop_and_under_its_own_key_only() {
         let key = SealKey::new(&[7; 32]).unwrap();
         let before = ancestry(2);
-        let claim = before.seal(&key).unwrap();
-        assert!(Ancestry::open(&key, Jti::from_bytes([9; 16]), &claim).is_err());
-        assert!(Ancestry::open(&SealKey::new(&[8; 32]).unwrap(), before.own.jti, &claim).is_err());
-        assert!(Ancestry::open(&key, before.own.jti, "AAAA").is_err());
+        let claim = before.seal(&key, Sealed::Access).unwrap();
+        assert!(Ancestry::open(&key, Sealed::Access, Jti::from_bytes([9; 16]), &claim).is_err());
+        assert!(Ancestry::open(&SealKey::new(&[8; 32]).unwrap(), Sealed::Access, before.own.jti, &claim).is_err());
+        assert!(Ancestry::open(&key, Sealed::Access, before.own.jti, "AAAA").is_err());
+        assert!(Ancestry::open(&key, Sealed::Task, before.own.jti, &claim).is_err(), "no kind opens the other's");
     }
 
     #[test]
     fn length_tells_little_and_two_seals_tell_nothing() {
         let key = SealKey::new(&[7; 32]).unwrap();
-        let (one, other) = (ancestry(1).seal(&key).unwrap(), ancestry(1).seal(&key).unwrap());
+        let (one, other) = (ancestry(1).seal(&key, Sealed::Access).unwrap(), ancestry(1).seal(&key, Sealed::Access).unwrap());
         assert_ne!(one, other);
-        let sizes: std::collections::BTreeSet<usize> = (1..=8).map(|depth| ancestry(depth).seal(&key).unwrap().len()).collect();
+        let sizes: std::collections::BTreeSet<usize> =
+            (1..=8).map(|depth| ancestry(depth).seal(&key, Sealed::Access).unwrap().len()).collect();
         assert!(sizes.len() <= 6, "{sizes:?}");
     }
 
@@ -221,6 +295,6 @@ mod tests {
         let scope = |n: usize| Scope::parse(&format!("{n:0>200}")).unwrap();
         long.own.history =
             vec![Held { api: Resource::parse("https://x.example").unwrap(), scopes: (0..40).map(scope).collect() }];
-        assert_eq!(long.seal(&SealKey::new(&[7; 32]).unwrap()).unwrap_err(), AncestryReason);
+        assert_eq!(long.seal(&SealKey::new(&[7; 32]).unwrap(), Sealed::Access).unwrap_err(), AncestryReason);
     }
 }

@@ -32,6 +32,8 @@ pub(super) async fn verify(
         attributes: vouched.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         ceiling: ceiling(vouched.rule(), claims)?,
         digest: vouched.digest(),
+        // A foreign token with `cnf` is refused by the trust rules.
+        binding: None,
         origin: origin(&vouched, claims)?,
     })
 }

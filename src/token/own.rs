@@ -1,14 +1,15 @@
-//! Access tokens that this server issued (RFC 9068).
+//! Access tokens (RFC 9068) and task tokens that this server issued.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Ancestry, Authentication, Held, Origin, Own, TokenReason, VerifiedSubject};
+use super::{Ancestry, Authentication, Held, Origin, Own, Sealed, TokenReason, VerifiedSubject};
+use crate::client::Binding;
 use crate::crypto::{Digest, SealKey};
 use crate::jose::{Algorithm, Cache, Compact, KeySet};
-use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Subject, Time, Txn};
+use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Subject, TaskId, Time, Txn};
 
 /// What reads our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
 #[derive(Debug)]
@@ -31,7 +32,11 @@ pub struct VerifiedOwn {
     expires: Time,
     authentication: Authentication,
     digest: Digest,
+    binding: Option<Binding>,
 }
+
+/// The `typ` of task tokens: nothing else takes them.
+pub const TASK_TYP: &str = "task+jwt";
 
 /// The algorithms under which this server signs.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA];
@@ -54,6 +59,8 @@ struct Claims<'a> {
     #[serde(default)]
     amr: Vec<String>,
     auth_time: Option<NumericDate>,
+    task: Option<&'a str>,
+    cnf: Option<Binding>,
 }
 
 impl OwnKeys {
@@ -99,9 +106,38 @@ impl OwnKeys {
     /// # Errors
     /// When we did not sign it, it is no access token, has run out, or its ancestry does not fit it.
     pub(super) fn verify(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedOwn, TokenReason> {
+        if jws.typ_is(TASK_TYP) {
+            return Err(TokenReason::TaskToken);
+        }
         if !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
             return Err(TokenReason::NotAccessToken);
         }
+        self.read(jws, Sealed::Access, now)
+    }
+
+    /// Verifies one of our own task tokens.
+    ///
+    /// # Errors
+    /// When we did not sign it, it is no task token, its task is past its deadline, or its ancestry does not fit it.
+    pub(super) fn verify_task(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedSubject, TokenReason> {
+        if !jws.typ_is(TASK_TYP) {
+            return Err(TokenReason::NotAccessToken);
+        }
+        let token = self.read(jws, Sealed::Task, now)?;
+        // Whoever enters a task proves this key by logging in with it; it is not what issued tokens are bound to.
+        let key = match token.binding {
+            Some(Binding::Dpop(key)) => Some(key),
+            Some(Binding::Certificate(_)) => return Err(TokenReason::Claims),
+            None => None,
+        };
+        let subject = VerifiedSubject::from(VerifiedOwn { binding: None, ..token });
+        match subject.origin {
+            Origin::Own(own) if own.task.is_some() => Ok(VerifiedSubject { origin: Origin::Task(own, key), ..subject }),
+            _ => Err(TokenReason::Ancestry),
+        }
+    }
+
+    fn read(&self, jws: &Compact<'_>, kind: Sealed, now: Time) -> Result<VerifiedOwn, TokenReason> {
         // A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
         let verified = jws.verify_cached(&self.keys, &ALGORITHMS, &self.cache, now)?;
         let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
@@ -109,8 +145,8 @@ impl OwnKeys {
             return Err(TokenReason::Expired);
         }
         let jti = Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)?;
-        let ancestry = Ancestry::open(&self.ancestry, jti, claims.anc).map_err(|_| TokenReason::Ancestry)?;
-        let shown = self.agree(&claims, &ancestry)?;
+        let ancestry = Ancestry::open(&self.ancestry, kind, jti, claims.anc).map_err(|_| TokenReason::Ancestry)?;
+        let shown = self.agree(&claims, &ancestry, kind)?;
         Ok(VerifiedOwn {
             subject: ancestry.subject,
             chain: ancestry.chain,
@@ -121,20 +157,25 @@ impl OwnKeys {
             expires: claims.exp.0,
             authentication: Authentication { acr: claims.acr, amr: claims.amr, time: claims.auth_time.map(|date| date.0) },
             digest: jws.digest(),
+            binding: claims.cnf,
         })
     }
 
     /// The signed claims and the sealed ancestry must tell the same story. Returns the part of the chain that the claims show.
-    fn agree(&self, claims: &Claims<'_>, ancestry: &Ancestry) -> Result<ActChain, TokenReason> {
+    fn agree(&self, claims: &Claims<'_>, ancestry: &Ancestry, kind: Sealed) -> Result<ActChain, TokenReason> {
         let shown = claims.act.map(|act| ActChain::parse(act, self.issuer.as_str())).transpose().map_err(TokenReason::Act)?;
         let shown = shown.unwrap_or_default();
         let chain = shown == ancestry.chain || shown == ancestry.chain.outermost();
+        // A task token shows its ceiling as details, which this server never reads back.
+        let held = if kind == Sealed::Task { Scopes::default() } else { all(&ancestry.own.held) };
+        let task = claims.task.map(TaskId::parse).transpose().map_err(|_| TokenReason::Claims)?;
         let scopes = if claims.scope.is_empty() { Some(Scopes::default()) } else { Scopes::parse(claims.scope).ok() };
         let same = claims.iss == self.issuer.as_str()
             && claims.sub == ancestry.subject.as_str()
             && claims.client_id == ancestry.own.client.as_str()
             && Txn::parse(claims.txn) == Ok(ancestry.own.txn)
-            && scopes == Some(all(&ancestry.own.held));
+            && scopes == Some(held)
+            && task == ancestry.own.task.as_ref().map(|task| task.id);
         if same && chain { Ok(shown) } else { Err(TokenReason::Ancestry) }
     }
 }
@@ -170,6 +211,11 @@ impl VerifiedOwn {
         self.expires
     }
 
+    /// The key that its holder must prove: its `cnf`.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
+
     /// How the subject authenticated.
     pub fn authentication(&self) -> &Authentication {
         &self.authentication
@@ -189,6 +235,7 @@ impl From<VerifiedOwn> for VerifiedSubject {
             attributes: token.attributes,
             ceiling: None,
             digest: token.digest,
+            binding: token.binding,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum TokenReason {
     NotIdToken,
     /// Signed by us, but not an access token.
     NotAccessToken,
+    /// A task token where none is taken, or declared as something else.
+    TaskToken,
     /// Claims missing or of the wrong type.
     Claims,
     /// Run out.
@@ -62,6 +64,9 @@ impl fmt::Display for TokenReason {
                 "type access_token means an access token of this server; declare a token of another issuer as jwt or id_token"
             }
             Self::NotIdToken => "it is an access token of another server; declare it as urn:ietf:params:oauth:token-type:jwt",
+            Self::TaskToken => {
+                "it is a task token: send it as subject_token of type urn:ietf:params:oauth:token-type:jwt, and nowhere else"
+            }
             Self::NotAccessToken => "it was signed by this server but is not an access token",
             Self::Claims => "a required claim is missing or has the wrong type",
             Self::Expired => "it has expired",

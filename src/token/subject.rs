@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::catalog::Agent;
+use crate::client::Binding;
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, ClientId, Generation, Jti, MayAct, Resource, RuleName, Scopes, Subject, Time, Txn};
+use crate::oauth::{ActChain, ClientId, Generation, Jti, MayAct, Resource, RuleName, Scopes, Subject, TaskId, Time, Txn};
 use crate::trust::SubjectKind;
 
 /// The subject token: genuine, current, from a trusted issuer, meant for us. Made only by `verify_subject`.
@@ -20,6 +21,7 @@ pub struct VerifiedSubject {
     pub(super) attributes: Vec<(String, String)>,
     pub(super) ceiling: Option<Vec<Held>>,
     pub(super) digest: Digest,
+    pub(super) binding: Option<Binding>,
 }
 
 /// Where a subject token comes from, with what its kind alone can say.
@@ -27,6 +29,9 @@ pub struct VerifiedSubject {
 pub enum Origin {
     /// An access token that this server issued.
     Own(Own),
+    /// A task token that this server issued, with the thumbprint of the key that must present it (RFC 7800 §3.1); none where
+    /// any key of its client will do.
+    Task(Own, Option<Digest>),
     /// An ID token of a foreign issuer, obtained by the client named.
     User {
         /// The trust rule that vouched.
@@ -49,22 +54,22 @@ pub enum Origin {
     },
 }
 
-/// What one of our own access tokens says, from its claims and its sealed ancestry.
+/// What one of our own tokens says, from its claims and its sealed ancestry. A task token says what was frozen in it.
 #[derive(Debug)]
 pub struct Own {
-    /// The hop that issued it.
+    /// The hop that issued it; for a task token, its own `jti`.
     pub jti: Jti,
     /// Its tree.
     pub txn: Txn,
-    /// How many hops lie behind it, its own included.
+    /// How many hops lie behind it, its own included where it is an access token.
     pub depth: u32,
-    /// Who asked for it.
+    /// Who asked for it; for a task token, its holder.
     pub client: ClientId,
     /// Every agent that asked for a hop of the chain or acted in one, sorted.
     pub agents: Vec<ClientId>,
     /// What kind of party the trust rule vouched for at the first hop; none for an agent.
     pub kind: Option<SubjectKind>,
-    /// What it permits: scopes by API.
+    /// What it permits: scopes by API; for a task token, the ceiling.
     pub held: Vec<Held>,
     /// The least that was held on every API of the chain so far, its own hop included.
     pub history: Vec<Held>,
@@ -72,6 +77,34 @@ pub struct Own {
     pub touched: Vec<String>,
     /// Every generation that it depends on.
     pub generations: Vec<Generation>,
+    /// The task that it never leaves.
+    pub task: Option<InTask>,
+}
+
+/// The task that a token belongs to, as it was frozen when the task was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTask {
+    /// Which.
+    pub id: TaskId,
+    /// How many tasks lie one above the other, this one included.
+    pub level: u32,
+    /// The ceiling: nothing else is held in it, whatever may be derived.
+    pub authority: Vec<Held>,
+    /// What it is for; empty where nobody said.
+    pub purpose: String,
+    /// The classes of data that may be touched in it, sorted.
+    pub data_classes: Vec<String>,
+    /// When it ends.
+    pub deadline: Time,
+    /// The hop whose token it was opened with, where it was one of ours.
+    pub under: Option<Jti>,
+}
+
+impl InTask {
+    /// The scopes of the ceiling on one API.
+    pub fn ceiling(&self, api: &Resource) -> Scopes {
+        self.authority.iter().filter(|held| held.api == *api).flat_map(|held| held.scopes.iter().cloned()).collect()
+    }
 }
 
 /// Scopes held on one API. Scopes of two APIs never mix.
@@ -103,6 +136,7 @@ pub struct VerifiedActor {
     pub(super) generations: Vec<Generation>,
     pub(super) expires: Time,
     pub(super) digest: Digest,
+    pub(super) binding: Option<Binding>,
 }
 
 impl VerifiedSubject {
@@ -122,10 +156,18 @@ impl VerifiedSubject {
         Self { subject: Subject::agent(agent), ..self }
     }
 
-    /// Our own token, where it is one.
+    /// What our own token says, access token or task token, where it is one.
     pub fn own(&self) -> Option<&Own> {
         match &self.origin {
-            Origin::Own(own) => Some(own),
+            Origin::Own(own) | Origin::Task(own, _) => Some(own),
+            Origin::User { .. } | Origin::Attestation { .. } => None,
+        }
+    }
+
+    /// The hop that issued it, where it is one of our access tokens.
+    pub fn hop(&self) -> Option<Jti> {
+        match &self.origin {
+            Origin::Own(own) => Some(own.jti),
             _ => None,
         }
     }
@@ -133,7 +175,7 @@ impl VerifiedSubject {
     /// The trust rule that vouched for the token itself; none for our own.
     pub fn rule(&self) -> Option<&RuleName> {
         match &self.origin {
-            Origin::Own(_) => None,
+            Origin::Own(_) | Origin::Task(..) => None,
             Origin::User { rule, .. } | Origin::Attestation { rule, .. } => Some(rule),
         }
     }
@@ -142,7 +184,7 @@ impl VerifiedSubject {
     pub fn kind(&self) -> Option<SubjectKind> {
         match &self.origin {
             _ if self.subject.rule().is_none() => None,
-            Origin::Own(own) => own.kind,
+            Origin::Own(own) | Origin::Task(own, _) => own.kind,
             Origin::User { .. } => Some(SubjectKind::User),
             Origin::Attestation { .. } => Some(SubjectKind::Workload),
         }
@@ -187,6 +229,11 @@ impl VerifiedSubject {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The key that its holder must prove: its `cnf`.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
 }
 
 impl VerifiedActor {
@@ -219,6 +266,11 @@ impl VerifiedActor {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The key that its holder must prove: its `cnf`.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
 }
 
 #[cfg(test)]
@@ -226,8 +278,8 @@ impl VerifiedSubject {
     /// A subject token as if it had been verified.
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
         let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
-        let (attributes, may_act, issued_at, ceiling) = (Vec::new(), None, None, None);
-        Self { subject, origin, chain, may_act, issued_at, expires, authentication, attributes, ceiling, digest }
+        let (may_act, issued_at, attributes, ceiling, binding) = (None, None, Vec::new(), None, None);
+        Self { subject, origin, chain, may_act, issued_at, expires, authentication, attributes, ceiling, digest, binding }
     }
 
     /// The same with what else its issuer says about the subject.

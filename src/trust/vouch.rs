@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::keys::{KeyState, Keys, Material, RemoteKeys};
 use super::rule::Anchor;
 use super::validity::Validity;
+use super::x509::Roots;
 use super::{Fetcher, TrustKind, TrustReason, TrustRule, Vouched, oidc, platform, spiffe};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::oauth::{Clock, RuleName, Time};
@@ -106,6 +107,12 @@ impl Trust {
     /// What is known of every rule's keys, for operators.
     pub fn key_states(&self, now: Time) -> Vec<KeyState> {
         self.anchored.iter().map(|anchored| anchored.keys.state(anchored.rule.name(), now)).collect()
+    }
+
+    /// The roots of the rule called `name` that count now; none where it has none, or they are not there yet.
+    pub(super) fn roots(&self, name: &RuleName, now: Time) -> Option<Arc<Roots>> {
+        let anchored = self.by_name.get(name).and_then(|at| self.anchored.get(*at))?;
+        anchored.keys.at_hand(now)?.roots
     }
 
     /// How many verified tokens are remembered.

@@ -2,11 +2,13 @@
 //! x509-parser. Nothing here reads a clock, a file or the network.
 
 mod name;
+mod plain;
 mod reason;
 #[cfg(test)]
 mod testing;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
@@ -14,6 +16,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+pub use plain::Plain;
 pub use reason::X509Reason;
 #[cfg(test)]
 pub(super) use testing::{Authority, NOW, ca, params, root, svid};
@@ -52,6 +55,8 @@ pub struct Leaf {
     pub uris: Vec<String>,
     /// `dNSName` names.
     pub dns: Vec<String>,
+    /// `iPAddress` names.
+    pub ips: Vec<IpAddr>,
     /// `rfc822Name` names.
     pub emails: Vec<String>,
     /// The subject as RFC 4514 §2 writes it: the last relative name first, special characters escaped. May be empty.
@@ -81,6 +86,13 @@ struct Usages {
     signs_certificates: bool,
     signs_lists: bool,
     ca: bool,
+}
+
+/// Nobody.
+impl Default for Roots {
+    fn default() -> Self {
+        Self { anchors: Vec::new(), digest: Digest::of(b"") }
+    }
 }
 
 impl Roots {
@@ -208,6 +220,7 @@ impl Leaf {
         let mut leaf = Self {
             uris: Vec::new(),
             dns: Vec::new(),
+            ips: Vec::new(),
             emails: Vec::new(),
             subject: name::text(certificate.subject())?,
             issuer: name::text(certificate.issuer())?,
@@ -234,12 +247,19 @@ impl Leaf {
                 GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
                 GeneralName::DNSName(name) => self.dns.push((*name).to_owned()),
                 GeneralName::RFC822Name(address) => self.emails.push((*address).to_owned()),
+                GeneralName::IPAddress(bytes) => self.ips.push(ip(bytes)?),
                 GeneralName::Invalid(..) => return Err(X509Reason::Malformed),
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// RFC 5280 §4.2.1.6: four octets or sixteen, in network order.
+fn ip(bytes: &[u8]) -> Result<IpAddr, X509Reason> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).map_err(|_| X509Reason::Malformed)
 }
 
 fn usages(certificate: &X509Certificate<'_>) -> Result<Usages, X509Reason> {

@@ -2,14 +2,15 @@
 //! them says no to everything that came from what ended, and yes to everything else.
 
 mod stage;
+mod tasks;
 mod wire;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use countersign::error::ErrorCode;
-use countersign::lifecycle::Ending;
-use countersign::oauth::{ClientId, Clock, GenerationKind, Jti, RuleName, Subject, Txn};
+use countersign::lifecycle::{Ending, TaskStatus, Wish};
+use countersign::oauth::{ClientId, Clock, GenerationKind, Jti, RuleName, Subject, TaskId, Txn};
 use serde_json::json;
 
 use crate::support::{Ledger, claims};
@@ -23,28 +24,39 @@ struct Trees {
     hops: Vec<(&'static str, &'static str, String)>,
     sibling: String,
     instance: String,
+    /// A task of the gateway that depends on the first hop, or that the hops are in: its id and its token.
+    task: (String, String),
 }
 
-const KINDS: [GenerationKind; 6] = [
+const KINDS: [GenerationKind; 7] = [
     GenerationKind::Hop,
     GenerationKind::Transaction,
     GenerationKind::Agent,
     GenerationKind::Instance,
     GenerationKind::Subject,
     GenerationKind::Rule,
+    GenerationKind::Task,
 ];
 
 /// Every handler that takes a token from a client, and the file that holds the line behind it. Whoever adds one says here
 /// where the line is, asks in it whether things are alive, and walks it in [`dead`] and [`living`].
-const HANDLERS: [(&str, &str); 3] =
-    [("introspect::introspect", "src/introspect.rs"), ("revoke::revoke", "src/revoke.rs"), ("token::token", "src/exchange.rs")];
+const HANDLERS: [(&str, &str); 5] = [
+    ("introspect::introspect", "src/introspect.rs"),
+    ("revoke::revoke", "src/revoke.rs"),
+    ("tasks::open", "src/task.rs"),
+    ("tasks::tend", "src/task/tend.rs"),
+    ("token::token", "src/exchange.rs"),
+];
 
 #[test]
 fn every_path_knows_every_death() {
     run(async {
         let stage = Stage::new("life-paths");
         for kind in KINDS {
-            let trees = grow(&stage, kind.label()).await;
+            let trees = match kind {
+                GenerationKind::Task => grow_in_a_task(&stage).await,
+                _ => grow(&stage, kind.label()).await,
+            };
             living(&stage, &trees).await;
             stage.end(ending(&stage, kind, &trees)).await.unwrap();
             dead(&stage, &trees, kind).await;
@@ -63,11 +75,11 @@ fn a_new_path_must_be_walked_here() {
     posts.sort_unstable();
     assert_eq!(posts, HANDLERS.map(|(handler, _)| handler), "a handler that takes tokens is not in the list, or is gone");
     for (_, line) in HANDLERS {
-        let stages = ["lifecycle::admit(", "lifecycle::visible(", "lifecycle::revocation("];
+        let stages = ["lifecycle::admit(", "lifecycle::visible(", "lifecycle::revocation(", "lifecycle::tend("];
         let code = read(line);
         assert_eq!(stages.iter().filter(|stage| code.contains(**stage)).count(), 1, "{line} does not ask what is alive");
     }
-    for file in ["admit", "visible", "revocation"] {
+    for file in ["admit", "visible", "revocation", "task"] {
         assert!(read(&format!("src/lifecycle/{file}.rs")).contains("alive(rules.state, "), "{file} has a predicate of its own");
     }
 }
@@ -201,6 +213,10 @@ async fn living(stage: &Stage, trees: &Trees) {
         stage.exchange(agent, token, api, &[]).await.unwrap();
     }
     assert!(stage.active("crm-agent", &trees.sibling).await);
+    let (id, token) = &trees.task;
+    stage.exchange("gateway", token, "assistant", &[]).await.unwrap();
+    stage.open_task("gateway", token, child()).await.unwrap();
+    assert_eq!(stage.tend("gateway", id, Wish::Heartbeat).await.unwrap().0, TaskStatus::Active);
 }
 
 /// Every path says no to every token.
@@ -214,6 +230,16 @@ async fn dead(stage: &Stage, trees: &Trees, kind: GenerationKind) {
         let (_, why) = stage.exchange(&client, token, api, &[]).await.expect_err("continuation");
         assert!(why.to_string().contains("has ended"), "{kind:?}: {why}");
     }
+    let (id, token) = &trees.task;
+    let entered = stage.exchange("gateway", token, "assistant", &[]).await.map(drop);
+    let opened = stage.open_task("gateway", token, child()).await.map(drop);
+    let beaten = stage.tend("gateway", id, Wish::Heartbeat).await.map(drop);
+    for (way, refused) in [("entering", entered), ("a child", opened), ("a heartbeat", beaten)] {
+        let (code, why) = refused.expect_err(way);
+        assert_eq!(code, ErrorCode::InvalidRequest, "{kind:?}: {way}: {why}");
+        assert!(why.to_string().contains("has ended"), "{kind:?}: {way}: {why}");
+    }
+    assert_eq!(stage.tend("gateway", id, Wish::Look).await.unwrap().0, TaskStatus::Ended, "{kind:?}");
     let again = stage.exchange("gateway", &trees.id_token, "assistant", &[]).await;
     assert_eq!(again.is_err(), kind == GenerationKind::Subject, "{kind:?}: a foreign token older than the end of its subject");
 }
@@ -229,7 +255,40 @@ async fn grow(stage: &Stage, name: &str) -> Trees {
     let hops = vec![("analyst", "crm", first), ("crm-agent", "billing", second), ("billing-agent", "archive", third)];
     let other = stage.party("analyst").vouched("idp-twin", json!({ "sub": name }));
     let sibling = stage.exchange("analyst", &other, "crm", &[]).await.unwrap();
-    Trees { id_token, hops, sibling, instance }
+    let ceiling = json!({
+        "type": "task", "expires_in": 600, "heartbeat": 300,
+        "authority": [{"api": stage.api("assistant"), "scopes": ["customers.lookup"]}],
+    });
+    let task = stage.open_task("gateway", &hops[0].2, ceiling).await.unwrap();
+    Trees { id_token, hops, sibling, instance, task }
+}
+
+/// The same, but all of it in a task.
+async fn grow_in_a_task(stage: &Stage) -> Trees {
+    let id_token = stage.party("gateway").id_token(json!({ "sub": "task" }));
+    let pairs =
+        [("assistant", "customers.lookup"), ("crm", "contacts.read"), ("billing", "invoices.read"), ("archive", "archive.read")];
+    let authority: Vec<_> = pairs.iter().map(|(api, scope)| json!({"api": stage.api(api), "scopes": [scope]})).collect();
+    let ceiling = json!({ "type": "task", "expires_in": 600, "heartbeat": 300, "authority": authority });
+    let task = stage.open_task("gateway", &id_token, ceiling).await.unwrap();
+    let first = stage.exchange("gateway", &task.1, "assistant", &[]).await.unwrap();
+    let second = stage.exchange("analyst", &first, "crm", &[]).await.unwrap();
+    let third = stage.exchange("crm-agent", &second, "billing", &[]).await.unwrap();
+    for token in [&first, &second, &third] {
+        assert_eq!(claims(token)["task"], json!(task.0));
+    }
+    let hops = vec![("analyst", "crm", first), ("crm-agent", "billing", second), ("billing-agent", "archive", third)];
+    let other = stage.party("analyst").vouched("idp-twin", json!({ "sub": "task" }));
+    let sibling = stage.exchange("analyst", &other, "crm", &[]).await.unwrap();
+    Trees { id_token, hops, sibling, instance: String::new(), task }
+}
+
+/// A child of any task here.
+fn child() -> serde_json::Value {
+    json!({
+        "type": "task", "budget": {"exchanges": 1},
+        "authority": [{"api": "https://assistant.example", "scopes": ["customers.lookup"]}],
+    })
 }
 
 fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Ending {
@@ -246,7 +305,7 @@ fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Ending {
             Ending::subject(&Subject::foreign(&RuleName::parse(rule).unwrap(), id), key)
         }
         GenerationKind::Rule => Ending::rule(&RuleName::parse("idp").unwrap(), key),
-        GenerationKind::Task => panic!("there are no tasks yet"),
+        GenerationKind::Task => Ending::task(TaskId::parse(&trees.task.0).unwrap(), Txn::parse(text("txn")).unwrap(), key),
     }
 }
 

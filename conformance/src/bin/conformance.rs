@@ -8,7 +8,7 @@ use countersign_conformance::{IssuerServer, Profile, Report, run};
 
 const USAGE: &str = "\
 usage: conformance --profile FILE [--url URL] [--cases DIR] [--filter TEXT] [--json]
-       conformance fixture DIR [--public HOST:PORT] [--ops HOST:PORT] [--idp HOST:PORT] [--issuer URL]
+       conformance fixture DIR [--public HOST:PORT] [--ops HOST:PORT] [--mtls HOST:PORT] [--idp HOST:PORT] [--issuer URL]
        conformance issuers --profile FILE     (serves the profile's issuers until it is interrupted)";
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ struct Arguments {
     json: bool,
 }
 
-const OPTIONS: [&str; 8] = ["--profile", "--url", "--cases", "--filter", "--public", "--ops", "--idp", "--issuer"];
+const OPTIONS: [&str; 9] = ["--profile", "--url", "--cases", "--filter", "--public", "--ops", "--mtls", "--idp", "--issuer"];
 
 impl Arguments {
     fn parse(arguments: &[String]) -> Result<Self, String> {
@@ -90,6 +90,7 @@ impl Arguments {
         let addresses = Addresses {
             issuer: self.option("--issuer").map_or_else(|| format!("http://{public}"), str::to_owned),
             public,
+            mtls: self.option("--mtls").unwrap_or("127.0.0.1:18696").to_owned(),
             ops: self.option("--ops").unwrap_or("127.0.0.1:18694").to_owned(),
             idp: self.option("--idp").unwrap_or("127.0.0.1:18695").to_owned(),
         };

@@ -52,6 +52,7 @@ struct Draft {
     method: String,
     target: Template,
     client: Option<String>,
+    certificate: Option<String>,
     name: Option<String>,
     fields: Vec<Field>,
     expect: Option<Expect>,
@@ -103,17 +104,21 @@ impl Parser {
             Some((rest, name)) => (rest, Some(identifier(name.trim())?)),
             None => (rest, None),
         };
+        let (rest, certificate) = match rest.rsplit_once(" with ") {
+            Some((rest, certificate)) => (rest, Some(role(certificate.trim())?)),
+            None => (rest, None),
+        };
         let (target, client) = match rest.rsplit_once(" as ") {
             Some((target, client)) => (target, Some(role(client.trim())?)),
             None => (rest, None),
         };
         let target = target.trim();
         if target.is_empty() || target.contains(char::is_whitespace) && !target.starts_with("${") {
-            return Err("a request is METHOD TARGET [as CLIENT] [-> NAME]".to_owned());
+            return Err("a request is METHOD TARGET [as CLIENT] [with CERTIFICATE] [-> NAME]".to_owned());
         }
         let target = Template::parse(target)?;
         let (method, fields) = (method.to_owned(), Vec::new());
-        self.step = Some(Draft { line: self.line, method, target, client, name, fields, expect: None });
+        self.step = Some(Draft { line: self.line, method, target, client, certificate, name, fields, expect: None });
         Ok(())
     }
 
@@ -146,8 +151,8 @@ impl Parser {
         if draft.name.is_some() && expect.shape == Shape::Any && expect.checks.is_empty() {
             self.complaints.push((expect.line, "an answer that is used later must be checked for its shape".to_owned()));
         }
-        let Draft { line, method, target, client, name, fields, .. } = draft;
-        self.items.push(Item::Step(Box::new(Step { line, method, target, client, name, fields, expect })));
+        let Draft { line, method, target, client, certificate, name, fields, .. } = draft;
+        self.items.push(Item::Step(Box::new(Step { line, method, target, client, certificate, name, fields, expect })));
     }
 
     fn complain(&mut self, what: String) {

@@ -25,7 +25,11 @@ pub struct Arg {
 }
 
 /// The functions, with the least and the greatest number of arguments.
-const FUNCTIONS: [(&str, usize, usize); 12] = [
+const FUNCTIONS: [(&str, usize, usize); 19] = [
+    ("proof", 1, 64),
+    ("jwk", 1, 1),
+    ("private-jwk", 1, 1),
+    ("thumbprint", 1, 1),
     ("jwt", 1, 64),
     ("assertion", 1, 64),
     ("subject", 2, 2),
@@ -38,6 +42,9 @@ const FUNCTIONS: [(&str, usize, usize); 12] = [
     ("segment", 2, 2),
     ("flip", 1, 1),
     ("id", 0, 0),
+    ("certificate", 1, 1),
+    ("issuing-certificate", 1, 1),
+    ("x5t", 1, 1),
 ];
 
 impl Template {
@@ -97,7 +104,7 @@ impl Part {
                 Some(_) => Err(format!("there is no function {first}")),
             };
         };
-        let keyed = matches!(*name, "jwt" | "assertion");
+        let keyed = matches!(*name, "jwt" | "assertion" | "proof");
         let args = words.map(|word| Arg::parse(&word, keyed)).collect::<Result<Vec<_>, _>>()?;
         if args.len() < *least || args.len() > *most {
             return Err(format!("{name} takes {least} to {most} arguments, not {}", args.len()));

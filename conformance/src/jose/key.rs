@@ -3,18 +3,18 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{self, KeyPairComponents, PublicKeyComponents};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
     KeyPair, RSA_PKCS1_SHA256,
 };
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::from_base64url;
+use super::{base64url, from_base64url};
 
 /// One private key with the algorithm it signs with.
 pub struct Key {
@@ -31,6 +31,9 @@ enum Signer {
     Ed(Ed25519KeyPair),
     Rsa(rsa::KeyPair),
 }
+
+/// The members that make a public key.
+const BARE_MEMBERS: [&str; 6] = ["crv", "e", "kty", "n", "x", "y"];
 
 /// The members of a JWK that only its owner may see.
 const PRIVATE_MEMBERS: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
@@ -78,6 +81,34 @@ impl Key {
     pub fn public_jwk(&self) -> Value {
         let public = self.jwk.iter().filter(|(name, _)| !PRIVATE_MEMBERS.contains(&name.as_str()));
         Value::Object(public.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The public half with nothing but the key: no `kid`, `alg` or `use`.
+    pub fn bare_jwk(&self) -> Value {
+        let members = self.jwk.iter().filter(|(name, _)| BARE_MEMBERS.contains(&name.as_str()));
+        Value::Object(members.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The whole key: what must never be sent.
+    pub fn private_jwk(&self) -> Value {
+        Value::Object(self.jwk.clone())
+    }
+
+    /// The SHA-256 thumbprint (RFC 7638 §3).
+    ///
+    /// # Errors
+    /// When the key lacks a member.
+    pub fn thumbprint(&self) -> Result<String, String> {
+        let text = |name: &str| self.jwk.get(name).and_then(Value::as_str).ok_or_else(|| format!("the key has no member {name}"));
+        let members: &[&str] = match text("kty")? {
+            "EC" => &["crv", "kty", "x", "y"],
+            "OKP" => &["crv", "kty", "x"],
+            _ => &["e", "kty", "n"],
+        };
+        let pairs: Result<Vec<String>, String> =
+            members.iter().map(|name| Ok(format!("\"{name}\":\"{}\"", text(name)?))).collect();
+        let json = format!("{{{}}}", pairs?.join(","));
+        Ok(base64url(digest::digest(&digest::SHA256, json.as_bytes())))
     }
 
     fn public_pem(&self) -> Result<String, String> {

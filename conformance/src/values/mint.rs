@@ -33,13 +33,14 @@ struct Tricks {
 }
 
 impl Values<'_> {
-    /// `${jwt TRUST …}` and `${assertion CLIENT …}`.
+    /// `${jwt TRUST …}`, `${assertion CLIENT …}` and `${proof KEY …}`.
     pub(super) fn mint(&self, function: &str, args: &[Arg]) -> Result<String, Missing> {
         let mut args = args.iter();
         let first = args.next().filter(|arg| arg.key.is_none()).ok_or_else(|| bad("the first argument is a role"))?;
         let role = self.text(&first.value)?;
         let mut draft = match function {
             "jwt" => self.issuer_draft(&role)?,
+            "proof" => self.proof_draft(&role)?,
             _ => self.assertion_draft(&role)?,
         };
         for arg in args {
@@ -104,7 +105,22 @@ impl Values<'_> {
         }
     }
 
-    fn signing_key(&self, name: &str) -> Result<&Key, Missing> {
+    /// A DPoP proof for the token endpoint (RFC 9449 §4.2).
+    fn proof_draft(&self, key: &str) -> Result<Draft<'_>, Missing> {
+        let key = self.signing_key(key)?;
+        let mut header = Members::default();
+        header.set("typ", &Value::from("dpop+jwt"));
+        header.set("alg", &Value::from(key.alg.as_str()));
+        header.set("jwk", &key.bare_jwk());
+        let mut claims = Members::default();
+        claims.set("jti", &Value::from(fresh_id()));
+        claims.set("htm", &Value::from("POST"));
+        claims.set("htu", &Value::from(self.endpoints().token.as_str()));
+        claims.set("iat", &Value::from(self.now));
+        Ok(Draft { header, claims, key, tricks: Tricks::default() })
+    }
+
+    pub(super) fn signing_key(&self, name: &str) -> Result<&Key, Missing> {
         self.profile().key(name).map(|key| key.as_ref()).ok_or_else(|| lacks("key", name))
     }
 
@@ -135,6 +151,7 @@ impl Values<'_> {
                 draft.header.put("alg", json_or_string(&draft.key.alg));
                 draft.header.put("kid", json_or_string(&draft.key.kid));
             }
+            "signer" => draft.key = self.signing_key(&value)?,
             "sign" => draft.tricks.sign = value,
             "payload" => draft.tricks.payload = Some(value),
             "append" => draft.tricks.append = Some(value),

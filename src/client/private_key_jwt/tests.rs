@@ -58,12 +58,12 @@ fn a_good_assertion_proves_the_client_and_its_key() {
 
 #[test]
 fn the_single_use_value_is_the_clients_and_the_jtis_until_exp() {
-    let spent = login(&good_claims(CLIENT)).unwrap().single_use().unwrap();
+    let spent = login(&good_claims(CLIENT)).unwrap().single_use.unwrap();
     assert_eq!(spent.digest, Digest::of(b"client_assertion\0researcher\0j-1").0);
     assert_eq!(spent.expires, Time::from_seconds(SECONDS + 300));
-    let again = login(&changed(good_claims(CLIENT), json!({"exp": SECONDS + 100}))).unwrap().single_use().unwrap();
+    let again = login(&changed(good_claims(CLIENT), json!({"exp": SECONDS + 100}))).unwrap().single_use.unwrap();
     assert_eq!(again.digest, spent.digest);
-    let legacy = login(&good_claims("legacy")).unwrap().single_use().unwrap();
+    let legacy = login(&good_claims("legacy")).unwrap().single_use.unwrap();
     assert_ne!(legacy.digest, spent.digest);
 }
 

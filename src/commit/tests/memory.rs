@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::commit::contract::{Batch, CommitStore, Recovered, Row, StoreReason, Stored, StoredLife};
-use crate::oauth::{GenerationKey, SingleUse, Time};
+use crate::commit::contract::{
+    Batch, CommitStore, Known, Recovered, Row, StatusRow, StoreReason, Stored, StoredLife, StoredTask,
+};
+use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, Time};
 
 /// What is durable.
 #[derive(Clone, Default)]
@@ -17,6 +19,9 @@ pub(super) struct Content {
     keys: BTreeMap<GenerationKey, Vec<u8>>,
     lives: BTreeMap<GenerationKey, StoredLife>,
     single_use: BTreeSet<(Time, [u8; 32])>,
+    status: Vec<StatusRow>,
+    in_force: Option<BTreeSet<Known>>,
+    tasks: BTreeMap<GenerationKey, StoredTask>,
 }
 
 /// Where to fail, and how often from now on.
@@ -90,10 +95,24 @@ impl Content {
         for value in &batch.single_use {
             assert!(self.single_use.insert((value.expires, value.digest)), "no value is ever spent twice");
         }
+        for (_, row) in &batch.status {
+            let free = |other: &StatusRow| (&other.list, other.index) != (&row.list, row.index);
+            assert!(self.status.iter().all(free), "no place of a list is ever taken twice");
+            self.status.push(row.clone());
+        }
+        self.in_force = batch.in_force.clone().or(self.in_force.take());
         self.lives.extend(batch.lives.iter().map(|life| (life.key, *life)));
+        self.tasks.extend(batch.tasks.iter().map(|task| (task.key, task.clone())));
+        for (key, left) in &batch.charges {
+            let task = self.tasks.get_mut(key).expect("what is charged is stored");
+            assert!(*left <= task.left, "a budget only shrinks");
+            task.left = *left;
+        }
         if let Some(now) = batch.forget {
+            self.tasks.retain(|_, task| task.forget > now);
             self.single_use.retain(|(expires, _)| *expires > now);
-            self.lives.retain(|_, life| life.until.is_none_or(|until| until > now));
+            self.lives.retain(|_, life| life.forget.is_none_or(|forget| forget > now));
+            self.status.retain(|row| row.list.forgettable() > now);
         }
     }
 }
@@ -136,8 +155,11 @@ impl CommitStore for MemoryStore {
             single_use: content
                 .single_use
                 .iter()
-                .map(|(expires, digest)| SingleUse { digest: *digest, expires: *expires })
+                .map(|(expires, digest)| SingleUse { digest: *digest, expires: *expires, kind: SingleUseKind::Assertion })
                 .collect(),
+            status: content.status.clone(),
+            in_force: content.in_force.clone(),
+            tasks: content.tasks.values().cloned().collect(),
         })
     }
 

@@ -113,7 +113,7 @@ fn a_death_between_the_checks_and_the_commit_refuses_the_hop() {
     let rig = Rig::new();
     let commit = rig.start();
     let judged = issue(1, &[1, 2, 3], &[]);
-    assert!(crate::lifecycle::liveness::alive(&*commit.state(), &judged.generations).is_ok());
+    assert!(crate::lifecycle::liveness::alive(&*commit.state(), &judged.generations, rig.clock.now()).is_ok());
     block_on(commit.end(death(&[2]))).unwrap();
     assert_eq!(block_on(commit.submit(judged)).unwrap_err(), CommitReason::Died);
     block_on(commit.submit(issue(1, &[1, 3], &[]))).unwrap();

@@ -7,7 +7,7 @@ use crate::lifecycle::{State, alive};
 const LATER: i64 = START + 60_000;
 
 fn value(id: u8) -> Vec<SingleUse> {
-    vec![SingleUse { digest: [id; 32], expires: Time::from_millis(LATER) }]
+    vec![SingleUse { digest: [id; 32], expires: Time::from_millis(LATER), kind: SingleUseKind::Assertion }]
 }
 
 #[test]
@@ -19,7 +19,10 @@ fn a_value_is_spent_once_by_whatever_spends_it() {
         assert_eq!(commit.spend(value(1)).await, Err(CommitReason::Spent));
         assert_eq!(commit.submit(issue(1, &[], &[1])).await.unwrap_err(), CommitReason::Spent);
         assert_eq!(commit.end_spending(death(&[1]), value(1)).await, Err(CommitReason::Spent));
-        assert!(alive(&*commit.state(), &issue(1, &[1], &[]).generations).is_ok(), "what was refused did not end anything");
+        assert!(
+            alive(&*commit.state(), &issue(1, &[1], &[]).generations, rig.clock.now()).is_ok(),
+            "what was refused did not end anything"
+        );
         commit.end_spending(death(&[1]), value(2)).await.unwrap();
         assert_eq!(commit.spend(value(2)).await, Err(CommitReason::Spent));
         assert_eq!(commit.submit(issue(1, &[1], &[])).await.unwrap_err(), CommitReason::Died);

@@ -8,8 +8,10 @@ use super::{Hidden, Parts, Unrecorded, Writer};
 use crate::commit::contract::{Recovered, StoreReason, Stored};
 use crate::commit::receipt::CommitReason;
 use crate::commit::spent::Spent;
+use crate::commit::tasks;
 use crate::ledger::Record;
-use crate::oauth::Time;
+use crate::lifecycle::Task;
+use crate::oauth::{GenerationKey, Time};
 
 /// A batch of which nobody knows whether it is durable.
 #[derive(Debug, Default)]
@@ -21,17 +23,18 @@ pub(super) struct Doubt {
     hops: Vec<Hidden>,
     /// What is to be recorded again if they are not.
     withheld: Vec<Hidden>,
-    deaths: Vec<Unrecorded>,
+    changes: Vec<Unrecorded>,
 }
 
 impl Writer {
     /// Opens the store, verifies it, and loads what the checks need.
     pub(in crate::commit) fn start(parts: Parts) -> Result<Self, StoreReason> {
-        let Parts { mut store, clock, limits, jobs, mirror, quota, keys, durable } = parts;
+        let Parts { mut store, clock, limits, jobs, mirror, register, quota, keys, durable } = parts;
         let recovered = store.open()?;
         let newest = verified(&recovered)?;
         let spent = Spent::load(&recovered.single_use, limits.single_use);
-        mirror.load(&recovered.lives, &mut [], newest);
+        mirror.load(&recovered.lives, tasks(&recovered)?, &mut [], newest);
+        register.load(recovered.status, recovered.in_force);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
         let next = recovered.count;
         durable.set(next);
@@ -42,6 +45,7 @@ impl Writer {
             limits,
             jobs,
             mirror,
+            register,
             quota,
             spent,
             keys,
@@ -68,9 +72,13 @@ impl Writer {
                     doubt.hops.push(Hidden::of(&receipt));
                     let _untaken = reply.to.send(Err(CommitReason::Unavailable));
                 }
-                Effect::Death(death, reply) => {
-                    doubt.deaths.push(death);
+                Effect::Change(change, reply) => {
+                    doubt.changes.push(change);
                     let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
+                }
+                // If it is durable, it acts when the store is read again.
+                Effect::Resume(_, reply) | Effect::Remembered(_, reply) => {
+                    let _untaken = reply.send(Err(CommitReason::Unavailable));
                 }
                 Effect::Spent(_spending, reply) => {
                     let _untaken = reply.send(Err(CommitReason::Unavailable));
@@ -91,9 +99,10 @@ impl Writer {
     /// One attempt to bring the store back.
     pub(super) fn recover_now(&mut self) {
         let Some((doubt, _)) = self.failed.take() else { return };
-        match self.reopen(&doubt) {
-            Ok((recovered, landed)) => {
-                self.adopt(&recovered, doubt, landed);
+        let reopened = self.reopen(&doubt).and_then(|(recovered, landed)| Ok((tasks(&recovered)?, recovered, landed)));
+        match reopened {
+            Ok((tasks, recovered, landed)) => {
+                self.adopt(&recovered, tasks, doubt, landed);
                 tracing::info!(records = recovered.count, "the store has recovered");
             }
             Err(failure) => {
@@ -115,20 +124,25 @@ impl Writer {
         if landed { Ok((recovered, true)) } else { Err(StoreReason::Corrupt("it does not hold what it acknowledged")) }
     }
 
-    fn adopt(&mut self, recovered: &Recovered, doubt: Doubt, landed: bool) {
-        let Doubt { hops, withheld, deaths, .. } = doubt;
+    fn adopt(&mut self, recovered: &Recovered, tasks: Vec<(GenerationKey, Task)>, doubt: Doubt, landed: bool) {
+        let Doubt { hops, withheld, changes, .. } = doubt;
         if landed {
             self.owed.splice(0..0, hops);
         } else {
             self.owed.splice(0..0, withheld);
-            self.unrecorded.splice(0..0, deaths);
+            self.unrecorded.splice(0..0, changes);
         }
         self.next = recovered.count;
         self.durable.set(self.next);
         self.newest = recovered.newest.last().map_or(self.newest, |stored| stored.at.max(self.newest));
         self.spent = Spent::load(&recovered.single_use, self.limits.single_use);
-        Arc::clone(&self.mirror).load(&recovered.lives, &mut self.unrecorded, self.newest);
+        Arc::clone(&self.mirror).load(&recovered.lives, tasks, &mut self.unrecorded, self.newest);
     }
+}
+
+/// The tasks that are stored.
+fn tasks(recovered: &Recovered) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
+    recovered.tasks.iter().map(|stored| tasks::read(stored).ok_or(StoreReason::Corrupt("a task"))).collect()
 }
 
 /// The time of the newest record, if the newest records are whole, in a row and in order of time.

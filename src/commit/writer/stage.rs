@@ -1,20 +1,25 @@
 //! Judging commands and putting them into a batch.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Done, Hidden, Issue, Job, Recordable, Reply, Spending, Unrecorded, Writer};
-use crate::commit::command::{SINGLE_USE_MAX, ending_record};
-use crate::commit::contract::{Batch, Row, StoreReason};
+use crate::commit::change::Change;
+use crate::commit::command::SINGLE_USE_MAX;
+use crate::commit::contract::{Batch, Known, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::subject_keys::SealFailure;
 use crate::crypto::Digest;
-use crate::ledger::RecordReason;
-use crate::ledger::record::{DeathRecord, RECORD_BYTES_MAX, Record, WithheldRecord};
-use crate::lifecycle::liveness;
+use crate::ledger::record::{RECORD_BYTES_MAX, Record, WithheldRecord};
+use crate::lifecycle::{State, liveness};
 use crate::oauth::{GenerationKey, Time};
 
 /// One hop depends on no more things.
 const GENERATIONS_MAX: usize = 1024;
+
+/// At most so many ends of tasks are recorded in one transaction.
+const SWEEP_MAX: usize = 256;
 
 /// A batch as it grows, and what follows from each of its rows once it is durable.
 pub(super) struct Staged {
@@ -32,8 +37,10 @@ type SealedFor = (GenerationKey, Vec<u8>);
 pub(super) enum Effect {
     Hop(Receipt, Reply, OwnedSemaphorePermit),
     Refusal(Recordable),
-    Death(Unrecorded, Option<Done>),
+    Change(Unrecorded, Option<Done>),
+    Resume(Unrecorded, Done),
     Spent(Spending, Done),
+    Remembered(BTreeSet<Known>, Done),
     Withheld(Hidden),
 }
 
@@ -43,7 +50,7 @@ impl Writer {
     pub(super) fn begin(&mut self) -> Staged {
         let present = self.clock.now();
         let at = present.max(self.newest).max(self.mirror.floor());
-        let batch = Batch { at, rows: vec![], single_use: vec![], lives: vec![], subject_keys: vec![], forget: None };
+        let batch = Batch::at(at);
         let behind = self.newest.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
             let behind_ms = self.newest.since(present).as_millis();
@@ -52,14 +59,15 @@ impl Writer {
         self.behind = behind;
         let mut staged = Staged { batch, effects: Vec::new(), failure: None, behind };
         if self.failed.is_none() {
-            let forgot = self.mirror.forget(at) | self.spent.forget(at);
-            staged.batch.forget = forgot.then_some(at);
             for hidden in std::mem::take(&mut self.owed) {
                 self.stage_withheld(hidden, &mut staged);
             }
-            for ending in std::mem::take(&mut self.unrecorded) {
-                self.stage_death(ending, None, &mut staged);
+            for change in std::mem::take(&mut self.unrecorded) {
+                self.stage_change(change, None, &mut staged);
             }
+            self.sweep(&mut staged);
+            let forgot = self.mirror.forget(at) | self.spent.forget(at) | self.register.has_forgotten();
+            staged.batch.forget = forgot.then_some(at);
         }
         staged
     }
@@ -70,8 +78,22 @@ impl Writer {
             Job::Issue(issue, reply, place) => self.stage_issue(issue, reply, place, staged),
             Job::Refusal(recordable) if usable => self.stage_refusal(recordable, staged),
             Job::Refusal(recordable) => self.unrecord(&recordable),
-            Job::Death(ending, reply) => self.stage_asked_death(ending, reply, usable, staged),
+            Job::Change(change, reply) => self.stage_asked_change(change, reply, usable, staged),
+            Job::Resume(change, reply) => self.stage_resumption(change, reply, usable, staged),
             Job::Spend(spending, reply) => match self.judge_spending(&spending, usable, staged) {
+                Ok(()) => staged.effects.push(Effect::Spent(spending, reply)),
+                Err(reason) => {
+                    let _untaken = reply.send(Err(reason));
+                }
+            },
+            Job::Remember(known, reply) if usable => {
+                staged.batch.in_force = Some(known.clone());
+                staged.effects.push(Effect::Remembered(known, reply));
+            }
+            Job::Remember(_, reply) => {
+                let _untaken = reply.send(Err(CommitReason::Unavailable));
+            }
+            Job::Beat(task, spending, reply) => match self.judge_beat(task, &spending, usable, staged) {
                 Ok(()) => staged.effects.push(Effect::Spent(spending, reply)),
                 Err(reason) => {
                     let _untaken = reply.send(Err(reason));
@@ -113,19 +135,70 @@ impl Writer {
         if self.mirror.len() > self.limits.lives {
             return Err(CommitReason::Busy);
         }
-        liveness::alive(&*self.mirror, &issue.generations).map_err(|dead| {
-            tracing::debug!(jti = %issue.jti, key = ?dead.key, "something ended between the checks and the commit");
+        liveness::alive(&*self.mirror, &issue.generations, staged.batch.at).map_err(|dead| {
+            tracing::debug!(jti = %issue.jti, key = ?dead.key, cause = ?dead.cause, "something ended between the checks and the commit");
             CommitReason::Died
         })?;
+        self.mirror.affordable(&issue, self.limits.tasks)?;
         let record = Digest::of(&issue.record);
         self.spent.spendable(&issue.single_use, staged.batch.at)?;
         let sealed = self.seal(&issue, &record, staged)?;
         self.spent.spend(&issue.single_use);
         staged.batch.single_use.extend(&issue.single_use);
+        self.draw(&issue, staged);
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
         let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
         let index = self.push(row, staged);
+        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(registration))));
         Ok(Receipt { index, jti, txn, record, at })
+    }
+
+    /// Takes what `issue` costs out of the budgets, and begins the task that it opens. A batch that fails undoes it when the
+    /// store is read again.
+    fn draw(&self, issue: &Issue, staged: &mut Staged) {
+        staged.batch.charges.extend(issue.charge.and_then(|task| self.mirror.charge(task, 1)));
+        if let Some(opens) = &issue.opens {
+            staged.batch.charges.extend(opens.out_of.and_then(|parent| self.mirror.charge(parent, opens.task.budget)));
+            if let Some((task, lives)) = self.mirror.open(opens, staged.batch.at) {
+                staged.batch.tasks.push(task);
+                staged.batch.lives.extend(lives);
+            }
+        }
+    }
+
+    /// Records the end of tasks that time has ended; nobody waits for it, and they are dead already.
+    fn sweep(&mut self, staged: &mut Staged) {
+        for (key, task) in self.mirror.overdue(staged.batch.at, SWEEP_MAX) {
+            let change = Change::Death(task.overdue(key, staged.batch.at));
+            let swept = Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _place: None };
+            self.stage_change(swept, None, staged);
+        }
+    }
+
+    /// A heartbeat moves the time of a task that is not over. It needs no record: what it holds off has one.
+    fn judge_beat(
+        &mut self,
+        task: GenerationKey,
+        spending: &Spending,
+        usable: bool,
+        staged: &mut Staged,
+    ) -> Result<(), CommitReason> {
+        if !usable || !self.unrecorded.is_empty() {
+            return Err(CommitReason::Unavailable);
+        }
+        if staged.behind {
+            return Err(CommitReason::ClockBehind);
+        }
+        let known = self.mirror.task(&task).ok_or(CommitReason::Died)?;
+        let living = liveness::alive(&*self.mirror, &known.fixed.generations, staged.batch.at);
+        if living.is_err_and(|dead| dead.is_final()) {
+            return Err(CommitReason::Died);
+        }
+        self.spent.spendable(&spending.single_use, staged.batch.at)?;
+        staged.batch.lives.push(self.mirror.beat(task, staged.batch.at).ok_or(CommitReason::Died)?);
+        self.spent.spend(&spending.single_use);
+        staged.batch.single_use.extend(&spending.single_use);
+        Ok(())
     }
 
     fn seal(&mut self, issue: &Issue, record: &Digest, staged: &mut Staged) -> Result<Option<SealedFor>, CommitReason> {
@@ -193,51 +266,88 @@ impl Writer {
         }
     }
 
-    /// A death acts in memory before it is recorded, so that nothing behind it in the queue is issued under what it ends.
-    fn act(&self, ending: &mut Unrecorded, at: Time) {
-        if ending.lives.is_empty() {
-            let keys = ending.death.ends.iter().map(|end| end.key);
-            ending.lives = self.mirror.end(keys, at, ending.death.until);
+    /// A change acts in memory before it is recorded, so that nothing behind it in the queue is issued under what it ends.
+    fn act(&self, change: &mut Unrecorded, at: Time) {
+        if change.lives.is_empty() {
+            change.lives = self.mirror.change(&change.change, at);
         }
     }
 
-    /// A death is refused for a value that was spent before, but neither because there is no room to remember one more, nor
+    /// A change is refused for a value that was spent before, but neither because there is no room to remember one more, nor
     /// for one that has expired by now, which nothing would accept again.
-    fn stage_asked_death(&mut self, mut ending: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
-        ending.single_use.retain(|value| value.expires > staged.batch.at);
-        let spendable = self.spent.spendable(&ending.single_use, staged.batch.at);
-        if spendable == Err(CommitReason::Spent) {
-            let _untaken = reply.send(Err(CommitReason::Spent));
+    fn stage_asked_change(&mut self, mut change: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
+        change.single_use.retain(|value| value.expires > staged.batch.at);
+        let spendable = self.spent.spendable(&change.single_use, staged.batch.at);
+        if let Err(reason @ (CommitReason::Spent | CommitReason::Replayed)) = spendable {
+            let _untaken = reply.send(Err(reason));
             return;
         }
         if usable {
-            return self.stage_death(ending, Some(reply), staged);
+            return self.stage_change(change, Some(reply), staged);
         }
-        self.act(&mut ending, staged.batch.at);
-        self.spent.spend(&ending.single_use);
-        self.unrecorded.push(ending);
+        self.act(&mut change, staged.batch.at);
+        self.spent.spend(&change.single_use);
+        self.unrecorded.push(change);
         let _untaken = reply.send(Err(CommitReason::Unavailable));
     }
 
-    /// A death that was asked for now or, without anybody waiting, one that acts already.
-    fn stage_death(&mut self, mut ending: Unrecorded, reply: Option<Done>, staged: &mut Staged) {
-        self.act(&mut ending, staged.batch.at);
-        ending.single_use.retain(|value| value.expires > staged.batch.at);
-        self.spent.spend(&ending.single_use);
-        match death_record(&ending, staged.batch.at) {
-            Ok(record) => {
-                self.push(Row { index: 0, jti: None, txn: None, record, sealed: None }, staged);
-                staged.batch.lives.extend(&ending.lives);
-                staged.batch.single_use.extend(&ending.single_use);
-                staged.effects.push(Effect::Death(ending, reply));
-            }
-            // The handle has checked the length, so this is a clock before 1970 or after 9999.
+    /// A change that was asked for now or, without anybody waiting, one that acts already.
+    fn stage_change(&mut self, mut change: Unrecorded, reply: Option<Done>, staged: &mut Staged) {
+        self.act(&mut change, staged.batch.at);
+        change.single_use.retain(|value| value.expires > staged.batch.at);
+        self.spent.spend(&change.single_use);
+        match self.record_change(&change, staged) {
+            Ok(()) => staged.effects.push(Effect::Change(change, reply)),
             Err(reason) => {
-                tracing::error!(%reason, "a death acts but could not be recorded");
-                self.unrecorded.push(ending);
-                let _untaken = reply.map(|reply| reply.send(Err(CommitReason::Unavailable)));
+                self.unrecorded.push(change);
+                let _untaken = reply.map(|reply| reply.send(Err(reason)));
             }
         }
+    }
+
+    /// A resumption does not act unless it is durable, and never brings back what is retired.
+    fn stage_resumption(&mut self, mut change: Unrecorded, reply: Done, usable: bool, staged: &mut Staged) {
+        change.lives = self.mirror.foresee(&change.change, staged.batch.at);
+        let staged_now = match self.judge_resumption(&change, usable, staged) {
+            Ok(()) => self.record_change(&change, staged),
+            Err(reason) => Err(reason),
+        };
+        match staged_now {
+            Ok(()) => {
+                self.spent.spend(&change.single_use);
+                staged.effects.push(Effect::Resume(change, reply));
+            }
+            Err(reason) => {
+                let _untaken = reply.send(Err(reason));
+            }
+        }
+    }
+
+    fn judge_resumption(&self, change: &Unrecorded, usable: bool, staged: &Staged) -> Result<(), CommitReason> {
+        if !usable || !self.unrecorded.is_empty() {
+            return Err(CommitReason::Unavailable);
+        }
+        if staged.behind {
+            return Err(CommitReason::ClockBehind);
+        }
+        self.mirror.resumable(&change.change)?;
+        self.spent.spendable(&change.single_use, staged.batch.at)
+    }
+
+    /// Puts the record of a change into the batch, with the lives that it leads to and what is spent with it.
+    fn record_change(&self, change: &Unrecorded, staged: &mut Staged) -> Result<(), CommitReason> {
+        let numbers = change.lives.iter().map(|stored| stored.life.number);
+        // The handle has checked the length, so this is a clock before 1970 or after 9999.
+        let record = change.change.record(staged.batch.at, numbers).map_err(|reason| {
+            tracing::error!(%reason, "a change could not be recorded");
+            CommitReason::Unavailable
+        })?;
+        let txn = Record::parse(&record).ok().and_then(|record| record.txn());
+        self.push(Row { index: 0, jti: None, txn, record, sealed: None }, staged);
+        staged.batch.lives.extend(&change.lives);
+        staged.batch.tasks.extend(self.mirror.tasks_changed(&change.change));
+        staged.batch.single_use.extend(&change.single_use);
+        Ok(())
     }
 
     /// Gives `row` the next index.
@@ -247,13 +357,4 @@ impl Writer {
         staged.batch.rows.push(row);
         index
     }
-}
-
-/// The record of a death that acts under `ending.lives`.
-fn death_record(ending: &Unrecorded, at: Time) -> Result<Vec<u8>, RecordReason> {
-    let numbers = ending.lives.iter().map(|stored| stored.life.number);
-    let ends = ending.death.ends.iter().zip(numbers);
-    let ends = ends.map(|(end, number)| ending_record(end, number)).collect();
-    let death = &ending.death;
-    Record::Death(DeathRecord::new(at, death.by.as_str(), &death.reason, death.until, ends)).to_bytes()
 }

@@ -421,12 +421,12 @@ fn of_logins() {
 fn of_apis() {
     api("", &["apis/a.toml:1: `destination` is missing", "apis/a.toml:1: `id` is missing", "apis/a.toml:1: `scopes` is missing"]);
     api(
-        &format!("lifetime = '16m'\nsigning_alg = 'EdDSA'\ntyp = 'at+JWT'\nsender_constraint = 'required'\n{API}"),
+        &format!("lifetime = '16m'\nsigning_alg = 'EdDSA'\ntyp = 'at+JWT'\nsender_constraint = 'always'\n{API}"),
         &[
             "apis/a.toml:1: `lifetime` must not exceed `lifetime_max` of [tokens], 15m",
             "apis/a.toml:2: EdDSA is not among `algorithms` of [keys]",
             "apis/a.toml:3: `typ` must be \"at+jwt\" or \"JWT\", not \"at+JWT\"; did you mean \"at+jwt\"?",
-            "apis/a.toml:4: `sender_constraint` cannot be \"required\" in this version, which issues bearer tokens only",
+            "apis/a.toml:4: `sender_constraint` must be \"none\", \"optional\" or \"required\", not \"always\"",
         ],
     );
     api(

@@ -1,4 +1,4 @@
-//! What is recorded besides hops: refusals, hops whose token never left, and deaths.
+//! What is recorded besides hops and tasks: refusals, hops whose token never left, deaths, and what is held.
 
 use std::borrow::Cow;
 
@@ -193,11 +193,59 @@ pub struct EndingRecord<'a> {
     /// Its name; absent where the name is personal.
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     pub name: Option<Cow<'a, str>>,
-    /// The number of the life that begins.
+    /// The number of the life that begins, or that goes on.
     pub number: u64,
     /// What it is.
     #[serde(with = "one")]
     pub of: GenerationKind,
+    /// The transaction that it belongs to, where it is a task.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "option")]
+    pub txn: Option<Txn>,
+}
+
+/// Something that is held, or held no longer, as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldingRecord<'a> {
+    /// When it took effect.
+    #[serde(with = "millis")]
+    pub at: Time,
+    /// Who asked for it: an agent's id, or `ops`.
+    #[serde(borrow)]
+    pub by: Cow<'a, str>,
+    /// `suspension`, `resumption` or `retirement`.
+    pub kind: Kind,
+    /// Why, in words.
+    #[serde(borrow)]
+    pub reason: Cow<'a, str>,
+    /// What it is about.
+    #[serde(borrow)]
+    pub things: Vec<EndingRecord<'a>>,
+    /// Always 1.
+    pub v: u32,
+}
+
+impl<'a> HoldingRecord<'a> {
+    /// The record of a turn of one of the three kinds.
+    pub fn new(at: Time, by: &'a str, kind: Kind, reason: &'a str, things: Vec<EndingRecord<'a>>) -> Self {
+        Self { at, by: Cow::Borrowed(by), kind, reason: Cow::Borrowed(reason), things, v: super::version() }
+    }
+
+    /// A retirement begins a life, the two others go on with the one they find.
+    pub(super) fn holds(&self) -> bool {
+        let first = match self.kind {
+            Kind::Suspension | Kind::Resumption => 0,
+            Kind::Retirement => 1,
+            _ => return false,
+        };
+        !self.things.is_empty() && self.things.iter().all(|thing| (first..=super::INTEGER_MAX).contains(&thing.number))
+    }
+}
+
+/// The one transaction that all `things` belong to.
+pub(super) fn transaction(things: &[EndingRecord<'_>]) -> Option<Txn> {
+    let first = things.first()?.txn;
+    first.filter(|_| things.iter().all(|thing| thing.txn == first))
 }
 
 impl<'a> DeathRecord<'a> {

@@ -7,8 +7,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::ledger::{Basis, Disclosure, Evidence, Hop, Inputs};
-use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, RuleName, Subject};
+use crate::client::Binding;
+use crate::ledger::{Basis, Bindings, Disclosure, Evidence, Hop, Inputs};
+use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, ListId, RuleName, Subject};
 
 const ISSUER: &str = "https://sts.example";
 
@@ -72,11 +73,13 @@ fn hop() -> impl Strategy<Value = Hop> {
     let ids = (any::<[u8; 16]>(), any::<[u8; 16]>(), proptest::option::of(any::<[u8; 16]>()), 1u32..17, time(), time());
     let who = (agent(), agent(), proptest::option::of(text()), subject(), chain());
     let what = (vec("[a-z]{1,9}", 0..3), scopes(), digest(), text(), digest(), vec(text(), 0..3));
-    let evidence = (proptest::option::of(digest()), proptest::option::of(digest()), proptest::option::of(digest()));
-    (ids, who, what, evidence, inputs()).prop_map(|(ids, who, what, evidence, inputs)| Hop {
+    let evidence = [(); 3].map(|()| proptest::option::of(digest()));
+    let status = proptest::option::of((any::<[u8; 16]>(), any::<u32>()));
+    (ids, who, what, evidence, inputs(), status).prop_map(|(ids, who, what, evidence, inputs, status)| Hop {
         jti: Jti::from_bytes(ids.0),
         txn: Txn::from_bytes(ids.1),
         parent: ids.2.map(Jti::from_bytes),
+        task: ids.2.map(TaskId::from_bytes),
         depth: ids.3,
         at: ids.4,
         expires: ids.5,
@@ -89,12 +92,19 @@ fn hop() -> impl Strategy<Value = Hop> {
         actor: who.1,
         audience: what.0.iter().map(|name| Resource::parse(&format!("https://{name}.example")).unwrap()).collect(),
         scopes: what.1,
-        evidence: Evidence { subject_token: evidence.0, actor_token: evidence.1, client_assertion: evidence.2 },
+        evidence: Evidence {
+            subject_token: evidence[0],
+            actor_token: evidence[1],
+            client_assertion: evidence[2],
+            proof: evidence[1],
+        },
+        binding: Bindings { issued: evidence[2].map(Binding::Dpop), subject: evidence[0].map(Binding::Certificate) },
         token: what.2,
         kid: what.3,
         policy_set: what.4,
         policies: what.5,
         inputs,
+        status: status.map(|(list, index)| StatusPlace { index, list: ListId::from_bytes(list) }),
     })
 }
 
@@ -104,6 +114,7 @@ fn death() -> impl Strategy<Value = DeathRecord<'static>> {
         name: name.map(Cow::Owned),
         number,
         of: GenerationKind::Agent,
+        txn: None,
     });
     (time(), proptest::option::of(time()), vec(end, 1..4), text()).prop_map(|(at, until, ends, reason)| {
         let (by, reason) = (Cow::Borrowed("ops"), Cow::Owned(reason));
@@ -176,8 +187,14 @@ proptest! {
         death in death(), index in 0..1u64 << 53, ids in any::<([u8; 16], [u8; 16])>(), at in time(), agent in agent(),
         words in text(), suppressed in 0..1u64 << 53, scopes in scopes(), policies in vec(text(), 0..3),
     ) {
-        assert_canonical(&Record::Death(death).to_bytes().unwrap());
+        assert_canonical(&Record::Death(death.clone()).to_bytes().unwrap());
         let (jti, txn) = (Jti::from_bytes(ids.0), Txn::from_bytes(ids.1));
+        let things: Vec<_> = death.ends.into_iter().map(|end| EndingRecord { txn: Some(txn), ..end }).collect();
+        for kind in [Kind::Suspension, Kind::Resumption, Kind::Retirement] {
+            let holding = Record::Holding(HoldingRecord::new(at, "ops", kind, &words, things.clone()));
+            assert_canonical(&holding.to_bytes().unwrap());
+            assert_eq!((holding.kind(), holding.txn()), (kind, Some(txn)));
+        }
         assert_canonical(&Record::Withheld(WithheldRecord::new(at, index, jti, txn)).to_bytes().unwrap());
         let refusal = Refusal {
             agent, at, error: "invalid_scope", error_id: words.clone(), reason: words, subject_token: None, txn: Some(txn),
@@ -201,6 +218,78 @@ proptest! {
             prop_assert_eq!(canonical(&other.to_bytes().unwrap()), changed);
         }
     }
+
+    #[test]
+    fn a_hop_is_read_in_one_pass_and_only_in_its_canonical_form(
+        hop in hop(), at in any::<usize>(), cut in 0..3usize, splice in prop::sample::select(SPLICES),
+    ) {
+        let (record, _) = hop.record(&Issuer::parse(ISSUER).unwrap()).unwrap();
+        prop_assert_eq!(Record::read_hop(&record).unwrap().to_bytes().unwrap(), record.clone());
+        let start = at % record.len();
+        let changed = [&record[..start], splice.as_bytes(), &record[(start + cut).min(record.len())..]].concat();
+        if let Some(other) = Record::read_hop(&changed) {
+            prop_assert_eq!(&other.to_bytes().unwrap(), &changed);
+            prop_assert_eq!(canonical(&changed), changed);
+        }
+    }
+}
+
+/// What may make a canonical form another one.
+const SPLICES: &[&str] = &[
+    "",
+    " ",
+    "\n",
+    ",",
+    "\"",
+    "\\",
+    "\\\"",
+    "\\/",
+    "\\u0061",
+    "\\u000a",
+    "\\n",
+    "\\u001F",
+    "\\u001f",
+    "\\u0000",
+    "\\ud83d",
+    "0",
+    "-",
+    "-0",
+    "00",
+    "1.0",
+    "1e3",
+    "[]",
+    "{}",
+    "null",
+    "false",
+    "true",
+    "\"audience\":[],",
+    "\"sub\":\"x\",",
+    "\"v\":1,",
+    "A",
+    "\u{0}",
+    "é",
+    "}",
+    "]",
+];
+
+#[test]
+fn a_hop_in_another_form_is_not_canonical() {
+    let hop = SCHEMA.lines().find(|line| line.starts_with('{') && line.contains(r#""kind":"hop""#)).unwrap();
+    for (from, to) in [
+        (r#"{"_sd""#, r#"{ "_sd""#),
+        (r#""actor":"#, r#""actor" :"#),
+        (r#""actor":"#, r#""\u0061ctor":"#),
+        (r#""kind":"hop""#, r#""kind":"h\u006fp""#),
+        (r#""depth":"#, r#""chain":[],"depth":"#),
+        (r#""v":1}"#, "\"v\":1}\n"),
+    ] {
+        let changed = hop.replacen(from, to, 1);
+        assert_ne!(changed, hop, "{to}");
+        assert!(Record::read_hop(changed.as_bytes()).is_none(), "{to}");
+        let reason = Record::parse(changed.as_bytes()).unwrap_err();
+        assert!(matches!(reason, RecordReason::NotCanonical | RecordReason::Malformed), "{to}: {reason}");
+    }
+    assert!(Record::read_hop(hop.as_bytes()).is_some());
 }
 
 const WITHHELD: &str = concat!(
@@ -243,6 +332,7 @@ fn only_the_canonical_form_of_known_members_is_a_record() {
 fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
     let example = |kind: &str| SCHEMA.lines().find(|line| line.starts_with('{') && line.contains(kind)).unwrap();
     let (hop, death) = (example(r#""kind":"hop""#), example(r#""kind":"death""#));
+    let (suspension, retirement) = (example(r#""kind":"suspension""#), example(r#""kind":"retirement""#));
     let sd = r#""_sd":["uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYY"]"#;
     for (record, from, to, reason) in [
         (hop, sd, r#""_sd":[]"#, RecordReason::NotCanonical),
@@ -255,10 +345,14 @@ fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
         (hop, r#""sub":"orchestrator","#, "", RecordReason::Malformed),
         (hop, r#"[{"iss""#, r#"[{"...":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU","iss""#, RecordReason::Malformed),
         (hop, r#""kid":"k1","#, r#""kid":"k1","kid":"k1","#, RecordReason::Malformed),
-        (hop, r#""scope":"contacts.read""#, r#""scope":"b a""#, RecordReason::NotCanonical),
+        (hop, r#""scope":"contacts.read""#, r#""scope":"b a""#, RecordReason::Malformed),
         (hop, r#""scope":"contacts.read""#, r#""scope":null"#, RecordReason::Malformed),
         (death, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
         (death, r#""of":"agent""#, r#""of":"ghost""#, RecordReason::Malformed),
+        (retirement, r#""number":1"#, r#""number":0"#, RecordReason::Malformed),
+        (retirement, r#""kind":"retirement""#, r#""kind":"death""#, RecordReason::Malformed),
+        (suspension, r#""number":0,"#, "", RecordReason::Malformed),
+        (suspension, r#""things":[{"#, r#""things":[],"x":[{"#, RecordReason::Malformed),
     ] {
         assert_ne!(record.replacen(from, to, 1), record, "{to}");
         assert_eq!(Record::parse(record.replacen(from, to, 1).as_bytes()).map(|_| ()), Err(reason), "{to}");
@@ -320,7 +414,10 @@ fn the_examples_of_the_schema_are_records() {
         .map(|line| Record::parse(line.as_bytes()).unwrap_or_else(|reason| panic!("{reason}: {line}")))
         .collect();
     let kinds: Vec<Kind> = examples.iter().map(Record::kind).collect();
-    assert_eq!(kinds, [Kind::Hop, Kind::Refusal, Kind::Withheld, Kind::Death]);
+    assert_eq!(
+        kinds,
+        [Kind::Hop, Kind::Refusal, Kind::Withheld, Kind::Death, Kind::Suspension, Kind::Resumption, Kind::Retirement]
+    );
 }
 
 proptest! {

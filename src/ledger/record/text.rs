@@ -1,15 +1,17 @@
 //! How values of the vocabulary stand in a record: as the strings they are known by, and instants as milliseconds.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::crypto::Digest;
 use crate::ledger::Basis;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, TaskId, Time, Txn};
 
 /// The last millisecond of the year 9999; an integer that every JSON reader holds exactly (RFC 7493 §2.2).
 pub(crate) const MILLIS_MAX: i64 = 253_402_300_799_999;
@@ -43,7 +45,18 @@ macro_rules! displayed {
 }
 
 named!(ClientId, Resource);
-displayed!(Jti, Txn, Scopes);
+displayed!(Jti, Txn, TaskId);
+
+impl Text for Scopes {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+    /// In alphabetical order, each once.
+    fn read(text: &str) -> Option<Self> {
+        let ascending = text.split(' ').is_sorted_by(|earlier, later| earlier < later);
+        Self::parse(text).ok().filter(|_| ascending)
+    }
+}
 
 impl Text for Digest {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -88,8 +101,25 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     (URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()? == N).then_some(bytes)
 }
 
-fn read<'de, T: Text, D: Deserializer<'de>>(text: &str) -> Result<T, D::Error> {
-    T::read(text).ok_or_else(|| D::Error::custom("not in the form of its kind"))
+/// A value as it is read, without a string of its own in between: an audit reads ten of them per record.
+struct Read<T>(T);
+
+impl<'de, T: Text> Deserialize<'de> for Read<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Form<T>(PhantomData<T>);
+        impl<T: Text> Visitor<'_> for Form<T> {
+            type Value = Read<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string in the form of its kind")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::read(text).map(Read).ok_or_else(|| E::invalid_value(Unexpected::Other("string"), &self))
+            }
+        }
+        from.deserialize_str(Form(PhantomData))
+    }
 }
 
 /// One value.
@@ -101,7 +131,7 @@ pub(super) mod one {
     }
 
     pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        read::<T, D>(&Cow::<str>::deserialize(from)?)
+        Read::deserialize(from).map(|Read(value)| value)
     }
 }
 
@@ -134,8 +164,7 @@ pub(super) mod list {
     }
 
     pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-        let texts = Vec::<Cow<'de, str>>::deserialize(from)?;
-        texts.iter().map(|text| read::<T, D>(text)).collect()
+        Ok(Vec::<Read<T>>::deserialize(from)?.into_iter().map(|Read(value)| value).collect())
     }
 
     struct Shown<'a, T>(&'a T);

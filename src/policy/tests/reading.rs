@@ -33,7 +33,7 @@ fn no_policies_permit_nothing_and_say_so() {
     assert!(none.is_empty() && none.warnings()[0].message.contains("refused"));
     let only_forbid = policies("forbid (principal, action, resource);");
     assert_eq!((only_forbid.len(), only_forbid.warnings().len()), (1, 1));
-    let never_asked = policies(r#"permit (principal, action == Action::"open_task", resource);"#);
+    let never_asked = policies(r#"permit (principal, action == Action::"approve", resource);"#);
     assert_eq!((never_asked.warnings().len(), never_asked.warnings()[0].line), (1, 1));
 }
 

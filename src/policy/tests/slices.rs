@@ -111,7 +111,8 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
     let tags = (0..dice.below(2)).map(|_| ("department".to_owned(), "sales".to_owned())).collect();
     let subject = subject(origin).told(crate::token::Authentication::default(), tags);
     let standing = standing(&catalog, "orchestrator", subject);
-    let facts = Facts { standing: &standing, issuer: &limits().issuer, now: NOW };
+    let limits = limits();
+    let facts = Facts::new(&standing, &crate::lifecycle::Bound::NONE, &limits.issuer, NOW);
     let mut shared = SharedContext::new();
     for _ in 0..4 {
         let asked = asked(&catalog, &mut dice);

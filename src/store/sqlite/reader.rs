@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
-use super::{connect, failed, folder, schema};
-use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife};
-use crate::lifecycle::Life;
-use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+use super::{connect, failed, folder, schema, status};
+use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife, StoredTask};
+use crate::lifecycle::{Hold, Life};
+use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
 
 /// No answer has more records, whatever limit is asked for.
 const RECORDS_MAX: u32 = 10_000;
@@ -82,8 +82,9 @@ pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovere
     let read = || {
         let mut newest = stored(connection, "TRUE ORDER BY idx DESC LIMIT ?1", params![NEWEST])?;
         newest.reverse();
-        let (lives, single_use) = (lives(connection)?, single_use(connection)?);
-        Ok(Recovered { count: count(connection)?, newest, lives, single_use })
+        let (lives, single_use, tasks) = (lives(connection)?, single_use(connection)?, tasks(connection)?);
+        let (status, in_force) = (status::rows(connection)?, status::in_force(connection)?);
+        Ok(Recovered { count: count(connection)?, newest, lives, single_use, tasks, status, in_force })
     };
     read().map_err(failed)
 }
@@ -109,13 +110,30 @@ fn stored(connection: &Connection, chosen: &str, params: impl Params) -> Result<
 fn lives(connection: &Connection) -> Result<Vec<StoredLife>> {
     let life = |row: &Row<'_>| {
         let time = |column| row.get::<_, Option<i64>>(column).map(|millis| millis.map(Time::from_millis));
-        let life = Life { number: row.get(1)?, ended: time(2)? };
-        Ok(StoredLife { key: GenerationKey(row.get(0)?), life, until: time(3)? })
+        // What a later version may have written here is at least as strict.
+        let hold = row.get::<_, Option<i64>>(3)?.map(|hold| if hold == 1 { Hold::Suspended } else { Hold::Retired });
+        let life = Life { number: row.get(1)?, ended: time(2)?, hold, until: time(4)? };
+        Ok(StoredLife { key: GenerationKey(row.get(0)?), life, forget: time(5)? })
     };
-    connection.prepare("SELECT key, number, ended, until FROM lives")?.query_map([], life)?.collect()
+    connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], life)?.collect()
+}
+
+fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {
+    let task = |row: &Row<'_>| {
+        Ok(StoredTask {
+            key: GenerationKey(row.get(0)?),
+            left: row.get(1)?,
+            suspended_by: row.get(2)?,
+            forget: Time::from_millis(row.get(3)?),
+            fixed: row.get(4)?,
+        })
+    };
+    connection.prepare("SELECT key, left, suspended_by, forget, fixed FROM tasks")?.query_map([], task)?.collect()
 }
 
 fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {
-    let value = |row: &Row<'_>| Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)? });
+    let value = |row: &Row<'_>| {
+        Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)?, kind: SingleUseKind::Assertion })
+    };
     connection.prepare("SELECT expires, digest FROM single_use ORDER BY expires")?.query_map([], value)?.collect()
 }

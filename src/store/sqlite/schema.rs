@@ -9,7 +9,8 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 1] = ["
+const VERSIONS: [&str; 4] = [
+    "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -40,7 +41,48 @@ const VERSIONS: [&str; 1] = ["
         until INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX lives_until ON lives (until) WHERE until IS NOT NULL;
-"];
+",
+    // What is held (1 suspended, 2 retired), and what lives before a moment only.
+    "
+    ALTER TABLE lives RENAME COLUMN until TO forget;
+    ALTER TABLE lives ADD COLUMN hold INTEGER;
+    ALTER TABLE lives ADD COLUMN due INTEGER;
+",
+    // Who stands in which status list, by the index of the hop's record; and what the files had in force.
+    "
+    CREATE TABLE status_lists (
+        list BLOB PRIMARY KEY,
+        api TEXT NOT NULL,
+        bits INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        part INTEGER NOT NULL,
+        forget INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE status (
+        idx INTEGER PRIMARY KEY,
+        list BLOB NOT NULL,
+        place INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        generations BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE in_force (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) STRICT, WITHOUT ROWID;
+",
+    // What never changes of a task as one block, and what does.
+    "
+    CREATE TABLE tasks (
+        key BLOB PRIMARY KEY,
+        left INTEGER NOT NULL,
+        suspended_by TEXT,
+        forget INTEGER NOT NULL,
+        fixed BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX tasks_forget ON tasks (forget);
+",
+];
 
 /// Sets the journal mode, and brings the schema up to date.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreReason> {

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -7,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
-use crate::commit::contract::{RecordReader, Row, Select, StoredLife};
+use crate::catalog::StatusBits;
+use crate::commit::contract::{Known, RecordReader, Row, Select, StatusRow, StoredLife};
 use crate::commit::{Commit, CommitReason, Death, Disclosed, Ending, Issue, Limits, reveal};
 use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
-use crate::lifecycle::Life;
-use crate::oauth::{ClientId, Clock, GenerationKind, Jti, SingleUse, Time, Txn};
+use crate::lifecycle::status::ListKey;
+use crate::lifecycle::{Hold, Life};
+use crate::oauth::{ClientId, Clock, Generation, GenerationKind, Jti, Resource, RuleName, SingleUse, SingleUseKind, Time, Txn};
 
 /// A folder of its own, removed at the end.
 struct Scratch(PathBuf);
@@ -41,7 +44,7 @@ fn row(index: u64, jti: u8, txn: u8) -> Row {
 }
 
 fn batch(at: i64, rows: Vec<Row>) -> Batch {
-    Batch { at: time(at), rows, single_use: vec![], lives: vec![], subject_keys: vec![], forget: None }
+    Batch { rows, ..Batch::at(time(at)) }
 }
 
 #[test]
@@ -51,15 +54,19 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     assert_eq!(store.open().unwrap().count, 0);
     let mut sealed = row(1, 2, 7);
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
-    let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires) };
-    let life = |key, number, until: Option<i64>| StoredLife {
+    let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
+    let life = |key, number, forget: Option<i64>| StoredLife {
         key: GenerationKey([key; 16]),
-        life: Life { number, ended: Some(time(50)) },
-        until: until.map(time),
+        life: Life { number, ended: Some(time(50)), hold: None, until: None },
+        forget: forget.map(time),
+    };
+    let held = |key, hold| StoredLife {
+        life: Life { hold: Some(hold), until: Some(time(70)), ..Life::default() },
+        ..life(key, 0, None)
     };
     let first = Batch {
         single_use: vec![value(1, 100), value(2, 200)],
-        lives: vec![life(1, 1, None), life(2, 1, Some(100)), life(1, 2, None)],
+        lives: vec![life(1, 1, None), life(2, 1, Some(100)), life(1, 2, None), held(3, Hold::Suspended), held(4, Hold::Retired)],
         subject_keys: vec![(GenerationKey([3; 16]), vec![9])],
         ..batch(50, vec![row(0, 1, 7), sealed])
     };
@@ -80,7 +87,7 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
         );
         assert_eq!(recovered.newest[2].record, row(2, 3, 8).record);
         assert_eq!(recovered.single_use, [value(2, 200)]);
-        assert_eq!(recovered.lives, [life(1, 2, None)]);
+        assert_eq!(recovered.lives, [life(1, 2, None), held(3, Hold::Suspended), held(4, Hold::Retired)]);
     }
 }
 
@@ -173,7 +180,7 @@ fn a_database_of_a_newer_version_or_another_program_is_refused() {
     let scratch = Scratch::new();
     SqliteStore::new(&scratch.0).unwrap().open().unwrap();
     let change = |sql| Connection::open(folder::database(&scratch.0)).unwrap().execute_batch(sql).unwrap();
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 99");
     assert!(matches!(SqliteStore::new(&scratch.0).unwrap().open(), Err(StoreReason::Newer)));
     assert!(matches!(SqliteReader::open(&scratch.0), Err(StoreReason::Newer)));
     change("PRAGMA user_version = 1; PRAGMA application_id = 7");
@@ -230,10 +237,41 @@ fn issue(id: u8) -> Issue {
         txn: Txn::from_bytes([9; 16]),
         record: row(u64::from(id), id, 9).record,
         generations: vec![crate::oauth::Generation { key: GenerationKey([id; 16]), number: 0 }],
-        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000) }],
+        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000), kind: SingleUseKind::Assertion }],
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
+        status: None,
+        charge: None,
+        opens: None,
     }
+}
+
+#[test]
+fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
+    let scratch = Scratch::new();
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    assert_eq!(store.open().unwrap().in_force, None, "nothing was ever taken up");
+    let place = |api: &str, bits, expires, index| StatusRow {
+        list: ListKey::first(&Resource::parse(api).unwrap(), bits, time(expires)),
+        index,
+        expires: time(expires),
+        generations: vec![
+            Generation { key: GenerationKey([3; 16]), number: u64::MAX },
+            Generation { key: GenerationKey([4; 16]), number: 0 },
+        ],
+    };
+    let (early, late) =
+        (place("https://a.example", StatusBits::One, 5_000, 7), place("https://b.example", StatusBits::Two, 2_000_000, 131_071));
+    let known = BTreeSet::from([Known::Agent(ClientId::parse("a").unwrap()), Known::Rule(RuleName::parse("a").unwrap())]);
+    let status = vec![(0, early.clone()), (1, late.clone())];
+    store.commit(&Batch { status, in_force: Some(known.clone()), ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
+    let recovered = store.open().unwrap();
+    assert_eq!((recovered.status, recovered.in_force), (vec![early.clone(), late.clone()], Some(known)));
+    store.commit(&Batch { in_force: Some(BTreeSet::new()), ..batch(100, vec![]) }).unwrap();
+    let forget = Some(early.list.forgettable());
+    store.commit(&Batch { forget, ..batch(early.list.forgettable().millis(), vec![row(2, 3, 7)]) }).unwrap();
+    let recovered = store.open().unwrap();
+    assert_eq!((recovered.status, recovered.in_force), (vec![late], Some(BTreeSet::new())));
 }
 
 #[test]
@@ -242,7 +280,7 @@ fn the_commit_works_on_it_from_end_to_end() {
     let commit = start(&scratch);
     block_on(async {
         let receipt = commit.submit(issue(1)).await.unwrap();
-        let end = Ending { key: GenerationKey([2; 16]), kind: GenerationKind::Subject, name: None };
+        let end = Ending { key: GenerationKey([2; 16]), kind: GenerationKind::Subject, name: None, txn: None };
         let by = ClientId::parse("ops").unwrap();
         commit.end(Death { ends: vec![end], by, reason: "left".into(), until: None }).await.unwrap();
         commit.close().await;

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, Result, params};
 
-use crate::commit::contract::{Batch, Row, StoredLife};
+use super::status;
+use crate::commit::contract::{Batch, Row, StoredLife, StoredTask};
+use crate::lifecycle::Hold;
 use crate::oauth::Time;
 
 /// Writes `batch` and returns when it is durable. After an error the connection is not to be used again.
@@ -12,6 +14,8 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     rows(connection, batch)?;
     single_use(connection, batch)?;
     lives(connection, &batch.lives)?;
+    status::write(connection, batch)?;
+    tasks(connection, batch)?;
     batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
     run(connection, "COMMIT")
 }
@@ -52,16 +56,40 @@ fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
 }
 
 fn lives(connection: &Connection, lives: &[StoredLife]) -> Result<()> {
-    let mut put =
-        connection.prepare_cached("INSERT OR REPLACE INTO lives (key, number, ended, until) VALUES (?1, ?2, ?3, ?4)")?;
-    for StoredLife { key, life, until } in lives {
-        put.execute(params![key.0, life.number, life.ended.map(Time::millis), until.map(Time::millis)])?;
+    let sql = "INSERT OR REPLACE INTO lives (key, number, ended, hold, due, forget) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let mut put = connection.prepare_cached(sql)?;
+    for StoredLife { key, life, forget } in lives {
+        let [ended, due, forget] = [life.ended, life.until, *forget].map(|time| time.map(Time::millis));
+        put.execute(params![key.0, life.number, ended, life.hold.map(held), due, forget])?;
     }
     Ok(())
 }
 
+fn tasks(connection: &Connection, batch: &Batch) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO tasks (key, left, suspended_by, forget, fixed) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut put = connection.prepare_cached(sql)?;
+    for StoredTask { key, fixed, left, suspended_by, forget } in &batch.tasks {
+        put.execute(params![key.0, left, suspended_by, forget.millis(), fixed])?;
+    }
+    let mut charge = connection.prepare_cached("UPDATE tasks SET left = ?2 WHERE key = ?1")?;
+    for (key, left) in &batch.charges {
+        charge.execute(params![key.0, left])?;
+    }
+    Ok(())
+}
+
+/// How a hold is stored.
+fn held(hold: Hold) -> i64 {
+    match hold {
+        Hold::Suspended => 1,
+        Hold::Retired => 2,
+    }
+}
+
 fn forget(connection: &Connection, now: Time) -> Result<()> {
     connection.prepare_cached("DELETE FROM single_use WHERE expires <= ?1")?.execute([now.millis()])?;
-    connection.prepare_cached("DELETE FROM lives WHERE until IS NOT NULL AND until <= ?1")?.execute([now.millis()])?;
+    connection.prepare_cached("DELETE FROM lives WHERE forget IS NOT NULL AND forget <= ?1")?.execute([now.millis()])?;
+    status::forget(connection, now)?;
+    connection.prepare_cached("DELETE FROM tasks WHERE forget <= ?1")?.execute([now.millis()])?;
     Ok(())
 }

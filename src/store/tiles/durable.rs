@@ -28,8 +28,17 @@ impl Changes {
         Ok(())
     }
 
-    /// Puts `bytes` in place of what may be at `path`. The flush comes before the rename: a crash leaves the old or the new.
-    pub(super) fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    /// Puts bytes in place of what may be at each path. The flush comes before the rename: a crash leaves the old or the new. All
+    /// are written before the first is flushed, so that one turn of the file system's journal takes them together.
+    pub(super) fn replace(&mut self, files: &[(PathBuf, &[u8])]) -> io::Result<()> {
+        let written: io::Result<Vec<_>> = files.iter().map(|(path, bytes)| self.beside(path, bytes)).collect();
+        let written = written?;
+        written.iter().try_for_each(|(file, _)| file.sync_all())?;
+        written.iter().zip(files).try_for_each(|((_, temporary), (path, _))| fs::rename(temporary, path))
+    }
+
+    /// Writes a new file in the folder of `path`.
+    fn beside(&mut self, path: &Path, bytes: &[u8]) -> io::Result<(File, PathBuf)> {
         let folder = path.parent().unwrap_or(&self.top).to_owned();
         self.folder(&folder)?;
         let mut name = std::ffi::OsString::from(".");
@@ -38,11 +47,8 @@ impl Changes {
         let temporary = folder.join(name);
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&temporary, path)?;
         self.touched.insert(folder);
-        Ok(())
+        Ok((file, temporary))
     }
 
     /// Flushes the folders that were changed: a rename is durable when its folder is.

@@ -13,17 +13,18 @@ use countersign::error::{ErrorCode, Refusal};
 use countersign::exchange::{World, exchange};
 use countersign::introspect::introspect;
 use countersign::jose::{Algorithm, Cache};
-use countersign::lifecycle::{Death, Ending};
+use countersign::lifecycle::{Death, Ending, TaskStatus, Wish};
 use countersign::mint::{AnswerForm, Told};
 use countersign::oauth::{ClientId, Clock, Time};
 use countersign::request::Form;
 use countersign::revoke::revoke;
 use countersign::store::{KeyFiles, SqliteStore};
+use countersign::task;
 use countersign_conformance::Profile;
 use countersign_conformance::fixture::{self, Addresses, Fixture};
 use serde_json::{Value, json};
 
-use crate::support::{Party, claims, form, scratch};
+use crate::support::{Party, claims, declared, form, scratch};
 
 /// Everything of a server but HTTP.
 pub struct Stage {
@@ -53,6 +54,7 @@ impl Stage {
             issuer: "http://127.0.0.1:8693".to_owned(),
             public: "127.0.0.1:8693".to_owned(),
             ops: "127.0.0.1:8694".to_owned(),
+            mtls: "127.0.0.1:8695".to_owned(),
             idp: "127.0.0.1:1".to_owned(),
         };
         let fixture = fixture::write(&folder, &addresses).unwrap();
@@ -70,7 +72,7 @@ impl Stage {
     }
 
     pub fn party(&self, agent: &str) -> Party {
-        Party::new(&self.profile, agent)
+        Party::new(&self.profile, agent).skewed(self.clock.0.load(Ordering::SeqCst))
     }
 
     pub fn api(&self, role: &str) -> String {
@@ -91,6 +93,29 @@ impl Stage {
         let (form, credentials) = sent(&parameters);
         let issued = exchange(&self.world, &self.commit, &form, &credentials, self.clock.now()).await;
         issued.map(|token| token.jwt().to_owned()).map_err(|refused| (refused.reason.code(), refused.reason))
+    }
+
+    /// Opens a task as `agent`; answers its id and its token.
+    pub async fn open_task(&self, agent: &str, subject: &str, details: Value) -> Result<(String, String), (ErrorCode, Refusal)> {
+        let (assertion, details) = (self.party(agent).assertion(), json!([details]).to_string());
+        let (form, credentials) = sent(&[
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", &assertion),
+            ("subject_token", subject),
+            ("subject_token_type", declared(subject)),
+            ("authorization_details", &details),
+        ]);
+        let opened = task::open(&self.world, &self.commit, &form, &credentials, self.clock.now()).await;
+        opened
+            .map(|task| (task.id().to_string(), task.jwt().to_owned()))
+            .map_err(|refused| (refused.reason.code(), refused.reason))
+    }
+
+    /// Does with a task what `agent` wishes; answers what stands of it and what is left of its budget.
+    pub async fn tend(&self, agent: &str, id: &str, wish: Wish) -> Result<(TaskStatus, u64), (ErrorCode, Refusal)> {
+        let (_, credentials) = sent(&self.about(agent, "-"));
+        let tended = task::tend(&self.world, &self.commit, (id, wish), &credentials, self.clock.now()).await;
+        tended.map(|tended| (tended.status, tended.task.left)).map_err(|refused| (refused.reason.code(), refused.reason))
     }
 
     /// What `agent` is told of `token`; both forms of the answer say the same.

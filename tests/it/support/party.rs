@@ -14,19 +14,26 @@ use serde_json::{Map, Value, json};
 pub struct Party {
     profile: Profile,
     agent: String,
+    skew: i64,
 }
 
 impl Party {
     /// The agent of that role.
     pub fn new(profile: &Profile, agent: &str) -> Self {
-        Self { profile: profile.clone(), agent: agent.to_owned() }
+        Self { profile: profile.clone(), agent: agent.to_owned(), skew: 0 }
+    }
+
+    /// The same, with a clock that is so many seconds off.
+    pub fn skewed(self, skew: i64) -> Self {
+        Self { skew, ..self }
     }
 
     /// A fresh client assertion (RFC 7523 §2.2), good for a minute.
     pub fn assertion(&self) -> String {
         let client = &self.profile.clients[&self.agent];
         let claims = json!({
-            "iss": client.id, "sub": client.id, "aud": self.profile.issuer, "iat": now(), "exp": now() + 60, "jti": fresh(),
+            "iss": client.id, "sub": client.id, "aud": self.profile.issuer, "iat": now() + self.skew, "exp": now() + self.skew + 60,
+            "jti": fresh(),
         });
         jwt(self.key(&self.agent), "JWT", &claims)
     }
@@ -40,7 +47,8 @@ impl Party {
     pub fn vouched(&self, trust: &str, claims: Value) -> String {
         let issuer = &self.profile.trust[trust];
         let mut all: Map<String, Value> = issuer.claims.clone();
-        let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now(), "exp": now() + 300, "jti": fresh() });
+        let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now() + self.skew, "exp": now() + self.skew + 300,
+            "jti": fresh() });
         let azp = self.profile.clients[&self.agent].names.get(trust).map(|azp| json!({ "azp": azp })).unwrap_or(json!({}));
         for source in [usual, azp, claims] {
             all.extend(source.as_object().unwrap().clone());
@@ -56,12 +64,7 @@ impl Party {
 
     /// The parameters of an exchange of `subject_token`, with the login by `assertion`.
     pub fn request<'a>(assertion: &'a str, subject_token: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        let ours = subject_token.split('.').next().is_some_and(|head| decoded(head).get("typ") == Some(&json!("at+jwt")));
-        let kind = if ours { "access_token" } else { "id_token" };
-        let kind = match kind {
-            "access_token" => "urn:ietf:params:oauth:token-type:access_token",
-            _ => "urn:ietf:params:oauth:token-type:id_token",
-        };
+        let kind = declared(subject_token);
         let mut parameters = vec![
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
@@ -75,6 +78,15 @@ impl Party {
 
     fn key(&self, name: &str) -> &Key {
         self.profile.key(name).expect(name)
+    }
+}
+
+/// The type that a token is declared as, by what its header says.
+pub fn declared(token: &str) -> &'static str {
+    match decoded(token.split('.').next().unwrap_or_default())["typ"].as_str() {
+        Some("at+jwt") => "urn:ietf:params:oauth:token-type:access_token",
+        Some("task+jwt") => "urn:ietf:params:oauth:token-type:jwt",
+        _ => "urn:ietf:params:oauth:token-type:id_token",
     }
 }
 

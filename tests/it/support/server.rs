@@ -21,6 +21,8 @@ pub struct Site {
     pub fixture: Fixture,
     /// Where tokens are asked for.
     pub public: SocketAddr,
+    /// Where certificates are asked for.
+    pub mtls: SocketAddr,
     /// Where health is told.
     pub ops: SocketAddr,
 }
@@ -34,15 +36,16 @@ impl Site {
     /// Writes a configuration into a fresh folder.
     pub fn new(name: &str) -> Self {
         let folder = scratch(name);
-        let (public, ops, idp) = (free(), free(), free());
+        let (public, ops, mtls, idp) = (free(), free(), free(), free());
         let addresses = Addresses {
             issuer: format!("http://{public}"),
             public: public.to_string(),
             ops: ops.to_string(),
+            mtls: mtls.to_string(),
             idp: idp.to_string(),
         };
         let fixture = fixture::write(&folder, &addresses).expect("the configuration can be written");
-        Self { folder, fixture, public, ops }
+        Self { folder, fixture, public, ops, mtls }
     }
 
     /// The parties that the configuration knows.

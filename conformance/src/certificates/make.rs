@@ -1,0 +1,141 @@
+//! Making certificates.
+
+use std::fmt::Display;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
+};
+
+/// Somebody who issues certificates.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    above: Vec<String>,
+    pub(super) pem: String,
+    pub(super) der: Vec<u8>,
+    pub(super) public: Vec<u8>,
+}
+
+/// A certificate with its key.
+pub(super) struct Made {
+    pub(super) leaf: String,
+    above: Vec<String>,
+    pub(super) der: Vec<u8>,
+    pub(super) key: String,
+    pub(super) public: Vec<u8>,
+}
+
+impl Authority {
+    pub(super) fn new(name: &str) -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(failed)?;
+        let params = authority(name);
+        let made = params.self_signed(&key).map_err(failed)?;
+        let (pem, der, public) = (made.pem(), made.der().to_vec(), key.public_key_raw().to_vec());
+        Ok(Self { issuer: Issuer::new(params, key), above: Vec::new(), pem, der, public })
+    }
+
+    /// Another authority below this one.
+    pub(super) fn below(&self, name: &str) -> io::Result<Self> {
+        let key = KeyPair::generate().map_err(failed)?;
+        let params = authority(name);
+        let made = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        let (pem, der, public) = (made.pem(), made.der().to_vec(), key.public_key_raw().to_vec());
+        Ok(Self { issuer: Issuer::new(params, key), above: vec![pem.clone()], pem, der, public })
+    }
+
+    pub(super) fn issue(&self, params: &CertificateParams) -> io::Result<Made> {
+        let key = KeyPair::generate().map_err(failed)?;
+        let made = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        Ok(Made::of(&made, &key, self.above.clone()))
+    }
+}
+
+impl Made {
+    fn of(certificate: &rcgen::Certificate, key: &KeyPair, above: Vec<String>) -> Self {
+        Self {
+            leaf: certificate.pem(),
+            above,
+            der: certificate.der().to_vec(),
+            key: key.serialize_pem(),
+            public: key.public_key_raw().to_vec(),
+        }
+    }
+
+    /// A certificate that vouches for itself, with a fresh key or with that of another.
+    pub(super) fn alone(params: &CertificateParams, key: Option<&Self>) -> io::Result<Self> {
+        let key = match key {
+            Some(other) => KeyPair::from_pem(&other.key).map_err(failed)?,
+            None => KeyPair::generate().map_err(failed)?,
+        };
+        Ok(Self::of(&params.self_signed(&key).map_err(failed)?, &key, Vec::new()))
+    }
+
+    /// The certificate and those between it and the root.
+    pub(super) fn chain(&self) -> String {
+        format!("{}{}", self.leaf, self.above.concat())
+    }
+
+    /// The same as a client shows it that forgets what lies between.
+    pub(super) fn without_intermediates(self) -> Self {
+        Self { above: Vec::new(), ..self }
+    }
+}
+
+/// `CN=name,OU=agents,O=Acme`, for a client of TLS.
+pub(super) fn client(name: &str) -> CertificateParams {
+    let mut params =
+        named(&[(DnType::OrganizationName, "Acme"), (DnType::OrganizationalUnitName, "agents"), (DnType::CommonName, name)]);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
+/// The same with alternative names.
+pub(super) fn client_with(names: Vec<SanType>) -> CertificateParams {
+    let mut params = client("mtls-name");
+    params.subject_alt_names = names;
+    params
+}
+
+/// An X509-SVID.
+pub(super) fn svid(id: &str) -> io::Result<CertificateParams> {
+    let mut params = client_with(vec![uri(id)?]);
+    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    Ok(params)
+}
+
+pub(super) fn server() -> CertificateParams {
+    let mut params = client("server");
+    params.subject_alt_names = vec![SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = named(&[(DnType::OrganizationName, "Acme"), (DnType::CommonName, name)]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// Valid from 2020 to 2049.
+pub(super) fn named(parts: &[(DnType, &str)]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for (kind, value) in parts {
+        params.distinguished_name.push(kind.clone(), *value);
+    }
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2049, 1, 1));
+    params
+}
+
+pub(super) fn uri(text: &str) -> io::Result<SanType> {
+    Ok(SanType::URI(text.try_into().map_err(failed)?))
+}
+
+pub(super) fn failed(error: impl Display) -> io::Error {
+    io::Error::other(error.to_string())
+}

@@ -1,0 +1,47 @@
+//! How many connections clients may have: no more than there can be open files.
+
+use crate::config::Limits;
+use crate::http::Crowd;
+
+/// For the store, the tree, sockets of our own and those we fetch keys by.
+const RESERVED: usize = 192;
+
+/// What the settings say, or less where the system allows fewer open files: without a file to open nothing is recorded, so
+/// connections must never take the last.
+pub(super) fn allowed(limits: &Limits) -> Crowd {
+    let most = open_files().map(|files| files.saturating_sub(RESERVED).max(16));
+    let connections = most.map_or(limits.connections, |most| most.min(limits.connections));
+    if connections < limits.connections {
+        tracing::info!(
+            "{connections} connections at a time instead of {}: the system allows no more open files",
+            limits.connections
+        );
+    }
+    // Half at most, so that one address never keeps everybody out.
+    Crowd { connections, per_address: limits.connections_per_address.min(connections.div_ceil(2)) }
+}
+
+/// How many files this process may have open, where the system tells.
+fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    soft(&limits)
+}
+
+fn soft(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_read() {
+        let text =
+            "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n";
+        assert_eq!(soft(text), Some(1024));
+        assert_eq!(soft("Max open files  unlimited unlimited files"), None);
+        assert_eq!(soft(""), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a DPoP proof is refused.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::jose::ProofReason;
+
+/// Which check of RFC 9449 §4.3 a proof fails. `Display` is the public sentence: what was expected, never what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DpopReason {
+    /// More than one `DPoP` header (check 1).
+    Repeated,
+    /// Not a single well-formed JWT, its algorithm, its signature or its key (checks 2, 5, 6, 7).
+    Proof(ProofReason),
+    /// A claim is missing (check 3).
+    ClaimMissing(&'static str),
+    /// A claim has the wrong JSON type (check 3).
+    ClaimType(&'static str),
+    /// `jti` is empty or longer than 255 bytes.
+    JtiLength,
+    /// `typ` is another (check 4).
+    Typ,
+    /// `htm` is another method (check 8).
+    Htm,
+    /// `htu` is another address (check 9).
+    Htu,
+    /// No nonce, and one is required (check 10).
+    NonceMissing,
+    /// A nonce that is not ours or no longer counts (check 10).
+    NonceStale,
+    /// Made too long ago (check 11).
+    Old,
+    /// Made in the future (check 11).
+    Ahead,
+    /// A proof where none is taken: it would bind nothing.
+    NotHere,
+}
+
+impl DpopReason {
+    /// Whether a nonce is all that is missing: the answer then brings one (RFC 9449 §8).
+    pub fn wants_nonce(self) -> bool {
+        matches!(self, Self::NonceMissing | Self::NonceStale)
+    }
+}
+
+impl fmt::Display for DpopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Repeated => "there must be one DPoP header at most",
+            Self::Proof(reason) => return write!(f, "DPoP proof: {reason}"),
+            Self::ClaimMissing(claim) => return write!(f, "DPoP proof: the claim {claim} is required, with jti, htm, htu and iat"),
+            Self::ClaimType(claim) => return write!(f, "DPoP proof: the claim {claim} has the wrong type or is out of range"),
+            Self::JtiLength => "DPoP proof: jti must have 1 to 255 bytes",
+            Self::Typ => "DPoP proof: the typ of the header must be dpop+jwt",
+            Self::Htm => "DPoP proof: htm must be POST, the method of this request",
+            Self::Htu => concat!(
+                "DPoP proof: htu must be the address of this endpoint as the metadata of this server has it, ",
+                "with scheme, host, port and path, without query and fragment"
+            ),
+            Self::NonceMissing => "DPoP proof: a nonce is required; sign a new proof with the one in the DPoP-Nonce header of this answer",
+            Self::NonceStale => {
+                "DPoP proof: the nonce does not count, or no longer; sign a new proof with the one in the DPoP-Nonce header of this answer"
+            }
+            Self::Old => "DPoP proof: iat lies too far back; sign a new proof for each request, and check the clock that signed it",
+            Self::Ahead => "DPoP proof: iat must lie at most 60 seconds ahead; check the clock that signed it",
+            Self::NotHere => "a DPoP proof binds tokens that are issued, and this endpoint issues none; leave out the DPoP header",
+        })
+    }
+}
+
+impl Error for DpopReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Proof(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Logins by the certificate of the connection: `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2), and X509-SVIDs
+//! (`spiffe_x509`, draft-ietf-oauth-spiffe-client-auth §3.2).
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use super::authenticate::{Proof, Room};
+use super::{Attested, CertificateName, ClientReason, LoginMethod, PeerCertificate};
+use crate::catalog::Catalog;
+use crate::crypto::Digest;
+use crate::oauth::ClientId;
+use crate::trust::x509::{Roots, X509Reason};
+use crate::trust::{SpiffeId, SpiffePattern, SvidReason, VouchedSvid};
+
+/// A way in which an agent logs in by certificate.
+#[derive(Debug)]
+pub(super) enum CertificateLogin {
+    /// Issued by an authority, and with one name (RFC 8705 §2.1).
+    Authority { roots: Arc<Roots>, name: CertificateName },
+    /// Registered as it is, or by its key (RFC 8705 §2.2).
+    Registered { certificates: Vec<Digest>, keys: Vec<Digest> },
+    /// An X509-SVID.
+    Svid { id: SpiffePattern },
+}
+
+/// Why a certificate logs in nobody. Only the log tells: in an answer it would tell which clients there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateReason {
+    /// The certificate itself has expired, does not count yet, or cannot be read. That is told.
+    Itself(X509Reason),
+    /// No agent of that name, or SPIFFE ID, logs in by certificate.
+    Stranger,
+    /// No path leads to the authority of the agent.
+    Chain(X509Reason),
+    /// The authority issued it, but it has not the name that the agent's file says.
+    Name,
+    /// It is none that is registered for the agent.
+    Unregistered,
+    /// The rule of the trust domain refuses it.
+    Svid(SvidReason),
+    /// It is the X509-SVID of another workload than the agent's file, or `client_id`, says.
+    SvidOther,
+}
+
+/// Proves by its certificate the client that `client_id` names, by its id or by the SPIFFE ID of the certificate.
+///
+/// # Errors
+/// `Certificate`, or `SeveralAgents` when a SPIFFE ID fits several.
+pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &str) -> Result<Proof, ClientReason> {
+    certificate.check_dates(room.now).map_err(CertificateReason::Itself)?;
+    let workload = SpiffeId::parse(client_id).ok().filter(|_| !is_agent(room.catalog, client_id));
+    let client = match &workload {
+        Some(id) => match room.logins.agents_of_svid(id).as_slice() {
+            [] => return Err(CertificateReason::Stranger.into()),
+            [one] => ClientId::clone(one),
+            _ => return Err(ClientReason::SeveralAgents),
+        },
+        None => ClientId::parse(client_id).map_err(|_| CertificateReason::Stranger)?,
+    };
+    let mut refused = CertificateReason::Stranger;
+    let logins = room.logins.certificates_of(&client).iter();
+    for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
+        match login.prove(room, certificate, workload.as_ref()) {
+            Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
+            Err(reason) => refused = reason,
+        }
+    }
+    Err(refused.into())
+}
+
+fn is_agent(catalog: &Catalog, name: &str) -> bool {
+    ClientId::parse(name).is_ok_and(|id| catalog.agent(&id).is_some())
+}
+
+fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, svid: Option<VouchedSvid>) -> Proof {
+    let rule = |svid: &VouchedSvid| svid.rule().name().clone();
+    Proof {
+        instance: svid.as_ref().and_then(|svid| svid.instance()).map(str::to_owned),
+        attested: svid.map(|svid| Attested { rule: rule(&svid), id: svid.id().to_owned(), expires: svid.expires() }),
+        evidence: Some(certificate.thumbprint()),
+        ..Proof::new(client, method)
+    }
+}
+
+impl CertificateLogin {
+    /// How it is called.
+    pub(super) fn method(&self) -> LoginMethod {
+        match self {
+            Self::Authority { .. } => LoginMethod::TlsClientAuth,
+            Self::Registered { .. } => LoginMethod::SelfSignedTls,
+            Self::Svid { .. } => LoginMethod::SpiffeX509,
+        }
+    }
+
+    /// What an X509-SVID says, where it is one that serves.
+    fn prove(
+        &self,
+        room: &Room<'_>,
+        certificate: &PeerCertificate,
+        workload: Option<&SpiffeId>,
+    ) -> Result<Option<VouchedSvid>, CertificateReason> {
+        match self {
+            Self::Authority { roots, name } => {
+                let leaf = certificate.validated(roots, room.now).map_err(CertificateReason::Chain)?;
+                if name.is_of(&leaf) { Ok(None) } else { Err(CertificateReason::Name) }
+            }
+            Self::Registered { certificates, keys } => {
+                let key = certificate.key();
+                let known = certificates.contains(&certificate.thumbprint()) || key.is_some_and(|key| keys.contains(&key));
+                if known { Ok(None) } else { Err(CertificateReason::Unregistered) }
+            }
+            Self::Svid { id } => {
+                let roots = |roots: &Roots| certificate.validated(roots, room.now);
+                let svid = room.trust.vouch_svid(id.trust_domain(), room.now, roots).map_err(CertificateReason::Svid)?;
+                let fits = id.matches(svid.spiffe_id()) && workload.is_none_or(|wanted| wanted == svid.spiffe_id());
+                if fits { Ok(Some(svid)) } else { Err(CertificateReason::SvidOther) }
+            }
+        }
+    }
+}
+
+impl From<CertificateReason> for ClientReason {
+    fn from(reason: CertificateReason) -> Self {
+        Self::Certificate(reason)
+    }
+}
+
+/// For the log, except where a certificate speaks against itself.
+impl fmt::Display for CertificateReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself(reason) => reason.fmt(f),
+            Self::Stranger => f.write_str("no agent of that client_id logs in by certificate"),
+            Self::Chain(reason) => write!(f, "the authority of the agent's login does not vouch for it: {reason}"),
+            Self::Name => f.write_str("it has not the name that the agent's login says"),
+            Self::Unregistered => f.write_str("neither it nor its key is registered for the agent"),
+            Self::Svid(reason) => write!(f, "it is no X509-SVID that logs in: {reason}"),
+            Self::SvidOther => f.write_str("it is the X509-SVID of another workload"),
+        }
+    }
+}
+
+impl Error for CertificateReason {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The lives themselves, behind the mirror's one lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::commit::change::Change;
+use crate::commit::contract::StoredLife;
+use crate::commit::expiry::Expiry;
+use crate::lifecycle::{FixedTask, Hold, Life, Task};
+use crate::oauth::{GenerationKey, Time};
+
+#[derive(Debug, Default)]
+pub(super) struct Lives {
+    pub(super) of: HashMap<GenerationKey, (Life, Option<Time>)>,
+    pub(super) tasks: HashMap<GenerationKey, Task>,
+    pub(super) forgettable: Expiry<GenerationKey>,
+    /// Tasks by the moment at which time ends them, unless it was moved meanwhile.
+    pub(super) timed: Expiry<GenerationKey>,
+}
+
+impl Lives {
+    pub(super) fn change(&mut self, change: &Change, at: Time) -> Vec<StoredLife> {
+        let one = |key| {
+            let life = self.changed(key, change, at);
+            self.put(life);
+            life
+        };
+        let lives = change.things().iter().map(|thing| thing.key).map(one).collect();
+        self.note_holder(change);
+        lives
+    }
+
+    pub(super) fn changed(&self, key: GenerationKey, change: &Change, at: Time) -> StoredLife {
+        let before = self.of.get(&key);
+        // What may never be forgotten stays so; else the later of the two counts.
+        let forget = match (before, change) {
+            (Some((_, earlier)), Change::Holding(_)) => *earlier,
+            (Some((_, earlier)), Change::Death(_)) => earlier.zip(change.forget()).map(|(one, other)| one.max(other)),
+            (None, _) => change.forget(),
+        };
+        let life = change.applied(before.map(|(life, _)| *life).unwrap_or_default(), at);
+        StoredLife { key, life, forget: forget.filter(|_| life.hold != Some(Hold::Retired)) }
+    }
+
+    /// Remembers with the tasks among the things of `change` who suspended them.
+    pub(super) fn note_holder(&mut self, change: &Change) {
+        for thing in change.things() {
+            if let Some(task) = self.tasks.get_mut(&thing.key)
+                && let Some(suspended_by) = change.suspended_by(task)
+            {
+                task.suspended_by = suspended_by;
+            }
+        }
+    }
+
+    /// Whether a token may die or come back by this life: more is needed than that its time was put off.
+    pub(super) fn matters(&self, to: &StoredLife) -> bool {
+        let before = self.of.get(&to.key).map(|(life, _)| *life).unwrap_or_default();
+        let sooner = to.life.until.is_some_and(|until| before.until.is_none_or(|before| until < before));
+        before.number != to.life.number || before.hold != to.life.hold || sooner
+    }
+
+    pub(super) fn put(&mut self, StoredLife { key, life, forget }: StoredLife) {
+        self.of.insert(key, (life, forget));
+        if let Some(forget) = forget {
+            self.forgettable.add(key, forget);
+        }
+    }
+
+    /// Whatever the task depends on must be remembered as long as the task, should it end: else the task would outlive it.
+    pub(super) fn open(&mut self, key: GenerationKey, task: Task, at: Time) -> Vec<StoredLife> {
+        let (forget, until) = (task.fixed.forget(), task.fixed.due(at));
+        let own = StoredLife { key, life: Life { until: Some(until), ..Life::default() }, forget: Some(forget) };
+        let mut lives: Vec<StoredLife> = task.fixed.generations.iter().filter_map(|on| self.kept(on.key, forget)).collect();
+        lives.retain(|life| life.key != key);
+        lives.push(own);
+        lives.iter().for_each(|life| self.put(*life));
+        self.timed.add(key, until);
+        self.tasks.insert(key, task);
+        lives
+    }
+
+    /// The life of `key`, to be remembered until `forget` at least; none where it is so already.
+    fn kept(&self, key: GenerationKey, forget: Time) -> Option<StoredLife> {
+        match self.of.get(&key) {
+            Some((_, known)) if known.is_none_or(|known| known >= forget) => None,
+            known => {
+                let life = known.map(|(life, _)| *life).unwrap_or_default();
+                Some(StoredLife { key, life, forget: Some(forget) })
+            }
+        }
+    }
+
+    pub(super) fn beat(&mut self, key: GenerationKey, at: Time) -> Option<StoredLife> {
+        let until = self.tasks.get(&key)?.fixed.due(at);
+        let (life, forget) = self.of.get_mut(&key).filter(|(life, _)| life.number == 0)?;
+        life.until = Some(until);
+        let stored = StoredLife { key, life: *life, forget: *forget };
+        self.timed.add(key, until);
+        Some(stored)
+    }
+
+    /// Takes out what time has ended. What is due later, or too much for now, stays.
+    pub(super) fn overdue(&mut self, at: Time, max: usize) -> Vec<(GenerationKey, Arc<FixedTask>)> {
+        let mut over = Vec::new();
+        for key in self.timed.due(at) {
+            let due = self.of.get(&key).and_then(|(life, _)| life.until.filter(|until| life.number == 0 && *until <= at));
+            match (due, self.tasks.get(&key)) {
+                (Some(_), Some(task)) if over.len() < max => over.push((key, Arc::clone(&task.fixed))),
+                (Some(due), Some(_)) => self.timed.add(key, due),
+                _ => {}
+            }
+        }
+        over
+    }
+
+    pub(super) fn forget(&mut self, now: Time) {
+        for key in self.forgettable.due(now) {
+            // Otherwise it was ended again meanwhile, for longer.
+            if self.of.get(&key).is_some_and(|(_, forget)| forget.is_some_and(|forget| forget <= now)) {
+                self.of.remove(&key);
+                self.tasks.remove(&key);
+            }
+        }
+    }
+
+    pub(super) fn take_tasks(&mut self, tasks: Vec<(GenerationKey, Task)>) {
+        for (key, task) in tasks {
+            if let Some(until) = self.of.get(&key).and_then(|(life, _)| life.until) {
+                self.timed.add(key, until);
+            }
+            self.tasks.insert(key, task);
+        }
+    }
+}

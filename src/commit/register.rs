@@ -1,0 +1,384 @@
+//! Which tokens stand in which status list, and what the lists say. The store is the truth; this is loaded from it.
+//!
+//! A place is reserved before its token is signed and taken when its hop is committed; what was reserved for nothing is free
+//! again. A place that was taken is never given again while its list exists, and no list comes back.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::contract::{Known, StatusRow};
+use super::mirror::Mirror;
+use super::receipt::CommitReason;
+use crate::catalog::StatusBits;
+use crate::crypto::random;
+use crate::lifecycle::status::{ListKey, PLACES, Status, TAKEN_MAX, all_valid, put};
+use crate::lifecycle::{Hold, Life, State, Task};
+use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, Time};
+
+/// Looked at again after so long even if nothing is known to have changed, so that what has expired is let go.
+const LOOK_AGAIN_MILLIS: i64 = 30_000;
+
+/// All status lists.
+#[derive(Debug)]
+pub struct Register {
+    lists: Mutex<Lists>,
+    /// How many tokens are remembered; at most `max`.
+    entries: AtomicU64,
+    max: usize,
+    /// The version of the list that changed last.
+    version: AtomicU64,
+    /// As of when the lists are true.
+    checked: AtomicI64,
+    /// What the files hold now: nothing under it is active.
+    held: Mutex<Arc<HashSet<GenerationKey>>>,
+    seen: Mutex<Seen>,
+    /// Whether a list was forgotten that the store may still hold.
+    forgotten: AtomicBool,
+    in_force: Mutex<Option<BTreeSet<Known>>>,
+}
+
+/// A list as it is told.
+#[derive(Debug)]
+pub struct ShownList {
+    /// What it is for.
+    pub key: ListKey,
+    /// Another one for every change of any list.
+    pub version: u64,
+    /// The statuses, packed (draft-ietf-oauth-status-list-21 §4.1).
+    pub bytes: Vec<u8>,
+}
+
+/// A place that nobody else gets. It is given back when this is dropped before its hop was committed.
+pub struct ReservedPlace {
+    register: Arc<Register>,
+    key: ListKey,
+    place: StatusPlace,
+    kept: bool,
+}
+
+/// A token on its way into a list.
+#[derive(Debug)]
+pub struct Registration {
+    /// Where its status stands.
+    pub place: ReservedPlace,
+    /// Its `exp`.
+    pub expires: Time,
+    /// Everything that it depends on, its own hop included.
+    pub generations: Vec<Generation>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    of: HashMap<ListId, List>,
+}
+
+#[derive(Debug)]
+struct List {
+    taken: Vec<u64>,
+    count: u32,
+    /// Tokens that were not looked at yet, and those that were.
+    fresh: Vec<Entry>,
+    known: Vec<Entry>,
+    shown: Arc<ShownList>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    index: u32,
+    status: Status,
+    expires: Time,
+    generations: Box<[Generation]>,
+}
+
+/// What the last look saw.
+#[derive(Debug, Default)]
+struct Seen {
+    changes: u64,
+    held: Arc<HashSet<GenerationKey>>,
+    at: Option<Time>,
+    /// When something dies by itself.
+    due: Option<Time>,
+}
+
+impl Register {
+    pub(super) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            lists: Mutex::default(),
+            entries: AtomicU64::new(0),
+            max,
+            version: AtomicU64::new(0),
+            checked: AtomicI64::new(0),
+            held: Mutex::default(),
+            seen: Mutex::default(),
+            forgotten: AtomicBool::new(false),
+            in_force: Mutex::default(),
+        })
+    }
+
+    /// Takes up what is stored.
+    pub(super) fn load(&self, stored: Vec<StatusRow>, in_force: Option<BTreeSet<Known>>) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
+        let mut lists = self.lists();
+        for StatusRow { list, index, expires, generations } in stored {
+            let list = lists.list(&list, &self.version);
+            list.take(index);
+            list.fresh.push(Entry { index, status: Status::Valid, expires, generations: generations.into() });
+            self.entries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What was in force when a configuration was last taken up; none before one ever was.
+    pub(super) fn in_force(&self) -> Option<BTreeSet<Known>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn remember(&self, known: BTreeSet<Known>) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    }
+
+    /// Whether a list was forgotten since this was asked last.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.forgotten.swap(false, Ordering::Relaxed)
+    }
+
+    /// Reserves a random place for a token of `api` that expires at `expires`.
+    ///
+    /// # Errors
+    /// `Busy` when as many tokens are remembered as may be; `Unavailable` without randomness.
+    pub fn reserve(self: &Arc<Self>, api: &Resource, bits: StatusBits, expires: Time) -> Result<ReservedPlace, CommitReason> {
+        if self.entries.load(Ordering::Relaxed) >= self.max as u64 {
+            return Err(CommitReason::Busy);
+        }
+        let mut key = ListKey::first(api, bits, expires);
+        let mut lists = self.lists();
+        // As many lists as there are tokens for, so this ends.
+        while lists.of.get(&key.id()).is_some_and(|list| list.count >= TAKEN_MAX) {
+            key = key.next_part();
+        }
+        let list = lists.list(&key, &self.version);
+        let index = list.free()?;
+        list.take(index);
+        drop(lists);
+        let place = StatusPlace { index, list: key.id() };
+        Ok(ReservedPlace { register: Arc::clone(self), key, place, kept: false })
+    }
+
+    /// Takes up a token whose hop is being committed. If it is not committed after all, nobody ever asks for its place.
+    pub(super) fn add(&self, registration: Registration) -> StatusRow {
+        let Registration { mut place, expires, generations } = registration;
+        place.kept = true;
+        let mut lists = self.lists();
+        let StatusPlace { index, list } = place.place;
+        if let Some(list) = lists.of.get_mut(&list) {
+            let entry = Entry { index, status: Status::Valid, expires, generations: generations.as_slice().into() };
+            list.fresh.push(entry);
+            self.entries.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(lists);
+        StatusRow { list: place.key.clone(), index, expires, generations }
+    }
+
+    /// What the files hold from now on: tokens that depend on any of it are told as suspended.
+    pub fn hold(&self, keys: HashSet<GenerationKey>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    /// The list, as it is told now.
+    pub fn shown(&self, list: &ListId) -> Option<Arc<ShownList>> {
+        self.lists().of.get(list).map(|list| Arc::clone(&list.shown))
+    }
+
+    /// Every list that there is.
+    pub fn all(&self) -> Vec<ListId> {
+        let mut all: Vec<ListId> = self.lists().of.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// How many tokens are remembered.
+    pub fn len(&self) -> usize {
+        usize::try_from(self.entries.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether no token is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As of when the lists are true: they say of every death before it what is to be said.
+    pub fn checked(&self) -> Time {
+        Time::from_millis(self.checked.load(Ordering::Acquire))
+    }
+
+    /// Looks at tokens that are new, and at all of them when anything ended, was held or resumed, or may have died by itself.
+    pub(super) fn look(&self, mirror: &Mirror, now: Time) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before anything is looked at: what changes meanwhile is looked at the next time.
+        let (changes, held) = (mirror.changes(), Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner)));
+        let stale = seen.at.is_none_or(|at| now < at || now.millis() - at.millis() >= LOOK_AGAIN_MILLIS);
+        let changed = changes != seen.changes || !Arc::ptr_eq(&held, &seen.held);
+        let all = changed || stale || seen.due.is_some_and(|due| due <= now);
+        let state = Held { mirror, held: &held };
+        let mut due = if all { None } else { seen.due };
+        for list in self.all() {
+            let earliest = self.look_at(&list, &state, now, all);
+            due = due.into_iter().chain(earliest).min();
+        }
+        self.forget(now);
+        let at = if all { Some(now) } else { seen.at };
+        *seen = Seen { changes, held, at, due };
+        self.checked.store(now.millis(), Ordering::Release);
+    }
+
+    /// Looks at the tokens of one list; nobody waits for it. Returns when the first of them dies by itself.
+    fn look_at(&self, id: &ListId, state: &Held<'_>, now: Time, all: bool) -> Option<Time> {
+        let (mut entries, bits) = {
+            let mut lists = self.lists();
+            let list = lists.of.get_mut(id)?;
+            let mut entries = std::mem::take(&mut list.fresh);
+            if all {
+                entries.append(&mut list.known);
+            }
+            (entries, list.shown.key.bits)
+        };
+        let before = entries.len();
+        entries.retain(|entry| entry.expires.plus(ListKey::LEEWAY) > now);
+        self.entries.fetch_sub((before - entries.len()) as u64, Ordering::Relaxed);
+        let (mut changed, mut due) = (Vec::new(), None);
+        // What is over for good need not be looked at again.
+        for entry in entries.iter_mut().filter(|entry| entry.status != Status::Invalid) {
+            let status = Status::of(state, &entry.generations, now);
+            if status != entry.status {
+                entry.status = status;
+                changed.push((entry.index, status.within(bits)));
+            }
+            due = due.into_iter().chain(state.due(&entry.generations)).min();
+        }
+        self.put_back(id, entries, &changed);
+        due
+    }
+
+    fn put_back(&self, id: &ListId, mut entries: Vec<Entry>, changed: &[(u32, u8)]) {
+        let mut lists = self.lists();
+        let Some(list) = lists.of.get_mut(id) else { return };
+        list.known.append(&mut entries);
+        if changed.is_empty() {
+            return;
+        }
+        let mut bytes = list.shown.bytes.clone();
+        changed.iter().for_each(|(index, value)| put(&mut bytes, list.shown.key.bits, *index, *value));
+        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        list.shown = Arc::new(ShownList { key: list.shown.key.clone(), version, bytes });
+    }
+
+    fn forget(&self, now: Time) {
+        let gone = |list: &List| list.shown.key.forgettable() <= now;
+        let mut lists = self.lists();
+        let entries: usize = lists.of.values().filter(|list| gone(list)).map(|list| list.fresh.len() + list.known.len()).sum();
+        self.entries.fetch_sub(entries as u64, Ordering::Relaxed);
+        let before = lists.of.len();
+        lists.of.retain(|_, list| !gone(list));
+        self.forgotten.fetch_or(lists.of.len() < before, Ordering::Relaxed);
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lists {
+    fn list(&mut self, key: &ListKey, version: &AtomicU64) -> &mut List {
+        self.of.entry(key.id()).or_insert_with(|| {
+            let version = version.fetch_add(1, Ordering::Relaxed) + 1;
+            let shown = Arc::new(ShownList { key: key.clone(), version, bytes: all_valid(key.bits) });
+            List { taken: vec![0; PLACES as usize / 64], count: 0, fresh: Vec::new(), known: Vec::new(), shown }
+        })
+    }
+}
+
+impl List {
+    /// A place that nobody has, at random. A quarter of them is always free, so a few attempts find one.
+    fn free(&self) -> Result<u32, CommitReason> {
+        loop {
+            let index = u32::from_be_bytes(random().map_err(|_| CommitReason::Unavailable)?) % PLACES;
+            if !self.is_taken(index) {
+                return Ok(index);
+            }
+        }
+    }
+
+    fn is_taken(&self, index: u32) -> bool {
+        self.taken.get(index as usize / 64).is_none_or(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    fn take(&mut self, index: u32) {
+        if let Some(word) = self.taken.get_mut(index as usize / 64) {
+            *word |= 1 << (index % 64);
+            self.count += 1;
+        }
+    }
+
+    fn give_back(&mut self, index: u32) {
+        if let Some(word) = self.taken.get_mut(index as usize / 64) {
+            *word &= !(1 << (index % 64));
+            self.count -= 1;
+        }
+    }
+}
+
+/// The state with what the files hold over it.
+struct Held<'a> {
+    mirror: &'a Mirror,
+    held: &'a HashSet<GenerationKey>,
+}
+
+impl Held<'_> {
+    /// When the first of these dies by itself.
+    fn due(&self, generations: &[Generation]) -> Option<Time> {
+        let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
+        self.mirror.lives(&keys).into_iter().filter_map(|life| life.until).min()
+    }
+}
+
+impl State for Held<'_> {
+    fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
+        let mut lives = self.mirror.lives(keys);
+        for (_, life) in keys.iter().zip(&mut lives).filter(|(key, _)| self.held.contains(*key)) {
+            life.hold = life.hold.max(Some(Hold::Suspended));
+        }
+        lives
+    }
+
+    fn task(&self, key: &GenerationKey) -> Option<Task> {
+        self.mirror.task(key)
+    }
+
+    fn floor(&self) -> Time {
+        self.mirror.floor()
+    }
+}
+
+impl ReservedPlace {
+    /// Which place it is.
+    pub fn place(&self) -> StatusPlace {
+        self.place
+    }
+}
+
+impl Drop for ReservedPlace {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Some(list) = self.register.lists().of.get_mut(&self.place.list)
+        {
+            list.give_back(self.place.index);
+        }
+    }
+}
+
+impl fmt::Debug for ReservedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReservedPlace").field(&self.place).finish()
+    }
+}

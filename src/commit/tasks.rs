@@ -1,0 +1,82 @@
+//! Tasks, as they lie in the store: what never changes as one block of bytes, the rest beside it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::contract::StoredTask;
+use crate::lifecycle::{FixedTask, Task};
+use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, TaskId, Time, Txn};
+use crate::token::Held;
+
+#[derive(Serialize, Deserialize)]
+struct Packed<'a> {
+    id: [u8; 16],
+    txn: [u8; 16],
+    parent: Option<[u8; 16]>,
+    opener: &'a str,
+    holder: &'a str,
+    opened: i64,
+    deadline: i64,
+    heartbeat: Option<u64>,
+    budget: u64,
+    #[serde(borrow)]
+    authority: Vec<(&'a str, String)>,
+    purpose: &'a str,
+    #[serde(borrow)]
+    data_classes: Vec<&'a str>,
+    generations: Vec<([u8; 16], u64)>,
+}
+
+/// The task as it is stored under `key`; none when it cannot be written, which is a bug.
+pub(super) fn stored(key: GenerationKey, task: &Task) -> Option<StoredTask> {
+    let fixed = postcard::to_allocvec(&packed(&task.fixed)).ok()?;
+    let suspended_by = task.suspended_by.as_ref().map(ToString::to_string);
+    Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.fixed.forget() })
+}
+
+/// The task that was stored; none when the bytes are damaged.
+pub(super) fn read(stored: &StoredTask) -> Option<(GenerationKey, Task)> {
+    let packed = postcard::from_bytes::<Packed<'_>>(&stored.fixed).ok()?;
+    let suspended_by = stored.suspended_by.as_deref().map(ClientId::parse).transpose().ok()?;
+    Some((stored.key, Task { fixed: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
+}
+
+fn packed(task: &FixedTask) -> Packed<'_> {
+    Packed {
+        id: *task.id.as_bytes(),
+        txn: *task.txn.as_bytes(),
+        parent: task.parent.map(|parent| *parent.as_bytes()),
+        opener: task.opener.as_str(),
+        holder: task.holder.as_str(),
+        opened: task.opened.millis(),
+        deadline: task.deadline.millis(),
+        heartbeat: task.heartbeat.map(|span| span.as_secs()),
+        budget: task.budget,
+        authority: task.authority.iter().map(|held| (held.api.as_str(), held.scopes.to_string())).collect(),
+        purpose: &task.purpose,
+        data_classes: task.data_classes.iter().map(String::as_str).collect(),
+        generations: task.generations.iter().map(|generation| (generation.key.0, generation.number)).collect(),
+    }
+}
+
+fn unpacked(packed: Packed<'_>) -> Option<FixedTask> {
+    let held =
+        |(api, scopes): (&str, String)| Some(Held { api: Resource::parse(api).ok()?, scopes: Scopes::parse(&scopes).ok()? });
+    Some(FixedTask {
+        id: TaskId::from_bytes(packed.id),
+        txn: Txn::from_bytes(packed.txn),
+        parent: packed.parent.map(TaskId::from_bytes),
+        opener: ClientId::parse(packed.opener).ok()?,
+        holder: ClientId::parse(packed.holder).ok()?,
+        opened: Time::from_millis(packed.opened),
+        deadline: Time::from_millis(packed.deadline),
+        heartbeat: packed.heartbeat.map(Duration::from_secs),
+        budget: packed.budget,
+        authority: packed.authority.into_iter().map(held).collect::<Option<_>>()?,
+        purpose: packed.purpose.to_owned(),
+        data_classes: packed.data_classes.into_iter().map(str::to_owned).collect(),
+        generations: packed.generations.into_iter().map(|(key, number)| Generation { key: GenerationKey(key), number }).collect(),
+    })
+}

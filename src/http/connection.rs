@@ -1,0 +1,156 @@
+//! A connection that always has a deadline: whoever sends slowly, reads slowly, or says nothing gives up its place.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
+
+use super::gate::Seat;
+
+/// From the first byte of a request to the first byte of its answer.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// From the first byte of an answer to the last one taken.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Without a byte in either direction. Longer than what the HTTP layer allows between two requests.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// A connection that was admitted, with or without TLS.
+pub(super) struct Connection {
+    link: Link,
+    /// When the request under way began.
+    asked: Option<Instant>,
+    /// When the answer under way began.
+    answering: Option<Instant>,
+    moved: Instant,
+    alarm: Pin<Box<Sleep>>,
+    _seat: Seat,
+}
+
+/// What bytes travel by.
+pub(super) enum Link {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    pub(super) fn new(link: Link, seat: Seat) -> Self {
+        let now = Instant::now();
+        let alarm = Box::pin(sleep_until(now + IDLE));
+        Self { link, asked: None, answering: None, moved: now, alarm, _seat: seat }
+    }
+
+    /// The certificates that the peer proved to hold the first one's key of, its own first. None without TLS.
+    pub(super) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        match &self.link {
+            Link::Plain(_) => None,
+            Link::Tls(stream) => stream.get_ref().1.peer_certificates(),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let asked = self.asked.map(|since| since + REQUEST);
+        let answering = self.answering.map(|since| since + ANSWER);
+        asked.into_iter().chain(answering).min().unwrap_or(self.moved + IDLE)
+    }
+
+    /// Ready when the deadline has passed; else the task is woken when it has. The alarm is only ever set where it would ring too
+    /// late: most rings find that the deadline has moved on.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let deadline = self.deadline();
+        if self.alarm.deadline() > deadline {
+            self.alarm.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            if deadline <= Instant::now() {
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            self.alarm.as_mut().reset(deadline);
+        }
+    }
+
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.poll_overdue(cx).map(Err)
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        if bytes > 0 {
+            let now = Instant::now();
+            (self.asked, self.moved) = (None, now);
+            self.answering.get_or_insert(now);
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = match &mut this.link {
+            Link::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Link::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
+        };
+        if read.is_pending() {
+            return this.wait(cx);
+        }
+        if buffer.filled().len() > before {
+            let now = Instant::now();
+            this.moved = now;
+            let since = *this.asked.get_or_insert(now);
+            if now.duration_since(since) > REQUEST {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.link {
+            Link::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Link::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+        };
+        match written {
+            Poll::Pending => this.wait(cx),
+            Poll::Ready(Ok(count)) => {
+                this.wrote(count);
+                written
+            }
+            Poll::Ready(Err(_)) => written,
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = match &mut this.link {
+            Link::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Link::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        };
+        match flushed {
+            Poll::Pending => this.wait(cx),
+            Poll::Ready(_) => {
+                this.answering = None;
+                flushed
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut = match &mut this.link {
+            Link::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Link::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        };
+        if shut.is_pending() { this.wait(cx) } else { shut }
+    }
+}

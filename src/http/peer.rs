@@ -1,0 +1,100 @@
+//! Which certificate the client showed: to us in its handshake, or to a proxy in front of us that may tell (RFC 9440).
+
+use actix_http::Extensions;
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::connection::Connection;
+use super::door::Front;
+use crate::client::{PeerCertificate, hash_secret};
+use crate::config::Proxy;
+use crate::request::RequestReason;
+
+/// RFC 9440 §2.2 and §2.3.
+const CLIENT_CERT: &str = "client-cert";
+const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
+
+/// By which a proxy proves itself, as long as it has no certificate of its own.
+const SECRET: &str = "client-cert-secret";
+
+/// As for certificates in a handshake.
+const CERTIFICATES_MAX: usize = 9;
+const HEADER_BYTES_MAX: usize = 48 * 1024;
+
+/// Byte sequences are padded, and parsers should not insist (RFC 8941 §4.2.7).
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+
+/// Notes the certificate of a new connection, for all its requests.
+pub(super) fn introduce(connection: &Connection, data: &mut Extensions) {
+    let Some(chain) = connection.certificates() else { return };
+    data.insert(PeerCertificate::new(chain.iter().map(|certificate| certificate.to_vec())));
+}
+
+/// The certificate that the client of this request showed.
+///
+/// # Errors
+/// Headers about a certificate that do not come from a proxy that the configuration names, or that cannot be read: they are
+/// refused, never ignored.
+pub(super) fn certificate(request: &HttpRequest, front: &Front) -> Result<Option<PeerCertificate>, RequestReason> {
+    let (shown, headers) = (request.conn_data::<PeerCertificate>(), request.headers());
+    let sent = [CLIENT_CERT, CLIENT_CERT_CHAIN, SECRET].iter().find(|name| headers.contains_key(**name));
+    match (proxy(request, shown, front), sent) {
+        (Some(_), _) => forwarded(headers),
+        (None, Some(name)) => Err(RequestReason::Forwarded(name)),
+        (None, None) => Ok(shown.cloned()),
+    }
+}
+
+/// The proxy that this request comes through, if it proves to be one that the configuration names.
+fn proxy<'a>(request: &HttpRequest, shown: Option<&PeerCertificate>, front: &'a Front) -> Option<&'a Proxy> {
+    let address = request.peer_addr()?.ip();
+    front.proxies.iter().filter(|proxy| proxy.is_at(address)).find(|proxy| {
+        let secret = sole(request.headers(), SECRET).ok().flatten();
+        let knows = proxy.secret.zip(secret).is_some_and(|(wanted, sent)| hash_secret(sent).same_as(&wanted));
+        knows || shown.is_some_and(|certificate| proxy.certificates.contains(&certificate.thumbprint()))
+    })
+}
+
+/// What the proxy says that the client showed; none when it says nothing.
+fn forwarded(headers: &HeaderMap) -> Result<Option<PeerCertificate>, RequestReason> {
+    let chain = headers.get_all(CLIENT_CERT_CHAIN).map(|value| value.to_str().map_err(|_| unreadable(CLIENT_CERT_CHAIN)));
+    let chain: Vec<&str> = chain.collect::<Result<_, _>>()?;
+    let Some(leaf) = sole(headers, CLIENT_CERT)? else {
+        return if chain.is_empty() { Ok(None) } else { Err(unreadable(CLIENT_CERT_CHAIN)) };
+    };
+    if leaf.len() + chain.iter().map(|value| value.len()).sum::<usize>() > HEADER_BYTES_MAX {
+        return Err(unreadable(CLIENT_CERT_CHAIN));
+    }
+    let mut certificates = vec![bytes(leaf).ok_or(unreadable(CLIENT_CERT))?];
+    for item in chain.iter().flat_map(|value| value.split(',')) {
+        certificates.push(bytes(item).ok_or(unreadable(CLIENT_CERT_CHAIN))?);
+    }
+    match certificates.len() <= CERTIFICATES_MAX {
+        true => Ok(Some(PeerCertificate::new(certificates))),
+        false => Err(unreadable(CLIENT_CERT_CHAIN)),
+    }
+}
+
+/// The text of a header that may come once.
+fn sole<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, RequestReason> {
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| unreadable(name)),
+        (Some(_), Some(_)) => Err(RequestReason::Repeated(name)),
+    }
+}
+
+/// A byte sequence (RFC 8941 §3.3.5): base64 between colons. No parameters are defined for these.
+fn bytes(item: &str) -> Option<Vec<u8>> {
+    let inner = item.trim_matches([' ', '\t']).strip_prefix(':')?.strip_suffix(':')?;
+    BASE64.decode(inner).ok().filter(|bytes| !bytes.is_empty())
+}
+
+fn unreadable(name: &'static str) -> RequestReason {
+    RequestReason::ForwardedMalformed(name)
+}

@@ -1,0 +1,130 @@
+//! TLS at the public addresses: our own certificate, which may change while we run, and the certificates of clients.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
+
+/// The certificate in use, for every listener that speaks TLS.
+#[derive(Debug)]
+pub struct TlsIdentity(ArcSwap<CertifiedKey>);
+
+/// A client whose chain is longer is refused in the handshake.
+const INTERMEDIATES_MAX: usize = 8;
+
+/// So is one whose certificates together have more bytes.
+const CHAIN_BYTES_MAX: usize = 32 * 1024;
+
+/// Chooses the cryptography for every TLS connection of this process that does not choose for itself. Once is enough.
+pub fn install_provider() {
+    // The only way to fail is that one is installed already.
+    let _again = CryptoProvider::install_default(aws_lc_rs::default_provider());
+}
+
+impl TlsIdentity {
+    /// Begins with this certificate and key.
+    pub fn new(key: Arc<CertifiedKey>) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::new(key)))
+    }
+
+    /// Uses another certificate and key for every handshake from now on. Connections go on as they are.
+    pub fn replace(&self, key: Arc<CertifiedKey>) {
+        self.0.store(key);
+    }
+}
+
+impl ResolvesServerCert for TlsIdentity {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// How a listener speaks TLS: 1.3 and 1.2, HTTP/1.1 inside, no early data. With `ask`, clients are asked for a certificate
+/// and may do without.
+///
+/// # Errors
+/// When the cryptography is not there.
+pub(super) fn server_config(identity: Arc<TlsIdentity>, ask: bool) -> Result<ServerConfig, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = AnyCertificate { ask, algorithms: provider.signature_verification_algorithms };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_cert_resolver(identity);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Sessions are resumed from what clients keep: nothing is stored here for those who come and go.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    // Without it a session of TLS 1.2 could be synchronised with somebody else's (RFC 7627 §1).
+    config.require_ems = true;
+    Ok(config)
+}
+
+/// Takes any certificate whose key signs the handshake. Whom it names, and whether anybody vouches for that, is for the
+/// client's way to log in to say: it may be self-signed (RFC 8705 §2.2), or from an authority that one agent's file names.
+struct AnyCertificate {
+    ask: bool,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn offer_client_auth(&self) -> bool {
+        self.ask
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    /// No hints: clients would hold back certificates that only their own login names.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let bytes = end_entity.len() + intermediates.iter().map(|certificate| certificate.len()).sum::<usize>();
+        match intermediates.len() <= INTERMEDIATES_MAX && bytes <= CHAIN_BYTES_MAX {
+            true => Ok(ClientCertVerified::assertion()),
+            false => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for AnyCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyCertificate")
+    }
+}

@@ -1,0 +1,125 @@
+//! A token that brings its own key (RFC 9449 §4.2). A type of its own, so that nothing else ever takes its key from a token.
+
+use std::fmt;
+
+use super::{Algorithm, Compact, JoseReason, KeyReason, Object, Verified, jwk};
+use crate::crypto::Digest;
+
+/// A proof, taken apart but not believed: it shows that its signer holds the key that it names, and nothing else.
+pub struct Proof<'a>(Compact<'a>);
+
+/// Why a proof is refused before its claims are looked at. Each `Display` is a public sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProofReason {
+    /// Not a JWS that we read, or its signature is not good.
+    Jose(JoseReason),
+    /// The header has no `jwk`, or one that is no JSON object of unique members.
+    KeyMissing,
+    /// The `jwk` holds private or symmetric key material.
+    KeyPrivate,
+    /// The `jwk` cannot verify a signature by the algorithm of the header.
+    Key(KeyReason),
+}
+
+impl<'a> Proof<'a> {
+    /// Takes `text` apart, by the same strict rules as any other token.
+    ///
+    /// # Errors
+    /// The first thing that is not so.
+    pub fn parse(text: &'a str) -> Result<Self, ProofReason> {
+        Compact::take_apart(text).map(Self).map_err(ProofReason::Jose)
+    }
+
+    /// Whether the header's `typ` is `media_type`: in any case, with or without `application/` (RFC 7515 §4.1.9).
+    pub fn typ_is(&self, media_type: &str) -> bool {
+        self.0.typ_is(media_type)
+    }
+
+    /// The SHA-256 of the whole proof.
+    pub fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+
+    /// The claims, if the signature verifies under the very key that the header brings, by an allowed algorithm.
+    ///
+    /// # Errors
+    /// See [`ProofReason`].
+    pub fn verify(&self, allowed: &[Algorithm]) -> Result<Verified, ProofReason> {
+        let algorithm = self.0.algorithm().map_err(ProofReason::Jose)?;
+        if !allowed.contains(&algorithm) {
+            return Err(ProofReason::Jose(JoseReason::AlgorithmNotAllowed));
+        }
+        let key = self.0.header().raw("jwk").ok_or(ProofReason::KeyMissing)?;
+        let members = Object::parse(key).map_err(|_| ProofReason::KeyMissing)?;
+        if members.names().any(jwk::is_private) {
+            return Err(ProofReason::KeyPrivate);
+        }
+        let key = jwk::of_proof(key, algorithm).map_err(ProofReason::Key)?;
+        self.0.verify(&key).map_err(ProofReason::Jose)
+    }
+}
+
+impl fmt::Display for ProofReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jose(JoseReason::AlgorithmNotAllowed) => f.write_str("the alg of the header is not accepted for proofs"),
+            Self::Jose(reason) => reason.fmt(f),
+            Self::KeyMissing => {
+                f.write_str("the header must have the public key that signed it as jwk, a JSON object of unique members")
+            }
+            Self::KeyPrivate => {
+                f.write_str("the jwk of the header holds private key material; send the public half, and replace this key")
+            }
+            Self::Key(reason) => write!(f, "the jwk of the header {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ProofReason {}
+
+/// Proofs are secret while they are fresh: never printed.
+impl fmt::Debug for Proof<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proof({})", self.digest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::jose::{SigningKey, generate_key};
+
+    /// RFC 9449 §4.1, figure 2.
+    const RFC: &str = concat!(
+        "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCR",
+        "nMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaH",
+        "RtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLv",
+        "qRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
+    );
+
+    #[test]
+    fn the_proof_of_the_rfc_verifies_and_its_key_has_the_rfcs_thumbprint() {
+        let proof = Proof::parse(RFC).unwrap();
+        assert!(proof.typ_is("dpop+jwt"));
+        let verified = proof.verify(&[Algorithm::ES256]).unwrap();
+        // RFC 9449 §6.1, figure 7.
+        assert_eq!(verified.key().to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+        assert_eq!(verified.claims().text("htu").unwrap().as_deref(), Some("https://server.example.com/token"));
+        assert_eq!(proof.verify(&[Algorithm::EdDSA]).unwrap_err(), ProofReason::Jose(JoseReason::AlgorithmNotAllowed));
+    }
+
+    #[test]
+    fn a_key_in_the_header_counts_in_a_proof_and_nowhere_else() {
+        assert_eq!(Compact::parse(RFC).unwrap_err(), JoseReason::HeaderMember);
+        let key = SigningKey::from_pem(&generate_key(Algorithm::ES256).unwrap(), Algorithm::ES256).unwrap();
+        let own = key.sign("dpop+jwt", b"{}").unwrap();
+        assert_eq!(Proof::parse(&own).unwrap().verify(&[Algorithm::ES256]).unwrap_err(), ProofReason::KeyMissing);
+        for algorithm in [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256] {
+            let key = SigningKey::from_pem(&generate_key(algorithm).unwrap(), algorithm).unwrap();
+            let proof = key.sign_with_key("dpop+jwt", b"{}").unwrap();
+            let verified = Proof::parse(&proof).unwrap().verify(&[algorithm]).unwrap();
+            assert_eq!(verified.key(), key.verifying_key().thumbprint());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The one place that decides what an issued token is bound to, and its `token_type` with it: a bound input never gives an unbound
+//! output, and the output is bound to a key that this very request proved.
+
+use std::fmt;
+
+use super::Standing;
+use crate::catalog::{BoundTokens, SenderConstraint};
+use crate::client::{Binding, BindingKind, LoginMethod, Proven};
+use crate::ledger::Basis;
+
+/// What an issued token is bound to, or that it is not. Made only by [`bind`].
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    issued: Option<Binding>,
+    subject: Option<Binding>,
+}
+
+/// Why nothing may be issued, as far as keys go. `Display` is the public sentence: what was expected, what was found, and which
+/// file would allow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingReason {
+    /// The subject token is bound, and the request proved another key of that kind, or none.
+    SubjectKey(BindingKind, Found),
+    /// The actor token is bound, and the request proved another key of that kind, or none.
+    ActorKey(BindingKind, Found),
+    /// The subject token is bound and may be bound anew, but the request proved no key to bind to.
+    NextKey,
+    /// The agent's tokens must be bound, and the request proved no key that would do.
+    Agent(BoundTokens),
+    /// The agent's tokens must be bound to its certificate, and the request asks by a DPoP proof for another binding.
+    AgentCertificate,
+    /// The API takes bound tokens only.
+    ApiRequires,
+    /// The API takes bearer tokens only, and the token would be bound.
+    ApiRefuses {
+        /// Whether that is because of the subject token; else because of what the client asks.
+        inherited: bool,
+    },
+}
+
+/// What a request showed where a certain key was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No key of that kind.
+    Nothing,
+    /// Another key of that kind.
+    Other,
+}
+
+/// Everything that the decision rests on.
+struct Question<'a> {
+    subject: Option<Binding>,
+    /// The actor token's binding, inside whether there is an actor token.
+    actor: Option<Option<Binding>>,
+    proven: &'a Proven,
+    basis: Basis,
+    login: LoginMethod,
+    agent: BoundTokens,
+    apis: Constraints,
+}
+
+/// What the APIs of an audience say together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Constraints {
+    required: bool,
+    refused: bool,
+}
+
+/// Decides what a token issued to `standing` is bound to. `apis` are the `sender_constraint`s of its audience; none for a token
+/// that no API takes.
+///
+/// A bound subject token needs the proof of its own key (continuation), or a direct credential of whoever acts next together with
+/// the proof of a key (rebinding). Such a credential is an actor token. For an API's own agent, which was handed the token and
+/// never had its key, the login of this request is one too, unless it is a shared secret.
+///
+/// # Errors
+/// See [`BindingReason`].
+pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint>) -> Result<Bound, BindingReason> {
+    let client = standing.client();
+    let question = Question {
+        subject: standing.subject().binding(),
+        actor: standing.actor().map(|actor| actor.binding()),
+        proven: client.proven(),
+        basis: standing.basis(),
+        login: client.method(),
+        agent: client.agent().bound,
+        apis: apis.into_iter().collect(),
+    };
+    question.decide()
+}
+
+impl FromIterator<SenderConstraint> for Constraints {
+    fn from_iter<I: IntoIterator<Item = SenderConstraint>>(apis: I) -> Self {
+        apis.into_iter().fold(Self::default(), |all, api| Self {
+            required: all.required || api == SenderConstraint::Required,
+            refused: all.refused || api == SenderConstraint::None,
+        })
+    }
+}
+
+impl Question<'_> {
+    fn decide(&self) -> Result<Bound, BindingReason> {
+        if let Some(binding) = self.actor.flatten().filter(|binding| !self.proven.holds(binding)) {
+            return Err(BindingReason::ActorKey(binding.kind(), self.found(binding.kind())));
+        }
+        if let Some(binding) = self.subject.filter(|binding| !self.proven.holds(binding) && !self.direct_credential()) {
+            return Err(BindingReason::SubjectKey(binding.kind(), self.found(binding.kind())));
+        }
+        match self.issued()? {
+            Some(_) if self.apis.refused => Err(BindingReason::ApiRefuses { inherited: self.inherited() }),
+            None if self.must() => Err(self.missing()),
+            issued => Ok(Bound { issued, subject: self.subject }),
+        }
+    }
+
+    /// A DPoP proof always binds: who sends one must not be left to believe so (RFC 9449 §5). A certificate binds where the token
+    /// must be bound; otherwise it may have served to log in and nothing else (RFC 8705 §3.4).
+    fn issued(&self) -> Result<Option<Binding>, BindingReason> {
+        let certificate_only = self.agent.certificate && !self.agent.dpop;
+        let dpop_only = self.agent.dpop && !self.agent.certificate;
+        match (self.proven.dpop(), self.proven.certificate()) {
+            (Some(_), _) if certificate_only => Err(BindingReason::AgentCertificate),
+            (Some(proof), _) => Ok(Some(Binding::Dpop(proof.key))),
+            (None, Some(certificate)) if self.must() && !dpop_only => Ok(Some(Binding::Certificate(certificate))),
+            _ => Ok(None),
+        }
+    }
+
+    fn must(&self) -> bool {
+        self.agent.dpop || self.agent.certificate || self.apis.required || self.inherited()
+    }
+
+    fn inherited(&self) -> bool {
+        self.subject.is_some() || self.actor.flatten().is_some()
+    }
+
+    fn missing(&self) -> BindingReason {
+        match self.agent {
+            BoundTokens { dpop: false, certificate: false } if self.inherited() => BindingReason::NextKey,
+            BoundTokens { dpop: false, certificate: false } => BindingReason::ApiRequires,
+            agent => BindingReason::Agent(agent),
+        }
+    }
+
+    fn direct_credential(&self) -> bool {
+        let secret = matches!(self.login, LoginMethod::SecretBasic | LoginMethod::SecretPost);
+        self.actor.is_some() || (self.basis == Basis::OnBehalfOf && !secret)
+    }
+
+    fn found(&self, kind: BindingKind) -> Found {
+        let any = match kind {
+            BindingKind::Dpop => self.proven.dpop().is_some(),
+            BindingKind::Certificate => self.proven.certificate().is_some(),
+        };
+        if any { Found::Other } else { Found::Nothing }
+    }
+}
+
+impl Bound {
+    /// What the token is bound to: its `cnf`.
+    pub fn issued(&self) -> Option<Binding> {
+        self.issued
+    }
+
+    /// What the subject token was bound to.
+    pub fn subject(&self) -> Option<Binding> {
+        self.subject
+    }
+
+    /// The `token_type` of the answer.
+    pub fn token_type(&self) -> &'static str {
+        Binding::token_type(self.issued)
+    }
+
+    /// The name of the binding in policy's `context.binding`.
+    pub fn as_str(&self) -> &'static str {
+        self.issued.map_or("none", |binding| binding.kind().as_str())
+    }
+}
+
+#[cfg(test)]
+impl Bound {
+    /// Not bound.
+    pub(crate) const NONE: Self = Self { issued: None, subject: None };
+}
+
+impl BindingReason {
+    /// Whether a DPoP proof is what is missing or wrong (`invalid_dpop_proof`, RFC 9449 §5).
+    pub fn is_proof(&self) -> bool {
+        match self {
+            Self::SubjectKey(kind, _) | Self::ActorKey(kind, _) => *kind == BindingKind::Dpop,
+            Self::Agent(bound) => bound.dpop,
+            Self::NextKey | Self::ApiRequires => true,
+            Self::AgentCertificate | Self::ApiRefuses { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for BindingReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SubjectKey(kind, found) => {
+                let (member, expected, found) = expected_and_found(*kind, *found);
+                return write!(
+                    f,
+                    "subject_token is bound by its cnf.{member}: {expected} was expected and {found}; prove that key, or present \
+                     the actor_token of whoever acts next together with the proof of a key of its own"
+                );
+            }
+            Self::ActorKey(kind, found) => {
+                let (member, expected, found) = expected_and_found(*kind, *found);
+                return write!(f, "actor_token is bound by its cnf.{member}: {expected} was expected and {found}");
+            }
+            Self::NextKey => concat!(
+                "subject_token is bound, so the new token must be, and no key was proved to bind it to; ",
+                "send a DPoP header with a proof, or connect with a client certificate"
+            ),
+            Self::Agent(BoundTokens { dpop: true, certificate: true }) => concat!(
+                "tokens of this client must be bound (dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens of the ",
+                "agent's file) and no key was proved; send a DPoP header with a proof, or connect with a client certificate"
+            ),
+            Self::Agent(BoundTokens { certificate: true, .. }) => concat!(
+                "tokens of this client must be bound to its certificate (tls_client_certificate_bound_access_tokens of the agent's file) ",
+                "and the connection has none; connect with a client certificate"
+            ),
+            Self::Agent(_) => concat!(
+                "tokens of this client must be bound by DPoP (dpop_bound_access_tokens of the agent's file) and no proof was found; ",
+                "send a DPoP header with one"
+            ),
+            Self::AgentCertificate => concat!(
+                "tokens of this client must be bound to its certificate (tls_client_certificate_bound_access_tokens of the agent's file); ",
+                "leave out the DPoP header, or have dpop_bound_access_tokens set there too"
+            ),
+            Self::ApiRequires => concat!(
+                "this target takes bound tokens only (sender_constraint = required in the API's file) and no key was proved; ",
+                "send a DPoP header with a proof, or connect with a client certificate"
+            ),
+            Self::ApiRefuses { inherited: true } => concat!(
+                "this target takes bearer tokens only (sender_constraint = none in the API's file) and what is issued from a bound token ",
+                "stays bound; have sender_constraint = optional set there"
+            ),
+            Self::ApiRefuses { inherited: false } => concat!(
+                "this target takes bearer tokens only (sender_constraint = none in the API's file); leave out the DPoP header, ",
+                "or have sender_constraint = optional set there"
+            ),
+        })
+    }
+}
+
+fn expected_and_found(kind: BindingKind, found: Found) -> (&'static str, &'static str, &'static str) {
+    match (kind, found) {
+        (BindingKind::Dpop, Found::Nothing) => ("jkt", "a DPoP proof by that key", "there was none"),
+        (BindingKind::Dpop, Found::Other) => ("jkt", "a DPoP proof by that key", "one by another key came"),
+        (BindingKind::Certificate, Found::Nothing) => ("x5t#S256", "that client certificate", "the connection has none"),
+        (BindingKind::Certificate, Found::Other) => ("x5t#S256", "that client certificate", "the connection has another"),
+    }
+}
+
+impl std::error::Error for BindingReason {}
+
+#[cfg(test)]
+mod tests;

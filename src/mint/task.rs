@@ -1,0 +1,323 @@
+//! A task token: what enters a task, and nothing else.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::minted::{agents, subject_key};
+use super::{MintReason, Minting};
+use crate::commit::{Disclosed, Issue, Opens, Receipt};
+use crate::crypto::{Digest, random};
+use crate::ledger::{Evidence, Opened};
+use crate::lifecycle::{FixedTask, Opening, key_of};
+use crate::oauth::{ClientId, Generation, GenerationKind, Jti, TaskId, Time, Txn};
+use crate::policy::TaskGrant;
+use crate::token::{Ancestry, Held, InTask, Own, Sealed, TASK_TYP};
+
+/// A task and its signed token, not yet recorded. No accessor shows it; made only by [`open`].
+#[derive(Debug)]
+pub struct MintedTask {
+    jwt: Zeroizing<String>,
+    jti: Jti,
+    id: TaskId,
+    txn: Txn,
+    record: Digest,
+    expires_in: i64,
+    details: String,
+}
+
+/// A task whose token may leave. Made only by [`MintedTask::release`].
+pub struct OpenedTask(MintedTask);
+
+/// The names that a new task gets.
+struct Names {
+    id: TaskId,
+    jti: Jti,
+    txn: Txn,
+    now: Time,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    client_id: &'a str,
+    exp: i64,
+    iat: i64,
+    jti: String,
+    txn: String,
+    task: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+    authorization_details: &'a RawValue,
+    anc: &'a str,
+}
+
+/// RFC 7800 §3.1, by thumbprint.
+#[derive(Serialize)]
+struct Confirmation {
+    jkt: String,
+}
+
+/// What was granted, in the form in which it was asked for (RFC 9396 §7).
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    authority: Vec<Pairs<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    purpose: &'a str,
+    data_classes: &'a [String],
+    expires_in: i64,
+    budget: Budget,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeat: Option<u64>,
+    holder: &'a str,
+}
+
+#[derive(Serialize)]
+struct Pairs<'a> {
+    api: &'a str,
+    scopes: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Budget {
+    exchanges: u64,
+}
+
+/// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves.
+///
+/// # Errors
+/// See [`MintReason`].
+pub fn open(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, now: Time) -> Result<(MintedTask, Issue), MintReason> {
+    let names = names(opening, now)?;
+    let ancestry = ancestry(opening, grant, minting, &names);
+    let anc = ancestry.seal(minting.own.ancestry(), Sealed::Task).map_err(|_| MintReason::TooLarge)?;
+    let details = details(grant, now)?;
+    let claims = claims(opening, grant, (minting, &names), &details, &anc)?;
+    let key = minting.signers.algorithms().into_iter().find_map(|algorithm| minting.signers.ready(algorithm, now));
+    let key = key.ok_or(MintReason::NoKey)?;
+    let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
+    let opened = opened(opening, grant, &names, (Digest::of(jwt.as_bytes()), key.kid()));
+    let (record, disclosures) = opened.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let Names { id, jti, txn, .. } = names;
+    let expires_in = grant.deadline().seconds() - now.seconds();
+    let minted = MintedTask { jwt, jti, id, txn, record: Digest::of(&record), expires_in, details };
+    let standing = opening.standing();
+    let issue = Issue {
+        jti,
+        txn,
+        record,
+        generations: standing.generations().to_vec(),
+        single_use: standing.client().spends(),
+        deadline: grant.deadline().min(standing.bound()),
+        disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
+        status: None,
+        charge: None,
+        opens: Some(Opens {
+            key: key_of(id, minting.pseudonyms),
+            task: fixed(opening, grant, &names, ancestry.own.generations),
+            out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
+        }),
+    };
+    Ok((minted, issue))
+}
+
+impl MintedTask {
+    /// Lets the token go, against the commit's word that the opening of its own task is durable.
+    ///
+    /// # Errors
+    /// `ReceiptForeign` when the receipt is for anything else.
+    pub fn release(self, receipt: &Receipt) -> Result<OpenedTask, MintReason> {
+        let own = receipt.jti() == self.jti && receipt.record() == self.record;
+        if own { Ok(OpenedTask(self)) } else { Err(MintReason::ReceiptForeign) }
+    }
+}
+
+impl OpenedTask {
+    /// The task token, to be sent.
+    pub fn jwt(&self) -> &str {
+        &self.0.jwt
+    }
+
+    /// The task.
+    pub fn id(&self) -> TaskId {
+        self.0.id
+    }
+
+    /// The transaction of all its hops.
+    pub fn txn(&self) -> Txn {
+        self.0.txn
+    }
+
+    /// Whole seconds until its deadline, counted from the request.
+    pub fn expires_in(&self) -> i64 {
+        self.0.expires_in
+    }
+
+    /// `authorization_details` as granted: a JSON array.
+    pub fn details(&self) -> &str {
+        &self.0.details
+    }
+}
+
+fn names(opening: &Opening, now: Time) -> Result<Names, MintReason> {
+    let random = || random().map_err(|_| MintReason::Crypto);
+    let txn = match opening.standing().txn() {
+        Some(txn) => txn,
+        None => Txn::new(now, random()?),
+    };
+    Ok(Names { id: TaskId::new(now, random()?), jti: Jti::new(now, random()?), txn, now })
+}
+
+/// What the token freezes: subject, chain, ceiling and everything that the task depends on.
+fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
+    let (standing, subject) = (opening.standing(), opening.standing().subject());
+    let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
+    let mut generations = standing.generations().to_vec();
+    if standing.txn().is_none() {
+        generations.push(born(GenerationKind::Transaction, names.txn.as_bytes()));
+    }
+    generations.push(born(GenerationKind::Task, names.id.as_bytes()));
+    let before = subject.own();
+    let own = Own {
+        jti: names.jti,
+        txn: names.txn,
+        // Opening is no hop.
+        depth: before.map_or(0, |own| own.depth),
+        client: grant.holder().clone(),
+        agents: agents(standing),
+        kind: subject.kind(),
+        held: grant.authority().to_vec(),
+        history: before.map(|own| own.history.clone()).unwrap_or_default(),
+        touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
+        generations,
+        task: Some(InTask {
+            id: names.id,
+            level: grant.level(),
+            authority: grant.authority().to_vec(),
+            purpose: grant.purpose().to_owned(),
+            data_classes: grant.data_classes().to_vec(),
+            deadline: grant.deadline(),
+            under: subject.hop().or_else(|| standing.task().and_then(|task| task.under)),
+        }),
+    };
+    let (attributes, chain) = (subject.attributes().to_vec(), standing.chain().clone());
+    Ancestry { subject: subject.subject().clone(), attributes, chain, own }
+}
+
+fn claims(
+    opening: &Opening,
+    grant: &TaskGrant,
+    (minting, names): (&Minting<'_>, &Names),
+    details: &str,
+    anc: &str,
+) -> Result<Vec<u8>, MintReason> {
+    let standing = opening.standing();
+    let authentication = standing.subject().authentication();
+    let act = standing.chain().to_claim().map(RawValue::from_string).transpose();
+    let claims = Claims {
+        iss: minting.issuer.as_str(),
+        sub: standing.subject().subject().as_str(),
+        aud: minting.issuer.as_str(),
+        client_id: grant.holder().as_str(),
+        exp: grant.deadline().seconds(),
+        iat: names.now.seconds(),
+        jti: names.jti.to_string(),
+        txn: names.txn.to_string(),
+        task: names.id.to_string(),
+        act: act.map_err(|_| MintReason::Crypto)?,
+        acr: authentication.acr.as_deref(),
+        amr: &authentication.amr,
+        auth_time: authentication.time.map(Time::seconds),
+        cnf: bound(opening, grant.holder()).map(|key| Confirmation { jkt: key.to_string() }),
+        authorization_details: serde_json::from_str(details).map_err(|_| MintReason::Crypto)?,
+        anc,
+    };
+    serde_json::to_vec(&claims).map_err(|_| MintReason::Crypto)
+}
+
+/// Whoever opens a task for itself is held to the key it did it with. Which keys another agent has, its own registration says,
+/// and it may replace them while the task lasts.
+fn bound(opening: &Opening, holder: &ClientId) -> Option<Digest> {
+    (opening.standing().client().agent().id == *holder).then(|| opening.key())
+}
+
+fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
+    let details = Details {
+        kind: "task",
+        authority: grant.authority().iter().map(pairs).collect(),
+        purpose: grant.purpose(),
+        data_classes: grant.data_classes(),
+        expires_in: grant.deadline().seconds() - now.seconds(),
+        budget: Budget { exchanges: grant.budget() },
+        heartbeat: grant.heartbeat().map(|span| span.as_secs()),
+        holder: grant.holder().as_str(),
+    };
+    serde_json::to_string(&[details]).map_err(|_| MintReason::Crypto)
+}
+
+fn pairs(held: &Held) -> Pairs<'_> {
+    Pairs { api: held.api.as_str(), scopes: held.scopes.iter().map(|scope| scope.as_str()).collect() }
+}
+
+fn opened(opening: &Opening, grant: &TaskGrant, names: &Names, (token, kid): (Digest, &str)) -> Opened {
+    let (standing, client) = (opening.standing(), opening.standing().client());
+    Opened {
+        task: names.id,
+        jti: names.jti,
+        txn: names.txn,
+        parent: opening.parent().map(|parent| parent.fixed.id),
+        hop: standing.parent(),
+        at: names.now,
+        expires: grant.deadline(),
+        client: client.agent().id.clone(),
+        login: client.method().as_str(),
+        holder: grant.holder().clone(),
+        subject: standing.subject().subject().clone(),
+        chain: standing.chain().clone(),
+        authority: grant.authority().iter().map(|held| (held.api.clone(), held.scopes.clone())).collect(),
+        purpose: grant.purpose().to_owned(),
+        data_classes: grant.data_classes().to_vec(),
+        budget: grant.budget(),
+        heartbeat: grant.heartbeat().map(|span| span.as_secs()),
+        evidence: Evidence {
+            subject_token: Some(standing.subject().digest()),
+            actor_token: None,
+            client_assertion: client.evidence(),
+            proof: client.proven().dpop().map(|proof| proof.evidence),
+        },
+        token,
+        kid: kid.to_owned(),
+        policy_set: grant.policy_set(),
+        policies: grant.policies().to_vec(),
+    }
+}
+
+fn fixed(opening: &Opening, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> FixedTask {
+    FixedTask {
+        id: names.id,
+        txn: names.txn,
+        parent: opening.parent().map(|parent| parent.fixed.id),
+        opener: opening.standing().client().agent().id.clone(),
+        holder: grant.holder().clone(),
+        opened: names.now,
+        deadline: grant.deadline(),
+        heartbeat: grant.heartbeat(),
+        budget: grant.budget(),
+        authority: grant.authority().to_vec(),
+        purpose: grant.purpose().to_owned(),
+        data_classes: grant.data_classes().to_vec(),
+        generations,
+    }
+}

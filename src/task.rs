@@ -1,0 +1,65 @@
+//! The lines of tasks. Opening one: what it takes to issue a token, for a token that enters a task. Nothing but the order.
+
+mod tend;
+
+pub use tend::{Tended, tend};
+
+use crate::client::{AuthenticatedClient, Credentials};
+use crate::commit::Commit;
+use crate::error::Refusal;
+use crate::exchange::{self, Asked, Refused, World};
+use crate::lifecycle;
+use crate::mint::{self, OpenedTask};
+use crate::oauth::Time;
+use crate::policy;
+use crate::request::{Form, TaskRequest};
+use crate::token;
+
+/// The path below the issuer where tasks are opened.
+pub const TASKS_PATH: &str = "/tasks";
+
+/// Opens the task that `form` describes, never wider than what its subject token could give.
+///
+/// # Errors
+/// The first stage's reason to refuse.
+pub async fn open(
+    world: &World,
+    commit: &Commit,
+    form: &Form,
+    credentials: &Credentials,
+    now: Time,
+) -> Result<OpenedTask, Refused> {
+    let stranger = |reason| Refused { reason, asked: None };
+    let request = TaskRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
+    let client = exchange::identify(world, credentials, None, now).await.map_err(stranger)?;
+    let mut asked = Asked::by(client.agent());
+    let done = match client.prove(credentials, TASKS_PATH, &world.dpop, now).map_err(Refusal::Proof) {
+        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
+        Err(reason) => Err(reason),
+    };
+    done.map_err(|reason| Refused { reason, asked: Some(asked.about(request.subject().text())) })
+}
+
+async fn authenticated(
+    world: &World,
+    commit: &Commit,
+    request: &TaskRequest,
+    client: AuthenticatedClient,
+    asked: &mut Asked,
+    now: Time,
+) -> Result<OpenedTask, Refusal> {
+    let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
+    asked.of(&subject);
+    let state = commit.state();
+    let rules = world.rules(&*state, now);
+    let standing = lifecycle::admit(client, subject, None, false, &rules).map_err(Refusal::Standing)?;
+    let opening = lifecycle::opening(standing, &rules).map_err(Refusal::Standing)?;
+    let grant =
+        policy::open(&world.policies, &world.catalog, &opening, request.wanted(), &world.limits, now).map_err(Refusal::Denied)?;
+    let (minted, issue) = mint::open(&opening, &grant, &world.minting(), now).map_err(Refusal::Mint)?;
+    let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
+    minted.release(&receipt).map_err(|reason| {
+        commit.withhold(receipt);
+        Refusal::Mint(reason)
+    })
+}
