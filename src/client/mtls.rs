@@ -11,7 +11,7 @@ use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::oauth::ClientId;
 use crate::trust::x509::{Roots, X509Reason};
-use crate::trust::{SpiffeId, SpiffePattern, SvidReason, VouchedSvid};
+use crate::trust::{SpiffeId, SpiffePattern, SvidReason, TrustReason, VouchedSvid};
 
 /// A way in which an agent logs in by certificate.
 #[derive(Debug)]
@@ -122,7 +122,10 @@ impl CertificateLogin {
 
 impl From<CertificateReason> for ClientReason {
     fn from(reason: CertificateReason) -> Self {
-        Self::Certificate(reason)
+        match reason {
+            CertificateReason::Svid(SvidReason::Unavailable) => Self::KeysUnavailable(TrustReason::KeysUnavailable),
+            reason => Self::Certificate(reason),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct VouchedSvid {
 pub enum SvidReason {
     /// No rule in force of that trust domain has X.509 authorities.
     Domain,
+    /// The bundle of the trust domain cannot be had now: no verdict, which is not a refusal.
+    Unavailable,
     /// The chain or the leaf.
     X509(X509Reason),
     /// A requirement of the rule, or a claim in its subject, that a certificate cannot meet.
@@ -46,7 +48,7 @@ impl Trust {
         let mut refused = SvidReason::Domain;
         let of_domain = |rule: &&Arc<TrustRule>| rule.trust_domain().is_some_and(|own| own.as_str() == domain) && rule.enabled();
         for rule in self.rules().filter(of_domain) {
-            let Some(roots) = self.roots(rule.name(), now).filter(|roots| !roots.is_empty()) else { continue };
+            let Some(roots) = self.roots(rule.name(), now).map_err(|_| SvidReason::Unavailable)? else { continue };
             match validated(&roots).map_err(SvidReason::X509).and_then(|leaf| VouchedSvid::new(rule, &leaf)) {
                 Ok(vouched) => return Ok(vouched),
                 Err(reason) => refused = reason,
@@ -100,6 +102,7 @@ impl fmt::Display for SvidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Domain => f.write_str("no trust rule in force has X.509 authorities of that trust domain"),
+            Self::Unavailable => f.write_str("the bundle of that trust domain cannot be had at the moment"),
             Self::X509(reason) => reason.fmt(f),
             Self::Requirement => f.write_str("a requirement of the trust rule is not met by a certificate"),
         }

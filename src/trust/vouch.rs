@@ -109,10 +109,14 @@ impl Trust {
         self.anchored.iter().map(|anchored| anchored.keys.state(anchored.rule.name(), now)).collect()
     }
 
-    /// The roots of the rule called `name` that count now; none where it has none, or they are not there yet.
-    pub(super) fn roots(&self, name: &RuleName, now: Time) -> Option<Arc<Roots>> {
-        let anchored = self.by_name.get(name).and_then(|at| self.anchored.get(*at))?;
-        anchored.keys.at_hand(now)?.roots
+    /// The roots of the rule called `name` that count now, where it has any.
+    ///
+    /// # Errors
+    /// `KeysUnavailable` when they are not there.
+    pub(super) fn roots(&self, name: &RuleName, now: Time) -> Result<Option<Arc<Roots>>, TrustReason> {
+        let Some(anchored) = self.by_name.get(name).and_then(|at| self.anchored.get(*at)) else { return Ok(None) };
+        let material = anchored.keys.at_hand(now).ok_or(TrustReason::KeysUnavailable)?;
+        Ok(material.roots.filter(|roots| !roots.is_empty()))
     }
 
     /// How many verified tokens are remembered.
