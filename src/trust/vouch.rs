@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::keys::{KeyState, Keys, Material, RemoteKeys};
 use super::rule::Anchor;
 use super::validity::Validity;
-use super::x509::Roots;
 use super::{Fetcher, TrustKind, TrustReason, TrustRule, Vouched, oidc, platform, spiffe};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::oauth::{Clock, RuleName, Time};
