@@ -80,7 +80,10 @@ fn a_new_path_must_be_walked_here() {
         assert_eq!(stages.iter().filter(|stage| code.contains(**stage)).count(), 1, "{line} does not ask what is alive");
     }
     for file in ["admit", "visible", "revocation", "task"] {
-        assert!(read(&format!("src/lifecycle/{file}.rs")).contains("alive(rules.state, "), "{file} has a predicate of its own");
+        let code = read(&format!("src/lifecycle/{file}.rs"));
+        // What joins is alive by the same predicate.
+        let asks = ["alive(rules.state, ", "join(rules.state, "].iter().any(|call| code.contains(call));
+        assert!(asks, "{file} has a predicate of its own");
     }
 }
 
