@@ -177,7 +177,7 @@ pub enum Known {
 }
 
 /// The present life of one thing that is not simply in life 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoredLife {
     /// Of what.
     pub key: GenerationKey,

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
+mod exhaustive;
 mod faults;
 mod listing;
 mod holding;
@@ -53,7 +54,7 @@ impl Rig {
     }
 
     fn start(&self) -> Commit {
-        let store = MemoryStore { disk: self.disk.clone(), faults: self.faults.clone(), open: false };
+        let store = MemoryStore { disk: self.disk.clone(), faults: self.faults.clone(), open: false, newest: 64 };
         let root = Arc::new(SealKey::new(&[self.root; 32]).unwrap());
         Commit::start(Box::new(store), self.clock.clone(), root, self.limits.clone()).unwrap()
     }

@@ -182,13 +182,13 @@ impl Writer {
         }
     }
 
-    fn unfinished(&self) -> bool {
+    pub(super) fn unfinished(&self) -> bool {
         self.failed.is_some() || !self.owed.is_empty() || !self.unrecorded.is_empty()
     }
 
     /// Everything that waited. What is resumed acts when that is durable, and whatever comes after must see it, so a
     /// resumption is the last command of its batch.
-    fn turn(&mut self, jobs: Vec<Job>) {
+    pub(super) fn turn(&mut self, jobs: Vec<Job>) {
         let mut jobs = jobs.into_iter();
         loop {
             let mut batch = Vec::new();

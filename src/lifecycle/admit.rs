@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::in_force::{active, in_force};
-use super::liveness::{Cause, Dead, Life, State, alive};
+use super::liveness::{Cause, Dead, Life, State, join};
 use super::standing::Parts;
 use super::{Acting, Standing, StandingReason, death, may_act, presenter};
 use crate::catalog::Catalog;
@@ -120,9 +120,7 @@ fn generations(
     joining.retain(|key| generations.iter().all(|known| known.key != *key));
     let lives = rules.state.lives(&joining);
     unless_ended_since_issue(subject, &joining, &lives, rules)?;
-    generations.extend(joining.into_iter().zip(lives).map(|(key, life)| Generation { key, number: life.number }));
-    alive(rules.state, &generations, rules.now).map_err(StandingReason::Dead)?;
-    Ok(generations)
+    join(rules.state, generations, joining.into_iter().zip(lives), rules.now).map_err(StandingReason::Dead)
 }
 
 fn joining(

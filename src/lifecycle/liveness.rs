@@ -18,7 +18,7 @@ pub trait State: Send + Sync {
 }
 
 /// The present life of one thing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Life {
     /// How often it was ended.
     pub number: u64,
@@ -31,7 +31,7 @@ pub struct Life {
 }
 
 /// What keeps a thing from acting without ending its life; the later is the stricter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hold {
     /// It comes back, and everything under it, when it is resumed.
     Suspended,
@@ -78,6 +78,21 @@ pub fn alive(state: &dyn State, generations: &[Generation], now: Time) -> Result
         }
     }
     suspended.map_or(Ok(()), Err)
+}
+
+/// Everything that a hop depends on, if it is alive: what was `inherited`, in the lives under which that was issued, and what is
+/// `joining` with this hop, in its present life.
+///
+/// # Errors
+/// As for [`alive`].
+pub fn join(
+    state: &dyn State,
+    mut inherited: Vec<Generation>,
+    joining: impl Iterator<Item = (GenerationKey, Life)>,
+    now: Time,
+) -> Result<Vec<Generation>, Dead> {
+    inherited.extend(joining.map(|(key, life)| Generation { key, number: life.number }));
+    alive(state, &inherited, now).map(|()| inherited)
 }
 
 impl Life {

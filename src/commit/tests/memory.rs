@@ -1,6 +1,7 @@
 //! A store in memory that keeps the contract, checks what it is given, and fails on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::commit::contract::{
@@ -12,7 +13,7 @@ use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, Time};
 #[derive(Clone, Default)]
 pub(super) struct Disk(Arc<Mutex<Content>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Content {
     rows: Vec<Stored>,
     sealed: BTreeMap<u64, (GenerationKey, Vec<u8>)>,
@@ -50,9 +51,15 @@ pub(super) struct MemoryStore {
     pub(super) disk: Disk,
     pub(super) faults: Faults,
     pub(super) open: bool,
+    /// How many of the newest records are shown when it is opened.
+    pub(super) newest: usize,
 }
 
 impl Disk {
+    pub(super) fn holding(content: Content) -> Self {
+        Self(Arc::new(Mutex::new(content)))
+    }
+
     pub(super) fn rows(&self) -> Vec<Stored> {
         self.content().rows.clone()
     }
@@ -75,6 +82,11 @@ impl Disk {
 }
 
 impl Content {
+    /// All that counts for what may happen next; records are the history that led here.
+    pub(super) fn state(&self) -> impl std::fmt::Debug + Hash + '_ {
+        (&self.lives, &self.single_use, self.tasks.values().map(|task| (task.left, &task.suspended_by)).collect::<Vec<_>>())
+    }
+
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<Stored>)) {
         change(&mut self.rows);
     }
@@ -147,7 +159,7 @@ impl CommitStore for MemoryStore {
         if self.faults.strike(Fault::Forgets).is_err() {
             content.rows.pop();
         }
-        let skipped = content.rows.len().saturating_sub(64);
+        let skipped = content.rows.len().saturating_sub(self.newest);
         Ok(Recovered {
             count: content.rows.len() as u64,
             newest: content.rows.iter().skip(skipped).cloned().collect(),

@@ -400,7 +400,7 @@ fn damaged_newest_records_keep_the_commit_from_starting() {
         }
         block_on(commit.close());
         rig.disk.content().damage(damage);
-        let store = MemoryStore { disk: rig.disk.clone(), faults: rig.faults.clone(), open: false };
+        let store = MemoryStore { disk: rig.disk.clone(), faults: rig.faults.clone(), open: false, newest: 64 };
         let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
         let started = Commit::start(Box::new(store), rig.clock.clone(), root, rig.limits.clone());
         assert!(matches!(started, Err(contract::StoreReason::Corrupt(_))), "damage {number}");

@@ -1,0 +1,338 @@
+//! Every history of a few commands on one agent, one subject and one task, by the rules that the server really uses: hops join as
+//! [`liveness::join`] has it, and the one writer judges, on a store that fails and a process that dies. Held against a model that
+//! knows nothing of generations: it walks from parent to child.
+//!
+//! `COUNTERSIGN_MODEL_DEPTH` sets the length of the histories; the default takes some seconds.
+
+mod ghost;
+mod machine;
+
+use std::hash::{Hash, Hasher};
+
+use stateright::{Checker, Model, Property};
+
+use super::memory::Content;
+use super::*;
+use crate::lifecycle::liveness;
+use ghost::{Ghost, Ground};
+use machine::Machine;
+
+/// So much may there be of everything at once.
+const TOKENS_MAX: usize = 3;
+const ADMITTED_MAX: usize = 2;
+const BUDGET: u64 = 1;
+/// The task lives so long without a heartbeat, and the clock moves so far at a time, twice at most.
+const HEARTBEAT_MILLIS: i64 = 10_000;
+const TICK_MILLIS: i64 = 6_000;
+const TICKS_MAX: i64 = 2;
+
+/// A token, or one that may become one: its request was admitted, and is not yet committed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Grown {
+    id: u8,
+    generations: Vec<Generation>,
+    /// The single-use value that its request spends.
+    value: u8,
+    in_task: bool,
+}
+
+/// One state: what is durable, what clients hold, and what the model thinks of it.
+#[derive(Clone)]
+struct Node {
+    disk: Content,
+    ticks: i64,
+    next: u8,
+    tokens: Vec<Grown>,
+    admitted: Vec<Grown>,
+    ghost: Ghost,
+    /// The first thing that was not as the model says.
+    wrong: Option<String>,
+    /// What has been seen on the way.
+    seen: Seen,
+}
+
+/// What must be reachable, so that the histories are worth something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Seen {
+    died_before_commit: bool,
+    budget_used_up: bool,
+    spent_twice: bool,
+    overdue: bool,
+    resumed: bool,
+    withheld: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Act {
+    /// A request passes every stage before the commit.
+    Admit(From, u8),
+    /// The writer takes these together, in this order.
+    Together(Vec<Ask>, Fate),
+    /// The clock moves.
+    Tick,
+}
+
+/// What a hop is issued from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum From {
+    Outside,
+    Token(u8),
+    Task,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ask {
+    /// Commits what was admitted under this id.
+    Issue(u8),
+    Revoke(u8),
+    EndSubject,
+    Agent(Turn),
+    Task(Turn),
+    Open,
+    Complete,
+    Beat,
+}
+
+/// What becomes of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fate {
+    Durable,
+    /// The flush fails; nothing is durable, and the store is opened again.
+    Lost,
+    /// The flush is reported as failed, and all is durable.
+    Landed,
+    /// The process dies before anything is durable, and starts again.
+    KilledBefore,
+    /// The process dies when all is durable and nobody was answered, and starts again.
+    KilledAfter,
+}
+
+struct Histories;
+
+impl Model for Histories {
+    type State = Node;
+    type Action = Act;
+
+    /// Nothing, a task that was just entered, and a chain: the histories go on from each.
+    fn init_states(&self) -> Vec<Node> {
+        let alone = |ask| Act::Together(vec![ask], Fate::Durable);
+        let opened = [alone(Ask::Open), Act::Admit(From::Task, 0)];
+        let chain = [Act::Admit(From::Outside, 0), alone(Ask::Issue(0)), Act::Admit(From::Token(0), 1)];
+        let after = |acts: &[Act]| acts.iter().fold(Node::first(), |node, act| self.next_state(&node, act.clone()).unwrap());
+        vec![Node::first(), after(&opened), after(&chain)]
+    }
+
+    fn actions(&self, node: &Node, acts: &mut Vec<Act>) {
+        if node.wrong.is_some() {
+            return;
+        }
+        acts.extend(node.admissions());
+        let asks = node.asks();
+        let fates = [Fate::Durable, Fate::Lost, Fate::Landed, Fate::KilledBefore, Fate::KilledAfter];
+        acts.extend(asks.iter().flat_map(|ask| fates.map(|fate| Act::Together(vec![*ask], fate))));
+        let issues: Vec<Ask> = asks.iter().copied().filter(|ask| matches!(ask, Ask::Issue(_))).collect();
+        for issue in issues {
+            for other in asks.iter().filter(|other| **other != issue) {
+                acts.extend([vec![issue, *other], vec![*other, issue]].map(|both| Act::Together(both, Fate::Durable)));
+            }
+        }
+        acts.extend((node.ticks < TICKS_MAX).then_some(Act::Tick));
+    }
+
+    fn next_state(&self, node: &Node, act: Act) -> Option<Node> {
+        let mut node = node.clone();
+        match act {
+            Act::Tick => {
+                node.ticks += 1;
+                let machine = Machine::start(&node.disk, node.millis());
+                node.look(&machine);
+            }
+            Act::Admit(from, value) => node.admit(from, value)?,
+            Act::Together(asks, fate) => {
+                let machine = node.together(&asks, fate);
+                node.look(&machine);
+            }
+        }
+        Some(node)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("everything is as the model says", |_, node: &Node| node.wrong.is_none()),
+            Property::sometimes("something dies between admission and commit", |_, node: &Node| node.seen.died_before_commit),
+            Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
+            Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
+            Property::sometimes("a heartbeat is missed", |_, node: &Node| node.seen.overdue),
+            Property::sometimes("something suspended comes back", |_, node: &Node| node.seen.resumed),
+            Property::sometimes("a hop is durable and its token never left", |_, node: &Node| node.seen.withheld),
+        ]
+    }
+}
+
+impl Node {
+    fn first() -> Self {
+        let (disk, seen) = (Content::default(), Seen::default());
+        let ghost = Ghost::default();
+        Self { disk, ticks: 0, next: 0, tokens: Vec::new(), admitted: Vec::new(), ghost, wrong: None, seen }
+    }
+
+    fn millis(&self) -> i64 {
+        START + self.ticks * TICK_MILLIS
+    }
+
+    fn admissions(&self) -> Vec<Act> {
+        if self.admitted.len() == ADMITTED_MAX || self.tokens.len() + self.admitted.len() == TOKENS_MAX {
+            return Vec::new();
+        }
+        let task = self.ghost.task().filter(|task| task.known).map(|_| From::Task);
+        let tokens = self.tokens.iter().map(|token| From::Token(token.id));
+        let from = [From::Outside].into_iter().chain(task).chain(tokens);
+        from.flat_map(|from| [0, 1].map(|value| Act::Admit(from, value))).collect()
+    }
+
+    fn asks(&self) -> Vec<Ask> {
+        let mut asks: Vec<Ask> = self.admitted.iter().map(|grown| Ask::Issue(grown.id)).collect();
+        asks.extend(self.tokens.iter().map(|token| Ask::Revoke(token.id)));
+        asks.push(Ask::EndSubject);
+        asks.extend([Turn::Suspend, Turn::Resume, Turn::Retire].map(Ask::Agent));
+        match self.ghost.task() {
+            None => asks.push(Ask::Open),
+            Some(_) => {
+                asks.extend([Turn::Suspend, Turn::Resume].map(Ask::Task));
+                asks.extend([Ask::Complete, Ask::Beat]);
+            }
+        }
+        asks
+    }
+
+    /// A hop joins, by the rule that admission uses; the model must agree whether it may.
+    fn admit(&mut self, from: From, value: u8) -> Option<()> {
+        let machine = Machine::start(&self.disk, self.millis());
+        let (inherited, in_task, ground) = match from {
+            From::Outside => (Vec::new(), false, Ground::Outside),
+            From::Token(id) => {
+                let token = self.tokens.iter().find(|token| token.id == id)?;
+                (token.generations.clone(), token.in_task, Ground::Token(id))
+            }
+            From::Task => (self.ghost.task()?.generations.clone(), true, Ground::Task),
+        };
+        let joined = machine.join(inherited);
+        let expected = self.ghost.may_join(ground, self.millis());
+        if joined.is_ok() != expected {
+            self.wrong = Some(format!("admitted from {from:?}: {}, expected: {expected}", joined.is_ok()));
+            return Some(());
+        }
+        let grown = Grown { id: self.next, generations: joined.ok()?, value, in_task };
+        self.ghost.admit(grown.id, ground);
+        self.next += 1;
+        self.admitted.push(grown);
+        Some(())
+    }
+
+    fn together(&mut self, asks: &[Ask], fate: Fate) -> Machine {
+        let machine = Machine::start(&self.disk, self.millis());
+        let opening = machine.opening().unwrap_or_default();
+        let jobs: Vec<_> = asks.iter().map(|ask| machine.job(*ask, self)).collect();
+        let (answers, after) = machine.run(jobs, fate);
+        let before = self.ghost.clone();
+        let mut expected = Vec::new();
+        for ask in asks {
+            let (value, now) = (self.value_of(*ask), self.millis());
+            expected.push(self.ghost.judge(*ask, value, now, fate));
+        }
+        self.ghost.opened(&opening);
+        if fate == Fate::KilledBefore {
+            self.ghost = before;
+        }
+        if answers.iter().zip(&expected).any(|(answer, expected)| answer.as_ref().is_some_and(|answer| answer != expected)) {
+            self.wrong = Some(format!("{asks:?} {fate:?}: answered {answers:?}, expected {expected:?}"));
+        }
+        for (ask, answer) in asks.iter().zip(&answers) {
+            self.note(*ask, *answer, fate);
+        }
+        if !after.agrees {
+            self.wrong = Some(format!("{asks:?} {fate:?}: memory and store differ"));
+        }
+        self.disk = after.content;
+        after.fresh
+    }
+
+    fn value_of(&self, ask: Ask) -> Option<(u8, bool)> {
+        let Ask::Issue(id) = ask else { return None };
+        self.admitted.iter().find(|grown| grown.id == id).map(|grown| (grown.value, grown.in_task))
+    }
+
+    /// What the client makes of the answer.
+    fn note(&mut self, ask: Ask, answer: Option<Result<(), CommitReason>>, fate: Fate) {
+        match (ask, answer) {
+            (Ask::Issue(id), Some(Ok(()))) => {
+                let at = self.admitted.iter().position(|grown| grown.id == id).unwrap();
+                let mut token = self.admitted.remove(at);
+                token.generations.push(Generation { key: machine::hop_key(id), number: 0 });
+                self.tokens.push(token);
+            }
+            (Ask::Issue(id), _) => self.admitted.retain(|grown| grown.id != id),
+            (Ask::Open, answer) => self.ghost.tell_opener(answer == Some(Ok(()))),
+            (Ask::Agent(Turn::Resume) | Ask::Task(Turn::Resume), Some(Ok(()))) => self.seen.resumed = true,
+            _ => {}
+        }
+        match answer {
+            Some(Err(CommitReason::Died)) => self.seen.died_before_commit = true,
+            Some(Err(CommitReason::Budget)) => self.seen.budget_used_up = true,
+            Some(Err(CommitReason::Spent)) => self.seen.spent_twice = true,
+            _ => {}
+        }
+        self.seen.withheld |= matches!(ask, Ask::Issue(_)) && matches!(fate, Fate::Landed | Fate::KilledAfter);
+    }
+
+    /// Every token lives exactly when the model says so, and the budget is what was not used.
+    fn look(&mut self, machine: &Machine) {
+        for token in &self.tokens {
+            let living = machine.alive(&token.generations);
+            let expected = self.ghost.is_alive(token.id, self.millis());
+            if living != expected {
+                self.wrong.get_or_insert(format!("token {}: alive {living}, expected {expected}", token.id));
+            }
+        }
+        if let Some(task) = self.ghost.task() {
+            self.seen.overdue |= task.overdue(self.millis());
+            let left = machine.left();
+            if left != Some(BUDGET - task.charged) {
+                self.wrong.get_or_insert(format!("left {left:?}, charged {}", task.charged));
+            }
+        }
+    }
+}
+
+/// Two states are the same when nothing that could happen tells them apart: the history that led there does not count.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { disk, ticks, next, tokens, admitted, ghost, wrong, seen } = self;
+        (disk.state(), ticks, next, tokens, admitted, ghost, wrong, seen).hash(hasher);
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { disk, ticks, next, tokens, admitted, ghost, wrong, seen } = self;
+        (disk.state(), ticks, next, tokens, admitted, ghost, wrong, seen).fmt(f)
+    }
+}
+
+#[test]
+fn no_history_revives_overspends_or_accepts_twice() {
+    let depth = std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(4, |depth| depth.parse().unwrap());
+    let checker = Histories.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
+    println!("{} states, {} of them different", checker.state_count(), checker.unique_state_count());
+    if let Some(path) = checker.discovery("everything is as the model says") {
+        let wrong = path.last_state().wrong.clone();
+        panic!("{wrong:?} after {:#?}", path.into_actions());
+    }
+    checker.assert_properties();
+}

@@ -1,0 +1,153 @@
+//! What ought to be: a handful of facts, and a walk from child to parent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Ask, BUDGET, Fate, HEARTBEAT_MILLIS};
+use crate::commit::{CommitReason, Turn};
+use crate::oauth::Generation;
+
+/// Where a hop comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ground {
+    Outside,
+    Token(u8),
+    Task,
+}
+
+/// What the model knows.
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(super) struct Ghost {
+    /// Every hop that was admitted, and what it was admitted from.
+    from: BTreeMap<u8, Ground>,
+    /// Hops that ended themselves, by a revocation or with the subject or the agent.
+    over: BTreeSet<u8>,
+    spent: BTreeSet<u8>,
+    suspended: bool,
+    retired: bool,
+    task: Option<Task>,
+}
+
+/// The one task.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub(super) struct Task {
+    /// Whether its opener holds its token.
+    pub(super) known: bool,
+    pub(super) generations: Vec<Generation>,
+    pub(super) charged: u64,
+    over: bool,
+    suspended: bool,
+    due: i64,
+}
+
+impl Task {
+    pub(super) fn overdue(&self, now: i64) -> bool {
+        self.due <= now
+    }
+
+    fn is_alive(&self, now: i64) -> bool {
+        !self.over && !self.suspended && !self.overdue(now)
+    }
+}
+
+impl Ghost {
+    pub(super) fn task(&self) -> Option<&Task> {
+        self.task.as_ref()
+    }
+
+    pub(super) fn admit(&mut self, id: u8, from: Ground) {
+        self.from.insert(id, from);
+    }
+
+    pub(super) fn may_join(&self, from: Ground, now: i64) -> bool {
+        !self.suspended && !self.retired && self.is_sound(from, now)
+    }
+
+    pub(super) fn is_alive(&self, id: u8, now: i64) -> bool {
+        !self.suspended && !self.retired && self.is_sound(Ground::Token(id), now)
+    }
+
+    fn is_sound(&self, from: Ground, now: i64) -> bool {
+        match from {
+            Ground::Outside => true,
+            Ground::Task => self.task.as_ref().is_some_and(|task| task.is_alive(now)),
+            Ground::Token(id) => !self.over.contains(&id) && self.from.get(&id).is_some_and(|from| self.is_sound(*from, now)),
+        }
+    }
+
+    pub(super) fn tell_opener(&mut self, told: bool) {
+        if let Some(task) = &mut self.task {
+            task.known |= told;
+        }
+    }
+
+    /// What the task depends on is decided when it is opened.
+    pub(super) fn opened(&mut self, generations: &[Generation]) {
+        if let Some(task) = self.task.as_mut().filter(|task| task.generations.is_empty()) {
+            task.generations = generations.to_vec();
+        }
+    }
+
+    /// What the writer must answer to `ask`, and what the world is after it. `value` is what a hop spends, and whether it is in the
+    /// task. After a flush that failed everybody is told that it did, what ends or holds acts all the same, and the rest exactly
+    /// when it is durable.
+    pub(super) fn judge(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64, fate: Fate) -> Result<(), CommitReason> {
+        let verdict = self.verdict(ask, value, now);
+        let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);
+        let acts_at_once =
+            !matches!(ask, Ask::Issue(_) | Ask::Open | Ask::Beat | Ask::Agent(Turn::Resume) | Ask::Task(Turn::Resume));
+        if verdict.is_ok() && (stays || acts_at_once) {
+            self.apply(ask, value, now);
+        }
+        match (verdict, fate) {
+            (Ok(()), Fate::Lost | Fate::Landed) => Err(CommitReason::Unavailable),
+            (verdict, _) => verdict,
+        }
+    }
+
+    fn verdict(&self, ask: Ask, value: Option<(u8, bool)>, now: i64) -> Result<(), CommitReason> {
+        let task_is_over = self.task.as_ref().is_none_or(|task| task.over || task.overdue(now)) || self.retired;
+        match ask {
+            Ask::Issue(id) => {
+                let (value, in_task) = value.ok_or(CommitReason::Died)?;
+                if !self.is_alive(id, now) {
+                    return Err(CommitReason::Died);
+                }
+                if in_task && self.task.as_ref().is_none_or(|task| task.charged == BUDGET) {
+                    return Err(CommitReason::Budget);
+                }
+                if self.spent.contains(&value) { Err(CommitReason::Spent) } else { Ok(()) }
+            }
+            Ask::Open if self.suspended || self.retired => Err(CommitReason::Died),
+            Ask::Beat if task_is_over => Err(CommitReason::Died),
+            Ask::Agent(Turn::Resume) if self.retired => Err(CommitReason::Retired),
+            _ => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64) {
+        match (ask, &mut self.task) {
+            (Ask::Issue(_), task) => {
+                self.spent.extend(value.map(|(value, _)| value));
+                if let (Some(task), Some((_, true))) = (task, value) {
+                    task.charged += 1;
+                }
+            }
+            (Ask::Revoke(id), _) => drop(self.over.insert(id)),
+            (Ask::EndSubject, task) => {
+                self.over.extend(self.from.keys());
+                task.iter_mut().for_each(|task| task.over = true);
+            }
+            (Ask::Agent(Turn::Suspend), _) => self.suspended = true,
+            (Ask::Agent(Turn::Resume), _) => self.suspended = false,
+            (Ask::Agent(Turn::Retire), _) => self.retired = true,
+            (Ask::Task(turn), Some(task)) => task.suspended = turn == Turn::Suspend,
+            (Ask::Complete, Some(task)) => task.over = true,
+            (Ask::Beat, Some(task)) => task.due = now + HEARTBEAT_MILLIS,
+            (Ask::Open, task) => {
+                let (known, generations, charged, over, suspended) = Default::default();
+                *task = Some(Task { known, generations, charged, over, suspended, due: now + HEARTBEAT_MILLIS });
+            }
+            (Ask::Task(_) | Ask::Complete | Ask::Beat, None) => {}
+        }
+    }
+}
