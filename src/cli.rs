@@ -5,7 +5,9 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::cli::output::say(format_args!($($words)*)) };
 }
 
+mod agent;
 mod check;
+mod desk;
 mod exchange;
 mod inspect;
 mod keys;
@@ -15,7 +17,10 @@ mod output;
 mod proof;
 mod quickstart;
 mod replay;
+mod revoke;
 mod serve;
+mod trust;
+mod task;
 mod wire;
 
 use std::process::ExitCode;
@@ -40,6 +45,9 @@ enum Command {
     Serve(serve::Options),
     /// Validate the whole configuration and print every complaint
     Check(check::Options),
+    /// Look at trust rules
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Make, rotate and list signing keys
     Keys(keys::Options),
     /// Exchange and inspect tokens
@@ -50,11 +58,25 @@ enum Command {
     /// Verify, prove and export the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// List agents, and suspend, resume or retire one
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// List tasks, and end one
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// End something, and with it every token that came from it
+    Revoke(revoke::Options),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Subcommand)]
+enum TrustCommand {
+    /// Say who satisfies a trust rule or an AWS IAM role trust policy, each finding with a token that would pass
+    Check(trust::Options),
 }
 
 #[derive(Subcommand)]
@@ -72,11 +94,15 @@ pub fn run() -> ExitCode {
         Command::Quickstart(options) => quickstart::run(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Trust(TrustCommand::Check(options)) => trust::run(&options),
         Command::Keys(options) => keys::run(&options),
         Command::Token(TokenCommand::Exchange(options)) => exchange::run(&options),
         Command::Token(TokenCommand::Inspect(options)) => inspect::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Agent(command) => agent::run(&command),
+        Command::Task(command) => task::run(&command),
+        Command::Revoke(options) => revoke::run(&options),
         Command::Completions { shell } => completions(shell),
     };
     output::exit(outcome)

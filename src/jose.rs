@@ -20,6 +20,7 @@ pub use cache::Cache;
 pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
 pub use key_set::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
 pub use object::Object;
+pub(crate) use object::string;
 pub use proof::{Proof, ProofReason};
 pub use proof_keys::ProofKeys;
 pub use reason::{JoseReason, KeyReason, KeySetReason};

@@ -215,7 +215,6 @@ fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKi
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        authorities: None,
         keys,
     }
 }

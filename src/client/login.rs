@@ -93,6 +93,8 @@ pub struct LoginComplaint {
 pub enum LoginReason {
     /// A key set without a usable key.
     NoKey,
+    /// A certificate that nobody could have issued.
+    NoAuthority,
     /// No algorithm allowed.
     NoAlgorithm,
     /// A workload login that every workload of its rule would satisfy.
@@ -171,11 +173,25 @@ impl Logins {
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
             (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(vouched),
-            (SubjectKind::Workload, TrustKind::Oidc) => self.by_claims(vouched),
+            (SubjectKind::Workload, _) => self.by_claims(vouched),
         };
         agents.sort_unstable();
         agents.dedup();
         agents
+    }
+
+    /// The methods by which `client` may log in, each once.
+    pub fn methods_of(&self, client: &ClientId) -> Vec<LoginMethod> {
+        let secrets = self.secrets.get(client).map(Vec::as_slice).unwrap_or_default();
+        let workloads = || self.workloads.values().flatten();
+        let methods = [
+            (LoginMethod::PrivateKeyJwt, !self.keys_of(client).is_empty()),
+            (LoginMethod::SpiffeJwt, self.spiffe.values().any(|agent| agent == client)),
+            (LoginMethod::WorkloadJwt, workloads().any(|login| login.agent == *client)),
+            (LoginMethod::SecretBasic, secrets.iter().any(|login| login.basic)),
+            (LoginMethod::SecretPost, secrets.iter().any(|login| login.post)),
+        ];
+        methods.into_iter().filter(|(_, has)| *has).map(|(method, _)| method).collect()
     }
 
     /// The keys that `client` may sign its assertions with; none for an unknown client.
@@ -226,7 +242,7 @@ impl Logins {
                 Some(other) => Err(LoginReason::taken(agent, &other)),
                 None => Ok(()),
             },
-            Login::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoKey),
+            Login::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoAuthority),
             Login::TlsClientAuth { roots, name } => self.add_certificate(agent, CertificateLogin::Authority { roots, name }),
             Login::SelfSignedTls { certificates, keys } if certificates.is_empty() && keys.is_empty() => Err(LoginReason::NoKey),
             Login::SelfSignedTls { certificates, keys } => {
@@ -290,6 +306,9 @@ impl fmt::Display for LoginReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKey => f.write_str("the key set has no usable key"),
+            Self::NoAuthority => {
+                f.write_str("`ca_file` is missing in [login], and so is `client_ca` in [tls]: who issues the certificate")
+            }
             Self::NoAlgorithm => f.write_str("no algorithm is allowed"),
             Self::NoRequirement => {
                 f.write_str("match is empty, so every workload of the trust rule could log in; say which one may")

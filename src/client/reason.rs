@@ -109,8 +109,8 @@ impl fmt::Display for ClientReason {
         f.write_str(match self {
             Self::Missing | Self::MissingAttestation(_) => {
                 concat!(
-                    "client authentication is required: send client_assertion and client_assertion_type, a client certificate with ",
-                    "client_id, or a client secret"
+                    "client authentication is required: send client_assertion and client_assertion_type, a client certificate ",
+                    "with client_id, or a client secret"
                 )
             }
             Self::Several => concat!(
@@ -152,8 +152,8 @@ impl fmt::Display for ClientReason {
             Self::SeveralAgents => "client_assertion: it fits several agents; send client_id to say which",
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
-                "the client certificate does not log in the client that client_id names, or there is no such client; check client_id, ",
-                "and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or spiffe_x509"
+                "the client certificate does not log in the client that client_id names, or there is no such client; check ",
+                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or spiffe_x509"
             ),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
             Self::Retired => "the agent is retired and will not act again; register another",

@@ -8,6 +8,7 @@ mod memory;
 mod model;
 mod rules;
 mod spending;
+mod tasks;
 
 use std::future::Future;
 use std::sync::Arc;

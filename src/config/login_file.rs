@@ -10,7 +10,6 @@ use super::matcher_file::{self, MatcherFile};
 use super::reader::{Found, Reader};
 use super::trust_file::{jwks_uri, take_named_algorithms};
 use super::{Complaint, certificate_login};
-use crate::catalog::Place;
 use crate::client::CertificateName;
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
@@ -48,8 +47,6 @@ pub enum LoginFile {
         roots: Option<Arc<Roots>>,
         /// The name.
         name: CertificateName,
-        /// Where the login is written.
-        place: Place,
     },
     /// `self_signed_tls_client_auth` (RFC 8705 §2.2): a certificate that is registered here.
     SelfSignedTls {

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(told(&[("Client-Cert", ":AQID:"), ("Client-Cert-Chain", "")]), Err(unreadable(CLIENT_CERT_CHAIN)));
         assert_eq!(told(&[("Client-Cert", ":AQID:, :AQID:")]), Err(unreadable(CLIENT_CERT)));
         assert_eq!(told(&[("Client-Cert", ":AQID:"), ("Client-Cert", ":AQID:")]), Err(RequestReason::Repeated(CLIENT_CERT)));
-        let many = vec![":AQ==:"; 9].join(",");
+        let many = [":AQ==:"; 9].join(",");
         assert_eq!(told(&[("Client-Cert", ":AQID:"), ("Client-Cert-Chain", &many)]), Err(unreadable(CLIENT_CERT_CHAIN)));
         let long = format!(":{}:", "A".repeat(HEADER_BYTES_MAX));
         assert_eq!(told(&[("Client-Cert", &long)]), Err(unreadable(CLIENT_CERT_CHAIN)));

@@ -50,10 +50,10 @@ pub enum Found {
 /// Everything that the decision rests on.
 struct Question<'a> {
     subject: Option<Binding>,
-    /// Whether the subject token is of a task that was opened with a bound token.
-    task: bool,
     /// The actor token's binding, inside whether there is an actor token.
     actor: Option<Option<Binding>>,
+    /// Whether the subject token is in a task, or enters one, that was opened with a proof of a key or under a bound token.
+    task: bool,
     proven: &'a Proven,
     basis: Basis,
     login: LoginMethod,
@@ -81,8 +81,8 @@ pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint
     let client = standing.client();
     let question = Question {
         subject: standing.subject().binding(),
-        task: standing.task().is_some_and(|task| task.bound),
         actor: standing.actor().map(|actor| actor.binding()),
+        task: standing.task().is_some_and(|task| task.bound),
         proven: client.proven(),
         basis: standing.basis(),
         login: client.method(),

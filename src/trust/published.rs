@@ -68,7 +68,7 @@ impl PublishedKeys {
     pub async fn in_force(&self, now: Time) -> Result<Arc<KeySet>, TrustReason> {
         match &self.0 {
             Where::Given(keys) => Ok(Arc::clone(keys)),
-            Where::Remote(remote, _) => remote.in_force(now).await,
+            Where::Remote(remote, _) => remote.in_force(now).await.map(|material| material.keys),
         }
     }
 
@@ -80,7 +80,7 @@ impl PublishedKeys {
     pub async fn after_refetch(&self, now: Time) -> Result<Option<Arc<KeySet>>, TrustReason> {
         match &self.0 {
             Where::Given(_) => Ok(None),
-            Where::Remote(remote, _) => remote.after_refetch(now).await.map(Some),
+            Where::Remote(remote, _) => remote.after_refetch(now).await.map(|material| Some(material.keys)),
         }
     }
 }

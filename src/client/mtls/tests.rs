@@ -163,5 +163,5 @@ fn an_svid_without_authorities_of_its_trust_domain_is_refused() {
     let certificate = ca.issue(&params);
     let login = || Login::SpiffeX509 { id: SpiffePattern::parse("spiffe://acme.example/a").unwrap() };
     let refused = log_in(vec![("a", vec![login()])], &no_trust(), &certificate, "a", NOW);
-    assert_eq!(why(refused), Some(CertificateReason::Svid(SvidReason::Domain)));
+    assert_eq!(why(refused), Some(CertificateReason::Svid(TrustReason::Issuer)));
 }

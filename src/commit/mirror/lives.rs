@@ -53,13 +53,6 @@ impl Lives {
         }
     }
 
-    /// Whether a token may die or come back by this life: more is needed than that its time was put off.
-    pub(super) fn matters(&self, to: &StoredLife) -> bool {
-        let before = self.of.get(&to.key).map(|(life, _)| *life).unwrap_or_default();
-        let sooner = to.life.until.is_some_and(|until| before.until.is_none_or(|before| until < before));
-        before.number != to.life.number || before.hold != to.life.hold || sooner
-    }
-
     pub(super) fn put(&mut self, StoredLife { key, life, forget }: StoredLife) {
         self.of.insert(key, (life, forget));
         if let Some(forget) = forget {
@@ -70,7 +63,9 @@ impl Lives {
     /// Whatever the task depends on must be remembered as long as the task, should it end: else the task would outlive it.
     pub(super) fn open(&mut self, key: GenerationKey, task: Task, at: Time) -> Vec<StoredLife> {
         let (forget, until) = (task.fixed.forget(), task.fixed.due(at));
-        let own = StoredLife { key, life: Life { until: Some(until), ..Life::default() }, forget: Some(forget) };
+        // Nothing is known of a new task; but if anything were, it would not be undone.
+        let before = self.of.get(&key).map(|(life, _)| *life).unwrap_or_default();
+        let own = StoredLife { key, life: Life { until: Some(until), ..before }, forget: Some(forget) };
         let mut lives: Vec<StoredLife> = task.fixed.generations.iter().filter_map(|on| self.kept(on.key, forget)).collect();
         lives.retain(|life| life.key != key);
         lives.push(own);

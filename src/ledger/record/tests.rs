@@ -399,7 +399,7 @@ fn a_hop_and_a_death_keep_the_rules_of_the_schema() {
         (death, r#""of":"agent""#, r#""of":"ghost""#, RecordReason::Malformed),
         (task, r#""budget":100"#, r#""budget":0"#, RecordReason::Malformed),
         (task, r#""heartbeat":60"#, r#""heartbeat":0"#, RecordReason::Malformed),
-        (task, r#""scope":"contacts.read""#, r#""scope":"a a""#, RecordReason::NotCanonical),
+        (task, r#""scope":"contacts.read""#, r#""scope":"a a""#, RecordReason::Malformed),
         (task, r#""task":"018b"#, r#""subject":"a","subject":"b","task":"018b"#, RecordReason::Malformed),
         (task, r#""kind":"task""#, r#""kind":"hop""#, RecordReason::Malformed),
         (task, r#""holder":"orchestrator","#, "", RecordReason::Malformed),

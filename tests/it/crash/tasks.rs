@@ -1,5 +1,5 @@
-//! Tasks, budgets, suspensions and revocations when the server is killed at random moments: what was acknowledged holds, what ended
-//! stays ended, and the records never show more spent than there was.
+//! Tasks, budgets, suspensions and revocations when the server is killed at random moments: what was acknowledged holds, what
+//! ended stays ended, and the records never show more spent than there was.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;

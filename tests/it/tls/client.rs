@@ -127,10 +127,8 @@ pub fn answer(stream: &mut impl Read) -> io::Result<String> {
 /// A form for `path`, keeping the connection.
 pub fn post(path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    let head = "host: a\r\ncontent-type: application/x-www-form-urlencoded";
+    format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 /// A connection from another loopback address than others use.
