@@ -156,6 +156,7 @@ impl Bench {
         let repeated = self.scene.id_token();
         match case {
             Case::FirstHop => (0..count).map(|_| self.scene.request(0, &self.scene.id_token())).collect(),
+            Case::Bound => (0..count).map(|_| self.scene.bound_request(0, &self.scene.id_token())).collect(),
             Case::Repeated => (0..count).map(|_| self.scene.request(0, &repeated)).collect(),
             Case::ThirdHop => self.two_hops(count).iter().map(|token| self.scene.request(2, token)).collect(),
         }

@@ -12,9 +12,11 @@ mod keys;
 mod launch;
 mod ledger;
 mod output;
+mod proof;
 mod quickstart;
 mod replay;
 mod serve;
+mod trust;
 mod wire;
 
 use std::process::ExitCode;
@@ -39,6 +41,9 @@ enum Command {
     Serve(serve::Options),
     /// Validate the whole configuration and print every complaint
     Check(check::Options),
+    /// Look at trust rules
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Make, rotate and list signing keys
     Keys(keys::Options),
     /// Exchange and inspect tokens
@@ -57,6 +62,12 @@ enum Command {
 }
 
 #[derive(Subcommand)]
+enum TrustCommand {
+    /// Say who satisfies a trust rule or an AWS IAM role trust policy, each finding with a token that would pass
+    Check(trust::Options),
+}
+
+#[derive(Subcommand)]
 enum TokenCommand {
     /// Ask a server for a token exchange (RFC 8693)
     Exchange(Box<exchange::Options>),
@@ -71,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Quickstart(options) => quickstart::run(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Trust(TrustCommand::Check(options)) => trust::run(&options),
         Command::Keys(options) => keys::run(&options),
         Command::Token(TokenCommand::Exchange(options)) => exchange::run(&options),
         Command::Token(TokenCommand::Inspect(options)) => inspect::run(&options),

@@ -21,7 +21,7 @@ mod trust_file;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use agent_file::AgentFile;
@@ -34,13 +34,14 @@ pub use matcher_file::MatcherFile;
 pub use reader::Found;
 pub use settings::{CommitStore, Dpop, DpopNonce, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
 pub use tls_file::{IdentityFiles, Network, Proxy, Tls};
-pub use trust_file::{IssuerFile, TrustFile};
+pub use trust_file::{IssuerFile, ScopeFile, TrustFile};
 pub use watch::watch;
 
 use rustls::sign::CertifiedKey;
 
 use crate::catalog::{Catalog, Place};
 use crate::oauth::ClientId;
+use crate::trust::TrustRule;
 use build::Parts;
 use desk::Desk;
 use reader::Reader;
@@ -161,6 +162,19 @@ impl Sources {
         }
         layers
     }
+}
+
+/// One trust rule alone, without the agents that go by it: the rule where it makes sense, what is wrong with its file, and what may
+/// surprise.
+pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Complaints, Complaints) {
+    let desk = Desk::default();
+    let name = path.to_string_lossy();
+    let place = Place { file: name.as_ref().into(), line: 1 };
+    let table = desk.text(path, &place).map(|text| toml(&desk, &name, &text));
+    let file = table.and_then(|table| TrustFile::read(Reader::new(&desk, table, place)));
+    let rule = file.and_then(|file| build::rule(&desk, &file, &[]));
+    let (complaints, warnings, _) = desk.finish();
+    (rule.filter(|_| complaints.is_empty()), complaints, warnings)
 }
 
 /// The table of the TOML file called `name`; what is wrong in it is complained of.

@@ -8,16 +8,21 @@ mod jwk;
 mod key_set;
 mod object;
 mod proof;
+mod proof_keys;
 mod reason;
 mod sign;
 mod verify;
+#[cfg(test)]
+mod wycheproof;
 
 pub use algorithm::Algorithm;
 pub use cache::Cache;
 pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
 pub use key_set::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
 pub use object::Object;
+pub(crate) use object::string;
 pub use proof::{Proof, ProofReason};
+pub use proof_keys::ProofKeys;
 pub use reason::{JoseReason, KeyReason, KeySetReason};
 pub use sign::{SigningKey, generate_key};
 pub use verify::VerifyingKey;

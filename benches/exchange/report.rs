@@ -67,6 +67,9 @@ impl Figures {
                 median(cell.rate.clone()),
             );
         }
+        if let Some((over, verification)) = self.bound_over_unbound() {
+            println!("\nDPoP over the same without: {over:.1} µs, of which {verification:.1} µs are one bare ES256 verification");
+        }
         println!("\nat half of saturation");
         for (case, (p50, p99, rate)) in &self.latency {
             println!("{:<18} p50 {p50:.0} µs, p99 {p99:.0} µs at {rate:.0}/s", Case::ALL[*case].name());
@@ -75,6 +78,16 @@ impl Figures {
         println!("the same with {:>7} records        {:.1} ms", self.records, self.startup_loaded_ms);
         println!("resident, idle                       {:.1} MB", self.rss_idle_mb);
         println!("resident, after {:>7} exchanges    {:.1} MB", self.records, self.rss_loaded_mb);
+    }
+
+    /// What a DPoP proof costs at 32 in flight, round by round against the same exchange without; and one bare verification,
+    /// which is what the floors differ by in their crypto.
+    fn bound_over_unbound(&self) -> Option<(f64, f64)> {
+        let at = |case| self.cells.get(&(Case::ALL.iter().position(|known| *known == case)?, 32));
+        let (bound, unbound) = (at(Case::Bound)?, at(Case::FirstHop)?);
+        let over = bound.server.iter().zip(&unbound.server).map(|(bound, unbound)| bound - unbound).collect();
+        let crypto = bound.parts.iter().zip(&unbound.parts).map(|(bound, unbound)| bound[0] - unbound[0]).collect();
+        Some((median(over), median(crypto)))
     }
 
     /// One line of JSON.

@@ -17,6 +17,8 @@ pub enum Case {
     ThirdHop,
     /// The same ID token again and again: its signature is remembered, nothing else is.
     Repeated,
+    /// A first hop whose token is bound to a key by a DPoP proof.
+    Bound,
 }
 
 /// Ten policies with heads as a company writes them.
@@ -32,6 +34,7 @@ pub struct Scene {
     issuer: String,
     idp: SigningKey,
     agents: [SigningKey; 3],
+    holder: SigningKey,
     serial: AtomicU64,
 }
 
@@ -50,19 +53,24 @@ const HOPS: [Hop; 3] = [
 ];
 
 impl Case {
-    pub const ALL: [Self; 3] = [Self::FirstHop, Self::ThirdHop, Self::Repeated];
+    pub const ALL: [Self; 4] = [Self::FirstHop, Self::ThirdHop, Self::Repeated, Self::Bound];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::FirstHop => "first_hop",
             Self::ThirdHop => "third_hop",
             Self::Repeated => "repeated_subject",
+            Self::Bound => "dpop_first_hop",
         }
     }
 
-    /// How many ES256 signatures must be verified: the assertion's, and the subject token's unless it was before.
+    /// How many ES256 signatures must be verified: the assertion's, the subject token's unless it was before, and the proof's.
     pub fn verifications(self) -> u32 {
-        if self == Self::Repeated { 1 } else { 2 }
+        match self {
+            Self::Repeated => 1,
+            Self::FirstHop | Self::ThirdHop => 2,
+            Self::Bound => 3,
+        }
     }
 }
 
@@ -71,7 +79,7 @@ impl Scene {
     pub fn new(folder: &Path, port: u16) -> Self {
         let key = || SigningKey::from_pem(&generate_key(Algorithm::ES256).unwrap(), Algorithm::ES256).unwrap();
         let issuer = format!("http://127.0.0.1:{port}");
-        let scene = Self { issuer, idp: key(), agents: [key(), key(), key()], serial: AtomicU64::new(0) };
+        let scene = Self { issuer, idp: key(), agents: [key(), key(), key()], holder: key(), serial: AtomicU64::new(0) };
         scene.write(&folder.join("conf"));
         scene
     }
@@ -132,6 +140,16 @@ impl Scene {
             body.len()
         );
         [head, body].concat().into_bytes()
+    }
+
+    /// The same with a fresh DPoP proof.
+    pub fn bound_request(&self, hop: usize, subject: &str) -> Vec<u8> {
+        let (now, serial) = (now(), self.serial.fetch_add(1, Ordering::Relaxed));
+        let htu = format!("{}/token", self.issuer);
+        let claims = json!({"jti": format!("{now:016x}-{serial:016x}"), "htm": "POST", "htu": htu, "iat": now});
+        let proof = self.holder.sign_with_key("dpop+jwt", claims.to_string().as_bytes()).unwrap();
+        let request = String::from_utf8(self.request(hop, subject)).unwrap();
+        request.replacen("Accept:", &format!("DPoP: {proof}\r\nAccept:"), 1).into_bytes()
     }
 
     fn form(&self, hop: usize, subject: &str) -> String {

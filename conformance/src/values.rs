@@ -198,12 +198,12 @@ impl<'a> Values<'a> {
             }
             ("flip", [token]) => Ok(flip(token)),
             ("id", []) => Ok(fresh_id()),
-            ("jwk", [key]) => Ok(self.signing_key(key)?.bare_jwk().to_string()),
-            ("private-jwk", [key]) => Ok(self.signing_key(key)?.private_jwk().to_string()),
-            ("thumbprint", [key]) => self.signing_key(key)?.thumbprint().map_err(Missing::Case),
             ("certificate", [name]) => self.shown(name)?.base64(0).map(str::to_owned).ok_or_else(|| wrong(name)),
             ("issuing-certificate", [name]) => self.shown(name)?.base64(1).map(str::to_owned).ok_or_else(|| wrong(name)),
             ("x5t", [name]) => self.shown(name)?.thumbprint().ok_or_else(|| wrong(name)),
+            ("jwk", [key]) => Ok(self.signing_key(key)?.bare_jwk().to_string()),
+            ("private-jwk", [key]) => Ok(self.signing_key(key)?.private_jwk().to_string()),
+            ("thumbprint", [key]) => self.signing_key(key)?.thumbprint().map_err(Missing::Case),
             _ => Err(wrong(function)),
         }
     }

@@ -114,8 +114,8 @@ impl Wire {
             jwks: profile.jwks_uri.clone().or(text("jwks_uri")).unwrap_or_default(),
             introspection: text("introspection_endpoint").unwrap_or_default(),
             revocation: text("revocation_endpoint").unwrap_or_default(),
-            tasks: text("task_endpoint").unwrap_or_default(),
             aliases: aliases(&metadata),
+            tasks: text("task_endpoint").unwrap_or_default(),
         })
     }
 

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::output::{Failed, Outcome};
-use super::wire::{Answer, Wire};
+use super::proof::ProofOptions;
+use super::wire::{Answer, Tls, Wire};
 use crate::crypto::random;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::{Clock, Jti};
@@ -59,6 +60,8 @@ pub(super) struct Options {
     impersonate: bool,
     #[command(flatten)]
     login: LoginOptions,
+    #[command(flatten)]
+    proof: ProofOptions,
     /// Print the whole answer as JSON
     #[arg(long)]
     json: bool,
@@ -70,8 +73,15 @@ struct LoginOptions {
     /// The client's id
     #[arg(long)]
     client_id: Option<String>,
-    /// private_key_jwt: a file with the client's private key (PKCS#8 PEM)
-    #[arg(long, requires = "client_id", conflicts_with_all = ["assertion", "secret_file"])]
+    /// A client certificate (PEM, with those that lead to its root), to log in with or to bind the token to; its key is in --key,
+    /// or in the same file
+    #[arg(long)]
+    cert: Option<PathBuf>,
+    /// Who may have issued the server's certificate (PEM); without it, those that this machine trusts
+    #[arg(long)]
+    cacert: Option<PathBuf>,
+    /// private_key_jwt: a file with the client's private key (PKCS#8 PEM); with --cert, the key of the certificate
+    #[arg(long, requires = "client_id")]
     key: Option<PathBuf>,
     /// The algorithm of that key
     #[arg(long, default_value = "ES256")]
@@ -91,6 +101,14 @@ struct LoginOptions {
 struct Metadata {
     issuer: String,
     token_endpoint: String,
+    /// Where clients with a certificate go (RFC 8705 §5).
+    #[serde(default)]
+    mtls_endpoint_aliases: Aliases,
+}
+
+#[derive(Default, Deserialize)]
+struct Aliases {
+    token_endpoint: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,12 +127,28 @@ pub(super) fn run(options: &Options) -> Outcome {
 }
 
 async fn exchange(options: &Options) -> Result<Answer, Failed> {
-    let wire = Wire::new()?;
+    let wire = Wire::with(&options.login.tls()?)?;
     let metadata = discover(&wire, &options.server).await?;
     let mut form = parameters(options)?;
     let authorization = options.login.prove(&metadata, &mut form)?;
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    wire.post_form(&metadata.token_endpoint, &form, authorization.as_deref()).await
+    let alias = metadata.mtls_endpoint_aliases.token_endpoint.as_ref().filter(|_| options.login.cert.is_some());
+    let url = alias.unwrap_or(&metadata.token_endpoint);
+    let Some(prover) = options.proof.prover()? else {
+        return wire.post_form(url, &form, authorization.as_deref(), None).await;
+    };
+    let answer = wire.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, None)?)).await?;
+    match answer.nonce.as_deref().filter(|_| wants_nonce(&answer)) {
+        // What was refused spent nothing, so the login serves once more.
+        Some(nonce) => wire.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, Some(nonce))?)).await,
+        None => Ok(answer),
+    }
+}
+
+/// RFC 9449 §8.
+fn wants_nonce(answer: &Answer) -> bool {
+    let error = serde_json::from_slice::<BasicErrorResponse>(&answer.body);
+    answer.status == 400 && error.is_ok_and(|error| error.error().as_ref() == "use_dpop_nonce")
 }
 
 /// RFC 8414 §3.1: the well-known path goes between host and path of the issuer. Its `issuer` must be the one asked for (§3.3).
@@ -154,15 +188,28 @@ fn parameters(options: &Options) -> Result<Vec<(&'static str, String)>, Failed> 
 }
 
 impl LoginOptions {
+    /// What the connection is made with.
+    fn tls(&self) -> Result<Tls, Failed> {
+        let authorities = self.cacert.as_deref().map(read).transpose()?.map(String::into_bytes);
+        let parts = self.cert.iter().chain(self.key.iter().filter(|_| self.cert.is_some())).map(|file| read(file));
+        let parts: Vec<String> = parts.collect::<Result<_, _>>()?;
+        let identity = Some(parts.join("\n")).filter(|_| self.cert.is_some()).map(String::into_bytes);
+        Ok(Tls { authorities, identity })
+    }
+
     /// Adds what proves the client; answers the `Authorization` header where the method uses one.
     fn prove(&self, metadata: &Metadata, form: &mut Vec<(&'static str, String)>) -> Result<Option<String>, Failed> {
+        if self.key.is_some() && self.cert.is_none() && (self.assertion.is_some() || self.secret_file.is_some()) {
+            return Err(Failed::new("--key goes with --assertion or --secret-file only as the key of --cert"));
+        }
         if let (Some(file), Some(id)) = (&self.secret_file, &self.client_id) {
             let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             let pair = format!("{}:{}", encoded(id), encoded(&read(file)?));
             return Ok(Some(format!("Basic {}", STANDARD.encode(pair))));
         }
         form.extend(self.client_id.iter().map(|id| ("client_id", id.clone())));
-        let assertion = match (&self.key, &self.client_id, &self.assertion) {
+        let key = self.key.as_ref().filter(|_| self.cert.is_none());
+        let assertion = match (key, &self.client_id, &self.assertion) {
             (Some(key), Some(id), _) => Some(assertion(key, &self.alg, id, &metadata.issuer)?),
             (_, _, Some(file)) => Some(read(file)?),
             _ => None,

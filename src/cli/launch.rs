@@ -72,6 +72,7 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
+    world.logins.keep_fresh(&fetcher, &clock);
     let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
     let door = Arc::new(Door::new(world, Front::of(&settings), commit.clone(), ledger, Arc::clone(&clock), limits));
     let serving = Serving {
@@ -112,6 +113,7 @@ impl Reload {
         match made {
             Ok((world, front, certificate)) => {
                 world.trust.keep_fresh(&self.fetcher, &self.clock);
+                world.logins.keep_fresh(&self.fetcher, &self.clock);
                 self.door.swap(Arc::new(world), front);
                 if let (Some(identity), Some(certificate)) = (&self.identity, certificate) {
                     identity.replace(certificate);

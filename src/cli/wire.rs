@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Certificate, Client, Identity, Response, redirect};
 
 use super::output::Failed;
 
@@ -13,16 +13,37 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// A client that follows no redirect and never waits for long: its requests carry tokens.
 pub(super) struct Wire(Client);
 
-/// Status and body of an answer.
+/// What a connection is made with, in PEM.
+#[derive(Default)]
+pub(super) struct Tls {
+    /// Who may have issued the server's certificate; none for those that this machine trusts.
+    pub(super) authorities: Option<Vec<u8>>,
+    /// Our certificate and its key.
+    pub(super) identity: Option<Vec<u8>>,
+}
+
+/// Status and body of an answer, and the nonce that the next proof must carry.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    pub(super) nonce: Option<String>,
 }
 
 impl Wire {
     pub(super) fn new() -> Result<Self, Failed> {
-        let client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20)).no_proxy().build()?;
-        Ok(Self(client))
+        Self::with(&Tls::default())
+    }
+
+    /// One that trusts other authorities, or shows a certificate.
+    pub(super) fn with(tls: &Tls) -> Result<Self, Failed> {
+        let mut client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20)).no_proxy();
+        if let Some(pem) = &tls.authorities {
+            client = client.tls_certs_only(Certificate::from_pem_bundle(pem)?);
+        }
+        if let Some(pem) = &tls.identity {
+            client = client.identity(Identity::from_pem(pem)?);
+        }
+        Ok(Self(client.build()?))
     }
 
     pub(super) async fn get(&self, url: &str) -> Result<Answer, Failed> {
@@ -34,17 +55,22 @@ impl Wire {
         url: &str,
         form: &[(&str, &str)],
         authorization: Option<&str>,
+        proof: Option<&str>,
     ) -> Result<Answer, Failed> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let mut request = self.0.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
+        if let Some(proof) = proof {
+            request = request.header("DPoP", proof);
+        }
         Self::read(request.send().await.map_err(|error| unreachable(url, &error))?).await
     }
 
     async fn read(mut response: Response) -> Result<Answer, Failed> {
         let status = response.status().as_u16();
+        let nonce = response.headers().get("DPoP-Nonce").and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             body.extend_from_slice(&chunk);
@@ -52,7 +78,7 @@ impl Wire {
                 return Err(Failed::new("the answer is longer than any of this server's should be"));
             }
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, nonce })
     }
 }
 

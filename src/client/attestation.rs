@@ -22,7 +22,7 @@ pub(super) fn login(room: &Room<'_>, vouched: &Vouched) -> Result<Proof, ClientR
     let client = select(room, vouched, &room.logins.agents_of(vouched))?;
     let method = match vouched.rule().kind() {
         TrustKind::Spiffe => LoginMethod::SpiffeJwt,
-        TrustKind::Oidc => LoginMethod::WorkloadJwt,
+        _ => LoginMethod::WorkloadJwt,
     };
     let rule = vouched.rule().name().clone();
     Ok(Proof {

@@ -110,7 +110,7 @@ async fn assertion(room: &Room<'_>, kind: AssertionKind, text: &str) -> Result<P
         (AssertionKind::JwtSpiffe, false) => Err(ClientReason::JwtAsSvid),
         (AssertionKind::JwtBearer, true) => Err(ClientReason::SvidAsJwt),
         (AssertionKind::JwtBearer, false) => match private_key_jwt::client(room, iss.as_deref(), sub.as_deref()) {
-            Some(client) => private_key_jwt::prove(room, &jws, client),
+            Some(client) => private_key_jwt::prove(room, &jws, client).await,
             None => workload::prove(room, &jws).await,
         },
     }

@@ -1,9 +1,11 @@
-//! DPoP proofs at this server's own endpoints: every check of RFC 9449 §4.3 but the single use, which only the commit can see to.
+//! DPoP proofs at this server's own endpoints: every check of RFC 9449 §4.3; the single use is left to
+//! the commit.
 
 mod nonce;
 mod reason;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -13,7 +15,7 @@ pub use reason::DpopReason;
 
 use super::{AuthenticatedClient, Credentials, DpopProof};
 use crate::crypto::Digest;
-use crate::jose::{Algorithm, Object, Proof};
+use crate::jose::{Algorithm, Object, Proof, ProofKeys};
 use crate::oauth::{SingleUse, SingleUseKind, Time};
 
 /// By which a proof may be signed, as published (RFC 9449 §5.1). Each verifies in well under 100 µs.
@@ -32,6 +34,8 @@ pub struct DpopRules {
     pub bases: Vec<String>,
     /// How old a proof may be by its `iat`: for so long its `jti` is remembered.
     pub age_max: Duration,
+    /// The keys that proofs brought along lately.
+    pub known: Arc<ProofKeys>,
     /// What makes and knows nonces.
     pub nonces: Nonces,
     /// Whether a proof must carry a nonce of ours (RFC 9449 §8).
@@ -65,7 +69,7 @@ fn prove(header: &str, path: &str, rules: &DpopRules, now: Time) -> Result<DpopP
     if !proof.typ_is("dpop+jwt") {
         return Err(DpopReason::Typ);
     }
-    let verified = proof.verify(&PROOF_ALGORITHMS).map_err(DpopReason::Proof)?;
+    let verified = proof.verify(&PROOF_ALGORITHMS, &rules.known).map_err(DpopReason::Proof)?;
     let (claims, key) = (verified.claims(), verified.key());
     let jti = jti(claims)?;
     if required(claims, "htm")? != "POST" {
@@ -88,8 +92,8 @@ fn jti(claims: &Object) -> Result<Cow<'_, str>, DpopReason> {
     if (1..=JTI_BYTES_MAX).contains(&jti.len()) { Ok(jti) } else { Err(DpopReason::JtiLength) }
 }
 
-/// From when on the proof is no longer accepted, if it is now. A nonce of ours says when the proof was made better than a clock of
-/// the client's does (RFC 9449 §4.3, check 11), so then `iat` need only be there.
+/// From when on the proof is no longer accepted, if it is now. A nonce of ours says better than a clock of the client's when
+/// the proof was made (RFC 9449 §4.3, check 11), so then `iat` need only be there.
 fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, DpopReason> {
     let made = claims.date("iat").map_err(|_| DpopReason::ClaimType("iat"))?.ok_or(DpopReason::ClaimMissing("iat"))?;
     let nonce = claims.text("nonce").map_err(|_| DpopReason::ClaimType("nonce"))?;
@@ -117,8 +121,8 @@ fn check_htu(htu: &str, path: &str, rules: &DpopRules) -> Result<(), DpopReason>
     if rules.bases.iter().any(same) { Ok(()) } else { Err(DpopReason::Htu) }
 }
 
-/// Syntax-based and scheme-based normalisation (RFC 3986 §6.2.2, §6.2.3), without query and fragment. None for what is no absolute
-/// http URL of visible ASCII characters, or names a user.
+/// Syntax-based and scheme-based normalisation (RFC 3986 §6.2.2, §6.2.3), without query and fragment. None for what is no
+/// absolute http URL of visible ASCII characters, or names a user.
 fn normal(htu: &str) -> Option<String> {
     let visible = htu.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if htu.len() > HTU_BYTES_MAX || !visible || !has_authority(htu) {

@@ -129,7 +129,11 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// A login by `key`, which the client may use by its own algorithm.
 pub(super) fn own_key(key: &SigningKey) -> Login {
-    Login::PrivateKeyJwt { keys: KeySet::of_signing_keys([key]), algorithms: vec![key.algorithm()], accept_token_endpoint: false }
+    Login::PrivateKeyJwt {
+        keys: KeySet::of_signing_keys([key]).into(),
+        algorithms: vec![key.algorithm()],
+        accept_token_endpoint: false,
+    }
 }
 
 pub(super) fn secret(secret: &str, basic: bool, post: bool) -> Login {
@@ -211,7 +215,6 @@ fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKi
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        authorities: None,
         keys,
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::mtls::CertificateLogin;
 use super::{CertificateName, LoginMethod, spiffe};
 use crate::crypto::Digest;
-use crate::jose::{Algorithm, KeySet};
-use crate::oauth::{ClientId, RuleName};
+use crate::jose::Algorithm;
+use crate::oauth::{ClientId, Clock, RuleName};
 use crate::trust::x509::Roots;
-use crate::trust::{Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
+use crate::trust::{Fetcher, PublishedKeys, Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
 
 /// One way in which an agent may log in.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub enum Login {
     /// A JWT that the client signs with its own key (RFC 7523 §2.2, as tightened by rfc7523bis).
     PrivateKeyJwt {
         /// The client's public keys.
-        keys: KeySet,
+        keys: PublishedKeys,
         /// What the client may sign by.
         algorithms: Vec<Algorithm>,
         /// Whether `aud` may also be the token endpoint, for clients that cannot send the issuer identifier.
@@ -93,6 +93,8 @@ pub struct LoginComplaint {
 pub enum LoginReason {
     /// A key set without a usable key.
     NoKey,
+    /// A certificate that nobody could have issued.
+    NoAuthority,
     /// No algorithm allowed.
     NoAlgorithm,
     /// A workload login that every workload of its rule would satisfy.
@@ -107,7 +109,7 @@ pub enum LoginReason {
 
 #[derive(Debug)]
 pub(super) struct KeyLogin {
-    pub(super) keys: KeySet,
+    pub(super) keys: PublishedKeys,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) accept_token_endpoint: bool,
 }
@@ -146,13 +148,32 @@ impl Logins {
         if complaints.is_empty() { Ok(logins) } else { Err(complaints) }
     }
 
+    /// The same logins; keys that `previous` fetches from the same addresses are taken over with what was fetched.
+    #[must_use]
+    pub fn taking_over(mut self, previous: &Self) -> Self {
+        let known: Vec<&PublishedKeys> = previous.published().collect();
+        for login in self.keys.values_mut().flatten() {
+            login.keys = login.keys.clone().or_known(known.iter().copied());
+        }
+        self
+    }
+
+    /// Keeps the keys fresh that agents publish themselves (`jwks_uri`). Must be called on a tokio runtime.
+    pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
+        self.published().for_each(|keys| keys.keep_fresh(fetcher, clock));
+    }
+
+    fn published(&self) -> impl Iterator<Item = &PublishedKeys> {
+        self.keys.values().flatten().map(|login| &login.keys)
+    }
+
     /// The agents that this attestation logs in, each once, in alphabetical order. A person's token logs in nobody.
     pub fn agents_of(&self, vouched: &Vouched) -> Vec<&ClientId> {
         let rule = vouched.rule();
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
             (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(vouched),
-            (SubjectKind::Workload, TrustKind::Oidc) => self.by_claims(vouched),
+            (SubjectKind::Workload, _) => self.by_claims(vouched),
         };
         agents.sort_unstable();
         agents.dedup();
@@ -207,7 +228,7 @@ impl Logins {
                 Some(other) => Err(LoginReason::taken(agent, &other)),
                 None => Ok(()),
             },
-            Login::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoKey),
+            Login::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoAuthority),
             Login::TlsClientAuth { roots, name } => self.add_certificate(agent, CertificateLogin::Authority { roots, name }),
             Login::SelfSignedTls { certificates, keys } if certificates.is_empty() && keys.is_empty() => Err(LoginReason::NoKey),
             Login::SelfSignedTls { certificates, keys } => {
@@ -271,6 +292,9 @@ impl fmt::Display for LoginReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKey => f.write_str("the key set has no usable key"),
+            Self::NoAuthority => {
+                f.write_str("`ca_file` is missing in [login], and so is `client_ca` in [tls]: who issues the certificate")
+            }
             Self::NoAlgorithm => f.write_str("no algorithm is allowed"),
             Self::NoRequirement => {
                 f.write_str("match is empty, so every workload of the trust rule could log in; say which one may")

@@ -6,12 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::authenticate::{Proof, Room};
-use super::{Attested, CertificateName, ClientReason, LoginMethod, PeerCertificate};
+use super::{Attested, CertificateName, ClientReason, LoginMethod, PeerCertificate, spiffe};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::oauth::ClientId;
 use crate::trust::x509::{Roots, X509Reason};
-use crate::trust::{SpiffeId, SpiffePattern, SvidReason, VouchedSvid};
+use crate::trust::{SpiffeId, SpiffePattern, TrustKind, TrustReason, Vouched};
 
 /// A way in which an agent logs in by certificate.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) enum CertificateLogin {
 }
 
 /// Why a certificate logs in nobody. Only the log tells: in an answer it would tell which clients there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateReason {
     /// The certificate itself has expired, does not count yet, or cannot be read. That is told.
     Itself(X509Reason),
@@ -38,7 +38,7 @@ pub enum CertificateReason {
     /// It is none that is registered for the agent.
     Unregistered,
     /// The rule of the trust domain refuses it.
-    Svid(SvidReason),
+    Svid(TrustReason),
     /// It is the X509-SVID of another workload than the agent's file, or `client_id`, says.
     SvidOther,
 }
@@ -63,6 +63,9 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
     for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
         match login.prove(room, certificate, workload.as_ref()) {
             Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
+            Err(CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)) => {
+                return Err(ClientReason::KeysUnavailable(reason));
+            }
             Err(reason) => refused = reason,
         }
     }
@@ -73,11 +76,12 @@ fn is_agent(catalog: &Catalog, name: &str) -> bool {
     ClientId::parse(name).is_ok_and(|id| catalog.agent(&id).is_some())
 }
 
-fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, svid: Option<VouchedSvid>) -> Proof {
-    let rule = |svid: &VouchedSvid| svid.rule().name().clone();
+fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, svid: Option<Vouched>) -> Proof {
+    let attested =
+        |svid: &Vouched| Attested { rule: svid.rule().name().clone(), id: svid.id().to_owned(), expires: svid.expires() };
     Proof {
-        instance: svid.as_ref().and_then(|svid| svid.instance()).map(str::to_owned),
-        attested: svid.map(|svid| Attested { rule: rule(&svid), id: svid.id().to_owned(), expires: svid.expires() }),
+        instance: svid.as_ref().and_then(Vouched::instance).map(str::to_owned),
+        attested: svid.as_ref().map(attested),
         evidence: Some(certificate.thumbprint()),
         ..Proof::new(client, method)
     }
@@ -99,7 +103,7 @@ impl CertificateLogin {
         room: &Room<'_>,
         certificate: &PeerCertificate,
         workload: Option<&SpiffeId>,
-    ) -> Result<Option<VouchedSvid>, CertificateReason> {
+    ) -> Result<Option<Vouched>, CertificateReason> {
         match self {
             Self::Authority { roots, name } => {
                 let leaf = certificate.validated(roots, room.now).map_err(CertificateReason::Chain)?;
@@ -111,10 +115,10 @@ impl CertificateLogin {
                 if known { Ok(None) } else { Err(CertificateReason::Unregistered) }
             }
             Self::Svid { id } => {
-                let roots = |roots: &Roots| certificate.validated(roots, room.now);
-                let svid = room.trust.vouch_svid(id.trust_domain(), roots).map_err(CertificateReason::Svid)?;
-                let fits = id.matches(svid.spiffe_id()) && workload.is_none_or(|wanted| wanted == svid.spiffe_id());
-                if fits { Ok(Some(svid)) } else { Err(CertificateReason::SvidOther) }
+                let svid = certificate.vouched(room.trust, room.now).map_err(CertificateReason::Svid)?;
+                let named = spiffe::id_of(&svid).filter(|_| svid.rule().kind() == TrustKind::Spiffe);
+                let fits = |named: &SpiffeId| id.matches(named) && workload.is_none_or(|wanted| wanted == named);
+                if named.as_ref().is_some_and(fits) { Ok(Some(svid)) } else { Err(CertificateReason::SvidOther) }
             }
         }
     }

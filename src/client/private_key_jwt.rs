@@ -24,8 +24,8 @@ pub(super) fn client(room: &Room<'_>, iss: Option<&str>, sub: Option<&str>) -> O
 ///
 /// # Errors
 /// `Unproven` when no key verifies it; only who holds a key learns which rule the claims break.
-pub(super) fn prove(room: &Room<'_>, jws: &Compact<'_>, client: ClientId) -> Result<Proof, ClientReason> {
-    let (login, verified) = verify(room.logins.keys_of(&client), jws)?;
+pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>, client: ClientId) -> Result<Proof, ClientReason> {
+    let (login, verified) = verify(room.logins.keys_of(&client), jws, room.now).await?;
     check_typ(jws)?;
     check_parties(verified.claims(), &client)?;
     check_audience(verified.claims(), login, room.audience)?;
@@ -40,15 +40,30 @@ pub(super) fn prove(room: &Room<'_>, jws: &Compact<'_>, client: ClientId) -> Res
 }
 
 /// Never through the cache of verified tokens: an assertion counts once.
-fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>) -> Result<(&'l KeyLogin, Verified), ClientReason> {
-    let mut refused = JoseReason::UnknownKey;
+async fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>, now: Time) -> Result<(&'l KeyLogin, Verified), ClientReason> {
+    let mut refused = ClientReason::Unproven(JoseReason::UnknownKey);
     for login in logins {
-        match jws.verify_in(&login.keys, &login.algorithms) {
+        match under(login, jws, now).await {
             Ok(verified) => return Ok((login, verified)),
+            // That the keys of one login cannot be had counts only when no other serves.
+            Err(_) if matches!(refused, ClientReason::KeysUnavailable(_)) => {}
             Err(reason) => refused = reason,
         }
     }
-    Err(ClientReason::Unproven(refused))
+    Err(refused)
+}
+
+/// An unknown `kid` may be a new key: where the client publishes its keys they are looked at once more, if the pace allows it.
+async fn under(login: &KeyLogin, jws: &Compact<'_>, now: Time) -> Result<Verified, ClientReason> {
+    let keys = login.keys.in_force(now).await.map_err(ClientReason::of_trust)?;
+    match jws.verify_in(&keys, &login.algorithms) {
+        Err(JoseReason::UnknownKey) => {
+            let newer = login.keys.after_refetch(now).await.map_err(ClientReason::of_trust)?.unwrap_or(keys);
+            jws.verify_in(&newer, &login.algorithms)
+        }
+        verified => verified,
+    }
+    .map_err(ClientReason::Unproven)
 }
 
 /// Absent is fine, another kind of token is not (rfc7523bis §4, RFC 8725 §3.11).

@@ -109,8 +109,8 @@ impl fmt::Display for ClientReason {
         f.write_str(match self {
             Self::Missing | Self::MissingAttestation(_) => {
                 concat!(
-                    "client authentication is required: send client_assertion and client_assertion_type, a client certificate with ",
-                    "client_id, or a client secret"
+                    "client authentication is required: send client_assertion and client_assertion_type, a client certificate ",
+                    "with client_id, or a client secret"
                 )
             }
             Self::Several => concat!(
@@ -145,15 +145,18 @@ impl fmt::Display for ClientReason {
             ),
             Self::Trust(reason) => return write!(f, "client_assertion: {reason}"),
             Self::KeysUnavailable(_) => "client_assertion: the keys of its issuer cannot be had at the moment; try again later",
-            Self::NoAgent => "client_assertion: it is genuine but logs in no registered agent",
+            Self::NoAgent => concat!(
+                "client_assertion: it is genuine but logs in no registered agent; ",
+                "a [[login]] of an agent's file whose spiffe_id or match fits it would"
+            ),
             Self::SeveralAgents => "client_assertion: it fits several agents; send client_id to say which",
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
-                "the client certificate does not log in the client that client_id names, or there is no such client; check client_id, ",
-                "and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or spiffe_x509"
+                "the client certificate does not log in the client that client_id names, or there is no such client; check ",
+                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or spiffe_x509"
             ),
-            Self::Suspended => "the agent is suspended; its owner or an operator can resume it",
-            Self::Retired => "the agent is retired",
+            Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
+            Self::Retired => "the agent is retired and will not act again; register another",
         })
     }
 }
@@ -176,9 +179,14 @@ impl fmt::Display for AssertionReason {
         f.write_str(match self {
             Self::Typ => "typ must be client-authentication+jwt or JWT, or be left out",
             Self::Subject => "iss and sub must both be the client_id",
-            Self::Audience => "aud must be the issuer identifier of this server alone",
+            Self::Audience => concat!(
+                "aud must be the issuer identifier of this server alone; ",
+                "assertion_audience in the agent's file can allow the token endpoint instead"
+            ),
             Self::AudienceOrEndpoint => "aud must be the issuer identifier of this server alone, or its token endpoint alone",
-            Self::AttestationAudience => "aud must be one audience of this server alone",
+            Self::AttestationAudience => {
+                "aud must be one audience of this server alone, of those in audiences of the trust rule's file"
+            }
             Self::ExpiryMissing => "exp is required",
             Self::Expired => "it has expired; sign a new one for each request",
             Self::Lifetime => "exp must lie at most an hour after iat, or after now without iat",

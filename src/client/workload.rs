@@ -11,7 +11,7 @@ use crate::trust::{TrustKind, TrustReason};
 /// Why no rule vouches for it, that its `aud` names others too, or that it logs in no agent or several.
 pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>) -> Result<Proof, ClientReason> {
     let vouched = attestation::vouch(room, jws).await.map_err(stranger)?;
-    if vouched.rule().kind() != TrustKind::Oidc {
+    if vouched.rule().kind() == TrustKind::Spiffe {
         return Err(ClientReason::SvidAsJwt);
     }
     attestation::sole_audience(room, &vouched)?;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::desk::Desk;
 use super::reader::all;
-use super::{AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, TrustFile};
+use super::{
+    AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile,
+};
 use crate::catalog::Place;
 use crate::client::{AssertionAudience, DpopRules, Login, LoginComplaint, Logins, Nonces};
 use crate::crypto::{MacKey, SealKey};
@@ -16,8 +18,8 @@ use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
 use crate::token::OwnKeys;
 use crate::trust::x509::Roots;
 use crate::trust::{
-    DuplicateRule, KeyLocation, KeySource, Matcher, Pace, Requirement, SubjectKind, Trust, TrustKind, TrustRule, TrustRuleParts,
-    TrustRuleReason,
+    DuplicateRule, KeySource, Matcher, Pace, Requirement, Severity, SubjectKind, Trust, TrustKind, TrustRule, TrustRuleParts,
+    TrustRuleReason, findings,
 };
 
 /// The keys of a world, parsed.
@@ -66,6 +68,10 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     let settings = config.settings;
     let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
+    let logins = match previous {
+        Some(previous) => logins.taking_over(&previous.logins),
+        None => logins,
+    };
     Ok(World {
         audience: AssertionAudience { issuer: settings.issuer.clone(), token_endpoint },
         own: OwnKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
@@ -75,8 +81,9 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         policies,
         signers: keys.signers,
         dpop: DpopRules {
-            bases: vec![settings.issuer.join("")],
+            bases: bases(&settings),
             age_max: settings.dpop.proof_age,
+            known: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.dpop.known)),
             nonces: Nonces::new(keys.pseudonyms.clone()),
             nonce_required: settings.dpop.nonce == DpopNonce::Required,
         },
@@ -98,26 +105,39 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     })
 }
 
+/// Where our endpoints are: below the issuer identifier, and where clients are asked for certificates.
+fn bases(settings: &Settings) -> Vec<String> {
+    let path = settings.issuer.path();
+    let alias = settings.tls.mtls_url.iter().map(|base| format!("{}{path}", base.trim_end_matches('/')));
+    std::iter::once(settings.issuer.join("")).chain(alias).collect()
+}
+
 fn twice(rule: DuplicateRule) -> Complaints {
     let place = Place { file: "the configuration".into(), line: 0 };
     Complaints::new(vec![Complaint::new(place, format!("two trust rules are called \"{}\"", rule.0))])
 }
 
-fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+/// The rule that a file means; what it admits beyond what its author may have meant is warned of.
+pub(super) fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
     let complain = |reasons: Vec<TrustRuleReason>| {
         reasons.iter().for_each(|reason| desk.complain(Complaint::new(file.place.clone(), reason.to_string())));
     };
-    TrustRule::new(parts(file, agents)).map_err(complain).ok()
+    let rule = TrustRule::new(parts(file, agents)).map_err(complain).ok()?;
+    let rule = rule.with_scopes(file.scopes.iter().map(|scope| scope.map.clone()).collect());
+    let warned = findings(&rule).into_iter().filter(|finding| finding.severity != Severity::Note);
+    warned.for_each(|finding| desk.warn(Complaint::new(file.place.clone(), format!("{}; see `trust check`", finding.sentence))));
+    Some(rule)
 }
 
 fn parts(file: &TrustFile, agents: &[AgentFile]) -> TrustRuleParts {
-    let (kind, issuer, trust_domain) = match &file.issuer {
-        IssuerFile::Oidc(issuer) => (TrustKind::Oidc, Some(issuer.clone()), None),
-        IssuerFile::Spiffe(domain) => (TrustKind::Spiffe, None, Some(domain.clone())),
+    let (issuer, trust_domain) = match &file.issuer {
+        IssuerFile::Named(issuer) => (Some(issuer.clone()), None),
+        IssuerFile::Spiffe(domain) => (None, Some(domain.clone())),
+        IssuerFile::Roots => (None, None),
     };
     TrustRuleParts {
         name: file.name.clone(),
-        kind,
+        kind: file.kind,
         issuer,
         trust_domain,
         audiences: audiences(file, agents),
@@ -128,7 +148,6 @@ fn parts(file: &TrustFile, agents: &[AgentFile]) -> TrustRuleParts {
         presenters: file.presenters.iter().map(|presenter| presenter.value.clone()).collect(),
         enabled: file.enabled,
         keys: keys(file),
-        authorities: file.authorities.clone(),
     }
 }
 
@@ -140,7 +159,7 @@ fn required(requirement: &Requirement) -> (String, Matcher) {
 /// audience of the rule; that the agent itself presents the token is checked when it does.
 fn audiences(file: &TrustFile, agents: &[AgentFile]) -> Vec<String> {
     let mut audiences = file.audiences.clone();
-    if file.subject.kind == SubjectKind::User {
+    if file.subject.kind == SubjectKind::User && file.kind == TrustKind::Oidc {
         let clients = agents.iter().flat_map(|agent| &agent.agent.entry.foreign_clients);
         audiences.extend(clients.filter(|(rule, _)| *rule == file.name).map(|(_, client)| client.clone()));
     }
@@ -148,14 +167,11 @@ fn audiences(file: &TrustFile, agents: &[AgentFile]) -> Vec<String> {
 }
 
 fn keys(file: &TrustFile) -> KeySource {
-    match (&file.keys, &file.issuer) {
-        (KeysFile::Given(keys), _) => KeySource::Fixed(Arc::new(keys.clone())),
-        (KeysFile::JwksUri(uri), _) => KeySource::Remote(KeyLocation::Uri(uri.clone()), Pace::default()),
-        (KeysFile::Discovery, IssuerFile::Oidc(issuer)) => {
-            KeySource::Remote(KeyLocation::Discovery { issuer: issuer.clone(), hosts: Vec::new() }, Pace::default())
-        }
-        // The files' reader refuses discovery for a trust domain; without keys nothing is admitted.
-        (KeysFile::Discovery, IssuerFile::Spiffe(_)) => KeySource::Fixed(Arc::new(crate::jose::KeySet::of_signing_keys([]))),
+    match &file.keys {
+        KeysFile::Given(keys) => KeySource::Fixed(Arc::new(keys.clone())),
+        KeysFile::Bundle(bundle) => KeySource::Bundle(Arc::clone(bundle)),
+        KeysFile::Roots(roots) => KeySource::Roots(Arc::clone(roots)),
+        KeysFile::Remote(location) => KeySource::Remote(location.clone(), Pace::default()),
     }
 }
 
@@ -184,7 +200,7 @@ fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
             rule: trust.value.clone(),
             matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
         },
-        LoginFile::TlsClientAuth { roots, name, .. } => {
+        LoginFile::TlsClientAuth { roots, name } => {
             Login::TlsClientAuth { roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(), name: name.clone() }
         }
         LoginFile::SelfSignedTls { certificates, keys } => {

@@ -43,7 +43,7 @@ pub(super) fn authority(reader: &mut Reader<'_>) -> Option<LoginFile> {
         None => None,
     };
     let name = names.into_iter().flatten().next()?;
-    Some(LoginFile::TlsClientAuth { roots, name: name.value, place })
+    Some(LoginFile::TlsClientAuth { roots, name: name.value })
 }
 
 /// `self_signed_tls_client_auth`.

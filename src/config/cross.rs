@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_file::AgentFile;
 use super::desk::Desk;
+use super::keys_file::KeysFile;
 use super::login_file::LoginFile;
+use super::matcher_file::MatcherFile;
 use super::reader::Found;
-use super::trust_file::{IssuerFile, TrustFile};
+use super::trust_file::{IssuerFile, ScopeFile, TrustFile};
 use super::{Complaint, Settings, span};
 use crate::catalog::{Agent, Api, Catalog, CatalogComplaint, Filed};
 use crate::oauth::RuleName;
-use crate::trust::{SpiffePattern, SubjectKind};
+use crate::trust::{SpiffePattern, SubjectKind, mistaken};
 
 /// The catalog. What nothing goes by is told unless it is `declared` in a file that has other mistakes.
 pub(super) fn catalog(
@@ -54,6 +56,7 @@ pub(super) fn check(
     let view = View { desk, settings, declared, rules, agents };
     view.rule_names();
     rules.iter().for_each(|rule| view.rule(rule));
+    rules.iter().flat_map(|rule| &rule.scopes).for_each(|scope| view.mapped(scope, apis));
     agents.iter().flat_map(|agent| &agent.logins).for_each(|login| view.login(login));
     apis.iter().for_each(|api| view.api(api));
 }
@@ -78,7 +81,7 @@ impl View<'_> {
     }
 
     fn rule(&self, rule: &TrustFile) {
-        if matches!(&rule.issuer, IssuerFile::Oidc(issuer) if *issuer == self.settings.issuer) {
+        if matches!(&rule.issuer, IssuerFile::Named(issuer) if *issuer == self.settings.issuer) {
             let sentence = "a trust rule cannot name our own issuer; what we issued is known without one";
             self.desk.complain(Complaint::new(rule.place.clone(), sentence));
         }
@@ -94,12 +97,8 @@ impl View<'_> {
     fn login(&self, login: &LoginFile) {
         match login {
             LoginFile::SpiffeJwt { spiffe_id } => self.spiffe_login(spiffe_id),
-            LoginFile::WorkloadJwt { trust, .. } => self.workload_login(trust),
+            LoginFile::WorkloadJwt { trust, matchers } => self.workload_login(trust, matchers),
             LoginFile::SpiffeX509 { spiffe_id } => self.svid_login(spiffe_id),
-            LoginFile::TlsClientAuth { roots: None, place, .. } if self.settings.tls.client_ca.is_none() => {
-                let sentence = "`ca_file` is missing in [login], and so is `client_ca` in [tls]: who issues the certificate";
-                self.desk.complain(Complaint::new(place.clone(), sentence));
-            }
             LoginFile::TlsClientAuth { .. } | LoginFile::SelfSignedTls { .. } => {}
             LoginFile::PrivateKeyJwt { .. } | LoginFile::Secret { .. } => {}
         }
@@ -109,7 +108,7 @@ impl View<'_> {
         let wanted = id.value.trust_domain();
         let domain = |rule: &'_ TrustFile| match &rule.issuer {
             IssuerFile::Spiffe(domain) => Some(domain.as_str().to_owned()),
-            IssuerFile::Oidc(_) => None,
+            IssuerFile::Named(_) | IssuerFile::Roots => None,
         };
         let known: Vec<String> = self.rules.iter().filter_map(domain).collect();
         if !known.iter().any(|known| known == wanted) && !self.declared.contains(wanted) {
@@ -129,7 +128,7 @@ impl View<'_> {
             let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
             self.desk.complain(Complaint::new(id.place.clone(), sentence));
         }
-        let silent = |rule: &&TrustFile| rule.authorities.as_ref().is_none_or(|roots| roots.is_empty());
+        let silent = |rule: &&TrustFile| matches!(&rule.keys, KeysFile::Bundle(bundle) if bundle.roots().is_empty());
         for rule in rules.filter(silent) {
             let sentence = "the bundle has no key with `use` \"x509-svid\" and `x5c`, so no X509-SVID logs in under this rule";
             self.desk.warn(Complaint::new(rule.place.clone(), sentence));
@@ -146,7 +145,7 @@ impl View<'_> {
         }
     }
 
-    fn workload_login(&self, trust: &Found<RuleName>) {
+    fn workload_login(&self, trust: &Found<RuleName>, matchers: &[MatcherFile]) {
         let name = trust.value.as_str();
         let complain = |sentence: String| Complaint::new(trust.place.clone(), sentence);
         match self.rules.iter().find(|rule| rule.name == trust.value) {
@@ -157,7 +156,32 @@ impl View<'_> {
                 let complaint = complain(format!("there is no trust rule \"{name}\""));
                 self.desk.complain(complaint.near(name, self.rules.iter().map(|rule| rule.name.as_str())));
             }
-            _ => {}
+            Some(rule) => matchers.iter().for_each(|matcher| self.workload_matcher(rule, matcher)),
+            None => {}
+        }
+    }
+
+    fn workload_matcher(&self, rule: &TrustFile, matcher: &MatcherFile) {
+        if let Some(reason) = mistaken(rule.kind, &matcher.requirement) {
+            self.desk.complain(Complaint::new(matcher.place.clone(), reason.to_string()));
+        }
+    }
+
+    /// A scope can only come to mean what exists here.
+    fn mapped(&self, scope: &ScopeFile, apis: &[Filed<Api>]) {
+        let ScopeFile { map, place } = scope;
+        let complain = |sentence: String| Complaint::new(place.clone(), sentence);
+        match apis.iter().find(|api| api.entry.id == map.api) {
+            Some(api) if api.entry.scopes.contains_key(&map.to) => {}
+            Some(api) => {
+                let known = api.entry.scopes.keys().map(|scope| scope.as_str());
+                self.desk.complain(complain(format!("{} has no scope \"{}\"", map.api, map.to)).near(map.to.as_str(), known));
+            }
+            None if self.declared.contains(map.api.as_str()) => {}
+            None => {
+                let known = apis.iter().map(|api| api.entry.id.as_str());
+                self.desk.complain(complain(format!("there is no API \"{}\"", map.api)).near(map.api.as_str(), known));
+            }
         }
     }
 

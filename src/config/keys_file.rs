@@ -1,9 +1,9 @@
 //! Where public keys are written: inline, in a file beside, or at an issuer.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Map, Number, Value as Json};
-use url::Url;
 
 use super::Complaint;
 use super::desk::Desk;
@@ -11,16 +11,20 @@ use super::reader::{Found, Reader};
 use super::tree::{Node, Table, Value};
 use crate::catalog::Place;
 use crate::jose::{KeyReason, KeySet, KeyUse};
+use crate::trust::x509::Roots;
+use crate::trust::{Bundle, KeyLocation};
 
 /// Where the keys of a trust rule come from.
 #[derive(Clone, Debug)]
 pub enum KeysFile {
-    /// The issuer's metadata names their address.
-    Discovery,
-    /// This address.
-    JwksUri(Url),
+    /// The network.
+    Remote(KeyLocation),
     /// The configuration itself, inline or in a file beside.
     Given(KeySet),
+    /// The file of a SPIFFE bundle.
+    Bundle(Arc<Bundle>),
+    /// The file of an enterprise PKI's roots.
+    Roots(Arc<Roots>),
 }
 
 /// The `jwks` or `jwks_file` of `reader`; none when neither is there, or it is wrong.
@@ -43,12 +47,6 @@ pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<(String, KeySet)
     };
     let set = parse(reader.desk(), &json, place, KeyUse::Signature)?;
     Some((json, set))
-}
-
-/// The key set in the file at `path`.
-pub(super) fn read(desk: &Desk, path: &Found<PathBuf>, key_use: KeyUse) -> Option<KeySet> {
-    let (json, place) = text(desk, path)?;
-    parse(desk, &json, place, key_use)
 }
 
 fn text(desk: &Desk, path: &Found<PathBuf>) -> Option<(String, Place)> {
@@ -76,7 +74,7 @@ fn parse(desk: &Desk, json: &str, place: Place, key_use: KeyUse) -> Option<KeySe
     }
     match KeySet::parse(json.as_bytes(), key_use) {
         Ok(set) => {
-            warn(desk, &set, &place, key_use);
+            warn_of_skipped(desk, &set, &place, true);
             Some(set)
         }
         Err(reason) => {
@@ -86,13 +84,13 @@ fn parse(desk: &Desk, json: &str, place: Place, key_use: KeyUse) -> Option<KeySe
     }
 }
 
-/// A bundle has keys for other uses by design.
-fn warn(desk: &Desk, set: &KeySet, place: &Place, key_use: KeyUse) {
-    let by_design = |reason: &KeyReason| key_use == KeyUse::JwtSvid && *reason == KeyReason::Use;
+/// Tells what of a key set is left out, and that nothing is left where `alone`. A bundle has keys for other uses by design.
+pub(super) fn warn_of_skipped(desk: &Desk, set: &KeySet, place: &Place, alone: bool) {
+    let by_design = |reason: &KeyReason| set.key_use() == KeyUse::JwtSvid && *reason == KeyReason::Use;
     for (position, reason) in set.skipped().iter().filter(|(_, reason)| !by_design(reason)) {
         desk.warn(Complaint::new(place.clone(), format!("key {} of the set is left out, because it {reason}", position + 1)));
     }
-    if set.is_empty() {
+    if set.is_empty() && alone {
         desk.warn(Complaint::new(place.clone(), "the key set has no usable key, so nothing is accepted under it"));
     }
 }

@@ -8,15 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::keys_file::take_jwks;
 use super::matcher_file::{self, MatcherFile};
 use super::reader::{Found, Reader};
-use super::trust_file::take_named_algorithms;
+use super::trust_file::{jwks_uri, take_named_algorithms};
 use super::{Complaint, certificate_login};
-use crate::catalog::Place;
 use crate::client::CertificateName;
 use crate::crypto::Digest;
-use crate::jose::{Algorithm, KeySet};
+use crate::jose::Algorithm;
 use crate::oauth::RuleName;
-use crate::trust::SpiffePattern;
 use crate::trust::x509::Roots;
+use crate::trust::{PublishedKeys, SpiffePattern};
 
 /// A way to log in, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ pub enum LoginFile {
     /// `private_key_jwt` (RFC 7523 §2.2): an assertion signed with the agent's own key.
     PrivateKeyJwt {
         /// The agent's public keys.
-        keys: KeySet,
+        keys: PublishedKeys,
         /// Whether the token endpoint is accepted as the assertion's audience beside the issuer.
         token_endpoint_audience: bool,
         /// By which an assertion may be signed.
@@ -48,8 +47,6 @@ pub enum LoginFile {
         roots: Option<Arc<Roots>>,
         /// The name.
         name: CertificateName,
-        /// Where the login is written.
-        place: Place,
     },
     /// `self_signed_tls_client_auth` (RFC 8705 §2.2): a certificate that is registered here.
     SelfSignedTls {
@@ -101,7 +98,6 @@ const REFUSED: [(&str, &str); 3] = [
     ("none", "is not offered: an agent must prove itself"),
 ];
 
-/// What an assertion may be signed by when the file does not say.
 /// By which a client assertion may be signed where the file of the agent does not say.
 pub const ASSERTION_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA];
 
@@ -137,11 +133,7 @@ fn take_method(reader: &mut Reader<'_>) -> Option<Method> {
 }
 
 fn private_key_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
-    let has_keys = reader.has("jwks") || reader.has("jwks_file");
-    let keys = take_jwks(reader);
-    if !has_keys {
-        reader.desk().complain(Complaint::new(reader.place().clone(), "`jwks_file` or `jwks` is missing in [login]"));
-    }
+    let keys = take_keys(reader);
     let audiences = reader.take_choices("assertion_audience", &[("token_endpoint", true), ("issuer", false)]);
     let token_endpoint_audience = audiences.is_some_and(|all| all.iter().any(|found| found.value));
     let algorithms = match reader.has("algorithms") {
@@ -149,6 +141,25 @@ fn private_key_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
         false => Some(ASSERTION_ALGORITHMS.into()),
     };
     Some(LoginFile::PrivateKeyJwt { keys: keys?, token_endpoint_audience, algorithms: algorithms? })
+}
+
+/// Exactly one of the three ways to say them.
+fn take_keys(reader: &mut Reader<'_>) -> Option<PublishedKeys> {
+    let uri = reader.has("jwks_uri");
+    let found = reader.take_parsed("jwks_uri", jwks_uri).map(|found| PublishedKeys::at(found.value));
+    match (uri, reader.has("jwks") || reader.has("jwks_file")) {
+        (true, false) => found,
+        (false, true) => take_jwks(reader).map(PublishedKeys::from),
+        (both, _) => {
+            let _unread = take_jwks(reader);
+            let sentence = match both {
+                true => "only one of `jwks_uri`, `jwks_file` and `jwks` can be given in [login]",
+                false => "`jwks_file`, `jwks` or `jwks_uri` is missing in [login]",
+            };
+            reader.desk().complain(Complaint::new(reader.place().clone(), sentence));
+            None
+        }
+    }
 }
 
 fn spiffe_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod complaints;
+mod platforms;
 mod scene;
 mod whole;
+mod tls;

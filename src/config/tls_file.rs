@@ -73,12 +73,13 @@ impl Tls {
     /// Reads the table.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
         let (certificate, key) = (reader.take_path("certificate"), reader.take_path("key"));
+        let place = reader.place_of(if reader.has("public") { "public" } else { "client_certificates" });
         let public = reader.take_boolean("public");
         let ask = reader.take_boolean("client_certificates");
         let mtls = reader.take_parsed("mtls", super::settings::address);
         let mtls_url = reader.take_parsed("mtls_url", base);
         let client_ca = reader.take_path("client_ca");
-        let (desk, place, partial) = (reader.desk(), reader.place().clone(), reader.is_partial());
+        let (desk, partial) = (reader.desk(), reader.is_partial());
         reader.finish();
         let complain = |place: &Place, sentence: &str| desk.complain(Complaint::new(place.clone(), sentence));
         let identity = match (certificate, key) {

@@ -1,28 +1,30 @@
 //! A trust rule as written: who may vouch for whom.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+mod keys;
+mod scopes;
+mod subject;
+
 use std::time::Duration;
 
-use url::Url;
+pub(super) use keys::jwks_uri;
+pub use scopes::ScopeFile;
 
 use super::Complaint;
-use super::keys_file::{KeysFile, read, take_jwks};
-use super::matcher_file::{self, MatcherFile, claim};
-use super::reader::{Found, Reader, all, short};
-use super::tree::Value;
+use super::keys_file::KeysFile;
+use super::matcher_file::{self, MatcherFile};
+use super::reader::{Found, Reader, all};
 use crate::catalog::Place;
-use crate::jose::{Algorithm, KeyUse};
+use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Issuer, RuleName};
-use crate::trust::x509::Roots;
-use crate::trust::{SubjectKind, SubjectParts, TemplateReason, TrustDomain};
+use crate::trust::{SubjectParts, TrustDomain, TrustKind, claim_of, claims_of};
 
 /// A trust rule, checked as far as it can be alone.
 #[derive(Clone, Debug)]
 pub struct TrustFile {
     /// What the rule is called; the first part of its subjects.
     pub name: RuleName,
+    /// By which claim rules its tokens are read.
+    pub kind: TrustKind,
     /// Who issues.
     pub issuer: IssuerFile,
     /// One of them must be in the `aud` of a token.
@@ -41,8 +43,8 @@ pub struct TrustFile {
     pub enabled: bool,
     /// Where the issuer's keys come from.
     pub keys: KeysFile,
-    /// Who issues X509-SVIDs, as the bundle of a trust domain says.
-    pub authorities: Option<Arc<Roots>>,
+    /// What the scopes of its access tokens mean here.
+    pub scopes: Vec<ScopeFile>,
     /// Where the rule's name is written.
     pub place: Place,
 }
@@ -50,56 +52,43 @@ pub struct TrustFile {
 /// Who issues the tokens of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IssuerFile {
-    /// Kind `oidc`: an issuer of JWTs, named by their `iss`.
-    Oidc(Issuer),
+    /// Whoever their `iss` names.
+    Named(Issuer),
     /// Kind `spiffe`: a trust domain, named by the `sub` of its JWT-SVIDs.
     Spiffe(TrustDomain),
+    /// Kind `x509`: the roots alone.
+    Roots,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Oidc,
-    Spiffe,
-}
-
-/// Kinds that are known by name and not offered yet. Those marked can be described by kind `oidc`.
-const LATER: [(&str, bool); 9] = [
-    ("kubernetes", true),
-    ("github", true),
-    ("gitlab", true),
-    ("gcp", true),
-    ("buildkite", true),
-    ("azure", true),
-    ("aws", false),
-    ("x509", false),
-    ("oauth", false),
-];
-
-const HOUR: Duration = Duration::from_hours(1);
+/// A little more than a day: managed identities of Azure get tokens of a day, dated five minutes back.
+const LIFETIME_MAX: Duration = Duration::from_hours(25);
 
 impl TrustFile {
     /// Reads the rule. None when anything needed is missing or wrong; the complaints say what.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
-        reader.need(&["name", "kind", "audiences", "subject", "keys"]);
+        reader.need(&["name", "kind"]);
         let name = reader.take_parsed("name", RuleName::parse);
-        let kind = reader.take_parsed("kind", kind).map(|kind| kind.value);
+        let kind = reader.take_choice("kind", &TrustKind::ALL).map(|kind| kind.value);
+        need_the_rest(&reader, kind);
         let issuer = take_issuer(&mut reader, kind);
-        let audiences = take_audiences(&mut reader);
-        let algorithms = take_algorithms(&mut reader);
-        let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=24 * HOUR);
-        let subject = reader.take_table("subject").and_then(take_subject);
+        let audiences = take_audiences(&mut reader, kind);
+        let algorithms = take_algorithms(&mut reader, kind);
+        let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=LIFETIME_MAX);
+        let subject = subject::take(&mut reader, kind);
         let require = matcher_file::take(&mut reader, "require").unwrap_or_default();
         let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
-        let mut authorities = None;
-        let keys = reader.take_table("keys").and_then(|keys| take_keys(keys, kind, &mut authorities));
-        reader.refuse("map", "belongs to kind \"oauth\", which this version does not have");
+        let keys = keys::take(&mut reader, kind, issuer.as_ref());
+        let scopes = scopes::take(&mut reader, kind);
+        warn_of_unknown_claims(&reader, kind, &require);
         reader.finish();
         let Found { value: name, place } = name?;
-        let lifetime_max = lifetime_max.map_or(HOUR, |found| found.value);
-        let (issuer, audiences, algorithms, subject, keys) = (issuer?, audiences?, algorithms?, subject?, keys?);
+        let (kind, issuer, audiences, algorithms) = (kind?, issuer?, audiences?, algorithms?);
+        let (subject, keys, scopes) = (subject?, keys?, scopes?);
+        let lifetime_max = lifetime_max.map_or(kind.default_lifetime(), |found| found.value);
         Some(Self {
             name,
+            kind,
             issuer,
             audiences,
             algorithms,
@@ -109,46 +98,85 @@ impl TrustFile {
             presenters,
             enabled,
             keys,
-            authorities,
+            scopes,
             place,
         })
     }
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
-    match text {
-        "oidc" => Ok(Kind::Oidc),
-        "spiffe" => Ok(Kind::Spiffe),
-        _ => Err(match LATER.iter().find(|(name, _)| *name == text) {
-            Some((name, true)) => format!("\"{name}\" is not offered in this version; kind \"oidc\" can describe such an issuer"),
-            Some((name, false)) => format!("\"{name}\" is not offered in this version"),
-            None => format!("must be \"oidc\" or \"spiffe\", not \"{}\"", short(text)),
-        }),
+/// What a rule of that kind cannot do without. Platforms have a subject and keys of their own.
+fn need_the_rest(reader: &Reader<'_>, kind: Option<TrustKind>) {
+    match kind {
+        Some(TrustKind::X509) => reader.need(&["subject", "keys"]),
+        Some(TrustKind::Spiffe) => reader.need(&["audiences", "keys"]),
+        Some(kind) if kind.is_platform() => reader.need(&["audiences"]),
+        _ => reader.need(&["audiences", "subject", "keys"]),
     }
 }
 
-fn take_issuer(reader: &mut Reader<'_>, kind: Option<Kind>) -> Option<IssuerFile> {
+/// A claim that the platform is not known to write may be new, or a slip.
+fn warn_of_unknown_claims(reader: &Reader<'_>, kind: Option<TrustKind>, require: &[MatcherFile]) {
+    let Some(kind) = kind.filter(|kind| !claims_of(*kind).is_empty()) else { return };
+    for matcher in require {
+        let claim = matcher.requirement.claim();
+        if claim_of(kind, claim).is_none() && !claim.starts_with("repo_property_") && claim != "iss" {
+            let sentence =
+                format!("claim `{claim}` is none that kind \"{kind}\" is known to have; an absent claim never matches");
+            let known = claims_of(kind).iter().map(|fact| fact.path);
+            reader.desk().warn(Complaint::new(matcher.place.clone(), sentence).near(claim, known));
+        }
+    }
+}
+
+fn take_issuer(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<IssuerFile> {
+    let Some(kind) = kind else {
+        for key in ["issuer", "trust_domain"] {
+            reader.take(key);
+        }
+        return None;
+    };
+    if kind != TrustKind::Spiffe {
+        reader.refuse("trust_domain", "belongs to kind \"spiffe\"");
+    }
     match kind {
-        None => {
-            for key in ["issuer", "trust_domain"] {
-                reader.take(key);
-            }
-            None
-        }
-        Some(Kind::Oidc) => {
-            reader.need(&["issuer"]);
-            reader.refuse("trust_domain", "belongs to kind \"spiffe\"");
-            reader.take_parsed("issuer", Issuer::parse).map(|issuer| IssuerFile::Oidc(issuer.value))
-        }
-        Some(Kind::Spiffe) => {
+        TrustKind::Spiffe => {
             reader.need(&["trust_domain"]);
-            reader.refuse("issuer", "belongs to kind \"oidc\"; a JWT-SVID is known by its trust domain");
+            reader.refuse("issuer", "does not belong to kind \"spiffe\"; an SVID is known by its trust domain");
             reader.take_parsed("trust_domain", TrustDomain::parse).map(|domain| IssuerFile::Spiffe(domain.value))
         }
+        TrustKind::X509 => {
+            reader.refuse("issuer", "does not belong to kind \"x509\"; a certificate is known by the roots in [keys]");
+            Some(IssuerFile::Roots)
+        }
+        kind => take_named_issuer(reader, kind).map(IssuerFile::Named),
     }
 }
 
-fn take_audiences(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+fn take_named_issuer(reader: &mut Reader<'_>, kind: TrustKind) -> Option<Issuer> {
+    match kind.default_issuer().filter(|_| !reader.has("issuer")) {
+        Some(issuer) => Issuer::parse(issuer).ok(),
+        None => {
+            reader.need(&["issuer"]);
+            let parse = |text: &str| Issuer::parse(text).map_err(|reason| reason.to_string());
+            let checked =
+                |text: &str| parse(text).and_then(|issuer| if fits(kind, text) { Ok(issuer) } else { Err(TENANT.into()) });
+            Some(reader.take_parsed("issuer", checked)?.value)
+        }
+    }
+}
+
+const TENANT: &str = "must name one tenant by its id, as in https://login.microsoftonline.com/738016bf-…/v2.0; not common";
+
+/// All tenants of Entra share their keys: an issuer that names none would be everybody.
+fn fits(kind: TrustKind, issuer: &str) -> bool {
+    kind != TrustKind::Azure || crate::trust::tenant(issuer).is_some()
+}
+
+fn take_audiences(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Vec<String>> {
+    if kind == Some(TrustKind::X509) {
+        reader.refuse("audiences", "does not belong to kind \"x509\"; a certificate is for nobody in particular");
+        return Some(Vec::new());
+    }
     let wanted = |text: &str| match text {
         "" => Err("must not be empty"),
         "*" => Err("must be one audience; there are no wildcards"),
@@ -164,10 +192,14 @@ fn take_audiences(reader: &mut Reader<'_>) -> Option<Vec<String>> {
     Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect())
 }
 
-/// ES256 and RS256 when the file names none: what nearly every issuer signs by.
-fn take_algorithms(reader: &mut Reader<'_>) -> Option<Vec<Algorithm>> {
+/// What the platform signs by, or nearly every issuer, when the file names none.
+fn take_algorithms(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Vec<Algorithm>> {
+    if kind == Some(TrustKind::X509) {
+        reader.refuse("algorithms", "does not belong to kind \"x509\"");
+        return Some(Vec::new());
+    }
     if !reader.has("algorithms") {
-        return Some(vec![Algorithm::ES256, Algorithm::RS256]);
+        return Some(kind.unwrap_or(TrustKind::Oidc).default_algorithms().to_vec());
     }
     take_named_algorithms(reader)
 }
@@ -195,120 +227,4 @@ fn asymmetric(reader: &Reader<'_>, found: Found<String>) -> Option<Found<String>
     let sentence = "`algorithms` must be signatures with a key pair; unsigned tokens and shared secrets are never accepted";
     reader.desk().complain(Complaint::new(found.place, sentence));
     None
-}
-
-fn take_subject(mut reader: Reader<'_>) -> Option<SubjectParts> {
-    reader.need(&["kind"]);
-    let kind = reader.take_choice("kind", &[("user", SubjectKind::User), ("workload", SubjectKind::Workload)]);
-    let id = if reader.has("id") { reader.take_parsed("id", template).map(|id| id.value) } else { Some("{sub}".to_owned()) };
-    let instance = reader.take_parsed("instance", template);
-    let attributes = reader.take_table("attributes").map(attributes).unwrap_or_default();
-    if let (Some(instance), Some(SubjectKind::User)) = (&instance, kind.as_ref().map(|kind| kind.value)) {
-        let sentence = "`instance` is for workloads; a person has none";
-        reader.desk().complain(Complaint::new(instance.place.clone(), sentence));
-    }
-    reader.finish();
-    Some(SubjectParts { kind: kind?.value, id: id?, instance: instance.map(|found| found.value), attributes })
-}
-
-fn attributes(mut reader: Reader<'_>) -> BTreeMap<String, String> {
-    let mut attributes = BTreeMap::new();
-    for (name, node) in reader.take_rest() {
-        let Value::Text(text) = &node.value else {
-            let sentence = format!("attribute `{}` must name a claim, not {}", short(&name), node.value.kind());
-            reader.desk().complain(Complaint::new(node.place, sentence));
-            continue;
-        };
-        match claim(text) {
-            Ok(claim) => drop(attributes.insert(name, claim)),
-            Err(reason) => {
-                let sentence = format!("the claim of attribute `{}` {reason}", short(&name));
-                reader.desk().complain(Complaint::new(node.place, sentence));
-            }
-        }
-    }
-    attributes
-}
-
-/// Text with claims in braces, as `trust` reads it; told here because here its line is known.
-fn template(text: &str) -> Result<String, TemplateReason> {
-    let mut parts = text.split('{');
-    if parts.next().is_none_or(|literal| literal.contains('}')) {
-        return Err(TemplateReason::Braces);
-    }
-    let mut before = None;
-    for part in parts {
-        let (name, literal) = part.split_once('}').ok_or(TemplateReason::Braces)?;
-        claim(name).map_err(|_| TemplateReason::Braces)?;
-        match before.replace(literal) {
-            _ if literal.contains('}') => return Err(TemplateReason::Braces),
-            Some("") => return Err(TemplateReason::Adjacent),
-            _ => {}
-        }
-    }
-    before.map(|_| text.to_owned()).ok_or(TemplateReason::Constant)
-}
-
-fn take_keys(mut reader: Reader<'_>, kind: Option<Kind>, authorities: &mut Option<Arc<Roots>>) -> Option<KeysFile> {
-    for key in ["bundle_url", "bundle_profile"] {
-        reader.refuse(key, "is not offered in this version; `bundle_file` is");
-    }
-    let keys = match kind {
-        Some(Kind::Spiffe) => take_bundle(&mut reader, authorities),
-        Some(Kind::Oidc) => take_oidc_keys(&mut reader),
-        None => {
-            reader.take_rest();
-            None
-        }
-    };
-    reader.finish();
-    keys
-}
-
-fn take_bundle(reader: &mut Reader<'_>, authorities: &mut Option<Arc<Roots>>) -> Option<KeysFile> {
-    reader.need(&["bundle_file"]);
-    for key in ["discovery", "jwks_uri", "jwks_file", "jwks"] {
-        reader.refuse(key, "belongs to kind \"oidc\"; kind \"spiffe\" has `bundle_file`");
-    }
-    let path = reader.take_path("bundle_file")?;
-    *authorities = reader.desk().text(&path.value, &path.place).and_then(|json| self::authorities(reader, &path, &json));
-    read(reader.desk(), &path, KeyUse::JwtSvid).map(KeysFile::Given)
-}
-
-/// The X.509 side of a bundle. What is no JSON is told when its other side is read.
-fn authorities(reader: &Reader<'_>, path: &Found<PathBuf>, json: &str) -> Option<Arc<Roots>> {
-    serde_json::from_str::<serde::de::IgnoredAny>(json).ok()?;
-    let complain = |reason| {
-        let sentence = format!("`x5c` of {}: {reason}", path.value.display());
-        reader.desk().complain(Complaint::new(path.place.clone(), sentence));
-    };
-    Roots::from_bundle(json).map(Arc::new).map_err(complain).ok()
-}
-
-fn take_oidc_keys(reader: &mut Reader<'_>) -> Option<KeysFile> {
-    reader.refuse("bundle_file", "belongs to kind \"spiffe\"");
-    let given = ["discovery", "jwks_uri", "jwks_file", "jwks"].into_iter().filter(|key| reader.has(key)).count();
-    let place = reader.place().clone();
-    let discovery = reader.take_boolean("discovery");
-    let uri = reader.take_parsed("jwks_uri", jwks_uri);
-    let jwks = take_jwks(reader);
-    if given != 1 {
-        let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
-        reader.desk().complain(Complaint::new(place, sentence));
-        return None;
-    }
-    if let Some(Found { value: false, place }) = discovery {
-        reader.desk().complain(Complaint::new(place, "`discovery` must be true or left out"));
-        return None;
-    }
-    let discovery = discovery.map(|_| KeysFile::Discovery);
-    discovery.or(uri.map(|uri| KeysFile::JwksUri(uri.value))).or(jwks.map(KeysFile::Given))
-}
-
-/// As for issuers, except that a query is allowed.
-fn jwks_uri(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
-    let (address, _) = text.split_once('?').unwrap_or((text, ""));
-    Issuer::parse(address).map_err(|reason| reason.to_string())?;
-    if url.fragment().is_some() { Err("must not have a fragment".to_owned()) } else { Ok(url) }
 }

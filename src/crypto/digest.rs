@@ -77,8 +77,8 @@ impl MacKey {
 }
 
 impl MacKey {
-    /// The first 16 bytes of HMAC-SHA-256(0x00, purpose, 0x00, message). No pseudonym begins like this: the label of a kind has no
-    /// zero byte.
+    /// The first 16 bytes of HMAC-SHA-256(0x00, purpose, 0x00, message). No pseudonym begins like this: the label of a kind has
+    /// no zero byte.
     pub fn tag(&self, purpose: &str, message: &[u8]) -> [u8; 16] {
         let mut mac = hmac::Context::with_key(&self.0);
         [&[0], purpose.as_bytes(), &[0], message].iter().for_each(|part| mac.update(part));

@@ -122,12 +122,7 @@ impl Entrance {
     async fn admit(&self, stream: TcpStream) -> io::Result<(Connection, Protocol, Option<SocketAddr>)> {
         let peer = stream.peer_addr()?;
         let seat = self.seat(peer.ip()).ok_or(io::ErrorKind::QuotaExceeded)?;
-        // Without it every new TLS connection stalls for the peer's delayed acknowledgement.
-        stream.set_nodelay(true)?;
-        let link = match &self.tls {
-            None => Link::Plain(stream),
-            Some(tls) => Link::Tls(Box::new(tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await??)),
-        };
+        let link = shake(stream, self.tls.as_ref()).await?;
         Ok((Connection::new(link, seat), Protocol::Http1, Some(peer)))
     }
 
@@ -137,5 +132,65 @@ impl Entrance {
             true => Some(self.gate.uncounted()),
             false => self.gate.seat(address),
         }
+    }
+}
+
+/// The handshake, where there is one.
+async fn shake(stream: TcpStream, tls: Option<&TlsAcceptor>) -> io::Result<Link> {
+    // Without it a new TLS connection stalls until the peer's delayed acknowledgement of the session tickets.
+    stream.set_nodelay(true)?;
+    match tls {
+        None => Ok(Link::Plain(stream)),
+        Some(tls) => Ok(Link::Tls(Box::new(tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await??))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+    use std::sync::Arc;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::sign::CertifiedKey;
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::http::tls::{TlsIdentity, server_config};
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        (ours.unwrap().0, theirs.unwrap())
+    }
+
+    fn client_and_server() -> (TlsConnector, TlsAcceptor) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let identity = CertifiedKey::from_der(vec![certificate.der().clone()], der, &provider).unwrap();
+        let server = server_config(TlsIdentity::new(Arc::new(identity)), true).unwrap();
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        (TlsConnector::from(Arc::new(client)), TlsAcceptor::from(Arc::new(server)))
+    }
+
+    #[tokio::test]
+    async fn no_connection_waits_for_acknowledgements() {
+        let (ours, _theirs) = pair().await;
+        let Link::Plain(plain) = shake(ours, None).await.unwrap() else { panic!("TLS that nobody asked for") };
+        assert!(plain.nodelay().unwrap());
+        let ((ours, theirs), (connector, acceptor)) = (pair().await, client_and_server());
+        let name = ServerName::try_from("localhost").unwrap();
+        let (link, client) = tokio::join!(shake(ours, Some(&acceptor)), connector.connect(name, theirs));
+        let Link::Tls(stream) = link.unwrap() else { panic!("no TLS") };
+        assert!(stream.get_ref().0.nodelay().unwrap());
+        client.unwrap();
     }
 }

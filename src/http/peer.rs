@@ -98,3 +98,45 @@ fn bytes(item: &str) -> Option<Vec<u8>> {
 fn unreadable(name: &'static str) -> RequestReason {
     RequestReason::ForwardedMalformed(name)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::crypto::Digest;
+
+    fn told(headers: &[(&str, &str)]) -> Result<Option<Digest>, RequestReason> {
+        let request = headers.iter().fold(TestRequest::post(), |request, header| request.append_header(*header));
+        forwarded(request.to_http_request().headers()).map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
+    }
+
+    /// RFC 8941 §3.3.5.
+    #[test]
+    fn byte_sequences_stand_between_colons() {
+        assert_eq!(bytes(":AQID:").unwrap(), [1, 2, 3]);
+        assert_eq!(bytes(" \t:AQI=: ").unwrap(), [1, 2]);
+        assert_eq!(bytes(":AQI:").unwrap(), [1, 2], "without its padding");
+        for wrong in ["", ":", "::", "AQID", ":AQID", "AQID:", ":AQ ID:", ":AQID:;a=1", ":AQ_D:", "\"AQID\"", ":AQID::"] {
+            assert!(bytes(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    /// RFC 9440 §2.2 and §2.3.
+    #[test]
+    fn one_certificate_and_its_chain_are_read() {
+        assert_eq!(told(&[]), Ok(None));
+        assert_eq!(told(&[("Client-Cert", ":AQID:")]), Ok(Some(Digest::of(&[1, 2, 3]))));
+        let chain = [("Client-Cert", ":AQID:"), ("Client-Cert-Chain", ":AQ==:, :Ag==:"), ("Client-Cert-Chain", ":Aw==:")];
+        assert_eq!(told(&chain), Ok(Some(Digest::of(&[1, 2, 3]))));
+        assert_eq!(told(&[("Client-Cert-Chain", ":AQID:")]), Err(unreadable(CLIENT_CERT_CHAIN)));
+        assert_eq!(told(&[("Client-Cert", ":AQID:"), ("Client-Cert-Chain", "")]), Err(unreadable(CLIENT_CERT_CHAIN)));
+        assert_eq!(told(&[("Client-Cert", ":AQID:, :AQID:")]), Err(unreadable(CLIENT_CERT)));
+        assert_eq!(told(&[("Client-Cert", ":AQID:"), ("Client-Cert", ":AQID:")]), Err(RequestReason::Repeated(CLIENT_CERT)));
+        let many = [":AQ==:"; 9].join(",");
+        assert_eq!(told(&[("Client-Cert", ":AQID:"), ("Client-Cert-Chain", &many)]), Err(unreadable(CLIENT_CERT_CHAIN)));
+        let long = format!(":{}:", "A".repeat(HEADER_BYTES_MAX));
+        assert_eq!(told(&[("Client-Cert", &long)]), Err(unreadable(CLIENT_CERT_CHAIN)));
+    }
+}

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::form::read;
 use super::refuse::refuse;
 use super::{Door, respond};
+use crate::client::BindingKind;
 use crate::exchange::{self, Refused};
 
 /// Answers a token request.
@@ -21,7 +22,8 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<Doo
             door.metrics.issued();
             let mut answer = respond::issued(&token);
             // RFC 9449 §8.2: the next proof will carry the newer one.
-            if world.dpop.nonce_required && token.bound().issued().is_some() {
+            let proved = token.bound().issued().is_some_and(|binding| binding.kind() == BindingKind::Dpop);
+            if world.dpop.nonce_required && proved {
                 respond::add_nonce(&mut answer, &world.dpop, now);
             }
             answer

@@ -100,7 +100,7 @@ impl Material {
         let bits = n.len() * 8 - leading;
         let exponent = e.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
         let strong = exponent.is_some_and(|exponent| exponent >= EXPONENT_MIN && exponent % 2 == 1);
-        if MODULUS_BITS.contains(&bits) && strong { Ok(Self::Rsa { n, e }) } else { Err(KeyReason::Strength) }
+        if MODULUS_BITS.contains(&bits) && strong && !has_roca(&n) { Ok(Self::Rsa { n, e }) } else { Err(KeyReason::Strength) }
     }
 
     fn possible(&self) -> &[Algorithm] {
@@ -146,6 +146,18 @@ impl Material {
 fn bytes(jwk: &Jwk, member: &str) -> Result<Vec<u8>, KeyReason> {
     let text = jwk.parameter(member).and_then(|value| value.as_str()).ok_or(KeyReason::Malformed)?;
     URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyReason::Malformed)
+}
+
+/// The fingerprint of keys that a broken library made, so that their factors can be computed (CVE-2017-15361): modulo each of
+/// these primes the modulus is a power of 65537. Of other keys one in a hundred million looks like that.
+fn has_roca(n: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+    let power_of_generator = |prime: u32| {
+        let rest = n.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * 65_537 % prime));
+        powers.take(prime as usize).any(|power| power == rest)
+    };
+    PRIMES.into_iter().all(power_of_generator)
 }
 
 /// A coordinate has the full length of its curve (RFC 7518 §6.2.1.2).

@@ -1,8 +1,9 @@
 //! A token that brings its own key (RFC 9449 §4.2). A type of its own, so that nothing else ever takes its key from a token.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::{Algorithm, Compact, JoseReason, KeyReason, Object, Verified, jwk};
+use super::{Algorithm, Compact, JoseReason, KeyReason, Object, ProofKeys, Verified, VerifyingKey, jwk};
 use crate::crypto::Digest;
 
 /// A proof, taken apart but not believed: it shows that its signer holds the key that it names, and nothing else.
@@ -40,23 +41,34 @@ impl<'a> Proof<'a> {
         self.0.digest()
     }
 
-    /// The claims, if the signature verifies under the very key that the header brings, by an allowed algorithm.
+    /// The claims, if the signature verifies under the very key that the header brings, by an allowed algorithm. `known` spares
+    /// the parsing of a key that proved itself before.
     ///
     /// # Errors
     /// See [`ProofReason`].
-    pub fn verify(&self, allowed: &[Algorithm]) -> Result<Verified, ProofReason> {
+    pub fn verify(&self, allowed: &[Algorithm], known: &ProofKeys) -> Result<Verified, ProofReason> {
         let algorithm = self.0.algorithm().map_err(ProofReason::Jose)?;
         if !allowed.contains(&algorithm) {
             return Err(ProofReason::Jose(JoseReason::AlgorithmNotAllowed));
         }
         let key = self.0.header().raw("jwk").ok_or(ProofReason::KeyMissing)?;
-        let members = Object::parse(key).map_err(|_| ProofReason::KeyMissing)?;
-        if members.names().any(jwk::is_private) {
-            return Err(ProofReason::KeyPrivate);
+        let name = Digest::of(key.as_bytes());
+        if let Some(key) = known.known(name, algorithm) {
+            return self.0.verify(&key).map_err(ProofReason::Jose);
         }
-        let key = jwk::of_proof(key, algorithm).map_err(ProofReason::Key)?;
-        self.0.verify(&key).map_err(ProofReason::Jose)
+        let key = Arc::new(parse(key, algorithm)?);
+        let verified = self.0.verify(&key).map_err(ProofReason::Jose)?;
+        known.remember(name, algorithm, key);
+        Ok(verified)
     }
+}
+
+fn parse(key: &str, algorithm: Algorithm) -> Result<VerifyingKey, ProofReason> {
+    let members = Object::parse(key).map_err(|_| ProofReason::KeyMissing)?;
+    if members.names().any(jwk::is_private) {
+        return Err(ProofReason::KeyPrivate);
+    }
+    jwk::of_proof(key, algorithm).map_err(ProofReason::Key)
 }
 
 impl fmt::Display for ProofReason {
@@ -102,11 +114,12 @@ mod tests {
     fn the_proof_of_the_rfc_verifies_and_its_key_has_the_rfcs_thumbprint() {
         let proof = Proof::parse(RFC).unwrap();
         assert!(proof.typ_is("dpop+jwt"));
-        let verified = proof.verify(&[Algorithm::ES256]).unwrap();
+        let keys = ProofKeys::default();
+        let verified = proof.verify(&[Algorithm::ES256], &keys).unwrap();
         // RFC 9449 §6.1, figure 7.
         assert_eq!(verified.key().to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
         assert_eq!(verified.claims().text("htu").unwrap().as_deref(), Some("https://server.example.com/token"));
-        assert_eq!(proof.verify(&[Algorithm::EdDSA]).unwrap_err(), ProofReason::Jose(JoseReason::AlgorithmNotAllowed));
+        assert_eq!(proof.verify(&[Algorithm::EdDSA], &keys).unwrap_err(), ProofReason::Jose(JoseReason::AlgorithmNotAllowed));
     }
 
     #[test]
@@ -114,12 +127,38 @@ mod tests {
         assert_eq!(Compact::parse(RFC).unwrap_err(), JoseReason::HeaderMember);
         let key = SigningKey::from_pem(&generate_key(Algorithm::ES256).unwrap(), Algorithm::ES256).unwrap();
         let own = key.sign("dpop+jwt", b"{}").unwrap();
-        assert_eq!(Proof::parse(&own).unwrap().verify(&[Algorithm::ES256]).unwrap_err(), ProofReason::KeyMissing);
+        assert_eq!(
+            Proof::parse(&own).unwrap().verify(&[Algorithm::ES256], &ProofKeys::default()).unwrap_err(),
+            ProofReason::KeyMissing
+        );
         for algorithm in [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256] {
             let key = SigningKey::from_pem(&generate_key(algorithm).unwrap(), algorithm).unwrap();
             let proof = key.sign_with_key("dpop+jwt", b"{}").unwrap();
-            let verified = Proof::parse(&proof).unwrap().verify(&[algorithm]).unwrap();
+            let verified = Proof::parse(&proof).unwrap().verify(&[algorithm], &ProofKeys::default()).unwrap();
             assert_eq!(verified.key(), key.verifying_key().thumbprint());
         }
+    }
+
+    #[test]
+    fn a_known_key_is_parsed_once_and_every_signature_is_checked() {
+        let key = SigningKey::from_pem(&generate_key(Algorithm::ES256).unwrap(), Algorithm::ES256).unwrap();
+        let other = SigningKey::from_pem(&generate_key(Algorithm::ES256).unwrap(), Algorithm::ES256).unwrap();
+        let keys = ProofKeys::new(1);
+        let proof = key.sign_with_key("dpop+jwt", b"{}").unwrap();
+        for _ in 0..2 {
+            assert!(Proof::parse(&proof).unwrap().verify(&[Algorithm::ES256], &keys).is_ok());
+            assert_eq!(keys.len(), 1);
+        }
+        // A forger shows the key that is known by now.
+        let (header, _) = proof.split_once('.').unwrap();
+        let forged = format!("{header}.{}", other.sign_with_key("dpop+jwt", b"{}").unwrap().split_once('.').unwrap().1);
+        let refused = Proof::parse(&forged).unwrap().verify(&[Algorithm::ES256], &keys).unwrap_err();
+        assert_eq!(refused, ProofReason::Jose(JoseReason::Signature));
+        // A key that does not prove itself is not remembered, and never are there more than there is room for.
+        let flood = other.sign_with_key("dpop+jwt", b"{}").unwrap();
+        assert!(Proof::parse(&format!("{}AA", &flood)).unwrap().verify(&[Algorithm::ES256], &keys).is_err());
+        assert!(keys.known(Digest::of(b"x"), Algorithm::ES256).is_none());
+        assert!(Proof::parse(&flood).unwrap().verify(&[Algorithm::ES256], &keys).is_ok());
+        assert_eq!(keys.len(), 1);
     }
 }

@@ -66,7 +66,7 @@ pub enum KeyReason {
     Use,
     /// `alg` is unknown or does not go with the key's type and curve.
     Algorithm,
-    /// RSA with fewer than 2,048 or more than 8,192 bits, or an exponent that is even or too small.
+    /// RSA with fewer than 2,048 or more than 8,192 bits, an exponent that is even or too small, or factors that can be computed.
     Strength,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for KeyReason {
             Self::Type => "has a key type or curve that no supported algorithm uses",
             Self::Use => "is not for verifying such tokens, says its use or key_ops",
             Self::Algorithm => "has an alg that is unknown or does not go with its type",
-            Self::Strength => "is an RSA key outside 2048 to 8192 bits or with a weak exponent",
+            Self::Strength => "is an RSA key outside 2048 to 8192 bits, with a weak exponent, or of the ROCA kind",
         })
     }
 }

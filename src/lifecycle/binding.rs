@@ -1,5 +1,5 @@
-//! The one place that decides what an issued token is bound to, and its `token_type` with it: a bound input never gives an unbound
-//! output, and the output is bound to a key that this very request proved.
+//! The one place that decides what an issued token is bound to, and its `token_type` with it: a bound input never gives an
+//! unbound output, and the output is bound to a key that this very request proved.
 
 use std::fmt;
 
@@ -50,10 +50,10 @@ pub enum Found {
 /// Everything that the decision rests on.
 struct Question<'a> {
     subject: Option<Binding>,
+    /// Whether the subject token is of a task that was opened with a bound token.
+    task: bool,
     /// The actor token's binding, inside whether there is an actor token.
     actor: Option<Option<Binding>>,
-    /// Whether the subject token is in a task, or enters one, that was opened with a proof of a key or under a bound token.
-    task: bool,
     proven: &'a Proven,
     basis: Basis,
     login: LoginMethod,
@@ -81,8 +81,8 @@ pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint
     let client = standing.client();
     let question = Question {
         subject: standing.subject().binding(),
-        actor: standing.actor().map(|actor| actor.binding()),
         task: standing.task().is_some_and(|task| task.bound),
+        actor: standing.actor().map(|actor| actor.binding()),
         proven: client.proven(),
         basis: standing.basis(),
         login: client.method(),
@@ -116,8 +116,8 @@ impl Question<'_> {
         }
     }
 
-    /// A DPoP proof always binds: who sends one must not be left to believe so (RFC 9449 §5). A certificate binds where the token
-    /// must be bound; otherwise it may have served to log in and nothing else (RFC 8705 §3.4).
+    /// A DPoP proof always binds: who sends one must not be left to believe so (RFC 9449 §5). A certificate binds where the
+    /// token must be bound; otherwise it may have served to log in and nothing else (RFC 8705 §3.4).
     fn issued(&self) -> Result<Option<Binding>, BindingReason> {
         let certificate_only = self.agent.certificate && !self.agent.dpop;
         let dpop_only = self.agent.dpop && !self.agent.certificate;
@@ -134,7 +134,7 @@ impl Question<'_> {
     }
 
     fn inherited(&self) -> bool {
-        self.subject.is_some() || self.actor.flatten().is_some() || self.task
+        self.subject.is_some() || self.task || self.actor.flatten().is_some()
     }
 
     fn missing(&self) -> BindingReason {
@@ -219,28 +219,28 @@ impl fmt::Display for BindingReason {
                 "send a DPoP header with a proof, or connect with a client certificate"
             ),
             Self::Agent(BoundTokens { dpop: true, certificate: true }) => concat!(
-                "tokens of this client must be bound (dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens of the ",
-                "agent's file) and no key was proved; send a DPoP header with a proof, or connect with a client certificate"
+                "tokens of this client must be bound (dpop_bound_access_tokens and tls_client_certificate_bound_access_tokens ",
+                "of the agent's file) and no key was proved; send a DPoP header with a proof or connect with a client certificate"
             ),
             Self::Agent(BoundTokens { certificate: true, .. }) => concat!(
-                "tokens of this client must be bound to its certificate (tls_client_certificate_bound_access_tokens of the agent's file) ",
-                "and the connection has none; connect with a client certificate"
+                "tokens of this client must be bound to its certificate (tls_client_certificate_bound_access_tokens of the ",
+                "agent's file) and the connection has none; connect with a client certificate"
             ),
             Self::Agent(_) => concat!(
-                "tokens of this client must be bound by DPoP (dpop_bound_access_tokens of the agent's file) and no proof was found; ",
-                "send a DPoP header with one"
+                "tokens of this client must be bound by DPoP (dpop_bound_access_tokens of the agent's file) and no proof was ",
+                "found; send a DPoP header with one"
             ),
             Self::AgentCertificate => concat!(
-                "tokens of this client must be bound to its certificate (tls_client_certificate_bound_access_tokens of the agent's file); ",
-                "leave out the DPoP header, or have dpop_bound_access_tokens set there too"
+                "tokens of this client must be bound to its certificate (tls_client_certificate_bound_access_tokens of the ",
+                "agent's file); leave out the DPoP header, or have dpop_bound_access_tokens set there too"
             ),
             Self::ApiRequires => concat!(
                 "this target takes bound tokens only (sender_constraint = required in the API's file) and no key was proved; ",
                 "send a DPoP header with a proof, or connect with a client certificate"
             ),
             Self::ApiRefuses { inherited: true } => concat!(
-                "this target takes bearer tokens only (sender_constraint = none in the API's file) and what is issued from a bound token ",
-                "stays bound; have sender_constraint = optional set there"
+                "this target takes bearer tokens only (sender_constraint = none in the API's file) and what is issued from a ",
+                "bound token stays bound; have sender_constraint = optional set there"
             ),
             Self::ApiRefuses { inherited: false } => concat!(
                 "this target takes bearer tokens only (sender_constraint = none in the API's file); leave out the DPoP header, ",

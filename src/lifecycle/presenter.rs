@@ -61,9 +61,13 @@ fn of_a_task(
     if own.client != *id {
         return Err(StandingReason::TaskHolder);
     }
-    let key = client.key().ok_or(StandingReason::TaskKeyless)?;
-    if bound.is_some_and(|bound| bound != key) {
-        return Err(StandingReason::TaskKey);
+    let (login, proof) = (client.key(), client.proven().dpop().map(|proof| proof.key));
+    match bound {
+        // One that is bound to no key is entered with a key that is registered for its holder, and a proof brings any.
+        None if login.is_none() => return Err(StandingReason::TaskKeyless),
+        Some(_) if login.or(proof).is_none() => return Err(StandingReason::TaskKeyless),
+        Some(_) if bound != login && bound != proof => return Err(StandingReason::TaskKey),
+        _ => {}
     }
     Ok(if acts(id, chain, issuer) { Basis::Continuation } else { Basis::Delegation })
 }

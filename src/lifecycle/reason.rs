@@ -81,9 +81,9 @@ impl fmt::Display for StandingReason {
             Self::Revoker => "it was issued to another client; only its client or the agent of an API it is for may revoke it",
             Self::TaskHolder => "it is the token of a task that another agent holds",
             Self::TaskKeyless => {
-                "a task is bound to a key; log in with one of your own (private_key_jwt), not with a secret or an attestation"
+                "a task is bound to a key; log in with one of your own (private_key_jwt), or send a DPoP proof of one"
             }
-            Self::TaskKey => "it is bound to another key than this client logged in with",
+            Self::TaskKey => "it is bound to another key than this client logged in with or proved by DPoP",
             Self::TaskActor => "the holder of a task acts in it itself; open a child task for another agent",
             Self::InTask => "it is in a task already; open a child with the task token of that task",
             Self::NoTask => "there is no such task that this client opened or holds",

@@ -124,7 +124,9 @@ impl Opening {
 /// # Errors
 /// `TaskKeyless`, `InTask`; `Dead` for a parent that the state does not know, which is an end forgotten.
 pub fn opening(standing: Standing, rules: &Rules<'_>) -> Result<Opening, StandingReason> {
-    let key = standing.client().key().ok_or(StandingReason::TaskKeyless)?;
+    let client = standing.client();
+    // A proof that comes with the request binds, and the login does where there is none.
+    let key = client.proven().dpop().map(|proof| proof.key).or(client.key()).ok_or(StandingReason::TaskKeyless)?;
     let Some(within) = standing.task() else { return Ok(Opening { standing, key, parent: None }) };
     if !matches!(standing.subject().origin(), Origin::Task(..)) {
         return Err(StandingReason::InTask);

@@ -48,7 +48,14 @@ pub(super) fn reachable(api: &Api, standing: &Standing) -> Scopes {
     match standing.subject().origin() {
         Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, own))),
         Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
-        Origin::User { .. } | Origin::Attestation { .. } => api.scopes.keys().cloned().collect(),
+        Origin::User { .. } | Origin::Attestation { .. } => {
+            let declared: Scopes = api.scopes.keys().cloned().collect();
+            let mapped = |ceiling: &[Held]| {
+                let here = ceiling.iter().filter(|held| held.api == api.id);
+                here.fold(Scopes::default(), |all, held| all.union(&held.scopes)).intersection(&declared)
+            };
+            standing.subject().ceiling().map_or_else(|| declared.clone(), mapped)
+        }
     }
 }
 

@@ -1,10 +1,10 @@
-//! Tokens of issuers that a trust rule vouches for: ID tokens and attestations.
+//! Tokens of issuers that a trust rule vouches for: ID tokens, attestations, and access tokens of other servers.
 
 use crate::jose::{Compact, Object};
 use crate::oauth::{ActChain, Issuer, MayAct, Subject, Time};
-use crate::trust::{SubjectKind, Trust, Vouched};
+use crate::trust::{SubjectKind, Trust, TrustKind, TrustRule, Vouched};
 
-use super::{Authentication, Origin, TokenReason, VerifiedSubject};
+use super::{Authentication, Held, Origin, TokenReason, VerifiedSubject};
 
 /// Verifies a token under the trust rules and reads who it speaks of.
 ///
@@ -21,6 +21,7 @@ pub(super) async fn verify(jws: &Compact<'_>, trust: &Trust, ours: &Issuer, now:
         expires: vouched.expires(),
         authentication: authentication(claims)?,
         attributes: vouched.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        ceiling: ceiling(vouched.rule(), claims)?,
         digest: vouched.digest(),
         // A foreign token with `cnf` is refused by the trust rules.
         binding: None,
@@ -32,7 +33,7 @@ fn origin(vouched: &Vouched, claims: &Object) -> Result<Origin, TokenReason> {
     let rule = vouched.rule();
     let (name, issuer) = (rule.name().clone(), vouched.issuer().to_owned());
     Ok(match rule.subject_kind() {
-        SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(claims)? },
+        SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(rule.kind(), claims)? },
         SubjectKind::Workload => Origin::Attestation {
             rule: name,
             issuer,
@@ -42,8 +43,28 @@ fn origin(vouched: &Vouched, claims: &Object) -> Result<Origin, TokenReason> {
     })
 }
 
-/// The client that obtained an ID token: `azp`, else the sole `aud` (OpenID Connect Core §2). Otherwise it cannot be told.
-fn obtained_by(claims: &Object) -> Result<Option<String>, TokenReason> {
+/// What a foreign access token gives here: exactly what its rule makes of its scopes (RFC 9068 §2.2.3). Unknown means nothing.
+fn ceiling(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<Held>>, TokenReason> {
+    if rule.kind() != TrustKind::Oauth {
+        return Ok(None);
+    }
+    let scope = claims.text("scope").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
+    let mut held: Vec<Held> = Vec::new();
+    for map in rule.scopes().iter().filter(|map| scope.split(' ').any(|name| name == map.from.as_str())) {
+        match held.iter_mut().find(|held| held.api == map.api) {
+            Some(held) => held.scopes = held.scopes.union(&[map.to.clone()].into_iter().collect()),
+            None => held.push(Held { api: map.api.clone(), scopes: [map.to.clone()].into_iter().collect() }),
+        }
+    }
+    Ok(Some(held))
+}
+
+/// The client that obtained a token: of an access token `client_id` (RFC 9068 §2.2); of an ID token `azp`, else the sole `aud`
+/// (OpenID Connect Core §2). Otherwise it cannot be told.
+fn obtained_by(kind: TrustKind, claims: &Object) -> Result<Option<String>, TokenReason> {
+    if kind == TrustKind::Oauth {
+        return Ok(claims.text("client_id").map_err(|_| TokenReason::Claims)?.map(|client| client.into_owned()));
+    }
     if let Some(azp) = claims.text("azp").map_err(|_| TokenReason::Claims)? {
         return Ok(Some(azp.into_owned()));
     }

@@ -233,6 +233,7 @@ impl From<VerifiedOwn> for VerifiedSubject {
             expires: token.expires,
             authentication: token.authentication,
             attributes: token.attributes,
+            ceiling: None,
             digest: token.digest,
             binding: token.binding,
         }

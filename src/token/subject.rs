@@ -19,6 +19,7 @@ pub struct VerifiedSubject {
     pub(super) expires: Time,
     pub(super) authentication: Authentication,
     pub(super) attributes: Vec<(String, String)>,
+    pub(super) ceiling: Option<Vec<Held>>,
     pub(super) digest: Digest,
     pub(super) binding: Option<Binding>,
 }
@@ -97,7 +98,7 @@ pub struct InTask {
     pub deadline: Time,
     /// The hop whose token it was opened with, where it was one of ours.
     pub under: Option<Jti>,
-    /// Whether it was opened with a proof of a key or under a bound token, so that nothing unbound is issued in it.
+    /// Whether it was opened with a token that is bound to a key: then nothing that is issued in it is unbound.
     pub bound: bool,
 }
 
@@ -221,6 +222,11 @@ impl VerifiedSubject {
         &self.attributes
     }
 
+    /// What a foreign access token may give here, as its trust rule maps its scopes; none where only policy bounds it.
+    pub fn ceiling(&self) -> Option<&[Held]> {
+        self.ceiling.as_deref()
+    }
+
     /// SHA-256 of the token.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -274,8 +280,8 @@ impl VerifiedSubject {
     /// A subject token as if it had been verified.
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
         let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
-        let (may_act, issued_at, attributes, binding) = (None, None, Vec::new(), None);
-        Self { subject, origin, chain, may_act, issued_at, expires, authentication, attributes, digest, binding }
+        let (attributes, may_act, issued_at, ceiling, binding) = (Vec::new(), None, None, None, None);
+        Self { subject, origin, chain, may_act, issued_at, expires, authentication, attributes, ceiling, digest, binding }
     }
 
     /// The same with what else its issuer says about the subject.

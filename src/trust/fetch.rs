@@ -1,11 +1,22 @@
-//! The server's only outbound HTTP. It goes to addresses that an operator named, follows no redirect, and believes little.
+//! The server's only outbound HTTP. It goes to hosts that an operator named and to addresses that are public or named too, follows
+//! no redirect, and believes little.
 
+mod address;
+mod peer;
+
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(super) use address::Lookup;
+pub use address::Network;
+pub(super) use peer::Peer;
+
+use address::{Forbidden, Gate, System};
+
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use url::{Host, Url};
 
 use crate::jose::KeySetReason;
@@ -16,11 +27,22 @@ pub const JSON_BYTES_MAX: usize = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const JSON_TYPES: [&str; 2] = ["application/json", "application/jwk-set+json"];
 
-/// Fetches JSON. Cheap to clone; the connection pool behind it is made at the first fetch, not at start-up.
+/// Fetches JSON. Cheap to clone; the connection pools behind it are made at the first fetch, not at start-up.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: Arc<OnceLock<Option<Client>>>,
+    /// By the networks that may be reached beside public ones: few rules name any.
+    clients: Arc<Mutex<HashMap<Vec<Network>, Client>>>,
+    lookup: Arc<dyn Lookup>,
     timeout: Duration,
+}
+
+/// How an address may be reached.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Way {
+    /// Networks that its name may lead to although they are not public.
+    pub(super) networks: Vec<Network>,
+    /// Who must answer, where that is not for the public PKI to say.
+    pub(super) peer: Option<Peer>,
 }
 
 /// A JSON document, unread, and how long its publisher says that it may be kept.
@@ -49,6 +71,8 @@ pub enum FetchReason {
     Metadata,
     /// Discovery names a host for its keys that the rule does not name.
     Host,
+    /// A bundle that is older than the one in force, or does not say how old it is.
+    RolledBack,
     /// The key set itself.
     KeySet(KeySetReason),
 }
@@ -60,15 +84,21 @@ impl Fetcher {
     }
 
     pub(super) fn within(timeout: Duration) -> Self {
-        Self { client: Arc::default(), timeout }
+        Self { clients: Arc::default(), lookup: Arc::new(System), timeout }
     }
 
-    /// One `GET`.
-    pub(super) async fn get_json(&self, uri: &Url) -> Result<Answer, FetchReason> {
+    /// The same with another source of addresses.
+    #[cfg(test)]
+    pub(super) fn looking_up(self, lookup: Arc<dyn Lookup>) -> Self {
+        Self { lookup, clients: Arc::default(), ..self }
+    }
+
+    /// One `GET`. Nothing of an answer is kept unless all of it is good.
+    pub(super) async fn get_json(&self, uri: &Url, way: &Way) -> Result<Answer, FetchReason> {
         if !is_allowed(uri) {
             return Err(FetchReason::Address);
         }
-        let client = self.client.get_or_init(client).as_ref().ok_or(FetchReason::Client)?;
+        let client = self.client(way).ok_or(FetchReason::Client)?;
         let request = client.get(uri.clone()).header(ACCEPT, JSON_TYPES.join(", ")).timeout(self.timeout);
         let answer = request.send().await.map_err(FetchReason::Network)?;
         if answer.status() != StatusCode::OK {
@@ -79,6 +109,26 @@ impl Fetcher {
         }
         let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
         Ok(Answer { body: read(answer).await?, max_age })
+    }
+
+    /// Who must answer may change with each bundle, so such a client is made for one fetch.
+    fn client(&self, way: &Way) -> Option<Client> {
+        if let Some(peer) = &way.peer {
+            return self.builder(&way.networks).tls_backend_preconfigured(peer::tls(peer.clone())?).build().ok();
+        }
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&way.networks) {
+            return Some(client.clone());
+        }
+        let client = self.builder(&way.networks).build().ok()?;
+        clients.insert(way.networks.clone(), client.clone());
+        Some(client)
+    }
+
+    fn builder(&self, networks: &[Network]) -> ClientBuilder {
+        let gate = Gate { lookup: Arc::clone(&self.lookup), networks: networks.to_vec() };
+        let builder = Client::builder().redirect(redirect::Policy::none()).no_proxy().referer(false);
+        builder.user_agent("countersign").pool_max_idle_per_host(1).dns_resolver(Arc::new(gate))
     }
 }
 
@@ -97,11 +147,6 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, FetchReason> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-fn client() -> Option<Client> {
-    let builder = Client::builder().redirect(redirect::Policy::none()).no_proxy().referer(false);
-    builder.user_agent("countersign").pool_max_idle_per_host(1).build().ok()
 }
 
 /// Whether `uri` may be fetched at all: `https`, or `http` on a loopback host, and no user information.
@@ -138,11 +183,18 @@ fn max_age(cache_control: &HeaderValue) -> Option<Duration> {
     directives.find_map(|directive| directive.strip_prefix("max-age=")?.parse().ok()).map(Duration::from_secs)
 }
 
+/// Whether the connection was not made because of where the name leads.
+fn is_forbidden(cause: &reqwest::Error) -> bool {
+    let mut causes = std::iter::successors(Some(cause as &(dyn std::error::Error + 'static)), |error| error.source());
+    causes.any(|error| error.is::<Forbidden>())
+}
+
 impl fmt::Display for FetchReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Address => "the address is neither https nor http on a loopback host",
             Self::Client => "the HTTP client cannot be made; are there root certificates?",
+            Self::Network(cause) if is_forbidden(cause) => return Forbidden.fmt(f),
             Self::Network(cause) if cause.is_timeout() => "there was no complete answer in time",
             Self::Network(cause) if cause.is_connect() => "no connection could be made",
             Self::Network(_) => "the connection broke off",
@@ -153,6 +205,7 @@ impl fmt::Display for FetchReason {
             Self::Long => "the answer is longer than 256 KiB",
             Self::Metadata => "the discovery document is malformed or names another issuer",
             Self::Host => "the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts",
+            Self::RolledBack => "the bundle has a lower spiffe_sequence than the one in force, or none",
             Self::KeySet(reason) => return write!(f, "the key set {reason}"),
         })
     }

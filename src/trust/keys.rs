@@ -1,5 +1,6 @@
 //! The keys of a rule: fixed, or fetched and kept fresh.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 use url::Url;
 
-use super::{Fetcher, TrustReason, fetch, refresh};
+use super::fetch::{Peer, Way};
+use super::x509::Roots;
+use super::{Bundle, Fetcher, Network, SpiffeId, TrustKind, TrustReason, fetch, refresh};
 use crate::jose::{KeySet, KeyUse};
 use crate::oauth::{Clock, Issuer, RuleName, Time};
 
@@ -17,12 +20,16 @@ use crate::oauth::{Clock, Issuer, RuleName, Time};
 pub enum KeySource {
     /// From the configuration: inline or a file, or for kind `spiffe` the file of a bundle, read with [`KeyUse::JwtSvid`].
     Fixed(Arc<KeySet>),
+    /// From the configuration: a SPIFFE bundle with its X.509 authorities.
+    Bundle(Arc<Bundle>),
+    /// From the configuration: the roots of an enterprise PKI.
+    Roots(Arc<Roots>),
     /// From the network.
     Remote(KeyLocation, Pace),
 }
 
 /// Which address keys are fetched from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyLocation {
     /// What the issuer's OpenID configuration names as `jwks_uri` (OpenID Connect Discovery §4). It must be on the issuer's own
     /// host, or on one of `hosts` (`host` or `host:port`).
@@ -34,6 +41,31 @@ pub enum KeyLocation {
     },
     /// This address.
     Uri(Url),
+    /// The bundle endpoint of a SPIFFE trust domain (SPIFFE Federation §5).
+    Bundle {
+        /// Its address.
+        url: Url,
+        /// How it proves itself.
+        profile: BundleProfile,
+    },
+    /// One of the above, whose host may lead to these networks although they are not public.
+    Within(Box<KeyLocation>, Vec<Network>),
+}
+
+/// How a bundle endpoint proves itself (SPIFFE Federation §5.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BundleProfile {
+    /// `https_web`: by a certificate of the public PKI for its host.
+    Web,
+    /// `https_spiffe`: by an X509-SVID.
+    Spiffe {
+        /// The SPIFFE ID that it must have.
+        id: SpiffeId,
+        /// The bundle of that ID's trust domain to begin with.
+        bootstrap: Arc<Bundle>,
+        /// Whether the endpoint is of the very domain whose bundle it serves: then what it served last counts next.
+        own: bool,
+    },
 }
 
 /// How often keys are fetched, and how long they count.
@@ -64,37 +96,93 @@ impl Default for Pace {
 }
 
 impl KeySource {
-    pub(super) fn is_remote(&self) -> bool {
-        matches!(self, Self::Remote(..))
+    /// Whether it is fetched as a JWK set rather than a bundle.
+    pub(super) fn is_jwks(&self) -> bool {
+        matches!(self, Self::Remote(location, _) if !location.is_bundle())
     }
 
-    /// Whether fixed keys were read for that use; remote ones are when they come.
-    pub(super) fn is_for(&self, key_use: KeyUse) -> bool {
-        match self {
-            Self::Fixed(keys) => keys.key_use() == key_use,
-            Self::Remote(..) => true,
+    /// Whether it is of the sort that a rule of `kind` needs.
+    pub(super) fn is_for(&self, kind: TrustKind) -> bool {
+        match (self, kind) {
+            (Self::Fixed(keys), TrustKind::Spiffe) => keys.key_use() == KeyUse::JwtSvid,
+            (Self::Fixed(keys), _) => keys.key_use() == KeyUse::Signature && kind.has_issuer(),
+            (Self::Bundle(_), _) => kind == TrustKind::Spiffe,
+            (Self::Roots(_), _) => kind == TrustKind::X509,
+            (Self::Remote(location, _), _) if location.is_bundle() => kind == TrustKind::Spiffe,
+            (Self::Remote(..), _) => kind != TrustKind::X509,
         }
     }
 
     pub(super) fn is_fetchable(&self) -> bool {
         match self {
-            Self::Remote(KeyLocation::Uri(uri), _) => fetch::is_allowed(uri),
+            Self::Remote(location, _) => location.uri().is_none_or(fetch::is_allowed),
             _ => true,
         }
+    }
+}
+
+impl KeyLocation {
+    /// The location itself, without the networks that it may lead to.
+    pub(super) fn plain(&self) -> &Self {
+        match self {
+            Self::Within(inner, _) => inner.plain(),
+            plain => plain,
+        }
+    }
+
+    pub(super) fn networks(&self) -> &[Network] {
+        if let Self::Within(_, networks) = self { networks } else { &[] }
+    }
+
+    pub(super) fn is_bundle(&self) -> bool {
+        matches!(self.plain(), Self::Bundle { .. })
+    }
+
+    fn uri(&self) -> Option<&Url> {
+        match self.plain() {
+            Self::Uri(uri) | Self::Bundle { url: uri, .. } => Some(uri),
+            _ => None,
+        }
+    }
+}
+
+/// What verifies: keys of tokens, and roots of certificates.
+#[derive(Clone, Debug)]
+pub(super) struct Material {
+    pub(super) keys: Arc<KeySet>,
+    pub(super) roots: Option<Arc<Roots>>,
+}
+
+impl Material {
+    pub(super) fn of_bundle(bundle: &Bundle) -> Self {
+        Self { keys: Arc::clone(&bundle.keys), roots: Some(Arc::clone(&bundle.roots)) }
+    }
+
+    fn of_roots(roots: &Arc<Roots>) -> Self {
+        Self { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::clone(roots)) }
     }
 }
 
 /// The keys of a rule, in use.
 #[derive(Clone, Debug)]
 pub(super) enum Keys {
-    Fixed(Arc<KeySet>),
+    Fixed(Material),
     Remote(Arc<RemoteKeys>),
 }
 
-/// The keys that count now, and where newer ones may come from.
-pub(super) struct KeysInForce<'a> {
-    pub(super) keys: Arc<KeySet>,
-    pub(super) remote: Option<&'a RemoteKeys>,
+/// What is known of the keys of one rule, for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyState {
+    /// The rule.
+    pub rule: RuleName,
+    /// How old they are; none where they cannot be had, or come from the configuration.
+    pub age: Option<Duration>,
+    /// Whether they count now.
+    pub usable: bool,
+    /// How often they were fetched.
+    pub fetches: u64,
+    /// How often that failed.
+    pub failures: u64,
 }
 
 impl Keys {
@@ -105,8 +193,11 @@ impl Keys {
         replaced: Option<&Keys>,
         rule: &RuleName,
     ) -> Self {
+        let fixed = |material: Material| Self::Fixed(not_rolled_back(material, replaced, rule));
         match source {
-            KeySource::Fixed(keys) => Self::Fixed(Arc::clone(not_rolled_back(keys, replaced, rule))),
+            KeySource::Fixed(keys) => fixed(Material { keys: Arc::clone(keys), roots: None }),
+            KeySource::Bundle(bundle) => fixed(Material::of_bundle(bundle)),
+            KeySource::Roots(roots) => Self::Fixed(Material::of_roots(roots)),
             KeySource::Remote(location, pace) => {
                 let same = known.find_map(|keys| keys.remote().filter(|remote| remote.is_of(location, *pace)));
                 Self::Remote(same.map_or_else(|| Arc::new(RemoteKeys::new(location.clone(), *pace)), Arc::clone))
@@ -121,23 +212,38 @@ impl Keys {
         }
     }
 
-    pub(super) async fn in_force(&self, now: Time) -> Result<KeysInForce<'_>, TrustReason> {
+    /// What counts now, without waiting for anybody.
+    pub(super) fn at_hand(&self, now: Time) -> Option<Material> {
         match self {
-            Self::Fixed(keys) => Ok(KeysInForce { keys: Arc::clone(keys), remote: None }),
-            Self::Remote(remote) => Ok(KeysInForce { keys: remote.in_force(now).await?, remote: Some(remote) }),
+            Self::Fixed(material) => Some(material.clone()),
+            Self::Remote(remote) => remote.shared.current(now),
         }
+    }
+
+    pub(super) fn state(&self, rule: &RuleName, now: Time) -> KeyState {
+        let (age, counts) = match self {
+            Self::Fixed(_) => (None, (0, 0)),
+            Self::Remote(remote) => (remote.shared.age(now), remote.shared.counts()),
+        };
+        KeyState { rule: rule.clone(), age, usable: self.at_hand(now).is_some(), fetches: counts.0, failures: counts.1 }
     }
 }
 
-/// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.2).
-fn not_rolled_back<'a>(keys: &'a Arc<KeySet>, replaced: Option<&'a Keys>, rule: &RuleName) -> &'a Arc<KeySet> {
+/// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1).
+fn not_rolled_back(material: Material, replaced: Option<&Keys>, rule: &RuleName) -> Material {
     match replaced {
-        Some(Keys::Fixed(before)) if keys.sequence().is_some() && keys.sequence() < before.sequence() => {
+        // A file without a number is its operator's word; an endpoint that stops numbering is not believed.
+        Some(Keys::Fixed(before)) if material.keys.sequence().is_some() && is_older(&material.keys, &before.keys) => {
             tracing::warn!(%rule, "the bundle has a lower spiffe_sequence than the one in force, which stays");
-            before
+            before.clone()
         }
-        _ => keys,
+        _ => material,
     }
+}
+
+/// Whether `keys` are of an older version than `before`, or of one that does not say so.
+pub(super) fn is_older(keys: &KeySet, before: &KeySet) -> bool {
+    keys.sequence() < before.sequence()
 }
 
 /// Keys from the network. A task fetches them; requests read what is there and at most ask it to hurry.
@@ -155,13 +261,15 @@ pub(super) struct Shared {
     pub(super) fetched: ArcSwapOption<Fetched>,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) wanted: Notify,
+    pub(super) fetches: AtomicU64,
+    pub(super) failures: AtomicU64,
     waiting: Semaphore,
 }
 
-/// A key set and when it was fetched.
+/// What was fetched, and when.
 #[derive(Debug)]
 pub(super) struct Fetched {
-    pub(super) keys: Arc<KeySet>,
+    pub(super) material: Material,
     pub(super) at: Time,
 }
 
@@ -180,7 +288,7 @@ pub(super) enum Phase {
 const WAITING_MAX: usize = 64;
 
 impl RemoteKeys {
-    fn new(location: KeyLocation, pace: Pace) -> Self {
+    pub(super) fn new(location: KeyLocation, pace: Pace) -> Self {
         Self { shared: Arc::new(Shared::new(location, pace)), task: OnceLock::new() }
     }
 
@@ -193,18 +301,16 @@ impl RemoteKeys {
         self.task.get_or_init(spawn);
     }
 
-    async fn in_force(&self, now: Time) -> Result<Arc<KeySet>, TrustReason> {
+    /// What counts now, or after the first look at the issuer.
+    pub(super) async fn in_force(&self, now: Time) -> Result<Material, TrustReason> {
         match self.shared.current(now) {
-            Some(keys) => Ok(keys),
-            None => {
-                self.shared.await_fetch().await;
-                self.shared.current(now).ok_or(TrustReason::KeysUnavailable)
-            }
+            Some(material) => Ok(material),
+            None => self.after_refetch(now).await,
         }
     }
 
-    /// The keys in force after one more look at the issuer, unless it was looked at just now.
-    pub(super) async fn after_refetch(&self, now: Time) -> Result<Arc<KeySet>, TrustReason> {
+    /// What counts after one more look at the issuer, unless it was looked at just now.
+    pub(super) async fn after_refetch(&self, now: Time) -> Result<Material, TrustReason> {
         self.shared.await_fetch().await;
         self.shared.current(now).ok_or(TrustReason::KeysUnavailable)
     }
@@ -213,14 +319,42 @@ impl RemoteKeys {
 impl Shared {
     pub(super) fn new(location: KeyLocation, pace: Pace) -> Self {
         let (phase, _) = watch::channel(Phase::Fetching);
-        let (wanted, waiting) = (Notify::new(), Semaphore::new(WAITING_MAX));
-        Self { location, pace, fetched: ArcSwapOption::empty(), phase, wanted, waiting }
+        Self {
+            location,
+            pace,
+            fetched: ArcSwapOption::empty(),
+            phase,
+            wanted: Notify::new(),
+            fetches: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            waiting: Semaphore::new(WAITING_MAX),
+        }
     }
 
-    fn current(&self, now: Time) -> Option<Arc<KeySet>> {
+    /// How the address may be reached now.
+    pub(super) fn way(&self) -> Way {
+        let networks = self.location.networks().to_vec();
+        let KeyLocation::Bundle { profile: BundleProfile::Spiffe { id, bootstrap, own }, .. } = self.location.plain() else {
+            return Way { networks, peer: None };
+        };
+        let latest = self.fetched.load();
+        let served = latest.as_ref().filter(|_| *own).and_then(|fetched| fetched.material.roots.clone());
+        let roots = served.unwrap_or_else(|| Arc::clone(&bootstrap.roots));
+        Way { networks, peer: Some(Peer { id: id.clone(), roots }) }
+    }
+
+    fn current(&self, now: Time) -> Option<Material> {
         let fetched = self.fetched.load();
         let fetched = fetched.as_ref().filter(|fetched| now.since(fetched.at) < self.pace.ceiling)?;
-        Some(Arc::clone(&fetched.keys))
+        Some(fetched.material.clone())
+    }
+
+    fn age(&self, now: Time) -> Option<Duration> {
+        self.fetched.load().as_ref().map(|fetched| now.since(fetched.at))
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        (self.fetches.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
     }
 
     /// Waits for the fetch in flight, or asks for one; returns at once when the task is resting or too many wait already.

@@ -19,6 +19,17 @@ pub(super) fn check(token: &Compact<'_>, claims: &Object) -> Result<(), TrustRea
     refuse_other_uses(claims)
 }
 
+/// The other way round: access tokens and nothing else (RFC 9068 §4).
+pub(super) fn check_access_token(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if !token.typ_is("at+jwt") {
+        return Err(TrustReason::Typ);
+    }
+    for claim in ["sub", "azp", "jti", "client_id"] {
+        claims.text(claim)?;
+    }
+    refuse_other_uses(claims)
+}
+
 /// What no kind of rule accepts: events (RFC 8417 §2.2), and tokens bound to a key that nobody can be asked to prove (RFC 7800
 /// §3).
 pub(super) fn refuse_other_uses(claims: &Object) -> Result<(), TrustReason> {

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{MatcherReason, SpiffeIdReason, TemplateReason};
+use super::x509::X509Reason;
+use super::{MatcherReason, PlatformReason, Shape, SpiffeIdReason, TemplateReason, TrustKind};
 use crate::jose::JoseReason;
 
 /// Why a token is not vouched for. `Display` is a public sentence: it never says which issuers, audiences or values are expected.
@@ -24,6 +25,8 @@ pub enum TrustReason {
     Bound,
     /// `sub` is no SPIFFE ID of a workload.
     SpiffeId,
+    /// Not what its platform gives to a workload.
+    Platform(PlatformReason),
     /// No `exp`.
     NoExpiry,
     /// `exp` has passed.
@@ -34,6 +37,8 @@ pub enum TrustReason {
     Lifetime,
     /// The JWS or a claim's type is wrong, or the signature does not verify.
     Jose(JoseReason),
+    /// The certificate chain proves nothing.
+    Certificate(X509Reason),
     /// `aud` does not name us.
     Audience,
     /// A claim that the rule requires is absent or has another value.
@@ -66,6 +71,8 @@ impl fmt::Display for TrustReason {
             Self::Event => "the token reports an event and identifies nobody",
             Self::Bound => "the token is bound to a key, and proof of that key is not supported here",
             Self::SpiffeId => "the sub of the token is not the SPIFFE ID of a workload",
+            Self::Platform(reason) => return reason.fmt(f),
+            Self::Certificate(reason) => return reason.fmt(f),
             Self::NoExpiry => "the token has no exp",
             Self::Expired => "the token has expired",
             Self::Early => "the iat or nbf of the token is too far in the future",
@@ -86,6 +93,8 @@ impl std::error::Error for TrustReason {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Jose(reason) => Some(reason),
+            Self::Platform(reason) => Some(reason),
+            Self::Certificate(reason) => Some(reason),
             _ => None,
         }
     }
@@ -94,14 +103,24 @@ impl std::error::Error for TrustReason {
 /// What is wrong with a trust rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustRuleReason {
-    /// Kind `oidc` without an issuer.
-    IssuerMissing,
-    /// Kind `spiffe` with an issuer: SVIDs are trusted by domain and bundle.
-    IssuerUseless,
+    /// A kind whose tokens are found by `iss`, without an issuer.
+    IssuerMissing(TrustKind),
+    /// Kind `spiffe` or `x509` with an issuer: SVIDs are trusted by domain and bundle, certificates by their roots.
+    IssuerUseless(TrustKind),
     /// Kind `spiffe` without a trust domain.
     TrustDomainMissing,
-    /// Kind `oidc` with a trust domain.
-    TrustDomainUseless,
+    /// A kind other than `spiffe` with a trust domain.
+    TrustDomainUseless(TrustKind),
+    /// A platform's workloads taken for people.
+    People(TrustKind),
+    /// An audience that means the platform itself, or everybody.
+    ForeignAudience(String),
+    /// A decision on what the sender of a token chooses.
+    ChosenClaim(String),
+    /// A value of another type than the platform writes: it would never match.
+    ClaimShape(String, Shape),
+    /// A shared issuer, and no requirement that says whose tokens are meant.
+    Unpinned(TrustKind),
     /// No audience, or an empty one.
     Audiences,
     /// No algorithm.
@@ -127,10 +146,23 @@ pub enum TrustRuleReason {
 impl fmt::Display for TrustRuleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::IssuerMissing => "issuer is missing; kind oidc needs it",
-            Self::IssuerUseless => "issuer is of no use in kind spiffe; SVIDs are trusted by trust_domain and bundle",
+            Self::IssuerMissing(kind) => return write!(f, "issuer is missing; kind {kind} needs it"),
+            Self::IssuerUseless(TrustKind::X509) => "issuer is of no use in kind x509; certificates are trusted by their roots",
+            Self::IssuerUseless(_) => "issuer is of no use in kind spiffe; SVIDs are trusted by trust_domain and bundle",
             Self::TrustDomainMissing => "trust_domain is missing; kind spiffe needs it",
-            Self::TrustDomainUseless => "trust_domain is of no use in kind oidc",
+            Self::TrustDomainUseless(kind) => return write!(f, "trust_domain is of no use in kind {kind}"),
+            Self::People(kind) => return write!(f, "subject.kind must be \"workload\"; kind {kind} vouches for nobody else"),
+            Self::ForeignAudience(audience) => {
+                return write!(
+                    f,
+                    "audiences must not name {audience}: such tokens are for the platform itself, or for everybody"
+                );
+            }
+            Self::ChosenClaim(claim) => return write!(f, "{claim} is chosen by whoever asks for the token and proves nothing"),
+            Self::ClaimShape(claim, shape) => {
+                return write!(f, "require {claim} can never match: the platform writes {} there", shape.name());
+            }
+            Self::Unpinned(kind) => return write!(f, "require must say whose tokens are meant: {}", whose(*kind)),
             Self::Audiences => "audiences must name at least one value that the aud of a token has to contain",
             Self::Algorithms => "algorithms must name at least one algorithm",
             Self::SpiffeAlgorithm => "algorithms must not name EdDSA in kind spiffe; JWT-SVIDs use RS, PS or ES",
@@ -138,10 +170,20 @@ impl fmt::Display for TrustRuleReason {
             Self::Template(reason) => return write!(f, "subject {reason}"),
             Self::Requirement(claim, reason) => return write!(f, "require {claim} {reason}"),
             Self::SpiffeId(reason) => return write!(f, "trust_domain {reason}"),
-            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file",
-            Self::KeysUse => "keys must be a bundle_file for kind spiffe and a JWK set for the others",
-            Self::KeysUri => "keys.jwks_uri must be an https address (http only on a loopback host)",
+            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file or bundle_url",
+            Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",
+            Self::KeysUri => "keys must come from an https address (http only on a loopback host)",
         })
+    }
+}
+
+/// What would say whose tokens are meant.
+fn whose(kind: TrustKind) -> &'static str {
+    match kind {
+        TrustKind::Github => "everybody on GitHub has this issuer; require repository_id or repository_owner_id",
+        TrustKind::Gitlab => "every project of the instance has this issuer; require project_id or namespace_id",
+        TrustKind::Buildkite => "all of Buildkite has this issuer; require organization_id, or at least organization_slug",
+        _ => "everybody with a Google account has this issuer; require sub, or at least email",
     }
 }
 

@@ -1,10 +1,12 @@
 //! The task that keeps one issuer's keys fresh. It alone fetches, so that no flood of tokens becomes a flood of fetches.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::keys::{Fetched, KeyLocation, Phase, Shared};
-use super::{FetchReason, Fetcher, fetch};
+use super::fetch::Way;
+use super::keys::{Fetched, KeyLocation, Material, Phase, Shared, is_older};
+use super::{Bundle, BundleReason, FetchReason, Fetcher, fetch};
 use crate::jose::{KeySet, KeyUse, Object};
 use crate::oauth::{Clock, Issuer};
 use url::Url;
@@ -18,7 +20,8 @@ pub(super) async fn run(shared: Arc<Shared>, fetcher: Fetcher, clock: Arc<dyn Cl
     let mut failures = 0;
     loop {
         shared.phase.send_replace(Phase::Fetching);
-        let fetched = fetch_keys(&shared.location, &fetcher).await;
+        let fetched = fetch_keys(&shared.location, &shared.way(), &fetcher).await;
+        shared.fetches.fetch_add(1, Ordering::Relaxed);
         failures = if fetched.is_ok() { 0 } else { failures + 1 };
         let rhythm = Rhythm::after(&shared, fetched, failures, clock.as_ref());
         shared.phase.send_replace(Phase::Resting);
@@ -35,43 +38,65 @@ struct Rhythm {
     then: Duration,
 }
 
-type FetchedKeys = Result<(KeySet, Option<Duration>), FetchReason>;
+/// What came, and how long its publisher says that it may be kept.
+type FetchedKeys = Result<(Material, Option<Duration>), FetchReason>;
 
 impl Rhythm {
     /// Keeps the keys of a good fetch. A failed one changes nothing: the last good keys count until they are too old.
     fn after(shared: &Shared, fetched: FetchedKeys, failures: u32, clock: &dyn Clock) -> Self {
         let pace = shared.pace;
-        match fetched {
-            Ok((keys, max_age)) => {
-                let (usable, skipped) = (keys.keys().len(), keys.skipped().len());
+        match fetched.and_then(|(material, keep)| not_rolled_back(shared, material).map(|material| (material, keep))) {
+            Ok((material, keep)) => {
+                let (usable, skipped) = (material.keys.keys().len(), material.keys.skipped().len());
                 tracing::debug!(location = %shared.location, usable, skipped, "keys fetched");
-                shared.fetched.store(Some(Arc::new(Fetched { keys: Arc::new(keys), at: clock.now() })));
-                let interval = max_age.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, pace.interval * SLOWEST);
+                shared.fetched.store(Some(Arc::new(Fetched { material, at: clock.now() })));
+                let interval = keep.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, pace.interval * SLOWEST);
                 Self { rest: pace.cool_down, then: interval.saturating_sub(pace.cool_down) }
             }
             Err(reason) => {
+                shared.failures.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(location = %shared.location, %reason, failures, "keys could not be fetched");
-                let rest = pace.retry.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX));
+                let rest = pace.retry.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
                 Self { rest: rest.min(pace.interval), then: Duration::ZERO }
             }
         }
     }
 }
 
-async fn fetch_keys(location: &KeyLocation, fetcher: &Fetcher) -> FetchedKeys {
-    let uri = match location {
+/// An endpoint that serves an older bundle than it did has been rolled back, or somebody replays it.
+fn not_rolled_back(shared: &Shared, material: Material) -> Result<Material, FetchReason> {
+    let before = shared.fetched.load();
+    let older = before.as_ref().is_some_and(|before| is_older(&material.keys, &before.material.keys));
+    if older { Err(FetchReason::RolledBack) } else { Ok(material) }
+}
+
+async fn fetch_keys(location: &KeyLocation, way: &Way, fetcher: &Fetcher) -> FetchedKeys {
+    let uri = match location.plain() {
+        KeyLocation::Bundle { url, .. } => return fetch_bundle(url, way, fetcher).await,
+        KeyLocation::Discovery { issuer, hosts } => discover(issuer, hosts, way, fetcher).await?,
         KeyLocation::Uri(uri) => uri.clone(),
-        KeyLocation::Discovery { issuer, hosts } => discover(issuer, hosts, fetcher).await?,
+        KeyLocation::Within(..) => return Err(FetchReason::Address),
     };
-    let answer = fetcher.get_json(&uri).await?;
+    let answer = fetcher.get_json(&uri, way).await?;
     let keys = KeySet::parse(&answer.body, KeyUse::Signature).map_err(FetchReason::KeySet)?;
-    Ok((keys, answer.max_age))
+    Ok((Material { keys: Arc::new(keys), roots: None }, answer.max_age))
+}
+
+/// The pace of a bundle is its publisher's `spiffe_refresh_hint` (SPIFFE Trust Domain and Bundle §4.1.2).
+async fn fetch_bundle(url: &Url, way: &Way, fetcher: &Fetcher) -> FetchedKeys {
+    let answer = fetcher.get_json(url, way).await?;
+    let bundle = Bundle::parse(&answer.body).map_err(|reason| match reason {
+        BundleReason::KeySet(reason) => FetchReason::KeySet(reason),
+        BundleReason::Roots => FetchReason::Long,
+    })?;
+    let keep = bundle.keys.refresh_hint().filter(|hint| !hint.is_zero());
+    Ok((Material::of_bundle(&bundle), keep))
 }
 
 /// OpenID Connect Discovery §4.3: the document must name exactly the issuer that was asked for.
-async fn discover(issuer: &Issuer, hosts: &[String], fetcher: &Fetcher) -> Result<Url, FetchReason> {
+async fn discover(issuer: &Issuer, hosts: &[String], way: &Way, fetcher: &Fetcher) -> Result<Url, FetchReason> {
     let address = Url::parse(&issuer.join("/.well-known/openid-configuration")).map_err(|_| FetchReason::Address)?;
-    let answer = fetcher.get_json(&address).await?;
+    let answer = fetcher.get_json(&address, way).await?;
     let metadata = Object::parse(answer.body).map_err(|_| FetchReason::Metadata)?;
     let text = |name| metadata.text(name).ok().flatten().ok_or(FetchReason::Metadata);
     if text("issuer")? != issuer.as_str() {
@@ -87,7 +112,8 @@ impl std::fmt::Display for KeyLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Discovery { issuer, .. } => write!(f, "{issuer}"),
-            Self::Uri(uri) => write!(f, "{uri}"),
+            Self::Uri(uri) | Self::Bundle { url: uri, .. } => write!(f, "{uri}"),
+            Self::Within(inner, _) => inner.fmt(f),
         }
     }
 }

@@ -1,22 +1,15 @@
 //! Trust rules: one issuer or trust domain, and what its tokens must say.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::subject::SubjectMapping;
-use super::x509::Roots;
-use super::{KeySource, Matcher, Requirement, SubjectKind, SubjectParts, TrustDomain, TrustRuleReason};
-use crate::jose::{Algorithm, KeyUse};
-use crate::oauth::{ClientId, Issuer, RuleName};
+use super::{KeySource, Matcher, Requirement, SubjectKind, SubjectParts, TrustDomain, TrustKind, TrustRuleReason};
+use crate::jose::Algorithm;
+use crate::oauth::{ClientId, Issuer, Resource, RuleName, Scope};
 
-/// Whose tokens a rule is about, and hence by which claim rules they are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TrustKind {
-    /// An OpenID provider, or anybody who signs identity tokens and attestations as JWTs and is named by `iss`.
-    Oidc,
-    /// A SPIFFE trust domain, by its JWT-SVIDs.
-    Spiffe,
-}
+mod check;
+
+pub use check::mistaken;
 
 /// A rule as its file says it, before it was looked at as a whole.
 #[derive(Clone, Debug)]
@@ -45,14 +38,13 @@ pub struct TrustRuleParts {
     pub enabled: bool,
     /// Where its keys come from.
     pub keys: KeySource,
-    /// Who issues X509-SVIDs in the trust domain; for kind `spiffe` only.
-    pub authorities: Option<Arc<Roots>>,
 }
 
 /// A rule that makes sense as a whole.
 #[derive(Clone, Debug)]
 pub struct TrustRule {
     name: RuleName,
+    kind: TrustKind,
     anchor: Anchor,
     issuer: String,
     audiences: Vec<String>,
@@ -63,7 +55,18 @@ pub struct TrustRule {
     presenters: Vec<ClientId>,
     enabled: bool,
     keys: KeySource,
-    authorities: Option<Arc<Roots>>,
+    scopes: Vec<ScopeMap>,
+}
+
+/// What a scope of another authorization server means here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeMap {
+    /// Its name there.
+    pub from: Scope,
+    /// The API that it reaches here.
+    pub api: Resource,
+    /// The scope of that API.
+    pub to: Scope,
 }
 
 /// By what the rule for a token is found.
@@ -71,6 +74,8 @@ pub struct TrustRule {
 pub(super) enum Anchor {
     Issuer(Issuer),
     TrustDomain(TrustDomain),
+    /// A PKI has no name of its own; its chains are tried.
+    Chain,
 }
 
 impl TrustRule {
@@ -81,12 +86,14 @@ impl TrustRule {
     pub fn new(parts: TrustRuleParts) -> Result<Self, Vec<TrustRuleReason>> {
         let mut reasons = parts.lacks();
         let anchor = parts.anchor().map_err(|reason| reasons.push(reason)).ok();
-        let subject = SubjectMapping::new(parts.subject).map_err(|reason| reasons.push(TrustRuleReason::Template(reason))).ok();
         let require = requirements(parts.require, &mut reasons);
+        check::platform(parts.kind, &parts.audiences, &require, &parts.subject, &mut reasons);
+        let subject = SubjectMapping::new(parts.subject).map_err(|reason| reasons.push(TrustRuleReason::Template(reason))).ok();
         match (anchor, subject, reasons.is_empty()) {
             (Some(anchor), Some(subject), true) => Ok(Self {
+                issuer: anchor.issuer(&parts.name),
                 name: parts.name,
-                issuer: anchor.issuer(),
+                kind: parts.kind,
                 anchor,
                 audiences: parts.audiences,
                 algorithms: parts.algorithms,
@@ -96,7 +103,7 @@ impl TrustRule {
                 presenters: parts.presenters,
                 enabled: parts.enabled,
                 keys: parts.keys,
-                authorities: parts.authorities,
+                scopes: Vec::new(),
             }),
             _ => Err(reasons),
         }
@@ -109,13 +116,21 @@ impl TrustRule {
 
     /// By which claim rules its tokens are read.
     pub fn kind(&self) -> TrustKind {
-        match self.anchor {
-            Anchor::Issuer(_) => TrustKind::Oidc,
-            Anchor::TrustDomain(_) => TrustKind::Spiffe,
-        }
+        self.kind
     }
 
-    /// The `iss` of its tokens; for kind `spiffe` the trust domain as `spiffe://…`.
+    /// The same with what the scopes of its access tokens mean here. Without it they mean nothing.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Vec<ScopeMap>) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// What the scopes of its access tokens mean here; for kind `oauth`.
+    pub fn scopes(&self) -> &[ScopeMap] {
+        &self.scopes
+    }
+
+    /// The `iss` of its tokens; for kind `spiffe` the trust domain as `spiffe://…`, for kind `x509` the rule as `x509:…`.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
@@ -124,7 +139,7 @@ impl TrustRule {
     pub fn trust_domain(&self) -> Option<&TrustDomain> {
         match &self.anchor {
             Anchor::TrustDomain(domain) => Some(domain),
-            Anchor::Issuer(_) => None,
+            Anchor::Issuer(_) | Anchor::Chain => None,
         }
     }
 
@@ -163,9 +178,10 @@ impl TrustRule {
         self.enabled
     }
 
-    /// Who issues X509-SVIDs in the trust domain.
-    pub(super) fn authorities(&self) -> Option<&Arc<Roots>> {
-        self.authorities.as_ref()
+    /// Whether it says which values `claim` may have, and so has thought of it.
+    pub(super) fn names(&self, claim: &str) -> bool {
+        let exact = |requirement: &Requirement| matches!(requirement.matcher(), Matcher::Is(_) | Matcher::OneOf(_));
+        self.require.iter().any(|requirement| requirement.claim() == claim && exact(requirement))
     }
 
     pub(super) fn anchor(&self) -> &Anchor {
@@ -184,17 +200,17 @@ impl TrustRule {
 impl TrustRuleParts {
     /// What is wrong with single parts.
     fn lacks(&self) -> Vec<TrustRuleReason> {
-        let spiffe = self.kind == TrustKind::Spiffe;
-        let key_use = if spiffe { KeyUse::JwtSvid } else { KeyUse::Signature };
+        let (spiffe, chain) = (self.kind == TrustKind::Spiffe, self.kind == TrustKind::X509);
         let faults = [
-            (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty), TrustRuleReason::Audiences),
-            (self.algorithms.is_empty(), TrustRuleReason::Algorithms),
+            (!chain && (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty)), TrustRuleReason::Audiences),
+            (!chain && self.algorithms.is_empty(), TrustRuleReason::Algorithms),
             (spiffe && self.algorithms.contains(&Algorithm::EdDSA), TrustRuleReason::SpiffeAlgorithm),
             (self.lifetime_max.is_zero(), TrustRuleReason::Lifetime),
-            (spiffe && self.issuer.is_some(), TrustRuleReason::IssuerUseless),
-            (!spiffe && self.trust_domain.is_some(), TrustRuleReason::TrustDomainUseless),
-            (spiffe && self.keys.is_remote(), TrustRuleReason::SpiffeKeys),
-            (!self.keys.is_for(key_use), TrustRuleReason::KeysUse),
+            (!self.kind.has_issuer() && self.issuer.is_some(), TrustRuleReason::IssuerUseless(self.kind)),
+            (!spiffe && self.trust_domain.is_some(), TrustRuleReason::TrustDomainUseless(self.kind)),
+            (self.kind.is_platform() && self.subject.kind == SubjectKind::User, TrustRuleReason::People(self.kind)),
+            (spiffe && self.keys.is_jwks(), TrustRuleReason::SpiffeKeys),
+            (!self.keys.is_for(self.kind), TrustRuleReason::KeysUse),
             (!self.keys.is_fetchable(), TrustRuleReason::KeysUri),
         ];
         faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason).collect()
@@ -202,17 +218,19 @@ impl TrustRuleParts {
 
     fn anchor(&self) -> Result<Anchor, TrustRuleReason> {
         match self.kind {
-            TrustKind::Oidc => self.issuer.clone().map(Anchor::Issuer).ok_or(TrustRuleReason::IssuerMissing),
             TrustKind::Spiffe => self.trust_domain.clone().map(Anchor::TrustDomain).ok_or(TrustRuleReason::TrustDomainMissing),
+            TrustKind::X509 => Ok(Anchor::Chain),
+            kind => self.issuer.clone().map(Anchor::Issuer).ok_or(TrustRuleReason::IssuerMissing(kind)),
         }
     }
 }
 
 impl Anchor {
-    fn issuer(&self) -> String {
+    fn issuer(&self, rule: &RuleName) -> String {
         match self {
             Self::Issuer(issuer) => issuer.to_string(),
             Self::TrustDomain(domain) => format!("spiffe://{domain}"),
+            Self::Chain => format!("x509:{rule}"),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::keys::{Keys, KeysInForce};
+use super::keys::{KeyState, Keys, Material, RemoteKeys};
 use super::rule::Anchor;
 use super::validity::Validity;
-use super::{Fetcher, TrustReason, TrustRule, Vouched, oidc, spiffe};
-use crate::jose::{Cache, Compact, JoseReason, KeySet, Object, Verified};
+use super::{Fetcher, TrustKind, TrustReason, TrustRule, Vouched, oidc, platform, spiffe};
+use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::oauth::{Clock, RuleName, Time};
 
 /// All trust rules with their keys in force.
@@ -16,6 +16,8 @@ use crate::oauth::{Clock, RuleName, Time};
 pub struct Trust {
     anchored: Vec<Anchored>,
     by_anchor: HashMap<Box<str>, Vec<usize>>,
+    /// Rules of kind `x509`, which no name in a certificate leads to.
+    chains: Vec<usize>,
     by_name: HashMap<RuleName, usize>,
     cache: Arc<Cache>,
 }
@@ -38,13 +40,17 @@ impl Trust {
     /// When two rules have the same name.
     pub fn new(rules: Vec<TrustRule>, previous: Option<&Trust>) -> Result<Self, DuplicateRule> {
         let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
-        let mut trust = Self { anchored: Vec::new(), by_anchor: HashMap::new(), by_name: HashMap::new(), cache };
+        let mut trust =
+            Self { anchored: Vec::new(), by_anchor: HashMap::new(), chains: Vec::new(), by_name: HashMap::new(), cache };
         for rule in rules {
             let at = trust.anchored.len();
             if trust.by_name.insert(rule.name().clone(), at).is_some() {
                 return Err(DuplicateRule(rule.name().clone()));
             }
-            trust.by_anchor.entry(rule.issuer().into()).or_default().push(at);
+            match rule.anchor() {
+                Anchor::Chain => trust.chains.push(at),
+                Anchor::Issuer(_) | Anchor::TrustDomain(_) => trust.by_anchor.entry(rule.issuer().into()).or_default().push(at),
+            }
             let keys = trust.keys_for(&rule, previous);
             trust.anchored.push(Anchored { rule: Arc::new(rule), keys });
         }
@@ -78,21 +84,34 @@ impl Trust {
     /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
     pub async fn vouch(&self, token: &Compact<'_>, now: Time) -> Result<Vouched, TrustReason> {
         let claims = token.unverified_claims()?;
-        let (mut accepted, mut refused) = (None, TrustReason::Issuer);
+        let (mut verdict, mut unsettled) = (Verdict::default(), Vec::new());
         for anchored in self.candidates(claims)? {
-            match self.attempt(anchored, token, claims, now).await {
-                Ok(_) if accepted.is_some() => return Err(TrustReason::Ambiguous),
-                Ok(vouched) => accepted = Some(vouched),
-                Err(reason) => {
-                    tracing::debug!(rule = %anchored.rule.name(), %reason, "a trust rule refuses a token");
-                    refused = refused.max(reason);
+            let outcome = self.attempt(anchored, token, claims, anchored.keys.at_hand(now).as_ref(), now);
+            match (outcome, anchored.keys.remote()) {
+                (Err(TrustReason::KeysUnavailable | TrustReason::Jose(JoseReason::UnknownKey)), Some(remote)) => {
+                    unsettled.push((anchored, remote));
                 }
+                (outcome, _) => verdict.add(&anchored.rule, outcome),
             }
         }
-        match accepted {
-            Some(vouched) if refused != TrustReason::KeysUnavailable => Ok(vouched),
-            _ => Err(refused),
+        // Nobody waits for one issuer's keys where another rule has accepted the token already.
+        if verdict.accepted.is_none() {
+            for (anchored, remote) in unsettled {
+                verdict.add(&anchored.rule, self.second_attempt(anchored, remote, token, claims, now).await);
+            }
         }
+        verdict.settle()
+    }
+
+    /// What is known of every rule's keys, for operators.
+    pub fn key_states(&self, now: Time) -> Vec<KeyState> {
+        self.anchored.iter().map(|anchored| anchored.keys.state(anchored.rule.name(), now)).collect()
+    }
+
+    /// How many verified tokens are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.cache.len()
     }
 
     fn candidates(&self, claims: &Object) -> Result<impl Iterator<Item = &Anchored>, TrustReason> {
@@ -104,40 +123,37 @@ impl Trust {
         if found.is_empty() { Err(TrustReason::Issuer) } else { Ok(found.into_iter()) }
     }
 
-    async fn attempt(
+    /// A new `kid` may be a new key, and keys that are not there may be on their way: the issuer is looked at once more, if the
+    /// pace allows it.
+    async fn second_attempt(
+        &self,
+        anchored: &Anchored,
+        remote: &RemoteKeys,
+        token: &Compact<'_>,
+        claims: &Object,
+        now: Time,
+    ) -> Result<Vouched, TrustReason> {
+        let material = remote.after_refetch(now).await?;
+        self.attempt(anchored, token, claims, Some(&material), now)
+    }
+
+    fn attempt(
         &self,
         anchored: &Anchored,
         token: &Compact<'_>,
         claims: &Object,
+        material: Option<&Material>,
         now: Time,
     ) -> Result<Vouched, TrustReason> {
         let rule = &anchored.rule;
         if !rule.enabled() {
             return Err(TrustReason::Disabled);
         }
-        match rule.anchor() {
-            Anchor::Issuer(_) => oidc::check(token, claims)?,
-            Anchor::TrustDomain(domain) => spiffe::check(token, claims, domain)?,
-        }
+        check(rule, token, claims)?;
         let validity = Validity::read(claims, now, rule.lifetime_max())?;
-        let verified = self.verify(anchored, token, now).await?;
+        let keys = &material.ok_or(TrustReason::KeysUnavailable)?.keys;
+        let verified = token.verify_cached(keys, rule.algorithms(), &self.cache, now)?;
         Vouched::new(rule, token, verified, validity)
-    }
-
-    /// An unknown `kid` may be a new key: the issuer's keys are looked at once more, if the pace allows it.
-    async fn verify(&self, anchored: &Anchored, token: &Compact<'_>, now: Time) -> Result<Verified, TrustReason> {
-        let KeysInForce { keys, remote } = anchored.keys.in_force(now).await?;
-        match (self.verify_under(anchored, token, &keys, now), remote) {
-            (Err(JoseReason::UnknownKey), Some(remote)) => {
-                let keys = remote.after_refetch(now).await?;
-                Ok(self.verify_under(anchored, token, &keys, now)?)
-            }
-            (verified, _) => Ok(verified?),
-        }
-    }
-
-    fn verify_under(&self, anchored: &Anchored, token: &Compact<'_>, keys: &KeySet, now: Time) -> Result<Verified, JoseReason> {
-        token.verify_cached(keys, anchored.rule.algorithms(), &self.cache, now)
     }
 
     /// Keys that the previous federation or another rule of this one has already are used again.
@@ -149,6 +165,46 @@ impl Trust {
     }
 }
 
+/// Claim rules of the rule's kind, before any key is touched.
+fn check(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    match (rule.anchor(), rule.kind()) {
+        (Anchor::TrustDomain(domain), _) => spiffe::check(token, claims, domain),
+        (Anchor::Chain, _) => Err(TrustReason::Issuer),
+        (Anchor::Issuer(_), TrustKind::Oauth) => oidc::check_access_token(token, claims),
+        (Anchor::Issuer(_), _) => oidc::check(token, claims),
+    }?;
+    platform::check(rule, token, claims)
+}
+
+/// What came of trying several rules.
+#[derive(Default)]
+pub(super) struct Verdict {
+    accepted: Option<Vouched>,
+    ambiguous: bool,
+    refused: Option<TrustReason>,
+}
+
+impl Verdict {
+    pub(super) fn add(&mut self, rule: &TrustRule, outcome: Result<Vouched, TrustReason>) {
+        match outcome {
+            Ok(vouched) => self.ambiguous |= self.accepted.replace(vouched).is_some(),
+            Err(reason) => {
+                tracing::debug!(rule = %rule.name(), %reason, "a trust rule refuses a token");
+                self.refused = self.refused.max(Some(reason));
+            }
+        }
+    }
+
+    /// Exactly one must have accepted; of refusals, the one that came furthest is told.
+    pub(super) fn settle(self) -> Result<Vouched, TrustReason> {
+        match self.accepted {
+            Some(_) if self.ambiguous => Err(TrustReason::Ambiguous),
+            Some(vouched) => Ok(vouched),
+            None => Err(self.refused.unwrap_or(TrustReason::Issuer)),
+        }
+    }
+}
+
 impl fmt::Display for DuplicateRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "two trust rules are called {}", self.0)
@@ -156,6 +212,8 @@ impl fmt::Display for DuplicateRule {
 }
 
 impl std::error::Error for DuplicateRule {}
+
+mod certificate;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::validity::Validity;
-use super::{SpiffeId, TrustKind, TrustReason, TrustRule};
+use super::x509::Leaf;
+use super::{TrustReason, TrustRule, platform};
 use crate::crypto::Digest;
 use crate::jose::{Compact, Object, Verified};
 use crate::oauth::{Subject, Time};
@@ -16,13 +17,21 @@ use crate::oauth::{Subject, Time};
 #[derive(Clone)]
 pub struct Vouched {
     rule: Arc<TrustRule>,
-    verified: Verified,
+    proof: Proof,
     typ: Option<Box<str>>,
     digest: Digest,
     validity: Validity,
     id: String,
     instance: Option<String>,
     attributes: BTreeMap<String, String>,
+}
+
+/// What carried the claims.
+#[derive(Clone)]
+enum Proof {
+    Token(Verified),
+    /// A certificate, with what it says written as claims, so that rules and policies read both alike.
+    Certificate(Object, Arc<Leaf>),
 }
 
 impl Vouched {
@@ -33,14 +42,29 @@ impl Vouched {
         verified: Verified,
         validity: Validity,
     ) -> Result<Self, TrustReason> {
-        let claims = verified.claims();
-        check_audience(rule, claims)?;
+        check_audience(rule, verified.claims())?;
+        Self::read(rule, Proof::Token(verified), (token.typ().map(Box::from), token.digest()), validity)
+    }
+
+    /// The same for a certificate whose chain was validated. It is for nobody in particular, so there is no audience to check.
+    pub(super) fn of_certificate(rule: &Arc<TrustRule>, claims: Object, leaf: Arc<Leaf>) -> Result<Self, TrustReason> {
+        let validity = Validity { expires: leaf.not_after, issued_at: Some(leaf.not_before) };
+        let digest = leaf.thumbprint;
+        Self::read(rule, Proof::Certificate(claims, leaf), (None, digest), validity)
+    }
+
+    fn read(
+        rule: &Arc<TrustRule>,
+        proof: Proof,
+        (typ, digest): (Option<Box<str>>, Digest),
+        validity: Validity,
+    ) -> Result<Self, TrustReason> {
+        let claims = proof.claims();
         check_requirements(rule, claims)?;
         let id = rule.subject().id(claims)?;
-        let instance = rule.subject().instance(claims)?.or_else(|| path(rule, claims));
+        let instance = rule.subject().instance(claims)?.or_else(|| platform::instance(rule.kind(), claims));
         let attributes = rule.subject().attributes(claims)?;
-        let typ = token.typ().map(Box::from);
-        Ok(Self { rule: Arc::clone(rule), typ, digest: token.digest(), validity, id, instance, attributes, verified })
+        Ok(Self { rule: Arc::clone(rule), typ, digest, validity, id, instance, attributes, proof })
     }
 
     /// The rule that accepted it.
@@ -63,9 +87,17 @@ impl Vouched {
         self.rule.issuer()
     }
 
-    /// All its claims.
+    /// All its claims; for a certificate, what it says written as claims.
     pub fn claims(&self) -> &Object {
-        self.verified.claims()
+        self.proof.claims()
+    }
+
+    /// The certificate, where one proved it.
+    pub fn certificate(&self) -> Option<&Leaf> {
+        match &self.proof {
+            Proof::Certificate(_, leaf) => Some(leaf),
+            Proof::Token(_) => None,
+        }
     }
 
     /// The header's `typ`, as sent.
@@ -75,12 +107,18 @@ impl Vouched {
 
     /// The header's `kid`.
     pub fn kid(&self) -> Option<&str> {
-        self.verified.kid()
+        match &self.proof {
+            Proof::Token(verified) => verified.kid(),
+            Proof::Certificate(..) => None,
+        }
     }
 
-    /// The thumbprint of the key that signed it (RFC 7638).
+    /// The thumbprint of the key that signed it (RFC 7638 §3); for a certificate, of the certificate (RFC 8705 §3.1).
     pub fn key(&self) -> Digest {
-        self.verified.key()
+        match &self.proof {
+            Proof::Token(verified) => verified.key(),
+            Proof::Certificate(_, leaf) => leaf.thumbprint,
+        }
     }
 
     /// When it ends.
@@ -108,16 +146,19 @@ impl Vouched {
         self.claims().strings("aud").ok().flatten().unwrap_or_default()
     }
 
-    /// The SHA-256 of the whole token.
+    /// The SHA-256 of the whole token, or of the certificate.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 }
 
-/// The path of a SPIFFE ID names the running copy of a workload, where the rule does not say what else does.
-fn path(rule: &TrustRule, claims: &Object) -> Option<String> {
-    let sub = claims.text("sub").ok().flatten().filter(|_| rule.kind() == TrustKind::Spiffe)?;
-    SpiffeId::parse(&sub).ok().map(|id| id.path().to_owned())
+impl Proof {
+    fn claims(&self) -> &Object {
+        match self {
+            Self::Token(verified) => verified.claims(),
+            Self::Certificate(claims, _) => claims,
+        }
+    }
 }
 
 fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {

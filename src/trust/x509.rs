@@ -1,10 +1,11 @@
 //! Certificate chains of an enterprise PKI or a SPIFFE trust domain: the path by webpki (RFC 5280 §6), names and extensions by
 //! x509-parser. Nothing here reads a clock, a file or the network.
 
-mod bundle;
 mod name;
 mod plain;
 mod reason;
+#[cfg(test)]
+pub(super) mod testing;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -152,8 +153,7 @@ pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, usage: Us
     }
     let der = CertificateDer::from(leaf.as_ref());
     let facts = Leaf::read(leaf.as_ref())?;
-    let issuers: Vec<CertificateDer<'_>> =
-        others.iter().map(AsRef::as_ref).filter(|der| may_issue(der)).map(CertificateDer::from).collect();
+    let issuers: Vec<CertificateDer<'_>> = others.iter().map(AsRef::as_ref).filter(may_issue).map(CertificateDer::from).collect();
     let end = EndEntityCert::try_from(&der).map_err(X509Reason::of_path)?;
     let seconds = u64::try_from(now.seconds()).map_err(|_| X509Reason::Early)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
@@ -173,6 +173,17 @@ pub fn spiffe_id(leaf: &Leaf, domain: &TrustDomain) -> Result<SpiffeId, X509Reas
         return Err(X509Reason::SpiffeId);
     }
     leaf.usages.of_a_svid().then_some(id).ok_or(X509Reason::KeyUsage)
+}
+
+/// The SPIFFE ID that a certificate claims, before anything of it is believed; none where it claims none. It only routes.
+///
+/// # Errors
+/// When the certificate cannot be read, or it claims a SPIFFE ID that is none.
+pub fn claimed_spiffe_id(der: &[u8]) -> Result<Option<SpiffeId>, X509Reason> {
+    let leaf = Leaf::read(der)?;
+    let scheme = |uri: &&String| uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"));
+    let claimed = leaf.uris.iter().find(scheme);
+    claimed.map(|uri| SpiffeId::parse(uri).map_err(|_| X509Reason::SpiffeId)).transpose()
 }
 
 /// webpki takes the basic constraint for enough; RFC 5280 §4.2.1.3 wants `keyCertSign` as well where a key usage is told.

@@ -1,7 +1,7 @@
 //! What ends with what. Every path that issues or tells is walked with every kind of death: once the commit has answered, each of
 //! them says no to everything that came from what ended, and yes to everything else.
 
-mod stage;
+pub mod stage;
 mod tasks;
 mod wire;
 

@@ -29,6 +29,9 @@ mod disk;
 // The log as served, verified, and tampered with.
 mod ledger;
 
+// HTTPS, client certificates, and crowds of clients.
+mod tls;
+
 // Input that is wrong in every way: errors, memory, records.
 mod bad_input;
 
@@ -43,6 +46,9 @@ mod chains;
 
 // In process: what ends with what, on every path that issues or tells.
 mod life;
+
+// Proofs of keys: nonces that are required, and one success however many present the same at once.
+mod proofs;
 
 // In process: parsers are total.
 mod parsers;

@@ -234,7 +234,7 @@ impl<'a> Play<'a> {
             ("subject_token_type", ask.subject_type.as_str()),
         ];
         form.extend(ask.more);
-        self.wire.post_form(&format!("{}/token", self.federation.issuer), &form, None).await
+        self.wire.post_form(&format!("{}/token", self.federation.issuer), &form, None, None).await
     }
 }
 

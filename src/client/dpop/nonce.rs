@@ -60,7 +60,7 @@ fn slot(time: Time) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "tests fail by panicking")]
     use super::*;
 
     const NOW: Time = Time::from_seconds(1_800_000_000);

@@ -48,7 +48,7 @@ impl fmt::Display for DpopReason {
         f.write_str(match self {
             Self::Repeated => "there must be one DPoP header at most",
             Self::Proof(reason) => return write!(f, "DPoP proof: {reason}"),
-            Self::ClaimMissing(claim) => return write!(f, "DPoP proof: the claim {claim} is required, with jti, htm, htu and iat"),
+            Self::ClaimMissing(claim) => return write!(f, "DPoP proof: the claim {claim} is required (jti, htm, htu, iat)"),
             Self::ClaimType(claim) => return write!(f, "DPoP proof: the claim {claim} has the wrong type or is out of range"),
             Self::JtiLength => "DPoP proof: jti must have 1 to 255 bytes",
             Self::Typ => "DPoP proof: the typ of the header must be dpop+jwt",
@@ -57,13 +57,13 @@ impl fmt::Display for DpopReason {
                 "DPoP proof: htu must be the address of this endpoint as the metadata of this server has it, ",
                 "with scheme, host, port and path, without query and fragment"
             ),
-            Self::NonceMissing => "DPoP proof: a nonce is required; sign a new proof with the one in the DPoP-Nonce header of this answer",
+            Self::NonceMissing => "DPoP proof: a nonce is required; sign anew with that of the DPoP-Nonce header",
             Self::NonceStale => {
-                "DPoP proof: the nonce does not count, or no longer; sign a new proof with the one in the DPoP-Nonce header of this answer"
+                "DPoP proof: the nonce does not count, or no longer; sign anew with that of the DPoP-Nonce header"
             }
-            Self::Old => "DPoP proof: iat lies too far back; sign a new proof for each request, and check the clock that signed it",
+            Self::Old => "DPoP proof: iat lies too far back; sign one for each request, and check the clock that signed it",
             Self::Ahead => "DPoP proof: iat must lie at most 60 seconds ahead; check the clock that signed it",
-            Self::NotHere => "a DPoP proof binds tokens that are issued, and this endpoint issues none; leave out the DPoP header",
+            Self::NotHere => "a DPoP proof binds what is issued, and this endpoint issues nothing; leave out the DPoP header",
         })
     }
 }

@@ -17,6 +17,7 @@ fn rules() -> DpopRules {
     DpopRules {
         bases: vec![ISSUER.to_owned()],
         age_max: Duration::from_secs(60),
+        known: Arc::default(),
         nonces: Nonces::new(MacKey::new(&[7; 32])),
         nonce_required: false,
     }
@@ -177,6 +178,17 @@ fn check_9_the_address_is_that_of_the_endpoint() {
         assert_eq!(refused(json!({"htu": htu})), DpopReason::Htu, "{htu}");
     }
     assert_eq!(refused(json!({"htu": format!("https://sts.acme.example/token?{}", "x".repeat(2048))})), DpopReason::Htu);
+}
+
+#[test]
+fn an_endpoint_may_have_several_addresses_and_a_jti_counts_once_at_all_of_them() {
+    let rules = DpopRules { bases: vec![ISSUER.to_owned(), "https://mtls.acme.example:9443/as".to_owned()], ..rules() };
+    let at = |htu: &str| proved(&proof(json!({"htu": htu})), &rules);
+    let one = at("https://sts.acme.example/token").unwrap();
+    let other = at("https://MTLS.acme.example:9443/as/token?x").unwrap();
+    assert_eq!(one.single_use.digest, other.single_use.digest);
+    assert_eq!(at("https://mtls.acme.example:9443/token").unwrap_err(), DpopReason::Htu);
+    assert_eq!(at("https://mtls.acme.example/as/token").unwrap_err(), DpopReason::Htu);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 use crate::client::fixture::{
     CLUSTER, CLUSTER_KEY, ISSUER, KEY, NOW, PEOPLE, SECONDS, SPIRE_KEY, block_on, federation, own_key, secret, spiffe, workload,
 };
-use crate::jose::{Compact, KeyUse, SigningKey};
+use crate::jose::{Compact, KeySet, KeyUse, SigningKey};
 
 fn logins(agents: Vec<(&str, Vec<Login>)>) -> Result<Logins, Vec<String>> {
     let agents = agents.into_iter().map(|(id, logins)| (ClientId::parse(id).unwrap(), logins));
@@ -20,10 +20,10 @@ fn complaint(agents: Vec<(&str, Vec<Login>)>) -> String {
 #[test]
 fn logins_that_could_never_serve_are_refused() {
     let empty = KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap();
-    let no_key = Login::PrivateKeyJwt { keys: empty, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+    let no_key = Login::PrivateKeyJwt { keys: empty.into(), algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
     assert_eq!(complaint(vec![("a", vec![no_key])]), "agent a, login 1: the key set has no usable key");
     let keys = KeySet::of_signing_keys([&*KEY]);
-    let no_algorithm = Login::PrivateKeyJwt { keys, algorithms: Vec::new(), accept_token_endpoint: false };
+    let no_algorithm = Login::PrivateKeyJwt { keys: keys.into(), algorithms: Vec::new(), accept_token_endpoint: false };
     assert_eq!(complaint(vec![("a", vec![own_key(&KEY), no_algorithm])]), "agent a, login 2: no algorithm is allowed");
     assert!(complaint(vec![("a", vec![secret("x", false, false)])]).contains("neither"));
 }

@@ -1,1 +1,167 @@
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd};
+
+use super::*;
+use crate::client::fixture::{NOW, block_on, no_trust};
+use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, Login, Logins};
+use crate::oauth::Time;
+use crate::request::Form;
+use crate::trust::Trust;
+use crate::trust::x509::Plain;
+
+/// The certificate of RFC 8705 §A, and its thumbprint there.
+const RFC_8705: &str = "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzEN\
+    MAsGA1UEAwwEbXRsczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsD\
+    Sb0tH6IxLm8wCgYIKoZIzj0EAwIDSQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOVbUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=";
+const RFC_8705_X5T: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
+const RFC_8705_JWK: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"1yfLHCpXqFjxCeHHHMVDTcLscpb07KUxudBmOMn8C7Q","y":"8_coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8"}]}"#;
+
+/// Within the dates of every certificate here.
+const SOON: Time = Time::from_seconds(1_800_000_030);
+
+struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    roots: Arc<Roots>,
+}
+
+impl Ca {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = params("CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let roots = Roots::from_der([params.self_signed(&key).unwrap().der()]).unwrap();
+        Self { issuer: Issuer::new(params, key), roots: Arc::new(roots) }
+    }
+
+    fn issue(&self, params: &CertificateParams) -> PeerCertificate {
+        let made = params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap();
+        PeerCertificate::new([made.der().to_vec()])
+    }
+
+    fn login(&self, name: &str) -> Login {
+        Login::TlsClientAuth { roots: Arc::clone(&self.roots), name: CertificateName::Dns(name.to_owned()) }
+    }
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 1), date_time_ymd(2028, 1, 1));
+    params
+}
+
+fn dns(name: &str) -> CertificateParams {
+    let mut params = params("agent");
+    params.subject_alt_names = vec![SanType::DnsName(name.try_into().unwrap())];
+    params
+}
+
+fn log_in(
+    logins: Vec<(&str, Vec<Login>)>,
+    trust: &Trust,
+    certificate: &PeerCertificate,
+    client_id: &str,
+    now: Time,
+) -> Result<AuthenticatedClient, ClientReason> {
+    use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Status};
+    let agent = |id: &str| Agent {
+        id: ClientId::parse(id).unwrap(),
+        owner: "dana@acme.example".to_owned(),
+        team: "research".to_owned(),
+        kind: AgentKind::AiAgent,
+        status: Status::Active,
+        foreign_clients: Vec::new(),
+        bound: BoundTokens::default(),
+    };
+    let catalog = Catalog::new(logins.iter().map(|(id, _)| agent(id)).collect::<Vec<_>>(), Vec::<Api>::new(), &[]).unwrap();
+    let logins = Logins::new(logins.into_iter().map(|(id, list)| (ClientId::parse(id).unwrap(), list))).unwrap();
+    let issuer = crate::oauth::Issuer::parse("https://sts.acme.example").unwrap();
+    let audience = AssertionAudience { issuer, token_endpoint: String::new() };
+    let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
+    let credentials = Credentials::new(&form, None).with_certificate(Some(certificate.clone()));
+    block_on(crate::client::authenticate(&logins, &catalog, trust, &credentials, None, &audience, now))
+}
+
+fn why(result: Result<AuthenticatedClient, ClientReason>) -> Option<CertificateReason> {
+    match result.err()? {
+        ClientReason::Certificate(reason) => Some(reason),
+        _ => None,
+    }
+}
+
+/// RFC 8705 §A: the certificate, its `x5t#S256`, and the JWK of its key.
+#[test]
+fn the_thumbprint_is_that_of_the_rfc() {
+    use base64::Engine;
+    let der = base64::engine::general_purpose::STANDARD.decode(RFC_8705).unwrap();
+    let certificate = PeerCertificate::new([der.clone()]);
+    assert_eq!(certificate.thumbprint().to_string(), RFC_8705_X5T);
+    let keys = crate::jose::KeySet::parse(RFC_8705_JWK.as_bytes(), crate::jose::KeyUse::Signature).unwrap();
+    let key = keys.keys().first().unwrap().thumbprint();
+    assert_eq!(certificate.key(), Some(key));
+    assert_eq!(certificate.check_dates(NOW), Err(X509Reason::Expired));
+    assert_eq!(Plain::read(&der).unwrap().not_after, Time::from_seconds(1_651_495_029));
+    let registered = Login::SelfSignedTls { certificates: Vec::new(), keys: vec![key] };
+    let expired = log_in(vec![("a", vec![registered])], &no_trust(), &certificate, "a", NOW);
+    assert_eq!(why(expired), Some(CertificateReason::Itself(X509Reason::Expired)));
+}
+
+#[test]
+fn the_authority_and_the_one_name_log_in_and_nothing_less() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let certificate = ca.issue(&dns("a.acme.example"));
+    let logins =
+        || vec![("a", vec![ca.login("b.acme.example"), ca.login("a.acme.example")]), ("b", vec![other.login("a.acme.example")])];
+    let client = log_in(logins(), &no_trust(), &certificate, "a", NOW).unwrap();
+    assert_eq!((client.agent().id.as_str(), client.method()), ("a", LoginMethod::TlsClientAuth));
+    assert_eq!(client.proven().certificate(), Some(certificate.thumbprint()));
+    assert!(client.attested().is_none() && client.evidence() == Some(certificate.thumbprint()));
+    let refused = |id: &str| why(log_in(logins(), &no_trust(), &certificate, id, NOW)).unwrap();
+    assert_eq!(refused("b"), CertificateReason::Chain(X509Reason::Path));
+    assert_eq!(refused("nobody"), CertificateReason::Stranger);
+    let named_otherwise = log_in(vec![("a", vec![ca.login("b.acme.example")])], &no_trust(), &certificate, "a", NOW);
+    assert_eq!(why(named_otherwise), Some(CertificateReason::Name));
+}
+
+/// Who guesses learns nothing: the sentence is the same whatever was wrong.
+#[test]
+fn the_answer_does_not_tell_which_clients_there_are() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let certificate = other.issue(&dns("a.acme.example"));
+    let told = |id: &str| {
+        let logins = vec![("a", vec![ca.login("a.acme.example")]), ("b", Vec::new())];
+        log_in(logins, &no_trust(), &certificate, id, NOW).unwrap_err().to_string()
+    };
+    assert_eq!(told("a"), told("b"));
+    assert_eq!(told("a"), told("nobody"));
+    assert_eq!(told("a"), told("spiffe://acme.example/nobody"));
+}
+
+#[test]
+fn a_path_that_was_found_is_remembered_for_a_minute_and_for_its_roots_only() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let certificate = ca.issue(&dns("a.acme.example"));
+    let first = certificate.validated(&ca.roots, NOW).unwrap();
+    assert!(Arc::ptr_eq(&first, &certificate.validated(&ca.roots, SOON).unwrap()));
+    assert_eq!(certificate.validated(&other.roots, NOW).unwrap_err(), X509Reason::Path, "other roots ask anew");
+    assert_eq!(certificate.validated(&Roots::default(), NOW).unwrap_err(), X509Reason::Path, "and none at all too");
+    let later = certificate.validated(&ca.roots, NOW.plus(Duration::from_secs(61))).unwrap();
+    assert!(!Arc::ptr_eq(&first, &later));
+    assert_eq!(certificate.validated(&ca.roots, Time::from_seconds(1_830_300_000)).unwrap_err(), X509Reason::Expired);
+    assert_eq!(certificate.validated(&ca.roots, Time::from_seconds(1_700_000_000)).unwrap_err(), X509Reason::Early);
+}
+
+#[test]
+fn an_svid_without_authorities_of_its_trust_domain_is_refused() {
+    let ca = Ca::new();
+    let mut params = params("agent");
+    params.subject_alt_names = vec![SanType::URI("spiffe://acme.example/a".try_into().unwrap())];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let certificate = ca.issue(&params);
+    let login = || Login::SpiffeX509 { id: SpiffePattern::parse("spiffe://acme.example/a").unwrap() };
+    let refused = log_in(vec![("a", vec![login()])], &no_trust(), &certificate, "a", NOW);
+    assert_eq!(why(refused), Some(CertificateReason::Svid(TrustReason::Issuer)));
+}

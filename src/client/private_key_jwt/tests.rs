@@ -1,21 +1,30 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::*;
 use crate::catalog::Status;
 use crate::client::fixture::{
-    ENDPOINT, ISSUER, KEY, OTHER_KEY, SECONDS, Sent, World, changed, good_claims, key, no_trust, own_key, secret, signed,
-    signed_under,
+    ENDPOINT, ISSUER, KEY, OTHER_KEY, SECONDS, Sent, World, block_on, changed, good_claims, key, no_trust, own_key, secret,
+    signed, signed_under,
 };
-use crate::client::{AuthenticatedClient, Login};
-use crate::jose::{Algorithm, KeySet};
+use crate::client::{AuthenticatedClient, Login, Logins};
+use crate::jose::{Algorithm, KeySet, SigningKey};
+use crate::oauth::Clock;
+use crate::trust::{Fetcher, Pace, PublishedKeys};
 
 const CLIENT: &str = "researcher";
 
 fn world() -> World {
     let legacy = Login::PrivateKeyJwt {
-        keys: KeySet::of_signing_keys([&*KEY]),
+        keys: KeySet::of_signing_keys([&*KEY]).into(),
         algorithms: vec![Algorithm::ES256],
         accept_token_endpoint: true,
     };
@@ -227,7 +236,7 @@ fn only_allowed_algorithms_and_registered_keys_verify() {
     let rsa = key(Algorithm::RS256);
     let world = || {
         let login = Login::PrivateKeyJwt {
-            keys: KeySet::of_signing_keys([&rsa]),
+            keys: KeySet::of_signing_keys([&rsa]).into(),
             algorithms: vec![Algorithm::PS256],
             accept_token_endpoint: false,
         };
@@ -260,6 +269,91 @@ fn what_is_no_jws_is_refused() {
         ["x", "a.b", "a.b.c.d", "..", &good.replace('.', "="), &format!("{good}="), &format!("{good}.x"), &good.repeat(99)]
     {
         assert!(world().refuses(&Sent::assertion(text)).starts_with("Jose("));
+    }
+}
+
+/// A server that publishes what it is told to, and counts how often it was asked.
+fn publisher(set: Arc<Mutex<String>>) -> (Url, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/jwks", listener.local_addr().unwrap()).parse().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _request = stream.read(&mut [0; 4096]).unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            let body = set.lock().unwrap().clone();
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/jwk-set+json\r\nConnection: close";
+            write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn keys_that_a_client_publishes_are_fetched_and_rotate() {
+    let published = |keys: &[&SigningKey]| {
+        let keys: Vec<String> = keys.iter().map(|key| key.public_jwk()).collect();
+        format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    };
+    let set = Arc::new(Mutex::new(published(&[&KEY])));
+    let (url, asked) = publisher(Arc::clone(&set));
+    let short = Duration::from_millis(150);
+    let pace = Pace { cool_down: short, retry: short, ..Pace::default() };
+    let logins = || {
+        let keys = PublishedKeys::paced(url.clone(), pace);
+        let login = Login::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+        Logins::new([(ClientId::parse(CLIENT).unwrap(), vec![login])]).unwrap()
+    };
+    let clock: Arc<dyn Clock> = Arc::new(Stopped);
+    block_on(async {
+        let first = logins();
+        first.keep_fresh(&Fetcher::new(), &clock);
+        let text = |key: &SigningKey| signed(key, &good_claims(CLIENT));
+        let proved = async |logins: &Logins, key: &SigningKey| proves(logins, &text(key)).await;
+        assert_eq!(proved(&first, &KEY).await, "ok", "the first use waits for the fetch");
+        *set.lock().unwrap() = published(&[&KEY, &OTHER_KEY]);
+        assert_eq!(proved(&first, &OTHER_KEY).await, "Unproven(UnknownKey)", "it was looked at just now");
+        tokio::time::sleep(2 * short).await;
+        assert_eq!(proved(&first, &OTHER_KEY).await, "ok", "an unknown kid is looked for once more");
+        // A reload keeps what was fetched and asks nobody.
+        let fetches = asked.load(Ordering::SeqCst);
+        let second = logins().taking_over(&first);
+        second.keep_fresh(&Fetcher::new(), &clock);
+        assert_eq!(proved(&second, &OTHER_KEY).await, "ok");
+        assert_eq!(asked.load(Ordering::SeqCst), fetches);
+        // A key that is withdrawn no longer counts once the set was fetched again.
+        *set.lock().unwrap() = published(&[&OTHER_KEY]);
+        tokio::time::sleep(2 * short).await;
+        assert_eq!(proved(&second, &key(Algorithm::ES256)).await, "Unproven(UnknownKey)");
+        assert_eq!(proved(&second, &KEY).await, "Unproven(UnknownKey)");
+    });
+}
+
+#[test]
+fn keys_that_cannot_be_had_are_no_verdict() {
+    let impatient = Pace { patience: Duration::from_millis(20), ..Pace::default() };
+    let keys = PublishedKeys::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
+    let login = Login::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+    let world = World::new(no_trust()).agent(CLIENT, vec![login]);
+    assert_eq!(world.refuses(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))), "KeysUnavailable(KeysUnavailable)");
+}
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Time {
+        Time::from_seconds(SECONDS)
+    }
+}
+
+async fn proves(logins: &Logins, text: &str) -> String {
+    let jws = Compact::parse(text).unwrap();
+    let login = logins.keys_of(&ClientId::parse(CLIENT).unwrap());
+    match verify(login, &jws, Time::from_seconds(SECONDS)).await {
+        Ok(_) => "ok".to_owned(),
+        Err(reason) => format!("{reason:?}"),
     }
 }
 

@@ -150,12 +150,11 @@ fn of_names_in_trust_rules() {
         &IDP.replace("'idp'", "'Idp'"),
         &["trust/r.toml:1: `name` must have 1 to 63 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit"],
     );
+    let kinds = "\"oidc\", \"oauth\", \"spiffe\", \"kubernetes\", \"github\", \"gitlab\", \"buildkite\", \"gcp\", \"aws\", \"azure\" or \"x509\"";
     rule(
-        &IDP.replace("'oidc'", "'github'"),
-        &["trust/r.toml:2: `kind` \"github\" is not offered in this version; kind \"oidc\" can describe such an issuer"],
+        &IDP.replace("'oidc'", "'odic'"),
+        &[&format!("trust/r.toml:2: `kind` must be {kinds}, not \"odic\"; did you mean \"oidc\"?")],
     );
-    rule(&IDP.replace("'oidc'", "'x509'"), &["trust/r.toml:2: `kind` \"x509\" is not offered in this version"]);
-    rule(&IDP.replace("'oidc'", "'odic'"), &["trust/r.toml:2: `kind` must be \"oidc\" or \"spiffe\", not \"odic\""]);
     rule(
         &IDP.replace("issuer", "isuer"),
         &["trust/r.toml:1: `issuer` is missing", "trust/r.toml:3: unknown key `isuer`; did you mean \"issuer\"?"],
@@ -190,18 +189,18 @@ fn of_conditions_in_trust_rules() {
         &["trust/r.toml:1: `algorithms` must name at least one, or else nothing could be accepted"],
     );
     rule(
-        &format!("lifetime_max = '25h'\nenabled = 'no'\npresenters = ['nobody']\n{IDP}[[map]]\nfrom = 'x'\n"),
+        &format!("lifetime_max = '26h'\nenabled = 'no'\npresenters = ['nobody']\n{IDP}[[map]]\nfrom = 'x'\n"),
         &[
-            "trust/r.toml:1: `lifetime_max` must be 1s to 1d, not 25h",
+            "trust/r.toml:1: `lifetime_max` must be 1s to 25h, not 26h",
             "trust/r.toml:2: `enabled` must be true or false, not a string",
             "trust/r.toml:3: there is no agent \"nobody\"",
-            "trust/r.toml:11: `map` belongs to kind \"oauth\", which this version does not have",
+            "trust/r.toml:11: `map` belongs to kind \"oauth\": only access tokens have scopes",
         ],
     );
     rule(
         &format!("map = 1\npresenters = ['nobody']\nenabled = 'no'\n{IDP}"),
         &[
-            "trust/r.toml:1: `map` belongs to kind \"oauth\", which this version does not have",
+            "trust/r.toml:1: `map` belongs to kind \"oauth\": only access tokens have scopes",
             "trust/r.toml:2: there is no agent \"nobody\"",
             "trust/r.toml:3: `enabled` must be true or false, not a string",
         ],
@@ -288,9 +287,14 @@ fn of_keys_in_trust_rules() {
         &keys("jwks = { keys = 7 }"),
         &["trust/r.toml:7: the key set is not a JWK set: a JSON object of unique members with an array keys of objects"],
     );
+    rule(&keys("bundle_url = 'x'\ndiscovery = true"), &["trust/r.toml:7: `bundle_url` belongs to kind \"spiffe\""]);
     rule(
-        &keys("bundle_url = 'x'\ndiscovery = true"),
-        &["trust/r.toml:7: `bundle_url` is not offered in this version; `bundle_file` is"],
+        &keys("discovery = true\nnetworks = ['0.0.0.0/0', '10.1.0.0/8']\nhosts = ['a/b']"),
+        &[
+            "trust/r.toml:8: each of `networks` has bits of a host behind its prefix",
+            "trust/r.toml:8: each of `networks` must not be the whole Internet",
+            "trust/r.toml:9: each of `hosts` must be a host, or a host and a port",
+        ],
     );
     let file = Scene::new().with("trust/k.json", "{\n\n,").with("trust/r.toml", &keys("jwks_file = 'k.json'"));
     expect(file, &["trust/k.json:3: is not JSON"]);
@@ -305,14 +309,14 @@ fn of_spiffe_rules() {
         &[
             "trust/r.toml:1: `trust_domain` is missing",
             "trust/r.toml:5: `bundle_file` is missing in [keys]",
-            "trust/r.toml:6: `issuer` belongs to kind \"oidc\"; a JWT-SVID is known by its trust domain",
+            "trust/r.toml:6: `issuer` does not belong to kind \"spiffe\"; an SVID is known by its trust domain",
         ],
     );
     rule(
         &spiffe("trust_domain = 'X'\n[keys]\ndiscovery = true\nbundle_file = 'x'"),
         &[
             "trust/r.toml:5: `trust_domain` must have a trust domain of 1 to 255 characters of a-z, 0-9, '.', '-', '_'",
-            "trust/r.toml:7: `discovery` belongs to kind \"oidc\"; kind \"spiffe\" has `bundle_file`",
+            "trust/r.toml:7: `discovery` does not belong to kind \"spiffe\", which has `bundle_file` and `bundle_url`",
             "trust/r.toml:8: trust/x cannot be read: No such file or directory (os error 2)",
         ],
     );
@@ -360,15 +364,13 @@ fn of_logins() {
     login("", &["agents/a.toml:5: `method` is missing in [login]"]);
     login(
         "method = 'private_jwt_key'",
-        &["agents/a.toml:6: `method` must be \"private_key_jwt\", \"spiffe_jwt\", \"workload_jwt\", \"client_secret_basic\" or \
-         \"client_secret_post\", not \"private_jwt_key\""],
+        &["agents/a.toml:6: `method` must be \"private_key_jwt\", \"spiffe_jwt\", \"workload_jwt\", \"tls_client_auth\", \
+         \"self_signed_tls_client_auth\", \"spiffe_x509\", \"client_secret_basic\" or \"client_secret_post\", not \
+         \"private_jwt_key\""],
     );
-    login(
-        "method = 'spiffe_x509'\nspiffe_id = 'x'",
-        &["agents/a.toml:6: `method` \"spiffe_x509\" is not offered in this version; \"spiffe_jwt\" is"],
-    );
+    login("method = 'spiffe_x509'\nspiffe_id = 'x'", &["agents/a.toml:7: `spiffe_id` must begin with spiffe:// in lower case"]);
     login("method = 'none'", &["agents/a.toml:6: `method` \"none\" is not offered: an agent must prove itself"]);
-    login("method = 'private_key_jwt'", &["agents/a.toml:5: `jwks_file` or `jwks` is missing in [login]"]);
+    login("method = 'private_key_jwt'", &["agents/a.toml:5: `jwks_file`, `jwks` or `jwks_uri` is missing in [login]"]);
     login(
         &format!("method = 'private_key_jwt'\njwks = '{JWKS}'\njwks_file = 'x'"),
         &["agents/a.toml:7: only one of `jwks` and `jwks_file` can be given"],

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+mod bundle;
+mod hostile;
+
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::oauth::{RuleName, Time};
@@ -123,7 +126,6 @@ fn trust(issuer: Issuer, location: KeyLocation, pace: Pace) -> Trust {
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        authorities: None,
         keys: KeySource::Remote(location, pace),
     };
     Trust::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
@@ -227,7 +229,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             (ok("application/json", r#"{"keys":[{"kty":"oct","k":"AA"}]}"#), "private"),
         ] {
             origin.set(|answers| answers.keys = answer);
-            let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &fetcher).await.unwrap_err().to_string();
+            let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Way::default(), &fetcher).await.unwrap_err().to_string();
             assert!(failed.contains(reason), "{failed}");
         }
         origin.set(|answers| {
@@ -235,10 +237,10 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             answers.delay = Duration::from_secs(60);
         });
         let hasty = Fetcher::within(Duration::from_millis(100));
-        let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &hasty).await.unwrap_err().to_string();
+        let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Way::default(), &hasty).await.unwrap_err().to_string();
         assert!(failed.contains("in time"), "{failed}");
         for uri in ["http://idp.example/keys", "file:///etc/passwd", "https://user@idp.example/", "http://127.0.0.1.example/"] {
-            let failed = fetcher.get_json(&Url::parse(uri).unwrap()).await.unwrap_err();
+            let failed = fetcher.get_json(&Url::parse(uri).unwrap(), &Way::default()).await.unwrap_err();
             assert!(matches!(failed, FetchReason::Address), "{uri}");
         }
     });
@@ -263,7 +265,7 @@ fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
         ] {
             let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{uri}"}}"#);
             origin.set(|answers| answers.discovery = ok("application/json", &metadata));
-            let failed = fetch_keys(&location(hosts), &fetcher).await.unwrap_err().to_string();
+            let failed = fetch_keys(&location(hosts), &Way::default(), &fetcher).await.unwrap_err().to_string();
             assert!(failed.contains(reason), "{uri}: {failed}");
         }
         assert_eq!(origin.asked(), 0);
@@ -310,9 +312,14 @@ fn failures_back_off_and_max_age_is_bounded() {
     let clock = Hands(AtomicI64::new(NOW));
     let failed = |failures| Rhythm::after(&shared, Err(FetchReason::Client), failures, &clock).rest.as_secs();
     assert_eq!([1, 2, 3, 7, 8, 9, 40, 1000].map(failed), [2, 4, 8, 128, 256, 300, 300, 300]);
-    let keys = KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap();
+    let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
     let then = |max_age: Option<u64>| {
-        let rhythm = Rhythm::after(&shared, Ok((keys.clone(), max_age.map(Duration::from_secs))), 0, &clock);
+        let rhythm = Rhythm::after(
+            &shared,
+            Ok((Material { keys: Arc::clone(&keys), roots: None }, max_age.map(Duration::from_secs))),
+            0,
+            &clock,
+        );
         (rhythm.rest.as_secs(), rhythm.then.as_secs())
     };
     assert_eq!(then(None), (30, 270));

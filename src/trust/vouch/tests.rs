@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
-use crate::jose::{Algorithm, KeyUse, SigningKey, generate_key};
+use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::Issuer;
 use crate::trust::{
     KeyLocation, KeySource, Literal, Matcher, Pace, SubjectKind, SubjectParts, TrustDomain, TrustKind, TrustRuleParts,
@@ -39,7 +39,6 @@ fn parts(name: &str) -> TrustRuleParts {
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        authorities: None,
         keys: fixed(&KEY),
     }
 }
@@ -50,6 +49,7 @@ fn spiffe_parts(name: &str) -> TrustRuleParts {
         kind: TrustKind::Spiffe,
         issuer: None,
         trust_domain: Some(TrustDomain::parse("td.example").unwrap()),
+        subject: SubjectParts { kind: SubjectKind::Workload, ..parts(name).subject },
         ..parts(name)
     }
 }
@@ -328,7 +328,7 @@ fn a_rule_is_refused_with_everything_that_is_wrong_with_it() {
     let reasons = TrustRule::new(rule).unwrap_err();
     assert_eq!(reasons.len(), 7, "{reasons:?}");
     let reasons = TrustRule::new(TrustRuleParts { issuer: None, algorithms: Vec::new(), ..parts("idp") }).unwrap_err();
-    assert_eq!(reasons, [TrustRuleReason::Algorithms, TrustRuleReason::IssuerMissing]);
+    assert_eq!(reasons, [TrustRuleReason::Algorithms, TrustRuleReason::IssuerMissing(TrustKind::Oidc)]);
     let reasons = TrustRule::new(TrustRuleParts { keys: fixed(&KEY), ..spiffe_parts("mesh") }).unwrap_err();
     assert_eq!(reasons, [TrustRuleReason::KeysUse]);
     let reasons = TrustRule::new(TrustRuleParts { keys: bundle(Some(&KEY), 1), ..parts("idp") }).unwrap_err();

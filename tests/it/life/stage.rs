@@ -188,7 +188,7 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>) -> (Worl
     (world, commit)
 }
 
-fn sent<N: AsRef<str>, V: AsRef<str>>(parameters: &[(N, V)]) -> (Form, Credentials) {
+pub fn sent<N: AsRef<str>, V: AsRef<str>>(parameters: &[(N, V)]) -> (Form, Credentials) {
     let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
     let form = Form::decode(form(&parameters).as_bytes(), 32).unwrap();
     let credentials = Credentials::new(&form, None);

@@ -36,6 +36,14 @@ impl Party {
         jwt(self.key(&self.agent), "JWT", &claims)
     }
 
+    /// A fresh DPoP proof by the test key `key` for the token endpoint (RFC 9449 §4.2).
+    pub fn proof(&self, key: &str) -> String {
+        let key = self.key(key);
+        let claims = json!({ "jti": fresh(), "htm": "POST", "htu": format!("{}/token", self.profile.issuer), "iat": now() });
+        let header = json!({ "typ": "dpop+jwt", "alg": key.alg, "jwk": key.bare_jwk() });
+        under(key, &header, &claims.to_string())
+    }
+
     /// An ID token of the people's identity provider, with claims beside or instead of the usual.
     pub fn id_token(&self, claims: Value) -> String {
         self.vouched("idp", claims)
@@ -111,8 +119,11 @@ fn jwt(key: &Key, typ: &str, claims: &Value) -> String {
 }
 
 fn signed(key: &Key, typ: &str, claims: &str) -> String {
-    let header = json!({ "alg": key.alg, "kid": key.kid, "typ": typ }).to_string();
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    under(key, &json!({ "alg": key.alg, "kid": key.kid, "typ": typ }), claims)
+}
+
+fn under(key: &Key, header: &Value, claims: &str) -> String {
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap());
     format!("{signed}.{signature}")
 }

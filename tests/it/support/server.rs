@@ -81,12 +81,16 @@ impl Site {
 
     /// Starts a server and runs every conformance case against it.
     pub fn conform(&self) -> (Server, Report) {
-        let profile = self.profile();
+        self.conform_with(&self.profile(), &[], None)
+    }
+
+    /// Starts a server with some environment variables more, and runs those cases against it whose names contain `filter`.
+    pub fn conform_with(&self, profile: &Profile, environment: &[(&str, &Path)], filter: Option<&str>) -> (Server, Report) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         // The issuers first: a server that could not fetch keys waits before it tries again.
-        let _issuers = runtime.block_on(IssuerServer::serve_all(&profile)).unwrap();
-        let server = self.start();
-        let report = runtime.block_on(run(&profile, Path::new(fixture::CASES), None));
+        let _issuers = runtime.block_on(IssuerServer::serve_all(profile)).unwrap();
+        let server = self.start_with(environment);
+        let report = runtime.block_on(run(profile, Path::new(fixture::CASES), filter));
         (server, report.unwrap_or_else(|error| panic!("{error}")))
     }
 

@@ -12,7 +12,16 @@ struct Home {
 
 const HOMES: &[Home] = &[
     Home { crate_name: "josekit", rooms: &["src/jose/", "src/jose.rs", "src/demo/"], single: &[] },
-    Home { crate_name: "aws_lc_rs", rooms: &["src/crypto", "src/jose"], single: &[] },
+    // The same name stands for the cryptography of TLS where rustls is told what to use.
+    Home {
+        crate_name: "aws_lc_rs",
+        rooms: &["src/crypto", "src/jose", "src/http/tls.rs", "src/http/listener.rs", "src/config/tls_file.rs"],
+        single: &[],
+    },
+    Home { crate_name: "tokio_rustls", rooms: &["src/http/", "src/trust/fetch"], single: &[] },
+    Home { crate_name: "actix_http", rooms: &["src/http/"], single: &[] },
+    Home { crate_name: "actix_server", rooms: &["src/http/"], single: &[] },
+    Home { crate_name: "actix_service", rooms: &["src/http/"], single: &[] },
     Home { crate_name: "cedar_policy", rooms: &["src/policy/cedar.rs", "src/policy/cedar/"], single: &[] },
     Home { crate_name: "rusqlite", rooms: &["src/store/sqlite"], single: &[] },
     Home { crate_name: "reqwest", rooms: &["src/trust/fetch.rs", "src/cli", "src/demo"], single: &[] },

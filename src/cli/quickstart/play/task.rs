@@ -132,6 +132,6 @@ impl Play<'_> {
     async fn asked(&self, path: &str, login: &Login, more: &[(&str, &str)]) -> Result<Answer, Failed> {
         let mut form = vec![("client_assertion", login.assertion.as_str()), ("client_assertion_type", login.kind)];
         form.extend(more);
-        self.wire.post_form(&format!("{}{path}", self.federation.issuer), &form, None).await
+        self.wire.post_form(&format!("{}{path}", self.federation.issuer), &form, None, None).await
     }
 }

@@ -1,0 +1,98 @@
+//! `trust check`: who on Earth satisfies a rule.
+
+mod iam;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::{Failed, Outcome};
+use crate::config;
+use crate::trust::{Finding, Severity, example, findings};
+
+/// The options of `trust check`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// A trust rule (TOML), or the trust policy of an AWS IAM role (JSON)
+    file: PathBuf,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found out about a file.
+#[derive(Default)]
+struct Report {
+    findings: Vec<Finding>,
+    /// What would keep the rule from being loaded.
+    complaints: Vec<String>,
+    /// The claims of a token that is meant to pass.
+    admits: Option<String>,
+}
+
+/// Looks at one file. The answer is no where strangers may pass, or the rule would not be loaded.
+pub(super) fn run(options: &Options) -> Outcome {
+    let report = match options.file.extension().is_some_and(|extension| extension == "json") {
+        true => policy(&options.file)?,
+        false => rule(&options.file),
+    };
+    let safe = report.complaints.is_empty() && report.findings.iter().all(|finding| finding.severity < Severity::Danger);
+    if options.json {
+        in_json(&report, safe)
+    } else {
+        in_words(&report)
+    }
+    Ok(safe)
+}
+
+fn rule(path: &Path) -> Report {
+    let (rule, complaints, _) = config::trust_rule(path);
+    let complaints = complaints.iter().map(ToString::to_string).collect();
+    match rule {
+        Some(rule) => Report { findings: findings(&rule), complaints, admits: Some(example(&rule)) },
+        None => Report { complaints, ..Report::default() },
+    }
+}
+
+fn policy(path: &Path) -> Result<Report, Failed> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failed::new(format!("{}: {error}", path.display())))?;
+    let findings = iam::findings(&text).map_err(|what| Failed::new(format!("{}: {what}", path.display())))?;
+    Ok(Report { findings, ..Report::default() })
+}
+
+fn in_words(report: &Report) {
+    report.complaints.iter().for_each(|complaint| say!("error: {complaint}"));
+    for finding in &report.findings {
+        say!("{}: {} [{}]", word(finding.severity), finding.sentence, finding.code);
+        say!("    a token that would pass: {}", finding.token);
+    }
+    if let Some(token) = &report.admits {
+        say!("the rule is meant for tokens such as {token}");
+    }
+    let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, dangers, warnings) = (report.complaints.len(), count(Severity::Danger), count(Severity::Warning));
+    say!("{errors} errors, {dangers} dangers, {warnings} warnings, {} notes", count(Severity::Note));
+}
+
+fn in_json(report: &Report, safe: bool) {
+    let token = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let finding = |finding: &Finding| {
+        let severity = word(finding.severity);
+        json!({"severity": severity, "code": finding.code, "message": finding.sentence, "token": token(&finding.token)})
+    };
+    let findings: Vec<Value> = report.findings.iter().map(finding).collect();
+    let mut out = json!({"ok": safe, "findings": findings, "complaints": report.complaints});
+    if let (Some(admits), Some(members)) = (&report.admits, out.as_object_mut()) {
+        members.insert("admits".to_owned(), token(admits));
+    }
+    say!("{out}");
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Danger => "danger",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}

@@ -1,0 +1,140 @@
+//! Mistakes in rules about platforms.
+
+use super::complaints::expect;
+use super::scene::{AGENT, API, IDP, JWKS, Scene};
+
+#[track_caller]
+fn rule(text: &str, wanted: &[&str]) {
+    expect(Scene::new().with("trust/r.toml", text), wanted);
+}
+
+fn github(require: &str) -> String {
+    format!("name = 'gh'\nkind = 'github'\naudiences = ['https://sts.example']\n{require}")
+}
+
+#[test]
+fn five_lines_are_enough_for_a_platform() {
+    let scene = Scene::new().with("trust/r.toml", &github("require = { repository_id = '74', ref = 'refs/heads/main' }\n"));
+    let config = scene.config();
+    let rule = &config.rules[0];
+    assert_eq!(rule.subject.id, "{repository_owner_id}/{repository_id}");
+    assert!(matches!(&rule.issuer, crate::config::IssuerFile::Named(issuer) if issuer.as_str().contains("githubusercontent")));
+    assert!(config.warnings.iter().any(|warning| warning.sentence.contains("job_workflow_ref")), "{}", config.warnings);
+}
+
+#[test]
+fn what_could_never_mean_what_it_says_is_told() {
+    let whose = "require must say whose tokens are meant: everybody on GitHub has this issuer; require repository_id or repository_owner_id";
+    rule(&github(""), &[&format!("trust/r.toml:1: {whose}")]);
+    rule(
+        &github("require = { repository = { present = true }, ref = 'refs/heads/main' }"),
+        &[&format!("trust/r.toml:1: {whose}")],
+    );
+    rule(
+        &github("require = { repository_id = 74 }"),
+        &["trust/r.toml:1: require repository_id can never match: the platform writes a string there"],
+    );
+    rule(
+        &github("require = { repository_id = '74' }\nsubject = { kind = 'user' }"),
+        &["trust/r.toml:1: subject.kind must be \"workload\"; kind github vouches for nobody else"],
+    );
+    rule(
+        &github("require = { repository_id = '74' }").replace("https://sts.example", "https://github.com/acme"),
+        &[
+            "trust/r.toml:1: audiences must not name https://github.com/acme: such tokens are for the platform itself, or for everybody",
+        ],
+    );
+    let gitlab = "name = 'gl'\nkind = 'gitlab'\nissuer = 'https://gitlab.com'\naudiences = ['https://sts.example']\n";
+    rule(
+        &format!("{gitlab}require = {{ project_id = '22', ref_protected = true }}"),
+        &["trust/r.toml:1: require ref_protected can never match: the platform writes a string there"],
+    );
+    let aws = "name = 'aws'\nkind = 'aws'\nissuer = 'https://a.tokens.sts.global.api.aws'\naudiences = ['https://sts.example']\n";
+    let tags = "/https:~1~1sts.amazonaws.com~1/request_tags/team";
+    let chosen = "is chosen by whoever asks for the token and proves nothing";
+    rule(&format!("{aws}require = {{ '{tags}' = 'a' }}"), &[&format!("trust/r.toml:1: {tags} {chosen}")]);
+    rule(&format!("{aws}subject = {{ attributes = {{ team = '{tags}' }} }}"), &[&format!("trust/r.toml:1: {tags} {chosen}")]);
+    let azure =
+        "name = 'az'\nkind = 'azure'\nissuer = 'https://login.microsoftonline.com/common/v2.0'\naudiences = ['api://us']\n";
+    rule(
+        azure,
+        &[
+            "trust/r.toml:3: `issuer` must name one tenant by its id, as in https://login.microsoftonline.com/738016bf-…/v2.0; not common",
+        ],
+    );
+    let cluster =
+        "name = 'k'\nkind = 'kubernetes'\nissuer = 'https://c.example'\naudiences = ['https://kubernetes.default.svc']\n";
+    let foreign =
+        "audiences must not name https://kubernetes.default.svc: such tokens are for the platform itself, or for everybody";
+    rule(cluster, &[&format!("trust/r.toml:1: {foreign}")]);
+}
+
+#[test]
+fn of_an_agents_match() {
+    let cluster = "name = 'c'\nkind = 'github'\naudiences = ['https://us.example']\nrequire = { repository_owner_id = '65' }\n";
+    let login = "[[login]]\nmethod = 'workload_jwt'\ntrust = 'c'\nmatch = { repository_id = 74 }\n";
+    let scene = Scene::new().with("trust/c.toml", cluster).with("agents/a.toml", &format!("{AGENT}{login}"));
+    expect(scene, &["agents/a.toml:8: require repository_id can never match: the platform writes a string there"]);
+}
+
+#[test]
+fn a_claim_that_nobody_writes_is_a_warning_with_its_nearest_spelling() {
+    let scene = Scene::new().with("trust/r.toml", &github("require = { repository_id = '74', refs = 'refs/heads/main' }"));
+    let warnings = scene.config().warnings.to_string();
+    assert!(warnings.contains("r.toml:4: claim `refs` is none") && warnings.contains("did you mean \"ref\"?"), "{warnings}");
+    let recyclable = Scene::new().with("trust/r.toml", &github("require = { repository = 'acme/app', ref = 'refs/heads/main' }"));
+    let warnings = recyclable.config().warnings.to_string();
+    assert!(warnings.contains("whoever registers a name that was given up"), "{warnings}");
+}
+
+#[test]
+fn of_bundles_and_roots() {
+    let spiffe =
+        |keys: &str| format!("name = 's'\nkind = 'spiffe'\ntrust_domain = 'a.example'\naudiences = ['us']\n[keys]\n{keys}");
+    rule(
+        &spiffe("bundle_url = 'http://a.example/'\nbundle_profil = 'https_web'"),
+        &[
+            "trust/r.toml:5: `bundle_profile` is missing in [keys]",
+            "trust/r.toml:6: `bundle_url` must use https (http only on a loopback host)",
+            "trust/r.toml:7: unknown key `bundle_profil` in [keys]; did you mean \"bundle_profile\"?",
+        ],
+    );
+    rule(
+        &spiffe("bundle_url = 'https://a.example/'\nbundle_profile = 'https_spiffe'\nendpoint_spiffe_id = 'x'"),
+        &[
+            "trust/r.toml:5: `bundle_file` is missing in [keys]",
+            "trust/r.toml:8: `endpoint_spiffe_id` must begin with spiffe:// in lower case",
+        ],
+    );
+    rule(
+        &spiffe("bundle_url = 'https://a.example/'\nbundle_profile = 'https_web'\nbundle_file = 'x'"),
+        &["trust/r.toml:8: `bundle_file` is not needed: by `https_web` the public PKI proves the endpoint"],
+    );
+    let pki = "name = 'p'\nkind = 'x509'\nissuer = 'https://x.example'\naudiences = ['us']\nsubject = { kind = 'workload' }\n[keys]\nca_file = 'ca.pem'\n";
+    expect(
+        Scene::new().with("trust/r.toml", pki).with("trust/ca.pem", JWKS),
+        &[
+            "trust/ca.pem:1: has no root certificates: there is no certificate",
+            "trust/r.toml:3: `issuer` does not belong to kind \"x509\"; a certificate is known by the roots in [keys]",
+            "trust/r.toml:4: `audiences` does not belong to kind \"x509\"; a certificate is for nobody in particular",
+        ],
+    );
+}
+
+#[test]
+fn of_scopes_of_another_server() {
+    let oauth = IDP.replace("'oidc'", "'oauth'");
+    let missing = "[[map]] is missing: a foreign access token may do here exactly what it says, which is nothing";
+    rule(&oauth, &[&format!("trust/r.toml:1: {missing}")]);
+    let map = |to: &str| format!("{oauth}[[map]]\nfrom = 'crm:read'\nto = {to}\n");
+    let with = |to: &str| Scene::new().with("trust/r.toml", &map(to)).with("apis/a.toml", API);
+    expect(
+        with("{ api = 'https://b.example', scope = 'read' }"),
+        &["trust/r.toml:10: there is no API \"https://b.example\"; did you mean \"https://a.example\"?"],
+    );
+    expect(
+        with("{ api = 'https://a.example', scope = 'reed' }"),
+        &["trust/r.toml:10: https://a.example has no scope \"reed\"; did you mean \"read\"?"],
+    );
+    assert!(with("{ api = 'https://a.example', scope = 'read' }").complaints().is_empty());
+}

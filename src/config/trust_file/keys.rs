@@ -1,0 +1,173 @@
+//! `[keys]`: where the keys of a rule come from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::IssuerFile;
+use crate::catalog::Place;
+use crate::config::Complaint;
+use crate::config::desk::Desk;
+use crate::config::keys_file::{KeysFile, take_jwks, warn_of_skipped};
+use crate::config::reader::{Found, Reader, all};
+use crate::oauth::Issuer;
+use crate::trust::x509::Roots;
+use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, SpiffeId, TrustKind};
+
+/// The keys of a rule of that kind. A platform's are found by discovery unless the file says otherwise.
+pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+    let Some(kind) = kind else {
+        rule.take("keys");
+        return None;
+    };
+    if kind.is_platform() && kind.has_issuer() && !rule.has("keys") {
+        return discovery(kind, issuer, Vec::new()).map(KeysFile::Remote);
+    }
+    let mut reader = rule.take_table("keys")?;
+    let keys = match kind {
+        TrustKind::Spiffe => take_bundle(&mut reader, issuer),
+        TrustKind::X509 => take_roots(&mut reader),
+        kind => take_jwk_set(&mut reader, kind, issuer),
+    };
+    reader.finish();
+    keys
+}
+
+fn discovery(kind: TrustKind, issuer: Option<&IssuerFile>, mut hosts: Vec<String>) -> Option<KeyLocation> {
+    hosts.extend(kind.default_hosts().iter().map(|host| (*host).to_owned()));
+    match issuer? {
+        IssuerFile::Named(issuer) => Some(KeyLocation::Discovery { issuer: issuer.clone(), hosts }),
+        IssuerFile::Spiffe(_) | IssuerFile::Roots => None,
+    }
+}
+
+fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+    for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id"] {
+        reader.refuse(key, "belongs to kind \"spiffe\"");
+    }
+    reader.refuse("ca_file", "belongs to kind \"x509\"");
+    let given = ["discovery", "jwks_uri", "jwks_file", "jwks"].into_iter().filter(|key| reader.has(key)).count();
+    let place = reader.place().clone();
+    let asked = reader.take_boolean("discovery");
+    let uri = reader.take_parsed("jwks_uri", jwks_uri);
+    let jwks = take_jwks(reader);
+    let (hosts, networks) = (take_hosts(reader), take_networks(reader, asked.is_some() || uri.is_some()));
+    if given != 1 {
+        let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
+        reader.desk().complain(Complaint::new(place, sentence));
+        return None;
+    }
+    if let Some(Found { value: false, place }) = asked {
+        reader.desk().complain(Complaint::new(place, "`discovery` must be true or left out"));
+        return None;
+    }
+    let location = match asked {
+        Some(_) => discovery(kind, issuer, hosts?),
+        None => uri.map(|uri| KeyLocation::Uri(uri.value)),
+    };
+    let networks = networks?;
+    location.map(|location| KeysFile::Remote(within(location, networks))).or(jwks.map(KeysFile::Given))
+}
+
+fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+    for key in ["discovery", "jwks_uri", "jwks_file", "jwks", "hosts"] {
+        reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file` and `bundle_url`");
+    }
+    reader.refuse("ca_file", "belongs to kind \"x509\"");
+    if !reader.has("bundle_url") {
+        for key in ["bundle_profile", "endpoint_spiffe_id", "networks"] {
+            reader.refuse(key, "belongs to `bundle_url`");
+        }
+        reader.need(&["bundle_file"]);
+        let path = reader.take_path("bundle_file")?;
+        return bundle(reader.desk(), &path).map(KeysFile::Bundle);
+    }
+    reader.need(&["bundle_profile"]);
+    let url = reader.take_parsed("bundle_url", jwks_uri);
+    let spiffe = reader.take_choice("bundle_profile", &[("https_web", false), ("https_spiffe", true)]);
+    let networks = take_networks(reader, true);
+    let profile = match spiffe?.value {
+        true => take_spiffe_profile(reader, issuer)?,
+        false => {
+            reader.refuse("bundle_file", "is not needed: by `https_web` the public PKI proves the endpoint");
+            reader.refuse("endpoint_spiffe_id", "belongs to `https_spiffe`");
+            BundleProfile::Web
+        }
+    };
+    Some(KeysFile::Remote(within(KeyLocation::Bundle { url: url?.value, profile }, networks?)))
+}
+
+/// SPIFFE Federation §5.2.2.2: the endpoint's SPIFFE ID and a bundle to begin with are written down, never inferred.
+fn take_spiffe_profile(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<BundleProfile> {
+    reader.need(&["endpoint_spiffe_id", "bundle_file"]);
+    let id = reader.take_parsed("endpoint_spiffe_id", SpiffeId::parse);
+    let path = reader.take_path("bundle_file")?;
+    let bootstrap = bundle(reader.desk(), &path)?;
+    let id = id?.value;
+    let own = matches!(issuer?, IssuerFile::Spiffe(domain) if domain.as_str() == id.trust_domain());
+    Some(BundleProfile::Spiffe { id, bootstrap, own })
+}
+
+fn bundle(desk: &Desk, path: &Found<PathBuf>) -> Option<Arc<Bundle>> {
+    let json = desk.text(&path.value, &path.place)?;
+    let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
+    match Bundle::parse(json.as_bytes()) {
+        Ok(bundle) => {
+            warn_of_skipped(desk, bundle.keys(), &place, bundle.roots().is_empty());
+            Some(Arc::new(bundle))
+        }
+        Err(reason) => {
+            desk.complain(Complaint::new(place, format!("the bundle {reason}")));
+            None
+        }
+    }
+}
+
+fn take_roots(reader: &mut Reader<'_>) -> Option<KeysFile> {
+    reader.need(&["ca_file"]);
+    let path = reader.take_path("ca_file")?;
+    let pem = reader.desk().text(&path.value, &path.place)?;
+    match Roots::from_pem(&pem) {
+        Ok(roots) => Some(KeysFile::Roots(Arc::new(roots))),
+        Err(reason) => {
+            let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
+            reader.desk().complain(Complaint::new(place, format!("has no root certificates: {reason}")));
+            None
+        }
+    }
+}
+
+fn take_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    let host = |text: &str| match Url::parse(&format!("https://{text}/")) {
+        Ok(url) if url.path() == "/" && url.username().is_empty() && url.query().is_none() => Ok(text.to_owned()),
+        _ => Err("must be a host, or a host and a port"),
+    };
+    match reader.take_each("hosts", host) {
+        None => Some(Vec::new()),
+        Some(each) => Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect()),
+    }
+}
+
+fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> {
+    if !remote {
+        reader.refuse("networks", "belongs to keys that are fetched");
+        return Some(Vec::new());
+    }
+    match reader.take_each("networks", Network::parse) {
+        None => Some(Vec::new()),
+        Some(each) => Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect()),
+    }
+}
+
+fn within(location: KeyLocation, networks: Vec<Network>) -> KeyLocation {
+    if networks.is_empty() { location } else { KeyLocation::Within(Box::new(location), networks) }
+}
+
+/// As for issuers, except that a query is allowed.
+pub(in crate::config) fn jwks_uri(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
+    let (address, _) = text.split_once('?').unwrap_or((text, ""));
+    Issuer::parse(address).map_err(|reason| reason.to_string())?;
+    if url.fragment().is_some() { Err("must not have a fragment".to_owned()) } else { Ok(url) }
+}

@@ -1,0 +1,228 @@
+//! Who on Earth satisfies a rule: what it admits beyond what its author may have meant, each with a token that would pass.
+
+mod example;
+mod pipeline;
+
+use example::Example;
+
+use super::platform::{self, Nature};
+use super::{Literal, Matcher, Requirement, SubjectKind, TrustKind, TrustRule, claim_of};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// Parties may pass whom few would expect.
+    Warning,
+    /// Strangers may pass.
+    Danger,
+}
+
+/// One thing that a rule admits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is called.
+    pub code: &'static str,
+    /// What could go wrong, and what would help: lower case, no full stop.
+    pub sentence: String,
+    /// The claims of a token that would pass, as JSON.
+    pub token: String,
+}
+
+/// Everything that is to be said about `rule`, the worst first.
+pub fn findings(rule: &TrustRule) -> Vec<Finding> {
+    let lint = Lint { rule };
+    let mut found = Vec::new();
+    found.extend(lint.unbounded());
+    found.extend(lint.recyclable());
+    found.extend(lint.shared_audiences());
+    found.extend(lint.prefixes());
+    match rule.kind() {
+        TrustKind::Github => found.extend(pipeline::github(&lint)),
+        TrustKind::Gitlab => found.extend(pipeline::gitlab(&lint)),
+        TrustKind::Buildkite => found.extend(pipeline::buildkite(&lint)),
+        TrustKind::Kubernetes => found.extend(lint.default_account()),
+        TrustKind::Aws => found.extend(lint.session_tags()),
+        TrustKind::Gcp => found.extend(lint.whole_project()),
+        TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::Azure | TrustKind::X509 => {}
+    }
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
+}
+
+/// The claims of a token that passes `rule`, as JSON.
+pub fn example(rule: &TrustRule) -> String {
+    Example::of(rule).json()
+}
+
+/// A rule that is looked at.
+pub(super) struct Lint<'a> {
+    rule: &'a TrustRule,
+}
+
+impl Lint<'_> {
+    fn finding(&self, severity: Severity, code: &'static str, sentence: impl Into<String>, changes: &[(&str, &str)]) -> Finding {
+        let mut token = Example::of(self.rule);
+        changes.iter().for_each(|(path, value)| token.change(path, value));
+        Finding { severity, code, sentence: sentence.into(), token: token.json() }
+    }
+
+    fn requirements(&self) -> impl Iterator<Item = &Requirement> {
+        self.rule.require().iter()
+    }
+
+    /// Whether the rule says anything about one of `claims` beyond their presence.
+    fn bounds(&self, claims: &[&str]) -> bool {
+        self.requirements().any(|one| claims.contains(&one.claim()) && !matches!(one.matcher(), Matcher::Present))
+    }
+
+    /// The texts that `claim` may be, where the rule lists them.
+    fn values(&self, claim: &str) -> Vec<&str> {
+        let listed = self.requirements().filter(|one| one.claim() == claim).flat_map(|one| match one.matcher() {
+            Matcher::Is(literal) => std::slice::from_ref(literal),
+            Matcher::OneOf(literals) => literals.as_slice(),
+            Matcher::Prefix(_) | Matcher::Present => &[],
+        });
+        listed.filter_map(|literal| if let Literal::Text(text) = literal { Some(text.as_str()) } else { None }).collect()
+    }
+
+    fn natures(&self) -> impl Iterator<Item = Nature> + '_ {
+        let bounding = self.requirements().filter(|one| !matches!(one.matcher(), Matcher::Present));
+        bounding.filter_map(|one| claim_of(self.rule.kind(), one.claim())).map(|fact| fact.nature)
+    }
+
+    /// Nothing says which workload of an issuer is meant.
+    fn unbounded(&self) -> Option<Finding> {
+        let kind = self.rule.kind();
+        let who = match kind {
+            TrustKind::Kubernetes => "every service account of the cluster",
+            TrustKind::Azure => "every application and managed identity of the tenant",
+            TrustKind::Aws => "every role and user of the account",
+            TrustKind::X509 => "everybody to whom the PKI ever issued a certificate for clients",
+            TrustKind::Oidc | TrustKind::Oauth if self.rule.subject_kind() == SubjectKind::Workload => {
+                "everything that the issuer knows"
+            }
+            _ => return None,
+        };
+        let named = match platform::claims_of(kind) {
+            [] => !self.rule.require().is_empty(),
+            _ => self.natures().any(|nature| matches!(nature, Nature::Id | Nature::Name)),
+        };
+        let sentence = format!("the rule admits {who}; require what identifies those that are meant");
+        (!named).then(|| self.finding(Severity::Warning, "unbounded", sentence, &[]))
+    }
+
+    /// Names can be given up and taken by somebody else.
+    fn recyclable(&self) -> Option<Finding> {
+        let (mut ids, mut names) = (false, false);
+        for nature in self.natures() {
+            ids |= nature == Nature::Id;
+            names |= nature == Nature::Name;
+        }
+        // An immutable `sub` of GitHub carries the ids itself.
+        let immutable = self.values("sub").iter().any(|sub| sub.starts_with("repo:") && sub.matches('@').count() == 2);
+        if ids || !names || immutable {
+            return None;
+        }
+        let (severity, what) = match self.rule.kind() {
+            TrustKind::Github => (
+                Severity::Danger,
+                "repository and owner names: whoever registers a name that was given up gets the same token; require \
+                 repository_id and repository_owner_id",
+            ),
+            TrustKind::Gitlab => (
+                Severity::Danger,
+                "paths: whoever takes a path that was given up gets the same token; require project_id or namespace_id",
+            ),
+            TrustKind::Buildkite => (
+                Severity::Warning,
+                "slugs, which can be renamed and taken again; have the jobs ask for the claims organization_id and pipeline_id, \
+                 and require them",
+            ),
+            TrustKind::Gcp => (
+                Severity::Danger,
+                "an e-mail address or project name, which can be deleted and made again; require sub, the unique id",
+            ),
+            TrustKind::Kubernetes => (
+                Severity::Warning,
+                "names: whoever may create a service account of that name becomes it; require \
+                 /kubernetes.io/serviceaccount/uid",
+            ),
+            TrustKind::Aws => (
+                Severity::Warning,
+                "an ARN: a role that is deleted and made again has the same; require the account too, and guard iam:CreateRole",
+            ),
+            TrustKind::Azure => (Severity::Warning, "the path of a resource, which can be made again; require oid"),
+            _ => return None,
+        };
+        Some(self.finding(severity, "recyclable-name", format!("the rule decides by {what}"), &[]))
+    }
+
+    /// Constants of clouds and words without a host are what others would accept, or ask for, too.
+    fn shared_audiences(&self) -> Vec<Finding> {
+        const SHARED: [&str; 7] = [
+            "sts.amazonaws.com",
+            "api://AzureADTokenExchange",
+            "pods.eks.amazonaws.com",
+            "sigstore",
+            "kubernetes",
+            "https://vault.example.com",
+            "vault",
+        ];
+        let mut found = Vec::new();
+        for audience in self.rule.audiences() {
+            let aud = [("aud", audience.as_str())];
+            if SHARED.contains(&audience.as_str()) {
+                let sentence =
+                    format!("the audience {audience} is shared by many servers: each of them can use here what it is sent");
+                found.push(self.finding(Severity::Danger, "shared-audience", sentence, &aud));
+            } else if !audience.contains("://") && self.rule.kind().is_platform() {
+                let sentence = format!("the audience {audience} has no host; an address of this server cannot be another's");
+                found.push(self.finding(Severity::Warning, "vague-audience", sentence, &aud));
+            }
+        }
+        found
+    }
+
+    /// What begins alike may be made tomorrow, by somebody else.
+    fn prefixes(&self) -> Vec<Finding> {
+        let prefix = |one: &'_ Requirement| match one.matcher() {
+            Matcher::Prefix(prefix) => Some((one.claim().to_owned(), prefix.clone())),
+            _ => None,
+        };
+        let all = self.requirements().filter_map(prefix);
+        all.map(|(claim, prefix)| {
+            let sentence = format!("{claim} may be anything below {prefix}, also what somebody makes there tomorrow");
+            let made = format!("{prefix}made-tomorrow");
+            self.finding(Severity::Warning, "wildcard", sentence, &[(claim.as_str(), made.as_str())])
+        })
+        .collect()
+    }
+
+    fn default_account(&self) -> Option<Finding> {
+        let name = self.values("/kubernetes.io/serviceaccount/name").contains(&"default");
+        let sub = self.values("sub").iter().any(|sub| sub.starts_with("system:serviceaccount:") && sub.ends_with(":default"));
+        let sentence =
+            "every pod of a namespace that asks for no other has the service account default; give the workload its own";
+        (name || sub).then(|| self.finding(Severity::Danger, "default-service-account", sentence, &[]))
+    }
+
+    fn session_tags(&self) -> Option<Finding> {
+        let tags = "/https:~1~1sts.amazonaws.com~1/principal_tags/";
+        let tagged = self.requirements().any(|one| one.claim().starts_with(tags));
+        let sentence = "principal_tags may be session tags, which whoever may assume the role with sts:TagSession chooses";
+        tagged.then(|| self.finding(Severity::Warning, "session-tags", sentence, &[]))
+    }
+
+    fn whole_project(&self) -> Option<Finding> {
+        let account = self.bounds(&["sub", "azp", "email"]);
+        let sentence = "every service account of the project passes that runs on one of its machines; require sub";
+        (!account).then(|| self.finding(Severity::Warning, "whole-project", sentence, &[("sub", "999999999999999999999")]))
+    }
+}
+
+#[cfg(test)]
+mod tests;

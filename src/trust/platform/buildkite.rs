@@ -1,0 +1,91 @@
+//! Buildkite (Buildkite Docs: "OIDC in Buildkite Pipelines"). All organisations share one issuer.
+
+use super::{ClaimFact, Claims, PlatformReason, Shape, unless};
+
+pub(super) const CLAIMS: &[ClaimFact] = &[
+    ClaimFact::name(
+        "sub",
+        r#""organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3182061f1e2cca4702c368cbc039b7dc9d4485:step:deploy""#,
+    ),
+    ClaimFact::id("organization_id", r#""0184990a-477b-4fa8-9968-496074483aaa""#),
+    ClaimFact::id("pipeline_id", r#""0184990a-477b-4fa8-9968-496074483bbb""#),
+    ClaimFact::name("organization_slug", r#""acme""#),
+    ClaimFact::name("pipeline_slug", r#""app""#),
+    ClaimFact::context("build_branch", r#""main""#),
+    ClaimFact::context("build_tag", "null"),
+    ClaimFact::context("build_commit", r#""9f3182061f1e2cca4702c368cbc039b7dc9d4485""#),
+    ClaimFact::context("build_number", "1").of(Shape::Integer),
+    ClaimFact::context("build_source", r#""ui""#),
+    ClaimFact::context("step_key", r#""deploy""#),
+    ClaimFact::context("job_id", r#""0184990a-477b-4fa8-9968-496074483cee""#),
+    ClaimFact::context("agent_id", r#""0184990a-4782-42b5-afc1-16715b10b8ff""#),
+    ClaimFact::context("build_id", r#""0184990a-4477-4fa8-9968-496074483cee""#),
+    ClaimFact::context("cluster_id", r#""0184990a-477b-4fa8-9968-496074483ddd""#),
+    ClaimFact::context("cluster_name", r#""default""#),
+    ClaimFact::context("queue_id", r#""0184990a-477b-4fa8-9968-496074483eee""#),
+    ClaimFact::context("queue_key", r#""deploy""#),
+    ClaimFact::context("runner_environment", r#""buildkite-hosted""#),
+    ClaimFact::context("jti", r#""0194b014-8517-7cef-b232-76a827315f08""#),
+];
+
+pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
+    let sub = claims.need("sub")?;
+    let parsed = Subject::parse(&sub).ok_or(PlatformReason::Subject)?;
+    claims.need("job_id")?;
+    unless(claims.audiences().iter().any(|audience| audience.starts_with("https://buildkite.com/")), PlatformReason::Audience)?;
+    let same = claims.need("organization_slug")? == parsed.organization
+        && claims.need("pipeline_slug")? == parsed.pipeline
+        && claims.need("build_commit")? == parsed.commit
+        && claims.at("step_key").unwrap_or_default() == parsed.step;
+    unless(!same, PlatformReason::Contradiction)?;
+    let branch =
+        parsed.reference.strip_prefix("refs/heads/").is_none_or(|name| claims.at("build_branch").is_some_and(|is| is == name));
+    let tag = parsed.reference.strip_prefix("refs/tags/").is_none_or(|name| claims.at("build_tag").is_some_and(|is| is == name));
+    unless(!(branch && tag), PlatformReason::Contradiction)
+}
+
+/// `organization:O:pipeline:P:ref:R:commit:C:step:K`. Branches and step keys are their authors' to choose, so the parts are
+/// found from both ends and a colon within one refuses the whole.
+#[derive(Debug, PartialEq, Eq)]
+struct Subject<'a> {
+    organization: &'a str,
+    pipeline: &'a str,
+    reference: &'a str,
+    commit: &'a str,
+    step: &'a str,
+}
+
+impl<'a> Subject<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts.as_slice() {
+            ["organization", organization, "pipeline", pipeline, "ref", reference, "commit", commit, "step", step]
+                if !organization.is_empty() && !pipeline.is_empty() && !commit.is_empty() =>
+            {
+                Some(Self { organization, pipeline, reference, commit, step })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_parsed_not_globbed() {
+        let good = Subject { organization: "acme", pipeline: "app", reference: "refs/heads/main", commit: "9f3", step: "" };
+        assert_eq!(Subject::parse("organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3:step:"), Some(good));
+        for wrong in [
+            "organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3",
+            "organization:acme:pipeline:app:ref:x:step:deploy:commit:9f3:step:deploy",
+            "organization::pipeline:app:ref:r:commit:9f3:step:k",
+            "organization:acme:pipeline:app:ref:r:commit:9f3:step:a:b",
+            "repo:acme/app:ref:refs/heads/main",
+            "",
+        ] {
+            assert_eq!(Subject::parse(wrong), None, "{wrong}");
+        }
+    }
+}

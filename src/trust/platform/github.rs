@@ -1,0 +1,149 @@
+//! GitHub Actions (GitHub Docs: "OpenID Connect reference", with immutable subject claims).
+
+use std::borrow::Cow;
+
+use super::{ClaimFact, Claims, PlatformReason, is_number, unless};
+use crate::trust::TrustRule;
+
+pub(super) const CLAIMS: &[ClaimFact] = &[
+    ClaimFact::name("sub", r#""repo:acme/app:ref:refs/heads/main""#),
+    ClaimFact::id("repository_id", r#""74""#),
+    ClaimFact::id("repository_owner_id", r#""65""#),
+    ClaimFact::id("enterprise_id", r#""42""#),
+    ClaimFact::name("repository", r#""acme/app""#),
+    ClaimFact::name("repository_owner", r#""acme""#),
+    ClaimFact::name("enterprise", r#""acme-inc""#),
+    ClaimFact::name("job_workflow_ref", r#""acme/app/.github/workflows/deploy.yml@refs/heads/main""#),
+    ClaimFact::name("workflow_ref", r#""acme/app/.github/workflows/deploy.yml@refs/heads/main""#),
+    ClaimFact::context("job_workflow_sha", r#""f5e0bd49bf04043b099b722765a53f7f39d1b2c3""#),
+    ClaimFact::context("workflow_sha", r#""f5e0bd49bf04043b099b722765a53f7f39d1b2c3""#),
+    ClaimFact::context("sha", r#""f5e0bd49bf04043b099b722765a53f7f39d1b2c3""#),
+    ClaimFact::context("ref", r#""refs/heads/main""#),
+    ClaimFact::context("ref_type", r#""branch""#),
+    ClaimFact::context("ref_protected", r#""true""#),
+    ClaimFact::context("head_ref", r#""""#),
+    ClaimFact::context("base_ref", r#""""#),
+    ClaimFact::context("event_name", r#""push""#),
+    ClaimFact::context("environment", r#""production""#),
+    ClaimFact::context("runner_environment", r#""github-hosted""#),
+    ClaimFact::context("repository_visibility", r#""private""#),
+    ClaimFact::context("workflow", r#""deploy""#),
+    ClaimFact::context("actor", r#""octocat""#),
+    ClaimFact::context("actor_id", r#""12""#),
+    ClaimFact::context("run_id", r#""1234567""#),
+    ClaimFact::context("run_number", r#""10""#),
+    ClaimFact::context("run_attempt", r#""1""#),
+    ClaimFact::context("check_run_id", r#""987""#),
+    ClaimFact::context("jti", r#""example-id""#),
+];
+
+pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), PlatformReason> {
+    let repository = claims.need("repository")?;
+    for id in ["repository_id", "repository_owner_id", "run_id", "run_attempt"] {
+        unless(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
+    }
+    let owner = claims.need("repository_owner")?;
+    unless(repository.split_once('/').is_none_or(|(first, _)| first != owner), PlatformReason::Contradiction)?;
+    unless(claims.audiences().iter().any(|audience| is_default_audience(audience)), PlatformReason::Audience)?;
+    let event = claims.need("event_name")?;
+    unless(event.starts_with("pull_request") && !rule.names("event_name"), PlatformReason::PullRequest)?;
+    check_ref(claims)?;
+    check_subject(claims, &claims.need("sub")?, rule)
+}
+
+/// `aud` is the owner's address unless a workflow asks for another: everybody who trusts that owner would take the token.
+pub(super) fn is_default_audience(audience: &str) -> bool {
+    let host = audience.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
+    host.is_some_and(|(host, owner)| (host == "github.com" || host.ends_with(".ghe.com")) && !owner.contains('/'))
+}
+
+/// A tag may be called `refs/heads/main`; its ref then begins with `refs/tags/`, and `ref_type` says so.
+fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
+    let (Some(name), Some(kind)) = (claims.at("ref"), claims.at("ref_type")) else { return Ok(()) };
+    let fits = match &*kind {
+        "branch" => name.is_empty() || name.starts_with("refs/heads/") || name.starts_with("refs/pull/"),
+        "tag" => name.starts_with("refs/tags/"),
+        _ => false,
+    };
+    unless(!fits, PlatformReason::Contradiction)
+}
+
+/// What the default forms of `sub` say must be what the claims say. A customised `sub` says what its organisation chose; it
+/// counts only as far as it names a repository, which must then be this one.
+fn check_subject(claims: Claims<'_>, sub: &str, rule: &TrustRule) -> Result<(), PlatformReason> {
+    let Some(rest) = sub.strip_prefix("repo:") else { return Ok(()) };
+    let (named, context) = rest.split_once(':').map_or((rest, ""), |(named, context)| (named, context));
+    let same = match Named::parse(named).ok_or(PlatformReason::Subject)? {
+        Named { owner: (owner, None), repository: (name, None) } => is(claims, "repository", &format!("{owner}/{name}")),
+        Named { owner: (owner, Some(owner_id)), repository: (name, Some(id)) } => {
+            is(claims, "repository", &format!("{owner}/{name}"))
+                && is(claims, "repository_owner_id", owner_id)
+                && is(claims, "repository_id", id)
+        }
+        _ => return Err(PlatformReason::Subject),
+    };
+    unless(!same, PlatformReason::Contradiction)?;
+    let fits = match context.split_once(':') {
+        None if context == "pull_request" => {
+            unless(!rule.names("event_name"), PlatformReason::PullRequest)?;
+            claims.at("event_name").is_some_and(|event| event.starts_with("pull_request"))
+        }
+        Some(("environment", name)) if !name.contains(':') => is(claims, "environment", &decoded(name)),
+        Some(("ref", name)) => is(claims, "ref", &decoded(name)) && !claims.has("environment"),
+        _ => true,
+    };
+    unless(!fits, PlatformReason::Contradiction)
+}
+
+fn is(claims: Claims<'_>, path: &'static str, value: &str) -> bool {
+    claims.at(path).is_some_and(|found| found == value)
+}
+
+/// A colon within a value is written `%3A`; nothing else is encoded.
+fn decoded(value: &str) -> Cow<'_, str> {
+    if value.contains("%3A") { Cow::Owned(value.replace("%3A", ":")) } else { Cow::Borrowed(value) }
+}
+
+/// `OWNER/REPO`, or since July 2026 `OWNER@OWNER-ID/REPO@REPO-ID`.
+#[derive(Debug, PartialEq, Eq)]
+struct Named<'a> {
+    owner: (&'a str, Option<&'a str>),
+    repository: (&'a str, Option<&'a str>),
+}
+
+impl<'a> Named<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let part = |text: &'a str| match text.split_once('@') {
+            None => Some((text, None)),
+            Some((name, id)) => is_number(id).then_some((name, Some(id))),
+        };
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let name = |text: &str| !text.is_empty() && text.len() <= 128 && text.bytes().all(allowed);
+        let (owner, repository) = text.split_once('/')?;
+        let (owner, repository) = (part(owner)?, part(repository)?);
+        (name(owner.0) && name(repository.0)).then_some(Self { owner, repository })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Negative test 43.
+    #[test]
+    fn both_forms_of_a_repository_are_parsed() {
+        let plain = Named { owner: ("acme", None), repository: ("app.js", None) };
+        assert_eq!(Named::parse("acme/app.js"), Some(plain));
+        let immutable = Named { owner: ("acme", Some("65")), repository: ("app", Some("74")) };
+        assert_eq!(Named::parse("acme@65/app@74"), Some(immutable));
+        for wrong in ["acme", "acme/", "/app", "acme/app/x", "acme@/app@74", "acme@x/app@74", "a*/app", "acme@65@1/app@74", ""] {
+            assert_eq!(Named::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_default_audience_is_its_owners_address() {
+        assert!(is_default_audience("https://github.com/acme") && is_default_audience("https://acme.ghe.com/acme"));
+        assert!(!is_default_audience("https://sts.acme.example/github") && !is_default_audience("https://github.com/acme/app"));
+    }
+}

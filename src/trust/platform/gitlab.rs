@@ -1,0 +1,86 @@
+//! GitLab CI (GitLab Docs: "OpenID Connect authentication using ID tokens"). Every id and every boolean is a string there.
+
+use super::{ClaimFact, Claims, PlatformReason, Shape, is_number, unless};
+use crate::trust::TrustRule;
+
+pub(super) const CLAIMS: &[ClaimFact] = &[
+    ClaimFact::name("sub", r#""project_path:acme/app:ref_type:branch:ref:main""#),
+    ClaimFact::id("project_id", r#""22""#),
+    ClaimFact::id("namespace_id", r#""72""#),
+    ClaimFact::id("job_project_id", r#""22""#),
+    ClaimFact::id("job_namespace_id", r#""72""#),
+    ClaimFact::name("project_path", r#""acme/app""#),
+    ClaimFact::name("namespace_path", r#""acme""#),
+    ClaimFact::name("job_project_path", r#""acme/app""#),
+    ClaimFact::name("job_namespace_path", r#""acme""#),
+    ClaimFact::name("ci_config_ref_uri", r#""gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main""#),
+    ClaimFact::context("ci_config_sha", r#""f5e0bd49bf04043b099b722765a53f7f39d1b2c3""#),
+    ClaimFact::context("ref", r#""main""#),
+    ClaimFact::context("ref_type", r#""branch""#),
+    ClaimFact::context("ref_path", r#""refs/heads/main""#),
+    ClaimFact::context("ref_protected", r#""true""#),
+    ClaimFact::context("environment", r#""production""#),
+    ClaimFact::context("environment_protected", r#""true""#),
+    ClaimFact::context("deployment_tier", r#""production""#),
+    ClaimFact::context("pipeline_source", r#""push""#),
+    ClaimFact::context("pipeline_id", r#""1212""#),
+    ClaimFact::context("job_id", r#""1914""#),
+    ClaimFact::context("job_source", r#""pipeline""#),
+    ClaimFact::context("sha", r#""f5e0bd49bf04043b099b722765a53f7f39d1b2c3""#),
+    ClaimFact::context("runner_id", "1").of(Shape::Integer),
+    ClaimFact::context("runner_environment", r#""gitlab-hosted""#),
+    ClaimFact::context("project_visibility", r#""private""#),
+    ClaimFact::context("user_id", r#""1""#),
+    ClaimFact::context("user_login", r#""dana""#),
+    ClaimFact::context("user_email", r#""dana@acme.example""#),
+    ClaimFact::context("user_access_level", r#""maintainer""#),
+    ClaimFact::context("groups_direct", r#"["acme"]"#).of(Shape::List),
+    ClaimFact::context("jti", r#""235b3a54-b797-45c7-ae9a-f72d7bc6ef5b""#),
+];
+
+/// What a project may choose to have in its `sub`, after the path.
+const COMPONENTS: [&str; 6] = ["ref_type", "ref", "environment", "environment_protected", "deployment_tier", "ref_protected"];
+
+pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), PlatformReason> {
+    for id in ["project_id", "namespace_id", "job_id"] {
+        unless(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
+    }
+    for flag in ["ref_protected", "environment_protected"] {
+        let written = claims.at(flag);
+        unless(claims.has(flag) && !written.is_some_and(|text| text == "true" || text == "false"), PlatformReason::Claim(flag))?;
+    }
+    // Since a fix of 2025 the project claims of a fork's merge request name the fork, and these the project it runs in.
+    let runs_in = claims.at("job_project_id");
+    unless(runs_in.is_some_and(|id| Some(id) != claims.at("project_id")), PlatformReason::Fork)?;
+    let source = claims.need("pipeline_source")?;
+    let merges = matches!(&*source, "merge_request_event" | "external_pull_request_event");
+    unless(merges && !rule.names("pipeline_source"), PlatformReason::PullRequest)?;
+    check_ref(claims)?;
+    check_subject(claims, &claims.need("sub")?)
+}
+
+/// A tag and a branch may have the same name; `ref_type` tells which it is.
+fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
+    let (name, kind) = (claims.need("ref")?, claims.need("ref_type")?);
+    let folder = match &*kind {
+        "branch" => "refs/heads/",
+        "tag" => "refs/tags/",
+        _ => return Err(PlatformReason::Claim("ref_type")),
+    };
+    let path = claims.at("ref_path");
+    unless(path.is_some_and(|path| path.strip_prefix(folder) != Some(&*name)), PlatformReason::Contradiction)
+}
+
+/// `project_path:<path>`, then further claims by name: `ref_type:branch:ref:main` where the project has chosen none.
+fn check_subject(claims: Claims<'_>, sub: &str) -> Result<(), PlatformReason> {
+    let mut parts = sub.split(':');
+    unless(parts.next() != Some("project_path"), PlatformReason::Subject)?;
+    let path = parts.next().filter(|path| path.contains('/')).ok_or(PlatformReason::Subject)?;
+    unless(claims.need("project_path")? != path, PlatformReason::Contradiction)?;
+    while let Some(name) = parts.next() {
+        let known = COMPONENTS.iter().find(|known| **known == name).ok_or(PlatformReason::Subject)?;
+        let value = parts.next().ok_or(PlatformReason::Subject)?;
+        unless(claims.at(known).is_none_or(|found| found != value), PlatformReason::Contradiction)?;
+    }
+    Ok(())
+}

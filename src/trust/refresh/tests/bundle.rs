@@ -1,0 +1,165 @@
+//! Bundles from the network: versions, pace, and endpoints that prove a SPIFFE ID.
+
+use rcgen::KeyPair;
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::*;
+use crate::trust::x509::testing::{Authority, root, svid};
+use crate::trust::{BundleProfile, Network, SpiffeId, TrustDomain};
+
+const SVID: &str = "spiffe://td.example/a";
+
+fn bundle(keys: &[&SigningKey], rest: &str) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| key.public_jwk().replace(r#""use":"sig""#, r#""use":"jwt-svid""#)).collect();
+    format!(r#"{{"keys":[{}]{rest}}}"#, keys.join(","))
+}
+
+fn mesh(location: KeyLocation, pace: Pace) -> Trust {
+    let parts = TrustRuleParts {
+        name: RuleName::parse("mesh").unwrap(),
+        kind: TrustKind::Spiffe,
+        issuer: None,
+        trust_domain: Some(TrustDomain::parse("td.example").unwrap()),
+        audiences: vec!["us".into()],
+        algorithms: vec![Algorithm::ES256],
+        lifetime_max: Duration::from_secs(100_000),
+        subject: SubjectParts { kind: SubjectKind::Workload, id: "{sub}".into(), instance: None, attributes: Default::default() },
+        require: Vec::new(),
+        presenters: Vec::new(),
+        enabled: true,
+        keys: KeySource::Remote(location, pace),
+    };
+    Trust::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
+}
+
+async fn present(trust: &Trust, key: &SigningKey) -> Option<TrustReason> {
+    let token = key.sign("JWT", format!(r#"{{"sub":"{SVID}","aud":["us"],"exp":{}}}"#, NOW + 50_000).as_bytes()).unwrap();
+    trust.vouch(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await.err()
+}
+
+/// Negative test 41: SPIFFE Trust Domain and Bundle §4.1.1 and §3.
+#[test]
+fn a_newer_bundle_replaces_an_empty_one_kills_and_an_older_one_is_refused() {
+    run(async {
+        let (origin, key) = (Origin::start().await, key());
+        let serve =
+            |keys: &[&SigningKey], rest: &str| origin.set(|answers| answers.keys = ok("application/json", &bundle(keys, rest)));
+        serve(&[&key], r#","spiffe_sequence":5"#);
+        let pace = Pace { interval: Duration::from_millis(100), cool_down: Duration::from_millis(20), ..pace() };
+        let trust = mesh(KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web }, pace);
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        assert_eq!(present(&trust, &key).await, None);
+        let unknown = Some(TrustReason::Jose(JoseReason::UnknownKey));
+        let later = || tokio::time::sleep(Duration::from_millis(400));
+        serve(&[], r#","spiffe_sequence":6"#);
+        later().await;
+        assert_eq!(present(&trust, &key).await, unknown, "an empty bundle kills");
+        for older in [r#","spiffe_sequence":5"#, ""] {
+            serve(&[&key], older);
+            later().await;
+            assert_eq!(present(&trust, &key).await, unknown, "{older}");
+        }
+        serve(&[&key], r#","spiffe_sequence":7"#);
+        later().await;
+        assert_eq!(present(&trust, &key).await, None);
+    });
+}
+
+#[test]
+fn the_refresh_hint_is_the_pace_within_bounds() {
+    let shared = Shared::new(
+        KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile: BundleProfile::Web },
+        Pace::default(),
+    );
+    let material = || Material::of_bundle(&Bundle::parse(bundle(&[], "").as_bytes()).unwrap());
+    let then = |hint: u64| {
+        let rhythm = Rhythm::after(&shared, Ok((material(), Some(Duration::from_secs(hint)))), 0, clock().as_ref());
+        (rhythm.rest + rhythm.then).as_secs()
+    };
+    assert_eq!([1, 60, 300, 3600, 86_400].map(then), [60, 60, 300, 3600, 3600]);
+}
+
+/// Serves `body` over TLS as whoever `authority` says that it is.
+async fn endpoint(authority: &Authority, id: &str, body: String) -> String {
+    let key = KeyPair::generate().unwrap();
+    let der = authority.issue_for(&svid(id), &key);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = config.with_no_client_auth().with_single_cert(vec![CertificateDer::from(der)], private).unwrap();
+    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, body) = (acceptor.clone(), body.clone());
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(ok("application/json", &body).as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    format!("https://127.0.0.1:{port}/")
+}
+
+/// SPIFFE Federation §5.2.2.4: the endpoint's SPIFFE ID and its bundle decide, not its name.
+#[test]
+fn an_endpoint_proves_its_spiffe_id() {
+    run(async {
+        let (ours, theirs, key) = (root("td"), root("other"), key());
+        let authority =
+            |one: &Authority| format!(r#"{{"keys":[{{"kty":"EC","use":"x509-svid","x5c":["{}"]}}]}}"#, STANDARD.encode(&one.der));
+        let profile = |bundle: &str, id: &str, own: bool| BundleProfile::Spiffe {
+            id: SpiffeId::parse(id).unwrap(),
+            bootstrap: Arc::new(Bundle::parse(bundle.as_bytes()).unwrap()),
+            own,
+        };
+        let fetched = async |url: &str, profile: BundleProfile| {
+            let location = KeyLocation::Bundle { url: Url::parse(url).unwrap(), profile };
+            let shared = Shared::new(location.clone(), pace());
+            fetch_keys(&location, &shared.way(), &Fetcher::within(Duration::from_secs(2)))
+                .await
+                .map(|(material, _)| material.keys.keys().len())
+        };
+        let server = "spiffe://td.example/spire/server";
+        let url = endpoint(&ours, server, bundle(&[&key], "")).await;
+        assert_eq!(fetched(&url, profile(&authority(&ours), server, true)).await.unwrap(), 1);
+        for wrong in [
+            profile(&authority(&theirs), server, true),
+            profile(&authority(&ours), "spiffe://td.example/other", true),
+            profile(&authority(&ours), "spiffe://other.example/spire/server", false),
+            profile(r#"{"keys":[]}"#, server, true),
+            BundleProfile::Web,
+        ] {
+            let failed = fetched(&url, wrong).await.unwrap_err();
+            assert!(matches!(failed, FetchReason::Network(_)), "{failed}");
+        }
+    });
+}
+
+/// What a self-serving endpoint served last is what it must prove itself by next; a foreign endpoint's bundle never changes so.
+#[test]
+fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
+    let (old, new) = (root("old"), root("new"));
+    let json =
+        |one: &Authority| format!(r#"{{"keys":[{{"kty":"EC","use":"x509-svid","x5c":["{}"]}}]}}"#, STANDARD.encode(&one.der));
+    let bootstrap = Arc::new(Bundle::parse(json(&old).as_bytes()).unwrap());
+    let served = Material::of_bundle(&Bundle::parse(json(&new).as_bytes()).unwrap());
+    for own in [true, false] {
+        let id = SpiffeId::parse("spiffe://td.example/spire/server").unwrap();
+        let profile = BundleProfile::Spiffe { id, bootstrap: Arc::clone(&bootstrap), own };
+        let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile };
+        let shared = Shared::new(KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]), pace());
+        let roots = |shared: &Shared| shared.way().peer.unwrap().roots.digest();
+        assert_eq!(roots(&shared), bootstrap.roots().digest());
+        assert_eq!(shared.way().networks.len(), 1);
+        shared.fetched.store(Some(Arc::new(Fetched { material: served.clone(), at: Time::from_seconds(NOW) })));
+        assert_eq!(roots(&shared) == new.roots().digest(), own);
+    }
+}

@@ -1,0 +1,70 @@
+//! Authorities that live as long as a test.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    date_time_ymd,
+};
+
+use super::Roots;
+use crate::oauth::Time;
+
+/// 2026-06-01.
+pub(in crate::trust) const NOW: Time = Time::from_seconds(1_780_272_000);
+
+pub(in crate::trust) struct Authority {
+    pub(in crate::trust) der: Vec<u8>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+pub(in crate::trust) fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Acme");
+    params.distinguished_name.push(DnType::CommonName, name);
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2060, 1, 1));
+    params
+}
+
+pub(in crate::trust) fn ca(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+pub(in crate::trust) fn svid(id: &str) -> CertificateParams {
+    let mut params = params("web");
+    params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    params.is_ca = IsCa::ExplicitNoCa;
+    params
+}
+
+pub(in crate::trust) fn root(name: &str) -> Authority {
+    let key = KeyPair::generate().unwrap();
+    let params = ca(name);
+    let der = params.self_signed(&key).unwrap().der().to_vec();
+    Authority { der, issuer: Issuer::new(params, key) }
+}
+
+impl Authority {
+    pub(in crate::trust) fn issue(&self, params: &CertificateParams) -> Vec<u8> {
+        self.issue_for(params, &KeyPair::generate().unwrap())
+    }
+
+    pub(in crate::trust) fn issue_for(&self, params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
+        params.signed_by(key, &self.issuer).unwrap().der().to_vec()
+    }
+
+    pub(in crate::trust) fn authority(&self, params: CertificateParams) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let der = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
+        Authority { der, issuer: Issuer::new(params, key) }
+    }
+
+    pub(in crate::trust) fn roots(&self) -> Roots {
+        Roots::from_der([&self.der]).unwrap()
+    }
+}

@@ -1,0 +1,125 @@
+//! Proofs of keys: nonces that are required, and what is presented by many at the same instant.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use countersign::error::ErrorCode;
+use countersign::exchange::exchange;
+use countersign::oauth::Clock;
+use countersign_conformance::Outcome;
+use countersign_conformance::profile::Login;
+
+use crate::life::stage::{Stage, sent};
+use crate::support::{Party, Site};
+
+/// How many rounds a race has where the environment does not say: `COUNTERSIGN_RACE_ROUNDS=10000` for the whole one.
+const ROUNDS: usize = 60;
+const THREADS: usize = 8;
+
+#[test]
+fn a_server_that_requires_nonces_hands_them_out() {
+    let site = Site::new("nonces");
+    let mut profile = site.profile();
+    profile.capabilities.insert("dpop-nonce".to_owned());
+    let environment = [("COUNTERSIGN__DPOP__NONCE", Path::new("required"))];
+    let (_server, report) = site.conform_with(&profile, &environment, Some("dpop-nonce/"));
+    for case in &report.cases {
+        assert!(matches!(case.outcome, Outcome::Passed), "{}: {:?}", case.name, case.outcome);
+    }
+    assert!(report.cases.len() >= 10);
+    the_command_line_proves_a_key(&site);
+}
+
+/// `token exchange --dpop` makes a key, proves it, and proves it once more with the nonce that the server wants.
+fn the_command_line_proves_a_key(site: &Site) {
+    let party = Party::new(&site.profile(), "legacy");
+    let [subject, secret, key] = ["subject", "secret", "holder.pem"].map(|name| site.folder.join(name));
+    fs::write(&subject, party.id_token(serde_json::json!({}))).unwrap();
+    let Login::ClientSecretBasic { secret: text } = &site.profile().clients["legacy"].login else { panic!("a secret") };
+    fs::write(&secret, text).unwrap();
+    let mut thumbprints = Vec::new();
+    for _ in 0..2 {
+        let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["token", "exchange", "--json", "--dpop", "--client-id", "legacy", "--resource", "https://crm.example"])
+            .args(["--server", &format!("http://{}", site.public), "--subject-token-type", "id_token"])
+            .args([Path::new("--subject-token"), &subject, Path::new("--secret-file"), &secret, Path::new("--dpop-key"), &key])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["token_type"], "DPoP");
+        thumbprints.push(answer["cnf"]["jkt"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(thumbprints[0], thumbprints[1], "the key in the file is kept");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// RFC 7523 §3, RFC 9449 §11.1: each counts once, whoever is first.
+#[test]
+fn of_all_who_present_the_same_at_the_same_instant_one_succeeds() {
+    let stage = Arc::new(Stage::new("race"));
+    let rounds = std::env::var("COUNTERSIGN_RACE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
+    let party = stage.party("orchestrator");
+    let subject = party.id_token(serde_json::json!({}));
+    let (mut assertions, mut proofs) = (Race::start(&stage, &subject), Race::start(&stage, &subject));
+    for round in 0..rounds {
+        let (assertion, proof) = (party.assertion(), party.proof("holder"));
+        // The same login with a proof of everybody's own, then the same proof with a login of everybody's own.
+        let same_login = (0..THREADS).map(|_| (assertion.clone(), Some(party.proof("holder")))).collect();
+        assertions.run(same_login, ErrorCode::InvalidClient, round);
+        let same_proof = (0..THREADS).map(|_| (party.assertion(), Some(proof.clone()))).collect();
+        proofs.run(same_proof, ErrorCode::InvalidDpopProof, round);
+    }
+}
+
+type Presented = (String, Option<String>);
+
+/// Threads that wait for each other before each round.
+struct Race {
+    orders: Vec<std::sync::mpsc::Sender<Presented>>,
+    outcomes: std::sync::mpsc::Receiver<Result<(), ErrorCode>>,
+}
+
+impl Race {
+    fn start(stage: &Arc<Stage>, subject: &str) -> Self {
+        let barrier = Arc::new(Barrier::new(THREADS));
+        let (tell, outcomes) = std::sync::mpsc::channel();
+        let runner = |_| {
+            let (order, orders) = std::sync::mpsc::channel::<Presented>();
+            let (stage, barrier, tell, subject) = (stage.clone(), barrier.clone(), tell.clone(), subject.to_owned());
+            thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                for (assertion, proof) in orders {
+                    let mut parameters = Party::request(&assertion, &subject, &[]);
+                    let api = stage.api("crm");
+                    parameters.push(("resource", &api));
+                    let (form, credentials) = sent(&parameters);
+                    let credentials = credentials.with_dpop(proof.as_deref());
+                    barrier.wait();
+                    let now = stage.clock.now();
+                    let done = runtime.block_on(exchange(&stage.world, &stage.commit, &form, &credentials, now));
+                    tell.send(done.map(|_| ()).map_err(|refused| refused.reason.code())).unwrap();
+                }
+            });
+            order
+        };
+        Self { orders: (0..THREADS).map(runner).collect(), outcomes }
+    }
+
+    fn run(&mut self, presented: Vec<Presented>, refusal: ErrorCode, round: usize) {
+        for (order, presented) in self.orders.iter().zip(presented) {
+            order.send(presented).unwrap();
+        }
+        let outcomes: Vec<_> = self.outcomes.iter().take(THREADS).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "round {round}: {outcomes:?}");
+        assert_eq!(
+            outcomes.iter().filter(|outcome| **outcome == Err(refusal)).count(),
+            THREADS - 1,
+            "round {round}: {outcomes:?}"
+        );
+    }
+}

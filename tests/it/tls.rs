@@ -1,0 +1,167 @@
+//! TLS on the real binary: what is spoken and what is not, certificates that change, and clients that do not mean well.
+
+mod client;
+mod crowd;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, ProtocolVersion};
+use serde_json::{Value, json};
+
+use crate::support::{Party, Site, form};
+use client::{Client, ask, held, post};
+
+const METADATA: &[u8] = b"GET /.well-known/oauth-authorization-server HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[test]
+fn tls_1_3_and_1_2_are_spoken_with_http_1_1_inside_and_nothing_else() {
+    let site = Site::new("tls-versions");
+    let _server = site.start();
+    for (version, wanted) in [(&TLS13, ProtocolVersion::TLSv1_3), (&TLS12, ProtocolVersion::TLSv1_2)] {
+        let mut stream = Client::trusting(&held(&site, "server-ca"), &[version]).connect(site.mtls).unwrap();
+        assert_eq!(stream.conn.protocol_version(), Some(wanted));
+        assert!(ask(&mut stream, METADATA).unwrap().starts_with("HTTP/1.1 200"));
+    }
+    let http = Client::new(&site).speaking("http/1.1").connect(site.mtls).unwrap();
+    assert_eq!(http.conn.alpn_protocol(), Some(b"http/1.1".as_slice()));
+    assert!(Client::new(&site).speaking("h2").connect(site.mtls).is_err(), "a protocol that is not spoken");
+    // TLS 1.1 in the record and in the hello, and no TLS at all.
+    let old = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x02\
+        0123456789abcdef0123456789abcdef\x00\x00\x02\x00\x2f\x01\x00";
+    for bytes in [old.as_slice(), METADATA] {
+        let mut stream = TcpStream::connect(site.mtls).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = Vec::new();
+        let _closed = stream.read_to_end(&mut answer);
+        assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{answer:?}");
+        assert_ne!(answer.first(), Some(&0x16), "a handshake went on");
+    }
+}
+
+#[test]
+fn a_certificate_without_its_key_is_nobodys() {
+    let site = Site::new("tls-possession");
+    let _server = site.start();
+    for version in [&TLS13, &TLS12] {
+        let client = || Client::trusting(&held(&site, "server-ca"), &[version]);
+        let mut honest = client().showing(&held(&site, "dn"), &held(&site, "dn")).connect(site.mtls).unwrap();
+        assert_eq!(status(&ask(&mut honest, &exchange(&site, "mtls-dn")).unwrap()), 200);
+        let stolen = client().showing(&held(&site, "dn"), &held(&site, "dns")).connect(site.mtls);
+        let answer = stolen.and_then(|mut stream| ask(&mut stream, &exchange(&site, "mtls-dn")));
+        assert!(answer.is_err(), "a certificate was believed without its key: {answer:?}");
+    }
+}
+
+#[test]
+fn a_resumed_session_is_still_that_of_its_certificate() {
+    let site = Site::new("tls-resumption");
+    let _server = site.start();
+    for version in [&TLS13, &TLS12] {
+        let client = Client::trusting(&held(&site, "server-ca"), &[version]).resuming();
+        let client = client.showing(&held(&site, "dn"), &held(&site, "dn"));
+        let mut first = client.connect(site.mtls).unwrap();
+        assert_eq!(status(&ask(&mut first, &exchange(&site, "mtls-bound")).unwrap()), 200);
+        let mut second = client.connect(site.mtls).unwrap();
+        assert_eq!(second.conn.handshake_kind(), Some(HandshakeKind::Resumed));
+        let answer = ask(&mut second, &exchange(&site, "mtls-bound")).unwrap();
+        assert_eq!(status(&answer), 200);
+        assert!(body(&answer)["cnf"]["x5t#S256"].is_string(), "{answer}");
+        assert_eq!(status(&ask(&mut second, &exchange(&site, "mtls-dns")).unwrap()), 401);
+    }
+}
+
+#[test]
+fn a_changed_certificate_is_used_without_a_restart_and_a_broken_one_never() {
+    let site = Site::new("tls-reload");
+    let server = site.start();
+    let mut kept = Client::new(&site).connect(site.mtls).unwrap();
+    ask(&mut kept, METADATA).unwrap();
+    let named = |name: &str| site.folder.join("conf/certs").join(name);
+    let before = fs::read(named("server.key.pem")).unwrap();
+    let (ca, certificate, key) = identity();
+    let new_ca = site.folder.join("new-ca.pem");
+    fs::write(&new_ca, ca).unwrap();
+    let new = Client::trusting(&new_ca, rustls::ALL_VERSIONS);
+    assert!(new.connect(site.mtls).is_err());
+    fs::write(named("server.pem"), &certificate).unwrap();
+    // The key does not fit yet: nothing of it may be used.
+    server.hang_up();
+    site.wait("the misfit is told", || fs::read_to_string(site.log()).unwrap().contains("not that of the first certificate"));
+    assert!(Client::new(&site).connect(site.mtls).is_ok() && new.connect(site.mtls).is_err());
+    fs::write(named("server.key.pem"), key).unwrap();
+    site.wait("the new certificate is used", || new.connect(site.mtls).is_ok());
+    assert!(Client::new(&site).connect(site.mtls).is_err(), "the old one is not");
+    assert!(ask(&mut kept, METADATA).is_ok(), "a connection goes on");
+    fs::write(named("server.key.pem"), before).unwrap();
+    server.hang_up();
+    site.wait("the misfit is told again", || {
+        fs::read_to_string(site.log()).unwrap().matches("not that of the first").count() > 1
+    });
+    assert!(new.connect(site.mtls).is_ok());
+}
+
+#[test]
+fn the_public_address_speaks_tls_where_the_settings_say_so() {
+    let site = Site::new("tls-public");
+    let _server = site.start_on_tls();
+    let mut stream = Client::new(&site).connect(site.public).unwrap();
+    let answer = ask(&mut stream, METADATA).unwrap();
+    assert_eq!(body(&answer)["issuer"], json!(format!("http://{}", site.public)));
+    let mut plain = TcpStream::connect(site.public).unwrap();
+    assert!(ask(&mut plain, METADATA).is_err());
+    // With `mtls` given, only that one asks for certificates.
+    let showing = || Client::new(&site).showing(&held(&site, "dn"), &held(&site, "dn"));
+    let mut unasked = showing().connect(site.public).unwrap();
+    assert_eq!(status(&ask(&mut unasked, &exchange(&site, "mtls-dn")).unwrap()), 401);
+    let mut asked = showing().connect(site.mtls).unwrap();
+    assert_eq!(status(&ask(&mut asked, &exchange(&site, "mtls-dn")).unwrap()), 200);
+}
+
+/// An exchange by the agent of that id, which proves itself by its certificate.
+fn exchange(site: &Site, agent: &str) -> Vec<u8> {
+    let token = Party::new(&site.profile(), "orchestrator").id_token(json!({ "azp": "0oa-mtls" }));
+    let parameters = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("client_id", agent),
+        ("subject_token", token.as_str()),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+        ("resource", "https://crm.example"),
+    ];
+    post("/token", &form(&parameters))
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn body(answer: &str) -> Value {
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// An authority, a certificate of it for this machine, and its key.
+fn identity() -> (String, String, String) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    (ca_pem, certificate.pem(), key.serialize_pem())
+}
+
+impl Site {
+    /// Starts a server whose public address speaks TLS too.
+    fn start_on_tls(&self) -> crate::support::Server {
+        let config = fs::read_to_string(&self.fixture.config).unwrap();
+        assert!(config.contains("public      = false"));
+        fs::write(&self.fixture.config, config.replace("public      = false", "public      = true")).unwrap();
+        self.start_with(&[] as &[(&str, &Path)])
+    }
+}
