@@ -5,7 +5,9 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::cli::output::say(format_args!($($words)*)) };
 }
 
+mod agent;
 mod check;
+mod desk;
 mod exchange;
 mod inspect;
 mod keys;
@@ -15,8 +17,10 @@ mod output;
 mod proof;
 mod quickstart;
 mod replay;
+mod revoke;
 mod serve;
 mod trust;
+mod task;
 mod wire;
 
 use std::process::ExitCode;
@@ -54,6 +58,14 @@ enum Command {
     /// Verify, prove and export the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// List agents, and suspend, resume or retire one
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// List tasks, and end one
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// End something, and with it every token that came from it
+    Revoke(revoke::Options),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -88,6 +100,9 @@ pub fn run() -> ExitCode {
         Command::Token(TokenCommand::Inspect(options)) => inspect::run(&options),
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Agent(command) => agent::run(&command),
+        Command::Task(command) => task::run(&command),
+        Command::Revoke(options) => revoke::run(&options),
         Command::Completions { shell } => completions(shell),
     };
     output::exit(outcome)

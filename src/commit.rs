@@ -3,6 +3,7 @@
 //! storage contract.
 
 mod change;
+mod changes;
 mod command;
 pub mod contract;
 mod durable;
@@ -10,6 +11,7 @@ mod expiry;
 mod handle;
 mod limits;
 mod mirror;
+mod per_client;
 mod quota;
 mod receipt;
 mod register;

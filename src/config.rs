@@ -119,7 +119,7 @@ impl Sources {
         let desk = Desk::default();
         let made = self.settings(&desk).and_then(|settings| {
             // What `keys rotate` changes is to be noticed as well.
-            desk.watch(settings.keys.dir.join(KEYRING));
+            desk.watch(keyring(&settings));
             folders::read(&desk, settings)
         });
         let (complaints, warnings, fingerprint) = desk.finish();
@@ -175,6 +175,11 @@ pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Complaints, Complaints) {
     let rule = file.and_then(|file| build::rule(&desk, &file, &[]));
     let (complaints, warnings, _) = desk.finish();
     (rule.filter(|_| complaints.is_empty()), complaints, warnings)
+}
+
+/// The list of keys that `settings` mean.
+pub fn keyring(settings: &Settings) -> PathBuf {
+    settings.keys.dir.join(KEYRING)
 }
 
 /// The table of the TOML file called `name`; what is wrong in it is complained of.

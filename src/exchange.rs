@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::{Agent, Catalog, Status};
-use crate::client::{self, AssertionAudience, AuthenticatedClient, Credentials, DpopRules, Logins};
+use crate::client::{self, AssertionAudience, AuthenticatedClient, ClientReason, Credentials, DpopRules, Logins};
 use crate::commit::{Commit, ReservedPlace};
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
-use crate::lifecycle::{self, Rules};
+use crate::lifecycle::{self, Hold, Rules};
 use crate::mint::{self, IssuedToken, Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::{self, Grant, Limits, Policies};
@@ -85,7 +85,7 @@ pub async fn exchange(
 ) -> Result<IssuedToken, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = identify(world, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
+    let client = identify(world, commit, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
     let mut asked = Asked::by(client.agent());
     let done = match client.prove(credentials, TOKEN_PATH, &world.dpop, now).map_err(Refusal::Proof) {
         Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
@@ -100,24 +100,32 @@ pub async fn exchange(
 /// The first steps of every line that issues nothing. Without any client authentication `attestation` may log in its own subject.
 pub(crate) async fn authenticate(
     world: &World,
+    commit: &Commit,
     credentials: &Credentials,
     attestation: Option<&str>,
     now: Time,
 ) -> Result<AuthenticatedClient, Refusal> {
-    let client = identify(world, credentials, attestation, now).await?;
+    let client = identify(world, commit, credentials, attestation, now).await?;
     client.without_proof(credentials).map_err(Refusal::Proof)
 }
 
-/// The client, before its DPoP proof is looked at.
+/// The client, before its DPoP proof is looked at. An agent that the record suspends or retires is refused like one that its file
+/// does.
 pub(crate) async fn identify(
     world: &World,
+    commit: &Commit,
     credentials: &Credentials,
     attestation: Option<&str>,
     now: Time,
 ) -> Result<AuthenticatedClient, Refusal> {
-    client::authenticate(&world.logins, &world.catalog, &world.trust, credentials, attestation, &world.audience, now)
-        .await
-        .map_err(Refusal::Client)
+    let (logins, catalog, trust, audience) = (&world.logins, &world.catalog, &world.trust, &world.audience);
+    let client = client::authenticate(logins, catalog, trust, credentials, attestation, audience, now);
+    let client = client.await.map_err(Refusal::Client)?;
+    match world.hold_of(&client.agent().id, &*commit.state()) {
+        None => Ok(client),
+        Some(Hold::Suspended) => Err(Refusal::Client(ClientReason::Suspended)),
+        Some(Hold::Retired) => Err(Refusal::Client(ClientReason::Retired)),
+    }
 }
 
 async fn authenticated(
@@ -186,6 +194,12 @@ impl World {
             depth_max: self.depth_max,
             now,
         }
+    }
+
+    /// What the record holds `agent` for, whatever the files say; the stricter of both counts.
+    pub fn hold_of(&self, agent: &ClientId, state: &dyn lifecycle::State) -> Option<Hold> {
+        let key = self.pseudonyms.pseudonym(GenerationKind::Agent, agent.as_str().as_bytes());
+        state.lives(&[key]).into_iter().find_map(|life| life.hold)
     }
 
     /// What the files hold: nothing that depends on any of it is active, until they say otherwise.

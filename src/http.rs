@@ -1,5 +1,6 @@
 //! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
 
+mod administer;
 mod connection;
 mod door;
 mod form;

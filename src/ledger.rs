@@ -6,6 +6,7 @@ mod opened;
 pub mod record;
 
 pub mod merkle;
+mod usage;
 mod tile;
 mod bundle;
 mod nodes;
@@ -27,6 +28,7 @@ pub use disclosure::{Disclosure, Disclosures};
 pub use hop::{Basis, Bindings, Evidence, Hop, Inputs};
 pub use opened::Opened;
 pub use record::{Record, RecordReason, Refusal};
+pub use usage::{AgentUse, Usage};
 
 pub use audit::{AuditReason, AuditReport, audit};
 pub use bundle::{Bundle, BundleReason, ENTRY_BYTES_MAX, Entries};

@@ -19,6 +19,7 @@ pub mod exchange;
 pub mod introspect;
 pub mod revoke;
 pub mod task;
+pub mod ops;
 pub mod store;
 pub mod config;
 pub mod http;

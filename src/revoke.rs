@@ -17,7 +17,7 @@ use crate::token::{self, TokenReason};
 pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &Credentials, now: Time) -> Result<(), Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
+    let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
     let mut asked = Asked::by(client.agent());
     let done = authenticated(world, commit, &request, &client, &mut asked, now).await;
     done.map_err(|reason| Refused { reason, asked: Some(asked.about(request.text())) })

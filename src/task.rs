@@ -31,7 +31,7 @@ pub async fn open(
 ) -> Result<OpenedTask, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
     let request = TaskRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = exchange::identify(world, credentials, None, now).await.map_err(stranger)?;
+    let client = exchange::identify(world, commit, credentials, None, now).await.map_err(stranger)?;
     let mut asked = Asked::by(client.agent());
     let done = match client.prove(credentials, TASKS_PATH, &world.dpop, now).map_err(Refusal::Proof) {
         Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,

@@ -140,6 +140,10 @@ impl Step {
             Field::Param(_, value) | Field::Header(_, value) | Field::Body(value) => value,
         });
         let checks = self.expect.checks.iter().filter_map(|check| check.value.as_ref());
-        std::iter::once(&self.target).chain(fields).chain(checks)
+        let places = self.expect.checks.iter().filter_map(|check| match &check.place {
+            Place::Status(index) => Some(index),
+            _ => None,
+        });
+        std::iter::once(&self.target).chain(fields).chain(checks).chain(places)
     }
 }

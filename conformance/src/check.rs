@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::answer::{Answer, member};
 use crate::case::{Check, Expect, Op, Place};
+use crate::inflate::{inflate, status};
+use crate::jose::from_base64url;
 use crate::request::Request;
 use crate::values::{Missing, Values};
 
@@ -34,15 +36,19 @@ pub(crate) fn check(expect: &Expect, request: &Request, answer: &Answer, values:
     unmet.extend(broken.into_iter().map(|what| Unmet { line: expect.line, what }));
     for check in &expect.checks {
         let wanted = check.value.as_ref().map(|value| values.text(value)).transpose()?.unwrap_or_default();
-        if let Err(what) = one(check, &wanted, answer) {
+        let place = match &check.place {
+            Place::Status(index) => Some(values.text(index)?),
+            _ => None,
+        };
+        if let Err(what) = one(check, place.as_deref(), &wanted, answer) {
             unmet.push(Unmet { line: check.line, what });
         }
     }
     Ok(unmet)
 }
 
-fn one(check: &Check, wanted: &str, answer: &Answer) -> Result<(), String> {
-    let found = look(&check.place, answer)?;
+fn one(check: &Check, index: Option<&str>, wanted: &str, answer: &Answer) -> Result<(), String> {
+    let found = look(&check.place, index, answer)?;
     let Some(found) = found else {
         return (check.op == Op::Absent).then_some(()).ok_or_else(|| "is not there".to_owned());
     };
@@ -61,7 +67,7 @@ fn one(check: &Check, wanted: &str, answer: &Answer) -> Result<(), String> {
     holds.then_some(()).ok_or_else(|| format!("is {}, which is not: {} {wanted}", short(&found), sign(check.op)))
 }
 
-fn look(place: &Place, answer: &Answer) -> Result<Option<Value>, String> {
+fn look(place: &Place, index: Option<&str>, answer: &Answer) -> Result<Option<Value>, String> {
     let token = || match &answer.token {
         Some(Ok(token)) => Ok(token),
         Some(Err(what)) => Err(what.clone()),
@@ -76,7 +82,19 @@ fn look(place: &Place, answer: &Answer) -> Result<Option<Value>, String> {
         Place::Jose(path) => Ok(at(&token()?.header, path)),
         Place::Key(path) => Ok(at(&token()?.key, path)),
         Place::Payload => Ok(Some(Value::from(token()?.payload.as_str()))),
+        Place::Status(_) => {
+            let index = index.and_then(|index| index.parse().ok()).ok_or("the place in the list is no number")?;
+            listed(&token()?.claims, index).map(|value| Some(Value::from(value)))
+        }
     }
+}
+
+/// What a status list says at `index` (draft-ietf-oauth-status-list-21 §8.3).
+fn listed(claims: &Value, index: u64) -> Result<u8, String> {
+    let list = claims.get("status_list").ok_or("it is no status list")?;
+    let bits = list.get("bits").and_then(Value::as_u64).ok_or("it has no bits")?;
+    let packed = list.get("lst").and_then(Value::as_str).ok_or("it has no lst")?;
+    status(&inflate(&from_base64url(packed)?)?, bits, index)
 }
 
 /// A value that is valid JSON is JSON; anything else is a string.

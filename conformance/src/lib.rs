@@ -12,6 +12,7 @@ mod check;
 mod request;
 
 pub mod fixture;
+mod inflate;
 mod issuer;
 mod report;
 mod run;

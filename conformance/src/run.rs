@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,6 +17,9 @@ use crate::request::Request;
 use crate::show;
 use crate::values::{Missing, Values};
 use crate::wire::Wire;
+
+/// The pause before a request is sent again whose answer may take its time.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// How many cases run at the same time.
 const CASES_AT_ONCE: usize = 8;
@@ -110,13 +113,17 @@ async fn run_step(case: &Case, step: &Step, values: &mut Values<'_>, wire: &Wire
         Ok(request) => request,
         Err(missing) => return Some(unusable(case, step.line, missing)),
     };
-    let answer = match wire.send(&request).await {
-        Ok(answer) => answer,
-        Err(error) => return Some(failed(case, step, &request, None, &[format!("{}: {error}", place(case, step.line))])),
-    };
-    let unmet = match check(&step.expect, &request, &answer, values) {
-        Ok(unmet) => unmet,
-        Err(missing) => return Some(unusable(case, step.expect.line, missing)),
+    let patience = Instant::now() + Duration::from_secs(step.expect.within);
+    let (answer, unmet) = loop {
+        let answer = match wire.send(&request).await {
+            Ok(answer) => answer,
+            Err(error) => return Some(failed(case, step, &request, None, &[format!("{}: {error}", place(case, step.line))])),
+        };
+        match check(&step.expect, &request, &answer, values) {
+            Ok(unmet) if unmet.is_empty() || Instant::now() >= patience => break (answer, unmet),
+            Ok(_) => tokio::time::sleep(AGAIN).await,
+            Err(missing) => return Some(unusable(case, step.expect.line, missing)),
+        }
     };
     if unmet.is_empty() {
         if let Some(name) = &step.name {

@@ -130,7 +130,7 @@ impl<'a> Values<'a> {
             (_, Some(Bound::Text(text))) if path.is_empty() => Ok(text.clone()),
             (_, Some(Bound::Answer(answer))) if path == "body" => Ok(answer.body.clone()),
             (_, Some(Bound::Answer(answer))) if path.starts_with("header.") => {
-                let header = path.strip_prefix("header.").and_then(|header| answer.header(header));
+                let header = path.strip_prefix("header.").and_then(|name| answer.header(name));
                 header.map(str::to_owned).ok_or_else(|| wrong(name))
             }
             (_, Some(Bound::Answer(answer))) => answer.at(path).map(as_text).ok_or_else(|| wrong(name)),

@@ -28,6 +28,8 @@ pub(crate) struct Wire {
 const PATIENCE: Duration = Duration::from_secs(30);
 /// RFC 9701 §5: the answer is the token.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
+/// draft-ietf-oauth-status-list-21 §8.2: the answer is the list.
+const STATUS_LIST_JWT: &str = "application/statuslist+jwt";
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
 impl Wire {
@@ -91,7 +93,9 @@ impl Wire {
         }
         let body = String::from_utf8_lossy(&body).into_owned();
         let json: Option<Value> = serde_json::from_str(&body).ok();
-        let signed = headers.iter().any(|(name, value)| name == "content-type" && value.starts_with(INTROSPECTION_JWT));
+        let kinds = [INTROSPECTION_JWT, STATUS_LIST_JWT];
+        let signed =
+            headers.iter().any(|(name, value)| name == "content-type" && kinds.iter().any(|kind| value.starts_with(kind)));
         let issued = json.as_ref().and_then(|json| json.get("access_token")).and_then(Value::as_str);
         let issued = issued.or(signed.then_some(body.as_str()));
         let readable = issued.filter(|_| !self.keys.is_null());

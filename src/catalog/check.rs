@@ -39,6 +39,9 @@ impl View<'_> {
 
     fn agent(&mut self, agent: &Filed<Agent>) {
         let id = &agent.entry.id;
+        if *id == ClientId::operators() || *id == ClientId::server() {
+            self.complain(agent.places.of("id"), CatalogReason::AgentReserved(id.clone()));
+        }
         let prefix = id.as_str().split_once(':').map(|(prefix, _)| prefix);
         if let Some(rule) = self.rules.iter().find(|rule| Some(rule.as_str()) == prefix) {
             self.complain(agent.places.of("id"), CatalogReason::AgentLikeSubject(id.clone(), rule.clone()));

@@ -32,6 +32,8 @@ pub enum CatalogReason {
     AgentTwice(ClientId, Place),
     /// The agent's id reads like a subject of this trust rule.
     AgentLikeSubject(ClientId, RuleName),
+    /// The agent's id stands for the operators, or for this server, in records.
+    AgentReserved(ClientId),
     /// No trust rule has the name.
     NoRule(RuleName),
     /// A second API with this id, and where the first is.
@@ -63,6 +65,7 @@ impl fmt::Display for CatalogReason {
             Self::AgentLikeSubject(id, rule) => {
                 write!(f, "agent id \"{id}\" begins with \"{rule}:\" and could be taken for a subject of trust rule \"{rule}\"")
             }
+            Self::AgentReserved(id) => write!(f, "agent id \"{id}\" has a meaning of its own in the records; choose another"),
             Self::NoRule(name) => write!(f, "there is no trust rule \"{name}\""),
             Self::ApiTwice(id, first) => write!(f, "API \"{id}\" is registered already{}", Elsewhere(first)),
             Self::NameTaken(name, api) => write!(f, "the name \"{name}\" already means API \"{api}\""),

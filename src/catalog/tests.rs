@@ -99,6 +99,14 @@ fn names_never_mean_two_apis() {
 }
 
 #[test]
+fn no_agent_takes_the_name_of_the_operators_or_the_server() {
+    for id in ["ops", "server"] {
+        let told = format!("agent id \"{id}\" has a meaning of its own in the records; choose another");
+        assert_eq!(complaints(vec![agent(id)], vec![]), [told]);
+    }
+}
+
+#[test]
 fn an_api_names_only_what_exists() {
     let mut one = api("https://one.example", &["a"]);
     one.agent = Some(ClientId::parse("nobody").unwrap());

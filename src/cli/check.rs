@@ -1,16 +1,20 @@
 //! `check`: the whole configuration, and every complaint about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
 use super::output::{Failed, Outcome};
-use crate::config::{self, Complaints, Config, KeyMaterial, Sources};
+use crate::catalog::{Place, Status};
+use crate::config::{self, Complaint, Complaints, Config, KeyMaterial, Sources};
 use crate::crypto::{MacKey, SealKey};
 use crate::jose::Cache;
+use crate::lifecycle::Hold;
 use crate::mint::Signers;
+use crate::oauth::{ClientId, Clock, GenerationKind};
+use crate::store::{KeyFiles, SqliteReader, SystemClock};
 
 /// The options of `check`.
 #[derive(Args)]
@@ -18,6 +22,9 @@ pub(super) struct Options {
     /// A settings file, over conf/default.toml; may repeat, later ones win
     #[arg(long)]
     config: Vec<PathBuf>,
+    /// The server's data folder: also tells where the record is stricter than the files
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// Print the complaints as JSON
     #[arg(long)]
     json: bool,
@@ -29,11 +36,29 @@ pub(super) fn run(options: &Options) -> Outcome {
         Ok(config) => config,
         Err(complaints) => return Ok(complain(&complaints, options.json)),
     };
-    let (warnings, counts) = (config.warnings.clone(), counts(&config));
+    let recorded = options.data.as_deref().map(|data| retired(&config, data)).transpose()?.unwrap_or_default();
+    let (warnings, counts) = (config.warnings.iter().cloned().chain(recorded).collect(), counts(&config));
+    let warnings = Complaints::new(warnings);
     match config::world(config, stand_in()?, None) {
         Ok(_) => Ok(approve(&warnings, &counts, options.json)),
         Err(complaints) => Ok(complain(&complaints, options.json)),
     }
+}
+
+/// What the files say of agents that are retired in the record: it never comes true.
+fn retired(config: &Config, data: &Path) -> Result<Vec<Complaint>, Failed> {
+    let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
+    let lives = SqliteReader::open(data)?.lives()?;
+    let retired = |id: &ClientId| {
+        let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
+        lives.iter().any(|life| life.key == key && life.life.hold == Some(Hold::Retired))
+    };
+    let place = Place { file: data.display().to_string().into(), line: 0 };
+    let told = |id: &ClientId| {
+        Complaint::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
+    };
+    let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
+    Ok(agents.filter(|agent| retired(&agent.id)).map(|agent| told(&agent.id)).collect())
 }
 
 /// The configuration is read against keys that nobody has: checking must neither need nor make the server's own.

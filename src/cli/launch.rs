@@ -1,10 +1,12 @@
 //! Puts a server together: configuration, keys, store, writer, listeners.
 
 mod crowd;
+mod in_force;
 mod ledger;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustls::sign::CertifiedKey;
 
@@ -39,14 +41,16 @@ struct Reload {
     ledger: Signing,
     identity: Option<Arc<TlsIdentity>>,
     door: Arc<Door>,
+    commit: Commit,
+    runtime: tokio::runtime::Handle,
 }
 
 /// Reads the configuration and starts the server on `data`. Must be called on a tokio runtime inside an actix system.
 ///
 /// # Errors
 /// Every complaint about the configuration; a folder, key or address that cannot be used.
-pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
-    let loaded = sources.load();
+pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
+    let mut loaded = sources.load();
     let config = loaded.config.map_err(complaints)?;
     warn(&config);
     let settings = config.settings.clone();
@@ -55,6 +59,8 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     let identity = config.identity.clone().map(TlsIdentity::new);
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
+    // What was made just now is no change of the configuration.
+    loaded.fingerprint.look_again_at(&config::keyring(&settings));
     let root = Arc::new(files.root()?);
     let failed = |reason: StoreReason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
     let store = Box::new(SqliteStore::new(data).map_err(failed)?);
@@ -70,6 +76,9 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
     })?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
+    in_force::take_up(&commit, &world).await.map_err(|reason| {
+        Failed::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
+    })?;
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
     world.logins.keep_fresh(&fetcher, &clock);
@@ -82,7 +91,8 @@ pub(super) fn start(sources: &Sources, data: &Path) -> Result<Server, Failed> {
         tls: identity.clone().map(|identity| Speaks { identity, public: settings.tls.public, ask: settings.tls.ask }),
     };
     let running = http::serve(Arc::clone(&door), sockets.with_local(data), serving)?;
-    let reload = Reload { clock, verified, fetcher, ledger: signing.clone(), identity, door };
+    let (ledger, runtime) = (signing.clone(), tokio::runtime::Handle::current());
+    let reload = Reload { clock, verified, fetcher, ledger, identity, door, commit: commit.clone(), runtime };
     Ok(Server { running, commit, sequencer: signing.sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
@@ -99,9 +109,8 @@ impl Server {
     /// alone.
     pub(super) fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
         let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
-        let runtime = tokio::runtime::Handle::current();
         config::watch(sources, known, move |loaded| {
-            let _inside = runtime.enter();
+            let _inside = reload.runtime.enter();
             reload.take(loaded, &before);
         })
     }
@@ -110,25 +119,49 @@ impl Server {
 impl Reload {
     fn take(&self, loaded: Result<Config, Complaints>, before: &Settings) {
         let made = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
-        match made {
-            Ok((world, front, certificate)) => {
+        let taken_up = made.and_then(|made| match self.runtime.block_on(in_force::take_up(&self.commit, &made.0)) {
+            Ok(ended) => Ok((made, ended)),
+            Err(reason) => Err(format!("what it no longer has in force cannot be recorded as ended: {reason}")),
+        });
+        match taken_up {
+            Ok(((world, front, certificate), ended)) => {
                 world.trust.keep_fresh(&self.fetcher, &self.clock);
                 world.logins.keep_fresh(&self.fetcher, &self.clock);
+                let old = self.door.world();
                 self.door.swap(Arc::new(world), front);
                 if let (Some(identity), Some(certificate)) = (&self.identity, certificate) {
                     identity.replace(certificate);
                 }
                 tracing::info!("the changed configuration is in force");
+                self.end_again(&old, &ended);
             }
             Err(complaints) => {
                 tracing::error!("the changed configuration is not used, the one before stays in force:\n{complaints}");
+                tracing::error!("it is read again when a file changes, or on SIGHUP");
             }
         }
     }
 
+    /// Requests that began under the `old` configuration may have been issued something under what it still had in force. They
+    /// are waited for, and what came of them ends too.
+    fn end_again(&self, old: &Arc<World>, ended: &in_force::Ended) {
+        if ended.is_empty() {
+            return;
+        }
+        let since = Instant::now();
+        while Arc::strong_count(old) > 1 && since.elapsed() < in_force::REQUEST_MAX {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let reason = "the configuration no longer has it in force, and requests under the one before are over";
+        if let Err(reason) = self.runtime.block_on(ended.record(&self.commit, reason)) {
+            tracing::error!(%reason, "what requests under the configuration before may have been issued could not be ended");
+        }
+    }
+
     fn build(&self, config: Config, before: &Settings) -> Result<(World, Front, Option<Arc<CertifiedKey>>), String> {
-        if config.settings.listen != before.listen || config.settings.issuer != before.issuer {
-            return Err("issuer and [listen] change with a restart only".to_owned());
+        let restart = for_a_restart(&config.settings, before);
+        if !restart.is_empty() {
+            return Err(format!("these change with a restart only: {}", restart.join(", ")));
         }
         let addresses = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
         if addresses(&config.settings.tls) != addresses(&before.tls) {
@@ -139,13 +172,24 @@ impl Reload {
         let files =
             KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
         let material = material(&files, &self.verified).map_err(|failed| failed.to_string())?;
-        if config.settings.ledger == before.ledger && *keys == before.keys {
-            self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
-        }
+        self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
         let (front, certificate) = (Front::of(&config.settings), config.identity.clone());
         let world = config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())?;
         Ok((world, front, certificate))
     }
+}
+
+/// What differs between two settings and cannot change while the server runs.
+fn for_a_restart(after: &Settings, before: &Settings) -> Vec<&'static str> {
+    let differs = [
+        ("issuer", after.issuer != before.issuer),
+        ("[listen]", after.listen != before.listen),
+        ("dir of [keys]", after.keys.dir != before.keys.dir),
+        ("[ledger]", after.ledger != before.ledger),
+        ("[store]", after.commit != before.commit),
+        ("[limits]", after.limits != before.limits),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// The keys of the folder, parsed.

@@ -55,9 +55,10 @@ async fn quickstart(options: &Options) -> Outcome {
     rt::spawn(jwks.into_server());
     let main = write_configuration(&options.data, &federation, &issuers)?;
     let sources = Sources { default_file: PathBuf::new(), files: vec![main], environment: Default::default() };
-    let server = launch::start(&sources, &options.data)?;
+    let stopped = asked_to_stop()?;
+    let server = launch::start(&sources, &options.data).await?;
     let mut play = Play::new(&federation, &issuers, &options.data, Report::new(options.json), started)?;
-    let ok = served(server, async {
+    let ok = served(server, stopped, async {
         play.run().await?;
         if !options.once {
             try_it::keep_fresh(&options.data, &federation, &issuers, options.json).await?;
@@ -69,10 +70,10 @@ async fn quickstart(options: &Options) -> Outcome {
 }
 
 /// Does `work` while the server answers, then stops it in order.
-async fn served(server: Server, work: impl Future<Output = Outcome>) -> Outcome {
+async fn served(server: Server, stopped: impl Future<Output = ()>, work: impl Future<Output = Outcome>) -> Outcome {
     let outcome = tokio::select! {
         outcome = work => outcome,
-        stopped = asked_to_stop() => stopped.map(|()| true),
+        () = stopped => Ok(true),
     };
     server.stop().await;
     outcome

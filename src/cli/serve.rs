@@ -29,28 +29,31 @@ pub(super) fn run(options: &Options) -> Outcome {
 }
 
 async fn serve(sources: Sources, data: PathBuf) -> Outcome {
-    let server = launch::start(&sources, &data)?;
+    // First of all: who asks to stop while the server is being put together is heard when it is.
+    let stopped = asked_to_stop()?;
+    let server = launch::start(&sources, &data).await?;
     let listen = &server.settings.listen;
     tracing::info!("serving {} on {}, operators on {}", server.settings.issuer, listen.public, listen.ops);
     let watched = server.watch(sources);
     tokio::select! {
         () = watched => {}
-        stopped = asked_to_stop() => stopped?,
+        () = stopped => {}
     }
     tracing::info!("stopping: requests under way are finished first");
     server.stop().await;
     Ok(true)
 }
 
-/// Resolves on SIGINT or SIGTERM.
-pub(super) async fn asked_to_stop() -> Result<(), Failed> {
+/// From this call on SIGINT and SIGTERM no longer kill; what is returned resolves on the first of them.
+pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failed> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// One line per event on standard error.

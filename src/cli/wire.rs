@@ -1,5 +1,6 @@
 //! The client side of HTTP, for commands that talk to a server.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -44,6 +45,11 @@ impl Wire {
             client = client.identity(Identity::from_pem(pem)?);
         }
         Ok(Self(client.build()?))
+    }
+
+    /// A client of the socket at `path`; the host of its addresses is never looked up.
+    pub(super) fn of_socket(path: &Path) -> Result<Self, Failed> {
+        Ok(Self(Client::builder().unix_socket(path).timeout(Duration::from_secs(120)).build()?))
     }
 
     pub(super) async fn get(&self, url: &str) -> Result<Answer, Failed> {

@@ -180,6 +180,20 @@ impl Logins {
         agents
     }
 
+    /// The methods by which `client` may log in, each once.
+    pub fn methods_of(&self, client: &ClientId) -> Vec<LoginMethod> {
+        let secrets = self.secrets.get(client).map(Vec::as_slice).unwrap_or_default();
+        let workloads = || self.workloads.values().flatten();
+        let methods = [
+            (LoginMethod::PrivateKeyJwt, !self.keys_of(client).is_empty()),
+            (LoginMethod::SpiffeJwt, self.spiffe.values().any(|agent| agent == client)),
+            (LoginMethod::WorkloadJwt, workloads().any(|login| login.agent == *client)),
+            (LoginMethod::SecretBasic, secrets.iter().any(|login| login.basic)),
+            (LoginMethod::SecretPost, secrets.iter().any(|login| login.post)),
+        ];
+        methods.into_iter().filter(|(_, has)| *has).map(|(method, _)| method).collect()
+    }
+
     /// The keys that `client` may sign its assertions with; none for an unknown client.
     pub(super) fn keys_of(&self, client: &ClientId) -> &[KeyLogin] {
         self.keys.get(client).map(Vec::as_slice).unwrap_or_default()

@@ -28,6 +28,14 @@ impl Change {
         }
     }
 
+    /// Who asked for it.
+    pub(super) fn by(&self) -> &ClientId {
+        match self {
+            Self::Death(death) => &death.by,
+            Self::Holding(holding) => &holding.by,
+        }
+    }
+
     /// When what it does may be forgotten; none for never.
     pub(super) fn forget(&self) -> Option<Time> {
         match self {

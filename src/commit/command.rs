@@ -31,7 +31,7 @@ pub struct Issue {
     /// The clear values behind the record's salted digests.
     pub disclosed: Disclosed,
     /// The status list that the token stands in, where an API asks for that.
-    pub status: Option<Registration>,
+    pub status: Option<Box<Registration>>,
     /// The task whose budget pays for this hop: one exchange.
     pub charge: Option<GenerationKey>,
     /// The task that begins with this record, where it is no hop.

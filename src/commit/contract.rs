@@ -223,8 +223,8 @@ pub struct Batch {
     pub in_force: Option<BTreeSet<Known>>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
-    /// Single-use values that expired at or before this, lives and tasks that may be forgotten then, and places in lists that are
-    /// over then, are deleted.
+    /// Single-use values that expired at or before this, and lives, tasks and status lists that may be forgotten then, are
+    /// deleted.
     pub forget: Option<Time>,
 }
 

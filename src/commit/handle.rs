@@ -15,6 +15,7 @@ use super::contract::{CommitStore, Known, StoreReason};
 use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
+use super::per_client::PerClient;
 use super::quota::Quota;
 use super::receipt::{CommitReason, Receipt};
 use super::register::Register;
@@ -39,6 +40,7 @@ struct Shared {
     issues: Arc<Semaphore>,
     deaths: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
+    clients: PerClient,
     quota: Arc<Quota>,
     mirror: Arc<Mirror>,
     register: Arc<Register>,
@@ -67,6 +69,7 @@ impl Commit {
             issues: places(limits.issues),
             deaths: places(limits.deaths),
             refusals: places(limits.refusals),
+            clients: PerClient::new(limits.changes_per_client),
             quota: Arc::clone(&quota),
             mirror: Arc::clone(&mirror),
             register: Register::new(limits.status),
@@ -185,9 +188,9 @@ impl Commit {
         if !change.fits() || single_use.len() > command::SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
-        let _place = Some(place(places)?);
+        let (_of_client, _place) = (self.shared.clients.take(change.by())?, Some(place(places)?));
         let (to, answer) = oneshot::channel();
-        let job = job(Unrecorded { change, lives: Vec::new(), single_use, _place }, to);
+        let job = job(Unrecorded { change, lives: Vec::new(), single_use, _of_client, _place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }

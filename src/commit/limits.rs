@@ -9,6 +9,8 @@ pub struct Limits {
     pub issues: usize,
     /// Deaths waiting, being written, or not yet recorded: places that nothing else can take.
     pub deaths: usize,
+    /// Deaths, suspensions and resumptions that one client may have under way at once; operators may have all.
+    pub changes_per_client: usize,
     /// Refusals waiting or being written; beyond it they are only counted.
     pub refusals: usize,
     /// Recorded refusals per agent and minute; beyond it they are only counted.
@@ -38,6 +40,7 @@ impl Default for Limits {
         Self {
             issues: 1024,
             deaths: 256,
+            changes_per_client: 32,
             refusals: 256,
             refusals_per_minute: 60,
             single_use: 1_000_000,

@@ -3,10 +3,11 @@
 mod lives;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::Change;
+use super::changes::{Changed, Changes};
 use super::command::{Issue, Opens};
 use super::contract::{StoredLife, StoredTask};
 use super::receipt::CommitReason;
@@ -22,7 +23,7 @@ pub struct Mirror {
     lives: RwLock<Lives>,
     stuck: AtomicBool,
     floor: AtomicI64,
-    changes: AtomicU64,
+    changes: Changes,
 }
 
 impl State for Mirror {
@@ -56,9 +57,9 @@ impl Mirror {
         Time::from_millis(self.floor.load(Ordering::SeqCst))
     }
 
-    /// Another number after everything by which a token may die or come back.
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::SeqCst)
+    /// By what a token may have died or come back since there were `seen` changes, and how many there are by now.
+    pub(super) fn changed_since(&self, seen: u64) -> (u64, Changed) {
+        self.changes.since(seen)
     }
 
     /// Whether nothing can be recorded now, so that nothing is issued.
@@ -70,6 +71,11 @@ impl Mirror {
         self.stuck.store(stuck, Ordering::Relaxed);
     }
 
+    /// Every task that is remembered, in no particular order.
+    pub fn tasks(&self) -> Vec<Task> {
+        self.read().tasks.values().cloned().collect()
+    }
+
     /// Whether there is any task that time could end.
     pub(super) fn has_tasks(&self) -> bool {
         !self.read().tasks.is_empty()
@@ -78,7 +84,7 @@ impl Mirror {
     /// Does to its things what `change` says, at `at`. Returns the lives they are in then, in the order of the things.
     pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredLife> {
         let lives = self.write().change(change, at);
-        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.changes.note(change.things().iter().map(|thing| thing.key));
         lives
     }
 
@@ -115,16 +121,10 @@ impl Mirror {
     /// Puts in force what `change`, which is durable by now, leads to.
     pub(super) fn put(&self, change: &Change, stored: &[StoredLife]) {
         let mut lives = self.write();
-        let mut matters = false;
-        for life in stored {
-            matters |= lives.matters(life);
-            lives.put(*life);
-        }
+        stored.iter().for_each(|life| lives.put(*life));
         lives.note_holder(change);
         drop(lives);
-        if matters {
-            self.changes.fetch_add(1, Ordering::SeqCst);
-        }
+        self.changes.note(stored.iter().map(|life| life.key));
     }
 
     /// Whether the budgets that `issue` draws on suffice, and there is room for the task that it opens.
@@ -197,7 +197,7 @@ impl Mirror {
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         *self.write() = fresh;
-        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.changes.note_everything();
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Lives> {

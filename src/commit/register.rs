@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::changes::Changed;
 use super::contract::{Known, StatusRow};
 use super::mirror::Mirror;
 use super::receipt::CommitReason;
@@ -212,18 +213,21 @@ impl Register {
         Time::from_millis(self.checked.load(Ordering::Acquire))
     }
 
-    /// Looks at tokens that are new, and at all of them when anything ended, was held or resumed, or may have died by itself.
+    /// Looks at tokens that are new, at those that something touches that ended, was held or resumed, and at all of them when
+    /// the files hold other things, or some may have died by themselves.
     pub(super) fn look(&self, mirror: &Mirror, now: Time) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Before anything is looked at: what changes meanwhile is looked at the next time.
-        let (changes, held) = (mirror.changes(), Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner)));
+        let (changes, changed) = mirror.changed_since(seen.changes);
+        let held = Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner));
         let stale = seen.at.is_none_or(|at| now < at || now.millis() - at.millis() >= LOOK_AGAIN_MILLIS);
-        let changed = changes != seen.changes || !Arc::ptr_eq(&held, &seen.held);
-        let all = changed || stale || seen.due.is_some_and(|due| due <= now);
+        let all = stale || !Arc::ptr_eq(&held, &seen.held) || seen.due.is_some_and(|due| due <= now);
+        let changed = if all { Changed::Everything } else { changed };
+        let all = changed == Changed::Everything;
         let state = Held { mirror, held: &held };
         let mut due = if all { None } else { seen.due };
         for list in self.all() {
-            let earliest = self.look_at(&list, &state, now, all);
+            let earliest = self.look_at(&list, &state, now, &changed);
             due = due.into_iter().chain(earliest).min();
         }
         self.forget(now);
@@ -233,30 +237,33 @@ impl Register {
     }
 
     /// Looks at the tokens of one list; nobody waits for it. Returns when the first of them dies by itself.
-    fn look_at(&self, id: &ListId, state: &Held<'_>, now: Time, all: bool) -> Option<Time> {
-        let (mut entries, bits) = {
+    fn look_at(&self, id: &ListId, state: &Held<'_>, now: Time, changed: &Changed) -> Option<Time> {
+        let (mut fresh, mut known, bits) = {
             let mut lists = self.lists();
             let list = lists.of.get_mut(id)?;
-            let mut entries = std::mem::take(&mut list.fresh);
-            if all {
-                entries.append(&mut list.known);
-            }
-            (entries, list.shown.key.bits)
+            let known = if changed.is_nothing() { Vec::new() } else { std::mem::take(&mut list.known) };
+            (std::mem::take(&mut list.fresh), known, list.shown.key.bits)
         };
-        let before = entries.len();
-        entries.retain(|entry| entry.expires.plus(ListKey::LEEWAY) > now);
-        self.entries.fetch_sub((before - entries.len()) as u64, Ordering::Relaxed);
-        let (mut changed, mut due) = (Vec::new(), None);
+        let before = fresh.len() + known.len();
+        let counts = |entry: &Entry| entry.expires.plus(ListKey::LEEWAY) > now;
+        fresh.retain(counts);
+        if *changed == Changed::Everything {
+            known.retain(counts);
+        }
+        self.entries.fetch_sub((before - fresh.len() - known.len()) as u64, Ordering::Relaxed);
+        let (mut told, mut due) = (Vec::new(), None);
         // What is over for good need not be looked at again.
-        for entry in entries.iter_mut().filter(|entry| entry.status != Status::Invalid) {
+        let touched = known.iter_mut().filter(|entry| entry.status != Status::Invalid && changed.touches(&entry.generations));
+        for entry in touched.chain(&mut fresh) {
             let status = Status::of(state, &entry.generations, now);
             if status != entry.status {
                 entry.status = status;
-                changed.push((entry.index, status.within(bits)));
+                told.push((entry.index, status.within(bits)));
             }
             due = due.into_iter().chain(state.due(&entry.generations)).min();
         }
-        self.put_back(id, entries, &changed);
+        known.append(&mut fresh);
+        self.put_back(id, known, &told);
         due
     }
 
@@ -328,6 +335,20 @@ impl List {
     }
 }
 
+impl Changed {
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Things(keys) if keys.is_empty())
+    }
+
+    /// Whether anything changed that these generations name.
+    fn touches(&self, generations: &[Generation]) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Things(keys) => generations.iter().any(|generation| keys.contains(&generation.key)),
+        }
+    }
+}
+
 /// The state with what the files hold over it.
 struct Held<'a> {
     mirror: &'a Mirror,
@@ -335,8 +356,11 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// When the first of these dies by itself.
+    /// When the first of these dies by itself, as a task does.
     fn due(&self, generations: &[Generation]) -> Option<Time> {
+        if !self.mirror.has_tasks() {
+            return None;
+        }
         let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
         self.mirror.lives(&keys).into_iter().filter_map(|life| life.until).min()
     }
@@ -345,6 +369,9 @@ impl Held<'_> {
 impl State for Held<'_> {
     fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
         let mut lives = self.mirror.lives(keys);
+        if self.held.is_empty() {
+            return lives;
+        }
         for (_, life) in keys.iter().zip(&mut lives).filter(|(key, _)| self.held.contains(*key)) {
             life.hold = life.hold.max(Some(Hold::Suspended));
         }

@@ -20,6 +20,7 @@ use super::contract::{CommitStore, Known, StoredLife};
 use super::durable::Durable;
 use super::limits::Limits;
 use super::mirror::Mirror;
+use super::per_client::OfClient;
 use super::quota::Quota;
 use super::receipt::{Answer, CommitReason, Receipt};
 use super::register::Register;
@@ -72,6 +73,7 @@ pub(super) struct Unrecorded {
     pub(super) lives: Vec<StoredLife>,
     /// What is spent with it.
     pub(super) single_use: Vec<SingleUse>,
+    pub(super) _of_client: Option<OfClient>,
     /// None for what nobody asked for.
     pub(super) _place: Option<OwnedSemaphorePermit>,
 }

@@ -1,7 +1,7 @@
 //! What every request handler sees.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -12,6 +12,7 @@ use super::status::SignedLists;
 use crate::commit::Commit;
 use crate::config::{Proxy, Settings};
 use crate::exchange::World;
+use crate::ledger::Usage;
 use crate::oauth::{Clock, Time};
 
 /// The front door: the configuration in force, the one writer, and the clock that is read once per request.
@@ -23,6 +24,8 @@ pub struct Door {
     pub(super) ledger: LedgerDoor,
     pub(super) metrics: Metrics,
     pub(super) status_lists: SignedLists,
+    /// What agents did, as far as it was counted when somebody asked last.
+    pub(super) usage: Mutex<Usage>,
 }
 
 /// What one configuration means at the door.
@@ -72,8 +75,8 @@ impl Door {
     ) -> Self {
         commit.register().hold(world.held());
         let inside = ArcSwap::from_pointee(Inside::new(world, front));
-        let (metrics, status_lists) = (Metrics::default(), SignedLists::default());
-        Self { inside, commit, clock, limits, ledger, metrics, status_lists }
+        let (metrics, status_lists, usage) = Default::default();
+        Self { inside, commit, clock, limits, ledger, metrics, status_lists, usage }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.

@@ -15,7 +15,7 @@ use actix_web::{App, HttpResponse, HttpServer, Route};
 
 use super::listener::{self, Listener};
 use super::tls::{self, TlsIdentity};
-use super::{Door, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
+use super::{Door, administer, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -201,6 +201,7 @@ fn ledger_routes(config: &mut ServiceConfig, path: &str) {
 
 fn local_routes(config: &mut ServiceConfig) {
     ledger_routes(config, "");
+    administer::routes(config);
     ops_routes(config);
 }
 

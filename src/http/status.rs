@@ -1,7 +1,7 @@
 //! `GET /status/{list}` (draft-ietf-oauth-status-list-21 §8) and `GET /status`, which names all lists (§9).
 //!
-//! A list is signed when somebody asks and it has changed, or was signed half its `ttl` ago; in between everybody gets the same. What
-//! is told was true at its `iat`, never much earlier: lists that are not looked at any more are not told.
+//! A list is signed when somebody asks and it has changed, or was signed half its `ttl` ago; in between everybody gets the same.
+//! What is told was true at its `iat`: lists that are not looked at any more are not told.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

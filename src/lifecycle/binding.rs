@@ -50,8 +50,6 @@ pub enum Found {
 /// Everything that the decision rests on.
 struct Question<'a> {
     subject: Option<Binding>,
-    /// Whether the subject token is of a task that was opened with a bound token.
-    task: bool,
     /// The actor token's binding, inside whether there is an actor token.
     actor: Option<Option<Binding>>,
     proven: &'a Proven,
@@ -81,7 +79,6 @@ pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint
     let client = standing.client();
     let question = Question {
         subject: standing.subject().binding(),
-        task: standing.task().is_some_and(|task| task.bound),
         actor: standing.actor().map(|actor| actor.binding()),
         proven: client.proven(),
         basis: standing.basis(),

@@ -1,8 +1,8 @@
 //! Which status list a token stands in, and what the list says of it (draft-ietf-oauth-status-list-21 §4, §7).
 //!
-//! There is one list per API, kind of list and window of expiry. All lists have the same number of places, taken in random order and
-//! filled to three quarters at most, so that neither a place nor the length of a list tells how many tokens there are; what does
-//! not fit stands in a further part.
+//! There is one list per API, kind of list and window of expiry. All lists have the same number of places, taken in random order
+//! and filled to three quarters at most, so that neither a place nor the length of a list tells how many tokens there are; what
+//! does not fit stands in a further part.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ pub fn put(bytes: &mut [u8], bits: StatusBits, index: u32, value: u8) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
-    use crate::lifecycle::{Hold, Life};
+    use crate::lifecycle::{Hold, Life, Task};
     use crate::oauth::GenerationKey;
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
                 vec![self.0; keys.len()]
             }
 
-            fn task(&self, _: &GenerationKey) -> Option<crate::lifecycle::Task> {
+            fn task(&self, _: &GenerationKey) -> Option<Task> {
                 None
             }
 

@@ -87,10 +87,9 @@ pub fn sign(
         single_use: standing.client().spends(),
         deadline: grant.expires().min(standing.bound()),
         disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
-        status: place.map(|place| Registration {
-            place,
-            expires: Time::from_seconds(grant.expires().seconds()),
-            generations: ancestry.own.generations,
+        status: place.map(|place| {
+            let expires = Time::from_seconds(grant.expires().seconds());
+            Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
         charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
         opens: None,

@@ -18,7 +18,7 @@ use crate::oauth::{Issuer, ListId, Time};
 /// The `typ` of a status list: nothing that takes access tokens takes it.
 const TYP: &str = "statuslist+jwt";
 
-/// A list is relied upon for a few times as long as it may be kept, and at least so long, so that clocks need not agree to the second.
+/// A list is relied upon for a few times as long as it may be kept, and at least so long: clocks need not agree to the second.
 const RELIED_ON_MIN: Duration = Duration::from_secs(60);
 
 /// A status list that may be told.

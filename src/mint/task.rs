@@ -209,7 +209,6 @@ fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: 
             purpose: grant.purpose().to_owned(),
             data_classes: grant.data_classes().to_vec(),
             deadline: grant.deadline(),
-            bound: subject.binding().is_some() || standing.task().is_some_and(|task| task.bound),
             under: subject.hop().or_else(|| standing.task().and_then(|task| task.under)),
         }),
     };

@@ -32,6 +32,13 @@ impl ClientId {
     }
 }
 
+impl ClientId {
+    /// The operators, in whose name the record says that something was done. No agent has this id.
+    pub fn operators() -> Self {
+        Self("ops".into())
+    }
+}
+
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

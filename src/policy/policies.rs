@@ -100,6 +100,14 @@ impl Policies {
         self.rules.is_empty()
     }
 
+    /// Whether some policy may permit `agent` an exchange for `scope` of `api`: as its head says, whatever its conditions do.
+    pub fn may_permit(&self, agent: &Agent, api: &Api, scope: &Scope) -> bool {
+        let Some(info) = api.scopes.get(scope) else { return false };
+        let question = cedar::question(Action::Exchange, agent, Resource::Scope(api, scope, info));
+        let applying = question.map(|question| self.index.applying(&question)).unwrap_or_default();
+        applying.into_iter().any(|at| self.rules.get(at).is_some_and(|rule| rule.permits))
+    }
+
     /// The shortest lifetime that any of the policies named sets.
     pub(super) fn lifetime(&self, ids: &[String]) -> Option<Duration> {
         ids.iter().filter_map(|id| self.lifetimes.get(id).copied()).min()

@@ -28,7 +28,7 @@ pub async fn tend(
     now: Time,
 ) -> Result<Tended, Refused> {
     let stranger = |reason| Refused { reason, asked: None };
-    let client = exchange::authenticate(world, credentials, None, now).await.map_err(stranger)?;
+    let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
     let mut asked = Asked::by(client.agent());
     let done = authenticated(world, commit, (id, wish), &client, &mut asked, now).await;
     done.map_err(|reason| Refused { reason, asked: Some(asked) })

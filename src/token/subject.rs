@@ -98,7 +98,7 @@ pub struct InTask {
     pub deadline: Time,
     /// The hop whose token it was opened with, where it was one of ours.
     pub under: Option<Jti>,
-    /// Whether it was opened with a token that is bound to a key: then nothing that is issued in it is unbound.
+    /// Whether it was opened with a proof of a key or under a bound token, so that nothing unbound is issued in it.
     pub bound: bool,
 }
 

@@ -44,6 +44,12 @@ mod keys_once;
 // In process: random chains through the whole line, against a model.
 mod chains;
 
+// Status lists: after a crash, after a reload, and while everything happens at once.
+mod status;
+
+// Operators: by the socket and on the folder; what the files end, and what a reload may not change.
+mod agents;
+
 // In process: what ends with what, on every path that issues or tells.
 mod life;
 

@@ -11,6 +11,8 @@ pub struct Expect {
     pub statuses: Vec<u16>,
     /// A whole set of rules that the answer must keep.
     pub shape: Shape,
+    /// For how many seconds the request is sent again until everything holds; 0 when it must at once.
+    pub within: u64,
     /// Further rules, one per line.
     pub checks: Vec<Check>,
 }
@@ -28,6 +30,8 @@ pub enum Shape {
     Json,
     /// What is told of a token that is not active: that, and nothing else (RFC 7662 §2.2).
     Inactive,
+    /// A status list as a signed token (draft-ietf-oauth-status-list-21 §5.1).
+    StatusList,
 }
 
 /// One rule.
@@ -58,6 +62,8 @@ pub enum Place {
     Key(Vec<String>),
     /// `payload`: the issued token's payload as text, exactly as signed.
     Payload,
+    /// `status.INDEX`: what a status list says at that place.
+    Status(Template),
 }
 
 /// How an expectation compares.
@@ -103,6 +109,12 @@ const TYPES: [&str; 6] = ["string", "integer", "number", "boolean", "array", "ob
 impl Expect {
     /// Parses what stands behind `expect`.
     pub(super) fn parse(line: usize, text: &str) -> Result<Self, String> {
+        let (text, within) = match text.split_once(" within ") {
+            Some((text, seconds)) => {
+                (text, seconds.trim().parse().ok().filter(|seconds| (1..=30).contains(seconds)).ok_or("within 1 to 30 seconds")?)
+            }
+            None => (text, 0),
+        };
         let mut words = text.split_whitespace();
         let statuses = words.next().ok_or("expect needs a status")?.split(',').map(status).collect::<Result<_, _>>()?;
         let shape = match (words.next(), words.next()) {
@@ -110,11 +122,12 @@ impl Expect {
             (Some("token"), None) => Shape::Token,
             (Some("json"), None) => Shape::Json,
             (Some("inactive"), None) => Shape::Inactive,
+            (Some("status-list"), None) => Shape::StatusList,
             (Some("error"), Some(codes)) => Shape::Error(codes.split(',').map(str::to_owned).collect()),
-            _ => return Err("after the status stands nothing, token, json, inactive, or error CODE".to_owned()),
+            _ => return Err("after the status stands nothing, token, json, inactive, status-list, or error CODE".to_owned()),
         };
         match words.next() {
-            None => Ok(Self { line, statuses, shape, checks: Vec::new() }),
+            None => Ok(Self { line, statuses, shape, within, checks: Vec::new() }),
             Some(more) => Err(format!("{more} is one word too many")),
         }
     }
@@ -155,7 +168,8 @@ impl Place {
             ("jose", Some(_)) => Ok(Self::Jose(members())),
             ("key", Some(_)) => Ok(Self::Key(members())),
             ("payload", None) => Ok(Self::Payload),
-            _ => Err(format!("there is no place {text}: header.NAME, body, claims, jose.NAME, key.NAME, payload")),
+            ("status", Some(index)) => Template::parse(index).map(Self::Status),
+            _ => Err(format!("there is no place {text}: header.NAME, body, claims, jose.NAME, key.NAME, payload, status.INDEX")),
         }
     }
 

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::case::Shape;
+use crate::inflate::inflate;
+use crate::jose::from_base64url;
 use crate::request::Request;
 use crate::values::now;
 
@@ -14,6 +16,7 @@ pub(super) fn broken(shape: &Shape, request: &Request, answer: &Answer) -> Vec<S
         Shape::Any => return Vec::new(),
         Shape::Json => rules.json(),
         Shape::Inactive => rules.inactive(),
+        Shape::StatusList => rules.status_list(request),
         Shape::Token => rules.token(),
         Shape::Error(codes) => rules.error(codes, request),
     }
@@ -74,6 +77,37 @@ impl Rules<'_> {
         self.must(scope, "scope is empty or no string");
         self.must(self.member("error").is_none(), "a success has an error member");
         self.access_token();
+    }
+
+    /// draft-ietf-oauth-status-list-21 §5.1, §8.2.
+    fn status_list(&mut self, request: &Request) {
+        let kind = self.answer.header("content-type").unwrap_or_default() == "application/statuslist+jwt";
+        self.must(kind, "content-type is not application/statuslist+jwt");
+        let list = match &self.answer.token {
+            Some(Ok(list)) => list,
+            Some(Err(what)) => return self.must(false, &format!("the list cannot be verified: {what}")),
+            None => return self.must(false, "there is no list"),
+        };
+        let (claims, text) = (&list.claims, |name: &str| list.claims.get(name).and_then(Value::as_str).unwrap_or_default());
+        let typ = list.header.get("typ").and_then(Value::as_str) == Some("statuslist+jwt");
+        let algorithm = list.header.get("alg").and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.must(typ, "typ is not statuslist+jwt");
+        self.must(!algorithm.starts_with("HS") && algorithm != "none", "the list is not signed by an asymmetric key");
+        let sub = text("sub").to_owned();
+        self.must(request.url.split('?').next() == Some(sub.as_str()), "sub is not the address of the list");
+        let number = |name: &str| claims.get(name).and_then(Value::as_i64);
+        let (iat, exp, ttl) = (number("iat"), number("exp"), number("ttl"));
+        self.must(iat.is_some_and(|iat| (now() - 60..=now() + 1).contains(&iat)), "iat is not of just now");
+        self.must(exp.is_some_and(|exp| exp > now()), "exp is missing or past");
+        self.must(ttl.is_some_and(|ttl| ttl > 0), "ttl is missing or no positive integer");
+        let list = claims.get("status_list").cloned().unwrap_or_default();
+        let bits = list.get("bits").and_then(Value::as_u64).is_some_and(|bits| [1, 2, 4, 8].contains(&bits));
+        self.must(bits, "bits is not 1, 2, 4 or 8");
+        let packed = list.get("lst").and_then(Value::as_str).unwrap_or_default();
+        let unpacked = from_base64url(packed).and_then(|packed| inflate(&packed));
+        self.must(unpacked.is_ok(), &format!("lst does not unpack: {}", unpacked.err().unwrap_or_default()));
+        let nulls = has_null(claims);
+        self.must(!nulls, "the list has a null claim");
     }
 
     /// The access token itself, when it is a JWT (RFC 9068 §2).

@@ -53,13 +53,6 @@ impl Lives {
         }
     }
 
-    /// Whether a token may die or come back by this life: more is needed than that its time was put off.
-    pub(super) fn matters(&self, to: &StoredLife) -> bool {
-        let before = self.of.get(&to.key).map(|(life, _)| *life).unwrap_or_default();
-        let sooner = to.life.until.is_some_and(|until| before.until.is_none_or(|before| until < before));
-        before.number != to.life.number || before.hold != to.life.hold || sooner
-    }
-
     pub(super) fn put(&mut self, StoredLife { key, life, forget }: StoredLife) {
         self.of.insert(key, (life, forget));
         if let Some(forget) = forget {

@@ -18,7 +18,8 @@ fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (Iss
     let place = commit.register().reserve(&api(), bits, Time::from_millis(EXPIRES)).unwrap();
     let at = place.place();
     let issue = issue(id, generations, &[]);
-    let status = Some(Registration { place, expires: Time::from_millis(EXPIRES), generations: issue.generations.clone() });
+    let registration = Registration { place, expires: Time::from_millis(EXPIRES), generations: issue.generations.clone() };
+    let status = Some(Box::new(registration));
     (Issue { status, ..issue }, at)
 }
 

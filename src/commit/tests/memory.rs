@@ -116,7 +116,7 @@ impl Content {
         self.lives.extend(batch.lives.iter().map(|life| (life.key, *life)));
         self.tasks.extend(batch.tasks.iter().map(|task| (task.key, task.clone())));
         for (key, left) in &batch.charges {
-            let task = self.tasks.get_mut(key).expect("what is charged is stored");
+            let task = self.tasks.get_mut(key).unwrap();
             assert!(*left <= task.left, "a budget only shrinks");
             task.left = *left;
         }

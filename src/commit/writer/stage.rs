@@ -149,7 +149,7 @@ impl Writer {
         let (jti, txn, at) = (issue.jti, issue.txn, staged.batch.at);
         let row = Row { index: 0, jti: Some(jti), txn: Some(txn), record: issue.record, sealed };
         let index = self.push(row, staged);
-        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(registration))));
+        staged.batch.status.extend(issue.status.map(|registration| (index, self.register.add(*registration))));
         Ok(Receipt { index, jti, txn, record, at })
     }
 
@@ -170,7 +170,7 @@ impl Writer {
     fn sweep(&mut self, staged: &mut Staged) {
         for (key, task) in self.mirror.overdue(staged.batch.at, SWEEP_MAX) {
             let change = Change::Death(task.overdue(key, staged.batch.at));
-            let swept = Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _place: None };
+            let swept = Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _of_client: None, _place: None };
             self.stage_change(swept, None, staged);
         }
     }

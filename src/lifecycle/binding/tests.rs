@@ -24,7 +24,6 @@ fn proven(dpop: &str, certificate: &str) -> Proven {
 fn question(proven: &Proven) -> Question<'_> {
     Question {
         subject: None,
-        task: false,
         actor: None,
         proven,
         basis: Basis::Continuation,

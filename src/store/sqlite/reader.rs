@@ -40,6 +40,14 @@ impl SqliteReader {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
+    /// The present life of everything that ever ended, is held or lives for a time only.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    pub fn lives(&self) -> std::result::Result<Vec<StoredLife>, StoreReason> {
+        lives(&self.connection()).map_err(failed)
+    }
+
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -139,7 +139,8 @@ impl Machine {
     fn change(&self, change: Change) -> Asked {
         let (to, answer) = oneshot::channel();
         let resumes = matches!(&change, Change::Holding(holding) if holding.turn == Turn::Resume);
-        let unrecorded = Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _place: Some(place()) };
+        let unrecorded =
+            Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _place: Some(place()), _of_client: None };
         let job = if resumes { Job::Resume(unrecorded, to) } else { Job::Change(unrecorded, to) };
         Asked { job, answer: Heard::Plain(answer) }
     }

@@ -1,0 +1,166 @@
+//! `agent`: the inventory of agents and their life cycle.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::desk::{Desk, Place, Told, items, text};
+use super::inspect::instant;
+use super::output::{Failed, Outcome};
+use crate::commit::Turn;
+use crate::oauth::ClientId;
+
+/// The sub-commands of `agent`.
+#[derive(Subcommand)]
+pub(super) enum AgentCommand {
+    /// Every agent: owner, status, last use
+    List(List),
+    /// One agent: also its logins, and what it may do and never did
+    Show(Show),
+    /// Nothing is issued to it and none of its tokens is active until it is resumed
+    Suspend(Change),
+    /// It goes on where it was suspended; its file may still say otherwise
+    Resume(Change),
+    /// It never acts again, whatever its file says; everything issued under it ends
+    Retire(Retire),
+}
+
+/// The options of `agent list`.
+#[derive(Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    place: Place,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The options of `agent show`.
+#[derive(Args)]
+pub(super) struct Show {
+    /// The agent
+    id: String,
+    #[command(flatten)]
+    list: List,
+}
+
+/// The options of what changes an agent.
+#[derive(Args)]
+pub(super) struct Change {
+    /// The agent
+    id: String,
+    /// Why, for the record; nothing personal
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    list: List,
+}
+
+/// The options of `agent retire`.
+#[derive(Args)]
+pub(super) struct Retire {
+    #[command(flatten)]
+    change: Change,
+    /// Do it: it cannot be undone
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Does what was asked.
+pub(super) fn run(command: &AgentCommand) -> Outcome {
+    match command {
+        AgentCommand::List(options) => list(options),
+        AgentCommand::Show(options) => show(options),
+        AgentCommand::Suspend(options) => change(options, Turn::Suspend),
+        AgentCommand::Resume(options) => change(options, Turn::Resume),
+        AgentCommand::Retire(options) if options.yes => change(&options.change, Turn::Retire),
+        AgentCommand::Retire(_) => Err(Failed::new("a retired agent never acts again; say --yes to retire it")),
+    }
+}
+
+fn list(options: &List) -> Outcome {
+    let agents = agents(&options.place)?;
+    if options.json {
+        say!("{}", json!({ "agents": agents }));
+        return Ok(true);
+    }
+    let width = agents.iter().map(|agent| text(agent, "/id").chars().count()).max().unwrap_or_default();
+    for agent in &agents {
+        let (id, holds) = (text(agent, "/id"), text(agent, "/status/holds"));
+        let (owner, last) = (text(agent, "/owner"), moment(agent.pointer("/last_use")));
+        say!("{id:width$}  {holds:9}  {:12}  {owner}, last used {last}", text(agent, "/kind"));
+    }
+    Ok(true)
+}
+
+/// Answers no when there is no such agent.
+fn show(options: &Show) -> Outcome {
+    let agents = agents(&options.list.place)?;
+    let Some(agent) = agents.into_iter().find(|agent| text(agent, "/id") == options.id) else {
+        match options.list.json {
+            true => say!("{}", json!({ "ok": false, "reason": "there is no such agent" })),
+            false => say!("there is no agent {} in the configuration", options.id),
+        }
+        return Ok(false);
+    };
+    if options.list.json {
+        say!("{agent}");
+        return Ok(true);
+    }
+    described(&agent).iter().for_each(|line| say!("{line}"));
+    Ok(true)
+}
+
+fn described(agent: &Value) -> Vec<String> {
+    let word = |pointer: &str| text(agent, pointer);
+    let number = |pointer: &str| agent.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+    let mut lines = vec![
+        format!("{} ({}, team {})", word("/id"), word("/kind"), word("/team")),
+        format!("  owner       {}", word("/owner")),
+        format!(
+            "  status      {}: its file says {}, the record {}",
+            word("/status/holds"),
+            word("/status/file"),
+            word("/status/recorded")
+        ),
+        format!("  last use    {}", moment(agent.pointer("/last_use"))),
+        format!("  hops        asked for {}, acts in {}", number("/hops_asked"), number("/hops_acted")),
+    ];
+    for login in items(agent, "/logins") {
+        let hops = login.pointer("/hops").and_then(Value::as_u64).unwrap_or_default();
+        let configured = login.pointer("/configured") == Some(&Value::Bool(true));
+        let gone = if configured { "" } else { ", no longer in its file" };
+        let last = moment(login.pointer("/last_use"));
+        lines.push(format!("  login       {}: {hops} hops, last {last}{gone}", text(login, "/method")));
+    }
+    for unused in items(agent, "/never_used") {
+        let scopes: Vec<&str> = items(unused, "/scopes").iter().filter_map(Value::as_str).collect();
+        lines.push(format!("  never used  {} on {}", scopes.join(" "), text(unused, "/api")));
+    }
+    lines
+}
+
+fn change(options: &Change, turn: Turn) -> Outcome {
+    let id = ClientId::parse(&options.id).map_err(|reason| Failed::new(format!("the id of an agent {reason}")))?;
+    let told: Told = Desk::at(&options.list.place, async |desk| desk.turn(&id, turn, options.reason.as_deref()).await)?;
+    let done = match turn {
+        Turn::Suspend => "suspended",
+        Turn::Resume => "resumed",
+        Turn::Retire => "retired",
+    };
+    match (&told, options.list.json) {
+        (Ok(_), true) => say!("{}", json!({ "ok": true, "agent": options.id, "done": done })),
+        (Err(why), true) => say!("{}", json!({ "ok": false, "agent": options.id, "reason": why })),
+        (Ok(_), false) => say!("{} is {done}", options.id),
+        (Err(why), false) => say!("{} is not {done}: {why}", options.id),
+    }
+    Ok(told.is_ok())
+}
+
+fn agents(place: &Place) -> Result<Vec<Value>, Failed> {
+    let told = Desk::at(place, async |desk| desk.agents().await)?.map_err(Failed::new)?;
+    Ok(items(&told, "/agents").to_vec())
+}
+
+fn moment(seconds: Option<&Value>) -> String {
+    seconds.and_then(Value::as_i64).map_or_else(|| "never".to_owned(), instant)
+}

@@ -1,0 +1,96 @@
+//! What the files end. A trust rule that they disable or no longer name, and an agent that they retire or no longer name, is
+//! ended in the record before the configuration takes effect; what was in force is remembered in the store, so that it counts
+//! too when the files change while no server runs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::catalog::Status;
+use crate::commit::contract::Known;
+use crate::commit::{Commit, CommitReason, Death, Ending, Holding, Turn};
+use crate::exchange::World;
+use crate::lifecycle::Hold;
+use crate::oauth::ClientId;
+
+/// No change is about more things.
+const THINGS_MAX: usize = 256;
+
+/// Requests that began under the configuration before are over after so long, whatever they wait for.
+pub(super) const REQUEST_MAX: Duration = Duration::from_secs(120);
+
+/// What the record no longer has in force once a configuration is taken up.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    things: Vec<Ending>,
+}
+
+/// Ends in the record what was in force and is not under `world`, retires what it retires, and remembers what is in force then.
+///
+/// # Errors
+/// When that cannot be recorded: then `world` must not take effect.
+pub(super) async fn take_up(commit: &Commit, world: &World) -> Result<Ended, CommitReason> {
+    let (before, now) = (commit.in_force(), in_force(world));
+    let gone = before.iter().flatten().filter(|known| !now.contains(*known));
+    let things: Vec<Ending> = gone.map(|known| ending(known, world)).collect();
+    let ended = Ended { things };
+    ended.record(commit, "the configuration no longer has it in force").await?;
+    retire(commit, world).await?;
+    if before.as_ref() != Some(&now) {
+        commit.remember(now).await?;
+    }
+    warn_of_retired(commit, world);
+    Ok(ended)
+}
+
+impl Ended {
+    /// Whether there is anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.things.is_empty()
+    }
+
+    /// Ends the things, once more where that was done before: what came of requests that had begun earlier goes with them.
+    pub(super) async fn record(&self, commit: &Commit, reason: &str) -> Result<(), CommitReason> {
+        for things in self.things.chunks(THINGS_MAX) {
+            let death = Death { ends: things.to_vec(), by: ClientId::operators(), reason: reason.to_owned(), until: None };
+            commit.end(death).await?;
+            let names: Vec<&str> = things.iter().filter_map(|thing| thing.name.as_deref()).collect();
+            tracing::info!(things = ?names, reason, "ended");
+        }
+        Ok(())
+    }
+}
+
+/// Agents that are not retired, and trust rules that are enabled.
+fn in_force(world: &World) -> BTreeSet<Known> {
+    let agents = world.catalog.agents().filter(|agent| agent.status != Status::Retired);
+    let rules = world.trust.rules().filter(|rule| rule.enabled());
+    agents.map(|agent| Known::Agent(agent.id.clone())).chain(rules.map(|rule| Known::Rule(rule.name().clone()))).collect()
+}
+
+fn ending(known: &Known, world: &World) -> Ending {
+    match known {
+        Known::Agent(id) => Ending::agent(id, &world.pseudonyms),
+        Known::Rule(name) => Ending::rule(name, &world.pseudonyms),
+    }
+}
+
+/// Agents that the files retire are retired in the record too, for ever.
+async fn retire(commit: &Commit, world: &World) -> Result<(), CommitReason> {
+    let retired = world.catalog.agents().filter(|agent| agent.status == Status::Retired);
+    let fresh = retired.filter(|agent| world.hold_of(&agent.id, &*commit.state()) != Some(Hold::Retired));
+    let things: Vec<Ending> = fresh.map(|agent| Ending::agent(&agent.id, &world.pseudonyms)).collect();
+    for things in things.chunks(THINGS_MAX) {
+        let (turn, reason) = (Turn::Retire, "retired in the files".to_owned());
+        commit.hold(Holding { turn, things: things.to_vec(), by: ClientId::operators(), reason }, Vec::new()).await?;
+    }
+    Ok(())
+}
+
+fn warn_of_retired(commit: &Commit, world: &World) {
+    let state = commit.state();
+    for agent in world.catalog.agents().filter(|agent| agent.status != Status::Retired) {
+        if world.hold_of(&agent.id, &*state) == Some(Hold::Retired) {
+            tracing::warn!(agent = %agent.id, "the agent is retired in the record and stays so, whatever its file says");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The inventory of agents: who is accountable for each, whether it may act, and what it did with what it has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::OpsReason;
+use crate::catalog::{Agent, Status};
+use crate::commit::contract::{RecordReader, Select};
+use crate::exchange::World;
+use crate::ledger::record::Record;
+use crate::ledger::{AgentUse, Usage};
+use crate::lifecycle::{Hold, State};
+use crate::oauth::Time;
+
+/// Records read at once.
+const PAGE: u32 = 4096;
+
+/// One agent of the inventory.
+#[derive(Debug, Serialize)]
+pub struct AgentReport {
+    /// Its id.
+    pub id: String,
+    /// Who is accountable.
+    pub owner: String,
+    /// Its team.
+    pub team: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Whether it may act.
+    pub status: StatusReport,
+    /// Seconds since 1970 when it last asked for or acted by a hop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_use: Option<i64>,
+    /// Hops that it asked for.
+    pub hops_asked: u64,
+    /// Hops by which it acts.
+    pub hops_acted: u64,
+    /// The ways in which it may log in, and those in which it did.
+    pub logins: Vec<LoginReport>,
+    /// What some policy may permit it and none of its hops ever had.
+    pub never_used: Vec<Unused>,
+}
+
+/// Whether an agent may act.
+#[derive(Debug, Serialize)]
+pub struct StatusReport {
+    /// What its file says.
+    pub file: String,
+    /// What the record says.
+    pub recorded: String,
+    /// The stricter of both, which holds.
+    pub holds: String,
+}
+
+/// A way to log in.
+#[derive(Debug, Serialize)]
+pub struct LoginReport {
+    /// The method.
+    pub method: String,
+    /// Whether its file has it.
+    pub configured: bool,
+    /// Hops that it asked for with it.
+    pub hops: u64,
+    /// Seconds since 1970 of the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_use: Option<i64>,
+}
+
+/// Scopes of one API.
+#[derive(Debug, Serialize)]
+pub struct Unused {
+    /// The API.
+    pub api: String,
+    /// The scopes.
+    pub scopes: Vec<String>,
+}
+
+/// Counts the records that `usage` has not counted yet. The first time that is all of them.
+///
+/// # Errors
+/// `Store` when they cannot be read.
+pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), OpsReason> {
+    loop {
+        let page = records.records(Select::All, usage.next(), PAGE).map_err(OpsReason::Store)?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for stored in page {
+            match Record::parse(&stored.record) {
+                Ok(record) => usage.add(stored.index, &record),
+                Err(_) => return Err(OpsReason::Store(crate::commit::contract::StoreReason::Corrupt("a record"))),
+            }
+        }
+    }
+}
+
+/// Every agent, in alphabetical order.
+pub fn inventory(world: &World, state: &dyn State, usage: &Usage) -> Vec<AgentReport> {
+    let mut agents: Vec<&Arc<Agent>> = world.catalog.agents().collect();
+    agents.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    agents.into_iter().map(|agent| report(agent, world, state, &usage.of(&agent.id))).collect()
+}
+
+fn report(agent: &Arc<Agent>, world: &World, state: &dyn State, used: &AgentUse) -> AgentReport {
+    let recorded = match world.hold_of(&agent.id, state) {
+        None => Status::Active,
+        Some(Hold::Suspended) => Status::Suspended,
+        Some(Hold::Retired) => Status::Retired,
+    };
+    AgentReport {
+        id: agent.id.to_string(),
+        owner: agent.owner.clone(),
+        team: agent.team.clone(),
+        kind: agent.kind.as_str(),
+        status: StatusReport {
+            file: agent.status.to_string(),
+            recorded: recorded.to_string(),
+            holds: agent.status.stricter(recorded).to_string(),
+        },
+        last_use: used.last.map(Time::seconds),
+        hops_asked: used.asked,
+        hops_acted: used.acted,
+        logins: logins(agent, world, used),
+        never_used: never_used(agent, world, used),
+    }
+}
+
+fn logins(agent: &Agent, world: &World, used: &AgentUse) -> Vec<LoginReport> {
+    let configured = world.logins.methods_of(&agent.id);
+    let mut logins: BTreeMap<&str, LoginReport> = BTreeMap::new();
+    for method in &configured {
+        let method = method.as_str();
+        logins.insert(method, LoginReport { method: method.to_owned(), configured: true, hops: 0, last_use: None });
+    }
+    for (method, (hops, last)) in &used.logins {
+        let empty = || LoginReport { method: method.clone(), configured: false, hops: 0, last_use: None };
+        let login = logins.entry(method).or_insert_with(empty);
+        (login.hops, login.last_use) = (*hops, Some(last.seconds()));
+    }
+    logins.into_values().collect()
+}
+
+/// By the heads of the policies alone: their conditions may permit less.
+fn never_used(agent: &Arc<Agent>, world: &World, used: &AgentUse) -> Vec<Unused> {
+    let mut unused: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for api in world.catalog.apis() {
+        for scope in api.scopes.keys() {
+            let never = !used.authority.contains(&(api.id.clone(), scope.clone()));
+            if never && world.policies.may_permit(agent, api, scope) {
+                unused.entry(api.id.to_string()).or_default().push(scope.to_string());
+            }
+        }
+    }
+    unused.into_iter().map(|(api, scopes)| Unused { api, scopes }).collect()
+}

@@ -1,0 +1,74 @@
+//! The tasks that are remembered, and what stands of each.
+
+use serde::Serialize;
+
+use crate::commit::Commit;
+use crate::exchange::World;
+use crate::lifecycle::{Task, TaskStatus, task_now};
+use crate::oauth::{ClientId, Time};
+
+/// One task.
+#[derive(Debug, Serialize)]
+pub struct TaskReport {
+    /// Which.
+    pub id: String,
+    /// Its transaction.
+    pub txn: String,
+    /// The task that it is a child of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Who opened it.
+    pub opener: String,
+    /// Who works on it.
+    pub holder: String,
+    /// What it is for.
+    pub purpose: String,
+    /// `active`, `suspended` or `ended`.
+    pub status: &'static str,
+    /// Who suspended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_by: Option<String>,
+    /// Exchanges that it was opened with.
+    pub budget: u64,
+    /// Exchanges that are left.
+    pub left: u64,
+    /// Seconds since 1970 when it was opened.
+    pub opened: i64,
+    /// Seconds since 1970 when it ends.
+    pub deadline: i64,
+    /// Seconds that it lives without a heartbeat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<u64>,
+}
+
+/// Every task that is remembered at `now`, the newest first. Those that are over go a minute after their deadline.
+pub fn tasks(world: &World, commit: &Commit, now: Time) -> Vec<TaskReport> {
+    let state = commit.state();
+    let rules = world.rules(&*state, now);
+    let mut tasks: Vec<(Task, TaskStatus)> = state.tasks().into_iter().map(|task| task_now(task, &rules)).collect();
+    tasks.sort_unstable_by_key(|(task, _)| (std::cmp::Reverse(task.fixed.opened), task.fixed.id));
+    tasks.iter().map(|(task, status)| report(task, *status)).collect()
+}
+
+fn report(task: &Task, status: TaskStatus) -> TaskReport {
+    let fixed = &task.fixed;
+    TaskReport {
+        id: fixed.id.to_string(),
+        txn: fixed.txn.to_string(),
+        parent: fixed.parent.map(|parent| parent.to_string()),
+        opener: fixed.opener.to_string(),
+        holder: fixed.holder.to_string(),
+        purpose: fixed.purpose.clone(),
+        status: match status {
+            TaskStatus::Active => "active",
+            TaskStatus::Suspended => "suspended",
+            TaskStatus::Ended => "ended",
+        },
+        suspended_by: task.suspended_by.as_ref().map(ClientId::to_string),
+        budget: fixed.budget,
+        left: task.left,
+        opened: fixed.opened.seconds(),
+        deadline: fixed.deadline.seconds(),
+        heartbeat: fixed.heartbeat.map(|span| span.as_secs()),
+    }
+}

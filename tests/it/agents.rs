@@ -1,0 +1,356 @@
+//! Operators against the real binary: by the socket and on the folder, what the files end, and what a reload may not change.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Ledger, Party, Reply, Server, Site, claims, form, get, post_form};
+
+/// Runs `countersign` on the site's folder; says with what code it ended.
+fn command(site: &Site, arguments: &[&str]) -> (i32, Output) {
+    let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(arguments)
+        .arg("--data")
+        .arg(&site.fixture.data)
+        .arg("--config")
+        .arg(&site.fixture.config)
+        .current_dir(&site.folder)
+        .output()
+        .unwrap();
+    (output.status.code().unwrap(), output)
+}
+
+fn json_of(site: &Site, arguments: &[&str], code: i32) -> Value {
+    let (ended, output) = command(site, &[arguments, &["--json"]].concat());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(ended, code, "{arguments:?}: {text} {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
+}
+
+fn issued(site: &Site, agent: &str, resource: &str) -> String {
+    let reply = asked(site, agent, resource);
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.text_of("access_token")
+}
+
+fn asked(site: &Site, agent: &str, resource: &str) -> Reply {
+    let party = Party::new(&site.profile(), agent);
+    let body = form(&Party::request(&party.assertion(), &party.id_token(json!({})), &[("resource", resource)]));
+    post_form(site.public, "/token", &body).unwrap()
+}
+
+fn active(site: &Site, token: &str) -> bool {
+    let assertion = Party::new(&site.profile(), "crm-agent").assertion();
+    let body = form(&[
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", &assertion),
+        ("token", token),
+    ]);
+    let reply = post_form(site.public, "/introspect", &body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.json()["active"] == true
+}
+
+fn edit(site: &Site, file: &str, before: &str, after: &str) {
+    let path = site.fixture.config.parent().unwrap().join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(before), "{file}: {text}");
+    fs::write(&path, text.replacen(before, after, 1)).unwrap();
+}
+
+fn said(site: &Site, words: &str) -> usize {
+    fs::read_to_string(site.log()).unwrap().matches(words).count()
+}
+
+const CRM: &str = "https://crm.example";
+
+/// The same commands, with a server and without one.
+#[test]
+fn an_agent_is_suspended_resumed_and_retired() {
+    let site = Site::new("agents-life");
+    let mut server = Some(site.start());
+    let token = issued(&site, "orchestrator", CRM);
+    for running in [true, false] {
+        let ended = |server: &mut Option<Server>| {
+            if !running && let Some(server) = server.take() {
+                server.kill();
+            }
+        };
+        let again = |server: &mut Option<Server>| {
+            if server.is_none() {
+                *server = Some(site.start());
+            }
+        };
+        ended(&mut server);
+        assert_eq!(json_of(&site, &["agent", "suspend", "orchestrator", "--reason", "drill"], 0)["done"], "suspended");
+        let shown = json_of(&site, &["agent", "show", "orchestrator"], 0);
+        assert_eq!(shown["status"], json!({ "file": "active", "recorded": "suspended", "holds": "suspended" }));
+        again(&mut server);
+        assert!(!active(&site, &token), "running {running}");
+        let refused = asked(&site, "orchestrator", CRM);
+        assert_eq!((refused.status, refused.text_of("error").as_str()), (401, "invalid_client"), "{}", refused.text);
+        ended(&mut server);
+        assert_eq!(json_of(&site, &["agent", "resume", "orchestrator"], 0)["done"], "resumed");
+        again(&mut server);
+        assert!(active(&site, &token), "running {running}: what is suspended comes back");
+        issued(&site, "orchestrator", CRM);
+    }
+    let (code, output) = command(&site, &["agent", "retire", "orchestrator"]);
+    assert_eq!(code, 2, "without --yes: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(active(&site, &token));
+    json_of(&site, &["agent", "retire", "orchestrator", "--yes"], 0);
+    assert!(!active(&site, &token));
+    assert_eq!(json_of(&site, &["agent", "resume", "orchestrator"], 1)["ok"], false);
+    // No editing of its file brings it back.
+    edit(&site, "agents/orchestrator.toml", "status = \"active\"", "status = \"active\" # really");
+    let server = server.unwrap();
+    server.hang_up();
+    site.wait("the log says so", || said(&site, "is retired in the record and stays so") > 0);
+    assert_eq!(asked(&site, "orchestrator", CRM).status, 401);
+    server.kill();
+    let (code, output) = command_check(&site);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(code == 0 && text.contains("orchestrator") && text.contains("retired in the record"), "{text}");
+    let _server = site.start();
+    assert_eq!(asked(&site, "orchestrator", CRM).status, 401);
+}
+
+fn command_check(site: &Site) -> (i32, Output) {
+    let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(["check", "--config"])
+        .arg(&site.fixture.config)
+        .arg("--data")
+        .arg(&site.fixture.data)
+        .current_dir(&site.folder)
+        .output()
+        .unwrap();
+    (output.status.code().unwrap(), output)
+}
+
+#[test]
+fn what_operators_revoke_dies_with_all_that_came_from_it() {
+    let site = Site::new("agents-revoke");
+    let server = site.start();
+    let pseudonymous = "idp:alice";
+    for option in ["--token", "--hop", "--txn", "--agent", "--subject", "--rule"] {
+        let token = issued(&site, "orchestrator", CRM);
+        let claims = claims(&token);
+        let value = match option {
+            "--token" => token.clone(),
+            "--hop" => claims["jti"].as_str().unwrap().to_owned(),
+            "--txn" => claims["txn"].as_str().unwrap().to_owned(),
+            "--subject" => claims["sub"].as_str().unwrap().to_owned(),
+            "--agent" => "orchestrator".to_owned(),
+            _ => "idp".to_owned(),
+        };
+        assert!(active(&site, &token), "{option}");
+        let done = json_of(&site, &["revoke", option, &value], 0);
+        assert_eq!(done["ok"], true, "{done}");
+        assert!(!done.to_string().contains(&token), "a token is never told");
+        assert!(!active(&site, &token), "{option}");
+        // Foreign tokens count again from the second after.
+        thread::sleep(Duration::from_millis(1100));
+    }
+    assert_eq!(claims(&issued(&site, "orchestrator", CRM))["sub"], pseudonymous);
+    for (option, value, code) in [
+        ("--hop", "018bcfe5-6800-7aea-a596-6c26f8ad9100", 1),
+        ("--txn", "018bcfe5-6800-7aea-a596-6c26f8ad9100", 1),
+        ("--agent", "nobody", 1),
+        ("--rule", "nothing", 1),
+        ("--hop", "x", 2),
+        ("--token", "x", 2),
+        ("--subject", "x", 2),
+    ] {
+        assert_eq!(command(&site, &["revoke", option, value]).0, code, "{option} {value}");
+    }
+    assert_eq!(command(&site, &["revoke"]).0, 2);
+    assert_eq!(command(&site, &["revoke", "--agent", "a", "--rule", "b"]).0, 2);
+    server.kill();
+    // Without a server too; and then it counts for the next one.
+    let server = site.start();
+    let token = issued(&site, "orchestrator", CRM);
+    server.kill();
+    json_of(&site, &["revoke", "--token", &token, "--reason", "found in a log"], 0);
+    let _server = site.start();
+    assert!(!active(&site, &token));
+    let deaths = Ledger::read(&site.fixture.data).deaths();
+    assert_eq!(deaths.last().unwrap()["reason"], "found in a log");
+    assert!(deaths.iter().all(|death| death["by"] == "ops"));
+}
+
+#[test]
+fn the_inventory_tells_what_an_agent_did_and_never_did() {
+    let site = Site::new("agents-inventory");
+    let _server = site.start();
+    let listed = json_of(&site, &["agent", "list"], 0);
+    let ids: Vec<&str> = listed["agents"].as_array().unwrap().iter().map(|agent| agent["id"].as_str().unwrap()).collect();
+    assert!(ids.is_sorted() && ids.contains(&"https://legacy.example/agent"));
+    let before = json_of(&site, &["agent", "show", "orchestrator"], 0);
+    assert_eq!((&before["hops_asked"], before.get("last_use")), (&json!(0), None));
+    assert!(unused(&before, CRM).contains(&"contacts.read".to_owned()), "{before}");
+    issued(&site, "orchestrator", CRM);
+    issued(&site, "orchestrator", CRM);
+    let after = json_of(&site, &["agent", "show", "orchestrator"], 0);
+    assert_eq!((&after["hops_asked"], &after["hops_acted"]), (&json!(2), &json!(2)));
+    assert!(after["last_use"].is_i64() && after["owner"].is_string());
+    assert_eq!((&after["logins"][0]["method"], &after["logins"][0]["hops"]), (&json!("private_key_jwt"), &json!(2)));
+    assert!(!unused(&after, CRM).contains(&"contacts.read".to_owned()), "{after}");
+    assert_eq!(command(&site, &["agent", "show", "nobody"]).0, 1);
+    assert_eq!(json_of(&site, &["agent", "show", "suspended"], 0)["status"]["holds"], "suspended");
+    // By the socket only.
+    for address in [site.ops, site.public] {
+        assert_eq!(get(address, "/ops/agents").unwrap().status, 404);
+        assert_eq!(post_form(address, "/ops/agents/suspend", "id=orchestrator").unwrap().status, 404);
+    }
+}
+
+#[test]
+fn tasks_are_listed_and_completed() {
+    let site = Site::new("agents-tasks");
+    let server = site.start();
+    let party = Party::new(&site.profile(), "orchestrator");
+    let details = json!([{ "type": "task", "purpose": "drill", "authority": [{ "api": CRM, "scopes": ["contacts.read"] }] }]);
+    let opened = [(); 2].map(|()| {
+        let reply = post_form(
+            site.public,
+            "/tasks",
+            &form(&[
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                ("client_assertion", &party.assertion()),
+                ("subject_token", &party.id_token(json!({}))),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+                ("authorization_details", &details.to_string()),
+            ]),
+        )
+        .unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.text_of("task")
+    });
+    let listed = json_of(&site, &["task", "list"], 0);
+    let tasks = listed["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2, "{listed}");
+    assert_eq!(
+        (&tasks[0]["status"], &tasks[0]["purpose"], &tasks[0]["holder"]),
+        (&json!("active"), &json!("drill"), &json!("orchestrator"))
+    );
+    json_of(&site, &["task", "complete", &opened[0]], 0);
+    server.kill();
+    json_of(&site, &["revoke", "--task", &opened[1]], 0);
+    let listed = json_of(&site, &["task", "list"], 0);
+    assert!(listed["tasks"].as_array().unwrap().iter().all(|task| task["status"] == "ended"), "{listed}");
+    assert_eq!(command(&site, &["task", "complete", "018bcfe5-6800-7aea-a596-6c26f8ad9100"]).0, 1);
+    assert_eq!(command(&site, &["task", "complete", "x"]).0, 2);
+}
+
+fn unused(agent: &Value, api: &str) -> Vec<String> {
+    let found = agent["never_used"].as_array().unwrap().iter().find(|unused| unused["api"] == api);
+    let scopes = found.and_then(|unused| unused["scopes"].as_array()).cloned().unwrap_or_default();
+    scopes.iter().map(|scope| scope.as_str().unwrap().to_owned()).collect()
+}
+
+/// Also of chains whose actor logged in under the rule, and whatever the files say later.
+#[test]
+fn a_rule_that_the_files_disable_is_ended_in_the_record() {
+    let site = Site::new("agents-rule");
+    let server = site.start();
+    let profile = site.profile();
+    let worker = Party::new(&profile, "worker").vouched("cluster", json!({}));
+    let party = Party::new(&profile, "gateway");
+    let more =
+        [("resource", CRM), ("actor_token", worker.as_str()), ("actor_token_type", "urn:ietf:params:oauth:token-type:jwt")];
+    let body = form(&Party::request(&party.assertion(), &party.id_token(json!({})), &more));
+    let reply = post_form(site.public, "/token", &body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let (chained, other) = (reply.text_of("access_token"), issued(&site, "orchestrator", CRM));
+    assert!(active(&site, &chained) && active(&site, &other));
+    let reloads = said(&site, "the changed configuration is in force");
+    assert_eq!(reloads, 0, "a first start is no change of the configuration");
+    edit(&site, "trust/cluster.toml", "kind ", "enabled = false\nkind ");
+    site.wait("the reload", || said(&site, "the changed configuration is in force") > reloads);
+    site.wait("nothing of it lives", || !active(&site, &chained));
+    assert!(active(&site, &other));
+    edit(&site, "trust/cluster.toml", "enabled = false\nkind ", "kind ");
+    site.wait("the reload", || said(&site, "the changed configuration is in force") > reloads + 1);
+    assert!(!active(&site, &chained), "a death is not undone by editing");
+    server.kill();
+    // The same while no server runs.
+    let server = site.start();
+    assert!(active(&site, &other));
+    server.kill();
+    edit(&site, "trust/idp.toml", "kind ", "enabled = false\nkind ");
+    let server = site.start();
+    assert!(!active(&site, &other));
+    server.kill();
+    edit(&site, "trust/idp.toml", "enabled = false\nkind ", "kind ");
+    let _server = site.start();
+    assert!(!active(&site, &other), "a death is not undone by editing");
+    let ledger = Ledger::read(&site.fixture.data);
+    ledger.verified();
+    let names: Vec<Value> = ledger.deaths().iter().map(|death| death["ends"][0]["name"].clone()).collect();
+    assert!(names.contains(&json!("cluster")) && names.contains(&json!("idp")), "{names:?}");
+}
+
+/// What cannot be recorded does not take effect: the rule goes on as it was, in both directions nothing is half done.
+#[test]
+fn a_reload_whose_deaths_cannot_be_recorded_does_not_take_effect() {
+    let site = Site::new("agents-reload-disk");
+    let (shim, control) = (crate::disk::compiled(&site.folder), site.folder.join("disk"));
+    let _server = site.start_with(&[("LD_PRELOAD", &shim), ("COUNTERSIGN_SHIM", &control)]);
+    let token = issued(&site, "orchestrator", CRM);
+    fs::write(&control, "f").unwrap();
+    edit(&site, "trust/idp.toml", "kind ", "enabled = false\nkind ");
+    site.wait("the reload is refused", || said(&site, "cannot be recorded as ended") > 0);
+    assert_eq!(said(&site, "the changed configuration is in force"), 0);
+    fs::remove_file(&control).unwrap();
+    site.wait("service resumes", || site.ready());
+    // The death acted when it was asked for, and is recorded when that can be done again; what is newly issued lives.
+    assert!(!active(&site, &token));
+    let fresh = asked(&site, "orchestrator", CRM);
+    assert!(fresh.status == 200 || fresh.text.contains("ended"), "{}", fresh.text);
+}
+
+#[test]
+fn what_changes_with_a_restart_only_is_said() {
+    let site = Site::new("agents-restart");
+    let server = site.start();
+    let settings = fs::read_to_string(&site.fixture.config).unwrap();
+    fs::write(&site.fixture.config, format!("{settings}\n[limits]\nqueue = 77\n")).unwrap();
+    site.wait("the log says so", || said(&site, "these change with a restart only: [limits]") > 0);
+    fs::write(&site.fixture.config, &settings).unwrap();
+    server.hang_up();
+    site.wait("the configuration of before is taken", || said(&site, "the changed configuration is in force") > 0);
+}
+
+#[test]
+fn who_asks_to_stop_early_is_heard() {
+    let site = Site::new("agents-early-stop");
+    for after in [0, 2, 5, 10, 20, 40, 80, 160, 320] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&site.fixture.config)
+            .arg("--data")
+            .arg(&site.fixture.data)
+            .current_dir(&site.folder)
+            .stderr(fs::File::create(site.log()).unwrap())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) && std::net::TcpStream::connect(site.public).is_err() {
+            thread::yield_now();
+        }
+        // It listens; whatever of it is there by now, it stops in order.
+        thread::sleep(Duration::from_millis(after));
+        let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+        let ended = child.wait().unwrap();
+        assert_eq!(ended.code(), Some(0), "after {after} ms: {}", fs::read_to_string(site.log()).unwrap());
+    }
+    let left = fs::metadata(Path::new(&site.fixture.data).join("commit.sqlite-wal")).map_or(0, |log| log.len());
+    assert_eq!(left, 0, "the store was closed");
+    drop(site.start());
+}
