@@ -52,6 +52,8 @@ struct Question<'a> {
     subject: Option<Binding>,
     /// The actor token's binding, inside whether there is an actor token.
     actor: Option<Option<Binding>>,
+    /// Whether the subject token is in a task, or enters one, that was opened with a proof of a key or under a bound token.
+    task: bool,
     proven: &'a Proven,
     basis: Basis,
     login: LoginMethod,
@@ -80,6 +82,7 @@ pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint
     let question = Question {
         subject: standing.subject().binding(),
         actor: standing.actor().map(|actor| actor.binding()),
+        task: standing.task().is_some_and(|task| task.bound),
         proven: client.proven(),
         basis: standing.basis(),
         login: client.method(),

@@ -210,6 +210,7 @@ fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: 
             data_classes: grant.data_classes().to_vec(),
             deadline: grant.deadline(),
             under: subject.hop().or_else(|| standing.task().and_then(|task| task.under)),
+            bound: grant.bound(),
         }),
     };
     let (attributes, chain) = (subject.attributes().to_vec(), standing.chain().clone());

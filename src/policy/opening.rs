@@ -41,6 +41,7 @@ pub struct TaskGrant {
     heartbeat: Option<Duration>,
     holder: ClientId,
     level: u32,
+    bound: bool,
     policies: Vec<String>,
     policy_set: Digest,
 }
@@ -85,15 +86,16 @@ pub fn open(
     now: Time,
 ) -> Result<TaskGrant, Denial> {
     let (standing, within) = (opening.standing(), opening.standing().task());
-    // What is issued from the task token is decided then; here the keys of what was presented count.
-    let bound = lifecycle::bind(standing, []).map_err(Denial::Binding)?;
+    // To which key what is issued from the task token is bound is decided then; here, whether it must be bound at all.
+    let binding = lifecycle::bind(standing, []).map_err(Denial::Binding)?;
+    let bound = binding.issued().is_some();
     let holder = holder(catalog, opening, wanted).map_err(Denial::task)?;
     let purpose = purpose(within, wanted).map_err(Denial::task)?;
     let level = within.map_or(0, |task| task.level).saturating_add(1);
     if level > limits.tasks.depth {
         return Err(Denial::task(TaskDenial::Level));
     }
-    let facts = Facts::opening(Facts::new(standing, &bound, &limits.issuer, now), &purpose, &holder);
+    let facts = Facts::opening(Facts::new(standing, &binding, &limits.issuer, now), &purpose, &holder);
     let mut hearing = Hearing::opening(policies, facts);
     let mut apis = Vec::with_capacity(wanted.authority.len());
     for (api, scopes) in &wanted.authority {
@@ -104,7 +106,7 @@ pub fn open(
     let budget = budget(opening, wanted, limits).map_err(Denial::task)?;
     let authority = apis.into_iter().map(|(api, scopes)| Held { api: api.id.clone(), scopes }).collect();
     let (policies, policy_set, heartbeat) = (hearing.deciding, hearing.policies.digest(), wanted.heartbeat);
-    Ok(TaskGrant { authority, purpose, data_classes, deadline, budget, heartbeat, holder, level, policies, policy_set })
+    Ok(TaskGrant { authority, purpose, data_classes, deadline, budget, heartbeat, holder, level, bound, policies, policy_set })
 }
 
 /// The scopes of one API, all of them within reach and permitted.
@@ -233,6 +235,11 @@ impl TaskGrant {
     /// How many tasks lie one above the other, this one included.
     pub fn level(&self) -> u32 {
         self.level
+    }
+
+    /// Whether it is opened with a proof of a key or under a bound token, so that nothing unbound may be issued in it.
+    pub fn bound(&self) -> bool {
+        self.bound
     }
 
     /// The policies that permitted, by id, sorted.

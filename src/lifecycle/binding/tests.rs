@@ -25,6 +25,7 @@ fn question(proven: &Proven) -> Question<'_> {
     Question {
         subject: None,
         actor: None,
+        task: false,
         proven,
         basis: Basis::Continuation,
         login: LoginMethod::PrivateKeyJwt,
@@ -146,7 +147,7 @@ fn no_combination_strips_a_binding() {
     for (subject, actor) in bindings.iter().flat_map(|subject| bindings.iter().map(move |actor| (*subject, *actor))) {
         for (key_proved, certificate_proved) in proofs.iter().flat_map(|one| ["", "c", "d"].map(|other| (*one, other))) {
             let proven = proven(key_proved, certificate_proved);
-            for bits in 0..64_u8 {
+            for bits in 0..128_u8 {
                 let flag = |bit: u8| flags[usize::from(bits >> bit & 1)];
                 let question = Question {
                     subject,
@@ -155,11 +156,12 @@ fn no_combination_strips_a_binding() {
                     login: if flag(2) { LoginMethod::SecretPost } else { LoginMethod::SpiffeJwt },
                     agent: BoundTokens { dpop: flag(3), certificate: flag(4) },
                     apis: Constraints { required: flag(5), refused: false },
+                    task: flag(6),
                     ..self::question(&proven)
                 };
                 let Ok(bound) = question.decide() else { continue };
                 assert!(bound.issued.is_some() || (subject.is_none() && actor.is_none()), "stripped");
-                assert!(bound.issued.is_some() || !(flag(3) || flag(4) || flag(5)), "unbound");
+                assert!(bound.issued.is_some() || !(flag(3) || flag(4) || flag(5) || flag(6)), "unbound");
                 assert!(bound.issued.is_none_or(|binding| proven.holds(&binding)), "bound to a key that nobody proved");
                 assert!(bound.issued.is_some() || key_proved.is_empty(), "a proof that was not honoured");
                 assert_eq!(bound.token_type() == "DPoP", matches!(bound.issued, Some(Binding::Dpop(_))));
