@@ -45,8 +45,8 @@ impl Signers {
         &self.published
     }
 
-    /// Every key, to verify what we signed. No token of ours is believed on a signature alone: what it descends from is sealed under
-    /// a key that never leaves this server.
+    /// Every key, to verify what we signed. No token of ours is believed on a signature alone: what it descends from is sealed
+    /// under a key that never leaves this server.
     pub fn key_set(&self) -> KeySet {
         KeySet::of_signing_keys(self.entries.iter().map(|entry| &entry.key))
     }
