@@ -289,8 +289,8 @@ impl Dpop {
 impl Tasks {
     fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["lifetime", "lifetime_max", "budget_default", "budget_max", "depth"]);
-        let lifetime = reader.take_span("lifetime", SECOND..=366 * DAY);
-        let lifetime_max = reader.take_span("lifetime_max", SECOND..=366 * DAY);
+        let lifetime = reader.take_span("lifetime", SECOND..=90 * DAY);
+        let lifetime_max = reader.take_span("lifetime_max", SECOND..=90 * DAY);
         let budget_default = reader.take_integer("budget_default", 1..=1_000_000_000);
         let budget_max = reader.take_integer("budget_max", 1..=1_000_000_000);
         let depth = reader.take_integer("depth", 1..=16);

@@ -17,14 +17,17 @@ pub struct SignerEntry {
     pub key: SigningKey,
     /// From when on it signs.
     pub signs_from: Time,
-    /// From when on it no longer signs, where it was replaced; it is published for as long as the files keep it.
+    /// From when on it no longer signs, where it was replaced.
     pub retires: Option<Time>,
+    /// Whether validators are to know it. One that no longer is still reads the tokens of tasks that it signed.
+    pub published: bool,
 }
 
 impl Signers {
-    /// Takes every key that is to be published.
+    /// Takes every key that is to be published, or that still reads what it signed.
     pub fn new(entries: Vec<SignerEntry>) -> Self {
-        let keys: Vec<String> = entries.iter().map(|entry| entry.key.public_jwk()).collect();
+        let shown = entries.iter().filter(|entry| entry.published);
+        let keys: Vec<String> = shown.map(|entry| entry.key.public_jwk()).collect();
         let published = format!("{{\"keys\":[{}]}}", keys.join(","));
         Self { entries, published }
     }
@@ -42,7 +45,8 @@ impl Signers {
         &self.published
     }
 
-    /// The same set, to verify what we signed.
+    /// Every key, to verify what we signed. No token of ours is believed on a signature alone: what it descends from is sealed
+    /// under a key that never leaves this server.
     pub fn key_set(&self) -> KeySet {
         KeySet::of_signing_keys(self.entries.iter().map(|entry| &entry.key))
     }
@@ -50,7 +54,7 @@ impl Signers {
     /// The algorithms that any published key signs under, in order of publication.
     pub fn algorithms(&self) -> Vec<Algorithm> {
         let mut algorithms: Vec<Algorithm> = Vec::new();
-        for entry in &self.entries {
+        for entry in self.entries.iter().filter(|entry| entry.published) {
             if !algorithms.contains(&entry.key.algorithm()) {
                 algorithms.push(entry.key.algorithm());
             }

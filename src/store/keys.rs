@@ -24,8 +24,11 @@ use ring::{RING, Ring};
 /// keys that they know, some for an hour and more.
 pub const KEY_NOTICE: Duration = Duration::from_hours(2);
 
-/// No configuration lets a token live longer.
+/// No configuration lets an access token live longer.
 const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24);
+
+/// No configuration lets a task take longer: so long a key that is published no more still reads the task tokens that it signed.
+const TASK_LIFETIME_MAX: Duration = Duration::from_hours(90 * 24);
 
 /// 32 random bytes, kept for as long as what they protect.
 type Secret = Zeroizing<[u8; 32]>;
@@ -100,8 +103,8 @@ impl KeyFiles {
     }
 
     /// Adds a key for `algorithm`, published from now on, that signs after `delay`, but no sooner than [`KEY_NOTICE`]. The keys
-    /// before it stay published until that long after the last token that they can have signed; those whose time is over are
-    /// destroyed.
+    /// before it stay published until that long after the last access token that they can have signed, and are destroyed when no
+    /// task token can be left of theirs either.
     ///
     /// # Errors
     /// See [`KeyFilesReason`]. The keys on disk are then those of before, or already those of after.
@@ -111,7 +114,7 @@ impl KeyFiles {
         *self = Self::read(folder.clone(), now)?;
         let signs_from = now.plus(delay.max(KEY_NOTICE));
         self.ring.retire(algorithm, signs_from.plus(TOKEN_LIFETIME_MAX).plus(KEY_NOTICE));
-        let gone = self.ring.remove_retired(now);
+        let gone = self.ring.remove_retired(now.before(TASK_LIFETIME_MAX));
         let added = self.add(algorithm, now, signs_from)?;
         self.keys.retain(|key| !gone.iter().any(|entry| entry.kid == key.kid()));
         gone.iter().try_for_each(|entry| folder.remove(&pem_name(&entry.kid)))?;
@@ -134,7 +137,7 @@ impl KeyFiles {
         self.ring.entries()
     }
 
-    /// The keys as the mint takes them: those that were to be published when they were read.
+    /// The keys as the mint takes them, and which were to be published when they were read.
     ///
     /// # Errors
     /// `Missing` when there is none: nothing could be signed.
@@ -143,9 +146,15 @@ impl KeyFiles {
             key: key.clone(),
             signs_from: entry.signs_from(),
             retires: entry.retires(),
+            published: !entry.is_retired(self.opened),
         };
-        let entries: Vec<SignerEntry> = self.published(self.opened).map(entry).collect();
-        if entries.is_empty() { Err(KeyFilesReason::Missing(self.folder.path(RING))) } else { Ok(Signers::new(entries)) }
+        let known = self.entries().filter_map(|entry| Some((entry, self.key(&entry.kid)?)));
+        let entries: Vec<SignerEntry> = known.map(entry).collect();
+        if !entries.iter().any(|entry| entry.published) {
+            Err(KeyFilesReason::Missing(self.folder.path(RING)))
+        } else {
+            Ok(Signers::new(entries))
+        }
     }
 
     /// The key by which live state knows subjects, agents and the like.
