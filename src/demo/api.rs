@@ -35,19 +35,33 @@ impl Validator {
     /// # Errors
     /// When signature, `typ`, `iss`, `aud` or times are not right.
     pub fn validate(&self, token: &str, now: Time) -> Result<JwtPayload, ApiReason> {
+        let mut rules = JwtPayloadValidator::new();
+        rules.set_audience(&self.audience);
+        self.opened(token, "at+jwt", rules, now)
+    }
+
+    /// The claims of the status list at `address` that is good at `now` (draft-ietf-oauth-status-list-21 §8.3).
+    ///
+    /// # Errors
+    /// When signature, `typ`, `iss`, `sub` or times are not right.
+    pub fn status_list(&self, list: &str, address: &str, now: Time) -> Result<JwtPayload, ApiReason> {
+        let mut rules = JwtPayloadValidator::new();
+        rules.set_subject(address);
+        self.opened(list, "statuslist+jwt", rules, now)
+    }
+
+    fn opened(&self, token: &str, typ: &str, mut rules: JwtPayloadValidator, now: Time) -> Result<JwtPayload, ApiReason> {
         let failed = |error: josekit::JoseError| ApiReason(error.to_string());
         let header = jwt::decode_header(token).map_err(failed)?;
         let text = |name| header.claim(name).and_then(|value| value.as_str()).unwrap_or_default();
-        let (kid, typ) = (text("kid"), text("typ"));
-        if !typ.eq_ignore_ascii_case("at+jwt") {
-            return Err(ApiReason("typ is not at+jwt".to_owned()));
+        if !text("typ").eq_ignore_ascii_case(typ) {
+            return Err(ApiReason(format!("typ is not {typ}")));
         }
-        let key = self.keys.get(kid).first().copied().ok_or_else(|| ApiReason("no such key is published".to_owned()))?;
+        let key = self.keys.get(text("kid")).first().copied();
+        let key = key.ok_or_else(|| ApiReason("no such key is published".to_owned()))?;
         let verifier: Box<dyn JwsVerifier> = Box::new(ES256.verifier_from_jwk(key).map_err(failed)?);
         let (claims, _) = jwt::decode_with_verifier(token, &*verifier).map_err(failed)?;
-        let mut rules = JwtPayloadValidator::new();
         rules.set_issuer(&self.issuer);
-        rules.set_audience(&self.audience);
         rules.set_base_time(UNIX_EPOCH + Duration::from_secs(now.seconds().unsigned_abs()));
         rules.validate(&claims).map_err(failed)?;
         Ok(claims)

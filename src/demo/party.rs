@@ -128,6 +128,7 @@ names          = ["crm"]
 agent          = "crm-gateway"
 destination    = "internal"
 default_scopes = ["contacts.read"]
+status_list    = { bits = 1, ttl = "2s" }
 
 [scopes]
 "contacts.read"   = { data = ["pii"], effect = "read" }

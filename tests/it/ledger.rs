@@ -30,6 +30,13 @@ fn tokens(site: &Site, count: usize) -> Vec<String> {
     (0..count).map(one).collect()
 }
 
+/// A site on which a start records nothing: no agent is retired.
+fn unrecorded(name: &str) -> Site {
+    let site = Site::new(name);
+    fs::remove_file(site.fixture.config.parent().unwrap().join("agents/retired.toml")).unwrap();
+    site
+}
+
 fn environment<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a Path)> {
     pairs.iter().map(|(name, value)| (*name, Path::new(*value))).collect()
 }
@@ -43,7 +50,7 @@ fn status(site: &Site, path: &str, token: Option<&str>) -> u16 {
 
 #[test]
 fn it_is_served_as_the_specification_says_to_whom_it_concerns() {
-    let site = Site::new("ledger-served");
+    let site = unrecorded("ledger-served");
     let server = site.start_with(&environment(&PUBLIC));
     let held = tokens(&site, 3);
     let size = covered(&site);

@@ -1,5 +1,6 @@
 //! The steps.
 
+mod status;
 mod task;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub(super) struct Play<'a> {
     wire: Wire,
     report: Report,
     started: Instant,
+    /// When the task was completed.
+    ended: Option<Instant>,
 }
 
 /// Who asks, and how it proves itself.
@@ -51,7 +54,7 @@ impl<'a> Play<'a> {
         report: Report,
         started: Instant,
     ) -> Result<Self, Failed> {
-        Ok(Self { federation, issuers, data: data.to_owned(), wire: Wire::new()?, report, started })
+        Ok(Self { federation, issuers, data: data.to_owned(), wire: Wire::new()?, report, started, ended: None })
     }
 
     pub(super) fn all_ok(&self) -> bool {
@@ -68,7 +71,9 @@ impl<'a> Play<'a> {
         let Some(third) = self.third(&second).await? else { return Ok(()) };
         self.refusals(&alice, &first, &second).await?;
         self.validated(&third).await?;
+        let valid = self.told([&second, &third], 0).await?;
         self.completed(&task, [("researcher", &first), ("crm-gateway", &second), ("crm-gateway", &third)]).await?;
+        self.listed([&second, &third], valid).await?;
         evidence::verified(&self.data, &mut self.report).await?;
         evidence::tampered(&self.data, &mut self.report)?;
         self.replayed(&third)

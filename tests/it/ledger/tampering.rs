@@ -9,7 +9,7 @@ use countersign::ledger::{Checkpoint, KeyName, NoteSigner};
 use rusqlite::{Connection, params};
 
 use super::desk::{copy, covered, head, run};
-use super::tokens;
+use super::{tokens, unrecorded};
 use crate::support::Site;
 
 /// A stopped server's data: as it was after a few tokens, and after some more.
@@ -21,7 +21,7 @@ struct Stopped {
 
 impl Stopped {
     fn new(name: &str) -> Self {
-        let site = Site::new(name);
+        let site = unrecorded(name);
         let (older, newer) = (site.folder.join("older"), site.folder.join("newer"));
         for (count, folder) in [(4, &older), (5, &newer)] {
             let server = site.start();
@@ -172,7 +172,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     let _server = site.start();
     let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
         .args(["serve", "--config", site.fixture.config.to_str().unwrap(), "--data", site.fixture.data.to_str().unwrap()])
-        .envs([("COUNTERSIGN__LISTEN__PUBLIC", "127.0.0.1:0"), ("COUNTERSIGN__LISTEN__OPS", "127.0.0.1:0")])
+        .envs(["LISTEN__PUBLIC", "LISTEN__OPS", "TLS__MTLS"].map(|name| (format!("COUNTERSIGN__{name}"), "127.0.0.1:0")))
         .current_dir(&site.folder)
         .output()
         .unwrap();

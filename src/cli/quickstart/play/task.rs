@@ -70,6 +70,7 @@ impl Play<'_> {
         let began = Instant::now();
         let answer = self.asked(&format!("/tasks/{}/complete", task.id), &self.orchestrator()?, &[]).await?;
         let answered = began.elapsed();
+        self.ended = Some(Instant::now());
         let mut died = Vec::new();
         for (asks, token) in hops {
             died.extend(self.death(asks, token).await?);
