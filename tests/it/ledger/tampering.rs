@@ -172,7 +172,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     let _server = site.start();
     let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
         .args(["serve", "--config", site.fixture.config.to_str().unwrap(), "--data", site.fixture.data.to_str().unwrap()])
-        .envs([("COUNTERSIGN__LISTEN__PUBLIC", "127.0.0.1:0"), ("COUNTERSIGN__LISTEN__OPS", "127.0.0.1:0")])
+        .envs(["LISTEN__PUBLIC", "LISTEN__OPS", "TLS__MTLS"].map(|key| (format!("COUNTERSIGN__{key}"), "127.0.0.1:0")))
         .current_dir(&site.folder)
         .output()
         .unwrap();
