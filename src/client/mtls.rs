@@ -9,9 +9,9 @@ use super::authenticate::{Proof, Room};
 use super::{Attested, CertificateName, ClientReason, LoginMethod, PeerCertificate};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
-use crate::oauth::ClientId;
+use crate::oauth::{ClientId, RuleName};
 use crate::trust::x509::{Roots, X509Reason};
-use crate::trust::{SpiffeId, SpiffePattern, SvidReason, TrustReason, VouchedSvid};
+use crate::trust::{Requirement, SpiffeId, SpiffePattern, SvidReason, TrustReason, Vouched, VouchedSvid};
 
 /// A way in which an agent logs in by certificate.
 #[derive(Debug)]
@@ -22,6 +22,14 @@ pub(super) enum CertificateLogin {
     Registered { certificates: Vec<Digest>, keys: Vec<Digest> },
     /// An X509-SVID.
     Svid { id: SpiffePattern },
+    /// What a trust rule of kind `x509` vouches for, and of it what says all this.
+    Rule { rule: RuleName, matchers: Vec<Requirement> },
+}
+
+/// What somebody vouched for said of whom the certificate names.
+struct Said {
+    attested: Attested,
+    instance: Option<String>,
 }
 
 /// Why a certificate logs in nobody. Only the log tells: in an answer it would tell which clients there are.
@@ -39,6 +47,8 @@ pub enum CertificateReason {
     Unregistered,
     /// The rule of the trust domain refuses it.
     Svid(SvidReason),
+    /// The trust rule of kind `x509` refuses it.
+    Rule(TrustReason),
     /// It is the X509-SVID of another workload than the agent's file, or `client_id`, says.
     SvidOther,
 }
@@ -73,14 +83,9 @@ fn is_agent(catalog: &Catalog, name: &str) -> bool {
     ClientId::parse(name).is_ok_and(|id| catalog.agent(&id).is_some())
 }
 
-fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, svid: Option<VouchedSvid>) -> Proof {
-    let rule = |svid: &VouchedSvid| svid.rule().name().clone();
-    Proof {
-        instance: svid.as_ref().and_then(|svid| svid.instance()).map(str::to_owned),
-        attested: svid.map(|svid| Attested { rule: rule(&svid), id: svid.id().to_owned(), expires: svid.expires() }),
-        evidence: Some(certificate.thumbprint()),
-        ..Proof::new(client, method)
-    }
+fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, said: Option<Said>) -> Proof {
+    let (attested, instance) = said.map_or((None, None), |said| (Some(said.attested), said.instance));
+    Proof { instance, attested, evidence: Some(certificate.thumbprint()), ..Proof::new(client, method) }
 }
 
 impl CertificateLogin {
@@ -90,16 +95,17 @@ impl CertificateLogin {
             Self::Authority { .. } => LoginMethod::TlsClientAuth,
             Self::Registered { .. } => LoginMethod::SelfSignedTls,
             Self::Svid { .. } => LoginMethod::SpiffeX509,
+            Self::Rule { .. } => LoginMethod::WorkloadX509,
         }
     }
 
-    /// What an X509-SVID says, where it is one that serves.
+    /// What was vouched for, where somebody vouches for a certificate that serves.
     fn prove(
         &self,
         room: &Room<'_>,
         certificate: &PeerCertificate,
         workload: Option<&SpiffeId>,
-    ) -> Result<Option<VouchedSvid>, CertificateReason> {
+    ) -> Result<Option<Said>, CertificateReason> {
         match self {
             Self::Authority { roots, name } => {
                 let leaf = certificate.validated(roots, room.now).map_err(CertificateReason::Chain)?;
@@ -114,9 +120,27 @@ impl CertificateLogin {
                 let roots = |roots: &Roots| certificate.validated(roots, room.now);
                 let svid = room.trust.vouch_svid(id.trust_domain(), room.now, roots).map_err(CertificateReason::Svid)?;
                 let fits = id.matches(svid.spiffe_id()) && workload.is_none_or(|wanted| wanted == svid.spiffe_id());
-                if fits { Ok(Some(svid)) } else { Err(CertificateReason::SvidOther) }
+                if fits { Ok(Some(Said::of_svid(&svid))) } else { Err(CertificateReason::SvidOther) }
+            }
+            Self::Rule { rule, matchers } => {
+                let validated = |roots: &Roots| certificate.validated(roots, room.now);
+                let vouched = room.trust.vouch_leaf(rule, room.now, validated).map_err(CertificateReason::Rule)?;
+                let fits = matchers.iter().all(|matcher| matcher.holds(vouched.claims()));
+                if fits { Ok(Some(Said::of(&vouched))) } else { Err(CertificateReason::Name) }
             }
         }
+    }
+}
+
+impl Said {
+    fn of_svid(svid: &VouchedSvid) -> Self {
+        let (rule, id) = (svid.rule().name().clone(), svid.id().to_owned());
+        Self { attested: Attested { rule, id, expires: svid.expires() }, instance: svid.instance().map(str::to_owned) }
+    }
+
+    fn of(vouched: &Vouched) -> Self {
+        let (rule, id) = (vouched.rule().name().clone(), vouched.id().to_owned());
+        Self { attested: Attested { rule, id, expires: vouched.expires() }, instance: vouched.instance().map(str::to_owned) }
     }
 }
 
@@ -139,6 +163,7 @@ impl fmt::Display for CertificateReason {
             Self::Name => f.write_str("it has not the name that the agent's login says"),
             Self::Unregistered => f.write_str("neither it nor its key is registered for the agent"),
             Self::Svid(reason) => write!(f, "it is no X509-SVID that logs in: {reason}"),
+            Self::Rule(reason) => write!(f, "its trust rule refuses it: {reason}"),
             Self::SvidOther => f.write_str("it is the X509-SVID of another workload"),
         }
     }

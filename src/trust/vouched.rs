@@ -47,10 +47,10 @@ impl Vouched {
     }
 
     /// The same for a certificate whose chain was validated. It is for nobody in particular, so there is no audience to check.
-    pub(super) fn of_certificate(rule: &Arc<TrustRule>, claims: Object, leaf: Leaf) -> Result<Self, TrustReason> {
+    pub(super) fn of_certificate(rule: &Arc<TrustRule>, claims: Object, leaf: Arc<Leaf>) -> Result<Self, TrustReason> {
         let validity = Validity { expires: leaf.not_after, issued_at: Some(leaf.not_before) };
         let digest = leaf.thumbprint;
-        Self::read(rule, Proof::Certificate(claims, Arc::new(leaf)), (None, digest), validity)
+        Self::read(rule, Proof::Certificate(claims, leaf), (None, digest), validity)
     }
 
     fn read(
