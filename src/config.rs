@@ -164,8 +164,8 @@ impl Sources {
     }
 }
 
-/// One trust rule alone, without the agents that go by it: the rule where it makes sense, what is wrong with its file, and what may
-/// surprise.
+/// One trust rule alone, without the agents that go by it: the rule where it makes sense, what is wrong with its file, and what
+/// may surprise.
 pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Complaints, Complaints) {
     let desk = Desk::default();
     let name = path.to_string_lossy();

@@ -35,7 +35,7 @@ pub async fn verify_subject(
         (true, TokenType::IdToken) => Err(TokenReason::DeclaredWrongly),
         (true, _) => own.verify(&jws, now).map(VerifiedSubject::from),
         (false, TokenType::AccessToken) => Err(TokenReason::ForeignAccessToken),
-        (false, _) => foreign::verify(&jws, trust, own.issuer(), now).await,
+        (false, declared) => foreign::verify(&jws, declared, trust, own.issuer(), now).await,
     }
 }
 

@@ -112,7 +112,7 @@ fn grow(data: &Path, keys: &Path, size: u64) {
     let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_of("sequencer") as f64 / 1e3 / size as f64);
     let system = system_of("sequencer") * 1e6 / size as f64;
     println!(
-        "tree           {:8.3} us CPU per record, {wall:.1} s in all: {:.3} hashing and reading, {system:.3} the kernel's, for files and flushes",
+        "tree           {:8.3} us CPU per record, {wall:.1} s in all: {:.3} hashing and reading, {system:.3} the kernel's",
         cpu,
         cpu - system
     );

@@ -110,7 +110,7 @@ fn publish(keys: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// As SPIRE writes it: `use` says what the key is for, and there is no `alg`.
-fn bundle(key: &Value) -> Value {
+pub(crate) fn bundle(key: &Value) -> Value {
     let mut key = key.clone();
     if let Some(members) = key.as_object_mut() {
         members.remove("alg");

@@ -116,6 +116,11 @@ pub struct TestIssuer {
     /// Whether the runner serves this issuer's discovery document and keys at its own address (loopback, http).
     #[serde(default)]
     pub serve: bool,
+    /// Further keys that it publishes.
+    #[serde(default)]
+    pub more_keys: Vec<String>,
+    /// Where the runner serves this issuer's key as a SPIFFE bundle (loopback, http); nowhere when absent.
+    pub bundle: Option<String>,
 }
 
 /// A resource server.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{Agent, Api, CatalogComplaint, CatalogReason, Filed, Place, Unknown};
+use super::{Agent, Api, CatalogComplaint, CatalogReason, Filed, Place, SenderConstraint, Unknown};
 use crate::oauth::{ClientId, Resource, RuleName, Scope};
 
 /// Every contradiction, agents first.
@@ -122,6 +122,7 @@ impl View<'_> {
         for (group, members) in groups {
             self.group_scopes(group, &members);
             self.group_tokens(group, &members);
+            self.group_bindings(group, &members);
         }
     }
 
@@ -152,6 +153,16 @@ impl View<'_> {
                 let reason = CatalogReason::GroupDiffers(field, group.to_owned(), that.id.clone());
                 self.complain(api.places.of(field), reason);
             }
+        }
+    }
+
+    /// A token cannot be both never bound and always bound.
+    fn group_bindings(&mut self, group: &str, members: &[&Filed<Api>]) {
+        let of = |constraint| move |api: &&&Filed<Api>| api.entry.sender_constraint == constraint;
+        let Some(bearer) = members.iter().find(of(SenderConstraint::None)) else { return };
+        for api in members.iter().filter(of(SenderConstraint::Required)) {
+            let reason = CatalogReason::GroupDiffers("sender_constraint", group.to_owned(), bearer.entry.id.clone());
+            self.complain(api.places.of("sender_constraint"), reason);
         }
     }
 

@@ -150,6 +150,25 @@ fn apis_of_a_group_share_tokens_but_no_scope() {
 }
 
 #[test]
+fn no_group_both_refuses_and_demands_bound_tokens() {
+    let with = |constraints: &[SenderConstraint]| {
+        let member = |(at, constraint): (usize, &SenderConstraint)| Api {
+            group: Some("suite".into()),
+            sender_constraint: *constraint,
+            ..api(&format!("https://{at}.example"), &[&format!("s{at}")])
+        };
+        complaints(vec![], constraints.iter().enumerate().map(member).collect())
+    };
+    use SenderConstraint::{None, Optional, Required};
+    assert!(with(&[Optional, Required, Required]).is_empty() && with(&[None, Optional, None]).is_empty());
+    let found = with(&[Optional, Required, None]);
+    assert!(
+        found.len() == 1 && found[0].contains("`sender_constraint` differs from that of API \"https://2.example\""),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_place_is_that_of_the_field_or_of_what_encloses_it() {
     let mut places = Places::new(Place { file: "apis/crm.toml".into(), line: 1 });
     places.note("derive/0".into(), 9);

@@ -76,6 +76,9 @@ pub(super) fn words(header: &Map<String, Value>, claims: &Map<String, Value>) ->
     if claims.contains_key("scope") {
         say("may", text(claims, "scope"));
     }
+    if let Some(key) = claims.get("cnf").and_then(bound_to) {
+        say("bound to", key);
+    }
     for (label, claim) in [("issued", "iat"), ("valid until", "exp")] {
         if let Some(seconds) = claims.get(claim).and_then(Value::as_i64) {
             say(label, instant(seconds));
@@ -87,6 +90,13 @@ pub(super) fn words(header: &Map<String, Value>, claims: &Map<String, Value>) ->
         }
     }
     lines
+}
+
+/// The key that a `cnf` names (RFC 7800 §3).
+pub(super) fn bound_to(cnf: &Value) -> Option<String> {
+    let (member, thumbprint) = cnf.as_object()?.iter().next()?;
+    let kind = if member == "jkt" { "the key" } else { "the certificate" };
+    Some(format!("{kind} {} ({member})", thumbprint.as_str().unwrap_or("?")))
 }
 
 fn kind(header: &Map<String, Value>) -> &'static str {

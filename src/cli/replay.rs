@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::inspect::instant;
+use super::inspect::{bound_to, instant};
 use super::launch::with_causes;
 use super::ledger::{LocalLog, Proved};
 use super::output::{Failed, Outcome};
@@ -245,7 +245,7 @@ fn task(step: &Step) -> Vec<String> {
 fn hop(step: &Step) -> Vec<String> {
     let (actor, client) = (step.text("actor"), step.text("client"));
     let through = if actor == client { String::new() } else { format!(" (asked for by {client})") };
-    vec![
+    let mut lines = vec![
         format!("{actor}{through} for {} at {}: {}", step.subject(), step.text("audience"), step.text("scope")),
         format!(
             "{} {}, valid until {}, login {}, policy {}",
@@ -256,5 +256,15 @@ fn hop(step: &Step) -> Vec<String> {
             step.text("policies"),
         ),
         format!("hop {}, {}", step.text("jti"), step.proof()),
-    ]
+    ];
+    lines.extend(bound(step));
+    lines
+}
+
+/// The keys on both sides of a hop, where there are any.
+fn bound(step: &Step) -> Option<String> {
+    let key = |name: &str| step.record.get("binding")?.get(name).and_then(bound_to);
+    let issued = key("issued")?;
+    let before = key("subject").map_or_else(String::new, |before| format!("; its subject token to {before}"));
+    Some(format!("bound to {issued}{before}"))
 }

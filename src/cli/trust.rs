@@ -5,7 +5,7 @@ mod iam;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::output::{Failed, Outcome};
 use crate::config;
@@ -63,16 +63,28 @@ fn policy(path: &Path) -> Result<Report, Failed> {
 
 fn in_words(report: &Report) {
     report.complaints.iter().for_each(|complaint| say!("error: {complaint}"));
-    for finding in &report.findings {
-        say!("{}: {} [{}]", word(finding.severity), finding.sentence, finding.code);
-        say!("    a token that would pass: {}", finding.token);
-    }
     if let Some(token) = &report.admits {
         say!("the rule is meant for tokens such as {token}");
+    }
+    for finding in &report.findings {
+        say!("{}: {} [{}]", word(finding.severity), finding.sentence, finding.code);
+        match report.admits.as_ref().map(|admits| difference(admits, &finding.token)) {
+            None => say!("    a token that would pass: {}", finding.token),
+            Some(changes) if changes.is_empty() => say!("    that very token would pass, from whoever can get it"),
+            Some(changes) => say!("    the same token would pass with {}", Value::Object(changes)),
+        }
     }
     let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, dangers, warnings) = (report.complaints.len(), count(Severity::Danger), count(Severity::Warning));
     say!("{errors} errors, {dangers} dangers, {warnings} warnings, {} notes", count(Severity::Note));
+}
+
+/// The claims of `other` that `token` does not have, or has otherwise.
+fn difference(token: &str, other: &str) -> Map<String, Value> {
+    let read = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+    let (token, mut other) = (read(token), read(other));
+    other.retain(|name, value| token.get(name) != Some(value));
+    other
 }
 
 fn in_json(report: &Report, safe: bool) {

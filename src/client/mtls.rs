@@ -126,7 +126,10 @@ impl CertificateLogin {
 
 impl From<CertificateReason> for ClientReason {
     fn from(reason: CertificateReason) -> Self {
-        Self::Certificate(reason)
+        match reason {
+            CertificateReason::Svid(reason @ TrustReason::KeysUnavailable) => Self::KeysUnavailable(reason),
+            reason => Self::Certificate(reason),
+        }
     }
 }
 

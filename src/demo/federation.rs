@@ -19,12 +19,14 @@ pub struct Federation {
     pub idp: String,
     /// The issuer identifier of the cluster.
     pub cluster: String,
+    /// Where the trust domain's bundle is.
+    pub bundle: String,
 }
 
 impl Federation {
     /// A server at `public` that trusts the issuers served by `jwks`.
     pub fn new(public: SocketAddr, ops: SocketAddr, jwks: &JwksServer) -> Self {
-        Self { issuer: format!("http://{public}"), public, ops, idp: jwks.idp(), cluster: jwks.cluster() }
+        Self { issuer: format!("http://{public}"), public, ops, idp: jwks.idp(), cluster: jwks.cluster(), bundle: jwks.bundle() }
     }
 }
 
@@ -39,10 +41,10 @@ pub fn write_configuration(folder: &Path, federation: &Federation, issuers: &Iss
             .replace("{public}", &federation.public.to_string())
             .replace("{ops}", &federation.ops.to_string())
             .replace("{idp}", &federation.idp)
-            .replace("{cluster}", &federation.cluster);
+            .replace("{cluster}", &federation.cluster)
+            .replace("{bundle}", &federation.bundle);
         write(&folder.join("conf").join(name), &text)?;
     }
-    write(&folder.join("conf/mesh.bundle.json"), &issuers.bundle())?;
     write(&folder.join("conf/orchestrator.jwks.json"), &issuers.orchestrator_jwks())?;
     Ok(folder.join("conf/countersign.toml"))
 }

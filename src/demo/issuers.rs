@@ -58,12 +58,14 @@ impl Issuers {
     pub fn cluster_token(&self, issuer: &str, audience: &str, now: Time) -> Result<String, DemoReason> {
         let account = json!({
             "namespace": "prod",
+            "node": {"name": "node-1", "uid": "646e7c5e-node"},
             "pod": {"name": "crm-gateway-7d9c", "uid": "0b8e6d1c-pod"},
             "serviceaccount": {"name": "crm-gateway", "uid": "5f0c7a52-crm-gateway"},
         });
         let claims = json!({
             "iss": issuer, "sub": "system:serviceaccount:prod:crm-gateway", "aud": [audience],
-            "iat": now.seconds(), "nbf": now.seconds(), "exp": now.plus(LIFETIME).seconds(), "kubernetes.io": account,
+            "iat": now.seconds(), "nbf": now.seconds(), "exp": now.plus(LIFETIME).seconds(),
+            "jti": "aed34954-b33a-4142-b1ec-389d6bbb4936", "kubernetes.io": account,
         });
         signed(&self.cluster, "JWT", &claims)
     }
@@ -114,7 +116,8 @@ impl Issuers {
     }
 }
 
-/// Serves discovery and keys of the identity provider (`/idp`) and the cluster (`/cluster`) on loopback.
+/// Serves discovery and keys of the identity provider (`/idp`) and the cluster (`/cluster`), and the bundle of the trust domain
+/// (`/bundle`), on loopback.
 pub struct JwksServer {
     base: String,
     server: Server,
@@ -129,7 +132,7 @@ impl JwksServer {
         let failed = |error: std::io::Error| DemoReason(format!("the demonstration's issuers cannot listen: {error}"));
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
         let base = format!("http://{}", listener.local_addr().map_err(failed)?);
-        let documents: Vec<(String, String)> = [("idp", &issuers.idp), ("cluster", &issuers.cluster)]
+        let mut documents: Vec<(String, String)> = [("idp", &issuers.idp), ("cluster", &issuers.cluster)]
             .into_iter()
             .flat_map(|(name, key)| {
                 let issuer = format!("{base}/{name}");
@@ -137,6 +140,7 @@ impl JwksServer {
                 [(format!("/{name}/.well-known/openid-configuration"), metadata), (format!("/{name}/jwks"), jwks(key))]
             })
             .collect();
+        documents.push(("/bundle".to_owned(), issuers.bundle()));
         let documents = Data::new(documents);
         let app = move || App::new().app_data(documents.clone()).default_service(web::to(document));
         let server = HttpServer::new(app).workers(1).disable_signals().listen(listener).map_err(failed)?.run();
@@ -151,6 +155,11 @@ impl JwksServer {
     /// The issuer identifier of the cluster.
     pub fn cluster(&self) -> String {
         format!("{}/cluster", self.base)
+    }
+
+    /// Where the trust domain's bundle is.
+    pub fn bundle(&self) -> String {
+        format!("{}/bundle", self.base)
     }
 
     /// The running server, to be awaited.

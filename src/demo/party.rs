@@ -44,31 +44,28 @@ discovery = true
     ),
     (
         "trust/cluster.toml",
-        r#"# A cluster that attests its workloads, with tokens in the shape of Kubernetes.
+        r#"# A cluster that attests its workloads. Its subjects are service accounts by their uid, its instances are pods.
 name         = "cluster"
-kind         = "oidc"
+kind         = "kubernetes"
 issuer       = "{cluster}"
 audiences    = ["{issuer}"]
 algorithms   = ["ES256"]
-lifetime_max = "2h"
-subject      = { kind = "workload", id = "{/kubernetes.io/serviceaccount/uid}" }
 
-[keys]
-discovery = true
+[require]
+"/kubernetes.io/serviceaccount/uid" = ["5f0c7a52-crm-gateway"]
 "#,
     ),
     (
         "trust/mesh.toml",
-        r#"# A SPIFFE trust domain.
+        r#"# A SPIFFE trust domain, by its bundle endpoint.
 name         = "mesh"
 kind         = "spiffe"
 trust_domain = "mesh.example"
 audiences    = ["{issuer}"]
-lifetime_max = "2h"
-subject      = { kind = "workload", id = "{sub}" }
 
 [keys]
-bundle_file = "../mesh.bundle.json"
+bundle_url     = "{bundle}"
+bundle_profile = "https_web"
 "#,
     ),
     (

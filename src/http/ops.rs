@@ -1,9 +1,12 @@
 //! The operators' listener: health and metrics.
 
+use std::fmt::Write;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use super::Door;
+use crate::trust::KeyState;
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn healthz() -> HttpResponse {
@@ -22,7 +25,7 @@ pub(super) async fn readyz(door: Data<Door>) -> HttpResponse {
 
 /// `GET /metrics`.
 pub(super) async fn metrics(door: Data<Door>) -> HttpResponse {
-    let text = door.metrics.text() + &ledger(&door);
+    let text = door.metrics.text() + &ledger(&door) + &trust(&door);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
@@ -36,4 +39,21 @@ fn ledger(door: &Door) -> String {
          # TYPE countersign_ledger_signed_records gauge\ncountersign_ledger_signed_records {signed}\n\
          # TYPE countersign_ledger_failing gauge\ncountersign_ledger_failing {failing}\n"
     )
+}
+
+/// Whether the keys of each trust rule can be had, how old they are, and how often they were fetched.
+fn trust(door: &Door) -> String {
+    let states = door.world().trust.key_states(door.now());
+    let mut text = String::new();
+    let mut gauge = |name: &str, kind: &str, value: &dyn Fn(&KeyState) -> Option<u64>| {
+        let _ = writeln!(text, "# TYPE countersign_trust_{name} {kind}");
+        for (rule, value) in states.iter().filter_map(|state| Some((&state.rule, value(state)?))) {
+            let _ = writeln!(text, "countersign_trust_{name}{{rule=\"{rule}\"}} {value}");
+        }
+    };
+    gauge("keys_usable", "gauge", &|state| Some(u64::from(state.usable)));
+    gauge("keys_age_seconds", "gauge", &|state| state.age.map(|age| age.as_secs()));
+    gauge("key_fetches_total", "counter", &|state| Some(state.fetches));
+    gauge("key_fetch_failures_total", "counter", &|state| Some(state.failures));
+    text
 }

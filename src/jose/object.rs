@@ -99,9 +99,10 @@ impl Object {
 
     /// The value that a JSON Pointer names (RFC 6901).
     pub fn pointer(&self, pointer: &str) -> Option<&RawValue> {
-        let mut steps = pointer.strip_prefix('/')?.split('/').map(|step| step.replace("~1", "/").replace("~0", "~"));
-        let first = self.get(&steps.next()?)?;
-        steps.try_fold(first, |value, step| within(value, &step))
+        let mut steps = pointer.strip_prefix('/')?.split('/').map(unescaped);
+        let first = self.raw(&steps.next()?)?;
+        let found = steps.try_fold(first, |value, step| within(value, &step))?;
+        serde_json::from_str(found).ok()
     }
 
     /// The member called `path`; when `path` begins with `/`, the value that it names as a JSON Pointer.
@@ -159,14 +160,46 @@ fn strings(raw: &str) -> Option<Vec<Cow<'_, str>>> {
     }
 }
 
-fn within<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
-    if value.get().starts_with('[') {
+/// One step of a JSON Pointer (RFC 6901 §4).
+fn unescaped(step: &str) -> Cow<'_, str> {
+    if step.contains('~') { Cow::Owned(step.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(step) }
+}
+
+fn within<'a>(value: &'a str, step: &str) -> Option<&'a str> {
+    if value.starts_with('[') {
         let canonical = step == "0" || !step.starts_with(['0', '+']);
         let position: usize = step.parse().ok().filter(|_| canonical)?;
-        return serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.get(position).copied();
+        return serde_json::from_str::<Vec<&RawValue>>(value).ok()?.get(position).map(|found| found.get());
     }
-    let Entries(entries) = serde_json::from_str(value.get()).ok()?;
-    entries.into_iter().find(|(name, _)| name == step).map(|(_, value)| value)
+    let mut found = None;
+    // The text is known to be good, so an error only says that the search ended early.
+    let _ended_early = serde_json::Deserializer::from_str(value).deserialize_map(Seek { step, found: &mut found });
+    found
+}
+
+/// Looks for one member of an object, and at nothing behind it.
+struct Seek<'s, 'de> {
+    step: &'s str,
+    found: &'s mut Option<&'de str>,
+}
+
+impl<'de> Visitor<'de> for Seek<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(NameText(name)) = map.next_key()? {
+            if name == self.step {
+                *self.found = Some(map.next_value::<&RawValue>()?.get());
+                return Err(de::Error::custom("found"));
+            }
+            map.next_value::<de::IgnoredAny>()?;
+        }
+        Ok(())
+    }
 }
 
 fn refuse_repeats<'a>(sorted: impl Iterator<Item = &'a str>) -> Result<(), JoseReason> {

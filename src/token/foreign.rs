@@ -1,7 +1,7 @@
 //! Tokens of issuers that a trust rule vouches for: ID tokens, attestations, and access tokens of other servers.
 
 use crate::jose::{Compact, Object};
-use crate::oauth::{ActChain, Issuer, MayAct, Subject, Time};
+use crate::oauth::{ActChain, Issuer, MayAct, Subject, Time, TokenType};
 use crate::trust::{SubjectKind, Trust, TrustKind, TrustRule, Vouched};
 
 use super::{Authentication, Held, Origin, TokenReason, VerifiedSubject};
@@ -10,8 +10,17 @@ use super::{Authentication, Held, Origin, TokenReason, VerifiedSubject};
 ///
 /// # Errors
 /// When no rule vouches for it, or its `act` or `may_act` cannot be honoured.
-pub(super) async fn verify(jws: &Compact<'_>, trust: &Trust, ours: &Issuer, now: Time) -> Result<VerifiedSubject, TokenReason> {
+pub(super) async fn verify(
+    jws: &Compact<'_>,
+    declared: TokenType,
+    trust: &Trust,
+    ours: &Issuer,
+    now: Time,
+) -> Result<VerifiedSubject, TokenReason> {
     let vouched = trust.vouch(jws, now).await?;
+    if declared == TokenType::IdToken && vouched.rule().kind() == TrustKind::Oauth {
+        return Err(TokenReason::NotIdToken);
+    }
     let claims = vouched.claims();
     Ok(VerifiedSubject {
         subject: Subject::foreign(vouched.rule().name(), vouched.id()),

@@ -17,6 +17,8 @@ pub enum TokenReason {
     DeclaredWrongly,
     /// Declared as an access token of this server, issued by somebody else (RFC 8693 §3).
     ForeignAccessToken,
+    /// An access token of another server, declared as an ID token.
+    NotIdToken,
     /// Signed by us, but not an access token.
     NotAccessToken,
     /// A task token where none is taken, or declared as something else.
@@ -61,6 +63,7 @@ impl fmt::Display for TokenReason {
             Self::ForeignAccessToken => {
                 "type access_token means an access token of this server; declare a token of another issuer as jwt or id_token"
             }
+            Self::NotIdToken => "it is an access token of another server; declare it as urn:ietf:params:oauth:token-type:jwt",
             Self::TaskToken => {
                 "it is a task token: send it as subject_token of type urn:ietf:params:oauth:token-type:jwt, and nowhere else"
             }

@@ -1,4 +1,5 @@
-//! SPIFFE bundles: the keys of JWT-SVIDs and the authorities of X509-SVIDs of one trust domain (SPIFFE Trust Domain and Bundle §4).
+//! SPIFFE bundles: the keys of JWT-SVIDs and the authorities of X509-SVIDs of one trust domain (SPIFFE Trust Domain and Bundle
+//! §4).
 
 use std::fmt;
 use std::sync::Arc;

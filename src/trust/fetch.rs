@@ -1,5 +1,5 @@
-//! The server's only outbound HTTP. It goes to hosts that an operator named and to addresses that are public or named too, follows
-//! no redirect, and believes little.
+//! The server's only outbound HTTP. It goes to hosts that an operator named and to addresses that are public or named too,
+//! follows no redirect, and believes little.
 
 mod address;
 mod peer;

@@ -158,7 +158,15 @@ impl Lint<'_> {
             TrustKind::Azure => (Severity::Warning, "the path of a resource, which can be made again; require oid"),
             _ => return None,
         };
-        Some(self.finding(severity, "recyclable-name", format!("the rule decides by {what}"), &[]))
+        let successor: &[(&str, &str)] = match self.rule.kind() {
+            TrustKind::Github => &[("repository_id", "999999999"), ("repository_owner_id", "999999999")],
+            TrustKind::Gitlab => &[("project_id", "999999"), ("namespace_id", "999999")],
+            TrustKind::Kubernetes => &[("/kubernetes.io/serviceaccount/uid", "99999999-9999-4999-8999-999999999999")],
+            TrustKind::Gcp => &[("sub", "999999999999999999999")],
+            TrustKind::Azure => &[("oid", "99999999-9999-4999-8999-999999999999")],
+            _ => &[],
+        };
+        Some(self.finding(severity, "recyclable-name", format!("the rule decides by {what}"), successor))
     }
 
     /// Constants of clouds and words without a host are what others would accept, or ask for, too.

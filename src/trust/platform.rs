@@ -94,7 +94,10 @@ struct Claims<'a>(&'a Object);
 impl<'a> Claims<'a> {
     /// The string at `path`, a name or a JSON Pointer.
     fn at(self, path: &str) -> Option<Cow<'a, str>> {
-        self.0.find(path).and_then(|value| string(value.get()))
+        match path.starts_with('/') {
+            true => self.0.pointer(path).and_then(|value| string(value.get())),
+            false => self.0.raw(path).and_then(string),
+        }
     }
 
     /// The string that the platform always writes there.

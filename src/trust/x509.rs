@@ -5,7 +5,7 @@ mod name;
 mod plain;
 mod reason;
 #[cfg(test)]
-pub(super) mod testing;
+mod testing;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +18,8 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 pub use plain::Plain;
 pub use reason::X509Reason;
+#[cfg(test)]
+pub(super) use testing::{Authority, NOW, ca, params, root, svid};
 
 use super::{SpiffeId, TrustDomain};
 use crate::crypto::Digest;

@@ -41,6 +41,9 @@ mod secrets;
 // What is not done for every request.
 mod keys_once;
 
+// Issuers that cannot be reached, rules that come and go, and what `trust check` says of them.
+mod trust;
+
 // In process: random chains through the whole line, against a model.
 mod chains;
 

@@ -4,9 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
+use countersign::commit::Limits;
 use countersign::error::ErrorCode;
 use countersign::exchange::exchange;
 use countersign::oauth::Clock;
@@ -74,6 +77,47 @@ fn of_all_who_present_the_same_at_the_same_instant_one_succeeds() {
         let same_proof = (0..THREADS).map(|_| (party.assertion(), Some(proof.clone()))).collect();
         proofs.run(same_proof, ErrorCode::InvalidDpopProof, round);
     }
+}
+
+/// What cannot be remembered is refused, and what is remembered is never forgotten before its time: not when there is no room for
+/// more, and not by a restart.
+#[tokio::test]
+async fn a_full_memory_refuses_and_forgets_nothing() {
+    let limits = || Limits { single_use: 4, ..Limits::default() };
+    let mut stage = Stage::new("full").restarted_with(limits()).await;
+    let subject = stage.party("orchestrator").id_token(serde_json::json!({}));
+    let fresh = |stage: &Stage| (stage.party("orchestrator").assertion(), stage.party("orchestrator").proof("holder"));
+    let (one, other) = (fresh(&stage), fresh(&stage));
+    assert_eq!(ask(&stage, &subject, &one).await, Ok(()));
+    assert_eq!(ask(&stage, &subject, &other).await, Ok(()));
+    for _ in 0..2 {
+        assert_eq!(
+            ask(&stage, &subject, &fresh(&stage)).await,
+            Err(ErrorCode::TemporarilyUnavailable),
+            "there is no room for more"
+        );
+        let login = stage.party("orchestrator").assertion();
+        assert_eq!(ask(&stage, &subject, &(login, one.1.clone())).await, Err(ErrorCode::InvalidDpopProof));
+        let proof = stage.party("orchestrator").proof("holder");
+        assert_eq!(ask(&stage, &subject, &(other.0.clone(), proof)).await, Err(ErrorCode::InvalidClient));
+        stage = stage.restarted_with(limits()).await;
+    }
+    // All that is remembered can no longer be accepted once the clock is put forward; what is signed three seconds later can.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let later = fresh(&stage);
+    stage.clock.0.store(59, Ordering::SeqCst);
+    assert_eq!(ask(&stage, &subject, &later).await, Ok(()));
+    assert_eq!(ask(&stage, &subject, &later).await, Err(ErrorCode::InvalidClient));
+}
+
+async fn ask(stage: &Stage, subject: &str, (assertion, proof): &(String, String)) -> Result<(), ErrorCode> {
+    let api = stage.api("crm");
+    let mut parameters = Party::request(assertion, subject, &[]);
+    parameters.push(("resource", &api));
+    let (form, credentials) = sent(&parameters);
+    let credentials = credentials.with_dpop(Some(proof));
+    let done = exchange(&stage.world, &stage.commit, &form, &credentials, stage.clock.now()).await;
+    done.map(|_| ()).map_err(|refused| refused.reason.code())
 }
 
 type Presented = (String, Option<String>);

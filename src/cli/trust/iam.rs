@@ -99,9 +99,9 @@ impl View<'_> {
         subs.iter().for_each(|pattern| found.extend(self.pattern(pattern, github)));
         let by_id = ["repository_id", "repository_owner_id"].iter().any(|claim| !self.accepted(claim).is_empty());
         if github && !subs.is_empty() && !by_id && !subs.iter().all(|sub| sub.matches('@').count() == 2) {
-            let sentence = "the policy decides by names of repositories: whoever registers one that was given up gets the same sub; use the \
-                            form with ids, repo:OWNER@OWNER-ID/REPO@REPO-ID:…";
-            found.push(self.finding(Severity::Danger, "recyclable-name", sentence.replace('…', "..."), &[]));
+            let sentence = "the policy decides by names of repositories: whoever registers one that was given up gets the \
+                            same sub; use the form with ids, repo:OWNER@OWNER-ID/REPO@REPO-ID:...";
+            found.push(self.finding(Severity::Danger, "recyclable-name", sentence, &[]));
         }
         if github && self.accepted("job_workflow_ref").is_empty() {
             let sentence = "any workflow of the repository passes, also one added tomorrow; compare job_workflow_ref as well";

@@ -24,7 +24,8 @@ fn five_lines_are_enough_for_a_platform() {
 
 #[test]
 fn what_could_never_mean_what_it_says_is_told() {
-    let whose = "require must say whose tokens are meant: everybody on GitHub has this issuer; require repository_id or repository_owner_id";
+    let whose = "require must say whose tokens are meant: everybody on GitHub has this issuer; require repository_id or \
+                 repository_owner_id";
     rule(&github(""), &[&format!("trust/r.toml:1: {whose}")]);
     rule(
         &github("require = { repository = { present = true }, ref = 'refs/heads/main' }"),
@@ -40,9 +41,8 @@ fn what_could_never_mean_what_it_says_is_told() {
     );
     rule(
         &github("require = { repository_id = '74' }").replace("https://sts.example", "https://github.com/acme"),
-        &[
-            "trust/r.toml:1: audiences must not name https://github.com/acme: such tokens are for the platform itself, or for everybody",
-        ],
+        &["trust/r.toml:1: audiences must not name https://github.com/acme: such tokens are for the platform itself, or for \
+             everybody"],
     );
     let gitlab = "name = 'gl'\nkind = 'gitlab'\nissuer = 'https://gitlab.com'\naudiences = ['https://sts.example']\n";
     rule(
@@ -58,9 +58,8 @@ fn what_could_never_mean_what_it_says_is_told() {
         "name = 'az'\nkind = 'azure'\nissuer = 'https://login.microsoftonline.com/common/v2.0'\naudiences = ['api://us']\n";
     rule(
         azure,
-        &[
-            "trust/r.toml:3: `issuer` must name one tenant by its id, as in https://login.microsoftonline.com/738016bf-…/v2.0; not common",
-        ],
+        &["trust/r.toml:3: `issuer` must name one tenant by its id, as in https://login.microsoftonline.com/738016bf-…/v2.0; \
+             not common"],
     );
     let cluster =
         "name = 'k'\nkind = 'kubernetes'\nissuer = 'https://c.example'\naudiences = ['https://kubernetes.default.svc']\n";
@@ -110,7 +109,8 @@ fn of_bundles_and_roots() {
         &spiffe("bundle_url = 'https://a.example/'\nbundle_profile = 'https_web'\nbundle_file = 'x'"),
         &["trust/r.toml:8: `bundle_file` is not needed: by `https_web` the public PKI proves the endpoint"],
     );
-    let pki = "name = 'p'\nkind = 'x509'\nissuer = 'https://x.example'\naudiences = ['us']\nsubject = { kind = 'workload' }\n[keys]\nca_file = 'ca.pem'\n";
+    let pki = "name = 'p'\nkind = 'x509'\nissuer = 'https://x.example'\naudiences = ['us']\nsubject = { kind = 'workload' }\n\
+               [keys]\nca_file = 'ca.pem'\n";
     expect(
         Scene::new().with("trust/r.toml", pki).with("trust/ca.pem", JWKS),
         &[

@@ -41,7 +41,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             Some(b'{') => self.nested(|reader| visitor.visit_map(Members { reader, last: None })),
             Some(b'[') => self.nested(|reader| visitor.visit_seq(Elements { reader, first: true })),
             Some(b'-' | b'0'..=b'9') => visitor.visit_i64(self.integer()?),
-            Some(b't') => self.expect("true").and_then(|()| visitor.visit_bool(true)),
+            Some(b't') => self.skip("true").and_then(|()| visitor.visit_bool(true)),
             _ => Err(other()),
         }
     }
@@ -69,7 +69,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 }
 
 impl<'de> Reader<'de> {
-    fn expect(&mut self, what: &str) -> Result<(), Error> {
+    fn skip(&mut self, what: &str) -> Result<(), Error> {
         self.rest = self.rest.strip_prefix(what).ok_or_else(other)?;
         Ok(())
     }
@@ -105,7 +105,7 @@ impl<'de> Reader<'de> {
     }
 
     fn string(&mut self) -> Result<Cow<'de, str>, Error> {
-        self.expect("\"")?;
+        self.skip("\"")?;
         let plain = self.plain()?;
         if self.rest.starts_with('"') {
             self.next()?;
@@ -143,7 +143,7 @@ impl<'de> Reader<'de> {
             b'f' => '\u{c}',
             b'r' => '\r',
             b'u' => {
-                self.expect("00")?;
+                self.skip("00")?;
                 let (high, low) = (self.next()?, self.next()?);
                 let low = char::from(low).to_digit(16).filter(|_| !low.is_ascii_uppercase()).ok_or_else(other)?;
                 let high = char::from(high).to_digit(2).ok_or_else(other)?;
@@ -177,7 +177,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
             return Err(other());
         }
         self.last = Some(name);
-        self.reader.expect(":")?;
+        self.reader.skip(":")?;
         seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
     }
 

@@ -68,34 +68,39 @@ fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
     unless(!fits, PlatformReason::Contradiction)
 }
 
-/// What the default forms of `sub` say must be what the claims say. A customised `sub` says what its organisation chose; it
-/// counts only as far as it names a repository, which must then be this one.
+/// `repo:…` and then the branch, tag or environment; or what an organisation composed of other claims. Every part names a claim
+/// and repeats it, and a colon within a value is written `%3A`, so what does not come out even is no sub of GitHub.
 fn check_subject(claims: Claims<'_>, sub: &str, rule: &TrustRule) -> Result<(), PlatformReason> {
-    let Some(rest) = sub.strip_prefix("repo:") else { return Ok(()) };
-    let (named, context) = rest.split_once(':').map_or((rest, ""), |(named, context)| (named, context));
-    let same = match Named::parse(named).ok_or(PlatformReason::Subject)? {
-        Named { owner: (owner, None), repository: (name, None) } => is(claims, "repository", &format!("{owner}/{name}")),
-        Named { owner: (owner, Some(owner_id)), repository: (name, Some(id)) } => {
-            is(claims, "repository", &format!("{owner}/{name}"))
-                && is(claims, "repository_owner_id", owner_id)
-                && is(claims, "repository_id", id)
-        }
-        _ => return Err(PlatformReason::Subject),
-    };
-    unless(!same, PlatformReason::Contradiction)?;
-    let fits = match context.split_once(':') {
-        None if context == "pull_request" => {
+    let mut parts = sub.split(':');
+    while let Some(name) = parts.next() {
+        if name == "pull_request" {
             unless(!rule.names("event_name"), PlatformReason::PullRequest)?;
-            claims.at("event_name").is_some_and(|event| event.starts_with("pull_request"))
+            let event = claims.at("event_name").is_some_and(|event| event.starts_with("pull_request"));
+            unless(!event, PlatformReason::Contradiction)?;
+            continue;
         }
-        Some(("environment", name)) if !name.contains(':') => is(claims, "environment", &decoded(name)),
-        Some(("ref", name)) => is(claims, "ref", &decoded(name)) && !claims.has("environment"),
-        _ => true,
-    };
-    unless(!fits, PlatformReason::Contradiction)
+        let value = parts.next().ok_or(PlatformReason::Subject)?;
+        let same = match name {
+            "repo" => names_this_repository(claims, value)?,
+            claim => is(claims, claim, &decoded(value)),
+        };
+        unless(!same, PlatformReason::Contradiction)?;
+    }
+    Ok(())
 }
 
-fn is(claims: Claims<'_>, path: &'static str, value: &str) -> bool {
+fn names_this_repository(claims: Claims<'_>, named: &str) -> Result<bool, PlatformReason> {
+    match Named::parse(named).ok_or(PlatformReason::Subject)? {
+        Named { owner: (owner, None), repository: (name, None) } => Ok(is(claims, "repository", &format!("{owner}/{name}"))),
+        Named { owner: (owner, Some(owner_id)), repository: (name, Some(id)) } => {
+            let ids = is(claims, "repository_owner_id", owner_id) && is(claims, "repository_id", id);
+            Ok(ids && is(claims, "repository", &format!("{owner}/{name}")))
+        }
+        _ => Err(PlatformReason::Subject),
+    }
+}
+
+fn is(claims: Claims<'_>, path: &str, value: &str) -> bool {
     claims.at(path).is_some_and(|found| found == value)
 }
 

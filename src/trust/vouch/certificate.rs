@@ -13,8 +13,8 @@ use crate::trust::{SpiffeId, TrustReason, Vouched};
 
 impl Trust {
     /// Finds the one rule that accepts the certificate chain, the leaf first, and reads its subject. Who presents it must have
-    /// proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle alone, every
-    /// other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.
+    /// proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle alone,
+    /// every other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules, the reason of the one that came furthest.
@@ -64,8 +64,8 @@ fn attempt(
     Vouched::of_certificate(rule, claims(&leaf, id.as_ref())?, leaf)
 }
 
-/// What a certificate says, as claims: `sub` is the SPIFFE ID or the subject's distinguished name. A kind of name that stands once
-/// is a string, several are an array, which no matcher equals.
+/// What a certificate says, as claims: `sub` is the SPIFFE ID or the subject's distinguished name. A kind of name that stands
+/// once is a string, several are an array, which no matcher equals.
 fn claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, TrustReason> {
     let mut members = Map::new();
     members.insert("sub".to_owned(), id.map_or(leaf.subject.as_str(), SpiffeId::as_str).into());

@@ -3,7 +3,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use super::testing::{NOW, ca, root, svid};
 use super::*;
 
 fn checked(roots: &Roots, chain: &[Vec<u8>]) -> Result<Leaf, X509Reason> {

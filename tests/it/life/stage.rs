@@ -60,14 +60,19 @@ impl Stage {
         let fixture = fixture::write(&folder, &addresses).unwrap();
         let profile = Profile::load(&fixture.profile).unwrap();
         let clock = Arc::new(Hand::default());
-        let (world, commit) = open(&folder, &fixture, &clock);
+        let (world, commit) = open(&folder, &fixture, &clock, commit::Limits::default());
         Self { folder, fixture, world, commit, clock, profile }
     }
 
     /// The same server after a restart.
-    pub async fn restarted(mut self) -> Self {
+    pub async fn restarted(self) -> Self {
+        self.restarted_with(commit::Limits::default()).await
+    }
+
+    /// The same server after a restart with other bounds.
+    pub async fn restarted_with(mut self, limits: commit::Limits) -> Self {
         self.commit.close().await;
-        (self.world, self.commit) = open(&self.folder, &self.fixture, &self.clock);
+        (self.world, self.commit) = open(&self.folder, &self.fixture, &self.clock, limits);
         self
     }
 
@@ -169,7 +174,7 @@ impl Drop for Stage {
     }
 }
 
-fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>) -> (World, Commit) {
+fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: commit::Limits) -> (World, Commit) {
     let sources =
         Sources { default_file: folder.join("none.toml"), files: vec![fixture.config.clone()], environment: BTreeMap::new() };
     let config = sources.load().config.unwrap_or_else(|complaints| panic!("{complaints}"));
@@ -183,7 +188,7 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>) -> (Worl
     };
     let store = Box::new(SqliteStore::new(&fixture.data).unwrap());
     let root = Arc::new(keys.root().unwrap());
-    let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, root, commit::Limits::default()).unwrap();
+    let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, root, limits).unwrap();
     let world = config::world(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
     (world, commit)
 }

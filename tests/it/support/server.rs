@@ -94,6 +94,13 @@ impl Site {
         (server, report.unwrap_or_else(|error| panic!("{error}")))
     }
 
+    /// Plays the issuers that are found over the network, until what it returns is dropped.
+    pub fn issuers(&self) -> (tokio::runtime::Runtime, Vec<IssuerServer>) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let issuers = runtime.block_on(IssuerServer::serve_all(&self.profile())).unwrap();
+        (runtime, issuers)
+    }
+
     /// Where the server's words go.
     pub fn log(&self) -> PathBuf {
         self.folder.join("server.log")

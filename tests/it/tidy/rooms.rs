@@ -15,7 +15,14 @@ const HOMES: &[Home] = &[
     // The same name stands for the cryptography of TLS where rustls is told what to use.
     Home {
         crate_name: "aws_lc_rs",
-        rooms: &["src/crypto", "src/jose", "src/http/tls.rs", "src/http/listener.rs", "src/config/tls_file.rs"],
+        rooms: &[
+            "src/crypto",
+            "src/jose",
+            "src/http/tls.rs",
+            "src/http/listener.rs",
+            "src/config/tls_file.rs",
+            "src/trust/fetch/peer.rs",
+        ],
         single: &[],
     },
     Home { crate_name: "tokio_rustls", rooms: &["src/http/", "src/trust/fetch"], single: &[] },
@@ -24,7 +31,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "actix_service", rooms: &["src/http/"], single: &[] },
     Home { crate_name: "cedar_policy", rooms: &["src/policy/cedar.rs", "src/policy/cedar/"], single: &[] },
     Home { crate_name: "rusqlite", rooms: &["src/store/sqlite"], single: &[] },
-    Home { crate_name: "reqwest", rooms: &["src/trust/fetch.rs", "src/cli", "src/demo"], single: &[] },
+    Home { crate_name: "reqwest", rooms: &["src/trust/fetch", "src/cli", "src/demo"], single: &[] },
     Home { crate_name: "webpki", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "x509_parser", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "config", rooms: &[], single: &["src/config"] },

@@ -87,9 +87,9 @@ impl Ghost {
         }
     }
 
-    /// What the writer must answer to `ask`, and what the world is after it. `value` is what a hop spends, and whether it is in the
-    /// task. After a flush that failed everybody is told that it did, what ends or holds acts all the same, and the rest exactly
-    /// when it is durable.
+    /// What the writer must answer to `ask`, and what the world is after it. `value` is what a hop spends, and whether it is in
+    /// the task. After a flush that failed everybody is told that it did, what ends or holds acts all the same, and the rest
+    /// exactly when it is durable.
     pub(super) fn judge(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64, fate: Fate) -> Result<(), CommitReason> {
         let verdict = self.verdict(ask, value, now);
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);

@@ -145,8 +145,8 @@ impl Machine {
         Asked { job, answer: Heard::Plain(answer) }
     }
 
-    /// One turn, and whatever recovery follows; what was answered, and a writer started afresh on what is durable then. Nobody hears
-    /// an answer from a process that was killed.
+    /// One turn, and whatever recovery follows; what was answered, and a writer started afresh on what is durable then. Nobody
+    /// hears an answer from a process that was killed.
     pub(super) fn run(mut self, asked: Vec<Asked>, fate: Fate) -> (Vec<Option<Result<(), CommitReason>>>, After) {
         match fate {
             Fate::Lost => self.faults.set(Fault::FlushLost, 1),

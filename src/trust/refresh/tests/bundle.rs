@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::trust::x509::testing::{Authority, root, svid};
+use crate::trust::x509::{Authority, root, svid};
 use crate::trust::{BundleProfile, Network, SpiffeId, TrustDomain};
 
 const SVID: &str = "spiffe://td.example/a";

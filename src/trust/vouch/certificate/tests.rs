@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{CertificateParams, DnType, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType, date_time_ymd,
+};
 
 use super::*;
 use crate::jose::Algorithm;
 use crate::oauth::RuleName;
-use crate::trust::x509::testing::{Authority, NOW, params, root, svid};
+use crate::trust::x509::{Authority, NOW, ca, params, root, svid};
 use crate::trust::{
     Bundle, KeySource, Literal, Matcher, SubjectKind, SubjectParts, TrustDomain, TrustKind, TrustRule, TrustRuleParts,
 };
@@ -126,6 +128,105 @@ fn names_of_a_certificate_are_matched_like_claims() {
     assert_eq!(refused, Some(TrustReason::Requirement), "several names are not one of them");
     let two = trust(vec![pki(&root, &[]), TrustRuleParts { name: RuleName::parse("corp2").unwrap(), ..pki(&root, &[]) }]);
     assert_eq!(two.vouch_certificate(&[&one], NOW).err(), Some(TrustReason::Ambiguous));
+}
+
+type Change = fn(&mut CertificateParams);
+
+fn url(text: &str) -> SanType {
+    SanType::URI(text.try_into().unwrap())
+}
+
+/// A leaf that one rule admits, changed in one way each time.
+#[test]
+fn a_corpus_of_certificates_of_an_enterprise() {
+    let root = root("root");
+    let middle = root.authority(ca("middle"));
+    let required = [("dns", "web.acme.example"), ("/subject/OU", "payments"), ("/subject/O", "Acme")];
+    let trust = trust(vec![pki(&root, &required)]);
+    let judged = |chain: &[Vec<u8>]| trust.vouch_certificate(chain, NOW).map(|vouched| vouched.id().to_owned());
+    let with = |change: Change| {
+        let mut params = employee(&["web.acme.example"]);
+        change(&mut params);
+        params
+    };
+    let accepted: [Change; 9] = [
+        |_| {},
+        |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+        |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth],
+        |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment],
+        |params| params.subject_alt_names.push(url("https://acme.example/web")),
+        |params| params.subject_alt_names.push(SanType::Rfc822Name("web@acme.example".try_into().unwrap())),
+        |params| params.distinguished_name.push(DnType::CountryName, "CH"),
+        |params| params.is_ca = IsCa::ExplicitNoCa,
+        |params| params.not_after = date_time_ymd(2026, 6, 2),
+    ];
+    for (position, change) in accepted.into_iter().enumerate() {
+        assert!(judged(&[root.issue(&with(change))]).is_ok(), "{position}");
+        assert!(judged(&[middle.issue(&with(change)), middle.der.clone()]).is_ok(), "{position} below an intermediate");
+    }
+    let refused: [Change; 13] = [
+        |params| params.subject_alt_names = vec![SanType::DnsName("db.acme.example".try_into().unwrap())],
+        |params| params.subject_alt_names = vec![SanType::DnsName("*.acme.example".try_into().unwrap())],
+        |params| params.subject_alt_names = vec![SanType::DnsName("web.acme.example.evil.example".try_into().unwrap())],
+        |params| params.subject_alt_names.push(SanType::DnsName("db.acme.example".try_into().unwrap())),
+        |params| params.subject_alt_names.clear(),
+        |params| params.distinguished_name.push(DnType::OrganizationalUnitName, "sales"),
+        |params| params.distinguished_name.push(DnType::OrganizationName, "Evil"),
+        |params| params.distinguished_name.remove(DnType::OrganizationalUnitName).then_some(()).unwrap(),
+        |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth],
+        |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning],
+        |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+        |params| params.not_after = date_time_ymd(2026, 5, 31),
+        |params| params.not_before = date_time_ymd(2026, 6, 2),
+    ];
+    for (position, change) in refused.into_iter().enumerate() {
+        assert!(judged(&[root.issue(&with(change))]).is_err(), "{position}");
+    }
+    assert!(judged(&[middle.issue(&with(|_| {}))]).is_err(), "an intermediate that nobody sends");
+}
+
+/// X509-SVID §2 to §5, each rule once.
+#[test]
+fn a_corpus_of_x509_svids() {
+    let root = root("root");
+    let trust = spiffe(&root);
+    let judged = |id: &str, change: Change| {
+        let mut params = svid(id);
+        change(&mut params);
+        trust.vouch_certificate(&[root.issue(&params)], NOW).map(|vouched| vouched.instance().map(str::to_owned))
+    };
+    let accepted: [(&str, Change); 8] = [
+        (WEB, |_| {}),
+        ("spiffe://acme.example/a", |_| {}),
+        ("spiffe://acme.example/A_b-c.1/2", |_| {}),
+        (WEB, |params| params.subject_alt_names.push(SanType::DnsName("web.acme.example".try_into().unwrap()))),
+        (WEB, |params| params.distinguished_name = rcgen::DistinguishedName::new()),
+        (WEB, |params| params.extended_key_usages.clear()),
+        (WEB, |params| params.key_usages.push(KeyUsagePurpose::KeyEncipherment)),
+        (WEB, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]),
+    ];
+    for (position, (id, change)) in accepted.into_iter().enumerate() {
+        assert_eq!(judged(id, change).unwrap().as_deref(), id.strip_prefix("spiffe://acme.example"), "{position}");
+    }
+    let refused: [(&str, Change); 14] = [
+        ("spiffe://acme.example", |_| {}),
+        ("spiffe://acme.example/", |_| {}),
+        ("spiffe://acme.example/a/", |_| {}),
+        ("spiffe://acme.example/a/../b", |_| {}),
+        ("spiffe://acme.example/%61", |_| {}),
+        ("spiffe://acme.example:443/a", |_| {}),
+        ("spiffe://other.example/a", |_| {}),
+        ("https://acme.example/a", |_| {}),
+        (WEB, |params| params.subject_alt_names.push(url("spiffe://acme.example/b"))),
+        (WEB, |params| params.subject_alt_names.push(url("https://acme.example/b"))),
+        (WEB, |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+        (WEB, |params| params.key_usages.push(KeyUsagePurpose::KeyCertSign)),
+        (WEB, |params| params.key_usages.clear()),
+        (WEB, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+    ];
+    for (position, (id, change)) in refused.into_iter().enumerate() {
+        assert!(judged(id, change).is_err(), "{position}");
+    }
 }
 
 /// A certificate with a SPIFFE ID is never judged by the roots of an enterprise PKI, nor a token by a rule about certificates.

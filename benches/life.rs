@@ -1,0 +1,140 @@
+//! What liveness costs for a token eight hops deep while 1,000,000 other things are remembered as dead, what they cost in
+//! memory, and what sealing and opening the ancestry of such a token costs: `cargo bench --bench life`. The best of several
+//! rounds counts: what else the machine does only ever adds.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a benchmark fails by panicking")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use countersign::commit::contract::{Batch, CommitStore, StoredLife};
+use countersign::commit::{Commit, Limits};
+use countersign::crypto::{Digest, MacKey, SealKey};
+use countersign::lifecycle::{Life, alive};
+use countersign::oauth::{
+    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, Subject, Time,
+    Txn,
+};
+use countersign::store::SqliteStore;
+use countersign::token::{Ancestry, Held, Own, Sealed};
+use countersign::trust::SubjectKind;
+
+const DEAD: u64 = 1_000_000;
+const DEPTH: u32 = 8;
+const ROUNDS: u32 = 15;
+const TIMES: u32 = 20_000;
+
+struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Time {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Time::from_millis(i64::try_from(elapsed.as_millis()).unwrap())
+    }
+}
+
+fn main() {
+    let folder = std::env::temp_dir().join(format!("countersign-life-{}", std::process::id()));
+    let token = ancestry();
+    println!("a token at depth {DEPTH} depends on {} generations", token.own.generations.len());
+    sealing(&token);
+    liveness(&folder, &token.own.generations);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+fn sealing(token: &Ancestry) {
+    let key = SealKey::new(&[7; 32]).unwrap();
+    let sealed = token.seal(&key, Sealed::Access).unwrap();
+    println!("anc            {:8} characters", sealed.len());
+    best("seal anc", || token.seal(&key, Sealed::Access).unwrap());
+    best("open anc", || Ancestry::open(&key, Sealed::Access, token.own.jti, &sealed).unwrap());
+}
+
+fn liveness(folder: &Path, generations: &[Generation]) {
+    let before = resident();
+    let state = start(folder, 0).state();
+    best("alive, no dead", || alive(&*state, generations, Wall.now()).unwrap());
+    fill(folder);
+    let (started, commit) = (Instant::now(), start(folder, DEAD));
+    println!("start          {:8.0} ms with {DEAD} dead", started.elapsed().as_secs_f64() * 1e3);
+    let state = commit.state();
+    println!("memory         {:8.1} bytes for each", (resident() - before) * 1e6 / DEAD as f64);
+    best("alive", || alive(&*state, generations, Wall.now()).unwrap());
+}
+
+fn start(folder: &Path, dead: u64) -> Commit {
+    let limits = Limits { lives: 2_000_000, ..Limits::default() };
+    let store = Box::new(SqliteStore::new(folder).unwrap());
+    let commit = Commit::start(store, Arc::new(Wall), Arc::new(SealKey::new(&[1; 32]).unwrap()), limits).unwrap();
+    assert_eq!(commit.state().len() as u64, dead);
+    if dead == 0 {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(commit.close());
+    }
+    commit
+}
+
+fn fill(folder: &Path) {
+    let mut store = SqliteStore::new(folder).unwrap();
+    store.open().unwrap();
+    let at = Wall.now();
+    for from in (0..DEAD).step_by(100_000) {
+        let life = |index: u64| {
+            let life = Life { number: 1, ended: Some(at), ..Life::default() };
+            let name = Digest::of(&index.to_be_bytes());
+            StoredLife { key: key(&name.0), life, forget: Some(at.plus(Duration::from_hours(1))) }
+        };
+        store.commit(&Batch { lives: (from..from + 100_000).map(life).collect(), ..Batch::at(at) }).unwrap();
+    }
+}
+
+fn key(name: &[u8]) -> GenerationKey {
+    MacKey::new(&[2; 32]).pseudonym(GenerationKind::Hop, name)
+}
+
+/// As the third party's token of a chain of eight agents: each hop, each agent, the transaction, the subject and two rules.
+fn ancestry() -> Ancestry {
+    let agents: Vec<ClientId> = (0..DEPTH).map(|at| ClientId::parse(&format!("agent-number-{at}")).unwrap()).collect();
+    let chain = agents.iter().fold(ActChain::default(), |chain, agent| {
+        chain.extended(Actor::agent("https://sts.example", agent.as_str(), "ai_agent", None))
+    });
+    let held = |api: u32| Held {
+        api: Resource::parse(&format!("https://api-{api}.example")).unwrap(),
+        scopes: Scopes::parse("contacts.read contacts.list").unwrap(),
+    };
+    let generations = (0..2 * DEPTH + 4).map(|at| Generation { key: key(&at.to_be_bytes()), number: 0 }).collect();
+    let (jti, txn) = (Jti::new(Wall.now(), [1; 10]), Txn::new(Wall.now(), [2; 10]));
+    let rule = RuleName::parse("acme-idp").unwrap();
+    let own = Own {
+        jti,
+        txn,
+        depth: DEPTH,
+        client: agents.last().unwrap().clone(),
+        agents,
+        kind: Some(SubjectKind::User),
+        held: vec![held(1)],
+        history: (0..DEPTH).map(held).collect(),
+        touched: vec!["pii".to_owned()],
+        generations,
+        task: None,
+    };
+    let attributes = vec![("department".to_owned(), "sales".to_owned())];
+    Ancestry { subject: Subject::foreign(&rule, "0oa1b2c3d4e5f6"), attributes, chain, own }
+}
+
+fn best<T>(what: &str, mut run: impl FnMut() -> T) {
+    let round = |_| {
+        let started = Instant::now();
+        (0..TIMES).for_each(|_| drop(black_box(run())));
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
+    };
+    let least = (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min);
+    println!("{what:14} {least:8.3} us");
+}
+
+/// Megabytes that this process holds.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1e3
+}

@@ -1,0 +1,104 @@
+//! Trust rules from outside: no verdict is not a refusal, rules come and go without a restart, `trust check` tells who passes.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Party, Site, form, get, post_form, scratch};
+
+/// An exchange of a CI job's token by the agent that may present it.
+fn present(site: &Site, token: &str) -> crate::support::Reply {
+    let gateway = Party::new(&site.profile(), "gateway");
+    let assertion = gateway.assertion();
+    let mut parameters = Party::request(&assertion, token, &[("resource", "https://files.example")]);
+    parameters.retain(|(name, _)| *name != "subject_token_type");
+    parameters.push(("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"));
+    post_form(site.public, "/token", &form(&parameters)).unwrap()
+}
+
+fn usable(site: &Site, rule: &str) -> String {
+    let metrics = get(site.ops, "/metrics").unwrap();
+    let name = format!("countersign_trust_keys_usable{{rule=\"{rule}\"}} ");
+    metrics.body().lines().find_map(|line| line.strip_prefix(&name)).expect(&name).to_owned()
+}
+
+/// Negative test 49; D49: 503 and not 400 where an issuer's keys cannot be had, and nobody else notices.
+#[test]
+fn an_issuer_that_cannot_be_reached_is_no_verdict_until_it_can() {
+    let site = Site::new("trust-down");
+    let _server = site.start();
+    let gateway = Party::new(&site.profile(), "gateway");
+    let reply = present(&site, &gateway.vouched("gitlab", json!({})));
+    assert_eq!((reply.status, reply.text_of("error")), (503, "temporarily_unavailable".to_owned()), "{}", reply.text);
+    assert!(reply.header("retry-after").is_some(), "{}", reply.text);
+    assert_eq!((usable(&site, "gitlab"), usable(&site, "cluster-a")), ("0".to_owned(), "1".to_owned()));
+    assert_eq!(present(&site, &gateway.vouched("cluster-a", json!({}))).status, 200);
+    let _issuers = site.issuers();
+    site.wait("the keys are fetched", || usable(&site, "gitlab") == "1");
+    let reply = present(&site, &gateway.vouched("gitlab", json!({})));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+}
+
+/// A rule that is added, changed, disabled and removed counts so without a restart.
+#[test]
+fn rules_come_and_go_without_a_restart() {
+    let site = Site::new("trust-reload");
+    let file = site.folder.join("conf/trust/cluster-a.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let agent = site.folder.join("conf/agents/deployer.toml");
+    let login = fs::read_to_string(&agent).unwrap();
+    fs::write(&agent, login.split("[[login]]\nmethod = \"workload_jwt\"\ntrust  = \"cluster-a\"").next().unwrap()).unwrap();
+    let _server = site.start();
+    let token = || Party::new(&site.profile(), "gateway").vouched("cluster-a", json!({}));
+    let passes = || present(&site, &token()).status == 200;
+    assert!(!passes());
+    fs::write(&file, &text).unwrap();
+    site.wait("the rule counts", passes);
+    fs::write(&file, text.replace("14ee3fa4", "00000000")).unwrap();
+    site.wait("the changed rule refuses", || !passes());
+    fs::write(&file, &text).unwrap();
+    site.wait("the rule counts again", passes);
+    fs::write(&file, format!("enabled = false\n{text}")).unwrap();
+    site.wait("the disabled rule refuses", || !passes());
+    fs::write(&file, "kind = 'nonsense'").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert!(!passes(), "a broken file puts nothing in force");
+    fs::remove_file(&file).unwrap();
+    site.wait("the server lives on", || site.ready());
+}
+
+fn check(file: &str, text: &str, more: &[&str]) -> (i32, String) {
+    let folder = scratch("trust-check");
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(file);
+    fs::write(&path, text).unwrap();
+    let command =
+        Command::new(env!("CARGO_BIN_EXE_countersign")).args(["trust", "check"]).arg(&path).args(more).output().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    (command.status.code().unwrap(), String::from_utf8(command.stdout).unwrap())
+}
+
+#[test]
+fn trust_check_answers_by_its_exit_code() {
+    let good = "name = 'gh'\nkind = 'github'\naudiences = ['https://sts.example']\n\
+                require = { repository_id = '74', ref = 'refs/heads/main', \
+                job_workflow_ref = 'a/b/.github/w.yml@refs/heads/main' }\n";
+    let (code, words) = check("r.toml", good, &[]);
+    assert_eq!(code, 0, "{words}");
+    let (code, words) = check("r.toml", &good.replace("repository_id = '74'", "repository = 'acme/app'"), &[]);
+    assert!(code == 1 && words.contains("[recyclable-name]") && words.contains("repository_id\":\"999999999"), "{words}");
+    let (code, words) = check("r.toml", &good.replace("repository_id = '74', ", ""), &[]);
+    assert!(code == 1 && words.contains("[recyclable-name]"), "names of workflows can be taken too: {words}");
+    let (code, words) = check("r.toml", &good.replace("kind", "knd"), &[]);
+    assert!(code == 1 && words.contains("r.toml:2: unknown key `knd`; did you mean \"kind\"?"), "{words}");
+    let policy = r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity",
+        "Principal":{"Federated":"arn:aws:iam::1:oidc-provider/token.actions.githubusercontent.com"},
+        "Condition":{"StringLike":{"token.actions.githubusercontent.com:sub":"repo:acme/*"}}}]}"#;
+    let (code, json) = check("role.json", policy, &["--json"]);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let codes: Vec<&str> = report["findings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert!(code == 1 && report["ok"] == false && codes.contains(&"missing-audience") && codes.contains(&"wildcard"), "{json}");
+    assert_eq!(check("role.json", "{}", &[]).0, 2);
+}
