@@ -86,6 +86,7 @@ fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, s
     Proof {
         instance: svid.as_ref().and_then(Vouched::instance).map(str::to_owned),
         attested: svid.as_ref().map(attested),
+        key: certificate.key(),
         evidence: Some(certificate.thumbprint()),
         ..Proof::new(client, method)
     }
