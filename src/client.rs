@@ -74,6 +74,8 @@ pub enum LoginMethod {
     SelfSignedTls,
     /// An X509-SVID.
     SpiffeX509,
+    /// A certificate under a trust rule of kind `x509`.
+    WorkloadX509,
     /// RFC 6749 §2.3.1, `Authorization: Basic`.
     SecretBasic,
     /// RFC 6749 §2.3.1, in the body.
@@ -90,6 +92,7 @@ impl LoginMethod {
             Self::TlsClientAuth => "tls_client_auth",
             Self::SelfSignedTls => "self_signed_tls_client_auth",
             Self::SpiffeX509 => "spiffe_x509",
+            Self::WorkloadX509 => "workload_x509",
             Self::SecretBasic => "client_secret_basic",
             Self::SecretPost => "client_secret_post",
         }

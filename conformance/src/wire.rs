@@ -135,7 +135,12 @@ impl Wire {
 
 /// RFC 8705 §5.
 fn aliases(metadata: &Value) -> BTreeMap<String, String> {
-    let names = [("token", "token_endpoint"), ("introspect", "introspection_endpoint"), ("revoke", "revocation_endpoint")];
+    let names = [
+        ("token", "token_endpoint"),
+        ("introspect", "introspection_endpoint"),
+        ("revoke", "revocation_endpoint"),
+        ("tasks", "task_endpoint"),
+    ];
     let alias = |name: &str| metadata.get("mtls_endpoint_aliases")?.get(name)?.as_str().map(str::to_owned);
     names.into_iter().filter_map(|(short, name)| Some((short.to_owned(), alias(name)?))).collect()
 }

@@ -55,6 +55,13 @@ pub enum Login {
         /// Whose.
         id: SpiffePattern,
     },
+    /// A certificate under a trust rule of kind `x509`.
+    WorkloadX509 {
+        /// The rule.
+        rule: RuleName,
+        /// What the certificate must say; all of it.
+        matchers: Vec<Requirement>,
+    },
     /// A client secret (RFC 6749 §2.3.1).
     Secret {
         /// What [`super::hash_secret`] makes of the secret.
@@ -253,6 +260,8 @@ impl Logins {
                 None => self.add_certificate(agent, CertificateLogin::Svid { id }),
             },
             Login::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
+            Login::WorkloadX509 { matchers, .. } if matchers.is_empty() => Err(LoginReason::NoRequirement),
+            Login::WorkloadX509 { rule, matchers } => self.add_certificate(agent, CertificateLogin::Rule { rule, matchers }),
             Login::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
             Login::Secret { digest, basic, post } => {
                 self.secrets.entry(agent.clone()).or_default().push(SecretLogin { digest, basic, post });

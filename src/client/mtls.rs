@@ -9,9 +9,9 @@ use super::authenticate::{Proof, Room};
 use super::{Attested, CertificateName, ClientReason, LoginMethod, PeerCertificate, spiffe};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
-use crate::oauth::ClientId;
+use crate::oauth::{ClientId, RuleName};
 use crate::trust::x509::{Roots, X509Reason};
-use crate::trust::{SpiffeId, SpiffePattern, TrustKind, TrustReason, Vouched};
+use crate::trust::{Requirement, SpiffeId, SpiffePattern, TrustKind, TrustReason, Vouched};
 
 /// A way in which an agent logs in by certificate.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) enum CertificateLogin {
     Registered { certificates: Vec<Digest>, keys: Vec<Digest> },
     /// An X509-SVID.
     Svid { id: SpiffePattern },
+    /// What a trust rule of kind `x509` vouches for, and of it what says all this.
+    Rule { rule: RuleName, matchers: Vec<Requirement> },
 }
 
 /// Why a certificate logs in nobody. Only the log tells: in an answer it would tell which clients there are.
@@ -39,6 +41,8 @@ pub enum CertificateReason {
     Unregistered,
     /// The rule of the trust domain refuses it.
     Svid(TrustReason),
+    /// The trust rule of kind `x509` refuses it.
+    Rule(TrustReason),
     /// It is the X509-SVID of another workload than the agent's file, or `client_id`, says.
     SvidOther,
 }
@@ -82,6 +86,7 @@ fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, s
     Proof {
         instance: svid.as_ref().and_then(Vouched::instance).map(str::to_owned),
         attested: svid.as_ref().map(attested),
+        key: certificate.key(),
         evidence: Some(certificate.thumbprint()),
         ..Proof::new(client, method)
     }
@@ -94,10 +99,11 @@ impl CertificateLogin {
             Self::Authority { .. } => LoginMethod::TlsClientAuth,
             Self::Registered { .. } => LoginMethod::SelfSignedTls,
             Self::Svid { .. } => LoginMethod::SpiffeX509,
+            Self::Rule { .. } => LoginMethod::WorkloadX509,
         }
     }
 
-    /// What an X509-SVID says, where it is one that serves.
+    /// What was vouched for, where somebody vouches for a certificate that serves.
     fn prove(
         &self,
         room: &Room<'_>,
@@ -120,6 +126,12 @@ impl CertificateLogin {
                 let fits = |named: &SpiffeId| id.matches(named) && workload.is_none_or(|wanted| wanted == named);
                 if named.as_ref().is_some_and(fits) { Ok(Some(svid)) } else { Err(CertificateReason::SvidOther) }
             }
+            Self::Rule { rule, matchers } => {
+                let validated = |roots: &Roots| certificate.validated(roots, room.now);
+                let vouched = room.trust.vouch_leaf(rule, room.now, validated).map_err(CertificateReason::Rule)?;
+                let fits = matchers.iter().all(|matcher| matcher.holds(vouched.claims()));
+                if fits { Ok(Some(vouched)) } else { Err(CertificateReason::Name) }
+            }
         }
     }
 }
@@ -127,7 +139,8 @@ impl CertificateLogin {
 impl From<CertificateReason> for ClientReason {
     fn from(reason: CertificateReason) -> Self {
         match reason {
-            CertificateReason::Svid(reason @ TrustReason::KeysUnavailable) => Self::KeysUnavailable(reason),
+            CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)
+            | CertificateReason::Rule(reason @ TrustReason::KeysUnavailable) => Self::KeysUnavailable(reason),
             reason => Self::Certificate(reason),
         }
     }
@@ -143,6 +156,7 @@ impl fmt::Display for CertificateReason {
             Self::Name => f.write_str("it has not the name that the agent's login says"),
             Self::Unregistered => f.write_str("neither it nor its key is registered for the agent"),
             Self::Svid(reason) => write!(f, "it is no X509-SVID that logs in: {reason}"),
+            Self::Rule(reason) => write!(f, "its trust rule refuses it: {reason}"),
             Self::SvidOther => f.write_str("it is the X509-SVID of another workload"),
         }
     }

@@ -153,7 +153,8 @@ impl fmt::Display for ClientReason {
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
                 "the client certificate does not log in the client that client_id names, or there is no such client; check ",
-                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or spiffe_x509"
+                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or ",
+                "spiffe_x509"
             ),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
             Self::Retired => "the agent is retired and will not act again; register another",

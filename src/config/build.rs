@@ -196,6 +196,10 @@ fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
             accept_token_endpoint: *token_endpoint_audience,
         },
         LoginFile::SpiffeJwt { spiffe_id } => Login::SpiffeJwt { id: spiffe_id.value.clone() },
+        LoginFile::WorkloadX509 { trust, matchers } => Login::WorkloadX509 {
+            rule: trust.value.clone(),
+            matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
+        },
         LoginFile::WorkloadJwt { trust, matchers } => Login::WorkloadJwt {
             rule: trust.value.clone(),
             matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),

@@ -12,7 +12,7 @@ use super::trust_file::{IssuerFile, ScopeFile, TrustFile};
 use super::{Complaint, Settings, span};
 use crate::catalog::{Agent, Api, Catalog, CatalogComplaint, Filed};
 use crate::oauth::RuleName;
-use crate::trust::{SpiffePattern, SubjectKind, mistaken};
+use crate::trust::{SpiffePattern, SubjectKind, TrustKind, mistaken};
 
 /// The catalog. What nothing goes by is told unless it is `declared` in a file that has other mistakes.
 pub(super) fn catalog(
@@ -97,7 +97,8 @@ impl View<'_> {
     fn login(&self, login: &LoginFile) {
         match login {
             LoginFile::SpiffeJwt { spiffe_id } => self.spiffe_login(spiffe_id),
-            LoginFile::WorkloadJwt { trust, matchers } => self.workload_login(trust, matchers),
+            LoginFile::WorkloadJwt { trust, matchers } => self.workload_login(trust, matchers, false),
+            LoginFile::WorkloadX509 { trust, matchers } => self.workload_login(trust, matchers, true),
             LoginFile::SpiffeX509 { spiffe_id } => self.svid_login(spiffe_id),
             LoginFile::TlsClientAuth { .. } | LoginFile::SelfSignedTls { .. } => {}
             LoginFile::PrivateKeyJwt { .. } | LoginFile::Secret { .. } => {}
@@ -145,7 +146,7 @@ impl View<'_> {
         }
     }
 
-    fn workload_login(&self, trust: &Found<RuleName>, matchers: &[MatcherFile]) {
+    fn workload_login(&self, trust: &Found<RuleName>, matchers: &[MatcherFile], by_certificate: bool) {
         let name = trust.value.as_str();
         let complain = |sentence: String| Complaint::new(trust.place.clone(), sentence);
         match self.rules.iter().find(|rule| rule.name == trust.value) {
@@ -155,6 +156,13 @@ impl View<'_> {
             None if !self.declared.contains(name) => {
                 let complaint = complain(format!("there is no trust rule \"{name}\""));
                 self.desk.complain(complaint.near(name, self.rules.iter().map(|rule| rule.name.as_str())));
+            }
+            Some(rule) if (rule.kind == TrustKind::X509) != by_certificate => {
+                let method = if by_certificate { "workload_jwt" } else { "workload_x509" };
+                self.desk.complain(complain(format!(
+                    "trust rule \"{name}\" is of kind \"{}\"; `method` must be \"{method}\"",
+                    rule.kind
+                )));
             }
             Some(rule) => matchers.iter().for_each(|matcher| self.workload_matcher(rule, matcher)),
             None => {}

@@ -60,6 +60,13 @@ pub enum LoginFile {
         /// The SPIFFE ID, or with `/*` at its end all below it.
         spiffe_id: Found<SpiffePattern>,
     },
+    /// `workload_x509`: a certificate under a trust rule of kind `x509`.
+    WorkloadX509 {
+        /// The rule.
+        trust: Found<RuleName>,
+        /// Which of its certificates.
+        matchers: Vec<MatcherFile>,
+    },
     /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
     Secret {
         /// SHA-256 of the secret.
@@ -77,16 +84,18 @@ enum Method {
     TlsClientAuth,
     SelfSignedTls,
     SpiffeX509,
+    WorkloadX509,
     Secret { basic: bool },
 }
 
-const METHODS: [(&str, Method); 8] = [
+const METHODS: [(&str, Method); 9] = [
     ("private_key_jwt", Method::PrivateKeyJwt),
     ("spiffe_jwt", Method::SpiffeJwt),
     ("workload_jwt", Method::WorkloadJwt),
     ("tls_client_auth", Method::TlsClientAuth),
     ("self_signed_tls_client_auth", Method::SelfSignedTls),
     ("spiffe_x509", Method::SpiffeX509),
+    ("workload_x509", Method::WorkloadX509),
     ("client_secret_basic", Method::Secret { basic: true }),
     ("client_secret_post", Method::Secret { basic: false }),
 ];
@@ -108,7 +117,12 @@ impl LoginFile {
         let login = match take_method(&mut reader) {
             Some(Method::PrivateKeyJwt) => private_key_jwt(&mut reader),
             Some(Method::SpiffeJwt) => spiffe_jwt(&mut reader),
-            Some(Method::WorkloadJwt) => workload_jwt(&mut reader),
+            Some(Method::WorkloadJwt) => {
+                workload(&mut reader).map(|(trust, matchers)| LoginFile::WorkloadJwt { trust, matchers })
+            }
+            Some(Method::WorkloadX509) => {
+                workload(&mut reader).map(|(trust, matchers)| LoginFile::WorkloadX509 { trust, matchers })
+            }
             Some(Method::TlsClientAuth) => certificate_login::authority(&mut reader),
             Some(Method::SelfSignedTls) => certificate_login::registered(&mut reader),
             Some(Method::SpiffeX509) => certificate_login::svid(&mut reader),
@@ -168,7 +182,7 @@ fn spiffe_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
     Some(LoginFile::SpiffeJwt { spiffe_id })
 }
 
-fn workload_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
+fn workload(reader: &mut Reader<'_>) -> Option<(Found<RuleName>, Vec<MatcherFile>)> {
     reader.need(&["trust", "match"]);
     let place = reader.place_of("match");
     let trust = reader.take_parsed("trust", RuleName::parse);
@@ -179,7 +193,7 @@ fn workload_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
         reader.desk().complain(Complaint::new(place, sentence));
         return None;
     }
-    Some(LoginFile::WorkloadJwt { trust: trust?, matchers })
+    Some((trust?, matchers))
 }
 
 fn secret(reader: &mut Reader<'_>, basic: bool) -> Option<LoginFile> {

@@ -67,12 +67,18 @@ struct Aliases {
     token_endpoint: String,
     introspection_endpoint: String,
     revocation_endpoint: String,
+    task_endpoint: String,
 }
 
 impl Aliases {
     fn of(base: &str, path: &str) -> Self {
         let at = |name: &str| format!("{base}{path}/{name}");
-        Self { token_endpoint: at("token"), introspection_endpoint: at("introspect"), revocation_endpoint: at("revoke") }
+        Self {
+            token_endpoint: at("token"),
+            introspection_endpoint: at("introspect"),
+            revocation_endpoint: at("revoke"),
+            task_endpoint: at("tasks"),
+        }
     }
 }
 

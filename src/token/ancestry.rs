@@ -244,7 +244,7 @@ mod tests {
                 history: vec![held],
                 touched: vec!["pii".into()],
                 generations,
-                task: (depth % 2 == 0).then(task),
+                task: depth.is_multiple_of(2).then(task),
             },
         }
     }

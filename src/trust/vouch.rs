@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::keys::{KeyState, Keys, Material, RemoteKeys};
 use super::rule::Anchor;
 use super::validity::Validity;
+use super::x509::Roots;
 use super::{Fetcher, TrustKind, TrustReason, TrustRule, Vouched, oidc, platform, spiffe};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::oauth::{Clock, RuleName, Time};
@@ -106,6 +107,16 @@ impl Trust {
     /// What is known of every rule's keys, for operators.
     pub fn key_states(&self, now: Time) -> Vec<KeyState> {
         self.anchored.iter().map(|anchored| anchored.keys.state(anchored.rule.name(), now)).collect()
+    }
+
+    /// The roots of the rule called `name` that count now, where it has any.
+    ///
+    /// # Errors
+    /// `KeysUnavailable` when they are not there.
+    pub(super) fn roots(&self, name: &RuleName, now: Time) -> Result<Option<Arc<Roots>>, TrustReason> {
+        let Some(anchored) = self.by_name.get(name).and_then(|at| self.anchored.get(*at)) else { return Ok(None) };
+        let material = anchored.keys.at_hand(now).ok_or(TrustReason::KeysUnavailable)?;
+        Ok(material.roots.filter(|roots| !roots.is_empty()))
     }
 
     /// How many verified tokens are remembered.

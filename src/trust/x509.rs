@@ -183,9 +183,13 @@ pub fn spiffe_id(leaf: &Leaf, domain: &TrustDomain) -> Result<SpiffeId, X509Reas
 /// When the certificate cannot be read, or it claims a SPIFFE ID that is none.
 pub fn claimed_spiffe_id(der: &[u8]) -> Result<Option<SpiffeId>, X509Reason> {
     let leaf = Leaf::read(der)?;
-    let scheme = |uri: &&String| uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"));
-    let claimed = leaf.uris.iter().find(scheme);
+    let claimed = leaf.uris.iter().find(|uri| is_spiffe(uri));
     claimed.map(|uri| SpiffeId::parse(uri).map_err(|_| X509Reason::SpiffeId)).transpose()
+}
+
+/// Whether a URI claims to be a SPIFFE ID, a good one or not.
+pub(super) fn is_spiffe(uri: &str) -> bool {
+    uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"))
 }
 
 /// webpki takes the basic constraint for enough; RFC 5280 §4.2.1.3 wants `keyCertSign` as well where a key usage is told.

@@ -123,6 +123,28 @@ fn the_public_address_speaks_tls_where_the_settings_say_so() {
     assert_eq!(status(&ask(&mut asked, &exchange(&site, "mtls-dn")).unwrap()), 200);
 }
 
+#[test]
+fn people_exchange_by_certificate_too() {
+    let site = Site::new("tls-cli");
+    let _server = site.start();
+    let token = site.folder.join("alice.id_token");
+    fs::write(&token, Party::new(&site.profile(), "orchestrator").id_token(json!({ "azp": "0oa-mtls" }))).unwrap();
+    let exchange = |client: &str, certificate: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["token", "exchange", "--json", "--client-id", client, "--resource", "https://crm.example"]);
+        command.arg("--server").arg(format!("http://{}", site.public)).arg("--subject-token").arg(&token);
+        command.args(["--subject-token-type", "id_token"]).arg("--cacert").arg(held(&site, "server-ca"));
+        command.arg("--cert").arg(held(&site, certificate)).output().unwrap()
+    };
+    let granted = exchange("mtls-bound", "dn");
+    assert_eq!(granted.status.code(), Some(0), "{granted:?}");
+    let answer: Value = serde_json::from_slice(&granted.stdout).unwrap();
+    assert!(answer["cnf"]["x5t#S256"].is_string(), "{answer}");
+    let refused = exchange("mtls-dn", "dns");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert_eq!(serde_json::from_slice::<Value>(&refused.stdout).unwrap()["error"], "invalid_client");
+}
+
 /// An exchange by the agent of that id, which proves itself by its certificate.
 fn exchange(site: &Site, agent: &str) -> Vec<u8> {
     let token = Party::new(&site.profile(), "orchestrator").id_token(json!({ "azp": "0oa-mtls" }));

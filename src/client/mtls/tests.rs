@@ -118,6 +118,7 @@ fn the_authority_and_the_one_name_log_in_and_nothing_less() {
     let client = log_in(logins(), &no_trust(), &certificate, "a", NOW).unwrap();
     assert_eq!((client.agent().id.as_str(), client.method()), ("a", LoginMethod::TlsClientAuth));
     assert_eq!(client.proven().certificate(), Some(certificate.thumbprint()));
+    assert!(client.key().is_some() && client.key() == certificate.key());
     assert!(client.attested().is_none() && client.evidence() == Some(certificate.thumbprint()));
     let refused = |id: &str| why(log_in(logins(), &no_trust(), &certificate, id, NOW)).unwrap();
     assert_eq!(refused("b"), CertificateReason::Chain(X509Reason::Path));

@@ -6,12 +6,35 @@ use serde_json::{Map, Value};
 
 use super::{Anchored, Trust, Verdict};
 use crate::jose::Object;
-use crate::oauth::Time;
+use crate::oauth::{RuleName, Time};
 use crate::trust::rule::Anchor;
 use crate::trust::x509::{self, Leaf, Roots, Usage, X509Reason};
 use crate::trust::{SpiffeId, TrustReason, Vouched};
 
 impl Trust {
+    /// Whether the rule `name`, of kind `x509`, accepts a certificate. `validated` looks for a path to the rule's roots and
+    /// may know it already. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no other.
+    ///
+    /// # Errors
+    /// See [`TrustReason`].
+    pub fn vouch_leaf(
+        &self,
+        name: &RuleName,
+        now: Time,
+        validated: impl Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+    ) -> Result<Vouched, TrustReason> {
+        let rule = self.rule(name).filter(|rule| *rule.anchor() == Anchor::Chain).ok_or(TrustReason::Issuer)?;
+        if !rule.enabled() {
+            return Err(TrustReason::Disabled);
+        }
+        let roots = self.roots(name, now)?.ok_or(X509Reason::Path)?;
+        let leaf = validated(&roots)?;
+        if leaf.uris.iter().any(|uri| x509::is_spiffe(uri)) {
+            return Err(X509Reason::SpiffeId.into());
+        }
+        Vouched::of_certificate(rule, claims(&leaf, None)?, leaf)
+    }
+
     /// Finds the one rule that accepts the certificate chain, the leaf first, and reads its subject. Who presents it must have
     /// proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle alone,
     /// every other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.

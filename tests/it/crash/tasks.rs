@@ -168,7 +168,7 @@ fn client(one: usize, party: &Party, address: SocketAddr, tasks: &[(String, Stri
                     known.dead.extend((reply.status == 200).then_some(token));
                 }),
             },
-            _ if (chance >> 50) % 3 > 0 => Ok(()),
+            _ if !(chance >> 50).is_multiple_of(3) => Ok(()),
             _ => tend(address, party, id, "complete").map(|reply| {
                 known.completed.extend((reply.status == 200).then(|| id.clone()));
             }),
