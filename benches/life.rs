@@ -25,6 +25,10 @@ const DEPTH: u32 = 8;
 const ROUNDS: u32 = 15;
 const TIMES: u32 = 20_000;
 
+/// The server's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct Wall;
 
 impl Clock for Wall {
@@ -36,17 +40,19 @@ impl Clock for Wall {
 
 fn main() {
     let folder = std::env::temp_dir().join(format!("countersign-life-{}", std::process::id()));
-    let token = ancestry();
+    sealing(&ancestry(1), "1");
+    sealing(&ancestry(3), "3");
+    let token = ancestry(DEPTH);
     println!("a token at depth {DEPTH} depends on {} generations", token.own.generations.len());
-    sealing(&token);
+    sealing(&token, "8");
     liveness(&folder, &token.own.generations);
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-fn sealing(token: &Ancestry) {
+fn sealing(token: &Ancestry, depth: &str) {
     let key = SealKey::new(&[7; 32]).unwrap();
     let sealed = token.seal(&key, Sealed::Access).unwrap();
-    println!("anc            {:8} characters", sealed.len());
+    println!("anc            {:8} characters at depth {depth}", sealed.len());
     best("seal anc", || token.seal(&key, Sealed::Access).unwrap());
     best("open anc", || Ancestry::open(&key, Sealed::Access, token.own.jti, &sealed).unwrap());
 }
@@ -93,8 +99,8 @@ fn key(name: &[u8]) -> GenerationKey {
 }
 
 /// As the third party's token of a chain of eight agents: each hop, each agent, the transaction, the subject and two rules.
-fn ancestry() -> Ancestry {
-    let agents: Vec<ClientId> = (0..DEPTH).map(|at| ClientId::parse(&format!("agent-number-{at}")).unwrap()).collect();
+fn ancestry(depth: u32) -> Ancestry {
+    let agents: Vec<ClientId> = (0..depth).map(|at| ClientId::parse(&format!("agent-number-{at}")).unwrap()).collect();
     let chain = agents.iter().fold(ActChain::default(), |chain, agent| {
         chain.extended(Actor::agent("https://sts.example", agent.as_str(), "ai_agent", None))
     });
@@ -102,18 +108,18 @@ fn ancestry() -> Ancestry {
         api: Resource::parse(&format!("https://api-{api}.example")).unwrap(),
         scopes: Scopes::parse("contacts.read contacts.list").unwrap(),
     };
-    let generations = (0..2 * DEPTH + 4).map(|at| Generation { key: key(&at.to_be_bytes()), number: 0 }).collect();
+    let generations = (0..2 * depth + 4).map(|at| Generation { key: key(&at.to_be_bytes()), number: 0 }).collect();
     let (jti, txn) = (Jti::new(Wall.now(), [1; 10]), Txn::new(Wall.now(), [2; 10]));
     let rule = RuleName::parse("acme-idp").unwrap();
     let own = Own {
         jti,
         txn,
-        depth: DEPTH,
+        depth,
         client: agents.last().unwrap().clone(),
         agents,
         kind: Some(SubjectKind::User),
         held: vec![held(1)],
-        history: (0..DEPTH).map(held).collect(),
+        history: (0..depth).map(held).collect(),
         touched: vec!["pii".to_owned()],
         generations,
         task: None,

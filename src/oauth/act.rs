@@ -18,11 +18,11 @@ const ACTOR_BYTES_MAX: usize = 2048;
 const MEANINGLESS: [&str; 6] = ["act", "exp", "nbf", "iat", "aud", "cnf"];
 
 /// The chain of actors: the current one first, the first one last. Empty when nobody acts for the subject.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ActChain(Vec<Actor>);
 
 /// One actor: its identity members in the order in which they came, without the `act` nested in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Actor {
     iss: Arc<str>,
     sub: Arc<str>,
@@ -79,6 +79,22 @@ impl ActChain {
     #[must_use]
     pub fn extended(&self, actor: Actor) -> Self {
         Self(std::iter::once(actor).chain(self.0.iter().cloned()).collect())
+    }
+
+    /// What the chain is made of, current actor first: `iss`, `sub` and all members of each.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.iter().map(|actor| (&*actor.iss, &*actor.sub, &*actor.members))
+    }
+
+    /// The chain that [`parts`](Self::parts) were of. Nothing is checked: they must come from where only this server writes.
+    pub fn of_parts<'a>(parts: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Self {
+        let mut actors: Vec<Actor> = Vec::new();
+        for (iss, sub, members) in parts {
+            // Nearly always all of them are of one issuer.
+            let known = actors.last().filter(|last| &*last.iss == iss).map(|last| Arc::clone(&last.iss));
+            actors.push(Actor { iss: known.unwrap_or_else(|| iss.into()), sub: sub.into(), members: members.into() });
+        }
+        Self(actors)
     }
 
     /// Only the current actor: what a token for an API with `chain = "current"` shows.

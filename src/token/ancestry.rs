@@ -66,7 +66,8 @@ struct Packed<'a> {
     id: &'a str,
     #[serde(borrow)]
     attributes: Vec<(&'a str, &'a str)>,
-    chain: ActChain,
+    #[serde(borrow)]
+    chain: Vec<(&'a str, &'a str, &'a str)>,
     #[serde(borrow)]
     held: Vec<(&'a str, Vec<&'a str>)>,
     #[serde(borrow)]
@@ -131,7 +132,7 @@ impl Ancestry {
             person: self.own.kind == Some(SubjectKind::User),
             id: self.subject.id(),
             attributes: self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-            chain: self.chain.clone(),
+            chain: self.chain.parts().collect(),
             held: packed_held(&self.own.held),
             history: packed_held(&self.own.history),
             touched: self.own.touched.iter().map(String::as_str).collect(),
@@ -162,7 +163,7 @@ impl Packed<'_> {
             task: self.task.map(unpacked_task).map_or(Some(None), |task| task.map(Some))?,
         };
         let attributes = self.attributes.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Some(Ancestry { subject, attributes, chain: self.chain, own })
+        Some(Ancestry { subject, attributes, chain: ActChain::of_parts(self.chain), own })
     }
 }
 
