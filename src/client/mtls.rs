@@ -67,7 +67,10 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
     for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
         match login.prove(room, certificate, workload.as_ref()) {
             Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
-            Err(CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)) => {
+            Err(
+                CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)
+                | CertificateReason::Rule(reason @ TrustReason::KeysUnavailable),
+            ) => {
                 return Err(ClientReason::KeysUnavailable(reason));
             }
             Err(reason) => refused = reason,

@@ -366,8 +366,8 @@ fn of_logins() {
     login(
         "method = 'private_jwt_key'",
         &["agents/a.toml:6: `method` must be \"private_key_jwt\", \"spiffe_jwt\", \"workload_jwt\", \"tls_client_auth\", \
-         \"self_signed_tls_client_auth\", \"spiffe_x509\", \"client_secret_basic\" or \"client_secret_post\", not \
-         \"private_jwt_key\""],
+         \"self_signed_tls_client_auth\", \"spiffe_x509\", \"workload_x509\", \"client_secret_basic\" or \"client_secret_post\", \
+         not \"private_jwt_key\""],
     );
     login("method = 'spiffe_x509'\nspiffe_id = 'x'", &["agents/a.toml:7: `spiffe_id` must begin with spiffe:// in lower case"]);
     login("method = 'none'", &["agents/a.toml:6: `method` \"none\" is not offered: an agent must prove itself"]);
