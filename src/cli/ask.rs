@@ -63,8 +63,8 @@ struct Endpoints {
 }
 
 impl Asking {
-    /// Asks for what is wanted with the subject token and the `parameters`, and has what is granted told in words, unless all of it
-    /// is printed as it is. A refusal is told here.
+    /// Asks for what is wanted with the subject token and the `parameters`. What is granted is for `tell`, unless all of it is
+    /// printed as it is; a refusal is told here.
     pub(super) fn run<T: DeserializeOwned>(&self, wanted: Wanted, parameters: Parameters, tell: impl FnOnce(&T)) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(self.ask(wanted, parameters))?;
