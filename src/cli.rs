@@ -6,6 +6,7 @@ macro_rules! say {
 }
 
 mod agent;
+mod ask;
 mod check;
 mod desk;
 mod exchange;
@@ -13,6 +14,7 @@ mod inspect;
 mod keys;
 mod launch;
 mod ledger;
+mod login;
 mod output;
 mod proof;
 mod quickstart;
@@ -61,7 +63,7 @@ enum Command {
     /// List agents, and suspend, resume or retire one
     #[command(subcommand)]
     Agent(agent::AgentCommand),
-    /// List tasks, and end one
+    /// Open, list and end tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
     /// End something, and with it every token that came from it

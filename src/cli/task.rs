@@ -1,4 +1,6 @@
-//! `task`: the tasks that are under way, and ending one.
+//! `task`: opening one, those that are under way, and ending one.
+
+mod open;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -10,6 +12,8 @@ use super::output::{Failed, Outcome};
 /// The sub-commands of `task`.
 #[derive(Subcommand)]
 pub(super) enum TaskCommand {
+    /// Ask a server to open a task; a task token as the subject token opens a child
+    Open(Box<open::Options>),
     /// Every task that is remembered, the newest first
     List(List),
     /// End a task, and with it its children and everything issued in them
@@ -41,6 +45,7 @@ pub(super) struct Complete {
 /// Does what was asked.
 pub(super) fn run(command: &TaskCommand) -> Outcome {
     match command {
+        TaskCommand::Open(options) => open::run(options),
         TaskCommand::List(options) => list(options),
         TaskCommand::Complete(options) => complete(options),
     }

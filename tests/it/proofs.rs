@@ -35,6 +35,7 @@ fn a_server_that_requires_nonces_hands_them_out() {
     }
     assert!(report.cases.len() >= 10);
     the_command_line_proves_a_key(&site);
+    the_command_line_opens_a_task_and_enters_it(&site);
 }
 
 /// `token exchange --dpop` makes a key, proves it, and proves it once more with the nonce that the server wants.
@@ -59,6 +60,43 @@ fn the_command_line_proves_a_key(site: &Site) {
     }
     assert_eq!(thumbprints[0], thumbprints[1], "the key in the file is kept");
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// `task open` proves the key by which alone its token can be used.
+fn the_command_line_opens_a_task_and_enters_it(site: &Site) {
+    let [subject, secret, key, task] = ["subject", "secret", "holder.pem", "task"].map(|name| site.folder.join(name));
+    let run = |words: &[&str], subject: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(words).args(["--client-id", "legacy", "--server", &format!("http://{}", site.public)]);
+        command.args([Path::new("--subject-token"), subject, Path::new("--secret-file"), &secret]).output().unwrap()
+    };
+    let key = key.to_str().unwrap();
+    let open = |more: &[&str]| {
+        let words =
+            ["task", "open", "--subject-token-type", "id_token", "--purpose", "review", "--expires-in", "60", "--budget", "1"];
+        run(&[&words, more].concat(), &subject)
+    };
+    let crm = ["--authority", "https://crm.example=contacts.read"];
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+
+    let output = open(&[&crm[..], &["--dpop", "--dpop-key", key]].concat());
+    let (token, words) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    let claims = crate::support::claims(token.trim_end());
+    assert!(words.starts_with(&format!("task {} ends at ", claims["task"].as_str().unwrap())), "{words}");
+    assert!(words.contains(", in 60 s, ") && !words.contains(token.trim_end()), "{words}");
+    fs::write(&task, &token).unwrap();
+    let enter = ["token", "exchange", "--json", "--resource", "https://crm.example", "--dpop", "--dpop-key", key];
+    let codes = [(); 2].map(|()| run(&enter, &task).status.code());
+    assert_eq!(codes, [Some(0), Some(1)], "the budget is one exchange");
+
+    let output = open(&[&crm[..], &["--dpop", "--dpop-key", key, "--json"]].concat());
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["authorization_details"][0]["budget"]["exchanges"], 1);
+    let output = open(&crm);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "a secret proves no key");
+    assert!(text(&output.stderr).starts_with("refused: "), "{}", text(&output.stderr));
+    assert_eq!(open(&["--authority", "https://crm.example"]).status.code(), Some(2), "a mistake of usage");
 }
 
 /// RFC 7523 §3, RFC 9449 §11.1: each counts once, whoever is first.
