@@ -40,7 +40,7 @@ pub struct KeyMaterial {
 #[derive(Debug)]
 pub(super) struct Parts {
     rules: Vec<TrustRule>,
-    logins: Logins,
+    pub(super) logins: Logins,
     policies: Policies,
 }
 

@@ -196,3 +196,30 @@ fn never_used(agent: &Arc<Agent>, world: &World, used: &AgentUse) -> Vec<Unused>
     }
     unused.into_iter().map(|(api, scopes)| Unused { api, scopes }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Place;
+    use crate::client::{DatedKind, LoginMethod};
+
+    #[test]
+    fn only_what_is_near_its_end_is_told_and_the_first_to_end_first() {
+        let dated = |name: &str, seconds: i64| Dated {
+            kind: DatedKind::Certificate,
+            login: LoginMethod::SelfSignedTls,
+            name: name.to_owned(),
+            held_by: "a.pem".into(),
+            place: Place { file: "a.toml".into(), line: 7 },
+            not_after: Time::from_seconds(seconds),
+        };
+        let all = [dated("later", 86_400 * 41), dated("near", 86_400 * 39), dated("over", 86_400 * 9)];
+        let told = near_expiry(&all, Time::from_seconds(86_400 * 10));
+        let told = serde_json::to_value(told).unwrap_or_default();
+        let end = |name: &str, not_after: i64, expired: bool| {
+            serde_json::json!({ "what": "certificate", "name": name, "login": "self_signed_tls_client_auth", "held_by": "a.pem",
+                "named_at": "a.toml:7", "not_after": not_after, "expired": expired })
+        };
+        assert_eq!(told, serde_json::json!([end("over", 86_400 * 9, true), end("near", 86_400 * 39, false)]));
+    }
+}
