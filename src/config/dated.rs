@@ -31,7 +31,8 @@ pub(super) fn of_login(login: &LoginFile, client_ca: &[Dated], rules: &[TrustFil
             rules.flat_map(|rule| of_rule(LoginMethod::WorkloadX509, rule)).collect()
         }
         LoginFile::SpiffeX509 { spiffe_id } => {
-            let is_of = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(domain) if domain.as_str() == spiffe_id.value.trust_domain());
+            let domain = spiffe_id.value.trust_domain();
+            let is_of = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(named) if named.as_str() == domain);
             rules.iter().filter(is_of).flat_map(|rule| of_rule(LoginMethod::SpiffeX509, rule)).collect()
         }
         LoginFile::SpiffeJwt { .. } | LoginFile::WorkloadJwt { .. } | LoginFile::Secret { .. } => Vec::new(),

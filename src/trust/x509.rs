@@ -139,8 +139,8 @@ impl Roots {
         self.anchors.len()
     }
 
-    /// SHA-256 of each certificate and the last instant that it names for itself, which validation does not look at: a root counts
-    /// for as long as it is configured (RFC 5280 §6.1.1 (d)).
+    /// SHA-256 of each certificate and the last instant that it names for itself. Validation does not look at that: a root counts
+    /// for as long as it is configured (RFC 5280 §6.1.1).
     pub fn ends(&self) -> &[(Digest, Time)] {
         &self.ends
     }

@@ -236,8 +236,12 @@ fn an_expired_certificate_is_told_with_its_file_and_line() {
         let methods: Vec<&Value> = shown["logins"].as_array().unwrap().iter().map(|login| &login["method"]).collect();
         assert!(methods.contains(&&json!("self_signed_tls_client_auth")), "{methods:?}");
         let said = |arguments: &[&str]| String::from_utf8(command(&site, arguments).1.stdout).unwrap();
-        let marked: Vec<String> = said(&["agent", "list"]).lines().filter(|line| line.contains('[')).map(str::to_owned).collect();
-        assert!(marked.len() == 1 && marked[0].starts_with("orchestrator "), "{marked:?}");
+        let listed = said(&["agent", "list"]);
+        let marked = |agent: &str| {
+            let mut lines = listed.lines().filter(|line| line.starts_with(&format!("{agent} ")));
+            lines.next().unwrap().ends_with("[expired key or certificate]")
+        };
+        assert!(marked("orchestrator") && !marked("worker"), "{listed}");
         assert!(said(&["agent", "show", "orchestrator"]).contains("EXPIRED     2021-01-01T00:00:00Z: certificate "));
     }
     let (code, output) = command_check(&site);
