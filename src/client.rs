@@ -5,6 +5,7 @@ mod authenticate;
 mod binding;
 mod certificate;
 mod credentials;
+mod dated;
 mod dpop;
 #[cfg(test)]
 mod fixture;
@@ -23,6 +24,7 @@ pub use authenticate::{AssertionAudience, authenticate};
 pub use binding::{Binding, BindingKind, DpopProof, Proven};
 pub use certificate::PeerCertificate;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
+pub use dated::{Dated, DatedKind, Expiry, NEAR};
 pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
 pub use mtls::CertificateReason;

@@ -6,6 +6,7 @@ mod api_file;
 mod certificate_login;
 mod complaint;
 mod cross;
+mod dated;
 mod desk;
 mod folders;
 mod keys_file;

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use inventory::{AgentReport, LoginReport, StatusReport, Unused, catch_up, inventory};
+pub use inventory::{AgentReport, EndReport, LoginReport, StatusReport, Unused, catch_up, inventory};
 pub use target::Target;
 pub use tasks::{TaskReport, tasks};
 

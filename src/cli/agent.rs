@@ -12,9 +12,9 @@ use crate::oauth::ClientId;
 /// The sub-commands of `agent`.
 #[derive(Subcommand)]
 pub(super) enum AgentCommand {
-    /// Every agent: owner, status, last use
+    /// Every agent: owner, status, last use, and whether a key or certificate is near its end
     List(List),
-    /// One agent: also its logins, and what it may do and never did
+    /// One agent: also its logins, keys and certificates near expiry, and what it may do and never did
     Show(Show),
     /// Nothing is issued to it and none of its tokens is active until it is resumed
     Suspend(Change),
@@ -87,7 +87,7 @@ fn list(options: &List) -> Outcome {
     for agent in &agents {
         let (id, holds) = (text(agent, "/id"), text(agent, "/status/holds"));
         let (owner, last) = (text(agent, "/owner"), moment(agent.pointer("/last_use")));
-        say!("{id:width$}  {holds:9}  {:12}  {owner}, last used {last}", text(agent, "/kind"));
+        say!("{id:width$}  {holds:9}  {:12}  {owner}, last used {last}{}", text(agent, "/kind"), mark(agent));
     }
     Ok(true)
 }
@@ -132,11 +132,30 @@ fn described(agent: &Value) -> Vec<String> {
         let last = moment(login.pointer("/last_use"));
         lines.push(format!("  login       {}: {hops} hops, last {last}{gone}", text(login, "/method")));
     }
+    for end in items(agent, "/near_expiry") {
+        let word = |pointer: &str| text(end, pointer);
+        let (verb, when) = (if expired(end) { "EXPIRED" } else { "expires" }, moment(end.pointer("/not_after")));
+        let (what, name, held_by) = (word("/what"), word("/name"), word("/held_by"));
+        lines.push(format!("  {verb}     {when}: {what} {name} in {held_by}, for {} ({})", word("/login"), word("/named_at")));
+    }
     for unused in items(agent, "/never_used") {
         let scopes: Vec<&str> = items(unused, "/scopes").iter().filter_map(Value::as_str).collect();
         lines.push(format!("  never used  {} on {}", scopes.join(" "), text(unused, "/api")));
     }
     lines
+}
+
+/// That some key or certificate needs a look.
+fn mark(agent: &Value) -> &'static str {
+    match items(agent, "/near_expiry") {
+        [] => "",
+        ends if ends.iter().any(expired) => "  [expired key or certificate]",
+        _ => "  [near expiry]",
+    }
+}
+
+fn expired(end: &Value) -> bool {
+    end.pointer("/expired") == Some(&Value::Bool(true))
 }
 
 fn change(options: &Change, turn: Turn) -> Outcome {

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use super::inspect::instant;
 use super::output::{Failed, Outcome};
 use crate::catalog::{Place, Status};
+use crate::client::Expiry;
 use crate::config::{self, Complaint, Complaints, Config, KeyMaterial, Sources};
-use crate::crypto::{MacKey, SealKey};
+use crate::crypto::{Digest, MacKey, SealKey};
 use crate::jose::Cache;
 use crate::lifecycle::Hold;
 use crate::mint::Signers;
-use crate::oauth::{ClientId, Clock, GenerationKind};
+use crate::oauth::{ClientId, Clock, GenerationKind, Time};
 use crate::store::{KeyFiles, SqliteReader, SystemClock};
+use crate::trust::x509::Plain;
 
 /// The options of `check`.
 #[derive(Args)]
@@ -37,10 +40,14 @@ pub(super) fn run(options: &Options) -> Outcome {
         Err(complaints) => return Ok(complain(&complaints, options.json)),
     };
     let recorded = options.data.as_deref().map(|data| retired(&config, data)).transpose()?.unwrap_or_default();
-    let (warnings, counts) = (config.warnings.iter().cloned().chain(recorded).collect(), counts(&config));
-    let warnings = Complaints::new(warnings);
+    let now = SystemClock.now();
+    let own = own_certificates(&config, now);
+    let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
     match config::world(config, stand_in()?, None) {
-        Ok(_) => Ok(approve(&warnings, &counts, options.json)),
+        Ok(world) => {
+            let ends = world.logins.dated().filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, now));
+            Ok(approve(&Complaints::new(warnings.into_iter().chain(ends).collect()), &counts, options.json))
+        }
         Err(complaints) => Ok(complain(&complaints, options.json)),
     }
 }
@@ -59,6 +66,23 @@ fn retired(config: &Config, data: &Path) -> Result<Vec<Complaint>, Failed> {
     };
     let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
     Ok(agents.filter(|agent| retired(&agent.id)).map(|agent| told(&agent.id)).collect())
+}
+
+/// What of the chain that we show to clients has ended or soon will.
+fn own_certificates(config: &Config, now: Time) -> Vec<Complaint> {
+    let Some((chain, files)) = config.identity.as_ref().zip(config.settings.tls.identity.as_ref()) else { return Vec::new() };
+    let file = &files.certificate;
+    let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), Plain::read(der).ok()?.not_after)));
+    let named = ends.map(|(digest, not_after)| (format!("server certificate {digest} in {}", file.value.display()), not_after));
+    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, now)).collect()
+}
+
+fn near(place: &Place, name: &str, not_after: Time, now: Time) -> Option<Complaint> {
+    let verb = match Expiry::of(not_after, now)? {
+        Expiry::Expired => "has expired, at",
+        Expiry::Near => "expires within 30 days, at",
+    };
+    Some(Complaint::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
 }
 
 /// The configuration is read against keys that nobody has: checking must neither need nor make the server's own.

@@ -151,7 +151,7 @@ impl Folder {
     fn agents(&self) -> Result<Value, OpsReason> {
         let mut usage = Usage::default();
         ops::catch_up(&mut usage, &self.records)?;
-        Ok(json!({ "agents": ops::inventory(&self.world, &*self.commit.state(), &usage) }))
+        Ok(json!({ "agents": ops::inventory(&self.world, &*self.commit.state(), &usage, SystemClock.now()) }))
     }
 }
 

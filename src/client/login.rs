@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::mtls::CertificateLogin;
-use super::{CertificateName, LoginMethod, spiffe};
+use super::{CertificateName, Dated, LoginMethod, spiffe};
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Clock, RuleName};
@@ -82,6 +82,7 @@ pub struct Logins {
     certificates: HashMap<ClientId, Vec<CertificateLogin>>,
     svids: HashMap<Box<str>, ClientId>,
     workloads: HashMap<RuleName, Vec<WorkloadLogin>>,
+    dated: HashMap<ClientId, Vec<Dated>>,
 }
 
 /// A contradiction in the logins of one agent, or between those of two.
@@ -155,6 +156,22 @@ impl Logins {
         if complaints.is_empty() { Ok(logins) } else { Err(complaints) }
     }
 
+    /// The same logins, with what of them runs out by itself. Only tells: whoever checks a credential looks at its own dates.
+    #[must_use]
+    pub fn with_dated(self, dated: impl IntoIterator<Item = (ClientId, Vec<Dated>)>) -> Self {
+        Self { dated: dated.into_iter().collect(), ..self }
+    }
+
+    /// What of the logins of `client` runs out by itself.
+    pub fn dated_of(&self, client: &ClientId) -> &[Dated] {
+        self.dated.get(client).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What of anybody's logins runs out by itself, in no order.
+    pub fn dated(&self) -> impl Iterator<Item = &Dated> {
+        self.dated.values().flatten()
+    }
+
     /// The same logins; keys that `previous` fetches from the same addresses are taken over with what was fetched.
     #[must_use]
     pub fn taking_over(mut self, previous: &Self) -> Self {
@@ -198,7 +215,13 @@ impl Logins {
             (LoginMethod::SecretBasic, secrets.iter().any(|login| login.basic)),
             (LoginMethod::SecretPost, secrets.iter().any(|login| login.post)),
         ];
-        methods.into_iter().filter(|(_, has)| *has).map(|(method, _)| method).collect()
+        let mut methods: Vec<_> = methods.into_iter().filter(|(_, has)| *has).map(|(method, _)| method).collect();
+        for method in self.certificates_of(client).iter().map(CertificateLogin::method) {
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
+        methods
     }
 
     /// The keys that `client` may sign its assertions with; none for an unknown client.

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::desk::Desk;
-use super::reader::all;
+use super::reader::{Found, all};
 use super::{
-    AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile,
+    AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile, dated,
 };
 use crate::catalog::Place;
-use crate::client::{AssertionAudience, DpopRules, Login, LoginComplaint, Logins, Nonces};
+use crate::client::{AssertionAudience, Dated, DpopRules, Login, LoginComplaint, LoginMethod, Logins, Nonces};
 use crate::crypto::{MacKey, SealKey};
 use crate::exchange::{TOKEN_PATH, World};
 use crate::jose::Cache;
 use crate::mint::Signers;
+use crate::oauth::ClientId;
 use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
 use crate::token::OwnKeys;
 use crate::trust::x509::Roots;
@@ -39,7 +40,7 @@ pub struct KeyMaterial {
 #[derive(Debug)]
 pub(super) struct Parts {
     rules: Vec<TrustRule>,
-    logins: Logins,
+    pub(super) logins: Logins,
     policies: Policies,
 }
 
@@ -47,14 +48,16 @@ impl Parts {
     /// What the files mean. None when anything is wrong in them beyond what each alone could tell; the complaints say what.
     pub(super) fn new(
         desk: &Desk,
-        client_ca: Option<&Arc<Roots>>,
+        client_ca: Option<(&Found<PathBuf>, &Arc<Roots>)>,
         rules: &[TrustFile],
         agents: &[AgentFile],
         policies: &[PolicyText],
     ) -> Option<Self> {
+        let dated = dated(agents, client_ca, rules);
         let rules = rules.iter().map(|file| rule(desk, file, agents));
-        let (rules, logins, policies) = (all(rules), logins(desk, agents, client_ca), self::policies(desk, policies));
-        Some(Self { rules: rules?, logins: logins?, policies: policies? })
+        let logins = logins(desk, agents, client_ca.map(|(_, roots)| roots));
+        let (rules, policies) = (all(rules), self::policies(desk, policies));
+        Some(Self { rules: rules?, logins: logins?.with_dated(dated), policies: policies? })
     }
 }
 
@@ -182,6 +185,17 @@ fn logins(desk: &Desk, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> 
     Logins::new(made).map_err(complain).ok()
 }
 
+/// What of each agent's logins runs out by itself.
+fn dated(
+    agents: &[AgentFile],
+    client_ca: Option<(&Found<PathBuf>, &Arc<Roots>)>,
+    rules: &[TrustFile],
+) -> Vec<(ClientId, Vec<Dated>)> {
+    let authority = client_ca.map(|(file, roots)| dated::of_roots(LoginMethod::TlsClientAuth, roots, file)).unwrap_or_default();
+    let of_agent = |file: &AgentFile| file.logins.iter().flat_map(|login| dated::of_login(login, &authority, rules)).collect();
+    agents.iter().map(|file| (file.agent.entry.id.clone(), of_agent(file))).collect()
+}
+
 fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Complaint {
     let file = agents.iter().find(|file| file.agent.entry.id == complaint.agent);
     let place = file.map(|file| file.agent.places.of(&format!("login/{}", complaint.position))).unwrap_or_default();
@@ -190,7 +204,7 @@ fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Complaint {
 
 fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
     match file {
-        LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms } => Login::PrivateKeyJwt {
+        LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms, .. } => Login::PrivateKeyJwt {
             keys: keys.clone(),
             algorithms: algorithms.clone(),
             accept_token_endpoint: *token_endpoint_audience,
@@ -204,10 +218,10 @@ fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
             rule: trust.value.clone(),
             matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
         },
-        LoginFile::TlsClientAuth { roots, name } => {
+        LoginFile::TlsClientAuth { roots, name, .. } => {
             Login::TlsClientAuth { roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(), name: name.clone() }
         }
-        LoginFile::SelfSignedTls { certificates, keys } => {
+        LoginFile::SelfSignedTls { certificates, keys, .. } => {
             Login::SelfSignedTls { certificates: certificates.clone(), keys: keys.clone() }
         }
         LoginFile::SpiffeX509 { spiffe_id } => Login::SpiffeX509 { id: spiffe_id.value.clone() },

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::login_file::LoginFile;
 use super::reader::{Found, Reader};
-use super::{Complaint, keys_file, tls_file};
-use crate::client::{CertificateName, DistinguishedName};
+use super::{Complaint, dated, keys_file, tls_file};
+use crate::client::{CertificateName, DistinguishedName, LoginMethod};
 use crate::crypto::Digest;
 use crate::jose::KeySet;
 use crate::trust::SpiffePattern;
@@ -42,8 +42,10 @@ pub(super) fn authority(reader: &mut Reader<'_>) -> Option<LoginFile> {
         Some(file) => Some(roots(reader.desk(), file)?),
         None => None,
     };
+    let dated =
+        roots.iter().zip(&file).flat_map(|(roots, file)| dated::of_roots(LoginMethod::TlsClientAuth, roots, file)).collect();
     let name = names.into_iter().flatten().next()?;
-    Some(LoginFile::TlsClientAuth { roots, name: name.value })
+    Some(LoginFile::TlsClientAuth { roots, name: name.value, dated })
 }
 
 /// `self_signed_tls_client_auth`.
@@ -56,22 +58,25 @@ pub(super) fn registered(reader: &mut Reader<'_>) -> Option<LoginFile> {
         reader.desk().complain(Complaint::new(place, sentence));
         return None;
     }
-    let mut certificates = Vec::new();
+    let (mut certificates, mut dated) = (Vec::new(), Vec::new());
     if let Some(file) = file {
         let read = tls_file::certificates(reader.desk(), &file)?;
         certificates.extend(read.iter().map(|certificate| Digest::of(certificate)));
+        dated.extend(dated::of_certificates(LoginMethod::SelfSignedTls, &read, &file));
     }
     let mut keys = Vec::new();
-    if let Some((json, set)) = jwks {
-        let shown = x5c(&json);
+    if let Some(jwks) = jwks {
+        let shown = x5c(&jwks.json);
         if shown.iter().any(Option::is_none) {
             reader.desk().complain(Complaint::new(place, "`x5c` of a key is not a certificate in base64"));
             return None;
         }
         certificates.extend(shown.into_iter().flatten());
-        keys.extend(keys_alone(&json, &set));
+        keys.extend(keys_alone(&jwks.json, &jwks.set));
+        dated.extend(dated::of_x5c(LoginMethod::SelfSignedTls, &jwks));
+        dated.extend(dated::of_keys(LoginMethod::SelfSignedTls, &jwks));
     }
-    Some(LoginFile::SelfSignedTls { certificates, keys })
+    Some(LoginFile::SelfSignedTls { certificates, keys, dated })
 }
 
 /// `spiffe_x509`.

@@ -22,7 +22,8 @@ pub(super) fn read(desk: &Desk, settings: Settings) -> Option<Config> {
     cross::check(desk, &settings, &declared, &rules, &agents, &apis);
     let identity = tls_file::identity(desk, &settings);
     let client_ca = settings.tls.client_ca.as_ref().and_then(|file| certificate_login::roots(desk, file));
-    let parts = Parts::new(desk, client_ca.as_ref(), &rules, &agents, &policies);
+    let authority = settings.tls.client_ca.as_ref().zip(client_ca.as_ref());
+    let parts = Parts::new(desk, authority, &rules, &agents, &policies);
     let logins: BTreeMap<_, _> = agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.clone())).collect();
     let agents = agents.into_iter().map(|file| file.agent).collect();
     let catalog = cross::catalog(desk, &declared, &rules, agents, apis)?;

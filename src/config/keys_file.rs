@@ -27,13 +27,20 @@ pub enum KeysFile {
     Roots(Arc<Roots>),
 }
 
-/// The `jwks` or `jwks_file` of `reader`; none when neither is there, or it is wrong.
-pub(super) fn take_jwks(reader: &mut Reader<'_>) -> Option<KeySet> {
-    take_jwks_text(reader).map(|(_, set)| set)
+/// A key set with its text, for what it says beside keys.
+pub(super) struct Jwks {
+    pub(super) json: String,
+    pub(super) set: KeySet,
+    pub(super) place: Place,
 }
 
-/// The same with its text, for what a key set says beside keys.
-pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<(String, KeySet)> {
+/// The `jwks` or `jwks_file` of `reader`; none when neither is there, or it is wrong.
+pub(super) fn take_jwks(reader: &mut Reader<'_>) -> Option<KeySet> {
+    take_jwks_text(reader).map(|jwks| jwks.set)
+}
+
+/// The same with its text.
+pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<Jwks> {
     let inline = reader.take("jwks");
     let file = reader.take_path("jwks_file");
     let (json, place) = match (inline, file) {
@@ -45,8 +52,8 @@ pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<(String, KeySet)
         (None, Some(path)) => text(reader.desk(), &path)?,
         (None, None) => return None,
     };
-    let set = parse(reader.desk(), &json, place, KeyUse::Signature)?;
-    Some((json, set))
+    let set = parse(reader.desk(), &json, place.clone(), KeyUse::Signature)?;
+    Some(Jwks { json, set, place })
 }
 
 fn text(desk: &Desk, path: &Found<PathBuf>) -> Option<(String, Place)> {

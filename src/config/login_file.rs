@@ -5,12 +5,12 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::keys_file::take_jwks;
+use super::keys_file::{take_jwks, take_jwks_text};
 use super::matcher_file::{self, MatcherFile};
 use super::reader::{Found, Reader};
 use super::trust_file::{jwks_uri, take_named_algorithms};
-use super::{Complaint, certificate_login};
-use crate::client::CertificateName;
+use super::{Complaint, certificate_login, dated};
+use crate::client::{CertificateName, Dated, LoginMethod};
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
 use crate::oauth::RuleName;
@@ -28,6 +28,8 @@ pub enum LoginFile {
         token_endpoint_audience: bool,
         /// By which an assertion may be signed.
         algorithms: Vec<Algorithm>,
+        /// Those of the keys that have an end.
+        dated: Vec<Dated>,
     },
     /// `spiffe_jwt`: a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
     SpiffeJwt {
@@ -47,6 +49,8 @@ pub enum LoginFile {
         roots: Option<Arc<Roots>>,
         /// The name.
         name: CertificateName,
+        /// The certificates of the authority that is named here.
+        dated: Vec<Dated>,
     },
     /// `self_signed_tls_client_auth` (RFC 8705 §2.2): a certificate that is registered here.
     SelfSignedTls {
@@ -54,6 +58,8 @@ pub enum LoginFile {
         certificates: Vec<Digest>,
         /// RFC 7638 thumbprints of keys, any certificate of which will do.
         keys: Vec<Digest>,
+        /// Those of both that have an end.
+        dated: Vec<Dated>,
     },
     /// `spiffe_x509`: an X509-SVID (draft-ietf-oauth-spiffe-client-auth).
     SpiffeX509 {
@@ -147,23 +153,27 @@ fn take_method(reader: &mut Reader<'_>) -> Option<Method> {
 }
 
 fn private_key_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
-    let keys = take_keys(reader);
+    let found = take_keys(reader);
     let audiences = reader.take_choices("assertion_audience", &[("token_endpoint", true), ("issuer", false)]);
     let token_endpoint_audience = audiences.is_some_and(|all| all.iter().any(|found| found.value));
     let algorithms = match reader.has("algorithms") {
         true => take_named_algorithms(reader),
         false => Some(ASSERTION_ALGORITHMS.into()),
     };
-    Some(LoginFile::PrivateKeyJwt { keys: keys?, token_endpoint_audience, algorithms: algorithms? })
+    let (keys, dated) = found?;
+    Some(LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms: algorithms?, dated })
 }
 
-/// Exactly one of the three ways to say them.
-fn take_keys(reader: &mut Reader<'_>) -> Option<PublishedKeys> {
+/// Exactly one of the three ways to say them. When published keys end is not known here.
+fn take_keys(reader: &mut Reader<'_>) -> Option<(PublishedKeys, Vec<Dated>)> {
     let uri = reader.has("jwks_uri");
     let found = reader.take_parsed("jwks_uri", jwks_uri).map(|found| PublishedKeys::at(found.value));
     match (uri, reader.has("jwks") || reader.has("jwks_file")) {
-        (true, false) => found,
-        (false, true) => take_jwks(reader).map(PublishedKeys::from),
+        (true, false) => found.map(|keys| (keys, Vec::new())),
+        (false, true) => take_jwks_text(reader).map(|jwks| {
+            let dated = dated::of_keys(LoginMethod::PrivateKeyJwt, &jwks);
+            (PublishedKeys::from(jwks.set), dated)
+        }),
         (both, _) => {
             let _unread = take_jwks(reader);
             let sentence = match both {

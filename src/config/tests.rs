@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod complaints;
+mod dated;
 mod platforms;
 mod scene;
 mod whole;

@@ -42,7 +42,7 @@ async fn agents(request: HttpRequest, door: Data<Door>) -> HttpResponse {
         web::block(move || {
             let mut usage = door.usage.lock().unwrap_or_else(PoisonError::into_inner);
             ops::catch_up(&mut usage, &*door.ledger.records)?;
-            Ok(ops::inventory(&door.world(), &*door.commit().state(), &usage))
+            Ok(ops::inventory(&door.world(), &*door.commit().state(), &usage, door.now()))
         })
     };
     match counted.await {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::OpsReason;
 use crate::catalog::{Agent, Status};
+use crate::client::{Dated, Expiry};
 use crate::commit::contract::{RecordReader, Select};
 use crate::exchange::World;
 use crate::ledger::record::Record;
@@ -39,6 +40,8 @@ pub struct AgentReport {
     pub hops_acted: u64,
     /// The ways in which it may log in, and those in which it did.
     pub logins: Vec<LoginReport>,
+    /// Keys and certificates of its logins that have expired or will within 30 days, the first to end first.
+    pub near_expiry: Vec<EndReport>,
     /// What some policy may permit it and none of its hops ever had.
     pub never_used: Vec<Unused>,
 }
@@ -66,6 +69,25 @@ pub struct LoginReport {
     /// Seconds since 1970 of the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_use: Option<i64>,
+}
+
+/// A key or certificate that has expired or soon will.
+#[derive(Debug, Serialize)]
+pub struct EndReport {
+    /// `certificate`, `authority` or `key`.
+    pub what: &'static str,
+    /// SHA-256 of a certificate in base64url; the `kid` of a key, or its number in the set.
+    pub name: String,
+    /// The method of the login that goes by it.
+    pub login: &'static str,
+    /// The file that holds it, or what else does.
+    pub held_by: String,
+    /// Where the configuration names it: file and line.
+    pub named_at: String,
+    /// Seconds since 1970 until which it counts.
+    pub not_after: i64,
+    /// Whether that is over.
+    pub expired: bool,
 }
 
 /// Scopes of one API.
@@ -96,14 +118,14 @@ pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), Ops
     }
 }
 
-/// Every agent, in alphabetical order.
-pub fn inventory(world: &World, state: &dyn State, usage: &Usage) -> Vec<AgentReport> {
+/// Every agent as of `now`, in alphabetical order.
+pub fn inventory(world: &World, state: &dyn State, usage: &Usage, now: Time) -> Vec<AgentReport> {
     let mut agents: Vec<&Arc<Agent>> = world.catalog.agents().collect();
     agents.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    agents.into_iter().map(|agent| report(agent, world, state, &usage.of(&agent.id))).collect()
+    agents.into_iter().map(|agent| report(agent, world, state, &usage.of(&agent.id), now)).collect()
 }
 
-fn report(agent: &Arc<Agent>, world: &World, state: &dyn State, used: &AgentUse) -> AgentReport {
+fn report(agent: &Arc<Agent>, world: &World, state: &dyn State, used: &AgentUse, now: Time) -> AgentReport {
     let recorded = match world.hold_of(&agent.id, state) {
         None => Status::Active,
         Some(Hold::Suspended) => Status::Suspended,
@@ -123,6 +145,7 @@ fn report(agent: &Arc<Agent>, world: &World, state: &dyn State, used: &AgentUse)
         hops_asked: used.asked,
         hops_acted: used.acted,
         logins: logins(agent, world, used),
+        near_expiry: near_expiry(world.logins.dated_of(&agent.id), now),
         never_used: never_used(agent, world, used),
     }
 }
@@ -142,6 +165,24 @@ fn logins(agent: &Agent, world: &World, used: &AgentUse) -> Vec<LoginReport> {
     logins.into_values().collect()
 }
 
+fn near_expiry(dated: &[Dated], now: Time) -> Vec<EndReport> {
+    let told = |dated: &Dated| {
+        let expiry = Expiry::of(dated.not_after, now)?;
+        Some(EndReport {
+            what: dated.kind.as_str(),
+            name: dated.name.clone(),
+            login: dated.login.as_str(),
+            held_by: dated.held_by.to_string(),
+            named_at: dated.place.to_string(),
+            not_after: dated.not_after.seconds(),
+            expired: expiry == Expiry::Expired,
+        })
+    };
+    let mut ends: Vec<EndReport> = dated.iter().filter_map(told).collect();
+    ends.sort_by_key(|end| end.not_after);
+    ends
+}
+
 /// By the heads of the policies alone: their conditions may permit less.
 fn never_used(agent: &Arc<Agent>, world: &World, used: &AgentUse) -> Vec<Unused> {
     let mut unused: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -154,4 +195,31 @@ fn never_used(agent: &Arc<Agent>, world: &World, used: &AgentUse) -> Vec<Unused>
         }
     }
     unused.into_iter().map(|(api, scopes)| Unused { api, scopes }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Place;
+    use crate::client::{DatedKind, LoginMethod};
+
+    #[test]
+    fn only_what_is_near_its_end_is_told_and_the_first_to_end_first() {
+        let dated = |name: &str, seconds: i64| Dated {
+            kind: DatedKind::Certificate,
+            login: LoginMethod::SelfSignedTls,
+            name: name.to_owned(),
+            held_by: "a.pem".into(),
+            place: Place { file: "a.toml".into(), line: 7 },
+            not_after: Time::from_seconds(seconds),
+        };
+        let all = [dated("later", 86_400 * 41), dated("near", 86_400 * 39), dated("over", 86_400 * 9)];
+        let told = near_expiry(&all, Time::from_seconds(86_400 * 10));
+        let told = serde_json::to_value(told).unwrap_or_default();
+        let end = |name: &str, not_after: i64, expired: bool| {
+            serde_json::json!({ "what": "certificate", "name": name, "login": "self_signed_tls_client_auth", "held_by": "a.pem",
+                "named_at": "a.toml:7", "not_after": not_after, "expired": expired })
+        };
+        assert_eq!(told, serde_json::json!([end("over", 86_400 * 9, true), end("near", 86_400 * 39, false)]));
+    }
 }

@@ -36,6 +36,7 @@ const NAMES_MAX: usize = 64;
 #[derive(Clone)]
 pub struct Roots {
     anchors: Vec<TrustAnchor<'static>>,
+    ends: Vec<(Digest, Time)>,
     digest: Digest,
 }
 
@@ -91,7 +92,7 @@ struct Usages {
 /// Nobody.
 impl Default for Roots {
     fn default() -> Self {
-        Self { anchors: Vec::new(), digest: Digest::of(b"") }
+        Self { anchors: Vec::new(), ends: Vec::new(), digest: Digest::of(b"") }
     }
 }
 
@@ -101,19 +102,21 @@ impl Roots {
     /// # Errors
     /// When one cannot be read, or there are more than 256.
     pub fn from_der<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
-        let (mut anchors, mut digests) = (Vec::new(), Vec::new());
+        let (mut anchors, mut ends, mut digests) = (Vec::new(), Vec::new(), Vec::new());
         for certificate in certificates {
             let der = certificate.as_ref();
             let borrowed = CertificateDer::from(der);
             anchors.push(anchor_from_trusted_cert(&borrowed).map_err(|_| X509Reason::Malformed)?.to_owned());
-            digests.push(Digest::of(der));
+            let digest = Digest::of(der);
+            ends.extend(Plain::read(der).map(|plain| (digest, plain.not_after)));
+            digests.push(digest);
             if anchors.len() > ROOTS_MAX {
                 return Err(X509Reason::Long);
             }
         }
         digests.sort_unstable();
         let all: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
-        Ok(Self { anchors, digest: Digest::of_parts(&all) })
+        Ok(Self { anchors, ends, digest: Digest::of_parts(&all) })
     }
 
     /// Roots from the `CERTIFICATE` sections of PEM text.
@@ -134,6 +137,12 @@ impl Roots {
     /// How many certificates there are.
     pub fn len(&self) -> usize {
         self.anchors.len()
+    }
+
+    /// SHA-256 of each certificate and the last instant that it names for itself. Validation does not look at that: a root counts
+    /// for as long as it is configured (RFC 5280 §6.1.1).
+    pub fn ends(&self) -> &[(Digest, Time)] {
+        &self.ends
     }
 
     /// What identifies the set, in any order.

@@ -208,6 +208,50 @@ fn the_inventory_tells_what_an_agent_did_and_never_did() {
     }
 }
 
+/// By the socket, on the folder, and in `check`.
+#[test]
+fn an_expired_certificate_is_told_with_its_file_and_line() {
+    let site = Site::new("agents-expiry");
+    let agents = site.fixture.config.parent().unwrap().join("agents");
+    let mut params = rcgen::CertificateParams::default();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    fs::write(agents.join("old.pem"), certificate.pem()).unwrap();
+    let text = fs::read_to_string(agents.join("orchestrator.toml")).unwrap();
+    let login = "\n[[login]]\nmethod = \"self_signed_tls_client_auth\"\ncertificate_file = \"old.pem\"\n";
+    fs::write(agents.join("orchestrator.toml"), format!("{text}{login}")).unwrap();
+    let line = format!("orchestrator.toml:{}", text.lines().count() + 4);
+    let mut server = Some(site.start());
+    for running in [true, false] {
+        if let Some(server) = server.take_if(|_| !running) {
+            server.kill();
+        }
+        let shown = json_of(&site, &["agent", "show", "orchestrator"], 0);
+        let ends = shown["near_expiry"].as_array().unwrap();
+        assert_eq!(ends.len(), 1, "running {running}: {shown}");
+        assert_eq!((&ends[0]["expired"], &ends[0]["not_after"]), (&json!(true), &json!(1_609_459_200)));
+        assert!(
+            ends[0]["held_by"].as_str().unwrap().ends_with("old.pem") && ends[0]["named_at"].as_str().unwrap().ends_with(&line)
+        );
+        let methods: Vec<&Value> = shown["logins"].as_array().unwrap().iter().map(|login| &login["method"]).collect();
+        assert!(methods.contains(&&json!("self_signed_tls_client_auth")), "{methods:?}");
+        let said = |arguments: &[&str]| String::from_utf8(command(&site, arguments).1.stdout).unwrap();
+        let listed = said(&["agent", "list"]);
+        let marked = |agent: &str| {
+            let mut lines = listed.lines().filter(|line| line.starts_with(&format!("{agent} ")));
+            lines.next().unwrap().ends_with("[expired key or certificate]")
+        };
+        assert!(marked("orchestrator") && !marked("worker"), "{listed}");
+        assert!(said(&["agent", "show", "orchestrator"]).contains("EXPIRED     2021-01-01T00:00:00Z: certificate "));
+    }
+    let (code, output) = command_check(&site);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        code == 0 && text.contains(&format!("{line}: certificate ")) && text.contains("old.pem has expired, at 2021-"),
+        "{text}"
+    );
+}
+
 #[test]
 fn tasks_are_listed_and_completed() {
     let site = Site::new("agents-tasks");

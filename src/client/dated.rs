@@ -1,0 +1,91 @@
+//! What of a login runs out by itself: certificates, authorities, and keys that say so.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::LoginMethod;
+use crate::catalog::Place;
+use crate::oauth::Time;
+
+/// From how long before its end something is told to be near it.
+pub const NEAR: Duration = Duration::from_hours(30 * 24);
+
+/// A key or certificate of a login that has an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// What it is.
+    pub kind: DatedKind,
+    /// The login that goes by it.
+    pub login: LoginMethod,
+    /// What it is called: SHA-256 of a certificate in base64url, the `kid` of a key or its number in the set.
+    pub name: String,
+    /// The file that holds it, or what else does.
+    pub held_by: Arc<str>,
+    /// Where the configuration names it.
+    pub place: Place,
+    /// The last instant at which it counts.
+    pub not_after: Time,
+}
+
+/// What has an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatedKind {
+    /// A certificate that is registered as it is.
+    Certificate,
+    /// A certificate of who issues certificates.
+    Authority,
+    /// A JWK with `exp`. RFC 7517 has no such member; OpenID Federation has.
+    Key,
+}
+
+/// How near something is to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Expiry {
+    /// It ends within [`NEAR`].
+    Near,
+    /// It has ended.
+    Expired,
+}
+
+impl Expiry {
+    /// How near `not_after` is at `now`; none where that is further away than [`NEAR`].
+    pub fn of(not_after: Time, now: Time) -> Option<Self> {
+        match (now > not_after, now.plus(NEAR) >= not_after) {
+            (true, _) => Some(Self::Expired),
+            (_, true) => Some(Self::Near),
+            _ => None,
+        }
+    }
+}
+
+impl DatedKind {
+    /// As told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Authority => "authority",
+            Self::Key => "key",
+        }
+    }
+}
+
+/// `certificate 4Dt… in agent.pem`.
+impl fmt::Display for Dated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} in {}", self.kind.as_str(), self.name, self.held_by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_is_thirty_days_and_the_last_instant_still_counts() {
+        let end = Time::from_seconds(1_800_000_000);
+        let at = |seconds: i64| Expiry::of(end, Time::from_seconds(1_800_000_000 + seconds));
+        assert_eq!([at(-30 * 86_400 - 1), at(-30 * 86_400)], [None, Some(Expiry::Near)]);
+        assert_eq!([at(0), at(1)], [Some(Expiry::Near), Some(Expiry::Expired)]);
+    }
+}
