@@ -4,6 +4,7 @@
 mod claims;
 mod minted;
 mod reason;
+mod release;
 mod signers;
 mod status_list;
 mod task;

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::claims::{self, Identity};
+use super::release::{Released, Unreleased};
 use super::{MintReason, Signers};
 use crate::commit::{Disclosed, Issue, Receipt, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
@@ -15,17 +16,17 @@ use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
 /// A signed token, not yet recorded. No accessor shows it; made only by [`sign`].
 #[derive(Debug)]
 pub struct MintedToken {
-    jwt: Zeroizing<String>,
-    jti: Jti,
-    txn: Txn,
-    record: Digest,
-    expires_in: i64,
+    token: Unreleased,
     scope: String,
     bound: Bound,
 }
 
 /// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
-pub struct IssuedToken(MintedToken);
+pub struct IssuedToken {
+    token: Released,
+    scope: String,
+    bound: Bound,
+}
 
 /// What minting needs besides standing and grant.
 pub struct Minting<'a> {
@@ -70,15 +71,8 @@ pub fn sign(
         ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()))
     };
     let (record, disclosures) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
-    let minted = MintedToken {
-        jwt,
-        jti,
-        txn,
-        record: Digest::of(&record),
-        expires_in: grant.expires().seconds() - now.seconds(),
-        scope: grant.scopes().to_string(),
-        bound: *grant.bound(),
-    };
+    let token = Unreleased::new(jwt, (jti, txn), &record, grant.expires().seconds() - now.seconds());
+    let minted = MintedToken { token, scope: grant.scopes().to_string(), bound: *grant.bound() };
     let issue = Issue {
         jti,
         txn,
@@ -103,35 +97,35 @@ impl MintedToken {
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.
     pub fn release(self, receipt: &Receipt) -> Result<IssuedToken, MintReason> {
-        let own = receipt.jti() == self.jti && receipt.record() == self.record;
-        if own { Ok(IssuedToken(self)) } else { Err(MintReason::ReceiptForeign) }
+        let Self { token, scope, bound } = self;
+        token.release(receipt).map(|token| IssuedToken { token, scope, bound })
     }
 }
 
 impl IssuedToken {
     /// The token, to be sent.
     pub fn jwt(&self) -> &str {
-        &self.0.jwt
+        self.token.jwt()
     }
 
     /// Its transaction.
     pub fn txn(&self) -> Txn {
-        self.0.txn
+        self.token.txn()
     }
 
     /// Whole seconds until it expires, counted from the request.
     pub fn expires_in(&self) -> i64 {
-        self.0.expires_in
+        self.token.expires_in()
     }
 
     /// What it is bound to, and its `token_type`.
     pub fn bound(&self) -> &Bound {
-        &self.0.bound
+        &self.bound
     }
 
     /// Its scope, space-delimited; may be empty.
     pub fn scope(&self) -> &str {
-        &self.0.scope
+        &self.scope
     }
 }
 

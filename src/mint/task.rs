@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::minted::{agents, subject_key};
+use super::release::{Released, Unreleased};
 use super::{MintReason, Minting};
 use crate::commit::{Disclosed, Issue, Opens, Receipt};
 use crate::crypto::{Digest, random};
@@ -17,17 +18,17 @@ use crate::token::{Ancestry, Held, InTask, Own, Sealed, TASK_TYP};
 /// A task and its signed token, not yet recorded. No accessor shows it; made only by [`open`].
 #[derive(Debug)]
 pub struct MintedTask {
-    jwt: Zeroizing<String>,
-    jti: Jti,
+    token: Unreleased,
     id: TaskId,
-    txn: Txn,
-    record: Digest,
-    expires_in: i64,
     details: String,
 }
 
 /// A task whose token may leave. Made only by [`MintedTask::release`].
-pub struct OpenedTask(MintedTask);
+pub struct OpenedTask {
+    token: Released,
+    id: TaskId,
+    details: String,
+}
 
 /// The names that a new task gets.
 struct Names {
@@ -111,8 +112,8 @@ pub fn open(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, now: Ti
     let opened = opened(opening, grant, &names, (Digest::of(jwt.as_bytes()), key.kid()));
     let (record, disclosures) = opened.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
-    let expires_in = grant.deadline().seconds() - now.seconds();
-    let minted = MintedTask { jwt, jti, id, txn, record: Digest::of(&record), expires_in, details };
+    let token = Unreleased::new(jwt, (jti, txn), &record, grant.deadline().seconds() - now.seconds());
+    let minted = MintedTask { token, id, details };
     let standing = opening.standing();
     let issue = Issue {
         jti,
@@ -139,35 +140,35 @@ impl MintedTask {
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.
     pub fn release(self, receipt: &Receipt) -> Result<OpenedTask, MintReason> {
-        let own = receipt.jti() == self.jti && receipt.record() == self.record;
-        if own { Ok(OpenedTask(self)) } else { Err(MintReason::ReceiptForeign) }
+        let Self { token, id, details } = self;
+        token.release(receipt).map(|token| OpenedTask { token, id, details })
     }
 }
 
 impl OpenedTask {
     /// The task token, to be sent.
     pub fn jwt(&self) -> &str {
-        &self.0.jwt
+        self.token.jwt()
     }
 
     /// The task.
     pub fn id(&self) -> TaskId {
-        self.0.id
+        self.id
     }
 
     /// The transaction of all its hops.
     pub fn txn(&self) -> Txn {
-        self.0.txn
+        self.token.txn()
     }
 
     /// Whole seconds until its deadline, counted from the request.
     pub fn expires_in(&self) -> i64 {
-        self.0.expires_in
+        self.token.expires_in()
     }
 
     /// `authorization_details` as granted: a JSON array.
     pub fn details(&self) -> &str {
-        &self.0.details
+        &self.details
     }
 }
 
