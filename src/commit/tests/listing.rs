@@ -63,6 +63,31 @@ fn a_list_says_of_each_token_what_became_of_it() {
 }
 
 #[test]
+fn a_list_tells_of_a_task_that_time_has_ended_and_not_of_one_that_was_kept_alive() {
+    // Time alone must be enough: the writer is not to record the end before the list is looked at.
+    let mut rig = Rig::new();
+    rig.limits.sweep = std::time::Duration::from_hours(1);
+    let commit = rig.start();
+    block_on(async {
+        let mut opening = super::tasks::opening(7, 3, 50_000, None, &[1]);
+        let opens = opening.opens.as_mut().unwrap();
+        opens.task.heartbeat = Some(std::time::Duration::from_secs(10));
+        let task = opens.key;
+        commit.submit(opening).await.unwrap();
+        let (issue, place) = listed(&commit, 1, StatusBits::One, &[1, 7]);
+        commit.submit(issue).await.unwrap();
+        let looked = || commit.register().checked() == rig.clock.now();
+        rig.step(6_000);
+        commit.beat(task, Vec::new()).await.unwrap();
+        rig.step(6_000);
+        eventually(looked).await;
+        assert_eq!(told(&commit, place), Some(0), "the heartbeat came");
+        rig.step(4_000);
+        eventually(|| told(&commit, place) == Some(1)).await;
+    });
+}
+
+#[test]
 fn lists_are_made_again_from_the_store() {
     let rig = Rig::new();
     let commit = rig.start();

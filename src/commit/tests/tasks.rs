@@ -11,7 +11,7 @@ const PARENT: u8 = 101;
 const CHILD: u8 = 102;
 
 /// Opens task `id` for `lasting` milliseconds; it depends on life 0 of `on` and itself.
-fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> Issue {
+pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> Issue {
     let key = |id: &u8| Generation { key: GenerationKey([*id; 16]), number: 0 };
     let agent = ClientId::parse("orchestrator").unwrap();
     let task = FixedTask {
