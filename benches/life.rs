@@ -6,17 +6,16 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use countersign::commit::contract::{Batch, CommitStore, StoredLife};
 use countersign::commit::{Commit, Limits};
 use countersign::crypto::{Digest, MacKey, SealKey};
 use countersign::lifecycle::{Life, alive};
 use countersign::oauth::{
-    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, Subject, Time,
-    Txn,
+    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, Subject, Txn,
 };
-use countersign::store::SqliteStore;
+use countersign::store::{SqliteStore, SystemClock};
 use countersign::token::{Ancestry, Held, Own, Sealed};
 use countersign::trust::SubjectKind;
 
@@ -28,15 +27,6 @@ const TIMES: u32 = 20_000;
 /// The server's own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-struct Wall;
-
-impl Clock for Wall {
-    fn now(&self) -> Time {
-        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Time::from_millis(i64::try_from(elapsed.as_millis()).unwrap())
-    }
-}
 
 fn main() {
     let folder = std::env::temp_dir().join(format!("countersign-life-{}", std::process::id()));
@@ -60,19 +50,19 @@ fn sealing(token: &Ancestry, depth: &str) {
 fn liveness(folder: &Path, generations: &[Generation]) {
     let before = resident();
     let state = start(folder, 0).state();
-    best("alive, no dead", || alive(&*state, generations, Wall.now()).unwrap());
+    best("alive, no dead", || alive(&*state, generations, SystemClock.now()).unwrap());
     fill(folder);
     let (started, commit) = (Instant::now(), start(folder, DEAD));
     println!("start          {:8.0} ms with {DEAD} dead", started.elapsed().as_secs_f64() * 1e3);
     let state = commit.state();
     println!("memory         {:8.1} bytes for each", (resident() - before) * 1e6 / DEAD as f64);
-    best("alive", || alive(&*state, generations, Wall.now()).unwrap());
+    best("alive", || alive(&*state, generations, SystemClock.now()).unwrap());
 }
 
 fn start(folder: &Path, dead: u64) -> Commit {
     let limits = Limits { lives: 2_000_000, ..Limits::default() };
     let store = Box::new(SqliteStore::new(folder).unwrap());
-    let commit = Commit::start(store, Arc::new(Wall), Arc::new(SealKey::new(&[1; 32]).unwrap()), limits).unwrap();
+    let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(SealKey::new(&[1; 32]).unwrap()), limits).unwrap();
     assert_eq!(commit.state().len() as u64, dead);
     if dead == 0 {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(commit.close());
@@ -83,7 +73,7 @@ fn start(folder: &Path, dead: u64) -> Commit {
 fn fill(folder: &Path) {
     let mut store = SqliteStore::new(folder).unwrap();
     store.open().unwrap();
-    let at = Wall.now();
+    let at = SystemClock.now();
     for from in (0..DEAD).step_by(100_000) {
         let life = |index: u64| {
             let life = Life { number: 1, ended: Some(at), ..Life::default() };
@@ -109,7 +99,7 @@ fn ancestry(depth: u32) -> Ancestry {
         scopes: Scopes::parse("contacts.read contacts.list").unwrap(),
     };
     let generations = (0..2 * depth + 4).map(|at| Generation { key: key(&at.to_be_bytes()), number: 0 }).collect();
-    let (jti, txn) = (Jti::new(Wall.now(), [1; 10]), Txn::new(Wall.now(), [2; 10]));
+    let (jti, txn) = (Jti::new(SystemClock.now(), [1; 10]), Txn::new(SystemClock.now(), [2; 10]));
     let rule = RuleName::parse("acme-idp").unwrap();
     let own = Own {
         jti,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ use countersign::mint::{Minting, SignerEntry, Signers, status_list};
 use countersign::oauth::{
     ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Resource, StatusPlace, Time, Txn,
 };
-use countersign::store::SqliteStore;
+use countersign::store::{SqliteStore, SystemClock};
 use countersign::token::OwnKeys;
 use flate2::read::ZlibDecoder;
 use zeroize::Zeroizing;
@@ -31,15 +31,6 @@ const GENERATIONS: usize = 12;
 /// The thing that all of them depend on.
 const ROOT: GenerationKey = GenerationKey([0xaa; 16]);
 
-struct Wall;
-
-impl Clock for Wall {
-    fn now(&self) -> Time {
-        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Time::from_millis(i64::try_from(elapsed.as_millis()).unwrap())
-    }
-}
-
 fn main() {
     let folder = std::env::temp_dir().join(format!("countersign-status-{}", std::process::id()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -50,7 +41,7 @@ fn main() {
 async fn measure(folder: &std::path::Path) {
     let store = Box::new(SqliteStore::new(folder).unwrap());
     let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
-    let commit = Commit::start(store, Arc::new(Wall), root, Limits::default()).unwrap();
+    let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
     let started = Instant::now();
     let places = registered(&commit, TOKENS).await;
     println!(
@@ -82,7 +73,7 @@ async fn measure(folder: &std::path::Path) {
     commit.close().await;
     let started = Instant::now();
     let store = Box::new(SqliteStore::new(folder).unwrap());
-    let commit = Commit::start(store, Arc::new(Wall), Arc::new(SealKey::new(&[1; 32]).unwrap()), Limits::default());
+    let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(SealKey::new(&[1; 32]).unwrap()), Limits::default());
     match commit {
         Ok(commit) => println!("restart        {} tokens, {:.2} s", commit.register().len(), started.elapsed().as_secs_f64()),
         // The records of this benchmark are no records; what is measured comes before they are looked at.
@@ -126,7 +117,7 @@ async fn issuing(commit: Commit, stop: Arc<AtomicBool>) -> (u64, u64) {
 fn issue(commit: &Commit) -> (Issue, StatusPlace) {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let now = Wall.now();
+    let now = SystemClock.now();
     let api = Resource::parse("https://crm.example").unwrap();
     let expires = now.plus(Duration::from_secs(900));
     let place = commit.register().reserve(&api, StatusBits::Two, expires).unwrap();
@@ -201,7 +192,7 @@ fn says<'a>(places: &[StatusPlace], value: u8, list: impl Fn(&ListId) -> &'a Vec
 
 fn signed(commit: &Commit, keys: &Keys, shown: &ShownList) -> String {
     let minting = Minting { issuer: &keys.issuer, signers: &keys.signers, own: &keys.own, pseudonyms: &keys.pseudonyms };
-    status_list(shown, &minting, &Catalog::default(), commit.register().checked(), Wall.now()).unwrap().jwt
+    status_list(shown, &minting, &Catalog::default(), commit.register().checked(), SystemClock.now()).unwrap().jwt
 }
 
 fn unpacked(jwt: &str) -> Vec<u8> {

@@ -4,25 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use countersign::commit::contract::{Batch, CommitStore, RecordReader, Row, Select};
 use countersign::commit::{Commit, Limits, LogKeys, LogParts, Sequencer};
 use countersign::crypto::{SealKey, SignKey};
 use countersign::ledger::{KeyName, NoteSigner, Record, TileNodes, TlogProof};
-use countersign::oauth::{Clock, Jti, Time, Txn};
-use countersign::store::{SqliteReader, SqliteStore, TileFolder};
+use countersign::oauth::{Jti, Time, Txn};
+use countersign::store::{SqliteReader, SqliteStore, SystemClock, TileFolder};
 
 const BATCH: u64 = 10_000;
-
-struct Wall;
-
-impl Clock for Wall {
-    fn now(&self) -> Time {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Time::from_millis(i64::try_from(since.as_millis()).unwrap())
-    }
-}
 
 /// A folder below the build's that goes when all is measured.
 struct Folder(PathBuf);
@@ -88,7 +79,7 @@ fn fill(data: &Path, size: u64) {
 fn start(data: &Path, keys: &Path) -> (Commit, Sequencer) {
     let store = Box::new(SqliteStore::new(data).unwrap());
     let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
-    let commit = Commit::start(store, Arc::new(Wall), root, Limits::default()).unwrap();
+    let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
     let signer = NoteSigner::new(KeyName::parse("log.example/ledger").unwrap(), SignKey::from_seed(&[1; 32]).unwrap());
     let known = vec![signer.verifier().unwrap()];
     fs::create_dir_all(data.join("ledger")).unwrap();
