@@ -207,6 +207,20 @@ fn check_10_the_nonce_is_one_of_ours() {
     assert!(proved(&proof(json!({"nonce": nonce, "iat": SECONDS - 86_400})), &rules).is_ok());
 }
 
+/// RFC 9449 §11.1: what was accepted by its nonce is remembered for as long as the nonce counts. It must not count by its `iat`
+/// once that is over.
+#[test]
+fn a_nonce_of_ours_that_is_over_is_refused_where_none_is_asked_for() {
+    let rules = rules();
+    let nonce = rules.nonces.current(Time::from_seconds(SECONDS - 150));
+    let text = proof(json!({"nonce": nonce, "iat": SECONDS + 60}));
+    let until = proved(&text, &rules).unwrap().single_use.expires;
+    assert_eq!(until, Time::from_seconds(SECONDS + 30));
+    assert_eq!(prove(&text, "/token", &rules, until).unwrap_err(), DpopReason::NonceStale);
+    let ahead = rules.nonces.current(Time::from_seconds(SECONDS + 90));
+    assert_eq!(proved(&proof(json!({"nonce": ahead})), &rules).unwrap_err(), DpopReason::NonceStale);
+}
+
 #[test]
 fn check_11_the_proof_was_made_just_now() {
     let at = |iat: i64| proved(&proof(json!({"iat": iat})), &rules()).map(|proof| proof.single_use.expires);
