@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use nonce::Worth;
 pub use nonce::Nonces;
+use nonce::Worth;
 pub use reason::DpopReason;
 
 use super::{AuthenticatedClient, Credentials, DpopProof};

@@ -62,21 +62,17 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
         },
         None => ClientId::parse(client_id).map_err(|_| CertificateReason::Stranger)?,
     };
-    let mut refused = CertificateReason::Stranger;
+    let mut refused = ClientReason::from(CertificateReason::Stranger);
     let logins = room.logins.certificates_of(&client).iter();
     for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
         match login.prove(room, certificate, workload.as_ref()) {
             Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
-            Err(
-                CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)
-                | CertificateReason::Rule(reason @ TrustReason::KeysUnavailable),
-            ) => {
-                return Err(ClientReason::KeysUnavailable(reason));
-            }
-            Err(reason) => refused = reason,
+            // That the authorities of one login cannot be had counts only when no other serves.
+            Err(_) if matches!(refused, ClientReason::KeysUnavailable(_)) => {}
+            Err(reason) => refused = reason.into(),
         }
     }
-    Err(refused.into())
+    Err(refused)
 }
 
 fn is_agent(catalog: &Catalog, name: &str) -> bool {
