@@ -112,6 +112,35 @@ mod tests {
         forwarded(request.to_http_request().headers()).map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
     }
 
+    fn front(addresses: &str) -> Front {
+        let network = crate::config::Network::parse(addresses).unwrap();
+        let secret = Some(hash_secret("of the edge"));
+        let edge = Proxy { name: "edge".to_owned(), addresses: vec![network], secret, certificates: Vec::new() };
+        Front { proxies: vec![edge], ..Front::default() }
+    }
+
+    /// RFC 9440 §4: these headers count from a proxy that is known and has proved itself, and are passed over from nobody else.
+    #[test]
+    fn only_a_proxy_at_its_address_and_with_its_secret_may_tell() {
+        let from = |address: &str, headers: &[(&str, &str)]| {
+            let address = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
+            let request =
+                headers.iter().fold(TestRequest::post().peer_addr(address), |request, header| request.append_header(*header));
+            let shown = certificate(&request.to_http_request(), &front("10.1.0.0/16"));
+            shown.map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
+        };
+        let (told, secret) = (("Client-Cert", ":AQID:"), ("Client-Cert-Secret", "of the edge"));
+        assert_eq!(from("10.1.2.3", &[told, secret]), Ok(Some(Digest::of(&[1, 2, 3]))));
+        assert_eq!(from("10.1.2.3", &[secret]), Ok(None), "its client showed none");
+        assert_eq!(from("10.1.2.3", &[]), Ok(None), "a client at that address");
+        for headers in [&[told][..], &[told, ("Client-Cert-Secret", "of another")], &[told, secret, secret]] {
+            assert_eq!(from("10.1.2.3", headers), Err(RequestReason::Forwarded(CLIENT_CERT)), "{headers:?}");
+        }
+        assert_eq!(from("10.2.2.3", &[told, secret]), Err(RequestReason::Forwarded(CLIENT_CERT)), "from elsewhere");
+        assert_eq!(from("10.2.2.3", &[secret]), Err(RequestReason::Forwarded(SECRET)));
+        assert_eq!(from("10.2.2.3", &[("Client-Cert-Chain", ":AQID:")]), Err(RequestReason::Forwarded(CLIENT_CERT_CHAIN)));
+    }
+
     /// RFC 8941 §3.3.5.
     #[test]
     fn byte_sequences_stand_between_colons() {
