@@ -152,6 +152,28 @@ mod tests {
         }
     }
 
+    /// RFC 9440 §A, figure 2: the certificate of bdc@example.com.
+    const RFC_9440: &str = concat!(
+        ":",
+        "MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaW",
+        "F0ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnX",
+        "XfaUgmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHS",
+        "MEGDAWgBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRj",
+        "QGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5Xarm",
+        "Pk0wmuydBVoU4hBVZ1yhk=",
+        ":"
+    );
+
+    #[test]
+    fn the_header_of_the_rfc_is_read() {
+        let der = bytes(RFC_9440).unwrap();
+        let plain = crate::trust::x509::Plain::read(&der).unwrap();
+        let dates = [plain.not_before, plain.not_after].map(|date| date.seconds());
+        assert_eq!(dates, [1_579_042_533, 1_611_442_533], "2020-01-14 and 2021-01-23, 22:55:33");
+        assert!(plain.key.is_some() && der.windows(15).any(|part| part == b"bdc@example.com"));
+        assert_eq!(told(&[("Client-Cert", RFC_9440)]), Ok(Some(Digest::of(&der))));
+    }
+
     /// RFC 9440 §2.2 and §2.3.
     #[test]
     fn one_certificate_and_its_chain_are_read() {
