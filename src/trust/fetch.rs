@@ -17,6 +17,7 @@ use address::{Forbidden, Gate, System};
 
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use ::spiffe::WorkloadApiError;
 use url::{Host, Url};
 
 use crate::jose::KeySetReason;
@@ -75,6 +76,10 @@ pub enum FetchReason {
     RolledBack,
     /// The key set itself.
     KeySet(KeySetReason),
+    /// The SPIFFE Workload API gives nothing, or something else than bundles.
+    Workload(WorkloadApiError),
+    /// The SPIFFE Workload API does not answer.
+    Silent,
 }
 
 impl Fetcher {
@@ -207,6 +212,11 @@ impl fmt::Display for FetchReason {
             Self::Host => "the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts",
             Self::RolledBack => "the bundle has a lower spiffe_sequence than the one in force, or none",
             Self::KeySet(reason) => return write!(f, "the key set {reason}"),
+            Self::Workload(error @ (WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued)) => {
+                return write!(f, "the Workload API gives this server no bundles ({error}); register it with the agent");
+            }
+            Self::Workload(error) => return write!(f, "the Workload API: {error}"),
+            Self::Silent => "the Workload API did not answer in time",
         })
     }
 }
@@ -216,6 +226,7 @@ impl std::error::Error for FetchReason {
         match self {
             Self::Network(cause) => Some(cause),
             Self::KeySet(reason) => Some(reason),
+            Self::Workload(error) => Some(error),
             _ => None,
         }
     }

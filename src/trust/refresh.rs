@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::fetch::Way;
-use super::keys::{Fetched, KeyLocation, Material, Phase, Shared, is_older};
-use super::{Bundle, BundleReason, FetchReason, Fetcher, fetch};
+use super::keys::{Material, is_older};
+use super::remote::{Phase, Shared};
+use super::{Bundle, BundleReason, FetchReason, Fetcher, KeyLocation, fetch};
 use crate::jose::{KeySet, KeyUse, Object};
 use crate::oauth::{Clock, Issuer};
 use url::Url;
@@ -42,23 +43,16 @@ struct Rhythm {
 type FetchedKeys = Result<(Material, Option<Duration>), FetchReason>;
 
 impl Rhythm {
-    /// Keeps the keys of a good fetch. A failed one changes nothing: the last good keys count until they are too old.
+    /// Keeps the keys of a good fetch.
     fn after(shared: &Shared, fetched: FetchedKeys, failures: u32, clock: &dyn Clock) -> Self {
         let pace = shared.pace;
         match fetched.and_then(|(material, keep)| not_rolled_back(shared, material).map(|material| (material, keep))) {
             Ok((material, keep)) => {
-                let (usable, skipped) = (material.keys.keys().len(), material.keys.skipped().len());
-                tracing::debug!(location = %shared.location, usable, skipped, "keys fetched");
-                shared.fetched.store(Some(Arc::new(Fetched { material, at: clock.now() })));
+                shared.keep(material, clock);
                 let interval = keep.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, pace.interval * SLOWEST);
                 Self { rest: pace.cool_down, then: interval.saturating_sub(pace.cool_down) }
             }
-            Err(reason) => {
-                shared.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(location = %shared.location, %reason, failures, "keys could not be fetched");
-                let rest = pace.retry.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-                Self { rest: rest.min(pace.interval), then: Duration::ZERO }
-            }
+            Err(reason) => Self { rest: shared.failed(&reason, failures), then: Duration::ZERO },
         }
     }
 }
@@ -75,7 +69,7 @@ async fn fetch_keys(location: &KeyLocation, way: &Way, fetcher: &Fetcher) -> Fet
         KeyLocation::Bundle { url, .. } => return fetch_bundle(url, way, fetcher).await,
         KeyLocation::Discovery { issuer, hosts } => discover(issuer, hosts, way, fetcher).await?,
         KeyLocation::Uri(uri) => uri.clone(),
-        KeyLocation::Within(..) => return Err(FetchReason::Address),
+        KeyLocation::Workload(_) | KeyLocation::Within(..) => return Err(FetchReason::Address),
     };
     let answer = fetcher.get_json(&uri, way).await?;
     let keys = KeySet::parse(&answer.body, KeyUse::Signature).map_err(FetchReason::KeySet)?;
@@ -113,6 +107,7 @@ impl std::fmt::Display for KeyLocation {
         match self {
             Self::Discovery { issuer, .. } => write!(f, "{issuer}"),
             Self::Uri(uri) | Self::Bundle { url: uri, .. } => write!(f, "{uri}"),
+            Self::Workload(api) => api.fmt(f),
             Self::Within(inner, _) => inner.fmt(f),
         }
     }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::keys::{KeyState, Keys, Material, RemoteKeys};
+use super::keys::{KeyState, Keys, Material};
+use super::remote::RemoteKeys;
 use super::rule::Anchor;
 use super::validity::Validity;
 use super::x509::Roots;
@@ -73,7 +74,7 @@ impl Trust {
     /// twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
         let enabled = self.anchored.iter().filter(|anchored| anchored.rule.enabled());
-        for remote in enabled.filter_map(|anchored| anchored.keys.remote()) {
+        for remote in enabled.flat_map(|anchored| anchored.keys.remotes()) {
             remote.keep_fresh(fetcher.clone(), Arc::clone(clock));
         }
     }
@@ -115,7 +116,7 @@ impl Trust {
     /// `KeysUnavailable` when they are not there.
     pub(super) fn roots(&self, name: &RuleName, now: Time) -> Result<Option<Arc<Roots>>, TrustReason> {
         let Some(anchored) = self.by_name.get(name).and_then(|at| self.anchored.get(*at)) else { return Ok(None) };
-        let material = anchored.keys.at_hand(now).ok_or(TrustReason::KeysUnavailable)?;
+        let material = anchored.keys.for_certificates(now).ok_or(TrustReason::KeysUnavailable)?;
         Ok(material.roots.filter(|roots| !roots.is_empty()))
     }
 
@@ -172,7 +173,7 @@ impl Trust {
         let known = self.anchored.iter().chain(previous.into_iter().flat_map(|previous| &previous.anchored));
         let replaced = previous.and_then(|previous| previous.anchored.get(*previous.by_name.get(rule.name())?));
         let replaced = replaced.filter(|replaced| replaced.rule.anchor() == rule.anchor()).map(|replaced| &replaced.keys);
-        Keys::new(rule.keys(), known.map(|anchored| &anchored.keys), replaced, rule.name())
+        Keys::new(rule.keys(), known.map(|anchored| &anchored.keys), replaced, rule.name(), rule.trust_domain())
     }
 }
 
