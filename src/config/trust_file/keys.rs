@@ -13,7 +13,7 @@ use crate::config::keys_file::{KeysFile, take_jwks, warn_of_skipped};
 use crate::config::reader::{Found, Reader, all};
 use crate::oauth::Issuer;
 use crate::trust::x509::Roots;
-use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, SpiffeId, TrustKind};
+use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, SpiffeId, TrustKind, WorkloadApi};
 
 /// The keys of a rule of that kind. A platform's are found by discovery unless the file says otherwise.
 pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
@@ -43,7 +43,7 @@ fn discovery(kind: TrustKind, issuer: Option<&IssuerFile>, mut hosts: Vec<String
 }
 
 fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
-    for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id"] {
+    for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "workload_api"] {
         reader.refuse(key, "belongs to kind \"spiffe\"");
     }
     reader.refuse("ca_file", "belongs to kind \"x509\"");
@@ -72,14 +72,24 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
 
 fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
     for key in ["discovery", "jwks_uri", "jwks_file", "jwks", "hosts"] {
-        reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file` and `bundle_url`");
+        reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`");
     }
     reader.refuse("ca_file", "belongs to kind \"x509\"");
+    if reader.has("workload_api") {
+        return take_workload_api(reader);
+    }
     if !reader.has("bundle_url") {
+        // Asked for, so that a slip is told from a word that means nothing.
+        for key in ["bundle_url", "workload_api"] {
+            reader.take(key);
+        }
         for key in ["bundle_profile", "endpoint_spiffe_id", "networks"] {
             reader.refuse(key, "belongs to `bundle_url`");
         }
-        reader.need(&["bundle_file"]);
+        if !reader.has("bundle_file") {
+            let sentence = "[keys] must have one of `bundle_file`, `bundle_url` and `workload_api`";
+            reader.desk().complain(Complaint::new(reader.place().clone(), sentence));
+        }
         let path = reader.take_path("bundle_file")?;
         return bundle(reader.desk(), &path).map(KeysFile::Bundle);
     }
@@ -96,6 +106,15 @@ fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<K
         }
     };
     Some(KeysFile::Remote(within(KeyLocation::Bundle { url: url?.value, profile }, networks?)))
+}
+
+/// The agent proves itself by where it listens, and says itself when something changes.
+fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeysFile> {
+    for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "networks"] {
+        reader.refuse(key, "is not needed beside `workload_api`, which delivers the whole bundle");
+    }
+    let api = reader.take_parsed("workload_api", WorkloadApi::parse)?;
+    Some(KeysFile::Remote(KeyLocation::Workload(api.value)))
 }
 
 /// SPIFFE Federation §5.2.2.2: the endpoint's SPIFFE ID and a bundle to begin with are written down, never inferred.
