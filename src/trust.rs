@@ -14,6 +14,7 @@ mod reason;
 mod refresh;
 mod remote;
 mod rule;
+mod sequence;
 mod spiffe;
 mod spiffe_id;
 mod subject;
@@ -33,6 +34,7 @@ pub use platform::{ClaimFact, Nature, PlatformReason, Shape, claim_of, claims_of
 pub use published::PublishedKeys;
 pub use reason::{TrustReason, TrustRuleReason};
 pub use rule::{ScopeMap, TrustRule, TrustRuleParts, mistaken};
+pub use sequence::{Older, SequenceStore, Sequences};
 pub use spiffe_id::{SpiffeId, SpiffeIdReason, SpiffePattern, TrustDomain};
 pub use subject::{SubjectKind, SubjectParts, TemplateReason};
 pub use validity::CLOCK_SKEW;

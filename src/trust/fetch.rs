@@ -20,6 +20,7 @@ use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use ::spiffe::WorkloadApiError;
 use url::{Host, Url};
 
+use super::Older;
 use crate::jose::KeySetReason;
 
 /// A longer answer is refused.
@@ -72,8 +73,8 @@ pub enum FetchReason {
     Metadata,
     /// Discovery names a host for its keys that the rule does not name.
     Host,
-    /// A bundle that is older than the one in force, or does not say how old it is.
-    RolledBack,
+    /// A bundle that is older than one that was seen, or does not say how old it is.
+    RolledBack(Older),
     /// The key set itself.
     KeySet(KeySetReason),
     /// The SPIFFE Workload API gives nothing, or something else than bundles.
@@ -210,7 +211,7 @@ impl fmt::Display for FetchReason {
             Self::Long => "the answer is longer than 256 KiB",
             Self::Metadata => "the discovery document is malformed or names another issuer",
             Self::Host => "the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts",
-            Self::RolledBack => "the bundle has a lower spiffe_sequence than the one in force, or none",
+            Self::RolledBack(older) => return older.fmt(f),
             Self::KeySet(reason) => return write!(f, "the key set {reason}"),
             Self::Workload(error @ (WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued)) => {
                 return write!(f, "the Workload API gives this server no bundles ({error}); register it with the agent");
@@ -227,6 +228,7 @@ impl std::error::Error for FetchReason {
             Self::Network(cause) => Some(cause),
             Self::KeySet(reason) => Some(reason),
             Self::Workload(error) => Some(error),
+            Self::RolledBack(older) => Some(older),
             _ => None,
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::remote::{Part, RemoteKeys};
+use super::remote::{Errand, Part, RemoteKeys};
 use super::x509::Roots;
-use super::{Bundle, Network, SpiffeId, TrustDomain, TrustKind, WorkloadApi, fetch};
+use super::{Bundle, Network, Sequences, SpiffeId, TrustKind, TrustRule, WorkloadApi, fetch};
 use crate::jose::{KeySet, KeyUse};
 use crate::oauth::{Issuer, RuleName, Time};
 
@@ -177,7 +177,8 @@ impl Material {
 /// The keys of a rule, in use.
 #[derive(Clone, Debug)]
 pub(super) enum Keys {
-    Fixed(Material),
+    /// From the configuration; none when that is an older bundle than was seen.
+    Fixed(Option<Material>),
     /// One for each part of the location; that of tokens is the first, that of certificates the last.
     Remote(Vec<Arc<RemoteKeys>>),
 }
@@ -198,28 +199,30 @@ pub struct KeyState {
 }
 
 impl Keys {
-    /// Takes over what is `known` of the same address, and refuses to go back behind the `replaced` version of a bundle.
+    /// Takes over what is `known` of the same address. A bundle from the configuration that is older than one that was seen does not
+    /// count; the `replaced` one of the rule goes on where it is from there too.
     pub(super) fn new<'a>(
-        source: &KeySource,
+        rule: &TrustRule,
         known: impl Iterator<Item = &'a Keys>,
         replaced: Option<&Keys>,
-        rule: &RuleName,
-        domain: Option<&TrustDomain>,
+        sequences: &Arc<Sequences>,
     ) -> Self {
-        let fixed = |material: Material| Self::Fixed(not_rolled_back(material, replaced, rule));
-        match source {
-            KeySource::Fixed(keys) => fixed(Material { keys: Arc::clone(keys), roots: None }),
-            KeySource::Bundle(bundle) => fixed(Material::of_bundle(bundle)),
-            KeySource::Roots(roots) => Self::Fixed(Material::of_roots(roots)),
+        let material = match rule.keys() {
+            KeySource::Fixed(keys) => Material { keys: Arc::clone(keys), roots: None },
+            KeySource::Bundle(bundle) => Material::of_bundle(bundle),
+            KeySource::Roots(roots) => Material::of_roots(roots),
             KeySource::Remote(location, pace) => {
                 let known: Vec<&Arc<RemoteKeys>> = known.flat_map(Keys::remotes).collect();
                 let part = |part: &Part| {
-                    let same = known.iter().find(|remote| remote.is_of(location, *pace, *part, domain));
-                    same.map_or_else(|| Arc::new(RemoteKeys::new(location.clone(), *pace, *part, domain)), |same| Arc::clone(same))
+                    let domain = rule.trust_domain().cloned();
+                    let errand = Errand { location: location.clone(), pace: *pace, part: *part, domain };
+                    let same = known.iter().find(|remote| *remote.errand() == errand).map(|same| Arc::clone(same));
+                    same.unwrap_or_else(|| Arc::new(RemoteKeys::new(errand, sequences)))
                 };
-                Self::Remote(location.parts().iter().map(part).collect())
+                return Self::Remote(location.parts().iter().map(part).collect());
             }
-        }
+        };
+        Self::Fixed(not_rolled_back(material, replaced, rule, sequences))
     }
 
     /// What tasks fetch.
@@ -238,7 +241,7 @@ impl Keys {
     /// What counts for tokens now, without waiting for anybody.
     pub(super) fn at_hand(&self, now: Time) -> Option<Material> {
         match self {
-            Self::Fixed(material) => Some(material.clone()),
+            Self::Fixed(material) => material.clone(),
             Self::Remote(remotes) => remotes.first()?.at_hand(now),
         }
     }
@@ -246,7 +249,7 @@ impl Keys {
     /// What counts for certificates now.
     pub(super) fn for_certificates(&self, now: Time) -> Option<Material> {
         match self {
-            Self::Fixed(material) => Some(material.clone()),
+            Self::Fixed(material) => material.clone(),
             Self::Remote(remotes) => remotes.last()?.at_hand(now),
         }
     }
@@ -261,19 +264,26 @@ impl Keys {
     }
 }
 
-/// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1).
-fn not_rolled_back(material: Material, replaced: Option<&Keys>, rule: &RuleName) -> Material {
-    match replaced {
-        // A file without a number is its operator's word; an endpoint that stops numbering is not believed.
-        Some(Keys::Fixed(before)) if material.keys.sequence().is_some() && is_older(&material.keys, &before.keys) => {
-            tracing::warn!(%rule, "the bundle has a lower spiffe_sequence than the one in force, which stays");
-            before.clone()
-        }
-        _ => material,
+/// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1). A file without a number is its
+/// operator's word; an endpoint that stops numbering is not believed.
+fn not_rolled_back(
+    material: Material,
+    replaced: Option<&Keys>,
+    rule: &TrustRule,
+    sequences: &Sequences,
+) -> Option<Material> {
+    let numbered = rule.trust_domain().zip(material.keys.sequence());
+    let Some(Err(reason)) = numbered.map(|(domain, sequence)| sequences.admit(domain, Some(sequence))) else {
+        return Some(material);
+    };
+    let before = match replaced {
+        Some(Keys::Fixed(before)) => before.clone(),
+        _ => None,
+    };
+    let rule = rule.name();
+    match &before {
+        Some(_) => tracing::warn!(%rule, %reason, "the file of the bundle is not used, the one before stays in force"),
+        None => tracing::error!(%rule, %reason, "the file of the bundle is not used, so there is no verdict on SVIDs of its domain"),
     }
-}
-
-/// Whether `keys` are of an older version than `before`, or of one that does not say so.
-pub(super) fn is_older(keys: &KeySet, before: &KeySet) -> bool {
-    keys.sequence() < before.sequence()
+    before
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::fetch::Way;
-use super::keys::{Material, is_older};
+use super::keys::Material;
 use super::remote::{Phase, Shared};
 use super::{Bundle, BundleReason, FetchReason, Fetcher, KeyLocation, fetch};
 use crate::jose::{KeySet, KeyUse, Object};
@@ -21,7 +21,10 @@ pub(super) async fn run(shared: Arc<Shared>, fetcher: Fetcher, clock: Arc<dyn Cl
     let mut failures = 0;
     loop {
         shared.phase.send_replace(Phase::Fetching);
-        let fetched = fetch_keys(&shared.location, &shared.way(), &fetcher).await;
+        let fetched = match fetch_keys(&shared.errand.location, &shared.way(), &fetcher).await {
+            Ok((material, keep)) => not_rolled_back(&shared, material).await.map(|material| (material, keep)),
+            Err(reason) => Err(reason),
+        };
         shared.fetches.fetch_add(1, Ordering::Relaxed);
         failures = if fetched.is_ok() { 0 } else { failures + 1 };
         let rhythm = Rhythm::after(&shared, fetched, failures, clock.as_ref());
@@ -45,8 +48,8 @@ type FetchedKeys = Result<(Material, Option<Duration>), FetchReason>;
 impl Rhythm {
     /// Keeps the keys of a good fetch.
     fn after(shared: &Shared, fetched: FetchedKeys, failures: u32, clock: &dyn Clock) -> Self {
-        let pace = shared.pace;
-        match fetched.and_then(|(material, keep)| not_rolled_back(shared, material).map(|material| (material, keep))) {
+        let pace = shared.errand.pace;
+        match fetched {
             Ok((material, keep)) => {
                 shared.keep(material, clock);
                 let interval = keep.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, pace.interval * SLOWEST);
@@ -57,11 +60,13 @@ impl Rhythm {
     }
 }
 
-/// An endpoint that serves an older bundle than it did has been rolled back, or somebody replays it.
-fn not_rolled_back(shared: &Shared, material: Material) -> Result<Material, FetchReason> {
-    let before = shared.fetched.load();
-    let older = before.as_ref().is_some_and(|before| is_older(&material.keys, &before.material.keys));
-    if older { Err(FetchReason::RolledBack) } else { Ok(material) }
+/// An endpoint that serves an older bundle than was seen has been rolled back, or somebody replays it.
+async fn not_rolled_back(shared: &Shared, material: Material) -> Result<Material, FetchReason> {
+    let Some(domain) = shared.errand.domain.clone().filter(|_| shared.errand.location.is_bundle()) else { return Ok(material) };
+    let (sequences, sequence) = (Arc::clone(&shared.sequences), material.keys.sequence());
+    let admitted = tokio::task::spawn_blocking(move || sequences.admit(&domain, sequence)).await;
+    // A runtime that shuts down admits nothing.
+    admitted.map_err(|_| FetchReason::Client)?.map_err(FetchReason::RolledBack).map(|()| material)
 }
 
 async fn fetch_keys(location: &KeyLocation, way: &Way, fetcher: &Fetcher) -> FetchedKeys {

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::fetch::{Peer, Way};
 use super::keys::Material;
-use super::{BundleProfile, FetchReason, Fetcher, KeyLocation, Pace, TrustDomain, TrustReason, refresh, workload};
+use super::{BundleProfile, FetchReason, Fetcher, KeyLocation, Pace, Sequences, TrustDomain, TrustReason, refresh, workload};
 use crate::oauth::{Clock, Time};
 
 /// Keys from the network. A task fetches them; requests read what is there and at most ask it to hurry.
@@ -23,17 +23,31 @@ pub(super) struct RemoteKeys {
 /// What the task and the requests share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) location: KeyLocation,
-    pub(super) pace: Pace,
-    pub(super) part: Part,
-    /// Whose bundle it is, of a rule of kind `spiffe`.
-    pub(super) domain: Option<TrustDomain>,
+    pub(super) errand: Errand,
+    pub(super) sequences: Arc<Sequences>,
     pub(super) fetched: ArcSwapOption<Fetched>,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) wanted: Notify,
     pub(super) fetches: AtomicU64,
     pub(super) failures: AtomicU64,
     waiting: Semaphore,
+}
+
+/// What is to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Errand {
+    pub(super) location: KeyLocation,
+    pub(super) pace: Pace,
+    pub(super) part: Part,
+    /// Whose bundle it is, for a rule of kind `spiffe`.
+    pub(super) domain: Option<TrustDomain>,
+}
+
+impl Errand {
+    /// All keys of somebody who is no trust domain.
+    pub(super) fn whole(location: KeyLocation, pace: Pace) -> Self {
+        Self { location, pace, part: Part::Whole, domain: None }
+    }
 }
 
 /// Which part of a rule's material is meant.
@@ -69,18 +83,17 @@ pub(super) enum Phase {
 const WAITING_MAX: usize = 64;
 
 impl RemoteKeys {
-    pub(super) fn new(location: KeyLocation, pace: Pace, part: Part, domain: Option<&TrustDomain>) -> Self {
-        Self { shared: Arc::new(Shared::new(location, pace, part, domain.cloned())), task: OnceLock::new() }
+    pub(super) fn new(errand: Errand, sequences: &Arc<Sequences>) -> Self {
+        Self { shared: Arc::new(Shared::new(errand, Arc::clone(sequences))), task: OnceLock::new() }
     }
 
-    pub(super) fn is_of(&self, location: &KeyLocation, pace: Pace, part: Part, domain: Option<&TrustDomain>) -> bool {
-        let shared = &*self.shared;
-        shared.location == *location && shared.pace == pace && shared.part == part && shared.domain.as_ref() == domain
+    pub(super) fn errand(&self) -> &Errand {
+        &self.shared.errand
     }
 
     pub(super) fn keep_fresh(&self, fetcher: Fetcher, clock: Arc<dyn Clock>) {
         let shared = Arc::clone(&self.shared);
-        let spawn = || match shared.location.plain() {
+        let spawn = || match shared.errand.location.plain() {
             KeyLocation::Workload(api) => tokio::spawn(workload::run(api.clone(), shared, clock)).abort_handle(),
             _ => tokio::spawn(refresh::run(shared, fetcher, clock)).abort_handle(),
         };
@@ -117,13 +130,11 @@ impl RemoteKeys {
 }
 
 impl Shared {
-    pub(super) fn new(location: KeyLocation, pace: Pace, part: Part, domain: Option<TrustDomain>) -> Self {
+    pub(super) fn new(errand: Errand, sequences: Arc<Sequences>) -> Self {
         let (phase, _) = watch::channel(Phase::Fetching);
         Self {
-            location,
-            pace,
-            part,
-            domain,
+            errand,
+            sequences,
             fetched: ArcSwapOption::empty(),
             phase,
             wanted: Notify::new(),
@@ -135,8 +146,8 @@ impl Shared {
 
     /// How the address may be reached now.
     pub(super) fn way(&self) -> Way {
-        let networks = self.location.networks().to_vec();
-        let KeyLocation::Bundle { profile: BundleProfile::Spiffe { id, bootstrap, own }, .. } = self.location.plain() else {
+        let networks = self.errand.location.networks().to_vec();
+        let KeyLocation::Bundle { profile: BundleProfile::Spiffe { id, bootstrap, own }, .. } = self.errand.location.plain() else {
             return Way { networks, peer: None };
         };
         let latest = self.fetched.load();
@@ -147,7 +158,7 @@ impl Shared {
 
     fn current(&self, now: Time) -> Option<Material> {
         let fetched = self.fetched.load();
-        let fetched = fetched.as_ref().filter(|fetched| now.since(fetched.at) < self.pace.ceiling)?;
+        let fetched = fetched.as_ref().filter(|fetched| now.since(fetched.at) < self.errand.pace.ceiling)?;
         Some(fetched.material.clone())
     }
 
@@ -155,7 +166,7 @@ impl Shared {
     pub(super) fn keep(&self, material: Material, clock: &dyn Clock) {
         let (usable, skipped) = (material.keys.keys().len(), material.keys.skipped().len());
         let roots = material.roots.as_ref().map_or(0, |roots| roots.len());
-        tracing::debug!(location = %self.location, usable, skipped, roots, "keys fetched");
+        tracing::debug!(location = %self.errand.location, usable, skipped, roots, "keys fetched");
         self.fetched.store(Some(Arc::new(Fetched { material, at: clock.now() })));
     }
 
@@ -163,8 +174,8 @@ impl Shared {
     /// wait after so many failures in a row.
     pub(super) fn failed(&self, reason: &FetchReason, failures: u32) -> Duration {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(location = %self.location, %reason, failures, "keys could not be fetched");
-        self.pace.back_off(failures)
+        tracing::warn!(location = %self.errand.location, %reason, failures, "keys could not be fetched");
+        self.errand.pace.back_off(failures)
     }
 
     /// Waits for the fetch in flight, or asks for one; returns at once when the task is resting or too many wait already.
@@ -178,7 +189,7 @@ impl Shared {
             Phase::Fetching => (),
         }
         let done = phase.wait_for(|phase| *phase == Phase::Resting);
-        let _ = tokio::time::timeout(self.pace.patience, done).await.map(|phase| phase.is_ok());
+        let _ = tokio::time::timeout(self.errand.pace.patience, done).await.map(|phase| phase.is_ok());
     }
 }
 

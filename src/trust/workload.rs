@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Asks for one part of the domain's bundle and listens for changes for ever. A stream that is quiet may be one whose agent hangs,
 /// so it is asked for anew at the pace of the rule: the answer to a request is always the whole of what counts.
 pub(super) async fn run(api: WorkloadApi, shared: Arc<Shared>, clock: Arc<dyn Clock>) {
-    let Some(domain) = shared.domain.clone() else { return };
+    let Some(domain) = shared.errand.domain.clone() else { return };
     let (mut client, mut failures) = (None, 0_u32);
     loop {
         shared.phase.send_replace(Phase::Fetching);
@@ -41,7 +41,7 @@ pub(super) async fn run(api: WorkloadApi, shared: Arc<Shared>, clock: Arc<dyn Cl
         }
         if !ended.settled {
             shared.phase.send_replace(Phase::Resting);
-            tokio::time::sleep(shared.pace.back_off(failures)).await;
+            tokio::time::sleep(shared.errand.pace.back_off(failures)).await;
         }
     }
 }
@@ -58,7 +58,7 @@ async fn ask(
         Some(connected) => connected,
         None => WorkloadApiClient::connect(api.endpoint()).await.map_err(FetchReason::Workload)?,
     };
-    let mut bundles = Bundles::stream(&connected, shared.part).await?;
+    let mut bundles = Bundles::stream(&connected, shared.errand.part).await?;
     let first = bundles.next(domain).await.unwrap_or(Err(FetchReason::Workload(WorkloadApiError::EmptyResponse)))?;
     shared.keep(first, clock);
     *client = Some(connected);
@@ -76,7 +76,7 @@ struct Ended {
 /// Puts every update in force at once, until the stream ends, its time is over, or somebody wants newer keys.
 async fn listen(mut bundles: Bundles, shared: &Shared, clock: &dyn Clock, domain: &TrustDomain) -> Ended {
     shared.phase.send_replace(Phase::Resting);
-    let (rest, over) = (tokio::time::sleep(shared.pace.cool_down), tokio::time::sleep(shared.pace.interval));
+    let (rest, over) = (tokio::time::sleep(shared.errand.pace.cool_down), tokio::time::sleep(shared.errand.pace.interval));
     tokio::pin!(rest, over);
     let mut settled = false;
     loop {

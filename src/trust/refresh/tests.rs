@@ -11,7 +11,7 @@ mod hostile;
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::oauth::{RuleName, Time};
-use crate::trust::remote::{Fetched, Part};
+use crate::trust::remote::{Errand, Fetched};
 use crate::trust::{
     KeySource, Pace, SubjectKind, SubjectParts, Trust, TrustKind, TrustReason, TrustRule, TrustRuleParts, Vouched,
 };
@@ -309,7 +309,7 @@ fn a_reload_keeps_the_keys_and_the_task() {
 #[test]
 fn failures_back_off_and_max_age_is_bounded() {
     let uri = Url::parse("https://idp.example/keys").unwrap();
-    let shared = Shared::new(KeyLocation::Uri(uri), Pace::default(), Part::Whole, None);
+    let shared = Shared::new(Errand::whole(KeyLocation::Uri(uri), Pace::default()), Arc::default());
     let clock = Hands(AtomicI64::new(NOW));
     let failed = |failures| Rhythm::after(&shared, Err(FetchReason::Client), failures, &clock).rest.as_secs();
     assert_eq!([1, 2, 3, 7, 8, 9, 40, 1000].map(failed), [2, 4, 8, 128, 256, 300, 300, 300]);

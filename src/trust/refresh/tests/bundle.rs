@@ -72,12 +72,8 @@ fn a_newer_bundle_replaces_an_empty_one_kills_and_an_older_one_is_refused() {
 
 #[test]
 fn the_refresh_hint_is_the_pace_within_bounds() {
-    let shared = Shared::new(
-        KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile: BundleProfile::Web },
-        Pace::default(),
-        Part::Whole,
-        None,
-    );
+    let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile: BundleProfile::Web };
+    let shared = Shared::new(Errand::whole(location, Pace::default()), Arc::default());
     let material = || Material::of_bundle(&Bundle::parse(bundle(&[], "").as_bytes()).unwrap());
     let then = |hint: u64| {
         let rhythm = Rhythm::after(&shared, Ok((material(), Some(Duration::from_secs(hint)))), 0, clock().as_ref());
@@ -124,7 +120,7 @@ fn an_endpoint_proves_its_spiffe_id() {
         };
         let fetched = async |url: &str, profile: BundleProfile| {
             let location = KeyLocation::Bundle { url: Url::parse(url).unwrap(), profile };
-            let shared = Shared::new(location.clone(), pace(), Part::Whole, None);
+            let shared = Shared::new(Errand::whole(location.clone(), pace()), Arc::default());
             fetch_keys(&location, &shared.way(), &Fetcher::within(Duration::from_secs(2)))
                 .await
                 .map(|(material, _)| material.keys.keys().len())
@@ -157,12 +153,8 @@ fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
         let id = SpiffeId::parse("spiffe://td.example/spire/server").unwrap();
         let profile = BundleProfile::Spiffe { id, bootstrap: Arc::clone(&bootstrap), own };
         let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile };
-        let shared = Shared::new(
-            KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]),
-            pace(),
-            Part::Whole,
-            None,
-        );
+        let within = KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]);
+        let shared = Shared::new(Errand::whole(within, pace()), Arc::default());
         let roots = |shared: &Shared| shared.way().peer.unwrap().roots.digest();
         assert_eq!(roots(&shared), bootstrap.roots().digest());
         assert_eq!(shared.way().networks.len(), 1);
