@@ -19,8 +19,8 @@ use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
 use crate::token::OwnKeys;
 use crate::trust::x509::Roots;
 use crate::trust::{
-    DuplicateRule, KeySource, Matcher, Pace, Requirement, Sequences, Severity, SubjectKind, Trust, TrustKind, TrustRule, TrustRuleParts,
-    TrustRuleReason, findings,
+    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, Trust, TrustKind, TrustRule,
+    TrustRuleParts, TrustRuleReason, findings,
 };
 
 /// The keys of a world, parsed.
@@ -176,7 +176,7 @@ fn keys(file: &TrustFile) -> KeySource {
         KeysFile::Given(keys) => KeySource::Fixed(Arc::new(keys.clone())),
         KeysFile::Bundle(bundle) => KeySource::Bundle(Arc::clone(bundle)),
         KeysFile::Roots(roots) => KeySource::Roots(Arc::clone(roots)),
-        KeysFile::Remote(location) => KeySource::Remote(location.clone(), Pace::default()),
+        KeysFile::Remote(location, pace) => KeySource::Remote(location.clone(), *pace),
     }
 }
 

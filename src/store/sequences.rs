@@ -59,7 +59,9 @@ impl SequenceFile {
 
     fn kept(&self) -> io::Result<Kept> {
         let file = match File::open(self.path()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept { version: VERSION, highest: BTreeMap::new() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Kept { version: VERSION, highest: BTreeMap::new() });
+            }
             opened => opened?,
         };
         let mut text = Vec::new();
@@ -67,7 +69,8 @@ impl SequenceFile {
         let kept: Option<Kept> = serde_json::from_slice(&text).ok().filter(|kept: &Kept| kept.version == VERSION);
         let sound = |kept: &Kept| kept.highest.keys().all(|name| TrustDomain::parse(name).is_ok_and(|td| td.as_str() == name));
         let whole = text.len() as u64 <= FILE_BYTES_MAX;
-        kept.filter(|kept| whole && sound(kept)).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "is not what was written"))
+        kept.filter(|kept| whole && sound(kept))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "is not what was written"))
     }
 
     fn write(&self, kept: &Kept) -> io::Result<()> {

@@ -260,18 +260,19 @@ impl Keys {
         let ages: Option<Vec<Duration>> = remotes.iter().map(|remote| remote.age(now)).collect();
         let counts = remotes.iter().map(|remote| remote.counts()).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
         let usable = self.at_hand(now).is_some() && self.for_certificates(now).is_some();
-        KeyState { rule: rule.clone(), age: ages.and_then(|ages| ages.into_iter().max()), usable, fetches: counts.0, failures: counts.1 }
+        KeyState {
+            rule: rule.clone(),
+            age: ages.and_then(|ages| ages.into_iter().max()),
+            usable,
+            fetches: counts.0,
+            failures: counts.1,
+        }
     }
 }
 
 /// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1). A file without a number is its
 /// operator's word; an endpoint that stops numbering is not believed.
-fn not_rolled_back(
-    material: Material,
-    replaced: Option<&Keys>,
-    rule: &TrustRule,
-    sequences: &Sequences,
-) -> Option<Material> {
+fn not_rolled_back(material: Material, replaced: Option<&Keys>, rule: &TrustRule, sequences: &Sequences) -> Option<Material> {
     let numbered = rule.trust_domain().zip(material.keys.sequence());
     let Some(Err(reason)) = numbered.map(|(domain, sequence)| sequences.admit(domain, Some(sequence))) else {
         return Some(material);
@@ -283,7 +284,9 @@ fn not_rolled_back(
     let rule = rule.name();
     match &before {
         Some(_) => tracing::warn!(%rule, %reason, "the file of the bundle is not used, the one before stays in force"),
-        None => tracing::error!(%rule, %reason, "the file of the bundle is not used, so there is no verdict on SVIDs of its domain"),
+        None => {
+            tracing::error!(%rule, %reason, "the file of the bundle is not used, so there is no verdict on SVIDs of its domain")
+        }
     }
     before
 }

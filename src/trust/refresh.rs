@@ -12,7 +12,8 @@ use crate::jose::{KeySet, KeyUse, Object};
 use crate::oauth::{Clock, Issuer};
 use url::Url;
 
-/// `max-age` counts between a fifth and twelve times the interval: one minute and one hour by default.
+/// `max-age` counts between a fifth and twelve times the interval, one minute and one hour by default, and up to half the ceiling:
+/// whoever asks for a long pause does not end the keys by it.
 const FASTEST: u32 = 5;
 const SLOWEST: u32 = 12;
 
@@ -52,7 +53,8 @@ impl Rhythm {
         match fetched {
             Ok((material, keep)) => {
                 shared.keep(material, clock);
-                let interval = keep.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, pace.interval * SLOWEST);
+                let slowest = (pace.interval * SLOWEST).min(pace.ceiling / 2).max(pace.interval);
+                let interval = keep.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, slowest);
                 Self { rest: pace.cool_down, then: interval.saturating_sub(pace.cool_down) }
             }
             Err(reason) => Self { rest: shared.failed(&reason, failures), then: Duration::ZERO },

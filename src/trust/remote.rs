@@ -147,7 +147,8 @@ impl Shared {
     /// How the address may be reached now.
     pub(super) fn way(&self) -> Way {
         let networks = self.errand.location.networks().to_vec();
-        let KeyLocation::Bundle { profile: BundleProfile::Spiffe { id, bootstrap, own }, .. } = self.errand.location.plain() else {
+        let KeyLocation::Bundle { profile: BundleProfile::Spiffe { id, bootstrap, own }, .. } = self.errand.location.plain()
+        else {
             return Way { networks, peer: None };
         };
         let latest = self.fetched.load();

@@ -56,8 +56,7 @@ impl Trust {
     ) -> Result<Self, DuplicateRule> {
         let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
         let (anchored, chains) = (Vec::new(), Vec::new());
-        let mut trust =
-            Self { anchored, by_anchor: HashMap::new(), chains, by_name: HashMap::new(), cache, sequences };
+        let mut trust = Self { anchored, by_anchor: HashMap::new(), chains, by_name: HashMap::new(), cache, sequences };
         for rule in rules {
             let at = trust.anchored.len();
             if trust.by_name.insert(rule.name().clone(), at).is_some() {

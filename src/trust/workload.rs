@@ -99,9 +99,8 @@ async fn listen(mut bundles: Bundles, shared: &Shared, clock: &dyn Clock, domain
 /// An agent that answers `PermissionDenied` has taken back all bundles (SPIFFE Workload API §5.2.2 and §6.2.2): they cease to count.
 /// That says something of this server and nothing of the domain's SVIDs, so there is no verdict on them.
 fn cease_if_refused(shared: &Shared, reason: &FetchReason) {
-    let refused = |error: &WorkloadApiError| {
-        matches!(error, WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued)
-    };
+    let refused =
+        |error: &WorkloadApiError| matches!(error, WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued);
     if matches!(reason, FetchReason::Workload(error) if refused(error)) {
         shared.fetched.store(None);
     }

@@ -33,7 +33,9 @@ pub(in crate::cli) fn run(options: &Forget) -> Outcome {
     let known = file.forget(&domain).map_err(|error| Failed::new(format!("{}: {error}", file.path().display())))?;
     match known {
         _ if options.json => say!("{}", json!({"ok": known.is_some(), "trust_domain": domain.as_str(), "forgotten": known})),
-        Some(sequence) => say!("{domain}: the next bundle counts whatever its spiffe_sequence is; {sequence} was the highest so far"),
+        Some(sequence) => {
+            say!("{domain}: the next bundle counts whatever its spiffe_sequence is; {sequence} was the highest so far")
+        }
         None => say!("{domain}: no spiffe_sequence is known"),
     }
     Ok(known.is_some())

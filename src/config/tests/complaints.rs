@@ -309,7 +309,7 @@ fn of_spiffe_rules() {
         &spiffe("keys = {}\nissuer = 'https://x.example'"),
         &[
             "trust/r.toml:1: `trust_domain` is missing",
-            "trust/r.toml:5: `bundle_file` is missing in [keys]",
+            "trust/r.toml:5: [keys] must have one of `bundle_file`, `bundle_url` and `workload_api`",
             "trust/r.toml:6: `issuer` does not belong to kind \"spiffe\"; an SVID is known by its trust domain",
         ],
     );
@@ -317,7 +317,7 @@ fn of_spiffe_rules() {
         &spiffe("trust_domain = 'X'\n[keys]\ndiscovery = true\nbundle_file = 'x'"),
         &[
             "trust/r.toml:5: `trust_domain` must have a trust domain of 1 to 255 characters of a-z, 0-9, '.', '-', '_'",
-            "trust/r.toml:7: `discovery` does not belong to kind \"spiffe\", which has `bundle_file` and `bundle_url`",
+            "trust/r.toml:7: `discovery` does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`",
             "trust/r.toml:8: trust/x cannot be read: No such file or directory (os error 2)",
         ],
     );

@@ -67,7 +67,8 @@ fn key() -> SigningKey {
 
 /// A JWK set as agents send it: without `use`.
 fn jwks(keys: &[&SigningKey]) -> Vec<u8> {
-    let keys: Vec<_> = keys.iter().map(|key| key.public_jwk().replace(r#""use":"sig","#, "").replace(r#","use":"sig""#, "")).collect();
+    let keys: Vec<_> =
+        keys.iter().map(|key| key.public_jwk().replace(r#""use":"sig","#, "").replace(r#","use":"sig""#, "")).collect();
     assert!(!keys.concat().contains("use"), "{keys:?}");
     format!(r#"{{"keys":[{}]}}"#, keys.join(",")).into_bytes()
 }
@@ -161,8 +162,10 @@ fn a_bundle_that_is_empty_or_no_longer_delivered_counts_no_more() {
         let serve = async |jwt: Reply, x509: Reply| {
             agent.jwt(jwt);
             agent.x509(x509);
-            until("not delivered", async || present(&trust, &key).await.is_none() && certificate(&trust, "td.example", &ours).is_none())
-                .await;
+            until("not delivered", async || {
+                present(&trust, &key).await.is_none() && certificate(&trust, "td.example", &ours).is_none()
+            })
+            .await;
         };
         for (jwt, x509) in [
             (bundles(&[("td.example", jwks(&[]))]), bundles(&[("td.example", Vec::new())])),
@@ -212,8 +215,10 @@ fn an_agent_may_come_go_and_come_back() {
         let fetches = state(&trust).fetches;
         let agent = delivering(path);
         agent.jwt(bundles(&[("td.example", jwks(&[]))]));
-        until("the agent is not found again", async || state(&trust).fetches > fetches && present(&trust, &key).await == UNKNOWN_KEY)
-            .await;
+        until("the agent is not found again", async || {
+            state(&trust).fetches > fetches && present(&trust, &key).await == UNKNOWN_KEY
+        })
+        .await;
     });
 }
 

@@ -1,5 +1,8 @@
 //! Bundles from the network: versions, pace, and endpoints that prove a SPIFFE ID.
 
+use std::collections::HashMap;
+use std::io;
+
 use rcgen::KeyPair;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -10,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 use crate::trust::x509::{Authority, root, svid};
-use crate::trust::{BundleProfile, Network, SpiffeId, TrustDomain};
+use crate::trust::{BundleProfile, Network, SequenceStore, Sequences, SpiffeId, TrustDomain};
 
 const SVID: &str = "spiffe://td.example/a";
 
@@ -20,6 +23,10 @@ fn bundle(keys: &[&SigningKey], rest: &str) -> String {
 }
 
 fn mesh(location: KeyLocation, pace: Pace) -> Trust {
+    Trust::new(vec![rule(KeySource::Remote(location, pace))], None).unwrap()
+}
+
+fn rule(keys: KeySource) -> TrustRule {
     let parts = TrustRuleParts {
         name: RuleName::parse("mesh").unwrap(),
         kind: TrustKind::Spiffe,
@@ -32,9 +39,9 @@ fn mesh(location: KeyLocation, pace: Pace) -> Trust {
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        keys: KeySource::Remote(location, pace),
+        keys,
     };
-    Trust::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
+    TrustRule::new(parts).unwrap()
 }
 
 async fn present(trust: &Trust, key: &SigningKey) -> Option<TrustReason> {
@@ -67,6 +74,75 @@ fn a_newer_bundle_replaces_an_empty_one_kills_and_an_older_one_is_refused() {
         serve(&[&key], r#","spiffe_sequence":7"#);
         later().await;
         assert_eq!(present(&trust, &key).await, None);
+    });
+}
+
+/// What a data folder does: it is there for the next start.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<HashMap<TrustDomain, u64>>>);
+
+impl SequenceStore for Kept {
+    fn read(&self) -> io::Result<HashMap<TrustDomain, u64>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn keep(&self, domain: &TrustDomain, sequence: u64) -> io::Result<()> {
+        self.0.lock().unwrap().insert(domain.clone(), sequence);
+        Ok(())
+    }
+}
+
+/// SPIFFE Trust Domain and Bundle §4.1.1: neither a restart nor another address makes an old bundle new. Nobody gets a verdict by
+/// it until somebody says that the publisher counts anew.
+#[test]
+fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
+    run(async {
+        let (origin, another, key, kept) = (Origin::start().await, Origin::start().await, key(), Kept::default());
+        let numbered = |origin: &Origin, rest: &str| {
+            origin.set(|answers| answers.keys = ok("application/json", &bundle(&[&key], rest)));
+        };
+        let pace = Pace { patience: Duration::from_millis(300), interval: Duration::from_millis(100), ..pace() };
+        let of = |origin: &Origin| {
+            let location = KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web };
+            rule(KeySource::Remote(location, pace))
+        };
+        let file = |rest: &str| rule(KeySource::Bundle(Arc::new(Bundle::parse(bundle(&[&key], rest).as_bytes()).unwrap())));
+        let start = |rule: TrustRule| {
+            let sequences = Arc::new(Sequences::kept_in(Box::new(kept.clone())).unwrap());
+            let trust = Trust::remembering(vec![rule], None, sequences).unwrap();
+            trust.keep_fresh(&Fetcher::new(), &clock());
+            trust
+        };
+        numbered(&origin, r#","spiffe_sequence":5"#);
+        let first = start(of(&origin));
+        assert_eq!(present(&first, &key).await, None);
+        for (older, at) in [(r#","spiffe_sequence":4"#, &origin), (r#","spiffe_sequence":4"#, &another), ("", &origin)] {
+            numbered(at, older);
+            assert_eq!(present(&start(of(at)), &key).await, Some(TrustReason::KeysUnavailable), "{older}");
+            let reloaded = Trust::new(vec![of(&another)], Some(&first)).unwrap();
+            reloaded.keep_fresh(&Fetcher::new(), &clock());
+            numbered(&another, older);
+            assert_eq!(present(&reloaded, &key).await, Some(TrustReason::KeysUnavailable), "another address, {older}");
+        }
+        let stale = start(file(r#","spiffe_sequence":4"#));
+        assert_eq!(present(&stale, &key).await, Some(TrustReason::KeysUnavailable), "a file");
+        assert_eq!(stale.key_states(Time::from_seconds(NOW)).first().map(|state| state.usable), Some(false));
+        for current in [r#","spiffe_sequence":5"#, r#","spiffe_sequence":6"#, ""] {
+            assert_eq!(
+                present(&start(file(current)), &key).await,
+                None,
+                "a file is as good as an endpoint; without a number, better"
+            );
+        }
+        numbered(&another, r#","spiffe_sequence":6"#);
+        assert_eq!(present(&start(of(&another)), &key).await, None);
+        numbered(&another, r#","spiffe_sequence":1"#);
+        let running = start(of(&another));
+        assert_eq!(present(&running, &key).await, Some(TrustReason::KeysUnavailable));
+        kept.0.lock().unwrap().clear();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(present(&running, &key).await, None, "the publisher counts anew");
+        assert_eq!(kept.0.lock().unwrap().values().copied().collect::<Vec<_>>(), [1]);
     });
 }
 

@@ -165,7 +165,8 @@ fn frame(message: &[u8]) -> Bytes {
 
 /// `map<string, bytes>` as the field `field`: one entry each, of a key as field 1 and a value as field 2.
 fn message(bundles: &[(String, Vec<u8>)], field: u8) -> Vec<u8> {
-    let entry = |(domain, bundle): &(String, Vec<u8>)| bytes_of(field, &[bytes_of(1, domain.as_bytes()), bytes_of(2, bundle)].concat());
+    let entry =
+        |(domain, bundle): &(String, Vec<u8>)| bytes_of(field, &[bytes_of(1, domain.as_bytes()), bytes_of(2, bundle)].concat());
     bundles.iter().flat_map(entry).collect()
 }
 
