@@ -47,7 +47,7 @@ fn of_settings() {
     main("[tokens]\nlifetime = '20m'", &["main.toml:2: `lifetime` must not exceed `lifetime_max`"]);
     main(
         "[tokens]\nlifetime = '5 min'",
-        &["main.toml:2: `lifetime` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\""],
+        &["main.toml:2: `lifetime` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; did you mean \"5m\"?"],
     );
     main("[tokens]\nlifetime_max = '2d'", &["main.toml:2: `lifetime_max` must be 1s to 1d, not 2d"]);
     main("[tokens]\nchain_depth_max = 17", &["main.toml:2: `chain_depth_max` must be 1 to 16, not 17"]);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 
@@ -169,7 +169,7 @@ fn a_bundle_that_is_empty_or_no_longer_delivered_counts_no_more() {
         };
         for (jwt, x509) in [
             (bundles(&[("td.example", jwks(&[]))]), bundles(&[("td.example", Vec::new())])),
-            (bundles(&[other.clone()]), bundles(&[("other.example", ours.der.clone())])),
+            (bundles(std::slice::from_ref(&other)), bundles(&[("other.example", ours.der.clone())])),
         ] {
             serve(bundles(&[("td.example", jwks(&[&key]))]), bundles(&[("td.example", ours.der.clone())])).await;
             agent.jwt(jwt);
