@@ -199,8 +199,8 @@ pub struct KeyState {
 }
 
 impl Keys {
-    /// Takes over what is `known` of the same address. A bundle from the configuration that is older than one that was seen does not
-    /// count; the `replaced` one of the rule goes on where it is from there too.
+    /// Takes over what is `known` of the same address. A bundle from the configuration that is older than one that was seen does
+    /// not count; the `replaced` one of the rule goes on where it is from there too.
     pub(super) fn new<'a>(
         rule: &TrustRule,
         known: impl Iterator<Item = &'a Keys>,

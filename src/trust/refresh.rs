@@ -12,8 +12,8 @@ use crate::jose::{KeySet, KeyUse, Object};
 use crate::oauth::{Clock, Issuer};
 use url::Url;
 
-/// `max-age` counts between a fifth and twelve times the interval, one minute and one hour by default, and up to half the ceiling:
-/// whoever asks for a long pause does not end the keys by it.
+/// `max-age` counts between a fifth and twelve times the interval, one minute and one hour by default, and up to half the
+/// ceiling: whoever asks for a long pause does not end the keys by it.
 const FASTEST: u32 = 5;
 const SLOWEST: u32 = 12;
 

@@ -1,5 +1,5 @@
-//! Which version of each trust domain's bundle was the newest, so that nobody rolls one back (SPIFFE Trust Domain and Bundle §4.1.1):
-//! not by another address, and not by waiting for a restart.
+//! Which version of each trust domain's bundle was the newest, so that nobody rolls one back (SPIFFE Trust Domain and Bundle
+//! §4.1.1): not by another address, and not by waiting for a restart.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::TrustDomain;
 
-/// The highest `spiffe_sequence` of each trust domain, as far back as its memory goes: without a store, to the start of the process.
+/// The highest `spiffe_sequence` of each trust domain, as far back as its memory goes: without a store, to the start of the
+/// process.
 #[derive(Debug, Default)]
 pub struct Sequences {
     highest: Mutex<HashMap<TrustDomain, Seen>>,

@@ -1,5 +1,5 @@
-//! The SPIFFE Workload API of an agent on this machine as a source of bundles. The agent streams the X.509 and the JWT bundles of all
-//! domains that it knows, each in a stream of its own; what it sends replaces what it sent before.
+//! The SPIFFE Workload API of an agent on this machine as a source of bundles. The agent streams the X.509 and the JWT bundles
+//! of all domains that it knows, each in a stream of its own; what it sends replaces what it sent before.
 
 mod address;
 mod bundles;
@@ -20,8 +20,8 @@ use bundles::Bundles;
 /// How long the agent may take to its first message. It "MUST be sent as soon as possible" (SPIFFE Workload API §4.3).
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks for one part of the domain's bundle and listens for changes for ever. A stream that is quiet may be one whose agent hangs,
-/// so it is asked for anew at the pace of the rule: the answer to a request is always the whole of what counts.
+/// Asks for one part of the domain's bundle and listens for changes for ever. A stream that is quiet may be one whose agent
+/// hangs, so it is asked for anew at the pace of the rule: the answer to a request is always the whole of what counts.
 pub(super) async fn run(api: WorkloadApi, shared: Arc<Shared>, clock: Arc<dyn Clock>) {
     let Some(domain) = shared.errand.domain.clone() else { return };
     let (mut client, mut failures) = (None, 0_u32);
@@ -96,8 +96,8 @@ async fn listen(mut bundles: Bundles, shared: &Shared, clock: &dyn Clock, domain
     }
 }
 
-/// An agent that answers `PermissionDenied` has taken back all bundles (SPIFFE Workload API §5.2.2 and §6.2.2): they cease to count.
-/// That says something of this server and nothing of the domain's SVIDs, so there is no verdict on them.
+/// An agent that answers `PermissionDenied` has taken back all bundles (SPIFFE Workload API §5.2.2 and §6.2.2): they cease to
+/// count. That says something of this server and nothing of the domain's SVIDs, so there is no verdict on them.
 fn cease_if_refused(shared: &Shared, reason: &FetchReason) {
     let refused =
         |error: &WorkloadApiError| matches!(error, WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued);

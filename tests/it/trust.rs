@@ -100,7 +100,7 @@ fn a_bundle_that_was_rolled_back_over_a_restart_is_refused_until_an_operator_for
     };
     let bundle = Arc::new(Mutex::new(numbered(9)));
     serve_bundle(&site, &bundle);
-    let token = || Party::new(&site.profile(), "gateway").vouched("spiffe-live", json!({}));
+    let token = || Party::new(&site.profile(), "gateway").vouched("spiffe-live", json!({ "iss": "https://spire.live.example" }));
     let server = site.start();
     site.wait("the bundle is fetched", || usable(&site, "spiffe-live") == "1");
     assert_eq!(present(&site, &token()).status, 200);

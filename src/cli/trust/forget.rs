@@ -34,7 +34,7 @@ pub(in crate::cli) fn run(options: &Forget) -> Outcome {
     match known {
         _ if options.json => say!("{}", json!({"ok": known.is_some(), "trust_domain": domain.as_str(), "forgotten": known})),
         Some(sequence) => {
-            say!("{domain}: the next bundle counts whatever its spiffe_sequence is; {sequence} was the highest so far")
+            say!("{domain}: the next bundle counts whatever its spiffe_sequence is; the highest was {sequence}")
         }
         None => say!("{domain}: no spiffe_sequence is known"),
     }

@@ -317,7 +317,8 @@ fn of_spiffe_rules() {
         &spiffe("trust_domain = 'X'\n[keys]\ndiscovery = true\nbundle_file = 'x'"),
         &[
             "trust/r.toml:5: `trust_domain` must have a trust domain of 1 to 255 characters of a-z, 0-9, '.', '-', '_'",
-            "trust/r.toml:7: `discovery` does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`",
+            "trust/r.toml:7: `discovery` does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and \
+             `workload_api`",
             "trust/r.toml:8: trust/x cannot be read: No such file or directory (os error 2)",
         ],
     );

@@ -172,8 +172,10 @@ fn of_the_pace() {
         (
             "refresh = '5 min'\nceiling = '1Day'",
             &[
-                "trust/r.toml:8: `refresh` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; did you mean \"5m\"?",
-                "trust/r.toml:9: `ceiling` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; did you mean \"1d\"?",
+                "trust/r.toml:8: `refresh` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; \
+                 did you mean \"5m\"?",
+                "trust/r.toml:9: `ceiling` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; \
+                 did you mean \"1d\"?",
             ][..],
         ),
         (
