@@ -22,8 +22,8 @@ pub(in crate::cli) struct Forget {
     json: bool,
 }
 
-/// Forgets which of its bundles was the newest. A running server hears of it when it next gets an older one. The answer is no when
-/// nothing was known.
+/// Forgets which of its bundles was the newest. A running server hears of it when it next gets an older one. The answer is no
+/// when nothing was known.
 pub(in crate::cli) fn run(options: &Forget) -> Outcome {
     let domain = TrustDomain::parse(&options.domain).map_err(|reason| Failed::new(format!("the trust domain {reason}")))?;
     if !options.data.is_dir() {
