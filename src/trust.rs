@@ -12,13 +12,16 @@ mod platform;
 mod published;
 mod reason;
 mod refresh;
+mod remote;
 mod rule;
+mod sequence;
 mod spiffe;
 mod spiffe_id;
 mod subject;
 mod validity;
 mod vouch;
 mod vouched;
+mod workload;
 pub mod x509;
 
 pub use bundle::{Bundle, BundleReason};
@@ -31,8 +34,10 @@ pub use platform::{ClaimFact, Nature, PlatformReason, Shape, claim_of, claims_of
 pub use published::PublishedKeys;
 pub use reason::{TrustReason, TrustRuleReason};
 pub use rule::{ScopeMap, TrustRule, TrustRuleParts, mistaken};
+pub use sequence::{Older, SequenceStore, Sequences};
 pub use spiffe_id::{SpiffeId, SpiffeIdReason, SpiffePattern, TrustDomain};
 pub use subject::{SubjectKind, SubjectParts, TemplateReason};
 pub use validity::CLOCK_SKEW;
 pub use vouch::{DuplicateRule, Trust};
 pub use vouched::Vouched;
+pub use workload::{WorkloadApi, WorkloadApiReason};

@@ -93,6 +93,7 @@ fn stand_in() -> Result<KeyMaterial, Failed> {
         ancestry: SealKey::new(&nobody)?,
         pseudonyms: MacKey::new(&nobody),
         verified: Arc::new(Cache::new(1)),
+        sequences: Arc::default(),
     })
 }
 

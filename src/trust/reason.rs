@@ -170,7 +170,7 @@ impl fmt::Display for TrustRuleReason {
             Self::Template(reason) => return write!(f, "subject {reason}"),
             Self::Requirement(claim, reason) => return write!(f, "require {claim} {reason}"),
             Self::SpiffeId(reason) => return write!(f, "trust_domain {reason}"),
-            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file or bundle_url",
+            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",
             Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",
             Self::KeysUri => "keys must come from an https address (http only on a loopback host)",
         })
