@@ -14,6 +14,7 @@ mod layers;
 mod login_file;
 mod matcher_file;
 mod reader;
+mod revocation;
 mod settings;
 mod span;
 mod tls_file;

@@ -166,6 +166,12 @@ impl Roots {
         &self.lists
     }
 
+    /// How many of the roots have no list of their own although there are lists: below those nobody is accepted.
+    pub fn without_list(&self) -> usize {
+        let lacks = |root: &&TrustAnchor<'_>| !self.lists.iter().any(|list| list.is_by(root));
+        if self.lists.is_empty() { 0 } else { self.anchors.iter().filter(lacks).count() }
+    }
+
     /// What identifies the set with its revocation lists, in any order.
     pub fn digest(&self) -> Digest {
         self.digest

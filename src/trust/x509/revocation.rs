@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateRevocationListDer, TrustAnchor};
 use webpki::{
     CertRevocationList, ExpirationPolicy, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptionsBuilder,
     UnknownStatusPolicy,
@@ -92,6 +92,11 @@ impl RevocationList {
     /// When the next one is due (`nextUpdate`). From then on this one says nothing.
     pub fn ends(&self) -> Time {
         self.0.ends
+    }
+
+    /// Whether it names `root` as who issued it.
+    pub(super) fn is_by(&self, root: &TrustAnchor<'_>) -> bool {
+        self.0.list.issuer() == root.subject.as_ref()
     }
 
     pub(super) fn digest(&self) -> Digest {
