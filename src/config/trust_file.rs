@@ -119,13 +119,18 @@ fn warn_of_unknown_claims(reader: &Reader<'_>, kind: Option<TrustKind>, require:
     let Some(kind) = kind.filter(|kind| !claims_of(*kind).is_empty()) else { return };
     for matcher in require {
         let claim = matcher.requirement.claim();
-        if claim_of(kind, claim).is_none() && !claim.starts_with("repo_property_") && claim != "iss" {
+        if claim_of(kind, claim).is_none() && !is_open_ended(claim) && claim != "iss" {
             let sentence =
                 format!("claim `{claim}` is none that kind \"{kind}\" is known to have; an absent claim never matches");
             let known = claims_of(kind).iter().map(|fact| fact.path);
             reader.desk().warn(Complaint::new(matcher.place.clone(), sentence).near(claim, known));
         }
     }
+}
+
+/// Claims that customers of a platform name themselves.
+fn is_open_ended(claim: &str) -> bool {
+    claim.starts_with("repo_property_") || claim.starts_with("agent_tag:")
 }
 
 fn take_issuer(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<IssuerFile> {

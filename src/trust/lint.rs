@@ -122,8 +122,12 @@ impl Lint<'_> {
             ids |= nature == Nature::Id;
             names |= nature == Nature::Name;
         }
-        // An immutable `sub` of GitHub carries the ids itself.
-        let immutable = self.values("sub").iter().any(|sub| sub.starts_with("repo:") && sub.matches('@').count() == 2);
+        // An immutable `sub` of GitHub carries the ids itself, and one that Buildkite was asked for is an id.
+        let is_id = |sub: &str| match self.rule.kind() {
+            TrustKind::Buildkite => !sub.contains(':'),
+            _ => sub.starts_with("repo:") && sub.matches('@').count() == 2,
+        };
+        let immutable = self.values("sub").into_iter().any(is_id);
         if ids || !names || immutable {
             return None;
         }

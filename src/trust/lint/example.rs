@@ -190,6 +190,9 @@ impl Example {
         let (branch, commit, step) = (self.text("build_branch"), self.text("build_commit"), self.text("step_key"));
         let named = format!("organization:{organization}:pipeline:{pipeline}:ref:refs/heads/{branch}");
         self.follow("sub", format!("{named}:commit:{commit}:step:{step}"));
+        if self.is_set("sub") && !sub.contains(':') {
+            self.follow("pipeline_id", sub);
+        }
     }
 
     fn agree_on_kubernetes(&mut self) {

@@ -77,7 +77,8 @@ pub(super) fn buildkite(lint: &Lint<'_>) -> Vec<Finding> {
         let sentence = "any branch passes, so whoever can start a build does; require build_branch";
         found.push(lint.finding(Severity::Danger, "any-branch", sentence, &[("build_branch", "anybody")]));
     } else if lint.bounds(&["build_branch"]) {
-        let sentence = "branch names are given by whoever starts a build; have Buildkite allow only the branches meant";
+        let sentence = "branch names are given by whoever starts a build, and by forks unless the pipeline prefixes theirs; have \
+                        Buildkite build only the branches meant";
         found.push(lint.finding(Severity::Note, "author-chosen", sentence, &[]));
     }
     if lint.bounds(&["step_key"]) {
