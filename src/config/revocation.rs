@@ -34,8 +34,8 @@ pub(super) fn warn_of_unlisted(desk: &Desk, place: &Place, roots: &Roots) {
     let lacking = roots.without_list();
     if lacking > 0 {
         let sentence = format!(
-            "{lacking} of {} authorities have no revocation list of their own here, so nothing that they issued is accepted; every \
-             certificate of a chain below its root needs one",
+            "{lacking} of {} authorities have no revocation list of their own here, so nothing that they issued is accepted; \
+             every certificate of a chain below its root needs one",
             roots.len()
         );
         desk.warn(Complaint::new(place.clone(), sentence));

@@ -114,7 +114,7 @@ pub(super) fn lists_for<'a, C: AsRef<[u8]>>(lists: &'a [RevocationList], chain: 
     ordered.into_iter().map(|list| &list.0.list).collect()
 }
 
-/// Every certificate of the path below the root must be on the word of a list that is in date; none where there are no lists at all.
+/// Every certificate of the path below the root must be on the word of a list that is in date; none where there are no lists.
 pub(super) fn options<'a>(lists: &'a [&'a CertRevocationList<'static>]) -> Option<webpki::RevocationOptions<'a>> {
     let builder = RevocationOptionsBuilder::new(lists).ok()?;
     let strict = builder.with_depth(RevocationCheckDepth::Chain).with_status_policy(UnknownStatusPolicy::Deny);
