@@ -112,7 +112,12 @@ impl Lint<'_> {
             _ => self.natures().any(|nature| matches!(nature, Nature::Id | Nature::Name)),
         };
         let sentence = format!("the rule admits {who}; require what identifies those that are meant");
-        (!named).then(|| self.finding(Severity::Warning, "unbounded", sentence, &[]))
+        let anybody: &[(&str, &str)] = match kind {
+            TrustKind::Kubernetes => &[("sub", "system:serviceaccount:anywhere:anything")],
+            TrustKind::Azure => &[("oid", "99999999-9999-4999-8999-999999999999")],
+            _ => &[],
+        };
+        (!named).then(|| self.finding(Severity::Warning, "unbounded", sentence, anybody))
     }
 
     /// Names can be given up and taken by somebody else.
