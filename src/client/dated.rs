@@ -18,8 +18,8 @@ pub struct Dated {
     pub kind: DatedKind,
     /// The login that goes by it.
     pub login: LoginMethod,
-    /// What it is called: SHA-256 of a certificate in base64url, the issuer of a revocation list, the `kid` of a key or its number
-    /// in the set.
+    /// What it is called: SHA-256 of a certificate in base64url, the issuer of a revocation list, the `kid` of a key or its
+    /// number in the set.
     pub name: String,
     /// The file that holds it, or what else does.
     pub held_by: Arc<str>,

@@ -97,7 +97,7 @@ fn trust_check_answers_by_its_exit_code() {
     assert!(code == 1 && words.contains("r.toml:2: unknown key `knd`; did you mean \"kind\"?"), "{words}");
     let slip = good.replace("job_workflow_ref", "repositry = 'a/b', job_workflow_ref");
     let (code, words) = check("r.toml", &slip, &[]);
-    let doubt = "warning: r.toml:4: claim `repositry` is none that kind \"github\" is known to have; an absent claim never matches; did you";
+    let doubt = "r.toml:4: claim `repositry` is none that kind \"github\" is known to have; an absent claim never matches; did";
     assert!(code == 0 && words.contains(doubt) && words.contains("0 errors, 0 dangers, 1 warning, 1 note"), "{words}");
     let policy = r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity",
         "Principal":{"Federated":"arn:aws:iam::1:oidc-provider/token.actions.githubusercontent.com"},

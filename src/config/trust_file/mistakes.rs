@@ -48,20 +48,17 @@ impl TrustFile {
 }
 
 fn place_of(reason: &TrustRuleReason, places: &Places) -> Place {
-    use TrustRuleReason::{
-        Algorithms, Audiences, ChosenClaim, ClaimShape, ForeignAudience, KeysUri, KeysUse, Lifetime, Requirement,
-        SpiffeAlgorithm, SpiffeKeys, Template, Unpinned,
-    };
+    use TrustRuleReason as Reason;
     match reason {
-        Audiences | ForeignAudience(_) => places.of("audiences"),
-        Algorithms | SpiffeAlgorithm => places.of("algorithms"),
-        Lifetime => places.of("lifetime_max"),
-        Template(_) => places.of("subject"),
-        SpiffeKeys | KeysUse | KeysUri => places.of("keys"),
-        Unpinned(_) => places.of("require"),
-        ClaimShape(claim, _) | Requirement(claim, _) => places.of(&format!("require/{claim}")),
+        Reason::Audiences | Reason::ForeignAudience(_) => places.of("audiences"),
+        Reason::Algorithms | Reason::SpiffeAlgorithm => places.of("algorithms"),
+        Reason::Lifetime => places.of("lifetime_max"),
+        Reason::Template(_) | Reason::People(_) => places.of("subject"),
+        Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => places.of("keys"),
+        Reason::Unpinned(_) => places.of("require"),
+        Reason::ClaimShape(claim, _) | Reason::Requirement(claim, _) => places.of(&format!("require/{claim}")),
         // Here a claim is matched, or a subject made of it.
-        ChosenClaim(claim) => places.found(&format!("require/{claim}")).unwrap_or_else(|| places.of("subject")),
+        Reason::ChosenClaim(claim) => places.found(&format!("require/{claim}")).unwrap_or_else(|| places.of("subject")),
         _ => places.of(""),
     }
 }
