@@ -33,7 +33,7 @@ pub use matcher::{Literal, Matcher, MatcherReason, Requirement};
 pub use platform::{ClaimFact, Nature, PlatformReason, Shape, claim_of, claims_of, tenant};
 pub use published::PublishedKeys;
 pub use reason::{TrustReason, TrustRuleReason};
-pub use rule::{ScopeMap, TrustRule, TrustRuleParts, mistaken};
+pub use rule::{ScopeMap, TrustRule, TrustRuleParts, mistaken, mistakes};
 pub use sequence::{Older, SequenceStore, Sequences};
 pub use spiffe_id::{SpiffeId, SpiffeIdReason, SpiffePattern, TrustDomain};
 pub use subject::{SubjectKind, SubjectParts, TemplateReason};

@@ -144,6 +144,7 @@ impl fmt::Display for ClientReason {
                 "use urn:ietf:params:oauth:client-assertion-type:jwt-bearer for other JWTs"
             ),
             Self::Trust(reason) => return write!(f, "client_assertion: {reason}"),
+            Self::KeysUnavailable(reason @ TrustReason::ListExpired) => return write!(f, "the client certificate: {reason}"),
             Self::KeysUnavailable(_) => "client_assertion: the keys of its issuer cannot be had at the moment; try again later",
             Self::NoAgent => concat!(
                 "client_assertion: it is genuine but logs in no registered agent; ",

@@ -122,13 +122,18 @@ fn twice(rule: DuplicateRule) -> Complaints {
     Complaints::new(vec![Complaint::new(place, format!("two trust rules are called \"{}\"", rule.0))])
 }
 
-/// The rule that a file means; what it admits beyond what its author may have meant is warned of.
-pub(super) fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+/// The rule that a file means.
+pub(super) fn meant(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
     let complain = |reasons: Vec<TrustRuleReason>| {
-        reasons.iter().for_each(|reason| desk.complain(Complaint::new(file.place.clone(), reason.to_string())));
+        reasons.iter().for_each(|reason| desk.complain(Complaint::new(file.place_of(reason), reason.to_string())));
     };
     let rule = TrustRule::new(parts(file, agents)).map_err(complain).ok()?;
-    let rule = rule.with_scopes(file.scopes.iter().map(|scope| scope.map.clone()).collect());
+    Some(rule.with_scopes(file.scopes.iter().map(|scope| scope.map.clone()).collect()))
+}
+
+/// The same; what it admits beyond what its author may have meant is warned of.
+fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+    let rule = meant(desk, file, agents)?;
     let warned = findings(&rule).into_iter().filter(|finding| finding.severity != Severity::Note);
     warned.for_each(|finding| desk.warn(Complaint::new(file.place.clone(), format!("{}; see `trust check`", finding.sentence))));
     Some(rule)

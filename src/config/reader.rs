@@ -186,6 +186,22 @@ impl<'a> Reader<'a> {
         Some(Found { value: beside(&place, &value), place })
     }
 
+    /// A path, or an array of paths.
+    pub(super) fn take_paths(&mut self, key: &'static str) -> Option<Vec<Found<PathBuf>>> {
+        if !matches!(self.table.get(key).map(|node| &node.value), Some(Value::Array(_))) {
+            return self.take_path(key).map(|path| vec![path]);
+        }
+        let desk = self.desk;
+        let path = |Found { value, place }: Found<String>| match value.as_str() {
+            "" => {
+                desk.complain(Complaint::new(place, format!("each of `{key}` must be a path")));
+                None
+            }
+            text => Some(Found { value: beside(&place, text), place }),
+        };
+        all(self.take_texts(key)?.into_iter().map(path))
+    }
+
     /// A table in the table.
     pub(super) fn take_table(&mut self, key: &'static str) -> Option<Reader<'a>> {
         let node = self.take(key)?;

@@ -1,5 +1,7 @@
 //! Trust rules from outside: no verdict is not a refusal, rules come and go without a restart, `trust check` tells who passes.
 
+mod load;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -157,6 +159,10 @@ fn trust_check_answers_by_its_exit_code() {
     assert!(code == 1 && words.contains("[recyclable-name]"), "names of workflows can be taken too: {words}");
     let (code, words) = check("r.toml", &good.replace("kind", "knd"), &[]);
     assert!(code == 1 && words.contains("r.toml:2: unknown key `knd`; did you mean \"kind\"?"), "{words}");
+    let slip = good.replace("job_workflow_ref", "repositry = 'a/b', job_workflow_ref");
+    let (code, words) = check("r.toml", &slip, &[]);
+    let doubt = "r.toml:4: claim `repositry` is none that kind \"github\" is known to have; an absent claim never matches; did";
+    assert!(code == 0 && words.contains(doubt) && words.contains("0 errors, 0 dangers, 1 warning, 1 note"), "{words}");
     let policy = r#"{"Statement":[{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity",
         "Principal":{"Federated":"arn:aws:iam::1:oidc-provider/token.actions.githubusercontent.com"},
         "Condition":{"StringLike":{"token.actions.githubusercontent.com:sub":"repo:acme/*"}}}]}"#;
@@ -165,4 +171,28 @@ fn trust_check_answers_by_its_exit_code() {
     let codes: Vec<&str> = report["findings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert!(code == 1 && report["ok"] == false && codes.contains(&"missing-audience") && codes.contains(&"wildcard"), "{json}");
     assert_eq!(check("role.json", "{}", &[]).0, 2);
+}
+
+/// Whoever mends one mistake must not be told the next only then.
+#[test]
+fn trust_check_tells_all_mistakes_of_a_file_at_once() {
+    let text = "kind = 'github'\nissuer = 'https://github.acme.example/_services/token'\nlifetime_max = '3 days'\n\
+                audiences = ['https://github.acme.example/acme']\nsubject = { id = '{actor_id}/{x' }\n\
+                [require]\nrepository_id = 74\nref = 'refs/heads/*'\n[keys]\njwks_file = 'absent.json'\n";
+    let (code, words) = check("r.toml", text, &["--json"]);
+    let report: Value = serde_json::from_str(&words).unwrap();
+    let told: Vec<&str> = report["complaints"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    let expected = [
+        ":1: `name` is missing",
+        ":3: `lifetime_max` must be",
+        ":4: audiences must not name https://github.acme.example/acme",
+        ":5: `id` must have braces in pairs",
+        ":8: what `ref` is compared with has a '*'",
+        ":10: ",
+    ];
+    assert!(code == 1 && told.len() == expected.len(), "{words}");
+    assert!(told.iter().zip(expected).all(|(told, expected)| told.contains(expected)), "{words}");
+    let wrong_type = text.replace("ref = 'refs/heads/*'\n", "");
+    let (_, words) = check("r.toml", &wrong_type, &[]);
+    assert!(words.contains(":7: require repository_id can never match: the platform writes a string there"), "{words}");
 }

@@ -33,31 +33,31 @@ fn what_could_never_mean_what_it_says_is_told() {
     rule(&github(""), &[&format!("trust/r.toml:1: {whose}")]);
     rule(
         &github("require = { repository = { present = true }, ref = 'refs/heads/main' }"),
-        &[&format!("trust/r.toml:1: {whose}")],
+        &[&format!("trust/r.toml:4: {whose}")],
     );
     rule(
         &github("require = { repository_id = 74 }"),
-        &["trust/r.toml:1: require repository_id can never match: the platform writes a string there"],
+        &["trust/r.toml:4: require repository_id can never match: the platform writes a string there"],
     );
     rule(
         &github("require = { repository_id = '74' }\nsubject = { kind = 'user' }"),
-        &["trust/r.toml:1: subject.kind must be \"workload\"; kind github vouches for nobody else"],
+        &["trust/r.toml:5: subject.kind must be \"workload\"; kind github vouches for nobody else"],
     );
     rule(
         &github("require = { repository_id = '74' }").replace("https://sts.example", "https://github.com/acme"),
-        &["trust/r.toml:1: audiences must not name https://github.com/acme: such tokens are for the platform itself, or for \
+        &["trust/r.toml:3: audiences must not name https://github.com/acme: such tokens are for the platform itself, or for \
              everybody"],
     );
     let gitlab = "name = 'gl'\nkind = 'gitlab'\nissuer = 'https://gitlab.com'\naudiences = ['https://sts.example']\n";
     rule(
         &format!("{gitlab}require = {{ project_id = '22', ref_protected = true }}"),
-        &["trust/r.toml:1: require ref_protected can never match: the platform writes a string there"],
+        &["trust/r.toml:5: require ref_protected can never match: the platform writes a string there"],
     );
     let aws = "name = 'aws'\nkind = 'aws'\nissuer = 'https://a.tokens.sts.global.api.aws'\naudiences = ['https://sts.example']\n";
     let tags = "/https:~1~1sts.amazonaws.com~1/request_tags/team";
     let chosen = "is chosen by whoever asks for the token and proves nothing";
-    rule(&format!("{aws}require = {{ '{tags}' = 'a' }}"), &[&format!("trust/r.toml:1: {tags} {chosen}")]);
-    rule(&format!("{aws}subject = {{ attributes = {{ team = '{tags}' }} }}"), &[&format!("trust/r.toml:1: {tags} {chosen}")]);
+    rule(&format!("{aws}require = {{ '{tags}' = 'a' }}"), &[&format!("trust/r.toml:5: {tags} {chosen}")]);
+    rule(&format!("{aws}subject = {{ attributes = {{ team = '{tags}' }} }}"), &[&format!("trust/r.toml:5: {tags} {chosen}")]);
     let azure =
         "name = 'az'\nkind = 'azure'\nissuer = 'https://login.microsoftonline.com/common/v2.0'\naudiences = ['api://us']\n";
     rule(
@@ -69,7 +69,29 @@ fn what_could_never_mean_what_it_says_is_told() {
         "name = 'k'\nkind = 'kubernetes'\nissuer = 'https://c.example'\naudiences = ['https://kubernetes.default.svc']\n";
     let foreign =
         "audiences must not name https://kubernetes.default.svc: such tokens are for the platform itself, or for everybody";
-    rule(cluster, &[&format!("trust/r.toml:1: {foreign}")]);
+    rule(cluster, &[&format!("trust/r.toml:4: {foreign}")]);
+    let own = |text: &str, audience: &str| {
+        let told = "such tokens are for the platform itself, or for everybody";
+        rule(text, &[&format!("trust/r.toml:4: audiences must not name {audience}: {told}")]);
+    };
+    own(&cluster.replace("https://kubernetes.default.svc", "https://c.example"), "https://c.example");
+    let gitlab = format!("{}require = {{ project_id = '22' }}", gitlab.replace("https://sts.example", "https://gitlab.com"));
+    own(&gitlab, "https://gitlab.com");
+    let server = "name = 'g'\nkind = 'github'\nissuer = 'https://g.example/_services/token'\n\
+                  audiences = ['https://g.example/acme']\nrequire = { repository_id = '74' }\n";
+    own(server, "https://g.example/acme");
+}
+
+/// Mistakes of what could be read are told beside those of what could not, each where it is written.
+#[test]
+fn what_is_wrong_with_a_rule_is_told_in_one_run() {
+    let broken = "name = 'k'\nkind = 'kubernetes'\nissuer = 'https://c.example'\n\
+                  audiences = ['https://kubernetes.default.svc', 'x']\nlifetime_max = '0s'\nsubject = { instance = '{a}{b}', attributes = { a = 'sub' } }\n\
+                  [require]\n'/kubernetes.io/warnafter' = 'x'\n[keys]\ndiscovery = false\n";
+    let told = Scene::new().with("trust/r.toml", broken).complaints();
+    let lines: Vec<&str> = told.iter().map(|told| told.split(": ").next().unwrap()).collect();
+    let expected = ["trust/r.toml:4", "trust/r.toml:5", "trust/r.toml:6", "trust/r.toml:8", "trust/r.toml:10"];
+    assert_eq!(lines, expected, "{told:?}");
 }
 
 #[test]

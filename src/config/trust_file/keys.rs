@@ -13,7 +13,7 @@ use crate::config::Complaint;
 use crate::config::desk::Desk;
 use crate::config::keys_file::{KeysFile, take_jwks, warn_of_skipped};
 use crate::config::reader::{Found, Reader, all};
-use crate::config::span;
+use crate::config::{revocation, span};
 use crate::oauth::Issuer;
 use crate::trust::x509::Roots;
 use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, Pace, SpiffeId, TrustKind, WorkloadApi};
@@ -49,7 +49,7 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "workload_api"] {
         reader.refuse(key, "belongs to kind \"spiffe\"");
     }
-    reader.refuse("ca_file", "belongs to kind \"x509\"");
+    refuse_roots(reader);
     let given = ["discovery", "jwks_uri", "jwks_file", "jwks"].into_iter().filter(|key| reader.has(key)).count();
     let place = reader.place().clone();
     let asked = reader.take_boolean("discovery");
@@ -78,7 +78,7 @@ fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<K
     for key in ["discovery", "jwks_uri", "jwks_file", "jwks", "hosts"] {
         reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`");
     }
-    reader.refuse("ca_file", "belongs to kind \"x509\"");
+    refuse_roots(reader);
     if reader.has("workload_api") {
         return take_workload_api(reader);
     }
@@ -150,15 +150,26 @@ fn bundle(desk: &Desk, path: &Found<PathBuf>) -> Option<Arc<Bundle>> {
 
 fn take_roots(reader: &mut Reader<'_>) -> Option<KeysFile> {
     reader.need(&["ca_file"]);
-    let path = reader.take_path("ca_file")?;
+    let (path, lists) = (reader.take_path("ca_file"), revocation::take(reader, "crl_file"));
+    let path = path?;
     let pem = reader.desk().text(&path.value, &path.place)?;
     match Roots::from_pem(&pem) {
-        Ok(roots) => Some(KeysFile::Roots(Arc::new(roots))),
+        Ok(roots) => {
+            let roots = roots.under(lists?);
+            revocation::warn_of_unlisted(reader.desk(), &path.place, &roots);
+            Some(KeysFile::Roots(Arc::new(roots)))
+        }
         Err(reason) => {
             let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
             reader.desk().complain(Complaint::new(place, format!("has no root certificates: {reason}")));
             None
         }
+    }
+}
+
+fn refuse_roots(reader: &mut Reader<'_>) {
+    for key in ["ca_file", "crl_file"] {
+        reader.refuse(key, "belongs to kind \"x509\"");
     }
 }
 

@@ -285,7 +285,11 @@ fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
     };
     let (early, late) =
         (place("https://a.example", StatusBits::One, 5_000, 7), place("https://b.example", StatusBits::Two, 2_000_000, 131_071));
-    let known = BTreeSet::from([Known::Agent(ClientId::parse("a").unwrap()), Known::Rule(RuleName::parse("a").unwrap())]);
+    let known = BTreeSet::from([
+        Known::Agent(ClientId::parse("a").unwrap()),
+        Known::Rule(RuleName::parse("a").unwrap()),
+        Known::Issuer(RuleName::parse("a").unwrap(), Digest::of(b"a")),
+    ]);
     let status = vec![(0, early.clone()), (1, late.clone())];
     store.commit(&Batch { status, in_force: Some(known.clone()), ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
     let recovered = store.open().unwrap();

@@ -109,7 +109,10 @@ fn claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, TrustReason> {
 
 impl From<X509Reason> for TrustReason {
     fn from(reason: X509Reason) -> Self {
-        Self::Certificate(reason)
+        match reason {
+            X509Reason::ListExpired => Self::ListExpired,
+            reason => Self::Certificate(reason),
+        }
     }
 }
 
