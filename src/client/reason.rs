@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::CertificateReason;
+use super::{CertificateReason, Missed};
 use crate::jose::JoseReason;
 use crate::trust::TrustReason;
 
@@ -53,6 +53,8 @@ pub enum ClientReason {
     SeveralAgents,
     /// The certificate of the connection does not log in the client that `client_id` names.
     Certificate(CertificateReason),
+    /// The attestation is bound to a key that the request did not prove.
+    Key(Missed),
     /// The agent proved itself but is suspended.
     Suspended,
     /// The agent proved itself but is retired.
@@ -156,6 +158,7 @@ impl fmt::Display for ClientReason {
                 "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or ",
                 "spiffe_x509"
             ),
+            Self::Key(missed) => return write!(f, "the attestation that logs in {missed}"),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
             Self::Retired => "the agent is retired and will not act again; register another",
         })
