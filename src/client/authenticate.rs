@@ -81,17 +81,21 @@ impl Proof {
     }
 }
 
-/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2). Where it logs in nobody, the
-/// subject token may, as it could without a certificate.
+/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2), or without `client_id` the one
+/// that a trust rule's word on it means. Where it logs in nobody, the subject token may, as it could without a certificate.
 async fn nothing(
     room: &Room<'_>,
     certificate: Option<&PeerCertificate>,
     subject_token: Option<&str>,
 ) -> Result<Proof, ClientReason> {
-    let Some((certificate, client_id)) = certificate.zip(room.client_id) else {
+    let Some(certificate) = certificate else {
         return attestation::fallback(room, subject_token).await;
     };
-    match mtls::prove(room, certificate, client_id) {
+    let proved = match room.client_id {
+        Some(client_id) => mtls::prove(room, certificate, client_id),
+        None => mtls::prove_alone(room, certificate),
+    };
+    match proved {
         Ok(proof) => Ok(proof),
         Err(refused) => attestation::fallback(room, subject_token).await.map_err(|reason| match reason {
             ClientReason::KeysUnavailable(_) => reason,

@@ -2,6 +2,7 @@
 
 mod client;
 mod crowd;
+mod proxy;
 
 use std::fs;
 use std::io::{Read, Write};
