@@ -81,8 +81,8 @@ impl Proof {
     }
 }
 
-/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2), or without `client_id` the one
-/// that a trust rule's word on it means. Where it logs in nobody, the subject token may, as it could without a certificate.
+/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2), or without `client_id` the
+/// one that a trust rule's word on it means. Where it logs in nobody, the subject token may, as it could without a certificate.
 async fn nothing(
     room: &Room<'_>,
     certificate: Option<&PeerCertificate>,

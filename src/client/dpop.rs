@@ -56,8 +56,8 @@ impl IdentifiedClient {
     /// asked, such as `/token`; all of them are asked by POST.
     ///
     /// # Errors
-    /// The first check of RFC 9449 §4.3 that the proof fails; that the login is bound to a key that was not proved; that the agent
-    /// is suspended or retired.
+    /// The first check of RFC 9449 §4.3 that the proof fails; that the login is bound to a key that was not proved; that the
+    /// agent is suspended or retired.
     pub fn prove(
         mut self,
         credentials: &Credentials,

@@ -64,8 +64,9 @@ struct Constraints {
 /// Decides what a token issued to `standing` is bound to. `apis` are the `sender_constraint`s of its audience; none for a token
 /// that no API takes.
 ///
-/// Where the tokens come from makes no difference: a foreign token with `cnf` is bound as one of ours is. A bound subject token needs the proof of its own key (continuation), or a direct credential of whoever acts next together with
-/// the proof of a key (rebinding). Such a credential is an actor token. For an API's own agent, which was handed the token and
+/// Where the tokens come from makes no difference: a foreign token with `cnf` is bound as one of ours is. A bound subject token
+/// needs the proof of its own key (continuation), or a direct credential of whoever acts next together with the proof of a key
+/// (rebinding). Such a credential is an actor token. For an API's own agent, which was handed the token and
 /// never had its key, the login of this request is one too, unless it is a shared secret.
 ///
 /// # Errors

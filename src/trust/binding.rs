@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_foreign_cnf_that_is_not_understood_is_refused_for_that() {
         let two = format!("{},{}", JKT.trim_end_matches('}'), r#""kid":"1"}"#);
-        for cnf in ["{}", "null", "[]", "7", "\"x\"", &two, r#"{"jkt":"x","jkt":"x"}"#] {
+        for cnf in ["{}", "null", "[]", "7", "\"x\"", &two] {
             assert_eq!(foreign(cnf), Err(ConfirmationReason::Shape), "{cnf}");
         }
         for cnf in [r#"{"kid":"1"}"#, r#"{"jwe":"x"}"#, r#"{"jku":"https://evil.example"}"#, r#"{"x5t":"x"}"#, r#"{"":1}"#] {
