@@ -1,6 +1,7 @@
 //! Who may vouch for whom, and their current keys. A trust rule names one issuer (or SPIFFE trust domain) and what its tokens
 //! must say; [`Trust::vouch`] is the only way to a [`Vouched`] identity. [`Fetcher`] is the server's only outbound HTTP.
 
+mod binding;
 mod bundle;
 mod fetch;
 mod keys;
@@ -24,6 +25,7 @@ mod vouched;
 mod workload;
 pub mod x509;
 
+pub use binding::{Binding, BindingKind, ConfirmationReason};
 pub use bundle::{Bundle, BundleReason};
 pub use fetch::{FetchReason, Fetcher, JSON_BYTES_MAX, Network};
 pub use keys::{BundleProfile, KeyLocation, KeySource, KeyState, Pace};

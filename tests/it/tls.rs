@@ -2,6 +2,7 @@
 
 mod client;
 mod crowd;
+mod proxy;
 
 use std::cell::RefCell;
 use std::fs;

@@ -8,7 +8,7 @@ use rcgen::{
 
 use super::*;
 use crate::client::fixture::{NOW, block_on, bundleless, no_trust};
-use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, Login, Logins};
+use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, IdentifiedClient, Login, Logins};
 use crate::oauth::Time;
 use crate::request::Form;
 use crate::trust::Trust;
@@ -105,7 +105,8 @@ fn log_in(
     let audience = AssertionAudience { issuer, token_endpoint: String::new() };
     let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
     let credentials = Credentials::new(&form, None).with_certificate(Some(certificate.clone()));
-    block_on(crate::client::authenticate(&logins, &catalog, trust, &credentials, None, &audience, now))
+    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, None, &audience, now);
+    block_on(client).and_then(IdentifiedClient::confirmed)
 }
 
 fn why(result: Result<AuthenticatedClient, ClientReason>) -> Option<CertificateReason> {
