@@ -118,6 +118,14 @@ impl Opening {
     }
 }
 
+#[cfg(test)]
+impl Opening {
+    /// An opening as if whoever stands here might open a task, a child where there is a parent.
+    pub(crate) fn for_tests(standing: Standing, parent: Option<Task>) -> Self {
+        Self { standing, key: Digest::of(b""), parent }
+    }
+}
+
 /// Whether whoever stands here may open a task at all: it must have proved a key, and must not stand in a task otherwise than by
 /// that task's own token.
 ///
