@@ -184,4 +184,9 @@ impl AuthenticatedClient {
         let proven = Proven::default();
         Self { agent, method, instance, attested, binding, key, evidence, single_use, self_only: false, proven }
     }
+
+    /// The same with these keys proved.
+    pub(crate) fn proving(self, proven: Proven) -> Self {
+        Self { proven, ..self }
+    }
 }

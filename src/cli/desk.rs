@@ -34,6 +34,16 @@ pub(super) struct Place {
     config: Vec<PathBuf>,
 }
 
+/// Which server is meant, and how its answer is told.
+#[derive(Args)]
+pub(super) struct Asking {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// What came of it: the data, or a sentence that says why not.
 pub(super) type Told = Result<Value, String>;
 

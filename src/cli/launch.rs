@@ -69,6 +69,8 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
         issues: settings.limits.queue,
         refusals_per_minute: settings.limits.refusals_per_minute,
         single_use: settings.limits.single_use,
+        status: settings.limits.status_tokens,
+        tasks: settings.limits.tasks,
         ..commit::Limits::default()
     };
     let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(|reason| match reason {

@@ -72,6 +72,8 @@ pub(super) struct Recordable {
 #[derive(Debug)]
 pub(super) struct Unrecorded {
     pub(super) change: Change,
+    /// Since when it acts.
+    pub(super) acting: Option<Time>,
     /// The lives that begin or go on; empty until the change acts.
     pub(super) lives: Vec<StoredLife>,
     /// What is spent with it.

@@ -84,6 +84,10 @@ fn of_settings() {
         "[limits]\nqueue = 0\nworkers = -1",
         &["main.toml:2: `queue` must be 1 to 65536, not 0", "main.toml:3: `workers` must be 0 to 1024, not -1"],
     );
+    main(
+        "[limits]\ntasks = 0\nstatus_tokens = 16777217",
+        &["main.toml:2: `tasks` must be 1 to 1048576, not 0", "main.toml:3: `status_tokens` must be 1 to 16777216, not 16777217"],
+    );
 }
 
 #[test]
