@@ -9,7 +9,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
-    AssertionAudience, AuthenticatedClient, ClientReason, Credentials, JWT_BEARER, JWT_SPIFFE, Login, Logins, hash_secret,
+    AssertionAudience, AuthenticatedClient, ClientReason, Credentials, IdentifiedClient, JWT_BEARER, JWT_SPIFFE, Login, Logins,
+    hash_secret,
 };
 use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
@@ -72,7 +73,8 @@ impl World {
         let audience = AssertionAudience { issuer: Issuer::parse(ISSUER).unwrap(), token_endpoint: ENDPOINT.to_owned() };
         let credentials = Credentials::new(&sent.form(), sent.header.as_deref());
         let subject_token = sent.subject_token.as_deref();
-        block_on(super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, &audience, NOW))
+        let client = super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, &audience, NOW);
+        block_on(client).and_then(IdentifiedClient::confirmed)
     }
 
     /// The reason why the request is refused, as the code calls it.

@@ -62,17 +62,40 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
         },
         None => ClientId::parse(client_id).map_err(|_| CertificateReason::Stranger)?,
     };
-    let mut refused = ClientReason::from(CertificateReason::Stranger);
+    let mut refused = CertificateReason::Stranger;
     let logins = room.logins.certificates_of(&client).iter();
     for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
         match login.prove(room, certificate, workload.as_ref()) {
             Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
-            // That the authorities of one login cannot be had counts only when no other serves.
-            Err(_) if matches!(refused, ClientReason::KeysUnavailable(_)) => {}
-            Err(reason) => refused = reason.into(),
+            // Whoever cannot judge now says nothing against the agent's other logins.
+            Err(_) if refused.is_no_verdict() => {}
+            Err(reason) => refused = reason,
         }
     }
-    Err(refused)
+    Err(refused.into())
+}
+
+/// Proves by its certificate the one agent that it means, where no `client_id` says which: by the trust rule that vouches for
+/// the certificate, as with any other attestation. Who logs in by a registered certificate, or by one of an authority, must say who
+/// it is (RFC 8705 §2).
+///
+/// # Errors
+/// `CertificateAlone`, or `SeveralAgents` when it fits several; `Certificate` for what the certificate says against itself.
+pub(super) fn prove_alone(room: &Room<'_>, certificate: &PeerCertificate) -> Result<Proof, ClientReason> {
+    certificate.check_dates(room.now).map_err(CertificateReason::Itself)?;
+    let vouched = certificate.vouched(room.trust, room.now).map_err(|reason| match reason {
+        TrustReason::KeysUnavailable => ClientReason::KeysUnavailable(reason),
+        reason => ClientReason::CertificateAlone(CertificateReason::Rule(reason)),
+    })?;
+    let method = match vouched.rule().kind() {
+        TrustKind::Spiffe => LoginMethod::SpiffeX509,
+        _ => LoginMethod::WorkloadX509,
+    };
+    match room.logins.agents_of_certificate(&vouched).as_slice() {
+        [] => Err(ClientReason::CertificateAlone(CertificateReason::Stranger)),
+        [one] => Ok(proof(ClientId::clone(one), method, certificate, Some(vouched))),
+        _ => Err(ClientReason::SeveralAgents),
+    }
 }
 
 fn is_agent(catalog: &Catalog, name: &str) -> bool {
@@ -102,6 +125,16 @@ impl CertificateLogin {
         }
     }
 
+    /// Whether the login is for what a trust rule of kind `x509` vouches for.
+    pub(super) fn fits(&self, vouched: &Vouched) -> bool {
+        match self {
+            Self::Rule { rule, matchers } => {
+                rule == vouched.rule().name() && matchers.iter().all(|matcher| matcher.holds(vouched.claims()))
+            }
+            _ => false,
+        }
+    }
+
     /// What was vouched for, where somebody vouches for a certificate that serves.
     fn prove(
         &self,
@@ -125,12 +158,21 @@ impl CertificateLogin {
                 let fits = |named: &SpiffeId| id.matches(named) && workload.is_none_or(|wanted| wanted == named);
                 if named.as_ref().is_some_and(fits) { Ok(Some(svid)) } else { Err(CertificateReason::SvidOther) }
             }
-            Self::Rule { rule, matchers } => {
+            Self::Rule { rule, .. } => {
                 let validated = |roots: &Roots| certificate.validated(roots, room.now);
                 let vouched = room.trust.vouch_leaf(rule, room.now, validated).map_err(CertificateReason::Rule)?;
-                let fits = matchers.iter().all(|matcher| matcher.holds(vouched.claims()));
-                if fits { Ok(Some(vouched)) } else { Err(CertificateReason::Name) }
+                if self.fits(&vouched) { Ok(Some(vouched)) } else { Err(CertificateReason::Name) }
             }
+        }
+    }
+}
+
+impl CertificateReason {
+    fn is_no_verdict(&self) -> bool {
+        match self {
+            Self::Svid(reason) | Self::Rule(reason) => reason.is_no_verdict(),
+            Self::Chain(reason) => *reason == X509Reason::ListExpired,
+            _ => false,
         }
     }
 }
@@ -138,8 +180,10 @@ impl CertificateLogin {
 impl From<CertificateReason> for ClientReason {
     fn from(reason: CertificateReason) -> Self {
         match reason {
-            CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)
-            | CertificateReason::Rule(reason @ TrustReason::KeysUnavailable) => Self::KeysUnavailable(reason),
+            CertificateReason::Svid(reason) | CertificateReason::Rule(reason) if reason.is_no_verdict() => {
+                Self::KeysUnavailable(reason)
+            }
+            CertificateReason::Chain(X509Reason::ListExpired) => Self::KeysUnavailable(TrustReason::ListExpired),
             reason => Self::Certificate(reason),
         }
     }

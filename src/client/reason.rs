@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::CertificateReason;
+use super::{CertificateReason, Missed};
 use crate::jose::JoseReason;
 use crate::trust::TrustReason;
 
@@ -49,10 +49,14 @@ pub enum ClientReason {
     KeysUnavailable(TrustReason),
     /// The attestation is genuine but logs in no agent.
     NoAgent,
-    /// The attestation logs in several agents, and `client_id` does not say which.
+    /// The attestation or certificate logs in several agents, and `client_id` does not say which.
     SeveralAgents,
     /// The certificate of the connection does not log in the client that `client_id` names.
     Certificate(CertificateReason),
+    /// The attestation is bound to a key that the request did not prove.
+    Key(Missed),
+    /// Without `client_id` the certificate of the connection logs in nobody.
+    CertificateAlone(CertificateReason),
     /// The agent proved itself but is suspended.
     Suspended,
     /// The agent proved itself but is retired.
@@ -144,18 +148,21 @@ impl fmt::Display for ClientReason {
                 "use urn:ietf:params:oauth:client-assertion-type:jwt-bearer for other JWTs"
             ),
             Self::Trust(reason) => return write!(f, "client_assertion: {reason}"),
+            Self::KeysUnavailable(reason @ TrustReason::ListExpired) => return write!(f, "the client certificate: {reason}"),
             Self::KeysUnavailable(_) => "client_assertion: the keys of its issuer cannot be had at the moment; try again later",
             Self::NoAgent => concat!(
                 "client_assertion: it is genuine but logs in no registered agent; ",
                 "a [[login]] of an agent's file whose spiffe_id or match fits it would"
             ),
-            Self::SeveralAgents => "client_assertion: it fits several agents; send client_id to say which",
+            Self::SeveralAgents => "the credential fits several agents; send the id of one of them as client_id",
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
                 "the client certificate does not log in the client that client_id names, or there is no such client; check ",
                 "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or ",
                 "spiffe_x509"
             ),
+            Self::CertificateAlone(_) => "the client certificate alone does not say which agent logs in; send client_id with it",
+            Self::Key(missed) => return write!(f, "the attestation that logs in {missed}"),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
             Self::Retired => "the agent is retired and will not act again; register another",
         })
@@ -169,7 +176,7 @@ impl Error for ClientReason {
             Self::Jose(reason) | Self::Unproven(reason) => Some(reason),
             Self::Trust(reason) | Self::KeysUnavailable(reason) => Some(reason),
             Self::Assertion(reason) => Some(reason),
-            Self::Certificate(reason) => Some(reason),
+            Self::Certificate(reason) | Self::CertificateAlone(reason) => Some(reason),
             _ => None,
         }
     }

@@ -66,17 +66,23 @@ fn forwarded(headers: &HeaderMap) -> Result<Option<PeerCertificate>, RequestReas
     let Some(leaf) = sole(headers, CLIENT_CERT)? else {
         return if chain.is_empty() { Ok(None) } else { Err(unreadable(CLIENT_CERT_CHAIN)) };
     };
+    forwarded_chain(leaf, &chain).map(|certificates| Some(PeerCertificate::new(certificates)))
+}
+
+/// The certificates in DER, the client's own first, that the value of `Client-Cert` and those of `Client-Cert-Chain` hold
+/// (RFC 9440 §2.2, §2.3). What they are certificates of is not looked at.
+///
+/// # Errors
+/// When one is no byte sequence, or they are too many or too long.
+pub fn forwarded_chain(leaf: &str, chain: &[&str]) -> Result<Vec<Vec<u8>>, RequestReason> {
     if leaf.len() + chain.iter().map(|value| value.len()).sum::<usize>() > HEADER_BYTES_MAX {
         return Err(unreadable(CLIENT_CERT_CHAIN));
     }
     let mut certificates = vec![bytes(leaf).ok_or(unreadable(CLIENT_CERT))?];
-    for item in chain.iter().flat_map(|value| value.split(',')) {
+    for item in chain.iter().flat_map(|value| value.split(',')).take(CERTIFICATES_MAX) {
         certificates.push(bytes(item).ok_or(unreadable(CLIENT_CERT_CHAIN))?);
     }
-    match certificates.len() <= CERTIFICATES_MAX {
-        true => Ok(Some(PeerCertificate::new(certificates))),
-        false => Err(unreadable(CLIENT_CERT_CHAIN)),
-    }
+    if certificates.len() <= CERTIFICATES_MAX { Ok(certificates) } else { Err(unreadable(CLIENT_CERT_CHAIN)) }
 }
 
 /// The text of a header that may come once.

@@ -59,7 +59,7 @@ impl fmt::Display for JoseReason {
 impl std::error::Error for JoseReason {}
 
 /// Why one key is not usable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyReason {
     /// Not a JWK or PEM, or members missing or malformed.
     Malformed,
@@ -69,6 +69,8 @@ pub enum KeyReason {
     Use,
     /// `alg` is unknown or does not go with the key's type and curve.
     Algorithm,
+    /// Private or symmetric key material where a public key is wanted.
+    Private,
     /// RSA with fewer than 2,048 or more than 8,192 bits, an exponent that is even or too small, or factors that can be computed.
     Strength,
 }
@@ -80,6 +82,7 @@ impl fmt::Display for KeyReason {
             Self::Type => "has a key type or curve that no supported algorithm uses",
             Self::Use => "is not for verifying such tokens, says its use or key_ops",
             Self::Algorithm => "has an alg that is unknown or does not go with its type",
+            Self::Private => "holds private or symmetric key material; a public key belongs there",
             Self::Strength => "is an RSA key outside 2048 to 8192 bits, with a weak exponent, or of the ROCA kind",
         })
     }

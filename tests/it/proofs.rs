@@ -1,5 +1,7 @@
 //! Proofs of keys: nonces that are required, and what is presented by many at the same instant.
 
+mod foreign;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

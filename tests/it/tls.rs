@@ -2,11 +2,14 @@
 
 mod client;
 mod crowd;
+mod proxy;
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
@@ -127,6 +130,36 @@ fn a_changed_certificate_is_used_without_a_restart_and_a_broken_one_never() {
         fs::read_to_string(site.log()).unwrap().matches("not that of the first").count() > 1
     });
     assert!(new.connect(site.mtls).is_ok());
+}
+
+/// A list that is exchanged counts without a restart, also for a connection that has logged in; when it is out of date nobody can
+/// tell, which is no refusal.
+#[test]
+fn what_a_new_revocation_list_takes_back_logs_in_nobody_from_then_on() {
+    let site = Site::new("tls-revoked");
+    let _server = site.start();
+    let list = site.folder.join("conf/certs/clients.crl");
+    let put = |name: &str| fs::copy(site.folder.join("conf/certs").join(name), &list).unwrap();
+    let show = |name: &str| Client::new(&site).showing(&held(&site, name), &held(&site, name)).connect(site.mtls).unwrap();
+    let log_in = |stream: &mut _| ask(stream, &exchange(&site, "mtls-rule")).unwrap();
+    let (mut kept, mut other) = (show("rule-dns"), show("rule-second"));
+    assert_eq!((status(&log_in(&mut kept)), status(&log_in(&mut other))), (200, 200));
+    put("clients-later.crl");
+    let kept = RefCell::new(kept);
+    site.wait("the new list counts", || status(&log_in(&mut *kept.borrow_mut())) == 401);
+    assert_eq!(status(&log_in(&mut show("rule-dns"))), 401);
+    assert_eq!(status(&log_in(&mut other)), 200, "and nobody else");
+    put("clients-ended.crl");
+    site.wait("the list that has ended counts", || status(&log_in(&mut *kept.borrow_mut())) == 503);
+    let answer = log_in(&mut other);
+    assert!(status(&answer) == 503 && body(&answer)["error"] == "temporarily_unavailable", "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("retry-after:"), "{answer}");
+    fs::write(&list, "nonsense").unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(status(&log_in(&mut other)), 503, "a broken file puts nothing in force");
+    put("clients-later.crl");
+    let other = RefCell::new(other);
+    site.wait("the list counts again", || status(&log_in(&mut *other.borrow_mut())) == 200);
 }
 
 #[test]

@@ -1,15 +1,18 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SanType, date_time_ymd,
+};
 
 use super::*;
 use crate::client::fixture::{ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, block_on, bundleless, federation, no_trust, spiffe};
-use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, Login, Logins};
+use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, IdentifiedClient, Login, Logins};
 use crate::oauth::Time;
 use crate::request::Form;
 use crate::trust::Trust;
-use crate::trust::x509::Plain;
+use crate::trust::x509::{Plain, RevocationList};
 
 /// The certificate of RFC 8705 §A, and its thumbprint there.
 const RFC_8705: &str = "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzEN\
@@ -31,7 +34,7 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let mut params = params("CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let roots = Roots::from_der([params.self_signed(&key).unwrap().der()]).unwrap();
         Self { issuer: Issuer::new(params, key), roots: Arc::new(roots) }
     }
@@ -39,6 +42,26 @@ impl Ca {
     fn issue(&self, params: &CertificateParams) -> PeerCertificate {
         let made = params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap();
         PeerCertificate::new([made.der().to_vec()])
+    }
+
+    /// The same authority, which has taken back the certificate of that number, by a list until that year.
+    fn taking_back(&self, serial: u64, until: i32) -> Arc<Roots> {
+        let revoked = RevokedCertParams {
+            serial_number: serial.into(),
+            revocation_time: date_time_ymd(2026, 1, 2),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 3),
+            next_update: date_time_ymd(until, 1, 15),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let der = list.signed_by(&self.issuer).unwrap();
+        Arc::new(Roots::clone(&self.roots).under(RevocationList::read(der.der()).unwrap()))
     }
 
     fn login(&self, name: &str) -> Login {
@@ -93,7 +116,8 @@ fn log_in_with(
     let audience = AssertionAudience { issuer, token_endpoint: String::new() };
     let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
     let credentials = Credentials::new(&form, None).with_certificate(Some(certificate.clone()));
-    block_on(crate::client::authenticate(&logins, &catalog, trust, &credentials, subject_token, &audience, now))
+    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, subject_token, &audience, now);
+    block_on(client).and_then(IdentifiedClient::confirmed)
 }
 
 fn why(result: Result<AuthenticatedClient, ClientReason>) -> Option<CertificateReason> {
@@ -259,4 +283,30 @@ fn an_svid_without_authorities_of_its_trust_domain_is_refused() {
     let login = || Login::SpiffeX509 { id: SpiffePattern::parse("spiffe://acme.example/a").unwrap() };
     let refused = log_in(vec![("a", vec![login()])], &no_trust(), &certificate, "a", NOW);
     assert_eq!(why(refused), Some(CertificateReason::Svid(TrustReason::Issuer)));
+}
+
+/// RFC 5280 §6.3: what was taken back logs in nobody from then on, also over a connection that logged in before; a list that is
+/// out of date is no verdict, unless another login of the agent serves.
+#[test]
+fn a_revoked_certificate_logs_in_nobody() {
+    let ca = Ca::new();
+    let mut params = dns("a.acme.example");
+    params.serial_number = Some(7_u64.into());
+    let certificate = ca.issue(&params);
+    let by = |roots: &Arc<Roots>| Login::TlsClientAuth {
+        roots: Arc::clone(roots),
+        name: CertificateName::Dns("a.acme.example".to_owned()),
+    };
+    let result = |logins: Vec<Login>| log_in(vec![("a", logins)], &no_trust(), &certificate, "a", NOW);
+    assert!(result(vec![by(&ca.roots)]).is_ok());
+    assert!(result(vec![by(&ca.taking_back(8, 2028))]).is_ok());
+    let revoked = result(vec![by(&ca.taking_back(7, 2028))]);
+    assert_eq!(why(revoked), Some(CertificateReason::Chain(X509Reason::Revoked)));
+    let (old, other) = (ca.taking_back(8, 2027), Ca::new());
+    for logins in [vec![by(&old)], vec![by(&old), by(&other.roots)], vec![by(&other.roots), by(&old)]] {
+        let unjudged = result(logins).unwrap_err();
+        assert!(matches!(unjudged, ClientReason::KeysUnavailable(TrustReason::ListExpired)), "{unjudged}");
+        assert!(unjudged.to_string().starts_with("the client certificate: the revocation list"), "{unjudged}");
+    }
+    assert!(result(vec![by(&old), by(&ca.roots)]).is_ok());
 }
