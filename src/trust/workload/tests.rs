@@ -312,7 +312,8 @@ fn an_agent_that_hangs_is_no_verdict_after_a_bounded_wait() {
     });
 }
 
-/// SPIFFE Workload API §6.2.2: the keys are those of JWT-SVIDs, said or not; what says that it is for something else is for nothing.
+/// SPIFFE Workload API §6.2.2: the keys are those of JWT-SVIDs, said or not; what says that it is for something else is for
+/// nothing.
 #[test]
 fn a_key_counts_unless_it_says_that_it_is_for_something_else() {
     run(async {
