@@ -306,6 +306,26 @@ fn an_agent_that_hangs_is_no_verdict_after_a_bounded_wait() {
         let presented = tokio::time::timeout(Duration::from_secs(1), present(&trust, &key));
         assert_eq!(presented.await.unwrap(), NO_VERDICT);
         assert_eq!(certificate(&trust, "td.example", &root("td")), NO_VERDICT);
+        assert_eq!(state(&trust).fetches, 0);
+        tokio::time::sleep(TIMEOUT).await;
+        until("it is waited for without end", async || state(&trust).failures >= 2 && agent.calls() >= 4).await;
+    });
+}
+
+/// SPIFFE Workload API §6.2.2: the keys are those of JWT-SVIDs, said or not; what says that it is for something else is for
+/// nothing.
+#[test]
+fn a_key_counts_unless_it_says_that_it_is_for_something_else() {
+    run(async {
+        let (agent, key) = (Agent::start(socket()), key());
+        agent.x509(bundles(&[("td.example", Vec::new())]));
+        let trust = mesh(agent.path(), pace());
+        for (named, counts) in [("jwt-svid", true), ("x509-svid", false), ("sig", true), ("enc", false), ("jwt-svid", true)] {
+            let jwks = String::from_utf8(jwks(&[&key])).unwrap().replace("[{", &format!(r#"[{{"use":"{named}","#));
+            agent.jwt(bundles(&[("td.example", jwks.into_bytes())]));
+            let expected = if counts { None } else { UNKNOWN_KEY };
+            until(named, async || present(&trust, &key).await == expected).await;
+        }
     });
 }
 
