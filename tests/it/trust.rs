@@ -3,7 +3,10 @@
 mod load;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+
+use countersign_conformance::fixture;
 
 use serde_json::{Value, json};
 
@@ -69,6 +72,34 @@ fn rules_come_and_go_without_a_restart() {
     assert!(!passes(), "a broken file puts nothing in force");
     fs::remove_file(&file).unwrap();
     site.wait("the server lives on", || site.ready());
+}
+
+/// Every kind of rule has tokens in the shape of its platform, enough of them that pass and that do not.
+#[test]
+fn every_platform_has_its_corpus() {
+    let corpora: [(&str, &[&str]); 10] = [
+        ("oauth", &["foreign-access-token"]),
+        ("spiffe", &["spiffe", "spiffe-bundle"]),
+        ("kubernetes", &["kubernetes", "kubernetes-platform"]),
+        ("github", &["github"]),
+        ("gitlab", &["gitlab"]),
+        ("buildkite", &["buildkite"]),
+        ("gcp", &["gcp"]),
+        ("aws", &["aws"]),
+        ("azure", &["azure"]),
+        ("x509", &["x509-rule"]),
+    ];
+    for (kind, folders) in corpora {
+        let (mut accepted, mut refused) = (0, 0);
+        for folder in folders {
+            for case in fs::read_dir(Path::new(fixture::CASES).join(folder)).unwrap() {
+                let text = fs::read_to_string(case.unwrap().path()).unwrap();
+                let last = text.lines().rfind(|line| line.starts_with("expect ")).unwrap();
+                if last.starts_with("expect 200") { accepted += 1 } else { refused += 1 }
+            }
+        }
+        assert!(accepted >= 8 && refused >= 12, "{kind}: {accepted} accepted, {refused} refused");
+    }
 }
 
 fn check(file: &str, text: &str, more: &[&str]) -> (i32, String) {
