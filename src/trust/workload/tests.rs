@@ -2,6 +2,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 
+use tokio::net::{TcpListener, UnixStream};
+
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::oauth::{RuleName, Time};
@@ -37,7 +39,11 @@ fn pace() -> Pace {
 }
 
 fn rule(domain: &str, socket: &Path, pace: Pace) -> TrustRule {
-    let api = WorkloadApi::parse(&format!("unix://{}", socket.display())).unwrap();
+    rule_at(&format!("unix://{}", socket.display()), domain, pace)
+}
+
+fn rule_at(address: &str, domain: &str, pace: Pace) -> TrustRule {
+    let api = WorkloadApi::parse(address).unwrap();
     TrustRule::new(TrustRuleParts {
         name: RuleName::parse(&domain.replace('.', "-")).unwrap(),
         kind: TrustKind::Spiffe,
@@ -354,6 +360,27 @@ fn a_quiet_agent_is_asked_anew_at_the_pace_and_a_flood_of_unknown_kids_asks_once
         agent.quietly(|| bundles(&[("td.example", jwks(&[&old, &new]))]));
         assert_eq!(present(&trust, &new).await, None);
         assert_eq!(agent.calls(), before + 1);
+    });
+}
+
+/// SPIFFE Workload Endpoint §3: over TCP as over a Unix socket.
+#[test]
+fn an_agent_may_listen_on_a_port_of_this_machine() {
+    run(async {
+        let (agent, key) = (Agent::start(socket()), key());
+        agent.jwt(bundles(&[("td.example", jwks(&[&key]))]));
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, path) = (format!("tcp://{}", port.local_addr().unwrap()), agent.path().to_owned());
+        tokio::spawn(async move {
+            while let Ok((mut outside, _)) = port.accept().await {
+                let mut inside = UnixStream::connect(&path).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut outside, &mut inside).await });
+            }
+        });
+        let trust = Trust::new(vec![rule_at(&address, "td.example", pace())], None).unwrap();
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        assert_eq!(present(&trust, &key).await, None);
+        assert_eq!(agent.refused(), 0);
     });
 }
 
