@@ -77,9 +77,9 @@ fn what_could_never_mean_what_it_says_is_told() {
     own(&cluster.replace("https://kubernetes.default.svc", "https://c.example"), "https://c.example");
     let gitlab = format!("{}require = {{ project_id = '22' }}", gitlab.replace("https://sts.example", "https://gitlab.com"));
     own(&gitlab, "https://gitlab.com");
-    let server = "name = 'g'\nkind = 'github'\nissuer = 'https://g.example/_services/token'\n\
-                  audiences = ['https://g.example/acme']\nrequire = { repository_id = '74' }\n";
-    own(server, "https://g.example/acme");
+    let server = "name = 'g'\nkind = 'github'\nissuer = 'https://g.example/_services/token'\n";
+    let server = format!("{server}audiences = ['https://g.example/acme']\nrequire = {{ repository_id = '74' }}\n");
+    own(&server, "https://g.example/acme");
 }
 
 /// Mistakes of what could be read are told beside those of what could not, each where it is written.
