@@ -86,7 +86,8 @@ fn what_could_never_mean_what_it_says_is_told() {
 #[test]
 fn what_is_wrong_with_a_rule_is_told_in_one_run() {
     let broken = "name = 'k'\nkind = 'kubernetes'\nissuer = 'https://c.example'\n\
-                  audiences = ['https://kubernetes.default.svc', 'x']\nlifetime_max = '0s'\nsubject = { instance = '{a}{b}', attributes = { a = 'sub' } }\n\
+                  audiences = ['https://kubernetes.default.svc', 'x']\nlifetime_max = '0s'\n\
+                  subject = { instance = '{a}{b}', attributes = { a = 'sub' } }\n\
                   [require]\n'/kubernetes.io/warnafter' = 'x'\n[keys]\ndiscovery = false\n";
     let told = Scene::new().with("trust/r.toml", broken).complaints();
     let lines: Vec<&str> = told.iter().map(|told| told.split(": ").next().unwrap()).collect();
