@@ -79,6 +79,8 @@ enum Command {
 enum TrustCommand {
     /// Say who satisfies a trust rule or an AWS IAM role trust policy, each finding with a token that would pass
     Check(trust::Options),
+    /// Forget the newest bundle of a trust domain whose publisher counts anew (spiffe_sequence)
+    Forget(trust::forget::Forget),
 }
 
 #[derive(Subcommand)]
@@ -97,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Trust(TrustCommand::Check(options)) => trust::run(&options),
+        Command::Trust(TrustCommand::Forget(options)) => trust::forget::run(&options),
         Command::Keys(options) => keys::run(&options),
         Command::Token(TokenCommand::Exchange(options)) => exchange::run(&options),
         Command::Token(TokenCommand::Inspect(options)) => inspect::run(&options),

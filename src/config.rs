@@ -14,6 +14,7 @@ mod layers;
 mod login_file;
 mod matcher_file;
 mod reader;
+mod revocation;
 mod settings;
 mod span;
 mod tls_file;
@@ -173,7 +174,7 @@ pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Complaints, Complaints) {
     let place = Place { file: name.as_ref().into(), line: 1 };
     let table = desk.text(path, &place).map(|text| toml(&desk, &name, &text));
     let file = table.and_then(|table| TrustFile::read(Reader::new(&desk, table, place)));
-    let rule = file.and_then(|file| build::rule(&desk, &file, &[]));
+    let rule = file.and_then(|file| build::meant(&desk, &file, &[]));
     let (complaints, warnings, _) = desk.finish();
     (rule.filter(|_| complaints.is_empty()), complaints, warnings)
 }

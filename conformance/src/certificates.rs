@@ -33,6 +33,9 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     fs::write(named.join("server.key.pem"), &server.key)?;
     let authorities = clients::Authorities::new()?;
     fs::write(named.join("clients-ca.pem"), &authorities.acme.pem)?;
+    for (name, lists) in authorities.lists()? {
+        fs::write(named.join(name), lists)?;
+    }
     for (name, made) in clients::all(&authorities)? {
         fs::write(held.join(format!("{name}.pem")), format!("{}{}", made.chain(), made.key))?;
         fs::write(named.join(format!("{name}.pem")), &made.leaf)?;

@@ -50,6 +50,11 @@ impl Places {
         self.lines.insert(path.to_owned(), part.whole.line);
     }
 
+    /// Where the field at `path` is written.
+    pub fn found(&self, path: &str) -> Option<Place> {
+        self.lines.get(path).map(|line| Place { file: self.whole.file.clone(), line: *line })
+    }
+
     /// Where the field at `path` is written, or the nearest thing that encloses it.
     pub fn of(&self, path: &str) -> Place {
         let mut path = path;

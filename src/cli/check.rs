@@ -45,7 +45,10 @@ pub(super) fn run(options: &Options) -> Outcome {
     let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
     match config::world(config, stand_in()?, None) {
         Ok(world) => {
-            let ends = world.logins.dated().filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, now));
+            let ends = world
+                .logins
+                .dated()
+                .filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, dated.expiry(now)));
             Ok(approve(&Complaints::new(warnings.into_iter().chain(ends).collect()), &counts, options.json))
         }
         Err(complaints) => Ok(complain(&complaints, options.json)),
@@ -74,11 +77,11 @@ fn own_certificates(config: &Config, now: Time) -> Vec<Complaint> {
     let file = &files.certificate;
     let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), Plain::read(der).ok()?.not_after)));
     let named = ends.map(|(digest, not_after)| (format!("server certificate {digest} in {}", file.value.display()), not_after));
-    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, now)).collect()
+    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, Expiry::of(not_after, now))).collect()
 }
 
-fn near(place: &Place, name: &str, not_after: Time, now: Time) -> Option<Complaint> {
-    let verb = match Expiry::of(not_after, now)? {
+fn near(place: &Place, name: &str, not_after: Time, expiry: Option<Expiry>) -> Option<Complaint> {
+    let verb = match expiry? {
         Expiry::Expired => "has expired, at",
         Expiry::Near => "expires within 30 days, at",
     };
@@ -93,6 +96,7 @@ fn stand_in() -> Result<KeyMaterial, Failed> {
         ancestry: SealKey::new(&nobody)?,
         pseudonyms: MacKey::new(&nobody),
         verified: Arc::new(Cache::new(1)),
+        sequences: Arc::default(),
     })
 }
 

@@ -136,7 +136,7 @@ impl Folder {
         let config = Sources::new(place.config.clone()).load().config.map_err(complaints)?;
         let clock = SystemClock;
         let files = KeyFiles::open(&config.settings.keys.dir, clock.now())?;
-        let (root, material) = (Arc::new(files.root()?), material(&files, &Arc::new(Cache::new(1)))?);
+        let (root, material) = (Arc::new(files.root()?), material(&files, &Arc::new(Cache::new(1)), &Arc::default())?);
         let world = config::world(config, material, None).map_err(complaints)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failed::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),

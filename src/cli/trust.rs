@@ -1,5 +1,6 @@
-//! `trust check`: who on Earth satisfies a rule.
+//! `trust check`: who on Earth satisfies a rule. `trust forget`: whose bundles count anew.
 
+pub(super) mod forget;
 mod iam;
 
 use std::path::{Path, PathBuf};
@@ -27,8 +28,12 @@ struct Report {
     findings: Vec<Finding>,
     /// What would keep the rule from being loaded.
     complaints: Vec<String>,
+    /// What is no mistake and may still surprise.
+    doubts: Vec<String>,
     /// The claims of a token that is meant to pass.
     admits: Option<String>,
+    /// The names of those that decide.
+    decisive: Vec<String>,
 }
 
 /// Looks at one file. The answer is no where strangers may pass, or the rule would not be loaded.
@@ -47,12 +52,24 @@ pub(super) fn run(options: &Options) -> Outcome {
 }
 
 fn rule(path: &Path) -> Report {
-    let (rule, complaints, _) = config::trust_rule(path);
-    let complaints = complaints.iter().map(ToString::to_string).collect();
+    let (rule, complaints, doubts) = config::trust_rule(path);
+    let [complaints, doubts] = [complaints, doubts].map(|list| list.iter().map(ToString::to_string).collect());
     match rule {
-        Some(rule) => Report { findings: findings(&rule), complaints, admits: Some(example(&rule)) },
-        None => Report { complaints, ..Report::default() },
+        Some(rule) => Report {
+            findings: findings(&rule),
+            complaints,
+            doubts,
+            admits: Some(example(&rule)),
+            decisive: rule.require().iter().map(|requirement| first_step(requirement.claim())).collect(),
+        },
+        None => Report { complaints, doubts, ..Report::default() },
     }
+}
+
+/// The member of the claims that a name or JSON Pointer leads into.
+fn first_step(claim: &str) -> String {
+    let step = claim.strip_prefix('/').map_or(claim, |pointer| pointer.split('/').next().unwrap_or_default());
+    step.replace("~1", "/").replace("~0", "~")
 }
 
 fn policy(path: &Path) -> Result<Report, Failed> {
@@ -63,8 +80,9 @@ fn policy(path: &Path) -> Result<Report, Failed> {
 
 fn in_words(report: &Report) {
     report.complaints.iter().for_each(|complaint| say!("error: {complaint}"));
+    report.doubts.iter().for_each(|doubt| say!("warning: {doubt}"));
     if let Some(token) = &report.admits {
-        say!("the rule is meant for tokens such as {token}");
+        say!("the rule is meant for tokens such as {} (--json shows all of it)", in_short(token, &report.decisive));
     }
     for finding in &report.findings {
         say!("{}: {} [{}]", word(finding.severity), finding.sentence, finding.code);
@@ -75,8 +93,21 @@ fn in_words(report: &Report) {
         }
     }
     let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
-    let (errors, dangers, warnings) = (report.complaints.len(), count(Severity::Danger), count(Severity::Warning));
-    say!("{errors} errors, {dangers} dangers, {warnings} warnings, {} notes", count(Severity::Note));
+    let counts = [
+        (report.complaints.len(), "error"),
+        (count(Severity::Danger), "danger"),
+        (count(Severity::Warning) + report.doubts.len(), "warning"),
+        (count(Severity::Note), "note"),
+    ];
+    let told = counts.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+    say!("{}", told.join(", "));
+}
+
+/// Who issued it, for whom, about whom, and what the rule decides by.
+fn in_short(token: &str, decisive: &[String]) -> Value {
+    let mut claims: Map<String, Value> = serde_json::from_str(token).unwrap_or_default();
+    claims.retain(|name, _| ["iss", "aud", "sub", "dns"].contains(&name.as_str()) || decisive.contains(name));
+    Value::Object(claims)
 }
 
 /// The claims of `other` that `token` does not have, or has otherwise.
@@ -94,7 +125,7 @@ fn in_json(report: &Report, safe: bool) {
         json!({"severity": severity, "code": finding.code, "message": finding.sentence, "token": token(&finding.token)})
     };
     let findings: Vec<Value> = report.findings.iter().map(finding).collect();
-    let mut out = json!({"ok": safe, "findings": findings, "complaints": report.complaints});
+    let mut out = json!({"ok": safe, "findings": findings, "complaints": report.complaints, "warnings": report.doubts});
     if let (Some(admits), Some(members)) = (&report.admits, out.as_object_mut()) {
         members.insert("admits".to_owned(), token(admits));
     }

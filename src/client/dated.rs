@@ -18,7 +18,8 @@ pub struct Dated {
     pub kind: DatedKind,
     /// The login that goes by it.
     pub login: LoginMethod,
-    /// What it is called: SHA-256 of a certificate in base64url, the `kid` of a key or its number in the set.
+    /// What it is called: SHA-256 of a certificate in base64url, the issuer of a revocation list, the `kid` of a key or its
+    /// number in the set.
     pub name: String,
     /// The file that holds it, or what else does.
     pub held_by: Arc<str>,
@@ -35,6 +36,8 @@ pub enum DatedKind {
     Certificate,
     /// A certificate of who issues certificates.
     Authority,
+    /// The list by which an authority takes certificates back: from its end on nobody logs in by one of them.
+    RevocationList,
     /// A JWK with `exp`. RFC 7517 has no such member; OpenID Federation has.
     Key,
 }
@@ -59,12 +62,21 @@ impl Expiry {
     }
 }
 
+impl Dated {
+    /// How near its end it is at `now`. A revocation list is made for days, so that only its end is told.
+    pub fn expiry(&self, now: Time) -> Option<Expiry> {
+        let told = Expiry::of(self.not_after, now);
+        told.filter(|expiry| *expiry == Expiry::Expired || self.kind != DatedKind::RevocationList)
+    }
+}
+
 impl DatedKind {
     /// As told.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
             Self::Authority => "authority",
+            Self::RevocationList => "revocation list",
             Self::Key => "key",
         }
     }
@@ -80,6 +92,22 @@ impl fmt::Display for Dated {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_revocation_list_only_the_end_is_told() {
+        let end = Time::from_seconds(1_800_000_000);
+        let dated = |kind| Dated {
+            kind,
+            login: LoginMethod::TlsClientAuth,
+            name: "CN=root".to_owned(),
+            held_by: "ca.crl".into(),
+            place: Place::default(),
+            not_after: end,
+        };
+        let (list, authority) = (dated(DatedKind::RevocationList), dated(DatedKind::Authority));
+        assert_eq!((list.expiry(end), authority.expiry(end)), (None, Some(Expiry::Near)));
+        assert_eq!(list.expiry(end.plus(Duration::from_secs(1))), Some(Expiry::Expired));
+    }
 
     #[test]
     fn near_is_thirty_days_and_the_last_instant_still_counts() {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use nonce::Nonces;
+use nonce::Worth;
 pub use reason::DpopReason;
 
 use super::{AuthenticatedClient, ClientReason, Credentials, DpopProof, IdentifiedClient};
@@ -117,11 +118,13 @@ fn jti(claims: &Object) -> Result<Cow<'_, str>, DpopReason> {
 fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, DpopReason> {
     let made = claims.date("iat").map_err(|_| DpopReason::ClaimType("iat"))?.ok_or(DpopReason::ClaimMissing("iat"))?;
     let nonce = claims.text("nonce").map_err(|_| DpopReason::ClaimType("nonce"))?;
-    match nonce.as_deref().and_then(|nonce| rules.nonces.expiry(nonce, now)) {
-        Some(expires) => return Ok(expires),
-        None if rules.nonce_required && nonce.is_some() => return Err(DpopReason::NonceStale),
+    match nonce.as_deref().map(|nonce| rules.nonces.worth(nonce, now)) {
+        Some(Worth::Until(expires)) => return Ok(expires),
+        // Its `iat` must not begin to count when the nonce is over: by then the `jti` may be forgotten.
+        Some(Worth::Over) => return Err(DpopReason::NonceStale),
+        Some(Worth::Nothing) if rules.nonce_required => return Err(DpopReason::NonceStale),
         None if rules.nonce_required => return Err(DpopReason::NonceMissing),
-        None => {}
+        Some(Worth::Nothing) | None => {}
     }
     let expires = made.plus(rules.age_max);
     if made > now.plus(AHEAD_MAX) {

@@ -16,7 +16,9 @@ use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::{ClientId, Issuer, RuleName, Time};
 use crate::request::Form;
-use crate::trust::{KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts};
+use crate::trust::{
+    BundleProfile, KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts,
+};
 use crate::trust::{Trust, TrustDomain, TrustKind, TrustRule, TrustRuleParts};
 
 pub(super) const ISSUER: &str = "https://sts.acme.example";
@@ -202,6 +204,16 @@ pub(super) fn federation() -> Trust {
     let silent = parts("silent", TrustKind::Oidc, issuer(SILENT), workload, KeySource::Remote(nowhere, impatient));
     let rules = [spire, cluster, people, silent].map(|parts| TrustRule::new(parts).unwrap());
     Trust::new(rules.into(), None).unwrap()
+}
+
+/// A SPIFFE trust domain whose bundle cannot be had.
+pub(super) fn bundleless() -> Trust {
+    let url = "https://silent.example/bundle".parse().unwrap();
+    let nowhere = KeyLocation::Bundle { url, profile: BundleProfile::Web };
+    let keys = KeySource::Remote(nowhere, Pace { patience: Duration::from_millis(5), ..Pace::default() });
+    let trust_domain = Some(TrustDomain::parse("acme.example").unwrap());
+    let spire = TrustRuleParts { trust_domain, ..parts("spire", TrustKind::Spiffe, None, SubjectKind::Workload, keys) };
+    Trust::new(vec![TrustRule::new(spire).unwrap()], None).unwrap()
 }
 
 fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKind, keys: KeySource) -> TrustRuleParts {

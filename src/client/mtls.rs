@@ -67,12 +67,8 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
     for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
         match login.prove(room, certificate, workload.as_ref()) {
             Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
-            Err(
-                CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)
-                | CertificateReason::Rule(reason @ TrustReason::KeysUnavailable),
-            ) => {
-                return Err(ClientReason::KeysUnavailable(reason));
-            }
+            // Whoever cannot judge now says nothing against the agent's other logins.
+            Err(_) if refused.is_no_verdict() => {}
             Err(reason) => refused = reason,
         }
     }
@@ -80,15 +76,15 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
 }
 
 /// Proves by its certificate the one agent that it means, where no `client_id` says which: by the trust rule that vouches for
-/// the certificate, as with any other attestation. Who logs in by a registered certificate, or by one of an authority, must say who
-/// it is (RFC 8705 §2).
+/// the certificate, as with any other attestation. Who logs in by a registered certificate, or by one of an authority, must say
+/// who it is (RFC 8705 §2).
 ///
 /// # Errors
 /// `CertificateAlone`, or `SeveralAgents` when it fits several; `Certificate` for what the certificate says against itself.
 pub(super) fn prove_alone(room: &Room<'_>, certificate: &PeerCertificate) -> Result<Proof, ClientReason> {
     certificate.check_dates(room.now).map_err(CertificateReason::Itself)?;
     let vouched = certificate.vouched(room.trust, room.now).map_err(|reason| match reason {
-        TrustReason::KeysUnavailable => ClientReason::KeysUnavailable(reason),
+        reason if reason.is_no_verdict() => ClientReason::KeysUnavailable(reason),
         reason => ClientReason::CertificateAlone(CertificateReason::Rule(reason)),
     })?;
     let method = match vouched.rule().kind() {
@@ -171,11 +167,23 @@ impl CertificateLogin {
     }
 }
 
+impl CertificateReason {
+    fn is_no_verdict(&self) -> bool {
+        match self {
+            Self::Svid(reason) | Self::Rule(reason) => reason.is_no_verdict(),
+            Self::Chain(reason) => *reason == X509Reason::ListExpired,
+            _ => false,
+        }
+    }
+}
+
 impl From<CertificateReason> for ClientReason {
     fn from(reason: CertificateReason) -> Self {
         match reason {
-            CertificateReason::Svid(reason @ TrustReason::KeysUnavailable)
-            | CertificateReason::Rule(reason @ TrustReason::KeysUnavailable) => Self::KeysUnavailable(reason),
+            CertificateReason::Svid(reason) | CertificateReason::Rule(reason) if reason.is_no_verdict() => {
+                Self::KeysUnavailable(reason)
+            }
+            CertificateReason::Chain(X509Reason::ListExpired) => Self::KeysUnavailable(TrustReason::ListExpired),
             reason => Self::Certificate(reason),
         }
     }

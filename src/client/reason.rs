@@ -148,6 +148,7 @@ impl fmt::Display for ClientReason {
                 "use urn:ietf:params:oauth:client-assertion-type:jwt-bearer for other JWTs"
             ),
             Self::Trust(reason) => return write!(f, "client_assertion: {reason}"),
+            Self::KeysUnavailable(reason @ TrustReason::ListExpired) => return write!(f, "the client certificate: {reason}"),
             Self::KeysUnavailable(_) => "client_assertion: the keys of its issuer cannot be had at the moment; try again later",
             Self::NoAgent => concat!(
                 "client_assertion: it is genuine but logs in no registered agent; ",
@@ -195,14 +196,22 @@ impl fmt::Display for AssertionReason {
                 "aud must be one audience of this server alone, of those in audiences of the trust rule's file"
             }
             Self::ExpiryMissing => "exp is required",
-            Self::Expired => "it has expired; sign a new one for each request",
+            Self::Expired => "it has expired; sign a new one for each request, and check the clock that signed it",
             Self::Lifetime => "exp must lie at most an hour after iat, or after now without iat",
             Self::Ahead => "iat and nbf must lie at most 60 seconds ahead; check the clock that signed it",
             Self::JtiMissing => "jti is required, a new one for each assertion, because each is accepted once",
             Self::JtiLength => "jti must have 1 to 255 bytes",
-            Self::ClaimType(claim) => return write!(f, "the claim {claim} has the wrong type or is out of range"),
+            Self::ClaimType(claim) => return write!(f, "the claim {claim} must be {}", kind_of(claim)),
         })
     }
 }
 
 impl Error for AssertionReason {}
+
+/// Of which kind the claims of assertions and proofs are; dates in milliseconds lie beyond every calendar.
+pub(super) fn kind_of(claim: &str) -> &'static str {
+    match claim {
+        "exp" | "iat" | "nbf" => "a number of seconds since 1970",
+        _ => "a string",
+    }
+}

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::crypto::Digest;
 use crate::ledger::{Files, Tile, TileFile};
 use crate::lifecycle::Life;
 use crate::lifecycle::status::ListKey;
@@ -174,6 +175,8 @@ pub enum Known {
     Agent(ClientId),
     /// A trust rule that is enabled.
     Rule(RuleName),
+    /// Who stands behind it, as a digest of its kind and issuer: who comes after him under that name is somebody else.
+    Issuer(RuleName, Digest),
 }
 
 /// The present life of one thing that is not simply in life 0.

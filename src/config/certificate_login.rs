@@ -11,12 +11,12 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::login_file::LoginFile;
 use super::reader::{Found, Reader};
-use super::{Complaint, dated, keys_file, tls_file};
+use super::{Complaint, dated, keys_file, revocation, tls_file};
 use crate::client::{CertificateName, DistinguishedName, LoginMethod};
 use crate::crypto::Digest;
 use crate::jose::KeySet;
 use crate::trust::SpiffePattern;
-use crate::trust::x509::{Plain, Roots};
+use crate::trust::x509::{Plain, RevocationList, Roots};
 
 /// The names of which a login has exactly one (RFC 8705 §2.1.2).
 const NAMES: [&str; 5] = ["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"];
@@ -26,6 +26,10 @@ pub(super) fn authority(reader: &mut Reader<'_>) -> Option<LoginFile> {
     let place = reader.place().clone();
     let given = NAMES.iter().filter(|name| reader.has(name)).count();
     let file = reader.take_path("ca_file");
+    if file.is_none() {
+        reader.refuse("crl_file", "goes with `ca_file`; lists for `client_ca` are `client_crl` in [tls]");
+    }
+    let lists = revocation::take(reader, "crl_file");
     let names = [
         reader.take_parsed("subject_dn", |text| DistinguishedName::parse(text).map(CertificateName::Subject)),
         reader.take_parsed("san_dns", |text| word(text).map(CertificateName::Dns)),
@@ -39,7 +43,7 @@ pub(super) fn authority(reader: &mut Reader<'_>) -> Option<LoginFile> {
         return None;
     }
     let roots = match &file {
-        Some(file) => Some(roots(reader.desk(), file)?),
+        Some(file) => Some(roots(reader.desk(), file, lists?)?),
         None => None,
     };
     let dated =
@@ -86,14 +90,16 @@ pub(super) fn svid(reader: &mut Reader<'_>) -> Option<LoginFile> {
     Some(LoginFile::SpiffeX509 { spiffe_id })
 }
 
-/// The authorities in a PEM file.
-pub(super) fn roots(desk: &Desk, file: &Found<PathBuf>) -> Option<Arc<Roots>> {
+/// The authorities in a PEM file, under revocation lists where there are any.
+pub(super) fn roots(desk: &Desk, file: &Found<PathBuf>, lists: Vec<RevocationList>) -> Option<Arc<Roots>> {
     let certificates = tls_file::certificates(desk, file)?;
     let complain = |reason| {
         let sentence = format!("{}: {reason}", file.value.display());
         desk.complain(Complaint::new(file.place.clone(), sentence));
     };
-    Roots::from_der(certificates).map(Arc::new).map_err(complain).ok()
+    let roots = Roots::from_der(certificates).map_err(complain).ok()?.under(lists);
+    revocation::warn_of_unlisted(desk, &file.place, &roots);
+    Some(Arc::new(roots))
 }
 
 #[derive(Deserialize)]

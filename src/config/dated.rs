@@ -16,7 +16,7 @@ use crate::catalog::Place;
 use crate::client::{Dated, DatedKind, LoginMethod};
 use crate::crypto::Digest;
 use crate::oauth::{NumericDate, Time};
-use crate::trust::x509::{Plain, Roots};
+use crate::trust::x509::{Plain, RevocationList, Roots};
 
 /// Everything of a login that has an end: of what the login itself names, and of the authorities that it means by a trust rule or
 /// by `client_ca`. What is fetched is not there yet.
@@ -92,14 +92,19 @@ fn of_rule(login: LoginMethod, rule: &TrustFile) -> Vec<Dated> {
     match &rule.keys {
         KeysFile::Roots(roots) => authorities(login, roots, &held_by, &rule.place),
         KeysFile::Bundle(bundle) => authorities(login, bundle.roots(), &held_by, &rule.place),
-        KeysFile::Remote(_) | KeysFile::Given(_) => Vec::new(),
+        KeysFile::Remote(..) | KeysFile::Given(_) => Vec::new(),
     }
 }
 
 fn authorities(login: LoginMethod, roots: &Roots, held_by: &Arc<str>, place: &Place) -> Vec<Dated> {
     let dated =
         |(digest, not_after): &(Digest, Time)| new(DatedKind::Authority, login, digest.to_string(), held_by, place, *not_after);
-    roots.ends().iter().map(dated).collect()
+    // A list counts until its next is due, not at that instant.
+    let list = |list: &RevocationList| {
+        let last = Time::from_seconds(list.ends().seconds() - 1);
+        new(DatedKind::RevocationList, login, list.issuer().to_owned(), held_by, place, last)
+    };
+    roots.ends().iter().map(dated).chain(roots.lists().iter().map(list)).collect()
 }
 
 fn certificate(login: LoginMethod, der: &[u8], held_by: &Arc<str>, place: &Place) -> Option<Dated> {

@@ -14,6 +14,9 @@ use crate::crypto::Digest;
 /// No file of a configuration is longer; key sets are the longest.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Nor is a revocation list of a large authority, which are the exception.
+const LIST_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// No folder of a configuration holds more files.
 const FOLDER_FILES_MAX: usize = 10_000;
 
@@ -30,6 +33,7 @@ pub(super) struct Desk {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Looked {
     File(PathBuf),
+    List(PathBuf),
     Folder(PathBuf, &'static str),
 }
 
@@ -58,7 +62,7 @@ impl Desk {
 
     /// The text of a file; a complaint at `asked_at` when it cannot be had.
     pub(super) fn text(&self, path: &Path, asked_at: &Place) -> Option<String> {
-        let read = read(path);
+        let read = read(path, FILE_BYTES_MAX);
         self.note(Looked::File(path.to_owned()), digest_of_file(&read));
         let problem = match read.map(String::from_utf8) {
             Ok(Ok(text)) => return Some(text),
@@ -69,9 +73,18 @@ impl Desk {
         None
     }
 
+    /// The bytes of a revocation list; a complaint at `asked_at` when they cannot be had.
+    pub(super) fn list(&self, path: &Path, asked_at: &Place) -> Option<Vec<u8>> {
+        let read = read(path, LIST_BYTES_MAX);
+        self.note(Looked::List(path.to_owned()), digest_of_file(&read));
+        let complain =
+            |error| self.complain(Complaint::new(asked_at.clone(), format!("{} cannot be read: {error}", path.display())));
+        read.map_err(complain).ok()
+    }
+
     /// Notes a file that is read by somebody else.
     pub(super) fn watch(&self, path: PathBuf) {
-        let digest = digest_of_file(&read(&path));
+        let digest = digest_of_file(&read(&path, FILE_BYTES_MAX));
         self.note(Looked::File(path), digest);
     }
 
@@ -117,7 +130,8 @@ impl Fingerprint {
     #[must_use]
     pub fn again(&self) -> Self {
         let look = |looked: &Looked| match looked {
-            Looked::File(path) => digest_of_file(&read(path)),
+            Looked::File(path) => digest_of_file(&read(path, FILE_BYTES_MAX)),
+            Looked::List(path) => digest_of_file(&read(path, LIST_BYTES_MAX)),
             Looked::Folder(path, extension) => digest_of_folder(&list(path, extension)),
         };
         Self(self.0.keys().map(|looked| (looked.clone(), look(looked))).collect())
@@ -129,20 +143,20 @@ impl Fingerprint {
     pub fn look_again_at(&mut self, path: &Path) {
         let looked = Looked::File(path.to_owned());
         if let Some(digest) = self.0.get_mut(&looked) {
-            *digest = digest_of_file(&read(path));
+            *digest = digest_of_file(&read(path, FILE_BYTES_MAX));
         }
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is longer than 1 MiB"));
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("it is longer than {} MiB", bytes_max >> 20)));
     }
     Ok(bytes)
 }

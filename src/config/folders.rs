@@ -9,7 +9,7 @@ use super::desk::Desk;
 use super::reader::{Found, Reader};
 use super::tree::{Table, Value};
 use super::trust_file::TrustFile;
-use super::{Complaints, Config, DEFAULTS, PolicyText, Settings, api_file, certificate_login, cross, tls_file, toml};
+use super::{Complaints, Config, DEFAULTS, PolicyText, Settings, api_file, certificate_login, cross, revocation, tls_file, toml};
 use crate::catalog::Place;
 
 /// Reads the folders and puts everything together. None when that cannot be; the complaints say why.
@@ -21,7 +21,9 @@ pub(super) fn read(desk: &Desk, settings: Settings) -> Option<Config> {
     let policies = policies(desk, &settings.files.policies);
     cross::check(desk, &settings, &declared, &rules, &agents, &apis);
     let identity = tls_file::identity(desk, &settings);
-    let client_ca = settings.tls.client_ca.as_ref().and_then(|file| certificate_login::roots(desk, file));
+    let client_crl = revocation::read(desk, &settings.tls.client_crl);
+    let client_ca =
+        settings.tls.client_ca.as_ref().zip(client_crl).and_then(|(file, lists)| certificate_login::roots(desk, file, lists));
     let authority = settings.tls.client_ca.as_ref().zip(client_ca.as_ref());
     let parts = Parts::new(desk, authority, &rules, &agents, &policies);
     let logins: BTreeMap<_, _> = agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.clone())).collect();

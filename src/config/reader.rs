@@ -163,7 +163,11 @@ impl<'a> Reader<'a> {
 
     /// A span of time within `range`.
     pub(super) fn take_span(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Found<Duration>> {
-        let found = self.take_parsed(key, span::parse)?;
+        let Found { value: text, place } = self.take_text(key)?;
+        let told = |reason| {
+            self.desk.complain(Complaint::new(place.clone(), format!("`{key}` {reason}")).meaning(span::meant(&text)));
+        };
+        let found = Found { value: span::parse(&text).map_err(told).ok()?, place: place.clone() };
         if range.contains(&found.value) {
             return Some(found);
         }
@@ -180,6 +184,22 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some(Found { value: beside(&place, &value), place })
+    }
+
+    /// A path, or an array of paths.
+    pub(super) fn take_paths(&mut self, key: &'static str) -> Option<Vec<Found<PathBuf>>> {
+        if !matches!(self.table.get(key).map(|node| &node.value), Some(Value::Array(_))) {
+            return self.take_path(key).map(|path| vec![path]);
+        }
+        let desk = self.desk;
+        let path = |Found { value, place }: Found<String>| match value.as_str() {
+            "" => {
+                desk.complain(Complaint::new(place, format!("each of `{key}` must be a path")));
+                None
+            }
+            text => Some(Found { value: beside(&place, text), place }),
+        };
+        all(self.take_texts(key)?.into_iter().map(path))
     }
 
     /// A table in the table.

@@ -3,6 +3,7 @@
 mod complaints;
 mod dated;
 mod platforms;
+mod revocation;
 mod scene;
 mod whole;
 mod tls;

@@ -33,6 +33,8 @@ pub struct Tls {
     pub mtls_url: Option<String>,
     /// Who issues the certificates of `tls_client_auth`, where a login does not name its own authority.
     pub client_ca: Option<Found<PathBuf>>,
+    /// Files with the lists by which those take certificates back.
+    pub client_crl: Vec<Found<PathBuf>>,
 }
 
 /// Where our certificate and key are.
@@ -79,6 +81,8 @@ impl Tls {
         let mtls = reader.take_parsed("mtls", super::settings::address);
         let mtls_url = reader.take_parsed("mtls_url", base);
         let client_ca = reader.take_path("client_ca");
+        let crl_at = reader.has("client_crl").then(|| reader.place_of("client_crl"));
+        let client_crl = reader.take_paths("client_crl").unwrap_or_default();
         let (desk, partial) = (reader.desk(), reader.is_partial());
         reader.finish();
         let complain = |place: &Place, sentence: &str| desk.complain(Complaint::new(place.clone(), sentence));
@@ -101,6 +105,11 @@ impl Tls {
         if (ask.is_some() || public.is_some()) && identity.is_none() && !partial {
             complain(&place, "`public` and `client_certificates` need `certificate` and `key`");
         }
+        match crl_at {
+            Some(at) if client_ca.is_none() && !partial => complain(&at, "`client_crl` goes with `client_ca`"),
+            Some(at) if client_crl.is_empty() => complain(&at, "`client_crl` must name at least one file, or be left out"),
+            _ => {}
+        }
         let public = identity.is_some() && public.is_none_or(|found| found.value);
         let ask = ask.map_or(mtls.is_none(), |ask| ask.value);
         Some(Self {
@@ -110,6 +119,7 @@ impl Tls {
             mtls: mtls.map(|found| found.value),
             mtls_url: mtls_url.map(|found| found.value),
             client_ca,
+            client_crl,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! A trust rule as written: who may vouch for whom.
 
 mod keys;
+mod mistakes;
 mod scopes;
 mod subject;
 
@@ -13,7 +14,7 @@ use super::Complaint;
 use super::keys_file::KeysFile;
 use super::matcher_file::{self, MatcherFile};
 use super::reader::{Found, Reader, all};
-use crate::catalog::Place;
+use crate::catalog::{Place, Places};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Issuer, RuleName};
 use crate::trust::{SubjectParts, TrustDomain, TrustKind, claim_of, claims_of};
@@ -47,6 +48,8 @@ pub struct TrustFile {
     pub scopes: Vec<ScopeFile>,
     /// Where the rule's name is written.
     pub place: Place,
+    /// Where everything else is.
+    pub(super) places: Places,
 }
 
 /// Who issues the tokens of a rule.
@@ -67,6 +70,7 @@ impl TrustFile {
     /// Reads the rule. None when anything needed is missing or wrong; the complaints say what.
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
         reader.need(&["name", "kind"]);
+        let places = reader.places();
         let name = reader.take_parsed("name", RuleName::parse);
         let kind = reader.take_choice("kind", &TrustKind::ALL).map(|kind| kind.value);
         need_the_rest(&reader, kind);
@@ -75,16 +79,29 @@ impl TrustFile {
         let algorithms = take_algorithms(&mut reader, kind);
         let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=LIFETIME_MAX);
         let subject = subject::take(&mut reader, kind);
-        let require = matcher_file::take(&mut reader, "require").unwrap_or_default();
+        let written = reader.has("require");
+        let require = matcher_file::take(&mut reader, "require").or((!written).then(Vec::new));
         let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
         let keys = keys::take(&mut reader, kind, issuer.as_ref());
         let scopes = scopes::take(&mut reader, kind);
-        warn_of_unknown_claims(&reader, kind, &require);
+        warn_of_unknown_claims(&reader, kind, require.as_deref().unwrap_or_default());
+        let desk = reader.desk();
         reader.finish();
+        let parts = mistakes::Parts {
+            kind,
+            issuer: issuer.as_ref(),
+            audiences: audiences.as_ref(),
+            require: require.as_ref(),
+            subject: subject.as_ref(),
+        };
+        let whole = name.is_some() && algorithms.is_some() && keys.is_some() && scopes.is_some() && parts.are_whole();
+        if !whole {
+            parts.tell(desk, &places);
+        }
         let Found { value: name, place } = name?;
         let (kind, issuer, audiences, algorithms) = (kind?, issuer?, audiences?, algorithms?);
-        let (subject, keys, scopes) = (subject?, keys?, scopes?);
+        let (subject, require, keys, scopes) = (subject?, require?, keys?, scopes?);
         let lifetime_max = lifetime_max.map_or(kind.default_lifetime(), |found| found.value);
         Some(Self {
             name,
@@ -100,6 +117,7 @@ impl TrustFile {
             keys,
             scopes,
             place,
+            places,
         })
     }
 }
@@ -119,13 +137,18 @@ fn warn_of_unknown_claims(reader: &Reader<'_>, kind: Option<TrustKind>, require:
     let Some(kind) = kind.filter(|kind| !claims_of(*kind).is_empty()) else { return };
     for matcher in require {
         let claim = matcher.requirement.claim();
-        if claim_of(kind, claim).is_none() && !claim.starts_with("repo_property_") && claim != "iss" {
+        if claim_of(kind, claim).is_none() && !is_open_ended(claim) && claim != "iss" {
             let sentence =
                 format!("claim `{claim}` is none that kind \"{kind}\" is known to have; an absent claim never matches");
             let known = claims_of(kind).iter().map(|fact| fact.path);
             reader.desk().warn(Complaint::new(matcher.place.clone(), sentence).near(claim, known));
         }
     }
+}
+
+/// Claims that customers of a platform name themselves.
+fn is_open_ended(claim: &str) -> bool {
+    claim.starts_with("repo_property_") || claim.starts_with("agent_tag:")
 }
 
 fn take_issuer(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<IssuerFile> {

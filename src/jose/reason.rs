@@ -47,7 +47,10 @@ impl fmt::Display for JoseReason {
             Self::AmbiguousKey => "the token has no kid and its issuer has no single key that fits its alg",
             Self::Signature => "the signature of the token does not verify",
             Self::Claims => "the payload of the token is not a JSON object of unique members and modest depth",
-            Self::ClaimType(claim) => return write!(f, "the claim {claim} of the token has the wrong type or is out of range"),
+            Self::ClaimType(claim @ ("exp" | "iat" | "nbf" | "auth_time")) => {
+                return write!(f, "the claim {claim} of the token must be a number of seconds since 1970");
+            }
+            Self::ClaimType(claim) => return write!(f, "the claim {claim} of the token has the wrong type"),
             Self::Signing => "a token could not be signed",
         })
     }

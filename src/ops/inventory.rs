@@ -167,7 +167,7 @@ fn logins(agent: &Agent, world: &World, used: &AgentUse) -> Vec<LoginReport> {
 
 fn near_expiry(dated: &[Dated], now: Time) -> Vec<EndReport> {
     let told = |dated: &Dated| {
-        let expiry = Expiry::of(dated.not_after, now)?;
+        let expiry = dated.expiry(now)?;
         Some(EndReport {
             what: dated.kind.as_str(),
             name: dated.name.clone(),

@@ -112,7 +112,12 @@ impl Lint<'_> {
             _ => self.natures().any(|nature| matches!(nature, Nature::Id | Nature::Name)),
         };
         let sentence = format!("the rule admits {who}; require what identifies those that are meant");
-        (!named).then(|| self.finding(Severity::Warning, "unbounded", sentence, &[]))
+        let anybody: &[(&str, &str)] = match kind {
+            TrustKind::Kubernetes => &[("sub", "system:serviceaccount:anywhere:anything")],
+            TrustKind::Azure => &[("oid", "99999999-9999-4999-8999-999999999999")],
+            _ => &[],
+        };
+        (!named).then(|| self.finding(Severity::Warning, "unbounded", sentence, anybody))
     }
 
     /// Names can be given up and taken by somebody else.
@@ -122,8 +127,12 @@ impl Lint<'_> {
             ids |= nature == Nature::Id;
             names |= nature == Nature::Name;
         }
-        // An immutable `sub` of GitHub carries the ids itself.
-        let immutable = self.values("sub").iter().any(|sub| sub.starts_with("repo:") && sub.matches('@').count() == 2);
+        // An immutable `sub` of GitHub carries the ids itself, and one that Buildkite was asked for is an id.
+        let is_id = |sub: &str| match self.rule.kind() {
+            TrustKind::Buildkite => !sub.contains(':'),
+            _ => sub.starts_with("repo:") && sub.matches('@').count() == 2,
+        };
+        let immutable = self.values("sub").into_iter().any(is_id);
         if ids || !names || immutable {
             return None;
         }

@@ -28,7 +28,7 @@ pub(super) fn check(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> R
         TrustKind::Kubernetes => kubernetes::check(read),
         TrustKind::Github => github::check(read, rule),
         TrustKind::Gitlab => gitlab::check(read, rule),
-        TrustKind::Buildkite => buildkite::check(read),
+        TrustKind::Buildkite => buildkite::check(read, rule),
         TrustKind::Gcp => gcp::check(read),
         TrustKind::Aws => aws::check(read),
         TrustKind::Azure => azure::check(read, token, rule.issuer()),
@@ -53,10 +53,11 @@ pub(super) fn instance(kind: TrustKind, claims: &Object) -> Option<String> {
 }
 
 /// Audiences that mean the platform itself, or everybody: a token that names one is not for us alone.
-pub(super) fn is_foreign_audience(kind: TrustKind, audience: &str) -> bool {
+pub(super) fn is_foreign_audience(kind: TrustKind, issuer: &str, audience: &str) -> bool {
     match kind {
-        TrustKind::Kubernetes => kubernetes::is_foreign_audience(audience),
-        TrustKind::Github => github::is_default_audience(audience),
+        TrustKind::Kubernetes => audience == issuer || kubernetes::is_foreign_audience(audience),
+        TrustKind::Gitlab => audience == issuer,
+        TrustKind::Github => github::is_default_audience(audience, issuer),
         TrustKind::Buildkite => audience.starts_with("https://buildkite.com/"),
         TrustKind::Azure => azure::is_foreign_audience(audience),
         _ => false,
@@ -94,10 +95,7 @@ struct Claims<'a>(&'a Object);
 impl<'a> Claims<'a> {
     /// The string at `path`, a name or a JSON Pointer.
     fn at(self, path: &str) -> Option<Cow<'a, str>> {
-        match path.starts_with('/') {
-            true => self.0.pointer(path).and_then(|value| string(value.get())),
-            false => self.0.raw(path).and_then(string),
-        }
+        self.0.find(path).and_then(string)
     }
 
     /// The string that the platform always writes there.
@@ -107,11 +105,11 @@ impl<'a> Claims<'a> {
 
     /// Whether there is anything but null.
     fn has(self, path: &str) -> bool {
-        self.0.find(path).is_some_and(|value| value.get() != "null")
+        self.0.find(path).is_some_and(|value| value != "null")
     }
 
     fn is_true(self, path: &str) -> bool {
-        self.0.find(path).is_some_and(|value| value.get() == "true")
+        self.0.find(path).is_some_and(|value| value == "true")
     }
 
     fn audiences(self) -> Vec<Cow<'a, str>> {

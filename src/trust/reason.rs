@@ -51,8 +51,17 @@ pub enum TrustReason {
     Attribute,
     /// More than one rule vouches for it.
     Ambiguous,
+    /// The revocation list by which a certificate would be judged is out of date: no verdict.
+    ListExpired,
     /// The issuer's keys cannot be had now: no verdict, which is not a refusal.
     KeysUnavailable,
+}
+
+impl TrustReason {
+    /// Whether nobody can tell now, so that the answer is to come back and not that it is refused.
+    pub fn is_no_verdict(&self) -> bool {
+        matches!(self, Self::ListExpired | Self::KeysUnavailable)
+    }
 }
 
 impl From<JoseReason> for TrustReason {
@@ -84,6 +93,7 @@ impl fmt::Display for TrustReason {
             Self::Instance => "a claim that its trust rule takes the instance from is missing or unusable in the token",
             Self::Attribute => "a claim that its trust rule takes an attribute from is not a string, boolean or number",
             Self::Ambiguous => "more than one trust rule accepts the token",
+            Self::ListExpired => return X509Reason::ListExpired.fmt(f),
             Self::KeysUnavailable => "the keys of the issuer of the token cannot be had at the moment; try again later",
         })
     }
@@ -171,7 +181,7 @@ impl fmt::Display for TrustRuleReason {
             Self::Template(reason) => return write!(f, "subject {reason}"),
             Self::Requirement(claim, reason) => return write!(f, "require {claim} {reason}"),
             Self::SpiffeId(reason) => return write!(f, "trust_domain {reason}"),
-            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file or bundle_url",
+            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",
             Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",
             Self::KeysUri => "keys must come from an https address (http only on a loopback host)",
         })

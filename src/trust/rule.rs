@@ -9,7 +9,7 @@ use crate::oauth::{ClientId, Issuer, Resource, RuleName, Scope};
 
 mod check;
 
-pub use check::mistaken;
+pub use check::{mistaken, mistakes};
 
 /// A rule as its file says it, before it was looked at as a whole.
 #[derive(Clone, Debug)]
@@ -87,7 +87,8 @@ impl TrustRule {
         let mut reasons = parts.lacks();
         let anchor = parts.anchor().map_err(|reason| reasons.push(reason)).ok();
         let require = requirements(parts.require, &mut reasons);
-        check::platform(parts.kind, &parts.audiences, &require, &parts.subject, &mut reasons);
+        let issuer = parts.issuer.as_ref().map(Issuer::as_str);
+        reasons.extend(mistakes(parts.kind, issuer, &parts.audiences, Some(&require), Some(&parts.subject)));
         let subject = SubjectMapping::new(parts.subject).map_err(|reason| reasons.push(TrustRuleReason::Template(reason))).ok();
         match (anchor, subject, reasons.is_empty()) {
             (Some(anchor), Some(subject), true) => Ok(Self {

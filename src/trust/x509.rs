@@ -4,6 +4,7 @@
 mod name;
 mod plain;
 mod reason;
+mod revocation;
 #[cfg(test)]
 mod testing;
 
@@ -18,6 +19,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 pub use plain::Plain;
 pub use reason::X509Reason;
+pub use revocation::{RevocationList, RevocationListReason};
 #[cfg(test)]
 pub(super) use testing::{Authority, NOW, ca, params, root, svid};
 
@@ -37,6 +39,7 @@ const NAMES_MAX: usize = 64;
 pub struct Roots {
     anchors: Vec<TrustAnchor<'static>>,
     ends: Vec<(Digest, Time)>,
+    lists: Vec<RevocationList>,
     digest: Digest,
 }
 
@@ -92,7 +95,7 @@ struct Usages {
 /// Nobody.
 impl Default for Roots {
     fn default() -> Self {
-        Self { anchors: Vec::new(), ends: Vec::new(), digest: Digest::of(b"") }
+        Self { anchors: Vec::new(), ends: Vec::new(), lists: Vec::new(), digest: Digest::of(b"") }
     }
 }
 
@@ -116,7 +119,7 @@ impl Roots {
         }
         digests.sort_unstable();
         let all: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
-        Ok(Self { anchors, ends, digest: Digest::of_parts(&all) })
+        Ok(Self { anchors, ends, lists: Vec::new(), digest: Digest::of_parts(&all) })
     }
 
     /// Roots from the `CERTIFICATE` sections of PEM text.
@@ -127,6 +130,19 @@ impl Roots {
         let sections: Result<Vec<CertificateDer<'_>>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
         let certificates = sections.map_err(|_| X509Reason::Malformed)?;
         if certificates.is_empty() { Err(X509Reason::Empty) } else { Self::from_der(certificates) }
+    }
+
+    /// The same under revocation lists. Where there is one, every certificate of a path below its root must be on the word of a
+    /// list: of its own issuer, in date, and without it.
+    #[must_use]
+    pub fn under(mut self, lists: Vec<RevocationList>) -> Self {
+        let mut digests: Vec<Digest> = lists.iter().map(RevocationList::digest).collect();
+        digests.sort_unstable();
+        let all: Vec<&[u8]> = std::iter::once(&self.digest).chain(&digests).map(|digest| digest.0.as_slice()).collect();
+        if !lists.is_empty() {
+            self.digest = Digest::of_parts(&all);
+        }
+        Self { lists, ..self }
     }
 
     /// Whether no chain can end here.
@@ -145,14 +161,25 @@ impl Roots {
         &self.ends
     }
 
-    /// What identifies the set, in any order.
+    /// What takes certificates back.
+    pub fn lists(&self) -> &[RevocationList] {
+        &self.lists
+    }
+
+    /// How many of the roots have no list of their own although there are lists: below those nobody is accepted.
+    pub fn without_list(&self) -> usize {
+        let lacks = |root: &&TrustAnchor<'_>| !self.lists.iter().any(|list| list.is_by(root));
+        if self.lists.is_empty() { 0 } else { self.anchors.iter().filter(lacks).count() }
+    }
+
+    /// What identifies the set with its revocation lists, in any order.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 }
 
 /// Validates `chain`, the leaf first and whatever else the peer sent behind it in any order, against `roots` as of `now`, and
-/// reads the leaf (RFC 5280 §6.1). Revocation is not looked up: certificates of workloads are short-lived.
+/// reads the leaf (RFC 5280 §6.1). Revocation counts as the lists of `roots` say it, and not at all where there are none.
 ///
 /// # Errors
 /// Why there is no path to a root, or what about a certificate cannot be read.
@@ -168,7 +195,9 @@ pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, usage: Us
     let end = EndEntityCert::try_from(&der).map_err(X509Reason::of_path)?;
     let seconds = u64::try_from(now.seconds()).map_err(|_| X509Reason::Early)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    end.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.anchors, &issuers, time, usage.extended(), None, None)
+    let lists = revocation::lists_for(&roots.lists, chain);
+    let revocation = revocation::options(&lists);
+    end.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.anchors, &issuers, time, usage.extended(), revocation, None)
         .map_err(X509Reason::of_path)?;
     Ok(facts)
 }
@@ -291,7 +320,7 @@ fn usages(certificate: &X509Certificate<'_>) -> Result<Usages, X509Reason> {
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Roots({} certificates, {})", self.anchors.len(), self.digest)
+        write!(f, "Roots({} certificates, {} lists, {})", self.anchors.len(), self.lists.len(), self.digest)
     }
 }
 

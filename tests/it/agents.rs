@@ -338,6 +338,29 @@ fn a_rule_that_the_files_disable_is_ended_in_the_record() {
     assert!(names.contains(&json!("cluster")) && names.contains(&json!("idp")), "{names:?}");
 }
 
+/// Attack 32: a name that another issuer gets vouches for other people from then on, whoever had it before. Also while no server
+/// runs.
+#[test]
+fn a_rule_that_gets_another_issuer_takes_along_what_the_one_before_vouched_for() {
+    let site = Site::new("agents-issuer");
+    let server = site.start();
+    let token = issued(&site, "orchestrator", CRM);
+    edit(&site, "trust/idp.toml", "lifetime_max = \"1h\"", "lifetime_max = \"59m\"");
+    site.wait("the reload", || said(&site, "the changed configuration is in force") > 0);
+    assert!(active(&site, &token), "what else changes about a rule ends nothing");
+    edit(&site, "trust/idp.toml", "login.acme.example", "login.other.example");
+    site.wait("the reload", || said(&site, "the changed configuration is in force") > 1);
+    assert!(!active(&site, &token));
+    edit(&site, "trust/idp.toml", "login.other.example", "login.acme.example");
+    site.wait("the reload", || said(&site, "the changed configuration is in force") > 2);
+    assert!(!active(&site, &token), "a death is not undone by editing");
+    let token = issued(&site, "orchestrator", CRM);
+    server.kill();
+    edit(&site, "trust/idp.toml", "login.acme.example", "login.other.example");
+    let _server = site.start();
+    assert!(!active(&site, &token));
+}
+
 /// What cannot be recorded does not take effect: the rule goes on as it was, in both directions nothing is half done.
 #[test]
 fn a_reload_whose_deaths_cannot_be_recorded_does_not_take_effect() {

@@ -4,10 +4,12 @@ mod client;
 mod crowd;
 mod proxy;
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
@@ -59,6 +61,29 @@ fn a_certificate_without_its_key_is_nobodys() {
     }
 }
 
+/// The answer does not tell which agents there are; the log tells what was wrong, of whom, under the same reference.
+#[test]
+fn the_log_tells_why_a_certificate_logs_in_nobody() {
+    let site = Site::new("tls-log");
+    let _server = site.start();
+    for (certificate, cause) in [
+        ("self", "does not vouch for it: no path leads from the certificate to a trusted root"),
+        ("dns", "it has not the name that the agent's login says"),
+    ] {
+        let mut stream =
+            Client::new(&site).showing(&held(&site, certificate), &held(&site, certificate)).connect(site.mtls).unwrap();
+        let answer = ask(&mut stream, &exchange(&site, "mtls-dn")).unwrap();
+        assert_eq!(status(&answer), 401);
+        let (told, id) = (body(&answer)["error_description"].clone(), body(&answer)["error_id"].clone());
+        assert!(!told.as_str().unwrap().contains(cause), "{told}");
+        let logged = || fs::read_to_string(site.log()).unwrap();
+        site.wait("the refusal is logged", || logged().contains(id.as_str().unwrap()));
+        let log = logged();
+        let line = log.lines().find(|line| line.contains(id.as_str().unwrap())).unwrap();
+        assert!(line.contains(cause) && line.contains("mtls-dn"), "{line}");
+    }
+}
+
 #[test]
 fn a_resumed_session_is_still_that_of_its_certificate() {
     let site = Site::new("tls-resumption");
@@ -105,6 +130,36 @@ fn a_changed_certificate_is_used_without_a_restart_and_a_broken_one_never() {
         fs::read_to_string(site.log()).unwrap().matches("not that of the first").count() > 1
     });
     assert!(new.connect(site.mtls).is_ok());
+}
+
+/// A list that is exchanged counts without a restart, also for a connection that has logged in; when it is out of date nobody can
+/// tell, which is no refusal.
+#[test]
+fn what_a_new_revocation_list_takes_back_logs_in_nobody_from_then_on() {
+    let site = Site::new("tls-revoked");
+    let _server = site.start();
+    let list = site.folder.join("conf/certs/clients.crl");
+    let put = |name: &str| fs::copy(site.folder.join("conf/certs").join(name), &list).unwrap();
+    let show = |name: &str| Client::new(&site).showing(&held(&site, name), &held(&site, name)).connect(site.mtls).unwrap();
+    let log_in = |stream: &mut _| ask(stream, &exchange(&site, "mtls-rule")).unwrap();
+    let (mut kept, mut other) = (show("rule-dns"), show("rule-second"));
+    assert_eq!((status(&log_in(&mut kept)), status(&log_in(&mut other))), (200, 200));
+    put("clients-later.crl");
+    let kept = RefCell::new(kept);
+    site.wait("the new list counts", || status(&log_in(&mut *kept.borrow_mut())) == 401);
+    assert_eq!(status(&log_in(&mut show("rule-dns"))), 401);
+    assert_eq!(status(&log_in(&mut other)), 200, "and nobody else");
+    put("clients-ended.crl");
+    site.wait("the list that has ended counts", || status(&log_in(&mut *kept.borrow_mut())) == 503);
+    let answer = log_in(&mut other);
+    assert!(status(&answer) == 503 && body(&answer)["error"] == "temporarily_unavailable", "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("retry-after:"), "{answer}");
+    fs::write(&list, "nonsense").unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(status(&log_in(&mut other)), 503, "a broken file puts nothing in force");
+    put("clients-later.crl");
+    let other = RefCell::new(other);
+    site.wait("the list counts again", || status(&log_in(&mut *other.borrow_mut())) == 200);
 }
 
 #[test]

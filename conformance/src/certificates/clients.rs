@@ -7,31 +7,58 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use super::make::{Authority, Made, client, client_with, failed, named, svid, uri};
+use super::make::{Authority, Made, client, client_with, failed, named, numbered, svid, uri};
 
 /// Those who issue them.
 pub(super) struct Authorities {
     pub(super) acme: Authority,
     foreign: Authority,
+    between: Authority,
+    revoked: Authority,
+    unlisted: Authority,
     pub(super) spiffe_acme: Authority,
     pub(super) spiffe_other: Authority,
 }
 
 impl Authorities {
     pub(super) fn new() -> io::Result<Self> {
+        let acme = Authority::new("Clients CA")?;
         Ok(Self {
-            acme: Authority::new("Clients CA")?,
+            between: acme.below("Listed")?,
+            revoked: acme.below_as("Revoked", Some(REVOKED_AUTHORITY))?,
+            unlisted: acme.below("Unlisted")?,
+            acme,
             foreign: Authority::new("Clients CA")?,
             spiffe_acme: Authority::new("acme.example")?,
             spiffe_other: Authority::new("other.example")?,
         })
     }
+
+    /// Their revocation lists, by file name: those in force, those that take one more back, and one that is out of date.
+    pub(super) fn lists(&self) -> io::Result<[(&'static str, String); 3]> {
+        let lists = |serials: &[u64], until: i32| {
+            let (root, between) = (self.acme.list(serials, until)?, self.between.list(&[REVOKED], 2049)?);
+            Ok::<_, io::Error>(format!("{root}{between}{}", self.revoked.list(&[], 2049)?))
+        };
+        let revoked = [REVOKED, REVOKED_AUTHORITY];
+        Ok([
+            ("clients.crl", lists(&revoked, 2049)?),
+            ("clients-later.crl", lists(&[REVOKED, REVOKED_AUTHORITY, REVOKED_LATER], 2049)?),
+            ("clients-ended.crl", lists(&revoked, 2026)?),
+        ])
+    }
 }
+
+/// Serial numbers of what is taken back.
+const REVOKED: u64 = 7;
+const REVOKED_AUTHORITY: u64 = 8;
+const REVOKED_LATER: u64 = 9;
 
 /// All of them, by name.
 pub(super) fn all(by: &Authorities) -> io::Result<Vec<(&'static str, Made)>> {
     let mut all = by_authority(by)?;
     all.extend(by_name(by)?);
+    all.extend(by_rule(by)?);
     all.extend(alone()?);
     all.extend(svids(by)?);
     Ok(all)
@@ -86,6 +113,41 @@ fn by_name(by: &Authorities) -> io::Result<Vec<(&'static str, Made)>> {
         ("ip-as-dns", issue(vec![dns("192.0.2.7")?])?),
         ("email", issue(vec![email("mtls@acme.example")?])?),
         ("email-other", issue(vec![email("Mtls@acme.example")?])?),
+    ])
+}
+
+/// For a rule that says `dns`, `/subject/CN`, `email` or `uri`, under revocation lists.
+fn by_rule(by: &Authorities) -> io::Result<Vec<(&'static str, Made)>> {
+    let dns = SanType::DnsName("rule.acme.example".try_into().map_err(failed)?);
+    let good = client_with(vec![dns.clone()]);
+    let with = |change: fn(&mut CertificateParams)| {
+        let mut params = good.clone();
+        change(&mut params);
+        by.acme.issue(&params)
+    };
+    let email = SanType::Rfc822Name("other@acme.example".try_into().map_err(failed)?);
+    let unit = |unit: &str, name: &str| {
+        let parts = [(DnType::OrganizationName, "Acme"), (DnType::OrganizationalUnitName, unit), (DnType::CommonName, name)];
+        by.acme.issue(&named(&parts))
+    };
+    Ok(vec![
+        ("rule-dns", by.acme.issue(&numbered(good.clone(), REVOKED_LATER))?),
+        ("rule-second", by.acme.issue(&good)?),
+        ("rule-any-use", with(|params| params.extended_key_usages = Vec::new())?),
+        ("rule-with-email", by.acme.issue(&client_with(vec![dns, email]))?),
+        ("rule-between", by.between.issue(&good)?),
+        ("rule-name", unit("batch", "nightly")?),
+        ("rule-name-other-unit", unit("other", "nightly")?),
+        ("rule-name-in-one-value", by.acme.issue(&named(&[(DnType::CommonName, "nightly,OU=batch")]))?),
+        ("rule-revoked", by.acme.issue(&numbered(good.clone(), REVOKED))?),
+        ("rule-between-revoked", by.between.issue(&numbered(good.clone(), REVOKED))?),
+        ("rule-between-left-out", by.between.issue(&good)?.without_intermediates()),
+        ("rule-below-revoked", by.revoked.issue(&good)?),
+        ("rule-below-unlisted", by.unlisted.issue(&good)?),
+        ("rule-foreign", by.foreign.issue(&good)?),
+        ("rule-early", with(|params| params.not_before = date_time_ymd(2048, 1, 1))?),
+        ("rule-ca", with(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))?),
+        ("rule-server", with(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])?),
     ])
 }
 

@@ -5,8 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, date_time_ymd,
 };
 
 /// Somebody who issues certificates.
@@ -38,11 +38,36 @@ impl Authority {
 
     /// Another authority below this one.
     pub(super) fn below(&self, name: &str) -> io::Result<Self> {
+        self.below_as(name, None)
+    }
+
+    /// The same with that serial number.
+    pub(super) fn below_as(&self, name: &str, serial: Option<u64>) -> io::Result<Self> {
         let key = KeyPair::generate().map_err(failed)?;
-        let params = authority(name);
+        let mut params = authority(name);
+        params.serial_number = serial.map(Into::into);
         let made = params.signed_by(&key, &self.issuer).map_err(failed)?;
         let (pem, der, public) = (made.pem(), made.der().to_vec(), key.public_key_raw().to_vec());
         Ok(Self { issuer: Issuer::new(params, key), above: vec![pem.clone()], pem, der, public })
+    }
+
+    /// The PEM of its list of the certificates with these serial numbers, from 2026 until that year.
+    pub(super) fn list(&self, serials: &[u64], until: i32) -> io::Result<String> {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(until, 1, 2),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).and_then(|list| list.pem()).map_err(failed)
     }
 
     pub(super) fn issue(&self, params: &CertificateParams) -> io::Result<Made> {
@@ -97,6 +122,12 @@ pub(super) fn client(name: &str) -> CertificateParams {
 pub(super) fn client_with(names: Vec<SanType>) -> CertificateParams {
     let mut params = client("mtls-name");
     params.subject_alt_names = names;
+    params
+}
+
+/// The same with that serial number.
+pub(super) fn numbered(mut params: CertificateParams, serial: u64) -> CertificateParams {
+    params.serial_number = Some(serial.into());
     params
 }
 

@@ -1,6 +1,6 @@
-//! What the files end. A trust rule that they disable or no longer name, and an agent that they retire or no longer name, is
-//! ended in the record before the configuration takes effect; what was in force is remembered in the store, so that it counts
-//! too when the files change while no server runs.
+//! What the files end. A trust rule that they disable, give another issuer or no longer name, and an agent that they retire or no
+//! longer name, is ended in the record before the configuration takes effect; what was in force is remembered in the store, so
+//! that it counts too when the files change while no server runs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::catalog::Status;
 use crate::commit::contract::Known;
 use crate::commit::{Commit, CommitReason, Death, Ending, Holding, Turn};
+use crate::crypto::Digest;
 use crate::exchange::World;
 use crate::lifecycle::Hold;
-use crate::oauth::ClientId;
+use crate::oauth::{ClientId, RuleName};
+use crate::trust::TrustRule;
 
 /// No change is about more things.
 const THINGS_MAX: usize = 256;
@@ -30,8 +32,8 @@ pub(super) struct Ended {
 /// When that cannot be recorded: then `world` must not take effect.
 pub(super) async fn take_up(commit: &Commit, world: &World) -> Result<Ended, CommitReason> {
     let (before, now) = (commit.in_force(), in_force(world));
-    let gone = before.iter().flatten().filter(|known| !now.contains(*known));
-    let things: Vec<Ending> = gone.map(|known| ending(known, world)).collect();
+    let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).map(named).collect();
+    let things: Vec<Ending> = gone.into_iter().map(|named| ending(named, world)).collect();
     let ended = Ended { things };
     ended.record(commit, "the configuration no longer has it in force").await?;
     retire(commit, world).await?;
@@ -60,17 +62,33 @@ impl Ended {
     }
 }
 
-/// Agents that are not retired, and trust rules that are enabled.
+/// Agents that are not retired, and trust rules that are enabled, with who issues under each.
 fn in_force(world: &World) -> BTreeSet<Known> {
     let agents = world.catalog.agents().filter(|agent| agent.status != Status::Retired);
     let rules = world.trust.rules().filter(|rule| rule.enabled());
-    agents.map(|agent| Known::Agent(agent.id.clone())).chain(rules.map(|rule| Known::Rule(rule.name().clone()))).collect()
+    let issuer = |rule: &TrustRule| Digest::of_parts(&[rule.kind().name().as_bytes(), rule.issuer().as_bytes()]);
+    let rules = rules.flat_map(|rule| [Known::Rule(rule.name().clone()), Known::Issuer(rule.name().clone(), issuer(rule))]);
+    agents.map(|agent| Known::Agent(agent.id.clone())).chain(rules).collect()
 }
 
-fn ending(known: &Known, world: &World) -> Ending {
+/// What ends: once, though a rule is gone with its issuer.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Named<'a> {
+    Agent(&'a ClientId),
+    Rule(&'a RuleName),
+}
+
+fn named(known: &Known) -> Named<'_> {
     match known {
-        Known::Agent(id) => Ending::agent(id, &world.pseudonyms),
-        Known::Rule(name) => Ending::rule(name, &world.pseudonyms),
+        Known::Agent(id) => Named::Agent(id),
+        Known::Rule(name) | Known::Issuer(name, _) => Named::Rule(name),
+    }
+}
+
+fn ending(named: Named<'_>, world: &World) -> Ending {
+    match named {
+        Named::Agent(id) => Ending::agent(id, &world.pseudonyms),
+        Named::Rule(name) => Ending::rule(name, &world.pseudonyms),
     }
 }
 

@@ -40,7 +40,8 @@ enum OneOrMany<T> {
 /// # Errors
 /// A sentence, when it is no trust policy or says nothing about OIDC.
 pub(super) fn findings(text: &str) -> Result<Vec<Finding>, String> {
-    let policy: Policy = serde_json::from_str(text).map_err(|error| format!("is no IAM policy: {error}"))?;
+    let json: Value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
+    let policy: Policy = serde_json::from_value(json).map_err(|error| format!("is no IAM policy: {error}"))?;
     let statements = match policy.statement {
         OneOrMany::One(statement) => vec![statement],
         OneOrMany::Many(statements) => statements,

@@ -1,15 +1,18 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SanType, date_time_ymd,
+};
 
 use super::*;
-use crate::client::fixture::{NOW, block_on, no_trust};
+use crate::client::fixture::{NOW, block_on, bundleless, no_trust};
 use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, IdentifiedClient, Login, Logins};
 use crate::oauth::Time;
 use crate::request::Form;
 use crate::trust::Trust;
-use crate::trust::x509::Plain;
+use crate::trust::x509::{Plain, RevocationList};
 
 /// The certificate of RFC 8705 §A, and its thumbprint there.
 const RFC_8705: &str = "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzEN\
@@ -31,7 +34,7 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let mut params = params("CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let roots = Roots::from_der([params.self_signed(&key).unwrap().der()]).unwrap();
         Self { issuer: Issuer::new(params, key), roots: Arc::new(roots) }
     }
@@ -39,6 +42,26 @@ impl Ca {
     fn issue(&self, params: &CertificateParams) -> PeerCertificate {
         let made = params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap();
         PeerCertificate::new([made.der().to_vec()])
+    }
+
+    /// The same authority, which has taken back the certificate of that number, by a list until that year.
+    fn taking_back(&self, serial: u64, until: i32) -> Arc<Roots> {
+        let revoked = RevokedCertParams {
+            serial_number: serial.into(),
+            revocation_time: date_time_ymd(2026, 1, 2),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 3),
+            next_update: date_time_ymd(until, 1, 15),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let der = list.signed_by(&self.issuer).unwrap();
+        Arc::new(Roots::clone(&self.roots).under(RevocationList::read(der.der()).unwrap()))
     }
 
     fn login(&self, name: &str) -> Login {
@@ -152,8 +175,74 @@ fn a_path_that_was_found_is_remembered_for_a_minute_and_for_its_roots_only() {
     assert_eq!(certificate.validated(&Roots::default(), NOW).unwrap_err(), X509Reason::Path, "and none at all too");
     let later = certificate.validated(&ca.roots, NOW.plus(Duration::from_secs(61))).unwrap();
     assert!(!Arc::ptr_eq(&first, &later));
+    assert!(!Arc::ptr_eq(&later, &certificate.validated(&ca.roots, NOW).unwrap()), "a clock that was set back asks anew");
     assert_eq!(certificate.validated(&ca.roots, Time::from_seconds(1_830_300_000)).unwrap_err(), X509Reason::Expired);
     assert_eq!(certificate.validated(&ca.roots, Time::from_seconds(1_700_000_000)).unwrap_err(), X509Reason::Early);
+}
+
+/// Within the minute for which a path is remembered the certificate itself may run out.
+#[test]
+fn a_path_is_not_remembered_beyond_the_certificates_own_dates() {
+    let (ca, mut params) = (Ca::new(), dns("a.acme.example"));
+    params.not_after = time::OffsetDateTime::from_unix_timestamp(NOW.seconds() + 30).unwrap();
+    let certificate = ca.issue(&params);
+    assert!(certificate.validated(&ca.roots, SOON).is_ok());
+    assert_eq!(certificate.validated(&ca.roots, SOON.plus(Duration::from_secs(1))).unwrap_err(), X509Reason::Expired);
+}
+
+/// RFC 8705 §2.1.2: each name is looked for among the names of its own kind, and compared as that kind is.
+#[test]
+fn a_name_is_compared_as_its_kind_demands() {
+    let ca = Ca::new();
+    let mut params = dns("a.acme.example");
+    params.subject_alt_names.push(SanType::URI("urn:acme:a".try_into().unwrap()));
+    let leaf = ca.issue(&params).validated(&ca.roots, NOW).unwrap();
+    assert!(CertificateName::Dns("A.Acme.EXAMPLE".to_owned()).is_of(&leaf), "RFC 4343: host names have no case");
+    assert!(
+        !CertificateName::Uri("URN:acme:a".to_owned()).is_of(&leaf) && CertificateName::Uri("urn:acme:a".to_owned()).is_of(&leaf)
+    );
+    assert!(
+        !CertificateName::Dns("urn:acme:a".to_owned()).is_of(&leaf) && !CertificateName::Uri("urn:acme".to_owned()).is_of(&leaf)
+    );
+}
+
+const SPIFFE: &str = "spiffe://acme.example/a";
+
+fn svid_login(pattern: &str) -> Login {
+    Login::SpiffeX509 { id: SpiffePattern::parse(pattern).unwrap() }
+}
+
+/// draft-ietf-oauth-spiffe-client-auth §3.2: with a SPIFFE ID as `client_id` an X509-SVID logs in, and nothing else that the
+/// agent has.
+#[test]
+fn a_spiffe_id_as_client_id_is_for_svids_unless_an_agent_is_called_so() {
+    let ca = Ca::new();
+    let certificate = ca.issue(&dns("a.acme.example"));
+    let both = vec![("a", vec![svid_login(SPIFFE), ca.login("a.acme.example")])];
+    assert_eq!(why(log_in(both, &no_trust(), &certificate, SPIFFE, NOW)), Some(CertificateReason::Svid(TrustReason::Issuer)));
+    let called = log_in(vec![(SPIFFE, vec![ca.login("a.acme.example")])], &no_trust(), &certificate, SPIFFE, NOW).unwrap();
+    assert_eq!((called.agent().id.as_str(), called.method()), (SPIFFE, LoginMethod::TlsClientAuth));
+    let overlapping = vec![("a", vec![svid_login(SPIFFE)]), ("b", vec![svid_login("spiffe://acme.example/*")])];
+    let refused = log_in(overlapping, &no_trust(), &certificate, SPIFFE, NOW).unwrap_err();
+    assert!(matches!(refused, ClientReason::SeveralAgents), "{refused:?}");
+}
+
+/// A bundle that cannot be had makes a refusal no verdict, in whichever order the logins stand, and hinders none that serves.
+#[test]
+fn a_bundle_that_cannot_be_had_does_not_stand_in_the_way_of_other_logins() {
+    let (ca, mut params) = (Ca::new(), dns("a.acme.example"));
+    params.subject_alt_names.push(SanType::URI(SPIFFE.try_into().unwrap()));
+    let certificate = ca.issue(&params);
+    for svid_first in [true, false] {
+        let logins = |name: &str| {
+            let mut logins = vec![ca.login(name), svid_login(SPIFFE)];
+            logins.rotate_left(usize::from(svid_first));
+            vec![("a", logins)]
+        };
+        assert!(log_in(logins("a.acme.example"), &bundleless(), &certificate, "a", NOW).is_ok());
+        let refused = log_in(logins("b.acme.example"), &bundleless(), &certificate, "a", NOW).unwrap_err();
+        assert!(matches!(refused, ClientReason::KeysUnavailable(TrustReason::KeysUnavailable)), "{refused:?}");
+    }
 }
 
 #[test]
@@ -166,4 +255,30 @@ fn an_svid_without_authorities_of_its_trust_domain_is_refused() {
     let login = || Login::SpiffeX509 { id: SpiffePattern::parse("spiffe://acme.example/a").unwrap() };
     let refused = log_in(vec![("a", vec![login()])], &no_trust(), &certificate, "a", NOW);
     assert_eq!(why(refused), Some(CertificateReason::Svid(TrustReason::Issuer)));
+}
+
+/// RFC 5280 §6.3: what was taken back logs in nobody from then on, also over a connection that logged in before; a list that is
+/// out of date is no verdict, unless another login of the agent serves.
+#[test]
+fn a_revoked_certificate_logs_in_nobody() {
+    let ca = Ca::new();
+    let mut params = dns("a.acme.example");
+    params.serial_number = Some(7_u64.into());
+    let certificate = ca.issue(&params);
+    let by = |roots: &Arc<Roots>| Login::TlsClientAuth {
+        roots: Arc::clone(roots),
+        name: CertificateName::Dns("a.acme.example".to_owned()),
+    };
+    let result = |logins: Vec<Login>| log_in(vec![("a", logins)], &no_trust(), &certificate, "a", NOW);
+    assert!(result(vec![by(&ca.roots)]).is_ok());
+    assert!(result(vec![by(&ca.taking_back(8, 2028))]).is_ok());
+    let revoked = result(vec![by(&ca.taking_back(7, 2028))]);
+    assert_eq!(why(revoked), Some(CertificateReason::Chain(X509Reason::Revoked)));
+    let (old, other) = (ca.taking_back(8, 2027), Ca::new());
+    for logins in [vec![by(&old)], vec![by(&old), by(&other.roots)], vec![by(&other.roots), by(&old)]] {
+        let unjudged = result(logins).unwrap_err();
+        assert!(matches!(unjudged, ClientReason::KeysUnavailable(TrustReason::ListExpired)), "{unjudged}");
+        assert!(unjudged.to_string().starts_with("the client certificate: the revocation list"), "{unjudged}");
+    }
+    assert!(result(vec![by(&old), by(&ca.roots)]).is_ok());
 }

@@ -190,6 +190,38 @@ fn no_combination_strips_a_binding() {
 }
 
 #[test]
+fn the_strictest_api_of_an_audience_counts_wherever_it_stands() {
+    use SenderConstraint::{None, Optional, Required};
+    let all = |apis: [SenderConstraint; 2]| -> (bool, bool) {
+        let all: Constraints = apis.into_iter().collect();
+        (all.required, all.refused)
+    };
+    for (one, both) in [(Required, (true, false)), (None, (false, true)), (Optional, (false, false))] {
+        assert_eq!([all([one, Optional]), all([Optional, one])], [both; 2], "{one:?}");
+    }
+}
+
+#[test]
+fn what_the_subject_token_was_bound_to_is_kept_for_the_record() {
+    let key = proven("next", "");
+    let question = Question { subject: dpop("k"), actor: Some(Option::None), ..question(&key) };
+    let bound = question.decide().unwrap();
+    assert_eq!((bound.issued(), bound.subject()), (dpop("next"), dpop("k")));
+}
+
+/// RFC 9449 §5: `invalid_dpop_proof` where a proof is missing or wrong, and nowhere else.
+#[test]
+fn only_a_proof_that_is_missing_or_wrong_is_one() {
+    let kind = |reason: BindingReason| reason.is_proof();
+    assert!(kind(BindingReason::NextKey) && kind(BindingReason::ApiRequires));
+    assert!(kind(BindingReason::SubjectKey(Missed { kind: BindingKind::Dpop, other: false })));
+    assert!(kind(BindingReason::Agent(BoundTokens { dpop: true, certificate: true })));
+    assert!(!kind(BindingReason::Agent(BoundTokens { dpop: false, certificate: true })));
+    assert!(!kind(BindingReason::SubjectKey(Missed { kind: BindingKind::Certificate, other: true })));
+    assert!(!kind(BindingReason::AgentCertificate) && !kind(BindingReason::ApiRefuses { inherited: false }));
+}
+
+#[test]
 fn sentences_are_printable_and_name_what_would_help() {
     let bound = |dpop, certificate| BindingReason::Agent(BoundTokens { dpop, certificate });
     let reasons = [

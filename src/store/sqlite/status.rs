@@ -6,6 +6,7 @@ use rusqlite::{Connection, Result, Row, params};
 
 use crate::catalog::StatusBits;
 use crate::commit::contract::{Batch, Known, StatusRow};
+use crate::crypto::Digest;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, RuleName, Time};
 
@@ -23,10 +24,11 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
         let mut insert = connection.prepare_cached("INSERT INTO in_force (kind, name) VALUES (?1, ?2)")?;
         insert.execute([REMEMBERED, ""])?;
         for known in in_force {
-            insert.execute(match known {
-                Known::Agent(id) => ["agent", id.as_str()],
-                Known::Rule(name) => ["rule", name.as_str()],
-            })?;
+            match known {
+                Known::Agent(id) => insert.execute(["agent", id.as_str()])?,
+                Known::Rule(name) => insert.execute(["rule", name.as_str()])?,
+                Known::Issuer(name, digest) => insert.execute(["issuer", &format!("{name} {digest}")])?,
+            };
         }
     }
     Ok(())
@@ -99,10 +101,16 @@ pub(super) fn in_force(connection: &Connection) -> Result<Option<BTreeSet<Known>
         match kind.as_str() {
             "agent" => known.extend(ClientId::parse(&name).ok().map(Known::Agent)),
             "rule" => known.extend(RuleName::parse(&name).ok().map(Known::Rule)),
+            "issuer" => known.extend(issuer(&name)),
             _ => remembered |= kind == REMEMBERED,
         }
     }
     Ok(remembered.then_some(known))
+}
+
+fn issuer(written: &str) -> Option<Known> {
+    let (name, digest) = written.split_once(' ')?;
+    Some(Known::Issuer(RuleName::parse(name).ok()?, Digest::parse(digest)?))
 }
 
 fn packed(generations: &[Generation]) -> Vec<u8> {

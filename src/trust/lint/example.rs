@@ -8,13 +8,25 @@ use crate::trust::{Literal, Matcher, TrustKind, TrustRule, claims_of, tenant};
 const ISSUED: i64 = 1_767_225_600;
 
 /// Optional claims that would change what the others mean.
-const ABSENT: [&str; 8] = [
+const ABSENT: [&str; 20] = [
     "environment",
     "environment_protected",
     "deployment_tier",
     "enterprise",
     "enterprise_id",
     "build_tag",
+    "source_project_id",
+    "source_namespace_id",
+    "source_project_path",
+    "source_namespace_path",
+    "user_identities",
+    "target_audience",
+    "/kubernetes.io/secret/name",
+    "/kubernetes.io/secret/uid",
+    "/https:~1~1sts.amazonaws.com~1/lambda_source_function_arn",
+    "/https:~1~1sts.amazonaws.com~1/glue_credential_issuing_service",
+    "/https:~1~1sts.amazonaws.com~1/federated_provider",
+    "/https:~1~1sts.amazonaws.com~1/source_identity",
     "/https:~1~1sts.amazonaws.com~1/identity_store_user_id",
     "/https:~1~1sts.amazonaws.com~1/identity_store_arn",
 ];
@@ -188,8 +200,15 @@ impl Example {
         }
         let (organization, pipeline) = (self.text("organization_slug"), self.text("pipeline_slug"));
         let (branch, commit, step) = (self.text("build_branch"), self.text("build_commit"), self.text("step_key"));
-        let named = format!("organization:{organization}:pipeline:{pipeline}:ref:refs/heads/{branch}");
+        let reference = match self.is_set("build_tag") {
+            true => format!("refs/tags/{}", self.text("build_tag")),
+            false => format!("refs/heads/{branch}"),
+        };
+        let named = format!("organization:{organization}:pipeline:{pipeline}:ref:{reference}");
         self.follow("sub", format!("{named}:commit:{commit}:step:{step}"));
+        if self.is_set("sub") && !sub.contains(':') {
+            self.follow("pipeline_id", sub);
+        }
     }
 
     fn agree_on_kubernetes(&mut self) {

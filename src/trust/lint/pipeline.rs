@@ -73,11 +73,13 @@ pub(super) fn buildkite(lint: &Lint<'_>) -> Vec<Finding> {
         let sentence = "every pipeline of the organisation passes, also one made tomorrow; require pipeline_id or pipeline_slug";
         found.push(lint.finding(Severity::Warning, "whole-owner", sentence, &[("pipeline_slug", "made-tomorrow")]));
     }
-    if !lint.bounds(&["build_branch", "build_tag", "sub"]) {
+    let by_sub = lint.values("sub").iter().any(|sub| sub.contains(":ref:"));
+    if !(lint.bounds(&["build_branch", "build_tag"]) || by_sub) {
         let sentence = "any branch passes, so whoever can start a build does; require build_branch";
         found.push(lint.finding(Severity::Danger, "any-branch", sentence, &[("build_branch", "anybody")]));
     } else if lint.bounds(&["build_branch"]) {
-        let sentence = "branch names are given by whoever starts a build; have Buildkite allow only the branches meant";
+        let sentence = "branch names are given by whoever starts a build, and by forks unless the pipeline prefixes theirs; have \
+                        Buildkite build only the branches meant";
         found.push(lint.finding(Severity::Note, "author-chosen", sentence, &[]));
     }
     if lint.bounds(&["step_key"]) {

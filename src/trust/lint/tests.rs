@@ -105,6 +105,9 @@ fn rules() -> Vec<TrustRule> {
             vec![("organization_slug", is("o"))],
             vec![("sub", is(sub))],
             vec![("step_key", is("k")), ("organization_id", is("i"))],
+            vec![("organization_slug", is("o")), ("sub", is("0184990a-477b-4fa8-9968-496074483cee"))],
+            vec![("organization_slug", is("o")), ("build_branch", is("main"))],
+            vec![("organization_slug", is("o")), ("build_tag", is("v1"))],
         ],
     ));
     rules.extend(all(
@@ -178,6 +181,11 @@ fn what_is_safe_has_no_danger_and_what_is_not_has() {
     let typed = [ours.clone(), ("ref", is("main")), ("ref_type", is("branch"))];
     assert_eq!(gitlab(&typed), [(Severity::Warning, "unprotected-branch")]);
     assert_eq!(gitlab(&[ours, ("ref_path", is("refs/heads/main")), ("ref_protected", is("true"))]), []);
+    let buildkite = |require: &[(&str, Matcher)]| codes(&rule(TrustKind::Buildkite, US, require));
+    let by_id = [("organization_id", is("o")), ("sub", is("0184990a-477b-4fa8-9968-496074483cee"))];
+    assert_eq!(buildkite(&by_id), [(Severity::Danger, "any-branch")], "an id says nothing of a branch");
+    let with_branch = [by_id.as_slice(), &[("build_branch", is("main"))]].concat();
+    assert_eq!(buildkite(&with_branch), [(Severity::Note, "author-chosen")]);
     let cluster = codes(&rule(TrustKind::Kubernetes, US, &[("sub", is("system:serviceaccount:a:default"))]));
     assert_eq!(cluster, [(Severity::Danger, "default-service-account"), (Severity::Warning, "recyclable-name")]);
     assert_eq!(codes(&rule(TrustKind::Kubernetes, US, &[("/kubernetes.io/serviceaccount/uid", is("u"))])), []);

@@ -50,10 +50,23 @@ pub(super) fn check(claims: Claims<'_>, token: &Compact<'_>, issuer: &str) -> Re
 
 /// Microsoft's own APIs, and what all federated credentials share.
 pub(super) fn is_foreign_audience(audience: &str) -> bool {
-    const HOSTS: [&str; 5] =
-        ["management.azure.com", "management.core.windows.net", "graph.microsoft.com", "vault.azure.net", "storage.azure.com"];
+    const HOSTS: [&str; 12] = [
+        "management.azure.com",
+        "management.core.windows.net",
+        "management.usgovcloudapi.net",
+        "management.core.usgovcloudapi.net",
+        "management.chinacloudapi.cn",
+        "management.core.chinacloudapi.cn",
+        "graph.microsoft.com",
+        "graph.microsoft.us",
+        "dod-graph.microsoft.us",
+        "microsoftgraph.chinacloudapi.cn",
+        "vault.azure.net",
+        "storage.azure.com",
+    ];
     let host = audience.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
-    audience == "api://AzureADTokenExchange"
+    // The national clouds have their own: …USGov, …China.
+    audience.starts_with("api://AzureADTokenExchange")
         || audience == "00000003-0000-0000-c000-000000000000"
         || host.is_some_and(|host| HOSTS.contains(&host))
 }

@@ -1,6 +1,8 @@
-//! Buildkite (Buildkite Docs: "OIDC in Buildkite Pipelines"). All organisations share one issuer.
+//! Buildkite (Buildkite Docs: "buildkite-agent oidc", and "Environment variables" for what a branch is). All organisations share
+//! one issuer.
 
 use super::{ClaimFact, Claims, PlatformReason, Shape, unless};
+use crate::trust::TrustRule;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::name(
@@ -12,7 +14,7 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::name("organization_slug", r#""acme""#),
     ClaimFact::name("pipeline_slug", r#""app""#),
     ClaimFact::context("build_branch", r#""main""#),
-    ClaimFact::context("build_tag", "null"),
+    ClaimFact::context("build_tag", r#""v1.0.0""#),
     ClaimFact::context("build_commit", r#""9f3182061f1e2cca4702c368cbc039b7dc9d4485""#),
     ClaimFact::context("build_number", "1").of(Shape::Integer),
     ClaimFact::context("build_source", r#""ui""#),
@@ -28,11 +30,27 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::context("jti", r#""0194b014-8517-7cef-b232-76a827315f08""#),
 ];
 
-pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
-    let sub = claims.need("sub")?;
-    let parsed = Subject::parse(&sub).ok_or(PlatformReason::Subject)?;
-    claims.need("job_id")?;
+/// What a job may ask to have as its whole `sub` (`--subject-claim`).
+const SUBJECTS: [&str; 7] = ["organization_id", "pipeline_id", "cluster_id", "queue_id", "build_id", "job_id", "agent_id"];
+
+pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), PlatformReason> {
+    for always in ["job_id", "organization_slug", "pipeline_slug", "build_commit"] {
+        claims.need(always)?;
+    }
     unless(claims.audiences().iter().any(|audience| audience.starts_with("https://buildkite.com/")), PlatformReason::Audience)?;
+    // GitHub's push of a tag starts a build whose branch is called like the tag.
+    let tagged = claims.has("build_tag") && rule.names("build_branch") && !rule.names("build_tag");
+    unless(tagged, PlatformReason::Tag)?;
+    let sub = claims.need("sub")?;
+    if is_id(&sub) {
+        let told = SUBJECTS.iter().any(|claim| claims.at(claim).is_some_and(|id| id == sub));
+        return unless(!told, PlatformReason::Contradiction);
+    }
+    check_subject(claims, &Subject::parse(&sub).ok_or(PlatformReason::Subject)?)
+}
+
+/// Every part of the usual `sub` repeats a claim.
+fn check_subject(claims: Claims<'_>, parsed: &Subject<'_>) -> Result<(), PlatformReason> {
     let same = claims.need("organization_slug")? == parsed.organization
         && claims.need("pipeline_slug")? == parsed.pipeline
         && claims.need("build_commit")? == parsed.commit
@@ -42,6 +60,11 @@ pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
         parsed.reference.strip_prefix("refs/heads/").is_none_or(|name| claims.at("build_branch").is_some_and(|is| is == name));
     let tag = parsed.reference.strip_prefix("refs/tags/").is_none_or(|name| claims.at("build_tag").is_some_and(|is| is == name));
     unless(!(branch && tag), PlatformReason::Contradiction)
+}
+
+/// A UUID as Buildkite writes it.
+fn is_id(text: &str) -> bool {
+    text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
 }
 
 /// `organization:O:pipeline:P:ref:R:commit:C:step:K`. Branches and step keys are their authors' to choose, so the parts are

@@ -44,7 +44,7 @@ pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), Platform
     }
     let owner = claims.need("repository_owner")?;
     unless(repository.split_once('/').is_none_or(|(first, _)| first != owner), PlatformReason::Contradiction)?;
-    unless(claims.audiences().iter().any(|audience| is_default_audience(audience)), PlatformReason::Audience)?;
+    unless(claims.audiences().iter().any(|audience| is_default_audience(audience, rule.issuer())), PlatformReason::Audience)?;
     let event = claims.need("event_name")?;
     unless(event.starts_with("pull_request") && !rule.names("event_name"), PlatformReason::PullRequest)?;
     check_ref(claims)?;
@@ -52,9 +52,15 @@ pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), Platform
 }
 
 /// `aud` is the owner's address unless a workflow asks for another: everybody who trusts that owner would take the token.
-pub(super) fn is_default_audience(audience: &str) -> bool {
-    let host = audience.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
-    host.is_some_and(|(host, owner)| (host == "github.com" || host.ends_with(".ghe.com")) && !owner.contains('/'))
+pub(super) fn is_default_audience(audience: &str, issuer: &str) -> bool {
+    let Some((host, owner)) = host_and_path(audience) else { return false };
+    // The issuer of an Enterprise Server is below its own host.
+    let server = host_and_path(issuer).is_some_and(|(own, path)| path == "_services/token" && own == host);
+    (host == "github.com" || host.ends_with(".ghe.com") || server) && !owner.contains('/')
+}
+
+fn host_and_path(address: &str) -> Option<(&str, &str)> {
+    address.split_once("://").and_then(|(_, rest)| rest.split_once('/'))
 }
 
 /// A tag may be called `refs/heads/main`; its ref then begins with `refs/tags/`, and `ref_type` says so.
@@ -148,7 +154,11 @@ mod tests {
 
     #[test]
     fn the_default_audience_is_its_owners_address() {
-        assert!(is_default_audience("https://github.com/acme") && is_default_audience("https://acme.ghe.com/acme"));
-        assert!(!is_default_audience("https://sts.acme.example/github") && !is_default_audience("https://github.com/acme/app"));
+        let cloud = |audience: &str| is_default_audience(audience, "https://token.actions.githubusercontent.com");
+        assert!(cloud("https://github.com/acme") && cloud("https://acme.ghe.com/acme"));
+        assert!(!cloud("https://sts.acme.example/github") && !cloud("https://github.com/acme/app"));
+        let server = |audience: &str| is_default_audience(audience, "https://github.acme.example/_services/token");
+        assert!(server("https://github.acme.example/acme") && server("https://github.com/acme"));
+        assert!(!server("https://sts.acme.example/acme") && !server("https://github.acme.example/acme/app"));
     }
 }

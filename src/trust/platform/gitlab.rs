@@ -13,6 +13,11 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::name("namespace_path", r#""acme""#),
     ClaimFact::name("job_project_path", r#""acme/app""#),
     ClaimFact::name("job_namespace_path", r#""acme""#),
+    // Of the merge request's source, which may be a fork.
+    ClaimFact::id("source_project_id", r#""22""#),
+    ClaimFact::id("source_namespace_id", r#""72""#),
+    ClaimFact::name("source_project_path", r#""acme/app""#),
+    ClaimFact::name("source_namespace_path", r#""acme""#),
     ClaimFact::name("ci_config_ref_uri", r#""gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main""#),
     ClaimFact::context("ci_config_sha", r#""f5e0bd49bf04043b099b722765a53f7f39d1b2c3""#),
     ClaimFact::context("ref", r#""main""#),
@@ -34,17 +39,37 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::context("user_login", r#""dana""#),
     ClaimFact::context("user_email", r#""dana@acme.example""#),
     ClaimFact::context("user_access_level", r#""maintainer""#),
+    ClaimFact::context("user_identities", r#"[{"provider":"saml","extern_uid":"dana"}]"#).of(Shape::List),
+    ClaimFact::context("job_config", r#"{"url":"https://gitlab.com/acme/policies"}"#).of(Shape::Object),
+    ClaimFact::chosen("target_audience", r#"{}"#),
     ClaimFact::context("groups_direct", r#"["acme"]"#).of(Shape::List),
     ClaimFact::context("jti", r#""235b3a54-b797-45c7-ae9a-f72d7bc6ef5b""#),
 ];
 
-/// What a project may choose to have in its `sub`, after the path.
-const COMPONENTS: [&str; 6] = ["ref_type", "ref", "environment", "environment_protected", "deployment_tier", "ref_protected"];
+/// What a project may choose to have in its `sub`.
+const COMPONENTS: [&str; 11] = [
+    "project_path",
+    "job_project_path",
+    "job_project_id",
+    "source_project_path",
+    "source_project_id",
+    "ref_type",
+    "ref",
+    "environment",
+    "environment_protected",
+    "deployment_tier",
+    "ref_protected",
+];
+
+/// The first of them says which project it is.
+const PROJECTS: usize = 5;
 
 pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), PlatformReason> {
     for id in ["project_id", "namespace_id", "job_id"] {
         unless(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
     }
+    // Once the default, and what every other server of that instance would take.
+    unless(claims.audiences().iter().any(|audience| audience == rule.issuer()), PlatformReason::Audience)?;
     for flag in ["ref_protected", "environment_protected"] {
         let written = claims.at(flag);
         unless(claims.has(flag) && !written.is_some_and(|text| text == "true" || text == "false"), PlatformReason::Claim(flag))?;
@@ -71,12 +96,13 @@ fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
     unless(path.is_some_and(|path| path.strip_prefix(folder) != Some(&*name)), PlatformReason::Contradiction)
 }
 
-/// `project_path:<path>`, then further claims by name: `ref_type:branch:ref:main` where the project has chosen none.
+/// Claims by name, first one that says which project it is: `project_path:acme/app:ref_type:branch:ref:main` where the project
+/// has chosen nothing.
 fn check_subject(claims: Claims<'_>, sub: &str) -> Result<(), PlatformReason> {
+    let first = sub.split(':').next().unwrap_or_default();
+    unless(!COMPONENTS.iter().take(PROJECTS).any(|project| *project == first), PlatformReason::Subject)?;
+    unless(!claims.need("project_path")?.contains('/'), PlatformReason::Claim("project_path"))?;
     let mut parts = sub.split(':');
-    unless(parts.next() != Some("project_path"), PlatformReason::Subject)?;
-    let path = parts.next().filter(|path| path.contains('/')).ok_or(PlatformReason::Subject)?;
-    unless(claims.need("project_path")? != path, PlatformReason::Contradiction)?;
     while let Some(name) = parts.next() {
         let known = COMPONENTS.iter().find(|known| **known == name).ok_or(PlatformReason::Subject)?;
         let value = parts.next().ok_or(PlatformReason::Subject)?;

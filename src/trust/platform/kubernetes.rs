@@ -1,6 +1,6 @@
 //! Projected service account tokens (Kubernetes: "Managing Service Accounts", schema of the private claims).
 
-use super::{ClaimFact, Claims, PlatformReason, unless};
+use super::{ClaimFact, Claims, PlatformReason, Shape, unless};
 
 /// Audiences of API servers, and of the clouds that clusters federate with.
 const FOREIGN: [&str; 9] = [
@@ -24,6 +24,9 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::context("/kubernetes.io/pod/uid", r#""5e0bd49b-f040-43b0-99b7-22765a53f7f3""#),
     ClaimFact::context("/kubernetes.io/node/name", r#""node-1""#),
     ClaimFact::context("/kubernetes.io/node/uid", r#""646e7c5e-32d6-4d42-9dbd-e504e6cbe6b1""#),
+    ClaimFact::context("/kubernetes.io/secret/name", r#""web-token""#),
+    ClaimFact::context("/kubernetes.io/secret/uid", r#""0f5c2f6e-6d53-4b7e-8f0b-6c0c7c6c5d1e""#),
+    ClaimFact::context("/kubernetes.io/warnafter", "1767229207").of(Shape::Integer),
     ClaimFact::context("jti", r#""aed34954-b33a-4142-b1ec-389d6bbb4936""#),
 ];
 

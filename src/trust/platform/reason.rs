@@ -19,6 +19,8 @@ pub enum PlatformReason {
     Person,
     /// From a pull or merge request, whose code may be anybody's.
     PullRequest,
+    /// From the build of a tag, where the rule decides by the branch.
+    Tag,
     /// From a fork.
     Fork,
     /// Another tenant's.
@@ -39,6 +41,7 @@ impl fmt::Display for PlatformReason {
             Self::Legacy => "the token is of a kind that is not meant for others; ask the platform for a token for this server",
             Self::Person => "the token is a person's, and its trust rule is about workloads",
             Self::PullRequest => "the token comes from a pull or merge request, which its trust rule does not admit",
+            Self::Tag => "the token comes from the build of a tag, and its trust rule is about branches",
             Self::Fork => "the token comes from a fork",
             Self::Tenant => "the tid of the token is not the tenant of its issuer",
             Self::IdToken => "the token is an ID token, and its trust rule is about access tokens",

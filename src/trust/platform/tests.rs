@@ -33,6 +33,7 @@ fn public_sentences_follow_the_house_rules() {
         PlatformReason::Legacy,
         PlatformReason::Person,
         PlatformReason::PullRequest,
+        PlatformReason::Tag,
         PlatformReason::Fork,
         PlatformReason::Tenant,
         PlatformReason::IdToken,

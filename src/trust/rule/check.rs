@@ -3,24 +3,26 @@
 use crate::trust::platform::{self, Nature, Shape};
 use crate::trust::{Literal, Matcher, Requirement, SubjectParts, TrustKind, TrustRuleReason, claim_of};
 
-/// What is wrong with a rule of `kind` beyond its single parts.
-pub(super) fn platform(
+/// What is wrong with a rule of `kind` beyond its single parts, as far as they could be read.
+pub fn mistakes(
     kind: TrustKind,
+    issuer: Option<&str>,
     audiences: &[String],
-    require: &[Requirement],
-    subject: &SubjectParts,
-    reasons: &mut Vec<TrustRuleReason>,
-) {
-    let foreign = audiences.iter().filter(|audience| platform::is_foreign_audience(kind, audience));
-    reasons.extend(foreign.map(|audience| TrustRuleReason::ForeignAudience(audience.clone())));
-    reasons.extend(require.iter().filter_map(|requirement| mistaken(kind, requirement)));
-    let templates = [Some(&subject.id), subject.instance.as_ref()].into_iter().flatten();
-    let read = templates.flat_map(|template| claims_in(template)).chain(subject.attributes.values().map(String::as_str));
-    let chosen = read.filter(|claim| is_chosen(kind, claim));
+    require: Option<&[Requirement]>,
+    subject: Option<&SubjectParts>,
+) -> Vec<TrustRuleReason> {
+    let foreign = audiences.iter().filter(|audience| platform::is_foreign_audience(kind, issuer.unwrap_or_default(), audience));
+    let mut reasons: Vec<_> = foreign.map(|audience| TrustRuleReason::ForeignAudience(audience.clone())).collect();
+    reasons.extend(require.into_iter().flatten().filter_map(|requirement| mistaken(kind, requirement)));
+    let templates = subject.into_iter().flat_map(|subject| [Some(&subject.id), subject.instance.as_ref()]).flatten();
+    let attributes = subject.into_iter().flat_map(|subject| subject.attributes.values().map(String::as_str));
+    let chosen = templates.flat_map(|template| claims_in(template)).chain(attributes).filter(|claim| is_chosen(kind, claim));
     reasons.extend(chosen.map(|claim| TrustRuleReason::ChosenClaim(claim.to_owned())));
-    if platform::is_shared(kind) && !require.iter().any(|requirement| identifies(kind, requirement)) {
+    let unpinned = require.is_some_and(|list| !list.iter().any(|requirement| identifies(kind, requirement)));
+    if platform::is_shared(kind) && unpinned {
         reasons.push(TrustRuleReason::Unpinned(kind));
     }
+    reasons
 }
 
 /// Whether every token that meets it is of parties that the rule names.

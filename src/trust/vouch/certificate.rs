@@ -77,7 +77,7 @@ fn attempt(
     if !rule.enabled() {
         return Err(TrustReason::Disabled);
     }
-    let material = anchored.keys.at_hand(now).ok_or(TrustReason::KeysUnavailable)?;
+    let material = anchored.keys.for_certificates(now).ok_or(TrustReason::KeysUnavailable)?;
     let roots = material.roots.ok_or(TrustReason::Certificate(X509Reason::Path))?;
     let leaf = validated(&roots)?;
     let id = match rule.anchor() {
@@ -109,7 +109,10 @@ fn claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, TrustReason> {
 
 impl From<X509Reason> for TrustReason {
     fn from(reason: X509Reason) -> Self {
-        Self::Certificate(reason)
+        match reason {
+            X509Reason::ListExpired => Self::ListExpired,
+            reason => Self::Certificate(reason),
+        }
     }
 }
 

@@ -25,6 +25,12 @@ pub enum X509Reason {
     SpiffeId,
     /// The key usage is not that of a leaf: critical, `digitalSignature`, neither `keyCertSign` nor `cRLSign` (X509-SVID §4.3).
     KeyUsage,
+    /// A certificate of the path was taken back by its issuer.
+    Revoked,
+    /// There are revocation lists, but none that tells of a certificate of the path.
+    Unlisted,
+    /// The revocation list that would tell of a certificate of the path is out of date: no verdict.
+    ListExpired,
 }
 
 impl X509Reason {
@@ -34,6 +40,13 @@ impl X509Reason {
             Error::CertExpired { .. } | Error::InvalidCertValidity => Self::Expired,
             Error::CertNotValidYet { .. } => Self::Early,
             Error::RequiredEkuNotFoundContext(_) => Self::Purpose,
+            Error::CertRevoked => Self::Revoked,
+            Error::CrlExpired { .. } => Self::ListExpired,
+            Error::UnknownRevocationStatus
+            | Error::InvalidCrlSignatureForPublicKey
+            | Error::IssuerNotCrlSigner
+            | Error::UnsupportedCrlSignatureAlgorithmContext(_)
+            | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => Self::Unlisted,
             Error::BadDer | Error::BadDerTime | Error::TrailingData(_) | Error::MalformedExtensions => Self::Malformed,
             _ => Self::Path,
         }
@@ -55,6 +68,9 @@ impl fmt::Display for X509Reason {
             Self::KeyUsage => {
                 "the key usage of an X509-SVID must be critical, with digitalSignature, without keyCertSign and cRLSign"
             }
+            Self::Revoked => "a certificate of the chain has been revoked by its issuer",
+            Self::Unlisted => "no revocation list of its issuer tells of a certificate of the chain",
+            Self::ListExpired => "the revocation list of an issuer in the chain is out of date; try again later",
         })
     }
 }

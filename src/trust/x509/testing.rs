@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, date_time_ymd,
 };
 
-use super::Roots;
+use super::{RevocationList, Roots};
 use crate::oauth::Time;
 
 /// 2026-06-01.
@@ -62,6 +62,30 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let der = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
         Authority { der, issuer: Issuer::new(params, key) }
+    }
+
+    /// A list of the certificates with these serial numbers, issued in May and in date until 2030.
+    pub(in crate::trust) fn revoke(&self, serials: &[u64]) -> Vec<RevocationList> {
+        RevocationList::read(&self.list(serials, |_| {})).unwrap()
+    }
+
+    pub(in crate::trust) fn list(&self, serials: &[u64], change: impl Fn(&mut CertificateRevocationListParams)) -> Vec<u8> {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: date_time_ymd(2026, 5, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let mut params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 5, 2),
+            next_update: date_time_ymd(2030, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        change(&mut params);
+        params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 
     pub(in crate::trust) fn roots(&self) -> Roots {

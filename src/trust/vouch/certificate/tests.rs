@@ -241,3 +241,47 @@ fn kinds_do_not_mix() {
     let vouching = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(rule.vouch(&token, NOW));
     assert_eq!(vouching.err(), Some(TrustReason::Issuer));
 }
+
+/// One rule's list is out of date and nobody else vouches: no verdict. Another rule that vouches settles it.
+#[test]
+fn revocation_counts_by_rule() {
+    let root = root("root");
+    let mut params = employee(&["web.acme.example"]);
+    params.serial_number = Some(7_u64.into());
+    let der = root.issue(&params);
+    let rule = |name: &str, lists| TrustRuleParts {
+        name: RuleName::parse(name).unwrap(),
+        keys: KeySource::Roots(Arc::new(root.roots().under(lists))),
+        ..pki(&root, &[])
+    };
+    let vouch = |rules| trust(rules).vouch_certificate(&[&der], NOW).map(|vouched| vouched.rule().name().to_string());
+    let ended = root.list(&[], |list| list.next_update = date_time_ymd(2026, 5, 31));
+    let ended = || crate::trust::x509::RevocationList::read(&ended).unwrap();
+    assert_eq!(vouch(vec![rule("a", root.revoke(&[8]))]), Ok("a".to_owned()));
+    assert_eq!(vouch(vec![rule("a", root.revoke(&[7]))]), Err(TrustReason::Certificate(X509Reason::Revoked)));
+    assert_eq!(vouch(vec![rule("a", ended())]), Err(TrustReason::ListExpired));
+    let strict = TrustRuleParts { ..pki(&root, &[("dns", "other.example")]) };
+    assert_eq!(vouch(vec![rule("a", ended()), strict]), Err(TrustReason::ListExpired), "somebody may yet vouch");
+    assert_eq!(vouch(vec![rule("a", ended()), rule("b", Vec::new())]), Ok("b".to_owned()));
+    assert!(TrustReason::ListExpired.is_no_verdict() && !TrustReason::Requirement.is_no_verdict());
+}
+
+/// A login names its rule: it must be one of kind `x509`, in force, and never takes what a SPIFFE trust domain has to judge.
+#[test]
+fn a_login_by_certificate_takes_one_rule_at_its_word_and_no_other() {
+    let (corporate, spire) = (root("pki"), root("spire"));
+    let vouched = |rules: Vec<TrustRuleParts>, name: &str, der: &[u8]| {
+        let validated = |roots: &Roots| x509::validate(roots, &[der], NOW, Usage::Client).map(Arc::new);
+        trust(rules).vouch_leaf(&RuleName::parse(name).unwrap(), NOW, validated).map(|vouched| vouched.id().to_owned())
+    };
+    let rules = || vec![pki(&corporate, &[]), parts("acme", TrustKind::Spiffe, bundle(&[&spire]))];
+    let plain = corporate.issue(&employee(&["web.acme.example"]));
+    assert!(vouched(rules(), "corp", &plain).is_ok());
+    let disabled = TrustRuleParts { enabled: false, ..pki(&corporate, &[]) };
+    assert_eq!(vouched(vec![disabled], "corp", &plain), Err(TrustReason::Disabled));
+    assert_eq!(vouched(rules(), "nobody", &plain), Err(TrustReason::Issuer));
+    let without_id = spire.issue(&employee(&["web.acme.example"]));
+    assert_eq!(vouched(rules(), "acme", &without_id), Err(TrustReason::Issuer), "a trust domain is no x509 rule");
+    let with_id = corporate.issue(&svid(WEB));
+    assert_eq!(vouched(rules(), "corp", &with_id), Err(TrustReason::Certificate(X509Reason::SpiffeId)));
+}

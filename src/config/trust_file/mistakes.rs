@@ -1,0 +1,64 @@
+//! What could never mean what it says, by what is known of the platform; and where each mistake of a rule is written.
+
+use super::{IssuerFile, TrustFile};
+use crate::catalog::{Place, Places};
+use crate::config::Complaint;
+use crate::config::desk::Desk;
+use crate::config::matcher_file::MatcherFile;
+use crate::trust::{Requirement, SubjectParts, TrustKind, TrustRuleReason, mistakes};
+
+/// What was read of a file that is no whole rule.
+pub(super) struct Parts<'a> {
+    pub(super) kind: Option<TrustKind>,
+    pub(super) issuer: Option<&'a IssuerFile>,
+    pub(super) audiences: Option<&'a Vec<String>>,
+    pub(super) require: Option<&'a Vec<MatcherFile>>,
+    pub(super) subject: Option<&'a SubjectParts>,
+}
+
+impl Parts<'_> {
+    /// Whether they make a rule, which is looked at as a whole.
+    pub(super) fn are_whole(&self) -> bool {
+        let read = [self.kind.is_some(), self.issuer.is_some(), self.audiences.is_some(), self.require.is_some()];
+        read.into_iter().all(|read| read) && self.subject.is_some()
+    }
+
+    /// Tells what is wrong in the parts that could be read, so that nobody has to mend the others first.
+    pub(super) fn tell(&self, desk: &Desk, places: &Places) {
+        let Some(kind) = self.kind else { return };
+        let issuer = match self.issuer {
+            Some(IssuerFile::Named(issuer)) => Some(issuer.as_str()),
+            _ => None,
+        };
+        let require: Option<Vec<Requirement>> =
+            self.require.map(|list| list.iter().map(|matcher| matcher.requirement.clone()).collect());
+        let audiences = self.audiences.map(Vec::as_slice).unwrap_or_default();
+        for reason in mistakes(kind, issuer, audiences, require.as_deref(), self.subject) {
+            desk.complain(Complaint::new(place_of(&reason, places), reason.to_string()));
+        }
+    }
+}
+
+impl TrustFile {
+    /// Where that mistake is written, or what encloses it.
+    pub(in crate::config) fn place_of(&self, reason: &TrustRuleReason) -> Place {
+        let place = place_of(reason, &self.places);
+        if place.line == self.places.of("").line { self.place.clone() } else { place }
+    }
+}
+
+fn place_of(reason: &TrustRuleReason, places: &Places) -> Place {
+    use TrustRuleReason as Reason;
+    match reason {
+        Reason::Audiences | Reason::ForeignAudience(_) => places.of("audiences"),
+        Reason::Algorithms | Reason::SpiffeAlgorithm => places.of("algorithms"),
+        Reason::Lifetime => places.of("lifetime_max"),
+        Reason::Template(_) | Reason::People(_) => places.of("subject"),
+        Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => places.of("keys"),
+        Reason::Unpinned(_) => places.of("require"),
+        Reason::ClaimShape(claim, _) | Reason::Requirement(claim, _) => places.of(&format!("require/{claim}")),
+        // Here a claim is matched, or a subject made of it.
+        Reason::ChosenClaim(claim) => places.found(&format!("require/{claim}")).unwrap_or_else(|| places.of("subject")),
+        _ => places.of(""),
+    }
+}

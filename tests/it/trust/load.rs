@@ -1,0 +1,174 @@
+//! Rules that come and go while exchanges run without a pause.
+
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Party, Reply, Site, form, post_form};
+
+const CRM: &str = "https://crm.example";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What came of one exchange.
+struct Outcome {
+    began: Instant,
+    status: u16,
+    token: String,
+}
+
+/// Exchanges by one way, one after another, until told to stop.
+struct Way {
+    ask: fn(&Site) -> Reply,
+    done: Mutex<Vec<Outcome>>,
+}
+
+/// A pod's token that somebody else presents.
+fn as_subject(site: &Site) -> Reply {
+    present(site, "cluster-a")
+}
+
+/// The same under another rule, of the same issuer.
+fn of_another_rule(site: &Site) -> Reply {
+    present(site, "cluster-b")
+}
+
+fn present(site: &Site, rule: &str) -> Reply {
+    let gateway = Party::new(&site.profile(), "gateway");
+    let mut parameters = vec![("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"), ("resource", CRM)];
+    let (assertion, token) = (gateway.assertion(), gateway.vouched(rule, json!({})));
+    parameters.extend(Party::request(&assertion, &token, &[]).into_iter().filter(|(name, _)| *name != "subject_token_type"));
+    post_form(site.public, "/token", &form(&parameters)).unwrap()
+}
+
+/// A pod that logs in with its token and acts for a person.
+fn as_actor(site: &Site) -> Reply {
+    let deployer = Party::new(&site.profile(), "deployer");
+    let account = json!({ "name": "web", "uid": "24ee3fa4-a7e2-420f-9f9a-dbc4507c3798" });
+    let pod = json!({ "namespace": "prod", "serviceaccount": account });
+    let login = deployer.vouched("cluster-a", json!({ "kubernetes.io": pod }));
+    let person = deployer.id_token(json!({ "azp": "0oa-deployer" }));
+    let mut parameters = Party::request(&login, &person, &[("resource", CRM)]);
+    parameters.retain(|(name, _)| *name != "client_assertion_type");
+    parameters.push(("client_assertion_type", JWT_BEARER));
+    post_form(site.public, "/token", &form(&parameters)).unwrap()
+}
+
+fn active(site: &Site, token: &str) -> bool {
+    let assertion = Party::new(&site.profile(), "crm-agent").assertion();
+    let parameters = [("client_assertion_type", JWT_BEARER), ("client_assertion", &assertion), ("token", token)];
+    let reply = post_form(site.public, "/introspect", &form(&parameters)).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.json()["active"] == true
+}
+
+impl Way {
+    fn new(ask: fn(&Site) -> Reply) -> Self {
+        Self { ask, done: Mutex::default() }
+    }
+
+    fn run(&self, site: &Site, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            let reply = (self.ask)(site);
+            let token = if reply.status == 200 { reply.text_of("access_token") } else { String::new() };
+            self.done.lock().unwrap().push(Outcome { began, status: reply.status, token });
+        }
+    }
+
+    /// How many of those that began in that time passed, and how many there were.
+    fn passed(&self, from: Instant, to: Instant) -> (usize, usize) {
+        let done = self.done.lock().unwrap();
+        let within: Vec<&Outcome> = done.iter().filter(|outcome| outcome.began >= from && outcome.began < to).collect();
+        (within.iter().filter(|outcome| outcome.status == 200).count(), within.len())
+    }
+
+    /// The last tokens that were issued to those that began before that, and a few of the others.
+    fn tokens(&self, before: Instant) -> Vec<String> {
+        let done = self.done.lock().unwrap();
+        let earlier = done.iter().rev().filter(|outcome| outcome.began < before && !outcome.token.is_empty());
+        earlier
+            .map(|outcome| outcome.token.clone())
+            .enumerate()
+            .filter(|(at, _)| *at < 20 || at % 20 == 0)
+            .map(|(_, token)| token)
+            .collect()
+    }
+}
+
+/// How often a changed configuration was put in force.
+fn reloads(site: &Site) -> usize {
+    fs::read_to_string(site.log()).unwrap().matches("the changed configuration is in force").count()
+}
+
+/// Makes a change and waits until it is in force; the moment after.
+fn change(site: &Site, make: impl Fn()) -> Instant {
+    let before = reloads(site);
+    make();
+    site.wait("the reload", || reloads(site) > before);
+    Instant::now()
+}
+
+/// D53; attack 26. Whatever runs at that moment: what begins after the change is judged by it alone, what a disabled or removed
+/// rule vouched for is dead, as subject and as actor, and nobody else notices.
+#[test]
+fn a_rule_changes_under_load_and_nothing_passes_that_it_no_longer_admits() {
+    let site = Site::new("trust-load");
+    let file = site.folder.join("conf/trust/cluster-a.toml");
+    let agent = site.folder.join("conf/agents/deployer.toml");
+    let (file, agent) = (&file, &agent);
+    let (rule, login) = (fs::read_to_string(file).unwrap(), fs::read_to_string(agent).unwrap());
+    let _server = site.start();
+    let ways = [Way::new(as_subject), Way::new(as_actor), Way::new(of_another_rule)];
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for way in &ways {
+            scope.spawn(|| way.run(&site, &stop));
+        }
+        let some_time = || thread::sleep(Duration::from_millis(700));
+        // Also where an assertion fails: a scope waits for its threads.
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut from = Instant::now();
+            let mut step = |admits: bool, make: &dyn Fn()| {
+                some_time();
+                let (to, before) = (Instant::now(), from);
+                for way in &ways[..2] {
+                    let (passed, all) = way.passed(before, to);
+                    assert!(all > 2 && passed == if admits { all } else { 0 }, "{passed} of {all}, where admitted is {admits}");
+                }
+                from = change(&site, make);
+                from
+            };
+            let put = |text: String| move || fs::write(file, &text).unwrap();
+            let off = step(true, &put(format!("enabled = false\n{rule}")));
+            let issued: Vec<String> = ways[..2].iter().flat_map(|way| way.tokens(off)).collect();
+            assert!(issued.len() > 4, "{}", issued.len());
+            site.wait("nothing of it lives", || issued.iter().all(|token| !active(&site, token)));
+            step(false, &put(rule.clone()));
+            step(true, &put(rule.replace("4ee3fa4", "0000000")));
+            let on = step(false, &put(rule.clone()));
+            assert!(issued.iter().all(|token| !active(&site, token)), "a death is not undone by editing");
+            let gone = step(true, &|| {
+                fs::write(agent, login.split("[[login]]\nmethod = \"workload_jwt\"\ntrust  = \"cluster-a\"").next().unwrap())
+                    .unwrap();
+                fs::remove_file(file).unwrap();
+            });
+            let issued: Vec<String> = ways[..2].iter().flat_map(|way| way.tokens(gone)).collect();
+            assert!(ways[..2].iter().all(|way| way.passed(on, gone).0 > 2));
+            site.wait("nothing of it lives", || issued.iter().all(|token| !active(&site, token)));
+            some_time();
+            for way in &ways[..2] {
+                let (passed, all) = way.passed(Instant::now() - Duration::from_millis(400), Instant::now());
+                assert!(all > 0 && passed == 0, "{passed} of {all}");
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        told.unwrap();
+    });
+    let others = ways[2].done.lock().unwrap();
+    assert!(others.len() > 10 && others.iter().all(|outcome| outcome.status == 200), "another rule noticed");
+    assert!(others.iter().rev().take(3).all(|outcome| active(&site, &outcome.token)));
+}
