@@ -84,7 +84,7 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
 pub(super) fn prove_alone(room: &Room<'_>, certificate: &PeerCertificate) -> Result<Proof, ClientReason> {
     certificate.check_dates(room.now).map_err(CertificateReason::Itself)?;
     let vouched = certificate.vouched(room.trust, room.now).map_err(|reason| match reason {
-        TrustReason::KeysUnavailable => ClientReason::KeysUnavailable(reason),
+        reason if reason.is_no_verdict() => ClientReason::KeysUnavailable(reason),
         reason => ClientReason::CertificateAlone(CertificateReason::Rule(reason)),
     })?;
     let method = match vouched.rule().kind() {
