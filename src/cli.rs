@@ -31,9 +31,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use output::Outcome;
 
+/// What stands below the list of commands.
+const AFTER_HELP: &str = "Begin with: countersign quickstart\nExit codes: 0 done, 1 the answer is no, 2 usage or configuration";
+
 /// An OAuth 2.0 authorization server for one job: RFC 8693 token exchange for agents and workloads.
 #[derive(Parser)]
-#[command(version, about, propagate_version = true, after_help = "Begin with: countersign quickstart")]
+#[command(version, about, propagate_version = true, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -43,14 +46,14 @@ struct Arguments {
 enum Command {
     /// Show the main job end to end on an embedded default; nothing to prepare
     Quickstart(quickstart::Options),
-    /// Run the server
+    /// Run the server; it takes up changed files by itself, and at once on SIGHUP
     Serve(serve::Options),
     /// Validate the whole configuration and print every complaint
     Check(check::Options),
-    /// Look at trust rules
+    /// Say who could satisfy a trust rule
     #[command(subcommand)]
     Trust(TrustCommand),
-    /// Make, rotate and list signing keys
+    /// Make, rotate and list signing keys; make client secrets
     Keys(keys::Options),
     /// Exchange and inspect tokens
     #[command(subcommand)]
@@ -79,6 +82,8 @@ enum Command {
 enum TrustCommand {
     /// Say who satisfies a trust rule or an AWS IAM role trust policy, each finding with a token that would pass
     Check(trust::Options),
+    /// Forget the newest bundle of a trust domain whose publisher counts anew (spiffe_sequence)
+    Forget(trust::forget::Forget),
 }
 
 #[derive(Subcommand)]
@@ -97,6 +102,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Trust(TrustCommand::Check(options)) => trust::run(&options),
+        Command::Trust(TrustCommand::Forget(options)) => trust::forget::run(&options),
         Command::Keys(options) => keys::run(&options),
         Command::Token(TokenCommand::Exchange(options)) => exchange::run(&options),
         Command::Token(TokenCommand::Inspect(options)) => inspect::run(&options),

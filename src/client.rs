@@ -2,7 +2,6 @@
 
 mod attestation;
 mod authenticate;
-mod binding;
 mod certificate;
 mod credentials;
 mod dated;
@@ -13,6 +12,7 @@ mod login;
 mod mtls;
 mod name;
 mod private_key_jwt;
+mod proven;
 mod reason;
 mod secret;
 mod spiffe;
@@ -21,28 +21,36 @@ mod workload;
 use std::sync::Arc;
 
 pub use authenticate::{AssertionAudience, authenticate};
-pub use binding::{Binding, BindingKind, DpopProof, Proven};
 pub use certificate::PeerCertificate;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use dated::{Dated, DatedKind, Expiry, NEAR};
-pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
+pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS, Unproved};
 pub use login::{Login, LoginComplaint, LoginReason, Logins};
 pub use mtls::CertificateReason;
 pub use name::{CertificateName, DistinguishedName, NameReason};
+pub use proven::{DpopProof, Missed, Proven};
 pub use reason::{AssertionReason, ClientReason};
 pub use secret::hash_secret;
 
-use crate::catalog::Agent;
+pub use crate::trust::{Binding, BindingKind};
+
+use crate::catalog::{Agent, Status};
 use crate::crypto::Digest;
 use crate::oauth::{RuleName, SingleUse, Time};
 
-/// A registered agent that proved itself. Made only by `authenticate`.
+/// A registered agent that logged in, before the keys were looked at that its request proves. An [`AuthenticatedClient`] is made
+/// of it by `prove` or `without_proof`, and in no other way. Made only by `authenticate`.
+#[derive(Debug)]
+pub struct IdentifiedClient(AuthenticatedClient);
+
+/// A registered agent that proved itself. Made only of an [`IdentifiedClient`].
 #[derive(Debug)]
 pub struct AuthenticatedClient {
     agent: Arc<Agent>,
     method: LoginMethod,
     instance: Option<String>,
     attested: Option<Attested>,
+    binding: Option<Binding>,
     key: Option<Digest>,
     evidence: Option<Digest>,
     single_use: Option<SingleUse>,
@@ -101,6 +109,29 @@ impl LoginMethod {
     }
 }
 
+impl IdentifiedClient {
+    /// The agent.
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.0.agent
+    }
+
+    /// Whether its login is good for itself; else it counts with the proof of the key that it is bound to, and without that
+    /// this may be anybody.
+    pub fn is_certain(&self) -> bool {
+        self.0.proven.missed(self.0.binding).is_none()
+    }
+
+    /// The client, if it proved the key that its login is bound to, and may act at all.
+    fn confirmed(self) -> Result<AuthenticatedClient, ClientReason> {
+        match (self.0.proven.missed(self.0.binding), self.0.agent.status) {
+            (Some(missed), _) => Err(ClientReason::Key(missed)),
+            (None, Status::Suspended) => Err(ClientReason::Suspended),
+            (None, Status::Retired) => Err(ClientReason::Retired),
+            (None, Status::Active) => Ok(self.0),
+        }
+    }
+}
+
 impl AuthenticatedClient {
     /// The agent.
     pub fn agent(&self) -> &Arc<Agent> {
@@ -117,6 +148,10 @@ impl AuthenticatedClient {
     /// What an attestation said, where one was the login.
     pub fn attested(&self) -> Option<&Attested> {
         self.attested.as_ref()
+    }
+    /// The key that the attestation was bound to by which it logged in, and that it proved.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
     }
     /// The RFC 7638 thumbprint of the key it proved.
     pub fn key(&self) -> Option<Digest> {
@@ -145,8 +180,13 @@ impl AuthenticatedClient {
     /// A client as if it had proved itself.
     pub(crate) fn for_tests(agent: Arc<Agent>) -> Self {
         let method = LoginMethod::PrivateKeyJwt;
-        let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
+        let (instance, attested, binding, key, evidence, single_use) = (None, None, None, None, None, None);
         let proven = Proven::default();
-        Self { agent, method, instance, attested, key, evidence, single_use, self_only: false, proven }
+        Self { agent, method, instance, attested, binding, key, evidence, single_use, self_only: false, proven }
+    }
+
+    /// The same with these keys proved.
+    pub(crate) fn proving(self, proven: Proven) -> Self {
+        Self { proven, ..self }
     }
 }

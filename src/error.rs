@@ -178,4 +178,14 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Error for Refusal {}
+/// What a stage keeps from the caller: each cause is for the log alone.
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Client(reason) => reason.source(),
+            Self::Proof(reason) => reason.source(),
+            Self::Subject(reason) | Self::Actor(reason) => reason.source(),
+            _ => None,
+        }
+    }
+}

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::{Agent, Catalog, Status};
-use crate::client::{self, AssertionAudience, AuthenticatedClient, ClientReason, Credentials, DpopRules, Logins};
+use crate::client::{
+    self, AssertionAudience, AuthenticatedClient, ClientReason, Credentials, DpopRules, IdentifiedClient, Logins, Unproved,
+};
 use crate::commit::{Commit, ReservedPlace};
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
@@ -83,49 +85,69 @@ pub async fn exchange(
     credentials: &Credentials,
     now: Time,
 ) -> Result<IssuedToken, Refused> {
-    let stranger = |reason| Refused { reason, asked: None };
-    let request = ExchangeRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = identify(world, commit, credentials, Some(request.subject().text()), now).await.map_err(stranger)?;
-    let mut asked = Asked::by(client.agent());
-    let done = match client.prove(credentials, TOKEN_PATH, &world.dpop, now).map_err(Refusal::Proof) {
-        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
-        Err(reason) => Err(reason),
+    let request = ExchangeRequest::parse(form).map_err(|reason| Refused::stranger(Refusal::Request(reason)))?;
+    let text = request.subject().text();
+    let done = match identify(world, commit, credentials, (Some(text), Some(TOKEN_PATH)), now).await {
+        Ok(client) => {
+            let mut asked = Asked::by(client.agent());
+            let done = authenticated(world, commit, &request, client, &mut asked, now).await;
+            done.map_err(|reason| Refused { reason, asked: Some(asked) })
+        }
+        Err(refused) => Err(refused),
     };
-    done.map_err(|reason| {
-        let asked = Asked { requested: request.scope().cloned(), ..asked.about(request.subject().text()) };
-        Refused { reason, asked: Some(asked) }
-    })
+    let told = |asked: Asked| Asked { requested: request.scope().cloned(), ..asked.about(text) };
+    done.map_err(|refused| Refused { asked: refused.asked.map(told), ..refused })
 }
 
-/// The first steps of every line that issues nothing. Without any client authentication `attestation` may log in its own subject.
+/// The first steps of every line that issues nothing.
 pub(crate) async fn authenticate(
     world: &World,
     commit: &Commit,
     credentials: &Credentials,
-    attestation: Option<&str>,
     now: Time,
-) -> Result<AuthenticatedClient, Refusal> {
-    let client = identify(world, commit, credentials, attestation, now).await?;
-    client.without_proof(credentials).map_err(Refusal::Proof)
+) -> Result<AuthenticatedClient, Refused> {
+    let client = identify(world, commit, credentials, (None, None), now).await;
+    client.map_err(|refused| Refused::stranger(refused.reason))
 }
 
-/// The client, before its DPoP proof is looked at. An agent that the record suspends or retires is refused like one that its file
-/// does.
+/// The client, with the key that it proved at `path`; without a path it may prove none. Without any client authentication
+/// `attestation` may log in its own subject. Who logs in and proves nothing is known in the refusal, unless the login counts with
+/// that proof only.
 pub(crate) async fn identify(
     world: &World,
     commit: &Commit,
     credentials: &Credentials,
-    attestation: Option<&str>,
+    (attestation, path): (Option<&str>, Option<&str>),
     now: Time,
-) -> Result<AuthenticatedClient, Refusal> {
-    let (logins, catalog, trust, audience) = (&world.logins, &world.catalog, &world.trust, &world.audience);
-    let client = client::authenticate(logins, catalog, trust, credentials, attestation, audience, now);
-    let client = client.await.map_err(Refusal::Client)?;
+) -> Result<AuthenticatedClient, Refused> {
+    let client = log_in(world, credentials, attestation, now).await.map_err(Refused::stranger)?;
+    let asked = client.is_certain().then(|| Asked::by(client.agent()));
+    let proved = match path {
+        Some(path) => client.prove(credentials, path, &world.dpop, now),
+        None => client.without_proof(credentials),
+    };
+    let client = proved.map_err(|reason| match reason {
+        Unproved::Proof(reason) => Refused { reason: Refusal::Proof(reason), asked },
+        Unproved::Login(reason) => Refused::stranger(Refusal::Client(reason)),
+    })?;
+    // An agent that the record suspends or retires is refused like one that its file does.
     match world.hold_of(&client.agent().id, &*commit.state()) {
         None => Ok(client),
-        Some(Hold::Suspended) => Err(Refusal::Client(ClientReason::Suspended)),
-        Some(Hold::Retired) => Err(Refusal::Client(ClientReason::Retired)),
+        Some(Hold::Suspended) => Err(Refused::stranger(Refusal::Client(ClientReason::Suspended))),
+        Some(Hold::Retired) => Err(Refused::stranger(Refusal::Client(ClientReason::Retired))),
     }
+}
+
+/// The client, before its DPoP proof is looked at.
+async fn log_in(
+    world: &World,
+    credentials: &Credentials,
+    attestation: Option<&str>,
+    now: Time,
+) -> Result<IdentifiedClient, Refusal> {
+    let (logins, catalog, trust, audience) = (&world.logins, &world.catalog, &world.trust, &world.audience);
+    let client = client::authenticate(logins, catalog, trust, credentials, attestation, audience, now);
+    client.await.map_err(Refusal::Client)
 }
 
 async fn authenticated(
@@ -165,6 +187,12 @@ fn place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, Refusa
 async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, Refusal> {
     let known = (&*world.trust, &world.logins, &world.catalog);
     token::verify_actor(presented, &world.own, known, now).await.map_err(Refusal::Actor)
+}
+
+impl Refused {
+    pub(crate) fn stranger(reason: Refusal) -> Self {
+        Self { reason, asked: None }
+    }
 }
 
 impl Asked {

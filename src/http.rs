@@ -24,5 +24,6 @@ mod token;
 
 pub use door::{Door, DoorLimits, Front};
 pub use ledger::LedgerDoor;
+pub use peer::forwarded_chain;
 pub use server::{Crowd, Running, ServeError, Serving, Sockets, Speaks, bind, block_on, serve};
 pub use tls::{TlsIdentity, install_provider};

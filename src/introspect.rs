@@ -22,9 +22,8 @@ pub async fn introspect(
     wanted: AnswerForm,
     now: Time,
 ) -> Result<Told, Refused> {
-    let stranger = |reason| Refused { reason, asked: None };
-    let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
+    let request = HintedToken::parse(form).map_err(|reason| Refused::stranger(Refusal::Request(reason)))?;
+    let client = exchange::authenticate(world, commit, credentials, now).await?;
     let told = authenticated(world, commit, &request, &client, wanted, now).await;
     told.map_err(|reason| Refused { reason, asked: Some(Asked::by(client.agent()).about(request.text())) })
 }

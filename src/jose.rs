@@ -18,6 +18,7 @@ mod wycheproof;
 pub use algorithm::Algorithm;
 pub use cache::Cache;
 pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
+pub use jwk::public_thumbprint;
 pub use key_set::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
 pub use object::Object;
 pub(crate) use object::string;

@@ -16,7 +16,7 @@ mod task;
 mod visible;
 
 pub use admit::{Rules, admit};
-pub use binding::{BindingReason, Bound, Found, bind};
+pub use binding::{BindingReason, Bound, bind};
 pub use death::{Death, Ending};
 pub use hold::{Holding, Turn};
 pub use liveness::{Cause, Dead, Hold, Life, State, alive};

@@ -5,6 +5,7 @@ mod claims;
 mod minted;
 mod reason;
 mod release;
+mod shared;
 mod signers;
 mod status_list;
 mod task;

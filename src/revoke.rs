@@ -15,9 +15,8 @@ use crate::token::{self, TokenReason};
 /// # Errors
 /// A malformed request, a client that did not prove itself or that may not revoke this token, or a death that cannot be recorded.
 pub async fn revoke(world: &World, commit: &Commit, form: &Form, credentials: &Credentials, now: Time) -> Result<(), Refused> {
-    let stranger = |reason| Refused { reason, asked: None };
-    let request = HintedToken::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
+    let request = HintedToken::parse(form).map_err(|reason| Refused::stranger(Refusal::Request(reason)))?;
+    let client = exchange::authenticate(world, commit, credentials, now).await?;
     let mut asked = Asked::by(client.agent());
     let done = authenticated(world, commit, &request, &client, &mut asked, now).await;
     done.map_err(|reason| Refused { reason, asked: Some(asked.about(request.text())) })

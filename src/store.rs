@@ -2,10 +2,12 @@
 
 mod clock;
 mod keys;
+mod sequences;
 mod sqlite;
 mod tiles;
 
 pub use clock::SystemClock;
 pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, LEDGER_OVERLAP, LedgerKey, LedgerKeys, RingEntry};
+pub use sequences::{SEQUENCES_FILE, SequenceFile};
 pub use sqlite::{SqliteReader, SqliteStore};
 pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};

@@ -29,15 +29,17 @@ pub async fn open(
     credentials: &Credentials,
     now: Time,
 ) -> Result<OpenedTask, Refused> {
-    let stranger = |reason| Refused { reason, asked: None };
-    let request = TaskRequest::parse(form).map_err(|reason| stranger(Refusal::Request(reason)))?;
-    let client = exchange::identify(world, commit, credentials, None, now).await.map_err(stranger)?;
-    let mut asked = Asked::by(client.agent());
-    let done = match client.prove(credentials, TASKS_PATH, &world.dpop, now).map_err(Refusal::Proof) {
-        Ok(client) => authenticated(world, commit, &request, client, &mut asked, now).await,
-        Err(reason) => Err(reason),
+    let request = TaskRequest::parse(form).map_err(|reason| Refused::stranger(Refusal::Request(reason)))?;
+    let done = match exchange::identify(world, commit, credentials, (None, Some(TASKS_PATH)), now).await {
+        Ok(client) => {
+            let mut asked = Asked::by(client.agent());
+            let done = authenticated(world, commit, &request, client, &mut asked, now).await;
+            done.map_err(|reason| Refused { reason, asked: Some(asked) })
+        }
+        Err(refused) => Err(refused),
     };
-    done.map_err(|reason| Refused { reason, asked: Some(asked.about(request.subject().text())) })
+    let told = |asked: Asked| asked.about(request.subject().text());
+    done.map_err(|refused| Refused { asked: refused.asked.map(told), ..refused })
 }
 
 async fn authenticated(

@@ -1,6 +1,7 @@
 //! Who may vouch for whom, and their current keys. A trust rule names one issuer (or SPIFFE trust domain) and what its tokens
 //! must say; [`Trust::vouch`] is the only way to a [`Vouched`] identity. [`Fetcher`] is the server's only outbound HTTP.
 
+mod binding;
 mod bundle;
 mod fetch;
 mod keys;
@@ -12,15 +13,19 @@ mod platform;
 mod published;
 mod reason;
 mod refresh;
+mod remote;
 mod rule;
+mod sequence;
 mod spiffe;
 mod spiffe_id;
 mod subject;
 mod validity;
 mod vouch;
 mod vouched;
+mod workload;
 pub mod x509;
 
+pub use binding::{Binding, BindingKind, ConfirmationReason};
 pub use bundle::{Bundle, BundleReason};
 pub use fetch::{FetchReason, Fetcher, JSON_BYTES_MAX, Network};
 pub use keys::{BundleProfile, KeyLocation, KeySource, KeyState, Pace};
@@ -31,8 +36,10 @@ pub use platform::{ClaimFact, Nature, PlatformReason, Shape, claim_of, claims_of
 pub use published::PublishedKeys;
 pub use reason::{TrustReason, TrustRuleReason};
 pub use rule::{ScopeMap, TrustRule, TrustRuleParts, mistaken, mistakes};
+pub use sequence::{Older, SequenceStore, Sequences};
 pub use spiffe_id::{SpiffeId, SpiffeIdReason, SpiffePattern, TrustDomain};
 pub use subject::{SubjectKind, SubjectParts, TemplateReason};
 pub use validity::CLOCK_SKEW;
 pub use vouch::{DuplicateRule, Trust};
 pub use vouched::Vouched;
+pub use workload::{WorkloadApi, WorkloadApiReason};

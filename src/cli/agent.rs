@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Place, Told, items, text};
+use super::desk::{Asking, Desk, Place, Told, items, text};
 use super::inspect::instant;
 use super::output::{Failed, Outcome};
 use crate::commit::Turn;
@@ -13,7 +13,7 @@ use crate::oauth::ClientId;
 #[derive(Subcommand)]
 pub(super) enum AgentCommand {
     /// Every agent: owner, status, last use, and whether a key or certificate is near its end
-    List(List),
+    List(Asking),
     /// One agent: also its logins, keys and certificates near expiry, and what it may do and never did
     Show(Show),
     /// Nothing is issued to it and none of its tokens is active until it is resumed
@@ -24,23 +24,13 @@ pub(super) enum AgentCommand {
     Retire(Retire),
 }
 
-/// The options of `agent list`.
-#[derive(Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    place: Place,
-    /// Print as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// The options of `agent show`.
 #[derive(Args)]
 pub(super) struct Show {
     /// The agent
     id: String,
     #[command(flatten)]
-    list: List,
+    asking: Asking,
 }
 
 /// The options of what changes an agent.
@@ -52,7 +42,7 @@ pub(super) struct Change {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    list: List,
+    asking: Asking,
 }
 
 /// The options of `agent retire`.
@@ -77,7 +67,7 @@ pub(super) fn run(command: &AgentCommand) -> Outcome {
     }
 }
 
-fn list(options: &List) -> Outcome {
+fn list(options: &Asking) -> Outcome {
     let agents = agents(&options.place)?;
     if options.json {
         say!("{}", json!({ "agents": agents }));
@@ -94,15 +84,15 @@ fn list(options: &List) -> Outcome {
 
 /// Answers no when there is no such agent.
 fn show(options: &Show) -> Outcome {
-    let agents = agents(&options.list.place)?;
+    let agents = agents(&options.asking.place)?;
     let Some(agent) = agents.into_iter().find(|agent| text(agent, "/id") == options.id) else {
-        match options.list.json {
+        match options.asking.json {
             true => say!("{}", json!({ "ok": false, "reason": "there is no such agent" })),
             false => say!("there is no agent {} in the configuration", options.id),
         }
         return Ok(false);
     };
-    if options.list.json {
+    if options.asking.json {
         say!("{agent}");
         return Ok(true);
     }
@@ -160,13 +150,13 @@ fn expired(end: &Value) -> bool {
 
 fn change(options: &Change, turn: Turn) -> Outcome {
     let id = ClientId::parse(&options.id).map_err(|reason| Failed::new(format!("the id of an agent {reason}")))?;
-    let told: Told = Desk::at(&options.list.place, async |desk| desk.turn(&id, turn, options.reason.as_deref()).await)?;
+    let told: Told = Desk::at(&options.asking.place, async |desk| desk.turn(&id, turn, options.reason.as_deref()).await)?;
     let done = match turn {
         Turn::Suspend => "suspended",
         Turn::Resume => "resumed",
         Turn::Retire => "retired",
     };
-    match (&told, options.list.json) {
+    match (&told, options.asking.json) {
         (Ok(_), true) => say!("{}", json!({ "ok": true, "agent": options.id, "done": done })),
         (Err(why), true) => say!("{}", json!({ "ok": false, "agent": options.id, "reason": why })),
         (Ok(_), false) => say!("{} is {done}", options.id),

@@ -34,6 +34,16 @@ pub(super) struct Place {
     config: Vec<PathBuf>,
 }
 
+/// Which server is meant, and how its answer is told.
+#[derive(Args)]
+pub(super) struct Asking {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// What came of it: the data, or a sentence that says why not.
 pub(super) type Told = Result<Value, String>;
 
@@ -136,7 +146,7 @@ impl Folder {
         let config = Sources::new(place.config.clone()).load().config.map_err(complaints)?;
         let clock = SystemClock;
         let files = KeyFiles::open(&config.settings.keys.dir, clock.now())?;
-        let (root, material) = (Arc::new(files.root()?), material(&files, &Arc::new(Cache::new(1)))?);
+        let (root, material) = (Arc::new(files.root()?), material(&files, &Arc::new(Cache::new(1)), &Arc::default())?);
         let world = config::world(config, material, None).map_err(complaints)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failed::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),

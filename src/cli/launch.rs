@@ -18,8 +18,8 @@ use crate::exchange::World;
 use crate::http::{self, Door, DoorLimits, Front, Running, Serving, Speaks, TlsIdentity};
 use crate::jose::Cache;
 use crate::oauth::Clock;
-use crate::store::{KeyFiles, SqliteStore, SystemClock};
-use crate::trust::Fetcher;
+use crate::store::{KeyFiles, SequenceFile, SqliteStore, SystemClock};
+use crate::trust::{Fetcher, Sequences};
 use ledger::Signing;
 
 /// A server that answers.
@@ -37,6 +37,7 @@ pub(super) struct Server {
 struct Reload {
     clock: Arc<dyn Clock>,
     verified: Arc<Cache>,
+    sequences: Arc<Sequences>,
     fetcher: Fetcher,
     ledger: Signing,
     identity: Option<Arc<TlsIdentity>>,
@@ -68,6 +69,8 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
         issues: settings.limits.queue,
         refusals_per_minute: settings.limits.refusals_per_minute,
         single_use: settings.limits.single_use,
+        status: settings.limits.status_tokens,
+        tasks: settings.limits.tasks,
         ..commit::Limits::default()
     };
     let commit = Commit::start(store, Arc::clone(&clock), root, limits).map_err(|reason| match reason {
@@ -75,7 +78,8 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
         other => failed(other),
     })?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
-    let world = Arc::new(config::world(config, material(&files, &verified)?, None).map_err(complaints)?);
+    let sequences = sequences(data)?;
+    let world = Arc::new(config::world(config, material(&files, &verified, &sequences)?, None).map_err(complaints)?);
     in_force::take_up(&commit, &world).await.map_err(|reason| {
         Failed::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;
@@ -92,7 +96,7 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
     };
     let running = http::serve(Arc::clone(&door), sockets.with_local(data), serving)?;
     let (ledger, runtime) = (signing.clone(), tokio::runtime::Handle::current());
-    let reload = Reload { clock, verified, fetcher, ledger, identity, door, commit: commit.clone(), runtime };
+    let reload = Reload { clock, verified, sequences, fetcher, ledger, identity, door, commit: commit.clone(), runtime };
     Ok(Server { running, commit, sequencer: signing.sequencer, settings, reload, fingerprint: loaded.fingerprint })
 }
 
@@ -171,7 +175,7 @@ impl Reload {
         let keys = &config.settings.keys;
         let files =
             KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
-        let material = material(&files, &self.verified).map_err(|failed| failed.to_string())?;
+        let material = material(&files, &self.verified, &self.sequences).map_err(|failed| failed.to_string())?;
         self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
         let (front, certificate) = (Front::of(&config.settings), config.identity.clone());
         let world = config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())?;
@@ -193,13 +197,25 @@ fn for_a_restart(after: &Settings, before: &Settings) -> Vec<&'static str> {
 }
 
 /// The keys of the folder, parsed.
-pub(super) fn material(files: &KeyFiles, verified: &Arc<Cache>) -> Result<KeyMaterial, Failed> {
+pub(super) fn material(files: &KeyFiles, verified: &Arc<Cache>, sequences: &Arc<Sequences>) -> Result<KeyMaterial, Failed> {
     Ok(KeyMaterial {
         signers: files.signers()?,
         ancestry: files.ancestry()?,
         pseudonyms: files.pseudonyms(),
         verified: Arc::clone(verified),
+        sequences: Arc::clone(sequences),
     })
+}
+
+/// The newest bundles of trust domains, as the data folder has them. Without them nobody could tell whether one was rolled back.
+fn sequences(data: &Path) -> Result<Arc<Sequences>, Failed> {
+    let file = SequenceFile::new(data);
+    let path = file.path();
+    let kept = Sequences::kept_in(Box::new(file)).map_err(|error| {
+        let way_out = "put it back from a backup, or remove it where no trust domain's bundle can have been rolled back";
+        Failed::new(format!("{}: {error}; {way_out}", path.display()))
+    })?;
+    Ok(Arc::new(kept))
 }
 
 /// All complaints as one failure.

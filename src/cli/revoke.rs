@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Place};
+use super::desk::{Asking, Desk};
 use super::output::Outcome;
 
 /// The options of `revoke`.
@@ -38,17 +38,14 @@ pub(super) struct Options {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    place: Place,
-    /// Print as JSON
-    #[arg(long)]
-    json: bool,
+    asking: Asking,
 }
 
 /// Ends what is named. Answers no when nothing goes by that name, or it could not be recorded.
 pub(super) fn run(options: &Options) -> Outcome {
     let (what, value, agent) = options.asked();
-    let told = Desk::at(&options.place, async |desk| desk.end(what, &value, agent, options.reason.as_deref()).await)?;
-    match (&told, options.json) {
+    let told = Desk::at(&options.asking.place, async |desk| desk.end(what, &value, agent, options.reason.as_deref()).await)?;
+    match (&told, options.asking.json) {
         (Ok(done), true) => say!("{}", json!({ "ok": true, "done": done })),
         (Err(why), true) => say!("{}", json!({ "ok": false, "reason": why })),
         (Ok(done), false) => {

@@ -5,7 +5,7 @@ mod open;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Place, items, text};
+use super::desk::{Asking, Desk, items, text};
 use super::inspect::instant;
 use super::output::{Failed, Outcome};
 
@@ -15,19 +15,9 @@ pub(super) enum TaskCommand {
     /// Ask a server to open a task; a task token as the subject token opens a child
     Open(Box<open::Options>),
     /// Every task that is remembered, the newest first
-    List(List),
+    List(Asking),
     /// End a task, and with it its children and everything issued in them
     Complete(Complete),
-}
-
-/// The options of `task list`.
-#[derive(Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    place: Place,
-    /// Print as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// The options of `task complete`.
@@ -39,7 +29,7 @@ pub(super) struct Complete {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    list: List,
+    asking: Asking,
 }
 
 /// Does what was asked.
@@ -51,7 +41,7 @@ pub(super) fn run(command: &TaskCommand) -> Outcome {
     }
 }
 
-fn list(options: &List) -> Outcome {
+fn list(options: &Asking) -> Outcome {
     let told = Desk::at(&options.place, async |desk| desk.tasks().await)?.map_err(Failed::new)?;
     let tasks = items(&told, "/tasks");
     if options.json {
@@ -73,8 +63,8 @@ fn list(options: &List) -> Outcome {
 /// Answers no when there is no such task, or it could not be recorded.
 fn complete(options: &Complete) -> Outcome {
     let reason = options.reason.as_deref().or(Some("completed by an operator"));
-    let told = Desk::at(&options.list.place, async |desk| desk.end("task", &options.id, None, reason).await)?;
-    match (&told, options.list.json) {
+    let told = Desk::at(&options.asking.place, async |desk| desk.end("task", &options.id, None, reason).await)?;
+    match (&told, options.asking.json) {
         (Ok(_), true) => say!("{}", json!({ "ok": true, "task": options.id, "done": "completed" })),
         (Err(why), true) => say!("{}", json!({ "ok": false, "task": options.id, "reason": why })),
         (Ok(_), false) => say!("task {} is completed: nothing that came from it is accepted here any more", options.id),

@@ -1,5 +1,6 @@
-//! `trust check`: who on Earth satisfies a rule.
+//! `trust check`: who on Earth satisfies a rule. `trust forget`: whose bundles count anew.
 
+pub(super) mod forget;
 mod iam;
 
 use std::path::{Path, PathBuf};

@@ -28,6 +28,7 @@ pub(super) fn login(room: &Room<'_>, vouched: &Vouched) -> Result<Proof, ClientR
     Ok(Proof {
         instance: vouched.instance().map(str::to_owned),
         attested: Some(Attested { rule, id: vouched.id().to_owned(), expires: vouched.expires() }),
+        binding: vouched.binding(),
         evidence: Some(vouched.digest()),
         ..Proof::new(client, method)
     })

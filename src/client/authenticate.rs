@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    Attested, AuthenticatedClient, ClientReason, Credentials, LoginMethod, Logins, PeerCertificate, Proven, attestation,
+    Attested, AuthenticatedClient, Binding, ClientReason, Credentials, IdentifiedClient, LoginMethod, Logins, PeerCertificate,
+    Proven, attestation,
 };
 use super::{mtls, private_key_jwt, secret, spiffe, workload};
-use crate::catalog::{Agent, Catalog, Status};
+use crate::catalog::{Agent, Catalog};
 use crate::crypto::Digest;
 use crate::jose::Compact;
 use crate::oauth::{ClientId, Issuer, SingleUse, Time};
@@ -36,7 +37,7 @@ pub async fn authenticate(
     fallback: Option<&str>,
     audience: &AssertionAudience,
     now: Time,
-) -> Result<AuthenticatedClient, ClientReason> {
+) -> Result<IdentifiedClient, ClientReason> {
     let room = Room { logins, catalog, trust, audience, client_id: credentials.client_id(), now };
     let proof = match credentials.presented()? {
         Presented::Header(header) => secret::basic(header, logins, catalog)?,
@@ -45,7 +46,8 @@ pub async fn authenticate(
         Presented::Nothing => nothing(&room, credentials.certificate(), fallback).await?,
     };
     let certificate = credentials.certificate().map(PeerCertificate::thumbprint);
-    Ok(AuthenticatedClient { proven: Proven { certificate, dpop: None }, ..room.admit(proof)? })
+    let client = AuthenticatedClient { proven: Proven { certificate, dpop: None }, ..room.admit(proof)? };
+    Ok(IdentifiedClient(client))
 }
 
 /// What every method looks at.
@@ -64,6 +66,7 @@ pub(super) struct Proof {
     pub(super) method: LoginMethod,
     pub(super) instance: Option<String>,
     pub(super) attested: Option<Attested>,
+    pub(super) binding: Option<Binding>,
     pub(super) key: Option<Digest>,
     pub(super) evidence: Option<Digest>,
     pub(super) single_use: Option<SingleUse>,
@@ -73,22 +76,26 @@ pub(super) struct Proof {
 impl Proof {
     /// A proof that says nothing besides.
     pub(super) fn new(client: ClientId, method: LoginMethod) -> Self {
-        let (instance, attested, key, evidence, single_use) = (None, None, None, None, None);
-        Self { client, method, instance, attested, key, evidence, single_use, self_only: false }
+        let (instance, attested, binding, key, evidence, single_use) = (None, None, None, None, None, None);
+        Self { client, method, instance, attested, binding, key, evidence, single_use, self_only: false }
     }
 }
 
-/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2). Where it logs in nobody, the
-/// subject token may, as it could without a certificate.
+/// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2), or without `client_id` the
+/// one that a trust rule's word on it means. Where it logs in nobody, the subject token may, as it could without a certificate.
 async fn nothing(
     room: &Room<'_>,
     certificate: Option<&PeerCertificate>,
     subject_token: Option<&str>,
 ) -> Result<Proof, ClientReason> {
-    let Some((certificate, client_id)) = certificate.zip(room.client_id) else {
+    let Some(certificate) = certificate else {
         return attestation::fallback(room, subject_token).await;
     };
-    match mtls::prove(room, certificate, client_id) {
+    let proved = match room.client_id {
+        Some(client_id) => mtls::prove(room, certificate, client_id),
+        None => mtls::prove_alone(room, certificate),
+    };
+    match proved {
         Ok(proof) => Ok(proof),
         Err(refused) => attestation::fallback(room, subject_token).await.map_err(|reason| match reason {
             ClientReason::KeysUnavailable(_) => reason,
@@ -117,15 +124,11 @@ async fn assertion(room: &Room<'_>, kind: AssertionKind, text: &str) -> Result<P
 }
 
 impl Room<'_> {
-    /// The agent as registered, if it may act at all.
+    /// The agent as registered. Whether it may act at all is told to who proves to be it.
     fn admit(&self, proof: Proof) -> Result<AuthenticatedClient, ClientReason> {
         let agent = self.catalog.agent(&proof.client).ok_or(ClientReason::Stranger)?;
         self.refuse_other_name(&proof)?;
-        match agent.status {
-            Status::Active => Ok(admitted(agent.clone(), proof)),
-            Status::Suspended => Err(ClientReason::Suspended),
-            Status::Retired => Err(ClientReason::Retired),
-        }
+        Ok(admitted(agent.clone(), proof))
     }
 
     /// With an attestation `client_id` may be the SPIFFE ID too; there it was judged already.
@@ -141,6 +144,7 @@ fn admitted(agent: Arc<Agent>, proof: Proof) -> AuthenticatedClient {
         method: proof.method,
         instance: proof.instance,
         attested: proof.attested,
+        binding: proof.binding,
         key: proof.key,
         evidence: proof.evidence,
         single_use: proof.single_use,

@@ -79,7 +79,7 @@ impl PeerCertificate {
 
 impl Verdict {
     fn counts(&self, roots: &Roots, now: Time) -> bool {
-        let current = now >= self.at && now <= self.at.plus(VERDICT) && now >= self.leaf.not_before && now <= self.leaf.not_after;
+        let current = now >= self.at && now <= self.at.plus(VERDICT) && now <= self.leaf.not_after;
         current && self.roots.same_as(&roots.digest())
     }
 }

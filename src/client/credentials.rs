@@ -1,8 +1,12 @@
 //! What a client presented to prove itself, not judged.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{ClientReason, PeerCertificate};
+use crate::catalog::Catalog;
+use crate::jose::Compact;
+use crate::oauth::ClientId;
 use crate::request::Form;
 
 /// A client assertion that is an ordinary JWT (RFC 7523 §2.2).
@@ -82,6 +86,17 @@ impl Credentials {
     /// Whether the request had an `Authorization` header: only then does a refusal carry a challenge (RFC 6749 §5.2).
     pub fn used_authorization_header(&self) -> bool {
         self.authorization.is_some()
+    }
+
+    /// The registered agent that the request claims to come from, by `client_id` or the `iss` of its assertion. Nobody has proved
+    /// that: it is for the log of a refusal, which never tells what no file knows.
+    pub fn claimed(&self, catalog: &Catalog) -> Option<ClientId> {
+        let issuer = || {
+            let jws = Compact::parse(self.client_assertion.as_deref()?.trim_ascii_end()).ok()?;
+            jws.unverified_claims().ok()?.text("iss").ok()?.map(Cow::into_owned)
+        };
+        let name = self.client_id.clone().or_else(issuer)?;
+        ClientId::parse(&name).ok().filter(|client| catalog.agent(client).is_some())
     }
 
     pub(super) fn client_id(&self) -> Option<&str> {

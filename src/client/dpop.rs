@@ -11,9 +11,10 @@ use std::time::Duration;
 use url::Url;
 
 pub use nonce::Nonces;
+use nonce::Worth;
 pub use reason::DpopReason;
 
-use super::{AuthenticatedClient, Credentials, DpopProof};
+use super::{AuthenticatedClient, ClientReason, Credentials, DpopProof, IdentifiedClient};
 use crate::crypto::Digest;
 use crate::jose::{Algorithm, Object, Proof, ProofKeys};
 use crate::oauth::{SingleUse, SingleUseKind, Time};
@@ -42,25 +43,45 @@ pub struct DpopRules {
     pub nonce_required: bool,
 }
 
-impl AuthenticatedClient {
+/// Why a client that logged in is not authenticated for all that.
+#[derive(Debug)]
+pub enum Unproved {
+    /// Its DPoP proof is refused.
+    Proof(DpopReason),
+    /// Its login is bound to a key that it did not prove, or the agent may not act.
+    Login(ClientReason),
+}
+
+impl IdentifiedClient {
     /// The same client with the key that the `DPoP` header proves, where the request has one. `path` is the endpoint that was
     /// asked, such as `/token`; all of them are asked by POST.
     ///
     /// # Errors
-    /// The first check of RFC 9449 §4.3 that the proof fails.
-    pub fn prove(mut self, credentials: &Credentials, path: &str, rules: &DpopRules, now: Time) -> Result<Self, DpopReason> {
+    /// The first check of RFC 9449 §4.3 that the proof fails; that the login is bound to a key that was not proved; that the
+    /// agent is suspended or retired.
+    pub fn prove(
+        mut self,
+        credentials: &Credentials,
+        path: &str,
+        rules: &DpopRules,
+        now: Time,
+    ) -> Result<AuthenticatedClient, Unproved> {
         if let Some(header) = credentials.dpop() {
-            self.proven.dpop = Some(prove(header, path, rules, now)?);
+            self.0.proven.dpop = Some(prove(header, path, rules, now).map_err(Unproved::Proof)?);
         }
-        Ok(self)
+        self.confirmed().map_err(Unproved::Login)
     }
 
     /// The same client at an endpoint that issues nothing.
     ///
     /// # Errors
-    /// `NotHere` when the request has a `DPoP` header: a proof that would bind nothing is refused, not ignored.
-    pub fn without_proof(self, credentials: &Credentials) -> Result<Self, DpopReason> {
-        if credentials.dpop().is_some() { Err(DpopReason::NotHere) } else { Ok(self) }
+    /// `NotHere` when the request has a `DPoP` header: a proof that would bind nothing is refused, not ignored. So a login that
+    /// is bound to a key which only DPoP proves does not count there.
+    pub fn without_proof(self, credentials: &Credentials) -> Result<AuthenticatedClient, Unproved> {
+        match credentials.dpop() {
+            Some(_) => Err(Unproved::Proof(DpopReason::NotHere)),
+            None => self.confirmed().map_err(Unproved::Login),
+        }
     }
 }
 
@@ -97,11 +118,13 @@ fn jti(claims: &Object) -> Result<Cow<'_, str>, DpopReason> {
 fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, DpopReason> {
     let made = claims.date("iat").map_err(|_| DpopReason::ClaimType("iat"))?.ok_or(DpopReason::ClaimMissing("iat"))?;
     let nonce = claims.text("nonce").map_err(|_| DpopReason::ClaimType("nonce"))?;
-    match nonce.as_deref().and_then(|nonce| rules.nonces.expiry(nonce, now)) {
-        Some(expires) => return Ok(expires),
-        None if rules.nonce_required && nonce.is_some() => return Err(DpopReason::NonceStale),
+    match nonce.as_deref().map(|nonce| rules.nonces.worth(nonce, now)) {
+        Some(Worth::Until(expires)) => return Ok(expires),
+        // Its `iat` must not begin to count when the nonce is over: by then the `jti` may be forgotten.
+        Some(Worth::Over) => return Err(DpopReason::NonceStale),
+        Some(Worth::Nothing) if rules.nonce_required => return Err(DpopReason::NonceStale),
         None if rules.nonce_required => return Err(DpopReason::NonceMissing),
-        None => {}
+        Some(Worth::Nothing) | None => {}
     }
     let expires = made.plus(rules.age_max);
     if made > now.plus(AHEAD_MAX) {

@@ -9,13 +9,16 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
-    AssertionAudience, AuthenticatedClient, ClientReason, Credentials, JWT_BEARER, JWT_SPIFFE, Login, Logins, hash_secret,
+    AssertionAudience, AuthenticatedClient, ClientReason, Credentials, IdentifiedClient, JWT_BEARER, JWT_SPIFFE, Login, Logins,
+    hash_secret,
 };
 use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::{ClientId, Issuer, RuleName, Time};
 use crate::request::Form;
-use crate::trust::{KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts};
+use crate::trust::{
+    BundleProfile, KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts,
+};
 use crate::trust::{Trust, TrustDomain, TrustKind, TrustRule, TrustRuleParts};
 
 pub(super) const ISSUER: &str = "https://sts.acme.example";
@@ -70,7 +73,8 @@ impl World {
         let audience = AssertionAudience { issuer: Issuer::parse(ISSUER).unwrap(), token_endpoint: ENDPOINT.to_owned() };
         let credentials = Credentials::new(&sent.form(), sent.header.as_deref());
         let subject_token = sent.subject_token.as_deref();
-        block_on(super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, &audience, NOW))
+        let client = super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, &audience, NOW);
+        block_on(client).and_then(IdentifiedClient::confirmed)
     }
 
     /// The reason why the request is refused, as the code calls it.
@@ -200,6 +204,16 @@ pub(super) fn federation() -> Trust {
     let silent = parts("silent", TrustKind::Oidc, issuer(SILENT), workload, KeySource::Remote(nowhere, impatient));
     let rules = [spire, cluster, people, silent].map(|parts| TrustRule::new(parts).unwrap());
     Trust::new(rules.into(), None).unwrap()
+}
+
+/// A SPIFFE trust domain whose bundle cannot be had.
+pub(super) fn bundleless() -> Trust {
+    let url = "https://silent.example/bundle".parse().unwrap();
+    let nowhere = KeyLocation::Bundle { url, profile: BundleProfile::Web };
+    let keys = KeySource::Remote(nowhere, Pace { patience: Duration::from_millis(5), ..Pace::default() });
+    let trust_domain = Some(TrustDomain::parse("acme.example").unwrap());
+    let spire = TrustRuleParts { trust_domain, ..parts("spire", TrustKind::Spiffe, None, SubjectKind::Workload, keys) };
+    Trust::new(vec![TrustRule::new(spire).unwrap()], None).unwrap()
 }
 
 fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKind, keys: KeySource) -> TrustRuleParts {

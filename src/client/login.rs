@@ -242,6 +242,17 @@ impl Logins {
         agents
     }
 
+    /// The agents that what a trust rule says of a certificate logs in, each once, in alphabetical order.
+    pub(super) fn agents_of_certificate(&self, vouched: &Vouched) -> Vec<&ClientId> {
+        if vouched.rule().kind() == TrustKind::Spiffe {
+            return spiffe::id_of(vouched).map(|id| self.agents_of_svid(&id)).unwrap_or_default();
+        }
+        let fitting = self.certificates.iter().filter(|(_, logins)| logins.iter().any(|login| login.fits(vouched)));
+        let mut agents: Vec<&ClientId> = fitting.map(|(agent, _)| agent).collect();
+        agents.sort_unstable();
+        agents
+    }
+
     /// Whether `secret` is one of the client's that may be sent this way. Takes the same time for an unknown client.
     pub(super) fn secret_proves(&self, client: Option<&ClientId>, secret: Digest, method: LoginMethod) -> bool {
         let known = client.and_then(|client| self.secrets.get(client)).map_or(NOBODY.as_slice(), Vec::as_slice);

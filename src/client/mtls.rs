@@ -75,6 +75,29 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
     Err(refused.into())
 }
 
+/// Proves by its certificate the one agent that it means, where no `client_id` says which: by the trust rule that vouches for
+/// the certificate, as with any other attestation. Who logs in by a registered certificate, or by one of an authority, must say who
+/// it is (RFC 8705 §2).
+///
+/// # Errors
+/// `CertificateAlone`, or `SeveralAgents` when it fits several; `Certificate` for what the certificate says against itself.
+pub(super) fn prove_alone(room: &Room<'_>, certificate: &PeerCertificate) -> Result<Proof, ClientReason> {
+    certificate.check_dates(room.now).map_err(CertificateReason::Itself)?;
+    let vouched = certificate.vouched(room.trust, room.now).map_err(|reason| match reason {
+        TrustReason::KeysUnavailable => ClientReason::KeysUnavailable(reason),
+        reason => ClientReason::CertificateAlone(CertificateReason::Rule(reason)),
+    })?;
+    let method = match vouched.rule().kind() {
+        TrustKind::Spiffe => LoginMethod::SpiffeX509,
+        _ => LoginMethod::WorkloadX509,
+    };
+    match room.logins.agents_of_certificate(&vouched).as_slice() {
+        [] => Err(ClientReason::CertificateAlone(CertificateReason::Stranger)),
+        [one] => Ok(proof(ClientId::clone(one), method, certificate, Some(vouched))),
+        _ => Err(ClientReason::SeveralAgents),
+    }
+}
+
 fn is_agent(catalog: &Catalog, name: &str) -> bool {
     ClientId::parse(name).is_ok_and(|id| catalog.agent(&id).is_some())
 }
@@ -102,6 +125,16 @@ impl CertificateLogin {
         }
     }
 
+    /// Whether the login is for what a trust rule of kind `x509` vouches for.
+    pub(super) fn fits(&self, vouched: &Vouched) -> bool {
+        match self {
+            Self::Rule { rule, matchers } => {
+                rule == vouched.rule().name() && matchers.iter().all(|matcher| matcher.holds(vouched.claims()))
+            }
+            _ => false,
+        }
+    }
+
     /// What was vouched for, where somebody vouches for a certificate that serves.
     fn prove(
         &self,
@@ -125,11 +158,10 @@ impl CertificateLogin {
                 let fits = |named: &SpiffeId| id.matches(named) && workload.is_none_or(|wanted| wanted == named);
                 if named.as_ref().is_some_and(fits) { Ok(Some(svid)) } else { Err(CertificateReason::SvidOther) }
             }
-            Self::Rule { rule, matchers } => {
+            Self::Rule { rule, .. } => {
                 let validated = |roots: &Roots| certificate.validated(roots, room.now);
                 let vouched = room.trust.vouch_leaf(rule, room.now, validated).map_err(CertificateReason::Rule)?;
-                let fits = matchers.iter().all(|matcher| matcher.holds(vouched.claims()));
-                if fits { Ok(Some(vouched)) } else { Err(CertificateReason::Name) }
+                if self.fits(&vouched) { Ok(Some(vouched)) } else { Err(CertificateReason::Name) }
             }
         }
     }

@@ -202,7 +202,12 @@ mod tests {
     fn spelling_does_not_count_and_parts_do() {
         assert!(same("CN=web,O=Acme", "cn=web, o = Acme") && same("CN=web", "2.5.4.3=web") && same("CN=web", "OID.2.5.4.3=web"));
         assert!(same("OU=a+CN=b", "CN=b+OU=a") && same("CN=a\\2cb", "CN=a\\,b") && same("CN=\\ a\\ ", "CN=\\20a\\20"));
-        assert!(same("CN=a\\\\", "CN=a\\5c") && same("CN=a=b", "CN=a\\=b"));
+        assert!(
+            same("CN=a\\\\", "CN=a\\5c")
+                && same("CN=a\\\\,O=b", "CN=a\\5c,O=b")
+                && same("CN=a , O=b ", "CN=a,O=b")
+                && same("CN=a=b", "CN=a\\=b")
+        );
         assert!(!same("CN=web,O=Acme", "O=Acme,CN=web") && !same("CN=web", "CN=Web") && !same("CN=a+OU=b", "CN=a,OU=b"));
         assert!(!same("CN=web", "CN=web,O=Acme") && !same("CN=a\\, O=b", "CN=a,O=b") && !same("CN=#6161", "CN=\\#6161"));
         assert!(!same("CN=a", "CN=a\\ ") && !same("DC=a,DC=b", "DC=b,DC=a"));
@@ -225,6 +230,7 @@ mod tests {
             "1.=a",
             "CN=#0",
             "CN=#",
+            "CN=#+4",
             "CN=a+CN=a",
         ] {
             assert!(DistinguishedName::parse(text).is_err(), "{text}");

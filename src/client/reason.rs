@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::CertificateReason;
+use super::{CertificateReason, Missed};
 use crate::jose::JoseReason;
 use crate::trust::TrustReason;
 
@@ -49,10 +49,14 @@ pub enum ClientReason {
     KeysUnavailable(TrustReason),
     /// The attestation is genuine but logs in no agent.
     NoAgent,
-    /// The attestation logs in several agents, and `client_id` does not say which.
+    /// The attestation or certificate logs in several agents, and `client_id` does not say which.
     SeveralAgents,
     /// The certificate of the connection does not log in the client that `client_id` names.
     Certificate(CertificateReason),
+    /// The attestation is bound to a key that the request did not prove.
+    Key(Missed),
+    /// Without `client_id` the certificate of the connection logs in nobody.
+    CertificateAlone(CertificateReason),
     /// The agent proved itself but is suspended.
     Suspended,
     /// The agent proved itself but is retired.
@@ -150,13 +154,15 @@ impl fmt::Display for ClientReason {
                 "client_assertion: it is genuine but logs in no registered agent; ",
                 "a [[login]] of an agent's file whose spiffe_id or match fits it would"
             ),
-            Self::SeveralAgents => "client_assertion: it fits several agents; send client_id to say which",
+            Self::SeveralAgents => "the credential fits several agents; send the id of one of them as client_id",
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
                 "the client certificate does not log in the client that client_id names, or there is no such client; check ",
                 "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or ",
                 "spiffe_x509"
             ),
+            Self::CertificateAlone(_) => "the client certificate alone does not say which agent logs in; send client_id with it",
+            Self::Key(missed) => return write!(f, "the attestation that logs in {missed}"),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
             Self::Retired => "the agent is retired and will not act again; register another",
         })
@@ -170,7 +176,7 @@ impl Error for ClientReason {
             Self::Jose(reason) | Self::Unproven(reason) => Some(reason),
             Self::Trust(reason) | Self::KeysUnavailable(reason) => Some(reason),
             Self::Assertion(reason) => Some(reason),
-            Self::Certificate(reason) => Some(reason),
+            Self::Certificate(reason) | Self::CertificateAlone(reason) => Some(reason),
             _ => None,
         }
     }
@@ -190,14 +196,22 @@ impl fmt::Display for AssertionReason {
                 "aud must be one audience of this server alone, of those in audiences of the trust rule's file"
             }
             Self::ExpiryMissing => "exp is required",
-            Self::Expired => "it has expired; sign a new one for each request",
+            Self::Expired => "it has expired; sign a new one for each request, and check the clock that signed it",
             Self::Lifetime => "exp must lie at most an hour after iat, or after now without iat",
             Self::Ahead => "iat and nbf must lie at most 60 seconds ahead; check the clock that signed it",
             Self::JtiMissing => "jti is required, a new one for each assertion, because each is accepted once",
             Self::JtiLength => "jti must have 1 to 255 bytes",
-            Self::ClaimType(claim) => return write!(f, "the claim {claim} has the wrong type or is out of range"),
+            Self::ClaimType(claim) => return write!(f, "the claim {claim} must be {}", kind_of(claim)),
         })
     }
 }
 
 impl Error for AssertionReason {}
+
+/// Of which kind the claims of assertions and proofs are; dates in milliseconds lie beyond every calendar.
+pub(super) fn kind_of(claim: &str) -> &'static str {
+    match claim {
+        "exp" | "iat" | "nbf" => "a number of seconds since 1970",
+        _ => "a string",
+    }
+}

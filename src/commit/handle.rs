@@ -190,7 +190,7 @@ impl Commit {
         }
         let (_of_client, _place) = (self.shared.clients.take(change.by())?, Some(place(places)?));
         let (to, answer) = oneshot::channel();
-        let job = job(Unrecorded { change, lives: Vec::new(), single_use, _of_client, _place }, to);
+        let job = job(Unrecorded { change, acting: None, lives: Vec::new(), single_use, _of_client, _place }, to);
         self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?
     }

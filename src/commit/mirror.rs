@@ -192,8 +192,8 @@ impl Mirror {
         let mut fresh = Lives::default();
         stored.iter().for_each(|life| fresh.put(*life));
         fresh.take_tasks(tasks);
-        for Unrecorded { change, lives, .. } in unrecorded {
-            *lives = fresh.change(change, now);
+        for Unrecorded { change, acting, lives, .. } in unrecorded {
+            *lives = fresh.change(change, acting.unwrap_or(now));
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         *self.write() = fresh;

@@ -70,3 +70,40 @@ impl Spent {
 fn short(value: &SingleUse) -> Short {
     value.digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_seconds(1_800_000_000);
+
+    fn value(id: u8, seconds: i64) -> SingleUse {
+        SingleUse { digest: [id; 32], expires: Time::from_seconds(NOW.seconds() + seconds), kind: SingleUseKind::Proof }
+    }
+
+    #[test]
+    fn a_value_counts_once_until_it_expires_and_is_forgotten_only_then() {
+        let mut spent = Spent::new(2);
+        let (one, other) = (value(1, 60), value(2, 90));
+        spent.spend(&[one, other]);
+        let at = |seconds: i64| Time::from_seconds(NOW.seconds() + seconds);
+        for seconds in [0, 59] {
+            spent.forget(at(seconds));
+            assert_eq!(spent.spendable(&[one], at(seconds)), Err(CommitReason::Replayed), "{seconds}");
+            assert_eq!(spent.spendable(&[value(3, 99)], at(seconds)), Err(CommitReason::Busy), "{seconds}");
+        }
+        assert_eq!(spent.spendable(&[one], at(60)), Err(CommitReason::Expired), "it could have been forgotten");
+        assert!(!spent.forget(at(60)) && spent.forget(at(61)));
+        assert_eq!(spent.spendable(&[value(3, 99)], at(61)), Ok(()), "there is room again");
+        assert_eq!(spent.spendable(&[value(3, 99), value(4, 99)], at(61)), Err(CommitReason::Busy), "for one");
+        assert_eq!(spent.spendable(&[other], at(61)), Err(CommitReason::Replayed));
+    }
+
+    #[test]
+    fn one_request_does_not_spend_a_value_twice() {
+        let spent = Spent::new(9);
+        assert_eq!(spent.spendable(&[value(1, 60), value(2, 60), value(1, 60)], NOW), Err(CommitReason::Replayed));
+        let assertion = SingleUse { kind: SingleUseKind::Assertion, ..value(1, 60) };
+        assert_eq!(Spent::load(&[value(1, 60)], 0).spendable(&[assertion], NOW), Err(CommitReason::Spent));
+    }
+}

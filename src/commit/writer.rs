@@ -33,6 +33,9 @@ use stage::{Effect, Staged};
 /// At most so many commands are written in one transaction.
 const BATCH_MAX: usize = 1024;
 
+/// How often a batch lets others run before it is written. A yield on a busy core takes some milliseconds.
+const YIELDS_MAX: usize = 8;
+
 /// Who waits for the end of a command that has no receipt.
 pub(super) type Done = oneshot::Sender<Result<(), CommitReason>>;
 
@@ -69,6 +72,8 @@ pub(super) struct Recordable {
 #[derive(Debug)]
 pub(super) struct Unrecorded {
     pub(super) change: Change,
+    /// Since when it acts.
+    pub(super) acting: Option<Time>,
     /// The lives that begin or go on; empty until the change acts.
     pub(super) lives: Vec<StoredLife>,
     /// What is spent with it.
@@ -158,11 +163,18 @@ impl Writer {
     }
 
     /// One job, and whatever else waits; none when the work is over. Before it looks what else waits it lets run whoever
-    /// wants to: on an idle machine that is nobody, on a busy one those who bring more for the same flush.
+    /// wants to, for as long as that brings more: on an idle machine that is nobody, on a busy one those whose commands then
+    /// share a flush.
     fn gather(&mut self) -> Option<Vec<Job>> {
         let mut jobs: Vec<Job> = self.wait()?.into_iter().collect();
-        std::thread::yield_now();
-        jobs.extend(self.jobs.try_iter().take(BATCH_MAX - 1));
+        for _ in 0..YIELDS_MAX {
+            let before = jobs.len();
+            std::thread::yield_now();
+            jobs.extend(self.jobs.try_iter().take(BATCH_MAX - before));
+            if jobs.len() == before || jobs.len() == BATCH_MAX {
+                break;
+            }
+        }
         Some(jobs)
     }
 

@@ -19,8 +19,8 @@ use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
 use crate::token::OwnKeys;
 use crate::trust::x509::Roots;
 use crate::trust::{
-    DuplicateRule, KeySource, Matcher, Pace, Requirement, Severity, SubjectKind, Trust, TrustKind, TrustRule, TrustRuleParts,
-    TrustRuleReason, findings,
+    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, Trust, TrustKind, TrustRule,
+    TrustRuleParts, TrustRuleReason, findings,
 };
 
 /// The keys of a world, parsed.
@@ -34,6 +34,8 @@ pub struct KeyMaterial {
     pub pseudonyms: MacKey,
     /// What remembers which of our own tokens were verified.
     pub verified: Arc<Cache>,
+    /// The newest bundles of trust domains, as far as they are known.
+    pub sequences: Arc<Sequences>,
 }
 
 /// Rules, logins and policies as the stages use them.
@@ -67,7 +69,7 @@ impl Parts {
 /// When two trust rules have one name, which no configuration that was read has.
 pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Result<World, Complaints> {
     let Parts { rules, logins, policies } = config.parts;
-    let trust = Trust::new(rules, previous.map(|world| &*world.trust)).map_err(twice)?;
+    let trust = Trust::remembering(rules, previous.map(|world| &*world.trust), keys.sequences).map_err(twice)?;
     let settings = config.settings;
     let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
@@ -179,7 +181,7 @@ fn keys(file: &TrustFile) -> KeySource {
         KeysFile::Given(keys) => KeySource::Fixed(Arc::new(keys.clone())),
         KeysFile::Bundle(bundle) => KeySource::Bundle(Arc::clone(bundle)),
         KeysFile::Roots(roots) => KeySource::Roots(Arc::clone(roots)),
-        KeysFile::Remote(location) => KeySource::Remote(location.clone(), Pace::default()),
+        KeysFile::Remote(location, pace) => KeySource::Remote(location.clone(), *pace),
     }
 }
 

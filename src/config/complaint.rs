@@ -39,6 +39,13 @@ impl Complaint {
         self.nearest = nearest(word, known);
         self
     }
+
+    /// The same with what was surely meant.
+    #[must_use]
+    pub(super) fn meaning(mut self, right: Option<String>) -> Self {
+        self.nearest = right;
+        self
+    }
 }
 
 impl Complaints {

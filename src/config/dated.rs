@@ -92,7 +92,7 @@ fn of_rule(login: LoginMethod, rule: &TrustFile) -> Vec<Dated> {
     match &rule.keys {
         KeysFile::Roots(roots) => authorities(login, roots, &held_by, &rule.place),
         KeysFile::Bundle(bundle) => authorities(login, bundle.roots(), &held_by, &rule.place),
-        KeysFile::Remote(_) | KeysFile::Given(_) => Vec::new(),
+        KeysFile::Remote(..) | KeysFile::Given(_) => Vec::new(),
     }
 }
 

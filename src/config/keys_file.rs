@@ -12,13 +12,13 @@ use super::tree::{Node, Table, Value};
 use crate::catalog::Place;
 use crate::jose::{KeyReason, KeySet, KeyUse};
 use crate::trust::x509::Roots;
-use crate::trust::{Bundle, KeyLocation};
+use crate::trust::{Bundle, KeyLocation, Pace};
 
 /// Where the keys of a trust rule come from.
 #[derive(Clone, Debug)]
 pub enum KeysFile {
-    /// The network.
-    Remote(KeyLocation),
+    /// The network, at this pace.
+    Remote(KeyLocation, Pace),
     /// The configuration itself, inline or in a file beside.
     Given(KeySet),
     /// The file of a SPIFFE bundle.

@@ -163,7 +163,11 @@ impl<'a> Reader<'a> {
 
     /// A span of time within `range`.
     pub(super) fn take_span(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Found<Duration>> {
-        let found = self.take_parsed(key, span::parse)?;
+        let Found { value: text, place } = self.take_text(key)?;
+        let told = |reason| {
+            self.desk.complain(Complaint::new(place.clone(), format!("`{key}` {reason}")).meaning(span::meant(&text)));
+        };
+        let found = Found { value: span::parse(&text).map_err(told).ok()?, place: place.clone() };
         if range.contains(&found.value) {
             return Some(found);
         }

@@ -151,6 +151,10 @@ pub struct Limits {
     pub verified_tokens: usize,
     /// Single-use values that are remembered until they expire; when there are as many, what spends one is refused.
     pub single_use: usize,
+    /// Tasks that are remembered until their deadline is over; when there are as many, none is opened.
+    pub tasks: usize,
+    /// Tokens that are remembered for status lists until they expire; when there are as many, none is issued that stands in one.
+    pub status_tokens: usize,
 }
 
 /// `[files]`
@@ -349,6 +353,8 @@ impl Limits {
             "workers",
             "verified_tokens",
             "single_use",
+            "tasks",
+            "status_tokens",
         ]);
         let body_bytes_max = reader.take_integer("body_bytes_max", 4096..=1_048_576);
         let parameters_max = reader.take_integer("parameters_max", 16..=1024);
@@ -359,6 +365,8 @@ impl Limits {
         let workers = reader.take_integer("workers", 0..=1024);
         let verified_tokens = reader.take_integer("verified_tokens", 0..=1_048_576);
         let single_use = reader.take_integer("single_use", 1000..=16_777_216);
+        let tasks = reader.take_integer("tasks", 1..=1_048_576);
+        let status_tokens = reader.take_integer("status_tokens", 1..=16_777_216);
         reader.finish();
         Some(Self {
             body_bytes_max: size(body_bytes_max)?,
@@ -370,6 +378,8 @@ impl Limits {
             workers: size(workers)?,
             verified_tokens: size(verified_tokens)?,
             single_use: size(single_use)?,
+            tasks: size(tasks)?,
+            status_tokens: size(status_tokens)?,
         })
     }
 }

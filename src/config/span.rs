@@ -22,6 +22,19 @@ pub(super) fn parse(text: &str) -> Result<Duration, SpanReason> {
     (span <= Duration::from_hours(24 * 3653)).then_some(span).ok_or(SpanReason)
 }
 
+/// How a span would be written that is nearly right: with blanks, in capitals, or with the unit's whole name.
+pub(super) fn meant(text: &str) -> Option<String> {
+    let lower: String = text.chars().filter(|char| !char.is_whitespace()).flat_map(char::to_lowercase).collect();
+    let digits = lower.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = lower.split_at_checked(digits)?;
+    let names = ["ms|msec|millis|milliseconds", "s|sec|secs|second|seconds", "m|min|mins|minute|minutes"];
+    let longer = ["h|hr|hrs|hour|hours", "d|day|days"];
+    let named = |names: &&&str| names.split('|').any(|name| name == unit);
+    let unit = names.iter().chain(&longer).find(named)?.split('|').next()?;
+    let right = format!("{number}{unit}");
+    (parse(&right).is_ok() && right != text).then_some(right)
+}
+
 /// Writes a span with the largest unit that fits it exactly.
 pub(super) fn show(span: Duration) -> String {
     let millis = span.as_millis();
@@ -48,6 +61,17 @@ mod tests {
         }
         for text in ["", "5", "m", "-5m", "+5m", "5 m", "1.5h", "5M", "5min", "1h30m", "99999999999999999999s", "9999d", "٥m"] {
             assert_eq!(parse(text), Err(SpanReason), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_told_from_nonsense() {
+        for (text, right) in [("5min", "5m"), ("5 m", "5m"), ("5M", "5m"), ("24 hours", "24h"), ("1Day", "1d"), ("30sec", "30s")]
+        {
+            assert_eq!(meant(text).as_deref(), Some(right), "{text}");
+        }
+        for text in ["", "5", "m", "5x", "-5m", "1.5h", "1h30m", "5m", "99999999999999999999s"] {
+            assert_eq!(meant(text), None, "{text}");
         }
     }
 

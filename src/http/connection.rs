@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
@@ -38,6 +38,7 @@ pub(super) struct Connection {
 pub(super) enum Link {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Local(UnixStream),
 }
 
 impl Connection {
@@ -50,8 +51,16 @@ impl Connection {
     /// The certificates that the peer proved to hold the first one's key of, its own first. None without TLS.
     pub(super) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match &self.link {
-            Link::Plain(_) => None,
+            Link::Plain(_) | Link::Local(_) => None,
             Link::Tls(stream) => stream.get_ref().1.peer_certificates(),
+        }
+    }
+
+    /// The user whose process is at the other end, where that is on this machine and the kernel tells.
+    pub(super) fn peer_user(&self) -> Option<u32> {
+        match &self.link {
+            Link::Local(stream) => stream.peer_cred().ok().map(|peer| peer.uid()),
+            Link::Plain(_) | Link::Tls(_) => None,
         }
     }
 
@@ -97,6 +106,7 @@ impl AsyncRead for Connection {
         let read = match &mut this.link {
             Link::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Link::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
+            Link::Local(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
         if read.is_pending() {
             return this.wait(cx);
@@ -119,6 +129,7 @@ impl AsyncWrite for Connection {
         let written = match &mut this.link {
             Link::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Link::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+            Link::Local(stream) => Pin::new(stream).poll_write(cx, bytes),
         };
         match written {
             Poll::Pending => this.wait(cx),
@@ -135,6 +146,7 @@ impl AsyncWrite for Connection {
         let flushed = match &mut this.link {
             Link::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Link::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Link::Local(stream) => Pin::new(stream).poll_flush(cx),
         };
         match flushed {
             Poll::Pending => this.wait(cx),
@@ -150,6 +162,7 @@ impl AsyncWrite for Connection {
         let shut = match &mut this.link {
             Link::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Link::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Link::Local(stream) => Pin::new(stream).poll_shutdown(cx),
         };
         if shut.is_pending() { this.wait(cx) } else { shut }
     }

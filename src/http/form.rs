@@ -78,3 +78,19 @@ fn is_form(headers: &HeaderMap) -> bool {
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_header_that_is_no_text_is_there_all_the_same() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(text(&headers, DPOP), None);
+        headers.insert(DPOP, HeaderValue::from_bytes(b"\xff.a.b").unwrap());
+        assert_eq!(text(&headers, DPOP), Some(""), "so it is refused as a proof, and no bearer token is issued instead");
+    }
+}

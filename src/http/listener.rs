@@ -1,25 +1,29 @@
-//! The public listeners: plain HTTP or HTTPS, the same application behind each.
+//! The listeners: the public ones, plain HTTP or HTTPS with the same application behind each, and those of the operators. Every
+//! connection of each has a deadline and a place among a bounded number.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol};
-use actix_server::Server;
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_http::{HttpServiceBuilder, Protocol};
+use actix_server::{GracefulShutdownSignal, Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::web::{self, Data};
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error};
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connection, Link};
 use super::gate::{Gate, Seat};
-use super::server::{not_found, public_routes};
-use super::{Crowd, Door, peer};
+use super::server::{local_routes, not_found, ops_routes, public_routes};
+use super::{Crowd, Door, peer, socket};
 
 /// From the accepted connection to the end of its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -29,6 +33,9 @@ const HEAD: Duration = Duration::from_secs(10);
 
 /// Between two requests of a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Connections at a time to the operators' address, half of all at most from one address; and to the socket.
+const OPERATORS: usize = 64;
 
 /// For a connection that is being closed.
 const PARTING: Duration = Duration::from_secs(2);
@@ -62,35 +69,84 @@ pub(super) fn server(
         let entrance = Entrance { door: door.clone(), gate: Arc::clone(&gate), tls };
         let (path, ending) = (path.to_owned(), builder.graceful_shutdown_signal());
         builder = builder.listen("public", socket, move || {
-            let ending = ending.clone();
-            let http = HttpService::build()
-                .keep_alive(KEEP_ALIVE)
-                .client_request_timeout(HEAD)
-                .client_disconnect_timeout(PARTING)
-                .graceful_shutdown_signal(move || {
-                    let ending = ending.clone();
-                    async move { ending.notified().await }
-                })
-                .on_connect_ext(peer::introduce);
-            entrance.clone().service().and_then(http.finish(application(&entrance.door, &path)))
+            let (http, path) = (http(&ending).on_connect_ext(peer::introduce), path.clone());
+            let routes = move |config: &mut ServiceConfig| public_routes(config, &path);
+            entrance.clone().service().and_then(http.finish(application(&entrance.door, routes)))
         })?;
     }
     Ok(builder.run())
 }
 
+/// A server for the operators' address, with a thread of its own, so that what is asked there is answered in a crowd, too.
+///
+/// # Errors
+/// When the socket cannot be used.
+pub(super) fn ops_server(door: &Data<Door>, socket: TcpListener) -> io::Result<Server> {
+    let builder = apart();
+    let entrance = Entrance { door: door.clone(), gate: Gate::new(OPERATORS / 2), tls: None };
+    let ending = builder.graceful_shutdown_signal();
+    let server = builder.listen("ops", socket, move || {
+        entrance.clone().service().and_then(http(&ending).finish(application(&entrance.door, ops_routes)))
+    })?;
+    Ok(server.run())
+}
+
+/// A server for the socket in the data folder. What comes in is asked who it is, once per connection.
+///
+/// # Errors
+/// When the socket cannot be used.
+pub(super) fn local_server(door: &Data<Door>, socket: UnixListener) -> io::Result<Server> {
+    let (builder, ours) = (apart(), socket::owner(&socket)?);
+    let (door, gate, ending) = (door.clone(), Gate::new(OPERATORS), builder.graceful_shutdown_signal());
+    let server = builder.listen_uds("local", socket, move || {
+        let (gate, http) = (Arc::clone(&gate), http(&ending));
+        let http = http.on_connect_ext(move |connection: &Connection, data| {
+            if let Some(auditor) = socket::auditor(connection.peer_user(), ours) {
+                data.insert(auditor);
+            }
+        });
+        let entrance = fn_service(move |stream: UnixStream| {
+            let connection = Connection::new(Link::Local(stream), gate.uncounted());
+            std::future::ready(Ok::<_, DispatchError>((connection, Protocol::Http1, None)))
+        });
+        entrance.and_then(http.finish(application(&door, local_routes)))
+    })?;
+    Ok(server.run())
+}
+
+/// One thread and a few places, whatever the public listeners are busy with.
+fn apart() -> ServerBuilder {
+    Server::build().workers(1).disable_signals().shutdown_timeout(10).max_concurrent_connections(OPERATORS)
+}
+
+/// HTTP as it is spoken on every connection.
+fn http<S>(ending: &GracefulShutdownSignal) -> HttpServiceBuilder<Connection, S>
+where
+    S: ServiceFactory<actix_http::Request, Config = ()>,
+    S::Error: Into<actix_http::Response<BoxBody>> + 'static,
+    S::InitError: Debug,
+    <S::Service as Service<actix_http::Request>>::Future: 'static,
+{
+    let ending = ending.clone();
+    let http = HttpServiceBuilder::default().keep_alive(KEEP_ALIVE).client_request_timeout(HEAD);
+    http.client_disconnect_timeout(PARTING).graceful_shutdown_signal(move || {
+        let ending = ending.clone();
+        async move { ending.notified().await }
+    })
+}
+
 /// What answers the requests of a connection.
-fn application(
+fn application<R: FnOnce(&mut ServiceConfig)>(
     door: &Data<Door>,
-    path: &str,
+    routes: R,
 ) -> impl ServiceFactory<
     actix_http::Request,
     Config = (),
     Response = actix_web::dev::ServiceResponse,
     Error = actix_web::HttpResponse,
     InitError = (),
-> + use<> {
-    let path = path.to_owned();
-    let app = App::new().app_data(door.clone()).configure(move |config| public_routes(config, &path));
+> + use<R> {
+    let app = App::new().app_data(door.clone()).configure(routes);
     let app = app.default_service(web::to(not_found)).into_factory();
     map_config(app.map_err(|error: Error| error.error_response()), |()| AppConfig::default())
 }

@@ -66,17 +66,23 @@ fn forwarded(headers: &HeaderMap) -> Result<Option<PeerCertificate>, RequestReas
     let Some(leaf) = sole(headers, CLIENT_CERT)? else {
         return if chain.is_empty() { Ok(None) } else { Err(unreadable(CLIENT_CERT_CHAIN)) };
     };
+    forwarded_chain(leaf, &chain).map(|certificates| Some(PeerCertificate::new(certificates)))
+}
+
+/// The certificates in DER, the client's own first, that the value of `Client-Cert` and those of `Client-Cert-Chain` hold
+/// (RFC 9440 §2.2, §2.3). What they are certificates of is not looked at.
+///
+/// # Errors
+/// When one is no byte sequence, or they are too many or too long.
+pub fn forwarded_chain(leaf: &str, chain: &[&str]) -> Result<Vec<Vec<u8>>, RequestReason> {
     if leaf.len() + chain.iter().map(|value| value.len()).sum::<usize>() > HEADER_BYTES_MAX {
         return Err(unreadable(CLIENT_CERT_CHAIN));
     }
     let mut certificates = vec![bytes(leaf).ok_or(unreadable(CLIENT_CERT))?];
-    for item in chain.iter().flat_map(|value| value.split(',')) {
+    for item in chain.iter().flat_map(|value| value.split(',')).take(CERTIFICATES_MAX) {
         certificates.push(bytes(item).ok_or(unreadable(CLIENT_CERT_CHAIN))?);
     }
-    match certificates.len() <= CERTIFICATES_MAX {
-        true => Ok(Some(PeerCertificate::new(certificates))),
-        false => Err(unreadable(CLIENT_CERT_CHAIN)),
-    }
+    if certificates.len() <= CERTIFICATES_MAX { Ok(certificates) } else { Err(unreadable(CLIENT_CERT_CHAIN)) }
 }
 
 /// The text of a header that may come once.
@@ -112,6 +118,35 @@ mod tests {
         forwarded(request.to_http_request().headers()).map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
     }
 
+    fn front(addresses: &str) -> Front {
+        let network = crate::config::Network::parse(addresses).unwrap();
+        let secret = Some(hash_secret("of the edge"));
+        let edge = Proxy { name: "edge".to_owned(), addresses: vec![network], secret, certificates: Vec::new() };
+        Front { proxies: vec![edge], ..Front::default() }
+    }
+
+    /// RFC 9440 §4: these headers count from a proxy that is known and has proved itself, and are passed over from nobody else.
+    #[test]
+    fn only_a_proxy_at_its_address_and_with_its_secret_may_tell() {
+        let from = |address: &str, headers: &[(&str, &str)]| {
+            let address = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
+            let request =
+                headers.iter().fold(TestRequest::post().peer_addr(address), |request, header| request.append_header(*header));
+            let shown = certificate(&request.to_http_request(), &front("10.1.0.0/16"));
+            shown.map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
+        };
+        let (told, secret) = (("Client-Cert", ":AQID:"), ("Client-Cert-Secret", "of the edge"));
+        assert_eq!(from("10.1.2.3", &[told, secret]), Ok(Some(Digest::of(&[1, 2, 3]))));
+        assert_eq!(from("10.1.2.3", &[secret]), Ok(None), "its client showed none");
+        assert_eq!(from("10.1.2.3", &[]), Ok(None), "a client at that address");
+        for headers in [&[told][..], &[told, ("Client-Cert-Secret", "of another")], &[told, secret, secret]] {
+            assert_eq!(from("10.1.2.3", headers), Err(RequestReason::Forwarded(CLIENT_CERT)), "{headers:?}");
+        }
+        assert_eq!(from("10.2.2.3", &[told, secret]), Err(RequestReason::Forwarded(CLIENT_CERT)), "from elsewhere");
+        assert_eq!(from("10.2.2.3", &[secret]), Err(RequestReason::Forwarded(SECRET)));
+        assert_eq!(from("10.2.2.3", &[("Client-Cert-Chain", ":AQID:")]), Err(RequestReason::Forwarded(CLIENT_CERT_CHAIN)));
+    }
+
     /// RFC 8941 §3.3.5.
     #[test]
     fn byte_sequences_stand_between_colons() {
@@ -121,6 +156,28 @@ mod tests {
         for wrong in ["", ":", "::", "AQID", ":AQID", "AQID:", ":AQ ID:", ":AQID:;a=1", ":AQ_D:", "\"AQID\"", ":AQID::"] {
             assert!(bytes(wrong).is_none(), "{wrong}");
         }
+    }
+
+    /// RFC 9440 §A, figure 2: the certificate of bdc@example.com.
+    const RFC_9440: &str = concat!(
+        ":",
+        "MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaW",
+        "F0ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnX",
+        "XfaUgmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHS",
+        "MEGDAWgBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRj",
+        "QGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5Xarm",
+        "Pk0wmuydBVoU4hBVZ1yhk=",
+        ":"
+    );
+
+    #[test]
+    fn the_header_of_the_rfc_is_read() {
+        let der = bytes(RFC_9440).unwrap();
+        let plain = crate::trust::x509::Plain::read(&der).unwrap();
+        let dates = [plain.not_before, plain.not_after].map(|date| date.seconds());
+        assert_eq!(dates, [1_579_042_533, 1_611_442_533], "2020-01-14 and 2021-01-23, 22:55:33");
+        assert!(plain.key.is_some() && der.windows(15).any(|part| part == b"bdc@example.com"));
+        assert_eq!(told(&[("Client-Cert", RFC_9440)]), Ok(Some(Digest::of(&der))));
     }
 
     /// RFC 9440 §2.2 and §2.3.

@@ -7,11 +7,11 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::ServerHandle;
 use actix_web::http::Method;
 use actix_web::rt::{self, System};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, Route};
+use actix_web::{HttpResponse, Route};
 
 use super::listener::{self, Listener};
 use super::tls::{self, TlsIdentity};
@@ -132,13 +132,9 @@ pub fn serve(door: Arc<Door>, sockets: Sockets, serving: Serving<'_>) -> io::Res
         listeners.push(Listener { socket, tls: tls(true, true)? });
     }
     let public = listener::server(&door, listeners, serving.path, serving.workers, serving.crowd)?;
-    let (local_door, ops_door) = (door.clone(), door);
-    let ops =
-        HttpServer::new(move || App::new().app_data(ops_door.clone()).configure(ops_routes).default_service(web::to(not_found)))
-            .workers(1)
-            .disable_signals();
-    let local = sockets.local.map(|socket| local_server(local_door, socket)).transpose()?;
-    let servers = [Some(public), Some(ops.listen(sockets.ops)?.run()), local];
+    let ops = listener::ops_server(&door, sockets.ops)?;
+    let local = sockets.local.map(|socket| listener::local_server(&door, socket)).transpose()?;
+    let servers = [Some(public), Some(ops), local];
     let spawned = servers.into_iter().flatten().map(|server| {
         let handle = server.handle();
         // A server answers only while somebody waits for it.
@@ -146,19 +142,6 @@ pub fn serve(door: Arc<Door>, sockets: Sockets, serving: Serving<'_>) -> io::Res
         handle
     });
     Ok(Running { handles: spawned.collect() })
-}
-
-/// What comes in by the socket is asked who it is, once per connection.
-fn local_server(door: Data<Door>, socket: UnixListener) -> io::Result<Server> {
-    let ours = socket::owner(&socket)?;
-    let app = move || App::new().app_data(door.clone()).configure(local_routes).default_service(web::to(not_found));
-    let server = HttpServer::new(app).workers(1).disable_signals();
-    let server = server.on_connect(move |connection, data| {
-        if let Some(auditor) = socket::auditor(connection, ours) {
-            data.insert(auditor);
-        }
-    });
-    Ok(server.listen_uds(socket)?.run())
 }
 
 impl Running {
@@ -199,13 +182,13 @@ fn ledger_routes(config: &mut ServiceConfig, path: &str) {
     config.route(&format!("{path}/ledger/{{file:.*}}"), get);
 }
 
-fn local_routes(config: &mut ServiceConfig) {
+pub(super) fn local_routes(config: &mut ServiceConfig) {
     ledger_routes(config, "");
     administer::routes(config);
     ops_routes(config);
 }
 
-fn ops_routes(config: &mut ServiceConfig) {
+pub(super) fn ops_routes(config: &mut ServiceConfig) {
     config.route("/healthz", web::get().to(ops::healthz));
     config.route("/readyz", web::get().to(ops::readyz));
     config.route("/metrics", web::get().to(ops::metrics));

@@ -128,3 +128,32 @@ impl fmt::Debug for AnyCertificate {
         f.write_str("AnyCertificate")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_client_shows_nine_certificates_and_32_kib_at_most() {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        let shown = |count: usize, bytes: usize| {
+            let certificates = vec![CertificateDer::from(vec![0; bytes]); count];
+            let (leaf, others) = certificates.split_first().unwrap();
+            AnyCertificate { ask: true, algorithms }.verify_client_cert(leaf, others, UnixTime::now()).is_ok()
+        };
+        assert!(shown(1, 32 * 1024) && shown(9, 3640) && shown(2, 16 * 1024));
+        assert!(!shown(10, 1) && !shown(1, 32 * 1024 + 1) && !shown(2, 16 * 1024 + 1));
+    }
+
+    /// RFC 7627 §5.2, RFC 8446 §8: neither a session without the extended master secret nor early data, which can be replayed.
+    #[test]
+    fn what_could_be_replayed_or_synchronised_is_not_spoken() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let der = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let identity = CertifiedKey::from_der(vec![certificate.der().clone()], der, &aws_lc_rs::default_provider()).unwrap();
+        let config = server_config(TlsIdentity::new(Arc::new(identity)), true).unwrap();
+        assert!(config.require_ems && config.max_early_data_size == 0 && !config.send_half_rtt_data);
+    }
+}

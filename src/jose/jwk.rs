@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
 
 use super::verify::{Verifier, VerifyingKey};
-use super::{Algorithm, KeyReason, KeyUse};
+use super::{Algorithm, KeyReason, KeyUse, Object};
 use crate::crypto::Digest;
 
 /// Members that only a private or symmetric key has.
@@ -49,6 +49,25 @@ pub(super) fn of_proof(json: &str, algorithm: Algorithm) -> Result<VerifyingKey,
         return Err(KeyReason::Algorithm);
     }
     Ok(VerifyingKey { kid: None, thumbprint: material.thumbprint(), verifiers: vec![material.verifier(algorithm)?] })
+}
+
+/// The thumbprint (RFC 7638 §3) of the public JWK `json`, whose text is known to be an object of unique members if it is one. No
+/// verifier is built.
+///
+/// # Errors
+/// `Private` when it holds private or symmetric key material; else why nobody could prove this key by a signature.
+pub fn public_thumbprint(json: &str) -> Result<Digest, KeyReason> {
+    let members = Object::parse(json).map_err(|_| KeyReason::Malformed)?;
+    if members.names().any(is_private) {
+        return Err(KeyReason::Private);
+    }
+    let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
+    check_use(&jwk, KeyUse::Signature)?;
+    let material = Material::read(&jwk)?;
+    match pinned(&jwk)? {
+        Some(algorithm) if !material.serves(algorithm) => Err(KeyReason::Algorithm),
+        _ => Ok(material.thumbprint()),
+    }
 }
 
 /// # Errors

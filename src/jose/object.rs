@@ -97,17 +97,16 @@ impl Object {
         self.raw(name).map(|raw| strings(raw).ok_or(JoseReason::ClaimType(name))).transpose()
     }
 
-    /// The value that a JSON Pointer names (RFC 6901).
-    pub fn pointer(&self, pointer: &str) -> Option<&RawValue> {
+    /// The value that a JSON Pointer names (RFC 6901), as it was written.
+    pub fn pointer(&self, pointer: &str) -> Option<&str> {
         let mut steps = pointer.strip_prefix('/')?.split('/').map(unescaped);
         let first = self.raw(&steps.next()?)?;
-        let found = steps.try_fold(first, |value, step| within(value, &step))?;
-        serde_json::from_str(found).ok()
+        steps.try_fold(first, |value, step| within(value, &step))
     }
 
-    /// The member called `path`; when `path` begins with `/`, the value that it names as a JSON Pointer.
-    pub fn find(&self, path: &str) -> Option<&RawValue> {
-        if path.starts_with('/') { self.pointer(path) } else { self.get(path) }
+    /// The member called `path`; when `path` begins with `/`, the value that it names as a JSON Pointer. As it was written.
+    pub fn find(&self, path: &str) -> Option<&str> {
+        if path.starts_with('/') { self.pointer(path) } else { self.raw(path) }
     }
 
     /// The text of the whole object.

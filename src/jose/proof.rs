@@ -154,6 +154,12 @@ mod tests {
         let forged = format!("{header}.{}", other.sign_with_key("dpop+jwt", b"{}").unwrap().split_once('.').unwrap().1);
         let refused = Proof::parse(&forged).unwrap().verify(&[Algorithm::ES256], &keys).unwrap_err();
         assert_eq!(refused, ProofReason::Jose(JoseReason::Signature));
+        let none_yet = ProofKeys::new(1);
+        let stranger = other.sign_with_key("dpop+jwt", b"{}").unwrap();
+        let forged = format!("{}.{}", stranger.split_once('.').unwrap().0, proof.split_once('.').unwrap().1);
+        assert!(Proof::parse(&forged).unwrap().verify(&[Algorithm::ES256], &none_yet).is_err() && none_yet.len() == 0);
+        let roomless = ProofKeys::new(0);
+        assert!(Proof::parse(&proof).unwrap().verify(&[Algorithm::ES256], &roomless).is_ok() && roomless.len() == 0);
         // A key that does not prove itself is not remembered, and never are there more than there is room for.
         let flood = other.sign_with_key("dpop+jwt", b"{}").unwrap();
         assert!(Proof::parse(&format!("{}AA", &flood)).unwrap().verify(&[Algorithm::ES256], &keys).is_err());

@@ -47,7 +47,10 @@ impl fmt::Display for JoseReason {
             Self::AmbiguousKey => "the token has no kid and its issuer has no single key that fits its alg",
             Self::Signature => "the signature of the token does not verify",
             Self::Claims => "the payload of the token is not a JSON object of unique members and modest depth",
-            Self::ClaimType(claim) => return write!(f, "the claim {claim} of the token has the wrong type or is out of range"),
+            Self::ClaimType(claim @ ("exp" | "iat" | "nbf" | "auth_time")) => {
+                return write!(f, "the claim {claim} of the token must be a number of seconds since 1970");
+            }
+            Self::ClaimType(claim) => return write!(f, "the claim {claim} of the token has the wrong type"),
             Self::Signing => "a token could not be signed",
         })
     }
@@ -56,7 +59,7 @@ impl fmt::Display for JoseReason {
 impl std::error::Error for JoseReason {}
 
 /// Why one key is not usable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyReason {
     /// Not a JWK or PEM, or members missing or malformed.
     Malformed,
@@ -66,6 +69,8 @@ pub enum KeyReason {
     Use,
     /// `alg` is unknown or does not go with the key's type and curve.
     Algorithm,
+    /// Private or symmetric key material where a public key is wanted.
+    Private,
     /// RSA with fewer than 2,048 or more than 8,192 bits, an exponent that is even or too small, or factors that can be computed.
     Strength,
 }
@@ -77,6 +82,7 @@ impl fmt::Display for KeyReason {
             Self::Type => "has a key type or curve that no supported algorithm uses",
             Self::Use => "is not for verifying such tokens, says its use or key_ops",
             Self::Algorithm => "has an alg that is unknown or does not go with its type",
+            Self::Private => "holds private or symmetric key material; a public key belongs there",
             Self::Strength => "is an RSA key outside 2048 to 8192 bits, with a weak exponent, or of the ROCA kind",
         })
     }

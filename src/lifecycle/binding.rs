@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Standing;
 use crate::catalog::{BoundTokens, SenderConstraint};
-use crate::client::{Binding, BindingKind, LoginMethod, Proven};
+use crate::client::{Binding, BindingKind, LoginMethod, Missed, Proven};
 use crate::ledger::Basis;
 
 /// What an issued token is bound to, or that it is not. Made only by [`bind`].
@@ -20,9 +20,9 @@ pub struct Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingReason {
     /// The subject token is bound, and the request proved another key of that kind, or none.
-    SubjectKey(BindingKind, Found),
+    SubjectKey(Missed),
     /// The actor token is bound, and the request proved another key of that kind, or none.
-    ActorKey(BindingKind, Found),
+    ActorKey(Missed),
     /// The subject token is bound and may be bound anew, but the request proved no key to bind to.
     NextKey,
     /// The agent's tokens must be bound, and the request proved no key that would do.
@@ -38,20 +38,13 @@ pub enum BindingReason {
     },
 }
 
-/// What a request showed where a certain key was expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// No key of that kind.
-    Nothing,
-    /// Another key of that kind.
-    Other,
-}
-
 /// Everything that the decision rests on.
 struct Question<'a> {
     subject: Option<Binding>,
     /// The actor token's binding, inside whether there is an actor token.
     actor: Option<Option<Binding>>,
+    /// What the attestation is bound to by which the client logged in: it proved that key, or it would not be authenticated.
+    attestation: Option<Binding>,
     /// Whether the subject token is in a task, or enters one, that was opened with a proof of a key or under a bound token.
     task: bool,
     proven: &'a Proven,
@@ -71,8 +64,9 @@ struct Constraints {
 /// Decides what a token issued to `standing` is bound to. `apis` are the `sender_constraint`s of its audience; none for a token
 /// that no API takes.
 ///
-/// A bound subject token needs the proof of its own key (continuation), or a direct credential of whoever acts next together with
-/// the proof of a key (rebinding). Such a credential is an actor token. For an API's own agent, which was handed the token and
+/// Where the tokens come from makes no difference: a foreign token with `cnf` is bound as one of ours is. A bound subject token
+/// needs the proof of its own key (continuation), or a direct credential of whoever acts next together with the proof of a key
+/// (rebinding). Such a credential is an actor token. For an API's own agent, which was handed the token and
 /// never had its key, the login of this request is one too, unless it is a shared secret.
 ///
 /// # Errors
@@ -82,6 +76,7 @@ pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint
     let question = Question {
         subject: standing.subject().binding(),
         actor: standing.actor().map(|actor| actor.binding()),
+        attestation: client.binding(),
         task: standing.task().is_some_and(|task| task.bound),
         proven: client.proven(),
         basis: standing.basis(),
@@ -103,11 +98,11 @@ impl FromIterator<SenderConstraint> for Constraints {
 
 impl Question<'_> {
     fn decide(&self) -> Result<Bound, BindingReason> {
-        if let Some(binding) = self.actor.flatten().filter(|binding| !self.proven.holds(binding)) {
-            return Err(BindingReason::ActorKey(binding.kind(), self.found(binding.kind())));
+        if let Some(missed) = self.proven.missed(self.actor.flatten()) {
+            return Err(BindingReason::ActorKey(missed));
         }
-        if let Some(binding) = self.subject.filter(|binding| !self.proven.holds(binding) && !self.direct_credential()) {
-            return Err(BindingReason::SubjectKey(binding.kind(), self.found(binding.kind())));
+        if let Some(missed) = self.proven.missed(self.subject).filter(|_| !self.direct_credential()) {
+            return Err(BindingReason::SubjectKey(missed));
         }
         match self.issued()? {
             Some(_) if self.apis.refused => Err(BindingReason::ApiRefuses { inherited: self.inherited() }),
@@ -134,7 +129,7 @@ impl Question<'_> {
     }
 
     fn inherited(&self) -> bool {
-        self.subject.is_some() || self.task || self.actor.flatten().is_some()
+        self.task || [self.subject, self.actor.flatten(), self.attestation].iter().any(Option::is_some)
     }
 
     fn missing(&self) -> BindingReason {
@@ -148,14 +143,6 @@ impl Question<'_> {
     fn direct_credential(&self) -> bool {
         let secret = matches!(self.login, LoginMethod::SecretBasic | LoginMethod::SecretPost);
         self.actor.is_some() || (self.basis == Basis::OnBehalfOf && !secret)
-    }
-
-    fn found(&self, kind: BindingKind) -> Found {
-        let any = match kind {
-            BindingKind::Dpop => self.proven.dpop().is_some(),
-            BindingKind::Certificate => self.proven.certificate().is_some(),
-        };
-        if any { Found::Other } else { Found::Nothing }
     }
 }
 
@@ -191,7 +178,7 @@ impl BindingReason {
     /// Whether a DPoP proof is what is missing or wrong (`invalid_dpop_proof`, RFC 9449 §5).
     pub fn is_proof(&self) -> bool {
         match self {
-            Self::SubjectKey(kind, _) | Self::ActorKey(kind, _) => *kind == BindingKind::Dpop,
+            Self::SubjectKey(missed) | Self::ActorKey(missed) => missed.kind == BindingKind::Dpop,
             Self::Agent(bound) => bound.dpop,
             Self::NextKey | Self::ApiRequires => true,
             Self::AgentCertificate | Self::ApiRefuses { .. } => false,
@@ -202,18 +189,14 @@ impl BindingReason {
 impl fmt::Display for BindingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::SubjectKey(kind, found) => {
-                let (member, expected, found) = expected_and_found(*kind, *found);
+            Self::SubjectKey(missed) => {
                 return write!(
                     f,
-                    "subject_token is bound by its cnf.{member}: {expected} was expected and {found}; prove that key, or present \
-                     the actor_token of whoever acts next together with the proof of a key of its own"
+                    "subject_token {missed}; prove that key, or present the actor_token of whoever acts next together with the \
+                     proof of a key of its own"
                 );
             }
-            Self::ActorKey(kind, found) => {
-                let (member, expected, found) = expected_and_found(*kind, *found);
-                return write!(f, "actor_token is bound by its cnf.{member}: {expected} was expected and {found}");
-            }
+            Self::ActorKey(missed) => return write!(f, "actor_token {missed}"),
             Self::NextKey => concat!(
                 "subject_token is bound, so the new token must be, and no key was proved to bind it to; ",
                 "send a DPoP header with a proof, or connect with a client certificate"
@@ -247,15 +230,6 @@ impl fmt::Display for BindingReason {
                 "or have sender_constraint = optional set there"
             ),
         })
-    }
-}
-
-fn expected_and_found(kind: BindingKind, found: Found) -> (&'static str, &'static str, &'static str) {
-    match (kind, found) {
-        (BindingKind::Dpop, Found::Nothing) => ("jkt", "a DPoP proof by that key", "there was none"),
-        (BindingKind::Dpop, Found::Other) => ("jkt", "a DPoP proof by that key", "one by another key came"),
-        (BindingKind::Certificate, Found::Nothing) => ("x5t#S256", "that client certificate", "the connection has none"),
-        (BindingKind::Certificate, Found::Other) => ("x5t#S256", "that client certificate", "the connection has another"),
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Life {
     pub ended: Option<Time>,
     /// What keeps it from acting, apart from being ended.
     pub hold: Option<Hold>,
-    /// It lives before this moment only, if nobody moves the moment: the deadline or the next heartbeat of a task.
+    /// It lives before this moment only, if nobody moves the moment: the deadline of a task, or earlier the next heartbeat.
     pub until: Option<Time>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::liveness::alive;
-use super::{Cause, Death, Ending, Holding, Rules, Standing, StandingReason, Turn};
+use super::{Cause, Death, Ending, Hold, Holding, Rules, Standing, StandingReason, Turn};
 use crate::client::AuthenticatedClient;
 use crate::crypto::{Digest, MacKey};
 use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, TaskId, Time, Txn};
@@ -56,9 +56,10 @@ pub struct FixedTask {
 }
 
 impl FixedTask {
-    /// When it ends if no heartbeat comes after `now`.
-    pub fn due(&self, now: Time) -> Time {
-        self.heartbeat.map_or(self.deadline, |heartbeat| now.plus(heartbeat).min(self.deadline))
+    /// When it ends if no heartbeat comes after `now`. While it is held nobody waits for one.
+    pub fn due(&self, hold: Option<Hold>, now: Time) -> Time {
+        let heartbeat = self.heartbeat.filter(|_| hold.is_none());
+        heartbeat.map_or(self.deadline, |heartbeat| now.plus(heartbeat).min(self.deadline))
     }
 
     /// When it may be forgotten: nothing issued in it could still be presented.
@@ -115,6 +116,14 @@ impl Opening {
     /// The task that the subject token is the token of, under which a child is opened.
     pub fn parent(&self) -> Option<&Task> {
         self.parent.as_ref()
+    }
+}
+
+#[cfg(test)]
+impl Opening {
+    /// An opening as if whoever stands here might open a task, a child where there is a parent.
+    pub(crate) fn for_tests(standing: Standing, parent: Option<Task>) -> Self {
+        Self { standing, key: Digest::of(b""), parent }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The claims of an access token, as JSON (RFC 9068 §2.2, RFC 8693 §4).
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
+use super::shared::People;
 use super::{MintReason, status_uri};
 use crate::catalog::{Api, ChainShown};
 use crate::client::Binding;
@@ -24,14 +24,8 @@ struct Claims<'a> {
     task: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    act: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acr: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    amr: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_time: Option<i64>,
+    #[serde(flatten)]
+    people: People<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Binding>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,8 +68,6 @@ pub(super) struct Identity<'a> {
 /// # Errors
 /// `Crypto` when they cannot be written, which is a bug.
 pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
-    let authentication = standing.subject().authentication();
-    let act = shown(standing.chain(), grant).to_claim().map(RawValue::from_string).transpose();
     let claims = Claims {
         iss: identity.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
@@ -87,10 +79,7 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
         txn: identity.txn.to_string(),
         task: standing.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
-        act: act.map_err(|_| MintReason::Crypto)?,
-        acr: authentication.acr.as_deref(),
-        amr: &authentication.amr,
-        auth_time: authentication.time.map(Time::seconds),
+        people: People::of(standing, &shown(standing.chain(), grant))?,
         cnf: grant.bound().issued(),
         status: identity.status.map(|place| status(identity.issuer, place)),
         anc: identity.ancestry,

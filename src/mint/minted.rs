@@ -4,12 +4,13 @@ use zeroize::Zeroizing;
 
 use super::claims::{self, Identity};
 use super::release::{Released, Unreleased};
+use super::shared;
 use super::{MintReason, Signers};
-use crate::commit::{Disclosed, Issue, Receipt, Registration, ReservedPlace};
+use crate::commit::{Issue, Receipt, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
-use crate::ledger::{Bindings, Evidence, Hop, Inputs};
+use crate::ledger::{Bindings, Hop, Inputs};
 use crate::lifecycle::{Bound, Standing, key_of};
-use crate::oauth::{ClientId, Generation, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
+use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
 
@@ -56,10 +57,7 @@ pub fn sign(
     let api = grant.apis().first().ok_or(MintReason::NoKey)?;
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
-    let txn = match standing.txn() {
-        Some(txn) => txn,
-        None => Txn::new(now, random().map_err(|_| MintReason::Crypto)?),
-    };
+    let txn = shared::txn(standing, now)?;
     let ancestry = ancestry(standing, grant, minting, (jti, txn));
     let sealed = ancestry.seal(minting.own.ancestry(), Sealed::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
@@ -70,23 +68,16 @@ pub fn sign(
         status,
         ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()))
     };
-    let (record, disclosures) = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
-    let token = Unreleased::new(jwt, (jti, txn), &record, grant.expires().seconds() - now.seconds());
+    let record = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
     let minted = MintedToken { token, scope: grant.scopes().to_string(), bound: *grant.bound() };
     let issue = Issue {
-        jti,
-        txn,
-        record,
-        generations: standing.generations().to_vec(),
-        single_use: standing.client().spends(),
-        deadline: grant.expires().min(standing.bound()),
-        disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
         charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
-        opens: None,
+        ..shared::issue(standing, minting, (jti, txn, grant.expires()), record)
     };
     Ok((minted, issue))
 }
@@ -129,29 +120,18 @@ impl IssuedToken {
     }
 }
 
-pub(super) fn subject_key(standing: &Standing, minting: &Minting<'_>) -> crate::oauth::GenerationKey {
-    let subject = standing.subject().subject();
-    minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes())
-}
-
 fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn): (Jti, Txn)) -> Ancestry {
-    let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
-    let mut generations = standing.generations().to_vec();
-    generations.push(born(GenerationKind::Hop, jti.as_bytes()));
-    if standing.txn().is_none() {
-        generations.push(born(GenerationKind::Transaction, txn.as_bytes()));
-    }
     let own = Own {
         jti,
         txn,
         depth: standing.depth(),
         client: standing.client().agent().id.clone(),
-        agents: agents(standing),
+        agents: shared::agents(standing),
         kind: standing.subject().kind(),
         held: grant.held().to_vec(),
         history: history(standing, grant),
         touched: grant.touched().to_vec(),
-        generations,
+        generations: shared::generations(standing, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
         task: standing.task().cloned(),
     };
     let subject = standing.subject();
@@ -161,16 +141,6 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
         chain: standing.chain().clone(),
         own,
     }
-}
-
-/// Everybody of the subject token's chain, who asks now and who acts now.
-pub(super) fn agents(standing: &Standing) -> Vec<ClientId> {
-    let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
-    let now = [&standing.client().agent().id, &standing.acting().agent.id];
-    let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
-    agents.sort_unstable();
-    agents.dedup();
-    agents
 }
 
 /// The least that was held on every API of the chain: what is granted now takes the place of what was held there before.
@@ -200,12 +170,7 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
         actor: standing.acting().agent.id.clone(),
         audience: grant.apis().iter().map(|api| api.id.clone()).collect(),
         scopes: grant.scopes().clone(),
-        evidence: Evidence {
-            subject_token: Some(subject.digest()),
-            actor_token: standing.actor().map(|actor| actor.digest()),
-            client_assertion: client.evidence(),
-            proof: client.proven().dpop().map(|proof| proof.evidence),
-        },
+        evidence: shared::evidence(standing),
         binding: Bindings { issued: grant.bound().issued(), subject: grant.bound().subject() },
         token,
         kid: kid.to_owned(),

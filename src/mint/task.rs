@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::minted::{agents, subject_key};
 use super::release::{Released, Unreleased};
+use super::shared::{self, People};
 use super::{MintReason, Minting};
-use crate::commit::{Disclosed, Issue, Opens, Receipt};
+use crate::commit::{Issue, Opens, Receipt};
 use crate::crypto::{Digest, random};
-use crate::ledger::{Evidence, Opened};
+use crate::ledger::Opened;
 use crate::lifecycle::{FixedTask, Opening, key_of};
 use crate::oauth::{ClientId, Generation, GenerationKind, Jti, TaskId, Time, Txn};
 use crate::policy::TaskGrant;
@@ -49,14 +49,8 @@ struct Claims<'a> {
     jti: String,
     txn: String,
     task: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    act: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acr: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    amr: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_time: Option<i64>,
+    #[serde(flatten)]
+    people: People<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
     authorization_details: &'a RawValue,
@@ -110,26 +104,17 @@ pub fn open(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, now: Ti
     let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
     let opened = opened(opening, grant, &names, (Digest::of(jwt.as_bytes()), key.kid()));
-    let (record, disclosures) = opened.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let record = opened.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
-    let token = Unreleased::new(jwt, (jti, txn), &record, grant.deadline().seconds() - now.seconds());
+    let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTask { token, id, details };
-    let standing = opening.standing();
     let issue = Issue {
-        jti,
-        txn,
-        record,
-        generations: standing.generations().to_vec(),
-        single_use: standing.client().spends(),
-        deadline: grant.deadline().min(standing.bound()),
-        disclosed: Disclosed { subject: subject_key(standing, minting), values: disclosures.into_json() },
-        status: None,
-        charge: None,
         opens: Some(Opens {
             key: key_of(id, minting.pseudonyms),
             task: fixed(opening, grant, &names, ancestry.own.generations),
             out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
         }),
+        ..shared::issue(opening.standing(), minting, (jti, txn, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
@@ -174,22 +159,13 @@ impl OpenedTask {
 
 fn names(opening: &Opening, now: Time) -> Result<Names, MintReason> {
     let random = || random().map_err(|_| MintReason::Crypto);
-    let txn = match opening.standing().txn() {
-        Some(txn) => txn,
-        None => Txn::new(now, random()?),
-    };
+    let txn = shared::txn(opening.standing(), now)?;
     Ok(Names { id: TaskId::new(now, random()?), jti: Jti::new(now, random()?), txn, now })
 }
 
 /// What the token freezes: subject, chain, ceiling and everything that the task depends on.
 fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
     let (standing, subject) = (opening.standing(), opening.standing().subject());
-    let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
-    let mut generations = standing.generations().to_vec();
-    if standing.txn().is_none() {
-        generations.push(born(GenerationKind::Transaction, names.txn.as_bytes()));
-    }
-    generations.push(born(GenerationKind::Task, names.id.as_bytes()));
     let before = subject.own();
     let own = Own {
         jti: names.jti,
@@ -197,12 +173,12 @@ fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: 
         // Opening is no hop.
         depth: before.map_or(0, |own| own.depth),
         client: grant.holder().clone(),
-        agents: agents(standing),
+        agents: shared::agents(standing),
         kind: subject.kind(),
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
-        generations,
+        generations: shared::generations(standing, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
         task: Some(InTask {
             id: names.id,
             level: grant.level(),
@@ -226,8 +202,6 @@ fn claims(
     anc: &str,
 ) -> Result<Vec<u8>, MintReason> {
     let standing = opening.standing();
-    let authentication = standing.subject().authentication();
-    let act = standing.chain().to_claim().map(RawValue::from_string).transpose();
     let claims = Claims {
         iss: minting.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
@@ -238,10 +212,7 @@ fn claims(
         jti: names.jti.to_string(),
         txn: names.txn.to_string(),
         task: names.id.to_string(),
-        act: act.map_err(|_| MintReason::Crypto)?,
-        acr: authentication.acr.as_deref(),
-        amr: &authentication.amr,
-        auth_time: authentication.time.map(Time::seconds),
+        people: People::of(standing, standing.chain())?,
         cnf: bound(opening, grant.holder()).map(|key| Confirmation { jkt: key.to_string() }),
         authorization_details: serde_json::from_str(details).map_err(|_| MintReason::Crypto)?,
         anc,
@@ -293,12 +264,7 @@ fn opened(opening: &Opening, grant: &TaskGrant, names: &Names, (token, kid): (Di
         data_classes: grant.data_classes().to_vec(),
         budget: grant.budget(),
         heartbeat: grant.heartbeat().map(|span| span.as_secs()),
-        evidence: Evidence {
-            subject_token: Some(standing.subject().digest()),
-            actor_token: None,
-            client_assertion: client.evidence(),
-            proof: client.proven().dpop().map(|proof| proof.evidence),
-        },
+        evidence: shared::evidence(standing),
         token,
         kid: kid.to_owned(),
         policy_set: grant.policy_set(),

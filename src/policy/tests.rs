@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "tests fail by panicking")]
 
 mod narrowness;
+mod opening;
 mod reading;
 mod slices;
 mod table;

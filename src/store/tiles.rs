@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::commit::contract::{LogStore, Signed, StoreReason};
 use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, Files, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile};
-use durable::Changes;
+pub(super) use durable::Changes;
 
 /// The folder of the log within a data folder.
 pub const LEDGER_FOLDER: &str = "ledger";

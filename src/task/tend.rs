@@ -27,8 +27,7 @@ pub async fn tend(
     credentials: &Credentials,
     now: Time,
 ) -> Result<Tended, Refused> {
-    let stranger = |reason| Refused { reason, asked: None };
-    let client = exchange::authenticate(world, commit, credentials, None, now).await.map_err(stranger)?;
+    let client = exchange::authenticate(world, commit, credentials, now).await?;
     let mut asked = Asked::by(client.agent());
     let done = authenticated(world, commit, (id, wish), &client, &mut asked, now).await;
     done.map_err(|reason| Refused { reason, asked: Some(asked) })

@@ -68,6 +68,6 @@ async fn attested(
         generations: Vec::new(),
         expires: vouched.expires(),
         digest: vouched.digest(),
-        binding: None,
+        binding: vouched.binding(),
     })
 }

@@ -32,8 +32,7 @@ pub(super) async fn verify(
         attributes: vouched.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         ceiling: ceiling(vouched.rule(), claims)?,
         digest: vouched.digest(),
-        // A foreign token with `cnf` is refused by the trust rules.
-        binding: None,
+        binding: vouched.binding(),
         origin: origin(&vouched, claims)?,
     })
 }

@@ -15,14 +15,19 @@ pub(super) use peer::Peer;
 
 use address::{Forbidden, Gate, System};
 
-use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use ::spiffe::WorkloadApiError;
+use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use url::{Host, Url};
 
+use super::Older;
 use crate::jose::KeySetReason;
 
 /// A longer answer is refused.
 pub const JSON_BYTES_MAX: usize = 256 * 1024;
+
+/// So much of where a redirect leads is told.
+const REDIRECT_SHOWN: usize = 300;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const JSON_TYPES: [&str; 2] = ["application/json", "application/jwk-set+json"];
@@ -61,8 +66,10 @@ pub enum FetchReason {
     Client,
     /// No connection, no TLS, no answer in time, or it broke off.
     Network(reqwest::Error),
-    /// A status other than 200; redirects are not followed.
+    /// A status other than 200.
     Status(u16),
+    /// A redirect, with this status and to this address. It is not followed.
+    Redirect(u16, Option<Url>),
     /// A content type that is not JSON.
     ContentType,
     /// More than [`JSON_BYTES_MAX`] bytes.
@@ -71,10 +78,14 @@ pub enum FetchReason {
     Metadata,
     /// Discovery names a host for its keys that the rule does not name.
     Host,
-    /// A bundle that is older than the one in force, or does not say how old it is.
-    RolledBack,
+    /// A bundle that is older than one that was seen, or does not say how old it is.
+    RolledBack(Older),
     /// The key set itself.
     KeySet(KeySetReason),
+    /// The SPIFFE Workload API gives nothing, or something else than bundles.
+    Workload(WorkloadApiError),
+    /// The SPIFFE Workload API does not answer.
+    Silent,
 }
 
 impl Fetcher {
@@ -101,6 +112,9 @@ impl Fetcher {
         let client = self.client(way).ok_or(FetchReason::Client)?;
         let request = client.get(uri.clone()).header(ACCEPT, JSON_TYPES.join(", ")).timeout(self.timeout);
         let answer = request.send().await.map_err(FetchReason::Network)?;
+        if answer.status().is_redirection() {
+            return Err(FetchReason::Redirect(answer.status().as_u16(), target(uri, &answer)));
+        }
         if answer.status() != StatusCode::OK {
             return Err(FetchReason::Status(answer.status().as_u16()));
         }
@@ -136,6 +150,15 @@ impl Default for Fetcher {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Where a redirect leads, for people to read: without what may be secret in it.
+fn target(uri: &Url, answer: &Response) -> Option<Url> {
+    let mut target = uri.join(answer.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+    target.set_query(None);
+    target.set_fragment(None);
+    target.set_username("").and_then(|()| target.set_password(None)).ok().filter(|()| target.has_host())?;
+    Some(target)
 }
 
 async fn read(mut answer: Response) -> Result<Vec<u8>, FetchReason> {
@@ -198,15 +221,29 @@ impl fmt::Display for FetchReason {
             Self::Network(cause) if cause.is_timeout() => "there was no complete answer in time",
             Self::Network(cause) if cause.is_connect() => "no connection could be made",
             Self::Network(_) => "the connection broke off",
-            Self::Status(status) => {
-                return write!(f, "the answer has the status {status} instead of 200; redirects are not followed");
+            Self::Status(status) => return write!(f, "the answer has the status {status} instead of 200"),
+            Self::Redirect(status, Some(target)) => {
+                let written: String = target.as_str().chars().take(REDIRECT_SHOWN).collect();
+                return write!(
+                    f,
+                    "the answer is a redirect ({status}) to {written}, which is not followed; \
+                     if that is the right address, write it in place of the one that redirects"
+                );
+            }
+            Self::Redirect(status, None) => {
+                return write!(f, "the answer is a redirect ({status}) to no address; write the final one");
             }
             Self::ContentType => "the answer is not application/json or application/jwk-set+json",
             Self::Long => "the answer is longer than 256 KiB",
             Self::Metadata => "the discovery document is malformed or names another issuer",
             Self::Host => "the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts",
-            Self::RolledBack => "the bundle has a lower spiffe_sequence than the one in force, or none",
+            Self::RolledBack(older) => return older.fmt(f),
             Self::KeySet(reason) => return write!(f, "the key set {reason}"),
+            Self::Workload(error @ (WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued)) => {
+                return write!(f, "the Workload API gives this server no bundles ({error}); register it with the agent");
+            }
+            Self::Workload(error) => return write!(f, "the Workload API: {error}"),
+            Self::Silent => "the Workload API did not answer in time",
         })
     }
 }
@@ -216,6 +253,8 @@ impl std::error::Error for FetchReason {
         match self {
             Self::Network(cause) => Some(cause),
             Self::KeySet(reason) => Some(reason),
+            Self::Workload(error) => Some(error),
+            Self::RolledBack(older) => Some(older),
             _ => None,
         }
     }

@@ -1,19 +1,15 @@
 //! The keys of a rule: fixed, or fetched and kept fresh.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::AbortHandle;
 use url::Url;
 
-use super::fetch::{Peer, Way};
+use super::remote::{Errand, Part, RemoteKeys};
 use super::x509::Roots;
-use super::{Bundle, Fetcher, Network, SpiffeId, TrustKind, TrustReason, fetch, refresh};
+use super::{Bundle, Network, Sequences, SpiffeId, TrustKind, TrustRule, WorkloadApi, fetch};
 use crate::jose::{KeySet, KeyUse};
-use crate::oauth::{Clock, Issuer, RuleName, Time};
+use crate::oauth::{Issuer, RuleName, Time};
 
 /// Where the keys of a rule come from.
 #[derive(Clone, Debug)]
@@ -48,6 +44,8 @@ pub enum KeyLocation {
         /// How it proves itself.
         profile: BundleProfile,
     },
+    /// The SPIFFE Workload API, which streams the bundle of the rule's trust domain.
+    Workload(WorkloadApi),
     /// One of the above, whose host may lead to these networks although they are not public.
     Within(Box<KeyLocation>, Vec<Network>),
 }
@@ -95,6 +93,14 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// The wait after so many failures in a row.
+    pub(super) fn back_off(&self, failures: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.retry.saturating_mul(doubled).min(self.interval)
+    }
+}
+
 impl KeySource {
     /// Whether it is fetched as a JWK set rather than a bundle.
     pub(super) fn is_jwks(&self) -> bool {
@@ -135,7 +141,12 @@ impl KeyLocation {
     }
 
     pub(super) fn is_bundle(&self) -> bool {
-        matches!(self.plain(), Self::Bundle { .. })
+        matches!(self.plain(), Self::Bundle { .. } | Self::Workload(_))
+    }
+
+    /// Which parts of a rule's material are fetched each for itself.
+    fn parts(&self) -> &'static [Part] {
+        if matches!(self.plain(), Self::Workload(_)) { &[Part::Tokens, Part::Certificates] } else { &[Part::Whole] }
     }
 
     fn uri(&self) -> Option<&Url> {
@@ -166,8 +177,10 @@ impl Material {
 /// The keys of a rule, in use.
 #[derive(Clone, Debug)]
 pub(super) enum Keys {
-    Fixed(Material),
-    Remote(Arc<RemoteKeys>),
+    /// From the configuration; none when that is an older bundle than was seen.
+    Fixed(Option<Material>),
+    /// One for each part of the location; that of tokens is the first, that of certificates the last.
+    Remote(Vec<Arc<RemoteKeys>>),
 }
 
 /// What is known of the keys of one rule, for operators.
@@ -186,196 +199,94 @@ pub struct KeyState {
 }
 
 impl Keys {
-    /// Takes over what is `known` of the same address, and refuses to go back behind the `replaced` version of a bundle.
+    /// Takes over what is `known` of the same address. A bundle from the configuration that is older than one that was seen does
+    /// not count; the `replaced` one of the rule goes on where it is from there too.
     pub(super) fn new<'a>(
-        source: &KeySource,
-        mut known: impl Iterator<Item = &'a Keys>,
+        rule: &TrustRule,
+        known: impl Iterator<Item = &'a Keys>,
         replaced: Option<&Keys>,
-        rule: &RuleName,
+        sequences: &Arc<Sequences>,
     ) -> Self {
-        let fixed = |material: Material| Self::Fixed(not_rolled_back(material, replaced, rule));
-        match source {
-            KeySource::Fixed(keys) => fixed(Material { keys: Arc::clone(keys), roots: None }),
-            KeySource::Bundle(bundle) => fixed(Material::of_bundle(bundle)),
-            KeySource::Roots(roots) => Self::Fixed(Material::of_roots(roots)),
+        let material = match rule.keys() {
+            KeySource::Fixed(keys) => Material { keys: Arc::clone(keys), roots: None },
+            KeySource::Bundle(bundle) => Material::of_bundle(bundle),
+            KeySource::Roots(roots) => Material::of_roots(roots),
             KeySource::Remote(location, pace) => {
-                let same = known.find_map(|keys| keys.remote().filter(|remote| remote.is_of(location, *pace)));
-                Self::Remote(same.map_or_else(|| Arc::new(RemoteKeys::new(location.clone(), *pace)), Arc::clone))
+                let known: Vec<&Arc<RemoteKeys>> = known.flat_map(Keys::remotes).collect();
+                let part = |part: &Part| {
+                    let domain = rule.trust_domain().cloned();
+                    let errand = Errand { location: location.clone(), pace: *pace, part: *part, domain };
+                    let same = known.iter().find(|remote| *remote.errand() == errand).map(|same| Arc::clone(same));
+                    same.unwrap_or_else(|| Arc::new(RemoteKeys::new(errand, sequences)))
+                };
+                return Self::Remote(location.parts().iter().map(part).collect());
             }
-        }
+        };
+        Self::Fixed(not_rolled_back(material, replaced, rule, sequences))
     }
 
-    pub(super) fn remote(&self) -> Option<&Arc<RemoteKeys>> {
+    /// What tasks fetch.
+    pub(super) fn remotes(&self) -> &[Arc<RemoteKeys>] {
         match self {
-            Self::Remote(remote) => Some(remote),
-            Self::Fixed(_) => None,
+            Self::Remote(remotes) => remotes,
+            Self::Fixed(_) => &[],
         }
     }
 
-    /// What counts now, without waiting for anybody.
+    /// What fetches keys of tokens.
+    pub(super) fn remote(&self) -> Option<&Arc<RemoteKeys>> {
+        self.remotes().first()
+    }
+
+    /// What counts for tokens now, without waiting for anybody.
     pub(super) fn at_hand(&self, now: Time) -> Option<Material> {
         match self {
-            Self::Fixed(material) => Some(material.clone()),
-            Self::Remote(remote) => remote.shared.current(now),
+            Self::Fixed(material) => material.clone(),
+            Self::Remote(remotes) => remotes.first()?.at_hand(now),
         }
     }
 
+    /// What counts for certificates now.
+    pub(super) fn for_certificates(&self, now: Time) -> Option<Material> {
+        match self {
+            Self::Fixed(material) => material.clone(),
+            Self::Remote(remotes) => remotes.last()?.at_hand(now),
+        }
+    }
+
+    /// Of several parts the oldest tells the age, and each must be there.
     pub(super) fn state(&self, rule: &RuleName, now: Time) -> KeyState {
-        let (age, counts) = match self {
-            Self::Fixed(_) => (None, (0, 0)),
-            Self::Remote(remote) => (remote.shared.age(now), remote.shared.counts()),
-        };
-        KeyState { rule: rule.clone(), age, usable: self.at_hand(now).is_some(), fetches: counts.0, failures: counts.1 }
-    }
-}
-
-/// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1).
-fn not_rolled_back(material: Material, replaced: Option<&Keys>, rule: &RuleName) -> Material {
-    match replaced {
-        // A file without a number is its operator's word; an endpoint that stops numbering is not believed.
-        Some(Keys::Fixed(before)) if material.keys.sequence().is_some() && is_older(&material.keys, &before.keys) => {
-            tracing::warn!(%rule, "the bundle has a lower spiffe_sequence than the one in force, which stays");
-            before.clone()
-        }
-        _ => material,
-    }
-}
-
-/// Whether `keys` are of an older version than `before`, or of one that does not say so.
-pub(super) fn is_older(keys: &KeySet, before: &KeySet) -> bool {
-    keys.sequence() < before.sequence()
-}
-
-/// Keys from the network. A task fetches them; requests read what is there and at most ask it to hurry.
-#[derive(Debug)]
-pub(super) struct RemoteKeys {
-    shared: Arc<Shared>,
-    task: OnceLock<AbortHandle>,
-}
-
-/// What the task and the requests share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) location: KeyLocation,
-    pub(super) pace: Pace,
-    pub(super) fetched: ArcSwapOption<Fetched>,
-    pub(super) phase: watch::Sender<Phase>,
-    pub(super) wanted: Notify,
-    pub(super) fetches: AtomicU64,
-    pub(super) failures: AtomicU64,
-    waiting: Semaphore,
-}
-
-/// What was fetched, and when.
-#[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) material: Material,
-    pub(super) at: Time,
-}
-
-/// What the task is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Fetching, or about to.
-    Fetching,
-    /// Resting: it will not fetch now, whoever asks.
-    Resting,
-    /// Waiting for its time to come, or to be asked.
-    Ready,
-}
-
-/// No more requests than this wait for one issuer; the others are answered at once.
-const WAITING_MAX: usize = 64;
-
-impl RemoteKeys {
-    pub(super) fn new(location: KeyLocation, pace: Pace) -> Self {
-        Self { shared: Arc::new(Shared::new(location, pace)), task: OnceLock::new() }
-    }
-
-    fn is_of(&self, location: &KeyLocation, pace: Pace) -> bool {
-        self.shared.location == *location && self.shared.pace == pace
-    }
-
-    pub(super) fn keep_fresh(&self, fetcher: Fetcher, clock: Arc<dyn Clock>) {
-        let spawn = || tokio::spawn(refresh::run(Arc::clone(&self.shared), fetcher, clock)).abort_handle();
-        self.task.get_or_init(spawn);
-    }
-
-    /// What counts now, or after the first look at the issuer.
-    pub(super) async fn in_force(&self, now: Time) -> Result<Material, TrustReason> {
-        match self.shared.current(now) {
-            Some(material) => Ok(material),
-            None => self.after_refetch(now).await,
+        let remotes = self.remotes();
+        let ages: Option<Vec<Duration>> = remotes.iter().map(|remote| remote.age(now)).collect();
+        let counts = remotes.iter().map(|remote| remote.counts()).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+        let usable = self.at_hand(now).is_some() && self.for_certificates(now).is_some();
+        KeyState {
+            rule: rule.clone(),
+            age: ages.and_then(|ages| ages.into_iter().max()),
+            usable,
+            fetches: counts.0,
+            failures: counts.1,
         }
     }
-
-    /// What counts after one more look at the issuer, unless it was looked at just now.
-    pub(super) async fn after_refetch(&self, now: Time) -> Result<Material, TrustReason> {
-        self.shared.await_fetch().await;
-        self.shared.current(now).ok_or(TrustReason::KeysUnavailable)
-    }
 }
 
-impl Shared {
-    pub(super) fn new(location: KeyLocation, pace: Pace) -> Self {
-        let (phase, _) = watch::channel(Phase::Fetching);
-        Self {
-            location,
-            pace,
-            fetched: ArcSwapOption::empty(),
-            phase,
-            wanted: Notify::new(),
-            fetches: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            waiting: Semaphore::new(WAITING_MAX),
+/// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1). A file without a number is its
+/// operator's word; an endpoint that stops numbering is not believed.
+fn not_rolled_back(material: Material, replaced: Option<&Keys>, rule: &TrustRule, sequences: &Sequences) -> Option<Material> {
+    let numbered = rule.trust_domain().zip(material.keys.sequence());
+    let Some(Err(reason)) = numbered.map(|(domain, sequence)| sequences.admit(domain, Some(sequence))) else {
+        return Some(material);
+    };
+    let before = match replaced {
+        Some(Keys::Fixed(before)) => before.clone(),
+        _ => None,
+    };
+    let rule = rule.name();
+    match &before {
+        Some(_) => tracing::warn!(%rule, %reason, "the file of the bundle is not used, the one before stays in force"),
+        None => {
+            tracing::error!(%rule, %reason, "the file of the bundle is not used, so there is no verdict on SVIDs of its domain")
         }
     }
-
-    /// How the address may be reached now.
-    pub(super) fn way(&self) -> Way {
-        let networks = self.location.networks().to_vec();
-        let KeyLocation::Bundle { profile: BundleProfile::Spiffe { id, bootstrap, own }, .. } = self.location.plain() else {
-            return Way { networks, peer: None };
-        };
-        let latest = self.fetched.load();
-        let served = latest.as_ref().filter(|_| *own).and_then(|fetched| fetched.material.roots.clone());
-        let roots = served.unwrap_or_else(|| Arc::clone(&bootstrap.roots));
-        Way { networks, peer: Some(Peer { id: id.clone(), roots }) }
-    }
-
-    fn current(&self, now: Time) -> Option<Material> {
-        let fetched = self.fetched.load();
-        let fetched = fetched.as_ref().filter(|fetched| now.since(fetched.at) < self.pace.ceiling)?;
-        Some(fetched.material.clone())
-    }
-
-    fn age(&self, now: Time) -> Option<Duration> {
-        self.fetched.load().as_ref().map(|fetched| now.since(fetched.at))
-    }
-
-    fn counts(&self) -> (u64, u64) {
-        (self.fetches.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
-    }
-
-    /// Waits for the fetch in flight, or asks for one; returns at once when the task is resting or too many wait already.
-    async fn await_fetch(&self) {
-        let Ok(_seat) = self.waiting.try_acquire() else { return };
-        let mut phase = self.phase.subscribe();
-        let now = *phase.borrow_and_update();
-        match now {
-            Phase::Resting => return,
-            Phase::Ready => self.wanted.notify_one(),
-            Phase::Fetching => (),
-        }
-        let done = phase.wait_for(|phase| *phase == Phase::Resting);
-        let _ = tokio::time::timeout(self.pace.patience, done).await.map(|phase| phase.is_ok());
-    }
-}
-
-impl Drop for RemoteKeys {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
-    }
+    before
 }

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-
-use crate::jose::Object;
+use crate::jose::{Object, string};
 
 /// What one claim must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,12 +78,12 @@ impl Requirement {
 }
 
 impl Matcher {
-    fn holds(&self, value: &RawValue) -> bool {
+    fn holds(&self, value: &str) -> bool {
         match self {
             Self::Is(literal) => literal.is(value),
             Self::OneOf(literals) => literals.iter().any(|literal| literal.is(value)),
-            Self::Prefix(prefix) => text(value).is_some_and(|text| goes_on(&text, prefix)),
-            Self::Present => value.get() != "null",
+            Self::Prefix(prefix) => string(value).is_some_and(|text| goes_on(&text, prefix)),
+            Self::Present => value != "null",
         }
     }
 
@@ -104,11 +102,11 @@ impl Matcher {
 }
 
 impl Literal {
-    fn is(&self, value: &RawValue) -> bool {
+    fn is(&self, value: &str) -> bool {
         match self {
-            Self::Text(wanted) => text(value).is_some_and(|text| text == *wanted),
-            Self::Bool(wanted) => value.get() == if *wanted { "true" } else { "false" },
-            Self::Number(wanted) => value.get().parse() == Ok(*wanted),
+            Self::Text(wanted) => string(value).is_some_and(|text| text == *wanted),
+            Self::Bool(wanted) => value == if *wanted { "true" } else { "false" },
+            Self::Number(wanted) => value.parse() == Ok(*wanted),
         }
     }
 
@@ -118,10 +116,6 @@ impl Literal {
             _ => Ok(()),
         }
     }
-}
-
-fn text(value: &RawValue) -> Option<String> {
-    serde_json::from_str(value.get()).ok()
 }
 
 fn goes_on(text: &str, prefix: &str) -> bool {

@@ -16,7 +16,7 @@ pub(super) fn check(token: &Compact<'_>, claims: &Object) -> Result<(), TrustRea
     for claim in ["sub", "azp", "jti"] {
         claims.text(claim)?;
     }
-    refuse_other_uses(claims)
+    refuse_events(claims)
 }
 
 /// The other way round: access tokens and nothing else (RFC 9068 §4).
@@ -27,15 +27,10 @@ pub(super) fn check_access_token(token: &Compact<'_>, claims: &Object) -> Result
     for claim in ["sub", "azp", "jti", "client_id"] {
         claims.text(claim)?;
     }
-    refuse_other_uses(claims)
+    refuse_events(claims)
 }
 
-/// What no kind of rule accepts: events (RFC 8417 §2.2), and tokens bound to a key that nobody can be asked to prove (RFC 7800
-/// §3).
-pub(super) fn refuse_other_uses(claims: &Object) -> Result<(), TrustReason> {
-    match (claims.has("events"), claims.has("cnf")) {
-        (true, _) => Err(TrustReason::Event),
-        (_, true) => Err(TrustReason::Bound),
-        _ => Ok(()),
-    }
+/// What no kind of rule accepts (RFC 8417 §2.2).
+pub(super) fn refuse_events(claims: &Object) -> Result<(), TrustReason> {
+    if claims.has("events") { Err(TrustReason::Event) } else { Ok(()) }
 }

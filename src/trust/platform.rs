@@ -95,10 +95,7 @@ struct Claims<'a>(&'a Object);
 impl<'a> Claims<'a> {
     /// The string at `path`, a name or a JSON Pointer.
     fn at(self, path: &str) -> Option<Cow<'a, str>> {
-        match path.starts_with('/') {
-            true => self.0.pointer(path).and_then(|value| string(value.get())),
-            false => self.0.raw(path).and_then(string),
-        }
+        self.0.find(path).and_then(string)
     }
 
     /// The string that the platform always writes there.
@@ -108,11 +105,11 @@ impl<'a> Claims<'a> {
 
     /// Whether there is anything but null.
     fn has(self, path: &str) -> bool {
-        self.0.find(path).is_some_and(|value| value.get() != "null")
+        self.0.find(path).is_some_and(|value| value != "null")
     }
 
     fn is_true(self, path: &str) -> bool {
-        self.0.find(path).is_some_and(|value| value.get() == "true")
+        self.0.find(path).is_some_and(|value| value == "true")
     }
 
     fn audiences(self) -> Vec<Cow<'a, str>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::keys::RemoteKeys;
+use super::remote::{Errand, RemoteKeys};
 use super::{Fetcher, KeyLocation, Pace, TrustReason};
 use crate::jose::KeySet;
 use crate::oauth::{Clock, Time};
@@ -30,14 +30,16 @@ impl PublishedKeys {
     /// The keys that are published at `uri`, none yet.
     pub fn at(uri: Url) -> Self {
         let location = KeyLocation::Uri(uri);
-        Self(Where::Remote(Arc::new(RemoteKeys::new(location.clone(), Pace::default())), location))
+        let errand = Errand::whole(location.clone(), Pace::default());
+        Self(Where::Remote(Arc::new(RemoteKeys::new(errand, &Arc::default())), location))
     }
 
     /// The same, fetched at another pace.
     #[cfg(test)]
     pub(crate) fn paced(uri: Url, pace: Pace) -> Self {
         let location = KeyLocation::Uri(uri);
-        Self(Where::Remote(Arc::new(RemoteKeys::new(location.clone(), pace)), location))
+        let errand = Errand::whole(location.clone(), pace);
+        Self(Where::Remote(Arc::new(RemoteKeys::new(errand, &Arc::default())), location))
     }
 
     /// The same keys; where one of `known` fetches from the same address, that one goes on, so that a reload asks nobody again.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::x509::X509Reason;
-use super::{MatcherReason, PlatformReason, Shape, SpiffeIdReason, TemplateReason, TrustKind};
+use super::{ConfirmationReason, MatcherReason, PlatformReason, Shape, SpiffeIdReason, TemplateReason, TrustKind};
 use crate::jose::JoseReason;
 
 /// Why a token is not vouched for. `Display` is a public sentence: it never says which issuers, audiences or values are expected.
@@ -21,8 +21,6 @@ pub enum TrustReason {
     AccessToken,
     /// A logout token or security event.
     Event,
-    /// Bound to a key whose proof cannot be checked.
-    Bound,
     /// `sub` is no SPIFFE ID of a workload.
     SpiffeId,
     /// Not what its platform gives to a workload.
@@ -41,6 +39,8 @@ pub enum TrustReason {
     Certificate(X509Reason),
     /// `aud` does not name us.
     Audience,
+    /// It is bound to a key in a way that is not understood.
+    Confirmation(ConfirmationReason),
     /// A claim that the rule requires is absent or has another value.
     Requirement,
     /// A claim that makes up the subject's id is absent or unusable.
@@ -78,10 +78,10 @@ impl fmt::Display for TrustReason {
             Self::HeaderMember => "the header of a JWT-SVID may have alg, kid and typ only",
             Self::AccessToken => "the token is an access token of another server, which needs a trust rule of kind oauth",
             Self::Event => "the token reports an event and identifies nobody",
-            Self::Bound => "the token is bound to a key, and proof of that key is not supported here",
             Self::SpiffeId => "the sub of the token is not the SPIFFE ID of a workload",
             Self::Platform(reason) => return reason.fmt(f),
             Self::Certificate(reason) => return reason.fmt(f),
+            Self::Confirmation(reason) => return reason.fmt(f),
             Self::NoExpiry => "the token has no exp",
             Self::Expired => "the token has expired",
             Self::Early => "the iat or nbf of the token is too far in the future",
@@ -105,6 +105,7 @@ impl std::error::Error for TrustReason {
             Self::Jose(reason) => Some(reason),
             Self::Platform(reason) => Some(reason),
             Self::Certificate(reason) => Some(reason),
+            Self::Confirmation(reason) => Some(reason),
             _ => None,
         }
     }
@@ -180,7 +181,7 @@ impl fmt::Display for TrustRuleReason {
             Self::Template(reason) => return write!(f, "subject {reason}"),
             Self::Requirement(claim, reason) => return write!(f, "require {claim} {reason}"),
             Self::SpiffeId(reason) => return write!(f, "trust_domain {reason}"),
-            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file or bundle_url",
+            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",
             Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",
             Self::KeysUri => "keys must come from an https address (http only on a loopback host)",
         })

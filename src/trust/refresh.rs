@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::fetch::Way;
-use super::keys::{Fetched, KeyLocation, Material, Phase, Shared, is_older};
-use super::{Bundle, BundleReason, FetchReason, Fetcher, fetch};
+use super::keys::Material;
+use super::remote::{Phase, Shared};
+use super::{Bundle, BundleReason, FetchReason, Fetcher, KeyLocation, fetch};
 use crate::jose::{KeySet, KeyUse, Object};
 use crate::oauth::{Clock, Issuer};
 use url::Url;
 
-/// `max-age` counts between a fifth and twelve times the interval: one minute and one hour by default.
+/// `max-age` counts between a fifth and twelve times the interval, one minute and one hour by default, and up to half the
+/// ceiling: whoever asks for a long pause does not end the keys by it.
 const FASTEST: u32 = 5;
 const SLOWEST: u32 = 12;
 
@@ -20,7 +22,10 @@ pub(super) async fn run(shared: Arc<Shared>, fetcher: Fetcher, clock: Arc<dyn Cl
     let mut failures = 0;
     loop {
         shared.phase.send_replace(Phase::Fetching);
-        let fetched = fetch_keys(&shared.location, &shared.way(), &fetcher).await;
+        let fetched = match fetch_keys(&shared.errand.location, &shared.way(), &fetcher).await {
+            Ok((material, keep)) => not_rolled_back(&shared, material).await.map(|material| (material, keep)),
+            Err(reason) => Err(reason),
+        };
         shared.fetches.fetch_add(1, Ordering::Relaxed);
         failures = if fetched.is_ok() { 0 } else { failures + 1 };
         let rhythm = Rhythm::after(&shared, fetched, failures, clock.as_ref());
@@ -42,32 +47,28 @@ struct Rhythm {
 type FetchedKeys = Result<(Material, Option<Duration>), FetchReason>;
 
 impl Rhythm {
-    /// Keeps the keys of a good fetch. A failed one changes nothing: the last good keys count until they are too old.
+    /// Keeps the keys of a good fetch.
     fn after(shared: &Shared, fetched: FetchedKeys, failures: u32, clock: &dyn Clock) -> Self {
-        let pace = shared.pace;
-        match fetched.and_then(|(material, keep)| not_rolled_back(shared, material).map(|material| (material, keep))) {
+        let pace = shared.errand.pace;
+        match fetched {
             Ok((material, keep)) => {
-                let (usable, skipped) = (material.keys.keys().len(), material.keys.skipped().len());
-                tracing::debug!(location = %shared.location, usable, skipped, "keys fetched");
-                shared.fetched.store(Some(Arc::new(Fetched { material, at: clock.now() })));
-                let interval = keep.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, pace.interval * SLOWEST);
+                shared.keep(material, clock);
+                let slowest = (pace.interval * SLOWEST).min(pace.ceiling / 2).max(pace.interval);
+                let interval = keep.unwrap_or(pace.interval).clamp(pace.interval / FASTEST, slowest);
                 Self { rest: pace.cool_down, then: interval.saturating_sub(pace.cool_down) }
             }
-            Err(reason) => {
-                shared.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(location = %shared.location, %reason, failures, "keys could not be fetched");
-                let rest = pace.retry.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-                Self { rest: rest.min(pace.interval), then: Duration::ZERO }
-            }
+            Err(reason) => Self { rest: shared.failed(&reason, failures), then: Duration::ZERO },
         }
     }
 }
 
-/// An endpoint that serves an older bundle than it did has been rolled back, or somebody replays it.
-fn not_rolled_back(shared: &Shared, material: Material) -> Result<Material, FetchReason> {
-    let before = shared.fetched.load();
-    let older = before.as_ref().is_some_and(|before| is_older(&material.keys, &before.material.keys));
-    if older { Err(FetchReason::RolledBack) } else { Ok(material) }
+/// An endpoint that serves an older bundle than was seen has been rolled back, or somebody replays it.
+async fn not_rolled_back(shared: &Shared, material: Material) -> Result<Material, FetchReason> {
+    let Some(domain) = shared.errand.domain.clone().filter(|_| shared.errand.location.is_bundle()) else { return Ok(material) };
+    let (sequences, sequence) = (Arc::clone(&shared.sequences), material.keys.sequence());
+    let admitted = tokio::task::spawn_blocking(move || sequences.admit(&domain, sequence)).await;
+    // A runtime that shuts down admits nothing.
+    admitted.map_err(|_| FetchReason::Client)?.map_err(FetchReason::RolledBack).map(|()| material)
 }
 
 async fn fetch_keys(location: &KeyLocation, way: &Way, fetcher: &Fetcher) -> FetchedKeys {
@@ -75,7 +76,7 @@ async fn fetch_keys(location: &KeyLocation, way: &Way, fetcher: &Fetcher) -> Fet
         KeyLocation::Bundle { url, .. } => return fetch_bundle(url, way, fetcher).await,
         KeyLocation::Discovery { issuer, hosts } => discover(issuer, hosts, way, fetcher).await?,
         KeyLocation::Uri(uri) => uri.clone(),
-        KeyLocation::Within(..) => return Err(FetchReason::Address),
+        KeyLocation::Workload(_) | KeyLocation::Within(..) => return Err(FetchReason::Address),
     };
     let answer = fetcher.get_json(&uri, way).await?;
     let keys = KeySet::parse(&answer.body, KeyUse::Signature).map_err(FetchReason::KeySet)?;
@@ -113,6 +114,7 @@ impl std::fmt::Display for KeyLocation {
         match self {
             Self::Discovery { issuer, .. } => write!(f, "{issuer}"),
             Self::Uri(uri) | Self::Bundle { url: uri, .. } => write!(f, "{uri}"),
+            Self::Workload(api) => api.fmt(f),
             Self::Within(inner, _) => inner.fmt(f),
         }
     }

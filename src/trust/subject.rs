@@ -1,12 +1,11 @@
 //! How a rule reads the subject out of a token.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::value::RawValue;
-
 use super::TrustReason;
-use crate::jose::Object;
+use crate::jose::{Object, string};
 
 const ID_BYTES_MAX: usize = 2048;
 
@@ -138,17 +137,15 @@ impl Template {
 }
 
 /// A string, or an integer as it is written.
-fn identifier(value: &RawValue) -> Option<String> {
-    let text = match value.get() {
-        number if number.bytes().all(|byte| byte.is_ascii_digit()) => Some(number.to_owned()),
-        text => serde_json::from_str(text).ok(),
-    };
+fn identifier(value: &str) -> Option<Cow<'_, str>> {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    let text = if is_number { Some(Cow::Borrowed(value)) } else { string(value) };
     text.filter(|text| !text.is_empty() && !text.chars().any(char::is_control))
 }
 
-fn scalar(value: &RawValue) -> Option<String> {
-    match value.get() {
-        raw if raw.starts_with('"') => serde_json::from_str(raw).ok(),
+fn scalar(value: &str) -> Option<String> {
+    match value {
+        raw if raw.starts_with('"') => string(raw).map(Cow::into_owned),
         raw if raw.starts_with(['{', '[']) || raw == "null" => None,
         raw => Some(raw.to_owned()),
     }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::keys::{KeyState, Keys, Material, RemoteKeys};
+use super::keys::{KeyState, Keys, Material};
+use super::remote::RemoteKeys;
 use super::rule::Anchor;
 use super::validity::Validity;
 use super::x509::Roots;
-use super::{Fetcher, TrustKind, TrustReason, TrustRule, Vouched, oidc, platform, spiffe};
+use super::{Fetcher, Sequences, TrustKind, TrustReason, TrustRule, Vouched, oidc, platform, spiffe};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::oauth::{Clock, RuleName, Time};
 
@@ -21,6 +22,7 @@ pub struct Trust {
     chains: Vec<usize>,
     by_name: HashMap<RuleName, usize>,
     cache: Arc<Cache>,
+    sequences: Arc<Sequences>,
 }
 
 #[derive(Debug)]
@@ -40,9 +42,21 @@ impl Trust {
     /// # Errors
     /// When two rules have the same name.
     pub fn new(rules: Vec<TrustRule>, previous: Option<&Trust>) -> Result<Self, DuplicateRule> {
+        Self::remembering(rules, previous, previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.sequences)))
+    }
+
+    /// The same, with the versions of bundles that `sequences` knows.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn remembering(
+        rules: Vec<TrustRule>,
+        previous: Option<&Trust>,
+        sequences: Arc<Sequences>,
+    ) -> Result<Self, DuplicateRule> {
         let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
-        let mut trust =
-            Self { anchored: Vec::new(), by_anchor: HashMap::new(), chains: Vec::new(), by_name: HashMap::new(), cache };
+        let (anchored, chains) = (Vec::new(), Vec::new());
+        let mut trust = Self { anchored, by_anchor: HashMap::new(), chains, by_name: HashMap::new(), cache, sequences };
         for rule in rules {
             let at = trust.anchored.len();
             if trust.by_name.insert(rule.name().clone(), at).is_some() {
@@ -73,7 +87,7 @@ impl Trust {
     /// twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
         let enabled = self.anchored.iter().filter(|anchored| anchored.rule.enabled());
-        for remote in enabled.filter_map(|anchored| anchored.keys.remote()) {
+        for remote in enabled.flat_map(|anchored| anchored.keys.remotes()) {
             remote.keep_fresh(fetcher.clone(), Arc::clone(clock));
         }
     }
@@ -115,7 +129,7 @@ impl Trust {
     /// `KeysUnavailable` when they are not there.
     pub(super) fn roots(&self, name: &RuleName, now: Time) -> Result<Option<Arc<Roots>>, TrustReason> {
         let Some(anchored) = self.by_name.get(name).and_then(|at| self.anchored.get(*at)) else { return Ok(None) };
-        let material = anchored.keys.at_hand(now).ok_or(TrustReason::KeysUnavailable)?;
+        let material = anchored.keys.for_certificates(now).ok_or(TrustReason::KeysUnavailable)?;
         Ok(material.roots.filter(|roots| !roots.is_empty()))
     }
 
@@ -172,7 +186,7 @@ impl Trust {
         let known = self.anchored.iter().chain(previous.into_iter().flat_map(|previous| &previous.anchored));
         let replaced = previous.and_then(|previous| previous.anchored.get(*previous.by_name.get(rule.name())?));
         let replaced = replaced.filter(|replaced| replaced.rule.anchor() == rule.anchor()).map(|replaced| &replaced.keys);
-        Keys::new(rule.keys(), known.map(|anchored| &anchored.keys), replaced, rule.name())
+        Keys::new(rule, known.map(|anchored| &anchored.keys), replaced, &self.sequences)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::validity::Validity;
 use super::x509::Leaf;
-use super::{TrustReason, TrustRule, platform};
+use super::{Binding, TrustReason, TrustRule, platform};
 use crate::crypto::Digest;
 use crate::jose::{Compact, Object, Verified};
 use crate::oauth::{Subject, Time};
@@ -24,6 +24,7 @@ pub struct Vouched {
     id: String,
     instance: Option<String>,
     attributes: BTreeMap<String, String>,
+    binding: Option<Binding>,
 }
 
 /// What carried the claims.
@@ -60,11 +61,12 @@ impl Vouched {
         validity: Validity,
     ) -> Result<Self, TrustReason> {
         let claims = proof.claims();
+        let binding = Binding::of_foreign(claims).map_err(TrustReason::Confirmation)?;
         check_requirements(rule, claims)?;
         let id = rule.subject().id(claims)?;
         let instance = rule.subject().instance(claims)?.or_else(|| platform::instance(rule.kind(), claims));
         let attributes = rule.subject().attributes(claims)?;
-        Ok(Self { rule: Arc::clone(rule), typ, digest, validity, id, instance, attributes, proof })
+        Ok(Self { rule: Arc::clone(rule), typ, digest, validity, id, instance, attributes, binding, proof })
     }
 
     /// The rule that accepted it.
@@ -144,6 +146,11 @@ impl Vouched {
     /// Everybody whom the token is meant for: us, and perhaps others.
     pub fn audiences(&self) -> Vec<Cow<'_, str>> {
         self.claims().strings("aud").ok().flatten().unwrap_or_default()
+    }
+
+    /// The key that its holder must prove: its `cnf`. Whoever takes the token must ask for that proof.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
     }
 
     /// The SHA-256 of the whole token, or of the certificate.

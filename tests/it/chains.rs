@@ -145,6 +145,7 @@ fn build(folder: &Path, seed: u64) -> Stage {
         ancestry: keys.ancestry().unwrap(),
         pseudonyms: keys.pseudonyms(),
         verified: Arc::new(Cache::new(4096)),
+        sequences: Arc::default(),
     };
     let store = Box::new(SqliteStore::new(&folder.join("data")).unwrap());
     let root = Arc::new(keys.root().unwrap());

@@ -50,6 +50,9 @@ mod chains;
 // Status lists: after a crash, after a reload, and while everything happens at once.
 mod status;
 
+// What is refused when as much is remembered as the configuration allows.
+mod limits;
+
 // Operators: by the socket and on the folder; what the files end, and what a reload may not change.
 mod agents;
 

@@ -1,5 +1,7 @@
 //! Proofs of keys: nonces that are required, and what is presented by many at the same instant.
 
+mod foreign;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,7 +19,7 @@ use countersign_conformance::Outcome;
 use countersign_conformance::profile::Login;
 
 use crate::life::stage::{Stage, sent};
-use crate::support::{Party, Site};
+use crate::support::{Ledger, Party, Site};
 
 /// How many rounds a race has where the environment does not say: `COUNTERSIGN_RACE_ROUNDS=10000` for the whole one.
 const ROUNDS: usize = 60;
@@ -146,6 +148,30 @@ async fn a_full_memory_refuses_and_forgets_nothing() {
     stage.clock.0.store(59, Ordering::SeqCst);
     assert_eq!(ask(&stage, &subject, &later).await, Ok(()));
     assert_eq!(ask(&stage, &subject, &later).await, Err(ErrorCode::InvalidClient));
+}
+
+/// keycloak/keycloak#51205: who held the key of what came in, and who holds that of what went out, can be told ever after.
+#[tokio::test]
+async fn both_keys_of_a_hop_are_in_its_record() {
+    let stage = Stage::new("both-keys");
+    let subject = stage.party("orchestrator").id_token(serde_json::json!({}));
+    let hop = async |agent: &str, subject: &str, api: &str, key: &str| {
+        let (assertion, proof, api) = (stage.party(agent).assertion(), stage.party(agent).proof(key), stage.api(api));
+        let mut parameters = Party::request(&assertion, subject, &[]);
+        parameters.push(("resource", &api));
+        let (form, credentials) = sent(&parameters);
+        let credentials = credentials.with_dpop(Some(&proof));
+        let issued = exchange(&stage.world, &stage.commit, &form, &credentials, stage.clock.now()).await;
+        issued.unwrap_or_else(|refused| panic!("{}", refused.reason)).jwt().to_owned()
+    };
+    let first = hop("orchestrator", &subject, "crm", "holder").await;
+    let second = hop("crm-agent", &first, "billing", "holder-next").await;
+    let [holder, next] = [&first, &second].map(|token| crate::support::claims(token)["cnf"].clone());
+    assert!(holder["jkt"].is_string() && next["jkt"].is_string() && holder != next);
+    let hops: Vec<serde_json::Value> =
+        Ledger::read(&stage.fixture.data).hops().map(|(_, record)| serde_json::from_slice(record).unwrap()).collect();
+    assert_eq!(hops[0]["binding"], serde_json::json!({ "issued": holder }));
+    assert_eq!(hops[1]["binding"], serde_json::json!({ "issued": next, "subject": holder }));
 }
 
 async fn ask(stage: &Stage, subject: &str, (assertion, proof): &(String, String)) -> Result<(), ErrorCode> {

@@ -2,6 +2,7 @@
 
 mod client;
 mod crowd;
+mod proxy;
 
 use std::cell::RefCell;
 use std::fs;
@@ -57,6 +58,29 @@ fn a_certificate_without_its_key_is_nobodys() {
         let stolen = client().showing(&held(&site, "dn"), &held(&site, "dns")).connect(site.mtls);
         let answer = stolen.and_then(|mut stream| ask(&mut stream, &exchange(&site, "mtls-dn")));
         assert!(answer.is_err(), "a certificate was believed without its key: {answer:?}");
+    }
+}
+
+/// The answer does not tell which agents there are; the log tells what was wrong, of whom, under the same reference.
+#[test]
+fn the_log_tells_why_a_certificate_logs_in_nobody() {
+    let site = Site::new("tls-log");
+    let _server = site.start();
+    for (certificate, cause) in [
+        ("self", "does not vouch for it: no path leads from the certificate to a trusted root"),
+        ("dns", "it has not the name that the agent's login says"),
+    ] {
+        let mut stream =
+            Client::new(&site).showing(&held(&site, certificate), &held(&site, certificate)).connect(site.mtls).unwrap();
+        let answer = ask(&mut stream, &exchange(&site, "mtls-dn")).unwrap();
+        assert_eq!(status(&answer), 401);
+        let (told, id) = (body(&answer)["error_description"].clone(), body(&answer)["error_id"].clone());
+        assert!(!told.as_str().unwrap().contains(cause), "{told}");
+        let logged = || fs::read_to_string(site.log()).unwrap();
+        site.wait("the refusal is logged", || logged().contains(id.as_str().unwrap()));
+        let log = logged();
+        let line = log.lines().find(|line| line.contains(id.as_str().unwrap())).unwrap();
+        assert!(line.contains(cause) && line.contains("mtls-dn"), "{line}");
     }
 }
 

@@ -3,11 +3,13 @@
 mod load;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use countersign_conformance::fixture;
-
 use serde_json::{Value, json};
 
 use crate::support::{Party, Site, form, get, post_form, scratch};
@@ -100,6 +102,67 @@ fn every_platform_has_its_corpus() {
         }
         assert!(accepted >= 8 && refused >= 12, "{kind}: {accepted} accepted, {refused} refused");
     }
+}
+
+/// Serves what `bundle` holds as the bundle of the domain `live.example`, for as long as the test runs.
+fn serve_bundle(site: &Site, bundle: &Arc<Mutex<String>>) {
+    let profile = site.profile();
+    let address = profile.trust["spiffe-live"].bundle.as_ref().unwrap().strip_prefix("http://").unwrap().to_owned();
+    let (listener, bundle) = (TcpListener::bind(address.split_once('/').unwrap().0).unwrap(), Arc::clone(bundle));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let (mut request, body) = ([0; 4096], bundle.lock().unwrap().clone());
+            let head =
+                format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.read(&mut request).and_then(|_| stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}").as_bytes()));
+        }
+    });
+}
+
+/// SPIFFE Trust Domain and Bundle §4.1.1: a restart makes no old bundle new. What is answered is no verdict, the log says what to
+/// do, and when that is done the server goes on by itself.
+#[test]
+fn a_bundle_that_was_rolled_back_over_a_restart_is_refused_until_an_operator_forgets_the_newer() {
+    let site = Site::new("trust-rollback");
+    let file = fs::read_to_string(site.folder.join("conf/jwks/spiffe-live.bundle.json")).unwrap();
+    let numbered = |sequence: u64| {
+        let mut bundle: Value = serde_json::from_str(&file).unwrap();
+        bundle["spiffe_sequence"] = json!(sequence);
+        bundle.to_string()
+    };
+    let bundle = Arc::new(Mutex::new(numbered(9)));
+    serve_bundle(&site, &bundle);
+    let token = || Party::new(&site.profile(), "gateway").vouched("spiffe-live", json!({ "iss": "https://spire.live.example" }));
+    let server = site.start();
+    site.wait("the bundle is fetched", || usable(&site, "spiffe-live") == "1");
+    assert_eq!(present(&site, &token()).status, 200);
+    server.kill();
+    *bundle.lock().unwrap() = numbered(8);
+    let server = site.start();
+    let reply = present(&site, &token());
+    assert_eq!((reply.status, reply.text_of("error")), (503, "temporarily_unavailable".to_owned()), "{}", reply.text);
+    assert_eq!(usable(&site, "spiffe-live"), "0");
+    let log = fs::read_to_string(site.log()).unwrap();
+    assert!(log.contains("the bundle has the spiffe_sequence 8, and 9 was seen before"), "{log}");
+    assert!(log.contains("`countersign trust forget live.example`"), "{log}");
+    let forget = |domain: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let output = command.args(["trust", "forget", domain, "--json", "--data"]).arg(&site.fixture.data).output().unwrap();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+    };
+    assert_eq!(forget("nobody.example").0, Some(1), "nothing is known of it");
+    assert_eq!(forget("Not A Domain").0, Some(2));
+    let told = json!({ "ok": true, "trust_domain": "live.example", "forgotten": 9 });
+    assert_eq!(forget("live.example"), (Some(0), told));
+    site.wait("the server goes on", || usable(&site, "spiffe-live") == "1");
+    assert_eq!(present(&site, &token()).status, 200);
+    server.kill();
+    fs::write(site.fixture.data.join("bundle-sequences.json"), "{").unwrap();
+    let mut again = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let again =
+        again.args(["serve", "--config"]).arg(&site.fixture.config).arg("--data").arg(&site.fixture.data).output().unwrap();
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(again.status.code() == Some(2) && said.contains("bundle-sequences.json: is not what was written"), "{said}");
 }
 
 fn check(file: &str, text: &str, more: &[&str]) -> (i32, String) {

@@ -23,13 +23,13 @@ pub(in crate::cli) struct Options {
     /// A class of data that it may touch; may repeat. Without any, those of what may be done
     #[arg(long)]
     data_class: Vec<String>,
-    /// How many seconds it may take
+    /// How many seconds it may take; without it, as long as tasks usually do on that server
     #[arg(long, value_name = "SECONDS")]
     expires_in: Option<u64>,
-    /// How many exchanges may be made in it
+    /// How many exchanges may be made in it; without it, the usual number, and for a child at most half of what is left
     #[arg(long, value_name = "EXCHANGES")]
     budget: Option<u64>,
-    /// End it when its holder is silent for so many seconds
+    /// End it when its holder is silent for so many seconds and it is not suspended
     #[arg(long, value_name = "SECONDS")]
     heartbeat: Option<u64>,
     /// The agent that works on it, if not this one

@@ -21,6 +21,17 @@ const PURPOSE: &str = "dpop nonce v1";
 #[derive(Clone, Debug)]
 pub struct Nonces(MacKey);
 
+/// What a nonce is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It is ours, and counts until then.
+    Until(Time),
+    /// It is ours, but counts no longer, or not yet.
+    Over,
+    /// It is none of ours.
+    Nothing,
+}
+
 impl Nonces {
     /// Nonces under `key`.
     pub fn new(key: MacKey) -> Self {
@@ -32,15 +43,17 @@ impl Nonces {
         self.at(slot(now))
     }
 
-    /// When `nonce` is no longer accepted; none when it is not accepted now, because it is none of ours or too old.
-    pub fn expiry(&self, nonce: &str, now: Time) -> Option<Time> {
-        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(nonce).ok()?.try_into().ok()?;
-        let (number, mac) = bytes.split_first_chunk()?;
-        let at = i64::from_be_bytes(*number);
+    /// What `nonce` is worth at `now`.
+    pub(super) fn worth(&self, nonce: &str, now: Time) -> Worth {
+        let Some((at, number, mac)) = parts(nonce) else { return Worth::Nothing };
+        if !self.0.verifies(PURPOSE, &number, &mac) {
+            return Worth::Nothing;
+        }
         // One ahead: the clocks of two replicas differ.
-        let current = (-1..=SLOTS).contains(&slot(now).checked_sub(at)?);
-        let ours = self.0.verifies(PURPOSE, number, mac);
-        (current && ours).then(|| Time::from_seconds((at + SLOTS + 1) * SLOT_SECONDS))
+        match slot(now).checked_sub(at).is_some_and(|slots| (-1..=SLOTS).contains(&slots)) {
+            true => Worth::Until(Time::from_seconds((at + SLOTS + 1) * SLOT_SECONDS)),
+            false => Worth::Over,
+        }
     }
 
     /// How long a nonce counts at most, and its `jti`s are remembered.
@@ -52,6 +65,13 @@ impl Nonces {
         let number = slot.to_be_bytes();
         URL_SAFE_NO_PAD.encode([number.as_slice(), &self.0.tag(PURPOSE, &number)].concat())
     }
+}
+
+/// The number of its half minute, the same in bytes, and the MAC.
+fn parts(nonce: &str) -> Option<(i64, [u8; 8], [u8; 16])> {
+    let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(nonce).ok()?.try_into().ok()?;
+    let (number, mac) = bytes.split_first_chunk()?;
+    Some((i64::from_be_bytes(*number), *number, mac.try_into().ok()?))
 }
 
 fn slot(time: Time) -> i64 {
@@ -72,16 +92,16 @@ mod tests {
     #[test]
     fn a_nonce_counts_for_its_time_with_every_replica_and_with_nobody_else() {
         let nonce = nonces(1).current(NOW);
-        let expires = nonces(1).expiry(&nonce, NOW).unwrap();
-        assert_eq!(expires, NOW.plus(Nonces::lifetime()));
-        assert_eq!(nonces(1).expiry(&nonce, Time::from_millis(expires.millis() - 1)), Some(expires));
-        assert_eq!(nonces(1).expiry(&nonce, expires), None);
-        assert_eq!(nonces(2).expiry(&nonce, NOW), None);
+        let expires = NOW.plus(Nonces::lifetime());
+        assert_eq!(nonces(1).worth(&nonce, NOW), Worth::Until(expires));
+        assert_eq!(nonces(1).worth(&nonce, Time::from_millis(expires.millis() - 1)), Worth::Until(expires));
+        assert_eq!(nonces(1).worth(&nonce, expires), Worth::Over);
+        assert_eq!([nonces(2).worth(&nonce, NOW), nonces(2).worth(&nonce, expires)], [Worth::Nothing; 2]);
         assert_ne!(nonce, nonces(1).current(NOW.plus(Duration::from_secs(30))));
         assert_eq!(nonce, nonces(1).current(NOW.plus(Duration::from_secs(29))));
         // A replica whose clock is half a minute behind takes it too, but no nonce of the future beyond that.
-        assert!(nonces(1).expiry(&nonce, Time::from_seconds(NOW.seconds() - 30)).is_some());
-        assert!(nonces(1).expiry(&nonce, Time::from_seconds(NOW.seconds() - 61)).is_none());
+        assert_eq!(nonces(1).worth(&nonce, Time::from_seconds(NOW.seconds() - 30)), Worth::Until(expires));
+        assert_eq!(nonces(1).worth(&nonce, Time::from_seconds(NOW.seconds() - 31)), Worth::Over);
     }
 
     #[test]
@@ -96,8 +116,11 @@ mod tests {
         });
         let short = nonce[..31].to_owned();
         let extremes = [i64::MIN, i64::MAX, -1, 0].map(|slot| nonces(1).at(slot));
-        for bad in all_changes.chain([String::new(), short, format!("{nonce}="), format!("{nonce}AAAA")]).chain(extremes) {
-            assert_eq!(nonces(1).expiry(&bad, NOW), None, "{bad}");
+        for bad in all_changes.chain([String::new(), short, format!("{nonce}="), format!("{nonce}AAAA")]) {
+            assert_eq!(nonces(1).worth(&bad, NOW), Worth::Nothing, "{bad}");
+        }
+        for over in extremes {
+            assert_eq!(nonces(1).worth(&over, NOW), Worth::Over, "{over}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::client::reason::kind_of;
 use crate::jose::ProofReason;
 
 /// Which check of RFC 9449 §4.3 a proof fails. `Display` is the public sentence: what was expected, never what was sent.
@@ -49,7 +50,7 @@ impl fmt::Display for DpopReason {
             Self::Repeated => "there must be one DPoP header at most",
             Self::Proof(reason) => return write!(f, "DPoP proof: {reason}"),
             Self::ClaimMissing(claim) => return write!(f, "DPoP proof: the claim {claim} is required (jti, htm, htu, iat)"),
-            Self::ClaimType(claim) => return write!(f, "DPoP proof: the claim {claim} has the wrong type or is out of range"),
+            Self::ClaimType(claim) => return write!(f, "DPoP proof: the claim {claim} must be {}", kind_of(claim)),
             Self::JtiLength => "DPoP proof: jti must have 1 to 255 bytes",
             Self::Typ => "DPoP proof: the typ of the header must be dpop+jwt",
             Self::Htm => "DPoP proof: htm must be POST, the method of this request",

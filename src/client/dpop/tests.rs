@@ -61,6 +61,9 @@ fn a_good_proof_proves_its_key_once() {
     assert_eq!(one.single_use.digest, again.single_use.digest);
     let other = proved(&proof(json!({"jti": "p-2"})), &rules()).unwrap();
     assert_ne!(one.single_use.digest, other.single_use.digest);
+    let elsewhere = proof(json!({"htu": "https://sts.acme.example/tasks"}));
+    let elsewhere = prove(&elsewhere, "/tasks", &rules(), NOW).unwrap();
+    assert_ne!(one.single_use.digest, elsewhere.single_use.digest, "each endpoint has jtis of its own");
 }
 
 #[test]
@@ -100,6 +103,17 @@ fn check_5_the_algorithm_is_one_of_those_published() {
     }
     assert_eq!(with("ES384"), DpopReason::Proof(ProofReason::Jose(JoseReason::AlgorithmNotAllowed)));
     assert_eq!(with("EdDSA"), DpopReason::Proof(ProofReason::Key(KeyReason::Algorithm)), "the key is for another");
+    let pinned = under(&json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": changed(jwk(), json!({"alg": "ES384"}))}));
+    assert_eq!(proved(&pinned, &rules()).unwrap_err(), DpopReason::Proof(ProofReason::Key(KeyReason::Algorithm)), "it says so");
+}
+
+/// What common clients write beside the members that RFC 9449 §4.2 asks for: WebCrypto exports `ext` and `key_ops`.
+#[test]
+fn a_public_key_may_say_more_about_itself() {
+    for more in [json!({"key_ops": ["verify"], "ext": true}), json!({"alg": "ES256", "use": "sig", "kid": "k-1"})] {
+        let text = under(&json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": changed(jwk(), more)}));
+        assert_eq!(proved(&text, &rules()).unwrap().key, KEY.verifying_key().thumbprint());
+    }
 }
 
 #[test]
@@ -150,6 +164,8 @@ fn check_9_the_address_is_that_of_the_endpoint() {
     }
     let others = [
         "http://sts.acme.example/token",
+        "http://sts.acme.example:443/token",
+        "https://:password@sts.acme.example/token",
         "https://sts.acme.example:8443/token",
         "https://sts.acme.example/token/",
         "https://sts.acme.example/Token",
@@ -191,6 +207,22 @@ fn an_endpoint_may_have_several_addresses_and_a_jti_counts_once_at_all_of_them()
     assert_eq!(at("https://mtls.acme.example/as/token").unwrap_err(), DpopReason::Htu);
 }
 
+/// RFC 3986 §6.2.2.1 and §6.2.2.2; a client may normalise what it read in the metadata.
+#[test]
+fn an_address_counts_however_it_is_escaped() {
+    let bases = ["http://127.0.0.1:8693", "https://acme.example/a-b_c.d~e", "https://acme.example/caf%C3%a9"];
+    let rules = DpopRules { bases: bases.map(str::to_owned).into(), ..rules() };
+    let at = |htu: &str| proved(&proof(json!({"htu": htu})), &rules).map(|_| ());
+    for htu in
+        ["https://acme.example/a%2Db%5fc%2ed%7Ee/token", "https://acme.example/caf%c3%A9/token", "http://127.0.0.1:8693/token"]
+    {
+        assert_eq!(at(htu), Ok(()), "{htu}");
+    }
+    for htu in ["http:///127.0.0.1:8693/token", "http:127.0.0.1:8693/token", "https://acme.example/caf\u{e9}/token"] {
+        assert_eq!(at(htu), Err(DpopReason::Htu), "{htu}");
+    }
+}
+
 #[test]
 fn check_10_the_nonce_is_one_of_ours() {
     let rules = DpopRules { nonce_required: true, ..rules() };
@@ -207,6 +239,20 @@ fn check_10_the_nonce_is_one_of_ours() {
     assert!(proved(&proof(json!({"nonce": nonce, "iat": SECONDS - 86_400})), &rules).is_ok());
 }
 
+/// RFC 9449 §11.1: what was accepted by its nonce is remembered for as long as the nonce counts. It must not count by its `iat`
+/// once that is over.
+#[test]
+fn a_nonce_of_ours_that_is_over_is_refused_where_none_is_asked_for() {
+    let rules = rules();
+    let nonce = rules.nonces.current(Time::from_seconds(SECONDS - 150));
+    let text = proof(json!({"nonce": nonce, "iat": SECONDS + 60}));
+    let until = proved(&text, &rules).unwrap().single_use.expires;
+    assert_eq!(until, Time::from_seconds(SECONDS + 30));
+    assert_eq!(prove(&text, "/token", &rules, until).unwrap_err(), DpopReason::NonceStale);
+    let ahead = rules.nonces.current(Time::from_seconds(SECONDS + 90));
+    assert_eq!(proved(&proof(json!({"nonce": ahead})), &rules).unwrap_err(), DpopReason::NonceStale);
+}
+
 #[test]
 fn check_11_the_proof_was_made_just_now() {
     let at = |iat: i64| proved(&proof(json!({"iat": iat})), &rules()).map(|proof| proof.single_use.expires);
@@ -214,6 +260,7 @@ fn check_11_the_proof_was_made_just_now() {
     assert_eq!(at(SECONDS - 60), Err(DpopReason::Old));
     assert_eq!(at(SECONDS + 60), Ok(Time::from_seconds(SECONDS + 120)));
     assert_eq!(at(SECONDS + 61), Err(DpopReason::Ahead));
+    assert!(proved(&proof(json!({"iat": SECONDS as f64 + 0.25})), &rules()).is_ok(), "a NumericDate may be a fraction");
     assert_eq!(refused(json!({"iat": "now"})), DpopReason::ClaimType("iat"));
     assert_eq!(refused(json!({"iat": 1e300})), DpopReason::ClaimType("iat"));
     // A nonce that is not ours, where none is asked for, changes nothing.

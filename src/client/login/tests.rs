@@ -26,6 +26,13 @@ fn logins_that_could_never_serve_are_refused() {
     let no_algorithm = Login::PrivateKeyJwt { keys: keys.into(), algorithms: Vec::new(), accept_token_endpoint: false };
     assert_eq!(complaint(vec![("a", vec![own_key(&KEY), no_algorithm])]), "agent a, login 2: no algorithm is allowed");
     assert!(complaint(vec![("a", vec![secret("x", false, false)])]).contains("neither"));
+    let name = CertificateName::Dns("a.acme.example".to_owned());
+    let nobodys = Login::TlsClientAuth { roots: Arc::default(), name };
+    assert!(complaint(vec![("a", vec![nobodys])]).contains("`ca_file` is missing"));
+    let unregistered = Login::SelfSignedTls { certificates: Vec::new(), keys: Vec::new() };
+    assert_eq!(complaint(vec![("a", vec![unregistered])]), "agent a, login 1: the key set has no usable key");
+    let anybodys = Login::WorkloadX509 { rule: RuleName::parse("pki").unwrap(), matchers: Vec::new() };
+    assert!(complaint(vec![("a", vec![anybodys])]).contains("every workload of the trust rule"));
 }
 
 #[test]
@@ -38,6 +45,9 @@ fn one_credential_never_logs_in_two_agents() {
     let id = "spiffe://acme.example/a";
     let taken = "agent b, login 1: the same credential already logs in the agent a";
     assert_eq!(complaint(vec![("a", vec![spiffe(id)]), ("b", vec![spiffe(id)])]), taken);
+    let svid = || Login::SpiffeX509 { id: SpiffePattern::parse(id).unwrap() };
+    assert_eq!(complaint(vec![("a", vec![svid()]), ("b", vec![svid()])]), taken);
+    assert!(logins(vec![("a", vec![svid(), spiffe(id)])]).is_ok(), "the same workload by either kind of SVID");
     let one = workload("cluster", &[("sub", "x"), ("ns", "y")]);
     let other = workload("cluster", &[("ns", "y"), ("sub", "x")]);
     assert_eq!(complaint(vec![("a", vec![one]), ("b", vec![other])]), taken);

@@ -7,8 +7,8 @@ use rcgen::{
 };
 
 use super::*;
-use crate::client::fixture::{NOW, block_on, no_trust};
-use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, Login, Logins};
+use crate::client::fixture::{NOW, block_on, bundleless, no_trust};
+use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, IdentifiedClient, Login, Logins};
 use crate::oauth::Time;
 use crate::request::Form;
 use crate::trust::Trust;
@@ -105,7 +105,8 @@ fn log_in(
     let audience = AssertionAudience { issuer, token_endpoint: String::new() };
     let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
     let credentials = Credentials::new(&form, None).with_certificate(Some(certificate.clone()));
-    block_on(crate::client::authenticate(&logins, &catalog, trust, &credentials, None, &audience, now))
+    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, None, &audience, now);
+    block_on(client).and_then(IdentifiedClient::confirmed)
 }
 
 fn why(result: Result<AuthenticatedClient, ClientReason>) -> Option<CertificateReason> {
@@ -174,8 +175,74 @@ fn a_path_that_was_found_is_remembered_for_a_minute_and_for_its_roots_only() {
     assert_eq!(certificate.validated(&Roots::default(), NOW).unwrap_err(), X509Reason::Path, "and none at all too");
     let later = certificate.validated(&ca.roots, NOW.plus(Duration::from_secs(61))).unwrap();
     assert!(!Arc::ptr_eq(&first, &later));
+    assert!(!Arc::ptr_eq(&later, &certificate.validated(&ca.roots, NOW).unwrap()), "a clock that was set back asks anew");
     assert_eq!(certificate.validated(&ca.roots, Time::from_seconds(1_830_300_000)).unwrap_err(), X509Reason::Expired);
     assert_eq!(certificate.validated(&ca.roots, Time::from_seconds(1_700_000_000)).unwrap_err(), X509Reason::Early);
+}
+
+/// Within the minute for which a path is remembered the certificate itself may run out.
+#[test]
+fn a_path_is_not_remembered_beyond_the_certificates_own_dates() {
+    let (ca, mut params) = (Ca::new(), dns("a.acme.example"));
+    params.not_after = time::OffsetDateTime::from_unix_timestamp(NOW.seconds() + 30).unwrap();
+    let certificate = ca.issue(&params);
+    assert!(certificate.validated(&ca.roots, SOON).is_ok());
+    assert_eq!(certificate.validated(&ca.roots, SOON.plus(Duration::from_secs(1))).unwrap_err(), X509Reason::Expired);
+}
+
+/// RFC 8705 §2.1.2: each name is looked for among the names of its own kind, and compared as that kind is.
+#[test]
+fn a_name_is_compared_as_its_kind_demands() {
+    let ca = Ca::new();
+    let mut params = dns("a.acme.example");
+    params.subject_alt_names.push(SanType::URI("urn:acme:a".try_into().unwrap()));
+    let leaf = ca.issue(&params).validated(&ca.roots, NOW).unwrap();
+    assert!(CertificateName::Dns("A.Acme.EXAMPLE".to_owned()).is_of(&leaf), "RFC 4343: host names have no case");
+    assert!(
+        !CertificateName::Uri("URN:acme:a".to_owned()).is_of(&leaf) && CertificateName::Uri("urn:acme:a".to_owned()).is_of(&leaf)
+    );
+    assert!(
+        !CertificateName::Dns("urn:acme:a".to_owned()).is_of(&leaf) && !CertificateName::Uri("urn:acme".to_owned()).is_of(&leaf)
+    );
+}
+
+const SPIFFE: &str = "spiffe://acme.example/a";
+
+fn svid_login(pattern: &str) -> Login {
+    Login::SpiffeX509 { id: SpiffePattern::parse(pattern).unwrap() }
+}
+
+/// draft-ietf-oauth-spiffe-client-auth §3.2: with a SPIFFE ID as `client_id` an X509-SVID logs in, and nothing else that the
+/// agent has.
+#[test]
+fn a_spiffe_id_as_client_id_is_for_svids_unless_an_agent_is_called_so() {
+    let ca = Ca::new();
+    let certificate = ca.issue(&dns("a.acme.example"));
+    let both = vec![("a", vec![svid_login(SPIFFE), ca.login("a.acme.example")])];
+    assert_eq!(why(log_in(both, &no_trust(), &certificate, SPIFFE, NOW)), Some(CertificateReason::Svid(TrustReason::Issuer)));
+    let called = log_in(vec![(SPIFFE, vec![ca.login("a.acme.example")])], &no_trust(), &certificate, SPIFFE, NOW).unwrap();
+    assert_eq!((called.agent().id.as_str(), called.method()), (SPIFFE, LoginMethod::TlsClientAuth));
+    let overlapping = vec![("a", vec![svid_login(SPIFFE)]), ("b", vec![svid_login("spiffe://acme.example/*")])];
+    let refused = log_in(overlapping, &no_trust(), &certificate, SPIFFE, NOW).unwrap_err();
+    assert!(matches!(refused, ClientReason::SeveralAgents), "{refused:?}");
+}
+
+/// A bundle that cannot be had makes a refusal no verdict, in whichever order the logins stand, and hinders none that serves.
+#[test]
+fn a_bundle_that_cannot_be_had_does_not_stand_in_the_way_of_other_logins() {
+    let (ca, mut params) = (Ca::new(), dns("a.acme.example"));
+    params.subject_alt_names.push(SanType::URI(SPIFFE.try_into().unwrap()));
+    let certificate = ca.issue(&params);
+    for svid_first in [true, false] {
+        let logins = |name: &str| {
+            let mut logins = vec![ca.login(name), svid_login(SPIFFE)];
+            logins.rotate_left(usize::from(svid_first));
+            vec![("a", logins)]
+        };
+        assert!(log_in(logins("a.acme.example"), &bundleless(), &certificate, "a", NOW).is_ok());
+        let refused = log_in(logins("b.acme.example"), &bundleless(), &certificate, "a", NOW).unwrap_err();
+        assert!(matches!(refused, ClientReason::KeysUnavailable(TrustReason::KeysUnavailable)), "{refused:?}");
+    }
 }
 
 #[test]

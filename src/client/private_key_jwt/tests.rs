@@ -340,6 +340,24 @@ fn keys_that_cannot_be_had_are_no_verdict() {
     assert_eq!(world.refuses(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))), "KeysUnavailable(KeysUnavailable)");
 }
 
+/// Keys that cannot be had make a refusal no verdict, in whichever order the logins stand, and hinder none that serves.
+#[test]
+fn keys_that_cannot_be_had_do_not_stand_in_the_way_of_others() {
+    let world = |missing_first: bool| {
+        let impatient = Pace { patience: Duration::from_millis(20), ..Pace::default() };
+        let keys = PublishedKeys::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
+        let missing = Login::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+        let mut logins = vec![own_key(&KEY), missing];
+        logins.rotate_left(usize::from(missing_first));
+        World::new(no_trust()).agent(CLIENT, logins)
+    };
+    for missing_first in [false, true] {
+        assert!(world(missing_first).try_login(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))).is_ok());
+        let refused = world(missing_first).refuses(&Sent::assertion(&signed(&OTHER_KEY, &good_claims(CLIENT))));
+        assert_eq!(refused, "KeysUnavailable(KeysUnavailable)");
+    }
+}
+
 struct Stopped;
 
 impl Clock for Stopped {

@@ -38,8 +38,20 @@ impl Lives {
             (Some((_, earlier)), Change::Death(_)) => earlier.zip(change.forget()).map(|(one, other)| one.max(other)),
             (None, _) => change.forget(),
         };
-        let life = change.applied(before.map(|(life, _)| *life).unwrap_or_default(), at);
+        let before = before.map(|(life, _)| *life).unwrap_or_default();
+        let life = self.retimed(key, before, change.applied(before, at), at);
         StoredLife { key, life, forget: forget.filter(|_| life.hold != Some(Hold::Retired)) }
+    }
+
+    /// From its suspension on nobody waits for a task's heartbeat, and from its resumption on anew. What time has ended by `at`
+    /// stays over.
+    fn retimed(&self, key: GenerationKey, before: Life, after: Life, at: Time) -> Life {
+        match self.tasks.get(&key) {
+            Some(task) if before.hold != after.hold && after.until.is_some_and(|until| until > at) => {
+                Life { until: Some(task.fixed.due(after.hold, at)), ..after }
+            }
+            _ => after,
+        }
     }
 
     /// Remembers with the tasks among the things of `change` who suspended them.
@@ -54,23 +66,26 @@ impl Lives {
     }
 
     pub(super) fn put(&mut self, StoredLife { key, life, forget }: StoredLife) {
-        self.of.insert(key, (life, forget));
-        if let Some(forget) = forget {
+        let (until_before, forget_before) =
+            self.of.insert(key, (life, forget)).map_or((None, None), |(life, forget)| (life.until, forget));
+        if let Some(until) = life.until.filter(|until| until_before != Some(*until)) {
+            self.timed.add(key, until);
+        }
+        if let Some(forget) = forget.filter(|forget| forget_before != Some(*forget)) {
             self.forgettable.add(key, forget);
         }
     }
 
     /// Whatever the task depends on must be remembered as long as the task, should it end: else the task would outlive it.
     pub(super) fn open(&mut self, key: GenerationKey, task: Task, at: Time) -> Vec<StoredLife> {
-        let (forget, until) = (task.fixed.forget(), task.fixed.due(at));
         // Nothing is known of a new task; but if anything were, it would not be undone.
         let before = self.of.get(&key).map(|(life, _)| *life).unwrap_or_default();
+        let (forget, until) = (task.fixed.forget(), task.fixed.due(before.hold, at));
         let own = StoredLife { key, life: Life { until: Some(until), ..before }, forget: Some(forget) };
         let mut lives: Vec<StoredLife> = task.fixed.generations.iter().filter_map(|on| self.kept(on.key, forget)).collect();
         lives.retain(|life| life.key != key);
         lives.push(own);
         lives.iter().for_each(|life| self.put(*life));
-        self.timed.add(key, until);
         self.tasks.insert(key, task);
         lives
     }
@@ -87,11 +102,10 @@ impl Lives {
     }
 
     pub(super) fn beat(&mut self, key: GenerationKey, at: Time) -> Option<StoredLife> {
-        let until = self.tasks.get(&key)?.fixed.due(at);
-        let (life, forget) = self.of.get_mut(&key).filter(|(life, _)| life.number == 0)?;
-        life.until = Some(until);
-        let stored = StoredLife { key, life: *life, forget: *forget };
-        self.timed.add(key, until);
+        let fixed = &self.tasks.get(&key)?.fixed;
+        let (life, forget) = self.of.get(&key).filter(|(life, _)| life.number == 0)?;
+        let stored = StoredLife { key, life: Life { until: Some(fixed.due(life.hold, at)), ..*life }, forget: *forget };
+        self.put(stored);
         Some(stored)
     }
 
@@ -120,11 +134,6 @@ impl Lives {
     }
 
     pub(super) fn take_tasks(&mut self, tasks: Vec<(GenerationKey, Task)>) {
-        for (key, task) in tasks {
-            if let Some(until) = self.of.get(&key).and_then(|(life, _)| life.until) {
-                self.timed.add(key, until);
-            }
-            self.tasks.insert(key, task);
-        }
+        self.tasks.extend(tasks);
     }
 }

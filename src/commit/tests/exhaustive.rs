@@ -59,6 +59,7 @@ struct Seen {
     spent_twice: bool,
     overdue: bool,
     resumed: bool,
+    spared: bool,
     withheld: bool,
 }
 
@@ -113,13 +114,14 @@ impl Model for Histories {
     type State = Node;
     type Action = Act;
 
-    /// Nothing, a task that was just entered, and a chain: the histories go on from each.
+    /// Nothing, a task that was just entered, one that is suspended for a while, and a chain: the histories go on from each.
     fn init_states(&self) -> Vec<Node> {
         let alone = |ask| Act::Together(vec![ask], Fate::Durable);
         let opened = [alone(Ask::Open), Act::Admit(From::Task, 0)];
         let chain = [Act::Admit(From::Outside, 0), alone(Ask::Issue(0)), Act::Admit(From::Token(0), 1)];
         let after = |acts: &[Act]| acts.iter().fold(Node::first(), |node, act| self.next_state(&node, act.clone()).unwrap());
-        vec![Node::first(), after(&opened), after(&chain)]
+        let suspended = [alone(Ask::Open), alone(Ask::Task(Turn::Suspend)), Act::Tick];
+        vec![Node::first(), after(&opened), after(&suspended), after(&chain)]
     }
 
     fn actions(&self, node: &Node, acts: &mut Vec<Act>) {
@@ -163,6 +165,9 @@ impl Model for Histories {
             Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
             Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
             Property::sometimes("a heartbeat is missed", |_, node: &Node| node.seen.overdue),
+            Property::sometimes("a task stays suspended for longer than between two heartbeats", |_, node: &Node| {
+                node.seen.spared
+            }),
             Property::sometimes("something suspended comes back", |_, node: &Node| node.seen.resumed),
             Property::sometimes("a hop is durable and its token never left", |_, node: &Node| node.seen.withheld),
         ]
@@ -296,6 +301,11 @@ impl Node {
         }
         if let Some(task) = self.ghost.task() {
             self.seen.overdue |= task.overdue(self.millis());
+            self.seen.spared |= task.is_spared() && self.ticks == TICKS_MAX;
+            // What ended otherwise has no time any more.
+            if machine.overdue() && !task.is_over(self.millis()) {
+                self.wrong.get_or_insert("time has ended the task".to_owned());
+            }
             let left = machine.left();
             if left != Some(BUDGET - task.charged) {
                 self.wrong.get_or_insert(format!("left {left:?}, charged {}", task.charged));

@@ -98,6 +98,32 @@ fn no_task_is_paid_out_of_one_that_cannot_pay() {
 }
 
 #[test]
+fn when_as_many_tasks_are_remembered_as_may_be_none_is_opened_and_all_work() {
+    let mut rig = Rig::new();
+    rig.limits.tasks = 1;
+    let commit = rig.start();
+    block_on(async {
+        commit.submit(opening(PARENT, 3, 60_000, None, &[])).await.unwrap();
+        let child = opening(CHILD, 1, 30_000, Some(PARENT), &[PARENT]);
+        assert_eq!(commit.submit(child).await.unwrap_err(), CommitReason::Busy);
+        assert_eq!(left(&commit, PARENT), 3, "what is not opened costs nothing");
+        commit.submit(working(1, PARENT, &[])).await.unwrap();
+        commit.end(ending(PARENT)).await.unwrap();
+        let other = || opening(103, 1, 180_000, None, &[]);
+        assert_eq!(commit.submit(other()).await.unwrap_err(), CommitReason::Busy, "one that ended is remembered as well");
+        rig.step(121_000);
+        commit.spend(Vec::new()).await.unwrap();
+        let deadline = Time::from_millis(START + 180_000);
+        commit.submit(Issue { deadline, ..other() }).await.unwrap();
+        commit.close().await;
+        rig.limits.tasks = 0;
+        let commit = rig.start();
+        let reason = commit.submit(Issue { deadline, ..working(2, 103, &[]) }).await;
+        assert!(reason.is_ok(), "a lower limit takes nothing away: {reason:?}");
+    });
+}
+
+#[test]
 fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
     let mut rig = Rig::new();
     rig.limits.sweep = Duration::from_millis(1);
@@ -124,6 +150,127 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
     let rows = rig.disk.rows();
     let Record::Death(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
     assert_eq!((&*death.by, &*death.reason, rows[2].txn), ("server", "its heartbeat was missed", Some(Txn::from_bytes([9; 16]))));
+}
+
+/// Nine hours, with a heartbeat of ten seconds.
+fn silent() -> Issue {
+    let mut silent = opening(PARENT, 9, 9 * HOUR, None, &[]);
+    silent.opens.as_mut().unwrap().task.heartbeat = Some(Duration::from_secs(10));
+    silent
+}
+
+fn turning(turn: Turn) -> Holding {
+    Holding { turn, things: ending(PARENT).ends, by: ClientId::parse("orchestrator").unwrap(), reason: "x".into() }
+}
+
+/// Whether the task is over, and whether it is suspended.
+fn stands(commit: &Commit, rig: &Rig) -> (bool, bool) {
+    let on = [Generation { key: GenerationKey([PARENT; 16]), number: 0 }];
+    match crate::lifecycle::liveness::alive(&*commit.state(), &on, rig.clock.now()) {
+        Ok(()) => (false, false),
+        Err(dead) => (dead.is_final(), !dead.is_final()),
+    }
+}
+
+const HOUR: i64 = 3_600_000;
+const OVER: (bool, bool) = (true, false);
+const SUSPENDED: (bool, bool) = (false, true);
+const ACTIVE: (bool, bool) = (false, false);
+
+#[test]
+fn while_a_task_is_suspended_nobody_waits_for_its_heartbeat_and_then_anew() {
+    let rig = Rig::new();
+    let mut commit = rig.start();
+    block_on(async {
+        commit.submit(silent()).await.unwrap();
+        rig.step(9_000);
+        commit.hold(turning(Turn::Suspend), Vec::new()).await.unwrap();
+        for _hour in 0..7 {
+            rig.step(HOUR);
+            commit.spend(Vec::new()).await.unwrap();
+            assert_eq!(stands(&commit, &rig), SUSPENDED);
+            commit.close().await;
+            commit = rig.start();
+        }
+        commit.beat(GenerationKey([PARENT; 16]), Vec::new()).await.unwrap();
+        rig.step(60_000);
+        commit.hold(turning(Turn::Suspend), Vec::new()).await.unwrap();
+        assert_eq!(stands(&commit, &rig), SUSPENDED, "a heartbeat does not start the waiting, nor a second suspension");
+        commit.hold(turning(Turn::Resume), Vec::new()).await.unwrap();
+        commit.close().await;
+        commit = rig.start();
+        rig.step(9_999);
+        assert_eq!(stands(&commit, &rig), ACTIVE);
+        commit.hold(turning(Turn::Resume), Vec::new()).await.unwrap();
+        rig.step(1);
+        assert_eq!(stands(&commit, &rig), OVER, "to resume what is not suspended is no heartbeat");
+        rig.step(1_000);
+        commit.spend(Vec::new()).await.unwrap();
+        eventually(|| rig.kinds().last() == Some(&Kind::Death)).await;
+    });
+}
+
+#[test]
+fn a_suspended_task_ends_at_its_deadline_and_the_end_is_recorded() {
+    let mut rig = Rig::new();
+    rig.limits.sweep = Duration::from_millis(1);
+    let commit = rig.start();
+    block_on(async {
+        commit.submit(silent()).await.unwrap();
+        commit.hold(turning(Turn::Suspend), Vec::new()).await.unwrap();
+        rig.step(9 * HOUR - 1);
+        assert_eq!(stands(&commit, &rig), SUSPENDED);
+        rig.step(1);
+        assert_eq!(stands(&commit, &rig), OVER);
+        rig.step(1_000);
+        eventually(|| rig.kinds().last() == Some(&Kind::Death)).await;
+    });
+    let rows = rig.disk.rows();
+    let Record::Death(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
+    assert_eq!((&*death.by, &*death.reason), ("server", "its deadline passed"));
+}
+
+#[test]
+fn neither_suspending_nor_resuming_brings_back_what_was_silent_too_long() {
+    for fault in [None, Some(Fault::Begin), Some(Fault::FlushLost), Some(Fault::FlushLanded)] {
+        let rig = Rig::new();
+        let commit = rig.start();
+        block_on(async {
+            commit.submit(silent()).await.unwrap();
+            rig.step(10_000);
+            if let Some(fault) = fault {
+                rig.faults.set(fault, 1);
+                let expires = Time::from_millis(START + HOUR);
+                let value = SingleUse { digest: [1; 32], expires, kind: SingleUseKind::Assertion };
+                assert_eq!(commit.spend(vec![value]).await, Err(CommitReason::Unavailable));
+            }
+            let _refused_while_the_store_fails = commit.hold(turning(Turn::Suspend), Vec::new()).await;
+            assert_eq!(stands(&commit, &rig), OVER, "{fault:?}");
+            while commit.hold(turning(Turn::Resume), Vec::new()).await.is_err() {}
+            assert_eq!(stands(&commit, &rig), OVER, "{fault:?}");
+            commit.close().await;
+            assert_eq!(stands(&rig.start(), &rig), OVER, "{fault:?}");
+        });
+    }
+}
+
+#[test]
+fn a_suspension_that_could_not_be_recorded_stops_the_waiting_when_it_acts() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(async {
+        commit.submit(silent()).await.unwrap();
+        rig.step(5_000);
+        rig.faults.set(Fault::FlushLost, 1);
+        rig.faults.set(Fault::Open, 3);
+        assert_eq!(commit.hold(turning(Turn::Suspend), Vec::new()).await, Err(CommitReason::Unavailable));
+        rig.step(HOUR);
+        assert_eq!(stands(&commit, &rig), SUSPENDED);
+        eventually(|| rig.kinds().last() == Some(&Kind::Suspension)).await;
+        assert_eq!(stands(&commit, &rig), SUSPENDED);
+        commit.close().await;
+        assert_eq!(stands(&rig.start(), &rig), SUSPENDED);
+    });
 }
 
 #[test]

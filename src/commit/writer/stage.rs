@@ -170,7 +170,8 @@ impl Writer {
     fn sweep(&mut self, staged: &mut Staged) {
         for (key, task) in self.mirror.overdue(staged.batch.at, SWEEP_MAX) {
             let change = Change::Death(task.overdue(key, staged.batch.at));
-            let swept = Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _of_client: None, _place: None };
+            let (acting, lives, single_use) = (None, Vec::new(), Vec::new());
+            let swept = Unrecorded { change, acting, lives, single_use, _of_client: None, _place: None };
             self.stage_change(swept, None, staged);
         }
     }
@@ -268,8 +269,8 @@ impl Writer {
 
     /// A change acts in memory before it is recorded, so that nothing behind it in the queue is issued under what it ends.
     fn act(&self, change: &mut Unrecorded, at: Time) {
-        if change.lives.is_empty() {
-            change.lives = self.mirror.change(&change.change, at);
+        if change.acting.is_none() {
+            (change.acting, change.lives) = (Some(at), self.mirror.change(&change.change, at));
         }
     }
 

@@ -47,7 +47,7 @@ fn of_settings() {
     main("[tokens]\nlifetime = '20m'", &["main.toml:2: `lifetime` must not exceed `lifetime_max`"]);
     main(
         "[tokens]\nlifetime = '5 min'",
-        &["main.toml:2: `lifetime` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\""],
+        &["main.toml:2: `lifetime` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; did you mean \"5m\"?"],
     );
     main("[tokens]\nlifetime_max = '2d'", &["main.toml:2: `lifetime_max` must be 1s to 1d, not 2d"]);
     main("[tokens]\nchain_depth_max = 17", &["main.toml:2: `chain_depth_max` must be 1 to 16, not 17"]);
@@ -83,6 +83,10 @@ fn of_settings() {
     main(
         "[limits]\nqueue = 0\nworkers = -1",
         &["main.toml:2: `queue` must be 1 to 65536, not 0", "main.toml:3: `workers` must be 0 to 1024, not -1"],
+    );
+    main(
+        "[limits]\ntasks = 0\nstatus_tokens = 16777217",
+        &["main.toml:2: `tasks` must be 1 to 1048576, not 0", "main.toml:3: `status_tokens` must be 1 to 16777216, not 16777217"],
     );
 }
 
@@ -309,7 +313,7 @@ fn of_spiffe_rules() {
         &spiffe("keys = {}\nissuer = 'https://x.example'"),
         &[
             "trust/r.toml:1: `trust_domain` is missing",
-            "trust/r.toml:5: `bundle_file` is missing in [keys]",
+            "trust/r.toml:5: [keys] must have one of `bundle_file`, `bundle_url` and `workload_api`",
             "trust/r.toml:6: `issuer` does not belong to kind \"spiffe\"; an SVID is known by its trust domain",
         ],
     );
@@ -317,7 +321,8 @@ fn of_spiffe_rules() {
         &spiffe("trust_domain = 'X'\n[keys]\ndiscovery = true\nbundle_file = 'x'"),
         &[
             "trust/r.toml:5: `trust_domain` must have a trust domain of 1 to 255 characters of a-z, 0-9, '.', '-', '_'",
-            "trust/r.toml:7: `discovery` does not belong to kind \"spiffe\", which has `bundle_file` and `bundle_url`",
+            "trust/r.toml:7: `discovery` does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and \
+             `workload_api`",
             "trust/r.toml:8: trust/x cannot be read: No such file or directory (os error 2)",
         ],
     );

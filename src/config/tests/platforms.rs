@@ -1,7 +1,11 @@
 //! Mistakes in rules about platforms.
 
+use std::time::Duration;
+
 use super::complaints::expect;
 use super::scene::{AGENT, API, IDP, JWKS, Scene};
+use crate::config::KeysFile;
+use crate::trust::KeyLocation;
 
 #[track_caller]
 fn rule(text: &str, wanted: &[&str]) {
@@ -82,7 +86,8 @@ fn what_could_never_mean_what_it_says_is_told() {
 #[test]
 fn what_is_wrong_with_a_rule_is_told_in_one_run() {
     let broken = "name = 'k'\nkind = 'kubernetes'\nissuer = 'https://c.example'\n\
-                  audiences = ['https://kubernetes.default.svc', 'x']\nlifetime_max = '0s'\nsubject = { instance = '{a}{b}', attributes = { a = 'sub' } }\n\
+                  audiences = ['https://kubernetes.default.svc', 'x']\nlifetime_max = '0s'\n\
+                  subject = { instance = '{a}{b}', attributes = { a = 'sub' } }\n\
                   [require]\n'/kubernetes.io/warnafter' = 'x'\n[keys]\ndiscovery = false\n";
     let told = Scene::new().with("trust/r.toml", broken).complaints();
     let lines: Vec<&str> = told.iter().map(|told| told.split(": ").next().unwrap()).collect();
@@ -141,6 +146,81 @@ fn of_bundles_and_roots() {
             "trust/r.toml:4: `audiences` does not belong to kind \"x509\"; a certificate is for nobody in particular",
         ],
     );
+}
+
+#[test]
+fn of_the_workload_api() {
+    let spiffe =
+        |keys: &str| format!("name = 's'\nkind = 'spiffe'\ntrust_domain = 'a.example'\naudiences = ['us']\n[keys]\n{keys}");
+    let good =
+        Scene::new().with("trust/r.toml", &spiffe("workload_api = 'unix:///run/spire/sockets/agent.sock'\nrefresh = '1m'"));
+    let config = good.config();
+    let KeysFile::Remote(KeyLocation::Workload(api), pace) = &config.rules[0].keys else { panic!("{:?}", config.rules[0].keys) };
+    assert_eq!(api.to_string(), "unix:///run/spire/sockets/agent.sock");
+    assert_eq!((pace.interval, pace.ceiling), (Duration::from_mins(1), Duration::from_hours(24)));
+    rule(
+        &spiffe("workload_api = '/run/agent.sock'\nbundle_file = 'x'\nnetworks = ['10.0.0.0/8']"),
+        &[
+            "trust/r.toml:6: `workload_api` must be written unix:///run/agent.sock",
+            "trust/r.toml:7: `bundle_file` is not needed beside `workload_api`, which delivers the whole bundle",
+            "trust/r.toml:8: `networks` is not needed beside `workload_api`, which delivers the whole bundle",
+        ],
+    );
+    rule(
+        &spiffe("workload_api = 'tcp://10.0.0.5:8081'"),
+        &["trust/r.toml:6: `workload_api` must have an address of this machine only, as in tcp://127.0.0.1:8081; prefer unix:"],
+    );
+    rule(
+        &spiffe("workload_ap = 'unix:///run/agent.sock'"),
+        &[
+            "trust/r.toml:5: [keys] must have one of `bundle_file`, `bundle_url` and `workload_api`",
+            "trust/r.toml:6: unknown key `workload_ap` in [keys]; did you mean \"workload_api\"?",
+        ],
+    );
+    rule(
+        &format!("{IDP}workload_api = 'unix:///run/agent.sock'"),
+        &["trust/r.toml:8: `workload_api` belongs to kind \"spiffe\""],
+    );
+}
+
+#[test]
+fn of_the_pace() {
+    let spiffe =
+        |keys: &str| format!("name = 's'\nkind = 'spiffe'\ntrust_domain = 'a.example'\naudiences = ['us']\n[keys]\n{keys}");
+    let url = "bundle_url = 'https://a.example/'\nbundle_profile = 'https_web'\n";
+    let config = Scene::new().with("trust/r.toml", &spiffe(&format!("{url}refresh = '2h'\nceiling = '4h'"))).config();
+    let KeysFile::Remote(_, pace) = &config.rules[0].keys else { panic!("{:?}", config.rules[0].keys) };
+    assert_eq!((pace.interval, pace.ceiling), (Duration::from_hours(2), Duration::from_hours(4)));
+    for (pace, complaints) in [
+        (
+            "refresh = '5 min'\nceiling = '1Day'",
+            &[
+                "trust/r.toml:8: `refresh` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; \
+                 did you mean \"5m\"?",
+                "trust/r.toml:9: `ceiling` must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"; \
+                 did you mean \"1d\"?",
+            ][..],
+        ),
+        (
+            "refresh = '10s'\nceiling = '1m'",
+            &["trust/r.toml:8: `refresh` must be 1m to 1d, not 10s", "trust/r.toml:9: `ceiling` must be 5m to 30d, not 1m"],
+        ),
+        (
+            "refresh = '1h'\nceiling = '1h'",
+            &["trust/r.toml:9: `ceiling` (1h) must be at least twice `refresh` (1h), or one fetch that fails would end all keys"],
+        ),
+        (
+            "refresh = '1d'",
+            &["trust/r.toml:8: `ceiling` (1d) must be at least twice `refresh` (1d), or one fetch that fails would end all keys"],
+        ),
+        ("refesh = '1h'", &["trust/r.toml:8: unknown key `refesh` in [keys]; did you mean \"refresh\"?"]),
+    ] {
+        rule(&spiffe(&format!("{url}{pace}")), complaints);
+    }
+    let fixed = Scene::new()
+        .with("trust/b.json", r#"{"keys":[]}"#)
+        .with("trust/r.toml", &spiffe("bundle_file = 'b.json'\nrefresh = '1h'"));
+    expect(fixed, &["trust/r.toml:7: `refresh` belongs to keys that are fetched"]);
 }
 
 #[test]

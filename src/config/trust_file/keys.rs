@@ -1,7 +1,9 @@
 //! `[keys]`: where the keys of a rule come from.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -11,10 +13,10 @@ use crate::config::Complaint;
 use crate::config::desk::Desk;
 use crate::config::keys_file::{KeysFile, take_jwks, warn_of_skipped};
 use crate::config::reader::{Found, Reader, all};
-use crate::config::revocation;
+use crate::config::{revocation, span};
 use crate::oauth::Issuer;
 use crate::trust::x509::Roots;
-use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, SpiffeId, TrustKind};
+use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, Pace, SpiffeId, TrustKind, WorkloadApi};
 
 /// The keys of a rule of that kind. A platform's are found by discovery unless the file says otherwise.
 pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
@@ -23,7 +25,7 @@ pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Optio
         return None;
     };
     if kind.is_platform() && kind.has_issuer() && !rule.has("keys") {
-        return discovery(kind, issuer, Vec::new()).map(KeysFile::Remote);
+        return discovery(kind, issuer, Vec::new()).map(|location| KeysFile::Remote(location, Pace::default()));
     }
     let mut reader = rule.take_table("keys")?;
     let keys = match kind {
@@ -44,7 +46,7 @@ fn discovery(kind: TrustKind, issuer: Option<&IssuerFile>, mut hosts: Vec<String
 }
 
 fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
-    for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id"] {
+    for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "workload_api"] {
         reader.refuse(key, "belongs to kind \"spiffe\"");
     }
     refuse_roots(reader);
@@ -53,7 +55,8 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
     let asked = reader.take_boolean("discovery");
     let uri = reader.take_parsed("jwks_uri", jwks_uri);
     let jwks = take_jwks(reader);
-    let (hosts, networks) = (take_hosts(reader), take_networks(reader, asked.is_some() || uri.is_some()));
+    let remote = asked.is_some() || uri.is_some();
+    let (hosts, networks, pace) = (take_hosts(reader), take_networks(reader, remote), take_pace(reader, remote));
     if given != 1 {
         let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
         reader.desk().complain(Complaint::new(place, sentence));
@@ -67,27 +70,38 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
         Some(_) => discovery(kind, issuer, hosts?),
         None => uri.map(|uri| KeyLocation::Uri(uri.value)),
     };
-    let networks = networks?;
-    location.map(|location| KeysFile::Remote(within(location, networks))).or(jwks.map(KeysFile::Given))
+    let (networks, pace) = (networks?, pace?);
+    location.map(|location| KeysFile::Remote(within(location, networks), pace)).or(jwks.map(KeysFile::Given))
 }
 
 fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
     for key in ["discovery", "jwks_uri", "jwks_file", "jwks", "hosts"] {
-        reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file` and `bundle_url`");
+        reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`");
     }
     refuse_roots(reader);
+    if reader.has("workload_api") {
+        return take_workload_api(reader);
+    }
     if !reader.has("bundle_url") {
+        // Asked for, so that a slip is told from a word that means nothing.
+        for key in ["bundle_url", "workload_api"] {
+            reader.take(key);
+        }
         for key in ["bundle_profile", "endpoint_spiffe_id", "networks"] {
             reader.refuse(key, "belongs to `bundle_url`");
         }
-        reader.need(&["bundle_file"]);
+        take_pace(reader, false);
+        if !reader.has("bundle_file") {
+            let sentence = "[keys] must have one of `bundle_file`, `bundle_url` and `workload_api`";
+            reader.desk().complain(Complaint::new(reader.place().clone(), sentence));
+        }
         let path = reader.take_path("bundle_file")?;
         return bundle(reader.desk(), &path).map(KeysFile::Bundle);
     }
     reader.need(&["bundle_profile"]);
     let url = reader.take_parsed("bundle_url", jwks_uri);
     let spiffe = reader.take_choice("bundle_profile", &[("https_web", false), ("https_spiffe", true)]);
-    let networks = take_networks(reader, true);
+    let (networks, pace) = (take_networks(reader, true), take_pace(reader, true));
     let profile = match spiffe?.value {
         true => take_spiffe_profile(reader, issuer)?,
         false => {
@@ -96,7 +110,16 @@ fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<K
             BundleProfile::Web
         }
     };
-    Some(KeysFile::Remote(within(KeyLocation::Bundle { url: url?.value, profile }, networks?)))
+    Some(KeysFile::Remote(within(KeyLocation::Bundle { url: url?.value, profile }, networks?), pace?))
+}
+
+/// The agent proves itself by where it listens, and says itself when something changes.
+fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeysFile> {
+    for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "networks"] {
+        reader.refuse(key, "is not needed beside `workload_api`, which delivers the whole bundle");
+    }
+    let (api, pace) = (reader.take_parsed("workload_api", WorkloadApi::parse), take_pace(reader, true));
+    Some(KeysFile::Remote(KeyLocation::Workload(api?.value), pace?))
 }
 
 /// SPIFFE Federation §5.2.2.2: the endpoint's SPIFFE ID and a bundle to begin with are written down, never inferred.
@@ -169,6 +192,40 @@ fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> 
     match reader.take_each("networks", Network::parse) {
         None => Some(Vec::new()),
         Some(each) => Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect()),
+    }
+}
+
+/// How often keys are fetched where their publisher does not say, and how long the last good ones count.
+fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<Pace> {
+    if !remote {
+        for key in ["refresh", "ceiling"] {
+            reader.refuse(key, "belongs to keys that are fetched");
+        }
+        return Some(Pace::default());
+    }
+    let place = ["ceiling", "refresh"].into_iter().find(|key| reader.has(key)).map(|key| reader.place_of(key));
+    let usual = Pace::default();
+    let interval = span_or(reader, "refresh", Duration::from_mins(1)..=Duration::from_hours(24), usual.interval);
+    let ceiling = span_or(reader, "ceiling", Duration::from_mins(5)..=Duration::from_hours(30 * 24), usual.ceiling);
+    let (interval, ceiling) = (interval?, ceiling?);
+    if let Some(place) = place.filter(|_| ceiling < 2 * interval) {
+        let sentence = format!(
+            "`ceiling` ({}) must be at least twice `refresh` ({}), or one fetch that fails would end all keys",
+            span::show(ceiling),
+            span::show(interval)
+        );
+        reader.desk().complain(Complaint::new(place, sentence));
+        return None;
+    }
+    Some(Pace { interval, ceiling, ..usual })
+}
+
+/// What is written at `key`, or what is usual; none when that is wrong.
+fn span_or(reader: &mut Reader<'_>, key: &'static str, range: RangeInclusive<Duration>, usual: Duration) -> Option<Duration> {
+    let written = reader.has(key);
+    match reader.take_span(key, range) {
+        None if written => None,
+        found => Some(found.map_or(usual, |found| found.value)),
     }
 }
 

@@ -25,6 +25,7 @@ fn question(proven: &Proven) -> Question<'_> {
     Question {
         subject: None,
         actor: None,
+        attestation: None,
         task: false,
         proven,
         basis: Basis::Continuation,
@@ -54,14 +55,14 @@ fn a_proof_binds_and_a_certificate_alone_does_not() {
 fn a_bound_subject_token_needs_its_holders_proof() {
     // Negative test 34.
     let with = |subject, proven: &Proven| issued(&Question { subject, ..question(proven) });
-    let subject_key = |kind, found| Err(BindingReason::SubjectKey(kind, found));
+    let subject_key = |kind, other| Err(BindingReason::SubjectKey(Missed { kind, other }));
     assert_eq!(with(dpop("k"), &proven("k", "")), Ok(dpop("k")));
-    assert_eq!(with(dpop("k"), &proven("", "")), subject_key(BindingKind::Dpop, Found::Nothing));
-    assert_eq!(with(dpop("k"), &proven("other", "")), subject_key(BindingKind::Dpop, Found::Other));
-    assert_eq!(with(dpop("k"), &proven("", "k")), subject_key(BindingKind::Dpop, Found::Nothing));
+    assert_eq!(with(dpop("k"), &proven("", "")), subject_key(BindingKind::Dpop, false));
+    assert_eq!(with(dpop("k"), &proven("other", "")), subject_key(BindingKind::Dpop, true));
+    assert_eq!(with(dpop("k"), &proven("", "k")), subject_key(BindingKind::Dpop, false));
     assert_eq!(with(certificate("c"), &proven("", "c")), Ok(certificate("c")));
-    assert_eq!(with(certificate("c"), &proven("c", "")), subject_key(BindingKind::Certificate, Found::Nothing));
-    assert_eq!(with(certificate("c"), &proven("c", "d")), subject_key(BindingKind::Certificate, Found::Other));
+    assert_eq!(with(certificate("c"), &proven("c", "")), subject_key(BindingKind::Certificate, false));
+    assert_eq!(with(certificate("c"), &proven("c", "d")), subject_key(BindingKind::Certificate, true));
     // Who proves the certificate may go on under the key of the proof that came with it.
     assert_eq!(with(certificate("c"), &proven("k", "c")), Ok(dpop("k")));
 }
@@ -73,7 +74,10 @@ fn a_direct_credential_rebinds_to_the_next_holders_key() {
     assert_eq!(with(None, &proven("", "c")), Ok(certificate("c")));
     assert_eq!(with(None, &proven("", "")), Err(BindingReason::NextKey));
     assert_eq!(with(dpop("next"), &proven("next", "")), Ok(dpop("next")));
-    assert_eq!(with(dpop("next"), &proven("k", "")), Err(BindingReason::ActorKey(BindingKind::Dpop, Found::Other)));
+    assert_eq!(
+        with(dpop("next"), &proven("k", "")),
+        Err(BindingReason::ActorKey(Missed { kind: BindingKind::Dpop, other: true }))
+    );
     assert_eq!(with(certificate("c"), &proven("", "c")), Ok(certificate("c")));
 }
 
@@ -81,7 +85,19 @@ fn a_direct_credential_rebinds_to_the_next_holders_key() {
 fn a_bound_actor_token_counts_with_its_own_proof_only() {
     let with = |proven: &Proven| issued(&Question { actor: Some(dpop("a")), ..question(proven) });
     assert_eq!(with(&proven("a", "")), Ok(dpop("a")));
-    assert_eq!(with(&proven("", "")), Err(BindingReason::ActorKey(BindingKind::Dpop, Found::Nothing)));
+    assert_eq!(with(&proven("", "")), Err(BindingReason::ActorKey(Missed { kind: BindingKind::Dpop, other: false })));
+}
+
+#[test]
+fn what_is_issued_on_a_bound_login_is_bound() {
+    let with = |agent, proven: &Proven| issued(&Question { attestation: certificate("c"), agent, ..question(proven) });
+    assert_eq!(with(BoundTokens::default(), &proven("", "c")), Ok(certificate("c")));
+    assert_eq!(with(BoundTokens::default(), &proven("k", "c")), Ok(dpop("k")));
+    let dpop_only = BoundTokens { dpop: true, certificate: false };
+    assert_eq!(with(dpop_only, &proven("", "c")), Err(BindingReason::Agent(dpop_only)));
+    let apis = BEARER_ONLY;
+    let refused = Question { attestation: dpop("k"), apis, ..question(&proven("k", "")) }.decide().map(|_| ());
+    assert_eq!(refused, Err(BindingReason::ApiRefuses { inherited: true }));
 }
 
 #[test]
@@ -90,7 +106,7 @@ fn an_apis_own_agent_rebinds_what_it_was_handed() {
         |login, proven: &Proven| issued(&Question { subject: dpop("k"), basis: Basis::OnBehalfOf, login, ..question(proven) });
     assert_eq!(with(LoginMethod::PrivateKeyJwt, &proven("next", "")), Ok(dpop("next")));
     assert_eq!(with(LoginMethod::PrivateKeyJwt, &proven("", "")), Err(BindingReason::NextKey));
-    let refused = Err(BindingReason::SubjectKey(BindingKind::Dpop, Found::Other));
+    let refused = Err(BindingReason::SubjectKey(Missed { kind: BindingKind::Dpop, other: true }));
     assert_eq!(with(LoginMethod::SecretBasic, &proven("next", "")), refused);
     assert_eq!(with(LoginMethod::SecretPost, &proven("next", "")), refused);
 }
@@ -147,7 +163,7 @@ fn no_combination_strips_a_binding() {
     for (subject, actor) in bindings.iter().flat_map(|subject| bindings.iter().map(move |actor| (*subject, *actor))) {
         for (key_proved, certificate_proved) in proofs.iter().flat_map(|one| ["", "c", "d"].map(|other| (*one, other))) {
             let proven = proven(key_proved, certificate_proved);
-            for bits in 0..128_u8 {
+            for bits in 0..=255_u8 {
                 let flag = |bit: u8| flags[usize::from(bits >> bit & 1)];
                 let question = Question {
                     subject,
@@ -157,11 +173,12 @@ fn no_combination_strips_a_binding() {
                     agent: BoundTokens { dpop: flag(3), certificate: flag(4) },
                     apis: Constraints { required: flag(5), refused: false },
                     task: flag(6),
+                    attestation: certificate("c").filter(|_| flag(7)),
                     ..self::question(&proven)
                 };
                 let Ok(bound) = question.decide() else { continue };
                 assert!(bound.issued.is_some() || (subject.is_none() && actor.is_none()), "stripped");
-                assert!(bound.issued.is_some() || !(flag(3) || flag(4) || flag(5) || flag(6)), "unbound");
+                assert!(bound.issued.is_some() || !(flag(3) || flag(4) || flag(5) || flag(6) || flag(7)), "unbound");
                 assert!(bound.issued.is_none_or(|binding| proven.holds(&binding)), "bound to a key that nobody proved");
                 assert!(bound.issued.is_some() || key_proved.is_empty(), "a proof that was not honoured");
                 assert_eq!(bound.token_type() == "DPoP", matches!(bound.issued, Some(Binding::Dpop(_))));
@@ -173,12 +190,44 @@ fn no_combination_strips_a_binding() {
 }
 
 #[test]
+fn the_strictest_api_of_an_audience_counts_wherever_it_stands() {
+    use SenderConstraint::{None, Optional, Required};
+    let all = |apis: [SenderConstraint; 2]| -> (bool, bool) {
+        let all: Constraints = apis.into_iter().collect();
+        (all.required, all.refused)
+    };
+    for (one, both) in [(Required, (true, false)), (None, (false, true)), (Optional, (false, false))] {
+        assert_eq!([all([one, Optional]), all([Optional, one])], [both; 2], "{one:?}");
+    }
+}
+
+#[test]
+fn what_the_subject_token_was_bound_to_is_kept_for_the_record() {
+    let key = proven("next", "");
+    let question = Question { subject: dpop("k"), actor: Some(Option::None), ..question(&key) };
+    let bound = question.decide().unwrap();
+    assert_eq!((bound.issued(), bound.subject()), (dpop("next"), dpop("k")));
+}
+
+/// RFC 9449 §5: `invalid_dpop_proof` where a proof is missing or wrong, and nowhere else.
+#[test]
+fn only_a_proof_that_is_missing_or_wrong_is_one() {
+    let kind = |reason: BindingReason| reason.is_proof();
+    assert!(kind(BindingReason::NextKey) && kind(BindingReason::ApiRequires));
+    assert!(kind(BindingReason::SubjectKey(Missed { kind: BindingKind::Dpop, other: false })));
+    assert!(kind(BindingReason::Agent(BoundTokens { dpop: true, certificate: true })));
+    assert!(!kind(BindingReason::Agent(BoundTokens { dpop: false, certificate: true })));
+    assert!(!kind(BindingReason::SubjectKey(Missed { kind: BindingKind::Certificate, other: true })));
+    assert!(!kind(BindingReason::AgentCertificate) && !kind(BindingReason::ApiRefuses { inherited: false }));
+}
+
+#[test]
 fn sentences_are_printable_and_name_what_would_help() {
     let bound = |dpop, certificate| BindingReason::Agent(BoundTokens { dpop, certificate });
     let reasons = [
-        BindingReason::SubjectKey(BindingKind::Dpop, Found::Nothing),
-        BindingReason::SubjectKey(BindingKind::Certificate, Found::Other),
-        BindingReason::ActorKey(BindingKind::Dpop, Found::Other),
+        BindingReason::SubjectKey(Missed { kind: BindingKind::Dpop, other: false }),
+        BindingReason::SubjectKey(Missed { kind: BindingKind::Certificate, other: true }),
+        BindingReason::ActorKey(Missed { kind: BindingKind::Dpop, other: true }),
         BindingReason::NextKey,
         bound(true, false),
         bound(false, true),

@@ -1,5 +1,7 @@
 //! Tables, and their versions. Keys grow with time wherever many rows are added, so that pages fill up at their end.
 
+use std::ops::Range;
+
 use rusqlite::Connection;
 
 use super::failed;
@@ -9,7 +11,7 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 4] = [
+const VERSIONS: [&str; 5] = [
     "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
@@ -82,6 +84,19 @@ const VERSIONS: [&str; 4] = [
     ) STRICT;
     CREATE INDEX tasks_forget ON tasks (forget);
 ",
+    // Digests come in no order: by those alone nearly every row would dirty a page of its own. That none is spent twice is the
+    // writer's to see, who holds them all.
+    "
+    ALTER TABLE single_use RENAME TO single_use_by_digest;
+    CREATE TABLE single_use (
+        expires INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (expires, place)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO single_use SELECT expires, row_number() OVER (), digest FROM single_use_by_digest;
+    DROP TABLE single_use_by_digest;
+",
 ];
 
 /// Sets the journal mode, and brings the schema up to date.
@@ -92,7 +107,13 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StoreReason> {
     }
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     check(connection, version)?;
-    VERSIONS.iter().enumerate().skip(version).try_for_each(|(from, script)| migrate(connection, from, script)).map_err(failed)
+    lead(connection, version..VERSIONS.len()).map_err(failed)
+}
+
+/// From the version at which `versions` begins to the one at which it ends.
+pub(super) fn lead(connection: &Connection, versions: Range<usize>) -> rusqlite::Result<()> {
+    let mut steps = VERSIONS.iter().enumerate().take(versions.end).skip(versions.start);
+    steps.try_for_each(|(from, script)| migrate(connection, from, script))
 }
 
 /// Refuses a database of a newer version, or of another program.

@@ -188,6 +188,29 @@ fn a_database_of_a_newer_version_or_another_program_is_refused() {
 }
 
 #[test]
+fn what_an_older_version_saw_spent_stays_spent() {
+    let scratch = Scratch::new();
+    let store = SqliteStore::new(&scratch.0).unwrap();
+    let database = Connection::open(folder::database(&scratch.0)).unwrap();
+    schema::lead(&database, 0..4).unwrap();
+    for (expires, digest) in [(100, [2_u8; 32]), (100, [1; 32]), (300, [3; 32])] {
+        database.execute("INSERT INTO single_use VALUES (?1, ?2)", rusqlite::params![expires, digest]).unwrap();
+    }
+    drop((store, database));
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    let spent = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
+    let sorted = |mut values: Vec<SingleUse>| {
+        values.sort_by_key(|value| value.digest);
+        values
+    };
+    assert_eq!(sorted(store.open().unwrap().single_use), [spent(1, 100), spent(2, 100), spent(3, 300)]);
+    let more = vec![spent(4, 100), spent(5, 100), spent(6, 200)];
+    store.commit(&Batch { single_use: more, ..batch(1, Vec::new()) }).unwrap();
+    store.commit(&Batch { single_use: vec![spent(7, 200)], forget: Some(time(100)), ..batch(2, Vec::new()) }).unwrap();
+    assert_eq!(sorted(store.open().unwrap().single_use), [spent(3, 300), spent(6, 200), spent(7, 200)]);
+}
+
+#[test]
 fn the_log_does_not_grow_without_end_while_commits_go_on() {
     let scratch = Scratch::new();
     let mut store = SqliteStore::new(&scratch.0).unwrap();

@@ -48,7 +48,9 @@ fn subject_keys(connection: &Connection, batch: &Batch) -> Result<()> {
 }
 
 fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
-    let mut insert = connection.prepare_cached("INSERT INTO single_use (expires, digest) VALUES (?1, ?2)")?;
+    let place = "SELECT coalesce(max(place), 0) + 1 FROM single_use WHERE expires = ?1";
+    let sql = format!("INSERT INTO single_use (expires, place, digest) VALUES (?1, ({place}), ?2)");
+    let mut insert = connection.prepare_cached(&sql)?;
     for value in &batch.single_use {
         insert.execute(params![value.expires.millis(), value.digest])?;
     }

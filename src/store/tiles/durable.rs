@@ -7,18 +7,18 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Changes below one folder. What was replaced is durable once they are settled, together, for each folder is flushed once.
-pub(super) struct Changes {
+pub(in crate::store) struct Changes {
     top: PathBuf,
     touched: BTreeSet<PathBuf>,
 }
 
 impl Changes {
-    pub(super) fn below(top: &Path) -> Self {
+    pub(in crate::store) fn below(top: &Path) -> Self {
         Self { top: top.to_owned(), touched: BTreeSet::new() }
     }
 
     /// Makes a folder that may be there.
-    pub(super) fn folder(&mut self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn folder(&mut self, path: &Path) -> io::Result<()> {
         if !path.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         }
@@ -30,7 +30,7 @@ impl Changes {
 
     /// Puts bytes in place of what may be at each path. The flush comes before the rename: a crash leaves the old or the new. All
     /// are written before the first is flushed, so that one turn of the file system's journal takes them together.
-    pub(super) fn replace(&mut self, files: &[(PathBuf, &[u8])]) -> io::Result<()> {
+    pub(in crate::store) fn replace(&mut self, files: &[(PathBuf, &[u8])]) -> io::Result<()> {
         let written: io::Result<Vec<_>> = files.iter().map(|(path, bytes)| self.beside(path, bytes)).collect();
         let written = written?;
         written.iter().try_for_each(|(file, _)| file.sync_all())?;
@@ -52,7 +52,7 @@ impl Changes {
     }
 
     /// Flushes the folders that were changed: a rename is durable when its folder is.
-    pub(super) fn settle(self) -> io::Result<()> {
+    pub(in crate::store) fn settle(self) -> io::Result<()> {
         self.touched.iter().try_for_each(|folder| File::open(folder)?.sync_all())
     }
 }

@@ -11,6 +11,7 @@ mod hostile;
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::oauth::{RuleName, Time};
+use crate::trust::remote::{Errand, Fetched};
 use crate::trust::{
     KeySource, Pace, SubjectKind, SubjectParts, Trust, TrustKind, TrustReason, TrustRule, TrustRuleParts, Vouched,
 };
@@ -77,6 +78,10 @@ impl Origin {
     fn issuer(&self) -> Issuer {
         Issuer::parse(&self.address).unwrap()
     }
+}
+
+fn moved(status: &str, to: &str) -> String {
+    format!("HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 fn ok(content_type: &str, body: &str) -> String {
@@ -216,7 +221,11 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
         let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{}";
         let untyped = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
         for (answer, reason) in [
-            (far.to_owned(), "status 302"),
+            (far.to_owned(), "a redirect (302) to http://127.0.0.1:1/, which is not followed; if that is the right address"),
+            (moved("301", "/new/keys?secret=1#x"), "/new/keys, which is not followed"),
+            (moved("308", "https://user:secret@keys.example/jwks"), "(308) to https://keys.example/jwks, which"),
+            (moved("307", "mailto:somebody"), "(307) to no address"),
+            (moved("303", &format!("https://keys.example/{}", "a".repeat(1000))), "aaa, which is not followed"),
             ("HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(), "status 404"),
             ("HTTP/1.1 204 No\r\nConnection: close\r\n\r\n".to_owned(), "status 204"),
             (ok("text/html", "{}"), "not application/json"),
@@ -230,7 +239,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
         ] {
             origin.set(|answers| answers.keys = answer);
             let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Way::default(), &fetcher).await.unwrap_err().to_string();
-            assert!(failed.contains(reason), "{failed}");
+            assert!(failed.contains(reason) && failed.len() < 600 && !failed.contains("secret"), "{failed}");
         }
         origin.set(|answers| {
             answers.keys = cut.to_owned();
@@ -308,7 +317,7 @@ fn a_reload_keeps_the_keys_and_the_task() {
 #[test]
 fn failures_back_off_and_max_age_is_bounded() {
     let uri = Url::parse("https://idp.example/keys").unwrap();
-    let shared = Shared::new(KeyLocation::Uri(uri), Pace::default());
+    let shared = Shared::new(Errand::whole(KeyLocation::Uri(uri), Pace::default()), Arc::default());
     let clock = Hands(AtomicI64::new(NOW));
     let failed = |failures| Rhythm::after(&shared, Err(FetchReason::Client), failures, &clock).rest.as_secs();
     assert_eq!([1, 2, 3, 7, 8, 9, 40, 1000].map(failed), [2, 4, 8, 128, 256, 300, 300, 300]);
@@ -326,4 +335,24 @@ fn failures_back_off_and_max_age_is_bounded() {
     assert_eq!(then(Some(0)), (30, 30));
     assert_eq!(then(Some(600)), (30, 570));
     assert_eq!(then(Some(86_400)), (30, 3570));
+}
+
+/// A publisher that asks for a long pause does not end its keys by it.
+#[test]
+fn the_pace_of_a_rule_stays_within_its_ceiling() {
+    let then = |refresh: u64, ceiling: u64, max_age: Option<u64>| {
+        let seconds = Duration::from_secs;
+        let pace = Pace { interval: seconds(refresh), ceiling: seconds(ceiling), ..Pace::default() };
+        let location = KeyLocation::Uri(Url::parse("https://idp.example/keys").unwrap());
+        let shared = Shared::new(Errand::whole(location, pace), Arc::default());
+        let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
+        let fetched = Ok((Material { keys, roots: None }, max_age.map(seconds)));
+        let rhythm = Rhythm::after(&shared, fetched, 0, clock().as_ref());
+        (rhythm.rest + rhythm.then).as_secs()
+    };
+    assert_eq!(then(60, 300, None), 60);
+    assert_eq!(then(60, 300, Some(1)), 30);
+    assert_eq!(then(60, 300, Some(86_400)), 150);
+    assert_eq!(then(43_200, 86_400, Some(86_400)), 43_200);
+    assert_eq!(then(3600, 86_400, Some(86_400)), 43_200);
 }

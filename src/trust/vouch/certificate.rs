@@ -77,7 +77,7 @@ fn attempt(
     if !rule.enabled() {
         return Err(TrustReason::Disabled);
     }
-    let material = anchored.keys.at_hand(now).ok_or(TrustReason::KeysUnavailable)?;
+    let material = anchored.keys.for_certificates(now).ok_or(TrustReason::KeysUnavailable)?;
     let roots = material.roots.ok_or(TrustReason::Certificate(X509Reason::Path))?;
     let leaf = validated(&roots)?;
     let id = match rule.anchor() {

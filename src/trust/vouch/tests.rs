@@ -7,8 +7,8 @@ use super::*;
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::Issuer;
 use crate::trust::{
-    KeyLocation, KeySource, Literal, Matcher, Pace, SubjectKind, SubjectParts, TrustDomain, TrustKind, TrustRuleParts,
-    TrustRuleReason,
+    ConfirmationReason, KeyLocation, KeySource, Literal, Matcher, Pace, SubjectKind, SubjectParts, TrustDomain, TrustKind,
+    TrustRuleParts, TrustRuleReason,
 };
 
 const NOW: Time = Time::from_seconds(1_000_000);
@@ -131,7 +131,9 @@ fn a_token_that_breaks_one_rule_is_refused_for_it() {
         (r#"{"scope":"read"}"#, TrustReason::AccessToken),
         (r#"{"scp":["read"]}"#, TrustReason::AccessToken),
         (r#"{"events":{}}"#, TrustReason::Event),
-        (r#"{"cnf":{"jkt":"x"}}"#, TrustReason::Bound),
+        (r#"{"cnf":{}}"#, TrustReason::Confirmation(ConfirmationReason::Shape)),
+        (r#"{"cnf":{"jkt":"x"}}"#, TrustReason::Confirmation(ConfirmationReason::Thumbprint)),
+        (r#"{"cnf":{"kid":"x"}}"#, TrustReason::Confirmation(ConfirmationReason::Member)),
         (r#"{"sub":null}"#, TrustReason::SubjectId),
         (r#"{"sub":7}"#, TrustReason::Jose(JoseReason::ClaimType("sub"))),
         (r#"{"sub":""}"#, TrustReason::SubjectId),
@@ -345,7 +347,10 @@ fn public_sentences_follow_the_house_rules() {
         TrustReason::HeaderMember,
         TrustReason::AccessToken,
         TrustReason::Event,
-        TrustReason::Bound,
+        TrustReason::Confirmation(ConfirmationReason::Shape),
+        TrustReason::Confirmation(ConfirmationReason::Member),
+        TrustReason::Confirmation(ConfirmationReason::Thumbprint),
+        TrustReason::Confirmation(ConfirmationReason::Key(crate::jose::KeyReason::Private)),
         TrustReason::SpiffeId,
         TrustReason::NoExpiry,
         TrustReason::Expired,

@@ -70,6 +70,16 @@ fn what_is_no_leaf_of_a_workload_is_refused() {
     assert_eq!(with(|params| params.key_usages.push(KeyUsagePurpose::CrlSign)), Some(X509Reason::KeyUsage));
     assert_eq!(with(|params| params.key_usages = vec![KeyUsagePurpose::KeyEncipherment]), Some(X509Reason::KeyUsage));
     assert_eq!(with(|params| params.key_usages.clear()), Some(X509Reason::KeyUsage));
+    // X509-SVID §4.3: the key usage is marked critical.
+    let usage = |critical: bool| {
+        let mut params = svid(WEB);
+        params.key_usages.clear();
+        let mut digital_signature = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 15], vec![3, 2, 7, 0x80]);
+        digital_signature.set_criticality(critical);
+        params.custom_extensions.push(digital_signature);
+        identified(&params).err()
+    };
+    assert_eq!([usage(true), usage(false)], [None, Some(X509Reason::KeyUsage)]);
     let server = with(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
     assert_eq!(server, Some(X509Reason::Purpose));
     assert_eq!(with(|params| params.extended_key_usages.clear()), None);
@@ -123,4 +133,18 @@ fn nonsense_and_excess_are_refused() {
     assert_eq!(checked(&root.roots(), &[good, vec![0; CERTIFICATE_BYTES_MAX + 1]]), Err(X509Reason::Long));
     assert_eq!(Roots::from_pem("no certificate").unwrap_err(), X509Reason::Empty);
     assert_eq!(Roots::from_der([b"x"]).unwrap_err(), X509Reason::Malformed);
+}
+
+/// RFC 7638 §3, RFC 8037 §2: a certificate's key has the thumbprint that the same key has as a JWK.
+#[test]
+fn the_key_of_a_certificate_is_known_by_its_thumbprint() {
+    use crate::jose::{Algorithm, SigningKey, generate_key};
+    let root = root("root");
+    for algorithm in [Algorithm::ES256, Algorithm::ES384, Algorithm::ES512, Algorithm::EdDSA, Algorithm::RS256] {
+        let pem = generate_key(algorithm).unwrap();
+        let key = rcgen::KeyPair::from_pem(&pem).unwrap();
+        let plain = Plain::read(&root.issue_for(&params("web"), &key)).unwrap();
+        let known = SigningKey::from_pem(&pem, algorithm).unwrap().verifying_key().thumbprint();
+        assert_eq!(plain.key, Some(known), "{algorithm}");
+    }
 }

@@ -185,6 +185,7 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: 
         ancestry: keys.ancestry().unwrap(),
         pseudonyms: keys.pseudonyms(),
         verified: Arc::new(Cache::new(4096)),
+        sequences: Arc::default(),
     };
     let store = Box::new(SqliteStore::new(&fixture.data).unwrap());
     let root = Arc::new(keys.root().unwrap());

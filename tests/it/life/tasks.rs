@@ -180,6 +180,29 @@ fn heartbeats_keep_a_task_and_a_missed_one_ends_it_for_good() {
 }
 
 #[test]
+fn a_task_that_is_suspended_overnight_needs_no_heartbeat_until_it_is_resumed() {
+    run(async {
+        let mut stage = Stage::new("tasks-overnight");
+        let (id, token) = opened(&stage, json!({ "expires_in": DAY, "heartbeat": 60 })).await;
+        later(&stage, 59);
+        assert_eq!(stage.tend("orchestrator", &id, Wish::Suspend).await.unwrap().0, TaskStatus::Suspended);
+        later(&stage, 9 * 3600);
+        assert!(entered(&stage, &token).await.unwrap_err().1.contains("is suspended"));
+        stage = stage.restarted().await;
+        assert_eq!(stage.tend("orchestrator", &id, Wish::Resume).await.unwrap().0, TaskStatus::Active);
+        later(&stage, 59);
+        let issued = entered(&stage, &token).await.unwrap();
+        stage.tend("orchestrator", &id, Wish::Suspend).await.unwrap();
+        later(&stage, 120);
+        stage.tend("orchestrator", &id, Wish::Resume).await.unwrap();
+        assert!(stage.active("crm-agent", &issued).await, "what was issued before goes on");
+        later(&stage, 61);
+        assert!(!stage.active("crm-agent", &issued).await, "the waiting began anew");
+        assert!(stage.tend("orchestrator", &id, Wish::Resume).await.is_err(), "and what missed it is over");
+    });
+}
+
+#[test]
 fn no_parallelism_spends_more_than_there_is() {
     run(async {
         let stage = Arc::new(Stage::new("tasks-budget"));

@@ -32,6 +32,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "cedar_policy", rooms: &["src/policy/cedar.rs", "src/policy/cedar/"], single: &[] },
     Home { crate_name: "rusqlite", rooms: &["src/store/sqlite"], single: &[] },
     Home { crate_name: "reqwest", rooms: &["src/trust/fetch", "src/cli", "src/demo"], single: &[] },
+    Home { crate_name: "futures_core", rooms: &["src/trust/workload/"], single: &[] },
     Home { crate_name: "webpki", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "x509_parser", rooms: &["src/trust/x509"], single: &[] },
     Home { crate_name: "config", rooms: &[], single: &["src/config"] },

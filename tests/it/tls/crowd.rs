@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -45,12 +46,25 @@ fn slow_clients_give_up_their_places() {
         slow("body in TLS", 10, true, HALF_A_BODY.to_vec()),
         slow("second head in TLS", 30, true, second_head),
     ];
+    let health = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n".as_slice();
+    let operators = [("head", 10, HALF_A_HEAD.to_vec()), ("second head", 30, [health, HALF_A_HEAD].concat())].map(
+        |(name, seconds, start)| {
+            let (ops, local, again) = (site.ops, site.fixture.data.join("ops.sock"), start.clone());
+            let measured = move |end: &dyn Fn() -> bool| {
+                let (started, ended) = (Instant::now(), end());
+                (name, seconds, started.elapsed(), ended)
+            };
+            let at_the_address = thread::spawn(move || measured(&|| drip(&mut TcpStream::connect(ops).unwrap(), &start)));
+            let at_the_socket = thread::spawn(move || measured(&|| drip(&mut UnixStream::connect(&local).unwrap(), &again)));
+            [at_the_address, at_the_socket]
+        },
+    );
     let mut silent = TcpStream::connect(site.mtls).unwrap();
     let started = Instant::now();
     silent.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
     assert_eq!(silent.read(&mut [0; 1]).unwrap_or(0), 0, "whoever begins no handshake is not waited for");
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-    for client in clients {
+    for client in clients.into_iter().chain(operators.into_iter().flatten()) {
         let (name, seconds, took, ended) = client.join().unwrap();
         assert!(ended, "{name}: the connection is still open");
         assert!(took < Duration::from_secs(seconds + 8), "{name}: {took:?}");
@@ -88,6 +102,12 @@ impl Timed for TcpStream {
     }
 }
 
+impl Timed for UnixStream {
+    fn wait_at_most(&self, time: Duration) {
+        self.set_read_timeout(Some(time)).unwrap();
+    }
+}
+
 impl Timed for super::client::Stream {
     fn wait_at_most(&self, time: Duration) {
         self.sock.set_read_timeout(Some(time)).unwrap();
@@ -111,6 +131,21 @@ fn one_address_does_not_take_all_the_places() {
         drop(taken);
         site.wait("its places are given back", || try_served(&site, address, secure, greedy));
     }
+}
+
+#[test]
+fn one_address_does_not_take_the_operators_places() {
+    let site = Site::new("tls-ops-places");
+    let _server = site.start();
+    let greedy = Ipv4Addr::new(127, 0, 0, 4);
+    let taken: Vec<TcpStream> = (0..200).map(|_| connect_from(greedy, site.ops).unwrap()).collect();
+    thread::sleep(Duration::from_millis(500));
+    let open = taken.iter().filter(|stream| is_open(stream)).count();
+    assert!((1..=32).contains(&open), "{open} of 200 connections of one address are open");
+    let began = Instant::now();
+    assert!(site.ready() && began.elapsed() < Duration::from_secs(2), "an operator waited {:?}", began.elapsed());
+    let mut local = UnixStream::connect(site.fixture.data.join("ops.sock")).unwrap();
+    assert!(ask(&mut local, b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n").unwrap().starts_with("HTTP/1.1 200"));
 }
 
 fn is_open(stream: &TcpStream) -> bool {

@@ -40,8 +40,27 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// Whether nobody waits for its heartbeat.
+    pub(super) fn is_spared(&self) -> bool {
+        self.due == i64::MAX
+    }
+
+    /// Whether time, or anything else, has ended it.
+    pub(super) fn is_over(&self, now: i64) -> bool {
+        self.over || self.overdue(now)
+    }
+
     pub(super) fn overdue(&self, now: i64) -> bool {
         self.due <= now
+    }
+
+    /// Nobody waits for a heartbeat of what is suspended; when it is resumed, the waiting begins anew.
+    fn turn(&mut self, turn: Turn, now: i64) {
+        let suspends = turn == Turn::Suspend;
+        if suspends != self.suspended && !self.overdue(now) {
+            self.due = if suspends { i64::MAX } else { now + HEARTBEAT_MILLIS };
+        }
+        self.suspended = suspends;
     }
 
     fn is_alive(&self, now: i64) -> bool {
@@ -140,8 +159,9 @@ impl Ghost {
             (Ask::Agent(Turn::Suspend), _) => self.suspended = true,
             (Ask::Agent(Turn::Resume), _) => self.suspended = false,
             (Ask::Agent(Turn::Retire), _) => self.retired = true,
-            (Ask::Task(turn), Some(task)) => task.suspended = turn == Turn::Suspend,
+            (Ask::Task(turn), Some(task)) => task.turn(turn, now),
             (Ask::Complete, Some(task)) => task.over = true,
+            (Ask::Beat, Some(task)) if task.suspended => {}
             (Ask::Beat, Some(task)) => task.due = now + HEARTBEAT_MILLIS,
             (Ask::Open, task) => {
                 let (known, generations, charged, over, suspended) = Default::default();

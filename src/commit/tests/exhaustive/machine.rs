@@ -98,6 +98,11 @@ impl Machine {
         liveness::alive(&*self.mirror, generations, Time::from_millis(self.millis)).is_ok()
     }
 
+    /// Whether time has ended the task.
+    pub(super) fn overdue(&self) -> bool {
+        self.mirror.lives(&[TASK])[0].until.is_some_and(|until| until <= Time::from_millis(self.millis))
+    }
+
     /// What is left of the task's budget.
     pub(super) fn left(&self) -> Option<u64> {
         self.mirror.task(&TASK).map(|task| task.left)
@@ -139,8 +144,14 @@ impl Machine {
     fn change(&self, change: Change) -> Asked {
         let (to, answer) = oneshot::channel();
         let resumes = matches!(&change, Change::Holding(holding) if holding.turn == Turn::Resume);
-        let unrecorded =
-            Unrecorded { change, lives: Vec::new(), single_use: Vec::new(), _place: Some(place()), _of_client: None };
+        let unrecorded = Unrecorded {
+            change,
+            acting: None,
+            lives: Vec::new(),
+            single_use: Vec::new(),
+            _place: Some(place()),
+            _of_client: None,
+        };
         let job = if resumes { Job::Resume(unrecorded, to) } else { Job::Change(unrecorded, to) };
         Asked { job, answer: Heard::Plain(answer) }
     }

@@ -1,5 +1,8 @@
 //! Bundles from the network: versions, pace, and endpoints that prove a SPIFFE ID.
 
+use std::collections::HashMap;
+use std::io;
+
 use rcgen::KeyPair;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -10,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::*;
 use crate::trust::x509::{Authority, root, svid};
-use crate::trust::{BundleProfile, Network, SpiffeId, TrustDomain};
+use crate::trust::{BundleProfile, Network, SequenceStore, Sequences, SpiffeId, TrustDomain};
 
 const SVID: &str = "spiffe://td.example/a";
 
@@ -20,6 +23,10 @@ fn bundle(keys: &[&SigningKey], rest: &str) -> String {
 }
 
 fn mesh(location: KeyLocation, pace: Pace) -> Trust {
+    Trust::new(vec![rule(KeySource::Remote(location, pace))], None).unwrap()
+}
+
+fn rule(keys: KeySource) -> TrustRule {
     let parts = TrustRuleParts {
         name: RuleName::parse("mesh").unwrap(),
         kind: TrustKind::Spiffe,
@@ -32,9 +39,9 @@ fn mesh(location: KeyLocation, pace: Pace) -> Trust {
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        keys: KeySource::Remote(location, pace),
+        keys,
     };
-    Trust::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
+    TrustRule::new(parts).unwrap()
 }
 
 async fn present(trust: &Trust, key: &SigningKey) -> Option<TrustReason> {
@@ -70,12 +77,79 @@ fn a_newer_bundle_replaces_an_empty_one_kills_and_an_older_one_is_refused() {
     });
 }
 
+/// What a data folder does: it is there for the next start.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<HashMap<TrustDomain, u64>>>);
+
+impl SequenceStore for Kept {
+    fn read(&self) -> io::Result<HashMap<TrustDomain, u64>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn keep(&self, domain: &TrustDomain, sequence: u64) -> io::Result<()> {
+        self.0.lock().unwrap().insert(domain.clone(), sequence);
+        Ok(())
+    }
+}
+
+/// SPIFFE Trust Domain and Bundle §4.1.1: neither a restart nor another address makes an old bundle new. Nobody gets a verdict by
+/// it until somebody says that the publisher counts anew.
+#[test]
+fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
+    run(async {
+        let (origin, another, key, kept) = (Origin::start().await, Origin::start().await, key(), Kept::default());
+        let numbered = |origin: &Origin, rest: &str| {
+            origin.set(|answers| answers.keys = ok("application/json", &bundle(&[&key], rest)));
+        };
+        let pace = Pace { patience: Duration::from_millis(300), interval: Duration::from_millis(100), ..pace() };
+        let of = |origin: &Origin| {
+            let location = KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web };
+            rule(KeySource::Remote(location, pace))
+        };
+        let file = |rest: &str| rule(KeySource::Bundle(Arc::new(Bundle::parse(bundle(&[&key], rest).as_bytes()).unwrap())));
+        let start = |rule: TrustRule| {
+            let sequences = Arc::new(Sequences::kept_in(Box::new(kept.clone())).unwrap());
+            let trust = Trust::remembering(vec![rule], None, sequences).unwrap();
+            trust.keep_fresh(&Fetcher::new(), &clock());
+            trust
+        };
+        numbered(&origin, r#","spiffe_sequence":5"#);
+        let first = start(of(&origin));
+        assert_eq!(present(&first, &key).await, None);
+        for (older, at) in [(r#","spiffe_sequence":4"#, &origin), (r#","spiffe_sequence":4"#, &another), ("", &origin)] {
+            numbered(at, older);
+            assert_eq!(present(&start(of(at)), &key).await, Some(TrustReason::KeysUnavailable), "{older}");
+            let reloaded = Trust::new(vec![of(&another)], Some(&first)).unwrap();
+            reloaded.keep_fresh(&Fetcher::new(), &clock());
+            numbered(&another, older);
+            assert_eq!(present(&reloaded, &key).await, Some(TrustReason::KeysUnavailable), "another address, {older}");
+        }
+        let stale = start(file(r#","spiffe_sequence":4"#));
+        assert_eq!(present(&stale, &key).await, Some(TrustReason::KeysUnavailable), "a file");
+        assert_eq!(stale.key_states(Time::from_seconds(NOW)).first().map(|state| state.usable), Some(false));
+        for current in [r#","spiffe_sequence":5"#, r#","spiffe_sequence":6"#, ""] {
+            assert_eq!(
+                present(&start(file(current)), &key).await,
+                None,
+                "a file is as good as an endpoint; without a number, better"
+            );
+        }
+        numbered(&another, r#","spiffe_sequence":6"#);
+        assert_eq!(present(&start(of(&another)), &key).await, None);
+        numbered(&another, r#","spiffe_sequence":1"#);
+        let running = start(of(&another));
+        assert_eq!(present(&running, &key).await, Some(TrustReason::KeysUnavailable));
+        kept.0.lock().unwrap().clear();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(present(&running, &key).await, None, "the publisher counts anew");
+        assert_eq!(kept.0.lock().unwrap().values().copied().collect::<Vec<_>>(), [1]);
+    });
+}
+
 #[test]
 fn the_refresh_hint_is_the_pace_within_bounds() {
-    let shared = Shared::new(
-        KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile: BundleProfile::Web },
-        Pace::default(),
-    );
+    let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile: BundleProfile::Web };
+    let shared = Shared::new(Errand::whole(location, Pace::default()), Arc::default());
     let material = || Material::of_bundle(&Bundle::parse(bundle(&[], "").as_bytes()).unwrap());
     let then = |hint: u64| {
         let rhythm = Rhythm::after(&shared, Ok((material(), Some(Duration::from_secs(hint)))), 0, clock().as_ref());
@@ -122,7 +196,7 @@ fn an_endpoint_proves_its_spiffe_id() {
         };
         let fetched = async |url: &str, profile: BundleProfile| {
             let location = KeyLocation::Bundle { url: Url::parse(url).unwrap(), profile };
-            let shared = Shared::new(location.clone(), pace());
+            let shared = Shared::new(Errand::whole(location.clone(), pace()), Arc::default());
             fetch_keys(&location, &shared.way(), &Fetcher::within(Duration::from_secs(2)))
                 .await
                 .map(|(material, _)| material.keys.keys().len())
@@ -155,7 +229,8 @@ fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
         let id = SpiffeId::parse("spiffe://td.example/spire/server").unwrap();
         let profile = BundleProfile::Spiffe { id, bootstrap: Arc::clone(&bootstrap), own };
         let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile };
-        let shared = Shared::new(KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]), pace());
+        let within = KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]);
+        let shared = Shared::new(Errand::whole(within, pace()), Arc::default());
         let roots = |shared: &Shared| shared.way().peer.unwrap().roots.digest();
         assert_eq!(roots(&shared), bootstrap.roots().digest());
         assert_eq!(shared.way().networks.len(), 1);

@@ -265,3 +265,23 @@ fn revocation_counts_by_rule() {
     assert_eq!(vouch(vec![rule("a", ended()), rule("b", Vec::new())]), Ok("b".to_owned()));
     assert!(TrustReason::ListExpired.is_no_verdict() && !TrustReason::Requirement.is_no_verdict());
 }
+
+/// A login names its rule: it must be one of kind `x509`, in force, and never takes what a SPIFFE trust domain has to judge.
+#[test]
+fn a_login_by_certificate_takes_one_rule_at_its_word_and_no_other() {
+    let (corporate, spire) = (root("pki"), root("spire"));
+    let vouched = |rules: Vec<TrustRuleParts>, name: &str, der: &[u8]| {
+        let validated = |roots: &Roots| x509::validate(roots, &[der], NOW, Usage::Client).map(Arc::new);
+        trust(rules).vouch_leaf(&RuleName::parse(name).unwrap(), NOW, validated).map(|vouched| vouched.id().to_owned())
+    };
+    let rules = || vec![pki(&corporate, &[]), parts("acme", TrustKind::Spiffe, bundle(&[&spire]))];
+    let plain = corporate.issue(&employee(&["web.acme.example"]));
+    assert!(vouched(rules(), "corp", &plain).is_ok());
+    let disabled = TrustRuleParts { enabled: false, ..pki(&corporate, &[]) };
+    assert_eq!(vouched(vec![disabled], "corp", &plain), Err(TrustReason::Disabled));
+    assert_eq!(vouched(rules(), "nobody", &plain), Err(TrustReason::Issuer));
+    let without_id = spire.issue(&employee(&["web.acme.example"]));
+    assert_eq!(vouched(rules(), "acme", &without_id), Err(TrustReason::Issuer), "a trust domain is no x509 rule");
+    let with_id = corporate.issue(&svid(WEB));
+    assert_eq!(vouched(rules(), "corp", &with_id), Err(TrustReason::Certificate(X509Reason::SpiffeId)));
+}

@@ -1,0 +1,10 @@
+#![no_main]
+//! A distinguished name never panics, whatever its text, and equals itself.
+
+use countersign::client::DistinguishedName;
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    if let Ok(name) = DistinguishedName::parse(text) {
+        assert!(DistinguishedName::parse(text) == Ok(name.clone()) && !text.is_empty());
+    }
+});

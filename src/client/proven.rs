@@ -1,0 +1,108 @@
+//! What a request proved of keys (RFC 9449 §4.3, RFC 8705 §3).
+
+use std::fmt;
+
+use crate::crypto::Digest;
+use crate::oauth::SingleUse;
+use crate::trust::{Binding, BindingKind};
+
+/// The keys that a request proved that it holds: by a DPoP proof, by the handshake of its connection, by both or by neither.
+/// Only the stage that authenticates clients fills it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Proven {
+    pub(super) dpop: Option<DpopProof>,
+    pub(super) certificate: Option<Digest>,
+}
+
+/// A DPoP proof that passed every check of RFC 9449 §4.3 but the one that only the commit can make, its single use.
+#[derive(Clone, Copy, Debug)]
+pub struct DpopProof {
+    /// The thumbprint of the key.
+    pub key: Digest,
+    /// SHA-256 of the proof.
+    pub evidence: Digest,
+    /// What the commit must spend.
+    pub single_use: SingleUse,
+}
+
+/// A credential is bound to a key that the request did not prove. `Display` says what was expected and what was found, to stand
+/// behind the name of the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// Which kind of proof was expected.
+    pub kind: BindingKind,
+    /// Whether another key of that kind was proved; else none was.
+    pub other: bool,
+}
+
+impl Proven {
+    /// What is missing where a credential is bound by `binding`; nothing where its key was proved, or it is bound to none.
+    pub fn missed(&self, binding: Option<Binding>) -> Option<Missed> {
+        let kind = binding.filter(|binding| !self.holds(binding))?.kind();
+        let other = match kind {
+            BindingKind::Dpop => self.dpop.is_some(),
+            BindingKind::Certificate => self.certificate.is_some(),
+        };
+        Some(Missed { kind, other })
+    }
+
+    /// Whether the request proved the very key that `binding` names.
+    pub fn holds(&self, binding: &Binding) -> bool {
+        match binding {
+            Binding::Dpop(key) => self.dpop.is_some_and(|proof| proof.key.same_as(key)),
+            Binding::Certificate(certificate) => self.certificate.is_some_and(|proved| proved.same_as(certificate)),
+        }
+    }
+
+    /// The key that a DPoP proof proved.
+    pub fn dpop(&self) -> Option<&DpopProof> {
+        self.dpop.as_ref()
+    }
+
+    /// SHA-256 of the certificate that the connection proved.
+    pub fn certificate(&self) -> Option<Digest> {
+        self.certificate
+    }
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.kind, self.other) {
+            (BindingKind::Dpop, false) => "is bound by its cnf.jkt: a DPoP proof by that key was expected and there was none",
+            (BindingKind::Dpop, true) => {
+                "is bound by its cnf.jkt: a DPoP proof by that key was expected and one by another key came"
+            }
+            (BindingKind::Certificate, false) => {
+                "is bound by its cnf.x5t#S256: that client certificate was expected and the connection has none"
+            }
+            (BindingKind::Certificate, true) => {
+                "is bound by its cnf.x5t#S256: that client certificate was expected and the connection has another"
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+impl Proven {
+    /// As if these had been proved.
+    pub(crate) fn for_tests(dpop: Option<Digest>, certificate: Option<Digest>) -> Self {
+        use crate::oauth::{SingleUseKind, Time};
+        let single_use = |key: Digest| SingleUse { digest: key.0, expires: Time::from_seconds(0), kind: SingleUseKind::Proof };
+        let dpop = dpop.map(|key| DpopProof { key, evidence: key, single_use: single_use(key) });
+        Self { dpop, certificate }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_key_is_held() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let proven = Proven::for_tests(Some(one), Some(other));
+        assert!(proven.holds(&Binding::Dpop(one)) && proven.holds(&Binding::Certificate(other)));
+        assert!(!proven.holds(&Binding::Dpop(other)) && !proven.holds(&Binding::Certificate(one)));
+        assert!(!Proven::default().holds(&Binding::Dpop(one)));
+    }
+}

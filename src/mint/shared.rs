@@ -1,0 +1,105 @@
+//! What a hop and the opening of a task have in common.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{MintReason, Minting};
+use crate::commit::{Disclosed, Issue};
+use crate::crypto::random;
+use crate::ledger::{Disclosures, Evidence};
+use crate::lifecycle::Standing;
+use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Time, Txn};
+
+/// What a token says of its people beside their names (RFC 8693 §4.1, RFC 9470 §6.2).
+#[derive(Serialize)]
+pub(super) struct People<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    amr: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+}
+
+impl<'a> People<'a> {
+    /// How the subject authenticated, and as much of the chain as is to be shown.
+    ///
+    /// # Errors
+    /// `Crypto` when the chain cannot be written, which is a bug.
+    pub(super) fn of(standing: &'a Standing, chain: &ActChain) -> Result<Self, MintReason> {
+        let authentication = standing.subject().authentication();
+        let act = chain.to_claim().map(RawValue::from_string).transpose().map_err(|_| MintReason::Crypto)?;
+        let (acr, auth_time) = (authentication.acr.as_deref(), authentication.time.map(Time::seconds));
+        Ok(Self { act, acr, amr: &authentication.amr, auth_time })
+    }
+}
+
+/// The transaction that the subject token is in, or a new one.
+pub(super) fn txn(standing: &Standing, now: Time) -> Result<Txn, MintReason> {
+    match standing.txn() {
+        Some(txn) => Ok(txn),
+        None => Ok(Txn::new(now, random().map_err(|_| MintReason::Crypto)?)),
+    }
+}
+
+/// Everything that depends on the standing, on what is born here and, where it is, on the transaction that begins here.
+pub(super) fn generations(
+    standing: &Standing,
+    minting: &Minting<'_>,
+    txn: Txn,
+    (kind, name): (GenerationKind, &[u8; 16]),
+) -> Vec<Generation> {
+    let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
+    let mut generations = standing.generations().to_vec();
+    generations.push(born(kind, name));
+    if standing.txn().is_none() {
+        generations.push(born(GenerationKind::Transaction, txn.as_bytes()));
+    }
+    generations
+}
+
+/// Everybody of the subject token's chain, who asks now and who acts now.
+pub(super) fn agents(standing: &Standing) -> Vec<ClientId> {
+    let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
+    let now = [&standing.client().agent().id, &standing.acting().agent.id];
+    let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
+    agents.sort_unstable();
+    agents.dedup();
+    agents
+}
+
+/// SHA-256 of everything that was presented.
+pub(super) fn evidence(standing: &Standing) -> Evidence {
+    let client = standing.client();
+    Evidence {
+        subject_token: Some(standing.subject().digest()),
+        actor_token: standing.actor().map(|actor| actor.digest()),
+        client_assertion: client.evidence(),
+        proof: client.proven().dpop().map(|proof| proof.evidence),
+    }
+}
+
+/// What the commit is asked to record for a token that lives until `expires`: nothing is charged, opened or put into a list.
+pub(super) fn issue(
+    standing: &Standing,
+    minting: &Minting<'_>,
+    (jti, txn, expires): (Jti, Txn, Time),
+    (record, disclosures): (Vec<u8>, Disclosures),
+) -> Issue {
+    let subject = standing.subject().subject();
+    let subject = minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
+    Issue {
+        jti,
+        txn,
+        record,
+        generations: standing.generations().to_vec(),
+        single_use: standing.client().spends(),
+        deadline: expires.min(standing.bound()),
+        disclosed: Disclosed { subject, values: disclosures.into_json() },
+        status: None,
+        charge: None,
+        opens: None,
+    }
+}
