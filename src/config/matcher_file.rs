@@ -19,9 +19,14 @@ pub struct MatcherFile {
 /// The matchers of the table at `key`, in alphabetical order of their claims; none when there is no such table or anything is
 /// wrong in it.
 pub(super) fn take(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<MatcherFile>> {
+    all(take_each(reader, key)?.into_iter())
+}
+
+/// The same, each for itself.
+pub(super) fn take_each(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<Option<MatcherFile>>> {
     let mut table = reader.take_table(key)?;
     let entries = table.take_rest();
-    all(entries.into_iter().map(|(claim, node)| matcher(&table, claim, node)))
+    Some(entries.into_iter().map(|(claim, node)| matcher(&table, claim, node)).collect())
 }
 
 /// The name of a claim as files write it. Its error completes a sentence.

@@ -80,12 +80,14 @@ impl TrustFile {
         let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=LIFETIME_MAX);
         let subject = subject::take(&mut reader, kind);
         let written = reader.has("require");
-        let require = matcher_file::take(&mut reader, "require").or((!written).then(Vec::new));
+        let matchers = matcher_file::take_each(&mut reader, "require").or((!written).then(Vec::new));
+        let legible: Vec<MatcherFile> = matchers.iter().flatten().flatten().cloned().collect();
+        let require = matchers.and_then(|matchers| all(matchers.into_iter()));
         let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
         let keys = keys::take(&mut reader, kind, issuer.as_ref());
         let scopes = scopes::take(&mut reader, kind);
-        warn_of_unknown_claims(&reader, kind, require.as_deref().unwrap_or_default());
+        warn_of_unknown_claims(&reader, kind, &legible);
         let desk = reader.desk();
         reader.finish();
         let parts = mistakes::Parts {
@@ -93,6 +95,7 @@ impl TrustFile {
             issuer: issuer.as_ref(),
             audiences: audiences.as_ref(),
             require: require.as_ref(),
+            legible: &legible,
             subject: subject.as_ref(),
         };
         let whole = name.is_some() && algorithms.is_some() && keys.is_some() && scopes.is_some() && parts.are_whole();

@@ -88,7 +88,7 @@ impl TrustRule {
         let anchor = parts.anchor().map_err(|reason| reasons.push(reason)).ok();
         let require = requirements(parts.require, &mut reasons);
         let issuer = parts.issuer.as_ref().map(Issuer::as_str);
-        reasons.extend(mistakes(parts.kind, issuer, &parts.audiences, Some(&require), Some(&parts.subject)));
+        reasons.extend(mistakes(parts.kind, issuer, &parts.audiences, &require, Some(&parts.subject)));
         let subject = SubjectMapping::new(parts.subject).map_err(|reason| reasons.push(TrustRuleReason::Template(reason))).ok();
         match (anchor, subject, reasons.is_empty()) {
             (Some(anchor), Some(subject), true) => Ok(Self {

@@ -10,7 +10,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use countersign_conformance::fixture;
-
 use serde_json::{Value, json};
 
 use crate::support::{Party, Site, form, get, post_form, scratch};
@@ -218,6 +217,7 @@ fn trust_check_tells_all_mistakes_of_a_file_at_once() {
         ":3: `lifetime_max` must be",
         ":4: audiences must not name https://github.acme.example/acme",
         ":5: `id` must have braces in pairs",
+        ":7: require repository_id can never match: the platform writes a string there",
         ":8: what `ref` is compared with has a '*'",
         ":10: ",
     ];

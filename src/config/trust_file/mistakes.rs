@@ -13,6 +13,8 @@ pub(super) struct Parts<'a> {
     pub(super) issuer: Option<&'a IssuerFile>,
     pub(super) audiences: Option<&'a Vec<String>>,
     pub(super) require: Option<&'a Vec<MatcherFile>>,
+    /// Those of them that could be read.
+    pub(super) legible: &'a [MatcherFile],
     pub(super) subject: Option<&'a SubjectParts>,
 }
 
@@ -30,10 +32,12 @@ impl Parts<'_> {
             Some(IssuerFile::Named(issuer)) => Some(issuer.as_str()),
             _ => None,
         };
-        let require: Option<Vec<Requirement>> =
-            self.require.map(|list| list.iter().map(|matcher| matcher.requirement.clone()).collect());
+        let require: Vec<Requirement> = self.legible.iter().map(|matcher| matcher.requirement.clone()).collect();
         let audiences = self.audiences.map(Vec::as_slice).unwrap_or_default();
-        for reason in mistakes(kind, issuer, audiences, require.as_deref(), self.subject) {
+        let found = mistakes(kind, issuer, audiences, &require, self.subject);
+        // Whose tokens are meant may be what could not be read.
+        let told = |reason: &TrustRuleReason| self.require.is_some() || !matches!(reason, TrustRuleReason::Unpinned(_));
+        for reason in found.into_iter().filter(told) {
             desk.complain(Complaint::new(place_of(&reason, places), reason.to_string()));
         }
     }

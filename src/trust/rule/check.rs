@@ -8,17 +8,17 @@ pub fn mistakes(
     kind: TrustKind,
     issuer: Option<&str>,
     audiences: &[String],
-    require: Option<&[Requirement]>,
+    require: &[Requirement],
     subject: Option<&SubjectParts>,
 ) -> Vec<TrustRuleReason> {
     let foreign = audiences.iter().filter(|audience| platform::is_foreign_audience(kind, issuer.unwrap_or_default(), audience));
     let mut reasons: Vec<_> = foreign.map(|audience| TrustRuleReason::ForeignAudience(audience.clone())).collect();
-    reasons.extend(require.into_iter().flatten().filter_map(|requirement| mistaken(kind, requirement)));
+    reasons.extend(require.iter().filter_map(|requirement| mistaken(kind, requirement)));
     let templates = subject.into_iter().flat_map(|subject| [Some(&subject.id), subject.instance.as_ref()]).flatten();
     let attributes = subject.into_iter().flat_map(|subject| subject.attributes.values().map(String::as_str));
     let chosen = templates.flat_map(|template| claims_in(template)).chain(attributes).filter(|claim| is_chosen(kind, claim));
     reasons.extend(chosen.map(|claim| TrustRuleReason::ChosenClaim(claim.to_owned())));
-    let unpinned = require.is_some_and(|list| !list.iter().any(|requirement| identifies(kind, requirement)));
+    let unpinned = !require.iter().any(|requirement| identifies(kind, requirement));
     if platform::is_shared(kind) && unpinned {
         reasons.push(TrustRuleReason::Unpinned(kind));
     }
