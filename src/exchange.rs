@@ -4,13 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::{Agent, Catalog, Status};
-use crate::client::{
-    self, AssertionAudience, AuthenticatedClient, ClientReason, Credentials, DpopRules, IdentifiedClient, Logins, Unproved,
-};
+use crate::client::{self, AssertionAudience, ClientReason, Credentials, DpopRules, IdentifiedClient, Logins, Unproved};
 use crate::commit::{Commit, ReservedPlace};
 use crate::crypto::{Digest, MacKey};
 use crate::error::Refusal;
-use crate::lifecycle::{self, Hold, Rules};
+use crate::lifecycle::{self, ActiveClient, Hold, Rules};
 use crate::mint::{self, IssuedToken, Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::{self, Grant, Limits, Policies};
@@ -105,7 +103,7 @@ pub(crate) async fn authenticate(
     commit: &Commit,
     credentials: &Credentials,
     now: Time,
-) -> Result<AuthenticatedClient, Refused> {
+) -> Result<ActiveClient, Refused> {
     let client = identify(world, commit, credentials, (None, None), now).await;
     client.map_err(|refused| Refused::stranger(refused.reason))
 }
@@ -119,7 +117,7 @@ pub(crate) async fn identify(
     credentials: &Credentials,
     (attestation, path): (Option<&str>, Option<&str>),
     now: Time,
-) -> Result<AuthenticatedClient, Refused> {
+) -> Result<ActiveClient, Refused> {
     let client = log_in(world, credentials, attestation, now).await.map_err(Refused::stranger)?;
     let asked = client.is_certain().then(|| Asked::by(client.agent()));
     let proved = match path {
@@ -131,11 +129,13 @@ pub(crate) async fn identify(
         Unproved::Login(reason) => Refused::stranger(Refusal::Client(reason)),
     })?;
     // An agent that the record suspends or retires is refused like one that its file does.
-    match world.hold_of(&client.agent().id, &*commit.state()) {
-        None => Ok(client),
-        Some(Hold::Suspended) => Err(Refused::stranger(Refusal::Client(ClientReason::Suspended))),
-        Some(Hold::Retired) => Err(Refused::stranger(Refusal::Client(ClientReason::Retired))),
-    }
+    lifecycle::unheld(client, &*commit.state(), &world.pseudonyms).map_err(|hold| {
+        let reason = match hold {
+            Hold::Suspended => ClientReason::Suspended,
+            Hold::Retired => ClientReason::Retired,
+        };
+        Refused::stranger(Refusal::Client(reason))
+    })
 }
 
 /// The client, before its DPoP proof is looked at.
@@ -154,7 +154,7 @@ async fn authenticated(
     world: &World,
     commit: &Commit,
     request: &ExchangeRequest,
-    client: AuthenticatedClient,
+    client: ActiveClient,
     asked: &mut Asked,
     now: Time,
 ) -> Result<IssuedToken, Refusal> {

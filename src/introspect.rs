@@ -1,10 +1,10 @@
 //! The line of introspection (RFC 7662): is this token alive, and what may this API see of it? Nothing but the order.
 
-use crate::client::{AuthenticatedClient, Credentials};
+use crate::client::Credentials;
 use crate::commit::Commit;
 use crate::error::Refusal;
 use crate::exchange::{self, Asked, Refused, World};
-use crate::lifecycle;
+use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, AnswerForm, Told};
 use crate::oauth::Time;
 use crate::request::{Form, HintedToken};
@@ -33,7 +33,7 @@ async fn authenticated(
     world: &World,
     commit: &Commit,
     request: &HintedToken,
-    client: &AuthenticatedClient,
+    client: &ActiveClient,
     wanted: AnswerForm,
     now: Time,
 ) -> Result<Told, Refusal> {
@@ -46,5 +46,5 @@ async fn authenticated(
     let visible =
         token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state, now)).map_err(Refusal::Standing));
     let visible = visible.inspect_err(|reason| tracing::debug!(agent = %client.agent().id, ?reason, "told that it is inactive"));
-    mint::tell(visible.ok().as_ref(), client, wanted, (&world.minting(), &world.catalog), now).map_err(Refusal::Mint)
+    mint::tell(visible.ok().as_ref(), client.client(), wanted, (&world.minting(), &world.catalog), now).map_err(Refusal::Mint)
 }

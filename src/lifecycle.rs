@@ -1,5 +1,6 @@
 //! What is alive, what ends with what, and who may present what: pure rules over a view of the state.
 
+mod active;
 mod admit;
 mod binding;
 mod death;
@@ -15,6 +16,7 @@ pub mod status;
 mod task;
 mod visible;
 
+pub use active::{ActiveClient, unheld};
 pub use admit::{Rules, admit};
 pub use binding::{BindingReason, Bound, bind};
 pub use death::{Death, Ending};

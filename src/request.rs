@@ -294,8 +294,8 @@ impl fmt::Display for RequestReason {
             Self::Unsupported(name) => write!(f, "{name} is not supported by this server; leave it out"),
             Self::Forwarded(name) => write!(
                 f,
-                "{name}: such headers are taken only from a proxy that a [[proxy]] of the configuration names by addresses and that \
-                 proves itself by its secret_hash or certificate_file; leave them out, or have them removed"
+                "{name}: such headers are taken only from a proxy that a [[proxy]] of the configuration names by addresses and \
+                 that proves itself by its secret_hash or certificate_file; leave them out, or have them removed"
             ),
             Self::ForwardedMalformed(name) => write!(f, "{name} must be certificates as byte sequences by RFC 9440, 9 at most"),
             Self::Details => f.write_str("authorization_details is not supported at the token endpoint yet; leave it out"),

@@ -1,10 +1,10 @@
 //! The line of revocation (RFC 7009): the token ends, and with it every token that descends from it. Nothing but the order.
 
-use crate::client::{AuthenticatedClient, Credentials};
+use crate::client::Credentials;
 use crate::commit::Commit;
 use crate::error::Refusal;
 use crate::exchange::{self, Asked, Refused, World};
-use crate::lifecycle;
+use crate::lifecycle::{self, ActiveClient};
 use crate::oauth::Time;
 use crate::request::{Form, HintedToken};
 use crate::token::{self, TokenReason};
@@ -27,7 +27,7 @@ async fn authenticated(
     world: &World,
     commit: &Commit,
     request: &HintedToken,
-    client: &AuthenticatedClient,
+    client: &ActiveClient,
     asked: &mut Asked,
     now: Time,
 ) -> Result<(), Refusal> {

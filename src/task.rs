@@ -4,11 +4,11 @@ mod tend;
 
 pub use tend::{Tended, tend};
 
-use crate::client::{AuthenticatedClient, Credentials};
+use crate::client::Credentials;
 use crate::commit::Commit;
 use crate::error::Refusal;
 use crate::exchange::{self, Asked, Refused, World};
-use crate::lifecycle;
+use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, OpenedTask};
 use crate::oauth::Time;
 use crate::policy;
@@ -46,7 +46,7 @@ async fn authenticated(
     world: &World,
     commit: &Commit,
     request: &TaskRequest,
-    client: AuthenticatedClient,
+    client: ActiveClient,
     asked: &mut Asked,
     now: Time,
 ) -> Result<OpenedTask, Refusal> {

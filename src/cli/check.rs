@@ -22,7 +22,7 @@ use crate::trust::x509::Plain;
 /// The options of `check`.
 #[derive(Args)]
 pub(super) struct Options {
-    /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__SECTION__KEY of the environment over all
+    /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__… of the environment over all
     #[arg(long)]
     config: Vec<PathBuf>,
     /// The server's data folder: also tells where the record is stricter than the files

@@ -14,7 +14,7 @@ use crate::http;
 /// The options of `serve`.
 #[derive(Args)]
 pub(super) struct Options {
-    /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__SECTION__KEY of the environment over all
+    /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__… of the environment over all
     #[arg(long)]
     config: Vec<PathBuf>,
     /// What the server writes: records and live state

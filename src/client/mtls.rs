@@ -76,8 +76,8 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
 }
 
 /// Proves by its certificate the one agent that it means, where no `client_id` says which: by the trust rule that vouches for
-/// the certificate, as with any other attestation. Who logs in by a registered certificate, or by one of an authority, must say who
-/// it is (RFC 8705 §2).
+/// the certificate, as with any other attestation. Who logs in by a registered certificate, or by one of an authority, must say
+/// who it is (RFC 8705 §2).
 ///
 /// # Errors
 /// `CertificateAlone`, or `SeveralAgents` when it fits several; `Certificate` for what the certificate says against itself.

@@ -167,3 +167,65 @@ impl AsyncWrite for Connection {
         if shut.is_pending() { this.wait(cx) } else { shut }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::http::gate::Gate;
+
+    /// A connection and its client.
+    async fn pair() -> (Connection, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        (Connection::new(Link::Plain(ours.unwrap().0), Gate::new(1).uncounted()), theirs.unwrap())
+    }
+
+    /// What a read ends with that need not wait.
+    async fn read(connection: &mut Connection) -> Result<usize, io::ErrorKind> {
+        let read = timeout(Duration::from_secs(2), connection.read(&mut [0; 8])).await;
+        read.map_or(Err(io::ErrorKind::WouldBlock), |read| read.map_err(|error| error.kind()))
+    }
+
+    fn ago(span: Duration) -> Instant {
+        Instant::now().checked_sub(span).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_state_has_its_deadline() {
+        let (mut connection, mut client) = pair().await;
+        assert_eq!(connection.deadline(), connection.moved + IDLE);
+        client.write_all(b"GET").await.unwrap();
+        assert_eq!(read(&mut connection).await, Ok(3));
+        let asked = connection.asked.unwrap();
+        client.write_all(b" /").await.unwrap();
+        assert_eq!(read(&mut connection).await, Ok(2));
+        assert_eq!((connection.asked, connection.deadline()), (Some(asked), asked + REQUEST), "more bytes win no time");
+        connection.write_all(b"HTTP").await.unwrap();
+        assert_eq!((connection.asked, connection.deadline()), (None, connection.answering.unwrap() + ANSWER));
+        connection.flush().await.unwrap();
+        assert_eq!(connection.deadline(), connection.moved + IDLE);
+    }
+
+    #[tokio::test]
+    async fn whoever_falls_silent_gives_up_its_place() {
+        for (asked, answering, moved) in [(Some(REQUEST), None, IDLE / 2), (None, Some(ANSWER), IDLE / 2), (None, None, IDLE)] {
+            let (mut connection, _client) = pair().await;
+            assert_eq!(read(&mut connection).await, Err(io::ErrorKind::WouldBlock), "there is time");
+            (connection.asked, connection.answering, connection.moved) = (asked.map(ago), answering.map(ago), ago(moved));
+            assert_eq!(read(&mut connection).await, Err(io::ErrorKind::TimedOut), "{asked:?} {answering:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_never_pauses_has_no_more_time() {
+        let (mut connection, mut client) = pair().await;
+        connection.asked = Some(ago(REQUEST + Duration::from_secs(1)));
+        client.write_all(b"a").await.unwrap();
+        assert_eq!(read(&mut connection).await, Err(io::ErrorKind::TimedOut));
+    }
+}

@@ -8,7 +8,7 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 
@@ -61,6 +61,7 @@ pub(super) fn server_config(identity: Arc<TlsIdentity>, ask: bool) -> Result<Ser
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // Sessions are resumed from what clients keep: nothing is stored here for those who come and go.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     // Without it a session of TLS 1.2 could be synchronised with somebody else's (RFC 7627 §1).
     config.require_ems = true;
     Ok(config)
@@ -155,5 +156,6 @@ mod tests {
         let identity = CertifiedKey::from_der(vec![certificate.der().clone()], der, &aws_lc_rs::default_provider()).unwrap();
         let config = server_config(TlsIdentity::new(Arc::new(identity)), true).unwrap();
         assert!(config.require_ems && config.max_early_data_size == 0 && !config.send_half_rtt_data);
+        assert!(config.ticketer.enabled() && !config.session_storage.can_cache(), "what is resumed is kept by clients alone");
     }
 }

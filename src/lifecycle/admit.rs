@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::in_force::{active, in_force};
 use super::liveness::{Cause, Dead, Life, State, join};
 use super::standing::Parts;
-use super::{Acting, Standing, StandingReason, death, may_act, presenter};
+use super::{Acting, ActiveClient, Standing, StandingReason, death, may_act, presenter};
 use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
@@ -37,12 +37,13 @@ pub struct Rules<'a> {
 /// # Errors
 /// See [`StandingReason`].
 pub fn admit(
-    client: AuthenticatedClient,
+    client: ActiveClient,
     subject: VerifiedSubject,
     actor: Option<VerifiedActor>,
     impersonate: bool,
     rules: &Rules<'_>,
 ) -> Result<Standing, StandingReason> {
+    let (client, key) = client.into_parts();
     let role = presenter::role(&client, &subject, rules.catalog, rules.issuer)?;
     let acting = acting(&client, actor.as_ref());
     if client.self_only() && (role != Basis::SelfExchange || actor.is_some() || impersonate) {
@@ -66,7 +67,7 @@ pub fn admit(
     if !(active(&client.agent().id, rules) && active(&acting.agent.id, rules)) {
         return Err(StandingReason::AgentInactive);
     }
-    let generations = generations(&client, &subject, actor.as_ref(), &acting, rules)?;
+    let generations = generations((&client, key), &subject, actor.as_ref(), &acting, rules)?;
     let bound = bound(&client, &subject, actor.as_ref());
     Ok(Standing::new(Parts { client, subject, actor, acting, basis, chain, depth, generations, bound }))
 }
@@ -108,7 +109,7 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
 /// What the issued token will depend on: all that the subject token depends on, in the lives it was issued under, and everything
 /// that joins with this hop, in its present life.
 fn generations(
-    client: &AuthenticatedClient,
+    client: (&AuthenticatedClient, GenerationKey),
     subject: &VerifiedSubject,
     actor: Option<&VerifiedActor>,
     acting: &Acting,
@@ -124,18 +125,17 @@ fn generations(
 }
 
 fn joining(
-    client: &AuthenticatedClient,
+    (client, own): (&AuthenticatedClient, GenerationKey),
     subject: &VerifiedSubject,
     actor: Option<&VerifiedActor>,
     acting: &Acting,
     rules: &Rules<'_>,
 ) -> Vec<GenerationKey> {
     let key = |kind, name: &str| rules.pseudonyms.pseudonym(kind, name.as_bytes());
-    let mut keys = vec![
-        key(GenerationKind::Subject, subject.subject().as_str()),
-        key(GenerationKind::Agent, client.agent().id.as_str()),
-        key(GenerationKind::Agent, acting.agent.id.as_str()),
-    ];
+    let mut keys = vec![key(GenerationKind::Subject, subject.subject().as_str()), own];
+    if acting.agent.id != client.agent().id {
+        keys.push(key(GenerationKind::Agent, acting.agent.id.as_str()));
+    }
     let instances = [(&client.agent().id, client.instance()), (&acting.agent.id, acting.instance.as_deref())];
     for (agent, instance) in instances {
         keys.extend(instance.map(|instance| key(GenerationKind::Instance, &death::instance_name(agent, instance))));

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Death, Ending, Rules, StandingReason, alive, visible};
-use crate::client::AuthenticatedClient;
+use super::{ActiveClient, Death, Ending, Rules, StandingReason, alive, visible};
 use crate::token::VerifiedOwn;
 
 /// How long a death is remembered beyond the last moment at which the token could have been presented.
@@ -14,7 +13,7 @@ const SKEW: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).
-pub fn revocation(client: &AuthenticatedClient, token: &VerifiedOwn, rules: &Rules<'_>) -> Result<Option<Death>, StandingReason> {
+pub fn revocation(client: &ActiveClient, token: &VerifiedOwn, rules: &Rules<'_>) -> Result<Option<Death>, StandingReason> {
     let (own, id) = (token.own(), &client.agent().id);
     if alive(rules.state, &own.generations, rules.now).is_err_and(|dead| dead.is_final()) {
         return Ok(None);

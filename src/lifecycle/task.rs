@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::liveness::alive;
-use super::{Cause, Death, Ending, Hold, Holding, Rules, Standing, StandingReason, Turn};
-use crate::client::AuthenticatedClient;
+use super::{ActiveClient, Cause, Death, Ending, Hold, Holding, Rules, Standing, StandingReason, Turn};
 use crate::crypto::{Digest, MacKey};
 use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, TaskId, Time, Txn};
 use crate::token::{Held, Origin};
@@ -195,7 +194,7 @@ pub enum TaskStatus {
 /// # Errors
 /// `NoTask` when it is unknown, forgotten, or none of this client's business; `TaskRole` when this is not for this client to do;
 /// `Dead` when it is over, or is to be resumed and something else that it depends on is suspended.
-pub fn tend(client: &AuthenticatedClient, id: TaskId, wish: Wish, rules: &Rules<'_>) -> Result<(Task, Tending), StandingReason> {
+pub fn tend(client: &ActiveClient, id: TaskId, wish: Wish, rules: &Rules<'_>) -> Result<(Task, Tending), StandingReason> {
     let who = &client.agent().id;
     let key = key_of(id, rules.pseudonyms);
     let task = rules.state.task(&key).ok_or(StandingReason::NoTask)?;

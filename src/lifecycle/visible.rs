@@ -1,9 +1,8 @@
 //! Who may see a token, and how much of it (RFC 7662 §2.2, §4).
 
 use super::in_force::in_force;
-use super::{Rules, StandingReason, alive};
+use super::{ActiveClient, Rules, StandingReason, alive};
 use crate::catalog::{Catalog, ChainShown};
-use crate::client::AuthenticatedClient;
 use crate::oauth::{ActChain, ClientId};
 use crate::token::{Held, Own, VerifiedOwn};
 
@@ -20,7 +19,7 @@ pub struct Visible {
 ///
 /// # Errors
 /// See [`StandingReason`]; whoever asked is told only that the token is not active.
-pub fn visible(client: &AuthenticatedClient, token: VerifiedOwn, rules: &Rules<'_>) -> Result<Visible, StandingReason> {
+pub fn visible(client: &ActiveClient, token: VerifiedOwn, rules: &Rules<'_>) -> Result<Visible, StandingReason> {
     let own = token.own();
     let held: Vec<Held> = held_by(&client.agent().id, own, rules.catalog).cloned().collect();
     if held.is_empty() {

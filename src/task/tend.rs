@@ -1,10 +1,10 @@
 //! Seeing a task, its heartbeat, suspending, resuming and completing it. Nothing but the order.
 
-use crate::client::{AuthenticatedClient, Credentials};
+use crate::client::Credentials;
 use crate::commit::Commit;
 use crate::error::Refusal;
 use crate::exchange::{self, Asked, Refused, World};
-use crate::lifecycle::{self, StandingReason, Task, TaskStatus, Tending, Wish};
+use crate::lifecycle::{self, ActiveClient, StandingReason, Task, TaskStatus, Tending, Wish};
 use crate::oauth::{TaskId, Time};
 
 /// A task after what was wished was done.
@@ -37,7 +37,7 @@ async fn authenticated(
     world: &World,
     commit: &Commit,
     (id, wish): (&str, Wish),
-    client: &AuthenticatedClient,
+    client: &ActiveClient,
     asked: &mut Asked,
     now: Time,
 ) -> Result<Tended, Refusal> {

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use countersign_conformance::fixture;
+
 use serde_json::{Value, json};
 
 use crate::support::{Party, Site, form, get, post_form, scratch};
@@ -76,34 +77,6 @@ fn rules_come_and_go_without_a_restart() {
     site.wait("the server lives on", || site.ready());
 }
 
-/// Every kind of rule has tokens in the shape of its platform, enough of them that pass and that do not.
-#[test]
-fn every_platform_has_its_corpus() {
-    let corpora: [(&str, &[&str]); 10] = [
-        ("oauth", &["foreign-access-token"]),
-        ("spiffe", &["spiffe", "spiffe-bundle"]),
-        ("kubernetes", &["kubernetes", "kubernetes-platform"]),
-        ("github", &["github"]),
-        ("gitlab", &["gitlab"]),
-        ("buildkite", &["buildkite"]),
-        ("gcp", &["gcp"]),
-        ("aws", &["aws"]),
-        ("azure", &["azure"]),
-        ("x509", &["x509-rule"]),
-    ];
-    for (kind, folders) in corpora {
-        let (mut accepted, mut refused) = (0, 0);
-        for folder in folders {
-            for case in fs::read_dir(Path::new(fixture::CASES).join(folder)).unwrap() {
-                let text = fs::read_to_string(case.unwrap().path()).unwrap();
-                let last = text.lines().rfind(|line| line.starts_with("expect ")).unwrap();
-                if last.starts_with("expect 200") { accepted += 1 } else { refused += 1 }
-            }
-        }
-        assert!(accepted >= 8 && refused >= 12, "{kind}: {accepted} accepted, {refused} refused");
-    }
-}
-
 /// Serves what `bundle` holds as the bundle of the domain `live.example`, for as long as the test runs.
 fn serve_bundle(site: &Site, bundle: &Arc<Mutex<String>>) {
     let profile = site.profile();
@@ -163,6 +136,34 @@ fn a_bundle_that_was_rolled_back_over_a_restart_is_refused_until_an_operator_for
         again.args(["serve", "--config"]).arg(&site.fixture.config).arg("--data").arg(&site.fixture.data).output().unwrap();
     let said = String::from_utf8_lossy(&again.stderr);
     assert!(again.status.code() == Some(2) && said.contains("bundle-sequences.json: is not what was written"), "{said}");
+}
+
+/// Every kind of rule has tokens in the shape of its platform, enough of them that pass and that do not.
+#[test]
+fn every_platform_has_its_corpus() {
+    let corpora: [(&str, &[&str]); 10] = [
+        ("oauth", &["foreign-access-token"]),
+        ("spiffe", &["spiffe", "spiffe-bundle"]),
+        ("kubernetes", &["kubernetes", "kubernetes-platform"]),
+        ("github", &["github"]),
+        ("gitlab", &["gitlab"]),
+        ("buildkite", &["buildkite"]),
+        ("gcp", &["gcp"]),
+        ("aws", &["aws"]),
+        ("azure", &["azure"]),
+        ("x509", &["x509-rule"]),
+    ];
+    for (kind, folders) in corpora {
+        let (mut accepted, mut refused) = (0, 0);
+        for folder in folders {
+            for case in fs::read_dir(Path::new(fixture::CASES).join(folder)).unwrap() {
+                let text = fs::read_to_string(case.unwrap().path()).unwrap();
+                let last = text.lines().rfind(|line| line.starts_with("expect ")).unwrap();
+                if last.starts_with("expect 200") { accepted += 1 } else { refused += 1 }
+            }
+        }
+        assert!(accepted >= 8 && refused >= 12, "{kind}: {accepted} accepted, {refused} refused");
+    }
 }
 
 fn check(file: &str, text: &str, more: &[&str]) -> (i32, String) {

@@ -197,6 +197,19 @@ fn aud_of_an_attestation_is_one_name_of_ours() {
     }
 }
 
+/// RFC 7800 §3: what is bound to a key logs in who proves it, and nobody else learns what became of the agent.
+#[test]
+fn a_bound_attestation_logs_in_nobody_without_its_key() {
+    let bound = |sub: &str| pod(json!({"sub": sub, "cnf": {"jkt": Digest::of(b"key").to_string()}}));
+    let unproved = "Key(Missed { kind: Dpop, other: false })";
+    for sub in [RUNNER, "retired"] {
+        assert_eq!(who(&Sent::assertion(&bound(sub))), unproved);
+        assert_eq!(who(&Sent::subject_token(&bound(sub))), unproved);
+    }
+    assert_eq!(who(&Sent::assertion(&pod(json!({"sub": "retired"})))), "Retired");
+    assert_eq!(who(&Sent::assertion(&pod(json!({"cnf": {"kid": "1"}})))), "Trust(Confirmation(Member))");
+}
+
 #[test]
 fn a_persons_token_logs_in_no_agent() {
     let token = pod(json!({"iss": PEOPLE, "sub": "alice"}));

@@ -7,7 +7,7 @@ use rcgen::{
 };
 
 use super::*;
-use crate::client::fixture::{NOW, block_on, bundleless, no_trust};
+use crate::client::fixture::{ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, block_on, bundleless, federation, no_trust, spiffe};
 use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, IdentifiedClient, Login, Logins};
 use crate::oauth::Time;
 use crate::request::Form;
@@ -89,6 +89,17 @@ fn log_in(
     client_id: &str,
     now: Time,
 ) -> Result<AuthenticatedClient, ClientReason> {
+    log_in_with(logins, trust, certificate, client_id, now, None)
+}
+
+fn log_in_with(
+    logins: Vec<(&str, Vec<Login>)>,
+    trust: &Trust,
+    certificate: &PeerCertificate,
+    client_id: &str,
+    now: Time,
+    subject_token: Option<&str>,
+) -> Result<AuthenticatedClient, ClientReason> {
     use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Status};
     let agent = |id: &str| Agent {
         id: ClientId::parse(id).unwrap(),
@@ -105,7 +116,7 @@ fn log_in(
     let audience = AssertionAudience { issuer, token_endpoint: String::new() };
     let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
     let credentials = Credentials::new(&form, None).with_certificate(Some(certificate.clone()));
-    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, None, &audience, now);
+    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, subject_token, &audience, now);
     block_on(client).and_then(IdentifiedClient::confirmed)
 }
 
@@ -243,6 +254,23 @@ fn a_bundle_that_cannot_be_had_does_not_stand_in_the_way_of_other_logins() {
         let refused = log_in(logins("b.acme.example"), &bundleless(), &certificate, "a", NOW).unwrap_err();
         assert!(matches!(refused, ClientReason::KeysUnavailable(TrustReason::KeysUnavailable)), "{refused:?}");
     }
+}
+
+/// A certificate that logs in nobody takes nothing away: the subject token may speak for its own subject as without one.
+#[test]
+fn a_certificate_that_logs_in_nobody_leaves_the_subject_token_its_say() {
+    use serde_json::json;
+    let certificate = Ca::new().issue(&dns("a.acme.example"));
+    let attested = |claims: serde_json::Value| {
+        let text = SPIRE_KEY.sign("JWT", claims.to_string().as_bytes()).unwrap();
+        log_in_with(vec![("a", vec![spiffe(SPIFFE)])], &federation(), &certificate, "a", NOW, Some(&text))
+    };
+    let client = attested(json!({"sub": SPIFFE, "aud": ISSUER, "exp": SECONDS + 60})).unwrap();
+    assert_eq!((client.method(), client.self_only()), (LoginMethod::SpiffeJwt, true));
+    assert_eq!(client.proven().certificate(), Some(certificate.thumbprint()));
+    assert_eq!(why(attested(json!({"sub": SPIFFE, "aud": ISSUER, "exp": SECONDS - 60}))), Some(CertificateReason::Stranger));
+    let silent = attested(json!({"iss": SILENT, "sub": "x", "aud": ISSUER, "exp": SECONDS + 60})).unwrap_err();
+    assert!(matches!(silent, ClientReason::KeysUnavailable(_)), "no verdict on either: {silent:?}");
 }
 
 #[test]

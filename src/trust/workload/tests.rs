@@ -2,6 +2,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 
+use tokio::net::{TcpListener, UnixStream};
+
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::oauth::{RuleName, Time};
@@ -37,7 +39,11 @@ fn pace() -> Pace {
 }
 
 fn rule(domain: &str, socket: &Path, pace: Pace) -> TrustRule {
-    let api = WorkloadApi::parse(&format!("unix://{}", socket.display())).unwrap();
+    rule_at(&format!("unix://{}", socket.display()), domain, pace)
+}
+
+fn rule_at(address: &str, domain: &str, pace: Pace) -> TrustRule {
+    let api = WorkloadApi::parse(address).unwrap();
     TrustRule::new(TrustRuleParts {
         name: RuleName::parse(&domain.replace('.', "-")).unwrap(),
         kind: TrustKind::Spiffe,
@@ -306,6 +312,26 @@ fn an_agent_that_hangs_is_no_verdict_after_a_bounded_wait() {
         let presented = tokio::time::timeout(Duration::from_secs(1), present(&trust, &key));
         assert_eq!(presented.await.unwrap(), NO_VERDICT);
         assert_eq!(certificate(&trust, "td.example", &root("td")), NO_VERDICT);
+        assert_eq!(state(&trust).fetches, 0);
+        tokio::time::sleep(TIMEOUT).await;
+        until("it is waited for without end", async || state(&trust).failures >= 2 && agent.calls() >= 4).await;
+    });
+}
+
+/// SPIFFE Workload API §6.2.2: the keys are those of JWT-SVIDs, said or not; what says that it is for something else is for
+/// nothing.
+#[test]
+fn a_key_counts_unless_it_says_that_it_is_for_something_else() {
+    run(async {
+        let (agent, key) = (Agent::start(socket()), key());
+        agent.x509(bundles(&[("td.example", Vec::new())]));
+        let trust = mesh(agent.path(), pace());
+        for (named, counts) in [("jwt-svid", true), ("x509-svid", false), ("sig", true), ("enc", false), ("jwt-svid", true)] {
+            let jwks = String::from_utf8(jwks(&[&key])).unwrap().replace("[{", &format!(r#"[{{"use":"{named}","#));
+            agent.jwt(bundles(&[("td.example", jwks.into_bytes())]));
+            let expected = if counts { None } else { UNKNOWN_KEY };
+            until(named, async || present(&trust, &key).await == expected).await;
+        }
     });
 }
 
@@ -334,6 +360,27 @@ fn a_quiet_agent_is_asked_anew_at_the_pace_and_a_flood_of_unknown_kids_asks_once
         agent.quietly(|| bundles(&[("td.example", jwks(&[&old, &new]))]));
         assert_eq!(present(&trust, &new).await, None);
         assert_eq!(agent.calls(), before + 1);
+    });
+}
+
+/// SPIFFE Workload Endpoint §3: over TCP as over a Unix socket.
+#[test]
+fn an_agent_may_listen_on_a_port_of_this_machine() {
+    run(async {
+        let (agent, key) = (Agent::start(socket()), key());
+        agent.jwt(bundles(&[("td.example", jwks(&[&key]))]));
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, path) = (format!("tcp://{}", port.local_addr().unwrap()), agent.path().to_owned());
+        tokio::spawn(async move {
+            while let Ok((mut outside, _)) = port.accept().await {
+                let mut inside = UnixStream::connect(&path).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut outside, &mut inside).await });
+            }
+        });
+        let trust = Trust::new(vec![rule_at(&address, "td.example", pace())], None).unwrap();
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        assert_eq!(present(&trust, &key).await, None);
+        assert_eq!(agent.refused(), 0);
     });
 }
 

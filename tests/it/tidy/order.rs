@@ -6,7 +6,7 @@ use super::source::{Source, line, words};
 const LINES: [&str; 5] = ["src/exchange.rs", "src/introspect.rs", "src/revoke.rs", "src/task.rs", "src/task/tend.rs"];
 
 /// What only a line calls: the room and the function in it.
-const STAGES: [(&str, &str); 14] = [
+const STAGES: [(&str, &str); 15] = [
     ("lifecycle", "opening"),
     ("lifecycle", "tend"),
     ("policy", "open"),
@@ -14,6 +14,7 @@ const STAGES: [(&str, &str); 14] = [
     ("client", "authenticate"),
     ("token", "verify_subject"),
     ("token", "verify_actor"),
+    ("lifecycle", "unheld"),
     ("lifecycle", "admit"),
     ("policy", "decide"),
     ("mint", "sign"),

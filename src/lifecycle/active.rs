@@ -1,0 +1,98 @@
+//! A client whose agent the record was asked about.
+
+use std::sync::Arc;
+
+use super::{Hold, State};
+use crate::catalog::Agent;
+use crate::client::AuthenticatedClient;
+use crate::crypto::MacKey;
+use crate::oauth::{GenerationKey, GenerationKind, SingleUse};
+
+/// A client that proved itself, and whose agent the record neither suspends nor retires. Made only by [`unheld`].
+#[derive(Debug)]
+pub struct ActiveClient {
+    client: AuthenticatedClient,
+    key: GenerationKey,
+}
+
+/// The client, unless the record holds its agent, whatever the files say: the stricter of both counts.
+///
+/// # Errors
+/// What it is held for.
+pub fn unheld(client: AuthenticatedClient, state: &dyn State, pseudonyms: &MacKey) -> Result<ActiveClient, Hold> {
+    let key = pseudonyms.pseudonym(GenerationKind::Agent, client.agent().id.as_str().as_bytes());
+    match state.lives(&[key]).into_iter().find_map(|life| life.hold) {
+        Some(hold) => Err(hold),
+        None => Ok(ActiveClient { client, key }),
+    }
+}
+
+impl ActiveClient {
+    /// The agent.
+    pub fn agent(&self) -> &Arc<Agent> {
+        self.client.agent()
+    }
+
+    /// What the commit must spend for this request.
+    pub fn spends(&self) -> Vec<SingleUse> {
+        self.client.spends()
+    }
+
+    /// How it proved itself.
+    pub fn client(&self) -> &AuthenticatedClient {
+        &self.client
+    }
+
+    /// The client, and the pseudonym of its agent.
+    pub(super) fn into_parts(self) -> (AuthenticatedClient, GenerationKey) {
+        (self.client, self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::catalog::{AgentKind, BoundTokens, Status};
+    use crate::lifecycle::{Life, Task};
+    use crate::oauth::{ClientId, Time};
+
+    /// One thing is held.
+    struct One(GenerationKey, Option<Hold>);
+
+    impl State for One {
+        fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
+            keys.iter().map(|key| Life { hold: self.1.filter(|_| *key == self.0), ..Life::default() }).collect()
+        }
+        fn task(&self, _key: &GenerationKey) -> Option<Task> {
+            None
+        }
+        fn floor(&self) -> Time {
+            Time::from_millis(0)
+        }
+    }
+
+    fn client(id: &str) -> AuthenticatedClient {
+        AuthenticatedClient::for_tests(Arc::new(Agent {
+            id: ClientId::parse(id).unwrap(),
+            owner: "dana@acme.example".into(),
+            team: "research".into(),
+            kind: AgentKind::AiAgent,
+            status: Status::Active,
+            foreign_clients: vec![],
+            bound: BoundTokens::default(),
+        }))
+    }
+
+    #[test]
+    fn whom_the_record_holds_is_no_active_client() {
+        let pseudonyms = MacKey::new(&[1; 32]);
+        let key = pseudonyms.pseudonym(GenerationKind::Agent, b"orchestrator");
+        for hold in [Hold::Suspended, Hold::Retired] {
+            let state = One(key, Some(hold));
+            assert_eq!(unheld(client("orchestrator"), &state, &pseudonyms).err(), Some(hold));
+            assert!(unheld(client("researcher"), &state, &pseudonyms).is_ok());
+        }
+        assert_eq!(unheld(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1, key);
+    }
+}
