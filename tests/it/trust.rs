@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use countersign_conformance::fixture;
+
 use serde_json::{Value, json};
 
 use crate::support::{Party, Site, form, get, post_form, scratch};

@@ -75,7 +75,7 @@ fn key() -> SigningKey {
 fn jwks(keys: &[&SigningKey]) -> Vec<u8> {
     let keys: Vec<_> =
         keys.iter().map(|key| key.public_jwk().replace(r#""use":"sig","#, "").replace(r#","use":"sig""#, "")).collect();
-    assert!(!keys.concat().contains("use"), "{keys:?}");
+    assert!(!keys.concat().contains(r#""use""#), "{keys:?}");
     format!(r#"{{"keys":[{}]}}"#, keys.join(",")).into_bytes()
 }
 
