@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
 use super::{connect, failed, folder, schema, status};
@@ -139,9 +140,17 @@ fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {
     connection.prepare("SELECT key, left, suspended_by, forget, fixed FROM tasks")?.query_map([], task)?.collect()
 }
 
+/// Every row holds whole digests; whatever else stands there was not written here.
 fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {
-    let value = |row: &Row<'_>| {
-        Ok(SingleUse { expires: Time::from_millis(row.get(0)?), digest: row.get(1)?, kind: SingleUseKind::Assertion })
-    };
-    connection.prepare("SELECT expires, digest FROM single_use ORDER BY expires")?.query_map([], value)?.collect()
+    let mut query = connection.prepare("SELECT expires, digests FROM single_use ORDER BY expires")?;
+    let (mut rows, mut values) = (query.query([])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        let (expires, digests) = (Time::from_millis(row.get(0)?), row.get_ref(1)?.as_blob()?);
+        let (digests, rest) = digests.as_chunks();
+        if !rest.is_empty() {
+            return Err(rusqlite::Error::InvalidColumnType(1, "digests".to_owned(), Type::Blob));
+        }
+        values.extend(digests.iter().map(|digest| SingleUse { digest: *digest, expires, kind: SingleUseKind::Assertion }));
+    }
+    Ok(values)
 }

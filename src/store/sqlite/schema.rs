@@ -84,14 +84,14 @@ const VERSIONS: [&str; 5] = [
     ) STRICT;
     CREATE INDEX tasks_forget ON tasks (forget);
 ",
-    // Digests come in no order: by those alone nearly every row would dirty a page of its own. That none is spent twice is the
-    // writer's to see, who holds them all.
+    // Digests come in no order: sorted by them nearly every row would dirty a page of its own. A row holds all digests of one batch
+    // that expire together. That none is spent twice is the writer's to see, who holds them all.
     "
     ALTER TABLE single_use RENAME TO single_use_by_digest;
     CREATE TABLE single_use (
         expires INTEGER NOT NULL,
         place INTEGER NOT NULL,
-        digest BLOB NOT NULL,
+        digests BLOB NOT NULL,
         PRIMARY KEY (expires, place)
     ) STRICT, WITHOUT ROWID;
     INSERT INTO single_use SELECT expires, row_number() OVER (), digest FROM single_use_by_digest;

@@ -208,6 +208,11 @@ fn what_an_older_version_saw_spent_stays_spent() {
     store.commit(&Batch { single_use: more, ..batch(1, Vec::new()) }).unwrap();
     store.commit(&Batch { single_use: vec![spent(7, 200)], forget: Some(time(100)), ..batch(2, Vec::new()) }).unwrap();
     assert_eq!(sorted(store.open().unwrap().single_use), [spent(3, 300), spent(6, 200), spent(7, 200)]);
+    drop(store);
+    let change = "UPDATE single_use SET digests = substr(digests, 2) WHERE expires = 300";
+    Connection::open(folder::database(&scratch.0)).unwrap().execute_batch(change).unwrap();
+    let damaged = SqliteStore::new(&scratch.0).unwrap().open();
+    assert!(matches!(damaged, Err(StoreReason::Failed(_))), "part of a digest tells of nothing");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! One batch, one transaction.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Result, params};
 
 use super::status;
@@ -49,10 +51,14 @@ fn subject_keys(connection: &Connection, batch: &Batch) -> Result<()> {
 
 fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
     let place = "SELECT coalesce(max(place), 0) + 1 FROM single_use WHERE expires = ?1";
-    let sql = format!("INSERT INTO single_use (expires, place, digest) VALUES (?1, ({place}), ?2)");
+    let sql = format!("INSERT INTO single_use (expires, place, digests) VALUES (?1, ({place}), ?2)");
     let mut insert = connection.prepare_cached(&sql)?;
+    let mut digests: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
     for value in &batch.single_use {
-        insert.execute(params![value.expires.millis(), value.digest])?;
+        digests.entry(value.expires.millis()).or_default().extend(value.digest);
+    }
+    for (expires, digests) in digests {
+        insert.execute(params![expires, digests])?;
     }
     Ok(())
 }
