@@ -295,9 +295,10 @@ impl Bench {
     fn profile(&self, case: &str) {
         let case = Case::ALL.into_iter().find(|known| known.name() == case).unwrap();
         let server = self.start();
-        let load = Load::new(self.address, 32);
+        let set = |name, default| std::env::var(name).map_or(default, |count| count.parse().unwrap());
+        let load = Load::new(self.address, set("IN_FLIGHT", 32));
         println!("server process {}", server.id());
-        for _ in 0..std::env::var("CHUNKS").map_or(5, |count| count.parse().unwrap()) {
+        for _ in 0..set("CHUNKS", 5) {
             let (before, records) = (server.threads(), self.records());
             let requests = self.requests(case, CHUNK);
             let (outcome, cost) = cost_of(&server, &load, requests);

@@ -163,15 +163,17 @@ impl Writer {
     }
 
     /// One job, and whatever else waits; none when the work is over. Before it looks what else waits it lets run whoever
-    /// wants to, for as long as that brings more: on an idle machine that is nobody, on a busy one those whose commands then
-    /// share a flush.
+    /// wants to, until that has brought nothing twice: on an idle machine that is nobody, on a busy one those whose commands
+    /// then share a flush.
     fn gather(&mut self) -> Option<Vec<Job>> {
         let mut jobs: Vec<Job> = self.wait()?.into_iter().collect();
+        let mut in_vain = 0;
         for _ in 0..YIELDS_MAX {
             let before = jobs.len();
             std::thread::yield_now();
             jobs.extend(self.jobs.try_iter().take(BATCH_MAX - before));
-            if jobs.len() == before || jobs.len() == BATCH_MAX {
+            in_vain += u32::from(jobs.len() == before);
+            if in_vain == 2 || jobs.len() == BATCH_MAX {
                 break;
             }
         }

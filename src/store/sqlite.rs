@@ -31,6 +31,9 @@ pub use reader::SqliteReader;
 /// How long a connection waits for another one's lock.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// More than there are: one that does not fit would be parsed again at every commit, and push out the next.
+const STATEMENTS: usize = 64;
+
 /// The commit store in one data folder.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -116,6 +119,7 @@ impl Drop for SqliteStore {
 fn connect(database: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(database, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

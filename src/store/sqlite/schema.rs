@@ -89,13 +89,13 @@ const VERSIONS: [&str; 5] = [
     "
     ALTER TABLE single_use RENAME TO single_use_by_digest;
     CREATE TABLE single_use (
+        place INTEGER PRIMARY KEY,
         expires INTEGER NOT NULL,
-        place INTEGER NOT NULL,
-        digests BLOB NOT NULL,
-        PRIMARY KEY (expires, place)
-    ) STRICT, WITHOUT ROWID;
-    INSERT INTO single_use SELECT expires, row_number() OVER (), digest FROM single_use_by_digest;
+        digests BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO single_use (expires, digests) SELECT expires, digest FROM single_use_by_digest;
     DROP TABLE single_use_by_digest;
+    CREATE INDEX single_use_expires ON single_use (expires);
 ",
 ];
 

@@ -50,9 +50,7 @@ fn subject_keys(connection: &Connection, batch: &Batch) -> Result<()> {
 }
 
 fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
-    let place = "SELECT coalesce(max(place), 0) + 1 FROM single_use WHERE expires = ?1";
-    let sql = format!("INSERT INTO single_use (expires, place, digests) VALUES (?1, ({place}), ?2)");
-    let mut insert = connection.prepare_cached(&sql)?;
+    let mut insert = connection.prepare_cached("INSERT INTO single_use (expires, digests) VALUES (?1, ?2)")?;
     let mut digests: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
     for value in &batch.single_use {
         digests.entry(value.expires.millis()).or_default().extend(value.digest);
