@@ -84,8 +84,8 @@ const VERSIONS: [&str; 5] = [
     ) STRICT;
     CREATE INDEX tasks_forget ON tasks (forget);
 ",
-    // Digests come in no order: sorted by them nearly every row would dirty a page of its own. A row holds all digests of one batch
-    // that expire together. That none is spent twice is the writer's to see, who holds them all.
+    // Digests come in no order: sorted by them nearly every row would dirty a page of its own. A row holds all digests of one
+    // batch that expire together. That none is spent twice is the writer's to see, who holds them all.
     "
     ALTER TABLE single_use RENAME TO single_use_by_digest;
     CREATE TABLE single_use (
