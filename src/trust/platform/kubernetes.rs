@@ -33,10 +33,10 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
 pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
     // Tokens out of Secrets, from before 1.24, name it flatly and never expire.
     unless(claims.has("kubernetes.io/serviceaccount/secret.name"), PlatformReason::Legacy)?;
-    unless(claims.audiences().iter().any(|audience| is_foreign_audience(audience)), PlatformReason::Audience)?;
     // Without --api-audiences an API server's own audience is its issuer.
     let issuer = claims.at("iss").unwrap_or_default();
-    unless(claims.audiences().contains(&issuer), PlatformReason::Audience)?;
+    let foreign = |audience: &str| audience == issuer || is_foreign_audience(audience);
+    unless(claims.audiences().iter().any(|audience| foreign(audience)), PlatformReason::Audience)?;
     let sub = claims.need("sub")?;
     let (namespace, name) = parse(&sub).ok_or(PlatformReason::Subject)?;
     claims.need("/kubernetes.io/serviceaccount/uid")?;
