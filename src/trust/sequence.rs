@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::TrustDomain;
 
@@ -61,16 +61,18 @@ impl Sequences {
     /// # Errors
     /// When it is older. An operator's word that the domain counts anew is looked for first.
     pub(super) fn admit(&self, domain: &TrustDomain, sequence: Option<u64>) -> Result<(), Older> {
-        let seen = self.seen().get(domain).copied();
+        // Held to the end: else of two addresses of one domain the slower could put its older number over the newer one.
+        let mut all = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = all.get(domain).copied();
         if let Some(Seen { sequence: highest, kept }) = seen.filter(|seen| sequence < Some(seen.sequence))
             && !(kept && self.is_forgotten(domain))
         {
             return Err(Older { domain: domain.clone(), sequence, highest });
         }
         match sequence {
-            Some(sequence) => self.remember(domain, sequence),
-            None => drop(self.seen().remove(domain)),
-        }
+            Some(sequence) => all.insert(domain.clone(), Seen { sequence, kept: self.is_kept(domain, sequence) }),
+            None => all.remove(domain),
+        };
         Ok(())
     }
 
@@ -80,20 +82,16 @@ impl Sequences {
         kept.is_some_and(|kept| kept.is_ok_and(|kept| !kept.contains_key(domain)))
     }
 
-    fn remember(&self, domain: &TrustDomain, sequence: u64) {
-        let kept = self.store.as_ref().is_some_and(|store| match store.keep(domain, sequence) {
+    /// Whether the store could be given the number.
+    fn is_kept(&self, domain: &TrustDomain, sequence: u64) -> bool {
+        self.store.as_ref().is_some_and(|store| match store.keep(domain, sequence) {
             Ok(()) => true,
             // The bundle is as good without, and only a restart would be forgetful; the next fetch tries again.
             Err(error) => {
                 tracing::warn!(%domain, sequence, %error, "the version of the bundle cannot be kept for the next start");
                 false
             }
-        });
-        self.seen().insert(domain.clone(), Seen { sequence, kept });
-    }
-
-    fn seen(&self) -> MutexGuard<'_, HashMap<TrustDomain, Seen>> {
-        self.highest.lock().unwrap_or_else(PoisonError::into_inner)
+        })
     }
 }
 
@@ -163,5 +161,34 @@ mod tests {
         assert_eq!(sequences.admit(&td, Some(8)).unwrap_err().highest, 9, "what was never kept is not forgotten by its absence");
         assert_eq!(sequences.admit(&td, Some(9)), Ok(()));
         assert_eq!(kept.read().unwrap().get(&td), Some(&9), "what could not be kept is kept later");
+    }
+
+    /// A disk that takes its time, and says when it is asked.
+    #[derive(Debug)]
+    struct Slow(std::sync::mpsc::SyncSender<()>, Kept);
+
+    impl SequenceStore for Slow {
+        fn read(&self) -> io::Result<HashMap<TrustDomain, u64>> {
+            self.1.read()
+        }
+
+        fn keep(&self, domain: &TrustDomain, sequence: u64) -> io::Result<()> {
+            let _heard = self.0.try_send(());
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            self.1.keep(domain, sequence)
+        }
+    }
+
+    #[test]
+    fn of_two_addresses_of_one_domain_the_slower_does_not_bring_back_an_older_bundle() {
+        let (asked, being_kept) = std::sync::mpsc::sync_channel(1);
+        let kept = Kept(Arc::new(Mutex::new(Some(HashMap::new()))));
+        let sequences = Sequences::kept_in(Box::new(Slow(asked, kept))).unwrap();
+        let td = TrustDomain::parse("td.example").unwrap();
+        std::thread::scope(|threads| {
+            threads.spawn(|| sequences.admit(&td, Some(9)).unwrap());
+            being_kept.recv().unwrap();
+            assert_eq!(sequences.admit(&td, Some(8)).unwrap_err().highest, 9);
+        });
     }
 }
