@@ -107,6 +107,9 @@ impl RevocationList {
 /// The lists by which the certificates of `chain` are to be judged. Of several from one issuer the first that is about a
 /// certificate decides: one by the very key that signed a certificate of the chain, and the newest of those.
 pub(super) fn lists_for<'a, C: AsRef<[u8]>>(lists: &'a [RevocationList], chain: &[C]) -> Vec<&'a CertRevocationList<'static>> {
+    if lists.is_empty() {
+        return Vec::new();
+    }
     let signers: BTreeSet<Vec<u8>> = chain.iter().filter_map(|der| signer(der.as_ref())).collect();
     let fits = |list: &RevocationList| list.0.key.as_ref().is_some_and(|key| signers.contains(key));
     let mut ordered: Vec<&RevocationList> = lists.iter().collect();
