@@ -5,16 +5,19 @@ use std::collections::BTreeSet;
 use super::source::{Source, words};
 
 /// The documents that number what is cited, and the words that cite it.
-const NUMBERED: [(&str, &str); 2] = [("docs/negative-tests.md", "negative test"), ("docs/attacks.md", "attack")];
+const NUMBERED: [(&str, &str); 3] =
+    [("docs/negative-tests.md", "negative test"), ("docs/attacks.md", "attack"), ("SECURITY.md", "promise")];
 
 /// Folders of cases whose names begin with a number of a document.
 const NUMBERED_CASES: [(&str, &str); 2] =
     [("conformance/cases/negative/", "docs/negative-tests.md"), ("conformance/cases/attacks/", "docs/attacks.md")];
 
 /// Documents in which every test and case that is named must exist.
-const NAMING: [&str; 4] = ["docs/negative-tests.md", "docs/attacks.md", "SECURITY.md", "CONTRIBUTING.md"];
+const NAMING: [&str; 6] =
+    ["docs/negative-tests.md", "docs/attacks.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"];
 
-const CASES: &str = "conformance/cases/";
+/// Folders below which they name files.
+const BELOW: [&str; 3] = ["", "src/", "conformance/cases/"];
 
 /// A path and the text that stands there.
 type Text = (String, String);
@@ -39,13 +42,16 @@ pub fn number_complaints(texts: &[Text]) -> Vec<String> {
 /// Tests and cases that are named and do not exist.
 pub fn name_complaints(texts: &[Text], sources: &[Source]) -> Vec<String> {
     let functions: BTreeSet<&str> = sources.iter().flat_map(|source| functions(&source.code)).collect();
-    let paths: Vec<&str> = texts.iter().map(|(path, _)| path.as_str()).chain(sources.iter().map(|one| one.path.as_str())).collect();
+    let paths: Vec<&str> =
+        texts.iter().map(|(path, _)| path.as_str()).chain(sources.iter().map(|one| one.path.as_str())).collect();
     let mut complaints = Vec::new();
     for (path, text) in texts.iter().filter(|(path, _)| NAMING.contains(&path.as_str())) {
         for span in spans(text) {
             let missing = if is_case(span) {
                 let begins = span.trim_end_matches('*');
-                !paths.iter().any(|known| known.starts_with(begins) || known.starts_with(&format!("{CASES}{begins}")))
+                !BELOW.iter().any(|folder| {
+                    paths.iter().any(|known| known.strip_prefix(folder).is_some_and(|name| name.starts_with(begins)))
+                })
             } else {
                 is_test(span) && !functions.contains(span)
             };
@@ -116,15 +122,17 @@ fn is_test(span: &str) -> bool {
 fn numbers_that_stand_nowhere_are_seen() {
     let document = |path: &str, items: usize| (path.to_owned(), (1..=items).map(|item| format!("{item}. x\n")).collect());
     let all = |path: &str, text: String| {
-        let known = [document("docs/negative-tests.md", 3), document("docs/attacks.md", 12)];
+        let known = [document("docs/negative-tests.md", 3), document("docs/attacks.md", 12), document("SECURITY.md", 1)];
         number_complaints(&known.into_iter().chain([(path.to_owned(), text)]).collect::<Vec<Text>>()).len()
     };
-    for (wrong, text) in [(1, "negative test 4"), (1, "Negative tests 2, 3 and 4."), (2, "Attacks 12 to 14, 15"), (0, "an attack")] {
+    for (wrong, text) in
+        [(1, "negative test 4"), (1, "Negative tests 2, 3 and 4."), (2, "Attacks 12 to 14, 15"), (0, "an attack")]
+    {
         assert_eq!(all("a.rs", text.to_owned()), wrong, "{text}");
     }
     assert_eq!(all("conformance/cases/attacks/13-a.case", String::new()), 1);
     assert_eq!(all("conformance/cases/attacks/12-a.case", String::new()), 0);
-    assert_eq!(number_complaints(&[document("docs/negative-tests.md", 3)]).len(), 1);
+    assert_eq!(number_complaints(&[document("docs/negative-tests.md", 3)]).len(), 2);
 }
 
 #[test]
@@ -135,7 +143,8 @@ fn tests_and_cases_that_are_not_there_are_seen() {
         let document = ("SECURITY.md".to_owned(), format!("# A\n```sh\n`a/b`\n```\n`{span}`"));
         name_complaints(&texts.into_iter().chain([document]).collect::<Vec<Text>>(), &sources).len()
     };
-    for good in ["wire/get", "wire/g*", "wire/*", "docs/life.md", "tests/it/a.rs", "it_is_as_it_should", "act", "/token", "a_b_c"] {
+    for good in ["wire/get", "wire/g*", "wire/*", "docs/life.md", "tests/it/a.rs", "it_is_as_it_should", "act", "/token", "a_b_c"]
+    {
         assert_eq!(complaints(good), 0, "{good}");
     }
     for bad in ["wire/put", "wires/*", "docs/death.md", "it_is_as_it_is_not"] {
