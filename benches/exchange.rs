@@ -1,4 +1,4 @@
-//! What an exchange costs: `cargo bench --bench exchange`, with `-- --json` for one line of JSON at the end, with `-- --grow`
+//! The cost of an exchange: `cargo bench --bench exchange`, with `-- --json` for one line of JSON at the end, with `-- --grow`
 //! to show that exchanges do not slow as the store grows to 1,000,000 records. `docs/benchmarks.md` explains the figures.
 #![allow(
     clippy::unwrap_used,

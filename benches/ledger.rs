@@ -1,4 +1,4 @@
-//! What the tree costs, on one core and without disk, and what a log of 1,000,000 records costs on disk:
+//! The cost of the tree, on one core and without disk, and of a log of 1,000,000 records on disk:
 //! `cargo bench --bench ledger`, or the latter alone with `-- disk`.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a benchmark fails by panicking")]
 

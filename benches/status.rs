@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 
 const TOKENS: usize = 100_000;
 const TURNS: usize = 100;
-/// What each token depends on: a chain of four hops by three agents, its subject, two rules and its transaction.
+/// Generations that each token depends on: a chain of four hops by three agents, its subject, two rules and its transaction.
 const GENERATIONS: usize = 12;
 /// The thing that all of them depend on.
 const ROOT: GenerationKey = GenerationKey([0xaa; 16]);
@@ -148,7 +148,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
     (issue, at)
 }
 
-/// What signs lists.
+/// The issuer and the keys that sign lists.
 struct Keys {
     issuer: Issuer,
     signers: Signers,

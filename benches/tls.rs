@@ -1,5 +1,5 @@
-//! What TLS costs: `cargo bench --bench tls`. New connections per second and core, and what a kept-alive connection with a client
-//! certificate adds to an exchange, both in CPU time of the server alone. `docs/benchmarks.md` explains the figures.
+//! The cost of TLS: `cargo bench --bench tls`. New connections per second and core, and the share of a kept-alive connection with
+//! a client certificate in an exchange, both in CPU time of the server alone. `docs/benchmarks.md` explains the figures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What a foreign token costs that is verified for the first time, over the bare signature that it needs:
+//! The cost of a foreign token that is verified for the first time, over the bare signature that it needs:
 //! `cargo bench --bench trust`, with `-- --json` for one line of JSON. Limit: 6 CPU µs, with 1 and with 1,000 issuers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub, reason = "a benchmark fails by panicking")]
 

@@ -73,7 +73,7 @@ pub fn cedar() -> f64 {
     per_round(|| drop(black_box(authorizer.is_authorized(black_box(&request), &policies, &entities))))
 }
 
-/// What is asked about the first hop.
+/// Cedar's request and entities for the first hop.
 fn question() -> (Request, Entities) {
     let uid = |text: &str| -> EntityUid { text.parse().unwrap() };
     let (agent, scope) = (r#"Agent::"orchestrator""#, r#"Scope::"https://research.example customers.lookup""#);

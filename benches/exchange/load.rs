@@ -20,7 +20,7 @@ struct Connection {
     received: Vec<u8>,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 pub struct Outcome {
     pub elapsed: Duration,
     /// From the moment at which each request was due to its answer, sorted.
@@ -29,7 +29,7 @@ pub struct Outcome {
     pub bodies: Vec<Vec<u8>>,
 }
 
-/// What all connections of a run share.
+/// State that all connections of a run share.
 struct Run {
     requests: Vec<Vec<u8>>,
     next: AtomicUsize,
@@ -138,7 +138,7 @@ impl Connection {
     }
 }
 
-/// Where the body begins, once all of it is there. Anything but 200 ends the benchmark.
+/// The offset of the body, once all of it is there. Anything but 200 ends the benchmark.
 fn complete(received: &[u8]) -> Option<usize> {
     let head = received.windows(4).position(|four| four == b"\r\n\r\n")?;
     let text = std::str::from_utf8(&received[..head]).unwrap();

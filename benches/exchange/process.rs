@@ -58,7 +58,7 @@ impl Process {
         cpu_by_thread(self.child.id()).iter().map(|(_, used)| used).sum()
     }
 
-    /// The same, thread by thread.
+    /// Nanoseconds of CPU of each thread, by its name.
     pub fn threads(&self) -> Vec<(String, u64)> {
         cpu_by_thread(self.child.id())
     }

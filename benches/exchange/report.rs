@@ -80,7 +80,7 @@ impl Figures {
         println!("resident, after {:>7} exchanges    {:.1} MB", self.records, self.rss_loaded_mb);
     }
 
-    /// What a DPoP proof costs at 32 in flight, round by round against the same exchange without; and one bare verification,
+    /// The cost of a DPoP proof at 32 in flight, round by round against an exchange without one; and one bare verification,
     /// which is what the floors differ by in their crypto.
     fn bound_over_unbound(&self) -> Option<(f64, f64)> {
         let at = |case| self.cells.get(&(Case::ALL.iter().position(|known| *known == case)?, 32));

@@ -15,7 +15,7 @@ pub enum Case {
     FirstHop,
     /// A fresh token of our own that has two hops behind it.
     ThirdHop,
-    /// The same ID token again and again: its signature is remembered, nothing else is.
+    /// One ID token again and again: its signature is remembered, nothing else is.
     Repeated,
     /// A first hop whose token is bound to a key by a DPoP proof.
     Bound,
@@ -142,7 +142,7 @@ impl Scene {
         [head, body].concat().into_bytes()
     }
 
-    /// The same with a fresh DPoP proof.
+    /// As `request`, with a fresh DPoP proof.
     pub fn bound_request(&self, hop: usize, subject: &str) -> Vec<u8> {
         let (now, serial) = (now(), self.serial.fetch_add(1, Ordering::Relaxed));
         let htu = format!("{}/token", self.issuer);

@@ -1,4 +1,4 @@
-//! What came back.
+//! An answer of the server, and the token in it.
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ impl Answer {
         self.token.as_ref().and_then(|token| token.as_ref().ok())
     }
 
-    /// What a template means by `NAME.body.access_token`, `NAME.claims.exp`, `NAME.jose.kid`.
+    /// The value of `NAME.body.access_token`, `NAME.claims.exp`, `NAME.jose.kid` and the like.
     pub(crate) fn at(&self, path: &str) -> Option<&Value> {
         let (root, members) = path.split_once('.')?;
         let root = match root {

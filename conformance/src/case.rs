@@ -23,7 +23,7 @@ pub struct Case {
     pub file: PathBuf,
     /// The comment at its top: where the rule is written, and the rule.
     pub rule: String,
-    /// What the server must be capable of for the case to apply.
+    /// Capabilities of the profile without which the case is skipped.
     pub requires: Vec<String>,
     /// Bindings and steps in order.
     pub items: Vec<Item>,
@@ -36,9 +36,9 @@ pub enum Item {
     Let {
         /// Line in the file.
         line: usize,
-        /// What it is called from here on.
+        /// The name of the binding in later lines.
         name: String,
-        /// What it is.
+        /// The value of the binding.
         value: Template,
     },
     /// A request and what must come back.
@@ -58,11 +58,11 @@ pub struct Step {
     pub client: Option<String>,
     /// The certificate that the client shows, instead of that of its login.
     pub certificate: Option<String>,
-    /// What later lines call the answer.
+    /// The name of the answer in later lines.
     pub name: Option<String>,
     /// Parameters, headers, or a raw body, in order.
     pub fields: Vec<Field>,
-    /// What must come back.
+    /// The expectation for the answer.
     pub expect: Expect,
 }
 
@@ -77,14 +77,14 @@ pub enum Field {
     Body(Template),
 }
 
-/// What is wrong with a file.
+/// A mistake in a case file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1; 0 when the whole file is meant.
     pub line: usize,
-    /// What is wrong.
+    /// The mistake, as a sentence.
     pub what: String,
 }
 

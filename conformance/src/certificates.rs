@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::jose::base64url;
 use make::{Authority, Made, failed};
 
-/// Where certificates lie, below the folder of a fixture: what clients hold, and what the server's configuration names.
+/// Folders of certificates below that of a fixture: those that clients hold, and those that the configuration names.
 const HELD: &str = "test-certs";
 const NAMED: &str = "conf/certs";
 

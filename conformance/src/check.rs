@@ -1,4 +1,4 @@
-//! Whether an answer is what the case expects.
+//! Comparison of an answer with the expectation of a case.
 
 mod shape;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use crate::values::{Missing, Values};
 pub(crate) struct Unmet {
     /// Line in the case file.
     pub(crate) line: usize,
-    /// What was expected and what came.
+    /// The expectation and what came instead.
     pub(crate) what: String,
 }
 
@@ -89,7 +89,7 @@ fn look(place: &Place, index: Option<&str>, answer: &Answer) -> Result<Option<Va
     }
 }
 
-/// What a status list says at `index` (draft-ietf-oauth-status-list-21 §8.3).
+/// The value of a status list at `index` (draft-ietf-oauth-status-list-21 §8.3).
 fn listed(claims: &Value, index: u64) -> Result<u8, String> {
     let list = claims.get("status_list").ok_or("it is no status list")?;
     let bits = list.get("bits").and_then(Value::as_u64).ok_or("it has no bits")?;

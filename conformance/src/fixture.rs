@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::certificates;
 use crate::jose::Key;
 
-/// Where the server under test and the issuer that the runner plays are.
+/// Addresses of the server under test and of the issuer that the runner plays.
 #[derive(Clone, Debug)]
 pub struct Addresses {
     /// The server's issuer identifier.
@@ -27,7 +27,7 @@ pub struct Addresses {
     pub idp: String,
 }
 
-/// What was written.
+/// The files that were written.
 #[derive(Clone, Debug)]
 pub struct Fixture {
     /// The server's configuration file: `countersign serve --config`.

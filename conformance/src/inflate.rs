@@ -72,7 +72,7 @@ const DISTANCES: [(u16, u32); 30] = [
 /// In which order the lengths of the code lengths' codes stand (RFC 1951 §3.2.7).
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// What `packed` unpacks to.
+/// The unpacked bytes of `packed`.
 ///
 /// # Errors
 /// A sentence saying what is wrong with it.

@@ -67,7 +67,7 @@ impl Drop for IssuerServer {
     }
 }
 
-/// What an issuer serves, by path.
+/// The documents that an issuer serves, by path.
 struct Documents(Vec<(String, String)>);
 
 impl Documents {

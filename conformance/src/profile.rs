@@ -23,7 +23,7 @@ pub struct Profile {
     pub jwks_uri: Option<String>,
     /// The longest chain the server allows, in hops.
     pub max_depth: u32,
-    /// What the server can do beyond the least; a case that requires more is skipped.
+    /// Capabilities of the server beyond the least; a case that requires others is skipped.
     pub capabilities: BTreeSet<String>,
     /// The clients, by role.
     pub clients: BTreeMap<String, Client>,
@@ -44,7 +44,7 @@ pub struct Profile {
 pub struct Client {
     /// Its `client_id`.
     pub id: String,
-    /// What an issued `act.sub_profile` says of it.
+    /// The `act.sub_profile` of the client in issued tokens.
     #[serde(default)]
     pub kind: String,
     /// Other names of it, by role of the issuer that knows it by that name.
@@ -99,12 +99,12 @@ pub struct TestIssuer {
     pub key: String,
     /// The default `aud`: a string or an array.
     pub audience: Value,
-    /// What an issued `sub` looks like; `{}` stands for the id.
+    /// The form of `sub` in issued tokens; `{}` stands for the id.
     pub subject: String,
     /// Default lifetime in seconds.
     #[serde(default = "five_minutes")]
     pub lifetime: i64,
-    /// Whether tokens have a `jti` by default.
+    /// True where tokens of this issuer have a `jti` by default.
     #[serde(default)]
     pub jti: bool,
     /// The default `typ`; empty for none.
@@ -113,13 +113,13 @@ pub struct TestIssuer {
     /// Default claims beside `iss`, `aud`, `iat`, `exp`, `jti`.
     #[serde(default)]
     pub claims: Map<String, Value>,
-    /// Whether the runner serves this issuer's discovery document and keys at its own address (loopback, http).
+    /// True where the runner serves this issuer's discovery document and keys at its own address (loopback, http).
     #[serde(default)]
     pub serve: bool,
     /// Further keys that it publishes.
     #[serde(default)]
     pub more_keys: Vec<String>,
-    /// Where the runner serves this issuer's key as a SPIFFE bundle (loopback, http); nowhere when absent.
+    /// The address at which the runner serves this issuer's key as a SPIFFE bundle (loopback, http).
     pub bundle: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What a run found out.
+//! The outcome of a run.
 
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub enum Outcome {
     Passed,
     /// Some did not.
     Failed {
-        /// What was sent, what came back, which expectations at which lines did not hold.
+        /// The request, the answer, and the expectations that did not hold, by line.
         text: String,
     },
     /// The case does not apply to this server.

@@ -76,7 +76,7 @@ fn elide(token: &str) -> String {
     }
 }
 
-/// The same value with its tokens, and whatever else is long, replaced by their lengths.
+/// A value in which tokens, and whatever else is long, are replaced by their lengths.
 fn elide_long(value: &Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(members.iter().map(|(name, value)| (name.clone(), elide_long(value))).collect()),

@@ -1,4 +1,4 @@
-//! What templates stand for: looked up in the profile and in earlier answers, or made afresh.
+//! Values of templates: looked up in the profile and in earlier answers, or made afresh.
 
 mod mint;
 #[cfg(test)]
@@ -30,17 +30,17 @@ pub(crate) enum Missing {
 /// Addresses that the profile gives or metadata told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Endpoints {
-    /// Where tokens are exchanged.
+    /// The token endpoint.
     pub(crate) token: String,
-    /// Where the keys are; empty when the server publishes none.
+    /// The `jwks_uri`; empty when the server publishes no keys.
     pub(crate) jwks: String,
-    /// Where tokens are introspected (RFC 7662); empty when metadata names no such place.
+    /// The introspection endpoint (RFC 7662); empty when metadata names none.
     pub(crate) introspection: String,
-    /// The same places for clients that show a certificate (RFC 8705 §5): `token`, `introspect`, `revoke`.
+    /// The `mtls_endpoint_aliases` (RFC 8705 §5), by `token`, `introspect`, `revoke`.
     pub(crate) aliases: BTreeMap<String, String>,
-    /// Where tokens are revoked (RFC 7009); empty when metadata names no such place.
+    /// The revocation endpoint (RFC 7009); empty when metadata names none.
     pub(crate) revocation: String,
-    /// Where tasks are opened; empty when metadata names no such place.
+    /// The `task_endpoint`; empty when metadata names none.
     pub(crate) tasks: String,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Values<'a> {
         self.endpoints
     }
 
-    /// What `template` stands for now.
+    /// The present value of `template`.
     ///
     /// # Errors
     /// When a name or argument has no value.

@@ -16,7 +16,7 @@ use crate::values::{Endpoints, origin_and_path};
 
 /// The way to the server.
 pub(crate) struct Wire {
-    /// Where its endpoints are.
+    /// Its endpoints.
     pub(crate) endpoints: Endpoints,
     client: Client,
     /// One for each certificate that was ever shown: a connection is that of one client.

@@ -1,5 +1,5 @@
 #![no_main]
-//! What a proxy tells of a client's certificates never panics, whatever its bytes: `Client-Cert` in the first line, and
+//! The reader of forwarded client certificates (RFC 9440) never panics: `Client-Cert` in the first line, and
 //! `Client-Cert-Chain` in each that follows.
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

@@ -1,6 +1,7 @@
 //! Taste, enforced. Each rule reads text and returns complaints; each has a test that shows it can complain.
 
 mod banned;
+mod cited;
 mod files;
 mod order;
 mod rooms;
@@ -61,6 +62,15 @@ fn every_crate_is_named_only_in_its_rooms() {
 fn specifications_are_cited_in_one_form() {
     none(&everything().iter().flat_map(|source| spec::complaints(&source.path, &source.text)).collect::<Vec<_>>());
     none(&files::texts(Path::new(ROOT)).iter().flat_map(|(path, text)| spec::complaints(path, text)).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_cited_and_named_exists() {
+    let sources = everything();
+    let texts = files::texts(Path::new(ROOT));
+    none(&cited::name_complaints(&texts, &sources));
+    let code = sources.into_iter().map(|source| (source.path, source.text));
+    none(&cited::number_complaints(&texts.into_iter().chain(code).collect::<Vec<_>>()));
 }
 
 #[test]

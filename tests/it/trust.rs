@@ -31,7 +31,7 @@ fn usable(site: &Site, rule: &str) -> String {
     metrics.body().lines().find_map(|line| line.strip_prefix(&name)).expect(&name).to_owned()
 }
 
-/// Negative test 49; D49: 503 and not 400 where an issuer's keys cannot be had, and nobody else notices.
+/// Negative test 49: 503 and not 400 where an issuer's keys cannot be had, and nobody else notices.
 #[test]
 fn an_issuer_that_cannot_be_reached_is_no_verdict_until_it_can() {
     let site = Site::new("trust-down");

@@ -2,7 +2,7 @@
 
 use super::Template;
 
-/// What must come back.
+/// An expectation: status, shape and rules of an answer.
 #[derive(Clone, Debug)]
 pub struct Expect {
     /// Line of the `expect`.
@@ -28,7 +28,7 @@ pub enum Shape {
     Error(Vec<String>),
     /// A JSON object without `null` members.
     Json,
-    /// What is told of a token that is not active: that, and nothing else (RFC 7662 §2.2).
+    /// `active` is false and no other member is there (RFC 7662 §2.2).
     Inactive,
     /// A status list as a signed token (draft-ietf-oauth-status-list-21 §5.1).
     StatusList,
@@ -39,7 +39,7 @@ pub enum Shape {
 pub struct Check {
     /// Line in the file.
     pub line: usize,
-    /// What is looked at.
+    /// The place that the rule is about.
     pub place: Place,
     /// How.
     pub op: Op,
@@ -47,7 +47,7 @@ pub struct Check {
     pub value: Option<Template>,
 }
 
-/// What an expectation looks at.
+/// A part of an answer, or of the token in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// `header.NAME`: a response header.
@@ -85,7 +85,7 @@ pub enum Op {
     Contains,
     /// A text without this part, or an array without this element.
     Lacks,
-    /// The same space-delimited names in any order.
+    /// Equal sets of space-delimited names.
     Scopes,
     /// Of this JSON type: string, integer, number, boolean, array or object.
     Is,
@@ -173,7 +173,7 @@ impl Place {
         }
     }
 
-    /// Whether looking there needs the issued token to be a JWT.
+    /// True where the place is inside an issued token, which must then be a JWT.
     pub fn needs_jwt(&self) -> bool {
         !matches!(self, Self::Header(_) | Self::Body(_))
     }

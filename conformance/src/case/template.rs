@@ -70,7 +70,7 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// Whether a function has that name.
+    /// True for the name of a function.
     pub fn is_function(name: &str) -> bool {
         FUNCTIONS.iter().any(|(known, _, _)| *known == name)
     }
@@ -124,7 +124,7 @@ impl Arg {
     }
 }
 
-/// Where the brace that closes a `${` stands, seen from behind that `${`.
+/// The offset of the brace that closes a `${`, counted from behind that `${`.
 fn closing(text: &str) -> Option<usize> {
     let mut walk = Walk::default();
     text.char_indices().find(|(_, letter)| walk.step(*letter) && *letter == '}' && walk.depth < 0).map(|(at, _)| at)

@@ -41,7 +41,7 @@ impl Authority {
         self.below_as(name, None)
     }
 
-    /// The same with that serial number.
+    /// Another authority below this one, with this serial number if one is given.
     pub(super) fn below_as(&self, name: &str, serial: Option<u64>) -> io::Result<Self> {
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = authority(name);
@@ -102,13 +102,13 @@ impl Made {
         format!("{}{}", self.leaf, self.above.concat())
     }
 
-    /// The same as a client shows it that forgets what lies between.
+    /// The chain without its intermediate certificates, as a misconfigured client shows it.
     pub(super) fn without_intermediates(self) -> Self {
         Self { above: Vec::new(), ..self }
     }
 }
 
-/// `CN=name,OU=agents,O=Acme`, for a client of TLS.
+/// A template for `CN=name,OU=agents,O=Acme`, for a client of TLS.
 pub(super) fn client(name: &str) -> CertificateParams {
     let mut params =
         named(&[(DnType::OrganizationName, "Acme"), (DnType::OrganizationalUnitName, "agents"), (DnType::CommonName, name)]);
@@ -118,14 +118,14 @@ pub(super) fn client(name: &str) -> CertificateParams {
     params
 }
 
-/// The same with alternative names.
+/// A template as `client` makes it, with subject alternative names (RFC 5280 §4.2.1.6).
 pub(super) fn client_with(names: Vec<SanType>) -> CertificateParams {
     let mut params = client("mtls-name");
     params.subject_alt_names = names;
     params
 }
 
-/// The same with that serial number.
+/// `params` with this serial number.
 pub(super) fn numbered(mut params: CertificateParams, serial: u64) -> CertificateParams {
     params.serial_number = Some(serial.into());
     params

@@ -8,7 +8,7 @@ use crate::fixture::testing::profile;
 use crate::jose::Decoded;
 use crate::values::{Endpoints, now};
 
-/// What is not kept of `expectation` (the text behind and below `expect`) by `answer` to `request`.
+/// The rules of `expectation` (the text behind and below `expect`) that `answer` to `request` breaks.
 fn unmet_for(expectation: &str, request: &Request, answer: &Answer) -> Vec<Unmet> {
     let text = format!("# RFC 9999: r.\nPOST token\nexpect {expectation}\n");
     let case = parse("x", std::path::Path::new("x"), &text).unwrap();

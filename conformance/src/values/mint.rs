@@ -22,7 +22,7 @@ struct Draft<'a> {
 #[derive(Default)]
 struct Members(Vec<(String, String)>);
 
-/// What `@…` arguments ask for.
+/// The `@…` arguments of a token.
 #[derive(Default)]
 struct Tricks {
     sign: String,
@@ -49,7 +49,7 @@ impl Values<'_> {
         draft.finish()
     }
 
-    /// What the client of that role would send as its `client_assertion`, and its type.
+    /// The `client_assertion` and `client_assertion_type` of the client of that role.
     pub(crate) fn client_assertion(&self, role: &str) -> Result<(&'static str, String), Missing> {
         let kind = match &self.client(role)?.login {
             Login::PrivateKeyJwt { .. } => "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",

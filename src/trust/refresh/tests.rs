@@ -256,7 +256,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
     });
 }
 
-/// Attack 27 and 34: discovery cannot send us to a host that the operator did not name.
+/// Attacks 27 and 34: discovery cannot send us to a host that the operator did not name.
 #[test]
 fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
     run(async {

@@ -19,13 +19,18 @@ const TOP_LEVEL: &[&str] = &[
     "Dockerfile",
     "README.md",
     "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "LICENSE",
     "deny.toml",
     "rustfmt.toml",
     ".gitignore",
     ".ci/run",
 ];
 
-const ARCHITECTURE_LINES_MAX: usize = 150;
+const ARCHITECTURE_LINES_MAX: usize = 200;
+const DOCUMENT_WIDTH_MAX: usize = 120;
 
 /// Folders that are not ours to judge, or not written by hand.
 const SKIPPED: &[&str] = &["target", ".git", "data", "corpus", "artifacts", "node_modules"];
@@ -57,7 +62,7 @@ pub fn texts(root: &Path) -> Vec<(String, String)> {
     texts
 }
 
-/// Documents without exactly one title, and an architecture that is too long to be read.
+/// Documents without exactly one title, lines that are too wide, and an architecture that is too long to be read.
 pub fn document_complaints(texts: &[(String, String)]) -> Vec<String> {
     let mut complaints = Vec::new();
     for (path, text) in texts.iter().filter(|(path, _)| path.ends_with(".md")) {
@@ -68,6 +73,23 @@ pub fn document_complaints(texts: &[(String, String)]) -> Vec<String> {
         let lines = text.lines().count();
         if path == "ARCHITECTURE.md" && lines > ARCHITECTURE_LINES_MAX {
             complaints.push(format!("{path}: {lines} lines, at most {ARCHITECTURE_LINES_MAX}"));
+        }
+        complaints.extend(wide_lines(path, text));
+    }
+    complaints
+}
+
+/// Lines that a terminal would break. In documents of the top level every line counts, below it prose only: a table of a
+/// reference may be wide, and so may an example.
+fn wide_lines(path: &str, text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut complaints = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        fenced ^= line.trim_start().starts_with("```");
+        let free = path.contains('/') && (fenced || line.trim_start().starts_with('|'));
+        let width = line.chars().count();
+        if width > DOCUMENT_WIDTH_MAX && !free {
+            complaints.push(format!("{path}:{}: {width} columns, at most {DOCUMENT_WIDTH_MAX}", number + 1));
         }
     }
     complaints
@@ -156,8 +178,12 @@ fn a_document_without_one_title_or_too_long_is_seen() {
     assert_eq!(complaints("a.md", "# A\n```sh\n# a comment\n```\n## B\n"), 0);
     assert_eq!(complaints("a.md", "# A\n# B\n"), 1);
     assert_eq!(complaints("a.md", "text\n"), 1);
-    assert_eq!(complaints("ARCHITECTURE.md", &format!("# A\n{}", "\n".repeat(149))), 0);
-    assert_eq!(complaints("ARCHITECTURE.md", &format!("# A\n{}", "\n".repeat(150))), 1);
+    assert_eq!(complaints("ARCHITECTURE.md", &format!("# A\n{}", "\n".repeat(199))), 0);
+    assert_eq!(complaints("ARCHITECTURE.md", &format!("# A\n{}", "\n".repeat(200))), 1);
+    let wide = "x".repeat(121);
+    assert_eq!(complaints("docs/a.md", &format!("# A\n| {wide} |\n```\n{wide}\n```\n")), 0);
+    assert_eq!(complaints("docs/a.md", &format!("# A\n{wide}\n")), 1);
+    assert_eq!(complaints("a.md", &format!("# A\n| {wide} |\n```\n{wide}\n```\n")), 2);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn change(site: &Site, make: impl Fn()) -> Instant {
     Instant::now()
 }
 
-/// D53; attack 26. Whatever runs at that moment: what begins after the change is judged by it alone, what a disabled or removed
+/// Attack 26. Whatever runs at that moment: what begins after the change is judged by it alone, what a disabled or removed
 /// rule vouched for is dead, as subject and as actor, and nobody else notices.
 #[test]
 fn a_rule_changes_under_load_and_nothing_passes_that_it_no_longer_admits() {
