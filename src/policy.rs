@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use explain::Explanation;
 pub use grant::{Denial, Grant, ScopeDenial, TargetDenial};
 pub use opening::{TaskDenial, TaskGrant, TaskLimits, open};
-pub use policies::{Policies, PolicyComplaint};
+pub use policies::Policies;
 
 use authority::Ask;
 use facts::RequestContext;

@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::inspect::instant;
 use super::output::{Failed, Outcome};
-use crate::catalog::{Place, Status};
+use crate::catalog::Status;
 use crate::client::Expiry;
-use crate::config::{self, Config, Diagnostic, Diagnostics, ServerKeys, Sources};
+use crate::config::{self, Config, ServerKeys, Sources};
 use crate::crypto::{Digest, MacKey, SealKey};
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::jose::Cache;
 use crate::lifecycle::InactiveStatus;
 use crate::mint::Signers;
@@ -43,7 +44,7 @@ pub(super) fn run(options: &Options) -> Outcome {
     let now = SystemClock.now();
     let own = own_certificates(&config, now);
     let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
-    match config::world(config, stand_in()?, None) {
+    match config::deployment(config, stand_in()?, None) {
         Ok(world) => {
             let ends = world
                 .logins
@@ -63,7 +64,7 @@ fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failed> {
         let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
         lives.iter().any(|life| life.key == key && life.life.hold == Some(InactiveStatus::Retired))
     };
-    let place = Place { file: data.display().to_string().into(), line: 0 };
+    let place = SourceLocation::file(data.display().to_string());
     let told = |id: &ClientId| {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
     };
@@ -77,10 +78,10 @@ fn own_certificates(config: &Config, now: Time) -> Vec<Diagnostic> {
     let file = &files.certificate;
     let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), Plain::read(der).ok()?.not_after)));
     let named = ends.map(|(digest, not_after)| (format!("server certificate {digest} in {}", file.value.display()), not_after));
-    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, Expiry::of(not_after, now))).collect()
+    named.filter_map(|(name, not_after)| near(&file.location, &name, not_after, Expiry::of(not_after, now))).collect()
 }
 
-fn near(place: &Place, name: &str, not_after: Time, expiry: Option<Expiry>) -> Option<Diagnostic> {
+fn near(place: &SourceLocation, name: &str, not_after: Time, expiry: Option<Expiry>) -> Option<Diagnostic> {
     let verb = match expiry? {
         Expiry::Expired => "has expired, at",
         Expiry::Near => "expires within 30 days, at",

@@ -147,7 +147,7 @@ impl Folder {
         let clock = SystemClock;
         let files = KeyFiles::open(&config.settings.keys.dir, clock.now())?;
         let (root, material) = (Arc::new(files.root()?), material(&files, &Arc::new(Cache::new(1)), &Arc::default())?);
-        let world = config::world(config, material, None).map_err(complaints)?;
+        let world = config::deployment(config, material, None).map_err(complaints)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failed::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
             other => Failed::new(format!("{}: {}", data.display(), with_causes(&other))),

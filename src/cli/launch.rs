@@ -13,7 +13,8 @@ use rustls::sign::CertifiedKey;
 use super::output::Failed;
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit, Sequencer};
-use crate::config::{self, Config, Diagnostics, Fingerprint, ServerKeys, Settings, Sources, Tls};
+use crate::config::{self, Config, Fingerprint, ServerKeys, Settings, Sources, TlsSettings};
+use crate::diagnostic::Diagnostics;
 use crate::exchange::Deployment;
 use crate::http::{self, AppState, Frontend, InputLimits, Running, Serving, TlsIdentity, TlsSetup};
 use crate::jose::Cache;
@@ -79,7 +80,7 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
     })?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let sequences = sequences(data)?;
-    let world = Arc::new(config::world(config, material(&files, &verified, &sequences)?, None).map_err(complaints)?);
+    let world = Arc::new(config::deployment(config, material(&files, &verified, &sequences)?, None).map_err(complaints)?);
     in_force::take_up(&commit, &world).await.map_err(|reason| {
         Failed::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;
@@ -167,7 +168,7 @@ impl Reload {
         if !restart.is_empty() {
             return Err(format!("these change with a restart only: {}", restart.join(", ")));
         }
-        let addresses = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
+        let addresses = |tls: &TlsSettings| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
         if addresses(&config.settings.tls) != addresses(&before.tls) {
             return Err("whether and where TLS is spoken changes with a restart only".to_owned());
         }
@@ -178,7 +179,8 @@ impl Reload {
         let material = material(&files, &self.verified, &self.sequences).map_err(|failed| failed.to_string())?;
         self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
         let (front, certificate) = (Frontend::of(&config.settings), config.identity.clone());
-        let world = config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())?;
+        let world =
+            config::deployment(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())?;
         Ok((world, front, certificate))
     }
 }

@@ -13,7 +13,7 @@ use crate::trust::x509::Roots;
 use crate::trust::{ClientJwks, Fetcher, Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, VerifiedAssertion};
 
 /// One way in which an agent may log in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ClientAuth {
     /// A JWT that the client signs with its own key (RFC 7523 §2.2, as tightened by rfc7523bis).
     PrivateKeyJwt {

@@ -1,36 +1,67 @@
-//! `crl_file` and `client_crl`: lists of certificates that their issuers took back.
+//! Files with certificates, and with the lists by which their issuers take them back.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::Diagnostic;
-use super::desk::Desk;
-use super::reader::{Located, Reader};
-use crate::catalog::Place;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::load::LoadContext;
+use super::reader::TableReader;
+use crate::diagnostic::{Located, SourceLocation};
 use crate::trust::x509::{RevocationList, Roots};
 
-/// The lists in the files that `key` names; empty when it is not written, none when any of them is wrong.
-pub(super) fn take(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<RevocationList>> {
+/// The certificates in a PEM file, at least one.
+pub(super) fn certificates(context: &LoadContext, file: &Located<PathBuf>) -> Option<Vec<CertificateDer<'static>>> {
+    let text = context.text(&file.value, &file.location)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Some(chain),
+        _ => {
+            context.error(file.location.clone(), format!("{} has no certificate in PEM", file.value.display()));
+            None
+        }
+    }
+}
+
+/// The authorities in a PEM file, under revocation lists if there are any.
+pub(super) fn roots(context: &LoadContext, file: &Located<PathBuf>, lists: Vec<RevocationList>) -> Option<Arc<Roots>> {
+    let certificates = certificates(context, file)?;
+    let failed = |reason| context.error(file.location.clone(), format!("{}: {reason}", file.value.display()));
+    let roots = Roots::from_der(certificates).map_err(failed).ok()?.under(lists);
+    warn_of_unlisted(context, &file.location, &roots);
+    Some(Arc::new(roots))
+}
+
+/// The revocation lists in the files that `key` names (`crl_file`); empty when it is not written, none when any of them is wrong.
+pub(super) fn take_lists(reader: &mut TableReader<'_>, key: &'static str) -> Option<Vec<RevocationList>> {
     if !reader.has(key) {
         return Some(Vec::new());
     }
-    let (desk, place) = (reader.desk(), reader.place_of(key));
+    let location = reader.location_of(key);
     let files = reader.take_paths(key)?;
     if files.is_empty() {
         // Whoever writes the key wants revocation looked at; with no file it would not be.
-        desk.complain(Diagnostic::new(place, format!("`{key}` must name at least one file, or be left out")));
+        reader.error(location, format!("`{key}` must name at least one file, or be left out"));
         return None;
     }
-    read(desk, &files)
+    lists(reader.context(), &files)
 }
 
-/// The lists in `files`.
-pub(super) fn read(desk: &Desk, files: &[Located<PathBuf>]) -> Option<Vec<RevocationList>> {
-    let each: Vec<Option<Vec<RevocationList>>> = files.iter().map(|file| one(desk, file)).collect();
+/// The revocation lists in `files`.
+pub(super) fn lists(context: &LoadContext, files: &[Located<PathBuf>]) -> Option<Vec<RevocationList>> {
+    let each: Vec<Option<Vec<RevocationList>>> = files.iter().map(|file| list(context, file)).collect();
     each.into_iter().collect::<Option<Vec<_>>>().map(|lists| lists.concat())
 }
 
-/// Tells of roots below which nobody can be accepted.
-pub(super) fn warn_of_unlisted(desk: &Desk, place: &Place, roots: &Roots) {
+fn list(context: &LoadContext, file: &Located<PathBuf>) -> Option<Vec<RevocationList>> {
+    let bytes = context.list(&file.value, &file.location)?;
+    let location = SourceLocation::line(file.value.to_string_lossy(), 1);
+    RevocationList::read(&bytes).map_err(|reason| context.error(location, reason.to_string())).ok()
+}
+
+/// Warns of roots below which nobody can be accepted.
+pub(super) fn warn_of_unlisted(context: &LoadContext, location: &SourceLocation, roots: &Roots) {
     let lacking = roots.without_list();
     if lacking > 0 {
         let sentence = format!(
@@ -38,12 +69,6 @@ pub(super) fn warn_of_unlisted(desk: &Desk, place: &Place, roots: &Roots) {
              every certificate of a chain below its root needs one",
             roots.len()
         );
-        desk.warn(Diagnostic::new(place.clone(), sentence));
+        context.warn(location.clone(), sentence);
     }
-}
-
-fn one(desk: &Desk, file: &Located<PathBuf>) -> Option<Vec<RevocationList>> {
-    let bytes = desk.list(&file.value, &file.place)?;
-    let place = Place { file: file.value.to_string_lossy().into(), line: 1 };
-    RevocationList::read(&bytes).map_err(|reason| desk.complain(Diagnostic::new(place, reason.to_string()))).ok()
 }

@@ -1,139 +1,113 @@
-//! What only shows when settings, trust rules, agents and APIs are seen together.
+//! Contradictions that only show when settings, trust rules, agents and APIs are seen together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_file::AgentFile;
-use super::desk::Desk;
+use super::duration;
 use super::keys_file::KeysFile;
+use super::load::LoadContext;
 use super::login_file::LoginFile;
-use super::matcher_file::MatcherFile;
-use super::reader::Located;
-use super::trust_file::{IssuerFile, ScopeFile, TrustFile};
-use super::{Diagnostic, Settings, span};
-use crate::catalog::{Agent, Api, Catalog, CatalogComplaint, Filed};
+use super::settings::Settings;
+use super::trust_file::{IssuerFile, TrustFile};
+use crate::catalog::{Api, Catalog};
+use crate::client::ClientAuth;
+use crate::diagnostic::{Declared, Diagnostic, Located, SourceLocation};
 use crate::oauth::RuleName;
-use crate::trust::{SpiffePattern, SubjectKind, TrustKind, mistaken};
+use crate::trust::{Requirement, ScopeMap, SpiffePattern, SubjectKind, TrustKind, mistaken};
 
-/// The catalog. What nothing goes by is told unless it is `declared` in a file that has other mistakes.
-pub(super) fn catalog(
-    desk: &Desk,
-    declared: &BTreeSet<String>,
-    rules: &[TrustFile],
-    agents: Vec<Filed<Agent>>,
-    apis: Vec<Filed<Api>>,
-) -> Option<Catalog> {
-    let names: Vec<RuleName> = rules.iter().map(|rule| rule.name.clone()).collect();
-    match Catalog::new(agents, apis, &names) {
-        Ok(catalog) => Some(catalog),
-        Err(complaints) => {
-            complaints
-                .into_iter()
-                .filter_map(|complaint| told(complaint, declared))
-                .for_each(|complaint| desk.complain(complaint));
-            None
-        }
+/// Everything that was read of a configuration.
+pub(super) struct Validation<'a> {
+    pub(super) context: &'a LoadContext,
+    pub(super) settings: &'a Settings,
+    pub(super) rules: &'a [TrustFile],
+    pub(super) agents: &'a [AgentFile],
+    pub(super) apis: &'a [Declared<Api>],
+    /// Names in files that have other mistakes: of these it is never told that nothing goes by them.
+    pub(super) declared: &'a BTreeSet<String>,
+}
+
+impl Validation<'_> {
+    /// Reports every contradiction; the catalog when agents and APIs have none.
+    pub(super) fn run(&self) -> Option<Catalog> {
+        self.rule_names();
+        self.rules.iter().for_each(|rule| self.rule(rule));
+        self.rules.iter().flat_map(|rule| &rule.scopes).for_each(|scope| self.mapped(scope));
+        self.agents.iter().flat_map(|agent| &agent.logins).for_each(|login| self.login(login));
+        self.apis.iter().for_each(|api| self.api(api));
+        let names: Vec<RuleName> = self.rules.iter().map(|rule| rule.name.clone()).collect();
+        let agents: Vec<_> = self.agents.iter().map(|file| file.agent.clone()).collect();
+        let report = |found: Vec<Diagnostic>| found.into_iter().for_each(|diagnostic| self.report(diagnostic));
+        Catalog::new(agents, self.apis.to_vec(), &names).map_err(report).ok()
     }
-}
 
-fn told(complaint: CatalogComplaint, declared: &BTreeSet<String>) -> Option<Diagnostic> {
-    let told = Diagnostic::new(complaint.place, complaint.reason.to_string());
-    match complaint.unknown {
-        Some(unknown) if declared.contains(&unknown.name) => None,
-        Some(unknown) => Some(told.near(&unknown.name, unknown.known.iter().map(String::as_str))),
-        None => Some(told),
-    }
-}
-
-/// Everything else that two files can contradict each other in.
-pub(super) fn check(
-    desk: &Desk,
-    settings: &Settings,
-    declared: &BTreeSet<String>,
-    rules: &[TrustFile],
-    agents: &[AgentFile],
-    apis: &[Filed<Api>],
-) {
-    let view = View { desk, settings, declared, rules, agents };
-    view.rule_names();
-    rules.iter().for_each(|rule| view.rule(rule));
-    rules.iter().flat_map(|rule| &rule.scopes).for_each(|scope| view.mapped(scope, apis));
-    agents.iter().flat_map(|agent| &agent.logins).for_each(|login| view.login(login));
-    apis.iter().for_each(|api| view.api(api));
-}
-
-struct View<'a> {
-    desk: &'a Desk,
-    settings: &'a Settings,
-    declared: &'a BTreeSet<String>,
-    rules: &'a [TrustFile],
-    agents: &'a [AgentFile],
-}
-
-impl View<'_> {
     fn rule_names(&self) {
         let mut first = BTreeMap::new();
         for rule in self.rules {
-            if let Some(there) = first.insert(&rule.name, &rule.place) {
-                let sentence = format!("trust rule \"{}\" exists already at {there}", rule.name);
-                self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
+            if let Some(there) = first.insert(&rule.name, &rule.location) {
+                self.error(&rule.location, format!("trust rule \"{}\" exists already at {there}", rule.name));
             }
         }
     }
 
     fn rule(&self, rule: &TrustFile) {
         if matches!(&rule.issuer, IssuerFile::Named(issuer) if *issuer == self.settings.issuer) {
-            let sentence = "a trust rule cannot name our own issuer; what we issued is known without one";
-            self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
+            self.error(&rule.location, "a trust rule cannot name our own issuer; what we issued is known without one");
         }
+        let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
         for presenter in &rule.presenters {
-            let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
-            if !known().any(|id| id == presenter.value.as_str()) && !self.declared.contains(presenter.value.as_str()) {
-                let complaint = Diagnostic::new(presenter.place.clone(), format!("there is no agent \"{}\"", presenter.value));
-                self.desk.complain(complaint.near(presenter.value.as_str(), known()));
+            let name = presenter.value.as_str();
+            if !known().any(|id| id == name) {
+                self.unknown(&presenter.location, format!("there is no agent \"{name}\""), name, known());
+            }
+        }
+    }
+
+    /// A scope can only come to mean what exists here.
+    fn mapped(&self, scope: &Located<ScopeMap>) {
+        let Located { value: map, location } = scope;
+        match self.apis.iter().find(|api| api.entry.id == map.api) {
+            Some(api) if api.entry.scopes.contains_key(&map.to) => {}
+            Some(api) => {
+                let known = api.entry.scopes.keys().map(|scope| scope.as_str());
+                self.unknown(location, format!("{} has no scope \"{}\"", map.api, map.to), map.to.as_str(), known);
+            }
+            None => {
+                let known = self.apis.iter().map(|api| api.entry.id.as_str());
+                self.unknown(location, format!("there is no API \"{}\"", map.api), map.api.as_str(), known);
             }
         }
     }
 
     fn login(&self, login: &LoginFile) {
-        match login {
-            LoginFile::SpiffeJwt { spiffe_id } => self.spiffe_login(spiffe_id),
-            LoginFile::WorkloadJwt { trust, matchers } => self.workload_login(trust, matchers, false),
-            LoginFile::WorkloadX509 { trust, matchers } => self.workload_login(trust, matchers, true),
-            LoginFile::SpiffeX509 { spiffe_id } => self.svid_login(spiffe_id),
-            LoginFile::TlsClientAuth { .. } | LoginFile::SelfSignedTls { .. } => {}
-            LoginFile::PrivateKeyJwt { .. } | LoginFile::Secret { .. } => {}
+        match &login.auth {
+            ClientAuth::SpiffeJwt { id } => {
+                self.rules_of_domain(id, &login.location).iter().for_each(|rule| self.spiffe_audience(rule));
+            }
+            ClientAuth::SpiffeX509 { id } => {
+                self.rules_of_domain(id, &login.location).iter().for_each(|rule| self.svid_authorities(rule));
+            }
+            ClientAuth::WorkloadJwt { rule, matchers } => self.workload_login(login, rule, matchers, false),
+            ClientAuth::WorkloadX509 { rule, matchers } => self.workload_login(login, rule, matchers, true),
+            ClientAuth::TlsClientAuth { .. }
+            | ClientAuth::SelfSignedTls { .. }
+            | ClientAuth::PrivateKeyJwt { .. }
+            | ClientAuth::Secret { .. } => {}
         }
     }
 
-    fn spiffe_login(&self, id: &Located<SpiffePattern>) {
-        let wanted = id.value.trust_domain();
+    fn rules_of_domain(&self, id: &SpiffePattern, location: &SourceLocation) -> Vec<&TrustFile> {
+        let wanted = id.trust_domain();
         let domain = |rule: &'_ TrustFile| match &rule.issuer {
             IssuerFile::Spiffe(domain) => Some(domain.as_str().to_owned()),
             IssuerFile::Named(_) | IssuerFile::Roots => None,
         };
-        let known: Vec<String> = self.rules.iter().filter_map(domain).collect();
-        if !known.iter().any(|known| known == wanted) && !self.declared.contains(wanted) {
+        let found: Vec<_> = self.rules.iter().filter(|rule| domain(rule).as_deref() == Some(wanted)).collect();
+        if found.is_empty() {
+            let known: Vec<String> = self.rules.iter().filter_map(domain).collect();
             let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
-            self.desk.complain(Diagnostic::new(id.place.clone(), sentence).near(wanted, known.iter().map(String::as_str)));
+            self.unknown(location, sentence, wanted, known.iter().map(String::as_str));
         }
-        let of_domain = self.rules.iter().filter(|rule| domain(rule).as_deref() == Some(wanted));
-        of_domain.for_each(|rule| self.spiffe_audience(rule));
-    }
-
-    /// The bundle of the trust domain must say who issues X509-SVIDs in it.
-    fn svid_login(&self, id: &Located<SpiffePattern>) {
-        let wanted = id.value.trust_domain();
-        let of_domain = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(domain) if domain.as_str() == wanted);
-        let mut rules = self.rules.iter().filter(of_domain).peekable();
-        if rules.peek().is_none() && !self.declared.contains(wanted) {
-            let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
-            self.desk.complain(Diagnostic::new(id.place.clone(), sentence));
-        }
-        let silent = |rule: &&TrustFile| matches!(&rule.keys, KeysFile::Bundle(bundle) if bundle.roots().is_empty());
-        for rule in rules.filter(silent) {
-            let sentence = "the bundle has no key with `use` \"x509-svid\" and `x5c`, so no X509-SVID logs in under this rule";
-            self.desk.warn(Diagnostic::new(rule.place.clone(), sentence));
-        }
+        found
     }
 
     /// A JWT-SVID that logs in has the issuer identifier as its only audience, so a rule that does not admit it admits no login.
@@ -142,68 +116,62 @@ impl View<'_> {
         if !rule.audiences.iter().any(|audience| audience == issuer) {
             let sentence =
                 format!("`audiences` must name our issuer, {issuer}: agents log in under this rule, and their SVIDs are for it");
-            self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
+            self.error(&rule.location, sentence);
         }
     }
 
-    fn workload_login(&self, trust: &Located<RuleName>, matchers: &[MatcherFile], by_certificate: bool) {
-        let name = trust.value.as_str();
-        let complain = |sentence: String| Diagnostic::new(trust.place.clone(), sentence);
-        match self.rules.iter().find(|rule| rule.name == trust.value) {
-            Some(rule) if rule.subject.kind == SubjectKind::User => {
-                self.desk.complain(complain(format!("trust rule \"{name}\" vouches for people, and an agent is no person")));
-            }
-            None if !self.declared.contains(name) => {
-                let complaint = complain(format!("there is no trust rule \"{name}\""));
-                self.desk.complain(complaint.near(name, self.rules.iter().map(|rule| rule.name.as_str())));
-            }
-            Some(rule) if (rule.kind == TrustKind::X509) != by_certificate => {
-                let method = if by_certificate { "workload_jwt" } else { "workload_x509" };
-                self.desk.complain(complain(format!(
-                    "trust rule \"{name}\" is of kind \"{}\"; `method` must be \"{method}\"",
-                    rule.kind
-                )));
-            }
-            Some(rule) => matchers.iter().for_each(|matcher| self.workload_matcher(rule, matcher)),
-            None => {}
+    /// The bundle of the trust domain must say who issues X509-SVIDs in it.
+    fn svid_authorities(&self, rule: &TrustFile) {
+        if matches!(&rule.keys, KeysFile::Bundle(bundle) if bundle.roots().is_empty()) {
+            let sentence = "the bundle has no key with `use` \"x509-svid\" and `x5c`, so no X509-SVID logs in under this rule";
+            self.context.warn(rule.location.clone(), sentence);
         }
     }
 
-    fn workload_matcher(&self, rule: &TrustFile, matcher: &MatcherFile) {
-        if let Some(reason) = mistaken(rule.kind, &matcher.requirement) {
-            self.desk.complain(Diagnostic::new(matcher.place.clone(), reason.to_string()));
-        }
-    }
-
-    /// A scope can only come to mean what exists here.
-    fn mapped(&self, scope: &ScopeFile, apis: &[Filed<Api>]) {
-        let ScopeFile { map, place } = scope;
-        let complain = |sentence: String| Diagnostic::new(place.clone(), sentence);
-        match apis.iter().find(|api| api.entry.id == map.api) {
-            Some(api) if api.entry.scopes.contains_key(&map.to) => {}
-            Some(api) => {
-                let known = api.entry.scopes.keys().map(|scope| scope.as_str());
-                self.desk.complain(complain(format!("{} has no scope \"{}\"", map.api, map.to)).near(map.to.as_str(), known));
-            }
-            None if self.declared.contains(map.api.as_str()) => {}
-            None => {
-                let known = apis.iter().map(|api| api.entry.id.as_str());
-                self.desk.complain(complain(format!("there is no API \"{}\"", map.api)).near(map.api.as_str(), known));
+    fn workload_login(&self, login: &LoginFile, name: &RuleName, matchers: &[Requirement], by_certificate: bool) {
+        let Some(rule) = self.rules.iter().find(|rule| rule.name == *name) else {
+            let known = self.rules.iter().map(|rule| rule.name.as_str());
+            return self.unknown(&login.location, format!("there is no trust rule \"{name}\""), name.as_str(), known);
+        };
+        if rule.subject.kind == SubjectKind::User {
+            self.error(&login.location, format!("trust rule \"{name}\" vouches for people, and an agent is no person"));
+        } else if (rule.kind == TrustKind::X509) != by_certificate {
+            let method = if by_certificate { "workload_jwt" } else { "workload_x509" };
+            let sentence = format!("trust rule \"{name}\" is of kind \"{}\"; `method` must be \"{method}\"", rule.kind);
+            self.error(&login.location, sentence);
+        } else {
+            let mistakes = matchers.iter().map(|matcher| mistaken(rule.kind, matcher));
+            for (location, reason) in login.matchers.iter().zip(mistakes).filter_map(|(at, reason)| Some((at, reason?))) {
+                self.error(location, reason.to_string());
             }
         }
     }
 
-    fn api(&self, api: &Filed<Api>) {
-        let complain = |field: &str, sentence: String| self.desk.complain(Diagnostic::new(api.places.of(field), sentence));
+    fn api(&self, api: &Declared<Api>) {
+        let error = |field: &str, sentence: String| self.error(&api.locations.of(field), sentence);
         let most = self.settings.tokens.lifetime_max;
         if api.entry.lifetime.is_some_and(|lifetime| lifetime > most) {
-            complain("lifetime", format!("`lifetime` must not exceed `lifetime_max` of [tokens], {}", span::show(most)));
+            error("lifetime", format!("`lifetime` must not exceed `lifetime_max` of [tokens], {}", duration::show(most)));
         }
         if !self.settings.keys.algorithms.contains(&api.entry.signing_alg) {
-            complain("signing_alg", format!("{} is not among `algorithms` of [keys]", api.entry.signing_alg));
+            error("signing_alg", format!("{} is not among `algorithms` of [keys]", api.entry.signing_alg));
         }
         if api.entry.id.as_str() == self.settings.issuer.as_str() {
-            complain("id", "an API cannot have our own issuer as its id".to_owned());
+            error("id", "an API cannot have our own issuer as its id".to_owned());
+        }
+    }
+
+    fn error(&self, location: &SourceLocation, sentence: impl Into<String>) {
+        self.context.error(location.clone(), sentence);
+    }
+
+    fn unknown<'a>(&self, location: &SourceLocation, sentence: String, name: &str, known: impl Iterator<Item = &'a str>) {
+        self.report(Diagnostic::new(location.clone(), sentence).unknown(name, known));
+    }
+
+    fn report(&self, diagnostic: Diagnostic) {
+        if !diagnostic.unknown.as_ref().is_some_and(|name| self.declared.contains(name)) {
+            self.context.report(diagnostic);
         }
     }
 }

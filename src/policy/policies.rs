@@ -11,6 +11,7 @@ use super::reading::PolicyLoader;
 use super::slice::Index;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
+use crate::diagnostic::Diagnostic;
 use crate::oauth::Scope;
 
 /// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
@@ -20,19 +21,8 @@ pub struct Policies {
     index: Index,
     lifetimes: HashMap<String, Duration>,
     digest: Digest,
-    warnings: Vec<PolicyComplaint>,
+    warnings: Vec<Diagnostic>,
     memory: RwLock<Memory>,
-}
-
-/// Something wrong or suspicious in a policy file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyComplaint {
-    /// The file; the folder's name stands for the set as a whole.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong and what would help.
-    pub message: String,
 }
 
 /// As many questions are remembered; then memory starts afresh.
@@ -69,8 +59,8 @@ impl Policies {
     /// Reads policy files, given by path and text. No policies at all permit nothing.
     ///
     /// # Errors
-    /// Every complaint, with its line. Warnings are kept for [`Policies::warnings`].
-    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
+    /// Every mistake, with its line. Warnings are kept for [`Policies::warnings`].
+    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<Diagnostic>> {
         PolicyLoader::of(files).map(Self::of)
     }
 
@@ -80,8 +70,8 @@ impl Policies {
         Self { rules, index, lifetimes, digest, warnings, memory: RwLock::default() }
     }
 
-    /// What `check` should mention though nothing is wrong.
-    pub fn warnings(&self) -> &[PolicyComplaint] {
+    /// No mistakes, but things that may surprise.
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 

@@ -1,6 +1,6 @@
 //! How many connections clients may have: no more than there can be open files.
 
-use crate::config::Limits;
+use crate::config::LimitSettings;
 use crate::http::ConnectionLimits;
 
 /// For the store, the tree, sockets of our own and those we fetch keys by.
@@ -8,7 +8,7 @@ const RESERVED: usize = 192;
 
 /// What the settings say, or less where the system allows fewer open files: without a file to open nothing is recorded, so
 /// connections must never take the last.
-pub(super) fn allowed(limits: &Limits) -> ConnectionLimits {
+pub(super) fn allowed(limits: &LimitSettings) -> ConnectionLimits {
     let most = open_files().map(|files| files.saturating_sub(RESERVED).max(16));
     let connections = most.map_or(limits.connections, |most| most.min(limits.connections));
     if connections < limits.connections {
