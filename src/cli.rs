@@ -10,6 +10,7 @@ mod ask;
 mod check;
 mod desk;
 mod exchange;
+mod init;
 mod inspect;
 mod keys;
 mod launch;
@@ -46,6 +47,8 @@ struct Arguments {
 enum Command {
     /// Show the main job end to end on an embedded default; nothing to prepare
     Quickstart(quickstart::Options),
+    /// Write a first configuration of your own: an issuer, an agent, an API and a policy
+    Init(init::Options),
     /// Run the server; it takes up changed files by itself, and at once on SIGHUP
     Serve(serve::Options),
     /// Validate the whole configuration and print every complaint
@@ -99,6 +102,7 @@ pub fn run() -> ExitCode {
     crate::http::install_provider();
     let outcome = match Arguments::parse().command {
         Command::Quickstart(options) => quickstart::run(&options),
+        Command::Init(options) => init::run(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Trust(TrustCommand::Check(options)) => trust::run(&options),

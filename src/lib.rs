@@ -3,6 +3,7 @@
 
 pub mod oauth;
 pub mod crypto;
+pub mod diagnostic;
 pub mod request;
 pub mod jose;
 pub mod trust;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::LoginMethod;
-use crate::catalog::Place;
+use super::AuthMethod;
+use crate::diagnostic::SourceLocation;
 use crate::oauth::Time;
 
 /// From how long before its end something is told to be near it.
@@ -17,14 +17,14 @@ pub struct Dated {
     /// What it is.
     pub kind: DatedKind,
     /// The login that goes by it.
-    pub login: LoginMethod,
+    pub login: AuthMethod,
     /// What it is called: SHA-256 of a certificate in base64url, the issuer of a revocation list, the `kid` of a key or its
     /// number in the set.
     pub name: String,
     /// The file that holds it, or what else does.
     pub held_by: Arc<str>,
-    /// Where the configuration names it.
-    pub place: Place,
+    /// The line of the configuration that names it.
+    pub place: SourceLocation,
     /// The last instant at which it counts.
     pub not_after: Time,
 }
@@ -98,10 +98,10 @@ mod tests {
         let end = Time::from_seconds(1_800_000_000);
         let dated = |kind| Dated {
             kind,
-            login: LoginMethod::TlsClientAuth,
+            login: AuthMethod::TlsClientAuth,
             name: "CN=root".to_owned(),
             held_by: "ca.crl".into(),
-            place: Place::default(),
+            place: SourceLocation::default(),
             not_after: end,
         };
         let (list, authority) = (dated(DatedKind::RevocationList), dated(DatedKind::Authority));

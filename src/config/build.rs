@@ -1,38 +1,75 @@
-//! From files to what the stages use: rules, logins and policies; and from a whole configuration to the world that it means.
+//! From files to the values that the stages use: rules, client authentication and policies; and from a whole configuration to
+//! the deployment that it describes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::desk::Desk;
-use super::reader::{Found, all};
-use super::{
-    AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile, dated,
-};
-use crate::catalog::Place;
-use crate::client::{AssertionAudience, Dated, DpopRules, Login, LoginComplaint, LoginMethod, Logins, Nonces};
+use rustls::sign::CertifiedKey;
+
+use super::agent_file::AgentFile;
+use super::dated;
+use super::keys_file::KeysFile;
+use super::load::LoadContext;
+use super::login_file::LoginFile;
+use super::reader::all;
+use super::settings::{DpopNonce, Settings};
+use super::trust_file::{IssuerFile, TrustFile};
+use crate::catalog::Catalog;
+use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
 use crate::crypto::{MacKey, SealKey};
-use crate::exchange::{TOKEN_PATH, World};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceLocation};
+use crate::exchange::{Deployment, TOKEN_PATH};
 use crate::jose::Cache;
 use crate::mint::Signers;
 use crate::oauth::ClientId;
-use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
-use crate::token::OwnKeys;
+use crate::policy::{Limits, Policies, TaskLimits};
+use crate::token::IssuerKeys;
 use crate::trust::x509::Roots;
 use crate::trust::{
-    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, Trust, TrustKind, TrustRule,
-    TrustRuleParts, TrustRuleReason, findings,
+    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts,
+    TrustRuleReason, TrustStore, findings,
 };
 
-/// The keys of a world, parsed.
+/// A whole configuration in which nothing is wrong.
 #[derive(Debug)]
-pub struct KeyMaterial {
+pub struct Config {
+    /// The main settings.
+    pub settings: Settings,
+    /// Agents and APIs.
+    pub catalog: Catalog,
+    /// Trust rules, disabled ones too, in the order of their files' names.
+    pub rules: Vec<TrustFile>,
+    /// The logins of each agent.
+    pub logins: BTreeMap<ClientId, Vec<LoginFile>>,
+    /// The policies as written.
+    pub policies: Vec<PolicyText>,
+    /// No mistakes, but things that may surprise.
+    pub warnings: Diagnostics,
+    /// Our certificate and its key, if we speak TLS.
+    pub identity: Option<Arc<CertifiedKey>>,
+    pub(super) inputs: StageInputs,
+}
+
+/// A policy file as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyText {
+    /// The file, as diagnostics name it.
+    pub file: Arc<str>,
+    /// Its text.
+    pub text: String,
+}
+
+/// The keys of a deployment, parsed.
+#[derive(Debug)]
+pub struct ServerKeys {
     /// The keys that sign.
     pub signers: Signers,
     /// The key that seals ancestries.
     pub ancestry: SealKey,
     /// The key of the pseudonyms.
     pub pseudonyms: MacKey,
-    /// What remembers which of our own tokens were verified.
+    /// The cache of our own tokens whose signature was verified.
     pub verified: Arc<Cache>,
     /// The newest bundles of trust domains, as far as they are known.
     pub sequences: Arc<Sequences>,
@@ -40,36 +77,36 @@ pub struct KeyMaterial {
 
 /// Rules, logins and policies as the stages use them.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct StageInputs {
     rules: Vec<TrustRule>,
-    pub(super) logins: Logins,
+    pub(super) logins: ClientAuths,
     policies: Policies,
 }
 
-impl Parts {
-    /// What the files mean. None when anything is wrong in them beyond what each alone could tell; the complaints say what.
+impl StageInputs {
+    /// Builds them from their files. None when anything is wrong beyond what each file alone could tell; the diagnostics say what.
     pub(super) fn new(
-        desk: &Desk,
-        client_ca: Option<(&Found<PathBuf>, &Arc<Roots>)>,
+        context: &LoadContext,
+        client_ca: Option<(&Located<PathBuf>, &Arc<Roots>)>,
         rules: &[TrustFile],
         agents: &[AgentFile],
         policies: &[PolicyText],
     ) -> Option<Self> {
         let dated = dated(agents, client_ca, rules);
-        let rules = rules.iter().map(|file| rule(desk, file, agents));
-        let logins = logins(desk, agents, client_ca.map(|(_, roots)| roots));
-        let (rules, policies) = (all(rules), self::policies(desk, policies));
+        let rules = rules.iter().map(|file| linted_rule(context, file, agents));
+        let logins = logins(context, agents, client_ca.map(|(_, roots)| roots));
+        let (rules, policies) = (all(rules), self::policies(context, policies));
         Some(Self { rules: rules?, logins: logins?.with_dated(dated), policies: policies? })
     }
 }
 
-/// The world that `config` means under `keys`. `previous`, which it replaces, hands on what it fetched.
+/// The deployment of `config` under `keys`. `previous`, which it replaces, hands on what it fetched.
 ///
 /// # Errors
 /// When two trust rules have one name, which no configuration that was read has.
-pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Result<World, Complaints> {
-    let Parts { rules, logins, policies } = config.parts;
-    let trust = Trust::remembering(rules, previous.map(|world| &*world.trust), keys.sequences).map_err(twice)?;
+pub fn deployment(config: Config, keys: ServerKeys, previous: Option<&Deployment>) -> Result<Deployment, Diagnostics> {
+    let StageInputs { rules, logins, policies } = config.inputs;
+    let trust = TrustStore::remembering(rules, previous.map(|previous| &*previous.trust), keys.sequences).map_err(twice)?;
     let settings = config.settings;
     let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
@@ -77,9 +114,9 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         Some(previous) => logins.taking_over(&previous.logins),
         None => logins,
     };
-    Ok(World {
+    Ok(Deployment {
         audience: AssertionAudience { issuer: settings.issuer.clone(), token_endpoint },
-        own: OwnKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
+        own: IssuerKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
         catalog: config.catalog,
         logins,
         trust: Arc::new(trust),
@@ -110,32 +147,32 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
     })
 }
 
-/// Where our endpoints are: below the issuer identifier, and where clients are asked for certificates.
+/// The base URLs of our endpoints: the issuer identifier, and the address that asks clients for certificates.
 fn bases(settings: &Settings) -> Vec<String> {
     let path = settings.issuer.path();
     let alias = settings.tls.mtls_url.iter().map(|base| format!("{}{path}", base.trim_end_matches('/')));
     std::iter::once(settings.issuer.join("")).chain(alias).collect()
 }
 
-fn twice(rule: DuplicateRule) -> Complaints {
-    let place = Place { file: "the configuration".into(), line: 0 };
-    Complaints::new(vec![Complaint::new(place, format!("two trust rules are called \"{}\"", rule.0))])
+fn twice(rule: DuplicateRule) -> Diagnostics {
+    let location = SourceLocation::file("the configuration");
+    Diagnostics::new(vec![Diagnostic::new(location, format!("two trust rules are called \"{}\"", rule.0))])
 }
 
-/// The rule that a file means.
-pub(super) fn meant(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
-    let complain = |reasons: Vec<TrustRuleReason>| {
-        reasons.iter().for_each(|reason| desk.complain(Complaint::new(file.place_of(reason), reason.to_string())));
+/// The rule of a file.
+pub(super) fn trust_rule(context: &LoadContext, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+    let wrong = |reasons: Vec<TrustRuleReason>| {
+        reasons.iter().for_each(|reason| context.error(file.location_of(reason), reason.to_string()));
     };
-    let rule = TrustRule::new(parts(file, agents)).map_err(complain).ok()?;
-    Some(rule.with_scopes(file.scopes.iter().map(|scope| scope.map.clone()).collect()))
+    let rule = TrustRule::new(parts(file, agents)).map_err(wrong).ok()?;
+    Some(rule.with_scopes(file.scopes.iter().map(|scope| scope.value.clone()).collect()))
 }
 
-/// The same; what it admits beyond what its author may have meant is warned of.
-fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
-    let rule = meant(desk, file, agents)?;
+/// The rule of a file, with a warning of each way in which it admits more than its author may have meant.
+fn linted_rule(context: &LoadContext, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+    let rule = trust_rule(context, file, agents)?;
     let warned = findings(&rule).into_iter().filter(|finding| finding.severity != Severity::Note);
-    warned.for_each(|finding| desk.warn(Complaint::new(file.place.clone(), format!("{}; see `trust check`", finding.sentence))));
+    warned.for_each(|finding| context.warn(file.location.clone(), format!("{}; see `trust check`", finding.sentence)));
     Some(rule)
 }
 
@@ -154,7 +191,7 @@ fn parts(file: &TrustFile, agents: &[AgentFile]) -> TrustRuleParts {
         algorithms: file.algorithms.clone(),
         lifetime_max: file.lifetime_max,
         subject: file.subject.clone(),
-        require: file.require.iter().map(|matcher| required(&matcher.requirement)).collect(),
+        require: file.require.iter().map(|matcher| required(&matcher.value)).collect(),
         presenters: file.presenters.iter().map(|presenter| presenter.value.clone()).collect(),
         enabled: file.enabled,
         keys: keys(file),
@@ -185,64 +222,64 @@ fn keys(file: &TrustFile) -> KeySource {
     }
 }
 
-fn logins(desk: &Desk, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<Logins> {
-    let made =
-        agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.iter().map(|file| login(file, client_ca)).collect()));
-    let complain = |list: Vec<LoginComplaint>| list.iter().for_each(|complaint| desk.complain(told(complaint, agents)));
-    Logins::new(made).map_err(complain).ok()
+/// The logins of all agents; those by a certificate of an authority that they do not name, under `client_ca`.
+fn logins(context: &LoadContext, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<ClientAuths> {
+    let auth = |login: &LoginFile| match (login.auth.clone(), client_ca) {
+        (ClientAuth::TlsClientAuth { name, .. }, Some(roots)) if login.shared_authority => {
+            ClientAuth::TlsClientAuth { roots: Arc::clone(roots), name }
+        }
+        (auth, _) => auth,
+    };
+    let of_agent = |file: &AgentFile| (file.agent.entry.id.clone(), file.logins.iter().map(auth).collect());
+    let wrong = |list: Vec<LoginComplaint>| list.iter().for_each(|reason| context.report(located(reason, agents)));
+    ClientAuths::new(agents.iter().map(of_agent)).map_err(wrong).ok()
 }
 
-/// What of each agent's logins runs out by itself.
+fn located(complaint: &LoginComplaint, agents: &[AgentFile]) -> Diagnostic {
+    let file = agents.iter().find(|file| file.agent.entry.id == complaint.agent);
+    let location = file.map(|file| file.agent.locations.of(&format!("login/{}", complaint.position))).unwrap_or_default();
+    Diagnostic::new(location, complaint.reason.to_string())
+}
+
+/// The credentials of each agent that end by themselves. Those that are fetched are not there yet.
 fn dated(
     agents: &[AgentFile],
-    client_ca: Option<(&Found<PathBuf>, &Arc<Roots>)>,
+    client_ca: Option<(&Located<PathBuf>, &Arc<Roots>)>,
     rules: &[TrustFile],
 ) -> Vec<(ClientId, Vec<Dated>)> {
-    let authority = client_ca.map(|(file, roots)| dated::of_roots(LoginMethod::TlsClientAuth, roots, file)).unwrap_or_default();
-    let of_agent = |file: &AgentFile| file.logins.iter().flat_map(|login| dated::of_login(login, &authority, rules)).collect();
-    agents.iter().map(|file| (file.agent.entry.id.clone(), of_agent(file))).collect()
-}
-
-fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Complaint {
-    let file = agents.iter().find(|file| file.agent.entry.id == complaint.agent);
-    let place = file.map(|file| file.agent.places.of(&format!("login/{}", complaint.position))).unwrap_or_default();
-    Complaint::new(place, complaint.reason.to_string())
-}
-
-fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
-    match file {
-        LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms, .. } => Login::PrivateKeyJwt {
-            keys: keys.clone(),
-            algorithms: algorithms.clone(),
-            accept_token_endpoint: *token_endpoint_audience,
-        },
-        LoginFile::SpiffeJwt { spiffe_id } => Login::SpiffeJwt { id: spiffe_id.value.clone() },
-        LoginFile::WorkloadX509 { trust, matchers } => Login::WorkloadX509 {
-            rule: trust.value.clone(),
-            matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
-        },
-        LoginFile::WorkloadJwt { trust, matchers } => Login::WorkloadJwt {
-            rule: trust.value.clone(),
-            matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
-        },
-        LoginFile::TlsClientAuth { roots, name, .. } => {
-            Login::TlsClientAuth { roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(), name: name.clone() }
-        }
-        LoginFile::SelfSignedTls { certificates, keys, .. } => {
-            Login::SelfSignedTls { certificates: certificates.clone(), keys: keys.clone() }
-        }
-        LoginFile::SpiffeX509 { spiffe_id } => Login::SpiffeX509 { id: spiffe_id.value.clone() },
-        LoginFile::Secret { hash, basic } => Login::Secret { digest: *hash, basic: *basic, post: !*basic },
-    }
-}
-
-fn policies(desk: &Desk, files: &[PolicyText]) -> Option<Policies> {
-    let texts: Vec<(PathBuf, String)> = files.iter().map(|file| (PathBuf::from(&*file.file), file.text.clone())).collect();
-    let told = |found: &PolicyComplaint| {
-        let place = Place { file: found.file.to_string_lossy().into(), line: u32::try_from(found.line).unwrap_or(0) };
-        Complaint::new(place, found.message.clone())
+    let authority = client_ca.map(|(file, roots)| dated::of_roots(AuthMethod::TlsClientAuth, roots, file)).unwrap_or_default();
+    let of_login = |login: &LoginFile| match &login.auth {
+        ClientAuth::TlsClientAuth { .. } if login.shared_authority => authority.clone(),
+        ClientAuth::WorkloadX509 { rule, .. } => dated_of_rules(AuthMethod::WorkloadX509, rules, |file| file.name == *rule),
+        ClientAuth::SpiffeX509 { id } => dated_of_rules(
+            AuthMethod::SpiffeX509,
+            rules,
+            |file| matches!(&file.issuer, IssuerFile::Spiffe(domain) if domain.as_str() == id.trust_domain()),
+        ),
+        _ => login.dated.clone(),
     };
-    let policies = Policies::parse(&texts).map_err(|list| list.iter().for_each(|found| desk.complain(told(found)))).ok()?;
-    policies.warnings().iter().for_each(|found| desk.warn(told(found)));
+    let of_agent = |file: &AgentFile| (file.agent.entry.id.clone(), file.logins.iter().flat_map(of_login).collect());
+    agents.iter().map(of_agent).collect()
+}
+
+/// The authorities that a login means by a trust rule.
+fn dated_of_rules(login: AuthMethod, rules: &[TrustFile], meant: impl Fn(&TrustFile) -> bool) -> Vec<Dated> {
+    let mut dated = Vec::new();
+    for rule in rules.iter().filter(|rule| meant(rule)) {
+        let held_by = format!("trust rule {}", rule.name).into();
+        match &rule.keys {
+            KeysFile::Roots(roots) => dated.extend(dated::authorities(login, roots, &held_by, &rule.location)),
+            KeysFile::Bundle(bundle) => dated.extend(dated::authorities(login, bundle.roots(), &held_by, &rule.location)),
+            KeysFile::Remote(..) | KeysFile::Given(_) => {}
+        }
+    }
+    dated
+}
+
+fn policies(context: &LoadContext, files: &[PolicyText]) -> Option<Policies> {
+    let texts: Vec<(PathBuf, String)> = files.iter().map(|file| (PathBuf::from(&*file.file), file.text.clone())).collect();
+    let wrong = |found: Vec<Diagnostic>| found.into_iter().for_each(|diagnostic| context.report(diagnostic));
+    let policies = Policies::parse(&texts).map_err(wrong).ok()?;
+    policies.warnings().iter().for_each(|warning| context.report_warning(warning.clone()));
     Some(policies)
 }

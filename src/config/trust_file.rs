@@ -7,17 +7,14 @@ mod subject;
 
 use std::time::Duration;
 
-pub(super) use keys::jwks_uri;
-pub use scopes::ScopeFile;
-
-use super::Complaint;
+use super::fields;
 use super::keys_file::KeysFile;
-use super::matcher_file::{self, MatcherFile};
-use super::reader::{Found, Reader, all};
-use crate::catalog::{Place, Places};
+use super::matcher_file;
+use super::reader::{TableReader, all};
+use crate::diagnostic::{Diagnostic, FieldLocations, Located, SourceLocation};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Issuer, RuleName};
-use crate::trust::{SubjectParts, TrustDomain, TrustKind, claim_of, claims_of};
+use crate::trust::{Requirement, ScopeMap, SubjectParts, TrustDomain, TrustKind, TrustRuleReason, claim_of, claims_of};
 
 /// A trust rule, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -37,19 +34,19 @@ pub struct TrustFile {
     /// What a token's claims say about its subject.
     pub subject: SubjectParts,
     /// What else its claims must be.
-    pub require: Vec<MatcherFile>,
+    pub require: Vec<Located<Requirement>>,
     /// Who may present attestations of somebody else.
-    pub presenters: Vec<Found<ClientId>>,
+    pub presenters: Vec<Located<ClientId>>,
     /// Whether the rule admits anybody at all.
     pub enabled: bool,
     /// Where the issuer's keys come from.
     pub keys: KeysFile,
     /// What the scopes of its access tokens mean here.
-    pub scopes: Vec<ScopeFile>,
+    pub scopes: Vec<Located<ScopeMap>>,
     /// Where the rule's name is written.
-    pub place: Place,
+    pub location: SourceLocation,
     /// Where everything else is.
-    pub(super) places: Places,
+    pub(super) locations: FieldLocations,
 }
 
 /// Who issues the tokens of a rule.
@@ -67,28 +64,28 @@ pub enum IssuerFile {
 const LIFETIME_MAX: Duration = Duration::from_hours(25);
 
 impl TrustFile {
-    /// Reads the rule. None when anything needed is missing or wrong; the complaints say what.
-    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+    /// Reads the rule. None when anything needed is missing or wrong; the diagnostics say what.
+    pub(super) fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["name", "kind"]);
-        let places = reader.places();
+        let locations = reader.locations();
         let name = reader.take_parsed("name", RuleName::parse);
         let kind = reader.take_choice("kind", &TrustKind::ALL).map(|kind| kind.value);
         need_the_rest(&reader, kind);
         let issuer = take_issuer(&mut reader, kind);
         let audiences = take_audiences(&mut reader, kind);
         let algorithms = take_algorithms(&mut reader, kind);
-        let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=LIFETIME_MAX);
+        let lifetime_max = reader.take_duration("lifetime_max", Duration::from_secs(1)..=LIFETIME_MAX);
         let subject = subject::take(&mut reader, kind);
         let written = reader.has("require");
         let matchers = matcher_file::take_each(&mut reader, "require").or((!written).then(Vec::new));
-        let legible: Vec<MatcherFile> = matchers.iter().flatten().flatten().cloned().collect();
+        let legible: Vec<Located<Requirement>> = matchers.iter().flatten().flatten().cloned().collect();
         let require = matchers.and_then(|matchers| all(matchers.into_iter()));
         let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
         let keys = keys::take(&mut reader, kind, issuer.as_ref());
         let scopes = scopes::take(&mut reader, kind);
         warn_of_unknown_claims(&reader, kind, &legible);
-        let desk = reader.desk();
+        let context = reader.context();
         reader.finish();
         let parts = mistakes::Parts {
             kind,
@@ -100,9 +97,9 @@ impl TrustFile {
         };
         let whole = name.is_some() && algorithms.is_some() && keys.is_some() && scopes.is_some() && parts.are_whole();
         if !whole {
-            parts.tell(desk, &places);
+            parts.tell(context, &locations);
         }
-        let Found { value: name, place } = name?;
+        let Located { value: name, location } = name?;
         let (kind, issuer, audiences, algorithms) = (kind?, issuer?, audiences?, algorithms?);
         let (subject, require, keys, scopes) = (subject?, require?, keys?, scopes?);
         let lifetime_max = lifetime_max.map_or(kind.default_lifetime(), |found| found.value);
@@ -119,14 +116,20 @@ impl TrustFile {
             enabled,
             keys,
             scopes,
-            place,
-            places,
+            location,
+            locations,
         })
+    }
+
+    /// The location of that mistake; the rule's name for a mistake of the rule as a whole.
+    pub(super) fn location_of(&self, reason: &TrustRuleReason) -> SourceLocation {
+        let location = mistakes::location_of(reason, &self.locations);
+        if location.line == self.locations.of("").line { self.location.clone() } else { location }
     }
 }
 
 /// What a rule of that kind cannot do without. Platforms have a subject and keys of their own.
-fn need_the_rest(reader: &Reader<'_>, kind: Option<TrustKind>) {
+fn need_the_rest(reader: &TableReader<'_>, kind: Option<TrustKind>) {
     match kind {
         Some(TrustKind::X509) => reader.need(&["subject", "keys"]),
         Some(TrustKind::Spiffe) => reader.need(&["audiences", "keys"]),
@@ -136,15 +139,15 @@ fn need_the_rest(reader: &Reader<'_>, kind: Option<TrustKind>) {
 }
 
 /// A claim that the platform is not known to write may be new, or a slip.
-fn warn_of_unknown_claims(reader: &Reader<'_>, kind: Option<TrustKind>, require: &[MatcherFile]) {
+fn warn_of_unknown_claims(reader: &TableReader<'_>, kind: Option<TrustKind>, require: &[Located<Requirement>]) {
     let Some(kind) = kind.filter(|kind| !claims_of(*kind).is_empty()) else { return };
     for matcher in require {
-        let claim = matcher.requirement.claim();
+        let claim = matcher.value.claim();
         if claim_of(kind, claim).is_none() && !is_open_ended(claim) && claim != "iss" {
             let sentence =
                 format!("claim `{claim}` is none that kind \"{kind}\" is known to have; an absent claim never matches");
             let known = claims_of(kind).iter().map(|fact| fact.path);
-            reader.desk().warn(Complaint::new(matcher.place.clone(), sentence).near(claim, known));
+            reader.context().report_warning(Diagnostic::new(matcher.location.clone(), sentence).unknown(claim, known));
         }
     }
 }
@@ -154,7 +157,7 @@ fn is_open_ended(claim: &str) -> bool {
     claim.starts_with("repo_property_") || claim.starts_with("agent_tag:")
 }
 
-fn take_issuer(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<IssuerFile> {
+fn take_issuer(reader: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<IssuerFile> {
     let Some(kind) = kind else {
         for key in ["issuer", "trust_domain"] {
             reader.take(key);
@@ -178,7 +181,7 @@ fn take_issuer(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Issue
     }
 }
 
-fn take_named_issuer(reader: &mut Reader<'_>, kind: TrustKind) -> Option<Issuer> {
+fn take_named_issuer(reader: &mut TableReader<'_>, kind: TrustKind) -> Option<Issuer> {
     match kind.default_issuer().filter(|_| !reader.has("issuer")) {
         Some(issuer) => Issuer::parse(issuer).ok(),
         None => {
@@ -198,7 +201,7 @@ fn fits(kind: TrustKind, issuer: &str) -> bool {
     kind != TrustKind::Azure || crate::trust::tenant(issuer).is_some()
 }
 
-fn take_audiences(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Vec<String>> {
+fn take_audiences(reader: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<Vec<String>> {
     if kind == Some(TrustKind::X509) {
         reader.refuse("audiences", "does not belong to kind \"x509\"; a certificate is for nobody in particular");
         return Some(Vec::new());
@@ -208,18 +211,18 @@ fn take_audiences(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Ve
         "*" => Err("must be one audience; there are no wildcards"),
         _ => Ok(text.to_owned()),
     };
-    let audiences = reader.place_of("audiences");
+    let audiences = reader.location_of("audiences");
     let each = reader.take_each("audiences", wanted)?;
     if each.is_empty() {
         let sentence = "`audiences` must name who tokens are meant for; a token for somebody else is never accepted";
-        reader.desk().complain(Complaint::new(audiences, sentence));
+        reader.error(audiences, sentence);
         return None;
     }
     Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect())
 }
 
 /// What the platform signs by, or nearly every issuer, when the file names none.
-fn take_algorithms(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Vec<Algorithm>> {
+fn take_algorithms(reader: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<Vec<Algorithm>> {
     if kind == Some(TrustKind::X509) {
         reader.refuse("algorithms", "does not belong to kind \"x509\"");
         return Some(Vec::new());
@@ -227,30 +230,5 @@ fn take_algorithms(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<V
     if !reader.has("algorithms") {
         return Some(kind.unwrap_or(TrustKind::Oidc).default_algorithms().to_vec());
     }
-    take_named_algorithms(reader)
-}
-
-/// The algorithms that `reader` names.
-pub(super) fn take_named_algorithms(reader: &mut Reader<'_>) -> Option<Vec<Algorithm>> {
-    let names = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
-    let place = reader.place_of("algorithms");
-    let texts = reader.take_texts("algorithms")?;
-    if texts.is_empty() {
-        reader.desk().complain(Complaint::new(place, "`algorithms` must name at least one, or else nothing could be accepted"));
-        return None;
-    }
-    let chosen =
-        texts.into_iter().map(|found| asymmetric(reader, found).and_then(|found| reader.choose("algorithms", found, &names)));
-    Some(all(chosen)?.into_iter().map(|found| found.value).collect())
-}
-
-/// A spelling near `none` or `HS256` is no help to anybody who wrote that.
-fn asymmetric(reader: &Reader<'_>, found: Found<String>) -> Option<Found<String>> {
-    let name = found.value.to_ascii_lowercase();
-    if name != "none" && !name.starts_with("hs") {
-        return Some(found);
-    }
-    let sentence = "`algorithms` must be signatures with a key pair; unsigned tokens and shared secrets are never accepted";
-    reader.desk().complain(Complaint::new(found.place, sentence));
-    None
+    fields::take_algorithms(reader)
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Complaints, Config, Fingerprint, Sources};
+use super::Sources;
+use super::build::Config;
+use super::load::Fingerprint;
+use crate::diagnostic::Diagnostics;
 
-/// How often files are looked at.
+/// The time between two looks at the files.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks every second, and at once on SIGHUP, at all files that make the configuration. Whenever any of them has changed the
@@ -16,7 +19,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// leaves the old one. On SIGHUP it is read again in any case. Never returns; `changed` runs on a thread that may block.
 pub async fn watch<F>(sources: Sources, mut known: Fingerprint, changed: F)
 where
-    F: Fn(Result<Config, Complaints>) + Send + Sync + 'static,
+    F: Fn(Result<Config, Diagnostics>) + Send + Sync + 'static,
 {
     let (sources, changed) = (Arc::new(sources), Arc::new(changed));
     let mut ticks = interval(PERIOD);
@@ -35,7 +38,7 @@ where
     }
 }
 
-/// Where signals cannot be had, none ever comes.
+/// The next SIGHUP; never comes on a system without signals.
 async fn hangup(hangups: &mut Option<tokio::signal::unix::Signal>) {
     match hangups {
         Some(hangups) => drop(hangups.recv().await),
@@ -43,7 +46,7 @@ async fn hangup(hangups: &mut Option<tokio::signal::unix::Signal>) {
     }
 }
 
-fn look(sources: &Sources, known: Fingerprint, asked: bool, changed: &dyn Fn(Result<Config, Complaints>)) -> Fingerprint {
+fn look(sources: &Sources, known: Fingerprint, asked: bool, changed: &dyn Fn(Result<Config, Diagnostics>)) -> Fingerprint {
     if !asked && known.again() == known {
         return known;
     }

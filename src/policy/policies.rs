@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::cedar::{self, Action, Frame, Resource, Rule, Slice};
-use super::reading::Reading;
+use super::cedar::{self, Action, RequestTemplate, Resource, Rule, Slice};
+use super::reading::PolicyLoader;
 use super::slice::Index;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
+use crate::diagnostic::Diagnostic;
 use crate::oauth::Scope;
 
 /// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
@@ -20,19 +21,8 @@ pub struct Policies {
     index: Index,
     lifetimes: HashMap<String, Duration>,
     digest: Digest,
-    warnings: Vec<PolicyComplaint>,
+    warnings: Vec<Diagnostic>,
     memory: RwLock<Memory>,
-}
-
-/// Something wrong or suspicious in a policy file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyComplaint {
-    /// The file; the folder's name stands for the set as a whole.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong and what would help.
-    pub message: String,
 }
 
 /// As many questions are remembered; then memory starts afresh.
@@ -54,13 +44,13 @@ struct Key {
 }
 
 struct Remembered {
-    frame: Arc<Frame>,
-    _held: (Arc<Agent>, Asked),
+    frame: Arc<RequestTemplate>,
+    _held: (Arc<Agent>, RequestResource),
 }
 
 /// The resource of a question, to be held on to.
 #[derive(Clone)]
-pub(super) enum Asked {
+pub(super) enum RequestResource {
     Scope(Arc<Api>, Scope),
     Agent(Arc<Agent>),
 }
@@ -69,19 +59,19 @@ impl Policies {
     /// Reads policy files, given by path and text. No policies at all permit nothing.
     ///
     /// # Errors
-    /// Every complaint, with its line. Warnings are kept for [`Policies::warnings`].
-    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
-        Reading::of(files).map(Self::of)
+    /// Every mistake, with its line. Warnings are kept for [`Policies::warnings`].
+    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<Diagnostic>> {
+        PolicyLoader::of(files).map(Self::of)
     }
 
-    fn of(read: Reading<'_>) -> Self {
+    fn of(read: PolicyLoader<'_>) -> Self {
         let index = Index::new(read.rules.iter().map(|rule| &rule.head));
-        let Reading { rules, lifetimes, warnings, digest, .. } = read;
+        let PolicyLoader { rules, lifetimes, warnings, digest, .. } = read;
         Self { rules, index, lifetimes, digest, warnings, memory: RwLock::default() }
     }
 
-    /// What `check` should mention though nothing is wrong.
-    pub fn warnings(&self) -> &[PolicyComplaint] {
+    /// No mistakes, but things that may surprise.
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
@@ -114,7 +104,7 @@ impl Policies {
     }
 
     /// What is lasting about a question; remembered. None when it cannot even be put.
-    pub(super) fn frame(&self, action: Action, principal: &Arc<Agent>, asked: &Asked) -> Option<Arc<Frame>> {
+    pub(super) fn frame(&self, action: Action, principal: &Arc<Agent>, asked: &RequestResource) -> Option<Arc<RequestTemplate>> {
         let key = Key { action, principal: Arc::as_ptr(principal) as usize, resource: asked.place() };
         let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = memory.frames.get(&key) {
@@ -144,7 +134,7 @@ impl Policies {
     }
 }
 
-impl Asked {
+impl RequestResource {
     fn place(&self) -> (usize, Option<Scope>) {
         match self {
             Self::Scope(api, scope) => (Arc::as_ptr(api) as usize, Some(scope.clone())),
@@ -169,7 +159,7 @@ impl fmt::Debug for Policies {
 #[cfg(test)]
 impl Policies {
     pub(super) fn unvalidated(files: &[(PathBuf, String)]) -> Self {
-        Self::of(Reading::unvalidated(files))
+        Self::of(PolicyLoader::unvalidated(files))
     }
 
     pub(super) fn rules(&self) -> &[Rule] {

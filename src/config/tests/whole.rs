@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 use super::complaints::expect;
 use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
-use crate::config::{Complaints, Config, KeysFile, LoginFile, Sources, watch};
+use crate::client::ClientAuth;
+use crate::config::{Config, KeysFile, Sources, watch};
+use crate::diagnostic::Diagnostics;
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Resource};
 use crate::trust::{Literal, Matcher, TrustKind};
@@ -38,7 +40,7 @@ fn the_samples_are_in_order_and_say_what_they_explain() {
     for (name, kind) in TrustKind::ALL {
         assert!(config.rules.iter().any(|rule| rule.kind == kind), "no example of kind {name}");
     }
-    assert_eq!(config.rules[0].require[0].requirement.matcher(), &Matcher::Is(Literal::Bool(true)));
+    assert_eq!(config.rules[0].require[0].value.matcher(), &Matcher::Is(Literal::Bool(true)));
 }
 
 #[test]
@@ -87,15 +89,14 @@ fn logins_are_read_in_order() {
     let scene = Scene::new().with("trust/c.toml", CLUSTER).with("agents/a.toml", &format!("{AGENT}{login}{keys}"));
     let config = scene.config();
     let logins = &config.logins[&ClientId::parse("a").unwrap()];
-    assert!(matches!(&logins[0], LoginFile::Secret { basic: false, .. }));
-    let LoginFile::WorkloadJwt { matchers, .. } = &logins[1] else { panic!("{:?}", logins[1]) };
-    let found: Vec<_> =
-        matchers.iter().map(|matcher| (matcher.requirement.claim(), matcher.requirement.matcher().clone())).collect();
+    assert!(matches!(&logins[0].auth, ClientAuth::Secret { basic: false, post: true, .. }));
+    let ClientAuth::WorkloadJwt { matchers, .. } = &logins[1].auth else { panic!("{:?}", logins[1]) };
+    let found: Vec<_> = matchers.iter().map(|matcher| (matcher.claim(), matcher.matcher().clone())).collect();
     assert_eq!(found[0], ("/d~1e", Matcher::Prefix("f/".into())));
     assert_eq!(found[1], ("a", Matcher::OneOf(["b", "c"].map(|text| Literal::Text(text.into())).into())));
     assert_eq!(found[2], ("g", Matcher::Present));
-    let LoginFile::PrivateKeyJwt { token_endpoint_audience, algorithms, .. } = &logins[2] else { panic!("{:?}", logins[2]) };
-    assert!(*token_endpoint_audience && algorithms.len() == 4);
+    let ClientAuth::PrivateKeyJwt { accept_token_endpoint, algorithms, .. } = &logins[2].auth else { panic!("{:?}", logins[2]) };
+    assert!(*accept_token_endpoint && algorithms.len() == 4);
 }
 
 #[test]
@@ -154,7 +155,7 @@ proptest! {
         }
         let loaded = scene.with("main.toml", &text).load();
         if let Err(complaints) = loaded.config {
-            assert!(complaints.iter().all(|complaint| !complaint.place.file.is_empty()));
+            assert!(complaints.iter().all(|complaint| !complaint.location.file.is_empty()));
         }
     }
 }
@@ -165,7 +166,7 @@ fn a_change_is_noticed_and_read_again() {
     let scene = Scene::new().with("agents/a.toml", AGENT);
     let (sender, receiver) = std::sync::mpsc::channel();
     let known = scene.load().fingerprint;
-    let changed = move |loaded: Result<Config, Complaints>| {
+    let changed = move |loaded: Result<Config, Diagnostics>| {
         sender.send(loaded.map(|config| config.catalog.agents().count()).map_err(|complaints| complaints.len())).unwrap();
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -8,24 +8,24 @@ use std::time::Duration;
 use url::Url;
 
 use super::IssuerFile;
-use crate::catalog::Place;
-use crate::config::Complaint;
-use crate::config::desk::Desk;
+use crate::config::certificate_file::{take_lists, warn_of_unlisted};
+use crate::config::duration;
+use crate::config::fields::jwks_uri;
 use crate::config::keys_file::{KeysFile, take_jwks, warn_of_skipped};
-use crate::config::reader::{Found, Reader, all};
-use crate::config::{revocation, span};
-use crate::oauth::Issuer;
+use crate::config::load::LoadContext;
+use crate::config::reader::{TableReader, all};
+use crate::diagnostic::{Located, SourceLocation};
 use crate::trust::x509::Roots;
-use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, Pace, SpiffeId, TrustKind, WorkloadApi};
+use crate::trust::{BundleProfile, KeyLocation, Network, RefreshPolicy, SpiffeId, TrustBundle, TrustKind, WorkloadApi};
 
 /// The keys of a rule of that kind. A platform's are found by discovery unless the file says otherwise.
-pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+pub(super) fn take(rule: &mut TableReader<'_>, kind: Option<TrustKind>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
     let Some(kind) = kind else {
         rule.take("keys");
         return None;
     };
     if kind.is_platform() && kind.has_issuer() && !rule.has("keys") {
-        return discovery(kind, issuer, Vec::new()).map(|location| KeysFile::Remote(location, Pace::default()));
+        return discovery(kind, issuer, Vec::new()).map(|location| KeysFile::Remote(location, RefreshPolicy::default()));
     }
     let mut reader = rule.take_table("keys")?;
     let keys = match kind {
@@ -45,13 +45,13 @@ fn discovery(kind: TrustKind, issuer: Option<&IssuerFile>, mut hosts: Vec<String
     }
 }
 
-fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+fn take_jwk_set(reader: &mut TableReader<'_>, kind: TrustKind, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "workload_api"] {
         reader.refuse(key, "belongs to kind \"spiffe\"");
     }
     refuse_roots(reader);
     let given = ["discovery", "jwks_uri", "jwks_file", "jwks"].into_iter().filter(|key| reader.has(key)).count();
-    let place = reader.place().clone();
+    let location = reader.location().clone();
     let asked = reader.take_boolean("discovery");
     let uri = reader.take_parsed("jwks_uri", jwks_uri);
     let jwks = take_jwks(reader);
@@ -59,11 +59,11 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
     let (hosts, networks, pace) = (take_hosts(reader), take_networks(reader, remote), take_pace(reader, remote));
     if given != 1 {
         let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.error(location, sentence);
         return None;
     }
-    if let Some(Found { value: false, place }) = asked {
-        reader.desk().complain(Complaint::new(place, "`discovery` must be true or left out"));
+    if let Some(Located { value: false, location }) = asked {
+        reader.error(location, "`discovery` must be true or left out");
         return None;
     }
     let location = match asked {
@@ -71,10 +71,10 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
         None => uri.map(|uri| KeyLocation::Uri(uri.value)),
     };
     let (networks, pace) = (networks?, pace?);
-    location.map(|location| KeysFile::Remote(within(location, networks), pace)).or(jwks.map(KeysFile::Given))
+    location.map(|location| KeysFile::Remote(within(location, networks), pace)).or(jwks.map(|jwks| KeysFile::Given(jwks.set)))
 }
 
-fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+fn take_bundle(reader: &mut TableReader<'_>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
     for key in ["discovery", "jwks_uri", "jwks_file", "jwks", "hosts"] {
         reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`");
     }
@@ -93,10 +93,10 @@ fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<K
         take_pace(reader, false);
         if !reader.has("bundle_file") {
             let sentence = "[keys] must have one of `bundle_file`, `bundle_url` and `workload_api`";
-            reader.desk().complain(Complaint::new(reader.place().clone(), sentence));
+            reader.error(reader.location().clone(), sentence);
         }
         let path = reader.take_path("bundle_file")?;
-        return bundle(reader.desk(), &path).map(KeysFile::Bundle);
+        return bundle(reader.context(), &path).map(KeysFile::Bundle);
     }
     reader.need(&["bundle_profile"]);
     let url = reader.take_parsed("bundle_url", jwks_uri);
@@ -114,7 +114,7 @@ fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<K
 }
 
 /// The agent proves itself by where it listens, and says itself when something changes.
-fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeysFile> {
+fn take_workload_api(reader: &mut TableReader<'_>) -> Option<KeysFile> {
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "networks"] {
         reader.refuse(key, "is not needed beside `workload_api`, which delivers the whole bundle");
     }
@@ -123,57 +123,57 @@ fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeysFile> {
 }
 
 /// SPIFFE Federation §5.2.2.2: the endpoint's SPIFFE ID and a bundle to begin with are written down, never inferred.
-fn take_spiffe_profile(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<BundleProfile> {
+fn take_spiffe_profile(reader: &mut TableReader<'_>, issuer: Option<&IssuerFile>) -> Option<BundleProfile> {
     reader.need(&["endpoint_spiffe_id", "bundle_file"]);
     let id = reader.take_parsed("endpoint_spiffe_id", SpiffeId::parse);
     let path = reader.take_path("bundle_file")?;
-    let bootstrap = bundle(reader.desk(), &path)?;
+    let bootstrap = bundle(reader.context(), &path)?;
     let id = id?.value;
     let own = matches!(issuer?, IssuerFile::Spiffe(domain) if domain.as_str() == id.trust_domain());
     Some(BundleProfile::Spiffe { id, bootstrap, own })
 }
 
-fn bundle(desk: &Desk, path: &Found<PathBuf>) -> Option<Arc<Bundle>> {
-    let json = desk.text(&path.value, &path.place)?;
-    let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
-    match Bundle::parse(json.as_bytes()) {
+fn bundle(context: &LoadContext, path: &Located<PathBuf>) -> Option<Arc<TrustBundle>> {
+    let json = context.text(&path.value, &path.location)?;
+    let location = SourceLocation::line(path.value.to_string_lossy(), 1);
+    match TrustBundle::parse(json.as_bytes()) {
         Ok(bundle) => {
-            warn_of_skipped(desk, bundle.keys(), &place, bundle.roots().is_empty());
+            warn_of_skipped(context, bundle.keys(), &location, bundle.roots().is_empty());
             Some(Arc::new(bundle))
         }
         Err(reason) => {
-            desk.complain(Complaint::new(place, format!("the bundle {reason}")));
+            context.error(location, format!("the bundle {reason}"));
             None
         }
     }
 }
 
-fn take_roots(reader: &mut Reader<'_>) -> Option<KeysFile> {
+fn take_roots(reader: &mut TableReader<'_>) -> Option<KeysFile> {
     reader.need(&["ca_file"]);
-    let (path, lists) = (reader.take_path("ca_file"), revocation::take(reader, "crl_file"));
+    let (path, lists) = (reader.take_path("ca_file"), take_lists(reader, "crl_file"));
     let path = path?;
-    let pem = reader.desk().text(&path.value, &path.place)?;
+    let pem = reader.context().text(&path.value, &path.location)?;
     match Roots::from_pem(&pem) {
         Ok(roots) => {
             let roots = roots.under(lists?);
-            revocation::warn_of_unlisted(reader.desk(), &path.place, &roots);
+            warn_of_unlisted(reader.context(), &path.location, &roots);
             Some(KeysFile::Roots(Arc::new(roots)))
         }
         Err(reason) => {
-            let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
-            reader.desk().complain(Complaint::new(place, format!("has no root certificates: {reason}")));
+            let location = SourceLocation::line(path.value.to_string_lossy(), 1);
+            reader.error(location, format!("has no root certificates: {reason}"));
             None
         }
     }
 }
 
-fn refuse_roots(reader: &mut Reader<'_>) {
+fn refuse_roots(reader: &mut TableReader<'_>) {
     for key in ["ca_file", "crl_file"] {
         reader.refuse(key, "belongs to kind \"x509\"");
     }
 }
 
-fn take_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+fn take_hosts(reader: &mut TableReader<'_>) -> Option<Vec<String>> {
     let host = |text: &str| match Url::parse(&format!("https://{text}/")) {
         Ok(url) if url.path() == "/" && url.username().is_empty() && url.query().is_none() => Ok(text.to_owned()),
         _ => Err("must be a host, or a host and a port"),
@@ -184,7 +184,7 @@ fn take_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
     }
 }
 
-fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> {
+fn take_networks(reader: &mut TableReader<'_>, remote: bool) -> Option<Vec<Network>> {
     if !remote {
         reader.refuse("networks", "belongs to keys that are fetched");
         return Some(Vec::new());
@@ -196,34 +196,39 @@ fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> 
 }
 
 /// How often keys are fetched where their publisher does not say, and how long the last good ones count.
-fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<Pace> {
+fn take_pace(reader: &mut TableReader<'_>, remote: bool) -> Option<RefreshPolicy> {
     if !remote {
         for key in ["refresh", "ceiling"] {
             reader.refuse(key, "belongs to keys that are fetched");
         }
-        return Some(Pace::default());
+        return Some(RefreshPolicy::default());
     }
-    let place = ["ceiling", "refresh"].into_iter().find(|key| reader.has(key)).map(|key| reader.place_of(key));
-    let usual = Pace::default();
+    let location = ["ceiling", "refresh"].into_iter().find(|key| reader.has(key)).map(|key| reader.location_of(key));
+    let usual = RefreshPolicy::default();
     let interval = span_or(reader, "refresh", Duration::from_mins(1)..=Duration::from_hours(24), usual.interval);
     let ceiling = span_or(reader, "ceiling", Duration::from_mins(5)..=Duration::from_hours(30 * 24), usual.ceiling);
     let (interval, ceiling) = (interval?, ceiling?);
-    if let Some(place) = place.filter(|_| ceiling < 2 * interval) {
+    if let Some(location) = location.filter(|_| ceiling < 2 * interval) {
         let sentence = format!(
             "`ceiling` ({}) must be at least twice `refresh` ({}), or one fetch that fails would end all keys",
-            span::show(ceiling),
-            span::show(interval)
+            duration::show(ceiling),
+            duration::show(interval)
         );
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.error(location, sentence);
         return None;
     }
-    Some(Pace { interval, ceiling, ..usual })
+    Some(RefreshPolicy { interval, ceiling, ..usual })
 }
 
 /// What is written at `key`, or what is usual; none when that is wrong.
-fn span_or(reader: &mut Reader<'_>, key: &'static str, range: RangeInclusive<Duration>, usual: Duration) -> Option<Duration> {
+fn span_or(
+    reader: &mut TableReader<'_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    usual: Duration,
+) -> Option<Duration> {
     let written = reader.has(key);
-    match reader.take_span(key, range) {
+    match reader.take_duration(key, range) {
         None if written => None,
         found => Some(found.map_or(usual, |found| found.value)),
     }
@@ -231,12 +236,4 @@ fn span_or(reader: &mut Reader<'_>, key: &'static str, range: RangeInclusive<Dur
 
 fn within(location: KeyLocation, networks: Vec<Network>) -> KeyLocation {
     if networks.is_empty() { location } else { KeyLocation::Within(Box::new(location), networks) }
-}
-
-/// As for issuers, except that a query is allowed.
-pub(in crate::config) fn jwks_uri(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
-    let (address, _) = text.split_once('?').unwrap_or((text, ""));
-    Issuer::parse(address).map_err(|reason| reason.to_string())?;
-    if url.fragment().is_some() { Err("must not have a fragment".to_owned()) } else { Ok(url) }
 }

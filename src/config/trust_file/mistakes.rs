@@ -1,10 +1,8 @@
 //! What could never mean what it says, by what is known of the platform; and where each mistake of a rule is written.
 
-use super::{IssuerFile, TrustFile};
-use crate::catalog::{Place, Places};
-use crate::config::Complaint;
-use crate::config::desk::Desk;
-use crate::config::matcher_file::MatcherFile;
+use super::IssuerFile;
+use crate::config::load::LoadContext;
+use crate::diagnostic::{FieldLocations, Located, SourceLocation};
 use crate::trust::{Requirement, SubjectParts, TrustKind, TrustRuleReason, mistakes};
 
 /// What was read of a file that is no whole rule.
@@ -12,9 +10,9 @@ pub(super) struct Parts<'a> {
     pub(super) kind: Option<TrustKind>,
     pub(super) issuer: Option<&'a IssuerFile>,
     pub(super) audiences: Option<&'a Vec<String>>,
-    pub(super) require: Option<&'a Vec<MatcherFile>>,
+    pub(super) require: Option<&'a Vec<Located<Requirement>>>,
     /// Those of them that could be read.
-    pub(super) legible: &'a [MatcherFile],
+    pub(super) legible: &'a [Located<Requirement>],
     pub(super) subject: Option<&'a SubjectParts>,
 }
 
@@ -26,43 +24,38 @@ impl Parts<'_> {
     }
 
     /// Tells what is wrong in the parts that could be read, so that nobody has to mend the others first.
-    pub(super) fn tell(&self, desk: &Desk, places: &Places) {
+    pub(super) fn tell(&self, context: &LoadContext, locations: &FieldLocations) {
         let Some(kind) = self.kind else { return };
         let issuer = match self.issuer {
             Some(IssuerFile::Named(issuer)) => Some(issuer.as_str()),
             _ => None,
         };
-        let require: Vec<Requirement> = self.legible.iter().map(|matcher| matcher.requirement.clone()).collect();
+        let require: Vec<Requirement> = self.legible.iter().map(|matcher| matcher.value.clone()).collect();
         let audiences = self.audiences.map(Vec::as_slice).unwrap_or_default();
         let found = mistakes(kind, issuer, audiences, &require, self.subject);
         // Whose tokens are meant may be what could not be read.
         let told = |reason: &TrustRuleReason| self.require.is_some() || !matches!(reason, TrustRuleReason::Unpinned(_));
         for reason in found.into_iter().filter(told) {
-            desk.complain(Complaint::new(place_of(&reason, places), reason.to_string()));
+            context.error(location_of(&reason, locations), reason.to_string());
         }
     }
 }
 
-impl TrustFile {
-    /// Where that mistake is written, or what encloses it.
-    pub(in crate::config) fn place_of(&self, reason: &TrustRuleReason) -> Place {
-        let place = place_of(reason, &self.places);
-        if place.line == self.places.of("").line { self.place.clone() } else { place }
-    }
-}
-
-fn place_of(reason: &TrustRuleReason, places: &Places) -> Place {
+/// The location of that mistake, or of what encloses it.
+pub(super) fn location_of(reason: &TrustRuleReason, locations: &FieldLocations) -> SourceLocation {
     use TrustRuleReason as Reason;
     match reason {
-        Reason::Audiences | Reason::ForeignAudience(_) => places.of("audiences"),
-        Reason::Algorithms | Reason::SpiffeAlgorithm => places.of("algorithms"),
-        Reason::Lifetime => places.of("lifetime_max"),
-        Reason::Template(_) | Reason::People(_) => places.of("subject"),
-        Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => places.of("keys"),
-        Reason::Unpinned(_) => places.of("require"),
-        Reason::ClaimShape(claim, _) | Reason::Requirement(claim, _) => places.of(&format!("require/{claim}")),
+        Reason::Audiences | Reason::ForeignAudience(_) => locations.of("audiences"),
+        Reason::Algorithms | Reason::SpiffeAlgorithm => locations.of("algorithms"),
+        Reason::Lifetime => locations.of("lifetime_max"),
+        Reason::Template(_) | Reason::People(_) => locations.of("subject"),
+        Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => locations.of("keys"),
+        Reason::Unpinned(_) => locations.of("require"),
+        Reason::ClaimShape(claim, _) | Reason::Requirement(claim, _) => locations.of(&format!("require/{claim}")),
         // Here a claim is matched, or a subject made of it.
-        Reason::ChosenClaim(claim) => places.found(&format!("require/{claim}")).unwrap_or_else(|| places.of("subject")),
-        _ => places.of(""),
+        Reason::ChosenClaim(claim) => {
+            locations.find(&format!("require/{claim}")).cloned().unwrap_or_else(|| locations.of("subject"))
+        }
+        _ => locations.of(""),
     }
 }

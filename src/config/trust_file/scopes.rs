@@ -1,47 +1,37 @@
 //! `[[map]]`: what the scopes of another authorization server mean here.
 
-use crate::catalog::Place;
-use crate::config::Complaint;
-use crate::config::reader::{Found, Reader, all};
+use crate::config::reader::{TableReader, all};
+use crate::diagnostic::Located;
 use crate::oauth::{Resource, Scope};
 use crate::trust::{ScopeMap, TrustKind};
 
-/// One `[[map]]`, checked as far as it can be alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScopeFile {
-    /// What becomes what.
-    pub map: ScopeMap,
-    /// Where the target is written.
-    pub place: Place,
-}
-
 /// Every `[[map]]` of a rule; none when anything is wrong in them.
-pub(super) fn take(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Vec<ScopeFile>> {
+pub(super) fn take(reader: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<Vec<Located<ScopeMap>>> {
     if kind.is_some_and(|kind| kind != TrustKind::Oauth) {
         reader.refuse("map", "belongs to kind \"oauth\": only access tokens have scopes");
         return Some(Vec::new());
     }
-    let (place, written) = (reader.place().clone(), reader.has("map"));
+    let (location, written) = (reader.location().clone(), reader.has("map"));
     let maps = all(reader.take_tables("map").into_iter().map(read))?;
     if kind.is_some() && !written {
         let sentence = "[[map]] is missing: a foreign access token may do here exactly what it says, which is nothing";
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.error(location, sentence);
         return None;
     }
     Some(maps)
 }
 
-fn read(mut reader: Reader<'_>) -> Option<ScopeFile> {
+fn read(mut reader: TableReader<'_>) -> Option<Located<ScopeMap>> {
     reader.need(&["from", "to"]);
     let from = reader.take_parsed("from", Scope::parse);
-    let place = reader.place_of("to");
+    let location = reader.location_of("to");
     let to = reader.take_table("to").and_then(target);
     reader.finish();
-    let (Found { value: from, .. }, (api, to)) = (from?, to?);
-    Some(ScopeFile { map: ScopeMap { from, api, to }, place })
+    let (Located { value: from, .. }, (api, to)) = (from?, to?);
+    Some(Located { value: ScopeMap { from, api, to }, location })
 }
 
-fn target(mut reader: Reader<'_>) -> Option<(Resource, Scope)> {
+fn target(mut reader: TableReader<'_>) -> Option<(Resource, Scope)> {
     reader.need(&["api", "scope"]);
     let api = reader.take_parsed("api", Resource::parse);
     let scope = reader.take_parsed("scope", Scope::parse);

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Complaint;
 use crate::config::matcher_file::claim;
-use crate::config::reader::{Reader, short};
-use crate::config::tree::Value;
+use crate::config::reader::{TableReader, short};
+use crate::config::toml::TomlValue;
 use crate::trust::{SubjectKind, SubjectParts, TemplateReason, TrustKind};
 
 /// The subject of a rule of that kind. A platform's are workloads, by what it never gives to somebody else.
-pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<SubjectParts> {
+pub(super) fn take(rule: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<SubjectParts> {
     let platform = kind.is_some_and(TrustKind::is_platform);
     let default_id = kind.unwrap_or(TrustKind::Oidc).default_id();
     if platform && !rule.has("subject") {
@@ -19,7 +18,7 @@ pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Sub
     read(rule.take_table("subject")?, platform, default_id)
 }
 
-fn read(mut reader: Reader<'_>, platform: bool, default_id: &str) -> Option<SubjectParts> {
+fn read(mut reader: TableReader<'_>, platform: bool, default_id: &str) -> Option<SubjectParts> {
     let kind = if platform && !reader.has("kind") {
         Some(SubjectKind::Workload)
     } else {
@@ -32,25 +31,25 @@ fn read(mut reader: Reader<'_>, platform: bool, default_id: &str) -> Option<Subj
     let attributes = reader.take_table("attributes").map(attributes).unwrap_or_default();
     if let (Some(instance), Some(SubjectKind::User)) = (&instance, kind) {
         let sentence = "`instance` is for workloads; a person has none";
-        reader.desk().complain(Complaint::new(instance.place.clone(), sentence));
+        reader.error(instance.location.clone(), sentence);
     }
     reader.finish();
     Some(SubjectParts { kind: kind?, id: id?, instance: instance.map(|found| found.value), attributes })
 }
 
-fn attributes(mut reader: Reader<'_>) -> BTreeMap<String, String> {
+fn attributes(mut reader: TableReader<'_>) -> BTreeMap<String, String> {
     let mut attributes = BTreeMap::new();
     for (name, node) in reader.take_rest() {
-        let Value::Text(text) = &node.value else {
+        let TomlValue::Text(text) = &node.value else {
             let sentence = format!("attribute `{}` must name a claim, not {}", short(&name), node.value.kind());
-            reader.desk().complain(Complaint::new(node.place, sentence));
+            reader.error(node.location, sentence);
             continue;
         };
         match claim(text) {
             Ok(claim) => drop(attributes.insert(name, claim)),
             Err(reason) => {
                 let sentence = format!("the claim of attribute `{}` {reason}", short(&name));
-                reader.desk().complain(Complaint::new(node.place, sentence));
+                reader.error(node.location, sentence);
             }
         }
     }
