@@ -167,8 +167,8 @@ impl FieldLocations {
 
     /// The field at `path`, or the nearest thing that encloses it.
     pub fn of(&self, path: &str) -> SourceLocation {
-        let outer = |path: &&str| path.rsplit_once('/').map(|(outer, _)| outer);
-        let found = std::iter::successors(Some(path), outer).find_map(|path| self.fields.get(path));
+        let mut paths = std::iter::successors(Some(path), |path| Some(path.rsplit_once('/')?.0));
+        let found = paths.find_map(|path| self.fields.get(path));
         found.unwrap_or(&self.entry).clone()
     }
 }

@@ -9,11 +9,11 @@ use crate::oauth::{ClientId, RuleName};
 
 /// An agent and its ways to log in.
 #[derive(Clone, Debug)]
-pub struct AgentFile {
+pub(super) struct AgentFile {
     /// The agent, with the locations of its fields.
-    pub agent: Declared<Agent>,
+    pub(super) agent: Declared<Agent>,
     /// Its logins, in the order of the file.
-    pub logins: Vec<LoginFile>,
+    pub(super) logins: Vec<LoginFile>,
 }
 
 impl AgentFile {

@@ -5,11 +5,11 @@ use super::keys_file::{Jwks, take_jwks};
 use super::matcher_file;
 use super::reader::{TableReader, value};
 use super::{certificate_login, dated};
-use crate::client::{AuthMethod, ClientAuth, ClientJwks, Dated};
+use crate::client::{AuthMethod, ClientAuth, Dated};
 use crate::diagnostic::{Located, SourceLocation};
 use crate::jose::Algorithm;
 use crate::oauth::RuleName;
-use crate::trust::{Requirement, SpiffePattern};
+use crate::trust::{ClientJwks, Requirement, SpiffePattern};
 
 /// One `[[login]]`, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ fn workload(reader: &mut TableReader<'_>, auth: fn(RuleName, Vec<Requirement>) -
         return None;
     }
     let Located { value: rule, location } = trust?;
-    let (requirements, matchers) = found.into_iter().map(|matcher| (matcher.requirement, matcher.location)).unzip();
+    let (requirements, matchers) = found.into_iter().map(|matcher| (matcher.value, matcher.location)).unzip();
     Some(LoginFile { matchers, ..LoginFile::new(auth(rule, requirements), location, Vec::new()) })
 }
 
