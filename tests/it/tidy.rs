@@ -54,6 +54,12 @@ fn banned_calls_are_not_made() {
 }
 
 #[test]
+fn doc_comments_say_what_an_item_is() {
+    let rooms = ["conformance/src", "conformance/tests", "benches", "fuzz/fuzz_targets"];
+    none(&sources(Path::new(ROOT), &rooms).iter().flat_map(banned::vague_comments).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_crate_is_named_only_in_its_rooms() {
     none(&rooms::complaints(&server()));
 }
