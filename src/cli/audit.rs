@@ -1,23 +1,21 @@
-//! `ledger verify`
+//! Verifies a whole log from nothing but its files, and the records of the store beside it.
 
 use std::fmt;
-use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::Args;
 use serde_json::{Value, json};
 
-use super::local::verifiers;
-use super::source::Source;
-use crate::cli::launch::with_causes;
-use crate::cli::output::{Failed, Outcome};
+use super::log::{LogSource, records_of, verifiers};
+use super::output::Failed;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::ledger::{
-    AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, Files, NoteReason, NoteVerifier, Record, RecordReason, audit,
+    AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, Files, NoteReason, NoteVerifier, Record,
+    RecordReason, audit,
 };
-use crate::store::{LogFolder, SqliteReader};
+use crate::server::with_causes;
+use crate::store::LogFolder;
 
 /// Records between two words on how far it is.
 const PROGRESS: u64 = 50_000;
@@ -25,70 +23,27 @@ const PROGRESS: u64 = 50_000;
 /// Records read at once.
 const PAGE: u32 = 1_024;
 
-/// The options of `ledger verify`.
-#[derive(Args)]
-pub(in crate::cli) struct Options {
-    /// A server's data folder, the folder of a log, or the URL below which a log is served
-    place: String,
-    /// A verifier key (vkey) of the log, from somebody you trust; may repeat. Without it those beside the log are believed, which
-    /// shows that the log agrees with itself, but not whose it is
-    #[arg(long)]
-    key: Vec<String>,
-    /// Print as JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// What was found.
-pub(in crate::cli) enum Finding {
+/// The result of verifying a log.
+pub(super) enum AuditOutcome {
     /// Everything is in order.
     Sound(Sound),
     /// The first thing that is not, with what and where.
     Unsound(String),
 }
 
-/// What was verified.
-pub(in crate::cli) struct Sound {
-    pub(in crate::cli) head: Checkpoint,
-    pub(in crate::cli) report: AuditReport,
-    /// Whether the records of the store were held against the entries.
+/// A log that is in order.
+pub(super) struct Sound {
+    pub(super) head: Checkpoint,
+    report: AuditReport,
+    /// The records of the store were compared with the entries.
     records: bool,
     /// Kept checkpoints that none of the given keys signed.
     unsigned: usize,
 }
 
-/// Verifies and says what was found. Answers no when anything is not in order.
-pub(super) fn run(options: &Options) -> Outcome {
-    let source = Source::open(&options.place)?;
-    let told = stderr().is_terminal() && !options.json;
-    let finding = examine(&source, &options.key, |at, of| {
-        if told {
-            progress(at, of)
-        }
-    })?;
-    if told {
-        eprint!("\r\x1b[K");
-    }
-    let sound = matches!(finding, Finding::Sound(_));
-    match options.json {
-        true => say!("{}", finding.json()),
-        false => {
-            say!("{finding}");
-            if sound && options.key.is_empty() {
-                say!("the verifier keys were those beside the log; with --key VKEY it is also shown whose log it is");
-            }
-        }
-    }
-    Ok(sound)
-}
-
-fn progress(at: u64, of: u64) {
-    eprint!("\r{at} of {of} entries verified\x1b[K");
-    let _unseen = stderr().flush();
-}
-
-impl Finding {
-    fn json(&self) -> Value {
+impl AuditOutcome {
+    /// The result for machines.
+    pub(super) fn json(&self) -> Value {
         match self {
             Self::Unsound(what) => json!({"ok": false, "reason": what}),
             Self::Sound(Sound { head, report, records, unsigned }) => json!({
@@ -106,7 +61,7 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for AuditOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sound { head, report, records, unsigned } = match self {
             Self::Unsound(what) => return write!(f, "NOT IN ORDER: {what}"),
@@ -126,24 +81,24 @@ impl fmt::Display for Finding {
 }
 
 /// Verifies the log at `source`: it is derived again from its entries and held against every checkpoint, every entry is
-/// parsed, and where there is a store its records are compared. `told` hears how far it is.
+/// parsed, and where there is a store its records are compared. `progress` hears how many entries of how many are verified.
 ///
 /// # Errors
 /// When it cannot be looked at: no log, no key.
-pub(in crate::cli) fn examine(source: &Source, keys: &[String], mut told: impl FnMut(u64, u64)) -> Result<Finding, Failed> {
+pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl FnMut(u64, u64)) -> Result<AuditOutcome, Failed> {
     let known = keys_of(source, keys)?;
     let (heads, unsigned) = match heads(source, &known, !keys.is_empty())? {
         Ok(found) => found,
-        Err(what) => return Ok(Finding::Unsound(what)),
+        Err(what) => return Ok(AuditOutcome::Unsound(what)),
     };
     let Some(head) = heads.last().cloned() else { return Err(Failed::new("there is no checkpoint")) };
     let mut records = match source.data() {
-        Some(data) if data.join("commit.sqlite").exists() => Some(Records::open(data)?),
+        Some(data) if data.join("commit.sqlite").exists() => Some(StoredRecords::open(data)?),
         _ => None,
     };
     let report = audit(source, &heads, |index, entry| {
         if index.is_multiple_of(PROGRESS) {
-            told(index, head.size());
+            progress(index, head.size());
         }
         let record = Record::parse(entry)?;
         if let Some(records) = &mut records {
@@ -153,23 +108,23 @@ pub(in crate::cli) fn examine(source: &Source, keys: &[String], mut told: impl F
     });
     let report = match report {
         Ok(report) => report,
-        Err(reason) => return Ok(Finding::Unsound(with_causes_once(&reason))),
+        Err(reason) => return Ok(AuditOutcome::Unsound(with_causes_once(&reason))),
     };
     if let Some(what) = records.as_mut().and_then(|records| records.differs.take()) {
-        return Ok(Finding::Unsound(what));
+        return Ok(AuditOutcome::Unsound(what));
     }
-    Ok(Finding::Sound(Sound { head, report, records: records.is_some(), unsigned }))
+    Ok(AuditOutcome::Sound(Sound { head, report, records: records.is_some(), unsigned }))
 }
 
 /// Only an unreadable file has a cause that the sentence does not say.
-fn with_causes_once(reason: &crate::ledger::AuditReason) -> String {
+fn with_causes_once(reason: &AuditReason) -> String {
     match reason {
-        crate::ledger::AuditReason::File(_) => with_causes(reason),
+        AuditReason::File(_) => with_causes(reason),
         _ => reason.to_string(),
     }
 }
 
-fn keys_of(source: &Source, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed> {
+fn keys_of(source: &LogSource, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed> {
     match source.folder() {
         Some(folder) => verifiers(folder, keys),
         None if keys.is_empty() => {
@@ -179,11 +134,11 @@ fn keys_of(source: &Source, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed
     }
 }
 
-/// The believed checkpoints in rising order, the served one last, and how many others no known key signed; or what is wrong
-/// with one.
-type Heads = Result<(Vec<Checkpoint>, usize), String>;
+/// The believed checkpoints in rising order, the served one last, and the number of others that no known key signed; or a
+/// sentence that says what is wrong with one.
+type TrustedCheckpoints = Result<(Vec<Checkpoint>, usize), String>;
 
-fn heads(source: &Source, known: &[NoteVerifier], others_are_fine: bool) -> Result<Heads, Failed> {
+fn heads(source: &LogSource, known: &[NoteVerifier], others_are_fine: bool) -> Result<TrustedCheckpoints, Failed> {
     let kept = source.folder().map(LogFolder::kept).transpose()?.unwrap_or_default();
     let served =
         source.read(CHECKPOINT_PATH).map_err(|error| Failed::new(format!("{CHECKPOINT_PATH}: {}", with_causes(&error))))?;
@@ -218,18 +173,16 @@ fn heads(source: &Source, known: &[NoteVerifier], others_are_fine: bool) -> Resu
 }
 
 /// The records of a store, read along with the entries.
-struct Records {
-    reader: SqliteReader,
+struct StoredRecords {
+    reader: Box<dyn RecordReader>,
     page: std::vec::IntoIter<Stored>,
     /// The first difference.
     differs: Option<String>,
 }
 
-impl Records {
+impl StoredRecords {
     fn open(data: &Path) -> Result<Self, Failed> {
-        let reader =
-            SqliteReader::open(data).map_err(|reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason))))?;
-        Ok(Self { reader, page: Vec::new().into_iter(), differs: None })
+        Ok(Self { reader: records_of(data)?, page: Vec::new().into_iter(), differs: None })
     }
 
     fn compare(&mut self, index: u64, entry: &[u8], record: &Record<'_>) {

@@ -1,7 +1,8 @@
-//! How the commands that ask a server log in.
+//! How the commands that ask a server authenticate as a client, and prove a key by DPoP (RFC 9449 §4).
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -9,18 +10,18 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
 
+use super::http_client::TlsOptions;
 use super::output::Failed;
-use super::wire::Tls;
 use crate::crypto::random;
-use crate::jose::{Algorithm, SigningKey};
+use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::oauth::{Clock, Jti};
 use crate::store::SystemClock;
 
 const ASSERTION_PREFIX: &str = "urn:ietf:params:oauth:client-assertion-type:";
 
-/// How the client proves itself; without any of these the subject token itself is the login.
+/// How the client authenticates; without any of these the subject token itself is its login.
 #[derive(Args)]
-pub(super) struct LoginOptions {
+pub(super) struct ClientAuthOptions {
     /// The client's id
     #[arg(long)]
     client_id: Option<String>,
@@ -48,17 +49,17 @@ pub(super) struct LoginOptions {
     secret_file: Option<PathBuf>,
 }
 
-impl LoginOptions {
-    /// What the connection is made with.
-    pub(super) fn tls(&self) -> Result<Tls, Failed> {
+impl ClientAuthOptions {
+    /// The certificates of the connection.
+    pub(super) fn tls(&self) -> Result<TlsOptions, Failed> {
         let authorities = self.cacert.as_deref().map(read).transpose()?.map(String::into_bytes);
         let parts = self.cert.iter().chain(self.key.iter().filter(|_| self.cert.is_some())).map(|file| read(file));
         let parts: Vec<String> = parts.collect::<Result<_, _>>()?;
         let identity = Some(parts.join("\n")).filter(|_| self.cert.is_some()).map(String::into_bytes);
-        Ok(Tls { authorities, identity })
+        Ok(TlsOptions { authorities, identity })
     }
 
-    /// Whether the client shows a certificate.
+    /// Tells whether the client shows a certificate.
     pub(super) fn shows_certificate(&self) -> bool {
         self.cert.is_some()
     }
@@ -99,6 +100,68 @@ fn assertion(key: &Path, alg: &str, id: &str, issuer: &str) -> Result<String, Fa
     Ok(key.sign("client-authentication+jwt", claims.to_string().as_bytes())?)
 }
 
+/// The key that the token is to be bound to by DPoP, if any.
+#[derive(Args)]
+pub(super) struct DpopOptions {
+    /// Bind the token to a key by DPoP (RFC 9449)
+    #[arg(long)]
+    dpop: bool,
+    /// The file of that key (ES256, PKCS#8 PEM), made if it is not there; without it the key is gone when the command ends
+    #[arg(long, requires = "dpop")]
+    dpop_key: Option<PathBuf>,
+}
+
+/// Signs DPoP proofs.
+pub(super) struct Prover(SigningKey);
+
+impl DpopOptions {
+    /// The signer of the proofs, where a binding is wanted.
+    ///
+    /// # Errors
+    /// When the key's file cannot be read or made.
+    pub(super) fn prover(&self) -> Result<Option<Prover>, Failed> {
+        if !self.dpop {
+            return Ok(None);
+        }
+        let pem = match &self.dpop_key {
+            Some(file) => kept(file)?,
+            None => {
+                eprintln!("the key of the proof ends with this command, and the token with it; --dpop-key FILE keeps it");
+                generate_key(Algorithm::ES256)?.to_string()
+            }
+        };
+        Ok(Some(Prover(SigningKey::from_pem(&pem, Algorithm::ES256)?)))
+    }
+}
+
+/// The key in `file`; a new one, for the owner's eyes only, where there is none.
+fn kept(file: &Path) -> Result<String, Failed> {
+    let named = |error: std::io::Error| Failed::new(format!("{}: {error}", file.display()));
+    match fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let pem = generate_key(Algorithm::ES256)?;
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+            made.and_then(|mut made| made.write_all(pem.as_bytes())).map_err(named)?;
+            Ok(pem.to_string())
+        }
+        read => read.map_err(named),
+    }
+}
+
+impl Prover {
+    /// A fresh proof for one POST to `url`, with the nonce that the server asked for.
+    pub(super) fn proof(&self, url: &str, nonce: Option<&str>) -> Result<String, Failed> {
+        let now = SystemClock.now();
+        let mut claims = json!({
+            "jti": Jti::new(now, random()?).to_string(), "htm": "POST", "htu": url, "iat": now.seconds(),
+        });
+        if let (Some(nonce), Some(claims)) = (nonce, claims.as_object_mut()) {
+            claims.insert("nonce".to_owned(), nonce.into());
+        }
+        Ok(self.0.sign_with_key("dpop+jwt", claims.to_string().as_bytes())?)
+    }
+}
+
 /// The text of a file without white space at its end; `-` is standard input.
 pub(super) fn read(file: &Path) -> Result<String, Failed> {
     let named = |error: std::io::Error| Failed::new(format!("cannot read {}: {error}", file.display()));
@@ -113,7 +176,7 @@ pub(super) fn read(file: &Path) -> Result<String, Failed> {
     Ok(text.trim_end().to_owned())
 }
 
-/// What a short name stands for; a URI stands for itself.
+/// The URI of a short name; a URI stands for itself.
 pub(super) fn full(name: &str, prefix: &str) -> String {
     if name.contains(':') { name.to_owned() } else { format!("{prefix}{name}") }
 }

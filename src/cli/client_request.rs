@@ -1,4 +1,4 @@
-//! Asking a server for something in the name of a subject: what `token exchange` and `task open` have in common. Errors are read
+//! A client's request in the name of a subject: the common part of `token exchange` and `task open`. Errors are read
 //! with the `oauth2` crate's types, as other clients read them.
 
 use std::path::PathBuf;
@@ -8,16 +8,15 @@ use oauth2::basic::BasicErrorResponse;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::login::{LoginOptions, full, read};
-use super::output::{Failed, Outcome};
-use super::proof::ProofOptions;
-use super::wire::{Answer, Wire};
+use super::client_auth::{ClientAuthOptions, DpopOptions, full, read};
+use super::http_client::{HttpClient, HttpReply};
+use super::output::{CommandResult, Failed};
 
 const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
 
-/// Whom to ask, on whose behalf, and as whom.
+/// The server to ask, the subject token, and the client that asks.
 #[derive(Args)]
-pub(super) struct Asking {
+pub(super) struct ClientRequest {
     /// The server's issuer identifier
     #[arg(long, default_value = "http://127.0.0.1:8693")]
     server: String,
@@ -28,15 +27,15 @@ pub(super) struct Asking {
     #[arg(long, default_value = "jwt")]
     subject_token_type: String,
     #[command(flatten)]
-    login: LoginOptions,
+    client: ClientAuthOptions,
     #[command(flatten)]
-    proof: ProofOptions,
+    dpop: DpopOptions,
     /// Print the whole answer as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What is asked for, and so where.
+/// The thing that is asked for: each has its endpoint.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted {
     Token,
@@ -47,11 +46,11 @@ pub(super) enum Wanted {
 pub(super) type Parameters = Vec<(&'static str, String)>;
 
 #[derive(Deserialize)]
-struct Metadata {
+struct ServerMetadata {
     issuer: String,
     #[serde(flatten)]
     usual: Endpoints,
-    /// Where clients with a certificate go (RFC 8705 §5).
+    /// The endpoints for clients with a certificate (RFC 8705 §5).
     #[serde(default)]
     mtls_endpoint_aliases: Endpoints,
 }
@@ -62,10 +61,15 @@ struct Endpoints {
     task_endpoint: Option<String>,
 }
 
-impl Asking {
-    /// Asks for what is wanted with the subject token and the `parameters`. What is granted is for `tell`, unless all of it is
-    /// printed as it is; a refusal is told here.
-    pub(super) fn run<T: DeserializeOwned>(&self, wanted: Wanted, parameters: Parameters, tell: impl FnOnce(&T)) -> Outcome {
+impl ClientRequest {
+    /// Asks for what is wanted with the subject token and the `parameters`. What is granted is for `print`, unless all of it is
+    /// printed as it is; a refusal is printed here.
+    pub(super) fn run<T: DeserializeOwned>(
+        &self,
+        wanted: Wanted,
+        parameters: Parameters,
+        print: impl FnOnce(&T),
+    ) -> CommandResult {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(self.ask(wanted, parameters))?;
         if answer.status != 200 {
@@ -76,26 +80,26 @@ impl Asking {
         if self.json {
             say!("{}", String::from_utf8_lossy(&answer.body));
         } else {
-            tell(&granted);
+            print(&granted);
         }
         Ok(true)
     }
 
-    async fn ask(&self, wanted: Wanted, mut form: Parameters) -> Result<Answer, Failed> {
-        let wire = Wire::with(&self.login.tls()?)?;
-        let metadata = discover(&wire, &self.server).await?;
+    async fn ask(&self, wanted: Wanted, mut form: Parameters) -> Result<HttpReply, Failed> {
+        let http = HttpClient::with(&self.client.tls()?)?;
+        let metadata = discover(&http, &self.server).await?;
         form.push(("subject_token", read(&self.subject_token)?));
         form.push(("subject_token_type", token_type(&self.subject_token_type)));
-        let authorization = self.login.prove(&metadata.issuer, &mut form)?;
+        let authorization = self.client.prove(&metadata.issuer, &mut form)?;
         let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let url = metadata.endpoint(wanted, self.login.shows_certificate())?;
-        let Some(prover) = self.proof.prover()? else {
-            return wire.post_form(url, &form, authorization.as_deref(), None).await;
+        let url = metadata.endpoint(wanted, self.client.shows_certificate())?;
+        let Some(prover) = self.dpop.prover()? else {
+            return http.post_form(url, &form, authorization.as_deref(), None).await;
         };
-        let answer = wire.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, None)?)).await?;
+        let answer = http.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, None)?)).await?;
         match answer.nonce.as_deref().filter(|_| wants_nonce(&answer)) {
             // What was refused spent nothing, so the login serves once more.
-            Some(nonce) => wire.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, Some(nonce))?)).await,
+            Some(nonce) => http.post_form(url, &form, authorization.as_deref(), Some(&prover.proof(url, Some(nonce))?)).await,
             None => Ok(answer),
         }
     }
@@ -110,7 +114,7 @@ impl Wanted {
     }
 }
 
-impl Metadata {
+impl ServerMetadata {
     fn endpoint(&self, wanted: Wanted, with_certificate: bool) -> Result<&str, Failed> {
         let alias = self.mtls_endpoint_aliases.of(wanted).filter(|_| with_certificate);
         alias.or_else(|| self.usual.of(wanted)).ok_or_else(|| {
@@ -138,18 +142,18 @@ pub(super) fn token_type(name: &str) -> String {
 }
 
 /// RFC 9449 §8.
-fn wants_nonce(answer: &Answer) -> bool {
+fn wants_nonce(answer: &HttpReply) -> bool {
     let error = serde_json::from_slice::<BasicErrorResponse>(&answer.body);
     answer.status == 400 && error.is_ok_and(|error| error.error().as_ref() == "use_dpop_nonce")
 }
 
 /// RFC 8414 §3.1: the well-known path goes between host and path of the issuer. Its `issuer` must be the one asked for (§3.3).
-async fn discover(wire: &Wire, server: &str) -> Result<Metadata, Failed> {
+async fn discover(http: &HttpClient, server: &str) -> Result<ServerMetadata, Failed> {
     let mut url = url::Url::parse(server).map_err(|_| Failed::new("--server must be the issuer's URL"))?;
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
-    let answer = wire.get(url.as_str()).await?;
-    let metadata: Metadata = serde_json::from_slice(&answer.body)
+    let answer = http.get(url.as_str()).await?;
+    let metadata: ServerMetadata = serde_json::from_slice(&answer.body)
         .map_err(|_| Failed::new(format!("{url} has no authorization server metadata (status {})", answer.status)))?;
     match metadata.issuer.trim_end_matches('/') == server.trim_end_matches('/') {
         true => Ok(metadata),
@@ -158,7 +162,7 @@ async fn discover(wire: &Wire, server: &str) -> Result<Metadata, Failed> {
 }
 
 /// Answers no, in the words of the server.
-fn refused(answer: &Answer, json: bool) -> bool {
+fn refused(answer: &HttpReply, json: bool) -> bool {
     if json {
         say!("{}", String::from_utf8_lossy(&answer.body));
         return false;

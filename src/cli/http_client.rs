@@ -8,35 +8,35 @@ use reqwest::{Certificate, Client, Identity, Response, redirect};
 
 use super::output::Failed;
 
-/// An answer longer than this is not read.
+/// The longest body that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// A client that follows no redirect and never waits for long: its requests carry tokens.
-pub(super) struct Wire(Client);
+pub(super) struct HttpClient(Client);
 
-/// What a connection is made with, in PEM.
+/// The certificates of a connection, in PEM.
 #[derive(Default)]
-pub(super) struct Tls {
-    /// Who may have issued the server's certificate; none for those that this machine trusts.
+pub(super) struct TlsOptions {
+    /// The authorities of the server's certificate; none for those that this machine trusts.
     pub(super) authorities: Option<Vec<u8>>,
     /// Our certificate and its key.
     pub(super) identity: Option<Vec<u8>>,
 }
 
-/// Status and body of an answer, and the nonce that the next proof must carry.
-pub(super) struct Answer {
+/// A response, with the nonce that the next DPoP proof must carry (RFC 9449 §8).
+pub(super) struct HttpReply {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
     pub(super) nonce: Option<String>,
 }
 
-impl Wire {
+impl HttpClient {
     pub(super) fn new() -> Result<Self, Failed> {
-        Self::with(&Tls::default())
+        Self::with(&TlsOptions::default())
     }
 
-    /// One that trusts other authorities, or shows a certificate.
-    pub(super) fn with(tls: &Tls) -> Result<Self, Failed> {
+    /// A client that trusts these authorities and shows this certificate.
+    pub(super) fn with(tls: &TlsOptions) -> Result<Self, Failed> {
         let mut client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20)).no_proxy();
         if let Some(pem) = &tls.authorities {
             client = client.tls_certs_only(Certificate::from_pem_bundle(pem)?);
@@ -52,7 +52,7 @@ impl Wire {
         Ok(Self(Client::builder().unix_socket(path).timeout(Duration::from_secs(120)).build()?))
     }
 
-    pub(super) async fn get(&self, url: &str) -> Result<Answer, Failed> {
+    pub(super) async fn get(&self, url: &str) -> Result<HttpReply, Failed> {
         Self::read(self.0.get(url).send().await.map_err(|error| unreachable(url, &error))?).await
     }
 
@@ -62,7 +62,7 @@ impl Wire {
         form: &[(&str, &str)],
         authorization: Option<&str>,
         proof: Option<&str>,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<HttpReply, Failed> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let mut request = self.0.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         if let Some(authorization) = authorization {
@@ -74,7 +74,7 @@ impl Wire {
         Self::read(request.send().await.map_err(|error| unreachable(url, &error))?).await
     }
 
-    async fn read(mut response: Response) -> Result<Answer, Failed> {
+    async fn read(mut response: Response) -> Result<HttpReply, Failed> {
         let status = response.status().as_u16();
         let nonce = response.headers().get("DPoP-Nonce").and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
@@ -84,7 +84,7 @@ impl Wire {
                 return Err(Failed::new("the answer is longer than any of this server's should be"));
             }
         }
-        Ok(Answer { status, body, nonce })
+        Ok(HttpReply { status, body, nonce })
     }
 }
 

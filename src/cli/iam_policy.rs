@@ -52,7 +52,7 @@ pub(super) fn findings(text: &str) -> Result<Vec<Finding>, String> {
     for statement in statements.iter().filter(admits) {
         for provider in statement.providers() {
             providers += 1;
-            found.extend(View { statement, provider: &provider }.findings());
+            found.extend(ProviderStatement { statement, provider: &provider }.findings());
         }
     }
     if providers == 0 {
@@ -77,12 +77,12 @@ impl Statement {
 }
 
 /// One statement as it concerns one provider.
-struct View<'a> {
+struct ProviderStatement<'a> {
     statement: &'a Statement,
     provider: &'a str,
 }
 
-impl View<'_> {
+impl ProviderStatement<'_> {
     fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         if self.provider == "*" {
@@ -112,7 +112,7 @@ impl View<'_> {
         found
     }
 
-    /// What the conditions compare one claim of the provider with.
+    /// The values that the conditions compare one claim of the provider with.
     fn accepted(&self, claim: &str) -> Vec<String> {
         let key = format!("{}:{claim}", self.provider).to_ascii_lowercase();
         let blocks = self.statement.condition.values().flatten();
@@ -162,16 +162,16 @@ impl View<'_> {
 
     fn pattern(&self, pattern: &str, github: bool) -> Vec<Finding> {
         let mut found = Vec::new();
-        let told =
+        let finding =
             |severity, code, sentence: String, sub: String| self.finding(severity, code, sentence, &[("sub", sub.as_str())]);
         if pattern.contains(['*', '?']) {
             let (severity, what) = width(pattern, github);
             let sentence = format!("sub may be anything like {pattern}: {what}");
-            found.push(told(severity, "wildcard", sentence, filled(pattern, github)));
+            found.push(finding(severity, "wildcard", sentence, filled(pattern, github)));
         }
         if github && pattern.ends_with(":pull_request") {
             let sentence = "pull requests pass: their code may be a stranger's";
-            found.push(told(Severity::Danger, "pull-request", sentence.to_owned(), filled(pattern, github)));
+            found.push(finding(Severity::Danger, "pull-request", sentence.to_owned(), filled(pattern, github)));
         }
         found
     }

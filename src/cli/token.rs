@@ -1,19 +1,61 @@
-//! `token inspect`: a token in words.
+//! `token`: an RFC 8693 client for people, and a token in words. The answer of an exchange is read with the `oauth2` crate's types,
+//! as other clients read it; its request builders know no extension grants, so the request is written here.
 
 use std::io::Read;
+use std::path::PathBuf;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clap::Args;
+use clap::{Args, Subcommand};
+use oauth2::basic::BasicTokenType;
+use oauth2::{ExtraTokenFields, StandardTokenResponse, TokenResponse};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::output::{Failed, Outcome};
+use super::client_auth::read;
+use super::client_request::{ClientRequest, Parameters, Wanted, token_type};
+use super::output::{CommandResult, Failed};
+use super::text::{confirmation, decode, instant, plain};
+use crate::request::TOKEN_EXCHANGE;
+
+/// The sub-commands of `token`.
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Ask a server for a token exchange (RFC 8693)
+    Exchange(Box<ExchangeOptions>),
+    /// Explain a token in words; nothing is verified
+    Inspect(InspectOptions),
+}
+
+/// The options of `token exchange`.
+#[derive(Args)]
+pub(super) struct ExchangeOptions {
+    #[command(flatten)]
+    request: ClientRequest,
+    /// A file with the actor token
+    #[arg(long)]
+    actor_token: Option<PathBuf>,
+    /// Its type
+    #[arg(long, default_value = "jwt")]
+    actor_token_type: String,
+    /// The URI of an API the token is for; may repeat
+    #[arg(long)]
+    resource: Vec<String>,
+    /// The name of an API the token is for; may repeat
+    #[arg(long)]
+    audience: Vec<String>,
+    /// The scopes to ask for, separated by spaces
+    #[arg(long)]
+    scope: Option<String>,
+    /// Take the permitted part when the scope asked for is too wide
+    #[arg(long)]
+    narrow: bool,
+    /// Ask to act as the subject, where policy permits
+    #[arg(long)]
+    impersonate: bool,
+}
 
 /// The options of `token inspect`.
 #[derive(Args)]
-pub(super) struct Options {
+pub(super) struct InspectOptions {
     /// The token; `-` reads it from standard input, so that it stays out of the shell's history
     token: String,
     /// Print header and claims as JSON
@@ -21,14 +63,62 @@ pub(super) struct Options {
     json: bool,
 }
 
+/// Does what was asked.
+pub(super) fn run(command: &TokenCommand) -> CommandResult {
+    match command {
+        TokenCommand::Exchange(options) => exchange(options),
+        TokenCommand::Inspect(options) => inspect(options),
+    }
+}
+
+/// The members of a token response that RFC 6749 does not have.
+#[derive(Debug, Serialize, Deserialize)]
+struct ExchangeFields {
+    issued_token_type: String,
+    txn: Option<String>,
+}
+
+impl ExtraTokenFields for ExchangeFields {}
+
+/// Exchanges a token and prints the new one.
+fn exchange(options: &ExchangeOptions) -> CommandResult {
+    options.request.run(Wanted::Token, parameters(options)?, granted)
+}
+
+fn parameters(options: &ExchangeOptions) -> Result<Parameters, Failed> {
+    let mut form = vec![("grant_type", TOKEN_EXCHANGE.to_owned())];
+    if let Some(actor) = &options.actor_token {
+        form.push(("actor_token", read(actor)?));
+        form.push(("actor_token_type", token_type(&options.actor_token_type)));
+    }
+    form.extend(options.resource.iter().map(|resource| ("resource", resource.clone())));
+    form.extend(options.audience.iter().map(|audience| ("audience", audience.clone())));
+    form.extend(options.scope.iter().map(|scope| ("scope", scope.clone())));
+    if options.narrow {
+        form.push(("scope_mode", "narrow".to_owned()));
+    }
+    if options.impersonate {
+        form.push(("impersonate", "true".to_owned()));
+    }
+    Ok(form)
+}
+
+fn granted(response: &StandardTokenResponse<ExchangeFields, BasicTokenType>) {
+    say!("{}", response.access_token().secret());
+    let scopes: Vec<&str> = response.scopes().into_iter().flatten().map(|scope| scope.as_str()).collect();
+    let seconds = response.expires_in().map_or(0, |span| span.as_secs());
+    let txn = response.extra_fields().txn.as_deref().unwrap_or("(none)");
+    eprintln!("good for {seconds} s, scope: {}, transaction {txn}", scopes.join(" "));
+}
+
 /// Explains a token. Its signature is not verified.
-pub(super) fn run(options: &Options) -> Outcome {
+fn inspect(options: &InspectOptions) -> CommandResult {
     let token = match options.token.as_str() {
         "-" => from_standard_input()?,
         given => given.to_owned(),
     };
     let (header, claims) =
-        decoded(token.trim()).ok_or_else(|| Failed::new("this is not a JWT in compact form (header.claims.signature)"))?;
+        decode(token.trim()).ok_or_else(|| Failed::new("this is not a JWT in compact form (header.claims.signature)"))?;
     if options.json {
         say!("{}", json!({"header": header, "claims": claims, "verified": false}));
     } else {
@@ -43,20 +133,8 @@ fn from_standard_input() -> Result<String, Failed> {
     Ok(text)
 }
 
-fn decoded(token: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
-    let mut parts = token.split('.');
-    let mut object = || serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok();
-    let both = (object()?, object()?);
-    (parts.count() == 1).then_some(both)
-}
-
-/// The claims of a token, unverified.
-pub(super) fn claims(token: &str) -> Option<Map<String, Value>> {
-    decoded(token).map(|(_, claims)| claims)
-}
-
 /// One line per fact, in the order in which people ask.
-pub(super) fn words(header: &Map<String, Value>, claims: &Map<String, Value>) -> Vec<String> {
+fn words(header: &Map<String, Value>, claims: &Map<String, Value>) -> Vec<String> {
     let mut lines = vec![format!(
         "{}, signed with {} by key {}; the signature is not verified here",
         kind(header),
@@ -76,7 +154,7 @@ pub(super) fn words(header: &Map<String, Value>, claims: &Map<String, Value>) ->
     if claims.contains_key("scope") {
         say("may", text(claims, "scope"));
     }
-    if let Some(key) = claims.get("cnf").and_then(bound_to) {
+    if let Some(key) = claims.get("cnf").and_then(confirmation) {
         say("bound to", key);
     }
     for (label, claim) in [("issued", "iat"), ("valid until", "exp")] {
@@ -90,13 +168,6 @@ pub(super) fn words(header: &Map<String, Value>, claims: &Map<String, Value>) ->
         }
     }
     lines
-}
-
-/// The key that a `cnf` names (RFC 7800 §3).
-pub(super) fn bound_to(cnf: &Value) -> Option<String> {
-    let (member, thumbprint) = cnf.as_object()?.iter().next()?;
-    let kind = if member == "jkt" { "the key" } else { "the certificate" };
-    Some(format!("{kind} {} ({member})", thumbprint.as_str().unwrap_or("?")))
 }
 
 fn kind(header: &Map<String, Value>) -> &'static str {
@@ -120,22 +191,5 @@ fn actors(claims: &Map<String, Value>) -> Vec<String> {
 }
 
 fn text(object: &Map<String, Value>, name: &str) -> String {
-    match object.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(values)) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Some(other) => other.to_string(),
-        None => "(nothing)".to_owned(),
-    }
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A `NumericDate` as people write it.
-pub(super) fn instant(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| seconds.to_string())
+    object.get(name).map_or_else(|| "(nothing)".to_owned(), plain)
 }

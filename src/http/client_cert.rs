@@ -1,4 +1,4 @@
-//! Which certificate the client showed: to us in its handshake, or to a proxy in front of us that may tell (RFC 9440).
+//! The certificate that a client showed: to this server in its handshake, or to a proxy in front of it that may tell (RFC 9440).
 
 use actix_http::Extensions;
 use actix_web::HttpRequest;
@@ -8,16 +8,15 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::connection::Connection;
-use super::door::Frontend;
 use crate::client::{PeerCertificate, hash_secret};
-use crate::config::Proxy;
+use crate::config::{Proxy, Settings};
 use crate::request::RequestReason;
 
 /// RFC 9440 §2.2 and §2.3.
 const CLIENT_CERT: &str = "client-cert";
 const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
 
-/// By which a proxy proves itself, as long as it has no certificate of its own.
+/// The header by which a proxy without a certificate of its own proves itself.
 const SECRET: &str = "client-cert-secret";
 
 /// As for certificates in a handshake.
@@ -28,8 +27,27 @@ const HEADER_BYTES_MAX: usize = 48 * 1024;
 const BASE64: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
+/// The ways in which clients can show certificates.
+#[derive(Clone, Debug, Default)]
+pub struct Frontend {
+    /// The proxies that may tell the certificates that clients showed to them.
+    pub(super) proxies: Vec<Proxy>,
+    /// A client can show a certificate, to this server or to a proxy.
+    pub(super) certificates: bool,
+    /// The URL under which clients are asked for a certificate, where that is not the issuer's (RFC 8705 §5).
+    pub(super) mtls_url: Option<String>,
+}
+
+impl Frontend {
+    /// The frontend of a server with these settings.
+    pub fn of(settings: &Settings) -> Self {
+        let (tls, proxies) = (&settings.tls, settings.proxies.clone());
+        Self { certificates: tls.takes_certificates(&proxies), proxies, mtls_url: tls.mtls_url.clone() }
+    }
+}
+
 /// Notes the certificate of a new connection, for all its requests.
-pub(super) fn introduce(connection: &Connection, data: &mut Extensions) {
+pub(super) fn note(connection: &Connection, data: &mut Extensions) {
     let Some(chain) = connection.certificates() else { return };
     data.insert(PeerCertificate::new(chain.iter().map(|certificate| certificate.to_vec())));
 }
@@ -39,10 +57,10 @@ pub(super) fn introduce(connection: &Connection, data: &mut Extensions) {
 /// # Errors
 /// Headers about a certificate that do not come from a proxy that the configuration names, or that cannot be read: they are
 /// refused, never ignored.
-pub(super) fn certificate(request: &HttpRequest, front: &Frontend) -> Result<Option<PeerCertificate>, RequestReason> {
+pub(super) fn certificate(request: &HttpRequest, frontend: &Frontend) -> Result<Option<PeerCertificate>, RequestReason> {
     let (shown, headers) = (request.conn_data::<PeerCertificate>(), request.headers());
     let sent = [CLIENT_CERT, CLIENT_CERT_CHAIN, SECRET].iter().find(|name| headers.contains_key(**name));
-    match (proxy(request, shown, front), sent) {
+    match (proxy(request, shown, frontend), sent) {
         (Some(_), _) => forwarded(headers),
         (None, Some(name)) => Err(RequestReason::Forwarded(name)),
         (None, None) => Ok(shown.cloned()),
@@ -50,16 +68,16 @@ pub(super) fn certificate(request: &HttpRequest, front: &Frontend) -> Result<Opt
 }
 
 /// The proxy that this request comes through, if it proves to be one that the configuration names.
-fn proxy<'a>(request: &HttpRequest, shown: Option<&PeerCertificate>, front: &'a Frontend) -> Option<&'a Proxy> {
+fn proxy<'a>(request: &HttpRequest, shown: Option<&PeerCertificate>, frontend: &'a Frontend) -> Option<&'a Proxy> {
     let address = request.peer_addr()?.ip();
-    front.proxies.iter().filter(|proxy| proxy.is_at(address)).find(|proxy| {
+    frontend.proxies.iter().filter(|proxy| proxy.is_at(address)).find(|proxy| {
         let secret = sole(request.headers(), SECRET).ok().flatten();
         let knows = proxy.secret.zip(secret).is_some_and(|(wanted, sent)| hash_secret(sent).same_as(&wanted));
         knows || shown.is_some_and(|certificate| proxy.certificates.contains(&certificate.thumbprint()))
     })
 }
 
-/// What the proxy says that the client showed; none when it says nothing.
+/// The certificate that the client showed to the proxy; none when it showed none.
 fn forwarded(headers: &HeaderMap) -> Result<Option<PeerCertificate>, RequestReason> {
     let chain = headers.get_all(CLIENT_CERT_CHAIN).map(|value| value.to_str().map_err(|_| unreadable(CLIENT_CERT_CHAIN)));
     let chain: Vec<&str> = chain.collect::<Result<_, _>>()?;
@@ -70,7 +88,7 @@ fn forwarded(headers: &HeaderMap) -> Result<Option<PeerCertificate>, RequestReas
 }
 
 /// The certificates in DER, the client's own first, that the value of `Client-Cert` and those of `Client-Cert-Chain` hold
-/// (RFC 9440 §2.2, §2.3). What they are certificates of is not looked at.
+/// (RFC 9440 §2.2, §2.3). Nobody has verified them.
 ///
 /// # Errors
 /// When one is no byte sequence, or they are too many or too long.
@@ -118,7 +136,7 @@ mod tests {
         forwarded(request.to_http_request().headers()).map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
     }
 
-    fn front(addresses: &str) -> Frontend {
+    fn frontend(addresses: &str) -> Frontend {
         let network = crate::config::Network::parse(addresses).unwrap();
         let secret = Some(hash_secret("of the edge"));
         let edge = Proxy { name: "edge".to_owned(), addresses: vec![network], secret, certificates: Vec::new() };
@@ -132,7 +150,7 @@ mod tests {
             let address = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
             let request =
                 headers.iter().fold(TestRequest::post().peer_addr(address), |request, header| request.append_header(*header));
-            let shown = certificate(&request.to_http_request(), &front("10.1.0.0/16"));
+            let shown = certificate(&request.to_http_request(), &frontend("10.1.0.0/16"));
             shown.map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
         };
         let (told, secret) = (("Client-Cert", ":AQID:"), ("Client-Cert-Secret", "of the edge"));

@@ -1,31 +1,40 @@
-//! Who gets in: no address takes all the places.
+//! How many connections there are at a time, and how many from one address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The connections that clients may have.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// At a time; who comes later waits.
+    pub connections: usize,
+    /// Of these from one address; further ones are closed at once.
+    pub per_address: usize,
+}
+
 /// Counts the connections of each address.
 #[derive(Debug)]
-pub(super) struct ConnectionLimit {
+pub(super) struct AddressLimit {
     per_address: usize,
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A place that a connection has; it is given back when this is dropped.
+/// Permission for one connection, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
-    gate: Arc<ConnectionLimit>,
+    limit: Arc<AddressLimit>,
     address: Option<IpAddr>,
 }
 
-impl ConnectionLimit {
-    /// Lets each address have so many connections at a time.
+impl AddressLimit {
+    /// Allows each address so many connections at a time.
     pub(super) fn new(per_address: usize) -> Arc<Self> {
         Arc::new(Self { per_address, taken: Mutex::default() })
     }
 
-    /// A place for a connection from `address`; none when it has as many as it may.
-    pub(super) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
+    /// A permit for a connection from `address`; none when it has as many as it may.
+    pub(super) fn permit(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let address = network(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(address).or_default();
@@ -33,19 +42,19 @@ impl ConnectionLimit {
             return None;
         }
         *count += 1;
-        Some(ConnectionPermit { gate: Arc::clone(self), address: Some(address) })
+        Some(ConnectionPermit { limit: Arc::clone(self), address: Some(address) })
     }
 
-    /// A place that is not counted: for proxies, behind which are many clients.
+    /// A permit that is not counted: for proxies, behind which are many clients.
     pub(super) fn uncounted(self: &Arc<Self>) -> ConnectionPermit {
-        ConnectionPermit { gate: Arc::clone(self), address: None }
+        ConnectionPermit { limit: Arc::clone(self), address: None }
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
-        let mut taken = self.gate.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.limit.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = taken.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -70,23 +79,23 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_places_and_gets_them_back() {
-        let gate = ConnectionLimit::new(2);
-        let at = |text: &str| gate.seat(text.parse().unwrap());
+        let limit = AddressLimit::new(2);
+        let at = |text: &str| limit.permit(text.parse().unwrap());
         let (first, second) = (at("192.0.2.1").unwrap(), at("192.0.2.1").unwrap());
         assert!(at("192.0.2.1").is_none() && at("::ffff:192.0.2.1").is_none());
         assert!(at("192.0.2.2").is_some());
-        drop(gate.uncounted());
+        drop(limit.uncounted());
         drop(first);
         assert!(at("192.0.2.1").is_some());
         drop(second);
-        assert!(gate.taken.lock().unwrap().is_empty());
+        assert!(limit.taken.lock().unwrap().is_empty());
     }
 
     #[test]
     fn a_network_of_ipv6_counts_as_one() {
-        let gate = ConnectionLimit::new(1);
-        let _taken = gate.seat("2001:db8::1".parse().unwrap()).unwrap();
-        assert!(gate.seat("2001:db8::ffff:1".parse().unwrap()).is_none());
-        assert!(gate.seat("2001:db8:0:1::1".parse().unwrap()).is_some());
+        let limit = AddressLimit::new(1);
+        let _taken = limit.permit("2001:db8::1".parse().unwrap()).unwrap();
+        assert!(limit.permit("2001:db8::ffff:1".parse().unwrap()).is_none());
+        assert!(limit.permit("2001:db8:0:1::1".parse().unwrap()).is_some());
     }
 }

@@ -3,35 +3,42 @@
 use std::fmt::Write;
 
 use actix_web::HttpResponse;
-use actix_web::web::Data;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, ServiceConfig};
 
-use super::AppState;
+use super::plain::plain;
+use super::state::AppState;
 use crate::trust::KeyState;
 
+/// The routes of the operators' listener.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.route("/healthz", web::get().to(healthz));
+    config.route("/readyz", web::get().to(readyz));
+    config.route("/metrics", web::get().to(metrics));
+}
+
 /// `GET /healthz`: the process answers.
-pub(super) async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+async fn healthz() -> HttpResponse {
+    plain(StatusCode::OK).body("ok\n")
 }
 
 /// `GET /readyz`: the commit store takes records, so tokens can be issued.
-pub(super) async fn readyz(door: Data<AppState>) -> HttpResponse {
-    match door.commit().is_available() {
-        true => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
-        false => HttpResponse::ServiceUnavailable()
-            .content_type("text/plain; charset=utf-8")
-            .body("the commit store does not take records; see the log\n"),
+async fn readyz(state: Data<AppState>) -> HttpResponse {
+    match state.commit().is_available() {
+        true => plain(StatusCode::OK).body("ready\n"),
+        false => plain(StatusCode::SERVICE_UNAVAILABLE).body("the commit store does not take records; see the log\n"),
     }
 }
 
-/// `GET /metrics`.
-pub(super) async fn metrics(door: Data<AppState>) -> HttpResponse {
-    let text = door.metrics.text() + &ledger(&door) + &trust(&door);
+/// `GET /metrics`, in the text format of Prometheus.
+async fn metrics(state: Data<AppState>) -> HttpResponse {
+    let text = state.metrics.text() + &ledger(&state) + &trust(&state);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
-/// How far the ledger's tree has followed, and whether it still does.
-fn ledger(door: &AppState) -> String {
-    let (sequencer, records) = (&door.ledger.sequencer, door.commit().durable().records());
+/// The size of the ledger, the part of it that is signed, and whether signing fails.
+fn ledger(state: &AppState) -> String {
+    let (sequencer, records) = (&state.ledger.sequencer, state.commit().durable().records());
     let signed = sequencer.published().map_or(0, |published| published.head.size());
     let failing = u8::from(sequencer.failure().is_some());
     format!(
@@ -41,9 +48,9 @@ fn ledger(door: &AppState) -> String {
     )
 }
 
-/// Whether the keys of each trust rule can be had, how old they are, and how often they were fetched.
-fn trust(door: &AppState) -> String {
-    let states = door.world().trust.key_states(door.now());
+/// Per trust rule: usability and age of its keys, and how often they were fetched.
+fn trust(state: &AppState) -> String {
+    let states = state.deployment().trust.key_states(state.now());
     let mut text = String::new();
     let mut gauge = |name: &str, kind: &str, value: &dyn Fn(&KeyState) -> Option<u64>| {
         let _ = writeln!(text, "# TYPE countersign_trust_{name} {kind}");

@@ -1,102 +1,110 @@
-//! What every request handler sees.
+//! The state that all request handlers share.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::ledger::LedgerState;
-use super::metadata::Published;
+use super::client_cert::Frontend;
+use super::metadata::Discovery;
 use super::metrics::Metrics;
-use super::status::SignedLists;
-use crate::commit::Commit;
-use crate::config::{Proxy, Settings};
+use crate::commit::contract::RecordReader;
+use crate::commit::{Commit, Sequencer};
 use crate::exchange::Deployment;
-use crate::ledger::Usage;
-use crate::oauth::{Clock, Time};
+use crate::ledger::{Files, Usage};
+use crate::mint::SignedList;
+use crate::oauth::{Clock, ListId, Time};
 
-/// The front door: the configuration in force, the one writer, and the clock that is read once per request.
+/// The configuration in force, the one writer, and the clock that is read once per request.
 pub struct AppState {
-    inside: ArcSwap<Snapshot>,
+    snapshot: ArcSwap<Snapshot>,
     commit: Commit,
     clock: Arc<dyn Clock>,
     limits: InputLimits,
     pub(super) ledger: LedgerState,
     pub(super) metrics: Metrics,
     pub(super) status_lists: SignedLists,
-    /// What agents did, as far as it was counted when somebody asked last.
+    /// The use of agents, counted from the records as far as the last inventory read them.
     pub(super) usage: Mutex<Usage>,
 }
 
-/// What one configuration means at the door.
+/// One configuration, with everything that is derived from it alone.
 pub(super) struct Snapshot {
-    pub(super) world: Arc<Deployment>,
-    pub(super) front: Frontend,
-    pub(super) published: Published,
+    pub(super) deployment: Arc<Deployment>,
+    pub(super) frontend: Frontend,
+    pub(super) discovery: Discovery,
 }
 
-/// How clients reach the door.
-#[derive(Clone, Debug, Default)]
-pub struct Frontend {
-    /// Who may tell which certificates clients showed in front of us.
-    pub(super) proxies: Vec<Proxy>,
-    /// Whether a client can show a certificate at all.
-    pub(super) certificates: bool,
-    /// Under which URL clients are asked for a certificate, where that is not the issuer's (RFC 8705 §5).
-    pub(super) mtls_url: Option<String>,
-}
-
-impl Frontend {
-    /// What the settings say of it.
-    pub fn of(settings: &Settings) -> Self {
-        let (tls, proxies) = (&settings.tls, settings.proxies.clone());
-        Self { certificates: tls.takes_certificates(&proxies), proxies, mtls_url: tls.mtls_url.clone() }
-    }
-}
-
-/// Bounds on what comes in.
+/// Bounds on a request's form.
 #[derive(Clone, Copy, Debug)]
 pub struct InputLimits {
-    /// A longer body is refused, in bytes.
+    /// The longest body, in bytes.
     pub body_bytes_max: usize,
-    /// A form with more parameters is refused.
+    /// The most parameters.
     pub parameters_max: usize,
 }
 
+/// The log and its records, for proofs, tiles and inventories.
+pub struct LedgerState {
+    /// Publishes the checkpoints.
+    pub sequencer: Sequencer,
+    /// The files of the log.
+    pub files: Arc<dyn Files + Send + Sync>,
+    /// The records.
+    pub records: Arc<dyn RecordReader>,
+    /// Checkpoints and tiles of hashes are for everybody.
+    pub public: bool,
+}
+
+/// The status lists as they were signed last.
+#[derive(Default)]
+pub(super) struct SignedLists(Mutex<HashMap<ListId, Arc<CachedList>>>);
+
+/// A signed status list and its validator.
+pub(super) struct CachedList {
+    pub(super) list: SignedList,
+    /// The version of the list, and the configuration that it was signed under.
+    pub(super) version: (u64, usize),
+    /// RFC 9110 §8.8.3.
+    pub(super) etag: String,
+}
+
 impl AppState {
-    /// Opens the door on `world`.
+    /// The state of a server that begins with `deployment`.
     pub fn new(
-        world: Arc<Deployment>,
-        front: Frontend,
+        deployment: Arc<Deployment>,
+        frontend: Frontend,
         commit: Commit,
         ledger: LedgerState,
         clock: Arc<dyn Clock>,
         limits: InputLimits,
     ) -> Self {
-        commit.register().hold(world.held());
-        let inside = ArcSwap::from_pointee(Snapshot::new(world, front));
+        commit.register().hold(deployment.held());
+        let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
         let (metrics, status_lists, usage) = Default::default();
-        Self { inside, commit, clock, limits, ledger, metrics, status_lists, usage }
+        Self { snapshot, commit, clock, limits, ledger, metrics, status_lists, usage }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.
-    pub fn swap(&self, world: Arc<Deployment>, front: Frontend) {
-        self.commit.register().hold(world.held());
-        self.inside.store(Arc::new(Snapshot::new(world, front)));
-    }
-
-    /// Whether a proxy in front of us connects from there.
-    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
-        self.inside.load().front.proxies.iter().any(|proxy| proxy.is_at(address))
+    pub fn swap(&self, deployment: Arc<Deployment>, frontend: Frontend) {
+        self.commit.register().hold(deployment.held());
+        self.snapshot.store(Arc::new(Snapshot::new(deployment, frontend)));
     }
 
     /// The configuration in force.
-    pub fn world(&self) -> Arc<Deployment> {
-        Arc::clone(&self.inside.load().world)
+    pub fn deployment(&self) -> Arc<Deployment> {
+        Arc::clone(&self.snapshot.load().deployment)
     }
 
-    pub(super) fn inside(&self) -> Guard<Arc<Snapshot>> {
-        self.inside.load()
+    /// The configuration in force, with what is derived from it.
+    pub(super) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Tells whether a proxy in front of this server connects from `address`.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.snapshot.load().frontend.proxies.iter().any(|proxy| proxy.is_at(address))
     }
 
     pub(super) fn commit(&self) -> &Commit {
@@ -113,8 +121,21 @@ impl AppState {
 }
 
 impl Snapshot {
-    fn new(world: Arc<Deployment>, front: Frontend) -> Self {
-        let published = Published::of(&world, &front);
-        Self { world, front, published }
+    fn new(deployment: Arc<Deployment>, frontend: Frontend) -> Self {
+        let discovery = Discovery::of(&deployment, &frontend);
+        Self { deployment, frontend, discovery }
+    }
+}
+
+impl SignedLists {
+    pub(super) fn get(&self, list: &ListId) -> Option<Arc<CachedList>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(list).cloned()
+    }
+
+    /// Keeps `signed`, and forgets every list that does not live any more.
+    pub(super) fn put(&self, list: ListId, signed: Arc<CachedList>, lives: impl Fn(&ListId) -> bool) {
+        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.insert(list, signed);
+        lists.retain(|list, _| lives(list));
     }
 }

@@ -1,15 +1,33 @@
-//! How many connections clients may have: no more than there can be open files.
+//! The bounds of the settings, as the rooms that hold them take them.
 
+use crate::commit;
 use crate::config::Limits;
-use crate::http::ConnectionLimits;
+use crate::http::{ConnectionLimits, InputLimits};
 
-/// For the store, the tree, sockets of our own and those we fetch keys by.
-const RESERVED: usize = 192;
+/// Open files that connections leave to others: the store, the tree, listening sockets, and connections for fetching keys.
+const RESERVED_FILES: usize = 192;
 
-/// What the settings say, or less where the system allows fewer open files: without a file to open nothing is recorded, so
-/// connections must never take the last.
-pub(super) fn allowed(limits: &Limits) -> ConnectionLimits {
-    let most = open_files().map(|files| files.saturating_sub(RESERVED).max(16));
+/// The bounds of the writer.
+pub(super) fn commit(limits: &Limits) -> commit::Limits {
+    commit::Limits {
+        issues: limits.queue,
+        refusals_per_minute: limits.refusals_per_minute,
+        single_use: limits.single_use,
+        status: limits.status_tokens,
+        tasks: limits.tasks,
+        ..commit::Limits::default()
+    }
+}
+
+/// The bounds of a request's form.
+pub(super) fn input(limits: &Limits) -> InputLimits {
+    InputLimits { body_bytes_max: limits.body_bytes_max, parameters_max: limits.parameters_max }
+}
+
+/// The connections that the settings allow, or fewer where the system allows fewer open files: without a file to open nothing is
+/// recorded, so connections must never take the last.
+pub(super) fn connections(limits: &Limits) -> ConnectionLimits {
+    let most = open_files().map(|files| files.saturating_sub(RESERVED_FILES).max(16));
     let connections = most.map_or(limits.connections, |most| most.min(limits.connections));
     if connections < limits.connections {
         tracing::info!(
@@ -21,7 +39,7 @@ pub(super) fn allowed(limits: &Limits) -> ConnectionLimits {
     ConnectionLimits { connections, per_address: limits.connections_per_address.min(connections.div_ceil(2)) }
 }
 
-/// How many files this process may have open, where the system tells.
+/// The files that this process may have open, where the system tells.
 fn open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     soft(&limits)

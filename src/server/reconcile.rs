@@ -1,58 +1,55 @@
-//! What the files end. A trust rule that they disable, give another issuer or no longer name, and an agent that they retire or no
-//! longer name, is ended in the record before the configuration takes effect; what was in force is remembered in the store, so
-//! that it counts too when the files change while no server runs.
+//! Makes the record agree with the configuration. A trust rule that the files disable, give another issuer or no longer name, and
+//! an agent that they retire or no longer name, is ended in the record before the configuration takes effect. What was in force is
+//! remembered in the store, so that a change of the files counts too while no server runs.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::path::Path;
 
+use super::start_error::StartError;
 use crate::catalog::Status;
 use crate::commit::contract::ConfiguredPrincipal;
 use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
+use crate::config::Config;
 use crate::crypto::Digest;
 use crate::exchange::Deployment;
 use crate::lifecycle::InactiveStatus;
-use crate::oauth::{ClientId, RuleName};
+use crate::oauth::{ClientId, Clock, GenerationKind, RuleName};
+use crate::store::{KeyFiles, SqliteReader, SystemClock};
 use crate::trust::TrustRule;
 
-/// No change is about more things.
+/// The most things that one revocation or change of status is about.
 const THINGS_MAX: usize = 256;
 
-/// Requests that began under the configuration before are over after so long, whatever they wait for.
-pub(super) const REQUEST_MAX: Duration = Duration::from_secs(120);
+/// The agents and trust rules that a configuration removed: all of them are revoked.
+#[derive(Debug)]
+pub(super) struct Removed(Vec<Revocable>);
 
-/// What the record no longer has in force once a configuration is taken up.
-#[derive(Debug, Default)]
-pub(super) struct Ended {
-    things: Vec<Revocable>,
-}
-
-/// Ends in the record what was in force and is not under `world`, retires what it retires, and remembers what is in force then.
+/// Ends in the record what was in force and is not under `deployment`, retires what it retires, and remembers what is in force
+/// then.
 ///
 /// # Errors
-/// When that cannot be recorded: then `world` must not take effect.
-pub(super) async fn take_up(commit: &Commit, world: &Deployment) -> Result<Ended, CommitReason> {
-    let (before, now) = (commit.in_force(), in_force(world));
-    let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).map(named).collect();
-    let things: Vec<Revocable> = gone.into_iter().map(|named| ending(named, world)).collect();
-    let ended = Ended { things };
-    ended.record(commit, "the configuration no longer has it in force").await?;
-    retire(commit, world).await?;
+/// When that cannot be recorded: then `deployment` must not take effect.
+pub(super) async fn reconcile(commit: &Commit, deployment: &Deployment) -> Result<Removed, CommitReason> {
+    let (before, now) = (commit.in_force(), in_force(deployment));
+    let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).map(principal).collect();
+    let removed = Removed(gone.into_iter().map(|principal| revocable(principal, deployment)).collect());
+    removed.record(commit, "the configuration no longer has it in force").await?;
+    retire(commit, deployment).await?;
     if before.as_ref() != Some(&now) {
         commit.remember(now).await?;
     }
-    warn_of_retired(commit, world);
-    Ok(ended)
+    warn_of_retired(commit, deployment);
+    Ok(removed)
 }
 
-impl Ended {
-    /// Whether there is anything.
+impl Removed {
     pub(super) fn is_empty(&self) -> bool {
-        self.things.is_empty()
+        self.0.is_empty()
     }
 
-    /// Ends the things, once more where that was done before: what came of requests that had begun earlier goes with them.
+    /// Revokes them, once more where that was done before: what came of requests that had begun earlier goes with them.
     pub(super) async fn record(&self, commit: &Commit, reason: &str) -> Result<(), CommitReason> {
-        for things in self.things.chunks(THINGS_MAX) {
+        for things in self.0.chunks(THINGS_MAX) {
             let death = Revocation { ends: things.to_vec(), by: ClientId::operators(), reason: reason.to_owned(), until: None };
             commit.end(death).await?;
             let names: Vec<&str> = things.iter().filter_map(|thing| thing.name.as_deref()).collect();
@@ -63,9 +60,9 @@ impl Ended {
 }
 
 /// Agents that are not retired, and trust rules that are enabled, with who issues under each.
-fn in_force(world: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
-    let agents = world.catalog.agents().filter(|agent| agent.status != Status::Retired);
-    let rules = world.trust.rules().filter(|rule| rule.enabled());
+fn in_force(deployment: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
+    let agents = deployment.catalog.agents().filter(|agent| agent.status != Status::Retired);
+    let rules = deployment.trust.rules().filter(|rule| rule.enabled());
     let issuer = |rule: &TrustRule| Digest::of_parts(&[rule.kind().name().as_bytes(), rule.issuer().as_bytes()]);
     let rules = rules.flat_map(|rule| {
         [ConfiguredPrincipal::Rule(rule.name().clone()), ConfiguredPrincipal::Issuer(rule.name().clone(), issuer(rule))]
@@ -73,32 +70,32 @@ fn in_force(world: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
     agents.map(|agent| ConfiguredPrincipal::Agent(agent.id.clone())).chain(rules).collect()
 }
 
-/// What ends: once, though a rule is gone with its issuer.
+/// An agent or trust rule, which is revoked once although a rule is in force with its name and with its issuer.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Named<'a> {
+enum Principal<'a> {
     Agent(&'a ClientId),
     Rule(&'a RuleName),
 }
 
-fn named(known: &ConfiguredPrincipal) -> Named<'_> {
+fn principal(known: &ConfiguredPrincipal) -> Principal<'_> {
     match known {
-        ConfiguredPrincipal::Agent(id) => Named::Agent(id),
-        ConfiguredPrincipal::Rule(name) | ConfiguredPrincipal::Issuer(name, _) => Named::Rule(name),
+        ConfiguredPrincipal::Agent(id) => Principal::Agent(id),
+        ConfiguredPrincipal::Rule(name) | ConfiguredPrincipal::Issuer(name, _) => Principal::Rule(name),
     }
 }
 
-fn ending(named: Named<'_>, world: &Deployment) -> Revocable {
-    match named {
-        Named::Agent(id) => Revocable::agent(id, &world.pseudonyms),
-        Named::Rule(name) => Revocable::rule(name, &world.pseudonyms),
+fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Revocable {
+    match principal {
+        Principal::Agent(id) => Revocable::agent(id, &deployment.pseudonyms),
+        Principal::Rule(name) => Revocable::rule(name, &deployment.pseudonyms),
     }
 }
 
 /// Agents that the files retire are retired in the record too, for ever.
-async fn retire(commit: &Commit, world: &Deployment) -> Result<(), CommitReason> {
-    let retired = world.catalog.agents().filter(|agent| agent.status == Status::Retired);
-    let fresh = retired.filter(|agent| world.hold_of(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
-    let things: Vec<Revocable> = fresh.map(|agent| Revocable::agent(&agent.id, &world.pseudonyms)).collect();
+async fn retire(commit: &Commit, deployment: &Deployment) -> Result<(), CommitReason> {
+    let retired = deployment.catalog.agents().filter(|agent| agent.status == Status::Retired);
+    let fresh = retired.filter(|agent| deployment.hold_of(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
+    let things: Vec<Revocable> = fresh.map(|agent| Revocable::agent(&agent.id, &deployment.pseudonyms)).collect();
     for things in things.chunks(THINGS_MAX) {
         let (turn, reason) = (Transition::Retire, "retired in the files".to_owned());
         commit.hold(StatusChange { turn, things: things.to_vec(), by: ClientId::operators(), reason }, Vec::new()).await?;
@@ -106,11 +103,27 @@ async fn retire(commit: &Commit, world: &Deployment) -> Result<(), CommitReason>
     Ok(())
 }
 
-fn warn_of_retired(commit: &Commit, world: &Deployment) {
+fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
     let state = commit.state();
-    for agent in world.catalog.agents().filter(|agent| agent.status != Status::Retired) {
-        if world.hold_of(&agent.id, &*state) == Some(InactiveStatus::Retired) {
+    for agent in deployment.catalog.agents().filter(|agent| agent.status != Status::Retired) {
+        if deployment.hold_of(&agent.id, &*state) == Some(InactiveStatus::Retired) {
             tracing::warn!(agent = %agent.id, "the agent is retired in the record and stays so, whatever its file says");
         }
     }
+}
+
+/// The agents that are retired in the record of the data folder although the configuration does not retire them: its files never
+/// come true.
+///
+/// # Errors
+/// When keys or store cannot be read.
+pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, StartError> {
+    let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
+    let lives = SqliteReader::open(data)?.lives()?;
+    let retired = |id: &ClientId| {
+        let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
+        lives.iter().any(|life| life.key == key && life.life.hold == Some(InactiveStatus::Retired))
+    };
+    let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
+    Ok(agents.map(|agent| &agent.id).filter(|id| retired(id)).cloned().collect())
 }

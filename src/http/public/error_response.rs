@@ -4,30 +4,31 @@ use std::error::Error;
 
 use actix_web::HttpResponse;
 
-use super::{AppState, respond};
+use super::respond;
 use crate::client::Credentials;
 use crate::crypto::random;
 use crate::error::{ErrorCode, ExchangeError};
 use crate::exchange::{RefusedRequest, RequestEvidence};
+use crate::http::state::AppState;
 use crate::ledger;
 use crate::oauth::{ClientId, Jti, Time};
 
 /// Logs the refusal, has it recorded if its client is known, and answers; all three under one reference id.
-pub(super) fn refuse(door: &AppState, refused: RefusedRequest, credentials: Option<&Credentials>, now: Time) -> HttpResponse {
+pub(super) fn refuse(state: &AppState, refused: RefusedRequest, credentials: Option<&Credentials>, now: Time) -> HttpResponse {
     let id = random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default();
     let code = refused.reason.code();
-    door.metrics.refused(code);
+    state.metrics.refused(code);
     let agent = refused.asked.as_ref().map_or("-", |asked| asked.agent.as_str());
     let cause = causes(&refused.reason);
-    let claimed = credentials.and_then(|credentials| credentials.claimed(&door.world().catalog)).filter(|_| agent == "-");
+    let claimed = credentials.and_then(|credentials| credentials.claimed(&state.deployment().catalog)).filter(|_| agent == "-");
     let (cause, claimed) = (cause.as_deref(), claimed.as_ref().map(ClientId::as_str));
     tracing::info!(error_id = %id, agent, claimed, error = code.as_str(), reason = ?refused.reason, cause, "refused");
     let mut answer = respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
     if code == ErrorCode::UseDpopNonce {
-        respond::add_nonce(&mut answer, &door.world().dpop, now);
+        respond::add_nonce(&mut answer, &state.deployment().dpop, now);
     }
     if let Some(asked) = refused.asked {
-        door.commit().refuse(record(asked, &refused.reason, id, now));
+        state.commit().refuse(record(asked, &refused.reason, id, now));
     }
     answer
 }

@@ -4,24 +4,25 @@ use actix_web::http::header::{Accept, Header, Quality};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::error_response::refuse;
 use super::form::read;
-use super::refuse::refuse;
-use super::{AppState, respond};
+use super::respond;
 use crate::exchange::RefusedRequest;
+use crate::http::state::AppState;
 use crate::introspect;
 use crate::mint::AnswerForm;
 
 /// Answers an introspection request.
-pub(super) async fn introspect(request: HttpRequest, payload: Payload, door: Data<AppState>) -> HttpResponse {
-    let now = door.now();
-    let (form, credentials) = match read(&request, payload, &door).await {
+pub(super) async fn introspect(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let now = state.now();
+    let (form, credentials) = match read(&request, payload, &state).await {
         Ok(read) => read,
-        Err(reason) => return refuse(&door, RefusedRequest { reason, asked: None }, None, now),
+        Err(reason) => return refuse(&state, RefusedRequest { reason, asked: None }, None, now),
     };
-    let world = door.inside().world.clone();
-    match introspect::introspect(&world, door.commit(), &form, &credentials, wanted(&request), now).await {
+    let world = state.deployment();
+    match introspect::introspect(&world, state.commit(), &form, &credentials, wanted(&request), now).await {
         Ok(told) => respond::told(told),
-        Err(refused) => refuse(&door, refused, Some(&credentials), now),
+        Err(refused) => refuse(&state, refused, Some(&credentials), now),
     }
 }
 

@@ -10,64 +10,49 @@ use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse};
 
-use super::AppState;
-use super::socket::Auditor;
+use crate::commit::Published;
 use crate::commit::contract::{RecordReader, Select, Stored};
-use crate::commit::{Published, Sequencer};
+use crate::http::plain::{plain, plain_unstored};
+use crate::http::socket::Auditor;
+use crate::http::state::AppState;
 use crate::ledger::{CHECKPOINT_PATH, Files, NodeReason, ProofReason, Tile, TileKind, TileNodes, TlogProof, tile_bytes};
 use crate::oauth::Jti;
 
-const NEVER_KEPT: &str = "no-store";
-const TEXT: &str = "text/plain; charset=utf-8";
-
-/// What the door knows of the ledger.
-pub struct LedgerState {
-    /// What is published.
-    pub sequencer: Sequencer,
-    /// The files of the log.
-    pub files: Arc<dyn Files + Send + Sync>,
-    /// The records.
-    pub records: Arc<dyn RecordReader>,
-    /// Whether checkpoints and tiles of hashes are for everybody.
-    pub public: bool,
-}
-
 /// Answers for the file whose path begins after `prefix` bytes of the request's.
-pub(super) async fn get(request: HttpRequest, door: Data<AppState>, prefix: usize) -> HttpResponse {
+pub(super) async fn get(request: HttpRequest, state: Data<AppState>, prefix: usize) -> HttpResponse {
     let auditor = request.conn_data::<Auditor>().is_some();
     // The path as sent: what is spelled otherwise, with percent signs too, names no file.
     let path = request.path().get(prefix..).unwrap_or_default();
     if let Some(jti) = path.strip_prefix("proof/") {
-        return proof(&request, &door, jti, auditor).await;
+        return proof(&request, &state, jti, auditor).await;
     }
     let tile = Tile::parse(path).ok();
     if tile.is_none() && path != CHECKPOINT_PATH {
         return not_found();
     }
     let entries = tile.is_some_and(|tile| tile.kind() == TileKind::Entries);
-    if !auditor && (entries || !door.ledger.public) {
-        return plain(StatusCode::FORBIDDEN).body("for auditors only, by the socket ops.sock in the data folder\n");
+    if !auditor && (entries || !state.ledger.public) {
+        return plain_unstored(StatusCode::FORBIDDEN).body("for auditors only, by the socket ops.sock in the data folder\n");
     }
-    let Some(published) = door.ledger.sequencer.published() else { return soon("there is no checkpoint yet\n") };
+    let Some(published) = state.ledger.sequencer.published() else { return soon("there is no checkpoint yet\n") };
     match tile {
         None => checkpoint(&published),
-        Some(tile) if tile.is_within(published.head.size()) => file(&door, tile).await,
+        Some(tile) if tile.is_within(published.head.size()) => file(&state, tile).await,
         Some(_) => not_found(),
     }
 }
 
 /// It changes, so nobody keeps it for long.
 fn checkpoint(published: &Published) -> HttpResponse {
-    let mut answer = HttpResponse::Ok();
-    answer.content_type(TEXT).insert_header((header::CACHE_CONTROL, "max-age=1, must-revalidate"));
-    answer.body(published.note.clone())
+    let fresh = (header::CACHE_CONTROL, "max-age=1, must-revalidate");
+    plain(StatusCode::OK).insert_header(fresh).body(published.note.clone())
 }
 
 /// A tile never changes; a partial one may give way to the full one that begins with it.
-async fn file(door: &Data<AppState>, tile: Tile) -> HttpResponse {
-    let files = Arc::clone(&door.ledger.files);
+async fn file(state: &Data<AppState>, tile: Tile) -> HttpResponse {
+    let files = Arc::clone(&state.ledger.files);
     match web::block(move || tile_bytes(&*files, tile)).await {
         Ok(Ok(bytes)) => {
             let mut answer = HttpResponse::Ok();
@@ -82,24 +67,24 @@ async fn file(door: &Data<AppState>, tile: Tile) -> HttpResponse {
     }
 }
 
-async fn proof(request: &HttpRequest, door: &Data<AppState>, jti: &str, auditor: bool) -> HttpResponse {
+async fn proof(request: &HttpRequest, state: &Data<AppState>, jti: &str, auditor: bool) -> HttpResponse {
     let Ok(jti) = Jti::parse(jti) else { return not_found() };
-    if !auditor && let Some(refusal) = refused(request, door, jti) {
+    if !auditor && let Some(refusal) = refused(request, state, jti) {
         return refusal;
     }
-    let Some(published) = door.ledger.sequencer.published() else { return soon("there is no checkpoint yet\n") };
-    let (files, records) = (Arc::clone(&door.ledger.files), Arc::clone(&door.ledger.records));
+    let Some(published) = state.ledger.sequencer.published() else { return soon("there is no checkpoint yet\n") };
+    let (files, records) = (Arc::clone(&state.ledger.files), Arc::clone(&state.ledger.records));
     match web::block(move || build(&*files, &*records, &published, jti, auditor)).await {
-        Ok(Ok(Some(proof))) => plain(StatusCode::OK).body(proof.to_string()),
+        Ok(Ok(Some(proof))) => plain_unstored(StatusCode::OK).body(proof.to_string()),
         Ok(Ok(None)) => not_found(),
-        Ok(Err(Unproved::Soon)) => soon("the record is not in a published checkpoint yet\n"),
-        Ok(Err(Unproved::Failed(reason))) => failed(&*reason),
+        Ok(Err(ProofFailure::Soon)) => soon("the record is not in a published checkpoint yet\n"),
+        Ok(Err(ProofFailure::Failed(reason))) => failed(&*reason),
         Err(reason) => failed(&reason),
     }
 }
 
-/// Why a record that is there has no proof.
-enum Unproved {
+/// The reasons why a record that is there has no proof.
+enum ProofFailure {
     Soon,
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -112,33 +97,33 @@ fn build(
     published: &Published,
     jti: Jti,
     with_record: bool,
-) -> Result<Option<TlogProof>, Unproved> {
-    let found = records.records(Select::Jti(jti), 0, 1).map_err(|reason| Unproved::Failed(reason.into()))?;
+) -> Result<Option<TlogProof>, ProofFailure> {
+    let found = records.records(Select::Jti(jti), 0, 1).map_err(|reason| ProofFailure::Failed(reason.into()))?;
     let Some(Stored { index, record, .. }) = found.into_iter().next() else { return Ok(None) };
     let mut nodes = TileNodes::new(files, published.head.size());
     let proof = TlogProof::build(&mut nodes, index, &published.head, &published.note).map_err(|reason| match reason {
-        ProofReason::Beyond => Unproved::Soon,
-        other => Unproved::Failed(other.into()),
+        ProofReason::Beyond => ProofFailure::Soon,
+        other => ProofFailure::Failed(other.into()),
     })?;
     if !with_record {
         return Ok(Some(proof));
     }
-    proof.with_extra(record).map(Some).map_err(|reason| Unproved::Failed(reason.into()))
+    proof.with_extra(record).map(Some).map_err(|reason| ProofFailure::Failed(reason.into()))
 }
 
 /// The refusal, unless the request shows the token of the hop itself: genuine, even if it has run out.
-fn refused(request: &HttpRequest, door: &AppState, jti: Jti) -> Option<HttpResponse> {
+fn refused(request: &HttpRequest, state: &AppState, jti: Jti) -> Option<HttpResponse> {
     let challenge = |challenge: &'static str| {
-        let mut answer = plain(StatusCode::UNAUTHORIZED);
+        let mut answer = plain_unstored(StatusCode::UNAUTHORIZED);
         answer.insert_header((header::WWW_AUTHENTICATE, challenge));
         Some(
             answer.body("for auditors by the socket ops.sock in the data folder, or with the token itself as the bearer token\n"),
         )
     };
     let Some(token) = bearer(request) else { return challenge("Bearer realm=\"ledger\"") };
-    match door.world().own.hop_of(token) {
+    match state.deployment().own.hop_of(token) {
         Ok(hop) if hop == jti => None,
-        Ok(_) => Some(plain(StatusCode::FORBIDDEN).body("the token is another hop's\n")),
+        Ok(_) => Some(plain_unstored(StatusCode::FORBIDDEN).body("the token is another hop's\n")),
         Err(_) => challenge("Bearer realm=\"ledger\", error=\"invalid_token\""),
     }
 }
@@ -151,21 +136,15 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
-fn plain(status: StatusCode) -> HttpResponseBuilder {
-    let mut answer = HttpResponse::build(status);
-    answer.content_type(TEXT).insert_header((header::CACHE_CONTROL, NEVER_KEPT));
-    answer
-}
-
 fn not_found() -> HttpResponse {
-    plain(StatusCode::NOT_FOUND).body("not found\n")
+    plain_unstored(StatusCode::NOT_FOUND).body("not found\n")
 }
 
 fn soon(what: &'static str) -> HttpResponse {
-    plain(StatusCode::SERVICE_UNAVAILABLE).insert_header((header::RETRY_AFTER, "1")).body(what)
+    plain_unstored(StatusCode::SERVICE_UNAVAILABLE).insert_header((header::RETRY_AFTER, "1")).body(what)
 }
 
 fn failed(reason: &dyn std::error::Error) -> HttpResponse {
     tracing::error!(%reason, "a file of the ledger cannot be served");
-    plain(StatusCode::INTERNAL_SERVER_ERROR).body("the ledger cannot be read; see the log\n")
+    plain_unstored(StatusCode::INTERNAL_SERVER_ERROR).body("the ledger cannot be read; see the log\n")
 }

@@ -3,22 +3,23 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::error_response::refuse;
 use super::form::read;
-use super::refuse::refuse;
-use super::{AppState, respond};
+use super::respond;
 use crate::exchange::RefusedRequest;
+use crate::http::state::AppState;
 use crate::revoke;
 
 /// Answers a revocation request.
-pub(super) async fn revoke(request: HttpRequest, payload: Payload, door: Data<AppState>) -> HttpResponse {
-    let now = door.now();
-    let (form, credentials) = match read(&request, payload, &door).await {
+pub(super) async fn revoke(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let now = state.now();
+    let (form, credentials) = match read(&request, payload, &state).await {
         Ok(read) => read,
-        Err(reason) => return refuse(&door, RefusedRequest { reason, asked: None }, None, now),
+        Err(reason) => return refuse(&state, RefusedRequest { reason, asked: None }, None, now),
     };
-    let world = door.inside().world.clone();
-    match revoke::revoke(&world, door.commit(), &form, &credentials, now).await {
+    let world = state.deployment();
+    match revoke::revoke(&world, state.commit(), &form, &credentials, now).await {
         Ok(()) => respond::revoked(),
-        Err(refused) => refuse(&door, refused, Some(&credentials), now),
+        Err(refused) => refuse(&state, refused, Some(&credentials), now),
     }
 }

@@ -3,8 +3,7 @@
 //! A list is signed when somebody asks and it has changed, or was signed half its `ttl` ago; in between everybody gets the same.
 //! What is told was true at its `iat`: lists that are not looked at any more are not told.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, Accept, Header, HeaderMap, Quality};
@@ -13,80 +12,68 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
-use super::AppState;
 use crate::commit::ShownList;
 use crate::crypto::Digest;
-use crate::mint::{self, MintReason, SignedList, status_uri};
+use crate::http::state::{AppState, CachedList};
+use crate::mint::{self, MintReason, status_uri};
 use crate::oauth::{ListId, Time};
 
 const STATUS_LIST_JWT: &str = "application/statuslist+jwt";
 
-/// Lists that were not looked at for so long are not told: what they say may no longer be so.
+/// The longest time since the last look at the lists after which they are still told: what they say must be so.
 const UNCHECKED_MAX: Duration = Duration::from_secs(3);
 
-/// The lists as they were signed last.
-#[derive(Default)]
-pub(super) struct SignedLists(Mutex<HashMap<ListId, Arc<Signed>>>);
-
-/// One of them.
-struct Signed {
-    list: SignedList,
-    /// Which state of the list it is, under which configuration.
-    version: (u64, usize),
-    etag: String,
-}
-
 /// Answers for one list.
-pub(super) async fn list(request: HttpRequest, name: Path<String>, door: Data<AppState>) -> HttpResponse {
+pub(super) async fn list(request: HttpRequest, name: Path<String>, state: Data<AppState>) -> HttpResponse {
     // What was true at another time is not told (§8.4).
     if has_time(&request) {
         return plain(StatusCode::NOT_IMPLEMENTED).body("status lists of the past are not kept\n");
     }
-    let register = door.commit().register();
+    let register = state.commit().register();
     let Some(shown) = ListId::parse(&name).ok().and_then(|list| register.shown(&list)) else {
         return plain(StatusCode::NOT_FOUND).body("not found\n");
     };
     if !accepts(&request) {
         return plain(StatusCode::NOT_ACCEPTABLE).body("a status list is application/statuslist+jwt\n");
     }
-    let (now, checked) = (door.now(), register.checked());
+    let (now, checked) = (state.now(), register.checked());
     if now.since(checked) > UNCHECKED_MAX {
         return unavailable("the status lists are behind");
     }
-    match signed(&door, &shown, checked, now) {
+    match signed(&state, &shown, checked, now) {
         Ok(signed) => answer(&request, &signed, now),
         Err(reason) => unavailable(&reason.to_string()),
     }
 }
 
 /// Names every list that there is.
-pub(super) async fn aggregation(door: Data<AppState>) -> HttpResponse {
-    let world = door.inside().world.clone();
-    let lists = door.commit().register().all();
-    let lists: Vec<String> = lists.iter().map(|list| status_uri(&world.issuer, list)).collect();
+pub(super) async fn aggregation(state: Data<AppState>) -> HttpResponse {
+    let deployment = state.deployment();
+    let lists = state.commit().register().all();
+    let lists: Vec<String> = lists.iter().map(|list| status_uri(&deployment.issuer, list)).collect();
     let mut answer = open(StatusCode::OK);
     answer.insert_header((header::CACHE_CONTROL, "public, max-age=10"));
     answer.json(json!({ "status_lists": lists }))
 }
 
-fn signed(door: &AppState, shown: &ShownList, checked: Time, now: Time) -> Result<Arc<Signed>, MintReason> {
-    let world = door.inside().world.clone();
+fn signed(state: &AppState, shown: &ShownList, checked: Time, now: Time) -> Result<Arc<CachedList>, MintReason> {
+    let deployment = state.deployment();
     let id = shown.key.id();
-    let version = (shown.version, Arc::as_ptr(&world) as usize);
-    let kept = door.status_lists.get(&id);
-    let fresh = |signed: &Arc<Signed>| signed.version == version && now.since(signed.list.issued_at) * 2 < signed.list.ttl;
+    let version = (shown.version, Arc::as_ptr(&deployment) as usize);
+    let kept = state.status_lists.get(&id);
+    let fresh = |signed: &Arc<CachedList>| signed.version == version && now.since(signed.list.issued_at) * 2 < signed.list.ttl;
     if let Some(signed) = kept.filter(fresh) {
         return Ok(signed);
     }
-    let list = mint::status_list(shown, &world.minting(), &world.catalog, checked, now)?;
+    let list = mint::status_list(shown, &deployment.minting(), &deployment.catalog, checked, now)?;
     let etag = format!("\"{}\"", Digest::of(list.jwt.as_bytes()));
-    let signed = Arc::new(Signed { list, version, etag });
-    let register = door.commit().register();
-    door.status_lists.put(id, Arc::clone(&signed), |list| register.shown(list).is_some());
+    let signed = Arc::new(CachedList { list, version, etag });
+    let register = state.commit().register();
+    state.status_lists.put(id, Arc::clone(&signed), |list| register.shown(list).is_some());
     Ok(signed)
 }
 
-fn answer(request: &HttpRequest, signed: &Signed, now: Time) -> HttpResponse {
+fn answer(request: &HttpRequest, signed: &CachedList, now: Time) -> HttpResponse {
     let matches = known(request.headers(), &signed.etag);
     let mut answer = open(if matches { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     // A cache on the way must not make it live longer than its `ttl` says.
@@ -102,20 +89,7 @@ fn answer(request: &HttpRequest, signed: &Signed, now: Time) -> HttpResponse {
     }
 }
 
-impl SignedLists {
-    fn get(&self, list: &ListId) -> Option<Arc<Signed>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(list).cloned()
-    }
-
-    /// Keeps `signed`, and no list that is gone.
-    fn put(&self, list: ListId, signed: Arc<Signed>, lives: impl Fn(&ListId) -> bool) {
-        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lists.insert(list, signed);
-        lists.retain(|list, _| lives(list));
-    }
-}
-
-/// Whether the client takes a status list in this form (§8.1). Without `Accept` that is understood.
+/// Tells whether the client takes a status list as a JWT (§8.1); it does so unless it says what it takes.
 fn accepts(request: &HttpRequest) -> bool {
     if !request.headers().contains_key(header::ACCEPT) {
         return true;
@@ -127,7 +101,7 @@ fn accepts(request: &HttpRequest) -> bool {
     item.is_some_and(|item| item.quality > Quality::ZERO)
 }
 
-/// Whether the client has what is behind `etag` already (RFC 9110 §13.1.2).
+/// Tells whether the client has the representation of `etag` already (RFC 9110 §13.1.2).
 fn known(headers: &HeaderMap, etag: &str) -> bool {
     let values = headers.get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
     let mut tags = values.flat_map(|value| value.split(',')).map(|tag| tag.trim());

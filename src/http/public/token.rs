@@ -1,25 +1,26 @@
-//! `POST /token`: the door. Reads the clock once, caps the body, and hands over to the line.
+//! `POST /token`. Reads the clock once, caps the body, and hands over to the line.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::error_response::refuse;
 use super::form::read;
-use super::refuse::refuse;
-use super::{AppState, respond};
+use super::respond;
 use crate::client::ConfirmationMethod;
 use crate::exchange::{self, RefusedRequest};
+use crate::http::state::AppState;
 
 /// Answers a token request.
-pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<AppState>) -> HttpResponse {
-    let now = door.now();
-    let (form, credentials) = match read(&request, payload, &door).await {
+pub(super) async fn token(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let now = state.now();
+    let (form, credentials) = match read(&request, payload, &state).await {
         Ok(read) => read,
-        Err(reason) => return refuse(&door, RefusedRequest { reason, asked: None }, None, now),
+        Err(reason) => return refuse(&state, RefusedRequest { reason, asked: None }, None, now),
     };
-    let world = door.inside().world.clone();
-    match exchange::exchange(&world, door.commit(), &form, &credentials, now).await {
+    let world = state.deployment();
+    match exchange::exchange(&world, state.commit(), &form, &credentials, now).await {
         Ok(token) => {
-            door.metrics.issued();
+            state.metrics.issued();
             let mut answer = respond::issued(&token);
             // RFC 9449 §8.2: the next proof will carry the newer one.
             let proved = token.bound().issued().is_some_and(|binding| binding.kind() == ConfirmationMethod::Dpop);
@@ -28,6 +29,6 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<App
             }
             answer
         }
-        Err(refused) => refuse(&door, refused, Some(&credentials), now),
+        Err(refused) => refuse(&state, refused, Some(&credentials), now),
     }
 }
