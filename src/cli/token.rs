@@ -1,5 +1,5 @@
-//! `token`: an RFC 8693 client for people, and a token in words. The answer of an exchange is read with the `oauth2` crate's types,
-//! as other clients read it; its request builders know no extension grants, so the request is written here.
+//! `token`: an RFC 8693 client for people, and a token in words. The answer of an exchange is read with the `oauth2` crate's
+//! types, as other clients read it; its request builders know no extension grants, so the request is written here.
 
 use std::io::Read;
 use std::path::PathBuf;

@@ -169,8 +169,8 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
-/// Forgets the highest version of the domain's bundles. A running server hears of it when it next gets an older one. The answer is no
-/// when nothing was known.
+/// Forgets the highest version of the domain's bundles. A running server hears of it when it next gets an older one. The answer
+/// is no when nothing was known.
 fn forget(options: &ForgetOptions) -> CommandResult {
     let domain = TrustDomain::parse(&options.domain).map_err(|reason| Failed::new(format!("the trust domain {reason}")))?;
     if !options.data.is_dir() {

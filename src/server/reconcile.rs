@@ -1,6 +1,6 @@
-//! Makes the record agree with the configuration. A trust rule that the files disable, give another issuer or no longer name, and
-//! an agent that they retire or no longer name, is ended in the record before the configuration takes effect. What was in force is
-//! remembered in the store, so that a change of the files counts too while no server runs.
+//! Makes the record agree with the configuration. A trust rule that the files disable, give another issuer or no longer name,
+//! and an agent that they retire or no longer name, is ended in the record before the configuration takes effect. What was in
+//! force is remembered in the store, so that a change of the files counts too while no server runs.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -19,7 +19,8 @@ use crate::oauth::Clock;
 use crate::store::{KeyFiles, SequenceFile};
 use crate::trust::{Fetcher, Sequences};
 
-/// The longest time that a request may take, whatever it waits for: those that began under the configuration before are over then.
+/// The longest time that a request may take, whatever it waits for: after it, those that began under the configuration before
+/// are over.
 const REQUEST_MAX: Duration = Duration::from_secs(120);
 
 /// Takes up configurations that have changed.

@@ -1,5 +1,5 @@
-//! The task that the work happens in: opened first, completed last; and how its end reaches whoever asks, and whoever reads status
-//! lists.
+//! The task that the work happens in: opened first, completed last; and how its end reaches whoever asks and whoever reads
+//! status lists.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -149,7 +149,8 @@ impl Play<'_> {
         self.http.post_form(&format!("{}{path}", self.federation.issuer), &form, None, None).await
     }
 
-    /// The view of an API that never asks about a token: looks at the signed status lists until they say that the tokens are invalid; so many were `valid` before the task was completed.
+    /// The view of an API that never asks about a token: looks at the signed status lists until they say that the tokens are
+    /// invalid; so many were `valid` before the task was completed.
     pub(super) async fn listed(&mut self, tokens: [&str; 2], valid: usize) -> Result<(), Failed> {
         let ended = self.ended.unwrap_or(self.started);
         let mut invalid = self.with_status(tokens, 1).await?;
