@@ -8,15 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign::commit::contract::{Batch, CommitStore, StoredLife};
+use countersign::commit::contract::{Batch, CommitStore, StoredGeneration};
 use countersign::commit::{Commit, Limits};
 use countersign::crypto::{Digest, MacKey, SealKey};
-use countersign::lifecycle::{Life, alive};
+use countersign::lifecycle::{GenerationState, alive};
 use countersign::oauth::{
     ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, Subject, Txn,
 };
 use countersign::store::{SqliteStore, SystemClock};
-use countersign::token::{Ancestry, Held, Own, Sealed};
+use countersign::token::{Ancestry, IssuedClaims, ScopesOnApi, Sealed};
 use countersign::trust::SubjectKind;
 
 const DEAD: u64 = 1_000_000;
@@ -76,9 +76,9 @@ fn fill(folder: &Path) {
     let at = SystemClock.now();
     for from in (0..DEAD).step_by(100_000) {
         let life = |index: u64| {
-            let life = Life { number: 1, ended: Some(at), ..Life::default() };
+            let life = GenerationState { number: 1, ended: Some(at), ..GenerationState::default() };
             let name = Digest::of(&index.to_be_bytes());
-            StoredLife { key: key(&name.0), life, forget: Some(at.plus(Duration::from_hours(1))) }
+            StoredGeneration { key: key(&name.0), life, forget: Some(at.plus(Duration::from_hours(1))) }
         };
         store.commit(&Batch { lives: (from..from + 100_000).map(life).collect(), ..Batch::at(at) }).unwrap();
     }
@@ -94,14 +94,14 @@ fn ancestry(depth: u32) -> Ancestry {
     let chain = agents.iter().fold(ActChain::default(), |chain, agent| {
         chain.extended(Actor::agent("https://sts.example", agent.as_str(), "ai_agent", None))
     });
-    let held = |api: u32| Held {
+    let held = |api: u32| ScopesOnApi {
         api: Resource::parse(&format!("https://api-{api}.example")).unwrap(),
         scopes: Scopes::parse("contacts.read contacts.list").unwrap(),
     };
     let generations = (0..2 * depth + 4).map(|at| Generation { key: key(&at.to_be_bytes()), number: 0 }).collect();
     let (jti, txn) = (Jti::new(SystemClock.now(), [1; 10]), Txn::new(SystemClock.now(), [2; 10]));
     let rule = RuleName::parse("acme-idp").unwrap();
-    let own = Own {
+    let own = IssuedClaims {
         jti,
         txn,
         depth,

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::catalog::{Catalog, StatusBits};
-use countersign::commit::{Commit, Death, Disclosed, Ending, Holding, Issue, Limits, Registration, ShownList, Turn};
+use countersign::commit::{
+    Commit, Disclosed, Limits, RecordHop, Registration, Revocable, Revocation, ShownList, StatusChange, Transition,
+};
 use countersign::crypto::{MacKey, SealKey, random};
 use countersign::jose::{Algorithm, Cache, KeySet, SigningKey, generate_key};
 use countersign::mint::{Minting, SignerEntry, Signers, status_list};
@@ -20,7 +22,7 @@ use countersign::oauth::{
     ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Resource, StatusPlace, Time, Txn,
 };
 use countersign::store::{SqliteStore, SystemClock};
-use countersign::token::OwnKeys;
+use countersign::token::IssuerKeys;
 use flate2::read::ZlibDecoder;
 use zeroize::Zeroizing;
 
@@ -56,14 +58,14 @@ async fn measure(folder: &std::path::Path) {
     let key = Keys::new();
     let mut late: Vec<f64> = Vec::new();
     for turn in 0..TURNS {
-        let (turn, value) = if turn % 2 == 0 { (Turn::Suspend, 2) } else { (Turn::Resume, 0) };
+        let (turn, value) = if turn % 2 == 0 { (Transition::Suspend, 2) } else { (Transition::Resume, 0) };
         let by = ClientId::parse("bench").unwrap();
-        commit.hold(Holding { turn, things: vec![root_ending()], by, reason: "bench".into() }, Vec::new()).await.unwrap();
+        commit.hold(StatusChange { turn, things: vec![root_ending()], by, reason: "bench".into() }, Vec::new()).await.unwrap();
         late.push(until_told(&commit, &key, &places, value).await);
     }
     report("suspended, resumed", &mut late);
     let by = ClientId::parse("bench").unwrap();
-    let death = Death { ends: vec![root_ending()], by, reason: "bench".into(), until: None };
+    let death = Revocation { ends: vec![root_ending()], by, reason: "bench".into(), until: None };
     commit.end(death).await.unwrap();
     let revoked = until_told(&commit, &key, &places, 1).await;
     println!("revoked        {revoked:.0} ms until every one of them is told as invalid");
@@ -81,8 +83,8 @@ async fn measure(folder: &std::path::Path) {
     }
 }
 
-fn root_ending() -> Ending {
-    Ending { key: ROOT, kind: GenerationKind::Subject, name: None, txn: None }
+fn root_ending() -> Revocable {
+    Revocable { key: ROOT, kind: GenerationKind::Subject, name: None, txn: None }
 }
 
 /// Registers tokens with their hops, many at once. Returns the places.
@@ -114,7 +116,7 @@ async fn issuing(commit: Commit, stop: Arc<AtomicBool>) -> (u64, u64) {
     (issued, refused)
 }
 
-fn issue(commit: &Commit) -> (Issue, StatusPlace) {
+fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let now = SystemClock.now();
@@ -131,7 +133,7 @@ fn issue(commit: &Commit) -> (Issue, StatusPlace) {
     generations.push(Generation { key: ROOT, number: 0 });
     let at = place.place();
     let (jti, txn) = (Jti::new(now, random().unwrap()), Txn::new(now, random().unwrap()));
-    let issue = Issue {
+    let issue = RecordHop {
         jti,
         txn,
         record: vec![b'x'; 1_000],
@@ -150,7 +152,7 @@ fn issue(commit: &Commit) -> (Issue, StatusPlace) {
 struct Keys {
     issuer: Issuer,
     signers: Signers,
-    own: OwnKeys,
+    own: IssuerKeys,
     pseudonyms: MacKey,
 }
 
@@ -161,7 +163,7 @@ impl Keys {
         let signers = Signers::new(vec![SignerEntry { key, signs_from: Time::from_millis(0), retires: None, published: true }]);
         let issuer = Issuer::parse("https://sts.example").unwrap();
         let set = Arc::new(KeySet::of_signing_keys([]));
-        let own = OwnKeys::new(issuer.clone(), set, SealKey::new(&[1; 32]).unwrap(), Arc::new(Cache::new(1)));
+        let own = IssuerKeys::new(issuer.clone(), set, SealKey::new(&[1; 32]).unwrap(), Arc::new(Cache::new(1)));
         Self { issuer, signers, own, pseudonyms: MacKey::new(&[1; 32]) }
     }
 }

@@ -12,7 +12,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::jose::{Algorithm, Compact, KeySet, SigningKey, generate_key};
 use countersign::oauth::{Issuer, RuleName, Time};
-use countersign::trust::{KeySource, Literal, Matcher, SubjectKind, SubjectParts, Trust, TrustKind, TrustRule, TrustRuleParts};
+use countersign::trust::{
+    KeySource, Literal, Matcher, SubjectKind, SubjectParts, TrustKind, TrustRule, TrustRuleParts, TrustStore,
+};
 use serde_json::{Value, json};
 
 const NOW: Time = Time::from_seconds(1_767_225_700);
@@ -70,7 +72,7 @@ fn issuer(number: usize) -> String {
     format!("https://issuer-{number}.example")
 }
 
-fn federation(key: &SigningKey, kind: TrustKind, issuers: usize) -> Trust {
+fn federation(key: &SigningKey, kind: TrustKind, issuers: usize) -> TrustStore {
     let keys = Arc::new(KeySet::of_signing_keys([key]));
     let require = match kind {
         TrustKind::Github => vec![("repository_id", "74"), ("ref", "refs/heads/main")],
@@ -99,7 +101,7 @@ fn federation(key: &SigningKey, kind: TrustKind, issuers: usize) -> Trust {
         enabled: true,
         keys: KeySource::Fixed(Arc::clone(&keys)),
     };
-    Trust::new((0..issuers).map(|number| TrustRule::new(rule(number)).unwrap()).collect(), None).unwrap()
+    TrustStore::new((0..issuers).map(|number| TrustRule::new(rule(number)).unwrap()).collect(), None).unwrap()
 }
 
 /// µs per token, from its text to an identity.

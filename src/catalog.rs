@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use agent::{Agent, AgentKind, BoundTokens, Status};
-pub use api::{Api, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, StatusBits, StatusList};
+pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, StatusBits, StatusList};
 pub use place::{Filed, Place, Places};
 pub use reason::{CatalogComplaint, CatalogReason, Unknown};
 

@@ -24,15 +24,15 @@ pub use authenticate::{AssertionAudience, authenticate};
 pub use certificate::PeerCertificate;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use dated::{Dated, DatedKind, Expiry, NEAR};
-pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS, Unproved};
-pub use login::{Login, LoginComplaint, LoginReason, Logins};
+pub use dpop::{AuthError, DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
+pub use login::{ClientAuth, ClientAuths, LoginComplaint, LoginReason};
 pub use mtls::CertificateReason;
 pub use name::{CertificateName, DistinguishedName, NameReason};
-pub use proven::{DpopProof, Missed, Proven};
+pub use proven::{DpopProof, MissingProof, ProvenKeys};
 pub use reason::{AssertionReason, ClientReason};
 pub use secret::hash_secret;
 
-pub use crate::trust::{Binding, BindingKind};
+pub use crate::trust::{Confirmation, ConfirmationMethod};
 
 use crate::catalog::{Agent, Status};
 use crate::crypto::Digest;
@@ -47,15 +47,15 @@ pub struct IdentifiedClient(AuthenticatedClient);
 #[derive(Debug)]
 pub struct AuthenticatedClient {
     agent: Arc<Agent>,
-    method: LoginMethod,
+    method: AuthMethod,
     instance: Option<String>,
     attested: Option<Attested>,
-    binding: Option<Binding>,
+    binding: Option<Confirmation>,
     key: Option<Digest>,
     evidence: Option<Digest>,
     single_use: Option<SingleUse>,
     self_only: bool,
-    proven: Proven,
+    proven: ProvenKeys,
 }
 
 /// What an attestation said when it served as a login.
@@ -71,7 +71,7 @@ pub struct Attested {
 
 /// How it proved itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginMethod {
+pub enum AuthMethod {
     /// RFC 7523 §2.2 with the client's own key.
     PrivateKeyJwt,
     /// A JWT-SVID as client assertion.
@@ -92,7 +92,7 @@ pub enum LoginMethod {
     SecretPost,
 }
 
-impl LoginMethod {
+impl AuthMethod {
     /// The registered name (RFC 7591 §2) or ours.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -138,7 +138,7 @@ impl AuthenticatedClient {
         &self.agent
     }
     /// How it logged in.
-    pub fn method(&self) -> LoginMethod {
+    pub fn method(&self) -> AuthMethod {
         self.method
     }
     /// Which running copy of it, as attested.
@@ -150,7 +150,7 @@ impl AuthenticatedClient {
         self.attested.as_ref()
     }
     /// The key that the attestation was bound to by which it logged in, and that it proved.
-    pub fn binding(&self) -> Option<Binding> {
+    pub fn binding(&self) -> Option<Confirmation> {
         self.binding
     }
     /// The RFC 7638 thumbprint of the key it proved.
@@ -166,7 +166,7 @@ impl AuthenticatedClient {
         self.single_use.into_iter().chain(self.proven.dpop.map(|proof| proof.single_use)).collect()
     }
     /// The keys that the request proved, beside its login.
-    pub fn proven(&self) -> &Proven {
+    pub fn proven(&self) -> &ProvenKeys {
         &self.proven
     }
     /// Whether the subject token itself served as the login, which allows a self-exchange and nothing else.
@@ -179,14 +179,14 @@ impl AuthenticatedClient {
 impl AuthenticatedClient {
     /// A client as if it had proved itself.
     pub(crate) fn for_tests(agent: Arc<Agent>) -> Self {
-        let method = LoginMethod::PrivateKeyJwt;
+        let method = AuthMethod::PrivateKeyJwt;
         let (instance, attested, binding, key, evidence, single_use) = (None, None, None, None, None, None);
-        let proven = Proven::default();
+        let proven = ProvenKeys::default();
         Self { agent, method, instance, attested, binding, key, evidence, single_use, self_only: false, proven }
     }
 
     /// The same with these keys proved.
-    pub(crate) fn proving(self, proven: Proven) -> Self {
+    pub(crate) fn proving(self, proven: ProvenKeys) -> Self {
         Self { proven, ..self }
     }
 }

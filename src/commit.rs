@@ -21,13 +21,13 @@ mod subject_keys;
 mod tasks;
 mod writer;
 
-pub use command::{Death, Disclosed, Ending, Holding, Issue, Opens, Refusal, Turn};
+pub use command::{Disclosed, NewTask, RecordHop, Refusal, Revocable, Revocation, StatusChange, Transition};
 pub use durable::Durable;
 pub use handle::Commit;
 pub use limits::Limits;
-pub use mirror::Mirror;
+pub use mirror::State;
 pub use receipt::{CommitReason, Receipt};
-pub use register::{Register, Registration, ReservedPlace, ShownList};
+pub use register::{Registration, ReservedPlace, ShownList, StatusLists};
 pub use sequencer::{LogKeys, LogParts, Published, Sequencer, SequencerReason};
 pub use subject_keys::reveal;
 

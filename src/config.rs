@@ -27,13 +27,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use agent_file::AgentFile;
-pub use build::{KeyMaterial, world};
-pub use complaint::{Complaint, Complaints};
+pub use build::{ServerKeys, world};
+pub use complaint::{Diagnostic, Diagnostics};
 pub use desk::Fingerprint;
 pub use keys_file::KeysFile;
 pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use matcher_file::MatcherFile;
-pub use reader::Found;
+pub use reader::Located;
 pub use settings::{CommitStore, Dpop, DpopNonce, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
 pub use tls_file::{IdentityFiles, Network, Proxy, Tls};
 pub use trust_file::{IssuerFile, ScopeFile, TrustFile};
@@ -63,7 +63,7 @@ pub struct Config {
     /// The policies as written.
     pub policies: Vec<PolicyText>,
     /// What is no mistake and may still surprise.
-    pub warnings: Complaints,
+    pub warnings: Diagnostics,
     /// Our certificate and its key, where we speak TLS.
     pub identity: Option<Arc<CertifiedKey>>,
     parts: Parts,
@@ -93,7 +93,7 @@ pub struct Sources {
 #[derive(Debug)]
 pub struct Loaded {
     /// The configuration, or everything that is wrong with it.
-    pub config: Result<Config, Complaints>,
+    pub config: Result<Config, Diagnostics>,
     /// What everything that was read looked like.
     pub fingerprint: Fingerprint,
 }
@@ -141,7 +141,7 @@ impl Sources {
         match layers::merge(&layers) {
             Ok(merged) => Settings::read(Reader::new(desk, merged, whole(DEFAULT_FILE))),
             Err(message) => {
-                desk.complain(Complaint::new(whole("the settings"), format!("cannot be merged: {message}")));
+                desk.complain(Diagnostic::new(whole("the settings"), format!("cannot be merged: {message}")));
                 None
             }
         }
@@ -160,7 +160,7 @@ impl Sources {
         }
         match layers::environment(&self.environment) {
             Ok(environment) => layers.push(environment),
-            Err(message) => desk.complain(Complaint::new(whole("the environment"), format!("cannot be read: {message}"))),
+            Err(message) => desk.complain(Diagnostic::new(whole("the environment"), format!("cannot be read: {message}"))),
         }
         layers
     }
@@ -168,7 +168,7 @@ impl Sources {
 
 /// One trust rule alone, without the agents that go by it: the rule where it makes sense, what is wrong with its file, and what
 /// may surprise.
-pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Complaints, Complaints) {
+pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Diagnostics, Diagnostics) {
     let desk = Desk::default();
     let name = path.to_string_lossy();
     let place = Place { file: name.as_ref().into(), line: 1 };

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::client::{ClientReason, DpopReason};
 use crate::commit::CommitReason;
-use crate::lifecycle::StandingReason;
+use crate::lifecycle::AdmissionReason;
 use crate::mint::MintReason;
 use crate::policy::Denial;
 use crate::request::{FormReason, RequestReason};
@@ -14,7 +14,7 @@ use crate::trust::TrustReason;
 
 /// Why a request is refused, as the stage that refused it says.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum ExchangeError {
     /// The body is no form.
     Form(FormReason),
     /// The request is malformed.
@@ -28,7 +28,7 @@ pub enum Refusal {
     /// The actor token is refused.
     Actor(TokenReason),
     /// This client may not present this subject token, or what it rests on is over.
-    Standing(StandingReason),
+    Standing(AdmissionReason),
     /// Policy does not permit it.
     Denied(Denial),
     /// The token could not be made.
@@ -88,7 +88,7 @@ impl ErrorCode {
     }
 }
 
-impl Refusal {
+impl ExchangeError {
     /// The code that the table of this grant gives the reason: in a plain exchange a bad token is `invalid_request`
     /// (RFC 8693 §2.2.2).
     pub fn code(&self) -> ErrorCode {
@@ -99,7 +99,7 @@ impl Refusal {
             Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
             Self::Proof(_) => ErrorCode::InvalidDpopProof,
             Self::Subject(reason) | Self::Actor(reason) => token_code(reason),
-            Self::Standing(StandingReason::Revoker) => ErrorCode::UnauthorizedClient,
+            Self::Standing(AdmissionReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Standing(_) => ErrorCode::InvalidRequest,
             Self::Denied(denial) => denial_code(denial),
             Self::Mint(MintReason::TooLarge) => ErrorCode::InvalidRequest,
@@ -160,7 +160,7 @@ fn commit_code(reason: CommitReason) -> ErrorCode {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Form(reason) => reason.fmt(f),
@@ -179,7 +179,7 @@ impl fmt::Display for Refusal {
 }
 
 /// What a stage keeps from the caller: each cause is for the log alone.
-impl Error for Refusal {
+impl Error for ExchangeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Client(reason) => reason.source(),

@@ -4,21 +4,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::{Agent, Catalog, Status};
-use crate::client::{self, AssertionAudience, ClientReason, Credentials, DpopRules, IdentifiedClient, Logins, Unproved};
+use crate::client::{self, AssertionAudience, AuthError, ClientAuths, ClientReason, Credentials, DpopRules, IdentifiedClient};
 use crate::commit::{Commit, ReservedPlace};
 use crate::crypto::{Digest, MacKey};
-use crate::error::Refusal;
-use crate::lifecycle::{self, ActiveClient, Hold, Rules};
+use crate::error::ExchangeError;
+use crate::lifecycle::{self, ActiveClient, InactiveStatus, Rules};
 use crate::mint::{self, IssuedToken, Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::{self, Grant, Limits, Policies};
 use crate::request::{ExchangeRequest, Form, PresentedToken};
-use crate::token::{self, OwnKeys, VerifiedActor, VerifiedSubject};
-use crate::trust::Trust;
+use crate::token::{self, IssuerKeys, VerifiedActor, VerifiedSubject};
+use crate::trust::TrustStore;
 
 /// Everything that a configuration means, swapped whole on reload. Requests under way keep the one they began with.
 #[derive(Debug)]
-pub struct World {
+pub struct Deployment {
     /// Our issuer identifier.
     pub issuer: Issuer,
     /// What this server is called in client assertions, and the address of its token endpoint.
@@ -26,15 +26,15 @@ pub struct World {
     /// The registered agents and APIs.
     pub catalog: Catalog,
     /// How agents log in.
-    pub logins: Logins,
+    pub logins: ClientAuths,
     /// Who may vouch for whom.
-    pub trust: Arc<Trust>,
+    pub trust: Arc<TrustStore>,
     /// What is permitted.
     pub policies: Policies,
     /// The keys that sign.
     pub signers: Signers,
     /// What reads our own tokens.
-    pub own: OwnKeys,
+    pub own: IssuerKeys,
     /// The key of the pseudonyms.
     pub pseudonyms: MacKey,
     /// What DPoP proofs are held to.
@@ -50,16 +50,16 @@ pub const TOKEN_PATH: &str = "/token";
 
 /// A refusal, and what is known of the request.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedRequest {
     /// Why.
-    pub reason: Refusal,
+    pub reason: ExchangeError,
     /// Whose request it was; none while it is a stranger's.
-    pub asked: Option<Asked>,
+    pub asked: Option<RequestEvidence>,
 }
 
 /// What is known of the request of an authenticated client.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestEvidence {
     /// The client.
     pub agent: ClientId,
     /// SHA-256 of the subject token, or of the token that the request is about.
@@ -77,125 +77,127 @@ pub struct Asked {
 /// # Errors
 /// The first stage's reason to refuse.
 pub async fn exchange(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     form: &Form,
     credentials: &Credentials,
     now: Time,
-) -> Result<IssuedToken, Refused> {
-    let request = ExchangeRequest::parse(form).map_err(|reason| Refused::stranger(Refusal::Request(reason)))?;
+) -> Result<IssuedToken, RefusedRequest> {
+    let request = ExchangeRequest::parse(form).map_err(|reason| RefusedRequest::stranger(ExchangeError::Request(reason)))?;
     let text = request.subject().text();
     let done = match identify(world, commit, credentials, (Some(text), Some(TOKEN_PATH)), now).await {
         Ok(client) => {
-            let mut asked = Asked::by(client.agent());
+            let mut asked = RequestEvidence::by(client.agent());
             let done = authenticated(world, commit, &request, client, &mut asked, now).await;
-            done.map_err(|reason| Refused { reason, asked: Some(asked) })
+            done.map_err(|reason| RefusedRequest { reason, asked: Some(asked) })
         }
         Err(refused) => Err(refused),
     };
-    let told = |asked: Asked| Asked { requested: request.scope().cloned(), ..asked.about(text) };
-    done.map_err(|refused| Refused { asked: refused.asked.map(told), ..refused })
+    let told = |asked: RequestEvidence| RequestEvidence { requested: request.scope().cloned(), ..asked.about(text) };
+    done.map_err(|refused| RefusedRequest { asked: refused.asked.map(told), ..refused })
 }
 
 /// The first steps of every line that issues nothing.
 pub(crate) async fn authenticate(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     credentials: &Credentials,
     now: Time,
-) -> Result<ActiveClient, Refused> {
+) -> Result<ActiveClient, RefusedRequest> {
     let client = identify(world, commit, credentials, (None, None), now).await;
-    client.map_err(|refused| Refused::stranger(refused.reason))
+    client.map_err(|refused| RefusedRequest::stranger(refused.reason))
 }
 
 /// The client, with the key that it proved at `path`; without a path it may prove none. Without any client authentication
 /// `attestation` may log in its own subject. Who logs in and proves nothing is known in the refusal, unless the login counts with
 /// that proof only.
 pub(crate) async fn identify(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     credentials: &Credentials,
     (attestation, path): (Option<&str>, Option<&str>),
     now: Time,
-) -> Result<ActiveClient, Refused> {
-    let client = log_in(world, credentials, attestation, now).await.map_err(Refused::stranger)?;
-    let asked = client.is_certain().then(|| Asked::by(client.agent()));
+) -> Result<ActiveClient, RefusedRequest> {
+    let client = log_in(world, credentials, attestation, now).await.map_err(RefusedRequest::stranger)?;
+    let asked = client.is_certain().then(|| RequestEvidence::by(client.agent()));
     let proved = match path {
         Some(path) => client.prove(credentials, path, &world.dpop, now),
         None => client.without_proof(credentials),
     };
     let client = proved.map_err(|reason| match reason {
-        Unproved::Proof(reason) => Refused { reason: Refusal::Proof(reason), asked },
-        Unproved::Login(reason) => Refused::stranger(Refusal::Client(reason)),
+        AuthError::Proof(reason) => RefusedRequest { reason: ExchangeError::Proof(reason), asked },
+        AuthError::Login(reason) => RefusedRequest::stranger(ExchangeError::Client(reason)),
     })?;
     // An agent that the record suspends or retires is refused like one that its file does.
     lifecycle::unheld(client, &*commit.state(), &world.pseudonyms).map_err(|hold| {
         let reason = match hold {
-            Hold::Suspended => ClientReason::Suspended,
-            Hold::Retired => ClientReason::Retired,
+            InactiveStatus::Suspended => ClientReason::Suspended,
+            InactiveStatus::Retired => ClientReason::Retired,
         };
-        Refused::stranger(Refusal::Client(reason))
+        RefusedRequest::stranger(ExchangeError::Client(reason))
     })
 }
 
 /// The client, before its DPoP proof is looked at.
 async fn log_in(
-    world: &World,
+    world: &Deployment,
     credentials: &Credentials,
     attestation: Option<&str>,
     now: Time,
-) -> Result<IdentifiedClient, Refusal> {
+) -> Result<IdentifiedClient, ExchangeError> {
     let (logins, catalog, trust, audience) = (&world.logins, &world.catalog, &world.trust, &world.audience);
     let client = client::authenticate(logins, catalog, trust, credentials, attestation, audience, now);
-    client.await.map_err(Refusal::Client)
+    client.await.map_err(ExchangeError::Client)
 }
 
 async fn authenticated(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     request: &ExchangeRequest,
     client: ActiveClient,
-    asked: &mut Asked,
+    asked: &mut RequestEvidence,
     now: Time,
-) -> Result<IssuedToken, Refusal> {
-    let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
+) -> Result<IssuedToken, ExchangeError> {
+    let subject =
+        token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(ExchangeError::Subject)?;
     asked.of(&subject);
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(world, presented, now).await?),
         None => None,
     };
     let state = commit.state();
-    let standing =
-        lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state, now)).map_err(Refusal::Standing)?;
+    let standing = lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state, now))
+        .map_err(ExchangeError::Standing)?;
     let grant =
-        policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(Refusal::Denied)?;
+        policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(ExchangeError::Denied)?;
     let place = place(commit, &grant)?;
-    let (minted, issue) = mint::sign(&standing, &grant, request.scope(), place, &world.minting(), now).map_err(Refusal::Mint)?;
-    let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
+    let (minted, issue) =
+        mint::sign(&standing, &grant, request.scope(), place, &world.minting(), now).map_err(ExchangeError::Mint)?;
+    let receipt = commit.submit(issue).await.map_err(ExchangeError::Commit)?;
     minted.release(&receipt).map_err(|reason| {
         commit.withhold(receipt);
-        Refusal::Mint(reason)
+        ExchangeError::Mint(reason)
     })
 }
 
 /// Where the status of the token will stand, where an API asks for that.
-fn place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, Refusal> {
-    let place = |(api, bits)| commit.register().reserve(api, bits, grant.expires()).map_err(Refusal::Commit);
+fn place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, ExchangeError> {
+    let place = |(api, bits)| commit.register().reserve(api, bits, grant.expires()).map_err(ExchangeError::Commit);
     grant.status_list().map(place).transpose()
 }
 
-async fn verify_actor(world: &World, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, Refusal> {
+async fn verify_actor(world: &Deployment, presented: &PresentedToken, now: Time) -> Result<VerifiedActor, ExchangeError> {
     let known = (&*world.trust, &world.logins, &world.catalog);
-    token::verify_actor(presented, &world.own, known, now).await.map_err(Refusal::Actor)
+    token::verify_actor(presented, &world.own, known, now).await.map_err(ExchangeError::Actor)
 }
 
-impl Refused {
-    pub(crate) fn stranger(reason: Refusal) -> Self {
+impl RefusedRequest {
+    pub(crate) fn stranger(reason: ExchangeError) -> Self {
         Self { reason, asked: None }
     }
 }
 
-impl Asked {
+impl RequestEvidence {
     pub(crate) fn by(agent: &Agent) -> Self {
         Self { agent: agent.id.clone(), subject_token: None, requested: None, txn: None, parent: None }
     }
@@ -211,8 +213,8 @@ impl Asked {
     }
 }
 
-impl World {
-    pub(crate) fn rules<'a>(&'a self, state: &'a dyn lifecycle::State, now: Time) -> Rules<'a> {
+impl Deployment {
+    pub(crate) fn rules<'a>(&'a self, state: &'a dyn lifecycle::StateView, now: Time) -> Rules<'a> {
         Rules {
             issuer: &self.issuer,
             catalog: &self.catalog,
@@ -225,7 +227,7 @@ impl World {
     }
 
     /// What the record holds `agent` for, whatever the files say; the stricter of both counts.
-    pub fn hold_of(&self, agent: &ClientId, state: &dyn lifecycle::State) -> Option<Hold> {
+    pub fn hold_of(&self, agent: &ClientId, state: &dyn lifecycle::StateView) -> Option<InactiveStatus> {
         let key = self.pseudonyms.pseudonym(GenerationKind::Agent, agent.as_str().as_bytes());
         state.lives(&[key]).into_iter().find_map(|life| life.hold)
     }

@@ -22,8 +22,8 @@ mod tls;
 mod tasks;
 mod token;
 
-pub use door::{Door, DoorLimits, Front};
-pub use ledger::LedgerDoor;
+pub use door::{AppState, Frontend, InputLimits};
+pub use ledger::LedgerState;
 pub use peer::forwarded_chain;
-pub use server::{Crowd, Running, ServeError, Serving, Sockets, Speaks, bind, block_on, serve};
+pub use server::{ConnectionLimits, Running, ServeError, Serving, Sockets, TlsSetup, bind, block_on, serve};
 pub use tls::{TlsIdentity, install_provider};

@@ -2,12 +2,12 @@
 
 use crate::client::Credentials;
 use crate::commit::Commit;
-use crate::error::Refusal;
-use crate::exchange::{self, Asked, Refused, World};
+use crate::error::ExchangeError;
+use crate::exchange::{self, Deployment, RefusedRequest, RequestEvidence};
 use crate::lifecycle::{self, ActiveClient};
-use crate::mint::{self, AnswerForm, Told};
+use crate::mint::{self, AnswerForm, IntrospectionResponse};
 use crate::oauth::Time;
-use crate::request::{Form, HintedToken};
+use crate::request::{Form, TokenQuery};
 use crate::token;
 
 /// Tells an API what it may know of the token in `form`: everything the token shows it, or only that the token is not active.
@@ -15,36 +15,37 @@ use crate::token;
 /// # Errors
 /// A malformed request, a client that did not prove itself, or nothing to answer with. Never anything about the token.
 pub async fn introspect(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     form: &Form,
     credentials: &Credentials,
     wanted: AnswerForm,
     now: Time,
-) -> Result<Told, Refused> {
-    let request = HintedToken::parse(form).map_err(|reason| Refused::stranger(Refusal::Request(reason)))?;
+) -> Result<IntrospectionResponse, RefusedRequest> {
+    let request = TokenQuery::parse(form).map_err(|reason| RefusedRequest::stranger(ExchangeError::Request(reason)))?;
     let client = exchange::authenticate(world, commit, credentials, now).await?;
     let told = authenticated(world, commit, &request, &client, wanted, now).await;
-    told.map_err(|reason| Refused { reason, asked: Some(Asked::by(client.agent()).about(request.text())) })
+    told.map_err(|reason| RefusedRequest { reason, asked: Some(RequestEvidence::by(client.agent()).about(request.text())) })
 }
 
 /// The login is spent first, so that what is told was still true after it.
 async fn authenticated(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
-    request: &HintedToken,
+    request: &TokenQuery,
     client: &ActiveClient,
     wanted: AnswerForm,
     now: Time,
-) -> Result<Told, Refusal> {
+) -> Result<IntrospectionResponse, ExchangeError> {
     let spent = client.spends();
     if !spent.is_empty() {
-        commit.spend(spent).await.map_err(Refusal::Commit)?;
+        commit.spend(spent).await.map_err(ExchangeError::Commit)?;
     }
     let state = commit.state();
-    let token = token::verify_own(request.text(), &world.own, now.max(state.floor())).map_err(Refusal::Subject);
+    let token = token::verify_own(request.text(), &world.own, now.max(state.floor())).map_err(ExchangeError::Subject);
     let visible =
-        token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state, now)).map_err(Refusal::Standing));
+        token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state, now)).map_err(ExchangeError::Standing));
     let visible = visible.inspect_err(|reason| tracing::debug!(agent = %client.agent().id, ?reason, "told that it is inactive"));
-    mint::tell(visible.ok().as_ref(), client.client(), wanted, (&world.minting(), &world.catalog), now).map_err(Refusal::Mint)
+    mint::tell(visible.ok().as_ref(), client.client(), wanted, (&world.minting(), &world.catalog), now)
+        .map_err(ExchangeError::Mint)
 }

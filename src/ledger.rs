@@ -25,13 +25,13 @@ mod oracles;
 mod testlog;
 
 pub use disclosure::{Disclosure, Disclosures};
-pub use hop::{Basis, Bindings, Evidence, Hop, Inputs};
+pub use hop::{Bindings, Evidence, ExchangeMode, Hop, Inputs};
 pub use opened::Opened;
 pub use record::{Record, RecordReason, Refusal};
 pub use usage::{AgentUse, Usage};
 
 pub use audit::{AuditReason, AuditReport, audit};
-pub use bundle::{Bundle, BundleReason, ENTRY_BYTES_MAX, Entries};
+pub use bundle::{BundleReason, ENTRY_BYTES_MAX, Entries, EntryBundle};
 pub use checkpoint::{Checkpoint, CheckpointReason};
 pub use edge::{Edge, EdgeReason, HashEdge, TileFile};
 pub use frontier::Frontier;

@@ -15,5 +15,5 @@ pub use minted::{IssuedToken, MintedToken, Minting, sign};
 pub use reason::MintReason;
 pub use signers::{SignerEntry, Signers};
 pub use status_list::{SignedList, status_aggregation_uri, status_list, status_uri};
-pub use task::{MintedTask, OpenedTask, open};
-pub use told::{AnswerForm, Told, tell};
+pub use task::{IssuedTaskToken, MintedTaskToken, open};
+pub use told::{AnswerForm, IntrospectionResponse, tell};

@@ -15,9 +15,9 @@ pub use tasks::{TaskReport, tasks};
 
 use crate::catalog::Catalog;
 use crate::commit::contract::{RecordReader, StoreReason};
-use crate::commit::{Commit, CommitReason, Death, Ending, Holding, Turn};
-use crate::exchange::World;
-use crate::lifecycle::Hold;
+use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
+use crate::exchange::Deployment;
+use crate::lifecycle::InactiveStatus;
 use crate::oauth::ClientId;
 
 /// Why nothing was done.
@@ -49,7 +49,7 @@ pub struct Done {
 /// # Errors
 /// See [`OpsReason`].
 pub async fn end(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     records: &dyn RecordReader,
     target: &Target,
@@ -58,7 +58,7 @@ pub async fn end(
     let (ending, until) = target.ending(world, &*commit.state(), records)?;
     let done = Done { ended: ending.kind.label(), name: ending.name.clone().unwrap_or_else(|| target.to_string()) };
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
-    let death = Death { ends: vec![ending], by: ClientId::operators(), reason, until };
+    let death = Revocation { ends: vec![ending], by: ClientId::operators(), reason, until };
     commit.end(death).await.map_err(OpsReason::Commit)?;
     Ok(done)
 }
@@ -67,14 +67,20 @@ pub async fn end(
 ///
 /// # Errors
 /// See [`OpsReason`].
-pub async fn turn(world: &World, commit: &Commit, agent: &ClientId, turn: Turn, reason: Option<&str>) -> Result<(), OpsReason> {
+pub async fn turn(
+    world: &Deployment,
+    commit: &Commit,
+    agent: &ClientId,
+    turn: Transition,
+    reason: Option<&str>,
+) -> Result<(), OpsReason> {
     registered(&world.catalog, agent)?;
-    if turn != Turn::Retire && world.hold_of(agent, &*commit.state()) == Some(Hold::Retired) {
+    if turn != Transition::Retire && world.hold_of(agent, &*commit.state()) == Some(InactiveStatus::Retired) {
         return Err(OpsReason::Retired);
     }
-    let things = vec![Ending::agent(agent, &world.pseudonyms)];
+    let things = vec![Revocable::agent(agent, &world.pseudonyms)];
     let reason = reason.unwrap_or("asked for by an operator").to_owned();
-    let holding = Holding { turn, things, by: ClientId::operators(), reason };
+    let holding = StatusChange { turn, things, by: ClientId::operators(), reason };
     commit.hold(holding, Vec::new()).await.map_err(OpsReason::Commit)
 }
 

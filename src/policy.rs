@@ -22,15 +22,15 @@ pub use opening::{TaskDenial, TaskGrant, TaskLimits, open};
 pub use policies::{Policies, PolicyComplaint};
 
 use authority::Ask;
-use facts::Facts;
-use hearing::Hearing;
+use facts::RequestContext;
+use hearing::Evaluation;
 
 use crate::catalog::Catalog;
-use crate::ledger::Basis;
-use crate::lifecycle::{self, Bound, Standing};
+use crate::ledger::ExchangeMode;
+use crate::lifecycle::{self, AdmittedExchange, SenderConstraint};
 use crate::oauth::{Issuer, Scopes, Time};
 use crate::request::{ExchangeRequest, ScopeMode};
-use crate::token::Held;
+use crate::token::ScopesOnApi;
 
 /// What holds for every token of this server.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub struct Limits {
 pub fn decide(
     policies: &Policies,
     catalog: &Catalog,
-    standing: &Standing,
+    standing: &AdmittedExchange,
     request: &ExchangeRequest,
     limits: &Limits,
     now: Time,
@@ -61,14 +61,14 @@ pub fn decide(
     let targets = authority::targets(catalog, standing, request)?;
     let asks = targets.into_iter().map(|api| Ask::new(api, standing, request)).collect::<Result<Vec<_>, _>>()?;
     let bound = lifecycle::bind(standing, asks.iter().map(|ask| ask.api.sender_constraint)).map_err(Denial::Binding)?;
-    let mut hearing = Hearing::new(policies, Facts::new(standing, &bound, &limits.issuer, now));
+    let mut hearing = Evaluation::new(policies, RequestContext::new(standing, &bound, &limits.issuer, now));
     let granted = heard(&asks, &mut hearing, standing.basis())?;
     admitted(&asks, &granted, &hearing, request)?;
     grant(asks, granted, hearing, (standing, bound), limits, now)
 }
 
 /// What is granted of each ask.
-fn heard(asks: &[Ask], hearing: &mut Hearing<'_>, basis: Basis) -> Result<Vec<Scopes>, Denial> {
+fn heard(asks: &[Ask], hearing: &mut Evaluation<'_>, basis: ExchangeMode) -> Result<Vec<Scopes>, Denial> {
     let mut granted = Vec::with_capacity(asks.len());
     for ask in asks {
         let scopes = hearing.permitted(&ask.api, &ask.within);
@@ -80,12 +80,12 @@ fn heard(asks: &[Ask], hearing: &mut Hearing<'_>, basis: Basis) -> Result<Vec<Sc
     Ok(granted)
 }
 
-fn whole_target_refused(hearing: &Hearing<'_>, basis: Basis) -> Denial {
+fn whole_target_refused(hearing: &Evaluation<'_>, basis: ExchangeMode) -> Denial {
     let explanation = hearing.explanation.clone();
     match basis {
         _ if hearing.presenting_refused => Denial::PresentActor(explanation),
-        Basis::Impersonation => Denial::Impersonation(explanation),
-        Basis::Delegation | Basis::Continuation | Basis::SelfExchange | Basis::OnBehalfOf => {
+        ExchangeMode::Impersonation => Denial::Impersonation(explanation),
+        ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
             Denial::Target(TargetDenial::Refused, explanation)
         }
     }
@@ -93,7 +93,7 @@ fn whole_target_refused(hearing: &Hearing<'_>, basis: Basis) -> Denial {
 
 /// Whether what is granted answers the request: all that it names, or with `scope_mode=narrow` some of it, and some on every
 /// target.
-fn admitted(asks: &[Ask], granted: &[Scopes], hearing: &Hearing<'_>, request: &ExchangeRequest) -> Result<(), Denial> {
+fn admitted(asks: &[Ask], granted: &[Scopes], hearing: &Evaluation<'_>, request: &ExchangeRequest) -> Result<(), Denial> {
     let undeclared = authority::undeclared(asks, request);
     let short = asks.iter().zip(granted).map(|(ask, given)| ask.within.difference(given).union(&ask.beyond));
     let refused = short.fold(Scopes::default(), |all, here| all.union(&here));
@@ -112,8 +112,8 @@ fn admitted(asks: &[Ask], granted: &[Scopes], hearing: &Hearing<'_>, request: &E
 fn grant(
     asks: Vec<Ask>,
     granted: Vec<Scopes>,
-    hearing: Hearing<'_>,
-    (standing, bound): (&Standing, Bound),
+    hearing: Evaluation<'_>,
+    (standing, bound): (&AdmittedExchange, SenderConstraint),
     limits: &Limits,
     now: Time,
 ) -> Result<Grant, Denial> {
@@ -125,20 +125,20 @@ fn grant(
     let touched = touched(&asks, &granted, standing);
     let apis: Vec<_> = asks.into_iter().map(|ask| ask.api).collect();
     let scopes = granted.iter().fold(Scopes::default(), |all, here| all.union(here));
-    let held = apis.iter().zip(granted).map(|(api, scopes)| Held { api: api.id.clone(), scopes }).collect();
+    let held = apis.iter().zip(granted).map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
     let (policy_set, basis) = (hearing.policies.digest(), standing.basis());
-    let Hearing { deciding: policies, explanation, .. } = hearing;
+    let Evaluation { deciding: policies, explanation, .. } = hearing;
     Ok(Grant { apis, scopes, held, expires, policies, policy_set, touched, basis, bound, explanation })
 }
 
 /// The shortest of what the APIs, the deciding policies and the server allow.
-fn lifetime(asks: &[Ask], hearing: &Hearing<'_>, limits: &Limits) -> Duration {
+fn lifetime(asks: &[Ask], hearing: &Evaluation<'_>, limits: &Limits) -> Duration {
     let apis = asks.iter().map(|ask| ask.api.lifetime.unwrap_or(limits.lifetime));
     apis.chain(hearing.lifetime).fold(limits.lifetime_max, Duration::min)
 }
 
 /// What the chain had touched, and the classes of what is granted now.
-fn touched(asks: &[Ask], granted: &[Scopes], standing: &Standing) -> Vec<String> {
+fn touched(asks: &[Ask], granted: &[Scopes], standing: &AdmittedExchange) -> Vec<String> {
     let mut touched = Vec::new();
     explain::merge(&mut touched, standing.subject().own().iter().flat_map(|own| own.touched.iter().cloned()));
     for (ask, scopes) in asks.iter().zip(granted) {

@@ -8,8 +8,8 @@ mod opening;
 use std::fmt;
 
 pub use form::{Form, FormReason};
-pub use hinted::HintedToken;
-pub use opening::{DetailsReason, TaskRequest, WantedTask};
+pub use hinted::TokenQuery;
+pub use opening::{DetailsReason, TaskRequest, TaskSpec};
 
 use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 

@@ -2,14 +2,14 @@
 
 mod tend;
 
-pub use tend::{Tended, tend};
+pub use tend::{TaskOutcome, tend};
 
 use crate::client::Credentials;
 use crate::commit::Commit;
-use crate::error::Refusal;
-use crate::exchange::{self, Asked, Refused, World};
+use crate::error::ExchangeError;
+use crate::exchange::{self, Deployment, RefusedRequest, RequestEvidence};
 use crate::lifecycle::{self, ActiveClient};
-use crate::mint::{self, OpenedTask};
+use crate::mint::{self, IssuedTaskToken};
 use crate::oauth::Time;
 use crate::policy;
 use crate::request::{Form, TaskRequest};
@@ -23,45 +23,46 @@ pub const TASKS_PATH: &str = "/tasks";
 /// # Errors
 /// The first stage's reason to refuse.
 pub async fn open(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     form: &Form,
     credentials: &Credentials,
     now: Time,
-) -> Result<OpenedTask, Refused> {
-    let request = TaskRequest::parse(form).map_err(|reason| Refused::stranger(Refusal::Request(reason)))?;
+) -> Result<IssuedTaskToken, RefusedRequest> {
+    let request = TaskRequest::parse(form).map_err(|reason| RefusedRequest::stranger(ExchangeError::Request(reason)))?;
     let done = match exchange::identify(world, commit, credentials, (None, Some(TASKS_PATH)), now).await {
         Ok(client) => {
-            let mut asked = Asked::by(client.agent());
+            let mut asked = RequestEvidence::by(client.agent());
             let done = authenticated(world, commit, &request, client, &mut asked, now).await;
-            done.map_err(|reason| Refused { reason, asked: Some(asked) })
+            done.map_err(|reason| RefusedRequest { reason, asked: Some(asked) })
         }
         Err(refused) => Err(refused),
     };
-    let told = |asked: Asked| asked.about(request.subject().text());
-    done.map_err(|refused| Refused { asked: refused.asked.map(told), ..refused })
+    let told = |asked: RequestEvidence| asked.about(request.subject().text());
+    done.map_err(|refused| RefusedRequest { asked: refused.asked.map(told), ..refused })
 }
 
 async fn authenticated(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
     request: &TaskRequest,
     client: ActiveClient,
-    asked: &mut Asked,
+    asked: &mut RequestEvidence,
     now: Time,
-) -> Result<OpenedTask, Refusal> {
-    let subject = token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(Refusal::Subject)?;
+) -> Result<IssuedTaskToken, ExchangeError> {
+    let subject =
+        token::verify_subject(request.subject(), &world.own, &world.trust, now).await.map_err(ExchangeError::Subject)?;
     asked.of(&subject);
     let state = commit.state();
     let rules = world.rules(&*state, now);
-    let standing = lifecycle::admit(client, subject, None, false, &rules).map_err(Refusal::Standing)?;
-    let opening = lifecycle::opening(standing, &rules).map_err(Refusal::Standing)?;
-    let grant =
-        policy::open(&world.policies, &world.catalog, &opening, request.wanted(), &world.limits, now).map_err(Refusal::Denied)?;
-    let (minted, issue) = mint::open(&opening, &grant, &world.minting(), now).map_err(Refusal::Mint)?;
-    let receipt = commit.submit(issue).await.map_err(Refusal::Commit)?;
+    let standing = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Standing)?;
+    let opening = lifecycle::opening(standing, &rules).map_err(ExchangeError::Standing)?;
+    let grant = policy::open(&world.policies, &world.catalog, &opening, request.wanted(), &world.limits, now)
+        .map_err(ExchangeError::Denied)?;
+    let (minted, issue) = mint::open(&opening, &grant, &world.minting(), now).map_err(ExchangeError::Mint)?;
+    let receipt = commit.submit(issue).await.map_err(ExchangeError::Commit)?;
     minted.release(&receipt).map_err(|reason| {
         commit.withhold(receipt);
-        Refusal::Mint(reason)
+        ExchangeError::Mint(reason)
     })
 }

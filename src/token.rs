@@ -9,14 +9,14 @@ mod subject;
 
 pub use actor::verify_actor;
 pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryReason, Sealed};
-pub use own::{OwnKeys, TASK_TYP, VerifiedOwn};
+pub use own::{IssuerKeys, TASK_TYP, VerifiedIssued};
 pub use reason::TokenReason;
-pub use subject::{Authentication, Held, InTask, Origin, Own, VerifiedActor, VerifiedSubject};
+pub use subject::{Authentication, IssuedClaims, Origin, ScopesOnApi, TaskMembership, VerifiedActor, VerifiedSubject};
 
 use crate::jose::Compact;
 use crate::oauth::{Time, TokenType};
 use crate::request::PresentedToken;
-use crate::trust::Trust;
+use crate::trust::TrustStore;
 
 /// Verifies the subject token by the rules of its declared type and of whoever issued it (RFC 8693 §2.1). Its issuer decides the
 /// path, never the parameter that carried it.
@@ -25,8 +25,8 @@ use crate::trust::Trust;
 /// Why it is not genuine, not current, not from a trusted issuer or not meant for us.
 pub async fn verify_subject(
     presented: &PresentedToken,
-    own: &OwnKeys,
-    trust: &Trust,
+    own: &IssuerKeys,
+    trust: &TrustStore,
     now: Time,
 ) -> Result<VerifiedSubject, TokenReason> {
     let jws = Compact::parse(presented.text())?;
@@ -43,7 +43,7 @@ pub async fn verify_subject(
 ///
 /// # Errors
 /// Why it is not ours, not an access token, or not current.
-pub fn verify_own(text: &str, own: &OwnKeys, now: Time) -> Result<VerifiedOwn, TokenReason> {
+pub fn verify_own(text: &str, own: &IssuerKeys, now: Time) -> Result<VerifiedIssued, TokenReason> {
     let jws = Compact::parse(text)?;
     if own.issued(&jws)? { own.verify(&jws, now) } else { Err(TokenReason::ForeignAccessToken) }
 }

@@ -29,7 +29,7 @@ pub struct Api {
     /// How much of the chain of actors its tokens show.
     pub chain: ChainShown,
     /// Whether its tokens must be bound to a key.
-    pub sender_constraint: SenderConstraint,
+    pub sender_constraint: ConstraintRequirement,
     /// APIs of one group may share a token; their scope names never collide.
     pub group: Option<String>,
     /// Its scopes and what they mean.
@@ -165,7 +165,7 @@ named! {
 
 named! {
     /// Whether a token must be bound to a key of its holder.
-    SenderConstraint {
+    ConstraintRequirement {
         /// Bearer tokens only.
         None = "none",
         /// Bound when the client binds it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{Agent, Api, CatalogComplaint, CatalogReason, Filed, Place, SenderConstraint, Unknown};
+use super::{Agent, Api, CatalogComplaint, CatalogReason, ConstraintRequirement, Filed, Place, Unknown};
 use crate::oauth::{ClientId, Resource, RuleName, Scope};
 
 /// Every contradiction, agents first.
@@ -159,8 +159,8 @@ impl View<'_> {
     /// A token cannot be both never bound and always bound.
     fn group_bindings(&mut self, group: &str, members: &[&Filed<Api>]) {
         let of = |constraint| move |api: &&&Filed<Api>| api.entry.sender_constraint == constraint;
-        let Some(bearer) = members.iter().find(of(SenderConstraint::None)) else { return };
-        for api in members.iter().filter(of(SenderConstraint::Required)) {
+        let Some(bearer) = members.iter().find(of(ConstraintRequirement::None)) else { return };
+        for api in members.iter().filter(of(ConstraintRequirement::Required)) {
             let reason = CatalogReason::GroupDiffers("sender_constraint", group.to_owned(), bearer.entry.id.clone());
             self.complain(api.places.of("sender_constraint"), reason);
         }

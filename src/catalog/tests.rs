@@ -28,7 +28,7 @@ fn api(id: &str, scopes: &[&str]) -> Api {
         signing_alg: Algorithm::ES256,
         typ: "at+jwt".into(),
         chain: ChainShown::Full,
-        sender_constraint: SenderConstraint::Optional,
+        sender_constraint: ConstraintRequirement::Optional,
         group: None,
         scopes: scopes.iter().map(|scope| (Scope::parse(scope).unwrap(), info.clone())).collect(),
         derive: vec![],
@@ -151,15 +151,15 @@ fn apis_of_a_group_share_tokens_but_no_scope() {
 
 #[test]
 fn no_group_both_refuses_and_demands_bound_tokens() {
-    let with = |constraints: &[SenderConstraint]| {
-        let member = |(at, constraint): (usize, &SenderConstraint)| Api {
+    let with = |constraints: &[ConstraintRequirement]| {
+        let member = |(at, constraint): (usize, &ConstraintRequirement)| Api {
             group: Some("suite".into()),
             sender_constraint: *constraint,
             ..api(&format!("https://{at}.example"), &[&format!("s{at}")])
         };
         complaints(vec![], constraints.iter().enumerate().map(member).collect())
     };
-    use SenderConstraint::{None, Optional, Required};
+    use ConstraintRequirement::{None, Optional, Required};
     assert!(with(&[Optional, Required, Required]).is_empty() && with(&[None, Optional, None]).is_empty());
     let found = with(&[Optional, Required, None]);
     assert!(

@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::desk::{Asking, Desk, Place, Told, items, text};
+use super::desk::{Admin, Asking, Place, Told, items, text};
 use super::inspect::instant;
 use super::output::{Failed, Outcome};
-use crate::commit::Turn;
+use crate::commit::Transition;
 use crate::oauth::ClientId;
 
 /// The sub-commands of `agent`.
@@ -60,9 +60,9 @@ pub(super) fn run(command: &AgentCommand) -> Outcome {
     match command {
         AgentCommand::List(options) => list(options),
         AgentCommand::Show(options) => show(options),
-        AgentCommand::Suspend(options) => change(options, Turn::Suspend),
-        AgentCommand::Resume(options) => change(options, Turn::Resume),
-        AgentCommand::Retire(options) if options.yes => change(&options.change, Turn::Retire),
+        AgentCommand::Suspend(options) => change(options, Transition::Suspend),
+        AgentCommand::Resume(options) => change(options, Transition::Resume),
+        AgentCommand::Retire(options) if options.yes => change(&options.change, Transition::Retire),
         AgentCommand::Retire(_) => Err(Failed::new("a retired agent never acts again; say --yes to retire it")),
     }
 }
@@ -148,13 +148,13 @@ fn expired(end: &Value) -> bool {
     end.pointer("/expired") == Some(&Value::Bool(true))
 }
 
-fn change(options: &Change, turn: Turn) -> Outcome {
+fn change(options: &Change, turn: Transition) -> Outcome {
     let id = ClientId::parse(&options.id).map_err(|reason| Failed::new(format!("the id of an agent {reason}")))?;
-    let told: Told = Desk::at(&options.asking.place, async |desk| desk.turn(&id, turn, options.reason.as_deref()).await)?;
+    let told: Told = Admin::at(&options.asking.place, async |desk| desk.turn(&id, turn, options.reason.as_deref()).await)?;
     let done = match turn {
-        Turn::Suspend => "suspended",
-        Turn::Resume => "resumed",
-        Turn::Retire => "retired",
+        Transition::Suspend => "suspended",
+        Transition::Resume => "resumed",
+        Transition::Retire => "retired",
     };
     match (&told, options.asking.json) {
         (Ok(_), true) => say!("{}", json!({ "ok": true, "agent": options.id, "done": done })),
@@ -166,7 +166,7 @@ fn change(options: &Change, turn: Turn) -> Outcome {
 }
 
 fn agents(place: &Place) -> Result<Vec<Value>, Failed> {
-    let told = Desk::at(place, async |desk| desk.agents().await)?.map_err(Failed::new)?;
+    let told = Admin::at(place, async |desk| desk.agents().await)?.map_err(Failed::new)?;
     Ok(items(&told, "/agents").to_vec())
 }
 

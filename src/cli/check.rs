@@ -10,10 +10,10 @@ use super::inspect::instant;
 use super::output::{Failed, Outcome};
 use crate::catalog::{Place, Status};
 use crate::client::Expiry;
-use crate::config::{self, Complaint, Complaints, Config, KeyMaterial, Sources};
+use crate::config::{self, Config, Diagnostic, Diagnostics, ServerKeys, Sources};
 use crate::crypto::{Digest, MacKey, SealKey};
 use crate::jose::Cache;
-use crate::lifecycle::Hold;
+use crate::lifecycle::InactiveStatus;
 use crate::mint::Signers;
 use crate::oauth::{ClientId, Clock, GenerationKind, Time};
 use crate::store::{KeyFiles, SqliteReader, SystemClock};
@@ -49,30 +49,30 @@ pub(super) fn run(options: &Options) -> Outcome {
                 .logins
                 .dated()
                 .filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, dated.expiry(now)));
-            Ok(approve(&Complaints::new(warnings.into_iter().chain(ends).collect()), &counts, options.json))
+            Ok(approve(&Diagnostics::new(warnings.into_iter().chain(ends).collect()), &counts, options.json))
         }
         Err(complaints) => Ok(complain(&complaints, options.json)),
     }
 }
 
 /// What the files say of agents that are retired in the record: it never comes true.
-fn retired(config: &Config, data: &Path) -> Result<Vec<Complaint>, Failed> {
+fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failed> {
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
     let lives = SqliteReader::open(data)?.lives()?;
     let retired = |id: &ClientId| {
         let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
-        lives.iter().any(|life| life.key == key && life.life.hold == Some(Hold::Retired))
+        lives.iter().any(|life| life.key == key && life.life.hold == Some(InactiveStatus::Retired))
     };
     let place = Place { file: data.display().to_string().into(), line: 0 };
     let told = |id: &ClientId| {
-        Complaint::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
+        Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
     };
     let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
     Ok(agents.filter(|agent| retired(&agent.id)).map(|agent| told(&agent.id)).collect())
 }
 
 /// What of the chain that we show to clients has ended or soon will.
-fn own_certificates(config: &Config, now: Time) -> Vec<Complaint> {
+fn own_certificates(config: &Config, now: Time) -> Vec<Diagnostic> {
     let Some((chain, files)) = config.identity.as_ref().zip(config.settings.tls.identity.as_ref()) else { return Vec::new() };
     let file = &files.certificate;
     let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), Plain::read(der).ok()?.not_after)));
@@ -80,18 +80,18 @@ fn own_certificates(config: &Config, now: Time) -> Vec<Complaint> {
     named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, Expiry::of(not_after, now))).collect()
 }
 
-fn near(place: &Place, name: &str, not_after: Time, expiry: Option<Expiry>) -> Option<Complaint> {
+fn near(place: &Place, name: &str, not_after: Time, expiry: Option<Expiry>) -> Option<Diagnostic> {
     let verb = match expiry? {
         Expiry::Expired => "has expired, at",
         Expiry::Near => "expires within 30 days, at",
     };
-    Some(Complaint::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
+    Some(Diagnostic::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
 }
 
 /// The configuration is read against keys that nobody has: checking must neither need nor make the server's own.
-fn stand_in() -> Result<KeyMaterial, Failed> {
+fn stand_in() -> Result<ServerKeys, Failed> {
     let nobody: [u8; 32] = crate::crypto::random()?;
-    Ok(KeyMaterial {
+    Ok(ServerKeys {
         signers: Signers::new(Vec::new()),
         ancestry: SealKey::new(&nobody)?,
         pseudonyms: MacKey::new(&nobody),
@@ -105,7 +105,7 @@ fn counts(config: &Config) -> String {
     format!("{} trust rules, {agents} agents, {apis} APIs, {} policy files", config.rules.len(), config.policies.len())
 }
 
-fn approve(warnings: &Complaints, counts: &str, json: bool) -> bool {
+fn approve(warnings: &Diagnostics, counts: &str, json: bool) -> bool {
     if json {
         let warnings: serde_json::Value = serde_json::from_str(&warnings.to_json()).unwrap_or_default();
         say!("{}", json!({"ok": true, "warnings": warnings}));
@@ -116,7 +116,7 @@ fn approve(warnings: &Complaints, counts: &str, json: bool) -> bool {
     true
 }
 
-fn complain(complaints: &Complaints, json: bool) -> bool {
+fn complain(complaints: &Diagnostics, json: bool) -> bool {
     if json {
         let list: serde_json::Value = serde_json::from_str(&complaints.to_json()).unwrap_or_default();
         say!("{}", json!({"ok": false, "complaints": list}));

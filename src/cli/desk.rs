@@ -13,9 +13,9 @@ use super::launch::{complaints, material, with_causes};
 use super::output::Failed;
 use super::wire::{Answer, Wire};
 use crate::commit::contract::StoreReason;
-use crate::commit::{self, Commit, Turn};
+use crate::commit::{self, Commit, Transition};
 use crate::config::{self, Sources};
-use crate::exchange::World;
+use crate::exchange::Deployment;
 use crate::http::block_on;
 use crate::jose::Cache;
 use crate::ledger::Usage;
@@ -48,7 +48,7 @@ pub(super) struct Asking {
 pub(super) type Told = Result<Value, String>;
 
 /// Where it is done.
-pub(super) enum Desk {
+pub(super) enum Admin {
     /// By the socket of a server.
     Server(Wire),
     /// On a folder whose lock this process holds.
@@ -57,12 +57,12 @@ pub(super) enum Desk {
 
 /// A data folder and what its configuration means.
 pub(super) struct Folder {
-    world: World,
+    world: Deployment,
     commit: Commit,
     records: SqliteReader,
 }
 
-impl Desk {
+impl Admin {
     /// Does `work` at the desk of `place`, and closes what had to be opened for it.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Desk {
     }
 
     /// Suspends, resumes or retires an agent.
-    pub(super) async fn turn(&self, agent: &ClientId, turn: Turn, reason: Option<&str>) -> Result<Told, Failed> {
+    pub(super) async fn turn(&self, agent: &ClientId, turn: Transition, reason: Option<&str>) -> Result<Told, Failed> {
         match self {
             Self::Server(wire) => {
                 let form = [("id", agent.as_str()), ("reason", reason.unwrap_or_default())];
@@ -165,11 +165,11 @@ impl Folder {
     }
 }
 
-fn name(turn: Turn) -> &'static str {
+fn name(turn: Transition) -> &'static str {
     match turn {
-        Turn::Suspend => "suspend",
-        Turn::Resume => "resume",
-        Turn::Retire => "retire",
+        Transition::Suspend => "suspend",
+        Transition::Resume => "resume",
+        Transition::Retire => "retire",
     }
 }
 

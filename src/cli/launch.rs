@@ -13,9 +13,9 @@ use rustls::sign::CertifiedKey;
 use super::output::Failed;
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit, Sequencer};
-use crate::config::{self, Complaints, Config, Fingerprint, KeyMaterial, Settings, Sources, Tls};
-use crate::exchange::World;
-use crate::http::{self, Door, DoorLimits, Front, Running, Serving, Speaks, TlsIdentity};
+use crate::config::{self, Config, Diagnostics, Fingerprint, ServerKeys, Settings, Sources, Tls};
+use crate::exchange::Deployment;
+use crate::http::{self, AppState, Frontend, InputLimits, Running, Serving, TlsIdentity, TlsSetup};
 use crate::jose::Cache;
 use crate::oauth::Clock;
 use crate::store::{KeyFiles, SequenceFile, SqliteStore, SystemClock};
@@ -41,7 +41,7 @@ struct Reload {
     fetcher: Fetcher,
     ledger: Signing,
     identity: Option<Arc<TlsIdentity>>,
-    door: Arc<Door>,
+    door: Arc<AppState>,
     commit: Commit,
     runtime: tokio::runtime::Handle,
 }
@@ -86,13 +86,13 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
     let fetcher = Fetcher::new();
     world.trust.keep_fresh(&fetcher, &clock);
     world.logins.keep_fresh(&fetcher, &clock);
-    let limits = DoorLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
-    let door = Arc::new(Door::new(world, Front::of(&settings), commit.clone(), ledger, Arc::clone(&clock), limits));
+    let limits = InputLimits { body_bytes_max: settings.limits.body_bytes_max, parameters_max: settings.limits.parameters_max };
+    let door = Arc::new(AppState::new(world, Frontend::of(&settings), commit.clone(), ledger, Arc::clone(&clock), limits));
     let serving = Serving {
         path: &settings.issuer.path(),
         workers: settings.limits.workers,
         crowd: crowd::allowed(&settings.limits),
-        tls: identity.clone().map(|identity| Speaks { identity, public: settings.tls.public, ask: settings.tls.ask }),
+        tls: identity.clone().map(|identity| TlsSetup { identity, public: settings.tls.public, ask: settings.tls.ask }),
     };
     let running = http::serve(Arc::clone(&door), sockets.with_local(data), serving)?;
     let (ledger, runtime) = (signing.clone(), tokio::runtime::Handle::current());
@@ -121,7 +121,7 @@ impl Server {
 }
 
 impl Reload {
-    fn take(&self, loaded: Result<Config, Complaints>, before: &Settings) {
+    fn take(&self, loaded: Result<Config, Diagnostics>, before: &Settings) {
         let made = loaded.map_err(|complaints| complaints.to_string()).and_then(|config| self.build(config, before));
         let taken_up = made.and_then(|made| match self.runtime.block_on(in_force::take_up(&self.commit, &made.0)) {
             Ok(ended) => Ok((made, ended)),
@@ -148,7 +148,7 @@ impl Reload {
 
     /// Requests that began under the `old` configuration may have been issued something under what it still had in force. They
     /// are waited for, and what came of them ends too.
-    fn end_again(&self, old: &Arc<World>, ended: &in_force::Ended) {
+    fn end_again(&self, old: &Arc<Deployment>, ended: &in_force::Ended) {
         if ended.is_empty() {
             return;
         }
@@ -162,7 +162,7 @@ impl Reload {
         }
     }
 
-    fn build(&self, config: Config, before: &Settings) -> Result<(World, Front, Option<Arc<CertifiedKey>>), String> {
+    fn build(&self, config: Config, before: &Settings) -> Result<(Deployment, Frontend, Option<Arc<CertifiedKey>>), String> {
         let restart = for_a_restart(&config.settings, before);
         if !restart.is_empty() {
             return Err(format!("these change with a restart only: {}", restart.join(", ")));
@@ -177,7 +177,7 @@ impl Reload {
             KeyFiles::open_or_create(&keys.dir, &keys.algorithms, self.clock.now()).map_err(|reason| reason.to_string())?;
         let material = material(&files, &self.verified, &self.sequences).map_err(|failed| failed.to_string())?;
         self.ledger.renew(&config.settings, self.clock.now()).map_err(|failed| failed.to_string())?;
-        let (front, certificate) = (Front::of(&config.settings), config.identity.clone());
+        let (front, certificate) = (Frontend::of(&config.settings), config.identity.clone());
         let world = config::world(config, material, Some(&self.door.world())).map_err(|complaints| complaints.to_string())?;
         Ok((world, front, certificate))
     }
@@ -197,8 +197,8 @@ fn for_a_restart(after: &Settings, before: &Settings) -> Vec<&'static str> {
 }
 
 /// The keys of the folder, parsed.
-pub(super) fn material(files: &KeyFiles, verified: &Arc<Cache>, sequences: &Arc<Sequences>) -> Result<KeyMaterial, Failed> {
-    Ok(KeyMaterial {
+pub(super) fn material(files: &KeyFiles, verified: &Arc<Cache>, sequences: &Arc<Sequences>) -> Result<ServerKeys, Failed> {
+    Ok(ServerKeys {
         signers: files.signers()?,
         ancestry: files.ancestry()?,
         pseudonyms: files.pseudonyms(),
@@ -219,7 +219,7 @@ fn sequences(data: &Path) -> Result<Arc<Sequences>, Failed> {
 }
 
 /// All complaints as one failure.
-pub(super) fn complaints(complaints: Complaints) -> Failed {
+pub(super) fn complaints(complaints: Diagnostics) -> Failed {
     Failed::new(format!("the configuration cannot be used:\n{complaints}"))
 }
 

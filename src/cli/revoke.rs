@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::desk::{Asking, Desk};
+use super::desk::{Admin, Asking};
 use super::output::Outcome;
 
 /// The options of `revoke`.
@@ -44,7 +44,7 @@ pub(super) struct Options {
 /// Ends what is named. Answers no when nothing goes by that name, or it could not be recorded.
 pub(super) fn run(options: &Options) -> Outcome {
     let (what, value, agent) = options.asked();
-    let told = Desk::at(&options.asking.place, async |desk| desk.end(what, &value, agent, options.reason.as_deref()).await)?;
+    let told = Admin::at(&options.asking.place, async |desk| desk.end(what, &value, agent, options.reason.as_deref()).await)?;
     match (&told, options.asking.json) {
         (Ok(done), true) => say!("{}", json!({ "ok": true, "done": done })),
         (Err(why), true) => say!("{}", json!({ "ok": false, "reason": why })),

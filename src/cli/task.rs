@@ -5,7 +5,7 @@ mod open;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::desk::{Asking, Desk, items, text};
+use super::desk::{Admin, Asking, items, text};
 use super::inspect::instant;
 use super::output::{Failed, Outcome};
 
@@ -42,7 +42,7 @@ pub(super) fn run(command: &TaskCommand) -> Outcome {
 }
 
 fn list(options: &Asking) -> Outcome {
-    let told = Desk::at(&options.place, async |desk| desk.tasks().await)?.map_err(Failed::new)?;
+    let told = Admin::at(&options.place, async |desk| desk.tasks().await)?.map_err(Failed::new)?;
     let tasks = items(&told, "/tasks");
     if options.json {
         say!("{}", json!({ "tasks": tasks }));
@@ -63,7 +63,7 @@ fn list(options: &Asking) -> Outcome {
 /// Answers no when there is no such task, or it could not be recorded.
 fn complete(options: &Complete) -> Outcome {
     let reason = options.reason.as_deref().or(Some("completed by an operator"));
-    let told = Desk::at(&options.asking.place, async |desk| desk.end("task", &options.id, None, reason).await)?;
+    let told = Admin::at(&options.asking.place, async |desk| desk.end("task", &options.id, None, reason).await)?;
     match (&told, options.asking.json) {
         (Ok(_), true) => say!("{}", json!({ "ok": true, "task": options.id, "done": "completed" })),
         (Err(why), true) => say!("{}", json!({ "ok": false, "task": options.id, "reason": why })),

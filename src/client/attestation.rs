@@ -1,16 +1,16 @@
 //! Attestations as logins: what JWT-SVIDs and other workload tokens have in common.
 
-use super::authenticate::{Proof, Room};
-use super::{AssertionReason, Attested, ClientReason, LoginMethod, spiffe};
+use super::authenticate::{AuthContext, Proof};
+use super::{AssertionReason, Attested, AuthMethod, ClientReason, spiffe};
 use crate::jose::Compact;
 use crate::oauth::ClientId;
-use crate::trust::{TrustKind, Vouched};
+use crate::trust::{TrustKind, VerifiedAssertion};
 
 /// Verifies an attestation under the trust rules.
 ///
 /// # Errors
 /// Why no rule vouches for it; `KeysUnavailable` when its issuer's keys cannot be had.
-pub(super) async fn vouch(room: &Room<'_>, jws: &Compact<'_>) -> Result<Vouched, ClientReason> {
+pub(super) async fn vouch(room: &AuthContext<'_>, jws: &Compact<'_>) -> Result<VerifiedAssertion, ClientReason> {
     room.trust.vouch(jws, room.now).await.map_err(ClientReason::of_trust)
 }
 
@@ -18,11 +18,11 @@ pub(super) async fn vouch(room: &Room<'_>, jws: &Compact<'_>) -> Result<Vouched,
 ///
 /// # Errors
 /// `NoAgent`, `SeveralAgents` or `ClientIdDiffers`.
-pub(super) fn login(room: &Room<'_>, vouched: &Vouched) -> Result<Proof, ClientReason> {
+pub(super) fn login(room: &AuthContext<'_>, vouched: &VerifiedAssertion) -> Result<Proof, ClientReason> {
     let client = select(room, vouched, &room.logins.agents_of(vouched))?;
     let method = match vouched.rule().kind() {
-        TrustKind::Spiffe => LoginMethod::SpiffeJwt,
-        _ => LoginMethod::WorkloadJwt,
+        TrustKind::Spiffe => AuthMethod::SpiffeJwt,
+        _ => AuthMethod::WorkloadJwt,
     };
     let rule = vouched.rule().name().clone();
     Ok(Proof {
@@ -39,7 +39,7 @@ pub(super) fn login(room: &Room<'_>, vouched: &Vouched) -> Result<Proof, ClientR
 ///
 /// # Errors
 /// `Missing`, with the cause inside where there is a subject token; `KeysUnavailable` when it cannot be judged now.
-pub(super) async fn fallback(room: &Room<'_>, subject_token: Option<&str>) -> Result<Proof, ClientReason> {
+pub(super) async fn fallback(room: &AuthContext<'_>, subject_token: Option<&str>) -> Result<Proof, ClientReason> {
     let text = subject_token.ok_or(ClientReason::Missing)?;
     match own_login(room, text).await {
         Ok(proof) => Ok(Proof { self_only: true, ..proof }),
@@ -48,7 +48,7 @@ pub(super) async fn fallback(room: &Room<'_>, subject_token: Option<&str>) -> Re
     }
 }
 
-async fn own_login(room: &Room<'_>, text: &str) -> Result<Proof, ClientReason> {
+async fn own_login(room: &AuthContext<'_>, text: &str) -> Result<Proof, ClientReason> {
     let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
     let vouched = vouch(room, &jws).await?;
     sole_audience(room, &vouched)?;
@@ -59,7 +59,7 @@ async fn own_login(room: &Room<'_>, text: &str) -> Result<Proof, ClientReason> {
 ///
 /// # Errors
 /// `AttestationAudience`.
-pub(super) fn sole_audience(room: &Room<'_>, vouched: &Vouched) -> Result<(), ClientReason> {
+pub(super) fn sole_audience(room: &AuthContext<'_>, vouched: &VerifiedAssertion) -> Result<(), ClientReason> {
     let issuer = room.audience.issuer.as_str();
     let ours = |name: &str| name == issuer || vouched.rule().audiences().iter().any(|audience| audience == name);
     match vouched.audiences().as_slice() {
@@ -69,7 +69,7 @@ pub(super) fn sole_audience(room: &Room<'_>, vouched: &Vouched) -> Result<(), Cl
 }
 
 /// By `client_id` where it says which; a SPIFFE ID says no more than the JWT-SVID itself.
-fn select(room: &Room<'_>, vouched: &Vouched, fitting: &[&ClientId]) -> Result<ClientId, ClientReason> {
+fn select(room: &AuthContext<'_>, vouched: &VerifiedAssertion, fitting: &[&ClientId]) -> Result<ClientId, ClientReason> {
     match (room.client_id, fitting) {
         (_, []) => Err(ClientReason::NoAgent),
         (Some(name), fitting) if !names_the_workload(room, vouched, name) => {
@@ -82,7 +82,7 @@ fn select(room: &Room<'_>, vouched: &Vouched, fitting: &[&ClientId]) -> Result<C
 }
 
 /// Whether `client_id` is the SPIFFE ID of the JWT-SVID, and not the id of an agent that is called like one.
-fn names_the_workload(room: &Room<'_>, vouched: &Vouched, name: &str) -> bool {
+fn names_the_workload(room: &AuthContext<'_>, vouched: &VerifiedAssertion, name: &str) -> bool {
     let is_agent = ClientId::parse(name).is_ok_and(|id| room.catalog.agent(&id).is_some());
     vouched.rule().kind() == TrustKind::Spiffe && spiffe::id_of(vouched).is_some_and(|id| id.as_str() == name) && !is_agent
 }

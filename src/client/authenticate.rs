@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    Attested, AuthenticatedClient, Binding, ClientReason, Credentials, IdentifiedClient, LoginMethod, Logins, PeerCertificate,
-    Proven, attestation,
+    Attested, AuthMethod, AuthenticatedClient, ClientAuths, ClientReason, Confirmation, Credentials, IdentifiedClient,
+    PeerCertificate, ProvenKeys, attestation,
 };
 use super::{mtls, private_key_jwt, secret, spiffe, workload};
 use crate::catalog::{Agent, Catalog};
 use crate::crypto::Digest;
 use crate::jose::Compact;
 use crate::oauth::{ClientId, Issuer, SingleUse, Time};
-use crate::trust::Trust;
+use crate::trust::TrustStore;
 
 /// What this server is called in the `aud` of a client assertion.
 #[derive(Clone, Debug)]
@@ -30,15 +30,15 @@ pub struct AssertionAudience {
 /// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who
 /// cannot prove to be it.
 pub async fn authenticate(
-    logins: &Logins,
+    logins: &ClientAuths,
     catalog: &Catalog,
-    trust: &Trust,
+    trust: &TrustStore,
     credentials: &Credentials,
     fallback: Option<&str>,
     audience: &AssertionAudience,
     now: Time,
 ) -> Result<IdentifiedClient, ClientReason> {
-    let room = Room { logins, catalog, trust, audience, client_id: credentials.client_id(), now };
+    let room = AuthContext { logins, catalog, trust, audience, client_id: credentials.client_id(), now };
     let proof = match credentials.presented()? {
         Presented::Header(header) => secret::basic(header, logins, catalog)?,
         Presented::Secret { client, secret } => secret::post(client, secret, logins, catalog)?,
@@ -46,15 +46,15 @@ pub async fn authenticate(
         Presented::Nothing => nothing(&room, credentials.certificate(), fallback).await?,
     };
     let certificate = credentials.certificate().map(PeerCertificate::thumbprint);
-    let client = AuthenticatedClient { proven: Proven { certificate, dpop: None }, ..room.admit(proof)? };
+    let client = AuthenticatedClient { proven: ProvenKeys { certificate, dpop: None }, ..room.admit(proof)? };
     Ok(IdentifiedClient(client))
 }
 
 /// What every method looks at.
-pub(super) struct Room<'a> {
-    pub(super) logins: &'a Logins,
+pub(super) struct AuthContext<'a> {
+    pub(super) logins: &'a ClientAuths,
     pub(super) catalog: &'a Catalog,
-    pub(super) trust: &'a Trust,
+    pub(super) trust: &'a TrustStore,
     pub(super) audience: &'a AssertionAudience,
     pub(super) client_id: Option<&'a str>,
     pub(super) now: Time,
@@ -63,10 +63,10 @@ pub(super) struct Room<'a> {
 /// What a method found out: who, and what the proof says besides.
 pub(super) struct Proof {
     pub(super) client: ClientId,
-    pub(super) method: LoginMethod,
+    pub(super) method: AuthMethod,
     pub(super) instance: Option<String>,
     pub(super) attested: Option<Attested>,
-    pub(super) binding: Option<Binding>,
+    pub(super) binding: Option<Confirmation>,
     pub(super) key: Option<Digest>,
     pub(super) evidence: Option<Digest>,
     pub(super) single_use: Option<SingleUse>,
@@ -75,7 +75,7 @@ pub(super) struct Proof {
 
 impl Proof {
     /// A proof that says nothing besides.
-    pub(super) fn new(client: ClientId, method: LoginMethod) -> Self {
+    pub(super) fn new(client: ClientId, method: AuthMethod) -> Self {
         let (instance, attested, binding, key, evidence, single_use) = (None, None, None, None, None, None);
         Self { client, method, instance, attested, binding, key, evidence, single_use, self_only: false }
     }
@@ -84,7 +84,7 @@ impl Proof {
 /// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2), or without `client_id` the
 /// one that a trust rule's word on it means. Where it logs in nobody, the subject token may, as it could without a certificate.
 async fn nothing(
-    room: &Room<'_>,
+    room: &AuthContext<'_>,
     certificate: Option<&PeerCertificate>,
     subject_token: Option<&str>,
 ) -> Result<Proof, ClientReason> {
@@ -105,7 +105,7 @@ async fn nothing(
 }
 
 /// The unverified claims only route: whose rules apply is decided by what the token says of itself.
-async fn assertion(room: &Room<'_>, kind: AssertionKind, text: &str) -> Result<Proof, ClientReason> {
+async fn assertion(room: &AuthContext<'_>, kind: AssertionKind, text: &str) -> Result<Proof, ClientReason> {
     let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
     // Before the client is looked up, so that the answer does not depend on it.
     jws.algorithm().map_err(ClientReason::Jose)?;
@@ -123,7 +123,7 @@ async fn assertion(room: &Room<'_>, kind: AssertionKind, text: &str) -> Result<P
     }
 }
 
-impl Room<'_> {
+impl AuthContext<'_> {
     /// The agent as registered. Whether it may act at all is told to who proves to be it.
     fn admit(&self, proof: Proof) -> Result<AuthenticatedClient, ClientReason> {
         let agent = self.catalog.agent(&proof.client).ok_or(ClientReason::Stranger)?;
@@ -149,7 +149,7 @@ fn admitted(agent: Arc<Agent>, proof: Proof) -> AuthenticatedClient {
         evidence: proof.evidence,
         single_use: proof.single_use,
         self_only: proof.self_only,
-        proven: Proven::default(),
+        proven: ProvenKeys::default(),
     }
 }
 

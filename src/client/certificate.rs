@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::crypto::Digest;
 use crate::oauth::Time;
 use crate::trust::x509::{self, Leaf, Plain, Roots, Usage, X509Reason};
-use crate::trust::{Trust, TrustReason, Vouched};
+use crate::trust::{TrustReason, TrustStore, VerifiedAssertion};
 
 /// A certificate chain by whose first certificate's key the handshake was signed: with us, or with a proxy that tells us
 /// (RFC 9440). Who issued it is not judged. Cheap to clone; one is made per connection, and remembers what was found out.
@@ -67,7 +67,7 @@ impl PeerCertificate {
     }
 
     /// Whom the certificate names, by the trust rule that accepts it: for an X509-SVID that of its trust domain.
-    pub(super) fn vouched(&self, trust: &Trust, now: Time) -> Result<Vouched, TrustReason> {
+    pub(super) fn vouched(&self, trust: &TrustStore, now: Time) -> Result<VerifiedAssertion, TrustReason> {
         trust.vouch_validated(&self.0.chain, now, &|roots| self.validated(roots, now))
     }
 

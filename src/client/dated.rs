@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::LoginMethod;
+use super::AuthMethod;
 use crate::catalog::Place;
 use crate::oauth::Time;
 
@@ -17,7 +17,7 @@ pub struct Dated {
     /// What it is.
     pub kind: DatedKind,
     /// The login that goes by it.
-    pub login: LoginMethod,
+    pub login: AuthMethod,
     /// What it is called: SHA-256 of a certificate in base64url, the issuer of a revocation list, the `kid` of a key or its
     /// number in the set.
     pub name: String,
@@ -98,7 +98,7 @@ mod tests {
         let end = Time::from_seconds(1_800_000_000);
         let dated = |kind| Dated {
             kind,
-            login: LoginMethod::TlsClientAuth,
+            login: AuthMethod::TlsClientAuth,
             name: "CN=root".to_owned(),
             held_by: "ca.crl".into(),
             place: Place::default(),

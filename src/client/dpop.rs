@@ -45,7 +45,7 @@ pub struct DpopRules {
 
 /// Why a client that logged in is not authenticated for all that.
 #[derive(Debug)]
-pub enum Unproved {
+pub enum AuthError {
     /// Its DPoP proof is refused.
     Proof(DpopReason),
     /// Its login is bound to a key that it did not prove, or the agent may not act.
@@ -65,11 +65,11 @@ impl IdentifiedClient {
         path: &str,
         rules: &DpopRules,
         now: Time,
-    ) -> Result<AuthenticatedClient, Unproved> {
+    ) -> Result<AuthenticatedClient, AuthError> {
         if let Some(header) = credentials.dpop() {
-            self.0.proven.dpop = Some(prove(header, path, rules, now).map_err(Unproved::Proof)?);
+            self.0.proven.dpop = Some(prove(header, path, rules, now).map_err(AuthError::Proof)?);
         }
-        self.confirmed().map_err(Unproved::Login)
+        self.confirmed().map_err(AuthError::Login)
     }
 
     /// The same client at an endpoint that issues nothing.
@@ -77,10 +77,10 @@ impl IdentifiedClient {
     /// # Errors
     /// `NotHere` when the request has a `DPoP` header: a proof that would bind nothing is refused, not ignored. So a login that
     /// is bound to a key which only DPoP proves does not count there.
-    pub fn without_proof(self, credentials: &Credentials) -> Result<AuthenticatedClient, Unproved> {
+    pub fn without_proof(self, credentials: &Credentials) -> Result<AuthenticatedClient, AuthError> {
         match credentials.dpop() {
-            Some(_) => Err(Unproved::Proof(DpopReason::NotHere)),
-            None => self.confirmed().map_err(Unproved::Login),
+            Some(_) => Err(AuthError::Proof(DpopReason::NotHere)),
+            None => self.confirmed().map_err(AuthError::Login),
         }
     }
 }

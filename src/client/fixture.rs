@@ -9,17 +9,17 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
-    AssertionAudience, AuthenticatedClient, ClientReason, Credentials, IdentifiedClient, JWT_BEARER, JWT_SPIFFE, Login, Logins,
-    hash_secret,
+    AssertionAudience, AuthenticatedClient, ClientAuth, ClientAuths, ClientReason, Credentials, IdentifiedClient, JWT_BEARER,
+    JWT_SPIFFE, hash_secret,
 };
 use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::{ClientId, Issuer, RuleName, Time};
 use crate::request::Form;
 use crate::trust::{
-    BundleProfile, KeyLocation, KeySource, Literal, Matcher, Pace, Requirement, SpiffePattern, SubjectKind, SubjectParts,
+    BundleProfile, KeyLocation, KeySource, Literal, Matcher, RefreshPolicy, Requirement, SpiffePattern, SubjectKind, SubjectParts,
 };
-use crate::trust::{Trust, TrustDomain, TrustKind, TrustRule, TrustRuleParts};
+use crate::trust::{TrustDomain, TrustKind, TrustRule, TrustRuleParts, TrustStore};
 
 pub(super) const ISSUER: &str = "https://sts.acme.example";
 pub(super) const ENDPOINT: &str = "https://sts.acme.example/token";
@@ -36,8 +36,8 @@ pub(super) fn key(algorithm: Algorithm) -> SigningKey {
 /// Agents and their logins, and who vouches for workloads.
 pub(super) struct World {
     pub(super) agents: Vec<Agent>,
-    pub(super) logins: Vec<(ClientId, Vec<Login>)>,
-    pub(super) trust: Trust,
+    pub(super) logins: Vec<(ClientId, Vec<ClientAuth>)>,
+    pub(super) trust: TrustStore,
 }
 
 /// What a request sends to prove itself.
@@ -49,15 +49,15 @@ pub(super) struct Sent {
 }
 
 impl World {
-    pub(super) fn new(trust: Trust) -> Self {
+    pub(super) fn new(trust: TrustStore) -> Self {
         Self { agents: Vec::new(), logins: Vec::new(), trust }
     }
 
-    pub(super) fn agent(self, id: &str, logins: Vec<Login>) -> Self {
+    pub(super) fn agent(self, id: &str, logins: Vec<ClientAuth>) -> Self {
         self.agent_that_is(Status::Active, id, logins)
     }
 
-    pub(super) fn agent_that_is(mut self, status: Status, id: &str, logins: Vec<Login>) -> Self {
+    pub(super) fn agent_that_is(mut self, status: Status, id: &str, logins: Vec<ClientAuth>) -> Self {
         let id = ClientId::parse(id).unwrap();
         let (owner, team) = ("dana@acme.example".to_owned(), "research".to_owned());
         let (foreign_clients, bound) = (Vec::new(), BoundTokens::default());
@@ -69,7 +69,7 @@ impl World {
     /// What becomes of the request.
     pub(super) fn try_login(self, sent: &Sent) -> Result<AuthenticatedClient, ClientReason> {
         let catalog = Catalog::new(self.agents, Vec::<Api>::new(), &[]).unwrap();
-        let logins = Logins::new(self.logins).unwrap();
+        let logins = ClientAuths::new(self.logins).unwrap();
         let audience = AssertionAudience { issuer: Issuer::parse(ISSUER).unwrap(), token_endpoint: ENDPOINT.to_owned() };
         let credentials = Credentials::new(&sent.form(), sent.header.as_deref());
         let subject_token = sent.subject_token.as_deref();
@@ -132,16 +132,16 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A login by `key`, which the client may use by its own algorithm.
-pub(super) fn own_key(key: &SigningKey) -> Login {
-    Login::PrivateKeyJwt {
+pub(super) fn own_key(key: &SigningKey) -> ClientAuth {
+    ClientAuth::PrivateKeyJwt {
         keys: KeySet::of_signing_keys([key]).into(),
         algorithms: vec![key.algorithm()],
         accept_token_endpoint: false,
     }
 }
 
-pub(super) fn secret(secret: &str, basic: bool, post: bool) -> Login {
-    Login::Secret { digest: hash_secret(secret), basic, post }
+pub(super) fn secret(secret: &str, basic: bool, post: bool) -> ClientAuth {
+    ClientAuth::Secret { digest: hash_secret(secret), basic, post }
 }
 
 /// What a good client sends (rfc7523bis §3), for `client`.
@@ -172,8 +172,8 @@ pub(super) fn signed_under(header: &Value, key: &SigningKey, claims: &Value) -> 
     format!("{message}.{signature}")
 }
 
-pub(super) fn no_trust() -> Trust {
-    Trust::new(Vec::new(), None).unwrap()
+pub(super) fn no_trust() -> TrustStore {
+    TrustStore::new(Vec::new(), None).unwrap()
 }
 
 pub(super) const CLUSTER: &str = "https://k8s.acme.example";
@@ -186,13 +186,13 @@ pub(super) static CLUSTER_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algor
 pub(super) static SPIRE_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::ES256));
 
 /// A cluster, a SPIFFE trust domain, people, and an issuer whose keys cannot be had.
-pub(super) fn federation() -> Trust {
+pub(super) fn federation() -> TrustStore {
     let issuer = |text: &str| Some(Issuer::parse(text).unwrap());
     let fixed = |key: &SigningKey| KeySource::Fixed(Arc::new(KeySet::of_signing_keys([key])));
     let bundle = format!(r#"{{"keys":[{}]}}"#, SPIRE_KEY.public_jwk().replace(r#""sig""#, r#""jwt-svid""#));
     let bundle = KeySource::Fixed(Arc::new(KeySet::parse(bundle.as_bytes(), KeyUse::JwtSvid).unwrap()));
     let nowhere = KeyLocation::Uri("https://silent.example/jwks".parse().unwrap());
-    let impatient = Pace { patience: Duration::from_millis(5), ..Pace::default() };
+    let impatient = RefreshPolicy { patience: Duration::from_millis(5), ..RefreshPolicy::default() };
     let workload = SubjectKind::Workload;
     let spire = TrustRuleParts {
         trust_domain: Some(TrustDomain::parse("acme.example").unwrap()),
@@ -203,17 +203,17 @@ pub(super) fn federation() -> Trust {
     let people = parts("people", TrustKind::Oidc, issuer(PEOPLE), SubjectKind::User, fixed(&CLUSTER_KEY));
     let silent = parts("silent", TrustKind::Oidc, issuer(SILENT), workload, KeySource::Remote(nowhere, impatient));
     let rules = [spire, cluster, people, silent].map(|parts| TrustRule::new(parts).unwrap());
-    Trust::new(rules.into(), None).unwrap()
+    TrustStore::new(rules.into(), None).unwrap()
 }
 
 /// A SPIFFE trust domain whose bundle cannot be had.
-pub(super) fn bundleless() -> Trust {
+pub(super) fn bundleless() -> TrustStore {
     let url = "https://silent.example/bundle".parse().unwrap();
     let nowhere = KeyLocation::Bundle { url, profile: BundleProfile::Web };
-    let keys = KeySource::Remote(nowhere, Pace { patience: Duration::from_millis(5), ..Pace::default() });
+    let keys = KeySource::Remote(nowhere, RefreshPolicy { patience: Duration::from_millis(5), ..RefreshPolicy::default() });
     let trust_domain = Some(TrustDomain::parse("acme.example").unwrap());
     let spire = TrustRuleParts { trust_domain, ..parts("spire", TrustKind::Spiffe, None, SubjectKind::Workload, keys) };
-    Trust::new(vec![TrustRule::new(spire).unwrap()], None).unwrap()
+    TrustStore::new(vec![TrustRule::new(spire).unwrap()], None).unwrap()
 }
 
 fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKind, keys: KeySource) -> TrustRuleParts {
@@ -233,11 +233,11 @@ fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKi
     }
 }
 
-pub(super) fn spiffe(pattern: &str) -> Login {
-    Login::SpiffeJwt { id: SpiffePattern::parse(pattern).unwrap() }
+pub(super) fn spiffe(pattern: &str) -> ClientAuth {
+    ClientAuth::SpiffeJwt { id: SpiffePattern::parse(pattern).unwrap() }
 }
 
-pub(super) fn workload(rule: &str, matchers: &[(&str, &str)]) -> Login {
+pub(super) fn workload(rule: &str, matchers: &[(&str, &str)]) -> ClientAuth {
     let is = |(claim, value): &(&str, &str)| Requirement::new(claim, Matcher::Is(Literal::Text((*value).to_owned()))).unwrap();
-    Login::WorkloadJwt { rule: RuleName::parse(rule).unwrap(), matchers: matchers.iter().map(is).collect() }
+    ClientAuth::WorkloadJwt { rule: RuleName::parse(rule).unwrap(), matchers: matchers.iter().map(is).collect() }
 }

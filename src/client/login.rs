@@ -5,20 +5,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::mtls::CertificateLogin;
-use super::{CertificateName, Dated, LoginMethod, spiffe};
+use super::{AuthMethod, CertificateName, Dated, spiffe};
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Clock, RuleName};
 use crate::trust::x509::Roots;
-use crate::trust::{Fetcher, PublishedKeys, Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, Vouched};
+use crate::trust::{ClientJwks, Fetcher, Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, VerifiedAssertion};
 
 /// One way in which an agent may log in.
 #[derive(Debug)]
-pub enum Login {
+pub enum ClientAuth {
     /// A JWT that the client signs with its own key (RFC 7523 §2.2, as tightened by rfc7523bis).
     PrivateKeyJwt {
         /// The client's public keys.
-        keys: PublishedKeys,
+        keys: ClientJwks,
         /// What the client may sign by.
         algorithms: Vec<Algorithm>,
         /// Whether `aud` may also be the token endpoint, for clients that cannot send the issuer identifier.
@@ -75,7 +75,7 @@ pub enum Login {
 
 /// Every agent's logins.
 #[derive(Debug, Default)]
-pub struct Logins {
+pub struct ClientAuths {
     keys: HashMap<ClientId, Vec<KeyLogin>>,
     secrets: HashMap<ClientId, Vec<SecretLogin>>,
     spiffe: HashMap<Box<str>, ClientId>,
@@ -117,7 +117,7 @@ pub enum LoginReason {
 
 #[derive(Debug)]
 pub(super) struct KeyLogin {
-    pub(super) keys: PublishedKeys,
+    pub(super) keys: ClientJwks,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) accept_token_endpoint: bool,
 }
@@ -138,13 +138,13 @@ struct WorkloadLogin {
 /// What an unknown client's secret is compared with; nothing can prove it.
 static NOBODY: [SecretLogin; 1] = [SecretLogin { digest: Digest([0; 32]), basic: false, post: false }];
 
-impl Logins {
+impl ClientAuths {
     /// Puts the logins of all agents together.
     ///
     /// # Errors
     /// Every login that could never serve, would serve everybody, or would log in two agents at once. Logins that overlap only in
     /// part are no error: where a credential fits two agents, `client_id` says which.
-    pub fn new(agents: impl IntoIterator<Item = (ClientId, Vec<Login>)>) -> Result<Self, Vec<LoginComplaint>> {
+    pub fn new(agents: impl IntoIterator<Item = (ClientId, Vec<ClientAuth>)>) -> Result<Self, Vec<LoginComplaint>> {
         let (mut logins, mut complaints) = (Self::default(), Vec::new());
         for (agent, list) in agents {
             for (position, login) in list.into_iter().enumerate() {
@@ -175,7 +175,7 @@ impl Logins {
     /// The same logins; keys that `previous` fetches from the same addresses are taken over with what was fetched.
     #[must_use]
     pub fn taking_over(mut self, previous: &Self) -> Self {
-        let known: Vec<&PublishedKeys> = previous.published().collect();
+        let known: Vec<&ClientJwks> = previous.published().collect();
         for login in self.keys.values_mut().flatten() {
             login.keys = login.keys.clone().or_known(known.iter().copied());
         }
@@ -187,12 +187,12 @@ impl Logins {
         self.published().for_each(|keys| keys.keep_fresh(fetcher, clock));
     }
 
-    fn published(&self) -> impl Iterator<Item = &PublishedKeys> {
+    fn published(&self) -> impl Iterator<Item = &ClientJwks> {
         self.keys.values().flatten().map(|login| &login.keys)
     }
 
     /// The agents that this attestation logs in, each once, in alphabetical order. A person's token logs in nobody.
-    pub fn agents_of(&self, vouched: &Vouched) -> Vec<&ClientId> {
+    pub fn agents_of(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
         let rule = vouched.rule();
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
@@ -205,15 +205,15 @@ impl Logins {
     }
 
     /// The methods by which `client` may log in, each once.
-    pub fn methods_of(&self, client: &ClientId) -> Vec<LoginMethod> {
+    pub fn methods_of(&self, client: &ClientId) -> Vec<AuthMethod> {
         let secrets = self.secrets.get(client).map(Vec::as_slice).unwrap_or_default();
         let workloads = || self.workloads.values().flatten();
         let methods = [
-            (LoginMethod::PrivateKeyJwt, !self.keys_of(client).is_empty()),
-            (LoginMethod::SpiffeJwt, self.spiffe.values().any(|agent| agent == client)),
-            (LoginMethod::WorkloadJwt, workloads().any(|login| login.agent == *client)),
-            (LoginMethod::SecretBasic, secrets.iter().any(|login| login.basic)),
-            (LoginMethod::SecretPost, secrets.iter().any(|login| login.post)),
+            (AuthMethod::PrivateKeyJwt, !self.keys_of(client).is_empty()),
+            (AuthMethod::SpiffeJwt, self.spiffe.values().any(|agent| agent == client)),
+            (AuthMethod::WorkloadJwt, workloads().any(|login| login.agent == *client)),
+            (AuthMethod::SecretBasic, secrets.iter().any(|login| login.basic)),
+            (AuthMethod::SecretPost, secrets.iter().any(|login| login.post)),
         ];
         let mut methods: Vec<_> = methods.into_iter().filter(|(_, has)| *has).map(|(method, _)| method).collect();
         for method in self.certificates_of(client).iter().map(CertificateLogin::method) {
@@ -243,7 +243,7 @@ impl Logins {
     }
 
     /// The agents that what a trust rule says of a certificate logs in, each once, in alphabetical order.
-    pub(super) fn agents_of_certificate(&self, vouched: &Vouched) -> Vec<&ClientId> {
+    pub(super) fn agents_of_certificate(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
         if vouched.rule().kind() == TrustKind::Spiffe {
             return spiffe::id_of(vouched).map(|id| self.agents_of_svid(&id)).unwrap_or_default();
         }
@@ -254,50 +254,52 @@ impl Logins {
     }
 
     /// Whether `secret` is one of the client's that may be sent this way. Takes the same time for an unknown client.
-    pub(super) fn secret_proves(&self, client: Option<&ClientId>, secret: Digest, method: LoginMethod) -> bool {
+    pub(super) fn secret_proves(&self, client: Option<&ClientId>, secret: Digest, method: AuthMethod) -> bool {
         let known = client.and_then(|client| self.secrets.get(client)).map_or(NOBODY.as_slice(), Vec::as_slice);
         known.iter().fold(false, |proven, login| proven | (login.digest.same_as(&secret) & login.may_come_by(method)))
     }
 
-    fn by_spiffe_id(&self, vouched: &Vouched) -> Vec<&ClientId> {
+    fn by_spiffe_id(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
         let Some(id) = spiffe::id_of(vouched) else { return Vec::new() };
         spiffe::patterns(&id).filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
     }
 
-    fn by_claims(&self, vouched: &Vouched) -> Vec<&ClientId> {
+    fn by_claims(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
         let claims = vouched.claims();
         let logins = self.workloads.get(vouched.rule().name()).map(Vec::as_slice).unwrap_or_default();
         let fitting = logins.iter().filter(|login| login.requirements.iter().all(|requirement| requirement.holds(claims)));
         fitting.map(|login| &login.agent).collect()
     }
 
-    fn add(&mut self, agent: &ClientId, login: Login) -> Result<(), LoginReason> {
+    fn add(&mut self, agent: &ClientId, login: ClientAuth) -> Result<(), LoginReason> {
         match login {
-            Login::PrivateKeyJwt { keys, .. } if keys.is_empty() => Err(LoginReason::NoKey),
-            Login::PrivateKeyJwt { algorithms, .. } if algorithms.is_empty() => Err(LoginReason::NoAlgorithm),
-            Login::PrivateKeyJwt { keys, algorithms, accept_token_endpoint } => {
+            ClientAuth::PrivateKeyJwt { keys, .. } if keys.is_empty() => Err(LoginReason::NoKey),
+            ClientAuth::PrivateKeyJwt { algorithms, .. } if algorithms.is_empty() => Err(LoginReason::NoAlgorithm),
+            ClientAuth::PrivateKeyJwt { keys, algorithms, accept_token_endpoint } => {
                 self.keys.entry(agent.clone()).or_default().push(KeyLogin { keys, algorithms, accept_token_endpoint });
                 Ok(())
             }
-            Login::SpiffeJwt { id } => match self.spiffe.insert(id.to_string().into(), agent.clone()) {
+            ClientAuth::SpiffeJwt { id } => match self.spiffe.insert(id.to_string().into(), agent.clone()) {
                 Some(other) => Err(LoginReason::taken(agent, &other)),
                 None => Ok(()),
             },
-            Login::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoAuthority),
-            Login::TlsClientAuth { roots, name } => self.add_certificate(agent, CertificateLogin::Authority { roots, name }),
-            Login::SelfSignedTls { certificates, keys } if certificates.is_empty() && keys.is_empty() => Err(LoginReason::NoKey),
-            Login::SelfSignedTls { certificates, keys } => {
+            ClientAuth::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoAuthority),
+            ClientAuth::TlsClientAuth { roots, name } => self.add_certificate(agent, CertificateLogin::Authority { roots, name }),
+            ClientAuth::SelfSignedTls { certificates, keys } if certificates.is_empty() && keys.is_empty() => {
+                Err(LoginReason::NoKey)
+            }
+            ClientAuth::SelfSignedTls { certificates, keys } => {
                 self.add_certificate(agent, CertificateLogin::Registered { certificates, keys })
             }
-            Login::SpiffeX509 { id } => match self.svids.insert(id.to_string().into(), agent.clone()) {
+            ClientAuth::SpiffeX509 { id } => match self.svids.insert(id.to_string().into(), agent.clone()) {
                 Some(other) => Err(LoginReason::taken(agent, &other)),
                 None => self.add_certificate(agent, CertificateLogin::Svid { id }),
             },
-            Login::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
-            Login::WorkloadX509 { matchers, .. } if matchers.is_empty() => Err(LoginReason::NoRequirement),
-            Login::WorkloadX509 { rule, matchers } => self.add_certificate(agent, CertificateLogin::Rule { rule, matchers }),
-            Login::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
-            Login::Secret { digest, basic, post } => {
+            ClientAuth::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
+            ClientAuth::WorkloadX509 { matchers, .. } if matchers.is_empty() => Err(LoginReason::NoRequirement),
+            ClientAuth::WorkloadX509 { rule, matchers } => self.add_certificate(agent, CertificateLogin::Rule { rule, matchers }),
+            ClientAuth::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
+            ClientAuth::Secret { digest, basic, post } => {
                 self.secrets.entry(agent.clone()).or_default().push(SecretLogin { digest, basic, post });
                 Ok(())
             }
@@ -326,10 +328,10 @@ impl Logins {
 }
 
 impl SecretLogin {
-    fn may_come_by(&self, method: LoginMethod) -> bool {
+    fn may_come_by(&self, method: AuthMethod) -> bool {
         match method {
-            LoginMethod::SecretBasic => self.basic,
-            LoginMethod::SecretPost => self.post,
+            AuthMethod::SecretBasic => self.basic,
+            AuthMethod::SecretPost => self.post,
             _ => false,
         }
     }

@@ -5,13 +5,13 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use super::authenticate::{Proof, Room};
-use super::{Attested, CertificateName, ClientReason, LoginMethod, PeerCertificate, spiffe};
+use super::authenticate::{AuthContext, Proof};
+use super::{Attested, AuthMethod, CertificateName, ClientReason, PeerCertificate, spiffe};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::oauth::{ClientId, RuleName};
 use crate::trust::x509::{Roots, X509Reason};
-use crate::trust::{Requirement, SpiffeId, SpiffePattern, TrustKind, TrustReason, Vouched};
+use crate::trust::{Requirement, SpiffeId, SpiffePattern, TrustKind, TrustReason, VerifiedAssertion};
 
 /// A way in which an agent logs in by certificate.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub enum CertificateReason {
 ///
 /// # Errors
 /// `Certificate`, or `SeveralAgents` when a SPIFFE ID fits several.
-pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &str) -> Result<Proof, ClientReason> {
+pub(super) fn prove(room: &AuthContext<'_>, certificate: &PeerCertificate, client_id: &str) -> Result<Proof, ClientReason> {
     certificate.check_dates(room.now).map_err(CertificateReason::Itself)?;
     let workload = SpiffeId::parse(client_id).ok().filter(|_| !is_agent(room.catalog, client_id));
     let client = match &workload {
@@ -64,7 +64,7 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
     };
     let mut refused = CertificateReason::Stranger;
     let logins = room.logins.certificates_of(&client).iter();
-    for login in logins.filter(|login| workload.is_none() || login.method() == LoginMethod::SpiffeX509) {
+    for login in logins.filter(|login| workload.is_none() || login.method() == AuthMethod::SpiffeX509) {
         match login.prove(room, certificate, workload.as_ref()) {
             Ok(svid) => return Ok(proof(client, login.method(), certificate, svid)),
             // Whoever cannot judge now says nothing against the agent's other logins.
@@ -81,15 +81,15 @@ pub(super) fn prove(room: &Room<'_>, certificate: &PeerCertificate, client_id: &
 ///
 /// # Errors
 /// `CertificateAlone`, or `SeveralAgents` when it fits several; `Certificate` for what the certificate says against itself.
-pub(super) fn prove_alone(room: &Room<'_>, certificate: &PeerCertificate) -> Result<Proof, ClientReason> {
+pub(super) fn prove_alone(room: &AuthContext<'_>, certificate: &PeerCertificate) -> Result<Proof, ClientReason> {
     certificate.check_dates(room.now).map_err(CertificateReason::Itself)?;
     let vouched = certificate.vouched(room.trust, room.now).map_err(|reason| match reason {
         reason if reason.is_no_verdict() => ClientReason::KeysUnavailable(reason),
         reason => ClientReason::CertificateAlone(CertificateReason::Rule(reason)),
     })?;
     let method = match vouched.rule().kind() {
-        TrustKind::Spiffe => LoginMethod::SpiffeX509,
-        _ => LoginMethod::WorkloadX509,
+        TrustKind::Spiffe => AuthMethod::SpiffeX509,
+        _ => AuthMethod::WorkloadX509,
     };
     match room.logins.agents_of_certificate(&vouched).as_slice() {
         [] => Err(ClientReason::CertificateAlone(CertificateReason::Stranger)),
@@ -102,11 +102,14 @@ fn is_agent(catalog: &Catalog, name: &str) -> bool {
     ClientId::parse(name).is_ok_and(|id| catalog.agent(&id).is_some())
 }
 
-fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, svid: Option<Vouched>) -> Proof {
-    let attested =
-        |svid: &Vouched| Attested { rule: svid.rule().name().clone(), id: svid.id().to_owned(), expires: svid.expires() };
+fn proof(client: ClientId, method: AuthMethod, certificate: &PeerCertificate, svid: Option<VerifiedAssertion>) -> Proof {
+    let attested = |svid: &VerifiedAssertion| Attested {
+        rule: svid.rule().name().clone(),
+        id: svid.id().to_owned(),
+        expires: svid.expires(),
+    };
     Proof {
-        instance: svid.as_ref().and_then(Vouched::instance).map(str::to_owned),
+        instance: svid.as_ref().and_then(VerifiedAssertion::instance).map(str::to_owned),
         attested: svid.as_ref().map(attested),
         key: certificate.key(),
         evidence: Some(certificate.thumbprint()),
@@ -116,17 +119,17 @@ fn proof(client: ClientId, method: LoginMethod, certificate: &PeerCertificate, s
 
 impl CertificateLogin {
     /// How it is called.
-    pub(super) fn method(&self) -> LoginMethod {
+    pub(super) fn method(&self) -> AuthMethod {
         match self {
-            Self::Authority { .. } => LoginMethod::TlsClientAuth,
-            Self::Registered { .. } => LoginMethod::SelfSignedTls,
-            Self::Svid { .. } => LoginMethod::SpiffeX509,
-            Self::Rule { .. } => LoginMethod::WorkloadX509,
+            Self::Authority { .. } => AuthMethod::TlsClientAuth,
+            Self::Registered { .. } => AuthMethod::SelfSignedTls,
+            Self::Svid { .. } => AuthMethod::SpiffeX509,
+            Self::Rule { .. } => AuthMethod::WorkloadX509,
         }
     }
 
     /// Whether the login is for what a trust rule of kind `x509` vouches for.
-    pub(super) fn fits(&self, vouched: &Vouched) -> bool {
+    pub(super) fn fits(&self, vouched: &VerifiedAssertion) -> bool {
         match self {
             Self::Rule { rule, matchers } => {
                 rule == vouched.rule().name() && matchers.iter().all(|matcher| matcher.holds(vouched.claims()))
@@ -138,10 +141,10 @@ impl CertificateLogin {
     /// What was vouched for, where somebody vouches for a certificate that serves.
     fn prove(
         &self,
-        room: &Room<'_>,
+        room: &AuthContext<'_>,
         certificate: &PeerCertificate,
         workload: Option<&SpiffeId>,
-    ) -> Result<Option<Vouched>, CertificateReason> {
+    ) -> Result<Option<VerifiedAssertion>, CertificateReason> {
         match self {
             Self::Authority { roots, name } => {
                 let leaf = certificate.validated(roots, room.now).map_err(CertificateReason::Chain)?;

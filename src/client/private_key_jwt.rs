@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::authenticate::{AssertionAudience, Proof, Room};
+use super::authenticate::{AssertionAudience, AuthContext, Proof};
 use super::login::KeyLogin;
-use super::{AssertionReason, ClientReason, LoginMethod};
+use super::{AssertionReason, AuthMethod, ClientReason};
 use crate::crypto::Digest;
 use crate::jose::{Compact, JoseReason, Object, Verified};
 use crate::oauth::{ClientId, SingleUse, SingleUseKind, Time};
@@ -15,7 +15,7 @@ const AHEAD_MAX: Duration = Duration::from_secs(60);
 const JTI_BYTES_MAX: usize = 255;
 
 /// The client whose own assertion this claims to be; none when it claims to be something else, or no such client has keys.
-pub(super) fn client(room: &Room<'_>, iss: Option<&str>, sub: Option<&str>) -> Option<ClientId> {
+pub(super) fn client(room: &AuthContext<'_>, iss: Option<&str>, sub: Option<&str>) -> Option<ClientId> {
     let client = ClientId::parse(iss.filter(|_| iss == sub)?).ok()?;
     (!room.logins.keys_of(&client).is_empty()).then_some(client)
 }
@@ -24,7 +24,7 @@ pub(super) fn client(room: &Room<'_>, iss: Option<&str>, sub: Option<&str>) -> O
 ///
 /// # Errors
 /// `Unproven` when no key verifies it; only who holds a key learns which rule the claims break.
-pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>, client: ClientId) -> Result<Proof, ClientReason> {
+pub(super) async fn prove(room: &AuthContext<'_>, jws: &Compact<'_>, client: ClientId) -> Result<Proof, ClientReason> {
     let (login, verified) = verify(room.logins.keys_of(&client), jws, room.now).await?;
     check_typ(jws)?;
     check_parties(verified.claims(), &client)?;
@@ -35,7 +35,7 @@ pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>, client: ClientId) 
         key: Some(verified.key()),
         evidence: Some(jws.digest()),
         single_use: Some(SingleUse { digest: digest.0, expires, kind: SingleUseKind::Assertion }),
-        ..Proof::new(client, LoginMethod::PrivateKeyJwt)
+        ..Proof::new(client, AuthMethod::PrivateKeyJwt)
     })
 }
 

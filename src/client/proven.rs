@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::crypto::Digest;
 use crate::oauth::SingleUse;
-use crate::trust::{Binding, BindingKind};
+use crate::trust::{Confirmation, ConfirmationMethod};
 
 /// The keys that a request proved that it holds: by a DPoP proof, by the handshake of its connection, by both or by neither.
 /// Only the stage that authenticates clients fills it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Proven {
+pub struct ProvenKeys {
     pub(super) dpop: Option<DpopProof>,
     pub(super) certificate: Option<Digest>,
 }
@@ -28,29 +28,29 @@ pub struct DpopProof {
 /// A credential is bound to a key that the request did not prove. `Display` says what was expected and what was found, to stand
 /// behind the name of the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missed {
+pub struct MissingProof {
     /// Which kind of proof was expected.
-    pub kind: BindingKind,
+    pub kind: ConfirmationMethod,
     /// Whether another key of that kind was proved; else none was.
     pub other: bool,
 }
 
-impl Proven {
+impl ProvenKeys {
     /// What is missing where a credential is bound by `binding`; nothing where its key was proved, or it is bound to none.
-    pub fn missed(&self, binding: Option<Binding>) -> Option<Missed> {
+    pub fn missed(&self, binding: Option<Confirmation>) -> Option<MissingProof> {
         let kind = binding.filter(|binding| !self.holds(binding))?.kind();
         let other = match kind {
-            BindingKind::Dpop => self.dpop.is_some(),
-            BindingKind::Certificate => self.certificate.is_some(),
+            ConfirmationMethod::Dpop => self.dpop.is_some(),
+            ConfirmationMethod::Certificate => self.certificate.is_some(),
         };
-        Some(Missed { kind, other })
+        Some(MissingProof { kind, other })
     }
 
     /// Whether the request proved the very key that `binding` names.
-    pub fn holds(&self, binding: &Binding) -> bool {
+    pub fn holds(&self, binding: &Confirmation) -> bool {
         match binding {
-            Binding::Dpop(key) => self.dpop.is_some_and(|proof| proof.key.same_as(key)),
-            Binding::Certificate(certificate) => self.certificate.is_some_and(|proved| proved.same_as(certificate)),
+            Confirmation::Dpop(key) => self.dpop.is_some_and(|proof| proof.key.same_as(key)),
+            Confirmation::Certificate(certificate) => self.certificate.is_some_and(|proved| proved.same_as(certificate)),
         }
     }
 
@@ -65,17 +65,19 @@ impl Proven {
     }
 }
 
-impl fmt::Display for Missed {
+impl fmt::Display for MissingProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.kind, self.other) {
-            (BindingKind::Dpop, false) => "is bound by its cnf.jkt: a DPoP proof by that key was expected and there was none",
-            (BindingKind::Dpop, true) => {
+            (ConfirmationMethod::Dpop, false) => {
+                "is bound by its cnf.jkt: a DPoP proof by that key was expected and there was none"
+            }
+            (ConfirmationMethod::Dpop, true) => {
                 "is bound by its cnf.jkt: a DPoP proof by that key was expected and one by another key came"
             }
-            (BindingKind::Certificate, false) => {
+            (ConfirmationMethod::Certificate, false) => {
                 "is bound by its cnf.x5t#S256: that client certificate was expected and the connection has none"
             }
-            (BindingKind::Certificate, true) => {
+            (ConfirmationMethod::Certificate, true) => {
                 "is bound by its cnf.x5t#S256: that client certificate was expected and the connection has another"
             }
         })
@@ -83,7 +85,7 @@ impl fmt::Display for Missed {
 }
 
 #[cfg(test)]
-impl Proven {
+impl ProvenKeys {
     /// As if these had been proved.
     pub(crate) fn for_tests(dpop: Option<Digest>, certificate: Option<Digest>) -> Self {
         use crate::oauth::{SingleUseKind, Time};
@@ -100,9 +102,9 @@ mod tests {
     #[test]
     fn only_the_very_key_is_held() {
         let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
-        let proven = Proven::for_tests(Some(one), Some(other));
-        assert!(proven.holds(&Binding::Dpop(one)) && proven.holds(&Binding::Certificate(other)));
-        assert!(!proven.holds(&Binding::Dpop(other)) && !proven.holds(&Binding::Certificate(one)));
-        assert!(!Proven::default().holds(&Binding::Dpop(one)));
+        let proven = ProvenKeys::for_tests(Some(one), Some(other));
+        assert!(proven.holds(&Confirmation::Dpop(one)) && proven.holds(&Confirmation::Certificate(other)));
+        assert!(!proven.holds(&Confirmation::Dpop(other)) && !proven.holds(&Confirmation::Certificate(one)));
+        assert!(!ProvenKeys::default().holds(&Confirmation::Dpop(one)));
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{CertificateReason, Missed};
+use super::{CertificateReason, MissingProof};
 use crate::jose::JoseReason;
 use crate::trust::TrustReason;
 
@@ -54,7 +54,7 @@ pub enum ClientReason {
     /// The certificate of the connection does not log in the client that `client_id` names.
     Certificate(CertificateReason),
     /// The attestation is bound to a key that the request did not prove.
-    Key(Missed),
+    Key(MissingProof),
     /// Without `client_id` the certificate of the connection logs in nobody.
     CertificateAlone(CertificateReason),
     /// The agent proved itself but is suspended.

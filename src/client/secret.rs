@@ -5,7 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::authenticate::Proof;
-use super::{ClientReason, LoginMethod, Logins};
+use super::{AuthMethod, ClientAuths, ClientReason};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::oauth::ClientId;
@@ -32,23 +32,23 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 /// `Scheme` for another scheme than `Basic`, and one and the same answer, after the same work, for everything else.
-pub(super) fn basic(header: &str, logins: &Logins, catalog: &Catalog) -> Result<Proof, ClientReason> {
+pub(super) fn basic(header: &str, logins: &ClientAuths, catalog: &Catalog) -> Result<Proof, ClientReason> {
     let text = credentials(header)?;
     // Both readings are always tried, so that the time taken does not tell whether the client exists.
     let (encoded, raw) = (form_encoded(&text, catalog), as_it_is(&text, catalog));
     let (client, secret) = encoded.or(raw).unzip();
-    prove(logins, client, secret.as_deref().unwrap_or(&text), LoginMethod::SecretBasic)
+    prove(logins, client, secret.as_deref().unwrap_or(&text), AuthMethod::SecretBasic)
 }
 
 /// Proves a client by `client_id` and `client_secret` in the body.
 ///
 /// # Errors
 /// One and the same answer, after the same work, for every failure.
-pub(super) fn post(client: &str, secret: &str, logins: &Logins, catalog: &Catalog) -> Result<Proof, ClientReason> {
-    prove(logins, registered(client, catalog), secret, LoginMethod::SecretPost)
+pub(super) fn post(client: &str, secret: &str, logins: &ClientAuths, catalog: &Catalog) -> Result<Proof, ClientReason> {
+    prove(logins, registered(client, catalog), secret, AuthMethod::SecretPost)
 }
 
-fn prove(logins: &Logins, client: Option<ClientId>, secret: &str, method: LoginMethod) -> Result<Proof, ClientReason> {
+fn prove(logins: &ClientAuths, client: Option<ClientId>, secret: &str, method: AuthMethod) -> Result<Proof, ClientReason> {
     let proven = logins.secret_proves(client.as_ref(), hash_secret(secret), method);
     match client.filter(|_| proven) {
         Some(client) => Ok(Proof::new(client, method)),

@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::authenticate::{Proof, Room};
+use super::authenticate::{AuthContext, Proof};
 use super::{AssertionReason, ClientReason, attestation};
 use crate::jose::Compact;
-use crate::trust::{SpiffeId, TrustKind, Vouched};
+use crate::trust::{SpiffeId, TrustKind, VerifiedAssertion};
 
 /// Proves a client by a JWT-SVID. They are cached and reused, so no single use is demanded.
 ///
 /// # Errors
 /// Why it is no acceptable JWT-SVID, that its `aud` is not the issuer identifier alone, or that it logs in no agent or several.
-pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>) -> Result<Proof, ClientReason> {
+pub(super) async fn prove(room: &AuthContext<'_>, jws: &Compact<'_>) -> Result<Proof, ClientReason> {
     let vouched = attestation::vouch(room, jws).await?;
     if vouched.rule().kind() != TrustKind::Spiffe {
         return Err(ClientReason::JwtAsSvid);
@@ -28,7 +28,7 @@ pub(super) fn is_spiffe_id(sub: &str) -> bool {
 }
 
 /// The SPIFFE ID that was vouched for.
-pub(super) fn id_of(vouched: &Vouched) -> Option<SpiffeId> {
+pub(super) fn id_of(vouched: &VerifiedAssertion) -> Option<SpiffeId> {
     vouched.claims().text("sub").ok().flatten().and_then(|sub| SpiffeId::parse(&sub).ok())
 }
 

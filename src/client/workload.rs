@@ -1,6 +1,6 @@
 //! `workload_jwt`: an attestation under a trust rule as client assertion (RFC 7523 §2.2 with a key that the platform holds).
 
-use super::authenticate::{Proof, Room};
+use super::authenticate::{AuthContext, Proof};
 use super::{ClientReason, attestation};
 use crate::jose::Compact;
 use crate::trust::{TrustKind, TrustReason};
@@ -9,7 +9,7 @@ use crate::trust::{TrustKind, TrustReason};
 ///
 /// # Errors
 /// Why no rule vouches for it, that its `aud` names others too, or that it logs in no agent or several.
-pub(super) async fn prove(room: &Room<'_>, jws: &Compact<'_>) -> Result<Proof, ClientReason> {
+pub(super) async fn prove(room: &AuthContext<'_>, jws: &Compact<'_>) -> Result<Proof, ClientReason> {
     let vouched = attestation::vouch(room, jws).await.map_err(stranger)?;
     if vouched.rule().kind() == TrustKind::Spiffe {
         return Err(ClientReason::SvidAsJwt);

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::command::{Death, Ending, Holding, Turn};
+use super::command::{Revocable, Revocation, StatusChange, Transition};
 use crate::ledger::RecordReason;
-use crate::ledger::record::{DeathRecord, EndingRecord, HoldingRecord, Kind, Record};
-use crate::lifecycle::{Hold, Life, Task};
+use crate::ledger::record::{Kind, Record, RevocableRecord, RevocationRecord, StatusChangeRecord};
+use crate::lifecycle::{GenerationState, InactiveStatus, Task};
 use crate::oauth::{ClientId, Time};
 
 /// No change is about more things, and none has a longer reason, in bytes.
@@ -15,13 +15,13 @@ const REASON_MAX: usize = 1024;
 /// A change of what is alive.
 #[derive(Debug)]
 pub(super) enum Change {
-    Death(Death),
-    Holding(Holding),
+    Death(Revocation),
+    Holding(StatusChange),
 }
 
 impl Change {
     /// What it is about.
-    pub(super) fn things(&self) -> &[Ending] {
+    pub(super) fn things(&self) -> &[Revocable] {
         match self {
             Self::Death(death) => &death.ends,
             Self::Holding(holding) => &holding.things,
@@ -45,14 +45,18 @@ impl Change {
     }
 
     /// What it makes of the life of one of its things, at `at`.
-    pub(super) fn applied(&self, before: Life, at: Time) -> Life {
-        let next = Life { number: before.number + 1, ended: Some(at), hold: before.hold, until: None };
+    pub(super) fn applied(&self, before: GenerationState, at: Time) -> GenerationState {
+        let next = GenerationState { number: before.number + 1, ended: Some(at), hold: before.hold, until: None };
         match self {
             Self::Death(_) => next,
-            Self::Holding(Holding { turn: Turn::Retire, .. }) => Life { hold: Some(Hold::Retired), ..next },
-            Self::Holding(Holding { turn: Turn::Suspend, .. }) => Life { hold: before.hold.max(Some(Hold::Suspended)), ..before },
-            Self::Holding(Holding { turn: Turn::Resume, .. }) => {
-                Life { hold: before.hold.filter(|hold| *hold == Hold::Retired), ..before }
+            Self::Holding(StatusChange { turn: Transition::Retire, .. }) => {
+                GenerationState { hold: Some(InactiveStatus::Retired), ..next }
+            }
+            Self::Holding(StatusChange { turn: Transition::Suspend, .. }) => {
+                GenerationState { hold: before.hold.max(Some(InactiveStatus::Suspended)), ..before }
+            }
+            Self::Holding(StatusChange { turn: Transition::Resume, .. }) => {
+                GenerationState { hold: before.hold.filter(|hold| *hold == InactiveStatus::Retired), ..before }
             }
         }
     }
@@ -61,11 +65,11 @@ impl Change {
     /// suspend it, whoever counts for most is remembered.
     pub(super) fn suspended_by(&self, task: &Task) -> Option<Option<ClientId>> {
         match self {
-            Self::Holding(Holding { turn: Turn::Suspend, by, .. }) => {
+            Self::Holding(StatusChange { turn: Transition::Suspend, by, .. }) => {
                 let before = task.suspended_by.as_ref().filter(|before| task.fixed.rank(before) >= task.fixed.rank(by));
                 Some(Some(before.unwrap_or(by).clone()))
             }
-            Self::Holding(Holding { turn: Turn::Resume, .. }) => Some(None),
+            Self::Holding(StatusChange { turn: Transition::Resume, .. }) => Some(None),
             Self::Holding(_) | Self::Death(_) => None,
         }
     }
@@ -84,10 +88,10 @@ impl Change {
         let things = self.things().iter().zip(numbers).map(|(thing, number)| thing_record(thing, number)).collect();
         match self {
             Self::Death(death) => {
-                Record::Death(DeathRecord::new(at, death.by.as_str(), &death.reason, death.until, things)).to_bytes()
+                Record::Death(RevocationRecord::new(at, death.by.as_str(), &death.reason, death.until, things)).to_bytes()
             }
-            Self::Holding(Holding { turn, by, reason, .. }) => {
-                Record::Holding(HoldingRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
+            Self::Holding(StatusChange { turn, by, reason, .. }) => {
+                Record::Holding(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
             }
         }
     }
@@ -104,14 +108,14 @@ impl Change {
     }
 }
 
-fn kind(turn: Turn) -> Kind {
+fn kind(turn: Transition) -> Kind {
     match turn {
-        Turn::Suspend => Kind::Suspension,
-        Turn::Resume => Kind::Resumption,
-        Turn::Retire => Kind::Retirement,
+        Transition::Suspend => Kind::Suspension,
+        Transition::Resume => Kind::Resumption,
+        Transition::Retire => Kind::Retirement,
     }
 }
 
-fn thing_record(thing: &Ending, number: u64) -> EndingRecord<'_> {
-    EndingRecord { key: thing.key, name: thing.name.as_deref().map(Cow::Borrowed), number, of: thing.kind, txn: thing.txn }
+fn thing_record(thing: &Revocable, number: u64) -> RevocableRecord<'_> {
+    RevocableRecord { key: thing.key, name: thing.name.as_deref().map(Cow::Borrowed), number, of: thing.kind, txn: thing.txn }
 }

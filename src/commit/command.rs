@@ -6,15 +6,15 @@ use super::register::Registration;
 use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
 
 pub use crate::ledger::Refusal;
-use crate::lifecycle::FixedTask;
-pub use crate::lifecycle::{Death, Ending, Holding, Turn};
+use crate::lifecycle::TaskTerms;
+pub use crate::lifecycle::{Revocable, Revocation, StatusChange, Transition};
 
 /// No command spends more values.
 pub(super) const SINGLE_USE_MAX: usize = 8;
 
 /// A hop to record, or the opening of a task, which has a token too.
 #[derive(Debug)]
-pub struct Issue {
+pub struct RecordHop {
     /// The hop: the token's `jti`.
     pub jti: Jti,
     /// The tree it belongs to.
@@ -35,16 +35,16 @@ pub struct Issue {
     /// The task whose budget pays for this hop: one exchange.
     pub charge: Option<GenerationKey>,
     /// The task that begins with this record, where it is no hop.
-    pub opens: Option<Opens>,
+    pub opens: Option<NewTask>,
 }
 
 /// A task that begins when its record is durable.
 #[derive(Debug)]
-pub struct Opens {
+pub struct NewTask {
     /// Its pseudonym.
     pub key: GenerationKey,
     /// What there is to know of it.
-    pub task: FixedTask,
+    pub task: TaskTerms,
     /// The task out of whose budget its own comes.
     pub out_of: Option<GenerationKey>,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::crypto::Digest;
 use crate::ledger::{Files, Tile, TileFile};
-use crate::lifecycle::Life;
+use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
 
@@ -144,7 +144,7 @@ pub struct Recovered {
     /// The newest records, at most 64, oldest first.
     pub newest: Vec<Stored>,
     /// Everything that ever ended, is held or lives for a time only, and may not be forgotten.
-    pub lives: Vec<StoredLife>,
+    pub lives: Vec<StoredGeneration>,
     /// Every single-use value that is remembered.
     pub single_use: Vec<SingleUse>,
     /// Every task that may not be forgotten.
@@ -152,7 +152,7 @@ pub struct Recovered {
     /// Every place in a status list that is remembered as taken.
     pub status: Vec<StatusRow>,
     /// What was in force when the server last took up a configuration; none before it ever did.
-    pub in_force: Option<BTreeSet<Known>>,
+    pub in_force: Option<BTreeSet<ConfiguredPrincipal>>,
 }
 
 /// A token in a status list.
@@ -170,7 +170,7 @@ pub struct StatusRow {
 
 /// Something that the files name, and that ends when they no longer do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Known {
+pub enum ConfiguredPrincipal {
     /// An agent that is not retired.
     Agent(ClientId),
     /// A trust rule that is enabled.
@@ -181,11 +181,11 @@ pub enum Known {
 
 /// The present life of one thing that is not simply in life 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StoredLife {
+pub struct StoredGeneration {
     /// Of what.
     pub key: GenerationKey,
     /// Which life.
-    pub life: Life,
+    pub life: GenerationState,
     /// When it may be forgotten; none for never.
     pub forget: Option<Time>,
 }
@@ -215,7 +215,7 @@ pub struct Batch {
     /// Values spent.
     pub single_use: Vec<SingleUse>,
     /// Lives that begin or change; each replaces what was stored under its key.
-    pub lives: Vec<StoredLife>,
+    pub lives: Vec<StoredGeneration>,
     /// Tasks that begin or change; each replaces what was stored under its key.
     pub tasks: Vec<StoredTask>,
     /// What is left to tasks, in order; it comes after `tasks`.
@@ -223,7 +223,7 @@ pub struct Batch {
     /// Places taken in status lists, each with the index of its hop's record.
     pub status: Vec<(u64, StatusRow)>,
     /// What is in force from now on, instead of what was.
-    pub in_force: Option<BTreeSet<Known>>,
+    pub in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
     /// Single-use values that expired at or before this, and lives, tasks and status lists that may be forgotten then, are

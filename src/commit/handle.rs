@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::change::Change;
-use super::command::{self, Death, Holding, Issue, Refusal, Turn};
-use super::contract::{CommitStore, Known, StoreReason};
+use super::command::{self, RecordHop, Refusal, Revocation, StatusChange, Transition};
+use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
 use super::durable::Durable;
 use super::limits::Limits;
-use super::mirror::Mirror;
+use super::mirror::State;
 use super::per_client::PerClient;
 use super::quota::Quota;
 use super::receipt::{CommitReason, Receipt};
-use super::register::Register;
+use super::register::StatusLists;
 use super::subject_keys::SubjectKeys;
-use super::writer::{Done, Hidden, Job, Parts, Recordable, Reply, Spending, Unrecorded, Writer};
+use super::writer::{Done, Job, Parts, Recordable, Reply, Spending, Unrecorded, WithheldHop, Writer};
 use crate::crypto::SealKey;
 use crate::ledger::record::RECORD_BYTES_MAX;
 use crate::oauth::{Clock, GenerationKey, SingleUse};
@@ -42,8 +42,8 @@ struct Shared {
     refusals: Arc<Semaphore>,
     clients: PerClient,
     quota: Arc<Quota>,
-    mirror: Arc<Mirror>,
-    register: Arc<Register>,
+    mirror: Arc<State>,
+    register: Arc<StatusLists>,
     durable: Durable,
     closing: AtomicBool,
 }
@@ -61,7 +61,7 @@ impl Commit {
         limits: Limits,
     ) -> Result<Self, StoreReason> {
         let (sender, jobs) = channel();
-        let mirror = Arc::new(Mirror::default());
+        let mirror = Arc::new(State::default());
         let quota = Arc::new(Quota::new(limits.refusals_per_minute));
         let places = |count| Arc::new(Semaphore::new(count));
         let shared = Shared {
@@ -72,7 +72,7 @@ impl Commit {
             clients: PerClient::new(limits.changes_per_client),
             quota: Arc::clone(&quota),
             mirror: Arc::clone(&mirror),
-            register: Register::new(limits.status),
+            register: StatusLists::new(limits.status),
             durable: Durable::default(),
             closing: AtomicBool::new(false),
         };
@@ -112,7 +112,7 @@ impl Commit {
     /// # Errors
     /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be
     /// recorded; it is then recorded as withheld too.
-    pub async fn submit(&self, issue: Issue) -> Result<Receipt, CommitReason> {
+    pub async fn submit(&self, issue: RecordHop) -> Result<Receipt, CommitReason> {
         if issue.record.len() > RECORD_BYTES_MAX {
             return Err(CommitReason::TooLarge);
         }
@@ -128,7 +128,7 @@ impl Commit {
     /// Says that the token of a recorded hop will never leave, so that this is recorded too.
     pub fn withhold(&self, receipt: Receipt) {
         if let Ok(jobs) = self.jobs() {
-            let _closed = jobs.send(Job::Withhold(Hidden::of(&receipt)));
+            let _closed = jobs.send(Job::Withhold(WithheldHop::of(&receipt)));
         }
     }
 
@@ -151,15 +151,15 @@ impl Commit {
     /// # Errors
     /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and
     /// nothing is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
-    pub async fn end(&self, death: Death) -> Result<(), CommitReason> {
+    pub async fn end(&self, death: Revocation) -> Result<(), CommitReason> {
         self.end_spending(death, Vec::new()).await
     }
 
     /// Ends things and spends what is single-use, at most 8 values: both or neither.
     ///
     /// # Errors
-    /// As for [`end`](Self::end); and `Spent`, when nothing happened.
-    pub async fn end_spending(&self, death: Death, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+    /// As for [`end`](Self::end); and `ReplayCache`, when nothing happened.
+    pub async fn end_spending(&self, death: Revocation, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
         self.change(Change::Death(death), single_use, Job::Change, &self.shared.deaths).await
     }
 
@@ -169,10 +169,10 @@ impl Commit {
     /// # Errors
     /// A suspension and a retirement as for [`end_spending`](Self::end_spending). A resumption that is not answered `Ok` does
     /// not act, unless it turns out to have been durable after `Unavailable`; and `Retired`, when any of its things is.
-    pub async fn hold(&self, holding: Holding, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+    pub async fn hold(&self, holding: StatusChange, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
         match holding.turn {
-            Turn::Resume => self.change(Change::Holding(holding), single_use, Job::Resume, &self.shared.issues).await,
-            Turn::Suspend | Turn::Retire => {
+            Transition::Resume => self.change(Change::Holding(holding), single_use, Job::Resume, &self.shared.issues).await,
+            Transition::Suspend | Transition::Retire => {
                 self.change(Change::Holding(holding), single_use, Job::Change, &self.shared.deaths).await
             }
         }
@@ -233,17 +233,17 @@ impl Commit {
     }
 
     /// The state as the checks see it.
-    pub fn state(&self) -> Arc<Mirror> {
+    pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.shared.mirror)
     }
 
     /// The status lists.
-    pub fn register(&self) -> &Arc<Register> {
+    pub fn register(&self) -> &Arc<StatusLists> {
         &self.shared.register
     }
 
     /// What was in force when a configuration was last taken up; none before one ever was.
-    pub fn in_force(&self) -> Option<BTreeSet<Known>> {
+    pub fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
         self.shared.register.in_force()
     }
 
@@ -251,7 +251,7 @@ impl Commit {
     ///
     /// # Errors
     /// `Unavailable`: it may be remembered or not.
-    pub async fn remember(&self, in_force: BTreeSet<Known>) -> Result<(), CommitReason> {
+    pub async fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) -> Result<(), CommitReason> {
         let (to, answer) = oneshot::channel();
         self.jobs()?.send(Job::Remember(in_force, to)).map_err(|_| CommitReason::Unavailable)?;
         answer.await.map_err(|_| CommitReason::Unavailable)?

@@ -8,26 +8,26 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::Change;
 use super::changes::{Changed, Changes};
-use super::command::{Issue, Opens};
-use super::contract::{StoredLife, StoredTask};
+use super::command::{NewTask, RecordHop};
+use super::contract::{StoredGeneration, StoredTask};
 use super::receipt::CommitReason;
 use super::tasks;
 use super::writer::Unrecorded;
-use crate::lifecycle::{FixedTask, Hold, Life, State, Task};
+use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
 use crate::oauth::{GenerationKey, Time};
-use lives::Lives;
+use lives::GenerationTable;
 
 /// Which life everything is in that ever ended, is held or lives for a time only. A reading takes one lock, for all its keys.
 #[derive(Debug, Default)]
-pub struct Mirror {
-    lives: RwLock<Lives>,
+pub struct State {
+    lives: RwLock<GenerationTable>,
     stuck: AtomicBool,
     floor: AtomicI64,
     changes: Changes,
 }
 
-impl State for Mirror {
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
+impl StateView for State {
+    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
         let lives = self.read();
         keys.iter().map(|key| lives.of.get(key).map(|(life, _)| *life).unwrap_or_default()).collect()
     }
@@ -41,7 +41,7 @@ impl State for Mirror {
     }
 }
 
-impl Mirror {
+impl State {
     /// How many things are remembered.
     pub fn len(&self) -> usize {
         self.read().of.len()
@@ -82,14 +82,14 @@ impl Mirror {
     }
 
     /// Does to its things what `change` says, at `at`. Returns the lives they are in then, in the order of the things.
-    pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredLife> {
+    pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredGeneration> {
         let lives = self.write().change(change, at);
         self.changes.note(change.things().iter().map(|thing| thing.key));
         lives
     }
 
     /// What [`change`](Self::change) would return, without doing it.
-    pub(super) fn foresee(&self, change: &Change, at: Time) -> Vec<StoredLife> {
+    pub(super) fn foresee(&self, change: &Change, at: Time) -> Vec<StoredGeneration> {
         let lives = self.read();
         change.things().iter().map(|thing| lives.changed(thing.key, change, at)).collect()
     }
@@ -108,7 +108,7 @@ impl Mirror {
     pub(super) fn resumable(&self, change: &Change) -> Result<(), CommitReason> {
         let lives = self.read();
         for thing in change.things() {
-            if lives.of.get(&thing.key).is_some_and(|(life, _)| life.hold == Some(Hold::Retired)) {
+            if lives.of.get(&thing.key).is_some_and(|(life, _)| life.hold == Some(InactiveStatus::Retired)) {
                 return Err(CommitReason::Retired);
             }
             if lives.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
@@ -119,7 +119,7 @@ impl Mirror {
     }
 
     /// Puts in force what `change`, which is durable by now, leads to.
-    pub(super) fn put(&self, change: &Change, stored: &[StoredLife]) {
+    pub(super) fn put(&self, change: &Change, stored: &[StoredGeneration]) {
         let mut lives = self.write();
         stored.iter().for_each(|life| lives.put(*life));
         lives.note_holder(change);
@@ -128,7 +128,7 @@ impl Mirror {
     }
 
     /// Whether the budgets that `issue` draws on suffice, and there is room for the task that it opens.
-    pub(super) fn affordable(&self, issue: &Issue, tasks_max: usize) -> Result<(), CommitReason> {
+    pub(super) fn affordable(&self, issue: &RecordHop, tasks_max: usize) -> Result<(), CommitReason> {
         let lives = self.read();
         let draws = issue.charge.map(|key| (key, 1));
         let parent = issue.opens.as_ref().and_then(|opens| Some((opens.out_of?, opens.task.budget)));
@@ -151,7 +151,7 @@ impl Mirror {
     }
 
     /// Begins a task at `at`. Returns it as it is to be stored, with the lives that have to be remembered as long as it.
-    pub(super) fn open(&self, opens: &Opens, at: Time) -> Option<(StoredTask, Vec<StoredLife>)> {
+    pub(super) fn open(&self, opens: &NewTask, at: Time) -> Option<(StoredTask, Vec<StoredGeneration>)> {
         let fixed = Arc::new(opens.task.clone());
         let task = Task { left: fixed.budget, fixed, suspended_by: None };
         let stored = tasks::stored(opens.key, &task)?;
@@ -159,12 +159,12 @@ impl Mirror {
     }
 
     /// Moves the time of a living task, as a heartbeat at `at` does.
-    pub(super) fn beat(&self, key: GenerationKey, at: Time) -> Option<StoredLife> {
+    pub(super) fn beat(&self, key: GenerationKey, at: Time) -> Option<StoredGeneration> {
         self.write().beat(key, at)
     }
 
     /// At most `max` tasks whose time is over at `at` and whose end nobody recorded yet.
-    pub(super) fn overdue(&self, at: Time, max: usize) -> Vec<(GenerationKey, Arc<FixedTask>)> {
+    pub(super) fn overdue(&self, at: Time, max: usize) -> Vec<(GenerationKey, Arc<TaskTerms>)> {
         if !self.read().timed.any(at) {
             return Vec::new();
         }
@@ -184,12 +184,12 @@ impl Mirror {
     /// Replaces everything by what is `stored`. Changes that are not recorded yet are made to act again, before anybody can look.
     pub(super) fn load(
         &self,
-        stored: &[StoredLife],
+        stored: &[StoredGeneration],
         tasks: Vec<(GenerationKey, Task)>,
         unrecorded: &mut [Unrecorded],
         now: Time,
     ) {
-        let mut fresh = Lives::default();
+        let mut fresh = GenerationTable::default();
         stored.iter().for_each(|life| fresh.put(*life));
         fresh.take_tasks(tasks);
         for Unrecorded { change, acting, lives, .. } in unrecorded {
@@ -200,11 +200,11 @@ impl Mirror {
         self.changes.note_everything();
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Lives> {
+    fn read(&self) -> RwLockReadGuard<'_, GenerationTable> {
         self.lives.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Lives> {
+    fn write(&self) -> RwLockWriteGuard<'_, GenerationTable> {
         self.lives.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

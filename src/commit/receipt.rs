@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::mpsc::Sender;
 
-use super::writer::{Hidden, Job};
+use super::writer::{Job, WithheldHop};
 use crate::crypto::Digest;
 use crate::oauth::{Jti, Time, Txn};
 
@@ -112,7 +112,7 @@ impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(receipt) = self.receipt.take() {
             // A closed writer leaves a recorded hop without an answer, as a crash would.
-            let _closed = self.jobs.send(Job::Withhold(Hidden::of(&receipt)));
+            let _closed = self.jobs.send(Job::Withhold(WithheldHop::of(&receipt)));
         }
     }
 }

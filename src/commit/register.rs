@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::changes::Changed;
-use super::contract::{Known, StatusRow};
-use super::mirror::Mirror;
+use super::contract::{ConfiguredPrincipal, StatusRow};
+use super::mirror::State;
 use super::receipt::CommitReason;
 use crate::catalog::StatusBits;
 use crate::crypto::random;
 use crate::lifecycle::status::{ListKey, PLACES, Status, TAKEN_MAX, all_valid, put};
-use crate::lifecycle::{Hold, Life, State, Task};
+use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task};
 use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, Time};
 
 /// Looked at again after so long even if nothing is known to have changed, so that what has expired is let go.
@@ -23,7 +23,7 @@ const LOOK_AGAIN_MILLIS: i64 = 30_000;
 
 /// All status lists.
 #[derive(Debug)]
-pub struct Register {
+pub struct StatusLists {
     lists: Mutex<Lists>,
     /// How many tokens are remembered; at most `max`.
     entries: AtomicU64,
@@ -37,7 +37,7 @@ pub struct Register {
     seen: Mutex<Seen>,
     /// Whether a list was forgotten that the store may still hold.
     forgotten: AtomicBool,
-    in_force: Mutex<Option<BTreeSet<Known>>>,
+    in_force: Mutex<Option<BTreeSet<ConfiguredPrincipal>>>,
 }
 
 /// A list as it is told.
@@ -53,7 +53,7 @@ pub struct ShownList {
 
 /// A place that nobody else gets. It is given back when this is dropped before its hop was committed.
 pub struct ReservedPlace {
-    register: Arc<Register>,
+    register: Arc<StatusLists>,
     key: ListKey,
     place: StatusPlace,
     kept: bool,
@@ -103,7 +103,7 @@ struct Seen {
     due: Option<Time>,
 }
 
-impl Register {
+impl StatusLists {
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             lists: Mutex::default(),
@@ -119,7 +119,7 @@ impl Register {
     }
 
     /// Takes up what is stored.
-    pub(super) fn load(&self, stored: Vec<StatusRow>, in_force: Option<BTreeSet<Known>>) {
+    pub(super) fn load(&self, stored: Vec<StatusRow>, in_force: Option<BTreeSet<ConfiguredPrincipal>>) {
         *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
         let mut lists = self.lists();
         for StatusRow { list, index, expires, generations } in stored {
@@ -131,11 +131,11 @@ impl Register {
     }
 
     /// What was in force when a configuration was last taken up; none before one ever was.
-    pub(super) fn in_force(&self) -> Option<BTreeSet<Known>> {
+    pub(super) fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn remember(&self, known: BTreeSet<Known>) {
+    pub(super) fn remember(&self, known: BTreeSet<ConfiguredPrincipal>) {
         *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
 
@@ -215,7 +215,7 @@ impl Register {
 
     /// Looks at tokens that are new, at those that something touches that ended, was held or resumed, and at all of them when
     /// the files hold other things, or some may have died by themselves.
-    pub(super) fn look(&self, mirror: &Mirror, now: Time) {
+    pub(super) fn look(&self, mirror: &State, now: Time) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Before anything is looked at: what changes meanwhile is looked at the next time.
         let (changes, changed) = mirror.changed_since(seen.changes);
@@ -351,7 +351,7 @@ impl Changed {
 
 /// The state with what the files hold over it.
 struct Held<'a> {
-    mirror: &'a Mirror,
+    mirror: &'a State,
     held: &'a HashSet<GenerationKey>,
 }
 
@@ -366,14 +366,14 @@ impl Held<'_> {
     }
 }
 
-impl State for Held<'_> {
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
+impl StateView for Held<'_> {
+    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
         let mut lives = self.mirror.lives(keys);
         if self.held.is_empty() {
             return lives;
         }
         for (_, life) in keys.iter().zip(&mut lives).filter(|(key, _)| self.held.contains(*key)) {
-            life.hold = life.hold.max(Some(Hold::Suspended));
+            life.hold = life.hold.max(Some(InactiveStatus::Suspended));
         }
         lives
     }

@@ -11,13 +11,13 @@ type Short = u128;
 
 /// Remembers until expiry and refuses when full; nothing is ever forgotten early. Used by the writer alone, so it takes no lock.
 #[derive(Debug)]
-pub(super) struct Spent {
+pub(super) struct ReplayCache {
     values: HashSet<Short>,
     expiry: Expiry<Short>,
     max: usize,
 }
 
-impl Spent {
+impl ReplayCache {
     pub(super) fn new(max: usize) -> Self {
         Self { values: HashSet::new(), expiry: Expiry::default(), max }
     }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_value_counts_once_until_it_expires_and_is_forgotten_only_then() {
-        let mut spent = Spent::new(2);
+        let mut spent = ReplayCache::new(2);
         let (one, other) = (value(1, 60), value(2, 90));
         spent.spend(&[one, other]);
         let at = |seconds: i64| Time::from_seconds(NOW.seconds() + seconds);
@@ -101,9 +101,9 @@ mod tests {
 
     #[test]
     fn one_request_does_not_spend_a_value_twice() {
-        let spent = Spent::new(9);
+        let spent = ReplayCache::new(9);
         assert_eq!(spent.spendable(&[value(1, 60), value(2, 60), value(1, 60)], NOW), Err(CommitReason::Replayed));
         let assertion = SingleUse { kind: SingleUseKind::Assertion, ..value(1, 60) };
-        assert_eq!(Spent::load(&[value(1, 60)], 0).spendable(&[assertion], NOW), Err(CommitReason::Spent));
+        assert_eq!(ReplayCache::load(&[value(1, 60)], 0).spendable(&[assertion], NOW), Err(CommitReason::Spent));
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::contract::StoredTask;
-use crate::lifecycle::{FixedTask, Task};
+use crate::lifecycle::{Task, TaskTerms};
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, TaskId, Time, Txn};
-use crate::token::Held;
+use crate::token::ScopesOnApi;
 
 #[derive(Serialize, Deserialize)]
 struct Packed<'a> {
@@ -43,7 +43,7 @@ pub(super) fn read(stored: &StoredTask) -> Option<(GenerationKey, Task)> {
     Some((stored.key, Task { fixed: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
 }
 
-fn packed(task: &FixedTask) -> Packed<'_> {
+fn packed(task: &TaskTerms) -> Packed<'_> {
     Packed {
         id: *task.id.as_bytes(),
         txn: *task.txn.as_bytes(),
@@ -61,10 +61,11 @@ fn packed(task: &FixedTask) -> Packed<'_> {
     }
 }
 
-fn unpacked(packed: Packed<'_>) -> Option<FixedTask> {
-    let held =
-        |(api, scopes): (&str, String)| Some(Held { api: Resource::parse(api).ok()?, scopes: Scopes::parse(&scopes).ok()? });
-    Some(FixedTask {
+fn unpacked(packed: Packed<'_>) -> Option<TaskTerms> {
+    let held = |(api, scopes): (&str, String)| {
+        Some(ScopesOnApi { api: Resource::parse(api).ok()?, scopes: Scopes::parse(&scopes).ok()? })
+    };
+    Some(TaskTerms {
         id: TaskId::from_bytes(packed.id),
         txn: Txn::from_bytes(packed.txn),
         parent: packed.parent.map(TaskId::from_bytes),

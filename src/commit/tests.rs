@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::crypto::{Digest, SealKey};
 use crate::ledger::record::{Kind, Record};
-use crate::ledger::{Basis, Evidence, Hop, Inputs};
+use crate::ledger::{Evidence, ExchangeMode, Hop, Inputs};
 use crate::oauth::{
     ActChain, ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, Scopes, SingleUse, SingleUseKind, Subject,
     Time, Txn,
@@ -71,10 +71,10 @@ impl Rig {
 }
 
 /// A hop that depends on life 0 of `generations` and spends `single_use`.
-fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> Issue {
+fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop {
     let (jti, txn) = (Jti::from_bytes([id; 16]), Txn::from_bytes([9; 16]));
     let expires = Time::from_millis(START + 60_000);
-    Issue {
+    RecordHop {
         jti,
         txn,
         record: record(jti, txn),
@@ -101,7 +101,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         depth: 1,
         at: Time::from_millis(START),
         expires: Time::from_millis(START + 60_000),
-        basis: Basis::SelfExchange,
+        basis: ExchangeMode::SelfExchange,
         subject: Subject::agent(&client),
         actor: client.clone(),
         client,
@@ -122,14 +122,14 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
     hop.record(&Issuer::parse("https://sts.example").unwrap()).unwrap().0
 }
 
-fn death(ids: &[u8]) -> Death {
-    let end = |id: &u8| Ending { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None, txn: None };
-    Death { ends: ids.iter().map(end).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
+fn death(ids: &[u8]) -> Revocation {
+    let end = |id: &u8| Revocable { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None, txn: None };
+    Revocation { ends: ids.iter().map(end).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
 }
 
-fn holding(turn: Turn, ids: &[u8]) -> Holding {
-    let Death { ends, by, reason, .. } = death(ids);
-    Holding { turn, things: ends, by, reason }
+fn holding(turn: Transition, ids: &[u8]) -> StatusChange {
+    let Revocation { ends, by, reason, .. } = death(ids);
+    StatusChange { turn, things: ends, by, reason }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

@@ -15,19 +15,19 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::change::Change;
-use super::command::{Issue, Refusal};
-use super::contract::{CommitStore, Known, StoredLife};
+use super::command::{RecordHop, Refusal};
+use super::contract::{CommitStore, ConfiguredPrincipal, StoredGeneration};
 use super::durable::Durable;
 use super::limits::Limits;
-use super::mirror::Mirror;
+use super::mirror::State;
 use super::per_client::OfClient;
 use super::quota::Quota;
 use super::receipt::{Answer, CommitReason, Receipt};
-use super::register::Register;
-use super::spent::Spent;
+use super::register::StatusLists;
+use super::spent::ReplayCache;
 use super::subject_keys::SubjectKeys;
 use crate::oauth::{Clock, GenerationKey, Jti, SingleUse, Time, Txn};
-use recovery::Doubt;
+use recovery::UncertainBatch;
 use stage::{Effect, Staged};
 
 /// At most so many commands are written in one transaction.
@@ -42,14 +42,14 @@ pub(super) type Done = oneshot::Sender<Result<(), CommitReason>>;
 /// One command on its way to the writer. The permit is its place in the queue, and is given back when it is done.
 #[derive(Debug)]
 pub(super) enum Job {
-    Issue(Issue, Reply, OwnedSemaphorePermit),
+    Issue(RecordHop, Reply, OwnedSemaphorePermit),
     Refusal(Recordable),
     Change(Unrecorded, Done),
     Resume(Unrecorded, Done),
     Spend(Spending, Done),
-    Remember(BTreeSet<Known>, Done),
+    Remember(BTreeSet<ConfiguredPrincipal>, Done),
     Beat(GenerationKey, Spending, Done),
-    Withhold(Hidden),
+    Withhold(WithheldHop),
     Close(oneshot::Sender<()>),
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Unrecorded {
     /// Since when it acts.
     pub(super) acting: Option<Time>,
     /// The lives that begin or go on; empty until the change acts.
-    pub(super) lives: Vec<StoredLife>,
+    pub(super) lives: Vec<StoredGeneration>,
     /// What is spent with it.
     pub(super) single_use: Vec<SingleUse>,
     pub(super) _of_client: Option<OfClient>,
@@ -92,13 +92,13 @@ pub(super) struct Spending {
 
 /// A recorded hop whose token never left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hidden {
+pub(super) struct WithheldHop {
     pub(super) index: u64,
     pub(super) jti: Jti,
     pub(super) txn: Txn,
 }
 
-impl Hidden {
+impl WithheldHop {
     pub(super) fn of(receipt: &Receipt) -> Self {
         Self { index: receipt.index, jti: receipt.jti, txn: receipt.txn }
     }
@@ -110,10 +110,10 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     limits: Limits,
     jobs: Receiver<Job>,
-    mirror: Arc<Mirror>,
-    register: Arc<Register>,
+    mirror: Arc<State>,
+    register: Arc<StatusLists>,
     quota: Arc<Quota>,
-    spent: Spent,
+    spent: ReplayCache,
     keys: SubjectKeys,
     /// The index of the next record.
     next: u64,
@@ -122,11 +122,11 @@ pub(super) struct Writer {
     /// The newest committed time.
     newest: Time,
     /// Hops to be recorded as withheld.
-    owed: Vec<Hidden>,
+    owed: Vec<WithheldHop>,
     /// Changes that act already and are not recorded yet. While there is one, nothing is issued.
     unrecorded: Vec<Unrecorded>,
     /// Set while the store is not to be used: what is unknown about it, and when it failed last.
-    failed: Option<(Doubt, Instant)>,
+    failed: Option<(UncertainBatch, Instant)>,
     closing: Vec<oneshot::Sender<()>>,
     /// Whether the clock was last seen too far behind.
     behind: bool,
@@ -138,8 +138,8 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) jobs: Receiver<Job>,
-    pub(super) mirror: Arc<Mirror>,
-    pub(super) register: Arc<Register>,
+    pub(super) mirror: Arc<State>,
+    pub(super) register: Arc<StatusLists>,
     pub(super) quota: Arc<Quota>,
     pub(super) keys: SubjectKeys,
     pub(super) durable: Durable,

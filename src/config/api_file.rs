@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Complaint;
+use super::Diagnostic;
 use super::agent_file::{line, take_entries};
-use super::reader::{Found, Reader, short};
+use super::reader::{Located, Reader, short};
 use super::tree::{Node, Value};
 use crate::catalog::{
-    Api, ChainShown, Derive, Destination, Effect, Filed, Places, ScopeInfo, SenderConstraint, StatusBits, StatusList,
+    Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, Filed, Places, ScopeInfo, StatusBits, StatusList,
 };
 use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope};
@@ -27,7 +27,7 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
     let signing_alg = reader.take_choice("signing_alg", &Api::SIGNING_ALGS);
     let typ = reader.take_choice("typ", &Api::TYPS.map(|typ| (typ, typ)));
     let chain = reader.take_choice("chain", ChainShown::NAMES);
-    let sender_constraint = reader.take_choice("sender_constraint", SenderConstraint::NAMES);
+    let sender_constraint = reader.take_choice("sender_constraint", ConstraintRequirement::NAMES);
     let group = reader.take_parsed("group", line);
     let scopes = reader.take_table("scopes").map(scopes);
     let derive = take_entries(&mut reader, &mut places, "derive", derive);
@@ -43,7 +43,7 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
         signing_alg: value(signing_alg).unwrap_or(Algorithm::ES256),
         typ: value(typ).unwrap_or("at+jwt").to_owned(),
         chain: value(chain).unwrap_or(ChainShown::Full),
-        sender_constraint: value(sender_constraint).unwrap_or(SenderConstraint::Optional),
+        sender_constraint: value(sender_constraint).unwrap_or(ConstraintRequirement::Optional),
         group: value(group),
         scopes: scopes?,
         derive,
@@ -52,14 +52,19 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
     Some(Filed { entry, places })
 }
 
-fn value<T>(found: Option<Found<T>>) -> Option<T> {
+fn value<T>(found: Option<Located<T>>) -> Option<T> {
     found.map(|found| found.value)
 }
 
 /// What was accepted of an array, its lines noted under what `name` calls each.
-fn noted<T>(places: &mut Places, key: &str, found: Option<Vec<Option<Found<T>>>>, name: impl Fn(usize, &T) -> String) -> Vec<T> {
+fn noted<T>(
+    places: &mut Places,
+    key: &str,
+    found: Option<Vec<Option<Located<T>>>>,
+    name: impl Fn(usize, &T) -> String,
+) -> Vec<T> {
     let mut kept = Vec::new();
-    for Found { value, place } in found.unwrap_or_default().into_iter().flatten() {
+    for Located { value, place } in found.unwrap_or_default().into_iter().flatten() {
         places.note(format!("{key}/{}", name(kept.len(), &value)), place.line);
         kept.push(value);
     }
@@ -89,7 +94,7 @@ fn scopes(mut reader: Reader<'_>) -> BTreeMap<Scope, ScopeInfo> {
         if scope.is_err() {
             let sentence =
                 format!("scope \"{}\" must be one scope token: visible ASCII characters without '\"' and '\\'", short(&name));
-            desk.complain(Complaint::new(node.place.clone(), sentence));
+            desk.complain(Diagnostic::new(node.place.clone(), sentence));
         }
         let info = reader.sub_table(&name, node).map(scope_info).unwrap_or_else(unknown_info);
         scope.ok().and_then(|scope| scopes.insert(scope, info));

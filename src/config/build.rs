@@ -4,28 +4,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::desk::Desk;
-use super::reader::{Found, all};
+use super::reader::{Located, all};
 use super::{
-    AgentFile, Complaint, Complaints, Config, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile, dated,
+    AgentFile, Config, Diagnostic, Diagnostics, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile,
+    dated,
 };
 use crate::catalog::Place;
-use crate::client::{AssertionAudience, Dated, DpopRules, Login, LoginComplaint, LoginMethod, Logins, Nonces};
+use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
 use crate::crypto::{MacKey, SealKey};
-use crate::exchange::{TOKEN_PATH, World};
+use crate::exchange::{Deployment, TOKEN_PATH};
 use crate::jose::Cache;
 use crate::mint::Signers;
 use crate::oauth::ClientId;
 use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
-use crate::token::OwnKeys;
+use crate::token::IssuerKeys;
 use crate::trust::x509::Roots;
 use crate::trust::{
-    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, Trust, TrustKind, TrustRule,
-    TrustRuleParts, TrustRuleReason, findings,
+    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts,
+    TrustRuleReason, TrustStore, findings,
 };
 
 /// The keys of a world, parsed.
 #[derive(Debug)]
-pub struct KeyMaterial {
+pub struct ServerKeys {
     /// The keys that sign.
     pub signers: Signers,
     /// The key that seals ancestries.
@@ -42,7 +43,7 @@ pub struct KeyMaterial {
 #[derive(Debug)]
 pub(super) struct Parts {
     rules: Vec<TrustRule>,
-    pub(super) logins: Logins,
+    pub(super) logins: ClientAuths,
     policies: Policies,
 }
 
@@ -50,7 +51,7 @@ impl Parts {
     /// What the files mean. None when anything is wrong in them beyond what each alone could tell; the complaints say what.
     pub(super) fn new(
         desk: &Desk,
-        client_ca: Option<(&Found<PathBuf>, &Arc<Roots>)>,
+        client_ca: Option<(&Located<PathBuf>, &Arc<Roots>)>,
         rules: &[TrustFile],
         agents: &[AgentFile],
         policies: &[PolicyText],
@@ -67,9 +68,9 @@ impl Parts {
 ///
 /// # Errors
 /// When two trust rules have one name, which no configuration that was read has.
-pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Result<World, Complaints> {
+pub fn world(config: Config, keys: ServerKeys, previous: Option<&Deployment>) -> Result<Deployment, Diagnostics> {
     let Parts { rules, logins, policies } = config.parts;
-    let trust = Trust::remembering(rules, previous.map(|world| &*world.trust), keys.sequences).map_err(twice)?;
+    let trust = TrustStore::remembering(rules, previous.map(|world| &*world.trust), keys.sequences).map_err(twice)?;
     let settings = config.settings;
     let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
@@ -77,9 +78,9 @@ pub fn world(config: Config, keys: KeyMaterial, previous: Option<&World>) -> Res
         Some(previous) => logins.taking_over(&previous.logins),
         None => logins,
     };
-    Ok(World {
+    Ok(Deployment {
         audience: AssertionAudience { issuer: settings.issuer.clone(), token_endpoint },
-        own: OwnKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
+        own: IssuerKeys::new(settings.issuer.clone(), own_set, keys.ancestry, keys.verified),
         catalog: config.catalog,
         logins,
         trust: Arc::new(trust),
@@ -117,15 +118,15 @@ fn bases(settings: &Settings) -> Vec<String> {
     std::iter::once(settings.issuer.join("")).chain(alias).collect()
 }
 
-fn twice(rule: DuplicateRule) -> Complaints {
+fn twice(rule: DuplicateRule) -> Diagnostics {
     let place = Place { file: "the configuration".into(), line: 0 };
-    Complaints::new(vec![Complaint::new(place, format!("two trust rules are called \"{}\"", rule.0))])
+    Diagnostics::new(vec![Diagnostic::new(place, format!("two trust rules are called \"{}\"", rule.0))])
 }
 
 /// The rule that a file means.
 pub(super) fn meant(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
     let complain = |reasons: Vec<TrustRuleReason>| {
-        reasons.iter().for_each(|reason| desk.complain(Complaint::new(file.place_of(reason), reason.to_string())));
+        reasons.iter().for_each(|reason| desk.complain(Diagnostic::new(file.place_of(reason), reason.to_string())));
     };
     let rule = TrustRule::new(parts(file, agents)).map_err(complain).ok()?;
     Some(rule.with_scopes(file.scopes.iter().map(|scope| scope.map.clone()).collect()))
@@ -135,7 +136,7 @@ pub(super) fn meant(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Opti
 fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
     let rule = meant(desk, file, agents)?;
     let warned = findings(&rule).into_iter().filter(|finding| finding.severity != Severity::Note);
-    warned.for_each(|finding| desk.warn(Complaint::new(file.place.clone(), format!("{}; see `trust check`", finding.sentence))));
+    warned.for_each(|finding| desk.warn(Diagnostic::new(file.place.clone(), format!("{}; see `trust check`", finding.sentence))));
     Some(rule)
 }
 
@@ -185,54 +186,55 @@ fn keys(file: &TrustFile) -> KeySource {
     }
 }
 
-fn logins(desk: &Desk, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<Logins> {
+fn logins(desk: &Desk, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<ClientAuths> {
     let made =
         agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.iter().map(|file| login(file, client_ca)).collect()));
     let complain = |list: Vec<LoginComplaint>| list.iter().for_each(|complaint| desk.complain(told(complaint, agents)));
-    Logins::new(made).map_err(complain).ok()
+    ClientAuths::new(made).map_err(complain).ok()
 }
 
 /// What of each agent's logins runs out by itself.
 fn dated(
     agents: &[AgentFile],
-    client_ca: Option<(&Found<PathBuf>, &Arc<Roots>)>,
+    client_ca: Option<(&Located<PathBuf>, &Arc<Roots>)>,
     rules: &[TrustFile],
 ) -> Vec<(ClientId, Vec<Dated>)> {
-    let authority = client_ca.map(|(file, roots)| dated::of_roots(LoginMethod::TlsClientAuth, roots, file)).unwrap_or_default();
+    let authority = client_ca.map(|(file, roots)| dated::of_roots(AuthMethod::TlsClientAuth, roots, file)).unwrap_or_default();
     let of_agent = |file: &AgentFile| file.logins.iter().flat_map(|login| dated::of_login(login, &authority, rules)).collect();
     agents.iter().map(|file| (file.agent.entry.id.clone(), of_agent(file))).collect()
 }
 
-fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Complaint {
+fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Diagnostic {
     let file = agents.iter().find(|file| file.agent.entry.id == complaint.agent);
     let place = file.map(|file| file.agent.places.of(&format!("login/{}", complaint.position))).unwrap_or_default();
-    Complaint::new(place, complaint.reason.to_string())
+    Diagnostic::new(place, complaint.reason.to_string())
 }
 
-fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> Login {
+fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> ClientAuth {
     match file {
-        LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms, .. } => Login::PrivateKeyJwt {
+        LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms, .. } => ClientAuth::PrivateKeyJwt {
             keys: keys.clone(),
             algorithms: algorithms.clone(),
             accept_token_endpoint: *token_endpoint_audience,
         },
-        LoginFile::SpiffeJwt { spiffe_id } => Login::SpiffeJwt { id: spiffe_id.value.clone() },
-        LoginFile::WorkloadX509 { trust, matchers } => Login::WorkloadX509 {
+        LoginFile::SpiffeJwt { spiffe_id } => ClientAuth::SpiffeJwt { id: spiffe_id.value.clone() },
+        LoginFile::WorkloadX509 { trust, matchers } => ClientAuth::WorkloadX509 {
             rule: trust.value.clone(),
             matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
         },
-        LoginFile::WorkloadJwt { trust, matchers } => Login::WorkloadJwt {
+        LoginFile::WorkloadJwt { trust, matchers } => ClientAuth::WorkloadJwt {
             rule: trust.value.clone(),
             matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
         },
-        LoginFile::TlsClientAuth { roots, name, .. } => {
-            Login::TlsClientAuth { roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(), name: name.clone() }
-        }
+        LoginFile::TlsClientAuth { roots, name, .. } => ClientAuth::TlsClientAuth {
+            roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(),
+            name: name.clone(),
+        },
         LoginFile::SelfSignedTls { certificates, keys, .. } => {
-            Login::SelfSignedTls { certificates: certificates.clone(), keys: keys.clone() }
+            ClientAuth::SelfSignedTls { certificates: certificates.clone(), keys: keys.clone() }
         }
-        LoginFile::SpiffeX509 { spiffe_id } => Login::SpiffeX509 { id: spiffe_id.value.clone() },
-        LoginFile::Secret { hash, basic } => Login::Secret { digest: *hash, basic: *basic, post: !*basic },
+        LoginFile::SpiffeX509 { spiffe_id } => ClientAuth::SpiffeX509 { id: spiffe_id.value.clone() },
+        LoginFile::Secret { hash, basic } => ClientAuth::Secret { digest: *hash, basic: *basic, post: !*basic },
     }
 }
 
@@ -240,7 +242,7 @@ fn policies(desk: &Desk, files: &[PolicyText]) -> Option<Policies> {
     let texts: Vec<(PathBuf, String)> = files.iter().map(|file| (PathBuf::from(&*file.file), file.text.clone())).collect();
     let told = |found: &PolicyComplaint| {
         let place = Place { file: found.file.to_string_lossy().into(), line: u32::try_from(found.line).unwrap_or(0) };
-        Complaint::new(place, found.message.clone())
+        Diagnostic::new(place, found.message.clone())
     };
     let policies = Policies::parse(&texts).map_err(|list| list.iter().for_each(|found| desk.complain(told(found)))).ok()?;
     policies.warnings().iter().for_each(|found| desk.warn(told(found)));

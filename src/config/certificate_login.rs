@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use super::desk::Desk;
 use super::login_file::LoginFile;
-use super::reader::{Found, Reader};
-use super::{Complaint, dated, keys_file, revocation, tls_file};
-use crate::client::{CertificateName, DistinguishedName, LoginMethod};
+use super::reader::{Located, Reader};
+use super::{Diagnostic, dated, keys_file, revocation, tls_file};
+use crate::client::{AuthMethod, CertificateName, DistinguishedName};
 use crate::crypto::Digest;
 use crate::jose::KeySet;
 use crate::trust::SpiffePattern;
@@ -39,7 +39,7 @@ pub(super) fn authority(reader: &mut Reader<'_>) -> Option<LoginFile> {
     ];
     if given != 1 {
         let sentence = "[login] must have exactly one of `subject_dn`, `san_dns`, `san_uri`, `san_ip` and `san_email`";
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.desk().complain(Diagnostic::new(place, sentence));
         return None;
     }
     let roots = match &file {
@@ -47,7 +47,7 @@ pub(super) fn authority(reader: &mut Reader<'_>) -> Option<LoginFile> {
         None => None,
     };
     let dated =
-        roots.iter().zip(&file).flat_map(|(roots, file)| dated::of_roots(LoginMethod::TlsClientAuth, roots, file)).collect();
+        roots.iter().zip(&file).flat_map(|(roots, file)| dated::of_roots(AuthMethod::TlsClientAuth, roots, file)).collect();
     let name = names.into_iter().flatten().next()?;
     Some(LoginFile::TlsClientAuth { roots, name: name.value, dated })
 }
@@ -59,26 +59,26 @@ pub(super) fn registered(reader: &mut Reader<'_>) -> Option<LoginFile> {
     let jwks = keys_file::take_jwks_text(reader);
     if file.is_none() && jwks.is_none() {
         let sentence = "[login] must have `certificate_file`, `jwks_file` or `jwks`: which certificate is the agent's";
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.desk().complain(Diagnostic::new(place, sentence));
         return None;
     }
     let (mut certificates, mut dated) = (Vec::new(), Vec::new());
     if let Some(file) = file {
         let read = tls_file::certificates(reader.desk(), &file)?;
         certificates.extend(read.iter().map(|certificate| Digest::of(certificate)));
-        dated.extend(dated::of_certificates(LoginMethod::SelfSignedTls, &read, &file));
+        dated.extend(dated::of_certificates(AuthMethod::SelfSignedTls, &read, &file));
     }
     let mut keys = Vec::new();
     if let Some(jwks) = jwks {
         let shown = x5c(&jwks.json);
         if shown.iter().any(Option::is_none) {
-            reader.desk().complain(Complaint::new(place, "`x5c` of a key is not a certificate in base64"));
+            reader.desk().complain(Diagnostic::new(place, "`x5c` of a key is not a certificate in base64"));
             return None;
         }
         certificates.extend(shown.into_iter().flatten());
         keys.extend(keys_alone(&jwks.json, &jwks.set));
-        dated.extend(dated::of_x5c(LoginMethod::SelfSignedTls, &jwks));
-        dated.extend(dated::of_keys(LoginMethod::SelfSignedTls, &jwks));
+        dated.extend(dated::of_x5c(AuthMethod::SelfSignedTls, &jwks));
+        dated.extend(dated::of_keys(AuthMethod::SelfSignedTls, &jwks));
     }
     Some(LoginFile::SelfSignedTls { certificates, keys, dated })
 }
@@ -91,11 +91,11 @@ pub(super) fn svid(reader: &mut Reader<'_>) -> Option<LoginFile> {
 }
 
 /// The authorities in a PEM file, under revocation lists where there are any.
-pub(super) fn roots(desk: &Desk, file: &Found<PathBuf>, lists: Vec<RevocationList>) -> Option<Arc<Roots>> {
+pub(super) fn roots(desk: &Desk, file: &Located<PathBuf>, lists: Vec<RevocationList>) -> Option<Arc<Roots>> {
     let certificates = tls_file::certificates(desk, file)?;
     let complain = |reason| {
         let sentence = format!("{}: {reason}", file.value.display());
-        desk.complain(Complaint::new(file.place.clone(), sentence));
+        desk.complain(Diagnostic::new(file.place.clone(), sentence));
     };
     let roots = Roots::from_der(certificates).map_err(complain).ok()?.under(lists);
     revocation::warn_of_unlisted(desk, &file.place, &roots);

@@ -11,14 +11,14 @@ const COMPLAINTS_MAX: usize = 1000;
 
 /// Everything that is wrong, in the order of files and lines, each thing once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaints {
-    list: Vec<Complaint>,
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
     left_out: usize,
 }
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Complaint {
+pub struct Diagnostic {
     /// Where it is written.
     pub place: Place,
     /// What is wrong and what would be right.
@@ -27,7 +27,7 @@ pub struct Complaint {
     pub nearest: Option<String>,
 }
 
-impl Complaint {
+impl Diagnostic {
     /// A mistake at `place`.
     pub fn new(place: Place, sentence: impl Into<String>) -> Self {
         Self { place, sentence: sentence.into(), nearest: None }
@@ -48,9 +48,9 @@ impl Complaint {
     }
 }
 
-impl Complaints {
+impl Diagnostics {
     /// Puts complaints in order, each once.
-    pub fn new(mut list: Vec<Complaint>) -> Self {
+    pub fn new(mut list: Vec<Diagnostic>) -> Self {
         list.sort();
         list.dedup();
         let left_out = list.len().saturating_sub(COMPLAINTS_MAX);
@@ -59,7 +59,7 @@ impl Complaints {
     }
 
     /// In the order of files and lines.
-    pub fn iter(&self) -> std::slice::Iter<'_, Complaint> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()
     }
 
@@ -80,7 +80,7 @@ impl Complaints {
 }
 
 /// `file:line: sentence; did you mean "word"?`
-impl fmt::Display for Complaint {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.sentence)?;
         self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean \"{nearest}\"?"))
@@ -88,7 +88,7 @@ impl fmt::Display for Complaint {
 }
 
 /// One complaint on a line.
-impl fmt::Display for Complaints {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, complaint) in self.list.iter().enumerate() {
             let end = if position == 0 { "" } else { "\n" };
@@ -98,9 +98,9 @@ impl fmt::Display for Complaints {
     }
 }
 
-impl std::error::Error for Complaints {}
+impl std::error::Error for Diagnostics {}
 
-impl Serialize for Complaint {
+impl Serialize for Diagnostic {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Wire<'a> {
@@ -141,9 +141,9 @@ mod tests {
 
     #[test]
     fn reads_as_file_line_sentence_and_nearest_word() {
-        let complaint = Complaint::new(place("a.toml", 7), "unknown key `ownr`").near("ownr", ["owner", "team"]);
+        let complaint = Diagnostic::new(place("a.toml", 7), "unknown key `ownr`").near("ownr", ["owner", "team"]);
         assert_eq!(complaint.to_string(), "a.toml:7: unknown key `ownr`; did you mean \"owner\"?");
-        let complaints = Complaints::new(vec![Complaint::new(place("b.toml", 0), "is empty"), complaint.clone(), complaint]);
+        let complaints = Diagnostics::new(vec![Diagnostic::new(place("b.toml", 0), "is empty"), complaint.clone(), complaint]);
         assert_eq!(
             complaints.to_json(),
             concat!(
@@ -165,8 +165,8 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted_not_listed() {
-        let many = (0..1500).map(|line| Complaint::new(place("a", line), "no")).collect();
-        let complaints = Complaints::new(many);
+        let many = (0..1500).map(|line| Diagnostic::new(place("a", line), "no")).collect();
+        let complaints = Diagnostics::new(many);
         assert_eq!((complaints.len(), complaints.iter().count()), (1500, 1000));
         assert!(complaints.to_string().ends_with("\nand 500 more"));
     }

@@ -7,9 +7,9 @@ use super::desk::Desk;
 use super::keys_file::KeysFile;
 use super::login_file::LoginFile;
 use super::matcher_file::MatcherFile;
-use super::reader::Found;
+use super::reader::Located;
 use super::trust_file::{IssuerFile, ScopeFile, TrustFile};
-use super::{Complaint, Settings, span};
+use super::{Diagnostic, Settings, span};
 use crate::catalog::{Agent, Api, Catalog, CatalogComplaint, Filed};
 use crate::oauth::RuleName;
 use crate::trust::{SpiffePattern, SubjectKind, TrustKind, mistaken};
@@ -35,8 +35,8 @@ pub(super) fn catalog(
     }
 }
 
-fn told(complaint: CatalogComplaint, declared: &BTreeSet<String>) -> Option<Complaint> {
-    let told = Complaint::new(complaint.place, complaint.reason.to_string());
+fn told(complaint: CatalogComplaint, declared: &BTreeSet<String>) -> Option<Diagnostic> {
+    let told = Diagnostic::new(complaint.place, complaint.reason.to_string());
     match complaint.unknown {
         Some(unknown) if declared.contains(&unknown.name) => None,
         Some(unknown) => Some(told.near(&unknown.name, unknown.known.iter().map(String::as_str))),
@@ -75,7 +75,7 @@ impl View<'_> {
         for rule in self.rules {
             if let Some(there) = first.insert(&rule.name, &rule.place) {
                 let sentence = format!("trust rule \"{}\" exists already at {there}", rule.name);
-                self.desk.complain(Complaint::new(rule.place.clone(), sentence));
+                self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
             }
         }
     }
@@ -83,12 +83,12 @@ impl View<'_> {
     fn rule(&self, rule: &TrustFile) {
         if matches!(&rule.issuer, IssuerFile::Named(issuer) if *issuer == self.settings.issuer) {
             let sentence = "a trust rule cannot name our own issuer; what we issued is known without one";
-            self.desk.complain(Complaint::new(rule.place.clone(), sentence));
+            self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
         }
         for presenter in &rule.presenters {
             let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
             if !known().any(|id| id == presenter.value.as_str()) && !self.declared.contains(presenter.value.as_str()) {
-                let complaint = Complaint::new(presenter.place.clone(), format!("there is no agent \"{}\"", presenter.value));
+                let complaint = Diagnostic::new(presenter.place.clone(), format!("there is no agent \"{}\"", presenter.value));
                 self.desk.complain(complaint.near(presenter.value.as_str(), known()));
             }
         }
@@ -105,7 +105,7 @@ impl View<'_> {
         }
     }
 
-    fn spiffe_login(&self, id: &Found<SpiffePattern>) {
+    fn spiffe_login(&self, id: &Located<SpiffePattern>) {
         let wanted = id.value.trust_domain();
         let domain = |rule: &'_ TrustFile| match &rule.issuer {
             IssuerFile::Spiffe(domain) => Some(domain.as_str().to_owned()),
@@ -114,25 +114,25 @@ impl View<'_> {
         let known: Vec<String> = self.rules.iter().filter_map(domain).collect();
         if !known.iter().any(|known| known == wanted) && !self.declared.contains(wanted) {
             let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
-            self.desk.complain(Complaint::new(id.place.clone(), sentence).near(wanted, known.iter().map(String::as_str)));
+            self.desk.complain(Diagnostic::new(id.place.clone(), sentence).near(wanted, known.iter().map(String::as_str)));
         }
         let of_domain = self.rules.iter().filter(|rule| domain(rule).as_deref() == Some(wanted));
         of_domain.for_each(|rule| self.spiffe_audience(rule));
     }
 
     /// The bundle of the trust domain must say who issues X509-SVIDs in it.
-    fn svid_login(&self, id: &Found<SpiffePattern>) {
+    fn svid_login(&self, id: &Located<SpiffePattern>) {
         let wanted = id.value.trust_domain();
         let of_domain = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(domain) if domain.as_str() == wanted);
         let mut rules = self.rules.iter().filter(of_domain).peekable();
         if rules.peek().is_none() && !self.declared.contains(wanted) {
             let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
-            self.desk.complain(Complaint::new(id.place.clone(), sentence));
+            self.desk.complain(Diagnostic::new(id.place.clone(), sentence));
         }
         let silent = |rule: &&TrustFile| matches!(&rule.keys, KeysFile::Bundle(bundle) if bundle.roots().is_empty());
         for rule in rules.filter(silent) {
             let sentence = "the bundle has no key with `use` \"x509-svid\" and `x5c`, so no X509-SVID logs in under this rule";
-            self.desk.warn(Complaint::new(rule.place.clone(), sentence));
+            self.desk.warn(Diagnostic::new(rule.place.clone(), sentence));
         }
     }
 
@@ -142,13 +142,13 @@ impl View<'_> {
         if !rule.audiences.iter().any(|audience| audience == issuer) {
             let sentence =
                 format!("`audiences` must name our issuer, {issuer}: agents log in under this rule, and their SVIDs are for it");
-            self.desk.complain(Complaint::new(rule.place.clone(), sentence));
+            self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
         }
     }
 
-    fn workload_login(&self, trust: &Found<RuleName>, matchers: &[MatcherFile], by_certificate: bool) {
+    fn workload_login(&self, trust: &Located<RuleName>, matchers: &[MatcherFile], by_certificate: bool) {
         let name = trust.value.as_str();
-        let complain = |sentence: String| Complaint::new(trust.place.clone(), sentence);
+        let complain = |sentence: String| Diagnostic::new(trust.place.clone(), sentence);
         match self.rules.iter().find(|rule| rule.name == trust.value) {
             Some(rule) if rule.subject.kind == SubjectKind::User => {
                 self.desk.complain(complain(format!("trust rule \"{name}\" vouches for people, and an agent is no person")));
@@ -171,14 +171,14 @@ impl View<'_> {
 
     fn workload_matcher(&self, rule: &TrustFile, matcher: &MatcherFile) {
         if let Some(reason) = mistaken(rule.kind, &matcher.requirement) {
-            self.desk.complain(Complaint::new(matcher.place.clone(), reason.to_string()));
+            self.desk.complain(Diagnostic::new(matcher.place.clone(), reason.to_string()));
         }
     }
 
     /// A scope can only come to mean what exists here.
     fn mapped(&self, scope: &ScopeFile, apis: &[Filed<Api>]) {
         let ScopeFile { map, place } = scope;
-        let complain = |sentence: String| Complaint::new(place.clone(), sentence);
+        let complain = |sentence: String| Diagnostic::new(place.clone(), sentence);
         match apis.iter().find(|api| api.entry.id == map.api) {
             Some(api) if api.entry.scopes.contains_key(&map.to) => {}
             Some(api) => {
@@ -194,7 +194,7 @@ impl View<'_> {
     }
 
     fn api(&self, api: &Filed<Api>) {
-        let complain = |field: &str, sentence: String| self.desk.complain(Complaint::new(api.places.of(field), sentence));
+        let complain = |field: &str, sentence: String| self.desk.complain(Diagnostic::new(api.places.of(field), sentence));
         let most = self.settings.tokens.lifetime_max;
         if api.entry.lifetime.is_some_and(|lifetime| lifetime > most) {
             complain("lifetime", format!("`lifetime` must not exceed `lifetime_max` of [tokens], {}", span::show(most)));

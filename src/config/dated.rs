@@ -10,10 +10,10 @@ use serde_json::Value as Json;
 
 use super::keys_file::{Jwks, KeysFile};
 use super::login_file::LoginFile;
-use super::reader::Found;
+use super::reader::Located;
 use super::{IssuerFile, TrustFile};
 use crate::catalog::Place;
-use crate::client::{Dated, DatedKind, LoginMethod};
+use crate::client::{AuthMethod, Dated, DatedKind};
 use crate::crypto::Digest;
 use crate::oauth::{NumericDate, Time};
 use crate::trust::x509::{Plain, RevocationList, Roots};
@@ -28,31 +28,31 @@ pub(super) fn of_login(login: &LoginFile, client_ca: &[Dated], rules: &[TrustFil
         | LoginFile::PrivateKeyJwt { dated, .. } => dated.clone(),
         LoginFile::WorkloadX509 { trust, .. } => {
             let rules = rules.iter().filter(|rule| rule.name == trust.value);
-            rules.flat_map(|rule| of_rule(LoginMethod::WorkloadX509, rule)).collect()
+            rules.flat_map(|rule| of_rule(AuthMethod::WorkloadX509, rule)).collect()
         }
         LoginFile::SpiffeX509 { spiffe_id } => {
             let domain = spiffe_id.value.trust_domain();
             let is_of = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(named) if named.as_str() == domain);
-            rules.iter().filter(is_of).flat_map(|rule| of_rule(LoginMethod::SpiffeX509, rule)).collect()
+            rules.iter().filter(is_of).flat_map(|rule| of_rule(AuthMethod::SpiffeX509, rule)).collect()
         }
         LoginFile::SpiffeJwt { .. } | LoginFile::WorkloadJwt { .. } | LoginFile::Secret { .. } => Vec::new(),
     }
 }
 
 /// The authorities in a file.
-pub(super) fn of_roots(login: LoginMethod, roots: &Roots, file: &Found<PathBuf>) -> Vec<Dated> {
+pub(super) fn of_roots(login: AuthMethod, roots: &Roots, file: &Located<PathBuf>) -> Vec<Dated> {
     let held_by: Arc<str> = file.value.to_string_lossy().into();
     authorities(login, roots, &held_by, &file.place)
 }
 
 /// The certificates in a file.
-pub(super) fn of_certificates<C: AsRef<[u8]>>(login: LoginMethod, certificates: &[C], file: &Found<PathBuf>) -> Vec<Dated> {
+pub(super) fn of_certificates<C: AsRef<[u8]>>(login: AuthMethod, certificates: &[C], file: &Located<PathBuf>) -> Vec<Dated> {
     let held_by: Arc<str> = file.value.to_string_lossy().into();
     certificates.iter().filter_map(|der| certificate(login, der.as_ref(), &held_by, &file.place)).collect()
 }
 
 /// The keys of a set that say when they end (`exp`, as in OpenID Federation; RFC 7517 has no such member).
-pub(super) fn of_keys(login: LoginMethod, jwks: &Jwks) -> Vec<Dated> {
+pub(super) fn of_keys(login: AuthMethod, jwks: &Jwks) -> Vec<Dated> {
     let dated = |(position, entry): (usize, Entry)| {
         let NumericDate(not_after) = serde_json::from_value(entry.exp?).ok()?;
         let kid = entry.kid.as_ref().and_then(Json::as_str).map(str::to_owned);
@@ -63,7 +63,7 @@ pub(super) fn of_keys(login: LoginMethod, jwks: &Jwks) -> Vec<Dated> {
 }
 
 /// The certificates in a key set: of each key the first (RFC 7517 §4.7).
-pub(super) fn of_x5c(login: LoginMethod, jwks: &Jwks) -> Vec<Dated> {
+pub(super) fn of_x5c(login: AuthMethod, jwks: &Jwks) -> Vec<Dated> {
     let first = |entry: Entry| STANDARD.decode(entry.x5c?.get(0)?.as_str()?).ok();
     let ders = entries(jwks).into_iter().filter_map(first);
     ders.filter_map(|der| certificate(login, &der, &jwks.place.file, &jwks.place)).collect()
@@ -87,7 +87,7 @@ fn entries(jwks: &Jwks) -> Vec<Entry> {
     serde_json::from_str(&jwks.json).map_or_else(|_| Vec::new(), |set: Set| set.keys)
 }
 
-fn of_rule(login: LoginMethod, rule: &TrustFile) -> Vec<Dated> {
+fn of_rule(login: AuthMethod, rule: &TrustFile) -> Vec<Dated> {
     let held_by: Arc<str> = format!("trust rule {}", rule.name).into();
     match &rule.keys {
         KeysFile::Roots(roots) => authorities(login, roots, &held_by, &rule.place),
@@ -96,7 +96,7 @@ fn of_rule(login: LoginMethod, rule: &TrustFile) -> Vec<Dated> {
     }
 }
 
-fn authorities(login: LoginMethod, roots: &Roots, held_by: &Arc<str>, place: &Place) -> Vec<Dated> {
+fn authorities(login: AuthMethod, roots: &Roots, held_by: &Arc<str>, place: &Place) -> Vec<Dated> {
     let dated =
         |(digest, not_after): &(Digest, Time)| new(DatedKind::Authority, login, digest.to_string(), held_by, place, *not_after);
     // A list counts until its next is due, not at that instant.
@@ -107,11 +107,11 @@ fn authorities(login: LoginMethod, roots: &Roots, held_by: &Arc<str>, place: &Pl
     roots.ends().iter().map(dated).chain(roots.lists().iter().map(list)).collect()
 }
 
-fn certificate(login: LoginMethod, der: &[u8], held_by: &Arc<str>, place: &Place) -> Option<Dated> {
+fn certificate(login: AuthMethod, der: &[u8], held_by: &Arc<str>, place: &Place) -> Option<Dated> {
     let plain = Plain::read(der).ok()?;
     Some(new(DatedKind::Certificate, login, Digest::of(der).to_string(), held_by, place, plain.not_after))
 }
 
-fn new(kind: DatedKind, login: LoginMethod, name: String, held_by: &Arc<str>, place: &Place, not_after: Time) -> Dated {
+fn new(kind: DatedKind, login: AuthMethod, name: String, held_by: &Arc<str>, place: &Place, not_after: Time) -> Dated {
     Dated { kind, login, name, held_by: Arc::clone(held_by), place: place.clone(), not_after }
 }

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Complaint, Complaints};
+use super::{Diagnostic, Diagnostics};
 use crate::catalog::Place;
 use crate::crypto::Digest;
 
@@ -23,8 +23,8 @@ const FOLDER_FILES_MAX: usize = 10_000;
 /// What the reading of one configuration has looked at and found wrong.
 #[derive(Default)]
 pub(super) struct Desk {
-    complaints: RefCell<Vec<Complaint>>,
-    warnings: RefCell<Vec<Complaint>>,
+    complaints: RefCell<Vec<Diagnostic>>,
+    warnings: RefCell<Vec<Diagnostic>>,
     illegible: RefCell<BTreeSet<Place>>,
     seen: RefCell<BTreeMap<Looked, Digest>>,
 }
@@ -43,20 +43,20 @@ pub struct Fingerprint(BTreeMap<Looked, Digest>);
 
 impl Desk {
     /// Collects a mistake, unless its line could not even be read.
-    pub(super) fn complain(&self, complaint: Complaint) {
+    pub(super) fn complain(&self, complaint: Diagnostic) {
         if !self.illegible.borrow().contains(&complaint.place) {
             self.complaints.borrow_mut().push(complaint);
         }
     }
 
     /// Collects that a line cannot be read.
-    pub(super) fn complain_of_line(&self, complaint: Complaint) {
+    pub(super) fn complain_of_line(&self, complaint: Diagnostic) {
         self.illegible.borrow_mut().insert(complaint.place.clone());
         self.complaints.borrow_mut().push(complaint);
     }
 
     /// Collects what is no mistake and may still surprise.
-    pub(super) fn warn(&self, complaint: Complaint) {
+    pub(super) fn warn(&self, complaint: Diagnostic) {
         self.warnings.borrow_mut().push(complaint);
     }
 
@@ -69,7 +69,7 @@ impl Desk {
             Ok(Err(_)) => "is not UTF-8".to_owned(),
             Err(error) => format!("cannot be read: {error}"),
         };
-        self.complain(Complaint::new(asked_at.clone(), format!("{} {problem}", path.display())));
+        self.complain(Diagnostic::new(asked_at.clone(), format!("{} {problem}", path.display())));
         None
     }
 
@@ -78,7 +78,7 @@ impl Desk {
         let read = read(path, LIST_BYTES_MAX);
         self.note(Looked::List(path.to_owned()), digest_of_file(&read));
         let complain =
-            |error| self.complain(Complaint::new(asked_at.clone(), format!("{} cannot be read: {error}", path.display())));
+            |error| self.complain(Diagnostic::new(asked_at.clone(), format!("{} cannot be read: {error}", path.display())));
         read.map_err(complain).ok()
     }
 
@@ -110,13 +110,13 @@ impl Desk {
             Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => return Vec::new(),
             Err(error) => format!("cannot be read: {error}"),
         };
-        self.complain(Complaint::new(asked_at.clone(), format!("folder {} {problem}", folder.display())));
+        self.complain(Diagnostic::new(asked_at.clone(), format!("folder {} {problem}", folder.display())));
         Vec::new()
     }
 
     /// Everything that was wrong, everything that may surprise, and what everything looked like.
-    pub(super) fn finish(self) -> (Complaints, Complaints, Fingerprint) {
-        let [complaints, warnings] = [self.complaints, self.warnings].map(|list| Complaints::new(list.into_inner()));
+    pub(super) fn finish(self) -> (Diagnostics, Diagnostics, Fingerprint) {
+        let [complaints, warnings] = [self.complaints, self.warnings].map(|list| Diagnostics::new(list.into_inner()));
         (complaints, warnings, Fingerprint(self.seen.into_inner()))
     }
 

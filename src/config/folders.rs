@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use super::agent_file::AgentFile;
 use super::build::Parts;
 use super::desk::Desk;
-use super::reader::{Found, Reader};
+use super::reader::{Located, Reader};
 use super::tree::{Table, Value};
 use super::trust_file::TrustFile;
-use super::{Complaints, Config, DEFAULTS, PolicyText, Settings, api_file, certificate_login, cross, revocation, tls_file, toml};
+use super::{
+    Config, DEFAULTS, Diagnostics, PolicyText, Settings, api_file, certificate_login, cross, revocation, tls_file, toml,
+};
 use crate::catalog::Place;
 
 /// Reads the folders and puts everything together. None when that cannot be; the complaints say why.
@@ -29,14 +31,14 @@ pub(super) fn read(desk: &Desk, settings: Settings) -> Option<Config> {
     let logins: BTreeMap<_, _> = agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.clone())).collect();
     let agents = agents.into_iter().map(|file| file.agent).collect();
     let catalog = cross::catalog(desk, &declared, &rules, agents, apis)?;
-    Some(Config { settings, catalog, rules, logins, policies, warnings: Complaints::new(Vec::new()), identity, parts: parts? })
+    Some(Config { settings, catalog, rules, logins, policies, warnings: Diagnostics::new(Vec::new()), identity, parts: parts? })
 }
 
 /// What `read` makes of each file in `folder`. The name that a file gives its entry at `key` is `declared` even where the rest
 /// of it is wrong, so that nobody complains that there is no such thing.
 fn entries<T>(
     desk: &Desk,
-    folder: &Found<PathBuf>,
+    folder: &Located<PathBuf>,
     key: &str,
     declared: &mut BTreeSet<String>,
     read: impl Fn(Reader<'_>) -> Option<T>,
@@ -60,7 +62,7 @@ fn name(table: &Table, key: &str) -> Option<String> {
     }
 }
 
-fn policies(desk: &Desk, folder: &Found<PathBuf>) -> Vec<PolicyText> {
+fn policies(desk: &Desk, folder: &Located<PathBuf>) -> Vec<PolicyText> {
     let mut policies = Vec::new();
     for path in files(desk, folder, "cedar") {
         let file = path.to_string_lossy();
@@ -70,7 +72,7 @@ fn policies(desk: &Desk, folder: &Found<PathBuf>) -> Vec<PolicyText> {
     policies
 }
 
-fn files(desk: &Desk, folder: &Found<PathBuf>, extension: &'static str) -> Vec<PathBuf> {
+fn files(desk: &Desk, folder: &Located<PathBuf>, extension: &'static str) -> Vec<PathBuf> {
     let may_be_missing = &*folder.place.file == DEFAULTS.0;
     desk.files(&folder.value, extension, &folder.place, may_be_missing)
 }

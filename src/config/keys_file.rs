@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::Complaint;
+use super::Diagnostic;
 use super::desk::Desk;
-use super::reader::{Found, Reader};
+use super::reader::{Located, Reader};
 use super::tree::{Node, Table, Value};
 use crate::catalog::Place;
 use crate::jose::{KeyReason, KeySet, KeyUse};
 use crate::trust::x509::Roots;
-use crate::trust::{Bundle, KeyLocation, Pace};
+use crate::trust::{KeyLocation, RefreshPolicy, TrustBundle};
 
 /// Where the keys of a trust rule come from.
 #[derive(Clone, Debug)]
 pub enum KeysFile {
     /// The network, at this pace.
-    Remote(KeyLocation, Pace),
+    Remote(KeyLocation, RefreshPolicy),
     /// The configuration itself, inline or in a file beside.
     Given(KeySet),
     /// The file of a SPIFFE bundle.
-    Bundle(Arc<Bundle>),
+    Bundle(Arc<TrustBundle>),
     /// The file of an enterprise PKI's roots.
     Roots(Arc<Roots>),
 }
@@ -45,7 +45,7 @@ pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<Jwks> {
     let file = reader.take_path("jwks_file");
     let (json, place) = match (inline, file) {
         (Some(node), Some(_)) => {
-            reader.desk().complain(Complaint::new(node.place, "only one of `jwks` and `jwks_file` can be given"));
+            reader.desk().complain(Diagnostic::new(node.place, "only one of `jwks` and `jwks_file` can be given"));
             return None;
         }
         (Some(node), None) => self::inline(reader.desk(), node)?,
@@ -56,7 +56,7 @@ pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<Jwks> {
     Some(Jwks { json, set, place })
 }
 
-fn text(desk: &Desk, path: &Found<PathBuf>) -> Option<(String, Place)> {
+fn text(desk: &Desk, path: &Located<PathBuf>) -> Option<(String, Place)> {
     let json = desk.text(&path.value, &path.place)?;
     Some((json, Place { file: path.value.to_string_lossy().into(), line: 1 }))
 }
@@ -67,7 +67,7 @@ fn inline(desk: &Desk, node: Node) -> Option<(String, Place)> {
         Value::Table(table) => Some((Json::Object(object(table)).to_string(), node.place)),
         other => {
             let sentence = format!("`jwks` must be a table, or a string of JSON, not {}", other.kind());
-            desk.complain(Complaint::new(node.place, sentence));
+            desk.complain(Diagnostic::new(node.place, sentence));
             None
         }
     }
@@ -76,7 +76,7 @@ fn inline(desk: &Desk, node: Node) -> Option<(String, Place)> {
 fn parse(desk: &Desk, json: &str, place: Place, key_use: KeyUse) -> Option<KeySet> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(json) {
         let below = u32::try_from(error.line().saturating_sub(1)).unwrap_or(0);
-        desk.complain(Complaint::new(Place { line: place.line.saturating_add(below), ..place }, "is not JSON"));
+        desk.complain(Diagnostic::new(Place { line: place.line.saturating_add(below), ..place }, "is not JSON"));
         return None;
     }
     match KeySet::parse(json.as_bytes(), key_use) {
@@ -85,7 +85,7 @@ fn parse(desk: &Desk, json: &str, place: Place, key_use: KeyUse) -> Option<KeySe
             Some(set)
         }
         Err(reason) => {
-            desk.complain(Complaint::new(place, format!("the key set {reason}")));
+            desk.complain(Diagnostic::new(place, format!("the key set {reason}")));
             None
         }
     }
@@ -95,10 +95,10 @@ fn parse(desk: &Desk, json: &str, place: Place, key_use: KeyUse) -> Option<KeySe
 pub(super) fn warn_of_skipped(desk: &Desk, set: &KeySet, place: &Place, alone: bool) {
     let by_design = |reason: &KeyReason| set.key_use() == KeyUse::JwtSvid && *reason == KeyReason::Use;
     for (position, reason) in set.skipped().iter().filter(|(_, reason)| !by_design(reason)) {
-        desk.warn(Complaint::new(place.clone(), format!("key {} of the set is left out, because it {reason}", position + 1)));
+        desk.warn(Diagnostic::new(place.clone(), format!("key {} of the set is left out, because it {reason}", position + 1)));
     }
     if set.is_empty() && alone {
-        desk.warn(Complaint::new(place.clone(), "the key set has no usable key, so nothing is accepted under it"));
+        desk.warn(Diagnostic::new(place.clone(), "the key set has no usable key, so nothing is accepted under it"));
     }
 }
 

@@ -7,15 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::keys_file::{take_jwks, take_jwks_text};
 use super::matcher_file::{self, MatcherFile};
-use super::reader::{Found, Reader};
+use super::reader::{Located, Reader};
 use super::trust_file::{jwks_uri, take_named_algorithms};
-use super::{Complaint, certificate_login, dated};
-use crate::client::{CertificateName, Dated, LoginMethod};
+use super::{Diagnostic, certificate_login, dated};
+use crate::client::{AuthMethod, CertificateName, Dated};
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
 use crate::oauth::RuleName;
 use crate::trust::x509::Roots;
-use crate::trust::{PublishedKeys, SpiffePattern};
+use crate::trust::{ClientJwks, SpiffePattern};
 
 /// A way to log in, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub enum LoginFile {
     /// `private_key_jwt` (RFC 7523 §2.2): an assertion signed with the agent's own key.
     PrivateKeyJwt {
         /// The agent's public keys.
-        keys: PublishedKeys,
+        keys: ClientJwks,
         /// Whether the token endpoint is accepted as the assertion's audience beside the issuer.
         token_endpoint_audience: bool,
         /// By which an assertion may be signed.
@@ -34,12 +34,12 @@ pub enum LoginFile {
     /// `spiffe_jwt`: a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
     SpiffeJwt {
         /// The SPIFFE ID, or with `/*` at its end all below it.
-        spiffe_id: Found<SpiffePattern>,
+        spiffe_id: Located<SpiffePattern>,
     },
     /// `workload_jwt`: an attestation under a trust rule.
     WorkloadJwt {
         /// The rule.
-        trust: Found<RuleName>,
+        trust: Located<RuleName>,
         /// Which of its attestations.
         matchers: Vec<MatcherFile>,
     },
@@ -64,12 +64,12 @@ pub enum LoginFile {
     /// `spiffe_x509`: an X509-SVID (draft-ietf-oauth-spiffe-client-auth).
     SpiffeX509 {
         /// The SPIFFE ID, or with `/*` at its end all below it.
-        spiffe_id: Found<SpiffePattern>,
+        spiffe_id: Located<SpiffePattern>,
     },
     /// `workload_x509`: a certificate under a trust rule of kind `x509`.
     WorkloadX509 {
         /// The rule.
-        trust: Found<RuleName>,
+        trust: Located<RuleName>,
         /// Which of its certificates.
         matchers: Vec<MatcherFile>,
     },
@@ -146,7 +146,7 @@ impl LoginFile {
 fn take_method(reader: &mut Reader<'_>) -> Option<Method> {
     let found = reader.take_text("method")?;
     if let Some((name, why)) = REFUSED.iter().find(|(name, _)| *name == found.value) {
-        reader.desk().complain(Complaint::new(found.place, format!("`method` \"{name}\" {why}")));
+        reader.desk().complain(Diagnostic::new(found.place, format!("`method` \"{name}\" {why}")));
         return None;
     }
     reader.choose("method", found, &METHODS).map(|method| method.value)
@@ -165,14 +165,14 @@ fn private_key_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
 }
 
 /// Exactly one of the three ways to say them. When published keys end is not known here.
-fn take_keys(reader: &mut Reader<'_>) -> Option<(PublishedKeys, Vec<Dated>)> {
+fn take_keys(reader: &mut Reader<'_>) -> Option<(ClientJwks, Vec<Dated>)> {
     let uri = reader.has("jwks_uri");
-    let found = reader.take_parsed("jwks_uri", jwks_uri).map(|found| PublishedKeys::at(found.value));
+    let found = reader.take_parsed("jwks_uri", jwks_uri).map(|found| ClientJwks::at(found.value));
     match (uri, reader.has("jwks") || reader.has("jwks_file")) {
         (true, false) => found.map(|keys| (keys, Vec::new())),
         (false, true) => take_jwks_text(reader).map(|jwks| {
-            let dated = dated::of_keys(LoginMethod::PrivateKeyJwt, &jwks);
-            (PublishedKeys::from(jwks.set), dated)
+            let dated = dated::of_keys(AuthMethod::PrivateKeyJwt, &jwks);
+            (ClientJwks::from(jwks.set), dated)
         }),
         (both, _) => {
             let _unread = take_jwks(reader);
@@ -180,7 +180,7 @@ fn take_keys(reader: &mut Reader<'_>) -> Option<(PublishedKeys, Vec<Dated>)> {
                 true => "only one of `jwks_uri`, `jwks_file` and `jwks` can be given in [login]",
                 false => "`jwks_file`, `jwks` or `jwks_uri` is missing in [login]",
             };
-            reader.desk().complain(Complaint::new(reader.place().clone(), sentence));
+            reader.desk().complain(Diagnostic::new(reader.place().clone(), sentence));
             None
         }
     }
@@ -192,7 +192,7 @@ fn spiffe_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
     Some(LoginFile::SpiffeJwt { spiffe_id })
 }
 
-fn workload(reader: &mut Reader<'_>) -> Option<(Found<RuleName>, Vec<MatcherFile>)> {
+fn workload(reader: &mut Reader<'_>) -> Option<(Located<RuleName>, Vec<MatcherFile>)> {
     reader.need(&["trust", "match"]);
     let place = reader.place_of("match");
     let trust = reader.take_parsed("trust", RuleName::parse);
@@ -200,7 +200,7 @@ fn workload(reader: &mut Reader<'_>) -> Option<(Found<RuleName>, Vec<MatcherFile
     if matchers.is_empty() {
         let sentence =
             "`match` must say which attestations are this agent's; an empty one would admit every workload of the rule";
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.desk().complain(Diagnostic::new(place, sentence));
         return None;
     }
     Some((trust?, matchers))

@@ -1,8 +1,8 @@
 //! Typed matchers: what a claim must be. There are no patterns, so there is nothing to anchor.
 
-use super::Complaint;
+use super::Diagnostic;
 use super::desk::Desk;
-use super::reader::{Found, Reader, all, short};
+use super::reader::{Located, Reader, all, short};
 use super::tree::{Node, Value};
 use crate::catalog::Place;
 use crate::trust::{Literal, Matcher, MatcherReason, Requirement};
@@ -42,21 +42,21 @@ pub(super) fn claim(name: &str) -> Result<String, &'static str> {
 fn matcher(reader: &Reader<'_>, name: String, node: Node) -> Option<MatcherFile> {
     let (desk, place) = (reader.desk(), node.place.clone());
     let name = claim(&name).map_err(|reason| {
-        desk.complain(Complaint::new(place.clone(), format!("claim `{}` {reason}", short(&name))));
+        desk.complain(Diagnostic::new(place.clone(), format!("claim `{}` {reason}", short(&name))));
     });
     let name = name.ok()?;
     let found = match node.value {
         Value::Table(_) => special(reader.sub_table(&name, node)?)?,
-        _ => Found { value: plain(desk, &name, node)?, place: place.clone() },
+        _ => Located { value: plain(desk, &name, node)?, place: place.clone() },
     };
     let near = match &found.value {
         Matcher::Prefix(prefix) if !prefix.is_empty() => Some(format!("{}/", short(prefix))),
         _ => None,
     };
     let complain = |reason: MatcherReason| {
-        let complaint = Complaint::new(found.place, format!("what `{}` is compared with {reason}", short(&name)));
+        let complaint = Diagnostic::new(found.place, format!("what `{}` is compared with {reason}", short(&name)));
         let nearest = near.filter(|_| reason == MatcherReason::Prefix);
-        desk.complain(Complaint { nearest, ..complaint });
+        desk.complain(Diagnostic { nearest, ..complaint });
     };
     let requirement = Requirement::new(&name, found.value).map_err(complain).ok()?;
     Some(MatcherFile { requirement, place })
@@ -69,7 +69,7 @@ fn plain(desk: &Desk, name: &str, node: Node) -> Option<Matcher> {
     };
     if matcher.is_none() {
         let wanted = "a string, a whole number, true or false, [\"one\", \"of\"], { prefix = \"a/\" } or { present = true }";
-        desk.complain(Complaint::new(node.place, format!("what `{}` is compared with must be {wanted}", short(name))));
+        desk.complain(Diagnostic::new(node.place, format!("what `{}` is compared with must be {wanted}", short(name))));
     }
     matcher
 }
@@ -83,17 +83,17 @@ fn literal(value: Value) -> Option<Literal> {
     }
 }
 
-fn special(mut reader: Reader<'_>) -> Option<Found<Matcher>> {
+fn special(mut reader: Reader<'_>) -> Option<Located<Matcher>> {
     let prefix = reader.take_text("prefix");
     let present = reader.take_boolean("present");
     let (desk, place) = (reader.desk(), reader.place().clone());
     reader.finish();
     let complaint = match (prefix, present) {
-        (Some(Found { value, place }), None) => return Some(Found { value: Matcher::Prefix(value), place }),
-        (None, Some(Found { value: true, place })) => return Some(Found { value: Matcher::Present, place }),
-        (None, Some(found)) => Complaint::new(found.place, "`present` must be true; a claim cannot be required to be absent"),
-        (None, None) => Complaint::new(place, "a matcher must have `prefix` or `present`"),
-        (Some(_), Some(_)) => Complaint::new(place, "a matcher cannot have both `prefix` and `present`"),
+        (Some(Located { value, place }), None) => return Some(Located { value: Matcher::Prefix(value), place }),
+        (None, Some(Located { value: true, place })) => return Some(Located { value: Matcher::Present, place }),
+        (None, Some(found)) => Diagnostic::new(found.place, "`present` must be true; a claim cannot be required to be absent"),
+        (None, None) => Diagnostic::new(place, "a matcher must have `prefix` or `present`"),
+        (Some(_), Some(_)) => Diagnostic::new(place, "a matcher cannot have both `prefix` and `present`"),
     };
     desk.complain(complaint);
     None

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use super::tree::{Node, Table, Value};
-use super::{Complaint, DEFAULTS, span};
+use super::{DEFAULTS, Diagnostic, span};
 use crate::catalog::{Place, Places};
 
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found<T> {
+pub struct Located<T> {
     /// The value, checked.
     pub value: T,
     /// Where it is written.
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string.
-    pub(super) fn take_text(&mut self, key: &'static str) -> Option<Found<String>> {
+    pub(super) fn take_text(&mut self, key: &'static str) -> Option<Located<String>> {
         let node = self.take(key)?;
         self.text(key, node)
     }
@@ -87,26 +87,26 @@ impl<'a> Reader<'a> {
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<Found<T>> {
-        let Found { value, place } = self.take_text(key)?;
+    ) -> Option<Located<T>> {
+        let Located { value, place } = self.take_text(key)?;
         let checked =
-            parse(&value).map_err(|reason| self.desk.complain(Complaint::new(place.clone(), format!("`{key}` {reason}"))));
-        checked.ok().map(|value| Found { value, place })
+            parse(&value).map_err(|reason| self.desk.complain(Diagnostic::new(place.clone(), format!("`{key}` {reason}"))));
+        checked.ok().map(|value| Located { value, place })
     }
 
     /// One of a few words.
-    pub(super) fn take_choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<Found<T>> {
+    pub(super) fn take_choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<Located<T>> {
         let found = self.take_text(key)?;
         self.choose(key, found, choices)
     }
 
     /// An array of strings, each with its place. From the environment, words separated by commas.
-    pub(super) fn take_texts(&mut self, key: &'static str) -> Option<Vec<Found<String>>> {
+    pub(super) fn take_texts(&mut self, key: &'static str) -> Option<Vec<Located<String>>> {
         let node = self.take(key)?;
         match node.value {
             Value::Array(items) => all(items.into_iter().map(|item| self.text(key, item))),
             Value::Text(words) if is_environment(&node.place) => {
-                let found = |word: &str| Found { value: word.trim().to_owned(), place: node.place.clone() };
+                let found = |word: &str| Located { value: word.trim().to_owned(), place: node.place.clone() };
                 Some(words.split(',').map(found).collect())
             }
             other => self.wrong(key, &node.place, "an array of strings", &other),
@@ -118,12 +118,12 @@ impl<'a> Reader<'a> {
         &mut self,
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<Vec<Option<Found<T>>>> {
+    ) -> Option<Vec<Option<Located<T>>>> {
         let desk = self.desk;
-        let checked = |Found { value, place }: Found<String>| match parse(&value) {
-            Ok(value) => Some(Found { value, place }),
+        let checked = |Located { value, place }: Located<String>| match parse(&value) {
+            Ok(value) => Some(Located { value, place }),
             Err(reason) => {
-                desk.complain(Complaint::new(place, format!("each of `{key}` {reason}")));
+                desk.complain(Diagnostic::new(place, format!("each of `{key}` {reason}")));
                 None
             }
         };
@@ -131,22 +131,22 @@ impl<'a> Reader<'a> {
     }
 
     /// An array of some of a few words; none when any is another.
-    pub(super) fn take_choices<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<Vec<Found<T>>> {
+    pub(super) fn take_choices<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<Vec<Located<T>>> {
         let texts = self.take_texts(key)?;
         all(texts.into_iter().map(|found| self.choose(key, found, choices)))
     }
 
     /// `true` or `false`.
-    pub(super) fn take_boolean(&mut self, key: &'static str) -> Option<Found<bool>> {
+    pub(super) fn take_boolean(&mut self, key: &'static str) -> Option<Located<bool>> {
         let Node { place, value } = self.take(key)?;
         match value {
-            Value::Boolean(value) => Some(Found { value, place }),
+            Value::Boolean(value) => Some(Located { value, place }),
             other => self.wrong(key, &place, "true or false", &other),
         }
     }
 
     /// A whole number within `range`.
-    pub(super) fn take_integer(&mut self, key: &'static str, range: RangeInclusive<i64>) -> Option<Found<i64>> {
+    pub(super) fn take_integer(&mut self, key: &'static str, range: RangeInclusive<i64>) -> Option<Located<i64>> {
         let Node { place, value } = self.take(key)?;
         let number = match value {
             Value::Integer(number) => number,
@@ -154,50 +154,50 @@ impl<'a> Reader<'a> {
             other => return self.wrong(key, &place, "a whole number", &other),
         };
         if range.contains(&number) {
-            return Some(Found { value: number, place });
+            return Some(Located { value: number, place });
         }
         let sentence = format!("`{key}` must be {} to {}, not {number}", range.start(), range.end());
-        self.desk.complain(Complaint::new(place, sentence));
+        self.desk.complain(Diagnostic::new(place, sentence));
         None
     }
 
     /// A span of time within `range`.
-    pub(super) fn take_span(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Found<Duration>> {
-        let Found { value: text, place } = self.take_text(key)?;
+    pub(super) fn take_span(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Located<Duration>> {
+        let Located { value: text, place } = self.take_text(key)?;
         let told = |reason| {
-            self.desk.complain(Complaint::new(place.clone(), format!("`{key}` {reason}")).meaning(span::meant(&text)));
+            self.desk.complain(Diagnostic::new(place.clone(), format!("`{key}` {reason}")).meaning(span::meant(&text)));
         };
-        let found = Found { value: span::parse(&text).map_err(told).ok()?, place: place.clone() };
+        let found = Located { value: span::parse(&text).map_err(told).ok()?, place: place.clone() };
         if range.contains(&found.value) {
             return Some(found);
         }
         let [least, most, is] = [*range.start(), *range.end(), found.value].map(span::show);
-        self.desk.complain(Complaint::new(found.place, format!("`{key}` must be {least} to {most}, not {is}")));
+        self.desk.complain(Diagnostic::new(found.place, format!("`{key}` must be {least} to {most}, not {is}")));
         None
     }
 
     /// A path; a relative one is relative to the file that has it.
-    pub(super) fn take_path(&mut self, key: &'static str) -> Option<Found<PathBuf>> {
-        let Found { value, place } = self.take_text(key)?;
+    pub(super) fn take_path(&mut self, key: &'static str) -> Option<Located<PathBuf>> {
+        let Located { value, place } = self.take_text(key)?;
         if value.is_empty() {
-            self.desk.complain(Complaint::new(place, format!("`{key}` must be a path")));
+            self.desk.complain(Diagnostic::new(place, format!("`{key}` must be a path")));
             return None;
         }
-        Some(Found { value: beside(&place, &value), place })
+        Some(Located { value: beside(&place, &value), place })
     }
 
     /// A path, or an array of paths.
-    pub(super) fn take_paths(&mut self, key: &'static str) -> Option<Vec<Found<PathBuf>>> {
+    pub(super) fn take_paths(&mut self, key: &'static str) -> Option<Vec<Located<PathBuf>>> {
         if !matches!(self.table.get(key).map(|node| &node.value), Some(Value::Array(_))) {
             return self.take_path(key).map(|path| vec![path]);
         }
         let desk = self.desk;
-        let path = |Found { value, place }: Found<String>| match value.as_str() {
+        let path = |Located { value, place }: Located<String>| match value.as_str() {
             "" => {
-                desk.complain(Complaint::new(place, format!("each of `{key}` must be a path")));
+                desk.complain(Diagnostic::new(place, format!("each of `{key}` must be a path")));
                 None
             }
-            text => Some(Found { value: beside(&place, text), place }),
+            text => Some(Located { value: beside(&place, text), place }),
         };
         all(self.take_texts(key)?.into_iter().map(path))
     }
@@ -241,14 +241,14 @@ impl<'a> Reader<'a> {
     /// Complains of each of `keys` that is not written.
     pub(super) fn need(&self, keys: &[&str]) {
         for key in keys.iter().filter(|key| !self.partial && !self.has(key)) {
-            self.desk.complain(Complaint::new(self.place.clone(), format!("`{key}` is missing{}", self.whence())));
+            self.desk.complain(Diagnostic::new(self.place.clone(), format!("`{key}` is missing{}", self.whence())));
         }
     }
 
     /// Complains of `key` when it is written, with a sentence that says why it cannot be.
     pub(super) fn refuse(&mut self, key: &'static str, why: &str) {
         if let Some(node) = self.table.remove(key) {
-            self.desk.complain(Complaint::new(node.place, format!("`{key}` {why}")));
+            self.desk.complain(Diagnostic::new(node.place, format!("`{key}` {why}")));
         }
     }
 
@@ -256,31 +256,31 @@ impl<'a> Reader<'a> {
     pub(super) fn finish(self) {
         for (key, node) in &self.table {
             let sentence = format!("unknown key `{}`{}", short(key), self.whence());
-            self.desk.complain(Complaint::new(node.place.clone(), sentence).near(key, self.asked.iter().copied()));
+            self.desk.complain(Diagnostic::new(node.place.clone(), sentence).near(key, self.asked.iter().copied()));
         }
     }
 
-    fn text(&self, key: &str, node: Node) -> Option<Found<String>> {
+    fn text(&self, key: &str, node: Node) -> Option<Located<String>> {
         match node.value {
-            Value::Text(value) => Some(Found { value, place: node.place }),
+            Value::Text(value) => Some(Located { value, place: node.place }),
             other => self.wrong(key, &node.place, "a string", &other),
         }
     }
 
     /// Which of `choices` was found at `key`.
-    pub(super) fn choose<T: Copy>(&self, key: &str, found: Found<String>, choices: &[(&'static str, T)]) -> Option<Found<T>> {
-        let Found { value: word, place } = found;
+    pub(super) fn choose<T: Copy>(&self, key: &str, found: Located<String>, choices: &[(&'static str, T)]) -> Option<Located<T>> {
+        let Located { value: word, place } = found;
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == word) {
-            return Some(Found { value: *value, place });
+            return Some(Located { value: *value, place });
         }
         let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let sentence = format!("`{key}` must be {}, not \"{}\"", one_of(&names), short(&word));
-        self.desk.complain(Complaint::new(place, sentence).near(&word, choices.iter().map(|(name, _)| *name)));
+        self.desk.complain(Diagnostic::new(place, sentence).near(&word, choices.iter().map(|(name, _)| *name)));
         None
     }
 
     fn wrong<T>(&self, key: &str, place: &Place, wanted: &str, found: &Value) -> Option<T> {
-        self.desk.complain(Complaint::new(place.clone(), format!("`{key}` must be {wanted}, not {}", found.kind())));
+        self.desk.complain(Diagnostic::new(place.clone(), format!("`{key}` must be {wanted}, not {}", found.kind())));
         None
     }
 

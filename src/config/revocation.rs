@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Complaint;
+use super::Diagnostic;
 use super::desk::Desk;
-use super::reader::{Found, Reader};
+use super::reader::{Located, Reader};
 use crate::catalog::Place;
 use crate::trust::x509::{RevocationList, Roots};
 
@@ -17,14 +17,14 @@ pub(super) fn take(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<Rev
     let files = reader.take_paths(key)?;
     if files.is_empty() {
         // Whoever writes the key wants revocation looked at; with no file it would not be.
-        desk.complain(Complaint::new(place, format!("`{key}` must name at least one file, or be left out")));
+        desk.complain(Diagnostic::new(place, format!("`{key}` must name at least one file, or be left out")));
         return None;
     }
     read(desk, &files)
 }
 
 /// The lists in `files`.
-pub(super) fn read(desk: &Desk, files: &[Found<PathBuf>]) -> Option<Vec<RevocationList>> {
+pub(super) fn read(desk: &Desk, files: &[Located<PathBuf>]) -> Option<Vec<RevocationList>> {
     let each: Vec<Option<Vec<RevocationList>>> = files.iter().map(|file| one(desk, file)).collect();
     each.into_iter().collect::<Option<Vec<_>>>().map(|lists| lists.concat())
 }
@@ -38,12 +38,12 @@ pub(super) fn warn_of_unlisted(desk: &Desk, place: &Place, roots: &Roots) {
              every certificate of a chain below its root needs one",
             roots.len()
         );
-        desk.warn(Complaint::new(place.clone(), sentence));
+        desk.warn(Diagnostic::new(place.clone(), sentence));
     }
 }
 
-fn one(desk: &Desk, file: &Found<PathBuf>) -> Option<Vec<RevocationList>> {
+fn one(desk: &Desk, file: &Located<PathBuf>) -> Option<Vec<RevocationList>> {
     let bytes = desk.list(&file.value, &file.place)?;
     let place = Place { file: file.value.to_string_lossy().into(), line: 1 };
-    RevocationList::read(&bytes).map_err(|reason| desk.complain(Complaint::new(place, reason.to_string()))).ok()
+    RevocationList::read(&bytes).map_err(|reason| desk.complain(Diagnostic::new(place, reason.to_string()))).ok()
 }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Complaint;
+use super::Diagnostic;
 use super::desk::Desk;
-use super::reader::{Found, Reader};
+use super::reader::{Located, Reader};
 use super::tls_file::{Proxy, Tls};
 use crate::catalog::{Api, Place};
 use crate::jose::Algorithm;
@@ -161,13 +161,13 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// The folder of trust rules.
-    pub trust: Found<PathBuf>,
+    pub trust: Located<PathBuf>,
     /// The folder of agents.
-    pub agents: Found<PathBuf>,
+    pub agents: Located<PathBuf>,
     /// The folder of APIs.
-    pub apis: Found<PathBuf>,
+    pub apis: Located<PathBuf>,
     /// The folder of policies.
-    pub policies: Found<PathBuf>,
+    pub policies: Located<PathBuf>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -192,7 +192,7 @@ impl Settings {
         let files = reader.take_table("files").and_then(Files::read);
         let (desk, partial) = (reader.desk(), reader.is_partial());
         reader.finish();
-        let Found { value: issuer, place } = issuer?;
+        let Located { value: issuer, place } = issuer?;
         let settings = Self {
             issuer,
             listen: listen?,
@@ -221,12 +221,12 @@ impl Settings {
         if !self.listen.public.ip().is_loopback() {
             let sentence = "`public` takes plain HTTP from other machines, so tokens travel in clear; \
                             give [tls] a certificate, or name in [[proxy]] what ends TLS in front";
-            desk.warn(Complaint::new(listen.clone(), sentence));
+            desk.warn(Diagnostic::new(listen.clone(), sentence));
         }
         if self.issuer.as_str().starts_with("https:") {
             let sentence =
                 "`issuer` is an https URL, but there is neither a certificate in [tls] nor a [[proxy]] that ends TLS in front";
-            desk.warn(Complaint::new(issuer.clone(), sentence));
+            desk.warn(Diagnostic::new(issuer.clone(), sentence));
         }
     }
 }
@@ -239,7 +239,7 @@ impl Listen {
         reader.finish();
         let (public, ops) = (public?, ops?);
         if public.value == ops.value && ops.value.port() != 0 {
-            desk.complain(Complaint::new(ops.place, "`ops` must be another address than `public`"));
+            desk.complain(Diagnostic::new(ops.place, "`ops` must be another address than `public`"));
         }
         Some(Self { public: public.value, ops: ops.value })
     }
@@ -257,7 +257,7 @@ impl Keys {
         algorithms.dedup();
         // Validators with a bare key-set address stop at start when it has neither an RSA nor an EC key.
         if !algorithms.iter().any(|algorithm| *algorithm != Algorithm::EdDSA) {
-            desk.complain(Complaint::new(place, "`algorithms` must have ES256 or RS256"));
+            desk.complain(Diagnostic::new(place, "`algorithms` must have ES256 or RS256"));
         }
         Some(Self { dir: dir?.value, algorithms })
     }
@@ -274,7 +274,7 @@ impl Tokens {
         reader.finish();
         let (lifetime, lifetime_max) = (lifetime?, lifetime_max?.value);
         if lifetime.value > lifetime_max {
-            desk.complain(Complaint::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
+            desk.complain(Diagnostic::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
         }
         Some(Self { lifetime: lifetime.value, lifetime_max, chain_depth_max: size(chain_depth_max)? })
     }
@@ -303,10 +303,10 @@ impl Tasks {
         let (lifetime, lifetime_max) = (lifetime?, lifetime_max?.value);
         let (budget_default, budget_max) = (budget_default?, budget_max?.value);
         if lifetime.value > lifetime_max {
-            desk.complain(Complaint::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
+            desk.complain(Diagnostic::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
         }
         if budget_default.value > budget_max {
-            desk.complain(Complaint::new(budget_default.place, "`budget_default` must not exceed `budget_max`"));
+            desk.complain(Diagnostic::new(budget_default.place, "`budget_default` must not exceed `budget_max`"));
         }
         Some(Self {
             lifetime: lifetime.value,
@@ -393,7 +393,7 @@ impl Files {
     }
 }
 
-fn size(found: Option<Found<i64>>) -> Option<usize> {
+fn size(found: Option<Located<i64>>) -> Option<usize> {
     usize::try_from(found?.value).ok()
 }
 

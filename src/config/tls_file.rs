@@ -13,8 +13,8 @@ use url::Url;
 use super::agent_file::line;
 use super::desk::Desk;
 use super::login_file::secret_hash;
-use super::reader::{Found, Reader};
-use super::{Complaint, Settings};
+use super::reader::{Located, Reader};
+use super::{Diagnostic, Settings};
 use crate::catalog::Place;
 use crate::crypto::Digest;
 
@@ -32,18 +32,18 @@ pub struct Tls {
     /// By what URL clients reach it, or whatever stands in front: the base of `mtls_endpoint_aliases` (RFC 8705 §5).
     pub mtls_url: Option<String>,
     /// Who issues the certificates of `tls_client_auth`, where a login does not name its own authority.
-    pub client_ca: Option<Found<PathBuf>>,
+    pub client_ca: Option<Located<PathBuf>>,
     /// Files with the lists by which those take certificates back.
-    pub client_crl: Vec<Found<PathBuf>>,
+    pub client_crl: Vec<Located<PathBuf>>,
 }
 
 /// Where our certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFiles {
     /// A PEM file: our own certificate, then those that lead to a root.
-    pub certificate: Found<PathBuf>,
+    pub certificate: Located<PathBuf>,
     /// A PEM file: the private key.
-    pub key: Found<PathBuf>,
+    pub key: Located<PathBuf>,
 }
 
 /// `[[proxy]]`: where TLS ends in front of us, and who may say which certificate a client showed there (RFC 9440).
@@ -85,11 +85,11 @@ impl Tls {
         let client_crl = reader.take_paths("client_crl").unwrap_or_default();
         let (desk, partial) = (reader.desk(), reader.is_partial());
         reader.finish();
-        let complain = |place: &Place, sentence: &str| desk.complain(Complaint::new(place.clone(), sentence));
+        let complain = |place: &Place, sentence: &str| desk.complain(Diagnostic::new(place.clone(), sentence));
         let identity = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
             (None, None) => None,
-            (Some(Found { place, .. }), None) | (None, Some(Found { place, .. })) => {
+            (Some(Located { place, .. }), None) | (None, Some(Located { place, .. })) => {
                 if !partial {
                     complain(&place, "`certificate` and `key` go together in [tls]");
                 }
@@ -140,7 +140,7 @@ impl Proxy {
         };
         if secret.is_none() && certificates.is_empty() {
             let sentence = "a proxy proves itself by `secret_hash` or `certificate_file`; an address alone can be borrowed";
-            desk.complain(Complaint::new(place, sentence));
+            desk.complain(Diagnostic::new(place, sentence));
             return None;
         }
         let addresses: Vec<Network> =
@@ -189,7 +189,7 @@ pub(super) fn identity(desk: &Desk, settings: &Settings) -> Option<Arc<Certified
     let chain = certificates(desk, &files.certificate);
     let text = desk.text(&files.key.value, &files.key.place);
     let (chain, text) = (chain?, text?);
-    let complain = |place: &Place, sentence: &str| desk.complain(Complaint::new(place.clone(), sentence));
+    let complain = |place: &Place, sentence: &str| desk.complain(Diagnostic::new(place.clone(), sentence));
     let Ok(key) = PrivateKeyDer::from_pem_slice(text.as_bytes()) else {
         complain(&files.key.place, "the file has no private key in PEM (PKCS#8, PKCS#1 or SEC1, not encrypted)");
         return None;
@@ -208,13 +208,13 @@ pub(super) fn identity(desk: &Desk, settings: &Settings) -> Option<Arc<Certified
 }
 
 /// The certificates in a PEM file, at least one.
-pub(super) fn certificates(desk: &Desk, file: &Found<PathBuf>) -> Option<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(desk: &Desk, file: &Located<PathBuf>) -> Option<Vec<CertificateDer<'static>>> {
     let text = desk.text(&file.value, &file.place)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Some(chain),
         _ => {
-            desk.complain(Complaint::new(file.place.clone(), format!("{} has no certificate in PEM", file.value.display())));
+            desk.complain(Diagnostic::new(file.place.clone(), format!("{} has no certificate in PEM", file.value.display())));
             None
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Complaint;
+use super::Diagnostic;
 use crate::catalog::Place;
 
 /// A value and where it is written.
@@ -47,12 +47,12 @@ impl Value {
 }
 
 /// Reads the TOML file `file`. What is legible is returned, with a complaint for each thing that is not.
-pub(super) fn parse(file: &Arc<str>, text: &str) -> (Table, Vec<Complaint>) {
+pub(super) fn parse(file: &Arc<str>, text: &str) -> (Table, Vec<Diagnostic>) {
     let lines = Lines::new(file, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     let complain = |error: &toml::de::Error| {
         let place = lines.place(error.span().map_or(0, |span| span.start));
-        Complaint::new(place, format!("is not TOML: {}", one_line(error.message())))
+        Diagnostic::new(place, format!("is not TOML: {}", one_line(error.message())))
     };
     (lines.table(table.get_ref()), errors.iter().map(complain).collect())
 }

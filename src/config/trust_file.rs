@@ -10,10 +10,10 @@ use std::time::Duration;
 pub(super) use keys::jwks_uri;
 pub use scopes::ScopeFile;
 
-use super::Complaint;
+use super::Diagnostic;
 use super::keys_file::KeysFile;
 use super::matcher_file::{self, MatcherFile};
-use super::reader::{Found, Reader, all};
+use super::reader::{Located, Reader, all};
 use crate::catalog::{Place, Places};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Issuer, RuleName};
@@ -39,7 +39,7 @@ pub struct TrustFile {
     /// What else its claims must be.
     pub require: Vec<MatcherFile>,
     /// Who may present attestations of somebody else.
-    pub presenters: Vec<Found<ClientId>>,
+    pub presenters: Vec<Located<ClientId>>,
     /// Whether the rule admits anybody at all.
     pub enabled: bool,
     /// Where the issuer's keys come from.
@@ -102,7 +102,7 @@ impl TrustFile {
         if !whole {
             parts.tell(desk, &places);
         }
-        let Found { value: name, place } = name?;
+        let Located { value: name, place } = name?;
         let (kind, issuer, audiences, algorithms) = (kind?, issuer?, audiences?, algorithms?);
         let (subject, require, keys, scopes) = (subject?, require?, keys?, scopes?);
         let lifetime_max = lifetime_max.map_or(kind.default_lifetime(), |found| found.value);
@@ -144,7 +144,7 @@ fn warn_of_unknown_claims(reader: &Reader<'_>, kind: Option<TrustKind>, require:
             let sentence =
                 format!("claim `{claim}` is none that kind \"{kind}\" is known to have; an absent claim never matches");
             let known = claims_of(kind).iter().map(|fact| fact.path);
-            reader.desk().warn(Complaint::new(matcher.place.clone(), sentence).near(claim, known));
+            reader.desk().warn(Diagnostic::new(matcher.place.clone(), sentence).near(claim, known));
         }
     }
 }
@@ -212,7 +212,7 @@ fn take_audiences(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Ve
     let each = reader.take_each("audiences", wanted)?;
     if each.is_empty() {
         let sentence = "`audiences` must name who tokens are meant for; a token for somebody else is never accepted";
-        reader.desk().complain(Complaint::new(audiences, sentence));
+        reader.desk().complain(Diagnostic::new(audiences, sentence));
         return None;
     }
     Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect())
@@ -236,7 +236,7 @@ pub(super) fn take_named_algorithms(reader: &mut Reader<'_>) -> Option<Vec<Algor
     let place = reader.place_of("algorithms");
     let texts = reader.take_texts("algorithms")?;
     if texts.is_empty() {
-        reader.desk().complain(Complaint::new(place, "`algorithms` must name at least one, or else nothing could be accepted"));
+        reader.desk().complain(Diagnostic::new(place, "`algorithms` must name at least one, or else nothing could be accepted"));
         return None;
     }
     let chosen =
@@ -245,12 +245,12 @@ pub(super) fn take_named_algorithms(reader: &mut Reader<'_>) -> Option<Vec<Algor
 }
 
 /// A spelling near `none` or `HS256` is no help to anybody who wrote that.
-fn asymmetric(reader: &Reader<'_>, found: Found<String>) -> Option<Found<String>> {
+fn asymmetric(reader: &Reader<'_>, found: Located<String>) -> Option<Located<String>> {
     let name = found.value.to_ascii_lowercase();
     if name != "none" && !name.starts_with("hs") {
         return Some(found);
     }
     let sentence = "`algorithms` must be signatures with a key pair; unsigned tokens and shared secrets are never accepted";
-    reader.desk().complain(Complaint::new(found.place, sentence));
+    reader.desk().complain(Diagnostic::new(found.place, sentence));
     None
 }

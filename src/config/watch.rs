@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Complaints, Config, Fingerprint, Sources};
+use super::{Config, Diagnostics, Fingerprint, Sources};
 
 /// How often files are looked at.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// leaves the old one. On SIGHUP it is read again in any case. Never returns; `changed` runs on a thread that may block.
 pub async fn watch<F>(sources: Sources, mut known: Fingerprint, changed: F)
 where
-    F: Fn(Result<Config, Complaints>) + Send + Sync + 'static,
+    F: Fn(Result<Config, Diagnostics>) + Send + Sync + 'static,
 {
     let (sources, changed) = (Arc::new(sources), Arc::new(changed));
     let mut ticks = interval(PERIOD);
@@ -43,7 +43,7 @@ async fn hangup(hangups: &mut Option<tokio::signal::unix::Signal>) {
     }
 }
 
-fn look(sources: &Sources, known: Fingerprint, asked: bool, changed: &dyn Fn(Result<Config, Complaints>)) -> Fingerprint {
+fn look(sources: &Sources, known: Fingerprint, asked: bool, changed: &dyn Fn(Result<Config, Diagnostics>)) -> Fingerprint {
     if !asked && known.again() == known {
         return known;
     }

@@ -7,9 +7,9 @@ use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::Door;
+use super::AppState;
 use super::socket::Auditor;
-use crate::commit::{CommitReason, Turn};
+use crate::commit::{CommitReason, Transition};
 use crate::oauth::ClientId;
 use crate::ops::{self, OpsReason, Target};
 use crate::request::{Form, FormReason};
@@ -33,7 +33,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// The inventory; with `id`, of one agent.
-async fn agents(request: HttpRequest, door: Data<Door>) -> HttpResponse {
+async fn agents(request: HttpRequest, door: Data<AppState>) -> HttpResponse {
     if let Some(refusal) = refused(&request) {
         return refusal;
     }
@@ -53,7 +53,7 @@ async fn agents(request: HttpRequest, door: Data<Door>) -> HttpResponse {
 }
 
 /// Every task that is remembered.
-async fn tasks(request: HttpRequest, door: Data<Door>) -> HttpResponse {
+async fn tasks(request: HttpRequest, door: Data<AppState>) -> HttpResponse {
     if let Some(refusal) = refused(&request) {
         return refusal;
     }
@@ -61,14 +61,14 @@ async fn tasks(request: HttpRequest, door: Data<Door>) -> HttpResponse {
 }
 
 /// `suspend`, `resume` or `retire` the agent `id`.
-async fn turn(request: HttpRequest, turn: Path<String>, body: Bytes, door: Data<Door>) -> HttpResponse {
+async fn turn(request: HttpRequest, turn: Path<String>, body: Bytes, door: Data<AppState>) -> HttpResponse {
     if let Some(refusal) = refused(&request) {
         return refusal;
     }
     let turn = match turn.as_str() {
-        "suspend" => Turn::Suspend,
-        "resume" => Turn::Resume,
-        "retire" => Turn::Retire,
+        "suspend" => Transition::Suspend,
+        "resume" => Transition::Resume,
+        "retire" => Transition::Retire,
         _ => return answer(StatusCode::NOT_FOUND, "an agent can be suspended, resumed or retired"),
     };
     let form = match form(&body) {
@@ -85,7 +85,7 @@ async fn turn(request: HttpRequest, turn: Path<String>, body: Bytes, door: Data<
 }
 
 /// Ends what exactly one parameter names.
-async fn revoke(request: HttpRequest, body: Bytes, door: Data<Door>) -> HttpResponse {
+async fn revoke(request: HttpRequest, body: Bytes, door: Data<AppState>) -> HttpResponse {
     if let Some(refusal) = refused(&request) {
         return refusal;
     }

@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
-use super::gate::Seat;
+use super::gate::ConnectionPermit;
 
 /// From the first byte of a request to the first byte of its answer.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ pub(super) struct Connection {
     answering: Option<Instant>,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
-    _seat: Seat,
+    _seat: ConnectionPermit,
 }
 
 /// What bytes travel by.
@@ -42,7 +42,7 @@ pub(super) enum Link {
 }
 
 impl Connection {
-    pub(super) fn new(link: Link, seat: Seat) -> Self {
+    pub(super) fn new(link: Link, seat: ConnectionPermit) -> Self {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + IDLE));
         Self { link, asked: None, answering: None, moved: now, alarm, _seat: seat }
@@ -175,14 +175,14 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::http::gate::Gate;
+    use crate::http::gate::ConnectionLimit;
 
     /// A connection and its client.
     async fn pair() -> (Connection, TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
-        (Connection::new(Link::Plain(ours.unwrap().0), Gate::new(1).uncounted()), theirs.unwrap())
+        (Connection::new(Link::Plain(ours.unwrap().0), ConnectionLimit::new(1).uncounted()), theirs.unwrap())
     }
 
     /// What a read ends with that need not wait.

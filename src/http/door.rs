@@ -5,23 +5,23 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::ledger::LedgerDoor;
+use super::ledger::LedgerState;
 use super::metadata::Published;
 use super::metrics::Metrics;
 use super::status::SignedLists;
 use crate::commit::Commit;
 use crate::config::{Proxy, Settings};
-use crate::exchange::World;
+use crate::exchange::Deployment;
 use crate::ledger::Usage;
 use crate::oauth::{Clock, Time};
 
 /// The front door: the configuration in force, the one writer, and the clock that is read once per request.
-pub struct Door {
-    inside: ArcSwap<Inside>,
+pub struct AppState {
+    inside: ArcSwap<Snapshot>,
     commit: Commit,
     clock: Arc<dyn Clock>,
-    limits: DoorLimits,
-    pub(super) ledger: LedgerDoor,
+    limits: InputLimits,
+    pub(super) ledger: LedgerState,
     pub(super) metrics: Metrics,
     pub(super) status_lists: SignedLists,
     /// What agents did, as far as it was counted when somebody asked last.
@@ -29,15 +29,15 @@ pub struct Door {
 }
 
 /// What one configuration means at the door.
-pub(super) struct Inside {
-    pub(super) world: Arc<World>,
-    pub(super) front: Front,
+pub(super) struct Snapshot {
+    pub(super) world: Arc<Deployment>,
+    pub(super) front: Frontend,
     pub(super) published: Published,
 }
 
 /// How clients reach the door.
 #[derive(Clone, Debug, Default)]
-pub struct Front {
+pub struct Frontend {
     /// Who may tell which certificates clients showed in front of us.
     pub(super) proxies: Vec<Proxy>,
     /// Whether a client can show a certificate at all.
@@ -46,7 +46,7 @@ pub struct Front {
     pub(super) mtls_url: Option<String>,
 }
 
-impl Front {
+impl Frontend {
     /// What the settings say of it.
     pub fn of(settings: &Settings) -> Self {
         let (tls, proxies) = (&settings.tls, settings.proxies.clone());
@@ -56,33 +56,33 @@ impl Front {
 
 /// Bounds on what comes in.
 #[derive(Clone, Copy, Debug)]
-pub struct DoorLimits {
+pub struct InputLimits {
     /// A longer body is refused, in bytes.
     pub body_bytes_max: usize,
     /// A form with more parameters is refused.
     pub parameters_max: usize,
 }
 
-impl Door {
+impl AppState {
     /// Opens the door on `world`.
     pub fn new(
-        world: Arc<World>,
-        front: Front,
+        world: Arc<Deployment>,
+        front: Frontend,
         commit: Commit,
-        ledger: LedgerDoor,
+        ledger: LedgerState,
         clock: Arc<dyn Clock>,
-        limits: DoorLimits,
+        limits: InputLimits,
     ) -> Self {
         commit.register().hold(world.held());
-        let inside = ArcSwap::from_pointee(Inside::new(world, front));
+        let inside = ArcSwap::from_pointee(Snapshot::new(world, front));
         let (metrics, status_lists, usage) = Default::default();
         Self { inside, commit, clock, limits, ledger, metrics, status_lists, usage }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.
-    pub fn swap(&self, world: Arc<World>, front: Front) {
+    pub fn swap(&self, world: Arc<Deployment>, front: Frontend) {
         self.commit.register().hold(world.held());
-        self.inside.store(Arc::new(Inside::new(world, front)));
+        self.inside.store(Arc::new(Snapshot::new(world, front)));
     }
 
     /// Whether a proxy in front of us connects from there.
@@ -91,11 +91,11 @@ impl Door {
     }
 
     /// The configuration in force.
-    pub fn world(&self) -> Arc<World> {
+    pub fn world(&self) -> Arc<Deployment> {
         Arc::clone(&self.inside.load().world)
     }
 
-    pub(super) fn inside(&self) -> Guard<Arc<Inside>> {
+    pub(super) fn inside(&self) -> Guard<Arc<Snapshot>> {
         self.inside.load()
     }
 
@@ -107,13 +107,13 @@ impl Door {
         self.clock.now()
     }
 
-    pub(super) fn limits(&self) -> DoorLimits {
+    pub(super) fn limits(&self) -> InputLimits {
         self.limits
     }
 }
 
-impl Inside {
-    fn new(world: Arc<World>, front: Front) -> Self {
+impl Snapshot {
+    fn new(world: Arc<Deployment>, front: Frontend) -> Self {
         let published = Published::of(&world, &front);
         Self { world, front, published }
     }

@@ -6,9 +6,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::web::Payload;
 
-use super::{Door, peer};
+use super::{AppState, peer};
 use crate::client::{Credentials, DpopReason};
-use crate::error::Refusal;
+use crate::error::ExchangeError;
 use crate::request::{Form, FormReason, RequestReason};
 
 /// Headers that carry a credential that this server does not take yet: refused by name, never ignored.
@@ -23,50 +23,52 @@ const BODY: Duration = Duration::from_secs(10);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The form, with what the client presented to prove itself.
-pub(super) async fn read(request: &HttpRequest, payload: Payload, door: &Door) -> Result<(Form, Credentials), Refusal> {
-    let form = tokio::time::timeout(BODY, form(request, payload, door)).await.map_err(|_| Refusal::Form(FormReason::Slow))??;
+pub(super) async fn read(request: &HttpRequest, payload: Payload, door: &AppState) -> Result<(Form, Credentials), ExchangeError> {
+    let form =
+        tokio::time::timeout(BODY, form(request, payload, door)).await.map_err(|_| ExchangeError::Form(FormReason::Slow))??;
     let credentials = credentials(request, &form, door)?;
     Ok((form, credentials))
 }
 
 /// What the client presented to prove itself in a request without a body.
-pub(super) fn read_query(request: &HttpRequest, door: &Door) -> Result<Credentials, Refusal> {
+pub(super) fn read_query(request: &HttpRequest, door: &AppState) -> Result<Credentials, ExchangeError> {
     headers(request.headers())?;
-    let form = Form::decode(request.query_string().as_bytes(), door.limits().parameters_max).map_err(Refusal::Form)?;
+    let form = Form::decode(request.query_string().as_bytes(), door.limits().parameters_max).map_err(ExchangeError::Form)?;
     if form.get("client_secret").is_some() {
-        return Err(Refusal::Request(RequestReason::Unsupported("client_secret in the address")));
+        return Err(ExchangeError::Request(RequestReason::Unsupported("client_secret in the address")));
     }
     credentials(request, &form, door)
 }
 
 /// Everything in the form, the headers and the connection that could prove a key or an identity.
-fn credentials(request: &HttpRequest, form: &Form, door: &Door) -> Result<Credentials, Refusal> {
-    let certificate = peer::certificate(request, &door.inside().front).map_err(Refusal::Request)?;
+fn credentials(request: &HttpRequest, form: &Form, door: &AppState) -> Result<Credentials, ExchangeError> {
+    let certificate = peer::certificate(request, &door.inside().front).map_err(ExchangeError::Request)?;
     let headers = request.headers();
     let credentials = Credentials::new(form, text(headers, header::AUTHORIZATION)).with_dpop(text(headers, DPOP));
     Ok(credentials.with_certificate(certificate))
 }
 
-async fn form(request: &HttpRequest, payload: Payload, door: &Door) -> Result<Form, Refusal> {
+async fn form(request: &HttpRequest, payload: Payload, door: &AppState) -> Result<Form, ExchangeError> {
     headers(request.headers())?;
     if !is_form(request.headers()) {
-        return Err(Refusal::Form(FormReason::ContentType));
+        return Err(ExchangeError::Form(FormReason::ContentType));
     }
     let body = payload.to_bytes_limited(door.limits().body_bytes_max).await;
-    let body = body.map_err(|_| Refusal::Form(FormReason::Length))?.map_err(|_| Refusal::Form(FormReason::Encoding))?;
-    Form::decode(&body, door.limits().parameters_max).map_err(Refusal::Form)
+    let body =
+        body.map_err(|_| ExchangeError::Form(FormReason::Length))?.map_err(|_| ExchangeError::Form(FormReason::Encoding))?;
+    Form::decode(&body, door.limits().parameters_max).map_err(ExchangeError::Form)
 }
 
 /// Headers that no endpoint passes over in silence.
-fn headers(headers: &HeaderMap) -> Result<(), Refusal> {
+fn headers(headers: &HeaderMap) -> Result<(), ExchangeError> {
     if let Some(name) = LATER.iter().find(|name| headers.contains_key(**name)) {
-        return Err(Refusal::Request(RequestReason::Unsupported(name)));
+        return Err(ExchangeError::Request(RequestReason::Unsupported(name)));
     }
     if headers.get_all(header::AUTHORIZATION).nth(1).is_some() {
-        return Err(Refusal::Request(RequestReason::Repeated("Authorization")));
+        return Err(ExchangeError::Request(RequestReason::Repeated("Authorization")));
     }
     // RFC 9449 §4.3, check 1.
-    if headers.get_all(DPOP).nth(1).is_some() { Err(Refusal::Proof(DpopReason::Repeated)) } else { Ok(()) }
+    if headers.get_all(DPOP).nth(1).is_some() { Err(ExchangeError::Proof(DpopReason::Repeated)) } else { Ok(()) }
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -6,26 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts the connections of each address.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct ConnectionLimit {
     per_address: usize,
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// A place that a connection has; it is given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
-    gate: Arc<Gate>,
+pub(super) struct ConnectionPermit {
+    gate: Arc<ConnectionLimit>,
     address: Option<IpAddr>,
 }
 
-impl Gate {
+impl ConnectionLimit {
     /// Lets each address have so many connections at a time.
     pub(super) fn new(per_address: usize) -> Arc<Self> {
         Arc::new(Self { per_address, taken: Mutex::default() })
     }
 
     /// A place for a connection from `address`; none when it has as many as it may.
-    pub(super) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+    pub(super) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
         let address = network(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(address).or_default();
@@ -33,16 +33,16 @@ impl Gate {
             return None;
         }
         *count += 1;
-        Some(Seat { gate: Arc::clone(self), address: Some(address) })
+        Some(ConnectionPermit { gate: Arc::clone(self), address: Some(address) })
     }
 
     /// A place that is not counted: for proxies, behind which are many clients.
-    pub(super) fn uncounted(self: &Arc<Self>) -> Seat {
-        Seat { gate: Arc::clone(self), address: None }
+    pub(super) fn uncounted(self: &Arc<Self>) -> ConnectionPermit {
+        ConnectionPermit { gate: Arc::clone(self), address: None }
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
         let mut taken = self.gate.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_places_and_gets_them_back() {
-        let gate = Gate::new(2);
+        let gate = ConnectionLimit::new(2);
         let at = |text: &str| gate.seat(text.parse().unwrap());
         let (first, second) = (at("192.0.2.1").unwrap(), at("192.0.2.1").unwrap());
         assert!(at("192.0.2.1").is_none() && at("::ffff:192.0.2.1").is_none());
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_counts_as_one() {
-        let gate = Gate::new(1);
+        let gate = ConnectionLimit::new(1);
         let _taken = gate.seat("2001:db8::1".parse().unwrap()).unwrap();
         assert!(gate.seat("2001:db8::ffff:1".parse().unwrap()).is_none());
         assert!(gate.seat("2001:db8:0:1::1".parse().unwrap()).is_some());

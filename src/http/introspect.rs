@@ -6,17 +6,17 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::form::read;
 use super::refuse::refuse;
-use super::{Door, respond};
-use crate::exchange::Refused;
+use super::{AppState, respond};
+use crate::exchange::RefusedRequest;
 use crate::introspect;
 use crate::mint::AnswerForm;
 
 /// Answers an introspection request.
-pub(super) async fn introspect(request: HttpRequest, payload: Payload, door: Data<Door>) -> HttpResponse {
+pub(super) async fn introspect(request: HttpRequest, payload: Payload, door: Data<AppState>) -> HttpResponse {
     let now = door.now();
     let (form, credentials) = match read(&request, payload, &door).await {
         Ok(read) => read,
-        Err(reason) => return refuse(&door, Refused { reason, asked: None }, None, now),
+        Err(reason) => return refuse(&door, RefusedRequest { reason, asked: None }, None, now),
     };
     let world = door.inside().world.clone();
     match introspect::introspect(&world, door.commit(), &form, &credentials, wanted(&request), now).await {

@@ -12,7 +12,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
-use super::Door;
+use super::AppState;
 use super::socket::Auditor;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{Published, Sequencer};
@@ -23,7 +23,7 @@ const NEVER_KEPT: &str = "no-store";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What the door knows of the ledger.
-pub struct LedgerDoor {
+pub struct LedgerState {
     /// What is published.
     pub sequencer: Sequencer,
     /// The files of the log.
@@ -35,7 +35,7 @@ pub struct LedgerDoor {
 }
 
 /// Answers for the file whose path begins after `prefix` bytes of the request's.
-pub(super) async fn get(request: HttpRequest, door: Data<Door>, prefix: usize) -> HttpResponse {
+pub(super) async fn get(request: HttpRequest, door: Data<AppState>, prefix: usize) -> HttpResponse {
     let auditor = request.conn_data::<Auditor>().is_some();
     // The path as sent: what is spelled otherwise, with percent signs too, names no file.
     let path = request.path().get(prefix..).unwrap_or_default();
@@ -66,7 +66,7 @@ fn checkpoint(published: &Published) -> HttpResponse {
 }
 
 /// A tile never changes; a partial one may give way to the full one that begins with it.
-async fn file(door: &Data<Door>, tile: Tile) -> HttpResponse {
+async fn file(door: &Data<AppState>, tile: Tile) -> HttpResponse {
     let files = Arc::clone(&door.ledger.files);
     match web::block(move || tile_bytes(&*files, tile)).await {
         Ok(Ok(bytes)) => {
@@ -82,7 +82,7 @@ async fn file(door: &Data<Door>, tile: Tile) -> HttpResponse {
     }
 }
 
-async fn proof(request: &HttpRequest, door: &Data<Door>, jti: &str, auditor: bool) -> HttpResponse {
+async fn proof(request: &HttpRequest, door: &Data<AppState>, jti: &str, auditor: bool) -> HttpResponse {
     let Ok(jti) = Jti::parse(jti) else { return not_found() };
     if !auditor && let Some(refusal) = refused(request, door, jti) {
         return refusal;
@@ -127,7 +127,7 @@ fn build(
 }
 
 /// The refusal, unless the request shows the token of the hop itself: genuine, even if it has run out.
-fn refused(request: &HttpRequest, door: &Door, jti: Jti) -> Option<HttpResponse> {
+fn refused(request: &HttpRequest, door: &AppState, jti: Jti) -> Option<HttpResponse> {
     let challenge = |challenge: &'static str| {
         let mut answer = plain(StatusCode::UNAUTHORIZED);
         answer.insert_header((header::WWW_AUTHENTICATE, challenge));

@@ -21,9 +21,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connection, Link};
-use super::gate::{Gate, Seat};
+use super::gate::{ConnectionLimit, ConnectionPermit};
 use super::server::{local_routes, not_found, ops_routes, public_routes};
-use super::{Crowd, Door, peer, socket};
+use super::{AppState, ConnectionLimits, peer, socket};
 
 /// From the accepted connection to the end of its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -51,17 +51,17 @@ pub(super) struct Listener {
 /// # Errors
 /// When a socket cannot be used.
 pub(super) fn server(
-    door: &Data<Door>,
+    door: &Data<AppState>,
     listeners: Vec<Listener>,
     path: &str,
     workers: usize,
-    crowd: Crowd,
+    crowd: ConnectionLimits,
 ) -> io::Result<Server> {
     let threads = match workers {
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         workers => workers,
     };
-    let gate = Gate::new(crowd.per_address);
+    let gate = ConnectionLimit::new(crowd.per_address);
     let mut builder = Server::build().workers(threads).disable_signals().shutdown_timeout(10);
     builder = builder.max_concurrent_connections(crowd.connections.div_ceil(threads));
     for Listener { socket, tls } in listeners {
@@ -81,9 +81,9 @@ pub(super) fn server(
 ///
 /// # Errors
 /// When the socket cannot be used.
-pub(super) fn ops_server(door: &Data<Door>, socket: TcpListener) -> io::Result<Server> {
+pub(super) fn ops_server(door: &Data<AppState>, socket: TcpListener) -> io::Result<Server> {
     let builder = apart();
-    let entrance = Entrance { door: door.clone(), gate: Gate::new(OPERATORS / 2), tls: None };
+    let entrance = Entrance { door: door.clone(), gate: ConnectionLimit::new(OPERATORS / 2), tls: None };
     let ending = builder.graceful_shutdown_signal();
     let server = builder.listen("ops", socket, move || {
         entrance.clone().service().and_then(http(&ending).finish(application(&entrance.door, ops_routes)))
@@ -95,9 +95,9 @@ pub(super) fn ops_server(door: &Data<Door>, socket: TcpListener) -> io::Result<S
 ///
 /// # Errors
 /// When the socket cannot be used.
-pub(super) fn local_server(door: &Data<Door>, socket: UnixListener) -> io::Result<Server> {
+pub(super) fn local_server(door: &Data<AppState>, socket: UnixListener) -> io::Result<Server> {
     let (builder, ours) = (apart(), socket::owner(&socket)?);
-    let (door, gate, ending) = (door.clone(), Gate::new(OPERATORS), builder.graceful_shutdown_signal());
+    let (door, gate, ending) = (door.clone(), ConnectionLimit::new(OPERATORS), builder.graceful_shutdown_signal());
     let server = builder.listen_uds("local", socket, move || {
         let (gate, http) = (Arc::clone(&gate), http(&ending));
         let http = http.on_connect_ext(move |connection: &Connection, data| {
@@ -137,7 +137,7 @@ where
 
 /// What answers the requests of a connection.
 fn application<R: FnOnce(&mut ServiceConfig)>(
-    door: &Data<Door>,
+    door: &Data<AppState>,
     routes: R,
 ) -> impl ServiceFactory<
     actix_http::Request,
@@ -154,8 +154,8 @@ fn application<R: FnOnce(&mut ServiceConfig)>(
 /// Where connections come in.
 #[derive(Clone)]
 struct Entrance {
-    door: Data<Door>,
-    gate: Arc<Gate>,
+    door: Data<AppState>,
+    gate: Arc<ConnectionLimit>,
     tls: Option<TlsAcceptor>,
 }
 
@@ -183,7 +183,7 @@ impl Entrance {
     }
 
     /// Behind a proxy are many clients.
-    fn seat(&self, address: IpAddr) -> Option<Seat> {
+    fn seat(&self, address: IpAddr) -> Option<ConnectionPermit> {
         match self.door.is_proxy(address) {
             true => Some(self.gate.uncounted()),
             false => self.gate.seat(address),

@@ -5,10 +5,10 @@ use actix_web::http::header;
 use actix_web::web::Data;
 use serde::Serialize;
 
-use super::{Door, Front};
+use super::{AppState, Frontend};
 use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
-use crate::exchange::World;
+use crate::exchange::Deployment;
 use crate::jose::Algorithm;
 use crate::mint::status_aggregation_uri;
 use crate::request::TOKEN_EXCHANGE;
@@ -83,7 +83,7 @@ impl Aliases {
 }
 
 impl Published {
-    pub(super) fn of(world: &World, front: &Front) -> Self {
+    pub(super) fn of(world: &Deployment, front: &Frontend) -> Self {
         let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect();
         let asked_for = world.catalog.apis().any(|api| api.status_list.is_some());
         let certificates = CERTIFICATE_METHODS.iter().filter(|_| front.certificates);
@@ -119,12 +119,12 @@ impl Published {
 }
 
 /// `GET /.well-known/oauth-authorization-server[/path]` and its two kin.
-pub(super) async fn metadata(door: Data<Door>) -> HttpResponse {
+pub(super) async fn metadata(door: Data<AppState>) -> HttpResponse {
     cacheable("application/json", door.inside().published.metadata.clone())
 }
 
 /// `GET /jwks`, `GET /.well-known/jwks.json`.
-pub(super) async fn jwks(door: Data<Door>) -> HttpResponse {
+pub(super) async fn jwks(door: Data<AppState>) -> HttpResponse {
     cacheable("application/jwk-set+json", door.inside().published.jwks.clone())
 }
 

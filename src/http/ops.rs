@@ -5,7 +5,7 @@ use std::fmt::Write;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
-use super::Door;
+use super::AppState;
 use crate::trust::KeyState;
 
 /// `GET /healthz`: the process answers.
@@ -14,7 +14,7 @@ pub(super) async fn healthz() -> HttpResponse {
 }
 
 /// `GET /readyz`: the commit store takes records, so tokens can be issued.
-pub(super) async fn readyz(door: Data<Door>) -> HttpResponse {
+pub(super) async fn readyz(door: Data<AppState>) -> HttpResponse {
     match door.commit().is_available() {
         true => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
         false => HttpResponse::ServiceUnavailable()
@@ -24,13 +24,13 @@ pub(super) async fn readyz(door: Data<Door>) -> HttpResponse {
 }
 
 /// `GET /metrics`.
-pub(super) async fn metrics(door: Data<Door>) -> HttpResponse {
+pub(super) async fn metrics(door: Data<AppState>) -> HttpResponse {
     let text = door.metrics.text() + &ledger(&door) + &trust(&door);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
 /// How far the ledger's tree has followed, and whether it still does.
-fn ledger(door: &Door) -> String {
+fn ledger(door: &AppState) -> String {
     let (sequencer, records) = (&door.ledger.sequencer, door.commit().durable().records());
     let signed = sequencer.published().map_or(0, |published| published.head.size());
     let failing = u8::from(sequencer.failure().is_some());
@@ -42,7 +42,7 @@ fn ledger(door: &Door) -> String {
 }
 
 /// Whether the keys of each trust rule can be had, how old they are, and how often they were fetched.
-fn trust(door: &Door) -> String {
+fn trust(door: &AppState) -> String {
     let states = door.world().trust.key_states(door.now());
     let mut text = String::new();
     let mut gauge = |name: &str, kind: &str, value: &dyn Fn(&KeyState) -> Option<u64>| {

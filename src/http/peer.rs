@@ -8,7 +8,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::connection::Connection;
-use super::door::Front;
+use super::door::Frontend;
 use crate::client::{PeerCertificate, hash_secret};
 use crate::config::Proxy;
 use crate::request::RequestReason;
@@ -39,7 +39,7 @@ pub(super) fn introduce(connection: &Connection, data: &mut Extensions) {
 /// # Errors
 /// Headers about a certificate that do not come from a proxy that the configuration names, or that cannot be read: they are
 /// refused, never ignored.
-pub(super) fn certificate(request: &HttpRequest, front: &Front) -> Result<Option<PeerCertificate>, RequestReason> {
+pub(super) fn certificate(request: &HttpRequest, front: &Frontend) -> Result<Option<PeerCertificate>, RequestReason> {
     let (shown, headers) = (request.conn_data::<PeerCertificate>(), request.headers());
     let sent = [CLIENT_CERT, CLIENT_CERT_CHAIN, SECRET].iter().find(|name| headers.contains_key(**name));
     match (proxy(request, shown, front), sent) {
@@ -50,7 +50,7 @@ pub(super) fn certificate(request: &HttpRequest, front: &Front) -> Result<Option
 }
 
 /// The proxy that this request comes through, if it proves to be one that the configuration names.
-fn proxy<'a>(request: &HttpRequest, shown: Option<&PeerCertificate>, front: &'a Front) -> Option<&'a Proxy> {
+fn proxy<'a>(request: &HttpRequest, shown: Option<&PeerCertificate>, front: &'a Frontend) -> Option<&'a Proxy> {
     let address = request.peer_addr()?.ip();
     front.proxies.iter().filter(|proxy| proxy.is_at(address)).find(|proxy| {
         let secret = sole(request.headers(), SECRET).ok().flatten();
@@ -118,11 +118,11 @@ mod tests {
         forwarded(request.to_http_request().headers()).map(|certificate| certificate.map(|certificate| certificate.thumbprint()))
     }
 
-    fn front(addresses: &str) -> Front {
+    fn front(addresses: &str) -> Frontend {
         let network = crate::config::Network::parse(addresses).unwrap();
         let secret = Some(hash_secret("of the edge"));
         let edge = Proxy { name: "edge".to_owned(), addresses: vec![network], secret, certificates: Vec::new() };
-        Front { proxies: vec![edge], ..Front::default() }
+        Frontend { proxies: vec![edge], ..Frontend::default() }
     }
 
     /// RFC 9440 §4: these headers count from a proxy that is known and has proved itself, and are passed over from nobody else.

@@ -4,16 +4,16 @@ use std::error::Error;
 
 use actix_web::HttpResponse;
 
-use super::{Door, respond};
+use super::{AppState, respond};
 use crate::client::Credentials;
 use crate::crypto::random;
-use crate::error::{ErrorCode, Refusal};
-use crate::exchange::{Asked, Refused};
+use crate::error::{ErrorCode, ExchangeError};
+use crate::exchange::{RefusedRequest, RequestEvidence};
 use crate::ledger;
 use crate::oauth::{ClientId, Jti, Time};
 
 /// Logs the refusal, has it recorded if its client is known, and answers; all three under one reference id.
-pub(super) fn refuse(door: &Door, refused: Refused, credentials: Option<&Credentials>, now: Time) -> HttpResponse {
+pub(super) fn refuse(door: &AppState, refused: RefusedRequest, credentials: Option<&Credentials>, now: Time) -> HttpResponse {
     let id = random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default();
     let code = refused.reason.code();
     door.metrics.refused(code);
@@ -33,7 +33,7 @@ pub(super) fn refuse(door: &Door, refused: Refused, credentials: Option<&Credent
 }
 
 /// What lies behind a refusal, in words; none where the answer tells it already.
-fn causes(reason: &Refusal) -> Option<String> {
+fn causes(reason: &ExchangeError) -> Option<String> {
     let (told, mut untold, mut next) = (reason.to_string(), Vec::new(), reason.source());
     while let Some(cause) = next {
         let words = cause.to_string();
@@ -45,7 +45,7 @@ fn causes(reason: &Refusal) -> Option<String> {
     Some(untold.join(": ")).filter(|untold| !untold.is_empty())
 }
 
-fn record(asked: Asked, reason: &Refusal, error_id: String, at: Time) -> ledger::Refusal {
+fn record(asked: RequestEvidence, reason: &ExchangeError, error_id: String, at: Time) -> ledger::Refusal {
     ledger::Refusal {
         agent: asked.agent,
         at,
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_log_tells_what_the_answer_keeps_back() {
-        let stranger = Refusal::Client(ClientReason::Certificate(CertificateReason::Chain(X509Reason::Path)));
+        let stranger = ExchangeError::Client(ClientReason::Certificate(CertificateReason::Chain(X509Reason::Path)));
         assert!(!stranger.to_string().contains("root"), "{stranger}");
         assert_eq!(
             causes(&stranger).as_deref(),
@@ -78,6 +78,6 @@ mod tests {
                 "the authority of the agent's login does not vouch for it: no path leads from the certificate to a trusted root"
             )
         );
-        assert_eq!(causes(&Refusal::Proof(DpopReason::Htu)), None);
+        assert_eq!(causes(&ExchangeError::Proof(DpopReason::Htu)), None);
     }
 }

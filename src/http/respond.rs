@@ -5,12 +5,12 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::client::{Binding, DpopRules};
-use crate::error::{ErrorCode, Refusal};
+use crate::client::{Confirmation, DpopRules};
+use crate::error::{ErrorCode, ExchangeError};
 use crate::lifecycle::TaskStatus;
-use crate::mint::{IssuedToken, OpenedTask, Told};
+use crate::mint::{IntrospectionResponse, IssuedTaskToken, IssuedToken};
 use crate::oauth::{Time, TokenType};
-use crate::task::Tended;
+use crate::task::TaskOutcome;
 
 /// Seconds after which it is worth trying again.
 const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
@@ -25,7 +25,7 @@ struct Success<'a> {
     scope: &'a str,
     txn: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cnf: Option<Binding>,
+    cnf: Option<Confirmation>,
 }
 
 #[derive(Serialize)]
@@ -65,7 +65,7 @@ struct Opened<'a> {
 }
 
 /// 200 with the task token, which is no access token and says so by the name of its member.
-pub(super) fn opened(task: &OpenedTask) -> HttpResponse {
+pub(super) fn opened(task: &IssuedTaskToken) -> HttpResponse {
     unstored(StatusCode::OK).json(Opened {
         task: task.id().to_string(),
         task_token: task.jwt(),
@@ -109,7 +109,7 @@ struct PairsView<'a> {
 }
 
 /// 200 with a task as it stands.
-pub(super) fn tended(tended: &Tended, now: Time) -> HttpResponse {
+pub(super) fn tended(tended: &TaskOutcome, now: Time) -> HttpResponse {
     let (task, fixed) = (&tended.task, &tended.task.fixed);
     let pairs = fixed
         .authority
@@ -147,10 +147,10 @@ pub(super) fn absent(mut answer: HttpResponse) -> HttpResponse {
 pub(super) const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
 /// 200 with what is told of a token.
-pub(super) fn told(told: Told) -> HttpResponse {
+pub(super) fn told(told: IntrospectionResponse) -> HttpResponse {
     match told {
-        Told::Json(json) => unstored(StatusCode::OK).content_type("application/json").body(json),
-        Told::Jwt(jwt) => unstored(StatusCode::OK).content_type(INTROSPECTION_JWT).body(jwt),
+        IntrospectionResponse::Json(json) => unstored(StatusCode::OK).content_type("application/json").body(json),
+        IntrospectionResponse::Jwt(jwt) => unstored(StatusCode::OK).content_type(INTROSPECTION_JWT).body(jwt),
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) fn revoked() -> HttpResponse {
 
 /// The refusal under its reference id. The challenge is sent only when the request itself used the `Authorization` header
 /// (RFC 6749 §5.2).
-pub(super) fn refused(reason: &Refusal, error_id: &str, used_authorization_header: bool) -> HttpResponse {
+pub(super) fn refused(reason: &ExchangeError, error_id: &str, used_authorization_header: bool) -> HttpResponse {
     let code = reason.code();
     let mut answer = unstored(status(code));
     if code == ErrorCode::InvalidClient && used_authorization_header {

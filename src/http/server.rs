@@ -15,7 +15,7 @@ use actix_web::{HttpResponse, Route};
 
 use super::listener::{self, Listener};
 use super::tls::{self, TlsIdentity};
-use super::{Door, administer, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
+use super::{AppState, administer, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -91,14 +91,14 @@ pub struct Serving<'a> {
     /// Threads that answer requests; 0 means one per core.
     pub workers: usize,
     /// How many connections there may be.
-    pub crowd: Crowd,
+    pub crowd: ConnectionLimits,
     /// How they speak TLS, if they do.
-    pub tls: Option<Speaks>,
+    pub tls: Option<TlsSetup>,
 }
 
 /// How many connections clients may have.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd {
+pub struct ConnectionLimits {
     /// At a time; who comes later waits.
     pub connections: usize,
     /// Of these from one address; further ones are closed at once.
@@ -107,7 +107,7 @@ pub struct Crowd {
 
 /// How the public listeners speak TLS.
 #[derive(Clone, Debug)]
-pub struct Speaks {
+pub struct TlsSetup {
     /// The certificate in use.
     pub identity: Arc<TlsIdentity>,
     /// Whether the first public address speaks TLS at all. The second always does.
@@ -120,7 +120,7 @@ pub struct Speaks {
 ///
 /// # Errors
 /// When a socket or the cryptography cannot be used.
-pub fn serve(door: Arc<Door>, sockets: Sockets, serving: Serving<'_>) -> io::Result<Running> {
+pub fn serve(door: Arc<AppState>, sockets: Sockets, serving: Serving<'_>) -> io::Result<Running> {
     let door = Data::from(door);
     let tls = |wanted: bool, ask: bool| match serving.tls.as_ref().filter(|_| wanted) {
         Some(speaks) => tls::server_config(Arc::clone(&speaks.identity), ask).map(Some).map_err(io::Error::other),

@@ -13,7 +13,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
-use super::Door;
+use super::AppState;
 use crate::commit::ShownList;
 use crate::crypto::Digest;
 use crate::mint::{self, MintReason, SignedList, status_uri};
@@ -37,7 +37,7 @@ struct Signed {
 }
 
 /// Answers for one list.
-pub(super) async fn list(request: HttpRequest, name: Path<String>, door: Data<Door>) -> HttpResponse {
+pub(super) async fn list(request: HttpRequest, name: Path<String>, door: Data<AppState>) -> HttpResponse {
     // What was true at another time is not told (§8.4).
     if has_time(&request) {
         return plain(StatusCode::NOT_IMPLEMENTED).body("status lists of the past are not kept\n");
@@ -60,7 +60,7 @@ pub(super) async fn list(request: HttpRequest, name: Path<String>, door: Data<Do
 }
 
 /// Names every list that there is.
-pub(super) async fn aggregation(door: Data<Door>) -> HttpResponse {
+pub(super) async fn aggregation(door: Data<AppState>) -> HttpResponse {
     let world = door.inside().world.clone();
     let lists = door.commit().register().all();
     let lists: Vec<String> = lists.iter().map(|list| status_uri(&world.issuer, list)).collect();
@@ -69,7 +69,7 @@ pub(super) async fn aggregation(door: Data<Door>) -> HttpResponse {
     answer.json(json!({ "status_lists": lists }))
 }
 
-fn signed(door: &Door, shown: &ShownList, checked: Time, now: Time) -> Result<Arc<Signed>, MintReason> {
+fn signed(door: &AppState, shown: &ShownList, checked: Time, now: Time) -> Result<Arc<Signed>, MintReason> {
     let world = door.inside().world.clone();
     let id = shown.key.id();
     let version = (shown.version, Arc::as_ptr(&world) as usize);

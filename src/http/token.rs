@@ -5,16 +5,16 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::form::read;
 use super::refuse::refuse;
-use super::{Door, respond};
-use crate::client::BindingKind;
-use crate::exchange::{self, Refused};
+use super::{AppState, respond};
+use crate::client::ConfirmationMethod;
+use crate::exchange::{self, RefusedRequest};
 
 /// Answers a token request.
-pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<Door>) -> HttpResponse {
+pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<AppState>) -> HttpResponse {
     let now = door.now();
     let (form, credentials) = match read(&request, payload, &door).await {
         Ok(read) => read,
-        Err(reason) => return refuse(&door, Refused { reason, asked: None }, None, now),
+        Err(reason) => return refuse(&door, RefusedRequest { reason, asked: None }, None, now),
     };
     let world = door.inside().world.clone();
     match exchange::exchange(&world, door.commit(), &form, &credentials, now).await {
@@ -22,7 +22,7 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<Doo
             door.metrics.issued();
             let mut answer = respond::issued(&token);
             // RFC 9449 §8.2: the next proof will carry the newer one.
-            let proved = token.bound().issued().is_some_and(|binding| binding.kind() == BindingKind::Dpop);
+            let proved = token.bound().issued().is_some_and(|binding| binding.kind() == ConfirmationMethod::Dpop);
             if world.dpop.nonce_required && proved {
                 respond::add_nonce(&mut answer, &world.dpop, now);
             }

@@ -9,12 +9,12 @@ pub const ENTRY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// A bundle that is being filled.
 #[derive(Clone, Debug, Default)]
-pub struct Bundle {
+pub struct EntryBundle {
     bytes: Vec<u8>,
     width: u16,
 }
 
-impl Bundle {
+impl EntryBundle {
     /// The bundle that begins with the first `width` entries in the bytes of a bundle file; what may follow them is left out.
     ///
     /// # Errors
@@ -128,19 +128,19 @@ mod tests {
 
     #[test]
     fn entries_stand_after_their_big_endian_length() {
-        let mut bundle = Bundle::default();
+        let mut bundle = EntryBundle::default();
         let long = vec![7; 0x0102];
         [b"".as_slice(), b"ab", &long].iter().for_each(|entry| bundle.push(entry).unwrap());
         let expected = [&[0, 0, 0, 2, b'a', b'b', 1, 2][..], &long].concat();
         assert_eq!(bundle.bytes(), expected);
         assert_eq!(Entries::of(&expected).collect::<Result<Vec<_>, _>>().unwrap(), [b"".as_slice(), b"ab", &long]);
-        assert_eq!(Bundle::load(&expected, 2).unwrap().bytes(), &expected[..6]);
-        assert_eq!(Bundle::load(&expected, 4).unwrap_err(), BundleReason::Missing(3));
+        assert_eq!(EntryBundle::load(&expected, 2).unwrap().bytes(), &expected[..6]);
+        assert_eq!(EntryBundle::load(&expected, 4).unwrap_err(), BundleReason::Missing(3));
     }
 
     #[test]
     fn an_entry_of_65536_bytes_is_refused() {
-        let mut bundle = Bundle::default();
+        let mut bundle = EntryBundle::default();
         bundle.push(&vec![0; 65_535]).unwrap();
         assert_eq!(bundle.push(&vec![0; 65_536]), Err(BundleReason::EntryTooLong));
         assert_eq!((bundle.width(), bundle.bytes().len()), (1, 65_537));
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(read(&[0]), BundleReason::Cut(0));
         assert_eq!(read(&[0, 0, 0, 2, 9]), BundleReason::Cut(1));
         assert_eq!(read(&[0; 2 * 257]), BundleReason::Full);
-        let mut bundle = Bundle::load(&[0; 2 * 257], 256).unwrap();
+        let mut bundle = EntryBundle::load(&[0; 2 * 257], 256).unwrap();
         assert_eq!(bundle.push(b""), Err(BundleReason::Full));
         assert_eq!((bundle.take().len(), bundle.width(), bundle.bytes().len()), (512, 0, 0));
     }

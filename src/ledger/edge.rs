@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::bundle::{Bundle, BundleReason, Entries};
+use super::bundle::{BundleReason, Entries, EntryBundle};
 use super::frontier::Frontier;
 use super::merkle::leaf_hash;
 use super::nodes::{NodeReason, TileNodes, read_bundle, read_tile};
@@ -104,7 +104,7 @@ fn push_hash(bytes: &mut Vec<u8>, level: u32, hash: Digest, size: u64) -> Option
 #[derive(Clone, Debug)]
 pub struct Edge {
     hashes: HashEdge,
-    bundle: Bundle,
+    bundle: EntryBundle,
     full: Vec<TileFile>,
     taken: u64,
 }
@@ -112,7 +112,7 @@ pub struct Edge {
 impl Edge {
     /// The edge of the log without entries.
     pub fn empty() -> Self {
-        Self { hashes: HashEdge::empty(), bundle: Bundle::default(), full: Vec::new(), taken: 0 }
+        Self { hashes: HashEdge::empty(), bundle: EntryBundle::default(), full: Vec::new(), taken: 0 }
     }
 
     /// The edge of the log of `size` entries in `files`: reads one tile of each level and at most one bundle, whatever the
@@ -123,7 +123,7 @@ impl Edge {
     pub fn load<F: Files + ?Sized>(files: &F, size: u64) -> Result<Self, EdgeReason> {
         let hashes = HashEdge::load(files, size)?;
         let Some(tile) = Tile::partial(TileKind::Entries, size) else { return Ok(Self { hashes, taken: size, ..Self::empty() }) };
-        let bundle = Bundle::load(&read_bundle(files, tile)?, tile.width())?;
+        let bundle = EntryBundle::load(&read_bundle(files, tile)?, tile.width())?;
         let leaves = Entries::of(bundle.bytes()).map(|entry| entry.map(leaf_hash));
         for (at, (leaf, stored)) in (tile.start()..).zip(leaves.zip(hashes.partial(0).as_chunks::<32>().0)) {
             if leaf?.0 != *stored {

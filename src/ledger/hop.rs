@@ -10,7 +10,7 @@ use super::disclosure::{Discloser, Disclosures};
 use super::record::{
     self, ActorRecord, AttributesRecord, BindingsRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason,
 };
-use crate::client::Binding;
+use crate::client::Confirmation;
 use crate::crypto::Digest;
 use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, TaskId, Time, Txn};
 
@@ -32,7 +32,7 @@ pub struct Hop {
     /// The issued token's `exp`.
     pub expires: Time,
     /// In which role the client came by the subject token.
-    pub basis: Basis,
+    pub basis: ExchangeMode,
     /// Who asked.
     pub client: ClientId,
     /// How it proved itself.
@@ -164,9 +164,9 @@ pub struct Evidence {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Bindings {
     /// What the issued token is bound to.
-    pub issued: Option<Binding>,
+    pub issued: Option<Confirmation>,
     /// What the subject token was bound to.
-    pub subject: Option<Binding>,
+    pub subject: Option<Confirmation>,
 }
 
 impl Bindings {
@@ -230,7 +230,7 @@ impl Inputs {
 
 /// In which role the client came by the subject token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
+pub enum ExchangeMode {
     /// Another party's token or attestation; the client becomes the actor.
     Delegation,
     /// Our own token, by its client or current actor.
@@ -243,7 +243,7 @@ pub enum Basis {
     Impersonation,
 }
 
-impl Basis {
+impl ExchangeMode {
     /// The name in records and in policy's `context.basis`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -256,7 +256,7 @@ impl Basis {
     }
 }
 
-impl fmt::Display for Basis {
+impl fmt::Display for ExchangeMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

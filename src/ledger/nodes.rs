@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use super::bundle::Bundle;
+use super::bundle::EntryBundle;
 use super::merkle::{Nodes, complete};
 use super::tile::{Files, TILE_BYTES, TILE_WIDTH, Tile, TileKind, hashes};
 use crate::crypto::Digest;
@@ -66,7 +66,7 @@ pub fn tile_bytes<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, N
         return read_tile(files, tile);
     }
     let bytes = read_bundle(files, tile)?;
-    let bundle = Bundle::load(&bytes, tile.width()).map_err(|_| NodeReason::Size(tile.to_string()))?;
+    let bundle = EntryBundle::load(&bytes, tile.width()).map_err(|_| NodeReason::Size(tile.to_string()))?;
     Ok(bundle.bytes().to_vec())
 }
 

@@ -13,12 +13,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{DeathRecord, EndingRecord, HoldingRecord, Refusal, RefusalRecord, WithheldRecord};
+pub use event::{Refusal, RefusalRecord, RevocableRecord, RevocationRecord, StatusChangeRecord, WithheldRecord};
 pub use task::{PairsRecord, TaskRecord};
 use text::{few, list, millis, one};
 
-use super::hop::Basis;
-use crate::client::Binding;
+use super::hop::ExchangeMode;
+use crate::client::Confirmation;
 use crate::crypto::{Digest, SealReason};
 use crate::oauth::{ClientId, Jti, Resource, Scopes, StatusPlace, TaskId, Time, Txn};
 
@@ -46,9 +46,9 @@ pub enum Record<'a> {
     /// A recorded hop whose token never left.
     Withheld(WithheldRecord),
     /// Something ended.
-    Death(DeathRecord<'a>),
+    Death(RevocationRecord<'a>),
     /// Something is held, or held no longer.
-    Holding(HoldingRecord<'a>),
+    Holding(StatusChangeRecord<'a>),
 }
 
 /// What kind of record it is.
@@ -92,7 +92,7 @@ pub struct HopRecord<'a> {
     pub audience: Cow<'a, [Resource]>,
     /// In which role the client came by the subject token.
     #[serde(with = "one")]
-    pub basis: Basis,
+    pub basis: ExchangeMode,
     /// What the token and the subject token are bound to.
     #[serde(default, skip_serializing_if = "BindingsRecord::is_empty")]
     pub binding: BindingsRecord,
@@ -185,10 +185,10 @@ pub struct ActorRecord<'a> {
 pub struct BindingsRecord {
     /// What the issued token is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub issued: Option<Binding>,
+    pub issued: Option<Confirmation>,
     /// What the subject token was bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Binding>,
+    pub subject: Option<Confirmation>,
 }
 
 impl BindingsRecord {

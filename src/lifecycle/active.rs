@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Hold, State};
+use super::{InactiveStatus, StateView};
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
@@ -19,7 +19,7 @@ pub struct ActiveClient {
 ///
 /// # Errors
 /// What it is held for.
-pub fn unheld(client: AuthenticatedClient, state: &dyn State, pseudonyms: &MacKey) -> Result<ActiveClient, Hold> {
+pub fn unheld(client: AuthenticatedClient, state: &dyn StateView, pseudonyms: &MacKey) -> Result<ActiveClient, InactiveStatus> {
     let key = pseudonyms.pseudonym(GenerationKind::Agent, client.agent().id.as_str().as_bytes());
     match state.lives(&[key]).into_iter().find_map(|life| life.hold) {
         Some(hold) => Err(hold),
@@ -54,15 +54,17 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
     use crate::catalog::{AgentKind, BoundTokens, Status};
-    use crate::lifecycle::{Life, Task};
+    use crate::lifecycle::{GenerationState, Task};
     use crate::oauth::{ClientId, Time};
 
     /// One thing is held.
-    struct One(GenerationKey, Option<Hold>);
+    struct One(GenerationKey, Option<InactiveStatus>);
 
-    impl State for One {
-        fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
-            keys.iter().map(|key| Life { hold: self.1.filter(|_| *key == self.0), ..Life::default() }).collect()
+    impl StateView for One {
+        fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+            keys.iter()
+                .map(|key| GenerationState { hold: self.1.filter(|_| *key == self.0), ..GenerationState::default() })
+                .collect()
         }
         fn task(&self, _key: &GenerationKey) -> Option<Task> {
             None
@@ -88,7 +90,7 @@ mod tests {
     fn whom_the_record_holds_is_no_active_client() {
         let pseudonyms = MacKey::new(&[1; 32]);
         let key = pseudonyms.pseudonym(GenerationKind::Agent, b"orchestrator");
-        for hold in [Hold::Suspended, Hold::Retired] {
+        for hold in [InactiveStatus::Suspended, InactiveStatus::Retired] {
             let state = One(key, Some(hold));
             assert_eq!(unheld(client("orchestrator"), &state, &pseudonyms).err(), Some(hold));
             assert!(unheld(client("researcher"), &state, &pseudonyms).is_ok());

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::in_force::{active, in_force};
-use super::liveness::{Cause, Dead, Life, State, join};
+use super::liveness::{Cause, GenerationState, NotAlive, StateView, join};
 use super::standing::Parts;
-use super::{Acting, ActiveClient, Standing, StandingReason, death, may_act, presenter};
+use super::{ActiveClient, AdmissionReason, AdmittedExchange, CurrentActor, death, may_act, presenter};
 use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
-use crate::ledger::Basis;
+use crate::ledger::ExchangeMode;
 use crate::oauth::{ActChain, Actor, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
 use crate::token::{Origin, VerifiedActor, VerifiedSubject};
-use crate::trust::Trust;
+use crate::trust::TrustStore;
 
 /// What the rules are applied to.
 pub struct Rules<'a> {
@@ -21,9 +21,9 @@ pub struct Rules<'a> {
     /// The registered agents and APIs.
     pub catalog: &'a Catalog,
     /// The trust rules in force.
-    pub trust: &'a Trust,
+    pub trust: &'a TrustStore,
     /// The present lives of everything.
-    pub state: &'a dyn State,
+    pub state: &'a dyn StateView,
     /// The key of the pseudonyms under which the state knows things.
     pub pseudonyms: &'a MacKey,
     /// How deep a chain may become.
@@ -35,64 +35,64 @@ pub struct Rules<'a> {
 /// Decides whether `client` may present `subject`, in which role and for whom, and that everything it rests on is alive.
 ///
 /// # Errors
-/// See [`StandingReason`].
+/// See [`AdmissionReason`].
 pub fn admit(
     client: ActiveClient,
     subject: VerifiedSubject,
     actor: Option<VerifiedActor>,
     impersonate: bool,
     rules: &Rules<'_>,
-) -> Result<Standing, StandingReason> {
+) -> Result<AdmittedExchange, AdmissionReason> {
     let (client, key) = client.into_parts();
     let role = presenter::role(&client, &subject, rules.catalog, rules.issuer)?;
     let acting = acting(&client, actor.as_ref());
-    if client.self_only() && (role != Basis::SelfExchange || actor.is_some() || impersonate) {
-        return Err(StandingReason::SelfOnly);
+    if client.self_only() && (role != ExchangeMode::SelfExchange || actor.is_some() || impersonate) {
+        return Err(AdmissionReason::SelfOnly);
     }
     if matches!(subject.origin(), Origin::Task(..)) && acting.agent.id != client.agent().id {
-        return Err(StandingReason::TaskActor);
+        return Err(AdmissionReason::TaskActor);
     }
     may_act::permits(&subject, &acting.agent, &client, rules.issuer)?;
-    let subject = if role == Basis::SelfExchange { subject.standing_as(&client.agent().id) } else { subject };
+    let subject = if role == ExchangeMode::SelfExchange { subject.standing_as(&client.agent().id) } else { subject };
     let itself = subject.subject() == &Subject::agent(&acting.agent.id) && subject.chain().is_empty();
     let basis = match (impersonate, itself) {
         (true, _) => impersonation(&subject, actor.is_some(), itself)?,
-        (false, true) => Basis::SelfExchange,
-        (false, false) if role == Basis::SelfExchange => Basis::Delegation,
+        (false, true) => ExchangeMode::SelfExchange,
+        (false, false) if role == ExchangeMode::SelfExchange => ExchangeMode::Delegation,
         (false, false) => role,
     };
     let chain = extended(&subject, &acting, basis, rules.issuer);
     let depth = depth(&subject, &chain, rules.depth_max)?;
     in_force(subject.subject(), subject.own().map_or(&[], |own| &own.agents), &chain, rules)?;
     if !(active(&client.agent().id, rules) && active(&acting.agent.id, rules)) {
-        return Err(StandingReason::AgentInactive);
+        return Err(AdmissionReason::AgentInactive);
     }
     let generations = generations((&client, key), &subject, actor.as_ref(), &acting, rules)?;
     let bound = bound(&client, &subject, actor.as_ref());
-    Ok(Standing::new(Parts { client, subject, actor, acting, basis, chain, depth, generations, bound }))
+    Ok(AdmittedExchange::new(Parts { client, subject, actor, acting, basis, chain, depth, generations, bound }))
 }
 
-fn acting(client: &AuthenticatedClient, actor: Option<&VerifiedActor>) -> Acting {
+fn acting(client: &AuthenticatedClient, actor: Option<&VerifiedActor>) -> CurrentActor {
     match actor {
-        Some(actor) => Acting { agent: Arc::clone(actor.agent()), instance: actor.instance().map(str::to_owned) },
-        None => Acting { agent: Arc::clone(client.agent()), instance: client.instance().map(str::to_owned) },
+        Some(actor) => CurrentActor { agent: Arc::clone(actor.agent()), instance: actor.instance().map(str::to_owned) },
+        None => CurrentActor { agent: Arc::clone(client.agent()), instance: client.instance().map(str::to_owned) },
     }
 }
 
 /// Impersonation hides the actor from whoever reads the token, so it never applies to a token that names one or says who may.
-fn impersonation(subject: &VerifiedSubject, actor: bool, itself: bool) -> Result<Basis, StandingReason> {
+fn impersonation(subject: &VerifiedSubject, actor: bool, itself: bool) -> Result<ExchangeMode, AdmissionReason> {
     if !subject.chain().is_empty() || subject.may_act().is_some() {
-        return Err(StandingReason::ImpersonationOfDelegated);
+        return Err(AdmissionReason::ImpersonationOfDelegated);
     }
-    if actor || itself { Err(StandingReason::ImpersonationPointless) } else { Ok(Basis::Impersonation) }
+    if actor || itself { Err(AdmissionReason::ImpersonationPointless) } else { Ok(ExchangeMode::Impersonation) }
 }
 
 /// The chain as it will stand: history is kept whole, and whoever acts now stands in front, once.
-fn extended(subject: &VerifiedSubject, acting: &Acting, basis: Basis, issuer: &Issuer) -> ActChain {
+fn extended(subject: &VerifiedSubject, acting: &CurrentActor, basis: ExchangeMode, issuer: &Issuer) -> ActChain {
     let agent = &acting.agent;
     let current = subject.chain().current();
     let acts_already = current.is_some_and(|actor| actor.iss() == issuer.as_str() && actor.sub() == agent.id.as_str());
-    if acts_already || matches!(basis, Basis::SelfExchange | Basis::Impersonation) {
+    if acts_already || matches!(basis, ExchangeMode::SelfExchange | ExchangeMode::Impersonation) {
         return subject.chain().clone();
     }
     let actor = Actor::agent(issuer.as_str(), agent.id.as_str(), agent.kind.as_str(), acting.instance.as_deref());
@@ -100,10 +100,10 @@ fn extended(subject: &VerifiedSubject, acting: &Acting, basis: Basis, issuer: &I
 }
 
 /// Counts hops, and the actors that a foreign token brought along: over-deep chains are refused, never cut.
-fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<u32, StandingReason> {
+fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<u32, AdmissionReason> {
     let depth = subject.own().map_or(0, |own| own.depth).saturating_add(1);
     let actors = u32::try_from(chain.len()).unwrap_or(u32::MAX);
-    if depth.max(actors) > depth_max { Err(StandingReason::Deep) } else { Ok(depth) }
+    if depth.max(actors) > depth_max { Err(AdmissionReason::Deep) } else { Ok(depth) }
 }
 
 /// What the issued token will depend on: all that the subject token depends on, in the lives it was issued under, and everything
@@ -112,23 +112,23 @@ fn generations(
     client: (&AuthenticatedClient, GenerationKey),
     subject: &VerifiedSubject,
     actor: Option<&VerifiedActor>,
-    acting: &Acting,
+    acting: &CurrentActor,
     rules: &Rules<'_>,
-) -> Result<Vec<Generation>, StandingReason> {
+) -> Result<Vec<Generation>, AdmissionReason> {
     let mut generations: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
     generations.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
     let mut joining = joining(client, subject, actor, acting, rules);
     joining.retain(|key| generations.iter().all(|known| known.key != *key));
     let lives = rules.state.lives(&joining);
     unless_ended_since_issue(subject, &joining, &lives, rules)?;
-    join(rules.state, generations, joining.into_iter().zip(lives), rules.now).map_err(StandingReason::Dead)
+    join(rules.state, generations, joining.into_iter().zip(lives), rules.now).map_err(AdmissionReason::Dead)
 }
 
 fn joining(
     (client, own): (&AuthenticatedClient, GenerationKey),
     subject: &VerifiedSubject,
     actor: Option<&VerifiedActor>,
-    acting: &Acting,
+    acting: &CurrentActor,
     rules: &Rules<'_>,
 ) -> Vec<GenerationKey> {
     let key = |kind, name: &str| rules.pseudonyms.pseudonym(kind, name.as_bytes());
@@ -156,15 +156,15 @@ fn joining(
 fn unless_ended_since_issue(
     subject: &VerifiedSubject,
     keys: &[GenerationKey],
-    lives: &[Life],
+    lives: &[GenerationState],
     rules: &Rules<'_>,
-) -> Result<(), StandingReason> {
+) -> Result<(), AdmissionReason> {
     let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
     let ended = keys.iter().zip(lives).find(|(key, _)| **key == own).and_then(|(_, life)| life.ended);
     match (ended, subject.issued_at()) {
         (None, _) => Ok(()),
         (Some(ended), Some(issued)) if issued > ended => Ok(()),
-        _ => Err(StandingReason::Dead(Dead { key: own, cause: Cause::Ended })),
+        _ => Err(AdmissionReason::Dead(NotAlive { key: own, cause: Cause::Ended })),
     }
 }
 

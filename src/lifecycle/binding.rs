@@ -3,16 +3,16 @@
 
 use std::fmt;
 
-use super::Standing;
-use crate::catalog::{BoundTokens, SenderConstraint};
-use crate::client::{Binding, BindingKind, LoginMethod, Missed, Proven};
-use crate::ledger::Basis;
+use super::AdmittedExchange;
+use crate::catalog::{BoundTokens, ConstraintRequirement};
+use crate::client::{AuthMethod, Confirmation, ConfirmationMethod, MissingProof, ProvenKeys};
+use crate::ledger::ExchangeMode;
 
 /// What an issued token is bound to, or that it is not. Made only by [`bind`].
 #[derive(Clone, Copy, Debug)]
-pub struct Bound {
-    issued: Option<Binding>,
-    subject: Option<Binding>,
+pub struct SenderConstraint {
+    issued: Option<Confirmation>,
+    subject: Option<Confirmation>,
 }
 
 /// Why nothing may be issued, as far as keys go. `Display` is the public sentence: what was expected, what was found, and which
@@ -20,9 +20,9 @@ pub struct Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingReason {
     /// The subject token is bound, and the request proved another key of that kind, or none.
-    SubjectKey(Missed),
+    SubjectKey(MissingProof),
     /// The actor token is bound, and the request proved another key of that kind, or none.
-    ActorKey(Missed),
+    ActorKey(MissingProof),
     /// The subject token is bound and may be bound anew, but the request proved no key to bind to.
     NextKey,
     /// The agent's tokens must be bound, and the request proved no key that would do.
@@ -39,17 +39,17 @@ pub enum BindingReason {
 }
 
 /// Everything that the decision rests on.
-struct Question<'a> {
-    subject: Option<Binding>,
+struct ConstraintInputs<'a> {
+    subject: Option<Confirmation>,
     /// The actor token's binding, inside whether there is an actor token.
-    actor: Option<Option<Binding>>,
+    actor: Option<Option<Confirmation>>,
     /// What the attestation is bound to by which the client logged in: it proved that key, or it would not be authenticated.
-    attestation: Option<Binding>,
+    attestation: Option<Confirmation>,
     /// Whether the subject token is in a task, or enters one, that was opened with a proof of a key or under a bound token.
     task: bool,
-    proven: &'a Proven,
-    basis: Basis,
-    login: LoginMethod,
+    proven: &'a ProvenKeys,
+    basis: ExchangeMode,
+    login: AuthMethod,
     agent: BoundTokens,
     apis: Constraints,
 }
@@ -71,9 +71,12 @@ struct Constraints {
 ///
 /// # Errors
 /// See [`BindingReason`].
-pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint>) -> Result<Bound, BindingReason> {
+pub fn bind(
+    standing: &AdmittedExchange,
+    apis: impl IntoIterator<Item = ConstraintRequirement>,
+) -> Result<SenderConstraint, BindingReason> {
     let client = standing.client();
-    let question = Question {
+    let question = ConstraintInputs {
         subject: standing.subject().binding(),
         actor: standing.actor().map(|actor| actor.binding()),
         attestation: client.binding(),
@@ -87,17 +90,17 @@ pub fn bind(standing: &Standing, apis: impl IntoIterator<Item = SenderConstraint
     question.decide()
 }
 
-impl FromIterator<SenderConstraint> for Constraints {
-    fn from_iter<I: IntoIterator<Item = SenderConstraint>>(apis: I) -> Self {
+impl FromIterator<ConstraintRequirement> for Constraints {
+    fn from_iter<I: IntoIterator<Item = ConstraintRequirement>>(apis: I) -> Self {
         apis.into_iter().fold(Self::default(), |all, api| Self {
-            required: all.required || api == SenderConstraint::Required,
-            refused: all.refused || api == SenderConstraint::None,
+            required: all.required || api == ConstraintRequirement::Required,
+            refused: all.refused || api == ConstraintRequirement::None,
         })
     }
 }
 
-impl Question<'_> {
-    fn decide(&self) -> Result<Bound, BindingReason> {
+impl ConstraintInputs<'_> {
+    fn decide(&self) -> Result<SenderConstraint, BindingReason> {
         if let Some(missed) = self.proven.missed(self.actor.flatten()) {
             return Err(BindingReason::ActorKey(missed));
         }
@@ -107,19 +110,19 @@ impl Question<'_> {
         match self.issued()? {
             Some(_) if self.apis.refused => Err(BindingReason::ApiRefuses { inherited: self.inherited() }),
             None if self.must() => Err(self.missing()),
-            issued => Ok(Bound { issued, subject: self.subject }),
+            issued => Ok(SenderConstraint { issued, subject: self.subject }),
         }
     }
 
     /// A DPoP proof always binds: who sends one must not be left to believe so (RFC 9449 §5). A certificate binds where the
     /// token must be bound; otherwise it may have served to log in and nothing else (RFC 8705 §3.4).
-    fn issued(&self) -> Result<Option<Binding>, BindingReason> {
+    fn issued(&self) -> Result<Option<Confirmation>, BindingReason> {
         let certificate_only = self.agent.certificate && !self.agent.dpop;
         let dpop_only = self.agent.dpop && !self.agent.certificate;
         match (self.proven.dpop(), self.proven.certificate()) {
             (Some(_), _) if certificate_only => Err(BindingReason::AgentCertificate),
-            (Some(proof), _) => Ok(Some(Binding::Dpop(proof.key))),
-            (None, Some(certificate)) if self.must() && !dpop_only => Ok(Some(Binding::Certificate(certificate))),
+            (Some(proof), _) => Ok(Some(Confirmation::Dpop(proof.key))),
+            (None, Some(certificate)) if self.must() && !dpop_only => Ok(Some(Confirmation::Certificate(certificate))),
             _ => Ok(None),
         }
     }
@@ -141,25 +144,25 @@ impl Question<'_> {
     }
 
     fn direct_credential(&self) -> bool {
-        let secret = matches!(self.login, LoginMethod::SecretBasic | LoginMethod::SecretPost);
-        self.actor.is_some() || (self.basis == Basis::OnBehalfOf && !secret)
+        let secret = matches!(self.login, AuthMethod::SecretBasic | AuthMethod::SecretPost);
+        self.actor.is_some() || (self.basis == ExchangeMode::OnBehalfOf && !secret)
     }
 }
 
-impl Bound {
+impl SenderConstraint {
     /// What the token is bound to: its `cnf`.
-    pub fn issued(&self) -> Option<Binding> {
+    pub fn issued(&self) -> Option<Confirmation> {
         self.issued
     }
 
     /// What the subject token was bound to.
-    pub fn subject(&self) -> Option<Binding> {
+    pub fn subject(&self) -> Option<Confirmation> {
         self.subject
     }
 
     /// The `token_type` of the answer.
     pub fn token_type(&self) -> &'static str {
-        Binding::token_type(self.issued)
+        Confirmation::token_type(self.issued)
     }
 
     /// The name of the binding in policy's `context.binding`.
@@ -169,7 +172,7 @@ impl Bound {
 }
 
 #[cfg(test)]
-impl Bound {
+impl SenderConstraint {
     /// Not bound.
     pub(crate) const NONE: Self = Self { issued: None, subject: None };
 }
@@ -178,7 +181,7 @@ impl BindingReason {
     /// Whether a DPoP proof is what is missing or wrong (`invalid_dpop_proof`, RFC 9449 §5).
     pub fn is_proof(&self) -> bool {
         match self {
-            Self::SubjectKey(missed) | Self::ActorKey(missed) => missed.kind == BindingKind::Dpop,
+            Self::SubjectKey(missed) | Self::ActorKey(missed) => missed.kind == ConfirmationMethod::Dpop,
             Self::Agent(bound) => bound.dpop,
             Self::NextKey | Self::ApiRequires => true,
             Self::AgentCertificate | Self::ApiRefuses { .. } => false,

@@ -6,9 +6,9 @@ use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subje
 
 /// An ending to record. The writer gives it its time and the numbers of the lives that begin.
 #[derive(Clone, Debug)]
-pub struct Death {
+pub struct Revocation {
     /// What ends, at most 256 things.
-    pub ends: Vec<Ending>,
+    pub ends: Vec<Revocable>,
     /// Who asked for it: an agent, or `ops`.
     pub by: ClientId,
     /// Why, in words that hold nothing personal; at most 1,024 bytes.
@@ -20,7 +20,7 @@ pub struct Death {
 
 /// One thing that ends, or that is held.
 #[derive(Clone, Debug)]
-pub struct Ending {
+pub struct Revocable {
     /// Its keyed pseudonym.
     pub key: GenerationKey,
     /// What it is.
@@ -31,7 +31,7 @@ pub struct Ending {
     pub txn: Option<Txn>,
 }
 
-impl Ending {
+impl Revocable {
     /// One token, and every token that descends from it.
     pub fn hop(jti: Jti, pseudonyms: &MacKey) -> Self {
         Self::named(GenerationKind::Hop, jti.as_bytes(), jti.to_string(), pseudonyms)

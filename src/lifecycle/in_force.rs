@@ -1,6 +1,6 @@
 //! Who is active, as the files say now. This is apart from life and death: it comes back when the files do.
 
-use super::{Rules, StandingReason};
+use super::{AdmissionReason, Rules};
 use crate::catalog::Status;
 use crate::oauth::{ActChain, ClientId, Subject};
 
@@ -14,15 +14,15 @@ pub(super) fn in_force(
     agents: &[ClientId],
     chain: &ActChain,
     rules: &Rules<'_>,
-) -> Result<(), StandingReason> {
+) -> Result<(), AdmissionReason> {
     let named = |name: &str| ClientId::parse(name).is_ok_and(|id| active(&id, rules));
     let chain = chain.iter().filter(|actor| actor.iss() == rules.issuer.as_str()).all(|actor| named(actor.sub()));
     let subject_agent = subject.rule().is_some() || named(subject.as_str());
     if !(chain && subject_agent && agents.iter().all(|id| active(id, rules))) {
-        return Err(StandingReason::AgentInactive);
+        return Err(AdmissionReason::AgentInactive);
     }
     let in_force = subject.rule().is_none_or(|rule| rules.trust.rule(rule).is_some_and(|rule| rule.enabled()));
-    if in_force { Ok(()) } else { Err(StandingReason::RuleInactive) }
+    if in_force { Ok(()) } else { Err(AdmissionReason::RuleInactive) }
 }
 
 /// Whether an agent is registered and neither suspended nor retired.

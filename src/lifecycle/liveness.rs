@@ -6,9 +6,9 @@ use super::Task;
 use crate::oauth::{Generation, GenerationKey, Time};
 
 /// A view of which life everything is in. The commit owns the truth; its mirror in memory implements this.
-pub trait State: Send + Sync {
+pub trait StateView: Send + Sync {
     /// The present life of the thing behind each key, in order; a thing that never ended is in life 0.
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<Life>;
+    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState>;
 
     /// The task behind a key; none when there is none, or no more.
     fn task(&self, key: &GenerationKey) -> Option<Task>;
@@ -19,20 +19,20 @@ pub trait State: Send + Sync {
 
 /// The present life of one thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Life {
+pub struct GenerationState {
     /// How often it was ended.
     pub number: u64,
     /// When it was last ended.
     pub ended: Option<Time>,
     /// What keeps it from acting, apart from being ended.
-    pub hold: Option<Hold>,
+    pub hold: Option<InactiveStatus>,
     /// It lives before this moment only, if nobody moves the moment: the deadline of a task, or earlier the next heartbeat.
     pub until: Option<Time>,
 }
 
 /// What keeps a thing from acting without ending its life; the later is the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Hold {
+pub enum InactiveStatus {
     /// It comes back, and everything under it, when it is resumed.
     Suspended,
     /// It never comes back.
@@ -41,7 +41,7 @@ pub enum Hold {
 
 /// Something that a token depends on is not alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dead {
+pub struct NotAlive {
     /// Of what, as a pseudonym: for the log and the record, not for the caller.
     pub key: GenerationKey,
     /// In which way.
@@ -66,14 +66,14 @@ pub enum Cause {
 ///
 /// # Errors
 /// Names the first thing that is over for good, or else the first that is suspended.
-pub fn alive(state: &dyn State, generations: &[Generation], now: Time) -> Result<(), Dead> {
+pub fn alive(state: &dyn StateView, generations: &[Generation], now: Time) -> Result<(), NotAlive> {
     let now = now.max(state.floor());
     let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
     let mut suspended = None;
     for (generation, life) in generations.iter().zip(state.lives(&keys)) {
         match life.fault(generation.number, now) {
-            Some(Cause::Suspended) => suspended = suspended.or(Some(Dead { key: generation.key, cause: Cause::Suspended })),
-            Some(cause) => return Err(Dead { key: generation.key, cause }),
+            Some(Cause::Suspended) => suspended = suspended.or(Some(NotAlive { key: generation.key, cause: Cause::Suspended })),
+            Some(cause) => return Err(NotAlive { key: generation.key, cause }),
             None => {}
         }
     }
@@ -86,38 +86,38 @@ pub fn alive(state: &dyn State, generations: &[Generation], now: Time) -> Result
 /// # Errors
 /// As for [`alive`].
 pub fn join(
-    state: &dyn State,
+    state: &dyn StateView,
     mut inherited: Vec<Generation>,
-    joining: impl Iterator<Item = (GenerationKey, Life)>,
+    joining: impl Iterator<Item = (GenerationKey, GenerationState)>,
     now: Time,
-) -> Result<Vec<Generation>, Dead> {
+) -> Result<Vec<Generation>, NotAlive> {
     inherited.extend(joining.map(|(key, life)| Generation { key, number: life.number }));
     alive(state, &inherited, now).map(|()| inherited)
 }
 
-impl Life {
+impl GenerationState {
     /// What is wrong with life `number` of this thing at `now`.
     fn fault(&self, number: u64, now: Time) -> Option<Cause> {
         if self.number != number {
             return Some(Cause::Ended);
         }
         match (self.hold, self.until) {
-            (Some(Hold::Retired), _) => Some(Cause::Retired),
+            (Some(InactiveStatus::Retired), _) => Some(Cause::Retired),
             (_, Some(until)) if until <= now => Some(Cause::Overdue),
-            (Some(Hold::Suspended), _) => Some(Cause::Suspended),
+            (Some(InactiveStatus::Suspended), _) => Some(Cause::Suspended),
             (None, _) => None,
         }
     }
 }
 
-impl Dead {
+impl NotAlive {
     /// Whether it can never come back.
     pub fn is_final(&self) -> bool {
         self.cause != Cause::Suspended
     }
 }
 
-impl fmt::Display for Dead {
+impl fmt::Display for NotAlive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.cause {
             Cause::Suspended => "something that this token depends on is suspended",
@@ -126,17 +126,17 @@ impl fmt::Display for Dead {
     }
 }
 
-impl std::error::Error for Dead {}
+impl std::error::Error for NotAlive {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Everything is in the same life.
-    struct One(Life, Time);
+    struct One(GenerationState, Time);
 
-    impl State for One {
-        fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
+    impl StateView for One {
+        fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
             vec![self.0; keys.len()]
         }
 
@@ -151,29 +151,32 @@ mod tests {
 
     const NOW: Time = Time::from_millis(1_000);
 
-    fn cause(life: Life, floor: i64, now: Time) -> Option<Cause> {
+    fn cause(life: GenerationState, floor: i64, now: Time) -> Option<Cause> {
         let generation = Generation { key: GenerationKey([1; 16]), number: 2 };
         alive(&One(life, Time::from_millis(floor)), &[generation], now).err().map(|dead| dead.cause)
     }
 
     #[test]
     fn a_life_counts_while_it_is_current_not_held_and_in_time() {
-        let life = Life { number: 2, ended: Some(NOW), hold: None, until: None };
-        let until = |millis| Life { until: Some(Time::from_millis(millis)), ..life };
-        let held = |hold| Life { hold: Some(hold), ..life };
+        let life = GenerationState { number: 2, ended: Some(NOW), hold: None, until: None };
+        let until = |millis| GenerationState { until: Some(Time::from_millis(millis)), ..life };
+        let held = |hold| GenerationState { hold: Some(hold), ..life };
         assert_eq!(cause(life, 0, NOW), None);
-        assert_eq!(cause(Life { number: 3, ..life }, 0, NOW), Some(Cause::Ended));
-        assert_eq!(cause(Life { number: 1, ..life }, 0, NOW), Some(Cause::Ended));
-        assert_eq!(cause(held(Hold::Suspended), 0, NOW), Some(Cause::Suspended));
-        assert_eq!(cause(held(Hold::Retired), 0, NOW), Some(Cause::Retired));
+        assert_eq!(cause(GenerationState { number: 3, ..life }, 0, NOW), Some(Cause::Ended));
+        assert_eq!(cause(GenerationState { number: 1, ..life }, 0, NOW), Some(Cause::Ended));
+        assert_eq!(cause(held(InactiveStatus::Suspended), 0, NOW), Some(Cause::Suspended));
+        assert_eq!(cause(held(InactiveStatus::Retired), 0, NOW), Some(Cause::Retired));
         assert_eq!(cause(until(1_001), 0, NOW), None);
         assert_eq!(cause(until(1_000), 0, NOW), Some(Cause::Overdue), "exactly at its time it is over");
-        assert_eq!(cause(Life { hold: Some(Hold::Suspended), ..until(1_000) }, 0, NOW), Some(Cause::Overdue));
+        assert_eq!(
+            cause(GenerationState { hold: Some(InactiveStatus::Suspended), ..until(1_000) }, 0, NOW),
+            Some(Cause::Overdue)
+        );
     }
 
     #[test]
     fn the_present_is_never_before_what_was_forgotten() {
-        let life = Life { number: 2, until: Some(Time::from_millis(5_000)), ..Life::default() };
+        let life = GenerationState { number: 2, until: Some(Time::from_millis(5_000)), ..GenerationState::default() };
         assert_eq!(cause(life, 4_999, NOW), None);
         assert_eq!(cause(life, 5_000, NOW), Some(Cause::Overdue));
     }
@@ -181,10 +184,10 @@ mod tests {
     #[test]
     fn what_is_over_for_good_is_told_before_what_may_come_back() {
         struct Two;
-        impl State for Two {
-            fn lives(&self, _: &[GenerationKey]) -> Vec<Life> {
-                let suspended = Life { hold: Some(Hold::Suspended), ..Life::default() };
-                vec![suspended, Life { number: 1, ..Life::default() }]
+        impl StateView for Two {
+            fn lives(&self, _: &[GenerationKey]) -> Vec<GenerationState> {
+                let suspended = GenerationState { hold: Some(InactiveStatus::Suspended), ..GenerationState::default() };
+                vec![suspended, GenerationState { number: 1, ..GenerationState::default() }]
             }
 
             fn task(&self, _: &GenerationKey) -> Option<Task> {
@@ -196,7 +199,7 @@ mod tests {
             }
         }
         let generations = [1, 2].map(|id| Generation { key: GenerationKey([id; 16]), number: 0 });
-        let dead = Dead { key: GenerationKey([2; 16]), cause: Cause::Ended };
+        let dead = NotAlive { key: GenerationKey([2; 16]), cause: Cause::Ended };
         assert_eq!(alive(&Two, &generations, NOW), Err(dead));
         assert!(dead.is_final());
     }

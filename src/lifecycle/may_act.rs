@@ -6,7 +6,7 @@ use crate::client::AuthenticatedClient;
 use crate::oauth::{Issuer, MayAct, RuleName};
 use crate::token::{Origin, VerifiedSubject};
 
-use super::StandingReason;
+use super::AdmissionReason;
 
 /// Checks `may_act`, where the subject token carries one, against the party that would act and the client that asks.
 ///
@@ -17,7 +17,7 @@ pub(super) fn permits(
     acting: &Agent,
     client: &AuthenticatedClient,
     ours: &Issuer,
-) -> Result<(), StandingReason> {
+) -> Result<(), AdmissionReason> {
     let (Some(may_act), Origin::User { rule, issuer, .. } | Origin::Attestation { rule, issuer, .. }) =
         (subject.may_act(), subject.origin())
     else {
@@ -26,7 +26,7 @@ pub(super) fn permits(
     let namespace = Namespace { rule, issuer, ours };
     let actor = may_act.sub.as_deref().is_none_or(|sub| namespace.names(may_act.iss.as_deref(), sub, acting));
     let asks = may_act.client_id.as_deref().is_none_or(|id| namespace.names(None, id, client.agent()));
-    if actor && asks && of_client(may_act, acting, client) { Ok(()) } else { Err(StandingReason::MayAct) }
+    if actor && asks && of_client(may_act, acting, client) { Ok(()) } else { Err(AdmissionReason::MayAct) }
 }
 
 /// A `may_act` that names a client alone lets that client act, and nobody through it.

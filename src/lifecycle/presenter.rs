@@ -3,11 +3,11 @@
 use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;
 use crate::crypto::Digest;
-use crate::ledger::Basis;
+use crate::ledger::ExchangeMode;
 use crate::oauth::{ActChain, ClientId, Issuer, RuleName};
-use crate::token::{Origin, Own, VerifiedSubject};
+use crate::token::{IssuedClaims, Origin, VerifiedSubject};
 
-use super::{StandingReason, visible};
+use super::{AdmissionReason, visible};
 
 /// In which role `client` presents `subject`.
 ///
@@ -18,7 +18,7 @@ pub(super) fn role(
     subject: &VerifiedSubject,
     catalog: &Catalog,
     issuer: &Issuer,
-) -> Result<Basis, StandingReason> {
+) -> Result<ExchangeMode, AdmissionReason> {
     match subject.origin() {
         Origin::Own(own) => of_our_own(client, own, subject.chain(), catalog, issuer),
         Origin::Task(own, key) => of_a_task(client, own, *key, subject.chain(), issuer),
@@ -26,9 +26,9 @@ pub(super) fn role(
         Origin::Attestation { rule, presenters, .. } => {
             let itself = client.attested().is_some_and(|known| known.rule == *rule && known.id == subject.subject().id());
             match (itself, presenters.contains(&client.agent().id)) {
-                (true, _) if subject.chain().is_empty() => Ok(Basis::SelfExchange),
-                (true, _) | (false, true) => Ok(Basis::Delegation),
-                (false, false) => Err(StandingReason::OtherWorkload),
+                (true, _) if subject.chain().is_empty() => Ok(ExchangeMode::SelfExchange),
+                (true, _) | (false, true) => Ok(ExchangeMode::Delegation),
+                (false, false) => Err(AdmissionReason::OtherWorkload),
             }
         }
     }
@@ -37,39 +37,39 @@ pub(super) fn role(
 /// Our own access token: its client or current actor continues; the agent of the API it is for acts on behalf of its subject.
 fn of_our_own(
     client: &AuthenticatedClient,
-    own: &Own,
+    own: &IssuedClaims,
     chain: &ActChain,
     catalog: &Catalog,
     issuer: &Issuer,
-) -> Result<Basis, StandingReason> {
+) -> Result<ExchangeMode, AdmissionReason> {
     let id = &client.agent().id;
     if own.client == *id || acts(id, chain, issuer) {
-        return Ok(Basis::Continuation);
+        return Ok(ExchangeMode::Continuation);
     }
-    visible::held_by(id, own, catalog).next().map(|_| Basis::OnBehalfOf).ok_or(StandingReason::Presenter)
+    visible::held_by(id, own, catalog).next().map(|_| ExchangeMode::OnBehalfOf).ok_or(AdmissionReason::Presenter)
 }
 
 /// A task token: its holder, with the key that it is bound to, or with any key of its own where it is bound to none.
 fn of_a_task(
     client: &AuthenticatedClient,
-    own: &Own,
+    own: &IssuedClaims,
     bound: Option<Digest>,
     chain: &ActChain,
     issuer: &Issuer,
-) -> Result<Basis, StandingReason> {
+) -> Result<ExchangeMode, AdmissionReason> {
     let id = &client.agent().id;
     if own.client != *id {
-        return Err(StandingReason::TaskHolder);
+        return Err(AdmissionReason::TaskHolder);
     }
     let (login, proof) = (client.key(), client.proven().dpop().map(|proof| proof.key));
     match bound {
         // One that is bound to no key is entered with a key that is registered for its holder, and a proof brings any.
-        None if login.is_none() => return Err(StandingReason::TaskKeyless),
-        Some(_) if login.or(proof).is_none() => return Err(StandingReason::TaskKeyless),
-        Some(_) if bound != login && bound != proof => return Err(StandingReason::TaskKey),
+        None if login.is_none() => return Err(AdmissionReason::TaskKeyless),
+        Some(_) if login.or(proof).is_none() => return Err(AdmissionReason::TaskKeyless),
+        Some(_) if bound != login && bound != proof => return Err(AdmissionReason::TaskKey),
         _ => {}
     }
-    Ok(if acts(id, chain, issuer) { Basis::Continuation } else { Basis::Delegation })
+    Ok(if acts(id, chain, issuer) { ExchangeMode::Continuation } else { ExchangeMode::Delegation })
 }
 
 fn acts(id: &ClientId, chain: &ActChain, issuer: &Issuer) -> bool {
@@ -77,8 +77,8 @@ fn acts(id: &ClientId, chain: &ActChain, issuer: &Issuer) -> bool {
 }
 
 /// An ID token: an agent whose file lists the client it was issued to under its trust rule.
-fn of_a_user(client: &AuthenticatedClient, rule: &RuleName, obtained_by: Option<&str>) -> Result<Basis, StandingReason> {
-    let obtained_by = obtained_by.ok_or(StandingReason::OriginUnknown)?;
+fn of_a_user(client: &AuthenticatedClient, rule: &RuleName, obtained_by: Option<&str>) -> Result<ExchangeMode, AdmissionReason> {
+    let obtained_by = obtained_by.ok_or(AdmissionReason::OriginUnknown)?;
     let listed = client.agent().foreign_clients.iter().any(|(known, id)| known == rule && id == obtained_by);
-    listed.then_some(Basis::Delegation).ok_or(StandingReason::Presenter)
+    listed.then_some(ExchangeMode::Delegation).ok_or(AdmissionReason::Presenter)
 }

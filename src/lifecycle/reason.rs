@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::Dead;
+use super::NotAlive;
 
 /// Why this client may not present this subject token, or why what it rests on is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StandingReason {
+pub enum AdmissionReason {
     /// The client is neither the one the subject token was issued to, nor its actor, nor its audience.
     Presenter,
     /// It cannot be told for which client the subject token was issued.
@@ -44,10 +44,10 @@ pub enum StandingReason {
     /// The trust rule that vouched for the subject is disabled or gone.
     RuleInactive,
     /// Something that the token depends on has ended or is suspended.
-    Dead(Dead),
+    Dead(NotAlive),
 }
 
-impl StandingReason {
+impl AdmissionReason {
     /// Which parameter is at fault.
     pub fn parameter(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl StandingReason {
     }
 }
 
-impl fmt::Display for StandingReason {
+impl fmt::Display for AdmissionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sentence = match self {
             Self::Presenter => {
@@ -98,4 +98,4 @@ impl fmt::Display for StandingReason {
     }
 }
 
-impl std::error::Error for StandingReason {}
+impl std::error::Error for AdmissionReason {}

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{ActiveClient, Death, Ending, Rules, StandingReason, alive, visible};
-use crate::token::VerifiedOwn;
+use super::{ActiveClient, AdmissionReason, Revocable, Revocation, Rules, alive, visible};
+use crate::token::VerifiedIssued;
 
 /// How long a death is remembered beyond the last moment at which the token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
@@ -13,7 +13,11 @@ const SKEW: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).
-pub fn revocation(client: &ActiveClient, token: &VerifiedOwn, rules: &Rules<'_>) -> Result<Option<Death>, StandingReason> {
+pub fn revocation(
+    client: &ActiveClient,
+    token: &VerifiedIssued,
+    rules: &Rules<'_>,
+) -> Result<Option<Revocation>, AdmissionReason> {
     let (own, id) = (token.own(), &client.agent().id);
     if alive(rules.state, &own.generations, rules.now).is_err_and(|dead| dead.is_final()) {
         return Ok(None);
@@ -23,10 +27,10 @@ pub fn revocation(client: &ActiveClient, token: &VerifiedOwn, rules: &Rules<'_>)
     } else if visible::held_by(id, own, rules.catalog).next().is_some() {
         "revoked by the agent of an API it is for"
     } else {
-        return Err(StandingReason::Revoker);
+        return Err(AdmissionReason::Revoker);
     };
-    Ok(Some(Death {
-        ends: vec![Ending::hop(own.jti, rules.pseudonyms)],
+    Ok(Some(Revocation {
+        ends: vec![Revocable::hop(own.jti, rules.pseudonyms)],
         by: id.clone(),
         reason: reason.to_owned(),
         until: Some(token.expires().plus(SKEW)),

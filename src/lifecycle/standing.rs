@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::ledger::Basis;
+use crate::ledger::ExchangeMode;
 use crate::oauth::{ActChain, Generation, Jti, Time, Txn};
-use crate::token::{InTask, VerifiedActor, VerifiedSubject};
+use crate::token::{TaskMembership, VerifiedActor, VerifiedSubject};
 
 /// This client may present this subject token, in this role, and everything it depends on is alive. Made only by `admit`.
 #[derive(Debug)]
-pub struct Standing(Parts);
+pub struct AdmittedExchange(Parts);
 
 /// What `admit` found.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(super) struct Parts {
     pub(super) client: AuthenticatedClient,
     pub(super) subject: VerifiedSubject,
     pub(super) actor: Option<VerifiedActor>,
-    pub(super) acting: Acting,
-    pub(super) basis: Basis,
+    pub(super) acting: CurrentActor,
+    pub(super) basis: ExchangeMode,
     pub(super) chain: ActChain,
     pub(super) depth: u32,
     pub(super) generations: Vec<Generation>,
@@ -28,14 +28,14 @@ pub(super) struct Parts {
 
 /// The party that acts by what will be issued.
 #[derive(Debug, Clone)]
-pub struct Acting {
+pub struct CurrentActor {
     /// The agent.
     pub agent: Arc<Agent>,
     /// Its running copy, as attested.
     pub instance: Option<String>,
 }
 
-impl Standing {
+impl AdmittedExchange {
     pub(super) fn new(parts: Parts) -> Self {
         Self(parts)
     }
@@ -56,12 +56,12 @@ impl Standing {
     }
 
     /// Who acts: the client, or the party whose credential it presented.
-    pub fn acting(&self) -> &Acting {
+    pub fn acting(&self) -> &CurrentActor {
         &self.0.acting
     }
 
     /// In which role.
-    pub fn basis(&self) -> Basis {
+    pub fn basis(&self) -> ExchangeMode {
         self.0.basis
     }
 
@@ -81,7 +81,7 @@ impl Standing {
     }
 
     /// The task that this hop is in.
-    pub fn task(&self) -> Option<&InTask> {
+    pub fn task(&self) -> Option<&TaskMembership> {
         self.0.subject.own().and_then(|own| own.task.as_ref())
     }
 
@@ -102,9 +102,14 @@ impl Standing {
 }
 
 #[cfg(test)]
-impl Standing {
+impl AdmittedExchange {
     /// A standing as if it had been admitted; it runs out with its subject token.
-    pub(crate) fn for_tests(client: AuthenticatedClient, subject: VerifiedSubject, acting: Acting, basis: Basis) -> Self {
+    pub(crate) fn for_tests(
+        client: AuthenticatedClient,
+        subject: VerifiedSubject,
+        acting: CurrentActor,
+        basis: ExchangeMode,
+    ) -> Self {
         let (depth, bound) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
         let chain = subject.chain().clone();
         Self(Parts { client, subject, actor: None, acting, basis, chain, depth, generations: Vec::new(), bound })

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{State, alive};
+use super::{StateView, alive};
 use crate::catalog::StatusBits;
 use crate::crypto::Digest;
 use crate::oauth::{Generation, ListId, Resource, Time};
@@ -80,7 +80,7 @@ impl ListKey {
 
 impl Status {
     /// What is to be said, at `now`, of a token that depends on `generations`.
-    pub fn of(state: &dyn State, generations: &[Generation], now: Time) -> Self {
+    pub fn of(state: &dyn StateView, generations: &[Generation], now: Time) -> Self {
         match alive(state, generations, now) {
             Ok(()) => Self::Valid,
             Err(dead) if dead.is_final() => Self::Invalid,
@@ -117,7 +117,7 @@ pub fn put(bytes: &mut [u8], bits: StatusBits, index: u32, value: u8) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
-    use crate::lifecycle::{Hold, Life, Task};
+    use crate::lifecycle::{GenerationState, InactiveStatus, Task};
     use crate::oauth::GenerationKey;
 
     #[test]
@@ -165,9 +165,9 @@ mod tests {
 
     #[test]
     fn a_status_is_what_the_predicate_says() {
-        struct One(Life);
-        impl State for One {
-            fn lives(&self, keys: &[GenerationKey]) -> Vec<Life> {
+        struct One(GenerationState);
+        impl StateView for One {
+            fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
                 vec![self.0; keys.len()]
             }
 
@@ -181,11 +181,11 @@ mod tests {
         }
         let now = Time::from_millis(1_000);
         let of = |life| Status::of(&One(life), &[Generation { key: GenerationKey([1; 16]), number: 0 }], now);
-        assert_eq!(of(Life::default()), Status::Valid);
-        assert_eq!(of(Life { number: 1, ..Life::default() }), Status::Invalid);
-        assert_eq!(of(Life { hold: Some(Hold::Retired), ..Life::default() }), Status::Invalid);
-        assert_eq!(of(Life { until: Some(now), ..Life::default() }), Status::Invalid);
-        let suspended = of(Life { hold: Some(Hold::Suspended), ..Life::default() });
+        assert_eq!(of(GenerationState::default()), Status::Valid);
+        assert_eq!(of(GenerationState { number: 1, ..GenerationState::default() }), Status::Invalid);
+        assert_eq!(of(GenerationState { hold: Some(InactiveStatus::Retired), ..GenerationState::default() }), Status::Invalid);
+        assert_eq!(of(GenerationState { until: Some(now), ..GenerationState::default() }), Status::Invalid);
+        let suspended = of(GenerationState { hold: Some(InactiveStatus::Suspended), ..GenerationState::default() });
         assert_eq!((suspended, suspended.within(StatusBits::One), suspended.within(StatusBits::Two)), (Status::Suspended, 1, 2));
     }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::liveness::alive;
-use super::{ActiveClient, Cause, Death, Ending, Hold, Holding, Rules, Standing, StandingReason, Turn};
+use super::{
+    ActiveClient, AdmissionReason, AdmittedExchange, Cause, InactiveStatus, Revocable, Revocation, Rules, StatusChange,
+    Transition,
+};
 use crate::crypto::{Digest, MacKey};
 use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, TaskId, Time, Txn};
-use crate::token::{Held, Origin};
+use crate::token::{Origin, ScopesOnApi};
 
 /// How long a task is remembered beyond its deadline.
 const SKEW: Duration = Duration::from_secs(60);
@@ -16,7 +19,7 @@ const SKEW: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// What never changes.
-    pub fixed: Arc<FixedTask>,
+    pub fixed: Arc<TaskTerms>,
     /// How many exchanges are left.
     pub left: u64,
     /// Who suspended it, while it is.
@@ -25,7 +28,7 @@ pub struct Task {
 
 /// What never changes about a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FixedTask {
+pub struct TaskTerms {
     /// Which.
     pub id: TaskId,
     /// The transaction that all its hops belong to.
@@ -45,7 +48,7 @@ pub struct FixedTask {
     /// How many exchanges it was opened with.
     pub budget: u64,
     /// The ceiling.
-    pub authority: Vec<Held>,
+    pub authority: Vec<ScopesOnApi>,
     /// What it is for.
     pub purpose: String,
     /// The classes of data that may be touched in it, sorted.
@@ -54,9 +57,9 @@ pub struct FixedTask {
     pub generations: Vec<Generation>,
 }
 
-impl FixedTask {
+impl TaskTerms {
     /// When it ends if no heartbeat comes after `now`. While it is held nobody waits for one.
-    pub fn due(&self, hold: Option<Hold>, now: Time) -> Time {
+    pub fn due(&self, hold: Option<InactiveStatus>, now: Time) -> Time {
         let heartbeat = self.heartbeat.filter(|_| hold.is_none());
         heartbeat.map_or(self.deadline, |heartbeat| now.plus(heartbeat).min(self.deadline))
     }
@@ -67,16 +70,16 @@ impl FixedTask {
     }
 
     /// It, as something that ends or is held.
-    pub fn ending(&self, pseudonyms: &MacKey) -> Ending {
-        Ending::task(self.id, self.txn, pseudonyms)
+    pub fn ending(&self, pseudonyms: &MacKey) -> Revocable {
+        Revocable::task(self.id, self.txn, pseudonyms)
     }
 
     /// The end that time puts to it, under the pseudonym `key`.
-    pub(crate) fn overdue(&self, key: GenerationKey, at: Time) -> Death {
+    pub(crate) fn overdue(&self, key: GenerationKey, at: Time) -> Revocation {
         let missed = self.deadline > at;
         let (name, txn) = (Some(self.id.to_string()), Some(self.txn));
-        Death {
-            ends: vec![Ending { key, kind: GenerationKind::Task, name, txn }],
+        Revocation {
+            ends: vec![Revocable { key, kind: GenerationKind::Task, name, txn }],
             by: ClientId::server(),
             reason: if missed { "its heartbeat was missed" } else { "its deadline passed" }.to_owned(),
             until: Some(self.forget()),
@@ -95,15 +98,15 @@ impl FixedTask {
 
 /// Somebody may open a task. Made only by [`opening`].
 #[derive(Debug)]
-pub struct Opening {
-    standing: Standing,
+pub struct AdmittedTask {
+    standing: AdmittedExchange,
     key: Digest,
     parent: Option<Task>,
 }
 
-impl Opening {
+impl AdmittedTask {
     /// Who opens it, and on what it rests.
-    pub fn standing(&self) -> &Standing {
+    pub fn standing(&self) -> &AdmittedExchange {
         &self.standing
     }
 
@@ -119,9 +122,9 @@ impl Opening {
 }
 
 #[cfg(test)]
-impl Opening {
+impl AdmittedTask {
     /// An opening as if whoever stands here might open a task, a child where there is a parent.
-    pub(crate) fn for_tests(standing: Standing, parent: Option<Task>) -> Self {
+    pub(crate) fn for_tests(standing: AdmittedExchange, parent: Option<Task>) -> Self {
         Self { standing, key: Digest::of(b""), parent }
     }
 }
@@ -130,19 +133,19 @@ impl Opening {
 /// that task's own token.
 ///
 /// # Errors
-/// `TaskKeyless`, `InTask`; `Dead` for a parent that the state does not know, which is an end forgotten.
-pub fn opening(standing: Standing, rules: &Rules<'_>) -> Result<Opening, StandingReason> {
+/// `TaskKeyless`, `TaskMembership`; `NotAlive` for a parent that the state does not know, which is an end forgotten.
+pub fn opening(standing: AdmittedExchange, rules: &Rules<'_>) -> Result<AdmittedTask, AdmissionReason> {
     let client = standing.client();
     // A proof that comes with the request binds, and the login does where there is none.
-    let key = client.proven().dpop().map(|proof| proof.key).or(client.key()).ok_or(StandingReason::TaskKeyless)?;
-    let Some(within) = standing.task() else { return Ok(Opening { standing, key, parent: None }) };
+    let key = client.proven().dpop().map(|proof| proof.key).or(client.key()).ok_or(AdmissionReason::TaskKeyless)?;
+    let Some(within) = standing.task() else { return Ok(AdmittedTask { standing, key, parent: None }) };
     if !matches!(standing.subject().origin(), Origin::Task(..)) {
-        return Err(StandingReason::InTask);
+        return Err(AdmissionReason::InTask);
     }
     let generation = key_of(within.id, rules.pseudonyms);
-    let unknown = StandingReason::Dead(super::Dead { key: generation, cause: Cause::Ended });
+    let unknown = AdmissionReason::Dead(super::NotAlive { key: generation, cause: Cause::Ended });
     let parent = rules.state.task(&generation).ok_or(unknown)?;
-    Ok(Opening { standing, key, parent: Some(parent) })
+    Ok(AdmittedTask { standing, key, parent: Some(parent) })
 }
 
 /// The pseudonym of a task.
@@ -152,7 +155,7 @@ pub fn key_of(id: TaskId, pseudonyms: &MacKey) -> GenerationKey {
 
 /// What somebody wants of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum TaskAction {
     /// To see it.
     Look,
     /// To say that the work goes on.
@@ -167,15 +170,15 @@ pub enum Wish {
 
 /// What is to be done to fulfil a wish.
 #[derive(Debug)]
-pub enum Tending {
+pub enum TaskChange {
     /// Nothing but to look.
     Nothing,
     /// Its time is moved.
     Beat(GenerationKey),
     /// It is suspended or resumed.
-    Hold(Holding),
+    Hold(StatusChange),
     /// It ends.
-    End(Death),
+    End(Revocation),
 }
 
 /// What stands of a task.
@@ -193,28 +196,34 @@ pub enum TaskStatus {
 ///
 /// # Errors
 /// `NoTask` when it is unknown, forgotten, or none of this client's business; `TaskRole` when this is not for this client to do;
-/// `Dead` when it is over, or is to be resumed and something else that it depends on is suspended.
-pub fn tend(client: &ActiveClient, id: TaskId, wish: Wish, rules: &Rules<'_>) -> Result<(Task, Tending), StandingReason> {
+/// `NotAlive` when it is over, or is to be resumed and something else that it depends on is suspended.
+pub fn tend(
+    client: &ActiveClient,
+    id: TaskId,
+    wish: TaskAction,
+    rules: &Rules<'_>,
+) -> Result<(Task, TaskChange), AdmissionReason> {
     let who = &client.agent().id;
     let key = key_of(id, rules.pseudonyms);
-    let task = rules.state.task(&key).ok_or(StandingReason::NoTask)?;
+    let task = rules.state.task(&key).ok_or(AdmissionReason::NoTask)?;
     let (opener, holder) = (task.fixed.opener == *who, task.fixed.holder == *who);
     if !(opener || holder) {
-        return Err(StandingReason::NoTask);
+        return Err(AdmissionReason::NoTask);
     }
     let living = alive(rules.state, &task.fixed.generations, rules.now);
     let ended = living.err().filter(|dead| dead.is_final());
     let reason = |what: &str| format!("{what} by the agent that {}", if holder { "holds it" } else { "opened it" });
     let thing = task.fixed.ending(rules.pseudonyms);
-    let hold = |turn, what| Tending::Hold(Holding { turn, things: vec![thing.clone()], by: who.clone(), reason: reason(what) });
+    let hold =
+        |turn, what| TaskChange::Hold(StatusChange { turn, things: vec![thing.clone()], by: who.clone(), reason: reason(what) });
     let tending = match (wish, ended) {
-        (Wish::Look, _) | (Wish::Complete, Some(_)) => Tending::Nothing,
-        (_, Some(dead)) => return Err(StandingReason::Dead(dead)),
-        (Wish::Heartbeat, None) if holder => Tending::Beat(key),
-        (Wish::Heartbeat, None) => return Err(StandingReason::TaskRole),
-        (Wish::Suspend, None) => hold(Turn::Suspend, "suspended"),
-        (Wish::Resume, None) => hold(Turn::Resume, "resumed"),
-        (Wish::Complete, None) => Tending::End(Death {
+        (TaskAction::Look, _) | (TaskAction::Complete, Some(_)) => TaskChange::Nothing,
+        (_, Some(dead)) => return Err(AdmissionReason::Dead(dead)),
+        (TaskAction::Heartbeat, None) if holder => TaskChange::Beat(key),
+        (TaskAction::Heartbeat, None) => return Err(AdmissionReason::TaskRole),
+        (TaskAction::Suspend, None) => hold(Transition::Suspend, "suspended"),
+        (TaskAction::Resume, None) => hold(Transition::Resume, "resumed"),
+        (TaskAction::Complete, None) => TaskChange::End(Revocation {
             ends: vec![thing],
             by: who.clone(),
             reason: reason("completed"),

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::shared::People;
+use super::shared::DelegationClaims;
 use super::{MintReason, status_uri};
 use crate::catalog::{Api, ChainShown};
-use crate::client::Binding;
-use crate::lifecycle::Standing;
+use crate::client::Confirmation;
+use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ActChain, Issuer, Jti, Resource, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 
@@ -25,9 +25,9 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
     #[serde(flatten)]
-    people: People<'a>,
+    people: DelegationClaims<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cnf: Option<Binding>,
+    cnf: Option<Confirmation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<StatusClaim>,
     anc: &'a str,
@@ -67,7 +67,7 @@ pub(super) struct Identity<'a> {
 ///
 /// # Errors
 /// `Crypto` when they cannot be written, which is a bug.
-pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
+pub(super) fn of(standing: &AdmittedExchange, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
     let claims = Claims {
         iss: identity.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
@@ -79,7 +79,7 @@ pub(super) fn of(standing: &Standing, grant: &Grant, identity: &Identity<'_>) ->
         txn: identity.txn.to_string(),
         task: standing.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
-        people: People::of(standing, &shown(standing.chain(), grant))?,
+        people: DelegationClaims::of(standing, &shown(standing.chain(), grant))?,
         cnf: grant.bound().issued(),
         status: identity.status.map(|place| status(identity.issuer, place)),
         anc: identity.ancestry,

@@ -6,27 +6,27 @@ use super::claims::{self, Identity};
 use super::release::{Released, Unreleased};
 use super::shared;
 use super::{MintReason, Signers};
-use crate::commit::{Issue, Receipt, Registration, ReservedPlace};
+use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
 use crate::ledger::{Bindings, Hop, Inputs};
-use crate::lifecycle::{Bound, Standing, key_of};
+use crate::lifecycle::{AdmittedExchange, SenderConstraint, key_of};
 use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
-use crate::token::{Ancestry, Held, Own, OwnKeys, Sealed};
+use crate::token::{Ancestry, IssuedClaims, IssuerKeys, ScopesOnApi, Sealed};
 
 /// A signed token, not yet recorded. No accessor shows it; made only by [`sign`].
 #[derive(Debug)]
 pub struct MintedToken {
     token: Unreleased,
     scope: String,
-    bound: Bound,
+    bound: SenderConstraint,
 }
 
 /// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
 pub struct IssuedToken {
     token: Released,
     scope: String,
-    bound: Bound,
+    bound: SenderConstraint,
 }
 
 /// What minting needs besides standing and grant.
@@ -36,7 +36,7 @@ pub struct Minting<'a> {
     /// The keys that sign.
     pub signers: &'a Signers,
     /// The key that seals ancestries.
-    pub own: &'a OwnKeys,
+    pub own: &'a IssuerKeys,
     /// The key of the pseudonyms.
     pub pseudonyms: &'a MacKey,
 }
@@ -47,13 +47,13 @@ pub struct Minting<'a> {
 /// # Errors
 /// See [`MintReason`].
 pub fn sign(
-    standing: &Standing,
+    standing: &AdmittedExchange,
     grant: &Grant,
     requested: Option<&Scopes>,
     place: Option<ReservedPlace>,
     minting: &Minting<'_>,
     now: Time,
-) -> Result<(MintedToken, Issue), MintReason> {
+) -> Result<(MintedToken, RecordHop), MintReason> {
     let api = grant.apis().first().ok_or(MintReason::NoKey)?;
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
@@ -71,7 +71,7 @@ pub fn sign(
     let record = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
     let minted = MintedToken { token, scope: grant.scopes().to_string(), bound: *grant.bound() };
-    let issue = Issue {
+    let issue = RecordHop {
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
@@ -110,7 +110,7 @@ impl IssuedToken {
     }
 
     /// What it is bound to, and its `token_type`.
-    pub fn bound(&self) -> &Bound {
+    pub fn bound(&self) -> &SenderConstraint {
         &self.bound
     }
 
@@ -120,8 +120,8 @@ impl IssuedToken {
     }
 }
 
-fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn): (Jti, Txn)) -> Ancestry {
-    let own = Own {
+fn ancestry(standing: &AdmittedExchange, grant: &Grant, minting: &Minting<'_>, (jti, txn): (Jti, Txn)) -> Ancestry {
+    let own = IssuedClaims {
         jti,
         txn,
         depth: standing.depth(),
@@ -144,13 +144,13 @@ fn ancestry(standing: &Standing, grant: &Grant, minting: &Minting<'_>, (jti, txn
 }
 
 /// The least that was held on every API of the chain: what is granted now takes the place of what was held there before.
-fn history(standing: &Standing, grant: &Grant) -> Vec<Held> {
+fn history(standing: &AdmittedExchange, grant: &Grant) -> Vec<ScopesOnApi> {
     let before = standing.subject().own().map(|own| own.history.as_slice()).unwrap_or_default();
     let elsewhere = before.iter().filter(|held| grant.held().iter().all(|granted| granted.api != held.api));
     elsewhere.chain(grant.held()).cloned().collect()
 }
 
-fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (token, kid): (Digest, &str)) -> Hop {
+fn hop(standing: &AdmittedExchange, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (token, kid): (Digest, &str)) -> Hop {
     let subject = standing.subject();
     let client = standing.client();
     Hop {
@@ -181,7 +181,7 @@ fn hop(standing: &Standing, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (t
     }
 }
 
-fn inputs(standing: &Standing, requested: Option<&Scopes>) -> Inputs {
+fn inputs(standing: &AdmittedExchange, requested: Option<&Scopes>) -> Inputs {
     let subject = standing.subject();
     let authentication = subject.authentication();
     Inputs {

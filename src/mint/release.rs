@@ -56,15 +56,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::commit::{Commit, Disclosed, Issue, Limits};
+    use crate::commit::{Commit, Disclosed, Limits, RecordHop};
     use crate::crypto::SealKey;
     use crate::oauth::{Clock, GenerationKey, Time};
     use crate::store::{SqliteStore, SystemClock};
 
-    fn issue(jti: Jti, txn: Txn, record: &[u8], deadline: Time) -> Issue {
+    fn issue(jti: Jti, txn: Txn, record: &[u8], deadline: Time) -> RecordHop {
         let disclosed = Disclosed { subject: GenerationKey([1; 16]), values: Zeroizing::default() };
         let (generations, single_use, status, charge, opens) = Default::default();
-        Issue { jti, txn, record: record.to_vec(), generations, single_use, deadline, disclosed, status, charge, opens }
+        RecordHop { jti, txn, record: record.to_vec(), generations, single_use, deadline, disclosed, status, charge, opens }
     }
 
     #[test]

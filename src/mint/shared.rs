@@ -4,15 +4,15 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{MintReason, Minting};
-use crate::commit::{Disclosed, Issue};
+use crate::commit::{Disclosed, RecordHop};
 use crate::crypto::random;
 use crate::ledger::{Disclosures, Evidence};
-use crate::lifecycle::Standing;
+use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Time, Txn};
 
 /// What a token says of its people beside their names (RFC 8693 §4.1, RFC 9470 §6.2).
 #[derive(Serialize)]
-pub(super) struct People<'a> {
+pub(super) struct DelegationClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,12 +23,12 @@ pub(super) struct People<'a> {
     auth_time: Option<i64>,
 }
 
-impl<'a> People<'a> {
+impl<'a> DelegationClaims<'a> {
     /// How the subject authenticated, and as much of the chain as is to be shown.
     ///
     /// # Errors
     /// `Crypto` when the chain cannot be written, which is a bug.
-    pub(super) fn of(standing: &'a Standing, chain: &ActChain) -> Result<Self, MintReason> {
+    pub(super) fn of(standing: &'a AdmittedExchange, chain: &ActChain) -> Result<Self, MintReason> {
         let authentication = standing.subject().authentication();
         let act = chain.to_claim().map(RawValue::from_string).transpose().map_err(|_| MintReason::Crypto)?;
         let (acr, auth_time) = (authentication.acr.as_deref(), authentication.time.map(Time::seconds));
@@ -37,7 +37,7 @@ impl<'a> People<'a> {
 }
 
 /// The transaction that the subject token is in, or a new one.
-pub(super) fn txn(standing: &Standing, now: Time) -> Result<Txn, MintReason> {
+pub(super) fn txn(standing: &AdmittedExchange, now: Time) -> Result<Txn, MintReason> {
     match standing.txn() {
         Some(txn) => Ok(txn),
         None => Ok(Txn::new(now, random().map_err(|_| MintReason::Crypto)?)),
@@ -46,7 +46,7 @@ pub(super) fn txn(standing: &Standing, now: Time) -> Result<Txn, MintReason> {
 
 /// Everything that depends on the standing, on what is born here and, where it is, on the transaction that begins here.
 pub(super) fn generations(
-    standing: &Standing,
+    standing: &AdmittedExchange,
     minting: &Minting<'_>,
     txn: Txn,
     (kind, name): (GenerationKind, &[u8; 16]),
@@ -61,7 +61,7 @@ pub(super) fn generations(
 }
 
 /// Everybody of the subject token's chain, who asks now and who acts now.
-pub(super) fn agents(standing: &Standing) -> Vec<ClientId> {
+pub(super) fn agents(standing: &AdmittedExchange) -> Vec<ClientId> {
     let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
     let now = [&standing.client().agent().id, &standing.acting().agent.id];
     let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
@@ -71,7 +71,7 @@ pub(super) fn agents(standing: &Standing) -> Vec<ClientId> {
 }
 
 /// SHA-256 of everything that was presented.
-pub(super) fn evidence(standing: &Standing) -> Evidence {
+pub(super) fn evidence(standing: &AdmittedExchange) -> Evidence {
     let client = standing.client();
     Evidence {
         subject_token: Some(standing.subject().digest()),
@@ -83,14 +83,14 @@ pub(super) fn evidence(standing: &Standing) -> Evidence {
 
 /// What the commit is asked to record for a token that lives until `expires`: nothing is charged, opened or put into a list.
 pub(super) fn issue(
-    standing: &Standing,
+    standing: &AdmittedExchange,
     minting: &Minting<'_>,
     (jti, txn, expires): (Jti, Txn, Time),
     (record, disclosures): (Vec<u8>, Disclosures),
-) -> Issue {
+) -> RecordHop {
     let subject = standing.subject().subject();
     let subject = minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
-    Issue {
+    RecordHop {
         jti,
         txn,
         record,

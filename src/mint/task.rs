@@ -5,26 +5,26 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::release::{Released, Unreleased};
-use super::shared::{self, People};
+use super::shared::{self, DelegationClaims};
 use super::{MintReason, Minting};
-use crate::commit::{Issue, Opens, Receipt};
+use crate::commit::{NewTask, Receipt, RecordHop};
 use crate::crypto::{Digest, random};
 use crate::ledger::Opened;
-use crate::lifecycle::{FixedTask, Opening, key_of};
+use crate::lifecycle::{AdmittedTask, TaskTerms, key_of};
 use crate::oauth::{ClientId, Generation, GenerationKind, Jti, TaskId, Time, Txn};
 use crate::policy::TaskGrant;
-use crate::token::{Ancestry, Held, InTask, Own, Sealed, TASK_TYP};
+use crate::token::{Ancestry, IssuedClaims, ScopesOnApi, Sealed, TASK_TYP, TaskMembership};
 
 /// A task and its signed token, not yet recorded. No accessor shows it; made only by [`open`].
 #[derive(Debug)]
-pub struct MintedTask {
+pub struct MintedTaskToken {
     token: Unreleased,
     id: TaskId,
     details: String,
 }
 
-/// A task whose token may leave. Made only by [`MintedTask::release`].
-pub struct OpenedTask {
+/// A task whose token may leave. Made only by [`MintedTaskToken::release`].
+pub struct IssuedTaskToken {
     token: Released,
     id: TaskId,
     details: String,
@@ -50,7 +50,7 @@ struct Claims<'a> {
     txn: String,
     task: String,
     #[serde(flatten)]
-    people: People<'a>,
+    people: DelegationClaims<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
     authorization_details: &'a RawValue,
@@ -94,7 +94,12 @@ struct Budget {
 ///
 /// # Errors
 /// See [`MintReason`].
-pub fn open(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, now: Time) -> Result<(MintedTask, Issue), MintReason> {
+pub fn open(
+    opening: &AdmittedTask,
+    grant: &TaskGrant,
+    minting: &Minting<'_>,
+    now: Time,
+) -> Result<(MintedTaskToken, RecordHop), MintReason> {
     let names = names(opening, now)?;
     let ancestry = ancestry(opening, grant, minting, &names);
     let anc = ancestry.seal(minting.own.ancestry(), Sealed::Task).map_err(|_| MintReason::TooLarge)?;
@@ -107,9 +112,9 @@ pub fn open(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, now: Ti
     let record = opened.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
-    let minted = MintedTask { token, id, details };
-    let issue = Issue {
-        opens: Some(Opens {
+    let minted = MintedTaskToken { token, id, details };
+    let issue = RecordHop {
+        opens: Some(NewTask {
             key: key_of(id, minting.pseudonyms),
             task: fixed(opening, grant, &names, ancestry.own.generations),
             out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
@@ -119,18 +124,18 @@ pub fn open(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, now: Ti
     Ok((minted, issue))
 }
 
-impl MintedTask {
+impl MintedTaskToken {
     /// Lets the token go, against the commit's word that the opening of its own task is durable.
     ///
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.
-    pub fn release(self, receipt: &Receipt) -> Result<OpenedTask, MintReason> {
+    pub fn release(self, receipt: &Receipt) -> Result<IssuedTaskToken, MintReason> {
         let Self { token, id, details } = self;
-        token.release(receipt).map(|token| OpenedTask { token, id, details })
+        token.release(receipt).map(|token| IssuedTaskToken { token, id, details })
     }
 }
 
-impl OpenedTask {
+impl IssuedTaskToken {
     /// The task token, to be sent.
     pub fn jwt(&self) -> &str {
         self.token.jwt()
@@ -157,17 +162,17 @@ impl OpenedTask {
     }
 }
 
-fn names(opening: &Opening, now: Time) -> Result<Names, MintReason> {
+fn names(opening: &AdmittedTask, now: Time) -> Result<Names, MintReason> {
     let random = || random().map_err(|_| MintReason::Crypto);
     let txn = shared::txn(opening.standing(), now)?;
     Ok(Names { id: TaskId::new(now, random()?), jti: Jti::new(now, random()?), txn, now })
 }
 
 /// What the token freezes: subject, chain, ceiling and everything that the task depends on.
-fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
+fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
     let (standing, subject) = (opening.standing(), opening.standing().subject());
     let before = subject.own();
-    let own = Own {
+    let own = IssuedClaims {
         jti: names.jti,
         txn: names.txn,
         // Opening is no hop.
@@ -179,7 +184,7 @@ fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: 
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
         generations: shared::generations(standing, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
-        task: Some(InTask {
+        task: Some(TaskMembership {
             id: names.id,
             level: grant.level(),
             authority: grant.authority().to_vec(),
@@ -195,7 +200,7 @@ fn ancestry(opening: &Opening, grant: &TaskGrant, minting: &Minting<'_>, names: 
 }
 
 fn claims(
-    opening: &Opening,
+    opening: &AdmittedTask,
     grant: &TaskGrant,
     (minting, names): (&Minting<'_>, &Names),
     details: &str,
@@ -212,7 +217,7 @@ fn claims(
         jti: names.jti.to_string(),
         txn: names.txn.to_string(),
         task: names.id.to_string(),
-        people: People::of(standing, standing.chain())?,
+        people: DelegationClaims::of(standing, standing.chain())?,
         cnf: bound(opening, grant.holder()).map(|key| Confirmation { jkt: key.to_string() }),
         authorization_details: serde_json::from_str(details).map_err(|_| MintReason::Crypto)?,
         anc,
@@ -222,7 +227,7 @@ fn claims(
 
 /// Whoever opens a task for itself is held to the key it did it with. Which keys another agent has, its own registration says,
 /// and it may replace them while the task lasts.
-fn bound(opening: &Opening, holder: &ClientId) -> Option<Digest> {
+fn bound(opening: &AdmittedTask, holder: &ClientId) -> Option<Digest> {
     (opening.standing().client().agent().id == *holder).then(|| opening.key())
 }
 
@@ -240,11 +245,11 @@ fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
     serde_json::to_string(&[details]).map_err(|_| MintReason::Crypto)
 }
 
-fn pairs(held: &Held) -> Pairs<'_> {
+fn pairs(held: &ScopesOnApi) -> Pairs<'_> {
     Pairs { api: held.api.as_str(), scopes: held.scopes.iter().map(|scope| scope.as_str()).collect() }
 }
 
-fn opened(opening: &Opening, grant: &TaskGrant, names: &Names, (token, kid): (Digest, &str)) -> Opened {
+fn opened(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, (token, kid): (Digest, &str)) -> Opened {
     let (standing, client) = (opening.standing(), opening.standing().client());
     Opened {
         task: names.id,
@@ -272,8 +277,8 @@ fn opened(opening: &Opening, grant: &TaskGrant, names: &Names, (token, kid): (Di
     }
 }
 
-fn fixed(opening: &Opening, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> FixedTask {
-    FixedTask {
+fn fixed(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> TaskTerms {
+    TaskTerms {
         id: names.id,
         txn: names.txn,
         parent: opening.parent().map(|parent| parent.fixed.id),

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::claims::Audience;
 use super::{MintReason, Minting};
 use crate::catalog::Catalog;
-use crate::client::{AuthenticatedClient, Binding};
+use crate::client::{AuthenticatedClient, Confirmation};
 use crate::jose::{Algorithm, SigningKey};
 use crate::lifecycle::Visible;
 use crate::oauth::{Scopes, Time};
@@ -22,7 +22,7 @@ pub enum AnswerForm {
 
 /// An answer of introspection, in the form that was wanted. Made only by [`tell`].
 #[derive(Debug)]
-pub enum Told {
+pub enum IntrospectionResponse {
     /// A JSON object.
     Json(String),
     /// A compact JWS.
@@ -55,7 +55,7 @@ struct Active<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cnf: Option<Binding>,
+    cnf: Option<Confirmation>,
 }
 
 #[derive(Serialize)]
@@ -76,13 +76,13 @@ pub fn tell(
     form: AnswerForm,
     (minting, catalog): (&Minting<'_>, &Catalog),
     now: Time,
-) -> Result<Told, MintReason> {
+) -> Result<IntrospectionResponse, MintReason> {
     let told = match visible {
         Some(visible) => active(visible, minting)?,
         None => "{\"active\":false}".to_owned(),
     };
     if form == AnswerForm::Json {
-        return Ok(Told::Json(told));
+        return Ok(IntrospectionResponse::Json(told));
     }
     let signed = Signed {
         iss: minting.issuer.as_str(),
@@ -91,7 +91,7 @@ pub fn tell(
         token_introspection: &RawValue::from_string(told).map_err(|_| MintReason::Crypto)?,
     };
     let claims = serde_json::to_vec(&signed).map_err(|_| MintReason::Crypto)?;
-    key(client, minting, catalog, now)?.sign(TYP, &claims).map(Told::Jwt).map_err(|_| MintReason::Crypto)
+    key(client, minting, catalog, now)?.sign(TYP, &claims).map(IntrospectionResponse::Jwt).map_err(|_| MintReason::Crypto)
 }
 
 fn active(visible: &Visible, minting: &Minting<'_>) -> Result<String, MintReason> {
@@ -108,7 +108,7 @@ fn active(visible: &Visible, minting: &Minting<'_>) -> Result<String, MintReason
         exp: token.expires().seconds(),
         iat: token.issued_at().seconds(),
         jti: token.own().jti.to_string(),
-        token_type: Binding::token_type(token.binding()),
+        token_type: Confirmation::token_type(token.binding()),
         txn: token.own().txn.to_string(),
         task: token.own().task.as_ref().map(|task| task.id.to_string()),
         act: act.map_err(|_| MintReason::Crypto)?,

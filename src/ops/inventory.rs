@@ -9,10 +9,10 @@ use super::OpsReason;
 use crate::catalog::{Agent, Status};
 use crate::client::{Dated, Expiry};
 use crate::commit::contract::{RecordReader, Select};
-use crate::exchange::World;
+use crate::exchange::Deployment;
 use crate::ledger::record::Record;
 use crate::ledger::{AgentUse, Usage};
-use crate::lifecycle::{Hold, State};
+use crate::lifecycle::{InactiveStatus, StateView};
 use crate::oauth::Time;
 
 /// Records read at once.
@@ -119,17 +119,17 @@ pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), Ops
 }
 
 /// Every agent as of `now`, in alphabetical order.
-pub fn inventory(world: &World, state: &dyn State, usage: &Usage, now: Time) -> Vec<AgentReport> {
+pub fn inventory(world: &Deployment, state: &dyn StateView, usage: &Usage, now: Time) -> Vec<AgentReport> {
     let mut agents: Vec<&Arc<Agent>> = world.catalog.agents().collect();
     agents.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     agents.into_iter().map(|agent| report(agent, world, state, &usage.of(&agent.id), now)).collect()
 }
 
-fn report(agent: &Arc<Agent>, world: &World, state: &dyn State, used: &AgentUse, now: Time) -> AgentReport {
+fn report(agent: &Arc<Agent>, world: &Deployment, state: &dyn StateView, used: &AgentUse, now: Time) -> AgentReport {
     let recorded = match world.hold_of(&agent.id, state) {
         None => Status::Active,
-        Some(Hold::Suspended) => Status::Suspended,
-        Some(Hold::Retired) => Status::Retired,
+        Some(InactiveStatus::Suspended) => Status::Suspended,
+        Some(InactiveStatus::Retired) => Status::Retired,
     };
     AgentReport {
         id: agent.id.to_string(),
@@ -150,7 +150,7 @@ fn report(agent: &Arc<Agent>, world: &World, state: &dyn State, used: &AgentUse,
     }
 }
 
-fn logins(agent: &Agent, world: &World, used: &AgentUse) -> Vec<LoginReport> {
+fn logins(agent: &Agent, world: &Deployment, used: &AgentUse) -> Vec<LoginReport> {
     let configured = world.logins.methods_of(&agent.id);
     let mut logins: BTreeMap<&str, LoginReport> = BTreeMap::new();
     for method in &configured {
@@ -184,7 +184,7 @@ fn near_expiry(dated: &[Dated], now: Time) -> Vec<EndReport> {
 }
 
 /// By the heads of the policies alone: their conditions may permit less.
-fn never_used(agent: &Arc<Agent>, world: &World, used: &AgentUse) -> Vec<Unused> {
+fn never_used(agent: &Arc<Agent>, world: &Deployment, used: &AgentUse) -> Vec<Unused> {
     let mut unused: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for api in world.catalog.apis() {
         for scope in api.scopes.keys() {
@@ -201,13 +201,13 @@ fn never_used(agent: &Arc<Agent>, world: &World, used: &AgentUse) -> Vec<Unused>
 mod tests {
     use super::*;
     use crate::catalog::Place;
-    use crate::client::{DatedKind, LoginMethod};
+    use crate::client::{AuthMethod, DatedKind};
 
     #[test]
     fn only_what_is_near_its_end_is_told_and_the_first_to_end_first() {
         let dated = |name: &str, seconds: i64| Dated {
             kind: DatedKind::Certificate,
-            login: LoginMethod::SelfSignedTls,
+            login: AuthMethod::SelfSignedTls,
             name: name.to_owned(),
             held_by: "a.pem".into(),
             place: Place { file: "a.toml".into(), line: 7 },

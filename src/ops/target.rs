@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{OpsReason, registered};
-use crate::commit::Ending;
+use crate::commit::Revocable;
 use crate::commit::contract::{RecordReader, Select, Stored};
-use crate::exchange::World;
+use crate::exchange::Deployment;
 use crate::ledger::record::Record;
-use crate::lifecycle::{State, key_of};
+use crate::lifecycle::{StateView, key_of};
 use crate::oauth::{ClientId, Jti, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a death is remembered beyond the last moment at which a token could have been presented.
@@ -68,10 +68,10 @@ impl Target {
     /// What ends, and when that may be forgotten.
     pub(super) fn ending(
         &self,
-        world: &World,
-        state: &dyn State,
+        world: &Deployment,
+        state: &dyn StateView,
         records: &dyn RecordReader,
-    ) -> Result<(Ending, Option<Time>), OpsReason> {
+    ) -> Result<(Revocable, Option<Time>), OpsReason> {
         let key = &world.pseudonyms;
         match self {
             Self::Token(token) => {
@@ -79,18 +79,18 @@ impl Target {
                 hop(jti, world, records)
             }
             Self::Hop(jti) => hop(*jti, world, records),
-            Self::Txn(txn) => Ok((Ending::transaction(*txn, key), until_of(*txn, records)?)),
+            Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
             Self::Task(id) => match state.task(&key_of(*id, key)) {
                 Some(task) => Ok((task.fixed.ending(key), Some(task.fixed.forget()))),
                 None => Err(OpsReason::Unknown(format!("no task {id} is remembered"))),
             },
-            Self::Agent(id) => registered(&world.catalog, id).map(|()| (Ending::agent(id, key), None)),
+            Self::Agent(id) => registered(&world.catalog, id).map(|()| (Revocable::agent(id, key), None)),
             Self::Instance(agent, instance) => {
-                registered(&world.catalog, agent).map(|()| (Ending::instance(agent, instance, key), None))
+                registered(&world.catalog, agent).map(|()| (Revocable::instance(agent, instance, key), None))
             }
-            Self::Subject(text) => Ok((Ending::subject(&subject(text, world)?, key), None)),
+            Self::Subject(text) => Ok((Revocable::subject(&subject(text, world)?, key), None)),
             Self::Rule(name) => match world.trust.rule(name) {
-                Some(_) => Ok((Ending::rule(name, key), None)),
+                Some(_) => Ok((Revocable::rule(name, key), None)),
                 None => Err(OpsReason::Unknown(format!("there is no trust rule {name} in the configuration"))),
             },
         }
@@ -98,10 +98,10 @@ impl Target {
 }
 
 /// Nothing that descends from a hop outlives its token.
-fn hop(jti: Jti, world: &World, records: &dyn RecordReader) -> Result<(Ending, Option<Time>), OpsReason> {
+fn hop(jti: Jti, world: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), OpsReason> {
     let found = records.records(Select::Jti(jti), 0, 1).map_err(OpsReason::Store)?;
     let expires = found.first().and_then(expires).ok_or_else(|| OpsReason::Unknown(format!("no hop {jti} is recorded")))?;
-    Ok((Ending::hop(jti, &world.pseudonyms), Some(expires.plus(SKEW))))
+    Ok((Revocable::hop(jti, &world.pseudonyms), Some(expires.plus(SKEW))))
 }
 
 /// Of a transaction that is only hops the death can be forgotten when none of them could be presented any more.
@@ -127,7 +127,7 @@ fn expires(stored: &Stored) -> Option<Time> {
 }
 
 /// `<trust rule>:<id>`, or the id of an agent that acts for itself.
-fn subject(text: &str, world: &World) -> Result<Subject, OpsReason> {
+fn subject(text: &str, world: &Deployment) -> Result<Subject, OpsReason> {
     if let Ok(id) = ClientId::parse(text)
         && world.catalog.agent(&id).is_some()
     {

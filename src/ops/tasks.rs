@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::commit::Commit;
-use crate::exchange::World;
+use crate::exchange::Deployment;
 use crate::lifecycle::{Task, TaskStatus, task_now};
 use crate::oauth::{ClientId, Time};
 
@@ -42,7 +42,7 @@ pub struct TaskReport {
 }
 
 /// Every task that is remembered at `now`, the newest first. Those that are over go a minute after their deadline.
-pub fn tasks(world: &World, commit: &Commit, now: Time) -> Vec<TaskReport> {
+pub fn tasks(world: &Deployment, commit: &Commit, now: Time) -> Vec<TaskReport> {
     let state = commit.state();
     let rules = world.rules(&*state, now);
     let mut tasks: Vec<(Task, TaskStatus)> = state.tasks().into_iter().map(|task| task_now(task, &rules)).collect();

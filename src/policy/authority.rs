@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use super::grant::{Denial, TargetDenial};
 use crate::catalog::{Api, Catalog};
-use crate::lifecycle::Standing;
+use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{Resource, Scope, Scopes};
 use crate::request::ExchangeRequest;
-use crate::token::{Held, Origin, Own};
+use crate::token::{IssuedClaims, Origin, ScopesOnApi};
 
 /// The APIs that a request is for: every `resource` and `audience`, or the audience of our own subject token.
 ///
 /// # Errors
 /// RFC 8693 §2.2.2: a target that cannot be told, that nobody registered, or several that do not form one group.
-pub(super) fn targets(catalog: &Catalog, standing: &Standing, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, Denial> {
+pub(super) fn targets(
+    catalog: &Catalog,
+    standing: &AdmittedExchange,
+    request: &ExchangeRequest,
+) -> Result<Vec<Arc<Api>>, Denial> {
     let mut found: Vec<Arc<Api>> = Vec::new();
     for resource in request.resources() {
         add(&mut found, catalog.api(resource), TargetDenial::UnknownResource)?;
@@ -44,13 +48,13 @@ fn add(found: &mut Vec<Arc<Api>>, api: Option<&Arc<Api>>, otherwise: TargetDenia
 }
 
 /// The scopes of `api` that the subject token could give: authority(in), as far as it concerns this API. Unknown means none.
-pub(super) fn reachable(api: &Api, standing: &Standing) -> Scopes {
+pub(super) fn reachable(api: &Api, standing: &AdmittedExchange) -> Scopes {
     match standing.subject().origin() {
         Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, own))),
         Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
         Origin::User { .. } | Origin::Attestation { .. } => {
             let declared: Scopes = api.scopes.keys().cloned().collect();
-            let mapped = |ceiling: &[Held]| {
+            let mapped = |ceiling: &[ScopesOnApi]| {
                 let here = ceiling.iter().filter(|held| held.api == api.id);
                 here.fold(Scopes::default(), |all, held| all.union(&held.scopes)).intersection(&declared)
             };
@@ -60,13 +64,13 @@ pub(super) fn reachable(api: &Api, standing: &Standing) -> Scopes {
 }
 
 /// What the ceiling gives on the API, as far as the API still declares it.
-fn declared(api: &Api, own: &Own) -> Scopes {
+fn declared(api: &Api, own: &IssuedClaims) -> Scopes {
     let held = own.held.iter().filter(|held| held.api == api.id).flat_map(|held| held.scopes.iter());
     held.filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
 }
 
 /// In a task never more than its ceiling, and no scope that by now touches data of another class, whatever the way to it.
-fn within_task(api: &Api, own: &Own, scopes: Scopes) -> Scopes {
+fn within_task(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
     let Some(task) = &own.task else { return scopes };
     let capped = scopes.intersection(&task.ceiling(&api.id));
     let touches = |class: &String| task.data_classes.contains(class);
@@ -75,18 +79,18 @@ fn within_task(api: &Api, own: &Own, scopes: Scopes) -> Scopes {
 }
 
 /// What is held on the API, and one declared step from what is held elsewhere; never what the API no longer declares.
-fn held_or_derived(api: &Api, own: &Own) -> Scopes {
+fn held_or_derived(api: &Api, own: &IssuedClaims) -> Scopes {
     let held = own.held.iter().filter(|held| held.api == api.id).flat_map(|held| held.scopes.iter());
     let edges = api.derive.iter().filter(|edge| holds(&own.held, &edge.from_api, &edge.from_scope)).map(|edge| &edge.to);
     held.chain(edges).filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
 }
 
-fn holds(held: &[Held], api: &Resource, scope: &Scope) -> bool {
+fn holds(held: &[ScopesOnApi], api: &Resource, scope: &Scope) -> bool {
     held.iter().any(|held| held.api == *api && held.scopes.contains(scope))
 }
 
 /// On an API that is already in the chain never more than was held there.
-fn within_history(api: &Api, own: &Own, scopes: Scopes) -> Scopes {
+fn within_history(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
     own.history.iter().filter(|held| held.api == api.id).fold(scopes, |left, held| left.intersection(&held.scopes))
 }
 
@@ -104,7 +108,7 @@ pub(super) struct Ask {
 impl Ask {
     /// # Errors
     /// When nothing at all is within reach on the API.
-    pub(super) fn new(api: Arc<Api>, standing: &Standing, request: &ExchangeRequest) -> Result<Self, Denial> {
+    pub(super) fn new(api: Arc<Api>, standing: &AdmittedExchange, request: &ExchangeRequest) -> Result<Self, Denial> {
         let reachable = reachable(&api, standing);
         if reachable.is_empty() {
             return Err(Denial::target(TargetDenial::Unreachable));

@@ -13,8 +13,8 @@ use miette::Diagnostic;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::facts::{About, Attribute, Facts, Needs, Value};
-use super::slice::{Head, Question};
+use super::facts::{Attribute, RequestContext, ScopeContext, UsedAttributes, Value};
+use super::slice::{Head, RequestHead};
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::oauth::{Scope, Time};
 
@@ -57,7 +57,7 @@ pub(super) enum Resource<'a> {
 pub(super) struct Rule {
     policy: Policy,
     pub(super) head: Head,
-    needs: Needs,
+    needs: UsedAttributes,
     /// `@lifetime`, as written.
     pub(super) lifetime: Option<String>,
     /// `@id`, as written.
@@ -84,12 +84,12 @@ pub(super) struct Findings {
 #[derive(Debug)]
 pub(super) struct Slice {
     set: PolicySet,
-    needs: Needs,
+    needs: UsedAttributes,
 }
 
 /// A question without the particulars of a request: everything that does not change from one request to the next.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(super) struct RequestTemplate {
     slice: Arc<Slice>,
     principal: EntityUid,
     action: EntityUid,
@@ -98,11 +98,11 @@ pub(super) struct Frame {
 }
 
 /// Contexts that are the same for every scope of a request, by the attributes that they have.
-pub(super) type SharedContext = Vec<(Needs, Context)>;
+pub(super) type SharedContext = Vec<(UsedAttributes, Context)>;
 
 /// An answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Opinion {
+pub(super) struct PolicyDecision {
     /// Whether it is permitted and no policy raised an error.
     pub(super) allowed: bool,
     /// Whether it would be permitted, had no policy raised an error.
@@ -113,13 +113,18 @@ pub(super) struct Opinion {
     pub(super) erred: Vec<String>,
 }
 
-impl Frame {
+impl RequestTemplate {
     /// Decides. A context built for another scope of the same request is taken over where no policy could tell the difference.
-    pub(super) fn decide(&self, facts: &Facts<'_>, about: About<'_>, shared: &mut SharedContext) -> Opinion {
-        self.response(facts, about, shared).map_or_else(Opinion::unasked, |response| Opinion::of(&response))
+    pub(super) fn decide(
+        &self,
+        facts: &RequestContext<'_>,
+        about: ScopeContext<'_>,
+        shared: &mut SharedContext,
+    ) -> PolicyDecision {
+        self.response(facts, about, shared).map_or_else(PolicyDecision::unasked, |response| PolicyDecision::of(&response))
     }
 
-    fn response(&self, facts: &Facts<'_>, about: About<'_>, shared: &mut SharedContext) -> Option<Response> {
+    fn response(&self, facts: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
         let context = self.slice.context(facts, about, shared)?;
         let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
         let request = Request::new(principal, action, resource, context, None).ok()?;
@@ -131,7 +136,7 @@ impl Frame {
     }
 }
 
-impl Opinion {
+impl PolicyDecision {
     fn of(response: &Response) -> Self {
         let erred: Vec<String> = response.diagnostics().errors().map(|error| erring(error).to_owned()).collect();
         let permitted = response.decision() == Decision::Allow;
@@ -155,12 +160,12 @@ impl Slice {
     /// Puts policies together.
     pub(super) fn new<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Self> {
         let rules: Vec<&Rule> = rules.collect();
-        let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.and(rule.needs));
+        let needs = rules.iter().fold(UsedAttributes::default(), |needs, rule| needs.and(rule.needs));
         let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())).ok()?;
         Some(Self { set, needs })
     }
 
-    fn context(&self, facts: &Facts<'_>, about: About<'_>, shared: &mut SharedContext) -> Option<Context> {
+    fn context(&self, facts: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
         if let Some((_, context)) = shared.iter().find(|(needs, _)| *needs == self.needs) {
             return Some(context.clone());
         }
@@ -186,18 +191,18 @@ impl Action {
 }
 
 /// What heads can tell of the question.
-pub(super) fn question(action: Action, principal: &Agent, resource: Resource<'_>) -> Option<Question> {
+pub(super) fn question(action: Action, principal: &Agent, resource: Resource<'_>) -> Option<RequestHead> {
     let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
     let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
     let resources = match resource {
         Resource::Agent(other) => agent(other)?,
         Resource::Scope(api, scope, _) => vec![printed(scope_uid(api, scope))?, printed(uid("Api", api.id.as_str()))?],
     };
-    Some(Question { principals: agent(principal)?, action: printed(uid("Action", action.name()))?, resources })
+    Some(RequestHead { principals: agent(principal)?, action: printed(uid("Action", action.name()))?, resources })
 }
 
 /// Builds everything about a question that lasts.
-pub(super) fn frame(slice: Arc<Slice>, action: Action, principal: &Agent, resource: Resource<'_>) -> Option<Frame> {
+pub(super) fn frame(slice: Arc<Slice>, action: Action, principal: &Agent, resource: Resource<'_>) -> Option<RequestTemplate> {
     let asking = agent_entity(principal)?;
     let asked = match resource {
         Resource::Agent(agent) => agent_entity(agent)?,
@@ -205,7 +210,7 @@ pub(super) fn frame(slice: Arc<Slice>, action: Action, principal: &Agent, resour
     };
     let (principal, resource, action) = (asking.uid(), asked.uid(), uid("Action", action.name())?);
     let entities = Entities::from_entities([asking, asked], None).ok()?;
-    Some(Frame { slice, principal, action, resource, entities })
+    Some(RequestTemplate { slice, principal, action, resource, entities })
 }
 
 fn uid(kind: &str, id: &str) -> Option<EntityUid> {
@@ -232,7 +237,7 @@ fn named<'a>(values: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Option<H
     values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
 }
 
-fn subject(facts: &Facts<'_>) -> Option<Entity> {
+fn subject(facts: &RequestContext<'_>) -> Option<Entity> {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let attributes = facts.subject().map(|(name, value)| (name.to_owned(), text(value)));
     let tags: BTreeMap<&str, &str> = facts.tags().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -281,7 +286,7 @@ impl Rule {
         Self {
             policy: policy.clone(),
             head: head(policy),
-            needs: policy.to_json().map_or(Needs::ALL, |json| needs(&json)),
+            needs: policy.to_json().map_or(UsedAttributes::ALL, |json| needs(&json)),
             lifetime: annotation("lifetime"),
             named: annotation("id"),
             annotations: others.map(str::to_owned).collect(),
@@ -344,17 +349,17 @@ fn head(policy: &Policy) -> Head {
 
 /// Which attributes of the context a policy mentions, told from its JSON form. Whoever speaks of the context as a whole needs
 /// it all.
-fn needs(json: &serde_json::Value) -> Needs {
+fn needs(json: &serde_json::Value) -> UsedAttributes {
     match json {
         serde_json::Value::Object(members) => match members.iter().next() {
             Some((name, operand)) if members.len() == 1 && (name == "." || name == "has") && of_context(operand) => {
-                mentioned(operand).map_or(Needs::ALL, Needs::named)
+                mentioned(operand).map_or(UsedAttributes::ALL, UsedAttributes::named)
             }
-            Some((name, operand)) if name == "Var" && operand == "context" => Needs::ALL,
-            _ => members.values().fold(Needs::default(), |found, inner| found.and(needs(inner))),
+            Some((name, operand)) if name == "Var" && operand == "context" => UsedAttributes::ALL,
+            _ => members.values().fold(UsedAttributes::default(), |found, inner| found.and(needs(inner))),
         },
-        serde_json::Value::Array(items) => items.iter().fold(Needs::default(), |found, inner| found.and(needs(inner))),
-        _ => Needs::default(),
+        serde_json::Value::Array(items) => items.iter().fold(UsedAttributes::default(), |found, inner| found.and(needs(inner))),
+        _ => UsedAttributes::default(),
     }
 }
 
@@ -377,16 +382,16 @@ pub(super) mod oracle {
     pub(in crate::policy) fn answer(
         rules: &[Rule],
         (action, principal, resource): (Action, &Agent, Resource<'_>),
-        facts: &Facts<'_>,
-        about: About<'_>,
-    ) -> Opinion {
+        facts: &RequestContext<'_>,
+        about: ScopeContext<'_>,
+    ) -> PolicyDecision {
         let schema = VALIDATOR.as_ref().unwrap().schema();
-        let slice = Slice { needs: Needs::ALL, ..Slice::new(rules.iter()).unwrap() };
+        let slice = Slice { needs: UsedAttributes::ALL, ..Slice::new(rules.iter()).unwrap() };
         let context = slice.context(facts, about, &mut SharedContext::new()).unwrap();
         let frame = frame(Arc::new(slice), action, principal, resource).unwrap();
         let request = Request::new(frame.principal, frame.action, frame.resource, context, Some(schema)).unwrap();
         let entities = frame.entities.iter().cloned().chain(subject(facts));
         let entities = Entities::from_entities(entities, Some(schema)).unwrap();
-        Opinion::of(&Authorizer::new().is_authorized(&request, &frame.slice.set, &entities))
+        PolicyDecision::of(&Authorizer::new().is_authorized(&request, &frame.slice.set, &entities))
     }
 }

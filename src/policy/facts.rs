@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use crate::catalog::{Api, ScopeInfo};
-use crate::lifecycle::{Bound, Standing};
+use crate::lifecycle::{AdmittedExchange, SenderConstraint};
 use crate::oauth::{ClientId, Issuer, Subject, Time};
 use crate::trust::SubjectKind;
 
 /// One request, as far as it is the same for every scope of it.
-pub(super) struct Facts<'a> {
-    pub(super) standing: &'a Standing,
-    pub(super) bound: &'a Bound,
+pub(super) struct RequestContext<'a> {
+    pub(super) standing: &'a AdmittedExchange,
+    pub(super) bound: &'a SenderConstraint,
     pub(super) issuer: &'a Issuer,
     pub(super) now: Time,
     /// Who acts, or who is to hold the task that is opened.
@@ -20,7 +20,7 @@ pub(super) struct Facts<'a> {
 
 /// The scope that is decided on.
 #[derive(Clone, Copy)]
-pub(super) struct About<'a> {
+pub(super) struct ScopeContext<'a> {
     pub(super) api: &'a Api,
     pub(super) info: &'a ScopeInfo,
 }
@@ -64,9 +64,9 @@ attributes! {
 
 /// A set of attributes: those that some policies mention. What no policy mentions need not be built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Needs(u32);
+pub(super) struct UsedAttributes(u32);
 
-impl Needs {
+impl UsedAttributes {
     pub(super) const ALL: Self = Self(u32::MAX);
 
     /// The attribute called `name`; everything when there is none of that name.
@@ -93,9 +93,9 @@ impl Needs {
     }
 }
 
-impl<'a> Facts<'a> {
+impl<'a> RequestContext<'a> {
     /// What stands for an exchange.
-    pub(super) fn new(standing: &'a Standing, bound: &'a Bound, issuer: &'a Issuer, now: Time) -> Self {
+    pub(super) fn new(standing: &'a AdmittedExchange, bound: &'a SenderConstraint, issuer: &'a Issuer, now: Time) -> Self {
         let purpose = standing.task().map_or("", |task| task.purpose.as_str());
         Self { standing, bound, issuer, now, actor: standing.acting().agent.id.as_str(), purpose }
     }
@@ -106,7 +106,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The value of one attribute.
-    pub(super) fn value(&self, attribute: Attribute, about: About<'a>) -> Value<'a> {
+    pub(super) fn value(&self, attribute: Attribute, about: ScopeContext<'a>) -> Value<'a> {
         let standing = self.standing;
         match attribute {
             Attribute::Subject => Value::Subject(standing.subject().subject()),

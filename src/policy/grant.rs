@@ -7,23 +7,23 @@ use super::explain::Explanation;
 use super::opening::TaskDenial;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
-use crate::ledger::Basis;
-use crate::lifecycle::{BindingReason, Bound};
+use crate::ledger::ExchangeMode;
+use crate::lifecycle::{BindingReason, SenderConstraint};
 use crate::oauth::{Resource, Scopes, Time};
-use crate::token::Held;
+use crate::token::ScopesOnApi;
 
 /// What may be issued, and which policies decided. Made only by [`decide`](super::decide).
 #[derive(Debug)]
 pub struct Grant {
     pub(super) apis: Vec<Arc<Api>>,
     pub(super) scopes: Scopes,
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<ScopesOnApi>,
     pub(super) expires: Time,
     pub(super) policies: Vec<String>,
     pub(super) policy_set: Digest,
     pub(super) touched: Vec<String>,
-    pub(super) basis: Basis,
-    pub(super) bound: Bound,
+    pub(super) basis: ExchangeMode,
+    pub(super) bound: SenderConstraint,
     pub(super) explanation: Explanation,
 }
 
@@ -91,7 +91,7 @@ impl Grant {
     }
 
     /// The scopes by API; every API of the audience has some.
-    pub fn held(&self) -> &[Held] {
+    pub fn held(&self) -> &[ScopesOnApi] {
         &self.held
     }
 
@@ -121,18 +121,18 @@ impl Grant {
     }
 
     /// In which role the client asked.
-    pub fn basis(&self) -> Basis {
+    pub fn basis(&self) -> ExchangeMode {
         self.basis
     }
 
     /// What the token is bound to.
-    pub fn bound(&self) -> &Bound {
+    pub fn bound(&self) -> &SenderConstraint {
         &self.bound
     }
 
     /// Whether the token is to show no actor.
     pub fn impersonation(&self) -> bool {
-        self.basis == Basis::Impersonation
+        self.basis == ExchangeMode::Impersonation
     }
 
     /// What policies had to say against the part that was not granted.

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Policies;
-use super::cedar::{Action, Opinion, SharedContext};
+use super::cedar::{Action, PolicyDecision, SharedContext};
 use super::explain::{Explanation, merge};
-use super::facts::{About, Facts};
-use super::policies::Asked;
+use super::facts::{RequestContext, ScopeContext};
+use super::policies::RequestResource;
 use crate::catalog::{Agent, Api};
-use crate::ledger::Basis;
+use crate::ledger::ExchangeMode;
 use crate::oauth::{Scope, Scopes};
 
 /// The questions of one request, and what came of them.
-pub(super) struct Hearing<'a> {
+pub(super) struct Evaluation<'a> {
     pub(super) policies: &'a Policies,
-    facts: Facts<'a>,
+    facts: RequestContext<'a>,
     shared: SharedContext,
     /// Whether a task is to be opened.
     opens: bool,
@@ -29,8 +29,8 @@ pub(super) struct Hearing<'a> {
     pub(super) lifetime: Option<Duration>,
 }
 
-impl<'a> Hearing<'a> {
-    pub(super) fn new(policies: &'a Policies, facts: Facts<'a>) -> Self {
+impl<'a> Evaluation<'a> {
+    pub(super) fn new(policies: &'a Policies, facts: RequestContext<'a>) -> Self {
         Self {
             policies,
             facts,
@@ -44,7 +44,7 @@ impl<'a> Hearing<'a> {
     }
 
     /// The questions of whether a task may be opened.
-    pub(super) fn opening(policies: &'a Policies, facts: Facts<'a>) -> Self {
+    pub(super) fn opening(policies: &'a Policies, facts: RequestContext<'a>) -> Self {
         Self { opens: true, ..Self::new(policies, facts) }
     }
 
@@ -72,22 +72,30 @@ impl<'a> Hearing<'a> {
         let (client, acting) = (standing.client().agent(), &standing.acting().agent);
         let (action, principal) = match standing.basis() {
             _ if self.opens => (Action::OpenTask, client),
-            Basis::Impersonation => (Action::Impersonate, client),
-            Basis::Delegation | Basis::Continuation | Basis::SelfExchange | Basis::OnBehalfOf => (Action::Exchange, acting),
+            ExchangeMode::Impersonation => (Action::Impersonate, client),
+            ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
+                (Action::Exchange, acting)
+            }
         };
-        let about = About { api, info: api.scopes.get(scope)? };
-        let mut deciding = self.asked(action, principal, &Asked::Scope(api.clone(), scope.clone()), about)?;
+        let about = ScopeContext { api, info: api.scopes.get(scope)? };
+        let mut deciding = self.asked(action, principal, &RequestResource::Scope(api.clone(), scope.clone()), about)?;
         if acting.id != client.id {
-            let presenting = self.asked(Action::PresentActor, client, &Asked::Agent(acting.clone()), about);
+            let presenting = self.asked(Action::PresentActor, client, &RequestResource::Agent(acting.clone()), about);
             self.presenting_refused |= presenting.is_none();
             deciding.extend(presenting?);
         }
         Some(deciding)
     }
 
-    fn asked(&mut self, action: Action, principal: &Arc<Agent>, resource: &Asked, about: About<'_>) -> Option<Vec<String>> {
+    fn asked(
+        &mut self,
+        action: Action,
+        principal: &Arc<Agent>,
+        resource: &RequestResource,
+        about: ScopeContext<'_>,
+    ) -> Option<Vec<String>> {
         let frame = self.policies.frame(action, principal, resource);
-        let opinion = frame.map_or_else(Opinion::unasked, |frame| frame.decide(&self.facts, about, &mut self.shared));
+        let opinion = frame.map_or_else(PolicyDecision::unasked, |frame| frame.decide(&self.facts, about, &mut self.shared));
         if opinion.allowed {
             return Some(opinion.deciding);
         }

@@ -5,15 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::facts::Facts;
-use super::hearing::Hearing;
+use super::facts::RequestContext;
+use super::hearing::Evaluation;
 use super::{Denial, Explanation, Limits, Policies, authority, explain};
 use crate::catalog::{Api, Catalog, Status};
 use crate::crypto::Digest;
-use crate::lifecycle::{self, Opening};
+use crate::lifecycle::{self, AdmittedTask};
 use crate::oauth::{ClientId, Resource, Scopes, Time};
-use crate::request::WantedTask;
-use crate::token::{Held, InTask};
+use crate::request::TaskSpec;
+use crate::token::{ScopesOnApi, TaskMembership};
 
 /// What bounds tasks.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct TaskLimits {
 /// The task that may be opened, and which policies decided. Made only by [`open`].
 #[derive(Debug)]
 pub struct TaskGrant {
-    authority: Vec<Held>,
+    authority: Vec<ScopesOnApi>,
     purpose: String,
     data_classes: Vec<String>,
     deadline: Time,
@@ -80,8 +80,8 @@ pub enum TaskDenial {
 pub fn open(
     policies: &Policies,
     catalog: &Catalog,
-    opening: &Opening,
-    wanted: &WantedTask,
+    opening: &AdmittedTask,
+    wanted: &TaskSpec,
     limits: &Limits,
     now: Time,
 ) -> Result<TaskGrant, Denial> {
@@ -95,8 +95,8 @@ pub fn open(
     if level > limits.tasks.depth {
         return Err(Denial::task(TaskDenial::Level));
     }
-    let facts = Facts::opening(Facts::new(standing, &binding, &limits.issuer, now), &purpose, &holder);
-    let mut hearing = Hearing::opening(policies, facts);
+    let facts = RequestContext::opening(RequestContext::new(standing, &binding, &limits.issuer, now), &purpose, &holder);
+    let mut hearing = Evaluation::opening(policies, facts);
     let mut apis = Vec::with_capacity(wanted.authority.len());
     for (api, scopes) in &wanted.authority {
         apis.push(pairs(catalog, opening, (api, scopes), &mut hearing)?);
@@ -104,7 +104,7 @@ pub fn open(
     let data_classes = data_classes(&apis, within, wanted).map_err(Denial::task)?;
     let deadline = deadline(within, wanted, hearing.lifetime, limits, now).map_err(Denial::task)?;
     let budget = budget(opening, wanted, limits).map_err(Denial::task)?;
-    let authority = apis.into_iter().map(|(api, scopes)| Held { api: api.id.clone(), scopes }).collect();
+    let authority = apis.into_iter().map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
     let (policies, policy_set, heartbeat) = (hearing.deciding, hearing.policies.digest(), wanted.heartbeat);
     Ok(TaskGrant { authority, purpose, data_classes, deadline, budget, heartbeat, holder, level, bound, policies, policy_set })
 }
@@ -112,9 +112,9 @@ pub fn open(
 /// The scopes of one API, all of them within reach and permitted.
 fn pairs(
     catalog: &Catalog,
-    opening: &Opening,
+    opening: &AdmittedTask,
     (id, scopes): (&Resource, &Scopes),
-    hearing: &mut Hearing<'_>,
+    hearing: &mut Evaluation<'_>,
 ) -> Result<(Arc<Api>, Scopes), Denial> {
     let api = catalog.api(id).ok_or_else(|| Denial::task(TaskDenial::UnknownApi))?;
     let undeclared = scopes.iter().filter(|scope| !api.scopes.contains_key(*scope)).count();
@@ -133,7 +133,7 @@ fn pairs(
 }
 
 /// Work is handed on by opening a child for another agent; a task that is no child is its opener's.
-fn holder(catalog: &Catalog, opening: &Opening, wanted: &WantedTask) -> Result<ClientId, TaskDenial> {
+fn holder(catalog: &Catalog, opening: &AdmittedTask, wanted: &TaskSpec) -> Result<ClientId, TaskDenial> {
     let own = &opening.standing().client().agent().id;
     match &wanted.holder {
         None => Ok(own.clone()),
@@ -146,7 +146,7 @@ fn holder(catalog: &Catalog, opening: &Opening, wanted: &WantedTask) -> Result<C
     }
 }
 
-fn purpose(within: Option<&InTask>, wanted: &WantedTask) -> Result<String, TaskDenial> {
+fn purpose(within: Option<&TaskMembership>, wanted: &TaskSpec) -> Result<String, TaskDenial> {
     match (within, &wanted.purpose) {
         (None, purpose) => Ok(purpose.clone().unwrap_or_default()),
         (Some(parent), None) => Ok(parent.purpose.clone()),
@@ -156,7 +156,11 @@ fn purpose(within: Option<&InTask>, wanted: &WantedTask) -> Result<String, TaskD
 }
 
 /// Where nobody says, exactly the classes of the ceiling; else what is said, which must cover the ceiling.
-fn data_classes(apis: &[(Arc<Api>, Scopes)], within: Option<&InTask>, wanted: &WantedTask) -> Result<Vec<String>, TaskDenial> {
+fn data_classes(
+    apis: &[(Arc<Api>, Scopes)],
+    within: Option<&TaskMembership>,
+    wanted: &TaskSpec,
+) -> Result<Vec<String>, TaskDenial> {
     let mut needed = Vec::new();
     for (api, scopes) in apis {
         let classes = scopes.iter().filter_map(|scope| api.scopes.get(scope)).flat_map(|info| info.data.iter().cloned());
@@ -171,8 +175,8 @@ fn data_classes(apis: &[(Arc<Api>, Scopes)], within: Option<&InTask>, wanted: &W
 /// Never later than the parent's, and than the server and the deciding policies allow. It may lie after everything that was
 /// presented has run out: that is what it is opened for, and policy was asked.
 fn deadline(
-    within: Option<&InTask>,
-    wanted: &WantedTask,
+    within: Option<&TaskMembership>,
+    wanted: &TaskSpec,
     policy: Option<Duration>,
     limits: &Limits,
     now: Time,
@@ -189,7 +193,7 @@ fn deadline(
 
 /// A child's budget comes out of its parent's; the commit takes it from there. Where the request does not say, a child gets no
 /// more than half of what its parent has left, so that the parent can go on.
-fn budget(opening: &Opening, wanted: &WantedTask, limits: &Limits) -> Result<u64, TaskDenial> {
+fn budget(opening: &AdmittedTask, wanted: &TaskSpec, limits: &Limits) -> Result<u64, TaskDenial> {
     let most = opening.parent().map_or(limits.tasks.budget_max, |parent| parent.left);
     let usual = opening.parent().map_or(most, |parent| parent.left.div_ceil(2)).min(limits.tasks.budget);
     let budget = wanted.exchanges.unwrap_or(usual);
@@ -198,7 +202,7 @@ fn budget(opening: &Opening, wanted: &WantedTask, limits: &Limits) -> Result<u64
 
 impl TaskGrant {
     /// The ceiling.
-    pub fn authority(&self) -> &[Held] {
+    pub fn authority(&self) -> &[ScopesOnApi] {
         &self.authority
     }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::cedar::{self, Action, Frame, Resource, Rule, Slice};
-use super::reading::Reading;
+use super::cedar::{self, Action, RequestTemplate, Resource, Rule, Slice};
+use super::reading::PolicyLoader;
 use super::slice::Index;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
@@ -54,13 +54,13 @@ struct Key {
 }
 
 struct Remembered {
-    frame: Arc<Frame>,
-    _held: (Arc<Agent>, Asked),
+    frame: Arc<RequestTemplate>,
+    _held: (Arc<Agent>, RequestResource),
 }
 
 /// The resource of a question, to be held on to.
 #[derive(Clone)]
-pub(super) enum Asked {
+pub(super) enum RequestResource {
     Scope(Arc<Api>, Scope),
     Agent(Arc<Agent>),
 }
@@ -71,12 +71,12 @@ impl Policies {
     /// # Errors
     /// Every complaint, with its line. Warnings are kept for [`Policies::warnings`].
     pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
-        Reading::of(files).map(Self::of)
+        PolicyLoader::of(files).map(Self::of)
     }
 
-    fn of(read: Reading<'_>) -> Self {
+    fn of(read: PolicyLoader<'_>) -> Self {
         let index = Index::new(read.rules.iter().map(|rule| &rule.head));
-        let Reading { rules, lifetimes, warnings, digest, .. } = read;
+        let PolicyLoader { rules, lifetimes, warnings, digest, .. } = read;
         Self { rules, index, lifetimes, digest, warnings, memory: RwLock::default() }
     }
 
@@ -114,7 +114,7 @@ impl Policies {
     }
 
     /// What is lasting about a question; remembered. None when it cannot even be put.
-    pub(super) fn frame(&self, action: Action, principal: &Arc<Agent>, asked: &Asked) -> Option<Arc<Frame>> {
+    pub(super) fn frame(&self, action: Action, principal: &Arc<Agent>, asked: &RequestResource) -> Option<Arc<RequestTemplate>> {
         let key = Key { action, principal: Arc::as_ptr(principal) as usize, resource: asked.place() };
         let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = memory.frames.get(&key) {
@@ -144,7 +144,7 @@ impl Policies {
     }
 }
 
-impl Asked {
+impl RequestResource {
     fn place(&self) -> (usize, Option<Scope>) {
         match self {
             Self::Scope(api, scope) => (Arc::as_ptr(api) as usize, Some(scope.clone())),
@@ -169,7 +169,7 @@ impl fmt::Debug for Policies {
 #[cfg(test)]
 impl Policies {
     pub(super) fn unvalidated(files: &[(PathBuf, String)]) -> Self {
-        Self::of(Reading::unvalidated(files))
+        Self::of(PolicyLoader::unvalidated(files))
     }
 
     pub(super) fn rules(&self) -> &[Rule] {

@@ -22,7 +22,7 @@ const EXPLAINING: [&str; 2] = ["description", "owner"];
 const UNASKED: [&str; 2] = ["Action::\"approve\"", "Action::\"audit\""];
 
 /// What was read so far.
-pub(super) struct Reading<'a> {
+pub(super) struct PolicyLoader<'a> {
     pub(super) rules: Vec<Rule>,
     pub(super) lifetimes: HashMap<String, Duration>,
     pub(super) warnings: Vec<PolicyComplaint>,
@@ -39,7 +39,7 @@ struct Place<'a> {
     at: usize,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> PolicyLoader<'a> {
     /// Reads and validates everything.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub(super) struct Head {
 
 /// A request, as far as heads can tell requests apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct RequestHead {
     /// The principal and everything that it is in.
     pub(super) principals: Vec<String>,
     /// The action.
@@ -50,7 +50,7 @@ impl Index {
     }
 
     /// The positions of all heads that `question` satisfies, in ascending order.
-    pub(super) fn applying(&self, question: &Question) -> Vec<usize> {
+    pub(super) fn applying(&self, question: &RequestHead) -> Vec<usize> {
         let mut found = Vec::new();
         for principal in or_none(&question.principals) {
             for resource in or_none(&question.resources) {

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::catalog::{
-    Agent, AgentKind, Api, BoundTokens, ChainShown, Derive, Destination, Effect, ScopeInfo, SenderConstraint, Status,
+    Agent, AgentKind, Api, BoundTokens, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, Status,
 };
 use crate::client::AuthenticatedClient;
-use crate::lifecycle::Acting;
+use crate::lifecycle::CurrentActor;
 use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Subject, Txn};
 use crate::request::Form;
-use crate::token::{Origin, Own, VerifiedSubject};
+use crate::token::{IssuedClaims, Origin, VerifiedSubject};
 
 /// 2026-11-20T12:00:00Z.
 const NOW: Time = Time::from_seconds(1_795_176_000);
@@ -54,7 +54,7 @@ fn api(id: &str, defaults: &str, scopes: &[&str]) -> Api {
         signing_alg: crate::jose::Algorithm::ES256,
         typ: "at+jwt".into(),
         chain: ChainShown::Full,
-        sender_constraint: SenderConstraint::Optional,
+        sender_constraint: ConstraintRequirement::Optional,
         group: None,
         scopes: scopes.iter().map(|text| info(text)).collect(),
         derive: vec![],
@@ -109,12 +109,12 @@ fn limits() -> Limits {
     }
 }
 
-fn held(pairs: &[(&str, &str)]) -> Vec<Held> {
-    pairs.iter().map(|(api, scopes)| Held { api: Resource::parse(api).unwrap(), scopes: scopes_of(scopes) }).collect()
+fn held(pairs: &[(&str, &str)]) -> Vec<ScopesOnApi> {
+    pairs.iter().map(|(api, scopes)| ScopesOnApi { api: Resource::parse(api).unwrap(), scopes: scopes_of(scopes) }).collect()
 }
 
-fn own(held: Vec<Held>, history: Vec<Held>) -> Origin {
-    Origin::Own(Own {
+fn own(held: Vec<ScopesOnApi>, history: Vec<ScopesOnApi>) -> Origin {
+    Origin::Own(IssuedClaims {
         kind: Some(crate::trust::SubjectKind::User),
         jti: Jti::parse("01939b5e-0000-7000-8000-000000000001").unwrap(),
         txn: Txn::parse("01939b5e-0000-7000-8000-000000000002").unwrap(),
@@ -142,14 +142,14 @@ fn subject(origin: Origin) -> VerifiedSubject {
 }
 
 /// `client` before policy, acting itself.
-fn standing(catalog: &Catalog, client: &str, subject: VerifiedSubject) -> Standing {
-    acting(catalog, client, client, subject, Basis::Delegation)
+fn standing(catalog: &Catalog, client: &str, subject: VerifiedSubject) -> AdmittedExchange {
+    acting(catalog, client, client, subject, ExchangeMode::Delegation)
 }
 
-fn acting(catalog: &Catalog, client: &str, actor: &str, subject: VerifiedSubject, basis: Basis) -> Standing {
+fn acting(catalog: &Catalog, client: &str, actor: &str, subject: VerifiedSubject, basis: ExchangeMode) -> AdmittedExchange {
     let agent = |id| catalog.agent(&ClientId::parse(id).unwrap()).unwrap().clone();
-    let acting = Acting { agent: agent(actor), instance: Some("pod-1".into()) };
-    Standing::for_tests(AuthenticatedClient::for_tests(agent(client)), subject, acting, basis)
+    let acting = CurrentActor { agent: agent(actor), instance: Some("pod-1".into()) };
+    AdmittedExchange::for_tests(AuthenticatedClient::for_tests(agent(client)), subject, acting, basis)
 }
 
 /// A request with these parameters beside the subject token, written as a form.

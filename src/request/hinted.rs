@@ -2,13 +2,13 @@
 
 use super::{Form, RequestReason, token_text};
 
-/// A well-formed request about one token. Made only by [`HintedToken::parse`].
+/// A well-formed request about one token. Made only by [`TokenQuery::parse`].
 #[derive(Debug)]
-pub struct HintedToken {
+pub struct TokenQuery {
     text: String,
 }
 
-impl HintedToken {
+impl TokenQuery {
     /// Reads a request about a token. `token_type_hint` may come once and is not looked at: what a token is, it says itself,
     /// and a hint that is wrong or unknown must not change the answer (RFC 7009 §2.2, RFC 7662 §2.1).
     ///
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<String, RequestReason> {
-        HintedToken::parse(&Form::decode(body.as_bytes(), 8).unwrap()).map(|request| request.text().to_owned())
+        TokenQuery::parse(&Form::decode(body.as_bytes(), 8).unwrap()).map(|request| request.text().to_owned())
     }
 
     #[test]

@@ -12,12 +12,12 @@ use crate::oauth::{ClientId, Resource, Scopes};
 #[derive(Debug)]
 pub struct TaskRequest {
     subject: PresentedToken,
-    wanted: WantedTask,
+    wanted: TaskSpec,
 }
 
 /// The task that is wanted, as the request says it. What it leaves out, the server decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedTask {
+pub struct TaskSpec {
     /// The ceiling: scopes by API, at least one.
     pub authority: Vec<(Resource, Scopes)>,
     /// What it is for.
@@ -121,7 +121,7 @@ impl TaskRequest {
         }
         let subject = required_token(form)?;
         let details = form.get("authorization_details").ok_or(RequestReason::Task(DetailsReason::Malformed))?;
-        let wanted = WantedTask::parse(details).map_err(RequestReason::Task)?;
+        let wanted = TaskSpec::parse(details).map_err(RequestReason::Task)?;
         Ok(Self { subject, wanted })
     }
 
@@ -131,12 +131,12 @@ impl TaskRequest {
     }
 
     /// The task.
-    pub fn wanted(&self) -> &WantedTask {
+    pub fn wanted(&self) -> &TaskSpec {
         &self.wanted
     }
 }
 
-impl WantedTask {
+impl TaskSpec {
     /// Reads the details of one task.
     ///
     /// # Errors
@@ -218,13 +218,13 @@ mod tests {
 
     const LEAST: &str = r#"[{"type":"task","authority":[{"api":"https://crm.example","scopes":["a","b"]}]}]"#;
 
-    fn with(more: &str) -> Result<WantedTask, DetailsReason> {
-        WantedTask::parse(&LEAST.replace(r#""task","#, &format!(r#""task",{more},"#)))
+    fn with(more: &str) -> Result<TaskSpec, DetailsReason> {
+        TaskSpec::parse(&LEAST.replace(r#""task","#, &format!(r#""task",{more},"#)))
     }
 
     #[test]
     fn reads_what_it_is_told_and_leaves_out_what_it_is_not() {
-        let least = WantedTask::parse(LEAST).unwrap();
+        let least = TaskSpec::parse(LEAST).unwrap();
         assert_eq!(least.authority, [(Resource::parse("https://crm.example").unwrap(), Scopes::parse("a b").unwrap())]);
         assert_eq!((least.purpose, least.data_classes, least.expires_in, least.exchanges), (None, None, None, None));
         let more = with(
@@ -253,7 +253,7 @@ mod tests {
             &LEAST.replace("\"api\"", "\"locations\""),
             &LEAST.replace("]}]}]", "],\"more\":1}]}]"),
         ] {
-            assert_eq!(WantedTask::parse(text), Err(DetailsReason::Malformed), "{text}");
+            assert_eq!(TaskSpec::parse(text), Err(DetailsReason::Malformed), "{text}");
         }
         for text in [
             &LEAST.replace("https://crm.example", "crm"),
@@ -261,7 +261,7 @@ mod tests {
             &LEAST.replace("\"a\",\"b\"", "\"a b\""),
             r#"[{"type":"task","authority":[]}]"#,
         ] {
-            assert_eq!(WantedTask::parse(text), Err(DetailsReason::Authority), "{text}");
+            assert_eq!(TaskSpec::parse(text), Err(DetailsReason::Authority), "{text}");
         }
         for (more, reason) in [
             (r#""unknown":1"#, DetailsReason::Malformed),

@@ -2,14 +2,14 @@
 
 use crate::client::Credentials;
 use crate::commit::Commit;
-use crate::error::Refusal;
-use crate::exchange::{self, Asked, Refused, World};
-use crate::lifecycle::{self, ActiveClient, StandingReason, Task, TaskStatus, Tending, Wish};
+use crate::error::ExchangeError;
+use crate::exchange::{self, Deployment, RefusedRequest, RequestEvidence};
+use crate::lifecycle::{self, ActiveClient, AdmissionReason, Task, TaskAction, TaskChange, TaskStatus};
 use crate::oauth::{TaskId, Time};
 
 /// A task after what was wished was done.
 #[derive(Debug)]
-pub struct Tended {
+pub struct TaskOutcome {
     /// The task.
     pub task: Task,
     /// What stands of it.
@@ -21,39 +21,39 @@ pub struct Tended {
 /// # Errors
 /// The first stage's reason to refuse.
 pub async fn tend(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
-    (id, wish): (&str, Wish),
+    (id, wish): (&str, TaskAction),
     credentials: &Credentials,
     now: Time,
-) -> Result<Tended, Refused> {
+) -> Result<TaskOutcome, RefusedRequest> {
     let client = exchange::authenticate(world, commit, credentials, now).await?;
-    let mut asked = Asked::by(client.agent());
+    let mut asked = RequestEvidence::by(client.agent());
     let done = authenticated(world, commit, (id, wish), &client, &mut asked, now).await;
-    done.map_err(|reason| Refused { reason, asked: Some(asked) })
+    done.map_err(|reason| RefusedRequest { reason, asked: Some(asked) })
 }
 
 async fn authenticated(
-    world: &World,
+    world: &Deployment,
     commit: &Commit,
-    (id, wish): (&str, Wish),
+    (id, wish): (&str, TaskAction),
     client: &ActiveClient,
-    asked: &mut Asked,
+    asked: &mut RequestEvidence,
     now: Time,
-) -> Result<Tended, Refusal> {
-    let id = TaskId::parse(id).map_err(|_| Refusal::Standing(StandingReason::NoTask))?;
+) -> Result<TaskOutcome, ExchangeError> {
+    let id = TaskId::parse(id).map_err(|_| ExchangeError::Standing(AdmissionReason::NoTask))?;
     let spent = client.spends();
     let state = commit.state();
     let rules = world.rules(&*state, now);
-    let (task, tending) = lifecycle::tend(client, id, wish, &rules).map_err(Refusal::Standing)?;
+    let (task, tending) = lifecycle::tend(client, id, wish, &rules).map_err(ExchangeError::Standing)?;
     asked.txn = Some(task.fixed.txn);
     match tending {
-        Tending::Nothing => commit.spend(spent).await,
-        Tending::Beat(key) => commit.beat(key, spent).await,
-        Tending::Hold(holding) => commit.hold(holding, spent).await,
-        Tending::End(death) => commit.end_spending(death, spent).await,
+        TaskChange::Nothing => commit.spend(spent).await,
+        TaskChange::Beat(key) => commit.beat(key, spent).await,
+        TaskChange::Hold(holding) => commit.hold(holding, spent).await,
+        TaskChange::End(death) => commit.end_spending(death, spent).await,
     }
-    .map_err(Refusal::Commit)?;
+    .map_err(ExchangeError::Commit)?;
     let (task, status) = lifecycle::task_now(task, &rules);
-    Ok(Tended { task, status })
+    Ok(TaskOutcome { task, status })
 }

@@ -1,13 +1,13 @@
 //! The actor token: a direct credential of a registered agent.
 
 use crate::catalog::Catalog;
-use crate::client::Logins;
+use crate::client::ClientAuths;
 use crate::jose::Compact;
 use crate::oauth::{ClientId, Time, TokenType};
 use crate::request::PresentedToken;
-use crate::trust::Trust;
+use crate::trust::TrustStore;
 
-use super::{Origin, OwnKeys, TokenReason, VerifiedActor, VerifiedSubject};
+use super::{IssuerKeys, Origin, TokenReason, VerifiedActor, VerifiedSubject};
 
 /// Verifies an actor token: one of our own tokens whose subject is an agent, or an attestation that logs in exactly one agent.
 ///
@@ -15,8 +15,8 @@ use super::{Origin, OwnKeys, TokenReason, VerifiedActor, VerifiedSubject};
 /// Why it is not genuine, not direct (it carries `act` or `may_act`), or not one agent's.
 pub async fn verify_actor(
     presented: &PresentedToken,
-    own: &OwnKeys,
-    (trust, logins, catalog): (&Trust, &Logins, &Catalog),
+    own: &IssuerKeys,
+    (trust, logins, catalog): (&TrustStore, &ClientAuths, &Catalog),
     now: Time,
 ) -> Result<VerifiedActor, TokenReason> {
     let jws = Compact::parse(presented.text())?;
@@ -49,8 +49,8 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
 
 async fn attested(
     jws: &Compact<'_>,
-    trust: &Trust,
-    logins: &Logins,
+    trust: &TrustStore,
+    logins: &ClientAuths,
     catalog: &Catalog,
     now: Time,
 ) -> Result<VerifiedActor, TokenReason> {

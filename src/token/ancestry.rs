@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{Held, InTask, Own};
+use super::{IssuedClaims, ScopesOnApi, TaskMembership};
 use crate::crypto::SealKey;
 use crate::oauth::{ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, Subject, TaskId, Time, Txn};
 use crate::trust::SubjectKind;
@@ -47,7 +47,7 @@ pub struct Ancestry {
     /// The whole chain, however much of it the token shows.
     pub chain: ActChain,
     /// The hop, the tree, and what may still be held.
-    pub own: Own,
+    pub own: IssuedClaims,
 }
 
 /// The ancestry cannot be sealed or opened.
@@ -149,7 +149,7 @@ impl Packed<'_> {
             None => Subject::agent(&ClientId::parse(self.id).ok()?),
         };
         let generation = |(key, number)| Generation { key: GenerationKey(key), number };
-        let own = Own {
+        let own = IssuedClaims {
             jti,
             txn: Txn::from_bytes(self.txn),
             depth: self.depth,
@@ -171,7 +171,7 @@ fn context(kind: Sealed, jti: Jti) -> Vec<u8> {
     [kind.purpose(), jti.as_bytes()].concat()
 }
 
-fn packed_task(task: &InTask) -> PackedTask<'_> {
+fn packed_task(task: &TaskMembership) -> PackedTask<'_> {
     PackedTask {
         id: *task.id.as_bytes(),
         level: task.level,
@@ -184,8 +184,8 @@ fn packed_task(task: &InTask) -> PackedTask<'_> {
     }
 }
 
-fn unpacked_task(packed: PackedTask<'_>) -> Option<InTask> {
-    Some(InTask {
+fn unpacked_task(packed: PackedTask<'_>) -> Option<TaskMembership> {
+    Some(TaskMembership {
         id: TaskId::from_bytes(packed.id),
         level: packed.level,
         authority: unpacked_held(packed.authority)?,
@@ -197,14 +197,14 @@ fn unpacked_task(packed: PackedTask<'_>) -> Option<InTask> {
     })
 }
 
-fn packed_held(held: &[Held]) -> Vec<(&str, Vec<&str>)> {
+fn packed_held(held: &[ScopesOnApi]) -> Vec<(&str, Vec<&str>)> {
     held.iter().map(|held| (held.api.as_str(), held.scopes.iter().map(|scope| scope.as_str()).collect())).collect()
 }
 
-fn unpacked_held(held: Vec<(&str, Vec<&str>)>) -> Option<Vec<Held>> {
+fn unpacked_held(held: Vec<(&str, Vec<&str>)>) -> Option<Vec<ScopesOnApi>> {
     let unpacked = |(api, scopes): (&str, Vec<&str>)| {
         let scopes: Option<Scopes> = scopes.into_iter().map(|scope| crate::oauth::Scope::parse(scope).ok()).collect();
-        Some(Held { api: Resource::parse(api).ok()?, scopes: scopes? })
+        Some(ScopesOnApi { api: Resource::parse(api).ok()?, scopes: scopes? })
     };
     held.into_iter().map(unpacked).collect()
 }
@@ -225,7 +225,7 @@ mod tests {
 
     fn ancestry(depth: u32) -> Ancestry {
         let now = Time::from_seconds(1_800_000_000);
-        let held = Held { api: Resource::parse("https://crm.example").unwrap(), scopes: Scopes::parse("a b").unwrap() };
+        let held = ScopesOnApi { api: Resource::parse("https://crm.example").unwrap(), scopes: Scopes::parse("a b").unwrap() };
         let chain = (0..depth).fold(ActChain::default(), |chain, hop| {
             chain.extended(Actor::agent("https://us.example", &format!("agent-{hop}"), "ai_agent", Some("pod")))
         });
@@ -234,7 +234,7 @@ mod tests {
             subject: Subject::foreign(&RuleName::parse("idp").unwrap(), "alice"),
             attributes: vec![("department".into(), "sales".into())],
             chain,
-            own: Own {
+            own: IssuedClaims {
                 jti: Jti::new(now, [1; 10]),
                 txn: Txn::new(now, [2; 10]),
                 depth,
@@ -250,10 +250,10 @@ mod tests {
         }
     }
 
-    fn task() -> InTask {
+    fn task() -> TaskMembership {
         let authority =
-            vec![Held { api: Resource::parse("https://crm.example").unwrap(), scopes: Scopes::parse("a b c").unwrap() }];
-        InTask {
+            vec![ScopesOnApi { api: Resource::parse("https://crm.example").unwrap(), scopes: Scopes::parse("a b c").unwrap() }];
+        TaskMembership {
             id: TaskId::from_bytes([3; 16]),
             level: 2,
             authority,
@@ -299,7 +299,7 @@ mod tests {
         let mut long = ancestry(1);
         let scope = |n: usize| Scope::parse(&format!("{n:0>200}")).unwrap();
         long.own.history =
-            vec![Held { api: Resource::parse("https://x.example").unwrap(), scopes: (0..40).map(scope).collect() }];
+            vec![ScopesOnApi { api: Resource::parse("https://x.example").unwrap(), scopes: (0..40).map(scope).collect() }];
         assert_eq!(long.seal(&SealKey::new(&[7; 32]).unwrap(), Sealed::Access).unwrap_err(), AncestryReason);
     }
 }

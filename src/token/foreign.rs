@@ -2,9 +2,9 @@
 
 use crate::jose::{Compact, Object};
 use crate::oauth::{ActChain, Issuer, MayAct, Subject, Time, TokenType};
-use crate::trust::{SubjectKind, Trust, TrustKind, TrustRule, Vouched};
+use crate::trust::{SubjectKind, TrustKind, TrustRule, TrustStore, VerifiedAssertion};
 
-use super::{Authentication, Held, Origin, TokenReason, VerifiedSubject};
+use super::{Authentication, Origin, ScopesOnApi, TokenReason, VerifiedSubject};
 
 /// Verifies a token under the trust rules and reads who it speaks of.
 ///
@@ -13,7 +13,7 @@ use super::{Authentication, Held, Origin, TokenReason, VerifiedSubject};
 pub(super) async fn verify(
     jws: &Compact<'_>,
     declared: TokenType,
-    trust: &Trust,
+    trust: &TrustStore,
     ours: &Issuer,
     now: Time,
 ) -> Result<VerifiedSubject, TokenReason> {
@@ -37,7 +37,7 @@ pub(super) async fn verify(
     })
 }
 
-fn origin(vouched: &Vouched, claims: &Object) -> Result<Origin, TokenReason> {
+fn origin(vouched: &VerifiedAssertion, claims: &Object) -> Result<Origin, TokenReason> {
     let rule = vouched.rule();
     let (name, issuer) = (rule.name().clone(), vouched.issuer().to_owned());
     Ok(match rule.subject_kind() {
@@ -52,16 +52,16 @@ fn origin(vouched: &Vouched, claims: &Object) -> Result<Origin, TokenReason> {
 }
 
 /// What a foreign access token gives here: exactly what its rule makes of its scopes (RFC 9068 §2.2.3). Unknown means nothing.
-fn ceiling(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<Held>>, TokenReason> {
+fn ceiling(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnApi>>, TokenReason> {
     if rule.kind() != TrustKind::Oauth {
         return Ok(None);
     }
     let scope = claims.text("scope").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
-    let mut held: Vec<Held> = Vec::new();
+    let mut held: Vec<ScopesOnApi> = Vec::new();
     for map in rule.scopes().iter().filter(|map| scope.split(' ').any(|name| name == map.from.as_str())) {
         match held.iter_mut().find(|held| held.api == map.api) {
             Some(held) => held.scopes = held.scopes.union(&[map.to.clone()].into_iter().collect()),
-            None => held.push(Held { api: map.api.clone(), scopes: [map.to.clone()].into_iter().collect() }),
+            None => held.push(ScopesOnApi { api: map.api.clone(), scopes: [map.to.clone()].into_iter().collect() }),
         }
     }
     Ok(Some(held))

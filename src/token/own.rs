@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Ancestry, Authentication, Held, Origin, Own, Sealed, TokenReason, VerifiedSubject};
-use crate::client::Binding;
+use super::{Ancestry, Authentication, IssuedClaims, Origin, ScopesOnApi, Sealed, TokenReason, VerifiedSubject};
+use crate::client::Confirmation;
 use crate::crypto::{Digest, SealKey};
 use crate::jose::{Algorithm, Cache, Compact, KeySet};
 use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Subject, TaskId, Time, Txn};
 
 /// What reads our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
 #[derive(Debug)]
-pub struct OwnKeys {
+pub struct IssuerKeys {
     issuer: Issuer,
     keys: Arc<KeySet>,
     ancestry: SealKey,
@@ -22,17 +22,17 @@ pub struct OwnKeys {
 
 /// One of our own access tokens: genuine, current, and with the ancestry that was sealed into it. Made only by `verify_own`.
 #[derive(Debug)]
-pub struct VerifiedOwn {
+pub struct VerifiedIssued {
     subject: Subject,
     chain: ActChain,
     shown: ActChain,
-    own: Own,
+    own: IssuedClaims,
     attributes: Vec<(String, String)>,
     issued_at: Time,
     expires: Time,
     authentication: Authentication,
     digest: Digest,
-    binding: Option<Binding>,
+    binding: Option<Confirmation>,
 }
 
 /// The `typ` of task tokens: nothing else takes them.
@@ -60,10 +60,10 @@ struct Claims<'a> {
     amr: Vec<String>,
     auth_time: Option<NumericDate>,
     task: Option<&'a str>,
-    cnf: Option<Binding>,
+    cnf: Option<Confirmation>,
 }
 
-impl OwnKeys {
+impl IssuerKeys {
     /// Brings together what reads our tokens.
     pub fn new(issuer: Issuer, keys: Arc<KeySet>, ancestry: SealKey, cache: Arc<Cache>) -> Self {
         Self { issuer, keys, ancestry, cache }
@@ -105,7 +105,7 @@ impl OwnKeys {
     ///
     /// # Errors
     /// When we did not sign it, it is no access token, has run out, or its ancestry does not fit it.
-    pub(super) fn verify(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedOwn, TokenReason> {
+    pub(super) fn verify(&self, jws: &Compact<'_>, now: Time) -> Result<VerifiedIssued, TokenReason> {
         if jws.typ_is(TASK_TYP) {
             return Err(TokenReason::TaskToken);
         }
@@ -126,18 +126,18 @@ impl OwnKeys {
         let token = self.read(jws, Sealed::Task, now)?;
         // Whoever enters a task proves this key by logging in with it; it is not what issued tokens are bound to.
         let key = match token.binding {
-            Some(Binding::Dpop(key)) => Some(key),
-            Some(Binding::Certificate(_)) => return Err(TokenReason::Claims),
+            Some(Confirmation::Dpop(key)) => Some(key),
+            Some(Confirmation::Certificate(_)) => return Err(TokenReason::Claims),
             None => None,
         };
-        let subject = VerifiedSubject::from(VerifiedOwn { binding: None, ..token });
+        let subject = VerifiedSubject::from(VerifiedIssued { binding: None, ..token });
         match subject.origin {
             Origin::Own(own) if own.task.is_some() => Ok(VerifiedSubject { origin: Origin::Task(own, key), ..subject }),
             _ => Err(TokenReason::Ancestry),
         }
     }
 
-    fn read(&self, jws: &Compact<'_>, kind: Sealed, now: Time) -> Result<VerifiedOwn, TokenReason> {
+    fn read(&self, jws: &Compact<'_>, kind: Sealed, now: Time) -> Result<VerifiedIssued, TokenReason> {
         // A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
         let verified = jws.verify_cached(&self.keys, &ALGORITHMS, &self.cache, now)?;
         let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
@@ -147,7 +147,7 @@ impl OwnKeys {
         let jti = Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)?;
         let ancestry = Ancestry::open(&self.ancestry, kind, jti, claims.anc).map_err(|_| TokenReason::Ancestry)?;
         let shown = self.agree(&claims, &ancestry, kind)?;
-        Ok(VerifiedOwn {
+        Ok(VerifiedIssued {
             subject: ancestry.subject,
             chain: ancestry.chain,
             shown,
@@ -180,7 +180,7 @@ impl OwnKeys {
     }
 }
 
-impl VerifiedOwn {
+impl VerifiedIssued {
     /// On whose behalf.
     pub fn subject(&self) -> &Subject {
         &self.subject
@@ -197,7 +197,7 @@ impl VerifiedOwn {
     }
 
     /// Its hop, what it permits, and what it depends on.
-    pub fn own(&self) -> &Own {
+    pub fn own(&self) -> &IssuedClaims {
         &self.own
     }
 
@@ -212,7 +212,7 @@ impl VerifiedOwn {
     }
 
     /// The key that its holder must prove: its `cnf`.
-    pub fn binding(&self) -> Option<Binding> {
+    pub fn binding(&self) -> Option<Confirmation> {
         self.binding
     }
 
@@ -222,8 +222,8 @@ impl VerifiedOwn {
     }
 }
 
-impl From<VerifiedOwn> for VerifiedSubject {
-    fn from(token: VerifiedOwn) -> Self {
+impl From<VerifiedIssued> for VerifiedSubject {
+    fn from(token: VerifiedIssued) -> Self {
         Self {
             subject: token.subject,
             origin: Origin::Own(token.own),
@@ -240,6 +240,6 @@ impl From<VerifiedOwn> for VerifiedSubject {
     }
 }
 
-fn all(held: &[Held]) -> Scopes {
+fn all(held: &[ScopesOnApi]) -> Scopes {
     held.iter().flat_map(|held| held.scopes.iter().cloned()).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Agent;
-use crate::client::Binding;
+use crate::client::Confirmation;
 use crate::crypto::Digest;
 use crate::oauth::{ActChain, ClientId, Generation, Jti, MayAct, Resource, RuleName, Scopes, Subject, TaskId, Time, Txn};
 use crate::trust::SubjectKind;
@@ -19,19 +19,19 @@ pub struct VerifiedSubject {
     pub(super) expires: Time,
     pub(super) authentication: Authentication,
     pub(super) attributes: Vec<(String, String)>,
-    pub(super) ceiling: Option<Vec<Held>>,
+    pub(super) ceiling: Option<Vec<ScopesOnApi>>,
     pub(super) digest: Digest,
-    pub(super) binding: Option<Binding>,
+    pub(super) binding: Option<Confirmation>,
 }
 
 /// Where a subject token comes from, with what its kind alone can say.
 #[derive(Debug)]
 pub enum Origin {
     /// An access token that this server issued.
-    Own(Own),
+    Own(IssuedClaims),
     /// A task token that this server issued, with the thumbprint of the key that must present it (RFC 7800 §3.1); none where
     /// any key of its client will do.
-    Task(Own, Option<Digest>),
+    Task(IssuedClaims, Option<Digest>),
     /// An ID token of a foreign issuer, obtained by the client named.
     User {
         /// The trust rule that vouched.
@@ -56,7 +56,7 @@ pub enum Origin {
 
 /// What one of our own tokens says, from its claims and its sealed ancestry. A task token says what was frozen in it.
 #[derive(Debug)]
-pub struct Own {
+pub struct IssuedClaims {
     /// The hop that issued it; for a task token, its own `jti`.
     pub jti: Jti,
     /// Its tree.
@@ -70,26 +70,26 @@ pub struct Own {
     /// What kind of party the trust rule vouched for at the first hop; none for an agent.
     pub kind: Option<SubjectKind>,
     /// What it permits: scopes by API; for a task token, the ceiling.
-    pub held: Vec<Held>,
+    pub held: Vec<ScopesOnApi>,
     /// The least that was held on every API of the chain so far, its own hop included.
-    pub history: Vec<Held>,
+    pub history: Vec<ScopesOnApi>,
     /// The classes of data that the chain has touched, sorted.
     pub touched: Vec<String>,
     /// Every generation that it depends on.
     pub generations: Vec<Generation>,
     /// The task that it never leaves.
-    pub task: Option<InTask>,
+    pub task: Option<TaskMembership>,
 }
 
 /// The task that a token belongs to, as it was frozen when the task was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InTask {
+pub struct TaskMembership {
     /// Which.
     pub id: TaskId,
     /// How many tasks lie one above the other, this one included.
     pub level: u32,
     /// The ceiling: nothing else is held in it, whatever may be derived.
-    pub authority: Vec<Held>,
+    pub authority: Vec<ScopesOnApi>,
     /// What it is for; empty where nobody said.
     pub purpose: String,
     /// The classes of data that may be touched in it, sorted.
@@ -102,7 +102,7 @@ pub struct InTask {
     pub bound: bool,
 }
 
-impl InTask {
+impl TaskMembership {
     /// The scopes of the ceiling on one API.
     pub fn ceiling(&self, api: &Resource) -> Scopes {
         self.authority.iter().filter(|held| held.api == *api).flat_map(|held| held.scopes.iter().cloned()).collect()
@@ -111,7 +111,7 @@ impl InTask {
 
 /// Scopes held on one API. Scopes of two APIs never mix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct ScopesOnApi {
     /// The API.
     pub api: Resource,
     /// The scopes.
@@ -138,7 +138,7 @@ pub struct VerifiedActor {
     pub(super) generations: Vec<Generation>,
     pub(super) expires: Time,
     pub(super) digest: Digest,
-    pub(super) binding: Option<Binding>,
+    pub(super) binding: Option<Confirmation>,
 }
 
 impl VerifiedSubject {
@@ -159,7 +159,7 @@ impl VerifiedSubject {
     }
 
     /// What our own token says, access token or task token, where it is one.
-    pub fn own(&self) -> Option<&Own> {
+    pub fn own(&self) -> Option<&IssuedClaims> {
         match &self.origin {
             Origin::Own(own) | Origin::Task(own, _) => Some(own),
             Origin::User { .. } | Origin::Attestation { .. } => None,
@@ -223,7 +223,7 @@ impl VerifiedSubject {
     }
 
     /// What a foreign access token may give here, as its trust rule maps its scopes; none where only policy bounds it.
-    pub fn ceiling(&self) -> Option<&[Held]> {
+    pub fn ceiling(&self) -> Option<&[ScopesOnApi]> {
         self.ceiling.as_deref()
     }
 
@@ -233,7 +233,7 @@ impl VerifiedSubject {
     }
 
     /// The key that its holder must prove: its `cnf`.
-    pub fn binding(&self) -> Option<Binding> {
+    pub fn binding(&self) -> Option<Confirmation> {
         self.binding
     }
 }
@@ -270,7 +270,7 @@ impl VerifiedActor {
     }
 
     /// The key that its holder must prove: its `cnf`.
-    pub fn binding(&self) -> Option<Binding> {
+    pub fn binding(&self) -> Option<Confirmation> {
         self.binding
     }
 }

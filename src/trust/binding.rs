@@ -14,7 +14,7 @@ use crate::jose::{self, KeyReason, Object};
 /// A key that a token is bound to: whoever uses the token must prove it. Read and written as a `cnf` claim (RFC 7800 §3.1) with
 /// exactly one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Binding {
+pub enum Confirmation {
     /// The RFC 7638 thumbprint of a key that DPoP proves: `cnf.jkt` (RFC 9449 §6.1).
     Dpop(Digest),
     /// SHA-256 of a certificate that mutual TLS proves: `cnf.x5t#S256` (RFC 8705 §3.1).
@@ -23,7 +23,7 @@ pub enum Binding {
 
 /// Of which kind a binding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BindingKind {
+pub enum ConfirmationMethod {
     /// By DPoP (RFC 9449).
     Dpop,
     /// By the client certificate of mutual TLS (RFC 8705).
@@ -44,12 +44,12 @@ pub enum ConfirmationReason {
     Key(KeyReason),
 }
 
-impl Binding {
+impl Confirmation {
     /// Of which kind it is.
-    pub fn kind(&self) -> BindingKind {
+    pub fn kind(&self) -> ConfirmationMethod {
         match self {
-            Self::Dpop(_) => BindingKind::Dpop,
-            Self::Certificate(_) => BindingKind::Certificate,
+            Self::Dpop(_) => ConfirmationMethod::Dpop,
+            Self::Certificate(_) => ConfirmationMethod::Certificate,
         }
     }
 
@@ -78,7 +78,7 @@ impl Binding {
     }
 }
 
-impl BindingKind {
+impl ConfirmationMethod {
     /// The name in policy's `context.binding`, which is `none` without a binding.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl BindingKind {
     }
 }
 
-impl Binding {
+impl Confirmation {
     /// The key that a token of another issuer is bound to, by its `cnf` as RFC 7800 §3, RFC 9449 §6.1 and RFC 8705 §3.1 have it.
     /// A whole `jwk` (RFC 7800 §3.2) means the same as its thumbprint: both name one key, and a DPoP proof by it shows that its
     /// sender holds it.
@@ -125,7 +125,7 @@ impl fmt::Display for ConfirmationReason {
 
 impl std::error::Error for ConfirmationReason {}
 
-impl Serialize for Binding {
+impl Serialize for Confirmation {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut cnf = to.serialize_map(Some(1))?;
         cnf.serialize_entry(self.member(), &format_args!("{}", self.thumbprint()))?;
@@ -133,7 +133,7 @@ impl Serialize for Binding {
     }
 }
 
-impl<'de> Deserialize<'de> for Binding {
+impl<'de> Deserialize<'de> for Confirmation {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(CnfVisitor)
     }
@@ -142,19 +142,19 @@ impl<'de> Deserialize<'de> for Binding {
 struct CnfVisitor;
 
 impl<'de> Visitor<'de> for CnfVisitor {
-    type Value = Binding;
+    type Value = Confirmation;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a cnf object with exactly one member, jkt or x5t#S256")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut cnf: A) -> Result<Binding, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut cnf: A) -> Result<Confirmation, A::Error> {
         let refused = || de::Error::custom("no cnf of this server");
         let (name, value): (Cow<'_, str>, Cow<'_, str>) = cnf.next_entry()?.ok_or_else(refused)?;
         let thumbprint = thumbprint(&value).ok_or_else(refused)?;
         let binding = match &*name {
-            "jkt" => Binding::Dpop(thumbprint),
-            "x5t#S256" => Binding::Certificate(thumbprint),
+            "jkt" => Confirmation::Dpop(thumbprint),
+            "x5t#S256" => Confirmation::Certificate(thumbprint),
             _ => return Err(refused()),
         };
         match cnf.next_key::<Cow<'_, str>>()? {
@@ -181,12 +181,12 @@ mod tests {
 
     #[test]
     fn a_cnf_is_read_and_written_as_the_rfcs_show_it() {
-        let jkt: Binding = serde_json::from_str(JKT).unwrap();
-        assert_eq!((jkt.kind(), serde_json::to_string(&jkt).unwrap()), (BindingKind::Dpop, JKT.to_owned()));
-        assert_eq!((Binding::token_type(Some(jkt)), Binding::token_type(None)), ("DPoP", "Bearer"));
+        let jkt: Confirmation = serde_json::from_str(JKT).unwrap();
+        assert_eq!((jkt.kind(), serde_json::to_string(&jkt).unwrap()), (ConfirmationMethod::Dpop, JKT.to_owned()));
+        assert_eq!((Confirmation::token_type(Some(jkt)), Confirmation::token_type(None)), ("DPoP", "Bearer"));
         // The last character of the RFC's example has bits that no canonical encoding has; with them cleared it is read.
-        let x5t: Binding = serde_json::from_str(&X5T.replace("dg2", "dg0")).unwrap();
-        assert_eq!((x5t.kind(), Binding::token_type(Some(x5t))), (BindingKind::Certificate, "Bearer"));
+        let x5t: Confirmation = serde_json::from_str(&X5T.replace("dg2", "dg0")).unwrap();
+        assert_eq!((x5t.kind(), Confirmation::token_type(Some(x5t))), (ConfirmationMethod::Certificate, "Bearer"));
     }
 
     #[test]
@@ -194,18 +194,18 @@ mod tests {
         let both =
             r#"{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I","x5t#S256":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}"#;
         for cnf in ["{}", "null", "[]", "7", r#"{"jkt":7}"#, r#"{"jkt":"AAAA"}"#, r#"{"kid":"x"}"#, r#"{"jwk":{}}"#, both] {
-            assert!(serde_json::from_str::<Binding>(cnf).is_err(), "{cnf}");
+            assert!(serde_json::from_str::<Confirmation>(cnf).is_err(), "{cnf}");
         }
     }
 
-    fn foreign(cnf: &str) -> Result<Option<Binding>, ConfirmationReason> {
-        Binding::of_foreign(&Object::parse(format!(r#"{{"sub":"alice","cnf":{cnf}}}"#)).unwrap())
+    fn foreign(cnf: &str) -> Result<Option<Confirmation>, ConfirmationReason> {
+        Confirmation::of_foreign(&Object::parse(format!(r#"{{"sub":"alice","cnf":{cnf}}}"#)).unwrap())
     }
 
     #[test]
     fn a_foreign_cnf_names_one_key_by_thumbprint_or_whole() {
-        assert_eq!(Binding::of_foreign(&Object::parse("{}").unwrap()), Ok(None));
-        let jkt: Binding = serde_json::from_str(JKT).unwrap();
+        assert_eq!(Confirmation::of_foreign(&Object::parse("{}").unwrap()), Ok(None));
+        let jkt: Confirmation = serde_json::from_str(JKT).unwrap();
         assert_eq!(foreign(JKT), Ok(Some(jkt)));
         let x5t = X5T.replace("dg2", "dg0");
         assert_eq!(foreign(&x5t), Ok(Some(serde_json::from_str(&x5t).unwrap())));

@@ -13,7 +13,7 @@ use crate::jose::{KeySet, KeySetReason, KeyUse};
 
 /// One version of a trust domain's bundle. Without anything usable in it every SVID of the domain is dead.
 #[derive(Clone, Debug)]
-pub struct Bundle {
+pub struct TrustBundle {
     pub(super) keys: Arc<KeySet>,
     pub(super) roots: Arc<Roots>,
 }
@@ -27,7 +27,7 @@ pub enum BundleReason {
     Roots,
 }
 
-impl Bundle {
+impl TrustBundle {
     /// Reads a bundle. An entry of unknown `use` or type, or with a certificate that cannot be read, is left out, as the
     /// specification asks: leaving out takes trust away and never adds any.
     ///
@@ -53,14 +53,14 @@ impl Bundle {
     }
 }
 
-impl PartialEq for Bundle {
+impl PartialEq for TrustBundle {
     fn eq(&self, other: &Self) -> bool {
         let identity = |bundle: &Self| (bundle.keys.digest(), bundle.roots.digest(), bundle.keys.sequence());
         identity(self) == identity(other)
     }
 }
 
-impl Eq for Bundle {}
+impl Eq for TrustBundle {}
 
 #[derive(Deserialize)]
 struct Listed {

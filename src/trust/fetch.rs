@@ -43,7 +43,7 @@ pub struct Fetcher {
 
 /// How an address may be reached.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Way {
+pub(super) struct Route {
     /// Networks that its name may lead to although they are not public.
     pub(super) networks: Vec<Network>,
     /// Who must answer, where that is not for the public PKI to say.
@@ -105,7 +105,7 @@ impl Fetcher {
     }
 
     /// One `GET`. Nothing of an answer is kept unless all of it is good.
-    pub(super) async fn get_json(&self, uri: &Url, way: &Way) -> Result<Answer, FetchReason> {
+    pub(super) async fn get_json(&self, uri: &Url, way: &Route) -> Result<Answer, FetchReason> {
         if !is_allowed(uri) {
             return Err(FetchReason::Address);
         }
@@ -126,7 +126,7 @@ impl Fetcher {
     }
 
     /// Who must answer may change with each bundle, so such a client is made for one fetch.
-    fn client(&self, way: &Way) -> Option<Client> {
+    fn client(&self, way: &Route) -> Option<Client> {
         if let Some(peer) = &way.peer {
             return self.builder(&way.networks).tls_backend_preconfigured(peer::tls(peer.clone())?).build().ok();
         }

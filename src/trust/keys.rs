@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::remote::{Errand, Part, RemoteKeys};
+use super::remote::{FetchTarget, JwksCache, Part};
 use super::x509::Roots;
-use super::{Bundle, Network, Sequences, SpiffeId, TrustKind, TrustRule, WorkloadApi, fetch};
+use super::{Network, Sequences, SpiffeId, TrustBundle, TrustKind, TrustRule, WorkloadApi, fetch};
 use crate::jose::{KeySet, KeyUse};
 use crate::oauth::{Issuer, RuleName, Time};
 
@@ -17,11 +17,11 @@ pub enum KeySource {
     /// From the configuration: inline or a file, or for kind `spiffe` the file of a bundle, read with [`KeyUse::JwtSvid`].
     Fixed(Arc<KeySet>),
     /// From the configuration: a SPIFFE bundle with its X.509 authorities.
-    Bundle(Arc<Bundle>),
+    Bundle(Arc<TrustBundle>),
     /// From the configuration: the roots of an enterprise PKI.
     Roots(Arc<Roots>),
     /// From the network.
-    Remote(KeyLocation, Pace),
+    Remote(KeyLocation, RefreshPolicy),
 }
 
 /// Which address keys are fetched from.
@@ -60,7 +60,7 @@ pub enum BundleProfile {
         /// The SPIFFE ID that it must have.
         id: SpiffeId,
         /// The bundle of that ID's trust domain to begin with.
-        bootstrap: Arc<Bundle>,
+        bootstrap: Arc<TrustBundle>,
         /// Whether the endpoint is of the very domain whose bundle it serves: then what it served last counts next.
         own: bool,
     },
@@ -68,7 +68,7 @@ pub enum BundleProfile {
 
 /// How often keys are fetched, and how long they count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Pace {
+pub struct RefreshPolicy {
     /// Between two fetches, where the answer names no `max-age`.
     pub interval: Duration,
     /// The shortest time between two fetches after one that succeeded, whoever asks.
@@ -81,7 +81,7 @@ pub struct Pace {
     pub patience: Duration,
 }
 
-impl Default for Pace {
+impl Default for RefreshPolicy {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(300),
@@ -93,7 +93,7 @@ impl Default for Pace {
     }
 }
 
-impl Pace {
+impl RefreshPolicy {
     /// The wait after so many failures in a row.
     pub(super) fn back_off(&self, failures: u32) -> Duration {
         let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -159,13 +159,13 @@ impl KeyLocation {
 
 /// What verifies: keys of tokens, and roots of certificates.
 #[derive(Clone, Debug)]
-pub(super) struct Material {
+pub(super) struct KeyMaterial {
     pub(super) keys: Arc<KeySet>,
     pub(super) roots: Option<Arc<Roots>>,
 }
 
-impl Material {
-    pub(super) fn of_bundle(bundle: &Bundle) -> Self {
+impl KeyMaterial {
+    pub(super) fn of_bundle(bundle: &TrustBundle) -> Self {
         Self { keys: Arc::clone(&bundle.keys), roots: Some(Arc::clone(&bundle.roots)) }
     }
 
@@ -178,9 +178,9 @@ impl Material {
 #[derive(Clone, Debug)]
 pub(super) enum Keys {
     /// From the configuration; none when that is an older bundle than was seen.
-    Fixed(Option<Material>),
+    Fixed(Option<KeyMaterial>),
     /// One for each part of the location; that of tokens is the first, that of certificates the last.
-    Remote(Vec<Arc<RemoteKeys>>),
+    Remote(Vec<Arc<JwksCache>>),
 }
 
 /// What is known of the keys of one rule, for operators.
@@ -208,16 +208,16 @@ impl Keys {
         sequences: &Arc<Sequences>,
     ) -> Self {
         let material = match rule.keys() {
-            KeySource::Fixed(keys) => Material { keys: Arc::clone(keys), roots: None },
-            KeySource::Bundle(bundle) => Material::of_bundle(bundle),
-            KeySource::Roots(roots) => Material::of_roots(roots),
+            KeySource::Fixed(keys) => KeyMaterial { keys: Arc::clone(keys), roots: None },
+            KeySource::Bundle(bundle) => KeyMaterial::of_bundle(bundle),
+            KeySource::Roots(roots) => KeyMaterial::of_roots(roots),
             KeySource::Remote(location, pace) => {
-                let known: Vec<&Arc<RemoteKeys>> = known.flat_map(Keys::remotes).collect();
+                let known: Vec<&Arc<JwksCache>> = known.flat_map(Keys::remotes).collect();
                 let part = |part: &Part| {
                     let domain = rule.trust_domain().cloned();
-                    let errand = Errand { location: location.clone(), pace: *pace, part: *part, domain };
+                    let errand = FetchTarget { location: location.clone(), pace: *pace, part: *part, domain };
                     let same = known.iter().find(|remote| *remote.errand() == errand).map(|same| Arc::clone(same));
-                    same.unwrap_or_else(|| Arc::new(RemoteKeys::new(errand, sequences)))
+                    same.unwrap_or_else(|| Arc::new(JwksCache::new(errand, sequences)))
                 };
                 return Self::Remote(location.parts().iter().map(part).collect());
             }
@@ -226,7 +226,7 @@ impl Keys {
     }
 
     /// What tasks fetch.
-    pub(super) fn remotes(&self) -> &[Arc<RemoteKeys>] {
+    pub(super) fn remotes(&self) -> &[Arc<JwksCache>] {
         match self {
             Self::Remote(remotes) => remotes,
             Self::Fixed(_) => &[],
@@ -234,12 +234,12 @@ impl Keys {
     }
 
     /// What fetches keys of tokens.
-    pub(super) fn remote(&self) -> Option<&Arc<RemoteKeys>> {
+    pub(super) fn remote(&self) -> Option<&Arc<JwksCache>> {
         self.remotes().first()
     }
 
     /// What counts for tokens now, without waiting for anybody.
-    pub(super) fn at_hand(&self, now: Time) -> Option<Material> {
+    pub(super) fn at_hand(&self, now: Time) -> Option<KeyMaterial> {
         match self {
             Self::Fixed(material) => material.clone(),
             Self::Remote(remotes) => remotes.first()?.at_hand(now),
@@ -247,7 +247,7 @@ impl Keys {
     }
 
     /// What counts for certificates now.
-    pub(super) fn for_certificates(&self, now: Time) -> Option<Material> {
+    pub(super) fn for_certificates(&self, now: Time) -> Option<KeyMaterial> {
         match self {
             Self::Fixed(material) => material.clone(),
             Self::Remote(remotes) => remotes.last()?.at_hand(now),
@@ -272,7 +272,12 @@ impl Keys {
 
 /// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1). A file without a number is its
 /// operator's word; an endpoint that stops numbering is not believed.
-fn not_rolled_back(material: Material, replaced: Option<&Keys>, rule: &TrustRule, sequences: &Sequences) -> Option<Material> {
+fn not_rolled_back(
+    material: KeyMaterial,
+    replaced: Option<&Keys>,
+    rule: &TrustRule,
+    sequences: &Sequences,
+) -> Option<KeyMaterial> {
     let numbered = rule.trust_domain().zip(material.keys.sequence());
     let Some(Err(reason)) = numbered.map(|(domain, sequence)| sequences.admit(domain, Some(sequence))) else {
         return Some(material);

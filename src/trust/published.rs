@@ -4,42 +4,42 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::remote::{Errand, RemoteKeys};
-use super::{Fetcher, KeyLocation, Pace, TrustReason};
+use super::remote::{FetchTarget, JwksCache};
+use super::{Fetcher, KeyLocation, RefreshPolicy, TrustReason};
 use crate::jose::KeySet;
 use crate::oauth::{Clock, Time};
 
 /// Public keys, kept fresh like an issuer's where they are published (`jwks_uri`, RFC 7591 §2). The address comes from the
 /// configuration, never from a token.
 #[derive(Clone, Debug)]
-pub struct PublishedKeys(Where);
+pub struct ClientJwks(Where);
 
 #[derive(Clone, Debug)]
 enum Where {
     Given(Arc<KeySet>),
-    Remote(Arc<RemoteKeys>, KeyLocation),
+    Remote(Arc<JwksCache>, KeyLocation),
 }
 
-impl From<KeySet> for PublishedKeys {
+impl From<KeySet> for ClientJwks {
     fn from(keys: KeySet) -> Self {
         Self(Where::Given(Arc::new(keys)))
     }
 }
 
-impl PublishedKeys {
+impl ClientJwks {
     /// The keys that are published at `uri`, none yet.
     pub fn at(uri: Url) -> Self {
         let location = KeyLocation::Uri(uri);
-        let errand = Errand::whole(location.clone(), Pace::default());
-        Self(Where::Remote(Arc::new(RemoteKeys::new(errand, &Arc::default())), location))
+        let errand = FetchTarget::whole(location.clone(), RefreshPolicy::default());
+        Self(Where::Remote(Arc::new(JwksCache::new(errand, &Arc::default())), location))
     }
 
     /// The same, fetched at another pace.
     #[cfg(test)]
-    pub(crate) fn paced(uri: Url, pace: Pace) -> Self {
+    pub(crate) fn paced(uri: Url, pace: RefreshPolicy) -> Self {
         let location = KeyLocation::Uri(uri);
-        let errand = Errand::whole(location.clone(), pace);
-        Self(Where::Remote(Arc::new(RemoteKeys::new(errand, &Arc::default())), location))
+        let errand = FetchTarget::whole(location.clone(), pace);
+        Self(Where::Remote(Arc::new(JwksCache::new(errand, &Arc::default())), location))
     }
 
     /// The same keys; where one of `known` fetches from the same address, that one goes on, so that a reload asks nobody again.

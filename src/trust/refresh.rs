@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::fetch::Way;
-use super::keys::Material;
+use super::fetch::Route;
+use super::keys::KeyMaterial;
 use super::remote::{Phase, Shared};
-use super::{Bundle, BundleReason, FetchReason, Fetcher, KeyLocation, fetch};
+use super::{BundleReason, FetchReason, Fetcher, KeyLocation, TrustBundle, fetch};
 use crate::jose::{KeySet, KeyUse, Object};
 use crate::oauth::{Clock, Issuer};
 use url::Url;
@@ -28,7 +28,7 @@ pub(super) async fn run(shared: Arc<Shared>, fetcher: Fetcher, clock: Arc<dyn Cl
         };
         shared.fetches.fetch_add(1, Ordering::Relaxed);
         failures = if fetched.is_ok() { 0 } else { failures + 1 };
-        let rhythm = Rhythm::after(&shared, fetched, failures, clock.as_ref());
+        let rhythm = Schedule::after(&shared, fetched, failures, clock.as_ref());
         shared.phase.send_replace(Phase::Resting);
         tokio::time::sleep(rhythm.rest).await;
         shared.phase.send_replace(Phase::Ready);
@@ -38,15 +38,15 @@ pub(super) async fn run(shared: Arc<Shared>, fetcher: Fetcher, clock: Arc<dyn Cl
 
 /// First a rest, whoever asks; then a wait that anybody may cut short.
 #[derive(Debug, PartialEq, Eq)]
-struct Rhythm {
+struct Schedule {
     rest: Duration,
     then: Duration,
 }
 
 /// What came, and how long its publisher says that it may be kept.
-type FetchedKeys = Result<(Material, Option<Duration>), FetchReason>;
+type FetchedKeys = Result<(KeyMaterial, Option<Duration>), FetchReason>;
 
-impl Rhythm {
+impl Schedule {
     /// Keeps the keys of a good fetch.
     fn after(shared: &Shared, fetched: FetchedKeys, failures: u32, clock: &dyn Clock) -> Self {
         let pace = shared.errand.pace;
@@ -63,7 +63,7 @@ impl Rhythm {
 }
 
 /// An endpoint that serves an older bundle than was seen has been rolled back, or somebody replays it.
-async fn not_rolled_back(shared: &Shared, material: Material) -> Result<Material, FetchReason> {
+async fn not_rolled_back(shared: &Shared, material: KeyMaterial) -> Result<KeyMaterial, FetchReason> {
     let Some(domain) = shared.errand.domain.clone().filter(|_| shared.errand.location.is_bundle()) else { return Ok(material) };
     let (sequences, sequence) = (Arc::clone(&shared.sequences), material.keys.sequence());
     let admitted = tokio::task::spawn_blocking(move || sequences.admit(&domain, sequence)).await;
@@ -71,7 +71,7 @@ async fn not_rolled_back(shared: &Shared, material: Material) -> Result<Material
     admitted.map_err(|_| FetchReason::Client)?.map_err(FetchReason::RolledBack).map(|()| material)
 }
 
-async fn fetch_keys(location: &KeyLocation, way: &Way, fetcher: &Fetcher) -> FetchedKeys {
+async fn fetch_keys(location: &KeyLocation, way: &Route, fetcher: &Fetcher) -> FetchedKeys {
     let uri = match location.plain() {
         KeyLocation::Bundle { url, .. } => return fetch_bundle(url, way, fetcher).await,
         KeyLocation::Discovery { issuer, hosts } => discover(issuer, hosts, way, fetcher).await?,
@@ -80,22 +80,22 @@ async fn fetch_keys(location: &KeyLocation, way: &Way, fetcher: &Fetcher) -> Fet
     };
     let answer = fetcher.get_json(&uri, way).await?;
     let keys = KeySet::parse(&answer.body, KeyUse::Signature).map_err(FetchReason::KeySet)?;
-    Ok((Material { keys: Arc::new(keys), roots: None }, answer.max_age))
+    Ok((KeyMaterial { keys: Arc::new(keys), roots: None }, answer.max_age))
 }
 
 /// The pace of a bundle is its publisher's `spiffe_refresh_hint` (SPIFFE Trust Domain and Bundle §4.1.2).
-async fn fetch_bundle(url: &Url, way: &Way, fetcher: &Fetcher) -> FetchedKeys {
+async fn fetch_bundle(url: &Url, way: &Route, fetcher: &Fetcher) -> FetchedKeys {
     let answer = fetcher.get_json(url, way).await?;
-    let bundle = Bundle::parse(&answer.body).map_err(|reason| match reason {
+    let bundle = TrustBundle::parse(&answer.body).map_err(|reason| match reason {
         BundleReason::KeySet(reason) => FetchReason::KeySet(reason),
         BundleReason::Roots => FetchReason::Long,
     })?;
     let keep = bundle.keys.refresh_hint().filter(|hint| !hint.is_zero());
-    Ok((Material::of_bundle(&bundle), keep))
+    Ok((KeyMaterial::of_bundle(&bundle), keep))
 }
 
 /// OpenID Connect Discovery §4.3: the document must name exactly the issuer that was asked for.
-async fn discover(issuer: &Issuer, hosts: &[String], way: &Way, fetcher: &Fetcher) -> Result<Url, FetchReason> {
+async fn discover(issuer: &Issuer, hosts: &[String], way: &Route, fetcher: &Fetcher) -> Result<Url, FetchReason> {
     let address = Url::parse(&issuer.join("/.well-known/openid-configuration")).map_err(|_| FetchReason::Address)?;
     let answer = fetcher.get_json(&address, way).await?;
     let metadata = Object::parse(answer.body).map_err(|_| FetchReason::Metadata)?;

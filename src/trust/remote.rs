@@ -8,14 +8,16 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 
-use super::fetch::{Peer, Way};
-use super::keys::Material;
-use super::{BundleProfile, FetchReason, Fetcher, KeyLocation, Pace, Sequences, TrustDomain, TrustReason, refresh, workload};
+use super::fetch::{Peer, Route};
+use super::keys::KeyMaterial;
+use super::{
+    BundleProfile, FetchReason, Fetcher, KeyLocation, RefreshPolicy, Sequences, TrustDomain, TrustReason, refresh, workload,
+};
 use crate::oauth::{Clock, Time};
 
 /// Keys from the network. A task fetches them; requests read what is there and at most ask it to hurry.
 #[derive(Debug)]
-pub(super) struct RemoteKeys {
+pub(super) struct JwksCache {
     shared: Arc<Shared>,
     task: OnceLock<AbortHandle>,
 }
@@ -23,7 +25,7 @@ pub(super) struct RemoteKeys {
 /// What the task and the requests share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) errand: Errand,
+    pub(super) errand: FetchTarget,
     pub(super) sequences: Arc<Sequences>,
     pub(super) fetched: ArcSwapOption<Fetched>,
     pub(super) phase: watch::Sender<Phase>,
@@ -35,17 +37,17 @@ pub(super) struct Shared {
 
 /// What is to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Errand {
+pub(super) struct FetchTarget {
     pub(super) location: KeyLocation,
-    pub(super) pace: Pace,
+    pub(super) pace: RefreshPolicy,
     pub(super) part: Part,
     /// Whose bundle it is, for a rule of kind `spiffe`.
     pub(super) domain: Option<TrustDomain>,
 }
 
-impl Errand {
+impl FetchTarget {
     /// All keys of somebody who is no trust domain.
-    pub(super) fn whole(location: KeyLocation, pace: Pace) -> Self {
+    pub(super) fn whole(location: KeyLocation, pace: RefreshPolicy) -> Self {
         Self { location, pace, part: Part::Whole, domain: None }
     }
 }
@@ -64,7 +66,7 @@ pub(super) enum Part {
 /// What was fetched, and when.
 #[derive(Debug)]
 pub(super) struct Fetched {
-    pub(super) material: Material,
+    pub(super) material: KeyMaterial,
     pub(super) at: Time,
 }
 
@@ -82,12 +84,12 @@ pub(super) enum Phase {
 /// No more requests than this wait for one issuer; the others are answered at once.
 const WAITING_MAX: usize = 64;
 
-impl RemoteKeys {
-    pub(super) fn new(errand: Errand, sequences: &Arc<Sequences>) -> Self {
+impl JwksCache {
+    pub(super) fn new(errand: FetchTarget, sequences: &Arc<Sequences>) -> Self {
         Self { shared: Arc::new(Shared::new(errand, Arc::clone(sequences))), task: OnceLock::new() }
     }
 
-    pub(super) fn errand(&self) -> &Errand {
+    pub(super) fn errand(&self) -> &FetchTarget {
         &self.shared.errand
     }
 
@@ -101,7 +103,7 @@ impl RemoteKeys {
     }
 
     /// What counts now, without waiting for anybody.
-    pub(super) fn at_hand(&self, now: Time) -> Option<Material> {
+    pub(super) fn at_hand(&self, now: Time) -> Option<KeyMaterial> {
         self.shared.current(now)
     }
 
@@ -115,7 +117,7 @@ impl RemoteKeys {
     }
 
     /// What counts now, or after the first look at the issuer.
-    pub(super) async fn in_force(&self, now: Time) -> Result<Material, TrustReason> {
+    pub(super) async fn in_force(&self, now: Time) -> Result<KeyMaterial, TrustReason> {
         match self.shared.current(now) {
             Some(material) => Ok(material),
             None => self.after_refetch(now).await,
@@ -123,14 +125,14 @@ impl RemoteKeys {
     }
 
     /// What counts after one more look at the issuer, unless it was looked at just now.
-    pub(super) async fn after_refetch(&self, now: Time) -> Result<Material, TrustReason> {
+    pub(super) async fn after_refetch(&self, now: Time) -> Result<KeyMaterial, TrustReason> {
         self.shared.await_fetch().await;
         self.shared.current(now).ok_or(TrustReason::KeysUnavailable)
     }
 }
 
 impl Shared {
-    pub(super) fn new(errand: Errand, sequences: Arc<Sequences>) -> Self {
+    pub(super) fn new(errand: FetchTarget, sequences: Arc<Sequences>) -> Self {
         let (phase, _) = watch::channel(Phase::Fetching);
         Self {
             errand,
@@ -145,26 +147,26 @@ impl Shared {
     }
 
     /// How the address may be reached now.
-    pub(super) fn way(&self) -> Way {
+    pub(super) fn way(&self) -> Route {
         let networks = self.errand.location.networks().to_vec();
         let KeyLocation::Bundle { profile: BundleProfile::Spiffe { id, bootstrap, own }, .. } = self.errand.location.plain()
         else {
-            return Way { networks, peer: None };
+            return Route { networks, peer: None };
         };
         let latest = self.fetched.load();
         let served = latest.as_ref().filter(|_| *own).and_then(|fetched| fetched.material.roots.clone());
         let roots = served.unwrap_or_else(|| Arc::clone(&bootstrap.roots));
-        Way { networks, peer: Some(Peer { id: id.clone(), roots }) }
+        Route { networks, peer: Some(Peer { id: id.clone(), roots }) }
     }
 
-    fn current(&self, now: Time) -> Option<Material> {
+    fn current(&self, now: Time) -> Option<KeyMaterial> {
         let fetched = self.fetched.load();
         let fetched = fetched.as_ref().filter(|fetched| now.since(fetched.at) < self.errand.pace.ceiling)?;
         Some(fetched.material.clone())
     }
 
     /// Puts `material` in force.
-    pub(super) fn keep(&self, material: Material, clock: &dyn Clock) {
+    pub(super) fn keep(&self, material: KeyMaterial, clock: &dyn Clock) {
         let (usable, skipped) = (material.keys.keys().len(), material.keys.skipped().len());
         let roots = material.roots.as_ref().map_or(0, |roots| roots.len());
         tracing::debug!(location = %self.errand.location, usable, skipped, roots, "keys fetched");
@@ -194,7 +196,7 @@ impl Shared {
     }
 }
 
-impl Drop for RemoteKeys {
+impl Drop for JwksCache {
     fn drop(&mut self) {
         if let Some(task) = self.task.get() {
             task.abort();

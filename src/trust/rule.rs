@@ -45,7 +45,7 @@ pub struct TrustRuleParts {
 pub struct TrustRule {
     name: RuleName,
     kind: TrustKind,
-    anchor: Anchor,
+    anchor: IssuerSelector,
     issuer: String,
     audiences: Vec<String>,
     algorithms: Vec<Algorithm>,
@@ -71,7 +71,7 @@ pub struct ScopeMap {
 
 /// By what the rule for a token is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Anchor {
+pub(super) enum IssuerSelector {
     Issuer(Issuer),
     TrustDomain(TrustDomain),
     /// A PKI has no name of its own; its chains are tried.
@@ -139,8 +139,8 @@ impl TrustRule {
     /// The trust domain of kind `spiffe`.
     pub fn trust_domain(&self) -> Option<&TrustDomain> {
         match &self.anchor {
-            Anchor::TrustDomain(domain) => Some(domain),
-            Anchor::Issuer(_) | Anchor::Chain => None,
+            IssuerSelector::TrustDomain(domain) => Some(domain),
+            IssuerSelector::Issuer(_) | IssuerSelector::Chain => None,
         }
     }
 
@@ -185,7 +185,7 @@ impl TrustRule {
         self.require.iter().any(|requirement| requirement.claim() == claim && exact(requirement))
     }
 
-    pub(super) fn anchor(&self) -> &Anchor {
+    pub(super) fn anchor(&self) -> &IssuerSelector {
         &self.anchor
     }
 
@@ -217,16 +217,18 @@ impl TrustRuleParts {
         faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason).collect()
     }
 
-    fn anchor(&self) -> Result<Anchor, TrustRuleReason> {
+    fn anchor(&self) -> Result<IssuerSelector, TrustRuleReason> {
         match self.kind {
-            TrustKind::Spiffe => self.trust_domain.clone().map(Anchor::TrustDomain).ok_or(TrustRuleReason::TrustDomainMissing),
-            TrustKind::X509 => Ok(Anchor::Chain),
-            kind => self.issuer.clone().map(Anchor::Issuer).ok_or(TrustRuleReason::IssuerMissing(kind)),
+            TrustKind::Spiffe => {
+                self.trust_domain.clone().map(IssuerSelector::TrustDomain).ok_or(TrustRuleReason::TrustDomainMissing)
+            }
+            TrustKind::X509 => Ok(IssuerSelector::Chain),
+            kind => self.issuer.clone().map(IssuerSelector::Issuer).ok_or(TrustRuleReason::IssuerMissing(kind)),
         }
     }
 }
 
-impl Anchor {
+impl IssuerSelector {
     fn issuer(&self, rule: &RuleName) -> String {
         match self {
             Self::Issuer(issuer) => issuer.to_string(),

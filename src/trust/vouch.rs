@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::keys::{KeyState, Keys, Material};
-use super::remote::RemoteKeys;
-use super::rule::Anchor;
+use super::keys::{KeyMaterial, KeyState, Keys};
+use super::remote::JwksCache;
+use super::rule::IssuerSelector;
 use super::validity::Validity;
 use super::x509::Roots;
-use super::{Fetcher, Sequences, TrustKind, TrustReason, TrustRule, Vouched, oidc, platform, spiffe};
+use super::{Fetcher, Sequences, TrustKind, TrustReason, TrustRule, VerifiedAssertion, oidc, platform, spiffe};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::oauth::{Clock, RuleName, Time};
 
 /// All trust rules with their keys in force.
 #[derive(Debug)]
-pub struct Trust {
+pub struct TrustStore {
     anchored: Vec<Anchored>,
     by_anchor: HashMap<Box<str>, Vec<usize>>,
     /// Rules of kind `x509`, which no name in a certificate leads to.
@@ -35,13 +35,13 @@ struct Anchored {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuplicateRule(pub RuleName);
 
-impl Trust {
+impl TrustStore {
     /// The federation of these rules. `previous`, the one that it replaces, hands on the keys it has fetched, so that a reload
     /// asks no issuer again, and the versions of its bundles, so that none is rolled back.
     ///
     /// # Errors
     /// When two rules have the same name.
-    pub fn new(rules: Vec<TrustRule>, previous: Option<&Trust>) -> Result<Self, DuplicateRule> {
+    pub fn new(rules: Vec<TrustRule>, previous: Option<&TrustStore>) -> Result<Self, DuplicateRule> {
         Self::remembering(rules, previous, previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.sequences)))
     }
 
@@ -51,7 +51,7 @@ impl Trust {
     /// As [`Self::new`].
     pub fn remembering(
         rules: Vec<TrustRule>,
-        previous: Option<&Trust>,
+        previous: Option<&TrustStore>,
         sequences: Arc<Sequences>,
     ) -> Result<Self, DuplicateRule> {
         let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
@@ -63,8 +63,10 @@ impl Trust {
                 return Err(DuplicateRule(rule.name().clone()));
             }
             match rule.anchor() {
-                Anchor::Chain => trust.chains.push(at),
-                Anchor::Issuer(_) | Anchor::TrustDomain(_) => trust.by_anchor.entry(rule.issuer().into()).or_default().push(at),
+                IssuerSelector::Chain => trust.chains.push(at),
+                IssuerSelector::Issuer(_) | IssuerSelector::TrustDomain(_) => {
+                    trust.by_anchor.entry(rule.issuer().into()).or_default().push(at)
+                }
             }
             let keys = trust.keys_for(&rule, previous);
             trust.anchored.push(Anchored { rule: Arc::new(rule), keys });
@@ -97,7 +99,7 @@ impl Trust {
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
-    pub async fn vouch(&self, token: &Compact<'_>, now: Time) -> Result<Vouched, TrustReason> {
+    pub async fn vouch(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustReason> {
         let claims = token.unverified_claims()?;
         let (mut verdict, mut unsettled) = (Verdict::default(), Vec::new());
         for anchored in self.candidates(claims)? {
@@ -153,11 +155,11 @@ impl Trust {
     async fn second_attempt(
         &self,
         anchored: &Anchored,
-        remote: &RemoteKeys,
+        remote: &JwksCache,
         token: &Compact<'_>,
         claims: &Object,
         now: Time,
-    ) -> Result<Vouched, TrustReason> {
+    ) -> Result<VerifiedAssertion, TrustReason> {
         let material = remote.after_refetch(now).await?;
         self.attempt(anchored, token, claims, Some(&material), now)
     }
@@ -167,9 +169,9 @@ impl Trust {
         anchored: &Anchored,
         token: &Compact<'_>,
         claims: &Object,
-        material: Option<&Material>,
+        material: Option<&KeyMaterial>,
         now: Time,
-    ) -> Result<Vouched, TrustReason> {
+    ) -> Result<VerifiedAssertion, TrustReason> {
         let rule = &anchored.rule;
         if !rule.enabled() {
             return Err(TrustReason::Disabled);
@@ -178,11 +180,11 @@ impl Trust {
         let validity = Validity::read(claims, now, rule.lifetime_max())?;
         let keys = &material.ok_or(TrustReason::KeysUnavailable)?.keys;
         let verified = token.verify_cached(keys, rule.algorithms(), &self.cache, now)?;
-        Vouched::new(rule, token, verified, validity)
+        VerifiedAssertion::new(rule, token, verified, validity)
     }
 
     /// Keys that the previous federation or another rule of this one has already are used again.
-    fn keys_for(&self, rule: &TrustRule, previous: Option<&Trust>) -> Keys {
+    fn keys_for(&self, rule: &TrustRule, previous: Option<&TrustStore>) -> Keys {
         let known = self.anchored.iter().chain(previous.into_iter().flat_map(|previous| &previous.anchored));
         let replaced = previous.and_then(|previous| previous.anchored.get(*previous.by_name.get(rule.name())?));
         let replaced = replaced.filter(|replaced| replaced.rule.anchor() == rule.anchor()).map(|replaced| &replaced.keys);
@@ -193,10 +195,10 @@ impl Trust {
 /// Claim rules of the rule's kind, before any key is touched.
 fn check(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
     match (rule.anchor(), rule.kind()) {
-        (Anchor::TrustDomain(domain), _) => spiffe::check(token, claims, domain),
-        (Anchor::Chain, _) => Err(TrustReason::Issuer),
-        (Anchor::Issuer(_), TrustKind::Oauth) => oidc::check_access_token(token, claims),
-        (Anchor::Issuer(_), _) => oidc::check(token, claims),
+        (IssuerSelector::TrustDomain(domain), _) => spiffe::check(token, claims, domain),
+        (IssuerSelector::Chain, _) => Err(TrustReason::Issuer),
+        (IssuerSelector::Issuer(_), TrustKind::Oauth) => oidc::check_access_token(token, claims),
+        (IssuerSelector::Issuer(_), _) => oidc::check(token, claims),
     }?;
     platform::check(rule, token, claims)
 }
@@ -204,13 +206,13 @@ fn check(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), T
 /// What came of trying several rules.
 #[derive(Default)]
 pub(super) struct Verdict {
-    accepted: Option<Vouched>,
+    accepted: Option<VerifiedAssertion>,
     ambiguous: bool,
     refused: Option<TrustReason>,
 }
 
 impl Verdict {
-    pub(super) fn add(&mut self, rule: &TrustRule, outcome: Result<Vouched, TrustReason>) {
+    pub(super) fn add(&mut self, rule: &TrustRule, outcome: Result<VerifiedAssertion, TrustReason>) {
         match outcome {
             Ok(vouched) => self.ambiguous |= self.accepted.replace(vouched).is_some(),
             Err(reason) => {
@@ -221,7 +223,7 @@ impl Verdict {
     }
 
     /// Exactly one must have accepted; of refusals, the one that came furthest is told.
-    pub(super) fn settle(self) -> Result<Vouched, TrustReason> {
+    pub(super) fn settle(self) -> Result<VerifiedAssertion, TrustReason> {
         match self.accepted {
             Some(_) if self.ambiguous => Err(TrustReason::Ambiguous),
             Some(vouched) => Ok(vouched),

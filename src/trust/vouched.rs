@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use super::validity::Validity;
 use super::x509::Leaf;
-use super::{Binding, TrustReason, TrustRule, platform};
+use super::{Confirmation, TrustReason, TrustRule, platform};
 use crate::crypto::Digest;
 use crate::jose::{Compact, Object, Verified};
 use crate::oauth::{Subject, Time};
 
 /// What a genuine, current token, meant for us, says about its subject, by the one rule that accepts it. Made by
-/// [`super::Trust::vouch`] only.
+/// [`super::TrustStore::vouch`] only.
 #[derive(Clone)]
-pub struct Vouched {
+pub struct VerifiedAssertion {
     rule: Arc<TrustRule>,
     proof: Proof,
     typ: Option<Box<str>>,
@@ -24,7 +24,7 @@ pub struct Vouched {
     id: String,
     instance: Option<String>,
     attributes: BTreeMap<String, String>,
-    binding: Option<Binding>,
+    binding: Option<Confirmation>,
 }
 
 /// What carried the claims.
@@ -35,7 +35,7 @@ enum Proof {
     Certificate(Object, Arc<Leaf>),
 }
 
-impl Vouched {
+impl VerifiedAssertion {
     /// What follows the signature: audience, requirements, and the reading of the subject.
     pub(super) fn new(
         rule: &Arc<TrustRule>,
@@ -61,7 +61,7 @@ impl Vouched {
         validity: Validity,
     ) -> Result<Self, TrustReason> {
         let claims = proof.claims();
-        let binding = Binding::of_foreign(claims).map_err(TrustReason::Confirmation)?;
+        let binding = Confirmation::of_foreign(claims).map_err(TrustReason::Confirmation)?;
         check_requirements(rule, claims)?;
         let id = rule.subject().id(claims)?;
         let instance = rule.subject().instance(claims)?.or_else(|| platform::instance(rule.kind(), claims));
@@ -149,7 +149,7 @@ impl Vouched {
     }
 
     /// The key that its holder must prove: its `cnf`. Whoever takes the token must ask for that proof.
-    pub fn binding(&self) -> Option<Binding> {
+    pub fn binding(&self) -> Option<Confirmation> {
         self.binding
     }
 
@@ -185,7 +185,7 @@ fn check_requirements(rule: &TrustRule, claims: &Object) -> Result<(), TrustReas
 }
 
 /// Claims are personal: never printed.
-impl fmt::Debug for Vouched {
+impl fmt::Debug for VerifiedAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Vouched({})", self.rule.name())
     }

@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex};
 
 use countersign::client::Credentials;
 use countersign::commit::{self, Commit, CommitReason};
-use countersign::config::{self, KeyMaterial, Sources};
+use countersign::config::{self, ServerKeys, Sources};
 use countersign::crypto::Digest;
-use countersign::error::Refusal;
-use countersign::exchange::{World, exchange};
+use countersign::error::ExchangeError;
+use countersign::exchange::{Deployment, exchange};
 use countersign::jose::{Algorithm, Cache, SigningKey, generate_key};
 use countersign::ledger::Record;
 use countersign::mint::IssuedToken;
@@ -47,7 +47,7 @@ impl Clock for Hand {
 /// A universe that runs.
 struct Stage {
     universe: Universe,
-    world: World,
+    world: Deployment,
     commit: Commit,
     clock: Arc<Hand>,
     idp: SigningKey,
@@ -140,7 +140,7 @@ fn build(folder: &Path, seed: u64) -> Stage {
     };
     let config = sources.load().config.unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
     let keys = KeyFiles::open_or_create(&folder.join("keys"), &[Algorithm::ES256], clock.now()).unwrap();
-    let material = KeyMaterial {
+    let material = ServerKeys {
         signers: keys.signers().unwrap(),
         ancestry: keys.ancestry().unwrap(),
         pseudonyms: keys.pseudonyms(),
@@ -244,7 +244,7 @@ async fn ask(stage: &Stage, request: &Request<'_>, subject_token: &str) -> Optio
             agrees(stage, &token, &link, now.seconds());
             Some((link, token.jwt().to_owned()))
         }
-        (Err(refused), Ok(_)) if matches!(refused.reason, Refusal::Commit(CommitReason::Expired)) => None,
+        (Err(refused), Ok(_)) if matches!(refused.reason, ExchangeError::Commit(CommitReason::Expired)) => None,
         (Err(_), Err(why)) => {
             stage.count(why);
             None

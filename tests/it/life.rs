@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use countersign::error::ErrorCode;
-use countersign::lifecycle::{Ending, TaskStatus, Wish};
+use countersign::lifecycle::{Revocable, TaskAction, TaskStatus};
 use countersign::oauth::{ClientId, Clock, GenerationKind, Jti, RuleName, Subject, TaskId, Txn};
 use serde_json::json;
 
@@ -153,7 +153,7 @@ fn the_hop_of_an_actor_token_counts_too() {
         let token = stage.exchange("gateway", &id_token, "assistant", &more).await.unwrap();
         assert!(stage.active("analyst", &token).await);
         let worker = ClientId::parse("worker").unwrap();
-        stage.end(Ending::agent(&worker, &stage.world.pseudonyms)).await.unwrap();
+        stage.end(Revocable::agent(&worker, &stage.world.pseudonyms)).await.unwrap();
         assert!(!stage.active("analyst", &token).await);
         assert!(stage.exchange("analyst", &token, "crm", &[]).await.is_err());
     });
@@ -170,7 +170,7 @@ fn a_death_outlives_a_restart_and_a_clock_that_is_set_back() {
         dead(&stage, &trees, GenerationKind::Hop).await;
         // Long after, the death is forgotten; a clock that is set back then brings nothing back.
         stage.clock.0.fetch_add(3600, Ordering::SeqCst);
-        stage.end(Ending::rule(&RuleName::parse("idp-twin").unwrap(), &stage.world.pseudonyms)).await.unwrap();
+        stage.end(Revocable::rule(&RuleName::parse("idp-twin").unwrap(), &stage.world.pseudonyms)).await.unwrap();
         assert_eq!(stage.commit.state().len(), 1, "only the death that may never be forgotten is left");
         stage.clock.0.fetch_sub(3600, Ordering::SeqCst);
         let stage = stage.restarted().await;
@@ -219,7 +219,7 @@ async fn living(stage: &Stage, trees: &Trees) {
     let (id, token) = &trees.task;
     stage.exchange("gateway", token, "assistant", &[]).await.unwrap();
     stage.open_task("gateway", token, child()).await.unwrap();
-    assert_eq!(stage.tend("gateway", id, Wish::Heartbeat).await.unwrap().0, TaskStatus::Active);
+    assert_eq!(stage.tend("gateway", id, TaskAction::Heartbeat).await.unwrap().0, TaskStatus::Active);
 }
 
 /// Every path says no to every token.
@@ -236,13 +236,13 @@ async fn dead(stage: &Stage, trees: &Trees, kind: GenerationKind) {
     let (id, token) = &trees.task;
     let entered = stage.exchange("gateway", token, "assistant", &[]).await.map(drop);
     let opened = stage.open_task("gateway", token, child()).await.map(drop);
-    let beaten = stage.tend("gateway", id, Wish::Heartbeat).await.map(drop);
+    let beaten = stage.tend("gateway", id, TaskAction::Heartbeat).await.map(drop);
     for (way, refused) in [("entering", entered), ("a child", opened), ("a heartbeat", beaten)] {
         let (code, why) = refused.expect_err(way);
         assert_eq!(code, ErrorCode::InvalidRequest, "{kind:?}: {way}: {why}");
         assert!(why.to_string().contains("has ended"), "{kind:?}: {way}: {why}");
     }
-    assert_eq!(stage.tend("gateway", id, Wish::Look).await.unwrap().0, TaskStatus::Ended, "{kind:?}");
+    assert_eq!(stage.tend("gateway", id, TaskAction::Look).await.unwrap().0, TaskStatus::Ended, "{kind:?}");
     let again = stage.exchange("gateway", &trees.id_token, "assistant", &[]).await;
     assert_eq!(again.is_err(), kind == GenerationKind::Subject, "{kind:?}: a foreign token older than the end of its subject");
 }
@@ -294,21 +294,21 @@ fn child() -> serde_json::Value {
     })
 }
 
-fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Ending {
+fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Revocable {
     let key = &stage.world.pseudonyms;
     let root = claims(&trees.hops[0].2);
     let text = |name: &str| root[name].as_str().unwrap();
     match kind {
-        GenerationKind::Hop => Ending::hop(Jti::parse(text("jti")).unwrap(), key),
-        GenerationKind::Transaction => Ending::transaction(Txn::parse(text("txn")).unwrap(), key),
-        GenerationKind::Agent => Ending::agent(&ClientId::parse("gateway").unwrap(), key),
-        GenerationKind::Instance => Ending::instance(&ClientId::parse("worker").unwrap(), &trees.instance, key),
+        GenerationKind::Hop => Revocable::hop(Jti::parse(text("jti")).unwrap(), key),
+        GenerationKind::Transaction => Revocable::transaction(Txn::parse(text("txn")).unwrap(), key),
+        GenerationKind::Agent => Revocable::agent(&ClientId::parse("gateway").unwrap(), key),
+        GenerationKind::Instance => Revocable::instance(&ClientId::parse("worker").unwrap(), &trees.instance, key),
         GenerationKind::Subject => {
             let (rule, id) = text("sub").split_once(':').unwrap();
-            Ending::subject(&Subject::foreign(&RuleName::parse(rule).unwrap(), id), key)
+            Revocable::subject(&Subject::foreign(&RuleName::parse(rule).unwrap(), id), key)
         }
-        GenerationKind::Rule => Ending::rule(&RuleName::parse("idp").unwrap(), key),
-        GenerationKind::Task => Ending::task(TaskId::parse(&trees.task.0).unwrap(), Txn::parse(text("txn")).unwrap(), key),
+        GenerationKind::Rule => Revocable::rule(&RuleName::parse("idp").unwrap(), key),
+        GenerationKind::Task => Revocable::task(TaskId::parse(&trees.task.0).unwrap(), Txn::parse(text("txn")).unwrap(), key),
     }
 }
 

@@ -1,14 +1,14 @@
 //! How many connections clients may have: no more than there can be open files.
 
 use crate::config::Limits;
-use crate::http::Crowd;
+use crate::http::ConnectionLimits;
 
 /// For the store, the tree, sockets of our own and those we fetch keys by.
 const RESERVED: usize = 192;
 
 /// What the settings say, or less where the system allows fewer open files: without a file to open nothing is recorded, so
 /// connections must never take the last.
-pub(super) fn allowed(limits: &Limits) -> Crowd {
+pub(super) fn allowed(limits: &Limits) -> ConnectionLimits {
     let most = open_files().map(|files| files.saturating_sub(RESERVED).max(16));
     let connections = most.map_or(limits.connections, |most| most.min(limits.connections));
     if connections < limits.connections {
@@ -18,7 +18,7 @@ pub(super) fn allowed(limits: &Limits) -> Crowd {
         );
     }
     // Half at most, so that one address never keeps everybody out.
-    Crowd { connections, per_address: limits.connections_per_address.min(connections.div_ceil(2)) }
+    ConnectionLimits { connections, per_address: limits.connections_per_address.min(connections.div_ceil(2)) }
 }
 
 /// How many files this process may have open, where the system tells.

@@ -7,7 +7,7 @@ use super::with_causes;
 use crate::cli::output::Failed;
 use crate::commit::{Commit, LogKeys, LogParts, Sequencer};
 use crate::config::{LedgerAccess, Settings};
-use crate::http::LedgerDoor;
+use crate::http::LedgerState;
 use crate::ledger::KeyName;
 use crate::oauth::Time;
 use crate::store::{LEDGER_FOLDER, LedgerKeys, SqliteReader, TileFolder};
@@ -36,7 +36,7 @@ impl Signing {
 ///
 /// # Errors
 /// What is wrong with keys, records or log, and where.
-pub(super) fn start(settings: &Settings, data: &Path, commit: &Commit, now: Time) -> Result<(Signing, LedgerDoor), Failed> {
+pub(super) fn start(settings: &Settings, data: &Path, commit: &Commit, now: Time) -> Result<(Signing, LedgerState), Failed> {
     let failed = |reason: &dyn std::error::Error| Failed::new(format!("{}: {}", data.display(), with_causes(reason)));
     let files = Arc::new(TileFolder::new(data, &settings.keys.dir).map_err(|reason| failed(&reason))?);
     let records = Arc::new(SqliteReader::open(data).map_err(|reason| failed(&reason))?);
@@ -54,7 +54,7 @@ pub(super) fn start(settings: &Settings, data: &Path, commit: &Commit, now: Time
     })?;
     let public = settings.ledger.access == LedgerAccess::Public;
     let signing = Signing { sequencer: sequencer.clone(), files: Arc::clone(&files) };
-    Ok((signing, LedgerDoor { sequencer, files, records, public }))
+    Ok((signing, LedgerState { sequencer, files, records, public }))
 }
 
 /// The log's keys as they are at `now`; the first is made when there is none.

@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::oauth::{ClientId, Resource, Scopes};
-    use crate::request::WantedTask;
+    use crate::request::TaskSpec;
 
     #[derive(Parser)]
     struct Line {
@@ -133,8 +133,8 @@ mod tests {
         Line::try_parse_from(line).map(|line| line.options).map_err(|error| error.kind())
     }
 
-    fn wanted(more: &[&str]) -> WantedTask {
-        WantedTask::parse(&details(&parsed(more).unwrap()).unwrap()).unwrap()
+    fn wanted(more: &[&str]) -> TaskSpec {
+        TaskSpec::parse(&details(&parsed(more).unwrap()).unwrap()).unwrap()
     }
 
     fn pair(api: &str, scopes: &str) -> (Resource, Scopes) {

@@ -6,7 +6,7 @@ use crate::client::fixture::{
     ALIAS, CLUSTER, CLUSTER_KEY, ENDPOINT, ISSUER, KEY, OTHER_KEY, PEOPLE, SECONDS, SILENT, SPIRE_KEY, Sent, World, changed,
     federation, good_claims, own_key, secret, signed, spiffe, workload,
 };
-use crate::client::{AuthenticatedClient, LoginMethod};
+use crate::client::{AuthMethod, AuthenticatedClient};
 use crate::crypto::Digest;
 use crate::jose::SigningKey;
 use crate::oauth::Time;
@@ -69,7 +69,7 @@ fn client(sent: &Sent) -> AuthenticatedClient {
 #[test]
 fn a_jwt_svid_logs_in_its_workloads_agent() {
     let client = client(&Sent::svid(&svid(CRM)));
-    assert_eq!((client.agent().id.as_str(), client.method()), ("crm", LoginMethod::SpiffeJwt));
+    assert_eq!((client.agent().id.as_str(), client.method()), ("crm", AuthMethod::SpiffeJwt));
     let attested = client.attested().unwrap();
     assert_eq!((attested.rule.as_str(), attested.id.as_str()), ("spire", CRM));
     assert_eq!(attested.expires, Time::from_seconds(SECONDS + 300));
@@ -160,7 +160,7 @@ fn patterns_match_whole_segments_and_client_id_settles_overlaps() {
 #[test]
 fn an_attestation_logs_in_the_agent_whose_matchers_it_meets() {
     let client = client(&Sent::assertion(&pod(json!({}))).with("client_id", "runner"));
-    assert_eq!((client.agent().id.as_str(), client.method()), ("runner", LoginMethod::WorkloadJwt));
+    assert_eq!((client.agent().id.as_str(), client.method()), ("runner", AuthMethod::WorkloadJwt));
     let attested = client.attested().unwrap();
     assert_eq!((attested.rule.as_str(), attested.id.as_str()), ("cluster", RUNNER));
     assert_eq!(attested.expires, Time::from_seconds(SECONDS + 3000));
@@ -249,10 +249,10 @@ fn suspended_and_retired_agents_are_refused() {
 #[test]
 fn a_subject_token_alone_logs_in_its_own_subject_and_says_so() {
     let by_svid = client(&Sent::subject_token(&svid(CRM)));
-    assert_eq!((by_svid.agent().id.as_str(), by_svid.method(), by_svid.self_only()), ("crm", LoginMethod::SpiffeJwt, true));
+    assert_eq!((by_svid.agent().id.as_str(), by_svid.method(), by_svid.self_only()), ("crm", AuthMethod::SpiffeJwt, true));
     assert_eq!(by_svid.attested().unwrap().id, CRM);
     let by_pod = client(&Sent::subject_token(&pod(json!({}))).with("client_id", "runner"));
-    assert_eq!((by_pod.agent().id.as_str(), by_pod.method(), by_pod.self_only()), ("runner", LoginMethod::WorkloadJwt, true));
+    assert_eq!((by_pod.agent().id.as_str(), by_pod.method(), by_pod.self_only()), ("runner", AuthMethod::WorkloadJwt, true));
     assert!(by_pod.single_use.is_none());
 }
 

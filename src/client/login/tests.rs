@@ -7,12 +7,12 @@ use crate::client::fixture::{
 };
 use crate::jose::{Compact, KeySet, KeyUse, SigningKey};
 
-fn logins(agents: Vec<(&str, Vec<Login>)>) -> Result<Logins, Vec<String>> {
+fn logins(agents: Vec<(&str, Vec<ClientAuth>)>) -> Result<ClientAuths, Vec<String>> {
     let agents = agents.into_iter().map(|(id, logins)| (ClientId::parse(id).unwrap(), logins));
-    Logins::new(agents).map_err(|complaints| complaints.iter().map(ToString::to_string).collect())
+    ClientAuths::new(agents).map_err(|complaints| complaints.iter().map(ToString::to_string).collect())
 }
 
-fn complaint(agents: Vec<(&str, Vec<Login>)>) -> String {
+fn complaint(agents: Vec<(&str, Vec<ClientAuth>)>) -> String {
     let [one] = <[String; 1]>::try_from(logins(agents).unwrap_err()).unwrap();
     one
 }
@@ -20,18 +20,19 @@ fn complaint(agents: Vec<(&str, Vec<Login>)>) -> String {
 #[test]
 fn logins_that_could_never_serve_are_refused() {
     let empty = KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap();
-    let no_key = Login::PrivateKeyJwt { keys: empty.into(), algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+    let no_key =
+        ClientAuth::PrivateKeyJwt { keys: empty.into(), algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
     assert_eq!(complaint(vec![("a", vec![no_key])]), "agent a, login 1: the key set has no usable key");
     let keys = KeySet::of_signing_keys([&*KEY]);
-    let no_algorithm = Login::PrivateKeyJwt { keys: keys.into(), algorithms: Vec::new(), accept_token_endpoint: false };
+    let no_algorithm = ClientAuth::PrivateKeyJwt { keys: keys.into(), algorithms: Vec::new(), accept_token_endpoint: false };
     assert_eq!(complaint(vec![("a", vec![own_key(&KEY), no_algorithm])]), "agent a, login 2: no algorithm is allowed");
     assert!(complaint(vec![("a", vec![secret("x", false, false)])]).contains("neither"));
     let name = CertificateName::Dns("a.acme.example".to_owned());
-    let nobodys = Login::TlsClientAuth { roots: Arc::default(), name };
+    let nobodys = ClientAuth::TlsClientAuth { roots: Arc::default(), name };
     assert!(complaint(vec![("a", vec![nobodys])]).contains("`ca_file` is missing"));
-    let unregistered = Login::SelfSignedTls { certificates: Vec::new(), keys: Vec::new() };
+    let unregistered = ClientAuth::SelfSignedTls { certificates: Vec::new(), keys: Vec::new() };
     assert_eq!(complaint(vec![("a", vec![unregistered])]), "agent a, login 1: the key set has no usable key");
-    let anybodys = Login::WorkloadX509 { rule: RuleName::parse("pki").unwrap(), matchers: Vec::new() };
+    let anybodys = ClientAuth::WorkloadX509 { rule: RuleName::parse("pki").unwrap(), matchers: Vec::new() };
     assert!(complaint(vec![("a", vec![anybodys])]).contains("every workload of the trust rule"));
 }
 
@@ -45,7 +46,7 @@ fn one_credential_never_logs_in_two_agents() {
     let id = "spiffe://acme.example/a";
     let taken = "agent b, login 1: the same credential already logs in the agent a";
     assert_eq!(complaint(vec![("a", vec![spiffe(id)]), ("b", vec![spiffe(id)])]), taken);
-    let svid = || Login::SpiffeX509 { id: SpiffePattern::parse(id).unwrap() };
+    let svid = || ClientAuth::SpiffeX509 { id: SpiffePattern::parse(id).unwrap() };
     assert_eq!(complaint(vec![("a", vec![svid()]), ("b", vec![svid()])]), taken);
     assert!(logins(vec![("a", vec![svid(), spiffe(id)])]).is_ok(), "the same workload by either kind of SVID");
     let one = workload("cluster", &[("sub", "x"), ("ns", "y")]);

@@ -8,10 +8,10 @@ use rcgen::{
 
 use super::*;
 use crate::client::fixture::{ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, block_on, bundleless, federation, no_trust, spiffe};
-use crate::client::{AssertionAudience, AuthenticatedClient, Credentials, IdentifiedClient, Login, Logins};
+use crate::client::{AssertionAudience, AuthenticatedClient, ClientAuth, ClientAuths, Credentials, IdentifiedClient};
 use crate::oauth::Time;
 use crate::request::Form;
-use crate::trust::Trust;
+use crate::trust::TrustStore;
 use crate::trust::x509::{Plain, RevocationList};
 
 /// The certificate of RFC 8705 §A, and its thumbprint there.
@@ -64,8 +64,8 @@ impl Ca {
         Arc::new(Roots::clone(&self.roots).under(RevocationList::read(der.der()).unwrap()))
     }
 
-    fn login(&self, name: &str) -> Login {
-        Login::TlsClientAuth { roots: Arc::clone(&self.roots), name: CertificateName::Dns(name.to_owned()) }
+    fn login(&self, name: &str) -> ClientAuth {
+        ClientAuth::TlsClientAuth { roots: Arc::clone(&self.roots), name: CertificateName::Dns(name.to_owned()) }
     }
 }
 
@@ -83,8 +83,8 @@ fn dns(name: &str) -> CertificateParams {
 }
 
 fn log_in(
-    logins: Vec<(&str, Vec<Login>)>,
-    trust: &Trust,
+    logins: Vec<(&str, Vec<ClientAuth>)>,
+    trust: &TrustStore,
     certificate: &PeerCertificate,
     client_id: &str,
     now: Time,
@@ -93,8 +93,8 @@ fn log_in(
 }
 
 fn log_in_with(
-    logins: Vec<(&str, Vec<Login>)>,
-    trust: &Trust,
+    logins: Vec<(&str, Vec<ClientAuth>)>,
+    trust: &TrustStore,
     certificate: &PeerCertificate,
     client_id: &str,
     now: Time,
@@ -111,7 +111,7 @@ fn log_in_with(
         bound: BoundTokens::default(),
     };
     let catalog = Catalog::new(logins.iter().map(|(id, _)| agent(id)).collect::<Vec<_>>(), Vec::<Api>::new(), &[]).unwrap();
-    let logins = Logins::new(logins.into_iter().map(|(id, list)| (ClientId::parse(id).unwrap(), list))).unwrap();
+    let logins = ClientAuths::new(logins.into_iter().map(|(id, list)| (ClientId::parse(id).unwrap(), list))).unwrap();
     let issuer = crate::oauth::Issuer::parse("https://sts.acme.example").unwrap();
     let audience = AssertionAudience { issuer, token_endpoint: String::new() };
     let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
@@ -139,7 +139,7 @@ fn the_thumbprint_is_that_of_the_rfc() {
     assert_eq!(certificate.key(), Some(key));
     assert_eq!(certificate.check_dates(NOW), Err(X509Reason::Expired));
     assert_eq!(Plain::read(&der).unwrap().not_after, Time::from_seconds(1_651_495_029));
-    let registered = Login::SelfSignedTls { certificates: Vec::new(), keys: vec![key] };
+    let registered = ClientAuth::SelfSignedTls { certificates: Vec::new(), keys: vec![key] };
     let expired = log_in(vec![("a", vec![registered])], &no_trust(), &certificate, "a", NOW);
     assert_eq!(why(expired), Some(CertificateReason::Itself(X509Reason::Expired)));
 }
@@ -151,7 +151,7 @@ fn the_authority_and_the_one_name_log_in_and_nothing_less() {
     let logins =
         || vec![("a", vec![ca.login("b.acme.example"), ca.login("a.acme.example")]), ("b", vec![other.login("a.acme.example")])];
     let client = log_in(logins(), &no_trust(), &certificate, "a", NOW).unwrap();
-    assert_eq!((client.agent().id.as_str(), client.method()), ("a", LoginMethod::TlsClientAuth));
+    assert_eq!((client.agent().id.as_str(), client.method()), ("a", AuthMethod::TlsClientAuth));
     assert_eq!(client.proven().certificate(), Some(certificate.thumbprint()));
     assert!(client.key().is_some() && client.key() == certificate.key());
     assert!(client.attested().is_none() && client.evidence() == Some(certificate.thumbprint()));
@@ -219,8 +219,8 @@ fn a_name_is_compared_as_its_kind_demands() {
 
 const SPIFFE: &str = "spiffe://acme.example/a";
 
-fn svid_login(pattern: &str) -> Login {
-    Login::SpiffeX509 { id: SpiffePattern::parse(pattern).unwrap() }
+fn svid_login(pattern: &str) -> ClientAuth {
+    ClientAuth::SpiffeX509 { id: SpiffePattern::parse(pattern).unwrap() }
 }
 
 /// draft-ietf-oauth-spiffe-client-auth §3.2: with a SPIFFE ID as `client_id` an X509-SVID logs in, and nothing else that the
@@ -232,7 +232,7 @@ fn a_spiffe_id_as_client_id_is_for_svids_unless_an_agent_is_called_so() {
     let both = vec![("a", vec![svid_login(SPIFFE), ca.login("a.acme.example")])];
     assert_eq!(why(log_in(both, &no_trust(), &certificate, SPIFFE, NOW)), Some(CertificateReason::Svid(TrustReason::Issuer)));
     let called = log_in(vec![(SPIFFE, vec![ca.login("a.acme.example")])], &no_trust(), &certificate, SPIFFE, NOW).unwrap();
-    assert_eq!((called.agent().id.as_str(), called.method()), (SPIFFE, LoginMethod::TlsClientAuth));
+    assert_eq!((called.agent().id.as_str(), called.method()), (SPIFFE, AuthMethod::TlsClientAuth));
     let overlapping = vec![("a", vec![svid_login(SPIFFE)]), ("b", vec![svid_login("spiffe://acme.example/*")])];
     let refused = log_in(overlapping, &no_trust(), &certificate, SPIFFE, NOW).unwrap_err();
     assert!(matches!(refused, ClientReason::SeveralAgents), "{refused:?}");
@@ -266,7 +266,7 @@ fn a_certificate_that_logs_in_nobody_leaves_the_subject_token_its_say() {
         log_in_with(vec![("a", vec![spiffe(SPIFFE)])], &federation(), &certificate, "a", NOW, Some(&text))
     };
     let client = attested(json!({"sub": SPIFFE, "aud": ISSUER, "exp": SECONDS + 60})).unwrap();
-    assert_eq!((client.method(), client.self_only()), (LoginMethod::SpiffeJwt, true));
+    assert_eq!((client.method(), client.self_only()), (AuthMethod::SpiffeJwt, true));
     assert_eq!(client.proven().certificate(), Some(certificate.thumbprint()));
     assert_eq!(why(attested(json!({"sub": SPIFFE, "aud": ISSUER, "exp": SECONDS - 60}))), Some(CertificateReason::Stranger));
     let silent = attested(json!({"iss": SILENT, "sub": "x", "aud": ISSUER, "exp": SECONDS + 60})).unwrap_err();
@@ -280,7 +280,7 @@ fn an_svid_without_authorities_of_its_trust_domain_is_refused() {
     params.subject_alt_names = vec![SanType::URI("spiffe://acme.example/a".try_into().unwrap())];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let certificate = ca.issue(&params);
-    let login = || Login::SpiffeX509 { id: SpiffePattern::parse("spiffe://acme.example/a").unwrap() };
+    let login = || ClientAuth::SpiffeX509 { id: SpiffePattern::parse("spiffe://acme.example/a").unwrap() };
     let refused = log_in(vec![("a", vec![login()])], &no_trust(), &certificate, "a", NOW);
     assert_eq!(why(refused), Some(CertificateReason::Svid(TrustReason::Issuer)));
 }
@@ -293,11 +293,11 @@ fn a_revoked_certificate_logs_in_nobody() {
     let mut params = dns("a.acme.example");
     params.serial_number = Some(7_u64.into());
     let certificate = ca.issue(&params);
-    let by = |roots: &Arc<Roots>| Login::TlsClientAuth {
+    let by = |roots: &Arc<Roots>| ClientAuth::TlsClientAuth {
         roots: Arc::clone(roots),
         name: CertificateName::Dns("a.acme.example".to_owned()),
     };
-    let result = |logins: Vec<Login>| log_in(vec![("a", logins)], &no_trust(), &certificate, "a", NOW);
+    let result = |logins: Vec<ClientAuth>| log_in(vec![("a", logins)], &no_trust(), &certificate, "a", NOW);
     assert!(result(vec![by(&ca.roots)]).is_ok());
     assert!(result(vec![by(&ca.taking_back(8, 2028))]).is_ok());
     let revoked = result(vec![by(&ca.taking_back(7, 2028))]);

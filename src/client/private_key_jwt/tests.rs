@@ -15,15 +15,15 @@ use crate::client::fixture::{
     ENDPOINT, ISSUER, KEY, OTHER_KEY, SECONDS, Sent, World, block_on, changed, good_claims, key, no_trust, own_key, secret,
     signed, signed_under,
 };
-use crate::client::{AuthenticatedClient, Login, Logins};
+use crate::client::{AuthenticatedClient, ClientAuth, ClientAuths};
 use crate::jose::{Algorithm, KeySet, SigningKey};
 use crate::oauth::Clock;
-use crate::trust::{Fetcher, Pace, PublishedKeys};
+use crate::trust::{ClientJwks, Fetcher, RefreshPolicy};
 
 const CLIENT: &str = "researcher";
 
 fn world() -> World {
-    let legacy = Login::PrivateKeyJwt {
+    let legacy = ClientAuth::PrivateKeyJwt {
         keys: KeySet::of_signing_keys([&*KEY]).into(),
         algorithms: vec![Algorithm::ES256],
         accept_token_endpoint: true,
@@ -59,7 +59,7 @@ fn verdict_for(client: &str, changes: Value) -> String {
 fn a_good_assertion_proves_the_client_and_its_key() {
     let text = signed(&KEY, &good_claims(CLIENT));
     let client = world().try_login(&Sent::assertion(&text).with("client_id", CLIENT)).unwrap();
-    assert_eq!((client.agent().id.as_str(), client.method()), (CLIENT, LoginMethod::PrivateKeyJwt));
+    assert_eq!((client.agent().id.as_str(), client.method()), (CLIENT, AuthMethod::PrivateKeyJwt));
     assert_eq!(client.key(), Some(KEY.verifying_key().thumbprint()));
     assert_eq!(client.evidence(), Some(Digest::of(text.as_bytes())));
     assert!(client.instance().is_none() && client.attested().is_none() && !client.self_only());
@@ -235,7 +235,7 @@ fn only_allowed_algorithms_and_registered_keys_verify() {
     }
     let rsa = key(Algorithm::RS256);
     let world = || {
-        let login = Login::PrivateKeyJwt {
+        let login = ClientAuth::PrivateKeyJwt {
             keys: KeySet::of_signing_keys([&rsa]).into(),
             algorithms: vec![Algorithm::PS256],
             accept_token_endpoint: false,
@@ -300,18 +300,18 @@ fn keys_that_a_client_publishes_are_fetched_and_rotate() {
     let set = Arc::new(Mutex::new(published(&[&KEY])));
     let (url, asked) = publisher(Arc::clone(&set));
     let short = Duration::from_millis(150);
-    let pace = Pace { cool_down: short, retry: short, ..Pace::default() };
+    let pace = RefreshPolicy { cool_down: short, retry: short, ..RefreshPolicy::default() };
     let logins = || {
-        let keys = PublishedKeys::paced(url.clone(), pace);
-        let login = Login::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
-        Logins::new([(ClientId::parse(CLIENT).unwrap(), vec![login])]).unwrap()
+        let keys = ClientJwks::paced(url.clone(), pace);
+        let login = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+        ClientAuths::new([(ClientId::parse(CLIENT).unwrap(), vec![login])]).unwrap()
     };
     let clock: Arc<dyn Clock> = Arc::new(Stopped);
     block_on(async {
         let first = logins();
         first.keep_fresh(&Fetcher::new(), &clock);
         let text = |key: &SigningKey| signed(key, &good_claims(CLIENT));
-        let proved = async |logins: &Logins, key: &SigningKey| proves(logins, &text(key)).await;
+        let proved = async |logins: &ClientAuths, key: &SigningKey| proves(logins, &text(key)).await;
         assert_eq!(proved(&first, &KEY).await, "ok", "the first use waits for the fetch");
         *set.lock().unwrap() = published(&[&KEY, &OTHER_KEY]);
         assert_eq!(proved(&first, &OTHER_KEY).await, "Unproven(UnknownKey)", "it was looked at just now");
@@ -333,9 +333,9 @@ fn keys_that_a_client_publishes_are_fetched_and_rotate() {
 
 #[test]
 fn keys_that_cannot_be_had_are_no_verdict() {
-    let impatient = Pace { patience: Duration::from_millis(20), ..Pace::default() };
-    let keys = PublishedKeys::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
-    let login = Login::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+    let impatient = RefreshPolicy { patience: Duration::from_millis(20), ..RefreshPolicy::default() };
+    let keys = ClientJwks::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
+    let login = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
     let world = World::new(no_trust()).agent(CLIENT, vec![login]);
     assert_eq!(world.refuses(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))), "KeysUnavailable(KeysUnavailable)");
 }
@@ -344,9 +344,9 @@ fn keys_that_cannot_be_had_are_no_verdict() {
 #[test]
 fn keys_that_cannot_be_had_do_not_stand_in_the_way_of_others() {
     let world = |missing_first: bool| {
-        let impatient = Pace { patience: Duration::from_millis(20), ..Pace::default() };
-        let keys = PublishedKeys::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
-        let missing = Login::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
+        let impatient = RefreshPolicy { patience: Duration::from_millis(20), ..RefreshPolicy::default() };
+        let keys = ClientJwks::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
+        let missing = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
         let mut logins = vec![own_key(&KEY), missing];
         logins.rotate_left(usize::from(missing_first));
         World::new(no_trust()).agent(CLIENT, logins)
@@ -366,7 +366,7 @@ impl Clock for Stopped {
     }
 }
 
-async fn proves(logins: &Logins, text: &str) -> String {
+async fn proves(logins: &ClientAuths, text: &str) -> String {
     let jws = Compact::parse(text).unwrap();
     let login = logins.keys_of(&ClientId::parse(CLIENT).unwrap());
     match verify(login, &jws, Time::from_seconds(SECONDS)).await {

@@ -29,10 +29,10 @@ fn who(sent: &Sent) -> String {
 #[test]
 fn rfc_6749_2_3_1_examples_log_in() {
     let client = world().try_login(&Sent::header("Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW")).unwrap();
-    assert_eq!((client.agent().id.as_str(), client.method()), ("s6BhdRkqt3", LoginMethod::SecretBasic));
+    assert_eq!((client.agent().id.as_str(), client.method()), ("s6BhdRkqt3", AuthMethod::SecretBasic));
     assert!(client.key().is_none() && client.evidence().is_none() && client.single_use.is_none() && !client.self_only());
     let client = world().try_login(&Sent::secret("s6BhdRkqt3", "gX1fBat3bV")).unwrap();
-    assert_eq!((client.agent().id.as_str(), client.method()), ("s6BhdRkqt3", LoginMethod::SecretPost));
+    assert_eq!((client.agent().id.as_str(), client.method()), ("s6BhdRkqt3", AuthMethod::SecretPost));
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn every_failure_has_one_answer() {
 
 #[test]
 fn nobody_has_no_secret_at_all() {
-    let logins = Logins::default();
-    for method in [LoginMethod::SecretBasic, LoginMethod::SecretPost] {
+    let logins = ClientAuths::default();
+    for method in [AuthMethod::SecretBasic, AuthMethod::SecretPost] {
         assert!(!logins.secret_proves(None, Digest([0; 32]), method));
     }
 }

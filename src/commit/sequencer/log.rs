@@ -25,11 +25,11 @@ pub(super) struct Log {
     files: Arc<dyn LogStore>,
     keys: LogKeys,
     /// Nothing while that is unknown: at first, and after every failure.
-    standing: Option<Standing>,
+    standing: Option<LogState>,
 }
 
 /// Where the log stands: verified, and written by nobody else since.
-struct Standing {
+struct LogState {
     edge: Edge,
     /// As remembered apart from the files.
     swapped: Option<String>,
@@ -83,12 +83,12 @@ impl Log {
         Ok(published)
     }
 
-    fn found(&self) -> Result<Standing, SequencerReason> {
+    fn found(&self) -> Result<LogState, SequencerReason> {
         let signed = self.files.signed()?;
         let heads = Heads::open(&signed, &self.keys)?;
         let proving = Proving { records: &*self.records, files: &*self.files, heads: &heads };
         let edge = proving.edge(self.durable.records())?;
-        let mut standing = Standing {
+        let mut standing = LogState {
             edge,
             swapped: signed.swapped,
             published: None,
@@ -105,7 +105,7 @@ impl Log {
     }
 
     /// Tiles durable, then the checkpoint.
-    fn grow(&self, standing: &mut Standing, size: u64) -> Result<(), SequencerReason> {
+    fn grow(&self, standing: &mut LogState, size: u64) -> Result<(), SequencerReason> {
         let mut files = Vec::new();
         while standing.edge.size() < size {
             let limit = u32::try_from(size - standing.edge.size()).unwrap_or(PAGE).min(PAGE);
@@ -126,13 +126,13 @@ impl Log {
         self.finish(standing, &head, &note, false)
     }
 
-    fn write(&self, standing: &mut Standing, files: &[TileFile]) -> Result<(), SequencerReason> {
+    fn write(&self, standing: &mut LogState, files: &[TileFile]) -> Result<(), SequencerReason> {
         standing.replaced_by.extend(files.iter().map(|(tile, _)| *tile).filter(Tile::is_full));
         if files.is_empty() { Ok(()) } else { Ok(self.files.write(files)?) }
     }
 
     /// Swapped, then published, as far as that was not done before.
-    fn finish(&self, standing: &mut Standing, head: &Checkpoint, note: &str, published: bool) -> Result<(), SequencerReason> {
+    fn finish(&self, standing: &mut LogState, head: &Checkpoint, note: &str, published: bool) -> Result<(), SequencerReason> {
         if standing.swapped.as_deref() != Some(note) {
             self.files.swap(standing.swapped.as_deref(), note)?;
             standing.swapped = Some(note.to_owned());
@@ -149,7 +149,7 @@ impl Log {
     }
 
     /// What is left over does no harm.
-    fn tidy(&self, standing: &mut Standing) {
+    fn tidy(&self, standing: &mut LogState) {
         let gone = superfluous(&standing.kept);
         let replaced_by = std::mem::take(&mut standing.replaced_by);
         if gone.is_empty() && replaced_by.is_empty() {
@@ -162,7 +162,7 @@ impl Log {
     }
 
     /// Whether the published checkpoint bears the signatures of all present signers.
-    fn is_signed(&self, standing: &Standing) -> bool {
+    fn is_signed(&self, standing: &LogState) -> bool {
         let Some(published) = &standing.published else { return false };
         let by = |known| Checkpoint::open(&published.note, &self.keys.origin, &[known]).is_ok();
         self.keys.signers.iter().all(|signer| signer.verifier().is_ok_and(by))

@@ -87,8 +87,8 @@ enum Ask {
     Issue(u8),
     Revoke(u8),
     EndSubject,
-    Agent(Turn),
-    Task(Turn),
+    Agent(Transition),
+    Task(Transition),
     Open,
     Complete,
     Beat,
@@ -120,7 +120,7 @@ impl Model for Histories {
         let opened = [alone(Ask::Open), Act::Admit(From::Task, 0)];
         let chain = [Act::Admit(From::Outside, 0), alone(Ask::Issue(0)), Act::Admit(From::Token(0), 1)];
         let after = |acts: &[Act]| acts.iter().fold(Node::first(), |node, act| self.next_state(&node, act.clone()).unwrap());
-        let suspended = [alone(Ask::Open), alone(Ask::Task(Turn::Suspend)), Act::Tick];
+        let suspended = [alone(Ask::Open), alone(Ask::Task(Transition::Suspend)), Act::Tick];
         vec![Node::first(), after(&opened), after(&suspended), after(&chain)]
     }
 
@@ -199,11 +199,11 @@ impl Node {
         let mut asks: Vec<Ask> = self.admitted.iter().map(|grown| Ask::Issue(grown.id)).collect();
         asks.extend(self.tokens.iter().map(|token| Ask::Revoke(token.id)));
         asks.push(Ask::EndSubject);
-        asks.extend([Turn::Suspend, Turn::Resume, Turn::Retire].map(Ask::Agent));
+        asks.extend([Transition::Suspend, Transition::Resume, Transition::Retire].map(Ask::Agent));
         match self.ghost.task() {
             None => asks.push(Ask::Open),
             Some(_) => {
-                asks.extend([Turn::Suspend, Turn::Resume].map(Ask::Task));
+                asks.extend([Transition::Suspend, Transition::Resume].map(Ask::Task));
                 asks.extend([Ask::Complete, Ask::Beat]);
             }
         }
@@ -278,7 +278,7 @@ impl Node {
             }
             (Ask::Issue(id), _) => self.admitted.retain(|grown| grown.id != id),
             (Ask::Open, answer) => self.ghost.tell_opener(answer == Some(Ok(()))),
-            (Ask::Agent(Turn::Resume) | Ask::Task(Turn::Resume), Some(Ok(()))) => self.seen.resumed = true,
+            (Ask::Agent(Transition::Resume) | Ask::Task(Transition::Resume), Some(Ok(()))) => self.seen.resumed = true,
             _ => {}
         }
         match answer {

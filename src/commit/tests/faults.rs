@@ -2,7 +2,7 @@
 
 use super::memory::Fault;
 use super::*;
-use crate::lifecycle::State;
+use crate::lifecycle::StateView;
 
 /// What every failure must leave: as many records as `hops`, each with a receipt or withheld, and a service that goes on.
 fn serves_again(rig: &Rig, commit: &Commit, id: u8) {

@@ -14,13 +14,13 @@ fn api() -> Resource {
 }
 
 /// A hop that depends on life 0 of `generations` and stands in a list.
-fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (Issue, StatusPlace) {
+fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (RecordHop, StatusPlace) {
     let place = commit.register().reserve(&api(), bits, Time::from_millis(EXPIRES)).unwrap();
     let at = place.place();
     let issue = issue(id, generations, &[]);
     let registration = Registration { place, expires: Time::from_millis(EXPIRES), generations: issue.generations.clone() };
     let status = Some(Box::new(registration));
-    (Issue { status, ..issue }, at)
+    (RecordHop { status, ..issue }, at)
 }
 
 /// What the list says there; nothing where there is no such list.
@@ -31,8 +31,8 @@ fn told(commit: &Commit, place: StatusPlace) -> Option<u8> {
     Some(byte >> (place.index * width % 8) & ((1 << width) - 1))
 }
 
-fn holding(turn: Turn, id: u8) -> Holding {
-    Holding { turn, things: death(&[id]).ends, by: ClientId::parse("ops").unwrap(), reason: "told so".into() }
+fn holding(turn: Transition, id: u8) -> StatusChange {
+    StatusChange { turn, things: death(&[id]).ends, by: ClientId::parse("ops").unwrap(), reason: "told so".into() }
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn a_list_says_of_each_token_what_became_of_it() {
             commit.submit(issue).await.unwrap();
         }
         assert_eq!([one, two, other].map(|place| told(&commit, place)), [Some(0); 3]);
-        commit.hold(holding(Turn::Suspend, 2), vec![]).await.unwrap();
+        commit.hold(holding(Transition::Suspend, 2), vec![]).await.unwrap();
         eventually(|| (told(&commit, one), told(&commit, two)) == (Some(1), Some(2))).await;
-        commit.hold(holding(Turn::Resume, 2), vec![]).await.unwrap();
+        commit.hold(holding(Transition::Resume, 2), vec![]).await.unwrap();
         eventually(|| (told(&commit, one), told(&commit, two)) == (Some(0), Some(0))).await;
         commit.end(death(&[3])).await.unwrap();
         eventually(|| told(&commit, two) == Some(1)).await;
@@ -185,7 +185,7 @@ fn what_is_in_force_is_remembered() {
     let rig = Rig::new();
     let commit = rig.start();
     assert_eq!(commit.in_force(), None);
-    let known = std::collections::BTreeSet::from([contract::Known::Agent(ClientId::parse("a").unwrap())]);
+    let known = std::collections::BTreeSet::from([contract::ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap())]);
     block_on(async {
         commit.remember(known.clone()).await.unwrap();
         commit.close().await;

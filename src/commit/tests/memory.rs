@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::commit::contract::{
-    Batch, CommitStore, Known, Recovered, Row, StatusRow, StoreReason, Stored, StoredLife, StoredTask,
+    Batch, CommitStore, ConfiguredPrincipal, Recovered, Row, StatusRow, StoreReason, Stored, StoredGeneration, StoredTask,
 };
 use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, Time};
 
@@ -18,10 +18,10 @@ pub(super) struct Content {
     rows: Vec<Stored>,
     sealed: BTreeMap<u64, (GenerationKey, Vec<u8>)>,
     keys: BTreeMap<GenerationKey, Vec<u8>>,
-    lives: BTreeMap<GenerationKey, StoredLife>,
+    lives: BTreeMap<GenerationKey, StoredGeneration>,
     single_use: BTreeSet<(Time, [u8; 32])>,
     status: Vec<StatusRow>,
-    in_force: Option<BTreeSet<Known>>,
+    in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     tasks: BTreeMap<GenerationKey, StoredTask>,
 }
 

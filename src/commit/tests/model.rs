@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::memory::Fault;
 use super::*;
-use crate::lifecycle::State;
+use crate::lifecycle::StateView;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 
 use super::*;
 use crate::commit::contract::Sealed;
-use crate::lifecycle::State;
+use crate::lifecycle::StateView;
 
 #[test]
 fn a_receipt_names_the_durable_record_of_its_own_hop() {

@@ -2,7 +2,7 @@
 
 use super::memory::Fault;
 use super::*;
-use crate::lifecycle::{State, alive};
+use crate::lifecycle::{StateView, alive};
 
 const LATER: i64 = START + 60_000;
 
@@ -87,7 +87,7 @@ fn what_was_forgotten_stays_over_when_the_clock_is_set_back() {
     let rig = Rig::new();
     let commit = rig.start();
     let until = Some(Time::from_millis(LATER));
-    block_on(commit.end(Death { until, ..death(&[1]) })).unwrap();
+    block_on(commit.end(Revocation { until, ..death(&[1]) })).unwrap();
     let state = commit.state();
     assert!(state.floor().millis() <= START);
     rig.step(61_000);

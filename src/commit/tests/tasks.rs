@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::memory::Fault;
 use super::*;
-use crate::lifecycle::{FixedTask, Hold, State};
+use crate::lifecycle::{InactiveStatus, StateView, TaskTerms};
 use crate::oauth::TaskId;
 
 const PARENT: u8 = 101;
 const CHILD: u8 = 102;
 
 /// Opens task `id` for `lasting` milliseconds; it depends on life 0 of `on` and itself.
-pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> Issue {
+pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> RecordHop {
     let key = |id: &u8| Generation { key: GenerationKey([*id; 16]), number: 0 };
     let agent = ClientId::parse("orchestrator").unwrap();
-    let task = FixedTask {
+    let task = TaskTerms {
         id: TaskId::from_bytes([id; 16]),
         txn: Txn::from_bytes([9; 16]),
         parent: out_of.map(|parent| TaskId::from_bytes([parent; 16])),
@@ -30,27 +30,27 @@ pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on:
         generations: on.iter().chain([&id]).map(key).collect(),
     };
     let out_of = out_of.map(|parent| GenerationKey([parent; 16]));
-    Issue { opens: Some(Opens { key: GenerationKey([id; 16]), task, out_of }), ..issue(id, on, &[]) }
+    RecordHop { opens: Some(NewTask { key: GenerationKey([id; 16]), task, out_of }), ..issue(id, on, &[]) }
 }
 
 /// A hop in task `task`, which lies under `above`.
-fn working(id: u8, task: u8, above: &[u8]) -> Issue {
+fn working(id: u8, task: u8, above: &[u8]) -> RecordHop {
     let on: Vec<u8> = above.iter().copied().chain([task]).collect();
-    Issue { charge: Some(GenerationKey([task; 16])), ..issue(id, &on, &[]) }
+    RecordHop { charge: Some(GenerationKey([task; 16])), ..issue(id, &on, &[]) }
 }
 
 fn left(commit: &Commit, task: u8) -> u64 {
     commit.state().task(&GenerationKey([task; 16])).unwrap().left
 }
 
-fn ending(task: u8) -> Death {
-    let ends = vec![Ending {
+fn ending(task: u8) -> Revocation {
+    let ends = vec![Revocable {
         key: GenerationKey([task; 16]),
         kind: GenerationKind::Task,
         name: Some(task.to_string()),
         txn: Some(Txn::from_bytes([9; 16])),
     }];
-    Death { ends, until: Some(Time::from_millis(START + 120_000)), ..death(&[0]) }
+    Revocation { ends, until: Some(Time::from_millis(START + 120_000)), ..death(&[0]) }
 }
 
 #[test]
@@ -114,11 +114,11 @@ fn when_as_many_tasks_are_remembered_as_may_be_none_is_opened_and_all_work() {
         rig.step(121_000);
         commit.spend(Vec::new()).await.unwrap();
         let deadline = Time::from_millis(START + 180_000);
-        commit.submit(Issue { deadline, ..other() }).await.unwrap();
+        commit.submit(RecordHop { deadline, ..other() }).await.unwrap();
         commit.close().await;
         rig.limits.tasks = 0;
         let commit = rig.start();
-        let reason = commit.submit(Issue { deadline, ..working(2, 103, &[]) }).await;
+        let reason = commit.submit(RecordHop { deadline, ..working(2, 103, &[]) }).await;
         assert!(reason.is_ok(), "a lower limit takes nothing away: {reason:?}");
     });
 }
@@ -153,14 +153,14 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
 }
 
 /// Nine hours, with a heartbeat of ten seconds.
-fn silent() -> Issue {
+fn silent() -> RecordHop {
     let mut silent = opening(PARENT, 9, 9 * HOUR, None, &[]);
     silent.opens.as_mut().unwrap().task.heartbeat = Some(Duration::from_secs(10));
     silent
 }
 
-fn turning(turn: Turn) -> Holding {
-    Holding { turn, things: ending(PARENT).ends, by: ClientId::parse("orchestrator").unwrap(), reason: "x".into() }
+fn turning(turn: Transition) -> StatusChange {
+    StatusChange { turn, things: ending(PARENT).ends, by: ClientId::parse("orchestrator").unwrap(), reason: "x".into() }
 }
 
 /// Whether the task is over, and whether it is suspended.
@@ -184,7 +184,7 @@ fn while_a_task_is_suspended_nobody_waits_for_its_heartbeat_and_then_anew() {
     block_on(async {
         commit.submit(silent()).await.unwrap();
         rig.step(9_000);
-        commit.hold(turning(Turn::Suspend), Vec::new()).await.unwrap();
+        commit.hold(turning(Transition::Suspend), Vec::new()).await.unwrap();
         for _hour in 0..7 {
             rig.step(HOUR);
             commit.spend(Vec::new()).await.unwrap();
@@ -194,14 +194,14 @@ fn while_a_task_is_suspended_nobody_waits_for_its_heartbeat_and_then_anew() {
         }
         commit.beat(GenerationKey([PARENT; 16]), Vec::new()).await.unwrap();
         rig.step(60_000);
-        commit.hold(turning(Turn::Suspend), Vec::new()).await.unwrap();
+        commit.hold(turning(Transition::Suspend), Vec::new()).await.unwrap();
         assert_eq!(stands(&commit, &rig), SUSPENDED, "a heartbeat does not start the waiting, nor a second suspension");
-        commit.hold(turning(Turn::Resume), Vec::new()).await.unwrap();
+        commit.hold(turning(Transition::Resume), Vec::new()).await.unwrap();
         commit.close().await;
         commit = rig.start();
         rig.step(9_999);
         assert_eq!(stands(&commit, &rig), ACTIVE);
-        commit.hold(turning(Turn::Resume), Vec::new()).await.unwrap();
+        commit.hold(turning(Transition::Resume), Vec::new()).await.unwrap();
         rig.step(1);
         assert_eq!(stands(&commit, &rig), OVER, "to resume what is not suspended is no heartbeat");
         rig.step(1_000);
@@ -217,7 +217,7 @@ fn a_suspended_task_ends_at_its_deadline_and_the_end_is_recorded() {
     let commit = rig.start();
     block_on(async {
         commit.submit(silent()).await.unwrap();
-        commit.hold(turning(Turn::Suspend), Vec::new()).await.unwrap();
+        commit.hold(turning(Transition::Suspend), Vec::new()).await.unwrap();
         rig.step(9 * HOUR - 1);
         assert_eq!(stands(&commit, &rig), SUSPENDED);
         rig.step(1);
@@ -244,9 +244,9 @@ fn neither_suspending_nor_resuming_brings_back_what_was_silent_too_long() {
                 let value = SingleUse { digest: [1; 32], expires, kind: SingleUseKind::Assertion };
                 assert_eq!(commit.spend(vec![value]).await, Err(CommitReason::Unavailable));
             }
-            let _refused_while_the_store_fails = commit.hold(turning(Turn::Suspend), Vec::new()).await;
+            let _refused_while_the_store_fails = commit.hold(turning(Transition::Suspend), Vec::new()).await;
             assert_eq!(stands(&commit, &rig), OVER, "{fault:?}");
-            while commit.hold(turning(Turn::Resume), Vec::new()).await.is_err() {}
+            while commit.hold(turning(Transition::Resume), Vec::new()).await.is_err() {}
             assert_eq!(stands(&commit, &rig), OVER, "{fault:?}");
             commit.close().await;
             assert_eq!(stands(&rig.start(), &rig), OVER, "{fault:?}");
@@ -263,7 +263,7 @@ fn a_suspension_that_could_not_be_recorded_stops_the_waiting_when_it_acts() {
         rig.step(5_000);
         rig.faults.set(Fault::FlushLost, 1);
         rig.faults.set(Fault::Open, 3);
-        assert_eq!(commit.hold(turning(Turn::Suspend), Vec::new()).await, Err(CommitReason::Unavailable));
+        assert_eq!(commit.hold(turning(Transition::Suspend), Vec::new()).await, Err(CommitReason::Unavailable));
         rig.step(HOUR);
         assert_eq!(stands(&commit, &rig), SUSPENDED);
         eventually(|| rig.kinds().last() == Some(&Kind::Suspension)).await;
@@ -280,7 +280,7 @@ fn what_a_task_depends_on_is_remembered_as_ended_as_long_as_the_task() {
     let soon = Some(Time::from_millis(START + 5_000));
     block_on(async {
         commit.submit(opening(PARENT, 9, 40_000, None, &[1])).await.unwrap();
-        commit.end(Death { until: soon, ..death(&[1, 2]) }).await.unwrap();
+        commit.end(Revocation { until: soon, ..death(&[1, 2]) }).await.unwrap();
         rig.step(30_000);
         // What no task depends on is forgotten by now.
         commit.submit(issue(3, &[2], &[])).await.unwrap();
@@ -376,13 +376,14 @@ impl Model {
 }
 
 async fn taken(commit: &mut Commit, rig: &Rig, step: Step, number: u8) -> bool {
-    let turn = |turn, id: u8| Holding { turn, things: ending(id).ends, by: ClientId::parse("ops").unwrap(), reason: "x".into() };
+    let turn =
+        |turn, id: u8| StatusChange { turn, things: ending(id).ends, by: ClientId::parse("ops").unwrap(), reason: "x".into() };
     match step {
         Step::OpenChild => commit.submit(opening(CHILD, 1, 60_000, Some(PARENT), &[PARENT])).await.is_ok(),
         Step::Work(PARENT) => commit.submit(working(number, PARENT, &[])).await.is_ok(),
         Step::Work(id) => commit.submit(working(number, id, &[PARENT])).await.is_ok(),
-        Step::Suspend(id) => commit.hold(turn(Turn::Suspend, id), Vec::new()).await.is_ok(),
-        Step::Resume(id) => commit.hold(turn(Turn::Resume, id), Vec::new()).await.is_ok(),
+        Step::Suspend(id) => commit.hold(turn(Transition::Suspend, id), Vec::new()).await.is_ok(),
+        Step::Resume(id) => commit.hold(turn(Transition::Resume, id), Vec::new()).await.is_ok(),
         Step::End(id) => commit.end(ending(id)).await.is_ok(),
         Step::Restart => {
             commit.close().await;
@@ -413,7 +414,7 @@ fn every_short_history_ends_as_the_model_says() {
                 let task = commit.state().task(&GenerationKey([id; 16]));
                 assert_eq!(task.map(|task| task.left), one.0, "{history:?}");
                 let life = commit.state().lives(&[GenerationKey([id; 16])])[0];
-                assert_eq!((life.number > 0, life.hold == Some(Hold::Suspended)), (one.2, one.1), "{history:?}");
+                assert_eq!((life.number > 0, life.hold == Some(InactiveStatus::Suspended)), (one.2, one.1), "{history:?}");
             }
             commit.close().await;
         });

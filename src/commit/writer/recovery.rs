@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::stage::{Effect, Staged};
-use super::{Hidden, Parts, Unrecorded, Writer};
+use super::{Parts, Unrecorded, WithheldHop, Writer};
 use crate::commit::contract::{Recovered, StoreReason, Stored};
 use crate::commit::receipt::CommitReason;
-use crate::commit::spent::Spent;
+use crate::commit::spent::ReplayCache;
 use crate::commit::tasks;
 use crate::ledger::Record;
 use crate::lifecycle::Task;
@@ -15,14 +15,14 @@ use crate::oauth::{GenerationKey, Time};
 
 /// A batch of which nobody knows whether it is durable.
 #[derive(Debug, Default)]
-pub(super) struct Doubt {
+pub(super) struct UncertainBatch {
     /// How many records it had, and its last one.
     rows: u64,
     last: Vec<u8>,
     /// Hops whose callers were told that nothing was issued: withheld if they are durable.
-    hops: Vec<Hidden>,
+    hops: Vec<WithheldHop>,
     /// What is to be recorded again if they are not.
-    withheld: Vec<Hidden>,
+    withheld: Vec<WithheldHop>,
     changes: Vec<Unrecorded>,
 }
 
@@ -32,7 +32,7 @@ impl Writer {
         let Parts { mut store, clock, limits, jobs, mirror, register, quota, keys, durable } = parts;
         let recovered = store.open()?;
         let newest = verified(&recovered)?;
-        let spent = Spent::load(&recovered.single_use, limits.single_use);
+        let spent = ReplayCache::load(&recovered.single_use, limits.single_use);
         mirror.load(&recovered.lives, tasks(&recovered)?, &mut [], newest);
         register.load(recovered.status, recovered.in_force);
         let (owed, unrecorded, closing, failed) = (Vec::new(), Vec::new(), Vec::new(), None);
@@ -65,11 +65,11 @@ impl Writer {
         tracing::error!(cause = ?failure, "the store failed, so nothing is issued until it has recovered");
         self.keys.clear();
         let last = staged.batch.rows.last().map(|row| row.record.clone()).unwrap_or_default();
-        let mut doubt = Doubt { rows: staged.batch.rows.len() as u64, last, ..Doubt::default() };
+        let mut doubt = UncertainBatch { rows: staged.batch.rows.len() as u64, last, ..UncertainBatch::default() };
         for effect in staged.effects {
             match effect {
                 Effect::Hop(receipt, reply, _place) => {
-                    doubt.hops.push(Hidden::of(&receipt));
+                    doubt.hops.push(WithheldHop::of(&receipt));
                     let _untaken = reply.to.send(Err(CommitReason::Unavailable));
                 }
                 Effect::Change(change, reply) => {
@@ -113,7 +113,7 @@ impl Writer {
     }
 
     /// Opens the store afresh. It must hold exactly what was acknowledged, with or without the whole doubtful batch.
-    fn reopen(&mut self, doubt: &Doubt) -> Result<(Recovered, bool), StoreReason> {
+    fn reopen(&mut self, doubt: &UncertainBatch) -> Result<(Recovered, bool), StoreReason> {
         let recovered = self.store.open()?;
         verified(&recovered)?;
         if recovered.count == self.next {
@@ -124,8 +124,8 @@ impl Writer {
         if landed { Ok((recovered, true)) } else { Err(StoreReason::Corrupt("it does not hold what it acknowledged")) }
     }
 
-    fn adopt(&mut self, recovered: &Recovered, tasks: Vec<(GenerationKey, Task)>, doubt: Doubt, landed: bool) {
-        let Doubt { hops, withheld, changes, .. } = doubt;
+    fn adopt(&mut self, recovered: &Recovered, tasks: Vec<(GenerationKey, Task)>, doubt: UncertainBatch, landed: bool) {
+        let UncertainBatch { hops, withheld, changes, .. } = doubt;
         if landed {
             self.owed.splice(0..0, hops);
         } else {
@@ -135,7 +135,7 @@ impl Writer {
         self.next = recovered.count;
         self.durable.set(self.next);
         self.newest = recovered.newest.last().map_or(self.newest, |stored| stored.at.max(self.newest));
-        self.spent = Spent::load(&recovered.single_use, self.limits.single_use);
+        self.spent = ReplayCache::load(&recovered.single_use, self.limits.single_use);
         Arc::clone(&self.mirror).load(&recovered.lives, tasks, &mut self.unrecorded, self.newest);
     }
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Done, Hidden, Issue, Job, Recordable, Reply, Spending, Unrecorded, Writer};
+use super::{Done, Job, RecordHop, Recordable, Reply, Spending, Unrecorded, WithheldHop, Writer};
 use crate::commit::change::Change;
 use crate::commit::command::SINGLE_USE_MAX;
-use crate::commit::contract::{Batch, Known, Row, StoreReason};
+use crate::commit::contract::{Batch, ConfiguredPrincipal, Row, StoreReason};
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::subject_keys::SealFailure;
 use crate::crypto::Digest;
 use crate::ledger::record::{RECORD_BYTES_MAX, Record, WithheldRecord};
-use crate::lifecycle::{State, liveness};
+use crate::lifecycle::{StateView, liveness};
 use crate::oauth::{GenerationKey, Time};
 
 /// One hop depends on no more things.
@@ -40,8 +40,8 @@ pub(super) enum Effect {
     Change(Unrecorded, Option<Done>),
     Resume(Unrecorded, Done),
     Spent(Spending, Done),
-    Remembered(BTreeSet<Known>, Done),
-    Withheld(Hidden),
+    Remembered(BTreeSet<ConfiguredPrincipal>, Done),
+    Withheld(WithheldHop),
 }
 
 impl Writer {
@@ -105,7 +105,7 @@ impl Writer {
         }
     }
 
-    fn stage_issue(&mut self, issue: Issue, reply: Reply, place: OwnedSemaphorePermit, staged: &mut Staged) {
+    fn stage_issue(&mut self, issue: RecordHop, reply: Reply, place: OwnedSemaphorePermit, staged: &mut Staged) {
         match self.judge(issue, staged) {
             Ok(receipt) => staged.effects.push(Effect::Hop(receipt, reply, place)),
             Err(reason) => {
@@ -116,7 +116,7 @@ impl Writer {
 
     /// The checks that must hold at the instant of commit. What is single-use is spent when nothing can refuse the hop any
     /// more but a failure of the store, after which what is spent is read from the store again.
-    fn judge(&mut self, issue: Issue, staged: &mut Staged) -> Result<Receipt, CommitReason> {
+    fn judge(&mut self, issue: RecordHop, staged: &mut Staged) -> Result<Receipt, CommitReason> {
         if self.failed.is_some() || staged.failure.is_some() || !self.unrecorded.is_empty() {
             return Err(CommitReason::Unavailable);
         }
@@ -155,7 +155,7 @@ impl Writer {
 
     /// Takes what `issue` costs out of the budgets, and begins the task that it opens. A batch that fails undoes it when the
     /// store is read again.
-    fn draw(&self, issue: &Issue, staged: &mut Staged) {
+    fn draw(&self, issue: &RecordHop, staged: &mut Staged) {
         staged.batch.charges.extend(issue.charge.and_then(|task| self.mirror.charge(task, 1)));
         if let Some(opens) = &issue.opens {
             staged.batch.charges.extend(opens.out_of.and_then(|parent| self.mirror.charge(parent, opens.task.budget)));
@@ -202,7 +202,7 @@ impl Writer {
         Ok(())
     }
 
-    fn seal(&mut self, issue: &Issue, record: &Digest, staged: &mut Staged) -> Result<Option<SealedFor>, CommitReason> {
+    fn seal(&mut self, issue: &RecordHop, record: &Digest, staged: &mut Staged) -> Result<Option<SealedFor>, CommitReason> {
         let disclosed = &issue.disclosed;
         if disclosed.values.is_empty() {
             return Ok(None);
@@ -254,8 +254,8 @@ impl Writer {
         self.quota.give_back(&recordable.refusal.agent, recordable.suppressed + 1);
     }
 
-    fn stage_withheld(&mut self, hidden: Hidden, staged: &mut Staged) {
-        let Hidden { index, jti, txn } = hidden;
+    fn stage_withheld(&mut self, hidden: WithheldHop, staged: &mut Staged) {
+        let WithheldHop { index, jti, txn } = hidden;
         let record = Record::Withheld(WithheldRecord::new(staged.batch.at, index, jti, txn));
         match record.to_bytes() {
             Ok(record) => {

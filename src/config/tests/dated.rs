@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, KeyPair, date_time_ymd};
 
 use super::scene::{AGENT, JWKS, MAIN, Scene};
-use crate::client::{Dated, DatedKind, LoginMethod};
+use crate::client::{AuthMethod, Dated, DatedKind};
 use crate::crypto::Digest;
 use crate::oauth::{ClientId, Time};
 
@@ -28,7 +28,7 @@ fn dated(scene: Scene, login: &str) -> Vec<Dated> {
 
 /// Which end, of what, where it is held and which line names it.
 #[track_caller]
-fn expect(found: &[Dated], wanted: &[(DatedKind, LoginMethod, &str, &str, &str, Time)]) {
+fn expect(found: &[Dated], wanted: &[(DatedKind, AuthMethod, &str, &str, &str, Time)]) {
     assert_eq!(found.len(), wanted.len(), "{found:?}");
     for (dated, (kind, login, name, held_by, place, end)) in found.iter().zip(wanted) {
         assert_eq!((dated.kind, dated.login, dated.name.as_str(), dated.not_after), (*kind, *login, *name, *end));
@@ -42,7 +42,7 @@ fn registered_certificates_end_with_their_dates() {
     let [by_file, by_x5c] = [&file, &shown].map(|certificate| Digest::of(certificate.der()).to_string());
     let member = format!("\"x5c\":[\"{}\"],\"use\"", STANDARD.encode(shown.der()));
     let scene = Scene::new().with("a.pem", &file.pem()).with("a.jwks", &JWKS.replace("\"use\"", &member));
-    let method = LoginMethod::SelfSignedTls;
+    let method = AuthMethod::SelfSignedTls;
     let login = "method = 'self_signed_tls_client_auth'\ncertificate_file = '../a.pem'\njwks_file = '../a.jwks'";
     expect(
         &dated(scene, login),
@@ -62,13 +62,13 @@ fn authorities_end_too_whoever_names_them() {
         let scene = Scene::new().with("own.pem", &own.pem()).with("shared.pem", &shared.pem()).with("trust/pki.toml", rule);
         scene.with("main.toml", &format!("{MAIN}[tls]\nclient_ca = 'shared.pem'"))
     };
-    let (kind, method) = (DatedKind::Authority, LoginMethod::TlsClientAuth);
+    let (kind, method) = (DatedKind::Authority, AuthMethod::TlsClientAuth);
     let named = dated(scene(), "method = 'tls_client_auth'\nsan_dns = 'a.example'\nca_file = '../own.pem'");
     expect(&named, &[(kind, method, &by_own, "own.pem", "agents/a.toml:8", ENDS[0])]);
     let common = dated(scene(), "method = 'tls_client_auth'\nsan_dns = 'a.example'");
     expect(&common, &[(kind, method, &by_shared, "shared.pem", "main.toml:7", ENDS[1])]);
     let ruled = dated(scene(), "method = 'workload_x509'\ntrust = 'pki'\nmatch = { dns = 'a.example' }");
-    expect(&ruled, &[(kind, LoginMethod::WorkloadX509, &by_own, "trust rule pki", "trust/pki.toml:1", ENDS[0])]);
+    expect(&ruled, &[(kind, AuthMethod::WorkloadX509, &by_own, "trust rule pki", "trust/pki.toml:1", ENDS[0])]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_key_ends_where_it_says_so() {
         let jwks = JWKS.replace("\"use\"", &format!("{member}\"use\""));
         dated(Scene::new(), &format!("method = 'private_key_jwt'\njwks = '{jwks}'"))
     };
-    let (kid, method) = ("45eZULae8DxWC9ocnlpbHMPYEb94Qs4rgO_O1CSq5OE", LoginMethod::PrivateKeyJwt);
+    let (kid, method) = ("45eZULae8DxWC9ocnlpbHMPYEb94Qs4rgO_O1CSq5OE", AuthMethod::PrivateKeyJwt);
     let place = "agents/a.toml";
     expect(&by("\"exp\":1798761600,"), &[(DatedKind::Key, method, kid, place, "agents/a.toml:7", ENDS[0])]);
     for none in ["", "\"exp\":\"1798761600\",", "\"exp\":-1,", "\"exp\":null,"] {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::complaints::expect;
 use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
-use crate::config::{Complaints, Config, KeysFile, LoginFile, Sources, watch};
+use crate::config::{Config, Diagnostics, KeysFile, LoginFile, Sources, watch};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Resource};
 use crate::trust::{Literal, Matcher, TrustKind};
@@ -165,7 +165,7 @@ fn a_change_is_noticed_and_read_again() {
     let scene = Scene::new().with("agents/a.toml", AGENT);
     let (sender, receiver) = std::sync::mpsc::channel();
     let known = scene.load().fingerprint;
-    let changed = move |loaded: Result<Config, Complaints>| {
+    let changed = move |loaded: Result<Config, Diagnostics>| {
         sender.send(loaded.map(|config| config.catalog.agents().count()).map_err(|complaints| complaints.len())).unwrap();
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -9,14 +9,14 @@ use url::Url;
 
 use super::IssuerFile;
 use crate::catalog::Place;
-use crate::config::Complaint;
+use crate::config::Diagnostic;
 use crate::config::desk::Desk;
 use crate::config::keys_file::{KeysFile, take_jwks, warn_of_skipped};
-use crate::config::reader::{Found, Reader, all};
+use crate::config::reader::{Located, Reader, all};
 use crate::config::{revocation, span};
 use crate::oauth::Issuer;
 use crate::trust::x509::Roots;
-use crate::trust::{Bundle, BundleProfile, KeyLocation, Network, Pace, SpiffeId, TrustKind, WorkloadApi};
+use crate::trust::{BundleProfile, KeyLocation, Network, RefreshPolicy, SpiffeId, TrustBundle, TrustKind, WorkloadApi};
 
 /// The keys of a rule of that kind. A platform's are found by discovery unless the file says otherwise.
 pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
@@ -25,7 +25,7 @@ pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Optio
         return None;
     };
     if kind.is_platform() && kind.has_issuer() && !rule.has("keys") {
-        return discovery(kind, issuer, Vec::new()).map(|location| KeysFile::Remote(location, Pace::default()));
+        return discovery(kind, issuer, Vec::new()).map(|location| KeysFile::Remote(location, RefreshPolicy::default()));
     }
     let mut reader = rule.take_table("keys")?;
     let keys = match kind {
@@ -59,11 +59,11 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
     let (hosts, networks, pace) = (take_hosts(reader), take_networks(reader, remote), take_pace(reader, remote));
     if given != 1 {
         let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.desk().complain(Diagnostic::new(place, sentence));
         return None;
     }
-    if let Some(Found { value: false, place }) = asked {
-        reader.desk().complain(Complaint::new(place, "`discovery` must be true or left out"));
+    if let Some(Located { value: false, place }) = asked {
+        reader.desk().complain(Diagnostic::new(place, "`discovery` must be true or left out"));
         return None;
     }
     let location = match asked {
@@ -93,7 +93,7 @@ fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<K
         take_pace(reader, false);
         if !reader.has("bundle_file") {
             let sentence = "[keys] must have one of `bundle_file`, `bundle_url` and `workload_api`";
-            reader.desk().complain(Complaint::new(reader.place().clone(), sentence));
+            reader.desk().complain(Diagnostic::new(reader.place().clone(), sentence));
         }
         let path = reader.take_path("bundle_file")?;
         return bundle(reader.desk(), &path).map(KeysFile::Bundle);
@@ -133,16 +133,16 @@ fn take_spiffe_profile(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> 
     Some(BundleProfile::Spiffe { id, bootstrap, own })
 }
 
-fn bundle(desk: &Desk, path: &Found<PathBuf>) -> Option<Arc<Bundle>> {
+fn bundle(desk: &Desk, path: &Located<PathBuf>) -> Option<Arc<TrustBundle>> {
     let json = desk.text(&path.value, &path.place)?;
     let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
-    match Bundle::parse(json.as_bytes()) {
+    match TrustBundle::parse(json.as_bytes()) {
         Ok(bundle) => {
             warn_of_skipped(desk, bundle.keys(), &place, bundle.roots().is_empty());
             Some(Arc::new(bundle))
         }
         Err(reason) => {
-            desk.complain(Complaint::new(place, format!("the bundle {reason}")));
+            desk.complain(Diagnostic::new(place, format!("the bundle {reason}")));
             None
         }
     }
@@ -161,7 +161,7 @@ fn take_roots(reader: &mut Reader<'_>) -> Option<KeysFile> {
         }
         Err(reason) => {
             let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
-            reader.desk().complain(Complaint::new(place, format!("has no root certificates: {reason}")));
+            reader.desk().complain(Diagnostic::new(place, format!("has no root certificates: {reason}")));
             None
         }
     }
@@ -196,15 +196,15 @@ fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> 
 }
 
 /// How often keys are fetched where their publisher does not say, and how long the last good ones count.
-fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<Pace> {
+fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<RefreshPolicy> {
     if !remote {
         for key in ["refresh", "ceiling"] {
             reader.refuse(key, "belongs to keys that are fetched");
         }
-        return Some(Pace::default());
+        return Some(RefreshPolicy::default());
     }
     let place = ["ceiling", "refresh"].into_iter().find(|key| reader.has(key)).map(|key| reader.place_of(key));
-    let usual = Pace::default();
+    let usual = RefreshPolicy::default();
     let interval = span_or(reader, "refresh", Duration::from_mins(1)..=Duration::from_hours(24), usual.interval);
     let ceiling = span_or(reader, "ceiling", Duration::from_mins(5)..=Duration::from_hours(30 * 24), usual.ceiling);
     let (interval, ceiling) = (interval?, ceiling?);
@@ -214,10 +214,10 @@ fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<Pace> {
             span::show(ceiling),
             span::show(interval)
         );
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.desk().complain(Diagnostic::new(place, sentence));
         return None;
     }
-    Some(Pace { interval, ceiling, ..usual })
+    Some(RefreshPolicy { interval, ceiling, ..usual })
 }
 
 /// What is written at `key`, or what is usual; none when that is wrong.

@@ -2,7 +2,7 @@
 
 use super::{IssuerFile, TrustFile};
 use crate::catalog::{Place, Places};
-use crate::config::Complaint;
+use crate::config::Diagnostic;
 use crate::config::desk::Desk;
 use crate::config::matcher_file::MatcherFile;
 use crate::trust::{Requirement, SubjectParts, TrustKind, TrustRuleReason, mistakes};
@@ -38,7 +38,7 @@ impl Parts<'_> {
         // Whose tokens are meant may be what could not be read.
         let told = |reason: &TrustRuleReason| self.require.is_some() || !matches!(reason, TrustRuleReason::Unpinned(_));
         for reason in found.into_iter().filter(told) {
-            desk.complain(Complaint::new(place_of(&reason, places), reason.to_string()));
+            desk.complain(Diagnostic::new(place_of(&reason, places), reason.to_string()));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `[[map]]`: what the scopes of another authorization server mean here.
 
 use crate::catalog::Place;
-use crate::config::Complaint;
-use crate::config::reader::{Found, Reader, all};
+use crate::config::Diagnostic;
+use crate::config::reader::{Located, Reader, all};
 use crate::oauth::{Resource, Scope};
 use crate::trust::{ScopeMap, TrustKind};
 
@@ -25,7 +25,7 @@ pub(super) fn take(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<V
     let maps = all(reader.take_tables("map").into_iter().map(read))?;
     if kind.is_some() && !written {
         let sentence = "[[map]] is missing: a foreign access token may do here exactly what it says, which is nothing";
-        reader.desk().complain(Complaint::new(place, sentence));
+        reader.desk().complain(Diagnostic::new(place, sentence));
         return None;
     }
     Some(maps)
@@ -37,7 +37,7 @@ fn read(mut reader: Reader<'_>) -> Option<ScopeFile> {
     let place = reader.place_of("to");
     let to = reader.take_table("to").and_then(target);
     reader.finish();
-    let (Found { value: from, .. }, (api, to)) = (from?, to?);
+    let (Located { value: from, .. }, (api, to)) = (from?, to?);
     Some(ScopeFile { map: ScopeMap { from, api, to }, place })
 }
 

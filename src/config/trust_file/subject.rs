@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Complaint;
+use crate::config::Diagnostic;
 use crate::config::matcher_file::claim;
 use crate::config::reader::{Reader, short};
 use crate::config::tree::Value;
@@ -32,7 +32,7 @@ fn read(mut reader: Reader<'_>, platform: bool, default_id: &str) -> Option<Subj
     let attributes = reader.take_table("attributes").map(attributes).unwrap_or_default();
     if let (Some(instance), Some(SubjectKind::User)) = (&instance, kind) {
         let sentence = "`instance` is for workloads; a person has none";
-        reader.desk().complain(Complaint::new(instance.place.clone(), sentence));
+        reader.desk().complain(Diagnostic::new(instance.place.clone(), sentence));
     }
     reader.finish();
     Some(SubjectParts { kind: kind?, id: id?, instance: instance.map(|found| found.value), attributes })
@@ -43,14 +43,14 @@ fn attributes(mut reader: Reader<'_>) -> BTreeMap<String, String> {
     for (name, node) in reader.take_rest() {
         let Value::Text(text) = &node.value else {
             let sentence = format!("attribute `{}` must name a claim, not {}", short(&name), node.value.kind());
-            reader.desk().complain(Complaint::new(node.place, sentence));
+            reader.desk().complain(Diagnostic::new(node.place, sentence));
             continue;
         };
         match claim(text) {
             Ok(claim) => drop(attributes.insert(name, claim)),
             Err(reason) => {
                 let sentence = format!("the claim of attribute `{}` {reason}", short(&name));
-                reader.desk().complain(Complaint::new(node.place, sentence));
+                reader.desk().complain(Diagnostic::new(node.place, sentence));
             }
         }
     }

@@ -161,7 +161,7 @@ impl WithheldRecord {
 /// A death as recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DeathRecord<'a> {
+pub struct RevocationRecord<'a> {
     /// When it took effect.
     #[serde(with = "millis")]
     pub at: Time,
@@ -170,7 +170,7 @@ pub struct DeathRecord<'a> {
     pub by: Cow<'a, str>,
     /// What ended.
     #[serde(borrow)]
-    pub ends: Vec<EndingRecord<'a>>,
+    pub ends: Vec<RevocableRecord<'a>>,
     /// Always `death`.
     pub kind: Kind,
     /// Why, in words.
@@ -186,7 +186,7 @@ pub struct DeathRecord<'a> {
 /// One thing that ended, as recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EndingRecord<'a> {
+pub struct RevocableRecord<'a> {
     /// Its keyed pseudonym.
     #[serde(with = "one")]
     pub key: GenerationKey,
@@ -206,7 +206,7 @@ pub struct EndingRecord<'a> {
 /// Something that is held, or held no longer, as recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HoldingRecord<'a> {
+pub struct StatusChangeRecord<'a> {
     /// When it took effect.
     #[serde(with = "millis")]
     pub at: Time,
@@ -220,14 +220,14 @@ pub struct HoldingRecord<'a> {
     pub reason: Cow<'a, str>,
     /// What it is about.
     #[serde(borrow)]
-    pub things: Vec<EndingRecord<'a>>,
+    pub things: Vec<RevocableRecord<'a>>,
     /// Always 1.
     pub v: u32,
 }
 
-impl<'a> HoldingRecord<'a> {
+impl<'a> StatusChangeRecord<'a> {
     /// The record of a turn of one of the three kinds.
-    pub fn new(at: Time, by: &'a str, kind: Kind, reason: &'a str, things: Vec<EndingRecord<'a>>) -> Self {
+    pub fn new(at: Time, by: &'a str, kind: Kind, reason: &'a str, things: Vec<RevocableRecord<'a>>) -> Self {
         Self { at, by: Cow::Borrowed(by), kind, reason: Cow::Borrowed(reason), things, v: super::version() }
     }
 
@@ -243,14 +243,14 @@ impl<'a> HoldingRecord<'a> {
 }
 
 /// The one transaction that all `things` belong to.
-pub(super) fn transaction(things: &[EndingRecord<'_>]) -> Option<Txn> {
+pub(super) fn transaction(things: &[RevocableRecord<'_>]) -> Option<Txn> {
     let first = things.first()?.txn;
     first.filter(|_| things.iter().all(|thing| thing.txn == first))
 }
 
-impl<'a> DeathRecord<'a> {
+impl<'a> RevocationRecord<'a> {
     /// The record of a death.
-    pub fn new(at: Time, by: &'a str, reason: &'a str, until: Option<Time>, ends: Vec<EndingRecord<'a>>) -> Self {
+    pub fn new(at: Time, by: &'a str, reason: &'a str, until: Option<Time>, ends: Vec<RevocableRecord<'a>>) -> Self {
         let (by, reason) = (Cow::Borrowed(by), Cow::Borrowed(reason));
         Self { at, by, ends, kind: Kind::Death, reason, until, v: super::version() }
     }

@@ -7,8 +7,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::client::Binding;
-use crate::ledger::{Basis, Bindings, Disclosure, Evidence, Hop, Inputs, Opened};
+use crate::client::Confirmation;
+use crate::ledger::{Bindings, Disclosure, Evidence, ExchangeMode, Hop, Inputs, Opened};
 use crate::oauth::{ActChain, GenerationKey, GenerationKind, Issuer, ListId, RuleName, Subject};
 
 const ISSUER: &str = "https://sts.example";
@@ -83,7 +83,7 @@ fn hop() -> impl Strategy<Value = Hop> {
         depth: ids.3,
         at: ids.4,
         expires: ids.5,
-        basis: Basis::Delegation,
+        basis: ExchangeMode::Delegation,
         client: who.0,
         login: "private_key_jwt",
         instance: who.2,
@@ -98,7 +98,7 @@ fn hop() -> impl Strategy<Value = Hop> {
             client_assertion: evidence[2],
             proof: evidence[1],
         },
-        binding: Bindings { issued: evidence[2].map(Binding::Dpop), subject: evidence[0].map(Binding::Certificate) },
+        binding: Bindings { issued: evidence[2].map(Confirmation::Dpop), subject: evidence[0].map(Confirmation::Certificate) },
         token: what.2,
         kid: what.3,
         policy_set: what.4,
@@ -108,8 +108,8 @@ fn hop() -> impl Strategy<Value = Hop> {
     })
 }
 
-fn death() -> impl Strategy<Value = DeathRecord<'static>> {
-    let end = (any::<[u8; 16]>(), proptest::option::of(text()), 1..1u64 << 53).prop_map(|(key, name, number)| EndingRecord {
+fn death() -> impl Strategy<Value = RevocationRecord<'static>> {
+    let end = (any::<[u8; 16]>(), proptest::option::of(text()), 1..1u64 << 53).prop_map(|(key, name, number)| RevocableRecord {
         key: GenerationKey(key),
         name: name.map(Cow::Owned),
         number,
@@ -118,7 +118,7 @@ fn death() -> impl Strategy<Value = DeathRecord<'static>> {
     });
     (time(), proptest::option::of(time()), vec(end, 1..4), text()).prop_map(|(at, until, ends, reason)| {
         let (by, reason) = (Cow::Borrowed("ops"), Cow::Owned(reason));
-        DeathRecord { at, by, ends, kind: Kind::Death, reason, until, v: 1 }
+        RevocationRecord { at, by, ends, kind: Kind::Death, reason, until, v: 1 }
     })
 }
 
@@ -236,9 +236,9 @@ proptest! {
     ) {
         assert_canonical(&Record::Death(death.clone()).to_bytes().unwrap());
         let (jti, txn) = (Jti::from_bytes(ids.0), Txn::from_bytes(ids.1));
-        let things: Vec<_> = death.ends.into_iter().map(|end| EndingRecord { txn: Some(txn), ..end }).collect();
+        let things: Vec<_> = death.ends.into_iter().map(|end| RevocableRecord { txn: Some(txn), ..end }).collect();
         for kind in [Kind::Suspension, Kind::Resumption, Kind::Retirement] {
-            let holding = Record::Holding(HoldingRecord::new(at, "ops", kind, &words, things.clone()));
+            let holding = Record::Holding(StatusChangeRecord::new(at, "ops", kind, &words, things.clone()));
             assert_canonical(&holding.to_bytes().unwrap());
             assert_eq!((holding.kind(), holding.txn()), (kind, Some(txn)));
         }

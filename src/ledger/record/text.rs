@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::crypto::Digest;
-use crate::ledger::Basis;
+use crate::ledger::ExchangeMode;
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, TaskId, Time, Txn};
 
 /// The last millisecond of the year 9999; an integer that every JSON reader holds exactly (RFC 7493 §2.2).
@@ -76,7 +76,7 @@ impl Text for GenerationKey {
     }
 }
 
-impl Text for Basis {
+impl Text for ExchangeMode {
     fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.as_str())
     }

@@ -7,35 +7,35 @@ fn key(name: &str) -> Digest {
     Digest::of(name.as_bytes())
 }
 
-fn dpop(name: &str) -> Option<Binding> {
-    Some(Binding::Dpop(key(name)))
+fn dpop(name: &str) -> Option<Confirmation> {
+    Some(Confirmation::Dpop(key(name)))
 }
 
-fn certificate(name: &str) -> Option<Binding> {
-    Some(Binding::Certificate(key(name)))
+fn certificate(name: &str) -> Option<Confirmation> {
+    Some(Confirmation::Certificate(key(name)))
 }
 
-fn proven(dpop: &str, certificate: &str) -> Proven {
+fn proven(dpop: &str, certificate: &str) -> ProvenKeys {
     let named = |name: &str| Some(key(name)).filter(|_| !name.is_empty());
-    Proven::for_tests(named(dpop), named(certificate))
+    ProvenKeys::for_tests(named(dpop), named(certificate))
 }
 
 /// A question about an unbound subject token of a client without wishes, for an API without wishes.
-fn question(proven: &Proven) -> Question<'_> {
-    Question {
+fn question(proven: &ProvenKeys) -> ConstraintInputs<'_> {
+    ConstraintInputs {
         subject: None,
         actor: None,
         attestation: None,
         task: false,
         proven,
-        basis: Basis::Continuation,
-        login: LoginMethod::PrivateKeyJwt,
+        basis: ExchangeMode::Continuation,
+        login: AuthMethod::PrivateKeyJwt,
         agent: BoundTokens::default(),
         apis: Constraints::default(),
     }
 }
 
-fn issued(question: &Question<'_>) -> Result<Option<Binding>, BindingReason> {
+fn issued(question: &ConstraintInputs<'_>) -> Result<Option<Confirmation>, BindingReason> {
     question.decide().map(|bound| bound.issued)
 }
 
@@ -54,66 +54,72 @@ fn a_proof_binds_and_a_certificate_alone_does_not() {
 #[test]
 fn a_bound_subject_token_needs_its_holders_proof() {
     // Negative test 34.
-    let with = |subject, proven: &Proven| issued(&Question { subject, ..question(proven) });
-    let subject_key = |kind, other| Err(BindingReason::SubjectKey(Missed { kind, other }));
+    let with = |subject, proven: &ProvenKeys| issued(&ConstraintInputs { subject, ..question(proven) });
+    let subject_key = |kind, other| Err(BindingReason::SubjectKey(MissingProof { kind, other }));
     assert_eq!(with(dpop("k"), &proven("k", "")), Ok(dpop("k")));
-    assert_eq!(with(dpop("k"), &proven("", "")), subject_key(BindingKind::Dpop, false));
-    assert_eq!(with(dpop("k"), &proven("other", "")), subject_key(BindingKind::Dpop, true));
-    assert_eq!(with(dpop("k"), &proven("", "k")), subject_key(BindingKind::Dpop, false));
+    assert_eq!(with(dpop("k"), &proven("", "")), subject_key(ConfirmationMethod::Dpop, false));
+    assert_eq!(with(dpop("k"), &proven("other", "")), subject_key(ConfirmationMethod::Dpop, true));
+    assert_eq!(with(dpop("k"), &proven("", "k")), subject_key(ConfirmationMethod::Dpop, false));
     assert_eq!(with(certificate("c"), &proven("", "c")), Ok(certificate("c")));
-    assert_eq!(with(certificate("c"), &proven("c", "")), subject_key(BindingKind::Certificate, false));
-    assert_eq!(with(certificate("c"), &proven("c", "d")), subject_key(BindingKind::Certificate, true));
+    assert_eq!(with(certificate("c"), &proven("c", "")), subject_key(ConfirmationMethod::Certificate, false));
+    assert_eq!(with(certificate("c"), &proven("c", "d")), subject_key(ConfirmationMethod::Certificate, true));
     // Who proves the certificate may go on under the key of the proof that came with it.
     assert_eq!(with(certificate("c"), &proven("k", "c")), Ok(dpop("k")));
 }
 
 #[test]
 fn a_direct_credential_rebinds_to_the_next_holders_key() {
-    let with = |actor, proven: &Proven| issued(&Question { subject: dpop("k"), actor: Some(actor), ..question(proven) });
+    let with =
+        |actor, proven: &ProvenKeys| issued(&ConstraintInputs { subject: dpop("k"), actor: Some(actor), ..question(proven) });
     assert_eq!(with(None, &proven("next", "")), Ok(dpop("next")));
     assert_eq!(with(None, &proven("", "c")), Ok(certificate("c")));
     assert_eq!(with(None, &proven("", "")), Err(BindingReason::NextKey));
     assert_eq!(with(dpop("next"), &proven("next", "")), Ok(dpop("next")));
     assert_eq!(
         with(dpop("next"), &proven("k", "")),
-        Err(BindingReason::ActorKey(Missed { kind: BindingKind::Dpop, other: true }))
+        Err(BindingReason::ActorKey(MissingProof { kind: ConfirmationMethod::Dpop, other: true }))
     );
     assert_eq!(with(certificate("c"), &proven("", "c")), Ok(certificate("c")));
 }
 
 #[test]
 fn a_bound_actor_token_counts_with_its_own_proof_only() {
-    let with = |proven: &Proven| issued(&Question { actor: Some(dpop("a")), ..question(proven) });
+    let with = |proven: &ProvenKeys| issued(&ConstraintInputs { actor: Some(dpop("a")), ..question(proven) });
     assert_eq!(with(&proven("a", "")), Ok(dpop("a")));
-    assert_eq!(with(&proven("", "")), Err(BindingReason::ActorKey(Missed { kind: BindingKind::Dpop, other: false })));
+    assert_eq!(
+        with(&proven("", "")),
+        Err(BindingReason::ActorKey(MissingProof { kind: ConfirmationMethod::Dpop, other: false }))
+    );
 }
 
 #[test]
 fn what_is_issued_on_a_bound_login_is_bound() {
-    let with = |agent, proven: &Proven| issued(&Question { attestation: certificate("c"), agent, ..question(proven) });
+    let with =
+        |agent, proven: &ProvenKeys| issued(&ConstraintInputs { attestation: certificate("c"), agent, ..question(proven) });
     assert_eq!(with(BoundTokens::default(), &proven("", "c")), Ok(certificate("c")));
     assert_eq!(with(BoundTokens::default(), &proven("k", "c")), Ok(dpop("k")));
     let dpop_only = BoundTokens { dpop: true, certificate: false };
     assert_eq!(with(dpop_only, &proven("", "c")), Err(BindingReason::Agent(dpop_only)));
     let apis = BEARER_ONLY;
-    let refused = Question { attestation: dpop("k"), apis, ..question(&proven("k", "")) }.decide().map(|_| ());
+    let refused = ConstraintInputs { attestation: dpop("k"), apis, ..question(&proven("k", "")) }.decide().map(|_| ());
     assert_eq!(refused, Err(BindingReason::ApiRefuses { inherited: true }));
 }
 
 #[test]
 fn an_apis_own_agent_rebinds_what_it_was_handed() {
-    let with =
-        |login, proven: &Proven| issued(&Question { subject: dpop("k"), basis: Basis::OnBehalfOf, login, ..question(proven) });
-    assert_eq!(with(LoginMethod::PrivateKeyJwt, &proven("next", "")), Ok(dpop("next")));
-    assert_eq!(with(LoginMethod::PrivateKeyJwt, &proven("", "")), Err(BindingReason::NextKey));
-    let refused = Err(BindingReason::SubjectKey(Missed { kind: BindingKind::Dpop, other: true }));
-    assert_eq!(with(LoginMethod::SecretBasic, &proven("next", "")), refused);
-    assert_eq!(with(LoginMethod::SecretPost, &proven("next", "")), refused);
+    let with = |login, proven: &ProvenKeys| {
+        issued(&ConstraintInputs { subject: dpop("k"), basis: ExchangeMode::OnBehalfOf, login, ..question(proven) })
+    };
+    assert_eq!(with(AuthMethod::PrivateKeyJwt, &proven("next", "")), Ok(dpop("next")));
+    assert_eq!(with(AuthMethod::PrivateKeyJwt, &proven("", "")), Err(BindingReason::NextKey));
+    let refused = Err(BindingReason::SubjectKey(MissingProof { kind: ConfirmationMethod::Dpop, other: true }));
+    assert_eq!(with(AuthMethod::SecretBasic, &proven("next", "")), refused);
+    assert_eq!(with(AuthMethod::SecretPost, &proven("next", "")), refused);
 }
 
 #[test]
 fn what_is_issued_in_a_task_that_was_opened_with_a_bound_token_is_bound() {
-    let with = |proven: &Proven| issued(&Question { task: true, ..question(proven) });
+    let with = |proven: &ProvenKeys| issued(&ConstraintInputs { task: true, ..question(proven) });
     assert_eq!(with(&proven("", "")), Err(BindingReason::NextKey));
     assert_eq!(with(&proven("k", "")), Ok(dpop("k")));
     assert_eq!(with(&proven("", "c")), Ok(certificate("c")));
@@ -122,8 +128,9 @@ fn what_is_issued_in_a_task_that_was_opened_with_a_bound_token_is_bound() {
 #[test]
 fn an_agent_whose_tokens_must_be_bound_never_gets_another() {
     // RFC 9449 §5.2, RFC 8705 §3.4.
-    let with =
-        |dpop, certificate, proven: &Proven| issued(&Question { agent: BoundTokens { dpop, certificate }, ..question(proven) });
+    let with = |dpop, certificate, proven: &ProvenKeys| {
+        issued(&ConstraintInputs { agent: BoundTokens { dpop, certificate }, ..question(proven) })
+    };
     let agent = |dpop, certificate| Err(BindingReason::Agent(BoundTokens { dpop, certificate }));
     assert_eq!(with(true, false, &proven("k", "")), Ok(dpop("k")));
     assert_eq!(with(true, false, &proven("", "c")), agent(true, false));
@@ -138,16 +145,16 @@ fn an_agent_whose_tokens_must_be_bound_never_gets_another() {
 
 #[test]
 fn an_api_says_what_it_takes() {
-    let with = |apis, proven: &Proven| issued(&Question { apis, ..question(proven) });
+    let with = |apis, proven: &ProvenKeys| issued(&ConstraintInputs { apis, ..question(proven) });
     assert_eq!(with(REQUIRED, &proven("k", "")), Ok(dpop("k")));
     assert_eq!(with(REQUIRED, &proven("", "c")), Ok(certificate("c")));
     assert_eq!(with(REQUIRED, &proven("", "")), Err(BindingReason::ApiRequires));
     assert_eq!(with(BEARER_ONLY, &proven("", "")), Ok(None));
     assert_eq!(with(BEARER_ONLY, &proven("", "c")), Ok(None));
     assert_eq!(with(BEARER_ONLY, &proven("k", "")), Err(BindingReason::ApiRefuses { inherited: false }));
-    let inherited = Question { subject: dpop("k"), apis: BEARER_ONLY, ..question(&proven("k", "")) }.decide().map(|_| ());
+    let inherited = ConstraintInputs { subject: dpop("k"), apis: BEARER_ONLY, ..question(&proven("k", "")) }.decide().map(|_| ());
     assert_eq!(inherited, Err(BindingReason::ApiRefuses { inherited: true }));
-    let both: Constraints = [SenderConstraint::Required, SenderConstraint::None].into_iter().collect();
+    let both: Constraints = [ConstraintRequirement::Required, ConstraintRequirement::None].into_iter().collect();
     assert_eq!(with(both, &proven("k", "")), Err(BindingReason::ApiRefuses { inherited: false }));
     assert_eq!(with(both, &proven("", "")), Err(BindingReason::ApiRequires));
 }
@@ -165,11 +172,11 @@ fn no_combination_strips_a_binding() {
             let proven = proven(key_proved, certificate_proved);
             for bits in 0..=255_u8 {
                 let flag = |bit: u8| flags[usize::from(bits >> bit & 1)];
-                let question = Question {
+                let question = ConstraintInputs {
                     subject,
                     actor: (actor.is_some() || flag(0)).then_some(actor),
-                    basis: if flag(1) { Basis::OnBehalfOf } else { Basis::Continuation },
-                    login: if flag(2) { LoginMethod::SecretPost } else { LoginMethod::SpiffeJwt },
+                    basis: if flag(1) { ExchangeMode::OnBehalfOf } else { ExchangeMode::Continuation },
+                    login: if flag(2) { AuthMethod::SecretPost } else { AuthMethod::SpiffeJwt },
                     agent: BoundTokens { dpop: flag(3), certificate: flag(4) },
                     apis: Constraints { required: flag(5), refused: false },
                     task: flag(6),
@@ -181,7 +188,7 @@ fn no_combination_strips_a_binding() {
                 assert!(bound.issued.is_some() || !(flag(3) || flag(4) || flag(5) || flag(6) || flag(7)), "unbound");
                 assert!(bound.issued.is_none_or(|binding| proven.holds(&binding)), "bound to a key that nobody proved");
                 assert!(bound.issued.is_some() || key_proved.is_empty(), "a proof that was not honoured");
-                assert_eq!(bound.token_type() == "DPoP", matches!(bound.issued, Some(Binding::Dpop(_))));
+                assert_eq!(bound.token_type() == "DPoP", matches!(bound.issued, Some(Confirmation::Dpop(_))));
                 issued_bound += u32::from(bound.issued.is_some());
             }
         }
@@ -191,8 +198,8 @@ fn no_combination_strips_a_binding() {
 
 #[test]
 fn the_strictest_api_of_an_audience_counts_wherever_it_stands() {
-    use SenderConstraint::{None, Optional, Required};
-    let all = |apis: [SenderConstraint; 2]| -> (bool, bool) {
+    use ConstraintRequirement::{None, Optional, Required};
+    let all = |apis: [ConstraintRequirement; 2]| -> (bool, bool) {
         let all: Constraints = apis.into_iter().collect();
         (all.required, all.refused)
     };
@@ -204,7 +211,7 @@ fn the_strictest_api_of_an_audience_counts_wherever_it_stands() {
 #[test]
 fn what_the_subject_token_was_bound_to_is_kept_for_the_record() {
     let key = proven("next", "");
-    let question = Question { subject: dpop("k"), actor: Some(Option::None), ..question(&key) };
+    let question = ConstraintInputs { subject: dpop("k"), actor: Some(Option::None), ..question(&key) };
     let bound = question.decide().map(|bound| (bound.issued(), bound.subject()));
     assert_eq!(bound, Ok((dpop("next"), dpop("k"))));
 }
@@ -214,10 +221,10 @@ fn what_the_subject_token_was_bound_to_is_kept_for_the_record() {
 fn only_a_proof_that_is_missing_or_wrong_is_one() {
     let kind = |reason: BindingReason| reason.is_proof();
     assert!(kind(BindingReason::NextKey) && kind(BindingReason::ApiRequires));
-    assert!(kind(BindingReason::SubjectKey(Missed { kind: BindingKind::Dpop, other: false })));
+    assert!(kind(BindingReason::SubjectKey(MissingProof { kind: ConfirmationMethod::Dpop, other: false })));
     assert!(kind(BindingReason::Agent(BoundTokens { dpop: true, certificate: true })));
     assert!(!kind(BindingReason::Agent(BoundTokens { dpop: false, certificate: true })));
-    assert!(!kind(BindingReason::SubjectKey(Missed { kind: BindingKind::Certificate, other: true })));
+    assert!(!kind(BindingReason::SubjectKey(MissingProof { kind: ConfirmationMethod::Certificate, other: true })));
     assert!(!kind(BindingReason::AgentCertificate) && !kind(BindingReason::ApiRefuses { inherited: false }));
 }
 
@@ -225,9 +232,9 @@ fn only_a_proof_that_is_missing_or_wrong_is_one() {
 fn sentences_are_printable_and_name_what_would_help() {
     let bound = |dpop, certificate| BindingReason::Agent(BoundTokens { dpop, certificate });
     let reasons = [
-        BindingReason::SubjectKey(Missed { kind: BindingKind::Dpop, other: false }),
-        BindingReason::SubjectKey(Missed { kind: BindingKind::Certificate, other: true }),
-        BindingReason::ActorKey(Missed { kind: BindingKind::Dpop, other: true }),
+        BindingReason::SubjectKey(MissingProof { kind: ConfirmationMethod::Dpop, other: false }),
+        BindingReason::SubjectKey(MissingProof { kind: ConfirmationMethod::Certificate, other: true }),
+        BindingReason::ActorKey(MissingProof { kind: ConfirmationMethod::Dpop, other: true }),
         BindingReason::NextKey,
         bound(true, false),
         bound(false, true),

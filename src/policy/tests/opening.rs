@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::client::Proven;
+use crate::client::ProvenKeys;
 use crate::crypto::Digest;
-use crate::lifecycle::{BindingReason, FixedTask, Opening, Task};
+use crate::lifecycle::{AdmittedTask, BindingReason, Task, TaskTerms};
 use crate::oauth::TaskId;
-use crate::request::WantedTask;
-use crate::token::InTask;
+use crate::request::TaskSpec;
+use crate::token::TaskMembership;
 
 const OPEN: &str = r#"@id("open") permit (principal, action == Action::"open_task", resource);"#;
 const MAIL: &str = "https://mail.example";
@@ -21,14 +21,14 @@ struct Case {
     agents: Vec<Agent>,
     apis: Vec<Api>,
     origin: Origin,
-    proven: Proven,
+    proven: ProvenKeys,
     /// What the parent has left, where a task token is presented.
     left: Option<u64>,
 }
 
 /// The orchestrator, for a user, where any task is permitted.
 fn root() -> Case {
-    let (policy, proven) = (OPEN.to_owned(), Proven::default());
+    let (policy, proven) = (OPEN.to_owned(), ProvenKeys::default());
     Case { policy, client: "orchestrator", agents: agents(), apis: apis(), origin: user(), proven, left: None }
 }
 
@@ -37,8 +37,8 @@ fn child() -> Case {
     Case { origin: task_token(parent()), left: Some(10), ..root() }
 }
 
-fn parent() -> InTask {
-    InTask {
+fn parent() -> TaskMembership {
+    TaskMembership {
         id: TaskId::from_bytes([7; 16]),
         level: 1,
         authority: held(&[(CRM, "contacts.read contacts.write")]),
@@ -50,9 +50,9 @@ fn parent() -> InTask {
     }
 }
 
-fn task_token(task: InTask) -> Origin {
+fn task_token(task: TaskMembership) -> Origin {
     match own(task.authority.clone(), vec![]) {
-        Origin::Own(own) => Origin::Task(Own { task: Some(task), ..own }, None),
+        Origin::Own(own) => Origin::Task(IssuedClaims { task: Some(task), ..own }, None),
         other => other,
     }
 }
@@ -60,7 +60,7 @@ fn task_token(task: InTask) -> Origin {
 /// The parent as the state knows it; only what is left of it is asked for.
 fn known(left: u64) -> Task {
     let (task, agent) = (parent(), ClientId::parse("orchestrator").unwrap());
-    let fixed = FixedTask {
+    let fixed = TaskTerms {
         id: task.id,
         txn: Txn::parse("01939b5e-0000-7000-8000-000000000002").unwrap(),
         parent: None,
@@ -79,34 +79,39 @@ fn known(left: u64) -> Task {
 }
 
 /// A task that may read contacts.
-fn wanted() -> WantedTask {
+fn wanted() -> TaskSpec {
     asking(&[(CRM, "contacts.read")])
 }
 
-fn asking(pairs: &[(&str, &str)]) -> WantedTask {
+fn asking(pairs: &[(&str, &str)]) -> TaskSpec {
     let authority = pairs.iter().map(|(api, scopes)| (Resource::parse(api).unwrap(), scopes_of(scopes))).collect();
     let (purpose, data_classes, expires_in, exchanges, heartbeat, holder) = (None, None, None, None, None, None);
-    WantedTask { authority, purpose, data_classes, expires_in, exchanges, heartbeat, holder }
+    TaskSpec { authority, purpose, data_classes, expires_in, exchanges, heartbeat, holder }
 }
 
 fn seconds(count: u64) -> Option<Duration> {
     Some(Duration::from_secs(count))
 }
 
-fn held_by(agent: &str) -> WantedTask {
-    WantedTask { holder: Some(ClientId::parse(agent).unwrap()), ..wanted() }
+fn held_by(agent: &str) -> TaskSpec {
+    TaskSpec { holder: Some(ClientId::parse(agent).unwrap()), ..wanted() }
 }
 
-fn opened(case: Case, wanted: &WantedTask) -> Result<TaskGrant, Denial> {
+fn opened(case: Case, wanted: &TaskSpec) -> Result<TaskGrant, Denial> {
     let catalog = Catalog::new(case.agents, case.apis, &[]).unwrap();
     let agent = catalog.agent(&ClientId::parse(case.client).unwrap()).unwrap().clone();
     let client = AuthenticatedClient::for_tests(agent.clone()).proving(case.proven);
-    let standing = Standing::for_tests(client, subject(case.origin), Acting { agent, instance: None }, Basis::Delegation);
-    let opening = Opening::for_tests(standing, case.left.map(known));
+    let standing = AdmittedExchange::for_tests(
+        client,
+        subject(case.origin),
+        CurrentActor { agent, instance: None },
+        ExchangeMode::Delegation,
+    );
+    let opening = AdmittedTask::for_tests(standing, case.left.map(known));
     open(&policies(&case.policy), &catalog, &opening, wanted, &limits(), NOW)
 }
 
-fn denied(case: Case, wanted: &WantedTask) -> TaskDenial {
+fn denied(case: Case, wanted: &TaskSpec) -> TaskDenial {
     match opened(case, wanted) {
         Err(Denial::Task(reason, _)) => reason,
         other => unreachable!("{wanted:?}: {other:?}"),
@@ -167,7 +172,7 @@ fn every_pair_must_be_one_that_the_subject_token_could_give() {
 fn a_child_gets_a_part_of_its_parents_ceiling_and_no_derived_step() {
     assert!(opened(child(), &asking(&[(CRM, "contacts.read contacts.write")])).is_ok());
     assert_eq!(denied(child(), &asking(&[(CRM, "contacts.read contacts.delete")])), beyond("contacts.delete"));
-    let lookup = InTask { authority: held(&[(ASSISTANT, "customers.lookup")]), ..parent() };
+    let lookup = TaskMembership { authority: held(&[(ASSISTANT, "customers.lookup")]), ..parent() };
     assert_eq!(denied(Case { origin: task_token(lookup), ..child() }, &wanted()), beyond("contacts.read"));
 }
 
@@ -200,7 +205,7 @@ fn policy_is_told_of_the_holder_the_purpose_and_the_parent() {
     for condition in told {
         assert!(opened(Case { policy: when(&condition), ..child() }, &held_by("researcher")).is_ok(), "{condition}");
     }
-    let purposeful = WantedTask { purpose: Some("payroll".into()), ..wanted() };
+    let purposeful = TaskSpec { purpose: Some("payroll".into()), ..wanted() };
     let root_told = when(r#"context.purpose == "payroll" && context.task == "" && context.actor == "orchestrator""#);
     assert_eq!(opened(Case { policy: root_told.clone(), ..root() }, &purposeful).unwrap().purpose(), "payroll");
     assert_eq!(denied(Case { policy: root_told, ..root() }, &wanted()), refused("contacts.read"));
@@ -208,7 +213,7 @@ fn policy_is_told_of_the_holder_the_purpose_and_the_parent() {
 
 #[test]
 fn a_childs_purpose_is_its_parents() {
-    let purpose = |text: &str| WantedTask { purpose: Some(text.into()), ..wanted() };
+    let purpose = |text: &str| TaskSpec { purpose: Some(text.into()), ..wanted() };
     assert_eq!(opened(child(), &wanted()).unwrap().purpose(), "account-review");
     assert_eq!(opened(child(), &purpose("account-review")).unwrap().purpose(), "account-review");
     assert_eq!(denied(child(), &purpose("payroll")), TaskDenial::Purpose);
@@ -217,7 +222,7 @@ fn a_childs_purpose_is_its_parents() {
 
 #[test]
 fn classes_of_data_cover_the_ceiling_and_stay_within_the_parents() {
-    let classes = |names: &[&str]| WantedTask { data_classes: Some(names.iter().map(|&name| name.into()).collect()), ..wanted() };
+    let classes = |names: &[&str]| TaskSpec { data_classes: Some(names.iter().map(|&name| name.into()).collect()), ..wanted() };
     assert_eq!(opened(root(), &wanted()).unwrap().data_classes(), ["pii"]);
     let unclassed = opened(root(), &asking(&[(ASSISTANT, "customers.lookup")])).unwrap();
     assert_eq!(unclassed.data_classes(), Vec::<String>::new());
@@ -236,8 +241,8 @@ fn a_scope_that_by_now_touches_other_data_is_out_of_the_childs_reach() {
 
 #[test]
 fn the_deadline_is_at_most_what_server_policy_and_parent_allow() {
-    let within = |span| WantedTask { expires_in: seconds(span), ..wanted() };
-    let deadline = |case, wanted: &WantedTask| opened(case, wanted).unwrap().deadline().seconds() - NOW.seconds();
+    let within = |span| TaskSpec { expires_in: seconds(span), ..wanted() };
+    let deadline = |case, wanted: &TaskSpec| opened(case, wanted).unwrap().deadline().seconds() - NOW.seconds();
     assert_eq!(deadline(root(), &wanted()), 3600, "the server's usual");
     let month: i64 = 30 * 86_400;
     assert_eq!(deadline(root(), &within(30 * 86_400)), month, "longer than the subject token lives");
@@ -245,18 +250,19 @@ fn the_deadline_is_at_most_what_server_policy_and_parent_allow() {
     let short = || Case { policy: format!(r#"@lifetime("10m") {OPEN}"#), ..root() };
     assert_eq!((deadline(short(), &wanted()), deadline(short(), &within(600))), (600, 600));
     assert_eq!(denied(short(), &within(601)), TaskDenial::Deadline(600));
-    let nearly = || Case { origin: task_token(InTask { deadline: NOW.plus(Duration::from_secs(90)), ..parent() }), ..child() };
+    let nearly =
+        || Case { origin: task_token(TaskMembership { deadline: NOW.plus(Duration::from_secs(90)), ..parent() }), ..child() };
     assert_eq!((deadline(nearly(), &wanted()), deadline(nearly(), &within(90))), (90, 90));
     assert_eq!(denied(nearly(), &within(91)), TaskDenial::Deadline(90));
-    let over = || Case { origin: task_token(InTask { deadline: NOW, ..parent() }), ..child() };
+    let over = || Case { origin: task_token(TaskMembership { deadline: NOW, ..parent() }), ..child() };
     assert_eq!(denied(over(), &wanted()), TaskDenial::Deadline(0));
 }
 
 #[test]
 fn a_budget_is_at_most_the_servers_and_a_childs_comes_out_of_its_parents() {
-    let exchanges = |count| WantedTask { exchanges: Some(count), ..wanted() };
+    let exchanges = |count| TaskSpec { exchanges: Some(count), ..wanted() };
     let having = |left| Case { left: Some(left), ..child() };
-    let budget = |case, wanted: &WantedTask| opened(case, wanted).unwrap().budget();
+    let budget = |case, wanted: &TaskSpec| opened(case, wanted).unwrap().budget();
     assert_eq!((budget(root(), &wanted()), budget(root(), &exchanges(1000)), budget(root(), &exchanges(1))), (100, 1000, 1));
     assert_eq!(denied(root(), &exchanges(1001)), TaskDenial::Budget(1000));
     assert_eq!(denied(root(), &exchanges(0)), TaskDenial::Budget(1000));
@@ -268,7 +274,7 @@ fn a_budget_is_at_most_the_servers_and_a_childs_comes_out_of_its_parents() {
 
 #[test]
 fn a_heartbeat_is_kept_as_it_was_asked_for() {
-    let beating = WantedTask { heartbeat: seconds(60), ..wanted() };
+    let beating = TaskSpec { heartbeat: seconds(60), ..wanted() };
     assert_eq!(opened(root(), &beating).unwrap().heartbeat(), seconds(60));
 }
 
@@ -288,7 +294,7 @@ fn only_a_child_has_another_holder_who_is_registered_and_active() {
 
 #[test]
 fn tasks_lie_no_deeper_than_the_limit() {
-    let at = |level| Case { origin: task_token(InTask { level, ..parent() }), ..child() };
+    let at = |level| Case { origin: task_token(TaskMembership { level, ..parent() }), ..child() };
     assert_eq!(opened(at(2), &wanted()).unwrap().level(), 3);
     assert_eq!(denied(at(3), &wanted()), TaskDenial::Level);
     assert_eq!(denied(at(u32::MAX), &wanted()), TaskDenial::Level);
@@ -296,9 +302,9 @@ fn tasks_lie_no_deeper_than_the_limit() {
 
 #[test]
 fn a_bound_task_stays_bound_and_is_not_opened_without_a_key() {
-    let proven = || Proven::for_tests(Some(Digest::of(b"key")), None);
+    let proven = || ProvenKeys::for_tests(Some(Digest::of(b"key")), None);
     assert!(opened(Case { proven: proven(), ..root() }, &wanted()).unwrap().bound());
-    let bound = || task_token(InTask { bound: true, ..parent() });
+    let bound = || task_token(TaskMembership { bound: true, ..parent() });
     assert!(opened(Case { origin: bound(), proven: proven(), ..child() }, &wanted()).unwrap().bound());
     let denial = opened(Case { origin: bound(), ..child() }, &wanted()).unwrap_err();
     assert_eq!(denial, Denial::Binding(BindingReason::NextKey));
@@ -313,7 +319,7 @@ fn a_denial_names_what_would_help_and_nothing_of_the_callers_words() {
     let undeclared = asking(&[(CRM, "contacts.read my.secret.scope")]);
     for (denial, part) in [
         (denied(root(), &undeclared), "https://crm.example does not know 1 of the scopes"),
-        (denied(root(), &WantedTask { exchanges: Some(9999), ..wanted() }), "at most 1000 exchanges"),
+        (denied(root(), &TaskSpec { exchanges: Some(9999), ..wanted() }), "at most 1000 exchanges"),
         (denied(Case { left: Some(0), ..child() }, &wanted()), "the parent task has none left"),
         (denied(Case { policy: String::new(), ..root() }, &wanted()), "policy does not permit"),
         (denied(root(), &held_by("researcher")), "is opened as a child"),

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::cedar::{Action, Opinion, Resource as Asking, SharedContext, oracle, question};
-use crate::policy::facts::About;
-use crate::policy::policies::Asked;
-use crate::policy::slice::{Head, Index, Question};
+use crate::policy::cedar::{Action, PolicyDecision, Resource as Asking, SharedContext, oracle, question};
+use crate::policy::facts::ScopeContext;
+use crate::policy::policies::RequestResource;
+use crate::policy::slice::{Head, Index, RequestHead};
 
 /// A source of choices that proptest can shrink.
 pub(super) struct Dice(std::vec::IntoIter<u16>);
@@ -88,18 +88,20 @@ fn unvalidated(dice: &mut Dice) -> Policies {
     Policies::unvalidated(&[(PathBuf::from("p.cedar"), text)])
 }
 
-fn asked(catalog: &Catalog, dice: &mut Dice) -> Asked {
+fn asked(catalog: &Catalog, dice: &mut Dice) -> RequestResource {
     let scopes = [(CRM, "contacts.read"), (CRM, "contacts.delete"), (ASSISTANT, "customers.lookup")];
     match dice.below(4) {
-        3 => Asked::Agent(catalog.agent(&ClientId::parse(dice.one_of(&["researcher", "crm-api"])).unwrap()).unwrap().clone()),
+        3 => RequestResource::Agent(
+            catalog.agent(&ClientId::parse(dice.one_of(&["researcher", "crm-api"])).unwrap()).unwrap().clone(),
+        ),
         at => {
             let api = catalog.api(&Resource::parse(scopes[at].0).unwrap()).unwrap();
-            Asked::Scope(api.clone(), Scope::parse(scopes[at].1).unwrap())
+            RequestResource::Scope(api.clone(), Scope::parse(scopes[at].1).unwrap())
         }
     }
 }
 
-fn sets(opinion: &Opinion) -> (bool, BTreeSet<String>, BTreeSet<String>) {
+fn sets(opinion: &PolicyDecision) -> (bool, BTreeSet<String>, BTreeSet<String>) {
     (opinion.allowed, opinion.deciding.iter().cloned().collect(), opinion.erred.iter().cloned().collect())
 }
 
@@ -112,7 +114,7 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
     let subject = subject(origin).told(crate::token::Authentication::default(), tags);
     let standing = standing(&catalog, "orchestrator", subject);
     let limits = limits();
-    let facts = Facts::new(&standing, &crate::lifecycle::Bound::NONE, &limits.issuer, NOW);
+    let facts = RequestContext::new(&standing, &crate::lifecycle::SenderConstraint::NONE, &limits.issuer, NOW);
     let mut shared = SharedContext::new();
     for _ in 0..4 {
         let asked = asked(&catalog, &mut dice);
@@ -123,8 +125,8 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
         };
         let api = catalog.api(&Resource::parse(CRM).unwrap()).unwrap();
         let about = match resource {
-            Asking::Scope(api, _, info) => About { api, info },
-            Asking::Agent(_) => About { api, info: api.scopes.values().next().unwrap() },
+            Asking::Scope(api, _, info) => ScopeContext { api, info },
+            Asking::Agent(_) => ScopeContext { api, info: api.scopes.values().next().unwrap() },
         };
         let agent = catalog.agent(&ClientId::parse(dice.one_of(&["orchestrator", "crm-api"])).unwrap()).unwrap();
         let sliced = policies.frame(action, agent, &asked).unwrap().decide(&facts, about, &mut shared);
@@ -165,7 +167,7 @@ fn an_index_finds_what_a_head_demands() {
     let index = Index::new(heads.iter());
     let ask = |action: &str, principals: &[&str], resources: &[&str]| {
         let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        index.applying(&Question { principals: all(principals), action: action.into(), resources: all(resources) })
+        index.applying(&RequestHead { principals: all(principals), action: action.into(), resources: all(resources) })
     };
     assert_eq!(ask("x", &["A", "T"], &["S", "R"]), [0, 1, 2, 3]);
     assert_eq!(ask("z", &["A", "T"], &["S", "R"]), [0, 1, 2]);

@@ -236,7 +236,7 @@ fn a_token_lives_as_long_as_the_shortest_of_all_limits() {
 #[test]
 fn presenting_another_agent_needs_a_policy_of_its_own() {
     let catalog = catalog();
-    let standing = acting(&catalog, "orchestrator", "researcher", subject(user()), Basis::Delegation);
+    let standing = acting(&catalog, "orchestrator", "researcher", subject(user()), ExchangeMode::Delegation);
     let ask = |text: &str| decide(&policies(text), &catalog, &standing, &request("audience=crm"), &limits(), NOW);
     let exchange = r#"@id("x") permit (principal == Agent::"researcher", action == Action::"exchange", resource);"#;
     let present = r#"@id("p") @lifetime("1m")
@@ -260,7 +260,7 @@ fn presenting_another_agent_needs_a_policy_of_its_own() {
 #[test]
 fn impersonation_needs_its_own_action_and_the_client_is_the_principal() {
     let catalog = catalog();
-    let standing = acting(&catalog, "orchestrator", "orchestrator", subject(user()), Basis::Impersonation);
+    let standing = acting(&catalog, "orchestrator", "orchestrator", subject(user()), ExchangeMode::Impersonation);
     let ask =
         |text: &str| decide(&policies(text), &catalog, &standing, &request("audience=crm&impersonate=true"), &limits(), NOW);
     assert_eq!(ask(ALL).unwrap_err(), Denial::Impersonation(Explanation::default()));

@@ -7,8 +7,8 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
 use super::{connect, failed, folder, schema, status};
-use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredLife, StoredTask};
-use crate::lifecycle::{Hold, Life};
+use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredGeneration, StoredTask};
+use crate::lifecycle::{GenerationState, InactiveStatus};
 use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
 
 /// No answer has more records, whatever limit is asked for.
@@ -45,7 +45,7 @@ impl SqliteReader {
     ///
     /// # Errors
     /// See [`StoreReason`].
-    pub fn lives(&self) -> std::result::Result<Vec<StoredLife>, StoreReason> {
+    pub fn lives(&self) -> std::result::Result<Vec<StoredGeneration>, StoreReason> {
         lives(&self.connection()).map_err(failed)
     }
 
@@ -116,13 +116,14 @@ fn stored(connection: &Connection, chosen: &str, params: impl Params) -> Result<
     connection.prepare_cached(&sql)?.query_map(params, record)?.collect()
 }
 
-fn lives(connection: &Connection) -> Result<Vec<StoredLife>> {
+fn lives(connection: &Connection) -> Result<Vec<StoredGeneration>> {
     let life = |row: &Row<'_>| {
         let time = |column| row.get::<_, Option<i64>>(column).map(|millis| millis.map(Time::from_millis));
         // What a later version may have written here is at least as strict.
-        let hold = row.get::<_, Option<i64>>(3)?.map(|hold| if hold == 1 { Hold::Suspended } else { Hold::Retired });
-        let life = Life { number: row.get(1)?, ended: time(2)?, hold, until: time(4)? };
-        Ok(StoredLife { key: GenerationKey(row.get(0)?), life, forget: time(5)? })
+        let hold =
+            row.get::<_, Option<i64>>(3)?.map(|hold| if hold == 1 { InactiveStatus::Suspended } else { InactiveStatus::Retired });
+        let life = GenerationState { number: row.get(1)?, ended: time(2)?, hold, until: time(4)? };
+        Ok(StoredGeneration { key: GenerationKey(row.get(0)?), life, forget: time(5)? })
     };
     connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], life)?.collect()
 }

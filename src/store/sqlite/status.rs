@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, Result, Row, params};
 
 use crate::catalog::StatusBits;
-use crate::commit::contract::{Batch, Known, StatusRow};
+use crate::commit::contract::{Batch, ConfiguredPrincipal, StatusRow};
 use crate::crypto::Digest;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, RuleName, Time};
@@ -25,9 +25,9 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
         insert.execute([REMEMBERED, ""])?;
         for known in in_force {
             match known {
-                Known::Agent(id) => insert.execute(["agent", id.as_str()])?,
-                Known::Rule(name) => insert.execute(["rule", name.as_str()])?,
-                Known::Issuer(name, digest) => insert.execute(["issuer", &format!("{name} {digest}")])?,
+                ConfiguredPrincipal::Agent(id) => insert.execute(["agent", id.as_str()])?,
+                ConfiguredPrincipal::Rule(name) => insert.execute(["rule", name.as_str()])?,
+                ConfiguredPrincipal::Issuer(name, digest) => insert.execute(["issuer", &format!("{name} {digest}")])?,
             };
         }
     }
@@ -92,15 +92,15 @@ fn key(row: &Row<'_>) -> Result<ListKey> {
 }
 
 /// What was remembered as being in force.
-pub(super) fn in_force(connection: &Connection) -> Result<Option<BTreeSet<Known>>> {
+pub(super) fn in_force(connection: &Connection) -> Result<Option<BTreeSet<ConfiguredPrincipal>>> {
     let (mut known, mut remembered) = (BTreeSet::new(), false);
     let mut query = connection.prepare("SELECT kind, name FROM in_force")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
         match kind.as_str() {
-            "agent" => known.extend(ClientId::parse(&name).ok().map(Known::Agent)),
-            "rule" => known.extend(RuleName::parse(&name).ok().map(Known::Rule)),
+            "agent" => known.extend(ClientId::parse(&name).ok().map(ConfiguredPrincipal::Agent)),
+            "rule" => known.extend(RuleName::parse(&name).ok().map(ConfiguredPrincipal::Rule)),
             "issuer" => known.extend(issuer(&name)),
             _ => remembered |= kind == REMEMBERED,
         }
@@ -108,9 +108,9 @@ pub(super) fn in_force(connection: &Connection) -> Result<Option<BTreeSet<Known>
     Ok(remembered.then_some(known))
 }
 
-fn issuer(written: &str) -> Option<Known> {
+fn issuer(written: &str) -> Option<ConfiguredPrincipal> {
     let (name, digest) = written.split_once(' ')?;
-    Some(Known::Issuer(RuleName::parse(name).ok()?, Digest::parse(digest)?))
+    Some(ConfiguredPrincipal::Issuer(RuleName::parse(name).ok()?, Digest::parse(digest)?))
 }
 
 fn packed(generations: &[Generation]) -> Vec<u8> {

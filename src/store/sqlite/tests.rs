@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::catalog::StatusBits;
-use crate::commit::contract::{Known, RecordReader, Row, Select, StatusRow, StoredLife};
-use crate::commit::{Commit, CommitReason, Death, Disclosed, Ending, Issue, Limits, reveal};
+use crate::commit::contract::{ConfiguredPrincipal, RecordReader, Row, Select, StatusRow, StoredGeneration};
+use crate::commit::{Commit, CommitReason, Disclosed, Limits, RecordHop, Revocable, Revocation, reveal};
 use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
 use crate::lifecycle::status::ListKey;
-use crate::lifecycle::{Hold, Life};
+use crate::lifecycle::{GenerationState, InactiveStatus};
 use crate::oauth::{ClientId, Clock, Generation, GenerationKind, Jti, Resource, RuleName, SingleUse, SingleUseKind, Time, Txn};
 
 /// A folder of its own, removed at the end.
@@ -55,18 +55,24 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     let mut sealed = row(1, 2, 7);
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
     let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
-    let life = |key, number, forget: Option<i64>| StoredLife {
+    let life = |key, number, forget: Option<i64>| StoredGeneration {
         key: GenerationKey([key; 16]),
-        life: Life { number, ended: Some(time(50)), hold: None, until: None },
+        life: GenerationState { number, ended: Some(time(50)), hold: None, until: None },
         forget: forget.map(time),
     };
-    let held = |key, hold| StoredLife {
-        life: Life { hold: Some(hold), until: Some(time(70)), ..Life::default() },
+    let held = |key, hold| StoredGeneration {
+        life: GenerationState { hold: Some(hold), until: Some(time(70)), ..GenerationState::default() },
         ..life(key, 0, None)
     };
     let first = Batch {
         single_use: vec![value(1, 100), value(2, 200)],
-        lives: vec![life(1, 1, None), life(2, 1, Some(100)), life(1, 2, None), held(3, Hold::Suspended), held(4, Hold::Retired)],
+        lives: vec![
+            life(1, 1, None),
+            life(2, 1, Some(100)),
+            life(1, 2, None),
+            held(3, InactiveStatus::Suspended),
+            held(4, InactiveStatus::Retired),
+        ],
         subject_keys: vec![(GenerationKey([3; 16]), vec![9])],
         ..batch(50, vec![row(0, 1, 7), sealed])
     };
@@ -87,7 +93,7 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
         );
         assert_eq!(recovered.newest[2].record, row(2, 3, 8).record);
         assert_eq!(recovered.single_use, [value(2, 200)]);
-        assert_eq!(recovered.lives, [life(1, 2, None), held(3, Hold::Suspended), held(4, Hold::Retired)]);
+        assert_eq!(recovered.lives, [life(1, 2, None), held(3, InactiveStatus::Suspended), held(4, InactiveStatus::Retired)]);
     }
 }
 
@@ -259,8 +265,8 @@ fn start(scratch: &Scratch) -> Commit {
     Commit::start(store, Arc::new(Hand(AtomicI64::new(1000))), root, limits).unwrap()
 }
 
-fn issue(id: u8) -> Issue {
-    Issue {
+fn issue(id: u8) -> RecordHop {
+    RecordHop {
         jti: Jti::from_bytes([id; 16]),
         txn: Txn::from_bytes([9; 16]),
         record: row(u64::from(id), id, 9).record,
@@ -291,9 +297,9 @@ fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
     let (early, late) =
         (place("https://a.example", StatusBits::One, 5_000, 7), place("https://b.example", StatusBits::Two, 2_000_000, 131_071));
     let known = BTreeSet::from([
-        Known::Agent(ClientId::parse("a").unwrap()),
-        Known::Rule(RuleName::parse("a").unwrap()),
-        Known::Issuer(RuleName::parse("a").unwrap(), Digest::of(b"a")),
+        ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap()),
+        ConfiguredPrincipal::Rule(RuleName::parse("a").unwrap()),
+        ConfiguredPrincipal::Issuer(RuleName::parse("a").unwrap(), Digest::of(b"a")),
     ]);
     let status = vec![(0, early.clone()), (1, late.clone())];
     store.commit(&Batch { status, in_force: Some(known.clone()), ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
@@ -312,9 +318,9 @@ fn the_commit_works_on_it_from_end_to_end() {
     let commit = start(&scratch);
     block_on(async {
         let receipt = commit.submit(issue(1)).await.unwrap();
-        let end = Ending { key: GenerationKey([2; 16]), kind: GenerationKind::Subject, name: None, txn: None };
+        let end = Revocable { key: GenerationKey([2; 16]), kind: GenerationKind::Subject, name: None, txn: None };
         let by = ClientId::parse("ops").unwrap();
-        commit.end(Death { ends: vec![end], by, reason: "left".into(), until: None }).await.unwrap();
+        commit.end(Revocation { ends: vec![end], by, reason: "left".into(), until: None }).await.unwrap();
         commit.close().await;
         let commit = start(&scratch);
         assert_eq!(commit.submit(issue(1)).await.unwrap_err(), CommitReason::Spent);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Result, params};
 
 use super::status;
-use crate::commit::contract::{Batch, Row, StoredLife, StoredTask};
-use crate::lifecycle::Hold;
+use crate::commit::contract::{Batch, Row, StoredGeneration, StoredTask};
+use crate::lifecycle::InactiveStatus;
 use crate::oauth::Time;
 
 /// Writes `batch` and returns when it is durable. After an error the connection is not to be used again.
@@ -61,10 +61,10 @@ fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-fn lives(connection: &Connection, lives: &[StoredLife]) -> Result<()> {
+fn lives(connection: &Connection, lives: &[StoredGeneration]) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO lives (key, number, ended, hold, due, forget) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut put = connection.prepare_cached(sql)?;
-    for StoredLife { key, life, forget } in lives {
+    for StoredGeneration { key, life, forget } in lives {
         let [ended, due, forget] = [life.ended, life.until, *forget].map(|time| time.map(Time::millis));
         put.execute(params![key.0, life.number, ended, life.hold.map(held), due, forget])?;
     }
@@ -85,10 +85,10 @@ fn tasks(connection: &Connection, batch: &Batch) -> Result<()> {
 }
 
 /// How a hold is stored.
-fn held(hold: Hold) -> i64 {
+fn held(hold: InactiveStatus) -> i64 {
     match hold {
-        Hold::Suspended => 1,
-        Hold::Retired => 2,
+        InactiveStatus::Suspended => 1,
+        InactiveStatus::Retired => 2,
     }
 }
 

@@ -11,9 +11,10 @@ mod hostile;
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::oauth::{RuleName, Time};
-use crate::trust::remote::{Errand, Fetched};
+use crate::trust::remote::{FetchTarget, Fetched};
 use crate::trust::{
-    KeySource, Pace, SubjectKind, SubjectParts, Trust, TrustKind, TrustReason, TrustRule, TrustRuleParts, Vouched,
+    KeySource, RefreshPolicy, SubjectKind, SubjectParts, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
+    VerifiedAssertion,
 };
 
 const NOW: i64 = 1_000_000;
@@ -108,8 +109,8 @@ impl Clock for Hands {
     }
 }
 
-fn pace() -> Pace {
-    Pace {
+fn pace() -> RefreshPolicy {
+    RefreshPolicy {
         interval: Duration::from_secs(60),
         cool_down: Duration::from_millis(150),
         retry: Duration::from_millis(50),
@@ -118,7 +119,7 @@ fn pace() -> Pace {
     }
 }
 
-fn trust(issuer: Issuer, location: KeyLocation, pace: Pace) -> Trust {
+fn trust(issuer: Issuer, location: KeyLocation, pace: RefreshPolicy) -> TrustStore {
     let parts = TrustRuleParts {
         name: RuleName::parse("idp").unwrap(),
         kind: TrustKind::Oidc,
@@ -133,10 +134,10 @@ fn trust(issuer: Issuer, location: KeyLocation, pace: Pace) -> Trust {
         enabled: true,
         keys: KeySource::Remote(location, pace),
     };
-    Trust::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
+    TrustStore::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
 }
 
-async fn vouch(trust: &Trust, origin: &Origin, key: &SigningKey, now: i64) -> Result<Vouched, TrustReason> {
+async fn vouch(trust: &TrustStore, origin: &Origin, key: &SigningKey, now: i64) -> Result<VerifiedAssertion, TrustReason> {
     let claims = format!(r#"{{"iss":"{}","sub":"a","aud":"us","exp":{}}}"#, origin.address, NOW + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
     trust.vouch(&Compact::parse(&token).unwrap(), Time::from_seconds(now)).await
@@ -200,7 +201,7 @@ fn bad_answers_change_nothing_and_old_keys_count_until_the_ceiling() {
     run(async {
         let (origin, key) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&key]));
-        let pace = Pace { interval: Duration::from_millis(200), cool_down: Duration::from_millis(20), ..pace() };
+        let pace = RefreshPolicy { interval: Duration::from_millis(200), cool_down: Duration::from_millis(20), ..pace() };
         let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), pace);
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
@@ -238,7 +239,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             (ok("application/json", r#"{"keys":[{"kty":"oct","k":"AA"}]}"#), "private"),
         ] {
             origin.set(|answers| answers.keys = answer);
-            let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Way::default(), &fetcher).await.unwrap_err().to_string();
+            let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Route::default(), &fetcher).await.unwrap_err().to_string();
             assert!(failed.contains(reason) && failed.len() < 600 && !failed.contains("secret"), "{failed}");
         }
         origin.set(|answers| {
@@ -246,10 +247,10 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             answers.delay = Duration::from_secs(60);
         });
         let hasty = Fetcher::within(Duration::from_millis(100));
-        let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Way::default(), &hasty).await.unwrap_err().to_string();
+        let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Route::default(), &hasty).await.unwrap_err().to_string();
         assert!(failed.contains("in time"), "{failed}");
         for uri in ["http://idp.example/keys", "file:///etc/passwd", "https://user@idp.example/", "http://127.0.0.1.example/"] {
-            let failed = fetcher.get_json(&Url::parse(uri).unwrap(), &Way::default()).await.unwrap_err();
+            let failed = fetcher.get_json(&Url::parse(uri).unwrap(), &Route::default()).await.unwrap_err();
             assert!(matches!(failed, FetchReason::Address), "{uri}");
         }
     });
@@ -274,7 +275,7 @@ fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
         ] {
             let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{uri}"}}"#);
             origin.set(|answers| answers.discovery = ok("application/json", &metadata));
-            let failed = fetch_keys(&location(hosts), &Way::default(), &fetcher).await.unwrap_err().to_string();
+            let failed = fetch_keys(&location(hosts), &Route::default(), &fetcher).await.unwrap_err().to_string();
             assert!(failed.contains(reason), "{uri}: {failed}");
         }
         assert_eq!(origin.asked(), 0);
@@ -289,8 +290,11 @@ fn an_issuer_that_hangs_is_no_verdict_after_a_bounded_wait() {
     run(async {
         let (origin, key) = (Origin::start().await, key());
         origin.set(|answers| answers.delay = Duration::from_secs(60));
-        let trust =
-            trust(origin.issuer(), KeyLocation::Uri(origin.uri()), Pace { patience: Duration::from_millis(50), ..pace() });
+        let trust = trust(
+            origin.issuer(),
+            KeyLocation::Uri(origin.uri()),
+            RefreshPolicy { patience: Duration::from_millis(50), ..pace() },
+        );
         trust.keep_fresh(&Fetcher::new(), &clock());
         let vouching = tokio::time::timeout(Duration::from_secs(1), vouch(&trust, &origin, &key, NOW));
         assert_eq!(vouching.await.unwrap().err(), Some(TrustReason::KeysUnavailable));
@@ -306,7 +310,7 @@ fn a_reload_keeps_the_keys_and_the_task() {
         before.keep_fresh(&Fetcher::new(), &clock());
         assert!(vouch(&before, &origin, &key, NOW).await.is_ok());
         let rules = before.rules().map(|rule| (**rule).clone()).collect();
-        let after = Trust::new(rules, Some(&before)).unwrap();
+        let after = TrustStore::new(rules, Some(&before)).unwrap();
         drop(before);
         after.keep_fresh(&Fetcher::new(), &clock());
         assert!(vouch(&after, &origin, &key, NOW).await.is_ok());
@@ -317,15 +321,15 @@ fn a_reload_keeps_the_keys_and_the_task() {
 #[test]
 fn failures_back_off_and_max_age_is_bounded() {
     let uri = Url::parse("https://idp.example/keys").unwrap();
-    let shared = Shared::new(Errand::whole(KeyLocation::Uri(uri), Pace::default()), Arc::default());
+    let shared = Shared::new(FetchTarget::whole(KeyLocation::Uri(uri), RefreshPolicy::default()), Arc::default());
     let clock = Hands(AtomicI64::new(NOW));
-    let failed = |failures| Rhythm::after(&shared, Err(FetchReason::Client), failures, &clock).rest.as_secs();
+    let failed = |failures| Schedule::after(&shared, Err(FetchReason::Client), failures, &clock).rest.as_secs();
     assert_eq!([1, 2, 3, 7, 8, 9, 40, 1000].map(failed), [2, 4, 8, 128, 256, 300, 300, 300]);
     let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
     let then = |max_age: Option<u64>| {
-        let rhythm = Rhythm::after(
+        let rhythm = Schedule::after(
             &shared,
-            Ok((Material { keys: Arc::clone(&keys), roots: None }, max_age.map(Duration::from_secs))),
+            Ok((KeyMaterial { keys: Arc::clone(&keys), roots: None }, max_age.map(Duration::from_secs))),
             0,
             &clock,
         );
@@ -342,12 +346,12 @@ fn failures_back_off_and_max_age_is_bounded() {
 fn the_pace_of_a_rule_stays_within_its_ceiling() {
     let then = |refresh: u64, ceiling: u64, max_age: Option<u64>| {
         let seconds = Duration::from_secs;
-        let pace = Pace { interval: seconds(refresh), ceiling: seconds(ceiling), ..Pace::default() };
+        let pace = RefreshPolicy { interval: seconds(refresh), ceiling: seconds(ceiling), ..RefreshPolicy::default() };
         let location = KeyLocation::Uri(Url::parse("https://idp.example/keys").unwrap());
-        let shared = Shared::new(Errand::whole(location, pace), Arc::default());
+        let shared = Shared::new(FetchTarget::whole(location, pace), Arc::default());
         let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
-        let fetched = Ok((Material { keys, roots: None }, max_age.map(seconds)));
-        let rhythm = Rhythm::after(&shared, fetched, 0, clock().as_ref());
+        let fetched = Ok((KeyMaterial { keys, roots: None }, max_age.map(seconds)));
+        let rhythm = Schedule::after(&shared, fetched, 0, clock().as_ref());
         (rhythm.rest + rhythm.then).as_secs()
     };
     assert_eq!(then(60, 300, None), 60);

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Anchored, Trust, Verdict};
+use super::{Anchored, TrustStore, Verdict};
 use crate::jose::Object;
 use crate::oauth::{RuleName, Time};
-use crate::trust::rule::Anchor;
+use crate::trust::rule::IssuerSelector;
 use crate::trust::x509::{self, Leaf, Roots, Usage, X509Reason};
-use crate::trust::{SpiffeId, TrustReason, Vouched};
+use crate::trust::{SpiffeId, TrustReason, VerifiedAssertion};
 
-impl Trust {
+impl TrustStore {
     /// Whether the rule `name`, of kind `x509`, accepts a certificate. `validated` looks for a path to the rule's roots and
     /// may know it already. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no other.
     ///
@@ -22,8 +22,8 @@ impl Trust {
         name: &RuleName,
         now: Time,
         validated: impl Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
-    ) -> Result<Vouched, TrustReason> {
-        let rule = self.rule(name).filter(|rule| *rule.anchor() == Anchor::Chain).ok_or(TrustReason::Issuer)?;
+    ) -> Result<VerifiedAssertion, TrustReason> {
+        let rule = self.rule(name).filter(|rule| *rule.anchor() == IssuerSelector::Chain).ok_or(TrustReason::Issuer)?;
         if !rule.enabled() {
             return Err(TrustReason::Disabled);
         }
@@ -32,7 +32,7 @@ impl Trust {
         if leaf.uris.iter().any(|uri| x509::is_spiffe(uri)) {
             return Err(X509Reason::SpiffeId.into());
         }
-        Vouched::of_certificate(rule, claims(&leaf, None)?, leaf)
+        VerifiedAssertion::of_certificate(rule, claims(&leaf, None)?, leaf)
     }
 
     /// Finds the one rule that accepts the certificate chain, the leaf first, and reads its subject. Who presents it must have
@@ -41,7 +41,7 @@ impl Trust {
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules, the reason of the one that came furthest.
-    pub fn vouch_certificate<C: AsRef<[u8]>>(&self, chain: &[C], now: Time) -> Result<Vouched, TrustReason> {
+    pub fn vouch_certificate<C: AsRef<[u8]>>(&self, chain: &[C], now: Time) -> Result<VerifiedAssertion, TrustReason> {
         self.vouch_validated(chain, now, &|roots| x509::validate(roots, chain, now, Usage::Client).map(Arc::new))
     }
 
@@ -54,7 +54,7 @@ impl Trust {
         chain: &[C],
         now: Time,
         validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
-    ) -> Result<Vouched, TrustReason> {
+    ) -> Result<VerifiedAssertion, TrustReason> {
         let leaf = chain.first().ok_or(X509Reason::Empty)?;
         let rules = match x509::claimed_spiffe_id(leaf.as_ref())? {
             Some(id) => self.by_anchor.get(format!("spiffe://{}", id.trust_domain()).as_str()).map(Vec::as_slice),
@@ -72,7 +72,7 @@ fn attempt(
     anchored: &Anchored,
     now: Time,
     validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
-) -> Result<Vouched, TrustReason> {
+) -> Result<VerifiedAssertion, TrustReason> {
     let rule = &anchored.rule;
     if !rule.enabled() {
         return Err(TrustReason::Disabled);
@@ -81,10 +81,10 @@ fn attempt(
     let roots = material.roots.ok_or(TrustReason::Certificate(X509Reason::Path))?;
     let leaf = validated(&roots)?;
     let id = match rule.anchor() {
-        Anchor::TrustDomain(domain) => Some(x509::spiffe_id(&leaf, domain)?),
-        Anchor::Chain | Anchor::Issuer(_) => None,
+        IssuerSelector::TrustDomain(domain) => Some(x509::spiffe_id(&leaf, domain)?),
+        IssuerSelector::Chain | IssuerSelector::Issuer(_) => None,
     };
-    Vouched::of_certificate(rule, claims(&leaf, id.as_ref())?, leaf)
+    VerifiedAssertion::of_certificate(rule, claims(&leaf, id.as_ref())?, leaf)
 }
 
 /// What a certificate says, as claims: `sub` is the SPIFFE ID or the subject's distinguished name. A kind of name that stands

@@ -7,8 +7,8 @@ use super::*;
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::oauth::Issuer;
 use crate::trust::{
-    ConfirmationReason, KeyLocation, KeySource, Literal, Matcher, Pace, SubjectKind, SubjectParts, TrustDomain, TrustKind,
-    TrustRuleParts, TrustRuleReason,
+    ConfirmationReason, KeyLocation, KeySource, Literal, Matcher, RefreshPolicy, SubjectKind, SubjectParts, TrustDomain,
+    TrustKind, TrustRuleParts, TrustRuleReason,
 };
 
 const NOW: Time = Time::from_seconds(1_000_000);
@@ -54,15 +54,15 @@ fn spiffe_parts(name: &str) -> TrustRuleParts {
     }
 }
 
-fn trust(rules: Vec<TrustRuleParts>) -> Trust {
-    Trust::new(rules.into_iter().map(|parts| TrustRule::new(parts).unwrap()).collect(), None).unwrap()
+fn trust(rules: Vec<TrustRuleParts>) -> TrustStore {
+    TrustStore::new(rules.into_iter().map(|parts| TrustRule::new(parts).unwrap()).collect(), None).unwrap()
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn vouch(trust: &Trust, token: &str) -> Result<Vouched, TrustReason> {
+fn vouch(trust: &TrustStore, token: &str) -> Result<VerifiedAssertion, TrustReason> {
     run(trust.vouch(&Compact::parse(token).unwrap(), NOW))
 }
 
@@ -275,9 +275,9 @@ fn bundle(key: Option<&SigningKey>, sequence: u64) -> KeySource {
 /// Negative test 41.
 #[test]
 fn an_empty_bundle_kills_every_svid_and_an_old_one_does_not_come_back() {
-    let with = |keys: KeySource, previous: Option<&Trust>| {
+    let with = |keys: KeySource, previous: Option<&TrustStore>| {
         let rule = TrustRule::new(TrustRuleParts { keys, ..spiffe_parts("mesh") }).unwrap();
-        Trust::new(vec![rule], previous).unwrap()
+        TrustStore::new(vec![rule], previous).unwrap()
     };
     let full = with(bundle(Some(&KEY), 5), None);
     assert!(vouch(&full, &svid("{}")).is_ok());
@@ -302,16 +302,16 @@ fn a_cached_signature_spares_no_other_check() {
     assert_eq!(run(trust.vouch(&compact, Time::from_seconds(1_000_300))).err(), Some(TrustReason::Expired));
     let mut stricter = parts("idp");
     stricter.require = vec![("tid".into(), Matcher::Present)];
-    let reloaded = Trust::new(vec![TrustRule::new(stricter).unwrap()], Some(&trust)).unwrap();
+    let reloaded = TrustStore::new(vec![TrustRule::new(stricter).unwrap()], Some(&trust)).unwrap();
     assert_eq!(run(reloaded.vouch(&compact, NOW)).err(), Some(TrustReason::Requirement));
     let rekeyed = TrustRule::new(TrustRuleParts { keys: fixed(&OTHER), ..parts("idp") }).unwrap();
-    let reloaded = Trust::new(vec![rekeyed], Some(&trust)).unwrap();
+    let reloaded = TrustStore::new(vec![rekeyed], Some(&trust)).unwrap();
     assert_eq!(run(reloaded.vouch(&compact, NOW)).err(), Some(TrustReason::Jose(JoseReason::UnknownKey)));
 }
 
 #[test]
 fn keys_that_nobody_has_fetched_are_no_verdict() {
-    let pace = Pace { patience: Duration::from_millis(20), ..Pace::default() };
+    let pace = RefreshPolicy { patience: Duration::from_millis(20), ..RefreshPolicy::default() };
     let location = KeyLocation::Discovery { issuer: Issuer::parse(ISSUER).unwrap(), hosts: Vec::new() };
     let rule = TrustRuleParts { keys: KeySource::Remote(location, pace), ..parts("idp") };
     assert_eq!(vouch(&trust(vec![rule]), &token("{}")).err(), Some(TrustReason::KeysUnavailable));
@@ -336,7 +336,7 @@ fn a_rule_is_refused_with_everything_that_is_wrong_with_it() {
     let reasons = TrustRule::new(TrustRuleParts { keys: bundle(Some(&KEY), 1), ..parts("idp") }).unwrap_err();
     assert_eq!(reasons, [TrustRuleReason::KeysUse]);
     let twice = vec![TrustRule::new(parts("idp")).unwrap(), TrustRule::new(parts("idp")).unwrap()];
-    assert!(Trust::new(twice, None).is_err());
+    assert!(TrustStore::new(twice, None).is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use serde_json::{Map, Value, json};
 
 use crate::jose::{KeySet, KeyUse};
-use crate::trust::keys::Material;
+use crate::trust::keys::KeyMaterial;
 use crate::trust::remote::Part;
 use crate::trust::x509::Roots;
 use crate::trust::{FetchReason, TrustDomain};
@@ -32,7 +32,7 @@ impl Bundles {
     }
 
     /// What the next message says of `domain`; none when the stream has ended.
-    pub(super) async fn next(&mut self, domain: &TrustDomain) -> Option<Result<Material, FetchReason>> {
+    pub(super) async fn next(&mut self, domain: &TrustDomain) -> Option<Result<KeyMaterial, FetchReason>> {
         match self {
             Self::Jwt(messages) => next(messages).await.map(|set| keys(&set?, domain)),
             Self::X509(messages) => next(messages).await.map(|set| roots(&set?, domain)),
@@ -46,12 +46,12 @@ async fn next<T>(messages: &mut Messages<T>) -> Option<Result<T, FetchReason>> {
 }
 
 /// The keys of JWT-SVIDs of `domain`.
-fn keys(set: &JwtBundleSet, domain: &TrustDomain) -> Result<Material, FetchReason> {
+fn keys(set: &JwtBundleSet, domain: &TrustDomain) -> Result<KeyMaterial, FetchReason> {
     let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
     warn_if_absent(bundle.is_some(), "JWT", domain);
     let listed: Vec<Value> = bundle.into_iter().flat_map(|bundle| jwks(bundle)).collect();
     let keys = KeySet::parse(json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid).map_err(FetchReason::KeySet)?;
-    Ok(Material { keys: Arc::new(keys), roots: None })
+    Ok(KeyMaterial { keys: Arc::new(keys), roots: None })
 }
 
 /// A bundle is a standard JWK set here and has keys of JWT-SVIDs only (SPIFFE Workload API §6.2.2), so they need not say so.
@@ -66,13 +66,13 @@ fn jwks(bundle: &JwtBundle) -> impl Iterator<Item = Value> {
 }
 
 /// The roots of X509-SVIDs of `domain`. A certificate that cannot be read takes trust away and never adds any.
-fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<Material, FetchReason> {
+fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, FetchReason> {
     let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
     warn_if_absent(bundle.is_some(), "X.509", domain);
     let authorities = bundle.map(|bundle: &Arc<X509Bundle>| bundle.authorities()).unwrap_or_default();
     let readable = authorities.iter().map(|authority| authority.as_bytes()).filter(|der| Roots::from_der([der]).is_ok());
     let roots = Roots::from_der(readable).map_err(|_| FetchReason::Long)?;
-    Ok(Material { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::new(roots)) })
+    Ok(KeyMaterial { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::new(roots)) })
 }
 
 /// What a message does not have counts no more, and SVIDs of a domain without a bundle are not trusted (SPIFFE Workload API §4.4,

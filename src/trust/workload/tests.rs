@@ -9,8 +9,8 @@ use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::oauth::{RuleName, Time};
 use crate::trust::x509::{Authority, NOW, X509Reason, root, svid};
 use crate::trust::{
-    Fetcher, KeyLocation, KeySource, KeyState, Pace, SubjectKind, SubjectParts, Trust, TrustKind, TrustReason, TrustRule,
-    TrustRuleParts,
+    Fetcher, KeyLocation, KeySource, KeyState, RefreshPolicy, SubjectKind, SubjectParts, TrustKind, TrustReason, TrustRule,
+    TrustRuleParts, TrustStore,
 };
 use agent::{Agent, Reply};
 
@@ -28,8 +28,8 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(Hands(AtomicI64::new(NOW.seconds())))
 }
 
-fn pace() -> Pace {
-    Pace {
+fn pace() -> RefreshPolicy {
+    RefreshPolicy {
         interval: Duration::from_secs(60),
         cool_down: Duration::from_millis(150),
         retry: Duration::from_millis(50),
@@ -38,11 +38,11 @@ fn pace() -> Pace {
     }
 }
 
-fn rule(domain: &str, socket: &Path, pace: Pace) -> TrustRule {
+fn rule(domain: &str, socket: &Path, pace: RefreshPolicy) -> TrustRule {
     rule_at(&format!("unix://{}", socket.display()), domain, pace)
 }
 
-fn rule_at(address: &str, domain: &str, pace: Pace) -> TrustRule {
+fn rule_at(address: &str, domain: &str, pace: RefreshPolicy) -> TrustRule {
     let api = WorkloadApi::parse(address).unwrap();
     TrustRule::new(TrustRuleParts {
         name: RuleName::parse(&domain.replace('.', "-")).unwrap(),
@@ -61,8 +61,8 @@ fn rule_at(address: &str, domain: &str, pace: Pace) -> TrustRule {
     .unwrap()
 }
 
-fn mesh(socket: &Path, pace: Pace) -> Trust {
-    let trust = Trust::new(vec![rule("td.example", socket, pace)], None).unwrap();
+fn mesh(socket: &Path, pace: RefreshPolicy) -> TrustStore {
+    let trust = TrustStore::new(vec![rule("td.example", socket, pace)], None).unwrap();
     trust.keep_fresh(&Fetcher::new(), &clock());
     trust
 }
@@ -83,22 +83,22 @@ fn bundles(of: &[(&str, Vec<u8>)]) -> Reply {
     Reply::Bundles(of.iter().map(|(domain, bundle)| (format!("spiffe://{domain}"), bundle.clone())).collect())
 }
 
-async fn present_at(trust: &Trust, domain: &str, key: &SigningKey, now: Time) -> Option<TrustReason> {
+async fn present_at(trust: &TrustStore, domain: &str, key: &SigningKey, now: Time) -> Option<TrustReason> {
     let claims = format!(r#"{{"sub":"spiffe://{domain}/a","aud":["us"],"exp":{}}}"#, NOW.seconds() + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
     trust.vouch(&Compact::parse(&token).unwrap(), now).await.err()
 }
 
-async fn present(trust: &Trust, key: &SigningKey) -> Option<TrustReason> {
+async fn present(trust: &TrustStore, key: &SigningKey) -> Option<TrustReason> {
     present_at(trust, "td.example", key, NOW).await
 }
 
-fn certificate(trust: &Trust, domain: &str, authority: &Authority) -> Option<TrustReason> {
+fn certificate(trust: &TrustStore, domain: &str, authority: &Authority) -> Option<TrustReason> {
     let leaf = authority.issue(&svid(&format!("spiffe://{domain}/a")));
     trust.vouch_certificate(&[leaf], NOW).err()
 }
 
-fn state(trust: &Trust) -> KeyState {
+fn state(trust: &TrustStore) -> KeyState {
     trust.key_states(NOW).remove(0)
 }
 
@@ -135,7 +135,7 @@ fn both_profiles_of_own_and_federated_domains_are_delivered_and_updated_at_once(
         agent.jwt(bundles(&[("td.example", jwks(&[&old])), ("partner.example", jwks(&[&new]))]));
         agent.x509(bundles(&[("td.example", ours.der.clone()), ("partner.example", theirs.der.clone())]));
         let rules = ["td.example", "partner.example"].map(|domain| rule(domain, agent.path(), pace()));
-        let trust = Trust::new(rules.into(), None).unwrap();
+        let trust = TrustStore::new(rules.into(), None).unwrap();
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&trust, &old).await, None);
         assert_eq!(present_at(&trust, "partner.example", &new, NOW).await, None);
@@ -198,7 +198,7 @@ fn a_bundle_that_is_empty_or_no_longer_delivered_counts_no_more() {
 fn an_agent_may_come_go_and_come_back() {
     run(async {
         let (path, key, ours) = (socket(), key(), root("td"));
-        let pace = Pace { patience: Duration::from_millis(20), ..pace() };
+        let pace = RefreshPolicy { patience: Duration::from_millis(20), ..pace() };
         let trust = mesh(&path, pace);
         assert_eq!(present(&trust, &key).await, NO_VERDICT);
         assert_eq!(certificate(&trust, "td.example", &ours), NO_VERDICT);
@@ -235,7 +235,7 @@ fn each_stream_fails_for_itself_and_failures_back_off() {
         let (agent, key, ours) = (Agent::start(socket()), key(), root("td"));
         agent.jwt(Reply::Status(12));
         agent.x509(bundles(&[("td.example", ours.der.clone())]));
-        let trust = mesh(agent.path(), Pace { patience: Duration::from_millis(20), ..pace() });
+        let trust = mesh(agent.path(), RefreshPolicy { patience: Duration::from_millis(20), ..pace() });
         until("no roots", async || certificate(&trust, "td.example", &ours).is_none()).await;
         assert_eq!(present(&trust, &key).await, NO_VERDICT);
         assert!(!state(&trust).usable);
@@ -254,7 +254,7 @@ fn an_agent_that_refuses_us_takes_everything_back() {
         let (agent, key, ours) = (Agent::start(socket()), key(), root("td"));
         agent.jwt(bundles(&[("td.example", jwks(&[&key]))]));
         agent.x509(bundles(&[("td.example", ours.der.clone())]));
-        let trust = mesh(agent.path(), Pace { patience: Duration::from_millis(20), ..pace() });
+        let trust = mesh(agent.path(), RefreshPolicy { patience: Duration::from_millis(20), ..pace() });
         until("nothing delivered", async || state(&trust).usable).await;
         agent.jwt(Reply::Status(7));
         agent.x509(Reply::Status(7));
@@ -308,7 +308,7 @@ fn an_agent_that_hangs_is_no_verdict_after_a_bounded_wait() {
         let (agent, key) = (Agent::start(socket()), key());
         agent.jwt(Reply::Hang);
         agent.x509(Reply::Hang);
-        let trust = mesh(agent.path(), Pace { patience: Duration::from_millis(50), ..pace() });
+        let trust = mesh(agent.path(), RefreshPolicy { patience: Duration::from_millis(50), ..pace() });
         let presented = tokio::time::timeout(Duration::from_secs(1), present(&trust, &key));
         assert_eq!(presented.await.unwrap(), NO_VERDICT);
         assert_eq!(certificate(&trust, "td.example", &root("td")), NO_VERDICT);
@@ -342,7 +342,7 @@ fn a_quiet_agent_is_asked_anew_at_the_pace_and_a_flood_of_unknown_kids_asks_once
         let (agent, old, new) = (Agent::start(socket()), key(), key());
         agent.jwt(bundles(&[("td.example", jwks(&[&old]))]));
         agent.x509(bundles(&[("td.example", root("td").der)]));
-        let quick = Pace { interval: Duration::from_millis(200), ..pace() };
+        let quick = RefreshPolicy { interval: Duration::from_millis(200), ..pace() };
         let trust = mesh(agent.path(), quick);
         assert_eq!(present(&trust, &old).await, None);
         until("it is not asked anew", async || state(&trust).fetches >= 6).await;
@@ -377,7 +377,7 @@ fn an_agent_may_listen_on_a_port_of_this_machine() {
                 tokio::spawn(async move { tokio::io::copy_bidirectional(&mut outside, &mut inside).await });
             }
         });
-        let trust = Trust::new(vec![rule_at(&address, "td.example", pace())], None).unwrap();
+        let trust = TrustStore::new(vec![rule_at(&address, "td.example", pace())], None).unwrap();
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&trust, &key).await, None);
         assert_eq!(agent.refused(), 0);
@@ -392,7 +392,7 @@ fn a_reload_keeps_the_bundles_and_the_streams() {
         agent.x509(bundles(&[("td.example", root("td").der)]));
         let before = mesh(agent.path(), pace());
         until("nothing delivered", async || state(&before).usable).await;
-        let after = Trust::new(vec![rule("td.example", agent.path(), pace())], Some(&before)).unwrap();
+        let after = TrustStore::new(vec![rule("td.example", agent.path(), pace())], Some(&before)).unwrap();
         drop(before);
         after.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&after, &key).await, None);

@@ -8,13 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use countersign::client::Credentials;
 use countersign::commit::{self, Commit, CommitReason};
-use countersign::config::{self, KeyMaterial, Sources};
-use countersign::error::{ErrorCode, Refusal};
-use countersign::exchange::{World, exchange};
+use countersign::config::{self, ServerKeys, Sources};
+use countersign::error::{ErrorCode, ExchangeError};
+use countersign::exchange::{Deployment, exchange};
 use countersign::introspect::introspect;
 use countersign::jose::{Algorithm, Cache};
-use countersign::lifecycle::{Death, Ending, TaskStatus, Wish};
-use countersign::mint::{AnswerForm, Told};
+use countersign::lifecycle::{Revocable, Revocation, TaskAction, TaskStatus};
+use countersign::mint::{AnswerForm, IntrospectionResponse};
 use countersign::oauth::{ClientId, Clock, Time};
 use countersign::request::Form;
 use countersign::revoke::revoke;
@@ -30,7 +30,7 @@ use crate::support::{Party, claims, declared, form, scratch};
 pub struct Stage {
     pub folder: PathBuf,
     pub fixture: Fixture,
-    pub world: World,
+    pub world: Deployment,
     pub commit: Commit,
     pub clock: Arc<Hand>,
     profile: Profile,
@@ -91,7 +91,7 @@ impl Stage {
         subject: &str,
         api: &str,
         more: &[(&str, &str)],
-    ) -> Result<String, (ErrorCode, Refusal)> {
+    ) -> Result<String, (ErrorCode, ExchangeError)> {
         let (assertion, api) = (self.party(agent).assertion(), self.api(api));
         let mut parameters = Party::request(&assertion, subject, more);
         parameters.push(("resource", &api));
@@ -101,7 +101,12 @@ impl Stage {
     }
 
     /// Opens a task as `agent`; answers its id and its token.
-    pub async fn open_task(&self, agent: &str, subject: &str, details: Value) -> Result<(String, String), (ErrorCode, Refusal)> {
+    pub async fn open_task(
+        &self,
+        agent: &str,
+        subject: &str,
+        details: Value,
+    ) -> Result<(String, String), (ErrorCode, ExchangeError)> {
         let (assertion, details) = (self.party(agent).assertion(), json!([details]).to_string());
         let (form, credentials) = sent(&[
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
@@ -117,7 +122,7 @@ impl Stage {
     }
 
     /// Does with a task what `agent` wishes; answers what stands of it and what is left of its budget.
-    pub async fn tend(&self, agent: &str, id: &str, wish: Wish) -> Result<(TaskStatus, u64), (ErrorCode, Refusal)> {
+    pub async fn tend(&self, agent: &str, id: &str, wish: TaskAction) -> Result<(TaskStatus, u64), (ErrorCode, ExchangeError)> {
         let (_, credentials) = sent(&self.about(agent, "-"));
         let tended = task::tend(&self.world, &self.commit, (id, wish), &credentials, self.clock.now()).await;
         tended.map(|tended| (tended.status, tended.task.left)).map_err(|refused| (refused.reason.code(), refused.reason))
@@ -130,8 +135,8 @@ impl Stage {
             let (form, credentials) = sent(&self.about(agent, token));
             let answer = introspect(&self.world, &self.commit, &form, &credentials, wanted, self.clock.now()).await;
             told.push(match answer.unwrap() {
-                Told::Json(json) => serde_json::from_str(&json).unwrap(),
-                Told::Jwt(jwt) => claims(&jwt)["token_introspection"].clone(),
+                IntrospectionResponse::Json(json) => serde_json::from_str(&json).unwrap(),
+                IntrospectionResponse::Jwt(jwt) => claims(&jwt)["token_introspection"].clone(),
             });
         }
         assert_eq!(told[0], told[1]);
@@ -152,9 +157,9 @@ impl Stage {
     }
 
     /// Ends something, as an operator would.
-    pub async fn end(&self, ending: Ending) -> Result<(), CommitReason> {
+    pub async fn end(&self, ending: Revocable) -> Result<(), CommitReason> {
         let by = ClientId::parse("ops").unwrap();
-        self.commit.end(Death { ends: vec![ending], by, reason: "told so".to_owned(), until: None }).await
+        self.commit.end(Revocation { ends: vec![ending], by, reason: "told so".to_owned(), until: None }).await
     }
 
     fn about(&self, agent: &str, token: &str) -> Vec<(&'static str, String)> {
@@ -174,13 +179,13 @@ impl Drop for Stage {
     }
 }
 
-fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: commit::Limits) -> (World, Commit) {
+fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: commit::Limits) -> (Deployment, Commit) {
     let sources =
         Sources { default_file: folder.join("none.toml"), files: vec![fixture.config.clone()], environment: BTreeMap::new() };
     let config = sources.load().config.unwrap_or_else(|complaints| panic!("{complaints}"));
     let algorithms = [Algorithm::ES256, Algorithm::RS256];
     let keys = KeyFiles::open_or_create(&folder.join("keys"), &algorithms, clock.now()).unwrap();
-    let material = KeyMaterial {
+    let material = ServerKeys {
         signers: keys.signers().unwrap(),
         ancestry: keys.ancestry().unwrap(),
         pseudonyms: keys.pseudonyms(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use countersign::error::ErrorCode;
-use countersign::lifecycle::{Ending, Holding, TaskStatus, Turn, Wish};
+use countersign::lifecycle::{Revocable, StatusChange, TaskAction, TaskStatus, Transition};
 use countersign::oauth::{ClientId, RuleName, Subject};
 use serde_json::{Value, json};
 
@@ -75,11 +75,11 @@ fn a_subject_that_is_revoked_on_day_two_ends_the_task() {
         let (rule, name) =
             claims(&issued)["sub"].as_str().unwrap().split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         let subject = Subject::foreign(&RuleName::parse(&rule).unwrap(), &name);
-        stage.end(Ending::subject(&subject, &stage.world.pseudonyms)).await.unwrap();
+        stage.end(Revocable::subject(&subject, &stage.world.pseudonyms)).await.unwrap();
         for _ in 0..2 {
             assert!(!stage.active("crm-agent", &issued).await);
             assert!(entered(&stage, &token).await.unwrap_err().1.contains("has ended"));
-            assert_eq!(stage.tend("orchestrator", &id, Wish::Look).await.unwrap().0, TaskStatus::Ended);
+            assert_eq!(stage.tend("orchestrator", &id, TaskAction::Look).await.unwrap().0, TaskStatus::Ended);
             stage = stage.restarted().await;
         }
         later(&stage, 1);
@@ -102,7 +102,7 @@ fn a_clock_set_back_an_hour_revives_nothing_and_issues_nothing() {
         for _ in 0..2 {
             assert!(!told_active(&stage, &issued).await);
             assert!(entered(&stage, &token).await.is_err());
-            assert!(stage.tend("orchestrator", &id, Wish::Heartbeat).await.is_err());
+            assert!(stage.tend("orchestrator", &id, TaskAction::Heartbeat).await.is_err());
             stage = stage.restarted().await;
         }
         later(&stage, 3600);
@@ -118,10 +118,10 @@ fn a_clock_set_back_an_hour_revives_nothing_and_issues_nothing() {
 
 /// While the clock is behind nobody is told anything.
 async fn told_active(stage: &Stage, token: &str) -> bool {
-    use countersign::lifecycle::State;
+    use countersign::lifecycle::StateView;
     let own = countersign::token::verify_own(token, &stage.world.own, stage.commit.state().floor()).unwrap();
     let now = countersign::oauth::Clock::now(&*stage.clock);
-    let state: &dyn State = &*stage.commit.state();
+    let state: &dyn StateView = &*stage.commit.state();
     countersign::lifecycle::alive(state, &own.own().generations, now).is_ok()
 }
 
@@ -142,13 +142,13 @@ fn an_agent_suspended_and_resumed_between_two_hops() {
         let (_, token) = opened(&stage, json!({ "expires_in": DAY })).await;
         let first = entered(&stage, &token).await.unwrap();
         let agent = ClientId::parse("orchestrator").unwrap();
-        let turn = |turn, stage: &Stage| Holding {
+        let turn = |turn, stage: &Stage| StatusChange {
             turn,
-            things: vec![Ending::agent(&agent, &stage.world.pseudonyms)],
+            things: vec![Revocable::agent(&agent, &stage.world.pseudonyms)],
             by: ClientId::parse("ops").unwrap(),
             reason: "told so".to_owned(),
         };
-        stage.commit.hold(turn(Turn::Suspend, &stage), vec![]).await.unwrap();
+        stage.commit.hold(turn(Transition::Suspend, &stage), vec![]).await.unwrap();
         for _ in 0..2 {
             assert!(!stage.active("crm-agent", &first).await);
             assert!(entered(&stage, &token).await.unwrap_err().1.contains("is suspended"));
@@ -156,7 +156,7 @@ fn an_agent_suspended_and_resumed_between_two_hops() {
             assert!(carried.unwrap_err().1.to_string().contains("is suspended"), "what it handed on is suspended with it");
             stage = stage.restarted().await;
         }
-        stage.commit.hold(turn(Turn::Resume, &stage), vec![]).await.unwrap();
+        stage.commit.hold(turn(Transition::Resume, &stage), vec![]).await.unwrap();
         assert!(stage.active("crm-agent", &first).await);
         entered(&stage, &token).await.unwrap();
     });
@@ -169,12 +169,12 @@ fn heartbeats_keep_a_task_and_a_missed_one_ends_it_for_good() {
         let (id, token) = opened(&stage, json!({ "expires_in": DAY, "heartbeat": 60 })).await;
         for _ in 0..4 {
             later(&stage, 50);
-            assert_eq!(stage.tend("orchestrator", &id, Wish::Heartbeat).await.unwrap().0, TaskStatus::Active);
+            assert_eq!(stage.tend("orchestrator", &id, TaskAction::Heartbeat).await.unwrap().0, TaskStatus::Active);
             stage = stage.restarted().await;
             entered(&stage, &token).await.expect("it was durable");
         }
         later(&stage, 61);
-        assert!(stage.tend("orchestrator", &id, Wish::Heartbeat).await.is_err(), "too late");
+        assert!(stage.tend("orchestrator", &id, TaskAction::Heartbeat).await.is_err(), "too late");
         assert!(entered(&stage, &token).await.is_err());
     });
 }
@@ -185,20 +185,20 @@ fn a_task_that_is_suspended_overnight_needs_no_heartbeat_until_it_is_resumed() {
         let mut stage = Stage::new("tasks-overnight");
         let (id, token) = opened(&stage, json!({ "expires_in": DAY, "heartbeat": 60 })).await;
         later(&stage, 59);
-        assert_eq!(stage.tend("orchestrator", &id, Wish::Suspend).await.unwrap().0, TaskStatus::Suspended);
+        assert_eq!(stage.tend("orchestrator", &id, TaskAction::Suspend).await.unwrap().0, TaskStatus::Suspended);
         later(&stage, 9 * 3600);
         assert!(entered(&stage, &token).await.unwrap_err().1.contains("is suspended"));
         stage = stage.restarted().await;
-        assert_eq!(stage.tend("orchestrator", &id, Wish::Resume).await.unwrap().0, TaskStatus::Active);
+        assert_eq!(stage.tend("orchestrator", &id, TaskAction::Resume).await.unwrap().0, TaskStatus::Active);
         later(&stage, 59);
         let issued = entered(&stage, &token).await.unwrap();
-        stage.tend("orchestrator", &id, Wish::Suspend).await.unwrap();
+        stage.tend("orchestrator", &id, TaskAction::Suspend).await.unwrap();
         later(&stage, 120);
-        stage.tend("orchestrator", &id, Wish::Resume).await.unwrap();
+        stage.tend("orchestrator", &id, TaskAction::Resume).await.unwrap();
         assert!(stage.active("crm-agent", &issued).await, "what was issued before goes on");
         later(&stage, 61);
         assert!(!stage.active("crm-agent", &issued).await, "the waiting began anew");
-        assert!(stage.tend("orchestrator", &id, Wish::Resume).await.is_err(), "and what missed it is over");
+        assert!(stage.tend("orchestrator", &id, TaskAction::Resume).await.is_err(), "and what missed it is over");
     });
 }
 
@@ -224,10 +224,10 @@ fn no_parallelism_spends_more_than_there_is() {
             assert!(why.to_string().contains("budget"), "{why}");
             assert!(matches!(code, ErrorCode::InvalidRequest | ErrorCode::InvalidAuthorizationDetails), "{code:?}");
         }
-        let left = stage.tend("orchestrator", &id, Wish::Look).await.unwrap().1;
+        let left = stage.tend("orchestrator", &id, TaskAction::Look).await.unwrap().1;
         assert_eq!(spent + left, 20, "what is left is what was not spent");
         let stage = Arc::into_inner(stage).unwrap().restarted().await;
-        assert_eq!(stage.tend("orchestrator", &id, Wish::Look).await.unwrap().1, left, "a restart gives nothing back");
+        assert_eq!(stage.tend("orchestrator", &id, TaskAction::Look).await.unwrap().1, left, "a restart gives nothing back");
     });
 }
 
@@ -245,15 +245,19 @@ fn completing_ends_every_descendant_of_every_child_and_nothing_else() {
         assert_eq!((&claims(&by_child)["task"], &claims(&by_child)["act"]["sub"]), (&json!(child), &json!("analyst")));
         let direct = entered(&stage, &token).await.unwrap();
         let apart = entered(&stage, &other.1).await.unwrap();
-        assert!(stage.tend("mallory", &id, Wish::Complete).await.is_err());
-        assert_eq!(stage.tend("orchestrator", &id, Wish::Complete).await.unwrap().0, TaskStatus::Ended);
+        assert!(stage.tend("mallory", &id, TaskAction::Complete).await.is_err());
+        assert_eq!(stage.tend("orchestrator", &id, TaskAction::Complete).await.unwrap().0, TaskStatus::Ended);
         for token in [&by_child, &direct] {
             assert!(!stage.active("crm-agent", token).await);
         }
         assert!(stage.exchange("analyst", &child_token, "crm", &[]).await.is_err());
-        assert_eq!(stage.tend("analyst", &child, Wish::Look).await.unwrap().0, TaskStatus::Ended);
+        assert_eq!(stage.tend("analyst", &child, TaskAction::Look).await.unwrap().0, TaskStatus::Ended);
         assert!(stage.active("crm-agent", &apart).await, "another task goes on");
-        assert_eq!(stage.tend("orchestrator", &id, Wish::Complete).await.unwrap().0, TaskStatus::Ended, "once more is no error");
+        assert_eq!(
+            stage.tend("orchestrator", &id, TaskAction::Complete).await.unwrap().0,
+            TaskStatus::Ended,
+            "once more is no error"
+        );
     });
 }
 
@@ -267,24 +271,29 @@ fn whoever_counts_for_less_does_not_resume() {
         let work = async || stage.exchange("analyst", &child_token, "crm", &[]).await.is_ok();
         let wish = async |who: &str, wish| stage.tend(who, &child, wish).await.map(|(status, _)| status);
         assert!(work().await);
-        assert_eq!(wish("analyst", Wish::Suspend).await.unwrap(), TaskStatus::Suspended);
+        assert_eq!(wish("analyst", TaskAction::Suspend).await.unwrap(), TaskStatus::Suspended);
         assert!(!work().await);
-        assert_eq!(wish("analyst", Wish::Resume).await.unwrap(), TaskStatus::Active, "its own suspension");
+        assert_eq!(wish("analyst", TaskAction::Resume).await.unwrap(), TaskStatus::Active, "its own suspension");
         assert!(work().await);
-        assert_eq!(wish("orchestrator", Wish::Suspend).await.unwrap(), TaskStatus::Suspended);
-        assert_eq!(wish("analyst", Wish::Suspend).await.unwrap(), TaskStatus::Suspended);
-        assert!(wish("analyst", Wish::Resume).await.is_err(), "its opener's suspension");
+        assert_eq!(wish("orchestrator", TaskAction::Suspend).await.unwrap(), TaskStatus::Suspended);
+        assert_eq!(wish("analyst", TaskAction::Suspend).await.unwrap(), TaskStatus::Suspended);
+        assert!(wish("analyst", TaskAction::Resume).await.is_err(), "its opener's suspension");
         let stage_again = &stage;
         let thing = {
-            use countersign::lifecycle::State;
+            use countersign::lifecycle::StateView;
             let key = countersign::lifecycle::key_of(child.parse_task(), &stage_again.world.pseudonyms);
             stage_again.commit.state().task(&key).unwrap().fixed.ending(&stage_again.world.pseudonyms)
         };
-        let ops = Holding { turn: Turn::Suspend, things: vec![thing], by: ClientId::parse("ops").unwrap(), reason: "x".into() };
+        let ops = StatusChange {
+            turn: Transition::Suspend,
+            things: vec![thing],
+            by: ClientId::parse("ops").unwrap(),
+            reason: "x".into(),
+        };
         stage.commit.hold(ops.clone(), vec![]).await.unwrap();
-        assert!(wish("orchestrator", Wish::Resume).await.is_err(), "the operator's suspension");
-        assert!(wish("orchestrator", Wish::Heartbeat).await.is_err(), "only the holder sends heartbeats");
-        stage.commit.hold(Holding { turn: Turn::Resume, ..ops }, vec![]).await.unwrap();
+        assert!(wish("orchestrator", TaskAction::Resume).await.is_err(), "the operator's suspension");
+        assert!(wish("orchestrator", TaskAction::Heartbeat).await.is_err(), "only the holder sends heartbeats");
+        stage.commit.hold(StatusChange { turn: Transition::Resume, ..ops }, vec![]).await.unwrap();
         assert!(work().await);
     });
 }

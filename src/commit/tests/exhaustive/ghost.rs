@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ask, BUDGET, Fate, HEARTBEAT_MILLIS};
-use crate::commit::{CommitReason, Turn};
+use crate::commit::{CommitReason, Transition};
 use crate::oauth::Generation;
 
 /// Where a hop comes from.
@@ -55,8 +55,8 @@ impl Task {
     }
 
     /// Nobody waits for a heartbeat of what is suspended; when it is resumed, the waiting begins anew.
-    fn turn(&mut self, turn: Turn, now: i64) {
-        let suspends = turn == Turn::Suspend;
+    fn turn(&mut self, turn: Transition, now: i64) {
+        let suspends = turn == Transition::Suspend;
         if suspends != self.suspended && !self.overdue(now) {
             self.due = if suspends { i64::MAX } else { now + HEARTBEAT_MILLIS };
         }
@@ -112,8 +112,10 @@ impl Ghost {
     pub(super) fn judge(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64, fate: Fate) -> Result<(), CommitReason> {
         let verdict = self.verdict(ask, value, now);
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);
-        let acts_at_once =
-            !matches!(ask, Ask::Issue(_) | Ask::Open | Ask::Beat | Ask::Agent(Turn::Resume) | Ask::Task(Turn::Resume));
+        let acts_at_once = !matches!(
+            ask,
+            Ask::Issue(_) | Ask::Open | Ask::Beat | Ask::Agent(Transition::Resume) | Ask::Task(Transition::Resume)
+        );
         if verdict.is_ok() && (stays || acts_at_once) {
             self.apply(ask, value, now);
         }
@@ -138,7 +140,7 @@ impl Ghost {
             }
             Ask::Open if self.suspended || self.retired => Err(CommitReason::Died),
             Ask::Beat if task_is_over => Err(CommitReason::Died),
-            Ask::Agent(Turn::Resume) if self.retired => Err(CommitReason::Retired),
+            Ask::Agent(Transition::Resume) if self.retired => Err(CommitReason::Retired),
             _ => Ok(()),
         }
     }
@@ -156,9 +158,9 @@ impl Ghost {
                 self.over.extend(self.from.keys());
                 task.iter_mut().for_each(|task| task.over = true);
             }
-            (Ask::Agent(Turn::Suspend), _) => self.suspended = true,
-            (Ask::Agent(Turn::Resume), _) => self.suspended = false,
-            (Ask::Agent(Turn::Retire), _) => self.retired = true,
+            (Ask::Agent(Transition::Suspend), _) => self.suspended = true,
+            (Ask::Agent(Transition::Resume), _) => self.suspended = false,
+            (Ask::Agent(Transition::Retire), _) => self.retired = true,
             (Ask::Task(turn), Some(task)) => task.turn(turn, now),
             (Ask::Complete, Some(task)) => task.over = true,
             (Ask::Beat, Some(task)) if task.suspended => {}

@@ -7,15 +7,15 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::commit::change::Change;
-use crate::commit::command::Opens;
+use crate::commit::command::NewTask;
 use crate::commit::durable::Durable;
-use crate::commit::mirror::Mirror;
+use crate::commit::mirror::State;
 use crate::commit::quota::Quota;
-use crate::commit::register::Register;
+use crate::commit::register::StatusLists;
 use crate::commit::subject_keys::SubjectKeys;
 use crate::commit::tests::memory::Fault;
 use crate::commit::writer::{Job, Parts, Reply, Spending, Unrecorded, Writer};
-use crate::lifecycle::{FixedTask, Life, State, Task};
+use crate::lifecycle::{GenerationState, StateView, Task, TaskTerms};
 use crate::oauth::TaskId;
 
 const AGENT: GenerationKey = GenerationKey([1; 16]);
@@ -35,7 +35,7 @@ pub(super) struct Machine {
     writer: Writer,
     disk: Disk,
     faults: Faults,
-    mirror: Arc<Mirror>,
+    mirror: Arc<State>,
     to: Sender<Job>,
     millis: i64,
 }
@@ -62,7 +62,7 @@ impl Machine {
     pub(super) fn start(content: &Content, millis: i64) -> Self {
         let (disk, faults) = (Disk::holding(content.clone()), Faults::default());
         let (to, jobs): (_, Receiver<Job>) = channel();
-        let mirror = Arc::new(Mirror::default());
+        let mirror = Arc::new(State::default());
         let limits = Limits { retry: Duration::ZERO, ..Limits::default() };
         let store = MemoryStore { disk: disk.clone(), faults: faults.clone(), open: false, newest: 1 };
         let writer = Writer::start(Parts {
@@ -70,7 +70,7 @@ impl Machine {
             clock: Arc::new(Hand(AtomicI64::new(millis))),
             jobs,
             mirror: Arc::clone(&mirror),
-            register: Register::new(limits.status),
+            register: StatusLists::new(limits.status),
             quota: Arc::new(Quota::new(limits.refusals_per_minute)),
             keys: SubjectKeys::new(Arc::new(SealKey::new(&[1; 32]).unwrap()), limits.subject_keys),
             durable: Durable::default(),
@@ -80,7 +80,7 @@ impl Machine {
     }
 
     /// What a hop with this ancestry depends on, by the rule of admission.
-    pub(super) fn join(&self, inherited: Vec<Generation>) -> Result<Vec<Generation>, liveness::Dead> {
+    pub(super) fn join(&self, inherited: Vec<Generation>) -> Result<Vec<Generation>, liveness::NotAlive> {
         let mut joining = vec![AGENT, SUBJECT];
         joining.retain(|key| inherited.iter().all(|known| known.key != *key));
         let lives = self.mirror.lives(&joining);
@@ -88,7 +88,7 @@ impl Machine {
     }
 
     /// What a task opened now depends on, itself included.
-    pub(super) fn opening(&self) -> Result<Vec<Generation>, liveness::Dead> {
+    pub(super) fn opening(&self) -> Result<Vec<Generation>, liveness::NotAlive> {
         let mut within = self.join(Vec::new())?;
         within.push(Generation { key: TASK, number: 0 });
         Ok(within)
@@ -113,13 +113,13 @@ impl Machine {
             Ask::Issue(id) => {
                 let grown = node.admitted.iter().find(|grown| grown.id == id).unwrap();
                 let charge = grown.in_task.then_some(TASK);
-                self.hop(Issue { generations: grown.generations.clone(), charge, ..issue(id, &[], &[grown.value]) })
+                self.hop(RecordHop { generations: grown.generations.clone(), charge, ..issue(id, &[], &[grown.value]) })
             }
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
-                let opens = Opens { key: TASK, task: fixed(within), out_of: None };
-                self.hop(Issue { generations, opens: Some(opens), ..issue(OPENING, &[], &[]) })
+                let opens = NewTask { key: TASK, task: fixed(within), out_of: None };
+                self.hop(RecordHop { generations, opens: Some(opens), ..issue(OPENING, &[], &[]) })
             }
             Ask::Revoke(id) => self.change(Change::Death(ending(hop_key(id)))),
             Ask::EndSubject => self.change(Change::Death(ending(SUBJECT))),
@@ -134,7 +134,7 @@ impl Machine {
         }
     }
 
-    fn hop(&self, mut issue: Issue) -> Asked {
+    fn hop(&self, mut issue: RecordHop) -> Asked {
         issue.disclosed.values = Zeroizing::default();
         let (to, answer) = oneshot::channel();
         let job = Job::Issue(issue, Reply { to, jobs: self.to.clone() }, place());
@@ -143,7 +143,7 @@ impl Machine {
 
     fn change(&self, change: Change) -> Asked {
         let (to, answer) = oneshot::channel();
-        let resumes = matches!(&change, Change::Holding(holding) if holding.turn == Turn::Resume);
+        let resumes = matches!(&change, Change::Holding(holding) if holding.turn == Transition::Resume);
         let unrecorded = Unrecorded {
             change,
             acting: None,
@@ -179,7 +179,7 @@ impl Machine {
     }
 
     /// What memory says of everything.
-    fn state(&self) -> (Vec<Life>, Option<Task>) {
+    fn state(&self) -> (Vec<GenerationState>, Option<Task>) {
         let keys: Vec<_> = [AGENT, SUBJECT, TASK].into_iter().chain((0..8).map(hop_key)).collect();
         (self.mirror.lives(&keys), self.mirror.task(&TASK))
     }
@@ -200,21 +200,21 @@ fn place() -> tokio::sync::OwnedSemaphorePermit {
     Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
 }
 
-fn ending(key: GenerationKey) -> Death {
+fn ending(key: GenerationKey) -> Revocation {
     let mut death = death(&[0]);
     death.ends[0].key = key;
     death
 }
 
-fn turning(turn: Turn, key: GenerationKey) -> Holding {
+fn turning(turn: Transition, key: GenerationKey) -> StatusChange {
     let mut holding = holding(turn, &[0]);
     holding.things[0].key = key;
     holding
 }
 
-fn fixed(generations: Vec<Generation>) -> FixedTask {
+fn fixed(generations: Vec<Generation>) -> TaskTerms {
     let agent = ClientId::parse("orchestrator").unwrap();
-    FixedTask {
+    TaskTerms {
         id: TaskId::from_bytes([3; 16]),
         txn: Txn::from_bytes([9; 16]),
         parent: None,

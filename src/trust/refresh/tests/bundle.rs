@@ -22,8 +22,8 @@ fn bundle(keys: &[&SigningKey], rest: &str) -> String {
     format!(r#"{{"keys":[{}]{rest}}}"#, keys.join(","))
 }
 
-fn mesh(location: KeyLocation, pace: Pace) -> Trust {
-    Trust::new(vec![rule(KeySource::Remote(location, pace))], None).unwrap()
+fn mesh(location: KeyLocation, pace: RefreshPolicy) -> TrustStore {
+    TrustStore::new(vec![rule(KeySource::Remote(location, pace))], None).unwrap()
 }
 
 fn rule(keys: KeySource) -> TrustRule {
@@ -44,7 +44,7 @@ fn rule(keys: KeySource) -> TrustRule {
     TrustRule::new(parts).unwrap()
 }
 
-async fn present(trust: &Trust, key: &SigningKey) -> Option<TrustReason> {
+async fn present(trust: &TrustStore, key: &SigningKey) -> Option<TrustReason> {
     let token = key.sign("JWT", format!(r#"{{"sub":"{SVID}","aud":["us"],"exp":{}}}"#, NOW + 50_000).as_bytes()).unwrap();
     trust.vouch(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await.err()
 }
@@ -57,7 +57,7 @@ fn a_newer_bundle_replaces_an_empty_one_kills_and_an_older_one_is_refused() {
         let serve =
             |keys: &[&SigningKey], rest: &str| origin.set(|answers| answers.keys = ok("application/json", &bundle(keys, rest)));
         serve(&[&key], r#","spiffe_sequence":5"#);
-        let pace = Pace { interval: Duration::from_millis(100), cool_down: Duration::from_millis(20), ..pace() };
+        let pace = RefreshPolicy { interval: Duration::from_millis(100), cool_down: Duration::from_millis(20), ..pace() };
         let trust = mesh(KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web }, pace);
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&trust, &key).await, None);
@@ -101,15 +101,15 @@ fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
         let numbered = |origin: &Origin, rest: &str| {
             origin.set(|answers| answers.keys = ok("application/json", &bundle(&[&key], rest)));
         };
-        let pace = Pace { patience: Duration::from_millis(300), interval: Duration::from_millis(100), ..pace() };
+        let pace = RefreshPolicy { patience: Duration::from_millis(300), interval: Duration::from_millis(100), ..pace() };
         let of = |origin: &Origin| {
             let location = KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web };
             rule(KeySource::Remote(location, pace))
         };
-        let file = |rest: &str| rule(KeySource::Bundle(Arc::new(Bundle::parse(bundle(&[&key], rest).as_bytes()).unwrap())));
+        let file = |rest: &str| rule(KeySource::Bundle(Arc::new(TrustBundle::parse(bundle(&[&key], rest).as_bytes()).unwrap())));
         let start = |rule: TrustRule| {
             let sequences = Arc::new(Sequences::kept_in(Box::new(kept.clone())).unwrap());
-            let trust = Trust::remembering(vec![rule], None, sequences).unwrap();
+            let trust = TrustStore::remembering(vec![rule], None, sequences).unwrap();
             trust.keep_fresh(&Fetcher::new(), &clock());
             trust
         };
@@ -119,7 +119,7 @@ fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
         for (older, at) in [(r#","spiffe_sequence":4"#, &origin), (r#","spiffe_sequence":4"#, &another), ("", &origin)] {
             numbered(at, older);
             assert_eq!(present(&start(of(at)), &key).await, Some(TrustReason::KeysUnavailable), "{older}");
-            let reloaded = Trust::new(vec![of(&another)], Some(&first)).unwrap();
+            let reloaded = TrustStore::new(vec![of(&another)], Some(&first)).unwrap();
             reloaded.keep_fresh(&Fetcher::new(), &clock());
             numbered(&another, older);
             assert_eq!(present(&reloaded, &key).await, Some(TrustReason::KeysUnavailable), "another address, {older}");
@@ -149,10 +149,10 @@ fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
 #[test]
 fn the_refresh_hint_is_the_pace_within_bounds() {
     let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile: BundleProfile::Web };
-    let shared = Shared::new(Errand::whole(location, Pace::default()), Arc::default());
-    let material = || Material::of_bundle(&Bundle::parse(bundle(&[], "").as_bytes()).unwrap());
+    let shared = Shared::new(FetchTarget::whole(location, RefreshPolicy::default()), Arc::default());
+    let material = || KeyMaterial::of_bundle(&TrustBundle::parse(bundle(&[], "").as_bytes()).unwrap());
     let then = |hint: u64| {
-        let rhythm = Rhythm::after(&shared, Ok((material(), Some(Duration::from_secs(hint)))), 0, clock().as_ref());
+        let rhythm = Schedule::after(&shared, Ok((material(), Some(Duration::from_secs(hint)))), 0, clock().as_ref());
         (rhythm.rest + rhythm.then).as_secs()
     };
     assert_eq!([1, 60, 300, 3600, 86_400].map(then), [60, 60, 300, 3600, 3600]);
@@ -191,12 +191,12 @@ fn an_endpoint_proves_its_spiffe_id() {
             |one: &Authority| format!(r#"{{"keys":[{{"kty":"EC","use":"x509-svid","x5c":["{}"]}}]}}"#, STANDARD.encode(&one.der));
         let profile = |bundle: &str, id: &str, own: bool| BundleProfile::Spiffe {
             id: SpiffeId::parse(id).unwrap(),
-            bootstrap: Arc::new(Bundle::parse(bundle.as_bytes()).unwrap()),
+            bootstrap: Arc::new(TrustBundle::parse(bundle.as_bytes()).unwrap()),
             own,
         };
         let fetched = async |url: &str, profile: BundleProfile| {
             let location = KeyLocation::Bundle { url: Url::parse(url).unwrap(), profile };
-            let shared = Shared::new(Errand::whole(location.clone(), pace()), Arc::default());
+            let shared = Shared::new(FetchTarget::whole(location.clone(), pace()), Arc::default());
             fetch_keys(&location, &shared.way(), &Fetcher::within(Duration::from_secs(2)))
                 .await
                 .map(|(material, _)| material.keys.keys().len())
@@ -223,14 +223,14 @@ fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
     let (old, new) = (root("old"), root("new"));
     let json =
         |one: &Authority| format!(r#"{{"keys":[{{"kty":"EC","use":"x509-svid","x5c":["{}"]}}]}}"#, STANDARD.encode(&one.der));
-    let bootstrap = Arc::new(Bundle::parse(json(&old).as_bytes()).unwrap());
-    let served = Material::of_bundle(&Bundle::parse(json(&new).as_bytes()).unwrap());
+    let bootstrap = Arc::new(TrustBundle::parse(json(&old).as_bytes()).unwrap());
+    let served = KeyMaterial::of_bundle(&TrustBundle::parse(json(&new).as_bytes()).unwrap());
     for own in [true, false] {
         let id = SpiffeId::parse("spiffe://td.example/spire/server").unwrap();
         let profile = BundleProfile::Spiffe { id, bootstrap: Arc::clone(&bootstrap), own };
         let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile };
         let within = KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]);
-        let shared = Shared::new(Errand::whole(within, pace()), Arc::default());
+        let shared = Shared::new(FetchTarget::whole(within, pace()), Arc::default());
         let roots = |shared: &Shared| shared.way().peer.unwrap().roots.digest();
         assert_eq!(roots(&shared), bootstrap.roots().digest());
         assert_eq!(shared.way().networks.len(), 1);

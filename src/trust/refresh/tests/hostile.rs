@@ -65,7 +65,7 @@ impl Lookup for Flipping {
     }
 }
 
-fn rule(name: &str, issuer: &str, location: KeyLocation, pace: Pace) -> TrustRule {
+fn rule(name: &str, issuer: &str, location: KeyLocation, pace: RefreshPolicy) -> TrustRule {
     let parts = TrustRuleParts {
         name: RuleName::parse(name).unwrap(),
         kind: TrustKind::Oidc,
@@ -83,7 +83,7 @@ fn rule(name: &str, issuer: &str, location: KeyLocation, pace: Pace) -> TrustRul
     TrustRule::new(parts).unwrap()
 }
 
-async fn present(trust: &Trust, issuer: &str, key: &SigningKey) -> Result<Vouched, TrustReason> {
+async fn present(trust: &TrustStore, issuer: &str, key: &SigningKey) -> Result<VerifiedAssertion, TrustReason> {
     let claims = format!(r#"{{"iss":"{issuer}","sub":"a","aud":"us","exp":{}}}"#, NOW + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
     trust.vouch(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await
@@ -105,7 +105,7 @@ fn bad_issuers_are_bounded_and_the_others_do_not_notice() {
         let bad = serve(move |stream| Box::pin(misbehave(stream, bad.clone()))).await;
         let (origin, key) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&key]));
-        let pace = Pace { patience: Duration::from_millis(400), interval: Duration::from_millis(100), ..pace() };
+        let pace = RefreshPolicy { patience: Duration::from_millis(400), interval: Duration::from_millis(100), ..pace() };
         let paths = ["hang", "redirect", "error", "huge", "endless", "html", "slow"];
         let at = |path: &str| KeyLocation::Uri(Url::parse(&format!("http://{bad}/{path}")).unwrap());
         let mut rules: Vec<TrustRule> =
@@ -113,7 +113,7 @@ fn bad_issuers_are_bounded_and_the_others_do_not_notice() {
         let flip = KeyLocation::Uri(Url::parse(&format!("https://flip.example:{port}/keys")).unwrap());
         rules.push(rule("flip", "https://flip.example", flip, pace));
         rules.push(rule("good", &origin.address, KeyLocation::Uri(origin.uri()), pace));
-        let trust = Arc::new(Trust::new(rules, None).unwrap());
+        let trust = Arc::new(TrustStore::new(rules, None).unwrap());
         trust.keep_fresh(&Fetcher::within(Duration::from_millis(300)).looking_up(Arc::new(Flipping::default())), &clock());
         assert!(present(&trust, &origin.address, &key).await.is_ok());
         let others: Vec<_> = paths
@@ -151,15 +151,15 @@ fn a_name_leads_to_private_addresses_only_where_they_are_named() {
         // Plain http is for loopback hosts, so a name of our own is reached under the name that means loopback.
         let uri = Url::parse(&format!("http://localhost:{port}/keys")).unwrap();
         let looking = |address: [u8; 4]| Fetcher::within(Duration::from_millis(300)).looking_up(Arc::new(Fixed(address)));
-        assert!(looking([127, 0, 0, 1]).get_json(&uri, &Way::default()).await.is_ok());
+        assert!(looking([127, 0, 0, 1]).get_json(&uri, &Route::default()).await.is_ok());
         for address in [[10, 0, 0, 1], [169, 254, 169, 254], [192, 168, 0, 1], [0, 0, 0, 0]] {
-            let failed = looking(address).get_json(&uri, &Way::default()).await.unwrap_err();
+            let failed = looking(address).get_json(&uri, &Route::default()).await.unwrap_err();
             assert!(failed.to_string().contains("neither public nor"), "{failed}");
         }
         let https = Url::parse(&format!("https://internal.example:{port}/keys")).unwrap();
-        let failed = looking([127, 0, 0, 1]).get_json(&https, &Way::default()).await.unwrap_err();
+        let failed = looking([127, 0, 0, 1]).get_json(&https, &Route::default()).await.unwrap_err();
         assert!(failed.to_string().contains("neither public nor"), "{failed}");
-        let way = Way { networks: vec![Network::parse("127.0.0.0/8").unwrap()], peer: None };
+        let way = Route { networks: vec![Network::parse("127.0.0.0/8").unwrap()], peer: None };
         let failed = looking([127, 0, 0, 1]).get_json(&https, &way).await.unwrap_err();
         assert!(matches!(failed, FetchReason::Network(_)) && !failed.to_string().contains("neither public"), "{failed}");
     });
@@ -181,7 +181,7 @@ fn a_flood_of_unknown_kids_leaves_nothing_behind() {
     run(async {
         let (origin, known) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&known]));
-        let pace = Pace { cool_down: Duration::from_secs(30), ..pace() };
+        let pace = RefreshPolicy { cool_down: Duration::from_secs(30), ..pace() };
         let trust = Arc::new(super::trust(origin.issuer(), KeyLocation::Uri(origin.uri()), pace));
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert!(present(&trust, &origin.address, &known).await.is_ok());

@@ -14,7 +14,7 @@ use crate::jose::Algorithm;
 use crate::oauth::RuleName;
 use crate::trust::x509::{Authority, NOW, ca, params, root, svid};
 use crate::trust::{
-    Bundle, KeySource, Literal, Matcher, SubjectKind, SubjectParts, TrustDomain, TrustKind, TrustRule, TrustRuleParts,
+    KeySource, Literal, Matcher, SubjectKind, SubjectParts, TrustBundle, TrustDomain, TrustKind, TrustRule, TrustRuleParts,
 };
 
 const WEB: &str = "spiffe://acme.example/ns/prod/sa/web";
@@ -43,14 +43,14 @@ fn bundle(authorities: &[&Authority]) -> KeySource {
         .collect();
     let more = r#"{"kty":"EC","use":"x509-svid"},{"kty":"EC","x5c":["AAAA"]},{"kty":"EC","use":"other","x5c":["AAAA"]}"#;
     let json = format!(r#"{{"keys":[{}{}{more}],"spiffe_sequence":1}}"#, keys.join(","), if keys.is_empty() { "" } else { "," });
-    KeySource::Bundle(Arc::new(Bundle::parse(json.as_bytes()).unwrap()))
+    KeySource::Bundle(Arc::new(TrustBundle::parse(json.as_bytes()).unwrap()))
 }
 
-fn trust(rules: Vec<TrustRuleParts>) -> Trust {
-    Trust::new(rules.into_iter().map(|parts| TrustRule::new(parts).unwrap()).collect(), None).unwrap()
+fn trust(rules: Vec<TrustRuleParts>) -> TrustStore {
+    TrustStore::new(rules.into_iter().map(|parts| TrustRule::new(parts).unwrap()).collect(), None).unwrap()
 }
 
-fn spiffe(authority: &Authority) -> Trust {
+fn spiffe(authority: &Authority) -> TrustStore {
     trust(vec![parts("acme", TrustKind::Spiffe, bundle(&[authority]))])
 }
 
