@@ -18,7 +18,7 @@ use crate::demo::{CRM, RESEARCH, Validator};
 use crate::oauth::TokenType;
 
 /// A task as its opener knows it.
-pub(super) struct OpenedTask {
+pub(super) struct PlayedTask {
     id: String,
     pub(super) token: String,
 }
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Play<'_> {
     /// The orchestrator opens a task on alice's behalf.
-    pub(super) async fn task(&mut self, alice: &str) -> Result<Option<OpenedTask>, Failed> {
+    pub(super) async fn task(&mut self, alice: &str) -> Result<Option<PlayedTask>, Failed> {
         let details = json!([{
             "type": "task",
             "purpose": "account-review",
@@ -53,7 +53,7 @@ impl Play<'_> {
         let answer = self.asked("/tasks", &self.orchestrator()?, &more).await?;
         let response = body(&answer);
         let text = |name: &str| response.get(name).and_then(Value::as_str).map(str::to_owned);
-        let task = text("task").zip(text("task_token")).map(|(id, token)| OpenedTask { id, token });
+        let task = text("task").zip(text("task_token")).map(|(id, token)| PlayedTask { id, token });
         let outcome = match &task {
             Some(_) => format!("opened for {} s, and bound to the orchestrator's key", plain(&response, "expires_in")),
             None => refusal(&answer),
@@ -75,7 +75,7 @@ impl Play<'_> {
     }
 
     /// Completes the task, and asks each API at once about what it received. `hops` are the tokens with who may ask.
-    pub(super) async fn completed(&mut self, task: &OpenedTask, hops: [(&str, &str); 3]) -> Result<(), Failed> {
+    pub(super) async fn completed(&mut self, task: &PlayedTask, hops: [(&str, &str); 3]) -> Result<(), Failed> {
         let mut before = 0;
         for (asks, token) in hops {
             before += u32::from(self.is_active(asks, token).await?);
@@ -133,7 +133,7 @@ impl Play<'_> {
     }
 
     /// The task token once more, after the end.
-    async fn entered(&self, task: &OpenedTask) -> Result<HttpReply, Failed> {
+    async fn entered(&self, task: &PlayedTask) -> Result<HttpReply, Failed> {
         let more = [
             ("grant_type", crate::request::TOKEN_EXCHANGE),
             ("subject_token", task.token.as_str()),
