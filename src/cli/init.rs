@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 use url::{Host, Url};
 
-use super::output::{Failed, Outcome};
+use super::output::{CommandResult, Failed};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::oauth::Issuer;
 
@@ -54,7 +54,7 @@ const FILES: [(&str, &str, &str); 6] = [
 ];
 
 /// Writes the files, and says what comes next. Nothing that is there already is changed.
-pub(super) fn run(options: &Options) -> Outcome {
+pub(super) fn run(options: &Options) -> CommandResult {
     let folder = &options.folder;
     let values = values(options)?;
     let pem = generate_key(Algorithm::ES256)?;

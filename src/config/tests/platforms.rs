@@ -23,7 +23,7 @@ fn five_lines_are_enough_for_a_platform() {
     let rule = &config.rules[0];
     assert_eq!(rule.subject.id, "{repository_owner_id}/{repository_id}");
     assert!(matches!(&rule.issuer, crate::config::IssuerFile::Named(issuer) if issuer.as_str().contains("githubusercontent")));
-    assert!(config.warnings.iter().any(|warning| warning.sentence.contains("job_workflow_ref")), "{}", config.warnings);
+    assert!(config.warnings.iter().any(|warning| warning.message.contains("job_workflow_ref")), "{}", config.warnings);
 }
 
 #[test]

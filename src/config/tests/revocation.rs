@@ -100,7 +100,7 @@ fn lists_of_logins_go_with_the_authority_that_is_named_there() {
         scene.with("main.toml", &format!("{MAIN}{main}"))
     };
     let kinds = |scene: Scene| {
-        let dated = scene.config().parts.logins.dated_of(&ClientId::parse("a").unwrap()).to_vec();
+        let dated = scene.config().inputs.logins.dated_of(&ClientId::parse("a").unwrap()).to_vec();
         dated.iter().map(|dated| (dated.kind, dated.to_string(), dated.not_after)).collect::<Vec<_>>()
     };
     let own = kinds(scene("", "ca_file = '../ca.pem'\ncrl_file = '../ca.crl'"));
