@@ -3,24 +3,22 @@
 mod administer;
 mod connection;
 mod door;
+mod endpoints;
+mod error_response;
 mod form;
 mod gate;
-mod introspect;
 mod ledger;
 mod listener;
 mod metadata;
 mod metrics;
 mod ops;
 mod peer;
-mod refuse;
 mod respond;
-mod revoke;
 mod server;
 mod socket;
 mod status;
 mod tls;
 mod tasks;
-mod token;
 
 pub use door::{AppState, Frontend, InputLimits};
 pub use ledger::LedgerState;

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use super::launch::{complaints, material, with_causes};
 use super::output::Failed;
 use super::wire::{Answer, Wire};
+use crate::admin::{self, AdminError, RevokeTarget};
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit, Transition};
 use crate::config::{self, Sources};
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::http::block_on;
 use crate::jose::Cache;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
-use crate::ops::{self, OpsReason, Target};
 use crate::store::{KeyFiles, SqliteReader, SqliteStore, SystemClock};
 
 /// Which server is meant.
@@ -101,7 +101,7 @@ impl Admin {
     pub(super) async fn tasks(&self) -> Result<Told, Failed> {
         match self {
             Self::Server(wire) => told(&wire.get("http://ops/ops/tasks").await?),
-            Self::Folder(folder) => Ok(Ok(json!({ "tasks": ops::tasks(&folder.world, &folder.commit, SystemClock.now()) }))),
+            Self::Folder(folder) => Ok(Ok(json!({ "tasks": admin::tasks(&folder.world, &folder.commit, SystemClock.now()) }))),
         }
     }
 
@@ -113,7 +113,7 @@ impl Admin {
                 told(&wire.post_form(&format!("http://ops/ops/agents/{}", name(turn)), &form, None, None).await?)
             }
             Self::Folder(folder) => {
-                let done = ops::turn(&folder.world, &folder.commit, agent, turn, reason).await;
+                let done = admin::change_status(&folder.world, &folder.commit, agent, turn, reason).await;
                 Ok(done.map(|()| json!({ "agent": agent.as_str() })).map_err(|reason| with_causes(&reason)))
             }
         }
@@ -122,7 +122,7 @@ impl Admin {
     /// Ends the target `what` that is called `value`.
     pub(super) async fn end(&self, what: &str, value: &str, agent: Option<&str>, reason: Option<&str>) -> Result<Told, Failed> {
         // What is written wrongly is a matter of usage, whoever would be asked.
-        let target = Target::parse(what, value, agent)?;
+        let target = RevokeTarget::parse(what, value, agent)?;
         match self {
             Self::Server(wire) => {
                 let (agent, reason) = (agent.unwrap_or_default(), reason.unwrap_or_default());
@@ -130,7 +130,7 @@ impl Admin {
                 told(&wire.post_form("http://ops/ops/revoke", &form, None, None).await?)
             }
             Self::Folder(folder) => {
-                let done = ops::end(&folder.world, &folder.commit, &folder.records, &target, reason).await;
+                let done = admin::revoke(&folder.world, &folder.commit, &folder.records, &target, reason).await;
                 Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
             }
         }
@@ -158,10 +158,10 @@ impl Folder {
         Ok(Self { world, commit, records })
     }
 
-    fn agents(&self) -> Result<Value, OpsReason> {
+    fn agents(&self) -> Result<Value, AdminError> {
         let mut usage = Usage::default();
-        ops::catch_up(&mut usage, &self.records)?;
-        Ok(json!({ "agents": ops::inventory(&self.world, &*self.commit.state(), &usage, SystemClock.now()) }))
+        admin::catch_up(&mut usage, &self.records)?;
+        Ok(json!({ "agents": admin::inventory(&self.world, &*self.commit.state(), &usage, SystemClock.now()) }))
     }
 }
 

@@ -14,7 +14,7 @@ use super::output::Failed;
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit, Sequencer};
 use crate::config::{self, Config, Diagnostics, Fingerprint, ServerKeys, Settings, Sources, Tls};
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::http::{self, AppState, Frontend, InputLimits, Running, Serving, TlsIdentity, TlsSetup};
 use crate::jose::Cache;
 use crate::oauth::Clock;

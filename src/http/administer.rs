@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::AppState;
 use super::socket::Auditor;
+use crate::admin::{self, AdminError, RevokeTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::oauth::ClientId;
-use crate::ops::{self, OpsReason, Target};
 use crate::request::{Form, FormReason};
 
 /// No command has more parameters.
@@ -41,8 +41,8 @@ async fn agents(request: HttpRequest, door: Data<AppState>) -> HttpResponse {
         let door = door.clone();
         web::block(move || {
             let mut usage = door.usage.lock().unwrap_or_else(PoisonError::into_inner);
-            ops::catch_up(&mut usage, &*door.ledger.records)?;
-            Ok(ops::inventory(&door.world(), &*door.commit().state(), &usage, door.now()))
+            admin::catch_up(&mut usage, &*door.ledger.records)?;
+            Ok(admin::inventory(&door.world(), &*door.commit().state(), &usage, door.now()))
         })
     };
     match counted.await {
@@ -57,7 +57,7 @@ async fn tasks(request: HttpRequest, door: Data<AppState>) -> HttpResponse {
     if let Some(refusal) = refused(&request) {
         return refusal;
     }
-    HttpResponse::Ok().json(json!({ "tasks": ops::tasks(&door.world(), door.commit(), door.now()) }))
+    HttpResponse::Ok().json(json!({ "tasks": admin::tasks(&door.world(), door.commit(), door.now()) }))
 }
 
 /// `suspend`, `resume` or `retire` the agent `id`.
@@ -78,7 +78,7 @@ async fn turn(request: HttpRequest, turn: Path<String>, body: Bytes, door: Data<
     let Ok(agent) = ClientId::parse(form.get("id").unwrap_or_default()) else {
         return answer(StatusCode::BAD_REQUEST, "id must be the id of an agent");
     };
-    match ops::turn(&door.world(), door.commit(), &agent, turn, form.get("reason")).await {
+    match admin::change_status(&door.world(), door.commit(), &agent, turn, form.get("reason")).await {
         Ok(()) => HttpResponse::Ok().json(json!({ "agent": agent.as_str() })),
         Err(reason) => failed(&reason),
     }
@@ -94,11 +94,11 @@ async fn revoke(request: HttpRequest, body: Bytes, door: Data<AppState>) -> Http
         Err(reason) => return answer(StatusCode::BAD_REQUEST, &reason.to_string()),
     };
     let (name, value) = (form.get("what").unwrap_or_default(), form.get("value").unwrap_or_default());
-    let target = match Target::parse(name, value, form.get("agent")) {
+    let target = match RevokeTarget::parse(name, value, form.get("agent")) {
         Ok(target) => target,
         Err(reason) => return failed(&reason),
     };
-    let done = ops::end(&door.world(), door.commit(), &*door.ledger.records, &target, form.get("reason")).await;
+    let done = admin::revoke(&door.world(), door.commit(), &*door.ledger.records, &target, form.get("reason")).await;
     match done {
         Ok(done) => HttpResponse::Ok().json(done),
         Err(reason) => failed(&reason),
@@ -115,12 +115,12 @@ fn refused(request: &HttpRequest) -> Option<HttpResponse> {
     (!known).then(|| answer(StatusCode::FORBIDDEN, "for the user that the server runs as"))
 }
 
-fn failed(reason: &OpsReason) -> HttpResponse {
+fn failed(reason: &AdminError) -> HttpResponse {
     let status = match reason {
-        OpsReason::Malformed(_) | OpsReason::Commit(CommitReason::TooLarge) => StatusCode::BAD_REQUEST,
-        OpsReason::Unknown(_) => StatusCode::NOT_FOUND,
-        OpsReason::Retired | OpsReason::Commit(CommitReason::Retired) => StatusCode::CONFLICT,
-        OpsReason::Commit(_) | OpsReason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        AdminError::Malformed(_) | AdminError::Commit(CommitReason::TooLarge) => StatusCode::BAD_REQUEST,
+        AdminError::Unknown(_) => StatusCode::NOT_FOUND,
+        AdminError::Retired | AdminError::Commit(CommitReason::Retired) => StatusCode::CONFLICT,
+        AdminError::Commit(_) | AdminError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     answer(status, &reason.to_string())
 }

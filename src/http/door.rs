@@ -11,7 +11,7 @@ use super::metrics::Metrics;
 use super::status::SignedLists;
 use crate::commit::Commit;
 use crate::config::{Proxy, Settings};
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::ledger::Usage;
 use crate::oauth::{Clock, Time};
 
@@ -73,7 +73,7 @@ impl AppState {
         clock: Arc<dyn Clock>,
         limits: InputLimits,
     ) -> Self {
-        commit.register().hold(world.held());
+        commit.register().hold(world.inactive());
         let inside = ArcSwap::from_pointee(Snapshot::new(world, front));
         let (metrics, status_lists, usage) = Default::default();
         Self { inside, commit, clock, limits, ledger, metrics, status_lists, usage }
@@ -81,7 +81,7 @@ impl AppState {
 
     /// Puts a new configuration in force for every request that begins from now on.
     pub fn swap(&self, world: Arc<Deployment>, front: Frontend) {
-        self.commit.register().hold(world.held());
+        self.commit.register().hold(world.inactive());
         self.inside.store(Arc::new(Snapshot::new(world, front)));
     }
 

@@ -22,7 +22,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connection, Link};
 use super::gate::{ConnectionLimit, ConnectionPermit};
-use super::server::{local_routes, not_found, ops_routes, public_routes};
+use super::respond::not_found;
+use super::server::{local_routes, ops_routes, public_routes};
 use super::{AppState, ConnectionLimits, peer, socket};
 
 /// From the accepted connection to the end of its handshake.

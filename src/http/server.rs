@@ -15,7 +15,7 @@ use actix_web::{HttpResponse, Route};
 
 use super::listener::{self, Listener};
 use super::tls::{self, TlsIdentity};
-use super::{AppState, administer, introspect, ledger, metadata, ops, revoke, socket, status, tasks, token};
+use super::{AppState, administer, endpoints, ledger, metadata, ops, socket, status, tasks};
 
 /// Bound sockets, so that an address in use is told before anything starts.
 pub struct Sockets {
@@ -155,11 +155,11 @@ impl Running {
 
 pub(super) fn public_routes(config: &mut ServiceConfig, path: &str) {
     let form = |name: &str, post: Route| web::resource(format!("{path}/{name}")).route(post).default_service(web::to(post_only));
-    config.service(form("token", web::post().to(token::token)));
-    config.service(form("introspect", web::post().to(introspect::introspect)));
-    config.service(form("revoke", web::post().to(revoke::revoke)));
+    config.service(form("token", web::post().to(endpoints::token)));
+    config.service(form("introspect", web::post().to(endpoints::introspect)));
+    config.service(form("revoke", web::post().to(endpoints::revoke)));
     config.service(form("tasks", web::post().to(tasks::open)));
-    config.service(form("tasks/{id}/{wish}", web::post().to(tasks::tend)));
+    config.service(form("tasks/{id}/{wish}", web::post().to(tasks::act)));
     config.route(&format!("{path}/tasks/{{id}}"), web::get().to(tasks::look));
     config.route(&format!("{path}/jwks"), web::get().to(metadata::jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(metadata::jwks));
@@ -192,11 +192,6 @@ pub(super) fn ops_routes(config: &mut ServiceConfig) {
     config.route("/healthz", web::get().to(ops::healthz));
     config.route("/readyz", web::get().to(ops::readyz));
     config.route("/metrics", web::get().to(ops::metrics));
-}
-
-/// What is not served is 404: clients that try several addresses move on only then.
-pub(super) async fn not_found() -> HttpResponse {
-    HttpResponse::NotFound().content_type("text/plain; charset=utf-8").body("not found\n")
 }
 
 async fn post_only() -> HttpResponse {

@@ -9,7 +9,7 @@ use crate::catalog::Status;
 use crate::commit::contract::ConfiguredPrincipal;
 use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
 use crate::crypto::Digest;
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::lifecycle::InactiveStatus;
 use crate::oauth::{ClientId, RuleName};
 use crate::trust::TrustRule;
@@ -97,7 +97,7 @@ fn ending(named: Named<'_>, world: &Deployment) -> Revocable {
 /// Agents that the files retire are retired in the record too, for ever.
 async fn retire(commit: &Commit, world: &Deployment) -> Result<(), CommitReason> {
     let retired = world.catalog.agents().filter(|agent| agent.status == Status::Retired);
-    let fresh = retired.filter(|agent| world.hold_of(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
+    let fresh = retired.filter(|agent| world.recorded_status(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
     let things: Vec<Revocable> = fresh.map(|agent| Revocable::agent(&agent.id, &world.pseudonyms)).collect();
     for things in things.chunks(THINGS_MAX) {
         let (turn, reason) = (Transition::Retire, "retired in the files".to_owned());
@@ -109,7 +109,7 @@ async fn retire(commit: &Commit, world: &Deployment) -> Result<(), CommitReason>
 fn warn_of_retired(commit: &Commit, world: &Deployment) {
     let state = commit.state();
     for agent in world.catalog.agents().filter(|agent| agent.status != Status::Retired) {
-        if world.hold_of(&agent.id, &*state) == Some(InactiveStatus::Retired) {
+        if world.recorded_status(&agent.id, &*state) == Some(InactiveStatus::Retired) {
             tracing::warn!(agent = %agent.id, "the agent is retired in the record and stays so, whatever its file says");
         }
     }
