@@ -2,11 +2,11 @@
 //! runs, and in the same way on the data folder where none does.
 
 mod agents;
-mod error;
+mod reason;
 mod revoke;
 mod tasks;
 
 pub use agents::{AgentReport, ExpiryReport, LoginReport, StatusReport, UnusedScopes, catch_up, change_status, inventory};
-pub use error::AdminError;
+pub use reason::AdminReason;
 pub use revoke::{RevokeTarget, RevokedTarget, revoke};
 pub use tasks::{TaskReport, tasks};

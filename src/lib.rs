@@ -21,5 +21,6 @@ pub mod admin;
 pub mod store;
 pub mod config;
 pub mod http;
+pub mod server;
 pub mod demo;
 pub mod cli;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::error::{AdminError, registered};
+use super::reason::{AdminReason, registered};
 use crate::catalog::{Agent, Status};
 use crate::client::{Dated, Expiry};
 use crate::commit::contract::{RecordReader, Select, StoreReason};
@@ -104,38 +104,38 @@ pub struct UnusedScopes {
 /// Suspends, resumes or retires an agent in the record. When it returns `Ok`, that is durable.
 ///
 /// # Errors
-/// See [`AdminError`].
+/// See [`AdminReason`].
 pub async fn change_status(
     deployment: &Deployment,
     commit: &Commit,
     agent: &ClientId,
     transition: Transition,
     reason: Option<&str>,
-) -> Result<(), AdminError> {
+) -> Result<(), AdminReason> {
     registered(&deployment.catalog, agent)?;
     if transition != Transition::Retire && deployment.recorded_status(agent, &*commit.state()) == Some(InactiveStatus::Retired) {
-        return Err(AdminError::Retired);
+        return Err(AdminReason::Retired);
     }
     let things = vec![Revocable::agent(agent, &deployment.pseudonyms)];
     let reason = reason.unwrap_or("asked for by an operator").to_owned();
     let change = StatusChange { turn: transition, things, by: ClientId::operators(), reason };
-    commit.hold(change, Vec::new()).await.map_err(AdminError::Commit)
+    commit.hold(change, Vec::new()).await.map_err(AdminReason::Commit)
 }
 
 /// Counts the records that `usage` has not counted yet. The first time that is all of them.
 ///
 /// # Errors
 /// `Store` when they cannot be read.
-pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), AdminError> {
+pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), AdminReason> {
     loop {
-        let page = records.records(Select::All, usage.next(), PAGE).map_err(AdminError::Store)?;
+        let page = records.records(Select::All, usage.next(), PAGE).map_err(AdminReason::Store)?;
         if page.is_empty() {
             return Ok(());
         }
         for stored in page {
             match Record::parse(&stored.record) {
                 Ok(record) => usage.add(stored.index, &record),
-                Err(_) => return Err(AdminError::Store(StoreReason::Corrupt("a record"))),
+                Err(_) => return Err(AdminReason::Store(StoreReason::Corrupt("a record"))),
             }
         }
     }

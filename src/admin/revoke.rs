@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::error::{AdminError, registered};
+use super::reason::{AdminReason, registered};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
@@ -52,20 +52,20 @@ pub struct RevokedTarget {
 /// Revokes `target` and everything that came from it. When it returns `Ok`, that is durable.
 ///
 /// # Errors
-/// See [`AdminError`].
+/// See [`AdminReason`].
 pub async fn revoke(
     deployment: &Deployment,
     commit: &Commit,
     records: &dyn RecordReader,
     target: &RevokeTarget,
     reason: Option<&str>,
-) -> Result<RevokedTarget, AdminError> {
+) -> Result<RevokedTarget, AdminReason> {
     let (revocable, until) = target.revocable(deployment, &*commit.state(), records)?;
     let name = revocable.name.clone().unwrap_or_else(|| target.to_string());
     let revoked = RevokedTarget { ended: revocable.kind.label(), name };
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
     let revocation = Revocation { ends: vec![revocable], by: ClientId::operators(), reason, until };
-    commit.end(revocation).await.map_err(AdminError::Commit)?;
+    commit.end(revocation).await.map_err(AdminReason::Commit)?;
     Ok(revoked)
 }
 
@@ -77,8 +77,8 @@ impl RevokeTarget {
     ///
     /// # Errors
     /// `Malformed`.
-    pub fn parse(name: &str, value: &str, agent: Option<&str>) -> Result<Self, AdminError> {
-        let malformed = |what: &str| AdminError::Malformed(format!("{name} {what}"));
+    pub fn parse(name: &str, value: &str, agent: Option<&str>) -> Result<Self, AdminReason> {
+        let malformed = |what: &str| AdminReason::Malformed(format!("{name} {what}"));
         let client = |text: &str| ClientId::parse(text).map_err(|reason| malformed(&reason.to_string()));
         match name {
             "token" => Ok(Self::Token(value.to_owned())),
@@ -102,18 +102,18 @@ impl RevokeTarget {
         deployment: &Deployment,
         state: &dyn StateView,
         records: &dyn RecordReader,
-    ) -> Result<(Revocable, Option<Time>), AdminError> {
+    ) -> Result<(Revocable, Option<Time>), AdminReason> {
         let key = &deployment.pseudonyms;
         match self {
             Self::Token(token) => {
-                let jti = deployment.own.hop_of(token).map_err(|reason| AdminError::Malformed(format!("token: {reason}")))?;
+                let jti = deployment.own.hop_of(token).map_err(|reason| AdminReason::Malformed(format!("token: {reason}")))?;
                 hop(jti, deployment, records)
             }
             Self::Hop(jti) => hop(*jti, deployment, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
             Self::Task(id) => match state.task(&key_of(*id, key)) {
                 Some(task) => Ok((task.fixed.ending(key), Some(task.fixed.forget()))),
-                None => Err(AdminError::Unknown(format!("no task {id} is remembered"))),
+                None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
             Self::Agent(id) => registered(&deployment.catalog, id).map(|()| (Revocable::agent(id, key), None)),
             Self::Instance(agent, instance) => {
@@ -122,24 +122,24 @@ impl RevokeTarget {
             Self::Subject(text) => Ok((Revocable::subject(&subject(text, deployment)?, key), None)),
             Self::Rule(name) => match deployment.trust.rule(name) {
                 Some(_) => Ok((Revocable::rule(name, key), None)),
-                None => Err(AdminError::Unknown(format!("there is no trust rule {name} in the configuration"))),
+                None => Err(AdminReason::Unknown(format!("there is no trust rule {name} in the configuration"))),
             },
         }
     }
 }
 
 /// Nothing that descends from a hop outlives its token.
-fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), AdminError> {
-    let found = records.records(Select::Jti(jti), 0, 1).map_err(AdminError::Store)?;
-    let expires = found.first().and_then(expires).ok_or_else(|| AdminError::Unknown(format!("no hop {jti} is recorded")))?;
+fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), AdminReason> {
+    let found = records.records(Select::Jti(jti), 0, 1).map_err(AdminReason::Store)?;
+    let expires = found.first().and_then(expires).ok_or_else(|| AdminReason::Unknown(format!("no hop {jti} is recorded")))?;
     Ok((Revocable::hop(jti, &deployment.pseudonyms), Some(expires.plus(SKEW))))
 }
 
 /// Of a transaction that is only hops the death can be forgotten when none of them could be presented any more.
-fn until_of(txn: Txn, records: &dyn RecordReader) -> Result<Option<Time>, AdminError> {
-    let found = records.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(AdminError::Store)?;
+fn until_of(txn: Txn, records: &dyn RecordReader) -> Result<Option<Time>, AdminReason> {
+    let found = records.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(AdminReason::Store)?;
     if found.is_empty() {
-        return Err(AdminError::Unknown(format!("no hop of transaction {txn} is recorded")));
+        return Err(AdminReason::Unknown(format!("no hop of transaction {txn} is recorded")));
     }
     let plain = |stored: &Stored| {
         let record = Record::parse(&stored.record);
@@ -158,7 +158,7 @@ fn expires(stored: &Stored) -> Option<Time> {
 }
 
 /// `<trust rule>:<id>`, or the id of an agent that acts for itself.
-fn subject(text: &str, deployment: &Deployment) -> Result<Subject, AdminError> {
+fn subject(text: &str, deployment: &Deployment) -> Result<Subject, AdminReason> {
     if let Ok(id) = ClientId::parse(text)
         && deployment.catalog.agent(&id).is_some()
     {
@@ -167,7 +167,9 @@ fn subject(text: &str, deployment: &Deployment) -> Result<Subject, AdminError> {
     let (rule, id) = text.split_once(':').unwrap_or_default();
     match RuleName::parse(rule) {
         Ok(rule) if !id.is_empty() => Ok(Subject::foreign(&rule, id)),
-        _ => Err(AdminError::Malformed("subject must be <trust rule>:<id>, as in the sub of its tokens, or an agent".to_owned())),
+        _ => {
+            Err(AdminReason::Malformed("subject must be <trust rule>:<id>, as in the sub of its tokens, or an agent".to_owned()))
+        }
     }
 }
 
