@@ -84,7 +84,7 @@ pub(super) struct StageInputs {
 }
 
 impl StageInputs {
-    /// Builds them from their files. None when anything is wrong beyond what each file alone could tell; the diagnostics say what.
+    /// Builds them from their files. None when anything is wrong that no file alone could tell; the diagnostics say what.
     pub(super) fn new(
         context: &LoadContext,
         client_ca: Option<(&Located<PathBuf>, &Arc<Roots>)>,

@@ -12,8 +12,8 @@ use super::toml::{self, Table};
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation, SourceText};
 
-/// The settings of `conf/default.toml` as compiled in, and how diagnostics name them. Their relative paths are relative to `conf`,
-/// as are those of the file.
+/// The settings of `conf/default.toml` as compiled in, and their name in diagnostics. Their relative paths are relative to
+/// `conf`, as are those of the file.
 pub(super) const DEFAULTS: (&str, &str) = ("conf/default.toml (compiled in)", include_str!("../../conf/default.toml"));
 
 /// No file of a configuration is longer; key sets are the longest.

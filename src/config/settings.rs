@@ -30,7 +30,7 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// DPoP proofs (RFC 9449).
     pub dpop: DpopSettings,
-    /// TaskSettings.
+    /// Tasks.
     pub tasks: TaskSettings,
     /// The record of every hop.
     pub ledger: LedgerSettings,
@@ -152,9 +152,9 @@ pub struct LimitSettings {
     pub verified_tokens: usize,
     /// Single-use values that are remembered until they expire; when there are as many, what spends one is refused.
     pub single_use: usize,
-    /// TaskSettings that are remembered until their deadline is over; when there are as many, none is opened.
+    /// Tasks that are remembered until their deadline is over; when there are as many, none is opened.
     pub tasks: usize,
-    /// TokenSettings that are remembered for status lists until they expire; when there are as many, none is issued that stands in one.
+    /// Tokens that are remembered for status lists until they expire; when there are as many, none is issued that stands in one.
     pub status_tokens: usize,
 }
 
