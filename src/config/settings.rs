@@ -215,7 +215,7 @@ impl Settings {
         Some(settings)
     }
 
-    /// TokenSettings and secrets in clear, or an issuer that nobody would reach.
+    /// Warns of tokens and secrets in clear, or an issuer that nobody would reach.
     fn warn_of_plain_http(&self, context: &LoadContext, issuer: &SourceLocation, listen: &SourceLocation) {
         if self.tls.public || !self.proxies.is_empty() {
             return;
