@@ -1,32 +1,27 @@
-//! The server's only outbound HTTP. It goes to hosts that an operator named and to addresses that are public or named too,
-//! follows no redirect, and believes little.
+//! The server's outbound HTTP: one guarded fetcher. It goes to hosts that an operator named and to addresses that are public or
+//! named too, follows no redirect, and believes little. It knows nothing of what it fetches.
 
 mod address;
-mod peer;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub(super) use address::Lookup;
+pub(crate) use address::Lookup;
 pub use address::Network;
-pub(super) use peer::Peer;
 
-use address::{Forbidden, Gate, System};
+use address::{AddressFilter, Forbidden, SystemResolver};
 
-use ::spiffe::WorkloadApiError;
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use rustls::ClientConfig;
 use url::{Host, Url};
 
-use super::Older;
-use crate::jose::KeySetReason;
-
-/// A longer answer is refused.
+/// The longest answer that is read, in bytes.
 pub const JSON_BYTES_MAX: usize = 256 * 1024;
 
-/// So much of where a redirect leads is told.
+/// The longest part of a redirect's target that is told, in characters.
 const REDIRECT_SHOWN: usize = 300;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +30,7 @@ const JSON_TYPES: [&str; 2] = ["application/json", "application/jwk-set+json"];
 /// Fetches JSON. Cheap to clone; the connection pools behind it are made at the first fetch, not at start-up.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    /// By the networks that may be reached beside public ones: few rules name any.
+    /// By the networks that may be reached beside public ones: few addresses name any.
     clients: Arc<Mutex<HashMap<Vec<Network>, Client>>>,
     lookup: Arc<dyn Lookup>,
     timeout: Duration,
@@ -43,18 +38,18 @@ pub struct Fetcher {
 
 /// How an address may be reached.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Route {
+pub(crate) struct Route {
     /// Networks that its name may lead to although they are not public.
-    pub(super) networks: Vec<Network>,
-    /// Who must answer, where that is not for the public PKI to say.
-    pub(super) peer: Option<Peer>,
+    pub(crate) networks: Vec<Network>,
+    /// TLS for a server that proves itself otherwise than by the public PKI.
+    pub(crate) tls: Option<ClientConfig>,
 }
 
-/// A JSON document, unread, and how long its publisher says that it may be kept.
+/// A JSON document, unread, and its `max-age` (RFC 9111 §5.2.2.1).
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) body: Vec<u8>,
-    pub(super) max_age: Option<Duration>,
+pub(crate) struct JsonDocument {
+    pub(crate) body: Vec<u8>,
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// Why nothing was fetched. For logs: an issuer's address is not for callers.
@@ -74,18 +69,6 @@ pub enum FetchReason {
     ContentType,
     /// More than [`JSON_BYTES_MAX`] bytes.
     Long,
-    /// Discovery metadata that is no JSON object, names another issuer, or has no `jwks_uri`.
-    Metadata,
-    /// Discovery names a host for its keys that the rule does not name.
-    Host,
-    /// A bundle that is older than one that was seen, or does not say how old it is.
-    RolledBack(Older),
-    /// The key set itself.
-    KeySet(KeySetReason),
-    /// The SPIFFE Workload API gives nothing, or something else than bundles.
-    Workload(WorkloadApiError),
-    /// The SPIFFE Workload API does not answer.
-    Silent,
 }
 
 impl Fetcher {
@@ -94,22 +77,22 @@ impl Fetcher {
         Self::within(TIMEOUT)
     }
 
-    pub(super) fn within(timeout: Duration) -> Self {
-        Self { clients: Arc::default(), lookup: Arc::new(System), timeout }
+    pub(crate) fn within(timeout: Duration) -> Self {
+        Self { clients: Arc::default(), lookup: Arc::new(SystemResolver), timeout }
     }
 
-    /// The same with another source of addresses.
+    /// This fetcher with another source of addresses.
     #[cfg(test)]
-    pub(super) fn looking_up(self, lookup: Arc<dyn Lookup>) -> Self {
+    pub(crate) fn looking_up(self, lookup: Arc<dyn Lookup>) -> Self {
         Self { lookup, clients: Arc::default(), ..self }
     }
 
     /// One `GET`. Nothing of an answer is kept unless all of it is good.
-    pub(super) async fn get_json(&self, uri: &Url, way: &Route) -> Result<Answer, FetchReason> {
-        if !is_allowed(uri) {
+    pub(crate) async fn get_json(&self, uri: &Url, route: &Route) -> Result<JsonDocument, FetchReason> {
+        if !may_fetch(uri) {
             return Err(FetchReason::Address);
         }
-        let client = self.client(way).ok_or(FetchReason::Client)?;
+        let client = self.client(route).ok_or(FetchReason::Client)?;
         let request = client.get(uri.clone()).header(ACCEPT, JSON_TYPES.join(", ")).timeout(self.timeout);
         let answer = request.send().await.map_err(FetchReason::Network)?;
         if answer.status().is_redirection() {
@@ -122,27 +105,27 @@ impl Fetcher {
             return Err(FetchReason::ContentType);
         }
         let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
-        Ok(Answer { body: read(answer).await?, max_age })
+        Ok(JsonDocument { body: read(answer).await?, max_age })
     }
 
-    /// Who must answer may change with each bundle, so such a client is made for one fetch.
-    fn client(&self, way: &Route) -> Option<Client> {
-        if let Some(peer) = &way.peer {
-            return self.builder(&way.networks).tls_backend_preconfigured(peer::tls(peer.clone())?).build().ok();
+    /// A client with TLS of its own is made for one fetch: who must answer may change with each.
+    fn client(&self, route: &Route) -> Option<Client> {
+        if let Some(tls) = &route.tls {
+            return self.builder(&route.networks).tls_backend_preconfigured(tls.clone()).build().ok();
         }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&way.networks) {
+        if let Some(client) = clients.get(&route.networks) {
             return Some(client.clone());
         }
-        let client = self.builder(&way.networks).build().ok()?;
-        clients.insert(way.networks.clone(), client.clone());
+        let client = self.builder(&route.networks).build().ok()?;
+        clients.insert(route.networks.clone(), client.clone());
         Some(client)
     }
 
     fn builder(&self, networks: &[Network]) -> ClientBuilder {
-        let gate = Gate { lookup: Arc::clone(&self.lookup), networks: networks.to_vec() };
+        let filter = AddressFilter { lookup: Arc::clone(&self.lookup), networks: networks.to_vec() };
         let builder = Client::builder().redirect(redirect::Policy::none()).no_proxy().referer(false);
-        builder.user_agent("countersign").pool_max_idle_per_host(1).dns_resolver(Arc::new(gate))
+        builder.user_agent("countersign").pool_max_idle_per_host(1).dns_resolver(Arc::new(filter))
     }
 }
 
@@ -152,7 +135,7 @@ impl Default for Fetcher {
     }
 }
 
-/// Where a redirect leads, for people to read: without what may be secret in it.
+/// The target of a redirect for people to read: without what may be secret in it.
 fn target(uri: &Url, answer: &Response) -> Option<Url> {
     let mut target = uri.join(answer.headers().get(LOCATION)?.to_str().ok()?).ok()?;
     target.set_query(None);
@@ -172,8 +155,8 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, FetchReason> {
     Ok(body)
 }
 
-/// Whether `uri` may be fetched at all: `https`, or `http` on a loopback host, and no user information.
-pub(super) fn is_allowed(uri: &Url) -> bool {
+/// True for `https`, or `http` on a loopback host, without user information.
+pub(crate) fn may_fetch(uri: &Url) -> bool {
     let loopback = match uri.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -185,12 +168,12 @@ pub(super) fn is_allowed(uri: &Url) -> bool {
 }
 
 /// Host and port.
-pub(super) fn authority(uri: &Url) -> Option<(&str, u16)> {
+pub(crate) fn authority(uri: &Url) -> Option<(&str, u16)> {
     Some((uri.host_str()?, uri.port_or_known_default()?))
 }
 
-/// Whether `host`, as `host` or `host:port` in a rule, is where `uri` leads, over TLS.
-pub(super) fn names(host: &str, uri: &Url) -> bool {
+/// True when `uri` leads to `host`, which is `host` or `host:port`, over TLS.
+pub(crate) fn leads_to(host: &str, uri: &Url) -> bool {
     let named = Url::parse(&format!("https://{host}/"));
     uri.scheme() == "https" && named.is_ok_and(|named| authority(&named).is_some() && authority(&named) == authority(uri))
 }
@@ -206,7 +189,7 @@ fn max_age(cache_control: &HeaderValue) -> Option<Duration> {
     directives.find_map(|directive| directive.strip_prefix("max-age=")?.parse().ok()).map(Duration::from_secs)
 }
 
-/// Whether the connection was not made because of where the name leads.
+/// True when no connection was made because the name leads to a forbidden address.
 fn is_forbidden(cause: &reqwest::Error) -> bool {
     let mut causes = std::iter::successors(Some(cause as &(dyn std::error::Error + 'static)), |error| error.source());
     causes.any(|error| error.is::<Forbidden>())
@@ -235,15 +218,6 @@ impl fmt::Display for FetchReason {
             }
             Self::ContentType => "the answer is not application/json or application/jwk-set+json",
             Self::Long => "the answer is longer than 256 KiB",
-            Self::Metadata => "the discovery document is malformed or names another issuer",
-            Self::Host => "the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts",
-            Self::RolledBack(older) => return older.fmt(f),
-            Self::KeySet(reason) => return write!(f, "the key set {reason}"),
-            Self::Workload(error @ (WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued)) => {
-                return write!(f, "the Workload API gives this server no bundles ({error}); register it with the agent");
-            }
-            Self::Workload(error) => return write!(f, "the Workload API: {error}"),
-            Self::Silent => "the Workload API did not answer in time",
         })
     }
 }
@@ -252,9 +226,6 @@ impl std::error::Error for FetchReason {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Network(cause) => Some(cause),
-            Self::KeySet(reason) => Some(reason),
-            Self::Workload(error) => Some(error),
-            Self::RolledBack(older) => Some(older),
             _ => None,
         }
     }

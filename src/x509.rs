@@ -17,15 +17,15 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+pub use name::{DistinguishedName, NameReason};
 pub use plain::Plain;
 pub use reason::X509Reason;
 pub use revocation::{RevocationList, RevocationListReason};
 #[cfg(test)]
-pub(super) use testing::{Authority, NOW, ca, params, root, svid};
+pub(crate) use testing::{Authority, NOW, ca, params, root, svid};
 
-use super::{SpiffeId, TrustDomain};
 use crate::crypto::Digest;
-use crate::oauth::Time;
+use crate::oauth::{SpiffeId, Time, TrustDomain};
 
 /// A longer chain is refused, the leaf included.
 pub const CHAIN_MAX: usize = 8;
@@ -43,16 +43,16 @@ pub struct Roots {
     digest: Digest,
 }
 
-/// What a leaf is to prove itself as.
+/// The side of a TLS connection that a leaf proves (RFC 5280 §4.2.1.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usage {
-    /// A client of TLS: where an extended key usage is there, it has `clientAuth`.
+pub enum TlsRole {
+    /// Where there is an extended key usage, it has `clientAuth`.
     Client,
-    /// A server of TLS: where an extended key usage is there, it has `serverAuth`.
+    /// Where there is an extended key usage, it has `serverAuth`.
     Server,
 }
 
-/// What a certificate says whose chain leads to a root, as of the instant it was asked about. Made by [`validate`] only.
+/// A certificate whose chain led to a root at the instant that was asked about. Made by [`validate`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// `uniformResourceIdentifier` names, in the order of the certificate.
@@ -71,20 +71,20 @@ pub struct Leaf {
     pub parts: Vec<(String, String)>,
     /// The serial number in lower-case hexadecimal.
     pub serial: String,
-    /// From when it counts.
+    /// `notBefore`: the first instant at which it counts.
     pub not_before: Time,
-    /// The last instant at which it counts.
+    /// `notAfter`: the last instant at which it counts.
     pub not_after: Time,
     /// SHA-256 of the certificate in DER: the `x5t#S256` of RFC 8705 §3.1.
     pub thumbprint: Digest,
     /// SHA-256 of its `SubjectPublicKeyInfo` in DER.
     pub key: Digest,
-    usages: Usages,
+    usages: KeyUsages,
 }
 
-/// What the key may be used for.
+/// The basic constraint and key usage of a leaf (RFC 5280 §4.2.1.3, §4.2.1.9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Usages {
+struct KeyUsages {
     critical: bool,
     digital_signature: bool,
     signs_certificates: bool,
@@ -132,7 +132,7 @@ impl Roots {
         if certificates.is_empty() { Err(X509Reason::Empty) } else { Self::from_der(certificates) }
     }
 
-    /// The same under revocation lists. Where there is one, every certificate of a path below its root must be on the word of a
+    /// These roots under revocation lists. Where there is one, every certificate of a path below its root must be on the word of a
     /// list: of its own issuer, in date, and without it.
     #[must_use]
     pub fn under(mut self, lists: Vec<RevocationList>) -> Self {
@@ -145,7 +145,7 @@ impl Roots {
         Self { lists, ..self }
     }
 
-    /// Whether no chain can end here.
+    /// True when no chain can end here.
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
     }
@@ -161,7 +161,7 @@ impl Roots {
         &self.ends
     }
 
-    /// What takes certificates back.
+    /// The revocation lists that these roots stand under.
     pub fn lists(&self) -> &[RevocationList] {
         &self.lists
     }
@@ -172,7 +172,7 @@ impl Roots {
         if self.lists.is_empty() { 0 } else { self.anchors.iter().filter(lacks).count() }
     }
 
-    /// What identifies the set with its revocation lists, in any order.
+    /// The identity of the set with its revocation lists, in any order.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -183,7 +183,7 @@ impl Roots {
 ///
 /// # Errors
 /// Why there is no path to a root, or what about a certificate cannot be read.
-pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, usage: Usage) -> Result<Leaf, X509Reason> {
+pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, role: TlsRole) -> Result<Leaf, X509Reason> {
     let (leaf, others) = chain.split_first().ok_or(X509Reason::Empty)?;
     let long = chain.len() > CHAIN_MAX || chain.iter().any(|certificate| certificate.as_ref().len() > CERTIFICATE_BYTES_MAX);
     if long {
@@ -197,7 +197,7 @@ pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, usage: Us
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let lists = revocation::lists_for(&roots.lists, chain);
     let revocation = revocation::options(&lists);
-    end.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.anchors, &issuers, time, usage.extended(), revocation, None)
+    end.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.anchors, &issuers, time, role.extended(), revocation, None)
         .map_err(X509Reason::of_path)?;
     Ok(facts)
 }
@@ -225,8 +225,8 @@ pub fn claimed_spiffe_id(der: &[u8]) -> Result<Option<SpiffeId>, X509Reason> {
     claimed.map(|uri| SpiffeId::parse(uri).map_err(|_| X509Reason::SpiffeId)).transpose()
 }
 
-/// Whether a URI claims to be a SPIFFE ID, a good one or not.
-pub(super) fn is_spiffe(uri: &str) -> bool {
+/// True for a URI that claims to be a SPIFFE ID, a good one or not.
+pub(crate) fn is_spiffe(uri: &str) -> bool {
     uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"))
 }
 
@@ -236,7 +236,7 @@ fn may_issue(der: &&[u8]) -> bool {
     certificate.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
 }
 
-impl Usage {
+impl TlsRole {
     fn extended(self) -> KeyUsage {
         match self {
             Self::Client => KeyUsage::client_auth(),
@@ -245,7 +245,7 @@ impl Usage {
     }
 }
 
-impl Usages {
+impl KeyUsages {
     /// X509-SVID §4.1 to §4.3, for leaves.
     fn of_a_svid(self) -> bool {
         self.critical && self.digital_signature && !self.signs_certificates && !self.signs_lists && !self.ca
@@ -304,12 +304,12 @@ fn ip(bytes: &[u8]) -> Result<IpAddr, X509Reason> {
     four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).map_err(|_| X509Reason::Malformed)
 }
 
-fn usages(certificate: &X509Certificate<'_>) -> Result<Usages, X509Reason> {
+fn usages(certificate: &X509Certificate<'_>) -> Result<KeyUsages, X509Reason> {
     let ca = certificate.basic_constraints().map_err(|_| X509Reason::Malformed)?.is_some_and(|found| found.value.ca);
     let Some(usage) = certificate.key_usage().map_err(|_| X509Reason::Malformed)? else {
-        return Ok(Usages { ca, ..Usages::default() });
+        return Ok(KeyUsages { ca, ..KeyUsages::default() });
     };
-    Ok(Usages {
+    Ok(KeyUsages {
         critical: usage.critical,
         digital_signature: usage.value.digital_signature(),
         signs_certificates: usage.value.key_cert_sign(),

@@ -17,9 +17,10 @@ use crate::config::{self, Config, Diagnostics, Fingerprint, ServerKeys, Settings
 use crate::exchange::Deployment;
 use crate::http::{self, AppState, Frontend, InputLimits, Running, Serving, TlsIdentity, TlsSetup};
 use crate::jose::Cache;
+use crate::keys::Sequences;
+use crate::net::Fetcher;
 use crate::oauth::Clock;
 use crate::store::{KeyFiles, SequenceFile, SqliteStore, SystemClock};
-use crate::trust::{Fetcher, Sequences};
 use ledger::Signing;
 
 /// A server that answers.

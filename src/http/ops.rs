@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use super::AppState;
-use crate::trust::KeyState;
+use crate::keys::KeyState;
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn healthz() -> HttpResponse {

@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::x509::Roots;
 use crate::jose::{KeySet, KeySetReason, KeyUse};
+use crate::x509::Roots;
 
 /// One version of a trust domain's bundle. Without anything usable in it every SVID of the domain is dead.
 #[derive(Clone, Debug)]
@@ -18,9 +18,16 @@ pub struct TrustBundle {
     pub(super) roots: Arc<Roots>,
 }
 
-/// Why a document is no bundle.
+/// Keys and roots that verify: the keys of tokens, and the roots of certificates.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyMaterial {
+    pub(crate) keys: Arc<KeySet>,
+    pub(crate) roots: Option<Arc<Roots>>,
+}
+
+/// Why a document is no bundle. `Display` completes a sentence about the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BundleReason {
+pub enum TrustBundleReason {
     /// It is no JWK set.
     KeySet(KeySetReason),
     /// It has more certificates than anybody needs.
@@ -32,13 +39,14 @@ impl TrustBundle {
     /// specification asks: leaving out takes trust away and never adds any.
     ///
     /// # Errors
-    /// See [`BundleReason`].
-    pub fn parse(json: &[u8]) -> Result<Self, BundleReason> {
-        let keys = KeySet::parse(json, KeyUse::JwtSvid).map_err(BundleReason::KeySet)?;
-        let listed: Listed = serde_json::from_slice(json).map_err(|_| BundleReason::KeySet(KeySetReason::Malformed))?;
-        let authorities = listed.keys.into_iter().filter_map(Entry::authority);
+    /// See [`TrustBundleReason`].
+    pub fn parse(json: &[u8]) -> Result<Self, TrustBundleReason> {
+        let keys = KeySet::parse(json, KeyUse::JwtSvid).map_err(TrustBundleReason::KeySet)?;
+        let listed: BundleDocument =
+            serde_json::from_slice(json).map_err(|_| TrustBundleReason::KeySet(KeySetReason::Malformed))?;
+        let authorities = listed.keys.into_iter().filter_map(BundleKey::authority);
         let readable = authorities.filter(|der| Roots::from_der([der]).is_ok());
-        let roots = Roots::from_der(readable).map_err(|_| BundleReason::Roots)?;
+        let roots = Roots::from_der(readable).map_err(|_| TrustBundleReason::Roots)?;
         Ok(Self { keys: Arc::new(keys), roots: Arc::new(roots) })
     }
 
@@ -53,6 +61,16 @@ impl TrustBundle {
     }
 }
 
+impl KeyMaterial {
+    pub(super) fn of_bundle(bundle: &TrustBundle) -> Self {
+        Self { keys: Arc::clone(&bundle.keys), roots: Some(Arc::clone(&bundle.roots)) }
+    }
+
+    pub(super) fn of_roots(roots: &Arc<Roots>) -> Self {
+        Self { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::clone(roots)) }
+    }
+}
+
 impl PartialEq for TrustBundle {
     fn eq(&self, other: &Self) -> bool {
         let identity = |bundle: &Self| (bundle.keys.digest(), bundle.roots.digest(), bundle.keys.sequence());
@@ -63,18 +81,18 @@ impl PartialEq for TrustBundle {
 impl Eq for TrustBundle {}
 
 #[derive(Deserialize)]
-struct Listed {
-    keys: Vec<Entry>,
+struct BundleDocument {
+    keys: Vec<BundleKey>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct BundleKey {
     #[serde(rename = "use")]
     key_use: Option<serde_json::Value>,
     x5c: Option<serde_json::Value>,
 }
 
-impl Entry {
+impl BundleKey {
     /// Only the first certificate counts (X509-SVID §5.1); an entry without one is left out.
     fn authority(self) -> Option<Vec<u8>> {
         let is_authority = self.key_use.as_ref().and_then(|named| named.as_str()) == Some("x509-svid");
@@ -83,7 +101,7 @@ impl Entry {
     }
 }
 
-impl fmt::Display for BundleReason {
+impl fmt::Display for TrustBundleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeySet(reason) => reason.fmt(f),
@@ -92,4 +110,4 @@ impl fmt::Display for BundleReason {
     }
 }
 
-impl std::error::Error for BundleReason {}
+impl std::error::Error for TrustBundleReason {}

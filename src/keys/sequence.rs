@@ -1,29 +1,29 @@
-//! Which version of each trust domain's bundle was the newest, so that nobody rolls one back (SPIFFE Trust Domain and Bundle
-//! §4.1.1): not by another address, and not by waiting for a restart.
+//! The newest version of each trust domain's bundle, so that nobody rolls one back (SPIFFE Trust Domain and Bundle §4.1.1): not by
+//! another address, and not by waiting for a restart.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::TrustDomain;
+use crate::oauth::TrustDomain;
 
 /// The highest `spiffe_sequence` of each trust domain, as far back as its memory goes: without a store, to the start of the
 /// process.
 #[derive(Debug, Default)]
 pub struct Sequences {
-    highest: Mutex<HashMap<TrustDomain, Seen>>,
+    highest: Mutex<HashMap<TrustDomain, KnownSequence>>,
     store: Option<Box<dyn SequenceStore>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct KnownSequence {
     sequence: u64,
-    /// Whether the store has it too: only then its absence there is somebody's word.
+    /// True when the store has it too: only then its absence there is somebody's word.
     kept: bool,
 }
 
-/// Where the highest sequences outlive the process.
+/// A store in which the highest sequences outlive the process.
 pub trait SequenceStore: fmt::Debug + Send + Sync {
     /// All that is kept.
     ///
@@ -47,16 +47,16 @@ pub struct Older {
 }
 
 impl Sequences {
-    /// Those that `store` keeps, and that it is to keep.
+    /// The sequences that `store` keeps, and goes on keeping.
     ///
     /// # Errors
     /// When they cannot be read. Nobody could tell then what was rolled back.
     pub fn kept_in(store: Box<dyn SequenceStore>) -> io::Result<Self> {
-        let kept = store.read()?.into_iter().map(|(domain, sequence)| (domain, Seen { sequence, kept: true }));
+        let kept = store.read()?.into_iter().map(|(domain, sequence)| (domain, KnownSequence { sequence, kept: true }));
         Ok(Self { highest: Mutex::new(kept.collect()), store: Some(store) })
     }
 
-    /// Whether a bundle with this number may be put in force; its number counts from then on. It may wait for a disk.
+    /// Admits a bundle with this number to be put in force; its number counts from then on. It may wait for a disk.
     ///
     /// # Errors
     /// When it is older. An operator's word that the domain counts anew is looked for first.
@@ -64,25 +64,25 @@ impl Sequences {
         // Held to the end: else of two addresses of one domain the slower could put its older number over the newer one.
         let mut all = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = all.get(domain).copied();
-        if let Some(Seen { sequence: highest, kept }) = seen.filter(|seen| sequence < Some(seen.sequence))
+        if let Some(KnownSequence { sequence: highest, kept }) = seen.filter(|seen| sequence < Some(seen.sequence))
             && !(kept && self.is_forgotten(domain))
         {
             return Err(Older { domain: domain.clone(), sequence, highest });
         }
         match sequence {
-            Some(sequence) => all.insert(domain.clone(), Seen { sequence, kept: self.is_kept(domain, sequence) }),
+            Some(sequence) => all.insert(domain.clone(), KnownSequence { sequence, kept: self.is_kept(domain, sequence) }),
             None => all.remove(domain),
         };
         Ok(())
     }
 
-    /// Whether somebody took the domain out of the store while this process ran.
+    /// True when somebody took the domain out of the store while this process ran.
     fn is_forgotten(&self, domain: &TrustDomain) -> bool {
         let kept = self.store.as_ref().map(|store| store.read());
         kept.is_some_and(|kept| kept.is_ok_and(|kept| !kept.contains_key(domain)))
     }
 
-    /// Whether the store could be given the number.
+    /// Gives the number to the store; false when it could not be kept.
     fn is_kept(&self, domain: &TrustDomain, sequence: u64) -> bool {
         self.store.as_ref().is_some_and(|store| match store.keep(domain, sequence) {
             Ok(()) => true,

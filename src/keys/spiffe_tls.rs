@@ -1,4 +1,4 @@
-//! The far end of `https_spiffe`: a TLS server that proves a SPIFFE ID (SPIFFE Federation §5.2.2.4).
+//! TLS to a server of the profile `https_spiffe`, which proves a SPIFFE ID (SPIFFE Federation §5.2.2.4).
 
 use std::sync::Arc;
 
@@ -7,43 +7,42 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signatur
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::oauth::Time;
-use crate::trust::x509::{self, Roots, Usage};
-use crate::trust::{SpiffeId, TrustDomain};
+use crate::oauth::{SpiffeId, Time, TrustDomain};
+use crate::x509::{self, Roots, TlsRole};
 
-/// Who must answer, and by which roots it proves that.
+/// The server that must answer, and the roots by which it proves that.
 #[derive(Clone, Debug)]
-pub(in crate::trust) struct Peer {
-    pub(in crate::trust) id: SpiffeId,
-    pub(in crate::trust) roots: Arc<Roots>,
+pub(super) struct SpiffeServer {
+    pub(super) id: SpiffeId,
+    pub(super) roots: Arc<Roots>,
 }
 
-/// TLS as a client of `peer`; without a certificate of our own.
-pub(super) fn tls(peer: Peer) -> Option<ClientConfig> {
+/// TLS as a client of `server`, without a certificate of our own.
+pub(super) fn client_config(server: SpiffeServer) -> Option<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier { peer, algorithms: provider.signature_verification_algorithms };
+    let verifier = SpiffeVerifier { server, algorithms: provider.signature_verification_algorithms };
     let builder = ClientConfig::builder_with_provider(provider);
     let versions = builder.with_safe_default_protocol_versions().ok()?;
     Some(versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 #[derive(Debug)]
-struct Verifier {
-    peer: Peer,
+struct SpiffeVerifier {
+    server: SpiffeServer,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Verifier {
+impl SpiffeVerifier {
     /// The host's name says nothing here; the SPIFFE ID does.
     fn proves(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
         let now = Time::from_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        let Ok(domain) = TrustDomain::parse(self.peer.id.trust_domain()) else { return false };
-        let leaf = x509::validate(&self.peer.roots, chain, now, Usage::Server);
-        leaf.and_then(|leaf| x509::spiffe_id(&leaf, &domain)).is_ok_and(|id| id == self.peer.id)
+        let Ok(domain) = TrustDomain::parse(self.server.id.trust_domain()) else { return false };
+        let leaf = x509::validate(&self.server.roots, chain, now, TlsRole::Server);
+        leaf.and_then(|leaf| x509::spiffe_id(&leaf, &domain)).is_ok_and(|id| id == self.server.id)
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for SpiffeVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

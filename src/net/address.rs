@@ -1,4 +1,4 @@
-//! Where a name may lead: to public addresses, and to networks that an operator named.
+//! The addresses that a name may lead to: public ones, and those of networks that an operator named.
 
 use std::fmt;
 use std::io;
@@ -19,19 +19,19 @@ pub struct Network {
 #[derive(Debug)]
 pub(super) struct Forbidden;
 
-/// What answers which addresses a name has.
-pub(in crate::trust) trait Lookup: Send + Sync + fmt::Debug {
+/// A source of the addresses of a name.
+pub(crate) trait Lookup: Send + Sync + fmt::Debug {
     fn lookup(&self, host: String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 }
 
 /// The operating system's resolver.
 #[derive(Debug)]
-pub(super) struct System;
+pub(super) struct SystemResolver;
 
 /// Lets connections through to addresses that may be reached. The client connects to exactly the addresses that were checked:
 /// there is no second look-up that could answer otherwise.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct AddressFilter {
     pub(super) lookup: Arc<dyn Lookup>,
     pub(super) networks: Vec<Network>,
 }
@@ -56,7 +56,7 @@ impl Network {
         }
     }
 
-    /// Whether `address` is in it.
+    /// True for an address of this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.base.is_ipv4() && self.masked(address) == Some(number(self.base))
@@ -69,7 +69,7 @@ impl Network {
     }
 }
 
-impl Resolve for Gate {
+impl Resolve for AddressFilter {
     fn resolve(&self, name: Name) -> Resolving {
         let found = self.lookup.lookup(name.as_str().to_owned());
         let networks = self.networks.clone();
@@ -90,13 +90,13 @@ impl Resolve for Gate {
     }
 }
 
-impl Lookup for System {
+impl Lookup for SystemResolver {
     fn lookup(&self, host: String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
         Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) })
     }
 }
 
-/// Whether the address is one of the public Internet (RFC 6890, and what is built on it).
+/// True for an address of the public Internet (RFC 6890, and what is built on it).
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),

@@ -1,5 +1,6 @@
 //! SPIFFE IDs and trust domains (SPIFFE-ID §2), and the patterns that match them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -72,6 +73,17 @@ impl SpiffeId {
     }
 }
 
+impl SpiffeId {
+    /// Every [`SpiffePattern`] that matches this ID, as displayed: itself, and each path above it followed by `/*`
+    /// (draft-ietf-oauth-spiffe-client-auth §4.1).
+    pub fn patterns(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let (text, path_at) = (self.as_str(), self.path_at);
+        let above = text.rmatch_indices('/').map(|(at, _)| at).take_while(move |at| *at >= path_at);
+        let below = above.filter_map(|at| text.get(..at)).map(|parent| Cow::Owned(format!("{parent}/*")));
+        std::iter::once(Cow::Borrowed(text)).chain(below)
+    }
+}
+
 impl TrustDomain {
     /// Checks a trust domain's name, with or without `spiffe://` before it.
     ///
@@ -105,7 +117,7 @@ impl SpiffePattern {
         Ok(Self { id: SpiffeId::parse(id)?, below })
     }
 
-    /// Whether `id` is the one named, or lies below it where the pattern ends in `/*`.
+    /// True when `id` is the one named, or lies below it where the pattern ends in `/*`.
     pub fn matches(&self, id: &SpiffeId) -> bool {
         match self.below {
             true => id.as_str().strip_prefix(self.id.as_str()).is_some_and(|rest| rest.starts_with('/')),
@@ -163,6 +175,8 @@ impl std::error::Error for SpiffeIdReason {}
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -225,6 +239,38 @@ mod tests {
         assert!(!matches("spiffe://td/a", "spiffe://td/a/b"));
         for wrong in ["spiffe://td/a*", "spiffe://td/*/b", "*", "spiffe://*/a", "spiffe://td/**"] {
             assert!(SpiffePattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    fn found(pattern: &str, id: &SpiffeId) -> bool {
+        id.patterns().any(|text| text == SpiffePattern::parse(pattern).unwrap().to_string())
+    }
+
+    #[test]
+    fn patterns_are_the_id_and_every_path_above_it() {
+        let id = SpiffeId::parse("spiffe://acme.example/workloads/a").unwrap();
+        let all: Vec<_> = id.patterns().collect();
+        assert_eq!(all, ["spiffe://acme.example/workloads/a", "spiffe://acme.example/workloads/*", "spiffe://acme.example/*"]);
+    }
+
+    /// Negative test 32.
+    #[test]
+    fn a_star_stands_for_whole_segments_below() {
+        let found = |path: &str| {
+            let id = SpiffeId::parse(&format!("spiffe://acme.example{path}")).unwrap();
+            found("spiffe://acme.example/workloads/*", &id)
+        };
+        assert!(found("/workloads/a") && found("/workloads/a/b"));
+        assert!(
+            !found("/workloadsX") && !found("/workloads") && !found("/workloadsX/a") && !found("/x/workloads/a") && !found("")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_the_pattern_matches(pattern in "spiffe://t(/[ab]){0,2}(/\\*)?", id in "spiffe://t(/[ab]){0,3}") {
+            let id = SpiffeId::parse(&id).unwrap();
+            prop_assert_eq!(found(&pattern, &id), SpiffePattern::parse(&pattern).unwrap().matches(&id));
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::OpsReason;
 use crate::catalog::{Agent, Status};
-use crate::client::{Dated, Expiry};
+use crate::client::{Dated, ExpiryState};
 use crate::commit::contract::{RecordReader, Select};
 use crate::exchange::Deployment;
 use crate::ledger::record::Record;
@@ -175,7 +175,7 @@ fn near_expiry(dated: &[Dated], now: Time) -> Vec<EndReport> {
             held_by: dated.held_by.to_string(),
             named_at: dated.place.to_string(),
             not_after: dated.not_after.seconds(),
-            expired: expiry == Expiry::Expired,
+            expired: expiry == ExpiryState::Expired,
         })
     };
     let mut ends: Vec<EndReport> = dated.iter().filter_map(told).collect();

@@ -1,34 +1,42 @@
-//! The trust federation as a whole: which rule is for which token, and whether it accepts.
+//! The trust federation as a whole: it finds the rules for a token or certificate, tries them, and keeps their keys.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::keys::{KeyMaterial, KeyState, Keys};
-use super::remote::JwksCache;
 use super::rule::IssuerSelector;
-use super::validity::Validity;
-use super::x509::Roots;
-use super::{Fetcher, Sequences, TrustKind, TrustReason, TrustRule, VerifiedAssertion, oidc, platform, spiffe};
+use super::{TrustReason, TrustRule, VerifiedAssertion, verify};
 use crate::jose::{Cache, Compact, JoseReason, Object};
+use crate::keys::{JwksCache, KeyState, RuleKeys, Sequences};
+use crate::net::Fetcher;
 use crate::oauth::{Clock, RuleName, Time};
+use crate::x509::{self, Leaf, Roots, TlsRole, X509Reason};
 
 /// All trust rules with their keys in force.
 #[derive(Debug)]
 pub struct TrustStore {
-    anchored: Vec<Anchored>,
-    by_anchor: HashMap<Box<str>, Vec<usize>>,
+    entries: Vec<RuleEntry>,
+    /// Rules by the `iss` of their tokens, or their trust domain as `spiffe://…`.
+    by_issuer: HashMap<Box<str>, Vec<usize>>,
     /// Rules of kind `x509`, which no name in a certificate leads to.
-    chains: Vec<usize>,
+    by_roots: Vec<usize>,
     by_name: HashMap<RuleName, usize>,
     cache: Arc<Cache>,
     sequences: Arc<Sequences>,
 }
 
 #[derive(Debug)]
-struct Anchored {
+struct RuleEntry {
     rule: Arc<TrustRule>,
-    keys: Keys,
+    keys: RuleKeys,
+}
+
+/// The outcomes of all rules that were tried on one token.
+#[derive(Default)]
+struct Outcomes {
+    accepted: Option<VerifiedAssertion>,
+    ambiguous: bool,
+    refused: Option<TrustReason>,
 }
 
 /// Two rules have the same name.
@@ -45,7 +53,7 @@ impl TrustStore {
         Self::remembering(rules, previous, previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.sequences)))
     }
 
-    /// The same, with the versions of bundles that `sequences` knows.
+    /// The federation of these rules, with the versions of bundles that `sequences` knows.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -55,166 +63,171 @@ impl TrustStore {
         sequences: Arc<Sequences>,
     ) -> Result<Self, DuplicateRule> {
         let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
-        let (anchored, chains) = (Vec::new(), Vec::new());
-        let mut trust = Self { anchored, by_anchor: HashMap::new(), chains, by_name: HashMap::new(), cache, sequences };
+        let (by_issuer, by_name) = (HashMap::new(), HashMap::new());
+        let mut store = Self { entries: Vec::new(), by_issuer, by_roots: Vec::new(), by_name, cache, sequences };
         for rule in rules {
-            let at = trust.anchored.len();
-            if trust.by_name.insert(rule.name().clone(), at).is_some() {
+            let at = store.entries.len();
+            if store.by_name.insert(rule.name().clone(), at).is_some() {
                 return Err(DuplicateRule(rule.name().clone()));
             }
-            match rule.anchor() {
-                IssuerSelector::Chain => trust.chains.push(at),
-                IssuerSelector::Issuer(_) | IssuerSelector::TrustDomain(_) => {
-                    trust.by_anchor.entry(rule.issuer().into()).or_default().push(at)
-                }
+            match rule.selector() {
+                IssuerSelector::Roots => store.by_roots.push(at),
+                _ => store.by_issuer.entry(rule.issuer().into()).or_default().push(at),
             }
-            let keys = trust.keys_for(&rule, previous);
-            trust.anchored.push(Anchored { rule: Arc::new(rule), keys });
+            let keys = store.keys_for(&rule, previous);
+            store.entries.push(RuleEntry { rule: Arc::new(rule), keys });
         }
-        Ok(trust)
+        Ok(store)
+    }
+
+    /// The one rule that accepts `token`, and the subject as it reads it. The rules that apply are found by `iss` (for SVIDs by the
+    /// trust domain of `sub`) before any key is touched; a signature counts only under the keys of the rule that is tried.
+    ///
+    /// # Errors
+    /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
+    pub async fn verify(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustReason> {
+        let claims = token.unverified_claims()?;
+        let (mut outcomes, mut unsettled) = (Outcomes::default(), Vec::new());
+        for entry in self.candidates(claims)? {
+            let material = entry.keys.at_hand(now);
+            let outcome = VerifiedAssertion::of_token(&entry.rule, token, claims, material.as_ref(), &self.cache, now);
+            match (outcome, entry.keys.token_cache()) {
+                (Err(TrustReason::KeysUnavailable | TrustReason::Jose(JoseReason::UnknownKey)), Some(keys)) => {
+                    unsettled.push((entry, keys));
+                }
+                (outcome, _) => outcomes.add(&entry.rule, outcome),
+            }
+        }
+        // Nobody waits for one issuer's keys where another rule has accepted the token already.
+        if outcomes.accepted.is_none() {
+            for (entry, keys) in unsettled {
+                outcomes.add(&entry.rule, self.second_attempt(&entry.rule, keys, token, claims, now).await);
+            }
+        }
+        outcomes.settle()
+    }
+
+    /// The one rule that accepts the certificate chain, the leaf first, and the subject as it reads it. Who presents the chain must
+    /// have proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle alone,
+    /// every other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.
+    ///
+    /// # Errors
+    /// See [`TrustReason`]. Of several rules, the reason of the one that came furthest.
+    pub fn verify_certificate<C: AsRef<[u8]>>(&self, chain: &[C], now: Time) -> Result<VerifiedAssertion, TrustReason> {
+        self.verify_path(chain, now, &|roots| x509::validate(roots, chain, now, TlsRole::Client).map(Arc::new))
+    }
+
+    /// As [`Self::verify_certificate`], with a path to roots found by `validated`, which may remember one.
+    ///
+    /// # Errors
+    /// As [`Self::verify_certificate`].
+    pub fn verify_path<C: AsRef<[u8]>>(
+        &self,
+        chain: &[C],
+        now: Time,
+        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+    ) -> Result<VerifiedAssertion, TrustReason> {
+        let leaf = chain.first().ok_or(X509Reason::Empty)?;
+        let rules = match x509::claimed_spiffe_id(leaf.as_ref())? {
+            Some(id) => self.by_issuer.get(format!("spiffe://{}", id.trust_domain()).as_str()).map(Vec::as_slice),
+            None => Some(self.by_roots.as_slice()),
+        };
+        let mut outcomes = Outcomes::default();
+        for entry in rules.unwrap_or_default().iter().filter_map(|at| self.entries.get(*at)) {
+            let material = entry.keys.for_certificates(now);
+            outcomes.add(&entry.rule, VerifiedAssertion::of_certificate(&entry.rule, material, validated));
+        }
+        outcomes.settle()
+    }
+
+    /// The subject of a certificate as the rule `name`, of kind `x509`, reads it. `validated` looks for a path to the rule's roots
+    /// and may know it already.
+    ///
+    /// # Errors
+    /// See [`TrustReason`].
+    pub fn verify_path_under(
+        &self,
+        name: &RuleName,
+        now: Time,
+        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+    ) -> Result<VerifiedAssertion, TrustReason> {
+        let of_roots = |entry: &&RuleEntry| *entry.rule.selector() == IssuerSelector::Roots;
+        let entry = self.entry(name).filter(of_roots).ok_or(TrustReason::Issuer)?;
+        VerifiedAssertion::of_certificate(&entry.rule, entry.keys.for_certificates(now), validated)
     }
 
     /// The rule called `name`.
     pub fn rule(&self, name: &RuleName) -> Option<&Arc<TrustRule>> {
-        self.by_name.get(name).and_then(|at| self.anchored.get(*at)).map(|anchored| &anchored.rule)
+        self.entry(name).map(|entry| &entry.rule)
     }
 
     /// All rules, in the order in which they were given.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<TrustRule>> {
-        self.anchored.iter().map(|anchored| &anchored.rule)
+        self.entries.iter().map(|entry| &entry.rule)
     }
 
-    /// Keeps the keys of the remote issuers of rules in force fresh from now on, each at its own pace, for as long as any
+    /// Keeps the keys of the remote issuers of rules in force fresh from now on, each by its own policy, for as long as any
     /// federation that uses them lives. It waits for nobody. Must be called on a tokio runtime; calling it again starts nothing
     /// twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
-        let enabled = self.anchored.iter().filter(|anchored| anchored.rule.enabled());
-        for remote in enabled.flat_map(|anchored| anchored.keys.remotes()) {
-            remote.keep_fresh(fetcher.clone(), Arc::clone(clock));
+        let enabled = self.entries.iter().filter(|entry| entry.rule.enabled());
+        for cache in enabled.flat_map(|entry| entry.keys.caches()) {
+            cache.keep_fresh(fetcher.clone(), Arc::clone(clock));
         }
     }
 
-    /// Finds the one rule that accepts `token`, and reads its subject. Whose rules apply is looked up by `iss` (for SVIDs by
-    /// the trust domain of `sub`) before any key is touched; a signature counts only under the keys of the rule that is tried.
-    ///
-    /// # Errors
-    /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
-    pub async fn vouch(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustReason> {
-        let claims = token.unverified_claims()?;
-        let (mut verdict, mut unsettled) = (Verdict::default(), Vec::new());
-        for anchored in self.candidates(claims)? {
-            let outcome = self.attempt(anchored, token, claims, anchored.keys.at_hand(now).as_ref(), now);
-            match (outcome, anchored.keys.remote()) {
-                (Err(TrustReason::KeysUnavailable | TrustReason::Jose(JoseReason::UnknownKey)), Some(remote)) => {
-                    unsettled.push((anchored, remote));
-                }
-                (outcome, _) => verdict.add(&anchored.rule, outcome),
-            }
-        }
-        // Nobody waits for one issuer's keys where another rule has accepted the token already.
-        if verdict.accepted.is_none() {
-            for (anchored, remote) in unsettled {
-                verdict.add(&anchored.rule, self.second_attempt(anchored, remote, token, claims, now).await);
-            }
-        }
-        verdict.settle()
-    }
-
-    /// What is known of every rule's keys, for operators.
+    /// The state of every rule's keys, for operators.
     pub fn key_states(&self, now: Time) -> Vec<KeyState> {
-        self.anchored.iter().map(|anchored| anchored.keys.state(anchored.rule.name(), now)).collect()
+        self.entries.iter().map(|entry| entry.keys.state(entry.rule.name(), now)).collect()
     }
 
-    /// The roots of the rule called `name` that count now, where it has any.
-    ///
-    /// # Errors
-    /// `KeysUnavailable` when they are not there.
-    pub(super) fn roots(&self, name: &RuleName, now: Time) -> Result<Option<Arc<Roots>>, TrustReason> {
-        let Some(anchored) = self.by_name.get(name).and_then(|at| self.anchored.get(*at)) else { return Ok(None) };
-        let material = anchored.keys.for_certificates(now).ok_or(TrustReason::KeysUnavailable)?;
-        Ok(material.roots.filter(|roots| !roots.is_empty()))
-    }
-
-    /// How many verified tokens are remembered.
+    /// The number of verified tokens that are remembered.
     #[cfg(test)]
-    pub(super) fn remembered(&self) -> usize {
+    pub(crate) fn remembered(&self) -> usize {
         self.cache.len()
     }
 
-    fn candidates(&self, claims: &Object) -> Result<impl Iterator<Item = &Anchored>, TrustReason> {
+    fn entry(&self, name: &RuleName) -> Option<&RuleEntry> {
+        self.by_name.get(name).and_then(|at| self.entries.get(*at))
+    }
+
+    fn candidates(&self, claims: &Object) -> Result<impl Iterator<Item = &RuleEntry>, TrustReason> {
         let issuer = claims.text("iss")?;
-        let domain = spiffe::subject(claims).map(|id| format!("spiffe://{}", id.trust_domain()));
-        let named = |name: Option<&str>| name.and_then(|name| self.by_anchor.get(name)).into_iter().flatten();
+        let domain = verify::spiffe_id(claims).map(|id| format!("spiffe://{}", id.trust_domain()));
+        let named = |name: Option<&str>| name.and_then(|name| self.by_issuer.get(name)).into_iter().flatten();
         let at = named(issuer.as_deref().filter(|iss| !iss.starts_with("spiffe://"))).chain(named(domain.as_deref()));
-        let found: Vec<&Anchored> = at.filter_map(|at| self.anchored.get(*at)).collect();
+        let found: Vec<&RuleEntry> = at.filter_map(|at| self.entries.get(*at)).collect();
         if found.is_empty() { Err(TrustReason::Issuer) } else { Ok(found.into_iter()) }
     }
 
     /// A new `kid` may be a new key, and keys that are not there may be on their way: the issuer is looked at once more, if the
-    /// pace allows it.
+    /// refresh policy allows it.
     async fn second_attempt(
         &self,
-        anchored: &Anchored,
-        remote: &JwksCache,
+        rule: &Arc<TrustRule>,
+        keys: &JwksCache,
         token: &Compact<'_>,
         claims: &Object,
         now: Time,
     ) -> Result<VerifiedAssertion, TrustReason> {
-        let material = remote.after_refetch(now).await?;
-        self.attempt(anchored, token, claims, Some(&material), now)
-    }
-
-    fn attempt(
-        &self,
-        anchored: &Anchored,
-        token: &Compact<'_>,
-        claims: &Object,
-        material: Option<&KeyMaterial>,
-        now: Time,
-    ) -> Result<VerifiedAssertion, TrustReason> {
-        let rule = &anchored.rule;
-        if !rule.enabled() {
-            return Err(TrustReason::Disabled);
-        }
-        check(rule, token, claims)?;
-        let validity = Validity::read(claims, now, rule.lifetime_max())?;
-        let keys = &material.ok_or(TrustReason::KeysUnavailable)?.keys;
-        let verified = token.verify_cached(keys, rule.algorithms(), &self.cache, now)?;
-        VerifiedAssertion::new(rule, token, verified, validity)
+        let material = keys.after_refetch(now).await?;
+        VerifiedAssertion::of_token(rule, token, claims, Some(&material), &self.cache, now)
     }
 
     /// Keys that the previous federation or another rule of this one has already are used again.
-    fn keys_for(&self, rule: &TrustRule, previous: Option<&TrustStore>) -> Keys {
-        let known = self.anchored.iter().chain(previous.into_iter().flat_map(|previous| &previous.anchored));
-        let replaced = previous.and_then(|previous| previous.anchored.get(*previous.by_name.get(rule.name())?));
-        let replaced = replaced.filter(|replaced| replaced.rule.anchor() == rule.anchor()).map(|replaced| &replaced.keys);
-        Keys::new(rule, known.map(|anchored| &anchored.keys), replaced, &self.sequences)
+    fn keys_for(&self, rule: &TrustRule, previous: Option<&TrustStore>) -> RuleKeys {
+        let known = self.entries.iter().chain(previous.into_iter().flat_map(|previous| &previous.entries));
+        let replaced = previous.and_then(|previous| previous.entry(rule.name()));
+        let replaced = replaced.filter(|replaced| replaced.rule.selector() == rule.selector()).map(|replaced| &replaced.keys);
+        let named = (rule.name(), rule.keys(), rule.trust_domain());
+        RuleKeys::new(named, known.map(|entry| &entry.keys), replaced, &self.sequences)
     }
 }
 
-/// Claim rules of the rule's kind, before any key is touched.
-fn check(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
-    match (rule.anchor(), rule.kind()) {
-        (IssuerSelector::TrustDomain(domain), _) => spiffe::check(token, claims, domain),
-        (IssuerSelector::Chain, _) => Err(TrustReason::Issuer),
-        (IssuerSelector::Issuer(_), TrustKind::Oauth) => oidc::check_access_token(token, claims),
-        (IssuerSelector::Issuer(_), _) => oidc::check(token, claims),
-    }?;
-    platform::check(rule, token, claims)
-}
-
-/// What came of trying several rules.
-#[derive(Default)]
-pub(super) struct Verdict {
-    accepted: Option<VerifiedAssertion>,
-    ambiguous: bool,
-    refused: Option<TrustReason>,
-}
-
-impl Verdict {
-    pub(super) fn add(&mut self, rule: &TrustRule, outcome: Result<VerifiedAssertion, TrustReason>) {
+impl Outcomes {
+    fn add(&mut self, rule: &TrustRule, outcome: Result<VerifiedAssertion, TrustReason>) {
         match outcome {
-            Ok(vouched) => self.ambiguous |= self.accepted.replace(vouched).is_some(),
+            Ok(assertion) => self.ambiguous |= self.accepted.replace(assertion).is_some(),
             Err(reason) => {
                 tracing::debug!(rule = %rule.name(), %reason, "a trust rule refuses a token");
                 self.refused = self.refused.max(Some(reason));
@@ -223,10 +236,10 @@ impl Verdict {
     }
 
     /// Exactly one must have accepted; of refusals, the one that came furthest is told.
-    pub(super) fn settle(self) -> Result<VerifiedAssertion, TrustReason> {
+    fn settle(self) -> Result<VerifiedAssertion, TrustReason> {
         match self.accepted {
             Some(_) if self.ambiguous => Err(TrustReason::Ambiguous),
-            Some(vouched) => Ok(vouched),
+            Some(assertion) => Ok(assertion),
             None => Err(self.refused.unwrap_or(TrustReason::Issuer)),
         }
     }
@@ -240,7 +253,7 @@ impl fmt::Display for DuplicateRule {
 
 impl std::error::Error for DuplicateRule {}
 
-mod certificate;
-
+#[cfg(test)]
+mod certificate_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a certificate says of itself, for one that is known by itself and needs nobody to vouch for it.
+//! A certificate read without its chain, for one that is registered as it is and needs no issuer.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,9 +13,9 @@ use crate::oauth::Time;
 /// The dates and the key of a certificate. Nobody has vouched for any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain {
-    /// From when it counts.
+    /// `notBefore`: the first instant at which it counts.
     pub not_before: Time,
-    /// The last instant at which it counts.
+    /// `notAfter`: the last instant at which it counts.
     pub not_after: Time,
     /// The RFC 7638 thumbprint of its key; none for keys that no JWK of ours can hold.
     pub key: Option<Digest>,

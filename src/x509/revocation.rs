@@ -22,9 +22,9 @@ const LISTS_MAX: usize = 256;
 
 /// A list by which an authority takes back certificates that it issued.
 #[derive(Clone)]
-pub struct RevocationList(Arc<Signed>);
+pub struct RevocationList(Arc<ListContents>);
 
-struct Signed {
+struct ListContents {
     list: CertRevocationList<'static>,
     key: Option<Vec<u8>>,
     issuer: String,
@@ -33,7 +33,7 @@ struct Signed {
     digest: Digest,
 }
 
-/// Why a file has no revocation lists.
+/// Why a file has no revocation lists. `Display` completes a sentence about the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationListReason {
     /// Neither a list in DER nor one in PEM.
@@ -42,7 +42,7 @@ pub enum RevocationListReason {
     Delta,
     /// A list about certificates of another issuer, or about some reasons only.
     Partial,
-    /// A list that never says when the next one comes.
+    /// A list without `nextUpdate`.
     Endless,
     /// More lists than anybody needs.
     Long,
@@ -74,7 +74,7 @@ impl RevocationList {
         if !rest.is_empty() {
             return Err(RevocationListReason::Malformed);
         }
-        Ok(Self(Arc::new(Signed {
+        Ok(Self(Arc::new(ListContents {
             list: list.into(),
             key: authority_key(read.extensions()),
             issuer: read.issuer().to_string(),
@@ -84,17 +84,17 @@ impl RevocationList {
         })))
     }
 
-    /// Who issued it, for people.
+    /// Its issuer's name, for people.
     pub fn issuer(&self) -> &str {
         &self.0.issuer
     }
 
-    /// When the next one is due (`nextUpdate`). From then on this one says nothing.
+    /// `nextUpdate`: from then on this list says nothing.
     pub fn ends(&self) -> Time {
         self.0.ends
     }
 
-    /// Whether it names `root` as who issued it.
+    /// True when it names `root` as its issuer.
     pub(super) fn is_by(&self, root: &TrustAnchor<'_>) -> bool {
         self.0.list.issuer() == root.subject.as_ref()
     }

@@ -10,14 +10,14 @@ use super::{RevocationList, Roots};
 use crate::oauth::Time;
 
 /// 2026-06-01.
-pub(in crate::trust) const NOW: Time = Time::from_seconds(1_780_272_000);
+pub(crate) const NOW: Time = Time::from_seconds(1_780_272_000);
 
-pub(in crate::trust) struct Authority {
-    pub(in crate::trust) der: Vec<u8>,
+pub(crate) struct Authority {
+    pub(crate) der: Vec<u8>,
     issuer: Issuer<'static, KeyPair>,
 }
 
-pub(in crate::trust) fn params(name: &str) -> CertificateParams {
+pub(crate) fn params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "Acme");
@@ -26,14 +26,14 @@ pub(in crate::trust) fn params(name: &str) -> CertificateParams {
     params
 }
 
-pub(in crate::trust) fn ca(name: &str) -> CertificateParams {
+pub(crate) fn ca(name: &str) -> CertificateParams {
     let mut params = params(name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
 
-pub(in crate::trust) fn svid(id: &str) -> CertificateParams {
+pub(crate) fn svid(id: &str) -> CertificateParams {
     let mut params = params("web");
     params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -42,7 +42,7 @@ pub(in crate::trust) fn svid(id: &str) -> CertificateParams {
     params
 }
 
-pub(in crate::trust) fn root(name: &str) -> Authority {
+pub(crate) fn root(name: &str) -> Authority {
     let key = KeyPair::generate().unwrap();
     let params = ca(name);
     let der = params.self_signed(&key).unwrap().der().to_vec();
@@ -50,26 +50,26 @@ pub(in crate::trust) fn root(name: &str) -> Authority {
 }
 
 impl Authority {
-    pub(in crate::trust) fn issue(&self, params: &CertificateParams) -> Vec<u8> {
+    pub(crate) fn issue(&self, params: &CertificateParams) -> Vec<u8> {
         self.issue_for(params, &KeyPair::generate().unwrap())
     }
 
-    pub(in crate::trust) fn issue_for(&self, params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
+    pub(crate) fn issue_for(&self, params: &CertificateParams, key: &KeyPair) -> Vec<u8> {
         params.signed_by(key, &self.issuer).unwrap().der().to_vec()
     }
 
-    pub(in crate::trust) fn authority(&self, params: CertificateParams) -> Authority {
+    pub(crate) fn authority(&self, params: CertificateParams) -> Authority {
         let key = KeyPair::generate().unwrap();
         let der = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
         Authority { der, issuer: Issuer::new(params, key) }
     }
 
     /// A list of the certificates with these serial numbers, issued in May and in date until 2030.
-    pub(in crate::trust) fn revoke(&self, serials: &[u64]) -> Vec<RevocationList> {
+    pub(crate) fn revoke(&self, serials: &[u64]) -> Vec<RevocationList> {
         RevocationList::read(&self.list(serials, |_| {})).unwrap()
     }
 
-    pub(in crate::trust) fn list(&self, serials: &[u64], change: impl Fn(&mut CertificateRevocationListParams)) -> Vec<u8> {
+    pub(crate) fn list(&self, serials: &[u64], change: impl Fn(&mut CertificateRevocationListParams)) -> Vec<u8> {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: (*serial).into(),
             revocation_time: date_time_ymd(2026, 5, 1),
@@ -88,7 +88,7 @@ impl Authority {
         params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 
-    pub(in crate::trust) fn roots(&self) -> Roots {
+    pub(crate) fn roots(&self) -> Roots {
         Roots::from_der([&self.der]).unwrap()
     }
 }

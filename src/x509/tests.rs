@@ -6,7 +6,7 @@ use rcgen::{
 use super::*;
 
 fn checked(roots: &Roots, chain: &[Vec<u8>]) -> Result<Leaf, X509Reason> {
-    validate(roots, chain, NOW, Usage::Client)
+    validate(roots, chain, NOW, TlsRole::Client)
 }
 
 const WEB: &str = "spiffe://acme.example/ns/prod/sa/web";

@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::output::{Failed, Outcome};
+use crate::oauth::TrustDomain;
 use crate::store::SequenceFile;
-use crate::trust::TrustDomain;
 
 /// The options of `trust forget`.
 #[derive(Args)]

@@ -82,7 +82,7 @@ fn a_jwt_svid_logs_in_its_workloads_agent() {
 fn attestations_are_not_single_use() {
     let (svid, pod) = (svid(CRM), pod(json!({"jti": "j-1"})));
     for sent in [Sent::svid(&svid), Sent::svid(&svid), Sent::assertion(&pod), Sent::assertion(&pod)] {
-        assert!(client(&sent).single_use.is_none());
+        assert!(client(&sent).spends().is_empty());
     }
     assert_eq!(client(&Sent::svid(&svid)).evidence(), Some(Digest::of(svid.as_bytes())));
 }
@@ -253,7 +253,7 @@ fn a_subject_token_alone_logs_in_its_own_subject_and_says_so() {
     assert_eq!(by_svid.attested().unwrap().id, CRM);
     let by_pod = client(&Sent::subject_token(&pod(json!({}))).with("client_id", "runner"));
     assert_eq!((by_pod.agent().id.as_str(), by_pod.method(), by_pod.self_only()), ("runner", AuthMethod::WorkloadJwt, true));
-    assert!(by_pod.single_use.is_none());
+    assert!(by_pod.spends().is_empty());
 }
 
 #[test]

@@ -10,10 +10,12 @@ mod hostile;
 
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
+use crate::keys::source::FetchTarget;
+use crate::keys::state::Fetched;
+use crate::keys::{KeySource, RefreshPolicy};
 use crate::oauth::{RuleName, Time};
-use crate::trust::remote::{FetchTarget, Fetched};
 use crate::trust::{
-    KeySource, RefreshPolicy, SubjectKind, SubjectParts, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
+    IssuerSelector, SubjectKind, SubjectMapping, Template, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
     VerifiedAssertion,
 };
 
@@ -109,30 +111,35 @@ impl Clock for Hands {
     }
 }
 
-fn pace() -> RefreshPolicy {
+fn policy() -> RefreshPolicy {
     RefreshPolicy {
         interval: Duration::from_secs(60),
         cool_down: Duration::from_millis(150),
         retry: Duration::from_millis(50),
-        ceiling: Duration::from_secs(1000),
-        patience: Duration::from_secs(2),
+        max_stale: Duration::from_secs(1000),
+        wait_max: Duration::from_secs(2),
     }
 }
 
-fn trust(issuer: Issuer, location: KeyLocation, pace: RefreshPolicy) -> TrustStore {
+fn trust(issuer: Issuer, location: KeyLocation, policy: RefreshPolicy) -> TrustStore {
     let parts = TrustRuleParts {
         name: RuleName::parse("idp").unwrap(),
         kind: TrustKind::Oidc,
-        issuer: Some(issuer),
-        trust_domain: None,
+        selector: IssuerSelector::Issuer(issuer),
         audiences: vec!["us".into()],
         algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectParts { kind: SubjectKind::User, id: "{sub}".into(), instance: None, attributes: Default::default() },
+        subject: SubjectMapping {
+            kind: SubjectKind::User,
+            id: Template::parse("{sub}").unwrap(),
+            instance: None,
+            attributes: Default::default(),
+        },
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        keys: KeySource::Remote(location, pace),
+        keys: KeySource::Remote(location, policy),
+        scopes: Vec::new(),
     };
     TrustStore::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
 }
@@ -140,7 +147,7 @@ fn trust(issuer: Issuer, location: KeyLocation, pace: RefreshPolicy) -> TrustSto
 async fn vouch(trust: &TrustStore, origin: &Origin, key: &SigningKey, now: i64) -> Result<VerifiedAssertion, TrustReason> {
     let claims = format!(r#"{{"iss":"{}","sub":"a","aud":"us","exp":{}}}"#, origin.address, NOW + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
-    trust.vouch(&Compact::parse(&token).unwrap(), Time::from_seconds(now)).await
+    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(now)).await
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -162,7 +169,7 @@ fn discovery_leads_to_the_keys_and_the_first_token_waits_for_them() {
             answers.delay = Duration::from_millis(100);
         });
         let location = KeyLocation::Discovery { issuer: origin.issuer(), hosts: Vec::new() };
-        let trust = trust(origin.issuer(), location, pace());
+        let trust = trust(origin.issuer(), location, policy());
         trust.keep_fresh(&Fetcher::new(), &clock());
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
@@ -176,7 +183,7 @@ fn a_flood_of_unknown_kids_costs_one_fetch_per_cool_down_and_a_new_key_is_found(
     run(async {
         let (origin, old, new) = (Origin::start().await, key(), key());
         origin.set(|answers| answers.keys = published(&[&old]));
-        let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), pace());
+        let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy());
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert!(vouch(&trust, &origin, &old, NOW).await.is_ok());
         for _ in 0..50 {
@@ -201,8 +208,8 @@ fn bad_answers_change_nothing_and_old_keys_count_until_the_ceiling() {
     run(async {
         let (origin, key) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&key]));
-        let pace = RefreshPolicy { interval: Duration::from_millis(200), cool_down: Duration::from_millis(20), ..pace() };
-        let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), pace);
+        let policy = RefreshPolicy { interval: Duration::from_millis(200), cool_down: Duration::from_millis(20), ..policy() };
+        let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy);
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
         origin.set(|answers| answers.keys = "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into());
@@ -232,7 +239,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             (ok("text/html", "{}"), "not application/json"),
             (ok("text/plain; x=application/json", "{}"), "not application/json"),
             (untyped.to_owned(), "not application/json"),
-            (ok("application/json", &" ".repeat(fetch::JSON_BYTES_MAX + 1)), "longer"),
+            (ok("application/json", &" ".repeat(net::JSON_BYTES_MAX + 1)), "longer"),
             (ok("application/json", &" ".repeat(10 * 1024 * 1024)), "longer"),
             (cut.to_owned(), "broke off"),
             (ok("application/json", "[]"), "the key set is not a JWK set"),
@@ -279,8 +286,8 @@ fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
             assert!(failed.contains(reason), "{uri}: {failed}");
         }
         assert_eq!(origin.asked(), 0);
-        assert!(fetch::names("keys.example", &Url::parse("https://keys.example/jwks").unwrap()));
-        assert!(fetch::names("keys.example:8443", &Url::parse("https://keys.example:8443/jwks").unwrap()));
+        assert!(net::leads_to("keys.example", &Url::parse("https://keys.example/jwks").unwrap()));
+        assert!(net::leads_to("keys.example:8443", &Url::parse("https://keys.example:8443/jwks").unwrap()));
     });
 }
 
@@ -293,7 +300,7 @@ fn an_issuer_that_hangs_is_no_verdict_after_a_bounded_wait() {
         let trust = trust(
             origin.issuer(),
             KeyLocation::Uri(origin.uri()),
-            RefreshPolicy { patience: Duration::from_millis(50), ..pace() },
+            RefreshPolicy { wait_max: Duration::from_millis(50), ..policy() },
         );
         trust.keep_fresh(&Fetcher::new(), &clock());
         let vouching = tokio::time::timeout(Duration::from_secs(1), vouch(&trust, &origin, &key, NOW));
@@ -306,7 +313,7 @@ fn a_reload_keeps_the_keys_and_the_task() {
     run(async {
         let (origin, key) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&key]));
-        let before = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), pace());
+        let before = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy());
         before.keep_fresh(&Fetcher::new(), &clock());
         assert!(vouch(&before, &origin, &key, NOW).await.is_ok());
         let rules = before.rules().map(|rule| (**rule).clone()).collect();
@@ -321,14 +328,14 @@ fn a_reload_keeps_the_keys_and_the_task() {
 #[test]
 fn failures_back_off_and_max_age_is_bounded() {
     let uri = Url::parse("https://idp.example/keys").unwrap();
-    let shared = Shared::new(FetchTarget::whole(KeyLocation::Uri(uri), RefreshPolicy::default()), Arc::default());
+    let state = CacheState::new(FetchTarget::whole(KeyLocation::Uri(uri), RefreshPolicy::default()), Arc::default());
     let clock = Hands(AtomicI64::new(NOW));
-    let failed = |failures| Schedule::after(&shared, Err(FetchReason::Client), failures, &clock).rest.as_secs();
+    let failed = |failures| Schedule::after(&state, Err(FetchReason::Client.into()), failures, &clock).rest.as_secs();
     assert_eq!([1, 2, 3, 7, 8, 9, 40, 1000].map(failed), [2, 4, 8, 128, 256, 300, 300, 300]);
     let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
     let then = |max_age: Option<u64>| {
         let rhythm = Schedule::after(
-            &shared,
+            &state,
             Ok((KeyMaterial { keys: Arc::clone(&keys), roots: None }, max_age.map(Duration::from_secs))),
             0,
             &clock,
@@ -344,14 +351,14 @@ fn failures_back_off_and_max_age_is_bounded() {
 /// A publisher that asks for a long pause does not end its keys by it.
 #[test]
 fn the_pace_of_a_rule_stays_within_its_ceiling() {
-    let then = |refresh: u64, ceiling: u64, max_age: Option<u64>| {
+    let then = |refresh: u64, max_stale: u64, max_age: Option<u64>| {
         let seconds = Duration::from_secs;
-        let pace = RefreshPolicy { interval: seconds(refresh), ceiling: seconds(ceiling), ..RefreshPolicy::default() };
+        let policy = RefreshPolicy { interval: seconds(refresh), max_stale: seconds(max_stale), ..RefreshPolicy::default() };
         let location = KeyLocation::Uri(Url::parse("https://idp.example/keys").unwrap());
-        let shared = Shared::new(FetchTarget::whole(location, pace), Arc::default());
+        let state = CacheState::new(FetchTarget::whole(location, policy), Arc::default());
         let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
         let fetched = Ok((KeyMaterial { keys, roots: None }, max_age.map(seconds)));
-        let rhythm = Schedule::after(&shared, fetched, 0, clock().as_ref());
+        let rhythm = Schedule::after(&state, fetched, 0, clock().as_ref());
         (rhythm.rest + rhythm.then).as_secs()
     };
     assert_eq!(then(60, 300, None), 60);

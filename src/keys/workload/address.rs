@@ -1,4 +1,4 @@
-//! Where an agent serves the Workload API.
+//! The address at which an agent serves the Workload API.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ pub enum WorkloadApiReason {
     Elsewhere,
 }
 
-/// What `sun_path` holds, less its final zero.
+/// The bytes that `sun_path` holds, less its final zero.
 const PATH_BYTES_MAX: usize = 107;
 
 impl WorkloadApi {

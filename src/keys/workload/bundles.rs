@@ -1,4 +1,4 @@
-//! One stream of bundles, and what of each message is the domain's.
+//! One stream of bundles, and the part of each message that is the domain's.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,30 +9,33 @@ use futures_core::Stream;
 use serde_json::{Map, Value, json};
 
 use crate::jose::{KeySet, KeyUse};
-use crate::trust::keys::KeyMaterial;
-use crate::trust::remote::Part;
-use crate::trust::x509::Roots;
-use crate::trust::{FetchReason, TrustDomain};
+use crate::keys::source::MaterialPart;
+use crate::keys::{KeyMaterial, RefreshReason};
+use crate::net::FetchReason;
+use crate::oauth::TrustDomain;
+use crate::x509::Roots;
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, WorkloadApiError>> + Send>>;
 
 /// The stream of one part of all bundles. A message of more than 4 MiB ends it.
-pub(super) enum Bundles {
+pub(super) enum BundleStream {
     Jwt(Messages<JwtBundleSet>),
     X509(Messages<X509BundleSet>),
 }
 
-impl Bundles {
-    pub(super) async fn stream(client: &WorkloadApiClient, part: Part) -> Result<Self, FetchReason> {
+impl BundleStream {
+    pub(super) async fn stream(client: &WorkloadApiClient, part: MaterialPart) -> Result<Self, RefreshReason> {
         match part {
-            Part::Certificates => client.stream_x509_bundles().await.map(|messages| Self::X509(Box::pin(messages))),
-            Part::Tokens | Part::Whole => client.stream_jwt_bundles().await.map(|messages| Self::Jwt(Box::pin(messages))),
+            MaterialPart::Certificates => client.stream_x509_bundles().await.map(|messages| Self::X509(Box::pin(messages))),
+            MaterialPart::Tokens | MaterialPart::Whole => {
+                client.stream_jwt_bundles().await.map(|messages| Self::Jwt(Box::pin(messages)))
+            }
         }
-        .map_err(FetchReason::Workload)
+        .map_err(RefreshReason::Workload)
     }
 
-    /// What the next message says of `domain`; none when the stream has ended.
-    pub(super) async fn next(&mut self, domain: &TrustDomain) -> Option<Result<KeyMaterial, FetchReason>> {
+    /// The material of `domain` in the next message; none when the stream has ended.
+    pub(super) async fn next(&mut self, domain: &TrustDomain) -> Option<Result<KeyMaterial, RefreshReason>> {
         match self {
             Self::Jwt(messages) => next(messages).await.map(|set| keys(&set?, domain)),
             Self::X509(messages) => next(messages).await.map(|set| roots(&set?, domain)),
@@ -40,17 +43,17 @@ impl Bundles {
     }
 }
 
-async fn next<T>(messages: &mut Messages<T>) -> Option<Result<T, FetchReason>> {
+async fn next<T>(messages: &mut Messages<T>) -> Option<Result<T, RefreshReason>> {
     let message = poll_fn(|context| messages.as_mut().poll_next(context)).await;
-    message.map(|message| message.map_err(FetchReason::Workload))
+    message.map(|message| message.map_err(RefreshReason::Workload))
 }
 
 /// The keys of JWT-SVIDs of `domain`.
-fn keys(set: &JwtBundleSet, domain: &TrustDomain) -> Result<KeyMaterial, FetchReason> {
+fn keys(set: &JwtBundleSet, domain: &TrustDomain) -> Result<KeyMaterial, RefreshReason> {
     let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
     warn_if_absent(bundle.is_some(), "JWT", domain);
     let listed: Vec<Value> = bundle.into_iter().flat_map(|bundle| jwks(bundle)).collect();
-    let keys = KeySet::parse(json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid).map_err(FetchReason::KeySet)?;
+    let keys = KeySet::parse(json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid).map_err(RefreshReason::KeySet)?;
     Ok(KeyMaterial { keys: Arc::new(keys), roots: None })
 }
 
@@ -66,7 +69,7 @@ fn jwks(bundle: &JwtBundle) -> impl Iterator<Item = Value> {
 }
 
 /// The roots of X509-SVIDs of `domain`. A certificate that cannot be read takes trust away and never adds any.
-fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, FetchReason> {
+fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, RefreshReason> {
     let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
     warn_if_absent(bundle.is_some(), "X.509", domain);
     let authorities = bundle.map(|bundle: &Arc<X509Bundle>| bundle.authorities()).unwrap_or_default();
@@ -75,7 +78,7 @@ fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, Fetch
     Ok(KeyMaterial { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::new(roots)) })
 }
 
-/// What a message does not have counts no more, and SVIDs of a domain without a bundle are not trusted (SPIFFE Workload API §4.4,
+/// A bundle that a message does not have counts no more, and SVIDs of a domain without a bundle are not trusted (SPIFFE Workload API §4.4,
 /// §4.6 and §6.3): that is a verdict.
 fn warn_if_absent(present: bool, profile: &str, domain: &TrustDomain) {
     if !present {

@@ -6,12 +6,13 @@ use tokio::net::{TcpListener, UnixStream};
 
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
+use crate::keys::{KeyLocation, KeySource, KeyState, RefreshPolicy};
+use crate::net::Fetcher;
 use crate::oauth::{RuleName, Time};
-use crate::trust::x509::{Authority, NOW, X509Reason, root, svid};
 use crate::trust::{
-    Fetcher, KeyLocation, KeySource, KeyState, RefreshPolicy, SubjectKind, SubjectParts, TrustKind, TrustReason, TrustRule,
-    TrustRuleParts, TrustStore,
+    IssuerSelector, SubjectKind, SubjectMapping, Template, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
 };
+use crate::x509::{Authority, NOW, X509Reason, root, svid};
 use agent::{Agent, Reply};
 
 mod agent;
@@ -28,41 +29,46 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(Hands(AtomicI64::new(NOW.seconds())))
 }
 
-fn pace() -> RefreshPolicy {
+fn policy() -> RefreshPolicy {
     RefreshPolicy {
         interval: Duration::from_secs(60),
         cool_down: Duration::from_millis(150),
         retry: Duration::from_millis(50),
-        ceiling: Duration::from_secs(1000),
-        patience: Duration::from_secs(2),
+        max_stale: Duration::from_secs(1000),
+        wait_max: Duration::from_secs(2),
     }
 }
 
-fn rule(domain: &str, socket: &Path, pace: RefreshPolicy) -> TrustRule {
-    rule_at(&format!("unix://{}", socket.display()), domain, pace)
+fn rule(domain: &str, socket: &Path, policy: RefreshPolicy) -> TrustRule {
+    rule_at(&format!("unix://{}", socket.display()), domain, policy)
 }
 
-fn rule_at(address: &str, domain: &str, pace: RefreshPolicy) -> TrustRule {
+fn rule_at(address: &str, domain: &str, policy: RefreshPolicy) -> TrustRule {
     let api = WorkloadApi::parse(address).unwrap();
     TrustRule::new(TrustRuleParts {
         name: RuleName::parse(&domain.replace('.', "-")).unwrap(),
         kind: TrustKind::Spiffe,
-        issuer: None,
-        trust_domain: Some(TrustDomain::parse(domain).unwrap()),
+        selector: IssuerSelector::TrustDomain(TrustDomain::parse(domain).unwrap()),
         audiences: vec!["us".into()],
         algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectParts { kind: SubjectKind::Workload, id: "{sub}".into(), instance: None, attributes: Default::default() },
+        subject: SubjectMapping {
+            kind: SubjectKind::Workload,
+            id: Template::parse("{sub}").unwrap(),
+            instance: None,
+            attributes: Default::default(),
+        },
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        keys: KeySource::Remote(KeyLocation::Workload(api), pace),
+        keys: KeySource::Remote(KeyLocation::Workload(api), policy),
+        scopes: Vec::new(),
     })
     .unwrap()
 }
 
-fn mesh(socket: &Path, pace: RefreshPolicy) -> TrustStore {
-    let trust = TrustStore::new(vec![rule("td.example", socket, pace)], None).unwrap();
+fn mesh(socket: &Path, policy: RefreshPolicy) -> TrustStore {
+    let trust = TrustStore::new(vec![rule("td.example", socket, policy)], None).unwrap();
     trust.keep_fresh(&Fetcher::new(), &clock());
     trust
 }
@@ -86,7 +92,7 @@ fn bundles(of: &[(&str, Vec<u8>)]) -> Reply {
 async fn present_at(trust: &TrustStore, domain: &str, key: &SigningKey, now: Time) -> Option<TrustReason> {
     let claims = format!(r#"{{"sub":"spiffe://{domain}/a","aud":["us"],"exp":{}}}"#, NOW.seconds() + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
-    trust.vouch(&Compact::parse(&token).unwrap(), now).await.err()
+    trust.verify(&Compact::parse(&token).unwrap(), now).await.err()
 }
 
 async fn present(trust: &TrustStore, key: &SigningKey) -> Option<TrustReason> {
@@ -95,7 +101,7 @@ async fn present(trust: &TrustStore, key: &SigningKey) -> Option<TrustReason> {
 
 fn certificate(trust: &TrustStore, domain: &str, authority: &Authority) -> Option<TrustReason> {
     let leaf = authority.issue(&svid(&format!("spiffe://{domain}/a")));
-    trust.vouch_certificate(&[leaf], NOW).err()
+    trust.verify_certificate(&[leaf], NOW).err()
 }
 
 fn state(trust: &TrustStore) -> KeyState {
@@ -134,7 +140,7 @@ fn both_profiles_of_own_and_federated_domains_are_delivered_and_updated_at_once(
         let (agent, (old, new), (ours, theirs)) = (Agent::start(socket()), (key(), key()), (root("td"), root("partner")));
         agent.jwt(bundles(&[("td.example", jwks(&[&old])), ("partner.example", jwks(&[&new]))]));
         agent.x509(bundles(&[("td.example", ours.der.clone()), ("partner.example", theirs.der.clone())]));
-        let rules = ["td.example", "partner.example"].map(|domain| rule(domain, agent.path(), pace()));
+        let rules = ["td.example", "partner.example"].map(|domain| rule(domain, agent.path(), policy()));
         let trust = TrustStore::new(rules.into(), None).unwrap();
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&trust, &old).await, None);
@@ -163,7 +169,7 @@ fn both_profiles_of_own_and_federated_domains_are_delivered_and_updated_at_once(
 fn a_bundle_that_is_empty_or_no_longer_delivered_counts_no_more() {
     run(async {
         let (agent, key, ours) = (Agent::start(socket()), key(), root("td"));
-        let trust = mesh(agent.path(), pace());
+        let trust = mesh(agent.path(), policy());
         let other = ("other.example", jwks(&[&key]));
         let serve = async |jwt: Reply, x509: Reply| {
             agent.jwt(jwt);
@@ -198,8 +204,8 @@ fn a_bundle_that_is_empty_or_no_longer_delivered_counts_no_more() {
 fn an_agent_may_come_go_and_come_back() {
     run(async {
         let (path, key, ours) = (socket(), key(), root("td"));
-        let pace = RefreshPolicy { patience: Duration::from_millis(20), ..pace() };
-        let trust = mesh(&path, pace);
+        let policy = RefreshPolicy { wait_max: Duration::from_millis(20), ..policy() };
+        let trust = mesh(&path, policy);
         assert_eq!(present(&trust, &key).await, NO_VERDICT);
         assert_eq!(certificate(&trust, "td.example", &ours), NO_VERDICT);
         assert!(!state(&trust).usable);
@@ -235,7 +241,7 @@ fn each_stream_fails_for_itself_and_failures_back_off() {
         let (agent, key, ours) = (Agent::start(socket()), key(), root("td"));
         agent.jwt(Reply::Status(12));
         agent.x509(bundles(&[("td.example", ours.der.clone())]));
-        let trust = mesh(agent.path(), RefreshPolicy { patience: Duration::from_millis(20), ..pace() });
+        let trust = mesh(agent.path(), RefreshPolicy { wait_max: Duration::from_millis(20), ..policy() });
         until("no roots", async || certificate(&trust, "td.example", &ours).is_none()).await;
         assert_eq!(present(&trust, &key).await, NO_VERDICT);
         assert!(!state(&trust).usable);
@@ -254,7 +260,7 @@ fn an_agent_that_refuses_us_takes_everything_back() {
         let (agent, key, ours) = (Agent::start(socket()), key(), root("td"));
         agent.jwt(bundles(&[("td.example", jwks(&[&key]))]));
         agent.x509(bundles(&[("td.example", ours.der.clone())]));
-        let trust = mesh(agent.path(), RefreshPolicy { patience: Duration::from_millis(20), ..pace() });
+        let trust = mesh(agent.path(), RefreshPolicy { wait_max: Duration::from_millis(20), ..policy() });
         until("nothing delivered", async || state(&trust).usable).await;
         agent.jwt(Reply::Status(7));
         agent.x509(Reply::Status(7));
@@ -273,7 +279,7 @@ fn bad_messages_are_bounded_and_change_nothing() {
             agent.x509(bundles(&[("td.example", ours.der.clone())]));
         };
         good(&agent);
-        let trust = mesh(agent.path(), pace());
+        let trust = mesh(agent.path(), policy());
         until("nothing delivered", async || state(&trust).usable).await;
         let private = br#"{"keys":[{"kty":"EC","kid":"a","crv":"P-256","x":"AA","y":"AA","d":"AA"}]}"#.to_vec();
         let nameless = br#"{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#.to_vec();
@@ -308,7 +314,7 @@ fn an_agent_that_hangs_is_no_verdict_after_a_bounded_wait() {
         let (agent, key) = (Agent::start(socket()), key());
         agent.jwt(Reply::Hang);
         agent.x509(Reply::Hang);
-        let trust = mesh(agent.path(), RefreshPolicy { patience: Duration::from_millis(50), ..pace() });
+        let trust = mesh(agent.path(), RefreshPolicy { wait_max: Duration::from_millis(50), ..policy() });
         let presented = tokio::time::timeout(Duration::from_secs(1), present(&trust, &key));
         assert_eq!(presented.await.unwrap(), NO_VERDICT);
         assert_eq!(certificate(&trust, "td.example", &root("td")), NO_VERDICT);
@@ -325,7 +331,7 @@ fn a_key_counts_unless_it_says_that_it_is_for_something_else() {
     run(async {
         let (agent, key) = (Agent::start(socket()), key());
         agent.x509(bundles(&[("td.example", Vec::new())]));
-        let trust = mesh(agent.path(), pace());
+        let trust = mesh(agent.path(), policy());
         for (named, counts) in [("jwt-svid", true), ("x509-svid", false), ("sig", true), ("enc", false), ("jwt-svid", true)] {
             let jwks = String::from_utf8(jwks(&[&key])).unwrap().replace("[{", &format!(r#"[{{"use":"{named}","#));
             agent.jwt(bundles(&[("td.example", jwks.into_bytes())]));
@@ -342,13 +348,13 @@ fn a_quiet_agent_is_asked_anew_at_the_pace_and_a_flood_of_unknown_kids_asks_once
         let (agent, old, new) = (Agent::start(socket()), key(), key());
         agent.jwt(bundles(&[("td.example", jwks(&[&old]))]));
         agent.x509(bundles(&[("td.example", root("td").der)]));
-        let quick = RefreshPolicy { interval: Duration::from_millis(200), ..pace() };
+        let quick = RefreshPolicy { interval: Duration::from_millis(200), ..policy() };
         let trust = mesh(agent.path(), quick);
         assert_eq!(present(&trust, &old).await, None);
         until("it is not asked anew", async || state(&trust).fetches >= 6).await;
         assert_eq!(state(&trust).failures, 0);
         drop(trust);
-        let trust = mesh(agent.path(), pace());
+        let trust = mesh(agent.path(), policy());
         assert_eq!(present(&trust, &old).await, None);
         until("no roots", async || state(&trust).usable).await;
         let before = agent.calls();
@@ -377,7 +383,7 @@ fn an_agent_may_listen_on_a_port_of_this_machine() {
                 tokio::spawn(async move { tokio::io::copy_bidirectional(&mut outside, &mut inside).await });
             }
         });
-        let trust = TrustStore::new(vec![rule_at(&address, "td.example", pace())], None).unwrap();
+        let trust = TrustStore::new(vec![rule_at(&address, "td.example", policy())], None).unwrap();
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&trust, &key).await, None);
         assert_eq!(agent.refused(), 0);
@@ -390,9 +396,9 @@ fn a_reload_keeps_the_bundles_and_the_streams() {
         let (agent, key) = (Agent::start(socket()), key());
         agent.jwt(bundles(&[("td.example", jwks(&[&key]))]));
         agent.x509(bundles(&[("td.example", root("td").der)]));
-        let before = mesh(agent.path(), pace());
+        let before = mesh(agent.path(), policy());
         until("nothing delivered", async || state(&before).usable).await;
-        let after = TrustStore::new(vec![rule("td.example", agent.path(), pace())], Some(&before)).unwrap();
+        let after = TrustStore::new(vec![rule("td.example", agent.path(), policy())], Some(&before)).unwrap();
         drop(before);
         after.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&after, &key).await, None);

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
-use crate::oauth::Issuer;
+use crate::keys::{KeyLocation, KeySource, RefreshPolicy};
+use crate::oauth::{Issuer, TrustDomain};
 use crate::trust::{
-    ConfirmationReason, KeyLocation, KeySource, Literal, Matcher, RefreshPolicy, SubjectKind, SubjectParts, TrustDomain,
+    ConfirmationReason, Literal, Matcher, MatcherReason, Requirement, SubjectKind, SubjectMapping, Template, TemplateReason,
     TrustKind, TrustRuleParts, TrustRuleReason,
 };
 
@@ -30,16 +31,21 @@ fn parts(name: &str) -> TrustRuleParts {
     TrustRuleParts {
         name: RuleName::parse(name).unwrap(),
         kind: TrustKind::Oidc,
-        issuer: Some(Issuer::parse(ISSUER).unwrap()),
-        trust_domain: None,
+        selector: IssuerSelector::Issuer(Issuer::parse(ISSUER).unwrap()),
         audiences: vec![US.into()],
         algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(3600),
-        subject: SubjectParts { kind: SubjectKind::User, id: "{sub}".into(), instance: None, attributes: BTreeMap::new() },
+        subject: SubjectMapping {
+            kind: SubjectKind::User,
+            id: Template::parse("{sub}").unwrap(),
+            instance: None,
+            attributes: BTreeMap::new(),
+        },
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
         keys: fixed(&KEY),
+        scopes: Vec::new(),
     }
 }
 
@@ -47,9 +53,8 @@ fn spiffe_parts(name: &str) -> TrustRuleParts {
     TrustRuleParts {
         keys: bundle(Some(&KEY), 1),
         kind: TrustKind::Spiffe,
-        issuer: None,
-        trust_domain: Some(TrustDomain::parse("td.example").unwrap()),
-        subject: SubjectParts { kind: SubjectKind::Workload, ..parts(name).subject },
+        selector: IssuerSelector::TrustDomain(TrustDomain::parse("td.example").unwrap()),
+        subject: SubjectMapping { kind: SubjectKind::Workload, ..parts(name).subject },
         ..parts(name)
     }
 }
@@ -63,7 +68,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn vouch(trust: &TrustStore, token: &str) -> Result<VerifiedAssertion, TrustReason> {
-    run(trust.vouch(&Compact::parse(token).unwrap(), NOW))
+    run(trust.verify(&Compact::parse(token).unwrap(), NOW))
 }
 
 /// The claims of a good token with some of them replaced; `null` takes one away.
@@ -88,7 +93,7 @@ fn svid(changes: &str) -> String {
 fn a_good_token_yields_its_subject_under_the_rule_of_its_issuer() {
     let mut rule = parts("idp");
     rule.subject.attributes = BTreeMap::from([("department".into(), "dept".into()), ("absent".into(), "nowhere".into())]);
-    rule.subject.instance = Some("{/run/id}".into());
+    rule.subject.instance = Some(Template::parse("{/run/id}").unwrap());
     let token = token(&format!(r#"{{"aud":["{US}","https://x"],"dept":"sales","run":{{"id":7}}}}"#));
     let vouched = vouch(&trust(vec![rule]), &token).unwrap();
     assert_eq!((vouched.rule().name().as_str(), vouched.id(), vouched.issuer()), ("idp", "alice", ISSUER));
@@ -105,7 +110,7 @@ fn a_good_token_yields_its_subject_under_the_rule_of_its_issuer() {
 #[test]
 fn a_token_that_breaks_one_rule_is_refused_for_it() {
     let mut rule = parts("idp");
-    rule.require = vec![("email_verified".into(), Matcher::Is(Literal::Bool(true)))];
+    rule.require = vec![Requirement::new("email_verified", Matcher::Is(Literal::Bool(true))).unwrap()];
     rule.subject.attributes = BTreeMap::from([("groups".into(), "groups".into())]);
     let trust = trust(vec![rule]);
     let refused = |changes: &str| vouch(&trust, &token(&changes.replacen('{', r#"{"email_verified":true,"#, 1))).err();
@@ -186,7 +191,7 @@ fn only_identity_tokens_pass_by_their_typ() {
 #[test]
 fn only_the_keys_and_algorithms_of_the_issuer_count() {
     let mut second = parts("second");
-    second.issuer = Some(Issuer::parse("https://second.example").unwrap());
+    second.selector = IssuerSelector::Issuer(Issuer::parse("https://second.example").unwrap());
     second.keys = fixed(&OTHER);
     let trust = trust(vec![parts("idp"), second]);
     let by_other = OTHER.sign("JWT", claims("{}").as_bytes()).unwrap();
@@ -210,7 +215,7 @@ fn a_rule_that_is_switched_off_vouches_for_nobody_and_says_no_more_than_an_unkno
 fn of_several_rules_for_one_issuer_exactly_one_must_accept() {
     let with = |name: &str, tenant: &str| {
         let mut rule = parts(name);
-        rule.require = vec![("tid".into(), Matcher::Is(Literal::Text(tenant.into())))];
+        rule.require = vec![Requirement::new("tid", Matcher::Is(Literal::Text(tenant.into()))).unwrap()];
         rule
     };
     let two = trust(vec![with("one", "t1"), with("two", "t2")]);
@@ -224,7 +229,7 @@ fn of_several_rules_for_one_issuer_exactly_one_must_accept() {
 #[test]
 fn jwt_svids_are_read_by_trust_domain() {
     let mut rule = spiffe_parts("mesh");
-    rule.require = vec![("sub".into(), Matcher::Prefix("spiffe://td.example/ns/prod/".into()))];
+    rule.require = vec![Requirement::new("sub", Matcher::Prefix("spiffe://td.example/ns/prod/".into())).unwrap()];
     rule.subject.kind = SubjectKind::Workload;
     let trust = trust(vec![rule]);
     let vouched = vouch(&trust, &svid("{}")).unwrap();
@@ -258,7 +263,7 @@ fn jwt_svids_are_read_by_trust_domain() {
 #[test]
 fn a_jwt_svid_needs_a_key_of_its_own_domains_bundle() {
     let mut other = spiffe_parts("other");
-    other.trust_domain = Some(TrustDomain::parse("other.example").unwrap());
+    other.selector = IssuerSelector::TrustDomain(TrustDomain::parse("other.example").unwrap());
     other.keys = bundle(Some(&OTHER), 1);
     let trust = trust(vec![spiffe_parts("mesh"), other]);
     let claims = claims(r#"{"iss":null,"sub":"spiffe://td.example/a"}"#);
@@ -297,21 +302,21 @@ fn a_cached_signature_spares_no_other_check() {
     let trust = trust(vec![parts("idp")]);
     let token = token("{}");
     let compact = Compact::parse(&token).unwrap();
-    assert!(run(trust.vouch(&compact, NOW)).is_ok());
-    assert!(run(trust.vouch(&compact, NOW)).is_ok());
-    assert_eq!(run(trust.vouch(&compact, Time::from_seconds(1_000_300))).err(), Some(TrustReason::Expired));
+    assert!(run(trust.verify(&compact, NOW)).is_ok());
+    assert!(run(trust.verify(&compact, NOW)).is_ok());
+    assert_eq!(run(trust.verify(&compact, Time::from_seconds(1_000_300))).err(), Some(TrustReason::Expired));
     let mut stricter = parts("idp");
-    stricter.require = vec![("tid".into(), Matcher::Present)];
+    stricter.require = vec![Requirement::new("tid", Matcher::Present).unwrap()];
     let reloaded = TrustStore::new(vec![TrustRule::new(stricter).unwrap()], Some(&trust)).unwrap();
-    assert_eq!(run(reloaded.vouch(&compact, NOW)).err(), Some(TrustReason::Requirement));
+    assert_eq!(run(reloaded.verify(&compact, NOW)).err(), Some(TrustReason::Requirement));
     let rekeyed = TrustRule::new(TrustRuleParts { keys: fixed(&OTHER), ..parts("idp") }).unwrap();
     let reloaded = TrustStore::new(vec![rekeyed], Some(&trust)).unwrap();
-    assert_eq!(run(reloaded.vouch(&compact, NOW)).err(), Some(TrustReason::Jose(JoseReason::UnknownKey)));
+    assert_eq!(run(reloaded.verify(&compact, NOW)).err(), Some(TrustReason::Jose(JoseReason::UnknownKey)));
 }
 
 #[test]
 fn keys_that_nobody_has_fetched_are_no_verdict() {
-    let pace = RefreshPolicy { patience: Duration::from_millis(20), ..RefreshPolicy::default() };
+    let pace = RefreshPolicy { wait_max: Duration::from_millis(20), ..RefreshPolicy::default() };
     let location = KeyLocation::Discovery { issuer: Issuer::parse(ISSUER).unwrap(), hosts: Vec::new() };
     let rule = TrustRuleParts { keys: KeySource::Remote(location, pace), ..parts("idp") };
     assert_eq!(vouch(&trust(vec![rule]), &token("{}")).err(), Some(TrustReason::KeysUnavailable));
@@ -320,16 +325,16 @@ fn keys_that_nobody_has_fetched_are_no_verdict() {
 #[test]
 fn a_rule_is_refused_with_everything_that_is_wrong_with_it() {
     let mut rule = spiffe_parts("mesh");
-    rule.issuer = Some(Issuer::parse(ISSUER).unwrap());
-    rule.trust_domain = None;
+    rule.selector = IssuerSelector::Issuer(Issuer::parse(ISSUER).unwrap());
     rule.audiences.clear();
     rule.algorithms = vec![Algorithm::EdDSA];
     rule.lifetime_max = Duration::ZERO;
-    rule.subject.id = "all".into();
-    rule.require = vec![(String::new(), Matcher::Present)];
     let reasons = TrustRule::new(rule).unwrap_err();
-    assert_eq!(reasons.len(), 7, "{reasons:?}");
-    let reasons = TrustRule::new(TrustRuleParts { issuer: None, algorithms: Vec::new(), ..parts("idp") }).unwrap_err();
+    assert_eq!(reasons.len(), 5, "{reasons:?}");
+    assert_eq!(Template::parse("all"), Err(TemplateReason::Constant));
+    assert_eq!(Requirement::new("", Matcher::Present), Err(MatcherReason::Claim));
+    let reasons =
+        TrustRule::new(TrustRuleParts { selector: IssuerSelector::Roots, algorithms: Vec::new(), ..parts("idp") }).unwrap_err();
     assert_eq!(reasons, [TrustRuleReason::Algorithms, TrustRuleReason::IssuerMissing(TrustKind::Oidc)]);
     let reasons = TrustRule::new(TrustRuleParts { keys: fixed(&KEY), ..spiffe_parts("mesh") }).unwrap_err();
     assert_eq!(reasons, [TrustRuleReason::KeysUse]);

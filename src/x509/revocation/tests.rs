@@ -2,7 +2,7 @@
 use rcgen::{CertificateParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope, date_time_ymd};
 
 use super::*;
-use crate::trust::x509::{Authority, Leaf, NOW, Roots, Usage, X509Reason, ca, params, root, validate};
+use crate::x509::{Authority, Leaf, NOW, Roots, TlsRole, X509Reason, ca, params, root, validate};
 
 /// A leaf with that serial number, and which key signed it.
 fn leaf(serial: u64) -> CertificateParams {
@@ -13,7 +13,7 @@ fn leaf(serial: u64) -> CertificateParams {
 }
 
 fn judged(roots: &Roots, chain: &[Vec<u8>]) -> Result<Leaf, X509Reason> {
-    validate(roots, chain, NOW, Usage::Client)
+    validate(roots, chain, NOW, TlsRole::Client)
 }
 
 fn under(root: &Authority, lists: Vec<Vec<RevocationList>>) -> Roots {

@@ -1,4 +1,4 @@
-//! Bundles from the network: versions, pace, and endpoints that prove a SPIFFE ID.
+//! Bundles from the network: versions, policy, and endpoints that prove a SPIFFE ID.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,8 +12,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::trust::x509::{Authority, root, svid};
-use crate::trust::{BundleProfile, Network, SequenceStore, Sequences, SpiffeId, TrustDomain};
+use crate::keys::{BundleProfile, SequenceStore, Sequences};
+use crate::net::Network;
+use crate::oauth::{SpiffeId, TrustDomain};
+use crate::x509::{Authority, root, svid};
 
 const SVID: &str = "spiffe://td.example/a";
 
@@ -22,31 +24,36 @@ fn bundle(keys: &[&SigningKey], rest: &str) -> String {
     format!(r#"{{"keys":[{}]{rest}}}"#, keys.join(","))
 }
 
-fn mesh(location: KeyLocation, pace: RefreshPolicy) -> TrustStore {
-    TrustStore::new(vec![rule(KeySource::Remote(location, pace))], None).unwrap()
+fn mesh(location: KeyLocation, policy: RefreshPolicy) -> TrustStore {
+    TrustStore::new(vec![rule(KeySource::Remote(location, policy))], None).unwrap()
 }
 
 fn rule(keys: KeySource) -> TrustRule {
     let parts = TrustRuleParts {
         name: RuleName::parse("mesh").unwrap(),
         kind: TrustKind::Spiffe,
-        issuer: None,
-        trust_domain: Some(TrustDomain::parse("td.example").unwrap()),
+        selector: IssuerSelector::TrustDomain(TrustDomain::parse("td.example").unwrap()),
         audiences: vec!["us".into()],
         algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectParts { kind: SubjectKind::Workload, id: "{sub}".into(), instance: None, attributes: Default::default() },
+        subject: SubjectMapping {
+            kind: SubjectKind::Workload,
+            id: Template::parse("{sub}").unwrap(),
+            instance: None,
+            attributes: Default::default(),
+        },
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
         keys,
+        scopes: Vec::new(),
     };
     TrustRule::new(parts).unwrap()
 }
 
 async fn present(trust: &TrustStore, key: &SigningKey) -> Option<TrustReason> {
     let token = key.sign("JWT", format!(r#"{{"sub":"{SVID}","aud":["us"],"exp":{}}}"#, NOW + 50_000).as_bytes()).unwrap();
-    trust.vouch(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await.err()
+    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await.err()
 }
 
 /// Negative test 41: SPIFFE Trust Domain and Bundle §4.1.1 and §3.
@@ -57,8 +64,8 @@ fn a_newer_bundle_replaces_an_empty_one_kills_and_an_older_one_is_refused() {
         let serve =
             |keys: &[&SigningKey], rest: &str| origin.set(|answers| answers.keys = ok("application/json", &bundle(keys, rest)));
         serve(&[&key], r#","spiffe_sequence":5"#);
-        let pace = RefreshPolicy { interval: Duration::from_millis(100), cool_down: Duration::from_millis(20), ..pace() };
-        let trust = mesh(KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web }, pace);
+        let policy = RefreshPolicy { interval: Duration::from_millis(100), cool_down: Duration::from_millis(20), ..policy() };
+        let trust = mesh(KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web }, policy);
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert_eq!(present(&trust, &key).await, None);
         let unknown = Some(TrustReason::Jose(JoseReason::UnknownKey));
@@ -101,10 +108,10 @@ fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
         let numbered = |origin: &Origin, rest: &str| {
             origin.set(|answers| answers.keys = ok("application/json", &bundle(&[&key], rest)));
         };
-        let pace = RefreshPolicy { patience: Duration::from_millis(300), interval: Duration::from_millis(100), ..pace() };
+        let policy = RefreshPolicy { wait_max: Duration::from_millis(300), interval: Duration::from_millis(100), ..policy() };
         let of = |origin: &Origin| {
             let location = KeyLocation::Bundle { url: origin.uri(), profile: BundleProfile::Web };
-            rule(KeySource::Remote(location, pace))
+            rule(KeySource::Remote(location, policy))
         };
         let file = |rest: &str| rule(KeySource::Bundle(Arc::new(TrustBundle::parse(bundle(&[&key], rest).as_bytes()).unwrap())));
         let start = |rule: TrustRule| {
@@ -149,10 +156,10 @@ fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
 #[test]
 fn the_refresh_hint_is_the_pace_within_bounds() {
     let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile: BundleProfile::Web };
-    let shared = Shared::new(FetchTarget::whole(location, RefreshPolicy::default()), Arc::default());
+    let state = CacheState::new(FetchTarget::whole(location, RefreshPolicy::default()), Arc::default());
     let material = || KeyMaterial::of_bundle(&TrustBundle::parse(bundle(&[], "").as_bytes()).unwrap());
     let then = |hint: u64| {
-        let rhythm = Schedule::after(&shared, Ok((material(), Some(Duration::from_secs(hint)))), 0, clock().as_ref());
+        let rhythm = Schedule::after(&state, Ok((material(), Some(Duration::from_secs(hint)))), 0, clock().as_ref());
         (rhythm.rest + rhythm.then).as_secs()
     };
     assert_eq!([1, 60, 300, 3600, 86_400].map(then), [60, 60, 300, 3600, 3600]);
@@ -196,8 +203,8 @@ fn an_endpoint_proves_its_spiffe_id() {
         };
         let fetched = async |url: &str, profile: BundleProfile| {
             let location = KeyLocation::Bundle { url: Url::parse(url).unwrap(), profile };
-            let shared = Shared::new(FetchTarget::whole(location.clone(), pace()), Arc::default());
-            fetch_keys(&location, &shared.way(), &Fetcher::within(Duration::from_secs(2)))
+            let state = CacheState::new(FetchTarget::whole(location.clone(), policy()), Arc::default());
+            fetch_keys(&location, &state.route().unwrap(), &Fetcher::within(Duration::from_secs(2)))
                 .await
                 .map(|(material, _)| material.keys.keys().len())
         };
@@ -212,12 +219,12 @@ fn an_endpoint_proves_its_spiffe_id() {
             BundleProfile::Web,
         ] {
             let failed = fetched(&url, wrong).await.unwrap_err();
-            assert!(matches!(failed, FetchReason::Network(_)), "{failed}");
+            assert!(matches!(failed, RefreshReason::Fetch(FetchReason::Network(_))), "{failed}");
         }
     });
 }
 
-/// What a self-serving endpoint served last is what it must prove itself by next; a foreign endpoint's bundle never changes so.
+/// The bundle that a self-serving endpoint served last is what it must prove itself by next; a foreign endpoint's bundle never changes so.
 #[test]
 fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
     let (old, new) = (root("old"), root("new"));
@@ -230,11 +237,11 @@ fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
         let profile = BundleProfile::Spiffe { id, bootstrap: Arc::clone(&bootstrap), own };
         let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile };
         let within = KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]);
-        let shared = Shared::new(FetchTarget::whole(within, pace()), Arc::default());
-        let roots = |shared: &Shared| shared.way().peer.unwrap().roots.digest();
-        assert_eq!(roots(&shared), bootstrap.roots().digest());
-        assert_eq!(shared.way().networks.len(), 1);
-        shared.fetched.store(Some(Arc::new(Fetched { material: served.clone(), at: Time::from_seconds(NOW) })));
-        assert_eq!(roots(&shared) == new.roots().digest(), own);
+        let state = CacheState::new(FetchTarget::whole(within, policy()), Arc::default());
+        let roots = |state: &CacheState| state.spiffe_server().unwrap().roots.digest();
+        assert_eq!(roots(&state), bootstrap.roots().digest());
+        assert_eq!(state.route().unwrap().networks.len(), 1);
+        state.fetched.store(Some(Arc::new(Fetched { material: served.clone(), at: Time::from_seconds(NOW) })));
+        assert_eq!(roots(&state) == new.roots().digest(), own);
     }
 }

@@ -5,8 +5,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use super::*;
-use crate::trust::fetch::Lookup;
-use crate::trust::{FetchReason, Network};
+use crate::net::{FetchReason, Lookup, Network};
 
 /// Answers each path in its own bad way.
 async fn misbehave(mut stream: tokio::net::TcpStream, canary: String) {
@@ -65,20 +64,25 @@ impl Lookup for Flipping {
     }
 }
 
-fn rule(name: &str, issuer: &str, location: KeyLocation, pace: RefreshPolicy) -> TrustRule {
+fn rule(name: &str, issuer: &str, location: KeyLocation, policy: RefreshPolicy) -> TrustRule {
     let parts = TrustRuleParts {
         name: RuleName::parse(name).unwrap(),
         kind: TrustKind::Oidc,
-        issuer: Some(Issuer::parse(issuer).unwrap()),
-        trust_domain: None,
+        selector: IssuerSelector::Issuer(Issuer::parse(issuer).unwrap()),
         audiences: vec!["us".into()],
         algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectParts { kind: SubjectKind::User, id: "{sub}".into(), instance: None, attributes: Default::default() },
+        subject: SubjectMapping {
+            kind: SubjectKind::User,
+            id: Template::parse("{sub}").unwrap(),
+            instance: None,
+            attributes: Default::default(),
+        },
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
-        keys: KeySource::Remote(location, pace),
+        keys: KeySource::Remote(location, policy),
+        scopes: Vec::new(),
     };
     TrustRule::new(parts).unwrap()
 }
@@ -86,7 +90,7 @@ fn rule(name: &str, issuer: &str, location: KeyLocation, pace: RefreshPolicy) ->
 async fn present(trust: &TrustStore, issuer: &str, key: &SigningKey) -> Result<VerifiedAssertion, TrustReason> {
     let claims = format!(r#"{{"iss":"{issuer}","sub":"a","aud":"us","exp":{}}}"#, NOW + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
-    trust.vouch(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await
+    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await
 }
 
 /// Negative tests 48 and 49; attacks 33 and 36.
@@ -105,14 +109,14 @@ fn bad_issuers_are_bounded_and_the_others_do_not_notice() {
         let bad = serve(move |stream| Box::pin(misbehave(stream, bad.clone()))).await;
         let (origin, key) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&key]));
-        let pace = RefreshPolicy { patience: Duration::from_millis(400), interval: Duration::from_millis(100), ..pace() };
+        let policy = RefreshPolicy { wait_max: Duration::from_millis(400), interval: Duration::from_millis(100), ..policy() };
         let paths = ["hang", "redirect", "error", "huge", "endless", "html", "slow"];
         let at = |path: &str| KeyLocation::Uri(Url::parse(&format!("http://{bad}/{path}")).unwrap());
         let mut rules: Vec<TrustRule> =
-            paths.iter().map(|path| rule(path, &format!("https://{path}.example"), at(path), pace)).collect();
+            paths.iter().map(|path| rule(path, &format!("https://{path}.example"), at(path), policy)).collect();
         let flip = KeyLocation::Uri(Url::parse(&format!("https://flip.example:{port}/keys")).unwrap());
-        rules.push(rule("flip", "https://flip.example", flip, pace));
-        rules.push(rule("good", &origin.address, KeyLocation::Uri(origin.uri()), pace));
+        rules.push(rule("flip", "https://flip.example", flip, policy));
+        rules.push(rule("good", &origin.address, KeyLocation::Uri(origin.uri()), policy));
         let trust = Arc::new(TrustStore::new(rules, None).unwrap());
         trust.keep_fresh(&Fetcher::within(Duration::from_millis(300)).looking_up(Arc::new(Flipping::default())), &clock());
         assert!(present(&trust, &origin.address, &key).await.is_ok());
@@ -159,8 +163,8 @@ fn a_name_leads_to_private_addresses_only_where_they_are_named() {
         let https = Url::parse(&format!("https://internal.example:{port}/keys")).unwrap();
         let failed = looking([127, 0, 0, 1]).get_json(&https, &Route::default()).await.unwrap_err();
         assert!(failed.to_string().contains("neither public nor"), "{failed}");
-        let way = Route { networks: vec![Network::parse("127.0.0.0/8").unwrap()], peer: None };
-        let failed = looking([127, 0, 0, 1]).get_json(&https, &way).await.unwrap_err();
+        let route = Route { networks: vec![Network::parse("127.0.0.0/8").unwrap()], tls: None };
+        let failed = looking([127, 0, 0, 1]).get_json(&https, &route).await.unwrap_err();
         assert!(matches!(failed, FetchReason::Network(_)) && !failed.to_string().contains("neither public"), "{failed}");
     });
 }
@@ -181,8 +185,8 @@ fn a_flood_of_unknown_kids_leaves_nothing_behind() {
     run(async {
         let (origin, known) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&known]));
-        let pace = RefreshPolicy { cool_down: Duration::from_secs(30), ..pace() };
-        let trust = Arc::new(super::trust(origin.issuer(), KeyLocation::Uri(origin.uri()), pace));
+        let policy = RefreshPolicy { cool_down: Duration::from_secs(30), ..policy() };
+        let trust = Arc::new(super::trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy));
         trust.keep_fresh(&Fetcher::new(), &clock());
         assert!(present(&trust, &origin.address, &known).await.is_ok());
         let strangers: Vec<SigningKey> = (0..8).map(|_| key()).collect();

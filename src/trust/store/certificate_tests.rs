@@ -11,11 +11,10 @@ use rcgen::{
 
 use super::*;
 use crate::jose::Algorithm;
-use crate::oauth::RuleName;
-use crate::trust::x509::{Authority, NOW, ca, params, root, svid};
-use crate::trust::{
-    KeySource, Literal, Matcher, SubjectKind, SubjectParts, TrustBundle, TrustDomain, TrustKind, TrustRule, TrustRuleParts,
-};
+use crate::keys::{KeySource, TrustBundle};
+use crate::oauth::{RuleName, TrustDomain};
+use crate::trust::{Literal, Matcher, Requirement, SubjectKind, SubjectMapping, Template, TrustKind, TrustRule, TrustRuleParts};
+use crate::x509::{Authority, NOW, ca, params, root, svid};
 
 const WEB: &str = "spiffe://acme.example/ns/prod/sa/web";
 
@@ -23,16 +22,24 @@ fn parts(name: &str, kind: TrustKind, keys: KeySource) -> TrustRuleParts {
     TrustRuleParts {
         name: RuleName::parse(name).unwrap(),
         kind,
-        issuer: None,
-        trust_domain: (kind == TrustKind::Spiffe).then(|| TrustDomain::parse(&format!("{name}.example")).unwrap()),
+        selector: match kind {
+            TrustKind::Spiffe => IssuerSelector::TrustDomain(TrustDomain::parse(&format!("{name}.example")).unwrap()),
+            _ => IssuerSelector::Roots,
+        },
         audiences: if kind == TrustKind::Spiffe { vec!["us".into()] } else { Vec::new() },
         algorithms: if kind == TrustKind::Spiffe { vec![Algorithm::ES256] } else { Vec::new() },
         lifetime_max: Duration::from_secs(3600),
-        subject: SubjectParts { kind: SubjectKind::Workload, id: "{sub}".into(), instance: None, attributes: BTreeMap::new() },
+        subject: SubjectMapping {
+            kind: SubjectKind::Workload,
+            id: Template::parse("{sub}").unwrap(),
+            instance: None,
+            attributes: BTreeMap::new(),
+        },
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
         keys,
+        scopes: Vec::new(),
     }
 }
 
@@ -58,7 +65,7 @@ fn spiffe(authority: &Authority) -> TrustStore {
 fn an_svid_is_vouched_for_by_its_domains_bundle() {
     let root = root("root");
     let der = root.issue(&svid(WEB));
-    let vouched = spiffe(&root).vouch_certificate(&[&der], NOW).unwrap();
+    let vouched = spiffe(&root).verify_certificate(&[&der], NOW).unwrap();
     assert_eq!((vouched.id(), vouched.issuer()), (WEB, "spiffe://acme.example"));
     assert_eq!(
         (vouched.subject().as_str(), vouched.instance()),
@@ -76,7 +83,7 @@ fn only_the_bundle_of_the_domain_in_the_name_counts() {
     let acme = parts("acme", TrustKind::Spiffe, bundle(&[&ours]));
     let other = parts("other", TrustKind::Spiffe, bundle(&[&theirs]));
     let both = trust(vec![acme, other]);
-    let refused = |der: Vec<u8>| both.vouch_certificate(&[der], NOW).err();
+    let refused = |der: Vec<u8>| both.verify_certificate(&[der], NOW).err();
     assert_eq!(refused(theirs.issue(&svid(WEB))), Some(TrustReason::Certificate(X509Reason::Path)));
     assert_eq!(refused(ours.issue(&svid("spiffe://other.example/web"))), Some(TrustReason::Certificate(X509Reason::Path)));
     assert_eq!(refused(ours.issue(&svid("spiffe://stranger.example/web"))), Some(TrustReason::Issuer));
@@ -89,11 +96,11 @@ fn only_the_bundle_of_the_domain_in_the_name_counts() {
 fn an_empty_bundle_kills_every_svid() {
     let root = root("root");
     let empty = trust(vec![parts("acme", TrustKind::Spiffe, bundle(&[]))]);
-    let refused = empty.vouch_certificate(&[root.issue(&svid(WEB))], NOW).err();
+    let refused = empty.verify_certificate(&[root.issue(&svid(WEB))], NOW).err();
     assert_eq!(refused, Some(TrustReason::Certificate(X509Reason::Path)));
     let mut off = parts("acme", TrustKind::Spiffe, bundle(&[&root]));
     off.enabled = false;
-    assert_eq!(trust(vec![off]).vouch_certificate(&[root.issue(&svid(WEB))], NOW).err(), Some(TrustReason::Disabled));
+    assert_eq!(trust(vec![off]).verify_certificate(&[root.issue(&svid(WEB))], NOW).err(), Some(TrustReason::Disabled));
 }
 
 fn employee(dns: &[&str]) -> CertificateParams {
@@ -105,7 +112,10 @@ fn employee(dns: &[&str]) -> CertificateParams {
 
 fn pki(root: &Authority, require: &[(&str, &str)]) -> TrustRuleParts {
     let mut rule = parts("corp", TrustKind::X509, KeySource::Roots(Arc::new(root.roots())));
-    rule.require = require.iter().map(|(claim, text)| ((*claim).into(), Matcher::Is(Literal::Text((*text).into())))).collect();
+    rule.require = require
+        .iter()
+        .map(|(claim, text)| Requirement::new(claim, Matcher::Is(Literal::Text((*text).into()))).unwrap())
+        .collect();
     rule
 }
 
@@ -114,20 +124,20 @@ fn names_of_a_certificate_are_matched_like_claims() {
     let root = root("root");
     let one = root.issue(&employee(&["web.acme.example"]));
     let vouched =
-        trust(vec![pki(&root, &[("dns", "web.acme.example"), ("/subject/OU", "payments")])]).vouch_certificate(&[&one], NOW);
+        trust(vec![pki(&root, &[("dns", "web.acme.example"), ("/subject/OU", "payments")])]).verify_certificate(&[&one], NOW);
     let vouched = vouched.unwrap();
     assert_eq!((vouched.id(), vouched.issuer()), ("OU=payments,CN=web-1,O=Acme", "x509:corp"));
     for (claim, text) in
         [("dns", "web.acme"), ("/subject/OU", "sales"), ("/subject/CN", "web"), ("uri", "x"), ("email", "x"), ("sub", "CN=web-1")]
     {
-        let refused = trust(vec![pki(&root, &[(claim, text)])]).vouch_certificate(&[&one], NOW).err();
+        let refused = trust(vec![pki(&root, &[(claim, text)])]).verify_certificate(&[&one], NOW).err();
         assert_eq!(refused, Some(TrustReason::Requirement), "{claim}");
     }
     let several = root.issue(&employee(&["web.acme.example", "db.acme.example"]));
-    let refused = trust(vec![pki(&root, &[("dns", "web.acme.example")])]).vouch_certificate(&[&several], NOW).err();
+    let refused = trust(vec![pki(&root, &[("dns", "web.acme.example")])]).verify_certificate(&[&several], NOW).err();
     assert_eq!(refused, Some(TrustReason::Requirement), "several names are not one of them");
     let two = trust(vec![pki(&root, &[]), TrustRuleParts { name: RuleName::parse("corp2").unwrap(), ..pki(&root, &[]) }]);
-    assert_eq!(two.vouch_certificate(&[&one], NOW).err(), Some(TrustReason::Ambiguous));
+    assert_eq!(two.verify_certificate(&[&one], NOW).err(), Some(TrustReason::Ambiguous));
 }
 
 type Change = fn(&mut CertificateParams);
@@ -143,7 +153,7 @@ fn a_corpus_of_certificates_of_an_enterprise() {
     let middle = root.authority(ca("middle"));
     let required = [("dns", "web.acme.example"), ("/subject/OU", "payments"), ("/subject/O", "Acme")];
     let trust = trust(vec![pki(&root, &required)]);
-    let judged = |chain: &[Vec<u8>]| trust.vouch_certificate(chain, NOW).map(|vouched| vouched.id().to_owned());
+    let judged = |chain: &[Vec<u8>]| trust.verify_certificate(chain, NOW).map(|vouched| vouched.id().to_owned());
     let with = |change: Change| {
         let mut params = employee(&["web.acme.example"]);
         change(&mut params);
@@ -193,7 +203,7 @@ fn a_corpus_of_x509_svids() {
     let judged = |id: &str, change: Change| {
         let mut params = svid(id);
         change(&mut params);
-        trust.vouch_certificate(&[root.issue(&params)], NOW).map(|vouched| vouched.instance().map(str::to_owned))
+        trust.verify_certificate(&[root.issue(&params)], NOW).map(|vouched| vouched.instance().map(str::to_owned))
     };
     let accepted: [(&str, Change); 8] = [
         (WEB, |_| {}),
@@ -234,11 +244,11 @@ fn a_corpus_of_x509_svids() {
 fn kinds_do_not_mix() {
     let root = root("root");
     let rule = trust(vec![pki(&root, &[])]);
-    assert_eq!(rule.vouch_certificate(&[root.issue(&svid(WEB))], NOW).err(), Some(TrustReason::Issuer));
+    assert_eq!(rule.verify_certificate(&[root.issue(&svid(WEB))], NOW).err(), Some(TrustReason::Issuer));
     let none: [Vec<u8>; 0] = [];
-    assert_eq!(rule.vouch_certificate(&none, NOW).err(), Some(TrustReason::Certificate(X509Reason::Empty)));
+    assert_eq!(rule.verify_certificate(&none, NOW).err(), Some(TrustReason::Certificate(X509Reason::Empty)));
     let token = crate::jose::Compact::parse("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4NTA5OmNvcnAifQ.AAAA").unwrap();
-    let vouching = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(rule.vouch(&token, NOW));
+    let vouching = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(rule.verify(&token, NOW));
     assert_eq!(vouching.err(), Some(TrustReason::Issuer));
 }
 
@@ -254,9 +264,9 @@ fn revocation_counts_by_rule() {
         keys: KeySource::Roots(Arc::new(root.roots().under(lists))),
         ..pki(&root, &[])
     };
-    let vouch = |rules| trust(rules).vouch_certificate(&[&der], NOW).map(|vouched| vouched.rule().name().to_string());
+    let vouch = |rules| trust(rules).verify_certificate(&[&der], NOW).map(|vouched| vouched.rule().name().to_string());
     let ended = root.list(&[], |list| list.next_update = date_time_ymd(2026, 5, 31));
-    let ended = || crate::trust::x509::RevocationList::read(&ended).unwrap();
+    let ended = || crate::x509::RevocationList::read(&ended).unwrap();
     assert_eq!(vouch(vec![rule("a", root.revoke(&[8]))]), Ok("a".to_owned()));
     assert_eq!(vouch(vec![rule("a", root.revoke(&[7]))]), Err(TrustReason::Certificate(X509Reason::Revoked)));
     assert_eq!(vouch(vec![rule("a", ended())]), Err(TrustReason::ListExpired));
@@ -271,8 +281,8 @@ fn revocation_counts_by_rule() {
 fn a_login_by_certificate_takes_one_rule_at_its_word_and_no_other() {
     let (corporate, spire) = (root("pki"), root("spire"));
     let vouched = |rules: Vec<TrustRuleParts>, name: &str, der: &[u8]| {
-        let validated = |roots: &Roots| x509::validate(roots, &[der], NOW, Usage::Client).map(Arc::new);
-        trust(rules).vouch_leaf(&RuleName::parse(name).unwrap(), NOW, validated).map(|vouched| vouched.id().to_owned())
+        let validated = |roots: &Roots| x509::validate(roots, &[der], NOW, TlsRole::Client).map(Arc::new);
+        trust(rules).verify_path_under(&RuleName::parse(name).unwrap(), NOW, &validated).map(|vouched| vouched.id().to_owned())
     };
     let rules = || vec![pki(&corporate, &[]), parts("acme", TrustKind::Spiffe, bundle(&[&spire]))];
     let plain = corporate.issue(&employee(&["web.acme.example"]));
