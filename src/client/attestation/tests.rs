@@ -201,7 +201,7 @@ fn aud_of_an_attestation_is_one_name_of_ours() {
 #[test]
 fn a_bound_attestation_logs_in_nobody_without_its_key() {
     let bound = |sub: &str| pod(json!({"sub": sub, "cnf": {"jkt": Digest::of(b"key").to_string()}}));
-    let unproved = "Key(Missed { kind: Dpop, other: false })";
+    let unproved = "Key(MissingProof { kind: Dpop, other: false })";
     for sub in [RUNNER, "retired"] {
         assert_eq!(who(&Sent::assertion(&bound(sub))), unproved);
         assert_eq!(who(&Sent::subject_token(&bound(sub))), unproved);
