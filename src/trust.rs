@@ -1,6 +1,6 @@
-//! Who may vouch for whom: trust rules, the matchers and platforms that they are written in, and the checks of foreign tokens and
-//! certificates. A trust rule names one issuer (or SPIFFE trust domain, or PKI) and what its tokens must say; [`TrustStore::verify`]
-//! and its like are the only way to a [`VerifiedAssertion`] (`verify.rs` lists every check).
+//! Who may vouch for whom: trust rules, the matchers and platforms that they are written in, and the checks of foreign tokens
+//! and certificates. A trust rule names one issuer (or SPIFFE trust domain, or PKI) and what its tokens must say;
+//! [`TrustStore::verify`] and its like are the only way to a [`VerifiedAssertion`] (`verify.rs` lists every check).
 
 mod binding;
 mod kind;

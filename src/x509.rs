@@ -132,8 +132,8 @@ impl Roots {
         if certificates.is_empty() { Err(X509Reason::Empty) } else { Self::from_der(certificates) }
     }
 
-    /// These roots under revocation lists. Where there is one, every certificate of a path below its root must be on the word of a
-    /// list: of its own issuer, in date, and without it.
+    /// These roots under revocation lists. Where there is one, every certificate of a path below its root must be on the word
+    /// of a list: of its own issuer, in date, and without it.
     #[must_use]
     pub fn under(mut self, lists: Vec<RevocationList>) -> Self {
         let mut digests: Vec<Digest> = lists.iter().map(RevocationList::digest).collect();
@@ -155,8 +155,8 @@ impl Roots {
         self.anchors.len()
     }
 
-    /// SHA-256 of each certificate and the last instant that it names for itself. Validation does not look at that: a root counts
-    /// for as long as it is configured (RFC 5280 §6.1.1).
+    /// SHA-256 of each certificate and the last instant that it names for itself. Validation does not look at that: a root
+    /// counts for as long as it is configured (RFC 5280 §6.1.1).
     pub fn ends(&self) -> &[(Digest, Time)] {
         &self.ends
     }

@@ -1,6 +1,6 @@
-//! Attestations as logins: `spiffe_jwt` (draft-ietf-oauth-spiffe-client-auth §3.1), `workload_jwt` (RFC 7523 §2.2 with a key that
-//! the platform holds), and a subject token that speaks for its own subject. They are cached and reused, so no single use is
-//! demanded.
+//! Attestations as logins: `spiffe_jwt` (draft-ietf-oauth-spiffe-client-auth §3.1), `workload_jwt` (RFC 7523 §2.2 with a key
+//! that the platform holds), and a subject token that speaks for its own subject. They are cached and reused, so no single use
+//! is demanded.
 
 use super::context::{AuthContext, AuthOutcome};
 use super::{AssertionReason, Attested, AuthMethod, ClientReason};

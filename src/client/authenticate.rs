@@ -15,8 +15,8 @@ use crate::jose::Compact;
 use crate::oauth::{SingleUse, Time};
 use crate::trust::TrustStore;
 
-/// A registered agent that logged in, before the keys were looked at that its request proves. An [`AuthenticatedClient`] is made
-/// of it by `prove` or `without_proof`, and in no other way. Made only by [`authenticate`].
+/// A registered agent that logged in, before the keys were looked at that its request proves. An [`AuthenticatedClient`] is
+/// made of it by `prove` or `without_proof`, and in no other way. Made only by [`authenticate`].
 #[derive(Debug)]
 pub struct IdentifiedClient(AuthenticatedClient);
 
@@ -74,8 +74,8 @@ pub async fn authenticate(
 }
 
 impl IdentifiedClient {
-    /// This client with the key that the `DPoP` header proves, where the request has one. `path` is the endpoint that was asked,
-    /// such as `/token`; all of them are asked by POST.
+    /// This client with the key that the `DPoP` header proves, where the request has one. `path` is the endpoint that was
+    /// asked, such as `/token`; all of them are asked by POST.
     ///
     /// # Errors
     /// The first check of RFC 9449 §4.3 that the proof fails; that the login is bound to a key that was not proved; that the

@@ -61,7 +61,8 @@ impl Credentials {
         }
     }
 
-    /// These credentials with the value of the `DPoP` header (RFC 9449 §5). The handler has made sure that there is one such header at most.
+    /// These credentials with the value of the `DPoP` header (RFC 9449 §5). The handler has made sure that there is one such
+    /// header at most.
     #[must_use]
     pub fn with_dpop(self, header: Option<&str>) -> Self {
         Self { dpop: header.map(str::to_owned), ..self }
@@ -88,8 +89,8 @@ impl Credentials {
         self.authorization.is_some()
     }
 
-    /// The registered agent that the request claims to come from, by `client_id` or the `iss` of its assertion. Nobody has proved
-    /// that: it is for the log of a refusal, which never tells what no file knows.
+    /// The registered agent that the request claims to come from, by `client_id` or the `iss` of its assertion. Nobody has
+    /// proved that: it is for the log of a refusal, which never tells what no file knows.
     pub fn claimed(&self, catalog: &Catalog) -> Option<ClientId> {
         let issuer = || {
             let jws = Compact::parse(self.client_assertion.as_deref()?.trim_ascii_end()).ok()?;

@@ -156,8 +156,8 @@ impl ClientAuths {
     /// Puts the logins of all agents together.
     ///
     /// # Errors
-    /// Every login that could never serve, would serve everybody, or would log in two agents at once. Logins that overlap only in
-    /// part are no error: where a credential fits two agents, `client_id` says which.
+    /// Every login that could never serve, would serve everybody, or would log in two agents at once. Logins that overlap only
+    /// in part are no error: where a credential fits two agents, `client_id` says which.
     pub fn new(agents: impl IntoIterator<Item = (ClientId, Vec<ClientAuth>)>) -> Result<Self, Vec<LoginComplaint>> {
         let (mut logins, mut complaints) = (Self::default(), Vec::new());
         for (agent, list) in agents {
@@ -170,8 +170,8 @@ impl ClientAuths {
         if complaints.is_empty() { Ok(logins) } else { Err(complaints) }
     }
 
-    /// These logins with those of their keys and certificates that run out by themselves. Only tells: whoever checks a credential
-    /// looks at its own dates.
+    /// These logins with those of their keys and certificates that run out by themselves. Only tells: whoever checks a
+    /// credential looks at its own dates.
     #[must_use]
     pub fn with_dated(self, dated: impl IntoIterator<Item = (ClientId, Vec<Dated>)>) -> Self {
         Self { dated: dated.into_iter().collect(), ..self }

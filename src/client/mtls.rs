@@ -1,5 +1,5 @@
-//! Logins by the certificate of the connection: `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2), and X509-SVIDs
-//! (`spiffe_x509`, draft-ietf-oauth-spiffe-client-auth §3.2).
+//! Logins by the certificate of the connection: `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2), and
+//! X509-SVIDs (`spiffe_x509`, draft-ietf-oauth-spiffe-client-auth §3.2).
 
 use super::context::{AuthContext, AuthOutcome};
 use super::login::CertificateLogin;

@@ -54,7 +54,8 @@ async fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>, now: Time) -> Res
     Err(refused)
 }
 
-/// An unknown `kid` may be a new key: where the client publishes its keys they are looked at once more, if the refresh policy allows it.
+/// An unknown `kid` may be a new key: where the client publishes its keys they are looked at once more, if the refresh policy
+/// allows it.
 async fn under(login: &KeyLogin, jws: &Compact<'_>, now: Time) -> Result<Verified, ClientReason> {
     let keys = login.keys.in_force(now).await.map_err(unavailable)?;
     match jws.verify_in(&keys, &login.algorithms) {
@@ -109,7 +110,8 @@ fn check_dates(claims: &Object, now: Time) -> Result<Time, AssertionReason> {
     Ok(exp)
 }
 
-/// The value that the commit remembers until the assertion has expired. A client id has no zero byte, so the parts cannot run together.
+/// The value that the commit remembers until the assertion has expired. A client id has no zero byte, so the parts cannot run
+/// together.
 fn single_use(claims: &Object, client: &ClientId) -> Result<Digest, AssertionReason> {
     let jti = claims.text("jti").map_err(|_| AssertionReason::ClaimType("jti"))?.ok_or(AssertionReason::JtiMissing)?;
     if jti.is_empty() || jti.len() > JTI_BYTES_MAX {

@@ -8,8 +8,8 @@ use crate::jose::JoseReason;
 use crate::trust::TrustReason;
 use crate::x509::X509Reason;
 
-/// Why a client is not authenticated. The sentences about keys, secrets and clients do not tell whether a client exists; `source`
-/// does, for the log.
+/// Why a client is not authenticated. The sentences about keys, secrets and clients do not tell whether a client exists;
+/// `source` does, for the log.
 #[derive(Debug)]
 pub enum ClientReason {
     /// No client authentication, and no subject token that could take its place.

@@ -11,7 +11,8 @@ use crate::crypto::Digest;
 use crate::oauth::ClientId;
 use crate::request::Form;
 
-/// The form in which a client secret is kept: its SHA-256. Secrets are generated with full entropy, so a slow hash would add nothing.
+/// The form in which a client secret is kept: its SHA-256. Secrets are generated with full entropy, so a slow hash would add
+/// nothing.
 pub fn hash_secret(secret: &str) -> Digest {
     Digest::of(secret.as_bytes())
 }
@@ -79,7 +80,8 @@ fn form_encoded(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
     registered(&Form::component(client).ok()?, catalog).map(|client| (client, secret))
 }
 
-/// As many clients have it: nothing is encoded, and an id with colons, such as a URL, ends where the longest registered id does.
+/// As many clients have it: nothing is encoded, and an id with colons, such as a URL, ends where the longest registered id
+/// does.
 fn as_it_is(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
     let colons = text.match_indices(':').map(|(at, _)| at).take_while(|at| *at <= ID_BYTES_MAX);
     let pairs = colons.filter_map(|at| Some((text.get(..at)?, text.get(at + 1..)?)));

@@ -60,8 +60,8 @@ pub(super) fn of_proof(json: &str, algorithm: Algorithm) -> Result<VerifyingKey,
     Ok(VerifyingKey { kid: None, thumbprint: parameters.thumbprint(), verifiers: vec![parameters.verifier(algorithm)?] })
 }
 
-/// The thumbprint (RFC 7638 §3) of the public JWK `json`, whose text is known to be an object of unique members if it is one. No
-/// verifier is built.
+/// The thumbprint (RFC 7638 §3) of the public JWK `json`, whose text is known to be an object of unique members if it is one.
+/// No verifier is built.
 ///
 /// # Errors
 /// `Private` when it holds private or symmetric key material; else why nobody could prove this key by a signature.

@@ -10,9 +10,9 @@ use crate::crypto::Digest;
 /// A proof, taken apart but not believed: it shows that its signer holds the key that it names, and nothing else.
 pub struct EmbeddedKeyJws<'a>(Compact<'a>);
 
-/// The keys that proofs brought along lately, parsed: a client signs its proofs with the same key again and again. Never remembers
-/// that anything verified under them: every proof's own signature is checked. At most as many keys as its capacity; when it is
-/// full it begins anew.
+/// The keys that proofs brought along lately, parsed: a client signs its proofs with the same key again and again. Never
+/// remembers that anything verified under them: every proof's own signature is checked. At most as many keys as its capacity;
+/// when it is full it begins anew.
 pub struct ProofKeys {
     keys: RwLock<HashMap<(Digest, Algorithm), Arc<VerifyingKey>>>,
     capacity: usize,

@@ -24,8 +24,8 @@ const HMAC: [u64; 10] = [1, 348, 352, 357, 358, 359, 372, 373, 376, 377];
 /// As above, for sets of symmetric keys.
 const HMAC_SETS: [u64; 4] = [2, 13, 14, 15];
 
-/// RFC 7520, figure 20: `PS384` under a key whose `alg` says `PS256`, and the `alg` of a key is the only one it serves (RFC 8725
-/// §3.2).
+/// RFC 7520, figure 20: `PS384` under a key whose `alg` says `PS256`, and the `alg` of a key is the only one it serves (RFC
+/// 8725 §3.2).
 const OTHER_ALG: [u64; 2] = [346, 350];
 
 /// RFC 7520, figure 27: under a key whose `alg` is `ES521`, which is no algorithm's name (RFC 7518 §3.1): the key serves

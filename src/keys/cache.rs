@@ -123,8 +123,8 @@ impl ClientJwks {
         matches!(&self.0, JwksSource::Given(keys) if keys.is_empty())
     }
 
-    /// Keeps them fresh from now on, where they are published. Must be called on a tokio runtime; calling it again starts nothing
-    /// twice.
+    /// Keeps them fresh from now on, where they are published. Must be called on a tokio runtime; calling it again starts
+    /// nothing twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
         if let JwksSource::Remote(cache) = &self.0 {
             cache.keep_fresh(fetcher.clone(), Arc::clone(clock));
@@ -142,8 +142,8 @@ impl ClientJwks {
         }
     }
 
-    /// The keys that count after one more look at where they are published, if the policy allows it: for a `kid` that is unknown.
-    /// None where there is nothing to look at.
+    /// The keys that count after one more look at where they are published, if the policy allows it: for a `kid` that is
+    /// unknown. None where there is nothing to look at.
     ///
     /// # Errors
     /// As [`Self::in_force`].

@@ -1,5 +1,5 @@
-//! The newest version of each trust domain's bundle, so that nobody rolls one back (SPIFFE Trust Domain and Bundle §4.1.1): not by
-//! another address, and not by waiting for a restart.
+//! The newest version of each trust domain's bundle, so that nobody rolls one back (SPIFFE Trust Domain and Bundle §4.1.1): not
+//! by another address, and not by waiting for a restart.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -29,8 +29,8 @@ pub enum KeySource {
 /// The address that keys are fetched from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyLocation {
-    /// The `jwks_uri` of an issuer's OpenID configuration (OpenID Connect Discovery §4). It must be on the issuer's own host, or on
-    /// one of `hosts` (`host` or `host:port`).
+    /// The `jwks_uri` of an issuer's OpenID configuration (OpenID Connect Discovery §4). It must be on the issuer's own host,
+    /// or on one of `hosts` (`host` or `host:port`).
     Discovery {
         /// The issuer, whose own configuration it must be.
         issuer: Issuer,

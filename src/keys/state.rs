@@ -98,8 +98,8 @@ impl CacheState {
         self.fetched.store(Some(Arc::new(Fetched { material, at: clock.now() })));
     }
 
-    /// Tells that nothing came, which changes nothing: the last good keys count until they are too old. The answer is how long to
-    /// wait after so many failures in a row.
+    /// Tells that nothing came, which changes nothing: the last good keys count until they are too old. The answer is how long
+    /// to wait after so many failures in a row.
     pub(super) fn failed(&self, reason: &RefreshReason, failures: u32) -> Duration {
         self.failures.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(location = %self.target.location, %reason, failures, "keys could not be fetched");

@@ -1,5 +1,6 @@
-//! The claims that each platform writes into its tokens, and what of them is refused whatever a rule says: tokens for the platform
-//! itself, of people, of forks, and tokens whose `sub` and other claims contradict each other. [`super::verify`] calls the checks.
+//! The claims that each platform writes into its tokens, and what of them is refused whatever a rule says: tokens for the
+//! platform itself, of people, of forks, and tokens whose `sub` and other claims contradict each other. [`super::verify`] calls
+//! the checks.
 
 pub(super) mod aws;
 pub(super) mod azure;

@@ -80,8 +80,8 @@ impl TrustStore {
         Ok(store)
     }
 
-    /// The one rule that accepts `token`, and the subject as it reads it. The rules that apply are found by `iss` (for SVIDs by the
-    /// trust domain of `sub`) before any key is touched; a signature counts only under the keys of the rule that is tried.
+    /// The one rule that accepts `token`, and the subject as it reads it. The rules that apply are found by `iss` (for SVIDs by
+    /// the trust domain of `sub`) before any key is touched; a signature counts only under the keys of the rule that is tried.
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
@@ -107,9 +107,9 @@ impl TrustStore {
         outcomes.settle()
     }
 
-    /// The one rule that accepts the certificate chain, the leaf first, and the subject as it reads it. Who presents the chain must
-    /// have proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle alone,
-    /// every other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.
+    /// The one rule that accepts the certificate chain, the leaf first, and the subject as it reads it. Who presents the chain
+    /// must have proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle
+    /// alone, every other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules, the reason of the one that came furthest.
@@ -140,8 +140,8 @@ impl TrustStore {
         outcomes.settle()
     }
 
-    /// The subject of a certificate as the rule `name`, of kind `x509`, reads it. `validated` looks for a path to the rule's roots
-    /// and may know it already.
+    /// The subject of a certificate as the rule `name`, of kind `x509`, reads it. `validated` looks for a path to the rule's
+    /// roots and may know it already.
     ///
     /// # Errors
     /// See [`TrustReason`].

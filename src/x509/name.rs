@@ -1,5 +1,5 @@
-//! Distinguished names as text (RFC 4514 §2), written so that no value of one attribute can read like another attribute, and read
-//! again to be compared.
+//! Distinguished names as text (RFC 4514 §2), written so that no value of one attribute can read like another attribute, and
+//! read again to be compared.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,7 +26,8 @@ const SHORT: [(&str, &str); 11] = [
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];
 
-/// A subject as RFC 4514 writes it, compared part by part: how its text is spelled does not count, its parts and their order do.
+/// A subject as RFC 4514 writes it, compared part by part: how its text is spelled does not count, its parts and their order
+/// do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DistinguishedName(Vec<BTreeSet<(String, AttributeValue)>>);
 

@@ -72,8 +72,8 @@ fn thumbprint(key: &SubjectPublicKeyInfo<'_>) -> Option<Digest> {
     Some(Digest::of(members.as_bytes()))
 }
 
-/// The curves of JWKs (RFC 7518 §6.2.1.1), by the length of a coordinate. Another curve of that length gives a thumbprint that no
-/// JWK has.
+/// The curves of JWKs (RFC 7518 §6.2.1.1), by the length of a coordinate. Another curve of that length gives a thumbprint that
+/// no JWK has.
 fn curve(bytes: usize) -> Option<&'static str> {
     match bytes {
         32 => Some("P-256"),

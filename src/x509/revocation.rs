@@ -49,8 +49,8 @@ pub enum RevocationListReason {
 }
 
 impl RevocationList {
-    /// The lists in a file: one in DER, or the `X509 CRL` sections of PEM text. Their signatures are looked at when a certificate
-    /// is, for only then is it known who issued it.
+    /// The lists in a file: one in DER, or the `X509 CRL` sections of PEM text. Their signatures are looked at when a
+    /// certificate is, for only then is it known who issued it.
     ///
     /// # Errors
     /// See [`RevocationListReason`].

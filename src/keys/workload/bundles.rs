@@ -78,8 +78,8 @@ fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, Refre
     Ok(KeyMaterial { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::new(roots)) })
 }
 
-/// A bundle that a message does not have counts no more, and SVIDs of a domain without a bundle are not trusted (SPIFFE Workload API §4.4,
-/// §4.6 and §6.3): that is a verdict.
+/// A bundle that a message does not have counts no more, and SVIDs of a domain without a bundle are not trusted (SPIFFE
+/// Workload API §4.4, §4.6 and §6.3): that is a verdict.
 fn warn_if_absent(present: bool, profile: &str, domain: &TrustDomain) {
     if !present {
         tracing::warn!(%domain, profile, "the Workload API delivers no bundle for the trust domain, whose SVIDs are refused");

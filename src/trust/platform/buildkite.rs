@@ -1,5 +1,5 @@
-//! Buildkite (Buildkite Docs: "buildkite-agent oidc", and "Environment variables" for what a branch is). All organisations share
-//! one issuer.
+//! Buildkite (Buildkite Docs: "buildkite-agent oidc", and "Environment variables" for what a branch is). All organisations
+//! share one issuer.
 
 use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
 use crate::trust::PlatformReason;

@@ -1,5 +1,5 @@
-//! Identity tokens of Google Cloud service accounts (Compute Engine: "Verify the identity of instances"). People who sign in with
-//! Google get tokens of the same issuer and the same keys.
+//! Identity tokens of Google Cloud service accounts (Compute Engine: "Verify the identity of instances"). People who sign in
+//! with Google get tokens of the same issuer and the same keys.
 
 use super::claim::{ClaimFact, PlatformClaims, Shape, is_number, unless};
 use crate::trust::PlatformReason;

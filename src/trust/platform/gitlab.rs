@@ -96,8 +96,8 @@ fn check_ref(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     unless(path.is_some_and(|path| path.strip_prefix(folder) != Some(&*name)), PlatformReason::Contradiction)
 }
 
-/// PlatformClaims by name, first one that says which project it is: `project_path:acme/app:ref_type:branch:ref:main` where the project
-/// has chosen nothing.
+/// PlatformClaims by name, first one that says which project it is: `project_path:acme/app:ref_type:branch:ref:main` where the
+/// project has chosen nothing.
 fn check_subject(claims: PlatformClaims<'_>, sub: &str) -> Result<(), PlatformReason> {
     let first = sub.split(':').next().unwrap_or_default();
     unless(!COMPONENTS.iter().take(PROJECTS).any(|project| *project == first), PlatformReason::Subject)?;

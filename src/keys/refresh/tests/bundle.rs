@@ -99,8 +99,8 @@ impl SequenceStore for Kept {
     }
 }
 
-/// SPIFFE Trust Domain and Bundle §4.1.1: neither a restart nor another address makes an old bundle new. Nobody gets a verdict by
-/// it until somebody says that the publisher counts anew.
+/// SPIFFE Trust Domain and Bundle §4.1.1: neither a restart nor another address makes an old bundle new. Nobody gets a verdict
+/// by it until somebody says that the publisher counts anew.
 #[test]
 fn neither_a_restart_nor_another_address_rolls_a_bundle_back() {
     run(async {
@@ -224,7 +224,8 @@ fn an_endpoint_proves_its_spiffe_id() {
     });
 }
 
-/// The bundle that a self-serving endpoint served last is what it must prove itself by next; a foreign endpoint's bundle never changes so.
+/// The bundle that a self-serving endpoint served last is what it must prove itself by next; a foreign endpoint's bundle never
+/// changes so.
 #[test]
 fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
     let (old, new) = (root("old"), root("new"));
