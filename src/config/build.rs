@@ -9,7 +9,7 @@ use super::{AgentFile, Config, Diagnostic, Diagnostics, DpopNonce, LoginFile, Po
 use crate::catalog::Place;
 use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
 use crate::crypto::{MacKey, SealKey};
-use crate::exchange::{Deployment, TOKEN_PATH};
+use crate::deployment::{Deployment, TOKEN_PATH};
 use crate::jose::Cache;
 use crate::keys::Sequences;
 use crate::mint::Signers;
