@@ -26,12 +26,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use build::{Config, PolicyText, ServerKeys, deployment};
-pub use keys_file::KeysFile;
 pub use load::Fingerprint;
 pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use settings::{DpopNonce, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};
-pub use trust_file::{IssuerFile, TrustFile};
+pub use trust_file::TrustFile;
 pub use watch::watch;
 
 use crate::diagnostic::{Diagnostics, SourceLocation};

@@ -9,27 +9,27 @@ use rustls::sign::CertifiedKey;
 
 use super::agent_file::AgentFile;
 use super::dated;
-use super::keys_file::KeysFile;
 use super::load::LoadContext;
 use super::login_file::LoginFile;
 use super::reader::all;
 use super::settings::{DpopNonce, Settings};
-use super::trust_file::{IssuerFile, TrustFile};
+use super::trust_file::TrustFile;
 use crate::catalog::Catalog;
 use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
 use crate::crypto::{MacKey, SealKey};
 use crate::deployment::{Deployment, TOKEN_PATH};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceLocation};
 use crate::jose::Cache;
+use crate::keys::{KeySource, Sequences};
 use crate::mint::Signers;
 use crate::oauth::ClientId;
 use crate::policy::{Limits, Policies, TaskLimits};
 use crate::token::IssuerKeys;
-use crate::trust::x509::Roots;
 use crate::trust::{
-    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts,
-    TrustRuleReason, TrustStore, findings,
+    DuplicateRule, IssuerSelector, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts, TrustRuleReason, TrustStore,
+    findings,
 };
+use crate::x509::Roots;
 
 /// A whole configuration in which nothing is wrong.
 #[derive(Debug)]
@@ -164,8 +164,7 @@ pub(super) fn trust_rule(context: &LoadContext, file: &TrustFile, agents: &[Agen
     let wrong = |reasons: Vec<TrustRuleReason>| {
         reasons.iter().for_each(|reason| context.error(file.location_of(reason), reason.to_string()));
     };
-    let rule = TrustRule::new(parts(file, agents)).map_err(wrong).ok()?;
-    Some(rule.with_scopes(file.scopes.iter().map(|scope| scope.value.clone()).collect()))
+    TrustRule::new(TrustRuleParts { audiences: audiences(&file.rule, agents), ..file.rule.clone() }).map_err(wrong).ok()
 }
 
 /// The rule of a file, with a warning of each way in which it admits more than its author may have meant.
@@ -176,50 +175,15 @@ fn linted_rule(context: &LoadContext, file: &TrustFile, agents: &[AgentFile]) ->
     Some(rule)
 }
 
-fn parts(file: &TrustFile, agents: &[AgentFile]) -> TrustRuleParts {
-    let (issuer, trust_domain) = match &file.issuer {
-        IssuerFile::Named(issuer) => (Some(issuer.clone()), None),
-        IssuerFile::Spiffe(domain) => (None, Some(domain.clone())),
-        IssuerFile::Roots => (None, None),
-    };
-    TrustRuleParts {
-        name: file.name.clone(),
-        kind: file.kind,
-        issuer,
-        trust_domain,
-        audiences: audiences(file, agents),
-        algorithms: file.algorithms.clone(),
-        lifetime_max: file.lifetime_max,
-        subject: file.subject.clone(),
-        require: file.require.iter().map(|matcher| required(&matcher.value)).collect(),
-        presenters: file.presenters.iter().map(|presenter| presenter.value.clone()).collect(),
-        enabled: file.enabled,
-        keys: keys(file),
-    }
-}
-
-fn required(requirement: &Requirement) -> (String, Matcher) {
-    (requirement.claim().to_owned(), requirement.matcher().clone())
-}
-
 /// An ID token's audience is the client that obtained it. Listing that client at an agent (`foreign_clients`) makes it an
 /// audience of the rule; that the agent itself presents the token is checked when it does.
-fn audiences(file: &TrustFile, agents: &[AgentFile]) -> Vec<String> {
-    let mut audiences = file.audiences.clone();
-    if file.subject.kind == SubjectKind::User && file.kind == TrustKind::Oidc {
+fn audiences(rule: &TrustRuleParts, agents: &[AgentFile]) -> Vec<String> {
+    let mut audiences = rule.audiences.clone();
+    if rule.subject.kind == SubjectKind::User && rule.kind == TrustKind::Oidc {
         let clients = agents.iter().flat_map(|agent| &agent.agent.entry.foreign_clients);
-        audiences.extend(clients.filter(|(rule, _)| *rule == file.name).map(|(_, client)| client.clone()));
+        audiences.extend(clients.filter(|(name, _)| *name == rule.name).map(|(_, client)| client.clone()));
     }
     audiences
-}
-
-fn keys(file: &TrustFile) -> KeySource {
-    match &file.keys {
-        KeysFile::Given(keys) => KeySource::Fixed(Arc::new(keys.clone())),
-        KeysFile::Bundle(bundle) => KeySource::Bundle(Arc::clone(bundle)),
-        KeysFile::Roots(roots) => KeySource::Roots(Arc::clone(roots)),
-        KeysFile::Remote(location, pace) => KeySource::Remote(location.clone(), *pace),
-    }
 }
 
 /// The logins of all agents; those by a certificate of an authority that they do not name, under `client_ca`.
@@ -250,11 +214,11 @@ fn dated(
     let authority = client_ca.map(|(file, roots)| dated::of_roots(AuthMethod::TlsClientAuth, roots, file)).unwrap_or_default();
     let of_login = |login: &LoginFile| match &login.auth {
         ClientAuth::TlsClientAuth { .. } if login.shared_authority => authority.clone(),
-        ClientAuth::WorkloadX509 { rule, .. } => dated_of_rules(AuthMethod::WorkloadX509, rules, |file| file.name == *rule),
+        ClientAuth::WorkloadX509 { rule, .. } => dated_of_rules(AuthMethod::WorkloadX509, rules, |file| file.rule.name == *rule),
         ClientAuth::SpiffeX509 { id } => dated_of_rules(
             AuthMethod::SpiffeX509,
             rules,
-            |file| matches!(&file.issuer, IssuerFile::Spiffe(domain) if domain.as_str() == id.trust_domain()),
+            |file| matches!(&file.rule.selector, IssuerSelector::TrustDomain(domain) if domain.as_str() == id.trust_domain()),
         ),
         _ => login.dated.clone(),
     };
@@ -266,11 +230,11 @@ fn dated(
 fn dated_of_rules(login: AuthMethod, rules: &[TrustFile], meant: impl Fn(&TrustFile) -> bool) -> Vec<Dated> {
     let mut dated = Vec::new();
     for rule in rules.iter().filter(|rule| meant(rule)) {
-        let held_by = format!("trust rule {}", rule.name).into();
-        match &rule.keys {
-            KeysFile::Roots(roots) => dated.extend(dated::authorities(login, roots, &held_by, &rule.location)),
-            KeysFile::Bundle(bundle) => dated.extend(dated::authorities(login, bundle.roots(), &held_by, &rule.location)),
-            KeysFile::Remote(..) | KeysFile::Given(_) => {}
+        let held_by = format!("trust rule {}", rule.rule.name).into();
+        match &rule.rule.keys {
+            KeySource::Roots(roots) => dated.extend(dated::authorities(login, roots, &held_by, &rule.location)),
+            KeySource::Bundle(bundle) => dated.extend(dated::authorities(login, bundle.roots(), &held_by, &rule.location)),
+            KeySource::Remote(..) | KeySource::Fixed(_) => {}
         }
     }
     dated

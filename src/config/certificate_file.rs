@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use super::load::LoadContext;
 use super::reader::TableReader;
 use crate::diagnostic::{Located, SourceLocation};
-use crate::trust::x509::{RevocationList, Roots};
+use crate::x509::{RevocationList, Roots};
 
 /// The certificates in a PEM file, at least one.
 pub(super) fn certificates(context: &LoadContext, file: &Located<PathBuf>) -> Option<Vec<CertificateDer<'static>>> {

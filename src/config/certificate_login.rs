@@ -10,9 +10,9 @@ use serde_json::Value as Json;
 use super::keys_file::{Jwks, take_jwks};
 use super::reader::TableReader;
 use super::{certificate_file, dated};
-use crate::client::{AuthMethod, CertificateName, ClientAuth, Dated, DistinguishedName};
+use crate::client::{AuthMethod, CertificateName, ClientAuth, Dated};
 use crate::crypto::Digest;
-use crate::trust::x509::{Plain, Roots};
+use crate::x509::{DistinguishedName, Plain, Roots};
 
 /// The names of which a login has exactly one (RFC 8705 §2.1.2).
 const NAMES: [&str; 5] = ["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"];

@@ -12,7 +12,7 @@ use crate::client::{AuthMethod, Dated, DatedKind};
 use crate::crypto::Digest;
 use crate::diagnostic::{Located, SourceLocation};
 use crate::oauth::{NumericDate, Time};
-use crate::trust::x509::{Plain, RevocationList, Roots};
+use crate::x509::{Plain, RevocationList, Roots};
 
 /// The authorities in a file, and the lists by which they take certificates back.
 pub(super) fn of_roots(login: AuthMethod, roots: &Roots, file: &Located<PathBuf>) -> Vec<Dated> {

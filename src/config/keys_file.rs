@@ -1,7 +1,6 @@
-//! Public keys as written: inline, in a file beside, or at an issuer.
+//! Public keys as written: inline, or in a file beside.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Number, Value as Json};
@@ -11,21 +10,6 @@ use super::reader::TableReader;
 use super::toml::{Node, Table, TomlValue};
 use crate::diagnostic::{Located, SourceLocation};
 use crate::jose::{KeyReason, KeySet, KeyUse};
-use crate::trust::x509::Roots;
-use crate::trust::{KeyLocation, RefreshPolicy, TrustBundle};
-
-/// The source of a trust rule's keys.
-#[derive(Clone, Debug)]
-pub enum KeysFile {
-    /// The network, refreshed by this policy.
-    Remote(KeyLocation, RefreshPolicy),
-    /// The configuration itself, inline or in a file beside.
-    Given(KeySet),
-    /// The file of a SPIFFE bundle.
-    Bundle(Arc<TrustBundle>),
-    /// The file of an enterprise PKI's roots.
-    Roots(Arc<Roots>),
-}
 
 /// A key set (RFC 7517 §5) with those members of its keys that tell more than the key.
 pub(super) struct Jwks {

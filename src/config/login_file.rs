@@ -8,8 +8,9 @@ use super::{certificate_login, dated};
 use crate::client::{AuthMethod, ClientAuth, Dated};
 use crate::diagnostic::{Located, SourceLocation};
 use crate::jose::Algorithm;
-use crate::oauth::RuleName;
-use crate::trust::{ClientJwks, Requirement, SpiffePattern};
+use crate::keys::ClientJwks;
+use crate::oauth::{RuleName, SpiffePattern};
+use crate::trust::Requirement;
 
 /// One `[[login]]`, checked as far as it can be alone.
 #[derive(Clone, Debug)]

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_file::AgentFile;
 use super::duration;
-use super::keys_file::KeysFile;
 use super::load::LoadContext;
 use super::login_file::LoginFile;
 use super::settings::Settings;
-use super::trust_file::{IssuerFile, TrustFile};
+use super::trust_file::TrustFile;
 use crate::catalog::{Api, Catalog};
 use crate::client::ClientAuth;
-use crate::diagnostic::{Declared, Diagnostic, Located, SourceLocation};
-use crate::oauth::RuleName;
-use crate::trust::{Requirement, ScopeMap, SpiffePattern, SubjectKind, TrustKind, mistaken};
+use crate::diagnostic::{Declared, Diagnostic, SourceLocation};
+use crate::keys::KeySource;
+use crate::oauth::{RuleName, SpiffePattern};
+use crate::trust::{IssuerSelector, Requirement, ScopeMap, SubjectKind, TrustKind, mistaken};
 
 /// Everything that was read of a configuration.
 pub(super) struct Validation<'a> {
@@ -31,10 +31,9 @@ impl Validation<'_> {
     pub(super) fn run(&self) -> Option<Catalog> {
         self.rule_names();
         self.rules.iter().for_each(|rule| self.rule(rule));
-        self.rules.iter().flat_map(|rule| &rule.scopes).for_each(|scope| self.mapped(scope));
         self.agents.iter().flat_map(|agent| &agent.logins).for_each(|login| self.login(login));
         self.apis.iter().for_each(|api| self.api(api));
-        let names: Vec<RuleName> = self.rules.iter().map(|rule| rule.name.clone()).collect();
+        let names: Vec<RuleName> = self.rules.iter().map(|file| file.rule.name.clone()).collect();
         let agents: Vec<_> = self.agents.iter().map(|file| file.agent.clone()).collect();
         let report = |found: Vec<Diagnostic>| found.into_iter().for_each(|diagnostic| self.report(diagnostic));
         Catalog::new(agents, self.apis.to_vec(), &names).map_err(report).ok()
@@ -42,29 +41,30 @@ impl Validation<'_> {
 
     fn rule_names(&self) {
         let mut first = BTreeMap::new();
-        for rule in self.rules {
-            if let Some(there) = first.insert(&rule.name, &rule.location) {
-                self.error(&rule.location, format!("trust rule \"{}\" exists already at {there}", rule.name));
+        for TrustFile { rule, location, .. } in self.rules {
+            if let Some(there) = first.insert(&rule.name, location) {
+                self.error(location, format!("trust rule \"{}\" exists already at {there}", rule.name));
             }
         }
     }
 
-    fn rule(&self, rule: &TrustFile) {
-        if matches!(&rule.issuer, IssuerFile::Named(issuer) if *issuer == self.settings.issuer) {
-            self.error(&rule.location, "a trust rule cannot name our own issuer; what we issued is known without one");
+    fn rule(&self, file: &TrustFile) {
+        if file.rule.selector.issuer() == Some(self.settings.issuer.as_str()) {
+            self.error(&file.location, "a trust rule cannot name our own issuer; what we issued is known without one");
         }
         let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
-        for presenter in &rule.presenters {
-            let name = presenter.value.as_str();
-            if !known().any(|id| id == name) {
-                self.unknown(&presenter.location, format!("there is no agent \"{name}\""), name, known());
+        for (presenter, location) in file.rule.presenters.iter().zip(&file.presenters) {
+            if !known().any(|id| id == presenter.as_str()) {
+                self.unknown(location, format!("there is no agent \"{presenter}\""), presenter.as_str(), known());
             }
+        }
+        for (position, map) in file.rule.scopes.iter().enumerate() {
+            self.mapped(map, &file.locations.of(&format!("map/{position}/to")));
         }
     }
 
     /// A scope can only come to mean what exists here.
-    fn mapped(&self, scope: &Located<ScopeMap>) {
-        let Located { value: map, location } = scope;
+    fn mapped(&self, map: &ScopeMap, location: &SourceLocation) {
         match self.apis.iter().find(|api| api.entry.id == map.api) {
             Some(api) if api.entry.scopes.contains_key(&map.to) => {}
             Some(api) => {
@@ -97,9 +97,9 @@ impl Validation<'_> {
 
     fn rules_of_domain(&self, id: &SpiffePattern, location: &SourceLocation) -> Vec<&TrustFile> {
         let wanted = id.trust_domain();
-        let domain = |rule: &'_ TrustFile| match &rule.issuer {
-            IssuerFile::Spiffe(domain) => Some(domain.as_str().to_owned()),
-            IssuerFile::Named(_) | IssuerFile::Roots => None,
+        let domain = |file: &'_ TrustFile| match &file.rule.selector {
+            IssuerSelector::TrustDomain(domain) => Some(domain.as_str().to_owned()),
+            IssuerSelector::Issuer(_) | IssuerSelector::Roots => None,
         };
         let found: Vec<_> = self.rules.iter().filter(|rule| domain(rule).as_deref() == Some(wanted)).collect();
         if found.is_empty() {
@@ -111,26 +111,26 @@ impl Validation<'_> {
     }
 
     /// A JWT-SVID that logs in has the issuer identifier as its only audience, so a rule that does not admit it admits no login.
-    fn spiffe_audience(&self, rule: &TrustFile) {
+    fn spiffe_audience(&self, file: &TrustFile) {
         let issuer = self.settings.issuer.as_str();
-        if !rule.audiences.iter().any(|audience| audience == issuer) {
+        if !file.rule.audiences.iter().any(|audience| audience == issuer) {
             let sentence =
                 format!("`audiences` must name our issuer, {issuer}: agents log in under this rule, and their SVIDs are for it");
-            self.error(&rule.location, sentence);
+            self.error(&file.location, sentence);
         }
     }
 
     /// The bundle of the trust domain must say who issues X509-SVIDs in it.
-    fn svid_authorities(&self, rule: &TrustFile) {
-        if matches!(&rule.keys, KeysFile::Bundle(bundle) if bundle.roots().is_empty()) {
+    fn svid_authorities(&self, file: &TrustFile) {
+        if matches!(&file.rule.keys, KeySource::Bundle(bundle) if bundle.roots().is_empty()) {
             let sentence = "the bundle has no key with `use` \"x509-svid\" and `x5c`, so no X509-SVID logs in under this rule";
-            self.context.warn(rule.location.clone(), sentence);
+            self.context.warn(file.location.clone(), sentence);
         }
     }
 
     fn workload_login(&self, login: &LoginFile, name: &RuleName, matchers: &[Requirement], by_certificate: bool) {
-        let Some(rule) = self.rules.iter().find(|rule| rule.name == *name) else {
-            let known = self.rules.iter().map(|rule| rule.name.as_str());
+        let Some(rule) = self.rules.iter().map(|file| &file.rule).find(|rule| rule.name == *name) else {
+            let known = self.rules.iter().map(|file| file.rule.name.as_str());
             return self.unknown(&login.location, format!("there is no trust rule \"{name}\""), name.as_str(), known);
         };
         if rule.subject.kind == SubjectKind::User {

@@ -1,35 +1,31 @@
-//! What could never mean what it says, by what is known of the platform; and where each mistake of a rule is written.
+//! The mistakes of rules that are not whole, and the locations at which mistakes are written.
 
-use super::IssuerFile;
 use crate::config::load::LoadContext;
 use crate::diagnostic::{FieldLocations, Located, SourceLocation};
-use crate::trust::{Requirement, SubjectParts, TrustKind, TrustRuleReason, mistakes};
+use crate::trust::{IssuerSelector, Requirement, SubjectMapping, TrustKind, TrustRuleReason, mistakes};
 
-/// What was read of a file that is no whole rule.
-pub(super) struct Parts<'a> {
+/// The parts that were read of a file that is no whole rule.
+pub(super) struct PartialRule<'a> {
     pub(super) kind: Option<TrustKind>,
-    pub(super) issuer: Option<&'a IssuerFile>,
+    pub(super) selector: Option<&'a IssuerSelector>,
     pub(super) audiences: Option<&'a Vec<String>>,
-    pub(super) require: Option<&'a Vec<Located<Requirement>>>,
+    pub(super) require: Option<&'a Vec<Requirement>>,
     /// Those of them that could be read.
     pub(super) legible: &'a [Located<Requirement>],
-    pub(super) subject: Option<&'a SubjectParts>,
+    pub(super) subject: Option<&'a SubjectMapping>,
 }
 
-impl Parts<'_> {
-    /// Whether they make a rule, which is looked at as a whole.
-    pub(super) fn are_whole(&self) -> bool {
-        let read = [self.kind.is_some(), self.issuer.is_some(), self.audiences.is_some(), self.require.is_some()];
+impl PartialRule<'_> {
+    /// True when they make a rule, which is looked at as a whole.
+    pub(super) fn is_whole(&self) -> bool {
+        let read = [self.kind.is_some(), self.selector.is_some(), self.audiences.is_some(), self.require.is_some()];
         read.into_iter().all(|read| read) && self.subject.is_some()
     }
 
     /// Tells what is wrong in the parts that could be read, so that nobody has to mend the others first.
     pub(super) fn tell(&self, context: &LoadContext, locations: &FieldLocations) {
         let Some(kind) = self.kind else { return };
-        let issuer = match self.issuer {
-            Some(IssuerFile::Named(issuer)) => Some(issuer.as_str()),
-            _ => None,
-        };
+        let issuer = self.selector.and_then(IssuerSelector::issuer);
         let require: Vec<Requirement> = self.legible.iter().map(|matcher| matcher.value.clone()).collect();
         let audiences = self.audiences.map(Vec::as_slice).unwrap_or_default();
         let found = mistakes(kind, issuer, audiences, &require, self.subject);
@@ -48,10 +44,10 @@ pub(super) fn location_of(reason: &TrustRuleReason, locations: &FieldLocations) 
         Reason::Audiences | Reason::ForeignAudience(_) => locations.of("audiences"),
         Reason::Algorithms | Reason::SpiffeAlgorithm => locations.of("algorithms"),
         Reason::Lifetime => locations.of("lifetime_max"),
-        Reason::Template(_) | Reason::People(_) => locations.of("subject"),
+        Reason::People(_) => locations.of("subject"),
         Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => locations.of("keys"),
         Reason::Unpinned(_) => locations.of("require"),
-        Reason::ClaimShape(claim, _) | Reason::Requirement(claim, _) => locations.of(&format!("require/{claim}")),
+        Reason::ClaimShape(claim, _) => locations.of(&format!("require/{claim}")),
         // Here a claim is matched, or a subject made of it.
         Reason::ChosenClaim(claim) => {
             locations.find(&format!("require/{claim}")).cloned().unwrap_or_else(|| locations.of("subject"))
