@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::authority;
+use crate::binding;
 use crate::catalog::{Agent, Catalog, Status};
 use crate::client::{self, AssertionAudience, AuthError, ClientAuths, ClientReason, Credentials, DpopRules, IdentifiedClient};
 use crate::commit::{Commit, ReservedPlace};
@@ -11,7 +13,7 @@ use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient, InactiveStatus, Rules};
 use crate::mint::{self, IssuedToken, Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Jti, Scopes, Time, Txn};
-use crate::policy::{self, Grant, Limits, Policies};
+use crate::policy::{self, Grant, Limits, Policies, PolicyOutcome};
 use crate::request::{ExchangeRequest, Form, PresentedToken};
 use crate::token::{self, IssuerKeys, VerifiedActor, VerifiedSubject};
 use crate::trust::TrustStore;
@@ -129,7 +131,7 @@ pub(crate) async fn identify(
         AuthError::Login(reason) => RefusedRequest::stranger(ExchangeError::Client(reason)),
     })?;
     // An agent that the record suspends or retires is refused like one that its file does.
-    lifecycle::unheld(client, &*commit.state(), &world.pseudonyms).map_err(|hold| {
+    lifecycle::require_active(client, &*commit.state(), &world.pseudonyms).map_err(|hold| {
         let reason = match hold {
             InactiveStatus::Suspended => ClientReason::Suspended,
             InactiveStatus::Retired => ClientReason::Retired,
@@ -166,13 +168,18 @@ async fn authenticated(
         None => None,
     };
     let state = commit.state();
-    let standing = lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state, now))
-        .map_err(ExchangeError::Standing)?;
-    let grant =
-        policy::decide(&world.policies, &world.catalog, &standing, request, &world.limits, now).map_err(ExchangeError::Denied)?;
+    let admitted = lifecycle::admit(client, subject, actor, request.impersonate(), &world.rules(&*state, now));
+    let admitted = admitted.map_err(ExchangeError::Standing)?;
+    let targets = authority::targets(&world.catalog, &admitted, request).map_err(ExchangeError::Authority)?;
+    let constraint = binding::bind(&admitted, &targets).map_err(ExchangeError::Binding)?;
+    let grant = match policy::decide(&world.policies, &admitted, targets, constraint, request, &world.limits, now) {
+        PolicyOutcome::Grant(grant) => grant,
+        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
+    };
     let place = place(commit, &grant)?;
     let (minted, issue) =
-        mint::sign(&standing, &grant, request.scope(), place, &world.minting(), now).map_err(ExchangeError::Mint)?;
+        mint::sign(&admitted, &grant, request.scope(), place, &world.minting(), now).map_err(ExchangeError::Mint)?;
     let receipt = commit.submit(issue).await.map_err(ExchangeError::Commit)?;
     minted.release(&receipt).map_err(|reason| {
         commit.withhold(receipt);

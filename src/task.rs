@@ -4,6 +4,7 @@ mod tend;
 
 pub use tend::{TaskOutcome, tend};
 
+use crate::binding;
 use crate::client::Credentials;
 use crate::commit::Commit;
 use crate::error::ExchangeError;
@@ -11,7 +12,7 @@ use crate::exchange::{self, Deployment, RefusedRequest, RequestEvidence};
 use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, IssuedTaskToken};
 use crate::oauth::Time;
-use crate::policy;
+use crate::policy::{self, PolicyOutcome};
 use crate::request::{Form, TaskRequest};
 use crate::token;
 
@@ -55,11 +56,16 @@ async fn authenticated(
     asked.of(&subject);
     let state = commit.state();
     let rules = world.rules(&*state, now);
-    let standing = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Standing)?;
-    let opening = lifecycle::opening(standing, &rules).map_err(ExchangeError::Standing)?;
-    let grant = policy::open(&world.policies, &world.catalog, &opening, request.wanted(), &world.limits, now)
-        .map_err(ExchangeError::Denied)?;
-    let (minted, issue) = mint::open(&opening, &grant, &world.minting(), now).map_err(ExchangeError::Mint)?;
+    let admitted = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Standing)?;
+    let task = lifecycle::admit_task(admitted, &rules).map_err(ExchangeError::Standing)?;
+    let constraint = binding::bind_task(&task).map_err(ExchangeError::Binding)?;
+    let (policies, catalog, limits) = (&world.policies, &world.catalog, &world.limits);
+    let grant = match policy::open(policies, catalog, &task, constraint, request.wanted(), limits, now) {
+        PolicyOutcome::Grant(grant) => grant,
+        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
+    };
+    let (minted, issue) = mint::open(&task, &grant, &world.minting(), now).map_err(ExchangeError::Mint)?;
     let receipt = commit.submit(issue).await.map_err(ExchangeError::Commit)?;
     minted.release(&receipt).map_err(|reason| {
         commit.withhold(receipt);

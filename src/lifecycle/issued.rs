@@ -1,12 +1,20 @@
-//! Who may see a token, and how much of it (RFC 7662 §2.2, §4).
+//! Who may see one of our own tokens (RFC 7662 §2.2, §4), and who may revoke one (RFC 7009 §2).
 
-use super::in_force::in_force;
-use super::{ActiveClient, AdmissionReason, Rules, alive};
+use std::time::Duration;
+
+use super::active::ActiveClient;
+use super::in_force::{Rules, held_by, in_force};
+use super::liveness::alive;
+use super::reason::AdmissionReason;
+use super::revocation::{Revocable, Revocation};
 use crate::catalog::{Catalog, ChainShown};
-use crate::oauth::{ActChain, ClientId};
-use crate::token::{IssuedClaims, ScopesOnApi, VerifiedIssued};
+use crate::oauth::ActChain;
+use crate::token::{ScopesOnApi, VerifiedIssued};
 
-/// One of our own access tokens, alive, with what one of its APIs may see of it. Made only by [`visible`].
+/// The time for which a revocation is remembered beyond the last moment at which the token could have been presented.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// One of our own access tokens, alive, with the part of it that one of its APIs may see. Made only by [`visible`].
 #[derive(Debug)]
 pub struct Visible {
     token: VerifiedIssued,
@@ -14,8 +22,8 @@ pub struct Visible {
     act: ActChain,
 }
 
-/// Decides whether `client` may see `token`: it is the agent of an API that the token is for, and everything that the token
-/// rests on is alive and in force.
+/// Shows `token` to `client`, which must be the agent of an API that the token is for; everything that the token rests on must be
+/// alive and in force.
 ///
 /// # Errors
 /// See [`AdmissionReason`]; whoever asked is told only that the token is not active.
@@ -31,33 +39,53 @@ pub fn visible(client: &ActiveClient, token: VerifiedIssued, rules: &Rules<'_>) 
     Ok(Visible { token, held, act })
 }
 
+/// The revocation of `token` by `client`: of its hop, and with that of every token that descends from it. None when it has ended
+/// already. Agents that are suspended do not stand in the way: what is suspended comes back, and a revoked token must not.
+///
+/// # Errors
+/// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).
+pub fn revocation(
+    client: &ActiveClient,
+    token: &VerifiedIssued,
+    rules: &Rules<'_>,
+) -> Result<Option<Revocation>, AdmissionReason> {
+    let (own, id) = (token.own(), &client.agent().id);
+    if alive(rules.state, &own.generations, rules.now).is_err_and(|dead| dead.is_final()) {
+        return Ok(None);
+    }
+    let reason = if own.client == *id {
+        "revoked by the client it was issued to"
+    } else if held_by(id, own, rules.catalog).next().is_some() {
+        "revoked by the agent of an API it is for"
+    } else {
+        return Err(AdmissionReason::Revoker);
+    };
+    Ok(Some(Revocation {
+        ends: vec![Revocable::hop(own.jti, rules.pseudonyms)],
+        by: id.clone(),
+        reason: reason.to_owned(),
+        until: Some(token.expires().plus(SKEW)),
+    }))
+}
+
 impl Visible {
     /// The token.
     pub fn token(&self) -> &VerifiedIssued {
         &self.token
     }
 
-    /// What it permits on the APIs of whoever asked; other APIs that it is for are none of its business.
+    /// The scopes on the APIs of whoever asked; other APIs that it is for are none of its business.
     pub fn held(&self) -> &[ScopesOnApi] {
         &self.held
     }
 
-    /// Who acts, as far as the token shows it.
+    /// The `act` claim, as far as the token shows it.
     pub fn act(&self) -> &ActChain {
         &self.act
     }
 }
 
-/// What `own` permits on the APIs that name `agent` as their own.
-pub(super) fn held_by<'a>(
-    agent: &'a ClientId,
-    own: &'a IssuedClaims,
-    catalog: &'a Catalog,
-) -> impl Iterator<Item = &'a ScopesOnApi> {
-    own.held.iter().filter(move |held| catalog.api(&held.api).is_some_and(|api| api.agent.as_ref() == Some(agent)))
-}
-
-/// As much as the token itself shows; only who acts now, where any API that it is for asks for that by now.
+/// The chain as the token itself shows it; only the current actor, where any API that it is for asks for that by now.
 fn shown(token: &VerifiedIssued, catalog: &Catalog) -> ActChain {
     let full = |held: &ScopesOnApi| catalog.api(&held.api).is_some_and(|api| api.chain == ChainShown::Full);
     match token.own().held.iter().all(full) {

@@ -1,34 +1,68 @@
-//! What an ending ends. A token depends on generations, so ending one of them ends every token under it; nothing has to be
-//! listed.
+//! Revocation and suspension: the changes of status that the ledger records. A token depends on generations, so ending one of them
+//! ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
 
 use crate::crypto::MacKey;
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, TaskId, Time, Txn};
 
-/// An ending to record. The writer gives it its time and the numbers of the lives that begin.
+/// A revocation to record. The writer gives it its time and the numbers of the generations that begin.
 #[derive(Clone, Debug)]
 pub struct Revocation {
-    /// What ends, at most 256 things.
+    /// The things that end, at most 256.
     pub ends: Vec<Revocable>,
-    /// Who asked for it: an agent, or `ops`.
+    /// The agent that asked for it, or `ops`.
     pub by: ClientId,
-    /// Why, in words that hold nothing personal; at most 1,024 bytes.
+    /// The reason, in words that hold nothing personal; at most 1,024 bytes.
     pub reason: String,
-    /// When the death may be forgotten because nothing issued under the old lives could still be presented; none for ever. Only a
-    /// thing under which nothing new can be issued (a hop, a transaction, a task) may have one: forgetting returns it to life 0.
+    /// The time after which the revocation may be forgotten, because nothing issued under the old generations could still be
+    /// presented; none for ever. Only a thing under which nothing new can be issued (a hop, a transaction, a task) may have one:
+    /// forgetting returns it to generation 0.
     pub until: Option<Time>,
 }
 
-/// One thing that ends, or that is held.
+/// One thing that can be revoked, suspended or retired.
 #[derive(Clone, Debug)]
 pub struct Revocable {
     /// Its keyed pseudonym.
     pub key: GenerationKey,
-    /// What it is.
+    /// Its kind.
     pub kind: GenerationKind,
     /// Its name, for replay; none where it is personal.
     pub name: Option<String>,
     /// The transaction that it belongs to, where it is a task: replay finds it there.
     pub txn: Option<Txn>,
+}
+
+/// A suspension, resumption or retirement to record.
+#[derive(Clone, Debug)]
+pub struct StatusChange {
+    /// The transition.
+    pub turn: Transition,
+    /// The things it applies to, at most 256.
+    pub things: Vec<Revocable>,
+    /// The agent that asked for it, or `ops`.
+    pub by: ClientId,
+    /// The reason, in words that hold nothing personal; at most 1,024 bytes.
+    pub reason: String,
+}
+
+/// A change of status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// Nothing is issued or active under it until it is resumed.
+    Suspend,
+    /// It is active again; everything issued under it goes on as if it had not been suspended.
+    Resume,
+    /// Its generation ends, and nothing new joins it, for ever.
+    Retire,
+}
+
+/// The status of a thing that may not act although its generation is current; the later is the stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum InactiveStatus {
+    /// It comes back, and everything under it, when it is resumed.
+    Suspended,
+    /// It never comes back.
+    Retired,
 }
 
 impl Revocable {
@@ -75,7 +109,7 @@ impl Revocable {
     }
 }
 
-/// What the pseudonym of an instance is made of. A client id has no zero byte, so the two cannot run together.
+/// The name that the pseudonym of an instance is computed from. A client id has no zero byte, so the two cannot run together.
 pub(super) fn instance_name(agent: &ClientId, instance: &str) -> String {
     format!("{agent}\0{instance}")
 }

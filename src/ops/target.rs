@@ -81,7 +81,7 @@ impl Target {
             Self::Hop(jti) => hop(*jti, world, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
             Self::Task(id) => match state.task(&key_of(*id, key)) {
-                Some(task) => Ok((task.fixed.ending(key), Some(task.fixed.forget()))),
+                Some(task) => Ok((task.fixed.revocable(key), Some(task.fixed.forget()))),
                 None => Err(OpsReason::Unknown(format!("no task {id} is remembered"))),
             },
             Self::Agent(id) => registered(&world.catalog, id).map(|()| (Revocable::agent(id, key), None)),

@@ -45,15 +45,15 @@ async fn authenticated(
     let spent = client.spends();
     let state = commit.state();
     let rules = world.rules(&*state, now);
-    let (task, tending) = lifecycle::tend(client, id, wish, &rules).map_err(ExchangeError::Standing)?;
+    let (task, tending) = lifecycle::change_task(client, id, wish, &rules).map_err(ExchangeError::Standing)?;
     asked.txn = Some(task.fixed.txn);
     match tending {
-        TaskChange::Nothing => commit.spend(spent).await,
-        TaskChange::Beat(key) => commit.beat(key, spent).await,
-        TaskChange::Hold(holding) => commit.hold(holding, spent).await,
-        TaskChange::End(death) => commit.end_spending(death, spent).await,
+        TaskChange::None => commit.spend(spent).await,
+        TaskChange::Heartbeat(key) => commit.beat(key, spent).await,
+        TaskChange::Status(holding) => commit.hold(holding, spent).await,
+        TaskChange::Complete(death) => commit.end_spending(death, spent).await,
     }
     .map_err(ExchangeError::Commit)?;
-    let (task, status) = lifecycle::task_now(task, &rules);
+    let (task, status) = lifecycle::current_task(task, &rules);
     Ok(TaskOutcome { task, status })
 }

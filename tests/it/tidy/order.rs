@@ -6,15 +6,18 @@ use super::source::{Source, line, words};
 const LINES: [&str; 5] = ["src/exchange.rs", "src/introspect.rs", "src/revoke.rs", "src/task.rs", "src/task/tend.rs"];
 
 /// What only a line calls: the room and the function in it.
-const STAGES: [(&str, &str); 15] = [
-    ("lifecycle", "opening"),
-    ("lifecycle", "tend"),
+const STAGES: [(&str, &str); 18] = [
+    ("lifecycle", "admit_task"),
+    ("lifecycle", "change_task"),
+    ("authority", "targets"),
+    ("binding", "bind"),
+    ("binding", "bind_task"),
     ("policy", "open"),
     ("mint", "open"),
     ("client", "authenticate"),
     ("token", "verify_subject"),
     ("token", "verify_actor"),
-    ("lifecycle", "unheld"),
+    ("lifecycle", "require_active"),
     ("lifecycle", "admit"),
     ("policy", "decide"),
     ("mint", "sign"),
