@@ -19,7 +19,7 @@ use crate::client::AuthenticatedClient;
 use crate::ledger::ExchangeMode;
 use crate::lifecycle::{AdmittedExchange, CurrentActor};
 use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Scopes, Subject, Time, Txn};
-use crate::request::{ExchangeRequest, Form};
+use crate::request::{ExchangeRequest, Form, TokenRequest};
 use crate::token::{IssuedClaims, Origin, ScopesOnApi, VerifiedSubject};
 
 /// 2026-11-20T12:00:00Z.
@@ -162,7 +162,7 @@ fn request(parameters: &str) -> ExchangeRequest {
         "grant_type={}&subject_token=t&subject_token_type=urn:ietf:params:oauth:token-type:access_token&{parameters}",
         crate::request::TOKEN_EXCHANGE
     );
-    ExchangeRequest::parse(&Form::decode(form.as_bytes(), 64).unwrap()).unwrap()
+    ExchangeRequest::parse(&TokenRequest::parse(&Form::decode(form.as_bytes(), 64).unwrap()).unwrap()).unwrap()
 }
 
 /// The stage that refused, and its reason.
