@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 use url::{Host, Url};
 
-use super::output::{CommandResult, Failed};
+use super::output::{CommandResult, Failure};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::oauth::Issuer;
 
@@ -75,11 +75,11 @@ pub(super) fn run(options: &Options) -> CommandResult {
 }
 
 /// Words of the templates and what stands for them, as TOML.
-fn values(options: &Options) -> Result<[(&'static str, String); 6], Failed> {
-    let parse = |name: &str, text: &str| Issuer::parse(text).map_err(|reason| Failed::new(format!("{name} {reason}")));
+fn values(options: &Options) -> Result<[(&'static str, String); 6], Failure> {
+    let parse = |name: &str, text: &str| Issuer::parse(text).map_err(|reason| Failure::new(format!("{name} {reason}")));
     let (issuer, idp) = (parse("--issuer", &options.issuer)?, parse("--idp", &options.idp)?);
     if issuer == idp {
-        return Err(Failed::new("--idp must be another issuer than --issuer: it is the one that vouches for people"));
+        return Err(Failure::new("--idp must be another issuer than --issuer: it is the one that vouches for people"));
     }
     let url = Url::parse(issuer.as_str())?;
     let public = listen(&url);
@@ -109,11 +109,11 @@ fn listen(issuer: &Url) -> SocketAddr {
 }
 
 /// Makes the folder, for its owner alone.
-fn claim(folder: &Path) -> Result<(), Failed> {
-    let failed = |error: std::io::Error| Failed::new(format!("{}: {error}", folder.display()));
+fn claim(folder: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", folder.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     if fs::read_dir(folder).map_err(failed)?.next().is_some() {
-        return Err(Failed::new(format!(
+        return Err(Failure::new(format!(
             "{} is not empty, and nothing in it is overwritten: name a new folder, or move away what is there",
             folder.display()
         )));
@@ -121,9 +121,9 @@ fn claim(folder: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-fn write(folder: &Path, file: &str, text: &str, mode: u32) -> Result<(), Failed> {
+fn write(folder: &Path, file: &str, text: &str, mode: u32) -> Result<(), Failure> {
     let path = folder.join(file);
-    let failed = |error: std::io::Error| Failed::new(format!("{}: {error}", path.display()));
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
     let mut opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).map_err(failed)?;
     opened.write_all(text.as_bytes()).map_err(failed)

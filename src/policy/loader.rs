@@ -1,4 +1,4 @@
-//! Policy files on their way in: every mistake at once, each with its line.
+//! Policy files, read and validated: every mistake at once, each with its line.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,7 +22,7 @@ const EXPLAINING: [&str; 2] = ["description", "owner"];
 /// Actions that the schema knows and this version never asks about.
 const UNASKED: [&str; 2] = ["Action::\"approve\"", "Action::\"audit\""];
 
-/// What was read so far.
+/// The policies read so far, and every mistake in them.
 pub(super) struct PolicyLoader<'a> {
     pub(super) rules: Vec<Rule>,
     pub(super) lifetimes: HashMap<String, Duration>,
