@@ -32,11 +32,9 @@ pub use proven::{DpopProof, MissingProof, ProvenKeys};
 pub use reason::{AssertionReason, ClientReason};
 pub use secret::hash_secret;
 
-pub use crate::trust::{Confirmation, ConfirmationMethod};
-
 use crate::catalog::{Agent, Status};
 use crate::crypto::Digest;
-use crate::oauth::{RuleName, SingleUse, Time};
+use crate::oauth::{Confirmation, RuleName, SingleUse, Time};
 
 /// A registered agent that logged in, before the keys were looked at that its request proves. An [`AuthenticatedClient`] is made
 /// of it by `prove` or `without_proof`, and in no other way. Made only by `authenticate`.

@@ -46,6 +46,6 @@ async fn authenticated(
     let visible =
         token.and_then(|token| lifecycle::visible(client, token, &world.rules(&*state, now)).map_err(ExchangeError::Standing));
     let visible = visible.inspect_err(|reason| tracing::debug!(agent = %client.agent().id, ?reason, "told that it is inactive"));
-    mint::tell(visible.ok().as_ref(), client.client(), wanted, (&world.minting(), &world.catalog), now)
+    mint::introspection_response(visible.ok().as_ref(), client.client(), wanted, (&world.minting(), &world.catalog), now)
         .map_err(ExchangeError::Mint)
 }

@@ -26,11 +26,9 @@ use facts::RequestContext;
 use hearing::Evaluation;
 
 use crate::catalog::Catalog;
-use crate::ledger::ExchangeMode;
 use crate::lifecycle::{self, AdmittedExchange, SenderConstraint};
-use crate::oauth::{Issuer, Scopes, Time};
+use crate::oauth::{ExchangeMode, Issuer, Scopes, ScopesOnApi, Time};
 use crate::request::{ExchangeRequest, ScopeMode};
-use crate::token::ScopesOnApi;
 
 /// What holds for every token of this server.
 #[derive(Clone, Debug)]

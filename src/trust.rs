@@ -1,7 +1,7 @@
 //! Who may vouch for whom, and their current keys. A trust rule names one issuer (or SPIFFE trust domain) and what its tokens
 //! must say; [`TrustStore::vouch`] is the only way to a [`VerifiedAssertion`] identity. [`Fetcher`] is the server's only outbound HTTP.
 
-mod binding;
+mod confirmation;
 mod bundle;
 mod fetch;
 mod keys;
@@ -25,8 +25,8 @@ mod vouched;
 mod workload;
 pub mod x509;
 
-pub use binding::{Confirmation, ConfirmationMethod, ConfirmationReason};
 pub use bundle::{BundleReason, TrustBundle};
+pub use confirmation::ConfirmationReason;
 pub use fetch::{FetchReason, Fetcher, JSON_BYTES_MAX, Network};
 pub use keys::{BundleProfile, KeyLocation, KeySource, KeyState, RefreshPolicy};
 pub use kind::TrustKind;

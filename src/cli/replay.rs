@@ -96,7 +96,7 @@ fn disclosures(reader: &SqliteReader, stored: &Stored, root: &SealKey) -> Result
     let Some(sealed) = reader.disclosures(stored.index)? else { return Ok(BTreeMap::new()) };
     let clear = reveal(root, &Digest::of(&stored.record), &sealed)
         .map_err(|_| Failed::new("these keys do not open the disclosures of this ledger"))?;
-    let list = crate::ledger::Disclosure::parse_all(&clear)?;
+    let list = crate::ledger::record::Disclosure::parse_all(&clear)?;
     let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
     Ok(list.into_iter().map(|one| (one.name.clone().unwrap_or_else(|| "actor".to_owned()), value(&one.value))).collect())
 }

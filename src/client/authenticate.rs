@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    Attested, AuthMethod, AuthenticatedClient, ClientAuths, ClientReason, Confirmation, Credentials, IdentifiedClient,
-    PeerCertificate, ProvenKeys, attestation,
+    Attested, AuthMethod, AuthenticatedClient, ClientAuths, ClientReason, Credentials, IdentifiedClient, PeerCertificate,
+    ProvenKeys, attestation,
 };
 use super::{mtls, private_key_jwt, secret, spiffe, workload};
 use crate::catalog::{Agent, Catalog};
 use crate::crypto::Digest;
 use crate::jose::Compact;
-use crate::oauth::{ClientId, Issuer, SingleUse, Time};
+use crate::oauth::{ClientId, Confirmation, Issuer, SingleUse, Time};
 use crate::trust::TrustStore;
 
 /// What this server is called in the `aud` of a client assertion.

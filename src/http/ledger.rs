@@ -16,7 +16,7 @@ use super::AppState;
 use super::socket::Auditor;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{Published, Sequencer};
-use crate::ledger::{CHECKPOINT_PATH, Files, NodeReason, ProofReason, Tile, TileKind, TileNodes, TlogProof, tile_bytes};
+use crate::ledger::{CHECKPOINT_PATH, LogFiles, NodeReason, Tile, TileKind, TileNodes, TlogProof, TlogProofReason, tile_bytes};
 use crate::oauth::Jti;
 
 const NEVER_KEPT: &str = "no-store";
@@ -27,7 +27,7 @@ pub struct LedgerState {
     /// What is published.
     pub sequencer: Sequencer,
     /// The files of the log.
-    pub files: Arc<dyn Files + Send + Sync>,
+    pub files: Arc<dyn LogFiles + Send + Sync>,
     /// The records.
     pub records: Arc<dyn RecordReader>,
     /// Whether checkpoints and tiles of hashes are for everybody.
@@ -107,7 +107,7 @@ enum Unproved {
 /// The proof of the hop's record. With it an auditor gets the record; a token's holder does not, for it says more than the
 /// token does.
 fn build(
-    files: &dyn Files,
+    files: &dyn LogFiles,
     records: &dyn RecordReader,
     published: &Published,
     jti: Jti,
@@ -117,7 +117,7 @@ fn build(
     let Some(Stored { index, record, .. }) = found.into_iter().next() else { return Ok(None) };
     let mut nodes = TileNodes::new(files, published.head.size());
     let proof = TlogProof::build(&mut nodes, index, &published.head, &published.note).map_err(|reason| match reason {
-        ProofReason::Beyond => Unproved::Soon,
+        TlogProofReason::Beyond => Unproved::Soon,
         other => Unproved::Failed(other.into()),
     })?;
     if !with_record {

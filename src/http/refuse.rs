@@ -9,7 +9,7 @@ use crate::client::Credentials;
 use crate::crypto::random;
 use crate::error::{ErrorCode, ExchangeError};
 use crate::exchange::{RefusedRequest, RequestEvidence};
-use crate::ledger;
+use crate::ledger::record::RefusalRecord;
 use crate::oauth::{ClientId, Jti, Time};
 
 /// Logs the refusal, has it recorded if its client is known, and answers; all three under one reference id.
@@ -45,20 +45,13 @@ fn causes(reason: &ExchangeError) -> Option<String> {
     Some(untold.join(": ")).filter(|untold| !untold.is_empty())
 }
 
-fn record(asked: RequestEvidence, reason: &ExchangeError, error_id: String, at: Time) -> ledger::Refusal {
-    ledger::Refusal {
-        agent: asked.agent,
-        at,
-        error: reason.code().as_str(),
-        error_id,
-        reason: reason.to_string(),
+fn record(asked: RequestEvidence, reason: &ExchangeError, error_id: String, at: Time) -> RefusalRecord<'static> {
+    RefusalRecord {
         subject_token: asked.subject_token,
         txn: asked.txn,
         parent: asked.parent,
-        audience: Vec::new(),
-        requested: asked.requested,
-        policies: Vec::new(),
-        policy_set: None,
+        requested: asked.requested.unwrap_or_default(),
+        ..RefusalRecord::new(asked.agent, at, reason.code().as_str(), error_id, reason.to_string())
     }
 }
 

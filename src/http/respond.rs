@@ -5,11 +5,11 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::client::{Confirmation, DpopRules};
+use crate::client::DpopRules;
 use crate::error::{ErrorCode, ExchangeError};
 use crate::lifecycle::TaskStatus;
 use crate::mint::{IntrospectionResponse, IssuedTaskToken, IssuedToken};
-use crate::oauth::{Time, TokenType};
+use crate::oauth::{Confirmation, Time, TokenType};
 use crate::task::TaskOutcome;
 
 /// Seconds after which it is worth trying again.
@@ -40,11 +40,11 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     unstored(StatusCode::OK).json(Success {
         access_token: token.jwt(),
         issued_token_type: TokenType::AccessToken.as_str(),
-        token_type: token.bound().token_type(),
+        token_type: token.constraint().token_type(),
         expires_in: token.expires_in(),
         scope: token.scope(),
         txn: token.txn().to_string(),
-        cnf: token.bound().issued(),
+        cnf: token.constraint().issued(),
     })
 }
 

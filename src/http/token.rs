@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::form::read;
 use super::refuse::refuse;
 use super::{AppState, respond};
-use crate::client::ConfirmationMethod;
 use crate::exchange::{self, RefusedRequest};
+use crate::oauth::ConfirmationMethod;
 
 /// Answers a token request.
 pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<AppState>) -> HttpResponse {
@@ -22,7 +22,7 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, door: Data<App
             door.metrics.issued();
             let mut answer = respond::issued(&token);
             // RFC 9449 §8.2: the next proof will carry the newer one.
-            let proved = token.bound().issued().is_some_and(|binding| binding.kind() == ConfirmationMethod::Dpop);
+            let proved = token.constraint().issued().is_some_and(|binding| binding.kind() == ConfirmationMethod::Dpop);
             if world.dpop.nonce_required && proved {
                 respond::add_nonce(&mut answer, &world.dpop, now);
             }

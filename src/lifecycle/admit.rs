@@ -9,8 +9,7 @@ use super::{ActiveClient, AdmissionReason, AdmittedExchange, CurrentActor, death
 use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
-use crate::ledger::ExchangeMode;
-use crate::oauth::{ActChain, Actor, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
+use crate::oauth::{ActChain, Actor, ExchangeMode, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
 use crate::token::{Origin, VerifiedActor, VerifiedSubject};
 use crate::trust::TrustStore;
 

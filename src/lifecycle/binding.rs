@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::AdmittedExchange;
 use crate::catalog::{BoundTokens, ConstraintRequirement};
-use crate::client::{AuthMethod, Confirmation, ConfirmationMethod, MissingProof, ProvenKeys};
-use crate::ledger::ExchangeMode;
+use crate::client::{AuthMethod, MissingProof, ProvenKeys};
+use crate::oauth::{Confirmation, ConfirmationMethod, ExchangeMode};
 
 /// What an issued token is bound to, or that it is not. Made only by [`bind`].
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +77,10 @@ pub fn bind(
 ) -> Result<SenderConstraint, BindingReason> {
     let client = standing.client();
     let question = ConstraintInputs {
-        subject: standing.subject().binding(),
-        actor: standing.actor().map(|actor| actor.binding()),
+        subject: standing.subject().confirmation(),
+        actor: standing.actor().map(|actor| actor.confirmation()),
         attestation: client.binding(),
-        task: standing.task().is_some_and(|task| task.bound),
+        task: standing.task().is_some_and(|task| task.requires_proof),
         proven: client.proven(),
         basis: standing.basis(),
         login: client.method(),

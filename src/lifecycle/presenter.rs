@@ -3,8 +3,7 @@
 use crate::catalog::Catalog;
 use crate::client::AuthenticatedClient;
 use crate::crypto::Digest;
-use crate::ledger::ExchangeMode;
-use crate::oauth::{ActChain, ClientId, Issuer, RuleName};
+use crate::oauth::{ActChain, ClientId, ExchangeMode, Issuer, RuleName};
 use crate::token::{IssuedClaims, Origin, VerifiedSubject};
 
 use super::{AdmissionReason, visible};

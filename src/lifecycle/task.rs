@@ -9,8 +9,8 @@ use super::{
     Transition,
 };
 use crate::crypto::{Digest, MacKey};
-use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, TaskId, Time, Txn};
-use crate::token::{Origin, ScopesOnApi};
+use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, ScopesOnApi, TaskId, Time, Txn};
+use crate::token::Origin;
 
 /// How long a task is remembered beyond its deadline.
 const SKEW: Duration = Duration::from_secs(60);

@@ -3,8 +3,8 @@
 use super::in_force::in_force;
 use super::{ActiveClient, AdmissionReason, Rules, alive};
 use crate::catalog::{Catalog, ChainShown};
-use crate::oauth::{ActChain, ClientId};
-use crate::token::{IssuedClaims, ScopesOnApi, VerifiedIssued};
+use crate::oauth::{ActChain, ClientId, ScopesOnApi};
+use crate::token::{IssuedClaims, VerifiedIssued};
 
 /// One of our own access tokens, alive, with what one of its APIs may see of it. Made only by [`visible`].
 #[derive(Debug)]

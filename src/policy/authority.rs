@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::grant::{Denial, TargetDenial};
 use crate::catalog::{Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Resource, Scope, Scopes};
+use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi};
 use crate::request::ExchangeRequest;
-use crate::token::{IssuedClaims, Origin, ScopesOnApi};
+use crate::token::{IssuedClaims, Origin};
 
 /// The APIs that a request is for: every `resource` and `audience`, or the audience of our own subject token.
 ///
@@ -58,7 +58,7 @@ pub(super) fn reachable(api: &Api, standing: &AdmittedExchange) -> Scopes {
                 let here = ceiling.iter().filter(|held| held.api == api.id);
                 here.fold(Scopes::default(), |all, held| all.union(&held.scopes)).intersection(&declared)
             };
-            standing.subject().ceiling().map_or_else(|| declared.clone(), mapped)
+            standing.subject().scope_limit().map_or_else(|| declared.clone(), mapped)
         }
     }
 }
@@ -72,7 +72,7 @@ fn declared(api: &Api, own: &IssuedClaims) -> Scopes {
 /// In a task never more than its ceiling, and no scope that by now touches data of another class, whatever the way to it.
 fn within_task(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
     let Some(task) = &own.task else { return scopes };
-    let capped = scopes.intersection(&task.ceiling(&api.id));
+    let capped = scopes.intersection(&task.authority_on(&api.id));
     let touches = |class: &String| task.data_classes.contains(class);
     let allowed = |scope: &&Scope| api.scopes.get(*scope).is_some_and(|info| info.data.iter().all(touches));
     capped.iter().filter(allowed).cloned().collect()

@@ -7,10 +7,8 @@ use super::explain::Explanation;
 use super::opening::TaskDenial;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
-use crate::ledger::ExchangeMode;
 use crate::lifecycle::{BindingReason, SenderConstraint};
-use crate::oauth::{Resource, Scopes, Time};
-use crate::token::ScopesOnApi;
+use crate::oauth::{ExchangeMode, Resource, Scopes, ScopesOnApi, Time};
 
 /// What may be issued, and which policies decided. Made only by [`decide`](super::decide).
 #[derive(Debug)]

@@ -9,8 +9,7 @@ use super::explain::{Explanation, merge};
 use super::facts::{RequestContext, ScopeContext};
 use super::policies::RequestResource;
 use crate::catalog::{Agent, Api};
-use crate::ledger::ExchangeMode;
-use crate::oauth::{Scope, Scopes};
+use crate::oauth::{ExchangeMode, Scope, Scopes};
 
 /// The questions of one request, and what came of them.
 pub(super) struct Evaluation<'a> {

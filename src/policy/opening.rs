@@ -11,9 +11,8 @@ use super::{Denial, Explanation, Limits, Policies, authority, explain};
 use crate::catalog::{Api, Catalog, Status};
 use crate::crypto::Digest;
 use crate::lifecycle::{self, AdmittedTask};
-use crate::oauth::{ClientId, Resource, Scopes, Time};
-use crate::request::TaskSpec;
-use crate::token::{ScopesOnApi, TaskMembership};
+use crate::oauth::{ClientId, Resource, Scopes, ScopesOnApi, TaskSpec, Time};
+use crate::token::TaskMembership;
 
 /// What bounds tasks.
 #[derive(Clone, Debug)]
@@ -98,7 +97,7 @@ pub fn open(
     let facts = RequestContext::opening(RequestContext::new(standing, &binding, &limits.issuer, now), &purpose, &holder);
     let mut hearing = Evaluation::opening(policies, facts);
     let mut apis = Vec::with_capacity(wanted.authority.len());
-    for (api, scopes) in &wanted.authority {
+    for ScopesOnApi { api, scopes } in &wanted.authority {
         apis.push(pairs(catalog, opening, (api, scopes), &mut hearing)?);
     }
     let data_classes = data_classes(&apis, within, wanted).map_err(Denial::task)?;

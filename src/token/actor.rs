@@ -43,7 +43,7 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
         generations: own.generations,
         expires: token.expires,
         digest: token.digest,
-        binding: token.binding,
+        confirmation: token.confirmation,
     })
 }
 
@@ -68,6 +68,6 @@ async fn attested(
         generations: Vec::new(),
         expires: vouched.expires(),
         digest: vouched.digest(),
-        binding: vouched.binding(),
+        confirmation: vouched.binding(),
     })
 }

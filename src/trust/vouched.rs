@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::confirmation::foreign_confirmation;
 use super::validity::Validity;
 use super::x509::Leaf;
-use super::{Confirmation, TrustReason, TrustRule, platform};
+use super::{TrustReason, TrustRule, platform};
 use crate::crypto::Digest;
 use crate::jose::{Compact, Object, Verified};
-use crate::oauth::{Subject, Time};
+use crate::oauth::{Confirmation, Subject, Time};
 
 /// What a genuine, current token, meant for us, says about its subject, by the one rule that accepts it. Made by
 /// [`super::TrustStore::vouch`] only.
@@ -61,7 +62,7 @@ impl VerifiedAssertion {
         validity: Validity,
     ) -> Result<Self, TrustReason> {
         let claims = proof.claims();
-        let binding = Confirmation::of_foreign(claims).map_err(TrustReason::Confirmation)?;
+        let binding = foreign_confirmation(claims).map_err(TrustReason::Confirmation)?;
         check_requirements(rule, claims)?;
         let id = rule.subject().id(claims)?;
         let instance = rule.subject().instance(claims)?.or_else(|| platform::instance(rule.kind(), claims));

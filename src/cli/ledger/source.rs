@@ -8,7 +8,7 @@ use reqwest::{Client, redirect};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::output::Failed;
-use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, Files, TILE_WIDTH};
+use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, LogFiles, TILE_WIDTH};
 use crate::store::{LEDGER_FOLDER, LogFolder};
 
 /// No file of a log is longer: a full bundle of the longest entries.
@@ -68,7 +68,7 @@ pub(super) fn log_folder(place: &Path) -> Result<(LogFolder, Option<PathBuf>), F
     )))
 }
 
-impl Files for Source {
+impl LogFiles for Source {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match self {
             Self::Folder(folder, _) => folder.read(path),

@@ -15,7 +15,7 @@ use crate::cli::launch::with_causes;
 use crate::cli::output::{Failed, Outcome};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::ledger::{
-    AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, Files, NoteReason, NoteVerifier, Record, RecordReason, audit,
+    AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, LogFiles, NoteReason, NoteVerifier, Record, RecordReason, audit,
 };
 use crate::store::{LogFolder, SqliteReader};
 

@@ -1,263 +1,244 @@
-//! A hop: one issued token, one delegation step, as it will be recorded.
+//! The record of a hop: one issued token, one delegation step.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
-use super::disclosure::{Discloser, Disclosures};
-use super::record::{
-    self, ActorRecord, AttributesRecord, BindingsRecord, EvidenceRecord, HopRecord, InputsRecord, Kind, RecordReason,
-};
-use crate::client::Confirmation;
+use super::schema::{Kind, RECORD_BYTES_MAX, RecordReason, ascending, written};
+use super::text::{List, Millis, One, Optional};
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, Actor, ClientId, Issuer, Jti, Resource, Scopes, StatusPlace, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, Confirmation, ExchangeMode, Jti, Resource, Scopes, StatusPlace, TaskId, Time, Txn};
 
-/// One delegation step. Filled by `mint`; written as canonical JSON by [`Hop::record`].
-#[derive(Debug)]
-pub struct Hop {
-    /// The issued token's `jti`.
-    pub jti: Jti,
-    /// The tree.
-    pub txn: Txn,
-    /// The hop whose token was the subject token; none for a first hop.
-    pub parent: Option<Jti>,
+/// A hop. Members stand in alphabetical order, so that serialising it *is* canonicalising it; empty members are left out.
+/// Personal values stand only as the digests that a [`Discloser`](super::Discloser) gives, in members `_sd` (RFC 9901 §4.2.4.1)
+/// and as elements `...` of `chain` (RFC 9901 §4.2.4.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HopRecord<'a> {
+    /// The digest of the subject's disclosure, where a trust rule vouched for the subject.
+    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    pub sd: Vec<Digest>,
+    /// The agent that acts by this hop, also where the token does not show it (impersonation).
+    #[serde(with = "One")]
+    pub actor: ClientId,
+    /// The instant at which the request came in.
+    #[serde(with = "Millis")]
+    pub at: Time,
+    /// The token's `aud`, as API ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    pub audience: Vec<Resource>,
+    /// How the client came by the subject token.
+    #[serde(with = "One")]
+    pub basis: ExchangeMode,
+    /// The keys that holders of the token and of the subject token must prove.
+    #[serde(default, skip_serializing_if = "Confirmations::is_empty")]
+    pub binding: Confirmations,
+    /// The whole chain, current actor first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
+    pub chain: Vec<ActorRecord<'a>>,
+    /// The agent that asked.
+    #[serde(with = "One")]
+    pub client: ClientId,
     /// The number of hops from the first to this one, this one included.
     pub depth: u32,
-    /// The task that it is in.
-    pub task: Option<TaskId>,
-    /// When the request came in.
-    pub at: Time,
-    /// The issued token's `exp`.
-    pub expires: Time,
-    /// In which role the client came by the subject token.
-    pub basis: ExchangeMode,
-    /// Who asked.
-    pub client: ClientId,
-    /// How it proved itself.
-    pub login: &'static str,
-    /// Which running copy of it, as attested.
-    pub instance: Option<String>,
-    /// On whose behalf. Personal when a trust rule vouched for it: then only a salted digest is recorded.
-    pub subject: Subject,
-    /// Who acts and acted, whole, current actor first. Actors that this server did not name are recorded as salted digests.
-    pub chain: ActChain,
-    /// Who acts by this hop, also where the token does not show it (impersonation).
-    pub actor: ClientId,
-    /// The token's audience.
-    pub audience: Vec<Resource>,
-    /// The token's scope.
-    pub scopes: Scopes,
-    /// What the issued token and the subject token are bound to.
-    pub binding: Bindings,
-    /// SHA-256 of what was presented.
+    /// Digests of the credentials that were presented.
+    #[serde(default, skip_serializing_if = "Evidence::is_empty")]
     pub evidence: Evidence,
-    /// SHA-256 of the issued token.
-    pub token: Digest,
-    /// The key that signed it.
-    pub kid: String,
-    /// The policy set's digest.
+    /// The token's `exp`.
+    #[serde(with = "Millis")]
+    pub expires: Time,
+    /// Further inputs of the decision.
+    #[serde(default, skip_serializing_if = "Inputs::is_empty", borrow)]
+    pub inputs: Inputs<'a>,
+    /// The running copy of the client, as attested.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub instance: Option<Cow<'a, str>>,
+    /// The token's `jti`.
+    #[serde(with = "One")]
+    pub jti: Jti,
+    /// The `kid` of the key that signed the token.
+    #[serde(borrow)]
+    pub kid: Cow<'a, str>,
+    /// Always [`Kind::Hop`].
+    pub kind: Kind,
+    /// The method by which the client authenticated.
+    #[serde(borrow)]
+    pub login: Cow<'a, str>,
+    /// The hop whose token was the subject token; none for a first hop, and for one that enters a task.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub parent: Option<Jti>,
+    /// The ids of the policies that decided, sorted.
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    pub policies: Cow<'a, [String]>,
+    /// The digest of the policy set.
+    #[serde(with = "One")]
     pub policy_set: Digest,
-    /// The policies that decided, by id, sorted.
-    pub policies: Vec<String>,
-    /// What else the decision rested on.
-    pub inputs: Inputs,
-    /// Where its status stands, where an API asks for that.
+    /// The token's `scope`.
+    #[serde(default, skip_serializing_if = "Scopes::is_empty", with = "One")]
+    pub scope: Scopes,
+    /// The token's place in a status list, where an API asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusPlace>,
+    /// The subject, where it is an agent of this server; else its digest stands in `_sd`.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub subject: Option<AgentSubject<'a>>,
+    /// The task that the hop is in.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub task: Option<TaskId>,
+    /// SHA-256 of the issued token.
+    #[serde(with = "One")]
+    pub token: Digest,
+    /// The transaction: the tree of hops.
+    #[serde(with = "One")]
+    pub txn: Txn,
+    /// Always [`VERSION`](super::VERSION).
+    pub v: u32,
 }
 
-impl Hop {
-    /// The canonical record of this hop, and the clear values behind its salted digests. Personal are: a subject that a trust
-    /// rule vouched for, its attributes, `acr`, `amr` and `auth_time`, and every actor that `issuer` (this server) did not
-    /// name.
-    ///
-    /// # Errors
-    /// `Long` beyond 65,535 bytes; `Actor` when an actor named by `issuer` has members that this server never writes; `Malformed`
-    /// for an instant before 1970 or after 9999; `Salt` without randomness.
-    pub fn record(&self, issuer: &Issuer) -> Result<(Vec<u8>, Disclosures), RecordReason> {
-        let mut discloser = Discloser::new();
-        let record = self.disclosing(issuer, &mut discloser)?;
-        let bytes = record::written(&record, record::RECORD_BYTES_MAX)?;
-        Ok((bytes, discloser.finish()))
-    }
+/// A subject that may stand in the clear: an agent of this server. Made only by [`Discloser::subject`](super::Discloser::subject).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSubject<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-    fn disclosing<'a>(&'a self, issuer: &Issuer, discloser: &mut Discloser) -> Result<HopRecord<'a>, RecordReason> {
-        let (sd, subject) = match self.subject.rule() {
-            Some(_) => (vec![discloser.member("subject", self.subject.as_str())?], None),
-            None => (Vec::new(), Some(Cow::Borrowed(self.subject.as_str()))),
-        };
-        let chain: Result<_, _> = self.chain.iter().map(|actor| recorded(actor, issuer, discloser)).collect();
-        Ok(HopRecord {
-            sd,
-            actor: self.actor.clone(),
-            at: self.at,
-            audience: Cow::Borrowed(&self.audience),
-            basis: self.basis,
-            binding: self.binding.record(),
-            chain: chain?,
-            client: self.client.clone(),
-            depth: self.depth,
-            evidence: self.evidence.record(),
-            expires: self.expires,
-            inputs: self.inputs.record(discloser)?,
-            instance: self.instance.as_deref().map(Cow::Borrowed),
-            jti: self.jti,
-            kid: Cow::Borrowed(&self.kid),
-            kind: Kind::Hop,
-            login: Cow::Borrowed(self.login),
-            parent: self.parent,
-            policies: Cow::Borrowed(&self.policies),
-            policy_set: self.policy_set,
-            scope: Some(self.scopes.clone()).filter(|scopes| !scopes.is_empty()),
-            status: self.status,
-            subject,
-            task: self.task,
-            token: self.token,
-            txn: self.txn,
-            v: record::version(),
-        })
-    }
+/// One actor of a chain: shown when this server named it, else only the digest of its disclosure. Made only by
+/// [`Discloser::chain`](super::Discloser::chain).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActorRecord<'a> {
+    /// The digest of the disclosure that holds a foreign actor's members; nothing else is then present.
+    #[serde(rename = "...", default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub(super) hidden: Option<Digest>,
+    /// The attested running copy.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub(super) instance: Option<Cow<'a, str>>,
+    /// This server's issuer identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub(super) iss: Option<Cow<'a, str>>,
+    /// The agent.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub(super) sub: Option<Cow<'a, str>>,
+    /// The agent's kind.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub(super) sub_profile: Option<Cow<'a, str>>,
 }
 
-/// An actor of this server is shown, every other one only by digest.
-pub(super) fn recorded<'a>(
-    actor: &'a Actor,
-    issuer: &Issuer,
-    discloser: &mut Discloser,
-) -> Result<ActorRecord<'a>, RecordReason> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Members<'a> {
-        #[serde(borrow)]
-        iss: Cow<'a, str>,
-        #[serde(borrow)]
-        sub: Cow<'a, str>,
-        #[serde(borrow)]
-        sub_profile: Option<Cow<'a, str>>,
-        #[serde(borrow)]
-        instance: Option<Cow<'a, str>>,
-    }
-    if actor.iss() != issuer.as_str() {
-        let members: &RawValue = serde_json::from_str(actor.members()).map_err(|_| RecordReason::Malformed)?;
-        return Ok(ActorRecord { hidden: Some(discloser.element(members)?), ..ActorRecord::default() });
-    }
-    let members: Members<'a> = serde_json::from_str(actor.members()).map_err(|_| RecordReason::Actor)?;
-    let Members { iss, sub, sub_profile, instance } = members;
-    Ok(ActorRecord { hidden: None, instance, iss: Some(iss), sub: Some(sub), sub_profile })
-}
-
-/// What was presented, by digest only.
-#[derive(Debug, Default, Clone)]
-pub struct Evidence {
-    /// The subject token.
-    pub subject_token: Option<Digest>,
-    /// The actor token.
-    pub actor_token: Option<Digest>,
-    /// The client's assertion or attestation.
-    pub client_assertion: Option<Digest>,
-    /// The DPoP proof.
-    pub proof: Option<Digest>,
-}
-
-/// The keys on both sides of a hop.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Bindings {
-    /// What the issued token is bound to.
+/// The confirmations on both sides of a hop, as they stand in `cnf` (RFC 7800 §3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmations {
+    /// The confirmation of the issued token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Confirmation>,
-    /// What the subject token was bound to.
+    /// The confirmation of the subject token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Confirmation>,
 }
 
-impl Bindings {
-    fn record(&self) -> BindingsRecord {
-        BindingsRecord { issued: self.issued, subject: self.subject }
+/// SHA-256 of each credential that was presented.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The actor token.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub actor_token: Option<Digest>,
+    /// The client's assertion or attestation.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub client_assertion: Option<Digest>,
+    /// The DPoP proof.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub proof: Option<Digest>,
+    /// The subject token.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub subject_token: Option<Digest>,
+}
+
+/// Further inputs of the decision, enough to make it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs<'a> {
+    /// The digests of the disclosures of `acr`, `amr` and `auth_time`, as far as they are known.
+    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    pub sd: Vec<Digest>,
+    /// The subject's attributes.
+    #[serde(default, skip_serializing_if = "AttributeDigests::is_empty")]
+    pub attributes: AttributeDigests,
+    /// The scopes asked for.
+    #[serde(default, skip_serializing_if = "Scopes::is_empty", with = "One")]
+    pub requested: Scopes,
+    /// The trust rule that vouched for the subject.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub rule: Option<Cow<'a, str>>,
+    /// The classes of data that the chain had touched before, sorted.
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    pub touched: Cow<'a, [String]>,
+}
+
+/// The subject's attributes, each a disclosure of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeDigests {
+    /// The digests of the disclosures.
+    #[serde(rename = "_sd", with = "List")]
+    pub sd: Vec<Digest>,
+}
+
+impl HopRecord<'_> {
+    /// The canonical form (RFC 8785).
+    ///
+    /// # Errors
+    /// `Long` beyond 65,535 bytes; `Malformed` for an instant before 1970 or after 9999.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RecordReason> {
+        written(self, RECORD_BYTES_MAX)
+    }
+
+    /// True when it keeps the rules that the shape alone does not enforce.
+    pub(super) fn holds(&self) -> bool {
+        let one_subject = self.subject.is_some() != (self.sd.len() == 1) && self.sd.len() <= 1;
+        let digests = [&self.sd, &self.inputs.sd, &self.inputs.attributes.sd];
+        let sorted = digests.iter().all(|digests| ascending(digests));
+        self.kind == Kind::Hop && one_subject && sorted && self.depth > 0 && self.chain.iter().all(ActorRecord::holds)
     }
 }
 
-/// Enough of the decision's inputs to run it again.
-#[derive(Debug, Default, Clone)]
-pub struct Inputs {
-    /// The trust rule that vouched for the subject.
-    pub rule: Option<String>,
-    /// The subject's attributes as mapped by the rule: personal, disclosed only.
-    pub attributes: Vec<(String, String)>,
-    /// The subject's authentication context class.
-    pub acr: Option<String>,
-    /// The subject's authentication methods.
-    pub amr: Vec<String>,
-    /// When the subject authenticated.
-    pub auth_time: Option<Time>,
-    /// The classes of data that the chain had touched before this hop, sorted.
-    pub touched: Vec<String>,
-    /// The scopes asked for, where any were named.
-    pub requested: Option<Scopes>,
+impl ActorRecord<'_> {
+    /// Its `iss` and `sub`, where this server named it; none where it is hidden.
+    pub fn shown(&self) -> Option<(&str, &str)> {
+        self.iss.as_deref().zip(self.sub.as_deref())
+    }
+
+    /// The digest of the disclosure that holds its members, where another server named it.
+    pub fn hidden(&self) -> Option<Digest> {
+        self.hidden
+    }
+
+    /// True when it is either shown or hidden, and nothing in between.
+    pub(super) fn holds(&self) -> bool {
+        let shown = self.iss.is_some() && self.sub.is_some();
+        let other = self.instance.is_some() || self.iss.is_some() || self.sub.is_some() || self.sub_profile.is_some();
+        if self.hidden.is_some() { !other } else { shown }
+    }
+}
+
+impl Confirmations {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Evidence {
-    pub(super) fn record(&self) -> EvidenceRecord {
-        let Self { subject_token, actor_token, client_assertion, proof } = *self;
-        EvidenceRecord { actor_token, client_assertion, proof, subject_token }
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
-impl Inputs {
-    fn record(&self, discloser: &mut Discloser) -> Result<InputsRecord<'_>, RecordReason> {
-        let mut sd = Vec::new();
-        if let Some(acr) = &self.acr {
-            sd.push(discloser.member("acr", acr)?);
-        }
-        if !self.amr.is_empty() {
-            sd.push(discloser.member("amr", &self.amr)?);
-        }
-        if let Some(time) = self.auth_time {
-            sd.push(discloser.member("auth_time", &time.seconds())?);
-        }
-        let attributes: Result<Vec<_>, _> = self.attributes.iter().map(|(name, value)| discloser.member(name, value)).collect();
-        let mut attributes = attributes?;
-        // Sorted, so that their order tells nothing (RFC 9901 §4.2.4.1).
-        sd.sort_unstable();
-        attributes.sort_unstable();
-        Ok(InputsRecord {
-            sd,
-            attributes: AttributesRecord { sd: attributes },
-            requested: self.requested.clone().filter(|scopes| !scopes.is_empty()),
-            rule: self.rule.as_deref().map(Cow::Borrowed),
-            touched: Cow::Borrowed(&self.touched),
-        })
+impl Inputs<'_> {
+    fn is_empty(&self) -> bool {
+        let Self { sd, attributes, requested, rule, touched } = self;
+        sd.is_empty() && attributes.is_empty() && requested.is_empty() && rule.is_none() && touched.is_empty()
     }
 }
 
-/// In which role the client came by the subject token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeMode {
-    /// Another party's token or attestation; the client becomes the actor.
-    Delegation,
-    /// Our own token, by its client or current actor.
-    Continuation,
-    /// A workload trading its own attestation, or its own token.
-    SelfExchange,
-    /// Our own token, by the agent that its audience names as its own.
-    OnBehalfOf,
-    /// As the subject, where policy permits.
-    Impersonation,
-}
-
-impl ExchangeMode {
-    /// The name in records and in policy's `context.basis`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delegation => "delegation",
-            Self::Continuation => "continuation",
-            Self::SelfExchange => "self",
-            Self::OnBehalfOf => "on_behalf_of",
-            Self::Impersonation => "impersonation",
-        }
-    }
-}
-
-impl fmt::Display for ExchangeMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl AttributeDigests {
+    fn is_empty(&self) -> bool {
+        self.sd.is_empty()
     }
 }

@@ -21,7 +21,7 @@ const STAGES: [(&str, &str); 15] = [
     ("token", "verify_own"),
     ("lifecycle", "visible"),
     ("lifecycle", "revocation"),
-    ("mint", "tell"),
+    ("mint", "introspection_response"),
 ];
 
 /// The rooms in the order of `lib.rs`.
