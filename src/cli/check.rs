@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::output::{CommandResult, Failed};
+use super::output::{CommandResult, Failure};
 use super::text::instant;
 use crate::catalog::Place;
-use crate::client::Expiry;
+use crate::client::ExpiryState;
 use crate::config::{self, Config, Diagnostic, Diagnostics, Sources};
 use crate::crypto::Digest;
 use crate::oauth::{Clock, Time};
 use crate::server::{retired_in_record, stand_in_keys};
 use crate::store::SystemClock;
-use crate::trust::x509::Plain;
+use crate::x509::Plain;
 
 /// The options of `check`.
 #[derive(Args)]
@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
 }
 
 /// Warnings about agents that are retired in the record of the data folder, and not in their files.
-fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failed> {
+fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
     let place = Place { file: data.display().to_string().into(), line: 0 };
     let warning = |id| {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
@@ -67,13 +67,13 @@ fn own_certificates(config: &Config, now: Time) -> Vec<Diagnostic> {
     let file = &files.certificate;
     let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), Plain::read(der).ok()?.not_after)));
     let named = ends.map(|(digest, not_after)| (format!("server certificate {digest} in {}", file.value.display()), not_after));
-    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, Expiry::of(not_after, now))).collect()
+    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, ExpiryState::of(not_after, now))).collect()
 }
 
-fn near(place: &Place, name: &str, not_after: Time, expiry: Option<Expiry>) -> Option<Diagnostic> {
+fn near(place: &Place, name: &str, not_after: Time, expiry: Option<ExpiryState>) -> Option<Diagnostic> {
     let verb = match expiry? {
-        Expiry::Expired => "has expired, at",
-        Expiry::Near => "expires within 30 days, at",
+        ExpiryState::Expired => "has expired, at",
+        ExpiryState::Near => "expires within 30 days, at",
     };
     Some(Diagnostic::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
 }
