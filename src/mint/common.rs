@@ -64,7 +64,7 @@ pub(super) fn generations(
 /// Every agent of the subject token's chain, the one that asks now and the one that acts now, sorted.
 pub(super) fn agents(standing: &AdmittedExchange) -> Vec<ClientId> {
     let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
-    let now = [&standing.client().agent().id, &standing.acting().agent.id];
+    let now = [&standing.client().agent().id, &standing.current_actor().agent.id];
     let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
     agents.sort_unstable();
     agents.dedup();
@@ -97,7 +97,7 @@ pub(super) fn issue(
         record,
         generations: standing.generations().to_vec(),
         single_use: standing.client().spends(),
-        deadline: expires.min(standing.bound()),
+        deadline: expires.min(standing.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },
         status: None,
         charge: None,

@@ -8,10 +8,11 @@ use super::claims::{self, Identity};
 use super::common;
 use super::release::{Released, Unreleased};
 use super::signers::{MintReason, Minting};
+use crate::binding::SenderConstraint;
 use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
-use crate::lifecycle::{AdmittedExchange, SenderConstraint, key_of};
+use crate::lifecycle::{AdmittedExchange, key_of};
 use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
@@ -66,7 +67,7 @@ pub fn sign(
     let signed = SignedToken { jti, txn, now, status, digest: Digest::of(jwt.as_bytes()), kid: key.kid() };
     let record = record(standing, grant, requested, (&signed, minting.issuer)).map_err(|_| MintReason::TooLarge)?;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
-    let minted = MintedToken { token, scope: grant.scopes().to_string(), constraint: *grant.bound() };
+    let minted = MintedToken { token, scope: grant.scopes().to_string(), constraint: *grant.constraint() };
     let issue = RecordHop {
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
@@ -153,7 +154,7 @@ fn record(
     requested: Option<&Scopes>,
     (signed, issuer): (&SignedToken<'_>, &Issuer),
 ) -> Result<(Vec<u8>, Disclosures), RecordReason> {
-    let (client, actor) = (standing.client(), standing.acting());
+    let (client, actor) = (standing.client(), standing.current_actor());
     let mut discloser = Discloser::default();
     let (sd, subject) = discloser.subject(standing.subject().subject(), "")?;
     let hop = HopRecord {
@@ -161,8 +162,8 @@ fn record(
         actor: actor.agent.id.clone(),
         at: signed.now,
         audience: grant.apis().iter().map(|api| api.id.clone()).collect(),
-        basis: standing.basis(),
-        binding: Confirmations { issued: grant.bound().issued(), subject: grant.bound().subject() },
+        basis: standing.mode(),
+        binding: Confirmations { issued: grant.constraint().issued(), subject: grant.constraint().subject() },
         chain: discloser.chain(standing.chain(), issuer)?,
         client: client.agent().id.clone(),
         depth: standing.depth(),

@@ -89,7 +89,7 @@ pub fn open(
             task: fixed(opening, grant, &names, ancestry.own.generations),
             out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
         }),
-        ..common::issue(opening.standing(), minting, (jti, txn, grant.deadline()), record)
+        ..common::issue(opening.admitted(), minting, (jti, txn, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
@@ -134,13 +134,13 @@ impl IssuedTaskToken {
 
 fn names(opening: &AdmittedTask, now: Time) -> Result<Names, MintReason> {
     let random = || random().map_err(|_| MintReason::Crypto);
-    let txn = common::txn(opening.standing(), now)?;
+    let txn = common::txn(opening.admitted(), now)?;
     Ok(Names { id: TaskId::new(now, random()?), jti: Jti::new(now, random()?), txn, now })
 }
 
 /// The content that the token freezes: subject, chain, authority and every generation that the task depends on.
 fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
-    let (standing, subject) = (opening.standing(), opening.standing().subject());
+    let (standing, subject) = (opening.admitted(), opening.admitted().subject());
     let before = subject.own();
     let own = IssuedClaims {
         jti: names.jti,
@@ -162,7 +162,7 @@ fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, na
             data_classes: grant.data_classes().to_vec(),
             deadline: grant.deadline(),
             under: subject.hop().or_else(|| standing.task().and_then(|task| task.under)),
-            requires_proof: grant.bound(),
+            requires_proof: grant.requires_proof(),
         }),
     };
     let (attributes, chain) = (subject.attributes().to_vec(), standing.chain().clone());
@@ -176,7 +176,7 @@ fn claims(
     details: &str,
     anc: &str,
 ) -> Result<Vec<u8>, MintReason> {
-    let standing = opening.standing();
+    let standing = opening.admitted();
     let claims = TaskTokenClaims {
         iss: minting.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
@@ -198,7 +198,7 @@ fn claims(
 /// Whoever opens a task for itself is held to the key it did it with. Which keys another agent has, its own registration says,
 /// and it may replace them while the task lasts.
 fn holder_key(opening: &AdmittedTask, holder: &ClientId) -> Option<Digest> {
-    (opening.standing().client().agent().id == *holder).then(|| opening.key())
+    (opening.admitted().client().agent().id == *holder).then(|| opening.key())
 }
 
 /// The task as granted, in the form in which it was asked for (RFC 9396 §7).
@@ -223,7 +223,7 @@ fn record(
     (names, (token, kid)): (&Names, (Digest, &str)),
     issuer: &Issuer,
 ) -> Result<(Vec<u8>, Disclosures), RecordReason> {
-    let (standing, client) = (opening.standing(), opening.standing().client());
+    let (standing, client) = (opening.admitted(), opening.admitted().client());
     let mut discloser = Discloser::default();
     let (sd, subject) = discloser.subject(standing.subject().subject(), grant.purpose())?;
     let task = TaskRecord {
@@ -260,7 +260,7 @@ fn fixed(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: 
         id: names.id,
         txn: names.txn,
         parent: opening.parent().map(|parent| parent.fixed.id),
-        opener: opening.standing().client().agent().id.clone(),
+        opener: opening.admitted().client().agent().id.clone(),
         holder: grant.holder().clone(),
         opened: names.now,
         deadline: grant.deadline(),
