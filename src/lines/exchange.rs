@@ -1,7 +1,10 @@
 //! Token exchange (RFC 8693): the order of one exchange, and nothing but the order.
 
 use super::login::{self, LineContext, LoginRules};
+
 use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::authority;
+use crate::binding;
 use crate::commit::{Commit, ReservedPlace};
 use crate::deployment::TOKEN_PATH;
 use crate::error::{ExchangeError, Profile};
@@ -47,8 +50,10 @@ async fn issue(
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
     let admitted = lifecycle::admit(client, subject, actor, request.impersonate(), &rules).map_err(ExchangeError::Admission)?;
-    let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
-    let grant = policy::decide(policies, catalog, &admitted, request, limits, now).map_err(ExchangeError::Denied)?;
+    let (catalog, policies, limits) = (&deployment.catalog, &deployment.policies, &deployment.limits);
+    let targets = authority::targets(catalog, &admitted, request).map_err(ExchangeError::Authority)?;
+    let constraint = binding::bind(&admitted, &targets).map_err(ExchangeError::Binding)?;
+    let grant = login::granted(policy::decide(policies, &admitted, targets, constraint, request, limits, now))?;
     let place = status_place(commit, &grant)?;
     let requested = request.scope().map(|scopes| catalog.declared(scopes));
     let (minted, hop) =

@@ -11,6 +11,7 @@ use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, InactiveStatus};
 use crate::mint::MintReason;
 use crate::oauth::Time;
+use crate::policy::PolicyOutcome;
 
 /// A request in hand: the configuration, the writer, the credentials and the time that every line works with.
 #[derive(Clone, Copy)]
@@ -91,12 +92,24 @@ async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<Activ
         AuthError::Login(reason) => stranger(reason),
     })?;
     // An agent that the record suspends or retires is refused like one that its file does.
-    lifecycle::unheld(client, &*commit.state(), &deployment.pseudonyms).map_err(|status| {
+    lifecycle::require_active(client, &*commit.state(), &deployment.pseudonyms).map_err(|status| {
         stranger(match status {
             InactiveStatus::Suspended => ClientReason::Suspended,
             InactiveStatus::Retired => ClientReason::Retired,
         })
     })
+}
+
+/// The grant of policy.
+///
+/// # Errors
+/// Its denial, and, as approvals are not asked for here, that one is needed.
+pub(super) fn granted<G>(outcome: PolicyOutcome<G>) -> Result<G, ExchangeError> {
+    match outcome {
+        PolicyOutcome::Grant(grant) => Ok(grant),
+        PolicyOutcome::Denial(denial) => Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(needed) => Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
+    }
 }
 
 /// Records `hop`, then releases its token against the receipt: no receipt, no token (promise 1). One that cannot be released is

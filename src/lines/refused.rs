@@ -4,7 +4,7 @@ use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::error::{ErrorCode, ExchangeError, Profile};
 use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, Txn};
-use crate::policy::Explanation;
+use crate::policy::Denial;
 use crate::request::RequestReason;
 use crate::token::VerifiedSubject;
 
@@ -86,21 +86,16 @@ impl Asked<'_> {
         reason: &ExchangeError,
         catalog: &Catalog,
     ) -> RequestEvidence {
-        let explanation = match reason {
-            ExchangeError::Denied(denied) => denied.explanation().cloned().unwrap_or_default(),
-            _ => Explanation::default(),
-        };
-        let mut policies = [explanation.erred(), explanation.forbade()].concat();
-        policies.sort_unstable();
+        let (named, denial) = (self.targets(catalog), reason.denial());
         RequestEvidence {
             agent: agent.clone(),
             subject_token: self.token.map(|token| Digest::of(token.as_bytes())),
             txn: lineage.txn,
             parent: lineage.parent,
-            audience: self.targets(catalog),
+            audience: if named.is_empty() { reason.targets().to_vec() } else { named },
             requested: self.scopes(catalog),
-            policies,
-            policy_set: None,
+            policies: denial.map(|denial| denial.explanation().policies()).unwrap_or_default(),
+            policy_set: denial.and_then(Denial::policy_set),
         }
     }
 
