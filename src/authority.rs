@@ -1,5 +1,5 @@
-//! authority(in): the targets of a request, and the scopes that the subject token gives on each of them before policy has its say
-//! (promise 2). It reads the admitted exchange, the catalog and the request, and nothing else.
+//! authority(in): the targets of a request, and the scopes that the subject token gives on each of them before policy has its
+//! say (promise 2). It reads the admitted exchange, the catalog and the request, and nothing else.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +11,8 @@ use crate::oauth::{Resource, Scope, Scopes};
 use crate::request::ExchangeRequest;
 use crate::token::{IssuedClaims, Origin, ScopesOnApi};
 
-/// The APIs that a token is asked for, at least one and several only of one group, each with authority within reach. Made only by
-/// [`targets`].
+/// The APIs that a token is asked for, at least one and several only of one group, each with authority within reach. Made only
+/// by [`targets`].
 #[derive(Debug)]
 pub struct Targets(Vec<Target>);
 
@@ -51,8 +51,8 @@ pub enum AuthorityReason {
     Unreachable,
 }
 
-/// Resolves every `resource` and `audience` of `request`, or without one the audience of our own subject token, and computes the
-/// scopes within reach on each.
+/// Resolves every `resource` and `audience` of `request`, or without one the audience of our own subject token, and computes
+/// the scopes within reach on each.
 ///
 /// # Errors
 /// See [`AuthorityReason`].

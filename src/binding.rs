@@ -1,5 +1,6 @@
-//! Sender constraint: the one place that decides to which key an issued token is bound (`cnf`, RFC 7800), and its `token_type` with
-//! it. A bound input never gives an unbound output, and the output is bound to a key that this very request proved (promise 8).
+//! Sender constraint: the one place that decides to which key an issued token is bound (`cnf`, RFC 7800), and its `token_type`
+//! with it. A bound input never gives an unbound output, and the output is bound to a key that this very request proved
+//! (promise 8).
 
 use std::fmt;
 
@@ -26,8 +27,8 @@ pub struct BindingError {
     pub targets: Vec<Resource>,
 }
 
-/// The fault in the keys of a request. `Display` is the public sentence: what was expected, what was found, and which file would
-/// allow it.
+/// The fault in the keys of a request. `Display` is the public sentence: what was expected, what was found, and which file
+/// would allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingReason {
     /// The subject token is bound, and the request proved another key of that kind, or none.
@@ -87,8 +88,8 @@ pub fn bind(admitted: &AdmittedExchange, targets: &Targets) -> Result<SenderCons
     inputs.decide().map_err(|reason| BindingError { reason, targets: targets.ids() })
 }
 
-/// Decides whether a task that is opened must be bound. No API takes a task token; to which key a token that is issued in the task
-/// is bound is decided when it is issued.
+/// Decides whether a task that is opened must be bound. No API takes a task token; to which key a token that is issued in the
+/// task is bound is decided when it is issued.
 ///
 /// # Errors
 /// See [`BindingReason`].

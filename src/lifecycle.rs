@@ -1,7 +1,7 @@
 //! Life cycle: who may present what, what is alive, and what ends with what. Pure rules over a view of the state.
 //!
-//! `admit` shows every check of an exchange in order, `task_admission` those of a task, `issued` those of a token that is shown or
-//! revoked. All of them end in the one predicate of `liveness`.
+//! `admit` shows every check of an exchange in order, `task_admission` those of a task, `issued` those of a token that is shown
+//! or revoked. All of them end in the one predicate of `liveness`.
 
 mod revocation;
 mod task;

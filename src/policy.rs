@@ -1,8 +1,8 @@
 //! Policy: whether, and how narrowly. Knows nothing of signatures, HTTP or storage; the same inputs always decide the same.
 //!
 //! authority(out) ⊆ authority(in) ∩ policy ∩ request: [`authority`](crate::authority) says what the subject token gives,
-//! `evaluation` asks the policies about it scope by scope, and [`decide`](decide()) grants the part that both permit and the request
-//! wants. [`open`](open()) decides on a task.
+//! `evaluation` asks the policies about it scope by scope, and [`decide`](decide()) grants the part that both permit and the
+//! request wants. [`open`](open()) decides on a task.
 
 mod outcome;
 mod context;

@@ -16,7 +16,8 @@ pub struct ActiveClient {
     key: GenerationKey,
 }
 
-/// Requires that the record neither suspends nor retires the agent of `client`, whatever the files say: the stricter of both counts.
+/// Requires that the record neither suspends nor retires the agent of `client`, whatever the files say: the stricter of both
+/// counts.
 ///
 /// # Errors
 /// The status that the record gives it.

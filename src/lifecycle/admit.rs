@@ -1,4 +1,5 @@
-//! Admission: every check of an exchange between proved facts and policy, in order. Who may present the subject token, who acts,
+//! Admission: every check of an exchange between proved facts and policy, in order. Who may present the subject token, who
+//! acts,
 //! `may_act`, impersonation, depth, active agents and rules, and last that everything the token would depend on is alive.
 
 use std::sync::Arc;
@@ -53,8 +54,8 @@ pub fn admit(
     Ok(AdmittedExchange::new(Parts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
 }
 
-/// The mode in which `client` may present `subject`. Policy can only narrow this; where the origin cannot be told, the answer is
-/// no.
+/// The mode in which `client` may present `subject`. Policy can only narrow this; where the origin cannot be told, the answer
+/// is no.
 fn presenter(
     client: &AuthenticatedClient,
     subject: &VerifiedSubject,
@@ -123,8 +124,8 @@ fn of_a_user(client: &AuthenticatedClient, rule: &RuleName, obtained_by: Option<
     listed.then_some(ExchangeMode::Delegation).ok_or(AdmissionReason::Presenter)
 }
 
-/// `may_act` of the subject token, where it carries one, names the party that would act and the client that asks (RFC 8693 §4.4).
-/// It binds the hop at which it arrives.
+/// `may_act` of the subject token, where it carries one, names the party that would act and the client that asks (RFC 8693
+/// §4.4). It binds the hop at which it arrives.
 fn may_act(
     subject: &VerifiedSubject,
     current: &Agent,
@@ -147,8 +148,8 @@ fn of_client(may_act: &MayAct, current: &Agent, client: &AuthenticatedClient) ->
     may_act.sub.is_some() || current.id == client.agent().id
 }
 
-/// The names that a `may_act` may use: ours under our issuer; otherwise the foreign issuer's, which knows an agent by its client
-/// there and, where it names no namespace, may use the agent's id.
+/// The names that a `may_act` may use: ours under our issuer; otherwise the foreign issuer's, which knows an agent by its
+/// client there and, where it names no namespace, may use the agent's id.
 struct Namespace<'a> {
     rule: &'a RuleName,
     issuer: &'a str,
@@ -175,8 +176,8 @@ fn current_actor(client: &AuthenticatedClient, actor: Option<&VerifiedActor>) ->
     }
 }
 
-/// The mode of the exchange: as the subject token is presented, unless the request asks for impersonation, or whoever acts is the
-/// subject itself.
+/// The mode of the exchange: as the subject token is presented, unless the request asks for impersonation, or whoever acts is
+/// the subject itself.
 fn mode(
     subject: &VerifiedSubject,
     presented_as: ExchangeMode,
@@ -217,8 +218,8 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
     if depth.max(actors) > depth_max { Err(AdmissionReason::Deep) } else { Ok(depth) }
 }
 
-/// The generations that the issued token will depend on: all that the subject token depends on, as they were when it was issued,
-/// and those that join with this hop, as they are.
+/// The generations that the issued token will depend on: all that the subject token depends on, as they were when it was
+/// issued, and those that join with this hop, as they are.
 fn generations(
     client: (&AuthenticatedClient, GenerationKey),
     subject: &VerifiedSubject,
@@ -279,8 +280,8 @@ fn unless_ended_since_issue(
     }
 }
 
-/// The latest `exp` that a token of this exchange may have (promise 2): the earliest expiry of anything presented, and of the task.
-/// A client assertion is no cap; an attestation that served as login is.
+/// The latest `exp` that a token of this exchange may have (promise 2): the earliest expiry of anything presented, and of the
+/// task. A client assertion is no cap; an attestation that served as login is.
 fn expiry_cap(client: &AuthenticatedClient, subject: &VerifiedSubject, actor: Option<&VerifiedActor>) -> Time {
     let task = subject.own().and_then(|own| own.task.as_ref()).map(|task| task.deadline);
     let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires), task];

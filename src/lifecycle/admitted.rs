@@ -8,8 +8,8 @@ use crate::ledger::ExchangeMode;
 use crate::oauth::{ActChain, Generation, Jti, Time, Txn};
 use crate::token::{TaskMembership, VerifiedActor, VerifiedSubject};
 
-/// An exchange in which this client may present this subject token, in this mode, and everything it depends on is alive. Made only
-/// by [`admit`](super::admit()).
+/// An exchange in which this client may present this subject token, in this mode, and everything it depends on is alive. Made
+/// only by [`admit`](super::admit()).
 #[derive(Debug)]
 pub struct AdmittedExchange(Parts);
 

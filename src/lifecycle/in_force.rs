@@ -1,5 +1,5 @@
-//! The rules in force: the configuration that admission reads, and who is active as the files say now. This is apart from liveness:
-//! it comes back when the files do.
+//! The rules in force: the configuration that admission reads, and who is active as the files say now. This is apart from
+//! liveness: it comes back when the files do.
 
 use super::liveness::StateView;
 use super::reason::AdmissionReason;

@@ -22,8 +22,8 @@ pub struct Visible {
     act: ActChain,
 }
 
-/// Shows `token` to `client`, which must be the agent of an API that the token is for; everything that the token rests on must be
-/// alive and in force.
+/// Shows `token` to `client`, which must be the agent of an API that the token is for; everything that the token rests on must
+/// be alive and in force.
 ///
 /// # Errors
 /// See [`AdmissionReason`]; whoever asked is told only that the token is not active.
@@ -39,8 +39,9 @@ pub fn visible(client: &ActiveClient, token: VerifiedIssued, rules: &Rules<'_>) 
     Ok(Visible { token, held, act })
 }
 
-/// The revocation of `token` by `client`: of its hop, and with that of every token that descends from it. None when it has ended
-/// already. Agents that are suspended do not stand in the way: what is suspended comes back, and a revoked token must not.
+/// The revocation of `token` by `client`: of its hop, and with that of every token that descends from it. None when it has
+/// ended already. Agents that are suspended do not stand in the way: what is suspended comes back, and a revoked token must
+/// not.
 ///
 /// # Errors
 /// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).

@@ -1,5 +1,5 @@
-//! The one liveness predicate (promises 4 and 5): a token is alive while every generation it depends on is current, active and in
-//! time.
+//! The one liveness predicate (promises 4 and 5): a token is alive while every generation it depends on is current, active and
+//! in time.
 
 use std::fmt;
 
@@ -54,8 +54,9 @@ pub enum Cause {
     Suspended,
 }
 
-/// Succeeds where every generation is still the current one, is neither suspended nor retired, and has time left at `now`. Every
-/// path that issues, introspects, lists or completes asks this, and the commit asks it once more, atomically and with its own time.
+/// Succeeds where every generation is still the current one, is neither suspended nor retired, and has time left at `now`.
+/// Every path that issues, introspects, lists or completes asks this, and the commit asks it once more, atomically and with its
+/// own time.
 ///
 /// # Errors
 /// Names the first thing that is over for good, or else the first that is suspended.
@@ -73,8 +74,8 @@ pub fn alive(state: &dyn StateView, generations: &[Generation], now: Time) -> Re
     suspended.map_or(Ok(()), Err)
 }
 
-/// Everything that a hop depends on, if it is alive: the `inherited` generations, under which the subject token was issued, and the
-/// present ones of what is `joining` with this hop.
+/// Everything that a hop depends on, if it is alive: the `inherited` generations, under which the subject token was issued, and
+/// the present ones of what is `joining` with this hop.
 ///
 /// # Errors
 /// As for [`alive`].

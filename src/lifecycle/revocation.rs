@@ -1,5 +1,5 @@
-//! Revocation and suspension: the changes of status that the ledger records. A token depends on generations, so ending one of them
-//! ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
+//! Revocation and suspension: the changes of status that the ledger records. A token depends on generations, so ending one of
+//! them ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
 
 use crate::crypto::MacKey;
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, TaskId, Time, Txn};
@@ -14,8 +14,8 @@ pub struct Revocation {
     /// The reason, in words that hold nothing personal; at most 1,024 bytes.
     pub reason: String,
     /// The time after which the revocation may be forgotten, because nothing issued under the old generations could still be
-    /// presented; none for ever. Only a thing under which nothing new can be issued (a hop, a transaction, a task) may have one:
-    /// forgetting returns it to generation 0.
+    /// presented; none for ever. Only a thing under which nothing new can be issued (a hop, a transaction, a task) may have
+    /// one: forgetting returns it to generation 0.
     pub until: Option<Time>,
 }
 

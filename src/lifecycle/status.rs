@@ -1,8 +1,8 @@
 //! The status list that a token stands in, and its status in it (draft-ietf-oauth-status-list-21 §4, §7).
 //!
-//! There is one list per API, kind of list and window of expiry. All lists have the same number of places, taken in random order
-//! and filled to three quarters at most, so that neither a place nor the length of a list tells how many tokens there are; what
-//! does not fit stands in a further part.
+//! There is one list per API, kind of list and window of expiry. All lists have the same number of places, taken in random
+//! order and filled to three quarters at most, so that neither a place nor the length of a list tells how many tokens there
+//! are; what does not fit stands in a further part.
 
 use std::time::Duration;
 

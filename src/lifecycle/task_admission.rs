@@ -19,8 +19,8 @@ pub struct AdmittedTask {
     parent: Option<Task>,
 }
 
-/// Admits the opening of a task: the opener must have proved a key, and where its subject token is in a task, that must be the task
-/// token itself.
+/// Admits the opening of a task: the opener must have proved a key, and where its subject token is in a task, that must be the
+/// task token itself.
 ///
 /// # Errors
 /// `TaskKeyless`, `InTask`; `NotAlive` for a parent that the state does not know, which is an end forgotten.
@@ -94,7 +94,8 @@ pub enum TaskChange {
 /// The task `id`, and the change to record for `action` of `client`.
 ///
 /// # Errors
-/// `NoTask` when it is unknown, forgotten, or none of this client's business; `TaskRole` when this is not for this client to do;
+/// `NoTask` when it is unknown, forgotten, or none of this client's business; `TaskRole` when this is not for this client to
+/// do;
 /// `NotAlive` when it is over, or is to be resumed and something else that it depends on is suspended.
 pub fn change_task(
     client: &ActiveClient,

@@ -348,8 +348,8 @@ fn head(policy: &Policy) -> Head {
     Head { principal, actions, resource }
 }
 
-/// The attributes of the context that a policy mentions, told from its JSON form. One that speaks of the context as a whole uses
-/// all of them.
+/// The attributes of the context that a policy mentions, told from its JSON form. One that speaks of the context as a whole
+/// uses all of them.
 fn used(json: &serde_json::Value) -> UsedAttributes {
     match json {
         serde_json::Value::Object(members) => match members.iter().next() {

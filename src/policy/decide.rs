@@ -78,8 +78,8 @@ fn sufficient(targets: &Targets, granted: &[Scopes], request: &ExchangeRequest) 
     if granted.iter().any(Scopes::is_empty) { Err(DenialReason::TargetEmpty) } else { Ok(()) }
 }
 
-/// The token's `exp`: the shortest lifetime that the APIs, the deciding policies and the server allow, and never later than what
-/// was presented.
+/// The token's `exp`: the shortest lifetime that the APIs, the deciding policies and the server allow, and never later than
+/// what was presented.
 fn expires(
     targets: &Targets,
     evaluation: &Evaluation<'_>,

@@ -1,4 +1,5 @@
-//! The evaluation of policy for one request, scope by scope. The answer about one scope never depends on what else was asked for.
+//! The evaluation of policy for one request, scope by scope. The answer about one scope never depends on what else was asked
+//! for.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,11 @@
-//! An index of policies by the constants in their heads: it finds those that could apply to a request. A policy left out would have been false
-//! at its head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor errors.
+//! An index of policies by the constants in their heads: it finds those that could apply to a request. A policy left out would
+//! have been false at its head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor
+//! errors.
 
 use std::collections::HashMap;
 
-/// The demands of the head of a policy; none where it demands nothing that is indexed. Entities are written as Cedar prints them.
+/// The demands of the head of a policy; none where it demands nothing that is indexed. Entities are written as Cedar prints
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     /// `principal ==` or `principal in`.

@@ -62,8 +62,8 @@ pub struct Denial {
     pub(super) policy_set: Option<Digest>,
 }
 
-/// A denial that would be a grant if a person approved it. This server does not ask for approvals, so it is refused as the denial
-/// that it is.
+/// A denial that would be a grant if a person approved it. This server does not ask for approvals, so it is refused as the
+/// denial that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalNeeded {
     pub(super) denial: Denial,

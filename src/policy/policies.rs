@@ -92,7 +92,8 @@ impl Policies {
         self.rules.is_empty()
     }
 
-    /// True where some policy may permit `agent` an exchange for `scope` of `api`: as its head says, whatever its conditions do.
+    /// True where some policy may permit `agent` an exchange for `scope` of `api`: as its head says, whatever its conditions
+    /// do.
     pub fn may_permit(&self, agent: &Agent, api: &Api, scope: &Scope) -> bool {
         let Some(info) = api.scopes.get(scope) else { return false };
         let question = cedar::question(Action::Exchange, agent, Resource::Scope(api, scope, info));

@@ -1,4 +1,5 @@
-//! The decision on a task. Every scope of its authority is decided by policy, and none is wider than what could be held without it.
+//! The decision on a task. Every scope of its authority is decided by policy, and none is wider than what could be held without
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
