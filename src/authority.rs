@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Resource, Scope, Scopes};
+use crate::oauth::{Audience, Resource, Scope, Scopes};
 use crate::request::ExchangeRequest;
 use crate::token::{IssuedClaims, Origin, ScopesOnApi};
 
@@ -61,16 +61,16 @@ pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &Exchang
     let apis = if named_none { of_subject_token(catalog, admitted) } else { named(catalog, request) };
     let within_reach = |apis: Vec<Arc<Api>>| apis.into_iter().map(|api| Target::new(api, admitted, request)).collect();
     apis.and_then(one_group).and_then(within_reach).map(Targets).map_err(|reason| {
-        let held = admitted.subject().own().filter(|_| named_none).map_or(&[][..], |own| &own.held);
-        let known = held.iter().map(|held| &held.api).filter(|id| catalog.api(id).is_some()).cloned();
-        AuthorityError { reason, targets: registered(catalog, request).into_iter().chain(known).collect() }
+        let implied = admitted.subject().own().filter(|_| named_none).map_or(&[][..], |own| &own.held);
+        let ids = request.resources().iter().chain(implied.iter().map(|held| &held.api));
+        AuthorityError { reason, targets: registered(catalog, ids, request.audiences()) }
     })
 }
 
-/// The registered ones of the targets that `request` names, by API id: for the record of a refusal before this stage.
-pub fn registered(catalog: &Catalog, request: &ExchangeRequest) -> Vec<Resource> {
-    let by_id = request.resources().iter().filter_map(|id| catalog.api(id));
-    let by_name = request.audiences().iter().filter_map(|name| catalog.api_named(name));
+/// The registered APIs among `ids` and `names`, by id, for the record of a refusal. `names` are values of `audience`.
+pub fn registered<'a>(catalog: &Catalog, ids: impl Iterator<Item = &'a Resource>, names: &[Audience]) -> Vec<Resource> {
+    let by_id = ids.filter_map(|id| catalog.api(id));
+    let by_name = names.iter().filter_map(|name| catalog.api_named(name));
     let mut apis = Vec::new();
     by_id.chain(by_name).for_each(|api| add(&mut apis, api));
     apis.into_iter().map(|api| api.id.clone()).collect()

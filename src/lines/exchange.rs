@@ -1,7 +1,6 @@
 //! Token exchange (RFC 8693): the order of one exchange, and nothing but the order.
 
 use super::login::{self, LineContext, LoginRules};
-
 use super::refused::{Asked, Lineage, RefusedRequest};
 use crate::authority;
 use crate::binding;
@@ -10,7 +9,7 @@ use crate::deployment::TOKEN_PATH;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, IssuedToken};
-use crate::policy::{self, Grant};
+use crate::policy::{self, Grant, PolicyOutcome};
 use crate::request::{ExchangeRequest, PresentedToken, TokenRequest};
 use crate::token::{self, VerifiedActor};
 
@@ -50,10 +49,14 @@ async fn issue(
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
     let admitted = lifecycle::admit(client, subject, actor, request.impersonate(), &rules).map_err(ExchangeError::Admission)?;
-    let (catalog, policies, limits) = (&deployment.catalog, &deployment.policies, &deployment.limits);
+    let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
     let targets = authority::targets(catalog, &admitted, request).map_err(ExchangeError::Authority)?;
     let constraint = binding::bind(&admitted, &targets).map_err(ExchangeError::Binding)?;
-    let grant = login::granted(policy::decide(policies, &admitted, targets, constraint, request, limits, now))?;
+    let grant = match policy::decide(policies, &admitted, targets, constraint, request, limits, now) {
+        PolicyOutcome::Grant(grant) => grant,
+        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
+    };
     let place = status_place(commit, &grant)?;
     let requested = request.scope().map(|scopes| catalog.declared(scopes));
     let (minted, hop) =

@@ -11,7 +11,6 @@ use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, InactiveStatus};
 use crate::mint::MintReason;
 use crate::oauth::Time;
-use crate::policy::PolicyOutcome;
 
 /// A request in hand: the configuration, the writer, the credentials and the time that every line works with.
 #[derive(Clone, Copy)]
@@ -98,18 +97,6 @@ async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<Activ
             InactiveStatus::Retired => ClientReason::Retired,
         })
     })
-}
-
-/// The grant of policy.
-///
-/// # Errors
-/// Its denial, and, as approvals are not asked for here, that one is needed.
-pub(super) fn granted<G>(outcome: PolicyOutcome<G>) -> Result<G, ExchangeError> {
-    match outcome {
-        PolicyOutcome::Grant(grant) => Ok(grant),
-        PolicyOutcome::Denial(denial) => Err(ExchangeError::Denied(Box::new(denial))),
-        PolicyOutcome::ApprovalNeeded(needed) => Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
-    }
 }
 
 /// Records `hop`, then releases its token against the receipt: no receipt, no token (promise 1). One that cannot be released is

@@ -9,7 +9,7 @@ use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, AdmissionReason, Task, TaskAction, TaskChange, TaskStatus};
 use crate::mint::{self, IssuedTaskToken};
 use crate::oauth::TaskId;
-use crate::policy;
+use crate::policy::{self, PolicyOutcome};
 use crate::request::{Form, TaskRequest};
 use crate::token;
 
@@ -50,7 +50,11 @@ async fn open(
     let admitted = lifecycle::admit_task(admitted, &rules).map_err(ExchangeError::Admission)?;
     let constraint = binding::bind_task(&admitted).map_err(ExchangeError::Binding)?;
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
-    let grant = login::granted(policy::open(policies, catalog, &admitted, constraint, request.wanted(), limits, now))?;
+    let grant = match policy::open(policies, catalog, &admitted, constraint, request.wanted(), limits, now) {
+        PolicyOutcome::Grant(grant) => grant,
+        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
+    };
     let (minted, task) = mint::open(&admitted, &grant, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
     login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
 }

@@ -35,7 +35,7 @@ pub fn open(
     limits: &Limits,
     now: Time,
 ) -> PolicyOutcome<TaskGrant> {
-    let targets = || spec.authority.iter().filter_map(|(id, _)| Some(catalog.api(id)?.id.clone())).collect();
+    let targets = || authority::registered(catalog, spec.authority.iter().map(|(id, _)| id), &[]);
     let (holder, purpose, level) = match preconditions(catalog, task, spec, limits) {
         Ok(known) => known,
         Err(reason) => return PolicyOutcome::Denial(Denial::unasked(DenialReason::Task(reason), targets())),

@@ -333,7 +333,8 @@ fn what_is_not_known_is_empty_or_less_than_zero() {
 fn a_denial_carries_what_decided() {
     let text = format!(
         r#"{ALL} @id("no") forbid (principal, action == Action::"exchange", resource in Api::"{CRM}");
-        @id("bad") permit (principal, action == Action::"exchange", resource) when {{ context.depth + 9223372036854775807 > 0 }};"#
+        @id("bad") permit (principal, action == Action::"exchange", resource)
+        when {{ context.depth + 9223372036854775807 > 0 }};"#
     );
     let denied = denial(&text, user(), "audience=crm");
     assert_eq!(denied.targets(), [Resource::parse(CRM).unwrap()]);
