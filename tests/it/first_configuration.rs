@@ -6,12 +6,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use countersign::jose::{Algorithm, SigningKey, generate_key};
 use serde_json::json;
 
-use crate::support::{free, get, scratch};
+use crate::support::{free, get, patience, scratch};
 
 const DOCUMENT: &str = include_str!("../../docs/first-configuration.md");
 
@@ -104,17 +103,16 @@ impl Shell<'_> {
 
     /// Once; where a command reads what the server publishes behind its commit, until it prints what is shown.
     fn run_until(&self, line: &str, shown: &[String]) -> String {
-        let started = Instant::now();
-        let reads = ["countersign replay", "countersign ledger"].iter().any(|command| line.starts_with(command));
-        loop {
-            let printed = self.run(line);
-            let lines: Vec<&str> = printed.lines().map(str::trim_end).collect();
-            if matches(shown, &lines) {
-                return printed;
-            }
-            let waits = reads && started.elapsed() < Duration::from_secs(30);
-            assert!(waits, "$ {line}\nshown:\n{}\nprinted:\n{printed}", shown.join("\n"));
+        let mut printed = self.run(line);
+        let fits = |printed: &str| matches(shown, &printed.lines().map(str::trim_end).collect::<Vec<_>>());
+        if ["countersign replay", "countersign ledger"].iter().any(|command| line.starts_with(command)) {
+            patience::until(line, || {
+                printed = self.run(line);
+                fits(&printed)
+            });
         }
+        assert!(fits(&printed), "$ {line}\nshown:\n{}\nprinted:\n{printed}", shown.join("\n"));
+        printed
     }
 
     /// In its other terminal.
@@ -122,10 +120,10 @@ impl Shell<'_> {
         let log = fs::File::create(self.folder.join("server.log")).unwrap();
         let mut server = self.command(&format!("exec {line}")).stdout(log).spawn().unwrap();
         let ready = || get(self.ops, "/readyz").is_ok_and(|reply| reply.status == 200);
-        while !ready() {
+        patience::until("the server is ready", || {
             assert!(server.try_wait().unwrap().is_none(), "{}", fs::read_to_string(self.folder.join("server.log")).unwrap());
-            thread::sleep(Duration::from_millis(5));
-        }
+            ready()
+        });
         self.server = Some(server);
     }
 }
