@@ -29,5 +29,3 @@ pub use method::{AssertionAudience, AuthMethod};
 pub use proven::{DpopProof, MissingProof, ProvenKeys};
 pub use reason::{AssertionReason, CertificateReason, ClientReason};
 pub use secret::hash_secret;
-
-pub use crate::trust::{Confirmation, ConfirmationMethod};

@@ -2,9 +2,8 @@
 
 use super::{AssertionAudience, AuthMethod, ClientAuths};
 use crate::catalog::Catalog;
-use crate::client::Confirmation;
 use crate::crypto::Digest;
-use crate::oauth::{ClientId, RuleName, SingleUse, Time};
+use crate::oauth::{ClientId, Confirmation, RuleName, SingleUse, Time};
 use crate::trust::{TrustStore, VerifiedAssertion};
 
 /// A foreign subject as an attestation that served as a login names it.
