@@ -71,6 +71,7 @@ fn doc_comments_say_what_an_item_is() {
         "src/x509",
         "src/net",
         "src/keys",
+        "src/trust",
         "src/client",
         "src/config/trust_file",
     ];
