@@ -12,7 +12,7 @@ use super::reader::TableReader;
 use super::{certificate_file, dated};
 use crate::client::{AuthMethod, CertificateName, ClientAuth, Dated};
 use crate::crypto::Digest;
-use crate::x509::{DistinguishedName, Plain, Roots};
+use crate::x509::{DistinguishedName, Roots, UnverifiedCertificate};
 
 /// The names of which a login has exactly one (RFC 8705 §2.1.2).
 const NAMES: [&str; 5] = ["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"];
@@ -87,7 +87,7 @@ fn x5c(jwks: &Jwks) -> Vec<Option<Digest>> {
     let chains = jwks.members.iter().filter_map(|key| key.x5c.as_ref());
     let first = |chain: &Json| {
         let der = STANDARD.decode(chain.get(0)?.as_str()?).ok()?;
-        Plain::read(&der).is_ok().then(|| Digest::of(&der))
+        UnverifiedCertificate::read(&der).is_ok().then(|| Digest::of(&der))
     };
     chains.filter(|chain| chain.as_array().is_none_or(|chain| !chain.is_empty())).map(first).collect()
 }

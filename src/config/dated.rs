@@ -12,7 +12,7 @@ use crate::client::{AuthMethod, Dated, DatedKind};
 use crate::crypto::Digest;
 use crate::diagnostic::{Located, SourceLocation};
 use crate::oauth::{NumericDate, Time};
-use crate::x509::{Plain, RevocationList, Roots};
+use crate::x509::{RevocationList, Roots, UnverifiedCertificate};
 
 /// The authorities in a file, and the lists by which they take certificates back.
 pub(super) fn of_roots(login: AuthMethod, roots: &Roots, file: &Located<PathBuf>) -> Vec<Dated> {
@@ -57,7 +57,7 @@ pub(super) fn of_x5c(login: AuthMethod, jwks: &Jwks) -> Vec<Dated> {
 }
 
 fn certificate(login: AuthMethod, der: &[u8], held_by: &Arc<str>, location: &SourceLocation) -> Option<Dated> {
-    let plain = Plain::read(der).ok()?;
+    let plain = UnverifiedCertificate::read(der).ok()?;
     Some(new(DatedKind::Certificate, login, Digest::of(der).to_string(), held_by, location, plain.not_after))
 }
 

@@ -1,17 +1,19 @@
 //! A trust rule as written: who may vouch for whom.
 
 mod keys;
-mod mistakes;
 mod tables;
 
 use std::time::Duration;
 
+use super::load::LoadContext;
 use super::reader::{TableReader, all};
 use super::{fields, matcher_file};
 use crate::diagnostic::{Diagnostic, FieldLocations, Located, SourceLocation};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Issuer, RuleName, TrustDomain};
-use crate::trust::{IssuerSelector, Requirement, TrustKind, TrustRuleParts, TrustRuleReason, claim_of, claims_of};
+use crate::trust::{
+    IssuerSelector, Requirement, SubjectMapping, TrustKind, TrustRuleParts, TrustRuleReason, claim_of, claims_of, mistakes,
+};
 
 /// A trust rule, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ impl TrustFile {
         warn_of_unknown_claims(&reader, kind, &legible);
         let context = reader.context();
         reader.finish();
-        let read = mistakes::PartialRule {
+        let read = PartialRule {
             kind,
             selector: selector.as_ref(),
             audiences: audiences.as_ref(),
@@ -86,12 +88,63 @@ impl TrustFile {
 
     /// The location of that mistake; the rule's name for a mistake of the rule as a whole.
     pub(super) fn location_of(&self, reason: &TrustRuleReason) -> SourceLocation {
-        let location = mistakes::location_of(reason, &self.locations);
+        let location = location_of(reason, &self.locations);
         if location.line == self.locations.of("").line { self.location.clone() } else { location }
     }
 }
 
-/// The keys that a rule of that kind cannot do without. Platforms have a subject and keys of their own.
+/// The parts that were read of a file that is no whole rule.
+struct PartialRule<'a> {
+    kind: Option<TrustKind>,
+    selector: Option<&'a IssuerSelector>,
+    audiences: Option<&'a Vec<String>>,
+    require: Option<&'a Vec<Requirement>>,
+    /// Those of them that could be read.
+    legible: &'a [Located<Requirement>],
+    subject: Option<&'a SubjectMapping>,
+}
+
+impl PartialRule<'_> {
+    /// True when they make a rule, which is looked at as a whole.
+    fn is_whole(&self) -> bool {
+        let read = [self.kind.is_some(), self.selector.is_some(), self.audiences.is_some(), self.require.is_some()];
+        read.into_iter().all(|read| read) && self.subject.is_some()
+    }
+
+    /// Tells what is wrong in the parts that could be read, so that nobody has to mend the others first.
+    fn tell(&self, context: &LoadContext, locations: &FieldLocations) {
+        let Some(kind) = self.kind else { return };
+        let issuer = self.selector.and_then(IssuerSelector::issuer);
+        let require: Vec<Requirement> = self.legible.iter().map(|matcher| matcher.value.clone()).collect();
+        let audiences = self.audiences.map(Vec::as_slice).unwrap_or_default();
+        let found = mistakes(kind, issuer, audiences, &require, self.subject);
+        // Whose tokens are meant may be what could not be read.
+        let told = |reason: &TrustRuleReason| self.require.is_some() || !matches!(reason, TrustRuleReason::Unpinned(_));
+        for reason in found.into_iter().filter(told) {
+            context.error(location_of(&reason, locations), reason.to_string());
+        }
+    }
+}
+
+fn location_of(reason: &TrustRuleReason, locations: &FieldLocations) -> SourceLocation {
+    use TrustRuleReason as Reason;
+    match reason {
+        Reason::Audiences | Reason::ForeignAudience(_) => locations.of("audiences"),
+        Reason::Algorithms | Reason::SpiffeAlgorithm => locations.of("algorithms"),
+        Reason::Lifetime => locations.of("lifetime_max"),
+        Reason::People(_) => locations.of("subject"),
+        Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => locations.of("keys"),
+        Reason::Unpinned(_) => locations.of("require"),
+        Reason::ClaimShape(claim, _) => locations.of(&format!("require/{claim}")),
+        // Here a claim is matched, or a subject made of it.
+        Reason::ChosenClaim(claim) => {
+            locations.find(&format!("require/{claim}")).cloned().unwrap_or_else(|| locations.of("subject"))
+        }
+        _ => locations.of(""),
+    }
+}
+
+/// Reports the keys that a rule of that kind lacks. Platforms have a subject and keys of their own.
 fn need_the_rest(reader: &TableReader<'_>, kind: Option<TrustKind>) {
     match kind {
         Some(TrustKind::X509) => reader.need(&["subject", "keys"]),
