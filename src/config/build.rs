@@ -23,7 +23,7 @@ use crate::jose::Cache;
 use crate::keys::{KeySource, Sequences};
 use crate::mint::Signers;
 use crate::oauth::ClientId;
-use crate::policy::{Limits, Policies, TaskLimits};
+use crate::policy::{Policies, TaskLimits, TokenLimits};
 use crate::token::IssuerKeys;
 use crate::trust::{
     DuplicateRule, IssuerSelector, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts, TrustRuleReason, TrustStore,
@@ -130,7 +130,7 @@ pub fn deployment(config: Config, keys: ServerKeys, previous: Option<&Deployment
             nonce_required: settings.dpop.nonce == DpopNonce::Required,
         },
         pseudonyms: keys.pseudonyms,
-        limits: Limits {
+        limits: TokenLimits {
             issuer: settings.issuer.clone(),
             lifetime: settings.tokens.lifetime,
             lifetime_max: settings.tokens.lifetime_max,

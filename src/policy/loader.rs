@@ -29,12 +29,12 @@ pub(super) struct PolicyLoader<'a> {
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) digest: Digest,
     errors: Vec<Diagnostic>,
-    positions: HashMap<String, Position<'a>>,
+    positions: HashMap<String, PolicySource<'a>>,
 }
 
 /// The beginning of a policy: the offset of its first byte.
 #[derive(Clone)]
-struct Position<'a> {
+struct PolicySource<'a> {
     source: Rc<SourceText<'a>>,
     at: usize,
 }
@@ -66,7 +66,7 @@ impl<'a> PolicyLoader<'a> {
 
     fn file(&mut self, path: &'a Path, text: &'a str) {
         let source = Rc::new(SourceText::new(path.to_string_lossy(), text));
-        let beginning = Position { source: Rc::clone(&source), at: 0 };
+        let beginning = PolicySource { source: Rc::clone(&source), at: 0 };
         if text.len() > FILE_BYTES_MAX {
             return self.error(&beginning, "a policy file must not have more than 1 MiB".to_owned());
         }
@@ -84,11 +84,11 @@ impl<'a> PolicyLoader<'a> {
             let at = source.text.get(from..).and_then(|rest| rest.find(&written)).map_or(from, |found| from + found);
             from = at.saturating_add(written.len()).min(source.text.len());
             let id = rule.named.clone().unwrap_or_else(|| format!("{stem}#{number}"));
-            self.rule(Position { source: Rc::clone(source), at }, rule.called(&id));
+            self.rule(PolicySource { source: Rc::clone(source), at }, rule.called(&id));
         }
     }
 
-    fn rule(&mut self, position: Position<'a>, rule: Rule) {
+    fn rule(&mut self, position: PolicySource<'a>, rule: Rule) {
         self.annotations(&position, &rule);
         let id = rule.id().to_owned();
         if id.is_empty() || id.len() > ID_BYTES_MAX || id.bytes().any(|byte| !byte.is_ascii_graphic()) {
@@ -106,7 +106,7 @@ impl<'a> PolicyLoader<'a> {
         }
     }
 
-    fn annotations(&mut self, position: &Position<'a>, rule: &Rule) {
+    fn annotations(&mut self, position: &PolicySource<'a>, rule: &Rule) {
         for unknown in rule.annotations.iter().filter(|name| !EXPLAINING.contains(&name.as_str())) {
             self.error(position, format!("@{unknown} has no meaning here; known are @id, @lifetime, @description and @owner"));
         }
@@ -152,16 +152,16 @@ impl<'a> PolicyLoader<'a> {
         }
     }
 
-    fn error(&mut self, position: &Position<'_>, message: String) {
+    fn error(&mut self, position: &PolicySource<'_>, message: String) {
         self.errors.push(position.diagnostic(Remark { at: None, message }));
     }
 
-    fn warn(&mut self, position: &Position<'_>, message: String) {
+    fn warn(&mut self, position: &PolicySource<'_>, message: String) {
         self.warnings.push(position.diagnostic(Remark { at: None, message }));
     }
 }
 
-impl Position<'_> {
+impl PolicySource<'_> {
     fn diagnostic(&self, remark: Remark) -> Diagnostic {
         Diagnostic::new(self.source.location(remark.at.unwrap_or(self.at)), remark.message)
     }
