@@ -182,7 +182,7 @@ async fn authenticated(
 
 /// Where the status of the token will stand, where an API asks for that.
 fn place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, ExchangeError> {
-    let place = |(api, bits)| commit.register().reserve(api, bits, grant.expires()).map_err(ExchangeError::Commit);
+    let place = |(api, bits)| commit.status_lists().reserve(api, bits, grant.expires()).map_err(ExchangeError::Commit);
     grant.status_list().map(place).transpose()
 }
 

@@ -16,7 +16,7 @@ use crate::jose::Cache;
 use crate::lifecycle::InactiveStatus;
 use crate::mint::Signers;
 use crate::oauth::{ClientId, Clock, GenerationKind, Time};
-use crate::store::{KeyFiles, SqliteReader, SystemClock};
+use crate::store::{self, KeyFiles, SystemClock};
 use crate::trust::x509::Plain;
 
 /// The options of `check`.
@@ -58,10 +58,10 @@ pub(super) fn run(options: &Options) -> Outcome {
 /// What the files say of agents that are retired in the record: it never comes true.
 fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failed> {
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
-    let lives = SqliteReader::open(data)?.lives()?;
+    let recorded = store::reader(data)?.generations()?;
     let retired = |id: &ClientId| {
         let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
-        lives.iter().any(|life| life.key == key && life.life.hold == Some(InactiveStatus::Retired))
+        recorded.iter().any(|recorded| recorded.key == key && recorded.state.hold == Some(InactiveStatus::Retired))
     };
     let place = Place { file: data.display().to_string().into(), line: 0 };
     let told = |id: &ClientId| {

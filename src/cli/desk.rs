@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::launch::{complaints, material, with_causes};
 use super::output::Failed;
 use super::wire::{Answer, Wire};
-use crate::commit::contract::StoreReason;
+use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit, Transition};
 use crate::config::{self, Sources};
 use crate::exchange::Deployment;
@@ -21,7 +21,7 @@ use crate::jose::Cache;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
 use crate::ops::{self, OpsReason, Target};
-use crate::store::{KeyFiles, SqliteReader, SqliteStore, SystemClock};
+use crate::store::{self, KeyFiles, SystemClock};
 
 /// Which server is meant.
 #[derive(Args)]
@@ -59,7 +59,7 @@ pub(super) enum Admin {
 pub(super) struct Folder {
     world: Deployment,
     commit: Commit,
-    records: SqliteReader,
+    records: Arc<dyn RecordReader>,
 }
 
 impl Admin {
@@ -130,7 +130,7 @@ impl Admin {
                 told(&wire.post_form("http://ops/ops/revoke", &form, None, None).await?)
             }
             Self::Folder(folder) => {
-                let done = ops::end(&folder.world, &folder.commit, &folder.records, &target, reason).await;
+                let done = ops::end(&folder.world, &folder.commit, &*folder.records, &target, reason).await;
                 Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
             }
         }
@@ -140,7 +140,7 @@ impl Admin {
 impl Folder {
     fn open(place: &Place) -> Result<Self, Failed> {
         let data = &place.data;
-        if !data.join("commit.sqlite").exists() {
+        if !store::is_used(data) {
             return Err(Failed::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
         let config = Sources::new(place.config.clone()).load().config.map_err(complaints)?;
@@ -152,15 +152,15 @@ impl Folder {
             StoreReason::Locked => Failed::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
             other => Failed::new(format!("{}: {}", data.display(), with_causes(&other))),
         };
-        let store = Box::new(SqliteStore::new(data).map_err(failed)?);
+        let store = store::open(data).map_err(failed)?;
         let commit = Commit::start(store, Arc::new(clock), root, commit::Limits::default()).map_err(failed)?;
-        let records = SqliteReader::open(data).map_err(failed)?;
+        let records = store::reader(data).map_err(failed)?;
         Ok(Self { world, commit, records })
     }
 
     fn agents(&self) -> Result<Value, OpsReason> {
         let mut usage = Usage::default();
-        ops::catch_up(&mut usage, &self.records)?;
+        ops::catch_up(&mut usage, &*self.records)?;
         Ok(json!({ "agents": ops::inventory(&self.world, &*self.commit.state(), &usage, SystemClock.now()) }))
     }
 }

@@ -18,7 +18,7 @@ use crate::exchange::Deployment;
 use crate::http::{self, AppState, Frontend, InputLimits, Running, Serving, TlsIdentity, TlsSetup};
 use crate::jose::Cache;
 use crate::oauth::Clock;
-use crate::store::{KeyFiles, SequenceFile, SqliteStore, SystemClock};
+use crate::store::{self, KeyFiles, SequenceFile, SystemClock};
 use crate::trust::{Fetcher, Sequences};
 use ledger::Signing;
 
@@ -64,7 +64,7 @@ pub(super) async fn start(sources: &Sources, data: &Path) -> Result<Server, Fail
     loaded.fingerprint.look_again_at(&config::keyring(&settings));
     let root = Arc::new(files.root()?);
     let failed = |reason: StoreReason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
-    let store = Box::new(SqliteStore::new(data).map_err(failed)?);
+    let store = store::open(data).map_err(failed)?;
     let limits = commit::Limits {
         issues: settings.limits.queue,
         refusals_per_minute: settings.limits.refusals_per_minute,

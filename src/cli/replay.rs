@@ -15,7 +15,7 @@ use crate::commit::reveal;
 use crate::crypto::{Digest, SealKey};
 use crate::ledger::{CHECKPOINT_PATH, Record};
 use crate::oauth::{Clock, Txn};
-use crate::store::{KeyFiles, LEDGER_FOLDER, SqliteReader, SystemClock};
+use crate::store::{self, KeyFiles, LEDGER_FOLDER, SystemClock};
 
 /// More records than this are not read for one transaction.
 const RECORDS_MAX: u32 = 10_000;
@@ -72,14 +72,14 @@ pub(super) fn run(options: &Options) -> Outcome {
 /// Every record of `txn`, in the order of the ledger.
 pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>, keys: &[String]) -> Result<Vec<Step>, Failed> {
     let named = |reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
-    let reader = SqliteReader::open(data).map_err(named)?;
+    let reader = store::reader(data).map_err(named)?;
     let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(named)?;
     // Opened after the records were read, so that it covers what it can.
     let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
-    stored.iter().map(|stored| step(&reader, stored, root, log.as_ref())).collect()
+    stored.iter().map(|stored| step(&*reader, stored, root, log.as_ref())).collect()
 }
 
-fn step(reader: &SqliteReader, stored: &Stored, root: Option<&SealKey>, log: Option<&LocalLog>) -> Result<Step, Failed> {
+fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log: Option<&LocalLog>) -> Result<Step, Failed> {
     let damaged = || Failed::new(format!("record {} is damaged; do not trust this ledger before it is verified", stored.index));
     Record::parse(&stored.record).map_err(|_| damaged())?;
     let record = serde_json::from_slice(&stored.record).map_err(|_| damaged())?;
@@ -92,7 +92,7 @@ fn step(reader: &SqliteReader, stored: &Stored, root: Option<&SealKey>, log: Opt
 }
 
 /// The clear values of a record by name; those of foreign actors under `actor`.
-fn disclosures(reader: &SqliteReader, stored: &Stored, root: &SealKey) -> Result<BTreeMap<String, Value>, Failed> {
+fn disclosures(reader: &dyn RecordReader, stored: &Stored, root: &SealKey) -> Result<BTreeMap<String, Value>, Failed> {
     let Some(sealed) = reader.disclosures(stored.index)? else { return Ok(BTreeMap::new()) };
     let clear = reveal(root, &Digest::of(&stored.record), &sealed)
         .map_err(|_| Failed::new("these keys do not open the disclosures of this ledger"))?;

@@ -1,35 +1,35 @@
-//! What liveness needs, in memory. The store is the truth; this is loaded from it, and written by the one writer only.
+//! The state that liveness is judged by, in memory. The store is the truth; this is loaded from it, and written by the one
+//! writer only.
 
-mod lives;
+mod generations;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::change::Change;
-use super::changes::{Changed, Changes};
-use super::command::{NewTask, RecordHop};
-use super::contract::{StoredGeneration, StoredTask};
+use super::change::{PendingChange, StateChange};
+use super::contract::{StoreReason, StoredGeneration, StoredState, StoredTask};
 use super::receipt::CommitReason;
-use super::tasks;
-use super::writer::Unrecorded;
+use super::recent_changes::{Changed, RecentChanges};
+use super::tasks::{self, NewTask};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
 use crate::oauth::{GenerationKey, Time};
-use lives::GenerationTable;
+use generations::GenerationTable;
 
-/// Which life everything is in that ever ended, is held or lives for a time only. A reading takes one lock, for all its keys.
+/// The generation of everything that ever ended, is suspended or retired, or table for a time only; and the tasks. A reading
+/// takes one lock, for all its keys.
 #[derive(Debug, Default)]
 pub struct State {
-    lives: RwLock<GenerationTable>,
+    table: RwLock<GenerationTable>,
     stuck: AtomicBool,
     floor: AtomicI64,
-    changes: Changes,
+    changes: RecentChanges,
 }
 
 impl StateView for State {
     fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
-        let lives = self.read();
-        keys.iter().map(|key| lives.of.get(key).map(|(life, _)| *life).unwrap_or_default()).collect()
+        let table = self.read();
+        keys.iter().map(|key| table.of.get(key).map(|(state, _)| *state).unwrap_or_default()).collect()
     }
 
     fn task(&self, key: &GenerationKey) -> Option<Task> {
@@ -47,22 +47,23 @@ impl State {
         self.read().of.len()
     }
 
-    /// Whether nothing is.
+    /// True where nothing is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What counts up to here may have been forgotten: what expired by then is over, whatever a clock says that was set back.
+    /// The time up to which things may have been forgotten: whatever expired by then is over, even under a clock that was set
+    /// back.
     pub fn floor(&self) -> Time {
         Time::from_millis(self.floor.load(Ordering::SeqCst))
     }
 
-    /// By what a token may have died or come back since there were `seen` changes, and how many there are by now.
+    /// The things by which a token may have died or come back since there were `seen` changes, and how many there are by now.
     pub(super) fn changed_since(&self, seen: u64) -> (u64, Changed) {
         self.changes.since(seen)
     }
 
-    /// Whether nothing can be recorded now, so that nothing is issued.
+    /// True while nothing can be recorded, so that nothing is issued.
     pub(super) fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::Relaxed)
     }
@@ -76,81 +77,96 @@ impl State {
         self.read().tasks.values().cloned().collect()
     }
 
-    /// Whether there is any task that time could end.
+    /// True where there is a task that time could end.
     pub(super) fn has_tasks(&self) -> bool {
         !self.read().tasks.is_empty()
     }
 
-    /// Does to its things what `change` says, at `at`. Returns the lives they are in then, in the order of the things.
-    pub(super) fn change(&self, change: &Change, at: Time) -> Vec<StoredGeneration> {
-        let lives = self.write().change(change, at);
+    /// Applies `change` at `at`. Returns the generations of its things after it, in their order.
+    pub(super) fn change(&self, change: &StateChange, at: Time) -> Vec<StoredGeneration> {
+        let changed = self.write().change(change, at);
         self.changes.note(change.things().iter().map(|thing| thing.key));
-        lives
+        changed
     }
 
-    /// What [`change`](Self::change) would return, without doing it.
-    pub(super) fn foresee(&self, change: &Change, at: Time) -> Vec<StoredGeneration> {
-        let lives = self.read();
-        change.things().iter().map(|thing| lives.changed(thing.key, change, at)).collect()
+    /// The answer of [`change`](Self::change), without the change.
+    pub(super) fn foresee(&self, change: &StateChange, at: Time) -> Vec<StoredGeneration> {
+        let table = self.read();
+        change.things().iter().map(|thing| table.changed(thing.key, change, at)).collect()
     }
 
     /// The tasks among the things of `change`, as they are to be stored with it.
-    pub(super) fn tasks_changed(&self, change: &Change) -> Vec<StoredTask> {
-        let lives = self.read();
+    pub(super) fn tasks_changed(&self, change: &StateChange) -> Vec<StoredTask> {
+        let table = self.read();
         let changed = |key| {
-            let task = lives.tasks.get(&key)?;
+            let task = table.tasks.get(&key)?;
             tasks::stored(key, &Task { suspended_by: change.suspended_by(task)?, ..task.clone() })
         };
         change.things().iter().filter_map(|thing| changed(thing.key)).collect()
     }
 
-    /// Whether nothing stands in the way of resuming.
-    pub(super) fn resumable(&self, change: &Change) -> Result<(), CommitReason> {
-        let lives = self.read();
+    /// Passes where nothing stands in the way of resuming.
+    ///
+    /// # Errors
+    /// `Retired`, `Outranked`.
+    pub(super) fn resumable(&self, change: &StateChange) -> Result<(), CommitReason> {
+        let table = self.read();
         for thing in change.things() {
-            if lives.of.get(&thing.key).is_some_and(|(life, _)| life.hold == Some(InactiveStatus::Retired)) {
+            if table.of.get(&thing.key).is_some_and(|(state, _)| state.hold == Some(InactiveStatus::Retired)) {
                 return Err(CommitReason::Retired);
             }
-            if lives.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
+            if table.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
                 return Err(CommitReason::Outranked);
             }
         }
         Ok(())
     }
 
-    /// Puts in force what `change`, which is durable by now, leads to.
-    pub(super) fn put(&self, change: &Change, stored: &[StoredGeneration]) {
-        let mut lives = self.write();
-        stored.iter().for_each(|life| lives.put(*life));
-        lives.note_holder(change);
-        drop(lives);
-        self.changes.note(stored.iter().map(|life| life.key));
+    /// Puts the generations in force that `change`, which is durable by now, leads to.
+    pub(super) fn put(&self, change: &StateChange, stored: &[StoredGeneration]) {
+        let mut table = self.write();
+        stored.iter().for_each(|generation| table.put(*generation));
+        table.note_suspender(change);
+        drop(table);
+        self.changes.note(stored.iter().map(|generation| generation.key));
     }
 
-    /// Whether the budgets that `issue` draws on suffice, and there is room for the task that it opens.
-    pub(super) fn affordable(&self, issue: &RecordHop, tasks_max: usize) -> Result<(), CommitReason> {
-        let lives = self.read();
-        let draws = issue.charge.map(|key| (key, 1));
-        let parent = issue.opens.as_ref().and_then(|opens| Some((opens.out_of?, opens.task.budget)));
+    /// Passes where the budget of `charge` suffices for one exchange and that of its parent for the task that is opened, and there
+    /// is room for one more task.
+    ///
+    /// # Errors
+    /// `Died` for a task that is unknown; `Budget`; `Busy`.
+    pub(super) fn affordable(
+        &self,
+        charge: Option<GenerationKey>,
+        opens: Option<&NewTask>,
+        tasks_max: usize,
+    ) -> Result<(), CommitReason> {
+        if charge.is_none() && opens.is_none() {
+            return Ok(());
+        }
+        let table = self.read();
+        let draws = charge.map(|key| (key, 1));
+        let parent = opens.and_then(|opens| Some((opens.out_of?, opens.task.budget)));
         for (key, amount) in draws.into_iter().chain(parent) {
-            match lives.tasks.get(&key) {
+            match table.tasks.get(&key) {
                 None => return Err(CommitReason::Died),
                 Some(task) if task.left < amount => return Err(CommitReason::Budget),
                 Some(_) => {}
             }
         }
-        if issue.opens.is_some() && lives.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
+        if opens.is_some() && table.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
     }
 
     /// Takes `amount` out of the budget of a task. Returns what is left.
     pub(super) fn charge(&self, key: GenerationKey, amount: u64) -> Option<(GenerationKey, u64)> {
-        let mut lives = self.write();
-        let task = lives.tasks.get_mut(&key)?;
+        let mut table = self.write();
+        let task = table.tasks.get_mut(&key)?;
         task.left = task.left.saturating_sub(amount);
         Some((key, task.left))
     }
 
-    /// Begins a task at `at`. Returns it as it is to be stored, with the lives that have to be remembered as long as it.
+    /// Begins a task at `at`. Returns it as it is to be stored, with the generations that have to be remembered as long as it.
     pub(super) fn open(&self, opens: &NewTask, at: Time) -> Option<(StoredTask, Vec<StoredGeneration>)> {
         let fixed = Arc::new(opens.task.clone());
         let task = Task { left: fixed.budget, fixed, suspended_by: None };
@@ -171,7 +187,7 @@ impl State {
         self.write().overdue(at, max)
     }
 
-    /// Forgets what may be forgotten at `now`; says whether that was anything.
+    /// Forgets what may be forgotten at `now`; false where that was nothing.
     pub(super) fn forget(&self, now: Time) -> bool {
         if !self.read().forgettable.any(now) {
             return false;
@@ -181,30 +197,44 @@ impl State {
         true
     }
 
-    /// Replaces everything by what is `stored`. Changes that are not recorded yet are made to act again, before anybody can look.
+    /// Replaces everything by the `stored` generations and tasks. Changes that are `pending` act again before anybody can look.
     pub(super) fn load(
         &self,
         stored: &[StoredGeneration],
         tasks: Vec<(GenerationKey, Task)>,
-        unrecorded: &mut [Unrecorded],
+        pending: &mut [PendingChange],
         now: Time,
     ) {
         let mut fresh = GenerationTable::default();
-        stored.iter().for_each(|life| fresh.put(*life));
-        fresh.take_tasks(tasks);
-        for Unrecorded { change, acting, lives, .. } in unrecorded {
-            *lives = fresh.change(change, acting.unwrap_or(now));
+        stored.iter().for_each(|generation| fresh.put(*generation));
+        fresh.tasks.extend(tasks);
+        for PendingChange { change, since, generations, .. } in pending {
+            *generations = fresh.change(change, since.unwrap_or(now));
         }
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
         *self.write() = fresh;
         self.changes.note_everything();
     }
 
+    /// Takes up what others committed.
+    ///
+    /// # Errors
+    /// `Corrupt` for a task that cannot be read; nothing has changed.
+    pub(super) fn learn(&self, since: &StoredState) -> Result<(), StoreReason> {
+        let tasks = tasks::read_all(&since.tasks)?;
+        let mut table = self.write();
+        since.generations.iter().for_each(|generation| table.put(*generation));
+        table.tasks.extend(tasks);
+        drop(table);
+        self.changes.note(since.generations.iter().map(|generation| generation.key));
+        Ok(())
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, GenerationTable> {
-        self.lives.read().unwrap_or_else(PoisonError::into_inner)
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, GenerationTable> {
-        self.lives.write().unwrap_or_else(PoisonError::into_inner)
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -73,7 +73,7 @@ impl AppState {
         clock: Arc<dyn Clock>,
         limits: InputLimits,
     ) -> Self {
-        commit.register().hold(world.held());
+        commit.status_lists().hold(world.held());
         let inside = ArcSwap::from_pointee(Snapshot::new(world, front));
         let (metrics, status_lists, usage) = Default::default();
         Self { inside, commit, clock, limits, ledger, metrics, status_lists, usage }
@@ -81,7 +81,7 @@ impl AppState {
 
     /// Puts a new configuration in force for every request that begins from now on.
     pub fn swap(&self, world: Arc<Deployment>, front: Frontend) {
-        self.commit.register().hold(world.held());
+        self.commit.status_lists().hold(world.held());
         self.inside.store(Arc::new(Snapshot::new(world, front)));
     }
 

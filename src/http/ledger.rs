@@ -15,7 +15,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use super::AppState;
 use super::socket::Auditor;
 use crate::commit::contract::{RecordReader, Select, Stored};
-use crate::commit::{Published, Sequencer};
+use crate::commit::{PublishedCheckpoint, Sequencer};
 use crate::ledger::{CHECKPOINT_PATH, Files, NodeReason, ProofReason, Tile, TileKind, TileNodes, TlogProof, tile_bytes};
 use crate::oauth::Jti;
 
@@ -59,7 +59,7 @@ pub(super) async fn get(request: HttpRequest, door: Data<AppState>, prefix: usiz
 }
 
 /// It changes, so nobody keeps it for long.
-fn checkpoint(published: &Published) -> HttpResponse {
+fn checkpoint(published: &PublishedCheckpoint) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer.content_type(TEXT).insert_header((header::CACHE_CONTROL, "max-age=1, must-revalidate"));
     answer.body(published.note.clone())
@@ -109,7 +109,7 @@ enum Unproved {
 fn build(
     files: &dyn Files,
     records: &dyn RecordReader,
-    published: &Published,
+    published: &PublishedCheckpoint,
     jti: Jti,
     with_record: bool,
 ) -> Result<Option<TlogProof>, Unproved> {

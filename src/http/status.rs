@@ -42,7 +42,7 @@ pub(super) async fn list(request: HttpRequest, name: Path<String>, door: Data<Ap
     if has_time(&request) {
         return plain(StatusCode::NOT_IMPLEMENTED).body("status lists of the past are not kept\n");
     }
-    let register = door.commit().register();
+    let register = door.commit().status_lists();
     let Some(shown) = ListId::parse(&name).ok().and_then(|list| register.shown(&list)) else {
         return plain(StatusCode::NOT_FOUND).body("not found\n");
     };
@@ -62,7 +62,7 @@ pub(super) async fn list(request: HttpRequest, name: Path<String>, door: Data<Ap
 /// Names every list that there is.
 pub(super) async fn aggregation(door: Data<AppState>) -> HttpResponse {
     let world = door.inside().world.clone();
-    let lists = door.commit().register().all();
+    let lists = door.commit().status_lists().all();
     let lists: Vec<String> = lists.iter().map(|list| status_uri(&world.issuer, list)).collect();
     let mut answer = open(StatusCode::OK);
     answer.insert_header((header::CACHE_CONTROL, "public, max-age=10"));
@@ -81,7 +81,7 @@ fn signed(door: &AppState, shown: &ShownList, checked: Time, now: Time) -> Resul
     let list = mint::status_list(shown, &world.minting(), &world.catalog, checked, now)?;
     let etag = format!("\"{}\"", Digest::of(list.jwt.as_bytes()));
     let signed = Arc::new(Signed { list, version, etag });
-    let register = door.commit().register();
+    let register = door.commit().status_lists();
     door.status_lists.put(id, Arc::clone(&signed), |list| register.shown(list).is_some());
     Ok(signed)
 }

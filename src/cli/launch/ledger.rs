@@ -10,7 +10,7 @@ use crate::config::{LedgerAccess, Settings};
 use crate::http::LedgerState;
 use crate::ledger::KeyName;
 use crate::oauth::Time;
-use crate::store::{LEDGER_FOLDER, LedgerKeys, SqliteReader, TileFolder};
+use crate::store::{self, LEDGER_FOLDER, LedgerKeys, TileFolder};
 
 /// What is needed to take up other keys.
 #[derive(Clone)]
@@ -39,11 +39,11 @@ impl Signing {
 pub(super) fn start(settings: &Settings, data: &Path, commit: &Commit, now: Time) -> Result<(Signing, LedgerState), Failed> {
     let failed = |reason: &dyn std::error::Error| Failed::new(format!("{}: {}", data.display(), with_causes(reason)));
     let files = Arc::new(TileFolder::new(data, &settings.keys.dir).map_err(|reason| failed(&reason))?);
-    let records = Arc::new(SqliteReader::open(data).map_err(|reason| failed(&reason))?);
+    let records = store::reader(data).map_err(|reason| failed(&reason))?;
     let keys = keys(settings, now)?;
     files.write_keys(&keys.known).map_err(|reason| failed(&reason))?;
     let parts = LogParts {
-        records: Arc::new(SqliteReader::open(data).map_err(|reason| failed(&reason))?),
+        records: store::reader(data).map_err(|reason| failed(&reason))?,
         durable: commit.durable(),
         files: Arc::clone(&files) as Arc<_>,
         keys,

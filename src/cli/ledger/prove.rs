@@ -8,9 +8,9 @@ use serde_json::json;
 use super::local::{LocalLog, Proved};
 use crate::cli::launch::with_causes;
 use crate::cli::output::{Failed, Outcome};
-use crate::commit::contract::{RecordReader, Select};
+use crate::commit::contract::Select;
 use crate::oauth::Jti;
-use crate::store::SqliteReader;
+use crate::store;
 
 /// The options of `ledger prove`.
 #[derive(Args)]
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Options {
 pub(super) fn run(options: &Options) -> Outcome {
     let jti = Jti::parse(&options.jti).map_err(|_| Failed::new("the hop must be a UUID, the jti of a token"))?;
     let named = |reason| Failed::new(format!("{}: {}", options.data.display(), with_causes(&reason)));
-    let reader = SqliteReader::open(&options.data).map_err(named)?;
+    let reader = store::reader(&options.data).map_err(named)?;
     let found = reader.records(Select::Jti(jti), 0, 1).map_err(named)?;
     let Some(stored) = found.into_iter().next() else {
         eprintln!("no hop {jti} is recorded in {}", options.data.display());

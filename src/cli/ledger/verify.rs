@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::ledger::{
     AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, Files, NoteReason, NoteVerifier, Record, RecordReason, audit,
 };
-use crate::store::{LogFolder, SqliteReader};
+use crate::store::{self, LogFolder};
 
 /// Records between two words on how far it is.
 const PROGRESS: u64 = 50_000;
@@ -219,7 +220,7 @@ fn heads(source: &Source, known: &[NoteVerifier], others_are_fine: bool) -> Resu
 
 /// The records of a store, read along with the entries.
 struct Records {
-    reader: SqliteReader,
+    reader: Arc<dyn RecordReader>,
     page: std::vec::IntoIter<Stored>,
     /// The first difference.
     differs: Option<String>,
@@ -228,7 +229,7 @@ struct Records {
 impl Records {
     fn open(data: &Path) -> Result<Self, Failed> {
         let reader =
-            SqliteReader::open(data).map_err(|reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason))))?;
+            store::reader(data).map_err(|reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason))))?;
         Ok(Self { reader, page: Vec::new().into_iter(), differs: None })
     }
 

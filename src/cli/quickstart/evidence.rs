@@ -9,9 +9,8 @@ use serde_json::json;
 use super::report::{Report, Verdict};
 use crate::cli::ledger::{Finding, LocalLog, Source, examine, export};
 use crate::cli::output::Failed;
-use crate::commit::contract::RecordReader;
 use crate::ledger::tiles;
-use crate::store::SqliteReader;
+use crate::store;
 
 /// How often it is looked whether the newest checkpoint covers everything, and how long in between.
 const LOOKS: u32 = 100;
@@ -19,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Verifies the ledger as an auditor would, once a checkpoint covers what was recorded.
 pub(super) async fn verified(data: &Path, report: &mut Report) -> Result<(), Failed> {
-    let reader = SqliteReader::open(data)?;
+    let reader = store::reader(data)?;
     let covered = |records| LocalLog::open(data, &[]).is_ok_and(|log| log.head().size() >= records);
     // Refusals are recorded after they were answered.
     tokio::time::sleep(PAUSE).await;
