@@ -1,29 +1,26 @@
 //! actix, status codes, headers, limits. Knows no rule of OAuth beyond the wire.
+//!
+//! `server` runs the listeners, `listener` admits connections, `state` is what all handlers share; `public`, `health` and `admin`
+//! are the routes of clients, of operators' monitoring, and of local administration.
 
-mod administer;
+mod admin;
+mod client_cert;
 mod connection;
-mod door;
-mod form;
-mod gate;
-mod introspect;
-mod ledger;
+mod connection_limit;
+mod health;
 mod listener;
 mod metadata;
 mod metrics;
-mod ops;
-mod peer;
-mod refuse;
-mod respond;
-mod revoke;
+mod plain;
+mod public;
 mod server;
 mod socket;
-mod status;
+mod state;
 mod tls;
-mod tasks;
-mod token;
 
-pub use door::{AppState, Frontend, InputLimits};
-pub use ledger::LedgerState;
-pub use peer::forwarded_chain;
-pub use server::{ConnectionLimits, Running, ServeError, Serving, Sockets, TlsSetup, bind, block_on, serve};
-pub use tls::{TlsIdentity, install_provider};
+pub use client_cert::{Frontend, forwarded_chain};
+pub use connection_limit::ConnectionLimits;
+pub use listener::ListenerSettings;
+pub use server::{Running, ServeError, Sockets, bind, block_on, serve};
+pub use state::{AppState, InputLimits, LedgerState};
+pub use tls::{TlsIdentity, TlsSetup, install_provider};

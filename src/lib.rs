@@ -23,5 +23,6 @@ pub mod ops;
 pub mod store;
 pub mod config;
 pub mod http;
+pub mod server;
 pub mod demo;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! Who may vouch for whom, and their current keys. A trust rule names one issuer (or SPIFFE trust domain) and what its tokens
-//! must say; [`TrustStore::vouch`] is the only way to a [`VerifiedAssertion`] identity. [`Fetcher`] is the server's only outbound HTTP.
+//! must say; [`TrustStore::vouch`] is the only way to a [`VerifiedAssertion`] identity. [`Fetcher`] is the server's only outbound
+//! HTTP.
 
 mod binding;
 mod bundle;

@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::desk::{Admin, Asking, Place, Told, items, text};
-use super::inspect::instant;
-use super::output::{Failed, Outcome};
+use super::admin::{Admin, AdminOptions};
+use super::output::{CommandResult, Failed, print};
+use super::text::{instant, items, text};
 use crate::commit::Transition;
 use crate::oauth::ClientId;
 
@@ -13,50 +13,50 @@ use crate::oauth::ClientId;
 #[derive(Subcommand)]
 pub(super) enum AgentCommand {
     /// Every agent: owner, status, last use, and whether a key or certificate is near its end
-    List(Asking),
+    List(AdminOptions),
     /// One agent: also its logins, keys and certificates near expiry, and what it may do and never did
-    Show(Show),
+    Show(ShowOptions),
     /// Nothing is issued to it and none of its tokens is active until it is resumed
-    Suspend(Change),
+    Suspend(ChangeOptions),
     /// It goes on where it was suspended; its file may still say otherwise
-    Resume(Change),
+    Resume(ChangeOptions),
     /// It never acts again, whatever its file says; everything issued under it ends
-    Retire(Retire),
+    Retire(RetireOptions),
 }
 
 /// The options of `agent show`.
 #[derive(Args)]
-pub(super) struct Show {
+pub(super) struct ShowOptions {
     /// The agent
     id: String,
     #[command(flatten)]
-    asking: Asking,
+    admin: AdminOptions,
 }
 
 /// The options of what changes an agent.
 #[derive(Args)]
-pub(super) struct Change {
+pub(super) struct ChangeOptions {
     /// The agent
     id: String,
     /// Why, for the record; nothing personal
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    asking: Asking,
+    admin: AdminOptions,
 }
 
 /// The options of `agent retire`.
 #[derive(Args)]
-pub(super) struct Retire {
+pub(super) struct RetireOptions {
     #[command(flatten)]
-    change: Change,
+    change: ChangeOptions,
     /// Do it: it cannot be undone
     #[arg(long)]
     yes: bool,
 }
 
 /// Does what was asked.
-pub(super) fn run(command: &AgentCommand) -> Outcome {
+pub(super) fn run(command: &AgentCommand) -> CommandResult {
     match command {
         AgentCommand::List(options) => list(options),
         AgentCommand::Show(options) => show(options),
@@ -67,8 +67,8 @@ pub(super) fn run(command: &AgentCommand) -> Outcome {
     }
 }
 
-fn list(options: &Asking) -> Outcome {
-    let agents = agents(&options.place)?;
+fn list(options: &AdminOptions) -> CommandResult {
+    let agents = agents(options)?;
     if options.json {
         say!("{}", json!({ "agents": agents }));
         return Ok(true);
@@ -83,20 +83,14 @@ fn list(options: &Asking) -> Outcome {
 }
 
 /// Answers no when there is no such agent.
-fn show(options: &Show) -> Outcome {
-    let agents = agents(&options.asking.place)?;
+fn show(options: &ShowOptions) -> CommandResult {
+    let agents = agents(&options.admin)?;
     let Some(agent) = agents.into_iter().find(|agent| text(agent, "/id") == options.id) else {
-        match options.asking.json {
-            true => say!("{}", json!({ "ok": false, "reason": "there is no such agent" })),
-            false => say!("there is no agent {} in the configuration", options.id),
-        }
+        let data = json!({ "ok": false, "reason": "there is no such agent" });
+        print(options.admin.json, &data, format!("there is no agent {} in the configuration", options.id));
         return Ok(false);
     };
-    if options.asking.json {
-        say!("{agent}");
-        return Ok(true);
-    }
-    described(&agent).iter().for_each(|line| say!("{line}"));
+    print(options.admin.json, &agent, described(&agent).join("\n"));
     Ok(true)
 }
 
@@ -148,26 +142,28 @@ fn expired(end: &Value) -> bool {
     end.pointer("/expired") == Some(&Value::Bool(true))
 }
 
-fn change(options: &Change, turn: Transition) -> Outcome {
+fn change(options: &ChangeOptions, transition: Transition) -> CommandResult {
     let id = ClientId::parse(&options.id).map_err(|reason| Failed::new(format!("the id of an agent {reason}")))?;
-    let told: Told = Admin::at(&options.asking.place, async |desk| desk.turn(&id, turn, options.reason.as_deref()).await)?;
-    let done = match turn {
+    let reason = options.reason.as_deref();
+    let answer = Admin::run(&options.admin, async |admin| admin.change_agent(&id, transition, reason).await)?;
+    let done = match transition {
         Transition::Suspend => "suspended",
         Transition::Resume => "resumed",
         Transition::Retire => "retired",
     };
-    match (&told, options.asking.json) {
-        (Ok(_), true) => say!("{}", json!({ "ok": true, "agent": options.id, "done": done })),
-        (Err(why), true) => say!("{}", json!({ "ok": false, "agent": options.id, "reason": why })),
-        (Ok(_), false) => say!("{} is {done}", options.id),
-        (Err(why), false) => say!("{} is not {done}: {why}", options.id),
+    let json = options.admin.json;
+    match &answer {
+        Ok(_) => print(json, &json!({ "ok": true, "agent": options.id, "done": done }), format!("{id} is {done}")),
+        Err(why) => {
+            print(json, &json!({ "ok": false, "agent": options.id, "reason": why }), format!("{id} is not {done}: {why}"))
+        }
     }
-    Ok(told.is_ok())
+    Ok(answer.is_ok())
 }
 
-fn agents(place: &Place) -> Result<Vec<Value>, Failed> {
-    let told = Admin::at(place, async |desk| desk.agents().await)?.map_err(Failed::new)?;
-    Ok(items(&told, "/agents").to_vec())
+fn agents(options: &AdminOptions) -> Result<Vec<Value>, Failed> {
+    let answer = Admin::run(options, async |admin| admin.agents().await)?.map_err(Failed::new)?;
+    Ok(items(&answer, "/agents").to_vec())
 }
 
 fn moment(seconds: Option<&Value>) -> String {

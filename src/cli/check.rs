@@ -1,22 +1,19 @@
 //! `check`: the whole configuration, and every complaint about it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
-use super::inspect::instant;
-use super::output::{Failed, Outcome};
-use crate::catalog::{Place, Status};
+use super::output::{CommandResult, Failed};
+use super::text::instant;
+use crate::catalog::Place;
 use crate::client::Expiry;
-use crate::config::{self, Config, Diagnostic, Diagnostics, ServerKeys, Sources};
-use crate::crypto::{Digest, MacKey, SealKey};
-use crate::jose::Cache;
-use crate::lifecycle::InactiveStatus;
-use crate::mint::Signers;
-use crate::oauth::{ClientId, Clock, GenerationKind, Time};
-use crate::store::{self, KeyFiles, SystemClock};
+use crate::config::{self, Config, Diagnostic, Diagnostics, Sources};
+use crate::crypto::Digest;
+use crate::oauth::{Clock, Time};
+use crate::server::{retired_in_record, stand_in_keys};
+use crate::store::SystemClock;
 use crate::trust::x509::Plain;
 
 /// The options of `check`.
@@ -34,7 +31,7 @@ pub(super) struct Options {
 }
 
 /// Validates everything that `serve` would read, except the server's own keys; fetches nothing.
-pub(super) fn run(options: &Options) -> Outcome {
+pub(super) fn run(options: &Options) -> CommandResult {
     let config = match Sources::new(options.config.clone()).load().config {
         Ok(config) => config,
         Err(complaints) => return Ok(complain(&complaints, options.json)),
@@ -43,9 +40,9 @@ pub(super) fn run(options: &Options) -> Outcome {
     let now = SystemClock.now();
     let own = own_certificates(&config, now);
     let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
-    match config::world(config, stand_in()?, None) {
-        Ok(world) => {
-            let ends = world
+    match config::world(config, stand_in_keys()?, None) {
+        Ok(deployment) => {
+            let ends = deployment
                 .logins
                 .dated()
                 .filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, dated.expiry(now)));
@@ -55,23 +52,16 @@ pub(super) fn run(options: &Options) -> Outcome {
     }
 }
 
-/// What the files say of agents that are retired in the record: it never comes true.
+/// Warnings about agents that are retired in the record of the data folder, and not in their files.
 fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failed> {
-    let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
-    let recorded = store::reader(data)?.generations()?;
-    let retired = |id: &ClientId| {
-        let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
-        recorded.iter().any(|recorded| recorded.key == key && recorded.state.hold == Some(InactiveStatus::Retired))
-    };
     let place = Place { file: data.display().to_string().into(), line: 0 };
-    let told = |id: &ClientId| {
+    let warning = |id| {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
     };
-    let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
-    Ok(agents.filter(|agent| retired(&agent.id)).map(|agent| told(&agent.id)).collect())
+    Ok(retired_in_record(config, data)?.into_iter().map(warning).collect())
 }
 
-/// What of the chain that we show to clients has ended or soon will.
+/// Warnings about certificates of the chain that the server shows to clients which have expired or soon will.
 fn own_certificates(config: &Config, now: Time) -> Vec<Diagnostic> {
     let Some((chain, files)) = config.identity.as_ref().zip(config.settings.tls.identity.as_ref()) else { return Vec::new() };
     let file = &files.certificate;
@@ -86,18 +76,6 @@ fn near(place: &Place, name: &str, not_after: Time, expiry: Option<Expiry>) -> O
         Expiry::Near => "expires within 30 days, at",
     };
     Some(Diagnostic::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
-}
-
-/// The configuration is read against keys that nobody has: checking must neither need nor make the server's own.
-fn stand_in() -> Result<ServerKeys, Failed> {
-    let nobody: [u8; 32] = crate::crypto::random()?;
-    Ok(ServerKeys {
-        signers: Signers::new(Vec::new()),
-        ancestry: SealKey::new(&nobody)?,
-        pseudonyms: MacKey::new(&nobody),
-        verified: Arc::new(Cache::new(1)),
-        sequences: Arc::default(),
-    })
 }
 
 fn counts(config: &Config) -> String {

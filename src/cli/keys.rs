@@ -8,14 +8,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::inspect::instant;
-use super::output::{Failed, Outcome};
+use super::output::{CommandResult, Failed, print};
+use super::text::instant;
 use crate::client::hash_secret;
 use crate::config::Sources;
 use crate::crypto::random;
 use crate::jose::Algorithm;
 use crate::ledger::{KeyName, NoteVerifier};
 use crate::oauth::{Clock, Time};
+use crate::server::StartError;
 use crate::store::{KeyFiles, LedgerKey, LedgerKeys, RingEntry, SystemClock};
 
 /// The options of `keys`.
@@ -55,10 +56,10 @@ enum KeysCommand {
 }
 
 /// Does what was asked and lists the keys.
-pub(super) fn run(options: &Options) -> Outcome {
-    let Place { dir, algorithms, origin } = match &options.command {
+pub(super) fn run(options: &Options) -> CommandResult {
+    let KeyFolder { dir, algorithms, origin } = match &options.command {
         KeysCommand::Secret => return secret(options.json),
-        _ => place(options)?,
+        _ => folder(options)?,
     };
     let now = SystemClock.now();
     let files = match &options.command {
@@ -83,8 +84,8 @@ pub(super) fn run(options: &Options) -> Outcome {
     Ok(true)
 }
 
-/// Where the keys are and what they are for.
-struct Place {
+/// A key folder, and the keys that it is to have.
+struct KeyFolder {
     dir: PathBuf,
     algorithms: Vec<Algorithm>,
     /// The name of the log, where the configuration was asked.
@@ -92,13 +93,13 @@ struct Place {
 }
 
 /// From the options or from the configuration.
-fn place(options: &Options) -> Result<Place, Failed> {
+fn folder(options: &Options) -> Result<KeyFolder, Failed> {
     if let Some(dir) = &options.dir {
-        return Ok(Place { dir: dir.clone(), algorithms: vec![Algorithm::ES256, Algorithm::RS256], origin: None });
+        return Ok(KeyFolder { dir: dir.clone(), algorithms: vec![Algorithm::ES256, Algorithm::RS256], origin: None });
     }
-    let settings = Sources::new(options.config.clone()).load().config.map_err(super::launch::complaints)?.settings;
+    let settings = Sources::new(options.config.clone()).load().config.map_err(StartError::configuration)?.settings;
     let origin = KeyName::parse(&settings.ledger.origin)?;
-    Ok(Place { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
+    Ok(KeyFolder { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
 }
 
 /// Without a configuration the newest key tells which log is meant.
@@ -152,16 +153,13 @@ fn as_json(entry: &RingEntry) -> serde_json::Value {
 }
 
 /// 256 random bits, which is why a plain hash is enough; letters that survive both encodings of Basic.
-fn secret(json: bool) -> Outcome {
+fn secret(json: bool) -> CommandResult {
     let bytes: [u8; 32] = random()?;
     let secret = URL_SAFE_NO_PAD.encode(bytes);
     let hash = format!("sha256:{}", hash_secret(&secret));
-    match json {
-        true => say!("{}", json!({"secret": secret, "secret_hash": hash})),
-        false => {
-            say!("secret       {secret}\nsecret_hash  {hash}\n");
-            say!("Give the secret to the client, once; write the hash into the agent's file.");
-        }
-    }
+    let words = format!(
+        "secret       {secret}\nsecret_hash  {hash}\n\nGive the secret to the client, once; write the hash into the agent's file."
+    );
+    print(json, &json!({"secret": secret, "secret_hash": hash}), words);
     Ok(true)
 }

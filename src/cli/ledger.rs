@@ -1,35 +1,152 @@
 //! `ledger`: evidence, offline.
 
-mod export;
-mod local;
-mod prove;
-mod source;
-mod verify;
+use std::io::{IsTerminal, Write, stderr};
+use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::output::Outcome;
-pub(super) use export::export;
-pub(super) use local::{LocalLog, Proved};
-pub(super) use source::Source;
-pub(super) use verify::{Finding, examine};
+use super::audit::{AuditOutcome, examine};
+use super::log::{Inclusion, LocalLog, LogSource, export, failed_at, records_of};
+use super::output::{CommandResult, Failed, print};
+use crate::commit::contract::Select;
+use crate::oauth::Jti;
 
 /// The sub-commands of `ledger`.
 #[derive(Subcommand)]
 pub(super) enum LedgerCommand {
     /// Verify a whole log from nothing but its files: every hash, tile, checkpoint and record
-    Verify(verify::Options),
+    Verify(VerifyOptions),
     /// Print the proof that a hop is in the ledger (C2SP tlog-proof), with its record
-    Prove(prove::Options),
+    Prove(ProveOptions),
     /// Copy the log into a folder that any web server can serve (C2SP tlog-tiles)
-    Export(export::Options),
+    Export(ExportOptions),
+}
+
+/// The options of `ledger verify`.
+#[derive(Args)]
+pub(super) struct VerifyOptions {
+    /// A server's data folder, the folder of a log, or the URL below which a log is served
+    place: String,
+    /// A verifier key (vkey) of the log, from somebody you trust; may repeat. Without it those beside the log are believed, which
+    /// shows that the log agrees with itself, but not whose it is
+    #[arg(long)]
+    key: Vec<String>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The options of `ledger prove`.
+#[derive(Args)]
+pub(super) struct ProveOptions {
+    /// The hop: the `jti` of its token
+    jti: String,
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// A verifier key (vkey) to believe instead of those beside the log; may repeat
+    #[arg(long)]
+    key: Vec<String>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The options of `ledger export`.
+#[derive(Args)]
+pub(super) struct ExportOptions {
+    /// A new or empty folder
+    dir: PathBuf,
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Does what was asked.
-pub(super) fn run(command: &LedgerCommand) -> Outcome {
+pub(super) fn run(command: &LedgerCommand) -> CommandResult {
     match command {
-        LedgerCommand::Verify(options) => verify::run(options),
-        LedgerCommand::Prove(options) => prove::run(options),
-        LedgerCommand::Export(options) => export::run(options),
+        LedgerCommand::Verify(options) => verify(options),
+        LedgerCommand::Prove(options) => prove(options),
+        LedgerCommand::Export(options) => export_log(options),
     }
+}
+
+/// Verifies and says what was found. Answers no when anything is not in order.
+fn verify(options: &VerifyOptions) -> CommandResult {
+    let source = LogSource::open(&options.place)?;
+    let shown = stderr().is_terminal() && !options.json;
+    let outcome = examine(&source, &options.key, |at, of| {
+        if shown {
+            progress(at, of)
+        }
+    })?;
+    if shown {
+        eprint!("\r\x1b[K");
+    }
+    let sound = matches!(outcome, AuditOutcome::Sound(_));
+    match options.json {
+        true => say!("{}", outcome.json()),
+        false => {
+            say!("{outcome}");
+            if sound && options.key.is_empty() {
+                say!("the verifier keys were those beside the log; with --key VKEY it is also shown whose log it is");
+            }
+        }
+    }
+    Ok(sound)
+}
+
+fn progress(at: u64, of: u64) {
+    eprint!("\r{at} of {of} entries verified\x1b[K");
+    let _unseen = stderr().flush();
+}
+
+/// Prints the proof. Answers no when there is no such hop, or no checkpoint that covers it yet.
+fn prove(options: &ProveOptions) -> CommandResult {
+    let jti = Jti::parse(&options.jti).map_err(|_| Failed::new("the hop must be a UUID, the jti of a token"))?;
+    let found = records_of(&options.data)?.records(Select::Jti(jti), 0, 1);
+    let found = found.map_err(|reason| failed_at(&options.data, &reason))?;
+    let Some(stored) = found.into_iter().next() else {
+        eprintln!("no hop {jti} is recorded in {}", options.data.display());
+        return Ok(false);
+    };
+    let log = LocalLog::open(&options.data, &options.key)?;
+    match log.inclusion(stored.index, &stored.record) {
+        Inclusion::Yes(_) => {}
+        Inclusion::NotYet => {
+            eprintln!("record {} is not in a published checkpoint yet; the server publishes one shortly", stored.index);
+            return Ok(false);
+        }
+        Inclusion::No => {
+            eprintln!("record {} is not the one that was signed, or a tile was changed: verify the ledger", stored.index);
+            return Ok(false);
+        }
+    }
+    let (head, index) = (log.head().clone(), stored.index);
+    let proof = log.proof(index, stored.record)?.to_string();
+    match options.json {
+        true => say!(
+            "{}",
+            json!({"jti": jti.to_string(), "index": index, "origin": head.origin().as_str(), "size": head.size(), "proof": proof})
+        ),
+        false => print!("{proof}"),
+    }
+    Ok(true)
+}
+
+/// Copies the log, and says where it is.
+fn export_log(options: &ExportOptions) -> CommandResult {
+    let log = LocalLog::open(&options.data, &[])?;
+    let files = export(&log, &options.dir)?;
+    let (dir, head) = (options.dir.display(), log.head());
+    let (origin, size) = (head.origin(), head.size());
+    let words = format!(
+        "{size} entries of {origin} in {files} files are in {dir}\nverify them:  countersign ledger verify {dir} --key VKEY"
+    );
+    print(options.json, &json!({"dir": dir.to_string(), "origin": origin.as_str(), "size": size, "files": files}), words);
+    Ok(true)
 }

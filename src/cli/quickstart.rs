@@ -14,14 +14,14 @@ use std::time::Instant;
 use actix_web::rt;
 use clap::Args;
 
-use super::launch::{self, Server};
-use super::output::{Failed, Outcome};
+use super::output::{CommandResult, Failed};
 use super::serve::asked_to_stop;
 use crate::config::Sources;
 use crate::demo::{Federation, Issuers, JwksServer, write_configuration};
 use crate::http;
+use crate::server::{self, Server};
 use play::Play;
-use report::Report;
+use report::StepReport;
 
 /// The options of `quickstart`.
 #[derive(Args)]
@@ -32,7 +32,7 @@ pub(super) struct Options {
     /// The port of the public listener; 0 picks free ones
     #[arg(long, default_value_t = 8693)]
     port: u16,
-    /// Where everything is written: configuration, throw-away keys, records
+    /// The folder for everything that is written: configuration, throw-away keys, records
     #[arg(long, default_value = "data/quickstart")]
     data: PathBuf,
     /// Print each step as one line of JSON
@@ -41,11 +41,11 @@ pub(super) struct Options {
 }
 
 /// Runs every step, then serves until Ctrl-C.
-pub(super) fn run(options: &Options) -> Outcome {
+pub(super) fn run(options: &Options) -> CommandResult {
     http::block_on(quickstart(options))
 }
 
-async fn quickstart(options: &Options) -> Outcome {
+async fn quickstart(options: &Options) -> CommandResult {
     let started = Instant::now();
     private(&options.data)?;
     let issuers = Issuers::new()?;
@@ -56,8 +56,8 @@ async fn quickstart(options: &Options) -> Outcome {
     let main = write_configuration(&options.data, &federation, &issuers)?;
     let sources = Sources { default_file: PathBuf::new(), files: vec![main], environment: Default::default() };
     let stopped = asked_to_stop()?;
-    let server = launch::start(&sources, &options.data).await?;
-    let mut play = Play::new(&federation, &issuers, &options.data, Report::new(options.json), started)?;
+    let server = server::start(&sources, &options.data).await?;
+    let mut play = Play::new(&federation, &issuers, &options.data, StepReport::new(options.json), started)?;
     let ok = served(server, stopped, async {
         play.run().await?;
         if !options.once {
@@ -70,7 +70,7 @@ async fn quickstart(options: &Options) -> Outcome {
 }
 
 /// Does `work` while the server answers, then stops it in order.
-async fn served(server: Server, stopped: impl Future<Output = ()>, work: impl Future<Output = Outcome>) -> Outcome {
+async fn served(server: Server, stopped: impl Future<Output = ()>, work: impl Future<Output = CommandResult>) -> CommandResult {
     let outcome = tokio::select! {
         outcome = work => outcome,
         () = stopped => Ok(true),
@@ -89,16 +89,11 @@ fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), Failed> {
     Ok((one.local_addr()?, other.local_addr()?))
 }
 
-/// What is written there is for its owner alone.
+/// Makes the folder for its owner alone.
 fn private(data: &Path) -> Result<(), Failed> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     if fs::read_dir(data)?.next().is_none() {
         fs::set_permissions(data, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
-}
-
-/// The folder for tokens to try things with by hand.
-fn tokens(data: &Path) -> PathBuf {
-    data.join("tokens")
 }

@@ -6,18 +6,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::inspect::{bound_to, instant};
-use super::launch::with_causes;
-use super::ledger::{LocalLog, Proved};
-use super::output::{Failed, Outcome};
+use super::log::{Inclusion, LocalLog, failed_at, records_of};
+use super::output::{CommandResult, Failed, print};
+use super::text::{confirmation, instant, plain};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::reveal;
 use crate::crypto::{Digest, SealKey};
-use crate::ledger::{CHECKPOINT_PATH, Record};
+use crate::ledger::{CHECKPOINT_PATH, Disclosure, Record};
 use crate::oauth::{Clock, Txn};
-use crate::store::{self, KeyFiles, LEDGER_FOLDER, SystemClock};
+use crate::store::{KeyFiles, LEDGER_FOLDER, SystemClock};
 
-/// More records than this are not read for one transaction.
+/// The most records that are read of one transaction.
 const RECORDS_MAX: u32 = 10_000;
 
 /// The options of `replay`.
@@ -44,12 +43,12 @@ pub(super) struct Step {
     pub(super) index: u64,
     pub(super) record: Value,
     disclosed: BTreeMap<String, Value>,
-    /// Whether it is in the signed tree; nothing where there is none.
-    pub(super) proved: Option<Proved>,
+    /// Its place in the signed tree; none where there is no tree.
+    inclusion: Option<Inclusion>,
 }
 
 /// Prints the tree. Answers no when no hop of such a transaction is recorded.
-pub(super) fn run(options: &Options) -> Outcome {
+pub(super) fn run(options: &Options) -> CommandResult {
     let txn = Txn::parse(&options.txn).map_err(|_| Failed::new("the transaction must be a UUID, the txn of a token"))?;
     let root = options
         .keys
@@ -57,23 +56,20 @@ pub(super) fn run(options: &Options) -> Outcome {
         .map(|dir| -> Result<SealKey, Failed> { Ok(KeyFiles::open(dir, SystemClock.now())?.root()?) })
         .transpose()?;
     let steps = read(&options.data, txn, root.as_ref(), &options.key)?;
-    if options.json {
-        let records: Vec<Value> = steps.iter().map(Step::json).collect();
-        say!("{}", json!({"txn": options.txn, "records": records}));
-    } else if steps.is_empty() {
-        say!("no hop of transaction {txn} is recorded in {}", options.data.display());
-    } else {
-        tree(txn, &steps).iter().for_each(|line| say!("{line}"));
-    }
-    let contradicted = steps.iter().any(|step| step.proved == Some(Proved::No));
+    let records: Vec<Value> = steps.iter().map(Step::json).collect();
+    let words = match steps.is_empty() {
+        true => format!("no hop of transaction {txn} is recorded in {}", options.data.display()),
+        false => tree(txn, &steps).join("\n"),
+    };
+    print(options.json, &json!({"txn": options.txn, "records": records}), words);
+    let contradicted = steps.iter().any(|step| step.inclusion == Some(Inclusion::No));
     Ok(!steps.is_empty() && !contradicted)
 }
 
 /// Every record of `txn`, in the order of the ledger.
 pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>, keys: &[String]) -> Result<Vec<Step>, Failed> {
-    let named = |reason| Failed::new(format!("{}: {}", data.display(), with_causes(&reason)));
-    let reader = store::reader(data).map_err(named)?;
-    let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(named)?;
+    let reader = records_of(data)?;
+    let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(|reason| failed_at(data, &reason))?;
     // Opened after the records were read, so that it covers what it can.
     let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
     stored.iter().map(|stored| step(&*reader, stored, root, log.as_ref())).collect()
@@ -87,8 +83,8 @@ fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log:
         Some(root) => disclosures(reader, stored, root)?,
         None => BTreeMap::new(),
     };
-    let proved = log.map(|log| log.proves(stored.index, &stored.record));
-    Ok(Step { index: stored.index, record, disclosed, proved })
+    let inclusion = log.map(|log| log.inclusion(stored.index, &stored.record));
+    Ok(Step { index: stored.index, record, disclosed, inclusion })
 }
 
 /// The clear values of a record by name; those of foreign actors under `actor`.
@@ -96,17 +92,17 @@ fn disclosures(reader: &dyn RecordReader, stored: &Stored, root: &SealKey) -> Re
     let Some(sealed) = reader.disclosures(stored.index)? else { return Ok(BTreeMap::new()) };
     let clear = reveal(root, &Digest::of(&stored.record), &sealed)
         .map_err(|_| Failed::new("these keys do not open the disclosures of this ledger"))?;
-    let list = crate::ledger::Disclosure::parse_all(&clear)?;
+    let list = Disclosure::parse_all(&clear)?;
     let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
     Ok(list.into_iter().map(|one| (one.name.clone().unwrap_or_else(|| "actor".to_owned()), value(&one.value))).collect())
 }
 
 impl Step {
     fn json(&self) -> Value {
-        let (proved, size) = match self.proved {
-            Some(Proved::Yes(size)) => (json!(true), Some(size)),
-            Some(Proved::No) => (json!(false), None),
-            Some(Proved::NotYet) | None => (Value::Null, None),
+        let (proved, size) = match self.inclusion {
+            Some(Inclusion::Yes(size)) => (json!(true), Some(size)),
+            Some(Inclusion::No) => (json!(false), None),
+            Some(Inclusion::NotYet) | None => (Value::Null, None),
         };
         let mut object = json!({"index": self.index, "record": self.record, "proved": proved});
         if let (Some(size), Some(object)) = (size, object.as_object_mut()) {
@@ -122,7 +118,7 @@ impl Step {
         self.record.get("kind") == Some(&"hop".into())
     }
 
-    /// What other records call it by.
+    /// The id by which other records refer to it.
     fn name(&self) -> Option<String> {
         match self.record.get("kind").and_then(Value::as_str) {
             Some("hop") => Some(self.text("jti")),
@@ -132,25 +128,16 @@ impl Step {
     }
 
     fn proof(&self) -> String {
-        match self.proved {
-            Some(Proved::Yes(size)) => format!("index {}, proved in the signed tree of {size}", self.index),
-            Some(Proved::NotYet) => format!("index {}, not yet in a checkpoint", self.index),
-            Some(Proved::No) => format!("index {}, NOT THE RECORD THAT WAS SIGNED: verify the ledger", self.index),
+        match self.inclusion {
+            Some(Inclusion::Yes(size)) => format!("index {}, proved in the signed tree of {size}", self.index),
+            Some(Inclusion::NotYet) => format!("index {}, not yet in a checkpoint", self.index),
+            Some(Inclusion::No) => format!("index {}, NOT THE RECORD THAT WAS SIGNED: verify the ledger", self.index),
             None => format!("index {}, no signed tree beside it", self.index),
         }
     }
 
     fn text(&self, name: &str) -> String {
-        match self.record.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(values)) => values
-                .iter()
-                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-                .collect::<Vec<_>>()
-                .join(", "),
-            Some(other) => other.to_string(),
-            None => "-".to_owned(),
-        }
+        self.record.get(name).map_or_else(|| "-".to_owned(), plain)
     }
 
     fn instant(&self, name: &str) -> String {
@@ -263,7 +250,7 @@ fn hop(step: &Step) -> Vec<String> {
 
 /// The keys on both sides of a hop, where there are any.
 fn bound(step: &Step) -> Option<String> {
-    let key = |name: &str| step.record.get("binding")?.get(name).and_then(bound_to);
+    let key = |name: &str| step.record.get("binding")?.get(name).and_then(confirmation);
     let issued = key("issued")?;
     let before = key("subject").map_or_else(String::new, |before| format!("; its subject token to {before}"));
     Some(format!("bound to {issued}{before}"))

@@ -1,10 +1,11 @@
 //! `revoke`: death by ancestry, as an operator.
 
 use clap::{ArgGroup, Args};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::desk::{Admin, Asking};
-use super::output::Outcome;
+use super::admin::{Admin, AdminOptions};
+use super::output::{CommandResult, print};
+use super::text::text;
 
 /// The options of `revoke`.
 #[derive(Args)]
@@ -38,23 +39,23 @@ pub(super) struct Options {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    asking: Asking,
+    admin: AdminOptions,
 }
 
 /// Ends what is named. Answers no when nothing goes by that name, or it could not be recorded.
-pub(super) fn run(options: &Options) -> Outcome {
+pub(super) fn run(options: &Options) -> CommandResult {
     let (what, value, agent) = options.asked();
-    let told = Admin::at(&options.asking.place, async |desk| desk.end(what, &value, agent, options.reason.as_deref()).await)?;
-    match (&told, options.asking.json) {
-        (Ok(done), true) => say!("{}", json!({ "ok": true, "done": done })),
-        (Err(why), true) => say!("{}", json!({ "ok": false, "reason": why })),
-        (Ok(done), false) => {
-            let text = |name: &str| done.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            say!("ended {} {}: nothing that came from it is accepted here any more", text("ended"), text("name"));
+    let reason = options.reason.as_deref();
+    let answer = Admin::run(&options.admin, async |admin| admin.end(what, &value, agent, reason).await)?;
+    match &answer {
+        Ok(done) => {
+            let (ended, name) = (text(done, "/ended"), text(done, "/name"));
+            let words = format!("ended {ended} {name}: nothing that came from it is accepted here any more");
+            print(options.admin.json, &json!({ "ok": true, "done": done }), words);
         }
-        (Err(why), false) => say!("nothing was ended: {why}"),
+        Err(why) => print(options.admin.json, &json!({ "ok": false, "reason": why }), format!("nothing was ended: {why}")),
     }
-    Ok(told.is_ok())
+    Ok(answer.is_ok())
 }
 
 impl Options {

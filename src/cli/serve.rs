@@ -6,10 +6,10 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::launch;
-use super::output::{Failed, Outcome};
+use super::output::{CommandResult, Failed};
 use crate::config::Sources;
 use crate::http;
+use crate::server;
 
 /// The options of `serve`.
 #[derive(Args)]
@@ -17,23 +17,23 @@ pub(super) struct Options {
     /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__… of the environment over all
     #[arg(long)]
     config: Vec<PathBuf>,
-    /// What the server writes: records and live state
+    /// The folder that the server writes to: records and live state
     #[arg(long, default_value = "data")]
     data: PathBuf,
 }
 
 /// Runs until SIGINT or SIGTERM.
-pub(super) fn run(options: &Options) -> Outcome {
+pub(super) fn run(options: &Options) -> CommandResult {
     log();
     http::block_on(serve(Sources::new(options.config.clone()), options.data.clone()))
 }
 
-async fn serve(sources: Sources, data: PathBuf) -> Outcome {
+async fn serve(sources: Sources, data: PathBuf) -> CommandResult {
     // First of all: who asks to stop while the server is being put together is heard when it is.
     let stopped = asked_to_stop()?;
-    let server = launch::start(&sources, &data).await?;
-    let listen = &server.settings.listen;
-    tracing::info!("serving {} on {}, operators on {}", server.settings.issuer, listen.public, listen.ops);
+    let server = server::start(&sources, &data).await?;
+    let (issuer, listen) = (&server.settings().issuer, &server.settings().listen);
+    tracing::info!("serving {issuer} on {}, operators on {}", listen.public, listen.ops);
     let watched = server.watch(sources);
     tokio::select! {
         () = watched => {}

@@ -1,49 +1,79 @@
-//! `task`: opening one, those that are under way, and ending one.
-
-mod open;
+//! `task`: opening one or a child of one as any client does, listing those under way, and ending one.
 
 use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::desk::{Admin, Asking, items, text};
-use super::inspect::instant;
-use super::output::{Failed, Outcome};
+use super::admin::{Admin, AdminOptions};
+use super::client_request::{ClientRequest, Wanted};
+use super::output::{CommandResult, Failed, print};
+use super::text::{instant, items, text};
+use crate::oauth::Clock;
+use crate::store::SystemClock;
 
 /// The sub-commands of `task`.
 #[derive(Subcommand)]
 pub(super) enum TaskCommand {
     /// Ask a server to open a task; a task token as the subject token opens a child
-    Open(Box<open::Options>),
+    Open(Box<OpenOptions>),
     /// Every task that is remembered, the newest first
-    List(Asking),
+    List(AdminOptions),
     /// End a task, and with it its children and everything issued in them
-    Complete(Complete),
+    Complete(CompleteOptions),
+}
+
+/// The options of `task open`.
+#[derive(Args)]
+pub(super) struct OpenOptions {
+    #[command(flatten)]
+    request: ClientRequest,
+    /// An API by its URI and what may be done there, as `https://crm.example=contacts.read contacts.list`; once per API
+    #[arg(long, required = true, value_name = "API=SCOPES", value_parser = authority)]
+    authority: Vec<Authority>,
+    /// The purpose of the task
+    #[arg(long)]
+    purpose: Option<String>,
+    /// A class of data that it may touch; may repeat. Without any, those of what may be done
+    #[arg(long)]
+    data_class: Vec<String>,
+    /// How many seconds it may take; without it, as long as tasks usually do on that server
+    #[arg(long, value_name = "SECONDS")]
+    expires_in: Option<u64>,
+    /// How many exchanges may be made in it; without it, the usual number, and for a child at most half of what is left
+    #[arg(long, value_name = "EXCHANGES")]
+    budget: Option<u64>,
+    /// End it when its holder is silent for so many seconds and it is not suspended
+    #[arg(long, value_name = "SECONDS")]
+    heartbeat: Option<u64>,
+    /// The agent that works on it, if not this one
+    #[arg(long)]
+    holder: Option<String>,
 }
 
 /// The options of `task complete`.
 #[derive(Args)]
-pub(super) struct Complete {
+pub(super) struct CompleteOptions {
     /// The task
     id: String,
     /// Why, for the record; nothing personal
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    asking: Asking,
+    admin: AdminOptions,
 }
 
 /// Does what was asked.
-pub(super) fn run(command: &TaskCommand) -> Outcome {
+pub(super) fn run(command: &TaskCommand) -> CommandResult {
     match command {
-        TaskCommand::Open(options) => open::run(options),
+        TaskCommand::Open(options) => open(options),
         TaskCommand::List(options) => list(options),
         TaskCommand::Complete(options) => complete(options),
     }
 }
 
-fn list(options: &Asking) -> Outcome {
-    let told = Admin::at(&options.place, async |desk| desk.tasks().await)?.map_err(Failed::new)?;
-    let tasks = items(&told, "/tasks");
+fn list(options: &AdminOptions) -> CommandResult {
+    let answer = Admin::run(options, async |admin| admin.tasks().await)?.map_err(Failed::new)?;
+    let tasks = items(&answer, "/tasks");
     if options.json {
         say!("{}", json!({ "tasks": tasks }));
         return Ok(true);
@@ -61,14 +91,164 @@ fn list(options: &Asking) -> Outcome {
 }
 
 /// Answers no when there is no such task, or it could not be recorded.
-fn complete(options: &Complete) -> Outcome {
+fn complete(options: &CompleteOptions) -> CommandResult {
     let reason = options.reason.as_deref().or(Some("completed by an operator"));
-    let told = Admin::at(&options.asking.place, async |desk| desk.end("task", &options.id, None, reason).await)?;
-    match (&told, options.asking.json) {
-        (Ok(_), true) => say!("{}", json!({ "ok": true, "task": options.id, "done": "completed" })),
-        (Err(why), true) => say!("{}", json!({ "ok": false, "task": options.id, "reason": why })),
-        (Ok(_), false) => say!("task {} is completed: nothing that came from it is accepted here any more", options.id),
-        (Err(why), false) => say!("task {} is not completed: {why}", options.id),
+    let answer = Admin::run(&options.admin, async |admin| admin.end("task", &options.id, None, reason).await)?;
+    let (id, json) = (&options.id, options.admin.json);
+    match &answer {
+        Ok(_) => {
+            let words = format!("task {id} is completed: nothing that came from it is accepted here any more");
+            print(json, &json!({ "ok": true, "task": id, "done": "completed" }), words);
+        }
+        Err(why) => {
+            let words = format!("task {id} is not completed: {why}");
+            print(json, &json!({ "ok": false, "task": id, "reason": why }), words);
+        }
     }
-    Ok(told.is_ok())
+    Ok(answer.is_ok())
+}
+
+/// One `authorization_details` of type `task` (RFC 9396 §2); what is left out, the server decides.
+#[derive(Serialize)]
+struct TaskDetails<'a> {
+    r#type: &'static str,
+    authority: &'a [Authority],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    data_classes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<TaskBudget>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeat: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<&'a str>,
+}
+
+#[derive(Clone, Serialize)]
+struct Authority {
+    api: String,
+    scopes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct TaskBudget {
+    exchanges: u64,
+}
+
+/// The members of the answer that are printed.
+#[derive(Deserialize)]
+struct TaskResponse {
+    task: String,
+    task_token: String,
+    expires_in: i64,
+    txn: String,
+}
+
+/// Opens a task and prints its token.
+fn open(options: &OpenOptions) -> CommandResult {
+    options.request.run(Wanted::Task, vec![("authorization_details", details(options)?)], opened)
+}
+
+fn details(options: &OpenOptions) -> serde_json::Result<String> {
+    serde_json::to_string(&[TaskDetails {
+        r#type: "task",
+        authority: &options.authority,
+        purpose: options.purpose.as_deref(),
+        data_classes: &options.data_class,
+        expires_in: options.expires_in,
+        budget: options.budget.map(|exchanges| TaskBudget { exchanges }),
+        heartbeat: options.heartbeat,
+        holder: options.holder.as_deref(),
+    }])
+}
+
+/// A scope may hold `=`, so the first one is what ends the API.
+fn authority(text: &str) -> Result<Authority, &'static str> {
+    let (api, scopes) = text.split_once('=').ok_or("an API, =, and its scopes are needed")?;
+    let scopes: Vec<String> = scopes.split_ascii_whitespace().map(str::to_owned).collect();
+    match api.is_empty() || scopes.is_empty() {
+        true => Err("an API, =, and at least one of its scopes are needed"),
+        false => Ok(Authority { api: api.to_owned(), scopes }),
+    }
+}
+
+/// The token goes to standard output, alone, and the words about it elsewhere.
+fn opened(opened: &TaskResponse) {
+    say!("{}", opened.task_token);
+    let until = instant(SystemClock.now().seconds().saturating_add(opened.expires_in));
+    let TaskResponse { task, expires_in, txn, .. } = opened;
+    eprintln!("task {task} ends at {until}, in {expires_in} s, transaction {txn}; its token is on standard output");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::oauth::{ClientId, Resource, Scopes};
+    use crate::request::TaskSpec;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: OpenOptions,
+    }
+
+    fn parsed(more: &[&str]) -> Result<OpenOptions, clap::error::ErrorKind> {
+        let line = ["open", "--subject-token", "file"].iter().chain(more);
+        Line::try_parse_from(line).map(|line| line.options).map_err(|error| error.kind())
+    }
+
+    fn wanted(more: &[&str]) -> TaskSpec {
+        TaskSpec::parse(&details(&parsed(more).unwrap()).unwrap()).unwrap()
+    }
+
+    fn pair(api: &str, scopes: &str) -> (Resource, Scopes) {
+        (Resource::parse(api).unwrap(), Scopes::parse(scopes).unwrap())
+    }
+
+    #[test]
+    fn the_server_reads_what_the_options_say() {
+        let task = wanted(&[
+            "--authority=https://crm.example=contacts.read  contacts.list",
+            "--authority=https://mail.example=a=b",
+            "--purpose=account review",
+            "--data-class=pii",
+            "--data-class=b",
+            "--expires-in=60",
+            "--budget=3",
+            "--heartbeat=5",
+            "--holder=x",
+        ]);
+        let pairs = [pair("https://crm.example", "contacts.read contacts.list"), pair("https://mail.example", "a=b")];
+        assert_eq!(task.authority, pairs);
+        assert_eq!((task.purpose.as_deref(), task.exchanges), (Some("account review"), Some(3)));
+        assert_eq!(task.data_classes.unwrap(), ["b", "pii"]);
+        assert_eq!((task.expires_in, task.heartbeat), (Some(Duration::from_secs(60)), Some(Duration::from_secs(5))));
+        assert_eq!(task.holder, Some(ClientId::parse("x").unwrap()));
+    }
+
+    #[test]
+    fn what_the_options_leave_out_the_server_decides() {
+        let task = wanted(&["--authority", "https://crm.example=a"]);
+        assert_eq!(task.authority, [pair("https://crm.example", "a")]);
+        assert_eq!((task.purpose, task.data_classes, task.expires_in, task.exchanges), (None, None, None, None));
+        assert_eq!((task.heartbeat, task.holder), (None, None));
+    }
+
+    #[test]
+    fn an_authority_that_names_no_api_or_no_scope_is_a_mistake_of_usage() {
+        use clap::error::ErrorKind::{MissingRequiredArgument, ValueValidation};
+        assert_eq!(parsed(&[]).err(), Some(MissingRequiredArgument));
+        for text in ["", "https://crm.example", "https://crm.example=", "https://crm.example= ", "=a"] {
+            assert_eq!(parsed(&[&format!("--authority={text}")]).err(), Some(ValueValidation), "{text}");
+        }
+        assert_eq!(parsed(&["--authority=https://crm.example=a", "--budget=many"]).err(), Some(ValueValidation));
+    }
 }

@@ -1,20 +1,28 @@
-//! `trust check`: who on Earth satisfies a rule. `trust forget`: whose bundles count anew.
-
-pub(super) mod forget;
-mod iam;
+//! `trust check`: who could satisfy a trust rule. `trust forget`: a trust domain's publisher counts its bundles anew.
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::output::{Failed, Outcome};
+use super::iam_policy;
+use super::output::{CommandResult, Failed, print};
 use crate::config;
-use crate::trust::{Finding, Severity, example, findings};
+use crate::store::SequenceFile;
+use crate::trust::{Finding, Severity, TrustDomain, example, findings};
+
+/// The sub-commands of `trust`.
+#[derive(Subcommand)]
+pub(super) enum TrustCommand {
+    /// Say who satisfies a trust rule or an AWS IAM role trust policy, each finding with a token that would pass
+    Check(CheckOptions),
+    /// Forget the newest bundle of a trust domain whose publisher counts anew (spiffe_sequence)
+    Forget(ForgetOptions),
+}
 
 /// The options of `trust check`.
 #[derive(Args)]
-pub(super) struct Options {
+pub(super) struct CheckOptions {
     /// A trust rule (TOML), or the trust policy of an AWS IAM role (JSON)
     file: PathBuf,
     /// Print the findings as JSON
@@ -22,13 +30,26 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// What was found out about a file.
+/// The options of `trust forget`.
+#[derive(Args)]
+pub(super) struct ForgetOptions {
+    /// The trust domain
+    domain: String,
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The findings about a file.
 #[derive(Default)]
-struct Report {
+struct RuleReport {
     findings: Vec<Finding>,
-    /// What would keep the rule from being loaded.
+    /// Mistakes that keep the rule from being loaded.
     complaints: Vec<String>,
-    /// What is no mistake and may still surprise.
+    /// Warnings about what is no mistake and may still surprise.
     doubts: Vec<String>,
     /// The claims of a token that is meant to pass.
     admits: Option<String>,
@@ -36,8 +57,16 @@ struct Report {
     decisive: Vec<String>,
 }
 
+/// Does what was asked.
+pub(super) fn run(command: &TrustCommand) -> CommandResult {
+    match command {
+        TrustCommand::Check(options) => check(options),
+        TrustCommand::Forget(options) => forget(options),
+    }
+}
+
 /// Looks at one file. The answer is no where strangers may pass, or the rule would not be loaded.
-pub(super) fn run(options: &Options) -> Outcome {
+fn check(options: &CheckOptions) -> CommandResult {
     let report = match options.file.extension().is_some_and(|extension| extension == "json") {
         true => policy(&options.file)?,
         false => rule(&options.file),
@@ -51,18 +80,18 @@ pub(super) fn run(options: &Options) -> Outcome {
     Ok(safe)
 }
 
-fn rule(path: &Path) -> Report {
+fn rule(path: &Path) -> RuleReport {
     let (rule, complaints, doubts) = config::trust_rule(path);
     let [complaints, doubts] = [complaints, doubts].map(|list| list.iter().map(ToString::to_string).collect());
     match rule {
-        Some(rule) => Report {
+        Some(rule) => RuleReport {
             findings: findings(&rule),
             complaints,
             doubts,
             admits: Some(example(&rule)),
             decisive: rule.require().iter().map(|requirement| first_step(requirement.claim())).collect(),
         },
-        None => Report { complaints, doubts, ..Report::default() },
+        None => RuleReport { complaints, doubts, ..RuleReport::default() },
     }
 }
 
@@ -72,13 +101,13 @@ fn first_step(claim: &str) -> String {
     step.replace("~1", "/").replace("~0", "~")
 }
 
-fn policy(path: &Path) -> Result<Report, Failed> {
+fn policy(path: &Path) -> Result<RuleReport, Failed> {
     let text = std::fs::read_to_string(path).map_err(|error| Failed::new(format!("{}: {error}", path.display())))?;
-    let findings = iam::findings(&text).map_err(|what| Failed::new(format!("{}: {what}", path.display())))?;
-    Ok(Report { findings, ..Report::default() })
+    let findings = iam_policy::findings(&text).map_err(|what| Failed::new(format!("{}: {what}", path.display())))?;
+    Ok(RuleReport { findings, ..RuleReport::default() })
 }
 
-fn in_words(report: &Report) {
+fn in_words(report: &RuleReport) {
     report.complaints.iter().for_each(|complaint| say!("error: {complaint}"));
     report.doubts.iter().for_each(|doubt| say!("warning: {doubt}"));
     if let Some(token) = &report.admits {
@@ -99,8 +128,8 @@ fn in_words(report: &Report) {
         (count(Severity::Warning) + report.doubts.len(), "warning"),
         (count(Severity::Note), "note"),
     ];
-    let told = counts.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
-    say!("{}", told.join(", "));
+    let words = counts.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
+    say!("{}", words.join(", "));
 }
 
 /// Who issued it, for whom, about whom, and what the rule decides by.
@@ -118,7 +147,7 @@ fn difference(token: &str, other: &str) -> Map<String, Value> {
     other
 }
 
-fn in_json(report: &Report, safe: bool) {
+fn in_json(report: &RuleReport, safe: bool) {
     let token = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let finding = |finding: &Finding| {
         let severity = word(finding.severity);
@@ -138,4 +167,21 @@ fn word(severity: Severity) -> &'static str {
         Severity::Warning => "warning",
         Severity::Note => "note",
     }
+}
+
+/// Forgets the highest version of the domain's bundles. A running server hears of it when it next gets an older one. The answer
+/// is no when nothing was known.
+fn forget(options: &ForgetOptions) -> CommandResult {
+    let domain = TrustDomain::parse(&options.domain).map_err(|reason| Failed::new(format!("the trust domain {reason}")))?;
+    if !options.data.is_dir() {
+        return Err(Failed::new(format!("{} is no data folder", options.data.display())));
+    }
+    let file = SequenceFile::new(&options.data);
+    let known = file.forget(&domain).map_err(|error| Failed::new(format!("{}: {error}", file.path().display())))?;
+    let words = match known {
+        Some(highest) => format!("{domain}: the next bundle counts whatever its spiffe_sequence is; the highest was {highest}"),
+        None => format!("{domain}: no spiffe_sequence is known"),
+    };
+    print(options.json, &json!({"ok": known.is_some(), "trust_domain": domain.as_str(), "forgotten": known}), words);
+    Ok(known.is_some())
 }

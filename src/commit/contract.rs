@@ -173,7 +173,8 @@ pub struct Learned {
     pub next: u64,
     /// The time of the newest record.
     pub newest: Time,
-    /// The state that others changed since, with those of the wanted values that they spent; none where nobody committed anything.
+    /// The state that others changed since. Of single-use values it has those of the wanted ones that are spent, however long
+    /// ago: a writer holds its own in memory, and those that were spent when the store was opened. None where there is nothing.
     pub since: Option<Box<StoredState>>,
 }
 

@@ -189,6 +189,8 @@ impl Writer {
         }
         if let Some(since) = learned.since {
             self.memory.learn(*since)?;
+        }
+        if learned.next > self.next {
             self.durable.set(learned.next);
         }
         (self.next, self.newest) = (learned.next, learned.newest.max(self.newest));

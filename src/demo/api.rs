@@ -9,7 +9,7 @@ use josekit::jwt::{self, JwtPayload, JwtPayloadValidator};
 
 use crate::oauth::Time;
 
-/// What an API knows: the issuer's published keys and its own name.
+/// An API, with the issuer's published keys and its own name.
 pub struct Validator {
     keys: JwkSet,
     issuer: String,

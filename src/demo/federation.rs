@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::issuers::{DemoReason, Issuers, JwksServer};
 use super::party::FILES;
 
-/// Where the demonstration's server and issuers are.
+/// The addresses of the demonstration's server and issuers.
 pub struct Federation {
     /// The server's issuer identifier.
     pub issuer: String,
@@ -19,7 +19,7 @@ pub struct Federation {
     pub idp: String,
     /// The issuer identifier of the cluster.
     pub cluster: String,
-    /// Where the trust domain's bundle is.
+    /// The address of the trust domain's bundle.
     pub bundle: String,
 }
 

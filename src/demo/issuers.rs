@@ -157,7 +157,7 @@ impl JwksServer {
         format!("{}/cluster", self.base)
     }
 
-    /// Where the trust domain's bundle is.
+    /// The address of the trust domain's bundle.
     pub fn bundle(&self) -> String {
         format!("{}/bundle", self.base)
     }

@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
-use super::gate::ConnectionPermit;
+use super::connection_limit::ConnectionPermit;
 
 /// From the first byte of a request to the first byte of its answer.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -25,16 +25,16 @@ const IDLE: Duration = Duration::from_secs(90);
 /// A connection that was admitted, with or without TLS.
 pub(super) struct Connection {
     link: Link,
-    /// When the request under way began.
+    /// The first byte of the request under way.
     asked: Option<Instant>,
-    /// When the answer under way began.
+    /// The first byte of the answer under way.
     answering: Option<Instant>,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
-    _seat: ConnectionPermit,
+    _permit: ConnectionPermit,
 }
 
-/// What bytes travel by.
+/// The transport of a connection.
 pub(super) enum Link {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -42,10 +42,10 @@ pub(super) enum Link {
 }
 
 impl Connection {
-    pub(super) fn new(link: Link, seat: ConnectionPermit) -> Self {
+    pub(super) fn new(link: Link, permit: ConnectionPermit) -> Self {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + IDLE));
-        Self { link, asked: None, answering: None, moved: now, alarm, _seat: seat }
+        Self { link, asked: None, answering: None, moved: now, alarm, _permit: permit }
     }
 
     /// The certificates that the peer proved to hold the first one's key of, its own first. None without TLS.
@@ -175,17 +175,17 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::http::gate::ConnectionLimit;
+    use crate::http::connection_limit::AddressLimit;
 
     /// A connection and its client.
     async fn pair() -> (Connection, TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
-        (Connection::new(Link::Plain(ours.unwrap().0), ConnectionLimit::new(1).uncounted()), theirs.unwrap())
+        (Connection::new(Link::Plain(ours.unwrap().0), AddressLimit::new(1).uncounted()), theirs.unwrap())
     }
 
-    /// What a read ends with that need not wait.
+    /// The result of a read; `WouldBlock` when it has to wait.
     async fn read(connection: &mut Connection) -> Result<usize, io::ErrorKind> {
         let read = timeout(Duration::from_secs(2), connection.read(&mut [0; 8])).await;
         read.map_or(Err(io::ErrorKind::WouldBlock), |read| read.map_err(|error| error.kind()))

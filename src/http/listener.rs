@@ -1,5 +1,5 @@
 //! The listeners: the public ones, plain HTTP or HTTPS with the same application behind each, and those of the operators. Every
-//! connection of each has a deadline and a place among a bounded number.
+//! connection has a deadline and is one of a bounded number.
 
 use std::fmt::Debug;
 use std::io;
@@ -21,9 +21,11 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connection, Link};
-use super::gate::{ConnectionLimit, ConnectionPermit};
-use super::server::{local_routes, not_found, ops_routes, public_routes};
-use super::{AppState, ConnectionLimits, peer, socket};
+use super::connection_limit::{AddressLimit, ConnectionLimits, ConnectionPermit};
+use super::plain::not_found;
+use super::state::AppState;
+use super::tls::TlsSetup;
+use super::{admin, client_cert, health, public, socket};
 
 /// From the accepted connection to the end of its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -40,81 +42,99 @@ const OPERATORS: usize = 64;
 /// For a connection that is being closed.
 const PARTING: Duration = Duration::from_secs(2);
 
-/// A bound socket, and how it speaks TLS if it does.
+/// The settings of the public listeners.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings<'a> {
+    /// The path of the issuer, under which its endpoints live.
+    pub path: &'a str,
+    /// Threads that answer requests; 0 means one per core.
+    pub workers: usize,
+    /// The connections that clients may have.
+    pub connections: ConnectionLimits,
+    /// Their TLS; none where all are plain HTTP.
+    pub tls: Option<TlsSetup>,
+}
+
+/// A bound socket, with its TLS; none for plain HTTP.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
     pub(super) tls: Option<ServerConfig>,
 }
 
-/// A server for all public listeners, which share its `workers` threads; 0 for one per core. `path` is that of the issuer.
+/// A server for all public listeners, which share its threads.
 ///
 /// # Errors
 /// When a socket cannot be used.
-pub(super) fn server(
-    door: &Data<AppState>,
+pub(super) fn public_server(
+    state: &Data<AppState>,
     listeners: Vec<Listener>,
-    path: &str,
-    workers: usize,
-    crowd: ConnectionLimits,
+    settings: &ListenerSettings<'_>,
 ) -> io::Result<Server> {
-    let threads = match workers {
+    let threads = match settings.workers {
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         workers => workers,
     };
-    let gate = ConnectionLimit::new(crowd.per_address);
+    let limit = AddressLimit::new(settings.connections.per_address);
     let mut builder = Server::build().workers(threads).disable_signals().shutdown_timeout(10);
-    builder = builder.max_concurrent_connections(crowd.connections.div_ceil(threads));
+    builder = builder.max_concurrent_connections(settings.connections.connections.div_ceil(threads));
     for Listener { socket, tls } in listeners {
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-        let entrance = Entrance { door: door.clone(), gate: Arc::clone(&gate), tls };
-        let (path, ending) = (path.to_owned(), builder.graceful_shutdown_signal());
+        let acceptor = Acceptor { state: state.clone(), limit: Arc::clone(&limit), tls };
+        let (path, ending) = (settings.path.to_owned(), builder.graceful_shutdown_signal());
         builder = builder.listen("public", socket, move || {
-            let (http, path) = (http(&ending).on_connect_ext(peer::introduce), path.clone());
-            let routes = move |config: &mut ServiceConfig| public_routes(config, &path);
-            entrance.clone().service().and_then(http.finish(application(&entrance.door, routes)))
+            let (http, path) = (http(&ending).on_connect_ext(client_cert::note), path.clone());
+            let routes = move |config: &mut ServiceConfig| public::routes(config, &path);
+            acceptor.clone().service().and_then(http.finish(application(&acceptor.state, routes)))
         })?;
     }
     Ok(builder.run())
 }
 
-/// A server for the operators' address, with a thread of its own, so that what is asked there is answered in a crowd, too.
+/// A server for the operators' address, with a thread of its own, so that it answers however busy the public listeners are.
 ///
 /// # Errors
 /// When the socket cannot be used.
-pub(super) fn ops_server(door: &Data<AppState>, socket: TcpListener) -> io::Result<Server> {
+pub(super) fn ops_server(state: &Data<AppState>, socket: TcpListener) -> io::Result<Server> {
     let builder = apart();
-    let entrance = Entrance { door: door.clone(), gate: ConnectionLimit::new(OPERATORS / 2), tls: None };
+    let acceptor = Acceptor { state: state.clone(), limit: AddressLimit::new(OPERATORS / 2), tls: None };
     let ending = builder.graceful_shutdown_signal();
     let server = builder.listen("ops", socket, move || {
-        entrance.clone().service().and_then(http(&ending).finish(application(&entrance.door, ops_routes)))
+        acceptor.clone().service().and_then(http(&ending).finish(application(&acceptor.state, health::routes)))
     })?;
     Ok(server.run())
 }
 
-/// A server for the socket in the data folder. What comes in is asked who it is, once per connection.
+/// A server for the socket in the data folder. The kernel tells the peer's user, once per connection.
 ///
 /// # Errors
 /// When the socket cannot be used.
-pub(super) fn local_server(door: &Data<AppState>, socket: UnixListener) -> io::Result<Server> {
+pub(super) fn local_server(state: &Data<AppState>, socket: UnixListener) -> io::Result<Server> {
     let (builder, ours) = (apart(), socket::owner(&socket)?);
-    let (door, gate, ending) = (door.clone(), ConnectionLimit::new(OPERATORS), builder.graceful_shutdown_signal());
+    let (state, limit, ending) = (state.clone(), AddressLimit::new(OPERATORS), builder.graceful_shutdown_signal());
     let server = builder.listen_uds("local", socket, move || {
-        let (gate, http) = (Arc::clone(&gate), http(&ending));
+        let (limit, http) = (Arc::clone(&limit), http(&ending));
         let http = http.on_connect_ext(move |connection: &Connection, data| {
             if let Some(auditor) = socket::auditor(connection.peer_user(), ours) {
                 data.insert(auditor);
             }
         });
-        let entrance = fn_service(move |stream: UnixStream| {
-            let connection = Connection::new(Link::Local(stream), gate.uncounted());
+        let acceptor = fn_service(move |stream: UnixStream| {
+            let connection = Connection::new(Link::Local(stream), limit.uncounted());
             std::future::ready(Ok::<_, DispatchError>((connection, Protocol::Http1, None)))
         });
-        entrance.and_then(http.finish(application(&door, local_routes)))
+        acceptor.and_then(http.finish(application(&state, local_routes)))
     })?;
     Ok(server.run())
 }
 
-/// One thread and a few places, whatever the public listeners are busy with.
+/// The routes of the socket: everything that is not for clients.
+fn local_routes(config: &mut ServiceConfig) {
+    public::ledger_routes(config, "");
+    admin::routes(config);
+    health::routes(config);
+}
+
+/// One thread and a few connections, whatever the public listeners are busy with.
 fn apart() -> ServerBuilder {
     Server::build().workers(1).disable_signals().shutdown_timeout(10).max_concurrent_connections(OPERATORS)
 }
@@ -135,9 +155,9 @@ where
     })
 }
 
-/// What answers the requests of a connection.
+/// The handlers of the requests of a connection.
 fn application<R: FnOnce(&mut ServiceConfig)>(
-    door: &Data<AppState>,
+    state: &Data<AppState>,
     routes: R,
 ) -> impl ServiceFactory<
     actix_http::Request,
@@ -146,20 +166,20 @@ fn application<R: FnOnce(&mut ServiceConfig)>(
     Error = actix_web::HttpResponse,
     InitError = (),
 > + use<R> {
-    let app = App::new().app_data(door.clone()).configure(routes);
+    let app = App::new().app_data(state.clone()).configure(routes);
     let app = app.default_service(web::to(not_found)).into_factory();
     map_config(app.map_err(|error: Error| error.error_response()), |()| AppConfig::default())
 }
 
-/// Where connections come in.
+/// Admits the connections of one TCP listener.
 #[derive(Clone)]
-struct Entrance {
-    door: Data<AppState>,
-    gate: Arc<ConnectionLimit>,
+struct Acceptor {
+    state: Data<AppState>,
+    limit: Arc<AddressLimit>,
     tls: Option<TlsAcceptor>,
 }
 
-impl Entrance {
+impl Acceptor {
     fn service(
         self,
     ) -> impl ServiceFactory<
@@ -170,29 +190,29 @@ impl Entrance {
         InitError = (),
     > {
         fn_service(move |stream: TcpStream| {
-            let entrance = self.clone();
-            async move { entrance.admit(stream).await.map_err(DispatchError::Io) }
+            let acceptor = self.clone();
+            async move { acceptor.admit(stream).await.map_err(DispatchError::Io) }
         })
     }
 
     async fn admit(&self, stream: TcpStream) -> io::Result<(Connection, Protocol, Option<SocketAddr>)> {
         let peer = stream.peer_addr()?;
-        let seat = self.seat(peer.ip()).ok_or(io::ErrorKind::QuotaExceeded)?;
-        let link = shake(stream, self.tls.as_ref()).await?;
-        Ok((Connection::new(link, seat), Protocol::Http1, Some(peer)))
+        let permit = self.permit(peer.ip()).ok_or(io::ErrorKind::QuotaExceeded)?;
+        let link = handshake(stream, self.tls.as_ref()).await?;
+        Ok((Connection::new(link, permit), Protocol::Http1, Some(peer)))
     }
 
     /// Behind a proxy are many clients.
-    fn seat(&self, address: IpAddr) -> Option<ConnectionPermit> {
-        match self.door.is_proxy(address) {
-            true => Some(self.gate.uncounted()),
-            false => self.gate.seat(address),
+    fn permit(&self, address: IpAddr) -> Option<ConnectionPermit> {
+        match self.state.is_proxy(address) {
+            true => Some(self.limit.uncounted()),
+            false => self.limit.permit(address),
         }
     }
 }
 
-/// The handshake, where there is one.
-async fn shake(stream: TcpStream, tls: Option<&TlsAcceptor>) -> io::Result<Link> {
+/// The TLS handshake, where there is one.
+async fn handshake(stream: TcpStream, tls: Option<&TlsAcceptor>) -> io::Result<Link> {
     // Without it a new TLS connection stalls until the peer's delayed acknowledgement of the session tickets.
     stream.set_nodelay(true)?;
     match tls {
@@ -240,11 +260,11 @@ mod tests {
     #[tokio::test]
     async fn no_connection_waits_for_acknowledgements() {
         let (ours, _theirs) = pair().await;
-        let Link::Plain(plain) = shake(ours, None).await.unwrap() else { panic!("TLS that nobody asked for") };
+        let Link::Plain(plain) = handshake(ours, None).await.unwrap() else { panic!("TLS that nobody asked for") };
         assert!(plain.nodelay().unwrap());
         let ((ours, theirs), (connector, acceptor)) = (pair().await, client_and_server());
         let name = ServerName::try_from("localhost").unwrap();
-        let (link, client) = tokio::join!(shake(ours, Some(&acceptor)), connector.connect(name, theirs));
+        let (link, client) = tokio::join!(handshake(ours, Some(&acceptor)), connector.connect(name, theirs));
         let Link::Tls(stream) = link.unwrap() else { panic!("no TLS") };
         assert!(stream.get_ref().0.nodelay().unwrap());
         client.unwrap();

@@ -1,11 +1,8 @@
-//! What clients and validators discover (RFC 8414, RFC 7517).
+//! The documents that clients and validators discover (RFC 8414, RFC 7517).
 
-use actix_web::HttpResponse;
-use actix_web::http::header;
-use actix_web::web::Data;
 use serde::Serialize;
 
-use super::{AppState, Frontend};
+use super::client_cert::Frontend;
 use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
 use crate::exchange::Deployment;
@@ -14,15 +11,17 @@ use crate::mint::status_aggregation_uri;
 use crate::request::TOKEN_EXCHANGE;
 
 /// The documents, written once per configuration.
-pub(super) struct Published {
-    metadata: String,
-    jwks: String,
+pub(super) struct Discovery {
+    /// Authorization server metadata (RFC 8414 §2).
+    pub(super) metadata: String,
+    /// The JWK set of `jwks_uri` (RFC 7517 §5).
+    pub(super) jwks: String,
 }
 
-/// The same at every endpoint that takes clients.
+/// The client authentication methods of every endpoint that takes clients.
 const AUTH_METHODS: [&str; 4] = ["private_key_jwt", "spiffe_jwt", "client_secret_basic", "client_secret_post"];
 
-/// Where clients can show certificates, these too.
+/// The further ones of a server that clients can show certificates to.
 const CERTIFICATE_METHODS: [&str; 3] = ["tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509"];
 
 #[derive(Serialize)]
@@ -61,7 +60,7 @@ struct Metadata<'a> {
     mtls_endpoint_aliases: Option<Aliases>,
 }
 
-/// Where clients are asked for their certificates, if not at the usual place (RFC 8705 §5).
+/// `mtls_endpoint_aliases`: the addresses at which clients are asked for certificates (RFC 8705 §5).
 #[derive(Serialize)]
 struct Aliases {
     token_endpoint: String,
@@ -82,60 +81,38 @@ impl Aliases {
     }
 }
 
-impl Published {
-    pub(super) fn of(world: &Deployment, front: &Frontend) -> Self {
+impl Discovery {
+    pub(super) fn of(deployment: &Deployment, frontend: &Frontend) -> Self {
         let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect();
-        let asked_for = world.catalog.apis().any(|api| api.status_list.is_some());
-        let certificates = CERTIFICATE_METHODS.iter().filter(|_| front.certificates);
+        let asked_for = deployment.catalog.apis().any(|api| api.status_list.is_some());
+        let certificates = CERTIFICATE_METHODS.iter().filter(|_| frontend.certificates);
         let auth_methods: Vec<&str> = AUTH_METHODS.iter().chain(certificates).copied().collect();
         let metadata = Metadata {
-            issuer: world.issuer.as_str(),
-            token_endpoint: &world.audience.token_endpoint,
-            introspection_endpoint: world.issuer.join("/introspect"),
-            revocation_endpoint: world.issuer.join("/revoke"),
-            task_endpoint: world.issuer.join("/tasks"),
-            jwks_uri: world.issuer.join("/jwks"),
-            authorization_endpoint: world.issuer.join("/authorize"),
+            issuer: deployment.issuer.as_str(),
+            token_endpoint: &deployment.audience.token_endpoint,
+            introspection_endpoint: deployment.issuer.join("/introspect"),
+            revocation_endpoint: deployment.issuer.join("/revoke"),
+            task_endpoint: deployment.issuer.join("/tasks"),
+            jwks_uri: deployment.issuer.join("/jwks"),
+            authorization_endpoint: deployment.issuer.join("/authorize"),
             response_types_supported: ["code"],
             grant_types_supported: [TOKEN_EXCHANGE],
             token_endpoint_auth_methods_supported: &auth_methods,
             token_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             introspection_endpoint_auth_methods_supported: &auth_methods,
             introspection_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
-            introspection_signing_alg_values_supported: names(&world.signers.algorithms()),
+            introspection_signing_alg_values_supported: names(&deployment.signers.algorithms()),
             revocation_endpoint_auth_methods_supported: &auth_methods,
             revocation_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             dpop_signing_alg_values_supported: names(&PROOF_ALGORITHMS),
-            status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&world.issuer)),
+            status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&deployment.issuer)),
             authorization_details_types_supported: ["task"],
             subject_types_supported: ["public"],
-            id_token_signing_alg_values_supported: names(&world.signers.algorithms()),
-            tls_client_certificate_bound_access_tokens: front.certificates,
-            mtls_endpoint_aliases: front.mtls_url.as_deref().map(|base| Aliases::of(base, &world.issuer.path())),
+            id_token_signing_alg_values_supported: names(&deployment.signers.algorithms()),
+            tls_client_certificate_bound_access_tokens: frontend.certificates,
+            mtls_endpoint_aliases: frontend.mtls_url.as_deref().map(|base| Aliases::of(base, &deployment.issuer.path())),
         };
         let metadata = serde_json::to_string(&metadata).unwrap_or_default();
-        Self { metadata, jwks: world.signers.published().to_owned() }
+        Self { metadata, jwks: deployment.signers.published().to_owned() }
     }
-}
-
-/// `GET /.well-known/oauth-authorization-server[/path]` and its two kin.
-pub(super) async fn metadata(door: Data<AppState>) -> HttpResponse {
-    cacheable("application/json", door.inside().published.metadata.clone())
-}
-
-/// `GET /jwks`, `GET /.well-known/jwks.json`.
-pub(super) async fn jwks(door: Data<AppState>) -> HttpResponse {
-    cacheable("application/jwk-set+json", door.inside().published.jwks.clone())
-}
-
-/// `/authorize`: named by the metadata, not offered.
-pub(super) async fn authorize() -> HttpResponse {
-    HttpResponse::NotImplemented()
-        .content_type("text/plain; charset=utf-8")
-        .body("This server issues tokens by token exchange (RFC 8693) at its token endpoint. It has no browser flow.\n")
-}
-
-/// New keys are published at least two hours before they sign, so an hour in a cache does no harm.
-fn cacheable(content_type: &'static str, body: String) -> HttpResponse {
-    HttpResponse::Ok().content_type(content_type).insert_header((header::CACHE_CONTROL, "public, max-age=3600")).body(body)
 }

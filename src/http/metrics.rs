@@ -21,7 +21,7 @@ const CODES: [ErrorCode; 12] = [
     ErrorCode::ServerError,
 ];
 
-/// What happened at the token endpoint since the start.
+/// The requests of clients that were granted and refused since the start.
 #[derive(Default)]
 pub(super) struct Metrics {
     issued: AtomicU64,

@@ -16,10 +16,21 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 #[derive(Debug)]
 pub struct TlsIdentity(ArcSwap<CertifiedKey>);
 
-/// A client whose chain is longer is refused in the handshake.
+/// The TLS of the public listeners.
+#[derive(Clone, Debug)]
+pub struct TlsSetup {
+    /// The certificate in use.
+    pub identity: Arc<TlsIdentity>,
+    /// The first public address speaks TLS. The second always does.
+    pub public: bool,
+    /// The first public address asks clients for certificates. The second always does.
+    pub ask: bool,
+}
+
+/// Intermediates that a client may send; more are refused in the handshake.
 const INTERMEDIATES_MAX: usize = 8;
 
-/// So is one whose certificates together have more bytes.
+/// Bytes of all certificates that a client may send; more are refused in the handshake.
 const CHAIN_BYTES_MAX: usize = 32 * 1024;
 
 /// Chooses the cryptography for every TLS connection of this process that does not choose for itself. Once is enough.

@@ -8,6 +8,7 @@ mod rooms;
 mod size;
 mod source;
 mod spec;
+mod vocabulary;
 
 use std::path::Path;
 
@@ -54,9 +55,14 @@ fn banned_calls_are_not_made() {
 }
 
 #[test]
+fn replaced_names_stay_replaced() {
+    none(&server().iter().flat_map(vocabulary::replaced_names).collect::<Vec<_>>());
+}
+
+#[test]
 fn doc_comments_say_what_an_item_is() {
     let rooms = ["conformance/src", "conformance/tests", "benches", "fuzz/fuzz_targets"];
-    none(&sources(Path::new(ROOT), &rooms).iter().flat_map(banned::vague_comments).collect::<Vec<_>>());
+    none(&sources(Path::new(ROOT), &rooms).iter().flat_map(vocabulary::vague_comments).collect::<Vec<_>>());
 }
 
 #[test]

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::report::{Report, Verdict};
-use crate::cli::ledger::{Finding, LocalLog, Source, examine, export};
+use super::report::{StepReport, StepResult};
+use crate::cli::audit::{AuditOutcome, examine};
+use crate::cli::log::{LocalLog, LogSource, export, records_of};
 use crate::cli::output::Failed;
 use crate::ledger::tiles;
-use crate::store;
 
-/// How often it is looked whether the newest checkpoint covers everything, and how long in between.
+/// The number of looks at whether the newest checkpoint covers everything, and the time in between.
 const LOOKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Verifies the ledger as an auditor would, once a checkpoint covers what was recorded.
-pub(super) async fn verified(data: &Path, report: &mut Report) -> Result<(), Failed> {
-    let reader = store::reader(data)?;
+pub(super) async fn verified(data: &Path, report: &mut StepReport) -> Result<(), Failed> {
+    let reader = records_of(data)?;
     let covered = |records| LocalLog::open(data, &[]).is_ok_and(|log| log.head().size() >= records);
     // Refusals are recorded after they were answered.
     tokio::time::sleep(PAUSE).await;
@@ -30,17 +30,17 @@ pub(super) async fn verified(data: &Path, report: &mut Report) -> Result<(), Fai
         tokio::time::sleep(PAUSE).await;
         records = reader.count()?;
     }
-    let finding = examine(&Source::open(&data.to_string_lossy())?, &[], |_, _| ())?;
-    let size = if let Finding::Sound(sound) = &finding { sound.head.size() } else { 0 };
+    let audited = examine(&LogSource::open(&data.to_string_lossy())?, &[], |_, _| ())?;
+    let size = if let AuditOutcome::Sound(sound) = &audited { sound.head.size() } else { 0 };
     let data = data.display();
-    let mut details: Vec<String> = finding.to_string().lines().map(str::to_owned).collect();
+    let mut details: Vec<String> = audited.to_string().lines().map(str::to_owned).collect();
     details.push(format!("again:  countersign ledger verify {data}"));
-    report.tell(Verdict {
+    report.add(StepResult {
         step: "ledger",
-        title: "The ledger is verified from nothing but its files: every hash, every checkpoint, every record",
+        title: "The ledger is verified from nothing but its files",
         expected: "every record in a signed tree",
         outcome: format!("{size} of {records} records in the signed tree"),
-        ok: matches!(finding, Finding::Sound(_)) && size >= records,
+        ok: matches!(audited, AuditOutcome::Sound(_)) && size >= records,
         details,
         more: vec![("size", json!(size))],
     });
@@ -48,7 +48,7 @@ pub(super) async fn verified(data: &Path, report: &mut Report) -> Result<(), Fai
 }
 
 /// Flips one bit in a copy, which is noticed.
-pub(super) fn tampered(data: &Path, report: &mut Report) -> Result<(), Failed> {
+pub(super) fn tampered(data: &Path, report: &mut StepReport) -> Result<(), Failed> {
     let copy = data.join("tampered-copy");
     remove(&copy)?;
     let log = LocalLog::open(data, &[])?;
@@ -59,13 +59,13 @@ pub(super) fn tampered(data: &Path, report: &mut Report) -> Result<(), Failed> {
     let middle = bytes.len() / 2;
     bytes.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 1);
     fs::write(&path, bytes)?;
-    let finding = examine(&Source::open(&copy.to_string_lossy())?, &[], |_, _| ())?;
+    let audited = examine(&LogSource::open(&copy.to_string_lossy())?, &[], |_, _| ())?;
     remove(&copy)?;
-    let (ok, outcome) = match finding {
-        Finding::Unsound(what) => (true, format!("noticed: {what}")),
-        Finding::Sound(_) => (false, "not noticed".to_owned()),
+    let (ok, outcome) = match audited {
+        AuditOutcome::Unsound(what) => (true, format!("noticed: {what}")),
+        AuditOutcome::Sound(_) => (false, "not noticed".to_owned()),
     };
-    report.tell(Verdict {
+    report.add(StepResult {
         step: "tamper",
         title: "One bit is flipped in a copy of the ledger",
         expected: "noticed",

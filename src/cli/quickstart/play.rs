@@ -1,6 +1,5 @@
 //! The steps.
 
-mod status;
 mod task;
 
 use std::path::{Path, PathBuf};
@@ -9,11 +8,10 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::evidence;
-use super::report::{Report, Verdict};
-use crate::cli::inspect;
+use super::report::{StepReport, StepResult};
+use crate::cli::http_client::{HttpClient, HttpReply};
 use crate::cli::output::Failed;
-use crate::cli::replay;
-use crate::cli::wire::{Answer, Wire};
+use crate::cli::{replay, text};
 use crate::client::{JWT_BEARER, JWT_SPIFFE};
 use crate::demo::{CRM, Federation, Issuers, RESEARCH, Validator};
 use crate::oauth::{Clock, Time, TokenType, Txn};
@@ -25,22 +23,22 @@ pub(super) struct Play<'a> {
     federation: &'a Federation,
     issuers: &'a Issuers,
     data: PathBuf,
-    wire: Wire,
-    report: Report,
+    http: HttpClient,
+    report: StepReport,
     started: Instant,
     /// When the task was completed.
     ended: Option<Instant>,
 }
 
-/// Who asks, and how it proves itself.
-struct Login {
-    assertion: String,
-    kind: &'static str,
+/// A client assertion, by which an agent authenticates.
+struct Assertion {
+    jwt: String,
+    assertion_type: &'static str,
 }
 
 /// One exchange to ask for.
-struct Ask<'a> {
-    login: Login,
+struct ExchangeStep<'a> {
+    client: Assertion,
     subject: &'a str,
     subject_type: TokenType,
     more: &'a [(&'a str, &'a str)],
@@ -51,10 +49,10 @@ impl<'a> Play<'a> {
         federation: &'a Federation,
         issuers: &'a Issuers,
         data: &Path,
-        report: Report,
+        report: StepReport,
         started: Instant,
     ) -> Result<Self, Failed> {
-        Ok(Self { federation, issuers, data: data.to_owned(), wire: Wire::new()?, report, started, ended: None })
+        Ok(Self { federation, issuers, data: data.to_owned(), http: HttpClient::new()?, report, started, ended: None })
     }
 
     pub(super) fn all_ok(&self) -> bool {
@@ -71,7 +69,7 @@ impl<'a> Play<'a> {
         let Some(third) = self.third(&second).await? else { return Ok(()) };
         self.refusals(&alice, &first, &second).await?;
         self.validated(&third).await?;
-        let valid = self.told([&second, &third], 0).await?;
+        let valid = self.with_status([&second, &third], 0).await?;
         self.completed(&task, [("researcher", &first), ("crm-gateway", &second), ("crm-gateway", &third)]).await?;
         self.listed([&second, &third], valid).await?;
         evidence::verified(&self.data, &mut self.report).await?;
@@ -85,13 +83,14 @@ impl<'a> Play<'a> {
 
     async fn begin(&mut self) -> Result<(), Failed> {
         let url = format!("{}/.well-known/oauth-authorization-server", self.federation.issuer);
-        let answer = self.wire.get(&url).await?;
+        let answer = self.http.get(&url).await?;
         let millis = self.started.elapsed().as_millis();
         let details = vec![
             format!("issuer {}; its trusted issuers are in this process", self.federation.issuer),
-            "orchestrator signs assertions, researcher has a JWT-SVID, crm-gateway a cluster token; no shared secret".to_owned(),
+            "no shared secret: orchestrator signs assertions, researcher has a JWT-SVID,".to_owned(),
+            "crm-gateway a token of its cluster".to_owned(),
         ];
-        self.report.tell(Verdict {
+        self.report.add(StepResult {
             step: "serve",
             title: "The server answers, and its metadata is where clients look",
             expected: "200",
@@ -105,35 +104,36 @@ impl<'a> Play<'a> {
 
     async fn first(&mut self, task: &str) -> Result<Option<String>, Failed> {
         let more = [("resource", RESEARCH), ("scope", "customers.lookup")];
-        let ask = Ask { login: self.orchestrator()?, subject: task, subject_type: TokenType::Jwt, more: &more };
-        let title = "First hop: the task token becomes a token for the research API, about alice, with the orchestrator acting";
+        let ask = ExchangeStep { client: self.orchestrator()?, subject: task, subject_type: TokenType::Jwt, more: &more };
+        let title = "First hop: the orchestrator acts for alice at the research API";
         self.hop("first_hop", title, ask, &["orchestrator"]).await
     }
 
     async fn second(&mut self, first: &str) -> Result<Option<String>, Failed> {
         let more = [("resource", CRM), ("scope", "contacts.read contacts.list")];
-        let ask = Ask { login: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
+        let ask = ExchangeStep { client: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
         let title = "Second hop: the research API's agent goes on to the CRM, on alice's behalf";
         self.hop("second_hop", title, ask, &["researcher", "orchestrator"]).await
     }
 
     async fn third(&mut self, second: &str) -> Result<Option<String>, Failed> {
         let more = [("audience", "crm"), ("scope", "contacts.read")];
-        let ask = Ask { login: self.gateway()?, subject: second, subject_type: TokenType::AccessToken, more: &more };
-        let title = "Third hop: the CRM's gateway narrows what it received before it passes it on";
+        let ask = ExchangeStep { client: self.gateway()?, subject: second, subject_type: TokenType::AccessToken, more: &more };
+        let title = "Third hop: the CRM's gateway narrows what it received and passes it on";
         self.hop("third_hop", title, ask, &["crm-gateway", "researcher", "orchestrator"]).await
     }
 
     /// A hop that must succeed with exactly these actors, current one first.
-    async fn hop(&mut self, step: &str, title: &str, ask: Ask<'_>, actors: &[&str]) -> Result<Option<String>, Failed> {
+    async fn hop(&mut self, step: &str, title: &str, ask: ExchangeStep<'_>, actors: &[&str]) -> Result<Option<String>, Failed> {
         let answer = self.exchange(&ask).await?;
         let token = body(&answer).get("access_token").and_then(Value::as_str).map(str::to_owned);
-        let claims = token.as_deref().and_then(inspect::claims).unwrap_or_default();
+        let claims = token.as_deref().and_then(text::claims).unwrap_or_default();
         let chain = chain(&claims);
         let ok = answer.status == 200 && chain == actors && claims.get("sub") == Some(&"idp:alice".into());
         let details = vec![
             format!("asked   {}", ask.more.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("  ")),
-            format!("token   sub {}, aud {}, scope {}", plain(&claims, "sub"), plain(&claims, "aud"), plain(&claims, "scope")),
+            format!("token   sub {}, aud {}", plain(&claims, "sub"), plain(&claims, "aud")),
+            format!("scope   {}", plain(&claims, "scope")),
             format!("acting  {}", chain.join(", for ")),
         ];
         let outcome = match &token {
@@ -141,40 +141,40 @@ impl<'a> Play<'a> {
             None => refusal(&answer),
         };
         let more = vec![("act", json!(chain)), ("txn", claims.get("txn").cloned().unwrap_or_default())];
-        self.report.tell(Verdict { step, title, expected: "issued", outcome, ok, details, more });
+        self.report.add(StepResult { step, title, expected: "issued", outcome, ok, details, more });
         Ok(token.filter(|_| ok))
     }
 
     async fn refusals(&mut self, alice: &str, first: &str, second: &str) -> Result<(), Failed> {
         let more = [("resource", CRM), ("scope", "contacts.delete")];
-        let ask = Ask { login: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
+        let ask = ExchangeStep { client: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
         self.refused("over_ask", "Refused: the researcher asks for more than it was given", ask, "invalid_scope").await?;
         let more = [("resource", CRM), ("impersonate", "true")];
-        let ask = Ask { login: self.gateway()?, subject: second, subject_type: TokenType::AccessToken, more: &more };
-        let title = "Refused: the gateway tries to launder the chain into a token that names nobody but alice";
+        let ask = ExchangeStep { client: self.gateway()?, subject: second, subject_type: TokenType::AccessToken, more: &more };
+        let title = "Refused: the gateway asks for a token that names nobody but alice";
         self.refused("laundering", title, ask, "invalid_request").await?;
         let more = [("resource", RESEARCH)];
-        let ask = Ask { login: self.researcher()?, subject: alice, subject_type: TokenType::IdToken, more: &more };
-        let title = "Refused: the researcher presents an ID token that was issued to the orchestrator";
+        let ask = ExchangeStep { client: self.researcher()?, subject: alice, subject_type: TokenType::IdToken, more: &more };
+        let title = "Refused: the researcher presents an ID token issued to the orchestrator";
         self.refused("stolen_token", title, ask, "invalid_request").await
     }
 
-    async fn refused(&mut self, step: &str, title: &str, ask: Ask<'_>, expected: &str) -> Result<(), Failed> {
+    async fn refused(&mut self, step: &str, title: &str, ask: ExchangeStep<'_>, expected: &str) -> Result<(), Failed> {
         let answer = self.exchange(&ask).await?;
         let body = body(&answer);
         let error = body.get("error").and_then(Value::as_str).unwrap_or_default();
         let ok = answer.status == 400 && error == expected;
         let details = vec![format!("answer  {}", plain(&body, "error_description"))];
         let more = vec![("error_id", body.get("error_id").cloned().unwrap_or_default())];
-        self.report.tell(Verdict { step, title, expected, outcome: refusal(&answer), ok, details, more });
+        self.report.add(StepResult { step, title, expected, outcome: refusal(&answer), ok, details, more });
         Ok(())
     }
 
     /// The API's side: metadata, then its `jwks_uri`, then a library that is not ours.
     async fn validated(&mut self, token: &str) -> Result<(), Failed> {
         let url = format!("{}/.well-known/oauth-authorization-server", self.federation.issuer);
-        let metadata = body(&self.wire.get(&url).await?);
-        let keys = self.wire.get(&plain(&metadata, "jwks_uri")).await?;
+        let metadata = body(&self.http.get(&url).await?);
+        let keys = self.http.get(&plain(&metadata, "jwks_uri")).await?;
         let verdict = Validator::new(&self.federation.issuer, CRM, &keys.body)?.validate(token, self.now());
         let elsewhere = Validator::new(&self.federation.issuer, RESEARCH, &keys.body)?.validate(token, self.now());
         let outcome = match (&verdict, &elsewhere) {
@@ -182,9 +182,9 @@ impl<'a> Play<'a> {
             (Ok(_), Ok(_)) => "accepted by an API that it is not for".to_owned(),
             (Err(reason), _) => format!("not accepted: {reason}"),
         };
-        self.report.tell(Verdict {
+        self.report.add(StepResult {
             step: "api_validates",
-            title: "The CRM validates the token through discovery and published keys, with a library of its own",
+            title: "The CRM validates the token by discovery and keys, with its own library",
             expected: "accepted by the CRM alone",
             outcome,
             ok: verdict.is_ok() && elsewhere.is_err(),
@@ -196,7 +196,7 @@ impl<'a> Play<'a> {
 
     /// The last step names the transaction and the data folder, so that `replay` can be run on it.
     fn replayed(&mut self, token: &str) -> Result<(), Failed> {
-        let claims = inspect::claims(token).unwrap_or_default();
+        let claims = text::claims(token).unwrap_or_default();
         let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failed::new("the token names no transaction"))?;
         let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
         let steps = replay::read(&self.data, txn, Some(&root), &[])?;
@@ -204,7 +204,7 @@ impl<'a> Play<'a> {
         let data = self.data.display().to_string();
         let mut details = replay::tree(txn, &steps);
         details.push(format!("again:  countersign replay {txn} --data {data}"));
-        self.report.tell(Verdict {
+        self.report.add(StepResult {
             step: "replay",
             title: "The transaction, replayed from the records alone",
             expected: "3 hops",
@@ -216,38 +216,38 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    fn orchestrator(&self) -> Result<Login, Failed> {
-        Ok(Login { assertion: self.issuers.assertion(&self.federation.issuer, self.now())?, kind: JWT_BEARER })
+    fn orchestrator(&self) -> Result<Assertion, Failed> {
+        Ok(Assertion { jwt: self.issuers.assertion(&self.federation.issuer, self.now())?, assertion_type: JWT_BEARER })
     }
 
-    fn researcher(&self) -> Result<Login, Failed> {
-        Ok(Login { assertion: self.issuers.svid(&self.federation.issuer, self.now())?, kind: JWT_SPIFFE })
+    fn researcher(&self) -> Result<Assertion, Failed> {
+        Ok(Assertion { jwt: self.issuers.svid(&self.federation.issuer, self.now())?, assertion_type: JWT_SPIFFE })
     }
 
-    fn gateway(&self) -> Result<Login, Failed> {
+    fn gateway(&self) -> Result<Assertion, Failed> {
         let federation = self.federation;
-        let assertion = self.issuers.cluster_token(&federation.cluster, &federation.issuer, self.now())?;
-        Ok(Login { assertion, kind: JWT_BEARER })
+        let jwt = self.issuers.cluster_token(&federation.cluster, &federation.issuer, self.now())?;
+        Ok(Assertion { jwt, assertion_type: JWT_BEARER })
     }
 
-    async fn exchange(&self, ask: &Ask<'_>) -> Result<Answer, Failed> {
+    async fn exchange(&self, ask: &ExchangeStep<'_>) -> Result<HttpReply, Failed> {
         let mut form = vec![
             ("grant_type", TOKEN_EXCHANGE),
-            ("client_assertion", &ask.login.assertion),
-            ("client_assertion_type", ask.login.kind),
+            ("client_assertion", &ask.client.jwt),
+            ("client_assertion_type", ask.client.assertion_type),
             ("subject_token", ask.subject),
             ("subject_token_type", ask.subject_type.as_str()),
         ];
         form.extend(ask.more);
-        self.wire.post_form(&format!("{}/token", self.federation.issuer), &form, None, None).await
+        self.http.post_form(&format!("{}/token", self.federation.issuer), &form, None, None).await
     }
 }
 
-fn body(answer: &Answer) -> Map<String, Value> {
+fn body(answer: &HttpReply) -> Map<String, Value> {
     serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
-fn refusal(answer: &Answer) -> String {
+fn refusal(answer: &HttpReply) -> String {
     format!("{} {}", answer.status, plain(&body(answer), "error"))
 }
 

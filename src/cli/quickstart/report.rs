@@ -1,25 +1,25 @@
-//! One step, one verdict.
+//! The steps of quickstart, for people or for machines.
 
 use serde_json::{Map, Value, json};
 
-/// How steps are told: in lines for people, or one line of JSON each.
-pub(super) struct Report {
+/// Prints steps, in lines for people or one line of JSON each, and remembers whether all went as expected.
+pub(super) struct StepReport {
     json: bool,
     count: u32,
     all_ok: bool,
 }
 
-/// What a step was to show and what it showed.
-pub(super) struct Verdict<'a> {
+/// A step, with the expected outcome and the real one.
+pub(super) struct StepResult<'a> {
     /// Its name in JSON.
     pub(super) step: &'a str,
     /// Its headline for people.
     pub(super) title: &'a str,
-    /// What should happen.
+    /// The expected outcome.
     pub(super) expected: &'a str,
-    /// What happened.
+    /// The real outcome.
     pub(super) outcome: String,
-    /// Whether that is the same.
+    /// The outcome is the expected one.
     pub(super) ok: bool,
     /// Lines for people, below the headline.
     pub(super) details: Vec<String>,
@@ -27,39 +27,39 @@ pub(super) struct Verdict<'a> {
     pub(super) more: Vec<(&'a str, Value)>,
 }
 
-impl Report {
+impl StepReport {
     pub(super) fn new(json: bool) -> Self {
         Self { json, count: 0, all_ok: true }
     }
 
-    /// Whether every step so far had the expected outcome.
+    /// Tells whether every step so far had the expected outcome.
     pub(super) fn all_ok(&self) -> bool {
         self.all_ok
     }
 
-    pub(super) fn tell(&mut self, verdict: Verdict<'_>) {
+    pub(super) fn add(&mut self, result: StepResult<'_>) {
         self.count += 1;
-        self.all_ok &= verdict.ok;
-        if self.json { machine(verdict) } else { people(self.count, &verdict) }
+        self.all_ok &= result.ok;
+        if self.json { machine(result) } else { people(self.count, &result) }
     }
 }
 
-fn machine(verdict: Verdict<'_>) {
+fn machine(result: StepResult<'_>) {
     let mut line = Map::new();
-    line.insert("step".to_owned(), verdict.step.into());
-    line.insert("expected".to_owned(), verdict.expected.into());
-    line.insert("outcome".to_owned(), verdict.outcome.into());
-    line.insert("ok".to_owned(), json!(verdict.ok));
-    line.extend(verdict.more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    line.insert("step".to_owned(), result.step.into());
+    line.insert("expected".to_owned(), result.expected.into());
+    line.insert("outcome".to_owned(), result.outcome.into());
+    line.insert("ok".to_owned(), json!(result.ok));
+    line.extend(result.more.into_iter().map(|(name, value)| (name.to_owned(), value)));
     say!("{}", Value::Object(line));
 }
 
-fn people(count: u32, verdict: &Verdict<'_>) {
-    let mark = if verdict.ok { "ok " } else { "NOT AS EXPECTED" };
-    say!("\n{count:>2}. {}", verdict.title);
-    verdict.details.iter().for_each(|line| say!("      {line}"));
-    say!("    {mark} {}", verdict.outcome);
-    if !verdict.ok {
-        say!("    expected: {}", verdict.expected);
+fn people(count: u32, result: &StepResult<'_>) {
+    let mark = if result.ok { "ok " } else { "NOT AS EXPECTED" };
+    say!("\n{count:>2}. {}", result.title);
+    result.details.iter().for_each(|line| say!("      {line}"));
+    say!("    {mark} {}", result.outcome);
+    if !result.ok {
+        say!("    expected: {}", result.expected);
     }
 }

@@ -1,10 +1,9 @@
-//! How to try the same by hand, with tokens that stay fresh while quickstart runs.
+//! Instructions for trying the same by hand, with tokens that stay fresh while quickstart runs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::tokens;
 use crate::cli::output::Failed;
 use crate::demo::{Federation, Issuers, RESEARCH};
 use crate::oauth::{Clock, TokenType};
@@ -61,4 +60,9 @@ The configuration that is in force is in {}/conf: change it and it is reloaded.
 Serving on {issuer} until Ctrl-C."#,
         data.display()
     )
+}
+
+/// The folder for tokens to try things with by hand.
+fn tokens(data: &Path) -> PathBuf {
+    data.join("tokens")
 }

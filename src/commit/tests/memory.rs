@@ -192,22 +192,21 @@ impl MemoryStore {
         }
     }
 
-    /// Everything that others changed since they were last listened to, and those of the wanted values that they spent.
+    /// Everything that others changed since they were last listened to, and those of the wanted values that are spent.
     fn since(&mut self, wanted: &[SingleUse]) -> Option<Box<StoredState>> {
-        let log = self.disk.log();
-        let news = log.iter().skip(self.told).cloned().reduce(|mut all, mut one| {
-            all.generations.append(&mut one.generations);
-            all.single_use.append(&mut one.single_use);
-            all.tasks.append(&mut one.tasks);
-            all.status.append(&mut one.status);
-            all.in_force = one.in_force.or(all.in_force);
-            all
-        });
+        let (log, content) = (self.disk.log(), self.disk.content());
+        let mut news = StoredState::default();
+        for one in log.iter().skip(self.told) {
+            news.generations.extend(&one.generations);
+            news.tasks.extend_from_slice(&one.tasks);
+            news.status.extend_from_slice(&one.status);
+            news.in_force = one.in_force.clone().or(news.in_force);
+        }
+        let spent = |value: &&SingleUse| content.single_use.iter().any(|(_, digest)| *digest == value.digest);
+        news.single_use = wanted.iter().filter(spent).copied().collect();
+        let nothing = self.told == log.len() && news.single_use.is_empty();
         self.told = log.len();
-        news.map(|mut news| {
-            news.single_use.retain(|spent| wanted.iter().any(|value| value.digest == spent.digest));
-            Box::new(news)
-        })
+        (!nothing).then(|| Box::new(news))
     }
 
     /// The state that `batch` changed, for others to learn.
@@ -216,7 +215,7 @@ impl MemoryStore {
         let tasks = batch.tasks.iter().map(|task| task.key).chain(batch.charges.iter().map(|(key, _)| *key));
         StoredState {
             generations: batch.generations.clone(),
-            single_use: batch.single_use.clone(),
+            single_use: Vec::new(),
             tasks: tasks.filter_map(|key| content.tasks.get(&key).cloned()).collect(),
             status: batch.status.iter().map(|(_, row)| row.clone()).collect(),
             in_force: batch.in_force.clone(),

@@ -47,25 +47,6 @@ pub fn complaints(source: &Source) -> Vec<String> {
     complaints
 }
 
-/// How a doc comment does not begin: it would make the reader guess what the item is.
-const VAGUE: [&str; 5] = ["What ", "Which ", "Where ", "Whether ", "The same"];
-
-/// Doc comments that do not say what the item is.
-pub fn vague_comments(source: &Source) -> Vec<String> {
-    let mut inside = false;
-    let mut complaints = Vec::new();
-    for (number, line) in source.text.lines().map(str::trim_start).enumerate() {
-        let comment = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! "));
-        let begins = comment.filter(|_| !inside).and_then(|text| VAGUE.iter().find(|word| text.starts_with(**word)));
-        if let Some(word) = begins {
-            let word = word.trim_end();
-            complaints.push(format!("{}:{}: says \"{word}\"; a doc comment says what the item is", source.path, number + 1));
-        }
-        inside = line.starts_with("///") || line.starts_with("//!");
-    }
-    complaints
-}
-
 /// Tests that nobody runs.
 pub fn ignored_tests(source: &Source) -> Vec<String> {
     let ignored = |line: &&str| line.trim_start().starts_with("#[") && !words(line, "ignore").is_empty();
@@ -102,14 +83,4 @@ fn an_ignored_test_is_seen() {
         assert_eq!(ignored_tests(&Source::new("tests/it/a.rs", &format!("#[test]\n{attribute}\nfn a() {{}}"))).len(), 1);
     }
     assert!(ignored_tests(&Source::new("tests/it/a.rs", "#[test]\nfn ignore() {} // #[ignore]")).is_empty());
-}
-
-#[test]
-fn a_vague_comment_is_seen() {
-    let complaints = |text: &str| vague_comments(&Source::new("src/a.rs", text)).len();
-    for vague in VAGUE {
-        assert_eq!(complaints(&format!("fn a() {{}}\n/// {vague} it is.\n/// {vague} it was.\nfn b() {{}}")), 1);
-        assert_eq!(complaints(&format!("//! {vague} it is.\n")), 1);
-        assert_eq!(complaints(&format!("/// A thing.\n/// {vague} it is.\n// {vague}\n")), 0);
-    }
 }

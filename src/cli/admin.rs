@@ -1,0 +1,156 @@
+//! Local administration: by the socket of the server that runs on a data folder, or on the folder itself where none does. Both
+//! say the same.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::http_client::{HttpClient, HttpReply};
+use super::output::Failed;
+use crate::commit::Transition;
+use crate::http::block_on;
+use crate::ledger::Usage;
+use crate::oauth::{ClientId, Clock};
+use crate::ops::{self, OpsReason, Target};
+use crate::server::{Offline, with_causes};
+use crate::store::SystemClock;
+
+/// The options of every command of administration.
+#[derive(Args)]
+pub(super) struct AdminOptions {
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// A settings file of the server, where none runs on the folder; may repeat
+    #[arg(long)]
+    config: Vec<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// The data that was asked for or what was done, or a sentence that says why not.
+pub(super) type AdminAnswer = Result<Value, String>;
+
+/// A server, or its data folder, under administration.
+pub(super) enum Admin {
+    /// By the socket of the server.
+    Server(HttpClient),
+    /// On the data folder, whose lock this process holds.
+    Folder(Box<Offline>),
+}
+
+impl Admin {
+    /// Does `work` on the server or folder that the options name, and closes what had to be opened for it.
+    ///
+    /// # Errors
+    /// When there is neither a server nor a folder to work on.
+    pub(super) fn run<T>(options: &AdminOptions, work: impl AsyncFnOnce(&Self) -> Result<T, Failed>) -> Result<T, Failed> {
+        block_on(async {
+            let admin = Self::open(options)?;
+            let done = work(&admin).await;
+            if let Self::Folder(folder) = &admin {
+                folder.close().await;
+            }
+            done
+        })
+    }
+
+    fn open(options: &AdminOptions) -> Result<Self, Failed> {
+        let socket = options.data.join("ops.sock");
+        match UnixStream::connect(&socket) {
+            Ok(_) => HttpClient::of_socket(&socket).map(Self::Server),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(Self::Folder(Box::new(Offline::open(&options.data, &options.config)?)))
+            }
+            Err(error) => Err(Failed::new(format!("{}: {error}", socket.display()))),
+        }
+    }
+
+    /// The inventory of agents.
+    pub(super) async fn agents(&self) -> Result<AdminAnswer, Failed> {
+        match self {
+            Self::Server(client) => answer(&client.get("http://ops/ops/agents").await?),
+            Self::Folder(folder) => Ok(agents(folder).map_err(|reason| with_causes(&reason))),
+        }
+    }
+
+    /// Every task that is remembered.
+    pub(super) async fn tasks(&self) -> Result<AdminAnswer, Failed> {
+        match self {
+            Self::Server(client) => answer(&client.get("http://ops/ops/tasks").await?),
+            Self::Folder(folder) => Ok(Ok(json!({ "tasks": ops::tasks(&folder.deployment, &folder.commit, SystemClock.now()) }))),
+        }
+    }
+
+    /// Suspends, resumes or retires an agent.
+    pub(super) async fn change_agent(
+        &self,
+        agent: &ClientId,
+        transition: Transition,
+        reason: Option<&str>,
+    ) -> Result<AdminAnswer, Failed> {
+        match self {
+            Self::Server(client) => {
+                let form = [("id", agent.as_str()), ("reason", reason.unwrap_or_default())];
+                let url = format!("http://ops/ops/agents/{}", name(transition));
+                answer(&client.post_form(&url, &form, None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let done = ops::turn(&folder.deployment, &folder.commit, agent, transition, reason).await;
+                Ok(done.map(|()| json!({ "agent": agent.as_str() })).map_err(|reason| with_causes(&reason)))
+            }
+        }
+    }
+
+    /// Ends the target of the kind `what` that is called `value`.
+    pub(super) async fn end(
+        &self,
+        what: &str,
+        value: &str,
+        agent: Option<&str>,
+        reason: Option<&str>,
+    ) -> Result<AdminAnswer, Failed> {
+        // What is written wrongly is a matter of usage, whoever would be asked.
+        let target = Target::parse(what, value, agent)?;
+        match self {
+            Self::Server(client) => {
+                let (agent, reason) = (agent.unwrap_or_default(), reason.unwrap_or_default());
+                let form = [("what", what), ("value", value), ("agent", agent), ("reason", reason)];
+                answer(&client.post_form("http://ops/ops/revoke", &form, None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let done = ops::end(&folder.deployment, &folder.commit, &*folder.records, &target, reason).await;
+                Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
+            }
+        }
+    }
+}
+
+fn agents(folder: &Offline) -> Result<Value, OpsReason> {
+    let mut usage = Usage::default();
+    ops::catch_up(&mut usage, &*folder.records)?;
+    Ok(json!({ "agents": ops::inventory(&folder.deployment, &*folder.commit.state(), &usage, SystemClock.now()) }))
+}
+
+fn name(transition: Transition) -> &'static str {
+    match transition {
+        Transition::Suspend => "suspend",
+        Transition::Resume => "resume",
+        Transition::Retire => "retire",
+    }
+}
+
+/// The data or the reason in a server's reply; a failure where it is no reply of this kind.
+fn answer(reply: &HttpReply) -> Result<AdminAnswer, Failed> {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    match (reply.status, body.get("error").and_then(Value::as_str)) {
+        (200, _) => Ok(Ok(body)),
+        (400, Some(why)) => Err(Failed::new(why)),
+        (_, Some(why)) => Ok(Err(why.to_owned())),
+        (status, None) => Err(Failed::new(format!("the server answered {status}; is it of another version?"))),
+    }
+}

@@ -1,0 +1,214 @@
+//! Verifies a whole log from nothing but its files, and the records of the store beside it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::log::{LogSource, records_of, verifiers};
+use super::output::Failed;
+use crate::commit::contract::{RecordReader, Select, Stored};
+use crate::ledger::{
+    AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, Files, NoteReason, NoteVerifier, Record,
+    RecordReason, audit,
+};
+use crate::server::with_causes;
+use crate::store::LogFolder;
+
+/// Records between two words on how far it is.
+const PROGRESS: u64 = 50_000;
+
+/// Records read at once.
+const PAGE: u32 = 1_024;
+
+/// The result of verifying a log.
+pub(super) enum AuditOutcome {
+    /// Everything is in order.
+    Sound(Sound),
+    /// The first thing that is not, with what and where.
+    Unsound(String),
+}
+
+/// A log that is in order.
+pub(super) struct Sound {
+    pub(super) head: Checkpoint,
+    report: AuditReport,
+    /// The records of the store were compared with the entries.
+    records: bool,
+    /// Kept checkpoints that none of the given keys signed.
+    unsigned: usize,
+}
+
+impl AuditOutcome {
+    /// The result for machines.
+    pub(super) fn json(&self) -> Value {
+        match self {
+            Self::Unsound(what) => json!({"ok": false, "reason": what}),
+            Self::Sound(Sound { head, report, records, unsigned }) => json!({
+                "ok": true,
+                "origin": head.origin().as_str(),
+                "size": head.size(),
+                "root": STANDARD.encode(head.root().0),
+                "entries": report.entries,
+                "tiles": report.tiles,
+                "checkpoints": report.checkpoints,
+                "store_compared": records,
+                "checkpoints_by_other_keys": unsigned,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for AuditOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sound { head, report, records, unsigned } = match self {
+            Self::Unsound(what) => return write!(f, "NOT IN ORDER: {what}"),
+            Self::Sound(sound) => sound,
+        };
+        let AuditReport { entries, tiles, checkpoints } = report;
+        write!(f, "in order: {entries} entries, {tiles} tiles, {checkpoints} checkpoints of {}", head.origin())?;
+        write!(f, "\nroot {} at size {}", STANDARD.encode(head.root().0), head.size())?;
+        if *records {
+            f.write_str("\nthe records in the store are those in the log")?;
+        }
+        if *unsigned > 0 {
+            write!(f, "\n{unsigned} kept checkpoints are signed by other keys and were left out")?;
+        }
+        Ok(())
+    }
+}
+
+/// Verifies the log at `source`: it is derived again from its entries and held against every checkpoint, every entry is
+/// parsed, and where there is a store its records are compared. `progress` hears how many entries of how many are verified.
+///
+/// # Errors
+/// When it cannot be looked at: no log, no key.
+pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl FnMut(u64, u64)) -> Result<AuditOutcome, Failed> {
+    let known = keys_of(source, keys)?;
+    let (heads, unsigned) = match heads(source, &known, !keys.is_empty())? {
+        Ok(found) => found,
+        Err(what) => return Ok(AuditOutcome::Unsound(what)),
+    };
+    let Some(head) = heads.last().cloned() else { return Err(Failed::new("there is no checkpoint")) };
+    let mut records = match source.data() {
+        Some(data) if data.join("commit.sqlite").exists() => Some(StoredRecords::open(data)?),
+        _ => None,
+    };
+    let report = audit(source, &heads, |index, entry| {
+        if index.is_multiple_of(PROGRESS) {
+            progress(index, head.size());
+        }
+        let record = Record::parse(entry)?;
+        if let Some(records) = &mut records {
+            records.compare(index, entry, &record);
+        }
+        Ok::<_, RecordReason>(())
+    });
+    let report = match report {
+        Ok(report) => report,
+        Err(reason) => return Ok(AuditOutcome::Unsound(with_causes_once(&reason))),
+    };
+    if let Some(what) = records.as_mut().and_then(|records| records.differs.take()) {
+        return Ok(AuditOutcome::Unsound(what));
+    }
+    Ok(AuditOutcome::Sound(Sound { head, report, records: records.is_some(), unsigned }))
+}
+
+/// Only an unreadable file has a cause that the sentence does not say.
+fn with_causes_once(reason: &AuditReason) -> String {
+    match reason {
+        AuditReason::File(_) => with_causes(reason),
+        _ => reason.to_string(),
+    }
+}
+
+fn keys_of(source: &LogSource, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed> {
+    match source.folder() {
+        Some(folder) => verifiers(folder, keys),
+        None if keys.is_empty() => {
+            Err(Failed::new("give the verifier key of the log with --key (countersign keys list prints it)"))
+        }
+        None => verifiers(&LogFolder::new(Path::new("")), keys),
+    }
+}
+
+/// The believed checkpoints in rising order, the served one last, and the number of others that no known key signed; or a
+/// sentence that says what is wrong with one.
+type TrustedCheckpoints = Result<(Vec<Checkpoint>, usize), String>;
+
+fn heads(source: &LogSource, known: &[NoteVerifier], others_are_fine: bool) -> Result<TrustedCheckpoints, Failed> {
+    let kept = source.folder().map(LogFolder::kept).transpose()?.unwrap_or_default();
+    let served =
+        source.read(CHECKPOINT_PATH).map_err(|error| Failed::new(format!("{CHECKPOINT_PATH}: {}", with_causes(&error))))?;
+    let Some(served) = served else { return Err(Failed::new("there is no checkpoint")) };
+    let served = String::from_utf8_lossy(&served).into_owned();
+    let Some(origin) = known.first().map(NoteVerifier::name) else { return Err(Failed::new("there is no verifier key")) };
+    let (mut heads, mut unsigned) = (Vec::new(), 0);
+    for (size, note) in kept {
+        match Checkpoint::open(&note, origin, known) {
+            Ok(head) if head.size() == size => heads.push(head),
+            Ok(head) => return Ok(Err(format!("checkpoints/{size} is the checkpoint of size {}", head.size()))),
+            Err(CheckpointReason::Note(NoteReason::Unsigned)) if others_are_fine => unsigned += 1,
+            Err(reason) => return Ok(Err(format!("checkpoints/{size}: {reason}"))),
+        }
+    }
+    let head = match Checkpoint::open(&served, origin, known) {
+        Ok(head) => head,
+        Err(reason) => return Ok(Err(format!("{CHECKPOINT_PATH}: {reason}"))),
+    };
+    if let Some(newer) = heads.last().filter(|newer| newer.size() > head.size()) {
+        return Ok(Err(format!(
+            "{CHECKPOINT_PATH} covers {} entries, but one over {} was signed: an older copy was put back",
+            head.size(),
+            newer.size()
+        )));
+    }
+    // Usually the newest kept one is the same.
+    if heads.last() != Some(&head) {
+        heads.push(head);
+    }
+    Ok(Ok((heads, unsigned)))
+}
+
+/// The records of a store, read along with the entries.
+struct StoredRecords {
+    reader: Arc<dyn RecordReader>,
+    page: std::vec::IntoIter<Stored>,
+    /// The first difference.
+    differs: Option<String>,
+}
+
+impl StoredRecords {
+    fn open(data: &Path) -> Result<Self, Failed> {
+        Ok(Self { reader: records_of(data)?, page: Vec::new().into_iter(), differs: None })
+    }
+
+    fn compare(&mut self, index: u64, entry: &[u8], record: &Record<'_>) {
+        if self.differs.is_none() {
+            self.differs = self.difference(index, entry, record);
+        }
+    }
+
+    fn difference(&mut self, index: u64, entry: &[u8], record: &Record<'_>) -> Option<String> {
+        if self.page.as_slice().is_empty() {
+            match self.reader.records(Select::All, index, PAGE) {
+                Ok(page) => self.page = page.into_iter(),
+                Err(reason) => return Some(format!("the records cannot be read: {}", with_causes(&reason))),
+            }
+        }
+        let Some(stored) = self.page.next().filter(|stored| stored.index == index) else {
+            return Some(format!(
+                "record {index} is missing in the store: it was truncated, or an older copy of it was put back"
+            ));
+        };
+        if stored.record != entry {
+            return Some(format!("record {index} in the store is not the one that was signed"));
+        }
+        // What it is found by must be what it says.
+        let filed = record.jti() == stored.jti && record.txn() == stored.txn;
+        (!filed).then(|| format!("record {index} in the store is filed under another hop or transaction"))
+    }
+}

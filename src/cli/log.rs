@@ -1,0 +1,257 @@
+//! A log in a folder or behind a URL, and the records beside it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, redirect};
+use tokio::runtime::{Builder, Runtime};
+
+use super::output::Failed;
+use crate::commit::contract::RecordReader;
+use crate::ledger::merkle::{self, Nodes, leaf_hash};
+use crate::ledger::{
+    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, Files, NoteVerifier, TILE_WIDTH, Tile, TileNodes, TlogProof, tile_bytes,
+    tiles_between,
+};
+use crate::server::with_causes;
+use crate::store::{self, LEDGER_FOLDER, LogFolder, VKEY_PATH};
+
+/// No file of a log is longer: a full bundle of the longest entries.
+const FILE_BYTES_MAX: usize = TILE_WIDTH as usize * (ENTRY_BYTES_MAX + 2);
+
+/// The place that a log is read from.
+pub(super) enum LogSource {
+    /// A folder; with the records, where it is a server's data folder.
+    Folder(LogFolder, Option<PathBuf>),
+    /// A web server.
+    Web(WebLog),
+}
+
+/// A log behind a URL.
+pub(super) struct WebLog {
+    prefix: String,
+    client: Client,
+    runtime: Runtime,
+}
+
+impl LogSource {
+    /// The log at `place`: a URL, the folder of a log, or a server's data folder.
+    ///
+    /// # Errors
+    /// When there is no log there.
+    pub(super) fn open(place: &str) -> Result<Self, Failed> {
+        if place.starts_with("http://") || place.starts_with("https://") {
+            return WebLog::new(place).map(Self::Web);
+        }
+        let (folder, data) = log_folder(Path::new(place))?;
+        Ok(Self::Folder(folder, data))
+    }
+
+    /// Its folder, where it is in one.
+    pub(super) fn folder(&self) -> Option<&LogFolder> {
+        if let Self::Folder(folder, _) = self { Some(folder) } else { None }
+    }
+
+    /// The data folder whose records it is the log of.
+    pub(super) fn data(&self) -> Option<&Path> {
+        if let Self::Folder(_, data) = self { data.as_deref() } else { None }
+    }
+}
+
+/// The folder of the log at `place`, and `place` itself where it is a data folder.
+pub(super) fn log_folder(place: &Path) -> Result<(LogFolder, Option<PathBuf>), Failed> {
+    let within = place.join(LEDGER_FOLDER);
+    if within.join(CHECKPOINT_PATH).exists() {
+        return Ok((LogFolder::new(&within), Some(place.to_owned())));
+    }
+    if place.join(CHECKPOINT_PATH).exists() {
+        return Ok((LogFolder::new(place), None));
+    }
+    Err(Failed::new(format!(
+        "there is no log in {}: neither {CHECKPOINT_PATH} nor {LEDGER_FOLDER}/{CHECKPOINT_PATH}",
+        place.display()
+    )))
+}
+
+impl Files for LogSource {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Folder(folder, _) => folder.read(path),
+            Self::Web(web) => web.runtime.block_on(web.get(path)),
+        }
+    }
+}
+
+impl WebLog {
+    fn new(url: &str) -> Result<Self, Failed> {
+        let client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(60)).build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { prefix: url.trim_end_matches('/').to_owned(), client, runtime })
+    }
+
+    async fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        let url = format!("{}/{path}", self.prefix);
+        let mut answer = self.client.get(&url).send().await.map_err(|error| io::Error::other(error.without_url()))?;
+        match answer.status().as_u16() {
+            200 => {}
+            404 => return Ok(None),
+            401 | 403 => {
+                let what = "the server shows it to auditors only; let it be exported (countersign ledger export) and verify that";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+            }
+            status => return Err(io::Error::other(format!("{url} was answered {status}"))),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| io::Error::other(error.without_url()))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > FILE_BYTES_MAX {
+                return Err(io::Error::other("the answer is longer than any file of a log can be"));
+            }
+        }
+        Ok(Some(body))
+    }
+}
+
+/// A log in a folder with its newest checkpoint, which one of the keys signed.
+pub(super) struct LocalLog {
+    folder: LogFolder,
+    head: Checkpoint,
+    note: String,
+    known: Vec<NoteVerifier>,
+}
+
+/// The answer to whether the signed tree holds a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inclusion {
+    /// It leads to the root that was signed over so many entries.
+    Yes(u64),
+    /// The newest checkpoint does not reach it yet.
+    NotYet,
+    /// It does not: the record, or a tile, was changed.
+    No,
+}
+
+impl LocalLog {
+    /// The log at `place`, a data folder or the folder of a log. Without `keys` those that lie beside it are believed, which
+    /// shows that the log agrees with itself, but not whose it is.
+    ///
+    /// # Errors
+    /// When there is none, or its checkpoint is not believed.
+    pub(super) fn open(place: &Path, keys: &[String]) -> Result<Self, Failed> {
+        let (folder, _) = log_folder(place)?;
+        let known = verifiers(&folder, keys)?;
+        let note = folder.note(CHECKPOINT_PATH)?.ok_or_else(|| Failed::new("there is no checkpoint"))?;
+        let named = |reason| Failed::new(format!("{}: {reason}", folder.path().join(CHECKPOINT_PATH).display()));
+        let head = known.iter().find_map(|key| Checkpoint::open(&note, key.name(), &known).ok());
+        let head = match (head, known.first()) {
+            (Some(head), _) => head,
+            (None, Some(key)) => Checkpoint::open(&note, key.name(), &known).map_err(named)?,
+            (None, None) => return Err(Failed::new("there is no verifier key; give one with --key")),
+        };
+        Ok(Self { folder, head, note, known })
+    }
+
+    /// The folder that it lies in.
+    pub(super) fn folder(&self) -> &LogFolder {
+        &self.folder
+    }
+
+    /// Its newest checkpoint.
+    pub(super) fn head(&self) -> &Checkpoint {
+        &self.head
+    }
+
+    /// The signed note of its newest checkpoint.
+    pub(super) fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// Looks for `record` as the entry of this index.
+    pub(super) fn inclusion(&self, index: u64, record: &[u8]) -> Inclusion {
+        let size = self.head.size();
+        if index >= size {
+            return Inclusion::NotYet;
+        }
+        let path = merkle::inclusion(&mut TileNodes::new(&self.folder, size), index, size).ok().flatten();
+        let holds = path.is_some_and(|path| merkle::includes(leaf_hash(record), index, &path, size, self.head.root()));
+        if holds { Inclusion::Yes(size) } else { Inclusion::No }
+    }
+
+    /// The proof of `record`, with the record itself as its extra data, verified as its receiver would.
+    ///
+    /// # Errors
+    /// When the newest checkpoint does not reach it, or something was changed.
+    pub(super) fn proof(&self, index: u64, record: Vec<u8>) -> Result<TlogProof, Failed> {
+        let mut nodes = TileNodes::new(&self.folder, self.head.size());
+        if nodes.node(0, index).is_ok_and(|leaf| leaf != leaf_hash(&record)) {
+            return Err(Failed::new(format!("record {index} is not the one that was signed")));
+        }
+        let proof = TlogProof::build(&mut nodes, index, &self.head, &self.note)?;
+        proof.verify(&record, self.head.origin(), &self.known)?;
+        Ok(proof.with_extra(record)?)
+    }
+}
+
+/// Writes the log as of its newest checkpoint below `dir`; the checkpoint comes last. Answers the number of files.
+pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failed> {
+    fs::create_dir_all(dir)?;
+    if fs::read_dir(dir)?.next().is_some() {
+        return Err(Failed::new(format!("{} is not empty", dir.display())));
+    }
+    let mut files = 0;
+    let mut write = |path: &str, bytes: &[u8]| -> Result<(), Failed> {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(dir))?;
+        fs::write(path, bytes)?;
+        files += 1;
+        Ok(())
+    };
+    let (newest, mut before) = (log.head().size(), 0);
+    let kept: Vec<_> = log.folder().kept()?.into_iter().filter(|(size, _)| *size <= newest).collect();
+    for size in kept.iter().map(|(size, _)| *size).chain([newest]) {
+        // A partial tile of an older checkpoint is needed until the full one is there.
+        let needed = |tile: &Tile| tile.is_full() || !tile.full().is_within(newest);
+        for tile in tiles_between(before, size).filter(needed) {
+            write(&tile.to_string(), &tile_bytes(log.folder(), tile)?)?;
+        }
+        before = size;
+    }
+    for (size, note) in kept {
+        write(&format!("checkpoints/{size}"), note.as_bytes())?;
+    }
+    if let Some(keys) = log.folder().note(VKEY_PATH)? {
+        write(VKEY_PATH, keys.as_bytes())?;
+    }
+    write(CHECKPOINT_PATH, log.note().as_bytes())?;
+    Ok(files)
+}
+
+/// The records of the data folder `data`.
+pub(super) fn records_of(data: &Path) -> Result<Arc<dyn RecordReader>, Failed> {
+    store::reader(data).map_err(|reason| failed_at(data, &reason))
+}
+
+/// A failure that names the folder and every cause.
+pub(super) fn failed_at(data: &Path, reason: &dyn std::error::Error) -> Failed {
+    Failed::new(format!("{}: {}", data.display(), with_causes(reason)))
+}
+
+/// The keys that are believed: `keys`, or those that lie beside the log.
+pub(super) fn verifiers(folder: &LogFolder, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed> {
+    let beside = if keys.is_empty() { folder.note(VKEY_PATH)?.unwrap_or_default() } else { String::new() };
+    let texts = keys.iter().map(String::as_str).chain(beside.lines());
+    let parsed = texts.map(|text| {
+        NoteVerifier::parse(text.trim()).map_err(|reason| Failed::new(format!("the key {text:?} cannot be used: {reason}")))
+    });
+    let known = parsed.collect::<Result<Vec<_>, _>>()?;
+    match known.first() {
+        None => Err(Failed::new("no verifier key lies beside the log; give one with --key (countersign keys list prints it)")),
+        Some(first) if known.iter().any(|key| key.name() != first.name()) => {
+            Err(Failed::new("the verifier keys are those of several logs"))
+        }
+        Some(_) => Ok(known),
+    }
+}

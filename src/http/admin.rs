@@ -1,0 +1,128 @@
+//! `/ops/…`: local administration, by the socket only. Whoever reaches it is the user that the server runs as, or the superuser.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::PoisonError;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
+use serde_json::json;
+
+use super::socket::Auditor;
+use super::state::AppState;
+use crate::commit::{CommitReason, Transition};
+use crate::oauth::ClientId;
+use crate::ops::{self, OpsReason, Target};
+use crate::request::Form;
+
+/// The most parameters of a command.
+const PARAMETERS_MAX: usize = 16;
+
+/// The longest body of a command, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The routes below `/ops/`.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.service(
+        web::scope("/ops")
+            .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            .route("/agents", web::get().to(agents))
+            .route("/agents/{transition}", web::post().to(change_agent))
+            .route("/tasks", web::get().to(tasks))
+            .route("/revoke", web::post().to(revoke)),
+    );
+}
+
+/// The inventory of agents.
+async fn agents(_operator: Auditor, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let counted = web::block(move || {
+        let mut usage = state.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        ops::catch_up(&mut usage, &*state.ledger.records)?;
+        Ok(ops::inventory(&state.deployment(), &*state.commit().state(), &usage, state.now()))
+    });
+    let agents = counted.await.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
+    Ok(HttpResponse::Ok().json(json!({ "agents": agents.map_err(AdminError::of)? })))
+}
+
+/// Every task that is remembered.
+async fn tasks(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "tasks": ops::tasks(&state.deployment(), state.commit(), state.now()) }))
+}
+
+/// Suspends, resumes or retires the agent `id`.
+async fn change_agent(
+    _operator: Auditor,
+    name: Path<String>,
+    body: Bytes,
+    state: Data<AppState>,
+) -> Result<HttpResponse, AdminError> {
+    let transition = match name.as_str() {
+        "suspend" => Transition::Suspend,
+        "resume" => Transition::Resume,
+        "retire" => Transition::Retire,
+        _ => return Err(AdminError(StatusCode::NOT_FOUND, "an agent can be suspended, resumed or retired".to_owned())),
+    };
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let agent = ClientId::parse(form.get("id").unwrap_or_default());
+    let agent = agent.map_err(|_| AdminError::malformed("id must be the id of an agent"))?;
+    let done = ops::turn(&state.deployment(), state.commit(), &agent, transition, form.get("reason")).await;
+    done.map(|()| HttpResponse::Ok().json(json!({ "agent": agent.as_str() }))).map_err(AdminError::of)
+}
+
+/// Ends the one thing that the parameters `what` and `value` name.
+async fn revoke(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let (name, value) = (form.get("what").unwrap_or_default(), form.get("value").unwrap_or_default());
+    let target = Target::parse(name, value, form.get("agent")).map_err(AdminError::of)?;
+    let done = ops::end(&state.deployment(), state.commit(), &*state.ledger.records, &target, form.get("reason")).await;
+    done.map(|done| HttpResponse::Ok().json(done)).map_err(AdminError::of)
+}
+
+/// Everybody else is refused.
+impl FromRequest for Auditor {
+    type Error = AdminError;
+    type Future = Ready<Result<Self, AdminError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let refusal = || AdminError(StatusCode::FORBIDDEN, "for the user that the server runs as".to_owned());
+        ready(request.conn_data::<Self>().copied().ok_or_else(refusal))
+    }
+}
+
+/// A refusal with its sentence.
+#[derive(Debug)]
+pub(super) struct AdminError(StatusCode, String);
+
+impl AdminError {
+    fn malformed(what: impl fmt::Display) -> Self {
+        Self(StatusCode::BAD_REQUEST, what.to_string())
+    }
+
+    fn of(reason: OpsReason) -> Self {
+        let status = match reason {
+            OpsReason::Malformed(_) | OpsReason::Commit(CommitReason::TooLarge) => StatusCode::BAD_REQUEST,
+            OpsReason::Unknown(_) => StatusCode::NOT_FOUND,
+            OpsReason::Retired | OpsReason::Commit(CommitReason::Retired) => StatusCode::CONFLICT,
+            OpsReason::Commit(_) | OpsReason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, reason.to_string())
+    }
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.1)
+    }
+}
+
+impl ResponseError for AdminError {
+    fn status_code(&self) -> StatusCode {
+        self.0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.0).json(json!({ "error": self.1 }))
+    }
+}

@@ -1,0 +1,118 @@
+//! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
+//!
+//! `reload` puts a changed configuration in force, `reconcile` ends what a configuration no longer names, `offline` is for
+//! administration where no server runs.
+
+mod keys;
+mod ledger;
+mod limits;
+mod offline;
+mod reconcile;
+mod reload;
+mod start_error;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use keys::stand_in_keys;
+pub use offline::Offline;
+pub use reconcile::retired_in_record;
+pub use start_error::{StartError, with_causes};
+
+use crate::commit::{Commit, Sequencer};
+use crate::config::{self, Fingerprint, Settings, Sources};
+use crate::crypto::SealKey;
+use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
+use crate::oauth::Clock;
+use crate::store::{self, KeyFiles, SystemClock};
+use reload::{Lasting, Reload};
+
+/// A server that answers.
+pub struct Server {
+    running: Running,
+    commit: Commit,
+    sequencer: Sequencer,
+    settings: Settings,
+    reload: Reload,
+    fingerprint: Fingerprint,
+}
+
+/// Reads the configuration and starts the server on `data`. Must be called on a tokio runtime inside an actix system.
+///
+/// # Errors
+/// Every complaint about the configuration; a folder, key or address that cannot be used.
+pub async fn start(sources: &Sources, data: &Path) -> Result<Server, StartError> {
+    let mut loaded = sources.load();
+    let config = loaded.config.map_err(StartError::configuration)?;
+    reload::warn(&config);
+    let settings = config.settings.clone();
+    let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
+    // What was made just now is no change of the configuration.
+    loaded.fingerprint.look_again_at(&config::keyring(&settings));
+    let commit = commit(&settings, data, files.root()?, &clock)?;
+    let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
+    let identity = config.identity.clone().map(TlsIdentity::new);
+    let lasting = Lasting::new(&settings, data, clock, commit)?;
+    let deployment = config::world(config, lasting.keys(&files)?, None).map_err(StartError::configuration)?;
+    reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
+        StartError::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
+    })?;
+    lasting.keep_fresh(&deployment);
+    let state = AppState::new(
+        Arc::new(deployment),
+        Frontend::of(&settings),
+        lasting.commit.clone(),
+        ledger,
+        Arc::clone(&lasting.clock),
+        limits::input(&settings.limits),
+    );
+    let state = Arc::new(state);
+    let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
+    let (commit, sequencer) = (lasting.commit.clone(), signing.sequencer.clone());
+    let reload = Reload::new(lasting, signing, identity, state);
+    Ok(Server { running, commit, sequencer, settings, reload, fingerprint: loaded.fingerprint })
+}
+
+impl Server {
+    /// The settings that it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
+    /// alone.
+    pub fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
+        let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
+        config::watch(sources, known, move |loaded| reload.take(loaded, &before))
+    }
+
+    /// Finishes requests under way, publishes what they recorded, and closes the store.
+    pub async fn stop(self) {
+        self.running.stop().await;
+        self.commit.close().await;
+        let sequencer = self.sequencer;
+        let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;
+    }
+}
+
+/// The one writer, on the store of the data folder.
+fn commit(settings: &Settings, data: &Path, root: SealKey, clock: &Arc<dyn Clock>) -> Result<Commit, StartError> {
+    let store = store::open(data).map_err(|reason| StartError::at(data, &reason))?;
+    let limits = limits::commit(&settings.limits);
+    Commit::start(store, Arc::clone(clock), Arc::new(root), limits).map_err(|reason| StartError::store(data, &reason))
+}
+
+/// Starts the listeners on the bound sockets.
+fn listen(
+    state: &Arc<AppState>,
+    sockets: Sockets,
+    settings: &Settings,
+    identity: Option<Arc<TlsIdentity>>,
+) -> Result<Running, StartError> {
+    let tls = identity.map(|identity| TlsSetup { identity, public: settings.tls.public, ask: settings.tls.ask });
+    let (path, workers) = (&settings.issuer.path(), settings.limits.workers);
+    let connections = limits::connections(&settings.limits);
+    Ok(http::serve(Arc::clone(state), sockets, ListenerSettings { path, workers, connections, tls })?)
+}

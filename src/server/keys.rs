@@ -1,0 +1,37 @@
+//! The keys of a configuration: those of its key folder, and stand-ins for checking one without them.
+
+use std::sync::Arc;
+
+use super::start_error::StartError;
+use crate::config::ServerKeys;
+use crate::crypto::{MacKey, SealKey, random};
+use crate::jose::Cache;
+use crate::mint::Signers;
+use crate::store::KeyFiles;
+use crate::trust::Sequences;
+
+/// The keys of the folder, parsed. `verified` and `sequences` go with them from one configuration to the next.
+pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &Arc<Sequences>) -> Result<ServerKeys, StartError> {
+    Ok(ServerKeys {
+        signers: files.signers()?,
+        ancestry: files.ancestry()?,
+        pseudonyms: files.pseudonyms(),
+        verified: Arc::clone(verified),
+        sequences: Arc::clone(sequences),
+    })
+}
+
+/// Keys that nobody has: checking a configuration must neither need nor make the server's own.
+///
+/// # Errors
+/// When there is no randomness.
+pub fn stand_in_keys() -> Result<ServerKeys, StartError> {
+    let nobody: [u8; 32] = random()?;
+    Ok(ServerKeys {
+        signers: Signers::new(Vec::new()),
+        ancestry: SealKey::new(&nobody)?,
+        pseudonyms: MacKey::new(&nobody),
+        verified: Arc::new(Cache::new(1)),
+        sequences: Arc::default(),
+    })
+}

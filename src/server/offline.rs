@@ -1,0 +1,53 @@
+//! A data folder on which no server runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::keys::server_keys;
+use super::start_error::StartError;
+use crate::commit::contract::{RecordReader, StoreReason};
+use crate::commit::{self, Commit};
+use crate::config::{self, Sources};
+use crate::exchange::Deployment;
+use crate::jose::Cache;
+use crate::oauth::Clock;
+use crate::store::{self, KeyFiles, SystemClock};
+
+/// A data folder whose lock this process holds, with the configuration of its server.
+pub struct Offline {
+    /// The configuration, with the server's keys.
+    pub deployment: Deployment,
+    /// The one writer.
+    pub commit: Commit,
+    /// The records.
+    pub records: Arc<dyn RecordReader>,
+}
+
+impl Offline {
+    /// Opens the data folder `data` of the server whose settings are in `files`.
+    ///
+    /// # Errors
+    /// When no server ever ran on the folder, or one runs; when its configuration or keys cannot be used.
+    pub fn open(data: &Path, files: &[PathBuf]) -> Result<Self, StartError> {
+        if !store::is_used(data) {
+            return Err(StartError::new(format!("{}: no server runs on this folder and none ever did", data.display())));
+        }
+        let config = Sources::new(files.to_vec()).load().config.map_err(StartError::configuration)?;
+        let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
+        let (root, keys) = (keys.root()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
+        let deployment = config::world(config, keys, None).map_err(StartError::configuration)?;
+        let failed = |reason: StoreReason| match reason {
+            StoreReason::Locked => StartError::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
+            other => StartError::at(data, &other),
+        };
+        let store = store::open(data).map_err(failed)?;
+        let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(root), commit::Limits::default()).map_err(failed)?;
+        let records = store::reader(data).map_err(failed)?;
+        Ok(Self { deployment, commit, records })
+    }
+
+    /// Closes the store and gives up the lock.
+    pub async fn close(&self) {
+        self.commit.close().await;
+    }
+}

@@ -1,0 +1,129 @@
+//! Makes the record agree with the configuration. A trust rule that the files disable, give another issuer or no longer name,
+//! and an agent that they retire or no longer name, is ended in the record before the configuration takes effect. What was in
+//! force is remembered in the store, so that a change of the files counts too while no server runs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::start_error::StartError;
+use crate::catalog::Status;
+use crate::commit::contract::ConfiguredPrincipal;
+use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
+use crate::config::Config;
+use crate::crypto::Digest;
+use crate::exchange::Deployment;
+use crate::lifecycle::InactiveStatus;
+use crate::oauth::{ClientId, Clock, GenerationKind, RuleName};
+use crate::store::{self, KeyFiles, SystemClock};
+use crate::trust::TrustRule;
+
+/// The most things that one revocation or change of status is about.
+const THINGS_MAX: usize = 256;
+
+/// The agents and trust rules that a configuration removed: all of them are revoked.
+#[derive(Debug)]
+pub(super) struct Removed(Vec<Revocable>);
+
+/// Ends in the record what was in force and is not under `deployment`, retires what it retires, and remembers what is in force
+/// then.
+///
+/// # Errors
+/// When that cannot be recorded: then `deployment` must not take effect.
+pub(super) async fn reconcile(commit: &Commit, deployment: &Deployment) -> Result<Removed, CommitReason> {
+    let (before, now) = (commit.in_force(), in_force(deployment));
+    let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).map(principal).collect();
+    let removed = Removed(gone.into_iter().map(|principal| revocable(principal, deployment)).collect());
+    removed.record(commit, "the configuration no longer has it in force").await?;
+    retire(commit, deployment).await?;
+    if before.as_ref() != Some(&now) {
+        commit.remember(now).await?;
+    }
+    warn_of_retired(commit, deployment);
+    Ok(removed)
+}
+
+impl Removed {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Revokes them, once more where that was done before: what came of requests that had begun earlier goes with them.
+    pub(super) async fn record(&self, commit: &Commit, reason: &str) -> Result<(), CommitReason> {
+        for things in self.0.chunks(THINGS_MAX) {
+            let death = Revocation { ends: things.to_vec(), by: ClientId::operators(), reason: reason.to_owned(), until: None };
+            commit.end(death).await?;
+            let names: Vec<&str> = things.iter().filter_map(|thing| thing.name.as_deref()).collect();
+            tracing::info!(things = ?names, reason, "ended");
+        }
+        Ok(())
+    }
+}
+
+/// Agents that are not retired, and trust rules that are enabled, with who issues under each.
+fn in_force(deployment: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
+    let agents = deployment.catalog.agents().filter(|agent| agent.status != Status::Retired);
+    let rules = deployment.trust.rules().filter(|rule| rule.enabled());
+    let issuer = |rule: &TrustRule| Digest::of_parts(&[rule.kind().name().as_bytes(), rule.issuer().as_bytes()]);
+    let rules = rules.flat_map(|rule| {
+        [ConfiguredPrincipal::Rule(rule.name().clone()), ConfiguredPrincipal::Issuer(rule.name().clone(), issuer(rule))]
+    });
+    agents.map(|agent| ConfiguredPrincipal::Agent(agent.id.clone())).chain(rules).collect()
+}
+
+/// An agent or trust rule, which is revoked once although a rule is in force with its name and with its issuer.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Principal<'a> {
+    Agent(&'a ClientId),
+    Rule(&'a RuleName),
+}
+
+fn principal(known: &ConfiguredPrincipal) -> Principal<'_> {
+    match known {
+        ConfiguredPrincipal::Agent(id) => Principal::Agent(id),
+        ConfiguredPrincipal::Rule(name) | ConfiguredPrincipal::Issuer(name, _) => Principal::Rule(name),
+    }
+}
+
+fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Revocable {
+    match principal {
+        Principal::Agent(id) => Revocable::agent(id, &deployment.pseudonyms),
+        Principal::Rule(name) => Revocable::rule(name, &deployment.pseudonyms),
+    }
+}
+
+/// Agents that the files retire are retired in the record too, for ever.
+async fn retire(commit: &Commit, deployment: &Deployment) -> Result<(), CommitReason> {
+    let retired = deployment.catalog.agents().filter(|agent| agent.status == Status::Retired);
+    let fresh = retired.filter(|agent| deployment.hold_of(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
+    let things: Vec<Revocable> = fresh.map(|agent| Revocable::agent(&agent.id, &deployment.pseudonyms)).collect();
+    for things in things.chunks(THINGS_MAX) {
+        let (turn, reason) = (Transition::Retire, "retired in the files".to_owned());
+        commit.hold(StatusChange { turn, things: things.to_vec(), by: ClientId::operators(), reason }, Vec::new()).await?;
+    }
+    Ok(())
+}
+
+fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
+    let state = commit.state();
+    for agent in deployment.catalog.agents().filter(|agent| agent.status != Status::Retired) {
+        if deployment.hold_of(&agent.id, &*state) == Some(InactiveStatus::Retired) {
+            tracing::warn!(agent = %agent.id, "the agent is retired in the record and stays so, whatever its file says");
+        }
+    }
+}
+
+/// The agents that are retired in the record of the data folder although the configuration does not retire them: its files never
+/// come true.
+///
+/// # Errors
+/// When keys or store cannot be read.
+pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, StartError> {
+    let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
+    let recorded = store::reader(data)?.generations()?;
+    let retired = |id: &ClientId| {
+        let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
+        recorded.iter().any(|recorded| recorded.key == key && recorded.state.hold == Some(InactiveStatus::Retired))
+    };
+    let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
+    Ok(agents.map(|agent| &agent.id).filter(|id| retired(id)).cloned().collect())
+}

@@ -1,0 +1,180 @@
+//! Puts a changed configuration in force without a restart: whole, or not at all.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::sign::CertifiedKey;
+
+use super::keys::server_keys;
+use super::ledger::LedgerSigning;
+use super::reconcile::{Removed, reconcile};
+use super::start_error::StartError;
+use crate::commit::Commit;
+use crate::config::{self, Config, Diagnostics, ServerKeys, Settings, Tls};
+use crate::exchange::Deployment;
+use crate::http::{AppState, Frontend, TlsIdentity};
+use crate::jose::Cache;
+use crate::oauth::Clock;
+use crate::store::{KeyFiles, SequenceFile};
+use crate::trust::{Fetcher, Sequences};
+
+/// The longest time that a request may take, whatever it waits for: after it, those that began under the configuration before
+/// are over.
+const REQUEST_MAX: Duration = Duration::from_secs(120);
+
+/// Takes up configurations that have changed.
+#[derive(Clone)]
+pub(super) struct Reload {
+    lasting: Lasting,
+    signing: LedgerSigning,
+    identity: Option<Arc<TlsIdentity>>,
+    state: Arc<AppState>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// The parts of a server that outlive its configurations.
+#[derive(Clone)]
+pub(super) struct Lasting {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) commit: Commit,
+    /// Tokens whose signatures were verified.
+    verified: Arc<Cache>,
+    /// The highest versions of trust domains' bundles.
+    sequences: Arc<Sequences>,
+    fetcher: Fetcher,
+}
+
+/// A configuration that is ready to be put in force.
+struct Prepared {
+    deployment: Deployment,
+    frontend: Frontend,
+    certificate: Option<Arc<CertifiedKey>>,
+}
+
+impl Reload {
+    /// Must be called on the server's runtime.
+    pub(super) fn new(
+        lasting: Lasting,
+        signing: LedgerSigning,
+        identity: Option<Arc<TlsIdentity>>,
+        state: Arc<AppState>,
+    ) -> Self {
+        Self { lasting, signing, identity, state, runtime: tokio::runtime::Handle::current() }
+    }
+
+    /// Puts the configuration in force, or logs why that cannot be. Blocks its thread, which must not be one of the runtime's.
+    pub(super) fn take(&self, loaded: Result<Config, Diagnostics>, before: &Settings) {
+        let _inside = self.runtime.enter();
+        match self.prepare(loaded, before) {
+            Ok((prepared, removed)) => self.put_in_force(prepared, &removed),
+            Err(why) => {
+                tracing::error!("the changed configuration is not used, the one before stays in force:\n{why}");
+                tracing::error!("it is read again when a file changes, or on SIGHUP");
+            }
+        }
+    }
+
+    /// Builds everything, and ends in the record what the configuration no longer names.
+    fn prepare(&self, loaded: Result<Config, Diagnostics>, before: &Settings) -> Result<(Prepared, Removed), StartError> {
+        let prepared = self.build(loaded.map_err(StartError::new)?, before)?;
+        let reconciled = self.runtime.block_on(reconcile(&self.lasting.commit, &prepared.deployment));
+        let removed = reconciled
+            .map_err(|reason| StartError::new(format!("what it no longer has in force cannot be recorded as ended: {reason}")))?;
+        Ok((prepared, removed))
+    }
+
+    fn build(&self, config: Config, before: &Settings) -> Result<Prepared, StartError> {
+        restart_only(&config.settings, before)?;
+        warn(&config);
+        let (keys, now) = (&config.settings.keys, self.lasting.clock.now());
+        let keys = self.lasting.keys(&KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?)?;
+        self.signing.renew(&config.settings, now)?;
+        let (frontend, certificate) = (Frontend::of(&config.settings), config.identity.clone());
+        let deployment = config::world(config, keys, Some(&self.state.deployment())).map_err(StartError::new)?;
+        Ok(Prepared { deployment, frontend, certificate })
+    }
+
+    fn put_in_force(&self, prepared: Prepared, removed: &Removed) {
+        self.lasting.keep_fresh(&prepared.deployment);
+        let old = self.state.deployment();
+        self.state.swap(Arc::new(prepared.deployment), prepared.frontend);
+        if let (Some(identity), Some(certificate)) = (&self.identity, prepared.certificate) {
+            identity.replace(certificate);
+        }
+        tracing::info!("the changed configuration is in force");
+        self.end_again(&old, removed);
+    }
+
+    /// Requests that began under the `old` configuration may have been issued something under what it still had in force. They
+    /// are waited for, and what came of them ends too.
+    fn end_again(&self, old: &Arc<Deployment>, removed: &Removed) {
+        if removed.is_empty() {
+            return;
+        }
+        let over = async {
+            while Arc::strong_count(old) > 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = self.runtime.block_on(async {
+            let _in_time = tokio::time::timeout(REQUEST_MAX, over).await;
+            let reason = "the configuration no longer has it in force, and requests under the one before are over";
+            removed.record(&self.lasting.commit, reason).await
+        });
+        if let Err(reason) = ended {
+            tracing::error!(%reason, "what requests under the configuration before may have been issued could not be ended");
+        }
+    }
+}
+
+impl Lasting {
+    /// Reads the highest bundle versions of the data folder. Without them nobody could tell whether one was rolled back.
+    pub(super) fn new(settings: &Settings, data: &Path, clock: Arc<dyn Clock>, commit: Commit) -> Result<Self, StartError> {
+        let file = SequenceFile::new(data);
+        let path = file.path();
+        let sequences = Sequences::kept_in(Box::new(file)).map_err(|error| {
+            let way_out = "put it back from a backup, or remove it where no trust domain's bundle can have been rolled back";
+            StartError::new(format!("{}: {error}; {way_out}", path.display()))
+        })?;
+        let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
+        Ok(Self { clock, commit, verified, sequences: Arc::new(sequences), fetcher: Fetcher::new() })
+    }
+
+    /// The keys of the folder.
+    pub(super) fn keys(&self, files: &KeyFiles) -> Result<ServerKeys, StartError> {
+        server_keys(files, &self.verified, &self.sequences)
+    }
+
+    /// Fetches the foreign keys of the deployment, now and for as long as it is in force.
+    pub(super) fn keep_fresh(&self, deployment: &Deployment) {
+        deployment.trust.keep_fresh(&self.fetcher, &self.clock);
+        deployment.logins.keep_fresh(&self.fetcher, &self.clock);
+    }
+}
+
+/// Refuses settings that differ from those before in what cannot change while the server runs.
+fn restart_only(after: &Settings, before: &Settings) -> Result<(), StartError> {
+    let differs = [
+        ("issuer", after.issuer != before.issuer),
+        ("[listen]", after.listen != before.listen),
+        ("dir of [keys]", after.keys.dir != before.keys.dir),
+        ("[ledger]", after.ledger != before.ledger),
+        ("[store]", after.commit != before.commit),
+        ("[limits]", after.limits != before.limits),
+    ];
+    let named: Vec<&str> = differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+    if !named.is_empty() {
+        return Err(StartError::new(format!("these change with a restart only: {}", named.join(", "))));
+    }
+    let listening = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
+    match listening(&after.tls) == listening(&before.tls) {
+        true => Ok(()),
+        false => Err(StartError::new("whether and where TLS is spoken changes with a restart only")),
+    }
+}
+
+/// Logs the warnings of a configuration.
+pub(super) fn warn(config: &Config) {
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}

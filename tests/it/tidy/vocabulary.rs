@@ -1,0 +1,124 @@
+//! One word, one meaning: replaced names of types stay replaced, and doc comments say what an item is.
+
+use super::source::{Source, line, words};
+
+/// Names that a type had, each with the one in its place. `docs/glossary.md` has the words.
+const REPLACED: &[(&str, &str)] = &[
+    ("About", "ScopeContext"),
+    ("Acting", "CurrentActor"),
+    ("Anchor", "IssuerSelector"),
+    ("Basis", "ExchangeMode"),
+    ("Bound", "SenderConstraint"),
+    ("Complaint", "Diagnostic"),
+    ("Crowd", "ConnectionLimits"),
+    ("Dead", "NotAlive"),
+    ("Death", "Revocation"),
+    ("Door", "AppState"),
+    ("Doubt", "UncertainBatch"),
+    ("Ending", "Revocable"),
+    ("Errand", "FetchTarget"),
+    ("Facts", "RequestContext"),
+    ("FixedTask", "TaskTerms"),
+    ("Found", "Located"),
+    ("Frame", "RequestTemplate"),
+    ("Front", "Frontend"),
+    ("Hearing", "Evaluation"),
+    ("Hidden", "WithheldHop"),
+    ("HintedToken", "TokenQuery"),
+    ("Hold", "InactiveStatus"),
+    ("Holding", "StatusChange"),
+    ("InTask", "TaskMembership"),
+    ("Inside", "Snapshot"),
+    ("Issue", "RecordHop"),
+    ("Known", "ConfiguredPrincipal"),
+    ("Life", "GenerationState"),
+    ("Lives", "GenerationTable"),
+    ("LoginMethod", "AuthMethod"),
+    ("Logins", "ClientAuths"),
+    ("MintedTask", "MintedTaskToken"),
+    ("Mirror", "State"),
+    ("Missed", "MissingProof"),
+    ("Needs", "UsedAttributes"),
+    ("OpenedTask", "IssuedTaskToken"),
+    ("Opens", "NewTask"),
+    ("Opinion", "PolicyDecision"),
+    ("Own", "IssuedClaims"),
+    ("OwnKeys", "IssuerKeys"),
+    ("Pace", "RefreshPolicy"),
+    ("People", "DelegationClaims"),
+    ("Proven", "ProvenKeys"),
+    ("PublishedKeys", "ClientJwks"),
+    ("Reading", "PolicyLoader"),
+    ("Refused", "RefusedRequest"),
+    ("Register", "StatusLists"),
+    ("RemoteKeys", "JwksCache"),
+    ("Rhythm", "Schedule"),
+    ("Room", "AuthContext"),
+    ("Seat", "ConnectionPermit"),
+    ("Speaks", "TlsSetup"),
+    ("Spent", "ReplayCache"),
+    ("Tended", "TaskOutcome"),
+    ("Tending", "TaskChange"),
+    ("Turn", "Transition"),
+    ("VerifiedOwn", "VerifiedIssued"),
+    ("Vouched", "VerifiedAssertion"),
+    ("WantedTask", "TaskSpec"),
+    ("Way", "Route"),
+    ("Wish", "TaskAction"),
+    ("World", "Deployment"),
+];
+
+/// How a doc comment does not begin: it would make the reader guess what the item is.
+const VAGUE: [&str; 5] = ["What ", "Which ", "Where ", "Whether ", "The same"];
+
+/// Doc comments that do not say what the item is.
+pub fn vague_comments(source: &Source) -> Vec<String> {
+    let mut inside = false;
+    let mut complaints = Vec::new();
+    for (number, line) in source.text.lines().map(str::trim_start).enumerate() {
+        let comment = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! "));
+        let begins = comment.filter(|_| !inside).and_then(|text| VAGUE.iter().find(|word| text.starts_with(**word)));
+        if let Some(word) = begins {
+            let word = word.trim_end();
+            complaints.push(format!("{}:{}: says \"{word}\"; a doc comment says what the item is", source.path, number + 1));
+        }
+        inside = line.starts_with("///") || line.starts_with("//!");
+    }
+    complaints
+}
+
+/// Types of the product under a name that was replaced.
+pub fn replaced_names(source: &Source) -> Vec<String> {
+    let code = &source.product;
+    let mut complaints = Vec::new();
+    for at in ["struct", "enum", "trait", "type"].iter().flat_map(|keyword| words(code, keyword)) {
+        let name = code[at..].split_whitespace().nth(1).unwrap_or_default();
+        let name = name.split(|next: char| !next.is_alphanumeric()).next().unwrap_or_default();
+        if let Some((old, new)) = REPLACED.iter().find(|(old, _)| *old == name) {
+            complaints.push(format!("{}:{}: {old} was replaced; it is called {new}", source.path, line(code, at)));
+        }
+    }
+    complaints
+}
+
+#[test]
+fn a_vague_comment_is_seen() {
+    let complaints = |text: &str| vague_comments(&Source::new("src/a.rs", text)).len();
+    for vague in VAGUE {
+        assert_eq!(complaints(&format!("fn a() {{}}\n/// {vague} it is.\n/// {vague} it was.\nfn b() {{}}")), 1);
+        assert_eq!(complaints(&format!("//! {vague} it is.\n")), 1);
+        assert_eq!(complaints(&format!("/// A thing.\n/// {vague} it is.\n// {vague}\n")), 0);
+    }
+}
+
+#[test]
+fn a_replaced_name_is_seen() {
+    let complaints = |text: &str| replaced_names(&Source::new("src/a.rs", text)).len();
+    for (old, new) in REPLACED {
+        for form in ["struct _;", "enum _ { A }", "trait _ {}", "type _ = u8;", "struct _<T>(T);", "pub struct _ { a: u8 }"] {
+            assert_eq!(complaints(&form.replace('_', old)), 1, "{form} {old}");
+            assert_eq!(complaints(&form.replace('_', new)), 0, "{form} {new}");
+        }
+    }
+    assert_eq!(complaints("enum A { Death }\n#[cfg(test)]\nmod tests { struct Death; }\n// struct Death\n"), 0);
+}
