@@ -6,7 +6,8 @@ mod check;
 mod place;
 mod reason;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use agent::{Agent, AgentKind, BoundTokens, Status};
@@ -14,7 +15,7 @@ pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effec
 pub use place::{Filed, Place, Places};
 pub use reason::{CatalogComplaint, CatalogReason, Unknown};
 
-use crate::oauth::{Audience, ClientId, Resource, RuleName};
+use crate::oauth::{Audience, ClientId, Resource, RuleName, Scope, Scopes};
 
 /// All registered agents and APIs. Whatever an API's `agent`, `derive`, `default_scopes` or an agent's `foreign_clients` name
 /// exists.
@@ -23,6 +24,7 @@ pub struct Catalog {
     agents: HashMap<ClientId, Arc<Agent>>,
     apis: HashMap<Resource, Arc<Api>>,
     names: HashMap<Arc<str>, Arc<Api>>,
+    scopes: HashSet<Scope>,
 }
 
 impl Catalog {
@@ -62,6 +64,14 @@ impl Catalog {
         self.names.get(audience.as_str())
     }
 
+    /// The scopes of `asked` that any API declares. Others are words of whoever asked.
+    pub fn declared<'a>(&self, asked: &'a Scopes) -> Cow<'a, Scopes> {
+        match asked.iter().all(|scope| self.scopes.contains(scope)) {
+            true => Cow::Borrowed(asked),
+            false => Cow::Owned(asked.iter().filter(|scope| self.scopes.contains(*scope)).cloned().collect()),
+        }
+    }
+
     /// All agents, in no particular order.
     pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
         self.agents.values()
@@ -78,6 +88,7 @@ impl Catalog {
 
     fn add_api(&mut self, api: Api) {
         let api = Arc::new(api);
+        self.scopes.extend(api.scopes.keys().cloned());
         self.names.insert(api.id.as_str().into(), api.clone());
         for name in &api.names {
             self.names.insert(name.as_str().into(), api.clone());

@@ -1,4 +1,4 @@
-//! Every stage's reasons, and the OAuth error code of each (RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 8707 §2).
+//! Every stage's reasons, and the OAuth error code of each, by the error table of the request's profile (RFC 6749 §5.2).
 
 use std::error::Error;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::request::{FormReason, RequestReason};
 use crate::token::TokenReason;
 use crate::trust::TrustReason;
 
-/// Why a request is refused, as the stage that refused it says.
+/// The reason of the stage that refused a request. `Display` is the public sentence; the sources are for the log alone.
 #[derive(Debug)]
 pub enum ExchangeError {
     /// The body is no form.
@@ -27,8 +27,8 @@ pub enum ExchangeError {
     Subject(TokenReason),
     /// The actor token is refused.
     Actor(TokenReason),
-    /// This client may not present this subject token, or what it rests on is over.
-    Standing(AdmissionReason),
+    /// This client may not present this subject token, or something that it depends on is not alive.
+    Admission(AdmissionReason),
     /// Policy does not permit it.
     Denied(Denial),
     /// The token could not be made.
@@ -37,6 +37,18 @@ pub enum ExchangeError {
     Commit(CommitReason),
     /// A task token is to be revoked.
     TaskToken,
+}
+
+/// The error table of a grant: the codes in which the specifications of grants differ. All other codes are the same in every one.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// Of a token that is presented as a grant and is invalid, unacceptable, or not alive.
+    unacceptable: ErrorCode,
+}
+
+impl Profile {
+    /// Token exchange: RFC 8693 §2.2.2. Introspection, revocation and tasks, of which no specification says more, answer alike.
+    pub const TOKEN_EXCHANGE: Self = Self { unacceptable: ErrorCode::InvalidRequest };
 }
 
 /// An OAuth error code.
@@ -50,11 +62,11 @@ pub enum ErrorCode {
     UnauthorizedClient,
     /// The grant is not served.
     UnsupportedGrantType,
-    /// Scope.
+    /// The scopes exceed what is held or permitted, or are malformed.
     InvalidScope,
-    /// Target (RFC 8707 §2).
+    /// The target is unknown, malformed, or gives nothing (RFC 8707 §2).
     InvalidTarget,
-    /// `authorization_details` (RFC 9396 §5).
+    /// The `authorization_details` are malformed or exceed what is permitted (RFC 9396 §5).
     InvalidAuthorizationDetails,
     /// A DPoP proof is missing or wrong (RFC 9449 §5).
     InvalidDpopProof,
@@ -62,9 +74,9 @@ pub enum ErrorCode {
     UseDpopNonce,
     /// The kind of token cannot be revoked (RFC 7009 §2.2.1).
     UnsupportedTokenType,
-    /// Cannot serve now; try again. Our choice of code, RFC 6749 §5.2 has none.
+    /// The server cannot answer now; trying again may help. The code of RFC 6749 §4.1.2.1, as §5.2 has none.
     TemporarilyUnavailable,
-    /// A bug.
+    /// A defect of the server.
     ServerError,
 }
 
@@ -89,23 +101,24 @@ impl ErrorCode {
 }
 
 impl ExchangeError {
-    /// The code that the table of this grant gives the reason: in a plain exchange a bad token is `invalid_request`
-    /// (RFC 8693 §2.2.2).
-    pub fn code(&self) -> ErrorCode {
+    /// The code that the error table of `profile` gives the reason.
+    pub fn code(&self, profile: Profile) -> ErrorCode {
         match self {
             Self::Form(_) => ErrorCode::InvalidRequest,
             Self::Request(reason) => request_code(reason),
             Self::Client(reason) => client_code(reason),
             Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
             Self::Proof(_) => ErrorCode::InvalidDpopProof,
-            Self::Subject(reason) | Self::Actor(reason) => token_code(reason),
-            Self::Standing(AdmissionReason::Revoker) => ErrorCode::UnauthorizedClient,
-            Self::Standing(_) => ErrorCode::InvalidRequest,
-            Self::Denied(denial) => denial_code(denial),
+            Self::Subject(TokenReason::Trust(TrustReason::KeysUnavailable))
+            | Self::Actor(TokenReason::Trust(TrustReason::KeysUnavailable)) => ErrorCode::TemporarilyUnavailable,
+            Self::Subject(_) | Self::Actor(_) => profile.unacceptable,
+            Self::Admission(AdmissionReason::Revoker) => ErrorCode::UnauthorizedClient,
+            Self::Admission(_) => profile.unacceptable,
+            Self::Denied(denial) => denial_code(denial, profile),
             Self::Mint(MintReason::TooLarge) => ErrorCode::InvalidRequest,
             Self::Mint(MintReason::NoKey) => ErrorCode::TemporarilyUnavailable,
             Self::Mint(MintReason::Crypto | MintReason::ReceiptForeign) => ErrorCode::ServerError,
-            Self::Commit(reason) => commit_code(*reason),
+            Self::Commit(reason) => commit_code(*reason, profile),
             Self::TaskToken => ErrorCode::UnsupportedTokenType,
         }
     }
@@ -129,31 +142,23 @@ fn client_code(reason: &ClientReason) -> ErrorCode {
     }
 }
 
-fn token_code(reason: &TokenReason) -> ErrorCode {
-    match reason {
-        TokenReason::Trust(TrustReason::KeysUnavailable) => ErrorCode::TemporarilyUnavailable,
-        _ => ErrorCode::InvalidRequest,
-    }
-}
-
-fn denial_code(denial: &Denial) -> ErrorCode {
+fn denial_code(denial: &Denial, profile: Profile) -> ErrorCode {
     match denial {
         Denial::Target(..) => ErrorCode::InvalidTarget,
         Denial::Scope(..) => ErrorCode::InvalidScope,
         Denial::Binding(reason) if reason.is_proof() => ErrorCode::InvalidDpopProof,
         Denial::Task(..) => ErrorCode::InvalidAuthorizationDetails,
-        _ => ErrorCode::InvalidRequest,
+        Denial::Expired => profile.unacceptable,
+        Denial::Binding(_) | Denial::Impersonation(_) | Denial::PresentActor(_) => ErrorCode::InvalidRequest,
     }
 }
 
-fn commit_code(reason: CommitReason) -> ErrorCode {
+fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
     match reason {
-        CommitReason::Died
-        | CommitReason::Retired
-        | CommitReason::Outranked
-        | CommitReason::Budget
-        | CommitReason::Expired
-        | CommitReason::TooLarge => ErrorCode::InvalidRequest,
+        CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget | CommitReason::Expired => {
+            profile.unacceptable
+        }
+        CommitReason::TooLarge => ErrorCode::InvalidRequest,
         CommitReason::Spent => ErrorCode::InvalidClient,
         CommitReason::Replayed => ErrorCode::InvalidDpopProof,
         CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
@@ -169,7 +174,7 @@ impl fmt::Display for ExchangeError {
             Self::Proof(reason) => reason.fmt(f),
             Self::Subject(reason) => write!(f, "subject_token: {reason}"),
             Self::Actor(reason) => write!(f, "actor_token: {reason}"),
-            Self::Standing(reason) => reason.fmt(f),
+            Self::Admission(reason) => reason.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
             Self::Mint(reason) => reason.fmt(f),
             Self::Commit(reason) => reason.fmt(f),
@@ -178,7 +183,6 @@ impl fmt::Display for ExchangeError {
     }
 }
 
-/// What a stage keeps from the caller: each cause is for the log alone.
 impl Error for ExchangeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {

@@ -13,8 +13,16 @@ pub use opening::{DetailsReason, TaskRequest, TaskSpec};
 
 use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 
-/// The one grant this endpoint serves.
+/// The `grant_type` of token exchange (RFC 8693 §2.1).
 pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// A request to the token endpoint that names one grant and repeats no parameter that must not be (RFC 6749 §3.2). Made only by
+/// [`TokenRequest::parse`].
+#[derive(Debug)]
+pub struct TokenRequest<'a> {
+    form: &'a Form,
+    grant_type: &'a str,
+}
 
 /// A well-formed token exchange request. Made only by [`ExchangeRequest::parse`].
 #[derive(Debug)]
@@ -111,13 +119,35 @@ const ONCE: [&str; 20] = [
     "actor_chain_step_proof",
 ];
 
+impl<'a> TokenRequest<'a> {
+    /// Reads a request to the token endpoint as far as all grants are alike.
+    ///
+    /// # Errors
+    /// `Repeated` or `GrantMissing`.
+    pub fn parse(form: &'a Form) -> Result<Self, RequestReason> {
+        if let Some(repeated) = ONCE.iter().find(|name| form.all(name).nth(1).is_some()) {
+            return Err(RequestReason::Repeated(repeated));
+        }
+        let grant_type = form.get("grant_type").ok_or(RequestReason::GrantMissing)?;
+        Ok(Self { form, grant_type })
+    }
+
+    /// `grant_type`.
+    pub fn grant_type(&self) -> &'a str {
+        self.grant_type
+    }
+}
+
 impl ExchangeRequest {
     /// Reads a token exchange request.
     ///
     /// # Errors
-    /// The first rule of RFC 8693 §2.1 or RFC 6749 §3.2 that the form breaks.
-    pub fn parse(form: &Form) -> Result<Self, RequestReason> {
-        grant(form)?;
+    /// `GrantUnsupported` for another grant; the first rule of RFC 8693 §2.1 that the request breaks.
+    pub fn parse(request: &TokenRequest<'_>) -> Result<Self, RequestReason> {
+        if request.grant_type != TOKEN_EXCHANGE {
+            return Err(RequestReason::GrantUnsupported);
+        }
+        let form = request.form;
         unhonoured(form)?;
         Ok(Self {
             subject: required_token(form)?,
@@ -181,17 +211,6 @@ impl PresentedToken {
     /// Its type as declared by the client.
     pub fn declared(&self) -> TokenType {
         self.declared
-    }
-}
-
-fn grant(form: &Form) -> Result<(), RequestReason> {
-    if let Some(repeated) = ONCE.iter().find(|name| form.all(name).nth(1).is_some()) {
-        return Err(RequestReason::Repeated(repeated));
-    }
-    match form.get("grant_type") {
-        Some(TOKEN_EXCHANGE) => Ok(()),
-        Some(_) => Err(RequestReason::GrantUnsupported),
-        None => Err(RequestReason::GrantMissing),
     }
 }
 

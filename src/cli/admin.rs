@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use super::http_client::{HttpClient, HttpReply};
 use super::output::Failed;
+use crate::admin::{self, AdminReason, RevokeTarget};
 use crate::commit::Transition;
 use crate::http::block_on;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
-use crate::ops::{self, OpsReason, Target};
 use crate::server::{Offline, with_causes};
 use crate::store::SystemClock;
 
@@ -82,7 +82,9 @@ impl Admin {
     pub(super) async fn tasks(&self) -> Result<AdminAnswer, Failed> {
         match self {
             Self::Server(client) => answer(&client.get("http://ops/ops/tasks").await?),
-            Self::Folder(folder) => Ok(Ok(json!({ "tasks": ops::tasks(&folder.deployment, &folder.commit, SystemClock.now()) }))),
+            Self::Folder(folder) => {
+                Ok(Ok(json!({ "tasks": admin::tasks(&folder.deployment, &folder.commit, SystemClock.now()) })))
+            }
         }
     }
 
@@ -100,7 +102,7 @@ impl Admin {
                 answer(&client.post_form(&url, &form, None, None).await?)
             }
             Self::Folder(folder) => {
-                let done = ops::turn(&folder.deployment, &folder.commit, agent, transition, reason).await;
+                let done = admin::change_status(&folder.deployment, &folder.commit, agent, transition, reason).await;
                 Ok(done.map(|()| json!({ "agent": agent.as_str() })).map_err(|reason| with_causes(&reason)))
             }
         }
@@ -115,7 +117,7 @@ impl Admin {
         reason: Option<&str>,
     ) -> Result<AdminAnswer, Failed> {
         // What is written wrongly is a matter of usage, whoever would be asked.
-        let target = Target::parse(what, value, agent)?;
+        let target = RevokeTarget::parse(what, value, agent)?;
         match self {
             Self::Server(client) => {
                 let (agent, reason) = (agent.unwrap_or_default(), reason.unwrap_or_default());
@@ -123,17 +125,17 @@ impl Admin {
                 answer(&client.post_form("http://ops/ops/revoke", &form, None, None).await?)
             }
             Self::Folder(folder) => {
-                let done = ops::end(&folder.deployment, &folder.commit, &*folder.records, &target, reason).await;
+                let done = admin::revoke(&folder.deployment, &folder.commit, &*folder.records, &target, reason).await;
                 Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
             }
         }
     }
 }
 
-fn agents(folder: &Offline) -> Result<Value, OpsReason> {
+fn agents(folder: &Offline) -> Result<Value, AdminReason> {
     let mut usage = Usage::default();
-    ops::catch_up(&mut usage, &*folder.records)?;
-    Ok(json!({ "agents": ops::inventory(&folder.deployment, &*folder.commit.state(), &usage, SystemClock.now()) }))
+    admin::catch_up(&mut usage, &*folder.records)?;
+    Ok(json!({ "agents": admin::inventory(&folder.deployment, &*folder.commit.state(), &usage, SystemClock.now()) }))
 }
 
 fn name(transition: Transition) -> &'static str {

@@ -12,7 +12,7 @@ use super::{
 use crate::catalog::Place;
 use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
 use crate::crypto::{MacKey, SealKey};
-use crate::exchange::{Deployment, TOKEN_PATH};
+use crate::deployment::{Deployment, TOKEN_PATH};
 use crate::jose::Cache;
 use crate::mint::Signers;
 use crate::oauth::ClientId;

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::socket::Auditor;
 use super::state::AppState;
+use crate::admin::{self, AdminReason, RevokeTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::oauth::ClientId;
-use crate::ops::{self, OpsReason, Target};
 use crate::request::Form;
 
 /// The most parameters of a command.
@@ -39,8 +39,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 async fn agents(_operator: Auditor, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
     let counted = web::block(move || {
         let mut usage = state.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        ops::catch_up(&mut usage, &*state.ledger.records)?;
-        Ok(ops::inventory(&state.deployment(), &*state.commit().state(), &usage, state.now()))
+        admin::catch_up(&mut usage, &*state.ledger.records)?;
+        Ok(admin::inventory(&state.deployment(), &*state.commit().state(), &usage, state.now()))
     });
     let agents = counted.await.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
     Ok(HttpResponse::Ok().json(json!({ "agents": agents.map_err(AdminError::of)? })))
@@ -48,7 +48,7 @@ async fn agents(_operator: Auditor, state: Data<AppState>) -> Result<HttpRespons
 
 /// Every task that is remembered.
 async fn tasks(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "tasks": ops::tasks(&state.deployment(), state.commit(), state.now()) }))
+    HttpResponse::Ok().json(json!({ "tasks": admin::tasks(&state.deployment(), state.commit(), state.now()) }))
 }
 
 /// Suspends, resumes or retires the agent `id`.
@@ -67,7 +67,7 @@ async fn change_agent(
     let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
     let agent = ClientId::parse(form.get("id").unwrap_or_default());
     let agent = agent.map_err(|_| AdminError::malformed("id must be the id of an agent"))?;
-    let done = ops::turn(&state.deployment(), state.commit(), &agent, transition, form.get("reason")).await;
+    let done = admin::change_status(&state.deployment(), state.commit(), &agent, transition, form.get("reason")).await;
     done.map(|()| HttpResponse::Ok().json(json!({ "agent": agent.as_str() }))).map_err(AdminError::of)
 }
 
@@ -75,8 +75,8 @@ async fn change_agent(
 async fn revoke(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
     let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
     let (name, value) = (form.get("what").unwrap_or_default(), form.get("value").unwrap_or_default());
-    let target = Target::parse(name, value, form.get("agent")).map_err(AdminError::of)?;
-    let done = ops::end(&state.deployment(), state.commit(), &*state.ledger.records, &target, form.get("reason")).await;
+    let target = RevokeTarget::parse(name, value, form.get("agent")).map_err(AdminError::of)?;
+    let done = admin::revoke(&state.deployment(), state.commit(), &*state.ledger.records, &target, form.get("reason")).await;
     done.map(|done| HttpResponse::Ok().json(done)).map_err(AdminError::of)
 }
 
@@ -100,12 +100,12 @@ impl AdminError {
         Self(StatusCode::BAD_REQUEST, what.to_string())
     }
 
-    fn of(reason: OpsReason) -> Self {
+    fn of(reason: AdminReason) -> Self {
         let status = match reason {
-            OpsReason::Malformed(_) | OpsReason::Commit(CommitReason::TooLarge) => StatusCode::BAD_REQUEST,
-            OpsReason::Unknown(_) => StatusCode::NOT_FOUND,
-            OpsReason::Retired | OpsReason::Commit(CommitReason::Retired) => StatusCode::CONFLICT,
-            OpsReason::Commit(_) | OpsReason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            AdminReason::Malformed(_) | AdminReason::Commit(CommitReason::TooLarge) => StatusCode::BAD_REQUEST,
+            AdminReason::Unknown(_) => StatusCode::NOT_FOUND,
+            AdminReason::Retired | AdminReason::Commit(CommitReason::Retired) => StatusCode::CONFLICT,
+            AdminReason::Commit(_) | AdminReason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, reason.to_string())
     }

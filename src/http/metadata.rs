@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::client_cert::Frontend;
 use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::jose::Algorithm;
+use crate::lines::grant_types;
 use crate::mint::status_aggregation_uri;
-use crate::request::TOKEN_EXCHANGE;
 
 /// The documents, written once per configuration.
 pub(super) struct Discovery {
@@ -35,7 +35,7 @@ struct Metadata<'a> {
     /// Widely used clients refuse metadata without one; it answers with a plain error page.
     authorization_endpoint: String,
     response_types_supported: [&'a str; 1],
-    grant_types_supported: [&'a str; 1],
+    grant_types_supported: Vec<&'a str>,
     token_endpoint_auth_methods_supported: &'a [&'a str],
     token_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     introspection_endpoint_auth_methods_supported: &'a [&'a str],
@@ -96,7 +96,7 @@ impl Discovery {
             jwks_uri: deployment.issuer.join("/jwks"),
             authorization_endpoint: deployment.issuer.join("/authorize"),
             response_types_supported: ["code"],
-            grant_types_supported: [TOKEN_EXCHANGE],
+            grant_types_supported: grant_types().into(),
             token_endpoint_auth_methods_supported: &auth_methods,
             token_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             introspection_endpoint_auth_methods_supported: &auth_methods,

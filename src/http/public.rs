@@ -1,14 +1,12 @@
 //! The public listener: the endpoints of clients, what they discover, and the ledger.
 
+mod endpoints;
 mod error_response;
 mod form;
-mod introspect;
 mod ledger;
 mod respond;
-mod revoke;
 mod status;
 mod tasks;
-mod token;
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{self, Data, ServiceConfig};
@@ -20,11 +18,11 @@ use super::state::AppState;
 /// The routes of the public listener, below the issuer's `path`.
 pub(super) fn routes(config: &mut ServiceConfig, path: &str) {
     let form = |name: &str, post: Route| web::resource(format!("{path}/{name}")).route(post).default_service(web::to(post_only));
-    config.service(form("token", web::post().to(token::token)));
-    config.service(form("introspect", web::post().to(introspect::introspect)));
-    config.service(form("revoke", web::post().to(revoke::revoke)));
+    config.service(form("token", web::post().to(endpoints::token)));
+    config.service(form("introspect", web::post().to(endpoints::introspect)));
+    config.service(form("revoke", web::post().to(endpoints::revoke)));
     config.service(form("tasks", web::post().to(tasks::open)));
-    config.service(form("tasks/{id}/{wish}", web::post().to(tasks::tend)));
+    config.service(form("tasks/{id}/{action}", web::post().to(tasks::act)));
     config.route(&format!("{path}/tasks/{{id}}"), web::get().to(tasks::look));
     config.route(&format!("{path}/jwks"), web::get().to(jwks));
     config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(jwks));

@@ -11,7 +11,7 @@ use super::metadata::Discovery;
 use super::metrics::Metrics;
 use crate::commit::contract::RecordReader;
 use crate::commit::{Commit, Sequencer};
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::ledger::{Files, Usage};
 use crate::mint::SignedList;
 use crate::oauth::{Clock, ListId, Time};
@@ -80,7 +80,7 @@ impl AppState {
         clock: Arc<dyn Clock>,
         limits: InputLimits,
     ) -> Self {
-        commit.status_lists().hold(deployment.held());
+        commit.status_lists().hold(deployment.inactive());
         let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
         let (metrics, status_lists, usage) = Default::default();
         Self { snapshot, commit, clock, limits, ledger, metrics, status_lists, usage }
@@ -88,7 +88,7 @@ impl AppState {
 
     /// Puts a new configuration in force for every request that begins from now on.
     pub fn swap(&self, deployment: Arc<Deployment>, frontend: Frontend) {
-        self.commit.status_lists().hold(deployment.held());
+        self.commit.status_lists().hold(deployment.inactive());
         self.snapshot.store(Arc::new(Snapshot::new(deployment, frontend)));
     }
 

@@ -15,7 +15,7 @@ use crate::catalog::{
 use crate::client::AuthenticatedClient;
 use crate::lifecycle::CurrentActor;
 use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Subject, Txn};
-use crate::request::Form;
+use crate::request::{Form, TokenRequest};
 use crate::token::{IssuedClaims, Origin, VerifiedSubject};
 
 /// 2026-11-20T12:00:00Z.
@@ -158,7 +158,7 @@ fn request(parameters: &str) -> ExchangeRequest {
         "grant_type={}&subject_token=t&subject_token_type=urn:ietf:params:oauth:token-type:access_token&{parameters}",
         crate::request::TOKEN_EXCHANGE
     );
-    ExchangeRequest::parse(&Form::decode(form.as_bytes(), 64).unwrap()).unwrap()
+    ExchangeRequest::parse(&TokenRequest::parse(&Form::decode(form.as_bytes(), 64).unwrap()).unwrap()).unwrap()
 }
 
 /// What is granted, as `api scope …` lines.

@@ -6,7 +6,11 @@ const BASE: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&s
      subject_token_type=urn:ietf:params:oauth:token-type:jwt";
 
 fn parse(extra: &str) -> Result<ExchangeRequest, RequestReason> {
-    ExchangeRequest::parse(&Form::decode(format!("{BASE}&{extra}").as_bytes(), 64).unwrap())
+    parse_whole(&format!("{BASE}&{extra}"))
+}
+
+fn parse_whole(body: &str) -> Result<ExchangeRequest, RequestReason> {
+    ExchangeRequest::parse(&TokenRequest::parse(&Form::decode(body.as_bytes(), 64).unwrap())?)
 }
 
 /// RFC 8693 §2.1: `resource` and `audience` may repeat and mix; everything else may not.
@@ -35,8 +39,7 @@ fn the_actor_pair_comes_whole_or_not_at_all() {
 #[test]
 fn token_types_are_accepted_or_refused_by_name() {
     let with = |subject_type: &str| {
-        let body = format!("grant_type={TOKEN_EXCHANGE}&subject_token=s&subject_token_type={subject_type}");
-        ExchangeRequest::parse(&Form::decode(body.as_bytes(), 64).unwrap())
+        parse_whole(&format!("grant_type={TOKEN_EXCHANGE}&subject_token=s&subject_token_type={subject_type}"))
     };
     for accepted in [TokenType::AccessToken, TokenType::IdToken, TokenType::Jwt] {
         assert_eq!(with(accepted.as_str()).unwrap().subject().declared(), accepted);
@@ -88,7 +91,7 @@ fn missing_parameters_are_named() {
             RequestReason::Missing("subject_token"),
         ),
     ] {
-        assert_eq!(ExchangeRequest::parse(&Form::decode(body.as_bytes(), 64).unwrap()).unwrap_err(), reason, "{body}");
+        assert_eq!(parse_whole(body).unwrap_err(), reason, "{body}");
     }
 }
 

@@ -8,7 +8,7 @@ use super::start_error::StartError;
 use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit};
 use crate::config::{self, Sources};
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::jose::Cache;
 use crate::oauth::Clock;
 use crate::store::{self, KeyFiles, SystemClock};

@@ -11,7 +11,7 @@ use crate::commit::contract::ConfiguredPrincipal;
 use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
 use crate::config::Config;
 use crate::crypto::Digest;
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::lifecycle::InactiveStatus;
 use crate::oauth::{ClientId, Clock, GenerationKind, RuleName};
 use crate::store::{self, KeyFiles, SystemClock};
@@ -94,7 +94,7 @@ fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Revocable {
 /// Agents that the files retire are retired in the record too, for ever.
 async fn retire(commit: &Commit, deployment: &Deployment) -> Result<(), CommitReason> {
     let retired = deployment.catalog.agents().filter(|agent| agent.status == Status::Retired);
-    let fresh = retired.filter(|agent| deployment.hold_of(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
+    let fresh = retired.filter(|agent| deployment.recorded_status(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
     let things: Vec<Revocable> = fresh.map(|agent| Revocable::agent(&agent.id, &deployment.pseudonyms)).collect();
     for things in things.chunks(THINGS_MAX) {
         let (turn, reason) = (Transition::Retire, "retired in the files".to_owned());
@@ -106,7 +106,7 @@ async fn retire(commit: &Commit, deployment: &Deployment) -> Result<(), CommitRe
 fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
     let state = commit.state();
     for agent in deployment.catalog.agents().filter(|agent| agent.status != Status::Retired) {
-        if deployment.hold_of(&agent.id, &*state) == Some(InactiveStatus::Retired) {
+        if deployment.recorded_status(&agent.id, &*state) == Some(InactiveStatus::Retired) {
             tracing::warn!(agent = %agent.id, "the agent is retired in the record and stays so, whatever its file says");
         }
     }

@@ -12,7 +12,7 @@ use super::reconcile::{Removed, reconcile};
 use super::start_error::StartError;
 use crate::commit::Commit;
 use crate::config::{self, Config, Diagnostics, ServerKeys, Settings, Tls};
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::http::{AppState, Frontend, TlsIdentity};
 use crate::jose::Cache;
 use crate::oauth::Clock;

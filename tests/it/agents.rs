@@ -24,7 +24,8 @@ fn command(site: &Site, arguments: &[&str]) -> (i32, Output) {
     (output.status.code().unwrap(), output)
 }
 
-fn json_of(site: &Site, arguments: &[&str], code: i32) -> Value {
+/// Runs a command that ends with `code`; answers what it printed as JSON.
+pub fn json_of(site: &Site, arguments: &[&str], code: i32) -> Value {
     let (ended, output) = command(site, &[arguments, &["--json"]].concat());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(ended, code, "{arguments:?}: {text} {}", String::from_utf8_lossy(&output.stderr));

@@ -17,10 +17,11 @@ use countersign::client::Credentials;
 use countersign::commit::{self, Commit, CommitReason};
 use countersign::config::{self, ServerKeys, Sources};
 use countersign::crypto::Digest;
+use countersign::deployment::Deployment;
 use countersign::error::ExchangeError;
-use countersign::exchange::{Deployment, exchange};
 use countersign::jose::{Algorithm, Cache, SigningKey, generate_key};
 use countersign::ledger::Record;
+use countersign::lines::{self, LineContext};
 use countersign::mint::IssuedToken;
 use countersign::oauth::{Clock, Time};
 use countersign::request::Form;
@@ -237,7 +238,9 @@ async fn ask(stage: &Stage, request: &Request<'_>, subject_token: &str) -> Optio
     let expected = model::expect(&stage.universe, request, now.seconds());
     let body = body(stage, request, subject_token);
     let form = Form::decode(body.as_bytes(), 64).unwrap();
-    let answer = exchange(&stage.world, &stage.commit, &form, &Credentials::new(&form, None), now).await;
+    let credentials = Credentials::new(&form, None);
+    let context = LineContext { deployment: &stage.world, commit: &stage.commit, credentials: &credentials, now };
+    let answer = lines::token(context, &form).await;
     match (answer, expected) {
         (Ok(token), Ok(link)) => {
             stage.count(ISSUED);

@@ -38,14 +38,14 @@ const KINDS: [GenerationKind; 7] = [
     GenerationKind::Task,
 ];
 
-/// Every handler that takes a token from a client, and the file that holds the line behind it. Whoever adds one says here
-/// where the line is, asks in it whether things are alive, and walks it in [`dead`] and [`living`].
-const HANDLERS: [(&str, &str); 5] = [
-    ("introspect::introspect", "src/introspect.rs"),
-    ("revoke::revoke", "src/revoke.rs"),
-    ("tasks::open", "src/task.rs"),
-    ("tasks::tend", "src/task/tend.rs"),
-    ("token::token", "src/exchange.rs"),
+/// Every handler that takes a token from a client, the file of the line behind it, and the stage that asks there whether things
+/// are alive. Whoever adds one lists it here, and walks it in [`dead`] and [`living`].
+const HANDLERS: [(&str, &str, &str); 5] = [
+    ("endpoints::introspect", "src/lines/introspect.rs", "lifecycle::visible("),
+    ("endpoints::revoke", "src/lines/revoke.rs", "lifecycle::revocation("),
+    ("endpoints::token", "src/lines/exchange.rs", "lifecycle::admit("),
+    ("tasks::act", "src/lines/task.rs", "lifecycle::tend("),
+    ("tasks::open", "src/lines/task.rs", "lifecycle::admit("),
 ];
 
 #[test]
@@ -70,15 +70,15 @@ fn every_path_knows_every_death() {
 fn a_new_path_must_be_walked_here() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
-    let server = read("src/http/server.rs");
+    let server = read("src/http/public.rs");
     let mut posts: Vec<&str> = server.split("web::post().to(").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
     posts.sort_unstable();
-    assert_eq!(posts, HANDLERS.map(|(handler, _)| handler), "a handler that takes tokens is not in the list, or is gone");
-    for (_, line) in HANDLERS {
-        let stages = ["lifecycle::admit(", "lifecycle::visible(", "lifecycle::revocation(", "lifecycle::tend("];
-        let code = read(line);
-        assert_eq!(stages.iter().filter(|stage| code.contains(**stage)).count(), 1, "{line} does not ask what is alive");
+    assert_eq!(posts, HANDLERS.map(|(handler, ..)| handler), "a handler that takes tokens is not in the list, or is gone");
+    for (handler, line, stage) in HANDLERS {
+        assert_eq!(read(line).matches(stage).count(), 1, "{handler} does not ask what is alive");
     }
+    // Every grant has a line of its own in the list.
+    assert_eq!(read("src/lines/token.rs").matches("GrantLine { grant_type: ").count(), 1);
     for file in ["admit", "visible", "revocation", "task"] {
         let code = read(&format!("src/lifecycle/{file}.rs"));
         // What joins is alive by the same predicate.

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use countersign::commit::Limits;
 use countersign::error::ErrorCode;
-use countersign::exchange::exchange;
-use countersign::oauth::Clock;
+use countersign::lines;
 use countersign_conformance::Outcome;
 use countersign_conformance::profile::Login;
 
@@ -161,7 +160,7 @@ async fn both_keys_of_a_hop_are_in_its_record() {
         parameters.push(("resource", &api));
         let (form, credentials) = sent(&parameters);
         let credentials = credentials.with_dpop(Some(&proof));
-        let issued = exchange(&stage.world, &stage.commit, &form, &credentials, stage.clock.now()).await;
+        let issued = lines::token(stage.context(&credentials), &form).await;
         issued.unwrap_or_else(|refused| panic!("{}", refused.reason)).jwt().to_owned()
     };
     let first = hop("orchestrator", &subject, "crm", "holder").await;
@@ -180,8 +179,8 @@ async fn ask(stage: &Stage, subject: &str, (assertion, proof): &(String, String)
     parameters.push(("resource", &api));
     let (form, credentials) = sent(&parameters);
     let credentials = credentials.with_dpop(Some(proof));
-    let done = exchange(&stage.world, &stage.commit, &form, &credentials, stage.clock.now()).await;
-    done.map(|_| ()).map_err(|refused| refused.reason.code())
+    let done = lines::token(stage.context(&credentials), &form).await;
+    done.map(|_| ()).map_err(|refused| refused.code)
 }
 
 type Presented = (String, Option<String>);
@@ -208,9 +207,8 @@ impl Race {
                     let (form, credentials) = sent(&parameters);
                     let credentials = credentials.with_dpop(proof.as_deref());
                     barrier.wait();
-                    let now = stage.clock.now();
-                    let done = runtime.block_on(exchange(&stage.world, &stage.commit, &form, &credentials, now));
-                    tell.send(done.map(|_| ()).map_err(|refused| refused.reason.code())).unwrap();
+                    let done = runtime.block_on(lines::token(stage.context(&credentials), &form));
+                    tell.send(done.map(|_| ()).map_err(|refused| refused.code)).unwrap();
                 }
             });
             order

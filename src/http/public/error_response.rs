@@ -1,39 +1,53 @@
-//! Refusing: logged, recorded where the client is known, and answered, all under one reference id.
+//! Error responses (RFC 6749 §5.2): a refusal is logged, recorded where its client is authenticated, and answered, all under one
+//! reference id.
 
 use std::error::Error;
 
 use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use serde::Serialize;
 
-use super::respond;
+use super::respond::{add_nonce, unstored};
 use crate::client::Credentials;
 use crate::crypto::random;
 use crate::error::{ErrorCode, ExchangeError};
-use crate::exchange::{RefusedRequest, RequestEvidence};
 use crate::http::state::AppState;
 use crate::ledger;
+use crate::lifecycle::AdmissionReason;
+use crate::lines::{RefusedRequest, RequestEvidence};
 use crate::oauth::{ClientId, Jti, Time};
 
-/// Logs the refusal, has it recorded if its client is known, and answers; all three under one reference id.
+/// Seconds after which it is worth trying again.
+const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    error_description: String,
+    error_id: &'a str,
+}
+
+/// Logs the refusal, has it recorded if its client is authenticated, and answers it.
 pub(super) fn refuse(state: &AppState, refused: RefusedRequest, credentials: Option<&Credentials>, now: Time) -> HttpResponse {
     let id = random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default();
-    let code = refused.reason.code();
+    let RefusedRequest { code, reason, evidence } = refused;
     state.metrics.refused(code);
-    let agent = refused.asked.as_ref().map_or("-", |asked| asked.agent.as_str());
-    let cause = causes(&refused.reason);
+    let agent = evidence.as_ref().map_or("-", |evidence| evidence.agent.as_str());
+    let cause = causes(&reason);
     let claimed = credentials.and_then(|credentials| credentials.claimed(&state.deployment().catalog)).filter(|_| agent == "-");
     let (cause, claimed) = (cause.as_deref(), claimed.as_ref().map(ClientId::as_str));
-    tracing::info!(error_id = %id, agent, claimed, error = code.as_str(), reason = ?refused.reason, cause, "refused");
-    let mut answer = respond::refused(&refused.reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
+    tracing::info!(error_id = %id, agent, claimed, error = code.as_str(), ?reason, cause, "refused");
+    let mut answer = answer(code, &reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
     if code == ErrorCode::UseDpopNonce {
-        respond::add_nonce(&mut answer, &state.deployment().dpop, now);
+        add_nonce(&mut answer, &state.deployment().dpop, now);
     }
-    if let Some(asked) = refused.asked {
-        state.commit().refuse(record(asked, &refused.reason, id, now));
+    if let Some(evidence) = evidence {
+        state.commit().refuse(record(*evidence, code, &reason, id, now));
     }
     answer
 }
 
-/// What lies behind a refusal, in words; none where the answer tells it already.
+/// The causes of a refusal in words, as far as the answer does not tell them.
 fn causes(reason: &ExchangeError) -> Option<String> {
     let (told, mut untold, mut next) = (reason.to_string(), Vec::new(), reason.source());
     while let Some(cause) = next {
@@ -46,21 +60,38 @@ fn causes(reason: &ExchangeError) -> Option<String> {
     Some(untold.join(": ")).filter(|untold| !untold.is_empty())
 }
 
-fn record(asked: RequestEvidence, reason: &ExchangeError, error_id: String, at: Time) -> ledger::Refusal {
-    ledger::Refusal {
-        agent: asked.agent,
-        at,
-        error: reason.code().as_str(),
-        error_id,
-        reason: reason.to_string(),
-        subject_token: asked.subject_token,
-        txn: asked.txn,
-        parent: asked.parent,
-        audience: Vec::new(),
-        requested: asked.requested,
-        policies: Vec::new(),
-        policy_set: None,
+fn record(evidence: RequestEvidence, code: ErrorCode, reason: &ExchangeError, error_id: String, at: Time) -> ledger::Refusal {
+    let RequestEvidence { agent, subject_token, txn, parent, audience, requested, policies, policy_set } = evidence;
+    let (error, reason) = (code.as_str(), reason.to_string());
+    ledger::Refusal { agent, at, error, error_id, reason, subject_token, txn, parent, audience, requested, policies, policy_set }
+}
+
+/// The error response. The challenge is sent only when the request itself used the `Authorization` header (RFC 6749 §5.2).
+fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authorization_header: bool) -> HttpResponse {
+    let mut answer = unstored(status(code, reason));
+    if code == ErrorCode::InvalidClient && used_authorization_header {
+        answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"OAuth clients\", charset=\"UTF-8\""));
     }
+    if code == ErrorCode::TemporarilyUnavailable {
+        answer.insert_header(RETRY_AFTER);
+    }
+    answer.json(ErrorBody { error: code.as_str(), error_description: printable(&reason.to_string()), error_id })
+}
+
+fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
+    match (code, reason) {
+        (_, ExchangeError::Admission(AdmissionReason::NoTask)) => StatusCode::NOT_FOUND,
+        (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
+        (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
+        (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// `error_description` is printable ASCII without the quote and the backslash (RFC 6749 §5.2).
+fn printable(sentence: &str) -> String {
+    let allowed = |character: char| matches!(character, '\x20'..='\x7e') && character != '"' && character != '\\';
+    sentence.chars().map(|character| if allowed(character) { character } else { '?' }).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
-//! Reading a request of any endpoint that takes forms from clients.
+//! Reading a request of any endpoint that takes forms from clients, and handing it to its line.
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
 
+use super::error_response::refuse;
 use crate::client::{Credentials, DpopReason};
 use crate::error::ExchangeError;
 use crate::http::client_cert;
 use crate::http::state::AppState;
+use crate::lines::{LineContext, RefusedRequest};
 use crate::request::{Form, FormReason, RequestReason};
 
 /// Headers that carry a credential that this server does not take yet: refused by name, never ignored.
@@ -23,7 +25,28 @@ const BODY: Duration = Duration::from_secs(10);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The form, with what the client presented to prove itself.
+/// Hands the request that `read` reads to `line`, and answers: with what `answer` makes of the outcome, or with the refusal of
+/// whoever refuses first. The clock is read once, before the request is.
+pub(super) async fn handle<T>(
+    state: &AppState,
+    read: impl Future<Output = Result<(Form, Credentials), ExchangeError>>,
+    line: impl AsyncFnOnce(LineContext<'_>, &Form) -> Result<T, RefusedRequest>,
+    answer: impl FnOnce(T, LineContext<'_>) -> HttpResponse,
+) -> HttpResponse {
+    let now = state.now();
+    let (form, credentials) = match read.await {
+        Ok(read) => read,
+        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now),
+    };
+    let deployment = state.deployment();
+    let context = LineContext { deployment: &deployment, commit: state.commit(), credentials: &credentials, now };
+    match line(context, &form).await {
+        Ok(outcome) => answer(outcome, context),
+        Err(refused) => refuse(state, refused, Some(&credentials), now),
+    }
+}
+
+/// The form in the body, and the credentials of the client.
 pub(super) async fn read(
     request: &HttpRequest,
     payload: Payload,
@@ -35,14 +58,15 @@ pub(super) async fn read(
     Ok((form, credentials))
 }
 
-/// What the client presented to prove itself in a request without a body.
-pub(super) fn read_query(request: &HttpRequest, state: &AppState) -> Result<Credentials, ExchangeError> {
+/// The form in the query of a request without a body, and the credentials of the client.
+pub(super) async fn read_query(request: &HttpRequest, state: &AppState) -> Result<(Form, Credentials), ExchangeError> {
     headers(request.headers())?;
     let form = Form::decode(request.query_string().as_bytes(), state.limits().parameters_max).map_err(ExchangeError::Form)?;
     if form.get("client_secret").is_some() {
         return Err(ExchangeError::Request(RequestReason::Unsupported("client_secret in the address")));
     }
-    credentials(request, &form, state)
+    let credentials = credentials(request, &form, state)?;
+    Ok((form, credentials))
 }
 
 /// Everything in the form, the headers and the connection that could prove a key or an identity.

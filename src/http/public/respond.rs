@@ -1,4 +1,4 @@
-//! Answers of the endpoints that clients ask (RFC 6749 §5.1, §5.2; RFC 8693 §2.2; RFC 7662 §2.2; RFC 7009 §2.2).
+//! Success responses of the endpoints that clients ask (RFC 6749 §5.1, RFC 8693 §2.2, RFC 7662 §2.2, RFC 7009 §2.2).
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -6,17 +6,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::client::{Confirmation, DpopRules};
-use crate::error::{ErrorCode, ExchangeError};
 use crate::lifecycle::TaskStatus;
+use crate::lines::TaskOutcome;
 use crate::mint::{IntrospectionResponse, IssuedTaskToken, IssuedToken};
 use crate::oauth::{Time, TokenType};
-use crate::task::TaskOutcome;
-
-/// Seconds after which it is worth trying again.
-const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
 
 #[derive(Serialize)]
-struct Success<'a> {
+struct TokenBody<'a> {
     access_token: &'a str,
     issued_token_type: &'a str,
     token_type: &'a str,
@@ -28,16 +24,9 @@ struct Success<'a> {
     cnf: Option<Confirmation>,
 }
 
-#[derive(Serialize)]
-struct Failure<'a> {
-    error: &'a str,
-    error_description: String,
-    error_id: &'a str,
-}
-
 /// 200 with the issued token.
 pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
-    unstored(StatusCode::OK).json(Success {
+    unstored(StatusCode::OK).json(TokenBody {
         access_token: token.jwt(),
         issued_token_type: TokenType::AccessToken.as_str(),
         token_type: token.bound().token_type(),
@@ -48,7 +37,7 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     })
 }
 
-/// Hands out the nonce of the present (RFC 9449 §8).
+/// Adds the nonce that the next DPoP proof must carry (RFC 9449 §8).
 pub(super) fn add_nonce(answer: &mut HttpResponse, rules: &DpopRules, now: Time) {
     if let Ok(nonce) = rules.nonces.current(now).parse() {
         answer.headers_mut().insert(header::HeaderName::from_static("dpop-nonce"), nonce);
@@ -56,7 +45,7 @@ pub(super) fn add_nonce(answer: &mut HttpResponse, rules: &DpopRules, now: Time)
 }
 
 #[derive(Serialize)]
-struct Opened<'a> {
+struct TaskTokenBody<'a> {
     task: String,
     task_token: &'a str,
     expires_in: i64,
@@ -66,7 +55,7 @@ struct Opened<'a> {
 
 /// 200 with the task token, which is no access token and says so by the name of its member.
 pub(super) fn opened(task: &IssuedTaskToken) -> HttpResponse {
-    unstored(StatusCode::OK).json(Opened {
+    unstored(StatusCode::OK).json(TaskTokenBody {
         task: task.id().to_string(),
         task_token: task.jwt(),
         expires_in: task.expires_in(),
@@ -108,16 +97,16 @@ struct PairsView<'a> {
     scopes: Vec<&'a str>,
 }
 
-/// 200 with a task as it stands.
-pub(super) fn tended(tended: &TaskOutcome, now: Time) -> HttpResponse {
-    let (task, fixed) = (&tended.task, &tended.task.fixed);
+/// 200 with a task as it is now.
+pub(super) fn task(outcome: &TaskOutcome, now: Time) -> HttpResponse {
+    let (task, fixed) = (&outcome.task, &outcome.task.fixed);
     let pairs = fixed
         .authority
         .iter()
         .map(|held| PairsView { api: held.api.as_str(), scopes: held.scopes.iter().map(|scope| scope.as_str()).collect() });
     unstored(StatusCode::OK).json(TaskView {
         task: fixed.id.to_string(),
-        status: match tended.status {
+        status: match outcome.status {
             TaskStatus::Active => "active",
             TaskStatus::Suspended => "suspended",
             TaskStatus::Ended => "ended",
@@ -137,59 +126,25 @@ pub(super) fn tended(tended: &TaskOutcome, now: Time) -> HttpResponse {
     })
 }
 
-/// The same answer as 404: there is nothing at this address.
-pub(super) fn absent(mut answer: HttpResponse) -> HttpResponse {
-    *answer.status_mut() = StatusCode::NOT_FOUND;
-    answer
-}
-
 /// The media type of a signed answer of introspection (RFC 9701 §5).
 pub(super) const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
-/// 200 with what is told of a token.
-pub(super) fn told(told: IntrospectionResponse) -> HttpResponse {
-    match told {
+/// 200 with the introspection response, plain or signed.
+pub(super) fn introspected(response: IntrospectionResponse) -> HttpResponse {
+    match response {
         IntrospectionResponse::Json(json) => unstored(StatusCode::OK).content_type("application/json").body(json),
         IntrospectionResponse::Jwt(jwt) => unstored(StatusCode::OK).content_type(INTROSPECTION_JWT).body(jwt),
     }
 }
 
-/// 200 without a body: whether there was anything to revoke is not told (RFC 7009 §2.2).
+/// 200 without a body, whether or not there was anything to revoke (RFC 7009 §2.2).
 pub(super) fn revoked() -> HttpResponse {
     unstored(StatusCode::OK).finish()
 }
 
-/// The refusal under its reference id. The challenge is sent only when the request itself used the `Authorization` header
-/// (RFC 6749 §5.2).
-pub(super) fn refused(reason: &ExchangeError, error_id: &str, used_authorization_header: bool) -> HttpResponse {
-    let code = reason.code();
-    let mut answer = unstored(status(code));
-    if code == ErrorCode::InvalidClient && used_authorization_header {
-        answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"OAuth clients\", charset=\"UTF-8\""));
-    }
-    if code == ErrorCode::TemporarilyUnavailable {
-        answer.insert_header(RETRY_AFTER);
-    }
-    answer.json(Failure { error: code.as_str(), error_description: printable(&reason.to_string()), error_id })
-}
-
-fn status(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
-        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::BAD_REQUEST,
-    }
-}
-
-fn unstored(status: StatusCode) -> HttpResponseBuilder {
+/// An answer that no cache stores (RFC 6749 §5.1).
+pub(super) fn unstored(status: StatusCode) -> HttpResponseBuilder {
     let mut answer = HttpResponse::build(status);
     answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
     answer
-}
-
-/// `error_description` is printable ASCII without the quote and the backslash (RFC 6749 §5.2).
-fn printable(sentence: &str) -> String {
-    let allowed = |character: char| matches!(character, '\x20'..='\x7e') && character != '"' && character != '\\';
-    sentence.chars().map(|character| if allowed(character) { character } else { '?' }).collect()
 }

@@ -9,17 +9,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use countersign::client::Credentials;
 use countersign::commit::{self, Commit, CommitReason};
 use countersign::config::{self, ServerKeys, Sources};
+use countersign::deployment::Deployment;
 use countersign::error::{ErrorCode, ExchangeError};
-use countersign::exchange::{Deployment, exchange};
-use countersign::introspect::introspect;
 use countersign::jose::{Algorithm, Cache};
 use countersign::lifecycle::{Revocable, Revocation, TaskAction, TaskStatus};
+use countersign::lines::{self, LineContext};
 use countersign::mint::{AnswerForm, IntrospectionResponse};
 use countersign::oauth::{ClientId, Clock, Time};
 use countersign::request::Form;
-use countersign::revoke::revoke;
 use countersign::store::{self, KeyFiles};
-use countersign::task;
 use countersign_conformance::Profile;
 use countersign_conformance::fixture::{self, Addresses, Fixture};
 use serde_json::{Value, json};
@@ -84,6 +82,11 @@ impl Stage {
         self.profile.apis[role].id.clone()
     }
 
+    /// What a line is given for a request with these credentials, now.
+    pub fn context<'a>(&'a self, credentials: &'a Credentials) -> LineContext<'a> {
+        LineContext { deployment: &self.world, commit: &self.commit, credentials, now: self.clock.now() }
+    }
+
     /// One exchange as `agent`, which logs in with its own key.
     pub async fn exchange(
         &self,
@@ -96,8 +99,8 @@ impl Stage {
         let mut parameters = Party::request(&assertion, subject, more);
         parameters.push(("resource", &api));
         let (form, credentials) = sent(&parameters);
-        let issued = exchange(&self.world, &self.commit, &form, &credentials, self.clock.now()).await;
-        issued.map(|token| token.jwt().to_owned()).map_err(|refused| (refused.reason.code(), refused.reason))
+        let issued = lines::token(self.context(&credentials), &form).await;
+        issued.map(|token| token.jwt().to_owned()).map_err(|refused| (refused.code, refused.reason))
     }
 
     /// Opens a task as `agent`; answers its id and its token.
@@ -115,17 +118,15 @@ impl Stage {
             ("subject_token_type", declared(subject)),
             ("authorization_details", &details),
         ]);
-        let opened = task::open(&self.world, &self.commit, &form, &credentials, self.clock.now()).await;
-        opened
-            .map(|task| (task.id().to_string(), task.jwt().to_owned()))
-            .map_err(|refused| (refused.reason.code(), refused.reason))
+        let opened = lines::open_task(self.context(&credentials), &form).await;
+        opened.map(|task| (task.id().to_string(), task.jwt().to_owned())).map_err(|refused| (refused.code, refused.reason))
     }
 
     /// Does with a task what `agent` wishes; answers what stands of it and what is left of its budget.
     pub async fn tend(&self, agent: &str, id: &str, wish: TaskAction) -> Result<(TaskStatus, u64), (ErrorCode, ExchangeError)> {
         let (_, credentials) = sent(&self.about(agent, "-"));
-        let tended = task::tend(&self.world, &self.commit, (id, wish), &credentials, self.clock.now()).await;
-        tended.map(|tended| (tended.status, tended.task.left)).map_err(|refused| (refused.reason.code(), refused.reason))
+        let tended = lines::act_on_task(self.context(&credentials), id, wish).await;
+        tended.map(|tended| (tended.status, tended.task.left)).map_err(|refused| (refused.code, refused.reason))
     }
 
     /// What `agent` is told of `token`; both forms of the answer say the same.
@@ -133,7 +134,7 @@ impl Stage {
         let mut told = Vec::new();
         for wanted in [AnswerForm::Json, AnswerForm::Jwt] {
             let (form, credentials) = sent(&self.about(agent, token));
-            let answer = introspect(&self.world, &self.commit, &form, &credentials, wanted, self.clock.now()).await;
+            let answer = lines::introspect(self.context(&credentials), &form, wanted).await;
             told.push(match answer.unwrap() {
                 IntrospectionResponse::Json(json) => serde_json::from_str(&json).unwrap(),
                 IntrospectionResponse::Jwt(jwt) => claims(&jwt)["token_introspection"].clone(),
@@ -152,8 +153,8 @@ impl Stage {
 
     pub async fn revoke(&self, agent: &str, token: &str) -> Result<(), ErrorCode> {
         let (form, credentials) = sent(&self.about(agent, token));
-        let done = revoke(&self.world, &self.commit, &form, &credentials, self.clock.now()).await;
-        done.map_err(|refused| refused.reason.code())
+        let done = lines::revoke(self.context(&credentials), &form).await;
+        done.map_err(|refused| refused.code)
     }
 
     /// Ends something, as an operator would.

@@ -1,31 +1,31 @@
-//! The tasks that are remembered, and what stands of each.
+//! The tasks that are remembered, and the status of each.
 
 use serde::Serialize;
 
 use crate::commit::Commit;
-use crate::exchange::Deployment;
+use crate::deployment::Deployment;
 use crate::lifecycle::{Task, TaskStatus, task_now};
 use crate::oauth::{ClientId, Time};
 
 /// One task.
 #[derive(Debug, Serialize)]
 pub struct TaskReport {
-    /// Which.
+    /// Its id.
     pub id: String,
     /// Its transaction.
     pub txn: String,
     /// The task that it is a child of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// Who opened it.
+    /// The agent that opened it.
     pub opener: String,
-    /// Who works on it.
+    /// The agent that works on it.
     pub holder: String,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: String,
     /// `active`, `suspended` or `ended`.
     pub status: &'static str,
-    /// Who suspended it.
+    /// The agent, or `ops`, that suspended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended_by: Option<String>,
     /// Exchanges that it was opened with.
@@ -42,9 +42,9 @@ pub struct TaskReport {
 }
 
 /// Every task that is remembered at `now`, the newest first. Those that are over go a minute after their deadline.
-pub fn tasks(world: &Deployment, commit: &Commit, now: Time) -> Vec<TaskReport> {
+pub fn tasks(deployment: &Deployment, commit: &Commit, now: Time) -> Vec<TaskReport> {
     let state = commit.state();
-    let rules = world.rules(&*state, now);
+    let rules = deployment.rules(&*state, now);
     let mut tasks: Vec<(Task, TaskStatus)> = state.tasks().into_iter().map(|task| task_now(task, &rules)).collect();
     tasks.sort_unstable_by_key(|(task, _)| (std::cmp::Reverse(task.fixed.opened), task.fixed.id));
     tasks.iter().map(|(task, status)| report(task, *status)).collect()

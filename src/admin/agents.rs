@@ -1,19 +1,21 @@
-//! The inventory of agents: who is accountable for each, whether it may act, and what it did with what it has.
+//! The agents: the inventory, which says who is accountable for each, whether it may act and what it did with what it has; and
+//! the changes of their status.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::OpsReason;
+use super::reason::{AdminReason, registered};
 use crate::catalog::{Agent, Status};
 use crate::client::{Dated, Expiry};
-use crate::commit::contract::{RecordReader, Select};
-use crate::exchange::Deployment;
+use crate::commit::contract::{RecordReader, Select, StoreReason};
+use crate::commit::{Commit, Revocable, StatusChange, Transition};
+use crate::deployment::Deployment;
 use crate::ledger::record::Record;
 use crate::ledger::{AgentUse, Usage};
 use crate::lifecycle::{InactiveStatus, StateView};
-use crate::oauth::Time;
+use crate::oauth::{ClientId, Time};
 
 /// Records read at once.
 const PAGE: u32 = 4096;
@@ -23,13 +25,13 @@ const PAGE: u32 = 4096;
 pub struct AgentReport {
     /// Its id.
     pub id: String,
-    /// Who is accountable.
+    /// The accountable person.
     pub owner: String,
     /// Its team.
     pub team: String,
     /// Its kind.
     pub kind: &'static str,
-    /// Whether it may act.
+    /// Its status.
     pub status: StatusReport,
     /// Seconds since 1970 when it last asked for or acted by a hop.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,17 +43,17 @@ pub struct AgentReport {
     /// The ways in which it may log in, and those in which it did.
     pub logins: Vec<LoginReport>,
     /// Keys and certificates of its logins that have expired or will within 30 days, the first to end first.
-    pub near_expiry: Vec<EndReport>,
-    /// What some policy may permit it and none of its hops ever had.
-    pub never_used: Vec<Unused>,
+    pub near_expiry: Vec<ExpiryReport>,
+    /// The scopes that some policy may permit it and none of its hops ever had.
+    pub never_used: Vec<UnusedScopes>,
 }
 
-/// Whether an agent may act.
+/// The status of an agent: `active`, `suspended` or `retired`.
 #[derive(Debug, Serialize)]
 pub struct StatusReport {
-    /// What its file says.
+    /// Of its file.
     pub file: String,
-    /// What the record says.
+    /// Of the record.
     pub recorded: String,
     /// The stricter of both, which holds.
     pub holds: String,
@@ -62,7 +64,7 @@ pub struct StatusReport {
 pub struct LoginReport {
     /// The method.
     pub method: String,
-    /// Whether its file has it.
+    /// True where its file has it.
     pub configured: bool,
     /// Hops that it asked for with it.
     pub hops: u64,
@@ -73,7 +75,7 @@ pub struct LoginReport {
 
 /// A key or certificate that has expired or soon will.
 #[derive(Debug, Serialize)]
-pub struct EndReport {
+pub struct ExpiryReport {
     /// `certificate`, `authority` or `key`.
     pub what: &'static str,
     /// SHA-256 of a certificate in base64url; the `kid` of a key, or its number in the set.
@@ -82,51 +84,72 @@ pub struct EndReport {
     pub login: &'static str,
     /// The file that holds it, or what else does.
     pub held_by: String,
-    /// Where the configuration names it: file and line.
+    /// The file and line of the configuration that name it.
     pub named_at: String,
     /// Seconds since 1970 until which it counts.
     pub not_after: i64,
-    /// Whether that is over.
+    /// True where that is past.
     pub expired: bool,
 }
 
 /// Scopes of one API.
 #[derive(Debug, Serialize)]
-pub struct Unused {
+pub struct UnusedScopes {
     /// The API.
     pub api: String,
     /// The scopes.
     pub scopes: Vec<String>,
 }
 
+/// Suspends, resumes or retires an agent in the record. When it returns `Ok`, that is durable.
+///
+/// # Errors
+/// See [`AdminReason`].
+pub async fn change_status(
+    deployment: &Deployment,
+    commit: &Commit,
+    agent: &ClientId,
+    transition: Transition,
+    reason: Option<&str>,
+) -> Result<(), AdminReason> {
+    registered(&deployment.catalog, agent)?;
+    if transition != Transition::Retire && deployment.recorded_status(agent, &*commit.state()) == Some(InactiveStatus::Retired) {
+        return Err(AdminReason::Retired);
+    }
+    let things = vec![Revocable::agent(agent, &deployment.pseudonyms)];
+    let reason = reason.unwrap_or("asked for by an operator").to_owned();
+    let change = StatusChange { turn: transition, things, by: ClientId::operators(), reason };
+    commit.hold(change, Vec::new()).await.map_err(AdminReason::Commit)
+}
+
 /// Counts the records that `usage` has not counted yet. The first time that is all of them.
 ///
 /// # Errors
 /// `Store` when they cannot be read.
-pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), OpsReason> {
+pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), AdminReason> {
     loop {
-        let page = records.records(Select::All, usage.next(), PAGE).map_err(OpsReason::Store)?;
+        let page = records.records(Select::All, usage.next(), PAGE).map_err(AdminReason::Store)?;
         if page.is_empty() {
             return Ok(());
         }
         for stored in page {
             match Record::parse(&stored.record) {
                 Ok(record) => usage.add(stored.index, &record),
-                Err(_) => return Err(OpsReason::Store(crate::commit::contract::StoreReason::Corrupt("a record"))),
+                Err(_) => return Err(AdminReason::Store(StoreReason::Corrupt("a record"))),
             }
         }
     }
 }
 
 /// Every agent as of `now`, in alphabetical order.
-pub fn inventory(world: &Deployment, state: &dyn StateView, usage: &Usage, now: Time) -> Vec<AgentReport> {
-    let mut agents: Vec<&Arc<Agent>> = world.catalog.agents().collect();
+pub fn inventory(deployment: &Deployment, state: &dyn StateView, usage: &Usage, now: Time) -> Vec<AgentReport> {
+    let mut agents: Vec<&Arc<Agent>> = deployment.catalog.agents().collect();
     agents.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    agents.into_iter().map(|agent| report(agent, world, state, &usage.of(&agent.id), now)).collect()
+    agents.into_iter().map(|agent| report(agent, deployment, state, &usage.of(&agent.id), now)).collect()
 }
 
-fn report(agent: &Arc<Agent>, world: &Deployment, state: &dyn StateView, used: &AgentUse, now: Time) -> AgentReport {
-    let recorded = match world.hold_of(&agent.id, state) {
+fn report(agent: &Arc<Agent>, deployment: &Deployment, state: &dyn StateView, used: &AgentUse, now: Time) -> AgentReport {
+    let recorded = match deployment.recorded_status(&agent.id, state) {
         None => Status::Active,
         Some(InactiveStatus::Suspended) => Status::Suspended,
         Some(InactiveStatus::Retired) => Status::Retired,
@@ -144,14 +167,14 @@ fn report(agent: &Arc<Agent>, world: &Deployment, state: &dyn StateView, used: &
         last_use: used.last.map(Time::seconds),
         hops_asked: used.asked,
         hops_acted: used.acted,
-        logins: logins(agent, world, used),
-        near_expiry: near_expiry(world.logins.dated_of(&agent.id), now),
-        never_used: never_used(agent, world, used),
+        logins: logins(agent, deployment, used),
+        near_expiry: near_expiry(deployment.logins.dated_of(&agent.id), now),
+        never_used: never_used(agent, deployment, used),
     }
 }
 
-fn logins(agent: &Agent, world: &Deployment, used: &AgentUse) -> Vec<LoginReport> {
-    let configured = world.logins.methods_of(&agent.id);
+fn logins(agent: &Agent, deployment: &Deployment, used: &AgentUse) -> Vec<LoginReport> {
+    let configured = deployment.logins.methods_of(&agent.id);
     let mut logins: BTreeMap<&str, LoginReport> = BTreeMap::new();
     for method in &configured {
         let method = method.as_str();
@@ -165,10 +188,10 @@ fn logins(agent: &Agent, world: &Deployment, used: &AgentUse) -> Vec<LoginReport
     logins.into_values().collect()
 }
 
-fn near_expiry(dated: &[Dated], now: Time) -> Vec<EndReport> {
+fn near_expiry(dated: &[Dated], now: Time) -> Vec<ExpiryReport> {
     let told = |dated: &Dated| {
         let expiry = dated.expiry(now)?;
-        Some(EndReport {
+        Some(ExpiryReport {
             what: dated.kind.as_str(),
             name: dated.name.clone(),
             login: dated.login.as_str(),
@@ -178,23 +201,23 @@ fn near_expiry(dated: &[Dated], now: Time) -> Vec<EndReport> {
             expired: expiry == Expiry::Expired,
         })
     };
-    let mut ends: Vec<EndReport> = dated.iter().filter_map(told).collect();
+    let mut ends: Vec<ExpiryReport> = dated.iter().filter_map(told).collect();
     ends.sort_by_key(|end| end.not_after);
     ends
 }
 
 /// By the heads of the policies alone: their conditions may permit less.
-fn never_used(agent: &Arc<Agent>, world: &Deployment, used: &AgentUse) -> Vec<Unused> {
+fn never_used(agent: &Arc<Agent>, deployment: &Deployment, used: &AgentUse) -> Vec<UnusedScopes> {
     let mut unused: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for api in world.catalog.apis() {
+    for api in deployment.catalog.apis() {
         for scope in api.scopes.keys() {
             let never = !used.authority.contains(&(api.id.clone(), scope.clone()));
-            if never && world.policies.may_permit(agent, api, scope) {
+            if never && deployment.policies.may_permit(agent, api, scope) {
                 unused.entry(api.id.to_string()).or_default().push(scope.to_string());
             }
         }
     }
-    unused.into_iter().map(|(api, scopes)| Unused { api, scopes }).collect()
+    unused.into_iter().map(|(api, scopes)| UnusedScopes { api, scopes }).collect()
 }
 
 #[cfg(test)]

@@ -1,29 +1,43 @@
-//! `POST /introspect` (RFC 7662 §2), with signed answers for who asks for them (RFC 9701 §4).
+//! The OAuth endpoints: `POST /token` (RFC 6749 §3.2), `POST /introspect` (RFC 7662 §2; signed answers by RFC 9701 §4) and
+//! `POST /revoke` (RFC 7009 §2).
 
 use actix_web::http::header::{Accept, Header, Quality};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::error_response::refuse;
-use super::form::read;
+use super::form::{handle, read};
 use super::respond;
-use crate::exchange::RefusedRequest;
+use crate::client::ConfirmationMethod;
 use crate::http::state::AppState;
-use crate::introspect;
-use crate::mint::AnswerForm;
+use crate::lines::{self, LineContext};
+use crate::mint::{AnswerForm, IssuedToken};
+use crate::request::Form;
+
+/// Answers a token request.
+pub(super) async fn token(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let answer = |token: IssuedToken, context: LineContext<'_>| {
+        state.metrics.issued();
+        let mut answer = respond::issued(&token);
+        // RFC 9449 §8.2: the next proof will carry the newer one.
+        let proved = token.bound().issued().is_some_and(|confirmation| confirmation.kind() == ConfirmationMethod::Dpop);
+        if context.deployment.dpop.nonce_required && proved {
+            respond::add_nonce(&mut answer, &context.deployment.dpop, context.now);
+        }
+        answer
+    };
+    handle(&state, read(&request, payload, &state), lines::token, answer).await
+}
 
 /// Answers an introspection request.
 pub(super) async fn introspect(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
-    let now = state.now();
-    let (form, credentials) = match read(&request, payload, &state).await {
-        Ok(read) => read,
-        Err(reason) => return refuse(&state, RefusedRequest { reason, asked: None }, None, now),
-    };
-    let world = state.deployment();
-    match introspect::introspect(&world, state.commit(), &form, &credentials, wanted(&request), now).await {
-        Ok(told) => respond::told(told),
-        Err(refused) => refuse(&state, refused, Some(&credentials), now),
-    }
+    let wanted = wanted(&request);
+    let line = async |context: LineContext<'_>, form: &Form| lines::introspect(context, form, wanted).await;
+    handle(&state, read(&request, payload, &state), line, |response, _| respond::introspected(response)).await
+}
+
+/// Answers a revocation request.
+pub(super) async fn revoke(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    handle(&state, read(&request, payload, &state), lines::revoke, |(), _| respond::revoked()).await
 }
 
 /// A JWT where `Accept` names it, unless it names JSON with more weight. A wildcard does not name it.

@@ -1,25 +1,27 @@
-//! What is to be ended.
+//! Revocation by operators: a target and everything that descends from it.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::{OpsReason, registered};
-use crate::commit::Revocable;
+use serde::Serialize;
+
+use super::reason::{AdminReason, registered};
 use crate::commit::contract::{RecordReader, Select, Stored};
-use crate::exchange::Deployment;
+use crate::commit::{Commit, Revocable, Revocation};
+use crate::deployment::Deployment;
 use crate::ledger::record::Record;
 use crate::lifecycle::{StateView, key_of};
 use crate::oauth::{ClientId, Jti, RuleName, Subject, TaskId, Time, Txn};
 
-/// How long a death is remembered beyond the last moment at which a token could have been presented.
+/// How long a revocation is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// More records of one transaction are not looked at; its death is then never forgotten.
+/// The most records of one transaction that are read; the revocation of a longer one is never forgotten.
 const RECORDS_MAX: u32 = 10_000;
 
-/// Something that operators end.
+/// A target of revocation by operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum RevokeTarget {
     /// The hop of this token, and what descends from it.
     Token(String),
     /// A hop, and what descends from it.
@@ -30,7 +32,7 @@ pub enum Target {
     Task(TaskId),
     /// Everything that an agent asked for or acts in.
     Agent(ClientId),
-    /// The same of one attested running copy.
+    /// Everything that one attested running copy of an agent asked for or acts in.
     Instance(ClientId, String),
     /// Every token about a subject.
     Subject(String),
@@ -38,16 +40,45 @@ pub enum Target {
     Rule(RuleName),
 }
 
-impl Target {
-    /// The names under which targets are asked for.
+/// A target that was revoked.
+#[derive(Debug, Serialize)]
+pub struct RevokedTarget {
+    /// Its kind: `hop`, `agent` and so on.
+    pub ended: &'static str,
+    /// Its name.
+    pub name: String,
+}
+
+/// Revokes `target` and everything that came from it. When it returns `Ok`, that is durable.
+///
+/// # Errors
+/// See [`AdminReason`].
+pub async fn revoke(
+    deployment: &Deployment,
+    commit: &Commit,
+    records: &dyn RecordReader,
+    target: &RevokeTarget,
+    reason: Option<&str>,
+) -> Result<RevokedTarget, AdminReason> {
+    let (revocable, until) = target.revocable(deployment, &*commit.state(), records)?;
+    let name = revocable.name.clone().unwrap_or_else(|| target.to_string());
+    let revoked = RevokedTarget { ended: revocable.kind.label(), name };
+    let reason = reason.unwrap_or("revoked by an operator").to_owned();
+    let revocation = Revocation { ends: vec![revocable], by: ClientId::operators(), reason, until };
+    commit.end(revocation).await.map_err(AdminReason::Commit)?;
+    Ok(revoked)
+}
+
+impl RevokeTarget {
+    /// The names of the kinds of targets.
     pub const NAMES: [&'static str; 8] = ["token", "hop", "txn", "task", "agent", "instance", "subject", "rule"];
 
     /// The target of kind `name`; `instance` is of `agent`.
     ///
     /// # Errors
     /// `Malformed`.
-    pub fn parse(name: &str, value: &str, agent: Option<&str>) -> Result<Self, OpsReason> {
-        let malformed = |what: &str| OpsReason::Malformed(format!("{name} {what}"));
+    pub fn parse(name: &str, value: &str, agent: Option<&str>) -> Result<Self, AdminReason> {
+        let malformed = |what: &str| AdminReason::Malformed(format!("{name} {what}"));
         let client = |text: &str| ClientId::parse(text).map_err(|reason| malformed(&reason.to_string()));
         match name {
             "token" => Ok(Self::Token(value.to_owned())),
@@ -65,50 +96,50 @@ impl Target {
         }
     }
 
-    /// What ends, and when that may be forgotten.
-    pub(super) fn ending(
+    /// The revocable that the target names, and when its revocation may be forgotten; none for never.
+    fn revocable(
         &self,
-        world: &Deployment,
+        deployment: &Deployment,
         state: &dyn StateView,
         records: &dyn RecordReader,
-    ) -> Result<(Revocable, Option<Time>), OpsReason> {
-        let key = &world.pseudonyms;
+    ) -> Result<(Revocable, Option<Time>), AdminReason> {
+        let key = &deployment.pseudonyms;
         match self {
             Self::Token(token) => {
-                let jti = world.own.hop_of(token).map_err(|reason| OpsReason::Malformed(format!("token: {reason}")))?;
-                hop(jti, world, records)
+                let jti = deployment.own.hop_of(token).map_err(|reason| AdminReason::Malformed(format!("token: {reason}")))?;
+                hop(jti, deployment, records)
             }
-            Self::Hop(jti) => hop(*jti, world, records),
+            Self::Hop(jti) => hop(*jti, deployment, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
             Self::Task(id) => match state.task(&key_of(*id, key)) {
                 Some(task) => Ok((task.fixed.ending(key), Some(task.fixed.forget()))),
-                None => Err(OpsReason::Unknown(format!("no task {id} is remembered"))),
+                None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
-            Self::Agent(id) => registered(&world.catalog, id).map(|()| (Revocable::agent(id, key), None)),
+            Self::Agent(id) => registered(&deployment.catalog, id).map(|()| (Revocable::agent(id, key), None)),
             Self::Instance(agent, instance) => {
-                registered(&world.catalog, agent).map(|()| (Revocable::instance(agent, instance, key), None))
+                registered(&deployment.catalog, agent).map(|()| (Revocable::instance(agent, instance, key), None))
             }
-            Self::Subject(text) => Ok((Revocable::subject(&subject(text, world)?, key), None)),
-            Self::Rule(name) => match world.trust.rule(name) {
+            Self::Subject(text) => Ok((Revocable::subject(&subject(text, deployment)?, key), None)),
+            Self::Rule(name) => match deployment.trust.rule(name) {
                 Some(_) => Ok((Revocable::rule(name, key), None)),
-                None => Err(OpsReason::Unknown(format!("there is no trust rule {name} in the configuration"))),
+                None => Err(AdminReason::Unknown(format!("there is no trust rule {name} in the configuration"))),
             },
         }
     }
 }
 
 /// Nothing that descends from a hop outlives its token.
-fn hop(jti: Jti, world: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), OpsReason> {
-    let found = records.records(Select::Jti(jti), 0, 1).map_err(OpsReason::Store)?;
-    let expires = found.first().and_then(expires).ok_or_else(|| OpsReason::Unknown(format!("no hop {jti} is recorded")))?;
-    Ok((Revocable::hop(jti, &world.pseudonyms), Some(expires.plus(SKEW))))
+fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), AdminReason> {
+    let found = records.records(Select::Jti(jti), 0, 1).map_err(AdminReason::Store)?;
+    let expires = found.first().and_then(expires).ok_or_else(|| AdminReason::Unknown(format!("no hop {jti} is recorded")))?;
+    Ok((Revocable::hop(jti, &deployment.pseudonyms), Some(expires.plus(SKEW))))
 }
 
 /// Of a transaction that is only hops the death can be forgotten when none of them could be presented any more.
-fn until_of(txn: Txn, records: &dyn RecordReader) -> Result<Option<Time>, OpsReason> {
-    let found = records.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(OpsReason::Store)?;
+fn until_of(txn: Txn, records: &dyn RecordReader) -> Result<Option<Time>, AdminReason> {
+    let found = records.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(AdminReason::Store)?;
     if found.is_empty() {
-        return Err(OpsReason::Unknown(format!("no hop of transaction {txn} is recorded")));
+        return Err(AdminReason::Unknown(format!("no hop of transaction {txn} is recorded")));
     }
     let plain = |stored: &Stored| {
         let record = Record::parse(&stored.record);
@@ -127,20 +158,22 @@ fn expires(stored: &Stored) -> Option<Time> {
 }
 
 /// `<trust rule>:<id>`, or the id of an agent that acts for itself.
-fn subject(text: &str, world: &Deployment) -> Result<Subject, OpsReason> {
+fn subject(text: &str, deployment: &Deployment) -> Result<Subject, AdminReason> {
     if let Ok(id) = ClientId::parse(text)
-        && world.catalog.agent(&id).is_some()
+        && deployment.catalog.agent(&id).is_some()
     {
         return Ok(Subject::agent(&id));
     }
     let (rule, id) = text.split_once(':').unwrap_or_default();
     match RuleName::parse(rule) {
         Ok(rule) if !id.is_empty() => Ok(Subject::foreign(&rule, id)),
-        _ => Err(OpsReason::Malformed("subject must be <trust rule>:<id>, as in the sub of its tokens, or an agent".to_owned())),
+        _ => {
+            Err(AdminReason::Malformed("subject must be <trust rule>:<id>, as in the sub of its tokens, or an agent".to_owned()))
+        }
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for RevokeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(_) => f.write_str("the token's hop"),

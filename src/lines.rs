@@ -1,0 +1,17 @@
+//! The lines: each is the order in which the stages judge one kind of request, and nothing but the order. Only lines see more
+//! than one stage.
+
+mod exchange;
+mod introspect;
+mod login;
+mod refused;
+mod revoke;
+mod task;
+mod token;
+
+pub use introspect::introspect;
+pub use login::LineContext;
+pub use refused::{RefusedRequest, RequestEvidence};
+pub use revoke::revoke;
+pub use task::{TaskOutcome, act_on_task, open_task};
+pub use token::{grant_types, token};

@@ -1,0 +1,69 @@
+//! Token exchange (RFC 8693): the order of one exchange, and nothing but the order.
+
+use super::login::{self, LineContext, LoginRules};
+use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::commit::{Commit, ReservedPlace};
+use crate::deployment::TOKEN_PATH;
+use crate::error::{ExchangeError, Profile};
+use crate::lifecycle::{self, ActiveClient};
+use crate::mint::{self, IssuedToken};
+use crate::policy::{self, Grant};
+use crate::request::{ExchangeRequest, PresentedToken, TokenRequest};
+use crate::token::{self, VerifiedActor};
+
+/// Exchanges the tokens that `request` presents for one that is never wider.
+///
+/// # Errors
+/// The reason of the first stage to refuse.
+pub(super) async fn exchange(context: LineContext<'_>, request: &TokenRequest<'_>) -> Result<IssuedToken, RefusedRequest> {
+    let request = ExchangeRequest::parse(request)?;
+    let subject = request.subject().text();
+    let login = LoginRules { profile: Profile::TOKEN_EXCHANGE, proof_path: Some(TOKEN_PATH), attestation: Some(subject) };
+    let asked = Asked {
+        token: Some(subject),
+        resources: request.resources(),
+        audiences: request.audiences(),
+        scope: request.scope(),
+        ..Asked::default()
+    };
+    let line = async |client, lineage: &mut Lineage| issue(context, &request, client, lineage).await;
+    login::authenticated(context, login, asked, line).await
+}
+
+async fn issue(
+    context: LineContext<'_>,
+    request: &ExchangeRequest,
+    client: ActiveClient,
+    lineage: &mut Lineage,
+) -> Result<IssuedToken, ExchangeError> {
+    let LineContext { deployment, commit, now, .. } = context;
+    let (issuer_keys, trust) = (&deployment.own, &deployment.trust);
+    let subject = token::verify_subject(request.subject(), issuer_keys, trust, now).await.map_err(ExchangeError::Subject)?;
+    *lineage = Lineage::of(&subject);
+    let actor = match request.actor() {
+        Some(presented) => Some(verify_actor(context, presented).await?),
+        None => None,
+    };
+    let state = commit.state();
+    let rules = deployment.rules(&*state, now);
+    let admitted = lifecycle::admit(client, subject, actor, request.impersonate(), &rules).map_err(ExchangeError::Admission)?;
+    let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
+    let grant = policy::decide(policies, catalog, &admitted, request, limits, now).map_err(ExchangeError::Denied)?;
+    let place = status_place(commit, &grant)?;
+    let requested = request.scope().map(|scopes| catalog.declared(scopes));
+    let (minted, hop) =
+        mint::sign(&admitted, &grant, requested.as_deref(), place, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
+    login::record_and_release(commit, hop, |receipt| minted.release(receipt)).await
+}
+
+async fn verify_actor(context: LineContext<'_>, presented: &PresentedToken) -> Result<VerifiedActor, ExchangeError> {
+    let deployment = context.deployment;
+    let known = (&*deployment.trust, &deployment.logins, &deployment.catalog);
+    token::verify_actor(presented, &deployment.own, known, context.now).await.map_err(ExchangeError::Actor)
+}
+
+/// The place of the token in a status list, where an API asks for one.
+fn status_place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, ExchangeError> {
+    let place = |(api, bits)| commit.status_lists().reserve(api, bits, grant.expires()).map_err(ExchangeError::Commit);
+    grant.status_list().map(place).transpose()
+}

@@ -1,0 +1,46 @@
+//! Revocation (RFC 7009): the token ends, and with it every token that descends from it. Nothing but the order.
+
+use super::login::{self, LineContext, LoginRules};
+use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::error::ExchangeError;
+use crate::lifecycle::{self, ActiveClient};
+use crate::request::{Form, TokenQuery};
+use crate::token::{self, TokenReason};
+
+/// Ends the token in `form` and everything that came from it. When it returns `Ok`, the token is no longer accepted here, and
+/// that is durable; which is also so of a token that never was one.
+///
+/// # Errors
+/// A malformed request, a client that did not prove itself or that may not revoke this token, or a revocation that cannot be
+/// recorded.
+pub async fn revoke(context: LineContext<'_>, form: &Form) -> Result<(), RefusedRequest> {
+    let request = TokenQuery::parse(form)?;
+    let asked = Asked { token: Some(request.text()), ..Asked::default() };
+    let line = async |client, lineage: &mut Lineage| end(context, &request, &client, lineage).await;
+    login::authenticated(context, LoginRules::WITHOUT_PROOF, asked, line).await
+}
+
+/// A token that is dead already takes the way through the commit too: its revocation may act and not be durable yet.
+async fn end(
+    context: LineContext<'_>,
+    request: &TokenQuery,
+    client: &ActiveClient,
+    lineage: &mut Lineage,
+) -> Result<(), ExchangeError> {
+    let LineContext { deployment, commit, now, .. } = context;
+    let spent = client.spends();
+    let state = commit.state();
+    let revocation = match token::verify_own(request.text(), &deployment.own, now) {
+        Ok(token) => {
+            *lineage = Lineage { txn: Some(token.own().txn), parent: Some(token.own().jti) };
+            lifecycle::revocation(client, &token, &deployment.rules(&*state, now)).map_err(ExchangeError::Admission)?
+        }
+        Err(TokenReason::TaskToken) => return Err(ExchangeError::TaskToken),
+        Err(_unknown) => None,
+    };
+    match revocation {
+        Some(revocation) => commit.end_spending(revocation, spent).await,
+        None => commit.spend(spent).await,
+    }
+    .map_err(ExchangeError::Commit)
+}

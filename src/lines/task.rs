@@ -1,0 +1,87 @@
+//! The lines of tasks: opening one takes what it takes to issue a token, for a token that enters the task; acting on one asks
+//! whether it is this client's to do. Nothing but the order.
+
+use super::login::{self, LineContext, LoginRules};
+use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::deployment::TASKS_PATH;
+use crate::error::{ExchangeError, Profile};
+use crate::lifecycle::{self, ActiveClient, AdmissionReason, Task, TaskAction, TaskChange, TaskStatus};
+use crate::mint::{self, IssuedTaskToken};
+use crate::oauth::TaskId;
+use crate::policy;
+use crate::request::{Form, TaskRequest};
+use crate::token;
+
+/// A task after an action was done on it.
+#[derive(Debug)]
+pub struct TaskOutcome {
+    /// The task.
+    pub task: Task,
+    /// Its status.
+    pub status: TaskStatus,
+}
+
+/// Opens the task that `form` describes, never wider than what its subject token could give.
+///
+/// # Errors
+/// The reason of the first stage to refuse.
+pub async fn open_task(context: LineContext<'_>, form: &Form) -> Result<IssuedTaskToken, RefusedRequest> {
+    let request = TaskRequest::parse(form)?;
+    let login = LoginRules { profile: Profile::TOKEN_EXCHANGE, proof_path: Some(TASKS_PATH), attestation: None };
+    let asked = Asked { token: Some(request.subject().text()), authority: &request.wanted().authority, ..Asked::default() };
+    let line = async |client, lineage: &mut Lineage| open(context, &request, client, lineage).await;
+    login::authenticated(context, login, asked, line).await
+}
+
+async fn open(
+    context: LineContext<'_>,
+    request: &TaskRequest,
+    client: ActiveClient,
+    lineage: &mut Lineage,
+) -> Result<IssuedTaskToken, ExchangeError> {
+    let LineContext { deployment, commit, now, .. } = context;
+    let (issuer_keys, trust) = (&deployment.own, &deployment.trust);
+    let subject = token::verify_subject(request.subject(), issuer_keys, trust, now).await.map_err(ExchangeError::Subject)?;
+    *lineage = Lineage::of(&subject);
+    let state = commit.state();
+    let rules = deployment.rules(&*state, now);
+    let admitted = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Admission)?;
+    let admitted = lifecycle::opening(admitted, &rules).map_err(ExchangeError::Admission)?;
+    let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
+    let grant = policy::open(policies, catalog, &admitted, request.wanted(), limits, now).map_err(ExchangeError::Denied)?;
+    let (minted, task) = mint::open(&admitted, &grant, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
+    login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
+}
+
+/// Does `action` on the task `id`, if it is this client's to do. When it returns `Ok`, that is durable.
+///
+/// # Errors
+/// The reason of the first stage to refuse.
+pub async fn act_on_task(context: LineContext<'_>, id: &str, action: TaskAction) -> Result<TaskOutcome, RefusedRequest> {
+    let line = async |client, lineage: &mut Lineage| act(context, (id, action), &client, lineage).await;
+    login::authenticated(context, LoginRules::WITHOUT_PROOF, Asked::default(), line).await
+}
+
+async fn act(
+    context: LineContext<'_>,
+    (id, action): (&str, TaskAction),
+    client: &ActiveClient,
+    lineage: &mut Lineage,
+) -> Result<TaskOutcome, ExchangeError> {
+    let LineContext { deployment, commit, now, .. } = context;
+    let id = TaskId::parse(id).map_err(|_| ExchangeError::Admission(AdmissionReason::NoTask))?;
+    let spent = client.spends();
+    let state = commit.state();
+    let rules = deployment.rules(&*state, now);
+    let (task, change) = lifecycle::tend(client, id, action, &rules).map_err(ExchangeError::Admission)?;
+    lineage.txn = Some(task.fixed.txn);
+    match change {
+        TaskChange::Nothing => commit.spend(spent).await,
+        TaskChange::Beat(key) => commit.beat(key, spent).await,
+        TaskChange::Hold(change) => commit.hold(change, spent).await,
+        TaskChange::End(revocation) => commit.end_spending(revocation, spent).await,
+    }
+    .map_err(ExchangeError::Commit)?;
+    let (task, status) = lifecycle::task_now(task, &rules);
+    Ok(TaskOutcome { task, status })
+}
