@@ -11,9 +11,11 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::jose::{Algorithm, Compact, KeySet, SigningKey, generate_key};
+use countersign::keys::KeySource;
 use countersign::oauth::{Issuer, RuleName, Time};
 use countersign::trust::{
-    KeySource, Literal, Matcher, SubjectKind, SubjectParts, TrustKind, TrustRule, TrustRuleParts, TrustStore,
+    IssuerSelector, Literal, Matcher, Requirement, SubjectKind, SubjectMapping, Template, TrustKind, TrustRule, TrustRuleParts,
+    TrustStore,
 };
 use serde_json::{Value, json};
 
@@ -82,24 +84,24 @@ fn federation(key: &SigningKey, kind: TrustKind, issuers: usize) -> TrustStore {
     let rule = |number: usize| TrustRuleParts {
         name: RuleName::parse(&format!("rule-{number}")).unwrap(),
         kind,
-        issuer: Some(Issuer::parse(&issuer(number)).unwrap()),
-        trust_domain: None,
+        selector: IssuerSelector::Issuer(Issuer::parse(&issuer(number)).unwrap()),
         audiences: vec!["https://sts.example".to_owned()],
         algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(3600),
-        subject: SubjectParts {
+        subject: SubjectMapping {
             kind: if kind == TrustKind::Oidc { SubjectKind::User } else { SubjectKind::Workload },
-            id: kind.default_id().to_owned(),
+            id: Template::parse(kind.default_id()).unwrap(),
             instance: None,
             attributes: BTreeMap::new(),
         },
         require: require
             .iter()
-            .map(|(claim, text)| ((*claim).to_owned(), Matcher::Is(Literal::Text((*text).to_owned()))))
+            .map(|(claim, text)| Requirement::new(claim, Matcher::Is(Literal::Text((*text).to_owned()))).unwrap())
             .collect(),
         presenters: Vec::new(),
         enabled: true,
         keys: KeySource::Fixed(Arc::clone(&keys)),
+        scopes: Vec::new(),
     };
     TrustStore::new((0..issuers).map(|number| TrustRule::new(rule(number)).unwrap()).collect(), None).unwrap()
 }
@@ -111,7 +113,7 @@ fn vouched(key: &SigningKey, kind: TrustKind, issuers: usize, tokens: &[String])
     runtime.block_on(async {
         let begun = Instant::now();
         for token in tokens {
-            black_box(trust.vouch(&Compact::parse(token).unwrap(), NOW).await.unwrap());
+            black_box(trust.verify(&Compact::parse(token).unwrap(), NOW).await.unwrap());
         }
         per(begun, tokens)
     })

@@ -30,13 +30,12 @@ pub use agent_file::AgentFile;
 pub use build::{ServerKeys, world};
 pub use complaint::{Diagnostic, Diagnostics};
 pub use desk::Fingerprint;
-pub use keys_file::KeysFile;
 pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use matcher_file::MatcherFile;
 pub use reader::Located;
 pub use settings::{CommitStore, Dpop, DpopNonce, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
 pub use tls_file::{IdentityFiles, Network, Proxy, Tls};
-pub use trust_file::{IssuerFile, ScopeFile, TrustFile};
+pub use trust_file::TrustFile;
 pub use watch::watch;
 
 use rustls::sign::CertifiedKey;

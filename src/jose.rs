@@ -1,5 +1,5 @@
-//! JWS and JWK over keys in memory, under an allow-list of algorithms (RFC 7515, RFC 7517, RFC 8725). Knows nothing of what
-//! claims mean, of issuers, of time or of the network. `josekit` reads and prints keys, `aws-lc-rs` signs and verifies.
+//! JWS and JWK over keys in memory, under an allow-list of algorithms (RFC 7515, RFC 7517, RFC 8725). Knows nothing of the
+//! meaning of claims, of issuers, of time or of the network. `josekit` reads and prints keys, `aws-lc-rs` signs and verifies.
 
 mod algorithm;
 mod cache;
@@ -8,7 +8,6 @@ mod jwk;
 mod key_set;
 mod object;
 mod proof;
-mod proof_keys;
 mod reason;
 mod sign;
 mod verify;
@@ -18,12 +17,11 @@ mod wycheproof;
 pub use algorithm::Algorithm;
 pub use cache::Cache;
 pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
-pub use jwk::public_thumbprint;
-pub use key_set::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
+pub use jwk::{KeyUse, public_thumbprint};
+pub use key_set::{KEY_SET_BYTES_MAX, KeySet};
 pub use object::Object;
 pub(crate) use object::string;
-pub use proof::{Proof, ProofReason};
-pub use proof_keys::ProofKeys;
+pub use proof::{EmbeddedKeyJws, EmbeddedKeyReason, ProofKeys};
 pub use reason::{JoseReason, KeyReason, KeySetReason};
 pub use sign::{SigningKey, generate_key};
 pub use verify::VerifyingKey;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::reason::{AdminReason, registered};
 use crate::catalog::{Agent, Status};
-use crate::client::{Dated, Expiry};
+use crate::client::{Dated, ExpiryState};
 use crate::commit::contract::{RecordReader, Select, StoreReason};
 use crate::commit::{Commit, Revocable, StatusChange, Transition};
 use crate::deployment::Deployment;
@@ -198,7 +198,7 @@ fn near_expiry(dated: &[Dated], now: Time) -> Vec<ExpiryReport> {
             held_by: dated.held_by.to_string(),
             named_at: dated.place.to_string(),
             not_after: dated.not_after.seconds(),
-            expired: expiry == Expiry::Expired,
+            expired: expiry == ExpiryState::Expired,
         })
     };
     let mut ends: Vec<ExpiryReport> = dated.iter().filter_map(told).collect();

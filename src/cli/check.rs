@@ -8,13 +8,13 @@ use serde_json::json;
 use super::output::{CommandResult, Failed};
 use super::text::instant;
 use crate::catalog::Place;
-use crate::client::Expiry;
+use crate::client::ExpiryState;
 use crate::config::{self, Config, Diagnostic, Diagnostics, Sources};
 use crate::crypto::Digest;
 use crate::oauth::{Clock, Time};
 use crate::server::{retired_in_record, stand_in_keys};
 use crate::store::SystemClock;
-use crate::trust::x509::Plain;
+use crate::x509::Plain;
 
 /// The options of `check`.
 #[derive(Args)]
@@ -67,13 +67,13 @@ fn own_certificates(config: &Config, now: Time) -> Vec<Diagnostic> {
     let file = &files.certificate;
     let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), Plain::read(der).ok()?.not_after)));
     let named = ends.map(|(digest, not_after)| (format!("server certificate {digest} in {}", file.value.display()), not_after));
-    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, Expiry::of(not_after, now))).collect()
+    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, ExpiryState::of(not_after, now))).collect()
 }
 
-fn near(place: &Place, name: &str, not_after: Time, expiry: Option<Expiry>) -> Option<Diagnostic> {
+fn near(place: &Place, name: &str, not_after: Time, expiry: Option<ExpiryState>) -> Option<Diagnostic> {
     let verb = match expiry? {
-        Expiry::Expired => "has expired, at",
-        Expiry::Near => "expires within 30 days, at",
+        ExpiryState::Expired => "has expired, at",
+        ExpiryState::Near => "expires within 30 days, at",
     };
     Some(Diagnostic::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
 }

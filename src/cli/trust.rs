@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::iam_policy;
 use super::output::{CommandResult, Failed, print};
 use crate::config;
+use crate::oauth::TrustDomain;
 use crate::store::SequenceFile;
-use crate::trust::{Finding, Severity, TrustDomain, example, findings};
+use crate::trust::{Finding, Severity, example, findings};
 
 /// The sub-commands of `trust`.
 #[derive(Subcommand)]

@@ -1,37 +1,39 @@
-//! Attestations as logins: what JWT-SVIDs and other workload tokens have in common.
+//! Attestations as logins: `spiffe_jwt` (draft-ietf-oauth-spiffe-client-auth §3.1), `workload_jwt` (RFC 7523 §2.2 with a key
+//! that the platform holds), and a subject token that speaks for its own subject. They are cached and reused, so no single use
+//! is demanded.
 
-use super::authenticate::{AuthContext, Proof};
-use super::{AssertionReason, Attested, AuthMethod, ClientReason, spiffe};
+use super::context::{AuthContext, AuthOutcome};
+use super::{AssertionReason, Attested, AuthMethod, ClientReason};
 use crate::jose::Compact;
 use crate::oauth::ClientId;
-use crate::trust::{TrustKind, VerifiedAssertion};
+use crate::trust::{TrustKind, TrustReason, VerifiedAssertion};
 
-/// Verifies an attestation under the trust rules.
+/// Proves a client by a JWT-SVID.
 ///
 /// # Errors
-/// Why no rule vouches for it; `KeysUnavailable` when its issuer's keys cannot be had.
-pub(super) async fn vouch(room: &AuthContext<'_>, jws: &Compact<'_>) -> Result<VerifiedAssertion, ClientReason> {
-    room.trust.vouch(jws, room.now).await.map_err(ClientReason::of_trust)
+/// Why it is no acceptable JWT-SVID, that its `aud` is not the issuer identifier alone, or that it logs in no agent or several.
+pub(super) async fn spiffe_jwt(context: &AuthContext<'_>, jws: &Compact<'_>) -> Result<AuthOutcome, ClientReason> {
+    let assertion = verify(context, jws).await?;
+    if assertion.rule().kind() != TrustKind::Spiffe {
+        return Err(ClientReason::JwtAsSvid);
+    }
+    match assertion.audiences().as_slice() {
+        [one] if one == context.audience.issuer.as_str() => login(context, &assertion),
+        _ => Err(AssertionReason::Audience.into()),
+    }
 }
 
-/// The login of the one agent that the attestation means.
+/// Proves a client by another attestation.
 ///
 /// # Errors
-/// `NoAgent`, `SeveralAgents` or `ClientIdDiffers`.
-pub(super) fn login(room: &AuthContext<'_>, vouched: &VerifiedAssertion) -> Result<Proof, ClientReason> {
-    let client = select(room, vouched, &room.logins.agents_of(vouched))?;
-    let method = match vouched.rule().kind() {
-        TrustKind::Spiffe => AuthMethod::SpiffeJwt,
-        _ => AuthMethod::WorkloadJwt,
-    };
-    let rule = vouched.rule().name().clone();
-    Ok(Proof {
-        instance: vouched.instance().map(str::to_owned),
-        attested: Some(Attested { rule, id: vouched.id().to_owned(), expires: vouched.expires() }),
-        binding: vouched.binding(),
-        evidence: Some(vouched.digest()),
-        ..Proof::new(client, method)
-    })
+/// Why no rule accepts it, that its `aud` names others too, or that it logs in no agent or several.
+pub(super) async fn workload_jwt(context: &AuthContext<'_>, jws: &Compact<'_>) -> Result<AuthOutcome, ClientReason> {
+    let assertion = verify(context, jws).await.map_err(stranger)?;
+    if assertion.rule().kind() == TrustKind::Spiffe {
+        return Err(ClientReason::SvidAsJwt);
+    }
+    check_sole_audience(context, &assertion)?;
+    login(context, &assertion)
 }
 
 /// The login of a request without any client authentication: its subject token, if that is an attestation, speaks for its own
@@ -39,40 +41,57 @@ pub(super) fn login(room: &AuthContext<'_>, vouched: &VerifiedAssertion) -> Resu
 ///
 /// # Errors
 /// `Missing`, with the cause inside where there is a subject token; `KeysUnavailable` when it cannot be judged now.
-pub(super) async fn fallback(room: &AuthContext<'_>, subject_token: Option<&str>) -> Result<Proof, ClientReason> {
+pub(super) async fn fallback(context: &AuthContext<'_>, subject_token: Option<&str>) -> Result<AuthOutcome, ClientReason> {
     let text = subject_token.ok_or(ClientReason::Missing)?;
-    match own_login(room, text).await {
-        Ok(proof) => Ok(Proof { self_only: true, ..proof }),
+    match own_login(context, text).await {
+        Ok(outcome) => Ok(AuthOutcome { self_only: true, ..outcome }),
         Err(ClientReason::KeysUnavailable(reason)) => Err(ClientReason::KeysUnavailable(reason)),
         Err(reason) => Err(ClientReason::MissingAttestation(Box::new(reason))),
     }
 }
 
-async fn own_login(room: &AuthContext<'_>, text: &str) -> Result<Proof, ClientReason> {
+async fn own_login(context: &AuthContext<'_>, text: &str) -> Result<AuthOutcome, ClientReason> {
     let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
-    let vouched = vouch(room, &jws).await?;
-    sole_audience(room, &vouched)?;
-    login(room, &vouched)
+    let assertion = verify(context, &jws).await?;
+    check_sole_audience(context, &assertion)?;
+    login(context, &assertion)
+}
+
+async fn verify(context: &AuthContext<'_>, jws: &Compact<'_>) -> Result<VerifiedAssertion, ClientReason> {
+    context.trust.verify(jws, context.now).await.map_err(ClientReason::of_trust)
+}
+
+/// The login of the one agent that the attestation means.
+fn login(context: &AuthContext<'_>, assertion: &VerifiedAssertion) -> Result<AuthOutcome, ClientReason> {
+    let client = select(context, assertion, &context.logins.agents_of(assertion))?;
+    let method = match assertion.rule().kind() {
+        TrustKind::Spiffe => AuthMethod::SpiffeJwt,
+        _ => AuthMethod::WorkloadJwt,
+    };
+    Ok(AuthOutcome {
+        instance: assertion.instance().map(str::to_owned),
+        attested: Some(Attested::from(assertion)),
+        confirmation: assertion.confirmation(),
+        evidence: Some(assertion.digest()),
+        ..AuthOutcome::new(client, method)
+    })
 }
 
 /// Somebody else's server must not be able to log in here with what it was sent: `aud` is one name of ours and nobody else's.
-///
-/// # Errors
-/// `AttestationAudience`.
-pub(super) fn sole_audience(room: &AuthContext<'_>, vouched: &VerifiedAssertion) -> Result<(), ClientReason> {
-    let issuer = room.audience.issuer.as_str();
-    let ours = |name: &str| name == issuer || vouched.rule().audiences().iter().any(|audience| audience == name);
-    match vouched.audiences().as_slice() {
+fn check_sole_audience(context: &AuthContext<'_>, assertion: &VerifiedAssertion) -> Result<(), AssertionReason> {
+    let issuer = context.audience.issuer.as_str();
+    let ours = |name: &str| name == issuer || assertion.rule().audiences().iter().any(|audience| audience == name);
+    match assertion.audiences().as_slice() {
         [one] if ours(one) => Ok(()),
-        _ => Err(AssertionReason::AttestationAudience.into()),
+        _ => Err(AssertionReason::AttestationAudience),
     }
 }
 
-/// By `client_id` where it says which; a SPIFFE ID says no more than the JWT-SVID itself.
-fn select(room: &AuthContext<'_>, vouched: &VerifiedAssertion, fitting: &[&ClientId]) -> Result<ClientId, ClientReason> {
-    match (room.client_id, fitting) {
+/// The agent that `client_id` names among those that fit; a SPIFFE ID says no more than the JWT-SVID itself.
+fn select(context: &AuthContext<'_>, assertion: &VerifiedAssertion, fitting: &[&ClientId]) -> Result<ClientId, ClientReason> {
+    match (context.client_id, fitting) {
         (_, []) => Err(ClientReason::NoAgent),
-        (Some(name), fitting) if !names_the_workload(room, vouched, name) => {
+        (Some(name), fitting) if !names_the_workload(context, assertion, name) => {
             let named = fitting.iter().find(|client| client.as_str() == name);
             named.map(|client| ClientId::clone(client)).ok_or(ClientReason::ClientIdDiffers)
         }
@@ -81,10 +100,24 @@ fn select(room: &AuthContext<'_>, vouched: &VerifiedAssertion, fitting: &[&Clien
     }
 }
 
-/// Whether `client_id` is the SPIFFE ID of the JWT-SVID, and not the id of an agent that is called like one.
-fn names_the_workload(room: &AuthContext<'_>, vouched: &VerifiedAssertion, name: &str) -> bool {
-    let is_agent = ClientId::parse(name).is_ok_and(|id| room.catalog.agent(&id).is_some());
-    vouched.rule().kind() == TrustKind::Spiffe && spiffe::id_of(vouched).is_some_and(|id| id.as_str() == name) && !is_agent
+/// True when `client_id` is the SPIFFE ID of the JWT-SVID, and not the id of an agent that is called like one.
+fn names_the_workload(context: &AuthContext<'_>, assertion: &VerifiedAssertion, name: &str) -> bool {
+    let is_agent = ClientId::parse(name).is_ok_and(|id| context.catalog.agent(&id).is_some());
+    let is_svid = assertion.rule().kind() == TrustKind::Spiffe;
+    is_svid && assertion.spiffe_id().is_some_and(|id| id.as_str() == name) && !is_agent
+}
+
+/// True for a subject that claims to be a SPIFFE ID, a good one or not.
+pub(super) fn claims_spiffe_id(sub: &str) -> bool {
+    sub.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe://"))
+}
+
+/// An issuer that is neither a client nor trusted gets the same answer as a client with a bad signature.
+fn stranger(reason: ClientReason) -> ClientReason {
+    match reason {
+        ClientReason::Trust(TrustReason::Issuer | TrustReason::Disabled) => ClientReason::Stranger,
+        reason => reason,
+    }
 }
 
 #[cfg(test)]

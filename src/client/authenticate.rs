@@ -1,34 +1,47 @@
-//! One request, one method, one registered agent.
+//! Every check of client authentication, in order. A request proves its client by one method; then it proves the keys that its
+//! login and tokens are bound to; then the client is an agent that may act.
 
 use std::sync::Arc;
 
+use super::context::{AuthContext, AuthOutcome};
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    Attested, AuthMethod, AuthenticatedClient, ClientAuths, ClientReason, Confirmation, Credentials, IdentifiedClient,
-    PeerCertificate, ProvenKeys, attestation,
+    AssertionAudience, Attested, AuthMethod, ClientAuths, ClientReason, Confirmation, Credentials, DpopReason, DpopRules,
+    PeerCertificate, ProvenKeys, attestation, dpop, mtls, private_key_jwt, secret,
 };
-use super::{mtls, private_key_jwt, secret, spiffe, workload};
-use crate::catalog::{Agent, Catalog};
+use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
 use crate::jose::Compact;
-use crate::oauth::{ClientId, Issuer, SingleUse, Time};
+use crate::oauth::{SingleUse, Time};
 use crate::trust::TrustStore;
 
-/// What this server is called in the `aud` of a client assertion.
-#[derive(Clone, Debug)]
-pub struct AssertionAudience {
-    /// The issuer identifier: the one name that counts (rfc7523bis §3).
-    pub issuer: Issuer,
-    /// The address of the token endpoint, for agents whose file allows it.
-    pub token_endpoint: String,
+/// A registered agent that logged in, before the keys were looked at that its request proves. An [`AuthenticatedClient`] is
+/// made of it by `prove` or `without_proof`, and in no other way. Made only by [`authenticate`].
+#[derive(Debug)]
+pub struct IdentifiedClient(AuthenticatedClient);
+
+/// A registered agent that proved itself. Made only of an [`IdentifiedClient`].
+#[derive(Debug)]
+pub struct AuthenticatedClient {
+    agent: Arc<Agent>,
+    outcome: AuthOutcome,
+    proven: ProvenKeys,
+}
+
+/// Why a client that logged in is not authenticated for all that.
+#[derive(Debug)]
+pub enum AuthError {
+    /// Its DPoP proof is refused.
+    Proof(DpopReason),
+    /// Its login is bound to a key that it did not prove, or the agent may not act.
+    Login(ClientReason),
 }
 
 /// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its
 /// own subject. Nothing is spent here: the commit spends [`AuthenticatedClient::spends`].
 ///
 /// # Errors
-/// Why the client is not authenticated, or that it is but suspended or retired. Whether a client exists is never told to who
-/// cannot prove to be it.
+/// The first check that fails. That a client exists is never told to who cannot prove to be it.
 pub async fn authenticate(
     logins: &ClientAuths,
     catalog: &Catalog,
@@ -38,118 +51,178 @@ pub async fn authenticate(
     audience: &AssertionAudience,
     now: Time,
 ) -> Result<IdentifiedClient, ClientReason> {
-    let room = AuthContext { logins, catalog, trust, audience, client_id: credentials.client_id(), now };
-    let proof = match credentials.presented()? {
-        Presented::Header(header) => secret::basic(header, logins, catalog)?,
-        Presented::Secret { client, secret } => secret::post(client, secret, logins, catalog)?,
-        Presented::Assertion { kind, text } => assertion(&room, kind, text).await?,
-        Presented::Nothing => nothing(&room, credentials.certificate(), fallback).await?,
+    let context = AuthContext { logins, catalog, trust, audience, client_id: credentials.client_id(), now };
+    let certificate = credentials.certificate();
+    // One method, and all of it.
+    let outcome = match credentials.presented()? {
+        // The secret is the client's, and may come this way.
+        Presented::Header(header) => secret::basic(&context, header)?,
+        Presented::Secret { client, secret } => secret::post(&context, client, secret)?,
+        // The client's own assertion, a JWT-SVID or an attestation, by what it says of itself.
+        Presented::Assertion { kind, text } => by_assertion(&context, kind, text).await?,
+        // The certificate of the connection, or else the subject token.
+        Presented::Nothing => by_connection(&context, certificate, fallback).await?,
     };
-    let certificate = credentials.certificate().map(PeerCertificate::thumbprint);
-    let client = AuthenticatedClient { proven: ProvenKeys { certificate, dpop: None }, ..room.admit(proof)? };
-    Ok(IdentifiedClient(client))
+    // The client is registered.
+    let agent = catalog.agent(&outcome.client).ok_or(ClientReason::Stranger)?.clone();
+    // `client_id` names no other. With an attestation it may be the SPIFFE ID too; there it was judged already.
+    if outcome.attested.is_none() && context.client_id.is_some_and(|id| id != outcome.client.as_str()) {
+        return Err(ClientReason::ClientIdDiffers);
+    }
+    let proven = ProvenKeys { certificate: certificate.map(PeerCertificate::thumbprint), dpop: None };
+    Ok(IdentifiedClient(AuthenticatedClient { agent, outcome, proven }))
 }
 
-/// What every method looks at.
-pub(super) struct AuthContext<'a> {
-    pub(super) logins: &'a ClientAuths,
-    pub(super) catalog: &'a Catalog,
-    pub(super) trust: &'a TrustStore,
-    pub(super) audience: &'a AssertionAudience,
-    pub(super) client_id: Option<&'a str>,
-    pub(super) now: Time,
+impl IdentifiedClient {
+    /// This client with the key that the `DPoP` header proves, where the request has one. `path` is the endpoint that was
+    /// asked, such as `/token`; all of them are asked by POST.
+    ///
+    /// # Errors
+    /// The first check of RFC 9449 §4.3 that the proof fails; that the login is bound to a key that was not proved; that the
+    /// agent is suspended or retired.
+    pub fn prove(
+        mut self,
+        credentials: &Credentials,
+        path: &str,
+        rules: &DpopRules,
+        now: Time,
+    ) -> Result<AuthenticatedClient, AuthError> {
+        if let Some(header) = credentials.dpop() {
+            self.0.proven.dpop = Some(dpop::prove(header, path, rules, now).map_err(AuthError::Proof)?);
+        }
+        self.confirmed().map_err(AuthError::Login)
+    }
+
+    /// This client at an endpoint that issues nothing.
+    ///
+    /// # Errors
+    /// `NotHere` when the request has a `DPoP` header: a proof that would bind nothing is refused, not ignored. So a login that
+    /// is bound to a key which only DPoP proves does not count there.
+    pub fn without_proof(self, credentials: &Credentials) -> Result<AuthenticatedClient, AuthError> {
+        match credentials.dpop() {
+            Some(_) => Err(AuthError::Proof(DpopReason::NotHere)),
+            None => self.confirmed().map_err(AuthError::Login),
+        }
+    }
+
+    /// The client, if it proved the key that its login is bound to, and may act at all.
+    pub(super) fn confirmed(self) -> Result<AuthenticatedClient, ClientReason> {
+        match (self.0.proven.missed(self.0.outcome.confirmation), self.0.agent.status) {
+            (Some(missed), _) => Err(ClientReason::Key(missed)),
+            (None, Status::Suspended) => Err(ClientReason::Suspended),
+            (None, Status::Retired) => Err(ClientReason::Retired),
+            (None, Status::Active) => Ok(self.0),
+        }
+    }
+
+    /// The agent.
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.0.agent
+    }
+
+    /// True when its login is good for itself; else it counts with the proof of the key that it is bound to, and without that
+    /// this may be anybody.
+    pub fn is_certain(&self) -> bool {
+        self.0.proven.missed(self.0.outcome.confirmation).is_none()
+    }
 }
 
-/// What a method found out: who, and what the proof says besides.
-pub(super) struct Proof {
-    pub(super) client: ClientId,
-    pub(super) method: AuthMethod,
-    pub(super) instance: Option<String>,
-    pub(super) attested: Option<Attested>,
-    pub(super) binding: Option<Confirmation>,
-    pub(super) key: Option<Digest>,
-    pub(super) evidence: Option<Digest>,
-    pub(super) single_use: Option<SingleUse>,
-    pub(super) self_only: bool,
-}
-
-impl Proof {
-    /// A proof that says nothing besides.
-    pub(super) fn new(client: ClientId, method: AuthMethod) -> Self {
-        let (instance, attested, binding, key, evidence, single_use) = (None, None, None, None, None, None);
-        Self { client, method, instance, attested, binding, key, evidence, single_use, self_only: false }
+/// The unverified claims only route: the rules that apply are found by what the token says of itself.
+async fn by_assertion(context: &AuthContext<'_>, kind: AssertionKind, text: &str) -> Result<AuthOutcome, ClientReason> {
+    let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
+    // Before the client is looked up, so that the answer does not depend on it.
+    jws.algorithm().map_err(ClientReason::Jose)?;
+    let claims = jws.unverified_claims().map_err(ClientReason::Jose)?;
+    let (iss, sub) = (claims.text("iss").map_err(ClientReason::Jose)?, claims.text("sub").map_err(ClientReason::Jose)?);
+    let svid = sub.as_deref().is_some_and(attestation::claims_spiffe_id);
+    match (kind, svid) {
+        (AssertionKind::JwtSpiffe, true) => attestation::spiffe_jwt(context, &jws).await,
+        (AssertionKind::JwtSpiffe, false) => Err(ClientReason::JwtAsSvid),
+        (AssertionKind::JwtBearer, true) => Err(ClientReason::SvidAsJwt),
+        (AssertionKind::JwtBearer, false) => match private_key_jwt::client(context, iss.as_deref(), sub.as_deref()) {
+            Some(client) => private_key_jwt::prove(context, &jws, client).await,
+            None => attestation::workload_jwt(context, &jws).await,
+        },
     }
 }
 
 /// Without any other method the certificate logs in the client that `client_id` names (RFC 8705 §2), or without `client_id` the
 /// one that a trust rule's word on it means. Where it logs in nobody, the subject token may, as it could without a certificate.
-async fn nothing(
-    room: &AuthContext<'_>,
+async fn by_connection(
+    context: &AuthContext<'_>,
     certificate: Option<&PeerCertificate>,
     subject_token: Option<&str>,
-) -> Result<Proof, ClientReason> {
+) -> Result<AuthOutcome, ClientReason> {
     let Some(certificate) = certificate else {
-        return attestation::fallback(room, subject_token).await;
+        return attestation::fallback(context, subject_token).await;
     };
-    let proved = match room.client_id {
-        Some(client_id) => mtls::prove(room, certificate, client_id),
-        None => mtls::prove_alone(room, certificate),
+    let proved = match context.client_id {
+        Some(client_id) => mtls::prove(context, certificate, client_id),
+        None => mtls::prove_alone(context, certificate),
     };
     match proved {
-        Ok(proof) => Ok(proof),
-        Err(refused) => attestation::fallback(room, subject_token).await.map_err(|reason| match reason {
+        Ok(outcome) => Ok(outcome),
+        Err(refused) => attestation::fallback(context, subject_token).await.map_err(|reason| match reason {
             ClientReason::KeysUnavailable(_) => reason,
             _ => refused,
         }),
     }
 }
 
-/// The unverified claims only route: whose rules apply is decided by what the token says of itself.
-async fn assertion(room: &AuthContext<'_>, kind: AssertionKind, text: &str) -> Result<Proof, ClientReason> {
-    let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
-    // Before the client is looked up, so that the answer does not depend on it.
-    jws.algorithm().map_err(ClientReason::Jose)?;
-    let claims = jws.unverified_claims().map_err(ClientReason::Jose)?;
-    let (iss, sub) = (claims.text("iss").map_err(ClientReason::Jose)?, claims.text("sub").map_err(ClientReason::Jose)?);
-    let svid = sub.as_deref().is_some_and(spiffe::is_spiffe_id);
-    match (kind, svid) {
-        (AssertionKind::JwtSpiffe, true) => spiffe::prove(room, &jws).await,
-        (AssertionKind::JwtSpiffe, false) => Err(ClientReason::JwtAsSvid),
-        (AssertionKind::JwtBearer, true) => Err(ClientReason::SvidAsJwt),
-        (AssertionKind::JwtBearer, false) => match private_key_jwt::client(room, iss.as_deref(), sub.as_deref()) {
-            Some(client) => private_key_jwt::prove(room, &jws, client).await,
-            None => workload::prove(room, &jws).await,
-        },
+impl AuthenticatedClient {
+    /// The agent.
+    pub fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+    /// The method by which it logged in.
+    pub fn method(&self) -> AuthMethod {
+        self.outcome.method
+    }
+    /// The running copy of it, as attested.
+    pub fn instance(&self) -> Option<&str> {
+        self.outcome.instance.as_deref()
+    }
+    /// The subject of the attestation, where one was the login.
+    pub fn attested(&self) -> Option<&Attested> {
+        self.outcome.attested.as_ref()
+    }
+    /// The key that the attestation was bound to by which it logged in, and that it proved.
+    pub fn binding(&self) -> Option<Confirmation> {
+        self.outcome.confirmation
+    }
+    /// The RFC 7638 thumbprint of the key it proved.
+    pub fn key(&self) -> Option<Digest> {
+        self.outcome.key
+    }
+    /// SHA-256 of the assertion or attestation.
+    pub fn evidence(&self) -> Option<Digest> {
+        self.outcome.evidence
+    }
+    /// The single-use values of this request, which the commit must spend: the login's and the proof's.
+    pub fn spends(&self) -> Vec<SingleUse> {
+        self.outcome.single_use.into_iter().chain(self.proven.dpop.map(|proof| proof.single_use)).collect()
+    }
+    /// The keys that the request proved, beside its login.
+    pub fn proven(&self) -> &ProvenKeys {
+        &self.proven
+    }
+    /// True when the subject token itself served as the login, which allows a self-exchange and nothing else.
+    pub fn self_only(&self) -> bool {
+        self.outcome.self_only
     }
 }
 
-impl AuthContext<'_> {
-    /// The agent as registered. Whether it may act at all is told to who proves to be it.
-    fn admit(&self, proof: Proof) -> Result<AuthenticatedClient, ClientReason> {
-        let agent = self.catalog.agent(&proof.client).ok_or(ClientReason::Stranger)?;
-        self.refuse_other_name(&proof)?;
-        Ok(admitted(agent.clone(), proof))
+#[cfg(test)]
+impl AuthenticatedClient {
+    /// A client as if it had proved itself.
+    pub(crate) fn for_tests(agent: Arc<Agent>) -> Self {
+        let outcome = AuthOutcome::new(agent.id.clone(), AuthMethod::PrivateKeyJwt);
+        Self { agent, outcome, proven: ProvenKeys::default() }
     }
 
-    /// With an attestation `client_id` may be the SPIFFE ID too; there it was judged already.
-    fn refuse_other_name(&self, proof: &Proof) -> Result<(), ClientReason> {
-        let agrees = proof.attested.is_some() || self.client_id.is_none_or(|id| id == proof.client.as_str());
-        if agrees { Ok(()) } else { Err(ClientReason::ClientIdDiffers) }
-    }
-}
-
-fn admitted(agent: Arc<Agent>, proof: Proof) -> AuthenticatedClient {
-    AuthenticatedClient {
-        agent,
-        method: proof.method,
-        instance: proof.instance,
-        attested: proof.attested,
-        binding: proof.binding,
-        key: proof.key,
-        evidence: proof.evidence,
-        single_use: proof.single_use,
-        self_only: proof.self_only,
-        proven: ProvenKeys::default(),
+    /// This client with these keys proved.
+    pub(crate) fn proving(self, proven: ProvenKeys) -> Self {
+        Self { proven, ..self }
     }
 }
 

@@ -1,28 +1,44 @@
-//! The certificate that the client showed.
+//! The certificate of a connection, and the one name by which a certificate is known to be a client's (RFC 8705 §2.1.2).
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::crypto::Digest;
 use crate::oauth::Time;
-use crate::trust::x509::{self, Leaf, Plain, Roots, Usage, X509Reason};
 use crate::trust::{TrustReason, TrustStore, VerifiedAssertion};
+use crate::x509::{self, DistinguishedName, Leaf, Plain, Roots, TlsRole, X509Reason};
 
 /// A certificate chain by whose first certificate's key the handshake was signed: with us, or with a proxy that tells us
 /// (RFC 9440). Who issued it is not judged. Cheap to clone; one is made per connection, and remembers what was found out.
 #[derive(Clone)]
-pub struct PeerCertificate(Arc<Shown>);
+pub struct PeerCertificate(Arc<PeerChain>);
 
-struct Shown {
+/// The one name by which a certificate is known to be a client's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateName {
+    /// `tls_client_auth_subject_dn`: the whole subject.
+    Subject(DistinguishedName),
+    /// `tls_client_auth_san_dns`: a `dNSName`. There are no wildcards.
+    Dns(String),
+    /// `tls_client_auth_san_uri`: a `uniformResourceIdentifier`, compared byte by byte.
+    Uri(String),
+    /// `tls_client_auth_san_ip`: an `iPAddress`, compared as a number.
+    Ip(IpAddr),
+    /// `tls_client_auth_san_email`: an `rfc822Name`.
+    Email(String),
+}
+
+struct PeerChain {
     chain: Vec<Vec<u8>>,
     thumbprint: Digest,
     plain: OnceLock<Result<Plain, X509Reason>>,
-    last: Mutex<Option<Verdict>>,
+    last: Mutex<Option<ValidatedPath>>,
 }
 
 /// A path that was found.
-struct Verdict {
+struct ValidatedPath {
     roots: Digest,
     at: Time,
     leaf: Arc<Leaf>,
@@ -30,14 +46,14 @@ struct Verdict {
 
 /// How long a path that was found counts, so that a connection costs no signature per request. Within it an issuing certificate
 /// may run out; the client's own is looked at each time, and other roots always ask anew.
-const VERDICT: Duration = Duration::from_secs(60);
+const PATH_LIFETIME: Duration = Duration::from_secs(60);
 
 impl PeerCertificate {
     /// The chain in DER, the client's own certificate first.
     pub fn new(chain: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let chain: Vec<Vec<u8>> = chain.into_iter().collect();
         let thumbprint = Digest::of(chain.first().map(Vec::as_slice).unwrap_or_default());
-        Self(Arc::new(Shown { chain, thumbprint, plain: OnceLock::new(), last: Mutex::new(None) }))
+        Self(Arc::new(PeerChain { chain, thumbprint, plain: OnceLock::new(), last: Mutex::new(None) }))
     }
 
     /// SHA-256 of the certificate, to which tokens are bound: `x5t#S256` (RFC 8705 §3.1).
@@ -55,20 +71,20 @@ impl PeerCertificate {
         self.plain()?.check_dates(now)
     }
 
-    /// What the certificate says, if a path leads from it to `roots`.
+    /// The certificate as read, if a path leads from it to `roots`.
     pub(super) fn validated(&self, roots: &Roots, now: Time) -> Result<Arc<Leaf>, X509Reason> {
         let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verdict) = last.as_ref().filter(|verdict| verdict.counts(roots, now)) {
-            return Ok(Arc::clone(&verdict.leaf));
+        if let Some(path) = last.as_ref().filter(|path| path.counts(roots, now)) {
+            return Ok(Arc::clone(&path.leaf));
         }
-        let leaf = Arc::new(x509::validate(roots, &self.0.chain, now, Usage::Client)?);
-        *last = Some(Verdict { roots: roots.digest(), at: now, leaf: Arc::clone(&leaf) });
+        let leaf = Arc::new(x509::validate(roots, &self.0.chain, now, TlsRole::Client)?);
+        *last = Some(ValidatedPath { roots: roots.digest(), at: now, leaf: Arc::clone(&leaf) });
         Ok(leaf)
     }
 
-    /// Whom the certificate names, by the trust rule that accepts it: for an X509-SVID that of its trust domain.
-    pub(super) fn vouched(&self, trust: &TrustStore, now: Time) -> Result<VerifiedAssertion, TrustReason> {
-        trust.vouch_validated(&self.0.chain, now, &|roots| self.validated(roots, now))
+    /// The subject that the certificate names, by the trust rule that accepts it: for an X509-SVID that of its trust domain.
+    pub(super) fn assertion(&self, trust: &TrustStore, now: Time) -> Result<VerifiedAssertion, TrustReason> {
+        trust.verify_path(&self.0.chain, now, &|roots| self.validated(roots, now))
     }
 
     fn plain(&self) -> Result<&Plain, X509Reason> {
@@ -77,10 +93,31 @@ impl PeerCertificate {
     }
 }
 
-impl Verdict {
+impl ValidatedPath {
     fn counts(&self, roots: &Roots, now: Time) -> bool {
-        let current = now >= self.at && now <= self.at.plus(VERDICT) && now <= self.leaf.not_after;
+        let current = now >= self.at && now <= self.at.plus(PATH_LIFETIME) && now <= self.leaf.not_after;
         current && self.roots.same_as(&roots.digest())
+    }
+}
+
+impl CertificateName {
+    /// True when the certificate has that name.
+    pub fn is_of(&self, leaf: &Leaf) -> bool {
+        match self {
+            Self::Subject(wanted) => DistinguishedName::parse(&leaf.subject).is_ok_and(|subject| subject == *wanted),
+            Self::Dns(wanted) => leaf.dns.iter().any(|name| name.eq_ignore_ascii_case(wanted)),
+            Self::Uri(wanted) => leaf.uris.iter().any(|uri| uri == wanted),
+            Self::Ip(wanted) => leaf.ips.iter().any(|address| address == wanted),
+            Self::Email(wanted) => leaf.emails.iter().any(|address| same_mailbox(address, wanted)),
+        }
+    }
+}
+
+/// RFC 5280 §7.5: the part before the at sign byte by byte, the host without regard to case.
+fn same_mailbox(one: &str, other: &str) -> bool {
+    match (one.rsplit_once('@'), other.rsplit_once('@')) {
+        (Some((name, host)), Some((other_name, other_host))) => name == other_name && host.eq_ignore_ascii_case(other_host),
+        _ => false,
     }
 }
 
@@ -88,5 +125,16 @@ impl Verdict {
 impl fmt::Debug for PeerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PeerCertificate")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailboxes_are_the_same_but_for_the_case_of_their_host() {
+        assert!(same_mailbox("dana@acme.example", "dana@ACME.example"));
+        assert!(!same_mailbox("dana@acme.example", "Dana@acme.example") && !same_mailbox("dana", "dana"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a client presented to prove itself, not judged.
+//! The credentials that a client presented, not judged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,7 +36,7 @@ pub(super) enum Presented<'a> {
     Assertion { kind: AssertionKind, text: &'a str },
 }
 
-/// What `client_assertion_type` says.
+/// The values of `client_assertion_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AssertionKind {
     JwtBearer,
@@ -61,13 +61,14 @@ impl Credentials {
         }
     }
 
-    /// The same with the value of the `DPoP` header (RFC 9449 §5). The door has made sure that there is one such header at most.
+    /// These credentials with the value of the `DPoP` header (RFC 9449 §5). The handler has made sure that there is one such
+    /// header at most.
     #[must_use]
     pub fn with_dpop(self, header: Option<&str>) -> Self {
         Self { dpop: header.map(str::to_owned), ..self }
     }
 
-    /// The same with the certificate that the connection proved.
+    /// These credentials with the certificate that the connection proved.
     #[must_use]
     pub fn with_certificate(self, certificate: Option<PeerCertificate>) -> Self {
         Self { certificate, ..self }
@@ -83,13 +84,13 @@ impl Credentials {
         self.certificate.as_ref()
     }
 
-    /// Whether the request had an `Authorization` header: only then does a refusal carry a challenge (RFC 6749 §5.2).
+    /// True when the request had an `Authorization` header: only then does a refusal carry a challenge (RFC 6749 §5.2).
     pub fn used_authorization_header(&self) -> bool {
         self.authorization.is_some()
     }
 
-    /// The registered agent that the request claims to come from, by `client_id` or the `iss` of its assertion. Nobody has proved
-    /// that: it is for the log of a refusal, which never tells what no file knows.
+    /// The registered agent that the request claims to come from, by `client_id` or the `iss` of its assertion. Nobody has
+    /// proved that: it is for the log of a refusal, which never tells what no file knows.
     pub fn claimed(&self, catalog: &Catalog) -> Option<ClientId> {
         let issuer = || {
             let jws = Compact::parse(self.client_assertion.as_deref()?.trim_ascii_end()).ok()?;

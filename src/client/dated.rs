@@ -1,4 +1,4 @@
-//! What of a login runs out by itself: certificates, authorities, and keys that say so.
+//! The certificates, authorities and keys of logins that run out by themselves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use super::AuthMethod;
 use crate::catalog::Place;
 use crate::oauth::Time;
 
-/// From how long before its end something is told to be near it.
+/// The time before its end from which a key or certificate is told to be near it.
 pub const NEAR: Duration = Duration::from_hours(30 * 24);
 
 /// A key or certificate of a login that has an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dated {
-    /// What it is.
+    /// The kind of key or certificate.
     pub kind: DatedKind,
     /// The login that goes by it.
     pub login: AuthMethod,
-    /// What it is called: SHA-256 of a certificate in base64url, the issuer of a revocation list, the `kid` of a key or its
+    /// Its name: SHA-256 of a certificate in base64url, the issuer of a revocation list, the `kid` of a key or its
     /// number in the set.
     pub name: String,
     /// The file that holds it, or what else does.
     pub held_by: Arc<str>,
-    /// Where the configuration names it.
+    /// The place in the configuration that names it.
     pub place: Place,
     /// The last instant at which it counts.
     pub not_after: Time,
 }
 
-/// What has an end.
+/// The kinds of things that have an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatedKind {
     /// A certificate that is registered as it is.
@@ -44,14 +44,14 @@ pub enum DatedKind {
 
 /// How near something is to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Expiry {
+pub enum ExpiryState {
     /// It ends within [`NEAR`].
     Near,
     /// It has ended.
     Expired,
 }
 
-impl Expiry {
+impl ExpiryState {
     /// How near `not_after` is at `now`; none where that is further away than [`NEAR`].
     pub fn of(not_after: Time, now: Time) -> Option<Self> {
         match (now > not_after, now.plus(NEAR) >= not_after) {
@@ -64,9 +64,9 @@ impl Expiry {
 
 impl Dated {
     /// How near its end it is at `now`. A revocation list is made for days, so that only its end is told.
-    pub fn expiry(&self, now: Time) -> Option<Expiry> {
-        let told = Expiry::of(self.not_after, now);
-        told.filter(|expiry| *expiry == Expiry::Expired || self.kind != DatedKind::RevocationList)
+    pub fn expiry(&self, now: Time) -> Option<ExpiryState> {
+        let told = ExpiryState::of(self.not_after, now);
+        told.filter(|expiry| *expiry == ExpiryState::Expired || self.kind != DatedKind::RevocationList)
     }
 }
 
@@ -105,15 +105,15 @@ mod tests {
             not_after: end,
         };
         let (list, authority) = (dated(DatedKind::RevocationList), dated(DatedKind::Authority));
-        assert_eq!((list.expiry(end), authority.expiry(end)), (None, Some(Expiry::Near)));
-        assert_eq!(list.expiry(end.plus(Duration::from_secs(1))), Some(Expiry::Expired));
+        assert_eq!((list.expiry(end), authority.expiry(end)), (None, Some(ExpiryState::Near)));
+        assert_eq!(list.expiry(end.plus(Duration::from_secs(1))), Some(ExpiryState::Expired));
     }
 
     #[test]
     fn near_is_thirty_days_and_the_last_instant_still_counts() {
         let end = Time::from_seconds(1_800_000_000);
-        let at = |seconds: i64| Expiry::of(end, Time::from_seconds(1_800_000_000 + seconds));
-        assert_eq!([at(-30 * 86_400 - 1), at(-30 * 86_400)], [None, Some(Expiry::Near)]);
-        assert_eq!([at(0), at(1)], [Some(Expiry::Near), Some(Expiry::Expired)]);
+        let at = |seconds: i64| ExpiryState::of(end, Time::from_seconds(1_800_000_000 + seconds));
+        assert_eq!([at(-30 * 86_400 - 1), at(-30 * 86_400)], [None, Some(ExpiryState::Near)]);
+        assert_eq!([at(0), at(1)], [Some(ExpiryState::Near), Some(ExpiryState::Expired)]);
     }
 }

@@ -14,9 +14,9 @@ pub use nonce::Nonces;
 use nonce::Worth;
 pub use reason::DpopReason;
 
-use super::{AuthenticatedClient, ClientReason, Credentials, DpopProof, IdentifiedClient};
+use super::DpopProof;
 use crate::crypto::Digest;
-use crate::jose::{Algorithm, Object, Proof, ProofKeys};
+use crate::jose::{Algorithm, EmbeddedKeyJws, Object, ProofKeys};
 use crate::oauth::{SingleUse, SingleUseKind, Time};
 
 /// By which a proof may be signed, as published (RFC 9449 §5.1). Each verifies in well under 100 µs.
@@ -37,56 +37,18 @@ pub struct DpopRules {
     pub age_max: Duration,
     /// The keys that proofs brought along lately.
     pub known: Arc<ProofKeys>,
-    /// What makes and knows nonces.
+    /// The maker and knower of nonces.
     pub nonces: Nonces,
-    /// Whether a proof must carry a nonce of ours (RFC 9449 §8).
+    /// True when a proof must carry a nonce of ours (RFC 9449 §8).
     pub nonce_required: bool,
 }
 
-/// Why a client that logged in is not authenticated for all that.
-#[derive(Debug)]
-pub enum AuthError {
-    /// Its DPoP proof is refused.
-    Proof(DpopReason),
-    /// Its login is bound to a key that it did not prove, or the agent may not act.
-    Login(ClientReason),
-}
-
-impl IdentifiedClient {
-    /// The same client with the key that the `DPoP` header proves, where the request has one. `path` is the endpoint that was
-    /// asked, such as `/token`; all of them are asked by POST.
-    ///
-    /// # Errors
-    /// The first check of RFC 9449 §4.3 that the proof fails; that the login is bound to a key that was not proved; that the
-    /// agent is suspended or retired.
-    pub fn prove(
-        mut self,
-        credentials: &Credentials,
-        path: &str,
-        rules: &DpopRules,
-        now: Time,
-    ) -> Result<AuthenticatedClient, AuthError> {
-        if let Some(header) = credentials.dpop() {
-            self.0.proven.dpop = Some(prove(header, path, rules, now).map_err(AuthError::Proof)?);
-        }
-        self.confirmed().map_err(AuthError::Login)
-    }
-
-    /// The same client at an endpoint that issues nothing.
-    ///
-    /// # Errors
-    /// `NotHere` when the request has a `DPoP` header: a proof that would bind nothing is refused, not ignored. So a login that
-    /// is bound to a key which only DPoP proves does not count there.
-    pub fn without_proof(self, credentials: &Credentials) -> Result<AuthenticatedClient, AuthError> {
-        match credentials.dpop() {
-            Some(_) => Err(AuthError::Proof(DpopReason::NotHere)),
-            None => self.confirmed().map_err(AuthError::Login),
-        }
-    }
-}
-
-fn prove(header: &str, path: &str, rules: &DpopRules, now: Time) -> Result<DpopProof, DpopReason> {
-    let proof = Proof::parse(header).map_err(DpopReason::Proof)?;
+/// Checks the proof in `header` at the endpoint `path`: every check of RFC 9449 §4.3 but the single use.
+///
+/// # Errors
+/// The first check that it fails.
+pub(super) fn prove(header: &str, path: &str, rules: &DpopRules, now: Time) -> Result<DpopProof, DpopReason> {
+    let proof = EmbeddedKeyJws::parse(header).map_err(DpopReason::Proof)?;
     if !proof.typ_is("dpop+jwt") {
         return Err(DpopReason::Typ);
     }
@@ -113,8 +75,8 @@ fn jti(claims: &Object) -> Result<Cow<'_, str>, DpopReason> {
     if (1..=JTI_BYTES_MAX).contains(&jti.len()) { Ok(jti) } else { Err(DpopReason::JtiLength) }
 }
 
-/// From when on the proof is no longer accepted, if it is now. A nonce of ours says better than a clock of the client's when
-/// the proof was made (RFC 9449 §4.3, check 11), so then `iat` need only be there.
+/// The instant from which the proof is no longer accepted, if it is now. A nonce of ours says better than a clock of the
+/// client's when the proof was made (RFC 9449 §4.3, check 11), so then `iat` need only be there.
 fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, DpopReason> {
     let made = claims.date("iat").map_err(|_| DpopReason::ClaimType("iat"))?.ok_or(DpopReason::ClaimMissing("iat"))?;
     let nonce = claims.text("nonce").map_err(|_| DpopReason::ClaimType("nonce"))?;

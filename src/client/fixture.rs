@@ -14,12 +14,13 @@ use super::{
 };
 use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
-use crate::oauth::{ClientId, Issuer, RuleName, Time};
+use crate::keys::{BundleProfile, KeyLocation, KeySource, RefreshPolicy};
+use crate::oauth::{ClientId, Issuer, RuleName, SpiffePattern, Time, TrustDomain};
 use crate::request::Form;
 use crate::trust::{
-    BundleProfile, KeyLocation, KeySource, Literal, Matcher, RefreshPolicy, Requirement, SpiffePattern, SubjectKind, SubjectParts,
+    IssuerSelector, Literal, Matcher, Requirement, SubjectKind, SubjectMapping, Template, TrustKind, TrustRule, TrustRuleParts,
+    TrustStore,
 };
-use crate::trust::{TrustDomain, TrustKind, TrustRule, TrustRuleParts, TrustStore};
 
 pub(super) const ISSUER: &str = "https://sts.acme.example";
 pub(super) const ENDPOINT: &str = "https://sts.acme.example/token";
@@ -187,19 +188,17 @@ pub(super) static SPIRE_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorit
 
 /// A cluster, a SPIFFE trust domain, people, and an issuer whose keys cannot be had.
 pub(super) fn federation() -> TrustStore {
-    let issuer = |text: &str| Some(Issuer::parse(text).unwrap());
+    let issuer = |text: &str| IssuerSelector::Issuer(Issuer::parse(text).unwrap());
     let fixed = |key: &SigningKey| KeySource::Fixed(Arc::new(KeySet::of_signing_keys([key])));
     let bundle = format!(r#"{{"keys":[{}]}}"#, SPIRE_KEY.public_jwk().replace(r#""sig""#, r#""jwt-svid""#));
     let bundle = KeySource::Fixed(Arc::new(KeySet::parse(bundle.as_bytes(), KeyUse::JwtSvid).unwrap()));
     let nowhere = KeyLocation::Uri("https://silent.example/jwks".parse().unwrap());
-    let impatient = RefreshPolicy { patience: Duration::from_millis(5), ..RefreshPolicy::default() };
+    let impatient = RefreshPolicy { wait_max: Duration::from_millis(5), ..RefreshPolicy::default() };
     let workload = SubjectKind::Workload;
-    let spire = TrustRuleParts {
-        trust_domain: Some(TrustDomain::parse("acme.example").unwrap()),
-        ..parts("spire", TrustKind::Spiffe, None, workload, bundle)
-    };
+    let domain = IssuerSelector::TrustDomain(TrustDomain::parse("acme.example").unwrap());
+    let spire = parts("spire", TrustKind::Spiffe, domain, workload, bundle);
     let mut cluster = parts("cluster", TrustKind::Oidc, issuer(CLUSTER), workload, fixed(&CLUSTER_KEY));
-    cluster.subject.instance = Some("{/kubernetes.io/pod/uid}".to_owned());
+    cluster.subject.instance = Some(Template::parse("{/kubernetes.io/pod/uid}").unwrap());
     let people = parts("people", TrustKind::Oidc, issuer(PEOPLE), SubjectKind::User, fixed(&CLUSTER_KEY));
     let silent = parts("silent", TrustKind::Oidc, issuer(SILENT), workload, KeySource::Remote(nowhere, impatient));
     let rules = [spire, cluster, people, silent].map(|parts| TrustRule::new(parts).unwrap());
@@ -210,26 +209,26 @@ pub(super) fn federation() -> TrustStore {
 pub(super) fn bundleless() -> TrustStore {
     let url = "https://silent.example/bundle".parse().unwrap();
     let nowhere = KeyLocation::Bundle { url, profile: BundleProfile::Web };
-    let keys = KeySource::Remote(nowhere, RefreshPolicy { patience: Duration::from_millis(5), ..RefreshPolicy::default() });
-    let trust_domain = Some(TrustDomain::parse("acme.example").unwrap());
-    let spire = TrustRuleParts { trust_domain, ..parts("spire", TrustKind::Spiffe, None, SubjectKind::Workload, keys) };
+    let keys = KeySource::Remote(nowhere, RefreshPolicy { wait_max: Duration::from_millis(5), ..RefreshPolicy::default() });
+    let domain = IssuerSelector::TrustDomain(TrustDomain::parse("acme.example").unwrap());
+    let spire = parts("spire", TrustKind::Spiffe, domain, SubjectKind::Workload, keys);
     TrustStore::new(vec![TrustRule::new(spire).unwrap()], None).unwrap()
 }
 
-fn parts(name: &str, kind: TrustKind, issuer: Option<Issuer>, subject: SubjectKind, keys: KeySource) -> TrustRuleParts {
+fn parts(name: &str, kind: TrustKind, selector: IssuerSelector, subject: SubjectKind, keys: KeySource) -> TrustRuleParts {
     TrustRuleParts {
         name: RuleName::parse(name).unwrap(),
         kind,
-        issuer,
-        trust_domain: None,
+        selector,
         audiences: vec![ISSUER.to_owned(), ALIAS.to_owned()],
         algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(3600),
-        subject: SubjectParts { kind: subject, id: "{sub}".to_owned(), instance: None, attributes: [].into() },
+        subject: SubjectMapping { kind: subject, id: Template::parse("{sub}").unwrap(), instance: None, attributes: [].into() },
         require: Vec::new(),
         presenters: Vec::new(),
         enabled: true,
         keys,
+        scopes: Vec::new(),
     }
 }
 

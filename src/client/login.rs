@@ -1,16 +1,17 @@
-//! The ways in which agents may log in, as configured, indexed by what a request shows.
+//! The ways in which agents may log in, as configured, indexed by the credentials that a request shows.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::mtls::CertificateLogin;
-use super::{AuthMethod, CertificateName, Dated, spiffe};
+use super::{AuthMethod, CertificateName, Dated};
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
-use crate::oauth::{ClientId, Clock, RuleName};
-use crate::trust::x509::Roots;
-use crate::trust::{ClientJwks, Fetcher, Requirement, SpiffeId, SpiffePattern, SubjectKind, TrustKind, VerifiedAssertion};
+use crate::keys::ClientJwks;
+use crate::net::Fetcher;
+use crate::oauth::{ClientId, Clock, RuleName, SpiffeId, SpiffePattern};
+use crate::trust::{Requirement, SubjectKind, TrustKind, VerifiedAssertion};
+use crate::x509::Roots;
 
 /// One way in which an agent may log in.
 #[derive(Debug)]
@@ -19,21 +20,21 @@ pub enum ClientAuth {
     PrivateKeyJwt {
         /// The client's public keys.
         keys: ClientJwks,
-        /// What the client may sign by.
+        /// The algorithms that the client may sign by.
         algorithms: Vec<Algorithm>,
-        /// Whether `aud` may also be the token endpoint, for clients that cannot send the issuer identifier.
+        /// True when `aud` may also be the token endpoint, for clients that cannot send the issuer identifier.
         accept_token_endpoint: bool,
     },
     /// A JWT-SVID (draft-ietf-oauth-spiffe-client-auth §3.1).
     SpiffeJwt {
-        /// Whose.
+        /// The workloads that may use it.
         id: SpiffePattern,
     },
     /// An attestation under a trust rule.
     WorkloadJwt {
         /// The rule.
         rule: RuleName,
-        /// What the claims must say; all of it.
+        /// The requirements on its claims; all of them.
         matchers: Vec<Requirement>,
     },
     /// A certificate from an authority, with one name (RFC 8705 §2.1).
@@ -52,23 +53,23 @@ pub enum ClientAuth {
     },
     /// An X509-SVID (draft-ietf-oauth-spiffe-client-auth §3.2).
     SpiffeX509 {
-        /// Whose.
+        /// The workloads that may use it.
         id: SpiffePattern,
     },
     /// A certificate under a trust rule of kind `x509`.
     WorkloadX509 {
         /// The rule.
         rule: RuleName,
-        /// What the certificate must say; all of it.
+        /// The requirements on the certificate; all of them.
         matchers: Vec<Requirement>,
     },
     /// A client secret (RFC 6749 §2.3.1).
     Secret {
-        /// What [`super::hash_secret`] makes of the secret.
+        /// The [`super::hash_secret`] of the secret.
         digest: Digest,
-        /// Whether it may be sent as `Authorization: Basic`.
+        /// True when it may be sent as `Authorization: Basic`.
         basic: bool,
-        /// Whether it may be sent in the body.
+        /// True when it may be sent in the body.
         post: bool,
     },
 }
@@ -88,15 +89,15 @@ pub struct ClientAuths {
 /// A contradiction in the logins of one agent, or between those of two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginComplaint {
-    /// Whose login it is.
+    /// The agent whose login it is.
     pub agent: ClientId,
-    /// Which of the agent's logins it is, counted from zero.
+    /// The position among the agent's logins, counted from zero.
     pub position: usize,
-    /// What is wrong.
+    /// The mistake.
     pub reason: LoginReason,
 }
 
-/// What is wrong with a login.
+/// A mistake in a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginReason {
     /// A key set without a usable key.
@@ -113,6 +114,19 @@ pub enum LoginReason {
     Ambiguous(ClientId),
     /// The same login twice.
     Repeated,
+}
+
+/// A way in which an agent logs in by certificate.
+#[derive(Debug)]
+pub(super) enum CertificateLogin {
+    /// Issued by an authority, and with one name (RFC 8705 §2.1).
+    Authority { roots: Arc<Roots>, name: CertificateName },
+    /// Registered as it is, or by its key (RFC 8705 §2.2).
+    Registered { certificates: Vec<Digest>, keys: Vec<Digest> },
+    /// An X509-SVID.
+    Svid { id: SpiffePattern },
+    /// Accepted by a trust rule of kind `x509`, with claims that meet all of this.
+    Rule { rule: RuleName, matchers: Vec<Requirement> },
 }
 
 #[derive(Debug)]
@@ -135,15 +149,15 @@ struct WorkloadLogin {
     requirements: Vec<Requirement>,
 }
 
-/// What an unknown client's secret is compared with; nothing can prove it.
+/// The logins that an unknown client's secret is compared with; nothing can prove them.
 static NOBODY: [SecretLogin; 1] = [SecretLogin { digest: Digest([0; 32]), basic: false, post: false }];
 
 impl ClientAuths {
     /// Puts the logins of all agents together.
     ///
     /// # Errors
-    /// Every login that could never serve, would serve everybody, or would log in two agents at once. Logins that overlap only in
-    /// part are no error: where a credential fits two agents, `client_id` says which.
+    /// Every login that could never serve, would serve everybody, or would log in two agents at once. Logins that overlap only
+    /// in part are no error: where a credential fits two agents, `client_id` says which.
     pub fn new(agents: impl IntoIterator<Item = (ClientId, Vec<ClientAuth>)>) -> Result<Self, Vec<LoginComplaint>> {
         let (mut logins, mut complaints) = (Self::default(), Vec::new());
         for (agent, list) in agents {
@@ -156,23 +170,24 @@ impl ClientAuths {
         if complaints.is_empty() { Ok(logins) } else { Err(complaints) }
     }
 
-    /// The same logins, with what of them runs out by itself. Only tells: whoever checks a credential looks at its own dates.
+    /// These logins with those of their keys and certificates that run out by themselves. Only tells: whoever checks a
+    /// credential looks at its own dates.
     #[must_use]
     pub fn with_dated(self, dated: impl IntoIterator<Item = (ClientId, Vec<Dated>)>) -> Self {
         Self { dated: dated.into_iter().collect(), ..self }
     }
 
-    /// What of the logins of `client` runs out by itself.
+    /// The keys and certificates of `client` that run out by themselves.
     pub fn dated_of(&self, client: &ClientId) -> &[Dated] {
         self.dated.get(client).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// What of anybody's logins runs out by itself, in no order.
+    /// The keys and certificates of all clients that run out by themselves, in no order.
     pub fn dated(&self) -> impl Iterator<Item = &Dated> {
         self.dated.values().flatten()
     }
 
-    /// The same logins; keys that `previous` fetches from the same addresses are taken over with what was fetched.
+    /// These logins; keys that `previous` fetches from the same addresses are taken over with what was fetched.
     #[must_use]
     pub fn taking_over(mut self, previous: &Self) -> Self {
         let known: Vec<&ClientJwks> = previous.published().collect();
@@ -192,12 +207,12 @@ impl ClientAuths {
     }
 
     /// The agents that this attestation logs in, each once, in alphabetical order. A person's token logs in nobody.
-    pub fn agents_of(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
-        let rule = vouched.rule();
+    pub fn agents_of(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
+        let rule = assertion.rule();
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
-            (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(vouched),
-            (SubjectKind::Workload, _) => self.by_claims(vouched),
+            (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(assertion),
+            (SubjectKind::Workload, _) => self.by_claims(assertion),
         };
         agents.sort_unstable();
         agents.dedup();
@@ -236,37 +251,37 @@ impl ClientAuths {
 
     /// The agents that an X509-SVID of that workload may log in, each once.
     pub(super) fn agents_of_svid(&self, id: &SpiffeId) -> Vec<&ClientId> {
-        let mut agents: Vec<&ClientId> = spiffe::patterns(id).filter_map(|pattern| self.svids.get(&*pattern)).collect();
+        let mut agents: Vec<&ClientId> = id.patterns().filter_map(|pattern| self.svids.get(&*pattern)).collect();
         agents.sort_unstable();
         agents.dedup();
         agents
     }
 
-    /// The agents that what a trust rule says of a certificate logs in, each once, in alphabetical order.
-    pub(super) fn agents_of_certificate(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
-        if vouched.rule().kind() == TrustKind::Spiffe {
-            return spiffe::id_of(vouched).map(|id| self.agents_of_svid(&id)).unwrap_or_default();
+    /// The agents that a certificate logs in, as a trust rule reads it, each once, in alphabetical order.
+    pub(super) fn agents_of_certificate(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
+        if assertion.rule().kind() == TrustKind::Spiffe {
+            return assertion.spiffe_id().map(|id| self.agents_of_svid(&id)).unwrap_or_default();
         }
-        let fitting = self.certificates.iter().filter(|(_, logins)| logins.iter().any(|login| login.fits(vouched)));
+        let fitting = self.certificates.iter().filter(|(_, logins)| logins.iter().any(|login| login.fits(assertion)));
         let mut agents: Vec<&ClientId> = fitting.map(|(agent, _)| agent).collect();
         agents.sort_unstable();
         agents
     }
 
-    /// Whether `secret` is one of the client's that may be sent this way. Takes the same time for an unknown client.
+    /// True when `secret` is one of the client's that may be sent this way. Takes the same time for an unknown client.
     pub(super) fn secret_proves(&self, client: Option<&ClientId>, secret: Digest, method: AuthMethod) -> bool {
         let known = client.and_then(|client| self.secrets.get(client)).map_or(NOBODY.as_slice(), Vec::as_slice);
         known.iter().fold(false, |proven, login| proven | (login.digest.same_as(&secret) & login.may_come_by(method)))
     }
 
-    fn by_spiffe_id(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
-        let Some(id) = spiffe::id_of(vouched) else { return Vec::new() };
-        spiffe::patterns(&id).filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
+    fn by_spiffe_id(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
+        let Some(id) = assertion.spiffe_id() else { return Vec::new() };
+        id.patterns().filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
     }
 
-    fn by_claims(&self, vouched: &VerifiedAssertion) -> Vec<&ClientId> {
-        let claims = vouched.claims();
-        let logins = self.workloads.get(vouched.rule().name()).map(Vec::as_slice).unwrap_or_default();
+    fn by_claims(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
+        let claims = assertion.claims();
+        let logins = self.workloads.get(assertion.rule().name()).map(Vec::as_slice).unwrap_or_default();
         let fitting = logins.iter().filter(|login| login.requirements.iter().all(|requirement| requirement.holds(claims)));
         fitting.map(|login| &login.agent).collect()
     }
@@ -323,6 +338,28 @@ impl ClientAuths {
                 logins.push(WorkloadLogin { agent: agent.clone(), requirements });
                 Ok(())
             }
+        }
+    }
+}
+
+impl CertificateLogin {
+    /// The method that it is.
+    pub(super) fn method(&self) -> AuthMethod {
+        match self {
+            Self::Authority { .. } => AuthMethod::TlsClientAuth,
+            Self::Registered { .. } => AuthMethod::SelfSignedTls,
+            Self::Svid { .. } => AuthMethod::SpiffeX509,
+            Self::Rule { .. } => AuthMethod::WorkloadX509,
+        }
+    }
+
+    /// True when the login is for what a trust rule of kind `x509` accepted.
+    pub(super) fn fits(&self, assertion: &VerifiedAssertion) -> bool {
+        match self {
+            Self::Rule { rule, matchers } => {
+                rule == assertion.rule().name() && matchers.iter().all(|matcher| matcher.holds(assertion.claims()))
+            }
+            _ => false,
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::authenticate::{AssertionAudience, AuthContext, Proof};
+use super::context::{AuthContext, AuthOutcome};
 use super::login::KeyLogin;
-use super::{AssertionReason, AuthMethod, ClientReason};
+use super::{AssertionAudience, AssertionReason, AuthMethod, ClientReason};
 use crate::crypto::Digest;
 use crate::jose::{Compact, JoseReason, Object, Verified};
+use crate::keys::KeysUnavailable;
 use crate::oauth::{ClientId, SingleUse, SingleUseKind, Time};
 
 const LIFETIME_MAX: Duration = Duration::from_secs(3600);
@@ -15,27 +16,27 @@ const AHEAD_MAX: Duration = Duration::from_secs(60);
 const JTI_BYTES_MAX: usize = 255;
 
 /// The client whose own assertion this claims to be; none when it claims to be something else, or no such client has keys.
-pub(super) fn client(room: &AuthContext<'_>, iss: Option<&str>, sub: Option<&str>) -> Option<ClientId> {
+pub(super) fn client(context: &AuthContext<'_>, iss: Option<&str>, sub: Option<&str>) -> Option<ClientId> {
     let client = ClientId::parse(iss.filter(|_| iss == sub)?).ok()?;
-    (!room.logins.keys_of(&client).is_empty()).then_some(client)
+    (!context.logins.keys_of(&client).is_empty()).then_some(client)
 }
 
 /// Proves `client`, which the assertion names as issuer and subject, by one of its registered keys.
 ///
 /// # Errors
 /// `Unproven` when no key verifies it; only who holds a key learns which rule the claims break.
-pub(super) async fn prove(room: &AuthContext<'_>, jws: &Compact<'_>, client: ClientId) -> Result<Proof, ClientReason> {
-    let (login, verified) = verify(room.logins.keys_of(&client), jws, room.now).await?;
+pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: ClientId) -> Result<AuthOutcome, ClientReason> {
+    let (login, verified) = verify(context.logins.keys_of(&client), jws, context.now).await?;
     check_typ(jws)?;
     check_parties(verified.claims(), &client)?;
-    check_audience(verified.claims(), login, room.audience)?;
-    let expires = check_dates(verified.claims(), room.now)?;
+    check_audience(verified.claims(), login, context.audience)?;
+    let expires = check_dates(verified.claims(), context.now)?;
     let digest = single_use(verified.claims(), &client)?;
-    Ok(Proof {
+    Ok(AuthOutcome {
         key: Some(verified.key()),
         evidence: Some(jws.digest()),
         single_use: Some(SingleUse { digest: digest.0, expires, kind: SingleUseKind::Assertion }),
-        ..Proof::new(client, AuthMethod::PrivateKeyJwt)
+        ..AuthOutcome::new(client, AuthMethod::PrivateKeyJwt)
     })
 }
 
@@ -53,17 +54,22 @@ async fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>, now: Time) -> Res
     Err(refused)
 }
 
-/// An unknown `kid` may be a new key: where the client publishes its keys they are looked at once more, if the pace allows it.
+/// An unknown `kid` may be a new key: where the client publishes its keys they are looked at once more, if the refresh policy
+/// allows it.
 async fn under(login: &KeyLogin, jws: &Compact<'_>, now: Time) -> Result<Verified, ClientReason> {
-    let keys = login.keys.in_force(now).await.map_err(ClientReason::of_trust)?;
+    let keys = login.keys.in_force(now).await.map_err(unavailable)?;
     match jws.verify_in(&keys, &login.algorithms) {
         Err(JoseReason::UnknownKey) => {
-            let newer = login.keys.after_refetch(now).await.map_err(ClientReason::of_trust)?.unwrap_or(keys);
+            let newer = login.keys.after_refetch(now).await.map_err(unavailable)?.unwrap_or(keys);
             jws.verify_in(&newer, &login.algorithms)
         }
         verified => verified,
     }
     .map_err(ClientReason::Unproven)
+}
+
+fn unavailable(reason: KeysUnavailable) -> ClientReason {
+    ClientReason::KeysUnavailable(reason.into())
 }
 
 /// Absent is fine, another kind of token is not (rfc7523bis §4, RFC 8725 §3.11).
@@ -104,7 +110,8 @@ fn check_dates(claims: &Object, now: Time) -> Result<Time, AssertionReason> {
     Ok(exp)
 }
 
-/// What the commit remembers until the assertion has expired. A client id has no zero byte, so the parts cannot run together.
+/// The value that the commit remembers until the assertion has expired. A client id has no zero byte, so the parts cannot run
+/// together.
 fn single_use(claims: &Object, client: &ClientId) -> Result<Digest, AssertionReason> {
     let jti = claims.text("jti").map_err(|_| AssertionReason::ClaimType("jti"))?.ok_or(AssertionReason::JtiMissing)?;
     if jti.is_empty() || jti.len() > JTI_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! What a request proved of keys (RFC 9449 §4.3, RFC 8705 §3).
+//! The keys that a request proved (RFC 9449 §4.3, RFC 8705 §3).
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct DpopProof {
     pub key: Digest,
     /// SHA-256 of the proof.
     pub evidence: Digest,
-    /// What the commit must spend.
+    /// The value that the commit must spend.
     pub single_use: SingleUse,
 }
 
@@ -29,14 +29,14 @@ pub struct DpopProof {
 /// behind the name of the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingProof {
-    /// Which kind of proof was expected.
+    /// The kind of proof that was expected.
     pub kind: ConfirmationMethod,
-    /// Whether another key of that kind was proved; else none was.
+    /// True when another key of that kind was proved; else none was.
     pub other: bool,
 }
 
 impl ProvenKeys {
-    /// What is missing where a credential is bound by `binding`; nothing where its key was proved, or it is bound to none.
+    /// The missing proof where a credential is bound by `binding`; nothing where its key was proved, or it is bound to none.
     pub fn missed(&self, binding: Option<Confirmation>) -> Option<MissingProof> {
         let kind = binding.filter(|binding| !self.holds(binding))?.kind();
         let other = match kind {
@@ -46,7 +46,7 @@ impl ProvenKeys {
         Some(MissingProof { kind, other })
     }
 
-    /// Whether the request proved the very key that `binding` names.
+    /// True when the request proved the very key that `binding` names.
     pub fn holds(&self, binding: &Confirmation) -> bool {
         match binding {
             Confirmation::Dpop(key) => self.dpop.is_some_and(|proof| proof.key.same_as(key)),

@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{CertificateReason, MissingProof};
+use super::MissingProof;
 use crate::jose::JoseReason;
 use crate::trust::TrustReason;
+use crate::x509::X509Reason;
 
-/// Why a client is not authenticated. What the sentences say about keys, secrets and clients does not tell whether a client
-/// exists; `source` does, for the log.
+/// Why a client is not authenticated. The sentences about keys, secrets and clients do not tell whether a client exists;
+/// `source` does, for the log.
 #[derive(Debug)]
 pub enum ClientReason {
     /// No client authentication, and no subject token that could take its place.
@@ -43,7 +44,7 @@ pub enum ClientReason {
     SvidAsJwt,
     /// Something else than a JWT-SVID sent as `jwt-spiffe`.
     JwtAsSvid,
-    /// No trust rule vouches for the attestation.
+    /// No trust rule accepts the attestation.
     Trust(TrustReason),
     /// The keys that would verify the attestation cannot be had at the moment: not the client's fault.
     KeysUnavailable(TrustReason),
@@ -63,7 +64,7 @@ pub enum ClientReason {
     Retired,
 }
 
-/// Which rule the claims of a client assertion break.
+/// The rule that the claims of a client assertion break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AssertionReason {
     /// An explicit `typ` of another kind of token (RFC 8725 §3.11).
@@ -92,12 +93,56 @@ pub enum AssertionReason {
     ClaimType(&'static str),
 }
 
+/// Why a certificate logs in nobody. Only the log tells: in an answer it would tell which clients there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateReason {
+    /// The certificate itself has expired, does not count yet, or cannot be read. That is told.
+    Itself(X509Reason),
+    /// No agent of that name, or SPIFFE ID, logs in by certificate.
+    Stranger,
+    /// No path leads to the authority of the agent.
+    Chain(X509Reason),
+    /// The authority issued it, but it has not the name that the agent's file says.
+    Name,
+    /// It is none that is registered for the agent.
+    Unregistered,
+    /// The rule of the trust domain refuses it.
+    Svid(TrustReason),
+    /// The trust rule of kind `x509` refuses it.
+    Rule(TrustReason),
+    /// It is the X509-SVID of another workload than the agent's file, or `client_id`, says.
+    SvidOther,
+}
+
 impl ClientReason {
-    /// What a trust rule's refusal means for a login.
+    /// The meaning of a trust rule's refusal for a login.
     pub(super) fn of_trust(reason: TrustReason) -> Self {
         match reason {
             TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
             reason => Self::Trust(reason),
+        }
+    }
+}
+
+impl CertificateReason {
+    /// True when nobody can tell now.
+    pub(super) fn is_no_verdict(&self) -> bool {
+        match self {
+            Self::Svid(reason) | Self::Rule(reason) => reason.is_no_verdict(),
+            Self::Chain(reason) => *reason == X509Reason::ListExpired,
+            _ => false,
+        }
+    }
+}
+
+impl From<CertificateReason> for ClientReason {
+    fn from(reason: CertificateReason) -> Self {
+        match reason {
+            CertificateReason::Svid(reason) | CertificateReason::Rule(reason) if reason.is_no_verdict() => {
+                Self::KeysUnavailable(reason)
+            }
+            CertificateReason::Chain(X509Reason::ListExpired) => Self::KeysUnavailable(TrustReason::ListExpired),
+            reason => Self::Certificate(reason),
         }
     }
 }
@@ -208,7 +253,25 @@ impl fmt::Display for AssertionReason {
 
 impl Error for AssertionReason {}
 
-/// Of which kind the claims of assertions and proofs are; dates in milliseconds lie beyond every calendar.
+/// For the log, except where a certificate speaks against itself.
+impl fmt::Display for CertificateReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself(reason) => reason.fmt(f),
+            Self::Stranger => f.write_str("no agent of that client_id logs in by certificate"),
+            Self::Chain(reason) => write!(f, "the authority of the agent's login does not vouch for it: {reason}"),
+            Self::Name => f.write_str("it has not the name that the agent's login says"),
+            Self::Unregistered => f.write_str("neither it nor its key is registered for the agent"),
+            Self::Svid(reason) => write!(f, "it is no X509-SVID that logs in: {reason}"),
+            Self::Rule(reason) => write!(f, "its trust rule refuses it: {reason}"),
+            Self::SvidOther => f.write_str("it is the X509-SVID of another workload"),
+        }
+    }
+}
+
+impl Error for CertificateReason {}
+
+/// The type of a claim of assertions and proofs, for sentences; dates in milliseconds lie beyond every calendar.
 pub(super) fn kind_of(claim: &str) -> &'static str {
     match claim {
         "exp" | "iat" | "nbf" => "a number of seconds since 1970",

@@ -4,14 +4,15 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::authenticate::Proof;
-use super::{AuthMethod, ClientAuths, ClientReason};
+use super::context::{AuthContext, AuthOutcome};
+use super::{AuthMethod, ClientReason};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::oauth::ClientId;
 use crate::request::Form;
 
-/// What is kept of a client secret: its SHA-256. Secrets are generated with full entropy, so a slow hash would add nothing.
+/// The form in which a client secret is kept: its SHA-256. Secrets are generated with full entropy, so a slow hash would add
+/// nothing.
 pub fn hash_secret(secret: &str) -> Digest {
     Digest::of(secret.as_bytes())
 }
@@ -32,26 +33,31 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 /// `Scheme` for another scheme than `Basic`, and one and the same answer, after the same work, for everything else.
-pub(super) fn basic(header: &str, logins: &ClientAuths, catalog: &Catalog) -> Result<Proof, ClientReason> {
+pub(super) fn basic(context: &AuthContext<'_>, header: &str) -> Result<AuthOutcome, ClientReason> {
     let text = credentials(header)?;
     // Both readings are always tried, so that the time taken does not tell whether the client exists.
-    let (encoded, raw) = (form_encoded(&text, catalog), as_it_is(&text, catalog));
+    let (encoded, raw) = (form_encoded(&text, context.catalog), as_it_is(&text, context.catalog));
     let (client, secret) = encoded.or(raw).unzip();
-    prove(logins, client, secret.as_deref().unwrap_or(&text), AuthMethod::SecretBasic)
+    prove(context, client, secret.as_deref().unwrap_or(&text), AuthMethod::SecretBasic)
 }
 
 /// Proves a client by `client_id` and `client_secret` in the body.
 ///
 /// # Errors
 /// One and the same answer, after the same work, for every failure.
-pub(super) fn post(client: &str, secret: &str, logins: &ClientAuths, catalog: &Catalog) -> Result<Proof, ClientReason> {
-    prove(logins, registered(client, catalog), secret, AuthMethod::SecretPost)
+pub(super) fn post(context: &AuthContext<'_>, client: &str, secret: &str) -> Result<AuthOutcome, ClientReason> {
+    prove(context, registered(client, context.catalog), secret, AuthMethod::SecretPost)
 }
 
-fn prove(logins: &ClientAuths, client: Option<ClientId>, secret: &str, method: AuthMethod) -> Result<Proof, ClientReason> {
-    let proven = logins.secret_proves(client.as_ref(), hash_secret(secret), method);
+fn prove(
+    context: &AuthContext<'_>,
+    client: Option<ClientId>,
+    secret: &str,
+    method: AuthMethod,
+) -> Result<AuthOutcome, ClientReason> {
+    let proven = context.logins.secret_proves(client.as_ref(), hash_secret(secret), method);
     match client.filter(|_| proven) {
-        Some(client) => Ok(Proof::new(client, method)),
+        Some(client) => Ok(AuthOutcome::new(client, method)),
         None => Err(ClientReason::Secret),
     }
 }
@@ -74,7 +80,8 @@ fn form_encoded(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
     registered(&Form::component(client).ok()?, catalog).map(|client| (client, secret))
 }
 
-/// As many clients have it: nothing is encoded, and an id with colons, such as a URL, ends where the longest registered id does.
+/// As many clients have it: nothing is encoded, and an id with colons, such as a URL, ends where the longest registered id
+/// does.
 fn as_it_is(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
     let colons = text.match_indices(':').map(|(at, _)| at).take_while(|at| *at <= ID_BYTES_MAX);
     let pairs = colons.filter_map(|at| Some((text.get(..at)?, text.get(at + 1..)?)));

@@ -5,24 +5,21 @@ use std::sync::Arc;
 
 use super::desk::Desk;
 use super::reader::{Located, all};
-use super::{
-    AgentFile, Config, Diagnostic, Diagnostics, DpopNonce, IssuerFile, KeysFile, LoginFile, PolicyText, Settings, TrustFile,
-    dated,
-};
+use super::{AgentFile, Config, Diagnostic, Diagnostics, DpopNonce, LoginFile, PolicyText, Settings, TrustFile, dated};
 use crate::catalog::Place;
 use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
 use crate::crypto::{MacKey, SealKey};
 use crate::deployment::{Deployment, TOKEN_PATH};
 use crate::jose::Cache;
+use crate::keys::Sequences;
 use crate::mint::Signers;
 use crate::oauth::ClientId;
 use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
 use crate::token::IssuerKeys;
-use crate::trust::x509::Roots;
 use crate::trust::{
-    DuplicateRule, KeySource, Matcher, Requirement, Sequences, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts,
-    TrustRuleReason, TrustStore, findings,
+    DuplicateRule, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts, TrustRuleReason, TrustStore, findings,
 };
+use crate::x509::Roots;
 
 /// The keys of a world, parsed.
 #[derive(Debug)]
@@ -128,11 +125,10 @@ pub(super) fn meant(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Opti
     let complain = |reasons: Vec<TrustRuleReason>| {
         reasons.iter().for_each(|reason| desk.complain(Diagnostic::new(file.place_of(reason), reason.to_string())));
     };
-    let rule = TrustRule::new(parts(file, agents)).map_err(complain).ok()?;
-    Some(rule.with_scopes(file.scopes.iter().map(|scope| scope.map.clone()).collect()))
+    TrustRule::new(TrustRuleParts { audiences: audiences(&file.rule, agents), ..file.rule.clone() }).map_err(complain).ok()
 }
 
-/// The same; what it admits beyond what its author may have meant is warned of.
+/// The rule that a file means; whom it admits beyond what its author may have meant is warned of.
 fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
     let rule = meant(desk, file, agents)?;
     let warned = findings(&rule).into_iter().filter(|finding| finding.severity != Severity::Note);
@@ -140,50 +136,15 @@ fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule
     Some(rule)
 }
 
-fn parts(file: &TrustFile, agents: &[AgentFile]) -> TrustRuleParts {
-    let (issuer, trust_domain) = match &file.issuer {
-        IssuerFile::Named(issuer) => (Some(issuer.clone()), None),
-        IssuerFile::Spiffe(domain) => (None, Some(domain.clone())),
-        IssuerFile::Roots => (None, None),
-    };
-    TrustRuleParts {
-        name: file.name.clone(),
-        kind: file.kind,
-        issuer,
-        trust_domain,
-        audiences: audiences(file, agents),
-        algorithms: file.algorithms.clone(),
-        lifetime_max: file.lifetime_max,
-        subject: file.subject.clone(),
-        require: file.require.iter().map(|matcher| required(&matcher.requirement)).collect(),
-        presenters: file.presenters.iter().map(|presenter| presenter.value.clone()).collect(),
-        enabled: file.enabled,
-        keys: keys(file),
-    }
-}
-
-fn required(requirement: &Requirement) -> (String, Matcher) {
-    (requirement.claim().to_owned(), requirement.matcher().clone())
-}
-
 /// An ID token's audience is the client that obtained it. Listing that client at an agent (`foreign_clients`) makes it an
 /// audience of the rule; that the agent itself presents the token is checked when it does.
-fn audiences(file: &TrustFile, agents: &[AgentFile]) -> Vec<String> {
-    let mut audiences = file.audiences.clone();
-    if file.subject.kind == SubjectKind::User && file.kind == TrustKind::Oidc {
+fn audiences(rule: &TrustRuleParts, agents: &[AgentFile]) -> Vec<String> {
+    let mut audiences = rule.audiences.clone();
+    if rule.subject.kind == SubjectKind::User && rule.kind == TrustKind::Oidc {
         let clients = agents.iter().flat_map(|agent| &agent.agent.entry.foreign_clients);
-        audiences.extend(clients.filter(|(rule, _)| *rule == file.name).map(|(_, client)| client.clone()));
+        audiences.extend(clients.filter(|(name, _)| *name == rule.name).map(|(_, client)| client.clone()));
     }
     audiences
-}
-
-fn keys(file: &TrustFile) -> KeySource {
-    match &file.keys {
-        KeysFile::Given(keys) => KeySource::Fixed(Arc::new(keys.clone())),
-        KeysFile::Bundle(bundle) => KeySource::Bundle(Arc::clone(bundle)),
-        KeysFile::Roots(roots) => KeySource::Roots(Arc::clone(roots)),
-        KeysFile::Remote(location, pace) => KeySource::Remote(location.clone(), *pace),
-    }
 }
 
 fn logins(desk: &Desk, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<ClientAuths> {

@@ -12,11 +12,11 @@ use super::desk::Desk;
 use super::login_file::LoginFile;
 use super::reader::{Located, Reader};
 use super::{Diagnostic, dated, keys_file, revocation, tls_file};
-use crate::client::{AuthMethod, CertificateName, DistinguishedName};
+use crate::client::{AuthMethod, CertificateName};
 use crate::crypto::Digest;
 use crate::jose::KeySet;
-use crate::trust::SpiffePattern;
-use crate::trust::x509::{Plain, RevocationList, Roots};
+use crate::oauth::SpiffePattern;
+use crate::x509::{DistinguishedName, Plain, RevocationList, Roots};
 
 /// The names of which a login has exactly one (RFC 8705 §2.1.2).
 const NAMES: [&str; 5] = ["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"];

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_file::AgentFile;
 use super::desk::Desk;
-use super::keys_file::KeysFile;
 use super::login_file::LoginFile;
 use super::matcher_file::MatcherFile;
 use super::reader::Located;
-use super::trust_file::{IssuerFile, ScopeFile, TrustFile};
+use super::trust_file::TrustFile;
 use super::{Diagnostic, Settings, span};
-use crate::catalog::{Agent, Api, Catalog, CatalogComplaint, Filed};
-use crate::oauth::RuleName;
-use crate::trust::{SpiffePattern, SubjectKind, TrustKind, mistaken};
+use crate::catalog::{Agent, Api, Catalog, CatalogComplaint, Filed, Place};
+use crate::keys::KeySource;
+use crate::oauth::{RuleName, SpiffePattern};
+use crate::trust::{IssuerSelector, ScopeMap, SubjectKind, TrustKind, TrustRuleParts, mistaken};
 
 /// The catalog. What nothing goes by is told unless it is `declared` in a file that has other mistakes.
 pub(super) fn catalog(
@@ -22,7 +22,7 @@ pub(super) fn catalog(
     agents: Vec<Filed<Agent>>,
     apis: Vec<Filed<Api>>,
 ) -> Option<Catalog> {
-    let names: Vec<RuleName> = rules.iter().map(|rule| rule.name.clone()).collect();
+    let names: Vec<RuleName> = rules.iter().map(|file| file.rule.name.clone()).collect();
     match Catalog::new(agents, apis, &names) {
         Ok(catalog) => Some(catalog),
         Err(complaints) => {
@@ -56,7 +56,7 @@ pub(super) fn check(
     let view = View { desk, settings, declared, rules, agents };
     view.rule_names();
     rules.iter().for_each(|rule| view.rule(rule));
-    rules.iter().flat_map(|rule| &rule.scopes).for_each(|scope| view.mapped(scope, apis));
+    rules.iter().for_each(|file| view.scopes(file, apis));
     agents.iter().flat_map(|agent| &agent.logins).for_each(|login| view.login(login));
     apis.iter().for_each(|api| view.api(api));
 }
@@ -73,23 +73,23 @@ impl View<'_> {
     fn rule_names(&self) {
         let mut first = BTreeMap::new();
         for rule in self.rules {
-            if let Some(there) = first.insert(&rule.name, &rule.place) {
-                let sentence = format!("trust rule \"{}\" exists already at {there}", rule.name);
+            if let Some(there) = first.insert(&rule.rule.name, &rule.place) {
+                let sentence = format!("trust rule \"{}\" exists already at {there}", rule.rule.name);
                 self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
             }
         }
     }
 
     fn rule(&self, rule: &TrustFile) {
-        if matches!(&rule.issuer, IssuerFile::Named(issuer) if *issuer == self.settings.issuer) {
+        if rule.rule.selector.issuer() == Some(self.settings.issuer.as_str()) {
             let sentence = "a trust rule cannot name our own issuer; what we issued is known without one";
             self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
         }
-        for presenter in &rule.presenters {
+        for (presenter, place) in rule.rule.presenters.iter().zip(&rule.presenters) {
             let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
-            if !known().any(|id| id == presenter.value.as_str()) && !self.declared.contains(presenter.value.as_str()) {
-                let complaint = Diagnostic::new(presenter.place.clone(), format!("there is no agent \"{}\"", presenter.value));
-                self.desk.complain(complaint.near(presenter.value.as_str(), known()));
+            if !known().any(|id| id == presenter.as_str()) && !self.declared.contains(presenter.as_str()) {
+                let complaint = Diagnostic::new(place.clone(), format!("there is no agent \"{presenter}\""));
+                self.desk.complain(complaint.near(presenter.as_str(), known()));
             }
         }
     }
@@ -107,9 +107,9 @@ impl View<'_> {
 
     fn spiffe_login(&self, id: &Located<SpiffePattern>) {
         let wanted = id.value.trust_domain();
-        let domain = |rule: &'_ TrustFile| match &rule.issuer {
-            IssuerFile::Spiffe(domain) => Some(domain.as_str().to_owned()),
-            IssuerFile::Named(_) | IssuerFile::Roots => None,
+        let domain = |file: &'_ TrustFile| match &file.rule.selector {
+            IssuerSelector::TrustDomain(domain) => Some(domain.as_str().to_owned()),
+            IssuerSelector::Issuer(_) | IssuerSelector::Roots => None,
         };
         let known: Vec<String> = self.rules.iter().filter_map(domain).collect();
         if !known.iter().any(|known| known == wanted) && !self.declared.contains(wanted) {
@@ -123,13 +123,14 @@ impl View<'_> {
     /// The bundle of the trust domain must say who issues X509-SVIDs in it.
     fn svid_login(&self, id: &Located<SpiffePattern>) {
         let wanted = id.value.trust_domain();
-        let of_domain = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(domain) if domain.as_str() == wanted);
+        let of_domain =
+            |file: &&TrustFile| matches!(&file.rule.selector, IssuerSelector::TrustDomain(domain) if domain.as_str() == wanted);
         let mut rules = self.rules.iter().filter(of_domain).peekable();
         if rules.peek().is_none() && !self.declared.contains(wanted) {
             let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
             self.desk.complain(Diagnostic::new(id.place.clone(), sentence));
         }
-        let silent = |rule: &&TrustFile| matches!(&rule.keys, KeysFile::Bundle(bundle) if bundle.roots().is_empty());
+        let silent = |rule: &&TrustFile| matches!(&rule.rule.keys, KeySource::Bundle(bundle) if bundle.roots().is_empty());
         for rule in rules.filter(silent) {
             let sentence = "the bundle has no key with `use` \"x509-svid\" and `x5c`, so no X509-SVID logs in under this rule";
             self.desk.warn(Diagnostic::new(rule.place.clone(), sentence));
@@ -139,7 +140,7 @@ impl View<'_> {
     /// A JWT-SVID that logs in has the issuer identifier as its only audience, so a rule that does not admit it admits no login.
     fn spiffe_audience(&self, rule: &TrustFile) {
         let issuer = self.settings.issuer.as_str();
-        if !rule.audiences.iter().any(|audience| audience == issuer) {
+        if !rule.rule.audiences.iter().any(|audience| audience == issuer) {
             let sentence =
                 format!("`audiences` must name our issuer, {issuer}: agents log in under this rule, and their SVIDs are for it");
             self.desk.complain(Diagnostic::new(rule.place.clone(), sentence));
@@ -149,13 +150,13 @@ impl View<'_> {
     fn workload_login(&self, trust: &Located<RuleName>, matchers: &[MatcherFile], by_certificate: bool) {
         let name = trust.value.as_str();
         let complain = |sentence: String| Diagnostic::new(trust.place.clone(), sentence);
-        match self.rules.iter().find(|rule| rule.name == trust.value) {
+        match self.rules.iter().map(|file| &file.rule).find(|rule| rule.name == trust.value) {
             Some(rule) if rule.subject.kind == SubjectKind::User => {
                 self.desk.complain(complain(format!("trust rule \"{name}\" vouches for people, and an agent is no person")));
             }
             None if !self.declared.contains(name) => {
                 let complaint = complain(format!("there is no trust rule \"{name}\""));
-                self.desk.complain(complaint.near(name, self.rules.iter().map(|rule| rule.name.as_str())));
+                self.desk.complain(complaint.near(name, self.rules.iter().map(|file| file.rule.name.as_str())));
             }
             Some(rule) if (rule.kind == TrustKind::X509) != by_certificate => {
                 let method = if by_certificate { "workload_jwt" } else { "workload_x509" };
@@ -169,15 +170,20 @@ impl View<'_> {
         }
     }
 
-    fn workload_matcher(&self, rule: &TrustFile, matcher: &MatcherFile) {
+    fn workload_matcher(&self, rule: &TrustRuleParts, matcher: &MatcherFile) {
         if let Some(reason) = mistaken(rule.kind, &matcher.requirement) {
             self.desk.complain(Diagnostic::new(matcher.place.clone(), reason.to_string()));
         }
     }
 
     /// A scope can only come to mean what exists here.
-    fn mapped(&self, scope: &ScopeFile, apis: &[Filed<Api>]) {
-        let ScopeFile { map, place } = scope;
+    fn scopes(&self, file: &TrustFile, apis: &[Filed<Api>]) {
+        for (position, map) in file.rule.scopes.iter().enumerate() {
+            self.scope(map, &file.places.of(&format!("map/{position}/to")), apis);
+        }
+    }
+
+    fn scope(&self, map: &ScopeMap, place: &Place, apis: &[Filed<Api>]) {
         let complain = |sentence: String| Diagnostic::new(place.clone(), sentence);
         match apis.iter().find(|api| api.entry.id == map.api) {
             Some(api) if api.entry.scopes.contains_key(&map.to) => {}

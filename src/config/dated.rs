@@ -8,15 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::keys_file::{Jwks, KeysFile};
+use super::TrustFile;
+use super::keys_file::Jwks;
 use super::login_file::LoginFile;
 use super::reader::Located;
-use super::{IssuerFile, TrustFile};
 use crate::catalog::Place;
 use crate::client::{AuthMethod, Dated, DatedKind};
 use crate::crypto::Digest;
+use crate::keys::KeySource;
 use crate::oauth::{NumericDate, Time};
-use crate::trust::x509::{Plain, RevocationList, Roots};
+use crate::trust::IssuerSelector;
+use crate::x509::{Plain, RevocationList, Roots};
 
 /// Everything of a login that has an end: of what the login itself names, and of the authorities that it means by a trust rule or
 /// by `client_ca`. What is fetched is not there yet.
@@ -27,12 +29,13 @@ pub(super) fn of_login(login: &LoginFile, client_ca: &[Dated], rules: &[TrustFil
         | LoginFile::SelfSignedTls { dated, .. }
         | LoginFile::PrivateKeyJwt { dated, .. } => dated.clone(),
         LoginFile::WorkloadX509 { trust, .. } => {
-            let rules = rules.iter().filter(|rule| rule.name == trust.value);
+            let rules = rules.iter().filter(|file| file.rule.name == trust.value);
             rules.flat_map(|rule| of_rule(AuthMethod::WorkloadX509, rule)).collect()
         }
         LoginFile::SpiffeX509 { spiffe_id } => {
             let domain = spiffe_id.value.trust_domain();
-            let is_of = |rule: &&TrustFile| matches!(&rule.issuer, IssuerFile::Spiffe(named) if named.as_str() == domain);
+            let is_of =
+                |file: &&TrustFile| matches!(&file.rule.selector, IssuerSelector::TrustDomain(named) if named.as_str() == domain);
             rules.iter().filter(is_of).flat_map(|rule| of_rule(AuthMethod::SpiffeX509, rule)).collect()
         }
         LoginFile::SpiffeJwt { .. } | LoginFile::WorkloadJwt { .. } | LoginFile::Secret { .. } => Vec::new(),
@@ -88,11 +91,11 @@ fn entries(jwks: &Jwks) -> Vec<Entry> {
 }
 
 fn of_rule(login: AuthMethod, rule: &TrustFile) -> Vec<Dated> {
-    let held_by: Arc<str> = format!("trust rule {}", rule.name).into();
-    match &rule.keys {
-        KeysFile::Roots(roots) => authorities(login, roots, &held_by, &rule.place),
-        KeysFile::Bundle(bundle) => authorities(login, bundle.roots(), &held_by, &rule.place),
-        KeysFile::Remote(..) | KeysFile::Given(_) => Vec::new(),
+    let held_by: Arc<str> = format!("trust rule {}", rule.rule.name).into();
+    match &rule.rule.keys {
+        KeySource::Roots(roots) => authorities(login, roots, &held_by, &rule.place),
+        KeySource::Bundle(bundle) => authorities(login, bundle.roots(), &held_by, &rule.place),
+        KeySource::Remote(..) | KeySource::Fixed(_) => Vec::new(),
     }
 }
 

@@ -1,7 +1,6 @@
-//! Where public keys are written: inline, in a file beside, or at an issuer.
+//! Public keys as written: inline, or in a file beside.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::{Map, Number, Value as Json};
 
@@ -11,21 +10,6 @@ use super::reader::{Located, Reader};
 use super::tree::{Node, Table, Value};
 use crate::catalog::Place;
 use crate::jose::{KeyReason, KeySet, KeyUse};
-use crate::trust::x509::Roots;
-use crate::trust::{KeyLocation, RefreshPolicy, TrustBundle};
-
-/// Where the keys of a trust rule come from.
-#[derive(Clone, Debug)]
-pub enum KeysFile {
-    /// The network, at this pace.
-    Remote(KeyLocation, RefreshPolicy),
-    /// The configuration itself, inline or in a file beside.
-    Given(KeySet),
-    /// The file of a SPIFFE bundle.
-    Bundle(Arc<TrustBundle>),
-    /// The file of an enterprise PKI's roots.
-    Roots(Arc<Roots>),
-}
 
 /// A key set with its text, for what it says beside keys.
 pub(super) struct Jwks {

@@ -13,9 +13,9 @@ use super::{Diagnostic, certificate_login, dated};
 use crate::client::{AuthMethod, CertificateName, Dated};
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
-use crate::oauth::RuleName;
-use crate::trust::x509::Roots;
-use crate::trust::{ClientJwks, SpiffePattern};
+use crate::keys::ClientJwks;
+use crate::oauth::{RuleName, SpiffePattern};
+use crate::x509::Roots;
 
 /// A way to log in, checked as far as it can be alone.
 #[derive(Clone, Debug)]

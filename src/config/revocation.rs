@@ -6,7 +6,7 @@ use super::Diagnostic;
 use super::desk::Desk;
 use super::reader::{Located, Reader};
 use crate::catalog::Place;
-use crate::trust::x509::{RevocationList, Roots};
+use crate::x509::{RevocationList, Roots};
 
 /// The lists in the files that `key` names; empty when it is not written, none when any of them is wrong.
 pub(super) fn take(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<RevocationList>> {

@@ -2,65 +2,31 @@
 
 mod keys;
 mod mistakes;
-mod scopes;
-mod subject;
+mod tables;
 
 use std::time::Duration;
 
 pub(super) use keys::jwks_uri;
-pub use scopes::ScopeFile;
 
 use super::Diagnostic;
-use super::keys_file::KeysFile;
 use super::matcher_file::{self, MatcherFile};
 use super::reader::{Located, Reader, all};
 use crate::catalog::{Place, Places};
 use crate::jose::Algorithm;
-use crate::oauth::{ClientId, Issuer, RuleName};
-use crate::trust::{SubjectParts, TrustDomain, TrustKind, claim_of, claims_of};
+use crate::oauth::{ClientId, Issuer, RuleName, TrustDomain};
+use crate::trust::{IssuerSelector, TrustKind, TrustRuleParts, claim_of, claims_of};
 
 /// A trust rule, checked as far as it can be alone.
 #[derive(Clone, Debug)]
 pub struct TrustFile {
-    /// What the rule is called; the first part of its subjects.
-    pub name: RuleName,
-    /// By which claim rules its tokens are read.
-    pub kind: TrustKind,
-    /// Who issues.
-    pub issuer: IssuerFile,
-    /// One of them must be in the `aud` of a token.
-    pub audiences: Vec<String>,
-    /// By which a token may be signed.
-    pub algorithms: Vec<Algorithm>,
-    /// From `iat` to `exp`, at most.
-    pub lifetime_max: Duration,
-    /// What a token's claims say about its subject.
-    pub subject: SubjectParts,
-    /// What else its claims must be.
-    pub require: Vec<MatcherFile>,
-    /// Who may present attestations of somebody else.
-    pub presenters: Vec<Located<ClientId>>,
-    /// Whether the rule admits anybody at all.
-    pub enabled: bool,
-    /// Where the issuer's keys come from.
-    pub keys: KeysFile,
-    /// What the scopes of its access tokens mean here.
-    pub scopes: Vec<ScopeFile>,
-    /// Where the rule's name is written.
+    /// The rule as written.
+    pub rule: TrustRuleParts,
+    /// The places of its presenters, one for one.
+    pub presenters: Vec<Place>,
+    /// The place of its name.
     pub place: Place,
-    /// Where everything else is.
+    /// The places of everything else.
     pub(super) places: Places,
-}
-
-/// Who issues the tokens of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IssuerFile {
-    /// Whoever their `iss` names.
-    Named(Issuer),
-    /// Kind `spiffe`: a trust domain, named by the `sub` of its JWT-SVIDs.
-    Spiffe(TrustDomain),
-    /// Kind `x509`: the roots alone.
-    Roots,
 }
 
 /// A little more than a day: managed identities of Azure get tokens of a day, dated five minutes back.
@@ -74,58 +40,55 @@ impl TrustFile {
         let name = reader.take_parsed("name", RuleName::parse);
         let kind = reader.take_choice("kind", &TrustKind::ALL).map(|kind| kind.value);
         need_the_rest(&reader, kind);
-        let issuer = take_issuer(&mut reader, kind);
+        let selector = take_selector(&mut reader, kind);
         let audiences = take_audiences(&mut reader, kind);
         let algorithms = take_algorithms(&mut reader, kind);
         let lifetime_max = reader.take_span("lifetime_max", Duration::from_secs(1)..=LIFETIME_MAX);
-        let subject = subject::take(&mut reader, kind);
+        let subject = tables::take_subject(&mut reader, kind);
         let written = reader.has("require");
         let matchers = matcher_file::take_each(&mut reader, "require").or((!written).then(Vec::new));
         let legible: Vec<MatcherFile> = matchers.iter().flatten().flatten().cloned().collect();
-        let require = matchers.and_then(|matchers| all(matchers.into_iter()));
-        let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten().collect();
+        let require = matchers.and_then(|matchers| all(matchers.into_iter().map(|matcher| Some(matcher?.requirement))));
+        let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten();
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
-        let keys = keys::take(&mut reader, kind, issuer.as_ref());
-        let scopes = scopes::take(&mut reader, kind);
+        let keys = keys::take(&mut reader, kind, selector.as_ref());
+        let scopes = tables::take_scopes(&mut reader, kind);
         warn_of_unknown_claims(&reader, kind, &legible);
         let desk = reader.desk();
         reader.finish();
-        let parts = mistakes::Parts {
+        let read = mistakes::PartialRule {
             kind,
-            issuer: issuer.as_ref(),
+            selector: selector.as_ref(),
             audiences: audiences.as_ref(),
             require: require.as_ref(),
             legible: &legible,
             subject: subject.as_ref(),
         };
-        let whole = name.is_some() && algorithms.is_some() && keys.is_some() && scopes.is_some() && parts.are_whole();
+        let whole = name.is_some() && algorithms.is_some() && keys.is_some() && scopes.is_some() && read.is_whole();
         if !whole {
-            parts.tell(desk, &places);
+            read.tell(desk, &places);
         }
-        let Located { value: name, place } = name?;
-        let (kind, issuer, audiences, algorithms) = (kind?, issuer?, audiences?, algorithms?);
-        let (subject, require, keys, scopes) = (subject?, require?, keys?, scopes?);
-        let lifetime_max = lifetime_max.map_or(kind.default_lifetime(), |found| found.value);
-        Some(Self {
+        let (Located { value: name, place }, kind) = (name?, kind?);
+        let (presenters, presented_at) = presenters.into_iter().map(|found| (found.value, found.place)).unzip();
+        let rule = TrustRuleParts {
             name,
             kind,
-            issuer,
-            audiences,
-            algorithms,
-            lifetime_max,
-            subject,
-            require,
+            selector: selector?,
+            audiences: audiences?,
+            algorithms: algorithms?,
+            lifetime_max: lifetime_max.map_or(kind.default_lifetime(), |found| found.value),
+            subject: subject?,
+            require: require?,
             presenters,
             enabled,
-            keys,
-            scopes,
-            place,
-            places,
-        })
+            keys: keys?,
+            scopes: scopes?,
+        };
+        Some(Self { rule, presenters: presented_at, place, places })
     }
 }
 
-/// What a rule of that kind cannot do without. Platforms have a subject and keys of their own.
+/// The keys that a rule of that kind cannot do without. Platforms have a subject and keys of their own.
 fn need_the_rest(reader: &Reader<'_>, kind: Option<TrustKind>) {
     match kind {
         Some(TrustKind::X509) => reader.need(&["subject", "keys"]),
@@ -154,7 +117,7 @@ fn is_open_ended(claim: &str) -> bool {
     claim.starts_with("repo_property_") || claim.starts_with("agent_tag:")
 }
 
-fn take_issuer(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<IssuerFile> {
+fn take_selector(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<IssuerSelector> {
     let Some(kind) = kind else {
         for key in ["issuer", "trust_domain"] {
             reader.take(key);
@@ -168,13 +131,13 @@ fn take_issuer(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Issue
         TrustKind::Spiffe => {
             reader.need(&["trust_domain"]);
             reader.refuse("issuer", "does not belong to kind \"spiffe\"; an SVID is known by its trust domain");
-            reader.take_parsed("trust_domain", TrustDomain::parse).map(|domain| IssuerFile::Spiffe(domain.value))
+            reader.take_parsed("trust_domain", TrustDomain::parse).map(|domain| IssuerSelector::TrustDomain(domain.value))
         }
         TrustKind::X509 => {
             reader.refuse("issuer", "does not belong to kind \"x509\"; a certificate is known by the roots in [keys]");
-            Some(IssuerFile::Roots)
+            Some(IssuerSelector::Roots)
         }
-        kind => take_named_issuer(reader, kind).map(IssuerFile::Named),
+        kind => take_named_issuer(reader, kind).map(IssuerSelector::Issuer),
     }
 }
 
@@ -218,7 +181,7 @@ fn take_audiences(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Ve
     Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect())
 }
 
-/// What the platform signs by, or nearly every issuer, when the file names none.
+/// The algorithms that the platform signs by, or nearly every issuer, when the file names none.
 fn take_algorithms(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Vec<Algorithm>> {
     if kind == Some(TrustKind::X509) {
         reader.refuse("algorithms", "does not belong to kind \"x509\"");

@@ -8,7 +8,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 
 use super::plain::plain;
 use super::state::AppState;
-use crate::trust::KeyState;
+use crate::keys::KeyState;
 
 /// The routes of the operators' listener.
 pub(super) fn routes(config: &mut ServiceConfig) {

@@ -42,7 +42,7 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// What an RSA key without `alg` may verify.
+    /// The algorithms that an RSA key without `alg` may verify.
     pub(crate) const RSA: [Self; 6] = [Self::RS256, Self::RS384, Self::RS512, Self::PS256, Self::PS384, Self::PS512];
 
     /// The algorithm called `name`, compared byte for byte (RFC 7515 §4.1.1). `Ed25519` is another name of `EdDSA` here (RFC

@@ -18,12 +18,12 @@ pub struct Cache {
 /// Two generations: when the young one is full it becomes the old one, and what was old is forgotten.
 #[derive(Default)]
 struct Shard {
-    young: HashMap<Key, Time>,
-    old: HashMap<Key, Time>,
+    young: HashMap<CacheKey, Time>,
+    old: HashMap<CacheKey, Time>,
 }
 
 /// The digest of the whole token and the thumbprint of the key.
-type Key = (Digest, Digest);
+type CacheKey = (Digest, Digest);
 
 impl Cache {
     /// A cache of at most `capacity` entries, rounded up to a multiple of 32.
@@ -31,7 +31,7 @@ impl Cache {
         Self { shards: std::array::from_fn(|_| RwLock::default()), half: capacity.div_ceil(2 * SHARDS) }
     }
 
-    /// How many entries there are, expired ones included.
+    /// The number of entries, expired ones included.
     pub fn len(&self) -> usize {
         let count = |shard: &RwLock<Shard>| {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
@@ -40,12 +40,12 @@ impl Cache {
         self.shards.iter().map(count).sum()
     }
 
-    /// Whether there is no entry.
+    /// True when there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether this token verified under this key before, and had not expired by `now`.
+    /// True when this token verified under this key before, and had not expired by `now`.
     pub(super) fn knows(&self, token: Digest, key: Digest, now: Time) -> bool {
         let Some(shard) = self.shard(token) else { return false };
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);

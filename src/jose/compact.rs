@@ -31,7 +31,7 @@ pub struct Compact<'a> {
     digest: Digest,
 }
 
-/// Claims under a signature that verified. Whether they are current, and meant for us, is for others to say.
+/// Claims under a signature that verified. That they are current, and meant for us, is for others to find out.
 #[derive(Clone)]
 pub struct Verified {
     claims: Arc<Object>,
@@ -50,7 +50,7 @@ impl<'a> Compact<'a> {
         if token.header.has("jwk") { Err(JoseReason::HeaderMember) } else { Ok(token) }
     }
 
-    /// The same, but the header may carry a `jwk`.
+    /// As [`Self::parse`], but the header may carry a `jwk`.
     pub(super) fn take_apart(text: &'a str) -> Result<Self, JoseReason> {
         if text.len() > COMPACT_BYTES_MAX {
             return Err(JoseReason::Long);
@@ -89,7 +89,7 @@ impl<'a> Compact<'a> {
         self.typ.as_deref()
     }
 
-    /// Whether the header's `typ` is `media_type`: in any case, with or without `application/` (RFC 7515 §4.1.9).
+    /// True when the header's `typ` is `media_type`: in any case, with or without `application/` (RFC 7515 §4.1.9).
     pub fn typ_is(&self, media_type: &str) -> bool {
         let short = |text: &'_ str| match text.get(..12) {
             Some(prefix) if prefix.eq_ignore_ascii_case("application/") => text.get(12..).unwrap_or_default().to_owned(),
@@ -158,7 +158,7 @@ impl<'a> Compact<'a> {
         if !allowed.contains(&algorithm) {
             return Err(JoseReason::AlgorithmNotAllowed);
         }
-        keys.select(self, algorithm).map(|key| (key, algorithm))
+        keys.select(self.kid(), algorithm).map(|key| (key, algorithm))
     }
 
     fn verify_by(&self, key: &VerifyingKey, algorithm: Algorithm) -> Result<Verified, JoseReason> {
@@ -183,7 +183,7 @@ impl Verified {
         &self.claims
     }
 
-    /// By which algorithm.
+    /// The algorithm of the signature.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

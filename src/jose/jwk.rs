@@ -5,8 +5,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwk::Jwk;
 
 use super::verify::{Verifier, VerifyingKey};
-use super::{Algorithm, KeyReason, KeyUse, Object};
+use super::{Algorithm, KeyReason, Object};
 use crate::crypto::Digest;
+
+/// The tokens that the keys of a set are to verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    /// JWTs: keys with `use: sig` or no `use`.
+    Signature,
+    /// JWT-SVIDs: keys with `use: jwt-svid` and no others (SPIFFE JWT-SVID §4.1).
+    JwtSvid,
+}
 
 /// Members that only a private or symmetric key has.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -15,14 +24,14 @@ const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 const EXPONENT_MIN: u64 = 65_537;
 const KID_BYTES_MAX: usize = 255;
 
-/// What a key is made of, decoded.
-enum Material {
+/// The parameters of a public key, decoded (RFC 7518 §6).
+enum KeyParameters {
     Ec { algorithm: Algorithm, crv: &'static str, x: Vec<u8>, y: Vec<u8> },
     Ed25519 { x: Vec<u8> },
     Rsa { n: Vec<u8>, e: Vec<u8> },
 }
 
-/// Whether the JWK `member` names are ones that must never be published.
+/// True for a member of a JWK that must never be published.
 pub(super) fn is_private(member: &str) -> bool {
     PRIVATE.contains(&member)
 }
@@ -44,15 +53,15 @@ pub(super) fn parse(json: &str, key_use: KeyUse) -> Result<VerifyingKey, KeyReas
 pub(super) fn of_proof(json: &str, algorithm: Algorithm) -> Result<VerifyingKey, KeyReason> {
     let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
     check_use(&jwk, KeyUse::Signature)?;
-    let material = Material::read(&jwk)?;
-    if !material.serves(algorithm) || pinned(&jwk)?.is_some_and(|pinned| pinned != algorithm) {
+    let parameters = KeyParameters::read(&jwk)?;
+    if !parameters.serves(algorithm) || pinned(&jwk)?.is_some_and(|pinned| pinned != algorithm) {
         return Err(KeyReason::Algorithm);
     }
-    Ok(VerifyingKey { kid: None, thumbprint: material.thumbprint(), verifiers: vec![material.verifier(algorithm)?] })
+    Ok(VerifyingKey { kid: None, thumbprint: parameters.thumbprint(), verifiers: vec![parameters.verifier(algorithm)?] })
 }
 
-/// The thumbprint (RFC 7638 §3) of the public JWK `json`, whose text is known to be an object of unique members if it is one. No
-/// verifier is built.
+/// The thumbprint (RFC 7638 §3) of the public JWK `json`, whose text is known to be an object of unique members if it is one.
+/// No verifier is built.
 ///
 /// # Errors
 /// `Private` when it holds private or symmetric key material; else why nobody could prove this key by a signature.
@@ -63,13 +72,15 @@ pub fn public_thumbprint(json: &str) -> Result<Digest, KeyReason> {
     }
     let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
     check_use(&jwk, KeyUse::Signature)?;
-    let material = Material::read(&jwk)?;
+    let parameters = KeyParameters::read(&jwk)?;
     match pinned(&jwk)? {
-        Some(algorithm) if !material.serves(algorithm) => Err(KeyReason::Algorithm),
-        _ => Ok(material.thumbprint()),
+        Some(algorithm) if !parameters.serves(algorithm) => Err(KeyReason::Algorithm),
+        _ => Ok(parameters.thumbprint()),
     }
 }
 
+/// The key that a JWK of any use holds.
+///
 /// # Errors
 /// Why this key cannot verify.
 pub(super) fn from_jwk(jwk: &Jwk) -> Result<VerifyingKey, KeyReason> {
@@ -77,9 +88,9 @@ pub(super) fn from_jwk(jwk: &Jwk) -> Result<VerifyingKey, KeyReason> {
     if kid.is_some_and(|kid| kid.is_empty() || kid.len() > KID_BYTES_MAX) {
         return Err(KeyReason::Malformed);
     }
-    let material = Material::read(jwk)?;
-    let verifiers = material.verifiers(pinned(jwk)?)?;
-    Ok(VerifyingKey { kid: kid.map(Box::from), thumbprint: material.thumbprint(), verifiers })
+    let parameters = KeyParameters::read(jwk)?;
+    let verifiers = parameters.verifiers(pinned(jwk)?)?;
+    Ok(VerifyingKey { kid: kid.map(Box::from), thumbprint: parameters.thumbprint(), verifiers })
 }
 
 /// The algorithm that the key names, which is then the only one it serves (RFC 7517 §4.4).
@@ -97,7 +108,7 @@ fn check_use(jwk: &Jwk, key_use: KeyUse) -> Result<(), KeyReason> {
     if fits && verifies { Ok(()) } else { Err(KeyReason::Use) }
 }
 
-impl Material {
+impl KeyParameters {
     fn read(jwk: &Jwk) -> Result<Self, KeyReason> {
         match (jwk.key_type(), jwk.curve()) {
             ("EC", Some("P-256")) => Self::ec(jwk, Algorithm::ES256, "P-256", 32),

@@ -4,22 +4,13 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Algorithm, Compact, JoseReason, KeyReason, KeySetReason, Object, SigningKey, VerifyingKey, jwk};
+use super::{Algorithm, JoseReason, KeyReason, KeySetReason, KeyUse, Object, SigningKey, VerifyingKey, jwk};
 use crate::crypto::Digest;
 
 /// A longer JWK set is refused.
 pub const KEY_SET_BYTES_MAX: usize = 1024 * 1024;
 
 const KEYS_MAX: usize = 256;
-
-/// What the keys of a set are to verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyUse {
-    /// JWTs: keys with `use: sig` or no `use`.
-    Signature,
-    /// JWT-SVIDs: keys with `use: jwt-svid` and no others (SPIFFE JWT-SVID §4.1).
-    JwtSvid,
-}
 
 /// The public keys of one issuer, parsed once.
 #[derive(Clone, Debug)]
@@ -63,24 +54,24 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The public halves of signing keys: what verifies what they signed.
+    /// The public halves of signing keys.
     pub fn of_signing_keys<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Self {
         let keys: Vec<_> = keys.into_iter().map(|key| key.verifying_key().clone()).collect();
         let digest = digest(&keys);
         Self { key_use: KeyUse::Signature, digest, keys, skipped: Vec::new(), sequence: None, refresh_hint: None }
     }
 
-    /// What its keys verify.
+    /// The use of its keys.
     pub fn key_use(&self) -> KeyUse {
         self.key_use
     }
 
-    /// What identifies the set: its usable keys, in any order.
+    /// The identity of the set: its usable keys, in any order.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Whether no key is usable: then nothing verifies.
+    /// True when no key is usable: then nothing verifies.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -105,10 +96,10 @@ impl KeySet {
         self.refresh_hint
     }
 
-    /// The one key that may have signed `token`: by its `kid`, or without a `kid` the only key that fits its `alg`.
-    pub(super) fn select(&self, token: &Compact<'_>, algorithm: Algorithm) -> Result<&VerifyingKey, JoseReason> {
+    /// The one key that may have signed a token: by its `kid`, or without a `kid` the only key that fits its `alg`.
+    pub(super) fn select(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&VerifyingKey, JoseReason> {
         let fitting = |key: &&VerifyingKey| key.verifier(algorithm).is_some();
-        if let Some(kid) = token.kid() {
+        if let Some(kid) = kid {
             let mut named = self.keys.iter().filter(|key| key.kid() == Some(kid)).peekable();
             named.peek().ok_or(JoseReason::UnknownKey)?;
             return named.find(fitting).ok_or(JoseReason::AlgorithmNotAllowed);

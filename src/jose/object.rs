@@ -43,7 +43,7 @@ impl Object {
     /// `Claims` when it is not one JSON object in UTF-8, repeats a member at any depth, or is nested deeper than 32.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, JoseReason> {
         let text = String::from_utf8(text.into()).map_err(|_| JoseReason::Claims)?;
-        let Entries(mut entries) = serde_json::from_str(&text).map_err(|_| JoseReason::Claims)?;
+        let ObjectEntries(mut entries) = serde_json::from_str(&text).map_err(|_| JoseReason::Claims)?;
         entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         refuse_repeats(entries.iter().map(|(name, _)| name.as_ref()))?;
         entries.iter().try_for_each(|(_, value)| check_nested(value))?;
@@ -62,7 +62,7 @@ impl Object {
         self.raw(name).and_then(|raw| serde_json::from_str(raw).ok())
     }
 
-    /// Whether there is a member called `name`, whatever its value.
+    /// True when there is a member called `name`, whatever its value.
     pub fn has(&self, name: &str) -> bool {
         self.raw(name).is_some()
     }
@@ -135,7 +135,7 @@ impl Name {
 }
 
 impl Span {
-    /// Where `part`, borrowed from `text`, lies in it.
+    /// The span of `part`, which is borrowed from `text`.
     fn within(text: &str, part: &str) -> Self {
         let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
         Self(start, start + part.len())
@@ -220,17 +220,17 @@ fn check_nested(value: &RawValue) -> Result<(), JoseReason> {
 }
 
 /// The members of one object, as they came.
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct ObjectEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ObjectEntries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EntriesVisitor).map(Self)
+        deserializer.deserialize_map(ObjectVisitor).map(Self)
     }
 }
 
-struct EntriesVisitor;
+struct ObjectVisitor;
 
-impl<'de> Visitor<'de> for EntriesVisitor {
+impl<'de> Visitor<'de> for ObjectVisitor {
     type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,17 +1,26 @@
 //! A token that brings its own key (RFC 9449 §4.2). A type of its own, so that nothing else ever takes its key from a token.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Algorithm, Compact, JoseReason, KeyReason, Object, ProofKeys, Verified, VerifyingKey, jwk};
+use super::{Algorithm, Compact, JoseReason, KeyReason, Object, Verified, VerifyingKey, jwk};
 use crate::crypto::Digest;
 
 /// A proof, taken apart but not believed: it shows that its signer holds the key that it names, and nothing else.
-pub struct Proof<'a>(Compact<'a>);
+pub struct EmbeddedKeyJws<'a>(Compact<'a>);
+
+/// The keys that proofs brought along lately, parsed: a client signs its proofs with the same key again and again. Never
+/// remembers that anything verified under them: every proof's own signature is checked. At most as many keys as its capacity;
+/// when it is full it begins anew.
+pub struct ProofKeys {
+    keys: RwLock<HashMap<(Digest, Algorithm), Arc<VerifyingKey>>>,
+    capacity: usize,
+}
 
 /// Why a proof is refused before its claims are looked at. Each `Display` is a public sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProofReason {
+pub enum EmbeddedKeyReason {
     /// Not a JWS that we read, or its signature is not good.
     Jose(JoseReason),
     /// The header has no `jwk`, or one that is no JSON object of unique members.
@@ -22,16 +31,16 @@ pub enum ProofReason {
     Key(KeyReason),
 }
 
-impl<'a> Proof<'a> {
+impl<'a> EmbeddedKeyJws<'a> {
     /// Takes `text` apart, by the same strict rules as any other token.
     ///
     /// # Errors
     /// The first thing that is not so.
-    pub fn parse(text: &'a str) -> Result<Self, ProofReason> {
-        Compact::take_apart(text).map(Self).map_err(ProofReason::Jose)
+    pub fn parse(text: &'a str) -> Result<Self, EmbeddedKeyReason> {
+        Compact::take_apart(text).map(Self).map_err(EmbeddedKeyReason::Jose)
     }
 
-    /// Whether the header's `typ` is `media_type`: in any case, with or without `application/` (RFC 7515 §4.1.9).
+    /// True when the header's `typ` is `media_type`: in any case, with or without `application/` (RFC 7515 §4.1.9).
     pub fn typ_is(&self, media_type: &str) -> bool {
         self.0.typ_is(media_type)
     }
@@ -45,33 +54,73 @@ impl<'a> Proof<'a> {
     /// the parsing of a key that proved itself before.
     ///
     /// # Errors
-    /// See [`ProofReason`].
-    pub fn verify(&self, allowed: &[Algorithm], known: &ProofKeys) -> Result<Verified, ProofReason> {
-        let algorithm = self.0.algorithm().map_err(ProofReason::Jose)?;
+    /// See [`EmbeddedKeyReason`].
+    pub fn verify(&self, allowed: &[Algorithm], known: &ProofKeys) -> Result<Verified, EmbeddedKeyReason> {
+        let algorithm = self.0.algorithm().map_err(EmbeddedKeyReason::Jose)?;
         if !allowed.contains(&algorithm) {
-            return Err(ProofReason::Jose(JoseReason::AlgorithmNotAllowed));
+            return Err(EmbeddedKeyReason::Jose(JoseReason::AlgorithmNotAllowed));
         }
-        let key = self.0.header().raw("jwk").ok_or(ProofReason::KeyMissing)?;
+        let key = self.0.header().raw("jwk").ok_or(EmbeddedKeyReason::KeyMissing)?;
         let name = Digest::of(key.as_bytes());
         if let Some(key) = known.known(name, algorithm) {
-            return self.0.verify(&key).map_err(ProofReason::Jose);
+            return self.0.verify(&key).map_err(EmbeddedKeyReason::Jose);
         }
         let key = Arc::new(parse(key, algorithm)?);
-        let verified = self.0.verify(&key).map_err(ProofReason::Jose)?;
+        let verified = self.0.verify(&key).map_err(EmbeddedKeyReason::Jose)?;
         known.remember(name, algorithm, key);
         Ok(verified)
     }
 }
 
-fn parse(key: &str, algorithm: Algorithm) -> Result<VerifyingKey, ProofReason> {
-    let members = Object::parse(key).map_err(|_| ProofReason::KeyMissing)?;
+fn parse(key: &str, algorithm: Algorithm) -> Result<VerifyingKey, EmbeddedKeyReason> {
+    let members = Object::parse(key).map_err(|_| EmbeddedKeyReason::KeyMissing)?;
     if members.names().any(jwk::is_private) {
-        return Err(ProofReason::KeyPrivate);
+        return Err(EmbeddedKeyReason::KeyPrivate);
     }
-    jwk::of_proof(key, algorithm).map_err(ProofReason::Key)
+    jwk::of_proof(key, algorithm).map_err(EmbeddedKeyReason::Key)
 }
 
-impl fmt::Display for ProofReason {
+impl ProofKeys {
+    /// Room for `capacity` keys.
+    pub fn new(capacity: usize) -> Self {
+        Self { keys: RwLock::default(), capacity }
+    }
+
+    pub(super) fn known(&self, jwk: Digest, algorithm: Algorithm) -> Option<Arc<VerifyingKey>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&(jwk, algorithm)).map(Arc::clone)
+    }
+
+    /// Remembers a key whose holder has just proved it.
+    pub(super) fn remember(&self, jwk: Digest, algorithm: Algorithm, key: Arc<VerifyingKey>) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= self.capacity {
+            keys.clear();
+        }
+        if self.capacity > 0 {
+            keys.insert((jwk, algorithm), key);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Default for ProofKeys {
+    /// 1,024 keys: about a megabyte, and a few of RSA.
+    fn default() -> Self {
+        Self::new(1024)
+    }
+}
+
+impl fmt::Debug for ProofKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProofKeys")
+    }
+}
+
+impl fmt::Display for EmbeddedKeyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Jose(JoseReason::AlgorithmNotAllowed) => f.write_str("the alg of the header is not accepted for proofs"),
@@ -87,12 +136,12 @@ impl fmt::Display for ProofReason {
     }
 }
 
-impl std::error::Error for ProofReason {}
+impl std::error::Error for EmbeddedKeyReason {}
 
 /// Proofs are secret while they are fresh: never printed.
-impl fmt::Debug for Proof<'_> {
+impl fmt::Debug for EmbeddedKeyJws<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proof({})", self.digest())
+        write!(f, "EmbeddedKeyJws({})", self.digest())
     }
 }
 
@@ -112,14 +161,17 @@ mod tests {
 
     #[test]
     fn the_proof_of_the_rfc_verifies_and_its_key_has_the_rfcs_thumbprint() {
-        let proof = Proof::parse(RFC).unwrap();
+        let proof = EmbeddedKeyJws::parse(RFC).unwrap();
         assert!(proof.typ_is("dpop+jwt"));
         let keys = ProofKeys::default();
         let verified = proof.verify(&[Algorithm::ES256], &keys).unwrap();
         // RFC 9449 §6.1, figure 7.
         assert_eq!(verified.key().to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
         assert_eq!(verified.claims().text("htu").unwrap().as_deref(), Some("https://server.example.com/token"));
-        assert_eq!(proof.verify(&[Algorithm::EdDSA], &keys).unwrap_err(), ProofReason::Jose(JoseReason::AlgorithmNotAllowed));
+        assert_eq!(
+            proof.verify(&[Algorithm::EdDSA], &keys).unwrap_err(),
+            EmbeddedKeyReason::Jose(JoseReason::AlgorithmNotAllowed)
+        );
     }
 
     #[test]
@@ -128,13 +180,13 @@ mod tests {
         let key = SigningKey::from_pem(&generate_key(Algorithm::ES256).unwrap(), Algorithm::ES256).unwrap();
         let own = key.sign("dpop+jwt", b"{}").unwrap();
         assert_eq!(
-            Proof::parse(&own).unwrap().verify(&[Algorithm::ES256], &ProofKeys::default()).unwrap_err(),
-            ProofReason::KeyMissing
+            EmbeddedKeyJws::parse(&own).unwrap().verify(&[Algorithm::ES256], &ProofKeys::default()).unwrap_err(),
+            EmbeddedKeyReason::KeyMissing
         );
         for algorithm in [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256] {
             let key = SigningKey::from_pem(&generate_key(algorithm).unwrap(), algorithm).unwrap();
             let proof = key.sign_with_key("dpop+jwt", b"{}").unwrap();
-            let verified = Proof::parse(&proof).unwrap().verify(&[algorithm], &ProofKeys::default()).unwrap();
+            let verified = EmbeddedKeyJws::parse(&proof).unwrap().verify(&[algorithm], &ProofKeys::default()).unwrap();
             assert_eq!(verified.key(), key.verifying_key().thumbprint());
         }
     }
@@ -146,25 +198,25 @@ mod tests {
         let keys = ProofKeys::new(1);
         let proof = key.sign_with_key("dpop+jwt", b"{}").unwrap();
         for _ in 0..2 {
-            assert!(Proof::parse(&proof).unwrap().verify(&[Algorithm::ES256], &keys).is_ok());
+            assert!(EmbeddedKeyJws::parse(&proof).unwrap().verify(&[Algorithm::ES256], &keys).is_ok());
             assert_eq!(keys.len(), 1);
         }
         // A forger shows the key that is known by now.
         let (header, _) = proof.split_once('.').unwrap();
         let forged = format!("{header}.{}", other.sign_with_key("dpop+jwt", b"{}").unwrap().split_once('.').unwrap().1);
-        let refused = Proof::parse(&forged).unwrap().verify(&[Algorithm::ES256], &keys).unwrap_err();
-        assert_eq!(refused, ProofReason::Jose(JoseReason::Signature));
+        let refused = EmbeddedKeyJws::parse(&forged).unwrap().verify(&[Algorithm::ES256], &keys).unwrap_err();
+        assert_eq!(refused, EmbeddedKeyReason::Jose(JoseReason::Signature));
         let none_yet = ProofKeys::new(1);
         let stranger = other.sign_with_key("dpop+jwt", b"{}").unwrap();
         let forged = format!("{}.{}", stranger.split_once('.').unwrap().0, proof.split_once('.').unwrap().1);
-        assert!(Proof::parse(&forged).unwrap().verify(&[Algorithm::ES256], &none_yet).is_err() && none_yet.len() == 0);
+        assert!(EmbeddedKeyJws::parse(&forged).unwrap().verify(&[Algorithm::ES256], &none_yet).is_err() && none_yet.len() == 0);
         let roomless = ProofKeys::new(0);
-        assert!(Proof::parse(&proof).unwrap().verify(&[Algorithm::ES256], &roomless).is_ok() && roomless.len() == 0);
+        assert!(EmbeddedKeyJws::parse(&proof).unwrap().verify(&[Algorithm::ES256], &roomless).is_ok() && roomless.len() == 0);
         // A key that does not prove itself is not remembered, and never are there more than there is room for.
         let flood = other.sign_with_key("dpop+jwt", b"{}").unwrap();
-        assert!(Proof::parse(&format!("{}AA", &flood)).unwrap().verify(&[Algorithm::ES256], &keys).is_err());
+        assert!(EmbeddedKeyJws::parse(&format!("{}AA", &flood)).unwrap().verify(&[Algorithm::ES256], &keys).is_err());
         assert!(keys.known(Digest::of(b"x"), Algorithm::ES256).is_none());
-        assert!(Proof::parse(&flood).unwrap().verify(&[Algorithm::ES256], &keys).is_ok());
+        assert!(EmbeddedKeyJws::parse(&flood).unwrap().verify(&[Algorithm::ES256], &keys).is_ok());
         assert_eq!(keys.len(), 1);
     }
 }

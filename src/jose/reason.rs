@@ -71,7 +71,8 @@ pub enum KeyReason {
     Algorithm,
     /// Private or symmetric key material where a public key is wanted.
     Private,
-    /// RSA with fewer than 2,048 or more than 8,192 bits, an exponent that is even or too small, or factors that can be computed.
+    /// RSA with fewer than 2,048 or more than 8,192 bits, an exponent that is even or too small, or factors that can be
+    /// computed.
     Strength,
 }
 

@@ -71,7 +71,7 @@ impl SigningKey {
         &self.kid
     }
 
-    /// What it signs by.
+    /// The algorithm that it signs by.
     pub fn algorithm(&self) -> Algorithm {
         self.signer.algorithm
     }

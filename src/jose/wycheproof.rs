@@ -8,24 +8,24 @@ use super::{Compact, KeySet, KeyUse};
 const SIGNATURES: &str = include_str!("../../tests/vectors/wycheproof/json_web_signature_test.json");
 const KEY_SETS: &str = include_str!("../../tests/vectors/wycheproof/json_web_key_test.json");
 
-/// Whether a signature counts, as far as it does not depend on the payload, which here is seldom the claims of a JWT.
+/// True when a signature counts, as far as it does not depend on the payload, which here is seldom the claims of a JWT.
 fn accepted(keys: &Value, jws: &str) -> bool {
     let keys = if keys.get("keys").is_some() { keys.clone() } else { json!({ "keys": [keys] }) };
     let Ok(keys) = KeySet::parse(keys.to_string().as_bytes(), KeyUse::Signature) else { return false };
     let Ok(token) = Compact::parse(jws) else { return false };
     let Ok(algorithm) = token.algorithm() else { return false };
-    let selected = keys.select(&token, algorithm);
+    let selected = keys.select(token.kid(), algorithm);
     selected.is_ok_and(|key| token.check_signature(key, algorithm).is_ok())
 }
 
 /// Tests of valid tokens that are refused here: an HMAC is nothing that a server without shared secrets could believe.
 const HMAC: [u64; 10] = [1, 348, 352, 357, 358, 359, 372, 373, 376, 377];
 
-/// The same for sets of symmetric keys.
+/// As above, for sets of symmetric keys.
 const HMAC_SETS: [u64; 4] = [2, 13, 14, 15];
 
-/// RFC 7520, figure 20: `PS384` under a key whose `alg` says `PS256`, and the `alg` of a key is the only one it serves (RFC 8725
-/// §3.2).
+/// RFC 7520, figure 20: `PS384` under a key whose `alg` says `PS256`, and the `alg` of a key is the only one it serves (RFC
+/// 8725 §3.2).
 const OTHER_ALG: [u64; 2] = [346, 350];
 
 /// RFC 7520, figure 27: under a key whose `alg` is `ES521`, which is no algorithm's name (RFC 7518 §3.1): the key serves

@@ -6,9 +6,9 @@ use super::start_error::StartError;
 use crate::config::ServerKeys;
 use crate::crypto::{MacKey, SealKey, random};
 use crate::jose::Cache;
+use crate::keys::Sequences;
 use crate::mint::Signers;
 use crate::store::KeyFiles;
-use crate::trust::Sequences;
 
 /// The keys of the folder, parsed. `verified` and `sequences` go with them from one configuration to the next.
 pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &Arc<Sequences>) -> Result<ServerKeys, StartError> {

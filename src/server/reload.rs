@@ -15,9 +15,10 @@ use crate::config::{self, Config, Diagnostics, ServerKeys, Settings, Tls};
 use crate::deployment::Deployment;
 use crate::http::{AppState, Frontend, TlsIdentity};
 use crate::jose::Cache;
+use crate::keys::Sequences;
+use crate::net::Fetcher;
 use crate::oauth::Clock;
 use crate::store::{KeyFiles, SequenceFile};
-use crate::trust::{Fetcher, Sequences};
 
 /// The longest time that a request may take, whatever it waits for: after it, those that began under the configuration before
 /// are over.

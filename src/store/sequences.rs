@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::tiles::Changes;
-use crate::trust::{SequenceStore, TrustDomain};
+use crate::keys::SequenceStore;
+use crate::oauth::TrustDomain;
 
 /// The file's name in the data folder.
 pub const SEQUENCES_FILE: &str = "bundle-sequences.json";

@@ -54,20 +54,20 @@ async fn attested(
     catalog: &Catalog,
     now: Time,
 ) -> Result<VerifiedActor, TokenReason> {
-    let vouched = trust.vouch(jws, now).await?;
-    let claims = vouched.claims();
+    let assertion = trust.verify(jws, now).await?;
+    let claims = assertion.claims();
     if claims.get("act").is_some() || claims.get("may_act").is_some() {
         return Err(TokenReason::ActorDelegated);
     }
-    let agents = logins.agents_of(&vouched);
+    let agents = logins.agents_of(&assertion);
     let [agent] = agents.as_slice() else { return Err(TokenReason::ActorUnknown) };
     Ok(VerifiedActor {
         agent: catalog.agent(agent).cloned().ok_or(TokenReason::ActorUnknown)?,
-        rule: Some(vouched.rule().name().clone()),
-        instance: vouched.instance().map(str::to_owned),
+        rule: Some(assertion.rule().name().clone()),
+        instance: assertion.instance().map(str::to_owned),
         generations: Vec::new(),
-        expires: vouched.expires(),
-        digest: vouched.digest(),
-        binding: vouched.binding(),
+        expires: assertion.expires(),
+        digest: assertion.digest(),
+        binding: assertion.confirmation(),
     })
 }

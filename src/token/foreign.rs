@@ -17,36 +17,36 @@ pub(super) async fn verify(
     ours: &Issuer,
     now: Time,
 ) -> Result<VerifiedSubject, TokenReason> {
-    let vouched = trust.vouch(jws, now).await?;
-    if declared == TokenType::IdToken && vouched.rule().kind() == TrustKind::Oauth {
+    let assertion = trust.verify(jws, now).await?;
+    if declared == TokenType::IdToken && assertion.rule().kind() == TrustKind::Oauth {
         return Err(TokenReason::NotIdToken);
     }
-    let claims = vouched.claims();
+    let claims = assertion.claims();
     Ok(VerifiedSubject {
-        subject: Subject::foreign(vouched.rule().name(), vouched.id()),
-        chain: chain(claims, vouched.issuer(), ours)?,
+        subject: Subject::foreign(assertion.rule().name(), assertion.id()),
+        chain: chain(claims, assertion.issuer(), ours)?,
         may_act: may_act(claims)?,
-        issued_at: vouched.issued_at(),
-        expires: vouched.expires(),
+        issued_at: assertion.issued_at(),
+        expires: assertion.expires(),
         authentication: authentication(claims)?,
-        attributes: vouched.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        ceiling: ceiling(vouched.rule(), claims)?,
-        digest: vouched.digest(),
-        binding: vouched.binding(),
-        origin: origin(&vouched, claims)?,
+        attributes: assertion.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        ceiling: ceiling(assertion.rule(), claims)?,
+        digest: assertion.digest(),
+        binding: assertion.confirmation(),
+        origin: origin(&assertion, claims)?,
     })
 }
 
-fn origin(vouched: &VerifiedAssertion, claims: &Object) -> Result<Origin, TokenReason> {
-    let rule = vouched.rule();
-    let (name, issuer) = (rule.name().clone(), vouched.issuer().to_owned());
+fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, TokenReason> {
+    let rule = assertion.rule();
+    let (name, issuer) = (rule.name().clone(), assertion.issuer().to_owned());
     Ok(match rule.subject_kind() {
         SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(rule.kind(), claims)? },
         SubjectKind::Workload => Origin::Attestation {
             rule: name,
             issuer,
             presenters: rule.presenters().to_vec(),
-            instance: vouched.instance().map(str::to_owned),
+            instance: assertion.instance().map(str::to_owned),
         },
     })
 }

@@ -68,8 +68,8 @@ impl Confirmation {
         }
     }
 
-    /// The `token_type` of a token that is bound like this, or not at all (RFC 9449 §5, RFC 6750 §4; RFC 8705 has no type of its
-    /// own).
+    /// The `token_type` of a token that is bound like this, or not at all (RFC 9449 §5, RFC 6750 §4; RFC 8705 has no type of
+    /// its own).
     pub fn token_type(binding: Option<Self>) -> &'static str {
         match binding {
             Some(Self::Dpop(_)) => "DPoP",
@@ -89,13 +89,13 @@ impl ConfirmationMethod {
 }
 
 impl Confirmation {
-    /// The key that a token of another issuer is bound to, by its `cnf` as RFC 7800 §3, RFC 9449 §6.1 and RFC 8705 §3.1 have it.
-    /// A whole `jwk` (RFC 7800 §3.2) means the same as its thumbprint: both name one key, and a DPoP proof by it shows that its
-    /// sender holds it.
+    /// The key that a token of another issuer is bound to, by its `cnf` as RFC 7800 §3, RFC 9449 §6.1 and RFC 8705 §3.1 have
+    /// it. A whole `jwk` (RFC 7800 §3.2) means the same as its thumbprint: both name one key, and a DPoP proof by it shows that
+    /// its sender holds it.
     ///
     /// # Errors
-    /// Whatever else a `cnf` says, because what is not understood cannot be asked for; and with two members neither may be passed
-    /// over. RFC 7800 §3.1 lets an application require that.
+    /// Whatever else a `cnf` says, because what is not understood cannot be asked for; and with two members neither may be
+    /// passed over. RFC 7800 §3.1 lets an application require that.
     pub(super) fn of_foreign(claims: &Object) -> Result<Option<Self>, ConfirmationReason> {
         let Some(cnf) = claims.raw("cnf") else { return Ok(None) };
         let cnf = Object::parse(cnf).map_err(|_| ConfirmationReason::Shape)?;

@@ -1,11 +1,11 @@
-//! Whose tokens a rule is about, and what follows from that alone.
+//! The kinds of trust rules, and what follows from a kind alone.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::jose::Algorithm;
 
-/// Whose tokens a rule is about, and hence by which claim rules they are read.
+/// The issuers that a rule is about, and hence the claim rules by which their tokens are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TrustKind {
     /// An OpenID provider, or anybody who signs identity tokens and attestations as JWTs and is named by `iss`.
@@ -55,12 +55,12 @@ impl TrustKind {
         Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
 
-    /// Whether its tokens are found by their `iss`.
+    /// True when its tokens are found by their `iss`.
     pub fn has_issuer(self) -> bool {
         !matches!(self, Self::Spiffe | Self::X509)
     }
 
-    /// Whether it vouches for workloads only.
+    /// True when it vouches for workloads only.
     pub fn is_platform(self) -> bool {
         !matches!(self, Self::Oidc | Self::Oauth | Self::X509)
     }

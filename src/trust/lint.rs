@@ -1,40 +1,20 @@
-//! Who on Earth satisfies a rule: what it admits beyond what its author may have meant, each with a token that would pass.
+//! Who on Earth satisfies a rule: whom it admits beyond what its author may have meant, each with a token that would pass.
 
 mod example;
+mod finding;
 mod pipeline;
 
+pub use finding::{Finding, Severity};
+
 use example::Example;
+use finding::Lint;
 
 use super::platform::{self, Nature};
-use super::{Literal, Matcher, Requirement, SubjectKind, TrustKind, TrustRule, claim_of};
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Good to know.
-    Note,
-    /// Parties may pass whom few would expect.
-    Warning,
-    /// Strangers may pass.
-    Danger,
-}
-
-/// One thing that a rule admits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is called.
-    pub code: &'static str,
-    /// What could go wrong, and what would help: lower case, no full stop.
-    pub sentence: String,
-    /// The claims of a token that would pass, as JSON.
-    pub token: String,
-}
+use super::{Matcher, Requirement, SubjectKind, TrustKind, TrustRule};
 
 /// Everything that is to be said about `rule`, the worst first.
 pub fn findings(rule: &TrustRule) -> Vec<Finding> {
-    let lint = Lint { rule };
+    let lint = Lint::of(rule);
     let mut found = Vec::new();
     found.extend(lint.unbounded());
     found.extend(lint.recyclable());
@@ -58,42 +38,7 @@ pub fn example(rule: &TrustRule) -> String {
     Example::of(rule).json()
 }
 
-/// A rule that is looked at.
-pub(super) struct Lint<'a> {
-    rule: &'a TrustRule,
-}
-
 impl Lint<'_> {
-    fn finding(&self, severity: Severity, code: &'static str, sentence: impl Into<String>, changes: &[(&str, &str)]) -> Finding {
-        let mut token = Example::of(self.rule);
-        changes.iter().for_each(|(path, value)| token.change(path, value));
-        Finding { severity, code, sentence: sentence.into(), token: token.json() }
-    }
-
-    fn requirements(&self) -> impl Iterator<Item = &Requirement> {
-        self.rule.require().iter()
-    }
-
-    /// Whether the rule says anything about one of `claims` beyond their presence.
-    fn bounds(&self, claims: &[&str]) -> bool {
-        self.requirements().any(|one| claims.contains(&one.claim()) && !matches!(one.matcher(), Matcher::Present))
-    }
-
-    /// The texts that `claim` may be, where the rule lists them.
-    fn values(&self, claim: &str) -> Vec<&str> {
-        let listed = self.requirements().filter(|one| one.claim() == claim).flat_map(|one| match one.matcher() {
-            Matcher::Is(literal) => std::slice::from_ref(literal),
-            Matcher::OneOf(literals) => literals.as_slice(),
-            Matcher::Prefix(_) | Matcher::Present => &[],
-        });
-        listed.filter_map(|literal| if let Literal::Text(text) = literal { Some(text.as_str()) } else { None }).collect()
-    }
-
-    fn natures(&self) -> impl Iterator<Item = Nature> + '_ {
-        let bounding = self.requirements().filter(|one| !matches!(one.matcher(), Matcher::Present));
-        bounding.filter_map(|one| claim_of(self.rule.kind(), one.claim())).map(|fact| fact.nature)
-    }
-
     /// Nothing says which workload of an issuer is meant.
     fn unbounded(&self) -> Option<Finding> {
         let kind = self.rule.kind();

@@ -1,10 +1,10 @@
-//! Typed matchers: what a claim must be. No regular expressions, no patterns inside values; an absent claim never matches.
+//! Typed matchers of claims. No regular expressions, no patterns inside values; an absent claim never matches.
 
 use std::fmt;
 
 use crate::jose::{Object, string};
 
-/// What one claim must be.
+/// The value that one claim must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matcher {
     /// Exactly this value, of this type.
@@ -61,7 +61,7 @@ impl Requirement {
         Ok(Self { claim: claim.to_owned(), matcher })
     }
 
-    /// Whether `claims` meet it.
+    /// True when `claims` meet it.
     pub fn holds(&self, claims: &Object) -> bool {
         claims.find(&self.claim).is_some_and(|value| self.matcher.holds(value))
     }
@@ -71,7 +71,7 @@ impl Requirement {
         &self.claim
     }
 
-    /// What it must be.
+    /// The value that it must have.
     pub fn matcher(&self) -> &Matcher {
         &self.matcher
     }

@@ -1,53 +1,35 @@
-//! What each platform writes into its tokens, and what of it is refused whatever a rule says: tokens for the platform itself, of
-//! people, of forks, and tokens whose `sub` and other claims contradict each other.
+//! The claims that each platform writes into its tokens, and what of them is refused whatever a rule says: tokens for the
+//! platform itself, of people, of forks, and tokens whose `sub` and other claims contradict each other. [`super::verify`] calls
+//! the checks.
 
-mod aws;
-mod azure;
-mod buildkite;
+pub(super) mod aws;
+pub(super) mod azure;
+pub(super) mod buildkite;
 mod claim;
-mod gcp;
-mod github;
-mod gitlab;
-mod kubernetes;
-mod oauth;
-mod reason;
+pub(super) mod gcp;
+pub(super) mod github;
+pub(super) mod gitlab;
+pub(super) mod kubernetes;
 
 use std::borrow::Cow;
 
 pub use azure::tenant;
 pub use claim::{ClaimFact, Nature, Shape};
-pub use reason::PlatformReason;
+pub(super) use claim::{PlatformClaims, unless};
 
-use super::{TrustKind, TrustReason, TrustRule};
-use crate::jose::{Compact, Object, string};
-
-/// Refuses what no rule of `kind` should accept. The claims are not verified yet; nothing here trusts them.
-pub(super) fn check(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
-    let read = Claims(claims);
-    let checked = match rule.kind() {
-        TrustKind::Kubernetes => kubernetes::check(read),
-        TrustKind::Github => github::check(read, rule),
-        TrustKind::Gitlab => gitlab::check(read, rule),
-        TrustKind::Buildkite => buildkite::check(read, rule),
-        TrustKind::Gcp => gcp::check(read),
-        TrustKind::Aws => aws::check(read),
-        TrustKind::Azure => azure::check(read, token, rule.issuer()),
-        TrustKind::Oauth => oauth::check(read),
-        TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => Ok(()),
-    };
-    checked.map_err(TrustReason::Platform)
-}
+use super::TrustKind;
+use crate::oauth::SpiffeId;
 
 /// The running copy that a token of `kind` is about, if it names one.
-pub(super) fn instance(kind: TrustKind, claims: &Object) -> Option<String> {
-    let text = |path: &str| Claims(claims).at(path).map(Cow::into_owned);
+pub(super) fn instance(kind: TrustKind, claims: PlatformClaims<'_>) -> Option<String> {
+    let text = |path: &str| claims.at(path).map(Cow::into_owned);
     match kind {
         TrustKind::Kubernetes => text("/kubernetes.io/pod/uid"),
         TrustKind::Github => Some(format!("{}/{}", text("run_id")?, text("run_attempt")?)),
         TrustKind::Gitlab | TrustKind::Buildkite => text("job_id"),
         TrustKind::Gcp => text("/google/compute_engine/instance_id"),
-        TrustKind::Aws => aws::instance(Claims(claims)),
-        TrustKind::Spiffe => text("sub").and_then(|sub| super::SpiffeId::parse(&sub).ok()).map(|id| id.path().to_owned()),
+        TrustKind::Aws => aws::instance(claims),
+        TrustKind::Spiffe => text("sub").and_then(|sub| SpiffeId::parse(&sub).ok()).map(|id| id.path().to_owned()),
         TrustKind::Oidc | TrustKind::Oauth | TrustKind::Azure | TrustKind::X509 => None,
     }
 }
@@ -64,7 +46,7 @@ pub(super) fn is_foreign_audience(kind: TrustKind, issuer: &str, audience: &str)
     }
 }
 
-/// What is known of the claims of a kind; empty where they are anybody's to choose.
+/// The known claims of a kind; empty where they are anybody's to choose.
 pub fn claims_of(kind: TrustKind) -> &'static [ClaimFact] {
     match kind {
         TrustKind::Kubernetes => kubernetes::CLAIMS,
@@ -78,53 +60,14 @@ pub fn claims_of(kind: TrustKind) -> &'static [ClaimFact] {
     }
 }
 
-/// What is known of the claim at `path`: itself, or the object that it lies in.
+/// The known claim at `path`: itself, or the object that it lies in.
 pub fn claim_of(kind: TrustKind, path: &str) -> Option<&'static ClaimFact> {
     claims_of(kind).iter().find(|fact| fact.covers(path))
 }
 
-/// Whether every customer of the platform has the same `iss`, so that a rule must say whose tokens it means.
+/// True when every customer of the platform has the same `iss`, so that a rule must say whose tokens it means.
 pub(super) fn is_shared(kind: TrustKind) -> bool {
     matches!(kind, TrustKind::Github | TrustKind::Gitlab | TrustKind::Buildkite | TrustKind::Gcp)
-}
-
-/// Claims as the platforms' checks read them.
-#[derive(Clone, Copy)]
-struct Claims<'a>(&'a Object);
-
-impl<'a> Claims<'a> {
-    /// The string at `path`, a name or a JSON Pointer.
-    fn at(self, path: &str) -> Option<Cow<'a, str>> {
-        self.0.find(path).and_then(string)
-    }
-
-    /// The string that the platform always writes there.
-    fn need(self, path: &'static str) -> Result<Cow<'a, str>, PlatformReason> {
-        self.at(path).filter(|text| !text.is_empty()).ok_or(PlatformReason::Claim(path))
-    }
-
-    /// Whether there is anything but null.
-    fn has(self, path: &str) -> bool {
-        self.0.find(path).is_some_and(|value| value != "null")
-    }
-
-    fn is_true(self, path: &str) -> bool {
-        self.0.find(path).is_some_and(|value| value == "true")
-    }
-
-    fn audiences(self) -> Vec<Cow<'a, str>> {
-        self.0.strings("aud").ok().flatten().unwrap_or_default()
-    }
-}
-
-/// `Ok` where it holds.
-fn unless(broken: bool, reason: PlatformReason) -> Result<(), PlatformReason> {
-    if broken { Err(reason) } else { Ok(()) }
-}
-
-/// Whether it is a decimal number as platforms write ids.
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

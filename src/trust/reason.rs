@@ -1,12 +1,14 @@
-//! Why nobody vouches for a token, and why a rule is not one.
+//! Why a foreign token or certificate is refused.
 
 use std::fmt;
 
-use super::x509::X509Reason;
-use super::{ConfirmationReason, MatcherReason, PlatformReason, Shape, SpiffeIdReason, TemplateReason, TrustKind};
+use super::ConfirmationReason;
 use crate::jose::JoseReason;
+use crate::keys::KeysUnavailable;
+use crate::x509::X509Reason;
 
-/// Why a token is not vouched for. `Display` is a public sentence: it never says which issuers, audiences or values are expected.
+/// Why a foreign token is refused, in the order of the checks. `Display` is a public sentence: it never says which issuers,
+/// audiences or values are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TrustReason {
     /// No rule is for the token's issuer or trust domain.
@@ -57,8 +59,35 @@ pub enum TrustReason {
     KeysUnavailable,
 }
 
+/// Why a token is not what its platform gives to a workload. `Display` is a public sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlatformReason {
+    /// A claim that the platform always writes is missing or of another type.
+    Claim(&'static str),
+    /// `sub` is not of the platform's grammar.
+    Subject,
+    /// `sub` and the other claims say different things.
+    Contradiction,
+    /// For the platform itself, or for everybody.
+    Audience,
+    /// Of a kind that was never meant to leave the platform: a legacy token, or one for another API.
+    Legacy,
+    /// A person's.
+    Person,
+    /// From a pull or merge request, whose code may be anybody's.
+    PullRequest,
+    /// From the build of a tag, where the rule decides by the branch.
+    Tag,
+    /// From a fork.
+    Fork,
+    /// Another tenant's.
+    Tenant,
+    /// An ID token where an access token is wanted.
+    IdToken,
+}
+
 impl TrustReason {
-    /// Whether nobody can tell now, so that the answer is to come back and not that it is refused.
+    /// True when nobody can tell now, so that the answer is to come back and not that it is refused.
     pub fn is_no_verdict(&self) -> bool {
         matches!(self, Self::ListExpired | Self::KeysUnavailable)
     }
@@ -67,6 +96,21 @@ impl TrustReason {
 impl From<JoseReason> for TrustReason {
     fn from(reason: JoseReason) -> Self {
         Self::Jose(reason)
+    }
+}
+
+impl From<X509Reason> for TrustReason {
+    fn from(reason: X509Reason) -> Self {
+        match reason {
+            X509Reason::ListExpired => Self::ListExpired,
+            reason => Self::Certificate(reason),
+        }
+    }
+}
+
+impl From<KeysUnavailable> for TrustReason {
+    fn from(_: KeysUnavailable) -> Self {
+        Self::KeysUnavailable
     }
 }
 
@@ -99,6 +143,28 @@ impl fmt::Display for TrustReason {
     }
 }
 
+impl fmt::Display for PlatformReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Claim(name) => return write!(f, "the claim {name}, which its platform always writes, is missing or unusable"),
+            Self::Subject => "the sub of the token is not one that its platform writes for a workload",
+            Self::Contradiction => "the sub of the token contradicts its other claims",
+            Self::Audience => {
+                "the aud of the token names its own platform or everybody; ask the platform for a token for this server"
+            }
+            Self::Legacy => "the token is of a kind that is not meant for others; ask the platform for a token for this server",
+            Self::Person => "the token is a person's, and its trust rule is about workloads",
+            Self::PullRequest => "the token comes from a pull or merge request, which its trust rule does not admit",
+            Self::Tag => "the token comes from the build of a tag, and its trust rule is about branches",
+            Self::Fork => "the token comes from a fork",
+            Self::Tenant => "the tid of the token is not the tenant of its issuer",
+            Self::IdToken => "the token is an ID token, and its trust rule is about access tokens",
+        })
+    }
+}
+
+impl std::error::Error for PlatformReason {}
+
 impl std::error::Error for TrustReason {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -110,92 +176,3 @@ impl std::error::Error for TrustReason {
         }
     }
 }
-
-/// What is wrong with a trust rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TrustRuleReason {
-    /// A kind whose tokens are found by `iss`, without an issuer.
-    IssuerMissing(TrustKind),
-    /// Kind `spiffe` or `x509` with an issuer: SVIDs are trusted by domain and bundle, certificates by their roots.
-    IssuerUseless(TrustKind),
-    /// Kind `spiffe` without a trust domain.
-    TrustDomainMissing,
-    /// A kind other than `spiffe` with a trust domain.
-    TrustDomainUseless(TrustKind),
-    /// A platform's workloads taken for people.
-    People(TrustKind),
-    /// An audience that means the platform itself, or everybody.
-    ForeignAudience(String),
-    /// A decision on what the sender of a token chooses.
-    ChosenClaim(String),
-    /// A value of another type than the platform writes: it would never match.
-    ClaimShape(String, Shape),
-    /// A shared issuer, and no requirement that says whose tokens are meant.
-    Unpinned(TrustKind),
-    /// No audience, or an empty one.
-    Audiences,
-    /// No algorithm.
-    Algorithms,
-    /// EdDSA in a rule of kind `spiffe` (SPIFFE JWT-SVID §2.2).
-    SpiffeAlgorithm,
-    /// A lifetime of nothing.
-    Lifetime,
-    /// The subject's id or instance.
-    Template(TemplateReason),
-    /// A requirement.
-    Requirement(String, MatcherReason),
-    /// The trust domain.
-    SpiffeId(SpiffeIdReason),
-    /// Kind `spiffe` with keys from an OpenID provider.
-    SpiffeKeys,
-    /// Keys that were read for the other kind: bundles for `spiffe`, JWK sets for the others.
-    KeysUse,
-    /// An address of keys that is not `https`, or `http` on a loopback host.
-    KeysUri,
-}
-
-impl fmt::Display for TrustRuleReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::IssuerMissing(kind) => return write!(f, "issuer is missing; kind {kind} needs it"),
-            Self::IssuerUseless(TrustKind::X509) => "issuer is of no use in kind x509; certificates are trusted by their roots",
-            Self::IssuerUseless(_) => "issuer is of no use in kind spiffe; SVIDs are trusted by trust_domain and bundle",
-            Self::TrustDomainMissing => "trust_domain is missing; kind spiffe needs it",
-            Self::TrustDomainUseless(kind) => return write!(f, "trust_domain is of no use in kind {kind}"),
-            Self::People(kind) => return write!(f, "subject.kind must be \"workload\"; kind {kind} vouches for nobody else"),
-            Self::ForeignAudience(audience) => {
-                return write!(
-                    f,
-                    "audiences must not name {audience}: such tokens are for the platform itself, or for everybody"
-                );
-            }
-            Self::ChosenClaim(claim) => return write!(f, "{claim} is chosen by whoever asks for the token and proves nothing"),
-            Self::ClaimShape(claim, shape) => {
-                return write!(f, "require {claim} can never match: the platform writes {} there", shape.name());
-            }
-            Self::Unpinned(kind) => return write!(f, "require must say whose tokens are meant: {}", whose(*kind)),
-            Self::Audiences => "audiences must name at least one value that the aud of a token has to contain",
-            Self::Algorithms => "algorithms must name at least one algorithm",
-            Self::SpiffeAlgorithm => "algorithms must not name EdDSA in kind spiffe; JWT-SVIDs use RS, PS or ES",
-            Self::Lifetime => "lifetime_max must be longer than nothing",
-            Self::Template(reason) => return write!(f, "subject {reason}"),
-            Self::Requirement(claim, reason) => return write!(f, "require {claim} {reason}"),
-            Self::SpiffeId(reason) => return write!(f, "trust_domain {reason}"),
-            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",
-            Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",
-            Self::KeysUri => "keys must come from an https address (http only on a loopback host)",
-        })
-    }
-}
-
-/// What would say whose tokens are meant.
-fn whose(kind: TrustKind) -> &'static str {
-    match kind {
-        TrustKind::Github => "everybody on GitHub has this issuer; require repository_id or repository_owner_id",
-        TrustKind::Gitlab => "every project of the instance has this issuer; require project_id or namespace_id",
-        TrustKind::Buildkite => "all of Buildkite has this issuer; require organization_id, or at least organization_slug",
-        _ => "everybody with a Google account has this issuer; require sub, or at least email",
-    }
-}
-
-impl std::error::Error for TrustRuleReason {}

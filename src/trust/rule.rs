@@ -2,63 +2,52 @@
 
 use std::time::Duration;
 
-use super::subject::SubjectMapping;
-use super::{KeySource, Matcher, Requirement, SubjectKind, SubjectParts, TrustDomain, TrustKind, TrustRuleReason};
-use crate::jose::Algorithm;
-use crate::oauth::{ClientId, Issuer, Resource, RuleName, Scope};
+use super::{Requirement, SubjectKind, SubjectMapping, TrustKind};
+use crate::jose::{Algorithm, KeyUse};
+use crate::keys::KeySource;
+use crate::oauth::{ClientId, Issuer, Resource, RuleName, Scope, TrustDomain};
 
 mod check;
 
-pub use check::{mistaken, mistakes};
+pub use check::{TrustRuleReason, mistaken, mistakes};
 
-/// A rule as its file says it, before it was looked at as a whole.
+/// The parts of a rule as its file says them, before they were looked at as a whole.
 #[derive(Clone, Debug)]
 pub struct TrustRuleParts {
     /// The rule's name, which qualifies its subjects.
     pub name: RuleName,
-    /// By which claim rules its tokens are read.
+    /// The kind, by whose claim rules its tokens are read.
     pub kind: TrustKind,
-    /// The `iss` of its tokens, byte for byte. None for kind `spiffe`.
-    pub issuer: Option<Issuer>,
-    /// The trust domain of its subjects, for kind `spiffe` only.
-    pub trust_domain: Option<TrustDomain>,
-    /// What `aud` has to name, one of them.
+    /// How the rule for a token or certificate is found.
+    pub selector: IssuerSelector,
+    /// The accepted audiences: `aud` names one of them.
     pub audiences: Vec<String>,
-    /// By which algorithms its tokens may be signed.
+    /// The algorithms by which its tokens may be signed.
     pub algorithms: Vec<Algorithm>,
     /// The longest `exp` − `iat`.
     pub lifetime_max: Duration,
     /// How the subject is read out of a token.
-    pub subject: SubjectParts,
-    /// What else its tokens must say, as claims and what they must be.
-    pub require: Vec<(String, Matcher)>,
-    /// Who may present its tokens as subject tokens although they are not theirs.
+    pub subject: SubjectMapping,
+    /// Requirements on the claims of its tokens.
+    pub require: Vec<Requirement>,
+    /// The agents that may present its tokens as subject tokens although they are not theirs.
     pub presenters: Vec<ClientId>,
-    /// Whether it is in force.
+    /// True when it is in force.
     pub enabled: bool,
-    /// Where its keys come from.
+    /// The source of its keys.
     pub keys: KeySource,
+    /// The meaning of the scopes of its access tokens here. Without it they mean nothing.
+    pub scopes: Vec<ScopeMap>,
 }
 
-/// A rule that makes sense as a whole.
+/// A rule that makes sense as a whole. Made by [`TrustRule::new`] only.
 #[derive(Clone, Debug)]
 pub struct TrustRule {
-    name: RuleName,
-    kind: TrustKind,
-    anchor: IssuerSelector,
+    parts: TrustRuleParts,
     issuer: String,
-    audiences: Vec<String>,
-    algorithms: Vec<Algorithm>,
-    lifetime_max: Duration,
-    subject: SubjectMapping,
-    require: Vec<Requirement>,
-    presenters: Vec<ClientId>,
-    enabled: bool,
-    keys: KeySource,
-    scopes: Vec<ScopeMap>,
 }
 
-/// What a scope of another authorization server means here.
+/// The meaning of a scope of another authorization server here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeMap {
     /// Its name there.
@@ -69,13 +58,15 @@ pub struct ScopeMap {
     pub to: Scope,
 }
 
-/// By what the rule for a token is found.
+/// How the rule for a token or certificate is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum IssuerSelector {
+pub enum IssuerSelector {
+    /// By the `iss` of its tokens, byte for byte.
     Issuer(Issuer),
+    /// Kind `spiffe`: by the trust domain of its SVIDs.
     TrustDomain(TrustDomain),
-    /// A PKI has no name of its own; its chains are tried.
-    Chain,
+    /// Kind `x509`: a PKI has no name of its own; paths to its roots are tried.
+    Roots,
 }
 
 impl TrustRule {
@@ -84,51 +75,28 @@ impl TrustRule {
     /// # Errors
     /// Everything that is wrong with it, not only the first.
     pub fn new(parts: TrustRuleParts) -> Result<Self, Vec<TrustRuleReason>> {
-        let mut reasons = parts.lacks();
-        let anchor = parts.anchor().map_err(|reason| reasons.push(reason)).ok();
-        let require = requirements(parts.require, &mut reasons);
-        let issuer = parts.issuer.as_ref().map(Issuer::as_str);
-        reasons.extend(mistakes(parts.kind, issuer, &parts.audiences, &require, Some(&parts.subject)));
-        let subject = SubjectMapping::new(parts.subject).map_err(|reason| reasons.push(TrustRuleReason::Template(reason))).ok();
-        match (anchor, subject, reasons.is_empty()) {
-            (Some(anchor), Some(subject), true) => Ok(Self {
-                issuer: anchor.issuer(&parts.name),
-                name: parts.name,
-                kind: parts.kind,
-                anchor,
-                audiences: parts.audiences,
-                algorithms: parts.algorithms,
-                lifetime_max: parts.lifetime_max,
-                subject,
-                require,
-                presenters: parts.presenters,
-                enabled: parts.enabled,
-                keys: parts.keys,
-                scopes: Vec::new(),
-            }),
-            _ => Err(reasons),
+        let mut reasons = parts.faults();
+        let (issuer, subject) = (parts.selector.issuer(), Some(&parts.subject));
+        reasons.extend(mistakes(parts.kind, issuer, &parts.audiences, &parts.require, subject));
+        match reasons.is_empty() {
+            true => Ok(Self { issuer: parts.selector.name(&parts.name), parts }),
+            false => Err(reasons),
         }
     }
 
     /// The rule's name.
     pub fn name(&self) -> &RuleName {
-        &self.name
+        &self.parts.name
     }
 
-    /// By which claim rules its tokens are read.
+    /// The kind, by whose claim rules its tokens are read.
     pub fn kind(&self) -> TrustKind {
-        self.kind
+        self.parts.kind
     }
 
-    /// The same with what the scopes of its access tokens mean here. Without it they mean nothing.
-    #[must_use]
-    pub fn with_scopes(self, scopes: Vec<ScopeMap>) -> Self {
-        Self { scopes, ..self }
-    }
-
-    /// What the scopes of its access tokens mean here; for kind `oauth`.
+    /// The meaning of the scopes of its access tokens here; for kind `oauth`.
     pub fn scopes(&self) -> &[ScopeMap] {
-        &self.scopes
+        &self.parts.scopes
     }
 
     /// The `iss` of its tokens; for kind `spiffe` the trust domain as `spiffe://…`, for kind `x509` the rule as `x509:…`.
@@ -138,113 +106,107 @@ impl TrustRule {
 
     /// The trust domain of kind `spiffe`.
     pub fn trust_domain(&self) -> Option<&TrustDomain> {
-        match &self.anchor {
+        match &self.parts.selector {
             IssuerSelector::TrustDomain(domain) => Some(domain),
-            IssuerSelector::Issuer(_) | IssuerSelector::Chain => None,
+            IssuerSelector::Issuer(_) | IssuerSelector::Roots => None,
         }
     }
 
-    /// What `aud` has to name, one of them.
+    /// The accepted audiences: `aud` names one of them.
     pub fn audiences(&self) -> &[String] {
-        &self.audiences
+        &self.parts.audiences
     }
 
-    /// By which algorithms its tokens may be signed.
+    /// The algorithms by which its tokens may be signed.
     pub fn algorithms(&self) -> &[Algorithm] {
-        &self.algorithms
+        &self.parts.algorithms
     }
 
     /// The longest `exp` − `iat`.
     pub fn lifetime_max(&self) -> Duration {
-        self.lifetime_max
+        self.parts.lifetime_max
     }
 
-    /// Whether it vouches for people or for workloads.
+    /// The kind of party that it vouches for.
     pub fn subject_kind(&self) -> SubjectKind {
-        self.subject.kind
+        self.parts.subject.kind
     }
 
-    /// What else its tokens must say.
+    /// Requirements on the claims of its tokens.
     pub fn require(&self) -> &[Requirement] {
-        &self.require
+        &self.parts.require
     }
 
-    /// Who may present its tokens as subject tokens although they are not theirs.
+    /// The agents that may present its tokens as subject tokens although they are not theirs.
     pub fn presenters(&self) -> &[ClientId] {
-        &self.presenters
+        &self.parts.presenters
     }
 
-    /// Whether it is in force.
+    /// True when it is in force.
     pub fn enabled(&self) -> bool {
-        self.enabled
+        self.parts.enabled
     }
 
-    /// Whether it says which values `claim` may have, and so has thought of it.
-    pub(super) fn names(&self, claim: &str) -> bool {
-        let exact = |requirement: &Requirement| matches!(requirement.matcher(), Matcher::Is(_) | Matcher::OneOf(_));
-        self.require.iter().any(|requirement| requirement.claim() == claim && exact(requirement))
-    }
-
-    pub(super) fn anchor(&self) -> &IssuerSelector {
-        &self.anchor
+    pub(super) fn selector(&self) -> &IssuerSelector {
+        &self.parts.selector
     }
 
     pub(super) fn subject(&self) -> &SubjectMapping {
-        &self.subject
+        &self.parts.subject
     }
 
     pub(super) fn keys(&self) -> &KeySource {
-        &self.keys
+        &self.parts.keys
     }
 }
 
 impl TrustRuleParts {
-    /// What is wrong with single parts.
-    fn lacks(&self) -> Vec<TrustRuleReason> {
-        let (spiffe, chain) = (self.kind == TrustKind::Spiffe, self.kind == TrustKind::X509);
+    /// The faults of single parts.
+    fn faults(&self) -> Vec<TrustRuleReason> {
+        let (spiffe, roots, named) = (self.kind == TrustKind::Spiffe, self.kind == TrustKind::X509, self.kind.has_issuer());
+        let is_issuer = matches!(self.selector, IssuerSelector::Issuer(_));
+        let is_domain = matches!(self.selector, IssuerSelector::TrustDomain(_));
         let faults = [
-            (!chain && (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty)), TrustRuleReason::Audiences),
-            (!chain && self.algorithms.is_empty(), TrustRuleReason::Algorithms),
+            (!roots && (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty)), TrustRuleReason::Audiences),
+            (!roots && self.algorithms.is_empty(), TrustRuleReason::Algorithms),
             (spiffe && self.algorithms.contains(&Algorithm::EdDSA), TrustRuleReason::SpiffeAlgorithm),
             (self.lifetime_max.is_zero(), TrustRuleReason::Lifetime),
-            (!self.kind.has_issuer() && self.issuer.is_some(), TrustRuleReason::IssuerUseless(self.kind)),
-            (!spiffe && self.trust_domain.is_some(), TrustRuleReason::TrustDomainUseless(self.kind)),
+            (named && !is_issuer, TrustRuleReason::IssuerMissing(self.kind)),
+            (!named && is_issuer, TrustRuleReason::IssuerUseless(self.kind)),
+            (spiffe && !is_domain, TrustRuleReason::TrustDomainMissing),
+            (!spiffe && is_domain, TrustRuleReason::TrustDomainUseless(self.kind)),
             (self.kind.is_platform() && self.subject.kind == SubjectKind::User, TrustRuleReason::People(self.kind)),
-            (spiffe && self.keys.is_jwks(), TrustRuleReason::SpiffeKeys),
-            (!self.keys.is_for(self.kind), TrustRuleReason::KeysUse),
+            (spiffe && self.keys.is_remote_jwks(), TrustRuleReason::SpiffeKeys),
+            (!serves(&self.keys, self.kind), TrustRuleReason::KeysUse),
             (!self.keys.is_fetchable(), TrustRuleReason::KeysUri),
         ];
         faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason).collect()
     }
-
-    fn anchor(&self) -> Result<IssuerSelector, TrustRuleReason> {
-        match self.kind {
-            TrustKind::Spiffe => {
-                self.trust_domain.clone().map(IssuerSelector::TrustDomain).ok_or(TrustRuleReason::TrustDomainMissing)
-            }
-            TrustKind::X509 => Ok(IssuerSelector::Chain),
-            kind => self.issuer.clone().map(IssuerSelector::Issuer).ok_or(TrustRuleReason::IssuerMissing(kind)),
-        }
-    }
 }
 
 impl IssuerSelector {
-    fn issuer(&self, rule: &RuleName) -> String {
+    /// The `iss` of the tokens, where there is one.
+    pub fn issuer(&self) -> Option<&str> {
+        if let Self::Issuer(issuer) = self { Some(issuer.as_str()) } else { None }
+    }
+
+    fn name(&self, rule: &RuleName) -> String {
         match self {
             Self::Issuer(issuer) => issuer.to_string(),
             Self::TrustDomain(domain) => format!("spiffe://{domain}"),
-            Self::Chain => format!("x509:{rule}"),
+            Self::Roots => format!("x509:{rule}"),
         }
     }
 }
 
-fn requirements(wanted: Vec<(String, Matcher)>, reasons: &mut Vec<TrustRuleReason>) -> Vec<Requirement> {
-    let mut good = Vec::new();
-    for (claim, matcher) in wanted {
-        match Requirement::new(&claim, matcher) {
-            Ok(requirement) => good.push(requirement),
-            Err(reason) => reasons.push(TrustRuleReason::Requirement(claim, reason)),
-        }
+/// True for keys of the sort that a rule of `kind` needs.
+fn serves(keys: &KeySource, kind: TrustKind) -> bool {
+    match (keys, kind) {
+        (KeySource::Fixed(keys), TrustKind::Spiffe) => keys.key_use() == KeyUse::JwtSvid,
+        (KeySource::Fixed(keys), _) => keys.key_use() == KeyUse::Signature && kind.has_issuer(),
+        (KeySource::Bundle(_), _) => kind == TrustKind::Spiffe,
+        (KeySource::Roots(_), _) => kind == TrustKind::X509,
+        (KeySource::Remote(location, _), _) if location.is_bundle() => kind == TrustKind::Spiffe,
+        (KeySource::Remote(..), _) => kind != TrustKind::X509,
     }
-    good
 }

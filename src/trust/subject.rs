@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::TrustReason;
 use crate::jose::{Object, string};
 
 const ID_BYTES_MAX: usize = 2048;
 
-/// What kind of party a rule vouches for.
+/// The kind of party that a rule vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SubjectKind {
     /// A person.
@@ -18,29 +17,30 @@ pub enum SubjectKind {
     Workload,
 }
 
-/// How a rule's file says it: templates are text with claims in braces, such as `{sub}` or `{/kubernetes.io/serviceaccount/uid}`.
+/// How a rule reads the subject out of a token.
 #[derive(Clone, Debug)]
-pub struct SubjectParts {
-    /// Who is meant.
+pub struct SubjectMapping {
+    /// The kind of party that its tokens are about.
     pub kind: SubjectKind,
-    /// The template of the subject's id.
-    pub id: String,
-    /// The template of the instance, where the token names one.
-    pub instance: Option<String>,
+    /// The subject's id.
+    pub id: Template,
+    /// The instance, where the token names one.
+    pub instance: Option<Template>,
     /// Names of attributes, and the claims that they are taken from.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// How a rule reads the subject out of a token.
-#[derive(Clone, Debug)]
-pub(super) struct SubjectMapping {
-    pub(super) kind: SubjectKind,
-    id: Template,
-    instance: Option<Template>,
-    attributes: BTreeMap<String, String>,
+/// Text with claims in braces, such as `{sub}` or `{/kubernetes.io/serviceaccount/uid}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Claim(String),
 }
 
-/// Why a template makes no sense.
+/// Why a text is no template. `Display` completes a sentence about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemplateReason {
     /// No claim in it: every token would name the same subject.
@@ -52,69 +52,65 @@ pub enum TemplateReason {
 }
 
 impl SubjectMapping {
-    pub(super) fn new(parts: SubjectParts) -> Result<Self, TemplateReason> {
-        let instance = parts.instance.as_deref().map(Template::parse).transpose()?;
-        Ok(Self { kind: parts.kind, id: Template::parse(&parts.id)?, instance, attributes: parts.attributes })
+    /// A workload by the template `id` alone.
+    ///
+    /// # Errors
+    /// See [`TemplateReason`].
+    pub fn workload(id: &str) -> Result<Self, TemplateReason> {
+        let (instance, attributes) = (None, BTreeMap::new());
+        Ok(Self { kind: SubjectKind::Workload, id: Template::parse(id)?, instance, attributes })
     }
 
-    pub(super) fn id(&self, claims: &Object) -> Result<String, TrustReason> {
-        self.id.fill(claims).ok_or(TrustReason::SubjectId)
+    /// The subject's id; none when a claim of it is absent or unusable.
+    pub(super) fn id(&self, claims: &Object) -> Option<String> {
+        self.id.fill(claims)
     }
 
-    pub(super) fn instance(&self, claims: &Object) -> Result<Option<String>, TrustReason> {
-        self.instance.as_ref().map(|template| template.fill(claims).ok_or(TrustReason::Instance)).transpose()
+    /// The instance, where the rule reads one; none inside when a claim of it is absent or unusable.
+    pub(super) fn instance(&self, claims: &Object) -> Option<Option<String>> {
+        self.instance.as_ref().map(|template| template.fill(claims))
     }
 
-    /// An absent claim leaves its attribute out; one that is no scalar refuses the token.
-    pub(super) fn attributes(&self, claims: &Object) -> Result<BTreeMap<String, String>, TrustReason> {
+    /// The attributes, without those whose claim is absent; none when a claim is no scalar.
+    pub(super) fn attributes(&self, claims: &Object) -> Option<BTreeMap<String, String>> {
         let found = self.attributes.iter().filter_map(|(name, claim)| Some((name, claims.find(claim)?)));
-        found.map(|(name, value)| Ok((name.clone(), scalar(value).ok_or(TrustReason::Attribute)?))).collect()
+        found.map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
     }
-}
-
-/// Text with claims in it.
-#[derive(Clone, Debug)]
-struct Template(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Claim(String),
 }
 
 impl Template {
-    fn parse(text: &str) -> Result<Self, TemplateReason> {
-        let (mut pieces, mut rest) = (Vec::new(), text);
-        while let Some((before, after)) = rest.split_once('{') {
-            let (claim, after) = after.split_once('}').ok_or(TemplateReason::Braces)?;
-            pieces.extend((!before.is_empty()).then(|| Piece::Text(before.to_owned())));
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// See [`TemplateReason`].
+    pub fn parse(text: &str) -> Result<Self, TemplateReason> {
+        let mut parts = text.split('{');
+        let first = parts.next().filter(|literal| !literal.contains('}')).ok_or(TemplateReason::Braces)?;
+        let mut pieces: Vec<Piece> = literal(first).collect();
+        for part in parts {
+            let (claim, text) = part.split_once('}').ok_or(TemplateReason::Braces)?;
+            if !is_claim(claim) || text.contains('}') {
+                return Err(TemplateReason::Braces);
+            }
+            if matches!(pieces.last(), Some(Piece::Claim(_))) {
+                return Err(TemplateReason::Adjacent);
+            }
             pieces.push(Piece::Claim(claim.to_owned()));
-            rest = after;
+            pieces.extend(literal(text));
         }
-        pieces.extend((!rest.is_empty()).then(|| Piece::Text(rest.to_owned())));
-        Self(pieces).checked()
+        let template = Self(pieces);
+        if template.claims().next().is_none() { Err(TemplateReason::Constant) } else { Ok(template) }
     }
 
-    fn checked(self) -> Result<Self, TemplateReason> {
-        let is_claim = |piece: &Piece| matches!(piece, Piece::Claim(_));
-        let stray = |piece: &Piece| match piece {
-            Piece::Text(text) => text.contains('}'),
-            Piece::Claim(claim) => claim.is_empty() || claim == "/" || claim.contains('{'),
-        };
-        if self.0.iter().any(stray) {
-            return Err(TemplateReason::Braces);
-        }
-        if !self.0.iter().any(is_claim) {
-            return Err(TemplateReason::Constant);
-        }
-        let adjacent = self.0.iter().zip(self.0.iter().skip(1)).any(|(one, next)| is_claim(one) && is_claim(next));
-        if adjacent { Err(TemplateReason::Adjacent) } else { Ok(self) }
+    /// The claims that it takes.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| if let Piece::Claim(claim) = piece { Some(claim.as_str()) } else { None })
     }
 
     /// The text with the claims filled in; none when a claim is absent, empty, no string or integer, or could blur where one
     /// claim ends and the next begins.
     fn fill(&self, claims: &Object) -> Option<String> {
-        let several = self.0.iter().filter(|piece| matches!(piece, Piece::Claim(_))).count() > 1;
+        let several = self.claims().nth(1).is_some();
         let mut filled = String::new();
         for piece in &self.0 {
             match piece {
@@ -134,6 +130,16 @@ impl Template {
     fn separators(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None })
     }
+}
+
+fn literal(text: &str) -> impl Iterator<Item = Piece> {
+    Some(text).filter(|text| !text.is_empty()).map(|text| Piece::Text(text.to_owned())).into_iter()
+}
+
+/// A name, or a JSON Pointer whose escapes are right (RFC 6901 §3).
+fn is_claim(claim: &str) -> bool {
+    let escapes_well = claim.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
+    !claim.is_empty() && claim != "/" && (!claim.starts_with('/') || escapes_well)
 }
 
 /// A string, or an integer as it is written.

@@ -82,7 +82,7 @@ fn a_jwt_svid_logs_in_its_workloads_agent() {
 fn attestations_are_not_single_use() {
     let (svid, pod) = (svid(CRM), pod(json!({"jti": "j-1"})));
     for sent in [Sent::svid(&svid), Sent::svid(&svid), Sent::assertion(&pod), Sent::assertion(&pod)] {
-        assert!(client(&sent).single_use.is_none());
+        assert!(client(&sent).spends().is_empty());
     }
     assert_eq!(client(&Sent::svid(&svid)).evidence(), Some(Digest::of(svid.as_bytes())));
 }
@@ -201,7 +201,7 @@ fn aud_of_an_attestation_is_one_name_of_ours() {
 #[test]
 fn a_bound_attestation_logs_in_nobody_without_its_key() {
     let bound = |sub: &str| pod(json!({"sub": sub, "cnf": {"jkt": Digest::of(b"key").to_string()}}));
-    let unproved = "Key(Missed { kind: Dpop, other: false })";
+    let unproved = "Key(MissingProof { kind: Dpop, other: false })";
     for sub in [RUNNER, "retired"] {
         assert_eq!(who(&Sent::assertion(&bound(sub))), unproved);
         assert_eq!(who(&Sent::subject_token(&bound(sub))), unproved);
@@ -253,7 +253,7 @@ fn a_subject_token_alone_logs_in_its_own_subject_and_says_so() {
     assert_eq!(by_svid.attested().unwrap().id, CRM);
     let by_pod = client(&Sent::subject_token(&pod(json!({}))).with("client_id", "runner"));
     assert_eq!((by_pod.agent().id.as_str(), by_pod.method(), by_pod.self_only()), ("runner", AuthMethod::WorkloadJwt, true));
-    assert!(by_pod.single_use.is_none());
+    assert!(by_pod.spends().is_empty());
 }
 
 #[test]

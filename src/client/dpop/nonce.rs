@@ -21,7 +21,7 @@ const PURPOSE: &str = "dpop nonce v1";
 #[derive(Clone, Debug)]
 pub struct Nonces(MacKey);
 
-/// What a nonce is worth.
+/// The standing of a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
     /// It is ours, and counts until then.
@@ -43,7 +43,7 @@ impl Nonces {
         self.at(slot(now))
     }
 
-    /// What `nonce` is worth at `now`.
+    /// The standing of `nonce` at `now`.
     pub(super) fn worth(&self, nonce: &str, now: Time) -> Worth {
         let Some((at, number, mac)) = parts(nonce) else { return Worth::Nothing };
         if !self.0.verifies(PURPOSE, &number, &mac) {

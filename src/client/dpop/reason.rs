@@ -4,15 +4,15 @@ use std::error::Error;
 use std::fmt;
 
 use crate::client::reason::kind_of;
-use crate::jose::ProofReason;
+use crate::jose::EmbeddedKeyReason;
 
-/// Which check of RFC 9449 §4.3 a proof fails. `Display` is the public sentence: what was expected, never what was sent.
+/// The check of RFC 9449 §4.3 that a proof fails. `Display` is the public sentence: what was expected, never what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DpopReason {
     /// More than one `DPoP` header (check 1).
     Repeated,
     /// Not a single well-formed JWT, its algorithm, its signature or its key (checks 2, 5, 6, 7).
-    Proof(ProofReason),
+    Proof(EmbeddedKeyReason),
     /// A claim is missing (check 3).
     ClaimMissing(&'static str),
     /// A claim has the wrong JSON type (check 3).
@@ -38,7 +38,7 @@ pub enum DpopReason {
 }
 
 impl DpopReason {
-    /// Whether a nonce is all that is missing: the answer then brings one (RFC 9449 §8).
+    /// True when a nonce is all that is missing: the answer then brings one (RFC 9449 §8).
     pub fn wants_nonce(self) -> bool {
         matches!(self, Self::NonceMissing | Self::NonceStale)
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::client::fixture::{ISSUER, NOW, SECONDS, changed, key};
 use crate::crypto::MacKey;
-use crate::jose::{JoseReason, KeyReason, ProofReason, SigningKey};
+use crate::jose::{EmbeddedKeyReason, JoseReason, KeyReason, SigningKey};
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::ES256));
 
@@ -70,7 +70,7 @@ fn a_good_proof_proves_its_key_once() {
 fn check_2_the_header_is_one_well_formed_jwt() {
     let two = format!("{0}, {0}", proof(json!({})));
     for text in ["", "a.b", "a.b.c.d", "not a jwt", &two] {
-        assert!(matches!(proved(text, &rules()).unwrap_err(), DpopReason::Proof(ProofReason::Jose(_))), "{text}");
+        assert!(matches!(proved(text, &rules()).unwrap_err(), DpopReason::Proof(EmbeddedKeyReason::Jose(_))), "{text}");
     }
 }
 
@@ -99,12 +99,16 @@ fn check_4_the_type_is_dpop_jwt() {
 fn check_5_the_algorithm_is_one_of_those_published() {
     let with = |alg: &str| proved(&under(&json!({"alg": alg, "typ": "dpop+jwt", "jwk": jwk()})), &rules()).unwrap_err();
     for alg in ["none", "HS256", "", "es256"] {
-        assert_eq!(with(alg), DpopReason::Proof(ProofReason::Jose(JoseReason::Algorithm)), "{alg}");
+        assert_eq!(with(alg), DpopReason::Proof(EmbeddedKeyReason::Jose(JoseReason::Algorithm)), "{alg}");
     }
-    assert_eq!(with("ES384"), DpopReason::Proof(ProofReason::Jose(JoseReason::AlgorithmNotAllowed)));
-    assert_eq!(with("EdDSA"), DpopReason::Proof(ProofReason::Key(KeyReason::Algorithm)), "the key is for another");
+    assert_eq!(with("ES384"), DpopReason::Proof(EmbeddedKeyReason::Jose(JoseReason::AlgorithmNotAllowed)));
+    assert_eq!(with("EdDSA"), DpopReason::Proof(EmbeddedKeyReason::Key(KeyReason::Algorithm)), "the key is for another");
     let pinned = under(&json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": changed(jwk(), json!({"alg": "ES384"}))}));
-    assert_eq!(proved(&pinned, &rules()).unwrap_err(), DpopReason::Proof(ProofReason::Key(KeyReason::Algorithm)), "it says so");
+    assert_eq!(
+        proved(&pinned, &rules()).unwrap_err(),
+        DpopReason::Proof(EmbeddedKeyReason::Key(KeyReason::Algorithm)),
+        "it says so"
+    );
 }
 
 /// What common clients write beside the members that RFC 9449 §4.2 asks for: WebCrypto exports `ext` and `key_ops`.
@@ -120,10 +124,10 @@ fn a_public_key_may_say_more_about_itself() {
 fn check_6_the_signature_is_that_of_the_key_in_the_header() {
     let other: Value = serde_json::from_str(&key(Algorithm::ES256).public_jwk()).unwrap();
     let under_other = under(&json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": other}));
-    assert_eq!(proved(&under_other, &rules()).unwrap_err(), DpopReason::Proof(ProofReason::Jose(JoseReason::Signature)));
+    assert_eq!(proved(&under_other, &rules()).unwrap_err(), DpopReason::Proof(EmbeddedKeyReason::Jose(JoseReason::Signature)));
     assert_eq!(
         proved(&under(&json!({"alg": "ES256", "typ": "dpop+jwt"})), &rules()).unwrap_err(),
-        DpopReason::Proof(ProofReason::KeyMissing)
+        DpopReason::Proof(EmbeddedKeyReason::KeyMissing)
     );
 }
 
@@ -132,11 +136,11 @@ fn check_7_the_key_is_public() {
     for member in ["d", "k", "p", "q", "dp", "dq", "qi", "oth"] {
         let private = changed(jwk(), json!({member: "AAAA"}));
         let text = under(&json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": private}));
-        assert_eq!(proved(&text, &rules()).unwrap_err(), DpopReason::Proof(ProofReason::KeyPrivate), "{member}");
+        assert_eq!(proved(&text, &rules()).unwrap_err(), DpopReason::Proof(EmbeddedKeyReason::KeyPrivate), "{member}");
     }
     for bad in [json!("x"), json!([]), json!({}), json!({"kty": "oct"}), changed(jwk(), json!({"x": "AAAA"}))] {
         let refused = proved(&under(&json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": bad})), &rules()).unwrap_err();
-        assert!(matches!(refused, DpopReason::Proof(ProofReason::Key(_) | ProofReason::KeyMissing)), "{refused:?}");
+        assert!(matches!(refused, DpopReason::Proof(EmbeddedKeyReason::Key(_) | EmbeddedKeyReason::KeyMissing)), "{refused:?}");
     }
 }
 
@@ -284,8 +288,8 @@ fn the_proof_of_the_rfc_is_accepted_at_its_time() {
 
 #[test]
 fn sentences_are_printable() {
-    let proofs = [ProofReason::KeyMissing, ProofReason::KeyPrivate, ProofReason::Key(KeyReason::Malformed)];
-    let of_proofs = proofs.into_iter().chain([ProofReason::Jose(JoseReason::Signature)]).map(DpopReason::Proof);
+    let proofs = [EmbeddedKeyReason::KeyMissing, EmbeddedKeyReason::KeyPrivate, EmbeddedKeyReason::Key(KeyReason::Malformed)];
+    let of_proofs = proofs.into_iter().chain([EmbeddedKeyReason::Jose(JoseReason::Signature)]).map(DpopReason::Proof);
     use DpopReason::{
         Ahead, ClaimMissing, ClaimType, Htm, Htu, JtiLength, NonceMissing, NonceStale, NotHere, Old, Repeated, Typ,
     };

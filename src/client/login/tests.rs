@@ -83,7 +83,7 @@ fn agents_of_an_attestation_are_told_for_actor_tokens_too() {
     .unwrap();
     let agents = |key: &SigningKey, claims: Value| {
         let text = key.sign("JWT", claims.to_string().as_bytes()).unwrap();
-        let vouched = block_on(federation().vouch(&Compact::parse(&text).unwrap(), NOW)).unwrap();
+        let vouched = block_on(federation().verify(&Compact::parse(&text).unwrap(), NOW)).unwrap();
         logins.agents_of(&vouched).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
     let svid = |id: &str| agents(&SPIRE_KEY, json!({"sub": id, "aud": ISSUER, "exp": SECONDS + 60}));

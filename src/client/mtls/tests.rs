@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
@@ -8,11 +9,13 @@ use rcgen::{
 
 use super::*;
 use crate::client::fixture::{ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, block_on, bundleless, federation, no_trust, spiffe};
-use crate::client::{AssertionAudience, AuthenticatedClient, ClientAuth, ClientAuths, Credentials, IdentifiedClient};
-use crate::oauth::Time;
+use crate::client::{
+    AssertionAudience, AuthenticatedClient, CertificateName, ClientAuth, ClientAuths, Credentials, IdentifiedClient,
+};
+use crate::oauth::{SpiffePattern, Time};
 use crate::request::Form;
-use crate::trust::TrustStore;
-use crate::trust::x509::{Plain, RevocationList};
+use crate::trust::{TrustReason, TrustStore};
+use crate::x509::{Plain, RevocationList, X509Reason};
 
 /// The certificate of RFC 8705 §A, and its thumbprint there.
 const RFC_8705: &str = "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzEN\

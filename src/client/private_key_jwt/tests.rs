@@ -17,8 +17,9 @@ use crate::client::fixture::{
 };
 use crate::client::{AuthenticatedClient, ClientAuth, ClientAuths};
 use crate::jose::{Algorithm, KeySet, SigningKey};
+use crate::keys::{ClientJwks, RefreshPolicy};
+use crate::net::Fetcher;
 use crate::oauth::Clock;
-use crate::trust::{ClientJwks, Fetcher, RefreshPolicy};
 
 const CLIENT: &str = "researcher";
 
@@ -67,12 +68,12 @@ fn a_good_assertion_proves_the_client_and_its_key() {
 
 #[test]
 fn the_single_use_value_is_the_clients_and_the_jtis_until_exp() {
-    let spent = login(&good_claims(CLIENT)).unwrap().single_use.unwrap();
+    let spent = login(&good_claims(CLIENT)).unwrap().spends()[0];
     assert_eq!(spent.digest, Digest::of(b"client_assertion\0researcher\0j-1").0);
     assert_eq!(spent.expires, Time::from_seconds(SECONDS + 300));
-    let again = login(&changed(good_claims(CLIENT), json!({"exp": SECONDS + 100}))).unwrap().single_use.unwrap();
+    let again = login(&changed(good_claims(CLIENT), json!({"exp": SECONDS + 100}))).unwrap().spends()[0];
     assert_eq!(again.digest, spent.digest);
-    let legacy = login(&good_claims("legacy")).unwrap().single_use.unwrap();
+    let legacy = login(&good_claims("legacy")).unwrap().spends()[0];
     assert_ne!(legacy.digest, spent.digest);
 }
 
@@ -302,7 +303,7 @@ fn keys_that_a_client_publishes_are_fetched_and_rotate() {
     let short = Duration::from_millis(150);
     let pace = RefreshPolicy { cool_down: short, retry: short, ..RefreshPolicy::default() };
     let logins = || {
-        let keys = ClientJwks::paced(url.clone(), pace);
+        let keys = ClientJwks::refreshed(url.clone(), pace);
         let login = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
         ClientAuths::new([(ClientId::parse(CLIENT).unwrap(), vec![login])]).unwrap()
     };
@@ -333,8 +334,8 @@ fn keys_that_a_client_publishes_are_fetched_and_rotate() {
 
 #[test]
 fn keys_that_cannot_be_had_are_no_verdict() {
-    let impatient = RefreshPolicy { patience: Duration::from_millis(20), ..RefreshPolicy::default() };
-    let keys = ClientJwks::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
+    let impatient = RefreshPolicy { wait_max: Duration::from_millis(20), ..RefreshPolicy::default() };
+    let keys = ClientJwks::refreshed("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
     let login = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
     let world = World::new(no_trust()).agent(CLIENT, vec![login]);
     assert_eq!(world.refuses(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))), "KeysUnavailable(KeysUnavailable)");
@@ -344,8 +345,8 @@ fn keys_that_cannot_be_had_are_no_verdict() {
 #[test]
 fn keys_that_cannot_be_had_do_not_stand_in_the_way_of_others() {
     let world = |missing_first: bool| {
-        let impatient = RefreshPolicy { patience: Duration::from_millis(20), ..RefreshPolicy::default() };
-        let keys = ClientJwks::paced("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
+        let impatient = RefreshPolicy { wait_max: Duration::from_millis(20), ..RefreshPolicy::default() };
+        let keys = ClientJwks::refreshed("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
         let missing = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
         let mut logins = vec![own_key(&KEY), missing];
         logins.rotate_left(usize::from(missing_first));

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::Status;
+use crate::client::ClientAuths;
 use crate::client::fixture::{KEY, Sent, World, no_trust, own_key, secret};
 
 const BOT: &str = "https://agent.example:8443/bot";
@@ -30,7 +31,7 @@ fn who(sent: &Sent) -> String {
 fn rfc_6749_2_3_1_examples_log_in() {
     let client = world().try_login(&Sent::header("Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW")).unwrap();
     assert_eq!((client.agent().id.as_str(), client.method()), ("s6BhdRkqt3", AuthMethod::SecretBasic));
-    assert!(client.key().is_none() && client.evidence().is_none() && client.single_use.is_none() && !client.self_only());
+    assert!(client.key().is_none() && client.evidence().is_none() && client.spends().is_empty() && !client.self_only());
     let client = world().try_login(&Sent::secret("s6BhdRkqt3", "gX1fBat3bV")).unwrap();
     assert_eq!((client.agent().id.as_str(), client.method()), ("s6BhdRkqt3", AuthMethod::SecretPost));
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::complaints::expect;
 use super::scene::{AGENT, API, IDP, JWKS, Scene};
-use crate::config::KeysFile;
-use crate::trust::KeyLocation;
+use crate::keys::{KeyLocation, KeySource};
+use crate::trust::{IssuerSelector, Template};
 
 #[track_caller]
 fn rule(text: &str, wanted: &[&str]) {
@@ -20,9 +20,9 @@ fn github(require: &str) -> String {
 fn five_lines_are_enough_for_a_platform() {
     let scene = Scene::new().with("trust/r.toml", &github("require = { repository_id = '74', ref = 'refs/heads/main' }\n"));
     let config = scene.config();
-    let rule = &config.rules[0];
-    assert_eq!(rule.subject.id, "{repository_owner_id}/{repository_id}");
-    assert!(matches!(&rule.issuer, crate::config::IssuerFile::Named(issuer) if issuer.as_str().contains("githubusercontent")));
+    let rule = &config.rules[0].rule;
+    assert_eq!(rule.subject.id, Template::parse("{repository_owner_id}/{repository_id}").unwrap());
+    assert!(matches!(&rule.selector, IssuerSelector::Issuer(issuer) if issuer.as_str().contains("githubusercontent")));
     assert!(config.warnings.iter().any(|warning| warning.sentence.contains("job_workflow_ref")), "{}", config.warnings);
 }
 
@@ -155,9 +155,11 @@ fn of_the_workload_api() {
     let good =
         Scene::new().with("trust/r.toml", &spiffe("workload_api = 'unix:///run/spire/sockets/agent.sock'\nrefresh = '1m'"));
     let config = good.config();
-    let KeysFile::Remote(KeyLocation::Workload(api), pace) = &config.rules[0].keys else { panic!("{:?}", config.rules[0].keys) };
+    let KeySource::Remote(KeyLocation::Workload(api), pace) = &config.rules[0].rule.keys else {
+        panic!("{:?}", config.rules[0].rule.keys)
+    };
     assert_eq!(api.to_string(), "unix:///run/spire/sockets/agent.sock");
-    assert_eq!((pace.interval, pace.ceiling), (Duration::from_mins(1), Duration::from_hours(24)));
+    assert_eq!((pace.interval, pace.max_stale), (Duration::from_mins(1), Duration::from_hours(24)));
     rule(
         &spiffe("workload_api = '/run/agent.sock'\nbundle_file = 'x'\nnetworks = ['10.0.0.0/8']"),
         &[
@@ -189,8 +191,8 @@ fn of_the_pace() {
         |keys: &str| format!("name = 's'\nkind = 'spiffe'\ntrust_domain = 'a.example'\naudiences = ['us']\n[keys]\n{keys}");
     let url = "bundle_url = 'https://a.example/'\nbundle_profile = 'https_web'\n";
     let config = Scene::new().with("trust/r.toml", &spiffe(&format!("{url}refresh = '2h'\nceiling = '4h'"))).config();
-    let KeysFile::Remote(_, pace) = &config.rules[0].keys else { panic!("{:?}", config.rules[0].keys) };
-    assert_eq!((pace.interval, pace.ceiling), (Duration::from_hours(2), Duration::from_hours(4)));
+    let KeySource::Remote(_, pace) = &config.rules[0].rule.keys else { panic!("{:?}", config.rules[0].rule.keys) };
+    assert_eq!((pace.interval, pace.max_stale), (Duration::from_hours(2), Duration::from_hours(4)));
     for (pace, complaints) in [
         (
             "refresh = '5 min'\nceiling = '1Day'",

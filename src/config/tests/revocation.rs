@@ -8,7 +8,7 @@ use rcgen::{
 use super::complaints::expect;
 use super::scene::{AGENT, MAIN, Scene};
 use crate::client::DatedKind;
-use crate::config::KeysFile;
+use crate::keys::KeySource;
 use crate::oauth::{ClientId, Time};
 
 struct Ca(Issuer<'static, KeyPair>, String);
@@ -54,7 +54,7 @@ fn one_list_or_several_go_with_their_roots() {
     for (keys, count) in [("", 0), ("crl_file = '../ca.crl'", 1), ("crl_file = ['../ca.crl', '../other.crl']", 2)] {
         let scene = rule(&ca, &format!("ca_file = '../ca.pem'\n{keys}")).with("other.crl", &Ca::new("other").list());
         let config = scene.config();
-        let KeysFile::Roots(roots) = &config.rules[0].keys else { panic!("roots") };
+        let KeySource::Roots(roots) = &config.rules[0].rule.keys else { panic!("roots") };
         assert_eq!((roots.len(), roots.lists().len(), roots.without_list()), (1, count, 0));
     }
 }

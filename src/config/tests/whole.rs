@@ -7,10 +7,11 @@ use proptest::prelude::*;
 
 use super::complaints::expect;
 use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
-use crate::config::{Config, Diagnostics, KeysFile, LoginFile, Sources, watch};
+use crate::config::{Config, Diagnostics, LoginFile, Sources, watch};
 use crate::jose::Algorithm;
+use crate::keys::KeySource;
 use crate::oauth::{ClientId, Resource};
-use crate::trust::{Literal, Matcher, TrustKind};
+use crate::trust::{Literal, Matcher, Template, TrustKind};
 
 #[test]
 fn the_defaults_stand_without_any_file() {
@@ -32,13 +33,13 @@ fn the_samples_are_in_order_and_say_what_they_explain() {
     assert_eq!(agents, [("crm-api", 1), ("orchestrator", 2), ("researcher", 1)]);
     let crm = config.catalog.api(&Resource::parse("https://crm.example").unwrap()).unwrap();
     assert_eq!((crm.scopes.len(), crm.derive.len(), crm.default_scopes.len()), (2, 1, 1));
-    let rules: Vec<_> = config.rules.iter().map(|rule| rule.name.as_str()).collect();
+    let rules: Vec<_> = config.rules.iter().map(|file| file.rule.name.as_str()).collect();
     assert!(rules.starts_with(&["acme-idp", "acme-spiffe"]) && rules.contains(&"prod-cluster"), "{rules:?}");
-    assert!(matches!(&config.rules[1].keys, KeysFile::Bundle(bundle) if !bundle.keys().is_empty()));
+    assert!(matches!(&config.rules[1].rule.keys, KeySource::Bundle(bundle) if !bundle.keys().is_empty()));
     for (name, kind) in TrustKind::ALL {
-        assert!(config.rules.iter().any(|rule| rule.kind == kind), "no example of kind {name}");
+        assert!(config.rules.iter().any(|file| file.rule.kind == kind), "no example of kind {name}");
     }
-    assert_eq!(config.rules[0].require[0].requirement.matcher(), &Matcher::Is(Literal::Bool(true)));
+    assert_eq!(config.rules[0].rule.require[0].matcher(), &Matcher::Is(Literal::Bool(true)));
 }
 
 #[test]
@@ -68,8 +69,9 @@ fn everything_optional_has_its_default() {
     let scene = scene.with("agents/a.toml", AGENT).with("policies/p.cedar", "permit(principal, action, resource);");
     let scene = scene.with("agents/.hidden.toml", "not = toml").with("agents/notes.txt", "x");
     let config = scene.config();
-    let rule = &config.rules[1];
-    assert_eq!((rule.lifetime_max, rule.enabled, rule.subject.id.as_str()), (Duration::from_hours(1), true, "{sub}"));
+    let rule = &config.rules[1].rule;
+    assert_eq!((rule.lifetime_max, rule.enabled), (Duration::from_hours(1), true));
+    assert_eq!(rule.subject.id, Template::parse("{sub}").unwrap());
     assert_eq!(rule.algorithms, [Algorithm::ES256, Algorithm::RS256]);
     let api = config.catalog.apis().next().unwrap();
     assert_eq!((api.typ.as_str(), api.signing_alg, api.lifetime), ("at+jwt", Algorithm::ES256, None));

@@ -1,4 +1,4 @@
-//! `[keys]`: where the keys of a rule come from.
+//! `[keys]`: the source of a rule's keys.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -7,45 +7,46 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::IssuerFile;
 use crate::catalog::Place;
 use crate::config::Diagnostic;
 use crate::config::desk::Desk;
-use crate::config::keys_file::{KeysFile, take_jwks, warn_of_skipped};
+use crate::config::keys_file::{take_jwks, warn_of_skipped};
 use crate::config::reader::{Located, Reader, all};
 use crate::config::{revocation, span};
-use crate::oauth::Issuer;
-use crate::trust::x509::Roots;
-use crate::trust::{BundleProfile, KeyLocation, Network, RefreshPolicy, SpiffeId, TrustBundle, TrustKind, WorkloadApi};
+use crate::keys::{BundleProfile, KeyLocation, KeySource, RefreshPolicy, TrustBundle, WorkloadApi};
+use crate::net::Network;
+use crate::oauth::{Issuer, SpiffeId};
+use crate::trust::{IssuerSelector, TrustKind};
+use crate::x509::Roots;
 
 /// The keys of a rule of that kind. A platform's are found by discovery unless the file says otherwise.
-pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, selector: Option<&IssuerSelector>) -> Option<KeySource> {
     let Some(kind) = kind else {
         rule.take("keys");
         return None;
     };
     if kind.is_platform() && kind.has_issuer() && !rule.has("keys") {
-        return discovery(kind, issuer, Vec::new()).map(|location| KeysFile::Remote(location, RefreshPolicy::default()));
+        return discovery(kind, selector, Vec::new()).map(|location| KeySource::Remote(location, RefreshPolicy::default()));
     }
     let mut reader = rule.take_table("keys")?;
     let keys = match kind {
-        TrustKind::Spiffe => take_bundle(&mut reader, issuer),
+        TrustKind::Spiffe => take_bundle(&mut reader, selector),
         TrustKind::X509 => take_roots(&mut reader),
-        kind => take_jwk_set(&mut reader, kind, issuer),
+        kind => take_jwk_set(&mut reader, kind, selector),
     };
     reader.finish();
     keys
 }
 
-fn discovery(kind: TrustKind, issuer: Option<&IssuerFile>, mut hosts: Vec<String>) -> Option<KeyLocation> {
+fn discovery(kind: TrustKind, selector: Option<&IssuerSelector>, mut hosts: Vec<String>) -> Option<KeyLocation> {
     hosts.extend(kind.default_hosts().iter().map(|host| (*host).to_owned()));
-    match issuer? {
-        IssuerFile::Named(issuer) => Some(KeyLocation::Discovery { issuer: issuer.clone(), hosts }),
-        IssuerFile::Spiffe(_) | IssuerFile::Roots => None,
+    match selector? {
+        IssuerSelector::Issuer(issuer) => Some(KeyLocation::Discovery { issuer: issuer.clone(), hosts }),
+        IssuerSelector::TrustDomain(_) | IssuerSelector::Roots => None,
     }
 }
 
-fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, selector: Option<&IssuerSelector>) -> Option<KeySource> {
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "workload_api"] {
         reader.refuse(key, "belongs to kind \"spiffe\"");
     }
@@ -56,7 +57,7 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
     let uri = reader.take_parsed("jwks_uri", jwks_uri);
     let jwks = take_jwks(reader);
     let remote = asked.is_some() || uri.is_some();
-    let (hosts, networks, pace) = (take_hosts(reader), take_networks(reader, remote), take_pace(reader, remote));
+    let (hosts, networks, policy) = (take_hosts(reader), take_networks(reader, remote), take_refresh_policy(reader, remote));
     if given != 1 {
         let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
         reader.desk().complain(Diagnostic::new(place, sentence));
@@ -67,14 +68,16 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, issuer: Option<&Issuer
         return None;
     }
     let location = match asked {
-        Some(_) => discovery(kind, issuer, hosts?),
+        Some(_) => discovery(kind, selector, hosts?),
         None => uri.map(|uri| KeyLocation::Uri(uri.value)),
     };
-    let (networks, pace) = (networks?, pace?);
-    location.map(|location| KeysFile::Remote(within(location, networks), pace)).or(jwks.map(KeysFile::Given))
+    let (networks, policy) = (networks?, policy?);
+    location
+        .map(|location| KeySource::Remote(within(location, networks), policy))
+        .or(jwks.map(|keys| KeySource::Fixed(Arc::new(keys))))
 }
 
-fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<KeysFile> {
+fn take_bundle(reader: &mut Reader<'_>, selector: Option<&IssuerSelector>) -> Option<KeySource> {
     for key in ["discovery", "jwks_uri", "jwks_file", "jwks", "hosts"] {
         reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`");
     }
@@ -90,46 +93,46 @@ fn take_bundle(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<K
         for key in ["bundle_profile", "endpoint_spiffe_id", "networks"] {
             reader.refuse(key, "belongs to `bundle_url`");
         }
-        take_pace(reader, false);
+        take_refresh_policy(reader, false);
         if !reader.has("bundle_file") {
             let sentence = "[keys] must have one of `bundle_file`, `bundle_url` and `workload_api`";
             reader.desk().complain(Diagnostic::new(reader.place().clone(), sentence));
         }
         let path = reader.take_path("bundle_file")?;
-        return bundle(reader.desk(), &path).map(KeysFile::Bundle);
+        return bundle(reader.desk(), &path).map(KeySource::Bundle);
     }
     reader.need(&["bundle_profile"]);
     let url = reader.take_parsed("bundle_url", jwks_uri);
     let spiffe = reader.take_choice("bundle_profile", &[("https_web", false), ("https_spiffe", true)]);
-    let (networks, pace) = (take_networks(reader, true), take_pace(reader, true));
+    let (networks, policy) = (take_networks(reader, true), take_refresh_policy(reader, true));
     let profile = match spiffe?.value {
-        true => take_spiffe_profile(reader, issuer)?,
+        true => take_spiffe_profile(reader, selector)?,
         false => {
             reader.refuse("bundle_file", "is not needed: by `https_web` the public PKI proves the endpoint");
             reader.refuse("endpoint_spiffe_id", "belongs to `https_spiffe`");
             BundleProfile::Web
         }
     };
-    Some(KeysFile::Remote(within(KeyLocation::Bundle { url: url?.value, profile }, networks?), pace?))
+    Some(KeySource::Remote(within(KeyLocation::Bundle { url: url?.value, profile }, networks?), policy?))
 }
 
 /// The agent proves itself by where it listens, and says itself when something changes.
-fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeysFile> {
+fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeySource> {
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "networks"] {
         reader.refuse(key, "is not needed beside `workload_api`, which delivers the whole bundle");
     }
-    let (api, pace) = (reader.take_parsed("workload_api", WorkloadApi::parse), take_pace(reader, true));
-    Some(KeysFile::Remote(KeyLocation::Workload(api?.value), pace?))
+    let (api, policy) = (reader.take_parsed("workload_api", WorkloadApi::parse), take_refresh_policy(reader, true));
+    Some(KeySource::Remote(KeyLocation::Workload(api?.value), policy?))
 }
 
 /// SPIFFE Federation §5.2.2.2: the endpoint's SPIFFE ID and a bundle to begin with are written down, never inferred.
-fn take_spiffe_profile(reader: &mut Reader<'_>, issuer: Option<&IssuerFile>) -> Option<BundleProfile> {
+fn take_spiffe_profile(reader: &mut Reader<'_>, selector: Option<&IssuerSelector>) -> Option<BundleProfile> {
     reader.need(&["endpoint_spiffe_id", "bundle_file"]);
     let id = reader.take_parsed("endpoint_spiffe_id", SpiffeId::parse);
     let path = reader.take_path("bundle_file")?;
     let bootstrap = bundle(reader.desk(), &path)?;
     let id = id?.value;
-    let own = matches!(issuer?, IssuerFile::Spiffe(domain) if domain.as_str() == id.trust_domain());
+    let own = matches!(selector?, IssuerSelector::TrustDomain(domain) if domain.as_str() == id.trust_domain());
     Some(BundleProfile::Spiffe { id, bootstrap, own })
 }
 
@@ -148,7 +151,7 @@ fn bundle(desk: &Desk, path: &Located<PathBuf>) -> Option<Arc<TrustBundle>> {
     }
 }
 
-fn take_roots(reader: &mut Reader<'_>) -> Option<KeysFile> {
+fn take_roots(reader: &mut Reader<'_>) -> Option<KeySource> {
     reader.need(&["ca_file"]);
     let (path, lists) = (reader.take_path("ca_file"), revocation::take(reader, "crl_file"));
     let path = path?;
@@ -157,7 +160,7 @@ fn take_roots(reader: &mut Reader<'_>) -> Option<KeysFile> {
         Ok(roots) => {
             let roots = roots.under(lists?);
             revocation::warn_of_unlisted(reader.desk(), &path.place, &roots);
-            Some(KeysFile::Roots(Arc::new(roots)))
+            Some(KeySource::Roots(Arc::new(roots)))
         }
         Err(reason) => {
             let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
@@ -196,7 +199,7 @@ fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> 
 }
 
 /// How often keys are fetched where their publisher does not say, and how long the last good ones count.
-fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<RefreshPolicy> {
+fn take_refresh_policy(reader: &mut Reader<'_>, remote: bool) -> Option<RefreshPolicy> {
     if !remote {
         for key in ["refresh", "ceiling"] {
             reader.refuse(key, "belongs to keys that are fetched");
@@ -206,7 +209,7 @@ fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<RefreshPolicy> {
     let place = ["ceiling", "refresh"].into_iter().find(|key| reader.has(key)).map(|key| reader.place_of(key));
     let usual = RefreshPolicy::default();
     let interval = span_or(reader, "refresh", Duration::from_mins(1)..=Duration::from_hours(24), usual.interval);
-    let ceiling = span_or(reader, "ceiling", Duration::from_mins(5)..=Duration::from_hours(30 * 24), usual.ceiling);
+    let ceiling = span_or(reader, "ceiling", Duration::from_mins(5)..=Duration::from_hours(30 * 24), usual.max_stale);
     let (interval, ceiling) = (interval?, ceiling?);
     if let Some(place) = place.filter(|_| ceiling < 2 * interval) {
         let sentence = format!(
@@ -217,10 +220,10 @@ fn take_pace(reader: &mut Reader<'_>, remote: bool) -> Option<RefreshPolicy> {
         reader.desk().complain(Diagnostic::new(place, sentence));
         return None;
     }
-    Some(RefreshPolicy { interval, ceiling, ..usual })
+    Some(RefreshPolicy { interval, max_stale: ceiling, ..usual })
 }
 
-/// What is written at `key`, or what is usual; none when that is wrong.
+/// The duration at `key`, or the usual one; none when it is wrong.
 fn span_or(reader: &mut Reader<'_>, key: &'static str, range: RangeInclusive<Duration>, usual: Duration) -> Option<Duration> {
     let written = reader.has(key);
     match reader.take_span(key, range) {

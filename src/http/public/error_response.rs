@@ -98,7 +98,7 @@ fn printable(sentence: &str) -> String {
 mod tests {
     use super::*;
     use crate::client::{CertificateReason, ClientReason, DpopReason};
-    use crate::trust::x509::X509Reason;
+    use crate::x509::X509Reason;
 
     #[test]
     fn the_log_tells_what_the_answer_keeps_back() {

@@ -35,7 +35,7 @@ pub(super) struct Example {
     kind: TrustKind,
     issuer: String,
     claims: Value,
-    /// What must stay as it is.
+    /// The paths that must stay as they are.
     set: Vec<String>,
 }
 

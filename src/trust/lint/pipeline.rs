@@ -1,6 +1,6 @@
-//! What rules about CI jobs admit: branches, pull requests, workflows.
+//! Findings about rules for CI jobs: branches, pull requests, workflows.
 
-use super::{Finding, Lint, Severity};
+use super::finding::{Finding, Lint, Severity};
 
 const REFS: [&str; 4] = ["ref", "environment", "job_workflow_ref", "workflow_ref"];
 

@@ -1,5 +1,4 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 use crate::jose::{Algorithm, Compact, KeySet};
+use crate::keys::KeySource;
 use crate::oauth::{Issuer, RuleName};
-use crate::trust::{KeySource, SubjectParts, TrustRuleParts};
+use crate::trust::verify::check_platform;
+use crate::trust::{IssuerSelector, Literal, SubjectMapping, TrustRuleParts};
 
 const TENANT: &str = "https://sts.windows.net/738016bf-2f59-46ca-9660-357d1de3b865/";
 
@@ -23,21 +24,20 @@ fn issuer(kind: TrustKind) -> &'static str {
 }
 
 fn rule(kind: TrustKind, audience: &str, require: &[(&str, Matcher)]) -> TrustRule {
-    let subject =
-        SubjectParts { kind: SubjectKind::Workload, id: kind.default_id().into(), instance: None, attributes: BTreeMap::new() };
+    let subject = SubjectMapping::workload(kind.default_id()).unwrap();
     TrustRule::new(TrustRuleParts {
         name: RuleName::parse("r").unwrap(),
         kind,
-        issuer: Some(Issuer::parse(issuer(kind)).unwrap()),
-        trust_domain: None,
+        selector: IssuerSelector::Issuer(Issuer::parse(issuer(kind)).unwrap()),
         audiences: vec![audience.into()],
         algorithms: vec![Algorithm::RS256],
         lifetime_max: Duration::from_secs(3600),
         subject,
-        require: require.iter().map(|(claim, matcher)| ((*claim).to_owned(), matcher.clone())).collect(),
+        require: require.iter().map(|(claim, matcher)| Requirement::new(claim, matcher.clone()).unwrap()).collect(),
         presenters: Vec::new(),
         enabled: true,
         keys: KeySource::Fixed(Arc::new(KeySet::of_signing_keys([]))),
+        scopes: Vec::new(),
     })
     .unwrap()
 }
@@ -55,10 +55,10 @@ fn passes(rule: &TrustRule, claims: &str) -> bool {
     let token = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode(claims));
     let token = Compact::parse(&token).unwrap();
     let claims = token.unverified_claims().unwrap();
-    let kind = platform::check(rule, &token, claims);
+    let kind = check_platform(rule, &token, claims);
     let audience = claims.strings("aud").unwrap().unwrap().iter().any(|aud| rule.audiences().iter().any(|ours| ours == aud));
     assert_eq!(kind, Ok(()), "{}", claims.as_str());
-    assert!(rule.subject().id(claims).is_ok(), "{}", claims.as_str());
+    assert!(rule.subject().id(claims).is_some(), "{}", claims.as_str());
     audience && rule.require().iter().all(|requirement| requirement.holds(claims))
 }
 

@@ -1,6 +1,7 @@
 //! Tokens that AWS STS issues by `GetWebIdentityToken` (IAM User Guide: "Understanding token claims").
 
-use super::{ClaimFact, Claims, PlatformReason, Shape, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
+use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::name("sub", r#""arn:aws:iam::123456789012:role/DataProcessingRole""#),
@@ -39,7 +40,7 @@ const PERSON: &str = "/https:~1~1sts.amazonaws.com~1/identity_store_user_id";
 const INSTANCES: [&str; 2] =
     ["/https:~1~1sts.amazonaws.com~1/ec2_source_instance_arn", "/https:~1~1sts.amazonaws.com~1/lambda_source_function_arn"];
 
-pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let sub = claims.need("sub")?;
     let account = principal(&sub).ok_or(PlatformReason::Subject)?;
     unless(claims.need(ACCOUNT)? != account, PlatformReason::Contradiction)?;
@@ -47,7 +48,7 @@ pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
     unless(claims.at(PERSON).is_some_and(|user| !user.is_empty()), PlatformReason::Person)
 }
 
-pub(super) fn instance(claims: Claims<'_>) -> Option<String> {
+pub(super) fn instance(claims: PlatformClaims<'_>) -> Option<String> {
     let found = INSTANCES.iter().filter_map(|path| claims.at(path)).find(|arn| !arn.is_empty());
     found.map(std::borrow::Cow::into_owned)
 }

@@ -1,8 +1,9 @@
 //! Tokens of Microsoft Entra for managed identities and applications (Microsoft identity platform: "Access token claims
 //! reference"). All tenants share their keys, so the tenant in the claims must be the one in `iss`.
 
-use super::{ClaimFact, Claims, PlatformReason, Shape, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
 use crate::jose::Compact;
+use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::id("oid", r#""8911b4f4-2b4e-46ce-b854-ebeebffe7bc6""#),
@@ -29,11 +30,11 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
 
 const PEOPLE: [&str; 5] = ["upn", "unique_name", "preferred_username", "scp", "amr"];
 
-pub(super) fn check(claims: Claims<'_>, token: &Compact<'_>, issuer: &str) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn check(claims: PlatformClaims<'_>, token: &Compact<'_>) -> Result<(), PlatformReason> {
     // Tokens for Graph have a nonce in their header and verify nowhere else.
     unless(token.header_names().any(|name| name == "nonce"), PlatformReason::Legacy)?;
     unless(claims.audiences().iter().any(|audience| is_foreign_audience(audience)), PlatformReason::Audience)?;
-    unless(Some(&*claims.need("tid")?) != tenant(issuer), PlatformReason::Tenant)?;
+    unless(Some(&*claims.need("tid")?) != tenant(claims.issuer()), PlatformReason::Tenant)?;
     let (oid, sub) = (claims.need("oid")?, claims.need("sub")?);
     unless(!is_guid(&oid), PlatformReason::Claim("oid"))?;
     let client = match &*claims.need("ver")? {

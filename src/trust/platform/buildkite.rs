@@ -1,8 +1,8 @@
-//! Buildkite (Buildkite Docs: "buildkite-agent oidc", and "Environment variables" for what a branch is). All organisations share
-//! one issuer.
+//! Buildkite (Buildkite Docs: "buildkite-agent oidc", and "Environment variables" for what a branch is). All organisations
+//! share one issuer.
 
-use super::{ClaimFact, Claims, PlatformReason, Shape, unless};
-use crate::trust::TrustRule;
+use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
+use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::name(
@@ -30,27 +30,27 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::context("jti", r#""0194b014-8517-7cef-b232-76a827315f08""#),
 ];
 
-/// What a job may ask to have as its whole `sub` (`--subject-claim`).
+/// The claims that a job may ask to have as its whole `sub` (`--subject-claim`).
 const SUBJECTS: [&str; 7] = ["organization_id", "pipeline_id", "cluster_id", "queue_id", "build_id", "job_id", "agent_id"];
 
-pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     for always in ["job_id", "organization_slug", "pipeline_slug", "build_commit"] {
         claims.need(always)?;
     }
     unless(claims.audiences().iter().any(|audience| audience.starts_with("https://buildkite.com/")), PlatformReason::Audience)?;
     // GitHub's push of a tag starts a build whose branch is called like the tag.
-    let tagged = claims.has("build_tag") && rule.names("build_branch") && !rule.names("build_tag");
+    let tagged = claims.has("build_tag") && claims.pinned("build_branch") && !claims.pinned("build_tag");
     unless(tagged, PlatformReason::Tag)?;
     let sub = claims.need("sub")?;
     if is_id(&sub) {
         let told = SUBJECTS.iter().any(|claim| claims.at(claim).is_some_and(|id| id == sub));
         return unless(!told, PlatformReason::Contradiction);
     }
-    check_subject(claims, &Subject::parse(&sub).ok_or(PlatformReason::Subject)?)
+    check_subject(claims, &BuildSubject::parse(&sub).ok_or(PlatformReason::Subject)?)
 }
 
 /// Every part of the usual `sub` repeats a claim.
-fn check_subject(claims: Claims<'_>, parsed: &Subject<'_>) -> Result<(), PlatformReason> {
+fn check_subject(claims: PlatformClaims<'_>, parsed: &BuildSubject<'_>) -> Result<(), PlatformReason> {
     let same = claims.need("organization_slug")? == parsed.organization
         && claims.need("pipeline_slug")? == parsed.pipeline
         && claims.need("build_commit")? == parsed.commit
@@ -70,7 +70,7 @@ fn is_id(text: &str) -> bool {
 /// `organization:O:pipeline:P:ref:R:commit:C:step:K`. Branches and step keys are their authors' to choose, so the parts are
 /// found from both ends and a colon within one refuses the whole.
 #[derive(Debug, PartialEq, Eq)]
-struct Subject<'a> {
+struct BuildSubject<'a> {
     organization: &'a str,
     pipeline: &'a str,
     reference: &'a str,
@@ -78,7 +78,7 @@ struct Subject<'a> {
     step: &'a str,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> BuildSubject<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn subjects_are_parsed_not_globbed() {
-        let good = Subject { organization: "acme", pipeline: "app", reference: "refs/heads/main", commit: "9f3", step: "" };
-        assert_eq!(Subject::parse("organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3:step:"), Some(good));
+        let good = BuildSubject { organization: "acme", pipeline: "app", reference: "refs/heads/main", commit: "9f3", step: "" };
+        assert_eq!(BuildSubject::parse("organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3:step:"), Some(good));
         for wrong in [
             "organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3",
             "organization:acme:pipeline:app:ref:x:step:deploy:commit:9f3:step:deploy",
@@ -108,7 +108,7 @@ mod tests {
             "repo:acme/app:ref:refs/heads/main",
             "",
         ] {
-            assert_eq!(Subject::parse(wrong), None, "{wrong}");
+            assert_eq!(BuildSubject::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -1,4 +1,17 @@
-//! What is known of a platform's claims: their type, and what they can prove.
+//! The claims of a platform as far as they are known, and as the checks of the platforms read them.
+
+use std::borrow::Cow;
+
+use crate::jose::{Object, string};
+use crate::trust::{Matcher, PlatformReason, Requirement};
+
+/// The claims of a foreign token as the checks of its platform read them, beside what its trust rule says of issuer and claims.
+#[derive(Clone, Copy)]
+pub(in crate::trust) struct PlatformClaims<'a> {
+    claims: &'a Object,
+    issuer: &'a str,
+    require: &'a [Requirement],
+}
 
 /// The JSON type that the platform writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +28,7 @@ pub enum Shape {
     Object,
 }
 
-/// What a claim can prove.
+/// How far a claim identifies whom a token is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nature {
     /// Given once and never to somebody else: it identifies.
@@ -35,14 +48,14 @@ pub struct ClaimFact {
     pub path: &'static str,
     /// Its type.
     pub shape: Shape,
-    /// What it proves.
+    /// How far it identifies.
     pub nature: Nature,
-    /// What it looks like, as JSON.
+    /// An example of it, as JSON.
     pub example: &'static str,
 }
 
 impl Shape {
-    /// What it is, for sentences.
+    /// The type as sentences name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "a string",
@@ -75,11 +88,61 @@ impl ClaimFact {
         Self { path, shape: Shape::Object, nature: Nature::Chosen, example }
     }
 
-    /// Whether `path` names it or lies in it.
+    /// True for a `path` that names it or lies in it.
     pub fn covers(&self, path: &str) -> bool {
         let pointer = |name: &str| if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         let (whole, asked) = (pointer(self.path), pointer(path));
         let inside = || self.shape == Shape::Object && asked.strip_prefix(&whole).is_some_and(|rest| rest.starts_with('/'));
         asked == whole || inside()
     }
+}
+
+impl<'a> PlatformClaims<'a> {
+    pub(in crate::trust) fn new(claims: &'a Object, issuer: &'a str, require: &'a [Requirement]) -> Self {
+        Self { claims, issuer, require }
+    }
+
+    /// The issuer of the rule.
+    pub(super) fn issuer(self) -> &'a str {
+        self.issuer
+    }
+
+    /// True when the rule says which values `claim` may have, and so has thought of it.
+    pub(super) fn pinned(self, claim: &str) -> bool {
+        let exact = |requirement: &Requirement| matches!(requirement.matcher(), Matcher::Is(_) | Matcher::OneOf(_));
+        self.require.iter().any(|requirement| requirement.claim() == claim && exact(requirement))
+    }
+
+    /// The string at `path`, a name or a JSON Pointer.
+    pub(in crate::trust) fn at(self, path: &str) -> Option<Cow<'a, str>> {
+        self.claims.find(path).and_then(string)
+    }
+
+    /// The string that the platform always writes there.
+    pub(in crate::trust) fn need(self, path: &'static str) -> Result<Cow<'a, str>, PlatformReason> {
+        self.at(path).filter(|text| !text.is_empty()).ok_or(PlatformReason::Claim(path))
+    }
+
+    /// True when there is anything but null.
+    pub(in crate::trust) fn has(self, path: &str) -> bool {
+        self.claims.find(path).is_some_and(|value| value != "null")
+    }
+
+    pub(super) fn is_true(self, path: &str) -> bool {
+        self.claims.find(path).is_some_and(|value| value == "true")
+    }
+
+    pub(super) fn audiences(self) -> Vec<Cow<'a, str>> {
+        self.claims.strings("aud").ok().flatten().unwrap_or_default()
+    }
+}
+
+/// Refuses with `reason` when `broken`.
+pub(in crate::trust) fn unless(broken: bool, reason: PlatformReason) -> Result<(), PlatformReason> {
+    if broken { Err(reason) } else { Ok(()) }
+}
+
+/// True for a decimal number as platforms write ids.
+pub(super) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_digit())
 }

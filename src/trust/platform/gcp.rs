@@ -1,7 +1,8 @@
-//! Identity tokens of Google Cloud service accounts (Compute Engine: "Verify the identity of instances"). People who sign in with
-//! Google get tokens of the same issuer and the same keys.
+//! Identity tokens of Google Cloud service accounts (Compute Engine: "Verify the identity of instances"). People who sign in
+//! with Google get tokens of the same issuer and the same keys.
 
-use super::{ClaimFact, Claims, PlatformReason, Shape, is_number, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, is_number, unless};
+use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::id("sub", r#""112179062720391305885""#),
@@ -20,7 +21,7 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
 
 const PEOPLE: [&str; 5] = ["hd", "at_hash", "nonce", "given_name", "picture"];
 
-pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let sub = claims.need("sub")?;
     unless(!is_number(&sub), PlatformReason::Subject)?;
     unless(PEOPLE.iter().any(|claim| claims.has(claim)), PlatformReason::Person)?;

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{ClaimFact, Claims, PlatformReason, is_number, unless};
-use crate::trust::TrustRule;
+use super::claim::{ClaimFact, PlatformClaims, is_number, unless};
+use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::name("sub", r#""repo:acme/app:ref:refs/heads/main""#),
@@ -37,18 +37,18 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::context("jti", r#""example-id""#),
 ];
 
-pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let repository = claims.need("repository")?;
     for id in ["repository_id", "repository_owner_id", "run_id", "run_attempt"] {
         unless(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
     }
     let owner = claims.need("repository_owner")?;
     unless(repository.split_once('/').is_none_or(|(first, _)| first != owner), PlatformReason::Contradiction)?;
-    unless(claims.audiences().iter().any(|audience| is_default_audience(audience, rule.issuer())), PlatformReason::Audience)?;
+    unless(claims.audiences().iter().any(|audience| is_default_audience(audience, claims.issuer())), PlatformReason::Audience)?;
     let event = claims.need("event_name")?;
-    unless(event.starts_with("pull_request") && !rule.names("event_name"), PlatformReason::PullRequest)?;
+    unless(event.starts_with("pull_request") && !claims.pinned("event_name"), PlatformReason::PullRequest)?;
     check_ref(claims)?;
-    check_subject(claims, &claims.need("sub")?, rule)
+    check_subject(claims, &claims.need("sub")?)
 }
 
 /// `aud` is the owner's address unless a workflow asks for another: everybody who trusts that owner would take the token.
@@ -64,7 +64,7 @@ fn host_and_path(address: &str) -> Option<(&str, &str)> {
 }
 
 /// A tag may be called `refs/heads/main`; its ref then begins with `refs/tags/`, and `ref_type` says so.
-fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
+fn check_ref(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let (Some(name), Some(kind)) = (claims.at("ref"), claims.at("ref_type")) else { return Ok(()) };
     let fits = match &*kind {
         "branch" => name.is_empty() || name.starts_with("refs/heads/") || name.starts_with("refs/pull/"),
@@ -76,11 +76,11 @@ fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
 
 /// `repo:…` and then the branch, tag or environment; or what an organisation composed of other claims. Every part names a claim
 /// and repeats it, and a colon within a value is written `%3A`, so what does not come out even is no sub of GitHub.
-fn check_subject(claims: Claims<'_>, sub: &str, rule: &TrustRule) -> Result<(), PlatformReason> {
+fn check_subject(claims: PlatformClaims<'_>, sub: &str) -> Result<(), PlatformReason> {
     let mut parts = sub.split(':');
     while let Some(name) = parts.next() {
         if name == "pull_request" {
-            unless(!rule.names("event_name"), PlatformReason::PullRequest)?;
+            unless(!claims.pinned("event_name"), PlatformReason::PullRequest)?;
             let event = claims.at("event_name").is_some_and(|event| event.starts_with("pull_request"));
             unless(!event, PlatformReason::Contradiction)?;
             continue;
@@ -95,10 +95,12 @@ fn check_subject(claims: Claims<'_>, sub: &str, rule: &TrustRule) -> Result<(), 
     Ok(())
 }
 
-fn names_this_repository(claims: Claims<'_>, named: &str) -> Result<bool, PlatformReason> {
-    match Named::parse(named).ok_or(PlatformReason::Subject)? {
-        Named { owner: (owner, None), repository: (name, None) } => Ok(is(claims, "repository", &format!("{owner}/{name}"))),
-        Named { owner: (owner, Some(owner_id)), repository: (name, Some(id)) } => {
+fn names_this_repository(claims: PlatformClaims<'_>, named: &str) -> Result<bool, PlatformReason> {
+    match RepositoryName::parse(named).ok_or(PlatformReason::Subject)? {
+        RepositoryName { owner: (owner, None), repository: (name, None) } => {
+            Ok(is(claims, "repository", &format!("{owner}/{name}")))
+        }
+        RepositoryName { owner: (owner, Some(owner_id)), repository: (name, Some(id)) } => {
             let ids = is(claims, "repository_owner_id", owner_id) && is(claims, "repository_id", id);
             Ok(ids && is(claims, "repository", &format!("{owner}/{name}")))
         }
@@ -106,7 +108,7 @@ fn names_this_repository(claims: Claims<'_>, named: &str) -> Result<bool, Platfo
     }
 }
 
-fn is(claims: Claims<'_>, path: &str, value: &str) -> bool {
+fn is(claims: PlatformClaims<'_>, path: &str, value: &str) -> bool {
     claims.at(path).is_some_and(|found| found == value)
 }
 
@@ -117,12 +119,12 @@ fn decoded(value: &str) -> Cow<'_, str> {
 
 /// `OWNER/REPO`, or since July 2026 `OWNER@OWNER-ID/REPO@REPO-ID`.
 #[derive(Debug, PartialEq, Eq)]
-struct Named<'a> {
+struct RepositoryName<'a> {
     owner: (&'a str, Option<&'a str>),
     repository: (&'a str, Option<&'a str>),
 }
 
-impl<'a> Named<'a> {
+impl<'a> RepositoryName<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let part = |text: &'a str| match text.split_once('@') {
             None => Some((text, None)),
@@ -143,12 +145,12 @@ mod tests {
     /// Negative test 43.
     #[test]
     fn both_forms_of_a_repository_are_parsed() {
-        let plain = Named { owner: ("acme", None), repository: ("app.js", None) };
-        assert_eq!(Named::parse("acme/app.js"), Some(plain));
-        let immutable = Named { owner: ("acme", Some("65")), repository: ("app", Some("74")) };
-        assert_eq!(Named::parse("acme@65/app@74"), Some(immutable));
+        let plain = RepositoryName { owner: ("acme", None), repository: ("app.js", None) };
+        assert_eq!(RepositoryName::parse("acme/app.js"), Some(plain));
+        let immutable = RepositoryName { owner: ("acme", Some("65")), repository: ("app", Some("74")) };
+        assert_eq!(RepositoryName::parse("acme@65/app@74"), Some(immutable));
         for wrong in ["acme", "acme/", "/app", "acme/app/x", "acme@/app@74", "acme@x/app@74", "a*/app", "acme@65@1/app@74", ""] {
-            assert_eq!(Named::parse(wrong), None, "{wrong}");
+            assert_eq!(RepositoryName::parse(wrong), None, "{wrong}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! GitLab CI (GitLab Docs: "OpenID Connect authentication using ID tokens"). Every id and every boolean is a string there.
 
-use super::{ClaimFact, Claims, PlatformReason, Shape, is_number, unless};
-use crate::trust::TrustRule;
+use super::claim::{ClaimFact, PlatformClaims, Shape, is_number, unless};
+use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::name("sub", r#""project_path:acme/app:ref_type:branch:ref:main""#),
@@ -46,7 +46,7 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::context("jti", r#""235b3a54-b797-45c7-ae9a-f72d7bc6ef5b""#),
 ];
 
-/// What a project may choose to have in its `sub`.
+/// The claims that a project may choose to have in its `sub`.
 const COMPONENTS: [&str; 11] = [
     "project_path",
     "job_project_path",
@@ -64,12 +64,12 @@ const COMPONENTS: [&str; 11] = [
 /// The first of them says which project it is.
 const PROJECTS: usize = 5;
 
-pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     for id in ["project_id", "namespace_id", "job_id"] {
         unless(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
     }
     // Once the default, and what every other server of that instance would take.
-    unless(claims.audiences().iter().any(|audience| audience == rule.issuer()), PlatformReason::Audience)?;
+    unless(claims.audiences().iter().any(|audience| audience == claims.issuer()), PlatformReason::Audience)?;
     for flag in ["ref_protected", "environment_protected"] {
         let written = claims.at(flag);
         unless(claims.has(flag) && !written.is_some_and(|text| text == "true" || text == "false"), PlatformReason::Claim(flag))?;
@@ -79,13 +79,13 @@ pub(super) fn check(claims: Claims<'_>, rule: &TrustRule) -> Result<(), Platform
     unless(runs_in.is_some_and(|id| Some(id) != claims.at("project_id")), PlatformReason::Fork)?;
     let source = claims.need("pipeline_source")?;
     let merges = matches!(&*source, "merge_request_event" | "external_pull_request_event");
-    unless(merges && !rule.names("pipeline_source"), PlatformReason::PullRequest)?;
+    unless(merges && !claims.pinned("pipeline_source"), PlatformReason::PullRequest)?;
     check_ref(claims)?;
     check_subject(claims, &claims.need("sub")?)
 }
 
 /// A tag and a branch may have the same name; `ref_type` tells which it is.
-fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
+fn check_ref(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let (name, kind) = (claims.need("ref")?, claims.need("ref_type")?);
     let folder = match &*kind {
         "branch" => "refs/heads/",
@@ -96,9 +96,9 @@ fn check_ref(claims: Claims<'_>) -> Result<(), PlatformReason> {
     unless(path.is_some_and(|path| path.strip_prefix(folder) != Some(&*name)), PlatformReason::Contradiction)
 }
 
-/// Claims by name, first one that says which project it is: `project_path:acme/app:ref_type:branch:ref:main` where the project
-/// has chosen nothing.
-fn check_subject(claims: Claims<'_>, sub: &str) -> Result<(), PlatformReason> {
+/// PlatformClaims by name, first one that says which project it is: `project_path:acme/app:ref_type:branch:ref:main` where the
+/// project has chosen nothing.
+fn check_subject(claims: PlatformClaims<'_>, sub: &str) -> Result<(), PlatformReason> {
     let first = sub.split(':').next().unwrap_or_default();
     unless(!COMPONENTS.iter().take(PROJECTS).any(|project| *project == first), PlatformReason::Subject)?;
     unless(!claims.need("project_path")?.contains('/'), PlatformReason::Claim("project_path"))?;

@@ -1,6 +1,7 @@
 //! Projected service account tokens (Kubernetes: "Managing Service Accounts", schema of the private claims).
 
-use super::{ClaimFact, Claims, PlatformReason, Shape, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
+use crate::trust::PlatformReason;
 
 /// Audiences of API servers, and of the clouds that clusters federate with.
 const FOREIGN: [&str; 9] = [
@@ -30,7 +31,7 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
     ClaimFact::context("jti", r#""aed34954-b33a-4142-b1ec-389d6bbb4936""#),
 ];
 
-pub(super) fn check(claims: Claims<'_>) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     // Tokens out of Secrets, from before 1.24, name it flatly and never expire.
     unless(claims.has("kubernetes.io/serviceaccount/secret.name"), PlatformReason::Legacy)?;
     // Without --api-audiences an API server's own audience is its issuer.

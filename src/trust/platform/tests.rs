@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 use super::*;
+use crate::trust::PlatformReason;
 
 #[test]
 fn facts_are_json_of_their_own_shape_and_cover_what_lies_in_them() {

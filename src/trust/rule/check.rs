@@ -1,22 +1,61 @@
-//! Rules that could never mean what they say, by what is known of the platform.
+//! Why a rule is not one, and rules that could never mean what they say, by what is known of the platform.
+
+use std::fmt;
 
 use crate::trust::platform::{self, Nature, Shape};
-use crate::trust::{Literal, Matcher, Requirement, SubjectParts, TrustKind, TrustRuleReason, claim_of};
+use crate::trust::{Literal, Matcher, Requirement, SubjectMapping, Template, TrustKind, claim_of};
 
-/// What is wrong with a rule of `kind` beyond its single parts, as far as they could be read.
+/// A mistake in a trust rule. `Display` completes a sentence about its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustRuleReason {
+    /// A kind whose tokens are found by `iss`, without an issuer.
+    IssuerMissing(TrustKind),
+    /// Kind `spiffe` or `x509` with an issuer: SVIDs are trusted by domain and bundle, certificates by their roots.
+    IssuerUseless(TrustKind),
+    /// Kind `spiffe` without a trust domain.
+    TrustDomainMissing,
+    /// A kind other than `spiffe` with a trust domain.
+    TrustDomainUseless(TrustKind),
+    /// A platform's workloads taken for people.
+    People(TrustKind),
+    /// An audience that means the platform itself, or everybody.
+    ForeignAudience(String),
+    /// A decision on what the sender of a token chooses.
+    ChosenClaim(String),
+    /// A value of another type than the platform writes: it would never match.
+    ClaimShape(String, Shape),
+    /// A shared issuer, and no requirement that says whose tokens are meant.
+    Unpinned(TrustKind),
+    /// No audience, or an empty one.
+    Audiences,
+    /// No algorithm.
+    Algorithms,
+    /// EdDSA in a rule of kind `spiffe` (SPIFFE JWT-SVID §2.2).
+    SpiffeAlgorithm,
+    /// A lifetime of nothing.
+    Lifetime,
+    /// Kind `spiffe` with keys from an OpenID provider.
+    SpiffeKeys,
+    /// Keys that were read for the other kind: bundles for `spiffe`, JWK sets for the others.
+    KeysUse,
+    /// An address of keys that is not `https`, or `http` on a loopback host.
+    KeysUri,
+}
+
+/// The mistakes of a rule of `kind` beyond its single parts, as far as they could be read.
 pub fn mistakes(
     kind: TrustKind,
     issuer: Option<&str>,
     audiences: &[String],
     require: &[Requirement],
-    subject: Option<&SubjectParts>,
+    subject: Option<&SubjectMapping>,
 ) -> Vec<TrustRuleReason> {
     let foreign = audiences.iter().filter(|audience| platform::is_foreign_audience(kind, issuer.unwrap_or_default(), audience));
     let mut reasons: Vec<_> = foreign.map(|audience| TrustRuleReason::ForeignAudience(audience.clone())).collect();
     reasons.extend(require.iter().filter_map(|requirement| mistaken(kind, requirement)));
     let templates = subject.into_iter().flat_map(|subject| [Some(&subject.id), subject.instance.as_ref()]).flatten();
     let attributes = subject.into_iter().flat_map(|subject| subject.attributes.values().map(String::as_str));
-    let chosen = templates.flat_map(|template| claims_in(template)).chain(attributes).filter(|claim| is_chosen(kind, claim));
+    let chosen = templates.flat_map(Template::claims).chain(attributes).filter(|claim| is_chosen(kind, claim));
     reasons.extend(chosen.map(|claim| TrustRuleReason::ChosenClaim(claim.to_owned())));
     let unpinned = !require.iter().any(|requirement| identifies(kind, requirement));
     if platform::is_shared(kind) && unpinned {
@@ -25,7 +64,7 @@ pub fn mistakes(
     reasons
 }
 
-/// Whether every token that meets it is of parties that the rule names.
+/// True when every token that meets it is of parties that the rule names.
 fn identifies(kind: TrustKind, requirement: &Requirement) -> bool {
     let known = claim_of(kind, requirement.claim()).is_some_and(|fact| matches!(fact.nature, Nature::Id | Nature::Name));
     known && !matches!(requirement.matcher(), Matcher::Present)
@@ -63,7 +102,45 @@ fn fits(literal: &Literal, shape: Shape) -> bool {
     )
 }
 
-/// The claims in the braces of a template, malformed ones left out: the template's own check tells those.
-fn claims_in(template: &str) -> impl Iterator<Item = &str> {
-    template.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(claim, _)| claim)
+impl fmt::Display for TrustRuleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IssuerMissing(kind) => return write!(f, "issuer is missing; kind {kind} needs it"),
+            Self::IssuerUseless(TrustKind::X509) => "issuer is of no use in kind x509; certificates are trusted by their roots",
+            Self::IssuerUseless(_) => "issuer is of no use in kind spiffe; SVIDs are trusted by trust_domain and bundle",
+            Self::TrustDomainMissing => "trust_domain is missing; kind spiffe needs it",
+            Self::TrustDomainUseless(kind) => return write!(f, "trust_domain is of no use in kind {kind}"),
+            Self::People(kind) => return write!(f, "subject.kind must be \"workload\"; kind {kind} vouches for nobody else"),
+            Self::ForeignAudience(audience) => {
+                return write!(
+                    f,
+                    "audiences must not name {audience}: such tokens are for the platform itself, or for everybody"
+                );
+            }
+            Self::ChosenClaim(claim) => return write!(f, "{claim} is chosen by whoever asks for the token and proves nothing"),
+            Self::ClaimShape(claim, shape) => {
+                return write!(f, "require {claim} can never match: the platform writes {} there", shape.name());
+            }
+            Self::Unpinned(kind) => return write!(f, "require must say whose tokens are meant: {}", whose(*kind)),
+            Self::Audiences => "audiences must name at least one value that the aud of a token has to contain",
+            Self::Algorithms => "algorithms must name at least one algorithm",
+            Self::SpiffeAlgorithm => "algorithms must not name EdDSA in kind spiffe; JWT-SVIDs use RS, PS or ES",
+            Self::Lifetime => "lifetime_max must be longer than nothing",
+            Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",
+            Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",
+            Self::KeysUri => "keys must come from an https address (http only on a loopback host)",
+        })
+    }
 }
+
+/// The requirement that would say whose tokens are meant.
+fn whose(kind: TrustKind) -> &'static str {
+    match kind {
+        TrustKind::Github => "everybody on GitHub has this issuer; require repository_id or repository_owner_id",
+        TrustKind::Gitlab => "every project of the instance has this issuer; require project_id or namespace_id",
+        TrustKind::Buildkite => "all of Buildkite has this issuer; require organization_id, or at least organization_slug",
+        _ => "everybody with a Google account has this issuer; require sub, or at least email",
+    }
+}
+
+impl std::error::Error for TrustRuleReason {}

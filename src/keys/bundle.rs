@@ -1,0 +1,113 @@
+//! SPIFFE bundles: the keys of JWT-SVIDs and the authorities of X509-SVIDs of one trust domain (SPIFFE Trust Domain and Bundle
+//! §4).
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::jose::{KeySet, KeySetReason, KeyUse};
+use crate::x509::Roots;
+
+/// One version of a trust domain's bundle. Without anything usable in it every SVID of the domain is dead.
+#[derive(Clone, Debug)]
+pub struct TrustBundle {
+    pub(super) keys: Arc<KeySet>,
+    pub(super) roots: Arc<Roots>,
+}
+
+/// Keys and roots that verify: the keys of tokens, and the roots of certificates.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyMaterial {
+    pub(crate) keys: Arc<KeySet>,
+    pub(crate) roots: Option<Arc<Roots>>,
+}
+
+/// Why a document is no bundle. `Display` completes a sentence about the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustBundleReason {
+    /// It is no JWK set.
+    KeySet(KeySetReason),
+    /// It has more certificates than anybody needs.
+    Roots,
+}
+
+impl TrustBundle {
+    /// Reads a bundle. An entry of unknown `use` or type, or with a certificate that cannot be read, is left out, as the
+    /// specification asks: leaving out takes trust away and never adds any.
+    ///
+    /// # Errors
+    /// See [`TrustBundleReason`].
+    pub fn parse(json: &[u8]) -> Result<Self, TrustBundleReason> {
+        let keys = KeySet::parse(json, KeyUse::JwtSvid).map_err(TrustBundleReason::KeySet)?;
+        let listed: BundleDocument =
+            serde_json::from_slice(json).map_err(|_| TrustBundleReason::KeySet(KeySetReason::Malformed))?;
+        let authorities = listed.keys.into_iter().filter_map(BundleKey::authority);
+        let readable = authorities.filter(|der| Roots::from_der([der]).is_ok());
+        let roots = Roots::from_der(readable).map_err(|_| TrustBundleReason::Roots)?;
+        Ok(Self { keys: Arc::new(keys), roots: Arc::new(roots) })
+    }
+
+    /// The keys of JWT-SVIDs.
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    /// The authorities of X509-SVIDs.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+}
+
+impl KeyMaterial {
+    pub(super) fn of_bundle(bundle: &TrustBundle) -> Self {
+        Self { keys: Arc::clone(&bundle.keys), roots: Some(Arc::clone(&bundle.roots)) }
+    }
+
+    pub(super) fn of_roots(roots: &Arc<Roots>) -> Self {
+        Self { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::clone(roots)) }
+    }
+}
+
+impl PartialEq for TrustBundle {
+    fn eq(&self, other: &Self) -> bool {
+        let identity = |bundle: &Self| (bundle.keys.digest(), bundle.roots.digest(), bundle.keys.sequence());
+        identity(self) == identity(other)
+    }
+}
+
+impl Eq for TrustBundle {}
+
+#[derive(Deserialize)]
+struct BundleDocument {
+    keys: Vec<BundleKey>,
+}
+
+#[derive(Deserialize)]
+struct BundleKey {
+    #[serde(rename = "use")]
+    key_use: Option<serde_json::Value>,
+    x5c: Option<serde_json::Value>,
+}
+
+impl BundleKey {
+    /// Only the first certificate counts (X509-SVID §5.1); an entry without one is left out.
+    fn authority(self) -> Option<Vec<u8>> {
+        let is_authority = self.key_use.as_ref().and_then(|named| named.as_str()) == Some("x509-svid");
+        let first = self.x5c.as_ref()?.get(0)?.as_str().filter(|_| is_authority)?;
+        STANDARD.decode(first).ok()
+    }
+}
+
+impl fmt::Display for TrustBundleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeySet(reason) => reason.fmt(f),
+            Self::Roots => f.write_str("has more than 256 certificates"),
+        }
+    }
+}
+
+impl std::error::Error for TrustBundleReason {}

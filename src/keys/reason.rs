@@ -1,0 +1,85 @@
+//! Why keys were not refreshed, and that there are none.
+
+use std::error::Error;
+use std::fmt;
+
+use ::spiffe::WorkloadApiError;
+
+use super::Older;
+use crate::jose::KeySetReason;
+use crate::net::FetchReason;
+
+/// No key of an issuer is fresh enough: no verdict, which is not a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeysUnavailable;
+
+/// Why a refresh brought no keys. For logs: an issuer's address is not for callers.
+#[derive(Debug)]
+pub enum RefreshReason {
+    /// No document was fetched.
+    Fetch(FetchReason),
+    /// Discovery metadata that is no JSON object, names another issuer, or has no `jwks_uri`.
+    Metadata,
+    /// Discovery names a host for its keys that the rule does not name.
+    Host,
+    /// A bundle that is older than one that was seen, or does not say how old it is.
+    RolledBack(Older),
+    /// The key set itself.
+    KeySet(KeySetReason),
+    /// The SPIFFE Workload API gives nothing, or something else than bundles.
+    Workload(WorkloadApiError),
+    /// The SPIFFE Workload API does not answer.
+    Silent,
+}
+
+impl RefreshReason {
+    /// True when the agent has taken back all bundles (SPIFFE Workload API §5.2.2 and §6.2.2).
+    pub(super) fn is_denial(&self) -> bool {
+        matches!(self, Self::Workload(WorkloadApiError::PermissionDenied(_) | WorkloadApiError::NoIdentityIssued))
+    }
+}
+
+impl From<FetchReason> for RefreshReason {
+    fn from(reason: FetchReason) -> Self {
+        Self::Fetch(reason)
+    }
+}
+
+impl fmt::Display for RefreshReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetch(reason) => reason.fmt(f),
+            Self::Metadata => f.write_str("the discovery document is malformed or names another issuer"),
+            Self::Host => {
+                f.write_str("the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts")
+            }
+            Self::RolledBack(older) => older.fmt(f),
+            Self::KeySet(reason) => write!(f, "the key set {reason}"),
+            Self::Workload(error) if self.is_denial() => {
+                write!(f, "the Workload API gives this server no bundles ({error}); register it with the agent")
+            }
+            Self::Workload(error) => write!(f, "the Workload API: {error}"),
+            Self::Silent => f.write_str("the Workload API did not answer in time"),
+        }
+    }
+}
+
+impl Error for RefreshReason {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Fetch(reason) => reason.source(),
+            Self::KeySet(reason) => Some(reason),
+            Self::Workload(error) => Some(error),
+            Self::RolledBack(older) => Some(older),
+            Self::Metadata | Self::Host | Self::Silent => None,
+        }
+    }
+}
+
+impl fmt::Display for KeysUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the keys cannot be had at the moment; try again later")
+    }
+}
+
+impl Error for KeysUnavailable {}

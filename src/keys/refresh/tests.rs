@@ -1,0 +1,369 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+mod bundle;
+mod hostile;
+
+use super::*;
+use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
+use crate::keys::source::FetchTarget;
+use crate::keys::state::Fetched;
+use crate::keys::{KeySource, RefreshPolicy};
+use crate::oauth::{RuleName, Time};
+use crate::trust::{
+    IssuerSelector, SubjectKind, SubjectMapping, Template, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
+    VerifiedAssertion,
+};
+
+const NOW: i64 = 1_000_000;
+
+/// An issuer over HTTP that answers what it is told to.
+struct Origin {
+    address: String,
+    answers: Arc<Mutex<Answers>>,
+    asked: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Default)]
+struct Answers {
+    discovery: String,
+    keys: String,
+    delay: Duration,
+}
+
+impl Origin {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = Self {
+            address: format!("http://{}", listener.local_addr().unwrap()),
+            answers: Arc::default(),
+            asked: Arc::default(),
+        };
+        let (answers, asked) = (Arc::clone(&origin.answers), Arc::clone(&origin.asked));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (answers, asked) = (answers.lock().unwrap().clone(), Arc::clone(&asked));
+                tokio::spawn(async move {
+                    let mut request = vec![0; 4096];
+                    let read = stream.read(&mut request).await.unwrap_or(0);
+                    let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                    let answer = match request.contains("openid-configuration") {
+                        true => answers.discovery,
+                        false => {
+                            asked.fetch_add(1, Ordering::SeqCst);
+                            tokio::time::sleep(answers.delay).await;
+                            answers.keys
+                        }
+                    };
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                });
+            }
+        });
+        origin
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Answers)) {
+        change(&mut self.answers.lock().unwrap());
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn uri(&self) -> Url {
+        Url::parse(&format!("{}/keys", self.address)).unwrap()
+    }
+
+    fn issuer(&self) -> Issuer {
+        Issuer::parse(&self.address).unwrap()
+    }
+}
+
+fn moved(status: &str, to: &str) -> String {
+    format!("HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+fn ok(content_type: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn published(keys: &[&SigningKey]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| key.public_jwk()).collect();
+    ok("application/jwk-set+json; charset=utf-8", &format!(r#"{{"keys":[{}]}}"#, keys.join(",")))
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_pem(&generate_key(Algorithm::ES256).unwrap(), Algorithm::ES256).unwrap()
+}
+
+struct Hands(AtomicI64);
+
+impl Clock for Hands {
+    fn now(&self) -> Time {
+        Time::from_seconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+fn policy() -> RefreshPolicy {
+    RefreshPolicy {
+        interval: Duration::from_secs(60),
+        cool_down: Duration::from_millis(150),
+        retry: Duration::from_millis(50),
+        max_stale: Duration::from_secs(1000),
+        wait_max: Duration::from_secs(2),
+    }
+}
+
+fn trust(issuer: Issuer, location: KeyLocation, policy: RefreshPolicy) -> TrustStore {
+    let parts = TrustRuleParts {
+        name: RuleName::parse("idp").unwrap(),
+        kind: TrustKind::Oidc,
+        selector: IssuerSelector::Issuer(issuer),
+        audiences: vec!["us".into()],
+        algorithms: vec![Algorithm::ES256],
+        lifetime_max: Duration::from_secs(100_000),
+        subject: SubjectMapping {
+            kind: SubjectKind::User,
+            id: Template::parse("{sub}").unwrap(),
+            instance: None,
+            attributes: Default::default(),
+        },
+        require: Vec::new(),
+        presenters: Vec::new(),
+        enabled: true,
+        keys: KeySource::Remote(location, policy),
+        scopes: Vec::new(),
+    };
+    TrustStore::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
+}
+
+async fn vouch(trust: &TrustStore, origin: &Origin, key: &SigningKey, now: i64) -> Result<VerifiedAssertion, TrustReason> {
+    let claims = format!(r#"{{"iss":"{}","sub":"a","aud":"us","exp":{}}}"#, origin.address, NOW + 50_000);
+    let token = key.sign("JWT", claims.as_bytes()).unwrap();
+    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(now)).await
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(Hands(AtomicI64::new(NOW)))
+}
+
+#[test]
+fn discovery_leads_to_the_keys_and_the_first_token_waits_for_them() {
+    run(async {
+        let (origin, key) = (Origin::start().await, key());
+        origin.set(|answers| {
+            let metadata = format!(r#"{{"issuer":"{0}","jwks_uri":"{0}/keys","authorization_endpoint":""}}"#, origin.address);
+            answers.discovery = ok("application/json", &metadata);
+            answers.keys = published(&[&key]);
+            answers.delay = Duration::from_millis(100);
+        });
+        let location = KeyLocation::Discovery { issuer: origin.issuer(), hosts: Vec::new() };
+        let trust = trust(origin.issuer(), location, policy());
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
+        assert_eq!(origin.asked(), 1);
+    });
+}
+
+/// Negative test 22; attack 36.
+#[test]
+fn a_flood_of_unknown_kids_costs_one_fetch_per_cool_down_and_a_new_key_is_found() {
+    run(async {
+        let (origin, old, new) = (Origin::start().await, key(), key());
+        origin.set(|answers| answers.keys = published(&[&old]));
+        let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy());
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        assert!(vouch(&trust, &origin, &old, NOW).await.is_ok());
+        for _ in 0..50 {
+            let refused = vouch(&trust, &origin, &key(), NOW).await.err();
+            assert_eq!(refused, Some(TrustReason::Jose(JoseReason::UnknownKey)));
+        }
+        assert_eq!(origin.asked(), 1, "the issuer was asked again while resting");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        origin.set(|answers| answers.keys = published(&[&old, &new]));
+        assert!(vouch(&trust, &origin, &new, NOW).await.is_ok());
+        assert_eq!(origin.asked(), 2);
+        for _ in 0..50 {
+            assert!(vouch(&trust, &origin, &key(), NOW).await.is_err());
+        }
+        assert_eq!(origin.asked(), 2);
+    });
+}
+
+/// Negative tests 48 and 49.
+#[test]
+fn bad_answers_change_nothing_and_old_keys_count_until_the_ceiling() {
+    run(async {
+        let (origin, key) = (Origin::start().await, key());
+        origin.set(|answers| answers.keys = published(&[&key]));
+        let policy = RefreshPolicy { interval: Duration::from_millis(200), cool_down: Duration::from_millis(20), ..policy() };
+        let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy);
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
+        origin.set(|answers| answers.keys = "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(origin.asked() > 1);
+        assert!(vouch(&trust, &origin, &key, NOW + 999).await.is_ok());
+        assert_eq!(vouch(&trust, &origin, &key, NOW + 1000).await.err(), Some(TrustReason::KeysUnavailable));
+    });
+}
+
+/// Negative test 48.
+#[test]
+fn what_is_not_a_plain_small_json_answer_is_refused() {
+    run(async {
+        let (origin, fetcher) = (Origin::start().await, Fetcher::new());
+        let far = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{}";
+        let untyped = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        for (answer, reason) in [
+            (far.to_owned(), "a redirect (302) to http://127.0.0.1:1/, which is not followed; if that is the right address"),
+            (moved("301", "/new/keys?secret=1#x"), "/new/keys, which is not followed"),
+            (moved("308", "https://user:secret@keys.example/jwks"), "(308) to https://keys.example/jwks, which"),
+            (moved("307", "mailto:somebody"), "(307) to no address"),
+            (moved("303", &format!("https://keys.example/{}", "a".repeat(1000))), "aaa, which is not followed"),
+            ("HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(), "status 404"),
+            ("HTTP/1.1 204 No\r\nConnection: close\r\n\r\n".to_owned(), "status 204"),
+            (ok("text/html", "{}"), "not application/json"),
+            (ok("text/plain; x=application/json", "{}"), "not application/json"),
+            (untyped.to_owned(), "not application/json"),
+            (ok("application/json", &" ".repeat(net::JSON_BYTES_MAX + 1)), "longer"),
+            (ok("application/json", &" ".repeat(10 * 1024 * 1024)), "longer"),
+            (cut.to_owned(), "broke off"),
+            (ok("application/json", "[]"), "the key set is not a JWK set"),
+            (ok("application/json", r#"{"keys":[{"kty":"oct","k":"AA"}]}"#), "private"),
+        ] {
+            origin.set(|answers| answers.keys = answer);
+            let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Route::default(), &fetcher).await.unwrap_err().to_string();
+            assert!(failed.contains(reason) && failed.len() < 600 && !failed.contains("secret"), "{failed}");
+        }
+        origin.set(|answers| {
+            answers.keys = cut.to_owned();
+            answers.delay = Duration::from_secs(60);
+        });
+        let hasty = Fetcher::within(Duration::from_millis(100));
+        let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Route::default(), &hasty).await.unwrap_err().to_string();
+        assert!(failed.contains("in time"), "{failed}");
+        for uri in ["http://idp.example/keys", "file:///etc/passwd", "https://user@idp.example/", "http://127.0.0.1.example/"] {
+            let failed = fetcher.get_json(&Url::parse(uri).unwrap(), &Route::default()).await.unwrap_err();
+            assert!(matches!(failed, FetchReason::Address), "{uri}");
+        }
+    });
+}
+
+/// Attacks 27 and 34: discovery cannot send us to a host that the operator did not name.
+#[test]
+fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
+    run(async {
+        let (origin, fetcher) = (Origin::start().await, Fetcher::new());
+        let location = |hosts: &[&str]| KeyLocation::Discovery {
+            issuer: origin.issuer(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        };
+        for (issuer, uri, hosts, reason) in [
+            ("https://other.example", format!("{}/keys", origin.address), &[][..], "names another issuer"),
+            (&origin.address, "https://keys.example/jwks".to_owned(), &[], "does not name"),
+            (&origin.address, "https://keys.example:8443/jwks".to_owned(), &["keys.example"], "does not name"),
+            (&origin.address, "http://keys.example/jwks".to_owned(), &["keys.example"], "does not name"),
+            (&origin.address, "http://127.0.0.1:1/jwks".to_owned(), &["127.0.0.1:1"], "does not name"),
+            (&origin.address, "/keys".to_owned(), &[], "malformed"),
+        ] {
+            let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{uri}"}}"#);
+            origin.set(|answers| answers.discovery = ok("application/json", &metadata));
+            let failed = fetch_keys(&location(hosts), &Route::default(), &fetcher).await.unwrap_err().to_string();
+            assert!(failed.contains(reason), "{uri}: {failed}");
+        }
+        assert_eq!(origin.asked(), 0);
+        assert!(net::leads_to("keys.example", &Url::parse("https://keys.example/jwks").unwrap()));
+        assert!(net::leads_to("keys.example:8443", &Url::parse("https://keys.example:8443/jwks").unwrap()));
+    });
+}
+
+/// A slow issuer costs its own callers their patience and nobody else anything.
+#[test]
+fn an_issuer_that_hangs_is_no_verdict_after_a_bounded_wait() {
+    run(async {
+        let (origin, key) = (Origin::start().await, key());
+        origin.set(|answers| answers.delay = Duration::from_secs(60));
+        let trust = trust(
+            origin.issuer(),
+            KeyLocation::Uri(origin.uri()),
+            RefreshPolicy { wait_max: Duration::from_millis(50), ..policy() },
+        );
+        trust.keep_fresh(&Fetcher::new(), &clock());
+        let vouching = tokio::time::timeout(Duration::from_secs(1), vouch(&trust, &origin, &key, NOW));
+        assert_eq!(vouching.await.unwrap().err(), Some(TrustReason::KeysUnavailable));
+    });
+}
+
+#[test]
+fn a_reload_keeps_the_keys_and_the_task() {
+    run(async {
+        let (origin, key) = (Origin::start().await, key());
+        origin.set(|answers| answers.keys = published(&[&key]));
+        let before = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy());
+        before.keep_fresh(&Fetcher::new(), &clock());
+        assert!(vouch(&before, &origin, &key, NOW).await.is_ok());
+        let rules = before.rules().map(|rule| (**rule).clone()).collect();
+        let after = TrustStore::new(rules, Some(&before)).unwrap();
+        drop(before);
+        after.keep_fresh(&Fetcher::new(), &clock());
+        assert!(vouch(&after, &origin, &key, NOW).await.is_ok());
+        assert_eq!(origin.asked(), 1);
+    });
+}
+
+#[test]
+fn failures_back_off_and_max_age_is_bounded() {
+    let uri = Url::parse("https://idp.example/keys").unwrap();
+    let state = CacheState::new(FetchTarget::whole(KeyLocation::Uri(uri), RefreshPolicy::default()), Arc::default());
+    let clock = Hands(AtomicI64::new(NOW));
+    let failed = |failures| Schedule::after(&state, Err(FetchReason::Client.into()), failures, &clock).rest.as_secs();
+    assert_eq!([1, 2, 3, 7, 8, 9, 40, 1000].map(failed), [2, 4, 8, 128, 256, 300, 300, 300]);
+    let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
+    let then = |max_age: Option<u64>| {
+        let rhythm = Schedule::after(
+            &state,
+            Ok((KeyMaterial { keys: Arc::clone(&keys), roots: None }, max_age.map(Duration::from_secs))),
+            0,
+            &clock,
+        );
+        (rhythm.rest.as_secs(), rhythm.then.as_secs())
+    };
+    assert_eq!(then(None), (30, 270));
+    assert_eq!(then(Some(0)), (30, 30));
+    assert_eq!(then(Some(600)), (30, 570));
+    assert_eq!(then(Some(86_400)), (30, 3570));
+}
+
+/// A publisher that asks for a long pause does not end its keys by it.
+#[test]
+fn the_pace_of_a_rule_stays_within_its_ceiling() {
+    let then = |refresh: u64, max_stale: u64, max_age: Option<u64>| {
+        let seconds = Duration::from_secs;
+        let policy = RefreshPolicy { interval: seconds(refresh), max_stale: seconds(max_stale), ..RefreshPolicy::default() };
+        let location = KeyLocation::Uri(Url::parse("https://idp.example/keys").unwrap());
+        let state = CacheState::new(FetchTarget::whole(location, policy), Arc::default());
+        let keys = Arc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap());
+        let fetched = Ok((KeyMaterial { keys, roots: None }, max_age.map(seconds)));
+        let rhythm = Schedule::after(&state, fetched, 0, clock().as_ref());
+        (rhythm.rest + rhythm.then).as_secs()
+    };
+    assert_eq!(then(60, 300, None), 60);
+    assert_eq!(then(60, 300, Some(1)), 30);
+    assert_eq!(then(60, 300, Some(86_400)), 150);
+    assert_eq!(then(43_200, 86_400, Some(86_400)), 43_200);
+    assert_eq!(then(3600, 86_400, Some(86_400)), 43_200);
+}

@@ -1,0 +1,87 @@
+//! One stream of bundles, and the part of each message that is the domain's.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ::spiffe::{JwtBundle, JwtBundleSet, WorkloadApiClient, WorkloadApiError, X509Bundle, X509BundleSet};
+use futures_core::Stream;
+use serde_json::{Map, Value, json};
+
+use crate::jose::{KeySet, KeyUse};
+use crate::keys::source::MaterialPart;
+use crate::keys::{KeyMaterial, RefreshReason};
+use crate::net::FetchReason;
+use crate::oauth::TrustDomain;
+use crate::x509::Roots;
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, WorkloadApiError>> + Send>>;
+
+/// The stream of one part of all bundles. A message of more than 4 MiB ends it.
+pub(super) enum BundleStream {
+    Jwt(Messages<JwtBundleSet>),
+    X509(Messages<X509BundleSet>),
+}
+
+impl BundleStream {
+    pub(super) async fn stream(client: &WorkloadApiClient, part: MaterialPart) -> Result<Self, RefreshReason> {
+        match part {
+            MaterialPart::Certificates => client.stream_x509_bundles().await.map(|messages| Self::X509(Box::pin(messages))),
+            MaterialPart::Tokens | MaterialPart::Whole => {
+                client.stream_jwt_bundles().await.map(|messages| Self::Jwt(Box::pin(messages)))
+            }
+        }
+        .map_err(RefreshReason::Workload)
+    }
+
+    /// The material of `domain` in the next message; none when the stream has ended.
+    pub(super) async fn next(&mut self, domain: &TrustDomain) -> Option<Result<KeyMaterial, RefreshReason>> {
+        match self {
+            Self::Jwt(messages) => next(messages).await.map(|set| keys(&set?, domain)),
+            Self::X509(messages) => next(messages).await.map(|set| roots(&set?, domain)),
+        }
+    }
+}
+
+async fn next<T>(messages: &mut Messages<T>) -> Option<Result<T, RefreshReason>> {
+    let message = poll_fn(|context| messages.as_mut().poll_next(context)).await;
+    message.map(|message| message.map_err(RefreshReason::Workload))
+}
+
+/// The keys of JWT-SVIDs of `domain`.
+fn keys(set: &JwtBundleSet, domain: &TrustDomain) -> Result<KeyMaterial, RefreshReason> {
+    let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
+    warn_if_absent(bundle.is_some(), "JWT", domain);
+    let listed: Vec<Value> = bundle.into_iter().flat_map(|bundle| jwks(bundle)).collect();
+    let keys = KeySet::parse(json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid).map_err(RefreshReason::KeySet)?;
+    Ok(KeyMaterial { keys: Arc::new(keys), roots: None })
+}
+
+/// A bundle is a standard JWK set here and has keys of JWT-SVIDs only (SPIFFE Workload API §6.2.2), so they need not say so.
+fn jwks(bundle: &JwtBundle) -> impl Iterator<Item = Value> {
+    bundle.jwt_authorities().filter_map(|authority| serde_json::from_slice(authority.jwk_json()).ok()).map(|mut jwk| {
+        let members: Option<&mut Map<String, Value>> = Value::as_object_mut(&mut jwk);
+        if let Some(members) = members.filter(|members| members.get("use").is_none_or(|named| named == "sig")) {
+            members.insert("use".to_owned(), "jwt-svid".into());
+        }
+        jwk
+    })
+}
+
+/// The roots of X509-SVIDs of `domain`. A certificate that cannot be read takes trust away and never adds any.
+fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, RefreshReason> {
+    let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
+    warn_if_absent(bundle.is_some(), "X.509", domain);
+    let authorities = bundle.map(|bundle: &Arc<X509Bundle>| bundle.authorities()).unwrap_or_default();
+    let readable = authorities.iter().map(|authority| authority.as_bytes()).filter(|der| Roots::from_der([der]).is_ok());
+    let roots = Roots::from_der(readable).map_err(|_| FetchReason::Long)?;
+    Ok(KeyMaterial { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::new(roots)) })
+}
+
+/// A bundle that a message does not have counts no more, and SVIDs of a domain without a bundle are not trusted (SPIFFE
+/// Workload API §4.4, §4.6 and §6.3): that is a verdict.
+fn warn_if_absent(present: bool, profile: &str, domain: &TrustDomain) {
+    if !present {
+        tracing::warn!(%domain, profile, "the Workload API delivers no bundle for the trust domain, whose SVIDs are refused");
+    }
+}

@@ -1,0 +1,259 @@
+//! The trust federation as a whole: it finds the rules for a token or certificate, tries them, and keeps their keys.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::rule::IssuerSelector;
+use super::{TrustReason, TrustRule, VerifiedAssertion, verify};
+use crate::jose::{Cache, Compact, JoseReason, Object};
+use crate::keys::{JwksCache, KeyState, RuleKeys, Sequences};
+use crate::net::Fetcher;
+use crate::oauth::{Clock, RuleName, Time};
+use crate::x509::{self, Leaf, Roots, TlsRole, X509Reason};
+
+/// All trust rules with their keys in force.
+#[derive(Debug)]
+pub struct TrustStore {
+    entries: Vec<RuleEntry>,
+    /// Rules by the `iss` of their tokens, or their trust domain as `spiffe://…`.
+    by_issuer: HashMap<Box<str>, Vec<usize>>,
+    /// Rules of kind `x509`, which no name in a certificate leads to.
+    by_roots: Vec<usize>,
+    by_name: HashMap<RuleName, usize>,
+    cache: Arc<Cache>,
+    sequences: Arc<Sequences>,
+}
+
+#[derive(Debug)]
+struct RuleEntry {
+    rule: Arc<TrustRule>,
+    keys: RuleKeys,
+}
+
+/// The outcomes of all rules that were tried on one token.
+#[derive(Default)]
+struct Outcomes {
+    accepted: Option<VerifiedAssertion>,
+    ambiguous: bool,
+    refused: Option<TrustReason>,
+}
+
+/// Two rules have the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuplicateRule(pub RuleName);
+
+impl TrustStore {
+    /// The federation of these rules. `previous`, the one that it replaces, hands on the keys it has fetched, so that a reload
+    /// asks no issuer again, and the versions of its bundles, so that none is rolled back.
+    ///
+    /// # Errors
+    /// When two rules have the same name.
+    pub fn new(rules: Vec<TrustRule>, previous: Option<&TrustStore>) -> Result<Self, DuplicateRule> {
+        Self::remembering(rules, previous, previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.sequences)))
+    }
+
+    /// The federation of these rules, with the versions of bundles that `sequences` knows.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn remembering(
+        rules: Vec<TrustRule>,
+        previous: Option<&TrustStore>,
+        sequences: Arc<Sequences>,
+    ) -> Result<Self, DuplicateRule> {
+        let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
+        let (by_issuer, by_name) = (HashMap::new(), HashMap::new());
+        let mut store = Self { entries: Vec::new(), by_issuer, by_roots: Vec::new(), by_name, cache, sequences };
+        for rule in rules {
+            let at = store.entries.len();
+            if store.by_name.insert(rule.name().clone(), at).is_some() {
+                return Err(DuplicateRule(rule.name().clone()));
+            }
+            match rule.selector() {
+                IssuerSelector::Roots => store.by_roots.push(at),
+                _ => store.by_issuer.entry(rule.issuer().into()).or_default().push(at),
+            }
+            let keys = store.keys_for(&rule, previous);
+            store.entries.push(RuleEntry { rule: Arc::new(rule), keys });
+        }
+        Ok(store)
+    }
+
+    /// The one rule that accepts `token`, and the subject as it reads it. The rules that apply are found by `iss` (for SVIDs by
+    /// the trust domain of `sub`) before any key is touched; a signature counts only under the keys of the rule that is tried.
+    ///
+    /// # Errors
+    /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
+    pub async fn verify(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustReason> {
+        let claims = token.unverified_claims()?;
+        let (mut outcomes, mut unsettled) = (Outcomes::default(), Vec::new());
+        for entry in self.candidates(claims)? {
+            let material = entry.keys.at_hand(now);
+            let outcome = VerifiedAssertion::of_token(&entry.rule, token, claims, material.as_ref(), &self.cache, now);
+            match (outcome, entry.keys.token_cache()) {
+                (Err(TrustReason::KeysUnavailable | TrustReason::Jose(JoseReason::UnknownKey)), Some(keys)) => {
+                    unsettled.push((entry, keys));
+                }
+                (outcome, _) => outcomes.add(&entry.rule, outcome),
+            }
+        }
+        // Nobody waits for one issuer's keys where another rule has accepted the token already.
+        if outcomes.accepted.is_none() {
+            for (entry, keys) in unsettled {
+                outcomes.add(&entry.rule, self.second_attempt(&entry.rule, keys, token, claims, now).await);
+            }
+        }
+        outcomes.settle()
+    }
+
+    /// The one rule that accepts the certificate chain, the leaf first, and the subject as it reads it. Who presents the chain
+    /// must have proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle
+    /// alone, every other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.
+    ///
+    /// # Errors
+    /// See [`TrustReason`]. Of several rules, the reason of the one that came furthest.
+    pub fn verify_certificate<C: AsRef<[u8]>>(&self, chain: &[C], now: Time) -> Result<VerifiedAssertion, TrustReason> {
+        self.verify_path(chain, now, &|roots| x509::validate(roots, chain, now, TlsRole::Client).map(Arc::new))
+    }
+
+    /// As [`Self::verify_certificate`], with a path to roots found by `validated`, which may remember one.
+    ///
+    /// # Errors
+    /// As [`Self::verify_certificate`].
+    pub fn verify_path<C: AsRef<[u8]>>(
+        &self,
+        chain: &[C],
+        now: Time,
+        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+    ) -> Result<VerifiedAssertion, TrustReason> {
+        let leaf = chain.first().ok_or(X509Reason::Empty)?;
+        let rules = match x509::claimed_spiffe_id(leaf.as_ref())? {
+            Some(id) => self.by_issuer.get(format!("spiffe://{}", id.trust_domain()).as_str()).map(Vec::as_slice),
+            None => Some(self.by_roots.as_slice()),
+        };
+        let mut outcomes = Outcomes::default();
+        for entry in rules.unwrap_or_default().iter().filter_map(|at| self.entries.get(*at)) {
+            let material = entry.keys.for_certificates(now);
+            outcomes.add(&entry.rule, VerifiedAssertion::of_certificate(&entry.rule, material, validated));
+        }
+        outcomes.settle()
+    }
+
+    /// The subject of a certificate as the rule `name`, of kind `x509`, reads it. `validated` looks for a path to the rule's
+    /// roots and may know it already.
+    ///
+    /// # Errors
+    /// See [`TrustReason`].
+    pub fn verify_path_under(
+        &self,
+        name: &RuleName,
+        now: Time,
+        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+    ) -> Result<VerifiedAssertion, TrustReason> {
+        let of_roots = |entry: &&RuleEntry| *entry.rule.selector() == IssuerSelector::Roots;
+        let entry = self.entry(name).filter(of_roots).ok_or(TrustReason::Issuer)?;
+        VerifiedAssertion::of_certificate(&entry.rule, entry.keys.for_certificates(now), validated)
+    }
+
+    /// The rule called `name`.
+    pub fn rule(&self, name: &RuleName) -> Option<&Arc<TrustRule>> {
+        self.entry(name).map(|entry| &entry.rule)
+    }
+
+    /// All rules, in the order in which they were given.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<TrustRule>> {
+        self.entries.iter().map(|entry| &entry.rule)
+    }
+
+    /// Keeps the keys of the remote issuers of rules in force fresh from now on, each by its own policy, for as long as any
+    /// federation that uses them lives. It waits for nobody. Must be called on a tokio runtime; calling it again starts nothing
+    /// twice.
+    pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
+        let enabled = self.entries.iter().filter(|entry| entry.rule.enabled());
+        for cache in enabled.flat_map(|entry| entry.keys.caches()) {
+            cache.keep_fresh(fetcher.clone(), Arc::clone(clock));
+        }
+    }
+
+    /// The state of every rule's keys, for operators.
+    pub fn key_states(&self, now: Time) -> Vec<KeyState> {
+        self.entries.iter().map(|entry| entry.keys.state(entry.rule.name(), now)).collect()
+    }
+
+    /// The number of verified tokens that are remembered.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.cache.len()
+    }
+
+    fn entry(&self, name: &RuleName) -> Option<&RuleEntry> {
+        self.by_name.get(name).and_then(|at| self.entries.get(*at))
+    }
+
+    fn candidates(&self, claims: &Object) -> Result<impl Iterator<Item = &RuleEntry>, TrustReason> {
+        let issuer = claims.text("iss")?;
+        let domain = verify::spiffe_id(claims).map(|id| format!("spiffe://{}", id.trust_domain()));
+        let named = |name: Option<&str>| name.and_then(|name| self.by_issuer.get(name)).into_iter().flatten();
+        let at = named(issuer.as_deref().filter(|iss| !iss.starts_with("spiffe://"))).chain(named(domain.as_deref()));
+        let found: Vec<&RuleEntry> = at.filter_map(|at| self.entries.get(*at)).collect();
+        if found.is_empty() { Err(TrustReason::Issuer) } else { Ok(found.into_iter()) }
+    }
+
+    /// A new `kid` may be a new key, and keys that are not there may be on their way: the issuer is looked at once more, if the
+    /// refresh policy allows it.
+    async fn second_attempt(
+        &self,
+        rule: &Arc<TrustRule>,
+        keys: &JwksCache,
+        token: &Compact<'_>,
+        claims: &Object,
+        now: Time,
+    ) -> Result<VerifiedAssertion, TrustReason> {
+        let material = keys.after_refetch(now).await?;
+        VerifiedAssertion::of_token(rule, token, claims, Some(&material), &self.cache, now)
+    }
+
+    /// Keys that the previous federation or another rule of this one has already are used again.
+    fn keys_for(&self, rule: &TrustRule, previous: Option<&TrustStore>) -> RuleKeys {
+        let known = self.entries.iter().chain(previous.into_iter().flat_map(|previous| &previous.entries));
+        let replaced = previous.and_then(|previous| previous.entry(rule.name()));
+        let replaced = replaced.filter(|replaced| replaced.rule.selector() == rule.selector()).map(|replaced| &replaced.keys);
+        let named = (rule.name(), rule.keys(), rule.trust_domain());
+        RuleKeys::new(named, known.map(|entry| &entry.keys), replaced, &self.sequences)
+    }
+}
+
+impl Outcomes {
+    fn add(&mut self, rule: &TrustRule, outcome: Result<VerifiedAssertion, TrustReason>) {
+        match outcome {
+            Ok(assertion) => self.ambiguous |= self.accepted.replace(assertion).is_some(),
+            Err(reason) => {
+                tracing::debug!(rule = %rule.name(), %reason, "a trust rule refuses a token");
+                self.refused = self.refused.max(Some(reason));
+            }
+        }
+    }
+
+    /// Exactly one must have accepted; of refusals, the one that came furthest is told.
+    fn settle(self) -> Result<VerifiedAssertion, TrustReason> {
+        match self.accepted {
+            Some(_) if self.ambiguous => Err(TrustReason::Ambiguous),
+            Some(assertion) => Ok(assertion),
+            None => Err(self.refused.unwrap_or(TrustReason::Issuer)),
+        }
+    }
+}
+
+impl fmt::Display for DuplicateRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "two trust rules are called {}", self.0)
+    }
+}
+
+impl std::error::Error for DuplicateRule {}
+
+#[cfg(test)]
+mod certificate_tests;
+#[cfg(test)]
+mod tests;

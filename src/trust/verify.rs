@@ -1,0 +1,393 @@
+//! Every check of one foreign token or certificate under one trust rule, in the order in which they are made. A reader finds
+//! here all that can refuse it; the files of the platforms hold only the grammar of their own claims.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, unless};
+use super::rule::IssuerSelector;
+use super::{Confirmation, PlatformReason, TrustKind, TrustReason, TrustRule};
+use crate::crypto::Digest;
+use crate::jose::{Cache, Compact, Object, Verified};
+use crate::keys::KeyMaterial;
+use crate::oauth::{SpiffeId, Subject, Time, TrustDomain};
+use crate::x509::{self, Leaf, Roots, X509Reason};
+
+/// How far ahead of ours another's clock may be: `iat` and `nbf` only. An `exp` is never stretched.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// A genuine, current foreign token that is meant for us, or a certificate, as the one rule that accepts it reads it. Made only
+/// by the two functions below, which list every check.
+#[derive(Clone)]
+pub struct VerifiedAssertion {
+    rule: Arc<TrustRule>,
+    form: SignedForm,
+    typ: Option<Box<str>>,
+    digest: Digest,
+    validity: Validity,
+    id: String,
+    instance: Option<String>,
+    attributes: BTreeMap<String, String>,
+    confirmation: Option<Confirmation>,
+}
+
+/// The signed thing that carried the claims.
+#[derive(Clone)]
+enum SignedForm {
+    Token(Verified),
+    /// A certificate, with what it says written as claims, so that rules and policies read both alike.
+    Certificate(Object, Arc<Leaf>),
+}
+
+/// The times of a token that is current.
+#[derive(Clone, Copy)]
+struct Validity {
+    expires: Time,
+    issued_at: Option<Time>,
+}
+
+impl VerifiedAssertion {
+    /// Checks `token`, whose unverified claims are `claims`, under `rule`. `material` is what counts of the rule's keys; no key
+    /// is touched before the claims are found to be of the rule's kind, and current. The signature may be known from `cache`.
+    ///
+    /// # Errors
+    /// The first check that fails; `KeysUnavailable` when it would take keys that are not there.
+    pub(super) fn of_token(
+        rule: &Arc<TrustRule>,
+        token: &Compact<'_>,
+        claims: &Object,
+        material: Option<&KeyMaterial>,
+        cache: &Cache,
+        now: Time,
+    ) -> Result<Self, TrustReason> {
+        check_enabled(rule)?;
+        check_type(rule, token, claims)?;
+        check_platform(rule, token, claims).map_err(TrustReason::Platform)?;
+        let validity = check_dates(claims, now, rule.lifetime_max())?;
+        let keys = &material.ok_or(TrustReason::KeysUnavailable)?.keys;
+        let verified = token.verify_cached(keys, rule.algorithms(), cache, now)?;
+        check_audience(rule, verified.claims())?;
+        Self::read(rule, SignedForm::Token(verified), (token.typ().map(Box::from), token.digest()), validity)
+    }
+
+    /// Checks a certificate under `rule`. `validated` finds a path to the rule's roots, and may know one already. A certificate
+    /// is for nobody in particular, so there is no audience to check.
+    ///
+    /// # Errors
+    /// The first check that fails; `KeysUnavailable` when the rule's roots are not there.
+    pub(super) fn of_certificate(
+        rule: &Arc<TrustRule>,
+        material: Option<KeyMaterial>,
+        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+    ) -> Result<Self, TrustReason> {
+        check_enabled(rule)?;
+        let roots = material.ok_or(TrustReason::KeysUnavailable)?.roots.ok_or(X509Reason::Path)?;
+        let leaf = validated(&roots)?;
+        let id = check_names(rule, &leaf)?;
+        let validity = Validity { expires: leaf.not_after, issued_at: Some(leaf.not_before) };
+        let (claims, digest) = (certificate_claims(&leaf, id.as_ref())?, leaf.thumbprint);
+        Self::read(rule, SignedForm::Certificate(claims, leaf), (None, digest), validity)
+    }
+
+    /// The last checks, of claims that are genuine: the key that they are bound to, the rule's requirements, and its subject.
+    fn read(
+        rule: &Arc<TrustRule>,
+        form: SignedForm,
+        (typ, digest): (Option<Box<str>>, Digest),
+        validity: Validity,
+    ) -> Result<Self, TrustReason> {
+        let claims = form.claims();
+        let confirmation = Confirmation::of_foreign(claims).map_err(TrustReason::Confirmation)?;
+        check_requirements(rule, claims)?;
+        let id = rule.subject().id(claims).ok_or(TrustReason::SubjectId)?;
+        let instance = match rule.subject().instance(claims) {
+            Some(instance) => Some(instance.ok_or(TrustReason::Instance)?),
+            None => platform::instance(rule.kind(), platform_claims(rule, claims)),
+        };
+        let attributes = rule.subject().attributes(claims).ok_or(TrustReason::Attribute)?;
+        Ok(Self { rule: Arc::clone(rule), typ, digest, validity, id, instance, attributes, confirmation, form })
+    }
+}
+
+fn check_enabled(rule: &TrustRule) -> Result<(), TrustReason> {
+    if rule.enabled() { Ok(()) } else { Err(TrustReason::Disabled) }
+}
+
+/// Refuses what is signed by the same issuer but says something else (RFC 8725 §3.11, §3.12).
+fn check_type(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    match (rule.selector(), rule.kind()) {
+        (IssuerSelector::TrustDomain(domain), _) => check_jwt_svid(token, claims, domain),
+        (IssuerSelector::Roots, _) => Err(TrustReason::Issuer),
+        (IssuerSelector::Issuer(_), TrustKind::Oauth) => check_access_token(token, claims),
+        (IssuerSelector::Issuer(_), _) => check_identity_token(token, claims),
+    }?;
+    check_no_event(claims)
+}
+
+/// A security event or logout token identifies nobody (RFC 8417 §2.2).
+fn check_no_event(claims: &Object) -> Result<(), TrustReason> {
+    if claims.has("events") { Err(TrustReason::Event) } else { Ok(()) }
+}
+
+/// A JWT-SVID of a workload in `domain` (SPIFFE JWT-SVID §2, §3).
+fn check_jwt_svid(token: &Compact<'_>, claims: &Object, domain: &TrustDomain) -> Result<(), TrustReason> {
+    if token.header_names().any(|name| !matches!(name, "alg" | "kid" | "typ")) {
+        return Err(TrustReason::HeaderMember);
+    }
+    if token.typ().is_some_and(|typ| !matches!(typ, "JWT" | "JOSE")) {
+        return Err(TrustReason::Typ);
+    }
+    let id = spiffe_id(claims).ok_or(TrustReason::SpiffeId)?;
+    let is_workload = id.trust_domain() == domain.as_str() && !id.path().is_empty();
+    if is_workload { Ok(()) } else { Err(TrustReason::SpiffeId) }
+}
+
+/// An access token of another authorization server and nothing else (RFC 9068 §4).
+fn check_access_token(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if !token.typ_is("at+jwt") {
+        return Err(TrustReason::Typ);
+    }
+    check_texts(claims, &["sub", "azp", "jti", "client_id"])
+}
+
+/// An ID token (OpenID Connect Core §2) or an attestation that is named by `iss`: no access token and no explicitly typed JWT.
+fn check_identity_token(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if token.typ().is_some() && !token.typ_is("jwt") {
+        return Err(TrustReason::Typ);
+    }
+    if claims.has("scope") || claims.has("scp") {
+        return Err(TrustReason::AccessToken);
+    }
+    check_texts(claims, &["sub", "azp", "jti"])
+}
+
+/// Registered claims keep their type (RFC 7519 §4.1): the number 7 is not the subject "7".
+fn check_texts(claims: &Object, names: &[&'static str]) -> Result<(), TrustReason> {
+    for name in names {
+        claims.text(name)?;
+    }
+    Ok(())
+}
+
+/// Refuses what no rule of the kind should accept. The claims are not verified yet; nothing here trusts them.
+pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), PlatformReason> {
+    let claims = platform_claims(rule, claims);
+    match rule.kind() {
+        TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => Ok(()),
+        TrustKind::Oauth => check_rfc_9068(claims),
+        // Legacy tokens, tokens for an API server or a cloud, a `sub` that the private claims contradict.
+        TrustKind::Kubernetes => kubernetes::check(claims),
+        // The default audience, pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
+        TrustKind::Github => github::check(claims),
+        // The instance's own audience, forks, merge requests unless `pipeline_source` is pinned, contradictions.
+        TrustKind::Gitlab => gitlab::check(claims),
+        // The platform's own audience, tag builds where the rule pins the branch, contradictions.
+        TrustKind::Buildkite => buildkite::check(claims),
+        // People, who have the same issuer and keys.
+        TrustKind::Gcp => gcp::check(claims),
+        // People of IAM Identity Center, and an account that `sub` contradicts.
+        TrustKind::Aws => aws::check(claims),
+        // Tokens for Microsoft's own APIs, other tenants' tokens (the keys are shared), people.
+        TrustKind::Azure => azure::check(claims, token),
+    }
+}
+
+/// The subject and client of an access token (RFC 9068 §2.2). Claims of ID tokens show one that was given another `typ` (RFC
+/// 8725 §3.12).
+fn check_rfc_9068(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
+    claims.need("sub")?;
+    claims.need("client_id")?;
+    unless(!claims.has("iat"), PlatformReason::Claim("iat"))?;
+    unless(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
+    unless(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
+}
+
+/// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).
+fn check_dates(claims: &Object, now: Time, lifetime_max: Duration) -> Result<Validity, TrustReason> {
+    let expires = claims.date("exp")?.ok_or(TrustReason::NoExpiry)?;
+    if expires <= now {
+        return Err(TrustReason::Expired);
+    }
+    let (issued_at, not_before) = (claims.date("iat")?, claims.date("nbf")?);
+    if [issued_at, not_before].into_iter().flatten().any(|time| time > now.plus(CLOCK_SKEW)) {
+        return Err(TrustReason::Early);
+    }
+    // Without iat the lifetime cannot be known; what is left of it must at least be within bounds.
+    let from = issued_at.unwrap_or(now);
+    if expires.since(from) > lifetime_max { Err(TrustReason::Lifetime) } else { Ok(Validity { expires, issued_at }) }
+}
+
+fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
+    let audiences = claims.strings("aud")?.ok_or(TrustReason::Audience)?;
+    let ours = audiences.iter().any(|audience| rule.audiences().iter().any(|accepted| accepted == audience));
+    if ours { Ok(()) } else { Err(TrustReason::Audience) }
+}
+
+/// The SPIFFE ID of an X509-SVID. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no
+/// other.
+fn check_names(rule: &TrustRule, leaf: &Leaf) -> Result<Option<SpiffeId>, X509Reason> {
+    match rule.selector() {
+        IssuerSelector::TrustDomain(domain) => x509::spiffe_id(leaf, domain).map(Some),
+        _ if leaf.uris.iter().any(|uri| x509::is_spiffe(uri)) => Err(X509Reason::SpiffeId),
+        _ => Ok(None),
+    }
+}
+
+fn check_requirements(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
+    match rule.require().iter().find(|requirement| !requirement.holds(claims)) {
+        None => Ok(()),
+        Some(missed) => {
+            tracing::debug!(rule = %rule.name(), claim = missed.claim(), "a requirement of the trust rule is not met");
+            Err(TrustReason::Requirement)
+        }
+    }
+}
+
+fn platform_claims<'a>(rule: &'a TrustRule, claims: &'a Object) -> PlatformClaims<'a> {
+    PlatformClaims::new(claims, rule.issuer(), rule.require())
+}
+
+/// The SPIFFE ID in `sub`, if it is one.
+pub(super) fn spiffe_id(claims: &Object) -> Option<SpiffeId> {
+    claims.text("sub").ok().flatten().and_then(|sub| SpiffeId::parse(&sub).ok())
+}
+
+/// A certificate written as claims: `sub` is the SPIFFE ID or the subject's distinguished name. A kind of name that stands once
+/// is a string, several are an array, which no matcher equals.
+fn certificate_claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, TrustReason> {
+    let mut members = Map::new();
+    members.insert("sub".to_owned(), id.map_or(leaf.subject.as_str(), SpiffeId::as_str).into());
+    members.insert("issuer".to_owned(), leaf.issuer.as_str().into());
+    members.insert("serial".to_owned(), leaf.serial.as_str().into());
+    members.insert("x5t#S256".to_owned(), leaf.thumbprint.to_string().into());
+    for (name, list) in [("uri", &leaf.uris), ("dns", &leaf.dns), ("email", &leaf.emails)] {
+        match list.as_slice() {
+            [] => {}
+            [one] => drop(members.insert(name.to_owned(), one.as_str().into())),
+            several => drop(members.insert(name.to_owned(), several.into())),
+        }
+    }
+    let parts = leaf.parts.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+    members.insert("subject".to_owned(), Value::Object(parts.collect()));
+    Ok(Object::parse(Value::Object(members).to_string())?)
+}
+
+impl VerifiedAssertion {
+    /// The rule that accepted it.
+    pub fn rule(&self) -> &Arc<TrustRule> {
+        &self.rule
+    }
+
+    /// The subject's id under that rule.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The subject as it stands in what we issue: `<trust rule>:<id>`.
+    pub fn subject(&self) -> Subject {
+        Subject::foreign(self.rule.name(), &self.id)
+    }
+
+    /// The token's `iss`; for a JWT-SVID its trust domain as `spiffe://…`.
+    pub fn issuer(&self) -> &str {
+        self.rule.issuer()
+    }
+
+    /// All its claims; for a certificate, what it says written as claims.
+    pub fn claims(&self) -> &Object {
+        self.form.claims()
+    }
+
+    /// The SPIFFE ID in its `sub`, if that is one.
+    pub fn spiffe_id(&self) -> Option<SpiffeId> {
+        spiffe_id(self.claims())
+    }
+
+    /// The certificate, where one proved it.
+    pub fn certificate(&self) -> Option<&Leaf> {
+        match &self.form {
+            SignedForm::Certificate(_, leaf) => Some(leaf),
+            SignedForm::Token(_) => None,
+        }
+    }
+
+    /// The header's `typ`, as sent.
+    pub fn typ(&self) -> Option<&str> {
+        self.typ.as_deref()
+    }
+
+    /// The header's `kid`.
+    pub fn kid(&self) -> Option<&str> {
+        match &self.form {
+            SignedForm::Token(verified) => verified.kid(),
+            SignedForm::Certificate(..) => None,
+        }
+    }
+
+    /// The thumbprint of the key that signed it (RFC 7638 §3); for a certificate, of the certificate (RFC 8705 §3.1).
+    pub fn key(&self) -> Digest {
+        match &self.form {
+            SignedForm::Token(verified) => verified.key(),
+            SignedForm::Certificate(_, leaf) => leaf.thumbprint,
+        }
+    }
+
+    /// Its `exp`, or the certificate's `notAfter`.
+    pub fn expires(&self) -> Time {
+        self.validity.expires
+    }
+
+    /// Its `iat`, if it has one, or the certificate's `notBefore`.
+    pub fn issued_at(&self) -> Option<Time> {
+        self.validity.issued_at
+    }
+
+    /// The running copy of the workload, if the rule reads one.
+    pub fn instance(&self) -> Option<&str> {
+        self.instance.as_deref()
+    }
+
+    /// The attributes that the rule reads, by name.
+    pub fn attributes(&self) -> &BTreeMap<String, String> {
+        &self.attributes
+    }
+
+    /// Everybody whom the token is meant for: us, and perhaps others.
+    pub fn audiences(&self) -> Vec<Cow<'_, str>> {
+        self.claims().strings("aud").ok().flatten().unwrap_or_default()
+    }
+
+    /// The key that its holder must prove: its `cnf`. Whoever takes the token must ask for that proof.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.confirmation
+    }
+
+    /// The SHA-256 of the whole token, or of the certificate.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl SignedForm {
+    fn claims(&self) -> &Object {
+        match self {
+            Self::Token(verified) => verified.claims(),
+            Self::Certificate(claims, _) => claims,
+        }
+    }
+}
+
+/// Claims are personal: never printed.
+impl fmt::Debug for VerifiedAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedAssertion({})", self.rule.name())
+    }
+}
+
+#[cfg(test)]
+mod tests;

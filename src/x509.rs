@@ -1,0 +1,328 @@
+//! Certificate chains of an enterprise PKI or a SPIFFE trust domain: the path by webpki (RFC 5280 §6), names and extensions by
+//! x509-parser. Nothing here reads a clock, a file or the network.
+
+mod name;
+mod plain;
+mod reason;
+mod revocation;
+#[cfg(test)]
+mod testing;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+pub use name::{DistinguishedName, NameReason};
+pub use plain::Plain;
+pub use reason::X509Reason;
+pub use revocation::{RevocationList, RevocationListReason};
+#[cfg(test)]
+pub(crate) use testing::{Authority, NOW, ca, params, root, svid};
+
+use crate::crypto::Digest;
+use crate::oauth::{SpiffeId, Time, TrustDomain};
+
+/// A longer chain is refused, the leaf included.
+pub const CHAIN_MAX: usize = 8;
+
+const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+const ROOTS_MAX: usize = 256;
+const NAMES_MAX: usize = 64;
+
+/// The certificates that chains may end in. Which certificates a peer sends never adds to them.
+#[derive(Clone)]
+pub struct Roots {
+    anchors: Vec<TrustAnchor<'static>>,
+    ends: Vec<(Digest, Time)>,
+    lists: Vec<RevocationList>,
+    digest: Digest,
+}
+
+/// The side of a TLS connection that a leaf proves (RFC 5280 §4.2.1.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsRole {
+    /// Where there is an extended key usage, it has `clientAuth`.
+    Client,
+    /// Where there is an extended key usage, it has `serverAuth`.
+    Server,
+}
+
+/// A certificate whose chain led to a root at the instant that was asked about. Made by [`validate`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// `uniformResourceIdentifier` names, in the order of the certificate.
+    pub uris: Vec<String>,
+    /// `dNSName` names.
+    pub dns: Vec<String>,
+    /// `iPAddress` names.
+    pub ips: Vec<IpAddr>,
+    /// `rfc822Name` names.
+    pub emails: Vec<String>,
+    /// The subject as RFC 4514 §2 writes it: the last relative name first, special characters escaped. May be empty.
+    pub subject: String,
+    /// The issuer in the same form.
+    pub issuer: String,
+    /// Single-valued parts of the subject by their RFC 4514 §3 name: `CN`, `O`, `OU` … A part that stands twice is left out.
+    pub parts: Vec<(String, String)>,
+    /// The serial number in lower-case hexadecimal.
+    pub serial: String,
+    /// `notBefore`: the first instant at which it counts.
+    pub not_before: Time,
+    /// `notAfter`: the last instant at which it counts.
+    pub not_after: Time,
+    /// SHA-256 of the certificate in DER: the `x5t#S256` of RFC 8705 §3.1.
+    pub thumbprint: Digest,
+    /// SHA-256 of its `SubjectPublicKeyInfo` in DER.
+    pub key: Digest,
+    usages: KeyUsages,
+}
+
+/// The basic constraint and key usage of a leaf (RFC 5280 §4.2.1.3, §4.2.1.9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct KeyUsages {
+    critical: bool,
+    digital_signature: bool,
+    signs_certificates: bool,
+    signs_lists: bool,
+    ca: bool,
+}
+
+/// Nobody.
+impl Default for Roots {
+    fn default() -> Self {
+        Self { anchors: Vec::new(), ends: Vec::new(), lists: Vec::new(), digest: Digest::of(b"") }
+    }
+}
+
+impl Roots {
+    /// Roots from DER. A certificate that is not a CA's may stand here too: then it vouches for itself alone.
+    ///
+    /// # Errors
+    /// When one cannot be read, or there are more than 256.
+    pub fn from_der<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
+        let (mut anchors, mut ends, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+        for certificate in certificates {
+            let der = certificate.as_ref();
+            let borrowed = CertificateDer::from(der);
+            anchors.push(anchor_from_trusted_cert(&borrowed).map_err(|_| X509Reason::Malformed)?.to_owned());
+            let digest = Digest::of(der);
+            ends.extend(Plain::read(der).map(|plain| (digest, plain.not_after)));
+            digests.push(digest);
+            if anchors.len() > ROOTS_MAX {
+                return Err(X509Reason::Long);
+            }
+        }
+        digests.sort_unstable();
+        let all: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
+        Ok(Self { anchors, ends, lists: Vec::new(), digest: Digest::of_parts(&all) })
+    }
+
+    /// Roots from the `CERTIFICATE` sections of PEM text.
+    ///
+    /// # Errors
+    /// As [`Self::from_der`]; and when there is no such section.
+    pub fn from_pem(pem: &str) -> Result<Self, X509Reason> {
+        let sections: Result<Vec<CertificateDer<'_>>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        let certificates = sections.map_err(|_| X509Reason::Malformed)?;
+        if certificates.is_empty() { Err(X509Reason::Empty) } else { Self::from_der(certificates) }
+    }
+
+    /// These roots under revocation lists. Where there is one, every certificate of a path below its root must be on the word
+    /// of a list: of its own issuer, in date, and without it.
+    #[must_use]
+    pub fn under(mut self, lists: Vec<RevocationList>) -> Self {
+        let mut digests: Vec<Digest> = lists.iter().map(RevocationList::digest).collect();
+        digests.sort_unstable();
+        let all: Vec<&[u8]> = std::iter::once(&self.digest).chain(&digests).map(|digest| digest.0.as_slice()).collect();
+        if !lists.is_empty() {
+            self.digest = Digest::of_parts(&all);
+        }
+        Self { lists, ..self }
+    }
+
+    /// True when no chain can end here.
+    pub fn is_empty(&self) -> bool {
+        self.anchors.is_empty()
+    }
+
+    /// How many certificates there are.
+    pub fn len(&self) -> usize {
+        self.anchors.len()
+    }
+
+    /// SHA-256 of each certificate and the last instant that it names for itself. Validation does not look at that: a root
+    /// counts for as long as it is configured (RFC 5280 §6.1.1).
+    pub fn ends(&self) -> &[(Digest, Time)] {
+        &self.ends
+    }
+
+    /// The revocation lists that these roots stand under.
+    pub fn lists(&self) -> &[RevocationList] {
+        &self.lists
+    }
+
+    /// How many of the roots have no list of their own although there are lists: below those nobody is accepted.
+    pub fn without_list(&self) -> usize {
+        let lacks = |root: &&TrustAnchor<'_>| !self.lists.iter().any(|list| list.is_by(root));
+        if self.lists.is_empty() { 0 } else { self.anchors.iter().filter(lacks).count() }
+    }
+
+    /// The identity of the set with its revocation lists, in any order.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Validates `chain`, the leaf first and whatever else the peer sent behind it in any order, against `roots` as of `now`, and
+/// reads the leaf (RFC 5280 §6.1). Revocation counts as the lists of `roots` say it, and not at all where there are none.
+///
+/// # Errors
+/// Why there is no path to a root, or what about a certificate cannot be read.
+pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, role: TlsRole) -> Result<Leaf, X509Reason> {
+    let (leaf, others) = chain.split_first().ok_or(X509Reason::Empty)?;
+    let long = chain.len() > CHAIN_MAX || chain.iter().any(|certificate| certificate.as_ref().len() > CERTIFICATE_BYTES_MAX);
+    if long {
+        return Err(X509Reason::Long);
+    }
+    let der = CertificateDer::from(leaf.as_ref());
+    let facts = Leaf::read(leaf.as_ref())?;
+    let issuers: Vec<CertificateDer<'_>> = others.iter().map(AsRef::as_ref).filter(may_issue).map(CertificateDer::from).collect();
+    let end = EndEntityCert::try_from(&der).map_err(X509Reason::of_path)?;
+    let seconds = u64::try_from(now.seconds()).map_err(|_| X509Reason::Early)?;
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let lists = revocation::lists_for(&roots.lists, chain);
+    let revocation = revocation::options(&lists);
+    end.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.anchors, &issuers, time, role.extended(), revocation, None)
+        .map_err(X509Reason::of_path)?;
+    Ok(facts)
+}
+
+/// The SPIFFE ID of an X509-SVID of a workload in `domain` (X509-SVID §2 to §5).
+///
+/// # Errors
+/// Which rule of the specification the leaf breaks.
+pub fn spiffe_id(leaf: &Leaf, domain: &TrustDomain) -> Result<SpiffeId, X509Reason> {
+    let [uri] = leaf.uris.as_slice() else { return Err(X509Reason::UriCount) };
+    let id = SpiffeId::parse(uri).map_err(|_| X509Reason::SpiffeId)?;
+    if id.trust_domain() != domain.as_str() || id.path().is_empty() {
+        return Err(X509Reason::SpiffeId);
+    }
+    leaf.usages.of_a_svid().then_some(id).ok_or(X509Reason::KeyUsage)
+}
+
+/// The SPIFFE ID that a certificate claims, before anything of it is believed; none where it claims none. It only routes.
+///
+/// # Errors
+/// When the certificate cannot be read, or it claims a SPIFFE ID that is none.
+pub fn claimed_spiffe_id(der: &[u8]) -> Result<Option<SpiffeId>, X509Reason> {
+    let leaf = Leaf::read(der)?;
+    let claimed = leaf.uris.iter().find(|uri| is_spiffe(uri));
+    claimed.map(|uri| SpiffeId::parse(uri).map_err(|_| X509Reason::SpiffeId)).transpose()
+}
+
+/// True for a URI that claims to be a SPIFFE ID, a good one or not.
+pub(crate) fn is_spiffe(uri: &str) -> bool {
+    uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"))
+}
+
+/// webpki takes the basic constraint for enough; RFC 5280 §4.2.1.3 wants `keyCertSign` as well where a key usage is told.
+fn may_issue(der: &&[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    certificate.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
+}
+
+impl TlsRole {
+    fn extended(self) -> KeyUsage {
+        match self {
+            Self::Client => KeyUsage::client_auth(),
+            Self::Server => KeyUsage::server_auth(),
+        }
+    }
+}
+
+impl KeyUsages {
+    /// X509-SVID §4.1 to §4.3, for leaves.
+    fn of_a_svid(self) -> bool {
+        self.critical && self.digital_signature && !self.signs_certificates && !self.signs_lists && !self.ca
+    }
+}
+
+impl Leaf {
+    fn read(der: &[u8]) -> Result<Self, X509Reason> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| X509Reason::Malformed)?;
+        if !rest.is_empty() {
+            return Err(X509Reason::Malformed);
+        }
+        let instant = |time: x509_parser::time::ASN1Time| Time::from_seconds(time.timestamp());
+        let mut leaf = Self {
+            uris: Vec::new(),
+            dns: Vec::new(),
+            ips: Vec::new(),
+            emails: Vec::new(),
+            subject: name::text(certificate.subject())?,
+            issuer: name::text(certificate.issuer())?,
+            parts: name::parts(certificate.subject()),
+            serial: certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            not_before: instant(certificate.validity().not_before),
+            not_after: instant(certificate.validity().not_after),
+            thumbprint: Digest::of(der),
+            key: Digest::of(certificate.public_key().raw),
+            usages: usages(&certificate)?,
+        };
+        leaf.read_names(&certificate)?;
+        Ok(leaf)
+    }
+
+    fn read_names(&mut self, certificate: &X509Certificate<'_>) -> Result<(), X509Reason> {
+        let Some(names) = certificate.subject_alternative_name().map_err(|_| X509Reason::Malformed)? else { return Ok(()) };
+        let names = &names.value.general_names;
+        if names.len() > NAMES_MAX {
+            return Err(X509Reason::Long);
+        }
+        for name in names {
+            match name {
+                GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+                GeneralName::DNSName(name) => self.dns.push((*name).to_owned()),
+                GeneralName::RFC822Name(address) => self.emails.push((*address).to_owned()),
+                GeneralName::IPAddress(bytes) => self.ips.push(ip(bytes)?),
+                GeneralName::Invalid(..) => return Err(X509Reason::Malformed),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// RFC 5280 §4.2.1.6: four octets or sixteen, in network order.
+fn ip(bytes: &[u8]) -> Result<IpAddr, X509Reason> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).map_err(|_| X509Reason::Malformed)
+}
+
+fn usages(certificate: &X509Certificate<'_>) -> Result<KeyUsages, X509Reason> {
+    let ca = certificate.basic_constraints().map_err(|_| X509Reason::Malformed)?.is_some_and(|found| found.value.ca);
+    let Some(usage) = certificate.key_usage().map_err(|_| X509Reason::Malformed)? else {
+        return Ok(KeyUsages { ca, ..KeyUsages::default() });
+    };
+    Ok(KeyUsages {
+        critical: usage.critical,
+        digital_signature: usage.value.digital_signature(),
+        signs_certificates: usage.value.key_cert_sign(),
+        signs_lists: usage.value.crl_sign(),
+        ca,
+    })
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Roots({} certificates, {} lists, {})", self.anchors.len(), self.lists.len(), self.digest)
+    }
+}
+
+#[cfg(test)]
+mod tests;
