@@ -40,7 +40,7 @@ pub(super) trait CommitCommand: Send {
     ///
     /// # Errors
     /// The reason for which it is refused; it has then changed nothing.
-    fn judge(&self, facts: &Facts<'_>) -> Result<(), CommitReason>;
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason>;
 
     /// Puts its rows into the batch, and its effect into memory, where the commands behind it see it. A batch that fails undoes
     /// the latter when the store is read again.
@@ -108,7 +108,7 @@ pub(super) enum Message {
 }
 
 /// Everything that a command is judged by.
-pub(super) struct Facts<'a> {
+pub(super) struct CommitFacts<'a> {
     /// The time of the commit.
     pub(super) at: Time,
     pub(super) state: &'a State,
@@ -213,8 +213,8 @@ impl Staging<'_> {
         }
     }
 
-    /// Forgets what may be forgotten by now, in memory and with this batch. What is forgotten durably may be asked for again under
-    /// a clock that was set back, unless a record shows the time: a batch without one forgets nothing.
+    /// Forgets what may be forgotten by now, in memory and with this batch. What is forgotten durably may be asked for again
+    /// under a clock that was set back, unless a record shows the time: a batch without one forgets nothing.
     pub(super) fn forget(&mut self) {
         if self.is_usable() && self.memory.forget(self.batch.at) {
             self.batch.forget = Some(self.batch.at);
@@ -299,8 +299,8 @@ impl Staging<'_> {
         self.locked && self.failure.is_none()
     }
 
-    fn facts(&self) -> Facts<'_> {
-        Facts { at: self.batch.at, state: &self.memory.state, replay: &self.memory.replay, limits: self.limits }
+    fn facts(&self) -> CommitFacts<'_> {
+        CommitFacts { at: self.batch.at, state: &self.memory.state, replay: &self.memory.replay, limits: self.limits }
     }
 }
 

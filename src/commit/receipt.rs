@@ -49,7 +49,8 @@ impl Receipt {
     }
 }
 
-/// The reason for which the commit refused. The first six are verdicts about the request; after the others it may simply be tried again later.
+/// The reason for which the commit refused. The first six are verdicts about the request; after the others it may simply be
+/// tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitReason {
     /// Something that the hop depends on has ended or is suspended.

@@ -131,8 +131,8 @@ impl State {
         self.changes.note(stored.iter().map(|generation| generation.key));
     }
 
-    /// Passes where the budget of `charge` suffices for one exchange and that of its parent for the task that is opened, and there
-    /// is room for one more task.
+    /// Passes where the budget of `charge` suffices for one exchange and that of its parent for the task that is opened, and
+    /// there is room for one more task.
     ///
     /// # Errors
     /// `Died` for a task that is unknown; `Budget`; `Busy`.

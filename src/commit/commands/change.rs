@@ -3,7 +3,7 @@
 //! acts when it is durable.
 
 use crate::commit::change::{PendingChange, StateChange};
-use crate::commit::command::{CommitCommand, Facts, Pending, Reply, Requires, Staging, UncertainBatch, WriterMemory};
+use crate::commit::command::{CommitCommand, CommitFacts, Pending, Reply, Requires, Staging, UncertainBatch, WriterMemory};
 use crate::commit::receipt::CommitReason;
 use crate::ledger::record::Record;
 use crate::lifecycle::Revocation;
@@ -43,7 +43,7 @@ impl CommitCommand for ChangeCommand {
 
     /// Refused only for a value that was spent before: neither because there is no room to remember one more, nor for one that
     /// has expired by now, which nothing would accept again.
-    fn judge(&self, facts: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         if self.change.since.is_some() { Ok(()) } else { facts.replay.unspent(&self.change.single_use, facts.at) }
     }
 
@@ -97,7 +97,7 @@ impl CommitCommand for ResumeCommand {
         true
     }
 
-    fn judge(&self, facts: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         facts.state.resumable(&self.change.change)?;
         facts.replay.spendable(&self.change.single_use, facts.at)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::commit::command::{CommitCommand, Facts, Reply, Requires, Staging, WriterMemory};
+use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging, WriterMemory};
 use crate::commit::contract::ConfiguredPrincipal;
 use crate::commit::receipt::CommitReason;
 
@@ -17,7 +17,7 @@ impl CommitCommand for ConfiguredCommand {
         Requires::Store
     }
 
-    fn judge(&self, _: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, _: &CommitFacts<'_>) -> Result<(), CommitReason> {
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::commit::command::{
-    CommitCommand, Facts, Message, Pending, Requires, SINGLE_USE_MAX, Staging, UncertainBatch, WithheldHop, WriterMemory,
+    CommitCommand, CommitFacts, Message, Pending, Requires, SINGLE_USE_MAX, Staging, UncertainBatch, WithheldHop, WriterMemory,
 };
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::status_lists::Registration;
@@ -91,7 +91,7 @@ impl CommitCommand for HopCommand {
         &self.hop.single_use
     }
 
-    fn judge(&self, facts: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         let hop = &self.hop;
         if hop.generations.len() > GENERATIONS_MAX || hop.single_use.len() > SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
@@ -162,7 +162,8 @@ impl Drop for UntakenReceipt {
     }
 }
 
-/// The command to record that the token of a recorded hop never left. It has no caller: what cannot be recorded now stays pending until it can.
+/// The command to record that the token of a recorded hop never left. It has no caller: what cannot be recorded now stays
+/// pending until it can.
 pub(in crate::commit) struct WithholdCommand(pub(in crate::commit) WithheldHop);
 
 impl WithholdCommand {
@@ -176,7 +177,7 @@ impl CommitCommand for WithholdCommand {
         Requires::Store
     }
 
-    fn judge(&self, _: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, _: &CommitFacts<'_>) -> Result<(), CommitReason> {
         Ok(())
     }
 

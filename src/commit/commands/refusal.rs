@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::commit::command::{CommitCommand, Facts, Requires, Staging};
+use crate::commit::command::{CommitCommand, CommitFacts, Requires, Staging};
 use crate::commit::receipt::CommitReason;
 use crate::ledger::Refusal;
 use crate::oauth::{ClientId, Time};
@@ -27,7 +27,7 @@ impl CommitCommand for RefusalCommand {
         Requires::Store
     }
 
-    fn judge(&self, _: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, _: &CommitFacts<'_>) -> Result<(), CommitReason> {
         Ok(())
     }
 

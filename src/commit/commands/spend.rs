@@ -2,7 +2,7 @@
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::commit::command::{CommitCommand, Facts, Reply, Staging};
+use crate::commit::command::{CommitCommand, CommitFacts, Reply, Staging};
 use crate::commit::receipt::CommitReason;
 use crate::lifecycle::{StateView, liveness};
 use crate::oauth::{GenerationKey, SingleUse};
@@ -26,7 +26,7 @@ impl CommitCommand for SpendCommand {
         &self.single_use
     }
 
-    fn judge(&self, facts: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         facts.replay.spendable(&self.single_use, facts.at)
     }
 
@@ -45,7 +45,7 @@ impl CommitCommand for HeartbeatCommand {
         &self.spend.single_use
     }
 
-    fn judge(&self, facts: &Facts<'_>) -> Result<(), CommitReason> {
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         let known = facts.state.task(&self.task).ok_or(CommitReason::Died)?;
         match liveness::alive(facts.state, &known.fixed.generations, facts.at) {
             Err(dead) if dead.is_final() => Err(CommitReason::Died),
