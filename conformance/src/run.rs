@@ -21,6 +21,9 @@ use crate::wire::Wire;
 /// The pause before a request is sent again whose answer may take its time.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// How many times as long as a case says an answer may take before it is taken for the last one: the machine may be busy.
+const SLOWNESS: u32 = 60;
+
 /// How many cases run at the same time.
 const CASES_AT_ONCE: usize = 8;
 
@@ -113,7 +116,7 @@ async fn run_step(case: &Case, step: &Step, values: &mut Values<'_>, wire: &Wire
         Ok(request) => request,
         Err(missing) => return Some(unusable(case, step.line, missing)),
     };
-    let patience = Instant::now() + Duration::from_secs(step.expect.within);
+    let patience = Instant::now() + Duration::from_secs(step.expect.within) * SLOWNESS;
     let (answer, unmet) = loop {
         let answer = match wire.send(&request).await {
             Ok(answer) => answer,

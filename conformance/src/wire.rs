@@ -25,7 +25,7 @@ pub(crate) struct Wire {
     keys: Value,
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// RFC 9701 §5: the answer is the token.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 /// draft-ietf-oauth-status-list-21 §8.2: the answer is the list.

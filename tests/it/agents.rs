@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::patience::{pass, until};
 use crate::support::{Ledger, Party, Reply, Server, Site, claims, form, get, post_form};
 
 /// Runs `countersign` on the site's folder; says with what code it ended.
@@ -154,7 +154,7 @@ fn what_operators_revoke_dies_with_all_that_came_from_it() {
         assert!(!done.to_string().contains(&token), "a token is never told");
         assert!(!active(&site, &token), "{option}");
         // Foreign tokens count again from the second after.
-        thread::sleep(Duration::from_millis(1100));
+        pass(Duration::from_millis(1100));
     }
     assert_eq!(claims(&issued(&site, "orchestrator", CRM))["sub"], pseudonymous);
     for (option, value, code) in [
@@ -407,12 +407,9 @@ fn who_asks_to_stop_early_is_heard() {
             .stderr(fs::File::create(site.log()).unwrap())
             .spawn()
             .unwrap();
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(10) && std::net::TcpStream::connect(site.public).is_err() {
-            thread::yield_now();
-        }
-        // It listens; whatever of it is there by now, it stops in order.
-        thread::sleep(Duration::from_millis(after));
+        until("it listens", || std::net::TcpStream::connect(site.public).is_ok());
+        // Whatever of it is there by now, it stops in order.
+        pass(Duration::from_millis(after));
         let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
         assert!(told.success());
         let ended = child.wait().unwrap();

@@ -5,7 +5,7 @@ mod tasks;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use countersign::crypto::Digest;
 use countersign::oauth::Jti;
 use serde_json::json;
 
+use crate::support::patience::{pass, until};
 use crate::support::{Ledger, Party, Reply, Site, claims, form, number, post_form};
 
 /// How many clients ask at the same time.
@@ -66,15 +67,16 @@ fn replay(site: &Site, before: &Held) {
 }
 
 fn load_until_killed(site: &Site, server: crate::support::Server) -> Held {
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, issued) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let party = Party::new(&site.profile(), "orchestrator");
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let (party, stop, address) = (party.clone(), Arc::clone(&stop), site.public);
-            thread::spawn(move || client(&party, address, &stop))
+            let (party, stop, issued, address) = (party.clone(), Arc::clone(&stop), Arc::clone(&issued), site.public);
+            thread::spawn(move || client(&party, address, &stop, &issued))
         })
         .collect();
-    thread::sleep(Duration::from_millis(20 + u64::from(now_micros() % 180)));
+    until("every client holds a token or two", || issued.load(Ordering::Relaxed) > 2 * CLIENTS);
+    pass(Duration::from_millis(u64::from(now_micros() % 180)));
     server.kill();
     stop.store(true, Ordering::Relaxed);
     let mut held = Held::default();
@@ -88,12 +90,13 @@ fn load_until_killed(site: &Site, server: crate::support::Server) -> Held {
 }
 
 /// First hops, and on each a second one, until the server is gone.
-fn client(party: &Party, address: SocketAddr, stop: &AtomicBool) -> Held {
+fn client(party: &Party, address: SocketAddr, stop: &AtomicBool, issued: &AtomicUsize) -> Held {
     let mut held = Held::default();
     while !stop.load(Ordering::Relaxed) {
         let first = party.id_token(json!({}));
         let more = [("resource", "https://assistant.example")];
         let Some(token) = ask(party, address, &first, &more, &mut held) else { return held };
+        issued.fetch_add(1, Ordering::Relaxed);
         if ask(party, address, &token, &[], &mut held).is_none() {
             return held;
         }

@@ -4,6 +4,7 @@ mod desk;
 mod tampering;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -11,6 +12,7 @@ use countersign::ledger::{KeyName, NoteVerifier, Tile, TlogProof, tiles};
 use countersign::oauth::Jti;
 use serde_json::Value;
 
+use crate::support::patience::{pass, until};
 use crate::support::{Ledger, Party, Site, claims, exchange_bytes, form, get, post_form};
 use desk::{Socket, copy, covered, fetch, head, output, run, vkey};
 
@@ -167,7 +169,7 @@ fn a_foreign_program_accepts_it_as_served() {
 #[test]
 fn it_verifies_after_every_kill() {
     let site = Site::new("ledger-killed");
-    let mut before: Vec<(u64, String)> = Vec::new();
+    let (mut before, issued) = (Vec::<(u64, String)>::new(), AtomicU64::new(0));
     for round in 0..6 {
         let server = site.start();
         thread::scope(|scope| {
@@ -177,9 +179,12 @@ fn it_verifies_after_every_kill() {
                     let subject = party.id_token(serde_json::json!({}));
                     post_form(site.public, "/token", &form(&Party::request(&party.assertion(), &subject, &[TARGET])))
                 };
-                while ask().is_ok() {}
+                while ask().is_ok() {
+                    issued.fetch_add(1, Ordering::Relaxed);
+                }
             });
-            thread::sleep(Duration::from_millis(300 + 170 * round));
+            until("some tokens were issued", || issued.load(Ordering::Relaxed) > 4 * (round + 1));
+            pass(Duration::from_millis(170 * round));
             server.kill();
             asking.join().unwrap();
         });

@@ -3,13 +3,14 @@
 use std::io::Read;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::read::ZlibDecoder;
 use serde_json::{Value, json};
 
+use crate::support::patience::{pass, until};
 use crate::support::{Ledger, Party, Site, claims, form, get, post_form};
 
 const REPORTS: &str = "https://reports.example";
@@ -38,14 +39,6 @@ fn told(address: SocketAddr, token: &str) -> u8 {
     byte >> (index * bits % 8) & ((1 << bits) - 1)
 }
 
-fn within_two_seconds(what: &str, holds: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(2), "{what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn revoke(site: &Site, token: &str) {
     let assertion = Party::new(&site.profile(), "orchestrator").assertion();
     let body = form(&[
@@ -62,7 +55,7 @@ fn lists_survive_a_crash_and_their_places_are_recorded_with_the_hops() {
     let server = site.start();
     let (dead, living) = (issued(&site, REPORTS), issued(&site, REPORTS));
     revoke(&site, &dead);
-    within_two_seconds("the death is told", || told(site.public, &dead) == 1);
+    until("the death is told", || told(site.public, &dead) == 1);
     server.kill();
     let server = site.start();
     assert_eq!((told(site.public, &dead), told(site.public, &living)), (1, 0), "with the first answer after the start");
@@ -119,14 +112,14 @@ fn what_is_issued_while_its_parent_is_revoked_is_told_as_dead() {
                 post_form(site.public, "/token", &form(&parameters)).unwrap()
             };
             let asking: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
-            thread::sleep(Duration::from_millis(15));
+            pass(Duration::from_millis(15));
             revoke(&site, &parent);
             let replies = asking.into_iter().map(|asked| asked.join().unwrap());
             replies.filter(|reply| reply.status == 200).map(|reply| reply.text_of("access_token")).collect()
         });
-        within_two_seconds("the parent is told as dead", || told(site.public, &parent) == 1);
+        until("the parent is told as dead", || told(site.public, &parent) == 1);
         for child in &children {
-            within_two_seconds("a child is told as dead", || told(site.public, child) == 1);
+            until("a child is told as dead", || told(site.public, child) == 1);
         }
         assert_eq!(told(site.public, &other), 0);
     }

@@ -2,6 +2,7 @@
 
 mod http;
 mod party;
+pub mod patience;
 mod records;
 mod server;
 

@@ -52,6 +52,7 @@ fn files_functions_and_lines_are_short() {
 fn banned_calls_are_not_made() {
     none(&server().iter().flat_map(banned::complaints).collect::<Vec<_>>());
     none(&everything().iter().flat_map(banned::ignored_tests).collect::<Vec<_>>());
+    none(&everything().iter().flat_map(banned::clocks_in_tests).collect::<Vec<_>>());
 }
 
 #[test]

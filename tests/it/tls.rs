@@ -9,13 +9,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ProtocolVersion};
 use serde_json::{Value, json};
 
+use crate::support::patience::PATIENCE;
 use crate::support::{Party, Site, form};
 use client::{Client, ask, held, post};
 
@@ -38,7 +37,7 @@ fn tls_1_3_and_1_2_are_spoken_with_http_1_1_inside_and_nothing_else() {
         0123456789abcdef0123456789abcdef\x00\x00\x02\x00\x2f\x01\x00";
     for bytes in [old.as_slice(), METADATA] {
         let mut stream = TcpStream::connect(site.mtls).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();
         let _closed = stream.read_to_end(&mut answer);
@@ -155,7 +154,9 @@ fn what_a_new_revocation_list_takes_back_logs_in_nobody_from_then_on() {
     assert!(status(&answer) == 503 && body(&answer)["error"] == "temporarily_unavailable", "{answer}");
     assert!(answer.to_ascii_lowercase().contains("retry-after:"), "{answer}");
     fs::write(&list, "nonsense").unwrap();
-    thread::sleep(Duration::from_millis(1500));
+    site.wait("the broken list is told", || {
+        fs::read_to_string(site.log()).unwrap().contains("the changed configuration is not used")
+    });
     assert_eq!(status(&log_in(&mut other)), 503, "a broken file puts nothing in force");
     put("clients-later.crl");
     let other = RefCell::new(other);

@@ -4,13 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{CLIENTS, now_micros};
+use crate::support::patience::{pass, until};
 use crate::support::{Ledger, Party, Reply, Site, claims, declared, form, get, number, post_form};
 
 const BUDGET: u64 = 8;
@@ -127,14 +128,16 @@ fn living(books: &HashMap<String, (u64, u64, Option<String>)>, shut: &HashSet<St
 fn load(site: &Site, party: &Party, known: &mut Known, server: crate::support::Server) {
     let tasks: Vec<(String, String)> = (0..2).map(|_| opened(site.public, party)).collect();
     known.tasks.extend(tasks.iter().cloned());
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|one| {
-            let (party, stop, tasks, address) = (party.clone(), Arc::clone(&stop), tasks.clone(), site.public);
-            thread::spawn(move || client(one, &party, address, &tasks, &stop))
+            let (party, tasks, address) = (party.clone(), tasks.clone(), site.public);
+            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            thread::spawn(move || client(one, &party, address, &tasks, (&stop, &answered)))
         })
         .collect();
-    thread::sleep(Duration::from_millis(30 + u64::from(now_micros() % 250)));
+    until("the clients were answered", || answered.load(Ordering::Relaxed) > 12 * CLIENTS);
+    pass(Duration::from_millis(u64::from(now_micros() % 250)));
     server.kill();
     stop.store(true, Ordering::Relaxed);
     for client in clients {
@@ -149,7 +152,13 @@ fn load(site: &Site, party: &Party, known: &mut Known, server: crate::support::S
     known.dead.extend(dead);
 }
 
-fn client(one: usize, party: &Party, address: SocketAddr, tasks: &[(String, String)], stop: &AtomicBool) -> Known {
+fn client(
+    one: usize,
+    party: &Party,
+    address: SocketAddr,
+    tasks: &[(String, String)],
+    (stop, answered): (&AtomicBool, &AtomicUsize),
+) -> Known {
     let mut known = Known::default();
     let mut chance = now_micros() as usize + 7919 * one;
     while !stop.load(Ordering::Relaxed) {
@@ -176,6 +185,7 @@ fn client(one: usize, party: &Party, address: SocketAddr, tasks: &[(String, Stri
         if done.is_err() {
             break;
         }
+        answered.fetch_add(1, Ordering::Relaxed);
     }
     known
 }

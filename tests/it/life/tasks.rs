@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::run;
 use super::stage::Stage;
+use crate::support::patience::until_async;
 use crate::support::{Ledger, claims};
 
 const DAY: i64 = 86_400;
@@ -126,13 +127,7 @@ async fn told_active(stage: &Stage, token: &str) -> bool {
 }
 
 async fn wait_for(_stage: &Stage, done: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("did not happen within five seconds");
+    until_async("what time brings", done).await;
 }
 
 #[test]

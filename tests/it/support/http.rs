@@ -2,9 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
+
+use super::patience::PATIENCE;
 
 /// No answer that the tests expect has more bytes.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -60,9 +61,9 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Reply> {
 
 /// Sends bytes as they are and reads until the server closes.
 pub fn exchange_bytes(address: SocketAddr, bytes: &[u8]) -> io::Result<Reply> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(20)))?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     // A server that has heard enough may answer and close before everything is sent.
     let sent = stream.write_all(bytes);

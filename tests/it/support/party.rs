@@ -39,7 +39,7 @@ impl Party {
     /// A fresh DPoP proof by the test key `key` for the token endpoint (RFC 9449 §4.2).
     pub fn proof(&self, key: &str) -> String {
         let key = self.key(key);
-        let claims = json!({ "jti": fresh(), "htm": "POST", "htu": format!("{}/token", self.profile.issuer), "iat": now() });
+        let claims = json!({ "jti": fresh(), "htm": "POST", "htu": format!("{}/token", self.profile.issuer), "iat": self.now() });
         let header = json!({ "typ": "dpop+jwt", "alg": key.alg, "jwk": key.bare_jwk() });
         under(key, &header, &claims.to_string())
     }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use countersign_conformance::fixture::{self, Addresses, Fixture};
 use countersign_conformance::{IssuerServer, Profile, Report, run};
 
 use super::http::get;
+use super::patience::until;
 
 /// A folder with a configuration, and the addresses that it names. Removed when the test succeeded.
 pub struct Site {
@@ -113,22 +113,16 @@ impl Site {
 
     /// Waits until `what` holds.
     pub fn wait(&self, what: &str, holds: impl Fn() -> bool) {
-        let started = Instant::now();
-        while !holds() {
-            assert!(started.elapsed() < Duration::from_secs(30), "waited in vain: {what}\n{}", self.words());
-            thread::sleep(Duration::from_millis(5));
-        }
+        until(what, holds);
     }
 
     fn wait_ready(&self, server: &mut Server) {
-        let started = Instant::now();
-        while !self.ready() {
+        until("the server is ready", || {
             if let Some(status) = server.child.try_wait().unwrap() {
                 panic!("the server ended with {status}:\n{}", self.words());
             }
-            assert!(started.elapsed() < Duration::from_secs(30), "the server is not ready:\n{}", self.words());
-            thread::sleep(Duration::from_millis(5));
-        }
+            self.ready()
+        });
     }
 
     fn words(&self) -> String {
@@ -177,7 +171,7 @@ impl Drop for Server {
 impl Drop for Site {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("what the server left is in {}", self.folder.display());
+            eprintln!("what the server left is in {}; its last words:\n{}", self.folder.display(), self.words());
         } else {
             let _kept = fs::remove_dir_all(&self.folder);
         }

@@ -9,8 +9,17 @@ struct Ban {
     instead: &'static str,
 }
 
-const CLOCKS: &[&str] =
-    &["src/http/", "src/http.rs", "src/commit/", "src/commit.rs", "src/store/", "src/config/", "src/cli/", "src/demo"];
+const CLOCKS: &[&str] = &[
+    "src/http/",
+    "src/http.rs",
+    "src/commit/",
+    "src/commit.rs",
+    "src/store/",
+    "src/config/",
+    "src/cli/",
+    "src/demo",
+    "src/server",
+];
 const SPEAKERS: &[&str] = &["src/cli", "src/demo"];
 const SETTINGS: &[&str] = &["src/config", "src/cli"];
 
@@ -31,7 +40,11 @@ const BANS: &[Ban] = &[
     Ban { call: "env::var", except: SETTINGS, instead: "take it as an argument; config reads the environment" },
     Ban { call: "env::vars", except: SETTINGS, instead: "take it as an argument; config reads the environment" },
     Ban { call: "env::var_os", except: SETTINGS, instead: "take it as an argument; config reads the environment" },
-    Ban { call: "thread::sleep", except: &["src/cli", "src/demo", "src/commit"], instead: "tokio::time, or no waiting" },
+    Ban {
+        call: "thread::sleep",
+        except: &["src/cli", "src/demo", "src/commit", "src/server"],
+        instead: "tokio::time, or no waiting",
+    },
     Ban { call: "process::exit", except: &[], instead: "return an ExitCode" },
     Ban { call: "danger_accept_invalid_certs", except: &[], instead: "a trusted certificate" },
 ];
@@ -54,6 +67,18 @@ pub fn ignored_tests(source: &Source) -> Vec<String> {
     lines.map(|(number, _)| format!("{}:{}: a test that is ignored tests nothing", source.path, number + 1)).collect()
 }
 
+/// Tests that measure or assume how long something takes: only `support/patience.rs` reads a clock and waits.
+pub fn clocks_in_tests(source: &Source) -> Vec<String> {
+    let concerned = source.path.starts_with("tests/it/") && source.path != "tests/it/support/patience.rs";
+    let calls = ["Instant::now", "SystemTime::elapsed", ".elapsed(", "thread::sleep", "time::sleep"];
+    let lines = source.code.lines().enumerate().filter(|_| concerned);
+    let told = lines.flat_map(|(number, line)| calls.iter().filter(|call| holds(line, call)).map(move |call| (number + 1, call)));
+    told.map(|(number, call)| {
+        format!("{}:{number}: {call} in a test; instead: wait for the event by support::patience", source.path)
+    })
+    .collect()
+}
+
 fn holds(line: &str, call: &str) -> bool {
     match call.starts_with('.') {
         true => line.contains(call),
@@ -74,6 +99,16 @@ fn every_ban_can_be_broken() {
             let allowed = complaints(&Source::new(&format!("{place}/x.rs"), &code));
             assert!(allowed.iter().all(|told| !told.contains(ban.instead)), "{allowed:?}");
         }
+    }
+}
+
+#[test]
+fn a_test_that_assumes_how_long_something_takes_is_seen() {
+    for code in
+        ["thread::sleep(x)", "tokio::time::sleep(x).await", "assert!(began.elapsed() < LIMIT)", "std::time::Instant::now()"]
+    {
+        assert_eq!(clocks_in_tests(&Source::new("tests/it/a.rs", &format!("fn a() {{ {code} }}"))).len(), 1, "{code}");
+        assert!(clocks_in_tests(&Source::new("tests/it/support/patience.rs", code)).is_empty());
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::aws_lc_rs;
@@ -14,6 +13,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned, SupportedProtocolVersion};
 
 use crate::support::Site;
+use crate::support::patience::PATIENCE;
 
 pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -75,15 +75,15 @@ impl Client {
 
     /// Connects and shakes hands.
     pub fn connect(&self, address: SocketAddr) -> io::Result<Stream> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         self.shake(stream)
     }
 
     /// Shakes hands on a connection.
     pub fn shake(&self, mut stream: TcpStream) -> io::Result<Stream> {
-        stream.set_read_timeout(Some(Duration::from_secs(40)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(40)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         let name = ServerName::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let mut connection = ClientConnection::new(Arc::new(self.config.clone()), name).map_err(io::Error::other)?;
         while connection.is_handshaking() {
@@ -137,7 +137,7 @@ pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<TcpStre
     runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((source, 0)))?;
-        let stream = tokio::time::timeout(Duration::from_secs(5), socket.connect(address)).await??.into_std()?;
+        let stream = tokio::time::timeout(PATIENCE, socket.connect(address)).await??.into_std()?;
         stream.set_nonblocking(false)?;
         Ok(stream)
     })

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::support::patience::until;
 use crate::support::{Party, Reply, Site, form, post_form};
 
 const CRM: &str = "https://crm.example";
@@ -15,7 +15,10 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 
 /// What came of one exchange.
 struct Outcome {
-    began: Instant,
+    /// The configuration that was known to be in force when it began, by the number of changes before it.
+    under: usize,
+    /// The changes that had been made, in force or not, when it had ended.
+    made: usize,
     status: u16,
     token: String,
 }
@@ -24,6 +27,13 @@ struct Outcome {
 struct Way {
     ask: fn(&Site) -> Reply,
     done: Mutex<Vec<Outcome>>,
+}
+
+/// How often the configuration was changed.
+#[derive(Default)]
+struct Changes {
+    made: AtomicUsize,
+    in_force: AtomicUsize,
 }
 
 /// A pod's token that somebody else presents.
@@ -70,26 +80,27 @@ impl Way {
         Self { ask, done: Mutex::default() }
     }
 
-    fn run(&self, site: &Site, stop: &AtomicBool) {
+    fn run(&self, site: &Site, changes: &Changes, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
-            let began = Instant::now();
+            let under = changes.in_force.load(Ordering::SeqCst);
             let reply = (self.ask)(site);
             let token = if reply.status == 200 { reply.text_of("access_token") } else { String::new() };
-            self.done.lock().unwrap().push(Outcome { began, status: reply.status, token });
+            let made = changes.made.load(Ordering::SeqCst);
+            self.done.lock().unwrap().push(Outcome { under, made, status: reply.status, token });
         }
     }
 
-    /// How many of those that began in that time passed, and how many there were.
-    fn passed(&self, from: Instant, to: Instant) -> (usize, usize) {
+    /// How many passed of those that no other configuration than that one can have judged, and how many there were.
+    fn passed(&self, under: usize) -> (usize, usize) {
         let done = self.done.lock().unwrap();
-        let within: Vec<&Outcome> = done.iter().filter(|outcome| outcome.began >= from && outcome.began < to).collect();
+        let within: Vec<&Outcome> = done.iter().filter(|outcome| outcome.under == under && outcome.made == under).collect();
         (within.iter().filter(|outcome| outcome.status == 200).count(), within.len())
     }
 
-    /// The last tokens that were issued to those that began before that, and a few of the others.
-    fn tokens(&self, before: Instant) -> Vec<String> {
+    /// The last tokens that were issued to those that began before that change was in force, and a few of the others.
+    fn tokens(&self, before: usize) -> Vec<String> {
         let done = self.done.lock().unwrap();
-        let earlier = done.iter().rev().filter(|outcome| outcome.began < before && !outcome.token.is_empty());
+        let earlier = done.iter().rev().filter(|outcome| outcome.under < before && !outcome.token.is_empty());
         earlier
             .map(|outcome| outcome.token.clone())
             .enumerate()
@@ -104,12 +115,13 @@ fn reloads(site: &Site) -> usize {
     fs::read_to_string(site.log()).unwrap().matches("the changed configuration is in force").count()
 }
 
-/// Makes a change and waits until it is in force; the moment after.
-fn change(site: &Site, make: impl Fn()) -> Instant {
+/// Makes a change and waits until it is in force; its number.
+fn change(site: &Site, changes: &Changes, make: impl Fn()) -> usize {
     let before = reloads(site);
+    changes.made.fetch_add(1, Ordering::SeqCst);
     make();
     site.wait("the reload", || reloads(site) > before);
-    Instant::now()
+    changes.in_force.fetch_add(1, Ordering::SeqCst) + 1
 }
 
 /// Attack 26. Whatever runs at that moment: what begins after the change is judged by it alone, what a disabled or removed
@@ -123,24 +135,24 @@ fn a_rule_changes_under_load_and_nothing_passes_that_it_no_longer_admits() {
     let (rule, login) = (fs::read_to_string(file).unwrap(), fs::read_to_string(agent).unwrap());
     let _server = site.start();
     let ways = [Way::new(as_subject), Way::new(as_actor), Way::new(of_another_rule)];
-    let stop = AtomicBool::new(false);
+    let (changes, stop) = (Changes::default(), AtomicBool::new(false));
     thread::scope(|scope| {
         for way in &ways {
-            scope.spawn(|| way.run(&site, &stop));
+            scope.spawn(|| way.run(&site, &changes, &stop));
         }
-        let some_time = || thread::sleep(Duration::from_millis(700));
         // Also where an assertion fails: a scope waits for its threads.
         let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut from = Instant::now();
-            let mut step = |admits: bool, make: &dyn Fn()| {
-                some_time();
-                let (to, before) = (Instant::now(), from);
+            let judged = |admits: bool| {
+                let under = changes.in_force.load(Ordering::SeqCst);
                 for way in &ways[..2] {
-                    let (passed, all) = way.passed(before, to);
-                    assert!(all > 2 && passed == if admits { all } else { 0 }, "{passed} of {all}, where admitted is {admits}");
+                    until("some were judged by the configuration in force", || way.passed(under).1 > 2);
+                    let (passed, all) = way.passed(under);
+                    assert!(passed == if admits { all } else { 0 }, "{passed} of {all}, where admitted is {admits}");
                 }
-                from = change(&site, make);
-                from
+            };
+            let step = |admits: bool, make: &dyn Fn()| {
+                judged(admits);
+                change(&site, &changes, make)
             };
             let put = |text: String| move || fs::write(file, &text).unwrap();
             let off = step(true, &put(format!("enabled = false\n{rule}")));
@@ -157,13 +169,12 @@ fn a_rule_changes_under_load_and_nothing_passes_that_it_no_longer_admits() {
                 fs::remove_file(file).unwrap();
             });
             let issued: Vec<String> = ways[..2].iter().flat_map(|way| way.tokens(gone)).collect();
-            assert!(ways[..2].iter().all(|way| way.passed(on, gone).0 > 2));
+            assert!(on < gone && ways[..2].iter().all(|way| way.passed(on).0 > 2));
             site.wait("nothing of it lives", || issued.iter().all(|token| !active(&site, token)));
-            some_time();
-            for way in &ways[..2] {
-                let (passed, all) = way.passed(Instant::now() - Duration::from_millis(400), Instant::now());
-                assert!(all > 0 && passed == 0, "{passed} of {all}");
-            }
+            // A look at the files may have fallen between the two.
+            changes.made.fetch_add(1, Ordering::SeqCst);
+            changes.in_force.fetch_add(1, Ordering::SeqCst);
+            judged(false);
         }));
         stop.store(true, Ordering::Relaxed);
         told.unwrap();

@@ -106,9 +106,9 @@ impl Ghost {
         }
     }
 
-    /// The answer that the writer owes to `ask`; the facts are then those after it. `value` is what a hop spends, and
-    /// whether it is in the task. After a flush that failed everybody is told that it did, what ends or holds acts all the same, and the rest
-    /// exactly when it is durable.
+    /// The answer that the writer owes to `ask`; the facts are then those after it. `value` is the value that a hop spends, with
+    /// true where it is in the task. After a flush that failed everybody is told that it did; what revokes or suspends acts all
+    /// the same, and the rest exactly when it is durable.
     pub(super) fn judge(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64, fate: Fate) -> Result<(), CommitReason> {
         let verdict = self.verdict(ask, value, now);
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);
