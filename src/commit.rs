@@ -29,7 +29,7 @@ pub use status_lists::{Registration, ReservedPlace, ShownList, StatusLists};
 pub use subject_keys::{Disclosed, reveal};
 pub use tasks::NewTask;
 
-pub use crate::ledger::Refusal;
+pub use crate::ledger::record::RefusalRecord;
 pub use crate::lifecycle::{Revocable, Revocation, StatusChange, Transition};
 
 #[cfg(test)]

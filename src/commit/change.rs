@@ -123,10 +123,10 @@ impl StateChange {
         let things = self.things().iter().zip(numbers).map(|(thing, number)| thing_record(thing, number)).collect();
         match self {
             Self::Revocation(Revocation { by, reason, until, .. }) => {
-                Record::Death(RevocationRecord::new(at, by.as_str(), reason, *until, things)).to_bytes()
+                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, *until, things)).to_bytes()
             }
             Self::Status(StatusChange { turn, by, reason, .. }) => {
-                Record::Holding(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
+                Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
             }
         }
     }

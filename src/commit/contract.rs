@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::crypto::Digest;
-use crate::ledger::{Files, Tile, TileFile};
+use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
@@ -74,8 +74,8 @@ pub trait RecordReader: Send + Sync {
 }
 
 /// The files of the log, and the newest signed checkpoint, which is remembered apart from them. One thread writes, many read
-/// ([`Files`]). A method's work is durable when it returns `Ok`; after an error that is unknown, and it may be done again.
-pub trait LogStore: Files + Send + Sync {
+/// ([`LogFiles`]). A method's work is durable when it returns `Ok`; after an error that is unknown, and it may be done again.
+pub trait LogStore: LogFiles + Send + Sync {
     /// Every signed checkpoint that is at hand.
     ///
     /// # Errors

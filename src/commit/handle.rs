@@ -24,8 +24,7 @@ use super::status_lists::StatusLists;
 use super::subject_keys::SubjectKeys;
 use super::writer::{Writer, WriterParts};
 use crate::crypto::SealKey;
-use crate::ledger::Refusal;
-use crate::ledger::record::RECORD_BYTES_MAX;
+use crate::ledger::record::{RECORD_BYTES_MAX, RefusalRecord};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse};
 
@@ -135,12 +134,13 @@ impl Commit {
     }
 
     /// Has a refusal recorded, or counted where its agent's quota or the queue's is used up. Never waits.
-    pub fn refuse(&self, refusal: Refusal) {
+    pub fn refuse(&self, mut refusal: RefusalRecord<'static>) {
         let quota = &self.shared.quota;
         let Some(suppressed) = quota.take(&refusal.agent, refusal.at) else { return };
         let agent = refusal.agent.clone();
+        refusal.suppressed = suppressed;
         let sent = place(&self.shared.refusals)
-            .and_then(|place| self.send(RefusalCommand { refusal, suppressed, quota: Arc::clone(quota), _place: place }));
+            .and_then(|place| self.send(RefusalCommand { refusal, quota: Arc::clone(quota), _place: place }));
         if sent.is_err() {
             quota.give_back(&agent, suppressed + 1);
         }

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::commit::command::{CommitCommand, CommitFacts, Requires, Staging};
 use crate::commit::receipt::CommitReason;
-use crate::ledger::Refusal;
+use crate::ledger::record::RefusalRecord;
 use crate::oauth::{ClientId, Time};
 
 /// More agents than this are not told apart within a minute; there are never more than are registered.
@@ -15,9 +15,7 @@ const AGENTS_MAX: usize = 65_536;
 
 /// The command, for a refusal within its quota. Nobody waits for it.
 pub(in crate::commit) struct RefusalCommand {
-    pub(in crate::commit) refusal: Refusal,
-    /// How many went unrecorded before it.
-    pub(in crate::commit) suppressed: u64,
+    pub(in crate::commit) refusal: RefusalRecord<'static>,
     pub(in crate::commit) quota: Arc<Quota>,
     pub(in crate::commit) _place: OwnedSemaphorePermit,
 }
@@ -32,7 +30,7 @@ impl CommitCommand for RefusalCommand {
     }
 
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
-        let record = self.refusal.record(self.suppressed).map_err(|reason| {
+        let record = self.refusal.fitted().map_err(|reason| {
             tracing::warn!(agent = %self.refusal.agent, %reason, "a refusal could not be recorded");
             CommitReason::TooLarge
         })?;
@@ -41,7 +39,7 @@ impl CommitCommand for RefusalCommand {
 
     fn answer(&mut self, verdict: Result<(), CommitReason>) {
         if verdict.is_err() {
-            self.quota.give_back(&self.refusal.agent, self.suppressed + 1);
+            self.quota.give_back(&self.refusal.agent, self.refusal.suppressed + 1);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::commit::contract::{LogStore, RecordReader, StoreReason};
 use crate::commit::receipt::Durable;
-use crate::ledger::{BundleReason, Checkpoint, CheckpointReason, KeyName, NoteSigner, NoteVerifier};
+use crate::ledger::{Checkpoint, CheckpointReason, EntryBundleReason, KeyName, NoteSigner, NoteVerifier};
 
 /// Everything that a sequencer works with.
 pub struct LogParts {
@@ -63,7 +63,7 @@ pub enum SequencerReason {
     /// The first so many records have not the root that was signed at that size, by the checkpoint of this name.
     Contradiction(u64, String),
     /// A record cannot be an entry.
-    Entry(BundleReason),
+    Entry(EntryBundleReason),
     /// The checkpoint cannot be signed.
     Sign(CheckpointReason),
 }
