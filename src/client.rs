@@ -27,5 +27,3 @@ pub use login::{ClientAuth, ClientAuths, LoginComplaint, LoginReason};
 pub use proven::{DpopProof, MissingProof, ProvenKeys};
 pub use reason::{AssertionReason, CertificateReason, ClientReason};
 pub use secret::hash_secret;
-
-pub use crate::trust::{Confirmation, ConfirmationMethod};

@@ -2,9 +2,8 @@
 
 use super::ClientAuths;
 use crate::catalog::Catalog;
-use crate::client::Confirmation;
 use crate::crypto::Digest;
-use crate::oauth::{ClientId, Issuer, RuleName, SingleUse, Time};
+use crate::oauth::{ClientId, Confirmation, Issuer, RuleName, SingleUse, Time};
 use crate::trust::{TrustStore, VerifiedAssertion};
 
 /// The names of this server in the `aud` of a client assertion.

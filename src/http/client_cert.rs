@@ -1,4 +1,5 @@
-//! The certificate that a client showed: to this server in its handshake, or to a proxy in front of it that may tell (RFC 9440).
+//! The certificate that a client showed: to this server in its handshake, or to a proxy in front of it that may forward it
+//! (RFC 9440).
 
 use actix_http::Extensions;
 use actix_web::HttpRequest;
@@ -30,7 +31,7 @@ const BASE64: GeneralPurpose =
 /// The ways in which clients can show certificates.
 #[derive(Clone, Debug, Default)]
 pub struct Frontend {
-    /// The proxies that may tell the certificates that clients showed to them.
+    /// The proxies that may forward the certificates that clients showed to them.
     pub(super) proxies: Vec<Proxy>,
     /// A client can show a certificate, to this server or to a proxy.
     pub(super) certificates: bool,
