@@ -1,4 +1,5 @@
-//! The vocabulary of OAuth as validated values. No I/O, no keys, no clock: whatever holds one of these types holds a checked value.
+//! The vocabulary of OAuth as validated values. No I/O, no keys, no clock: whatever holds one of these types holds a checked
+//! value.
 
 mod act;
 mod client_id;

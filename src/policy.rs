@@ -26,7 +26,7 @@ pub use task::open;
 
 /// The bounds of every token and task of this server.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct TokenLimits {
     /// This server's issuer identifier, by which policy tells its agents from foreign actors.
     pub issuer: Issuer,
     /// The lifetime of a token where its API does not say.

@@ -14,7 +14,7 @@ use super::mirror::State;
 use super::receipt::CommitReason;
 use crate::catalog::StatusBits;
 use crate::crypto::random;
-use crate::lifecycle::status::{ListKey, PLACES, Status, TAKEN_MAX, all_valid, put};
+use crate::lifecycle::status::{ListKey, PLACES, TAKEN_MAX, TokenStatus, all_valid, put};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task};
 use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, Time};
 
@@ -88,7 +88,7 @@ struct List {
 #[derive(Debug)]
 struct Entry {
     index: u32,
-    status: Status,
+    status: TokenStatus,
     expires: Time,
     generations: Box<[Generation]>,
 }
@@ -125,7 +125,7 @@ impl StatusLists {
         for StatusRow { list, index, expires, generations } in stored {
             let list = lists.list(&list, &self.version);
             list.take(index);
-            list.fresh.push(Entry { index, status: Status::Valid, expires, generations: generations.into() });
+            list.fresh.push(Entry { index, status: TokenStatus::Valid, expires, generations: generations.into() });
             self.entries.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -173,7 +173,7 @@ impl StatusLists {
         let mut lists = self.lists();
         let StatusPlace { index, list } = place.place;
         if let Some(list) = lists.of.get_mut(&list) {
-            let entry = Entry { index, status: Status::Valid, expires, generations: generations.as_slice().into() };
+            let entry = Entry { index, status: TokenStatus::Valid, expires, generations: generations.as_slice().into() };
             list.fresh.push(entry);
             self.entries.fetch_add(1, Ordering::Relaxed);
         }
@@ -253,9 +253,10 @@ impl StatusLists {
         self.entries.fetch_sub((before - fresh.len() - known.len()) as u64, Ordering::Relaxed);
         let (mut told, mut due) = (Vec::new(), None);
         // What is over for good need not be looked at again.
-        let touched = known.iter_mut().filter(|entry| entry.status != Status::Invalid && changed.touches(&entry.generations));
+        let touched =
+            known.iter_mut().filter(|entry| entry.status != TokenStatus::Invalid && changed.touches(&entry.generations));
         for entry in touched.chain(&mut fresh) {
-            let status = Status::of(state, &entry.generations, now);
+            let status = TokenStatus::of(state, &entry.generations, now);
             if status != entry.status {
                 entry.status = status;
                 told.push((entry.index, status.within(bits)));

@@ -14,7 +14,7 @@ use crate::jose::Cache;
 use crate::keys::Sequences;
 use crate::mint::Signers;
 use crate::oauth::ClientId;
-use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
+use crate::policy::{Policies, PolicyComplaint, TaskLimits, TokenLimits};
 use crate::token::IssuerKeys;
 use crate::trust::{
     DuplicateRule, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts, TrustRuleReason, TrustStore, findings,
@@ -91,7 +91,7 @@ pub fn world(config: Config, keys: ServerKeys, previous: Option<&Deployment>) ->
             nonce_required: settings.dpop.nonce == DpopNonce::Required,
         },
         pseudonyms: keys.pseudonyms,
-        limits: Limits {
+        limits: TokenLimits {
             issuer: settings.issuer.clone(),
             lifetime: settings.tokens.lifetime,
             lifetime_max: settings.tokens.lifetime_max,

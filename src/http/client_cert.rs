@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_header_of_the_rfc_is_read() {
         let der = bytes(RFC_9440).unwrap();
-        let plain = crate::x509::Plain::read(&der).unwrap();
+        let plain = crate::x509::UnverifiedCertificate::read(&der).unwrap();
         let dates = [plain.not_before, plain.not_after].map(|date| date.seconds());
         assert_eq!(dates, [1_579_042_533, 1_611_442_533], "2020-01-14 and 2021-01-23, 22:55:33");
         assert!(plain.key.is_some() && der.windows(15).any(|part| part == b"bdc@example.com"));

@@ -38,12 +38,12 @@ pub(super) struct PolicyLoader<'a> {
     pub(super) warnings: Vec<PolicyComplaint>,
     pub(super) digest: Digest,
     complaints: Vec<PolicyComplaint>,
-    places: HashMap<String, Place<'a>>,
+    places: HashMap<String, PolicySource<'a>>,
 }
 
 /// The place where a policy begins.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct PolicySource<'a> {
     file: &'a Path,
     text: &'a str,
     at: usize,
@@ -75,7 +75,7 @@ impl<'a> PolicyLoader<'a> {
     }
 
     fn file(&mut self, path: &'a Path, text: &'a str) {
-        let place = Place { file: path, text, at: 0 };
+        let place = PolicySource { file: path, text, at: 0 };
         if text.len() > FILE_BYTES_MAX {
             return self.complain(place, "a policy file must not have more than 1 MiB".to_owned());
         }
@@ -93,11 +93,11 @@ impl<'a> PolicyLoader<'a> {
             let at = text.get(from..).and_then(|rest| rest.find(&written)).map_or(from, |found| from + found);
             from = at.saturating_add(written.len()).min(text.len());
             let id = rule.named.clone().unwrap_or_else(|| format!("{stem}#{}", position + 1));
-            self.rule(Place { file: path, text, at }, rule.called(&id));
+            self.rule(PolicySource { file: path, text, at }, rule.called(&id));
         }
     }
 
-    fn rule(&mut self, place: Place<'a>, rule: Rule) {
+    fn rule(&mut self, place: PolicySource<'a>, rule: Rule) {
         self.annotations(place, &rule);
         let id = rule.id().to_owned();
         if id.is_empty() || id.len() > ID_BYTES_MAX || id.bytes().any(|byte| !byte.is_ascii_graphic()) {
@@ -115,7 +115,7 @@ impl<'a> PolicyLoader<'a> {
         }
     }
 
-    fn annotations(&mut self, place: Place<'a>, rule: &Rule) {
+    fn annotations(&mut self, place: PolicySource<'a>, rule: &Rule) {
         for unknown in rule.annotations.iter().filter(|name| !EXPLAINING.contains(&name.as_str())) {
             self.complain(place, format!("@{unknown} has no meaning here; known are @id, @lifetime, @description and @owner"));
         }
@@ -161,16 +161,16 @@ impl<'a> PolicyLoader<'a> {
         }
     }
 
-    fn complain(&mut self, place: Place<'_>, message: String) {
+    fn complain(&mut self, place: PolicySource<'_>, message: String) {
         self.complaints.push(place.complaint(Remark { at: None, message }));
     }
 
-    fn warn(&mut self, place: Place<'_>, message: String) {
+    fn warn(&mut self, place: PolicySource<'_>, message: String) {
         self.warnings.push(place.complaint(Remark { at: None, message }));
     }
 }
 
-impl Place<'_> {
+impl PolicySource<'_> {
     fn complaint(&self, remark: Remark) -> PolicyComplaint {
         let before = self.text.bytes().take(remark.at.unwrap_or(self.at));
         let line = 1 + before.filter(|byte| *byte == b'\n').count();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::cedar::{self, Action, RequestTemplate, Resource, Rule, Slice};
+use super::cedar::{self, Action, RequestTemplate, ResourceRef, Rule, Slice};
 use super::context::Attribute;
 use super::index::Index;
 use super::loader::{PolicyComplaint, PolicyLoader};
@@ -96,7 +96,7 @@ impl Policies {
     /// do.
     pub fn may_permit(&self, agent: &Agent, api: &Api, scope: &Scope) -> bool {
         let Some(info) = api.scopes.get(scope) else { return false };
-        let question = cedar::question(Action::Exchange, agent, Resource::Scope(api, scope, info));
+        let question = cedar::question(Action::Exchange, agent, ResourceRef::Scope(api, scope, info));
         let applying = question.map(|question| self.index.applying(&question)).unwrap_or_default();
         applying.into_iter().any(|at| self.rules.get(at).is_some_and(|rule| rule.permits))
     }
@@ -155,10 +155,10 @@ impl RequestResource {
         }
     }
 
-    pub(super) fn resource(&self) -> Option<Resource<'_>> {
+    pub(super) fn resource(&self) -> Option<ResourceRef<'_>> {
         match self {
-            Self::Scope(api, scope) => api.scopes.get(scope).map(|info: &ScopeInfo| Resource::Scope(api, scope, info)),
-            Self::Agent(agent) => Some(Resource::Agent(agent)),
+            Self::Scope(api, scope) => api.scopes.get(scope).map(|info: &ScopeInfo| ResourceRef::Scope(api, scope, info)),
+            Self::Agent(agent) => Some(ResourceRef::Agent(agent)),
         }
     }
 }

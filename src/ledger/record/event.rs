@@ -208,8 +208,8 @@ impl RefusalRecord<'static> {
 }
 
 impl RefusalRecord<'_> {
-    /// The canonical form (RFC 8785). A record that would exceed 1,024 bytes loses `audience`, `policies` and `requested` and says
-    /// so by `abridged`.
+    /// The canonical form (RFC 8785). A record that would exceed 1,024 bytes loses `audience`, `policies` and `requested` and
+    /// says so by `abridged`.
     ///
     /// # Errors
     /// `Long` when it is too long even so; `Malformed` for an instant before 1970 or after 9999.

@@ -95,7 +95,8 @@ pub struct HopRecord<'a> {
     pub v: u32,
 }
 
-/// A subject that may stand in the clear: an agent of this server. Made only by [`Discloser::subject`](super::Discloser::subject).
+/// A subject that may stand in the clear: an agent of this server. Made only by
+/// [`Discloser::subject`](super::Discloser::subject).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSubject<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
