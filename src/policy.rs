@@ -19,7 +19,6 @@ use std::time::Duration;
 use crate::oauth::Issuer;
 
 pub use decide::decide;
-pub use loader::PolicyComplaint;
 pub use outcome::{ApprovalNeeded, Denial, DenialReason, Explanation, Grant, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
 pub use policies::Policies;
 pub use task::open;

@@ -55,7 +55,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
-    let deployment = config::world(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
+    let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
     reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
         Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;

@@ -9,9 +9,10 @@ use std::time::Duration;
 use super::cedar::{self, Action, RequestTemplate, ResourceRef, Rule, Slice};
 use super::context::Attribute;
 use super::index::Index;
-use super::loader::{PolicyComplaint, PolicyLoader};
+use super::loader::PolicyLoader;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
+use crate::diagnostic::Diagnostic;
 use crate::oauth::Scope;
 
 /// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
@@ -21,7 +22,7 @@ pub struct Policies {
     index: Index,
     lifetimes: HashMap<String, Duration>,
     digest: Digest,
-    warnings: Vec<PolicyComplaint>,
+    warnings: Vec<Diagnostic>,
     mention_approval: bool,
     memory: RwLock<Memory>,
 }
@@ -61,7 +62,7 @@ impl Policies {
     ///
     /// # Errors
     /// Every complaint, with its line. Warnings are kept for [`Policies::warnings`].
-    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
+    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<Diagnostic>> {
         PolicyLoader::of(files).map(Self::of)
     }
 
@@ -73,7 +74,7 @@ impl Policies {
     }
 
     /// The remarks of `check` where nothing is wrong.
-    pub fn warnings(&self) -> &[PolicyComplaint] {
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 

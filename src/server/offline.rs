@@ -35,7 +35,7 @@ impl Offline {
         let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
         let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
         let (root, keys) = (keys.root()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
-        let deployment = config::world(config, keys, None).map_err(Failure::configuration)?;
+        let deployment = config::deployment(config, keys, None).map_err(Failure::configuration)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failure::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
             other => Failure::at(data, &other),

@@ -151,7 +151,7 @@ fn build(folder: &Path, seed: u64) -> Stage {
     let store = Box::new(SqliteStore::new(&folder.join("data")).unwrap());
     let root = Arc::new(keys.root().unwrap());
     let commit = Commit::start(store, Arc::clone(&clock) as Arc<dyn Clock>, root, commit::Limits::default()).unwrap();
-    let world = config::world(config, material, None).unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
+    let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
     Stage { universe, world, commit, clock, idp, counts: Mutex::default() }
 }
 

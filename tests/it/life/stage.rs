@@ -196,7 +196,7 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: 
     let store = Box::new(SqliteStore::new(&fixture.data).unwrap());
     let root = Arc::new(keys.root().unwrap());
     let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, root, limits).unwrap();
-    let world = config::world(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
+    let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
     (world, commit)
 }
 
