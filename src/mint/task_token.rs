@@ -86,8 +86,8 @@ pub fn open(
     let issue = RecordHop {
         opens: Some(NewTask {
             key: key_of(id, minting.pseudonyms),
-            task: fixed(opening, grant, &names, ancestry.own.generations),
-            out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
+            task: terms(opening, grant, &names, ancestry.own.generations),
+            out_of: opening.parent().map(|parent| key_of(parent.terms.id, minting.pseudonyms)),
         }),
         ..common::issue(opening.admitted(), minting, (jti, txn, grant.deadline()), record)
     };
@@ -243,7 +243,7 @@ fn record(
         kid: Cow::Borrowed(kid),
         kind: Kind::Task,
         login: Cow::Borrowed(client.method().as_str()),
-        parent: opening.parent().map(|parent| parent.fixed.id),
+        parent: opening.parent().map(|parent| parent.terms.id),
         policies: Cow::Borrowed(grant.policies()),
         policy_set: grant.policy_set(),
         subject,
@@ -255,11 +255,11 @@ fn record(
     Ok((task.to_bytes()?, discloser.finish()))
 }
 
-fn fixed(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> TaskTerms {
+fn terms(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> TaskTerms {
     TaskTerms {
         id: names.id,
         txn: names.txn,
-        parent: opening.parent().map(|parent| parent.fixed.id),
+        parent: opening.parent().map(|parent| parent.terms.id),
         opener: opening.admitted().client().agent().id.clone(),
         holder: grant.holder().clone(),
         opened: names.now,
