@@ -1,5 +1,7 @@
 //! Nothing secret at rest: everything that a server writes is searched for what it was given and gave out.
 
+mod needles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,7 @@ fn no_token_secret_or_personal_identifier_is_written_anywhere() {
     let (server, report) = site.conform();
     assert!(report.counts().0 > 100, "most of what a server can do was done");
     let mut needles = own_exchanges(&site);
+    needles.extend(needles::in_every_place(&site));
     for client in site.profile().clients.values() {
         if let Login::ClientSecretBasic { secret } | Login::ClientSecretPost { secret } = &client.login {
             needles.push(secret.clone());
