@@ -3,11 +3,14 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::authority::AuthorityError;
+use crate::binding::BindingError;
 use crate::client::{ClientReason, DpopReason};
 use crate::commit::CommitReason;
 use crate::lifecycle::AdmissionReason;
 use crate::mint::MintReason;
-use crate::policy::Denial;
+use crate::oauth::Resource;
+use crate::policy::{ApprovalNeeded, Denial, DenialReason};
 use crate::request::{FormReason, RequestReason};
 use crate::token::TokenReason;
 use crate::trust::TrustReason;
@@ -29,8 +32,14 @@ pub enum ExchangeError {
     Actor(TokenReason),
     /// This client may not present this subject token, or something that it depends on is not alive.
     Admission(AdmissionReason),
+    /// No target can be told, or nothing is within reach on it.
+    Authority(AuthorityError),
+    /// The keys that were proved do not do.
+    Binding(BindingError),
     /// Policy does not permit it.
-    Denied(Denial),
+    Denied(Box<Denial>),
+    /// Policy permits it with a person's approval only.
+    ApprovalNeeded(Box<ApprovalNeeded>),
     /// The token could not be made.
     Mint(MintReason),
     /// The hop could not be recorded.
@@ -114,12 +123,36 @@ impl ExchangeError {
             Self::Subject(_) | Self::Actor(_) => profile.unacceptable,
             Self::Admission(AdmissionReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Admission(_) => profile.unacceptable,
-            Self::Denied(denial) => denial_code(denial, profile),
+            Self::Authority(_) => ErrorCode::InvalidTarget,
+            Self::Binding(error) if error.reason.is_proof() => ErrorCode::InvalidDpopProof,
+            Self::Binding(_) => ErrorCode::InvalidRequest,
+            Self::Denied(denial) => denial_code(denial.reason(), profile),
+            Self::ApprovalNeeded(needed) => denial_code(needed.denial().reason(), profile),
             Self::Mint(MintReason::TooLarge) => ErrorCode::InvalidRequest,
             Self::Mint(MintReason::NoKey) => ErrorCode::TemporarilyUnavailable,
             Self::Mint(MintReason::Crypto | MintReason::ReceiptForeign) => ErrorCode::ServerError,
             Self::Commit(reason) => commit_code(*reason, profile),
             Self::TaskToken => ErrorCode::UnsupportedTokenType,
+        }
+    }
+}
+
+impl ExchangeError {
+    /// The registered targets of the request, by API id, where it was refused by a stage that knows them.
+    pub fn targets(&self) -> &[Resource] {
+        match self {
+            Self::Authority(error) => &error.targets,
+            Self::Binding(error) => &error.targets,
+            other => other.denial().map_or(&[], Denial::targets),
+        }
+    }
+
+    /// The denial of policy, with the policies that decided.
+    pub fn denial(&self) -> Option<&Denial> {
+        match self {
+            Self::Denied(denial) => Some(denial),
+            Self::ApprovalNeeded(needed) => Some(needed.denial()),
+            _ => None,
         }
     }
 }
@@ -142,14 +175,13 @@ fn client_code(reason: &ClientReason) -> ErrorCode {
     }
 }
 
-fn denial_code(denial: &Denial, profile: Profile) -> ErrorCode {
-    match denial {
-        Denial::Target(..) => ErrorCode::InvalidTarget,
-        Denial::Scope(..) => ErrorCode::InvalidScope,
-        Denial::Binding(reason) if reason.is_proof() => ErrorCode::InvalidDpopProof,
-        Denial::Task(..) => ErrorCode::InvalidAuthorizationDetails,
-        Denial::Expired => profile.unacceptable,
-        Denial::Binding(_) | Denial::Impersonation(_) | Denial::PresentActor(_) => ErrorCode::InvalidRequest,
+fn denial_code(reason: &DenialReason, profile: Profile) -> ErrorCode {
+    match reason {
+        DenialReason::TargetRefused | DenialReason::TargetEmpty => ErrorCode::InvalidTarget,
+        DenialReason::Scope(_) => ErrorCode::InvalidScope,
+        DenialReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
+        DenialReason::Expired => profile.unacceptable,
+        DenialReason::Impersonation | DenialReason::PresentActor => ErrorCode::InvalidRequest,
     }
 }
 
@@ -175,7 +207,10 @@ impl fmt::Display for ExchangeError {
             Self::Subject(reason) => write!(f, "subject_token: {reason}"),
             Self::Actor(reason) => write!(f, "actor_token: {reason}"),
             Self::Admission(reason) => reason.fmt(f),
+            Self::Authority(error) => error.fmt(f),
+            Self::Binding(error) => error.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
+            Self::ApprovalNeeded(needed) => needed.fmt(f),
             Self::Mint(reason) => reason.fmt(f),
             Self::Commit(reason) => reason.fmt(f),
             Self::TaskToken => f.write_str("token: the token of a task is not revoked; complete the task instead"),

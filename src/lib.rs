@@ -14,6 +14,8 @@ pub mod client;
 pub mod token;
 pub mod ledger;
 pub mod lifecycle;
+pub mod authority;
+pub mod binding;
 pub mod policy;
 pub mod commit;
 pub mod mint;

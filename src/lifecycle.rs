@@ -1,29 +1,27 @@
-//! What is alive, what ends with what, and who may present what: pure rules over a view of the state.
+//! Life cycle: who may present what, what is alive, and what ends with what. Pure rules over a view of the state.
+//!
+//! `admit` shows every check of an exchange in order, `task_admission` those of a task, `issued` those of a token that is shown
+//! or revoked. All of them end in the one predicate of `liveness`.
 
-mod active;
-mod admit;
-mod binding;
-mod death;
-mod hold;
-mod in_force;
-pub mod liveness;
-mod may_act;
-mod presenter;
-mod reason;
 mod revocation;
-mod standing;
-pub mod status;
 mod task;
-mod visible;
+pub mod liveness;
+pub mod status;
+mod reason;
+mod active;
+mod in_force;
+mod admitted;
+mod admit;
+mod task_admission;
+mod issued;
 
-pub use active::{ActiveClient, unheld};
-pub use admit::{Rules, admit};
-pub use binding::{BindingReason, SenderConstraint, bind};
-pub use death::{Revocable, Revocation};
-pub use hold::{StatusChange, Transition};
-pub use liveness::{Cause, GenerationState, InactiveStatus, NotAlive, StateView, alive};
+pub use active::{ActiveClient, require_active};
+pub use admit::admit;
+pub use admitted::{AdmittedExchange, CurrentActor};
+pub use in_force::Rules;
+pub use issued::{Visible, revocation, visible};
+pub use liveness::{Cause, GenerationState, NotAlive, StateView, alive};
 pub use reason::AdmissionReason;
-pub use revocation::revocation;
-pub use standing::{AdmittedExchange, CurrentActor};
-pub use task::{AdmittedTask, Task, TaskAction, TaskChange, TaskStatus, TaskTerms, key_of, opening, task_now, tend};
-pub use visible::{Visible, visible};
+pub use revocation::{InactiveStatus, Revocable, Revocation, StatusChange, Transition};
+pub use task::{Task, TaskStatus, TaskTerms, key_of};
+pub use task_admission::{AdmittedTask, TaskAction, TaskChange, admit_task, change_task, current_task};

@@ -3,23 +3,25 @@
 //! `reload` puts a changed configuration in force, `reconcile` ends what a configuration no longer names, `offline` is for
 //! administration where no server runs.
 
+mod failure;
 mod keys;
 mod ledger;
 mod limits;
 mod offline;
 mod reconcile;
 mod reload;
-mod start_error;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
+pub use failure::{Failure, with_causes};
 pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use reconcile::retired_in_record;
-pub use start_error::{StartError, with_causes};
 
-use crate::commit::{Commit, Sequencer};
+use crate::commit::Commit;
 use crate::config::{self, Fingerprint, Settings, Sources};
 use crate::crypto::SealKey;
 use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
@@ -30,8 +32,6 @@ use reload::{Lasting, Reload};
 /// A server that answers.
 pub struct Server {
     running: Running,
-    commit: Commit,
-    sequencer: Sequencer,
     settings: Settings,
     reload: Reload,
     fingerprint: Fingerprint,
@@ -41,9 +41,9 @@ pub struct Server {
 ///
 /// # Errors
 /// Every complaint about the configuration; a folder, key or address that cannot be used.
-pub async fn start(sources: &Sources, data: &Path) -> Result<Server, StartError> {
+pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let mut loaded = sources.load();
-    let config = loaded.config.map_err(StartError::configuration)?;
+    let config = loaded.config.map_err(Failure::configuration)?;
     reload::warn(&config);
     let settings = config.settings.clone();
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
@@ -55,9 +55,9 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, StartError>
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
-    let deployment = config::world(config, lasting.keys(&files)?, None).map_err(StartError::configuration)?;
+    let deployment = config::world(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
     reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
-        StartError::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
+        Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;
     lasting.keep_fresh(&deployment);
     let state = AppState::new(
@@ -70,9 +70,8 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, StartError>
     );
     let state = Arc::new(state);
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
-    let (commit, sequencer) = (lasting.commit.clone(), signing.sequencer.clone());
-    let reload = Reload::new(lasting, signing, identity, state);
-    Ok(Server { running, commit, sequencer, settings, reload, fingerprint: loaded.fingerprint })
+    let reload = Reload { lasting, signing, identity, state, runtime: Handle::current() };
+    Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint })
 }
 
 impl Server {
@@ -91,17 +90,17 @@ impl Server {
     /// Finishes requests under way, publishes what they recorded, and closes the store.
     pub async fn stop(self) {
         self.running.stop().await;
-        self.commit.close().await;
-        let sequencer = self.sequencer;
+        self.reload.lasting.commit.close().await;
+        let sequencer = self.reload.signing.sequencer;
         let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;
     }
 }
 
 /// The one writer, on the store of the data folder.
-fn commit(settings: &Settings, data: &Path, root: SealKey, clock: &Arc<dyn Clock>) -> Result<Commit, StartError> {
-    let store = SqliteStore::new(data).map_err(|reason| StartError::at(data, &reason))?;
+fn commit(settings: &Settings, data: &Path, root: SealKey, clock: &Arc<dyn Clock>) -> Result<Commit, Failure> {
+    let store = SqliteStore::new(data).map_err(|reason| Failure::at(data, &reason))?;
     let limits = limits::commit(&settings.limits);
-    Commit::start(Box::new(store), Arc::clone(clock), Arc::new(root), limits).map_err(|reason| StartError::store(data, &reason))
+    Commit::start(Box::new(store), Arc::clone(clock), Arc::new(root), limits).map_err(|reason| Failure::store(data, &reason))
 }
 
 /// Starts the listeners on the bound sockets.
@@ -110,7 +109,7 @@ fn listen(
     sockets: Sockets,
     settings: &Settings,
     identity: Option<Arc<TlsIdentity>>,
-) -> Result<Running, StartError> {
+) -> Result<Running, Failure> {
     let tls = identity.map(|identity| TlsSetup { identity, public: settings.tls.public, ask: settings.tls.ask });
     let (path, workers) = (&settings.issuer.path(), settings.limits.workers);
     let connections = limits::connections(&settings.limits);

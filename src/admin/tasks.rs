@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::commit::Commit;
 use crate::deployment::Deployment;
-use crate::lifecycle::{Task, TaskStatus, task_now};
+use crate::lifecycle::{Task, TaskStatus, current_task};
 use crate::oauth::{ClientId, Time};
 
 /// One task.
@@ -45,7 +45,7 @@ pub struct TaskReport {
 pub fn tasks(deployment: &Deployment, commit: &Commit, now: Time) -> Vec<TaskReport> {
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
-    let mut tasks: Vec<(Task, TaskStatus)> = state.tasks().into_iter().map(|task| task_now(task, &rules)).collect();
+    let mut tasks: Vec<(Task, TaskStatus)> = state.tasks().into_iter().map(|task| current_task(task, &rules)).collect();
     tasks.sort_unstable_by_key(|(task, _)| (std::cmp::Reverse(task.fixed.opened), task.fixed.id));
     tasks.iter().map(|(task, status)| report(task, *status)).collect()
 }

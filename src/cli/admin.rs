@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::http_client::{HttpClient, HttpReply};
-use super::output::Failed;
+use super::output::Failure;
 use crate::admin::{self, AdminReason, RevokeTarget};
 use crate::commit::Transition;
 use crate::http::block_on;
@@ -48,7 +48,7 @@ impl Admin {
     ///
     /// # Errors
     /// When there is neither a server nor a folder to work on.
-    pub(super) fn run<T>(options: &AdminOptions, work: impl AsyncFnOnce(&Self) -> Result<T, Failed>) -> Result<T, Failed> {
+    pub(super) fn run<T>(options: &AdminOptions, work: impl AsyncFnOnce(&Self) -> Result<T, Failure>) -> Result<T, Failure> {
         block_on(async {
             let admin = Self::open(options)?;
             let done = work(&admin).await;
@@ -59,19 +59,19 @@ impl Admin {
         })
     }
 
-    fn open(options: &AdminOptions) -> Result<Self, Failed> {
+    fn open(options: &AdminOptions) -> Result<Self, Failure> {
         let socket = options.data.join("ops.sock");
         match UnixStream::connect(&socket) {
             Ok(_) => HttpClient::of_socket(&socket).map(Self::Server),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Ok(Self::Folder(Box::new(Offline::open(&options.data, &options.config)?)))
             }
-            Err(error) => Err(Failed::new(format!("{}: {error}", socket.display()))),
+            Err(error) => Err(Failure::new(format!("{}: {error}", socket.display()))),
         }
     }
 
     /// The inventory of agents.
-    pub(super) async fn agents(&self) -> Result<AdminAnswer, Failed> {
+    pub(super) async fn agents(&self) -> Result<AdminAnswer, Failure> {
         match self {
             Self::Server(client) => answer(&client.get("http://ops/ops/agents").await?),
             Self::Folder(folder) => Ok(agents(folder).map_err(|reason| with_causes(&reason))),
@@ -79,7 +79,7 @@ impl Admin {
     }
 
     /// Every task that is remembered.
-    pub(super) async fn tasks(&self) -> Result<AdminAnswer, Failed> {
+    pub(super) async fn tasks(&self) -> Result<AdminAnswer, Failure> {
         match self {
             Self::Server(client) => answer(&client.get("http://ops/ops/tasks").await?),
             Self::Folder(folder) => {
@@ -94,7 +94,7 @@ impl Admin {
         agent: &ClientId,
         transition: Transition,
         reason: Option<&str>,
-    ) -> Result<AdminAnswer, Failed> {
+    ) -> Result<AdminAnswer, Failure> {
         match self {
             Self::Server(client) => {
                 let form = [("id", agent.as_str()), ("reason", reason.unwrap_or_default())];
@@ -115,7 +115,7 @@ impl Admin {
         value: &str,
         agent: Option<&str>,
         reason: Option<&str>,
-    ) -> Result<AdminAnswer, Failed> {
+    ) -> Result<AdminAnswer, Failure> {
         // What is written wrongly is a matter of usage, whoever would be asked.
         let target = RevokeTarget::parse(what, value, agent)?;
         match self {
@@ -147,12 +147,12 @@ fn name(transition: Transition) -> &'static str {
 }
 
 /// The data or the reason in a server's reply; a failure where it is no reply of this kind.
-fn answer(reply: &HttpReply) -> Result<AdminAnswer, Failed> {
+fn answer(reply: &HttpReply) -> Result<AdminAnswer, Failure> {
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     match (reply.status, body.get("error").and_then(Value::as_str)) {
         (200, _) => Ok(Ok(body)),
-        (400, Some(why)) => Err(Failed::new(why)),
+        (400, Some(why)) => Err(Failure::new(why)),
         (_, Some(why)) => Ok(Err(why.to_owned())),
-        (status, None) => Err(Failed::new(format!("the server answered {status}; is it of another version?"))),
+        (status, None) => Err(Failure::new(format!("the server answered {status}; is it of another version?"))),
     }
 }

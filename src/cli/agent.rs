@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminOptions};
-use super::output::{CommandResult, Failed, print};
+use super::output::{CommandResult, Failure, print};
 use super::text::{instant, items, text};
 use crate::commit::Transition;
 use crate::oauth::ClientId;
@@ -63,7 +63,7 @@ pub(super) fn run(command: &AgentCommand) -> CommandResult {
         AgentCommand::Suspend(options) => change(options, Transition::Suspend),
         AgentCommand::Resume(options) => change(options, Transition::Resume),
         AgentCommand::Retire(options) if options.yes => change(&options.change, Transition::Retire),
-        AgentCommand::Retire(_) => Err(Failed::new("a retired agent never acts again; say --yes to retire it")),
+        AgentCommand::Retire(_) => Err(Failure::new("a retired agent never acts again; say --yes to retire it")),
     }
 }
 
@@ -143,7 +143,7 @@ fn expired(end: &Value) -> bool {
 }
 
 fn change(options: &ChangeOptions, transition: Transition) -> CommandResult {
-    let id = ClientId::parse(&options.id).map_err(|reason| Failed::new(format!("the id of an agent {reason}")))?;
+    let id = ClientId::parse(&options.id).map_err(|reason| Failure::new(format!("the id of an agent {reason}")))?;
     let reason = options.reason.as_deref();
     let answer = Admin::run(&options.admin, async |admin| admin.change_agent(&id, transition, reason).await)?;
     let done = match transition {
@@ -161,8 +161,8 @@ fn change(options: &ChangeOptions, transition: Transition) -> CommandResult {
     Ok(answer.is_ok())
 }
 
-fn agents(options: &AdminOptions) -> Result<Vec<Value>, Failed> {
-    let answer = Admin::run(options, async |admin| admin.agents().await)?.map_err(Failed::new)?;
+fn agents(options: &AdminOptions) -> Result<Vec<Value>, Failure> {
+    let answer = Admin::run(options, async |admin| admin.agents().await)?.map_err(Failure::new)?;
     Ok(items(&answer, "/agents").to_vec())
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::log::{LogSource, records_of, verifiers};
-use super::output::Failed;
+use super::output::Failure;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::ledger::{
     AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, Files, NoteReason, NoteVerifier, Record,
@@ -85,13 +85,13 @@ impl fmt::Display for AuditOutcome {
 ///
 /// # Errors
 /// When it cannot be looked at: no log, no key.
-pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl FnMut(u64, u64)) -> Result<AuditOutcome, Failed> {
+pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl FnMut(u64, u64)) -> Result<AuditOutcome, Failure> {
     let known = keys_of(source, keys)?;
     let (heads, unsigned) = match heads(source, &known, !keys.is_empty())? {
         Ok(found) => found,
         Err(what) => return Ok(AuditOutcome::Unsound(what)),
     };
-    let Some(head) = heads.last().cloned() else { return Err(Failed::new("there is no checkpoint")) };
+    let Some(head) = heads.last().cloned() else { return Err(Failure::new("there is no checkpoint")) };
     let mut records = match source.data() {
         Some(data) if data.join("commit.sqlite").exists() => Some(StoredRecords::open(data)?),
         _ => None,
@@ -124,11 +124,11 @@ fn with_causes_once(reason: &AuditReason) -> String {
     }
 }
 
-fn keys_of(source: &LogSource, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed> {
+fn keys_of(source: &LogSource, keys: &[String]) -> Result<Vec<NoteVerifier>, Failure> {
     match source.folder() {
         Some(folder) => verifiers(folder, keys),
         None if keys.is_empty() => {
-            Err(Failed::new("give the verifier key of the log with --key (countersign keys list prints it)"))
+            Err(Failure::new("give the verifier key of the log with --key (countersign keys list prints it)"))
         }
         None => verifiers(&LogFolder::new(Path::new("")), keys),
     }
@@ -138,13 +138,13 @@ fn keys_of(source: &LogSource, keys: &[String]) -> Result<Vec<NoteVerifier>, Fai
 /// sentence that says what is wrong with one.
 type TrustedCheckpoints = Result<(Vec<Checkpoint>, usize), String>;
 
-fn heads(source: &LogSource, known: &[NoteVerifier], others_are_fine: bool) -> Result<TrustedCheckpoints, Failed> {
+fn heads(source: &LogSource, known: &[NoteVerifier], others_are_fine: bool) -> Result<TrustedCheckpoints, Failure> {
     let kept = source.folder().map(LogFolder::kept).transpose()?.unwrap_or_default();
     let served =
-        source.read(CHECKPOINT_PATH).map_err(|error| Failed::new(format!("{CHECKPOINT_PATH}: {}", with_causes(&error))))?;
-    let Some(served) = served else { return Err(Failed::new("there is no checkpoint")) };
+        source.read(CHECKPOINT_PATH).map_err(|error| Failure::new(format!("{CHECKPOINT_PATH}: {}", with_causes(&error))))?;
+    let Some(served) = served else { return Err(Failure::new("there is no checkpoint")) };
     let served = String::from_utf8_lossy(&served).into_owned();
-    let Some(origin) = known.first().map(NoteVerifier::name) else { return Err(Failed::new("there is no verifier key")) };
+    let Some(origin) = known.first().map(NoteVerifier::name) else { return Err(Failure::new("there is no verifier key")) };
     let (mut heads, mut unsigned) = (Vec::new(), 0);
     for (size, note) in kept {
         match Checkpoint::open(&note, origin, known) {
@@ -181,7 +181,7 @@ struct StoredRecords {
 }
 
 impl StoredRecords {
-    fn open(data: &Path) -> Result<Self, Failed> {
+    fn open(data: &Path) -> Result<Self, Failure> {
         Ok(Self { reader: records_of(data)?, page: Vec::new().into_iter(), differs: None })
     }
 

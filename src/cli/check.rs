@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::output::{CommandResult, Failed};
+use super::output::{CommandResult, Failure};
 use super::text::instant;
 use crate::catalog::Place;
 use crate::client::ExpiryState;
@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
 }
 
 /// Warnings about agents that are retired in the record of the data folder, and not in their files.
-fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failed> {
+fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
     let place = Place { file: data.display().to_string().into(), line: 0 };
     let warning = |id| {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))

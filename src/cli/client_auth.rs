@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::http_client::TlsOptions;
-use super::output::Failed;
+use super::output::Failure;
 use crate::crypto::random;
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::oauth::{Clock, Jti};
@@ -51,7 +51,7 @@ pub(super) struct ClientAuthOptions {
 
 impl ClientAuthOptions {
     /// The certificates of the connection.
-    pub(super) fn tls(&self) -> Result<TlsOptions, Failed> {
+    pub(super) fn tls(&self) -> Result<TlsOptions, Failure> {
         let authorities = self.cacert.as_deref().map(read).transpose()?.map(String::into_bytes);
         let parts = self.cert.iter().chain(self.key.iter().filter(|_| self.cert.is_some())).map(|file| read(file));
         let parts: Vec<String> = parts.collect::<Result<_, _>>()?;
@@ -65,9 +65,9 @@ impl ClientAuthOptions {
     }
 
     /// Adds what proves the client to the server `issuer`; answers the `Authorization` header where the method uses one.
-    pub(super) fn prove(&self, issuer: &str, form: &mut Vec<(&'static str, String)>) -> Result<Option<String>, Failed> {
+    pub(super) fn prove(&self, issuer: &str, form: &mut Vec<(&'static str, String)>) -> Result<Option<String>, Failure> {
         if self.key.is_some() && self.cert.is_none() && (self.assertion.is_some() || self.secret_file.is_some()) {
-            return Err(Failed::new("--key goes with --assertion or --secret-file only as the key of --cert"));
+            return Err(Failure::new("--key goes with --assertion or --secret-file only as the key of --cert"));
         }
         if let (Some(file), Some(id)) = (&self.secret_file, &self.client_id) {
             let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
@@ -90,8 +90,8 @@ impl ClientAuthOptions {
 }
 
 /// A client assertion for the issuer alone, good for one minute (RFC 7523 §2.2).
-fn assertion(key: &Path, alg: &str, id: &str, issuer: &str) -> Result<String, Failed> {
-    let algorithm = Algorithm::parse(alg).ok_or_else(|| Failed::new("--alg must be ES256, RS256 or EdDSA"))?;
+fn assertion(key: &Path, alg: &str, id: &str, issuer: &str) -> Result<String, Failure> {
+    let algorithm = Algorithm::parse(alg).ok_or_else(|| Failure::new("--alg must be ES256, RS256 or EdDSA"))?;
     let key = SigningKey::from_pem(&read(key)?, algorithm)?;
     let now = SystemClock.now();
     let jti = Jti::new(now, random()?).to_string();
@@ -119,7 +119,7 @@ impl DpopOptions {
     ///
     /// # Errors
     /// When the key's file cannot be read or made.
-    pub(super) fn prover(&self) -> Result<Option<Prover>, Failed> {
+    pub(super) fn prover(&self) -> Result<Option<Prover>, Failure> {
         if !self.dpop {
             return Ok(None);
         }
@@ -135,8 +135,8 @@ impl DpopOptions {
 }
 
 /// The key in `file`; a new one, for the owner's eyes only, where there is none.
-fn kept(file: &Path) -> Result<String, Failed> {
-    let named = |error: std::io::Error| Failed::new(format!("{}: {error}", file.display()));
+fn kept(file: &Path) -> Result<String, Failure> {
+    let named = |error: std::io::Error| Failure::new(format!("{}: {error}", file.display()));
     match fs::read_to_string(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let pem = generate_key(Algorithm::ES256)?;
@@ -150,7 +150,7 @@ fn kept(file: &Path) -> Result<String, Failed> {
 
 impl Prover {
     /// A fresh proof for one POST to `url`, with the nonce that the server asked for.
-    pub(super) fn proof(&self, url: &str, nonce: Option<&str>) -> Result<String, Failed> {
+    pub(super) fn proof(&self, url: &str, nonce: Option<&str>) -> Result<String, Failure> {
         let now = SystemClock.now();
         let mut claims = json!({
             "jti": Jti::new(now, random()?).to_string(), "htm": "POST", "htu": url, "iat": now.seconds(),
@@ -163,8 +163,8 @@ impl Prover {
 }
 
 /// The text of a file without white space at its end; `-` is standard input.
-pub(super) fn read(file: &Path) -> Result<String, Failed> {
-    let named = |error: std::io::Error| Failed::new(format!("cannot read {}: {error}", file.display()));
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
+    let named = |error: std::io::Error| Failure::new(format!("cannot read {}: {error}", file.display()));
     let text = match file.as_os_str().to_str() {
         Some("-") => {
             let mut text = String::new();

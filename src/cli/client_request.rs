@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::client_auth::{ClientAuthOptions, DpopOptions, full, read};
 use super::http_client::{HttpClient, HttpReply};
-use super::output::{CommandResult, Failed};
+use super::output::{CommandResult, Failure};
 
 const TYPE_PREFIX: &str = "urn:ietf:params:oauth:token-type:";
 
@@ -76,7 +76,7 @@ impl ClientRequest {
             return Ok(refused(&answer, self.json));
         }
         let granted: T = serde_json::from_slice(&answer.body)
-            .map_err(|error| Failed::new(format!("the server's answer is no {}: {error}", wanted.answer())))?;
+            .map_err(|error| Failure::new(format!("the server's answer is no {}: {error}", wanted.answer())))?;
         if self.json {
             say!("{}", String::from_utf8_lossy(&answer.body));
         } else {
@@ -85,7 +85,7 @@ impl ClientRequest {
         Ok(true)
     }
 
-    async fn ask(&self, wanted: Wanted, mut form: Parameters) -> Result<HttpReply, Failed> {
+    async fn ask(&self, wanted: Wanted, mut form: Parameters) -> Result<HttpReply, Failure> {
         let http = HttpClient::with(&self.client.tls()?)?;
         let metadata = discover(&http, &self.server).await?;
         form.push(("subject_token", read(&self.subject_token)?));
@@ -115,14 +115,14 @@ impl Wanted {
 }
 
 impl ServerMetadata {
-    fn endpoint(&self, wanted: Wanted, with_certificate: bool) -> Result<&str, Failed> {
+    fn endpoint(&self, wanted: Wanted, with_certificate: bool) -> Result<&str, Failure> {
         let alias = self.mtls_endpoint_aliases.of(wanted).filter(|_| with_certificate);
         alias.or_else(|| self.usual.of(wanted)).ok_or_else(|| {
             let what = match wanted {
                 Wanted::Token => "issues no tokens",
                 Wanted::Task => "opens no tasks",
             };
-            Failed::new(format!("{} {what}: its metadata names no place for that", self.issuer))
+            Failure::new(format!("{} {what}: its metadata names no place for that", self.issuer))
         })
     }
 }
@@ -148,16 +148,16 @@ fn wants_nonce(answer: &HttpReply) -> bool {
 }
 
 /// RFC 8414 §3.1: the well-known path goes between host and path of the issuer. Its `issuer` must be the one asked for (§3.3).
-async fn discover(http: &HttpClient, server: &str) -> Result<ServerMetadata, Failed> {
-    let mut url = url::Url::parse(server).map_err(|_| Failed::new("--server must be the issuer's URL"))?;
+async fn discover(http: &HttpClient, server: &str) -> Result<ServerMetadata, Failure> {
+    let mut url = url::Url::parse(server).map_err(|_| Failure::new("--server must be the issuer's URL"))?;
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
     let answer = http.get(url.as_str()).await?;
     let metadata: ServerMetadata = serde_json::from_slice(&answer.body)
-        .map_err(|_| Failed::new(format!("{url} has no authorization server metadata (status {})", answer.status)))?;
+        .map_err(|_| Failure::new(format!("{url} has no authorization server metadata (status {})", answer.status)))?;
     match metadata.issuer.trim_end_matches('/') == server.trim_end_matches('/') {
         true => Ok(metadata),
-        false => Err(Failed::new(format!("{url} speaks for another issuer, {}; name that one with --server", metadata.issuer))),
+        false => Err(Failure::new(format!("{url} speaks for another issuer, {}; name that one with --server", metadata.issuer))),
     }
 }
 

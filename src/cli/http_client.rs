@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Certificate, Client, Identity, Response, redirect};
 
-use super::output::Failed;
+use super::output::Failure;
 
 /// The longest body that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -31,12 +31,12 @@ pub(super) struct HttpReply {
 }
 
 impl HttpClient {
-    pub(super) fn new() -> Result<Self, Failed> {
+    pub(super) fn new() -> Result<Self, Failure> {
         Self::with(&TlsOptions::default())
     }
 
     /// A client that trusts these authorities and shows this certificate.
-    pub(super) fn with(tls: &TlsOptions) -> Result<Self, Failed> {
+    pub(super) fn with(tls: &TlsOptions) -> Result<Self, Failure> {
         let mut client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(20)).no_proxy();
         if let Some(pem) = &tls.authorities {
             client = client.tls_certs_only(Certificate::from_pem_bundle(pem)?);
@@ -48,11 +48,11 @@ impl HttpClient {
     }
 
     /// A client of the socket at `path`; the host of its addresses is never looked up.
-    pub(super) fn of_socket(path: &Path) -> Result<Self, Failed> {
+    pub(super) fn of_socket(path: &Path) -> Result<Self, Failure> {
         Ok(Self(Client::builder().unix_socket(path).timeout(Duration::from_secs(120)).build()?))
     }
 
-    pub(super) async fn get(&self, url: &str) -> Result<HttpReply, Failed> {
+    pub(super) async fn get(&self, url: &str) -> Result<HttpReply, Failure> {
         Self::read(self.0.get(url).send().await.map_err(|error| unreachable(url, &error))?).await
     }
 
@@ -62,7 +62,7 @@ impl HttpClient {
         form: &[(&str, &str)],
         authorization: Option<&str>,
         proof: Option<&str>,
-    ) -> Result<HttpReply, Failed> {
+    ) -> Result<HttpReply, Failure> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let mut request = self.0.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         if let Some(authorization) = authorization {
@@ -74,24 +74,24 @@ impl HttpClient {
         Self::read(request.send().await.map_err(|error| unreachable(url, &error))?).await
     }
 
-    async fn read(mut response: Response) -> Result<HttpReply, Failed> {
+    async fn read(mut response: Response) -> Result<HttpReply, Failure> {
         let status = response.status().as_u16();
         let nonce = response.headers().get("DPoP-Nonce").and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             body.extend_from_slice(&chunk);
             if body.len() > ANSWER_BYTES_MAX {
-                return Err(Failed::new("the answer is longer than any of this server's should be"));
+                return Err(Failure::new("the answer is longer than any of this server's should be"));
             }
         }
         Ok(HttpReply { status, body, nonce })
     }
 }
 
-fn unreachable(url: &str, error: &reqwest::Error) -> Failed {
+fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    Failed::new(format!("cannot reach {url}: {cause}; is the server running there?"))
+    Failure::new(format!("cannot reach {url}: {cause}; is the server running there?"))
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::output::{CommandResult, Failed, print};
+use super::output::{CommandResult, Failure, print};
 use super::text::instant;
 use crate::client::hash_secret;
 use crate::config::Sources;
@@ -16,7 +16,6 @@ use crate::crypto::random;
 use crate::jose::Algorithm;
 use crate::ledger::{KeyName, NoteVerifier};
 use crate::oauth::{Clock, Time};
-use crate::server::StartError;
 use crate::store::{KeyFiles, LedgerKey, LedgerKeys, RingEntry, SystemClock};
 
 /// The options of `keys`.
@@ -70,7 +69,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
             KeyFiles::open(&dir, now)?
         }
         KeysCommand::Rotate { alg, .. } => {
-            let algorithm = Algorithm::parse(alg).ok_or_else(|| Failed::new("--alg must be ES256, RS256 or EdDSA"))?;
+            let algorithm = Algorithm::parse(alg).ok_or_else(|| Failure::new("--alg must be ES256, RS256 or EdDSA"))?;
             let mut files = KeyFiles::open(&dir, now)?;
             files.rotate(algorithm, now, Duration::ZERO)?;
             files
@@ -93,21 +92,21 @@ struct KeyFolder {
 }
 
 /// From the options or from the configuration.
-fn folder(options: &Options) -> Result<KeyFolder, Failed> {
+fn folder(options: &Options) -> Result<KeyFolder, Failure> {
     if let Some(dir) = &options.dir {
         return Ok(KeyFolder { dir: dir.clone(), algorithms: vec![Algorithm::ES256, Algorithm::RS256], origin: None });
     }
-    let settings = Sources::new(options.config.clone()).load().config.map_err(StartError::configuration)?.settings;
+    let settings = Sources::new(options.config.clone()).load().config.map_err(Failure::configuration)?.settings;
     let origin = KeyName::parse(&settings.ledger.origin)?;
     Ok(KeyFolder { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
 }
 
 /// Without a configuration the newest key tells which log is meant.
-fn rotate_ledger(dir: &Path, origin: Option<&KeyName>, now: Time) -> Result<(), Failed> {
+fn rotate_ledger(dir: &Path, origin: Option<&KeyName>, now: Time) -> Result<(), Failure> {
     let mut keys = LedgerKeys::open(dir)?;
     let newest = keys.entries().last().and_then(|key| NoteVerifier::parse(&key.vkey).ok());
     let origin = origin.cloned().or_else(|| newest.map(|key| key.name().clone()));
-    let origin = origin.ok_or_else(|| Failed::new("the ledger has no key yet; the server makes it on its first start"))?;
+    let origin = origin.ok_or_else(|| Failure::new("the ledger has no key yet; the server makes it on its first start"))?;
     keys.rotate(&origin, now)?;
     Ok(())
 }

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::audit::{AuditOutcome, examine};
-use super::log::{Inclusion, LocalLog, LogSource, export, failed_at, records_of};
-use super::output::{CommandResult, Failed, print};
+use super::log::{Inclusion, LocalLog, LogSource, export, records_of};
+use super::output::{CommandResult, Failure, print};
 use crate::commit::contract::Select;
 use crate::oauth::Jti;
 
@@ -107,9 +107,9 @@ fn progress(at: u64, of: u64) {
 
 /// Prints the proof. Answers no when there is no such hop, or no checkpoint that covers it yet.
 fn prove(options: &ProveOptions) -> CommandResult {
-    let jti = Jti::parse(&options.jti).map_err(|_| Failed::new("the hop must be a UUID, the jti of a token"))?;
+    let jti = Jti::parse(&options.jti).map_err(|_| Failure::new("the hop must be a UUID, the jti of a token"))?;
     let found = records_of(&options.data)?.records(Select::Jti(jti), 0, 1);
-    let found = found.map_err(|reason| failed_at(&options.data, &reason))?;
+    let found = found.map_err(|reason| Failure::at(&options.data, &reason))?;
     let Some(stored) = found.into_iter().next() else {
         eprintln!("no hop {jti} is recorded in {}", options.data.display());
         return Ok(false);

@@ -8,14 +8,13 @@ use std::time::Duration;
 use reqwest::{Client, redirect};
 use tokio::runtime::{Builder, Runtime};
 
-use super::output::Failed;
+use super::output::Failure;
 use crate::commit::contract::RecordReader;
 use crate::ledger::merkle::{self, Nodes, leaf_hash};
 use crate::ledger::{
     CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, Files, NoteVerifier, TILE_WIDTH, Tile, TileNodes, TlogProof, tile_bytes,
     tiles_between,
 };
-use crate::server::with_causes;
 use crate::store::{LEDGER_FOLDER, LogFolder, SqliteReader, VKEY_PATH};
 
 /// No file of a log is longer: a full bundle of the longest entries.
@@ -41,7 +40,7 @@ impl LogSource {
     ///
     /// # Errors
     /// When there is no log there.
-    pub(super) fn open(place: &str) -> Result<Self, Failed> {
+    pub(super) fn open(place: &str) -> Result<Self, Failure> {
         if place.starts_with("http://") || place.starts_with("https://") {
             return WebLog::new(place).map(Self::Web);
         }
@@ -61,7 +60,7 @@ impl LogSource {
 }
 
 /// The folder of the log at `place`, and `place` itself where it is a data folder.
-pub(super) fn log_folder(place: &Path) -> Result<(LogFolder, Option<PathBuf>), Failed> {
+pub(super) fn log_folder(place: &Path) -> Result<(LogFolder, Option<PathBuf>), Failure> {
     let within = place.join(LEDGER_FOLDER);
     if within.join(CHECKPOINT_PATH).exists() {
         return Ok((LogFolder::new(&within), Some(place.to_owned())));
@@ -69,7 +68,7 @@ pub(super) fn log_folder(place: &Path) -> Result<(LogFolder, Option<PathBuf>), F
     if place.join(CHECKPOINT_PATH).exists() {
         return Ok((LogFolder::new(place), None));
     }
-    Err(Failed::new(format!(
+    Err(Failure::new(format!(
         "there is no log in {}: neither {CHECKPOINT_PATH} nor {LEDGER_FOLDER}/{CHECKPOINT_PATH}",
         place.display()
     )))
@@ -85,7 +84,7 @@ impl Files for LogSource {
 }
 
 impl WebLog {
-    fn new(url: &str) -> Result<Self, Failed> {
+    fn new(url: &str) -> Result<Self, Failure> {
         let client = Client::builder().redirect(redirect::Policy::none()).timeout(Duration::from_secs(60)).build()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self { prefix: url.trim_end_matches('/').to_owned(), client, runtime })
@@ -139,16 +138,16 @@ impl LocalLog {
     ///
     /// # Errors
     /// When there is none, or its checkpoint is not believed.
-    pub(super) fn open(place: &Path, keys: &[String]) -> Result<Self, Failed> {
+    pub(super) fn open(place: &Path, keys: &[String]) -> Result<Self, Failure> {
         let (folder, _) = log_folder(place)?;
         let known = verifiers(&folder, keys)?;
-        let note = folder.note(CHECKPOINT_PATH)?.ok_or_else(|| Failed::new("there is no checkpoint"))?;
-        let named = |reason| Failed::new(format!("{}: {reason}", folder.path().join(CHECKPOINT_PATH).display()));
+        let note = folder.note(CHECKPOINT_PATH)?.ok_or_else(|| Failure::new("there is no checkpoint"))?;
+        let named = |reason| Failure::new(format!("{}: {reason}", folder.path().join(CHECKPOINT_PATH).display()));
         let head = known.iter().find_map(|key| Checkpoint::open(&note, key.name(), &known).ok());
         let head = match (head, known.first()) {
             (Some(head), _) => head,
             (None, Some(key)) => Checkpoint::open(&note, key.name(), &known).map_err(named)?,
-            (None, None) => return Err(Failed::new("there is no verifier key; give one with --key")),
+            (None, None) => return Err(Failure::new("there is no verifier key; give one with --key")),
         };
         Ok(Self { folder, head, note, known })
     }
@@ -183,10 +182,10 @@ impl LocalLog {
     ///
     /// # Errors
     /// When the newest checkpoint does not reach it, or something was changed.
-    pub(super) fn proof(&self, index: u64, record: Vec<u8>) -> Result<TlogProof, Failed> {
+    pub(super) fn proof(&self, index: u64, record: Vec<u8>) -> Result<TlogProof, Failure> {
         let mut nodes = TileNodes::new(&self.folder, self.head.size());
         if nodes.node(0, index).is_ok_and(|leaf| leaf != leaf_hash(&record)) {
-            return Err(Failed::new(format!("record {index} is not the one that was signed")));
+            return Err(Failure::new(format!("record {index} is not the one that was signed")));
         }
         let proof = TlogProof::build(&mut nodes, index, &self.head, &self.note)?;
         proof.verify(&record, self.head.origin(), &self.known)?;
@@ -195,13 +194,13 @@ impl LocalLog {
 }
 
 /// Writes the log as of its newest checkpoint below `dir`; the checkpoint comes last. Answers the number of files.
-pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failed> {
+pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failure> {
     fs::create_dir_all(dir)?;
     if fs::read_dir(dir)?.next().is_some() {
-        return Err(Failed::new(format!("{} is not empty", dir.display())));
+        return Err(Failure::new(format!("{} is not empty", dir.display())));
     }
     let mut files = 0;
-    let mut write = |path: &str, bytes: &[u8]| -> Result<(), Failed> {
+    let mut write = |path: &str, bytes: &[u8]| -> Result<(), Failure> {
         let path = dir.join(path);
         fs::create_dir_all(path.parent().unwrap_or(dir))?;
         fs::write(path, bytes)?;
@@ -229,28 +228,23 @@ pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failed> {
 }
 
 /// The records of the data folder `data`.
-pub(super) fn records_of(data: &Path) -> Result<Box<dyn RecordReader>, Failed> {
-    let reader = SqliteReader::open(data).map_err(|reason| failed_at(data, &reason))?;
+pub(super) fn records_of(data: &Path) -> Result<Box<dyn RecordReader>, Failure> {
+    let reader = SqliteReader::open(data).map_err(|reason| Failure::at(data, &reason))?;
     Ok(Box::new(reader))
 }
 
-/// A failure that names the folder and every cause.
-pub(super) fn failed_at(data: &Path, reason: &dyn std::error::Error) -> Failed {
-    Failed::new(format!("{}: {}", data.display(), with_causes(reason)))
-}
-
 /// The keys that are believed: `keys`, or those that lie beside the log.
-pub(super) fn verifiers(folder: &LogFolder, keys: &[String]) -> Result<Vec<NoteVerifier>, Failed> {
+pub(super) fn verifiers(folder: &LogFolder, keys: &[String]) -> Result<Vec<NoteVerifier>, Failure> {
     let beside = if keys.is_empty() { folder.note(VKEY_PATH)?.unwrap_or_default() } else { String::new() };
     let texts = keys.iter().map(String::as_str).chain(beside.lines());
     let parsed = texts.map(|text| {
-        NoteVerifier::parse(text.trim()).map_err(|reason| Failed::new(format!("the key {text:?} cannot be used: {reason}")))
+        NoteVerifier::parse(text.trim()).map_err(|reason| Failure::new(format!("the key {text:?} cannot be used: {reason}")))
     });
     let known = parsed.collect::<Result<Vec<_>, _>>()?;
     match known.first() {
-        None => Err(Failed::new("no verifier key lies beside the log; give one with --key (countersign keys list prints it)")),
+        None => Err(Failure::new("no verifier key lies beside the log; give one with --key (countersign keys list prints it)")),
         Some(first) if known.iter().any(|key| key.name() != first.name()) => {
-            Err(Failed::new("the verifier keys are those of several logs"))
+            Err(Failure::new("the verifier keys are those of several logs"))
         }
         Some(_) => Ok(known),
     }

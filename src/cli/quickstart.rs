@@ -14,7 +14,7 @@ use std::time::Instant;
 use actix_web::rt;
 use clap::Args;
 
-use super::output::{CommandResult, Failed};
+use super::output::{CommandResult, Failure};
 use super::serve::asked_to_stop;
 use crate::config::Sources;
 use crate::demo::{Federation, Issuers, JwksServer, write_configuration};
@@ -80,7 +80,7 @@ async fn served(server: Server, stopped: impl Future<Output = ()>, work: impl Fu
 }
 
 /// The public address and the operators', one port further; with port 0 two free ones.
-fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), Failed> {
+fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), Failure> {
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     if port != 0 {
         return Ok((local(port), local(port.checked_add(1).unwrap_or(port - 1))));
@@ -90,7 +90,7 @@ fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), Failed> {
 }
 
 /// Makes the folder for its owner alone.
-fn private(data: &Path) -> Result<(), Failed> {
+fn private(data: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     if fs::read_dir(data)?.next().is_none() {
         fs::set_permissions(data, fs::Permissions::from_mode(0o700))?;

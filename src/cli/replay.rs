@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::log::{Inclusion, LocalLog, failed_at, records_of};
-use super::output::{CommandResult, Failed, print};
+use super::log::{Inclusion, LocalLog, records_of};
+use super::output::{CommandResult, Failure, print};
 use super::text::{confirmation, instant, plain};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::reveal;
@@ -49,11 +49,11 @@ pub(super) struct Step {
 
 /// Prints the tree. Answers no when no hop of such a transaction is recorded.
 pub(super) fn run(options: &Options) -> CommandResult {
-    let txn = Txn::parse(&options.txn).map_err(|_| Failed::new("the transaction must be a UUID, the txn of a token"))?;
+    let txn = Txn::parse(&options.txn).map_err(|_| Failure::new("the transaction must be a UUID, the txn of a token"))?;
     let root = options
         .keys
         .as_deref()
-        .map(|dir| -> Result<SealKey, Failed> { Ok(KeyFiles::open(dir, SystemClock.now())?.root()?) })
+        .map(|dir| -> Result<SealKey, Failure> { Ok(KeyFiles::open(dir, SystemClock.now())?.root()?) })
         .transpose()?;
     let steps = read(&options.data, txn, root.as_ref(), &options.key)?;
     let records: Vec<Value> = steps.iter().map(Step::json).collect();
@@ -67,16 +67,16 @@ pub(super) fn run(options: &Options) -> CommandResult {
 }
 
 /// Every record of `txn`, in the order of the ledger.
-pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>, keys: &[String]) -> Result<Vec<Step>, Failed> {
+pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>, keys: &[String]) -> Result<Vec<Step>, Failure> {
     let reader = records_of(data)?;
-    let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(|reason| failed_at(data, &reason))?;
+    let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(|reason| Failure::at(data, &reason))?;
     // Opened after the records were read, so that it covers what it can.
     let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
     stored.iter().map(|stored| step(&*reader, stored, root, log.as_ref())).collect()
 }
 
-fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log: Option<&LocalLog>) -> Result<Step, Failed> {
-    let damaged = || Failed::new(format!("record {} is damaged; do not trust this ledger before it is verified", stored.index));
+fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log: Option<&LocalLog>) -> Result<Step, Failure> {
+    let damaged = || Failure::new(format!("record {} is damaged; do not trust this ledger before it is verified", stored.index));
     Record::parse(&stored.record).map_err(|_| damaged())?;
     let record = serde_json::from_slice(&stored.record).map_err(|_| damaged())?;
     let disclosed = match root {
@@ -88,10 +88,10 @@ fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log:
 }
 
 /// The clear values of a record by name; those of foreign actors under `actor`.
-fn disclosures(reader: &dyn RecordReader, stored: &Stored, root: &SealKey) -> Result<BTreeMap<String, Value>, Failed> {
+fn disclosures(reader: &dyn RecordReader, stored: &Stored, root: &SealKey) -> Result<BTreeMap<String, Value>, Failure> {
     let Some(sealed) = reader.disclosures(stored.index)? else { return Ok(BTreeMap::new()) };
     let clear = reveal(root, &Digest::of(&stored.record), &sealed)
-        .map_err(|_| Failed::new("these keys do not open the disclosures of this ledger"))?;
+        .map_err(|_| Failure::new("these keys do not open the disclosures of this ledger"))?;
     let list = Disclosure::parse_all(&clear)?;
     let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
     Ok(list.into_iter().map(|one| (one.name.clone().unwrap_or_else(|| "actor".to_owned()), value(&one.value))).collect())

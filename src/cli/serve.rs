@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::output::{CommandResult, Failed};
+use super::output::{CommandResult, Failure};
 use crate::config::Sources;
 use crate::http;
 use crate::server;
@@ -45,7 +45,7 @@ async fn serve(sources: Sources, data: PathBuf) -> CommandResult {
 }
 
 /// From this call on SIGINT and SIGTERM no longer kill; what is returned resolves on the first of them.
-pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failed> {
+pub(super) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {

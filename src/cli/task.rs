@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminOptions};
 use super::client_request::{ClientRequest, Wanted};
-use super::output::{CommandResult, Failed, print};
+use super::output::{CommandResult, Failure, print};
 use super::text::{instant, items, text};
 use crate::oauth::Clock;
 use crate::store::SystemClock;
@@ -72,7 +72,7 @@ pub(super) fn run(command: &TaskCommand) -> CommandResult {
 }
 
 fn list(options: &AdminOptions) -> CommandResult {
-    let answer = Admin::run(options, async |admin| admin.tasks().await)?.map_err(Failed::new)?;
+    let answer = Admin::run(options, async |admin| admin.tasks().await)?.map_err(Failure::new)?;
     let tasks = items(&answer, "/tasks");
     if options.json {
         say!("{}", json!({ "tasks": tasks }));

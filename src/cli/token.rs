@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::client_auth::read;
 use super::client_request::{ClientRequest, Parameters, Wanted, token_type};
-use super::output::{CommandResult, Failed};
+use super::output::{CommandResult, Failure};
 use super::text::{confirmation, decode, instant, plain};
 use crate::request::TOKEN_EXCHANGE;
 
@@ -85,7 +85,7 @@ fn exchange(options: &ExchangeOptions) -> CommandResult {
     options.request.run(Wanted::Token, parameters(options)?, granted)
 }
 
-fn parameters(options: &ExchangeOptions) -> Result<Parameters, Failed> {
+fn parameters(options: &ExchangeOptions) -> Result<Parameters, Failure> {
     let mut form = vec![("grant_type", TOKEN_EXCHANGE.to_owned())];
     if let Some(actor) = &options.actor_token {
         form.push(("actor_token", read(actor)?));
@@ -118,7 +118,7 @@ fn inspect(options: &InspectOptions) -> CommandResult {
         given => given.to_owned(),
     };
     let (header, claims) =
-        decode(token.trim()).ok_or_else(|| Failed::new("this is not a JWT in compact form (header.claims.signature)"))?;
+        decode(token.trim()).ok_or_else(|| Failure::new("this is not a JWT in compact form (header.claims.signature)"))?;
     if options.json {
         say!("{}", json!({"header": header, "claims": claims, "verified": false}));
     } else {
@@ -127,7 +127,7 @@ fn inspect(options: &InspectOptions) -> CommandResult {
     Ok(true)
 }
 
-fn from_standard_input() -> Result<String, Failed> {
+fn from_standard_input() -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
     Ok(text)

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::iam_policy;
-use super::output::{CommandResult, Failed, print};
+use super::output::{CommandResult, Failure, print};
 use crate::config;
 use crate::oauth::TrustDomain;
 use crate::store::SequenceFile;
@@ -102,9 +102,9 @@ fn first_step(claim: &str) -> String {
     step.replace("~1", "/").replace("~0", "~")
 }
 
-fn policy(path: &Path) -> Result<RuleReport, Failed> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failed::new(format!("{}: {error}", path.display())))?;
-    let findings = iam_policy::findings(&text).map_err(|what| Failed::new(format!("{}: {what}", path.display())))?;
+fn policy(path: &Path) -> Result<RuleReport, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let findings = iam_policy::findings(&text).map_err(|what| Failure::new(format!("{}: {what}", path.display())))?;
     Ok(RuleReport { findings, ..RuleReport::default() })
 }
 
@@ -173,12 +173,12 @@ fn word(severity: Severity) -> &'static str {
 /// Forgets the highest version of the domain's bundles. A running server hears of it when it next gets an older one. The answer
 /// is no when nothing was known.
 fn forget(options: &ForgetOptions) -> CommandResult {
-    let domain = TrustDomain::parse(&options.domain).map_err(|reason| Failed::new(format!("the trust domain {reason}")))?;
+    let domain = TrustDomain::parse(&options.domain).map_err(|reason| Failure::new(format!("the trust domain {reason}")))?;
     if !options.data.is_dir() {
-        return Err(Failed::new(format!("{} is no data folder", options.data.display())));
+        return Err(Failure::new(format!("{} is no data folder", options.data.display())));
     }
     let file = SequenceFile::new(&options.data);
-    let known = file.forget(&domain).map_err(|error| Failed::new(format!("{}: {error}", file.path().display())))?;
+    let known = file.forget(&domain).map_err(|error| Failure::new(format!("{}: {error}", file.path().display())))?;
     let words = match known {
         Some(highest) => format!("{domain}: the next bundle counts whatever its spiffe_sequence is; the highest was {highest}"),
         None => format!("{domain}: no spiffe_sequence is known"),

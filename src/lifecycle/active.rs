@@ -1,25 +1,31 @@
-//! A client whose agent the record was asked about.
+//! The client whose agent the record neither suspends nor retires.
 
 use std::sync::Arc;
 
-use super::{InactiveStatus, StateView};
+use super::liveness::StateView;
+use super::revocation::InactiveStatus;
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
 use crate::oauth::{GenerationKey, GenerationKind, SingleUse};
 
-/// A client that proved itself, and whose agent the record neither suspends nor retires. Made only by [`unheld`].
+/// A client that proved itself, and whose agent the record neither suspends nor retires. Made only by [`require_active`].
 #[derive(Debug)]
 pub struct ActiveClient {
     client: AuthenticatedClient,
     key: GenerationKey,
 }
 
-/// The client, unless the record holds its agent, whatever the files say: the stricter of both counts.
+/// Requires that the record neither suspends nor retires the agent of `client`, whatever the files say: the stricter of both
+/// counts.
 ///
 /// # Errors
-/// What it is held for.
-pub fn unheld(client: AuthenticatedClient, state: &dyn StateView, pseudonyms: &MacKey) -> Result<ActiveClient, InactiveStatus> {
+/// The status that the record gives it.
+pub fn require_active(
+    client: AuthenticatedClient,
+    state: &dyn StateView,
+    pseudonyms: &MacKey,
+) -> Result<ActiveClient, InactiveStatus> {
     let key = pseudonyms.pseudonym(GenerationKind::Agent, client.agent().id.as_str().as_bytes());
     match state.lives(&[key]).into_iter().find_map(|life| life.hold) {
         Some(hold) => Err(hold),
@@ -33,12 +39,12 @@ impl ActiveClient {
         self.client.agent()
     }
 
-    /// What the commit must spend for this request.
+    /// The single-use values that the commit must spend for this request.
     pub fn spends(&self) -> Vec<SingleUse> {
         self.client.spends()
     }
 
-    /// How it proved itself.
+    /// The authentication.
     pub fn client(&self) -> &AuthenticatedClient {
         &self.client
     }
@@ -57,7 +63,7 @@ mod tests {
     use crate::lifecycle::{GenerationState, Task};
     use crate::oauth::{ClientId, Time};
 
-    /// One thing is held.
+    /// One thing is inactive.
     struct One(GenerationKey, Option<InactiveStatus>);
 
     impl StateView for One {
@@ -87,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn whom_the_record_holds_is_no_active_client() {
+    fn an_agent_that_the_record_suspends_or_retires_is_no_active_client() {
         let pseudonyms = MacKey::new(&[1; 32]);
         let key = pseudonyms.pseudonym(GenerationKind::Agent, b"orchestrator");
         for hold in [InactiveStatus::Suspended, InactiveStatus::Retired] {
             let state = One(key, Some(hold));
-            assert_eq!(unheld(client("orchestrator"), &state, &pseudonyms).err(), Some(hold));
-            assert!(unheld(client("researcher"), &state, &pseudonyms).is_ok());
+            assert_eq!(require_active(client("orchestrator"), &state, &pseudonyms).err(), Some(hold));
+            assert!(require_active(client("researcher"), &state, &pseudonyms).is_ok());
         }
-        assert_eq!(unheld(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1, key);
+        assert_eq!(require_active(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1, key);
     }
 }

@@ -1,41 +1,28 @@
-//! From proved facts to standing.
+//! Admission: every check of an exchange between proved facts and policy, in order. Who may present the subject token, who
+//! acts,
+//! `may_act`, impersonation, depth, active agents and rules, and last that everything the token would depend on is alive.
 
 use std::sync::Arc;
 
-use super::in_force::{active, in_force};
-use super::liveness::{Cause, GenerationState, NotAlive, StateView, join};
-use super::standing::Parts;
-use super::{ActiveClient, AdmissionReason, AdmittedExchange, CurrentActor, death, may_act, presenter};
-use crate::catalog::Catalog;
+use super::active::ActiveClient;
+use super::admitted::{AdmittedExchange, CurrentActor, Parts};
+use super::in_force::{Rules, active, held_by, in_force};
+use super::liveness::{Cause, GenerationState, NotAlive, join};
+use super::reason::AdmissionReason;
+use super::revocation::instance_name;
+use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::crypto::MacKey;
+use crate::crypto::Digest;
 use crate::ledger::ExchangeMode;
-use crate::oauth::{ActChain, Actor, Generation, GenerationKey, GenerationKind, Issuer, Subject, Time};
-use crate::token::{Origin, VerifiedActor, VerifiedSubject};
-use crate::trust::TrustStore;
+use crate::oauth::{
+    ActChain, Actor, ClientId, Generation, GenerationKey, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
+};
+use crate::token::{IssuedClaims, Origin, VerifiedActor, VerifiedSubject};
 
-/// What the rules are applied to.
-pub struct Rules<'a> {
-    /// Our issuer identifier.
-    pub issuer: &'a Issuer,
-    /// The registered agents and APIs.
-    pub catalog: &'a Catalog,
-    /// The trust rules in force.
-    pub trust: &'a TrustStore,
-    /// The present lives of everything.
-    pub state: &'a dyn StateView,
-    /// The key of the pseudonyms under which the state knows things.
-    pub pseudonyms: &'a MacKey,
-    /// How deep a chain may become.
-    pub depth_max: u32,
-    /// The present.
-    pub now: Time,
-}
-
-/// Decides whether `client` may present `subject`, in which role and for whom, and that everything it rests on is alive.
+/// Admits the exchange of `subject` by `client`, with `actor` where an actor token was presented.
 ///
 /// # Errors
-/// See [`AdmissionReason`].
+/// See [`AdmissionReason`]; the first check that fails.
 pub fn admit(
     client: ActiveClient,
     subject: VerifiedSubject,
@@ -44,38 +31,165 @@ pub fn admit(
     rules: &Rules<'_>,
 ) -> Result<AdmittedExchange, AdmissionReason> {
     let (client, key) = client.into_parts();
-    let role = presenter::role(&client, &subject, rules.catalog, rules.issuer)?;
-    let acting = acting(&client, actor.as_ref());
-    if client.self_only() && (role != ExchangeMode::SelfExchange || actor.is_some() || impersonate) {
+    let presented_as = presenter(&client, &subject, rules)?;
+    let current = current_actor(&client, actor.as_ref());
+    if client.self_only() && (presented_as != ExchangeMode::SelfExchange || actor.is_some() || impersonate) {
         return Err(AdmissionReason::SelfOnly);
     }
-    if matches!(subject.origin(), Origin::Task(..)) && acting.agent.id != client.agent().id {
+    if matches!(subject.origin(), Origin::Task(..)) && current.agent.id != client.agent().id {
         return Err(AdmissionReason::TaskActor);
     }
-    may_act::permits(&subject, &acting.agent, &client, rules.issuer)?;
-    let subject = if role == ExchangeMode::SelfExchange { subject.standing_as(&client.agent().id) } else { subject };
-    let itself = subject.subject() == &Subject::agent(&acting.agent.id) && subject.chain().is_empty();
-    let basis = match (impersonate, itself) {
-        (true, _) => impersonation(&subject, actor.is_some(), itself)?,
-        (false, true) => ExchangeMode::SelfExchange,
-        (false, false) if role == ExchangeMode::SelfExchange => ExchangeMode::Delegation,
-        (false, false) => role,
-    };
-    let chain = extended(&subject, &acting, basis, rules.issuer);
+    may_act(&subject, &current.agent, &client, rules.issuer)?;
+    let exchanges_itself = presented_as == ExchangeMode::SelfExchange;
+    let subject = if exchanges_itself { subject.standing_as(&client.agent().id) } else { subject };
+    let mode = mode(&subject, presented_as, (&current, actor.is_some()), impersonate)?;
+    let chain = extended(&subject, &current, mode, rules.issuer);
     let depth = depth(&subject, &chain, rules.depth_max)?;
     in_force(subject.subject(), subject.own().map_or(&[], |own| &own.agents), &chain, rules)?;
-    if !(active(&client.agent().id, rules) && active(&acting.agent.id, rules)) {
+    if !(active(&client.agent().id, rules) && active(&current.agent.id, rules)) {
         return Err(AdmissionReason::AgentInactive);
     }
-    let generations = generations((&client, key), &subject, actor.as_ref(), &acting, rules)?;
-    let bound = bound(&client, &subject, actor.as_ref());
-    Ok(AdmittedExchange::new(Parts { client, subject, actor, acting, basis, chain, depth, generations, bound }))
+    let generations = generations((&client, key), &subject, actor.as_ref(), &current, rules)?;
+    let expiry_cap = expiry_cap(&client, &subject, actor.as_ref());
+    Ok(AdmittedExchange::new(Parts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
 }
 
-fn acting(client: &AuthenticatedClient, actor: Option<&VerifiedActor>) -> CurrentActor {
+/// The mode in which `client` may present `subject`. Policy can only narrow this; where the origin cannot be told, the answer
+/// is no.
+fn presenter(
+    client: &AuthenticatedClient,
+    subject: &VerifiedSubject,
+    rules: &Rules<'_>,
+) -> Result<ExchangeMode, AdmissionReason> {
+    match subject.origin() {
+        Origin::Own(own) => of_our_own(client, own, subject.chain(), rules),
+        Origin::Task(own, key) => of_a_task(client, own, *key, subject.chain(), rules.issuer),
+        Origin::User { rule, client: obtained_by, .. } => of_a_user(client, rule, obtained_by.as_deref()),
+        Origin::Attestation { rule, presenters, .. } => {
+            let itself = client.attested().is_some_and(|known| known.rule == *rule && known.id == subject.subject().id());
+            match (itself, presenters.contains(&client.agent().id)) {
+                (true, _) if subject.chain().is_empty() => Ok(ExchangeMode::SelfExchange),
+                (true, _) | (false, true) => Ok(ExchangeMode::Delegation),
+                (false, false) => Err(AdmissionReason::OtherWorkload),
+            }
+        }
+    }
+}
+
+/// Our own access token: its client or current actor continues; the agent of the API it is for acts on behalf of its subject.
+fn of_our_own(
+    client: &AuthenticatedClient,
+    own: &IssuedClaims,
+    chain: &ActChain,
+    rules: &Rules<'_>,
+) -> Result<ExchangeMode, AdmissionReason> {
+    let id = &client.agent().id;
+    if own.client == *id || acts(id, chain, rules.issuer) {
+        return Ok(ExchangeMode::Continuation);
+    }
+    held_by(id, own, rules.catalog).next().map(|_| ExchangeMode::OnBehalfOf).ok_or(AdmissionReason::Presenter)
+}
+
+/// A task token: its holder, with the key that it is bound to, or with any key of its own where it is bound to none.
+fn of_a_task(
+    client: &AuthenticatedClient,
+    own: &IssuedClaims,
+    bound: Option<Digest>,
+    chain: &ActChain,
+    issuer: &Issuer,
+) -> Result<ExchangeMode, AdmissionReason> {
+    let id = &client.agent().id;
+    if own.client != *id {
+        return Err(AdmissionReason::TaskHolder);
+    }
+    let (login, proof) = (client.key(), client.proven().dpop().map(|proof| proof.key));
+    match bound {
+        // One that is bound to no key is entered with a key that is registered for its holder, and a proof brings any.
+        None if login.is_none() => return Err(AdmissionReason::TaskKeyless),
+        Some(_) if login.or(proof).is_none() => return Err(AdmissionReason::TaskKeyless),
+        Some(_) if bound != login && bound != proof => return Err(AdmissionReason::TaskKey),
+        _ => {}
+    }
+    Ok(if acts(id, chain, issuer) { ExchangeMode::Continuation } else { ExchangeMode::Delegation })
+}
+
+fn acts(id: &ClientId, chain: &ActChain, issuer: &Issuer) -> bool {
+    chain.current().is_some_and(|actor| actor.iss() == issuer.as_str() && actor.sub() == id.as_str())
+}
+
+/// An ID token: an agent whose file lists the client it was issued to under its trust rule.
+fn of_a_user(client: &AuthenticatedClient, rule: &RuleName, obtained_by: Option<&str>) -> Result<ExchangeMode, AdmissionReason> {
+    let obtained_by = obtained_by.ok_or(AdmissionReason::OriginUnknown)?;
+    let listed = client.agent().foreign_clients.iter().any(|(known, id)| known == rule && id == obtained_by);
+    listed.then_some(ExchangeMode::Delegation).ok_or(AdmissionReason::Presenter)
+}
+
+/// `may_act` of the subject token, where it carries one, names the party that would act and the client that asks (RFC 8693
+/// §4.4). It binds the hop at which it arrives.
+fn may_act(
+    subject: &VerifiedSubject,
+    current: &Agent,
+    client: &AuthenticatedClient,
+    ours: &Issuer,
+) -> Result<(), AdmissionReason> {
+    let (Some(may_act), Origin::User { rule, issuer, .. } | Origin::Attestation { rule, issuer, .. }) =
+        (subject.may_act(), subject.origin())
+    else {
+        return Ok(());
+    };
+    let namespace = Namespace { rule, issuer, ours };
+    let actor = may_act.sub.as_deref().is_none_or(|sub| namespace.names(may_act.iss.as_deref(), sub, current));
+    let asks = may_act.client_id.as_deref().is_none_or(|id| namespace.names(None, id, client.agent()));
+    if actor && asks && of_client(may_act, current, client) { Ok(()) } else { Err(AdmissionReason::MayAct) }
+}
+
+/// A `may_act` that names a client alone lets that client act, and nobody through it.
+fn of_client(may_act: &MayAct, current: &Agent, client: &AuthenticatedClient) -> bool {
+    may_act.sub.is_some() || current.id == client.agent().id
+}
+
+/// The names that a `may_act` may use: ours under our issuer; otherwise the foreign issuer's, which knows an agent by its
+/// client there and, where it names no namespace, may use the agent's id.
+struct Namespace<'a> {
+    rule: &'a RuleName,
+    issuer: &'a str,
+    ours: &'a Issuer,
+}
+
+impl Namespace<'_> {
+    fn names(&self, iss: Option<&str>, name: &str, agent: &Agent) -> bool {
+        let by_id = agent.id.as_str() == name;
+        let by_client = agent.foreign_clients.iter().any(|(rule, client)| rule == self.rule && client == name);
+        match iss {
+            None => by_id || by_client,
+            Some(iss) if iss == self.ours.as_str() => by_id,
+            Some(iss) if iss == self.issuer => by_client,
+            Some(_) => false,
+        }
+    }
+}
+
+fn current_actor(client: &AuthenticatedClient, actor: Option<&VerifiedActor>) -> CurrentActor {
     match actor {
         Some(actor) => CurrentActor { agent: Arc::clone(actor.agent()), instance: actor.instance().map(str::to_owned) },
         None => CurrentActor { agent: Arc::clone(client.agent()), instance: client.instance().map(str::to_owned) },
+    }
+}
+
+/// The mode of the exchange: as the subject token is presented, unless the request asks for impersonation, or whoever acts is
+/// the subject itself.
+fn mode(
+    subject: &VerifiedSubject,
+    presented_as: ExchangeMode,
+    (current, actor_token): (&CurrentActor, bool),
+    impersonate: bool,
+) -> Result<ExchangeMode, AdmissionReason> {
+    let itself = subject.subject() == &Subject::agent(&current.agent.id) && subject.chain().is_empty();
+    match (impersonate, itself) {
+        (true, _) => impersonation(subject, actor_token, itself),
+        (false, true) => Ok(ExchangeMode::SelfExchange),
+        (false, false) if presented_as == ExchangeMode::SelfExchange => Ok(ExchangeMode::Delegation),
+        (false, false) => Ok(presented_as),
     }
 }
 
@@ -87,15 +201,13 @@ fn impersonation(subject: &VerifiedSubject, actor: bool, itself: bool) -> Result
     if actor || itself { Err(AdmissionReason::ImpersonationPointless) } else { Ok(ExchangeMode::Impersonation) }
 }
 
-/// The chain as it will stand: history is kept whole, and whoever acts now stands in front, once.
-fn extended(subject: &VerifiedSubject, acting: &CurrentActor, basis: ExchangeMode, issuer: &Issuer) -> ActChain {
-    let agent = &acting.agent;
-    let current = subject.chain().current();
-    let acts_already = current.is_some_and(|actor| actor.iss() == issuer.as_str() && actor.sub() == agent.id.as_str());
-    if acts_already || matches!(basis, ExchangeMode::SelfExchange | ExchangeMode::Impersonation) {
+/// The chain of the token to be issued: history is kept whole, and whoever acts now stands in front, once.
+fn extended(subject: &VerifiedSubject, current: &CurrentActor, mode: ExchangeMode, issuer: &Issuer) -> ActChain {
+    let agent = &current.agent;
+    if acts(&agent.id, subject.chain(), issuer) || matches!(mode, ExchangeMode::SelfExchange | ExchangeMode::Impersonation) {
         return subject.chain().clone();
     }
-    let actor = Actor::agent(issuer.as_str(), agent.id.as_str(), agent.kind.as_str(), acting.instance.as_deref());
+    let actor = Actor::agent(issuer.as_str(), agent.id.as_str(), agent.kind.as_str(), current.instance.as_deref());
     subject.chain().extended(actor)
 }
 
@@ -106,39 +218,39 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
     if depth.max(actors) > depth_max { Err(AdmissionReason::Deep) } else { Ok(depth) }
 }
 
-/// What the issued token will depend on: all that the subject token depends on, in the lives it was issued under, and everything
-/// that joins with this hop, in its present life.
+/// The generations that the issued token will depend on: all that the subject token depends on, as they were when it was
+/// issued, and those that join with this hop, as they are.
 fn generations(
     client: (&AuthenticatedClient, GenerationKey),
     subject: &VerifiedSubject,
     actor: Option<&VerifiedActor>,
-    acting: &CurrentActor,
+    current: &CurrentActor,
     rules: &Rules<'_>,
 ) -> Result<Vec<Generation>, AdmissionReason> {
     let mut generations: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
     generations.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
-    let mut joining = joining(client, subject, actor, acting, rules);
+    let mut joining = joining(client, subject, actor, current, rules);
     joining.retain(|key| generations.iter().all(|known| known.key != *key));
-    let lives = rules.state.lives(&joining);
-    unless_ended_since_issue(subject, &joining, &lives, rules)?;
-    join(rules.state, generations, joining.into_iter().zip(lives), rules.now).map_err(AdmissionReason::Dead)
+    let states = rules.state.lives(&joining);
+    unless_ended_since_issue(subject, &joining, &states, rules)?;
+    join(rules.state, generations, joining.into_iter().zip(states), rules.now).map_err(AdmissionReason::Dead)
 }
 
 fn joining(
     (client, own): (&AuthenticatedClient, GenerationKey),
     subject: &VerifiedSubject,
     actor: Option<&VerifiedActor>,
-    acting: &CurrentActor,
+    current: &CurrentActor,
     rules: &Rules<'_>,
 ) -> Vec<GenerationKey> {
     let key = |kind, name: &str| rules.pseudonyms.pseudonym(kind, name.as_bytes());
     let mut keys = vec![key(GenerationKind::Subject, subject.subject().as_str()), own];
-    if acting.agent.id != client.agent().id {
-        keys.push(key(GenerationKind::Agent, acting.agent.id.as_str()));
+    if current.agent.id != client.agent().id {
+        keys.push(key(GenerationKind::Agent, current.agent.id.as_str()));
     }
-    let instances = [(&client.agent().id, client.instance()), (&acting.agent.id, acting.instance.as_deref())];
+    let instances = [(&client.agent().id, client.instance()), (&current.agent.id, current.instance.as_deref())];
     for (agent, instance) in instances {
-        keys.extend(instance.map(|instance| key(GenerationKind::Instance, &death::instance_name(agent, instance))));
+        keys.extend(instance.map(|instance| key(GenerationKind::Instance, &instance_name(agent, instance))));
     }
     let rules_used = [
         subject.subject().rule(),
@@ -152,15 +264,15 @@ fn joining(
     keys
 }
 
-/// A foreign token that was issued before its subject was ended does not count for the life after.
+/// A foreign token that was issued before its subject was ended does not count under the generation after.
 fn unless_ended_since_issue(
     subject: &VerifiedSubject,
     keys: &[GenerationKey],
-    lives: &[GenerationState],
+    states: &[GenerationState],
     rules: &Rules<'_>,
 ) -> Result<(), AdmissionReason> {
     let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
-    let ended = keys.iter().zip(lives).find(|(key, _)| **key == own).and_then(|(_, life)| life.ended);
+    let ended = keys.iter().zip(states).find(|(key, _)| **key == own).and_then(|(_, life)| life.ended);
     match (ended, subject.issued_at()) {
         (None, _) => Ok(()),
         (Some(ended), Some(issued)) if issued > ended => Ok(()),
@@ -168,9 +280,9 @@ fn unless_ended_since_issue(
     }
 }
 
-/// The earliest expiry of anything presented, and of the task. A client assertion is no bound; an attestation that served as
-/// login is.
-fn bound(client: &AuthenticatedClient, subject: &VerifiedSubject, actor: Option<&VerifiedActor>) -> Time {
+/// The latest `exp` that a token of this exchange may have (promise 2): the earliest expiry of anything presented, and of the
+/// task. A client assertion is no cap; an attestation that served as login is.
+fn expiry_cap(client: &AuthenticatedClient, subject: &VerifiedSubject, actor: Option<&VerifiedActor>) -> Time {
     let task = subject.own().and_then(|own| own.task.as_ref()).map(|task| task.deadline);
     let others = [actor.map(VerifiedActor::expires), client.attested().map(|known| known.expires), task];
     others.into_iter().flatten().fold(subject.expires(), Time::min)

@@ -1,8 +1,31 @@
-//! Who is active, as the files say now. This is apart from life and death: it comes back when the files do.
+//! The rules in force: the configuration that admission reads, and who is active as the files say now. This is apart from
+//! liveness: it comes back when the files do.
 
-use super::{AdmissionReason, Rules};
-use crate::catalog::Status;
-use crate::oauth::{ActChain, ClientId, Subject};
+use super::liveness::StateView;
+use super::reason::AdmissionReason;
+use crate::catalog::{Catalog, Status};
+use crate::crypto::MacKey;
+use crate::oauth::{ActChain, ClientId, Issuer, Subject, Time};
+use crate::token::{IssuedClaims, ScopesOnApi};
+use crate::trust::TrustStore;
+
+/// The configuration and the state that admission reads.
+pub struct Rules<'a> {
+    /// Our issuer identifier.
+    pub issuer: &'a Issuer,
+    /// The registered agents and APIs.
+    pub catalog: &'a Catalog,
+    /// The trust rules in force.
+    pub trust: &'a TrustStore,
+    /// The present state of every generation.
+    pub state: &'a dyn StateView,
+    /// The key of the pseudonyms under which the state knows things.
+    pub pseudonyms: &'a MacKey,
+    /// The greatest `depth` of a chain.
+    pub depth_max: u32,
+    /// The present time.
+    pub now: Time,
+}
 
 /// Every agent that a token of `subject` rests on is active, and the trust rule that vouched for the subject is in force.
 /// `agents` are those that asked for a hop of its chain or acted in one, shown in the chain or not.
@@ -25,7 +48,16 @@ pub(super) fn in_force(
     if in_force { Ok(()) } else { Err(AdmissionReason::RuleInactive) }
 }
 
-/// Whether an agent is registered and neither suspended nor retired.
+/// True for an agent that is registered and neither suspended nor retired.
 pub(super) fn active(id: &ClientId, rules: &Rules<'_>) -> bool {
     rules.catalog.agent(id).is_some_and(|agent| agent.status == Status::Active)
+}
+
+/// The scopes of `own` on the APIs that name `agent` as their own.
+pub(super) fn held_by<'a>(
+    agent: &'a ClientId,
+    own: &'a IssuedClaims,
+    catalog: &'a Catalog,
+) -> impl Iterator<Item = &'a ScopesOnApi> {
+    own.held.iter().filter(move |held| catalog.api(&held.api).is_some_and(|api| api.agent.as_ref() == Some(agent)))
 }

@@ -1,57 +1,50 @@
-//! The one liveness predicate.
+//! The one liveness predicate (promises 4 and 5): a token is alive while every generation it depends on is current, active and
+//! in time.
 
 use std::fmt;
 
-use super::Task;
+use super::revocation::InactiveStatus;
+use super::task::Task;
 use crate::oauth::{Generation, GenerationKey, Time};
 
-/// A view of which life everything is in. The commit owns the truth; its mirror in memory implements this.
+/// The present state of every generation and task. The commit owns the truth; its state in memory implements this.
 pub trait StateView: Send + Sync {
-    /// The present life of the thing behind each key, in order; a thing that never ended is in life 0.
+    /// The present state of the thing behind each key, in order; a thing that never ended is in generation 0.
     fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState>;
 
     /// The task behind a key; none when there is none, or no more.
     fn task(&self, key: &GenerationKey) -> Option<Task>;
 
-    /// What counted up to here may have been forgotten, so the present is never earlier than this.
+    /// The time up to which things may have been forgotten: the present is never earlier.
     fn floor(&self) -> Time;
 }
 
-/// The present life of one thing.
+/// The present state of one thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GenerationState {
-    /// How often it was ended.
+    /// The number of its current generation: how often it was ended.
     pub number: u64,
-    /// When it was last ended.
+    /// The time at which it was last ended.
     pub ended: Option<Time>,
-    /// What keeps it from acting, apart from being ended.
+    /// Its status, where that keeps it from acting.
     pub hold: Option<InactiveStatus>,
     /// It lives before this moment only, if nobody moves the moment: the deadline of a task, or earlier the next heartbeat.
     pub until: Option<Time>,
 }
 
-/// What keeps a thing from acting without ending its life; the later is the stricter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum InactiveStatus {
-    /// It comes back, and everything under it, when it is resumed.
-    Suspended,
-    /// It never comes back.
-    Retired,
-}
-
 /// Something that a token depends on is not alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAlive {
-    /// Of what, as a pseudonym: for the log and the record, not for the caller.
+    /// Its pseudonym: for the log and the record, not for the caller.
     pub key: GenerationKey,
-    /// In which way.
+    /// The cause.
     pub cause: Cause,
 }
 
-/// In which way something is not alive.
+/// The cause for which something is not alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The life that the token was issued under has ended.
+    /// The generation that the token was issued under has ended.
     Ended,
     /// It is retired: nothing joins it any more either.
     Retired,
@@ -61,8 +54,9 @@ pub enum Cause {
     Suspended,
 }
 
-/// Whether every generation is still the current one, is not held, and has time left at `now`. Every path that issues,
-/// introspects, lists or completes asks this, and the commit asks it once more, atomically and with its own time.
+/// Succeeds where every generation is still the current one, is neither suspended nor retired, and has time left at `now`.
+/// Every path that issues, introspects, lists or completes asks this, and the commit asks it once more, atomically and with its
+/// own time.
 ///
 /// # Errors
 /// Names the first thing that is over for good, or else the first that is suspended.
@@ -80,8 +74,8 @@ pub fn alive(state: &dyn StateView, generations: &[Generation], now: Time) -> Re
     suspended.map_or(Ok(()), Err)
 }
 
-/// Everything that a hop depends on, if it is alive: what was `inherited`, in the lives under which that was issued, and what is
-/// `joining` with this hop, in its present life.
+/// Everything that a hop depends on, if it is alive: the `inherited` generations, under which the subject token was issued, and
+/// the present ones of what is `joining` with this hop.
 ///
 /// # Errors
 /// As for [`alive`].
@@ -96,7 +90,7 @@ pub fn join(
 }
 
 impl GenerationState {
-    /// What is wrong with life `number` of this thing at `now`.
+    /// The cause for which generation `number` of this thing is not alive at `now`; none where it is.
     fn fault(&self, number: u64, now: Time) -> Option<Cause> {
         if self.number != number {
             return Some(Cause::Ended);
@@ -111,7 +105,7 @@ impl GenerationState {
 }
 
 impl NotAlive {
-    /// Whether it can never come back.
+    /// True where it can never come back.
     pub fn is_final(&self) -> bool {
         self.cause != Cause::Suspended
     }

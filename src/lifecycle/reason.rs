@@ -1,10 +1,11 @@
-//! Why a well-proved request still has no standing.
+//! The reasons for which a well-proved request is not admitted.
 
 use std::fmt;
 
-use super::NotAlive;
+use super::liveness::NotAlive;
 
-/// Why this client may not present this subject token, or why what it rests on is over.
+/// The reason for which a request is not admitted: this client may not present this token, or something it rests on is over.
+/// `Display` is the public sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdmissionReason {
     /// The client is neither the one the subject token was issued to, nor its actor, nor its audience.
@@ -21,9 +22,9 @@ pub enum AdmissionReason {
     ImpersonationOfDelegated,
     /// Impersonation with an actor token, or of oneself.
     ImpersonationPointless,
-    /// Who wants to revoke a token is neither its client nor the agent of an API it is for.
+    /// The client that wants to revoke a token is neither its client nor the agent of an API it is for.
     Revoker,
-    /// Who presents a task token is not the holder of the task.
+    /// The client that presents a task token is not the holder of the task.
     TaskHolder,
     /// A task token presented, or a task opened, by a client that proved no key of its own.
     TaskKeyless,
@@ -48,7 +49,7 @@ pub enum AdmissionReason {
 }
 
 impl AdmissionReason {
-    /// Which parameter is at fault.
+    /// The parameter at fault.
     pub fn parameter(self) -> &'static str {
         match self {
             Self::ImpersonationOfDelegated | Self::ImpersonationPointless => "impersonate",

@@ -1,38 +1,115 @@
-//! Who may revoke a token, and what ends with it (RFC 7009 §2).
+//! Revocation and suspension: the changes of status that the ledger records. A token depends on generations, so ending one of
+//! them ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
 
-use std::time::Duration;
+use crate::crypto::MacKey;
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, TaskId, Time, Txn};
 
-use super::{ActiveClient, AdmissionReason, Revocable, Revocation, Rules, alive, visible};
-use crate::token::VerifiedIssued;
+/// A revocation to record. The writer gives it its time and the numbers of the generations that begin.
+#[derive(Clone, Debug)]
+pub struct Revocation {
+    /// The things that end, at most 256.
+    pub ends: Vec<Revocable>,
+    /// The agent that asked for it, or `ops`.
+    pub by: ClientId,
+    /// The reason, in words that hold nothing personal; at most 1,024 bytes.
+    pub reason: String,
+    /// The time after which the revocation may be forgotten, because nothing issued under the old generations could still be
+    /// presented; none for ever. Only a thing under which nothing new can be issued (a hop, a transaction, a task) may have
+    /// one: forgetting returns it to generation 0.
+    pub until: Option<Time>,
+}
 
-/// How long a death is remembered beyond the last moment at which the token could have been presented.
-const SKEW: Duration = Duration::from_secs(60);
+/// One thing that can be revoked, suspended or retired.
+#[derive(Clone, Debug)]
+pub struct Revocable {
+    /// Its keyed pseudonym.
+    pub key: GenerationKey,
+    /// Its kind.
+    pub kind: GenerationKind,
+    /// Its name, for replay; none where it is personal.
+    pub name: Option<String>,
+    /// The transaction that it belongs to, where it is a task: replay finds it there.
+    pub txn: Option<Txn>,
+}
 
-/// What `client` ends by revoking `token`: its hop, and with that every token that descends from it. None when it has ended
-/// already. Agents that are suspended do not stand in the way: what is suspended comes back, and a revoked token must not.
-///
-/// # Errors
-/// `Revoker` when the token was neither issued to `client` nor for an API of which it is the agent (RFC 7009 §2.1).
-pub fn revocation(
-    client: &ActiveClient,
-    token: &VerifiedIssued,
-    rules: &Rules<'_>,
-) -> Result<Option<Revocation>, AdmissionReason> {
-    let (own, id) = (token.own(), &client.agent().id);
-    if alive(rules.state, &own.generations, rules.now).is_err_and(|dead| dead.is_final()) {
-        return Ok(None);
+/// A suspension, resumption or retirement to record.
+#[derive(Clone, Debug)]
+pub struct StatusChange {
+    /// The transition.
+    pub turn: Transition,
+    /// The things it applies to, at most 256.
+    pub things: Vec<Revocable>,
+    /// The agent that asked for it, or `ops`.
+    pub by: ClientId,
+    /// The reason, in words that hold nothing personal; at most 1,024 bytes.
+    pub reason: String,
+}
+
+/// A change of status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// Nothing is issued or active under it until it is resumed.
+    Suspend,
+    /// It is active again; everything issued under it goes on as if it had not been suspended.
+    Resume,
+    /// Its generation ends, and nothing new joins it, for ever.
+    Retire,
+}
+
+/// The status of a thing that may not act although its generation is current; the later is the stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum InactiveStatus {
+    /// It comes back, and everything under it, when it is resumed.
+    Suspended,
+    /// It never comes back.
+    Retired,
+}
+
+impl Revocable {
+    /// One token, and every token that descends from it.
+    pub fn hop(jti: Jti, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Hop, jti.as_bytes(), jti.to_string(), pseudonyms)
     }
-    let reason = if own.client == *id {
-        "revoked by the client it was issued to"
-    } else if visible::held_by(id, own, rules.catalog).next().is_some() {
-        "revoked by the agent of an API it is for"
-    } else {
-        return Err(AdmissionReason::Revoker);
-    };
-    Ok(Some(Revocation {
-        ends: vec![Revocable::hop(own.jti, rules.pseudonyms)],
-        by: id.clone(),
-        reason: reason.to_owned(),
-        until: Some(token.expires().plus(SKEW)),
-    }))
+
+    /// Every token of one tree.
+    pub fn transaction(txn: Txn, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Transaction, txn.as_bytes(), txn.to_string(), pseudonyms)
+    }
+
+    /// Every token of a task of `txn`, every task under it, and their tokens.
+    pub fn task(id: TaskId, txn: Txn, pseudonyms: &MacKey) -> Self {
+        Self { txn: Some(txn), ..Self::named(GenerationKind::Task, id.as_bytes(), id.to_string(), pseudonyms) }
+    }
+
+    /// Every token that an agent asked for or acts in.
+    pub fn agent(id: &ClientId, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Agent, id.as_str().as_bytes(), id.to_string(), pseudonyms)
+    }
+
+    /// Every token that one attested running copy of an agent asked for or acts in.
+    pub fn instance(agent: &ClientId, instance: &str, pseudonyms: &MacKey) -> Self {
+        let name = instance_name(agent, instance);
+        Self::named(GenerationKind::Instance, name.as_bytes(), format!("{agent} {instance}"), pseudonyms)
+    }
+
+    /// Every token about a subject. Its name is recorded only where it is an agent's.
+    pub fn subject(subject: &Subject, pseudonyms: &MacKey) -> Self {
+        let kind = GenerationKind::Subject;
+        let name = subject.rule().is_none().then(|| subject.as_str().to_owned());
+        Self { key: pseudonyms.pseudonym(kind, subject.as_str().as_bytes()), kind, name, txn: None }
+    }
+
+    /// Every token that rests on what a trust rule vouched for.
+    pub fn rule(rule: &RuleName, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Rule, rule.as_str().as_bytes(), rule.to_string(), pseudonyms)
+    }
+
+    fn named(kind: GenerationKind, bytes: &[u8], name: String, pseudonyms: &MacKey) -> Self {
+        Self { key: pseudonyms.pseudonym(kind, bytes), kind, name: Some(name), txn: None }
+    }
+}
+
+/// The name that the pseudonym of an instance is computed from. A client id has no zero byte, so the two cannot run together.
+pub(super) fn instance_name(agent: &ClientId, instance: &str) -> String {
+    format!("{agent}\0{instance}")
 }

@@ -1,12 +1,12 @@
-//! Which status list a token stands in, and what the list says of it (draft-ietf-oauth-status-list-21 §4, §7).
+//! The status list that a token stands in, and its status in it (draft-ietf-oauth-status-list-21 §4, §7).
 //!
-//! There is one list per API, kind of list and window of expiry. All lists have the same number of places, taken in random order
-//! and filled to three quarters at most, so that neither a place nor the length of a list tells how many tokens there are; what
-//! does not fit stands in a further part.
+//! There is one list per API, kind of list and window of expiry. All lists have the same number of places, taken in random
+//! order and filled to three quarters at most, so that neither a place nor the length of a list tells how many tokens there
+//! are; what does not fit stands in a further part.
 
 use std::time::Duration;
 
-use super::{StateView, alive};
+use super::liveness::{StateView, alive};
 use crate::catalog::StatusBits;
 use crate::crypto::Digest;
 use crate::oauth::{Generation, ListId, Resource, Time};
@@ -20,20 +20,20 @@ pub const TAKEN_MAX: u32 = PLACES / 4 * 3;
 /// Tokens that expire within the same span stand in the same list.
 const WINDOW: Duration = Duration::from_mins(15);
 
-/// What a list is for. No two lists have the same.
+/// The key of a status list. No two lists have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListKey {
     /// The API whose tokens stand in it.
     pub api: Resource,
-    /// How much it tells of each.
+    /// The number of bits per token.
     pub bits: StatusBits,
     /// The end of its window: all its tokens have expired by then.
     pub until: Time,
-    /// Which of several lists of the window, from 0.
+    /// The number of the list among those of the window, from 0.
     pub part: u32,
 }
 
-/// What a list says of a token; the numbers are those of the wire (draft-ietf-oauth-status-list-21 §7.1).
+/// The status of a token; the numbers are those of the wire (draft-ietf-oauth-status-list-21 §7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Status {
@@ -47,7 +47,7 @@ pub enum Status {
 }
 
 impl ListKey {
-    /// How long after its expiry a token still counts: validators allow some.
+    /// The time after its expiry for which a token still counts: validators allow some.
     pub const LEEWAY: Duration = Duration::from_secs(60);
 
     /// The first list for tokens of `api` that expire at `expires`.
@@ -72,14 +72,14 @@ impl ListKey {
         ListId::from_bytes(id)
     }
 
-    /// When nobody needs the list any more, and its places need not be remembered as taken.
+    /// The time after which nobody needs the list any more, and its places need not be remembered as taken.
     pub fn forgettable(&self) -> Time {
         self.until.plus(Self::LEEWAY)
     }
 }
 
 impl Status {
-    /// What is to be said, at `now`, of a token that depends on `generations`.
+    /// The status, at `now`, of a token that depends on `generations`.
     pub fn of(state: &dyn StateView, generations: &[Generation], now: Time) -> Self {
         match alive(state, generations, now) {
             Ok(()) => Self::Valid,
@@ -88,7 +88,7 @@ impl Status {
         }
     }
 
-    /// The same as a list with so many bits can say it: where there is no word for suspended, it is not valid.
+    /// The value in a list with so many bits: where there is no value for suspended, it is not valid.
     pub fn within(self, bits: StatusBits) -> u8 {
         match (bits, self) {
             (StatusBits::One, Self::Suspended) => Self::Invalid as u8,

@@ -2,12 +2,14 @@
 
 use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::authority;
+use crate::binding;
 use crate::commit::{Commit, ReservedPlace};
 use crate::deployment::TOKEN_PATH;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, IssuedToken};
-use crate::policy::{self, Grant};
+use crate::policy::{self, Grant, PolicyOutcome};
 use crate::request::{ExchangeRequest, PresentedToken, TokenRequest};
 use crate::token::{self, VerifiedActor};
 
@@ -48,7 +50,13 @@ async fn issue(
     let rules = deployment.rules(&*state, now);
     let admitted = lifecycle::admit(client, subject, actor, request.impersonate(), &rules).map_err(ExchangeError::Admission)?;
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
-    let grant = policy::decide(policies, catalog, &admitted, request, limits, now).map_err(ExchangeError::Denied)?;
+    let targets = authority::targets(catalog, &admitted, request).map_err(ExchangeError::Authority)?;
+    let constraint = binding::bind(&admitted, &targets).map_err(ExchangeError::Binding)?;
+    let grant = match policy::decide(policies, &admitted, targets, constraint, request, limits, now) {
+        PolicyOutcome::Grant(grant) => grant,
+        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
+    };
     let place = status_place(commit, &grant)?;
     let requested = request.scope().map(|scopes| catalog.declared(scopes));
     let (minted, hop) =

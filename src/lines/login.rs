@@ -91,7 +91,7 @@ async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<Activ
         AuthError::Login(reason) => stranger(reason),
     })?;
     // An agent that the record suspends or retires is refused like one that its file does.
-    lifecycle::unheld(client, &*commit.state(), &deployment.pseudonyms).map_err(|status| {
+    lifecycle::require_active(client, &*commit.state(), &deployment.pseudonyms).map_err(|status| {
         stranger(match status {
             InactiveStatus::Suspended => ClientReason::Suspended,
             InactiveStatus::Retired => ClientReason::Retired,

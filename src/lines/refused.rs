@@ -1,10 +1,11 @@
 //! The error of a line: the reason, with the evidence that the record of the refusal holds.
 
+use crate::authority;
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::error::{ErrorCode, ExchangeError, Profile};
 use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, Txn};
-use crate::policy::Explanation;
+use crate::policy::Denial;
 use crate::request::RequestReason;
 use crate::token::VerifiedSubject;
 
@@ -86,35 +87,27 @@ impl Asked<'_> {
         reason: &ExchangeError,
         catalog: &Catalog,
     ) -> RequestEvidence {
-        let explanation = match reason {
-            ExchangeError::Denied(denied) => denied.explanation().cloned().unwrap_or_default(),
-            _ => Explanation::default(),
+        let denial = reason.denial();
+        let audience = match reason.targets() {
+            [] => self.targets(catalog),
+            resolved => resolved.to_vec(),
         };
-        let mut policies = [explanation.erred(), explanation.forbade()].concat();
-        policies.sort_unstable();
         RequestEvidence {
             agent: agent.clone(),
             subject_token: self.token.map(|token| Digest::of(token.as_bytes())),
             txn: lineage.txn,
             parent: lineage.parent,
-            audience: self.targets(catalog),
+            audience,
             requested: self.scopes(catalog),
-            policies,
-            policy_set: None,
+            policies: denial.map(|denial| denial.explanation().policies()).unwrap_or_default(),
+            policy_set: denial.and_then(Denial::policy_set),
         }
     }
 
     /// The ids of the registered APIs that are asked for, in the order of the request.
     fn targets(&self, catalog: &Catalog) -> Vec<Resource> {
-        let named = self.audiences.iter().filter_map(|audience| catalog.api_named(audience));
-        let by_id = self.resources.iter().chain(self.authority.iter().map(|(api, _)| api));
-        let mut targets = Vec::new();
-        for api in by_id.filter_map(|id| catalog.api(id)).chain(named) {
-            if !targets.contains(&api.id) {
-                targets.push(api.id.clone());
-            }
-        }
-        targets
+        let ids = self.resources.iter().chain(self.authority.iter().map(|(api, _)| api));
+        authority::registered(catalog, ids, self.audiences)
     }
 
     /// The scopes that are asked for and that an API declares. Others are the caller's words, which stand in no record.

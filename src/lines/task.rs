@@ -3,12 +3,13 @@
 
 use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::binding;
 use crate::deployment::TASKS_PATH;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, AdmissionReason, Task, TaskAction, TaskChange, TaskStatus};
 use crate::mint::{self, IssuedTaskToken};
 use crate::oauth::TaskId;
-use crate::policy;
+use crate::policy::{self, PolicyOutcome};
 use crate::request::{Form, TaskRequest};
 use crate::token;
 
@@ -46,9 +47,14 @@ async fn open(
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
     let admitted = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Admission)?;
-    let admitted = lifecycle::opening(admitted, &rules).map_err(ExchangeError::Admission)?;
+    let admitted = lifecycle::admit_task(admitted, &rules).map_err(ExchangeError::Admission)?;
+    let constraint = binding::bind_task(&admitted).map_err(ExchangeError::Binding)?;
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
-    let grant = policy::open(policies, catalog, &admitted, request.wanted(), limits, now).map_err(ExchangeError::Denied)?;
+    let grant = match policy::open(policies, catalog, &admitted, constraint, request.wanted(), limits, now) {
+        PolicyOutcome::Grant(grant) => grant,
+        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
+    };
     let (minted, task) = mint::open(&admitted, &grant, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
     login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
 }
@@ -73,15 +79,15 @@ async fn act(
     let spent = client.spends();
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
-    let (task, change) = lifecycle::tend(client, id, action, &rules).map_err(ExchangeError::Admission)?;
+    let (task, change) = lifecycle::change_task(client, id, action, &rules).map_err(ExchangeError::Admission)?;
     lineage.txn = Some(task.fixed.txn);
     match change {
-        TaskChange::Nothing => commit.spend(spent).await,
-        TaskChange::Beat(key) => commit.beat(key, spent).await,
-        TaskChange::Hold(change) => commit.hold(change, spent).await,
-        TaskChange::End(revocation) => commit.end_spending(revocation, spent).await,
+        TaskChange::None => commit.spend(spent).await,
+        TaskChange::Heartbeat(key) => commit.beat(key, spent).await,
+        TaskChange::Status(change) => commit.hold(change, spent).await,
+        TaskChange::Complete(revocation) => commit.end_spending(revocation, spent).await,
     }
     .map_err(ExchangeError::Commit)?;
-    let (task, status) = lifecycle::task_now(task, &rules);
+    let (task, status) = lifecycle::current_task(task, &rules);
     Ok(TaskOutcome { task, status })
 }

@@ -80,7 +80,7 @@ pub(super) fn of(standing: &AdmittedExchange, grant: &Grant, identity: &Identity
         task: standing.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
         people: DelegationClaims::of(standing, &shown(standing.chain(), grant))?,
-        cnf: grant.bound().issued(),
+        cnf: grant.constraint().issued(),
         status: identity.status.map(|place| status(identity.issuer, place)),
         anc: identity.ancestry,
     };

@@ -6,10 +6,11 @@ use super::claims::{self, Identity};
 use super::release::{Released, Unreleased};
 use super::shared;
 use super::{MintReason, Signers};
+use crate::binding::SenderConstraint;
 use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, MacKey, random};
 use crate::ledger::{Bindings, Hop, Inputs};
-use crate::lifecycle::{AdmittedExchange, SenderConstraint, key_of};
+use crate::lifecycle::{AdmittedExchange, key_of};
 use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, IssuedClaims, IssuerKeys, ScopesOnApi, Sealed};
@@ -70,7 +71,7 @@ pub fn sign(
     };
     let record = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
-    let minted = MintedToken { token, scope: grant.scopes().to_string(), bound: *grant.bound() };
+    let minted = MintedToken { token, scope: grant.scopes().to_string(), bound: *grant.constraint() };
     let issue = RecordHop {
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
@@ -161,17 +162,17 @@ fn hop(standing: &AdmittedExchange, grant: &Grant, (jti, txn, now): (Jti, Txn, T
         depth: standing.depth(),
         at: now,
         expires: Time::from_seconds(grant.expires().seconds()),
-        basis: standing.basis(),
+        basis: standing.mode(),
         client: client.agent().id.clone(),
         login: client.method().as_str(),
-        instance: standing.acting().instance.clone(),
+        instance: standing.current_actor().instance.clone(),
         subject: subject.subject().clone(),
         chain: standing.chain().clone(),
-        actor: standing.acting().agent.id.clone(),
+        actor: standing.current_actor().agent.id.clone(),
         audience: grant.apis().iter().map(|api| api.id.clone()).collect(),
         scopes: grant.scopes().clone(),
         evidence: shared::evidence(standing),
-        binding: Bindings { issued: grant.bound().issued(), subject: grant.bound().subject() },
+        binding: Bindings { issued: grant.constraint().issued(), subject: grant.constraint().subject() },
         token,
         kid: kid.to_owned(),
         policy_set: grant.policy_set(),

@@ -63,7 +63,7 @@ pub(super) fn generations(
 /// Everybody of the subject token's chain, who asks now and who acts now.
 pub(super) fn agents(standing: &AdmittedExchange) -> Vec<ClientId> {
     let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
-    let now = [&standing.client().agent().id, &standing.acting().agent.id];
+    let now = [&standing.client().agent().id, &standing.current_actor().agent.id];
     let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
     agents.sort_unstable();
     agents.dedup();
@@ -96,7 +96,7 @@ pub(super) fn issue(
         record,
         generations: standing.generations().to_vec(),
         single_use: standing.client().spends(),
-        deadline: expires.min(standing.bound()),
+        deadline: expires.min(standing.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },
         status: None,
         charge: None,

@@ -119,7 +119,7 @@ pub fn open(
             task: fixed(opening, grant, &names, ancestry.own.generations),
             out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
         }),
-        ..shared::issue(opening.standing(), minting, (jti, txn, grant.deadline()), record)
+        ..shared::issue(opening.admitted(), minting, (jti, txn, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
@@ -164,13 +164,13 @@ impl IssuedTaskToken {
 
 fn names(opening: &AdmittedTask, now: Time) -> Result<Names, MintReason> {
     let random = || random().map_err(|_| MintReason::Crypto);
-    let txn = shared::txn(opening.standing(), now)?;
+    let txn = shared::txn(opening.admitted(), now)?;
     Ok(Names { id: TaskId::new(now, random()?), jti: Jti::new(now, random()?), txn, now })
 }
 
 /// What the token freezes: subject, chain, ceiling and everything that the task depends on.
 fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
-    let (standing, subject) = (opening.standing(), opening.standing().subject());
+    let (standing, subject) = (opening.admitted(), opening.admitted().subject());
     let before = subject.own();
     let own = IssuedClaims {
         jti: names.jti,
@@ -192,7 +192,7 @@ fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, na
             data_classes: grant.data_classes().to_vec(),
             deadline: grant.deadline(),
             under: subject.hop().or_else(|| standing.task().and_then(|task| task.under)),
-            bound: grant.bound(),
+            bound: grant.requires_proof(),
         }),
     };
     let (attributes, chain) = (subject.attributes().to_vec(), standing.chain().clone());
@@ -206,7 +206,7 @@ fn claims(
     details: &str,
     anc: &str,
 ) -> Result<Vec<u8>, MintReason> {
-    let standing = opening.standing();
+    let standing = opening.admitted();
     let claims = Claims {
         iss: minting.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
@@ -228,7 +228,7 @@ fn claims(
 /// Whoever opens a task for itself is held to the key it did it with. Which keys another agent has, its own registration says,
 /// and it may replace them while the task lasts.
 fn bound(opening: &AdmittedTask, holder: &ClientId) -> Option<Digest> {
-    (opening.standing().client().agent().id == *holder).then(|| opening.key())
+    (opening.admitted().client().agent().id == *holder).then(|| opening.key())
 }
 
 fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
@@ -250,7 +250,7 @@ fn pairs(held: &ScopesOnApi) -> Pairs<'_> {
 }
 
 fn opened(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, (token, kid): (Digest, &str)) -> Opened {
-    let (standing, client) = (opening.standing(), opening.standing().client());
+    let (standing, client) = (opening.admitted(), opening.admitted().client());
     Opened {
         task: names.id,
         jti: names.jti,
@@ -282,7 +282,7 @@ fn fixed(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: 
         id: names.id,
         txn: names.txn,
         parent: opening.parent().map(|parent| parent.fixed.id),
-        opener: opening.standing().client().agent().id.clone(),
+        opener: opening.admitted().client().agent().id.clone(),
         holder: grant.holder().clone(),
         opened: names.now,
         deadline: grant.deadline(),

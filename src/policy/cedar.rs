@@ -13,8 +13,9 @@ use miette::Diagnostic;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::facts::{Attribute, RequestContext, ScopeContext, UsedAttributes, Value};
-use super::slice::{Head, RequestHead};
+use super::context::{Attribute, RequestContext, ScopeContext, UsedAttributes, Value};
+use super::index::{Head, RequestHead};
+use super::outcome::UNASKED;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::oauth::{Scope, Time};
 
@@ -36,7 +37,7 @@ static KINDS: LazyLock<Vec<EntityTypeName>> = LazyLock::new(|| {
 /// run.
 const REACH: u32 = 1;
 
-/// What one request asks of policy. One scope is one question.
+/// The action of a question. One scope is one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     Exchange,
@@ -52,12 +53,12 @@ pub(super) enum Resource<'a> {
     Agent(&'a Agent),
 }
 
-/// A policy and what can be told from its text alone.
+/// A policy, and the facts that its text alone tells.
 #[derive(Debug)]
 pub(super) struct Rule {
     policy: Policy,
     pub(super) head: Head,
-    needs: UsedAttributes,
+    pub(super) used: UsedAttributes,
     /// `@lifetime`, as written.
     pub(super) lifetime: Option<String>,
     /// `@id`, as written.
@@ -73,7 +74,7 @@ pub(super) struct Remark {
     pub(super) message: String,
 }
 
-/// What validation has to say: by policy, first what is wrong, then what is only suspicious.
+/// The findings of validation, by policy: errors, and what is only suspicious.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) errors: Vec<(String, Remark)>,
@@ -84,7 +85,7 @@ pub(super) struct Findings {
 #[derive(Debug)]
 pub(super) struct Slice {
     set: PolicySet,
-    needs: UsedAttributes,
+    used: UsedAttributes,
 }
 
 /// A question without the particulars of a request: everything that does not change from one request to the next.
@@ -103,9 +104,9 @@ pub(super) type SharedContext = Vec<(UsedAttributes, Context)>;
 /// An answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PolicyDecision {
-    /// Whether it is permitted and no policy raised an error.
+    /// True where it is permitted and no policy raised an error.
     pub(super) allowed: bool,
-    /// Whether it would be permitted, had no policy raised an error.
+    /// True where it would be permitted, had no policy raised an error.
     pub(super) permitted_but_erred: bool,
     /// The policies that decided, by id: those that permit, or those that forbid.
     pub(super) deciding: Vec<String>,
@@ -117,21 +118,21 @@ impl RequestTemplate {
     /// Decides. A context built for another scope of the same request is taken over where no policy could tell the difference.
     pub(super) fn decide(
         &self,
-        facts: &RequestContext<'_>,
+        request: &RequestContext<'_>,
         about: ScopeContext<'_>,
         shared: &mut SharedContext,
     ) -> PolicyDecision {
-        self.response(facts, about, shared).map_or_else(PolicyDecision::unasked, |response| PolicyDecision::of(&response))
+        self.response(request, about, shared).map_or_else(PolicyDecision::unasked, |response| PolicyDecision::of(&response))
     }
 
-    fn response(&self, facts: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
-        let context = self.slice.context(facts, about, shared)?;
+    fn response(&self, request: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
+        let context = self.slice.context(request, about, shared)?;
         let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
-        let request = Request::new(principal, action, resource, context, None).ok()?;
-        let ask = |entities: &Entities| Authorizer::new().is_authorized(&request, &self.slice.set, entities);
-        match self.slice.needs.contains(Attribute::Subject) {
+        let asked = Request::new(principal, action, resource, context, None).ok()?;
+        let ask = |entities: &Entities| Authorizer::new().is_authorized(&asked, &self.slice.set, entities);
+        match self.slice.used.contains(Attribute::Subject) {
             false => Some(ask(&self.entities)),
-            true => Some(ask(&self.entities.clone().add_entities([subject(facts)?], None).ok()?)),
+            true => Some(ask(&self.entities.clone().add_entities([subject(request)?], None).ok()?)),
         }
     }
 }
@@ -144,9 +145,9 @@ impl PolicyDecision {
         Self { allowed: permitted && erred.is_empty(), permitted_but_erred: permitted && !erred.is_empty(), deciding, erred }
     }
 
-    /// What could not be asked is refused.
+    /// The decision on a question that could not be put: refused.
     pub(super) fn unasked() -> Self {
-        Self { erred: vec!["(request)".to_owned()], ..Self::default() }
+        Self { erred: vec![UNASKED.to_owned()], ..Self::default() }
     }
 }
 
@@ -160,20 +161,20 @@ impl Slice {
     /// Puts policies together.
     pub(super) fn new<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Self> {
         let rules: Vec<&Rule> = rules.collect();
-        let needs = rules.iter().fold(UsedAttributes::default(), |needs, rule| needs.and(rule.needs));
+        let used = rules.iter().fold(UsedAttributes::default(), |used, rule| used.and(rule.used));
         let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())).ok()?;
-        Some(Self { set, needs })
+        Some(Self { set, used })
     }
 
-    fn context(&self, facts: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
-        if let Some((_, context)) = shared.iter().find(|(needs, _)| *needs == self.needs) {
+    fn context(&self, request: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
+        if let Some((_, context)) = shared.iter().find(|(used, _)| *used == self.used) {
             return Some(context.clone());
         }
-        let pair = |attribute: Attribute| Some((attribute.name().to_owned(), expression(facts.value(attribute, about))?));
-        let pairs = self.needs.iter().map(pair).collect::<Option<Vec<_>>>()?;
+        let pair = |attribute: Attribute| Some((attribute.name().to_owned(), expression(request.value(attribute, about))?));
+        let pairs = self.used.iter().map(pair).collect::<Option<Vec<_>>>()?;
         let context = Context::from_pairs(pairs).ok()?;
-        if self.needs.same_for_all_scopes() {
-            shared.push((self.needs, context.clone()));
+        if self.used.same_for_all_scopes() {
+            shared.push((self.used, context.clone()));
         }
         Some(context)
     }
@@ -190,7 +191,7 @@ impl Action {
     }
 }
 
-/// What heads can tell of the question.
+/// The part of a question that heads can tell apart.
 pub(super) fn question(action: Action, principal: &Agent, resource: Resource<'_>) -> Option<RequestHead> {
     let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
     let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
@@ -202,7 +203,7 @@ pub(super) fn question(action: Action, principal: &Agent, resource: Resource<'_>
 }
 
 /// Builds everything about a question that lasts.
-pub(super) fn frame(slice: Arc<Slice>, action: Action, principal: &Agent, resource: Resource<'_>) -> Option<RequestTemplate> {
+pub(super) fn template(slice: Arc<Slice>, action: Action, principal: &Agent, resource: Resource<'_>) -> Option<RequestTemplate> {
     let asking = agent_entity(principal)?;
     let asked = match resource {
         Resource::Agent(agent) => agent_entity(agent)?,
@@ -237,12 +238,12 @@ fn named<'a>(values: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Option<H
     values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
 }
 
-fn subject(facts: &RequestContext<'_>) -> Option<Entity> {
+fn subject(request: &RequestContext<'_>) -> Option<Entity> {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-    let attributes = facts.subject().map(|(name, value)| (name.to_owned(), text(value)));
-    let tags: BTreeMap<&str, &str> = facts.tags().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let attributes = request.subject().map(|(name, value)| (name.to_owned(), text(value)));
+    let tags: BTreeMap<&str, &str> = request.tags().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
-    Entity::new_with_tags(uid("Subject", facts.standing.subject().subject().as_str())?, attributes, [], tags).ok()
+    Entity::new_with_tags(uid("Subject", request.admitted.subject().subject().as_str())?, attributes, [], tags).ok()
 }
 
 fn expression(value: Value<'_>) -> Option<RestrictedExpression> {
@@ -274,7 +275,7 @@ impl Rule {
         self.policy.to_string()
     }
 
-    /// The same policy under another id.
+    /// This policy under another id.
     pub(super) fn called(mut self, id: &str) -> Self {
         self.policy = self.policy.new_id(PolicyId::new(id));
         self
@@ -286,7 +287,7 @@ impl Rule {
         Self {
             policy: policy.clone(),
             head: head(policy),
-            needs: policy.to_json().map_or(UsedAttributes::ALL, |json| needs(&json)),
+            used: policy.to_json().map_or(UsedAttributes::ALL, |json| used(&json)),
             lifetime: annotation("lifetime"),
             named: annotation("id"),
             annotations: others.map(str::to_owned).collect(),
@@ -312,7 +313,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Rule>, Vec<Remark>> {
 /// Validates policies strictly against the schema.
 ///
 /// # Errors
-/// When the schema itself does not stand.
+/// The schema itself is broken.
 pub(super) fn validate<'a>(rules: impl Iterator<Item = &'a Rule>) -> Result<Findings, String> {
     let validator = VALIDATOR.as_ref().map_err(Clone::clone)?;
     let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
@@ -347,18 +348,18 @@ fn head(policy: &Policy) -> Head {
     Head { principal, actions, resource }
 }
 
-/// Which attributes of the context a policy mentions, told from its JSON form. Whoever speaks of the context as a whole needs
-/// it all.
-fn needs(json: &serde_json::Value) -> UsedAttributes {
+/// The attributes of the context that a policy mentions, told from its JSON form. One that speaks of the context as a whole
+/// uses all of them.
+fn used(json: &serde_json::Value) -> UsedAttributes {
     match json {
         serde_json::Value::Object(members) => match members.iter().next() {
             Some((name, operand)) if members.len() == 1 && (name == "." || name == "has") && of_context(operand) => {
                 mentioned(operand).map_or(UsedAttributes::ALL, UsedAttributes::named)
             }
             Some((name, operand)) if name == "Var" && operand == "context" => UsedAttributes::ALL,
-            _ => members.values().fold(UsedAttributes::default(), |found, inner| found.and(needs(inner))),
+            _ => members.values().fold(UsedAttributes::default(), |found, inner| found.and(used(inner))),
         },
-        serde_json::Value::Array(items) => items.iter().fold(UsedAttributes::default(), |found, inner| found.and(needs(inner))),
+        serde_json::Value::Array(items) => items.iter().fold(UsedAttributes::default(), |found, inner| found.and(used(inner))),
         _ => UsedAttributes::default(),
     }
 }
@@ -372,7 +373,7 @@ fn mentioned(operand: &serde_json::Value) -> Option<&str> {
     attribute.as_str().or_else(|| attribute.get(0)?.as_str())
 }
 
-/// What slices and trimmed contexts are compared with.
+/// The answer that slices and trimmed contexts are compared with.
 #[cfg(test)]
 pub(super) mod oracle {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -382,16 +383,16 @@ pub(super) mod oracle {
     pub(in crate::policy) fn answer(
         rules: &[Rule],
         (action, principal, resource): (Action, &Agent, Resource<'_>),
-        facts: &RequestContext<'_>,
+        request: &RequestContext<'_>,
         about: ScopeContext<'_>,
     ) -> PolicyDecision {
         let schema = VALIDATOR.as_ref().unwrap().schema();
-        let slice = Slice { needs: UsedAttributes::ALL, ..Slice::new(rules.iter()).unwrap() };
-        let context = slice.context(facts, about, &mut SharedContext::new()).unwrap();
-        let frame = frame(Arc::new(slice), action, principal, resource).unwrap();
-        let request = Request::new(frame.principal, frame.action, frame.resource, context, Some(schema)).unwrap();
-        let entities = frame.entities.iter().cloned().chain(subject(facts));
+        let slice = Slice { used: UsedAttributes::ALL, ..Slice::new(rules.iter()).unwrap() };
+        let context = slice.context(request, about, &mut SharedContext::new()).unwrap();
+        let template = template(Arc::new(slice), action, principal, resource).unwrap();
+        let asked = Request::new(template.principal, template.action, template.resource, context, Some(schema)).unwrap();
+        let entities = template.entities.iter().cloned().chain(subject(request));
         let entities = Entities::from_entities(entities, Some(schema)).unwrap();
-        PolicyDecision::of(&Authorizer::new().is_authorized(&request, &frame.slice.set, &entities))
+        PolicyDecision::of(&Authorizer::new().is_authorized(&asked, &template.slice.set, &entities))
     }
 }

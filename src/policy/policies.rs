@@ -7,8 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::cedar::{self, Action, RequestTemplate, Resource, Rule, Slice};
-use super::reading::PolicyLoader;
-use super::slice::Index;
+use super::context::Attribute;
+use super::index::Index;
+use super::loader::{PolicyComplaint, PolicyLoader};
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
 use crate::oauth::Scope;
@@ -21,27 +22,17 @@ pub struct Policies {
     lifetimes: HashMap<String, Duration>,
     digest: Digest,
     warnings: Vec<PolicyComplaint>,
+    mention_approval: bool,
     memory: RwLock<Memory>,
 }
 
-/// Something wrong or suspicious in a policy file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyComplaint {
-    /// The file; the folder's name stands for the set as a whole.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong and what would help.
-    pub message: String,
-}
-
 /// As many questions are remembered; then memory starts afresh.
-const FRAMES_MAX: usize = 2048;
+const TEMPLATES_MAX: usize = 2048;
 
-/// What the questions asked lately have in common with the next one.
+/// The lasting parts of the questions asked lately.
 #[derive(Default)]
 struct Memory {
-    frames: HashMap<Key, Remembered>,
+    templates: HashMap<Key, Remembered>,
     slices: HashMap<Vec<usize>, Arc<Slice>>,
 }
 
@@ -54,7 +45,7 @@ struct Key {
 }
 
 struct Remembered {
-    frame: Arc<RequestTemplate>,
+    template: Arc<RequestTemplate>,
     _held: (Arc<Agent>, RequestResource),
 }
 
@@ -76,11 +67,12 @@ impl Policies {
 
     fn of(read: PolicyLoader<'_>) -> Self {
         let index = Index::new(read.rules.iter().map(|rule| &rule.head));
+        let mention_approval = read.rules.iter().any(|rule| rule.used.contains(Attribute::Approved));
         let PolicyLoader { rules, lifetimes, warnings, digest, .. } = read;
-        Self { rules, index, lifetimes, digest, warnings, memory: RwLock::default() }
+        Self { rules, index, lifetimes, digest, warnings, mention_approval, memory: RwLock::default() }
     }
 
-    /// What `check` should mention though nothing is wrong.
+    /// The remarks of `check` where nothing is wrong.
     pub fn warnings(&self) -> &[PolicyComplaint] {
         &self.warnings
     }
@@ -90,17 +82,18 @@ impl Policies {
         self.digest
     }
 
-    /// How many policies there are.
+    /// The number of policies.
     pub fn len(&self) -> usize {
         self.rules.len()
     }
 
-    /// Whether there are none, so that nothing is permitted.
+    /// True where there are none, so that nothing is permitted.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Whether some policy may permit `agent` an exchange for `scope` of `api`: as its head says, whatever its conditions do.
+    /// True where some policy may permit `agent` an exchange for `scope` of `api`: as its head says, whatever its conditions
+    /// do.
     pub fn may_permit(&self, agent: &Agent, api: &Api, scope: &Scope) -> bool {
         let Some(info) = api.scopes.get(scope) else { return false };
         let question = cedar::question(Action::Exchange, agent, Resource::Scope(api, scope, info));
@@ -108,31 +101,41 @@ impl Policies {
         applying.into_iter().any(|at| self.rules.get(at).is_some_and(|rule| rule.permits))
     }
 
+    /// True where a policy reads `context.approved`.
+    pub(super) fn mention_approval(&self) -> bool {
+        self.mention_approval
+    }
+
     /// The shortest lifetime that any of the policies named sets.
     pub(super) fn lifetime(&self, ids: &[String]) -> Option<Duration> {
         ids.iter().filter_map(|id| self.lifetimes.get(id).copied()).min()
     }
 
-    /// What is lasting about a question; remembered. None when it cannot even be put.
-    pub(super) fn frame(&self, action: Action, principal: &Arc<Agent>, asked: &RequestResource) -> Option<Arc<RequestTemplate>> {
+    /// The lasting part of a question; remembered. None when it cannot even be put.
+    pub(super) fn template(
+        &self,
+        action: Action,
+        principal: &Arc<Agent>,
+        asked: &RequestResource,
+    ) -> Option<Arc<RequestTemplate>> {
         let key = Key { action, principal: Arc::as_ptr(principal) as usize, resource: asked.place() };
         let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = memory.frames.get(&key) {
-            return Some(known.frame.clone());
+        if let Some(known) = memory.templates.get(&key) {
+            return Some(known.template.clone());
         }
         drop(memory);
         let resource = asked.resource()?;
         let applying = self.index.applying(&cedar::question(action, principal, resource)?);
-        let frame = Arc::new(cedar::frame(self.slice(applying)?, action, principal, resource)?);
+        let template = Arc::new(cedar::template(self.slice(applying)?, action, principal, resource)?);
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
-        memory.frames.insert(key, Remembered { frame: frame.clone(), _held: (principal.clone(), asked.clone()) });
-        Some(frame)
+        memory.templates.insert(key, Remembered { template: template.clone(), _held: (principal.clone(), asked.clone()) });
+        Some(template)
     }
 
     /// The policies at these positions, put together once.
     fn slice(&self, positions: Vec<usize>) -> Option<Arc<Slice>> {
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
-        if memory.frames.len() >= FRAMES_MAX {
+        if memory.templates.len() >= TEMPLATES_MAX {
             *memory = Memory::default();
         }
         if let Some(known) = memory.slices.get(&positions) {
@@ -181,6 +184,6 @@ impl Policies {
     }
 
     pub(super) fn remembered(&self) -> usize {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner).frames.len()
+        self.memory.read().unwrap_or_else(PoisonError::into_inner).templates.len()
     }
 }

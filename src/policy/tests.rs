@@ -1,22 +1,26 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "tests fail by panicking")]
 
+mod index;
+mod loader;
 mod narrowness;
-mod opening;
-mod reading;
-mod slices;
 mod table;
+mod task;
 
 use std::path::PathBuf;
 
 use super::*;
+use crate::authority::{AuthorityError, AuthorityReason, targets};
+use crate::binding::{BindingError, BindingReason, bind, bind_task};
 use crate::catalog::{
-    Agent, AgentKind, Api, BoundTokens, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, Status,
+    Agent, AgentKind, Api, BoundTokens, Catalog, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo,
+    Status,
 };
 use crate::client::AuthenticatedClient;
-use crate::lifecycle::CurrentActor;
-use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Subject, Txn};
-use crate::request::{Form, TokenRequest};
-use crate::token::{IssuedClaims, Origin, VerifiedSubject};
+use crate::ledger::ExchangeMode;
+use crate::lifecycle::{AdmittedExchange, CurrentActor};
+use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Scopes, Subject, Time, Txn};
+use crate::request::{ExchangeRequest, Form, TokenRequest};
+use crate::token::{IssuedClaims, Origin, ScopesOnApi, VerifiedSubject};
 
 /// 2026-11-20T12:00:00Z.
 const NOW: Time = Time::from_seconds(1_795_176_000);
@@ -142,14 +146,14 @@ fn subject(origin: Origin) -> VerifiedSubject {
 }
 
 /// `client` before policy, acting itself.
-fn standing(catalog: &Catalog, client: &str, subject: VerifiedSubject) -> AdmittedExchange {
+fn admitted(catalog: &Catalog, client: &str, subject: VerifiedSubject) -> AdmittedExchange {
     acting(catalog, client, client, subject, ExchangeMode::Delegation)
 }
 
-fn acting(catalog: &Catalog, client: &str, actor: &str, subject: VerifiedSubject, basis: ExchangeMode) -> AdmittedExchange {
+fn acting(catalog: &Catalog, client: &str, actor: &str, subject: VerifiedSubject, mode: ExchangeMode) -> AdmittedExchange {
     let agent = |id| catalog.agent(&ClientId::parse(id).unwrap()).unwrap().clone();
     let acting = CurrentActor { agent: agent(actor), instance: Some("pod-1".into()) };
-    AdmittedExchange::for_tests(AuthenticatedClient::for_tests(agent(client)), subject, acting, basis)
+    AdmittedExchange::for_tests(AuthenticatedClient::for_tests(agent(client)), subject, acting, mode)
 }
 
 /// A request with these parameters beside the subject token, written as a form.
@@ -161,7 +165,41 @@ fn request(parameters: &str) -> ExchangeRequest {
     ExchangeRequest::parse(&TokenRequest::parse(&Form::decode(form.as_bytes(), 64).unwrap()).unwrap()).unwrap()
 }
 
-/// What is granted, as `api scope …` lines.
+/// The stage that refused, and its reason.
+#[derive(Debug, PartialEq)]
+enum Refused {
+    Authority(AuthorityError),
+    Binding(BindingError),
+    Denial(Denial),
+    ApprovalNeeded(ApprovalNeeded),
+}
+
+/// The three stages of an exchange in their order: targets, binding, policy.
+fn exchanged(policies: &Policies, catalog: &Catalog, admitted: &AdmittedExchange, parameters: &str) -> Result<Grant, Refused> {
+    let request = request(parameters);
+    let targets = targets(catalog, admitted, &request).map_err(Refused::Authority)?;
+    let constraint = bind(admitted, &targets).map_err(Refused::Binding)?;
+    outcome(decide(policies, admitted, targets, constraint, &request, &limits(), NOW))
+}
+
+fn outcome<G>(outcome: PolicyOutcome<G>) -> Result<G, Refused> {
+    match outcome {
+        PolicyOutcome::Grant(grant) => Ok(grant),
+        PolicyOutcome::Denial(denial) => Err(Refused::Denial(denial)),
+        PolicyOutcome::ApprovalNeeded(needed) => Err(Refused::ApprovalNeeded(needed)),
+    }
+}
+
+impl Refused {
+    fn denial(self) -> Denial {
+        match self {
+            Self::Denial(denial) => denial,
+            other => unreachable!("{other:?}"),
+        }
+    }
+}
+
+/// The authority granted, as `api scope …` lines.
 fn granted(grant: &Grant) -> Vec<String> {
     grant.held().iter().map(|held| format!("{} {}", held.api, held.scopes)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::start_error::StartError;
+use super::failure::Failure;
 use crate::config::ServerKeys;
 use crate::crypto::{MacKey, SealKey, random};
 use crate::jose::Cache;
@@ -11,7 +11,7 @@ use crate::mint::Signers;
 use crate::store::KeyFiles;
 
 /// The keys of the folder, parsed. `verified` and `sequences` go with them from one configuration to the next.
-pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &Arc<Sequences>) -> Result<ServerKeys, StartError> {
+pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &Arc<Sequences>) -> Result<ServerKeys, Failure> {
     Ok(ServerKeys {
         signers: files.signers()?,
         ancestry: files.ancestry()?,
@@ -25,7 +25,7 @@ pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &A
 ///
 /// # Errors
 /// When there is no randomness.
-pub fn stand_in_keys() -> Result<ServerKeys, StartError> {
+pub fn stand_in_keys() -> Result<ServerKeys, Failure> {
     let nobody: [u8; 32] = random()?;
     Ok(ServerKeys {
         signers: Signers::new(Vec::new()),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::start_error::{StartError, with_causes};
+use super::failure::{Failure, with_causes};
 use crate::commit::{Commit, LogKeys, LogParts, Sequencer};
 use crate::config::{LedgerAccess, Settings};
 use crate::http::LedgerState;
@@ -23,7 +23,7 @@ impl LedgerSigning {
     ///
     /// # Errors
     /// When a file is not in order.
-    pub(super) fn renew(&self, settings: &Settings, now: Time) -> Result<(), StartError> {
+    pub(super) fn renew(&self, settings: &Settings, now: Time) -> Result<(), Failure> {
         let keys = keys(settings, now)?;
         self.files.write_keys(&keys.known)?;
         self.sequencer.rekey(keys);
@@ -40,20 +40,20 @@ pub(super) fn start(
     data: &Path,
     commit: &Commit,
     now: Time,
-) -> Result<(LedgerSigning, LedgerState), StartError> {
-    let files = Arc::new(TileFolder::new(data, &settings.keys.dir).map_err(|reason| StartError::at(data, &reason))?);
-    let records = Arc::new(SqliteReader::open(data).map_err(|reason| StartError::at(data, &reason))?);
+) -> Result<(LedgerSigning, LedgerState), Failure> {
+    let files = Arc::new(TileFolder::new(data, &settings.keys.dir).map_err(|reason| Failure::at(data, &reason))?);
+    let records = Arc::new(SqliteReader::open(data).map_err(|reason| Failure::at(data, &reason))?);
     let keys = keys(settings, now)?;
-    files.write_keys(&keys.known).map_err(|reason| StartError::at(data, &reason))?;
+    files.write_keys(&keys.known).map_err(|reason| Failure::at(data, &reason))?;
     let parts = LogParts {
-        records: Arc::new(SqliteReader::open(data).map_err(|reason| StartError::at(data, &reason))?),
+        records: Arc::new(SqliteReader::open(data).map_err(|reason| Failure::at(data, &reason))?),
         durable: commit.durable(),
         files: Arc::clone(&files) as Arc<_>,
         keys,
         interval: settings.ledger.checkpoint_interval,
     };
     let sequencer = Sequencer::start(parts).map_err(|reason| {
-        StartError::new(format!("the ledger in {}: {}", data.join(LEDGER_FOLDER).display(), with_causes(&reason)))
+        Failure::new(format!("the ledger in {}: {}", data.join(LEDGER_FOLDER).display(), with_causes(&reason)))
     })?;
     let public = settings.ledger.access == LedgerAccess::Public;
     let signing = LedgerSigning { sequencer: sequencer.clone(), files: Arc::clone(&files) };
@@ -61,7 +61,7 @@ pub(super) fn start(
 }
 
 /// The log's keys as they are at `now`; the first is made when there is none.
-fn keys(settings: &Settings, now: Time) -> Result<LogKeys, StartError> {
+fn keys(settings: &Settings, now: Time) -> Result<LogKeys, Failure> {
     let origin = KeyName::parse(&settings.ledger.origin)?;
     let keys = LedgerKeys::open_or_create(&settings.keys.dir, &origin, now)?;
     Ok(LogKeys { signers: keys.signers(&origin, now)?, known: keys.verifiers(&origin), origin })

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::failure::Failure;
 use super::keys::server_keys;
-use super::start_error::StartError;
 use crate::commit::contract::StoreReason;
 use crate::commit::{self, Commit};
 use crate::config::{self, Sources};
@@ -28,17 +28,17 @@ impl Offline {
     ///
     /// # Errors
     /// When no server ever ran on the folder, or one runs; when its configuration or keys cannot be used.
-    pub fn open(data: &Path, files: &[PathBuf]) -> Result<Self, StartError> {
+    pub fn open(data: &Path, files: &[PathBuf]) -> Result<Self, Failure> {
         if !data.join("commit.sqlite").exists() {
-            return Err(StartError::new(format!("{}: no server runs on this folder and none ever did", data.display())));
+            return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
-        let config = Sources::new(files.to_vec()).load().config.map_err(StartError::configuration)?;
+        let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
         let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
         let (root, keys) = (keys.root()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
-        let deployment = config::world(config, keys, None).map_err(StartError::configuration)?;
+        let deployment = config::world(config, keys, None).map_err(Failure::configuration)?;
         let failed = |reason: StoreReason| match reason {
-            StoreReason::Locked => StartError::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
-            other => StartError::at(data, &other),
+            StoreReason::Locked => Failure::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
+            other => Failure::at(data, &other),
         };
         let store = Box::new(SqliteStore::new(data).map_err(failed)?);
         let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(root), commit::Limits::default()).map_err(failed)?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::start_error::StartError;
+use super::failure::Failure;
 use crate::catalog::Status;
 use crate::commit::contract::ConfiguredPrincipal;
 use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
@@ -117,7 +117,7 @@ fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
 ///
 /// # Errors
 /// When keys or store cannot be read.
-pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, StartError> {
+pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, Failure> {
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
     let lives = SqliteReader::open(data)?.lives()?;
     let retired = |id: &ClientId| {

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::sign::CertifiedKey;
+use tokio::runtime::Handle;
 
+use super::failure::Failure;
 use super::keys::server_keys;
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
-use super::start_error::StartError;
 use crate::commit::Commit;
 use crate::config::{self, Config, Diagnostics, ServerKeys, Settings, Tls};
 use crate::deployment::Deployment;
@@ -27,11 +28,12 @@ const REQUEST_MAX: Duration = Duration::from_secs(120);
 /// Takes up configurations that have changed.
 #[derive(Clone)]
 pub(super) struct Reload {
-    lasting: Lasting,
-    signing: LedgerSigning,
-    identity: Option<Arc<TlsIdentity>>,
-    state: Arc<AppState>,
-    runtime: tokio::runtime::Handle,
+    pub(super) lasting: Lasting,
+    pub(super) signing: LedgerSigning,
+    pub(super) identity: Option<Arc<TlsIdentity>>,
+    pub(super) state: Arc<AppState>,
+    /// The runtime of the server.
+    pub(super) runtime: Handle,
 }
 
 /// The parts of a server that outlive its configurations.
@@ -54,16 +56,6 @@ struct Prepared {
 }
 
 impl Reload {
-    /// Must be called on the server's runtime.
-    pub(super) fn new(
-        lasting: Lasting,
-        signing: LedgerSigning,
-        identity: Option<Arc<TlsIdentity>>,
-        state: Arc<AppState>,
-    ) -> Self {
-        Self { lasting, signing, identity, state, runtime: tokio::runtime::Handle::current() }
-    }
-
     /// Puts the configuration in force, or logs why that cannot be. Blocks its thread, which must not be one of the runtime's.
     pub(super) fn take(&self, loaded: Result<Config, Diagnostics>, before: &Settings) {
         let _inside = self.runtime.enter();
@@ -77,22 +69,22 @@ impl Reload {
     }
 
     /// Builds everything, and ends in the record what the configuration no longer names.
-    fn prepare(&self, loaded: Result<Config, Diagnostics>, before: &Settings) -> Result<(Prepared, Removed), StartError> {
-        let prepared = self.build(loaded.map_err(StartError::new)?, before)?;
+    fn prepare(&self, loaded: Result<Config, Diagnostics>, before: &Settings) -> Result<(Prepared, Removed), Failure> {
+        let prepared = self.build(loaded.map_err(Failure::new)?, before)?;
         let reconciled = self.runtime.block_on(reconcile(&self.lasting.commit, &prepared.deployment));
         let removed = reconciled
-            .map_err(|reason| StartError::new(format!("what it no longer has in force cannot be recorded as ended: {reason}")))?;
+            .map_err(|reason| Failure::new(format!("what it no longer has in force cannot be recorded as ended: {reason}")))?;
         Ok((prepared, removed))
     }
 
-    fn build(&self, config: Config, before: &Settings) -> Result<Prepared, StartError> {
+    fn build(&self, config: Config, before: &Settings) -> Result<Prepared, Failure> {
         restart_only(&config.settings, before)?;
         warn(&config);
         let (keys, now) = (&config.settings.keys, self.lasting.clock.now());
         let keys = self.lasting.keys(&KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?)?;
         self.signing.renew(&config.settings, now)?;
         let (frontend, certificate) = (Frontend::of(&config.settings), config.identity.clone());
-        let deployment = config::world(config, keys, Some(&self.state.deployment())).map_err(StartError::new)?;
+        let deployment = config::world(config, keys, Some(&self.state.deployment())).map_err(Failure::new)?;
         Ok(Prepared { deployment, frontend, certificate })
     }
 
@@ -113,17 +105,13 @@ impl Reload {
         if removed.is_empty() {
             return;
         }
-        let over = async {
-            while Arc::strong_count(old) > 1 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let ended = self.runtime.block_on(async {
-            let _in_time = tokio::time::timeout(REQUEST_MAX, over).await;
-            let reason = "the configuration no longer has it in force, and requests under the one before are over";
-            removed.record(&self.lasting.commit, reason).await
-        });
-        if let Err(reason) = ended {
+        // This thread is not one of the runtime's, which may be stopping meanwhile.
+        let since = Instant::now();
+        while Arc::strong_count(old) > 1 && since.elapsed() < REQUEST_MAX {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let reason = "the configuration no longer has it in force, and requests under the one before are over";
+        if let Err(reason) = self.runtime.block_on(removed.record(&self.lasting.commit, reason)) {
             tracing::error!(%reason, "what requests under the configuration before may have been issued could not be ended");
         }
     }
@@ -131,19 +119,19 @@ impl Reload {
 
 impl Lasting {
     /// Reads the highest bundle versions of the data folder. Without them nobody could tell whether one was rolled back.
-    pub(super) fn new(settings: &Settings, data: &Path, clock: Arc<dyn Clock>, commit: Commit) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &Settings, data: &Path, clock: Arc<dyn Clock>, commit: Commit) -> Result<Self, Failure> {
         let file = SequenceFile::new(data);
         let path = file.path();
         let sequences = Sequences::kept_in(Box::new(file)).map_err(|error| {
             let way_out = "put it back from a backup, or remove it where no trust domain's bundle can have been rolled back";
-            StartError::new(format!("{}: {error}; {way_out}", path.display()))
+            Failure::new(format!("{}: {error}; {way_out}", path.display()))
         })?;
         let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
         Ok(Self { clock, commit, verified, sequences: Arc::new(sequences), fetcher: Fetcher::new() })
     }
 
     /// The keys of the folder.
-    pub(super) fn keys(&self, files: &KeyFiles) -> Result<ServerKeys, StartError> {
+    pub(super) fn keys(&self, files: &KeyFiles) -> Result<ServerKeys, Failure> {
         server_keys(files, &self.verified, &self.sequences)
     }
 
@@ -155,7 +143,7 @@ impl Lasting {
 }
 
 /// Refuses settings that differ from those before in what cannot change while the server runs.
-fn restart_only(after: &Settings, before: &Settings) -> Result<(), StartError> {
+fn restart_only(after: &Settings, before: &Settings) -> Result<(), Failure> {
     let differs = [
         ("issuer", after.issuer != before.issuer),
         ("[listen]", after.listen != before.listen),
@@ -166,12 +154,12 @@ fn restart_only(after: &Settings, before: &Settings) -> Result<(), StartError> {
     ];
     let named: Vec<&str> = differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
     if !named.is_empty() {
-        return Err(StartError::new(format!("these change with a restart only: {}", named.join(", "))));
+        return Err(Failure::new(format!("these change with a restart only: {}", named.join(", "))));
     }
     let listening = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
     match listening(&after.tls) == listening(&before.tls) {
         true => Ok(()),
-        false => Err(StartError::new("whether and where TLS is spoken changes with a restart only")),
+        false => Err(Failure::new("whether and where TLS is spoken changes with a restart only")),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::report::{StepReport, StepResult};
 use crate::cli::audit::{AuditOutcome, examine};
 use crate::cli::log::{LocalLog, LogSource, export, records_of};
-use crate::cli::output::Failed;
+use crate::cli::output::Failure;
 use crate::ledger::tiles;
 
 /// The number of looks at whether the newest checkpoint covers everything, and the time in between.
@@ -17,7 +17,7 @@ const LOOKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Verifies the ledger as an auditor would, once a checkpoint covers what was recorded.
-pub(super) async fn verified(data: &Path, report: &mut StepReport) -> Result<(), Failed> {
+pub(super) async fn verified(data: &Path, report: &mut StepReport) -> Result<(), Failure> {
     let reader = records_of(data)?;
     let covered = |records| LocalLog::open(data, &[]).is_ok_and(|log| log.head().size() >= records);
     // Refusals are recorded after they were answered.
@@ -48,12 +48,12 @@ pub(super) async fn verified(data: &Path, report: &mut StepReport) -> Result<(),
 }
 
 /// Flips one bit in a copy, which is noticed.
-pub(super) fn tampered(data: &Path, report: &mut StepReport) -> Result<(), Failed> {
+pub(super) fn tampered(data: &Path, report: &mut StepReport) -> Result<(), Failure> {
     let copy = data.join("tampered-copy");
     remove(&copy)?;
     let log = LocalLog::open(data, &[])?;
     export(&log, &copy)?;
-    let Some(bundle) = tiles(log.head().size()).next() else { return Err(Failed::new("the ledger is empty")) };
+    let Some(bundle) = tiles(log.head().size()).next() else { return Err(Failure::new("the ledger is empty")) };
     let path = copy.join(bundle.to_string());
     let mut bytes = fs::read(&path)?;
     let middle = bytes.len() / 2;
@@ -77,7 +77,7 @@ pub(super) fn tampered(data: &Path, report: &mut StepReport) -> Result<(), Faile
     Ok(())
 }
 
-fn remove(folder: &Path) -> Result<(), Failed> {
+fn remove(folder: &Path) -> Result<(), Failure> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::evidence;
 use super::report::{StepReport, StepResult};
 use crate::cli::http_client::{HttpClient, HttpReply};
-use crate::cli::output::Failed;
+use crate::cli::output::Failure;
 use crate::cli::{replay, text};
 use crate::client::{JWT_BEARER, JWT_SPIFFE};
 use crate::demo::{CRM, Federation, Issuers, RESEARCH, Validator};
@@ -51,7 +51,7 @@ impl<'a> Play<'a> {
         data: &Path,
         report: StepReport,
         started: Instant,
-    ) -> Result<Self, Failed> {
+    ) -> Result<Self, Failure> {
         Ok(Self { federation, issuers, data: data.to_owned(), http: HttpClient::new()?, report, started, ended: None })
     }
 
@@ -60,7 +60,7 @@ impl<'a> Play<'a> {
     }
 
     /// Every step in order; a step that depends on one that failed is not played.
-    pub(super) async fn run(&mut self) -> Result<(), Failed> {
+    pub(super) async fn run(&mut self) -> Result<(), Failure> {
         self.begin().await?;
         let alice = self.issuers.id_token(&self.federation.idp, "alice", "sales", self.now())?;
         let Some(task) = self.task(&alice).await? else { return Ok(()) };
@@ -81,7 +81,7 @@ impl<'a> Play<'a> {
         SystemClock.now()
     }
 
-    async fn begin(&mut self) -> Result<(), Failed> {
+    async fn begin(&mut self) -> Result<(), Failure> {
         let url = format!("{}/.well-known/oauth-authorization-server", self.federation.issuer);
         let answer = self.http.get(&url).await?;
         let millis = self.started.elapsed().as_millis();
@@ -102,21 +102,21 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    async fn first(&mut self, task: &str) -> Result<Option<String>, Failed> {
+    async fn first(&mut self, task: &str) -> Result<Option<String>, Failure> {
         let more = [("resource", RESEARCH), ("scope", "customers.lookup")];
         let ask = ExchangeStep { client: self.orchestrator()?, subject: task, subject_type: TokenType::Jwt, more: &more };
         let title = "First hop: the orchestrator acts for alice at the research API";
         self.hop("first_hop", title, ask, &["orchestrator"]).await
     }
 
-    async fn second(&mut self, first: &str) -> Result<Option<String>, Failed> {
+    async fn second(&mut self, first: &str) -> Result<Option<String>, Failure> {
         let more = [("resource", CRM), ("scope", "contacts.read contacts.list")];
         let ask = ExchangeStep { client: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
         let title = "Second hop: the research API's agent goes on to the CRM, on alice's behalf";
         self.hop("second_hop", title, ask, &["researcher", "orchestrator"]).await
     }
 
-    async fn third(&mut self, second: &str) -> Result<Option<String>, Failed> {
+    async fn third(&mut self, second: &str) -> Result<Option<String>, Failure> {
         let more = [("audience", "crm"), ("scope", "contacts.read")];
         let ask = ExchangeStep { client: self.gateway()?, subject: second, subject_type: TokenType::AccessToken, more: &more };
         let title = "Third hop: the CRM's gateway narrows what it received and passes it on";
@@ -124,7 +124,7 @@ impl<'a> Play<'a> {
     }
 
     /// A hop that must succeed with exactly these actors, current one first.
-    async fn hop(&mut self, step: &str, title: &str, ask: ExchangeStep<'_>, actors: &[&str]) -> Result<Option<String>, Failed> {
+    async fn hop(&mut self, step: &str, title: &str, ask: ExchangeStep<'_>, actors: &[&str]) -> Result<Option<String>, Failure> {
         let answer = self.exchange(&ask).await?;
         let token = body(&answer).get("access_token").and_then(Value::as_str).map(str::to_owned);
         let claims = token.as_deref().and_then(text::claims).unwrap_or_default();
@@ -145,7 +145,7 @@ impl<'a> Play<'a> {
         Ok(token.filter(|_| ok))
     }
 
-    async fn refusals(&mut self, alice: &str, first: &str, second: &str) -> Result<(), Failed> {
+    async fn refusals(&mut self, alice: &str, first: &str, second: &str) -> Result<(), Failure> {
         let more = [("resource", CRM), ("scope", "contacts.delete")];
         let ask = ExchangeStep { client: self.researcher()?, subject: first, subject_type: TokenType::AccessToken, more: &more };
         self.refused("over_ask", "Refused: the researcher asks for more than it was given", ask, "invalid_scope").await?;
@@ -159,7 +159,7 @@ impl<'a> Play<'a> {
         self.refused("stolen_token", title, ask, "invalid_request").await
     }
 
-    async fn refused(&mut self, step: &str, title: &str, ask: ExchangeStep<'_>, expected: &str) -> Result<(), Failed> {
+    async fn refused(&mut self, step: &str, title: &str, ask: ExchangeStep<'_>, expected: &str) -> Result<(), Failure> {
         let answer = self.exchange(&ask).await?;
         let body = body(&answer);
         let error = body.get("error").and_then(Value::as_str).unwrap_or_default();
@@ -171,7 +171,7 @@ impl<'a> Play<'a> {
     }
 
     /// The API's side: metadata, then its `jwks_uri`, then a library that is not ours.
-    async fn validated(&mut self, token: &str) -> Result<(), Failed> {
+    async fn validated(&mut self, token: &str) -> Result<(), Failure> {
         let url = format!("{}/.well-known/oauth-authorization-server", self.federation.issuer);
         let metadata = body(&self.http.get(&url).await?);
         let keys = self.http.get(&plain(&metadata, "jwks_uri")).await?;
@@ -195,9 +195,9 @@ impl<'a> Play<'a> {
     }
 
     /// The last step names the transaction and the data folder, so that `replay` can be run on it.
-    fn replayed(&mut self, token: &str) -> Result<(), Failed> {
+    fn replayed(&mut self, token: &str) -> Result<(), Failure> {
         let claims = text::claims(token).unwrap_or_default();
-        let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failed::new("the token names no transaction"))?;
+        let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failure::new("the token names no transaction"))?;
         let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
         let steps = replay::read(&self.data, txn, Some(&root), &[])?;
         let hops = steps.iter().filter(|step| step.is_hop()).count();
@@ -216,21 +216,21 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    fn orchestrator(&self) -> Result<Assertion, Failed> {
+    fn orchestrator(&self) -> Result<Assertion, Failure> {
         Ok(Assertion { jwt: self.issuers.assertion(&self.federation.issuer, self.now())?, assertion_type: JWT_BEARER })
     }
 
-    fn researcher(&self) -> Result<Assertion, Failed> {
+    fn researcher(&self) -> Result<Assertion, Failure> {
         Ok(Assertion { jwt: self.issuers.svid(&self.federation.issuer, self.now())?, assertion_type: JWT_SPIFFE })
     }
 
-    fn gateway(&self) -> Result<Assertion, Failed> {
+    fn gateway(&self) -> Result<Assertion, Failure> {
         let federation = self.federation;
         let jwt = self.issuers.cluster_token(&federation.cluster, &federation.issuer, self.now())?;
         Ok(Assertion { jwt, assertion_type: JWT_BEARER })
     }
 
-    async fn exchange(&self, ask: &ExchangeStep<'_>) -> Result<HttpReply, Failed> {
+    async fn exchange(&self, ask: &ExchangeStep<'_>) -> Result<HttpReply, Failure> {
         let mut form = vec![
             ("grant_type", TOKEN_EXCHANGE),
             ("client_assertion", &ask.client.jwt),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::output::Failed;
+use crate::cli::output::Failure;
 use crate::demo::{Federation, Issuers, RESEARCH};
 use crate::oauth::{Clock, TokenType};
 use crate::request::TOKEN_EXCHANGE;
@@ -14,7 +14,7 @@ use crate::store::SystemClock;
 const REFRESH: Duration = Duration::from_mins(20);
 
 /// Says how, and keeps the tokens in the folder fresh; never returns.
-pub(super) async fn keep_fresh(data: &Path, federation: &Federation, issuers: &Issuers, json: bool) -> Result<(), Failed> {
+pub(super) async fn keep_fresh(data: &Path, federation: &Federation, issuers: &Issuers, json: bool) -> Result<(), Failure> {
     write(data, federation, issuers)?;
     if !json {
         say!("{}", instructions(data, federation));
@@ -25,7 +25,7 @@ pub(super) async fn keep_fresh(data: &Path, federation: &Federation, issuers: &I
     }
 }
 
-fn write(data: &Path, federation: &Federation, issuers: &Issuers) -> Result<(), Failed> {
+fn write(data: &Path, federation: &Federation, issuers: &Issuers) -> Result<(), Failure> {
     let folder = tokens(data);
     fs::create_dir_all(&folder)?;
     let now = SystemClock.now();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::slices::Dice;
+use super::index::Dice;
 use super::*;
 
 const APIS: [&str; 4] = ["https://a.example", "https://b.example", "https://c.example", "https://d.example"];
@@ -56,7 +56,7 @@ enum Kind {
     Broken,
 }
 
-/// What the model expects.
+/// The outcome that the model expects.
 #[derive(Debug, PartialEq)]
 enum Expected {
     Granted(BTreeSet<Pair>),
@@ -232,19 +232,17 @@ fn decided_as_the_model_expects(rolls: Vec<u16>) {
     let world = World::new(&mut Dice::new(rolls));
     let catalog = world.catalog();
     let text: String = world.policies.iter().map(Rule::text).collect();
-    let standing = standing(&catalog, ["one", "two"][world.agent], world.subject());
-    let outcome = decide(
-        &Policies::unvalidated(&[("p.cedar".into(), text)]),
-        &catalog,
-        &standing,
-        &request(&world.parameters()),
-        &limits(),
-        NOW,
-    );
+    let admitted = admitted(&catalog, ["one", "two"][world.agent], world.subject());
+    let policies = Policies::unvalidated(&[("p.cedar".into(), text)]);
+    let outcome = exchanged(&policies, &catalog, &admitted, &world.parameters());
     let seen = match &outcome {
         Ok(grant) => Expected::Granted(as_model(grant)),
-        Err(Denial::Target(..)) => Expected::Target,
-        Err(Denial::Scope(..)) => Expected::Scope,
+        Err(Refused::Authority(_)) => Expected::Target,
+        Err(Refused::Denial(denial)) => match denial.reason() {
+            DenialReason::TargetRefused | DenialReason::TargetEmpty => Expected::Target,
+            DenialReason::Scope(_) => Expected::Scope,
+            other => unreachable!("{other:?}"),
+        },
         Err(other) => unreachable!("{other:?}"),
     };
     assert_eq!(seen, world.expected(), "{world:#?} {outcome:?}");
@@ -253,7 +251,7 @@ fn decided_as_the_model_expects(rolls: Vec<u16>) {
     }
 }
 
-/// What a grant must never exceed, whatever the model of outcomes says.
+/// The bounds that a grant must never exceed, whatever the model of outcomes says.
 fn narrow_enough(world: &World, grant: &Grant) {
     for pair in as_model(grant) {
         assert!(world.authority(pair) && world.policy(pair) && world.targets.contains(&pair.0));

@@ -6,27 +6,37 @@ use crate::token::Authentication;
 
 const ALL: &str = r#"@id("all") permit (principal, action == Action::"exchange", resource);"#;
 
-fn decided(policy: &str, origin: Origin, parameters: &str) -> Result<Grant, Denial> {
+fn decided(policy: &str, origin: Origin, parameters: &str) -> Result<Grant, Refused> {
     let catalog = catalog();
-    let standing = standing(&catalog, "orchestrator", subject(origin));
-    decide(&policies(policy), &catalog, &standing, &request(parameters), &limits(), NOW)
+    let admitted = admitted(&catalog, "orchestrator", subject(origin));
+    exchanged(&policies(policy), &catalog, &admitted, parameters)
 }
 
 fn given(policy: &str, origin: Origin, parameters: &str) -> Vec<String> {
     granted(&decided(policy, origin, parameters).unwrap())
 }
 
-fn target_denial(policy: &str, origin: Origin, parameters: &str) -> TargetDenial {
+/// Refused for its target before policy is asked.
+fn no_target(policy: &str, origin: Origin, parameters: &str) -> AuthorityReason {
     match decided(policy, origin, parameters) {
-        Err(Denial::Target(reason, _)) => reason,
+        Err(Refused::Authority(error)) => error.reason,
         other => unreachable!("{parameters}: {other:?}"),
     }
 }
 
+/// Refused by policy.
+fn denial(policy: &str, origin: Origin, parameters: &str) -> Denial {
+    decided(policy, origin, parameters).unwrap_err().denial()
+}
+
+fn reason(policy: &str, origin: Origin, parameters: &str) -> DenialReason {
+    denial(policy, origin, parameters).reason().clone()
+}
+
 /// The scopes that are refused by name, and how many are not known.
 fn scope_denial(policy: &str, origin: Origin, parameters: &str) -> (String, usize) {
-    match decided(policy, origin, parameters) {
-        Err(Denial::Scope(reason, _)) => (reason.refused().to_string(), reason.undeclared()),
+    match reason(policy, origin, parameters) {
+        DenialReason::Scope(reason) => (reason.refused().to_string(), reason.undeclared()),
         other => unreachable!("{parameters}: {other:?}"),
     }
 }
@@ -37,11 +47,11 @@ fn lookup() -> Origin {
 
 #[test]
 fn every_resource_and_audience_must_be_registered() {
-    assert_eq!(target_denial(ALL, user(), "resource=https://else.example"), TargetDenial::UnknownResource);
-    assert_eq!(target_denial(ALL, user(), "resource=https://crm.example/"), TargetDenial::UnknownResource);
-    assert_eq!(target_denial(ALL, user(), "audience=else"), TargetDenial::UnknownAudience);
-    assert_eq!(target_denial(ALL, user(), "resource=https://crm.example&audience=else"), TargetDenial::UnknownAudience);
-    assert_eq!(target_denial(ALL, user(), "audience=crm&resource=https://else.example"), TargetDenial::UnknownResource);
+    assert_eq!(no_target(ALL, user(), "resource=https://else.example"), AuthorityReason::UnknownResource);
+    assert_eq!(no_target(ALL, user(), "resource=https://crm.example/"), AuthorityReason::UnknownResource);
+    assert_eq!(no_target(ALL, user(), "audience=else"), AuthorityReason::UnknownAudience);
+    assert_eq!(no_target(ALL, user(), "resource=https://crm.example&audience=else"), AuthorityReason::UnknownAudience);
+    assert_eq!(no_target(ALL, user(), "audience=crm&resource=https://else.example"), AuthorityReason::UnknownResource);
 }
 
 #[test]
@@ -51,31 +61,31 @@ fn a_target_is_found_by_id_and_audience_also_by_name() {
     {
         assert_eq!(given(ALL, user(), parameters), ["https://crm.example contacts.read"], "{parameters}");
     }
-    assert_eq!(target_denial(ALL, user(), "resource=crm:"), TargetDenial::UnknownResource);
+    assert_eq!(no_target(ALL, user(), "resource=crm:"), AuthorityReason::UnknownResource);
 }
 
 #[test]
 fn without_a_target_the_audience_of_our_own_token_is_meant() {
     assert_eq!(given(ALL, lookup(), ""), ["https://assistant.example customers.lookup"]);
-    assert_eq!(target_denial(ALL, user(), ""), TargetDenial::Missing);
-    assert_eq!(target_denial(ALL, own(held(&[("https://gone.example", "a")]), vec![]), ""), TargetDenial::Gone);
-    assert_eq!(target_denial(ALL, own(vec![], vec![]), ""), TargetDenial::Missing);
+    assert_eq!(no_target(ALL, user(), ""), AuthorityReason::Missing);
+    assert_eq!(no_target(ALL, own(held(&[("https://gone.example", "a")]), vec![]), ""), AuthorityReason::Gone);
+    assert_eq!(no_target(ALL, own(vec![], vec![]), ""), AuthorityReason::Missing);
 }
 
 #[test]
 fn several_targets_must_be_one_group_and_each_gets_a_scope() {
     let both = "resource=https://mail.example&resource=https://calendar.example";
-    assert_eq!(target_denial(ALL, user(), "resource=https://crm.example&resource=https://mail.example"), TargetDenial::Several);
-    assert_eq!(target_denial(ALL, user(), "resource=https://mail.example&audience=crm"), TargetDenial::Several);
+    assert_eq!(no_target(ALL, user(), "resource=https://crm.example&resource=https://mail.example"), AuthorityReason::Several);
+    assert_eq!(no_target(ALL, user(), "resource=https://mail.example&audience=crm"), AuthorityReason::Several);
     assert_eq!(
-        target_denial(ALL, user(), "resource=https://crm.example&resource=https://assistant.example"),
-        TargetDenial::Several,
+        no_target(ALL, user(), "resource=https://crm.example&resource=https://assistant.example"),
+        AuthorityReason::Several,
         "having no group is not a group"
     );
     let parts = given(ALL, user(), &format!("{both}&scope=calendar.read+mail.read+calendar.write"));
     assert_eq!(parts, ["https://mail.example mail.read", "https://calendar.example calendar.read calendar.write"]);
-    assert_eq!(target_denial(ALL, user(), &format!("{both}&scope=mail.read")), TargetDenial::Empty);
-    assert_eq!(target_denial(ALL, user(), both), TargetDenial::Empty, "the calendar has no defaults");
+    assert_eq!(reason(ALL, user(), &format!("{both}&scope=mail.read")), DenialReason::TargetEmpty);
+    assert_eq!(reason(ALL, user(), both), DenialReason::TargetEmpty, "the calendar has no defaults");
     let own = own(held(&[("https://mail.example", "mail.read"), ("https://calendar.example", "calendar.read")]), vec![]);
     assert_eq!(decided(ALL, own, "scope=mail.read+calendar.read").unwrap().scopes().to_string(), "calendar.read mail.read");
 }
@@ -85,25 +95,25 @@ fn in_a_group_policy_may_not_leave_a_target_without_scope() {
     let both = "resource=https://mail.example&resource=https://calendar.example&scope_mode=narrow&scope=mail.read+calendar.write";
     let partly = r#"permit (principal, action, resource in Api::"https://mail.example") when { principal is Agent };
                     permit (principal is Agent, action, resource == Scope::"https://calendar.example calendar.read");"#;
-    assert_eq!(target_denial(partly, user(), both), TargetDenial::Empty);
+    assert_eq!(reason(partly, user(), both), DenialReason::TargetEmpty);
     let not_at_all = r#"permit (principal is Agent, action, resource in Api::"https://mail.example");"#;
-    assert_eq!(target_denial(not_at_all, user(), both), TargetDenial::Refused);
+    assert_eq!(reason(not_at_all, user(), both), DenialReason::TargetRefused);
 }
 
 #[test]
 fn a_target_on_which_nothing_is_reachable_is_an_invalid_target() {
-    assert_eq!(target_denial(ALL, lookup(), "resource=https://mail.example"), TargetDenial::Unreachable);
-    assert_eq!(target_denial(ALL, own(held(&[(CRM, "contacts.none")]), vec![]), "audience=crm"), TargetDenial::Unreachable);
+    assert_eq!(no_target(ALL, lookup(), "resource=https://mail.example"), AuthorityReason::Unreachable);
+    assert_eq!(no_target(ALL, own(held(&[(CRM, "contacts.none")]), vec![]), "audience=crm"), AuthorityReason::Unreachable);
     let read_elsewhere = own(held(&[("https://mail.example", "customers.lookup")]), vec![]);
-    assert_eq!(target_denial(ALL, read_elsewhere, "audience=crm"), TargetDenial::Unreachable, "scopes of two APIs never mix");
+    assert_eq!(no_target(ALL, read_elsewhere, "audience=crm"), AuthorityReason::Unreachable, "scopes of two APIs never mix");
 }
 
 #[test]
 fn a_target_that_policy_denies_whole_is_an_invalid_target_and_otherwise_the_scope_is() {
     let none = r#"forbid (principal, action, resource in Api::"https://crm.example");"#;
     let read = r#"permit (principal, action == Action::"exchange", resource == Scope::"https://crm.example contacts.read");"#;
-    assert_eq!(target_denial(&format!("{ALL}{none}"), user(), "audience=crm"), TargetDenial::Refused);
-    assert_eq!(target_denial("", user(), "audience=crm"), TargetDenial::Refused);
+    assert_eq!(reason(&format!("{ALL}{none}"), user(), "audience=crm"), DenialReason::TargetRefused);
+    assert_eq!(reason("", user(), "audience=crm"), DenialReason::TargetRefused);
     assert_eq!(scope_denial(read, user(), "audience=crm&scope=contacts.delete"), ("contacts.delete".into(), 0));
     assert_eq!(scope_denial(read, user(), "audience=crm&scope=contacts.delete&scope_mode=narrow"), ("contacts.delete".into(), 0));
 }
@@ -126,7 +136,7 @@ fn asking_too_widely_names_the_scopes_and_narrow_gives_the_permitted_part() {
 fn unknown_scopes_are_counted_and_never_echoed() {
     let parameters = "audience=crm&scope=contacts.read+my.secret+customers.lookup";
     assert_eq!(scope_denial(ALL, user(), parameters), (String::new(), 2));
-    let sentence = decided(ALL, user(), parameters).unwrap_err().to_string();
+    let sentence = denial(ALL, user(), parameters).to_string();
     assert!(!sentence.contains("secret") && sentence.contains('2'), "{sentence}");
     assert_eq!(given(ALL, user(), &format!("{parameters}&scope_mode=narrow")), ["https://crm.example contacts.read"]);
     assert_eq!(scope_denial(ALL, user(), "audience=crm&scope=x&scope_mode=narrow"), (String::new(), 1));
@@ -147,8 +157,8 @@ fn one_declared_step_derives_and_nothing_is_regained() {
     assert_eq!(scope_denial(ALL, lookup(), "audience=crm&scope=contacts.write"), ("contacts.write".into(), 0));
     let been_there =
         |scopes| own(held(&[(ASSISTANT, "customers.lookup")]), held(&[(ASSISTANT, "customers.lookup"), (CRM, scopes)]));
-    assert_eq!(target_denial(ALL, been_there("contacts.write"), "audience=crm"), TargetDenial::Unreachable);
-    assert_eq!(target_denial(ALL, been_there(""), "audience=crm"), TargetDenial::Unreachable);
+    assert_eq!(no_target(ALL, been_there("contacts.write"), "audience=crm"), AuthorityReason::Unreachable);
+    assert_eq!(no_target(ALL, been_there(""), "audience=crm"), AuthorityReason::Unreachable);
     assert_eq!(given(ALL, been_there("contacts.read"), "audience=crm"), ["https://crm.example contacts.read"]);
 }
 
@@ -157,9 +167,9 @@ fn a_step_is_taken_once_not_twice() {
     let mut apis = apis();
     apis[3].derive = vec![derive(CRM, "contacts.read", "calendar.read")];
     let catalog = Catalog::new(agents(), apis, &[]).unwrap();
-    let standing = standing(&catalog, "orchestrator", subject(lookup()));
-    let denial = decide(&policies(ALL), &catalog, &standing, &request("resource=https://calendar.example"), &limits(), NOW);
-    assert_eq!(denial.unwrap_err(), Denial::target(TargetDenial::Unreachable));
+    let admitted = admitted(&catalog, "orchestrator", subject(lookup()));
+    let refused = exchanged(&policies(ALL), &catalog, &admitted, "resource=https://calendar.example").unwrap_err();
+    assert!(matches!(refused, Refused::Authority(AuthorityError { reason: AuthorityReason::Unreachable, .. })), "{refused:?}");
 }
 
 #[test]
@@ -168,9 +178,9 @@ fn a_policy_that_errors_denies() {
     for effect in ["forbid", "permit"] {
         let text =
             format!(r#"{ALL} @id("bad") {effect} (principal, action == Action::"exchange", resource) when {{ {overflow} }};"#);
-        let denial = decided(&text, user(), "audience=crm").unwrap_err();
-        assert_eq!(denial.explanation().unwrap().erred(), ["bad"], "{effect}");
-        assert!(denial.explanation().unwrap().forbade().is_empty());
+        let denial = denial(&text, user(), "audience=crm");
+        assert_eq!(denial.explanation().erred(), ["bad"], "{effect}");
+        assert!(denial.explanation().forbade().is_empty());
     }
     let elsewhere =
         format!(r#"{ALL} forbid (principal, action, resource == Scope::"{CRM} contacts.delete") when {{ {overflow} }};"#);
@@ -200,8 +210,8 @@ fn what_forbade_is_explained_also_where_the_rest_is_granted() {
     let text = format!(
         r#"{ALL} @id("no") forbid (principal is Agent, action, resource is Scope) when {{ resource.effect != "read" }};"#
     );
-    let denial = decided(&text, user(), "audience=crm&scope=contacts.write").unwrap_err();
-    assert_eq!(denial.explanation().unwrap().forbade(), ["no"]);
+    let denial = denial(&text, user(), "audience=crm&scope=contacts.write");
+    assert_eq!(denial.explanation().forbade(), ["no"]);
     let grant = decided(&text, user(), "audience=crm&scope=contacts.write+contacts.read&scope_mode=narrow").unwrap();
     assert_eq!(grant.explanation().forbade(), ["no"]);
     assert_eq!(grant.policies(), ["all"]);
@@ -214,9 +224,11 @@ fn a_token_lives_as_long_as_the_shortest_of_all_limits() {
     let catalog = Catalog::new(agents(), apis, &[]).unwrap();
     let seconds = |text: &str, parameters: &str, subject_lives: u64| {
         let subject = VerifiedSubject::for_tests(ann(), user(), NOW.plus(Duration::from_millis(subject_lives)));
-        let standing = standing(&catalog, "orchestrator", subject);
-        decide(&policies(text), &catalog, &standing, &request(parameters), &limits(), NOW)
-            .map(|grant| grant.expires().since(NOW).as_secs())
+        let admitted = admitted(&catalog, "orchestrator", subject);
+        match exchanged(&policies(text), &catalog, &admitted, parameters) {
+            Ok(grant) => Ok(grant.expires().since(NOW).as_secs()),
+            Err(refused) => Err(refused.denial().reason().clone()),
+        }
     };
     let short =
         format!(r#"{ALL} @lifetime("2m") permit (principal, action, resource is Scope) when {{ resource.effect == "read" }};"#);
@@ -229,15 +241,16 @@ fn a_token_lives_as_long_as_the_shortest_of_all_limits() {
     assert_eq!(seconds(&short, "audience=crm&scope=contacts.write", 9_999_000), Ok(300));
     assert_eq!(seconds(&hour, "audience=crm", 9_999_000), Ok(300), "a policy never lengthens");
     assert_eq!(seconds(&short, "audience=crm", 59_999), Ok(59), "never beyond what was presented, in whole seconds");
-    assert_eq!(seconds(ALL, "audience=crm", 999), Err(Denial::Expired));
-    assert_eq!(seconds(ALL, "audience=crm", 0), Err(Denial::Expired));
+    assert_eq!(seconds(ALL, "audience=crm", 999), Err(DenialReason::Expired));
+    assert_eq!(seconds(ALL, "audience=crm", 0), Err(DenialReason::Expired));
 }
 
 #[test]
 fn presenting_another_agent_needs_a_policy_of_its_own() {
     let catalog = catalog();
-    let standing = acting(&catalog, "orchestrator", "researcher", subject(user()), ExchangeMode::Delegation);
-    let ask = |text: &str| decide(&policies(text), &catalog, &standing, &request("audience=crm"), &limits(), NOW);
+    let admitted = acting(&catalog, "orchestrator", "researcher", subject(user()), ExchangeMode::Delegation);
+    let ask = |text: &str| exchanged(&policies(text), &catalog, &admitted, "audience=crm");
+    let denied = |text: &str| ask(text).unwrap_err().denial().reason().clone();
     let exchange = r#"@id("x") permit (principal == Agent::"researcher", action == Action::"exchange", resource);"#;
     let present = r#"@id("p") @lifetime("1m")
         permit (principal == Agent::"orchestrator", action == Action::"present_actor", resource == Agent::"researcher");"#;
@@ -245,25 +258,20 @@ fn presenting_another_agent_needs_a_policy_of_its_own() {
         .replace("orchestrator", "x")
         .replace("researcher", "orchestrator")
         .replace("Agent::\"x\"", "Agent::\"researcher\"");
-    assert_eq!(ask(exchange).unwrap_err(), Denial::PresentActor(Explanation::default()));
-    assert_eq!(ask(&format!("{exchange}{reverse}")).unwrap_err(), Denial::PresentActor(Explanation::default()));
+    assert_eq!(denied(exchange), DenialReason::PresentActor);
+    assert_eq!(denied(&format!("{exchange}{reverse}")), DenialReason::PresentActor);
     let grant = ask(&format!("{exchange}{present}")).unwrap();
     assert_eq!((grant.policies().join(" "), grant.expires().since(NOW).as_secs()), ("p x".to_owned(), 60));
     let for_client = exchange.replace("researcher", "orchestrator");
-    assert_eq!(
-        ask(&format!("{for_client}{present}")).unwrap_err(),
-        Denial::target(TargetDenial::Refused),
-        "the actor is the principal"
-    );
+    assert_eq!(denied(&format!("{for_client}{present}")), DenialReason::TargetRefused, "the actor is the principal");
 }
 
 #[test]
 fn impersonation_needs_its_own_action_and_the_client_is_the_principal() {
     let catalog = catalog();
-    let standing = acting(&catalog, "orchestrator", "orchestrator", subject(user()), ExchangeMode::Impersonation);
-    let ask =
-        |text: &str| decide(&policies(text), &catalog, &standing, &request("audience=crm&impersonate=true"), &limits(), NOW);
-    assert_eq!(ask(ALL).unwrap_err(), Denial::Impersonation(Explanation::default()));
+    let admitted = acting(&catalog, "orchestrator", "orchestrator", subject(user()), ExchangeMode::Impersonation);
+    let ask = |text: &str| exchanged(&policies(text), &catalog, &admitted, "audience=crm&impersonate=true");
+    assert_eq!(ask(ALL).unwrap_err().denial().reason(), &DenialReason::Impersonation);
     let permit = r#"permit (principal == Agent::"orchestrator", action == Action::"impersonate", resource);"#;
     assert!(ask(permit).unwrap().impersonation());
     assert!(ask(&permit.replace("orchestrator", "researcher")).is_err());
@@ -283,10 +291,10 @@ fn policy_reads_what_the_request_is() {
     };
     let told =
         subject(user()).told(authentication, vec![("department".into(), "sales".into()), ("department".into(), "sales".into())]);
-    let standing = standing(&catalog, "orchestrator", told).with_chain(chain);
+    let admitted = admitted(&catalog, "orchestrator", told).with_chain(chain);
     let holds = |condition: &str| {
         let text = format!(r#"permit (principal, action == Action::"exchange", resource) when {{ {condition} }};"#);
-        decide(&policies(&text), &catalog, &standing, &request("audience=crm"), &limits(), NOW).is_ok()
+        exchanged(&policies(&text), &catalog, &admitted, "audience=crm").is_ok()
     };
     for condition in [
         r#"context.subject == Subject::"acme-idp:ann" && context.subject.kind == "user" && context.subject.id == "ann""#,
@@ -322,19 +330,88 @@ fn what_is_not_known_is_empty_or_less_than_zero() {
 }
 
 #[test]
+fn a_denial_carries_what_decided() {
+    let text = format!(
+        r#"{ALL} @id("no") forbid (principal, action == Action::"exchange", resource in Api::"{CRM}");
+        @id("bad") permit (principal, action == Action::"exchange", resource)
+        when {{ context.depth + 9223372036854775807 > 0 }};"#
+    );
+    let denied = denial(&text, user(), "audience=crm");
+    assert_eq!(denied.targets(), [Resource::parse(CRM).unwrap()]);
+    assert_eq!(denied.explanation().policies(), ["bad", "no"]);
+    assert_eq!(denied.policy_set(), Some(policies(&text).digest()));
+    let implied = denial("", lookup(), "");
+    assert_eq!(implied.targets(), [Resource::parse(ASSISTANT).unwrap()], "the audience of the subject token");
+    assert_eq!((implied.explanation().policies(), implied.policy_set()), (vec![], Some(policies("").digest())));
+}
+
+#[test]
+fn a_refusal_before_policy_carries_the_targets_that_are_registered() {
+    let found = |parameters: &str| match decided(ALL, user(), parameters) {
+        Err(Refused::Authority(error)) => error.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        other => unreachable!("{parameters}: {other:?}"),
+    };
+    assert_eq!(found("resource=https://else.example&audience=crm&audience=crm"), [CRM]);
+    assert_eq!(found("resource=https://crm.example&resource=https://mail.example"), [CRM, "https://mail.example"]);
+    assert_eq!(found("audience=else"), Vec::<String>::new());
+    let mut agents = agents();
+    agents[0].bound.dpop = true;
+    let catalog = Catalog::new(agents, apis(), &[]).unwrap();
+    let admitted = admitted(&catalog, "orchestrator", subject(user()));
+    let Err(Refused::Binding(error)) = exchanged(&policies(ALL), &catalog, &admitted, "audience=crm") else {
+        unreachable!("bound")
+    };
+    assert_eq!(error.targets, [Resource::parse(CRM).unwrap()]);
+}
+
+#[test]
+fn approval_is_needed_where_it_alone_would_make_a_grant() {
+    let guarded = format!(
+        r#"{ALL} @id("guard") forbid (principal is Agent, action, resource is Scope)
+        when {{ resource.effect == "irreversible" && !context.approved }};"#
+    );
+    let Err(Refused::ApprovalNeeded(needed)) = decided(&guarded, user(), "audience=crm&scope=contacts.delete") else {
+        unreachable!("approval is needed")
+    };
+    assert!(matches!(needed.denial().reason(), DenialReason::Scope(_)));
+    assert_eq!(needed.denial().explanation().policies(), ["guard"]);
+    assert!(needed.to_string().starts_with(&needed.denial().to_string()) && needed.to_string().contains("approval"));
+    let approved = r#"permit (principal, action == Action::"exchange", resource) when { context.approved };"#;
+    assert!(matches!(decided(approved, user(), "audience=crm"), Err(Refused::ApprovalNeeded(_))));
+    let wide = "audience=crm&scope=contacts.delete+contacts.none";
+    assert!(matches!(decided(&guarded, user(), wide), Err(Refused::Denial(_))), "what no approval makes good");
+    let held = own(held(&[(CRM, "contacts.read")]), vec![]);
+    assert!(matches!(decided(&guarded, held, "audience=crm&scope=contacts.delete"), Err(Refused::Denial(_))), "out of reach");
+    let short = subject_that_lives(999);
+    assert!(matches!(short(&guarded), Err(Refused::Denial(_))), "an approval lengthens nothing");
+}
+
+/// An exchange of a subject token that lives so many milliseconds more.
+fn subject_that_lives(millis: u64) -> impl Fn(&str) -> Result<Grant, Refused> {
+    move |text| {
+        let catalog = catalog();
+        let subject = VerifiedSubject::for_tests(ann(), user(), NOW.plus(Duration::from_millis(millis)));
+        exchanged(&policies(text), &catalog, &admitted(&catalog, "orchestrator", subject), "audience=crm")
+    }
+}
+
+#[test]
 fn every_sentence_is_fit_for_error_description() {
-    let found = Explanation::default;
     let scope = |refused: &str, undeclared, asked| {
-        Denial::Scope(ScopeDenial { refused: scopes_of(refused), undeclared, asked, narrow: undeclared == 3 }, found())
+        DenialReason::Scope(ScopeDenial { refused: scopes_of(refused), undeclared, asked, narrow: undeclared == 3 })
     };
     let many: Vec<String> = (10..40).map(|n| format!("s{n}")).collect();
-    use TargetDenial::{Empty, Gone, Missing, Refused, Several, UnknownAudience, UnknownResource, Unreachable};
-    let targets = [Empty, Gone, Missing, Refused, Several, UnknownAudience, UnknownResource, Unreachable];
-    let mut all: Vec<Denial> = targets.map(Denial::target).into();
-    all.extend([Denial::Impersonation(found()), Denial::PresentActor(found()), Denial::Expired]);
-    all.extend([scope("a b", 1, true), scope(&many.join(" "), 0, true), scope("", 3, true), scope("", 0, false)]);
-    for denial in all {
-        let sentence = denial.to_string();
+    use AuthorityReason::{Gone, Missing, Several, UnknownAudience, UnknownResource, Unreachable};
+    let targets = [Gone, Missing, Several, UnknownAudience, UnknownResource, Unreachable];
+    let mut all: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    use DenialReason::{Expired, Impersonation, PresentActor, TargetEmpty, TargetRefused};
+    let denials = [TargetRefused, TargetEmpty, Impersonation, PresentActor, Expired];
+    let scopes = [scope("a b", 1, true), scope(&many.join(" "), 0, true), scope("", 3, true), scope("", 0, false)];
+    for denial in denials.into_iter().chain(scopes).map(|reason| Denial::unasked(reason, vec![])) {
+        all.push(denial.to_string());
+        assert!(ApprovalNeeded { denial }.to_string().len() < 400);
+    }
+    for sentence in all {
         let fit = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\' || byte == b' ';
         assert!(sentence.bytes().all(fit) && sentence.len() < 250, "{sentence}");
         assert!(sentence.starts_with(|letter: char| letter.is_ascii_lowercase()) && !sentence.ends_with('.'), "{sentence}");

@@ -7,15 +7,18 @@ const LINES: [&str; 5] =
     ["src/lines/exchange.rs", "src/lines/introspect.rs", "src/lines/login.rs", "src/lines/revoke.rs", "src/lines/task.rs"];
 
 /// What only a line calls: the room and the function in it.
-const STAGES: [(&str, &str); 15] = [
-    ("lifecycle", "opening"),
-    ("lifecycle", "tend"),
+const STAGES: [(&str, &str); 18] = [
+    ("lifecycle", "admit_task"),
+    ("lifecycle", "change_task"),
+    ("authority", "targets"),
+    ("binding", "bind"),
+    ("binding", "bind_task"),
     ("policy", "open"),
     ("mint", "open"),
     ("client", "authenticate"),
     ("token", "verify_subject"),
     ("token", "verify_actor"),
-    ("lifecycle", "unheld"),
+    ("lifecycle", "require_active"),
     ("lifecycle", "admit"),
     ("policy", "decide"),
     ("mint", "sign"),

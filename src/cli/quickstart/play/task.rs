@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Assertion, Play, body, plain, refusal};
 use crate::cli::http_client::HttpReply;
-use crate::cli::output::Failed;
+use crate::cli::output::Failure;
 use crate::cli::quickstart::report::StepResult;
 use crate::cli::text;
 use crate::demo::{CRM, RESEARCH, Validator};
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Play<'_> {
     /// The orchestrator opens a task on alice's behalf.
-    pub(super) async fn task(&mut self, alice: &str) -> Result<Option<PlayedTask>, Failed> {
+    pub(super) async fn task(&mut self, alice: &str) -> Result<Option<PlayedTask>, Failure> {
         let details = json!([{
             "type": "task",
             "purpose": "account-review",
@@ -75,7 +75,7 @@ impl Play<'_> {
     }
 
     /// Completes the task, and asks each API at once about what it received. `hops` are the tokens with who may ask.
-    pub(super) async fn completed(&mut self, task: &PlayedTask, hops: [(&str, &str); 3]) -> Result<(), Failed> {
+    pub(super) async fn completed(&mut self, task: &PlayedTask, hops: [(&str, &str); 3]) -> Result<(), Failure> {
         let mut before = 0;
         for (asks, token) in hops {
             before += u32::from(self.is_active(asks, token).await?);
@@ -116,7 +116,7 @@ impl Play<'_> {
     }
 
     /// How long it took until `asks` was told that `token` is inactive; none when it had to ask more than once.
-    async fn death(&self, asks: &str, token: &str) -> Result<Option<Duration>, Failed> {
+    async fn death(&self, asks: &str, token: &str) -> Result<Option<Duration>, Failure> {
         let began = Instant::now();
         for asked in 0..ASKED_MAX {
             if !self.is_active(asks, token).await? {
@@ -126,14 +126,14 @@ impl Play<'_> {
         Ok(None)
     }
 
-    async fn is_active(&self, asks: &str, token: &str) -> Result<bool, Failed> {
+    async fn is_active(&self, asks: &str, token: &str) -> Result<bool, Failure> {
         let client = if asks == "researcher" { self.researcher()? } else { self.gateway()? };
         let response: Map<String, Value> = body(&self.asked("/introspect", &client, &[("token", token)]).await?);
         Ok(response.get("active") == Some(&true.into()))
     }
 
     /// The task token once more, after the end.
-    async fn entered(&self, task: &PlayedTask) -> Result<HttpReply, Failed> {
+    async fn entered(&self, task: &PlayedTask) -> Result<HttpReply, Failure> {
         let more = [
             ("grant_type", crate::request::TOKEN_EXCHANGE),
             ("subject_token", task.token.as_str()),
@@ -143,7 +143,7 @@ impl Play<'_> {
         self.asked("/token", &self.orchestrator()?, &more).await
     }
 
-    async fn asked(&self, path: &str, client: &Assertion, more: &[(&str, &str)]) -> Result<HttpReply, Failed> {
+    async fn asked(&self, path: &str, client: &Assertion, more: &[(&str, &str)]) -> Result<HttpReply, Failure> {
         let mut form = vec![("client_assertion", client.jwt.as_str()), ("client_assertion_type", client.assertion_type)];
         form.extend(more);
         self.http.post_form(&format!("{}{path}", self.federation.issuer), &form, None, None).await
@@ -151,7 +151,7 @@ impl Play<'_> {
 
     /// The view of an API that never asks about a token: looks at the signed status lists until they say that the tokens are
     /// invalid; so many were `valid` before the task was completed.
-    pub(super) async fn listed(&mut self, tokens: [&str; 2], valid: usize) -> Result<(), Failed> {
+    pub(super) async fn listed(&mut self, tokens: [&str; 2], valid: usize) -> Result<(), Failure> {
         let ended = self.ended.unwrap_or(self.started);
         let mut invalid = self.with_status(tokens, 1).await?;
         while invalid < tokens.len() && ended.elapsed() < PATIENCE {
@@ -175,7 +175,7 @@ impl Play<'_> {
     }
 
     /// The number of tokens of which their lists say `value`.
-    pub(super) async fn with_status(&self, tokens: [&str; 2], value: u8) -> Result<usize, Failed> {
+    pub(super) async fn with_status(&self, tokens: [&str; 2], value: u8) -> Result<usize, Failure> {
         let mut count = 0;
         for token in tokens {
             count += usize::from(self.status(token).await? == Some(value));
@@ -184,7 +184,7 @@ impl Play<'_> {
     }
 
     /// The value of a token in the status list that it names (draft-ietf-oauth-status-list-21 §8.3).
-    async fn status(&self, token: &str) -> Result<Option<u8>, Failed> {
+    async fn status(&self, token: &str) -> Result<Option<u8>, Failure> {
         let claims = text::claims(token).unwrap_or_default();
         let place = |name: &str| claims.get("status")?.get("status_list")?.get(name);
         let (Some(index), Some(uri)) = (place("idx").and_then(Value::as_u64), place("uri").and_then(Value::as_str)) else {

@@ -1,4 +1,4 @@
-//! Policy files on their way in: every complaint at once, each with its line.
+//! Policy files, read and validated: every complaint at once, each with its line.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cedar::{self, Remark, Rule};
-use super::policies::PolicyComplaint;
 use crate::crypto::Digest;
 
 /// No policy file needs more bytes.
@@ -21,7 +20,18 @@ const EXPLAINING: [&str; 2] = ["description", "owner"];
 /// Actions that the schema knows and this version never asks about.
 const UNASKED: [&str; 2] = ["Action::\"approve\"", "Action::\"audit\""];
 
-/// What was read so far.
+/// Something wrong or suspicious in a policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyComplaint {
+    /// The file; the folder's name stands for the set as a whole.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The fault, and what would help.
+    pub message: String,
+}
+
+/// The policies read so far, and every complaint about them.
 pub(super) struct PolicyLoader<'a> {
     pub(super) rules: Vec<Rule>,
     pub(super) lifetimes: HashMap<String, Duration>,
@@ -31,7 +41,7 @@ pub(super) struct PolicyLoader<'a> {
     places: HashMap<String, Place<'a>>,
 }
 
-/// Where a policy begins.
+/// The place where a policy begins.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     file: &'a Path,

@@ -1,9 +1,11 @@
-//! Which policies could apply to a request, told by the constants in their heads alone. A policy left out would have been false
-//! at its head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor errors.
+//! An index of policies by the constants in their heads: it finds those that could apply to a request. A policy left out would
+//! have been false at its head, and a head cannot raise an error, so leaving it out changes neither decision, reasons nor
+//! errors.
 
 use std::collections::HashMap;
 
-/// What the head of a policy demands; none where it demands nothing that is indexed. Entities are written as Cedar prints them.
+/// The demands of the head of a policy; none where it demands nothing that is indexed. Entities are written as Cedar prints
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     /// `principal ==` or `principal in`.
@@ -25,7 +27,7 @@ pub(super) struct RequestHead {
     pub(super) resources: Vec<String>,
 }
 
-/// What a head demands of principal and resource.
+/// The principal and the resource that a head demands.
 type Constants = (Option<String>, Option<String>);
 
 /// The actions that a head demands; none where it admits any.
@@ -49,13 +51,13 @@ impl Index {
         index
     }
 
-    /// The positions of all heads that `question` satisfies, in ascending order.
-    pub(super) fn applying(&self, question: &RequestHead) -> Vec<usize> {
+    /// The positions of all heads that `request` satisfies, in ascending order.
+    pub(super) fn applying(&self, request: &RequestHead) -> Vec<usize> {
         let mut found = Vec::new();
-        for principal in or_none(&question.principals) {
-            for resource in or_none(&question.resources) {
+        for principal in or_none(&request.principals) {
+            for resource in or_none(&request.resources) {
                 let here = self.places.get(&(principal.clone(), resource)).into_iter().flatten();
-                found.extend(here.filter(|(_, actions)| admits(actions.as_deref(), &question.action)).map(|(at, _)| *at));
+                found.extend(here.filter(|(_, actions)| admits(actions.as_deref(), &request.action)).map(|(at, _)| *at));
             }
         }
         found.sort_unstable();

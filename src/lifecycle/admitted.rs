@@ -1,4 +1,4 @@
-//! Who stands before policy: this client may present this subject, and all of it is alive.
+//! The admitted exchange: the proof that policy asks for.
 
 use std::sync::Arc;
 
@@ -8,25 +8,26 @@ use crate::ledger::ExchangeMode;
 use crate::oauth::{ActChain, Generation, Jti, Time, Txn};
 use crate::token::{TaskMembership, VerifiedActor, VerifiedSubject};
 
-/// This client may present this subject token, in this role, and everything it depends on is alive. Made only by `admit`.
+/// An exchange in which this client may present this subject token, in this mode, and everything it depends on is alive. Made
+/// only by [`admit`](super::admit()).
 #[derive(Debug)]
 pub struct AdmittedExchange(Parts);
 
-/// What `admit` found.
+/// The findings of `admit`.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) client: AuthenticatedClient,
     pub(super) subject: VerifiedSubject,
     pub(super) actor: Option<VerifiedActor>,
-    pub(super) acting: CurrentActor,
-    pub(super) basis: ExchangeMode,
+    pub(super) current: CurrentActor,
+    pub(super) mode: ExchangeMode,
     pub(super) chain: ActChain,
     pub(super) depth: u32,
     pub(super) generations: Vec<Generation>,
-    pub(super) bound: Time,
+    pub(super) expiry_cap: Time,
 }
 
-/// The party that acts by what will be issued.
+/// The party that acts by the token to be issued: the outermost `act` (RFC 8693 §4.1).
 #[derive(Debug, Clone)]
 pub struct CurrentActor {
     /// The agent.
@@ -40,12 +41,12 @@ impl AdmittedExchange {
         Self(parts)
     }
 
-    /// Who asks.
+    /// The client that asks.
     pub fn client(&self) -> &AuthenticatedClient {
         &self.0.client
     }
 
-    /// On whose behalf.
+    /// The verified subject token.
     pub fn subject(&self) -> &VerifiedSubject {
         &self.0.subject
     }
@@ -55,14 +56,14 @@ impl AdmittedExchange {
         self.0.actor.as_ref()
     }
 
-    /// Who acts: the client, or the party whose credential it presented.
-    pub fn acting(&self) -> &CurrentActor {
-        &self.0.acting
+    /// The current actor: the client, or the party whose credential it presented.
+    pub fn current_actor(&self) -> &CurrentActor {
+        &self.0.current
     }
 
-    /// In which role.
-    pub fn basis(&self) -> ExchangeMode {
-        self.0.basis
+    /// The mode: delegation, impersonation, … (RFC 8693 §1.1).
+    pub fn mode(&self) -> ExchangeMode {
+        self.0.mode
     }
 
     /// The chain as the issued token and the record will have it, whole.
@@ -95,27 +96,27 @@ impl AdmittedExchange {
         &self.0.generations
     }
 
-    /// The earliest expiry of anything presented: nothing issued lives longer.
-    pub fn bound(&self) -> Time {
-        self.0.bound
+    /// The latest `exp` that a token of this exchange may have (promise 2).
+    pub fn expiry_cap(&self) -> Time {
+        self.0.expiry_cap
     }
 }
 
 #[cfg(test)]
 impl AdmittedExchange {
-    /// A standing as if it had been admitted; it runs out with its subject token.
+    /// An exchange as if it had been admitted; it runs out with its subject token.
     pub(crate) fn for_tests(
         client: AuthenticatedClient,
         subject: VerifiedSubject,
-        acting: CurrentActor,
-        basis: ExchangeMode,
+        current: CurrentActor,
+        mode: ExchangeMode,
     ) -> Self {
-        let (depth, bound) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
+        let (depth, expiry_cap) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
         let chain = subject.chain().clone();
-        Self(Parts { client, subject, actor: None, acting, basis, chain, depth, generations: Vec::new(), bound })
+        Self(Parts { client, subject, actor: None, current, mode, chain, depth, generations: Vec::new(), expiry_cap })
     }
 
-    /// The same with another chain.
+    /// With another chain.
     pub(crate) fn with_chain(mut self, chain: ActChain) -> Self {
         self.0.chain = chain;
         self

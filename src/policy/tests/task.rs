@@ -1,11 +1,11 @@
-//! What docs/tasks.md says of a task's ceiling, purpose, classes of data, deadline, budget and holder, row by row.
+//! The rules of docs/tasks.md about a task's authority, purpose, classes of data, deadline, budget and holder, row by row.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::client::ProvenKeys;
 use crate::crypto::Digest;
-use crate::lifecycle::{AdmittedTask, BindingReason, Task, TaskTerms};
+use crate::lifecycle::{AdmittedTask, Task, TaskTerms};
 use crate::oauth::TaskId;
 use crate::request::TaskSpec;
 use crate::token::TaskMembership;
@@ -22,7 +22,7 @@ struct Case {
     apis: Vec<Api>,
     origin: Origin,
     proven: ProvenKeys,
-    /// What the parent has left, where a task token is presented.
+    /// The exchanges the parent has left, where a task token is presented.
     left: Option<u64>,
 }
 
@@ -97,28 +97,29 @@ fn held_by(agent: &str) -> TaskSpec {
     TaskSpec { holder: Some(ClientId::parse(agent).unwrap()), ..wanted() }
 }
 
-fn opened(case: Case, wanted: &TaskSpec) -> Result<TaskGrant, Denial> {
+fn opened(case: Case, wanted: &TaskSpec) -> Result<TaskGrant, Refused> {
     let catalog = Catalog::new(case.agents, case.apis, &[]).unwrap();
     let agent = catalog.agent(&ClientId::parse(case.client).unwrap()).unwrap().clone();
     let client = AuthenticatedClient::for_tests(agent.clone()).proving(case.proven);
-    let standing = AdmittedExchange::for_tests(
+    let admitted = AdmittedExchange::for_tests(
         client,
         subject(case.origin),
         CurrentActor { agent, instance: None },
         ExchangeMode::Delegation,
     );
-    let opening = AdmittedTask::for_tests(standing, case.left.map(known));
-    open(&policies(&case.policy), &catalog, &opening, wanted, &limits(), NOW)
+    let task = AdmittedTask::for_tests(admitted, case.left.map(known));
+    let constraint = bind_task(&task).map_err(Refused::Binding)?;
+    outcome(open(&policies(&case.policy), &catalog, &task, constraint, wanted, &limits(), NOW))
 }
 
 fn denied(case: Case, wanted: &TaskSpec) -> TaskDenial {
-    match opened(case, wanted) {
-        Err(Denial::Task(reason, _)) => reason,
+    match opened(case, wanted).unwrap_err().denial().reason() {
+        DenialReason::Task(reason) => reason.clone(),
         other => unreachable!("{wanted:?}: {other:?}"),
     }
 }
 
-fn ceiling(grant: &TaskGrant) -> Vec<String> {
+fn authority(grant: &TaskGrant) -> Vec<String> {
     grant.authority().iter().map(|held| format!("{} {}", held.api, held.scopes)).collect()
 }
 
@@ -137,12 +138,12 @@ fn refused(scopes: &str) -> TaskDenial {
 }
 
 #[test]
-fn the_ceiling_is_exactly_what_was_asked_for() {
+fn the_authority_is_exactly_what_was_asked_for() {
     let both = asking(&[(CRM, "contacts.read contacts.delete"), (MAIL, "mail.read")]);
     let grant = opened(root(), &both).unwrap();
-    assert_eq!(ceiling(&grant), ["https://crm.example contacts.delete contacts.read", "https://mail.example mail.read"]);
+    assert_eq!(authority(&grant), ["https://crm.example contacts.delete contacts.read", "https://mail.example mail.read"]);
     assert_eq!((grant.policies(), grant.policy_set()), (&["open".to_owned()][..], policies(OPEN).digest()));
-    assert_eq!((grant.level(), grant.holder().as_str(), grant.bound()), (1, "orchestrator", false));
+    assert_eq!((grant.level(), grant.holder().as_str(), grant.requires_proof()), (1, "orchestrator", false));
     assert_eq!((grant.purpose(), grant.heartbeat()), ("", None));
 }
 
@@ -160,7 +161,7 @@ fn every_pair_must_be_one_that_the_subject_token_could_give() {
     let read = || own(held(&[(CRM, "contacts.read")]), vec![]);
     let both = asking(&[(CRM, "contacts.read contacts.write")]);
     assert_eq!(denied(of(read()), &both), beyond("contacts.write"));
-    assert_eq!(ceiling(&opened(of(read()), &wanted()).unwrap()), ["https://crm.example contacts.read"]);
+    assert_eq!(authority(&opened(of(read()), &wanted()).unwrap()), ["https://crm.example contacts.read"]);
     let lookup = || own(held(&[(ASSISTANT, "customers.lookup")]), vec![]);
     assert!(opened(of(lookup()), &wanted()).is_ok(), "one declared step");
     assert_eq!(denied(of(lookup()), &both), beyond("contacts.write"));
@@ -169,7 +170,7 @@ fn every_pair_must_be_one_that_the_subject_token_could_give() {
 }
 
 #[test]
-fn a_child_gets_a_part_of_its_parents_ceiling_and_no_derived_step() {
+fn a_child_gets_a_part_of_its_parents_authority_and_no_derived_step() {
     assert!(opened(child(), &asking(&[(CRM, "contacts.read contacts.write")])).is_ok());
     assert_eq!(denied(child(), &asking(&[(CRM, "contacts.read contacts.delete")])), beyond("contacts.delete"));
     let lookup = TaskMembership { authority: held(&[(ASSISTANT, "customers.lookup")]), ..parent() };
@@ -187,9 +188,14 @@ fn policy_must_permit_every_pair_and_nothing_is_narrowed() {
     assert_eq!(denied(under(reading), &asking(&[(CRM, "contacts.read contacts.write")])), refused("contacts.write"));
     let not_mail = format!(r#"{OPEN}@id("no") forbid (principal, action == Action::"open_task", resource in Api::"{MAIL}");"#);
     let mail = asking(&[(CRM, "contacts.read"), (MAIL, "mail.read")]);
-    let Err(Denial::Task(reason, explanation)) = opened(under(&not_mail), &mail) else { unreachable!("permitted") };
-    assert_eq!(reason, TaskDenial::Refused(Resource::parse(MAIL).unwrap(), scopes_of("mail.read")));
-    assert_eq!(explanation.forbade(), ["no"]);
+    let denial = opened(under(&not_mail), &mail).unwrap_err().denial();
+    let refused = TaskDenial::Refused(Resource::parse(MAIL).unwrap(), scopes_of("mail.read"));
+    assert_eq!(denial.reason(), &DenialReason::Task(refused));
+    assert_eq!(denial.explanation().forbade(), ["no"]);
+    assert_eq!(denial.targets(), [CRM, MAIL].map(|id| Resource::parse(id).unwrap()));
+    assert_eq!(denial.policy_set(), Some(policies(&not_mail).digest()));
+    let unasked = opened(root(), &held_by("researcher")).unwrap_err().denial();
+    assert_eq!((unasked.policy_set(), unasked.targets().len()), (None, 1), "policy was not asked");
 }
 
 #[test]
@@ -221,7 +227,7 @@ fn a_childs_purpose_is_its_parents() {
 }
 
 #[test]
-fn classes_of_data_cover_the_ceiling_and_stay_within_the_parents() {
+fn classes_of_data_cover_the_authority_and_stay_within_the_parents() {
     let classes = |names: &[&str]| TaskSpec { data_classes: Some(names.iter().map(|&name| name.into()).collect()), ..wanted() };
     assert_eq!(opened(root(), &wanted()).unwrap().data_classes(), ["pii"]);
     let unclassed = opened(root(), &asking(&[(ASSISTANT, "customers.lookup")])).unwrap();
@@ -303,15 +309,24 @@ fn tasks_lie_no_deeper_than_the_limit() {
 #[test]
 fn a_bound_task_stays_bound_and_is_not_opened_without_a_key() {
     let proven = || ProvenKeys::for_tests(Some(Digest::of(b"key")), None);
-    assert!(opened(Case { proven: proven(), ..root() }, &wanted()).unwrap().bound());
+    assert!(opened(Case { proven: proven(), ..root() }, &wanted()).unwrap().requires_proof());
     let bound = || task_token(TaskMembership { bound: true, ..parent() });
-    assert!(opened(Case { origin: bound(), proven: proven(), ..child() }, &wanted()).unwrap().bound());
-    let denial = opened(Case { origin: bound(), ..child() }, &wanted()).unwrap_err();
-    assert_eq!(denial, Denial::Binding(BindingReason::NextKey));
+    assert!(opened(Case { origin: bound(), proven: proven(), ..child() }, &wanted()).unwrap().requires_proof());
+    let refused = opened(Case { origin: bound(), ..child() }, &wanted()).unwrap_err();
+    assert!(matches!(refused, Refused::Binding(BindingError { reason: BindingReason::NextKey, .. })), "{refused:?}");
     let mut agents = agents();
     agents[0].bound.dpop = true;
-    let denial = opened(Case { agents, ..root() }, &wanted()).unwrap_err();
-    assert!(matches!(denial, Denial::Binding(BindingReason::Agent(_))), "{denial:?}");
+    let refused = opened(Case { agents, ..root() }, &wanted()).unwrap_err();
+    assert!(matches!(refused, Refused::Binding(BindingError { reason: BindingReason::Agent(_), .. })), "{refused:?}");
+}
+
+#[test]
+fn approval_is_needed_where_it_alone_would_open_the_task() {
+    let approved = r#"permit (principal, action == Action::"open_task", resource) when { context.approved };"#;
+    let under = || Case { policy: approved.into(), ..root() };
+    assert!(matches!(opened(under(), &wanted()), Err(Refused::ApprovalNeeded(_))));
+    let budget = TaskSpec { exchanges: Some(1001), ..wanted() };
+    assert!(matches!(opened(under(), &budget), Err(Refused::Denial(_))), "what no approval makes good");
 }
 
 #[test]

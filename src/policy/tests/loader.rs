@@ -18,8 +18,8 @@ fn the_samples_are_valid_and_permit_something() {
     assert!(policies.warnings().is_empty(), "{:?}", policies.warnings());
     let catalog = catalog();
     let decided = |client: &str, parameters: &str| {
-        let standing = standing(&catalog, client, subject(user()));
-        decide(&policies, &catalog, &standing, &request(parameters), &limits(), NOW).map(|grant| grant.policies().join(" "))
+        let admitted = admitted(&catalog, client, subject(user()));
+        exchanged(&policies, &catalog, &admitted, parameters).map(|grant| grant.policies().join(" "))
     };
     assert_eq!(decided("orchestrator", "audience=crm").unwrap(), "research-crm-read");
     assert_eq!(decided("researcher", "audience=https://assistant.example").unwrap(), "research-assistant");
@@ -86,9 +86,9 @@ fn ids_follow_the_order_in_the_file() {
         (1..=12).map(|n| format!("forbid (principal, action, resource == Scope::\"https://crm.example s{n}\");\n")).collect();
     let policies = Policies::parse(&[(PathBuf::from("x/t.cedar"), text)]).unwrap();
     let catalog = Catalog::new(agents(), vec![api(CRM, "s11", &["s11"])], &[]).unwrap();
-    let standing = standing(&catalog, "orchestrator", subject(user()));
-    let denial = decide(&policies, &catalog, &standing, &request("audience=https://crm.example"), &limits(), NOW).unwrap_err();
-    assert_eq!(denial.explanation().unwrap().forbade(), ["t#11"]);
+    let admitted = admitted(&catalog, "orchestrator", subject(user()));
+    let denial = exchanged(&policies, &catalog, &admitted, "audience=https://crm.example").unwrap_err().denial();
+    assert_eq!(denial.explanation().forbade(), ["t#11"]);
 }
 
 #[test]

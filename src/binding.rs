@@ -1,22 +1,34 @@
-//! The one place that decides what an issued token is bound to, and its `token_type` with it: a bound input never gives an
-//! unbound output, and the output is bound to a key that this very request proved.
+//! Sender constraint: the one place that decides to which key an issued token is bound (`cnf`, RFC 7800), and its `token_type`
+//! with it. A bound input never gives an unbound output, and the output is bound to a key that this very request proved
+//! (promise 8).
 
 use std::fmt;
 
-use super::AdmittedExchange;
+use crate::authority::{Target, Targets};
 use crate::catalog::{BoundTokens, ConstraintRequirement};
 use crate::client::{AuthMethod, Confirmation, ConfirmationMethod, MissingProof, ProvenKeys};
 use crate::ledger::ExchangeMode;
+use crate::lifecycle::{AdmittedExchange, AdmittedTask};
+use crate::oauth::Resource;
 
-/// What an issued token is bound to, or that it is not. Made only by [`bind`].
+/// The key that an issued token is bound to, or none. Made only by [`bind`] and [`bind_task`].
 #[derive(Clone, Copy, Debug)]
 pub struct SenderConstraint {
     issued: Option<Confirmation>,
     subject: Option<Confirmation>,
 }
 
-/// Why nothing may be issued, as far as keys go. `Display` is the public sentence: what was expected, what was found, and which
-/// file would allow it.
+/// No token may be issued with the keys that were proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingError {
+    /// The reason.
+    pub reason: BindingReason,
+    /// The targets asked for, by API id; none where a task is to be opened.
+    pub targets: Vec<Resource>,
+}
+
+/// The fault in the keys of a request. `Display` is the public sentence: what was expected, what was found, and which file
+/// would allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingReason {
     /// The subject token is bound, and the request proved another key of that kind, or none.
@@ -33,61 +45,57 @@ pub enum BindingReason {
     ApiRequires,
     /// The API takes bearer tokens only, and the token would be bound.
     ApiRefuses {
-        /// Whether that is because of the subject token; else because of what the client asks.
+        /// True where the subject token is bound; false where the client asks for a binding.
         inherited: bool,
     },
 }
 
-/// Everything that the decision rests on.
+/// The facts that the decision rests on.
 struct ConstraintInputs<'a> {
     subject: Option<Confirmation>,
-    /// The actor token's binding, inside whether there is an actor token.
+    /// The confirmation of the actor token; the outer `Option` is none without an actor token.
     actor: Option<Option<Confirmation>>,
-    /// What the attestation is bound to by which the client logged in: it proved that key, or it would not be authenticated.
+    /// The confirmation of the attestation by which the client logged in: it proved that key, or it would not be authenticated.
     attestation: Option<Confirmation>,
-    /// Whether the subject token is in a task, or enters one, that was opened with a proof of a key or under a bound token.
+    /// True in a task that was opened with a proof of a key or under a bound token.
     task: bool,
     proven: &'a ProvenKeys,
-    basis: ExchangeMode,
+    mode: ExchangeMode,
     login: AuthMethod,
     agent: BoundTokens,
     apis: Constraints,
 }
 
-/// What the APIs of an audience say together.
+/// The `sender_constraint`s of all APIs of an audience.
 #[derive(Clone, Copy, Debug, Default)]
 struct Constraints {
     required: bool,
     refused: bool,
 }
 
-/// Decides what a token issued to `standing` is bound to. `apis` are the `sender_constraint`s of its audience; none for a token
-/// that no API takes.
+/// Decides to which key a token for `targets` is bound.
 ///
-/// Where the tokens come from makes no difference: a foreign token with `cnf` is bound as one of ours is. A bound subject token
+/// The origin of the tokens makes no difference: a foreign token with `cnf` is bound as one of ours is. A bound subject token
 /// needs the proof of its own key (continuation), or a direct credential of whoever acts next together with the proof of a key
 /// (rebinding). Such a credential is an actor token. For an API's own agent, which was handed the token and
 /// never had its key, the login of this request is one too, unless it is a shared secret.
 ///
 /// # Errors
 /// See [`BindingReason`].
-pub fn bind(
-    standing: &AdmittedExchange,
-    apis: impl IntoIterator<Item = ConstraintRequirement>,
-) -> Result<SenderConstraint, BindingReason> {
-    let client = standing.client();
-    let question = ConstraintInputs {
-        subject: standing.subject().binding(),
-        actor: standing.actor().map(|actor| actor.binding()),
-        attestation: client.binding(),
-        task: standing.task().is_some_and(|task| task.bound),
-        proven: client.proven(),
-        basis: standing.basis(),
-        login: client.method(),
-        agent: client.agent().bound,
-        apis: apis.into_iter().collect(),
-    };
-    question.decide()
+pub fn bind(admitted: &AdmittedExchange, targets: &Targets) -> Result<SenderConstraint, BindingError> {
+    let required = targets.iter().map(Target::api).map(|api| api.sender_constraint);
+    let inputs = ConstraintInputs::new(admitted, required.collect());
+    inputs.decide().map_err(|reason| BindingError { reason, targets: targets.ids() })
+}
+
+/// Decides whether a task that is opened must be bound. No API takes a task token; to which key a token that is issued in the
+/// task is bound is decided when it is issued.
+///
+/// # Errors
+/// See [`BindingReason`].
+pub fn bind_task(task: &AdmittedTask) -> Result<SenderConstraint, BindingError> {
+    let inputs = ConstraintInputs::new(task.admitted(), Constraints::default());
+    inputs.decide().map_err(|reason| BindingError { reason, targets: Vec::new() })
 }
 
 impl FromIterator<ConstraintRequirement> for Constraints {
@@ -99,7 +107,22 @@ impl FromIterator<ConstraintRequirement> for Constraints {
     }
 }
 
-impl ConstraintInputs<'_> {
+impl<'a> ConstraintInputs<'a> {
+    fn new(admitted: &'a AdmittedExchange, apis: Constraints) -> Self {
+        let client = admitted.client();
+        Self {
+            subject: admitted.subject().binding(),
+            actor: admitted.actor().map(|actor| actor.binding()),
+            attestation: client.binding(),
+            task: admitted.task().is_some_and(|task| task.bound),
+            proven: client.proven(),
+            mode: admitted.mode(),
+            login: client.method(),
+            agent: client.agent().bound,
+            apis,
+        }
+    }
+
     fn decide(&self) -> Result<SenderConstraint, BindingReason> {
         if let Some(missed) = self.proven.missed(self.actor.flatten()) {
             return Err(BindingReason::ActorKey(missed));
@@ -145,17 +168,17 @@ impl ConstraintInputs<'_> {
 
     fn direct_credential(&self) -> bool {
         let secret = matches!(self.login, AuthMethod::SecretBasic | AuthMethod::SecretPost);
-        self.actor.is_some() || (self.basis == ExchangeMode::OnBehalfOf && !secret)
+        self.actor.is_some() || (self.mode == ExchangeMode::OnBehalfOf && !secret)
     }
 }
 
 impl SenderConstraint {
-    /// What the token is bound to: its `cnf`.
+    /// The token's `cnf`.
     pub fn issued(&self) -> Option<Confirmation> {
         self.issued
     }
 
-    /// What the subject token was bound to.
+    /// The `cnf` of the subject token.
     pub fn subject(&self) -> Option<Confirmation> {
         self.subject
     }
@@ -178,7 +201,7 @@ impl SenderConstraint {
 }
 
 impl BindingReason {
-    /// Whether a DPoP proof is what is missing or wrong (`invalid_dpop_proof`, RFC 9449 §5).
+    /// True where a DPoP proof is missing or wrong: `invalid_dpop_proof` (RFC 9449 §5).
     pub fn is_proof(&self) -> bool {
         match self {
             Self::SubjectKey(missed) | Self::ActorKey(missed) => missed.kind == ConfirmationMethod::Dpop,
@@ -186,6 +209,12 @@ impl BindingReason {
             Self::NextKey | Self::ApiRequires => true,
             Self::AgentCertificate | Self::ApiRefuses { .. } => false,
         }
+    }
+}
+
+impl fmt::Display for BindingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
     }
 }
 
@@ -236,7 +265,7 @@ impl fmt::Display for BindingReason {
     }
 }
 
-impl std::error::Error for BindingReason {}
+impl std::error::Error for BindingError {}
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::binding::SenderConstraint;
 use crate::policy::cedar::{Action, PolicyDecision, Resource as Asking, SharedContext, oracle, question};
-use crate::policy::facts::ScopeContext;
+use crate::policy::context::{RequestContext, ScopeContext};
+use crate::policy::index::{Head, Index, RequestHead};
 use crate::policy::policies::RequestResource;
-use crate::policy::slice::{Head, Index, RequestHead};
 
 /// A source of choices that proptest can shrink.
 pub(super) struct Dice(std::vec::IntoIter<u16>);
@@ -101,8 +102,8 @@ fn asked(catalog: &Catalog, dice: &mut Dice) -> RequestResource {
     }
 }
 
-fn sets(opinion: &PolicyDecision) -> (bool, BTreeSet<String>, BTreeSet<String>) {
-    (opinion.allowed, opinion.deciding.iter().cloned().collect(), opinion.erred.iter().cloned().collect())
+fn sets(decision: &PolicyDecision) -> (bool, BTreeSet<String>, BTreeSet<String>) {
+    (decision.allowed, decision.deciding.iter().cloned().collect(), decision.erred.iter().cloned().collect())
 }
 
 fn sliced_and_whole_agree(rolls: Vec<u16>) {
@@ -112,9 +113,9 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
     let origin = if dice.below(2) == 0 { user() } else { own(held(&[]), vec![]) };
     let tags = (0..dice.below(2)).map(|_| ("department".to_owned(), "sales".to_owned())).collect();
     let subject = subject(origin).told(crate::token::Authentication::default(), tags);
-    let standing = standing(&catalog, "orchestrator", subject);
+    let admitted = admitted(&catalog, "orchestrator", subject);
     let limits = limits();
-    let facts = RequestContext::new(&standing, &crate::lifecycle::SenderConstraint::NONE, &limits.issuer, NOW);
+    let context = RequestContext::new(&admitted, &SenderConstraint::NONE, &limits.issuer, NOW);
     let mut shared = SharedContext::new();
     for _ in 0..4 {
         let asked = asked(&catalog, &mut dice);
@@ -129,8 +130,8 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
             Asking::Agent(_) => ScopeContext { api, info: api.scopes.values().next().unwrap() },
         };
         let agent = catalog.agent(&ClientId::parse(dice.one_of(&["orchestrator", "crm-api"])).unwrap()).unwrap();
-        let sliced = policies.frame(action, agent, &asked).unwrap().decide(&facts, about, &mut shared);
-        let whole = oracle::answer(policies.rules(), (action, agent, resource), &facts, about);
+        let sliced = policies.template(action, agent, &asked).unwrap().decide(&context, about, &mut shared);
+        let whole = oracle::answer(policies.rules(), (action, agent, resource), &context, about);
         assert_eq!(sets(&sliced), sets(&whole));
     }
 }
@@ -194,8 +195,8 @@ fn memory_is_bounded_and_never_mistakes_one_agent_for_another() {
     for round in 0..1200 {
         let team = ["research", "platform"][round % 2];
         let catalog = Catalog::new(vec![agent("orchestrator", team), agent("crm-api", "platform")], apis(), &[]).unwrap();
-        let standing = standing(&catalog, "orchestrator", subject(user()));
-        let allowed = decide(&policies, &catalog, &standing, &request("audience=crm"), &limits(), NOW).is_ok();
+        let admitted = admitted(&catalog, "orchestrator", subject(user()));
+        let allowed = exchanged(&policies, &catalog, &admitted, "audience=crm").is_ok();
         assert_eq!(allowed, team == "research");
     }
     assert!((1..=2048).contains(&policies.remembered()));

@@ -1,4 +1,4 @@
-//! The reasons why a server does not start, or a data folder cannot be worked on.
+//! The failures of composition and of commands.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -7,12 +7,13 @@ use std::path::Path;
 use crate::commit::contract::StoreReason;
 use crate::config::Diagnostics;
 
-/// Sentences that say what is wrong, where, and what to do about it.
+/// Sentences that say what went wrong, where, and what to do about it.
 #[derive(Debug)]
-pub struct StartError(String);
+pub struct Failure(String);
 
-impl StartError {
-    pub(super) fn new(what: impl Display) -> Self {
+impl Failure {
+    /// A failure that says `what`.
+    pub fn new(what: impl Display) -> Self {
         Self(what.to_string())
     }
 
@@ -22,7 +23,7 @@ impl StartError {
     }
 
     /// A folder or file, and the reason with its causes.
-    pub(super) fn at(place: &Path, reason: &dyn Error) -> Self {
+    pub fn at(place: &Path, reason: &dyn Error) -> Self {
         Self(format!("{}: {}", place.display(), with_causes(reason)))
     }
 
@@ -46,13 +47,13 @@ pub fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-impl Display for StartError {
+impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl<E: Error> From<E> for StartError {
+impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.to_string())
     }

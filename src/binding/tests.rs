@@ -28,7 +28,7 @@ fn question(proven: &ProvenKeys) -> ConstraintInputs<'_> {
         attestation: None,
         task: false,
         proven,
-        basis: ExchangeMode::Continuation,
+        mode: ExchangeMode::Continuation,
         login: AuthMethod::PrivateKeyJwt,
         agent: BoundTokens::default(),
         apis: Constraints::default(),
@@ -108,7 +108,7 @@ fn what_is_issued_on_a_bound_login_is_bound() {
 #[test]
 fn an_apis_own_agent_rebinds_what_it_was_handed() {
     let with = |login, proven: &ProvenKeys| {
-        issued(&ConstraintInputs { subject: dpop("k"), basis: ExchangeMode::OnBehalfOf, login, ..question(proven) })
+        issued(&ConstraintInputs { subject: dpop("k"), mode: ExchangeMode::OnBehalfOf, login, ..question(proven) })
     };
     assert_eq!(with(AuthMethod::PrivateKeyJwt, &proven("next", "")), Ok(dpop("next")));
     assert_eq!(with(AuthMethod::PrivateKeyJwt, &proven("", "")), Err(BindingReason::NextKey));
@@ -175,7 +175,7 @@ fn no_combination_strips_a_binding() {
                 let question = ConstraintInputs {
                     subject,
                     actor: (actor.is_some() || flag(0)).then_some(actor),
-                    basis: if flag(1) { ExchangeMode::OnBehalfOf } else { ExchangeMode::Continuation },
+                    mode: if flag(1) { ExchangeMode::OnBehalfOf } else { ExchangeMode::Continuation },
                     login: if flag(2) { AuthMethod::SecretPost } else { AuthMethod::SpiffeJwt },
                     agent: BoundTokens { dpop: flag(3), certificate: flag(4) },
                     apis: Constraints { required: flag(5), refused: false },

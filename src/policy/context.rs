@@ -1,24 +1,27 @@
-//! What a policy can know of a request: the attributes of its context, named and typed as the schema has them.
+//! The context of a policy request: its attributes, named and typed as the schema has them.
 
 use std::borrow::Cow;
 
+use crate::binding::SenderConstraint;
 use crate::catalog::{Api, ScopeInfo};
-use crate::lifecycle::{AdmittedExchange, SenderConstraint};
+use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ClientId, Issuer, Subject, Time};
 use crate::trust::SubjectKind;
 
-/// One request, as far as it is the same for every scope of it.
+/// The part of the context that is the same for every scope of a request.
+#[derive(Clone, Copy)]
 pub(super) struct RequestContext<'a> {
-    pub(super) standing: &'a AdmittedExchange,
-    pub(super) bound: &'a SenderConstraint,
+    pub(super) admitted: &'a AdmittedExchange,
+    pub(super) constraint: &'a SenderConstraint,
     pub(super) issuer: &'a Issuer,
     pub(super) now: Time,
-    /// Who acts, or who is to hold the task that is opened.
+    /// The agent that acts, or that is to hold the task that is opened.
     actor: &'a str,
     purpose: &'a str,
+    approved: bool,
 }
 
-/// The scope that is decided on.
+/// The part of the context that belongs to the scope that is decided on.
 #[derive(Clone, Copy)]
 pub(super) struct ScopeContext<'a> {
     pub(super) api: &'a Api,
@@ -87,64 +90,70 @@ impl UsedAttributes {
         Attribute::ALL.iter().copied().filter(move |attribute| self.contains(*attribute))
     }
 
-    /// Whether a context of these attributes is the same for every scope of a request.
+    /// True where a context of these attributes is the same for every scope of a request.
     pub(super) fn same_for_all_scopes(self) -> bool {
         ![Attribute::Data, Attribute::Destination, Attribute::Effect].iter().any(|attribute| self.contains(*attribute))
     }
 }
 
 impl<'a> RequestContext<'a> {
-    /// What stands for an exchange.
-    pub(super) fn new(standing: &'a AdmittedExchange, bound: &'a SenderConstraint, issuer: &'a Issuer, now: Time) -> Self {
-        let purpose = standing.task().map_or("", |task| task.purpose.as_str());
-        Self { standing, bound, issuer, now, actor: standing.acting().agent.id.as_str(), purpose }
+    /// The context of an exchange.
+    pub(super) fn new(admitted: &'a AdmittedExchange, constraint: &'a SenderConstraint, issuer: &'a Issuer, now: Time) -> Self {
+        let purpose = admitted.task().map_or("", |task| task.purpose.as_str());
+        let actor = admitted.current_actor().agent.id.as_str();
+        Self { admitted, constraint, issuer, now, actor, purpose, approved: false }
     }
 
-    /// What stands for opening a task with this purpose and for this holder.
-    pub(super) fn opening(exchange: Self, purpose: &'a str, holder: &'a ClientId) -> Self {
-        Self { actor: holder.as_str(), purpose, ..exchange }
+    /// The context of the opening of a task with this purpose and for this holder.
+    pub(super) fn of_task(self, purpose: &'a str, holder: &'a ClientId) -> Self {
+        Self { actor: holder.as_str(), purpose, ..self }
+    }
+
+    /// The context as if a person had approved the request.
+    pub(super) fn approved(self) -> Self {
+        Self { approved: true, ..self }
     }
 
     /// The value of one attribute.
     pub(super) fn value(&self, attribute: Attribute, about: ScopeContext<'a>) -> Value<'a> {
-        let standing = self.standing;
+        let admitted = self.admitted;
         match attribute {
-            Attribute::Subject => Value::Subject(standing.subject().subject()),
-            Attribute::Client => Value::Text(standing.client().agent().id.as_str()),
+            Attribute::Subject => Value::Subject(admitted.subject().subject()),
+            Attribute::Client => Value::Text(admitted.client().agent().id.as_str()),
             Attribute::Actor => Value::Text(self.actor),
             Attribute::Chain => self.chain(),
-            Attribute::Depth => Value::Number(i64::from(standing.depth())),
-            Attribute::Instance => Value::Text(standing.acting().instance.as_deref().unwrap_or_default()),
-            Attribute::Task => standing.task().map_or(Value::Text(""), |task| Value::Name(task.id.to_string())),
+            Attribute::Depth => Value::Number(i64::from(admitted.depth())),
+            Attribute::Instance => Value::Text(admitted.current_actor().instance.as_deref().unwrap_or_default()),
+            Attribute::Task => admitted.task().map_or(Value::Text(""), |task| Value::Name(task.id.to_string())),
             Attribute::Purpose => Value::Text(self.purpose),
             Attribute::Data => texts(&about.info.data),
-            Attribute::Touched => texts(standing.subject().own().map_or(&[], |own| own.touched.as_slice())),
+            Attribute::Touched => texts(admitted.subject().own().map_or(&[], |own| own.touched.as_slice())),
             Attribute::Destination => Value::Text(about.api.destination.as_str()),
             Attribute::Effect => Value::Text(about.info.effect.as_str()),
             Attribute::Time => Value::Instant(self.now),
-            Attribute::Acr => Value::Text(standing.subject().authentication().acr.as_deref().unwrap_or_default()),
-            Attribute::Amr => texts(&standing.subject().authentication().amr),
+            Attribute::Acr => Value::Text(admitted.subject().authentication().acr.as_deref().unwrap_or_default()),
+            Attribute::Amr => texts(&admitted.subject().authentication().amr),
             Attribute::AuthAge => Value::Number(self.authentication_age()),
-            Attribute::Binding => Value::Text(self.bound.as_str()),
-            Attribute::Approved => Value::Flag(false),
-            Attribute::Basis => Value::Text(standing.basis().as_str()),
-            Attribute::Trust => Value::Text(standing.subject().rule().map_or("", |rule| rule.as_str())),
+            Attribute::Binding => Value::Text(self.constraint.as_str()),
+            Attribute::Approved => Value::Flag(self.approved),
+            Attribute::Basis => Value::Text(admitted.mode().as_str()),
+            Attribute::Trust => Value::Text(admitted.subject().rule().map_or("", |rule| rule.as_str())),
         }
     }
 
     /// The attributes of the subject's entity.
     pub(super) fn subject(&self) -> [(&'static str, &'a str); 3] {
-        let subject = self.standing.subject().subject();
+        let subject = self.admitted.subject().subject();
         [("kind", self.subject_kind()), ("rule", subject.rule().map_or("", |rule| rule.as_str())), ("id", subject.id())]
     }
 
-    /// What its trust rule says about the subject.
+    /// The subject's tags, as its trust rule maps them.
     pub(super) fn tags(&self) -> &'a [(String, String)] {
-        self.standing.subject().attributes()
+        self.admitted.subject().attributes()
     }
 
     fn subject_kind(&self) -> &'static str {
-        match self.standing.subject().kind() {
+        match self.admitted.subject().kind() {
             None => "agent",
             Some(SubjectKind::User) => "user",
             Some(SubjectKind::Workload) => "workload",
@@ -153,7 +162,7 @@ impl<'a> RequestContext<'a> {
 
     fn chain(&self) -> Value<'a> {
         let ours = self.issuer.as_str();
-        let named = self.standing.chain().iter().map(|actor| match actor.iss() == ours {
+        let named = self.admitted.chain().iter().map(|actor| match actor.iss() == ours {
             true => Cow::Borrowed(actor.sub()),
             false => Cow::Owned(format!("{}|{}", actor.iss(), actor.sub())),
         });
@@ -163,7 +172,7 @@ impl<'a> RequestContext<'a> {
     /// Seconds since the subject authenticated; -1 when that is not known.
     fn authentication_age(&self) -> i64 {
         let since = |at| i64::try_from(self.now.since(at).as_secs()).unwrap_or(i64::MAX);
-        self.standing.subject().authentication().time.map_or(-1, since)
+        self.admitted.subject().authentication().time.map_or(-1, since)
     }
 }
 

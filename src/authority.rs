@@ -1,0 +1,247 @@
+//! authority(in): the targets of a request, and the scopes that the subject token gives on each of them before policy has its
+//! say (promise 2). It reads the admitted exchange, the catalog and the request, and nothing else.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::catalog::{Api, Catalog};
+use crate::lifecycle::AdmittedExchange;
+use crate::oauth::{Audience, Resource, Scope, Scopes};
+use crate::request::ExchangeRequest;
+use crate::token::{IssuedClaims, Origin, ScopesOnApi};
+
+/// The APIs that a token is asked for, at least one and several only of one group, each with authority within reach. Made only
+/// by [`targets`].
+#[derive(Debug)]
+pub struct Targets(Vec<Target>);
+
+/// One API of the audience, and the scopes asked for on it.
+#[derive(Debug)]
+pub struct Target {
+    api: Arc<Api>,
+    reachable: Scopes,
+    within: Scopes,
+    beyond: Scopes,
+}
+
+/// No target can be told, or nothing is within reach on it: `invalid_target` (RFC 8693 §2.2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityError {
+    /// The reason.
+    pub reason: AuthorityReason,
+    /// The targets asked for, by API id, as far as they are registered.
+    pub targets: Vec<Resource>,
+}
+
+/// The fault in the target of a request. `Display` is the public sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorityReason {
+    /// A `resource` that is no API's id.
+    UnknownResource,
+    /// An `audience` that is no API's name or id.
+    UnknownAudience,
+    /// No target, and the subject token says none.
+    Missing,
+    /// No target, and the one that the subject token says is no longer registered.
+    Gone,
+    /// Several targets that are not one group.
+    Several,
+    /// The subject token gives nothing on a target.
+    Unreachable,
+}
+
+/// Resolves every `resource` and `audience` of `request`, or without one the audience of our own subject token, and computes
+/// the scopes within reach on each.
+///
+/// # Errors
+/// See [`AuthorityReason`].
+pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Targets, AuthorityError> {
+    let named_none = request.resources().is_empty() && request.audiences().is_empty();
+    let apis = if named_none { of_subject_token(catalog, admitted) } else { named(catalog, request) };
+    let within_reach = |apis: Vec<Arc<Api>>| apis.into_iter().map(|api| Target::new(api, admitted, request)).collect();
+    apis.and_then(one_group).and_then(within_reach).map(Targets).map_err(|reason| {
+        let implied = admitted.subject().own().filter(|_| named_none).map_or(&[][..], |own| &own.held);
+        let ids = request.resources().iter().chain(implied.iter().map(|held| &held.api));
+        AuthorityError { reason, targets: registered(catalog, ids, request.audiences()) }
+    })
+}
+
+/// The registered APIs among `ids` and `names`, by id, for the record of a refusal. `names` are values of `audience`.
+pub fn registered<'a>(catalog: &Catalog, ids: impl Iterator<Item = &'a Resource>, names: &[Audience]) -> Vec<Resource> {
+    let by_id = ids.filter_map(|id| catalog.api(id));
+    let by_name = names.iter().filter_map(|name| catalog.api_named(name));
+    let mut apis = Vec::new();
+    by_id.chain(by_name).for_each(|api| add(&mut apis, api));
+    apis.into_iter().map(|api| api.id.clone()).collect()
+}
+
+fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+    let mut apis = Vec::new();
+    for resource in request.resources() {
+        add(&mut apis, catalog.api(resource).ok_or(AuthorityReason::UnknownResource)?);
+    }
+    for audience in request.audiences() {
+        add(&mut apis, catalog.api_named(audience).ok_or(AuthorityReason::UnknownAudience)?);
+    }
+    Ok(apis)
+}
+
+fn of_subject_token(catalog: &Catalog, admitted: &AdmittedExchange) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+    let mut apis = Vec::new();
+    for held in admitted.subject().own().iter().flat_map(|own| &own.held) {
+        add(&mut apis, catalog.api(&held.api).ok_or(AuthorityReason::Gone)?);
+    }
+    Ok(apis)
+}
+
+fn add(apis: &mut Vec<Arc<Api>>, api: &Arc<Api>) {
+    if apis.iter().all(|known| known.id != api.id) {
+        apis.push(Arc::clone(api));
+    }
+}
+
+fn one_group(apis: Vec<Arc<Api>>) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+    match apis.as_slice() {
+        [] => Err(AuthorityReason::Missing),
+        [_] => Ok(apis),
+        [first, rest @ ..] if first.group.is_some() && rest.iter().all(|api| api.group == first.group) => Ok(apis),
+        _ => Err(AuthorityReason::Several),
+    }
+}
+
+/// The scopes of `api` that the subject token could give: authority(in) on this API. Unknown means none.
+pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
+    match admitted.subject().origin() {
+        Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, own))),
+        Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
+        Origin::User { .. } | Origin::Attestation { .. } => {
+            let declared: Scopes = api.scopes.keys().cloned().collect();
+            let mapped = |limit: &[ScopesOnApi]| {
+                let here = limit.iter().filter(|held| held.api == api.id);
+                here.fold(Scopes::default(), |all, held| all.union(&held.scopes)).intersection(&declared)
+            };
+            admitted.subject().ceiling().map_or_else(|| declared.clone(), mapped)
+        }
+    }
+}
+
+/// The scopes of the task's authority on the API, as far as the API still declares them.
+fn declared(api: &Api, own: &IssuedClaims) -> Scopes {
+    let held = own.held.iter().filter(|held| held.api == api.id).flat_map(|held| held.scopes.iter());
+    held.filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
+}
+
+/// In a task never more than its authority, and no scope that by now touches data of another class, whatever the way to it.
+fn within_task(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
+    let Some(task) = &own.task else { return scopes };
+    let capped = scopes.intersection(&task.ceiling(&api.id));
+    let touches = |class: &String| task.data_classes.contains(class);
+    let allowed = |scope: &&Scope| api.scopes.get(*scope).is_some_and(|info| info.data.iter().all(touches));
+    capped.iter().filter(allowed).cloned().collect()
+}
+
+/// The scopes held on the API, and one declared step from those held elsewhere; never one that the API no longer declares.
+fn held_or_derived(api: &Api, own: &IssuedClaims) -> Scopes {
+    let held = own.held.iter().filter(|held| held.api == api.id).flat_map(|held| held.scopes.iter());
+    let edges = api.derive.iter().filter(|edge| holds(&own.held, &edge.from_api, &edge.from_scope)).map(|edge| &edge.to);
+    held.chain(edges).filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
+}
+
+fn holds(held: &[ScopesOnApi], api: &Resource, scope: &Scope) -> bool {
+    held.iter().any(|held| held.api == *api && held.scopes.contains(scope))
+}
+
+/// On an API that is already in the chain never more than was held there.
+fn within_history(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
+    own.history.iter().filter(|held| held.api == api.id).fold(scopes, |left, held| left.intersection(&held.scopes))
+}
+
+impl Targets {
+    /// The targets, in the order in which the request names them.
+    pub fn iter(&self) -> impl Iterator<Item = &Target> {
+        self.0.iter()
+    }
+
+    /// Their number.
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The API ids, in the same order.
+    pub fn ids(&self) -> Vec<Resource> {
+        self.iter().map(|target| target.api.id.clone()).collect()
+    }
+
+    /// The APIs, in the same order.
+    pub fn into_apis(self) -> Vec<Arc<Api>> {
+        self.0.into_iter().map(|target| target.api).collect()
+    }
+
+    /// The number of scopes in `asked` that no target declares.
+    pub fn undeclared(&self, asked: &Scopes) -> usize {
+        let declared: BTreeSet<&Scope> = self.iter().flat_map(|target| target.api.scopes.keys()).collect();
+        asked.iter().filter(|scope| !declared.contains(scope)).count()
+    }
+}
+
+impl Target {
+    /// # Errors
+    /// `Unreachable` when no scope at all is within reach on the API.
+    fn new(api: Arc<Api>, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Self, AuthorityReason> {
+        let reachable = reachable(&api, admitted);
+        if reachable.is_empty() {
+            return Err(AuthorityReason::Unreachable);
+        }
+        let (within, beyond) = match request.scope() {
+            None => (api.default_scopes.intersection(&reachable), Scopes::default()),
+            Some(asked) => {
+                let declared: Scopes = asked.iter().filter(|scope| api.scopes.contains_key(*scope)).cloned().collect();
+                (declared.intersection(&reachable), declared.difference(&reachable))
+            }
+        };
+        Ok(Self { api, reachable, within, beyond })
+    }
+
+    /// The API.
+    pub fn api(&self) -> &Arc<Api> {
+        &self.api
+    }
+
+    /// The scopes asked for that are within reach: named by the request, or else the API's defaults.
+    pub fn within(&self) -> &Scopes {
+        &self.within
+    }
+
+    /// The scopes of this API that the request names and that are out of reach.
+    pub fn beyond(&self) -> &Scopes {
+        &self.beyond
+    }
+
+    /// The scopes within reach that are not asked for.
+    pub fn unasked(&self) -> Scopes {
+        self.reachable.difference(&self.within)
+    }
+}
+
+impl fmt::Display for AuthorityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl std::error::Error for AuthorityError {}
+
+impl fmt::Display for AuthorityReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownResource => "resource is not the id of a registered API",
+            Self::UnknownAudience => "audience is not the name or id of a registered API",
+            Self::Missing => "resource or audience is required: this subject_token does not say where to",
+            Self::Gone => "the audience of subject_token is no longer registered; name a target by resource or audience",
+            Self::Several => "resource and audience name APIs that may not share a token; ask for one token each",
+            Self::Unreachable => "resource or audience: subject_token gives no authority on this target",
+        })
+    }
+}

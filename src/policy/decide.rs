@@ -1,0 +1,121 @@
+//! The decision on an exchange: what is granted is authority(in) ∩ policy ∩ request, scope by scope.
+
+use std::time::Duration;
+
+use super::Limits;
+use super::context::RequestContext;
+use super::evaluation::Evaluation;
+use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
+use super::policies::Policies;
+use crate::authority::Targets;
+use crate::binding::SenderConstraint;
+use crate::ledger::ExchangeMode;
+use crate::lifecycle::AdmittedExchange;
+use crate::oauth::{Scopes, Time};
+use crate::request::{ExchangeRequest, ScopeMode};
+use crate::token::ScopesOnApi;
+
+/// Decides at `now` on the token that is asked for. A target on which policy permits nothing at all is a matter of the target;
+/// anything else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).
+pub fn decide(
+    policies: &Policies,
+    admitted: &AdmittedExchange,
+    targets: Targets,
+    constraint: SenderConstraint,
+    request: &ExchangeRequest,
+    limits: &Limits,
+    now: Time,
+) -> PolicyOutcome<Grant> {
+    let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
+    let mut evaluation = Evaluation::new(policies, context);
+    let granted = |evaluation: &mut Evaluation<'_>| -> Result<(Vec<Scopes>, Time), DenialReason> {
+        let scopes = permitted(&targets, evaluation, admitted.mode())?;
+        sufficient(&targets, &scopes, request)?;
+        let expires = expires(&targets, evaluation, admitted, limits, now)?;
+        Ok((scopes, expires))
+    };
+    match granted(&mut evaluation) {
+        Ok((scopes, expires)) => PolicyOutcome::Grant(grant(targets, scopes, expires, evaluation, (admitted, constraint))),
+        Err(reason) => evaluation.refused(reason, targets.ids(), |approved| granted(approved).is_ok()),
+    }
+}
+
+/// The permitted scopes of each target.
+fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>, mode: ExchangeMode) -> Result<Vec<Scopes>, DenialReason> {
+    let mut granted = Vec::with_capacity(targets.len());
+    for target in targets.iter() {
+        let scopes = evaluation.permitted(target.api(), target.within());
+        if scopes.is_empty() && !evaluation.permits_any(target.api(), &target.unasked()) {
+            return Err(whole_target_refused(evaluation, mode));
+        }
+        granted.push(scopes);
+    }
+    Ok(granted)
+}
+
+fn whole_target_refused(evaluation: &Evaluation<'_>, mode: ExchangeMode) -> DenialReason {
+    match mode {
+        _ if evaluation.presenting_refused => DenialReason::PresentActor,
+        ExchangeMode::Impersonation => DenialReason::Impersonation,
+        ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
+            DenialReason::TargetRefused
+        }
+    }
+}
+
+/// Compares what is permitted with the request: all that it names, or with `scope_mode=narrow` some of it, and some on every
+/// target.
+fn sufficient(targets: &Targets, granted: &[Scopes], request: &ExchangeRequest) -> Result<(), DenialReason> {
+    let undeclared = request.scope().map_or(0, |asked| targets.undeclared(asked));
+    let short = targets.iter().zip(granted).map(|(target, given)| target.within().difference(given).union(target.beyond()));
+    let refused = short.fold(Scopes::default(), |all, here| all.union(&here));
+    let asked = request.scope().is_some();
+    let narrow = request.scope_mode() == ScopeMode::Narrow;
+    let too_wide = asked && !narrow && (undeclared > 0 || !refused.is_empty());
+    if too_wide || granted.iter().all(Scopes::is_empty) {
+        return Err(DenialReason::Scope(ScopeDenial { refused, undeclared, asked, narrow }));
+    }
+    if granted.iter().any(Scopes::is_empty) { Err(DenialReason::TargetEmpty) } else { Ok(()) }
+}
+
+/// The token's `exp`: the shortest lifetime that the APIs, the deciding policies and the server allow, and never later than
+/// what was presented.
+fn expires(
+    targets: &Targets,
+    evaluation: &Evaluation<'_>,
+    admitted: &AdmittedExchange,
+    limits: &Limits,
+    now: Time,
+) -> Result<Time, DenialReason> {
+    let apis = targets.iter().map(|target| target.api().lifetime.unwrap_or(limits.lifetime));
+    let lifetime = apis.chain(evaluation.lifetime).fold(limits.lifetime_max, Duration::min);
+    let expires = Time::from_seconds(now.plus(lifetime).min(admitted.expiry_cap()).seconds());
+    if expires > now { Ok(expires) } else { Err(DenialReason::Expired) }
+}
+
+fn grant(
+    targets: Targets,
+    granted: Vec<Scopes>,
+    expires: Time,
+    evaluation: Evaluation<'_>,
+    (admitted, constraint): (&AdmittedExchange, SenderConstraint),
+) -> Grant {
+    let touched = touched(&targets, &granted, admitted);
+    let apis = targets.into_apis();
+    let scopes = granted.iter().fold(Scopes::default(), |all, here| all.union(here));
+    let held = apis.iter().zip(granted).map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
+    let (policy_set, mode) = (evaluation.policies.digest(), admitted.mode());
+    let Evaluation { deciding: policies, explanation, .. } = evaluation;
+    Grant { apis, scopes, held, expires, policies, policy_set, touched, mode, constraint, explanation }
+}
+
+/// The classes of data that the chain had touched, and those of what is granted now.
+fn touched(targets: &Targets, granted: &[Scopes], admitted: &AdmittedExchange) -> Vec<String> {
+    let mut touched = Vec::new();
+    merge(&mut touched, admitted.subject().own().iter().flat_map(|own| own.touched.iter().cloned()));
+    for (target, scopes) in targets.iter().zip(granted) {
+        let classes = scopes.iter().filter_map(|scope| target.api().scopes.get(scope)).flat_map(|info| info.data.iter().cloned());
+        merge(&mut touched, classes);
+    }
+    touched
+}
