@@ -11,7 +11,7 @@ use std::io;
 use std::time::Instant;
 
 use countersign::crypto::SignKey;
-use countersign::ledger::{Checkpoint, Edge, Files, KeyName, NoteSigner, TileNodes, TlogProof, audit};
+use countersign::ledger::{Checkpoint, Edge, KeyName, LogFiles, NoteSigner, TileNodes, TlogProof, audit};
 
 const SIZE: u64 = 1_000_000;
 const ENTRY_BYTES: usize = 1_000;
@@ -21,7 +21,7 @@ const STEP: u64 = 5_000;
 #[derive(Default)]
 struct Memory(HashMap<String, Vec<u8>>);
 
-impl Files for Memory {
+impl LogFiles for Memory {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(self.0.get(path).cloned())
     }

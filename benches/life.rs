@@ -13,10 +13,11 @@ use countersign::commit::{Commit, Limits};
 use countersign::crypto::{Digest, MacKey, SealKey};
 use countersign::lifecycle::{GenerationState, alive};
 use countersign::oauth::{
-    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, Subject, Txn,
+    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, ScopesOnApi,
+    Subject, Txn,
 };
 use countersign::store::{SqliteStore, SystemClock};
-use countersign::token::{Ancestry, IssuedClaims, ScopesOnApi, Sealed};
+use countersign::token::{Ancestry, AncestryKind, IssuedClaims};
 use countersign::trust::SubjectKind;
 
 const DEAD: u64 = 1_000_000;
@@ -41,10 +42,10 @@ fn main() {
 
 fn sealing(token: &Ancestry, depth: &str) {
     let key = SealKey::new(&[7; 32]).unwrap();
-    let sealed = token.seal(&key, Sealed::Access).unwrap();
+    let sealed = token.seal(&key, AncestryKind::Access).unwrap();
     println!("anc            {:8} characters at depth {depth}", sealed.len());
-    best("seal anc", || token.seal(&key, Sealed::Access).unwrap());
-    best("open anc", || Ancestry::open(&key, Sealed::Access, token.own.jti, &sealed).unwrap());
+    best("seal anc", || token.seal(&key, AncestryKind::Access).unwrap());
+    best("open anc", || Ancestry::open(&key, AncestryKind::Access, token.own.jti, &sealed).unwrap());
 }
 
 fn liveness(folder: &Path, generations: &[Generation]) {

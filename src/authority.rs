@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::catalog::{Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Audience, Resource, Scope, Scopes};
+use crate::oauth::{Audience, Resource, Scope, Scopes, ScopesOnApi};
 use crate::request::ExchangeRequest;
-use crate::token::{IssuedClaims, Origin, ScopesOnApi};
+use crate::token::{IssuedClaims, Origin};
 
 /// The APIs that a token is asked for, at least one and several only of one group, each with authority within reach. Made only
 /// by [`targets`].
@@ -121,7 +121,7 @@ pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
                 let here = limit.iter().filter(|held| held.api == api.id);
                 here.fold(Scopes::default(), |all, held| all.union(&held.scopes)).intersection(&declared)
             };
-            admitted.subject().ceiling().map_or_else(|| declared.clone(), mapped)
+            admitted.subject().scope_limit().map_or_else(|| declared.clone(), mapped)
         }
     }
 }
@@ -135,7 +135,7 @@ fn declared(api: &Api, own: &IssuedClaims) -> Scopes {
 /// In a task never more than its authority, and no scope that by now touches data of another class, whatever the way to it.
 fn within_task(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
     let Some(task) = &own.task else { return scopes };
-    let capped = scopes.intersection(&task.ceiling(&api.id));
+    let capped = scopes.intersection(&task.authority_on(&api.id));
     let touches = |class: &String| task.data_classes.contains(class);
     let allowed = |scope: &&Scope| api.scopes.get(*scope).is_some_and(|info| info.data.iter().all(touches));
     capped.iter().filter(allowed).cloned().collect()

@@ -6,10 +6,9 @@ use std::fmt;
 
 use crate::authority::{Target, Targets};
 use crate::catalog::{BoundTokens, ConstraintRequirement};
-use crate::client::{AuthMethod, Confirmation, ConfirmationMethod, MissingProof, ProvenKeys};
-use crate::ledger::ExchangeMode;
+use crate::client::{AuthMethod, MissingProof, ProvenKeys};
 use crate::lifecycle::{AdmittedExchange, AdmittedTask};
-use crate::oauth::Resource;
+use crate::oauth::{Confirmation, ConfirmationMethod, ExchangeMode, Resource};
 
 /// The key that an issued token is bound to, or none. Made only by [`bind`] and [`bind_task`].
 #[derive(Clone, Copy, Debug)]
@@ -111,10 +110,10 @@ impl<'a> ConstraintInputs<'a> {
     fn new(admitted: &'a AdmittedExchange, apis: Constraints) -> Self {
         let client = admitted.client();
         Self {
-            subject: admitted.subject().binding(),
-            actor: admitted.actor().map(|actor| actor.binding()),
+            subject: admitted.subject().confirmation(),
+            actor: admitted.actor().map(|actor| actor.confirmation()),
             attestation: client.binding(),
-            task: admitted.task().is_some_and(|task| task.bound),
+            task: admitted.task().is_some_and(|task| task.requires_proof),
             proven: client.proven(),
             mode: admitted.mode(),
             login: client.method(),

@@ -11,6 +11,7 @@ mod dpop;
 #[cfg(test)]
 mod fixture;
 mod login;
+mod method;
 mod mtls;
 mod private_key_jwt;
 mod proven;
@@ -19,13 +20,12 @@ mod secret;
 
 pub use authenticate::{AuthError, AuthenticatedClient, IdentifiedClient, authenticate};
 pub use certificate::{CertificateName, PeerCertificate};
-pub use context::{AssertionAudience, Attested, AuthMethod};
+pub use context::Attested;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use dated::{Dated, DatedKind, ExpiryState, NEAR};
 pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
 pub use login::{ClientAuth, ClientAuths, LoginComplaint, LoginReason};
+pub use method::{AssertionAudience, AuthMethod};
 pub use proven::{DpopProof, MissingProof, ProvenKeys};
 pub use reason::{AssertionReason, CertificateReason, ClientReason};
 pub use secret::hash_secret;
-
-pub use crate::trust::{Confirmation, ConfirmationMethod};

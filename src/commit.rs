@@ -21,7 +21,7 @@ mod subject_keys;
 mod tasks;
 mod writer;
 
-pub use command::{Disclosed, NewTask, RecordHop, Refusal, Revocable, Revocation, StatusChange, Transition};
+pub use command::{Disclosed, NewTask, RecordHop, RefusalRecord, Revocable, Revocation, StatusChange, Transition};
 pub use durable::Durable;
 pub use handle::Commit;
 pub use limits::Limits;

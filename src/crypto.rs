@@ -5,6 +5,6 @@ mod digest;
 mod ed25519;
 mod seal;
 
-pub use digest::{Digest, MacKey, random};
+pub use digest::{Digest, MacKey};
 pub use ed25519::{Ed25519Reason, SignKey, VerifyKey};
-pub use seal::{SealKey, SealReason};
+pub use seal::{SealKey, SealReason, random};

@@ -135,9 +135,7 @@ impl ExchangeError {
             Self::TaskToken => ErrorCode::UnsupportedTokenType,
         }
     }
-}
 
-impl ExchangeError {
     /// The registered targets of the request, by API id, where it was refused by a stage that knows them.
     pub fn targets(&self) -> &[Resource] {
         match self {

@@ -1,8 +1,8 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 // Reading order is import order: a module imports only modules listed above it. `tests/it/tidy.rs` enforces it.
 
-pub mod oauth;
 pub mod crypto;
+pub mod oauth;
 pub mod request;
 pub mod jose;
 pub mod x509;

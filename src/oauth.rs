@@ -1,7 +1,11 @@
-//! The vocabulary as validated values. No I/O, no keys, no clock: whatever holds one of these types holds a checked value.
+//! The vocabulary of OAuth as validated values. No I/O, no keys, no clock: whatever holds one of these types holds a checked
+//! value.
 
 mod act;
 mod client_id;
+mod confirmation;
+mod details;
+mod exchange_mode;
 mod generation;
 mod issuer;
 mod jti;
@@ -16,10 +20,13 @@ mod token_type;
 
 pub use act::{ActChain, ActReason, Actor, CHAIN_DEPTH_CEILING, MayAct};
 pub use client_id::{ClientId, ClientIdReason};
+pub use confirmation::{Confirmation, ConfirmationMethod};
+pub use details::{DetailsReason, TaskSpec};
+pub use exchange_mode::ExchangeMode;
 pub use generation::{Generation, GenerationKey, GenerationKind};
 pub use issuer::{Issuer, IssuerReason};
 pub use jti::{Jti, TaskId, Txn, UuidReason};
-pub use scope::{Scope, ScopeReason, Scopes};
+pub use scope::{Scope, ScopeReason, Scopes, ScopesOnApi};
 pub use single_use::{SingleUse, SingleUseKind};
 pub use spiffe_id::{SpiffeId, SpiffeIdReason, SpiffePattern, TrustDomain};
 pub use status::{ListId, ListIdReason, StatusPlace};

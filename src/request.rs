@@ -2,16 +2,16 @@
 //! whether a token is genuine.
 
 mod form;
-mod hinted;
-mod opening;
+mod task_request;
+mod token_query;
 
 use std::fmt;
 
 pub use form::{Form, FormReason};
-pub use hinted::TokenQuery;
-pub use opening::{DetailsReason, TaskRequest, TaskSpec};
+pub use task_request::TaskRequest;
+pub use token_query::TokenQuery;
 
-use crate::oauth::{Audience, Resource, ScopeReason, Scopes, TargetReason, TokenType};
+use crate::oauth::{Audience, DetailsReason, Resource, ScopeReason, Scopes, TargetReason, TokenType};
 
 /// The `grant_type` of token exchange (RFC 8693 §2.1).
 pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -44,7 +44,7 @@ pub struct PresentedToken {
     declared: TokenType,
 }
 
-/// What to do when more scope was asked for than may be given.
+/// The answer to a request for more scope than may be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScopeMode {
     /// Refuse, naming the scopes. The default.
@@ -171,7 +171,7 @@ impl ExchangeRequest {
         self.actor.as_ref()
     }
 
-    /// What is to be issued; an access token when the request does not say.
+    /// The type of token to issue: an access token when the request does not say.
     pub fn requested_token_type(&self) -> TokenType {
         self.requested_token_type
     }
@@ -191,12 +191,12 @@ impl ExchangeRequest {
         self.scope.as_ref()
     }
 
-    /// Whether a wider request is refused or narrowed.
+    /// The parameter `scope_mode`: a request for too much is refused, or narrowed.
     pub fn scope_mode(&self) -> ScopeMode {
         self.scope_mode
     }
 
-    /// Whether impersonation was asked for.
+    /// True when impersonation was asked for.
     pub fn impersonate(&self) -> bool {
         self.impersonate
     }

@@ -8,10 +8,10 @@ mod reason;
 mod subject;
 
 pub use actor::verify_actor;
-pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryReason, Sealed};
+pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryKind, AncestryReason};
 pub use own::{IssuerKeys, TASK_TYP, VerifiedIssued};
 pub use reason::TokenReason;
-pub use subject::{Authentication, IssuedClaims, Origin, ScopesOnApi, TaskMembership, VerifiedActor, VerifiedSubject};
+pub use subject::{Authentication, IssuedClaims, Origin, TaskMembership, VerifiedActor, VerifiedSubject};
 
 use crate::jose::Compact;
 use crate::oauth::{Time, TokenType};

@@ -2,7 +2,7 @@
 //! and certificates. A trust rule names one issuer (or SPIFFE trust domain, or PKI) and what its tokens must say;
 //! [`TrustStore::verify`] and its like are the only way to a [`VerifiedAssertion`] (`verify.rs` lists every check).
 
-mod binding;
+mod confirmation;
 mod kind;
 mod lint;
 mod matcher;
@@ -13,7 +13,7 @@ mod store;
 mod subject;
 mod verify;
 
-pub use binding::{Confirmation, ConfirmationMethod, ConfirmationReason};
+pub use confirmation::ConfirmationReason;
 pub use kind::TrustKind;
 pub use lint::{Finding, Severity, example, findings};
 pub use matcher::{Literal, Matcher, MatcherReason, Requirement};

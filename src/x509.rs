@@ -2,7 +2,7 @@
 //! x509-parser. Nothing here reads a clock, a file or the network.
 
 mod name;
-mod plain;
+mod unverified;
 mod reason;
 mod revocation;
 #[cfg(test)]
@@ -18,11 +18,11 @@ use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 pub use name::{DistinguishedName, NameReason};
-pub use plain::Plain;
 pub use reason::X509Reason;
 pub use revocation::{RevocationList, RevocationListReason};
 #[cfg(test)]
 pub(crate) use testing::{Authority, NOW, ca, params, root, svid};
+pub use unverified::UnverifiedCertificate;
 
 use crate::crypto::Digest;
 use crate::oauth::{SpiffeId, Time, TrustDomain};
@@ -46,9 +46,9 @@ pub struct Roots {
 /// The side of a TLS connection that a leaf proves (RFC 5280 §4.2.1.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsRole {
-    /// Where there is an extended key usage, it has `clientAuth`.
+    /// A client: an extended key usage, where there is one, has `clientAuth`.
     Client,
-    /// Where there is an extended key usage, it has `serverAuth`.
+    /// A server: an extended key usage, where there is one, has `serverAuth`.
     Server,
 }
 
@@ -111,7 +111,7 @@ impl Roots {
             let borrowed = CertificateDer::from(der);
             anchors.push(anchor_from_trusted_cert(&borrowed).map_err(|_| X509Reason::Malformed)?.to_owned());
             let digest = Digest::of(der);
-            ends.extend(Plain::read(der).map(|plain| (digest, plain.not_after)));
+            ends.extend(UnverifiedCertificate::read(der).map(|plain| (digest, plain.not_after)));
             digests.push(digest);
             if anchors.len() > ROOTS_MAX {
                 return Err(X509Reason::Long);
@@ -205,7 +205,7 @@ pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, role: Tls
 /// The SPIFFE ID of an X509-SVID of a workload in `domain` (X509-SVID §2 to §5).
 ///
 /// # Errors
-/// Which rule of the specification the leaf breaks.
+/// The rule of the specification that the leaf breaks.
 pub fn spiffe_id(leaf: &Leaf, domain: &TrustDomain) -> Result<SpiffeId, X509Reason> {
     let [uri] = leaf.uris.as_slice() else { return Err(X509Reason::UriCount) };
     let id = SpiffeId::parse(uri).map_err(|_| X509Reason::SpiffeId)?;

@@ -11,7 +11,7 @@ use super::log::{LogSource, records_of, verifiers};
 use super::output::Failure;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::ledger::{
-    AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, Files, NoteReason, NoteVerifier, Record,
+    AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, LogFiles, NoteReason, NoteVerifier, Record,
     RecordReason, audit,
 };
 use crate::server::with_causes;

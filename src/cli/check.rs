@@ -14,7 +14,7 @@ use crate::crypto::Digest;
 use crate::oauth::{Clock, Time};
 use crate::server::{retired_in_record, stand_in_keys};
 use crate::store::SystemClock;
-use crate::x509::Plain;
+use crate::x509::UnverifiedCertificate;
 
 /// The options of `check`.
 #[derive(Args)]
@@ -65,7 +65,7 @@ fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
 fn own_certificates(config: &Config, now: Time) -> Vec<Diagnostic> {
     let Some((chain, files)) = config.identity.as_ref().zip(config.settings.tls.identity.as_ref()) else { return Vec::new() };
     let file = &files.certificate;
-    let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), Plain::read(der).ok()?.not_after)));
+    let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), UnverifiedCertificate::read(der).ok()?.not_after)));
     let named = ends.map(|(digest, not_after)| (format!("server certificate {digest} in {}", file.value.display()), not_after));
     named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, ExpiryState::of(not_after, now))).collect()
 }

@@ -12,7 +12,7 @@ use super::output::Failure;
 use crate::commit::contract::RecordReader;
 use crate::ledger::merkle::{self, Nodes, leaf_hash};
 use crate::ledger::{
-    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, Files, NoteVerifier, TILE_WIDTH, Tile, TileNodes, TlogProof, tile_bytes,
+    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, LogFiles, NoteVerifier, TILE_WIDTH, Tile, TileNodes, TlogProof, tile_bytes,
     tiles_between,
 };
 use crate::store::{LEDGER_FOLDER, LogFolder, SqliteReader, VKEY_PATH};
@@ -74,7 +74,7 @@ pub(super) fn log_folder(place: &Path) -> Result<(LogFolder, Option<PathBuf>), F
     )))
 }
 
-impl Files for LogSource {
+impl LogFiles for LogSource {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match self {
             Self::Folder(folder, _) => folder.read(path),

@@ -12,7 +12,8 @@ use super::text::{confirmation, instant, plain};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::reveal;
 use crate::crypto::{Digest, SealKey};
-use crate::ledger::{CHECKPOINT_PATH, Disclosure, Record};
+use crate::ledger::record::Disclosure;
+use crate::ledger::{CHECKPOINT_PATH, Record};
 use crate::oauth::{Clock, Txn};
 use crate::store::{KeyFiles, LEDGER_FOLDER, SystemClock};
 

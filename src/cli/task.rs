@@ -1,14 +1,16 @@
 //! `task`: opening one or a child of one as any client does, listing those under way, and ending one.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminOptions};
 use super::client_request::{ClientRequest, Wanted};
 use super::output::{CommandResult, Failure, print};
 use super::text::{instant, items, text};
-use crate::oauth::Clock;
+use crate::oauth::{ClientId, Clock, Resource, Scope, Scopes, ScopesOnApi, TaskSpec};
 use crate::store::SystemClock;
 
 /// The sub-commands of `task`.
@@ -29,7 +31,7 @@ pub(super) struct OpenOptions {
     request: ClientRequest,
     /// An API by its URI and what may be done there, as `https://crm.example=contacts.read contacts.list`; once per API
     #[arg(long, required = true, value_name = "API=SCOPES", value_parser = authority)]
-    authority: Vec<Authority>,
+    authority: Vec<ScopesOnApi>,
     /// The purpose of the task
     #[arg(long)]
     purpose: Option<String>,
@@ -46,8 +48,8 @@ pub(super) struct OpenOptions {
     #[arg(long, value_name = "SECONDS")]
     heartbeat: Option<u64>,
     /// The agent that works on it, if not this one
-    #[arg(long)]
-    holder: Option<String>,
+    #[arg(long, value_parser = holder)]
+    holder: Option<ClientId>,
 }
 
 /// The options of `task complete`.
@@ -108,36 +110,6 @@ fn complete(options: &CompleteOptions) -> CommandResult {
     Ok(answer.is_ok())
 }
 
-/// One `authorization_details` of type `task` (RFC 9396 §2); what is left out, the server decides.
-#[derive(Serialize)]
-struct TaskDetails<'a> {
-    r#type: &'static str,
-    authority: &'a [Authority],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    purpose: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    data_classes: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_in: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    budget: Option<TaskBudget>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    heartbeat: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    holder: Option<&'a str>,
-}
-
-#[derive(Clone, Serialize)]
-struct Authority {
-    api: String,
-    scopes: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct TaskBudget {
-    exchanges: u64,
-}
-
 /// The members of the answer that are printed.
 #[derive(Deserialize)]
 struct TaskResponse {
@@ -152,27 +124,33 @@ fn open(options: &OpenOptions) -> CommandResult {
     options.request.run(Wanted::Task, vec![("authorization_details", details(options)?)], opened)
 }
 
+/// Whatever the options leave out, the server decides.
 fn details(options: &OpenOptions) -> serde_json::Result<String> {
-    serde_json::to_string(&[TaskDetails {
-        r#type: "task",
-        authority: &options.authority,
-        purpose: options.purpose.as_deref(),
-        data_classes: &options.data_class,
-        expires_in: options.expires_in,
-        budget: options.budget.map(|exchanges| TaskBudget { exchanges }),
-        heartbeat: options.heartbeat,
-        holder: options.holder.as_deref(),
-    }])
+    let spec = TaskSpec {
+        authority: options.authority.clone(),
+        purpose: options.purpose.clone(),
+        data_classes: Some(options.data_class.clone()).filter(|classes| !classes.is_empty()),
+        expires_in: options.expires_in.map(Duration::from_secs),
+        exchanges: options.budget,
+        heartbeat: options.heartbeat.map(Duration::from_secs),
+        holder: options.holder.clone(),
+    };
+    spec.to_json()
 }
 
 /// A scope may hold `=`, so the first one is what ends the API.
-fn authority(text: &str) -> Result<Authority, &'static str> {
+fn authority(text: &str) -> Result<ScopesOnApi, String> {
     let (api, scopes) = text.split_once('=').ok_or("an API, =, and its scopes are needed")?;
-    let scopes: Vec<String> = scopes.split_ascii_whitespace().map(str::to_owned).collect();
+    let scopes = scopes.split_ascii_whitespace().map(Scope::parse);
+    let scopes: Scopes = scopes.collect::<Result<_, _>>().map_err(|reason| format!("the scopes {reason}"))?;
     match api.is_empty() || scopes.is_empty() {
-        true => Err("an API, =, and at least one of its scopes are needed"),
-        false => Ok(Authority { api: api.to_owned(), scopes }),
+        true => Err("an API, =, and at least one of its scopes are needed".to_owned()),
+        false => Ok(ScopesOnApi { api: Resource::parse(api).map_err(|reason| format!("the API {reason}"))?, scopes }),
     }
+}
+
+fn holder(text: &str) -> Result<ClientId, String> {
+    ClientId::parse(text).map_err(|reason| format!("the id of an agent {reason}"))
 }
 
 /// The token goes to standard output, alone, and the words about it elsewhere.
@@ -186,13 +164,9 @@ fn opened(opened: &TaskResponse) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-    use std::time::Duration;
-
     use clap::Parser;
 
     use super::*;
-    use crate::oauth::{ClientId, Resource, Scopes};
-    use crate::request::TaskSpec;
 
     #[derive(Parser)]
     struct Line {
@@ -209,8 +183,8 @@ mod tests {
         TaskSpec::parse(&details(&parsed(more).unwrap()).unwrap()).unwrap()
     }
 
-    fn pair(api: &str, scopes: &str) -> (Resource, Scopes) {
-        (Resource::parse(api).unwrap(), Scopes::parse(scopes).unwrap())
+    fn pair(api: &str, scopes: &str) -> ScopesOnApi {
+        ScopesOnApi { api: Resource::parse(api).unwrap(), scopes: Scopes::parse(scopes).unwrap() }
     }
 
     #[test]

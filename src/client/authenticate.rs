@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::context::{AuthContext, AuthOutcome};
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    AssertionAudience, Attested, AuthMethod, ClientAuths, ClientReason, Confirmation, Credentials, DpopReason, DpopRules,
-    PeerCertificate, ProvenKeys, attestation, dpop, mtls, private_key_jwt, secret,
+    AssertionAudience, Attested, AuthMethod, ClientAuths, ClientReason, Credentials, DpopReason, DpopRules, PeerCertificate,
+    ProvenKeys, attestation, dpop, mtls, private_key_jwt, secret,
 };
 use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
 use crate::jose::Compact;
-use crate::oauth::{SingleUse, Time};
+use crate::oauth::{Confirmation, SingleUse, Time};
 use crate::trust::TrustStore;
 
 /// A registered agent that logged in, before the keys were looked at that its request proves. An [`AuthenticatedClient`] is

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::crypto::Digest;
 use crate::oauth::Time;
 use crate::trust::{TrustReason, TrustStore, VerifiedAssertion};
-use crate::x509::{self, DistinguishedName, Leaf, Plain, Roots, TlsRole, X509Reason};
+use crate::x509::{self, DistinguishedName, Leaf, Roots, TlsRole, UnverifiedCertificate, X509Reason};
 
 /// A certificate chain by whose first certificate's key the handshake was signed: with us, or with a proxy that tells us
 /// (RFC 9440). Who issued it is not judged. Cheap to clone; one is made per connection, and remembers what was found out.
@@ -33,7 +33,7 @@ pub enum CertificateName {
 struct PeerChain {
     chain: Vec<Vec<u8>>,
     thumbprint: Digest,
-    plain: OnceLock<Result<Plain, X509Reason>>,
+    plain: OnceLock<Result<UnverifiedCertificate, X509Reason>>,
     last: Mutex<Option<ValidatedPath>>,
 }
 
@@ -87,8 +87,8 @@ impl PeerCertificate {
         trust.verify_path(&self.0.chain, now, &|roots| self.validated(roots, now))
     }
 
-    fn plain(&self) -> Result<&Plain, X509Reason> {
-        let read = || self.0.chain.first().ok_or(X509Reason::Empty).and_then(|leaf| Plain::read(leaf));
+    fn plain(&self) -> Result<&UnverifiedCertificate, X509Reason> {
+        let read = || self.0.chain.first().ok_or(X509Reason::Empty).and_then(|leaf| UnverifiedCertificate::read(leaf));
         self.0.plain.get_or_init(read).as_ref().map_err(|reason| *reason)
     }
 }

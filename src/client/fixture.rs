@@ -41,7 +41,7 @@ pub(super) struct World {
     pub(super) trust: TrustStore,
 }
 
-/// What a request sends to prove itself.
+/// The credentials that a request sends.
 #[derive(Clone, Default)]
 pub(super) struct Sent {
     parameters: Vec<(&'static str, String)>,
@@ -67,7 +67,7 @@ impl World {
         self
     }
 
-    /// What becomes of the request.
+    /// The outcome of the request.
     pub(super) fn try_login(self, sent: &Sent) -> Result<AuthenticatedClient, ClientReason> {
         let catalog = Catalog::new(self.agents, Vec::<Api>::new(), &[]).unwrap();
         let logins = ClientAuths::new(self.logins).unwrap();
@@ -145,7 +145,7 @@ pub(super) fn secret(secret: &str, basic: bool, post: bool) -> ClientAuth {
     ClientAuth::Secret { digest: hash_secret(secret), basic, post }
 }
 
-/// What a good client sends (rfc7523bis §3), for `client`.
+/// The claims of a good assertion of `client` (rfc7523bis §3).
 pub(super) fn good_claims(client: &str) -> Value {
     json!({"iss": client, "sub": client, "aud": ISSUER, "exp": SECONDS + 300, "iat": SECONDS, "jti": "j-1"})
 }

@@ -110,9 +110,9 @@ pub enum LoginReason {
     NoRequirement,
     /// A secret that may be sent nowhere.
     NoPlace,
-    /// The same credential would log in another agent too.
+    /// A credential that would log in another agent too.
     Ambiguous(ClientId),
-    /// The same login twice.
+    /// A login that the agent has already.
     Repeated,
 }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use crate::crypto::Digest;
-use crate::oauth::SingleUse;
-use crate::trust::{Confirmation, ConfirmationMethod};
+use crate::oauth::{Confirmation, ConfirmationMethod, SingleUse};
 
 /// The keys that a request proved that it holds: by a DPoP proof, by the handshake of its connection, by both or by neither.
 /// Only the stage that authenticates clients fills it.

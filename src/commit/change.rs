@@ -88,10 +88,10 @@ impl Change {
         let things = self.things().iter().zip(numbers).map(|(thing, number)| thing_record(thing, number)).collect();
         match self {
             Self::Death(death) => {
-                Record::Death(RevocationRecord::new(at, death.by.as_str(), &death.reason, death.until, things)).to_bytes()
+                Record::Revocation(RevocationRecord::new(at, death.by.as_str(), &death.reason, death.until, things)).to_bytes()
             }
             Self::Holding(StatusChange { turn, by, reason, .. }) => {
-                Record::Holding(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
+                Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
             }
         }
     }

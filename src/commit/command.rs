@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::register::Registration;
 use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
 
-pub use crate::ledger::Refusal;
+pub use crate::ledger::record::RefusalRecord;
 use crate::lifecycle::TaskTerms;
 pub use crate::lifecycle::{Revocable, Revocation, StatusChange, Transition};
 

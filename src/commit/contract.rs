@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::crypto::Digest;
-use crate::ledger::{Files, Tile, TileFile};
+use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
@@ -54,9 +54,9 @@ pub trait RecordReader: Send + Sync {
 }
 
 /// Where the files of the log lie, and where the newest signed checkpoint is remembered apart from them. One thread writes,
-/// many read ([`Files`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may
+/// many read ([`LogFiles`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may
 /// be done again.
-pub trait LogStore: Files + Send + Sync {
+pub trait LogStore: LogFiles + Send + Sync {
     /// Every signed checkpoint that is at hand.
     ///
     /// # Errors

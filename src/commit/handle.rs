@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::change::Change;
-use super::command::{self, RecordHop, Refusal, Revocation, StatusChange, Transition};
+use super::command::{self, RecordHop, RefusalRecord, Revocation, StatusChange, Transition};
 use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
 use super::durable::Durable;
 use super::limits::Limits;
@@ -133,11 +133,12 @@ impl Commit {
     }
 
     /// Has a refusal recorded, or counted where its agent's quota or the queue's is used up. Never waits.
-    pub fn refuse(&self, refusal: Refusal) {
+    pub fn refuse(&self, mut refusal: RefusalRecord<'static>) {
         let Some(suppressed) = self.shared.quota.take(&refusal.agent, refusal.at) else { return };
         let agent = refusal.agent.clone();
         let sent = place(&self.shared.refusals).and_then(|place| {
-            let job = Job::Refusal(Recordable { refusal, suppressed, _place: place });
+            refusal.suppressed = suppressed;
+            let job = Job::Refusal(Recordable { refusal, _place: place });
             self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)
         });
         if sent.is_err() {

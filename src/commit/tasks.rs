@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contract::StoredTask;
 use crate::lifecycle::{Task, TaskTerms};
-use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, TaskId, Time, Txn};
-use crate::token::ScopesOnApi;
+use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, ScopesOnApi, TaskId, Time, Txn};
 
 #[derive(Serialize, Deserialize)]
 struct Packed<'a> {

@@ -10,6 +10,7 @@ mod rules;
 mod spending;
 mod tasks;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,10 +20,9 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::crypto::{Digest, SealKey};
-use crate::ledger::record::{Kind, Record};
-use crate::ledger::{Evidence, ExchangeMode, Hop, Inputs};
+use crate::ledger::record::{Confirmations, Discloser, Evidence, HopRecord, Inputs, Kind, Record, VERSION};
 use crate::oauth::{
-    ActChain, ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, Scopes, SingleUse, SingleUseKind, Subject,
+    ClientId, Clock, ExchangeMode, Generation, GenerationKey, GenerationKind, Jti, Scopes, SingleUse, SingleUseKind, Subject,
     Time, Txn,
 };
 use memory::{Disk, Faults, MemoryStore};
@@ -93,33 +93,38 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop {
 
 fn record(jti: Jti, txn: Txn) -> Vec<u8> {
     let client = ClientId::parse("orchestrator").unwrap();
-    let hop = Hop {
-        jti,
-        txn,
-        parent: None,
-        task: None,
-        depth: 1,
-        at: Time::from_millis(START),
-        expires: Time::from_millis(START + 60_000),
-        basis: ExchangeMode::SelfExchange,
-        subject: Subject::agent(&client),
+    let subject = Subject::agent(&client);
+    let (sd, subject) = Discloser::default().subject(&subject, "").unwrap();
+    let hop = HopRecord {
+        sd,
         actor: client.clone(),
-        client,
-        login: "private_key_jwt",
-        instance: None,
-        chain: ActChain::default(),
+        at: Time::from_millis(START),
         audience: vec![],
-        scopes: Scopes::default(),
-        binding: crate::ledger::Bindings::default(),
+        basis: ExchangeMode::SelfExchange,
+        binding: Confirmations::default(),
+        chain: vec![],
+        client,
+        depth: 1,
         evidence: Evidence::default(),
-        token: Digest([1; 32]),
-        kid: "k".into(),
-        policy_set: Digest([2; 32]),
-        policies: vec![],
+        expires: Time::from_millis(START + 60_000),
         inputs: Inputs::default(),
+        instance: None,
+        jti,
+        kid: "k".into(),
+        kind: Kind::Hop,
+        login: "private_key_jwt".into(),
+        parent: None,
+        policies: Cow::default(),
+        policy_set: Digest([2; 32]),
+        scope: Scopes::default(),
         status: None,
+        subject,
+        task: None,
+        token: Digest([1; 32]),
+        txn,
+        v: VERSION,
     };
-    hop.record(&Issuer::parse("https://sts.example").unwrap()).unwrap().0
+    hop.to_bytes().unwrap()
 }
 
 fn death(ids: &[u8]) -> Revocation {

@@ -15,7 +15,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::change::Change;
-use super::command::{RecordHop, Refusal};
+use super::command::{RecordHop, RefusalRecord};
 use super::contract::{CommitStore, ConfiguredPrincipal, StoredGeneration};
 use super::durable::Durable;
 use super::limits::Limits;
@@ -63,8 +63,7 @@ pub(super) struct Reply {
 /// A refusal within its quota.
 #[derive(Debug)]
 pub(super) struct Recordable {
-    pub(super) refusal: Refusal,
-    pub(super) suppressed: u64,
+    pub(super) refusal: RefusalRecord<'static>,
     pub(super) _place: OwnedSemaphorePermit,
 }
 

@@ -16,7 +16,7 @@ use crate::client::{AuthMethod, CertificateName};
 use crate::crypto::Digest;
 use crate::jose::KeySet;
 use crate::oauth::SpiffePattern;
-use crate::x509::{DistinguishedName, Plain, RevocationList, Roots};
+use crate::x509::{DistinguishedName, RevocationList, Roots, UnverifiedCertificate};
 
 /// The names of which a login has exactly one (RFC 8705 §2.1.2).
 const NAMES: [&str; 5] = ["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"];
@@ -118,7 +118,9 @@ struct Entry {
 fn x5c(json: &str) -> Vec<Option<Digest>> {
     let entries = serde_json::from_str(json).map_or_else(|_| Vec::new(), |set: Set| set.keys);
     let first = entries.iter().filter_map(|entry| entry.x5c.first());
-    first.map(|text| STANDARD.decode(text).ok().filter(|der| Plain::read(der).is_ok()).map(|der| Digest::of(&der))).collect()
+    first
+        .map(|text| STANDARD.decode(text).ok().filter(|der| UnverifiedCertificate::read(der).is_ok()).map(|der| Digest::of(&der)))
+        .collect()
 }
 
 /// The thumbprints of the keys of a set in which no key has a certificate: any certificate of theirs will do then.

@@ -18,7 +18,7 @@ use crate::crypto::Digest;
 use crate::keys::KeySource;
 use crate::oauth::{NumericDate, Time};
 use crate::trust::IssuerSelector;
-use crate::x509::{Plain, RevocationList, Roots};
+use crate::x509::{RevocationList, Roots, UnverifiedCertificate};
 
 /// Everything of a login that has an end: of what the login itself names, and of the authorities that it means by a trust rule or
 /// by `client_ca`. What is fetched is not there yet.
@@ -111,7 +111,7 @@ fn authorities(login: AuthMethod, roots: &Roots, held_by: &Arc<str>, place: &Pla
 }
 
 fn certificate(login: AuthMethod, der: &[u8], held_by: &Arc<str>, place: &Place) -> Option<Dated> {
-    let plain = Plain::read(der).ok()?;
+    let plain = UnverifiedCertificate::read(der).ok()?;
     Some(new(DatedKind::Certificate, login, Digest::of(der).to_string(), held_by, place, plain.not_after))
 }
 

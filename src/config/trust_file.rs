@@ -1,7 +1,6 @@
 //! A trust rule as written: who may vouch for whom.
 
 mod keys;
-mod mistakes;
 mod tables;
 
 use std::time::Duration;
@@ -9,12 +8,15 @@ use std::time::Duration;
 pub(super) use keys::jwks_uri;
 
 use super::Diagnostic;
+use super::desk::Desk;
 use super::matcher_file::{self, MatcherFile};
 use super::reader::{Located, Reader, all};
 use crate::catalog::{Place, Places};
 use crate::jose::Algorithm;
 use crate::oauth::{ClientId, Issuer, RuleName, TrustDomain};
-use crate::trust::{IssuerSelector, TrustKind, TrustRuleParts, claim_of, claims_of};
+use crate::trust::{
+    IssuerSelector, Requirement, SubjectMapping, TrustKind, TrustRuleParts, TrustRuleReason, claim_of, claims_of, mistakes,
+};
 
 /// A trust rule, checked as far as it can be alone.
 #[derive(Clone, Debug)]
@@ -56,7 +58,7 @@ impl TrustFile {
         warn_of_unknown_claims(&reader, kind, &legible);
         let desk = reader.desk();
         reader.finish();
-        let read = mistakes::PartialRule {
+        let read = PartialRule {
             kind,
             selector: selector.as_ref(),
             audiences: audiences.as_ref(),
@@ -86,9 +88,64 @@ impl TrustFile {
         };
         Some(Self { rule, presenters: presented_at, place, places })
     }
+
+    /// The place of that mistake, or of what encloses it.
+    pub(super) fn place_of(&self, reason: &TrustRuleReason) -> Place {
+        let place = place_of(reason, &self.places);
+        if place.line == self.places.of("").line { self.place.clone() } else { place }
+    }
 }
 
-/// The keys that a rule of that kind cannot do without. Platforms have a subject and keys of their own.
+/// The parts that were read of a file that is no whole rule.
+struct PartialRule<'a> {
+    kind: Option<TrustKind>,
+    selector: Option<&'a IssuerSelector>,
+    audiences: Option<&'a Vec<String>>,
+    require: Option<&'a Vec<Requirement>>,
+    /// Those of them that could be read.
+    legible: &'a [MatcherFile],
+    subject: Option<&'a SubjectMapping>,
+}
+
+impl PartialRule<'_> {
+    /// True when they make a rule, which is looked at as a whole.
+    fn is_whole(&self) -> bool {
+        let read = [self.kind.is_some(), self.selector.is_some(), self.audiences.is_some(), self.require.is_some()];
+        read.into_iter().all(|read| read) && self.subject.is_some()
+    }
+
+    /// Tells what is wrong in the parts that could be read, so that nobody has to mend the others first.
+    fn tell(&self, desk: &Desk, places: &Places) {
+        let Some(kind) = self.kind else { return };
+        let issuer = self.selector.and_then(IssuerSelector::issuer);
+        let require: Vec<Requirement> = self.legible.iter().map(|matcher| matcher.requirement.clone()).collect();
+        let audiences = self.audiences.map(Vec::as_slice).unwrap_or_default();
+        let found = mistakes(kind, issuer, audiences, &require, self.subject);
+        // Whose tokens are meant may be what could not be read.
+        let told = |reason: &TrustRuleReason| self.require.is_some() || !matches!(reason, TrustRuleReason::Unpinned(_));
+        for reason in found.into_iter().filter(told) {
+            desk.complain(Diagnostic::new(place_of(&reason, places), reason.to_string()));
+        }
+    }
+}
+
+fn place_of(reason: &TrustRuleReason, places: &Places) -> Place {
+    use TrustRuleReason as Reason;
+    match reason {
+        Reason::Audiences | Reason::ForeignAudience(_) => places.of("audiences"),
+        Reason::Algorithms | Reason::SpiffeAlgorithm => places.of("algorithms"),
+        Reason::Lifetime => places.of("lifetime_max"),
+        Reason::People(_) => places.of("subject"),
+        Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => places.of("keys"),
+        Reason::Unpinned(_) => places.of("require"),
+        Reason::ClaimShape(claim, _) => places.of(&format!("require/{claim}")),
+        // Here a claim is matched, or a subject made of it.
+        Reason::ChosenClaim(claim) => places.found(&format!("require/{claim}")).unwrap_or_else(|| places.of("subject")),
+        _ => places.of(""),
+    }
+}
+
+/// Complains of what a rule of that kind cannot do without. Platforms have a subject and keys of their own.
 fn need_the_rest(reader: &Reader<'_>, kind: Option<TrustKind>) {
     match kind {
         Some(TrustKind::X509) => reader.need(&["subject", "keys"]),

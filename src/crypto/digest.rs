@@ -1,13 +1,11 @@
-//! SHA-256, HMAC-SHA-256 and random bytes.
+//! SHA-256 and HMAC-SHA-256.
 
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use crate::oauth::{GenerationKey, GenerationKind};
 
 /// A SHA-256 digest; displays as base64url without padding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +32,7 @@ impl Digest {
         (URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()? == 32).then_some(Self(bytes))
     }
 
-    /// Whether the two are equal, in a time that does not tell where they differ.
+    /// True when the two are equal, in a time that does not tell where they differ.
     pub fn same_as(&self, other: &Self) -> bool {
         verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
@@ -64,30 +62,22 @@ impl MacKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// The pseudonym of the thing called `name` among those of its kind: the first 16 bytes of HMAC-SHA-256(kind, 0x00, name).
-    pub fn pseudonym(&self, kind: GenerationKind, name: &[u8]) -> GenerationKey {
+    /// The first 16 bytes of HMAC-SHA-256 over the parts in a row. Where parts vary in length the caller separates them.
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut mac = hmac::Context::with_key(&self.0);
-        mac.update(kind.label().as_bytes());
-        mac.update(&[0]);
-        mac.update(name);
-        let mut key = [0; 16];
-        key.iter_mut().zip(mac.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        GenerationKey(key)
+        parts.iter().for_each(|part| mac.update(part));
+        let mut short = [0; 16];
+        short.iter_mut().zip(mac.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        short
     }
-}
 
-impl MacKey {
     /// The first 16 bytes of HMAC-SHA-256(0x00, purpose, 0x00, message). No pseudonym begins like this: the label of a kind has
     /// no zero byte.
     pub fn tag(&self, purpose: &str, message: &[u8]) -> [u8; 16] {
-        let mut mac = hmac::Context::with_key(&self.0);
-        [&[0], purpose.as_bytes(), &[0], message].iter().for_each(|part| mac.update(part));
-        let mut tag = [0; 16];
-        tag.iter_mut().zip(mac.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        tag
+        self.mac(&[&[0], purpose.as_bytes(), &[0], message])
     }
 
-    /// Whether `tag` is the one of `message`, in a time that does not tell where it differs.
+    /// True when `tag` is the one of `message`, in a time that does not tell where it differs.
     pub fn verifies(&self, purpose: &str, message: &[u8], tag: &[u8]) -> bool {
         verify_slices_are_equal(&self.tag(purpose, message), tag).is_ok()
     }
@@ -97,16 +87,6 @@ impl fmt::Debug for MacKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MacKey")
     }
-}
-
-/// `N` random bytes from the operating system's generator.
-///
-/// # Errors
-/// None in practice; without randomness nothing may be issued, so the caller must refuse.
-pub fn random<const N: usize>() -> Result<[u8; N], super::SealReason> {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| super::SealReason)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -119,15 +99,5 @@ mod tests {
         assert_eq!(Digest::of(b"abc").to_string(), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
         assert_eq!(Digest::of_parts(&[b"a", b"bc"]), Digest::of(b"abc"));
         assert!(Digest::of(b"abc").same_as(&Digest::of(b"abc")) && !Digest::of(b"abc").same_as(&Digest::of(b"abd")));
-    }
-
-    #[test]
-    fn pseudonyms_differ_by_kind_name_and_key() {
-        let key = MacKey::new(&[1; 32]);
-        let of = |kind| key.pseudonym(kind, b"x");
-        assert_ne!(of(GenerationKind::Agent), of(GenerationKind::Subject));
-        assert_ne!(of(GenerationKind::Agent), key.pseudonym(GenerationKind::Agent, b"y"));
-        assert_ne!(of(GenerationKind::Agent), MacKey::new(&[2; 32]).pseudonym(GenerationKind::Agent, b"x"));
-        assert_eq!(of(GenerationKind::Agent), of(GenerationKind::Agent));
     }
 }

@@ -101,7 +101,7 @@ impl VerifyKey {
         Ok(Self { key, bytes })
     }
 
-    /// Whether `signature` is this key's over `message`.
+    /// True when `signature` is this key's over `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.verify_sig(message, signature).is_ok()
     }

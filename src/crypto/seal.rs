@@ -1,11 +1,11 @@
-//! Authenticated encryption: AES-256-GCM with a random 96-bit nonce before the ciphertext (NIST SP 800-38D §8.2.2).
+//! Random bytes, and authenticated encryption: AES-256-GCM with a random 96-bit nonce before the ciphertext (NIST SP 800-38D
+//! §8.2.2).
 
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::rand;
 use zeroize::Zeroizing;
-
-use super::random;
 
 /// A key that seals and opens. A random nonce is safe for 2³² messages under one key.
 pub struct SealKey(LessSafeKey);
@@ -40,7 +40,7 @@ impl SealKey {
         Ok(sealed)
     }
 
-    /// What was sealed under this key for `context`.
+    /// The plain text that was sealed under this key for `context`.
     ///
     /// # Errors
     /// When any byte of it, the key or the context is another.
@@ -52,6 +52,16 @@ impl SealKey {
         body.truncate(plain);
         Ok(body)
     }
+}
+
+/// `N` random bytes from the operating system's generator.
+///
+/// # Errors
+/// None in practice; without randomness nothing may be issued, so the caller must refuse.
+pub fn random<const N: usize>() -> Result<[u8; N], SealReason> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| SealReason)?;
+    Ok(bytes)
 }
 
 impl fmt::Debug for SealKey {

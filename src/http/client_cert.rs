@@ -1,4 +1,5 @@
-//! The certificate that a client showed: to this server in its handshake, or to a proxy in front of it that may tell (RFC 9440).
+//! The certificate that a client showed: to this server in its handshake, or to a proxy in front of it that may forward it
+//! (RFC 9440).
 
 use actix_http::Extensions;
 use actix_web::HttpRequest;
@@ -30,7 +31,7 @@ const BASE64: GeneralPurpose =
 /// The ways in which clients can show certificates.
 #[derive(Clone, Debug, Default)]
 pub struct Frontend {
-    /// The proxies that may tell the certificates that clients showed to them.
+    /// The proxies that may forward the certificates that clients showed to them.
     pub(super) proxies: Vec<Proxy>,
     /// A client can show a certificate, to this server or to a proxy.
     pub(super) certificates: bool,
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn the_header_of_the_rfc_is_read() {
         let der = bytes(RFC_9440).unwrap();
-        let plain = crate::x509::Plain::read(&der).unwrap();
+        let plain = crate::x509::UnverifiedCertificate::read(&der).unwrap();
         let dates = [plain.not_before, plain.not_after].map(|date| date.seconds());
         assert_eq!(dates, [1_579_042_533, 1_611_442_533], "2020-01-14 and 2021-01-23, 22:55:33");
         assert!(plain.key.is_some() && der.windows(15).any(|part| part == b"bdc@example.com"));

@@ -16,7 +16,7 @@ use super::socket;
 use super::state::AppState;
 use super::tls::{self, TlsSetup};
 
-/// The bound sockets of all listeners. They are bound first, so that an address in use is told before anything starts.
+/// The bound sockets of all listeners. They are bound first, so that an address in use is noticed before anything starts.
 pub struct Sockets {
     public: TcpListener,
     mtls: Option<TcpListener>,

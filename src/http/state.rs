@@ -12,7 +12,7 @@ use super::metrics::Metrics;
 use crate::commit::contract::RecordReader;
 use crate::commit::{Commit, Sequencer};
 use crate::deployment::Deployment;
-use crate::ledger::{Files, Usage};
+use crate::ledger::{LogFiles, Usage};
 use crate::mint::SignedList;
 use crate::oauth::{Clock, ListId, Time};
 
@@ -50,7 +50,7 @@ pub struct LedgerState {
     /// Publishes the checkpoints.
     pub sequencer: Sequencer,
     /// The files of the log.
-    pub files: Arc<dyn Files + Send + Sync>,
+    pub files: Arc<dyn LogFiles + Send + Sync>,
     /// The records.
     pub records: Arc<dyn RecordReader>,
     /// Checkpoints and tiles of hashes are for everybody.

@@ -4,16 +4,16 @@
 
 mod reason;
 
-use super::bundle::Entries;
+use super::bundle::BundleEntries;
 use super::checkpoint::Checkpoint;
 use super::edge::HashEdge;
 use super::merkle::{includes, inclusion, leaf_hash};
 use super::nodes::{NodeReason, TileNodes, read_bundle};
-use super::tile::{Files, LEVELS, TILE_WIDTH, Tile, TileKind, hashes};
+use super::tile::{LEVELS, LogFiles, TILE_WIDTH, Tile, TileKind, hashes};
 use crate::crypto::Digest;
 pub use reason::AuditReason;
 
-/// What was found in order.
+/// The extent of what an audit found in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuditReport {
     /// Entries read and hashed.
@@ -35,7 +35,7 @@ pub struct AuditReport {
 /// The first thing that is wrong, with what and where.
 pub fn audit<F, I, E>(files: &F, heads: &[Checkpoint], inspect: I) -> Result<AuditReport, AuditReason>
 where
-    F: Files + ?Sized,
+    F: LogFiles + ?Sized,
     I: FnMut(u64, &[u8]) -> Result<(), E>,
     E: std::error::Error + Send + Sync + 'static,
 {
@@ -67,13 +67,13 @@ struct Pass<'a, F: ?Sized, I> {
 
 impl<F, I, E> Pass<'_, F, I>
 where
-    F: Files + ?Sized,
+    F: LogFiles + ?Sized,
     I: FnMut(u64, &[u8]) -> Result<(), E>,
     E: std::error::Error + Send + Sync + 'static,
 {
     fn bundle(&mut self, tile: Tile) -> Result<(), AuditReason> {
         let bytes = read_bundle(self.files, tile)?;
-        let mut entries = Entries::of(&bytes);
+        let mut entries = BundleEntries::of(&bytes);
         let malformed = |reason| AuditReason::Bundle(tile, reason);
         for _ in 0..tile.width() {
             let entry = entries.next().ok_or(AuditReason::Short(tile))?.map_err(malformed)?;
@@ -169,7 +169,7 @@ where
         AuditReason::Tile(tile, offset)
     }
 
-    /// Whether the tree of the last checkpoint has this hash as leaf `index`, as far as the tiles can show it.
+    /// True when the tree of the last checkpoint has this hash as leaf `index`, as far as the tiles can show it.
     fn is_signed(&self, index: u64, leaf: Digest) -> bool {
         let path = inclusion(&mut TileNodes::new(self.files, self.last.size()), index, self.last.size());
         path.ok().flatten().is_some_and(|path| includes(leaf, index, &path, self.last.size(), self.last.root()))

@@ -19,10 +19,10 @@ impl EntryBundle {
     ///
     /// # Errors
     /// When there are fewer.
-    pub fn load(bytes: &[u8], width: u16) -> Result<Self, BundleReason> {
-        let mut entries = Entries::of(bytes);
+    pub fn load(bytes: &[u8], width: u16) -> Result<Self, EntryBundleReason> {
+        let mut entries = BundleEntries::of(bytes);
         for number in 0..width {
-            entries.next().ok_or(BundleReason::Missing(number))??;
+            entries.next().ok_or(EntryBundleReason::Missing(number))??;
         }
         let taken = bytes.len() - entries.rest.len();
         Ok(Self { bytes: bytes.get(..taken).unwrap_or_default().to_vec(), width })
@@ -32,10 +32,10 @@ impl EntryBundle {
     ///
     /// # Errors
     /// When the entry is longer than 65,535 bytes, or the bundle full.
-    pub fn push(&mut self, entry: &[u8]) -> Result<(), BundleReason> {
-        let length = u16::try_from(entry.len()).map_err(|_| BundleReason::EntryTooLong)?;
+    pub fn push(&mut self, entry: &[u8]) -> Result<(), EntryBundleReason> {
+        let length = u16::try_from(entry.len()).map_err(|_| EntryBundleReason::EntryTooLong)?;
         if self.width >= TILE_WIDTH {
-            return Err(BundleReason::Full);
+            return Err(EntryBundleReason::Full);
         }
         self.bytes.extend_from_slice(&length.to_be_bytes());
         self.bytes.extend_from_slice(entry);
@@ -63,20 +63,20 @@ impl EntryBundle {
 
 /// The entries in the bytes of a bundle, in order. After an error there is nothing more.
 #[derive(Clone, Debug)]
-pub struct Entries<'a> {
+pub struct BundleEntries<'a> {
     rest: &'a [u8],
     number: u16,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> BundleEntries<'a> {
     /// The entries in these bytes.
     pub fn of(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, number: 0 }
     }
 }
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Result<&'a [u8], BundleReason>;
+impl<'a> Iterator for BundleEntries<'a> {
+    type Item = Result<&'a [u8], EntryBundleReason>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -88,16 +88,16 @@ impl<'a> Iterator for Entries<'a> {
         self.rest = rest;
         if self.number >= TILE_WIDTH {
             self.rest = &[];
-            return Some(Err(BundleReason::Full));
+            return Some(Err(EntryBundleReason::Full));
         }
         self.number += 1;
-        Some(split.map(|_| entry).ok_or(BundleReason::Cut(self.number - 1)))
+        Some(split.map(|_| entry).ok_or(EntryBundleReason::Cut(self.number - 1)))
     }
 }
 
 /// Why a bundle could not be written or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BundleReason {
+pub enum EntryBundleReason {
     /// An entry is longer than its length field can say.
     EntryTooLong,
     /// It has 256 entries, and no more go in.
@@ -108,7 +108,7 @@ pub enum BundleReason {
     Missing(u16),
 }
 
-impl fmt::Display for BundleReason {
+impl fmt::Display for EntryBundleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EntryTooLong => write!(f, "a ledger entry is longer than {ENTRY_BYTES_MAX} bytes"),
@@ -119,7 +119,7 @@ impl fmt::Display for BundleReason {
     }
 }
 
-impl std::error::Error for BundleReason {}
+impl std::error::Error for EntryBundleReason {}
 
 #[cfg(test)]
 mod tests {
@@ -133,27 +133,27 @@ mod tests {
         [b"".as_slice(), b"ab", &long].iter().for_each(|entry| bundle.push(entry).unwrap());
         let expected = [&[0, 0, 0, 2, b'a', b'b', 1, 2][..], &long].concat();
         assert_eq!(bundle.bytes(), expected);
-        assert_eq!(Entries::of(&expected).collect::<Result<Vec<_>, _>>().unwrap(), [b"".as_slice(), b"ab", &long]);
+        assert_eq!(BundleEntries::of(&expected).collect::<Result<Vec<_>, _>>().unwrap(), [b"".as_slice(), b"ab", &long]);
         assert_eq!(EntryBundle::load(&expected, 2).unwrap().bytes(), &expected[..6]);
-        assert_eq!(EntryBundle::load(&expected, 4).unwrap_err(), BundleReason::Missing(3));
+        assert_eq!(EntryBundle::load(&expected, 4).unwrap_err(), EntryBundleReason::Missing(3));
     }
 
     #[test]
     fn an_entry_of_65536_bytes_is_refused() {
         let mut bundle = EntryBundle::default();
         bundle.push(&vec![0; 65_535]).unwrap();
-        assert_eq!(bundle.push(&vec![0; 65_536]), Err(BundleReason::EntryTooLong));
+        assert_eq!(bundle.push(&vec![0; 65_536]), Err(EntryBundleReason::EntryTooLong));
         assert_eq!((bundle.width(), bundle.bytes().len()), (1, 65_537));
     }
 
     #[test]
     fn neither_cut_nor_overfull_bundles_are_read() {
-        let read = |bytes: &[u8]| Entries::of(bytes).collect::<Result<Vec<_>, _>>().unwrap_err();
-        assert_eq!(read(&[0]), BundleReason::Cut(0));
-        assert_eq!(read(&[0, 0, 0, 2, 9]), BundleReason::Cut(1));
-        assert_eq!(read(&[0; 2 * 257]), BundleReason::Full);
+        let read = |bytes: &[u8]| BundleEntries::of(bytes).collect::<Result<Vec<_>, _>>().unwrap_err();
+        assert_eq!(read(&[0]), EntryBundleReason::Cut(0));
+        assert_eq!(read(&[0, 0, 0, 2, 9]), EntryBundleReason::Cut(1));
+        assert_eq!(read(&[0; 2 * 257]), EntryBundleReason::Full);
         let mut bundle = EntryBundle::load(&[0; 2 * 257], 256).unwrap();
-        assert_eq!(bundle.push(b""), Err(BundleReason::Full));
+        assert_eq!(bundle.push(b""), Err(EntryBundleReason::Full));
         assert_eq!((bundle.take().len(), bundle.width(), bundle.bytes().len()), (512, 0, 0));
     }
 }

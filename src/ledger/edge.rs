@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::bundle::{BundleReason, Entries, EntryBundle};
+use super::bundle::{BundleEntries, EntryBundle, EntryBundleReason};
 use super::frontier::Frontier;
 use super::merkle::leaf_hash;
 use super::nodes::{NodeReason, TileNodes, read_bundle, read_tile};
-use super::tile::{Files, LEVELS, TILE_BYTES, TILE_WIDTH, Tile, TileKind};
+use super::tile::{LEVELS, LogFiles, TILE_BYTES, TILE_WIDTH, Tile, TileKind};
 use crate::crypto::Digest;
 
 /// One file of the log: the path it has, and its bytes.
@@ -32,7 +32,7 @@ impl HashEdge {
     ///
     /// # Errors
     /// When a tile is missing or malformed.
-    pub fn load<F: Files + ?Sized>(files: &F, size: u64) -> Result<Self, NodeReason> {
+    pub fn load<F: LogFiles + ?Sized>(files: &F, size: u64) -> Result<Self, NodeReason> {
         let frontier = Frontier::load(&mut TileNodes::new(files, size), size)?;
         let mut edge = Self { frontier, taken: size, ..Self::empty() };
         for (level, bytes) in (0..LEVELS).zip(&mut edge.levels) {
@@ -120,11 +120,11 @@ impl Edge {
     ///
     /// # Errors
     /// When a tile is missing or malformed, or the unfinished bundle is not what its tile of hashes says.
-    pub fn load<F: Files + ?Sized>(files: &F, size: u64) -> Result<Self, EdgeReason> {
+    pub fn load<F: LogFiles + ?Sized>(files: &F, size: u64) -> Result<Self, EdgeReason> {
         let hashes = HashEdge::load(files, size)?;
         let Some(tile) = Tile::partial(TileKind::Entries, size) else { return Ok(Self { hashes, taken: size, ..Self::empty() }) };
         let bundle = EntryBundle::load(&read_bundle(files, tile)?, tile.width())?;
-        let leaves = Entries::of(bundle.bytes()).map(|entry| entry.map(leaf_hash));
+        let leaves = BundleEntries::of(bundle.bytes()).map(|entry| entry.map(leaf_hash));
         for (at, (leaf, stored)) in (tile.start()..).zip(leaves.zip(hashes.partial(0).as_chunks::<32>().0)) {
             if leaf?.0 != *stored {
                 return Err(EdgeReason::Entry(at));
@@ -137,7 +137,7 @@ impl Edge {
     ///
     /// # Errors
     /// When it is longer than 65,535 bytes; then nothing was appended.
-    pub fn append(&mut self, entry: &[u8]) -> Result<Digest, BundleReason> {
+    pub fn append(&mut self, entry: &[u8]) -> Result<Digest, EntryBundleReason> {
         self.bundle.push(entry)?;
         let leaf = leaf_hash(entry);
         self.hashes.append(leaf);
@@ -185,7 +185,7 @@ pub enum EdgeReason {
     /// A tile is not at hand.
     Node(NodeReason),
     /// The unfinished bundle is malformed.
-    Bundle(BundleReason),
+    Bundle(EntryBundleReason),
     /// The entry of this index is not the one whose hash is in the tree.
     Entry(u64),
 }
@@ -196,8 +196,8 @@ impl From<NodeReason> for EdgeReason {
     }
 }
 
-impl From<BundleReason> for EdgeReason {
-    fn from(reason: BundleReason) -> Self {
+impl From<EntryBundleReason> for EdgeReason {
+    fn from(reason: EntryBundleReason) -> Self {
         Self::Bundle(reason)
     }
 }

@@ -1,4 +1,4 @@
-//! What must be remembered of a Merkle tree to append to it: the roots of its complete subtrees, at most 64 hashes.
+//! The frontier of a Merkle tree, enough to append to it: the roots of its complete subtrees, at most 64 hashes.
 
 use super::merkle::{Nodes, empty_root, node_hash};
 use crate::crypto::Digest;

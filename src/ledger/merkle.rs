@@ -92,7 +92,7 @@ pub fn consistency<N: Nodes>(nodes: &mut N, old: u64, new: u64) -> Result<Option
     Ok(Some(path))
 }
 
-/// Whether `path` proves that the entry with hash `leaf` is number `index` in the tree of `size` entries and this `root` (RFC
+/// True when `path` proves that the entry with hash `leaf` is number `index` in the tree of `size` entries and this `root` (RFC
 /// 9162 §2.1.3.2).
 pub fn includes(leaf: Digest, index: u64, path: &[Digest], size: u64, root: Digest) -> bool {
     if index >= size {
@@ -115,7 +115,7 @@ pub fn includes(leaf: Digest, index: u64, path: &[Digest], size: u64, root: Dige
     last == 0 && hash == root
 }
 
-/// Whether `path` proves that the tree of `new.0` entries with root `new.1` begins with the tree of `old.0` entries with root
+/// True when `path` proves that the tree of `new.0` entries with root `new.1` begins with the tree of `old.0` entries with root
 /// `old.1` (RFC 9162 §2.1.4.2).
 pub fn extends(old: (u64, Digest), new: (u64, Digest), path: &[Digest]) -> bool {
     if old.0 == 0 || old.0 >= new.0 {

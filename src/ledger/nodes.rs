@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use super::bundle::EntryBundle;
 use super::merkle::{Nodes, complete};
-use super::tile::{Files, TILE_BYTES, TILE_WIDTH, Tile, TileKind, hashes};
+use super::tile::{LogFiles, TILE_BYTES, TILE_WIDTH, Tile, TileKind, hashes};
 use crate::crypto::Digest;
 
 /// Tiles kept in memory: a proof needs at most two of each level.
@@ -18,7 +18,7 @@ pub struct TileNodes<'a, F: ?Sized> {
     kept: Vec<(Tile, Vec<Digest>)>,
 }
 
-impl<'a, F: Files + ?Sized> TileNodes<'a, F> {
+impl<'a, F: LogFiles + ?Sized> TileNodes<'a, F> {
     /// The nodes of the tree of `size` entries.
     pub fn new(files: &'a F, size: u64) -> Self {
         Self { files, size, kept: Vec::new() }
@@ -42,7 +42,7 @@ impl<'a, F: Files + ?Sized> TileNodes<'a, F> {
     }
 }
 
-impl<F: Files + ?Sized> Nodes for TileNodes<'_, F> {
+impl<F: LogFiles + ?Sized> Nodes for TileNodes<'_, F> {
     type Error = NodeReason;
 
     fn node(&mut self, height: u32, index: u64) -> Result<Digest, NodeReason> {
@@ -61,7 +61,7 @@ impl<F: Files + ?Sized> Nodes for TileNodes<'_, F> {
 ///
 /// # Errors
 /// When there is neither, or what is there is malformed.
-pub fn tile_bytes<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, NodeReason> {
+pub fn tile_bytes<F: LogFiles + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, NodeReason> {
     if tile.kind() != TileKind::Entries {
         return read_tile(files, tile);
     }
@@ -71,7 +71,7 @@ pub fn tile_bytes<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, N
 }
 
 /// The bytes of a tile of hashes: of its own file, or the beginning of the full one that may have taken its place.
-pub(super) fn read_tile<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, NodeReason> {
+pub(super) fn read_tile<F: LogFiles + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, NodeReason> {
     let (path, length) = (tile.to_string(), usize::from(tile.width()) * 32);
     if let Some(bytes) = read(files, &path)? {
         return if bytes.len() == length { Ok(bytes) } else { Err(NodeReason::Size(path)) };
@@ -86,7 +86,7 @@ pub(super) fn read_tile<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Vec<
 }
 
 /// The bytes of a bundle: of its own file, or of the full one that may have taken its place (then with more entries).
-pub(super) fn read_bundle<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, NodeReason> {
+pub(super) fn read_bundle<F: LogFiles + ?Sized>(files: &F, tile: Tile) -> Result<Vec<u8>, NodeReason> {
     let path = tile.to_string();
     if let Some(bytes) = read(files, &path)? {
         return Ok(bytes);
@@ -95,7 +95,7 @@ pub(super) fn read_bundle<F: Files + ?Sized>(files: &F, tile: Tile) -> Result<Ve
     full.ok_or(NodeReason::Missing(path))
 }
 
-fn read<F: Files + ?Sized>(files: &F, path: &str) -> Result<Option<Vec<u8>>, NodeReason> {
+fn read<F: LogFiles + ?Sized>(files: &F, path: &str) -> Result<Option<Vec<u8>>, NodeReason> {
     files.read(path).map_err(|source| NodeReason::Unreadable(path.to_owned(), source))
 }
 

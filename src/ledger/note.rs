@@ -7,7 +7,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-pub use key::{KeyName, KeyReason, NoteSigner, NoteVerifier};
+pub use key::{KeyName, NoteKeyReason, NoteSigner, NoteVerifier};
 
 /// The most bytes of a note that are read: 16 post-quantum signatures fit several times over.
 pub const NOTE_BYTES_MAX: usize = 256 * 1024;
@@ -109,7 +109,7 @@ fn split(note: &str) -> Result<(&str, impl Iterator<Item = &str>), NoteReason> {
     Ok((text, lines.split('\n')))
 }
 
-/// Whether there is no ASCII control character but newlines.
+/// True when there is no ASCII control character but newlines.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte >= b' ' || byte == b'\n')
 }

@@ -11,7 +11,7 @@ use super::merkle::{self, leaf_hash};
 use super::note::tests::{signer, verifiers};
 use super::testlog::{TestLog, entry, largest};
 use super::{
-    CHECKPOINT_PATH, Checkpoint, Files, Note, NoteReason, Tile, TileKind, TileNodes, TlogProof, sign_note, tiles_between,
+    CHECKPOINT_PATH, Checkpoint, LogFiles, Note, NoteReason, Tile, TileKind, TileNodes, TlogProof, sign_note, tiles_between,
 };
 use crate::crypto::Digest;
 

@@ -37,33 +37,33 @@ impl TlogProof {
         index: u64,
         head: &Checkpoint,
         checkpoint: &str,
-    ) -> Result<Self, ProofReason<N::Error>> {
-        let path = inclusion(nodes, index, head.size()).map_err(ProofReason::Nodes)?.ok_or(ProofReason::Beyond)?;
-        let leaf = nodes.node(0, index).map_err(ProofReason::Nodes)?;
+    ) -> Result<Self, TlogProofReason<N::Error>> {
+        let path = inclusion(nodes, index, head.size()).map_err(TlogProofReason::Nodes)?.ok_or(TlogProofReason::Beyond)?;
+        let leaf = nodes.node(0, index).map_err(TlogProofReason::Nodes)?;
         if !includes(leaf, index, &path, head.size(), head.root()) {
-            return Err(ProofReason::Wrong);
+            return Err(TlogProofReason::Wrong);
         }
         Ok(Self { extra: None, index, path, checkpoint: checkpoint.to_owned() })
     }
 
-    /// The same with extra data, which nothing vouches for.
+    /// This proof with extra data, which nothing vouches for.
     ///
     /// # Errors
     /// When there are more than 64 KiB of it.
-    pub fn with_extra(self, extra: Vec<u8>) -> Result<Self, ProofReason> {
-        if extra.len() > EXTRA_BYTES_MAX { Err(ProofReason::Extra) } else { Ok(Self { extra: Some(extra), ..self }) }
+    pub fn with_extra(self, extra: Vec<u8>) -> Result<Self, TlogProofReason> {
+        if extra.len() > EXTRA_BYTES_MAX { Err(TlogProofReason::Extra) } else { Ok(Self { extra: Some(extra), ..self }) }
     }
 
     /// Reads the text of a proof; it proves nothing yet.
     ///
     /// # Errors
     /// When it is malformed or too long.
-    pub fn parse(text: &str) -> Result<Self, ProofReason> {
+    pub fn parse(text: &str) -> Result<Self, TlogProofReason> {
         if text.len() > PROOF_BYTES_MAX {
-            return Err(ProofReason::Malformed);
+            return Err(TlogProofReason::Malformed);
         }
-        let proof = Self::parse_loosely(text).ok_or(ProofReason::Malformed)?;
-        Some(proof).filter(|proof| proof.to_string() == text).ok_or(ProofReason::Malformed)
+        let proof = Self::parse_loosely(text).ok_or(TlogProofReason::Malformed)?;
+        Some(proof).filter(|proof| proof.to_string() == text).ok_or(TlogProofReason::Malformed)
     }
 
     /// Verifies that `entry` is in the log `origin`, by its checkpoint signed with one of its keys in `known`; returns that
@@ -71,10 +71,10 @@ impl TlogProof {
     ///
     /// # Errors
     /// When the checkpoint is not believed, or the path does not lead from the entry to its root.
-    pub fn verify(&self, entry: &[u8], origin: &KeyName, known: &[NoteVerifier]) -> Result<Checkpoint, ProofReason> {
-        let head = Checkpoint::open(&self.checkpoint, origin, known).map_err(ProofReason::Checkpoint)?;
+    pub fn verify(&self, entry: &[u8], origin: &KeyName, known: &[NoteVerifier]) -> Result<Checkpoint, TlogProofReason> {
+        let head = Checkpoint::open(&self.checkpoint, origin, known).map_err(TlogProofReason::Checkpoint)?;
         let holds = includes(leaf_hash(entry), self.index, &self.path, head.size(), head.root());
-        if holds { Ok(head) } else { Err(ProofReason::Wrong) }
+        if holds { Ok(head) } else { Err(TlogProofReason::Wrong) }
     }
 
     /// The index of the entry in the log.
@@ -118,7 +118,7 @@ impl fmt::Display for TlogProof {
 
 /// Why there is no proof, or why it proves nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ProofReason<E = std::convert::Infallible> {
+pub enum TlogProofReason<E = std::convert::Infallible> {
     /// The text is not that of a proof.
     Malformed,
     /// The extra data is too long.
@@ -133,7 +133,7 @@ pub enum ProofReason<E = std::convert::Infallible> {
     Nodes(E),
 }
 
-impl<E: fmt::Display> fmt::Display for ProofReason<E> {
+impl<E: fmt::Display> fmt::Display for TlogProofReason<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("the ledger proof is malformed"),
@@ -146,7 +146,7 @@ impl<E: fmt::Display> fmt::Display for ProofReason<E> {
     }
 }
 
-impl<E: std::error::Error> std::error::Error for ProofReason<E> {
+impl<E: std::error::Error> std::error::Error for TlogProofReason<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         if let Self::Nodes(reason) = self { reason.source() } else { None }
     }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(TlogProof::parse(&proof.to_string()), Ok(proof.clone()));
         let longest = proof.clone().with_extra(vec![0; EXTRA_BYTES_MAX]).unwrap();
         assert_eq!(TlogProof::parse(&longest.to_string()), Ok(longest));
-        assert_eq!(proof.with_extra(vec![0; EXTRA_BYTES_MAX + 1]), Err(ProofReason::Extra));
+        assert_eq!(proof.with_extra(vec![0; EXTRA_BYTES_MAX + 1]), Err(TlogProofReason::Extra));
     }
 
     #[test]
@@ -189,11 +189,11 @@ mod tests {
             let proof = TlogProof::parse(&proof.to_string()).unwrap();
             let entry = index.to_be_bytes();
             assert_eq!(proof.verify(&entry, &origin, &known).unwrap().size(), size);
-            assert_eq!(proof.verify(&(index + 1).to_be_bytes(), &origin, &known), Err(ProofReason::Wrong));
+            assert_eq!(proof.verify(&(index + 1).to_be_bytes(), &origin, &known), Err(TlogProofReason::Wrong));
             let moved = TlogProof { index: index ^ 1, ..proof.clone() };
-            assert_eq!(moved.verify(&entry, &origin, &known), Err(ProofReason::Wrong));
+            assert_eq!(moved.verify(&entry, &origin, &known), Err(TlogProofReason::Wrong));
             let other = verifiers(&[&signer("log.example", 2)]);
-            assert!(matches!(proof.verify(&entry, &origin, &other), Err(ProofReason::Checkpoint(_))));
+            assert!(matches!(proof.verify(&entry, &origin, &other), Err(TlogProofReason::Checkpoint(_))));
         }
     }
 
@@ -213,8 +213,8 @@ mod tests {
     fn hashes_that_were_not_signed_build_no_proof() {
         let log = signer("log.example", 1);
         let head = Checkpoint::new(log.name().clone(), 7, Digest([0; 32]));
-        assert_eq!(TlogProof::build(&mut Stored::new(8), 3, &head, "").unwrap_err(), ProofReason::Wrong);
-        assert_eq!(TlogProof::build(&mut Stored::new(8), 7, &head, "").unwrap_err(), ProofReason::Beyond);
+        assert_eq!(TlogProof::build(&mut Stored::new(8), 3, &head, "").unwrap_err(), TlogProofReason::Wrong);
+        assert_eq!(TlogProof::build(&mut Stored::new(8), 7, &head, "").unwrap_err(), TlogProofReason::Beyond);
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
             format!("{text}{}", "x".repeat(PROOF_BYTES_MAX)),
         ];
         for text in malformed {
-            assert_eq!(TlogProof::parse(&text), Err(ProofReason::Malformed), "{text:?}");
+            assert_eq!(TlogProof::parse(&text), Err(TlogProofReason::Malformed), "{text:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::note::tests::{signer, verifiers};
-use super::{CHECKPOINT_PATH, Checkpoint, Edge, Files, NoteSigner, NoteVerifier};
+use super::{CHECKPOINT_PATH, Checkpoint, Edge, LogFiles, NoteSigner, NoteVerifier};
 
 /// A log whose entries are their own numbers, in varying length.
 pub(crate) struct TestLog {
@@ -58,7 +58,7 @@ impl TestLog {
     }
 }
 
-impl Files for TestLog {
+impl LogFiles for TestLog {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(self.files.get(path).cloned())
     }

@@ -16,7 +16,7 @@ const LEVEL_MAX: u8 = 63;
 pub const CHECKPOINT_PATH: &str = "checkpoint";
 
 /// The files of a log by their path in it, such as `checkpoint` or `tile/0/000.p/7`: a folder, a server, a bundle.
-pub trait Files {
+pub trait LogFiles {
     /// The bytes at `path`; `None` where there is no such file.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ pub trait Files {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
 }
 
-/// What a tile holds.
+/// The content of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TileKind {
     /// The entries themselves, a bundle.
@@ -73,7 +73,7 @@ impl Tile {
         Some(tile).filter(|tile| tile.to_string() == path).ok_or(TilePathReason)
     }
 
-    /// What it holds.
+    /// Its content.
     pub fn kind(&self) -> TileKind {
         self.kind
     }
@@ -88,7 +88,7 @@ impl Tile {
         self.width
     }
 
-    /// Whether it can grow no more.
+    /// True when it can grow no more.
     pub fn is_full(&self) -> bool {
         self.width == TILE_WIDTH
     }
@@ -98,12 +98,12 @@ impl Tile {
         self.index.saturating_mul(u64::from(TILE_WIDTH))
     }
 
-    /// Whether a tree of `size` entries has everything that is in it, so that it can be shown to whoever may see that tree.
+    /// True when a tree of `size` entries has everything that is in it, so that it can be shown to whoever may see that tree.
     pub fn is_within(&self, size: u64) -> bool {
         self.start().saturating_add(u64::from(self.width)) <= self.kind.count(size)
     }
 
-    /// The same tile once it is full.
+    /// This tile once it is full.
     pub fn full(self) -> Self {
         Self { width: TILE_WIDTH, ..self }
     }

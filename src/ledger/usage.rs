@@ -1,29 +1,29 @@
-//! What agents did, as their hops tell.
+//! The usage of a ledger by agents, counted from their hops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::Record;
 use crate::oauth::{ClientId, Resource, Scope, Time};
 
-/// What every agent of a ledger did so far.
+/// The usage of every agent of a ledger.
 #[derive(Debug, Default)]
 pub struct Usage {
     agents: BTreeMap<ClientId, AgentUse>,
     next: u64,
 }
 
-/// What one agent did.
+/// The usage of one agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentUse {
     /// Hops that it asked for.
     pub asked: u64,
     /// Hops by which it acts.
     pub acted: u64,
-    /// When it last asked for or acted by one.
+    /// The instant at which it last asked for or acted by one.
     pub last: Option<Time>,
-    /// How often it logged in, by the name of the method, and when last.
+    /// The number of its logins and the instant of the last one, by authentication method.
     pub logins: BTreeMap<String, (u64, Time)>,
-    /// What was granted on its hops.
+    /// The scopes that were granted on its hops, by API.
     pub authority: BTreeSet<(Resource, Scope)>,
 }
 
@@ -33,7 +33,7 @@ impl Usage {
         self.next
     }
 
-    /// What `agent` did; nothing, where it never did anything.
+    /// The usage of `agent`; none where it never did anything.
     pub fn of(&self, agent: &ClientId) -> AgentUse {
         self.agents.get(agent).cloned().unwrap_or_default()
     }
@@ -43,9 +43,8 @@ impl Usage {
         self.next = index + 1;
         let Record::Hop(hop) = record else { return };
         let at = hop.at;
-        let scopes = || hop.scope.iter().flat_map(|scopes| scopes.iter());
-        let authority: Vec<(Resource, Scope)> =
-            hop.audience.iter().flat_map(|api| scopes().map(|scope| (api.clone(), scope.clone()))).collect();
+        let granted = |api: &Resource| hop.scope.iter().map(|scope| (api.clone(), scope.clone())).collect::<Vec<_>>();
+        let authority: Vec<(Resource, Scope)> = hop.audience.iter().flat_map(granted).collect();
         let client = self.seen(&hop.client, at);
         client.asked += 1;
         let login = client.logins.entry(hop.login.clone().into_owned()).or_insert((0, at));

@@ -13,9 +13,8 @@ use super::revocation::instance_name;
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
 use crate::crypto::Digest;
-use crate::ledger::ExchangeMode;
 use crate::oauth::{
-    ActChain, Actor, ClientId, Generation, GenerationKey, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
+    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKey, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
 };
 use crate::token::{IssuedClaims, Origin, VerifiedActor, VerifiedSubject};
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::ledger::ExchangeMode;
-use crate::oauth::{ActChain, Generation, Jti, Time, Txn};
+use crate::oauth::{ActChain, ExchangeMode, Generation, Jti, Time, Txn};
 use crate::token::{TaskMembership, VerifiedActor, VerifiedSubject};
 
 /// An exchange in which this client may present this subject token, in this mode, and everything it depends on is alive. Made

@@ -5,8 +5,8 @@ use super::liveness::StateView;
 use super::reason::AdmissionReason;
 use crate::catalog::{Catalog, Status};
 use crate::crypto::MacKey;
-use crate::oauth::{ActChain, ClientId, Issuer, Subject, Time};
-use crate::token::{IssuedClaims, ScopesOnApi};
+use crate::oauth::{ActChain, ClientId, Issuer, ScopesOnApi, Subject, Time};
+use crate::token::IssuedClaims;
 use crate::trust::TrustStore;
 
 /// The configuration and the state that admission reads.

@@ -8,8 +8,8 @@ use super::liveness::alive;
 use super::reason::AdmissionReason;
 use super::revocation::{Revocable, Revocation};
 use crate::catalog::{Catalog, ChainShown};
-use crate::oauth::ActChain;
-use crate::token::{ScopesOnApi, VerifiedIssued};
+use crate::oauth::{ActChain, ScopesOnApi};
+use crate::token::VerifiedIssued;
 
 /// The time for which a revocation is remembered beyond the last moment at which the token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);

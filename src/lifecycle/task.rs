@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::revocation::{InactiveStatus, Revocable, Revocation};
 use crate::crypto::MacKey;
-use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, TaskId, Time, Txn};
-use crate::token::ScopesOnApi;
+use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, ScopesOnApi, TaskId, Time, Txn};
 
 /// The time for which a task is remembered beyond its deadline.
 const SKEW: Duration = Duration::from_secs(60);

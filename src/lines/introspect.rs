@@ -41,5 +41,5 @@ async fn answer(
     let visible = token.and_then(|token| lifecycle::visible(client, token, &rules).map_err(ExchangeError::Admission));
     let visible = visible.inspect_err(|reason| tracing::debug!(agent = %client.agent().id, ?reason, "answered: inactive"));
     let keys = (&deployment.minting(), &deployment.catalog);
-    mint::tell(visible.ok().as_ref(), client.client(), wanted, keys, now).map_err(ExchangeError::Mint)
+    mint::introspection_response(visible.ok().as_ref(), client.client(), wanted, keys, now).map_err(ExchangeError::Mint)
 }

@@ -4,7 +4,7 @@ use crate::authority;
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::error::{ErrorCode, ExchangeError, Profile};
-use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, Txn};
+use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, ScopesOnApi, Txn};
 use crate::policy::Denial;
 use crate::request::RequestReason;
 use crate::token::VerifiedSubject;
@@ -53,7 +53,7 @@ pub(super) struct Asked<'a> {
     /// `scope`.
     pub(super) scope: Option<&'a Scopes>,
     /// The authority of a task, as scopes by API.
-    pub(super) authority: &'a [(Resource, Scopes)],
+    pub(super) authority: &'a [ScopesOnApi],
 }
 
 /// The place of a request's token in the ledger, known once the token is verified.
@@ -106,13 +106,13 @@ impl Asked<'_> {
 
     /// The ids of the registered APIs that are asked for, in the order of the request.
     fn targets(&self, catalog: &Catalog) -> Vec<Resource> {
-        let ids = self.resources.iter().chain(self.authority.iter().map(|(api, _)| api));
+        let ids = self.resources.iter().chain(self.authority.iter().map(|on_api| &on_api.api));
         authority::registered(catalog, ids, self.audiences)
     }
 
     /// The scopes that are asked for and that an API declares. Others are the caller's words, which stand in no record.
     fn scopes(&self, catalog: &Catalog) -> Option<Scopes> {
-        let of_task = self.authority.iter().map(|(_, scopes)| scopes);
+        let of_task = self.authority.iter().map(|on_api| &on_api.scopes);
         let asked = self.scope.into_iter().chain(of_task).fold(Scopes::default(), |all, scopes| all.union(scopes));
         Some(catalog.declared(&asked).into_owned()).filter(|declared| !declared.is_empty())
     }

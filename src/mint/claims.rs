@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
-use super::shared::DelegationClaims;
-use super::{MintReason, status_uri};
+use super::common::DelegationClaims;
+use super::signers::MintReason;
+use super::status_list::status_uri;
 use crate::catalog::{Api, ChainShown};
-use crate::client::Confirmation;
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{ActChain, Issuer, Jti, Resource, StatusPlace, Time, Txn};
+use crate::oauth::{ActChain, Confirmation, Issuer, Jti, Resource, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct AccessTokenClaims<'a> {
     iss: &'a str,
     sub: &'a str,
-    aud: Audience<'a>,
+    aud: AudienceClaim<'a>,
     client_id: &'a str,
     exp: i64,
     iat: i64,
@@ -25,7 +25,7 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
     #[serde(flatten)]
-    people: DelegationClaims<'a>,
+    delegation: DelegationClaims<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,15 +45,15 @@ struct StatusListClaim {
     uri: String,
 }
 
-/// A string when single, as the widest range of validators wants it.
+/// The `aud` claim (RFC 7519 §4.1.3): a string when single, as the widest range of validators wants it.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Audience<'a> {
+pub(super) enum AudienceClaim<'a> {
     One(&'a str),
     Many(Vec<&'a str>),
 }
 
-/// What the claims say beyond standing and grant.
+/// The claims that neither the exchange nor its grant decides.
 pub(super) struct Identity<'a> {
     pub(super) issuer: &'a Issuer,
     pub(super) jti: Jti,
@@ -68,10 +68,10 @@ pub(super) struct Identity<'a> {
 /// # Errors
 /// `Crypto` when they cannot be written, which is a bug.
 pub(super) fn of(standing: &AdmittedExchange, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
-    let claims = Claims {
+    let claims = AccessTokenClaims {
         iss: identity.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
-        aud: Audience::of(grant.apis().iter().map(|api| &api.id)),
+        aud: AudienceClaim::of(grant.apis().iter().map(|api| &api.id)),
         client_id: standing.client().agent().id.as_str(),
         exp: grant.expires().seconds(),
         iat: identity.now.seconds(),
@@ -79,7 +79,7 @@ pub(super) fn of(standing: &AdmittedExchange, grant: &Grant, identity: &Identity
         txn: identity.txn.to_string(),
         task: standing.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
-        people: DelegationClaims::of(standing, &shown(standing.chain(), grant))?,
+        delegation: DelegationClaims::of(standing, &shown(standing.chain(), grant))?,
         cnf: grant.constraint().issued(),
         status: identity.status.map(|place| status(identity.issuer, place)),
         anc: identity.ancestry,
@@ -91,7 +91,7 @@ fn status(issuer: &Issuer, place: StatusPlace) -> StatusClaim {
     StatusClaim { status_list: StatusListClaim { idx: place.index, uri: status_uri(issuer, &place.list) } }
 }
 
-impl<'a> Audience<'a> {
+impl<'a> AudienceClaim<'a> {
     pub(super) fn of(apis: impl Iterator<Item = &'a Resource>) -> Self {
         let mut apis: Vec<&str> = apis.map(Resource::as_str).collect();
         match (apis.len(), apis.pop()) {
@@ -101,7 +101,7 @@ impl<'a> Audience<'a> {
     }
 }
 
-/// A token shows the whole chain, or only who acts now where any API it is for asks for that.
+/// The part of the chain that the token shows: all of it, or only the current actor where any API that it is for asks for that.
 fn shown(chain: &ActChain, grant: &Grant) -> ActChain {
     let current_only = |api: &Api| api.chain == ChainShown::Current;
     match grant.apis().iter().any(|api| current_only(api)) {

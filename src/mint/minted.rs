@@ -1,49 +1,49 @@
 //! A token that has no wire form until its hop is durable.
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 use super::claims::{self, Identity};
+use super::common;
 use super::release::{Released, Unreleased};
-use super::shared;
-use super::{MintReason, Signers};
+use super::signers::{MintReason, Minting};
 use crate::binding::SenderConstraint;
 use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
-use crate::crypto::{Digest, MacKey, random};
-use crate::ledger::{Bindings, Hop, Inputs};
+use crate::crypto::{Digest, random};
+use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
 use crate::lifecycle::{AdmittedExchange, key_of};
-use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, Time, Txn};
+use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
 use crate::policy::Grant;
-use crate::token::{Ancestry, IssuedClaims, IssuerKeys, ScopesOnApi, Sealed};
+use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
 
 /// A signed token, not yet recorded. No accessor shows it; made only by [`sign`].
 #[derive(Debug)]
 pub struct MintedToken {
     token: Unreleased,
     scope: String,
-    bound: SenderConstraint,
+    constraint: SenderConstraint,
 }
 
 /// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
 pub struct IssuedToken {
     token: Released,
     scope: String,
-    bound: SenderConstraint,
+    constraint: SenderConstraint,
 }
 
-/// What minting needs besides standing and grant.
-pub struct Minting<'a> {
-    /// Our issuer identifier.
-    pub issuer: &'a Issuer,
-    /// The keys that sign.
-    pub signers: &'a Signers,
-    /// The key that seals ancestries.
-    pub own: &'a IssuerKeys,
-    /// The key of the pseudonyms.
-    pub pseudonyms: &'a MacKey,
+/// A token as signed, by what its record says of it.
+struct SignedToken<'a> {
+    jti: Jti,
+    txn: Txn,
+    now: Time,
+    status: Option<StatusPlace>,
+    digest: Digest,
+    kid: &'a str,
 }
 
-/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves. `place` is where its status
-/// will stand, where an API asks for that.
+/// Signs the token that `grant` permits, and writes the hop that must be recorded before it leaves. `place` is the place of its
+/// status in a status list, where an API asks for one.
 ///
 /// # Errors
 /// See [`MintReason`].
@@ -58,27 +58,23 @@ pub fn sign(
     let api = grant.apis().first().ok_or(MintReason::NoKey)?;
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
-    let txn = shared::txn(standing, now)?;
+    let txn = common::txn(standing, now)?;
     let ancestry = ancestry(standing, grant, minting, (jti, txn));
-    let sealed = ancestry.seal(minting.own.ancestry(), Sealed::Access).map_err(|_| MintReason::TooLarge)?;
+    let sealed = ancestry.seal(minting.own.ancestry(), AncestryKind::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
     let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
-    let hop = Hop {
-        inputs: inputs(standing, requested),
-        status,
-        ..hop(standing, grant, (jti, txn, now), (Digest::of(jwt.as_bytes()), key.kid()))
-    };
-    let record = hop.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let signed = SignedToken { jti, txn, now, status, digest: Digest::of(jwt.as_bytes()), kid: key.kid() };
+    let record = record(standing, grant, requested, (&signed, minting.issuer)).map_err(|_| MintReason::TooLarge)?;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
-    let minted = MintedToken { token, scope: grant.scopes().to_string(), bound: *grant.constraint() };
+    let minted = MintedToken { token, scope: grant.scopes().to_string(), constraint: *grant.constraint() };
     let issue = RecordHop {
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
         charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
-        ..shared::issue(standing, minting, (jti, txn, grant.expires()), record)
+        ..common::issue(standing, minting, (jti, txn, grant.expires()), record)
     };
     Ok((minted, issue))
 }
@@ -89,8 +85,8 @@ impl MintedToken {
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.
     pub fn release(self, receipt: &Receipt) -> Result<IssuedToken, MintReason> {
-        let Self { token, scope, bound } = self;
-        token.release(receipt).map(|token| IssuedToken { token, scope, bound })
+        let Self { token, scope, constraint } = self;
+        token.release(receipt).map(|token| IssuedToken { token, scope, constraint })
     }
 }
 
@@ -110,9 +106,9 @@ impl IssuedToken {
         self.token.expires_in()
     }
 
-    /// What it is bound to, and its `token_type`.
-    pub fn bound(&self) -> &SenderConstraint {
-        &self.bound
+    /// Its sender constraint, and its `token_type`.
+    pub fn constraint(&self) -> &SenderConstraint {
+        &self.constraint
     }
 
     /// Its scope, space-delimited; may be empty.
@@ -127,12 +123,12 @@ fn ancestry(standing: &AdmittedExchange, grant: &Grant, minting: &Minting<'_>, (
         txn,
         depth: standing.depth(),
         client: standing.client().agent().id.clone(),
-        agents: shared::agents(standing),
+        agents: common::agents(standing),
         kind: standing.subject().kind(),
         held: grant.held().to_vec(),
         history: history(standing, grant),
         touched: grant.touched().to_vec(),
-        generations: shared::generations(standing, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
+        generations: common::generations(standing, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
         task: standing.task().cloned(),
     };
     let subject = standing.subject();
@@ -151,47 +147,60 @@ fn history(standing: &AdmittedExchange, grant: &Grant) -> Vec<ScopesOnApi> {
     elsewhere.chain(grant.held()).cloned().collect()
 }
 
-fn hop(standing: &AdmittedExchange, grant: &Grant, (jti, txn, now): (Jti, Txn, Time), (token, kid): (Digest, &str)) -> Hop {
-    let subject = standing.subject();
-    let client = standing.client();
-    Hop {
-        jti,
-        txn,
-        parent: standing.parent(),
-        task: standing.task().map(|task| task.id),
-        depth: standing.depth(),
-        at: now,
-        expires: Time::from_seconds(grant.expires().seconds()),
-        basis: standing.mode(),
-        client: client.agent().id.clone(),
-        login: client.method().as_str(),
-        instance: standing.current_actor().instance.clone(),
-        subject: subject.subject().clone(),
-        chain: standing.chain().clone(),
-        actor: standing.current_actor().agent.id.clone(),
+/// The record of the hop, in canonical form, and the clear values behind its salted digests.
+fn record(
+    standing: &AdmittedExchange,
+    grant: &Grant,
+    requested: Option<&Scopes>,
+    (signed, issuer): (&SignedToken<'_>, &Issuer),
+) -> Result<(Vec<u8>, Disclosures), RecordReason> {
+    let (client, actor) = (standing.client(), standing.current_actor());
+    let mut discloser = Discloser::default();
+    let (sd, subject) = discloser.subject(standing.subject().subject(), "")?;
+    let hop = HopRecord {
+        sd,
+        actor: actor.agent.id.clone(),
+        at: signed.now,
         audience: grant.apis().iter().map(|api| api.id.clone()).collect(),
-        scopes: grant.scopes().clone(),
-        evidence: shared::evidence(standing),
-        binding: Bindings { issued: grant.constraint().issued(), subject: grant.constraint().subject() },
-        token,
-        kid: kid.to_owned(),
+        basis: standing.mode(),
+        binding: Confirmations { issued: grant.constraint().issued(), subject: grant.constraint().subject() },
+        chain: discloser.chain(standing.chain(), issuer)?,
+        client: client.agent().id.clone(),
+        depth: standing.depth(),
+        evidence: common::evidence(standing),
+        expires: Time::from_seconds(grant.expires().seconds()),
+        inputs: inputs(standing, requested, &mut discloser)?,
+        instance: actor.instance.as_deref().map(Cow::Borrowed),
+        jti: signed.jti,
+        kid: Cow::Borrowed(signed.kid),
+        kind: Kind::Hop,
+        login: Cow::Borrowed(client.method().as_str()),
+        parent: standing.parent(),
+        policies: Cow::Borrowed(grant.policies()),
         policy_set: grant.policy_set(),
-        policies: grant.policies().to_vec(),
-        inputs: Inputs::default(),
-        status: None,
-    }
+        scope: grant.scopes().clone(),
+        status: signed.status,
+        subject,
+        task: standing.task().map(|task| task.id),
+        token: signed.digest,
+        txn: signed.txn,
+        v: VERSION,
+    };
+    Ok((hop.to_bytes()?, discloser.finish()))
 }
 
-fn inputs(standing: &AdmittedExchange, requested: Option<&Scopes>) -> Inputs {
+fn inputs<'a>(
+    standing: &'a AdmittedExchange,
+    requested: Option<&Scopes>,
+    discloser: &mut Discloser,
+) -> Result<Inputs<'a>, RecordReason> {
     let subject = standing.subject();
-    let authentication = subject.authentication();
-    Inputs {
-        rule: subject.subject().rule().map(|rule| rule.as_str().to_owned()),
-        attributes: subject.attributes().to_vec(),
-        acr: authentication.acr.clone(),
-        amr: authentication.amr.clone(),
-        auth_time: authentication.time,
-        touched: subject.own().map(|own| own.touched.clone()).unwrap_or_default(),
-        requested: requested.cloned(),
-    }
+    let Authentication { acr, amr, time } = subject.authentication();
+    Ok(Inputs {
+        sd: discloser.authentication(acr.as_deref(), amr, *time)?,
+        attributes: discloser.attributes(subject.attributes())?,
+        requested: requested.cloned().unwrap_or_default(),
+        rule: subject.subject().rule().map(|rule| Cow::Borrowed(rule.as_str())),
+        touched: Cow::Borrowed(subject.own().map(|own| own.touched.as_slice()).unwrap_or_default()),
+    })
 }

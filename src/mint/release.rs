@@ -1,8 +1,8 @@
-//! The one release: what was signed has no wire form until its own record is durable.
+//! The one release: a signed token has no wire form until its own record is durable.
 
 use zeroize::Zeroizing;
 
-use super::MintReason;
+use super::signers::MintReason;
 use crate::commit::Receipt;
 use crate::crypto::Digest;
 use crate::oauth::{Jti, Txn};

@@ -1,7 +1,23 @@
-//! Which key signs now, and which keys are published.
+//! The issuer's keys: the ones that sign now and the ones that are published; and why nothing was minted.
 
+use std::fmt;
+
+use crate::crypto::MacKey;
 use crate::jose::{Algorithm, KeySet, SigningKey};
-use crate::oauth::Time;
+use crate::oauth::{Issuer, Time};
+use crate::token::IssuerKeys;
+
+/// The issuer's name and keys, besides an admitted exchange and its grant the one thing that minting needs.
+pub struct Minting<'a> {
+    /// Our issuer identifier.
+    pub issuer: &'a Issuer,
+    /// The keys that sign.
+    pub signers: &'a Signers,
+    /// The key that seals ancestries.
+    pub own: &'a IssuerKeys,
+    /// The key of the pseudonyms.
+    pub pseudonyms: &'a MacKey,
+}
 
 /// The signing keys, parsed once. A key is published before it signs and after it has signed for the last time.
 #[derive(Debug)]
@@ -10,17 +26,30 @@ pub struct Signers {
     published: String,
 }
 
-/// One signing key and its times.
+/// One signing key and the times of its use.
 #[derive(Debug)]
 pub struct SignerEntry {
     /// The key.
     pub key: SigningKey,
-    /// From when on it signs.
+    /// The instant from which it signs.
     pub signs_from: Time,
-    /// From when on it no longer signs, where it was replaced.
+    /// The instant from which it no longer signs, where it was replaced.
     pub retires: Option<Time>,
-    /// Whether validators are to know it. One that no longer is still reads the tokens of tasks that it signed.
+    /// True when it stands in the JWK set. One that no longer does still reads the tokens of tasks that it signed.
     pub published: bool,
+}
+
+/// Why a granted token was not minted, or a minted one not released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MintReason {
+    /// No key signs under the API's algorithm now.
+    NoKey,
+    /// The signature, a seal or randomness failed.
+    Crypto,
+    /// The ancestry or the record would be longer than any may be.
+    TooLarge,
+    /// The receipt is for another hop or another record: a bug, and no token leaves.
+    ReceiptForeign,
 }
 
 impl Signers {
@@ -62,3 +91,18 @@ impl Signers {
         algorithms
     }
 }
+
+impl fmt::Display for MintReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoKey => "no signing key is ready for the algorithm of this API",
+            Self::Crypto => "the token could not be signed",
+            Self::TooLarge => {
+                "the history of this delegation is too large to carry on; ask for fewer scopes or start a new transaction"
+            }
+            Self::ReceiptForeign => "the receipt does not fit the token",
+        })
+    }
+}
+
+impl std::error::Error for MintReason {}

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde::Serialize;
 
-use super::{MintReason, Minting};
+use super::signers::{MintReason, Minting};
 use crate::catalog::{Catalog, StatusList};
 use crate::commit::ShownList;
 use crate::jose::SigningKey;
@@ -33,7 +33,7 @@ pub struct SignedList {
 }
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct StatusListClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     iat: i64,
@@ -79,7 +79,7 @@ pub fn status_list(
     };
     let key: &SigningKey = key.ok_or(MintReason::NoKey)?;
     let relied_on = (ttl * 3).max(RELIED_ON_MIN);
-    let claims = Claims {
+    let claims = StatusListClaims {
         iss: minting.issuer.as_str(),
         sub: &status_uri(minting.issuer, &list.key.id()),
         iat: checked.seconds(),

@@ -81,7 +81,7 @@ impl ActChain {
         Self(std::iter::once(actor).chain(self.0.iter().cloned()).collect())
     }
 
-    /// What the chain is made of, current actor first: `iss`, `sub` and all members of each.
+    /// The parts of the chain, current actor first: `iss`, `sub` and all members of each.
     pub fn parts(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.iter().map(|actor| (&*actor.iss, &*actor.sub, &*actor.members))
     }
@@ -118,12 +118,12 @@ impl ActChain {
         self.0.len()
     }
 
-    /// Whether nobody acts.
+    /// True when nobody acts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether any actor claims to have been named by `issuer`.
+    /// Refuses a chain in which any actor claims to have been named by `issuer`.
     ///
     /// # Errors
     /// `Ours` when one does: only our own tokens may say so.
@@ -142,14 +142,14 @@ impl Actor {
     /// An agent of this server acting now: `iss` is ours, `sub` the agent's id.
     pub fn agent(issuer: &str, agent: &str, profile: &str, instance: Option<&str>) -> Self {
         #[derive(Serialize)]
-        struct Members<'a> {
+        struct AgentMembers<'a> {
             iss: &'a str,
             sub: &'a str,
             sub_profile: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             instance: Option<&'a str>,
         }
-        let members = Members { iss: issuer, sub: agent, sub_profile: profile, instance };
+        let members = AgentMembers { iss: issuer, sub: agent, sub_profile: profile, instance };
         let members = serde_json::to_string(&members).unwrap_or_default();
         Self { iss: issuer.into(), sub: agent.into(), members: members.into() }
     }
@@ -200,7 +200,7 @@ struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Members<'a> {
     fn read(raw: &'a RawValue) -> Result<Self, ActReason> {
         let mut sorted = BTreeMap::new();
-        let entries: Entries<'a> = serde_json::from_str(raw.get()).map_err(|_| ActReason::Malformed)?;
+        let entries: OrderedMembers<'a> = serde_json::from_str(raw.get()).map_err(|_| ActReason::Malformed)?;
         for (name, value) in &entries.0 {
             if sorted.insert(name.clone(), *value).is_some() {
                 return Err(ActReason::Malformed);
@@ -223,9 +223,9 @@ impl<'a> Members<'a> {
     }
 }
 
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct OrderedMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for OrderedMembers<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl<'de> serde::de::Visitor<'de> for Visitor {

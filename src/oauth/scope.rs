@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Resource;
+
 /// One scope token: 1 to 255 characters of `scope-token` (RFC 6749 §3.3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Arc<str>);
@@ -62,7 +64,7 @@ impl Scopes {
         Ok(scopes.into_iter().collect())
     }
 
-    /// Whether there is none.
+    /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -72,7 +74,7 @@ impl Scopes {
         self.0.len()
     }
 
-    /// Whether `scope` is in the set.
+    /// True when `scope` is in the set.
     pub fn contains(&self, scope: &Scope) -> bool {
         self.0.binary_search(scope).is_ok()
     }
@@ -82,22 +84,22 @@ impl Scopes {
         self.0.iter()
     }
 
-    /// Whether every scope of `self` is in `other`.
+    /// True when every scope of `self` is in `other`.
     pub fn is_subset(&self, other: &Scopes) -> bool {
         self.iter().all(|scope| other.contains(scope))
     }
 
-    /// What both sets hold.
+    /// The scopes that both sets hold.
     pub fn intersection(&self, other: &Scopes) -> Scopes {
         self.iter().filter(|scope| other.contains(scope)).cloned().collect()
     }
 
-    /// What `self` holds and `other` does not.
+    /// The scopes that `self` holds and `other` does not.
     pub fn difference(&self, other: &Scopes) -> Scopes {
         self.iter().filter(|scope| !other.contains(scope)).cloned().collect()
     }
 
-    /// What either set holds.
+    /// The scopes that either set holds.
     pub fn union(&self, other: &Scopes) -> Scopes {
         self.iter().chain(other.iter()).cloned().collect()
     }
@@ -120,6 +122,22 @@ impl fmt::Display for Scopes {
             write!(f, "{space}{scope}")?;
         }
         Ok(())
+    }
+}
+
+/// Scopes on one API. Scopes of two APIs never mix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopesOnApi {
+    /// The API's id.
+    pub api: Resource,
+    /// The scopes, as that API declares them.
+    pub scopes: Scopes,
+}
+
+impl ScopesOnApi {
+    /// The scopes that `held` has on `api`; none where it has nothing there.
+    pub fn on<'a>(held: &'a [Self], api: &'a Resource) -> impl Iterator<Item = &'a Scope> {
+        held.iter().filter(|held| held.api == *api).flat_map(|held| held.scopes.iter())
     }
 }
 

@@ -9,11 +9,11 @@ pub struct SingleUse {
     pub digest: [u8; 32],
     /// When it could no longer be accepted anyway, so that it may be forgotten.
     pub expires: Time,
-    /// What it is. Not stored: it only tells who presents it again what was wrong.
+    /// Its kind. Not stored: it only tells whoever presents it again what was wrong.
     pub kind: SingleUseKind,
 }
 
-/// What counts once.
+/// The kinds of single-use values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SingleUseKind {
     /// A client assertion (RFC 7523 §3).

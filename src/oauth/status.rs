@@ -1,4 +1,4 @@
-//! Where the status of a token stands (Token Status List, draft-ietf-oauth-status-list-21 §6.2).
+//! The place of a token's status in a status list (draft-ietf-oauth-status-list-21 §6.2).
 
 use std::fmt;
 
@@ -19,9 +19,9 @@ pub struct ListIdReason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatusPlace {
-    /// Which place, from 0.
+    /// The index, from 0.
     pub index: u32,
-    /// Of which list.
+    /// The list.
     pub list: ListId,
 }
 

@@ -1,4 +1,4 @@
-//! Where a token is to be used (RFC 8707 §2, RFC 8693 §2.1).
+//! The target of a token: the service where it is to be used (RFC 8707 §2, RFC 8693 §2.1).
 
 use std::fmt;
 use std::sync::Arc;

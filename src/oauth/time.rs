@@ -46,7 +46,7 @@ impl Time {
     }
 }
 
-/// Where the present comes from. Only the door and the commit hold one.
+/// The source of the present instant. Only the HTTP handlers and the commit hold one.
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> Time;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a token is said to be: one of the registered identifiers, or a well-formed URI that names something we do not know.
+/// A token type identifier (RFC 8693 §3): one of the registered ones, or a well-formed URI that names something we do not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenType {
     /// An access token that this server issued.

@@ -9,11 +9,9 @@ use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
 use super::policies::Policies;
 use crate::authority::Targets;
 use crate::binding::SenderConstraint;
-use crate::ledger::ExchangeMode;
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Scopes, Time};
+use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time};
 use crate::request::{ExchangeRequest, ScopeMode};
-use crate::token::ScopesOnApi;
 
 /// Decides at `now` on the token that is asked for. A target on which policy permits nothing at all is a matter of the target;
 /// anything else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).

@@ -9,8 +9,7 @@ use super::context::{RequestContext, ScopeContext};
 use super::outcome::{ApprovalNeeded, Denial, DenialReason, Explanation, PolicyOutcome, merge};
 use super::policies::{Policies, RequestResource};
 use crate::catalog::{Agent, Api};
-use crate::ledger::ExchangeMode;
-use crate::oauth::{Resource, Scope, Scopes};
+use crate::oauth::{ExchangeMode, Resource, Scope, Scopes};
 
 /// The questions of one request, and the answers so far.
 pub(super) struct Evaluation<'a> {

@@ -7,9 +7,7 @@ use std::time::Duration;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
-use crate::ledger::ExchangeMode;
-use crate::oauth::{ClientId, Resource, Scopes, Time};
-use crate::token::ScopesOnApi;
+use crate::oauth::{ClientId, ExchangeMode, Resource, Scopes, ScopesOnApi, Time};
 
 /// The outcome of asking policy; `G` is what it grants. There is no fourth.
 #[derive(Debug)]

@@ -13,9 +13,8 @@ use crate::authority;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, Catalog, Status};
 use crate::lifecycle::AdmittedTask;
-use crate::oauth::{ClientId, Resource, Scopes, Time};
-use crate::request::TaskSpec;
-use crate::token::{ScopesOnApi, TaskMembership};
+use crate::oauth::{ClientId, Resource, Scopes, ScopesOnApi, TaskSpec, Time};
+use crate::token::TaskMembership;
 
 /// The terms of a task that policy decides on.
 struct Terms {
@@ -35,7 +34,7 @@ pub fn open(
     limits: &Limits,
     now: Time,
 ) -> PolicyOutcome<TaskGrant> {
-    let targets = || authority::registered(catalog, spec.authority.iter().map(|(id, _)| id), &[]);
+    let targets = || authority::registered(catalog, spec.authority.iter().map(|on_api| &on_api.api), &[]);
     let (holder, purpose, level) = match preconditions(catalog, task, spec, limits) {
         Ok(known) => known,
         Err(reason) => return PolicyOutcome::Denial(Denial::unasked(DenialReason::Task(reason), targets())),
@@ -88,7 +87,7 @@ fn terms(
 ) -> Result<Terms, TaskDenial> {
     let within = task.admitted().task();
     let mut apis = Vec::with_capacity(spec.authority.len());
-    for (api, scopes) in &spec.authority {
+    for ScopesOnApi { api, scopes } in &spec.authority {
         apis.push(permitted(catalog, task, (api, scopes), evaluation)?);
     }
     let data_classes = data_classes(&apis, within, spec)?;

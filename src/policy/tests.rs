@@ -16,11 +16,10 @@ use crate::catalog::{
     Status,
 };
 use crate::client::AuthenticatedClient;
-use crate::ledger::ExchangeMode;
 use crate::lifecycle::{AdmittedExchange, CurrentActor};
-use crate::oauth::{Audience, ClientId, Jti, Resource, RuleName, Scope, Scopes, Subject, Time, Txn};
+use crate::oauth::{Audience, ClientId, ExchangeMode, Jti, Resource, RuleName, Scope, Scopes, ScopesOnApi, Subject, Time, Txn};
 use crate::request::{ExchangeRequest, Form, TokenRequest};
-use crate::token::{IssuedClaims, Origin, ScopesOnApi, VerifiedSubject};
+use crate::token::{IssuedClaims, Origin, VerifiedSubject};
 
 /// 2026-11-20T12:00:00Z.
 const NOW: Time = Time::from_seconds(1_795_176_000);

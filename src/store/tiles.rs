@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::commit::contract::{LogStore, Signed, StoreReason};
-use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, Files, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile};
+use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile};
 pub(super) use durable::Changes;
 
 /// The folder of the log within a data folder.
@@ -77,7 +77,7 @@ impl LogFolder {
     }
 }
 
-impl Files for LogFolder {
+impl LogFiles for LogFolder {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         bounded(&self.0.join(path), FILE_BYTES_MAX)
     }
@@ -127,7 +127,7 @@ impl TileFolder {
     }
 }
 
-impl Files for TileFolder {
+impl LogFiles for TileFolder {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         self.log.read(path)
     }

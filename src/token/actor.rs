@@ -43,7 +43,7 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
         generations: own.generations,
         expires: token.expires,
         digest: token.digest,
-        binding: token.binding,
+        confirmation: token.confirmation,
     })
 }
 
@@ -68,6 +68,6 @@ async fn attested(
         generations: Vec::new(),
         expires: assertion.expires(),
         digest: assertion.digest(),
-        binding: assertion.confirmation(),
+        confirmation: assertion.confirmation(),
     })
 }

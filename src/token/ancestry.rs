@@ -7,9 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{IssuedClaims, ScopesOnApi, TaskMembership};
+use super::{IssuedClaims, TaskMembership};
 use crate::crypto::SealKey;
-use crate::oauth::{ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, Subject, TaskId, Time, Txn};
+use crate::oauth::{
+    ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId, Time, Txn,
+};
 use crate::trust::SubjectKind;
 
 /// No ancestry is longer than this before sealing; what would be is refused when it is issued.
@@ -21,14 +23,14 @@ const PADDING: usize = 256;
 /// For which kind of token an ancestry is sealed. It is bound into the seal with its version, so that a blob of another kind or
 /// version never opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealed {
+pub enum AncestryKind {
     /// An access token.
     Access,
     /// A task token.
     Task,
 }
 
-impl Sealed {
+impl AncestryKind {
     fn purpose(self) -> &'static [u8] {
         match self {
             Self::Access => b"countersign anc v2\0",
@@ -37,16 +39,16 @@ impl Sealed {
     }
 }
 
-/// What a token of ours descends from. Written when it is minted, read when it comes back.
+/// The descent of a token that this server issues: the content of its `anc`. Written when it is minted, read when it comes back.
 #[derive(Debug)]
 pub struct Ancestry {
-    /// On whose behalf.
+    /// The subject.
     pub subject: Subject,
-    /// What its trust rule said about the subject.
+    /// The subject's attributes, as its trust rule mapped them.
     pub attributes: Vec<(String, String)>,
     /// The whole chain, however much of it the token shows.
     pub chain: ActChain,
-    /// The hop, the tree, and what may still be held.
+    /// The hop, its transaction, and the authority that it gives.
     pub own: IssuedClaims,
 }
 
@@ -55,7 +57,7 @@ pub struct Ancestry {
 pub struct AncestryReason;
 
 #[derive(Serialize, Deserialize)]
-struct Packed<'a> {
+struct PackedAncestry<'a> {
     txn: [u8; 16],
     depth: u32,
     client: &'a str,
@@ -76,11 +78,11 @@ struct Packed<'a> {
     touched: Vec<&'a str>,
     generations: Vec<([u8; 16], u64)>,
     #[serde(borrow)]
-    task: Option<PackedTask<'a>>,
+    task: Option<PackedMembership<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct PackedTask<'a> {
+struct PackedMembership<'a> {
     id: [u8; 16],
     level: u32,
     #[serde(borrow)]
@@ -90,7 +92,7 @@ struct PackedTask<'a> {
     data_classes: Vec<&'a str>,
     deadline: i64,
     under: Option<[u8; 16]>,
-    bound: bool,
+    requires_proof: bool,
 }
 
 impl Ancestry {
@@ -98,7 +100,7 @@ impl Ancestry {
     ///
     /// # Errors
     /// When it would be longer than [`ANCESTRY_BYTES_MAX`], or there is no randomness.
-    pub fn seal(&self, key: &SealKey, kind: Sealed) -> Result<String, AncestryReason> {
+    pub fn seal(&self, key: &SealKey, kind: AncestryKind) -> Result<String, AncestryReason> {
         let mut plain = postcard::to_allocvec(&self.packed()).map_err(|_| AncestryReason)?;
         if plain.len() > ANCESTRY_BYTES_MAX {
             return Err(AncestryReason);
@@ -112,18 +114,18 @@ impl Ancestry {
     ///
     /// # Errors
     /// When it was sealed by somebody else, for another token or kind of token, or was changed.
-    pub fn open(key: &SealKey, kind: Sealed, jti: Jti, claim: &str) -> Result<Self, AncestryReason> {
+    pub fn open(key: &SealKey, kind: AncestryKind, jti: Jti, claim: &str) -> Result<Self, AncestryReason> {
         if claim.len() > 2 * ANCESTRY_BYTES_MAX {
             return Err(AncestryReason);
         }
         let sealed = URL_SAFE_NO_PAD.decode(claim).map_err(|_| AncestryReason)?;
         let plain = key.open(&context(kind, jti), &sealed).map_err(|_| AncestryReason)?;
-        let (packed, _padding) = postcard::take_from_bytes::<Packed<'_>>(&plain).map_err(|_| AncestryReason)?;
+        let (packed, _padding) = postcard::take_from_bytes::<PackedAncestry<'_>>(&plain).map_err(|_| AncestryReason)?;
         packed.unpacked(jti).ok_or(AncestryReason)
     }
 
-    fn packed(&self) -> Packed<'_> {
-        Packed {
+    fn packed(&self) -> PackedAncestry<'_> {
+        PackedAncestry {
             txn: *self.own.txn.as_bytes(),
             depth: self.own.depth,
             client: self.own.client.as_str(),
@@ -142,7 +144,7 @@ impl Ancestry {
     }
 }
 
-impl Packed<'_> {
+impl PackedAncestry<'_> {
     fn unpacked(self, jti: Jti) -> Option<Ancestry> {
         let subject = match self.rule {
             Some(rule) => Subject::foreign(&RuleName::parse(rule).ok()?, self.id),
@@ -167,12 +169,12 @@ impl Packed<'_> {
     }
 }
 
-fn context(kind: Sealed, jti: Jti) -> Vec<u8> {
+fn context(kind: AncestryKind, jti: Jti) -> Vec<u8> {
     [kind.purpose(), jti.as_bytes()].concat()
 }
 
-fn packed_task(task: &TaskMembership) -> PackedTask<'_> {
-    PackedTask {
+fn packed_task(task: &TaskMembership) -> PackedMembership<'_> {
+    PackedMembership {
         id: *task.id.as_bytes(),
         level: task.level,
         authority: packed_held(&task.authority),
@@ -180,11 +182,11 @@ fn packed_task(task: &TaskMembership) -> PackedTask<'_> {
         data_classes: task.data_classes.iter().map(String::as_str).collect(),
         deadline: task.deadline.millis(),
         under: task.under.map(|hop| *hop.as_bytes()),
-        bound: task.bound,
+        requires_proof: task.requires_proof,
     }
 }
 
-fn unpacked_task(packed: PackedTask<'_>) -> Option<TaskMembership> {
+fn unpacked_task(packed: PackedMembership<'_>) -> Option<TaskMembership> {
     Some(TaskMembership {
         id: TaskId::from_bytes(packed.id),
         level: packed.level,
@@ -193,7 +195,7 @@ fn unpacked_task(packed: PackedTask<'_>) -> Option<TaskMembership> {
         data_classes: packed.data_classes.into_iter().map(str::to_owned).collect(),
         deadline: Time::from_millis(packed.deadline),
         under: packed.under.map(Jti::from_bytes),
-        bound: packed.bound,
+        requires_proof: packed.requires_proof,
     })
 }
 
@@ -261,7 +263,7 @@ mod tests {
             data_classes: vec!["pii".into()],
             deadline: Time::from_seconds(1_800_003_600),
             under: Some(Jti::from_bytes([4; 16])),
-            bound: true,
+            requires_proof: true,
         }
     }
 
@@ -269,7 +271,8 @@ mod tests {
     fn what_was_sealed_opens_the_same() {
         let key = SealKey::new(&[7; 32]).unwrap();
         let before = ancestry(8);
-        let after = Ancestry::open(&key, Sealed::Access, before.own.jti, &before.seal(&key, Sealed::Access).unwrap()).unwrap();
+        let after = Ancestry::open(&key, AncestryKind::Access, before.own.jti, &before.seal(&key, AncestryKind::Access).unwrap())
+            .unwrap();
         assert_eq!(format!("{before:?}"), format!("{after:?}"));
     }
 
@@ -277,20 +280,21 @@ mod tests {
     fn opens_for_its_own_hop_and_under_its_own_key_only() {
         let key = SealKey::new(&[7; 32]).unwrap();
         let before = ancestry(2);
-        let claim = before.seal(&key, Sealed::Access).unwrap();
-        assert!(Ancestry::open(&key, Sealed::Access, Jti::from_bytes([9; 16]), &claim).is_err());
-        assert!(Ancestry::open(&SealKey::new(&[8; 32]).unwrap(), Sealed::Access, before.own.jti, &claim).is_err());
-        assert!(Ancestry::open(&key, Sealed::Access, before.own.jti, "AAAA").is_err());
-        assert!(Ancestry::open(&key, Sealed::Task, before.own.jti, &claim).is_err(), "no kind opens the other's");
+        let claim = before.seal(&key, AncestryKind::Access).unwrap();
+        assert!(Ancestry::open(&key, AncestryKind::Access, Jti::from_bytes([9; 16]), &claim).is_err());
+        assert!(Ancestry::open(&SealKey::new(&[8; 32]).unwrap(), AncestryKind::Access, before.own.jti, &claim).is_err());
+        assert!(Ancestry::open(&key, AncestryKind::Access, before.own.jti, "AAAA").is_err());
+        assert!(Ancestry::open(&key, AncestryKind::Task, before.own.jti, &claim).is_err(), "no kind opens the other's");
     }
 
     #[test]
     fn length_tells_little_and_two_seals_tell_nothing() {
         let key = SealKey::new(&[7; 32]).unwrap();
-        let (one, other) = (ancestry(1).seal(&key, Sealed::Access).unwrap(), ancestry(1).seal(&key, Sealed::Access).unwrap());
+        let (one, other) =
+            (ancestry(1).seal(&key, AncestryKind::Access).unwrap(), ancestry(1).seal(&key, AncestryKind::Access).unwrap());
         assert_ne!(one, other);
         let sizes: std::collections::BTreeSet<usize> =
-            (1..=8).map(|depth| ancestry(depth).seal(&key, Sealed::Access).unwrap().len()).collect();
+            (1..=8).map(|depth| ancestry(depth).seal(&key, AncestryKind::Access).unwrap().len()).collect();
         assert!(sizes.len() <= 6, "{sizes:?}");
     }
 
@@ -300,6 +304,6 @@ mod tests {
         let scope = |n: usize| Scope::parse(&format!("{n:0>200}")).unwrap();
         long.own.history =
             vec![ScopesOnApi { api: Resource::parse("https://x.example").unwrap(), scopes: (0..40).map(scope).collect() }];
-        assert_eq!(long.seal(&SealKey::new(&[7; 32]).unwrap(), Sealed::Access).unwrap_err(), AncestryReason);
+        assert_eq!(long.seal(&SealKey::new(&[7; 32]).unwrap(), AncestryKind::Access).unwrap_err(), AncestryReason);
     }
 }

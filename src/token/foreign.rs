@@ -1,10 +1,10 @@
 //! Tokens of issuers that a trust rule vouches for: ID tokens, attestations, and access tokens of other servers.
 
 use crate::jose::{Compact, Object};
-use crate::oauth::{ActChain, Issuer, MayAct, Subject, Time, TokenType};
+use crate::oauth::{ActChain, Issuer, MayAct, ScopesOnApi, Subject, Time, TokenType};
 use crate::trust::{SubjectKind, TrustKind, TrustRule, TrustStore, VerifiedAssertion};
 
-use super::{Authentication, Origin, ScopesOnApi, TokenReason, VerifiedSubject};
+use super::{Authentication, Origin, TokenReason, VerifiedSubject};
 
 /// Verifies a token under the trust rules and reads who it speaks of.
 ///
@@ -30,9 +30,9 @@ pub(super) async fn verify(
         expires: assertion.expires(),
         authentication: authentication(claims)?,
         attributes: assertion.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        ceiling: ceiling(assertion.rule(), claims)?,
+        scope_limit: scope_limit(assertion.rule(), claims)?,
         digest: assertion.digest(),
-        binding: assertion.confirmation(),
+        confirmation: assertion.confirmation(),
         origin: origin(&assertion, claims)?,
     })
 }
@@ -51,8 +51,9 @@ fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, Toke
     })
 }
 
-/// What a foreign access token gives here: exactly what its rule makes of its scopes (RFC 9068 §2.2.3). Unknown means nothing.
-fn ceiling(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnApi>>, TokenReason> {
+/// The scopes that a foreign access token gives here: exactly those that its rule makes of its own (RFC 9068 §2.2.3). An
+/// unknown scope gives none.
+fn scope_limit(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnApi>>, TokenReason> {
     if rule.kind() != TrustKind::Oauth {
         return Ok(None);
     }

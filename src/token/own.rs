@@ -5,13 +5,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Ancestry, Authentication, IssuedClaims, Origin, ScopesOnApi, Sealed, TokenReason, VerifiedSubject};
-use crate::client::Confirmation;
+use super::{Ancestry, AncestryKind, Authentication, IssuedClaims, Origin, TokenReason, VerifiedSubject};
 use crate::crypto::{Digest, SealKey};
 use crate::jose::{Algorithm, Cache, Compact, KeySet};
-use crate::oauth::{ActChain, Issuer, Jti, NumericDate, Scopes, Subject, TaskId, Time, Txn};
+use crate::oauth::{ActChain, Confirmation, Issuer, Jti, NumericDate, Scopes, ScopesOnApi, Subject, TaskId, Time, Txn};
 
-/// What reads our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
+/// The keys that read our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
 #[derive(Debug)]
 pub struct IssuerKeys {
     issuer: Issuer,
@@ -32,7 +31,7 @@ pub struct VerifiedIssued {
     expires: Time,
     authentication: Authentication,
     digest: Digest,
-    binding: Option<Confirmation>,
+    confirmation: Option<Confirmation>,
 }
 
 /// The `typ` of task tokens: nothing else takes them.
@@ -42,7 +41,7 @@ pub const TASK_TYP: &str = "task+jwt";
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA];
 
 #[derive(Deserialize)]
-struct Claims<'a> {
+struct SignedClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     client_id: &'a str,
@@ -79,7 +78,7 @@ impl IssuerKeys {
         &self.ancestry
     }
 
-    /// Whether `jws` says that we issued it. Nothing is believed yet: this only picks the rules it must keep.
+    /// True when `jws` claims that we issued it. Nothing is believed yet: this only picks the rules that it must keep.
     pub(super) fn issued(&self, jws: &Compact<'_>) -> Result<bool, TokenReason> {
         let claims = jws.unverified_claims()?;
         let iss = claims.text("iss").map_err(|_| TokenReason::Claims)?;
@@ -97,7 +96,7 @@ impl IssuerKeys {
             return Err(TokenReason::NotAccessToken);
         }
         let verified = jws.verify_in(&self.keys, &ALGORITHMS)?;
-        let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
+        let claims: SignedClaims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
         Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)
     }
 
@@ -112,7 +111,7 @@ impl IssuerKeys {
         if !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
             return Err(TokenReason::NotAccessToken);
         }
-        self.read(jws, Sealed::Access, now)
+        self.read(jws, AncestryKind::Access, now)
     }
 
     /// Verifies one of our own task tokens.
@@ -123,24 +122,24 @@ impl IssuerKeys {
         if !jws.typ_is(TASK_TYP) {
             return Err(TokenReason::NotAccessToken);
         }
-        let token = self.read(jws, Sealed::Task, now)?;
+        let token = self.read(jws, AncestryKind::Task, now)?;
         // Whoever enters a task proves this key by logging in with it; it is not what issued tokens are bound to.
-        let key = match token.binding {
+        let key = match token.confirmation {
             Some(Confirmation::Dpop(key)) => Some(key),
             Some(Confirmation::Certificate(_)) => return Err(TokenReason::Claims),
             None => None,
         };
-        let subject = VerifiedSubject::from(VerifiedIssued { binding: None, ..token });
+        let subject = VerifiedSubject::from(VerifiedIssued { confirmation: None, ..token });
         match subject.origin {
             Origin::Own(own) if own.task.is_some() => Ok(VerifiedSubject { origin: Origin::Task(own, key), ..subject }),
             _ => Err(TokenReason::Ancestry),
         }
     }
 
-    fn read(&self, jws: &Compact<'_>, kind: Sealed, now: Time) -> Result<VerifiedIssued, TokenReason> {
+    fn read(&self, jws: &Compact<'_>, kind: AncestryKind, now: Time) -> Result<VerifiedIssued, TokenReason> {
         // A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
         let verified = jws.verify_cached(&self.keys, &ALGORITHMS, &self.cache, now)?;
-        let claims: Claims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
+        let claims: SignedClaims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
         if claims.exp.0 <= now {
             return Err(TokenReason::Expired);
         }
@@ -157,17 +156,17 @@ impl IssuerKeys {
             expires: claims.exp.0,
             authentication: Authentication { acr: claims.acr, amr: claims.amr, time: claims.auth_time.map(|date| date.0) },
             digest: jws.digest(),
-            binding: claims.cnf,
+            confirmation: claims.cnf,
         })
     }
 
     /// The signed claims and the sealed ancestry must tell the same story. Returns the part of the chain that the claims show.
-    fn agree(&self, claims: &Claims<'_>, ancestry: &Ancestry, kind: Sealed) -> Result<ActChain, TokenReason> {
+    fn agree(&self, claims: &SignedClaims<'_>, ancestry: &Ancestry, kind: AncestryKind) -> Result<ActChain, TokenReason> {
         let shown = claims.act.map(|act| ActChain::parse(act, self.issuer.as_str())).transpose().map_err(TokenReason::Act)?;
         let shown = shown.unwrap_or_default();
         let chain = shown == ancestry.chain || shown == ancestry.chain.outermost();
-        // A task token shows its ceiling as details, which this server never reads back.
-        let held = if kind == Sealed::Task { Scopes::default() } else { all(&ancestry.own.held) };
+        // A task token shows its authority as details, which this server never reads back.
+        let held = if kind == AncestryKind::Task { Scopes::default() } else { all(&ancestry.own.held) };
         let task = claims.task.map(TaskId::parse).transpose().map_err(|_| TokenReason::Claims)?;
         let scopes = if claims.scope.is_empty() { Some(Scopes::default()) } else { Scopes::parse(claims.scope).ok() };
         let same = claims.iss == self.issuer.as_str()
@@ -181,22 +180,22 @@ impl IssuerKeys {
 }
 
 impl VerifiedIssued {
-    /// On whose behalf.
+    /// The subject.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Who acted so far, whole.
+    /// The whole chain of those who acted so far.
     pub fn chain(&self) -> &ActChain {
         &self.chain
     }
 
-    /// As much of the chain as the token itself shows.
+    /// The part of the chain that the token itself shows.
     pub fn shown(&self) -> &ActChain {
         &self.shown
     }
 
-    /// Its hop, what it permits, and what it depends on.
+    /// Its content: hop, authority and generations.
     pub fn own(&self) -> &IssuedClaims {
         &self.own
     }
@@ -211,12 +210,12 @@ impl VerifiedIssued {
         self.expires
     }
 
-    /// The key that its holder must prove: its `cnf`.
-    pub fn binding(&self) -> Option<Confirmation> {
-        self.binding
+    /// Its `cnf`: the key that its holder must prove.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.confirmation
     }
 
-    /// How the subject authenticated.
+    /// The authentication of the subject.
     pub fn authentication(&self) -> &Authentication {
         &self.authentication
     }
@@ -233,9 +232,9 @@ impl From<VerifiedIssued> for VerifiedSubject {
             expires: token.expires,
             authentication: token.authentication,
             attributes: token.attributes,
-            ceiling: None,
+            scope_limit: None,
             digest: token.digest,
-            binding: token.binding,
+            confirmation: token.confirmation,
         }
     }
 }

@@ -1,11 +1,13 @@
-//! What a verified token says.
+//! The content of verified tokens: subject and actor.
 
 use std::sync::Arc;
 
 use crate::catalog::Agent;
-use crate::client::Confirmation;
 use crate::crypto::Digest;
-use crate::oauth::{ActChain, ClientId, Generation, Jti, MayAct, Resource, RuleName, Scopes, Subject, TaskId, Time, Txn};
+use crate::oauth::{
+    ActChain, ClientId, Confirmation, Generation, Jti, MayAct, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId, Time,
+    Txn,
+};
 use crate::trust::SubjectKind;
 
 /// The subject token: genuine, current, from a trusted issuer, meant for us. Made only by `verify_subject`.
@@ -19,12 +21,12 @@ pub struct VerifiedSubject {
     pub(super) expires: Time,
     pub(super) authentication: Authentication,
     pub(super) attributes: Vec<(String, String)>,
-    pub(super) ceiling: Option<Vec<ScopesOnApi>>,
+    pub(super) scope_limit: Option<Vec<ScopesOnApi>>,
     pub(super) digest: Digest,
-    pub(super) binding: Option<Confirmation>,
+    pub(super) confirmation: Option<Confirmation>,
 }
 
-/// Where a subject token comes from, with what its kind alone can say.
+/// The issuer's side of a subject token, with the facts that only a token of its kind holds.
 #[derive(Debug)]
 pub enum Origin {
     /// An access token that this server issued.
@@ -54,22 +56,23 @@ pub enum Origin {
     },
 }
 
-/// What one of our own tokens says, from its claims and its sealed ancestry. A task token says what was frozen in it.
+/// The content of a token that this server issued, from its claims and its sealed ancestry. That of a task token was frozen when
+/// the task was opened.
 #[derive(Debug)]
 pub struct IssuedClaims {
     /// The hop that issued it; for a task token, its own `jti`.
     pub jti: Jti,
-    /// Its tree.
+    /// Its transaction.
     pub txn: Txn,
-    /// How many hops lie behind it, its own included where it is an access token.
+    /// The number of hops behind it, its own included where it is an access token.
     pub depth: u32,
-    /// Who asked for it; for a task token, its holder.
+    /// The client that asked for it; for a task token, its holder.
     pub client: ClientId,
     /// Every agent that asked for a hop of the chain or acted in one, sorted.
     pub agents: Vec<ClientId>,
-    /// What kind of party the trust rule vouched for at the first hop; none for an agent.
+    /// The kind of party that the trust rule vouched for at the first hop; none for an agent.
     pub kind: Option<SubjectKind>,
-    /// What it permits: scopes by API; for a task token, the ceiling.
+    /// The authority that it gives: scopes by API; for a task token, the most that may be held in the task.
     pub held: Vec<ScopesOnApi>,
     /// The least that was held on every API of the chain so far, its own hop included.
     pub history: Vec<ScopesOnApi>,
@@ -84,41 +87,32 @@ pub struct IssuedClaims {
 /// The task that a token belongs to, as it was frozen when the task was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskMembership {
-    /// Which.
+    /// The task's id.
     pub id: TaskId,
-    /// How many tasks lie one above the other, this one included.
+    /// The number of tasks one above the other, this one included.
     pub level: u32,
-    /// The ceiling: nothing else is held in it, whatever may be derived.
+    /// The most that may be held in it, whatever may be derived.
     pub authority: Vec<ScopesOnApi>,
-    /// What it is for; empty where nobody said.
+    /// Its purpose; empty where none was given.
     pub purpose: String,
     /// The classes of data that may be touched in it, sorted.
     pub data_classes: Vec<String>,
-    /// When it ends.
+    /// Its deadline.
     pub deadline: Time,
     /// The hop whose token it was opened with, where it was one of ours.
     pub under: Option<Jti>,
-    /// Whether it was opened with a proof of a key or under a bound token, so that nothing unbound is issued in it.
-    pub bound: bool,
+    /// True when it was opened with a proof of a key or with a sender-constrained token: no bearer token is issued in it then.
+    pub requires_proof: bool,
 }
 
 impl TaskMembership {
-    /// The scopes of the ceiling on one API.
-    pub fn ceiling(&self, api: &Resource) -> Scopes {
-        self.authority.iter().filter(|held| held.api == *api).flat_map(|held| held.scopes.iter().cloned()).collect()
+    /// The scopes of its authority on one API.
+    pub fn authority_on(&self, api: &Resource) -> Scopes {
+        ScopesOnApi::on(&self.authority, api).cloned().collect()
     }
 }
 
-/// Scopes held on one API. Scopes of two APIs never mix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScopesOnApi {
-    /// The API.
-    pub api: Resource,
-    /// The scopes.
-    pub scopes: Scopes,
-}
-
-/// How and when the subject authenticated (RFC 9068 §2.2.1).
+/// The authentication of the subject (RFC 9068 §2.2.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Authentication {
     /// `acr`.
@@ -138,27 +132,27 @@ pub struct VerifiedActor {
     pub(super) generations: Vec<Generation>,
     pub(super) expires: Time,
     pub(super) digest: Digest,
-    pub(super) binding: Option<Confirmation>,
+    pub(super) confirmation: Option<Confirmation>,
 }
 
 impl VerifiedSubject {
-    /// On whose behalf.
+    /// The subject.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Where the token comes from.
+    /// Its origin.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The same token, of a workload that trades its own attestation: it stands as the agent it is.
+    /// This token of a workload that trades its own attestation, with the agent that it is as its subject.
     #[must_use]
     pub(crate) fn standing_as(self, agent: &ClientId) -> Self {
         Self { subject: Subject::agent(agent), ..self }
     }
 
-    /// What our own token says, access token or task token, where it is one.
+    /// The content of our own token, access token or task token, where it is one.
     pub fn own(&self) -> Option<&IssuedClaims> {
         match &self.origin {
             Origin::Own(own) | Origin::Task(own, _) => Some(own),
@@ -182,7 +176,7 @@ impl VerifiedSubject {
         }
     }
 
-    /// What kind of party it is about, by the trust rule that vouched first; none for an agent.
+    /// The kind of party that it is about, by the trust rule that vouched first; none for an agent.
     pub fn kind(&self) -> Option<SubjectKind> {
         match &self.origin {
             _ if self.subject.rule().is_none() => None,
@@ -192,12 +186,12 @@ impl VerifiedSubject {
         }
     }
 
-    /// Who acted so far, whole.
+    /// The whole chain of those who acted so far.
     pub fn chain(&self) -> &ActChain {
         &self.chain
     }
 
-    /// Who may act.
+    /// Its `may_act`.
     pub fn may_act(&self) -> Option<&MayAct> {
         self.may_act.as_ref()
     }
@@ -212,19 +206,19 @@ impl VerifiedSubject {
         self.expires
     }
 
-    /// How the subject authenticated.
+    /// The authentication of the subject.
     pub fn authentication(&self) -> &Authentication {
         &self.authentication
     }
 
-    /// What its trust rule says about the subject; empty for our own tokens.
+    /// The subject's attributes, as its trust rule maps them, or as they were sealed into our own token.
     pub fn attributes(&self) -> &[(String, String)] {
         &self.attributes
     }
 
-    /// What a foreign access token may give here, as its trust rule maps its scopes; none where only policy bounds it.
-    pub fn ceiling(&self) -> Option<&[ScopesOnApi]> {
-        self.ceiling.as_deref()
+    /// The most that a foreign access token may give here, as its trust rule maps its scopes; none where only policy limits it.
+    pub fn scope_limit(&self) -> Option<&[ScopesOnApi]> {
+        self.scope_limit.as_deref()
     }
 
     /// SHA-256 of the token.
@@ -232,9 +226,9 @@ impl VerifiedSubject {
         self.digest
     }
 
-    /// The key that its holder must prove: its `cnf`.
-    pub fn binding(&self) -> Option<Confirmation> {
-        self.binding
+    /// Its `cnf`: the key that its holder must prove.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.confirmation
     }
 }
 
@@ -249,17 +243,17 @@ impl VerifiedActor {
         self.rule.as_ref()
     }
 
-    /// Which running copy, as attested.
+    /// The running copy, as attested.
     pub fn instance(&self) -> Option<&str> {
         self.instance.as_deref()
     }
 
-    /// What it depends on itself, where it is our own token.
+    /// The generations that it depends on itself, where it is our own token.
     pub fn generations(&self) -> &[Generation] {
         &self.generations
     }
 
-    /// When it runs out.
+    /// The instant at which it expires.
     pub fn expires(&self) -> Time {
         self.expires
     }
@@ -269,9 +263,9 @@ impl VerifiedActor {
         self.digest
     }
 
-    /// The key that its holder must prove: its `cnf`.
-    pub fn binding(&self) -> Option<Confirmation> {
-        self.binding
+    /// Its `cnf`: the key that its holder must prove.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.confirmation
     }
 }
 
@@ -280,11 +274,23 @@ impl VerifiedSubject {
     /// A subject token as if it had been verified.
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
         let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
-        let (attributes, may_act, issued_at, ceiling, binding) = (Vec::new(), None, None, None, None);
-        Self { subject, origin, chain, may_act, issued_at, expires, authentication, attributes, ceiling, digest, binding }
+        let (attributes, may_act, issued_at, scope_limit, confirmation) = (Vec::new(), None, None, None, None);
+        Self {
+            subject,
+            origin,
+            chain,
+            may_act,
+            issued_at,
+            expires,
+            authentication,
+            attributes,
+            scope_limit,
+            digest,
+            confirmation,
+        }
     }
 
-    /// The same with what else its issuer says about the subject.
+    /// This token with the authentication and attributes of its subject.
     pub(crate) fn told(mut self, authentication: Authentication, attributes: Vec<(String, String)>) -> Self {
         (self.authentication, self.attributes) = (authentication, attributes);
         self

@@ -149,7 +149,7 @@ impl Lint<'_> {
         found
     }
 
-    /// What begins alike may be made tomorrow, by somebody else.
+    /// A name that begins alike may be made tomorrow, by somebody else.
     fn prefixes(&self) -> Vec<Finding> {
         let prefix = |one: &'_ Requirement| match one.matcher() {
             Matcher::Prefix(prefix) => Some((one.claim().to_owned(), prefix.clone())),

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::confirmation::foreign_confirmation;
 use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, unless};
 use super::rule::IssuerSelector;
-use super::{Confirmation, PlatformReason, TrustKind, TrustReason, TrustRule};
+use super::{PlatformReason, TrustKind, TrustReason, TrustRule};
 use crate::crypto::Digest;
 use crate::jose::{Cache, Compact, Object, Verified};
 use crate::keys::KeyMaterial;
-use crate::oauth::{SpiffeId, Subject, Time, TrustDomain};
+use crate::oauth::{Confirmation, SpiffeId, Subject, Time, TrustDomain};
 use crate::x509::{self, Leaf, Roots, X509Reason};
 
 /// How far ahead of ours another's clock may be: `iat` and `nbf` only. An `exp` is never stretched.
@@ -102,7 +103,7 @@ impl VerifiedAssertion {
         validity: Validity,
     ) -> Result<Self, TrustReason> {
         let claims = form.claims();
-        let confirmation = Confirmation::of_foreign(claims).map_err(TrustReason::Confirmation)?;
+        let confirmation = foreign_confirmation(claims).map_err(TrustReason::Confirmation)?;
         check_requirements(rule, claims)?;
         let id = rule.subject().id(claims).ok_or(TrustReason::SubjectId)?;
         let instance = match rule.subject().instance(claims) {

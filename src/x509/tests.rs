@@ -143,7 +143,7 @@ fn the_key_of_a_certificate_is_known_by_its_thumbprint() {
     for algorithm in [Algorithm::ES256, Algorithm::ES384, Algorithm::ES512, Algorithm::EdDSA, Algorithm::RS256] {
         let pem = generate_key(algorithm).unwrap();
         let key = rcgen::KeyPair::from_pem(&pem).unwrap();
-        let plain = Plain::read(&root.issue_for(&params("web"), &key)).unwrap();
+        let plain = UnverifiedCertificate::read(&root.issue_for(&params("web"), &key)).unwrap();
         let known = SigningKey::from_pem(&pem, algorithm).unwrap().verifying_key().thumbprint();
         assert_eq!(plain.key, Some(known), "{algorithm}");
     }

@@ -306,7 +306,7 @@ fn recorded(data: &Path, trees: &[Vec<Grown>]) {
             );
             let audience: BTreeSet<&str> = hop.audience.iter().map(|api| api.as_str()).collect();
             assert_eq!(audience, grown.link.held.keys().map(String::as_str).collect());
-            let scopes: BTreeSet<String> = hop.scope.iter().flat_map(|scopes| scopes.iter().map(ToString::to_string)).collect();
+            let scopes: BTreeSet<String> = hop.scope.iter().map(ToString::to_string).collect();
             assert_eq!(scopes, grown.link.held.values().flatten().cloned().collect());
             chain_recorded(&hop.chain, &grown.link.chain);
         }
@@ -318,8 +318,8 @@ fn chain_recorded(recorded: &[countersign::ledger::record::ActorRecord<'_>], cha
     assert_eq!(recorded.len(), chain.len());
     for (actor, (iss, sub)) in recorded.iter().zip(chain) {
         match iss == ISSUER {
-            true => assert_eq!((actor.iss.as_deref(), actor.sub.as_deref()), (Some(ISSUER), Some(sub.as_str()))),
-            false => assert!(actor.hidden.is_some() && actor.sub.is_none()),
+            true => assert_eq!(actor.shown(), Some((ISSUER, sub.as_str()))),
+            false => assert!(actor.hidden().is_some() && actor.shown().is_none()),
         }
     }
 }

@@ -9,7 +9,7 @@ use countersign::ledger::Record;
 use countersign::oauth::{ActChain, Time};
 use countersign::request::Form;
 use countersign::x509::DistinguishedName;
-use countersign::x509::{Plain, Roots, TlsRole, claimed_spiffe_id, validate};
+use countersign::x509::{Roots, TlsRole, UnverifiedCertificate, claimed_spiffe_id, validate};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -65,9 +65,9 @@ fn client_cert(text: &str) -> bool {
 
 /// Whether the certificate can be read. One that is its own root says a subject that can be compared.
 fn certificate(der: &[u8]) -> bool {
-    let read = Plain::read(der).is_ok();
+    let read = UnverifiedCertificate::read(der).is_ok();
     assert!(read || claimed_spiffe_id(der).is_err(), "what cannot be read claims something");
-    let now = Plain::read(der).map_or(Time::from_seconds(1_790_000_000), |plain| plain.not_before);
+    let now = UnverifiedCertificate::read(der).map_or(Time::from_seconds(1_790_000_000), |plain| plain.not_before);
     assert!(validate(&Roots::default(), &[der], now, TlsRole::Client).is_err(), "nobody vouches for it");
     let leaf = Roots::from_der([der]).and_then(|roots| validate(&roots, &[der], now, TlsRole::Client));
     if let Ok(leaf) = leaf {
@@ -114,7 +114,7 @@ fn subjects_of_seeds_are_what_they_were_made_of() {
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/certificate");
         let der = fs::read(folder.join(format!("{seed}.der"))).unwrap();
-        let (roots, now) = (Roots::from_der([&der]).unwrap(), Plain::read(&der).unwrap().not_before);
+        let (roots, now) = (Roots::from_der([&der]).unwrap(), UnverifiedCertificate::read(&der).unwrap().not_before);
         let leaf = validate(&roots, &[&der], now, TlsRole::Client).unwrap();
         assert_eq!(DistinguishedName::parse(&leaf.subject), DistinguishedName::parse(subject), "{}", leaf.subject);
     }

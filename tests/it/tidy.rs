@@ -62,7 +62,19 @@ fn replaced_names_stay_replaced() {
 
 #[test]
 fn doc_comments_say_what_an_item_is() {
-    let rooms = ["conformance/src", "conformance/tests", "benches", "fuzz/fuzz_targets"];
+    let rooms = [
+        "conformance/src",
+        "conformance/tests",
+        "benches",
+        "fuzz/fuzz_targets",
+        "src/jose",
+        "src/x509",
+        "src/net",
+        "src/keys",
+        "src/trust",
+        "src/client",
+        "src/config/trust_file",
+    ];
     none(&sources(Path::new(ROOT), &rooms).iter().flat_map(vocabulary::vague_comments).collect::<Vec<_>>());
 }
 

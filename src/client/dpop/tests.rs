@@ -111,7 +111,7 @@ fn check_5_the_algorithm_is_one_of_those_published() {
     );
 }
 
-/// What common clients write beside the members that RFC 9449 §4.2 asks for: WebCrypto exports `ext` and `key_ops`.
+/// The members that common clients write beside the members that RFC 9449 §4.2 asks for: WebCrypto exports `ext` and `key_ops`.
 #[test]
 fn a_public_key_may_say_more_about_itself() {
     for more in [json!({"key_ops": ["verify"], "ext": true}), json!({"alg": "ES256", "use": "sig", "kid": "k-1"})] {

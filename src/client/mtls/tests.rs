@@ -15,7 +15,7 @@ use crate::client::{
 use crate::oauth::{SpiffePattern, Time};
 use crate::request::Form;
 use crate::trust::{TrustReason, TrustStore};
-use crate::x509::{Plain, RevocationList, X509Reason};
+use crate::x509::{RevocationList, UnverifiedCertificate, X509Reason};
 
 /// The certificate of RFC 8705 §A, and its thumbprint there.
 const RFC_8705: &str = "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzEN\
@@ -47,7 +47,7 @@ impl Ca {
         PeerCertificate::new([made.der().to_vec()])
     }
 
-    /// The same authority, which has taken back the certificate of that number, by a list until that year.
+    /// This authority, which has taken back the certificate of that number, by a list until that year.
     fn taking_back(&self, serial: u64, until: i32) -> Arc<Roots> {
         let revoked = RevokedCertParams {
             serial_number: serial.into(),
@@ -141,7 +141,7 @@ fn the_thumbprint_is_that_of_the_rfc() {
     let key = keys.keys().first().unwrap().thumbprint();
     assert_eq!(certificate.key(), Some(key));
     assert_eq!(certificate.check_dates(NOW), Err(X509Reason::Expired));
-    assert_eq!(Plain::read(&der).unwrap().not_after, Time::from_seconds(1_651_495_029));
+    assert_eq!(UnverifiedCertificate::read(&der).unwrap().not_after, Time::from_seconds(1_651_495_029));
     let registered = ClientAuth::SelfSignedTls { certificates: Vec::new(), keys: vec![key] };
     let expired = log_in(vec![("a", vec![registered])], &no_trust(), &certificate, "a", NOW);
     assert_eq!(why(expired), Some(CertificateReason::Itself(X509Reason::Expired)));

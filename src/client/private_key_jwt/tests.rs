@@ -43,7 +43,7 @@ fn login(claims: &Value) -> Result<AuthenticatedClient, ClientReason> {
     world().try_login(&Sent::assertion(&signed(&KEY, claims)))
 }
 
-/// What becomes of a good assertion with these changes: `ok`, or the name of the reason.
+/// The outcome of a good assertion with these changes: `ok`, or the name of the reason.
 fn verdict(changes: Value) -> String {
     verdict_for(CLIENT, changes)
 }

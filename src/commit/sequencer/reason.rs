@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::commit::contract::StoreReason;
-use crate::ledger::{BundleReason, CheckpointReason};
+use crate::ledger::{CheckpointReason, EntryBundleReason};
 
 /// Why nothing can be published. Sentences for the operator, with what and where.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum SequencerReason {
     /// The first so many records have not the root that was signed at that size, by the checkpoint of this name.
     Contradiction(u64, String),
     /// A record cannot be an entry.
-    Entry(BundleReason),
+    Entry(EntryBundleReason),
     /// The checkpoint cannot be signed.
     Sign(CheckpointReason),
 }

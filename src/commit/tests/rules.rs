@@ -250,21 +250,8 @@ fn a_full_queue_answers_busy_and_keeps_a_place_for_deaths() {
     });
 }
 
-pub(super) fn refusal(agent: &str, at: i64) -> Refusal {
-    Refusal {
-        agent: ClientId::parse(agent).unwrap(),
-        at: Time::from_millis(at),
-        error: "invalid_scope",
-        error_id: "e".into(),
-        reason: "r".into(),
-        subject_token: None,
-        txn: None,
-        parent: None,
-        audience: vec![],
-        requested: None,
-        policies: vec![],
-        policy_set: None,
-    }
+pub(super) fn refusal(agent: &str, at: i64) -> RefusalRecord<'static> {
+    RefusalRecord::new(ClientId::parse(agent).unwrap(), Time::from_millis(at), "invalid_scope", "e".into(), "r".into())
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
     });
     assert_eq!(rig.kinds(), [Kind::Hop, Kind::Hop, Kind::Death]);
     let rows = rig.disk.rows();
-    let Record::Death(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
+    let Record::Revocation(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
     assert_eq!((&*death.by, &*death.reason, rows[2].txn), ("server", "its heartbeat was missed", Some(Txn::from_bytes([9; 16]))));
 }
 
@@ -226,7 +226,7 @@ fn a_suspended_task_ends_at_its_deadline_and_the_end_is_recorded() {
         eventually(|| rig.kinds().last() == Some(&Kind::Death)).await;
     });
     let rows = rig.disk.rows();
-    let Record::Death(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
+    let Record::Revocation(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
     assert_eq!((&*death.by, &*death.reason), ("server", "its deadline passed"));
 }
 

@@ -237,7 +237,7 @@ impl Writer {
     }
 
     fn stage_refusal(&mut self, recordable: Recordable, staged: &mut Staged) {
-        match recordable.refusal.record(recordable.suppressed) {
+        match recordable.refusal.fitted() {
             Ok(record) => {
                 let (jti, txn) = (None, recordable.refusal.txn);
                 self.push(Row { index: 0, jti, txn, record, sealed: None }, staged);
@@ -251,7 +251,7 @@ impl Writer {
     }
 
     pub(super) fn unrecord(&self, recordable: &Recordable) {
-        self.quota.give_back(&recordable.refusal.agent, recordable.suppressed + 1);
+        self.quota.give_back(&recordable.refusal.agent, recordable.refusal.suppressed + 1);
     }
 
     fn stage_withheld(&mut self, hidden: WithheldHop, staged: &mut Staged) {

@@ -7,10 +7,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::form::{handle, read};
 use super::respond;
-use crate::client::ConfirmationMethod;
 use crate::http::state::AppState;
 use crate::lines::{self, LineContext};
 use crate::mint::{AnswerForm, IssuedToken};
+use crate::oauth::ConfirmationMethod;
 use crate::request::Form;
 
 /// Answers a token request.
@@ -19,7 +19,7 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, state: Data<Ap
         state.metrics.issued();
         let mut answer = respond::issued(&token);
         // RFC 9449 §8.2: the next proof will carry the newer one.
-        let proved = token.bound().issued().is_some_and(|confirmation| confirmation.kind() == ConfirmationMethod::Dpop);
+        let proved = token.constraint().issued().is_some_and(|confirmation| confirmation.kind() == ConfirmationMethod::Dpop);
         if context.deployment.dpop.nonce_required && proved {
             respond::add_nonce(&mut answer, &context.deployment.dpop, context.now);
         }

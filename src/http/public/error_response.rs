@@ -12,7 +12,7 @@ use crate::client::Credentials;
 use crate::crypto::random;
 use crate::error::{ErrorCode, ExchangeError};
 use crate::http::state::AppState;
-use crate::ledger;
+use crate::ledger::record::RefusalRecord;
 use crate::lifecycle::AdmissionReason;
 use crate::lines::{RefusedRequest, RequestEvidence};
 use crate::oauth::{ClientId, Jti, Time};
@@ -60,10 +60,17 @@ fn causes(reason: &ExchangeError) -> Option<String> {
     Some(untold.join(": ")).filter(|untold| !untold.is_empty())
 }
 
-fn record(evidence: RequestEvidence, code: ErrorCode, reason: &ExchangeError, error_id: String, at: Time) -> ledger::Refusal {
+fn record(
+    evidence: RequestEvidence,
+    code: ErrorCode,
+    reason: &ExchangeError,
+    error_id: String,
+    at: Time,
+) -> RefusalRecord<'static> {
     let RequestEvidence { agent, subject_token, txn, parent, audience, requested, policies, policy_set } = evidence;
-    let (error, reason) = (code.as_str(), reason.to_string());
-    ledger::Refusal { agent, at, error, error_id, reason, subject_token, txn, parent, audience, requested, policies, policy_set }
+    let (requested, policies) = (requested.unwrap_or_default(), policies.into());
+    let record = RefusalRecord::new(agent, at, code.as_str(), error_id, reason.to_string());
+    RefusalRecord { subject_token, txn, parent, audience, requested, policies, policy_set, ..record }
 }
 
 /// The error response. The challenge is sent only when the request itself used the `Authorization` header (RFC 6749 §5.2).

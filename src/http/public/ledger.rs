@@ -17,7 +17,7 @@ use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::http::plain::{plain, plain_unstored};
 use crate::http::socket::Auditor;
 use crate::http::state::AppState;
-use crate::ledger::{CHECKPOINT_PATH, Files, NodeReason, ProofReason, Tile, TileKind, TileNodes, TlogProof, tile_bytes};
+use crate::ledger::{CHECKPOINT_PATH, LogFiles, NodeReason, Tile, TileKind, TileNodes, TlogProof, TlogProofReason, tile_bytes};
 use crate::oauth::Jti;
 
 /// Answers for the file whose path begins after `prefix` bytes of the request's.
@@ -92,7 +92,7 @@ enum ProofFailure {
 /// The proof of the hop's record. With it an auditor gets the record; a token's holder does not, for it says more than the
 /// token does.
 fn build(
-    files: &dyn Files,
+    files: &dyn LogFiles,
     records: &dyn RecordReader,
     published: &Published,
     jti: Jti,
@@ -102,7 +102,7 @@ fn build(
     let Some(Stored { index, record, .. }) = found.into_iter().next() else { return Ok(None) };
     let mut nodes = TileNodes::new(files, published.head.size());
     let proof = TlogProof::build(&mut nodes, index, &published.head, &published.note).map_err(|reason| match reason {
-        ProofReason::Beyond => ProofFailure::Soon,
+        TlogProofReason::Beyond => ProofFailure::Soon,
         other => ProofFailure::Failed(other.into()),
     })?;
     if !with_record {

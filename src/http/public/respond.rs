@@ -5,11 +5,11 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::client::{Confirmation, DpopRules};
+use crate::client::DpopRules;
 use crate::lifecycle::TaskStatus;
 use crate::lines::TaskOutcome;
 use crate::mint::{IntrospectionResponse, IssuedTaskToken, IssuedToken};
-use crate::oauth::{Time, TokenType};
+use crate::oauth::{Confirmation, Time, TokenType};
 
 #[derive(Serialize)]
 struct TokenBody<'a> {
@@ -29,11 +29,11 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     unstored(StatusCode::OK).json(TokenBody {
         access_token: token.jwt(),
         issued_token_type: TokenType::AccessToken.as_str(),
-        token_type: token.bound().token_type(),
+        token_type: token.constraint().token_type(),
         expires_in: token.expires_in(),
         scope: token.scope(),
         txn: token.txn().to_string(),
-        cnf: token.bound().issued(),
+        cnf: token.constraint().issued(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `GET /status/{list}` (draft-ietf-oauth-status-list-21 §8) and `GET /status`, which names all lists (§9).
 //!
 //! A list is signed when somebody asks and it has changed, or was signed half its `ttl` ago; in between everybody gets the same.
-//! What is told was true at its `iat`: lists that are not looked at any more are not told.
+//! A list is true at its `iat`: while the lists are not kept current, none is served.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::oauth::{ListId, Time};
 
 const STATUS_LIST_JWT: &str = "application/statuslist+jwt";
 
-/// The longest time since the last look at the lists after which they are still told: what they say must be so.
+/// The longest time since the lists were brought up to date, after which they are not served.
 const UNCHECKED_MAX: Duration = Duration::from_secs(3);
 
 /// Answers for one list.
 pub(super) async fn list(request: HttpRequest, name: Path<String>, state: Data<AppState>) -> HttpResponse {
-    // What was true at another time is not told (§8.4).
+    // Lists of another time are not served (§8.4).
     if has_time(&request) {
         return plain(StatusCode::NOT_IMPLEMENTED).body("status lists of the past are not kept\n");
     }

@@ -269,7 +269,7 @@ fn an_agent_that_refuses_us_takes_everything_back() {
     });
 }
 
-/// What cannot be read, is too much or does not come changes nothing.
+/// A message that cannot be read, is too much or does not come changes nothing.
 #[test]
 fn bad_messages_are_bounded_and_change_nothing() {
     run(async {

@@ -1,13 +1,13 @@
-//! What an audit finds wrong.
+//! The faults that an audit finds.
 
 use std::error::Error;
 use std::fmt;
 
-use crate::ledger::bundle::BundleReason;
+use crate::ledger::bundle::EntryBundleReason;
 use crate::ledger::nodes::NodeReason;
 use crate::ledger::tile::{Tile, TileKind};
 
-/// What is wrong in a log, and where.
+/// A fault in a log, and its place.
 #[derive(Debug)]
 pub enum AuditReason {
     /// There is no checkpoint to audit against.
@@ -17,7 +17,7 @@ pub enum AuditReason {
     /// A file is missing, unreadable or of the wrong length.
     File(NodeReason),
     /// A bundle is malformed.
-    Bundle(Tile, BundleReason),
+    Bundle(Tile, EntryBundleReason),
     /// A bundle ends before its last entry.
     Short(Tile),
     /// A bundle goes on after its last entry.

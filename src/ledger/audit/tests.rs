@@ -11,7 +11,7 @@ fn audited(log: &TestLog) -> Result<AuditReport, String> {
     audit(log, &log.heads, |_, _| Ok::<_, Infallible>(())).map_err(|reason| reason.to_string())
 }
 
-/// What the audit says of a log of 70,000 entries after a change to one of its files.
+/// The result of an audit of a log of 70,000 entries after a change to one of its files.
 fn after(path: &str, change: impl Fn(&mut Vec<u8>)) -> String {
     static GOOD: LazyLock<TestLog> = LazyLock::new(|| TestLog::published_at(&[257, 70_000]));
     let mut log = TestLog { files: GOOD.files.clone(), heads: GOOD.heads.clone(), ..TestLog::published_at(&[]) };

@@ -21,7 +21,7 @@ impl KeyName {
     ///
     /// # Errors
     /// When it is empty, longer than 256 bytes, or has a space, a control character or a `+`.
-    pub fn parse(name: &str) -> Result<Self, KeyReason> {
+    pub fn parse(name: &str) -> Result<Self, NoteKeyReason> {
         Self::check(name)?;
         Ok(Self(name.to_owned()))
     }
@@ -31,9 +31,9 @@ impl KeyName {
         &self.0
     }
 
-    pub(super) fn check(name: &str) -> Result<(), KeyReason> {
+    pub(super) fn check(name: &str) -> Result<(), NoteKeyReason> {
         let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(bad) { Err(KeyReason::Name) } else { Ok(()) }
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(bad) { Err(NoteKeyReason::Name) } else { Ok(()) }
     }
 }
 
@@ -62,19 +62,21 @@ impl NoteVerifier {
     ///
     /// # Errors
     /// When it is malformed, not Ed25519 of type 1, or its id is not that of its name and key.
-    pub fn parse(vkey: &str) -> Result<Self, KeyReason> {
+    pub fn parse(vkey: &str) -> Result<Self, NoteKeyReason> {
         if vkey.len() > VKEY_BYTES_MAX {
-            return Err(KeyReason::Form);
+            return Err(NoteKeyReason::Form);
         }
         // The key may contain a `+` itself.
         let mut parts = vkey.splitn(3, '+');
-        let (Some(name), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else { return Err(KeyReason::Form) };
+        let (Some(name), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(NoteKeyReason::Form);
+        };
         let name = KeyName::parse(name)?;
-        let key = STANDARD.decode(key).map_err(|_| KeyReason::Form)?;
-        let key = key.strip_prefix(&[ED25519]).ok_or(KeyReason::Kind)?;
-        let key = key.try_into().map_err(|_| KeyReason::Kind)?;
-        let verifier = Self::new(name, VerifyKey::new(key).map_err(KeyReason::Key)?);
-        Some(verifier).filter(|verifier| verifier.to_string() == vkey).ok_or(KeyReason::Id)
+        let key = STANDARD.decode(key).map_err(|_| NoteKeyReason::Form)?;
+        let key = key.strip_prefix(&[ED25519]).ok_or(NoteKeyReason::Kind)?;
+        let key = key.try_into().map_err(|_| NoteKeyReason::Kind)?;
+        let verifier = Self::new(name, VerifyKey::new(key).map_err(NoteKeyReason::Key)?);
+        Some(verifier).filter(|verifier| verifier.to_string() == vkey).ok_or(NoteKeyReason::Id)
     }
 
     /// Its name.
@@ -87,7 +89,7 @@ impl NoteVerifier {
         self.id
     }
 
-    /// Whether the signature is this key's over the text of a note.
+    /// True when the signature is this key's over the text of a note.
     pub(super) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
         self.key.verifies(text.as_bytes(), signature)
     }
@@ -119,8 +121,8 @@ impl NoteSigner {
     ///
     /// # Errors
     /// None in practice; the type of the primitive allows one.
-    pub fn verifier(&self) -> Result<NoteVerifier, KeyReason> {
-        let key = VerifyKey::new(self.key.public()).map_err(KeyReason::Key)?;
+    pub fn verifier(&self) -> Result<NoteVerifier, NoteKeyReason> {
+        let key = VerifyKey::new(self.key.public()).map_err(NoteKeyReason::Key)?;
         Ok(NoteVerifier::new(self.name.clone(), key))
     }
 
@@ -147,7 +149,7 @@ fn key_id(name: &KeyName, key: &[u8; 32]) -> [u8; 4] {
 
 /// Why a text names no key of notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyReason {
+pub enum NoteKeyReason {
     /// The name cannot be one.
     Name,
     /// Not of the form name+id+key.
@@ -160,7 +162,7 @@ pub enum KeyReason {
     Key(Ed25519Reason),
 }
 
-impl fmt::Display for KeyReason {
+impl fmt::Display for NoteKeyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name => f.write_str("the name of a ledger key is empty, too long, or has a space or a plus sign"),
@@ -172,4 +174,4 @@ impl fmt::Display for KeyReason {
     }
 }
 
-impl std::error::Error for KeyReason {}
+impl std::error::Error for NoteKeyReason {}

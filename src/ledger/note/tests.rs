@@ -27,16 +27,16 @@ fn the_note_of_the_go_documentation_is_believed() {
 #[test]
 fn verifier_keys_have_one_spelling() {
     let refused = [
-        ("", KeyReason::Form),
-        ("PeterNeumann+c74f20a3", KeyReason::Form),
-        ("PeterNeumann+c74f20a3+!", KeyReason::Form),
-        ("+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyReason::Name),
-        ("Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyReason::Name),
-        ("PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyReason::Id),
-        ("PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyReason::Id),
-        ("PeterNeumanN+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyReason::Id),
-        ("PeterNeumann+c74f20a3+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyReason::Kind),
-        ("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10Q=", KeyReason::Kind),
+        ("", NoteKeyReason::Form),
+        ("PeterNeumann+c74f20a3", NoteKeyReason::Form),
+        ("PeterNeumann+c74f20a3+!", NoteKeyReason::Form),
+        ("+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteKeyReason::Name),
+        ("Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteKeyReason::Name),
+        ("PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteKeyReason::Id),
+        ("PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteKeyReason::Id),
+        ("PeterNeumanN+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteKeyReason::Id),
+        ("PeterNeumann+c74f20a3+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", NoteKeyReason::Kind),
+        ("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10Q=", NoteKeyReason::Kind),
     ];
     for (vkey, reason) in refused {
         assert_eq!(NoteVerifier::parse(vkey).unwrap_err(), reason, "{vkey}");

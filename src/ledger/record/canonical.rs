@@ -17,19 +17,19 @@ const DEPTH_MAX: u32 = 16;
 /// Reads one value that is all of `text`.
 ///
 /// # Errors
-/// Where the form is not the canonical one, or the content not what `T` holds.
+/// When the form is not the canonical one, or the content not that of a `T`.
 pub(super) fn from_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Error> {
-    let mut reader = Reader { rest: text, depth: 0 };
+    let mut reader = CanonicalReader { rest: text, depth: 0 };
     let value = T::deserialize(&mut reader)?;
     if reader.rest.is_empty() { Ok(value) } else { Err(other()) }
 }
 
-struct Reader<'de> {
+struct CanonicalReader<'de> {
     rest: &'de str,
     depth: u32,
 }
 
-impl<'de> Deserializer<'de> for &mut Reader<'de> {
+impl<'de> Deserializer<'de> for &mut CanonicalReader<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -38,8 +38,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
                 Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
                 Cow::Owned(text) => visitor.visit_string(text),
             },
-            Some(b'{') => self.nested(|reader| visitor.visit_map(Members { reader, last: None })),
-            Some(b'[') => self.nested(|reader| visitor.visit_seq(Elements { reader, first: true })),
+            Some(b'{') => self.nested(|reader| visitor.visit_map(ObjectMembers { reader, last: None })),
+            Some(b'[') => self.nested(|reader| visitor.visit_seq(ArrayElements { reader, first: true })),
             Some(b'-' | b'0'..=b'9') => visitor.visit_i64(self.integer()?),
             Some(b't') => self.skip("true").and_then(|()| visitor.visit_bool(true)),
             _ => Err(other()),
@@ -68,7 +68,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
-impl<'de> Reader<'de> {
+impl<'de> CanonicalReader<'de> {
     fn skip(&mut self, what: &str) -> Result<(), Error> {
         self.rest = self.rest.strip_prefix(what).ok_or_else(other)?;
         Ok(())
@@ -92,7 +92,7 @@ impl<'de> Reader<'de> {
         Ok(value)
     }
 
-    /// What ECMAScript prints for an integer.
+    /// An integer as ECMAScript prints it.
     fn integer(&mut self) -> Result<i64, Error> {
         let end = self.rest.bytes().position(|byte| !matches!(byte, b'-' | b'0'..=b'9')).unwrap_or(self.rest.len());
         let (digits, rest) = self.rest.split_at_checked(end).ok_or_else(other)?;
@@ -156,12 +156,12 @@ impl<'de> Reader<'de> {
 }
 
 /// The members of an object, in ascending order of their names; records have none whose name needs an escape.
-struct Members<'a, 'de> {
-    reader: &'a mut Reader<'de>,
+struct ObjectMembers<'a, 'de> {
+    reader: &'a mut CanonicalReader<'de>,
     last: Option<&'de str>,
 }
 
-impl<'de> MapAccess<'de> for Members<'_, 'de> {
+impl<'de> MapAccess<'de> for ObjectMembers<'_, 'de> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
@@ -186,12 +186,12 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
     }
 }
 
-struct Elements<'a, 'de> {
-    reader: &'a mut Reader<'de>,
+struct ArrayElements<'a, 'de> {
+    reader: &'a mut CanonicalReader<'de>,
     first: bool,
 }
 
-impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
+impl<'de> SeqAccess<'de> for ArrayElements<'_, 'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {

@@ -1,244 +1,175 @@
-//! What is recorded besides hops and tasks: refusals, hops whose token never left, deaths, and what is held.
+//! Records of everything besides hops and tasks: refusals, hops whose token never left, revocations and changes of status.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{few, millis, millis_option, one, option};
-use super::{Kind, REFUSAL_BYTES_MAX, RecordReason, written};
+use super::schema::{INTEGER_MAX, Kind, REFUSAL_BYTES_MAX, RecordReason, VERSION, written};
+use super::text::{List, Millis, One, Optional, OptionalMillis};
 use crate::crypto::Digest;
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, Time, Txn};
 
 /// A refused request of an authenticated client. Refusals of strangers are not recorded.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// Whose request was refused.
-    pub agent: ClientId,
-    /// When the request came in.
-    pub at: Time,
-    /// The OAuth error code of the answer.
-    pub error: &'static str,
-    /// The reference that the answer carries.
-    pub error_id: String,
-    /// The public sentence of the answer; it holds nothing of the caller's bytes.
-    pub reason: String,
-    /// SHA-256 of the subject token.
-    pub subject_token: Option<Digest>,
-    /// The tree, where the subject token was ours.
-    pub txn: Option<Txn>,
-    /// The hop whose token was the subject token.
-    pub parent: Option<Jti>,
-    /// The targets asked for, as far as they are registered.
-    pub audience: Vec<Resource>,
-    /// The scopes asked for.
-    pub requested: Option<Scopes>,
-    /// The policies that decided, by id, sorted.
-    pub policies: Vec<String>,
-    /// The policy set's digest, where policy decided.
-    pub policy_set: Option<Digest>,
-}
-
-impl Refusal {
-    /// The canonical record. One that would exceed 1,024 bytes leaves out `audience`, `policies` and `requested` and says so by
-    /// `abridged`.
-    ///
-    /// # Errors
-    /// `Long` when it is too long even so; `Malformed` for an instant out of range.
-    pub fn record(&self, suppressed: u64) -> Result<Vec<u8>, RecordReason> {
-        let mut record = self.full(suppressed);
-        written(&record, REFUSAL_BYTES_MAX).or_else(|reason| {
-            if reason != RecordReason::Long {
-                return Err(reason);
-            }
-            record.abridged = true;
-            (record.audience, record.policies, record.requested) = (Cow::default(), Cow::default(), None);
-            written(&record, REFUSAL_BYTES_MAX)
-        })
-    }
-
-    fn full(&self, suppressed: u64) -> RefusalRecord<'_> {
-        RefusalRecord {
-            abridged: false,
-            agent: self.agent.clone(),
-            at: self.at,
-            audience: Cow::Borrowed(&self.audience),
-            error: Cow::Borrowed(self.error),
-            error_id: Cow::Borrowed(&self.error_id),
-            kind: Kind::Refusal,
-            parent: self.parent,
-            policies: Cow::Borrowed(&self.policies),
-            policy_set: self.policy_set,
-            reason: Cow::Borrowed(&self.reason),
-            requested: self.requested.clone().filter(|scopes| !scopes.is_empty()),
-            subject_token: self.subject_token,
-            suppressed,
-            txn: self.txn,
-            v: super::version(),
-        }
-    }
-}
-
-/// A refusal as recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusalRecord<'a> {
-    /// Whether members were left out for length.
+    /// True when `audience`, `policies` and `requested` were left out for length.
     #[serde(default, skip_serializing_if = "is_false")]
     pub abridged: bool,
-    /// Whose request was refused.
-    #[serde(with = "one")]
+    /// The agent whose request was refused.
+    #[serde(with = "One")]
     pub agent: ClientId,
-    /// When the request came in.
-    #[serde(with = "millis")]
+    /// The instant at which the request came in.
+    #[serde(with = "Millis")]
     pub at: Time,
-    /// The targets asked for.
-    #[serde(default, skip_serializing_if = "<[Resource]>::is_empty", with = "few")]
-    pub audience: Cow<'a, [Resource]>,
-    /// The OAuth error code.
+    /// The targets asked for, as far as they are registered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    pub audience: Vec<Resource>,
+    /// The OAuth error code of the answer.
     #[serde(borrow)]
     pub error: Cow<'a, str>,
-    /// The reference that the answer carried.
+    /// The reference that the answer carries.
     #[serde(borrow)]
     pub error_id: Cow<'a, str>,
-    /// Always `refusal`.
+    /// Always [`Kind::Refusal`].
     pub kind: Kind,
     /// The hop whose token was the subject token.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub parent: Option<Jti>,
-    /// The policies that decided.
+    /// The ids of the policies that decided, sorted.
     #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
     pub policies: Cow<'a, [String]>,
-    /// The policy set's digest.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "option")]
+    /// The digest of the policy set, where policy decided.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub policy_set: Option<Digest>,
-    /// The public sentence.
+    /// The public sentence of the answer; it holds nothing of the caller's bytes.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
     /// The scopes asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "option")]
-    pub requested: Option<Scopes>,
-    /// SHA-256 of the subject token.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "option")]
+    #[serde(default, skip_serializing_if = "Scopes::is_empty", with = "One")]
+    pub requested: Scopes,
+    /// SHA-256 of the subject token, or of the token to introspect or revoke.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub subject_token: Option<Digest>,
-    /// How many refusals of this agent went unrecorded since its last recorded one.
+    /// The number of refusals of this agent that went unrecorded since its last recorded one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suppressed: u64,
-    /// The tree.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "option")]
+    /// The transaction, where the subject token was ours.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub txn: Option<Txn>,
-    /// Always 1.
+    /// Always [`VERSION`].
     pub v: u32,
 }
 
-/// A recorded hop whose token never left, as recorded.
+/// A recorded hop whose token never left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WithheldRecord {
-    /// When it was found that nobody received the token.
-    #[serde(with = "millis")]
+    /// The instant at which it was found that nobody received the token.
+    #[serde(with = "Millis")]
     pub at: Time,
     /// The index of the hop's record.
     pub index: u64,
     /// The hop.
-    #[serde(with = "one")]
+    #[serde(with = "One")]
     pub jti: Jti,
-    /// Always `withheld`.
+    /// Always [`Kind::Withheld`].
     pub kind: Kind,
-    /// The tree.
-    #[serde(with = "one")]
+    /// The transaction of the hop.
+    #[serde(with = "One")]
     pub txn: Txn,
-    /// Always 1.
+    /// Always [`VERSION`].
     pub v: u32,
 }
 
 impl WithheldRecord {
     /// The record that the token of the hop `jti`, recorded at `index`, never left.
     pub fn new(at: Time, index: u64, jti: Jti, txn: Txn) -> Self {
-        Self { at, index, jti, kind: Kind::Withheld, txn, v: super::version() }
+        Self { at, index, jti, kind: Kind::Withheld, txn, v: VERSION }
     }
 }
 
-/// A death as recorded.
+/// A revocation: something ended, and with it whatever depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevocationRecord<'a> {
-    /// When it took effect.
-    #[serde(with = "millis")]
+    /// The instant at which it took effect.
+    #[serde(with = "Millis")]
     pub at: Time,
-    /// Who asked for it: an agent's id, or `ops`.
+    /// The party that asked for it: an agent's id, or `ops`.
     #[serde(borrow)]
     pub by: Cow<'a, str>,
-    /// What ended.
+    /// The things that ended, at least one.
     #[serde(borrow)]
     pub ends: Vec<RevocableRecord<'a>>,
-    /// Always `death`.
+    /// Always [`Kind::Death`].
     pub kind: Kind,
-    /// Why, in words.
+    /// The reason, in the words of whoever asked.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
-    /// When it may be forgotten; absent for never.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "millis_option")]
+    /// The instant from which it may be forgotten; none for never.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "OptionalMillis")]
     pub until: Option<Time>,
-    /// Always 1.
+    /// Always [`VERSION`].
     pub v: u32,
 }
 
-/// One thing that ended, as recorded.
+/// One thing that a revocation or change of status is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevocableRecord<'a> {
     /// Its keyed pseudonym.
-    #[serde(with = "one")]
+    #[serde(with = "One")]
     pub key: GenerationKey,
-    /// Its name; absent where the name is personal.
+    /// Its name; none where the name is personal.
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     pub name: Option<Cow<'a, str>>,
-    /// The number of the life that begins, or that goes on.
+    /// The number of the generation that begins, or that goes on.
     pub number: u64,
-    /// What it is.
-    #[serde(with = "one")]
+    /// The kind of thing.
+    #[serde(with = "One")]
     pub of: GenerationKind,
     /// The transaction that it belongs to, where it is a task.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub txn: Option<Txn>,
 }
 
-/// Something that is held, or held no longer, as recorded.
+/// A suspension, the end of one, or a retirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatusChangeRecord<'a> {
-    /// When it took effect.
-    #[serde(with = "millis")]
+    /// The instant at which it took effect.
+    #[serde(with = "Millis")]
     pub at: Time,
-    /// Who asked for it: an agent's id, or `ops`.
+    /// The party that asked for it: an agent's id, or `ops`.
     #[serde(borrow)]
     pub by: Cow<'a, str>,
-    /// `suspension`, `resumption` or `retirement`.
+    /// [`Kind::Suspension`], [`Kind::Resumption`] or [`Kind::Retirement`].
     pub kind: Kind,
-    /// Why, in words.
+    /// The reason, in the words of whoever asked.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
-    /// What it is about.
+    /// The things that it is about, at least one.
     #[serde(borrow)]
     pub things: Vec<RevocableRecord<'a>>,
-    /// Always 1.
+    /// Always [`VERSION`].
     pub v: u32,
 }
 
 impl<'a> StatusChangeRecord<'a> {
-    /// The record of a turn of one of the three kinds.
+    /// The record of a transition of one of the three kinds.
     pub fn new(at: Time, by: &'a str, kind: Kind, reason: &'a str, things: Vec<RevocableRecord<'a>>) -> Self {
-        Self { at, by: Cow::Borrowed(by), kind, reason: Cow::Borrowed(reason), things, v: super::version() }
+        Self { at, by: Cow::Borrowed(by), kind, reason: Cow::Borrowed(reason), things, v: VERSION }
     }
 
-    /// A retirement begins a life, the two others go on with the one they find.
+    /// A retirement begins a generation, the two others go on with the current one.
     pub(super) fn holds(&self) -> bool {
         let first = match self.kind {
             Kind::Suspension | Kind::Resumption => 0,
             Kind::Retirement => 1,
             _ => return false,
         };
-        !self.things.is_empty() && self.things.iter().all(|thing| (first..=super::INTEGER_MAX).contains(&thing.number))
+        !self.things.is_empty() && self.things.iter().all(|thing| (first..=INTEGER_MAX).contains(&thing.number))
     }
 }
 
@@ -248,11 +179,62 @@ pub(super) fn transaction(things: &[RevocableRecord<'_>]) -> Option<Txn> {
     first.filter(|_| things.iter().all(|thing| thing.txn == first))
 }
 
+impl RefusalRecord<'static> {
+    /// The record of a request of `agent` that came in at `at` and was answered with `error`; all that is optional is left out.
+    pub fn new(agent: ClientId, at: Time, error: &'static str, error_id: String, reason: String) -> Self {
+        let (error, error_id, reason) = (Cow::Borrowed(error), Cow::Owned(error_id), Cow::Owned(reason));
+        let (abridged, suppressed, kind, v) = (false, 0, Kind::Refusal, VERSION);
+        let (audience, requested, policies, policy_set) = (Vec::new(), Scopes::default(), Cow::default(), None);
+        let (parent, subject_token, txn) = (None, None, None);
+        Self {
+            abridged,
+            agent,
+            at,
+            audience,
+            error,
+            error_id,
+            kind,
+            parent,
+            policies,
+            policy_set,
+            reason,
+            requested,
+            subject_token,
+            suppressed,
+            txn,
+            v,
+        }
+    }
+}
+
+impl RefusalRecord<'_> {
+    /// The canonical form (RFC 8785). A record that would exceed 1,024 bytes loses `audience`, `policies` and `requested` and
+    /// says so by `abridged`.
+    ///
+    /// # Errors
+    /// `Long` when it is too long even so; `Malformed` for an instant before 1970 or after 9999.
+    pub fn fitted(&self) -> Result<Vec<u8>, RecordReason> {
+        written(self, REFUSAL_BYTES_MAX).or_else(|reason| match reason {
+            RecordReason::Long => written(&self.abridged(), REFUSAL_BYTES_MAX),
+            other => Err(other),
+        })
+    }
+
+    fn abridged(&self) -> Self {
+        Self { abridged: true, audience: Vec::new(), policies: Cow::default(), requested: Scopes::default(), ..self.clone() }
+    }
+}
+
 impl<'a> RevocationRecord<'a> {
-    /// The record of a death.
+    /// The record of a revocation.
     pub fn new(at: Time, by: &'a str, reason: &'a str, until: Option<Time>, ends: Vec<RevocableRecord<'a>>) -> Self {
         let (by, reason) = (Cow::Borrowed(by), Cow::Borrowed(reason));
-        Self { at, by, ends, kind: Kind::Death, reason, until, v: super::version() }
+        Self { at, by, ends, kind: Kind::Death, reason, until, v: VERSION }
+    }
+
+    /// True when it keeps the rules that the shape alone does not enforce.
+    pub(super) fn holds(&self) -> bool {
+        !self.ends.is_empty() && self.ends.iter().all(|end| (1..=INTEGER_MAX).contains(&end.number))
     }
 }
 

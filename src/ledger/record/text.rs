@@ -1,6 +1,5 @@
-//! How values of the vocabulary stand in a record: as the strings they are known by, and instants as milliseconds.
+//! The forms of values in a record: the strings that the vocabulary knows them by, and instants as milliseconds.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -10,8 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
 
 use crate::crypto::Digest;
-use crate::ledger::ExchangeMode;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, TaskId, Time, Txn};
+use crate::oauth::{ClientId, ExchangeMode, GenerationKey, GenerationKind, Jti, Resource, Scopes, TaskId, Time, Txn};
 
 /// The last millisecond of the year 9999; an integer that every JSON reader holds exactly (RFC 7493 §2.2).
 pub(crate) const MILLIS_MAX: i64 = 253_402_300_799_999;
@@ -81,8 +79,7 @@ impl Text for ExchangeMode {
         to.serialize_str(self.as_str())
     }
     fn read(text: &str) -> Option<Self> {
-        let all = [Self::Delegation, Self::Continuation, Self::SelfExchange, Self::OnBehalfOf, Self::Impersonation];
-        all.into_iter().find(|basis| basis.as_str() == text)
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
     }
 }
 
@@ -91,8 +88,7 @@ impl Text for GenerationKind {
         to.serialize_str(self.label())
     }
     fn read(text: &str) -> Option<Self> {
-        let all = [Self::Subject, Self::Agent, Self::Instance, Self::Rule, Self::Task, Self::Transaction, Self::Hop];
-        all.into_iter().find(|kind| kind.label() == text)
+        Self::ALL.into_iter().find(|kind| kind.label() == text)
     }
 }
 
@@ -106,8 +102,8 @@ struct Read<T>(T);
 
 impl<'de, T: Text> Deserialize<'de> for Read<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Form<T>(PhantomData<T>);
-        impl<T: Text> Visitor<'_> for Form<T> {
+        struct TextVisitor<T>(PhantomData<T>);
+        impl<T: Text> Visitor<'_> for TextVisitor<T> {
             type Value = Read<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,93 +114,76 @@ impl<'de, T: Text> Deserialize<'de> for Read<T> {
                 T::read(text).map(Read).ok_or_else(|| E::invalid_value(Unexpected::Other("string"), &self))
             }
         }
-        from.deserialize_str(Form(PhantomData))
+        from.deserialize_str(TextVisitor(PhantomData))
     }
 }
 
 /// One value.
-pub(super) mod one {
-    use super::*;
+pub(super) struct One;
 
-    pub(in super::super) fn serialize<T: Text, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+impl One {
+    pub(super) fn serialize<T: Text, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
         value.write(to)
     }
 
-    pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    pub(super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
         Read::deserialize(from).map(|Read(value)| value)
     }
 }
 
 /// A value that may be absent; never `null`.
-pub(super) mod option {
-    use super::*;
+pub(super) struct Optional;
 
-    pub(in super::super) fn serialize<T: Text, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+impl Optional {
+    pub(super) fn serialize<T: Text, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => value.write(to),
             None => to.serialize_none(),
         }
     }
 
-    pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
-        one::deserialize(from).map(Some)
+    pub(super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+        One::deserialize(from).map(Some)
     }
 }
 
 /// Several values.
-pub(super) mod list {
-    use super::*;
+pub(super) struct List;
 
-    pub(in super::super) fn serialize<T: Text, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
+impl List {
+    pub(super) fn serialize<T: Text, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
         let mut array = to.serialize_seq(Some(values.len()))?;
         for value in values {
-            array.serialize_element(&Shown(value))?;
+            array.serialize_element(&Written(value))?;
         }
         array.end()
     }
 
-    pub(in super::super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    pub(super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
         Ok(Vec::<Read<T>>::deserialize(from)?.into_iter().map(|Read(value)| value).collect())
-    }
-
-    struct Shown<'a, T>(&'a T);
-
-    impl<T: Text> serde::Serialize for Shown<'_, T> {
-        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            self.0.write(to)
-        }
     }
 }
 
-/// Several values that are borrowed when written and owned when read.
-pub(super) mod few {
-    use super::*;
+struct Written<'a, T>(&'a T);
 
-    pub(in super::super) fn serialize<T: Text + Clone, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
-        list::serialize(values, to)
-    }
-
-    pub(in super::super) fn deserialize<'de, 'a, T, D>(from: D) -> Result<Cow<'a, [T]>, D::Error>
-    where
-        T: Text + Clone,
-        D: Deserializer<'de>,
-    {
-        list::deserialize(from).map(Cow::Owned)
+impl<T: Text> serde::Serialize for Written<'_, T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.write(to)
     }
 }
 
 /// An instant as integral milliseconds since the epoch.
-pub(super) mod millis {
-    use super::*;
+pub(super) struct Millis;
 
-    pub(in super::super) fn serialize<S: Serializer>(value: &Time, to: S) -> Result<S::Ok, S::Error> {
+impl Millis {
+    pub(super) fn serialize<S: Serializer>(value: &Time, to: S) -> Result<S::Ok, S::Error> {
         match (0..=MILLIS_MAX).contains(&value.millis()) {
             true => to.serialize_i64(value.millis()),
             false => Err(serde::ser::Error::custom("instant out of range")),
         }
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
         let millis = i64::deserialize(from)?;
         match (0..=MILLIS_MAX).contains(&millis) {
             true => Ok(Time::from_millis(millis)),
@@ -214,17 +193,17 @@ pub(super) mod millis {
 }
 
 /// An instant that may be absent; never `null`.
-pub(super) mod millis_option {
-    use super::*;
+pub(super) struct OptionalMillis;
 
-    pub(in super::super) fn serialize<S: Serializer>(value: &Option<Time>, to: S) -> Result<S::Ok, S::Error> {
+impl OptionalMillis {
+    pub(super) fn serialize<S: Serializer>(value: &Option<Time>, to: S) -> Result<S::Ok, S::Error> {
         match value {
-            Some(value) => millis::serialize(value, to),
+            Some(value) => Millis::serialize(value, to),
             None => to.serialize_none(),
         }
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Time>, D::Error> {
-        millis::deserialize(from).map(Some)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Time>, D::Error> {
+        Millis::deserialize(from).map(Some)
     }
 }

@@ -6,8 +6,7 @@ use super::*;
 use crate::client::ProvenKeys;
 use crate::crypto::Digest;
 use crate::lifecycle::{AdmittedTask, Task, TaskTerms};
-use crate::oauth::TaskId;
-use crate::request::TaskSpec;
+use crate::oauth::{TaskId, TaskSpec};
 use crate::token::TaskMembership;
 
 const OPEN: &str = r#"@id("open") permit (principal, action == Action::"open_task", resource);"#;
@@ -46,7 +45,7 @@ fn parent() -> TaskMembership {
         data_classes: vec!["pii".into()],
         deadline: NOW.plus(Duration::from_secs(HOUR)),
         under: None,
-        bound: false,
+        requires_proof: false,
     }
 }
 
@@ -84,7 +83,7 @@ fn wanted() -> TaskSpec {
 }
 
 fn asking(pairs: &[(&str, &str)]) -> TaskSpec {
-    let authority = pairs.iter().map(|(api, scopes)| (Resource::parse(api).unwrap(), scopes_of(scopes))).collect();
+    let authority = held(pairs);
     let (purpose, data_classes, expires_in, exchanges, heartbeat, holder) = (None, None, None, None, None, None);
     TaskSpec { authority, purpose, data_classes, expires_in, exchanges, heartbeat, holder }
 }
@@ -310,7 +309,7 @@ fn tasks_lie_no_deeper_than_the_limit() {
 fn a_bound_task_stays_bound_and_is_not_opened_without_a_key() {
     let proven = || ProvenKeys::for_tests(Some(Digest::of(b"key")), None);
     assert!(opened(Case { proven: proven(), ..root() }, &wanted()).unwrap().requires_proof());
-    let bound = || task_token(TaskMembership { bound: true, ..parent() });
+    let bound = || task_token(TaskMembership { requires_proof: true, ..parent() });
     assert!(opened(Case { origin: bound(), proven: proven(), ..child() }, &wanted()).unwrap().requires_proof());
     let refused = opened(Case { origin: bound(), ..child() }, &wanted()).unwrap_err();
     assert!(matches!(refused, Refused::Binding(BindingError { reason: BindingReason::NextKey, .. })), "{refused:?}");

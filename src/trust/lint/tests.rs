@@ -50,7 +50,7 @@ fn codes(rule: &TrustRule) -> Vec<(Severity, &'static str)> {
     findings(rule).iter().map(|finding| (finding.severity, finding.code)).collect()
 }
 
-/// What the rule says about a token besides its signature and its time.
+/// True when a token passes the rule, its signature and its time aside.
 fn passes(rule: &TrustRule, claims: &str) -> bool {
     let token = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode(claims));
     let token = Compact::parse(&token).unwrap();
@@ -132,7 +132,7 @@ fn rules() -> Vec<TrustRule> {
     rules
 }
 
-/// What is shown to pass does pass: by the platform's own rules and by every requirement.
+/// An example that is shown to pass does pass: by the platform's own rules and by every requirement.
 #[test]
 fn every_example_passes_its_rule() {
     for rule in rules() {

@@ -105,7 +105,7 @@ fn a_list_counts_within_its_scope_only() {
     assert_eq!((of(CrlScope::UserCertsOnly), of(CrlScope::CaCertsOnly)), (None, Some(X509Reason::Unlisted)));
 }
 
-/// What was found under other lists is not what is found under these.
+/// A path that was found under other lists is not one that is found under these.
 #[test]
 fn lists_are_part_of_what_identifies_roots() {
     let root = root("root");

@@ -50,7 +50,7 @@ impl Ledger {
 
     /// Every death as it stands in its record.
     pub fn deaths(&self) -> Vec<serde_json::Value> {
-        self.of(|record| matches!(record, Record::Death(_)))
+        self.of(|record| matches!(record, Record::Revocation(_)))
     }
 
     /// Every refusal as it stands in its record.

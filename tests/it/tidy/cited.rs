@@ -12,11 +12,14 @@ const NUMBERED: [(&str, &str); 3] =
 const NUMBERED_CASES: [(&str, &str); 2] =
     [("conformance/cases/negative/", "docs/negative-tests.md"), ("conformance/cases/attacks/", "docs/attacks.md")];
 
-/// Documents in which every test and case that is named must exist.
+/// Documents in which every test, case and file that is named must exist.
 const NAMING: [&str; 6] =
     ["docs/negative-tests.md", "docs/attacks.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"];
 
-/// Folders below which they name files.
+/// Folders whose files must exist whichever document names them.
+const OURS: [&str; 5] = ["src/", "tests/", "benches/", "conformance/cases", "fuzz/fuzz_targets"];
+
+/// Folders below which the former name files.
 const BELOW: [&str; 3] = ["", "src/", "conformance/cases/"];
 
 /// A path and the text that stands there.
@@ -45,20 +48,18 @@ pub fn name_complaints(texts: &[Text], sources: &[Source]) -> Vec<String> {
     let paths: Vec<&str> =
         texts.iter().map(|(path, _)| path.as_str()).chain(sources.iter().map(|one| one.path.as_str())).collect();
     let mut complaints = Vec::new();
-    for (path, text) in texts.iter().filter(|(path, _)| NAMING.contains(&path.as_str())) {
-        for span in spans(text) {
-            let missing = if is_case(span) {
-                let begins = span.trim_end_matches('*');
-                !BELOW.iter().any(|folder| {
-                    paths.iter().any(|known| known.strip_prefix(folder).is_some_and(|name| name.starts_with(begins)))
-                })
-            } else {
-                is_test(span) && !functions.contains(span)
-            };
-            if missing {
-                complaints.push(format!("{path}: {span} is neither a test nor a case"));
-            }
-        }
+    let exists = |begins: &str| {
+        BELOW
+            .iter()
+            .any(|folder| paths.iter().any(|known| known.strip_prefix(folder).is_some_and(|name| name.starts_with(begins))))
+    };
+    for (path, text) in texts.iter().filter(|(path, _)| path.ends_with(".md")) {
+        let strict = NAMING.contains(&path.as_str());
+        let missing = |span: &&str| match is_path(span) {
+            true => (strict || OURS.iter().any(|folder| span.starts_with(folder))) && !exists(span.trim_end_matches('*')),
+            false => strict && is_test(span) && !functions.contains(span),
+        };
+        complaints.extend(spans(text).filter(missing).map(|span| format!("{path}: {span} is no test, case or file of ours")));
     }
     complaints
 }
@@ -107,7 +108,7 @@ fn spans(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether this is written as a path or the beginning of one.
-fn is_case(span: &str) -> bool {
+fn is_path(span: &str) -> bool {
     let plain = span.chars().all(|next| next.is_ascii_alphanumeric() || "/.-_*".contains(next));
     plain && span.contains('/') && !span.starts_with(['/', '.']) && !span.ends_with('/')
 }

@@ -25,7 +25,7 @@ const STAGES: [(&str, &str); 18] = [
     ("token", "verify_own"),
     ("lifecycle", "visible"),
     ("lifecycle", "revocation"),
-    ("mint", "tell"),
+    ("mint", "introspection_response"),
 ];
 
 /// The rooms in the order of `lib.rs`.

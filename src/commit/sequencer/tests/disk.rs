@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::commit::contract::Signed;
-use crate::ledger::{CHECKPOINT_PATH, Files, Tile, TileFile};
+use crate::ledger::{CHECKPOINT_PATH, LogFiles, Tile, TileFile};
 
 /// How a step fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ fn difference(old: &Content, new: &Content) -> Vec<(String, Option<Vec<u8>>)> {
     undone.chain(removed.map(|(path, bytes)| (path.clone(), Some(bytes.clone())))).collect()
 }
 
-impl Files for Disk {
+impl LogFiles for Disk {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(self.0.lock().unwrap().files.get(path).cloned())
     }

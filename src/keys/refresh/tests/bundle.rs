@@ -84,7 +84,7 @@ fn a_newer_bundle_replaces_an_empty_one_kills_and_an_older_one_is_refused() {
     });
 }
 
-/// What a data folder does: it is there for the next start.
+/// A store as a data folder is: there for the next start.
 #[derive(Clone, Debug, Default)]
 struct Kept(Arc<Mutex<HashMap<TrustDomain, u64>>>);
 

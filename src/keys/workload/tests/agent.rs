@@ -14,12 +14,12 @@ use tokio::task::{AbortHandle, JoinSet};
 
 const SERVICE: &str = "/SpiffeWorkloadAPI";
 
-/// What a call gets, at once and after every change.
+/// The reply to a call, at once and after every change.
 #[derive(Clone)]
 pub(super) enum Reply {
     /// A message with these bundles.
     Bundles(Vec<(String, Vec<u8>)>),
-    /// The same, and the end of the stream.
+    /// As above, and then the end of the stream.
     BundlesAndEnd(Vec<(String, Vec<u8>)>),
     /// A message of so many bytes.
     Oversized(usize),
@@ -79,7 +79,7 @@ impl Agent {
         self.replies.x509.send_replace(reply);
     }
 
-    /// What the next call for JWT bundles gets; streams that are open are told nothing.
+    /// Sets the reply to the next call for JWT bundles; streams that are open are told nothing.
     pub(super) fn quietly(&self, reply: impl Fn() -> Reply) {
         *self.replies.next.lock().unwrap() = Some(reply());
     }
@@ -137,7 +137,7 @@ fn refuse(respond: &mut SendResponse<Bytes>, status: u32) {
     let _ = respond.send_response(head.body(()).unwrap(), true);
 }
 
-/// Whether the stream goes on.
+/// True when the stream goes on.
 fn send(stream: &mut SendStream<Bytes>, reply: &Reply, field: u8) -> bool {
     match reply {
         Reply::Bundles(bundles) => stream.send_data(frame(&message(bundles, field)), false).is_ok(),

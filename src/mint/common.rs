@@ -1,16 +1,16 @@
-//! What a hop and the opening of a task have in common.
+//! The claims and the parts of the record that an access token and a task token have in common.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{MintReason, Minting};
+use super::signers::{MintReason, Minting};
 use crate::commit::{Disclosed, RecordHop};
 use crate::crypto::random;
-use crate::ledger::{Disclosures, Evidence};
+use crate::ledger::record::{Disclosures, Evidence};
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Time, Txn};
 
-/// What a token says of its people beside their names (RFC 8693 §4.1, RFC 9470 §6.2).
+/// The claims about actors and authentication: `act` (RFC 8693 §4.1), `acr`, `amr` and `auth_time` (RFC 9470 §6.2).
 #[derive(Serialize)]
 pub(super) struct DelegationClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub(super) struct DelegationClaims<'a> {
 }
 
 impl<'a> DelegationClaims<'a> {
-    /// How the subject authenticated, and as much of the chain as is to be shown.
+    /// The authentication of the subject, and `chain`, the part of the chain that the token shows.
     ///
     /// # Errors
     /// `Crypto` when the chain cannot be written, which is a bug.
@@ -44,7 +44,8 @@ pub(super) fn txn(standing: &AdmittedExchange, now: Time) -> Result<Txn, MintRea
     }
 }
 
-/// Everything that depends on the standing, on what is born here and, where it is, on the transaction that begins here.
+/// Every generation that the exchange depends on, with that of the new hop or task and of the transaction that begins here, where
+/// one does.
 pub(super) fn generations(
     standing: &AdmittedExchange,
     minting: &Minting<'_>,
@@ -60,7 +61,7 @@ pub(super) fn generations(
     generations
 }
 
-/// Everybody of the subject token's chain, who asks now and who acts now.
+/// Every agent of the subject token's chain, the one that asks now and the one that acts now, sorted.
 pub(super) fn agents(standing: &AdmittedExchange) -> Vec<ClientId> {
     let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
     let now = [&standing.client().agent().id, &standing.current_actor().agent.id];
@@ -70,7 +71,7 @@ pub(super) fn agents(standing: &AdmittedExchange) -> Vec<ClientId> {
     agents
 }
 
-/// SHA-256 of everything that was presented.
+/// SHA-256 of each credential that was presented.
 pub(super) fn evidence(standing: &AdmittedExchange) -> Evidence {
     let client = standing.client();
     Evidence {
@@ -81,7 +82,7 @@ pub(super) fn evidence(standing: &AdmittedExchange) -> Evidence {
     }
 }
 
-/// What the commit is asked to record for a token that lives until `expires`: nothing is charged, opened or put into a list.
+/// The command to record a token that lives until `expires`: nothing is charged, opened or put into a status list.
 pub(super) fn issue(
     standing: &AdmittedExchange,
     minting: &Minting<'_>,

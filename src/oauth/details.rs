@@ -1,40 +1,34 @@
-//! A request to open a task: a subject token, and one `authorization_details` of type `task` (RFC 9396 §2).
+//! Rich authorization (RFC 9396): the one object that an `authorization_details` holds here, read, checked and written.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Form, PresentedToken, RequestReason, required_token};
-use crate::oauth::{ClientId, Resource, Scopes};
+use super::{ClientId, Resource, Scope, Scopes, ScopesOnApi};
 
-/// A well-formed request to open a task. Made only by [`TaskRequest::parse`].
-#[derive(Debug)]
-pub struct TaskRequest {
-    subject: PresentedToken,
-    wanted: TaskSpec,
-}
-
-/// The task that is wanted, as the request says it. What it leaves out, the server decides.
+/// An object of type `task` (RFC 9396 §2): a bounded piece of work, as it is asked for, granted (RFC 9396 §7) and shown in its
+/// token. The server decides on what a request leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskSpec {
-    /// The ceiling: scopes by API, at least one.
-    pub authority: Vec<(Resource, Scopes)>,
-    /// What it is for.
+    /// The most that may be held in the task: scopes by API, at least one.
+    pub authority: Vec<ScopesOnApi>,
+    /// The purpose, of at most 128 printable ASCII characters.
     pub purpose: Option<String>,
-    /// The classes of data that it may touch, sorted.
+    /// The classes of data that may be touched in it, sorted.
     pub data_classes: Option<Vec<String>>,
-    /// How long it may take.
+    /// The time until its deadline, in whole seconds.
     pub expires_in: Option<Duration>,
-    /// How many exchanges it may make.
+    /// The number of exchanges that may be made in it: `budget.exchanges`.
     pub exchanges: Option<u64>,
-    /// How long it lives without a heartbeat.
+    /// The longest time without a heartbeat that it outlives, in whole seconds.
     pub heartbeat: Option<Duration>,
-    /// Who works on it.
+    /// The agent that works on it.
     pub holder: Option<ClientId>,
 }
 
-/// What is wrong with the details of a task.
+/// Why `authorization_details` hold no task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetailsReason {
     /// Not a JSON array with exactly one object of type `task`, or members that are unknown or of the wrong type.
@@ -51,7 +45,7 @@ pub enum DetailsReason {
     Holder,
 }
 
-/// The most APIs of one ceiling, scopes of one API, classes of data.
+/// The most APIs of one authority, scopes of one API, classes of data.
 const APIS_MAX: usize = 16;
 const SCOPES_MAX: usize = 64;
 const CLASSES_MAX: usize = 32;
@@ -66,115 +60,103 @@ const SECONDS_MAX: u64 = 3_155_760_000;
 /// The greatest integer that every JSON reader holds exactly (RFC 7493 §2.2).
 const EXCHANGES_MAX: u64 = (1 << 53) - 1;
 
-#[derive(Deserialize)]
+/// The JSON object.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Details {
-    #[serde(rename = "type")]
-    kind: String,
-    authority: Vec<Pairs>,
-    purpose: Option<String>,
-    data_classes: Option<Vec<String>>,
+struct TaskObject<'a> {
+    r#type: Cow<'a, str>,
+    authority: Vec<ApiObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purpose: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_classes: Option<Cow<'a, [String]>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     expires_in: Option<u64>,
-    budget: Option<Budget>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<BudgetObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat: Option<u64>,
-    holder: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pairs {
-    api: String,
-    scopes: Vec<String>,
+struct ApiObject<'a> {
+    api: Cow<'a, str>,
+    scopes: Vec<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Budget {
+struct BudgetObject {
     exchanges: u64,
 }
 
-/// Parameters of an exchange that have no meaning here: refused by name, never ignored.
-const OTHERS: [&str; 9] = [
-    "actor_token",
-    "actor_token_type",
-    "requested_token_type",
-    "resource",
-    "audience",
-    "scope",
-    "scope_mode",
-    "impersonate",
-    "grant_type",
-];
-
-impl TaskRequest {
-    /// Reads a request to open a task.
-    ///
-    /// # Errors
-    /// A parameter that is missing, repeated or not of this request; `Task` for its details.
-    pub fn parse(form: &Form) -> Result<Self, RequestReason> {
-        let once = ["subject_token", "subject_token_type", "authorization_details"];
-        if let Some(repeated) = once.into_iter().find(|name| form.all(name).nth(1).is_some()) {
-            return Err(RequestReason::Repeated(repeated));
-        }
-        if let Some(other) = OTHERS.iter().find(|name| form.get(name).is_some()) {
-            return Err(RequestReason::Unsupported(other));
-        }
-        let subject = required_token(form)?;
-        let details = form.get("authorization_details").ok_or(RequestReason::Task(DetailsReason::Malformed))?;
-        let wanted = TaskSpec::parse(details).map_err(RequestReason::Task)?;
-        Ok(Self { subject, wanted })
-    }
-
-    /// On whose behalf, or the task under which a child is opened: `subject_token`.
-    pub fn subject(&self) -> &PresentedToken {
-        &self.subject
-    }
-
-    /// The task.
-    pub fn wanted(&self) -> &TaskSpec {
-        &self.wanted
-    }
-}
-
 impl TaskSpec {
-    /// Reads the details of one task.
+    /// Reads a JSON array that holds one object of type `task`.
     ///
     /// # Errors
-    /// See [`DetailsReason`].
-    pub fn parse(json: &str) -> Result<Self, DetailsReason> {
-        let [details] = serde_json::from_str::<[Details; 1]>(json).map_err(|_| DetailsReason::Malformed)?;
-        if details.kind != "task" {
+    /// The first rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, DetailsReason> {
+        let [object]: [TaskObject<'_>; 1] = serde_json::from_str(text).map_err(|_| DetailsReason::Malformed)?;
+        if object.r#type != "task" {
             return Err(DetailsReason::Malformed);
         }
         Ok(Self {
-            authority: authority(details.authority)?,
-            purpose: details.purpose.map(purpose).transpose()?,
-            data_classes: details.data_classes.map(classes).transpose()?,
-            expires_in: seconds("expires_in", details.expires_in)?,
-            exchanges: positive("budget", details.budget.map(|budget| budget.exchanges), EXCHANGES_MAX)?,
-            heartbeat: seconds("heartbeat", details.heartbeat)?,
-            holder: details.holder.map(|id| ClientId::parse(&id).map_err(|_| DetailsReason::Holder)).transpose()?,
+            authority: authority(&object.authority)?,
+            purpose: object.purpose.map(purpose).transpose()?,
+            data_classes: object.data_classes.map(classes).transpose()?,
+            expires_in: seconds("expires_in", object.expires_in)?,
+            exchanges: positive("budget", object.budget.map(|budget| budget.exchanges), EXCHANGES_MAX)?,
+            heartbeat: seconds("heartbeat", object.heartbeat)?,
+            holder: object.holder.map(|id| ClientId::parse(&id).map_err(|_| DetailsReason::Holder)).transpose()?,
         })
+    }
+
+    /// The JSON array that [`parse`](Self::parse) reads, members in a fixed order, scopes in alphabetical order.
+    ///
+    /// # Errors
+    /// None in practice; the type of the serialiser allows one.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&[TaskObject {
+            r#type: Cow::Borrowed("task"),
+            authority: self.authority.iter().map(ApiObject::from).collect(),
+            purpose: self.purpose.as_deref().map(Cow::Borrowed),
+            data_classes: self.data_classes.as_deref().map(Cow::Borrowed),
+            expires_in: self.expires_in.map(|span| span.as_secs()),
+            budget: self.exchanges.map(|exchanges| BudgetObject { exchanges }),
+            heartbeat: self.heartbeat.map(|span| span.as_secs()),
+            holder: self.holder.as_ref().map(|holder| Cow::Borrowed(holder.as_str())),
+        }])
     }
 }
 
-fn authority(pairs: Vec<Pairs>) -> Result<Vec<(Resource, Scopes)>, DetailsReason> {
-    let mut read: Vec<(Resource, Scopes)> = Vec::new();
-    for Pairs { api, scopes } in pairs {
-        let api = Resource::parse(&api).map_err(|_| DetailsReason::Authority)?;
-        let fits = (1..=SCOPES_MAX).contains(&scopes.len()) && read.iter().all(|(known, _)| *known != api);
-        let scopes = scopes.iter().map(|scope| crate::oauth::Scope::parse(scope).ok()).collect::<Option<Scopes>>();
-        read.push((api, scopes.filter(|_| fits).ok_or(DetailsReason::Authority)?));
+impl<'a> From<&'a ScopesOnApi> for ApiObject<'a> {
+    fn from(held: &'a ScopesOnApi) -> Self {
+        let scopes = held.scopes.iter().map(|scope| Cow::Borrowed(scope.as_str())).collect();
+        Self { api: Cow::Borrowed(held.api.as_str()), scopes }
+    }
+}
+
+fn authority(objects: &[ApiObject<'_>]) -> Result<Vec<ScopesOnApi>, DetailsReason> {
+    let mut read: Vec<ScopesOnApi> = Vec::new();
+    for ApiObject { api, scopes } in objects {
+        let api = Resource::parse(api).map_err(|_| DetailsReason::Authority)?;
+        let fits = (1..=SCOPES_MAX).contains(&scopes.len()) && read.iter().all(|known| known.api != api);
+        let scopes = scopes.iter().map(|scope| Scope::parse(scope).ok()).collect::<Option<Scopes>>();
+        read.push(ScopesOnApi { api, scopes: scopes.filter(|_| fits).ok_or(DetailsReason::Authority)? });
     }
     if (1..=APIS_MAX).contains(&read.len()) { Ok(read) } else { Err(DetailsReason::Authority) }
 }
 
-fn purpose(text: String) -> Result<String, DetailsReason> {
+fn purpose(text: Cow<'_, str>) -> Result<String, DetailsReason> {
     let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if printable && text.len() <= PURPOSE_MAX { Ok(text) } else { Err(DetailsReason::Purpose) }
+    if printable && text.len() <= PURPOSE_MAX { Ok(text.into_owned()) } else { Err(DetailsReason::Purpose) }
 }
 
-fn classes(mut names: Vec<String>) -> Result<Vec<String>, DetailsReason> {
+fn classes(names: Cow<'_, [String]>) -> Result<Vec<String>, DetailsReason> {
+    let mut names = names.into_owned();
     names.sort_unstable();
     names.dedup();
     let named = |name: &String| (1..=CLASS_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
@@ -225,12 +207,15 @@ mod tests {
     #[test]
     fn reads_what_it_is_told_and_leaves_out_what_it_is_not() {
         let least = TaskSpec::parse(LEAST).unwrap();
-        assert_eq!(least.authority, [(Resource::parse("https://crm.example").unwrap(), Scopes::parse("a b").unwrap())]);
+        let (api, scopes) = (Resource::parse("https://crm.example").unwrap(), Scopes::parse("a b").unwrap());
+        assert_eq!(least.authority, [ScopesOnApi { api, scopes }]);
+        assert_eq!(least.to_json().unwrap(), LEAST);
         assert_eq!((least.purpose, least.data_classes, least.expires_in, least.exchanges), (None, None, None, None));
         let more = with(
             r#""purpose":"review","data_classes":["pii","b","pii"],"expires_in":60,"budget":{"exchanges":3},"heartbeat":5,"holder":"x""#,
         );
         let more = more.unwrap();
+        assert_eq!(TaskSpec::parse(&more.to_json().unwrap()), Ok(more.clone()), "what is written reads back the same");
         assert_eq!((more.purpose.as_deref(), more.exchanges), (Some("review"), Some(3)));
         assert_eq!(more.data_classes.unwrap(), ["b", "pii"]);
         assert_eq!((more.expires_in, more.heartbeat), (Some(Duration::from_secs(60)), Some(Duration::from_secs(5))));

@@ -12,7 +12,7 @@ use crate::oauth::Time;
 
 /// The dates and the key of a certificate. Nobody has vouched for any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plain {
+pub struct UnverifiedCertificate {
     /// `notBefore`: the first instant at which it counts.
     pub not_before: Time,
     /// `notAfter`: the last instant at which it counts.
@@ -21,7 +21,7 @@ pub struct Plain {
     pub key: Option<Digest>,
 }
 
-impl Plain {
+impl UnverifiedCertificate {
     /// Reads a certificate in DER.
     ///
     /// # Errors

@@ -1,17 +1,17 @@
-//! What introspection tells of a token (RFC 7662 §2.2), as JSON or as a signed JWT (RFC 9701 §5).
+//! The introspection response (RFC 7662 §2.2), as JSON or as a signed JWT (RFC 9701 §5).
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::claims::Audience;
-use super::{MintReason, Minting};
+use super::claims::AudienceClaim;
+use super::signers::{MintReason, Minting};
 use crate::catalog::Catalog;
-use crate::client::{AuthenticatedClient, Confirmation};
+use crate::client::AuthenticatedClient;
 use crate::jose::{Algorithm, SigningKey};
 use crate::lifecycle::Visible;
-use crate::oauth::{Scopes, Time};
+use crate::oauth::{Confirmation, Scopes, Time};
 
-/// In which form an answer is wanted.
+/// The form of an introspection response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerForm {
     /// RFC 7662 §2.2.
@@ -20,7 +20,7 @@ pub enum AnswerForm {
     Jwt,
 }
 
-/// An answer of introspection, in the form that was wanted. Made only by [`tell`].
+/// An introspection response, in the form that was wanted. Made only by [`introspection_response`].
 #[derive(Debug)]
 pub enum IntrospectionResponse {
     /// A JSON object.
@@ -33,11 +33,11 @@ pub enum IntrospectionResponse {
 const TYP: &str = "token-introspection+jwt";
 
 #[derive(Serialize)]
-struct Active<'a> {
+struct ActiveResponse<'a> {
     active: bool,
     iss: &'a str,
     sub: &'a str,
-    aud: Audience<'a>,
+    aud: AudienceClaim<'a>,
     client_id: &'a str,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
@@ -59,36 +59,36 @@ struct Active<'a> {
 }
 
 #[derive(Serialize)]
-struct Signed<'a> {
+struct SignedResponseClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     iat: i64,
     token_introspection: &'a RawValue,
 }
 
-/// Tells `client` what it may see, or that the token is not active and nothing else.
+/// The response to `client`: as much as it may see, or that the token is not active and nothing else.
 ///
 /// # Errors
 /// `NoKey` when a signature is wanted and no key is ready; `Crypto`.
-pub fn tell(
+pub fn introspection_response(
     visible: Option<&Visible>,
     client: &AuthenticatedClient,
     form: AnswerForm,
     (minting, catalog): (&Minting<'_>, &Catalog),
     now: Time,
 ) -> Result<IntrospectionResponse, MintReason> {
-    let told = match visible {
+    let response = match visible {
         Some(visible) => active(visible, minting)?,
         None => "{\"active\":false}".to_owned(),
     };
     if form == AnswerForm::Json {
-        return Ok(IntrospectionResponse::Json(told));
+        return Ok(IntrospectionResponse::Json(response));
     }
-    let signed = Signed {
+    let signed = SignedResponseClaims {
         iss: minting.issuer.as_str(),
         aud: client.agent().id.as_str(),
         iat: now.seconds(),
-        token_introspection: &RawValue::from_string(told).map_err(|_| MintReason::Crypto)?,
+        token_introspection: &RawValue::from_string(response).map_err(|_| MintReason::Crypto)?,
     };
     let claims = serde_json::to_vec(&signed).map_err(|_| MintReason::Crypto)?;
     key(client, minting, catalog, now)?.sign(TYP, &claims).map(IntrospectionResponse::Jwt).map_err(|_| MintReason::Crypto)
@@ -98,23 +98,23 @@ fn active(visible: &Visible, minting: &Minting<'_>) -> Result<String, MintReason
     let (token, held) = (visible.token(), visible.held());
     let scopes: Scopes = held.iter().flat_map(|held| held.scopes.iter().cloned()).collect();
     let act = visible.act().to_claim().map(RawValue::from_string).transpose();
-    let active = Active {
+    let active = ActiveResponse {
         active: true,
         iss: minting.issuer.as_str(),
         sub: token.subject().as_str(),
-        aud: Audience::of(held.iter().map(|held| &held.api)),
+        aud: AudienceClaim::of(held.iter().map(|held| &held.api)),
         client_id: token.own().client.as_str(),
         scope: scopes.to_string(),
         exp: token.expires().seconds(),
         iat: token.issued_at().seconds(),
         jti: token.own().jti.to_string(),
-        token_type: Confirmation::token_type(token.binding()),
+        token_type: Confirmation::token_type(token.confirmation()),
         txn: token.own().txn.to_string(),
         task: token.own().task.as_ref().map(|task| task.id.to_string()),
         act: act.map_err(|_| MintReason::Crypto)?,
         acr: token.authentication().acr.as_deref(),
         auth_time: token.authentication().time.map(Time::seconds),
-        cnf: token.binding(),
+        cnf: token.confirmation(),
     };
     serde_json::to_string(&active).map_err(|_| MintReason::Crypto)
 }

@@ -1,19 +1,22 @@
-//! A task token: what enters a task, and nothing else.
+//! The task token: it enters its task, and nothing else.
+
+use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use super::common::{self, DelegationClaims};
 use super::release::{Released, Unreleased};
-use super::shared::{self, DelegationClaims};
-use super::{MintReason, Minting};
+use super::signers::{MintReason, Minting};
 use crate::commit::{NewTask, Receipt, RecordHop};
 use crate::crypto::{Digest, random};
-use crate::ledger::Opened;
+use crate::ledger::record::{AuthorityRecord, Discloser, Disclosures, Kind, RecordReason, TaskRecord, VERSION};
 use crate::lifecycle::{AdmittedTask, TaskTerms, key_of};
-use crate::oauth::{ClientId, Generation, GenerationKind, Jti, TaskId, Time, Txn};
+use crate::oauth::{ClientId, Confirmation, Generation, GenerationKind, Issuer, Jti, TaskId, TaskSpec, Time, Txn};
 use crate::policy::TaskGrant;
-use crate::token::{Ancestry, IssuedClaims, ScopesOnApi, Sealed, TASK_TYP, TaskMembership};
+use crate::token::{Ancestry, AncestryKind, IssuedClaims, TASK_TYP, TaskMembership};
 
 /// A task and its signed token, not yet recorded. No accessor shows it; made only by [`open`].
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub struct IssuedTaskToken {
     details: String,
 }
 
-/// The names that a new task gets.
+/// The ids that a new task gets, and the instant at which it begins.
 struct Names {
     id: TaskId,
     jti: Jti,
@@ -39,7 +42,7 @@ struct Names {
 }
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct TaskTokenClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
@@ -50,44 +53,11 @@ struct Claims<'a> {
     txn: String,
     task: String,
     #[serde(flatten)]
-    people: DelegationClaims<'a>,
+    delegation: DelegationClaims<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
     authorization_details: &'a RawValue,
     anc: &'a str,
-}
-
-/// RFC 7800 §3.1, by thumbprint.
-#[derive(Serialize)]
-struct Confirmation {
-    jkt: String,
-}
-
-/// What was granted, in the form in which it was asked for (RFC 9396 §7).
-#[derive(Serialize)]
-struct Details<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    authority: Vec<Pairs<'a>>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    purpose: &'a str,
-    data_classes: &'a [String],
-    expires_in: i64,
-    budget: Budget,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    heartbeat: Option<u64>,
-    holder: &'a str,
-}
-
-#[derive(Serialize)]
-struct Pairs<'a> {
-    api: &'a str,
-    scopes: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Budget {
-    exchanges: u64,
 }
 
 /// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves.
@@ -102,14 +72,14 @@ pub fn open(
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
     let names = names(opening, now)?;
     let ancestry = ancestry(opening, grant, minting, &names);
-    let anc = ancestry.seal(minting.own.ancestry(), Sealed::Task).map_err(|_| MintReason::TooLarge)?;
+    let anc = ancestry.seal(minting.own.ancestry(), AncestryKind::Task).map_err(|_| MintReason::TooLarge)?;
     let details = details(grant, now)?;
     let claims = claims(opening, grant, (minting, &names), &details, &anc)?;
     let key = minting.signers.algorithms().into_iter().find_map(|algorithm| minting.signers.ready(algorithm, now));
     let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
-    let opened = opened(opening, grant, &names, (Digest::of(jwt.as_bytes()), key.kid()));
-    let record = opened.record(minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let signed = (Digest::of(jwt.as_bytes()), key.kid());
+    let record = record(opening, grant, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTaskToken { token, id, details };
@@ -119,7 +89,7 @@ pub fn open(
             task: fixed(opening, grant, &names, ancestry.own.generations),
             out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
         }),
-        ..shared::issue(opening.admitted(), minting, (jti, txn, grant.deadline()), record)
+        ..common::issue(opening.admitted(), minting, (jti, txn, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
@@ -164,11 +134,11 @@ impl IssuedTaskToken {
 
 fn names(opening: &AdmittedTask, now: Time) -> Result<Names, MintReason> {
     let random = || random().map_err(|_| MintReason::Crypto);
-    let txn = shared::txn(opening.admitted(), now)?;
+    let txn = common::txn(opening.admitted(), now)?;
     Ok(Names { id: TaskId::new(now, random()?), jti: Jti::new(now, random()?), txn, now })
 }
 
-/// What the token freezes: subject, chain, ceiling and everything that the task depends on.
+/// The content that the token freezes: subject, chain, authority and every generation that the task depends on.
 fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
     let (standing, subject) = (opening.admitted(), opening.admitted().subject());
     let before = subject.own();
@@ -178,12 +148,12 @@ fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, na
         // Opening is no hop.
         depth: before.map_or(0, |own| own.depth),
         client: grant.holder().clone(),
-        agents: shared::agents(standing),
+        agents: common::agents(standing),
         kind: subject.kind(),
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
-        generations: shared::generations(standing, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
+        generations: common::generations(standing, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
         task: Some(TaskMembership {
             id: names.id,
             level: grant.level(),
@@ -192,7 +162,7 @@ fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, na
             data_classes: grant.data_classes().to_vec(),
             deadline: grant.deadline(),
             under: subject.hop().or_else(|| standing.task().and_then(|task| task.under)),
-            bound: grant.requires_proof(),
+            requires_proof: grant.requires_proof(),
         }),
     };
     let (attributes, chain) = (subject.attributes().to_vec(), standing.chain().clone());
@@ -207,7 +177,7 @@ fn claims(
     anc: &str,
 ) -> Result<Vec<u8>, MintReason> {
     let standing = opening.admitted();
-    let claims = Claims {
+    let claims = TaskTokenClaims {
         iss: minting.issuer.as_str(),
         sub: standing.subject().subject().as_str(),
         aud: minting.issuer.as_str(),
@@ -217,8 +187,8 @@ fn claims(
         jti: names.jti.to_string(),
         txn: names.txn.to_string(),
         task: names.id.to_string(),
-        people: DelegationClaims::of(standing, standing.chain())?,
-        cnf: bound(opening, grant.holder()).map(|key| Confirmation { jkt: key.to_string() }),
+        delegation: DelegationClaims::of(standing, standing.chain())?,
+        cnf: holder_key(opening, grant.holder()).map(Confirmation::Dpop),
         authorization_details: serde_json::from_str(details).map_err(|_| MintReason::Crypto)?,
         anc,
     };
@@ -227,54 +197,62 @@ fn claims(
 
 /// Whoever opens a task for itself is held to the key it did it with. Which keys another agent has, its own registration says,
 /// and it may replace them while the task lasts.
-fn bound(opening: &AdmittedTask, holder: &ClientId) -> Option<Digest> {
+fn holder_key(opening: &AdmittedTask, holder: &ClientId) -> Option<Digest> {
     (opening.admitted().client().agent().id == *holder).then(|| opening.key())
 }
 
+/// The task as granted, in the form in which it was asked for (RFC 9396 §7).
 fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
-    let details = Details {
-        kind: "task",
-        authority: grant.authority().iter().map(pairs).collect(),
-        purpose: grant.purpose(),
-        data_classes: grant.data_classes(),
-        expires_in: grant.deadline().seconds() - now.seconds(),
-        budget: Budget { exchanges: grant.budget() },
-        heartbeat: grant.heartbeat().map(|span| span.as_secs()),
-        holder: grant.holder().as_str(),
+    let remaining = grant.deadline().seconds() - now.seconds();
+    let spec = TaskSpec {
+        authority: grant.authority().to_vec(),
+        purpose: Some(grant.purpose().to_owned()).filter(|purpose| !purpose.is_empty()),
+        data_classes: Some(grant.data_classes().to_vec()),
+        expires_in: Some(Duration::from_secs(u64::try_from(remaining).unwrap_or_default())),
+        exchanges: Some(grant.budget()),
+        heartbeat: grant.heartbeat(),
+        holder: Some(grant.holder().clone()),
     };
-    serde_json::to_string(&[details]).map_err(|_| MintReason::Crypto)
+    spec.to_json().map_err(|_| MintReason::Crypto)
 }
 
-fn pairs(held: &ScopesOnApi) -> Pairs<'_> {
-    Pairs { api: held.api.as_str(), scopes: held.scopes.iter().map(|scope| scope.as_str()).collect() }
-}
-
-fn opened(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, (token, kid): (Digest, &str)) -> Opened {
+/// The record of the task, in canonical form, and the clear values behind its salted digests.
+fn record(
+    opening: &AdmittedTask,
+    grant: &TaskGrant,
+    (names, (token, kid)): (&Names, (Digest, &str)),
+    issuer: &Issuer,
+) -> Result<(Vec<u8>, Disclosures), RecordReason> {
     let (standing, client) = (opening.admitted(), opening.admitted().client());
-    Opened {
-        task: names.id,
-        jti: names.jti,
-        txn: names.txn,
-        parent: opening.parent().map(|parent| parent.fixed.id),
-        hop: standing.parent(),
+    let mut discloser = Discloser::default();
+    let (sd, subject) = discloser.subject(standing.subject().subject(), grant.purpose())?;
+    let task = TaskRecord {
+        sd,
         at: names.now,
-        expires: grant.deadline(),
-        client: client.agent().id.clone(),
-        login: client.method().as_str(),
-        holder: grant.holder().clone(),
-        subject: standing.subject().subject().clone(),
-        chain: standing.chain().clone(),
-        authority: grant.authority().iter().map(|held| (held.api.clone(), held.scopes.clone())).collect(),
-        purpose: grant.purpose().to_owned(),
-        data_classes: grant.data_classes().to_vec(),
+        authority: grant.authority().iter().map(AuthorityRecord::from).collect(),
         budget: grant.budget(),
+        chain: discloser.chain(standing.chain(), issuer)?,
+        client: client.agent().id.clone(),
+        data_classes: Cow::Borrowed(grant.data_classes()),
+        evidence: common::evidence(standing),
+        expires: grant.deadline(),
         heartbeat: grant.heartbeat().map(|span| span.as_secs()),
-        evidence: shared::evidence(standing),
-        token,
-        kid: kid.to_owned(),
+        holder: grant.holder().clone(),
+        hop: standing.parent(),
+        jti: names.jti,
+        kid: Cow::Borrowed(kid),
+        kind: Kind::Task,
+        login: Cow::Borrowed(client.method().as_str()),
+        parent: opening.parent().map(|parent| parent.fixed.id),
+        policies: Cow::Borrowed(grant.policies()),
         policy_set: grant.policy_set(),
-        policies: grant.policies().to_vec(),
-    }
+        subject,
+        task: names.id,
+        token,
+        txn: names.txn,
+        v: VERSION,
+    };
+    Ok((task.to_bytes()?, discloser.finish()))
 }
 
 fn fixed(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> TaskTerms {
