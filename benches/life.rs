@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign::commit::contract::{Batch, CommitStore, StoredGeneration};
+use countersign::commit::contract::{Batch, StoredGeneration};
 use countersign::commit::{Commit, Limits};
 use countersign::crypto::{Digest, MacKey, SealKey};
 use countersign::lifecycle::{GenerationState, alive};
@@ -16,7 +16,7 @@ use countersign::oauth::{
     ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, ScopesOnApi,
     Subject, Txn,
 };
-use countersign::store::{SqliteStore, SystemClock};
+use countersign::store::{self, SystemClock};
 use countersign::token::{Ancestry, AncestryKind, IssuedClaims};
 use countersign::trust::SubjectKind;
 
@@ -61,8 +61,8 @@ fn liveness(folder: &Path, generations: &[Generation]) {
 }
 
 fn start(folder: &Path, dead: u64) -> Commit {
-    let limits = Limits { lives: 2_000_000, ..Limits::default() };
-    let store = Box::new(SqliteStore::new(folder).unwrap());
+    let limits = Limits { generations: 2_000_000, ..Limits::default() };
+    let store = store::open(folder).unwrap();
     let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(SealKey::new(&[1; 32]).unwrap()), limits).unwrap();
     assert_eq!(commit.state().len() as u64, dead);
     if dead == 0 {
@@ -72,16 +72,17 @@ fn start(folder: &Path, dead: u64) -> Commit {
 }
 
 fn fill(folder: &Path) {
-    let mut store = SqliteStore::new(folder).unwrap();
+    let mut store = store::open(folder).unwrap();
     store.open().unwrap();
     let at = SystemClock.now();
     for from in (0..DEAD).step_by(100_000) {
-        let life = |index: u64| {
-            let life = GenerationState { number: 1, ended: Some(at), ..GenerationState::default() };
+        let generation = |index: u64| {
+            let state = GenerationState { number: 1, ended: Some(at), ..GenerationState::default() };
             let name = Digest::of(&index.to_be_bytes());
-            StoredGeneration { key: key(&name.0), life, forget: Some(at.plus(Duration::from_hours(1))) }
+            StoredGeneration { key: key(&name.0), state, forget: Some(at.plus(Duration::from_hours(1))) }
         };
-        store.commit(&Batch { lives: (from..from + 100_000).map(life).collect(), ..Batch::at(at) }).unwrap();
+        store.begin(&mut std::iter::empty()).unwrap();
+        store.write(&Batch { generations: (from..from + 100_000).map(generation).collect(), ..Batch::at(at) }).unwrap();
     }
 }
 

@@ -21,7 +21,7 @@ use countersign::mint::{Minting, SignerEntry, Signers, status_list};
 use countersign::oauth::{
     ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Resource, StatusPlace, Time, Txn,
 };
-use countersign::store::{SqliteStore, SystemClock};
+use countersign::store::{self, SystemClock};
 use countersign::token::IssuerKeys;
 use flate2::read::ZlibDecoder;
 use zeroize::Zeroizing;
@@ -41,7 +41,7 @@ fn main() {
 }
 
 async fn measure(folder: &std::path::Path) {
-    let store = Box::new(SqliteStore::new(folder).unwrap());
+    let store = store::open(folder).unwrap();
     let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
     let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
     let started = Instant::now();
@@ -49,7 +49,7 @@ async fn measure(folder: &std::path::Path) {
     println!(
         "registered     {TOKENS} tokens in {:.1} s, {} lists",
         started.elapsed().as_secs_f64(),
-        commit.register().all().len()
+        commit.status_lists().all().len()
     );
     println!("memory         {:.0} bytes per token and what it depends on", resident() / TOKENS as f64);
 
@@ -74,10 +74,10 @@ async fn measure(folder: &std::path::Path) {
     println!("meanwhile      {issued} tokens more were issued, {refused} refused");
     commit.close().await;
     let started = Instant::now();
-    let store = Box::new(SqliteStore::new(folder).unwrap());
+    let store = store::open(folder).unwrap();
     let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(SealKey::new(&[1; 32]).unwrap()), Limits::default());
     match commit {
-        Ok(commit) => println!("restart        {} tokens, {:.2} s", commit.register().len(), started.elapsed().as_secs_f64()),
+        Ok(commit) => println!("restart        {} tokens, {:.2} s", commit.status_lists().len(), started.elapsed().as_secs_f64()),
         // The records of this benchmark are no records; what is measured comes before they are looked at.
         Err(_) => println!("restart        {:.2} s to read {TOKENS} tokens", started.elapsed().as_secs_f64()),
     }
@@ -122,7 +122,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
     let now = SystemClock.now();
     let api = Resource::parse("https://crm.example").unwrap();
     let expires = now.plus(Duration::from_secs(900));
-    let place = commit.register().reserve(&api, StatusBits::Two, expires).unwrap();
+    let place = commit.status_lists().reserve(&api, StatusBits::Two, expires).unwrap();
     let own = |number: usize| {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&serial.to_be_bytes());
@@ -171,7 +171,7 @@ impl Keys {
 /// Milliseconds until the lists, signed as who asks would get them, say `value` of every token.
 async fn until_told(commit: &Commit, keys: &Keys, places: &[StatusPlace], value: u8) -> f64 {
     let started = Instant::now();
-    let register = commit.register();
+    let register = commit.status_lists();
     loop {
         let shown: HashMap<ListId, Arc<ShownList>> =
             register.all().into_iter().filter_map(|list| Some((list, register.shown(&list)?))).collect();
@@ -194,7 +194,7 @@ fn says<'a>(places: &[StatusPlace], value: u8, list: impl Fn(&ListId) -> &'a Vec
 
 fn signed(commit: &Commit, keys: &Keys, shown: &ShownList) -> String {
     let minting = Minting { issuer: &keys.issuer, signers: &keys.signers, own: &keys.own, pseudonyms: &keys.pseudonyms };
-    status_list(shown, &minting, &Catalog::default(), commit.register().checked(), SystemClock.now()).unwrap().jwt
+    status_list(shown, &minting, &Catalog::default(), commit.status_lists().checked(), SystemClock.now()).unwrap().jwt
 }
 
 fn unpacked(jwt: &str) -> Vec<u8> {

@@ -1,10 +1,33 @@
 //! The registered agents and APIs, as meant: validated, cross-checked, immutable. A reload makes a new catalog.
 
+/// Declares an enum whose variants have a name in files and policies.
+macro_rules! named {
+    ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $type { $($(#[$variant_meta])* $variant,)+ }
+
+        impl $type {
+            /// Every value under its name.
+            pub const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$variant)),+];
+
+            /// The name in files and policies.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
 mod agent;
 mod api;
 mod check;
-mod place;
-mod reason;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -12,9 +35,8 @@ use std::sync::Arc;
 
 pub use agent::{Agent, AgentKind, BoundTokens, Status};
 pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, StatusBits, StatusList};
-pub use place::{Filed, Place, Places};
-pub use reason::{CatalogComplaint, CatalogReason, Unknown};
 
+use crate::diagnostic::{Declared, Diagnostic};
 use crate::oauth::{Audience, ClientId, Resource, RuleName, Scope, Scopes};
 
 /// All registered agents and APIs. Whatever an API's `agent`, `derive`, `default_scopes` or an agent's `foreign_clients` name
@@ -31,17 +53,17 @@ impl Catalog {
     /// Puts agents and APIs together. `rules` are the names of all trust rules, disabled ones too.
     ///
     /// # Errors
-    /// Every contradiction found, each with the place of the entry that has it when it came from a file.
-    pub fn new<A, B>(agents: Vec<A>, apis: Vec<B>, rules: &[RuleName]) -> Result<Self, Vec<CatalogComplaint>>
+    /// Every contradiction, each with its location when the entry came from a file.
+    pub fn new<A, B>(agents: Vec<A>, apis: Vec<B>, rules: &[RuleName]) -> Result<Self, Vec<Diagnostic>>
     where
-        A: Into<Filed<Agent>>,
-        B: Into<Filed<Api>>,
+        A: Into<Declared<Agent>>,
+        B: Into<Declared<Api>>,
     {
-        let agents: Vec<Filed<Agent>> = agents.into_iter().map(Into::into).collect();
-        let apis: Vec<Filed<Api>> = apis.into_iter().map(Into::into).collect();
-        let complaints = check::all(&agents, &apis, rules);
-        if !complaints.is_empty() {
-            return Err(complaints);
+        let agents: Vec<Declared<Agent>> = agents.into_iter().map(Into::into).collect();
+        let apis: Vec<Declared<Api>> = apis.into_iter().map(Into::into).collect();
+        let found = check::all(&agents, &apis, rules);
+        if !found.is_empty() {
+            return Err(found);
         }
         let mut catalog = Self::default();
         agents.into_iter().for_each(|agent| catalog.add_agent(agent.entry));

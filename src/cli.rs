@@ -11,6 +11,7 @@ mod client_auth;
 mod client_request;
 mod http_client;
 mod iam_policy;
+mod init;
 mod keys;
 mod ledger;
 mod log;
@@ -44,6 +45,8 @@ struct Arguments {
 enum Command {
     /// Show the main job end to end on an embedded default; nothing to prepare
     Quickstart(quickstart::Options),
+    /// Write a first configuration of your own: an issuer, an agent, an API and a policy
+    Init(init::Options),
     /// Run the server; it takes up changed files by itself, and at once on SIGHUP
     Serve(serve::Options),
     /// Validate the whole configuration and print every complaint
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
     crate::http::install_provider();
     output::exit(match Arguments::parse().command {
         Command::Quickstart(options) => quickstart::run(&options),
+        Command::Init(options) => init::run(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Trust(command) => trust::run(&command),

@@ -1,83 +1,45 @@
-//! Layers of files and environment → [`Settings`] (as typed) → [`Config`] (as meant), collecting every complaint.
+//! Layers of files and environment → [`Settings`] (as typed) → [`Config`] (as meant), collecting every mistake.
 
-mod agent_file;
-mod build;
-mod api_file;
-mod certificate_login;
-mod complaint;
-mod cross;
-mod dated;
-mod desk;
-mod folders;
-mod keys_file;
-mod layers;
-mod login_file;
-mod matcher_file;
+mod load;
+mod toml;
+mod duration;
 mod reader;
-mod revocation;
+mod layers;
+mod fields;
+mod keys_file;
+mod certificate_file;
+mod matcher_file;
 mod settings;
-mod span;
 mod tls_file;
-mod tree;
 mod trust_file;
+mod agent_file;
+mod login_file;
+mod certificate_login;
+mod dated;
+mod api_file;
+mod validate;
+mod build;
+mod folders;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-pub use agent_file::AgentFile;
-pub use build::{ServerKeys, world};
-pub use complaint::{Diagnostic, Diagnostics};
-pub use desk::Fingerprint;
+pub use build::{Config, PolicyText, ServerKeys, deployment};
+pub use load::Fingerprint;
 pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
-pub use matcher_file::MatcherFile;
-pub use reader::Located;
-pub use settings::{CommitStore, Dpop, DpopNonce, Files, Keys, Ledger, LedgerAccess, Limits, Listen, Settings, Tokens};
-pub use tls_file::{IdentityFiles, Network, Proxy, Tls};
+pub use settings::{DpopNonce, LedgerAccess, LimitSettings, Settings, StoreEngine};
+pub use tls_file::{IpPrefix, Proxy, TlsSettings};
 pub use trust_file::TrustFile;
 pub use watch::watch;
 
-use rustls::sign::CertifiedKey;
-
-use crate::catalog::{Catalog, Place};
-use crate::oauth::ClientId;
+use crate::diagnostic::{Diagnostics, SourceLocation};
 use crate::trust::TrustRule;
-use build::Parts;
-use desk::Desk;
-use reader::Reader;
-use tree::Table;
+use load::{DEFAULTS, LoadContext};
+use reader::TableReader;
+use toml::Table;
 
-/// A whole configuration in which nothing is wrong.
-#[derive(Debug)]
-pub struct Config {
-    /// The main settings.
-    pub settings: Settings,
-    /// Agents and APIs.
-    pub catalog: Catalog,
-    /// Trust rules, disabled ones too, in the order of their files' names.
-    pub rules: Vec<TrustFile>,
-    /// The ways in which each agent logs in.
-    pub logins: BTreeMap<ClientId, Vec<LoginFile>>,
-    /// The policies as written.
-    pub policies: Vec<PolicyText>,
-    /// What is no mistake and may still surprise.
-    pub warnings: Diagnostics,
-    /// Our certificate and its key, where we speak TLS.
-    pub identity: Option<Arc<CertifiedKey>>,
-    parts: Parts,
-}
-
-/// A policy file as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyText {
-    /// The file, as complaints name it.
-    pub file: Arc<str>,
-    /// What is in it.
-    pub text: String,
-}
-
-/// Where a configuration is read from.
+/// The files and variables that a configuration is read from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The file that is read first when it is there; usually [`DEFAULT_FILE`].
@@ -93,7 +55,7 @@ pub struct Sources {
 pub struct Loaded {
     /// The configuration, or everything that is wrong with it.
     pub config: Result<Config, Diagnostics>,
-    /// What everything that was read looked like.
+    /// The state of every file and folder that was looked at.
     pub fingerprint: Fingerprint,
 }
 
@@ -102,10 +64,6 @@ const KEYRING: &str = "keyring.json";
 
 /// Read before all files given, when it is there.
 pub const DEFAULT_FILE: &str = "conf/default.toml";
-
-/// [`DEFAULT_FILE`] as compiled in, and how complaints name it. Its relative paths are relative to `conf`, as are those of the
-/// file.
-const DEFAULTS: (&str, &str) = ("conf/default.toml (compiled in)", include_str!("../conf/default.toml"));
 
 impl Sources {
     /// `files` over the defaults, under the environment of this process.
@@ -117,82 +75,70 @@ impl Sources {
 
     /// Reads everything.
     pub fn load(&self) -> Loaded {
-        let desk = Desk::default();
-        let made = self.settings(&desk).and_then(|settings| {
+        let context = LoadContext::default();
+        let read = self.settings(&context).and_then(|settings| {
             // What `keys rotate` changes is to be noticed as well.
-            desk.watch(keyring(&settings));
-            folders::read(&desk, settings)
+            context.watch(keyring(&settings));
+            folders::read(&context, settings)
         });
-        let (complaints, warnings, fingerprint) = desk.finish();
-        let config = match made {
-            Some(config) if complaints.is_empty() => Ok(Config { warnings, ..config }),
-            _ => Err(complaints),
+        let (errors, warnings, fingerprint) = context.finish();
+        let config = match read {
+            Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),
+            _ => Err(errors),
         };
         Loaded { config, fingerprint }
     }
 
     /// Each layer is read alone first, so that mistakes in what another layer overrides are told as well.
-    fn settings(&self, desk: &Desk) -> Option<Settings> {
-        let layers = self.layers(desk);
+    fn settings(&self, context: &LoadContext) -> Option<Settings> {
+        let layers = self.layers(context);
         for layer in &layers {
-            Settings::read(Reader::new(desk, layer.clone(), whole("")).partial());
+            Settings::read(TableReader::new(context, layer.clone(), SourceLocation::default()).partial());
         }
         match layers::merge(&layers) {
-            Ok(merged) => Settings::read(Reader::new(desk, merged, whole(DEFAULT_FILE))),
+            Ok(merged) => Settings::read(TableReader::new(context, merged, SourceLocation::file(DEFAULT_FILE))),
             Err(message) => {
-                desk.complain(Diagnostic::new(whole("the settings"), format!("cannot be merged: {message}")));
+                context.error(SourceLocation::file("the settings"), format!("cannot be merged: {message}"));
                 None
             }
         }
     }
 
-    fn layers(&self, desk: &Desk) -> Vec<Table> {
-        let mut layers = vec![toml(desk, DEFAULTS.0, DEFAULTS.1)];
+    fn layers(&self, context: &LoadContext) -> Vec<Table> {
+        let mut layers = vec![context.toml(DEFAULTS.0, DEFAULTS.1)];
         if !self.default_file.as_os_str().is_empty() {
             let name = self.default_file.to_string_lossy();
-            let text = desk.text_if_there(&self.default_file, &whole(&name));
-            layers.extend(text.map(|text| toml(desk, &name, &text)));
+            let text = context.text_if_there(&self.default_file, &SourceLocation::file(&*name));
+            layers.extend(text.map(|text| context.toml(&name, &text)));
         }
         for file in &self.files {
             let name = file.to_string_lossy();
-            layers.extend(desk.text(file, &whole(&name)).map(|text| toml(desk, &name, &text)));
+            let text = context.text(file, &SourceLocation::file(&*name));
+            layers.extend(text.map(|text| context.toml(&name, &text)));
         }
         match layers::environment(&self.environment) {
             Ok(environment) => layers.push(environment),
-            Err(message) => desk.complain(Diagnostic::new(whole("the environment"), format!("cannot be read: {message}"))),
+            Err(message) => context.error(SourceLocation::file("the environment"), format!("cannot be read: {message}")),
         }
         layers
     }
 }
 
-/// One trust rule alone, without the agents that go by it: the rule where it makes sense, what is wrong with its file, and what
-/// may surprise.
+/// One trust rule alone, without the agents that go by it: the rule if it makes sense, the mistakes of its file, and warnings.
 pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Diagnostics, Diagnostics) {
-    let desk = Desk::default();
+    let context = LoadContext::default();
     let name = path.to_string_lossy();
-    let place = Place { file: name.as_ref().into(), line: 1 };
-    let table = desk.text(path, &place).map(|text| toml(&desk, &name, &text));
-    let file = table.and_then(|table| TrustFile::read(Reader::new(&desk, table, place)));
-    let rule = file.and_then(|file| build::meant(&desk, &file, &[]));
-    let (complaints, warnings, _) = desk.finish();
-    (rule.filter(|_| complaints.is_empty()), complaints, warnings)
+    let location = SourceLocation::line(&*name, 1);
+    let table = context.text(path, &location).map(|text| context.toml(&name, &text));
+    let file = table.and_then(|table| TrustFile::read(TableReader::new(&context, table, location)));
+    let rule = file.and_then(|file| build::trust_rule(&context, &file, &[]));
+    let (errors, warnings, _) = context.finish();
+    (rule.filter(|_| errors.is_empty()), errors, warnings)
 }
 
-/// The list of keys that `settings` mean.
+/// The list of keys in the folder that `settings` name.
 pub fn keyring(settings: &Settings) -> PathBuf {
     settings.keys.dir.join(KEYRING)
-}
-
-/// The table of the TOML file called `name`; what is wrong in it is complained of.
-fn toml(desk: &Desk, name: &str, text: &str) -> Table {
-    let (table, complaints) = tree::parse(&name.into(), text);
-    complaints.into_iter().for_each(|complaint| desk.complain_of_line(complaint));
-    table
-}
-
-/// The whole of something.
-fn whole(name: &str) -> Place {
-    Place { file: name.into(), line: 0 }
 }
 
 #[cfg(test)]

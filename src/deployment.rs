@@ -9,7 +9,7 @@ use crate::crypto::MacKey;
 use crate::lifecycle::{InactiveStatus, Rules, StateView};
 use crate::mint::{Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Time};
-use crate::policy::{Limits, Policies};
+use crate::policy::{Policies, TokenLimits};
 use crate::token::IssuerKeys;
 use crate::trust::TrustStore;
 
@@ -37,7 +37,7 @@ pub struct Deployment {
     /// The rules for DPoP proofs (RFC 9449).
     pub dpop: DpopRules,
     /// The limits of lifetimes and tasks.
-    pub limits: Limits,
+    pub limits: TokenLimits,
     /// The most hops of a chain.
     pub depth_max: u32,
 }

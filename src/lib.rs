@@ -3,6 +3,7 @@
 
 pub mod crypto;
 pub mod oauth;
+pub mod diagnostic;
 pub mod request;
 pub mod jose;
 pub mod x509;

@@ -19,14 +19,13 @@ use std::time::Duration;
 use crate::oauth::Issuer;
 
 pub use decide::decide;
-pub use loader::PolicyComplaint;
 pub use outcome::{ApprovalNeeded, Denial, DenialReason, Explanation, Grant, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
 pub use policies::Policies;
 pub use task::open;
 
 /// The bounds of every token and task of this server.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct TokenLimits {
     /// This server's issuer identifier, by which policy tells its agents from foreign actors.
     pub issuer: Issuer,
     /// The lifetime of a token where its API does not say.

@@ -26,7 +26,7 @@ use crate::config::{self, Fingerprint, Settings, Sources};
 use crate::crypto::SealKey;
 use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::oauth::Clock;
-use crate::store::{KeyFiles, SqliteStore, SystemClock};
+use crate::store::{self, KeyFiles, SystemClock};
 use reload::{Lasting, Reload};
 
 /// A server that answers.
@@ -55,7 +55,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
-    let deployment = config::world(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
+    let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
     reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
         Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;
@@ -98,9 +98,9 @@ impl Server {
 
 /// The one writer, on the store of the data folder.
 fn commit(settings: &Settings, data: &Path, root: SealKey, clock: &Arc<dyn Clock>) -> Result<Commit, Failure> {
-    let store = SqliteStore::new(data).map_err(|reason| Failure::at(data, &reason))?;
+    let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
     let limits = limits::commit(&settings.limits);
-    Commit::start(Box::new(store), Arc::clone(clock), Arc::new(root), limits).map_err(|reason| Failure::store(data, &reason))
+    Commit::start(store, Arc::clone(clock), Arc::new(root), limits).map_err(|reason| Failure::store(data, &reason))
 }
 
 /// Starts the listeners on the bound sockets.

@@ -6,8 +6,34 @@ mod sequences;
 mod sqlite;
 mod tiles;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
 pub use clock::SystemClock;
 pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, LEDGER_OVERLAP, LedgerKey, LedgerKeys, RingEntry};
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
-pub use sqlite::{SqliteReader, SqliteStore};
+use sqlite::{SqliteReader, SqliteStore};
 pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};
+
+/// Takes the data folder as the commit store of this process alone, making it if there is none. Nothing is read before
+/// [`CommitStore::open`].
+///
+/// # Errors
+/// `Locked` when another server has it; `Folder` when it cannot be made, or is accessible to others and not ours.
+pub fn open(data: &Path) -> Result<Box<dyn CommitStore>, StoreReason> {
+    Ok(Box::new(SqliteStore::new(data)?))
+}
+
+/// A read-only view of the records in a data folder, with or without a running server. Each has a connection of its own.
+///
+/// # Errors
+/// `Folder` when no server has used the folder; `Newer` when a newer version of this program did.
+pub fn reader(data: &Path) -> Result<Arc<dyn RecordReader>, StoreReason> {
+    Ok(Arc::new(SqliteReader::open(data)?))
+}
+
+/// True where a server has used the data folder before.
+pub fn is_used(data: &Path) -> bool {
+    sqlite::is_used(data)
+}

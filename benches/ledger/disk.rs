@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign::commit::contract::{Batch, CommitStore, RecordReader, Row, Select};
+use countersign::commit::contract::{Batch, Row, Select};
 use countersign::commit::{Commit, Limits, LogKeys, LogParts, Sequencer};
 use countersign::crypto::{SealKey, SignKey};
 use countersign::ledger::{KeyName, NoteSigner, Record, TileNodes, TlogProof};
 use countersign::oauth::{Jti, Time, Txn};
-use countersign::store::{SqliteReader, SqliteStore, SystemClock, TileFolder};
+use countersign::store::{self, SystemClock, TileFolder};
 
 const BATCH: u64 = 10_000;
 
@@ -61,7 +61,7 @@ fn record(index: u64) -> (Jti, Txn, Vec<u8>) {
 
 fn fill(data: &Path, size: u64) {
     Record::parse(&record(7).2).unwrap();
-    let mut store = SqliteStore::new(data).unwrap();
+    let mut store = store::open(data).unwrap();
     store.open().unwrap();
     for start in (0..size).step_by(usize::try_from(BATCH).unwrap()) {
         let row = |index| {
@@ -71,13 +71,14 @@ fn fill(data: &Path, size: u64) {
         let rows = (start..(start + BATCH).min(size)).map(row).collect();
         let at = Time::from_millis(1_750_000_000_000 + i64::try_from(start).unwrap());
         let batch = Batch { rows, ..Batch::at(at) };
-        store.commit(&batch).unwrap();
+        store.begin(&mut std::iter::empty()).unwrap();
+        store.write(&batch).unwrap();
     }
 }
 
 /// Writer and sequencer as a server that starts has them.
 fn start(data: &Path, keys: &Path) -> (Commit, Sequencer) {
-    let store = Box::new(SqliteStore::new(data).unwrap());
+    let store = store::open(data).unwrap();
     let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
     let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
     let signer = NoteSigner::new(KeyName::parse("log.example/ledger").unwrap(), SignKey::from_seed(&[1; 32]).unwrap());
@@ -85,7 +86,7 @@ fn start(data: &Path, keys: &Path) -> (Commit, Sequencer) {
     fs::create_dir_all(data.join("ledger")).unwrap();
     fs::write(data.join("ledger/vkey"), format!("{}\n", known.first().unwrap())).unwrap();
     let sequencer = Sequencer::start(LogParts {
-        records: Arc::new(SqliteReader::open(data).unwrap()),
+        records: store::reader(data).unwrap(),
         durable: commit.durable(),
         files: Arc::new(TileFolder::new(data, keys).unwrap()),
         keys: LogKeys { origin: signer.name().clone(), signers: vec![signer], known },
@@ -117,7 +118,7 @@ fn stop(commit: &Commit, sequencer: &Sequencer) {
 
 fn proofs(data: &Path, keys: &Path, size: u64) {
     let (commit, sequencer) = start(data, keys);
-    let (records, files) = (SqliteReader::open(data).unwrap(), TileFolder::new(data, keys).unwrap());
+    let (records, files) = (store::reader(data).unwrap(), TileFolder::new(data, keys).unwrap());
     let published = sequencer.published().unwrap();
     let mut taken: Vec<f64> = (0..1_000)
         .map(|turn| {

@@ -223,8 +223,8 @@ fn never_used(agent: &Arc<Agent>, deployment: &Deployment, used: &AgentUse) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Place;
     use crate::client::{AuthMethod, DatedKind};
+    use crate::diagnostic::SourceLocation;
 
     #[test]
     fn only_what_is_near_its_end_is_told_and_the_first_to_end_first() {
@@ -233,7 +233,7 @@ mod tests {
             login: AuthMethod::SelfSignedTls,
             name: name.to_owned(),
             held_by: "a.pem".into(),
-            place: Place { file: "a.toml".into(), line: 7 },
+            place: SourceLocation::line("a.toml", 7),
             not_after: Time::from_seconds(seconds),
         };
         let all = [dated("later", 86_400 * 41), dated("near", 86_400 * 39), dated("over", 86_400 * 9)];

@@ -1,7 +1,6 @@
 //! A registered resource server.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use crate::jose::Algorithm;
@@ -14,29 +13,29 @@ pub struct Api {
     pub id: Resource,
     /// Logical names that `audience` may use instead (RFC 8693 §2.1).
     pub names: Vec<Audience>,
-    /// As which agent this API exchanges onward the tokens that it receives.
+    /// The agent as which this API exchanges onward the tokens that it receives (on-behalf-of).
     pub agent: Option<ClientId>,
-    /// Where data goes that is handed to it.
+    /// The destination of data that is handed to it.
     pub destination: Destination,
-    /// What a request without `scope` asks for.
+    /// The scopes of a request without `scope`.
     pub default_scopes: Scopes,
-    /// How long its tokens live at most; the server's `tokens.lifetime` when absent.
+    /// The longest lifetime of its tokens; the server's `tokens.lifetime` when absent.
     pub lifetime: Option<Duration>,
-    /// How its tokens are signed.
+    /// The algorithm that signs its tokens.
     pub signing_alg: Algorithm,
     /// The `typ` header of its tokens: `at+jwt` (RFC 9068 §2.1), or `JWT` for validators that refuse that.
     pub typ: String,
-    /// How much of the chain of actors its tokens show.
+    /// The part of the chain of actors that its tokens show.
     pub chain: ChainShown,
-    /// Whether its tokens must be bound to a key.
+    /// The demand that its tokens be bound to a key.
     pub sender_constraint: ConstraintRequirement,
     /// APIs of one group may share a token; their scope names never collide.
     pub group: Option<String>,
     /// Its scopes and what they mean.
     pub scopes: BTreeMap<Scope, ScopeInfo>,
-    /// What authority held on another API may become here.
+    /// Steps by which authority held on another API becomes authority here.
     pub derive: Vec<Derive>,
-    /// How the status of its tokens is published for who validates offline; not at all when absent.
+    /// The status list of its tokens, for offline validators; none when absent.
     pub status_list: Option<StatusList>,
 }
 
@@ -44,12 +43,12 @@ impl Api {
     /// The values of `typ` that validators of access tokens know.
     pub const TYPS: [&'static str; 2] = ["at+jwt", "JWT"];
 
-    /// How access tokens can be signed. RS256 is for validators that know nothing else; several refuse EdDSA.
+    /// The algorithms of access tokens. RS256 is for validators that know nothing else; several refuse EdDSA.
     pub const SIGNING_ALGS: [(&'static str, Algorithm); 3] =
         [("ES256", Algorithm::ES256), ("RS256", Algorithm::RS256), ("EdDSA", Algorithm::EdDSA)];
 }
 
-/// What one scope of an API gives.
+/// The meaning of one scope of an API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeInfo {
     /// Classes of the data it reaches, as policies name them.
@@ -58,16 +57,16 @@ pub struct ScopeInfo {
     pub effect: Effect,
 }
 
-/// How the status of an API's tokens is published (draft-ietf-oauth-status-list-21).
+/// Publication of the status of an API's tokens (draft-ietf-oauth-status-list-21).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusList {
-    /// How much a list tells of each token.
+    /// Bits that a list has for each token.
     pub bits: StatusBits,
-    /// How long a validator may keep a list before it asks again.
+    /// `ttl`: the time that a validator may keep a list before it asks again.
     pub ttl: Duration,
 }
 
-/// How much a status list tells of each token.
+/// Statuses that a list can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StatusBits {
     /// Valid or not; a suspended token is not.
@@ -77,7 +76,7 @@ pub enum StatusBits {
 }
 
 impl StatusList {
-    /// What `status_list = true` means.
+    /// The list of `status_list = true`.
     pub const DEFAULT: Self = Self { bits: StatusBits::One, ttl: Duration::from_secs(10) };
 }
 
@@ -102,33 +101,8 @@ pub struct Derive {
     pub to: Scope,
 }
 
-/// Declares an enum whose variants have a name in files and policies.
-macro_rules! named {
-    ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $name:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $type { $($(#[$variant_meta])* $variant,)+ }
-
-        impl $type {
-            /// Every value under its name.
-            pub const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$variant)),+];
-
-            /// The name in files and policies.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
 named! {
-    /// Where data goes that is handed to an API.
+    /// The destination of data that is handed to an API.
     Destination {
         /// Stays with us.
         Internal = "internal",
@@ -154,7 +128,7 @@ named! {
 }
 
 named! {
-    /// How much of the chain of actors a token shows.
+    /// The part of the chain of actors that a token shows.
     ChainShown {
         /// All of it, nested (RFC 8693 §4.1).
         Full = "full",
@@ -164,7 +138,7 @@ named! {
 }
 
 named! {
-    /// Whether a token must be bound to a key of its holder.
+    /// The demand that a token be bound to a key of its holder.
     ConstraintRequirement {
         /// Bearer tokens only.
         None = "none",

@@ -1,119 +1,124 @@
-//! What only shows when agents, APIs and trust rules are seen together.
+//! Contradictions that only show when agents, APIs and trust rules are seen together.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
 use std::time::Duration;
 
-use super::{Agent, Api, CatalogComplaint, CatalogReason, ConstraintRequirement, Filed, Place, Unknown};
+use super::agent::Agent;
+use super::api::{Api, ConstraintRequirement};
+use crate::diagnostic::{Declared, Diagnostic, SourceLocation};
 use crate::oauth::{ClientId, Resource, RuleName, Scope};
 
 /// Every contradiction, agents first.
-pub(super) fn all(agents: &[Filed<Agent>], apis: &[Filed<Api>], rules: &[RuleName]) -> Vec<CatalogComplaint> {
-    let mut view = View { agents, apis, rules, complaints: Vec::new() };
-    view.agents_once();
-    agents.iter().for_each(|agent| view.agent(agent));
-    view.names_once();
-    apis.iter().for_each(|api| view.api(api));
-    view.groups();
-    view.complaints
+pub(super) fn all(agents: &[Declared<Agent>], apis: &[Declared<Api>], rules: &[RuleName]) -> Vec<Diagnostic> {
+    let mut check = CatalogCheck { agents, apis, rules, found: Vec::new() };
+    check.agents_once();
+    agents.iter().for_each(|agent| check.agent(agent));
+    check.names_once();
+    apis.iter().for_each(|api| check.api(api));
+    check.groups();
+    check.found
 }
 
-struct View<'a> {
-    agents: &'a [Filed<Agent>],
-    apis: &'a [Filed<Api>],
+struct CatalogCheck<'a> {
+    agents: &'a [Declared<Agent>],
+    apis: &'a [Declared<Api>],
     rules: &'a [RuleName],
-    complaints: Vec<CatalogComplaint>,
+    found: Vec<Diagnostic>,
 }
 
-impl View<'_> {
+impl CatalogCheck<'_> {
     fn agents_once(&mut self) {
-        let mut first: HashMap<&ClientId, Place> = HashMap::new();
+        let mut first: HashMap<&ClientId, SourceLocation> = HashMap::new();
         for agent in self.agents {
-            let (id, place) = (&agent.entry.id, agent.places.of("id"));
+            let (id, location) = (&agent.entry.id, agent.locations.of("id"));
             match first.get(id) {
-                Some(there) => self.complain(place, CatalogReason::AgentTwice(id.clone(), there.clone())),
-                None => drop(first.insert(id, place)),
+                Some(there) => self.error(location, format!("agent \"{id}\" is registered already{}", elsewhere(there))),
+                None => drop(first.insert(id, location)),
             }
         }
     }
 
-    fn agent(&mut self, agent: &Filed<Agent>) {
+    fn agent(&mut self, agent: &Declared<Agent>) {
         let id = &agent.entry.id;
         if *id == ClientId::operators() || *id == ClientId::server() {
-            self.complain(agent.places.of("id"), CatalogReason::AgentReserved(id.clone()));
+            let sentence = format!("agent id \"{id}\" has a meaning of its own in the records; choose another");
+            self.error(agent.locations.of("id"), sentence);
         }
         let prefix = id.as_str().split_once(':').map(|(prefix, _)| prefix);
         if let Some(rule) = self.rules.iter().find(|rule| Some(rule.as_str()) == prefix) {
-            self.complain(agent.places.of("id"), CatalogReason::AgentLikeSubject(id.clone(), rule.clone()));
+            let sentence =
+                format!("agent id \"{id}\" begins with \"{rule}:\" and could be taken for a subject of trust rule \"{rule}\"");
+            self.error(agent.locations.of("id"), sentence);
         }
         for (position, (rule, _)) in agent.entry.foreign_clients.iter().enumerate() {
             if !self.rules.contains(rule) {
-                let place = agent.places.of(&format!("foreign_clients/{position}/trust"));
-                let reason = CatalogReason::NoRule(rule.clone());
-                self.unknown(place, reason, rule, self.rules.iter().map(ToString::to_string).collect());
+                let location = agent.locations.of(&format!("foreign_clients/{position}/trust"));
+                let known = self.rules.iter().map(RuleName::as_str);
+                self.unknown(location, format!("there is no trust rule \"{rule}\""), rule.as_str(), known);
             }
         }
     }
 
     fn names_once(&mut self) {
-        let mut ids: HashMap<&str, &Filed<Api>> = HashMap::new();
+        let mut ids: HashMap<&str, &Declared<Api>> = HashMap::new();
         for api in self.apis {
-            match ids.get(api.entry.id.as_str()) {
+            let id = api.entry.id.as_str();
+            match ids.get(id) {
                 Some(first) => {
-                    let reason = CatalogReason::ApiTwice(api.entry.id.clone(), first.places.of("id"));
-                    self.complain(api.places.of("id"), reason);
+                    let first = elsewhere(&first.locations.of("id"));
+                    self.error(api.locations.of("id"), format!("API \"{id}\" is registered already{first}"));
                 }
-                None => drop(ids.insert(api.entry.id.as_str(), api)),
+                None => drop(ids.insert(id, api)),
             }
         }
         for api in self.apis {
             for (position, name) in api.entry.names.iter().enumerate() {
                 let holder = *ids.entry(name.as_str()).or_insert(api);
                 if holder.entry.id != api.entry.id {
-                    let reason = CatalogReason::NameTaken(name.as_str().to_owned(), holder.entry.id.clone());
-                    self.complain(api.places.of(&format!("names/{position}")), reason);
+                    let sentence = format!("the name \"{name}\" already means API \"{}\"", holder.entry.id);
+                    self.error(api.locations.of(&format!("names/{position}")), sentence);
                 }
             }
         }
     }
 
-    fn api(&mut self, api: &Filed<Api>) {
-        if let Some(agent) = api.entry.agent.as_ref().filter(|id| !self.has_agent(id)) {
-            let known = self.agents.iter().map(|agent| agent.entry.id.to_string()).collect();
-            self.unknown(api.places.of("agent"), CatalogReason::NoAgent(agent.clone()), agent, known);
+    fn api(&mut self, api: &Declared<Api>) {
+        let agents = self.agents;
+        let known = || agents.iter().map(|agent| agent.entry.id.as_str());
+        if let Some(agent) = api.entry.agent.as_ref().filter(|id| known().all(|known| known != id.as_str())) {
+            self.unknown(api.locations.of("agent"), format!("there is no agent \"{agent}\""), agent.as_str(), known());
         }
         if !Api::TYPS.contains(&api.entry.typ.as_str()) {
-            self.complain(api.places.of("typ"), CatalogReason::Typ);
+            self.error(api.locations.of("typ"), "`typ` must be \"at+jwt\" or \"JWT\"");
         }
         if api.entry.lifetime.is_some_and(|lifetime| lifetime < Duration::from_secs(1)) {
-            self.complain(api.places.of("lifetime"), CatalogReason::NoLifetime);
+            self.error(api.locations.of("lifetime"), "`lifetime` must be at least 1s");
         }
         for scope in api.entry.default_scopes.iter() {
-            self.scope_of(api, scope, api.places.of(&format!("default_scopes/{scope}")));
+            self.scope_of(api, scope, api.locations.of(&format!("default_scopes/{scope}")));
         }
         (0..api.entry.derive.len()).for_each(|position| self.derive(api, position));
     }
 
-    fn derive(&mut self, api: &Filed<Api>, position: usize) {
+    fn derive(&mut self, api: &Declared<Api>, position: usize) {
         let Some(derive) = api.entry.derive.get(position) else { return };
-        let place = |field: &str| api.places.of(&format!("derive/{position}/{field}"));
-        self.scope_of(api, &derive.to, place("to"));
+        let location = |field: &str| api.locations.of(&format!("derive/{position}/{field}"));
+        self.scope_of(api, &derive.to, location("to"));
         if derive.from_api == api.entry.id {
-            return self.complain(place("from/api"), CatalogReason::DeriveFromSelf);
+            return self.error(location("from/api"), "an API cannot derive authority from itself");
         }
         let apis = self.apis;
         match apis.iter().find(|from| from.entry.id == derive.from_api) {
-            Some(from) => self.scope_of(from, &derive.from_scope, place("from/scope")),
+            Some(from) => self.scope_of(from, &derive.from_scope, location("from/scope")),
             None => {
-                let reason = CatalogReason::NoApi(derive.from_api.clone());
-                let known = apis.iter().map(|api| api.entry.id.to_string()).collect();
-                self.unknown(place("from/api"), reason, &derive.from_api, known);
+                let (wanted, known) = (&derive.from_api, apis.iter().map(|api| api.entry.id.as_str()));
+                self.unknown(location("from/api"), format!("there is no API \"{wanted}\""), wanted.as_str(), known);
             }
         }
     }
 
     fn groups(&mut self) {
-        let mut groups: BTreeMap<&str, Vec<&Filed<Api>>> = BTreeMap::new();
+        let mut groups: BTreeMap<&str, Vec<&Declared<Api>>> = BTreeMap::new();
         for api in self.apis {
             if let Some(group) = &api.entry.group {
                 groups.entry(group).or_default().push(api);
@@ -126,20 +131,20 @@ impl View<'_> {
         }
     }
 
-    fn group_scopes(&mut self, group: &str, members: &[&Filed<Api>]) {
+    fn group_scopes(&mut self, group: &str, members: &[&Declared<Api>]) {
         let mut holders: HashMap<&Scope, &Resource> = HashMap::new();
         for api in members {
             for scope in api.entry.scopes.keys() {
                 let holder = *holders.entry(scope).or_insert(&api.entry.id);
                 if *holder != api.entry.id {
-                    let reason = CatalogReason::ScopeTaken(scope.clone(), group.to_owned(), holder.clone());
-                    self.complain(api.places.of(&format!("scopes/{scope}")), reason);
+                    let sentence = format!("scope \"{scope}\" collides with that of API \"{holder}\" in group \"{group}\"");
+                    self.error(api.locations.of(&format!("scopes/{scope}")), sentence);
                 }
             }
         }
     }
 
-    fn group_tokens(&mut self, group: &str, members: &[&Filed<Api>]) {
+    fn group_tokens(&mut self, group: &str, members: &[&Declared<Api>]) {
         let Some((first, others)) = members.split_first() else { return };
         for api in others {
             let (this, that) = (&api.entry, &first.entry);
@@ -150,39 +155,42 @@ impl View<'_> {
                 ("status_list", this.status_list != that.status_list),
             ];
             for (field, _) in differs.into_iter().filter(|(_, differs)| *differs) {
-                let reason = CatalogReason::GroupDiffers(field, group.to_owned(), that.id.clone());
-                self.complain(api.places.of(field), reason);
+                self.differs(field, api, first, group);
             }
         }
     }
 
     /// A token cannot be both never bound and always bound.
-    fn group_bindings(&mut self, group: &str, members: &[&Filed<Api>]) {
-        let of = |constraint| move |api: &&&Filed<Api>| api.entry.sender_constraint == constraint;
+    fn group_bindings(&mut self, group: &str, members: &[&Declared<Api>]) {
+        let of = |constraint| move |api: &&&Declared<Api>| api.entry.sender_constraint == constraint;
         let Some(bearer) = members.iter().find(of(ConstraintRequirement::None)) else { return };
         for api in members.iter().filter(of(ConstraintRequirement::Required)) {
-            let reason = CatalogReason::GroupDiffers("sender_constraint", group.to_owned(), bearer.entry.id.clone());
-            self.complain(api.places.of("sender_constraint"), reason);
+            self.differs("sender_constraint", api, bearer, group);
         }
     }
 
-    fn has_agent(&self, id: &ClientId) -> bool {
-        self.agents.iter().any(|agent| agent.entry.id == *id)
+    fn differs(&mut self, field: &str, api: &Declared<Api>, from: &Declared<Api>, group: &str) {
+        let id = &from.entry.id;
+        let sentence = format!("`{field}` differs from that of API \"{id}\" in group \"{group}\", and one token must serve both");
+        self.error(api.locations.of(field), sentence);
     }
 
-    fn scope_of(&mut self, api: &Filed<Api>, scope: &Scope, place: Place) {
+    fn scope_of(&mut self, api: &Declared<Api>, scope: &Scope, location: SourceLocation) {
         if !api.entry.scopes.contains_key(scope) {
-            let known = api.entry.scopes.keys().map(ToString::to_string).collect();
-            self.unknown(place, CatalogReason::NoScope(scope.clone(), api.entry.id.clone()), scope, known);
+            let sentence = format!("API \"{}\" has no scope \"{scope}\"", api.entry.id);
+            self.unknown(location, sentence, scope.as_str(), api.entry.scopes.keys().map(|scope| scope.as_str()));
         }
     }
 
-    fn complain(&mut self, place: Place, reason: CatalogReason) {
-        self.complaints.push(CatalogComplaint { place, reason, unknown: None });
+    fn error(&mut self, location: SourceLocation, sentence: impl Into<String>) {
+        self.found.push(Diagnostic::new(location, sentence));
     }
 
-    fn unknown(&mut self, place: Place, reason: CatalogReason, name: impl Display, known: Vec<String>) {
-        let unknown = Some(Unknown { name: name.to_string(), known });
-        self.complaints.push(CatalogComplaint { place, reason, unknown });
+    fn unknown<'b>(&mut self, location: SourceLocation, sentence: String, name: &str, known: impl Iterator<Item = &'b str>) {
+        self.found.push(Diagnostic::new(location, sentence).unknown(name, known));
     }
+}
+
+fn elsewhere(location: &SourceLocation) -> String {
+    if location.file.is_empty() { String::new() } else { format!(" at {location}") }
 }

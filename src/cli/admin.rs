@@ -125,7 +125,7 @@ impl Admin {
                 answer(&client.post_form("http://ops/ops/revoke", &form, None, None).await?)
             }
             Self::Folder(folder) => {
-                let done = admin::revoke(&folder.deployment, &folder.commit, &folder.records, &target, reason).await;
+                let done = admin::revoke(&folder.deployment, &folder.commit, &*folder.records, &target, reason).await;
                 Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
             }
         }
@@ -134,7 +134,7 @@ impl Admin {
 
 fn agents(folder: &Offline) -> Result<Value, AdminReason> {
     let mut usage = Usage::default();
-    admin::catch_up(&mut usage, &folder.records)?;
+    admin::catch_up(&mut usage, &*folder.records)?;
     Ok(json!({ "agents": admin::inventory(&folder.deployment, &*folder.commit.state(), &usage, SystemClock.now()) }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -174,7 +175,7 @@ fn heads(source: &LogSource, known: &[NoteVerifier], others_are_fine: bool) -> R
 
 /// The records of a store, read along with the entries.
 struct StoredRecords {
-    reader: Box<dyn RecordReader>,
+    reader: Arc<dyn RecordReader>,
     page: std::vec::IntoIter<Stored>,
     /// The first difference.
     differs: Option<String>,

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::output::{CommandResult, Failure};
 use super::text::instant;
-use crate::catalog::Place;
 use crate::client::ExpiryState;
-use crate::config::{self, Config, Diagnostic, Diagnostics, Sources};
+use crate::config::{self, Config, Sources};
 use crate::crypto::Digest;
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::oauth::{Clock, Time};
 use crate::server::{retired_in_record, stand_in_keys};
 use crate::store::SystemClock;
@@ -40,7 +40,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
     let now = SystemClock.now();
     let own = own_certificates(&config, now);
     let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
-    match config::world(config, stand_in_keys()?, None) {
+    match config::deployment(config, stand_in_keys()?, None) {
         Ok(deployment) => {
             let ends = deployment
                 .logins
@@ -54,7 +54,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
 
 /// Warnings about agents that are retired in the record of the data folder, and not in their files.
 fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
-    let place = Place { file: data.display().to_string().into(), line: 0 };
+    let place = SourceLocation::file(data.display().to_string());
     let warning = |id| {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
     };
@@ -67,10 +67,10 @@ fn own_certificates(config: &Config, now: Time) -> Vec<Diagnostic> {
     let file = &files.certificate;
     let ends = chain.cert.iter().filter_map(|der| Some((Digest::of(der), UnverifiedCertificate::read(der).ok()?.not_after)));
     let named = ends.map(|(digest, not_after)| (format!("server certificate {digest} in {}", file.value.display()), not_after));
-    named.filter_map(|(name, not_after)| near(&file.place, &name, not_after, ExpiryState::of(not_after, now))).collect()
+    named.filter_map(|(name, not_after)| near(&file.location, &name, not_after, ExpiryState::of(not_after, now))).collect()
 }
 
-fn near(place: &Place, name: &str, not_after: Time, expiry: Option<ExpiryState>) -> Option<Diagnostic> {
+fn near(place: &SourceLocation, name: &str, not_after: Time, expiry: Option<ExpiryState>) -> Option<Diagnostic> {
     let verb = match expiry? {
         ExpiryState::Expired => "has expired, at",
         ExpiryState::Near => "expires within 30 days, at",

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, redirect};
@@ -15,7 +16,7 @@ use crate::ledger::{
     CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, LogFiles, NoteVerifier, TILE_WIDTH, Tile, TileNodes, TlogProof, tile_bytes,
     tiles_between,
 };
-use crate::store::{LEDGER_FOLDER, LogFolder, SqliteReader, VKEY_PATH};
+use crate::store::{self, LEDGER_FOLDER, LogFolder, VKEY_PATH};
 
 /// No file of a log is longer: a full bundle of the longest entries.
 const FILE_BYTES_MAX: usize = TILE_WIDTH as usize * (ENTRY_BYTES_MAX + 2);
@@ -228,9 +229,8 @@ pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failure> {
 }
 
 /// The records of the data folder `data`.
-pub(super) fn records_of(data: &Path) -> Result<Box<dyn RecordReader>, Failure> {
-    let reader = SqliteReader::open(data).map_err(|reason| Failure::at(data, &reason))?;
-    Ok(Box::new(reader))
+pub(super) fn records_of(data: &Path) -> Result<Arc<dyn RecordReader>, Failure> {
+    store::reader(data).map_err(|reason| Failure::at(data, &reason))
 }
 
 /// The keys that are believed: `keys`, or those that lie beside the log.

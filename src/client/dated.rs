@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AuthMethod;
-use crate::catalog::Place;
+use crate::diagnostic::SourceLocation;
 use crate::oauth::Time;
 
 /// The time before its end from which a key or certificate is told to be near it.
@@ -23,8 +23,8 @@ pub struct Dated {
     pub name: String,
     /// The file that holds it, or what else does.
     pub held_by: Arc<str>,
-    /// The place in the configuration that names it.
-    pub place: Place,
+    /// The line of the configuration that names it.
+    pub place: SourceLocation,
     /// The last instant at which it counts.
     pub not_after: Time,
 }
@@ -101,7 +101,7 @@ mod tests {
             login: AuthMethod::TlsClientAuth,
             name: "CN=root".to_owned(),
             held_by: "ca.crl".into(),
-            place: Place::default(),
+            place: SourceLocation::default(),
             not_after: end,
         };
         let (list, authority) = (dated(DatedKind::RevocationList), dated(DatedKind::Authority));

@@ -14,7 +14,7 @@ use crate::trust::{Requirement, SubjectKind, TrustKind, VerifiedAssertion};
 use crate::x509::Roots;
 
 /// One way in which an agent may log in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ClientAuth {
     /// A JWT that the client signs with its own key (RFC 7523 §2.2, as tightened by rfc7523bis).
     PrivateKeyJwt {

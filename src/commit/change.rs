@@ -1,12 +1,16 @@
-//! What acts before it is recorded: deaths, suspensions, retirements. And resumptions, which act after.
+//! Changes of what is alive: revocations, suspensions, resumptions, retirements. Their effect on one generation is a pure
+//! function of the generation before it.
 
 use std::borrow::Cow;
 
-use super::command::{Revocable, Revocation, StatusChange, Transition};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::contract::StoredGeneration;
+use super::limits::ClientPlace;
 use crate::ledger::RecordReason;
 use crate::ledger::record::{Kind, Record, RevocableRecord, RevocationRecord, StatusChangeRecord};
-use crate::lifecycle::{GenerationState, InactiveStatus, Task};
-use crate::oauth::{ClientId, Time};
+use crate::lifecycle::{GenerationState, InactiveStatus, Revocable, Revocation, StatusChange, Task, Transition};
+use crate::oauth::{ClientId, SingleUse, Time};
 
 /// No change is about more things, and none has a longer reason, in bytes.
 const THINGS_MAX: usize = 256;
@@ -14,93 +18,124 @@ const REASON_MAX: usize = 1024;
 
 /// A change of what is alive.
 #[derive(Debug)]
-pub(super) enum Change {
-    Death(Revocation),
-    Holding(StatusChange),
+pub(super) enum StateChange {
+    Revocation(Revocation),
+    Status(StatusChange),
 }
 
-impl Change {
-    /// What it is about.
+/// A change on its way to the record, with its reserved places.
+#[derive(Debug)]
+pub(super) struct PendingChange {
+    pub(super) change: StateChange,
+    /// The time since which it acts in memory.
+    pub(super) since: Option<Time>,
+    /// The generations that it leads to, in the order of its things; empty until that is known.
+    pub(super) generations: Vec<StoredGeneration>,
+    /// The values spent with it.
+    pub(super) single_use: Vec<SingleUse>,
+    _of_client: Option<ClientPlace>,
+    /// None for a change that nobody asked for.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl PendingChange {
+    /// One that does not act yet.
+    pub(super) fn new(
+        change: StateChange,
+        single_use: Vec<SingleUse>,
+        of_client: Option<ClientPlace>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { change, since: None, generations: Vec::new(), single_use, _of_client: of_client, _place: place }
+    }
+}
+
+impl StateChange {
+    /// The things that change.
     pub(super) fn things(&self) -> &[Revocable] {
         match self {
-            Self::Death(death) => &death.ends,
-            Self::Holding(holding) => &holding.things,
+            Self::Revocation(revocation) => &revocation.ends,
+            Self::Status(change) => &change.things,
         }
     }
 
-    /// Who asked for it.
+    /// The client that asked for it.
     pub(super) fn by(&self) -> &ClientId {
         match self {
-            Self::Death(death) => &death.by,
-            Self::Holding(holding) => &holding.by,
+            Self::Revocation(revocation) => &revocation.by,
+            Self::Status(change) => &change.by,
         }
     }
 
-    /// When what it does may be forgotten; none for never.
-    pub(super) fn forget(&self) -> Option<Time> {
-        match self {
-            Self::Death(death) => death.until,
-            Self::Holding(_) => None,
-        }
-    }
-
-    /// What it makes of the life of one of its things, at `at`.
+    /// The state of one of its things after it, at `at`.
     pub(super) fn applied(&self, before: GenerationState, at: Time) -> GenerationState {
         let next = GenerationState { number: before.number + 1, ended: Some(at), hold: before.hold, until: None };
         match self {
-            Self::Death(_) => next,
-            Self::Holding(StatusChange { turn: Transition::Retire, .. }) => {
+            Self::Revocation(_) => next,
+            Self::Status(StatusChange { turn: Transition::Retire, .. }) => {
                 GenerationState { hold: Some(InactiveStatus::Retired), ..next }
             }
-            Self::Holding(StatusChange { turn: Transition::Suspend, .. }) => {
+            Self::Status(StatusChange { turn: Transition::Suspend, .. }) => {
                 GenerationState { hold: before.hold.max(Some(InactiveStatus::Suspended)), ..before }
             }
-            Self::Holding(StatusChange { turn: Transition::Resume, .. }) => {
+            Self::Status(StatusChange { turn: Transition::Resume, .. }) => {
                 GenerationState { hold: before.hold.filter(|hold| *hold == InactiveStatus::Retired), ..before }
             }
         }
     }
 
-    /// Who is to be remembered as having suspended `task`, one of its things; none where that does not change. Of several who
-    /// suspend it, whoever counts for most is remembered.
-    pub(super) fn suspended_by(&self, task: &Task) -> Option<Option<ClientId>> {
+    /// The time at which the generation of one of its things may be forgotten; none for never. `before` is that time without the
+    /// change, if the generation was known. A generation that may never be forgotten stays so, else the later of two counts.
+    pub(super) fn forget(&self, before: Option<Option<Time>>) -> Option<Time> {
         match self {
-            Self::Holding(StatusChange { turn: Transition::Suspend, by, .. }) => {
-                let before = task.suspended_by.as_ref().filter(|before| task.fixed.rank(before) >= task.fixed.rank(by));
-                Some(Some(before.unwrap_or(by).clone()))
-            }
-            Self::Holding(StatusChange { turn: Transition::Resume, .. }) => Some(None),
-            Self::Holding(_) | Self::Death(_) => None,
+            Self::Status(_) => before.flatten(),
+            Self::Revocation(Revocation { until, .. }) => match before {
+                Some(before) => before.zip(*until).map(|(one, other)| one.max(other)),
+                None => *until,
+            },
         }
     }
 
-    /// Whether whoever suspended `task` counts for more than who asks.
-    pub(super) fn is_outranked(&self, task: &Task) -> bool {
-        let Self::Holding(holding) = self else { return false };
-        task.suspended_by.as_ref().is_some_and(|before| task.fixed.rank(before) > task.fixed.rank(&holding.by))
+    /// The client that is to be remembered as having suspended `task`, one of its things; none where that does not change. Of
+    /// several who suspend it, the one with the highest rank is remembered.
+    pub(super) fn suspended_by(&self, task: &Task) -> Option<Option<ClientId>> {
+        match self {
+            Self::Status(StatusChange { turn: Transition::Suspend, by, .. }) => {
+                let before = task.suspended_by.as_ref().filter(|before| task.fixed.rank(before) >= task.fixed.rank(by));
+                Some(Some(before.unwrap_or(by).clone()))
+            }
+            Self::Status(StatusChange { turn: Transition::Resume, .. }) => Some(None),
+            Self::Status(_) | Self::Revocation(_) => None,
+        }
     }
 
-    /// The record of a change at `at` that leaves its things in the lives `numbers`, in order.
+    /// True where the client that suspended `task` has a higher rank than the one that asks.
+    pub(super) fn is_outranked(&self, task: &Task) -> bool {
+        let Self::Status(change) = self else { return false };
+        task.suspended_by.as_ref().is_some_and(|before| task.fixed.rank(before) > task.fixed.rank(&change.by))
+    }
+
+    /// The record of a change at `at` that leaves its things in the generations `numbers`, in order.
     ///
     /// # Errors
     /// When it is too long, or the instant out of range.
     pub(super) fn record(&self, at: Time, numbers: impl Iterator<Item = u64>) -> Result<Vec<u8>, RecordReason> {
         let things = self.things().iter().zip(numbers).map(|(thing, number)| thing_record(thing, number)).collect();
         match self {
-            Self::Death(death) => {
-                Record::Revocation(RevocationRecord::new(at, death.by.as_str(), &death.reason, death.until, things)).to_bytes()
+            Self::Revocation(Revocation { by, reason, until, .. }) => {
+                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, *until, things)).to_bytes()
             }
-            Self::Holding(StatusChange { turn, by, reason, .. }) => {
+            Self::Status(StatusChange { turn, by, reason, .. }) => {
                 Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
             }
         }
     }
 
-    /// Whether its record, whatever the time and the numbers, has no more bytes than a record may have.
+    /// True where its record has no more bytes than a record may have, whatever the time and the numbers.
     pub(super) fn fits(&self) -> bool {
         let reason = match self {
-            Self::Death(death) => &death.reason,
-            Self::Holding(holding) => &holding.reason,
+            Self::Revocation(revocation) => &revocation.reason,
+            Self::Status(change) => &change.reason,
         };
         let latest = Time::from_seconds(253_402_300_799);
         let numbers = std::iter::repeat(u64::MAX);
@@ -108,8 +143,8 @@ impl Change {
     }
 }
 
-fn kind(turn: Transition) -> Kind {
-    match turn {
+fn kind(transition: Transition) -> Kind {
+    match transition {
         Transition::Suspend => Kind::Suspension,
         Transition::Resume => Kind::Resumption,
         Transition::Retire => Kind::Retirement,

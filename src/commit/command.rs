@@ -1,60 +1,308 @@
-//! What can be asked of the one writer.
+//! The contract between the one writer and its commands: each is judged by facts alone, staged into a batch, and told what
+//! became of it. The commands themselves are in [`commands`](super::commands), one file each.
 
-use zeroize::Zeroizing;
+use std::sync::Arc;
 
-use super::register::Registration;
-use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
+use tokio::sync::oneshot;
 
-pub use crate::ledger::record::RefusalRecord;
-use crate::lifecycle::TaskTerms;
-pub use crate::lifecycle::{Revocable, Revocation, StatusChange, Transition};
+use super::change::PendingChange;
+use super::contract::{Batch, CommitStore, Row, StoreReason, StoredState};
+use super::limits::Limits;
+use super::receipt::CommitReason;
+use super::replay_cache::ReplayCache;
+use super::state::State;
+use super::status_lists::StatusLists;
+use super::subject_keys::{Disclosed, SealFailure, SubjectKeys};
+use crate::crypto::Digest;
+use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
 /// No command spends more values.
 pub(super) const SINGLE_USE_MAX: usize = 8;
 
-/// A hop to record, or the opening of a task, which has a token too.
-#[derive(Debug)]
-pub struct RecordHop {
-    /// The hop: the token's `jti`.
-    pub jti: Jti,
-    /// The tree it belongs to.
-    pub txn: Txn,
-    /// The canonical record of this hop (`ledger::Hop::record`), at most 65,535 bytes. The commit does not read it; a start
-    /// does, and refuses a store whose newest records are no records of the hops that they are stored for.
-    pub record: Vec<u8>,
-    /// Every generation the token depends on; each must be current.
-    pub generations: Vec<Generation>,
-    /// What is spent by this hop, at most 8 values.
-    pub single_use: Vec<SingleUse>,
-    /// The earliest expiry of anything the hop rests on; it must lie after the commit's own present.
-    pub deadline: Time,
-    /// The clear values behind the record's salted digests.
-    pub disclosed: Disclosed,
-    /// The status list that the token stands in, where an API asks for that.
-    pub status: Option<Box<Registration>>,
-    /// The task whose budget pays for this hop: one exchange.
-    pub charge: Option<GenerationKey>,
-    /// The task that begins with this record, where it is no hop.
-    pub opens: Option<NewTask>,
+/// One command on its way through the writer. Exactly one of `settle`, `fail` and `refuse` is called at the end.
+pub(super) trait CommitCommand: Send {
+    /// The state the writer must be in before this is judged; the strictest, where a command does not say otherwise.
+    fn requires(&self) -> Requires {
+        Requires::Issuance
+    }
+
+    /// The single-use values that it spends: the store is asked for them as the lock is taken.
+    fn single_use(&self) -> &[SingleUse] {
+        &[]
+    }
+
+    /// True where it acts only once it is durable: nothing after it may then share its batch.
+    fn ends_batch(&self) -> bool {
+        false
+    }
+
+    /// The verdict, by the facts at the instant of commit and nothing else.
+    ///
+    /// # Errors
+    /// The reason for which it is refused; it has then changed nothing.
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason>;
+
+    /// Puts its rows into the batch, and its effect into memory, where the commands behind it see it. A batch that fails undoes
+    /// the latter when the store is read again.
+    ///
+    /// # Errors
+    /// The reason for which it cannot be recorded; the batch is then as before.
+    fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason>;
+
+    /// Tells the verdict to the caller, where there is one.
+    fn answer(&mut self, verdict: Result<(), CommitReason>);
+
+    /// Follows once it is durable.
+    fn settle(mut self: Box<Self>, _: &WriterMemory) {
+        self.answer(Ok(()));
+    }
+
+    /// Follows when nobody knows whether it is durable: the caller is told that it is not, `batch` the work that is left.
+    fn fail(mut self: Box<Self>, _batch: &mut UncertainBatch) {
+        self.answer(Err(CommitReason::Unavailable));
+    }
+
+    /// Follows when it was refused; `pending` takes what has to be recorded all the same.
+    fn refuse(mut self: Box<Self>, reason: CommitReason, _pending: &mut Pending) {
+        self.answer(Err(reason));
+    }
 }
 
-/// A task that begins when its record is durable.
-#[derive(Debug)]
-pub struct NewTask {
-    /// Its pseudonym.
-    pub key: GenerationKey,
-    /// What there is to know of it.
-    pub task: TaskTerms,
-    /// The task out of whose budget its own comes.
-    pub out_of: Option<GenerationKey>,
+/// The state in which the writer takes a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Requires {
+    /// Any: it acts at once, and is recorded when it can be.
+    Nothing,
+    /// The store takes records.
+    Store,
+    /// The store takes records, every revocation that acts is recorded, and the clock is not behind the newest record.
+    Issuance,
 }
 
-/// Clear values, to be encrypted under the key of the subject they are about and stored beside the record.
-#[derive(Debug)]
-pub struct Disclosed {
-    /// The pseudonym of the subject.
-    pub subject: GenerationKey,
-    /// The disclosures (`ledger::Disclosures::into_json`), one JSON array of strings; empty when there are none; never written
-    /// unencrypted.
-    pub values: Zeroizing<Vec<u8>>,
+/// The caller of a command that has no receipt, until it is answered.
+pub(super) struct Reply(Option<oneshot::Sender<Result<(), CommitReason>>>);
+
+impl Reply {
+    /// To a caller, with the end at which it waits.
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<(), CommitReason>>) {
+        let (to, answer) = oneshot::channel();
+        (Self(Some(to)), answer)
+    }
+
+    /// To nobody.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn send(&mut self, verdict: Result<(), CommitReason>) {
+        let _untaken = self.0.take().map(|to| to.send(verdict));
+    }
 }
+
+/// A message to the writer's thread.
+pub(super) enum Message {
+    /// To be judged, written and answered.
+    Command(Box<dyn CommitCommand>),
+    /// The end: it is told when everything that waited is done and the store is closed.
+    Close(oneshot::Sender<()>),
+}
+
+/// Everything that a command is judged by.
+pub(super) struct CommitFacts<'a> {
+    /// The time of the commit.
+    pub(super) at: Time,
+    pub(super) state: &'a State,
+    pub(super) replay: &'a ReplayCache,
+    pub(super) limits: &'a Limits,
+}
+
+/// The part of the store that the writer has in memory. The store is the truth.
+pub(super) struct WriterMemory {
+    pub(super) state: Arc<State>,
+    pub(super) lists: Arc<StatusLists>,
+    pub(super) replay: ReplayCache,
+    pub(super) keys: SubjectKeys,
+}
+
+impl WriterMemory {
+    /// Takes up what others committed.
+    ///
+    /// # Errors
+    /// `Corrupt` for a task that cannot be read.
+    pub(super) fn learn(&mut self, since: StoredState) -> Result<(), StoreReason> {
+        self.state.learn(&since)?;
+        self.replay.spend(&since.single_use);
+        self.lists.learn(since.status, since.in_force);
+        Ok(())
+    }
+
+    /// Forgets what may be forgotten at `at`; false where that is nothing.
+    fn forget(&mut self, at: Time) -> bool {
+        self.state.forget(at) | self.replay.forget(at) | self.lists.has_forgotten()
+    }
+}
+
+/// A recorded hop whose token never left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WithheldHop {
+    pub(super) index: u64,
+    pub(super) jti: Jti,
+    pub(super) txn: Txn,
+}
+
+/// Left to be recorded, without anybody asking for it.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Hops whose tokens never left.
+    pub(super) withheld: Vec<WithheldHop>,
+    /// Changes that act already. While there is one, nothing is issued.
+    pub(super) changes: Vec<PendingChange>,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.withheld.is_empty() && self.changes.is_empty()
+    }
+
+    /// Puts `earlier` before everything that is pending.
+    pub(super) fn prepend(&mut self, earlier: Self) {
+        self.withheld.splice(0..0, earlier.withheld);
+        self.changes.splice(0..0, earlier.changes);
+    }
+}
+
+/// A batch of which nobody knows whether it is durable.
+#[derive(Debug, Default)]
+pub(super) struct UncertainBatch {
+    /// How many records it had.
+    pub(super) rows: u64,
+    /// The last of them.
+    pub(super) last: Vec<u8>,
+    /// Hops whose callers were told that nothing was issued: to be withheld if they are durable.
+    pub(super) hops: Vec<WithheldHop>,
+    /// To be recorded again if it is not durable.
+    pub(super) lost: Pending,
+}
+
+/// A batch as it grows, while the store is locked.
+pub(super) struct Staging<'a> {
+    pub(super) batch: Batch,
+    pub(super) memory: &'a mut WriterMemory,
+    pub(super) pending: &'a mut Pending,
+    pub(super) limits: &'a Limits,
+    pub(super) store: &'a mut dyn CommitStore,
+    /// The index of the first record of the batch.
+    pub(super) next: u64,
+    /// False while the store is not to be used.
+    pub(super) locked: bool,
+    /// The store failed while the batch was put together.
+    pub(super) failure: Option<StoreReason>,
+    /// The clock stands too far behind the newest record for anything to be issued.
+    pub(super) clock_behind: bool,
+    /// The commands that were staged, in order.
+    pub(super) staged: Vec<Box<dyn CommitCommand>>,
+}
+
+impl Staging<'_> {
+    /// Judges and stages `command`, or refuses it.
+    pub(super) fn take(&mut self, mut command: Box<dyn CommitCommand>) {
+        let verdict = self.admit(command.requires()).and_then(|()| command.judge(&self.facts()));
+        match verdict.and_then(|()| command.stage(self)) {
+            Ok(()) => self.staged.push(command),
+            Err(reason) => command.refuse(reason, self.pending),
+        }
+    }
+
+    /// Forgets what may be forgotten by now, in memory and with this batch. What is forgotten durably may be asked for again
+    /// under a clock that was set back, unless a record shows the time: a batch without one forgets nothing.
+    pub(super) fn forget(&mut self) {
+        if self.is_usable() && self.memory.forget(self.batch.at) {
+            self.batch.forget = Some(self.batch.at);
+        }
+    }
+
+    /// Writes the batch, if there is anything to write, and gives the lock back.
+    pub(super) fn finish(mut self) -> (Batch, Vec<Box<dyn CommitCommand>>, Result<(), StoreReason>) {
+        if self.batch.rows.is_empty() {
+            self.batch.forget = None;
+        }
+        let written = match self.failure {
+            Some(failure) => Err(failure),
+            None if !self.locked => Ok(()),
+            None if self.batch.is_empty() => {
+                self.store.abandon();
+                Ok(())
+            }
+            None => self.store.write(&self.batch),
+        };
+        (self.batch, self.staged, written)
+    }
+
+    /// Gives the record of the hop `jti` in `txn` the next index, with the disclosures sealed for it.
+    ///
+    /// # Errors
+    /// `Unavailable` while the store is not to be used.
+    pub(super) fn record(
+        &mut self,
+        (jti, txn): (Option<Jti>, Option<Txn>),
+        record: Vec<u8>,
+        sealed: SealedFor,
+    ) -> Result<u64, CommitReason> {
+        self.admit(Requires::Store)?;
+        let index = self.next + self.batch.rows.len() as u64;
+        self.batch.rows.push(Row { index, jti, txn, record, sealed });
+        Ok(index)
+    }
+
+    /// Spends `values` with this batch.
+    pub(super) fn spend(&mut self, values: &[SingleUse]) {
+        self.memory.replay.spend(values);
+        self.batch.single_use.extend(values);
+    }
+
+    /// Encrypts clear values for the record with the digest `record`.
+    ///
+    /// # Errors
+    /// `Unavailable` when their subject's key cannot be had; where that is the store's fault, the batch has failed.
+    pub(super) fn seal(&mut self, disclosed: &Disclosed, record: &Digest) -> Result<SealedFor, CommitReason> {
+        if disclosed.values.is_empty() {
+            return Ok(None);
+        }
+        match self.memory.keys.seal(self.store, disclosed.subject, record, &disclosed.values) {
+            Ok((sealed, made)) => {
+                self.batch.subject_keys.extend(made);
+                return Ok(Some((disclosed.subject, sealed)));
+            }
+            Err(SealFailure::Store(failure)) => self.failure = Some(failure),
+            Err(SealFailure::Key(reason)) => {
+                tracing::error!(subject = ?disclosed.subject, %reason, "a subject's key cannot be used");
+            }
+        }
+        Err(CommitReason::Unavailable)
+    }
+
+    /// The one guard before every command.
+    fn admit(&self, requires: Requires) -> Result<(), CommitReason> {
+        let issues = requires == Requires::Issuance;
+        if requires == Requires::Nothing {
+            Ok(())
+        } else if !self.is_usable() || issues && !self.pending.changes.is_empty() {
+            Err(CommitReason::Unavailable)
+        } else if issues && self.clock_behind {
+            Err(CommitReason::ClockBehind)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.locked && self.failure.is_none()
+    }
+
+    fn facts(&self) -> CommitFacts<'_> {
+        CommitFacts { at: self.batch.at, state: &self.memory.state, replay: &self.memory.replay, limits: self.limits }
+    }
+}
+
+/// The subject whom disclosures are about, and the disclosures encrypted under that subject's key.
+type SealedFor = Option<(GenerationKey, Vec<u8>)>;

@@ -1,5 +1,5 @@
-//! What the commit needs of a store, and what replay needs of one. Stores implement these natively and know nothing of what the
-//! stored things mean.
+//! The contracts between the commit and its stores, and the types that travel between them. Stores implement these natively and
+//! know nothing of the meaning of what they store.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,31 +10,45 @@ use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
 
-/// The one place where state is durable. Used by one thread.
+/// The one place where state is durable. Used by one thread; there may be others, in other processes, on the same store.
+///
+/// A batch is committed in two steps. [`begin`](Self::begin) locks the store and tells what others committed since; the writer
+/// judges by that; [`write`](Self::write) or [`abandon`](Self::abandon) ends it. Index, time and verdict are thus decided under
+/// the lock, whoever holds it.
 pub trait CommitStore: Send {
-    /// Closes whatever is open, opens afresh, and recovers. Whatever the answer shows is durable from then on, also what an
-    /// earlier failed [`commit`](Self::commit) left behind: it is written again, not merely flushed again.
+    /// Closes whatever is open, the lock included, opens afresh, and recovers. Whatever the answer shows is durable from then on,
+    /// also what an earlier failed [`write`](Self::write) left behind: it is written again, not merely flushed again.
     ///
     /// # Errors
     /// See [`StoreReason`]; it may be called again.
     fn open(&mut self) -> Result<Recovered, StoreReason>;
 
-    /// Writes the whole batch in one transaction and returns when it is durable.
+    /// Takes the lock under which one writer at a time commits, and tells what others committed since this store was opened, or
+    /// last told or wrote. `wanted` are the single-use values that the batch may spend.
     ///
     /// # Errors
-    /// After one, whether the batch is durable is unknown, and nothing may be called but [`open`](Self::open).
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreReason>;
+    /// After one nothing may be called but [`open`](Self::open).
+    fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason>;
 
-    /// The wrapped key of a subject, if it has one.
+    /// The wrapped key of a subject, if it has one. Called under the lock.
     ///
     /// # Errors
-    /// As for [`commit`](Self::commit).
+    /// As for [`begin`](Self::begin).
     fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason>;
+
+    /// Writes the whole batch in one transaction, gives the lock back, and returns when the batch is durable.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin); whether the batch is durable is then unknown.
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreReason>;
+
+    /// Gives the lock back; nothing is written.
+    fn abandon(&mut self);
 }
 
 /// Reading records while the writer runs, for replay and proofs. Indexes count from 0; answers are in their order.
 pub trait RecordReader: Send + Sync {
-    /// How many records there are.
+    /// The number of records.
     ///
     /// # Errors
     /// See [`StoreReason`].
@@ -50,18 +64,23 @@ pub trait RecordReader: Send + Sync {
     ///
     /// # Errors
     /// See [`StoreReason`].
-    fn disclosures(&self, index: u64) -> Result<Option<Sealed>, StoreReason>;
+    fn disclosures(&self, index: u64) -> Result<Option<SealedDisclosures>, StoreReason>;
+
+    /// The present generation of everything that ever ended, is suspended or retired, or lives for a time only.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn generations(&self) -> Result<Vec<StoredGeneration>, StoreReason>;
 }
 
-/// Where the files of the log lie, and where the newest signed checkpoint is remembered apart from them. One thread writes,
-/// many read ([`LogFiles`]). What a method has done is durable when it returns `Ok`; after an error that is unknown, and it may
-/// be done again.
+/// The files of the log, and the newest signed checkpoint, which is remembered apart from them. One thread writes, many read
+/// ([`LogFiles`]). A method's work is durable when it returns `Ok`; after an error that is unknown, and it may be done again.
 pub trait LogStore: LogFiles + Send + Sync {
     /// Every signed checkpoint that is at hand.
     ///
     /// # Errors
     /// See [`StoreReason`].
-    fn signed(&self) -> Result<Signed, StoreReason>;
+    fn signed(&self) -> Result<StoredCheckpoints, StoreReason>;
 
     /// Writes tiles under their paths, whole or not at all, in place of what may be there.
     ///
@@ -88,9 +107,9 @@ pub trait LogStore: LogFiles + Send + Sync {
     fn tidy(&self, checkpoints: &[u64], replaced_by: &[Tile]) -> Result<(), StoreReason>;
 }
 
-/// The signed checkpoints at hand, as they lie there.
+/// The signed checkpoints at hand, as they are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Signed {
+pub struct StoredCheckpoints {
     /// The newest, as remembered apart from the files.
     pub swapped: Option<String>,
     /// The one that is served.
@@ -99,7 +118,7 @@ pub struct Signed {
     pub kept: Vec<(u64, String)>,
 }
 
-/// Which records are meant.
+/// A selection of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Select {
     /// Every record.
@@ -115,7 +134,7 @@ pub enum Select {
 pub struct Stored {
     /// Its place in the ledger, from 0.
     pub index: u64,
-    /// When it was committed; never earlier than its predecessor.
+    /// The time of its commit; never earlier than that of its predecessor.
     pub at: Time,
     /// The hop that it is about.
     pub jti: Option<Jti>,
@@ -127,7 +146,7 @@ pub struct Stored {
 
 /// Disclosures as stored, with the wrapped key of their subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
+pub struct SealedDisclosures {
     /// The pseudonym of the subject.
     pub subject: GenerationKey,
     /// The subject's key, encrypted under the root key.
@@ -136,57 +155,76 @@ pub struct Sealed {
     pub sealed: Vec<u8>,
 }
 
-/// What a store holds when it is opened.
+/// The content of a store as it is opened.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// How many records there are, which is the index of the next one.
+    /// The number of records, which is the index of the next one.
     pub count: u64,
     /// The newest records, at most 64, oldest first.
     pub newest: Vec<Stored>,
-    /// Everything that ever ended, is held or lives for a time only, and may not be forgotten.
-    pub lives: Vec<StoredGeneration>,
-    /// Every single-use value that is remembered.
+    /// Everything else that the writer holds in memory.
+    pub state: StoredState,
+}
+
+/// The answer to [`CommitStore::begin`].
+#[derive(Debug)]
+pub struct Learned {
+    /// The index of the next record.
+    pub next: u64,
+    /// The time of the newest record.
+    pub newest: Time,
+    /// The state that others changed since. Of single-use values it has those of the wanted ones that are spent, however long
+    /// ago: a writer holds its own in memory, and those that were spent when the store was opened. None where there is nothing.
+    pub since: Option<Box<StoredState>>,
+}
+
+/// The stored state that the writer holds in memory, or the part of it that changed.
+#[derive(Clone, Debug, Default)]
+pub struct StoredState {
+    /// Everything that ever ended, is suspended or retired, or lives for a time only, and may not be forgotten.
+    pub generations: Vec<StoredGeneration>,
+    /// The single-use values that are remembered.
     pub single_use: Vec<SingleUse>,
-    /// Every task that may not be forgotten.
+    /// The tasks that may not be forgotten.
     pub tasks: Vec<StoredTask>,
-    /// Every place in a status list that is remembered as taken.
+    /// The places in status lists that are remembered as taken.
     pub status: Vec<StatusRow>,
-    /// What was in force when the server last took up a configuration; none before it ever did.
+    /// The principals in force when the server last took up a configuration; none before it ever did.
     pub in_force: Option<BTreeSet<ConfiguredPrincipal>>,
 }
 
 /// A token in a status list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusRow {
-    /// Which list.
+    /// The list.
     pub list: ListKey,
-    /// Which place in it.
+    /// The place in it, from 0.
     pub index: u32,
-    /// When the token expires.
+    /// The token's `exp`.
     pub expires: Time,
     /// Everything that the token depends on.
     pub generations: Vec<Generation>,
 }
 
-/// Something that the files name, and that ends when they no longer do.
+/// A principal that the configuration names, and that ends when it no longer does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConfiguredPrincipal {
     /// An agent that is not retired.
     Agent(ClientId),
     /// A trust rule that is enabled.
     Rule(RuleName),
-    /// Who stands behind it, as a digest of its kind and issuer: who comes after him under that name is somebody else.
+    /// The issuer behind a trust rule, as a digest of kind and issuer: another one under the same name is somebody else.
     Issuer(RuleName, Digest),
 }
 
-/// The present life of one thing that is not simply in life 0.
+/// The present generation of one thing that is not simply in generation 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoredGeneration {
-    /// Of what.
+    /// The pseudonym of the thing.
     pub key: GenerationKey,
-    /// Which life.
-    pub life: GenerationState,
-    /// When it may be forgotten; none for never.
+    /// Its generation.
+    pub state: GenerationState,
+    /// The time at which it may be forgotten; none for never.
     pub forget: Option<Time>,
 }
 
@@ -195,38 +233,38 @@ pub struct StoredGeneration {
 pub struct StoredTask {
     /// Its pseudonym.
     pub key: GenerationKey,
-    /// What never changes about it.
+    /// Its terms, which never change.
     pub fixed: Vec<u8>,
-    /// How many exchanges are left.
+    /// The exchanges that are left.
     pub left: u64,
-    /// Who suspended it, while it is.
+    /// The client that suspended it, while it is suspended.
     pub suspended_by: Option<String>,
-    /// When it may be forgotten.
+    /// The time at which it may be forgotten.
     pub forget: Time,
 }
 
 /// One transaction.
 #[derive(Debug)]
 pub struct Batch {
-    /// When it is committed.
+    /// The time of the commit.
     pub at: Time,
     /// Records at consecutive indexes.
     pub rows: Vec<Row>,
     /// Values spent.
     pub single_use: Vec<SingleUse>,
-    /// Lives that begin or change; each replaces what was stored under its key.
-    pub lives: Vec<StoredGeneration>,
-    /// Tasks that begin or change; each replaces what was stored under its key.
+    /// Generations that begin or change; each replaces the one stored under its key.
+    pub generations: Vec<StoredGeneration>,
+    /// Tasks that begin or change; each replaces the one stored under its key.
     pub tasks: Vec<StoredTask>,
-    /// What is left to tasks, in order; it comes after `tasks`.
+    /// The exchanges left to tasks, in order; applied after `tasks`.
     pub charges: Vec<(GenerationKey, u64)>,
     /// Places taken in status lists, each with the index of its hop's record.
     pub status: Vec<(u64, StatusRow)>,
-    /// What is in force from now on, instead of what was.
+    /// The principals in force from now on, in place of those before.
     pub in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
-    /// Single-use values that expired at or before this, and lives, tasks and status lists that may be forgotten then, are
+    /// Single-use values that expired at or before this, and generations, tasks and status lists that may be forgotten then, are
     /// deleted.
     pub forget: Option<Time>,
 }
@@ -234,13 +272,13 @@ pub struct Batch {
 impl Batch {
     /// One with nothing in it.
     pub fn at(at: Time) -> Self {
-        let (rows, single_use, lives, tasks, charges, status, subject_keys) = Default::default();
-        Self { at, rows, single_use, lives, tasks, charges, status, in_force: None, subject_keys, forget: None }
+        let (rows, single_use, generations, tasks, charges, status, subject_keys) = Default::default();
+        Self { at, rows, single_use, generations, tasks, charges, status, in_force: None, subject_keys, forget: None }
     }
 
-    /// Whether there is nothing to write. What may be forgotten is no reason to.
+    /// True where there is nothing to write. That something may be forgotten is no reason to.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.single_use.is_empty() && self.lives.is_empty() && self.in_force.is_none()
+        self.rows.is_empty() && self.single_use.is_empty() && self.generations.is_empty() && self.in_force.is_none()
     }
 }
 
@@ -259,7 +297,7 @@ pub struct Row {
     pub sealed: Option<(GenerationKey, Vec<u8>)>,
 }
 
-/// Why a store cannot serve.
+/// The reason for which a store cannot serve.
 #[derive(Debug)]
 pub enum StoreReason {
     /// Another process uses the same data folder.
@@ -268,7 +306,7 @@ pub enum StoreReason {
     Folder(std::io::Error),
     /// Written by a newer version of this program.
     Newer,
-    /// What is stored contradicts itself.
+    /// The stored data contradict themselves.
     Corrupt(&'static str),
     /// The engine failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),

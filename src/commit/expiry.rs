@@ -6,25 +6,25 @@ use crate::oauth::Time;
 
 /// Things by the second after which they may be forgotten.
 #[derive(Debug)]
-pub(super) struct Expiry<T>(BTreeMap<i64, Vec<T>>);
+pub(super) struct ExpiryQueue<T>(BTreeMap<i64, Vec<T>>);
 
-impl<T> Default for Expiry<T> {
+impl<T> Default for ExpiryQueue<T> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<T> Expiry<T> {
+impl<T> ExpiryQueue<T> {
     pub(super) fn add(&mut self, thing: T, expires: Time) {
         self.0.entry(second(expires)).or_default().push(thing);
     }
 
-    /// Whether anything may be forgotten at `now`.
+    /// True where anything may be forgotten at `now`.
     pub(super) fn any(&self, now: Time) -> bool {
         self.0.first_key_value().is_some_and(|(due, _)| *due <= now.seconds())
     }
 
-    /// Takes out what may be forgotten at `now`.
+    /// Takes out everything that may be forgotten at `now`.
     pub(super) fn due(&mut self, now: Time) -> Vec<T> {
         let mut due = Vec::new();
         while self.any(now) {

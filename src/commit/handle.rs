@@ -1,4 +1,4 @@
-//! What everybody else holds of the commit.
+//! The handle that everybody else has on the commit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,20 +9,23 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::change::Change;
-use super::command::{self, RecordHop, RefusalRecord, Revocation, StatusChange, Transition};
+use super::change::{PendingChange, StateChange};
+use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
+use super::commands::{
+    ChangeCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, Quota, RecordHop, RefusalCommand, ResumeCommand,
+    SpendCommand, WithholdCommand,
+};
 use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
-use super::durable::Durable;
-use super::limits::Limits;
-use super::mirror::State;
-use super::per_client::PerClient;
-use super::quota::Quota;
-use super::receipt::{CommitReason, Receipt};
-use super::register::StatusLists;
+use super::limits::{Limits, PerClient};
+use super::receipt::{CommitReason, Durable, Receipt};
+use super::replay_cache::ReplayCache;
+use super::state::State;
+use super::status_lists::StatusLists;
 use super::subject_keys::SubjectKeys;
-use super::writer::{Done, Job, Parts, Recordable, Reply, Spending, Unrecorded, WithheldHop, Writer};
+use super::writer::{Writer, WriterParts};
 use crate::crypto::SealKey;
-use crate::ledger::record::RECORD_BYTES_MAX;
+use crate::ledger::record::{RECORD_BYTES_MAX, RefusalRecord};
+use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse};
 
 /// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
@@ -31,19 +34,20 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A handle on the one writer; clones are handles on the same. The writer ends when it is told to, or with the last handle.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    shared: Arc<Shared>,
+    shared: Arc<CommitShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    jobs: Sender<Job>,
+struct CommitShared {
+    writer: Sender<Message>,
+    /// Places in the queue, by kind of command.
     issues: Arc<Semaphore>,
-    deaths: Arc<Semaphore>,
+    revocations: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     clients: PerClient,
     quota: Arc<Quota>,
-    mirror: Arc<State>,
-    register: Arc<StatusLists>,
+    state: Arc<State>,
+    lists: Arc<StatusLists>,
     durable: Durable,
     closing: AtomicBool,
 }
@@ -53,55 +57,56 @@ impl Commit {
     /// subjects are wrapped; it must not lie where the store and its backups do.
     ///
     /// # Errors
-    /// What the store says; `Corrupt` when its newest records are damaged.
+    /// Those of the store; `Corrupt` when its newest records are damaged.
     pub fn start(
         store: Box<dyn CommitStore>,
         clock: Arc<dyn Clock>,
         root: Arc<SealKey>,
         limits: Limits,
     ) -> Result<Self, StoreReason> {
-        let (sender, jobs) = channel();
-        let mirror = Arc::new(State::default());
-        let quota = Arc::new(Quota::new(limits.refusals_per_minute));
+        let (writer, messages) = channel();
+        let memory = WriterMemory {
+            state: Arc::default(),
+            lists: StatusLists::new(limits.status),
+            replay: ReplayCache::new(limits.single_use),
+            keys: SubjectKeys::new(root, limits.subject_keys),
+        };
         let places = |count| Arc::new(Semaphore::new(count));
-        let shared = Shared {
-            jobs: sender,
+        let shared = Arc::new(CommitShared {
+            writer,
             issues: places(limits.issues),
-            deaths: places(limits.deaths),
+            revocations: places(limits.revocations),
             refusals: places(limits.refusals),
             clients: PerClient::new(limits.changes_per_client),
-            quota: Arc::clone(&quota),
-            mirror: Arc::clone(&mirror),
-            register: StatusLists::new(limits.status),
+            quota: Arc::new(Quota::new(limits.refusals_per_minute)),
+            state: Arc::clone(&memory.state),
+            lists: Arc::clone(&memory.lists),
             durable: Durable::default(),
             closing: AtomicBool::new(false),
-        };
-        let keys = SubjectKeys::new(root, limits.subject_keys);
-        let (register, durable) = (Arc::clone(&shared.register), shared.durable.clone());
-        let parts = Parts { store, clock: Arc::clone(&clock), limits, jobs, mirror, register, quota, keys, durable };
-        let writer = Writer::start(parts)?;
+        });
+        let durable = shared.durable.clone();
+        let writer = Writer::start(WriterParts { store, clock: Arc::clone(&clock), limits, messages, memory, durable })?;
         let work = move || {
             // Whoever waits for the end is told after the store was closed with the writer.
             for closed in writer.run() {
                 let _gone = closed.send(());
             }
         };
-        let failed = |cause: std::io::Error| StoreReason::Failed(cause.into());
-        thread::Builder::new().name("commit".into()).spawn(work).map_err(failed)?;
-        let commit = Self { shared: Arc::new(shared) };
-        thread::Builder::new().name("status".into()).spawn(commit.looking(clock)).map_err(failed)?;
+        let commit = Self { shared };
+        spawn("commit", work)?;
+        spawn("status", commit.looking(clock))?;
         Ok(commit)
     }
 
     /// Keeps the status lists true as long as there is a handle. The first look is done before this returns.
     fn looking(&self, clock: Arc<dyn Clock>) -> impl FnOnce() + Send + 'static {
-        self.shared.register.look(&self.shared.mirror, clock.now());
+        self.shared.lists.look(&self.shared.state, clock.now());
         let shared = Arc::downgrade(&self.shared);
         move || {
             loop {
                 thread::sleep(LOOK);
                 let Some(shared) = shared.upgrade() else { return };
-                shared.register.look(&shared.mirror, clock.now());
+                shared.lists.look(&shared.state, clock.now());
             }
         }
     }
@@ -112,56 +117,52 @@ impl Commit {
     /// # Errors
     /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be
     /// recorded; it is then recorded as withheld too.
-    pub async fn submit(&self, issue: RecordHop) -> Result<Receipt, CommitReason> {
-        if issue.record.len() > RECORD_BYTES_MAX {
+    pub async fn submit(&self, hop: RecordHop) -> Result<Receipt, CommitReason> {
+        if hop.record.len() > RECORD_BYTES_MAX {
             return Err(CommitReason::TooLarge);
         }
         let place = place(&self.shared.issues)?;
-        let (to, answer) = oneshot::channel();
-        let jobs = self.jobs()?;
-        let reply = Reply { to, jobs: jobs.clone() };
-        jobs.send(Job::Issue(issue, reply, place)).map_err(|_| CommitReason::Unavailable)?;
-        let answer = answer.await.map_err(|_| CommitReason::Unavailable)??;
-        answer.take().ok_or(CommitReason::Unavailable)
+        let (reply, answer) = oneshot::channel();
+        self.send(HopCommand::new(hop, reply, self.writer()?.clone(), place))?;
+        let untaken = answer.await.map_err(|_| CommitReason::Unavailable)??;
+        untaken.take().ok_or(CommitReason::Unavailable)
     }
 
     /// Says that the token of a recorded hop will never leave, so that this is recorded too.
     pub fn withhold(&self, receipt: Receipt) {
-        if let Ok(jobs) = self.jobs() {
-            let _closed = jobs.send(Job::Withhold(WithheldHop::of(&receipt)));
-        }
+        let _closed = self.send(WithholdCommand::of(&receipt));
     }
 
     /// Has a refusal recorded, or counted where its agent's quota or the queue's is used up. Never waits.
     pub fn refuse(&self, mut refusal: RefusalRecord<'static>) {
-        let Some(suppressed) = self.shared.quota.take(&refusal.agent, refusal.at) else { return };
+        let quota = &self.shared.quota;
+        let Some(suppressed) = quota.take(&refusal.agent, refusal.at) else { return };
         let agent = refusal.agent.clone();
-        let sent = place(&self.shared.refusals).and_then(|place| {
-            refusal.suppressed = suppressed;
-            let job = Job::Refusal(Recordable { refusal, _place: place });
-            self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)
-        });
+        refusal.suppressed = suppressed;
+        let sent = place(&self.shared.refusals)
+            .and_then(|place| self.send(RefusalCommand { refusal, quota: Arc::clone(quota), _place: place }));
         if sent.is_err() {
-            self.shared.quota.give_back(&agent, suppressed + 1);
+            quota.give_back(&agent, suppressed + 1);
         }
     }
 
-    /// Ends things. When it returns `Ok`, the death is durable and acts everywhere; nothing is issued after it under what it
+    /// Ends things. When it returns `Ok`, the revocation is durable and acts everywhere; nothing is issued after it under what it
     /// ended.
     ///
     /// # Errors
-    /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the death acts in memory as long as this process lives, and
+    /// `TooLarge` and `Busy`: nothing happened. `Unavailable`: the revocation acts in memory as long as this process lives, and
     /// nothing is issued until it is recorded; unless the server is closing, in which case nothing may have happened.
-    pub async fn end(&self, death: Revocation) -> Result<(), CommitReason> {
-        self.end_spending(death, Vec::new()).await
+    pub async fn end(&self, revocation: Revocation) -> Result<(), CommitReason> {
+        self.end_spending(revocation, Vec::new()).await
     }
 
     /// Ends things and spends what is single-use, at most 8 values: both or neither.
     ///
     /// # Errors
-    /// As for [`end`](Self::end); and `ReplayCache`, when nothing happened.
-    pub async fn end_spending(&self, death: Revocation, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        self.change(Change::Death(death), single_use, Job::Change, &self.shared.deaths).await
+    /// As for [`end`](Self::end); and `Spent`, when nothing happened.
+    pub async fn end_spending(&self, revocation: Revocation, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        let change = self.change(StateChange::Revocation(revocation), single_use, &self.shared.revocations)?;
+        self.ask(|reply| ChangeCommand::asked(change, reply)).await
     }
 
     /// Suspends, resumes or retires things, and spends what is single-use, at most 8 values: both or neither. When it returns
@@ -170,46 +171,36 @@ impl Commit {
     /// # Errors
     /// A suspension and a retirement as for [`end_spending`](Self::end_spending). A resumption that is not answered `Ok` does
     /// not act, unless it turns out to have been durable after `Unavailable`; and `Retired`, when any of its things is.
-    pub async fn hold(&self, holding: StatusChange, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        match holding.turn {
-            Transition::Resume => self.change(Change::Holding(holding), single_use, Job::Resume, &self.shared.issues).await,
-            Transition::Suspend | Transition::Retire => {
-                self.change(Change::Holding(holding), single_use, Job::Change, &self.shared.deaths).await
-            }
+    pub async fn hold(&self, change: StatusChange, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        if change.turn == Transition::Resume {
+            let change = self.change(StateChange::Status(change), single_use, &self.shared.issues)?;
+            return self.ask(|reply| ResumeCommand::new(change, reply)).await;
         }
+        let change = self.change(StateChange::Status(change), single_use, &self.shared.revocations)?;
+        self.ask(|reply| ChangeCommand::asked(change, reply)).await
     }
 
-    async fn change(
+    fn change(
         &self,
-        change: Change,
+        change: StateChange,
         single_use: Vec<SingleUse>,
-        job: fn(Unrecorded, Done) -> Job,
         places: &Arc<Semaphore>,
-    ) -> Result<(), CommitReason> {
-        if !change.fits() || single_use.len() > command::SINGLE_USE_MAX {
+    ) -> Result<PendingChange, CommitReason> {
+        if !change.fits() || single_use.len() > SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
-        let (_of_client, _place) = (self.shared.clients.take(change.by())?, Some(place(places)?));
-        let (to, answer) = oneshot::channel();
-        let job = job(Unrecorded { change, acting: None, lives: Vec::new(), single_use, _of_client, _place }, to);
-        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
-        answer.await.map_err(|_| CommitReason::Unavailable)?
+        let of_client = self.shared.clients.take(change.by())?;
+        Ok(PendingChange::new(change, single_use, of_client, Some(place(places)?)))
     }
 
     /// Spends what is single-use, at most 8 values, for a request that changes nothing else. When it returns `Ok`, they are spent
-    /// durably, and every death that acted before is durable too; with no values it only waits for that.
+    /// durably, and every revocation that acted before is durable too; with no values it only waits for that.
     ///
     /// # Errors
     /// See [`CommitReason`]; after `Unavailable` the values may be spent.
     pub async fn spend(&self, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        if single_use.len() > command::SINGLE_USE_MAX {
-            return Err(CommitReason::TooLarge);
-        }
-        let place = place(&self.shared.issues)?;
-        let (to, answer) = oneshot::channel();
-        let job = Job::Spend(Spending { single_use, _place: place }, to);
-        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
-        answer.await.map_err(|_| CommitReason::Unavailable)?
+        let spend = self.spending(single_use)?;
+        self.ask(spend).await
     }
 
     /// Takes a heartbeat of a task, and spends what is single-use, at most 8 values: both or neither. When it returns `Ok`, the
@@ -218,44 +209,44 @@ impl Commit {
     /// # Errors
     /// `Died` when it is over; see [`CommitReason`].
     pub async fn beat(&self, task: GenerationKey, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        if single_use.len() > command::SINGLE_USE_MAX {
+        let spend = self.spending(single_use)?;
+        self.ask(|reply| HeartbeatCommand { task, spend: spend(reply) }).await
+    }
+
+    fn spending(&self, single_use: Vec<SingleUse>) -> Result<impl FnOnce(Reply) -> SpendCommand + use<>, CommitReason> {
+        if single_use.len() > SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
         let place = place(&self.shared.issues)?;
-        let (to, answer) = oneshot::channel();
-        let job = Job::Beat(task, Spending { single_use, _place: place }, to);
-        self.jobs()?.send(job).map_err(|_| CommitReason::Unavailable)?;
-        answer.await.map_err(|_| CommitReason::Unavailable)?
+        Ok(move |reply| SpendCommand { single_use, reply, _place: place })
     }
 
-    /// Whether the store takes records now, as far as the writer has found out.
+    /// False while the store takes no records, as far as the writer has found out.
     pub fn is_available(&self) -> bool {
-        !self.shared.closing.load(Ordering::SeqCst) && !self.shared.mirror.is_stuck()
+        !self.shared.closing.load(Ordering::SeqCst) && !self.shared.state.is_stuck()
     }
 
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<State> {
-        Arc::clone(&self.shared.mirror)
+        Arc::clone(&self.shared.state)
     }
 
     /// The status lists.
-    pub fn register(&self) -> &Arc<StatusLists> {
-        &self.shared.register
+    pub fn status_lists(&self) -> &Arc<StatusLists> {
+        &self.shared.lists
     }
 
-    /// What was in force when a configuration was last taken up; none before one ever was.
+    /// The principals in force when a configuration was last taken up; none before one ever was.
     pub fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
-        self.shared.register.in_force()
+        self.shared.lists.in_force()
     }
 
-    /// Remembers what is in force from now on, durably when it returns `Ok`.
+    /// Remembers the principals in force from now on, durably when it returns `Ok`.
     ///
     /// # Errors
     /// `Unavailable`: it may be remembered or not.
     pub async fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) -> Result<(), CommitReason> {
-        let (to, answer) = oneshot::channel();
-        self.jobs()?.send(Job::Remember(in_force, to)).map_err(|_| CommitReason::Unavailable)?;
-        answer.await.map_err(|_| CommitReason::Unavailable)?
+        self.ask(|reply| ConfiguredCommand { in_force, reply }).await
     }
 
     /// How far the store is known to be durable.
@@ -266,19 +257,32 @@ impl Commit {
     /// Refuses whatever comes from now on, finishes what waits, closes the store.
     pub async fn close(&self) {
         let (to, closed) = oneshot::channel();
-        let sent = self.jobs().is_ok_and(|jobs| jobs.send(Job::Close(to)).is_ok());
+        let sent = self.writer().is_ok_and(|writer| writer.send(Message::Close(to)).is_ok());
         self.shared.closing.store(true, Ordering::SeqCst);
         if sent {
             let _gone = closed.await;
         }
     }
 
-    fn jobs(&self) -> Result<Sender<Job>, CommitReason> {
-        if self.shared.closing.load(Ordering::SeqCst) {
-            return Err(CommitReason::Unavailable);
-        }
-        Ok(self.shared.jobs.clone())
+    /// Sends a command, and waits for the verdict.
+    async fn ask<C: CommitCommand + 'static>(&self, command: impl FnOnce(Reply) -> C) -> Result<(), CommitReason> {
+        let (reply, answer) = Reply::new();
+        self.send(command(reply))?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
     }
+
+    fn send(&self, command: impl CommitCommand + 'static) -> Result<(), CommitReason> {
+        self.writer()?.send(Message::Command(Box::new(command))).map_err(|_| CommitReason::Unavailable)
+    }
+
+    fn writer(&self) -> Result<&Sender<Message>, CommitReason> {
+        if self.shared.closing.load(Ordering::SeqCst) { Err(CommitReason::Unavailable) } else { Ok(&self.shared.writer) }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreReason> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.map(drop).map_err(|cause| StoreReason::Failed(cause.into()))
 }
 
 fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CommitReason> {

@@ -1,15 +1,20 @@
-//! What bounds the commit.
+//! The bounds of the commit.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How much of everything there may be.
+use super::receipt::CommitReason;
+use crate::oauth::ClientId;
+
+/// The bounds of everything that requests can fill.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Hops waiting or being written; beyond it the caller answers 503.
     pub issues: usize,
-    /// Deaths waiting, being written, or not yet recorded: places that nothing else can take.
-    pub deaths: usize,
-    /// Deaths, suspensions and resumptions that one client may have under way at once; operators may have all.
+    /// Revocations waiting, being written, or not yet recorded: places that nothing else can take.
+    pub revocations: usize,
+    /// Revocations, suspensions and resumptions that one client may have under way at once; operators may have all.
     pub changes_per_client: usize,
     /// Refusals waiting or being written; beyond it they are only counted.
     pub refusals: usize,
@@ -17,8 +22,8 @@ pub struct Limits {
     pub refusals_per_minute: u32,
     /// Single-use values remembered until they expire; beyond it nothing that spends one is issued.
     pub single_use: usize,
-    /// Things remembered as ended; beyond it nothing is issued. A death itself is never refused for it.
-    pub lives: usize,
+    /// Things remembered as ended; beyond it nothing is issued. A revocation itself is never refused for it.
+    pub generations: usize,
     /// Tokens remembered for status lists until they expire; beyond it nothing is issued that stands in one.
     pub status: usize,
     /// Tasks remembered; beyond it none is opened.
@@ -39,12 +44,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             issues: 1024,
-            deaths: 256,
+            revocations: 256,
             changes_per_client: 32,
             refusals: 256,
             refusals_per_minute: 60,
             single_use: 1_000_000,
-            lives: 1_000_000,
+            generations: 1_000_000,
             status: 1_000_000,
             tasks: 100_000,
             sweep: Duration::from_millis(500),
@@ -52,5 +57,70 @@ impl Default for Limits {
             retry: Duration::from_millis(250),
             clock_behind: Duration::from_secs(1),
         }
+    }
+}
+
+/// The changes that each client has under way, so that one cannot take the places of all others.
+#[derive(Debug)]
+pub(super) struct PerClient {
+    max: usize,
+    under_way: Arc<Mutex<HashMap<ClientId, usize>>>,
+}
+
+/// One change of one client; it counts until this is dropped.
+#[derive(Debug)]
+pub(super) struct ClientPlace {
+    under_way: Arc<Mutex<HashMap<ClientId, usize>>>,
+    client: ClientId,
+}
+
+impl PerClient {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, under_way: Arc::default() }
+    }
+
+    /// Counts one more change of `client`, which may have `max` of them at once. Operators have no limit but that of the queue.
+    pub(super) fn take(&self, client: &ClientId) -> Result<Option<ClientPlace>, CommitReason> {
+        if *client == ClientId::operators() {
+            return Ok(None);
+        }
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = under_way.get(client).copied().unwrap_or_default();
+        if count >= self.max {
+            return Err(CommitReason::Busy);
+        }
+        under_way.insert(client.clone(), count + 1);
+        Ok(Some(ClientPlace { under_way: Arc::clone(&self.under_way), client: client.clone() }))
+    }
+}
+
+impl Drop for ClientPlace {
+    fn drop(&mut self) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        match under_way.get_mut(&self.client) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(under_way.remove(&self.client)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn one_client_leaves_places_for_others_and_operators_have_all() {
+        let clients = PerClient::new(2);
+        let client = |id: &str| ClientId::parse(id).unwrap();
+        let one = clients.take(&client("a")).unwrap();
+        let _two = clients.take(&client("a")).unwrap();
+        assert_eq!(clients.take(&client("a")).unwrap_err(), CommitReason::Busy);
+        assert!(clients.take(&client("b")).is_ok());
+        assert!((0..100).all(|_| clients.take(&client("ops")).is_ok()));
+        drop(one);
+        assert!(clients.take(&client("a")).is_ok());
+        drop(_two);
+        assert!(clients.under_way.lock().unwrap().is_empty(), "nothing is remembered of who has nothing under way");
     }
 }

@@ -1,23 +1,28 @@
-//! The commit's word, and its refusals.
+//! The commit's word that a record is durable, and the reasons for which it refuses.
 
 use std::fmt;
-use std::sync::mpsc::Sender;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::writer::{Job, WithheldHop};
 use crate::crypto::Digest;
 use crate::oauth::{Jti, Time, Txn};
 
 /// The commit's word that the record of one hop is durable at an index. Only the writer makes one, after the flush.
 #[derive(Debug)]
 pub struct Receipt {
-    pub(super) index: u64,
-    pub(super) jti: Jti,
-    pub(super) txn: Txn,
-    pub(super) record: Digest,
-    pub(super) at: Time,
+    index: u64,
+    jti: Jti,
+    txn: Txn,
+    record: Digest,
+    at: Time,
 }
 
 impl Receipt {
+    /// Called where a hop's batch is durable, and nowhere else.
+    pub(super) fn new(index: u64, (jti, txn): (Jti, Txn), record: Digest, at: Time) -> Self {
+        Self { index, jti, txn, record, at }
+    }
+
     /// The record's index in the ledger, from 0.
     pub fn index(&self) -> u64 {
         self.index
@@ -28,7 +33,7 @@ impl Receipt {
         self.jti
     }
 
-    /// The tree.
+    /// The transaction.
     pub fn txn(&self) -> Txn {
         self.txn
     }
@@ -38,20 +43,21 @@ impl Receipt {
         self.record
     }
 
-    /// When it was committed; never before the time of any record with a lower index.
+    /// The time of the commit; never before the time of any record with a lower index.
     pub fn at(&self) -> Time {
         self.at
     }
 }
 
-/// Why the commit refused. The first six are verdicts about the request; after the others it may simply be tried again later.
+/// The reason for which the commit refused. The first six are verdicts about the request; after the others it may simply be
+/// tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitReason {
     /// Something that the hop depends on has ended or is suspended.
     Died,
-    /// What was to be resumed is retired.
+    /// A thing that was to be resumed is retired.
     Retired,
-    /// Whoever suspended it counts for more than who wants to resume it.
+    /// The client that suspended it has a higher rank than the one that wants to resume it.
     Outranked,
     /// The budget of the task does not suffice.
     Budget,
@@ -91,28 +97,19 @@ impl fmt::Display for CommitReason {
 
 impl std::error::Error for CommitReason {}
 
-/// A receipt on its way. Whoever drops it instead of taking it has the hop recorded as withheld.
-#[derive(Debug)]
-pub(super) struct Answer {
-    receipt: Option<Receipt>,
-    jobs: Sender<Job>,
-}
+/// The number of records that the writer knows to be durable: a reader may see more while a failed flush is being recovered.
+/// Clones count the same.
+#[derive(Clone, Debug, Default)]
+pub struct Durable(Arc<AtomicU64>);
 
-impl Answer {
-    pub(super) fn new(receipt: Receipt, jobs: Sender<Job>) -> Self {
-        Self { receipt: Some(receipt), jobs }
+impl Durable {
+    /// The number of durable records.
+    pub fn records(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
     }
 
-    pub(super) fn take(mut self) -> Option<Receipt> {
-        self.receipt.take()
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(receipt) = self.receipt.take() {
-            // A closed writer leaves a recorded hop without an answer, as a crash would.
-            let _closed = self.jobs.send(Job::Withhold(WithheldHop::of(&receipt)));
-        }
+    /// So many are durable, and everything before them.
+    pub(super) fn set(&self, records: u64) {
+        self.0.store(records, Ordering::Release);
     }
 }

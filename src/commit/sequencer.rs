@@ -7,8 +7,8 @@
 
 mod kept;
 mod log;
+mod parts;
 mod proving;
-mod reason;
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -16,65 +16,29 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::contract::{LogStore, RecordReader, StoreReason};
-use super::durable::Durable;
-use crate::ledger::{Checkpoint, KeyName, NoteSigner, NoteVerifier};
-use log::Log;
-pub use reason::SequencerReason;
+use super::contract::StoreReason;
+use log::LogWriter;
+pub use parts::{LogKeys, LogParts, PublishedCheckpoint, SequencerReason};
 
 /// After failures the pause between two attempts grows up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// What a sequencer works with.
-pub struct LogParts {
-    /// The records.
-    pub records: Arc<dyn RecordReader>,
-    /// How far they are durable.
-    pub durable: Durable,
-    /// Where the log lies.
-    pub files: Arc<dyn LogStore>,
-    /// Who signs.
-    pub keys: LogKeys,
-    /// How long after its commit a record is in a published checkpoint, at most, as long as the disk keeps up.
-    pub interval: Duration,
-}
-
-/// The name of the log and its keys.
-#[derive(Debug)]
-pub struct LogKeys {
-    /// The name, first line of every checkpoint.
-    pub origin: KeyName,
-    /// Those that sign now: one, or more while one takes over from another.
-    pub signers: Vec<NoteSigner>,
-    /// Those that ever signed, retired ones included.
-    pub known: Vec<NoteVerifier>,
-}
-
-/// A published checkpoint.
-#[derive(Debug)]
-pub struct Published {
-    /// What it says.
-    pub head: Checkpoint,
-    /// The signed text.
-    pub note: String,
-}
-
 /// A handle on the thread; clones are handles on the same. It ends when it is closed, or with the last handle.
 #[derive(Clone)]
 pub struct Sequencer {
-    shared: Arc<Shared>,
+    shared: Arc<SequencerShared>,
 }
 
-struct Shared {
+struct SequencerShared {
     orders: Sender<Order>,
-    seen: Arc<Seen>,
+    seen: Arc<LogProgress>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the thread shows of its work.
+/// The part of its work that the thread shows.
 #[derive(Default)]
-struct Seen {
-    published: RwLock<Option<Arc<Published>>>,
+struct LogProgress {
+    published: RwLock<Option<Arc<PublishedCheckpoint>>>,
     failure: RwLock<Option<String>>,
 }
 
@@ -87,26 +51,26 @@ impl Sequencer {
     /// Verifies the log against its newest checkpoint and the records, mends what can be mended from them, and starts the thread.
     ///
     /// # Errors
-    /// What is wrong and where; then nothing was signed. See [`SequencerReason`].
+    /// See [`SequencerReason`]; then nothing was signed.
     pub fn start(parts: LogParts) -> Result<Self, SequencerReason> {
         let interval = parts.interval;
-        let mut log = Log::new(parts);
-        let seen = Arc::new(Seen::default());
+        let mut log = LogWriter::new(parts);
+        let seen = Arc::new(LogProgress::default());
         seen.publish(log.recover()?);
         let (orders, received) = channel();
         let theirs = Arc::clone(&seen);
         let work = move || Work { log, seen: theirs, interval }.run(&received);
         let thread = thread::Builder::new().name("sequencer".into()).spawn(work);
         let thread = thread.map_err(|cause| SequencerReason::Store(StoreReason::Failed(cause.into())))?;
-        Ok(Self { shared: Arc::new(Shared { orders, seen, thread: Mutex::new(Some(thread)) }) })
+        Ok(Self { shared: Arc::new(SequencerShared { orders, seen, thread: Mutex::new(Some(thread)) }) })
     }
 
     /// The newest published checkpoint; none until the first.
-    pub fn published(&self) -> Option<Arc<Published>> {
+    pub fn published(&self) -> Option<Arc<PublishedCheckpoint>> {
         self.shared.seen.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Why nothing is being published now, if so.
+    /// The reason for which nothing is being published now, if so.
     pub fn failure(&self) -> Option<String> {
         self.shared.seen.failure.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -130,8 +94,8 @@ impl fmt::Debug for Sequencer {
     }
 }
 
-impl Seen {
-    fn publish(&self, published: Option<Arc<Published>>) {
+impl LogProgress {
+    fn publish(&self, published: Option<Arc<PublishedCheckpoint>>) {
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = published;
     }
 
@@ -142,8 +106,8 @@ impl Seen {
 
 /// The thread.
 struct Work {
-    log: Log,
-    seen: Arc<Seen>,
+    log: LogWriter,
+    seen: Arc<LogProgress>,
     interval: Duration,
 }
 

@@ -6,12 +6,22 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::contract::{CommitStore, Sealed, StoreReason};
+use super::contract::{CommitStore, SealedDisclosures, StoreReason};
 use crate::crypto::{Digest, SealKey, SealReason, random};
 use crate::oauth::GenerationKey;
 
 const KEY_LABEL: &[u8] = b"countersign/subject-key/1/";
 const DISCLOSURES_LABEL: &[u8] = b"countersign/disclosures/1/";
+
+/// Clear values, to be encrypted under the key of the subject they are about and stored beside the record.
+#[derive(Debug)]
+pub struct Disclosed {
+    /// The pseudonym of the subject.
+    pub subject: GenerationKey,
+    /// The disclosures (`ledger::Disclosures::into_json`), one JSON array of strings; empty when there are none; never written
+    /// unencrypted.
+    pub values: Zeroizing<Vec<u8>>,
+}
 
 /// Seals disclosures for the writer. Keys are made when first needed, kept wrapped in the store, and cached.
 pub(super) struct SubjectKeys {
@@ -90,7 +100,7 @@ impl SubjectKeys {
 ///
 /// # Errors
 /// When the root key is another, or any of it was changed or belongs to another record.
-pub fn reveal(root: &SealKey, record: &Digest, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SealReason> {
+pub fn reveal(root: &SealKey, record: &Digest, sealed: &SealedDisclosures) -> Result<Zeroizing<Vec<u8>>, SealReason> {
     let key = unwrap_key(root, sealed.subject, &sealed.wrapped_key)?;
     key.open(&context(DISCLOSURES_LABEL, &record.0), &sealed.sealed)
 }

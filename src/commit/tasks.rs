@@ -1,16 +1,27 @@
-//! Tasks, as they lie in the store: what never changes as one block of bytes, the rest beside it.
+//! Tasks, as they are opened and as they lie in the store: their terms as one block of bytes, the rest beside it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::contract::StoredTask;
+use super::contract::{StoreReason, StoredTask};
 use crate::lifecycle::{Task, TaskTerms};
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, ScopesOnApi, TaskId, Time, Txn};
 
+/// A task that begins when its record is durable.
+#[derive(Debug)]
+pub struct NewTask {
+    /// Its pseudonym.
+    pub key: GenerationKey,
+    /// Its terms.
+    pub task: TaskTerms,
+    /// The task out of whose budget its own comes.
+    pub out_of: Option<GenerationKey>,
+}
+
 #[derive(Serialize, Deserialize)]
-struct Packed<'a> {
+struct PackedTerms<'a> {
     id: [u8; 16],
     txn: [u8; 16],
     parent: Option<[u8; 16]>,
@@ -35,15 +46,22 @@ pub(super) fn stored(key: GenerationKey, task: &Task) -> Option<StoredTask> {
     Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.fixed.forget() })
 }
 
-/// The task that was stored; none when the bytes are damaged.
-pub(super) fn read(stored: &StoredTask) -> Option<(GenerationKey, Task)> {
-    let packed = postcard::from_bytes::<Packed<'_>>(&stored.fixed).ok()?;
+/// The tasks that were stored.
+///
+/// # Errors
+/// `Corrupt` where the bytes of one are damaged.
+pub(super) fn read_all(stored: &[StoredTask]) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
+    stored.iter().map(|stored| read(stored).ok_or(StoreReason::Corrupt("a task"))).collect()
+}
+
+fn read(stored: &StoredTask) -> Option<(GenerationKey, Task)> {
+    let packed = postcard::from_bytes::<PackedTerms<'_>>(&stored.fixed).ok()?;
     let suspended_by = stored.suspended_by.as_deref().map(ClientId::parse).transpose().ok()?;
     Some((stored.key, Task { fixed: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
 }
 
-fn packed(task: &TaskTerms) -> Packed<'_> {
-    Packed {
+fn packed(task: &TaskTerms) -> PackedTerms<'_> {
+    PackedTerms {
         id: *task.id.as_bytes(),
         txn: *task.txn.as_bytes(),
         parent: task.parent.map(|parent| *parent.as_bytes()),
@@ -60,7 +78,7 @@ fn packed(task: &TaskTerms) -> Packed<'_> {
     }
 }
 
-fn unpacked(packed: Packed<'_>) -> Option<TaskTerms> {
+fn unpacked(packed: PackedTerms<'_>) -> Option<TaskTerms> {
     let held = |(api, scopes): (&str, String)| {
         Some(ScopesOnApi { api: Resource::parse(api).ok()?, scopes: Scopes::parse(&scopes).ok()? })
     };

@@ -7,6 +7,7 @@ mod holding;
 mod memory;
 mod model;
 mod rules;
+mod shared;
 mod spending;
 mod tasks;
 
@@ -55,7 +56,7 @@ impl Rig {
     }
 
     fn start(&self) -> Commit {
-        let store = MemoryStore { disk: self.disk.clone(), faults: self.faults.clone(), open: false, newest: 64 };
+        let store = MemoryStore::new(&self.disk, &self.faults, 64);
         let root = Arc::new(SealKey::new(&[self.root; 32]).unwrap());
         Commit::start(Box::new(store), self.clock.clone(), root, self.limits.clone()).unwrap()
     }
@@ -64,7 +65,7 @@ impl Rig {
         self.clock.0.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// What kinds of records there are, in order.
+    /// The kinds of the records, in order.
     fn kinds(&self) -> Vec<Kind> {
         self.disk.rows().iter().map(|row| Record::parse(&row.record).unwrap().kind()).collect()
     }

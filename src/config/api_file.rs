@@ -3,34 +3,32 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Diagnostic;
-use super::agent_file::{line, take_entries};
-use super::reader::{Located, Reader, short};
-use super::tree::{Node, Value};
-use crate::catalog::{
-    Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, Filed, Places, ScopeInfo, StatusBits, StatusList,
-};
+use super::fields::{line, take_entries};
+use super::reader::{TableReader, short, value};
+use super::toml::{Node, TomlValue};
+use crate::catalog::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, StatusBits, StatusList};
+use crate::diagnostic::{Declared, FieldLocations, Located};
 use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope};
 
-/// Reads the API. None when anything needed is missing or wrong; the complaints say what.
-pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
+/// Reads the API. None when anything needed is missing or wrong; the diagnostics say what.
+pub(super) fn read(mut reader: TableReader<'_>) -> Option<Declared<Api>> {
     reader.need(&["id", "destination", "scopes"]);
-    let mut places = reader.places();
+    let mut locations = reader.locations();
     let id = reader.take_parsed("id", Resource::parse);
-    let names = noted(&mut places, "names", reader.take_each("names", Audience::parse), |position, _| position.to_string());
+    let names = noted(&mut locations, "names", reader.take_each("names", Audience::parse), |position, _| position.to_string());
     let agent = reader.take_parsed("agent", ClientId::parse);
     let destination = reader.take_choice("destination", Destination::NAMES);
     let default_scopes = reader.take_each("default_scopes", Scope::parse);
-    let default_scopes = noted(&mut places, "default_scopes", default_scopes, |_, scope| scope.to_string());
-    let lifetime = reader.take_span("lifetime", Duration::from_secs(1)..=Duration::from_hours(24));
+    let default_scopes = noted(&mut locations, "default_scopes", default_scopes, |_, scope| scope.to_string());
+    let lifetime = reader.take_duration("lifetime", Duration::from_secs(1)..=Duration::from_hours(24));
     let signing_alg = reader.take_choice("signing_alg", &Api::SIGNING_ALGS);
     let typ = reader.take_choice("typ", &Api::TYPS.map(|typ| (typ, typ)));
     let chain = reader.take_choice("chain", ChainShown::NAMES);
     let sender_constraint = reader.take_choice("sender_constraint", ConstraintRequirement::NAMES);
     let group = reader.take_parsed("group", line);
     let scopes = reader.take_table("scopes").map(scopes);
-    let derive = take_entries(&mut reader, &mut places, "derive", derive);
+    let derive = take_entries(&mut reader, &mut locations, "derive", derive);
     let status_list = take_status_list(&mut reader);
     reader.finish();
     let entry = Api {
@@ -49,52 +47,47 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Filed<Api>> {
         derive,
         status_list,
     };
-    Some(Filed { entry, places })
+    Some(Declared { entry, locations })
 }
 
-fn value<T>(found: Option<Located<T>>) -> Option<T> {
-    found.map(|found| found.value)
-}
-
-/// What was accepted of an array, its lines noted under what `name` calls each.
+/// The accepted entries of an array, the location of each noted under the `name` of its position and value.
 fn noted<T>(
-    places: &mut Places,
+    locations: &mut FieldLocations,
     key: &str,
     found: Option<Vec<Option<Located<T>>>>,
     name: impl Fn(usize, &T) -> String,
 ) -> Vec<T> {
     let mut kept = Vec::new();
-    for Located { value, place } in found.unwrap_or_default().into_iter().flatten() {
-        places.note(format!("{key}/{}", name(kept.len(), &value)), place.line);
+    for Located { value, location } in found.unwrap_or_default().into_iter().flatten() {
+        locations.note(format!("{key}/{}", name(kept.len(), &value)), location);
         kept.push(value);
     }
     kept
 }
 
 /// `true` stands for the table with nothing in it.
-fn take_status_list(reader: &mut Reader<'_>) -> Option<StatusList> {
+fn take_status_list(reader: &mut TableReader<'_>) -> Option<StatusList> {
     let node = reader.take("status_list")?;
-    if let Node { value: Value::Boolean(asked), .. } = node {
+    if let Node { value: TomlValue::Boolean(asked), .. } = node {
         return asked.then_some(StatusList::DEFAULT);
     }
     let mut table = reader.sub_table("status_list", node)?;
     let bits = table.take_integer("bits", 1..=2).map(|found| if found.value == 1 { StatusBits::One } else { StatusBits::Two });
-    let ttl = table.take_span("ttl", Duration::from_secs(1)..=Duration::from_hours(1));
+    let ttl = table.take_duration("ttl", Duration::from_secs(1)..=Duration::from_hours(1));
     table.finish();
     let StatusList { bits: usual_bits, ttl: usual_ttl } = StatusList::DEFAULT;
     Some(StatusList { bits: bits.unwrap_or(usual_bits), ttl: value(ttl).unwrap_or(usual_ttl) })
 }
 
-fn scopes(mut reader: Reader<'_>) -> BTreeMap<Scope, ScopeInfo> {
+fn scopes(mut reader: TableReader<'_>) -> BTreeMap<Scope, ScopeInfo> {
     let entries = reader.take_rest();
-    let desk = reader.desk();
     let mut scopes = BTreeMap::new();
     for (name, node) in entries {
         let scope = Scope::parse(&name);
         if scope.is_err() {
             let sentence =
                 format!("scope \"{}\" must be one scope token: visible ASCII characters without '\"' and '\\'", short(&name));
-            desk.complain(Diagnostic::new(node.place.clone(), sentence));
+            reader.error(node.location.clone(), sentence);
         }
         let info = reader.sub_table(&name, node).map(scope_info).unwrap_or_else(unknown_info);
         scope.ok().and_then(|scope| scopes.insert(scope, info));
@@ -102,7 +95,7 @@ fn scopes(mut reader: Reader<'_>) -> BTreeMap<Scope, ScopeInfo> {
     scopes
 }
 
-fn scope_info(mut reader: Reader<'_>) -> ScopeInfo {
+fn scope_info(mut reader: TableReader<'_>) -> ScopeInfo {
     reader.need(&["effect"]);
     let data = reader.take_each("data", line).unwrap_or_default().into_iter().flatten().map(|found| found.value).collect();
     let effect = reader.take_choice("effect", Effect::NAMES);
@@ -110,12 +103,12 @@ fn scope_info(mut reader: Reader<'_>) -> ScopeInfo {
     effect.map_or_else(unknown_info, |effect| ScopeInfo { data, effect: effect.value })
 }
 
-/// What stands for a scope that was complained of, so that nobody complains that there is none.
+/// Stands for a scope that has a mistake, so that it is not reported as absent as well.
 fn unknown_info() -> ScopeInfo {
     ScopeInfo { data: Vec::new(), effect: Effect::Irreversible }
 }
 
-fn derive(mut reader: Reader<'_>) -> Option<Derive> {
+fn derive(mut reader: TableReader<'_>) -> Option<Derive> {
     reader.need(&["from", "to"]);
     let from = reader.take_table("from").and_then(|mut from| {
         from.need(&["api", "scope"]);

@@ -1,27 +1,66 @@
-//! From files to what the stages use: rules, logins and policies; and from a whole configuration to the world that it means.
+//! From files to the values that the stages use: rules, client authentication and policies; and from a whole configuration to
+//! the deployment that it describes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::desk::Desk;
-use super::reader::{Located, all};
-use super::{AgentFile, Config, Diagnostic, Diagnostics, DpopNonce, LoginFile, PolicyText, Settings, TrustFile, dated};
-use crate::catalog::Place;
+use rustls::sign::CertifiedKey;
+
+use super::agent_file::AgentFile;
+use super::dated;
+use super::load::LoadContext;
+use super::login_file::LoginFile;
+use super::reader::all;
+use super::settings::{DpopNonce, Settings};
+use super::trust_file::TrustFile;
+use crate::catalog::Catalog;
 use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
 use crate::crypto::{MacKey, SealKey};
 use crate::deployment::{Deployment, TOKEN_PATH};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceLocation};
 use crate::jose::Cache;
-use crate::keys::Sequences;
+use crate::keys::{KeySource, Sequences};
 use crate::mint::Signers;
 use crate::oauth::ClientId;
-use crate::policy::{Limits, Policies, PolicyComplaint, TaskLimits};
+use crate::policy::{Policies, TaskLimits, TokenLimits};
 use crate::token::IssuerKeys;
 use crate::trust::{
-    DuplicateRule, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts, TrustRuleReason, TrustStore, findings,
+    DuplicateRule, IssuerSelector, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts, TrustRuleReason, TrustStore,
+    findings,
 };
 use crate::x509::Roots;
 
-/// The keys of a world, parsed.
+/// A whole configuration in which nothing is wrong.
+#[derive(Debug)]
+pub struct Config {
+    /// The main settings.
+    pub settings: Settings,
+    /// Agents and APIs.
+    pub catalog: Catalog,
+    /// Trust rules, disabled ones too, in the order of their files' names.
+    pub rules: Vec<TrustFile>,
+    /// The logins of each agent.
+    pub logins: BTreeMap<ClientId, Vec<LoginFile>>,
+    /// The policies as written.
+    pub policies: Vec<PolicyText>,
+    /// No mistakes, but things that may surprise.
+    pub warnings: Diagnostics,
+    /// Our certificate and its key, if we speak TLS.
+    pub identity: Option<Arc<CertifiedKey>>,
+    pub(super) inputs: StageInputs,
+}
+
+/// A policy file as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyText {
+    /// The file, as diagnostics name it.
+    pub file: Arc<str>,
+    /// Its text.
+    pub text: String,
+}
+
+/// The keys of a deployment, parsed.
 #[derive(Debug)]
 pub struct ServerKeys {
     /// The keys that sign.
@@ -30,7 +69,7 @@ pub struct ServerKeys {
     pub ancestry: SealKey,
     /// The key of the pseudonyms.
     pub pseudonyms: MacKey,
-    /// What remembers which of our own tokens were verified.
+    /// The cache of our own tokens whose signature was verified.
     pub verified: Arc<Cache>,
     /// The newest bundles of trust domains, as far as they are known.
     pub sequences: Arc<Sequences>,
@@ -38,36 +77,36 @@ pub struct ServerKeys {
 
 /// Rules, logins and policies as the stages use them.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct StageInputs {
     rules: Vec<TrustRule>,
     pub(super) logins: ClientAuths,
     policies: Policies,
 }
 
-impl Parts {
-    /// What the files mean. None when anything is wrong in them beyond what each alone could tell; the complaints say what.
+impl StageInputs {
+    /// Builds them from their files. None when anything is wrong that no file alone could tell; the diagnostics say what.
     pub(super) fn new(
-        desk: &Desk,
+        context: &LoadContext,
         client_ca: Option<(&Located<PathBuf>, &Arc<Roots>)>,
         rules: &[TrustFile],
         agents: &[AgentFile],
         policies: &[PolicyText],
     ) -> Option<Self> {
         let dated = dated(agents, client_ca, rules);
-        let rules = rules.iter().map(|file| rule(desk, file, agents));
-        let logins = logins(desk, agents, client_ca.map(|(_, roots)| roots));
-        let (rules, policies) = (all(rules), self::policies(desk, policies));
+        let rules = rules.iter().map(|file| linted_rule(context, file, agents));
+        let logins = logins(context, agents, client_ca.map(|(_, roots)| roots));
+        let (rules, policies) = (all(rules), self::policies(context, policies));
         Some(Self { rules: rules?, logins: logins?.with_dated(dated), policies: policies? })
     }
 }
 
-/// The world that `config` means under `keys`. `previous`, which it replaces, hands on what it fetched.
+/// The deployment of `config` under `keys`. `previous`, which it replaces, hands on what it fetched.
 ///
 /// # Errors
 /// When two trust rules have one name, which no configuration that was read has.
-pub fn world(config: Config, keys: ServerKeys, previous: Option<&Deployment>) -> Result<Deployment, Diagnostics> {
-    let Parts { rules, logins, policies } = config.parts;
-    let trust = TrustStore::remembering(rules, previous.map(|world| &*world.trust), keys.sequences).map_err(twice)?;
+pub fn deployment(config: Config, keys: ServerKeys, previous: Option<&Deployment>) -> Result<Deployment, Diagnostics> {
+    let StageInputs { rules, logins, policies } = config.inputs;
+    let trust = TrustStore::remembering(rules, previous.map(|previous| &*previous.trust), keys.sequences).map_err(twice)?;
     let settings = config.settings;
     let token_endpoint = settings.issuer.join(TOKEN_PATH);
     let own_set = Arc::new(keys.signers.key_set());
@@ -91,7 +130,7 @@ pub fn world(config: Config, keys: ServerKeys, previous: Option<&Deployment>) ->
             nonce_required: settings.dpop.nonce == DpopNonce::Required,
         },
         pseudonyms: keys.pseudonyms,
-        limits: Limits {
+        limits: TokenLimits {
             issuer: settings.issuer.clone(),
             lifetime: settings.tokens.lifetime,
             lifetime_max: settings.tokens.lifetime_max,
@@ -108,7 +147,7 @@ pub fn world(config: Config, keys: ServerKeys, previous: Option<&Deployment>) ->
     })
 }
 
-/// Where our endpoints are: below the issuer identifier, and where clients are asked for certificates.
+/// The base URLs of our endpoints: the issuer identifier, and the address that asks clients for certificates.
 fn bases(settings: &Settings) -> Vec<String> {
     let path = settings.issuer.path();
     let alias = settings.tls.mtls_url.iter().map(|base| format!("{}{path}", base.trim_end_matches('/')));
@@ -116,23 +155,23 @@ fn bases(settings: &Settings) -> Vec<String> {
 }
 
 fn twice(rule: DuplicateRule) -> Diagnostics {
-    let place = Place { file: "the configuration".into(), line: 0 };
-    Diagnostics::new(vec![Diagnostic::new(place, format!("two trust rules are called \"{}\"", rule.0))])
+    let location = SourceLocation::file("the configuration");
+    Diagnostics::new(vec![Diagnostic::new(location, format!("two trust rules are called \"{}\"", rule.0))])
 }
 
-/// The rule that a file means.
-pub(super) fn meant(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
-    let complain = |reasons: Vec<TrustRuleReason>| {
-        reasons.iter().for_each(|reason| desk.complain(Diagnostic::new(file.place_of(reason), reason.to_string())));
+/// The rule of a file.
+pub(super) fn trust_rule(context: &LoadContext, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+    let wrong = |reasons: Vec<TrustRuleReason>| {
+        reasons.iter().for_each(|reason| context.error(file.location_of(reason), reason.to_string()));
     };
-    TrustRule::new(TrustRuleParts { audiences: audiences(&file.rule, agents), ..file.rule.clone() }).map_err(complain).ok()
+    TrustRule::new(TrustRuleParts { audiences: audiences(&file.rule, agents), ..file.rule.clone() }).map_err(wrong).ok()
 }
 
-/// The rule that a file means; whom it admits beyond what its author may have meant is warned of.
-fn rule(desk: &Desk, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
-    let rule = meant(desk, file, agents)?;
+/// The rule of a file, with a warning of each way in which it admits more than its author may have meant.
+fn linted_rule(context: &LoadContext, file: &TrustFile, agents: &[AgentFile]) -> Option<TrustRule> {
+    let rule = trust_rule(context, file, agents)?;
     let warned = findings(&rule).into_iter().filter(|finding| finding.severity != Severity::Note);
-    warned.for_each(|finding| desk.warn(Diagnostic::new(file.place.clone(), format!("{}; see `trust check`", finding.sentence))));
+    warned.for_each(|finding| context.warn(file.location.clone(), format!("{}; see `trust check`", finding.sentence)));
     Some(rule)
 }
 
@@ -147,65 +186,64 @@ fn audiences(rule: &TrustRuleParts, agents: &[AgentFile]) -> Vec<String> {
     audiences
 }
 
-fn logins(desk: &Desk, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<ClientAuths> {
-    let made =
-        agents.iter().map(|file| (file.agent.entry.id.clone(), file.logins.iter().map(|file| login(file, client_ca)).collect()));
-    let complain = |list: Vec<LoginComplaint>| list.iter().for_each(|complaint| desk.complain(told(complaint, agents)));
-    ClientAuths::new(made).map_err(complain).ok()
+/// The logins of all agents; those by a certificate of an authority that they do not name, under `client_ca`.
+fn logins(context: &LoadContext, agents: &[AgentFile], client_ca: Option<&Arc<Roots>>) -> Option<ClientAuths> {
+    let auth = |login: &LoginFile| match (login.auth.clone(), client_ca) {
+        (ClientAuth::TlsClientAuth { name, .. }, Some(roots)) if login.shared_authority => {
+            ClientAuth::TlsClientAuth { roots: Arc::clone(roots), name }
+        }
+        (auth, _) => auth,
+    };
+    let of_agent = |file: &AgentFile| (file.agent.entry.id.clone(), file.logins.iter().map(auth).collect());
+    let wrong = |list: Vec<LoginComplaint>| list.iter().for_each(|reason| context.report(located(reason, agents)));
+    ClientAuths::new(agents.iter().map(of_agent)).map_err(wrong).ok()
 }
 
-/// What of each agent's logins runs out by itself.
+fn located(complaint: &LoginComplaint, agents: &[AgentFile]) -> Diagnostic {
+    let file = agents.iter().find(|file| file.agent.entry.id == complaint.agent);
+    let location = file.map(|file| file.agent.locations.of(&format!("login/{}", complaint.position))).unwrap_or_default();
+    Diagnostic::new(location, complaint.reason.to_string())
+}
+
+/// The credentials of each agent that end by themselves. Those that are fetched are not there yet.
 fn dated(
     agents: &[AgentFile],
     client_ca: Option<(&Located<PathBuf>, &Arc<Roots>)>,
     rules: &[TrustFile],
 ) -> Vec<(ClientId, Vec<Dated>)> {
     let authority = client_ca.map(|(file, roots)| dated::of_roots(AuthMethod::TlsClientAuth, roots, file)).unwrap_or_default();
-    let of_agent = |file: &AgentFile| file.logins.iter().flat_map(|login| dated::of_login(login, &authority, rules)).collect();
-    agents.iter().map(|file| (file.agent.entry.id.clone(), of_agent(file))).collect()
-}
-
-fn told(complaint: &LoginComplaint, agents: &[AgentFile]) -> Diagnostic {
-    let file = agents.iter().find(|file| file.agent.entry.id == complaint.agent);
-    let place = file.map(|file| file.agent.places.of(&format!("login/{}", complaint.position))).unwrap_or_default();
-    Diagnostic::new(place, complaint.reason.to_string())
-}
-
-fn login(file: &LoginFile, client_ca: Option<&Arc<Roots>>) -> ClientAuth {
-    match file {
-        LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms, .. } => ClientAuth::PrivateKeyJwt {
-            keys: keys.clone(),
-            algorithms: algorithms.clone(),
-            accept_token_endpoint: *token_endpoint_audience,
-        },
-        LoginFile::SpiffeJwt { spiffe_id } => ClientAuth::SpiffeJwt { id: spiffe_id.value.clone() },
-        LoginFile::WorkloadX509 { trust, matchers } => ClientAuth::WorkloadX509 {
-            rule: trust.value.clone(),
-            matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
-        },
-        LoginFile::WorkloadJwt { trust, matchers } => ClientAuth::WorkloadJwt {
-            rule: trust.value.clone(),
-            matchers: matchers.iter().map(|matcher| matcher.requirement.clone()).collect(),
-        },
-        LoginFile::TlsClientAuth { roots, name, .. } => ClientAuth::TlsClientAuth {
-            roots: roots.clone().or_else(|| client_ca.cloned()).unwrap_or_default(),
-            name: name.clone(),
-        },
-        LoginFile::SelfSignedTls { certificates, keys, .. } => {
-            ClientAuth::SelfSignedTls { certificates: certificates.clone(), keys: keys.clone() }
-        }
-        LoginFile::SpiffeX509 { spiffe_id } => ClientAuth::SpiffeX509 { id: spiffe_id.value.clone() },
-        LoginFile::Secret { hash, basic } => ClientAuth::Secret { digest: *hash, basic: *basic, post: !*basic },
-    }
-}
-
-fn policies(desk: &Desk, files: &[PolicyText]) -> Option<Policies> {
-    let texts: Vec<(PathBuf, String)> = files.iter().map(|file| (PathBuf::from(&*file.file), file.text.clone())).collect();
-    let told = |found: &PolicyComplaint| {
-        let place = Place { file: found.file.to_string_lossy().into(), line: u32::try_from(found.line).unwrap_or(0) };
-        Diagnostic::new(place, found.message.clone())
+    let of_login = |login: &LoginFile| match &login.auth {
+        ClientAuth::TlsClientAuth { .. } if login.shared_authority => authority.clone(),
+        ClientAuth::WorkloadX509 { rule, .. } => dated_of_rules(AuthMethod::WorkloadX509, rules, |file| file.rule.name == *rule),
+        ClientAuth::SpiffeX509 { id } => dated_of_rules(
+            AuthMethod::SpiffeX509,
+            rules,
+            |file| matches!(&file.rule.selector, IssuerSelector::TrustDomain(domain) if domain.as_str() == id.trust_domain()),
+        ),
+        _ => login.dated.clone(),
     };
-    let policies = Policies::parse(&texts).map_err(|list| list.iter().for_each(|found| desk.complain(told(found)))).ok()?;
-    policies.warnings().iter().for_each(|found| desk.warn(told(found)));
+    let of_agent = |file: &AgentFile| (file.agent.entry.id.clone(), file.logins.iter().flat_map(of_login).collect());
+    agents.iter().map(of_agent).collect()
+}
+
+/// The authorities that a login means by a trust rule.
+fn dated_of_rules(login: AuthMethod, rules: &[TrustFile], meant: impl Fn(&TrustFile) -> bool) -> Vec<Dated> {
+    let mut dated = Vec::new();
+    for rule in rules.iter().filter(|rule| meant(rule)) {
+        let held_by = format!("trust rule {}", rule.rule.name).into();
+        match &rule.rule.keys {
+            KeySource::Roots(roots) => dated.extend(dated::authorities(login, roots, &held_by, &rule.location)),
+            KeySource::Bundle(bundle) => dated.extend(dated::authorities(login, bundle.roots(), &held_by, &rule.location)),
+            KeySource::Remote(..) | KeySource::Fixed(_) => {}
+        }
+    }
+    dated
+}
+
+fn policies(context: &LoadContext, files: &[PolicyText]) -> Option<Policies> {
+    let texts: Vec<(PathBuf, String)> = files.iter().map(|file| (PathBuf::from(&*file.file), file.text.clone())).collect();
+    let wrong = |found: Vec<Diagnostic>| found.into_iter().for_each(|diagnostic| context.report(diagnostic));
+    let policies = Policies::parse(&texts).map_err(wrong).ok()?;
+    policies.warnings().iter().for_each(|warning| context.report_warning(warning.clone()));
     Some(policies)
 }

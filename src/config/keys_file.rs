@@ -2,87 +2,99 @@
 
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use serde_json::{Map, Number, Value as Json};
 
-use super::Diagnostic;
-use super::desk::Desk;
-use super::reader::{Located, Reader};
-use super::tree::{Node, Table, Value};
-use crate::catalog::Place;
+use super::load::LoadContext;
+use super::reader::TableReader;
+use super::toml::{Node, Table, TomlValue};
+use crate::diagnostic::{Located, SourceLocation};
 use crate::jose::{KeyReason, KeySet, KeyUse};
 
-/// A key set with its text, for what it says beside keys.
+/// A key set (RFC 7517 §5) with those members of its keys that tell more than the key.
 pub(super) struct Jwks {
-    pub(super) json: String,
     pub(super) set: KeySet,
-    pub(super) place: Place,
+    pub(super) members: Vec<JwkMembers>,
+    pub(super) location: SourceLocation,
 }
 
-/// The `jwks` or `jwks_file` of `reader`; none when neither is there, or it is wrong.
-pub(super) fn take_jwks(reader: &mut Reader<'_>) -> Option<KeySet> {
-    take_jwks_text(reader).map(|jwks| jwks.set)
+/// Members of one key: of any type, so that one that is written wrongly hides no other.
+#[derive(Deserialize)]
+pub(super) struct JwkMembers {
+    pub(super) kid: Option<Json>,
+    pub(super) exp: Option<Json>,
+    pub(super) x5c: Option<Json>,
 }
 
-/// The same with its text.
-pub(super) fn take_jwks_text(reader: &mut Reader<'_>) -> Option<Jwks> {
+/// The key set of `jwks` or `jwks_file`; none when neither is there, or it is wrong.
+pub(super) fn take_jwks(reader: &mut TableReader<'_>) -> Option<Jwks> {
     let inline = reader.take("jwks");
     let file = reader.take_path("jwks_file");
-    let (json, place) = match (inline, file) {
+    let (json, location) = match (inline, file) {
         (Some(node), Some(_)) => {
-            reader.desk().complain(Diagnostic::new(node.place, "only one of `jwks` and `jwks_file` can be given"));
+            reader.error(node.location, "only one of `jwks` and `jwks_file` can be given");
             return None;
         }
-        (Some(node), None) => self::inline(reader.desk(), node)?,
-        (None, Some(path)) => text(reader.desk(), &path)?,
+        (Some(node), None) => self::inline(reader, node)?,
+        (None, Some(path)) => text(reader.context(), &path)?,
         (None, None) => return None,
     };
-    let set = parse(reader.desk(), &json, place.clone(), KeyUse::Signature)?;
-    Some(Jwks { json, set, place })
+    let set = parse(reader.context(), &json, &location, KeyUse::Signature)?;
+    Some(Jwks { set, members: members(&json), location })
 }
 
-fn text(desk: &Desk, path: &Located<PathBuf>) -> Option<(String, Place)> {
-    let json = desk.text(&path.value, &path.place)?;
-    Some((json, Place { file: path.value.to_string_lossy().into(), line: 1 }))
+fn text(context: &LoadContext, path: &Located<PathBuf>) -> Option<(String, SourceLocation)> {
+    let json = context.text(&path.value, &path.location)?;
+    Some((json, SourceLocation::line(path.value.to_string_lossy(), 1)))
 }
 
-fn inline(desk: &Desk, node: Node) -> Option<(String, Place)> {
+fn inline(reader: &TableReader<'_>, node: Node) -> Option<(String, SourceLocation)> {
     match node.value {
-        Value::Text(json) => Some((json, node.place)),
-        Value::Table(table) => Some((Json::Object(object(table)).to_string(), node.place)),
+        TomlValue::Text(json) => Some((json, node.location)),
+        TomlValue::Table(table) => Some((Json::Object(object(table)).to_string(), node.location)),
         other => {
-            let sentence = format!("`jwks` must be a table, or a string of JSON, not {}", other.kind());
-            desk.complain(Diagnostic::new(node.place, sentence));
+            reader.error(node.location, format!("`jwks` must be a table, or a string of JSON, not {}", other.kind()));
             None
         }
     }
 }
 
-fn parse(desk: &Desk, json: &str, place: Place, key_use: KeyUse) -> Option<KeySet> {
+fn parse(context: &LoadContext, json: &str, location: &SourceLocation, key_use: KeyUse) -> Option<KeySet> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(json) {
         let below = u32::try_from(error.line().saturating_sub(1)).unwrap_or(0);
-        desk.complain(Diagnostic::new(Place { line: place.line.saturating_add(below), ..place }, "is not JSON"));
+        context.error(SourceLocation::line(location.file.clone(), location.line.saturating_add(below)), "is not JSON");
         return None;
     }
     match KeySet::parse(json.as_bytes(), key_use) {
         Ok(set) => {
-            warn_of_skipped(desk, &set, &place, true);
+            warn_of_skipped(context, &set, location, true);
             Some(set)
         }
         Err(reason) => {
-            desk.complain(Diagnostic::new(place, format!("the key set {reason}")));
+            context.error(location.clone(), format!("the key set {reason}"));
             None
         }
     }
 }
 
-/// Tells what of a key set is left out, and that nothing is left where `alone`. A bundle has keys for other uses by design.
-pub(super) fn warn_of_skipped(desk: &Desk, set: &KeySet, place: &Place, alone: bool) {
+fn members(json: &str) -> Vec<JwkMembers> {
+    #[derive(Deserialize)]
+    struct JwkSet {
+        #[serde(default)]
+        keys: Vec<JwkMembers>,
+    }
+    serde_json::from_str(json).map_or_else(|_| Vec::new(), |set: JwkSet| set.keys)
+}
+
+/// Warns of each key of a set that is left out, and of a set without any where it is needed `alone`. A bundle has keys for other
+/// uses by design.
+pub(super) fn warn_of_skipped(context: &LoadContext, set: &KeySet, location: &SourceLocation, alone: bool) {
     let by_design = |reason: &KeyReason| set.key_use() == KeyUse::JwtSvid && *reason == KeyReason::Use;
     for (position, reason) in set.skipped().iter().filter(|(_, reason)| !by_design(reason)) {
-        desk.warn(Diagnostic::new(place.clone(), format!("key {} of the set is left out, because it {reason}", position + 1)));
+        context.warn(location.clone(), format!("key {} of the set is left out, because it {reason}", position + 1));
     }
     if set.is_empty() && alone {
-        desk.warn(Diagnostic::new(place.clone(), "the key set has no usable key, so nothing is accepted under it"));
+        context.warn(location.clone(), "the key set has no usable key, so nothing is accepted under it");
     }
 }
 
@@ -90,14 +102,14 @@ fn object(table: Table) -> Map<String, Json> {
     table.into_iter().map(|(key, node)| (key, json(node.value))).collect()
 }
 
-fn json(value: Value) -> Json {
+fn json(value: TomlValue) -> Json {
     match value {
-        Value::Text(text) => Json::String(text),
-        Value::Integer(number) => Json::Number(number.into()),
-        Value::Float(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
-        Value::Boolean(truth) => Json::Bool(truth),
-        Value::Date => Json::Null,
-        Value::Array(items) => Json::Array(items.into_iter().map(|item| json(item.value)).collect()),
-        Value::Table(table) => Json::Object(object(table)),
+        TomlValue::Text(text) => Json::String(text),
+        TomlValue::Integer(number) => Json::Number(number.into()),
+        TomlValue::Float(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
+        TomlValue::Boolean(truth) => Json::Bool(truth),
+        TomlValue::Date => Json::Null,
+        TomlValue::Array(items) => Json::Array(items.into_iter().map(|item| json(item.value)).collect()),
+        TomlValue::Table(table) => Json::Object(object(table)),
     }
 }

@@ -1,18 +1,18 @@
 //! The layers of the settings: the built-in defaults, files in the order given, the environment. The `config` crate merges
-//! them, key by key, the later winning; each value keeps the place that it came from.
+//! them, key by key, the later winning; each value keeps the location that it came from.
 
 use std::collections::BTreeMap;
 
 use ::config::{Config, ConfigError, Environment, Map, Source, Value as Merged, ValueKind};
 
-use super::tree::{Node, Table, Value};
-use crate::catalog::Place;
+use super::toml::{Node, Table, TomlValue};
+use crate::diagnostic::{Located, SourceLocation};
 
-/// What environment variables of ours begin with; `__` parts section from key.
+/// The beginning of our environment variables; `__` parts section from key.
 const PREFIX: &str = "COUNTERSIGN";
 
-/// Between the file and the line in the origin of a merged value.
-const LINE: char = '\0';
+/// Between file, line and column in the origin of a merged value.
+const SEPARATOR: char = '\0';
 
 /// The settings that environment variables make: `COUNTERSIGN__TOKENS__LIFETIME` is `lifetime` of `[tokens]`.
 pub(super) fn environment(variables: &BTreeMap<String, String>) -> Result<Table, String> {
@@ -53,15 +53,16 @@ impl Source for Layer {
 }
 
 fn merged(node: &Node) -> Merged {
-    let origin = format!("{}{LINE}{}", node.place.file, node.place.line);
+    let SourceLocation { file, line, column } = &node.location;
+    let origin = format!("{file}{SEPARATOR}{line}{SEPARATOR}{column}");
     let kind = match &node.value {
-        Value::Text(text) => ValueKind::String(text.clone()),
-        Value::Integer(number) => ValueKind::I64(*number),
-        Value::Float(number) => ValueKind::Float(*number),
-        Value::Boolean(truth) => ValueKind::Boolean(*truth),
-        Value::Date => ValueKind::Nil,
-        Value::Array(items) => ValueKind::Array(items.iter().map(merged).collect()),
-        Value::Table(table) => ValueKind::Table(table.iter().map(|(key, node)| (key.clone(), merged(node))).collect()),
+        TomlValue::Text(text) => ValueKind::String(text.clone()),
+        TomlValue::Integer(number) => ValueKind::I64(*number),
+        TomlValue::Float(number) => ValueKind::Float(*number),
+        TomlValue::Boolean(truth) => ValueKind::Boolean(*truth),
+        TomlValue::Date => ValueKind::Nil,
+        TomlValue::Array(items) => ValueKind::Array(items.iter().map(merged).collect()),
+        TomlValue::Table(table) => ValueKind::Table(table.iter().map(|(key, node)| (key.clone(), merged(node))).collect()),
     };
     Merged::new(Some(&origin), kind)
 }
@@ -76,18 +77,23 @@ fn written_table(table: Map<String, Merged>, path: &str) -> Table {
 }
 
 fn written(value: Merged, path: &str) -> Option<Node> {
-    let place = value.origin().and_then(|origin| origin.split_once(LINE));
-    let place = place.map_or_else(|| (path, 0), |(file, line)| (file, line.parse().unwrap_or(0)));
-    let place = Place { file: place.0.into(), line: place.1 };
+    let location = value.origin().and_then(location).unwrap_or_else(|| SourceLocation::file(path));
     let value = match value.kind {
         ValueKind::Nil => return None,
-        ValueKind::Boolean(truth) => Value::Boolean(truth),
-        ValueKind::I64(number) => Value::Integer(number),
-        ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => Value::Float(f64::NAN),
-        ValueKind::Float(number) => Value::Float(number),
-        ValueKind::String(text) => Value::Text(text),
-        ValueKind::Table(table) => Value::Table(written_table(table, path)),
-        ValueKind::Array(items) => Value::Array(items.into_iter().filter_map(|item| written(item, path)).collect()),
+        ValueKind::Boolean(truth) => TomlValue::Boolean(truth),
+        ValueKind::I64(number) => TomlValue::Integer(number),
+        ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => TomlValue::Float(f64::NAN),
+        ValueKind::Float(number) => TomlValue::Float(number),
+        ValueKind::String(text) => TomlValue::Text(text),
+        ValueKind::Table(table) => TomlValue::Table(written_table(table, path)),
+        ValueKind::Array(items) => TomlValue::Array(items.into_iter().filter_map(|item| written(item, path)).collect()),
     };
-    Some(Node { place, value })
+    Some(Located { value, location })
+}
+
+fn location(origin: &str) -> Option<SourceLocation> {
+    let mut parts = origin.split(SEPARATOR);
+    let file = parts.next()?.into();
+    let mut number = || parts.next()?.parse().ok();
+    Some(SourceLocation { file, line: number()?, column: number()? })
 }

@@ -1,109 +1,44 @@
 //! A way for an agent to log in, as written.
 
-use std::sync::Arc;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use super::keys_file::{take_jwks, take_jwks_text};
-use super::matcher_file::{self, MatcherFile};
-use super::reader::{Located, Reader};
-use super::trust_file::{jwks_uri, take_named_algorithms};
-use super::{Diagnostic, certificate_login, dated};
-use crate::client::{AuthMethod, CertificateName, Dated};
-use crate::crypto::Digest;
+use super::fields::{jwks_uri, secret_hash, take_algorithms};
+use super::keys_file::{Jwks, take_jwks};
+use super::matcher_file;
+use super::reader::{TableReader, value};
+use super::{certificate_login, dated};
+use crate::client::{AuthMethod, ClientAuth, Dated};
+use crate::diagnostic::{Located, SourceLocation};
 use crate::jose::Algorithm;
 use crate::keys::ClientJwks;
 use crate::oauth::{RuleName, SpiffePattern};
-use crate::x509::Roots;
+use crate::trust::Requirement;
 
-/// A way to log in, checked as far as it can be alone.
+/// One `[[login]]`, checked as far as it can be alone.
 #[derive(Clone, Debug)]
-pub enum LoginFile {
-    /// `private_key_jwt` (RFC 7523 §2.2): an assertion signed with the agent's own key.
-    PrivateKeyJwt {
-        /// The agent's public keys.
-        keys: ClientJwks,
-        /// Whether the token endpoint is accepted as the assertion's audience beside the issuer.
-        token_endpoint_audience: bool,
-        /// By which an assertion may be signed.
-        algorithms: Vec<Algorithm>,
-        /// Those of the keys that have an end.
-        dated: Vec<Dated>,
-    },
-    /// `spiffe_jwt`: a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
-    SpiffeJwt {
-        /// The SPIFFE ID, or with `/*` at its end all below it.
-        spiffe_id: Located<SpiffePattern>,
-    },
-    /// `workload_jwt`: an attestation under a trust rule.
-    WorkloadJwt {
-        /// The rule.
-        trust: Located<RuleName>,
-        /// Which of its attestations.
-        matchers: Vec<MatcherFile>,
-    },
-    /// `tls_client_auth` (RFC 8705 §2.1): a certificate from an authority, with one name.
-    TlsClientAuth {
-        /// The authority; none for that of `[tls]`.
-        roots: Option<Arc<Roots>>,
-        /// The name.
-        name: CertificateName,
-        /// The certificates of the authority that is named here.
-        dated: Vec<Dated>,
-    },
-    /// `self_signed_tls_client_auth` (RFC 8705 §2.2): a certificate that is registered here.
-    SelfSignedTls {
-        /// SHA-256 of certificates.
-        certificates: Vec<Digest>,
-        /// RFC 7638 thumbprints of keys, any certificate of which will do.
-        keys: Vec<Digest>,
-        /// Those of both that have an end.
-        dated: Vec<Dated>,
-    },
-    /// `spiffe_x509`: an X509-SVID (draft-ietf-oauth-spiffe-client-auth).
-    SpiffeX509 {
-        /// The SPIFFE ID, or with `/*` at its end all below it.
-        spiffe_id: Located<SpiffePattern>,
-    },
-    /// `workload_x509`: a certificate under a trust rule of kind `x509`.
-    WorkloadX509 {
-        /// The rule.
-        trust: Located<RuleName>,
-        /// Which of its certificates.
-        matchers: Vec<MatcherFile>,
-    },
-    /// `client_secret_basic` or `client_secret_post` (RFC 6749 §2.3.1).
-    Secret {
-        /// SHA-256 of the secret.
-        hash: Digest,
-        /// Whether it comes in the `Authorization` header; else in the body.
-        basic: bool,
-    },
+pub struct LoginFile {
+    /// The authentication method and what it needs.
+    pub auth: ClientAuth,
+    /// `tls_client_auth` without `ca_file`: the authority is that of `[tls]`.
+    pub shared_authority: bool,
+    /// Its `trust` or `spiffe_id`; the table where it has neither.
+    pub location: SourceLocation,
+    /// The locations of the matchers that it has.
+    pub matchers: Vec<SourceLocation>,
+    /// Those of its keys, certificates and authorities that end by themselves.
+    pub dated: Vec<Dated>,
 }
 
-#[derive(Clone, Copy)]
-enum Method {
-    PrivateKeyJwt,
-    SpiffeJwt,
-    WorkloadJwt,
-    TlsClientAuth,
-    SelfSignedTls,
-    SpiffeX509,
-    WorkloadX509,
-    Secret { basic: bool },
-}
+type ReadMethod = fn(&mut TableReader<'_>) -> Option<LoginFile>;
 
-const METHODS: [(&str, Method); 9] = [
-    ("private_key_jwt", Method::PrivateKeyJwt),
-    ("spiffe_jwt", Method::SpiffeJwt),
-    ("workload_jwt", Method::WorkloadJwt),
-    ("tls_client_auth", Method::TlsClientAuth),
-    ("self_signed_tls_client_auth", Method::SelfSignedTls),
-    ("spiffe_x509", Method::SpiffeX509),
-    ("workload_x509", Method::WorkloadX509),
-    ("client_secret_basic", Method::Secret { basic: true }),
-    ("client_secret_post", Method::Secret { basic: false }),
+const METHODS: [(&str, ReadMethod); 9] = [
+    ("private_key_jwt", private_key_jwt),
+    ("spiffe_jwt", |reader| spiffe(reader, |id| ClientAuth::SpiffeJwt { id })),
+    ("workload_jwt", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadJwt { rule, matchers })),
+    ("tls_client_auth", tls_client_auth),
+    ("self_signed_tls_client_auth", self_signed_tls_client_auth),
+    ("spiffe_x509", |reader| spiffe(reader, |id| ClientAuth::SpiffeX509 { id })),
+    ("workload_x509", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadX509 { rule, matchers })),
+    ("client_secret_basic", |reader| secret(reader, true)),
+    ("client_secret_post", |reader| secret(reader, false)),
 ];
 
 /// Known by name and not offered, with what to do instead.
@@ -113,26 +48,15 @@ const REFUSED: [(&str, &str); 3] = [
     ("none", "is not offered: an agent must prove itself"),
 ];
 
-/// By which a client assertion may be signed where the file of the agent does not say.
+/// Algorithms by which a client assertion may be signed, unless the file of the agent names some.
 pub const ASSERTION_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA];
 
 impl LoginFile {
-    /// Reads one `[[login]]`. None when anything needed is missing or wrong; the complaints say what.
-    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+    /// Reads one `[[login]]`. None when anything needed is missing or wrong; the diagnostics say what.
+    pub(super) fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["method"]);
         let login = match take_method(&mut reader) {
-            Some(Method::PrivateKeyJwt) => private_key_jwt(&mut reader),
-            Some(Method::SpiffeJwt) => spiffe_jwt(&mut reader),
-            Some(Method::WorkloadJwt) => {
-                workload(&mut reader).map(|(trust, matchers)| LoginFile::WorkloadJwt { trust, matchers })
-            }
-            Some(Method::WorkloadX509) => {
-                workload(&mut reader).map(|(trust, matchers)| LoginFile::WorkloadX509 { trust, matchers })
-            }
-            Some(Method::TlsClientAuth) => certificate_login::authority(&mut reader),
-            Some(Method::SelfSignedTls) => certificate_login::registered(&mut reader),
-            Some(Method::SpiffeX509) => certificate_login::svid(&mut reader),
-            Some(Method::Secret { basic }) => secret(&mut reader, basic),
+            Some(read) => read(&mut reader),
             None => {
                 reader.take_rest();
                 None
@@ -141,97 +65,90 @@ impl LoginFile {
         reader.finish();
         login
     }
+
+    fn new(auth: ClientAuth, location: SourceLocation, dated: Vec<Dated>) -> Self {
+        Self { auth, shared_authority: false, location, matchers: Vec::new(), dated }
+    }
 }
 
-fn take_method(reader: &mut Reader<'_>) -> Option<Method> {
+fn take_method(reader: &mut TableReader<'_>) -> Option<ReadMethod> {
     let found = reader.take_text("method")?;
     if let Some((name, why)) = REFUSED.iter().find(|(name, _)| *name == found.value) {
-        reader.desk().complain(Diagnostic::new(found.place, format!("`method` \"{name}\" {why}")));
+        reader.error(found.location, format!("`method` \"{name}\" {why}"));
         return None;
     }
-    reader.choose("method", found, &METHODS).map(|method| method.value)
+    value(reader.choose("method", found, &METHODS))
 }
 
-fn private_key_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
+fn private_key_jwt(reader: &mut TableReader<'_>) -> Option<LoginFile> {
     let found = take_keys(reader);
     let audiences = reader.take_choices("assertion_audience", &[("token_endpoint", true), ("issuer", false)]);
-    let token_endpoint_audience = audiences.is_some_and(|all| all.iter().any(|found| found.value));
+    let accept_token_endpoint = audiences.is_some_and(|all| all.iter().any(|found| found.value));
     let algorithms = match reader.has("algorithms") {
-        true => take_named_algorithms(reader),
+        true => take_algorithms(reader),
         false => Some(ASSERTION_ALGORITHMS.into()),
     };
     let (keys, dated) = found?;
-    Some(LoginFile::PrivateKeyJwt { keys, token_endpoint_audience, algorithms: algorithms?, dated })
+    let auth = ClientAuth::PrivateKeyJwt { keys, algorithms: algorithms?, accept_token_endpoint };
+    Some(LoginFile::new(auth, reader.location().clone(), dated))
 }
 
-/// Exactly one of the three ways to say them. When published keys end is not known here.
-fn take_keys(reader: &mut Reader<'_>) -> Option<(ClientJwks, Vec<Dated>)> {
+/// The keys, said in exactly one of the three ways. When published keys end is not known here.
+fn take_keys(reader: &mut TableReader<'_>) -> Option<(ClientJwks, Vec<Dated>)> {
     let uri = reader.has("jwks_uri");
     let found = reader.take_parsed("jwks_uri", jwks_uri).map(|found| ClientJwks::at(found.value));
-    match (uri, reader.has("jwks") || reader.has("jwks_file")) {
-        (true, false) => found.map(|keys| (keys, Vec::new())),
-        (false, true) => take_jwks_text(reader).map(|jwks| {
-            let dated = dated::of_keys(AuthMethod::PrivateKeyJwt, &jwks);
-            (ClientJwks::from(jwks.set), dated)
-        }),
-        (both, _) => {
-            let _unread = take_jwks(reader);
-            let sentence = match both {
-                true => "only one of `jwks_uri`, `jwks_file` and `jwks` can be given in [login]",
-                false => "`jwks_file`, `jwks` or `jwks_uri` is missing in [login]",
-            };
-            reader.desk().complain(Diagnostic::new(reader.place().clone(), sentence));
-            None
+    let written = reader.has("jwks") || reader.has("jwks_file");
+    let jwks = take_jwks(reader);
+    let sentence = match (uri, written) {
+        (true, false) => return found.map(|keys| (keys, Vec::new())),
+        (false, true) => {
+            let dated = |jwks: &Jwks| dated::of_keys(AuthMethod::PrivateKeyJwt, jwks);
+            return jwks.map(|jwks| (dated(&jwks), ClientJwks::from(jwks.set))).map(|(dated, keys)| (keys, dated));
         }
-    }
+        (true, true) => "only one of `jwks_uri`, `jwks_file` and `jwks` can be given in [login]",
+        (false, false) => "`jwks_file`, `jwks` or `jwks_uri` is missing in [login]",
+    };
+    reader.error(reader.location().clone(), sentence);
+    None
 }
 
-fn spiffe_jwt(reader: &mut Reader<'_>) -> Option<LoginFile> {
+fn spiffe(reader: &mut TableReader<'_>, auth: fn(SpiffePattern) -> ClientAuth) -> Option<LoginFile> {
     reader.need(&["spiffe_id"]);
-    let spiffe_id = reader.take_parsed("spiffe_id", SpiffePattern::parse)?;
-    Some(LoginFile::SpiffeJwt { spiffe_id })
+    let Located { value, location } = reader.take_parsed("spiffe_id", SpiffePattern::parse)?;
+    Some(LoginFile::new(auth(value), location, Vec::new()))
 }
 
-fn workload(reader: &mut Reader<'_>) -> Option<(Located<RuleName>, Vec<MatcherFile>)> {
+fn workload(reader: &mut TableReader<'_>, auth: fn(RuleName, Vec<Requirement>) -> ClientAuth) -> Option<LoginFile> {
     reader.need(&["trust", "match"]);
-    let place = reader.place_of("match");
+    let location = reader.location_of("match");
     let trust = reader.take_parsed("trust", RuleName::parse);
-    let matchers = matcher_file::take(reader, "match")?;
-    if matchers.is_empty() {
+    let found = matcher_file::take(reader, "match")?;
+    if found.is_empty() {
         let sentence =
             "`match` must say which attestations are this agent's; an empty one would admit every workload of the rule";
-        reader.desk().complain(Diagnostic::new(place, sentence));
+        reader.error(location, sentence);
         return None;
     }
-    Some((trust?, matchers))
+    let Located { value: rule, location } = trust?;
+    let (requirements, matchers) = found.into_iter().map(|matcher| (matcher.value, matcher.location)).unzip();
+    Some(LoginFile { matchers, ..LoginFile::new(auth(rule, requirements), location, Vec::new()) })
 }
 
-fn secret(reader: &mut Reader<'_>, basic: bool) -> Option<LoginFile> {
+fn tls_client_auth(reader: &mut TableReader<'_>) -> Option<LoginFile> {
+    let (name, roots, dated) = certificate_login::authority(reader)?;
+    let shared_authority = roots.is_none();
+    let auth = ClientAuth::TlsClientAuth { roots: roots.unwrap_or_default(), name };
+    Some(LoginFile { shared_authority, ..LoginFile::new(auth, reader.location().clone(), dated) })
+}
+
+fn self_signed_tls_client_auth(reader: &mut TableReader<'_>) -> Option<LoginFile> {
+    let (auth, dated) = certificate_login::registered(reader)?;
+    Some(LoginFile::new(auth, reader.location().clone(), dated))
+}
+
+fn secret(reader: &mut TableReader<'_>, basic: bool) -> Option<LoginFile> {
     reader.need(&["secret_hash"]);
     reader.refuse("secret", "must not be written down; write `secret_hash`, which `countersign keys` makes");
-    let hash = reader.take_parsed("secret_hash", secret_hash)?.value;
-    Some(LoginFile::Secret { hash, basic })
-}
-
-/// Never repeats what it refuses: it may be the secret itself.
-pub(super) fn secret_hash(text: &str) -> Result<Digest, &'static str> {
-    const WANTED: &str =
-        "must be \"sha256:\" and the SHA-256 of the secret in base64url without padding, which `countersign keys` makes";
-    let encoded = text.strip_prefix("sha256:").ok_or(WANTED)?;
-    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| WANTED)?;
-    bytes.try_into().map(Digest).map_err(|_| WANTED)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_is_kept_as_its_hash_only() {
-        assert_eq!(secret_hash("sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"), Ok(Digest::of(b"abc")));
-        for bad in ["", "abc", "sha256:", "sha256:YWJj", "sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0="] {
-            let refused = secret_hash(bad).err().unwrap_or_default();
-            assert!(!refused.is_empty());
-        }
-    }
+    let Located { value: digest, location } = reader.take_parsed("secret_hash", secret_hash)?;
+    Some(LoginFile::new(ClientAuth::Secret { digest, basic, post: !basic }, location, Vec::new()))
 }

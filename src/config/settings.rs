@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Diagnostic;
-use super::desk::Desk;
-use super::reader::{Located, Reader};
-use super::tls_file::{Proxy, Tls};
-use crate::catalog::{Api, Place};
+use super::fields::address;
+use super::load::LoadContext;
+use super::reader::TableReader;
+use super::tls_file::{Proxy, TlsSettings};
+use crate::catalog::Api;
+use crate::diagnostic::{Located, SourceLocation};
 use crate::jose::Algorithm;
 use crate::oauth::{CHAIN_DEPTH_CEILING, Issuer};
 
@@ -17,33 +18,33 @@ use crate::oauth::{CHAIN_DEPTH_CEILING, Issuer};
 pub struct Settings {
     /// Our issuer identifier.
     pub issuer: Issuer,
-    /// Where we listen.
-    pub listen: Listen,
-    /// How clients reach us by TLS.
-    pub tls: Tls,
-    /// Where else TLS ends, in front of us.
+    /// The addresses that we listen at.
+    pub listen: ListenSettings,
+    /// TLS at those addresses.
+    pub tls: TlsSettings,
+    /// The proxies that end TLS in front of us.
     pub proxies: Vec<Proxy>,
     /// Our signing keys.
-    pub keys: Keys,
+    pub keys: KeySettings,
     /// The tokens that we issue.
-    pub tokens: Tokens,
-    /// Proofs of keys.
-    pub dpop: Dpop,
+    pub tokens: TokenSettings,
+    /// DPoP proofs (RFC 9449).
+    pub dpop: DpopSettings,
     /// Tasks.
-    pub tasks: Tasks,
+    pub tasks: TaskSettings,
     /// The record of every hop.
-    pub ledger: Ledger,
-    /// What commits.
-    pub commit: CommitStore,
+    pub ledger: LedgerSettings,
+    /// The store of record.
+    pub commit: StoreEngine,
     /// Bounds.
-    pub limits: Limits,
-    /// Where trust rules, agents, APIs and policies are read from.
-    pub files: Files,
+    pub limits: LimitSettings,
+    /// The folders of trust rules, agents, APIs and policies.
+    pub files: FolderSettings,
 }
 
 /// `[listen]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
+pub struct ListenSettings {
     /// For everybody.
     pub public: SocketAddr,
     /// For operators.
@@ -52,34 +53,34 @@ pub struct Listen {
 
 /// `[keys]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keys {
+pub struct KeySettings {
     /// The folder that holds them.
     pub dir: PathBuf,
-    /// For which algorithms keys are made and published.
+    /// Algorithms that keys are made and published for.
     pub algorithms: Vec<Algorithm>,
 }
 
 /// `[tokens]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tokens {
-    /// How long a token lives when nothing says less.
+pub struct TokenSettings {
+    /// Lifetime of a token when nothing says less.
     pub lifetime: Duration,
-    /// What no API, policy or request may exceed.
+    /// The longest lifetime that an API, a policy or a request may set.
     pub lifetime_max: Duration,
-    /// How many hops a chain may have; the actors that a foreign token brings along count too.
+    /// The most hops that a chain may have, actors that a foreign token brings along included.
     pub chain_depth_max: usize,
 }
 
 /// `[dpop]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dpop {
-    /// How old a proof may be.
+pub struct DpopSettings {
+    /// The greatest age of a proof, by its own `iat`.
     pub proof_age: Duration,
-    /// Whether a proof must carry a nonce of ours.
+    /// Nonces in proofs.
     pub nonce: DpopNonce,
 }
 
-/// Whether DPoP proofs must carry a nonce of this server (RFC 9449 §8).
+/// Nonces of this server in DPoP proofs (RFC 9449 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DpopNonce {
     /// They need not.
@@ -90,31 +91,31 @@ pub enum DpopNonce {
 
 /// `[tasks]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tasks {
-    /// How long a task may take where its request does not say.
+pub struct TaskSettings {
+    /// Lifetime of a task whose request sets none.
     pub lifetime: Duration,
-    /// How long any task may take.
+    /// The longest lifetime of a task.
     pub lifetime_max: Duration,
-    /// How many exchanges a task may make where its request does not say.
+    /// Exchanges of a task whose request sets no budget.
     pub budget_default: u64,
-    /// How many exchanges any task may make.
+    /// The most exchanges of a task.
     pub budget_max: u64,
-    /// How many tasks may lie one under the other.
+    /// The most tasks one under the other.
     pub depth: u32,
 }
 
 /// `[ledger]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ledger {
+pub struct LedgerSettings {
     /// The name of the log in its checkpoints.
     pub origin: String,
-    /// How long after the commit a record is in a checkpoint, at most.
+    /// The longest time from the commit of a record to a checkpoint that covers it.
     pub checkpoint_interval: Duration,
-    /// Who may read checkpoints and hash tiles.
+    /// Readers of checkpoints and hash tiles.
     pub access: LedgerAccess,
 }
 
-/// Who may read checkpoints and hash tiles. Entries always need an auditor.
+/// Readers of checkpoints and hash tiles. Entries always need an auditor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerAccess {
     /// Auditors.
@@ -125,14 +126,14 @@ pub enum LedgerAccess {
 
 /// `[store] commit`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitStore {
+pub enum StoreEngine {
     /// A SQLite file in the data folder.
     Sqlite,
 }
 
 /// `[limits]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LimitSettings {
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
     /// Parameters of a request.
@@ -143,7 +144,7 @@ pub struct Limits {
     pub refusals_per_minute: u32,
     /// Connections that clients may have open at a time.
     pub connections: usize,
-    /// How many of them may come from one address.
+    /// The most of them that may come from one address.
     pub connections_per_address: usize,
     /// Threads that answer requests; 0 for one per core.
     pub workers: usize,
@@ -159,7 +160,7 @@ pub struct Limits {
 
 /// `[files]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct FolderSettings {
     /// The folder of trust rules.
     pub trust: Located<PathBuf>,
     /// The folder of agents.
@@ -174,25 +175,26 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
 impl Settings {
-    /// Reads the settings, or a layer of them. None when anything needed is missing or wrong; the complaints say what.
-    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+    /// Reads the settings, or a layer of them. None when anything needed is missing or wrong; the diagnostics say what.
+    pub(super) fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["issuer", "listen", "keys", "tokens", "dpop", "tasks", "ledger", "store", "limits", "files"]);
         let issuer = reader.take_parsed("issuer", Issuer::parse);
-        let listen_place = reader.place_of("listen");
-        let listen = reader.take_table("listen").and_then(Listen::read);
-        let tls = if reader.has("tls") { reader.take_table("tls").and_then(Tls::read) } else { Some(Tls::default()) };
+        let listen_place = reader.location_of("listen");
+        let listen = reader.take_table("listen").and_then(ListenSettings::read);
+        let tls =
+            if reader.has("tls") { reader.take_table("tls").and_then(TlsSettings::read) } else { Some(TlsSettings::default()) };
         let proxies: Vec<_> = reader.take_tables("proxy").into_iter().map(Proxy::read).collect();
-        let keys = reader.take_table("keys").and_then(Keys::read);
-        let tokens = reader.take_table("tokens").and_then(Tokens::read);
-        let dpop = reader.take_table("dpop").and_then(Dpop::read);
-        let tasks = reader.take_table("tasks").and_then(Tasks::read);
-        let ledger = reader.take_table("ledger").and_then(Ledger::read);
-        let commit = reader.take_table("store").and_then(CommitStore::read);
-        let limits = reader.take_table("limits").and_then(Limits::read);
-        let files = reader.take_table("files").and_then(Files::read);
-        let (desk, partial) = (reader.desk(), reader.is_partial());
+        let keys = reader.take_table("keys").and_then(KeySettings::read);
+        let tokens = reader.take_table("tokens").and_then(TokenSettings::read);
+        let dpop = reader.take_table("dpop").and_then(DpopSettings::read);
+        let tasks = reader.take_table("tasks").and_then(TaskSettings::read);
+        let ledger = reader.take_table("ledger").and_then(LedgerSettings::read);
+        let commit = reader.take_table("store").and_then(StoreEngine::read);
+        let limits = reader.take_table("limits").and_then(LimitSettings::read);
+        let files = reader.take_table("files").and_then(FolderSettings::read);
+        let (context, partial) = (reader.context(), reader.is_partial());
         reader.finish();
-        let Located { value: issuer, place } = issuer?;
+        let Located { value: issuer, location } = issuer?;
         let settings = Self {
             issuer,
             listen: listen?,
@@ -208,105 +210,105 @@ impl Settings {
             files: files?,
         };
         if !partial {
-            settings.warn_of_plain_http(desk, &place, &listen_place);
+            settings.warn_of_plain_http(context, &location, &listen_place);
         }
         Some(settings)
     }
 
-    /// Tokens and secrets in clear, or an issuer that nobody would reach.
-    fn warn_of_plain_http(&self, desk: &Desk, issuer: &Place, listen: &Place) {
+    /// Warns of tokens and secrets in clear, or an issuer that nobody would reach.
+    fn warn_of_plain_http(&self, context: &LoadContext, issuer: &SourceLocation, listen: &SourceLocation) {
         if self.tls.public || !self.proxies.is_empty() {
             return;
         }
         if !self.listen.public.ip().is_loopback() {
             let sentence = "`public` takes plain HTTP from other machines, so tokens travel in clear; \
                             give [tls] a certificate, or name in [[proxy]] what ends TLS in front";
-            desk.warn(Diagnostic::new(listen.clone(), sentence));
+            context.warn(listen.clone(), sentence);
         }
         if self.issuer.as_str().starts_with("https:") {
             let sentence =
                 "`issuer` is an https URL, but there is neither a certificate in [tls] nor a [[proxy]] that ends TLS in front";
-            desk.warn(Diagnostic::new(issuer.clone(), sentence));
+            context.warn(issuer.clone(), sentence);
         }
     }
 }
 
-impl Listen {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl ListenSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["public", "ops"]);
         let (public, ops) = (reader.take_parsed("public", address), reader.take_parsed("ops", address));
-        let desk = reader.desk();
+        let context = reader.context();
         reader.finish();
         let (public, ops) = (public?, ops?);
         if public.value == ops.value && ops.value.port() != 0 {
-            desk.complain(Diagnostic::new(ops.place, "`ops` must be another address than `public`"));
+            context.error(ops.location, "`ops` must be another address than `public`");
         }
         Some(Self { public: public.value, ops: ops.value })
     }
 }
 
-impl Keys {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl KeySettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["dir", "algorithms"]);
-        let (dir, place) = (reader.take_path("dir"), reader.place_of("algorithms"));
+        let (dir, location) = (reader.take_path("dir"), reader.location_of("algorithms"));
         let algorithms = reader.take_choices("algorithms", &Api::SIGNING_ALGS);
-        let desk = reader.desk();
+        let context = reader.context();
         reader.finish();
         let mut algorithms: Vec<Algorithm> = algorithms?.into_iter().map(|found| found.value).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
         // Validators with a bare key-set address stop at start when it has neither an RSA nor an EC key.
         if !algorithms.iter().any(|algorithm| *algorithm != Algorithm::EdDSA) {
-            desk.complain(Diagnostic::new(place, "`algorithms` must have ES256 or RS256"));
+            context.error(location, "`algorithms` must have ES256 or RS256");
         }
         Some(Self { dir: dir?.value, algorithms })
     }
 }
 
-impl Tokens {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl TokenSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["lifetime", "lifetime_max", "chain_depth_max"]);
         let ceiling = i64::try_from(CHAIN_DEPTH_CEILING).unwrap_or(i64::MAX);
-        let lifetime = reader.take_span("lifetime", SECOND..=DAY);
-        let lifetime_max = reader.take_span("lifetime_max", SECOND..=DAY);
+        let lifetime = reader.take_duration("lifetime", SECOND..=DAY);
+        let lifetime_max = reader.take_duration("lifetime_max", SECOND..=DAY);
         let chain_depth_max = reader.take_integer("chain_depth_max", 1..=ceiling);
-        let desk = reader.desk();
+        let context = reader.context();
         reader.finish();
         let (lifetime, lifetime_max) = (lifetime?, lifetime_max?.value);
         if lifetime.value > lifetime_max {
-            desk.complain(Diagnostic::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
+            context.error(lifetime.location, "`lifetime` must not exceed `lifetime_max`");
         }
         Some(Self { lifetime: lifetime.value, lifetime_max, chain_depth_max: size(chain_depth_max)? })
     }
 }
 
-impl Dpop {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl DpopSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["proof_age", "nonce"]);
-        let proof_age = reader.take_span("proof_age", 5 * SECOND..=300 * SECOND);
+        let proof_age = reader.take_duration("proof_age", 5 * SECOND..=300 * SECOND);
         let nonce = reader.take_choice("nonce", &[("off", DpopNonce::Off), ("required", DpopNonce::Required)]);
         reader.finish();
         Some(Self { proof_age: proof_age?.value, nonce: nonce?.value })
     }
 }
 
-impl Tasks {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl TaskSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["lifetime", "lifetime_max", "budget_default", "budget_max", "depth"]);
-        let lifetime = reader.take_span("lifetime", SECOND..=90 * DAY);
-        let lifetime_max = reader.take_span("lifetime_max", SECOND..=90 * DAY);
+        let lifetime = reader.take_duration("lifetime", SECOND..=90 * DAY);
+        let lifetime_max = reader.take_duration("lifetime_max", SECOND..=90 * DAY);
         let budget_default = reader.take_integer("budget_default", 1..=1_000_000_000);
         let budget_max = reader.take_integer("budget_max", 1..=1_000_000_000);
         let depth = reader.take_integer("depth", 1..=16);
-        let desk = reader.desk();
+        let context = reader.context();
         reader.finish();
         let (lifetime, lifetime_max) = (lifetime?, lifetime_max?.value);
         let (budget_default, budget_max) = (budget_default?, budget_max?.value);
         if lifetime.value > lifetime_max {
-            desk.complain(Diagnostic::new(lifetime.place, "`lifetime` must not exceed `lifetime_max`"));
+            context.error(lifetime.location, "`lifetime` must not exceed `lifetime_max`");
         }
         if budget_default.value > budget_max {
-            desk.complain(Diagnostic::new(budget_default.place, "`budget_default` must not exceed `budget_max`"));
+            context.error(budget_default.location, "`budget_default` must not exceed `budget_max`");
         }
         Some(Self {
             lifetime: lifetime.value,
@@ -318,19 +320,19 @@ impl Tasks {
     }
 }
 
-impl Ledger {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl LedgerSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["origin", "checkpoint_interval", "access"]);
         let origin = reader.take_parsed("origin", origin);
-        let interval = reader.take_span("checkpoint_interval", Duration::from_millis(50)..=60 * SECOND);
+        let interval = reader.take_duration("checkpoint_interval", Duration::from_millis(50)..=60 * SECOND);
         let access = reader.take_choice("access", &[("auditor", LedgerAccess::Auditor), ("public", LedgerAccess::Public)]);
         reader.finish();
         Some(Self { origin: origin?.value, checkpoint_interval: interval?.value, access: access?.value })
     }
 }
 
-impl CommitStore {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl StoreEngine {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["commit"]);
         let commit = reader.take_parsed("commit", commit_store);
         for key in ["url", "redis"] {
@@ -341,8 +343,8 @@ impl CommitStore {
     }
 }
 
-impl Limits {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl LimitSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&[
             "body_bytes_max",
             "parameters_max",
@@ -384,8 +386,8 @@ impl Limits {
     }
 }
 
-impl Files {
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
+impl FolderSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["trust", "agents", "apis", "policies"]);
         let [trust, agents, apis, policies] = ["trust", "agents", "apis", "policies"].map(|key| reader.take_path(key));
         reader.finish();
@@ -397,10 +399,6 @@ fn size(found: Option<Located<i64>>) -> Option<usize> {
     usize::try_from(found?.value).ok()
 }
 
-pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "must be an IP address and a port, as in \"127.0.0.1:8693\"")
-}
-
 /// C2SP tlog-checkpoint: an origin is a schema-less URL; as a key name of a signed note it has neither blanks nor plus signs.
 fn origin(text: &str) -> Result<String, &'static str> {
     let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
@@ -410,9 +408,9 @@ fn origin(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn commit_store(text: &str) -> Result<CommitStore, &'static str> {
+fn commit_store(text: &str) -> Result<StoreEngine, &'static str> {
     match text {
-        "sqlite" => Ok(CommitStore::Sqlite),
+        "sqlite" => Ok(StoreEngine::Sqlite),
         "postgres" => Err("cannot be \"postgres\" in this version, which has \"sqlite\" only"),
         _ => Err("must be \"sqlite\""),
     }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Config, Diagnostics, Fingerprint, Sources};
+use super::Sources;
+use super::build::Config;
+use super::load::Fingerprint;
+use crate::diagnostic::Diagnostics;
 
-/// How often files are looked at.
+/// The time between two looks at the files.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks every second, and at once on SIGHUP, at all files that make the configuration. Whenever any of them has changed the
@@ -35,7 +38,7 @@ where
     }
 }
 
-/// Where signals cannot be had, none ever comes.
+/// The next SIGHUP; never comes on a system without signals.
 async fn hangup(hangups: &mut Option<tokio::signal::unix::Signal>) {
     match hangups {
         Some(hangups) => drop(hangups.recv().await),

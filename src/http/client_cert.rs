@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn frontend(addresses: &str) -> Frontend {
-        let network = crate::config::Network::parse(addresses).unwrap();
+        let network = crate::config::IpPrefix::parse(addresses).unwrap();
         let secret = Some(hash_secret("of the edge"));
         let edge = Proxy { name: "edge".to_owned(), addresses: vec![network], secret, certificates: Vec::new() };
         Frontend { proxies: vec![edge], ..Frontend::default() }

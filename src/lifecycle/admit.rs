@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::active::ActiveClient;
-use super::admitted::{AdmittedExchange, CurrentActor, Parts};
+use super::admitted::{AdmittedExchange, AdmittedParts, CurrentActor};
 use super::in_force::{Rules, active, held_by, in_force};
 use super::liveness::{Cause, GenerationState, NotAlive, join};
 use super::reason::AdmissionReason;
@@ -50,7 +50,7 @@ pub fn admit(
     }
     let generations = generations((&client, key), &subject, actor.as_ref(), &current, rules)?;
     let expiry_cap = expiry_cap(&client, &subject, actor.as_ref());
-    Ok(AdmittedExchange::new(Parts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
+    Ok(AdmittedExchange::new(AdmittedParts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
 }
 
 /// The mode in which `client` may present `subject`. Policy can only narrow this; where the origin cannot be told, the answer
@@ -232,7 +232,7 @@ fn generations(
     joining.retain(|key| generations.iter().all(|known| known.key != *key));
     let states = rules.state.lives(&joining);
     unless_ended_since_issue(subject, &joining, &states, rules)?;
-    join(rules.state, generations, joining.into_iter().zip(states), rules.now).map_err(AdmissionReason::Dead)
+    join(rules.state, generations, joining.into_iter().zip(states), rules.now).map_err(AdmissionReason::NotAlive)
 }
 
 fn joining(
@@ -275,7 +275,7 @@ fn unless_ended_since_issue(
     match (ended, subject.issued_at()) {
         (None, _) => Ok(()),
         (Some(ended), Some(issued)) if issued > ended => Ok(()),
-        _ => Err(AdmissionReason::Dead(NotAlive { key: own, cause: Cause::Ended })),
+        _ => Err(AdmissionReason::NotAlive(NotAlive { key: own, cause: Cause::Ended })),
     }
 }
 

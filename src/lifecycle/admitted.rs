@@ -10,11 +10,11 @@ use crate::token::{TaskMembership, VerifiedActor, VerifiedSubject};
 /// An exchange in which this client may present this subject token, in this mode, and everything it depends on is alive. Made
 /// only by [`admit`](super::admit()).
 #[derive(Debug)]
-pub struct AdmittedExchange(Parts);
+pub struct AdmittedExchange(AdmittedParts);
 
 /// The findings of `admit`.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(super) struct AdmittedParts {
     pub(super) client: AuthenticatedClient,
     pub(super) subject: VerifiedSubject,
     pub(super) actor: Option<VerifiedActor>,
@@ -36,7 +36,7 @@ pub struct CurrentActor {
 }
 
 impl AdmittedExchange {
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(super) fn new(parts: AdmittedParts) -> Self {
         Self(parts)
     }
 
@@ -112,7 +112,7 @@ impl AdmittedExchange {
     ) -> Self {
         let (depth, expiry_cap) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
         let chain = subject.chain().clone();
-        Self(Parts { client, subject, actor: None, current, mode, chain, depth, generations: Vec::new(), expiry_cap })
+        Self(AdmittedParts { client, subject, actor: None, current, mode, chain, depth, generations: Vec::new(), expiry_cap })
     }
 
     /// With another chain.

@@ -34,7 +34,7 @@ pub fn visible(client: &ActiveClient, token: VerifiedIssued, rules: &Rules<'_>) 
         return Err(AdmissionReason::Presenter);
     }
     in_force(token.subject(), &own.agents, token.chain(), rules)?;
-    alive(rules.state, &own.generations, rules.now).map_err(AdmissionReason::Dead)?;
+    alive(rules.state, &own.generations, rules.now).map_err(AdmissionReason::NotAlive)?;
     let act = shown(&token, rules.catalog);
     Ok(Visible { token, held, act })
 }

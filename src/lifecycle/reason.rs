@@ -45,7 +45,7 @@ pub enum AdmissionReason {
     /// The trust rule that vouched for the subject is disabled or gone.
     RuleInactive,
     /// Something that the token depends on has ended or is suspended.
-    Dead(NotAlive),
+    NotAlive(NotAlive),
 }
 
 impl AdmissionReason {
@@ -92,8 +92,8 @@ impl fmt::Display for AdmissionReason {
             Self::Deep => "the chain of delegation is as deep as this server allows",
             Self::AgentInactive => "an agent in its chain is suspended, retired or unknown",
             Self::RuleInactive => "the trust rule that vouched for its subject is not in force",
-            Self::Dead(dead) if dead.is_final() => "it, or something that it depends on, has ended",
-            Self::Dead(_) => "it, or something that it depends on, is suspended",
+            Self::NotAlive(dead) if dead.is_final() => "it, or something that it depends on, has ended",
+            Self::NotAlive(_) => "it, or something that it depends on, is suspended",
         };
         write!(f, "{}: {sentence}", self.parameter())
     }

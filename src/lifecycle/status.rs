@@ -36,7 +36,7 @@ pub struct ListKey {
 /// The status of a token; the numbers are those of the wire (draft-ietf-oauth-status-list-21 §7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Status {
+pub enum TokenStatus {
     /// Nothing that it rests on has ended.
     #[default]
     Valid = 0,
@@ -78,7 +78,7 @@ impl ListKey {
     }
 }
 
-impl Status {
+impl TokenStatus {
     /// The status, at `now`, of a token that depends on `generations`.
     pub fn of(state: &dyn StateView, generations: &[Generation], now: Time) -> Self {
         match alive(state, generations, now) {
@@ -180,12 +180,18 @@ mod tests {
             }
         }
         let now = Time::from_millis(1_000);
-        let of = |life| Status::of(&One(life), &[Generation { key: GenerationKey([1; 16]), number: 0 }], now);
-        assert_eq!(of(GenerationState::default()), Status::Valid);
-        assert_eq!(of(GenerationState { number: 1, ..GenerationState::default() }), Status::Invalid);
-        assert_eq!(of(GenerationState { hold: Some(InactiveStatus::Retired), ..GenerationState::default() }), Status::Invalid);
-        assert_eq!(of(GenerationState { until: Some(now), ..GenerationState::default() }), Status::Invalid);
+        let of = |life| TokenStatus::of(&One(life), &[Generation { key: GenerationKey([1; 16]), number: 0 }], now);
+        assert_eq!(of(GenerationState::default()), TokenStatus::Valid);
+        assert_eq!(of(GenerationState { number: 1, ..GenerationState::default() }), TokenStatus::Invalid);
+        assert_eq!(
+            of(GenerationState { hold: Some(InactiveStatus::Retired), ..GenerationState::default() }),
+            TokenStatus::Invalid
+        );
+        assert_eq!(of(GenerationState { until: Some(now), ..GenerationState::default() }), TokenStatus::Invalid);
         let suspended = of(GenerationState { hold: Some(InactiveStatus::Suspended), ..GenerationState::default() });
-        assert_eq!((suspended, suspended.within(StatusBits::One), suspended.within(StatusBits::Two)), (Status::Suspended, 1, 2));
+        assert_eq!(
+            (suspended, suspended.within(StatusBits::One), suspended.within(StatusBits::Two)),
+            (TokenStatus::Suspended, 1, 2)
+        );
     }
 }

@@ -33,7 +33,7 @@ pub fn admit_task(admitted: AdmittedExchange, rules: &Rules<'_>) -> Result<Admit
         return Err(AdmissionReason::InTask);
     }
     let generation = key_of(within.id, rules.pseudonyms);
-    let unknown = AdmissionReason::Dead(NotAlive { key: generation, cause: Cause::Ended });
+    let unknown = AdmissionReason::NotAlive(NotAlive { key: generation, cause: Cause::Ended });
     let parent = rules.state.task(&generation).ok_or(unknown)?;
     Ok(AdmittedTask { admitted, key, parent: Some(parent) })
 }
@@ -119,7 +119,7 @@ pub fn change_task(
     };
     let change = match (action, ended) {
         (TaskAction::Look, _) | (TaskAction::Complete, Some(_)) => TaskChange::None,
-        (_, Some(dead)) => return Err(AdmissionReason::Dead(dead)),
+        (_, Some(dead)) => return Err(AdmissionReason::NotAlive(dead)),
         (TaskAction::Heartbeat, None) if holder => TaskChange::Heartbeat(key),
         (TaskAction::Heartbeat, None) => return Err(AdmissionReason::TaskRole),
         (TaskAction::Suspend, None) => status(Transition::Suspend, "suspended"),

@@ -72,6 +72,6 @@ async fn verify_actor(context: LineContext<'_>, presented: &PresentedToken) -> R
 
 /// The place of the token in a status list, where an API asks for one.
 fn status_place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, ExchangeError> {
-    let place = |(api, bits)| commit.register().reserve(api, bits, grant.expires()).map_err(ExchangeError::Commit);
+    let place = |(api, bits)| commit.status_lists().reserve(api, bits, grant.expires()).map_err(ExchangeError::Commit);
     grant.status_list().map(place).transpose()
 }

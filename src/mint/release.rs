@@ -59,7 +59,7 @@ mod tests {
     use crate::commit::{Commit, Disclosed, Limits, RecordHop};
     use crate::crypto::SealKey;
     use crate::oauth::{Clock, GenerationKey, Time};
-    use crate::store::{SqliteStore, SystemClock};
+    use crate::store::{self, SystemClock};
 
     fn issue(jti: Jti, txn: Txn, record: &[u8], deadline: Time) -> RecordHop {
         let disclosed = Disclosed { subject: GenerationKey([1; 16]), values: Zeroizing::default() };
@@ -74,7 +74,7 @@ mod tests {
         let (own, other, txn) = (Jti::from_bytes([1; 16]), Jti::from_bytes([2; 16]), Txn::from_bytes([3; 16]));
         let deadline = SystemClock.now().plus(std::time::Duration::from_secs(60));
         let (receipt, foreign) = runtime.block_on(async {
-            let store = Box::new(SqliteStore::new(&folder).unwrap());
+            let store = store::open(&folder).unwrap();
             let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
             let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
             let receipt = commit.submit(issue(own, txn, b"its record", deadline)).await.unwrap();

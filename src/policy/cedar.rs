@@ -13,8 +13,8 @@ use miette::Diagnostic;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::context::{Attribute, RequestContext, ScopeContext, UsedAttributes, Value};
-use super::index::{Head, RequestHead};
+use super::context::{Attribute, AttributeValue, RequestContext, ScopeContext, UsedAttributes};
+use super::index::{PolicyHead, RequestHead};
 use super::outcome::UNASKED;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::oauth::{Scope, Time};
@@ -48,7 +48,7 @@ pub(super) enum Action {
 
 /// The resource of a question.
 #[derive(Clone, Copy)]
-pub(super) enum Resource<'a> {
+pub(super) enum ResourceRef<'a> {
     Scope(&'a Api, &'a Scope, &'a ScopeInfo),
     Agent(&'a Agent),
 }
@@ -57,7 +57,7 @@ pub(super) enum Resource<'a> {
 #[derive(Debug)]
 pub(super) struct Rule {
     policy: Policy,
-    pub(super) head: Head,
+    pub(super) head: PolicyHead,
     pub(super) used: UsedAttributes,
     /// `@lifetime`, as written.
     pub(super) lifetime: Option<String>,
@@ -192,22 +192,27 @@ impl Action {
 }
 
 /// The part of a question that heads can tell apart.
-pub(super) fn question(action: Action, principal: &Agent, resource: Resource<'_>) -> Option<RequestHead> {
+pub(super) fn question(action: Action, principal: &Agent, resource: ResourceRef<'_>) -> Option<RequestHead> {
     let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
     let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
     let resources = match resource {
-        Resource::Agent(other) => agent(other)?,
-        Resource::Scope(api, scope, _) => vec![printed(scope_uid(api, scope))?, printed(uid("Api", api.id.as_str()))?],
+        ResourceRef::Agent(other) => agent(other)?,
+        ResourceRef::Scope(api, scope, _) => vec![printed(scope_uid(api, scope))?, printed(uid("Api", api.id.as_str()))?],
     };
     Some(RequestHead { principals: agent(principal)?, action: printed(uid("Action", action.name()))?, resources })
 }
 
 /// Builds everything about a question that lasts.
-pub(super) fn template(slice: Arc<Slice>, action: Action, principal: &Agent, resource: Resource<'_>) -> Option<RequestTemplate> {
+pub(super) fn template(
+    slice: Arc<Slice>,
+    action: Action,
+    principal: &Agent,
+    resource: ResourceRef<'_>,
+) -> Option<RequestTemplate> {
     let asking = agent_entity(principal)?;
     let asked = match resource {
-        Resource::Agent(agent) => agent_entity(agent)?,
-        Resource::Scope(api, scope, info) => scope_entity(api, scope, info)?,
+        ResourceRef::Agent(agent) => agent_entity(agent)?,
+        ResourceRef::Scope(api, scope, info) => scope_entity(api, scope, info)?,
     };
     let (principal, resource, action) = (asking.uid(), asked.uid(), uid("Action", action.name())?);
     let entities = Entities::from_entities([asking, asked], None).ok()?;
@@ -224,17 +229,17 @@ fn scope_uid(api: &Api, scope: &Scope) -> Option<EntityUid> {
 }
 
 fn agent_entity(agent: &Agent) -> Option<Entity> {
-    let attributes = [("owner", Value::Text(&agent.owner)), ("kind", Value::Text(agent.kind.as_str()))];
+    let attributes = [("owner", AttributeValue::Text(&agent.owner)), ("kind", AttributeValue::Text(agent.kind.as_str()))];
     Entity::new(uid("Agent", agent.id.as_str())?, named(attributes)?, HashSet::from([uid("Team", &agent.team)?])).ok()
 }
 
 fn scope_entity(api: &Api, scope: &Scope, info: &ScopeInfo) -> Option<Entity> {
-    let data = Value::Set(info.data.iter().map(|class| class.as_str().into()).collect());
-    let attributes = named([("data", data), ("effect", Value::Text(info.effect.as_str()))])?;
+    let data = AttributeValue::Set(info.data.iter().map(|class| class.as_str().into()).collect());
+    let attributes = named([("data", data), ("effect", AttributeValue::Text(info.effect.as_str()))])?;
     Entity::new(scope_uid(api, scope)?, attributes, HashSet::from([uid("Api", api.id.as_str())?])).ok()
 }
 
-fn named<'a>(values: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Option<HashMap<String, RestrictedExpression>> {
+fn named<'a>(values: impl IntoIterator<Item = (&'a str, AttributeValue<'a>)>) -> Option<HashMap<String, RestrictedExpression>> {
     values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
 }
 
@@ -246,16 +251,16 @@ fn subject(request: &RequestContext<'_>) -> Option<Entity> {
     Entity::new_with_tags(uid("Subject", request.admitted.subject().subject().as_str())?, attributes, [], tags).ok()
 }
 
-fn expression(value: Value<'_>) -> Option<RestrictedExpression> {
+fn expression(value: AttributeValue<'_>) -> Option<RestrictedExpression> {
     let text = |value: String| RestrictedExpression::new_string(value);
     Some(match value {
-        Value::Text(value) => text(value.to_owned()),
-        Value::Name(value) => text(value),
-        Value::Set(values) => RestrictedExpression::new_set(values.into_iter().map(|value| text(value.into_owned()))),
-        Value::Number(value) => RestrictedExpression::new_long(value),
-        Value::Flag(value) => RestrictedExpression::new_bool(value),
-        Value::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
-        Value::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value.as_str())?),
+        AttributeValue::Text(value) => text(value.to_owned()),
+        AttributeValue::Name(value) => text(value),
+        AttributeValue::Set(values) => RestrictedExpression::new_set(values.into_iter().map(|value| text(value.into_owned()))),
+        AttributeValue::Number(value) => RestrictedExpression::new_long(value),
+        AttributeValue::Flag(value) => RestrictedExpression::new_bool(value),
+        AttributeValue::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
+        AttributeValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value.as_str())?),
     })
 }
 
@@ -331,7 +336,7 @@ fn remark(diagnostic: &(impl Diagnostic + ?Sized)) -> Remark {
     Remark { at, message: words.split_whitespace().collect::<Vec<_>>().join(" ") }
 }
 
-fn head(policy: &Policy) -> Head {
+fn head(policy: &Policy) -> PolicyHead {
     let principal = match policy.principal_constraint() {
         PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => Some(uid.to_string()),
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
@@ -345,7 +350,7 @@ fn head(policy: &Policy) -> Head {
         ActionConstraint::Eq(uid) => Some(vec![uid.to_string()]),
         ActionConstraint::In(uids) => Some(uids.iter().map(ToString::to_string).collect()),
     };
-    Head { principal, actions, resource }
+    PolicyHead { principal, actions, resource }
 }
 
 /// The attributes of the context that a policy mentions, told from its JSON form. One that speaks of the context as a whole
@@ -382,7 +387,7 @@ pub(super) mod oracle {
     /// The answer of all policies at once, with everything in the context, request and entities checked against the schema.
     pub(in crate::policy) fn answer(
         rules: &[Rule],
-        (action, principal, resource): (Action, &Agent, Resource<'_>),
+        (action, principal, resource): (Action, &Agent, ResourceRef<'_>),
         request: &RequestContext<'_>,
         about: ScopeContext<'_>,
     ) -> PolicyDecision {

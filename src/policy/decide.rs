@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Limits;
+use super::TokenLimits;
 use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
@@ -21,7 +21,7 @@ pub fn decide(
     targets: Targets,
     constraint: SenderConstraint,
     request: &ExchangeRequest,
-    limits: &Limits,
+    limits: &TokenLimits,
     now: Time,
 ) -> PolicyOutcome<Grant> {
     let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
@@ -82,7 +82,7 @@ fn expires(
     targets: &Targets,
     evaluation: &Evaluation<'_>,
     admitted: &AdmittedExchange,
-    limits: &Limits,
+    limits: &TokenLimits,
     now: Time,
 ) -> Result<Time, DenialReason> {
     let apis = targets.iter().map(|target| target.api().lifetime.unwrap_or(limits.lifetime));

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// The demands of the head of a policy; none where it demands nothing that is indexed. Entities are written as Cedar prints
 /// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct PolicyHead {
     /// `principal ==` or `principal in`.
     pub(super) principal: Option<String>,
     /// `action ==` or `action in`.
@@ -42,7 +42,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Indexes heads by their position.
-    pub(super) fn new<'a>(heads: impl Iterator<Item = &'a Head>) -> Self {
+    pub(super) fn new<'a>(heads: impl Iterator<Item = &'a PolicyHead>) -> Self {
         let mut index = Self::default();
         for (position, head) in heads.enumerate() {
             let key = (head.principal.clone(), head.resource.clone());

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::cedar::{self, Action, RequestTemplate, Resource, Rule, Slice};
+use super::cedar::{self, Action, RequestTemplate, ResourceRef, Rule, Slice};
 use super::context::Attribute;
 use super::index::Index;
-use super::loader::{PolicyComplaint, PolicyLoader};
+use super::loader::PolicyLoader;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
+use crate::diagnostic::Diagnostic;
 use crate::oauth::Scope;
 
 /// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
@@ -21,7 +22,7 @@ pub struct Policies {
     index: Index,
     lifetimes: HashMap<String, Duration>,
     digest: Digest,
-    warnings: Vec<PolicyComplaint>,
+    warnings: Vec<Diagnostic>,
     mention_approval: bool,
     memory: RwLock<Memory>,
 }
@@ -61,7 +62,7 @@ impl Policies {
     ///
     /// # Errors
     /// Every complaint, with its line. Warnings are kept for [`Policies::warnings`].
-    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<PolicyComplaint>> {
+    pub fn parse(files: &[(PathBuf, String)]) -> Result<Self, Vec<Diagnostic>> {
         PolicyLoader::of(files).map(Self::of)
     }
 
@@ -73,7 +74,7 @@ impl Policies {
     }
 
     /// The remarks of `check` where nothing is wrong.
-    pub fn warnings(&self) -> &[PolicyComplaint] {
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
@@ -96,7 +97,7 @@ impl Policies {
     /// do.
     pub fn may_permit(&self, agent: &Agent, api: &Api, scope: &Scope) -> bool {
         let Some(info) = api.scopes.get(scope) else { return false };
-        let question = cedar::question(Action::Exchange, agent, Resource::Scope(api, scope, info));
+        let question = cedar::question(Action::Exchange, agent, ResourceRef::Scope(api, scope, info));
         let applying = question.map(|question| self.index.applying(&question)).unwrap_or_default();
         applying.into_iter().any(|at| self.rules.get(at).is_some_and(|rule| rule.permits))
     }
@@ -155,10 +156,10 @@ impl RequestResource {
         }
     }
 
-    pub(super) fn resource(&self) -> Option<Resource<'_>> {
+    pub(super) fn resource(&self) -> Option<ResourceRef<'_>> {
         match self {
-            Self::Scope(api, scope) => api.scopes.get(scope).map(|info: &ScopeInfo| Resource::Scope(api, scope, info)),
-            Self::Agent(agent) => Some(Resource::Agent(agent)),
+            Self::Scope(api, scope) => api.scopes.get(scope).map(|info: &ScopeInfo| ResourceRef::Scope(api, scope, info)),
+            Self::Agent(agent) => Some(ResourceRef::Agent(agent)),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Limits;
+use super::TokenLimits;
 use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{Denial, DenialReason, PolicyOutcome, TaskDenial, TaskGrant, merge};
@@ -31,7 +31,7 @@ pub fn open(
     task: &AdmittedTask,
     constraint: SenderConstraint,
     spec: &TaskSpec,
-    limits: &Limits,
+    limits: &TokenLimits,
     now: Time,
 ) -> PolicyOutcome<TaskGrant> {
     let targets = || authority::registered(catalog, spec.authority.iter().map(|on_api| &on_api.api), &[]);
@@ -69,7 +69,7 @@ fn preconditions(
     catalog: &Catalog,
     task: &AdmittedTask,
     spec: &TaskSpec,
-    limits: &Limits,
+    limits: &TokenLimits,
 ) -> Result<(ClientId, String, u32), TaskDenial> {
     let within = task.admitted().task();
     let (holder, purpose) = (holder(catalog, task, spec)?, purpose(within, spec)?);
@@ -81,7 +81,7 @@ fn terms(
     catalog: &Catalog,
     task: &AdmittedTask,
     spec: &TaskSpec,
-    limits: &Limits,
+    limits: &TokenLimits,
     now: Time,
     evaluation: &mut Evaluation<'_>,
 ) -> Result<Terms, TaskDenial> {
@@ -166,7 +166,7 @@ fn deadline(
     within: Option<&TaskMembership>,
     spec: &TaskSpec,
     policy: Option<Duration>,
-    limits: &Limits,
+    limits: &TokenLimits,
     now: Time,
 ) -> Result<Time, TaskDenial> {
     let whole = |span: Duration| Time::from_seconds(now.plus(span).seconds());
@@ -181,7 +181,7 @@ fn deadline(
 
 /// A child's budget comes out of its parent's; the commit takes it from there. Where the request does not say, a child gets no
 /// more than half of what its parent has left, so that the parent can go on.
-fn budget(task: &AdmittedTask, spec: &TaskSpec, limits: &Limits) -> Result<u64, TaskDenial> {
+fn budget(task: &AdmittedTask, spec: &TaskSpec, limits: &TokenLimits) -> Result<u64, TaskDenial> {
     let most = task.parent().map_or(limits.tasks.budget_max, |parent| parent.left);
     let usual = task.parent().map_or(most, |parent| parent.left.div_ceil(2)).min(limits.tasks.budget);
     let budget = spec.exchanges.unwrap_or(usual);

@@ -97,8 +97,8 @@ fn policies(text: &str) -> Policies {
     Policies::parse(&[(PathBuf::from("test.cedar"), text.to_owned())]).unwrap()
 }
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> TokenLimits {
+    TokenLimits {
         issuer: Issuer::parse("https://sts.example").unwrap(),
         lifetime: Duration::from_secs(300),
         lifetime_max: Duration::from_secs(900),

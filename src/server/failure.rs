@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use crate::commit::contract::StoreReason;
-use crate::config::Diagnostics;
+use crate::diagnostic::Diagnostics;
 
 /// Sentences that say what went wrong, where, and what to do about it.
 #[derive(Debug)]

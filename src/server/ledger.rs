@@ -9,7 +9,7 @@ use crate::config::{LedgerAccess, Settings};
 use crate::http::LedgerState;
 use crate::ledger::KeyName;
 use crate::oauth::Time;
-use crate::store::{LEDGER_FOLDER, LedgerKeys, SqliteReader, TileFolder};
+use crate::store::{self, LEDGER_FOLDER, LedgerKeys, TileFolder};
 
 /// Signs the checkpoints, with other keys when the key folder has others.
 #[derive(Clone)]
@@ -42,11 +42,11 @@ pub(super) fn start(
     now: Time,
 ) -> Result<(LedgerSigning, LedgerState), Failure> {
     let files = Arc::new(TileFolder::new(data, &settings.keys.dir).map_err(|reason| Failure::at(data, &reason))?);
-    let records = Arc::new(SqliteReader::open(data).map_err(|reason| Failure::at(data, &reason))?);
+    let records = store::reader(data).map_err(|reason| Failure::at(data, &reason))?;
     let keys = keys(settings, now)?;
     files.write_keys(&keys.known).map_err(|reason| Failure::at(data, &reason))?;
     let parts = LogParts {
-        records: Arc::new(SqliteReader::open(data).map_err(|reason| Failure::at(data, &reason))?),
+        records: store::reader(data).map_err(|reason| Failure::at(data, &reason))?,
         durable: commit.durable(),
         files: Arc::clone(&files) as Arc<_>,
         keys,

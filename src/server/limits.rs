@@ -1,14 +1,14 @@
 //! The bounds of the settings, as the rooms that hold them take them.
 
 use crate::commit;
-use crate::config::Limits;
+use crate::config::LimitSettings;
 use crate::http::{ConnectionLimits, InputLimits};
 
 /// Open files that connections leave to others: the store, the tree, listening sockets, and connections for fetching keys.
 const RESERVED_FILES: usize = 192;
 
 /// The bounds of the writer.
-pub(super) fn commit(limits: &Limits) -> commit::Limits {
+pub(super) fn commit(limits: &LimitSettings) -> commit::Limits {
     commit::Limits {
         issues: limits.queue,
         refusals_per_minute: limits.refusals_per_minute,
@@ -20,13 +20,13 @@ pub(super) fn commit(limits: &Limits) -> commit::Limits {
 }
 
 /// The bounds of a request's form.
-pub(super) fn input(limits: &Limits) -> InputLimits {
+pub(super) fn input(limits: &LimitSettings) -> InputLimits {
     InputLimits { body_bytes_max: limits.body_bytes_max, parameters_max: limits.parameters_max }
 }
 
 /// The connections that the settings allow, or fewer where the system allows fewer open files: without a file to open nothing is
 /// recorded, so connections must never take the last.
-pub(super) fn connections(limits: &Limits) -> ConnectionLimits {
+pub(super) fn connections(limits: &LimitSettings) -> ConnectionLimits {
     let most = open_files().map(|files| files.saturating_sub(RESERVED_FILES).max(16));
     let connections = most.map_or(limits.connections, |most| most.min(limits.connections));
     if connections < limits.connections {

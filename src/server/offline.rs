@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::keys::server_keys;
-use crate::commit::contract::StoreReason;
+use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit};
 use crate::config::{self, Sources};
 use crate::deployment::Deployment;
 use crate::jose::Cache;
 use crate::oauth::Clock;
-use crate::store::{KeyFiles, SqliteReader, SqliteStore, SystemClock};
+use crate::store::{self, KeyFiles, SystemClock};
 
 /// A data folder whose lock this process holds, with the configuration of its server.
 pub struct Offline {
@@ -20,7 +20,7 @@ pub struct Offline {
     /// The one writer.
     pub commit: Commit,
     /// The records.
-    pub records: SqliteReader,
+    pub records: Arc<dyn RecordReader>,
 }
 
 impl Offline {
@@ -29,20 +29,20 @@ impl Offline {
     /// # Errors
     /// When no server ever ran on the folder, or one runs; when its configuration or keys cannot be used.
     pub fn open(data: &Path, files: &[PathBuf]) -> Result<Self, Failure> {
-        if !data.join("commit.sqlite").exists() {
+        if !store::is_used(data) {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
         let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
         let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
         let (root, keys) = (keys.root()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
-        let deployment = config::world(config, keys, None).map_err(Failure::configuration)?;
+        let deployment = config::deployment(config, keys, None).map_err(Failure::configuration)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failure::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
             other => Failure::at(data, &other),
         };
-        let store = Box::new(SqliteStore::new(data).map_err(failed)?);
+        let store = store::open(data).map_err(failed)?;
         let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(root), commit::Limits::default()).map_err(failed)?;
-        let records = SqliteReader::open(data).map_err(failed)?;
+        let records = store::reader(data).map_err(failed)?;
         Ok(Self { deployment, commit, records })
     }
 

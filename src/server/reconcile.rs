@@ -14,7 +14,7 @@ use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::lifecycle::InactiveStatus;
 use crate::oauth::{ClientId, Clock, GenerationKind, RuleName};
-use crate::store::{KeyFiles, SqliteReader, SystemClock};
+use crate::store::{self, KeyFiles, SystemClock};
 use crate::trust::TrustRule;
 
 /// The most things that one revocation or change of status is about.
@@ -119,10 +119,10 @@ fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
 /// When keys or store cannot be read.
 pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, Failure> {
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
-    let lives = SqliteReader::open(data)?.lives()?;
+    let recorded = store::reader(data)?.generations()?;
     let retired = |id: &ClientId| {
         let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
-        lives.iter().any(|life| life.key == key && life.life.hold == Some(InactiveStatus::Retired))
+        recorded.iter().any(|recorded| recorded.key == key && recorded.state.hold == Some(InactiveStatus::Retired))
     };
     let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
     Ok(agents.map(|agent| &agent.id).filter(|id| retired(id)).cloned().collect())

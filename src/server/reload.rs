@@ -12,8 +12,9 @@ use super::keys::server_keys;
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
 use crate::commit::Commit;
-use crate::config::{self, Config, Diagnostics, ServerKeys, Settings, Tls};
+use crate::config::{self, Config, ServerKeys, Settings, TlsSettings};
 use crate::deployment::Deployment;
+use crate::diagnostic::Diagnostics;
 use crate::http::{AppState, Frontend, TlsIdentity};
 use crate::jose::Cache;
 use crate::keys::Sequences;
@@ -84,7 +85,7 @@ impl Reload {
         let keys = self.lasting.keys(&KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?)?;
         self.signing.renew(&config.settings, now)?;
         let (frontend, certificate) = (Frontend::of(&config.settings), config.identity.clone());
-        let deployment = config::world(config, keys, Some(&self.state.deployment())).map_err(Failure::new)?;
+        let deployment = config::deployment(config, keys, Some(&self.state.deployment())).map_err(Failure::new)?;
         Ok(Prepared { deployment, frontend, certificate })
     }
 
@@ -156,7 +157,7 @@ fn restart_only(after: &Settings, before: &Settings) -> Result<(), Failure> {
     if !named.is_empty() {
         return Err(Failure::new(format!("these change with a restart only: {}", named.join(", "))));
     }
-    let listening = |tls: &Tls| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
+    let listening = |tls: &TlsSettings| (tls.identity.is_some(), tls.public, tls.ask, tls.mtls);
     match listening(&after.tls) == listening(&before.tls) {
         true => Ok(()),
         false => Err(Failure::new("whether and where TLS is spoken changes with a restart only")),

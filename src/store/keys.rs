@@ -5,8 +5,7 @@ mod ledger;
 mod ring;
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -15,7 +14,8 @@ use crate::crypto::{MacKey, SealKey, random};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::mint::{SignerEntry, Signers};
 use crate::oauth::Time;
-use files::Folder;
+pub use files::KeyFilesReason;
+use files::{KeyFolder, Secret};
 pub use ledger::{LEDGER_OVERLAP, LedgerKey, LedgerKeys};
 pub use ring::RingEntry;
 use ring::{RING, Ring};
@@ -30,35 +30,15 @@ const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24);
 /// No configuration lets a task take longer: so long a key that is published no more still reads the task tokens that it signed.
 const TASK_LIFETIME_MAX: Duration = Duration::from_hours(90 * 24);
 
-/// 32 random bytes, kept for as long as what they protect.
-type Secret = Zeroizing<[u8; 32]>;
-
 /// The signing keys and secrets of this server.
 pub struct KeyFiles {
-    folder: Folder,
+    folder: KeyFolder,
     ring: Ring,
     keys: Vec<SigningKey>,
     opened: Time,
     pseudonym: Secret,
     anc: Secret,
     root: Secret,
-}
-
-/// Why keys cannot be had. These are sentences for the operator.
-#[derive(Debug)]
-pub enum KeyFilesReason {
-    /// A file or the folder cannot be read or written.
-    File(PathBuf, io::Error),
-    /// There are no keys yet.
-    Absent(PathBuf),
-    /// Others than the owner have access.
-    Exposed(PathBuf),
-    /// Not what such a file holds.
-    Malformed(PathBuf),
-    /// Listed or needed, and not there. It is never made anew, because what it protects would be lost.
-    Missing(PathBuf),
-    /// No randomness.
-    Randomness,
 }
 
 impl KeyFiles {
@@ -68,7 +48,7 @@ impl KeyFiles {
     /// # Errors
     /// See [`KeyFilesReason`]. Whatever is there and not in order is left alone.
     pub fn open_or_create(dir: &Path, algorithms: &[Algorithm], now: Time) -> Result<Self, KeyFilesReason> {
-        let folder = Folder::create(dir)?;
+        let folder = KeyFolder::create(dir)?;
         if folder.has(RING) {
             let files = Self::read(folder.clone(), now)?;
             if algorithms.iter().all(|algorithm| files.ring.has(*algorithm)) {
@@ -95,7 +75,7 @@ impl KeyFiles {
     /// # Errors
     /// See [`KeyFilesReason`].
     pub fn open(dir: &Path, now: Time) -> Result<Self, KeyFilesReason> {
-        let folder = Folder::open(dir)?;
+        let folder = KeyFolder::open(dir)?;
         match folder.has(RING) {
             true => Self::read(folder, now),
             false => Err(KeyFilesReason::Absent(dir.to_owned())),
@@ -127,17 +107,17 @@ impl KeyFiles {
         self.ring.signing(algorithm, now).and_then(|entry| self.key(&entry.kid))
     }
 
-    /// All keys that validators are to know at `now`, with what the ring says of each.
+    /// All keys that validators are to know at `now`, each with its entry in the ring.
     pub fn published(&self, now: Time) -> impl Iterator<Item = (&RingEntry, &SigningKey)> {
         self.entries().filter(move |entry| !entry.is_retired(now)).filter_map(|entry| Some((entry, self.key(&entry.kid)?)))
     }
 
-    /// What the ring says of each key, the oldest first.
+    /// The ring's entry of each key, the oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &RingEntry> {
         self.ring.entries()
     }
 
-    /// The keys as the mint takes them, and which were to be published when they were read.
+    /// The keys as the mint takes them, each marked if it was to be published when it was read.
     ///
     /// # Errors
     /// `Missing` when there is none: nothing could be signed.
@@ -178,7 +158,7 @@ impl KeyFiles {
         SealKey::new(&self.root).map_err(|_| KeyFilesReason::Randomness)
     }
 
-    fn read(folder: Folder, now: Time) -> Result<Self, KeyFilesReason> {
+    fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {
         folder.refuse_writable()?;
         let ring = Ring::read(&folder)?;
         let keys = ring.entries().map(|entry| read_key(&folder, entry)).collect::<Result<_, _>>()?;
@@ -209,7 +189,7 @@ fn pem_name(kid: &str) -> String {
     format!("{kid}.pem")
 }
 
-fn read_key(folder: &Folder, entry: &RingEntry) -> Result<SigningKey, KeyFilesReason> {
+fn read_key(folder: &KeyFolder, entry: &RingEntry) -> Result<SigningKey, KeyFilesReason> {
     let name = pem_name(&entry.kid);
     let malformed = || KeyFilesReason::Malformed(folder.path(&name));
     let key = SigningKey::from_pem(&folder.read(&name)?, entry.algorithm()).map_err(|_| malformed())?;
@@ -217,7 +197,7 @@ fn read_key(folder: &Folder, entry: &RingEntry) -> Result<SigningKey, KeyFilesRe
 }
 
 /// A start that was interrupted left some of them; what exists is never replaced.
-fn make_secret(folder: &Folder, name: &str) -> Result<(), KeyFilesReason> {
+fn make_secret(folder: &KeyFolder, name: &str) -> Result<(), KeyFilesReason> {
     if folder.has(name) {
         return Ok(());
     }
@@ -225,34 +205,13 @@ fn make_secret(folder: &Folder, name: &str) -> Result<(), KeyFilesReason> {
     folder.write(name, files::encode(&secret).as_bytes())
 }
 
-fn read_secret(folder: &Folder, name: &str) -> Result<Secret, KeyFilesReason> {
+fn read_secret(folder: &KeyFolder, name: &str) -> Result<Secret, KeyFilesReason> {
     files::decode(&folder.read(name)?).ok_or_else(|| KeyFilesReason::Malformed(folder.path(name)))
 }
 
 impl fmt::Debug for KeyFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.entries().map(|entry| &entry.kid)).finish()
-    }
-}
-
-impl fmt::Display for KeyFilesReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Absent(path) => write!(f, "{} holds no keys; `countersign keys generate` makes them", path.display()),
-            Self::Exposed(path) => {
-                write!(f, "{} is open to others than its owner; take their access away (chmod go-rwx)", path.display())
-            }
-            Self::Malformed(path) => write!(f, "{} does not hold what it should", path.display()),
-            Self::Missing(path) => write!(f, "{} is missing; put it back from a backup", path.display()),
-            Self::Randomness => f.write_str("no random bytes can be had"),
-        }
-    }
-}
-
-impl std::error::Error for KeyFilesReason {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        if let Self::File(_, error) = self { Some(error) } else { None }
     }
 }
 

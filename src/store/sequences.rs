@@ -25,7 +25,7 @@ pub struct SequenceFile {
     folder: PathBuf,
 }
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
@@ -39,7 +39,7 @@ impl SequenceFile {
         Self { folder: data.to_owned() }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> PathBuf {
         self.folder.join(SEQUENCES_FILE)
     }
@@ -86,7 +86,7 @@ impl SequenceFile {
         self.hand_over(&self.path())
     }
 
-    /// What the superuser wrote belongs to whom the folder belongs to: the server must be able to read it.
+    /// Gives a file that the superuser wrote to the owner of the folder: the server must be able to read it.
     fn hand_over(&self, path: &Path) -> io::Result<()> {
         let (folder, file) = (fs::metadata(&self.folder)?, fs::metadata(path)?);
         if folder.uid() == file.uid() { Ok(()) } else { chown(path, Some(folder.uid()), Some(folder.gid())) }

@@ -1,6 +1,6 @@
 //! The embedded commit store: SQLite with a write-ahead log that is flushed at every commit. The only place that knows SQL.
 //!
-//! | file of the data folder | what |
+//! | file of the data folder | content |
 //! |---|---|
 //! | `commit.sqlite`, `-wal`, `-shm` | the database, its write-ahead log, the index of that log |
 //! | `commit.lock` | locked by the one server that may write |
@@ -17,28 +17,21 @@ mod status;
 mod write;
 
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::commit::contract::{Batch, CommitStore, Recovered, StoreReason};
-use crate::oauth::GenerationKey;
+use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason};
+use crate::oauth::{GenerationKey, SingleUse, Time};
 use checkpoint::Checkpointer;
-use folder::Folder;
-pub use reader::SqliteReader;
-
-/// How long a connection waits for another one's lock.
-const BUSY: Duration = Duration::from_secs(2);
-
-/// More than there are: one that does not fit would be parsed again at every commit, and push out the next.
-const STATEMENTS: usize = 64;
+pub(super) use folder::is_used;
+use folder::{LockedFolder, connect, failed};
+pub(super) use reader::SqliteReader;
 
 /// The commit store in one data folder.
 #[derive(Debug)]
-pub struct SqliteStore {
+pub(super) struct SqliteStore {
     open: Option<Open>,
-    folder: Folder,
+    folder: LockedFolder,
 }
 
 /// An open and healthy store.
@@ -46,6 +39,9 @@ pub struct SqliteStore {
 struct Open {
     connection: Connection,
     checkpointer: Checkpointer,
+    /// The index of the next record, and the time of the newest.
+    next: u64,
+    newest: Time,
 }
 
 impl SqliteStore {
@@ -53,8 +49,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `Locked` when another server has it; `Folder` when it cannot be made, or is accessible to others and not ours.
-    pub fn new(folder: &Path) -> Result<Self, StoreReason> {
-        Ok(Self { open: None, folder: Folder::take(folder)? })
+    pub(super) fn new(folder: &Path) -> Result<Self, StoreReason> {
+        Ok(Self { open: None, folder: LockedFolder::take(folder)? })
     }
 
     fn reopened(&self) -> Result<(Open, Recovered), StoreReason> {
@@ -63,7 +59,8 @@ impl SqliteStore {
         checkpoint::completely(&connection)?;
         let recovered = reader::recovered(&connection)?;
         let checkpointer = Checkpointer::start(&self.folder.database())?;
-        Ok((Open { connection, checkpointer }, recovered))
+        let newest = recovered.newest.last().map_or(Time::from_millis(0), |stored| stored.at);
+        Ok((Open { connection, checkpointer, next: recovered.count, newest }, recovered))
     }
 
     /// Runs `work` on the open store; after an error the store is closed.
@@ -85,12 +82,12 @@ impl CommitStore for SqliteStore {
         Ok(recovered)
     }
 
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreReason> {
+    /// The folder's lock keeps every other writer out for as long as the store is there, so there is nothing to take, to learn or
+    /// to read.
+    fn begin(&mut self, _: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason> {
         self.healthy(|open| {
             open.checkpointer.before_commit(&open.connection)?;
-            write::batch(&open.connection, batch).map_err(failed)?;
-            open.checkpointer.committed(batch.rows.len());
-            Ok(())
+            Ok(Learned { next: open.next, newest: open.newest, since: None })
         })
     }
 
@@ -101,35 +98,31 @@ impl CommitStore for SqliteStore {
             statement.query_row([&subject.0], |row| row.get(0)).optional().map_err(failed)
         })
     }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreReason> {
+        self.healthy(|open| {
+            write::batch(&open.connection, batch).map_err(failed)?;
+            open.checkpointer.committed(batch.rows.len());
+            if let Some(last) = batch.rows.last() {
+                (open.next, open.newest) = (last.index + 1, batch.at);
+            }
+            Ok(())
+        })
+    }
+
+    fn abandon(&mut self) {}
 }
 
 impl Drop for SqliteStore {
     /// Leaves a database without a log behind, where that is possible; else the next start does.
     fn drop(&mut self) {
-        if let Some(Open { connection, checkpointer }) = self.open.take() {
+        if let Some(Open { connection, checkpointer, .. }) = self.open.take() {
             drop(checkpointer);
             if let Err(failure) = checkpoint::completely(&connection) {
                 tracing::warn!(cause = ?failure, "the write-ahead log was left for the next start");
             }
         }
     }
-}
-
-/// A connection that never checkpoints by itself, not even when it is closed.
-fn connect(database: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(database, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    Ok(connection)
-}
-
-fn failed(cause: rusqlite::Error) -> StoreReason {
-    StoreReason::Failed(Box::new(cause))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The log in a data folder: files named as C2SP tlog-tiles names them, so that any web server could serve them as they lie.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `DATA/ledger/checkpoint` | the published checkpoint |
 //! | `DATA/ledger/tile/…` | hashes and entries |
@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::commit::contract::{LogStore, Signed, StoreReason};
+use crate::commit::contract::{LogStore, StoreReason, StoredCheckpoints};
 use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile};
 pub(super) use durable::Changes;
 
@@ -41,7 +41,7 @@ impl LogFolder {
         Self(folder.to_owned())
     }
 
-    /// Where it lies.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -134,10 +134,10 @@ impl LogFiles for TileFolder {
 }
 
 impl LogStore for TileFolder {
-    fn signed(&self) -> Result<Signed, StoreReason> {
+    fn signed(&self) -> Result<StoredCheckpoints, StoreReason> {
         let published = self.log.note(CHECKPOINT_PATH).map_err(StoreReason::Folder)?;
         let kept = self.log.kept().map_err(StoreReason::Folder)?;
-        Ok(Signed { swapped: self.remembered()?, published, kept })
+        Ok(StoredCheckpoints { swapped: self.remembered()?, published, kept })
     }
 
     fn write(&self, tiles: &[TileFile]) -> Result<(), StoreReason> {

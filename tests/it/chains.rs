@@ -25,7 +25,7 @@ use countersign::lines::{self, LineContext};
 use countersign::mint::IssuedToken;
 use countersign::oauth::{Clock, Time};
 use countersign::request::Form;
-use countersign::store::{KeyFiles, SqliteStore};
+use countersign::store::{self, KeyFiles};
 use serde_json::{Value, json};
 
 use crate::support::{Ledger, claims, form, number, scratch};
@@ -148,10 +148,10 @@ fn build(folder: &Path, seed: u64) -> Stage {
         verified: Arc::new(Cache::new(4096)),
         sequences: Arc::default(),
     };
-    let store = Box::new(SqliteStore::new(&folder.join("data")).unwrap());
+    let store = store::open(&folder.join("data")).unwrap();
     let root = Arc::new(keys.root().unwrap());
     let commit = Commit::start(store, Arc::clone(&clock) as Arc<dyn Clock>, root, commit::Limits::default()).unwrap();
-    let world = config::world(config, material, None).unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
+    let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
     Stage { universe, world, commit, clock, idp, counts: Mutex::default() }
 }
 

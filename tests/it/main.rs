@@ -53,6 +53,9 @@ mod status;
 // What is refused when as much is remembered as the configuration allows.
 mod limits;
 
+// The first configuration of one's own: the document, done as it stands.
+mod first_configuration;
+
 // Operators: by the socket and on the folder; what the files end, and what a reload may not change.
 mod agents;
 

@@ -9,7 +9,7 @@ mod server;
 pub use http::{Reply, exchange_bytes, get, post_form};
 pub use party::{Party, claims, declared, form};
 pub use records::Ledger;
-pub use server::{Server, Site, scratch};
+pub use server::{Server, Site, free, scratch};
 
 /// The number that an environment variable gives, or the default.
 pub fn number(variable: &str, default: usize) -> usize {

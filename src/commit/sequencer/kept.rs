@@ -1,4 +1,4 @@
-//! Which checkpoints are kept: each is a commitment that an audit holds the log to.
+//! The choice of checkpoints that are kept: each is a commitment that an audit holds the log to.
 
 /// The newest ones are all kept.
 const NEWEST: usize = 64;

@@ -1,31 +1,33 @@
-//! Whether files, records and signed checkpoints belong together.
+//! Proving that files, records and signed checkpoints belong together.
 
 use super::kept::replay_from;
-use super::log::{PAGE, page};
-use super::{LogKeys, SequencerReason};
-use crate::commit::contract::{LogStore, RecordReader, Signed};
+use super::parts::{LogKeys, SequencerReason};
+use crate::commit::contract::{LogStore, RecordReader, Select, StoreReason, Stored, StoredCheckpoints};
 use crate::crypto::Digest;
 use crate::ledger::merkle::{self, Nodes, includes, inclusion, leaf_hash};
 use crate::ledger::{CHECKPOINT_PATH, Checkpoint, Edge, EdgeReason, HashEdge, NodeReason, TileNodes};
 
-/// The signed checkpoints at hand, each believed, in rising order of size.
-pub(super) struct Heads(Vec<Head>);
+/// Records read at once.
+pub(super) const PAGE: u32 = 1_024;
 
-struct Head {
-    /// How messages call it.
+/// The signed checkpoints at hand, each believed, in rising order of size.
+pub(super) struct VerifiedCheckpoints(Vec<VerifiedCheckpoint>);
+
+struct VerifiedCheckpoint {
+    /// Its name in messages.
     name: String,
     checkpoint: Checkpoint,
     note: String,
 }
 
-impl Heads {
+impl VerifiedCheckpoints {
     /// Opens them all.
-    pub(super) fn open(signed: &Signed, keys: &LogKeys) -> Result<Self, SequencerReason> {
+    pub(super) fn open(signed: &StoredCheckpoints, keys: &LogKeys) -> Result<Self, SequencerReason> {
         let kept = signed.kept.iter().map(|(size, note)| (format!("checkpoints/{size}"), note));
         let published = signed.published.iter().map(|note| (CHECKPOINT_PATH.to_owned(), note));
         let swapped = signed.swapped.iter().map(|note| ("the remembered checkpoint".to_owned(), note));
         let open = |(name, note): (String, &String)| match Checkpoint::open(note, &keys.origin, &keys.known) {
-            Ok(checkpoint) => Ok(Head { name, checkpoint, note: note.clone() }),
+            Ok(checkpoint) => Ok(VerifiedCheckpoint { name, checkpoint, note: note.clone() }),
             Err(reason) => Err(SequencerReason::Checkpoint(name, reason)),
         };
         let mut heads = kept.chain(published).chain(swapped).map(open).collect::<Result<Vec<_>, _>>()?;
@@ -49,7 +51,7 @@ impl Heads {
 
     /// Those of exactly this size must have this root.
     fn agree(&self, size: u64, root: Digest) -> Result<(), SequencerReason> {
-        let wrong = |head: &&Head| head.checkpoint.size() == size && head.checkpoint.root() != root;
+        let wrong = |head: &&VerifiedCheckpoint| head.checkpoint.size() == size && head.checkpoint.root() != root;
         match self.0.iter().find(wrong) {
             Some(head) => Err(SequencerReason::Contradiction(size, head.name.clone())),
             None => Ok(()),
@@ -57,11 +59,11 @@ impl Heads {
     }
 }
 
-/// What is held against each other.
+/// The records, files and checkpoints that are compared.
 pub(super) struct Proving<'a> {
     pub(super) records: &'a dyn RecordReader,
     pub(super) files: &'a dyn LogStore,
-    pub(super) heads: &'a Heads,
+    pub(super) heads: &'a VerifiedCheckpoints,
 }
 
 impl Proving<'_> {
@@ -163,4 +165,13 @@ fn limit(edge: &HashEdge, newest: &Checkpoint) -> u32 {
 fn is_signed(nodes: &mut impl Nodes, index: u64, leaf: Digest, newest: &Checkpoint) -> bool {
     let path = inclusion(nodes, index, newest.size());
     path.is_ok_and(|path| path.is_some_and(|path| includes(leaf, index, &path, newest.size(), newest.root())))
+}
+
+/// The records from `from` on: at least one, in a row.
+pub(super) fn page(records: &dyn RecordReader, from: u64, limit: u32) -> Result<Vec<Stored>, SequencerReason> {
+    let page = records.records(Select::All, from, limit)?;
+    if page.is_empty() || !page.iter().zip(from..).all(|(stored, index)| stored.index == index) {
+        return Err(SequencerReason::Store(StoreReason::Corrupt("records are missing between others")));
+    }
+    Ok(page)
 }

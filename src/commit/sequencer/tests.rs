@@ -8,9 +8,10 @@ mod tampering;
 use std::sync::Mutex;
 
 use super::*;
-use crate::commit::contract::{Sealed, Select, Stored};
+use crate::commit::contract::{LogStore, RecordReader, SealedDisclosures, Select, Stored, StoredGeneration};
+use crate::commit::receipt::Durable;
 use crate::crypto::SignKey;
-use crate::ledger::{AuditReason, AuditReport, audit};
+use crate::ledger::{AuditReason, AuditReport, Checkpoint, KeyName, NoteSigner, audit};
 use crate::oauth::Time;
 use disk::Disk;
 
@@ -47,8 +48,12 @@ impl RecordReader for Records {
         Ok((0..).zip(&*self.0.lock().unwrap()).skip(from as usize).take(limit as usize).map(stored).collect())
     }
 
-    fn disclosures(&self, _: u64) -> Result<Option<Sealed>, StoreReason> {
+    fn disclosures(&self, _: u64) -> Result<Option<SealedDisclosures>, StoreReason> {
         Ok(None)
+    }
+
+    fn generations(&self) -> Result<Vec<StoredGeneration>, StoreReason> {
+        Ok(Vec::new())
     }
 }
 
@@ -62,15 +67,15 @@ fn keys(seeds: &[u8]) -> LogKeys {
 }
 
 /// A log over those records and that disk, as a server that starts has it.
-fn log(records: &Arc<Records>, disk: &Arc<Disk>) -> Log {
+fn log(records: &Arc<Records>, disk: &Arc<Disk>) -> LogWriter {
     let durable = Durable::default();
     durable.set(records.count().unwrap());
     log_to(records, disk, durable)
 }
 
-fn log_to(records: &Arc<Records>, disk: &Arc<Disk>, durable: Durable) -> Log {
+fn log_to(records: &Arc<Records>, disk: &Arc<Disk>, durable: Durable) -> LogWriter {
     let (records, files) = (Arc::clone(records), Arc::clone(disk));
-    Log::new(LogParts { records, durable, files, keys: keys(&[1]), interval: Duration::from_secs(1) })
+    LogWriter::new(LogParts { records, durable, files, keys: keys(&[1]), interval: Duration::from_secs(1) })
 }
 
 /// Audits the files against every checkpoint that anybody ever saw.

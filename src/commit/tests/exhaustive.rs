@@ -47,11 +47,11 @@ struct Node {
     ghost: Ghost,
     /// The first thing that was not as the model says.
     wrong: Option<String>,
-    /// What has been seen on the way.
+    /// The events seen on the way.
     seen: Seen,
 }
 
-/// What must be reachable, so that the histories are worth something.
+/// The events that must be reachable, so that the histories are worth something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Seen {
     died_before_commit: bool,
@@ -73,7 +73,7 @@ enum Act {
     Tick,
 }
 
-/// What a hop is issued from.
+/// The token or task that a hop is issued from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum From {
     Outside,
@@ -94,7 +94,7 @@ enum Ask {
     Beat,
 }
 
-/// What becomes of a batch.
+/// The fate of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fate {
     Durable,
@@ -237,8 +237,8 @@ impl Node {
     fn together(&mut self, asks: &[Ask], fate: Fate) -> Machine {
         let machine = Machine::start(&self.disk, self.millis());
         let opening = machine.opening().unwrap_or_default();
-        let jobs: Vec<_> = asks.iter().map(|ask| machine.job(*ask, self)).collect();
-        let (answers, after) = machine.run(jobs, fate);
+        let asked: Vec<_> = asks.iter().map(|ask| machine.ask(*ask, self)).collect();
+        let (answers, after) = machine.run(asked, fate);
         let before = self.ghost.clone();
         let mut expected = Vec::new();
         for ask in asks {
@@ -267,7 +267,7 @@ impl Node {
         self.admitted.iter().find(|grown| grown.id == id).map(|grown| (grown.value, grown.in_task))
     }
 
-    /// What the client makes of the answer.
+    /// The client takes note of the answer.
     fn note(&mut self, ask: Ask, answer: Option<Result<(), CommitReason>>, fate: Fate) {
         match (ask, answer) {
             (Ask::Issue(id), Some(Ok(()))) => {

@@ -4,7 +4,7 @@ use super::memory::Fault;
 use super::*;
 use crate::lifecycle::StateView;
 
-/// What every failure must leave: as many records as `hops`, each with a receipt or withheld, and a service that goes on.
+/// Every failure must leave as many records as `hops`, each with a receipt or withheld, and a service that goes on.
 fn serves_again(rig: &Rig, commit: &Commit, id: u8) {
     let receipt = block_on(async {
         for _ in 0..2500 {

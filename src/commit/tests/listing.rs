@@ -15,7 +15,7 @@ fn api() -> Resource {
 
 /// A hop that depends on life 0 of `generations` and stands in a list.
 fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (RecordHop, StatusPlace) {
-    let place = commit.register().reserve(&api(), bits, Time::from_millis(EXPIRES)).unwrap();
+    let place = commit.status_lists().reserve(&api(), bits, Time::from_millis(EXPIRES)).unwrap();
     let at = place.place();
     let issue = issue(id, generations, &[]);
     let registration = Registration { place, expires: Time::from_millis(EXPIRES), generations: issue.generations.clone() };
@@ -23,9 +23,9 @@ fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (Rec
     (RecordHop { status, ..issue }, at)
 }
 
-/// What the list says there; nothing where there is no such list.
+/// The status that the list shows there; none if there is no such list.
 fn told(commit: &Commit, place: StatusPlace) -> Option<u8> {
-    let shown = commit.register().shown(&place.list)?;
+    let shown = commit.status_lists().shown(&place.list)?;
     let width = u32::from(shown.key.bits.count());
     let byte = shown.bytes[(place.index * width / 8) as usize];
     Some(byte >> (place.index * width % 8) & ((1 << width) - 1))
@@ -55,9 +55,9 @@ fn a_list_says_of_each_token_what_became_of_it() {
         eventually(|| told(&commit, two) == Some(1)).await;
         assert_eq!((told(&commit, one), told(&commit, other)), (Some(0), Some(0)), "others live");
         // What the files hold is told as suspended.
-        commit.register().hold(HashSet::from([GenerationKey([4; 16])]));
+        commit.status_lists().hold(HashSet::from([GenerationKey([4; 16])]));
         eventually(|| told(&commit, other) == Some(2)).await;
-        commit.register().hold(HashSet::new());
+        commit.status_lists().hold(HashSet::new());
         eventually(|| told(&commit, other) == Some(0)).await;
     });
 }
@@ -76,7 +76,7 @@ fn a_list_tells_of_a_task_that_time_has_ended_and_not_of_one_that_was_kept_alive
         commit.submit(opening).await.unwrap();
         let (issue, place) = listed(&commit, 1, StatusBits::One, &[1, 7]);
         commit.submit(issue).await.unwrap();
-        let looked = || commit.register().checked() == rig.clock.now();
+        let looked = || commit.status_lists().checked() == rig.clock.now();
         rig.step(6_000);
         commit.beat(task, Vec::new()).await.unwrap();
         rig.step(6_000);
@@ -103,9 +103,9 @@ fn lists_are_made_again_from_the_store() {
     let commit = rig.start();
     // Nobody waits for the first look.
     assert_eq!((told(&commit, dead), told(&commit, living)), (Some(1), Some(0)));
-    assert_eq!(commit.register().len(), 2);
+    assert_eq!(commit.status_lists().len(), 2);
     for _ in 0..1000 {
-        let place = commit.register().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap().place();
+        let place = commit.status_lists().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap().place();
         assert!(place != dead && place != living, "a place is given once");
     }
 }
@@ -134,9 +134,9 @@ fn a_place_is_free_again_only_when_its_hop_was_not_recorded() {
         commit.end(death(&[1])).await.unwrap();
         let (refused, place) = listed(&commit, 1, StatusBits::One, &[1]);
         assert_eq!(commit.submit(refused).await.unwrap_err(), CommitReason::Died);
-        assert_eq!((commit.register().len(), told(&commit, place)), (0, Some(0)));
+        assert_eq!((commit.status_lists().len(), told(&commit, place)), (0, Some(0)));
         // Of a whole list, three quarters are given; then the next part begins.
-        let register = commit.register();
+        let register = commit.status_lists();
         let places: Vec<ReservedPlace> =
             (0..=TAKEN_MAX).map(|_| register.reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap()).collect();
         let distinct: HashSet<StatusPlace> = places.iter().map(ReservedPlace::place).collect();
@@ -157,13 +157,13 @@ fn what_has_expired_is_forgotten_with_its_list() {
     block_on(async {
         let (issue, place) = listed(&commit, 1, StatusBits::One, &[1]);
         commit.submit(issue).await.unwrap();
-        eventually(|| commit.register().len() == 1).await;
+        eventually(|| commit.status_lists().len() == 1).await;
         // A minute of leeway after the token's expiry its dependencies go, after that of the window the list.
         rig.step(60_000 + 60_000);
-        eventually(|| commit.register().is_empty()).await;
+        eventually(|| commit.status_lists().is_empty()).await;
         assert_eq!(told(&commit, place), Some(0));
         rig.step(15 * 60_000 + 60_000);
-        eventually(|| commit.register().all().is_empty()).await;
+        eventually(|| commit.status_lists().all().is_empty()).await;
     });
 }
 
@@ -175,7 +175,7 @@ fn there_is_a_limit_to_what_is_remembered() {
     block_on(async {
         let (issue, _) = listed(&commit, 1, StatusBits::One, &[1]);
         commit.submit(issue).await.unwrap();
-        let more = commit.register().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES));
+        let more = commit.status_lists().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES));
         assert_eq!(more.unwrap_err(), CommitReason::Busy);
     });
 }

@@ -53,7 +53,7 @@ fn step(faulty: bool) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the commit must answer, one command after the other.
+/// The answers that the commit owes, one command after the other.
 #[derive(Default)]
 struct Model {
     records: u64,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 
 use super::*;
-use crate::commit::contract::Sealed;
+use crate::commit::contract::SealedDisclosures;
 use crate::lifecycle::StateView;
 
 #[test]
@@ -30,11 +30,11 @@ fn disclosures_are_stored_encrypted_under_their_subjects_key() {
     let root = SealKey::new(&[1; 32]).unwrap();
     for receipt in &receipts {
         let (subject, sealed) = rig.disk.sealed(receipt.index()).unwrap();
-        let sealed = Sealed { subject, wrapped_key: rig.disk.key(subject).unwrap(), sealed };
+        let sealed = SealedDisclosures { subject, wrapped_key: rig.disk.key(subject).unwrap(), sealed };
         assert_eq!(reveal(&root, &receipt.record(), &sealed).unwrap().as_slice(), b"[\"x\"]");
         assert!(reveal(&SealKey::new(&[2; 32]).unwrap(), &receipt.record(), &sealed).is_err(), "another root key");
         assert!(reveal(&root, &Digest([0; 32]), &sealed).is_err(), "another record");
-        let other = Sealed { subject: GenerationKey([77; 16]), ..sealed };
+        let other = SealedDisclosures { subject: GenerationKey([77; 16]), ..sealed };
         assert!(reveal(&root, &receipt.record(), &other).is_err(), "another subject");
     }
 }
@@ -297,7 +297,7 @@ fn refusals_never_take_the_place_of_hops() {
 #[test]
 fn memory_that_is_full_refuses_and_forgets_nothing() {
     let mut rig = Rig::new();
-    (rig.limits.single_use, rig.limits.lives) = (2, 1);
+    (rig.limits.single_use, rig.limits.generations) = (2, 1);
     let commit = rig.start();
     block_on(commit.submit(issue(1, &[], &[1, 2]))).unwrap();
     assert_eq!(block_on(commit.submit(issue(2, &[], &[3]))).unwrap_err(), CommitReason::Busy);
@@ -387,7 +387,7 @@ fn damaged_newest_records_keep_the_commit_from_starting() {
         }
         block_on(commit.close());
         rig.disk.content().damage(damage);
-        let store = MemoryStore { disk: rig.disk.clone(), faults: rig.faults.clone(), open: false, newest: 64 };
+        let store = MemoryStore::new(&rig.disk, &rig.faults, 64);
         let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
         let started = Commit::start(Box::new(store), rig.clock.clone(), root, rig.limits.clone());
         assert!(matches!(started, Err(contract::StoreReason::Corrupt(_))), "damage {number}");

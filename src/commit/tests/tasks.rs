@@ -34,12 +34,12 @@ pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on:
 }
 
 /// A hop in task `task`, which lies under `above`.
-fn working(id: u8, task: u8, above: &[u8]) -> RecordHop {
+pub(super) fn working(id: u8, task: u8, above: &[u8]) -> RecordHop {
     let on: Vec<u8> = above.iter().copied().chain([task]).collect();
     RecordHop { charge: Some(GenerationKey([task; 16])), ..issue(id, &on, &[]) }
 }
 
-fn left(commit: &Commit, task: u8) -> u64 {
+pub(super) fn left(commit: &Commit, task: u8) -> u64 {
     commit.state().task(&GenerationKey([task; 16])).unwrap().left
 }
 
@@ -163,7 +163,7 @@ fn turning(turn: Transition) -> StatusChange {
     StatusChange { turn, things: ending(PARENT).ends, by: ClientId::parse("orchestrator").unwrap(), reason: "x".into() }
 }
 
-/// Whether the task is over, and whether it is suspended.
+/// The task is over; it is suspended.
 fn stands(commit: &Commit, rig: &Rig) -> (bool, bool) {
     let on = [Generation { key: GenerationKey([PARENT; 16]), number: 0 }];
     match crate::lifecycle::liveness::alive(&*commit.state(), &on, rig.clock.now()) {
@@ -294,7 +294,7 @@ fn what_a_task_depends_on_is_remembered_as_ended_as_long_as_the_task() {
     });
 }
 
-/// What can happen to a parent and its child.
+/// A step in the history of a parent and its child.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     OpenChild,
@@ -333,14 +333,14 @@ impl Model {
         if id == PARENT { &mut self.parent } else { &mut self.child }
     }
 
-    /// Whether `id` and everything above it lives, and it has something left.
+    /// True while `id` and everything above it lives, and it has something left.
     fn works(&self, id: u8) -> bool {
         let lives = |one: &One| one.0.is_some() && !one.1 && !one.2;
         let own = if id == PARENT { &self.parent } else { &self.child };
         lives(&self.parent) && lives(own) && own.0 > Some(0)
     }
 
-    /// Whether the step is answered `Ok`.
+    /// True where the step is answered `Ok`.
     fn step(&mut self, step: Step) -> bool {
         match step {
             Step::OpenChild => {

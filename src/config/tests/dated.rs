@@ -1,4 +1,4 @@
-//! What of logins is known to run out by itself.
+//! Credentials of logins that end by themselves.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,10 +23,10 @@ fn until(year: i32, ca: bool) -> Certificate {
 
 fn dated(scene: Scene, login: &str) -> Vec<Dated> {
     let config = scene.with("agents/a.toml", &format!("{AGENT}[[login]]\n{login}")).config();
-    config.parts.logins.dated_of(&ClientId::parse("a").unwrap()).to_vec()
+    config.inputs.logins.dated_of(&ClientId::parse("a").unwrap()).to_vec()
 }
 
-/// Which end, of what, where it is held and which line names it.
+/// The kind, the login, the name, the file, the line and the end of each.
 #[track_caller]
 fn expect(found: &[Dated], wanted: &[(DatedKind, AuthMethod, &str, &str, &str, Time)]) {
     assert_eq!(found.len(), wanted.len(), "{found:?}");

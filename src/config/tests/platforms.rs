@@ -23,7 +23,7 @@ fn five_lines_are_enough_for_a_platform() {
     let rule = &config.rules[0].rule;
     assert_eq!(rule.subject.id, Template::parse("{repository_owner_id}/{repository_id}").unwrap());
     assert!(matches!(&rule.selector, IssuerSelector::Issuer(issuer) if issuer.as_str().contains("githubusercontent")));
-    assert!(config.warnings.iter().any(|warning| warning.sentence.contains("job_workflow_ref")), "{}", config.warnings);
+    assert!(config.warnings.iter().any(|warning| warning.message.contains("job_workflow_ref")), "{}", config.warnings);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is told about revocation lists.
+//! Diagnostics about revocation lists.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint,
@@ -100,7 +100,7 @@ fn lists_of_logins_go_with_the_authority_that_is_named_there() {
         scene.with("main.toml", &format!("{MAIN}{main}"))
     };
     let kinds = |scene: Scene| {
-        let dated = scene.config().parts.logins.dated_of(&ClientId::parse("a").unwrap()).to_vec();
+        let dated = scene.config().inputs.logins.dated_of(&ClientId::parse("a").unwrap()).to_vec();
         dated.iter().map(|dated| (dated.kind, dated.to_string(), dated.not_after)).collect::<Vec<_>>()
     };
     let own = kinds(scene("", "ca_file = '../ca.pem'\ncrl_file = '../ca.crl'"));
@@ -116,7 +116,7 @@ fn lists_of_logins_go_with_the_authority_that_is_named_there() {
     expect(alone, &["main.toml:7: `client_crl` goes with `client_ca`"]);
 }
 
-/// What changes in a list counts without a restart.
+/// A change of a list counts without a restart.
 #[test]
 fn a_list_is_watched() {
     let ca = Ca::new("root");

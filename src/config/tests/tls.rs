@@ -1,10 +1,10 @@
-//! What is told about `[tls]`, `[[proxy]]` and logins by certificate.
+//! Diagnostics about `[tls]`, `[[proxy]]` and logins by certificate.
 
 use rcgen::{CertificateParams, KeyPair};
 
 use super::complaints::expect;
 use super::scene::{AGENT, MAIN, Scene};
-use crate::config::LoginFile;
+use crate::client::ClientAuth;
 use crate::oauth::ClientId;
 
 const PAIR: &str = "certificate = 'a.pem'\nkey = 'a.key'\n";
@@ -125,13 +125,13 @@ fn a_registered_certificate_is_a_file_or_in_a_key_set() {
     let config = agent("certificate_file = '../a.pem'").config();
     let logins = &config.logins[&ClientId::parse("a").unwrap()];
     assert!(
-        matches!(&logins[0], LoginFile::SelfSignedTls { certificates, keys, .. } if certificates.len() == 1 && keys.is_empty())
+        matches!(&logins[0].auth, ClientAuth::SelfSignedTls { certificates, keys } if certificates.len() == 1 && keys.is_empty())
     );
     let jwks = super::scene::JWKS;
     let config = agent(&format!("jwks = '{jwks}'")).config();
     let logins = &config.logins[&ClientId::parse("a").unwrap()];
     assert!(
-        matches!(&logins[0], LoginFile::SelfSignedTls { certificates, keys, .. } if certificates.is_empty() && keys.len() == 1)
+        matches!(&logins[0].auth, ClientAuth::SelfSignedTls { certificates, keys } if certificates.is_empty() && keys.len() == 1)
     );
     let wrong = jwks.replace("\"use\"", "\"x5c\":[\"AQID\"],\"use\"");
     login(&by(&format!("jwks = '{wrong}'")), &["agents/a.toml:5: `x5c` of a key is not a certificate in base64"]);

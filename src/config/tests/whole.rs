@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 use super::complaints::expect;
 use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
-use crate::config::{Config, Diagnostics, LoginFile, Sources, watch};
+use crate::client::ClientAuth;
+use crate::config::{Config, Sources, watch};
+use crate::diagnostic::Diagnostics;
 use crate::jose::Algorithm;
 use crate::keys::KeySource;
 use crate::oauth::{ClientId, Resource};
@@ -89,15 +91,14 @@ fn logins_are_read_in_order() {
     let scene = Scene::new().with("trust/c.toml", CLUSTER).with("agents/a.toml", &format!("{AGENT}{login}{keys}"));
     let config = scene.config();
     let logins = &config.logins[&ClientId::parse("a").unwrap()];
-    assert!(matches!(&logins[0], LoginFile::Secret { basic: false, .. }));
-    let LoginFile::WorkloadJwt { matchers, .. } = &logins[1] else { panic!("{:?}", logins[1]) };
-    let found: Vec<_> =
-        matchers.iter().map(|matcher| (matcher.requirement.claim(), matcher.requirement.matcher().clone())).collect();
+    assert!(matches!(&logins[0].auth, ClientAuth::Secret { basic: false, post: true, .. }));
+    let ClientAuth::WorkloadJwt { matchers, .. } = &logins[1].auth else { panic!("{:?}", logins[1]) };
+    let found: Vec<_> = matchers.iter().map(|matcher| (matcher.claim(), matcher.matcher().clone())).collect();
     assert_eq!(found[0], ("/d~1e", Matcher::Prefix("f/".into())));
     assert_eq!(found[1], ("a", Matcher::OneOf(["b", "c"].map(|text| Literal::Text(text.into())).into())));
     assert_eq!(found[2], ("g", Matcher::Present));
-    let LoginFile::PrivateKeyJwt { token_endpoint_audience, algorithms, .. } = &logins[2] else { panic!("{:?}", logins[2]) };
-    assert!(*token_endpoint_audience && algorithms.len() == 4);
+    let ClientAuth::PrivateKeyJwt { accept_token_endpoint, algorithms, .. } = &logins[2].auth else { panic!("{:?}", logins[2]) };
+    assert!(*accept_token_endpoint && algorithms.len() == 4);
 }
 
 #[test]
@@ -156,7 +157,7 @@ proptest! {
         }
         let loaded = scene.with("main.toml", &text).load();
         if let Err(complaints) = loaded.config {
-            assert!(complaints.iter().all(|complaint| !complaint.place.file.is_empty()));
+            assert!(complaints.iter().all(|complaint| !complaint.location.file.is_empty()));
         }
     }
 }

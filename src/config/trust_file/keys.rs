@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::catalog::Place;
-use crate::config::Diagnostic;
-use crate::config::desk::Desk;
+use crate::config::certificate_file::{take_lists, warn_of_unlisted};
+use crate::config::duration;
+use crate::config::fields::jwks_uri;
 use crate::config::keys_file::{take_jwks, warn_of_skipped};
-use crate::config::reader::{Located, Reader, all};
-use crate::config::{revocation, span};
+use crate::config::load::LoadContext;
+use crate::config::reader::{TableReader, all};
+use crate::diagnostic::{Located, SourceLocation};
 use crate::keys::{BundleProfile, KeyLocation, KeySource, RefreshPolicy, TrustBundle, WorkloadApi};
 use crate::net::Network;
-use crate::oauth::{Issuer, SpiffeId};
+use crate::oauth::SpiffeId;
 use crate::trust::{IssuerSelector, TrustKind};
 use crate::x509::Roots;
 
 /// The keys of a rule of that kind. A platform's are found by discovery unless the file says otherwise.
-pub(super) fn take(rule: &mut Reader<'_>, kind: Option<TrustKind>, selector: Option<&IssuerSelector>) -> Option<KeySource> {
+pub(super) fn take(rule: &mut TableReader<'_>, kind: Option<TrustKind>, selector: Option<&IssuerSelector>) -> Option<KeySource> {
     let Some(kind) = kind else {
         rule.take("keys");
         return None;
@@ -46,13 +47,13 @@ fn discovery(kind: TrustKind, selector: Option<&IssuerSelector>, mut hosts: Vec<
     }
 }
 
-fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, selector: Option<&IssuerSelector>) -> Option<KeySource> {
+fn take_jwk_set(reader: &mut TableReader<'_>, kind: TrustKind, selector: Option<&IssuerSelector>) -> Option<KeySource> {
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "workload_api"] {
         reader.refuse(key, "belongs to kind \"spiffe\"");
     }
     refuse_roots(reader);
     let given = ["discovery", "jwks_uri", "jwks_file", "jwks"].into_iter().filter(|key| reader.has(key)).count();
-    let place = reader.place().clone();
+    let location = reader.location().clone();
     let asked = reader.take_boolean("discovery");
     let uri = reader.take_parsed("jwks_uri", jwks_uri);
     let jwks = take_jwks(reader);
@@ -60,11 +61,11 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, selector: Option<&Issu
     let (hosts, networks, policy) = (take_hosts(reader), take_networks(reader, remote), take_refresh_policy(reader, remote));
     if given != 1 {
         let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
-        reader.desk().complain(Diagnostic::new(place, sentence));
+        reader.error(location, sentence);
         return None;
     }
-    if let Some(Located { value: false, place }) = asked {
-        reader.desk().complain(Diagnostic::new(place, "`discovery` must be true or left out"));
+    if let Some(Located { value: false, location }) = asked {
+        reader.error(location, "`discovery` must be true or left out");
         return None;
     }
     let location = match asked {
@@ -74,10 +75,10 @@ fn take_jwk_set(reader: &mut Reader<'_>, kind: TrustKind, selector: Option<&Issu
     let (networks, policy) = (networks?, policy?);
     location
         .map(|location| KeySource::Remote(within(location, networks), policy))
-        .or(jwks.map(|keys| KeySource::Fixed(Arc::new(keys))))
+        .or(jwks.map(|jwks| KeySource::Fixed(Arc::new(jwks.set))))
 }
 
-fn take_bundle(reader: &mut Reader<'_>, selector: Option<&IssuerSelector>) -> Option<KeySource> {
+fn take_bundle(reader: &mut TableReader<'_>, selector: Option<&IssuerSelector>) -> Option<KeySource> {
     for key in ["discovery", "jwks_uri", "jwks_file", "jwks", "hosts"] {
         reader.refuse(key, "does not belong to kind \"spiffe\", which has `bundle_file`, `bundle_url` and `workload_api`");
     }
@@ -96,10 +97,10 @@ fn take_bundle(reader: &mut Reader<'_>, selector: Option<&IssuerSelector>) -> Op
         take_refresh_policy(reader, false);
         if !reader.has("bundle_file") {
             let sentence = "[keys] must have one of `bundle_file`, `bundle_url` and `workload_api`";
-            reader.desk().complain(Diagnostic::new(reader.place().clone(), sentence));
+            reader.error(reader.location().clone(), sentence);
         }
         let path = reader.take_path("bundle_file")?;
-        return bundle(reader.desk(), &path).map(KeySource::Bundle);
+        return bundle(reader.context(), &path).map(KeySource::Bundle);
     }
     reader.need(&["bundle_profile"]);
     let url = reader.take_parsed("bundle_url", jwks_uri);
@@ -117,7 +118,7 @@ fn take_bundle(reader: &mut Reader<'_>, selector: Option<&IssuerSelector>) -> Op
 }
 
 /// The agent proves itself by where it listens, and says itself when something changes.
-fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeySource> {
+fn take_workload_api(reader: &mut TableReader<'_>) -> Option<KeySource> {
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "networks"] {
         reader.refuse(key, "is not needed beside `workload_api`, which delivers the whole bundle");
     }
@@ -126,57 +127,57 @@ fn take_workload_api(reader: &mut Reader<'_>) -> Option<KeySource> {
 }
 
 /// SPIFFE Federation §5.2.2.2: the endpoint's SPIFFE ID and a bundle to begin with are written down, never inferred.
-fn take_spiffe_profile(reader: &mut Reader<'_>, selector: Option<&IssuerSelector>) -> Option<BundleProfile> {
+fn take_spiffe_profile(reader: &mut TableReader<'_>, selector: Option<&IssuerSelector>) -> Option<BundleProfile> {
     reader.need(&["endpoint_spiffe_id", "bundle_file"]);
     let id = reader.take_parsed("endpoint_spiffe_id", SpiffeId::parse);
     let path = reader.take_path("bundle_file")?;
-    let bootstrap = bundle(reader.desk(), &path)?;
+    let bootstrap = bundle(reader.context(), &path)?;
     let id = id?.value;
     let own = matches!(selector?, IssuerSelector::TrustDomain(domain) if domain.as_str() == id.trust_domain());
     Some(BundleProfile::Spiffe { id, bootstrap, own })
 }
 
-fn bundle(desk: &Desk, path: &Located<PathBuf>) -> Option<Arc<TrustBundle>> {
-    let json = desk.text(&path.value, &path.place)?;
-    let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
+fn bundle(context: &LoadContext, path: &Located<PathBuf>) -> Option<Arc<TrustBundle>> {
+    let json = context.text(&path.value, &path.location)?;
+    let location = SourceLocation::line(path.value.to_string_lossy(), 1);
     match TrustBundle::parse(json.as_bytes()) {
         Ok(bundle) => {
-            warn_of_skipped(desk, bundle.keys(), &place, bundle.roots().is_empty());
+            warn_of_skipped(context, bundle.keys(), &location, bundle.roots().is_empty());
             Some(Arc::new(bundle))
         }
         Err(reason) => {
-            desk.complain(Diagnostic::new(place, format!("the bundle {reason}")));
+            context.error(location, format!("the bundle {reason}"));
             None
         }
     }
 }
 
-fn take_roots(reader: &mut Reader<'_>) -> Option<KeySource> {
+fn take_roots(reader: &mut TableReader<'_>) -> Option<KeySource> {
     reader.need(&["ca_file"]);
-    let (path, lists) = (reader.take_path("ca_file"), revocation::take(reader, "crl_file"));
+    let (path, lists) = (reader.take_path("ca_file"), take_lists(reader, "crl_file"));
     let path = path?;
-    let pem = reader.desk().text(&path.value, &path.place)?;
+    let pem = reader.context().text(&path.value, &path.location)?;
     match Roots::from_pem(&pem) {
         Ok(roots) => {
             let roots = roots.under(lists?);
-            revocation::warn_of_unlisted(reader.desk(), &path.place, &roots);
+            warn_of_unlisted(reader.context(), &path.location, &roots);
             Some(KeySource::Roots(Arc::new(roots)))
         }
         Err(reason) => {
-            let place = Place { file: path.value.to_string_lossy().into(), line: 1 };
-            reader.desk().complain(Diagnostic::new(place, format!("has no root certificates: {reason}")));
+            let location = SourceLocation::line(path.value.to_string_lossy(), 1);
+            reader.error(location, format!("has no root certificates: {reason}"));
             None
         }
     }
 }
 
-fn refuse_roots(reader: &mut Reader<'_>) {
+fn refuse_roots(reader: &mut TableReader<'_>) {
     for key in ["ca_file", "crl_file"] {
         reader.refuse(key, "belongs to kind \"x509\"");
     }
 }
 
-fn take_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+fn take_hosts(reader: &mut TableReader<'_>) -> Option<Vec<String>> {
     let host = |text: &str| match Url::parse(&format!("https://{text}/")) {
         Ok(url) if url.path() == "/" && url.username().is_empty() && url.query().is_none() => Ok(text.to_owned()),
         _ => Err("must be a host, or a host and a port"),
@@ -187,7 +188,7 @@ fn take_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
     }
 }
 
-fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> {
+fn take_networks(reader: &mut TableReader<'_>, remote: bool) -> Option<Vec<Network>> {
     if !remote {
         reader.refuse("networks", "belongs to keys that are fetched");
         return Some(Vec::new());
@@ -198,35 +199,40 @@ fn take_networks(reader: &mut Reader<'_>, remote: bool) -> Option<Vec<Network>> 
     }
 }
 
-/// How often keys are fetched where their publisher does not say, and how long the last good ones count.
-fn take_refresh_policy(reader: &mut Reader<'_>, remote: bool) -> Option<RefreshPolicy> {
+/// The refresh of keys whose publisher sets none, and the time for which the last good ones count.
+fn take_refresh_policy(reader: &mut TableReader<'_>, remote: bool) -> Option<RefreshPolicy> {
     if !remote {
         for key in ["refresh", "ceiling"] {
             reader.refuse(key, "belongs to keys that are fetched");
         }
         return Some(RefreshPolicy::default());
     }
-    let place = ["ceiling", "refresh"].into_iter().find(|key| reader.has(key)).map(|key| reader.place_of(key));
+    let location = ["ceiling", "refresh"].into_iter().find(|key| reader.has(key)).map(|key| reader.location_of(key));
     let usual = RefreshPolicy::default();
-    let interval = span_or(reader, "refresh", Duration::from_mins(1)..=Duration::from_hours(24), usual.interval);
-    let ceiling = span_or(reader, "ceiling", Duration::from_mins(5)..=Duration::from_hours(30 * 24), usual.max_stale);
+    let interval = duration_or(reader, "refresh", Duration::from_mins(1)..=Duration::from_hours(24), usual.interval);
+    let ceiling = duration_or(reader, "ceiling", Duration::from_mins(5)..=Duration::from_hours(30 * 24), usual.max_stale);
     let (interval, ceiling) = (interval?, ceiling?);
-    if let Some(place) = place.filter(|_| ceiling < 2 * interval) {
+    if let Some(location) = location.filter(|_| ceiling < 2 * interval) {
         let sentence = format!(
             "`ceiling` ({}) must be at least twice `refresh` ({}), or one fetch that fails would end all keys",
-            span::show(ceiling),
-            span::show(interval)
+            duration::show(ceiling),
+            duration::show(interval)
         );
-        reader.desk().complain(Diagnostic::new(place, sentence));
+        reader.error(location, sentence);
         return None;
     }
     Some(RefreshPolicy { interval, max_stale: ceiling, ..usual })
 }
 
 /// The duration at `key`, or the usual one; none when it is wrong.
-fn span_or(reader: &mut Reader<'_>, key: &'static str, range: RangeInclusive<Duration>, usual: Duration) -> Option<Duration> {
+fn duration_or(
+    reader: &mut TableReader<'_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    usual: Duration,
+) -> Option<Duration> {
     let written = reader.has(key);
-    match reader.take_span(key, range) {
+    match reader.take_duration(key, range) {
         None if written => None,
         found => Some(found.map_or(usual, |found| found.value)),
     }
@@ -234,12 +240,4 @@ fn span_or(reader: &mut Reader<'_>, key: &'static str, range: RangeInclusive<Dur
 
 fn within(location: KeyLocation, networks: Vec<Network>) -> KeyLocation {
     if networks.is_empty() { location } else { KeyLocation::Within(Box::new(location), networks) }
-}
-
-/// As for issuers, except that a query is allowed.
-pub(in crate::config) fn jwks_uri(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
-    let (address, _) = text.split_once('?').unwrap_or((text, ""));
-    Issuer::parse(address).map_err(|reason| reason.to_string())?;
-    if url.fragment().is_some() { Err("must not have a fragment".to_owned()) } else { Ok(url) }
 }

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Diagnostic;
 use crate::config::matcher_file::claim;
-use crate::config::reader::{Reader, all, short};
-use crate::config::tree::Value;
+use crate::config::reader::{TableReader, all, short};
+use crate::config::toml::TomlValue;
 use crate::oauth::{Resource, Scope};
 use crate::trust::{ScopeMap, SubjectKind, SubjectMapping, Template, TrustKind};
 
 /// The subject of a rule of that kind. A platform's are workloads, by what it never gives to somebody else.
-pub(super) fn take_subject(rule: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<SubjectMapping> {
+pub(super) fn take_subject(rule: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<SubjectMapping> {
     let platform = kind.is_some_and(TrustKind::is_platform);
     let default_id = kind.unwrap_or(TrustKind::Oidc).default_id();
     if platform && !rule.has("subject") {
@@ -20,7 +19,7 @@ pub(super) fn take_subject(rule: &mut Reader<'_>, kind: Option<TrustKind>) -> Op
     subject(rule.take_table("subject")?, platform, default_id)
 }
 
-fn subject(mut reader: Reader<'_>, platform: bool, default_id: &str) -> Option<SubjectMapping> {
+fn subject(mut reader: TableReader<'_>, platform: bool, default_id: &str) -> Option<SubjectMapping> {
     let kind = if platform && !reader.has("kind") {
         Some(SubjectKind::Workload)
     } else {
@@ -36,25 +35,25 @@ fn subject(mut reader: Reader<'_>, platform: bool, default_id: &str) -> Option<S
     let attributes = reader.take_table("attributes").map(attributes).unwrap_or_default();
     if let (Some(instance), Some(SubjectKind::User)) = (&instance, kind) {
         let sentence = "`instance` is for workloads; a person has none";
-        reader.desk().complain(Diagnostic::new(instance.place.clone(), sentence));
+        reader.error(instance.location.clone(), sentence);
     }
     reader.finish();
     Some(SubjectMapping { kind: kind?, id: id?, instance: instance.map(|found| found.value), attributes })
 }
 
-fn attributes(mut reader: Reader<'_>) -> BTreeMap<String, String> {
+fn attributes(mut reader: TableReader<'_>) -> BTreeMap<String, String> {
     let mut attributes = BTreeMap::new();
     for (name, node) in reader.take_rest() {
-        let Value::Text(text) = &node.value else {
+        let TomlValue::Text(text) = &node.value else {
             let sentence = format!("attribute `{}` must name a claim, not {}", short(&name), node.value.kind());
-            reader.desk().complain(Diagnostic::new(node.place, sentence));
+            reader.error(node.location, sentence);
             continue;
         };
         match claim(text) {
             Ok(claim) => drop(attributes.insert(name, claim)),
             Err(reason) => {
                 let sentence = format!("the claim of attribute `{}` {reason}", short(&name));
-                reader.desk().complain(Diagnostic::new(node.place, sentence));
+                reader.error(node.location, sentence);
             }
         }
     }
@@ -62,22 +61,22 @@ fn attributes(mut reader: Reader<'_>) -> BTreeMap<String, String> {
 }
 
 /// Every `[[map]]` of a rule; none when anything is wrong in them.
-pub(super) fn take_scopes(reader: &mut Reader<'_>, kind: Option<TrustKind>) -> Option<Vec<ScopeMap>> {
+pub(super) fn take_scopes(reader: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<Vec<ScopeMap>> {
     if kind.is_some_and(|kind| kind != TrustKind::Oauth) {
         reader.refuse("map", "belongs to kind \"oauth\": only access tokens have scopes");
         return Some(Vec::new());
     }
-    let (place, written) = (reader.place().clone(), reader.has("map"));
+    let (location, written) = (reader.location().clone(), reader.has("map"));
     let maps = all(reader.take_tables("map").into_iter().map(scope))?;
     if kind.is_some() && !written {
         let sentence = "[[map]] is missing: a foreign access token may do here exactly what it says, which is nothing";
-        reader.desk().complain(Diagnostic::new(place, sentence));
+        reader.error(location, sentence);
         return None;
     }
     Some(maps)
 }
 
-fn scope(mut reader: Reader<'_>) -> Option<ScopeMap> {
+fn scope(mut reader: TableReader<'_>) -> Option<ScopeMap> {
     reader.need(&["from", "to"]);
     let from = reader.take_parsed("from", Scope::parse);
     let to = reader.take_table("to").and_then(target);
@@ -86,7 +85,7 @@ fn scope(mut reader: Reader<'_>) -> Option<ScopeMap> {
     Some(ScopeMap { from: from?.value, api, to })
 }
 
-fn target(mut reader: Reader<'_>) -> Option<(Resource, Scope)> {
+fn target(mut reader: TableReader<'_>) -> Option<(Resource, Scope)> {
     reader.need(&["api", "scope"]);
     let api = reader.take_parsed("api", Resource::parse);
     let scope = reader.take_parsed("scope", Scope::parse);

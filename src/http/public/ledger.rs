@@ -12,7 +12,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::commit::Published;
+use crate::commit::PublishedCheckpoint;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::http::plain::{plain, plain_unstored};
 use crate::http::socket::Auditor;
@@ -45,7 +45,7 @@ pub(super) async fn get(request: HttpRequest, state: Data<AppState>, prefix: usi
 }
 
 /// It changes, so nobody keeps it for long.
-fn checkpoint(published: &Published) -> HttpResponse {
+fn checkpoint(published: &PublishedCheckpoint) -> HttpResponse {
     let fresh = (header::CACHE_CONTROL, "max-age=1, must-revalidate");
     plain(StatusCode::OK).insert_header(fresh).body(published.note.clone())
 }
@@ -94,7 +94,7 @@ enum ProofFailure {
 fn build(
     files: &dyn LogFiles,
     records: &dyn RecordReader,
-    published: &Published,
+    published: &PublishedCheckpoint,
     jti: Jti,
     with_record: bool,
 ) -> Result<Option<TlogProof>, ProofFailure> {

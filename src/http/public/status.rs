@@ -29,7 +29,7 @@ pub(super) async fn list(request: HttpRequest, name: Path<String>, state: Data<A
     if has_time(&request) {
         return plain(StatusCode::NOT_IMPLEMENTED).body("status lists of the past are not kept\n");
     }
-    let register = state.commit().register();
+    let register = state.commit().status_lists();
     let Some(shown) = ListId::parse(&name).ok().and_then(|list| register.shown(&list)) else {
         return plain(StatusCode::NOT_FOUND).body("not found\n");
     };
@@ -49,7 +49,7 @@ pub(super) async fn list(request: HttpRequest, name: Path<String>, state: Data<A
 /// Names every list that there is.
 pub(super) async fn aggregation(state: Data<AppState>) -> HttpResponse {
     let deployment = state.deployment();
-    let lists = state.commit().register().all();
+    let lists = state.commit().status_lists().all();
     let lists: Vec<String> = lists.iter().map(|list| status_uri(&deployment.issuer, list)).collect();
     let mut answer = open(StatusCode::OK);
     answer.insert_header((header::CACHE_CONTROL, "public, max-age=10"));
@@ -68,7 +68,7 @@ fn signed(state: &AppState, shown: &ShownList, checked: Time, now: Time) -> Resu
     let list = mint::status_list(shown, &deployment.minting(), &deployment.catalog, checked, now)?;
     let etag = format!("\"{}\"", Digest::of(list.jwt.as_bytes()));
     let signed = Arc::new(CachedList { list, version, etag });
-    let register = state.commit().register();
+    let register = state.commit().status_lists();
     state.status_lists.put(id, Arc::clone(&signed), |list| register.shown(list).is_some());
     Ok(signed)
 }

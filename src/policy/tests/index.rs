@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::binding::SenderConstraint;
-use crate::policy::cedar::{Action, PolicyDecision, Resource as Asking, SharedContext, oracle, question};
+use crate::policy::cedar::{Action, PolicyDecision, ResourceRef, SharedContext, oracle, question};
 use crate::policy::context::{RequestContext, ScopeContext};
-use crate::policy::index::{Head, Index, RequestHead};
+use crate::policy::index::{Index, PolicyHead, RequestHead};
 use crate::policy::policies::RequestResource;
 
 /// A source of choices that proptest can shrink.
@@ -121,13 +121,13 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
         let asked = asked(&catalog, &mut dice);
         let resource = asked.resource().unwrap();
         let action = match resource {
-            Asking::Agent(_) => Action::PresentActor,
-            Asking::Scope(..) => [Action::Exchange, Action::Impersonate][dice.below(2)],
+            ResourceRef::Agent(_) => Action::PresentActor,
+            ResourceRef::Scope(..) => [Action::Exchange, Action::Impersonate][dice.below(2)],
         };
         let api = catalog.api(&Resource::parse(CRM).unwrap()).unwrap();
         let about = match resource {
-            Asking::Scope(api, _, info) => ScopeContext { api, info },
-            Asking::Agent(_) => ScopeContext { api, info: api.scopes.values().next().unwrap() },
+            ResourceRef::Scope(api, _, info) => ScopeContext { api, info },
+            ResourceRef::Agent(_) => ScopeContext { api, info: api.scopes.values().next().unwrap() },
         };
         let agent = catalog.agent(&ClientId::parse(dice.one_of(&["orchestrator", "crm-api"])).unwrap()).unwrap();
         let sliced = policies.template(action, agent, &asked).unwrap().decide(&context, about, &mut shared);
@@ -159,11 +159,11 @@ fn every_random_policy_is_one_that_validation_lets_through_or_only_finds_impossi
 fn an_index_finds_what_a_head_demands() {
     let some = |text: &str| Some(text.to_owned());
     let heads = [
-        Head::default(),
-        Head { principal: some("T"), ..Head::default() },
-        Head { principal: some("A"), resource: some("R"), ..Head::default() },
-        Head { actions: Some(vec!["x".into(), "y".into()]), resource: some("S"), ..Head::default() },
-        Head { principal: some("R"), resource: some("A"), ..Head::default() },
+        PolicyHead::default(),
+        PolicyHead { principal: some("T"), ..PolicyHead::default() },
+        PolicyHead { principal: some("A"), resource: some("R"), ..PolicyHead::default() },
+        PolicyHead { actions: Some(vec!["x".into(), "y".into()]), resource: some("S"), ..PolicyHead::default() },
+        PolicyHead { principal: some("R"), resource: some("A"), ..PolicyHead::default() },
     ];
     let index = Index::new(heads.iter());
     let ask = |action: &str, principals: &[&str], resources: &[&str]| {
@@ -185,7 +185,7 @@ fn a_request_meets_only_the_policies_that_could_apply() {
     let agent = catalog.agent(&ClientId::parse("orchestrator").unwrap()).unwrap();
     let api = catalog.api(&Resource::parse(CRM).unwrap()).unwrap();
     let (scope, info) = api.scopes.iter().next().unwrap();
-    let question = question(Action::Exchange, agent, Asking::Scope(api, scope, info)).unwrap();
+    let question = question(Action::Exchange, agent, ResourceRef::Scope(api, scope, info)).unwrap();
     assert_eq!(policies.index().applying(&question), [0, 3]);
 }
 

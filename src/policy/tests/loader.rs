@@ -5,7 +5,7 @@ use super::*;
 fn complaints(files: &[(&str, &str)]) -> Vec<String> {
     let files: Vec<_> = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
     let found = Policies::parse(&files).err().unwrap_or_default();
-    found.iter().map(|complaint| format!("{}:{} {}", complaint.file.display(), complaint.line, complaint.message)).collect()
+    found.iter().map(|complaint| format!("{} {}", complaint.location, complaint.message)).collect()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn no_policies_permit_nothing_and_say_so() {
     let only_forbid = policies("forbid (principal, action, resource);");
     assert_eq!((only_forbid.len(), only_forbid.warnings().len()), (1, 1));
     let never_asked = policies(r#"permit (principal, action == Action::"approve", resource);"#);
-    assert_eq!((never_asked.warnings().len(), never_asked.warnings()[0].line), (1, 1));
+    assert_eq!((never_asked.warnings().len(), never_asked.warnings()[0].location.line), (1, 1));
 }
 
 #[test]

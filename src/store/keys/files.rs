@@ -1,5 +1,6 @@
 //! Files that only their owner can read, replaced whole or not at all.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -9,18 +10,36 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::{KeyFilesReason, Secret};
-
 const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// 32 random bytes, kept for as long as what they protect.
+pub(super) type Secret = Zeroizing<[u8; 32]>;
+
+/// The reason for which keys cannot be had: sentences for the operator.
+#[derive(Debug)]
+pub enum KeyFilesReason {
+    /// A file or the folder cannot be read or written.
+    File(PathBuf, io::Error),
+    /// There are no keys yet.
+    Absent(PathBuf),
+    /// Others than the owner have access.
+    Exposed(PathBuf),
+    /// The content is not that of such a file.
+    Malformed(PathBuf),
+    /// Listed or needed, and not there. It is never made anew, because what it protects would be lost.
+    Missing(PathBuf),
+    /// No randomness.
+    Randomness,
+}
 
 /// The folder that keys are kept in.
 #[derive(Clone)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct KeyFolder(PathBuf);
 
 /// While it is held nobody else makes or rotates keys. Released when dropped, or when the process ends.
 pub(super) struct Lock(#[allow(dead_code, reason = "held for its drop")] File);
 
-impl Folder {
+impl KeyFolder {
     /// The folder at `path`, made if it is not there.
     pub(super) fn create(path: &Path) -> Result<Self, KeyFilesReason> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -135,4 +154,25 @@ pub(super) fn decode(text: &str) -> Option<Secret> {
     }
     secret.copy_from_slice(&bytes);
     Some(secret)
+}
+
+impl fmt::Display for KeyFilesReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Absent(path) => write!(f, "{} holds no keys; `countersign keys generate` makes them", path.display()),
+            Self::Exposed(path) => {
+                write!(f, "{} is open to others than its owner; take their access away (chmod go-rwx)", path.display())
+            }
+            Self::Malformed(path) => write!(f, "{} does not hold what it should", path.display()),
+            Self::Missing(path) => write!(f, "{} is missing; put it back from a backup", path.display()),
+            Self::Randomness => f.write_str("no random bytes can be had"),
+        }
+    }
+}
+
+impl std::error::Error for KeyFilesReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::File(_, error) = self { Some(error) } else { None }
+    }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::KeyFilesReason;
-use super::files::Folder;
+use super::files::{KeyFilesReason, KeyFolder};
 use crate::crypto::SignKey;
 use crate::ledger::{KeyName, NoteSigner, NoteVerifier};
 use crate::oauth::Time;
@@ -19,7 +18,7 @@ const VERSION: u32 = 1;
 
 /// The ledger's keys of one folder.
 pub struct LedgerKeys {
-    folder: Folder,
+    folder: KeyFolder,
     ring: LedgerRing,
 }
 
@@ -42,12 +41,12 @@ pub struct LedgerKey {
 }
 
 impl LedgerKey {
-    /// When it was made.
+    /// The time at which it was made.
     pub fn created(&self) -> Time {
         Time::from_seconds(self.created)
     }
 
-    /// When it signs no longer, once another has been made to follow it.
+    /// The time from which it signs no longer, once another has been made to follow it.
     pub fn retires(&self) -> Option<Time> {
         self.retires.map(Time::from_seconds)
     }
@@ -84,7 +83,7 @@ impl LedgerKeys {
     /// # Errors
     /// See [`KeyFilesReason`].
     pub fn open(dir: &Path) -> Result<Self, KeyFilesReason> {
-        Self::read(Folder::open(dir)?)
+        Self::read(KeyFolder::open(dir)?)
     }
 
     /// Makes a key that signs from now on. Those before it sign beside it for [`LEDGER_OVERLAP`] more; the private halves of
@@ -121,7 +120,7 @@ impl LedgerKeys {
         self.of(origin).map(|(_, verifier)| verifier).collect()
     }
 
-    /// What is known of each key, the oldest first.
+    /// The entry of each key, the oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &LedgerKey> {
         self.ring.keys.iter()
     }
@@ -152,7 +151,7 @@ impl LedgerKeys {
         Ok(entry)
     }
 
-    fn read(folder: Folder) -> Result<Self, KeyFilesReason> {
+    fn read(folder: KeyFolder) -> Result<Self, KeyFilesReason> {
         if !folder.has(RING) {
             return Ok(Self { folder, ring: LedgerRing { version: VERSION, keys: Vec::new() } });
         }

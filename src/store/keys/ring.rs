@@ -1,9 +1,8 @@
-//! `keyring.json`: which signing keys there are and when each signs. A place for the ledger's keys is kept free.
+//! `keyring.json`: the signing keys, and the time at which each signs. A place for the ledger's keys is kept free.
 
 use serde::{Deserialize, Serialize};
 
-use super::KeyFilesReason;
-use super::files::Folder;
+use super::files::{KeyFilesReason, KeyFolder};
 use crate::jose::Algorithm;
 use crate::oauth::Time;
 
@@ -39,22 +38,22 @@ impl RingEntry {
         Self { kid: kid.to_owned(), alg, created: created.seconds(), signs_from: signs_from.seconds(), retires: None }
     }
 
-    /// What it signs by.
+    /// The algorithm it signs by.
     pub fn algorithm(&self) -> Algorithm {
         Algorithm::parse(&self.alg).unwrap_or(Algorithm::ES256)
     }
 
-    /// When it was made and first published.
+    /// The time at which it was made and first published.
     pub fn created(&self) -> Time {
         Time::from_seconds(self.created)
     }
 
-    /// When it begins to sign.
+    /// The time from which it signs.
     pub fn signs_from(&self) -> Time {
         Time::from_seconds(self.signs_from)
     }
 
-    /// When it is published no longer, once another has been made to follow it.
+    /// The time from which it is published no longer, once another has been made to follow it.
     pub fn retires(&self) -> Option<Time> {
         self.retires.map(Time::from_seconds)
     }
@@ -77,13 +76,13 @@ impl Default for Ring {
 }
 
 impl Ring {
-    pub(super) fn read(folder: &Folder) -> Result<Self, KeyFilesReason> {
+    pub(super) fn read(folder: &KeyFolder) -> Result<Self, KeyFilesReason> {
         let ring: Option<Self> = serde_json::from_str(&folder.read(RING)?).ok();
         let sound = |ring: &Self| ring.version == VERSION && ring.signing.iter().all(RingEntry::is_sound);
         ring.filter(sound).ok_or_else(|| KeyFilesReason::Malformed(folder.path(RING)))
     }
 
-    pub(super) fn write(&self, folder: &Folder) -> Result<(), KeyFilesReason> {
+    pub(super) fn write(&self, folder: &KeyFolder) -> Result<(), KeyFilesReason> {
         let json = serde_json::to_string_pretty(self).unwrap_or_default();
         folder.write(RING, format!("{json}\n").as_bytes())
     }

@@ -12,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{connect, failed};
+use super::folder::{connect, failed};
 use crate::commit::contract::StoreReason;
 
 /// The log is copied when it has grown by about so many pages of 4 KiB: 16 MiB.
@@ -23,12 +23,12 @@ const PAGES: usize = 4096;
 pub(super) struct Checkpointer {
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    outcome: Arc<Outcome>,
+    outcome: Arc<CopyOutcome>,
     grown: usize,
 }
 
 #[derive(Debug, Default)]
-struct Outcome {
+struct CopyOutcome {
     /// The bulk is copied; the writer may finish.
     copied: AtomicBool,
     /// Copying failed: the store must be opened afresh.
@@ -39,7 +39,7 @@ impl Checkpointer {
     pub(super) fn start(database: &Path) -> Result<Self, StoreReason> {
         let connection = connect(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         let (wake, woken) = sync_channel(1);
-        let outcome = Arc::new(Outcome::default());
+        let outcome = Arc::new(CopyOutcome::default());
         let shared = Arc::clone(&outcome);
         let thread = Builder::new().name("checkpoint".into()).spawn(move || work(&connection, &woken, &shared));
         let thread = thread.map_err(|cause| StoreReason::Failed(cause.into()))?;
@@ -75,7 +75,7 @@ impl Drop for Checkpointer {
     }
 }
 
-fn work(connection: &Connection, woken: &Receiver<()>, outcome: &Outcome) {
+fn work(connection: &Connection, woken: &Receiver<()>, outcome: &CopyOutcome) {
     while woken.recv().is_ok() {
         match passively(connection) {
             Ok(_) => outcome.copied.store(true, Ordering::Release),

@@ -1,9 +1,13 @@
-//! The data folder: private to its owner, and used by one server at a time.
+//! The data folder, private to its owner and used by one server at a time, and connections to its database.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::commit::contract::StoreReason;
 
@@ -11,14 +15,20 @@ use crate::commit::contract::StoreReason;
 const DATABASE: &str = "commit.sqlite";
 const LOCK: &str = "commit.lock";
 
+/// How long a connection waits for another one's lock.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// More than there are: one that does not fit would be parsed again at every commit, and push out the next.
+const STATEMENTS: usize = 64;
+
 /// A data folder that this process alone writes to. The lock goes with the value, or with the process.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct LockedFolder {
     path: PathBuf,
     _lock: File,
 }
 
-impl Folder {
+impl LockedFolder {
     pub(super) fn take(path: &Path) -> Result<Self, StoreReason> {
         make_private(path).map_err(StoreReason::Folder)?;
         let lock = private_file(&path.join(LOCK)).map_err(StoreReason::Folder)?;
@@ -41,6 +51,28 @@ impl Folder {
 /// The database in a data folder.
 pub(super) fn database(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
+}
+
+/// True where a server has used the folder before.
+pub(crate) fn is_used(folder: &Path) -> bool {
+    database(folder).exists()
+}
+
+/// A connection that never checkpoints by itself, not even when it is closed.
+pub(super) fn connect(database: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(database, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+pub(super) fn failed(cause: rusqlite::Error) -> StoreReason {
+    StoreReason::Failed(Box::new(cause))
 }
 
 /// Makes the folder with mode 0700, or closes an existing one to others if it is empty or already ours.

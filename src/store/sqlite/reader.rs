@@ -6,8 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
-use super::{connect, failed, folder, schema, status};
-use crate::commit::contract::{RecordReader, Recovered, Sealed, Select, StoreReason, Stored, StoredGeneration, StoredTask};
+use super::folder::{self, connect, failed};
+use super::{schema, status};
+use crate::commit::contract::{
+    RecordReader, Recovered, SealedDisclosures, Select, StoreReason, Stored, StoredGeneration, StoredState, StoredTask,
+};
 use crate::lifecycle::{GenerationState, InactiveStatus};
 use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
 
@@ -19,7 +22,7 @@ const NEWEST: u32 = 64;
 
 /// A read-only view of a data folder. It takes no lock that a server would notice.
 #[derive(Debug)]
-pub struct SqliteReader {
+pub(crate) struct SqliteReader {
     connection: Mutex<Connection>,
 }
 
@@ -28,7 +31,7 @@ impl SqliteReader {
     ///
     /// # Errors
     /// `Folder` when there is none; `Newer` when a newer version of this program wrote it.
-    pub fn open(folder: &Path) -> std::result::Result<Self, StoreReason> {
+    pub(crate) fn open(folder: &Path) -> std::result::Result<Self, StoreReason> {
         let database = folder::database(folder);
         std::fs::metadata(&database).map_err(StoreReason::Folder)?;
         let connection = connect(&database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
@@ -39,14 +42,6 @@ impl SqliteReader {
             return Err(StoreReason::Folder(std::io::Error::other("no server has used it yet")));
         }
         Ok(Self { connection: Mutex::new(connection) })
-    }
-
-    /// The present life of everything that ever ended, is held or lives for a time only.
-    ///
-    /// # Errors
-    /// See [`StoreReason`].
-    pub fn lives(&self) -> std::result::Result<Vec<StoredGeneration>, StoreReason> {
-        lives(&self.connection()).map_err(failed)
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -77,23 +72,33 @@ impl RecordReader for SqliteReader {
         .map_err(failed)
     }
 
-    fn disclosures(&self, index: u64) -> std::result::Result<Option<Sealed>, StoreReason> {
+    fn disclosures(&self, index: u64) -> std::result::Result<Option<SealedDisclosures>, StoreReason> {
         let connection = self.connection();
         let sql = "SELECT subject, wrapped, sealed FROM disclosures JOIN subject_keys USING (subject) WHERE idx = ?1";
-        let sealed =
-            |row: &Row<'_>| Ok(Sealed { subject: GenerationKey(row.get(0)?), wrapped_key: row.get(1)?, sealed: row.get(2)? });
+        let sealed = |row: &Row<'_>| {
+            Ok(SealedDisclosures { subject: GenerationKey(row.get(0)?), wrapped_key: row.get(1)?, sealed: row.get(2)? })
+        };
         connection.prepare_cached(sql).and_then(|mut query| query.query_row([index], sealed).optional()).map_err(failed)
+    }
+
+    fn generations(&self) -> std::result::Result<Vec<StoredGeneration>, StoreReason> {
+        generations(&self.connection()).map_err(failed)
     }
 }
 
-/// What the writer needs to begin.
+/// Everything that the writer needs to begin.
 pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovered, StoreReason> {
     let read = || {
         let mut newest = stored(connection, "TRUE ORDER BY idx DESC LIMIT ?1", params![NEWEST])?;
         newest.reverse();
-        let (lives, single_use, tasks) = (lives(connection)?, single_use(connection)?, tasks(connection)?);
-        let (status, in_force) = (status::rows(connection)?, status::in_force(connection)?);
-        Ok(Recovered { count: count(connection)?, newest, lives, single_use, tasks, status, in_force })
+        let state = StoredState {
+            generations: generations(connection)?,
+            single_use: single_use(connection)?,
+            tasks: tasks(connection)?,
+            status: status::rows(connection)?,
+            in_force: status::in_force(connection)?,
+        };
+        Ok(Recovered { count: count(connection)?, newest, state })
     };
     read().map_err(failed)
 }
@@ -116,16 +121,16 @@ fn stored(connection: &Connection, chosen: &str, params: impl Params) -> Result<
     connection.prepare_cached(&sql)?.query_map(params, record)?.collect()
 }
 
-fn lives(connection: &Connection) -> Result<Vec<StoredGeneration>> {
-    let life = |row: &Row<'_>| {
+fn generations(connection: &Connection) -> Result<Vec<StoredGeneration>> {
+    let generation = |row: &Row<'_>| {
         let time = |column| row.get::<_, Option<i64>>(column).map(|millis| millis.map(Time::from_millis));
         // What a later version may have written here is at least as strict.
         let hold =
             row.get::<_, Option<i64>>(3)?.map(|hold| if hold == 1 { InactiveStatus::Suspended } else { InactiveStatus::Retired });
-        let life = GenerationState { number: row.get(1)?, ended: time(2)?, hold, until: time(4)? };
-        Ok(StoredGeneration { key: GenerationKey(row.get(0)?), life, forget: time(5)? })
+        let state = GenerationState { number: row.get(1)?, ended: time(2)?, hold, until: time(4)? };
+        Ok(StoredGeneration { key: GenerationKey(row.get(0)?), state, forget: time(5)? })
     };
-    connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], life)?.collect()
+    connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], generation)?.collect()
 }
 
 fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {

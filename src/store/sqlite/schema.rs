@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::Connection;
 
-use super::failed;
+use super::folder::failed;
 use crate::commit::contract::StoreReason;
 
 /// Marks the file as ours: `CSGN`.

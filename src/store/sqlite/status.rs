@@ -16,7 +16,7 @@ const GENERATION_BYTES: usize = 24;
 /// That something was remembered at all: a server without agents and trust rules remembers that too.
 const REMEMBERED: &str = "remembered";
 
-/// Writes what a batch has of this.
+/// Writes the places of a batch, and the principals in force.
 pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
     places(connection, batch)?;
     if let Some(in_force) = &batch.in_force {
@@ -91,7 +91,7 @@ fn key(row: &Row<'_>) -> Result<ListKey> {
     Ok(ListKey { api, bits, until: Time::from_millis(row.get(3)?), part: row.get(4)? })
 }
 
-/// What was remembered as being in force.
+/// The principals that were remembered as being in force.
 pub(super) fn in_force(connection: &Connection) -> Result<Option<BTreeSet<ConfiguredPrincipal>>> {
     let (mut known, mut remembered) = (BTreeSet::new(), false);
     let mut query = connection.prepare("SELECT kind, name FROM in_force")?;

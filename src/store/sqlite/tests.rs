@@ -43,6 +43,12 @@ fn row(index: u64, jti: u8, txn: u8) -> Row {
     Row { index, jti: Some(jti), txn: Some(txn), record, sealed: None }
 }
 
+/// One batch, as the writer commits it.
+fn commit(store: &mut SqliteStore, batch: &Batch) -> Result<(), StoreReason> {
+    store.begin(&mut std::iter::empty())?;
+    store.write(batch)
+}
+
 fn batch(at: i64, rows: Vec<Row>) -> Batch {
     Batch { rows, ..Batch::at(time(at)) }
 }
@@ -57,16 +63,16 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
     let life = |key, number, forget: Option<i64>| StoredGeneration {
         key: GenerationKey([key; 16]),
-        life: GenerationState { number, ended: Some(time(50)), hold: None, until: None },
+        state: GenerationState { number, ended: Some(time(50)), hold: None, until: None },
         forget: forget.map(time),
     };
     let held = |key, hold| StoredGeneration {
-        life: GenerationState { hold: Some(hold), until: Some(time(70)), ..GenerationState::default() },
+        state: GenerationState { hold: Some(hold), until: Some(time(70)), ..GenerationState::default() },
         ..life(key, 0, None)
     };
     let first = Batch {
         single_use: vec![value(1, 100), value(2, 200)],
-        lives: vec![
+        generations: vec![
             life(1, 1, None),
             life(2, 1, Some(100)),
             life(1, 2, None),
@@ -76,8 +82,8 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
         subject_keys: vec![(GenerationKey([3; 16]), vec![9])],
         ..batch(50, vec![row(0, 1, 7), sealed])
     };
-    store.commit(&first).unwrap();
-    store.commit(&Batch { forget: Some(time(100)), ..batch(60, vec![row(2, 3, 8)]) }).unwrap();
+    commit(&mut store, &first).unwrap();
+    commit(&mut store, &Batch { forget: Some(time(100)), ..batch(60, vec![row(2, 3, 8)]) }).unwrap();
     assert_eq!(store.subject_key(&GenerationKey([3; 16])).unwrap(), Some(vec![9]));
     assert_eq!(store.subject_key(&GenerationKey([4; 16])).unwrap(), None);
     for again in [true, false] {
@@ -92,8 +98,11 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
             [(0, time(50)), (1, time(50)), (2, time(60))]
         );
         assert_eq!(recovered.newest[2].record, row(2, 3, 8).record);
-        assert_eq!(recovered.single_use, [value(2, 200)]);
-        assert_eq!(recovered.lives, [life(1, 2, None), held(3, InactiveStatus::Suspended), held(4, InactiveStatus::Retired)]);
+        assert_eq!(recovered.state.single_use, [value(2, 200)]);
+        assert_eq!(
+            recovered.state.generations,
+            [life(1, 2, None), held(3, InactiveStatus::Suspended), held(4, InactiveStatus::Retired)]
+        );
     }
 }
 
@@ -108,7 +117,8 @@ fn replay_reads_while_the_server_writes_and_afterwards() {
     let mut sealed = row(2, 2, 9);
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
     let keys = vec![(GenerationKey([3; 16]), vec![9])];
-    store.commit(&Batch { subject_keys: keys, ..batch(5, vec![row(0, 1, 8), row(1, 1, 9), sealed, row(3, 4, 8)]) }).unwrap();
+    commit(&mut store, &Batch { subject_keys: keys, ..batch(5, vec![row(0, 1, 8), row(1, 1, 9), sealed, row(3, 4, 8)]) })
+        .unwrap();
     let mut store = Some(store);
     for step in 0..3 {
         let reader = if step == 0 { &reader } else { &SqliteReader::open(&scratch.0).unwrap() };
@@ -137,13 +147,13 @@ fn a_batch_is_written_whole_or_not_at_all_and_the_store_is_closed_after_a_failur
     let scratch = Scratch::new();
     let mut store = SqliteStore::new(&scratch.0).unwrap();
     store.open().unwrap();
-    store.commit(&batch(1, vec![row(0, 1, 1)])).unwrap();
+    commit(&mut store, &batch(1, vec![row(0, 1, 1)])).unwrap();
     // The second row's index is taken.
-    assert!(store.commit(&batch(2, vec![row(1, 2, 1), row(0, 3, 1)])).is_err());
-    assert!(store.commit(&batch(2, vec![row(1, 2, 1)])).is_err(), "nothing before it was opened afresh");
+    assert!(commit(&mut store, &batch(2, vec![row(1, 2, 1), row(0, 3, 1)])).is_err());
+    assert!(commit(&mut store, &batch(2, vec![row(1, 2, 1)])).is_err(), "nothing before it was opened afresh");
     assert!(store.subject_key(&GenerationKey([0; 16])).is_err());
     assert_eq!(store.open().unwrap().count, 1);
-    store.commit(&batch(2, vec![row(1, 2, 1)])).unwrap();
+    commit(&mut store, &batch(2, vec![row(1, 2, 1)])).unwrap();
 }
 
 #[test]
@@ -163,7 +173,7 @@ fn the_folder_and_its_files_are_private() {
     fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755)).unwrap();
     let mut store = SqliteStore::new(&scratch.0).unwrap();
     store.open().unwrap();
-    store.commit(&batch(1, vec![row(0, 1, 1)])).unwrap();
+    commit(&mut store, &batch(1, vec![row(0, 1, 1)])).unwrap();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&scratch.0), 0o700);
     let files: Vec<_> = fs::read_dir(&scratch.0).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -209,11 +219,11 @@ fn what_an_older_version_saw_spent_stays_spent() {
         values.sort_by_key(|value| value.digest);
         values
     };
-    assert_eq!(sorted(store.open().unwrap().single_use), [spent(1, 100), spent(2, 100), spent(3, 300)]);
+    assert_eq!(sorted(store.open().unwrap().state.single_use), [spent(1, 100), spent(2, 100), spent(3, 300)]);
     let more = vec![spent(4, 100), spent(5, 100), spent(6, 200)];
-    store.commit(&Batch { single_use: more, ..batch(1, Vec::new()) }).unwrap();
-    store.commit(&Batch { single_use: vec![spent(7, 200)], forget: Some(time(100)), ..batch(2, Vec::new()) }).unwrap();
-    assert_eq!(sorted(store.open().unwrap().single_use), [spent(3, 300), spent(6, 200), spent(7, 200)]);
+    commit(&mut store, &Batch { single_use: more, ..batch(1, Vec::new()) }).unwrap();
+    commit(&mut store, &Batch { single_use: vec![spent(7, 200)], forget: Some(time(100)), ..batch(2, Vec::new()) }).unwrap();
+    assert_eq!(sorted(store.open().unwrap().state.single_use), [spent(3, 300), spent(6, 200), spent(7, 200)]);
     drop(store);
     let change = "UPDATE single_use SET digests = substr(digests, 2) WHERE expires = 300";
     Connection::open(folder::database(&scratch.0)).unwrap().execute_batch(change).unwrap();
@@ -233,7 +243,7 @@ fn the_log_does_not_grow_without_end_while_commits_go_on() {
             index += 1;
             row(index - 1, 1, 1)
         });
-        store.commit(&batch(at, rows.collect())).unwrap();
+        commit(&mut store, &batch(at, rows.collect())).unwrap();
     }
     let database = fs::metadata(folder::database(&scratch.0)).unwrap().len();
     let log = fs::metadata(scratch.0.join("commit.sqlite-wal")).unwrap().len();
@@ -284,7 +294,7 @@ fn issue(id: u8) -> RecordHop {
 fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
     let scratch = Scratch::new();
     let mut store = SqliteStore::new(&scratch.0).unwrap();
-    assert_eq!(store.open().unwrap().in_force, None, "nothing was ever taken up");
+    assert_eq!(store.open().unwrap().state.in_force, None, "nothing was ever taken up");
     let place = |api: &str, bits, expires, index| StatusRow {
         list: ListKey::first(&Resource::parse(api).unwrap(), bits, time(expires)),
         index,
@@ -302,14 +312,14 @@ fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
         ConfiguredPrincipal::Issuer(RuleName::parse("a").unwrap(), Digest::of(b"a")),
     ]);
     let status = vec![(0, early.clone()), (1, late.clone())];
-    store.commit(&Batch { status, in_force: Some(known.clone()), ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
+    commit(&mut store, &Batch { status, in_force: Some(known.clone()), ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
     let recovered = store.open().unwrap();
-    assert_eq!((recovered.status, recovered.in_force), (vec![early.clone(), late.clone()], Some(known)));
-    store.commit(&Batch { in_force: Some(BTreeSet::new()), ..batch(100, vec![]) }).unwrap();
+    assert_eq!((recovered.state.status, recovered.state.in_force), (vec![early.clone(), late.clone()], Some(known)));
+    commit(&mut store, &Batch { in_force: Some(BTreeSet::new()), ..batch(100, vec![]) }).unwrap();
     let forget = Some(early.list.forgettable());
-    store.commit(&Batch { forget, ..batch(early.list.forgettable().millis(), vec![row(2, 3, 7)]) }).unwrap();
+    commit(&mut store, &Batch { forget, ..batch(early.list.forgettable().millis(), vec![row(2, 3, 7)]) }).unwrap();
     let recovered = store.open().unwrap();
-    assert_eq!((recovered.status, recovered.in_force), (vec![late], Some(BTreeSet::new())));
+    assert_eq!((recovered.state.status, recovered.state.in_force), (vec![late], Some(BTreeSet::new())));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     subject_keys(connection, batch)?;
     rows(connection, batch)?;
     single_use(connection, batch)?;
-    lives(connection, &batch.lives)?;
+    generations(connection, &batch.generations)?;
     status::write(connection, batch)?;
     tasks(connection, batch)?;
     batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
@@ -61,12 +61,12 @@ fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-fn lives(connection: &Connection, lives: &[StoredGeneration]) -> Result<()> {
+fn generations(connection: &Connection, generations: &[StoredGeneration]) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO lives (key, number, ended, hold, due, forget) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut put = connection.prepare_cached(sql)?;
-    for StoredGeneration { key, life, forget } in lives {
-        let [ended, due, forget] = [life.ended, life.until, *forget].map(|time| time.map(Time::millis));
-        put.execute(params![key.0, life.number, ended, life.hold.map(held), due, forget])?;
+    for StoredGeneration { key, state, forget } in generations {
+        let [ended, due, forget] = [state.ended, state.until, *forget].map(|time| time.map(Time::millis));
+        put.execute(params![key.0, state.number, ended, state.hold.map(inactive), due, forget])?;
     }
     Ok(())
 }
@@ -84,8 +84,8 @@ fn tasks(connection: &Connection, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-/// How a hold is stored.
-fn held(hold: InactiveStatus) -> i64 {
+/// The number by which an inactive status is stored.
+fn inactive(hold: InactiveStatus) -> i64 {
     match hold {
         InactiveStatus::Suspended => 1,
         InactiveStatus::Retired => 2,

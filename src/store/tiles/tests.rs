@@ -65,7 +65,7 @@ fn files_lie_where_the_specification_names_them_and_nothing_else_does() {
 fn checkpoints_are_found_again_and_only_whoever_knows_the_newest_replaces_it() {
     let scratch = Scratch::new();
     let folder = scratch.tiles();
-    assert_eq!(folder.signed().unwrap(), Signed::default());
+    assert_eq!(folder.signed().unwrap(), StoredCheckpoints::default());
     folder.swap(None, "one").unwrap();
     assert!(matches!(folder.swap(None, "two"), Err(StoreReason::Locked)));
     folder.swap(Some("one"), "two").unwrap();
@@ -74,7 +74,7 @@ fn checkpoints_are_found_again_and_only_whoever_knows_the_newest_replaces_it() {
     fs::write(scratch.0.join("data/ledger/checkpoints/.11.new"), "cut off").unwrap();
     fs::write(scratch.0.join("data/ledger/checkpoints/012"), "misspelled").unwrap();
     let kept = vec![(9, "one".to_owned()), (10, "two".to_owned())];
-    let expected = Signed { swapped: Some("two".to_owned()), published: Some("two".to_owned()), kept };
+    let expected = StoredCheckpoints { swapped: Some("two".to_owned()), published: Some("two".to_owned()), kept };
     assert_eq!(scratch.tiles().signed().unwrap(), expected);
     assert!(scratch.0.join("keys/ledger.head").exists(), "what is remembered does not lie with the data");
     folder.tidy(&[9, 3], &[]).unwrap();

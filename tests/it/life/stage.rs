@@ -17,7 +17,7 @@ use countersign::lines::{self, LineContext};
 use countersign::mint::{AnswerForm, IntrospectionResponse};
 use countersign::oauth::{ClientId, Clock, Time};
 use countersign::request::Form;
-use countersign::store::{KeyFiles, SqliteStore};
+use countersign::store::{self, KeyFiles};
 use countersign_conformance::Profile;
 use countersign_conformance::fixture::{self, Addresses, Fixture};
 use serde_json::{Value, json};
@@ -193,10 +193,10 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: 
         verified: Arc::new(Cache::new(4096)),
         sequences: Arc::default(),
     };
-    let store = Box::new(SqliteStore::new(&fixture.data).unwrap());
+    let store = store::open(&fixture.data).unwrap();
     let root = Arc::new(keys.root().unwrap());
     let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, root, limits).unwrap();
-    let world = config::world(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
+    let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
     (world, commit)
 }
 

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use countersign::commit::contract::{RecordReader, Select, Stored};
+use countersign::commit::contract::{Select, Stored};
 use countersign::crypto::Digest;
 use countersign::ledger::Record;
 use countersign::oauth::Jti;
-use countersign::store::SqliteReader;
+use countersign::store;
 
 /// Every record of a data folder.
 pub struct Ledger {
@@ -26,7 +26,7 @@ pub struct Hops {
 impl Ledger {
     /// Reads all records; a server may be running.
     pub fn read(data: &Path) -> Self {
-        let reader = SqliteReader::open(data).expect("the records can be read");
+        let reader = store::reader(data).expect("the records can be read");
         let mut records: Vec<Stored> = Vec::new();
         loop {
             let from = records.last().map_or(0, |last| last.index + 1);

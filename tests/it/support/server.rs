@@ -187,7 +187,7 @@ pub fn scratch(name: &str) -> PathBuf {
 }
 
 /// A port below those that the system gives to outgoing connections, so that none takes it while a server restarts.
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 10_000).unwrap();
     loop {

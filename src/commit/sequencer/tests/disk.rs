@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Mutex;
 
 use super::*;
-use crate::commit::contract::Signed;
+use crate::commit::contract::StoredCheckpoints;
 use crate::ledger::{CHECKPOINT_PATH, LogFiles, Tile, TileFile};
 
 /// How a step fails.
@@ -27,7 +27,7 @@ pub(super) enum Fault {
     Forever,
 }
 
-/// What lies on the disk, and how it fails.
+/// The content of the disk, and how it fails.
 #[derive(Default)]
 pub(super) struct Disk(Mutex<State>);
 
@@ -39,7 +39,7 @@ struct State {
     seen: Vec<String>,
     steps: usize,
     plan: Option<(usize, Fault)>,
-    /// What a crash undoes: files with what they held, and what was remembered.
+    /// The changes that a crash undoes: files with their content before, and the remembered checkpoint.
     undo: Vec<(String, Option<Vec<u8>>)>,
     undo_remembered: Option<Option<String>>,
     /// The step at which the process ends.
@@ -60,7 +60,7 @@ impl Disk {
         self.0.lock().unwrap().plan = None;
     }
 
-    /// Whether the process has ended; it starts again after this.
+    /// True once the process has ended; it starts again after this.
     pub(super) fn crashed(&self) -> bool {
         let mut state = self.0.lock().unwrap();
         if !state.dead {
@@ -142,7 +142,7 @@ impl Disk {
     }
 }
 
-/// What makes `old` of `new` again.
+/// The step that makes `old` of `new` again.
 fn difference(old: &Content, new: &Content) -> Vec<(String, Option<Vec<u8>>)> {
     let changed = new.iter().filter(|(path, bytes)| old.get(*path) != Some(bytes));
     let undone = changed.map(|(path, _)| (path.clone(), old.get(path).cloned()));
@@ -157,7 +157,7 @@ impl LogFiles for Disk {
 }
 
 impl LogStore for Disk {
-    fn signed(&self) -> Result<Signed, StoreReason> {
+    fn signed(&self) -> Result<StoredCheckpoints, StoreReason> {
         let state = self.0.lock().unwrap();
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         let kept = state.files.iter().filter_map(|(path, bytes)| {
@@ -166,7 +166,7 @@ impl LogStore for Disk {
         });
         let mut kept: Vec<(u64, String)> = kept.collect();
         kept.sort_unstable();
-        Ok(Signed { swapped: state.remembered.clone(), published: state.files.get(CHECKPOINT_PATH).map(text), kept })
+        Ok(StoredCheckpoints { swapped: state.remembered.clone(), published: state.files.get(CHECKPOINT_PATH).map(text), kept })
     }
 
     fn write(&self, tiles: &[TileFile]) -> Result<(), StoreReason> {

@@ -49,7 +49,7 @@ fn run(disk: &Arc<Disk>, undone: bool) -> usize {
     failures
 }
 
-/// What is served at this instant, before anything recovers: its tiles are there, and it is remembered.
+/// The checkpoint served at this instant, before anything recovers: its tiles are there, and it is remembered.
 fn served_is_whole(disk: &Disk) {
     let (signed, known) = (disk.signed().unwrap(), keys(&[1]));
     let Some(served) = signed.published else { return };

@@ -1,4 +1,4 @@
-//! What an attacker, or a restored backup, does to the records and files: noticed on start, with what and where.
+//! Damage that an attacker, or a restored backup, does to the records and files is noticed on start, and named.
 
 use super::*;
 use crate::ledger::{CHECKPOINT_PATH, CheckpointReason};

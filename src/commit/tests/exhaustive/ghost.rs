@@ -1,4 +1,4 @@
-//! What ought to be: a handful of facts, and a walk from child to parent.
+//! The model: a handful of facts, and a walk from child to parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::{Ask, BUDGET, Fate, HEARTBEAT_MILLIS};
 use crate::commit::{CommitReason, Transition};
 use crate::oauth::Generation;
 
-/// Where a hop comes from.
+/// The origin of a hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Ground {
     Outside,
@@ -14,7 +14,7 @@ pub(super) enum Ground {
     Task,
 }
 
-/// What the model knows.
+/// The facts of the model.
 #[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub(super) struct Ghost {
     /// Every hop that was admitted, and what it was admitted from.
@@ -30,7 +30,7 @@ pub(super) struct Ghost {
 /// The one task.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub(super) struct Task {
-    /// Whether its opener holds its token.
+    /// Its opener holds its token.
     pub(super) known: bool,
     pub(super) generations: Vec<Generation>,
     pub(super) charged: u64,
@@ -40,12 +40,12 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Whether nobody waits for its heartbeat.
+    /// True while nobody waits for its heartbeat.
     pub(super) fn is_spared(&self) -> bool {
         self.due == i64::MAX
     }
 
-    /// Whether time, or anything else, has ended it.
+    /// True once time, or anything else, has ended it.
     pub(super) fn is_over(&self, now: i64) -> bool {
         self.over || self.overdue(now)
     }
@@ -99,16 +99,16 @@ impl Ghost {
         }
     }
 
-    /// What the task depends on is decided when it is opened.
+    /// The generations that the task depends on are decided when it is opened.
     pub(super) fn opened(&mut self, generations: &[Generation]) {
         if let Some(task) = self.task.as_mut().filter(|task| task.generations.is_empty()) {
             task.generations = generations.to_vec();
         }
     }
 
-    /// What the writer must answer to `ask`, and what the world is after it. `value` is what a hop spends, and whether it is in
-    /// the task. After a flush that failed everybody is told that it did, what ends or holds acts all the same, and the rest
-    /// exactly when it is durable.
+    /// The answer that the writer owes to `ask`; the facts are then those after it. `value` is the value that a hop spends, with
+    /// true where it is in the task. After a flush that failed everybody is told that it did; what revokes or suspends acts all
+    /// the same, and the rest exactly when it is durable.
     pub(super) fn judge(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64, fate: Fate) -> Result<(), CommitReason> {
         let verdict = self.verdict(ask, value, now);
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);

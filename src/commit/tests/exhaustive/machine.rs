@@ -6,15 +6,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::commit::change::Change;
-use crate::commit::command::NewTask;
-use crate::commit::durable::Durable;
-use crate::commit::mirror::State;
-use crate::commit::quota::Quota;
-use crate::commit::register::StatusLists;
+use crate::commit::change::{PendingChange, StateChange};
+use crate::commit::command::{CommitCommand, Message, Reply, WriterMemory};
+use crate::commit::commands::{ChangeCommand, HeartbeatCommand, HopCommand, ResumeCommand, SpendCommand, UntakenReceipt};
+use crate::commit::receipt::Durable;
+use crate::commit::replay_cache::ReplayCache;
 use crate::commit::subject_keys::SubjectKeys;
 use crate::commit::tests::memory::Fault;
-use crate::commit::writer::{Job, Parts, Reply, Spending, Unrecorded, Writer};
+use crate::commit::writer::{Writer, WriterParts};
 use crate::lifecycle::{GenerationState, StateView, Task, TaskTerms};
 use crate::oauth::TaskId;
 
@@ -35,12 +34,12 @@ pub(super) struct Machine {
     writer: Writer,
     disk: Disk,
     faults: Faults,
-    mirror: Arc<State>,
-    to: Sender<Job>,
+    state: Arc<State>,
+    to: Sender<Message>,
     millis: i64,
 }
 
-/// What is durable after a turn, and whether memory said the same.
+/// The durable content after a turn, and whether memory said the same.
 pub(super) struct After {
     pub(super) content: Content,
     pub(super) fresh: Machine,
@@ -49,45 +48,41 @@ pub(super) struct After {
 
 /// A command, and where its answer comes.
 pub(super) struct Asked {
-    job: Job,
+    command: Box<dyn CommitCommand>,
     answer: Heard,
 }
 
 enum Heard {
-    Hop(oneshot::Receiver<Result<crate::commit::receipt::Answer, CommitReason>>),
+    Hop(oneshot::Receiver<Result<UntakenReceipt, CommitReason>>),
     Plain(oneshot::Receiver<Result<(), CommitReason>>),
 }
 
 impl Machine {
     pub(super) fn start(content: &Content, millis: i64) -> Self {
         let (disk, faults) = (Disk::holding(content.clone()), Faults::default());
-        let (to, jobs): (_, Receiver<Job>) = channel();
-        let mirror = Arc::new(State::default());
+        let (to, messages): (_, Receiver<Message>) = channel();
         let limits = Limits { retry: Duration::ZERO, ..Limits::default() };
-        let store = MemoryStore { disk: disk.clone(), faults: faults.clone(), open: false, newest: 1 };
-        let writer = Writer::start(Parts {
-            store: Box::new(store),
-            clock: Arc::new(Hand(AtomicI64::new(millis))),
-            jobs,
-            mirror: Arc::clone(&mirror),
-            register: StatusLists::new(limits.status),
-            quota: Arc::new(Quota::new(limits.refusals_per_minute)),
+        let memory = WriterMemory {
+            state: Arc::default(),
+            lists: StatusLists::new(limits.status),
+            replay: ReplayCache::new(limits.single_use),
             keys: SubjectKeys::new(Arc::new(SealKey::new(&[1; 32]).unwrap()), limits.subject_keys),
-            durable: Durable::default(),
-            limits,
-        });
-        Self { writer: writer.unwrap(), disk, faults, mirror, to, millis }
+        };
+        let (state, durable) = (Arc::clone(&memory.state), Durable::default());
+        let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults, 1)), Arc::new(Hand(AtomicI64::new(millis))));
+        let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable });
+        Self { writer: writer.unwrap(), disk, faults, state, to, millis }
     }
 
-    /// What a hop with this ancestry depends on, by the rule of admission.
+    /// The generations that a hop with this ancestry depends on, by the rule of admission.
     pub(super) fn join(&self, inherited: Vec<Generation>) -> Result<Vec<Generation>, liveness::NotAlive> {
         let mut joining = vec![AGENT, SUBJECT];
         joining.retain(|key| inherited.iter().all(|known| known.key != *key));
-        let lives = self.mirror.lives(&joining);
-        liveness::join(&*self.mirror, inherited, joining.into_iter().zip(lives), Time::from_millis(self.millis))
+        let lives = self.state.lives(&joining);
+        liveness::join(&*self.state, inherited, joining.into_iter().zip(lives), Time::from_millis(self.millis))
     }
 
-    /// What a task opened now depends on, itself included.
+    /// The generations that a task opened now depends on, itself included.
     pub(super) fn opening(&self) -> Result<Vec<Generation>, liveness::NotAlive> {
         let mut within = self.join(Vec::new())?;
         within.push(Generation { key: TASK, number: 0 });
@@ -95,20 +90,20 @@ impl Machine {
     }
 
     pub(super) fn alive(&self, generations: &[Generation]) -> bool {
-        liveness::alive(&*self.mirror, generations, Time::from_millis(self.millis)).is_ok()
+        liveness::alive(&*self.state, generations, Time::from_millis(self.millis)).is_ok()
     }
 
-    /// Whether time has ended the task.
+    /// True once time has ended the task.
     pub(super) fn overdue(&self) -> bool {
-        self.mirror.lives(&[TASK])[0].until.is_some_and(|until| until <= Time::from_millis(self.millis))
+        self.state.lives(&[TASK])[0].until.is_some_and(|until| until <= Time::from_millis(self.millis))
     }
 
-    /// What is left of the task's budget.
+    /// The rest of the task's budget.
     pub(super) fn left(&self) -> Option<u64> {
-        self.mirror.task(&TASK).map(|task| task.left)
+        self.state.task(&TASK).map(|task| task.left)
     }
 
-    pub(super) fn job(&self, ask: Ask, node: &mut Node) -> Asked {
+    pub(super) fn ask(&self, ask: Ask, node: &mut Node) -> Asked {
         match ask {
             Ask::Issue(id) => {
                 let grown = node.admitted.iter().find(|grown| grown.id == id).unwrap();
@@ -121,15 +116,15 @@ impl Machine {
                 let opens = NewTask { key: TASK, task: fixed(within), out_of: None };
                 self.hop(RecordHop { generations, opens: Some(opens), ..issue(OPENING, &[], &[]) })
             }
-            Ask::Revoke(id) => self.change(Change::Death(ending(hop_key(id)))),
-            Ask::EndSubject => self.change(Change::Death(ending(SUBJECT))),
-            Ask::Complete => self.change(Change::Death(ending(TASK))),
-            Ask::Agent(turn) => self.change(Change::Holding(turning(turn, AGENT))),
-            Ask::Task(turn) => self.change(Change::Holding(turning(turn, TASK))),
+            Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
+            Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),
+            Ask::Complete => self.change(StateChange::Revocation(ending(TASK))),
+            Ask::Agent(turn) => self.change(StateChange::Status(turning(turn, AGENT))),
+            Ask::Task(turn) => self.change(StateChange::Status(turning(turn, TASK))),
             Ask::Beat => {
-                let (to, answer) = oneshot::channel();
-                let job = Job::Beat(TASK, Spending { single_use: Vec::new(), _place: place() }, to);
-                Asked { job, answer: Heard::Plain(answer) }
+                let (to, answer) = Reply::new();
+                let spend = SpendCommand { single_use: Vec::new(), reply: to, _place: place() };
+                Asked { command: Box::new(HeartbeatCommand { task: TASK, spend }), answer: Heard::Plain(answer) }
             }
         }
     }
@@ -137,23 +132,17 @@ impl Machine {
     fn hop(&self, mut issue: RecordHop) -> Asked {
         issue.disclosed.values = Zeroizing::default();
         let (to, answer) = oneshot::channel();
-        let job = Job::Issue(issue, Reply { to, jobs: self.to.clone() }, place());
-        Asked { job, answer: Heard::Hop(answer) }
+        let command = Box::new(HopCommand::new(issue, to, self.to.clone(), place()));
+        Asked { command, answer: Heard::Hop(answer) }
     }
 
-    fn change(&self, change: Change) -> Asked {
-        let (to, answer) = oneshot::channel();
-        let resumes = matches!(&change, Change::Holding(holding) if holding.turn == Transition::Resume);
-        let unrecorded = Unrecorded {
-            change,
-            acting: None,
-            lives: Vec::new(),
-            single_use: Vec::new(),
-            _place: Some(place()),
-            _of_client: None,
-        };
-        let job = if resumes { Job::Resume(unrecorded, to) } else { Job::Change(unrecorded, to) };
-        Asked { job, answer: Heard::Plain(answer) }
+    fn change(&self, change: StateChange) -> Asked {
+        let (to, answer) = Reply::new();
+        let resumes = matches!(&change, StateChange::Status(change) if change.turn == Transition::Resume);
+        let change = PendingChange::new(change, Vec::new(), None, Some(place()));
+        let command: Box<dyn CommitCommand> =
+            if resumes { Box::new(ResumeCommand::new(change, to)) } else { Box::new(ChangeCommand::asked(change, to)) };
+        Asked { command, answer: Heard::Plain(answer) }
     }
 
     /// One turn, and whatever recovery follows; what was answered, and a writer started afresh on what is durable then. Nobody
@@ -165,8 +154,8 @@ impl Machine {
             Fate::Durable | Fate::KilledBefore | Fate::KilledAfter => {}
         }
         let before = self.disk.content().clone();
-        let (jobs, answers): (Vec<_>, Vec<_>) = asked.into_iter().map(|asked| (asked.job, asked.answer)).unzip();
-        self.writer.turn(jobs);
+        let (commands, answers): (Vec<_>, Vec<_>) = asked.into_iter().map(|asked| (asked.command, asked.answer)).unzip();
+        self.writer.turn(commands);
         while self.writer.unfinished() {
             self.writer.turn(Vec::new());
         }
@@ -174,14 +163,14 @@ impl Machine {
         let answers = answers.into_iter().map(|answer| answer.take().filter(|_| !killed)).collect();
         let content = if fate == Fate::KilledBefore { before } else { self.disk.content().clone() };
         let fresh = Self::start(&content, self.millis);
-        let agrees = fate == Fate::KilledBefore || self.state() == fresh.state();
+        let agrees = fate == Fate::KilledBefore || self.seen() == fresh.seen();
         (answers, After { content, fresh, agrees })
     }
 
-    /// What memory says of everything.
-    fn state(&self) -> (Vec<GenerationState>, Option<Task>) {
+    /// Everything that memory holds.
+    fn seen(&self) -> (Vec<GenerationState>, Option<Task>) {
         let keys: Vec<_> = [AGENT, SUBJECT, TASK].into_iter().chain((0..8).map(hop_key)).collect();
-        (self.mirror.lives(&keys), self.mirror.task(&TASK))
+        (self.state.lives(&keys), self.state.task(&TASK))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::expiry::Expiry;
+use super::expiry::ExpiryQueue;
 use super::receipt::CommitReason;
 use crate::oauth::{SingleUse, SingleUseKind, Time};
 
@@ -13,45 +13,56 @@ type Short = u128;
 #[derive(Debug)]
 pub(super) struct ReplayCache {
     values: HashSet<Short>,
-    expiry: Expiry<Short>,
+    expiry: ExpiryQueue<Short>,
     max: usize,
 }
 
 impl ReplayCache {
     pub(super) fn new(max: usize) -> Self {
-        Self { values: HashSet::new(), expiry: Expiry::default(), max }
+        Self { values: HashSet::new(), expiry: ExpiryQueue::default(), max }
     }
 
-    /// From what is stored. More than the maximum is kept, and then nothing is accepted until enough of it expired.
+    /// From the stored values. More than the maximum are kept, and then nothing is accepted until enough of them expired.
     pub(super) fn load(values: &[SingleUse], max: usize) -> Self {
         let mut spent = Self::new(max);
         values.iter().for_each(|value| spent.insert(value));
         spent
     }
 
-    /// Whether all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
+    /// Passes where all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
+    ///
+    /// # Errors
+    /// `Expired`; as for [`unspent`](Self::unspent); `Busy` where there is no room to remember them.
     pub(super) fn spendable(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
         if values.iter().any(|value| value.expires <= now) {
             return Err(CommitReason::Expired);
         }
-        let repeated = |(position, value): (usize, &SingleUse)| {
-            self.values.contains(&short(value)) || values.iter().take(position).any(|earlier| earlier.digest == value.digest)
-        };
-        if let Some((_, value)) = values.iter().enumerate().find(|value| repeated(*value)) {
-            return Err(match value.kind {
-                SingleUseKind::Assertion => CommitReason::Spent,
-                SingleUseKind::Proof => CommitReason::Replayed,
-            });
-        }
+        self.unspent(values, now)?;
         if self.values.len() + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
     }
 
-    /// Spends what is spendable.
+    /// Passes where none of those `values` that have not expired at `now` was spent before.
+    ///
+    /// # Errors
+    /// `Spent`, `Replayed`.
+    pub(super) fn unspent(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
+        let repeated = |(position, value): (usize, &SingleUse)| {
+            self.values.contains(&short(value)) || values.iter().take(position).any(|earlier| earlier.digest == value.digest)
+        };
+        let mut counting = values.iter().enumerate().filter(|(_, value)| value.expires > now);
+        match counting.find(|value| repeated(*value)) {
+            None => Ok(()),
+            Some((_, SingleUse { kind: SingleUseKind::Assertion, .. })) => Err(CommitReason::Spent),
+            Some((_, SingleUse { kind: SingleUseKind::Proof, .. })) => Err(CommitReason::Replayed),
+        }
+    }
+
+    /// Spends values that are spendable.
     pub(super) fn spend(&mut self, values: &[SingleUse]) {
         values.iter().for_each(|value| self.insert(value));
     }
 
-    /// Forgets what expired at `now`; says whether that was anything.
+    /// Forgets the values that expired by `now`; false where there were none.
     pub(super) fn forget(&mut self, now: Time) -> bool {
         let due = self.expiry.due(now);
         for value in &due {

@@ -1,4 +1,4 @@
-//! What changed lately, so that whoever follows looks only at what it may have touched.
+//! The latest changes of state, so that whoever follows looks only at what they may have touched.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,19 +8,19 @@ use crate::oauth::GenerationKey;
 /// So many changes are remembered; whoever is further behind looks at everything.
 const REMEMBERED: usize = 4096;
 
-/// Changes in the order in which they acted.
+/// RecentChanges in the order in which they acted.
 #[derive(Debug, Default)]
-pub(super) struct Changes(Mutex<Log>);
+pub(super) struct RecentChanges(Mutex<ChangeLog>);
 
 #[derive(Debug, Default)]
-struct Log {
+struct ChangeLog {
     /// How many there ever were.
     count: u64,
     /// The last of them.
     recent: VecDeque<GenerationKey>,
 }
 
-/// What changed since somebody looked.
+/// The changes since somebody looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Changed {
     /// The things with these keys; none, where nothing did.
@@ -29,7 +29,7 @@ pub(super) enum Changed {
     Everything,
 }
 
-impl Changes {
+impl RecentChanges {
     /// These things changed. Said after it acts, so that who hears of it finds it done.
     pub(super) fn note(&self, keys: impl Iterator<Item = GenerationKey>) {
         let mut log = self.log();
@@ -48,7 +48,7 @@ impl Changes {
         log.recent.clear();
     }
 
-    /// What changed since there were `seen` changes, and how many there are by now.
+    /// The changes since there were `seen` of them, and how many there are by now.
     pub(super) fn since(&self, seen: u64) -> (u64, Changed) {
         let log = self.log();
         let behind = usize::try_from(log.count - seen.min(log.count)).unwrap_or(usize::MAX);
@@ -59,7 +59,7 @@ impl Changes {
         (log.count, changed)
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, ChangeLog> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn who_follows_hears_of_everything_once_and_of_all_when_too_far_behind() {
-        let changes = Changes::default();
+        let changes = RecentChanges::default();
         assert_eq!(changes.since(0), (0, Changed::Things(Vec::new())));
         changes.note(keys(0..3));
         assert_eq!(changes.since(0), (3, Changed::Things(keys(0..3).collect())));

@@ -6,10 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Diagnostic, Diagnostics};
-use crate::catalog::Place;
+use super::toml::{self, Table};
 use crate::crypto::Digest;
+use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation, SourceText};
+
+/// The settings of `conf/default.toml` as compiled in, and their name in diagnostics. Their relative paths are relative to
+/// `conf`, as are those of the file.
+pub(super) const DEFAULTS: (&str, &str) = ("conf/default.toml (compiled in)", include_str!("../../conf/default.toml"));
 
 /// No file of a configuration is longer; key sets are the longest.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -20,12 +25,13 @@ const LIST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// No folder of a configuration holds more files.
 const FOLDER_FILES_MAX: usize = 10_000;
 
-/// What the reading of one configuration has looked at and found wrong.
+/// One reading of a configuration: the files it has looked at, and what is wrong with them.
 #[derive(Default)]
-pub(super) struct Desk {
-    complaints: RefCell<Vec<Diagnostic>>,
+pub(super) struct LoadContext {
+    errors: RefCell<Vec<Diagnostic>>,
     warnings: RefCell<Vec<Diagnostic>>,
-    illegible: RefCell<BTreeSet<Place>>,
+    /// Lines that are no TOML: of what they do not say nothing further is told.
+    illegible: RefCell<BTreeSet<(Arc<str>, u32)>>,
     seen: RefCell<BTreeMap<Looked, Digest>>,
 }
 
@@ -37,31 +43,45 @@ enum Looked {
     Folder(PathBuf, &'static str),
 }
 
-/// What every file and folder of a configuration looked like when it was read. Equal when nothing has changed since.
+/// Digests of every file and folder of a configuration as it was read. Equal when nothing has changed since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint(BTreeMap<Looked, Digest>);
 
-impl Desk {
-    /// Collects a mistake, unless its line could not even be read.
-    pub(super) fn complain(&self, complaint: Diagnostic) {
-        if !self.illegible.borrow().contains(&complaint.place) {
-            self.complaints.borrow_mut().push(complaint);
-        }
-    }
-
-    /// Collects that a line cannot be read.
-    pub(super) fn complain_of_line(&self, complaint: Diagnostic) {
-        self.illegible.borrow_mut().insert(complaint.place.clone());
-        self.complaints.borrow_mut().push(complaint);
+impl LoadContext {
+    /// Collects a mistake at `location`; the sentence says what would be right.
+    pub(super) fn error(&self, location: SourceLocation, sentence: impl Into<String>) {
+        self.report(Diagnostic::new(location, sentence));
     }
 
     /// Collects what is no mistake and may still surprise.
-    pub(super) fn warn(&self, complaint: Diagnostic) {
-        self.warnings.borrow_mut().push(complaint);
+    pub(super) fn warn(&self, location: SourceLocation, sentence: impl Into<String>) {
+        self.warnings.borrow_mut().push(Diagnostic::new(location, sentence));
     }
 
-    /// The text of a file; a complaint at `asked_at` when it cannot be had.
-    pub(super) fn text(&self, path: &Path, asked_at: &Place) -> Option<String> {
+    /// Collects a mistake, unless its line could not even be read.
+    pub(super) fn report(&self, diagnostic: Diagnostic) {
+        let SourceLocation { file, line, .. } = &diagnostic.location;
+        if !self.illegible.borrow().contains(&(file.clone(), *line)) {
+            self.errors.borrow_mut().push(diagnostic);
+        }
+    }
+
+    /// Collects a warning that says more than a sentence.
+    pub(super) fn report_warning(&self, diagnostic: Diagnostic) {
+        self.warnings.borrow_mut().push(diagnostic);
+    }
+
+    /// The legible part of a TOML text of the file called `name`; a mistake for each line that is not.
+    pub(super) fn toml(&self, name: &str, text: &str) -> Table {
+        let (table, errors) = toml::parse(&SourceText::new(name, text));
+        let lines = errors.iter().map(|error| (error.location.file.clone(), error.location.line));
+        self.illegible.borrow_mut().extend(lines);
+        self.errors.borrow_mut().extend(errors);
+        table
+    }
+
+    /// The text of a file; a mistake at `asked_at` when it cannot be had.
+    pub(super) fn text(&self, path: &Path, asked_at: &SourceLocation) -> Option<String> {
         let read = read(path, FILE_BYTES_MAX);
         self.note(Looked::File(path.to_owned()), digest_of_file(&read));
         let problem = match read.map(String::from_utf8) {
@@ -69,17 +89,16 @@ impl Desk {
             Ok(Err(_)) => "is not UTF-8".to_owned(),
             Err(error) => format!("cannot be read: {error}"),
         };
-        self.complain(Diagnostic::new(asked_at.clone(), format!("{} {problem}", path.display())));
+        self.error(asked_at.clone(), format!("{} {problem}", path.display()));
         None
     }
 
-    /// The bytes of a revocation list; a complaint at `asked_at` when they cannot be had.
-    pub(super) fn list(&self, path: &Path, asked_at: &Place) -> Option<Vec<u8>> {
+    /// The bytes of a revocation list; a mistake at `asked_at` when they cannot be had.
+    pub(super) fn list(&self, path: &Path, asked_at: &SourceLocation) -> Option<Vec<u8>> {
         let read = read(path, LIST_BYTES_MAX);
         self.note(Looked::List(path.to_owned()), digest_of_file(&read));
-        let complain =
-            |error| self.complain(Diagnostic::new(asked_at.clone(), format!("{} cannot be read: {error}", path.display())));
-        read.map_err(complain).ok()
+        let failed = |error| self.error(asked_at.clone(), format!("{} cannot be read: {error}", path.display()));
+        read.map_err(failed).ok()
     }
 
     /// Notes a file that is read by somebody else.
@@ -89,7 +108,7 @@ impl Desk {
     }
 
     /// The text of a file that need not exist.
-    pub(super) fn text_if_there(&self, path: &Path, asked_at: &Place) -> Option<String> {
+    pub(super) fn text_if_there(&self, path: &Path, asked_at: &SourceLocation) -> Option<String> {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.note(Looked::File(path.to_owned()), digest_of_file(&Err(error)));
@@ -101,7 +120,13 @@ impl Desk {
 
     /// The files of a folder whose names end in `.extension`, in alphabetical order, hidden ones left out. A folder that is not
     /// there is a mistake unless `may_be_missing`.
-    pub(super) fn files(&self, folder: &Path, extension: &'static str, asked_at: &Place, may_be_missing: bool) -> Vec<PathBuf> {
+    pub(super) fn files(
+        &self,
+        folder: &Path,
+        extension: &'static str,
+        asked_at: &SourceLocation,
+        may_be_missing: bool,
+    ) -> Vec<PathBuf> {
         let listed = list(folder, extension);
         self.note(Looked::Folder(folder.to_owned(), extension), digest_of_folder(&listed));
         let problem = match listed {
@@ -110,14 +135,14 @@ impl Desk {
             Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => return Vec::new(),
             Err(error) => format!("cannot be read: {error}"),
         };
-        self.complain(Diagnostic::new(asked_at.clone(), format!("folder {} {problem}", folder.display())));
+        self.error(asked_at.clone(), format!("folder {} {problem}", folder.display()));
         Vec::new()
     }
 
-    /// Everything that was wrong, everything that may surprise, and what everything looked like.
+    /// Every mistake, every warning, and the fingerprint of everything that was looked at.
     pub(super) fn finish(self) -> (Diagnostics, Diagnostics, Fingerprint) {
-        let [complaints, warnings] = [self.complaints, self.warnings].map(|list| Diagnostics::new(list.into_inner()));
-        (complaints, warnings, Fingerprint(self.seen.into_inner()))
+        let [errors, warnings] = [self.errors, self.warnings].map(|list| Diagnostics::new(list.into_inner()));
+        (errors, warnings, Fingerprint(self.seen.into_inner()))
     }
 
     fn note(&self, looked: Looked, digest: Digest) {
@@ -126,7 +151,7 @@ impl Desk {
 }
 
 impl Fingerprint {
-    /// What the same files and folders look like now.
+    /// The fingerprint of the same files and folders as they are now.
     #[must_use]
     pub fn again(&self) -> Self {
         let look = |looked: &Looked| match looked {
@@ -136,10 +161,8 @@ impl Fingerprint {
         };
         Self(self.0.keys().map(|looked| (looked.clone(), look(looked))).collect())
     }
-}
 
-impl Fingerprint {
-    /// Notes what a file that was read looks like now; the others stand as they were.
+    /// Takes in the present content of one file that was read; the others stand as they were.
     pub fn look_again_at(&mut self, path: &Path) {
         let looked = Looked::File(path.to_owned());
         if let Some(digest) = self.0.get_mut(&looked) {

@@ -1,11 +1,11 @@
-//! Spans of time as people write them: a whole number and a unit.
+//! Durations as people write them: a whole number and a unit.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a string is not a span of time.
+/// The text is no duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SpanReason;
+pub(super) struct DurationReason;
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -13,16 +13,16 @@ const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_
 ///
 /// # Errors
 /// Anything else: no unit, a sign, a fraction, blanks, or more than ten years.
-pub(super) fn parse(text: &str) -> Result<Duration, SpanReason> {
+pub(super) fn parse(text: &str) -> Result<Duration, DurationReason> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits).ok_or(SpanReason)?;
-    let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(SpanReason)?;
-    let number: u64 = number.parse().map_err(|_| SpanReason)?;
-    let span = number.checked_mul(*millis).map(Duration::from_millis).ok_or(SpanReason)?;
-    (span <= Duration::from_hours(24 * 3653)).then_some(span).ok_or(SpanReason)
+    let (number, unit) = text.split_at_checked(digits).ok_or(DurationReason)?;
+    let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(DurationReason)?;
+    let number: u64 = number.parse().map_err(|_| DurationReason)?;
+    let span = number.checked_mul(*millis).map(Duration::from_millis).ok_or(DurationReason)?;
+    (span <= Duration::from_hours(24 * 3653)).then_some(span).ok_or(DurationReason)
 }
 
-/// How a span would be written that is nearly right: with blanks, in capitals, or with the unit's whole name.
+/// The right spelling of a duration that has blanks, capitals, or the unit's whole name.
 pub(super) fn meant(text: &str) -> Option<String> {
     let lower: String = text.chars().filter(|char| !char.is_whitespace()).flat_map(char::to_lowercase).collect();
     let digits = lower.bytes().take_while(u8::is_ascii_digit).count();
@@ -35,7 +35,7 @@ pub(super) fn meant(text: &str) -> Option<String> {
     (parse(&right).is_ok() && right != text).then_some(right)
 }
 
-/// Writes a span with the largest unit that fits it exactly.
+/// Writes a duration with the largest unit that fits it exactly.
 pub(super) fn show(span: Duration) -> String {
     let millis = span.as_millis();
     let fits = |unit: &&(&str, u64)| millis >= u128::from(unit.1) && millis.is_multiple_of(u128::from(unit.1));
@@ -43,7 +43,7 @@ pub(super) fn show(span: Duration) -> String {
     format!("{}{unit}", millis / u128::from(*size))
 }
 
-impl fmt::Display for SpanReason {
+impl fmt::Display for DurationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("must be a whole number with a unit: ms, s, m, h or d, as in \"5m\"")
     }
@@ -60,7 +60,7 @@ mod tests {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "5", "m", "-5m", "+5m", "5 m", "1.5h", "5M", "5min", "1h30m", "99999999999999999999s", "9999d", "٥m"] {
-            assert_eq!(parse(text), Err(SpanReason), "{text}");
+            assert_eq!(parse(text), Err(DurationReason), "{text}");
         }
     }
 

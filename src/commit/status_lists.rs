@@ -1,4 +1,4 @@
-//! Which tokens stand in which status list, and what the lists say. The store is the truth; this is loaded from it.
+//! The status lists: the tokens that stand in each, and the statuses it shows. The store is the truth; this is loaded from it.
 //!
 //! A place is reserved before its token is signed and taken when its hop is committed; what was reserved for nothing is free
 //! again. A place that was taken is never given again while its list exists, and no list comes back.
@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::changes::Changed;
 use super::contract::{ConfiguredPrincipal, StatusRow};
-use super::mirror::State;
 use super::receipt::CommitReason;
+use super::recent_changes::Changed;
+use super::state::State;
 use crate::catalog::StatusBits;
 use crate::crypto::random;
-use crate::lifecycle::status::{ListKey, PLACES, Status, TAKEN_MAX, all_valid, put};
+use crate::lifecycle::status::{ListKey, PLACES, TAKEN_MAX, TokenStatus, all_valid, put};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task};
 use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, Time};
 
@@ -32,18 +32,18 @@ pub struct StatusLists {
     version: AtomicU64,
     /// As of when the lists are true.
     checked: AtomicI64,
-    /// What the files hold now: nothing under it is active.
+    /// The things that the configuration suspends: nothing under them is active.
     held: Mutex<Arc<HashSet<GenerationKey>>>,
-    seen: Mutex<Seen>,
-    /// Whether a list was forgotten that the store may still hold.
+    seen: Mutex<LastLook>,
+    /// A list was forgotten that the store may still hold.
     forgotten: AtomicBool,
     in_force: Mutex<Option<BTreeSet<ConfiguredPrincipal>>>,
 }
 
-/// A list as it is told.
+/// A list as it is shown.
 #[derive(Debug)]
 pub struct ShownList {
-    /// What it is for.
+    /// The API, window and part that it is for.
     pub key: ListKey,
     /// Another one for every change of any list.
     pub version: u64,
@@ -53,7 +53,7 @@ pub struct ShownList {
 
 /// A place that nobody else gets. It is given back when this is dropped before its hop was committed.
 pub struct ReservedPlace {
-    register: Arc<StatusLists>,
+    lists: Arc<StatusLists>,
     key: ListKey,
     place: StatusPlace,
     kept: bool,
@@ -62,7 +62,7 @@ pub struct ReservedPlace {
 /// A token on its way into a list.
 #[derive(Debug)]
 pub struct Registration {
-    /// Where its status stands.
+    /// The place of its status.
     pub place: ReservedPlace,
     /// Its `exp`.
     pub expires: Time,
@@ -80,26 +80,26 @@ struct List {
     taken: Vec<u64>,
     count: u32,
     /// Tokens that were not looked at yet, and those that were.
-    fresh: Vec<Entry>,
-    known: Vec<Entry>,
+    fresh: Vec<ListedToken>,
+    known: Vec<ListedToken>,
     shown: Arc<ShownList>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ListedToken {
     index: u32,
-    status: Status,
+    status: TokenStatus,
     expires: Time,
     generations: Box<[Generation]>,
 }
 
-/// What the last look saw.
+/// The state of things at the last look.
 #[derive(Debug, Default)]
-struct Seen {
+struct LastLook {
     changes: u64,
     held: Arc<HashSet<GenerationKey>>,
     at: Option<Time>,
-    /// When something dies by itself.
+    /// The time at which something dies by itself.
     due: Option<Time>,
 }
 
@@ -118,28 +118,30 @@ impl StatusLists {
         })
     }
 
-    /// Takes up what is stored.
-    pub(super) fn load(&self, stored: Vec<StatusRow>, in_force: Option<BTreeSet<ConfiguredPrincipal>>) {
-        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
+    /// Takes up the tokens that are stored, and the principals in force, where there are any.
+    pub(super) fn learn(&self, stored: Vec<StatusRow>, in_force: Option<BTreeSet<ConfiguredPrincipal>>) {
+        if let Some(in_force) = in_force {
+            self.remember(in_force);
+        }
         let mut lists = self.lists();
         for StatusRow { list, index, expires, generations } in stored {
             let list = lists.list(&list, &self.version);
             list.take(index);
-            list.fresh.push(Entry { index, status: Status::Valid, expires, generations: generations.into() });
+            list.fresh.push(ListedToken { index, status: TokenStatus::Valid, expires, generations: generations.into() });
             self.entries.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What was in force when a configuration was last taken up; none before one ever was.
+    /// The principals in force when a configuration was last taken up; none before one ever was.
     pub(super) fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn remember(&self, known: BTreeSet<ConfiguredPrincipal>) {
-        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    pub(super) fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_force);
     }
 
-    /// Whether a list was forgotten since this was asked last.
+    /// True where a list was forgotten since this was asked last.
     pub(super) fn has_forgotten(&self) -> bool {
         self.forgotten.swap(false, Ordering::Relaxed)
     }
@@ -163,7 +165,7 @@ impl StatusLists {
         list.take(index);
         drop(lists);
         let place = StatusPlace { index, list: key.id() };
-        Ok(ReservedPlace { register: Arc::clone(self), key, place, kept: false })
+        Ok(ReservedPlace { lists: Arc::clone(self), key, place, kept: false })
     }
 
     /// Takes up a token whose hop is being committed. If it is not committed after all, nobody ever asks for its place.
@@ -173,7 +175,7 @@ impl StatusLists {
         let mut lists = self.lists();
         let StatusPlace { index, list } = place.place;
         if let Some(list) = lists.of.get_mut(&list) {
-            let entry = Entry { index, status: Status::Valid, expires, generations: generations.as_slice().into() };
+            let entry = ListedToken { index, status: TokenStatus::Valid, expires, generations: generations.as_slice().into() };
             list.fresh.push(entry);
             self.entries.fetch_add(1, Ordering::Relaxed);
         }
@@ -181,7 +183,7 @@ impl StatusLists {
         StatusRow { list: place.key.clone(), index, expires, generations }
     }
 
-    /// What the files hold from now on: tokens that depend on any of it are told as suspended.
+    /// The things that the configuration suspends from now on: tokens that depend on any of them are shown as suspended.
     pub fn hold(&self, keys: HashSet<GenerationKey>) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
@@ -203,7 +205,7 @@ impl StatusLists {
         usize::try_from(self.entries.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
-    /// Whether no token is remembered.
+    /// True where no token is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -213,18 +215,18 @@ impl StatusLists {
         Time::from_millis(self.checked.load(Ordering::Acquire))
     }
 
-    /// Looks at tokens that are new, at those that something touches that ended, was held or resumed, and at all of them when
-    /// the files hold other things, or some may have died by themselves.
-    pub(super) fn look(&self, mirror: &State, now: Time) {
+    /// Looks at tokens that are new, at those that depend on anything that changed, and at all of them when the configuration
+    /// suspends other things, or some may have died by themselves.
+    pub(super) fn look(&self, recorded: &State, now: Time) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Before anything is looked at: what changes meanwhile is looked at the next time.
-        let (changes, changed) = mirror.changed_since(seen.changes);
+        let (changes, changed) = recorded.changed_since(seen.changes);
         let held = Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner));
         let stale = seen.at.is_none_or(|at| now < at || now.millis() - at.millis() >= LOOK_AGAIN_MILLIS);
         let all = stale || !Arc::ptr_eq(&held, &seen.held) || seen.due.is_some_and(|due| due <= now);
         let changed = if all { Changed::Everything } else { changed };
         let all = changed == Changed::Everything;
-        let state = Held { mirror, held: &held };
+        let state = WithFiles { recorded, held: &held };
         let mut due = if all { None } else { seen.due };
         for list in self.all() {
             let earliest = self.look_at(&list, &state, now, &changed);
@@ -232,12 +234,12 @@ impl StatusLists {
         }
         self.forget(now);
         let at = if all { Some(now) } else { seen.at };
-        *seen = Seen { changes, held, at, due };
+        *seen = LastLook { changes, held, at, due };
         self.checked.store(now.millis(), Ordering::Release);
     }
 
     /// Looks at the tokens of one list; nobody waits for it. Returns when the first of them dies by itself.
-    fn look_at(&self, id: &ListId, state: &Held<'_>, now: Time, changed: &Changed) -> Option<Time> {
+    fn look_at(&self, id: &ListId, state: &WithFiles<'_>, now: Time, changed: &Changed) -> Option<Time> {
         let (mut fresh, mut known, bits) = {
             let mut lists = self.lists();
             let list = lists.of.get_mut(id)?;
@@ -245,7 +247,7 @@ impl StatusLists {
             (std::mem::take(&mut list.fresh), known, list.shown.key.bits)
         };
         let before = fresh.len() + known.len();
-        let counts = |entry: &Entry| entry.expires.plus(ListKey::LEEWAY) > now;
+        let counts = |entry: &ListedToken| entry.expires.plus(ListKey::LEEWAY) > now;
         fresh.retain(counts);
         if *changed == Changed::Everything {
             known.retain(counts);
@@ -253,9 +255,10 @@ impl StatusLists {
         self.entries.fetch_sub((before - fresh.len() - known.len()) as u64, Ordering::Relaxed);
         let (mut told, mut due) = (Vec::new(), None);
         // What is over for good need not be looked at again.
-        let touched = known.iter_mut().filter(|entry| entry.status != Status::Invalid && changed.touches(&entry.generations));
+        let touched =
+            known.iter_mut().filter(|entry| entry.status != TokenStatus::Invalid && changed.touches(&entry.generations));
         for entry in touched.chain(&mut fresh) {
-            let status = Status::of(state, &entry.generations, now);
+            let status = TokenStatus::of(state, &entry.generations, now);
             if status != entry.status {
                 entry.status = status;
                 told.push((entry.index, status.within(bits)));
@@ -267,7 +270,7 @@ impl StatusLists {
         due
     }
 
-    fn put_back(&self, id: &ListId, mut entries: Vec<Entry>, changed: &[(u32, u8)]) {
+    fn put_back(&self, id: &ListId, mut entries: Vec<ListedToken>, changed: &[(u32, u8)]) {
         let mut lists = self.lists();
         let Some(list) = lists.of.get_mut(id) else { return };
         list.known.append(&mut entries);
@@ -340,7 +343,7 @@ impl Changed {
         matches!(self, Self::Things(keys) if keys.is_empty())
     }
 
-    /// Whether anything changed that these generations name.
+    /// True where anything changed that these generations name.
     fn touches(&self, generations: &[Generation]) -> bool {
         match self {
             Self::Everything => true,
@@ -349,26 +352,26 @@ impl Changed {
     }
 }
 
-/// The state with what the files hold over it.
-struct Held<'a> {
-    mirror: &'a State,
+/// The recorded state, with the suspensions of the configuration over it.
+struct WithFiles<'a> {
+    recorded: &'a State,
     held: &'a HashSet<GenerationKey>,
 }
 
-impl Held<'_> {
+impl WithFiles<'_> {
     /// When the first of these dies by itself, as a task does.
     fn due(&self, generations: &[Generation]) -> Option<Time> {
-        if !self.mirror.has_tasks() {
+        if !self.recorded.has_tasks() {
             return None;
         }
         let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
-        self.mirror.lives(&keys).into_iter().filter_map(|life| life.until).min()
+        self.recorded.lives(&keys).into_iter().filter_map(|life| life.until).min()
     }
 }
 
-impl StateView for Held<'_> {
+impl StateView for WithFiles<'_> {
     fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
-        let mut lives = self.mirror.lives(keys);
+        let mut lives = self.recorded.lives(keys);
         if self.held.is_empty() {
             return lives;
         }
@@ -379,16 +382,16 @@ impl StateView for Held<'_> {
     }
 
     fn task(&self, key: &GenerationKey) -> Option<Task> {
-        self.mirror.task(key)
+        self.recorded.task(key)
     }
 
     fn floor(&self) -> Time {
-        self.mirror.floor()
+        self.recorded.floor()
     }
 }
 
 impl ReservedPlace {
-    /// Which place it is.
+    /// The list and the index within it.
     pub fn place(&self) -> StatusPlace {
         self.place
     }
@@ -397,7 +400,7 @@ impl ReservedPlace {
 impl Drop for ReservedPlace {
     fn drop(&mut self) {
         if !self.kept
-            && let Some(list) = self.register.lists().of.get_mut(&self.place.list)
+            && let Some(list) = self.lists.lists().of.get_mut(&self.place.list)
         {
             list.give_back(self.place.index);
         }

@@ -1,11 +1,48 @@
-//! Why the log cannot go on.
+//! The parts that a sequencer is made of, the checkpoints it publishes, and the reasons for which it cannot go on.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::commit::contract::StoreReason;
-use crate::ledger::{CheckpointReason, EntryBundleReason};
+use crate::commit::contract::{LogStore, RecordReader, StoreReason};
+use crate::commit::receipt::Durable;
+use crate::ledger::{Checkpoint, CheckpointReason, EntryBundleReason, KeyName, NoteSigner, NoteVerifier};
 
-/// Why nothing can be published. Sentences for the operator, with what and where.
+/// Everything that a sequencer works with.
+pub struct LogParts {
+    /// The records.
+    pub records: Arc<dyn RecordReader>,
+    /// How far they are durable.
+    pub durable: Durable,
+    /// The files of the log.
+    pub files: Arc<dyn LogStore>,
+    /// The keys that sign.
+    pub keys: LogKeys,
+    /// How long after its commit a record is in a published checkpoint, at most, as long as the disk keeps up.
+    pub interval: Duration,
+}
+
+/// The name of the log and its keys.
+#[derive(Debug)]
+pub struct LogKeys {
+    /// The name, first line of every checkpoint.
+    pub origin: KeyName,
+    /// Those that sign now: one, or more while one takes over from another.
+    pub signers: Vec<NoteSigner>,
+    /// Those that ever signed, retired ones included.
+    pub known: Vec<NoteVerifier>,
+}
+
+/// A published checkpoint.
+#[derive(Debug)]
+pub struct PublishedCheckpoint {
+    /// Origin, size and root.
+    pub head: Checkpoint,
+    /// The signed text.
+    pub note: String,
+}
+
+/// The reason for which nothing can be published: sentences for the operator, with what is wrong and where.
 #[derive(Debug)]
 pub enum SequencerReason {
     /// The records cannot be read, or the files not written.

@@ -1,0 +1,148 @@
+//! `init`: a first configuration of one's own, small and commented, that `check` accepts.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use url::{Host, Url};
+
+use super::output::{CommandResult, Failure};
+use crate::jose::{Algorithm, SigningKey, generate_key};
+use crate::oauth::Issuer;
+
+/// The options of `init`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// The folder to write; it must not exist yet, or be empty
+    folder: PathBuf,
+    /// The issuer identifier of the server
+    #[arg(long, default_value = "http://127.0.0.1:8693")]
+    issuer: String,
+    /// The issuer identifier of the identity provider where people sign in
+    #[arg(long, default_value = "https://login.example.com")]
+    idp: String,
+    /// The client there as which the agent obtains ID tokens: their `aud`
+    #[arg(long, default_value = "assistant")]
+    idp_client: String,
+    /// Print the files and the next commands as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The main file.
+const SETTINGS: &str = "countersign.toml";
+
+/// The private key of the agent: nothing that the server reads.
+const AGENT_KEY: &str = "assistant.key.pem";
+
+/// Every file with what it says, for the summary, and its text. Words between @ are replaced.
+const FILES: [(&str, &str, &str); 6] = [
+    (SETTINGS, "issuer, addresses and folders", include_str!("init/countersign.toml")),
+    ("trust/people.toml", "who vouches for people", include_str!("init/trust/people.toml")),
+    ("agents/assistant.toml", "an agent and how it logs in", include_str!("init/agents/assistant.toml")),
+    ("apis/notes.toml", "an API and its scopes", include_str!("init/apis/notes.toml")),
+    ("policies/assistants.cedar", "what may be issued", include_str!("init/policies/assistants.cedar")),
+    (
+        "policies/schema.cedarschema",
+        "what policies can speak of, to be read",
+        include_str!("../../conf/policies/schema.cedarschema"),
+    ),
+];
+
+/// Writes the files, and says what comes next. Nothing that is there already is changed.
+pub(super) fn run(options: &Options) -> CommandResult {
+    let folder = &options.folder;
+    let values = values(options)?;
+    let pem = generate_key(Algorithm::ES256)?;
+    let public = SigningKey::from_pem(&pem, Algorithm::ES256)?.public_jwk();
+    claim(folder)?;
+    let mut written = Vec::new();
+    for (file, says, template) in FILES {
+        let text = values.iter().fold(template.to_owned(), |text, (word, value)| text.replace(word, value));
+        write(folder, file, &text, 0o644)?;
+        written.push((file, says));
+    }
+    write(folder, "agents/assistant.jwks.json", &format!("{{\"keys\":[{public}]}}\n"), 0o644)?;
+    write(folder, AGENT_KEY, &pem, 0o600)?;
+    written.push(("agents/assistant.jwks.json", "the agent's public key"));
+    written.push((AGENT_KEY, "its private key: for the agent, not for the server"));
+    tell(options, &written);
+    Ok(true)
+}
+
+/// Words of the templates and what stands for them, as TOML.
+fn values(options: &Options) -> Result<[(&'static str, String); 6], Failure> {
+    let parse = |name: &str, text: &str| Issuer::parse(text).map_err(|reason| Failure::new(format!("{name} {reason}")));
+    let (issuer, idp) = (parse("--issuer", &options.issuer)?, parse("--idp", &options.idp)?);
+    if issuer == idp {
+        return Err(Failure::new("--idp must be another issuer than --issuer: it is the one that vouches for people"));
+    }
+    let url = Url::parse(issuer.as_str())?;
+    let public = listen(&url);
+    let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, if public.port() == 8694 { 8695 } else { 8694 }));
+    let host_and_path = issuer.as_str().split_once("://").map_or("", |(_, rest)| rest.trim_end_matches('/'));
+    // A JSON string is a TOML string.
+    let quoted = |text: &str| json!(text).to_string();
+    Ok([
+        ("@ISSUER@", quoted(issuer.as_str())),
+        ("@IDP@", quoted(idp.as_str())),
+        ("@CLIENT@", quoted(&options.idp_client)),
+        ("@PUBLIC@", quoted(&public.to_string())),
+        ("@OPS@", quoted(&ops.to_string())),
+        ("@ORIGIN@", quoted(&format!("{host_and_path}/ledger"))),
+    ])
+}
+
+/// The address of an issuer on this machine; for any other the usual one, for something that ends TLS in front.
+fn listen(issuer: &Url) -> SocketAddr {
+    let host = match issuer.host() {
+        Some(Host::Ipv4(address)) if address.is_loopback() => IpAddr::from(address),
+        Some(Host::Ipv6(address)) if address.is_loopback() => IpAddr::from(address),
+        _ => IpAddr::from(Ipv4Addr::LOCALHOST),
+    };
+    let port = Some(issuer).filter(|issuer| issuer.scheme() == "http").and_then(Url::port_or_known_default);
+    SocketAddr::from((host, port.unwrap_or(8693)))
+}
+
+/// Makes the folder, for its owner alone.
+fn claim(folder: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", folder.display()));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    if fs::read_dir(folder).map_err(failed)?.next().is_some() {
+        return Err(Failure::new(format!(
+            "{} is not empty, and nothing in it is overwritten: name a new folder, or move away what is there",
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, file: &str, text: &str, mode: u32) -> Result<(), Failure> {
+    let path = folder.join(file);
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+    let mut opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).map_err(failed)?;
+    opened.write_all(text.as_bytes()).map_err(failed)
+}
+
+fn tell(options: &Options, written: &[(&str, &str)]) {
+    let folder = &options.folder;
+    let (settings, data) = (folder.join(SETTINGS), folder.join("data"));
+    let next = [
+        format!("countersign check --config {}", settings.display()),
+        format!("countersign serve --config {} --data {}", settings.display(), data.display()),
+    ];
+    if options.json {
+        let files: Vec<_> = written.iter().map(|(file, _)| folder.join(file).display().to_string()).collect();
+        say!("{}", json!({"files": files, "next": next}));
+        return;
+    }
+    written.iter().for_each(|(file, says)| say!("{:<28} {says}", file));
+    say!("\nwritten below {}. Next:", folder.display());
+    next.iter().for_each(|command| say!("  {command}"));
+    say!("Every file explains its fields. docs/first-configuration.md goes on from here.");
+}

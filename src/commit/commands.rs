@@ -1,0 +1,17 @@
+//! The commands to the one writer, those that belong together in one file: how each is judged, the rows it writes, what follows
+//! when it succeeds, when it fails, and when it is refused.
+
+mod change;
+mod configured;
+mod hop;
+mod refusal;
+mod spend;
+
+pub(super) use change::{ChangeCommand, ResumeCommand};
+pub(super) use configured::ConfiguredCommand;
+pub use hop::RecordHop;
+#[cfg(test)]
+pub(super) use hop::UntakenReceipt;
+pub(super) use hop::{HopCommand, WithholdCommand};
+pub(super) use refusal::{Quota, RefusalCommand};
+pub(super) use spend::{HeartbeatCommand, SpendCommand};
