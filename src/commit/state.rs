@@ -27,7 +27,7 @@ pub struct State {
 }
 
 impl StateView for State {
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+    fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
         let table = self.read();
         keys.iter().map(|key| table.of.get(key).map(|(state, _)| *state).unwrap_or_default()).collect()
     }
@@ -112,7 +112,7 @@ impl State {
     pub(super) fn resumable(&self, change: &StateChange) -> Result<(), CommitReason> {
         let table = self.read();
         for thing in change.things() {
-            if table.of.get(&thing.key).is_some_and(|(state, _)| state.hold == Some(InactiveStatus::Retired)) {
+            if table.of.get(&thing.key).is_some_and(|(state, _)| state.inactive == Some(InactiveStatus::Retired)) {
                 return Err(CommitReason::Retired);
             }
             if table.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
@@ -168,8 +168,8 @@ impl State {
 
     /// Begins a task at `at`. Returns it as it is to be stored, with the generations that have to be remembered as long as it.
     pub(super) fn open(&self, opens: &NewTask, at: Time) -> Option<(StoredTask, Vec<StoredGeneration>)> {
-        let fixed = Arc::new(opens.task.clone());
-        let task = Task { left: fixed.budget, fixed, suspended_by: None };
+        let terms = Arc::new(opens.task.clone());
+        let task = Task { left: terms.budget, terms, suspended_by: None };
         let stored = tasks::stored(opens.key, &task)?;
         Some((stored, self.write().open(opens.key, task, at)))
     }

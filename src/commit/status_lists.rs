@@ -365,18 +365,18 @@ impl WithFiles<'_> {
             return None;
         }
         let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
-        self.recorded.lives(&keys).into_iter().filter_map(|life| life.until).min()
+        self.recorded.generations(&keys).into_iter().filter_map(|life| life.until).min()
     }
 }
 
 impl StateView for WithFiles<'_> {
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
-        let mut lives = self.recorded.lives(keys);
+    fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+        let mut lives = self.recorded.generations(keys);
         if self.held.is_empty() {
             return lives;
         }
         for (_, life) in keys.iter().zip(&mut lives).filter(|(key, _)| self.held.contains(*key)) {
-            life.hold = life.hold.max(Some(InactiveStatus::Suspended));
+            life.inactive = life.inactive.max(Some(InactiveStatus::Suspended));
         }
         lives
     }

@@ -42,9 +42,9 @@ struct PackedTerms<'a> {
 
 /// The task as it is stored under `key`; none when it cannot be written, which is a bug.
 pub(super) fn stored(key: GenerationKey, task: &Task) -> Option<StoredTask> {
-    let fixed = postcard::to_allocvec(&packed(&task.fixed)).ok()?;
+    let fixed = postcard::to_allocvec(&packed(&task.terms)).ok()?;
     let suspended_by = task.suspended_by.as_ref().map(ToString::to_string);
-    Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.fixed.forget() })
+    Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.terms.forget() })
 }
 
 /// Seals the terms of tasks that go to the store. Nothing that a caller wrote lies there in the clear.
@@ -72,7 +72,7 @@ fn read(stored: &StoredTask, keys: &SubjectKeys) -> Option<(GenerationKey, Task)
     let terms = opened.as_ref().map_or(&stored.fixed, |terms| &**terms);
     let packed = postcard::from_bytes::<PackedTerms<'_>>(terms).ok()?;
     let suspended_by = stored.suspended_by.as_deref().map(ClientId::parse).transpose().ok()?;
-    Some((stored.key, Task { fixed: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
+    Some((stored.key, Task { terms: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
 }
 
 fn packed(task: &TaskTerms) -> PackedTerms<'_> {
