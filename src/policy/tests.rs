@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "tests fail by panicking")]
+#![allow(clippy::result_large_err, reason = "a refusal is looked at once")]
 
 mod index;
 mod loader;
