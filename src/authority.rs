@@ -159,14 +159,8 @@ fn within_history(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
 
 impl Targets {
     /// The targets, in the order in which the request names them.
-    pub fn iter(&self) -> impl Iterator<Item = &Target> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Target> {
         self.0.iter()
-    }
-
-    /// Their number.
-    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 
     /// The API ids, in the same order.

@@ -13,7 +13,6 @@ mod settings;
 mod tls_file;
 mod trust_file;
 mod agent_file;
-mod login_file;
 mod certificate_login;
 mod dated;
 mod api_file;
@@ -25,9 +24,9 @@ mod watch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use agent_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use build::{Config, PolicyText, ServerKeys, deployment};
 pub use load::Fingerprint;
-pub use login_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use settings::{DpopNonce, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};
 pub use trust_file::TrustFile;

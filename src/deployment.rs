@@ -70,7 +70,7 @@ impl Deployment {
     /// The recorded status of `agent` where it is not active. The stricter of this and its file's counts.
     pub fn recorded_status(&self, agent: &ClientId, state: &dyn StateView) -> Option<InactiveStatus> {
         let key = self.pseudonyms.pseudonym(GenerationKind::Agent, agent.as_str().as_bytes());
-        state.lives(&[key]).into_iter().find_map(|life| life.hold)
+        state.generations(&[key]).into_iter().find_map(|state| state.inactive)
     }
 
     /// The agents that are not active in their files and the trust rules that are disabled: no token that depends on one of them

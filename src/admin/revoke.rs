@@ -112,7 +112,7 @@ impl RevokeTarget {
             Self::Hop(jti) => hop(*jti, deployment, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
             Self::Task(id) => match state.task(&key_of(*id, key)) {
-                Some(task) => Ok((task.fixed.revocable(key), Some(task.fixed.forget()))),
+                Some(task) => Ok((task.terms.revocable(key), Some(task.terms.forget()))),
                 None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
             Self::Agent(id) => registered(&deployment.catalog, id).map(|()| (Revocable::agent(id, key), None)),

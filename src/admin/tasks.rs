@@ -46,29 +46,29 @@ pub fn tasks(deployment: &Deployment, commit: &Commit, now: Time) -> Vec<TaskRep
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
     let mut tasks: Vec<(Task, TaskStatus)> = state.tasks().into_iter().map(|task| current_task(task, &rules)).collect();
-    tasks.sort_unstable_by_key(|(task, _)| (std::cmp::Reverse(task.fixed.opened), task.fixed.id));
+    tasks.sort_unstable_by_key(|(task, _)| (std::cmp::Reverse(task.terms.opened), task.terms.id));
     tasks.iter().map(|(task, status)| report(task, *status)).collect()
 }
 
 fn report(task: &Task, status: TaskStatus) -> TaskReport {
-    let fixed = &task.fixed;
+    let terms = &task.terms;
     TaskReport {
-        id: fixed.id.to_string(),
-        txn: fixed.txn.to_string(),
-        parent: fixed.parent.map(|parent| parent.to_string()),
-        opener: fixed.opener.to_string(),
-        holder: fixed.holder.to_string(),
-        purpose: fixed.purpose.clone(),
+        id: terms.id.to_string(),
+        txn: terms.txn.to_string(),
+        parent: terms.parent.map(|parent| parent.to_string()),
+        opener: terms.opener.to_string(),
+        holder: terms.holder.to_string(),
+        purpose: terms.purpose.clone(),
         status: match status {
             TaskStatus::Active => "active",
             TaskStatus::Suspended => "suspended",
             TaskStatus::Ended => "ended",
         },
         suspended_by: task.suspended_by.as_ref().map(ClientId::to_string),
-        budget: fixed.budget,
+        budget: terms.budget,
         left: task.left,
-        opened: fixed.opened.seconds(),
-        deadline: fixed.deadline.seconds(),
-        heartbeat: fixed.heartbeat.map(|span| span.as_secs()),
+        opened: terms.opened.seconds(),
+        deadline: terms.deadline.seconds(),
+        heartbeat: terms.heartbeat.map(|span| span.as_secs()),
     }
 }

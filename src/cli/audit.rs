@@ -16,7 +16,7 @@ use crate::ledger::{
     RecordReason, audit,
 };
 use crate::server::with_causes;
-use crate::store::LogFolder;
+use crate::store::{self, LogFolder};
 
 /// Records between two words on how far it is.
 const PROGRESS: u64 = 50_000;
@@ -94,7 +94,7 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
     };
     let Some(head) = heads.last().cloned() else { return Err(Failure::new("there is no checkpoint")) };
     let mut records = match source.data() {
-        Some(data) if data.join("commit.sqlite").exists() => Some(StoredRecords::open(data)?),
+        Some(data) if store::is_used(data) => Some(StoredRecords::open(data)?),
         _ => None,
     };
     let report = audit(source, &heads, |index, entry| {

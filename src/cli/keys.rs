@@ -56,7 +56,7 @@ enum KeysCommand {
 
 /// Does what was asked and lists the keys.
 pub(super) fn run(options: &Options) -> CommandResult {
-    let KeyFolder { dir, algorithms, origin } = match &options.command {
+    let WantedKeys { dir, algorithms, origin } = match &options.command {
         KeysCommand::Secret => return secret(options.json),
         _ => folder(options)?,
     };
@@ -84,7 +84,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
 }
 
 /// A key folder, and the keys that it is to have.
-struct KeyFolder {
+struct WantedKeys {
     dir: PathBuf,
     algorithms: Vec<Algorithm>,
     /// The name of the log, where the configuration was asked.
@@ -92,13 +92,13 @@ struct KeyFolder {
 }
 
 /// From the options or from the configuration.
-fn folder(options: &Options) -> Result<KeyFolder, Failure> {
+fn folder(options: &Options) -> Result<WantedKeys, Failure> {
     if let Some(dir) = &options.dir {
-        return Ok(KeyFolder { dir: dir.clone(), algorithms: vec![Algorithm::ES256, Algorithm::RS256], origin: None });
+        return Ok(WantedKeys { dir: dir.clone(), algorithms: vec![Algorithm::ES256, Algorithm::RS256], origin: None });
     }
     let settings = Sources::new(options.config.clone()).load().config.map_err(Failure::configuration)?.settings;
     let origin = KeyName::parse(&settings.ledger.origin)?;
-    Ok(KeyFolder { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
+    Ok(WantedKeys { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
 }
 
 /// Without a configuration the newest key tells which log is meant.

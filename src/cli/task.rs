@@ -124,7 +124,7 @@ fn open(options: &OpenOptions) -> CommandResult {
     options.request.run(Wanted::Task, vec![("authorization_details", details(options)?)], opened)
 }
 
-/// Whatever the options leave out, the server decides.
+/// The `authorization_details` that the options make; the server decides what they leave out.
 fn details(options: &OpenOptions) -> serde_json::Result<String> {
     let spec = TaskSpec {
         authority: options.authority.clone(),

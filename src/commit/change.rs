@@ -69,17 +69,17 @@ impl StateChange {
 
     /// The state of one of its things after it, at `at`.
     pub(super) fn applied(&self, before: GenerationState, at: Time) -> GenerationState {
-        let next = GenerationState { number: before.number + 1, ended: Some(at), hold: before.hold, until: None };
+        let next = GenerationState { number: before.number + 1, ended: Some(at), inactive: before.inactive, until: None };
         match self {
             Self::Revocation(_) => next,
             Self::Status(StatusChange { turn: Transition::Retire, .. }) => {
-                GenerationState { hold: Some(InactiveStatus::Retired), ..next }
+                GenerationState { inactive: Some(InactiveStatus::Retired), ..next }
             }
             Self::Status(StatusChange { turn: Transition::Suspend, .. }) => {
-                GenerationState { hold: before.hold.max(Some(InactiveStatus::Suspended)), ..before }
+                GenerationState { inactive: before.inactive.max(Some(InactiveStatus::Suspended)), ..before }
             }
             Self::Status(StatusChange { turn: Transition::Resume, .. }) => {
-                GenerationState { hold: before.hold.filter(|hold| *hold == InactiveStatus::Retired), ..before }
+                GenerationState { inactive: before.inactive.filter(|hold| *hold == InactiveStatus::Retired), ..before }
             }
         }
     }
@@ -101,7 +101,7 @@ impl StateChange {
     pub(super) fn suspended_by(&self, task: &Task) -> Option<Option<ClientId>> {
         match self {
             Self::Status(StatusChange { turn: Transition::Suspend, by, .. }) => {
-                let before = task.suspended_by.as_ref().filter(|before| task.fixed.rank(before) >= task.fixed.rank(by));
+                let before = task.suspended_by.as_ref().filter(|before| task.terms.rank(before) >= task.terms.rank(by));
                 Some(Some(before.unwrap_or(by).clone()))
             }
             Self::Status(StatusChange { turn: Transition::Resume, .. }) => Some(None),
@@ -112,7 +112,7 @@ impl StateChange {
     /// True where the client that suspended `task` has a higher rank than the one that asks.
     pub(super) fn is_outranked(&self, task: &Task) -> bool {
         let Self::Status(change) = self else { return false };
-        task.suspended_by.as_ref().is_some_and(|before| task.fixed.rank(before) > task.fixed.rank(&change.by))
+        task.suspended_by.as_ref().is_some_and(|before| task.terms.rank(before) > task.terms.rank(&change.by))
     }
 
     /// The record of a change at `at` that leaves its things in the generations `numbers`, in order.

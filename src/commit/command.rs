@@ -13,6 +13,7 @@ use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
 use super::subject_keys::{Disclosed, SealFailure, SubjectKeys};
+use super::tasks;
 use crate::crypto::Digest;
 use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
@@ -130,7 +131,7 @@ impl WriterMemory {
     /// # Errors
     /// `Corrupt` for a task that cannot be read.
     pub(super) fn learn(&mut self, since: StoredState) -> Result<(), StoreReason> {
-        self.state.learn(&since)?;
+        self.state.learn(&since.generations, tasks::read_all(&since.tasks, &self.keys)?);
         self.replay.spend(&since.single_use);
         self.lists.learn(since.status, since.in_force);
         Ok(())
@@ -233,7 +234,7 @@ impl Staging<'_> {
                 self.store.abandon();
                 Ok(())
             }
-            None => self.store.write(&self.batch),
+            None => tasks::seal_all(&mut self.batch.tasks, &self.memory.keys).and_then(|()| self.store.write(&self.batch)),
         };
         (self.batch, self.staged, written)
     }

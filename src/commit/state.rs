@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::{PendingChange, StateChange};
-use super::contract::{StoreReason, StoredGeneration, StoredState, StoredTask};
+use super::contract::{StoredGeneration, StoredTask};
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
 use super::tasks::{self, NewTask};
@@ -16,7 +16,7 @@ use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTer
 use crate::oauth::{GenerationKey, Time};
 use generations::GenerationTable;
 
-/// The generation of everything that ever ended, is suspended or retired, or table for a time only; and the tasks. A reading
+/// The generation of everything that ever ended, is suspended or retired, or lives for a time only; and the tasks. A reading
 /// takes one lock, for all its keys.
 #[derive(Debug, Default)]
 pub struct State {
@@ -27,7 +27,7 @@ pub struct State {
 }
 
 impl StateView for State {
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+    fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
         let table = self.read();
         keys.iter().map(|key| table.of.get(key).map(|(state, _)| *state).unwrap_or_default()).collect()
     }
@@ -112,7 +112,7 @@ impl State {
     pub(super) fn resumable(&self, change: &StateChange) -> Result<(), CommitReason> {
         let table = self.read();
         for thing in change.things() {
-            if table.of.get(&thing.key).is_some_and(|(state, _)| state.hold == Some(InactiveStatus::Retired)) {
+            if table.of.get(&thing.key).is_some_and(|(state, _)| state.inactive == Some(InactiveStatus::Retired)) {
                 return Err(CommitReason::Retired);
             }
             if table.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
@@ -168,8 +168,8 @@ impl State {
 
     /// Begins a task at `at`. Returns it as it is to be stored, with the generations that have to be remembered as long as it.
     pub(super) fn open(&self, opens: &NewTask, at: Time) -> Option<(StoredTask, Vec<StoredGeneration>)> {
-        let fixed = Arc::new(opens.task.clone());
-        let task = Task { left: fixed.budget, fixed, suspended_by: None };
+        let terms = Arc::new(opens.task.clone());
+        let task = Task { left: terms.budget, terms, suspended_by: None };
         let stored = tasks::stored(opens.key, &task)?;
         Some((stored, self.write().open(opens.key, task, at)))
     }
@@ -216,18 +216,13 @@ impl State {
         self.changes.note_everything();
     }
 
-    /// Takes up what others committed.
-    ///
-    /// # Errors
-    /// `Corrupt` for a task that cannot be read; nothing has changed.
-    pub(super) fn learn(&self, since: &StoredState) -> Result<(), StoreReason> {
-        let tasks = tasks::read_all(&since.tasks)?;
+    /// Takes up the generations and tasks that others committed.
+    pub(super) fn learn(&self, generations: &[StoredGeneration], tasks: Vec<(GenerationKey, Task)>) {
         let mut table = self.write();
-        since.generations.iter().for_each(|generation| table.put(*generation));
+        generations.iter().for_each(|generation| table.put(*generation));
         table.tasks.extend(tasks);
         drop(table);
-        self.changes.note(since.generations.iter().map(|generation| generation.key));
-        Ok(())
+        self.changes.note(generations.iter().map(|generation| generation.key));
     }
 
     fn read(&self) -> RwLockReadGuard<'_, GenerationTable> {

@@ -72,11 +72,11 @@ pub struct Registration {
 
 #[derive(Debug, Default)]
 struct Lists {
-    of: HashMap<ListId, List>,
+    of: HashMap<ListId, ListState>,
 }
 
 #[derive(Debug)]
-struct List {
+struct ListState {
     taken: Vec<u64>,
     count: u32,
     /// Tokens that were not looked at yet, and those that were.
@@ -284,7 +284,7 @@ impl StatusLists {
     }
 
     fn forget(&self, now: Time) {
-        let gone = |list: &List| list.shown.key.forgettable() <= now;
+        let gone = |list: &ListState| list.shown.key.forgettable() <= now;
         let mut lists = self.lists();
         let entries: usize = lists.of.values().filter(|list| gone(list)).map(|list| list.fresh.len() + list.known.len()).sum();
         self.entries.fetch_sub(entries as u64, Ordering::Relaxed);
@@ -299,16 +299,16 @@ impl StatusLists {
 }
 
 impl Lists {
-    fn list(&mut self, key: &ListKey, version: &AtomicU64) -> &mut List {
+    fn list(&mut self, key: &ListKey, version: &AtomicU64) -> &mut ListState {
         self.of.entry(key.id()).or_insert_with(|| {
             let version = version.fetch_add(1, Ordering::Relaxed) + 1;
             let shown = Arc::new(ShownList { key: key.clone(), version, bytes: all_valid(key.bits) });
-            List { taken: vec![0; PLACES as usize / 64], count: 0, fresh: Vec::new(), known: Vec::new(), shown }
+            ListState { taken: vec![0; PLACES as usize / 64], count: 0, fresh: Vec::new(), known: Vec::new(), shown }
         })
     }
 }
 
-impl List {
+impl ListState {
     /// A place that nobody has, at random. A quarter of them is always free, so a few attempts find one.
     fn free(&self) -> Result<u32, CommitReason> {
         loop {
@@ -365,18 +365,18 @@ impl WithFiles<'_> {
             return None;
         }
         let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
-        self.recorded.lives(&keys).into_iter().filter_map(|life| life.until).min()
+        self.recorded.generations(&keys).into_iter().filter_map(|life| life.until).min()
     }
 }
 
 impl StateView for WithFiles<'_> {
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
-        let mut lives = self.recorded.lives(keys);
+    fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+        let mut lives = self.recorded.generations(keys);
         if self.held.is_empty() {
             return lives;
         }
         for (_, life) in keys.iter().zip(&mut lives).filter(|(key, _)| self.held.contains(*key)) {
-            life.hold = life.hold.max(Some(InactiveStatus::Suspended));
+            life.inactive = life.inactive.max(Some(InactiveStatus::Suspended));
         }
         lives
     }

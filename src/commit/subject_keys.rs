@@ -12,6 +12,7 @@ use crate::oauth::GenerationKey;
 
 const KEY_LABEL: &[u8] = b"countersign/subject-key/1/";
 const DISCLOSURES_LABEL: &[u8] = b"countersign/disclosures/1/";
+const TASK_LABEL: &[u8] = b"countersign/task-terms/1/";
 
 /// Clear values, to be encrypted under the key of the subject they are about and stored beside the record.
 #[derive(Debug)]
@@ -68,6 +69,16 @@ impl SubjectKeys {
         let sealed = key.seal(&context(DISCLOSURES_LABEL, &record.0), clear)?;
         self.keep(subject, key);
         Ok((sealed, made))
+    }
+
+    /// The terms of the task `key`, encrypted under the root key: its purpose is the opener's words.
+    pub(super) fn seal_task(&self, key: GenerationKey, terms: &[u8]) -> Result<Vec<u8>, SealReason> {
+        self.root.seal(&context(TASK_LABEL, &key.0), terms)
+    }
+
+    /// The terms of the task `key` as they were before they were sealed.
+    pub(super) fn open_task(&self, key: GenerationKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
+        self.root.open(&context(TASK_LABEL, &key.0), sealed)
     }
 
     /// Drops every cached key: one made for a batch that failed is nowhere stored.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::contract::{StoreReason, StoredTask};
+use super::subject_keys::SubjectKeys;
 use crate::lifecycle::{Task, TaskTerms};
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, ScopesOnApi, TaskId, Time, Txn};
 
@@ -41,23 +42,37 @@ struct PackedTerms<'a> {
 
 /// The task as it is stored under `key`; none when it cannot be written, which is a bug.
 pub(super) fn stored(key: GenerationKey, task: &Task) -> Option<StoredTask> {
-    let fixed = postcard::to_allocvec(&packed(&task.fixed)).ok()?;
+    let fixed = postcard::to_allocvec(&packed(&task.terms)).ok()?;
     let suspended_by = task.suspended_by.as_ref().map(ToString::to_string);
-    Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.fixed.forget() })
+    Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.terms.forget() })
+}
+
+/// Seals the terms of tasks that go to the store. Nothing that a caller wrote lies there in the clear.
+///
+/// # Errors
+/// `Failed` when there is no randomness.
+pub(super) fn seal_all(tasks: &mut [StoredTask], keys: &SubjectKeys) -> Result<(), StoreReason> {
+    for task in tasks {
+        task.fixed = keys.seal_task(task.key, &task.fixed).map_err(|reason| StoreReason::Failed(Box::new(reason)))?;
+    }
+    Ok(())
 }
 
 /// The tasks that were stored.
 ///
 /// # Errors
-/// `Corrupt` where the bytes of one are damaged.
-pub(super) fn read_all(stored: &[StoredTask]) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
-    stored.iter().map(|stored| read(stored).ok_or(StoreReason::Corrupt("a task"))).collect()
+/// `Corrupt` where the bytes of one are damaged, or sealed under another root key.
+pub(super) fn read_all(stored: &[StoredTask], keys: &SubjectKeys) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
+    stored.iter().map(|stored| read(stored, keys).ok_or(StoreReason::Corrupt("a task"))).collect()
 }
 
-fn read(stored: &StoredTask) -> Option<(GenerationKey, Task)> {
-    let packed = postcard::from_bytes::<PackedTerms<'_>>(&stored.fixed).ok()?;
+/// Version 0.1.0 left the terms unsealed; such a task is taken up as it lies there, and sealed when it is next stored.
+fn read(stored: &StoredTask, keys: &SubjectKeys) -> Option<(GenerationKey, Task)> {
+    let opened = keys.open_task(stored.key, &stored.fixed);
+    let terms = opened.as_ref().map_or(&stored.fixed, |terms| &**terms);
+    let packed = postcard::from_bytes::<PackedTerms<'_>>(terms).ok()?;
     let suspended_by = stored.suspended_by.as_deref().map(ClientId::parse).transpose().ok()?;
-    Some((stored.key, Task { fixed: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
+    Some((stored.key, Task { terms: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
 }
 
 fn packed(task: &TaskTerms) -> PackedTerms<'_> {

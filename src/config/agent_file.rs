@@ -1,11 +1,16 @@
-//! An agent as written.
+//! An agent and its ways to log in, as written.
 
-use super::fields::{line, take_entries};
-use super::login_file::LoginFile;
-use super::reader::TableReader;
+use super::fields::{jwks_uri, line, secret_hash, take_algorithms, take_entries};
+use super::keys_file::{Jwks, take_jwks};
+use super::reader::{TableReader, value};
+use super::{certificate_login, dated, matcher_file};
 use crate::catalog::{Agent, AgentKind, BoundTokens, Status};
-use crate::diagnostic::Declared;
-use crate::oauth::{ClientId, RuleName};
+use crate::client::{AuthMethod, ClientAuth, Dated};
+use crate::diagnostic::{Declared, Located, SourceLocation};
+use crate::jose::Algorithm;
+use crate::keys::ClientJwks;
+use crate::oauth::{ClientId, RuleName, SpiffePattern};
+use crate::trust::Requirement;
 
 /// An agent and its ways to log in.
 #[derive(Clone, Debug)]
@@ -49,4 +54,145 @@ fn foreign_client(mut reader: TableReader<'_>) -> Option<(RuleName, String)> {
     let client = reader.take_parsed("client", line);
     reader.finish();
     Some((trust?.value, client?.value))
+}
+
+/// One `[[login]]`, checked as far as it can be alone.
+#[derive(Clone, Debug)]
+pub struct LoginFile {
+    /// The authentication method and what it needs.
+    pub auth: ClientAuth,
+    /// `tls_client_auth` without `ca_file`: the authority is that of `[tls]`.
+    pub shared_authority: bool,
+    /// Its `trust` or `spiffe_id`; the table where it has neither.
+    pub location: SourceLocation,
+    /// The locations of the matchers that it has.
+    pub matchers: Vec<SourceLocation>,
+    /// Those of its keys, certificates and authorities that end by themselves.
+    pub dated: Vec<Dated>,
+}
+
+type ReadMethod = fn(&mut TableReader<'_>) -> Option<LoginFile>;
+
+const METHODS: [(&str, ReadMethod); 9] = [
+    ("private_key_jwt", private_key_jwt),
+    ("spiffe_jwt", |reader| spiffe(reader, |id| ClientAuth::SpiffeJwt { id })),
+    ("workload_jwt", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadJwt { rule, matchers })),
+    ("tls_client_auth", tls_client_auth),
+    ("self_signed_tls_client_auth", self_signed_tls_client_auth),
+    ("spiffe_x509", |reader| spiffe(reader, |id| ClientAuth::SpiffeX509 { id })),
+    ("workload_x509", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadX509 { rule, matchers })),
+    ("client_secret_basic", |reader| secret(reader, true)),
+    ("client_secret_post", |reader| secret(reader, false)),
+];
+
+/// Known by name and not offered, with what to do instead.
+const REFUSED: [(&str, &str); 3] = [
+    ("attest_jwt_client_auth", "is not offered in this version; \"workload_jwt\" is"),
+    ("client_secret_jwt", "is not offered, because it would need the secret in clear; \"private_key_jwt\" is"),
+    ("none", "is not offered: an agent must prove itself"),
+];
+
+/// Algorithms by which a client assertion may be signed, unless the file of the agent names some.
+pub const ASSERTION_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::RS256, Algorithm::PS256, Algorithm::EdDSA];
+
+impl LoginFile {
+    /// Reads one `[[login]]`. None when anything needed is missing or wrong; the diagnostics say what.
+    pub(super) fn read(mut reader: TableReader<'_>) -> Option<Self> {
+        reader.need(&["method"]);
+        let login = match take_method(&mut reader) {
+            Some(read) => read(&mut reader),
+            None => {
+                reader.take_rest();
+                None
+            }
+        };
+        reader.finish();
+        login
+    }
+
+    fn new(auth: ClientAuth, location: SourceLocation, dated: Vec<Dated>) -> Self {
+        Self { auth, shared_authority: false, location, matchers: Vec::new(), dated }
+    }
+}
+
+fn take_method(reader: &mut TableReader<'_>) -> Option<ReadMethod> {
+    let found = reader.take_text("method")?;
+    if let Some((name, why)) = REFUSED.iter().find(|(name, _)| *name == found.value) {
+        reader.error(found.location, format!("`method` \"{name}\" {why}"));
+        return None;
+    }
+    value(reader.choose("method", found, &METHODS))
+}
+
+fn private_key_jwt(reader: &mut TableReader<'_>) -> Option<LoginFile> {
+    let found = take_keys(reader);
+    let audiences = reader.take_choices("assertion_audience", &[("token_endpoint", true), ("issuer", false)]);
+    let accept_token_endpoint = audiences.is_some_and(|all| all.iter().any(|found| found.value));
+    let algorithms = match reader.has("algorithms") {
+        true => take_algorithms(reader),
+        false => Some(ASSERTION_ALGORITHMS.into()),
+    };
+    let (keys, dated) = found?;
+    let auth = ClientAuth::PrivateKeyJwt { keys, algorithms: algorithms?, accept_token_endpoint };
+    Some(LoginFile::new(auth, reader.location().clone(), dated))
+}
+
+/// The keys, said in exactly one of the three ways. When published keys end is not known here.
+fn take_keys(reader: &mut TableReader<'_>) -> Option<(ClientJwks, Vec<Dated>)> {
+    let uri = reader.has("jwks_uri");
+    let found = reader.take_parsed("jwks_uri", jwks_uri).map(|found| ClientJwks::at(found.value));
+    let written = reader.has("jwks") || reader.has("jwks_file");
+    let jwks = take_jwks(reader);
+    let sentence = match (uri, written) {
+        (true, false) => return found.map(|keys| (keys, Vec::new())),
+        (false, true) => {
+            let dated = |jwks: &Jwks| dated::of_keys(AuthMethod::PrivateKeyJwt, jwks);
+            return jwks.map(|jwks| (dated(&jwks), ClientJwks::from(jwks.set))).map(|(dated, keys)| (keys, dated));
+        }
+        (true, true) => "only one of `jwks_uri`, `jwks_file` and `jwks` can be given in [login]",
+        (false, false) => "`jwks_file`, `jwks` or `jwks_uri` is missing in [login]",
+    };
+    reader.error(reader.location().clone(), sentence);
+    None
+}
+
+fn spiffe(reader: &mut TableReader<'_>, auth: fn(SpiffePattern) -> ClientAuth) -> Option<LoginFile> {
+    reader.need(&["spiffe_id"]);
+    let Located { value, location } = reader.take_parsed("spiffe_id", SpiffePattern::parse)?;
+    Some(LoginFile::new(auth(value), location, Vec::new()))
+}
+
+fn workload(reader: &mut TableReader<'_>, auth: fn(RuleName, Vec<Requirement>) -> ClientAuth) -> Option<LoginFile> {
+    reader.need(&["trust", "match"]);
+    let location = reader.location_of("match");
+    let trust = reader.take_parsed("trust", RuleName::parse);
+    let found = matcher_file::take(reader, "match")?;
+    if found.is_empty() {
+        let sentence =
+            "`match` must say which attestations are this agent's; an empty one would admit every workload of the rule";
+        reader.error(location, sentence);
+        return None;
+    }
+    let Located { value: rule, location } = trust?;
+    let (requirements, matchers) = found.into_iter().map(|matcher| (matcher.value, matcher.location)).unzip();
+    Some(LoginFile { matchers, ..LoginFile::new(auth(rule, requirements), location, Vec::new()) })
+}
+
+fn tls_client_auth(reader: &mut TableReader<'_>) -> Option<LoginFile> {
+    let (name, roots, dated) = certificate_login::authority(reader)?;
+    let shared_authority = roots.is_none();
+    let auth = ClientAuth::TlsClientAuth { roots: roots.unwrap_or_default(), name };
+    Some(LoginFile { shared_authority, ..LoginFile::new(auth, reader.location().clone(), dated) })
+}
+
+fn self_signed_tls_client_auth(reader: &mut TableReader<'_>) -> Option<LoginFile> {
+    let (auth, dated) = certificate_login::registered(reader)?;
+    Some(LoginFile::new(auth, reader.location().clone(), dated))
+}
+
+fn secret(reader: &mut TableReader<'_>, basic: bool) -> Option<LoginFile> {
+    reader.need(&["secret_hash"]);
+    reader.refuse("secret", "must not be written down; write `secret_hash`, which `countersign keys` makes");
+    let Located { value: digest, location } = reader.take_parsed("secret_hash", secret_hash)?;
+    Some(LoginFile::new(ClientAuth::Secret { digest, basic, post: !basic }, location, Vec::new()))
 }

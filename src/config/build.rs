@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
 
-use super::agent_file::AgentFile;
+use super::agent_file::{AgentFile, LoginFile};
 use super::dated;
 use super::load::LoadContext;
-use super::login_file::LoginFile;
 use super::reader::all;
 use super::settings::{DpopNonce, Settings};
 use super::trust_file::TrustFile;

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::agent_file::AgentFile;
+use super::agent_file::{AgentFile, LoginFile};
 use super::duration;
 use super::load::LoadContext;
-use super::login_file::LoginFile;
 use super::settings::Settings;
 use super::trust_file::TrustFile;
 use crate::catalog::{Api, Catalog};

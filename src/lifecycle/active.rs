@@ -27,8 +27,8 @@ pub fn require_active(
     pseudonyms: &MacKey,
 ) -> Result<ActiveClient, InactiveStatus> {
     let key = pseudonyms.pseudonym(GenerationKind::Agent, client.agent().id.as_str().as_bytes());
-    match state.lives(&[key]).into_iter().find_map(|life| life.hold) {
-        Some(hold) => Err(hold),
+    match state.generations(&[key]).into_iter().find_map(|state| state.inactive) {
+        Some(status) => Err(status),
         None => Ok(ActiveClient { client, key }),
     }
 }
@@ -67,9 +67,9 @@ mod tests {
     struct One(GenerationKey, Option<InactiveStatus>);
 
     impl StateView for One {
-        fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+        fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
             keys.iter()
-                .map(|key| GenerationState { hold: self.1.filter(|_| *key == self.0), ..GenerationState::default() })
+                .map(|key| GenerationState { inactive: self.1.filter(|_| *key == self.0), ..GenerationState::default() })
                 .collect()
         }
         fn task(&self, _key: &GenerationKey) -> Option<Task> {
@@ -96,9 +96,9 @@ mod tests {
     fn an_agent_that_the_record_suspends_or_retires_is_no_active_client() {
         let pseudonyms = MacKey::new(&[1; 32]);
         let key = pseudonyms.pseudonym(GenerationKind::Agent, b"orchestrator");
-        for hold in [InactiveStatus::Suspended, InactiveStatus::Retired] {
-            let state = One(key, Some(hold));
-            assert_eq!(require_active(client("orchestrator"), &state, &pseudonyms).err(), Some(hold));
+        for status in [InactiveStatus::Suspended, InactiveStatus::Retired] {
+            let state = One(key, Some(status));
+            assert_eq!(require_active(client("orchestrator"), &state, &pseudonyms).err(), Some(status));
             assert!(require_active(client("researcher"), &state, &pseudonyms).is_ok());
         }
         assert_eq!(require_active(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1, key);

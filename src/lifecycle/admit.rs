@@ -230,7 +230,7 @@ fn generations(
     generations.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
     let mut joining = joining(client, subject, actor, current, rules);
     joining.retain(|key| generations.iter().all(|known| known.key != *key));
-    let states = rules.state.lives(&joining);
+    let states = rules.state.generations(&joining);
     unless_ended_since_issue(subject, &joining, &states, rules)?;
     join(rules.state, generations, joining.into_iter().zip(states), rules.now).map_err(AdmissionReason::NotAlive)
 }

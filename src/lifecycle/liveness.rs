@@ -10,7 +10,7 @@ use crate::oauth::{Generation, GenerationKey, Time};
 /// The present state of every generation and task. The commit owns the truth; its state in memory implements this.
 pub trait StateView: Send + Sync {
     /// The present state of the thing behind each key, in order; a thing that never ended is in generation 0.
-    fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState>;
+    fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState>;
 
     /// The task behind a key; none when there is none, or no more.
     fn task(&self, key: &GenerationKey) -> Option<Task>;
@@ -27,7 +27,7 @@ pub struct GenerationState {
     /// The time at which it was last ended.
     pub ended: Option<Time>,
     /// Its status, where that keeps it from acting.
-    pub hold: Option<InactiveStatus>,
+    pub inactive: Option<InactiveStatus>,
     /// It lives before this moment only, if nobody moves the moment: the deadline of a task, or earlier the next heartbeat.
     pub until: Option<Time>,
 }
@@ -64,7 +64,7 @@ pub fn alive(state: &dyn StateView, generations: &[Generation], now: Time) -> Re
     let now = now.max(state.floor());
     let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
     let mut suspended = None;
-    for (generation, life) in generations.iter().zip(state.lives(&keys)) {
+    for (generation, life) in generations.iter().zip(state.generations(&keys)) {
         match life.fault(generation.number, now) {
             Some(Cause::Suspended) => suspended = suspended.or(Some(NotAlive { key: generation.key, cause: Cause::Suspended })),
             Some(cause) => return Err(NotAlive { key: generation.key, cause }),
@@ -95,7 +95,7 @@ impl GenerationState {
         if self.number != number {
             return Some(Cause::Ended);
         }
-        match (self.hold, self.until) {
+        match (self.inactive, self.until) {
             (Some(InactiveStatus::Retired), _) => Some(Cause::Retired),
             (_, Some(until)) if until <= now => Some(Cause::Overdue),
             (Some(InactiveStatus::Suspended), _) => Some(Cause::Suspended),
@@ -130,7 +130,7 @@ mod tests {
     struct One(GenerationState, Time);
 
     impl StateView for One {
-        fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+        fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
             vec![self.0; keys.len()]
         }
 
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn a_life_counts_while_it_is_current_not_held_and_in_time() {
-        let life = GenerationState { number: 2, ended: Some(NOW), hold: None, until: None };
+        let life = GenerationState { number: 2, ended: Some(NOW), inactive: None, until: None };
         let until = |millis| GenerationState { until: Some(Time::from_millis(millis)), ..life };
-        let held = |hold| GenerationState { hold: Some(hold), ..life };
+        let held = |status| GenerationState { inactive: Some(status), ..life };
         assert_eq!(cause(life, 0, NOW), None);
         assert_eq!(cause(GenerationState { number: 3, ..life }, 0, NOW), Some(Cause::Ended));
         assert_eq!(cause(GenerationState { number: 1, ..life }, 0, NOW), Some(Cause::Ended));
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(cause(until(1_001), 0, NOW), None);
         assert_eq!(cause(until(1_000), 0, NOW), Some(Cause::Overdue), "exactly at its time it is over");
         assert_eq!(
-            cause(GenerationState { hold: Some(InactiveStatus::Suspended), ..until(1_000) }, 0, NOW),
+            cause(GenerationState { inactive: Some(InactiveStatus::Suspended), ..until(1_000) }, 0, NOW),
             Some(Cause::Overdue)
         );
     }
@@ -179,8 +179,8 @@ mod tests {
     fn what_is_over_for_good_is_told_before_what_may_come_back() {
         struct Two;
         impl StateView for Two {
-            fn lives(&self, _: &[GenerationKey]) -> Vec<GenerationState> {
-                let suspended = GenerationState { hold: Some(InactiveStatus::Suspended), ..GenerationState::default() };
+            fn generations(&self, _: &[GenerationKey]) -> Vec<GenerationState> {
+                let suspended = GenerationState { inactive: Some(InactiveStatus::Suspended), ..GenerationState::default() };
                 vec![suspended, GenerationState { number: 1, ..GenerationState::default() }]
             }
 

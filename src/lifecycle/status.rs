@@ -167,7 +167,7 @@ mod tests {
     fn a_status_is_what_the_predicate_says() {
         struct One(GenerationState);
         impl StateView for One {
-            fn lives(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+            fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
                 vec![self.0; keys.len()]
             }
 
@@ -184,11 +184,11 @@ mod tests {
         assert_eq!(of(GenerationState::default()), TokenStatus::Valid);
         assert_eq!(of(GenerationState { number: 1, ..GenerationState::default() }), TokenStatus::Invalid);
         assert_eq!(
-            of(GenerationState { hold: Some(InactiveStatus::Retired), ..GenerationState::default() }),
+            of(GenerationState { inactive: Some(InactiveStatus::Retired), ..GenerationState::default() }),
             TokenStatus::Invalid
         );
         assert_eq!(of(GenerationState { until: Some(now), ..GenerationState::default() }), TokenStatus::Invalid);
-        let suspended = of(GenerationState { hold: Some(InactiveStatus::Suspended), ..GenerationState::default() });
+        let suspended = of(GenerationState { inactive: Some(InactiveStatus::Suspended), ..GenerationState::default() });
         assert_eq!(
             (suspended, suspended.within(StatusBits::One), suspended.within(StatusBits::Two)),
             (TokenStatus::Suspended, 1, 2)

@@ -14,7 +14,7 @@ const SKEW: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Its terms.
-    pub fixed: Arc<TaskTerms>,
+    pub terms: Arc<TaskTerms>,
     /// The number of exchanges left.
     pub left: u64,
     /// The party that suspended it, while it is suspended.
@@ -54,8 +54,8 @@ pub struct TaskTerms {
 
 impl TaskTerms {
     /// The time at which it ends if no heartbeat comes after `now`. While it is inactive nobody waits for one.
-    pub fn due(&self, hold: Option<InactiveStatus>, now: Time) -> Time {
-        let heartbeat = self.heartbeat.filter(|_| hold.is_none());
+    pub fn due(&self, status: Option<InactiveStatus>, now: Time) -> Time {
+        let heartbeat = self.heartbeat.filter(|_| status.is_none());
         heartbeat.map_or(self.deadline, |heartbeat| now.plus(heartbeat).min(self.deadline))
     }
 

@@ -106,14 +106,14 @@ pub fn change_task(
     let who = &client.agent().id;
     let key = key_of(id, rules.pseudonyms);
     let task = rules.state.task(&key).ok_or(AdmissionReason::NoTask)?;
-    let (opener, holder) = (task.fixed.opener == *who, task.fixed.holder == *who);
+    let (opener, holder) = (task.terms.opener == *who, task.terms.holder == *who);
     if !(opener || holder) {
         return Err(AdmissionReason::NoTask);
     }
-    let living = alive(rules.state, &task.fixed.generations, rules.now);
+    let living = alive(rules.state, &task.terms.generations, rules.now);
     let ended = living.err().filter(|dead| dead.is_final());
     let reason = |what: &str| format!("{what} by the agent that {}", if holder { "holds it" } else { "opened it" });
-    let thing = task.fixed.revocable(rules.pseudonyms);
+    let thing = task.terms.revocable(rules.pseudonyms);
     let status = |turn, what| {
         TaskChange::Status(StatusChange { turn, things: vec![thing.clone()], by: who.clone(), reason: reason(what) })
     };
@@ -128,7 +128,7 @@ pub fn change_task(
             ends: vec![thing],
             by: who.clone(),
             reason: reason("completed"),
-            until: Some(task.fixed.forget()),
+            until: Some(task.terms.forget()),
         }),
     };
     Ok((task, change))
@@ -136,10 +136,10 @@ pub fn change_task(
 
 /// The task as it is by now, and its status.
 pub fn current_task(task: Task, rules: &Rules<'_>) -> (Task, TaskStatus) {
-    let status = match alive(rules.state, &task.fixed.generations, rules.now) {
+    let status = match alive(rules.state, &task.terms.generations, rules.now) {
         Ok(()) => TaskStatus::Active,
         Err(dead) if dead.is_final() => TaskStatus::Ended,
         Err(_) => TaskStatus::Suspended,
     };
-    (rules.state.task(&key_of(task.fixed.id, rules.pseudonyms)).unwrap_or(task), status)
+    (rules.state.task(&key_of(task.terms.id, rules.pseudonyms)).unwrap_or(task), status)
 }

@@ -80,7 +80,7 @@ async fn act(
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
     let (task, change) = lifecycle::change_task(client, id, action, &rules).map_err(ExchangeError::Admission)?;
-    lineage.txn = Some(task.fixed.txn);
+    lineage.txn = Some(task.terms.txn);
     match change {
         TaskChange::None => commit.spend(spent).await,
         TaskChange::Heartbeat(key) => commit.beat(key, spent).await,

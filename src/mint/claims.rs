@@ -67,19 +67,19 @@ pub(super) struct Identity<'a> {
 ///
 /// # Errors
 /// `Crypto` when they cannot be written, which is a bug.
-pub(super) fn of(standing: &AdmittedExchange, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
+pub(super) fn of(exchange: &AdmittedExchange, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
     let claims = AccessTokenClaims {
         iss: identity.issuer.as_str(),
-        sub: standing.subject().subject().as_str(),
+        sub: exchange.subject().subject().as_str(),
         aud: AudienceClaim::of(grant.apis().iter().map(|api| &api.id)),
-        client_id: standing.client().agent().id.as_str(),
+        client_id: exchange.client().agent().id.as_str(),
         exp: grant.expires().seconds(),
         iat: identity.now.seconds(),
         jti: identity.jti.to_string(),
         txn: identity.txn.to_string(),
-        task: standing.task().map(|task| task.id.to_string()),
+        task: exchange.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
-        delegation: DelegationClaims::of(standing, &shown(standing.chain(), grant))?,
+        delegation: DelegationClaims::of(exchange, &shown(exchange.chain(), grant))?,
         cnf: grant.constraint().issued(),
         status: identity.status.map(|place| status(identity.issuer, place)),
         anc: identity.ancestry,

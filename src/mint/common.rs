@@ -28,8 +28,8 @@ impl<'a> DelegationClaims<'a> {
     ///
     /// # Errors
     /// `Crypto` when the chain cannot be written, which is a bug.
-    pub(super) fn of(standing: &'a AdmittedExchange, chain: &ActChain) -> Result<Self, MintReason> {
-        let authentication = standing.subject().authentication();
+    pub(super) fn of(exchange: &'a AdmittedExchange, chain: &ActChain) -> Result<Self, MintReason> {
+        let authentication = exchange.subject().authentication();
         let act = chain.to_claim().map(RawValue::from_string).transpose().map_err(|_| MintReason::Crypto)?;
         let (acr, auth_time) = (authentication.acr.as_deref(), authentication.time.map(Time::seconds));
         Ok(Self { act, acr, amr: &authentication.amr, auth_time })
@@ -37,8 +37,8 @@ impl<'a> DelegationClaims<'a> {
 }
 
 /// The transaction that the subject token is in, or a new one.
-pub(super) fn txn(standing: &AdmittedExchange, now: Time) -> Result<Txn, MintReason> {
-    match standing.txn() {
+pub(super) fn txn(exchange: &AdmittedExchange, now: Time) -> Result<Txn, MintReason> {
+    match exchange.txn() {
         Some(txn) => Ok(txn),
         None => Ok(Txn::new(now, random().map_err(|_| MintReason::Crypto)?)),
     }
@@ -47,24 +47,24 @@ pub(super) fn txn(standing: &AdmittedExchange, now: Time) -> Result<Txn, MintRea
 /// Every generation that the exchange depends on, with that of the new hop or task and of the transaction that begins here, where
 /// one does.
 pub(super) fn generations(
-    standing: &AdmittedExchange,
+    exchange: &AdmittedExchange,
     minting: &Minting<'_>,
     txn: Txn,
     (kind, name): (GenerationKind, &[u8; 16]),
 ) -> Vec<Generation> {
     let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
-    let mut generations = standing.generations().to_vec();
+    let mut generations = exchange.generations().to_vec();
     generations.push(born(kind, name));
-    if standing.txn().is_none() {
+    if exchange.txn().is_none() {
         generations.push(born(GenerationKind::Transaction, txn.as_bytes()));
     }
     generations
 }
 
 /// Every agent of the subject token's chain, the one that asks now and the one that acts now, sorted.
-pub(super) fn agents(standing: &AdmittedExchange) -> Vec<ClientId> {
-    let before = standing.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
-    let now = [&standing.client().agent().id, &standing.current_actor().agent.id];
+pub(super) fn agents(exchange: &AdmittedExchange) -> Vec<ClientId> {
+    let before = exchange.subject().own().map(|own| own.agents.as_slice()).unwrap_or_default();
+    let now = [&exchange.client().agent().id, &exchange.current_actor().agent.id];
     let mut agents: Vec<ClientId> = before.iter().chain(now).cloned().collect();
     agents.sort_unstable();
     agents.dedup();
@@ -72,11 +72,11 @@ pub(super) fn agents(standing: &AdmittedExchange) -> Vec<ClientId> {
 }
 
 /// SHA-256 of each credential that was presented.
-pub(super) fn evidence(standing: &AdmittedExchange) -> Evidence {
-    let client = standing.client();
+pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
+    let client = exchange.client();
     Evidence {
-        subject_token: Some(standing.subject().digest()),
-        actor_token: standing.actor().map(|actor| actor.digest()),
+        subject_token: Some(exchange.subject().digest()),
+        actor_token: exchange.actor().map(|actor| actor.digest()),
         client_assertion: client.evidence(),
         proof: client.proven().dpop().map(|proof| proof.evidence),
     }
@@ -84,20 +84,20 @@ pub(super) fn evidence(standing: &AdmittedExchange) -> Evidence {
 
 /// The command to record a token that lives until `expires`: nothing is charged, opened or put into a status list.
 pub(super) fn issue(
-    standing: &AdmittedExchange,
+    exchange: &AdmittedExchange,
     minting: &Minting<'_>,
     (jti, txn, expires): (Jti, Txn, Time),
     (record, disclosures): (Vec<u8>, Disclosures),
 ) -> RecordHop {
-    let subject = standing.subject().subject();
+    let subject = exchange.subject().subject();
     let subject = minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
     RecordHop {
         jti,
         txn,
         record,
-        generations: standing.generations().to_vec(),
-        single_use: standing.client().spends(),
-        deadline: expires.min(standing.expiry_cap()),
+        generations: exchange.generations().to_vec(),
+        single_use: exchange.client().spends(),
+        deadline: expires.min(exchange.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },
         status: None,
         charge: None,

@@ -48,7 +48,7 @@ struct SignedToken<'a> {
 /// # Errors
 /// See [`MintReason`].
 pub fn sign(
-    standing: &AdmittedExchange,
+    exchange: &AdmittedExchange,
     grant: &Grant,
     requested: Option<&Scopes>,
     place: Option<ReservedPlace>,
@@ -58,14 +58,14 @@ pub fn sign(
     let api = grant.apis().first().ok_or(MintReason::NoKey)?;
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
-    let txn = common::txn(standing, now)?;
-    let ancestry = ancestry(standing, grant, minting, (jti, txn));
+    let txn = common::txn(exchange, now)?;
+    let ancestry = ancestry(exchange, grant, minting, (jti, txn));
     let sealed = ancestry.seal(minting.own.ancestry(), AncestryKind::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
-    let claims = claims::of(standing, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
+    let claims = claims::of(exchange, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
     let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = SignedToken { jti, txn, now, status, digest: Digest::of(jwt.as_bytes()), kid: key.kid() };
-    let record = record(standing, grant, requested, (&signed, minting.issuer)).map_err(|_| MintReason::TooLarge)?;
+    let record = record(exchange, grant, requested, (&signed, minting.issuer)).map_err(|_| MintReason::TooLarge)?;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
     let minted = MintedToken { token, scope: grant.scopes().to_string(), constraint: *grant.constraint() };
     let issue = RecordHop {
@@ -73,8 +73,8 @@ pub fn sign(
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
-        charge: standing.task().map(|task| key_of(task.id, minting.pseudonyms)),
-        ..common::issue(standing, minting, (jti, txn, grant.expires()), record)
+        charge: exchange.task().map(|task| key_of(task.id, minting.pseudonyms)),
+        ..common::issue(exchange, minting, (jti, txn, grant.expires()), record)
     };
     Ok((minted, issue))
 }
@@ -117,71 +117,71 @@ impl IssuedToken {
     }
 }
 
-fn ancestry(standing: &AdmittedExchange, grant: &Grant, minting: &Minting<'_>, (jti, txn): (Jti, Txn)) -> Ancestry {
+fn ancestry(exchange: &AdmittedExchange, grant: &Grant, minting: &Minting<'_>, (jti, txn): (Jti, Txn)) -> Ancestry {
     let own = IssuedClaims {
         jti,
         txn,
-        depth: standing.depth(),
-        client: standing.client().agent().id.clone(),
-        agents: common::agents(standing),
-        kind: standing.subject().kind(),
+        depth: exchange.depth(),
+        client: exchange.client().agent().id.clone(),
+        agents: common::agents(exchange),
+        kind: exchange.subject().kind(),
         held: grant.held().to_vec(),
-        history: history(standing, grant),
+        history: history(exchange, grant),
         touched: grant.touched().to_vec(),
-        generations: common::generations(standing, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
-        task: standing.task().cloned(),
+        generations: common::generations(exchange, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
+        task: exchange.task().cloned(),
     };
-    let subject = standing.subject();
+    let subject = exchange.subject();
     Ancestry {
         subject: subject.subject().clone(),
         attributes: subject.attributes().to_vec(),
-        chain: standing.chain().clone(),
+        chain: exchange.chain().clone(),
         own,
     }
 }
 
 /// The least that was held on every API of the chain: what is granted now takes the place of what was held there before.
-fn history(standing: &AdmittedExchange, grant: &Grant) -> Vec<ScopesOnApi> {
-    let before = standing.subject().own().map(|own| own.history.as_slice()).unwrap_or_default();
+fn history(exchange: &AdmittedExchange, grant: &Grant) -> Vec<ScopesOnApi> {
+    let before = exchange.subject().own().map(|own| own.history.as_slice()).unwrap_or_default();
     let elsewhere = before.iter().filter(|held| grant.held().iter().all(|granted| granted.api != held.api));
     elsewhere.chain(grant.held()).cloned().collect()
 }
 
 /// The record of the hop, in canonical form, and the clear values behind its salted digests.
 fn record(
-    standing: &AdmittedExchange,
+    exchange: &AdmittedExchange,
     grant: &Grant,
     requested: Option<&Scopes>,
     (signed, issuer): (&SignedToken<'_>, &Issuer),
 ) -> Result<(Vec<u8>, Disclosures), RecordReason> {
-    let (client, actor) = (standing.client(), standing.current_actor());
+    let (client, actor) = (exchange.client(), exchange.current_actor());
     let mut discloser = Discloser::default();
-    let (sd, subject) = discloser.subject(standing.subject().subject(), "")?;
+    let (sd, subject) = discloser.subject(exchange.subject().subject(), "")?;
     let hop = HopRecord {
         sd,
         actor: actor.agent.id.clone(),
         at: signed.now,
         audience: grant.apis().iter().map(|api| api.id.clone()).collect(),
-        basis: standing.mode(),
+        basis: exchange.mode(),
         binding: Confirmations { issued: grant.constraint().issued(), subject: grant.constraint().subject() },
-        chain: discloser.chain(standing.chain(), issuer)?,
+        chain: discloser.chain(exchange.chain(), issuer)?,
         client: client.agent().id.clone(),
-        depth: standing.depth(),
-        evidence: common::evidence(standing),
+        depth: exchange.depth(),
+        evidence: common::evidence(exchange),
         expires: Time::from_seconds(grant.expires().seconds()),
-        inputs: inputs(standing, requested, &mut discloser)?,
+        inputs: inputs(exchange, requested, &mut discloser)?,
         instance: actor.instance.as_deref().map(Cow::Borrowed),
         jti: signed.jti,
         kid: Cow::Borrowed(signed.kid),
         kind: Kind::Hop,
         login: Cow::Borrowed(client.method().as_str()),
-        parent: standing.parent(),
+        parent: exchange.parent(),
         policies: Cow::Borrowed(grant.policies()),
         policy_set: grant.policy_set(),
         scope: grant.scopes().clone(),
         status: signed.status,
         subject,
-        task: standing.task().map(|task| task.id),
+        task: exchange.task().map(|task| task.id),
         token: signed.digest,
         txn: signed.txn,
         v: VERSION,
@@ -190,11 +190,11 @@ fn record(
 }
 
 fn inputs<'a>(
-    standing: &'a AdmittedExchange,
+    exchange: &'a AdmittedExchange,
     requested: Option<&Scopes>,
     discloser: &mut Discloser,
 ) -> Result<Inputs<'a>, RecordReason> {
-    let subject = standing.subject();
+    let subject = exchange.subject();
     let Authentication { acr, amr, time } = subject.authentication();
     Ok(Inputs {
         sd: discloser.authentication(acr.as_deref(), amr, *time)?,

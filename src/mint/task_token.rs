@@ -65,37 +65,37 @@ struct TaskTokenClaims<'a> {
 /// # Errors
 /// See [`MintReason`].
 pub fn open(
-    opening: &AdmittedTask,
+    task: &AdmittedTask,
     grant: &TaskGrant,
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
-    let names = names(opening, now)?;
-    let ancestry = ancestry(opening, grant, minting, &names);
+    let names = names(task, now)?;
+    let ancestry = ancestry(task, grant, minting, &names);
     let anc = ancestry.seal(minting.own.ancestry(), AncestryKind::Task).map_err(|_| MintReason::TooLarge)?;
     let details = details(grant, now)?;
-    let claims = claims(opening, grant, (minting, &names), &details, &anc)?;
+    let claims = claims(task, grant, (minting, &names), &details, &anc)?;
     let key = minting.signers.algorithms().into_iter().find_map(|algorithm| minting.signers.ready(algorithm, now));
     let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = (Digest::of(jwt.as_bytes()), key.kid());
-    let record = record(opening, grant, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let record = record(task, grant, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTaskToken { token, id, details };
     let issue = RecordHop {
         opens: Some(NewTask {
             key: key_of(id, minting.pseudonyms),
-            task: fixed(opening, grant, &names, ancestry.own.generations),
-            out_of: opening.parent().map(|parent| key_of(parent.fixed.id, minting.pseudonyms)),
+            task: terms(task, grant, &names, ancestry.own.generations),
+            out_of: task.parent().map(|parent| key_of(parent.terms.id, minting.pseudonyms)),
         }),
-        ..common::issue(opening.admitted(), minting, (jti, txn, grant.deadline()), record)
+        ..common::issue(task.admitted(), minting, (jti, txn, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
 
 impl MintedTaskToken {
-    /// Lets the token go, against the commit's word that the opening of its own task is durable.
+    /// Lets the token go, against the commit's word that the task of its own task is durable.
     ///
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.
@@ -132,15 +132,15 @@ impl IssuedTaskToken {
     }
 }
 
-fn names(opening: &AdmittedTask, now: Time) -> Result<Names, MintReason> {
+fn names(task: &AdmittedTask, now: Time) -> Result<Names, MintReason> {
     let random = || random().map_err(|_| MintReason::Crypto);
-    let txn = common::txn(opening.admitted(), now)?;
+    let txn = common::txn(task.admitted(), now)?;
     Ok(Names { id: TaskId::new(now, random()?), jti: Jti::new(now, random()?), txn, now })
 }
 
 /// The content that the token freezes: subject, chain, authority and every generation that the task depends on.
-fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
-    let (standing, subject) = (opening.admitted(), opening.admitted().subject());
+fn ancestry(task: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
+    let (exchange, subject) = (task.admitted(), task.admitted().subject());
     let before = subject.own();
     let own = IssuedClaims {
         jti: names.jti,
@@ -148,12 +148,12 @@ fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, na
         // Opening is no hop.
         depth: before.map_or(0, |own| own.depth),
         client: grant.holder().clone(),
-        agents: common::agents(standing),
+        agents: common::agents(exchange),
         kind: subject.kind(),
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
-        generations: common::generations(standing, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
+        generations: common::generations(exchange, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
         task: Some(TaskMembership {
             id: names.id,
             level: grant.level(),
@@ -161,25 +161,25 @@ fn ancestry(opening: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, na
             purpose: grant.purpose().to_owned(),
             data_classes: grant.data_classes().to_vec(),
             deadline: grant.deadline(),
-            under: subject.hop().or_else(|| standing.task().and_then(|task| task.under)),
+            under: subject.hop().or_else(|| exchange.task().and_then(|task| task.under)),
             requires_proof: grant.requires_proof(),
         }),
     };
-    let (attributes, chain) = (subject.attributes().to_vec(), standing.chain().clone());
+    let (attributes, chain) = (subject.attributes().to_vec(), exchange.chain().clone());
     Ancestry { subject: subject.subject().clone(), attributes, chain, own }
 }
 
 fn claims(
-    opening: &AdmittedTask,
+    task: &AdmittedTask,
     grant: &TaskGrant,
     (minting, names): (&Minting<'_>, &Names),
     details: &str,
     anc: &str,
 ) -> Result<Vec<u8>, MintReason> {
-    let standing = opening.admitted();
+    let exchange = task.admitted();
     let claims = TaskTokenClaims {
         iss: minting.issuer.as_str(),
-        sub: standing.subject().subject().as_str(),
+        sub: exchange.subject().subject().as_str(),
         aud: minting.issuer.as_str(),
         client_id: grant.holder().as_str(),
         exp: grant.deadline().seconds(),
@@ -187,8 +187,8 @@ fn claims(
         jti: names.jti.to_string(),
         txn: names.txn.to_string(),
         task: names.id.to_string(),
-        delegation: DelegationClaims::of(standing, standing.chain())?,
-        cnf: holder_key(opening, grant.holder()).map(Confirmation::Dpop),
+        delegation: DelegationClaims::of(exchange, exchange.chain())?,
+        cnf: holder_key(task, grant.holder()).map(Confirmation::Dpop),
         authorization_details: serde_json::from_str(details).map_err(|_| MintReason::Crypto)?,
         anc,
     };
@@ -197,8 +197,8 @@ fn claims(
 
 /// Whoever opens a task for itself is held to the key it did it with. Which keys another agent has, its own registration says,
 /// and it may replace them while the task lasts.
-fn holder_key(opening: &AdmittedTask, holder: &ClientId) -> Option<Digest> {
-    (opening.admitted().client().agent().id == *holder).then(|| opening.key())
+fn holder_key(task: &AdmittedTask, holder: &ClientId) -> Option<Digest> {
+    (task.admitted().client().agent().id == *holder).then(|| task.key())
 }
 
 /// The task as granted, in the form in which it was asked for (RFC 9396 §7).
@@ -218,32 +218,32 @@ fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
 
 /// The record of the task, in canonical form, and the clear values behind its salted digests.
 fn record(
-    opening: &AdmittedTask,
+    task: &AdmittedTask,
     grant: &TaskGrant,
     (names, (token, kid)): (&Names, (Digest, &str)),
     issuer: &Issuer,
 ) -> Result<(Vec<u8>, Disclosures), RecordReason> {
-    let (standing, client) = (opening.admitted(), opening.admitted().client());
+    let (exchange, client) = (task.admitted(), task.admitted().client());
     let mut discloser = Discloser::default();
-    let (sd, subject) = discloser.subject(standing.subject().subject(), grant.purpose())?;
+    let (sd, subject) = discloser.subject(exchange.subject().subject(), grant.purpose())?;
     let task = TaskRecord {
         sd,
         at: names.now,
         authority: grant.authority().iter().map(AuthorityRecord::from).collect(),
         budget: grant.budget(),
-        chain: discloser.chain(standing.chain(), issuer)?,
+        chain: discloser.chain(exchange.chain(), issuer)?,
         client: client.agent().id.clone(),
         data_classes: Cow::Borrowed(grant.data_classes()),
-        evidence: common::evidence(standing),
+        evidence: common::evidence(exchange),
         expires: grant.deadline(),
         heartbeat: grant.heartbeat().map(|span| span.as_secs()),
         holder: grant.holder().clone(),
-        hop: standing.parent(),
+        hop: exchange.parent(),
         jti: names.jti,
         kid: Cow::Borrowed(kid),
         kind: Kind::Task,
         login: Cow::Borrowed(client.method().as_str()),
-        parent: opening.parent().map(|parent| parent.fixed.id),
+        parent: task.parent().map(|parent| parent.terms.id),
         policies: Cow::Borrowed(grant.policies()),
         policy_set: grant.policy_set(),
         subject,
@@ -255,12 +255,12 @@ fn record(
     Ok((task.to_bytes()?, discloser.finish()))
 }
 
-fn fixed(opening: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> TaskTerms {
+fn terms(task: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> TaskTerms {
     TaskTerms {
         id: names.id,
         txn: names.txn,
-        parent: opening.parent().map(|parent| parent.fixed.id),
-        opener: opening.admitted().client().agent().id.clone(),
+        parent: task.parent().map(|parent| parent.terms.id),
+        opener: task.admitted().client().agent().id.clone(),
         holder: grant.holder().clone(),
         opened: names.now,
         deadline: grant.deadline(),

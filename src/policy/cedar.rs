@@ -13,7 +13,7 @@ use miette::Diagnostic;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::context::{Attribute, AttributeValue, RequestContext, ScopeContext, UsedAttributes};
+use super::context::{Attribute, PolicyValue, RequestContext, ScopeContext, UsedAttributes};
 use super::index::{PolicyHead, RequestHead};
 use super::outcome::UNASKED;
 use crate::catalog::{Agent, Api, ScopeInfo};
@@ -229,17 +229,17 @@ fn scope_uid(api: &Api, scope: &Scope) -> Option<EntityUid> {
 }
 
 fn agent_entity(agent: &Agent) -> Option<Entity> {
-    let attributes = [("owner", AttributeValue::Text(&agent.owner)), ("kind", AttributeValue::Text(agent.kind.as_str()))];
+    let attributes = [("owner", PolicyValue::Text(&agent.owner)), ("kind", PolicyValue::Text(agent.kind.as_str()))];
     Entity::new(uid("Agent", agent.id.as_str())?, named(attributes)?, HashSet::from([uid("Team", &agent.team)?])).ok()
 }
 
 fn scope_entity(api: &Api, scope: &Scope, info: &ScopeInfo) -> Option<Entity> {
-    let data = AttributeValue::Set(info.data.iter().map(|class| class.as_str().into()).collect());
-    let attributes = named([("data", data), ("effect", AttributeValue::Text(info.effect.as_str()))])?;
+    let data = PolicyValue::Set(info.data.iter().map(|class| class.as_str().into()).collect());
+    let attributes = named([("data", data), ("effect", PolicyValue::Text(info.effect.as_str()))])?;
     Entity::new(scope_uid(api, scope)?, attributes, HashSet::from([uid("Api", api.id.as_str())?])).ok()
 }
 
-fn named<'a>(values: impl IntoIterator<Item = (&'a str, AttributeValue<'a>)>) -> Option<HashMap<String, RestrictedExpression>> {
+fn named<'a>(values: impl IntoIterator<Item = (&'a str, PolicyValue<'a>)>) -> Option<HashMap<String, RestrictedExpression>> {
     values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
 }
 
@@ -251,16 +251,16 @@ fn subject(request: &RequestContext<'_>) -> Option<Entity> {
     Entity::new_with_tags(uid("Subject", request.admitted.subject().subject().as_str())?, attributes, [], tags).ok()
 }
 
-fn expression(value: AttributeValue<'_>) -> Option<RestrictedExpression> {
+fn expression(value: PolicyValue<'_>) -> Option<RestrictedExpression> {
     let text = |value: String| RestrictedExpression::new_string(value);
     Some(match value {
-        AttributeValue::Text(value) => text(value.to_owned()),
-        AttributeValue::Name(value) => text(value),
-        AttributeValue::Set(values) => RestrictedExpression::new_set(values.into_iter().map(|value| text(value.into_owned()))),
-        AttributeValue::Number(value) => RestrictedExpression::new_long(value),
-        AttributeValue::Flag(value) => RestrictedExpression::new_bool(value),
-        AttributeValue::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
-        AttributeValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value.as_str())?),
+        PolicyValue::Text(value) => text(value.to_owned()),
+        PolicyValue::Name(value) => text(value),
+        PolicyValue::Set(values) => RestrictedExpression::new_set(values.into_iter().map(|value| text(value.into_owned()))),
+        PolicyValue::Number(value) => RestrictedExpression::new_long(value),
+        PolicyValue::Flag(value) => RestrictedExpression::new_bool(value),
+        PolicyValue::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
+        PolicyValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value.as_str())?),
     })
 }
 

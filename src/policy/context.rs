@@ -29,7 +29,7 @@ pub(super) struct ScopeContext<'a> {
 }
 
 /// The value of an attribute.
-pub(super) enum AttributeValue<'a> {
+pub(super) enum PolicyValue<'a> {
     Text(&'a str),
     Name(String),
     Set(Vec<Cow<'a, str>>),
@@ -115,29 +115,29 @@ impl<'a> RequestContext<'a> {
     }
 
     /// The value of one attribute.
-    pub(super) fn value(&self, attribute: Attribute, about: ScopeContext<'a>) -> AttributeValue<'a> {
+    pub(super) fn value(&self, attribute: Attribute, about: ScopeContext<'a>) -> PolicyValue<'a> {
         let admitted = self.admitted;
         match attribute {
-            Attribute::Subject => AttributeValue::Subject(admitted.subject().subject()),
-            Attribute::Client => AttributeValue::Text(admitted.client().agent().id.as_str()),
-            Attribute::Actor => AttributeValue::Text(self.actor),
+            Attribute::Subject => PolicyValue::Subject(admitted.subject().subject()),
+            Attribute::Client => PolicyValue::Text(admitted.client().agent().id.as_str()),
+            Attribute::Actor => PolicyValue::Text(self.actor),
             Attribute::Chain => self.chain(),
-            Attribute::Depth => AttributeValue::Number(i64::from(admitted.depth())),
-            Attribute::Instance => AttributeValue::Text(admitted.current_actor().instance.as_deref().unwrap_or_default()),
-            Attribute::Task => admitted.task().map_or(AttributeValue::Text(""), |task| AttributeValue::Name(task.id.to_string())),
-            Attribute::Purpose => AttributeValue::Text(self.purpose),
+            Attribute::Depth => PolicyValue::Number(i64::from(admitted.depth())),
+            Attribute::Instance => PolicyValue::Text(admitted.current_actor().instance.as_deref().unwrap_or_default()),
+            Attribute::Task => admitted.task().map_or(PolicyValue::Text(""), |task| PolicyValue::Name(task.id.to_string())),
+            Attribute::Purpose => PolicyValue::Text(self.purpose),
             Attribute::Data => texts(&about.info.data),
             Attribute::Touched => texts(admitted.subject().own().map_or(&[], |own| own.touched.as_slice())),
-            Attribute::Destination => AttributeValue::Text(about.api.destination.as_str()),
-            Attribute::Effect => AttributeValue::Text(about.info.effect.as_str()),
-            Attribute::Time => AttributeValue::Instant(self.now),
-            Attribute::Acr => AttributeValue::Text(admitted.subject().authentication().acr.as_deref().unwrap_or_default()),
+            Attribute::Destination => PolicyValue::Text(about.api.destination.as_str()),
+            Attribute::Effect => PolicyValue::Text(about.info.effect.as_str()),
+            Attribute::Time => PolicyValue::Instant(self.now),
+            Attribute::Acr => PolicyValue::Text(admitted.subject().authentication().acr.as_deref().unwrap_or_default()),
             Attribute::Amr => texts(&admitted.subject().authentication().amr),
-            Attribute::AuthAge => AttributeValue::Number(self.authentication_age()),
-            Attribute::Binding => AttributeValue::Text(self.constraint.as_str()),
-            Attribute::Approved => AttributeValue::Flag(self.approved),
-            Attribute::Basis => AttributeValue::Text(admitted.mode().as_str()),
-            Attribute::Trust => AttributeValue::Text(admitted.subject().rule().map_or("", |rule| rule.as_str())),
+            Attribute::AuthAge => PolicyValue::Number(self.authentication_age()),
+            Attribute::Binding => PolicyValue::Text(self.constraint.as_str()),
+            Attribute::Approved => PolicyValue::Flag(self.approved),
+            Attribute::Basis => PolicyValue::Text(admitted.mode().as_str()),
+            Attribute::Trust => PolicyValue::Text(admitted.subject().rule().map_or("", |rule| rule.as_str())),
         }
     }
 
@@ -160,13 +160,13 @@ impl<'a> RequestContext<'a> {
         }
     }
 
-    fn chain(&self) -> AttributeValue<'a> {
+    fn chain(&self) -> PolicyValue<'a> {
         let ours = self.issuer.as_str();
         let named = self.admitted.chain().iter().map(|actor| match actor.iss() == ours {
             true => Cow::Borrowed(actor.sub()),
             false => Cow::Owned(format!("{}|{}", actor.iss(), actor.sub())),
         });
-        AttributeValue::Set(named.collect())
+        PolicyValue::Set(named.collect())
     }
 
     /// Seconds since the subject authenticated; -1 when that is not known.
@@ -176,6 +176,6 @@ impl<'a> RequestContext<'a> {
     }
 }
 
-fn texts(values: &[String]) -> AttributeValue<'_> {
-    AttributeValue::Set(values.iter().map(|value| Cow::Borrowed(value.as_str())).collect())
+fn texts(values: &[String]) -> PolicyValue<'_> {
+    PolicyValue::Set(values.iter().map(|value| Cow::Borrowed(value.as_str())).collect())
 }

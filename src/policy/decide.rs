@@ -40,7 +40,7 @@ pub fn decide(
 
 /// The permitted scopes of each target.
 fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>, mode: ExchangeMode) -> Result<Vec<Scopes>, DenialReason> {
-    let mut granted = Vec::with_capacity(targets.len());
+    let mut granted = Vec::with_capacity(targets.iter().len());
     for target in targets.iter() {
         let scopes = evaluation.permitted(target.api(), target.within());
         if scopes.is_empty() && !evaluation.permits_any(target.api(), &target.unasked()) {

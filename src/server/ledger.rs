@@ -34,7 +34,7 @@ impl LedgerSigning {
 /// Starts the sequencer over the records in `data`, whose lock is held by `commit`'s store.
 ///
 /// # Errors
-/// What is wrong with keys, records or log, and where.
+/// A fault of keys, records or log, with its place.
 pub(super) fn start(
     settings: &Settings,
     data: &Path,

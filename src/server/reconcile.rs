@@ -122,7 +122,7 @@ pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, 
     let recorded = store::reader(data)?.generations()?;
     let retired = |id: &ClientId| {
         let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
-        recorded.iter().any(|recorded| recorded.key == key && recorded.state.hold == Some(InactiveStatus::Retired))
+        recorded.iter().any(|recorded| recorded.key == key && recorded.state.inactive == Some(InactiveStatus::Retired))
     };
     let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
     Ok(agents.map(|agent| &agent.id).filter(|id| retired(id)).cloned().collect())

@@ -7,8 +7,8 @@ use crate::jose::{self, KeyReason, Object};
 use crate::oauth::Confirmation;
 
 /// The key that the holder of another issuer's token must prove, by its `cnf` as RFC 7800 §3, RFC 9449 §6.1 and RFC 8705 §3.1
-/// have it. A whole `jwk` (RFC 7800 §3.2) means the same as its thumbprint: both name one key, and a DPoP proof by it shows
-/// that its sender holds it.
+/// have it. A whole `jwk` (RFC 7800 §3.2) means the same as its thumbprint: both name one key, and a DPoP proof by it shows that
+/// its sender holds it.
 ///
 /// # Errors
 /// Whatever else a `cnf` says, because what is not understood cannot be asked for; and with two members neither may be passed

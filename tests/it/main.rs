@@ -38,6 +38,9 @@ mod bad_input;
 // What must not be found in anything that a server writes.
 mod secrets;
 
+// Every member that the schema of the records documents.
+mod records;
+
 // What is not done for every request.
 mod keys_once;
 

@@ -1,6 +1,7 @@
 //! Taste, enforced. Each rule reads text and returns complaints; each has a test that shows it can complain.
 
 mod banned;
+mod circles;
 mod cited;
 mod files;
 mod order;
@@ -8,6 +9,7 @@ mod rooms;
 mod size;
 mod source;
 mod spec;
+mod twice;
 mod vocabulary;
 
 use std::path::Path;
@@ -35,6 +37,18 @@ fn everything() -> Vec<Source> {
 #[test]
 fn a_module_imports_only_modules_above_it() {
     none(&order::complaints(&order::rooms(&server()), &server()));
+}
+
+#[test]
+fn files_import_one_another_in_no_circle() {
+    let sources = server();
+    none(&circles::Tree::new(&sources).complaints(circles::EXCEPTIONS));
+}
+
+#[test]
+fn a_name_means_one_type() {
+    let glossary = std::fs::read_to_string(Path::new(ROOT).join("docs/glossary.md")).unwrap();
+    none(&twice::complaints(&server(), &glossary));
 }
 
 #[test]

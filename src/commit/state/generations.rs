@@ -35,15 +35,15 @@ impl GenerationTable {
         let forget = change.forget(known.map(|(_, forget)| *forget));
         let before = known.map(|(state, _)| *state).unwrap_or_default();
         let state = self.retimed(key, before, change.applied(before, at), at);
-        StoredGeneration { key, state, forget: forget.filter(|_| state.hold != Some(InactiveStatus::Retired)) }
+        StoredGeneration { key, state, forget: forget.filter(|_| state.inactive != Some(InactiveStatus::Retired)) }
     }
 
     /// From its suspension on nobody waits for a task's heartbeat, and from its resumption on anew. What time has ended by `at`
     /// stays over.
     fn retimed(&self, key: GenerationKey, before: GenerationState, after: GenerationState, at: Time) -> GenerationState {
         match self.tasks.get(&key) {
-            Some(task) if before.hold != after.hold && after.until.is_some_and(|until| until > at) => {
-                GenerationState { until: Some(task.fixed.due(after.hold, at)), ..after }
+            Some(task) if before.inactive != after.inactive && after.until.is_some_and(|until| until > at) => {
+                GenerationState { until: Some(task.terms.due(after.inactive, at)), ..after }
             }
             _ => after,
         }
@@ -75,10 +75,10 @@ impl GenerationTable {
     pub(super) fn open(&mut self, key: GenerationKey, task: Task, at: Time) -> Vec<StoredGeneration> {
         // Nothing is known of a new task; but if anything were, it would not be undone.
         let before = self.of.get(&key).map(|(state, _)| *state).unwrap_or_default();
-        let (forget, until) = (task.fixed.forget(), task.fixed.due(before.hold, at));
+        let (forget, until) = (task.terms.forget(), task.terms.due(before.inactive, at));
         let own = StoredGeneration { key, state: GenerationState { until: Some(until), ..before }, forget: Some(forget) };
         let mut changed: Vec<StoredGeneration> =
-            task.fixed.generations.iter().filter_map(|on| self.kept(on.key, forget)).collect();
+            task.terms.generations.iter().filter_map(|on| self.kept(on.key, forget)).collect();
         changed.retain(|generation| generation.key != key);
         changed.push(own);
         changed.iter().for_each(|generation| self.put(*generation));
@@ -98,11 +98,11 @@ impl GenerationTable {
     }
 
     pub(super) fn beat(&mut self, key: GenerationKey, at: Time) -> Option<StoredGeneration> {
-        let fixed = &self.tasks.get(&key)?.fixed;
+        let terms = &self.tasks.get(&key)?.terms;
         let (state, forget) = self.of.get(&key).filter(|(state, _)| state.number == 0)?;
         let stored = StoredGeneration {
             key,
-            state: GenerationState { until: Some(fixed.due(state.hold, at)), ..*state },
+            state: GenerationState { until: Some(terms.due(state.inactive, at)), ..*state },
             forget: *forget,
         };
         self.put(stored);
@@ -115,7 +115,7 @@ impl GenerationTable {
         for key in self.timed.due(at) {
             let due = self.of.get(&key).and_then(|(state, _)| state.until.filter(|until| state.number == 0 && *until <= at));
             match (due, self.tasks.get(&key)) {
-                (Some(_), Some(task)) if over.len() < max => over.push((key, Arc::clone(&task.fixed))),
+                (Some(_), Some(task)) if over.len() < max => over.push((key, Arc::clone(&task.terms))),
                 (Some(due), Some(_)) => self.timed.add(key, due),
                 _ => {}
             }

@@ -81,14 +81,14 @@ fn a_death_that_cannot_be_recorded_acts_and_stops_issuance_until_it_is() {
         // A second one, while the store is known to be broken.
         assert_eq!(block_on(commit.end(death(&[2]))).unwrap_err(), CommitReason::Unavailable);
         let key = |id| [GenerationKey([id; 16])];
-        assert_eq!((commit.state().lives(&key(1))[0].number, commit.state().lives(&key(2))[0].number), (1, 1));
+        assert_eq!((commit.state().generations(&key(1))[0].number, commit.state().generations(&key(2))[0].number), (1, 1));
         assert_eq!(block_on(commit.submit(issue(1, &[], &[]))).unwrap_err(), CommitReason::Unavailable);
         rig.faults.heal();
         // It is recorded without being asked again.
         block_on(eventually(|| rig.disk.rows().len() == 2));
         serves_again(&rig, &commit, 1);
         assert_eq!(rig.kinds(), [Kind::Death, Kind::Death, Kind::Hop], "{fault:?}");
-        assert_eq!((commit.state().lives(&key(1))[0].number, commit.state().lives(&key(2))[0].number), (1, 1));
+        assert_eq!((commit.state().generations(&key(1))[0].number, commit.state().generations(&key(2))[0].number), (1, 1));
         block_on(commit.close());
         let again = rig.start();
         assert_eq!(block_on(again.submit(issue(2, &[1], &[]))).unwrap_err(), CommitReason::Died);

@@ -5,8 +5,8 @@ use super::*;
 use crate::lifecycle::{InactiveStatus, StateView};
 
 fn hold_of(commit: &Commit, id: u8) -> (u64, Option<InactiveStatus>) {
-    let life = commit.state().lives(&[GenerationKey([id; 16])])[0];
-    (life.number, life.hold)
+    let life = commit.state().generations(&[GenerationKey([id; 16])])[0];
+    (life.number, life.inactive)
 }
 
 #[test]

@@ -154,7 +154,7 @@ proptest! {
                     Step::Fail(..) => {}
                 }
             }
-            let lives = commit.state().lives(&[0, 1, 2].map(|id| GenerationKey([id; 16])));
+            let lives = commit.state().generations(&[0, 1, 2].map(|id| GenerationKey([id; 16])));
             let numbers: Vec<u64> = lives.iter().map(|life| life.number).collect();
             assert_eq!(numbers, [0, 1, 2].map(|id| model.lives.get(&id).copied().unwrap_or(0)));
         });

@@ -117,7 +117,7 @@ fn a_death_between_the_checks_and_the_commit_refuses_the_hop() {
     block_on(commit.end(death(&[2]))).unwrap();
     assert_eq!(block_on(commit.submit(judged)).unwrap_err(), CommitReason::Died);
     block_on(commit.submit(issue(1, &[1, 3], &[]))).unwrap();
-    let lives = commit.state().lives(&[GenerationKey([1; 16]), GenerationKey([2; 16])]);
+    let lives = commit.state().generations(&[GenerationKey([1; 16]), GenerationKey([2; 16])]);
     assert_eq!((lives[0].number, lives[1].number, lives[1].ended), (0, 1, Some(Time::from_millis(START))));
     assert_eq!(rig.kinds()[0], Kind::Death);
 }

@@ -30,9 +30,9 @@ fn each_writer_judges_by_what_the_other_committed() {
         assert_eq!(other.in_force(), Some(configured));
         assert_eq!(other.durable().records(), 6);
     });
-    let state = |commit: &Commit| commit.state().lives(&[1, 2].map(|id| GenerationKey([id; 16])));
+    let state = |commit: &Commit| commit.state().generations(&[1, 2].map(|id| GenerationKey([id; 16])));
     assert_eq!(state(&one), state(&other));
-    assert_eq!(state(&one)[1].hold, Some(InactiveStatus::Retired));
+    assert_eq!(state(&one)[1].inactive, Some(InactiveStatus::Retired));
 }
 
 #[test]

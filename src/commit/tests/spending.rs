@@ -55,7 +55,7 @@ fn a_death_that_acts_but_is_not_durable_is_not_vouched_for() {
     rig.faults.set(Fault::Open, u32::MAX);
     block_on(async {
         assert_eq!(commit.end_spending(death(&[1]), value(1)).await, Err(CommitReason::Unavailable));
-        assert_eq!(commit.state().lives(&[GenerationKey([1; 16])])[0].number, 1, "it acts");
+        assert_eq!(commit.state().generations(&[GenerationKey([1; 16])])[0].number, 1, "it acts");
         assert_eq!(commit.spend(Vec::new()).await, Err(CommitReason::Unavailable));
         rig.faults.heal();
         eventually(|| commit.is_available()).await;

@@ -413,8 +413,8 @@ fn every_short_history_ends_as_the_model_says() {
             for (id, one) in [(PARENT, model.parent), (CHILD, model.child)] {
                 let task = commit.state().task(&GenerationKey([id; 16]));
                 assert_eq!(task.map(|task| task.left), one.0, "{history:?}");
-                let life = commit.state().lives(&[GenerationKey([id; 16])])[0];
-                assert_eq!((life.number > 0, life.hold == Some(InactiveStatus::Suspended)), (one.2, one.1), "{history:?}");
+                let life = commit.state().generations(&[GenerationKey([id; 16])])[0];
+                assert_eq!((life.number > 0, life.inactive == Some(InactiveStatus::Suspended)), (one.2, one.1), "{history:?}");
             }
             commit.close().await;
         });

@@ -22,7 +22,7 @@ impl Writer {
         let newest = verified(&recovered)?;
         let Recovered { count: next, state, .. } = recovered;
         memory.replay = ReplayCache::load(&state.single_use, limits.single_use);
-        memory.state.load(&state.generations, tasks::read_all(&state.tasks)?, &mut [], newest);
+        memory.state.load(&state.generations, tasks::read_all(&state.tasks, &memory.keys)?, &mut [], newest);
         memory.lists.learn(state.status, state.in_force);
         durable.set(next);
         let (pending, failed, closing, behind) = Default::default();
@@ -49,7 +49,9 @@ impl Writer {
     pub(super) fn recover_now(&mut self) {
         let Some((uncertain, _)) = self.failed.take() else { return };
         let reopened = self.reopen(&uncertain);
-        match reopened.and_then(|(recovered, landed)| Ok((tasks::read_all(&recovered.state.tasks)?, recovered, landed))) {
+        match reopened
+            .and_then(|(recovered, landed)| Ok((tasks::read_all(&recovered.state.tasks, &self.memory.keys)?, recovered, landed)))
+        {
             Ok((tasks, recovered, landed)) => {
                 self.adopt(&recovered, tasks, uncertain, landed);
                 tracing::info!(records = recovered.count, "the store has recovered");

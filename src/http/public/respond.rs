@@ -99,30 +99,30 @@ struct PairsView<'a> {
 
 /// 200 with a task as it is now.
 pub(super) fn task(outcome: &TaskOutcome, now: Time) -> HttpResponse {
-    let (task, fixed) = (&outcome.task, &outcome.task.fixed);
-    let pairs = fixed
+    let (task, terms) = (&outcome.task, &outcome.task.terms);
+    let pairs = terms
         .authority
         .iter()
         .map(|held| PairsView { api: held.api.as_str(), scopes: held.scopes.iter().map(|scope| scope.as_str()).collect() });
     unstored(StatusCode::OK).json(TaskView {
-        task: fixed.id.to_string(),
+        task: terms.id.to_string(),
         status: match outcome.status {
             TaskStatus::Active => "active",
             TaskStatus::Suspended => "suspended",
             TaskStatus::Ended => "ended",
         },
-        txn: fixed.txn.to_string(),
-        parent: fixed.parent.map(|parent| parent.to_string()),
-        opener: fixed.opener.as_str(),
-        holder: fixed.holder.as_str(),
-        iat: fixed.opened.seconds(),
-        exp: fixed.deadline.seconds(),
-        expires_in: (fixed.deadline.seconds() - now.seconds()).max(0),
-        heartbeat: fixed.heartbeat.map(|span| span.as_secs()),
-        budget: BudgetView { exchanges: fixed.budget, left: task.left },
+        txn: terms.txn.to_string(),
+        parent: terms.parent.map(|parent| parent.to_string()),
+        opener: terms.opener.as_str(),
+        holder: terms.holder.as_str(),
+        iat: terms.opened.seconds(),
+        exp: terms.deadline.seconds(),
+        expires_in: (terms.deadline.seconds() - now.seconds()).max(0),
+        heartbeat: terms.heartbeat.map(|span| span.as_secs()),
+        budget: BudgetView { exchanges: terms.budget, left: task.left },
         authority: pairs.collect(),
-        purpose: &fixed.purpose,
-        data_classes: &fixed.data_classes,
+        purpose: &terms.purpose,
+        data_classes: &terms.data_classes,
     })
 }
 

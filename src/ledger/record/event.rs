@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::schema::{INTEGER_MAX, Kind, REFUSAL_BYTES_MAX, RecordReason, VERSION, written};
-use super::text::{List, Millis, One, Optional, OptionalMillis};
+use super::text::{Many, Millis, One, Optional, OptionalMillis};
 use crate::crypto::Digest;
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scopes, Time, Txn};
 
@@ -23,7 +23,7 @@ pub struct RefusalRecord<'a> {
     #[serde(with = "Millis")]
     pub at: Time,
     /// The targets asked for, as far as they are registered.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "Many")]
     pub audience: Vec<Resource>,
     /// The OAuth error code of the answer.
     #[serde(borrow)]
@@ -208,7 +208,7 @@ impl RefusalRecord<'static> {
 }
 
 impl RefusalRecord<'_> {
-    /// The canonical form (RFC 8785). A record that would exceed 1,024 bytes loses `audience`, `policies` and `requested` and
+    /// The canonical form (RFC 8785). A record that would exceed 1,024 bytes loses `audience`, `policies` and `requested`, and
     /// says so by `abridged`.
     ///
     /// # Errors

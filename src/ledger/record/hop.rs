@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::schema::{Kind, RECORD_BYTES_MAX, RecordReason, ascending, written};
-use super::text::{List, Millis, One, Optional};
+use super::text::{Many, Millis, One, Optional};
 use crate::crypto::Digest;
 use crate::oauth::{ClientId, Confirmation, ExchangeMode, Jti, Resource, Scopes, StatusPlace, TaskId, Time, Txn};
 
@@ -16,7 +16,7 @@ use crate::oauth::{ClientId, Confirmation, ExchangeMode, Jti, Resource, Scopes, 
 #[serde(deny_unknown_fields)]
 pub struct HopRecord<'a> {
     /// The digest of the subject's disclosure, where a trust rule vouched for the subject.
-    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "Many")]
     pub sd: Vec<Digest>,
     /// The agent that acts by this hop, also where the token does not show it (impersonation).
     #[serde(with = "One")]
@@ -25,7 +25,7 @@ pub struct HopRecord<'a> {
     #[serde(with = "Millis")]
     pub at: Time,
     /// The token's `aud`, as API ids.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "Many")]
     pub audience: Vec<Resource>,
     /// How the client came by the subject token.
     #[serde(with = "One")]
@@ -157,7 +157,7 @@ pub struct Evidence {
 #[serde(deny_unknown_fields)]
 pub struct Inputs<'a> {
     /// The digests of the disclosures of `acr`, `amr` and `auth_time`, as far as they are known.
-    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "Many")]
     pub sd: Vec<Digest>,
     /// The subject's attributes.
     #[serde(default, skip_serializing_if = "AttributeDigests::is_empty")]
@@ -178,7 +178,7 @@ pub struct Inputs<'a> {
 #[serde(deny_unknown_fields)]
 pub struct AttributeDigests {
     /// The digests of the disclosures.
-    #[serde(rename = "_sd", with = "List")]
+    #[serde(rename = "_sd", with = "Many")]
     pub sd: Vec<Digest>,
 }
 

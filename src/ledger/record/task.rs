@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hop::{ActorRecord, AgentSubject, Evidence};
 use super::schema::{INTEGER_MAX, Kind, RECORD_BYTES_MAX, RecordReason, ascending, written};
-use super::text::{List, Millis, One, Optional};
+use super::text::{Many, Millis, One, Optional};
 use crate::crypto::Digest;
 use crate::oauth::{ClientId, Jti, Resource, Scopes, ScopesOnApi, TaskId, Time, Txn};
 
@@ -16,7 +16,7 @@ use crate::oauth::{ClientId, Jti, Resource, Scopes, ScopesOnApi, TaskId, Time, T
 #[serde(deny_unknown_fields)]
 pub struct TaskRecord<'a> {
     /// The digests of the disclosures of `purpose` and `subject`, sorted.
-    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "List")]
+    #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "Many")]
     pub sd: Vec<Digest>,
     /// The instant at which the request came in.
     #[serde(with = "Millis")]

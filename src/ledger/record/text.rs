@@ -148,9 +148,9 @@ impl Optional {
 }
 
 /// Several values.
-pub(super) struct List;
+pub(super) struct Many;
 
-impl List {
+impl Many {
     pub(super) fn serialize<T: Text, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
         let mut array = to.serialize_seq(Some(values.len()))?;
         for value in values {

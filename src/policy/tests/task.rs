@@ -59,7 +59,7 @@ fn task_token(task: TaskMembership) -> Origin {
 /// The parent as the state knows it; only what is left of it is asked for.
 fn known(left: u64) -> Task {
     let (task, agent) = (parent(), ClientId::parse("orchestrator").unwrap());
-    let fixed = TaskTerms {
+    let terms = TaskTerms {
         id: task.id,
         txn: Txn::parse("01939b5e-0000-7000-8000-000000000002").unwrap(),
         parent: None,
@@ -74,7 +74,7 @@ fn known(left: u64) -> Task {
         data_classes: task.data_classes,
         generations: vec![],
     };
-    Task { fixed: Arc::new(fixed), left, suspended_by: None }
+    Task { terms: Arc::new(terms), left, suspended_by: None }
 }
 
 /// A task that may read contacts.

@@ -127,7 +127,7 @@ fn generations(connection: &Connection) -> Result<Vec<StoredGeneration>> {
         // What a later version may have written here is at least as strict.
         let hold =
             row.get::<_, Option<i64>>(3)?.map(|hold| if hold == 1 { InactiveStatus::Suspended } else { InactiveStatus::Retired });
-        let state = GenerationState { number: row.get(1)?, ended: time(2)?, hold, until: time(4)? };
+        let state = GenerationState { number: row.get(1)?, ended: time(2)?, inactive: hold, until: time(4)? };
         Ok(StoredGeneration { key: GenerationKey(row.get(0)?), state, forget: time(5)? })
     };
     connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], generation)?.collect()

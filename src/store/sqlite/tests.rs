@@ -63,11 +63,11 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
     let life = |key, number, forget: Option<i64>| StoredGeneration {
         key: GenerationKey([key; 16]),
-        state: GenerationState { number, ended: Some(time(50)), hold: None, until: None },
+        state: GenerationState { number, ended: Some(time(50)), inactive: None, until: None },
         forget: forget.map(time),
     };
     let held = |key, hold| StoredGeneration {
-        state: GenerationState { hold: Some(hold), until: Some(time(70)), ..GenerationState::default() },
+        state: GenerationState { inactive: Some(hold), until: Some(time(70)), ..GenerationState::default() },
         ..life(key, 0, None)
     };
     let first = Batch {

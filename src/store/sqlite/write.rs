@@ -66,7 +66,7 @@ fn generations(connection: &Connection, generations: &[StoredGeneration]) -> Res
     let mut put = connection.prepare_cached(sql)?;
     for StoredGeneration { key, state, forget } in generations {
         let [ended, due, forget] = [state.ended, state.until, *forget].map(|time| time.map(Time::millis));
-        put.execute(params![key.0, state.number, ended, state.hold.map(inactive), due, forget])?;
+        put.execute(params![key.0, state.number, ended, state.inactive.map(inactive), due, forget])?;
     }
     Ok(())
 }

@@ -277,7 +277,7 @@ fn whoever_counts_for_less_does_not_resume() {
         let thing = {
             use countersign::lifecycle::StateView;
             let key = countersign::lifecycle::key_of(child.parse_task(), &stage_again.world.pseudonyms);
-            stage_again.commit.state().task(&key).unwrap().fixed.revocable(&stage_again.world.pseudonyms)
+            stage_again.commit.state().task(&key).unwrap().terms.revocable(&stage_again.world.pseudonyms)
         };
         let ops = StatusChange {
             turn: Transition::Suspend,

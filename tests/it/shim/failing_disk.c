@@ -1,7 +1,8 @@
 // Loaded before libc: lets flushes or writes of the commit store fail while a control file says so.
 //
 // COUNTERSIGN_SHIM names the control file. Its first byte: 's' lets fsync and fdatasync fail with EIO, 'f' lets writes fail with
-// ENOSPC. Absent or empty, everything works. Only files whose name holds "commit.sqlite" are touched.
+// ENOSPC, 'd' lets flushes take 300 ms longer. Absent or empty, everything works. Only files whose name holds "commit.sqlite" are
+// touched.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -40,9 +41,19 @@ static int refused(int fd, char what, int error) {
     return 1;
 }
 
-int fsync(int fd) { return refused(fd, 's', EIO) ? -1 : (int)syscall(SYS_fsync, fd); }
+static void delayed(int fd) {
+    if (store(fd) && asked() == 'd') usleep(300000);
+}
 
-int fdatasync(int fd) { return refused(fd, 's', EIO) ? -1 : (int)syscall(SYS_fdatasync, fd); }
+int fsync(int fd) {
+    delayed(fd);
+    return refused(fd, 's', EIO) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd) {
+    delayed(fd);
+    return refused(fd, 's', EIO) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
 
 ssize_t write(int fd, const void *from, size_t length) {
     return refused(fd, 'f', ENOSPC) ? -1 : syscall(SYS_write, fd, from, length);

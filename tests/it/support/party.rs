@@ -38,8 +38,13 @@ impl Party {
 
     /// A fresh DPoP proof by the test key `key` for the token endpoint (RFC 9449 §4.2).
     pub fn proof(&self, key: &str) -> String {
+        self.proof_at(key, "/token")
+    }
+
+    /// A fresh DPoP proof by the test key `key` for the endpoint at `path`.
+    pub fn proof_at(&self, key: &str, path: &str) -> String {
         let key = self.key(key);
-        let claims = json!({ "jti": fresh(), "htm": "POST", "htu": format!("{}/token", self.profile.issuer), "iat": self.now() });
+        let claims = json!({ "jti": fresh(), "htm": "POST", "htu": format!("{}{path}", self.profile.issuer), "iat": self.now() });
         let header = json!({ "typ": "dpop+jwt", "alg": key.alg, "jwk": key.bare_jwk() });
         under(key, &header, &claims.to_string())
     }

@@ -78,7 +78,7 @@ impl Machine {
     pub(super) fn join(&self, inherited: Vec<Generation>) -> Result<Vec<Generation>, liveness::NotAlive> {
         let mut joining = vec![AGENT, SUBJECT];
         joining.retain(|key| inherited.iter().all(|known| known.key != *key));
-        let lives = self.state.lives(&joining);
+        let lives = self.state.generations(&joining);
         liveness::join(&*self.state, inherited, joining.into_iter().zip(lives), Time::from_millis(self.millis))
     }
 
@@ -95,7 +95,7 @@ impl Machine {
 
     /// True once time has ended the task.
     pub(super) fn overdue(&self) -> bool {
-        self.state.lives(&[TASK])[0].until.is_some_and(|until| until <= Time::from_millis(self.millis))
+        self.state.generations(&[TASK])[0].until.is_some_and(|until| until <= Time::from_millis(self.millis))
     }
 
     /// The rest of the task's budget.
@@ -113,7 +113,7 @@ impl Machine {
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
-                let opens = NewTask { key: TASK, task: fixed(within), out_of: None };
+                let opens = NewTask { key: TASK, task: terms(within), out_of: None };
                 self.hop(RecordHop { generations, opens: Some(opens), ..issue(OPENING, &[], &[]) })
             }
             Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
@@ -170,7 +170,7 @@ impl Machine {
     /// Everything that memory holds.
     fn seen(&self) -> (Vec<GenerationState>, Option<Task>) {
         let keys: Vec<_> = [AGENT, SUBJECT, TASK].into_iter().chain((0..8).map(hop_key)).collect();
-        (self.state.lives(&keys), self.state.task(&TASK))
+        (self.state.generations(&keys), self.state.task(&TASK))
     }
 }
 
@@ -201,7 +201,7 @@ fn turning(turn: Transition, key: GenerationKey) -> StatusChange {
     holding
 }
 
-fn fixed(generations: Vec<Generation>) -> TaskTerms {
+fn terms(generations: Vec<Generation>) -> TaskTerms {
     let agent = ClientId::parse("orchestrator").unwrap();
     TaskTerms {
         id: TaskId::from_bytes([3; 16]),

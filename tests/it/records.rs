@@ -1,0 +1,256 @@
+//! The records of a real server against docs/records.md: every documented member of every kind is written by some path, and no
+//! other member is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use countersign_conformance::fixture;
+use serde_json::{Value, json};
+
+use crate::agents::json_of;
+use crate::disk::compiled;
+use crate::support::patience::{pass, until};
+use crate::support::{Ledger, Party, Reply, Site, claims, declared, exchange_bytes, form, post_form};
+
+const SCHEMA: &str = include_str!("../../docs/records.md");
+
+/// Cases that between them open tasks, bind tokens, impersonate, revoke and are refused.
+const CASES: [&str; 7] = ["tasks/", "dpop/", "rfc8705/", "delegation/", "instance/", "status-list/", "aws/"];
+
+/// The refusals of one agent that are recorded in a minute (`limits.refusals_per_minute`).
+const REFUSALS_PER_MINUTE: usize = 60;
+
+const ASSISTANT: (&str, &str) = ("resource", "https://assistant.example");
+const CRM: (&str, &str) = ("resource", "https://crm.example");
+
+/// A scope that no API declares: the words of whoever asks.
+const UNDECLARED: &str = "undeclared-7d1f9c52";
+
+/// The names of members.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Members {
+    /// Those of a record, by its kind.
+    top: BTreeMap<String, BTreeSet<String>>,
+    /// Those below, behind the name of the member they are in and a dot.
+    nested: BTreeSet<String>,
+}
+
+#[test]
+fn every_documented_member_is_written_and_every_written_one_is_documented() {
+    let site = Site::new("records");
+    let (shim, control) = (compiled(&site.folder), site.folder.join("disk"));
+    let (runtime, _issuers) = site.issuers();
+    let server = site.start_with(&[("LD_PRELOAD", &shim), ("COUNTERSIGN_SHIM", &control)]);
+    let minute = refused_too_often(&site);
+    refused_at_length(&site);
+    refused_by_policy(&site);
+    withheld(&site, &control);
+    for cases in CASES {
+        runtime.block_on(countersign_conformance::run(&site.profile(), Path::new(fixture::CASES), Some(cases))).unwrap();
+    }
+    a_chain_that_touched_data(&site);
+    a_task_of_an_agent_for_itself(&site);
+    administered(&site);
+    until("the minute is over", || minute_of(&site) > minute);
+    assert_eq!(nowhere(&site, "mallory").status, 400);
+    until("what went unrecorded is told", || records(&site).iter().any(|record| record.get("suppressed").is_some()));
+    server.kill();
+    let documented = documented();
+    assert_eq!(documented.top.len(), 8, "{documented:?}");
+    assert_eq!(written(&site), documented);
+    tells_what_decided(&site);
+}
+
+fn records(site: &Site) -> Vec<Value> {
+    Ledger::read(&site.fixture.data).everything()
+}
+
+/// An exchange by `party`, which logs in with its own key.
+fn exchange(site: &Site, party: &Party, subject: &str, more: &[(&str, &str)]) -> Reply {
+    post_form(site.public, "/token", &form(&Party::request(&party.assertion(), subject, more))).unwrap()
+}
+
+/// A request of `agent` that is refused for its target.
+fn nowhere(site: &Site, agent: &str) -> Reply {
+    let party = Party::new(&site.profile(), agent);
+    exchange(site, &party, &party.id_token(json!({})), &[("resource", "https://nowhere.example")])
+}
+
+/// More refusals of one agent than are recorded in any two minutes. Says in which minute they ended.
+fn refused_too_often(site: &Site) -> i64 {
+    (0..=2 * REFUSALS_PER_MINUTE).for_each(|_| assert_eq!(nowhere(site, "mallory").status, 400));
+    minute_of(site)
+}
+
+/// A refusal whose targets and scopes have no room in its record: a task of everything that there is.
+fn refused_at_length(site: &Site) {
+    let profile = site.profile();
+    let party = Party::new(&profile, "orchestrator");
+    let token = exchange(site, &party, &party.id_token(json!({})), &[ASSISTANT]).text_of("access_token");
+    let apis = profile.apis.values().filter(|api| !api.scopes.is_empty()).take(15);
+    let authority = apis.map(|api| json!({ "api": api.id, "scopes": api.scopes.values().collect::<Vec<_>>() }));
+    let details = json!([{ "type": "task", "authority": authority.collect::<Vec<_>>() }]).to_string();
+    let assertion = party.assertion();
+    let reply = post_form(site.public, "/tasks", &form(&opening(&assertion, &token, &details))).unwrap();
+    assert_eq!(reply.text_of("error"), "invalid_authorization_details", "{}", reply.text);
+}
+
+fn opening<'a>(assertion: &'a str, subject: &'a str, details: &'a str) -> [(&'static str, &'a str); 5] {
+    [
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", assertion),
+        ("subject_token", subject),
+        ("subject_token_type", declared(subject)),
+        ("authorization_details", details),
+    ]
+}
+
+/// A refusal by policy, of a scope that a policy forbids and of one that nobody declares.
+fn refused_by_policy(site: &Site) {
+    let party = Party::new(&site.profile(), "orchestrator");
+    let scope = format!("contacts.delete {UNDECLARED}");
+    let reply = exchange(site, &party, &party.id_token(json!({})), &[CRM, ("scope", &scope)]);
+    assert_eq!(reply.text_of("error"), "invalid_scope", "{}", reply.text);
+}
+
+/// The record of what [`refused_by_policy`] did holds the target, the policy and its set, and nothing of what nobody declares.
+fn tells_what_decided(site: &Site) {
+    let records = records(site);
+    let refusal = records.iter().find(|record| record["kind"] == "refusal" && record["requested"] == "contacts.delete").unwrap();
+    let hop = records.iter().find(|record| record["kind"] == "hop").unwrap();
+    assert_eq!(refusal["audience"], json!([CRM.1]));
+    assert_eq!(refusal["policies"].as_array().map(Vec::len), Some(1), "{refusal}");
+    assert!(refusal["policies"][0].as_str().unwrap().starts_with("exchange"), "{refusal}");
+    assert_eq!(refusal["policy_set"], hop["policy_set"]);
+    assert!(records.iter().all(|record| !record.to_string().contains(UNDECLARED)));
+}
+
+/// Hops whose callers go while they are flushed, until one of them is recorded as withheld.
+fn withheld(site: &Site, control: &Path) {
+    let party = Party::new(&site.profile(), "orchestrator");
+    fs::write(control, "d").unwrap();
+    until("a hop is withheld", || {
+        let body = form(&Party::request(&party.assertion(), &party.id_token(json!({})), &[ASSISTANT]));
+        let head = format!(
+            "POST /token HTTP/1.1\r\nhost: {}\r\nexpect: 100-continue\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n",
+            site.public,
+            body.len()
+        );
+        let mut stream = TcpStream::connect(site.public).unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        pass(Duration::from_millis(100));
+        // The server's `100 Continue` was not read, so this resets the connection.
+        drop(stream);
+        records(site).iter().any(|record| record["kind"] == "withheld")
+    });
+    fs::remove_file(control).unwrap();
+}
+
+/// Two hops for a person who authenticated strongly and came through a foreign actor; the first, of what is permitted of the
+/// scopes asked for, touches a class of data.
+fn a_chain_that_touched_data(site: &Site) {
+    let [first, second] = ["orchestrator", "analyst"].map(|agent| Party::new(&site.profile(), agent));
+    let person = json!({ "acr": "high", "amr": ["hwk"], "auth_time": 1_700_000_000, "act": { "sub": "helper" } });
+    let scope = format!("customers.lookup customers.export {UNDECLARED}");
+    let more = [ASSISTANT, ("scope", scope.as_str()), ("scope_mode", "narrow")];
+    let reply = exchange(site, &first, &first.id_token(person), &more);
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let reply = exchange(site, &second, &reply.text_of("access_token"), &[CRM]);
+    assert_eq!(reply.status, 200, "{}", reply.text);
+}
+
+/// A workload opens a task for itself.
+fn a_task_of_an_agent_for_itself(site: &Site) {
+    let party = Party::new(&site.profile(), "worker");
+    let (attestation, proof) = (party.vouched("cluster", json!({})), party.proof_at("holder", "/tasks"));
+    let details = json!([{ "type": "task", "authority": [{ "api": CRM.1, "scopes": ["contacts.read"] }] }]).to_string();
+    let mut parameters = opening(&attestation, &attestation, &details);
+    parameters[3].1 = "urn:ietf:params:oauth:token-type:jwt";
+    let body = form(&parameters);
+    let head = format!(
+        "POST /tasks HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ndpop: {proof}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n",
+        site.public,
+        body.len()
+    );
+    let reply = exchange_bytes(site.public, format!("{head}{body}").as_bytes()).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text);
+}
+
+fn administered(site: &Site) {
+    json_of(site, &["agent", "suspend", "orchestrator"], 0);
+    json_of(site, &["agent", "resume", "orchestrator"], 0);
+    json_of(site, &["agent", "retire", "researcher", "--yes"], 0);
+}
+
+/// The present minute, by the clock of the parties.
+fn minute_of(site: &Site) -> i64 {
+    claims(&Party::new(&site.profile(), "orchestrator").assertion())["iat"].as_i64().unwrap() / 60
+}
+
+fn written(site: &Site) -> Members {
+    let mut members = Members::default();
+    for record in records(site) {
+        let of_kind = members.top.entry(record["kind"].as_str().unwrap().to_owned()).or_default();
+        for (name, value) in record.as_object().unwrap() {
+            of_kind.insert(name.clone());
+            below(name, value, &mut members.nested);
+        }
+    }
+    members
+}
+
+fn below(path: &str, value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let path = format!("{path}.{name}");
+                below(&path, value, found);
+                found.insert(path);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| below(path, element, found)),
+        _ => {}
+    }
+}
+
+/// The members that the tables of the document name: those below a heading `` ## `kind` `` in tables that begin with `Member`,
+/// and those in tables that begin with ``Member of `path` ``.
+fn documented() -> Members {
+    let mut members = Members::default();
+    let (mut kinds, mut parents): (Vec<String>, Option<Vec<String>>) = Default::default();
+    for line in SCHEMA.lines() {
+        let cell = line.strip_prefix("| ").and_then(|row| row.split(" |").next());
+        match cell {
+            _ if line.starts_with("## ") => kinds = quoted(line.split(':').next().unwrap()),
+            Some("Member") => parents = Some(Vec::new()),
+            Some(cell) if cell.starts_with("Member of ") => parents = Some(quoted(cell)),
+            Some(cell) if cell.starts_with('`') => match &parents {
+                Some(parents) if parents.is_empty() => {
+                    for kind in &kinds {
+                        members.top.entry(kind.clone()).or_default().extend(quoted(cell));
+                    }
+                }
+                Some(parents) => {
+                    let paths =
+                        parents.iter().flat_map(|parent| quoted(cell).into_iter().map(move |name| format!("{parent}.{name}")));
+                    members.nested.extend(paths);
+                }
+                None => {}
+            },
+            _ if !line.starts_with('|') => parents = None,
+            _ => {}
+        }
+    }
+    members
+}
+
+/// The words in backquotes.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
