@@ -23,7 +23,7 @@ pub(super) struct Options {
     #[arg(long, default_value = "http://127.0.0.1:8693")]
     issuer: String,
     /// The issuer identifier of the identity provider where people sign in
-    #[arg(long, default_value = "https://login.example.com")]
+    #[arg(long, default_value = PLACEHOLDER)]
     idp: String,
     /// The client there as which the agent obtains ID tokens: their `aud`
     #[arg(long, default_value = "assistant")]
@@ -32,6 +32,9 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
 }
+
+/// Stands for an identity provider that is not named yet.
+const PLACEHOLDER: &str = "https://login.example.com";
 
 /// The main file.
 const SETTINGS: &str = "countersign.toml";
@@ -143,6 +146,9 @@ fn tell(options: &Options, written: &[(&str, &str)]) {
     }
     written.iter().for_each(|(file, says)| say!("{:<28} {says}", file));
     say!("\nwritten below {}. Next:", folder.display());
+    if options.idp == PLACEHOLDER {
+        say!("  name your identity provider in {}", folder.join("trust/people.toml").display());
+    }
     next.iter().for_each(|command| say!("  {command}"));
     say!("Every file explains its fields. docs/first-configuration.md goes on from here.");
 }
