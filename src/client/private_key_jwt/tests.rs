@@ -20,7 +20,7 @@ use crate::jose::{Algorithm, KeySet, SigningKey};
 use crate::keys::{ClientJwks, RefreshPolicy};
 use crate::net::Fetcher;
 use crate::oauth::Clock;
-use crate::patience::{PATIENCE, until_async};
+use crate::patience::{PATIENCE, pass_async, until_async};
 
 const CLIENT: &str = "researcher";
 
@@ -318,6 +318,7 @@ fn keys_that_a_client_publishes_are_fetched_and_rotate() {
             assert_eq!(proved(logins, &KEY).await, "ok", "the first use waits for the fetch");
         }
         *set.lock().unwrap() = published(&[&KEY, &OTHER_KEY]);
+        pass_async(short).await;
         assert_eq!(proved(&resting, &OTHER_KEY).await, "Unproven(UnknownKey)", "it was looked at just now");
         until_async("an unknown kid is looked for once more", async || proved(&first, &OTHER_KEY).await == "ok").await;
         // A reload keeps what was fetched and asks nobody.

@@ -197,6 +197,8 @@ fn a_flood_of_unknown_kids_costs_one_fetch_per_cool_down_and_a_new_key_is_found(
             for _ in 0..50 {
                 let refused = vouch(trust, &origin, &key(), NOW).await.err();
                 assert_eq!(refused, Some(TrustReason::Jose(JoseReason::UnknownKey)));
+                // The task that fetches must have its chance to do so.
+                pass_async(Duration::from_millis(2)).await;
             }
         };
         let location = || KeyLocation::Uri(origin.uri());

@@ -357,6 +357,8 @@ fn a_quiet_agent_is_asked_anew_at_the_pace_and_a_flood_of_unknown_kids_asks_once
         let before = agent.calls();
         for _ in 0..50 {
             assert_eq!(present(&resting, &key()).await, UNKNOWN_KEY);
+            // The task that asks must have its chance to do so.
+            pass_async(Duration::from_millis(2)).await;
         }
         assert_eq!(agent.calls(), before, "the agent was asked again while resting");
         let trust = start(policy()).await;
