@@ -1,6 +1,9 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 // Reading order is import order: a module imports only modules listed above it. `tests/it/tidy.rs` enforces it.
 
+#[cfg(test)]
+mod patience;
+
 pub mod crypto;
 pub mod oauth;
 pub mod diagnostic;

@@ -13,6 +13,7 @@ mod tasks;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -26,6 +27,7 @@ use crate::oauth::{
     ClientId, Clock, ExchangeMode, Generation, GenerationKey, GenerationKind, Jti, Scopes, SingleUse, SingleUseKind, Subject,
     Time, Txn,
 };
+use crate::patience::{pass, until_async};
 use memory::{Disk, Faults, MemoryStore};
 
 const START: i64 = 1_700_000_000_000;
@@ -142,13 +144,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
 
-/// Waits until `done`; fails after five seconds.
-async fn eventually(done: impl Fn() -> bool) {
-    for _ in 0..2500 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
-    panic!("did not happen within five seconds");
+/// Waits until `done`, and where that is in vain tells the caller's line.
+#[track_caller]
+fn eventually(done: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let line = Location::caller();
+    async move { until_async(&line.to_string(), async || done()).await }
 }

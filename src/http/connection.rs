@@ -170,12 +170,12 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::timeout;
 
     use super::*;
     use crate::http::connection_limit::AddressLimit;
+    use crate::patience::pass_async;
 
     /// A connection and its client.
     async fn pair() -> (Connection, TcpStream) {
@@ -185,14 +185,8 @@ mod tests {
         (Connection::new(Link::Plain(ours.unwrap().0), AddressLimit::new(1).uncounted()), theirs.unwrap())
     }
 
-    /// The result of a read; `WouldBlock` when it has to wait.
     async fn read(connection: &mut Connection) -> Result<usize, io::ErrorKind> {
-        let read = timeout(Duration::from_secs(2), connection.read(&mut [0; 8])).await;
-        read.map_or(Err(io::ErrorKind::WouldBlock), |read| read.map_err(|error| error.kind()))
-    }
-
-    fn ago(span: Duration) -> Instant {
-        Instant::now().checked_sub(span).unwrap()
+        connection.read(&mut [0; 8]).await.map_err(|error| error.kind())
     }
 
     #[tokio::test]
@@ -215,7 +209,12 @@ mod tests {
     async fn whoever_falls_silent_gives_up_its_place() {
         for (asked, answering, moved) in [(Some(REQUEST), None, IDLE / 2), (None, Some(ANSWER), IDLE / 2), (None, None, IDLE)] {
             let (mut connection, _client) = pair().await;
-            assert_eq!(read(&mut connection).await, Err(io::ErrorKind::WouldBlock), "there is time");
+            tokio::select! {
+                biased;
+                read = read(&mut connection) => panic!("there is time, but {read:?}"),
+                () = pass_async(Duration::from_secs(2)) => {}
+            }
+            let ago = |span: Duration| connection.moved.checked_sub(span).unwrap();
             (connection.asked, connection.answering, connection.moved) = (asked.map(ago), answering.map(ago), ago(moved));
             assert_eq!(read(&mut connection).await, Err(io::ErrorKind::TimedOut), "{asked:?} {answering:?}");
         }
@@ -224,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_never_pauses_has_no_more_time() {
         let (mut connection, mut client) = pair().await;
-        connection.asked = Some(ago(REQUEST + Duration::from_secs(1)));
+        connection.asked = connection.moved.checked_sub(REQUEST + Duration::from_secs(1));
         client.write_all(b"a").await.unwrap();
         assert_eq!(read(&mut connection).await, Err(io::ErrorKind::TimedOut));
     }

@@ -174,7 +174,7 @@ mod tests {
 
         fn keep(&self, domain: &TrustDomain, sequence: u64) -> io::Result<()> {
             let _heard = self.0.try_send(());
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            crate::patience::pass(std::time::Duration::from_millis(100));
             self.1.keep(domain, sequence)
         }
     }

@@ -20,6 +20,7 @@ use crate::jose::{Algorithm, KeySet, SigningKey};
 use crate::keys::{ClientJwks, RefreshPolicy};
 use crate::net::Fetcher;
 use crate::oauth::Clock;
+use crate::patience::{PATIENCE, pass_async, until_async};
 
 const CLIENT: &str = "researcher";
 
@@ -300,34 +301,39 @@ fn keys_that_a_client_publishes_are_fetched_and_rotate() {
     };
     let set = Arc::new(Mutex::new(published(&[&KEY])));
     let (url, asked) = publisher(Arc::clone(&set));
-    let short = Duration::from_millis(150);
-    let pace = RefreshPolicy { cool_down: short, retry: short, ..RefreshPolicy::default() };
-    let logins = || {
+    let logins = |cool_down: Duration| {
+        let pace = RefreshPolicy { interval: 2 * PATIENCE, cool_down, wait_max: PATIENCE, ..RefreshPolicy::default() };
         let keys = ClientJwks::refreshed(url.clone(), pace);
         let login = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
         ClientAuths::new([(ClientId::parse(CLIENT).unwrap(), vec![login])]).unwrap()
     };
     let clock: Arc<dyn Clock> = Arc::new(Stopped);
     block_on(async {
-        let first = logins();
-        first.keep_fresh(&Fetcher::new(), &clock);
+        let (fetcher, short) = (Fetcher::within(PATIENCE), Duration::from_millis(150));
         let text = |key: &SigningKey| signed(key, &good_claims(CLIENT));
         let proved = async |logins: &ClientAuths, key: &SigningKey| proves(logins, &text(key)).await;
-        assert_eq!(proved(&first, &KEY).await, "ok", "the first use waits for the fetch");
+        let (resting, first) = (logins(PATIENCE), logins(short));
+        for logins in [&resting, &first] {
+            logins.keep_fresh(&fetcher, &clock);
+            assert_eq!(proved(logins, &KEY).await, "ok", "the first use waits for the fetch");
+        }
         *set.lock().unwrap() = published(&[&KEY, &OTHER_KEY]);
-        assert_eq!(proved(&first, &OTHER_KEY).await, "Unproven(UnknownKey)", "it was looked at just now");
-        tokio::time::sleep(2 * short).await;
-        assert_eq!(proved(&first, &OTHER_KEY).await, "ok", "an unknown kid is looked for once more");
+        pass_async(short).await;
+        assert_eq!(proved(&resting, &OTHER_KEY).await, "Unproven(UnknownKey)", "it was looked at just now");
+        until_async("an unknown kid is looked for once more", async || proved(&first, &OTHER_KEY).await == "ok").await;
         // A reload keeps what was fetched and asks nobody.
         let fetches = asked.load(Ordering::SeqCst);
-        let second = logins().taking_over(&first);
-        second.keep_fresh(&Fetcher::new(), &clock);
+        let second = logins(short).taking_over(&first);
+        second.keep_fresh(&fetcher, &clock);
         assert_eq!(proved(&second, &OTHER_KEY).await, "ok");
         assert_eq!(asked.load(Ordering::SeqCst), fetches);
         // A key that is withdrawn no longer counts once the set was fetched again.
         *set.lock().unwrap() = published(&[&OTHER_KEY]);
-        tokio::time::sleep(2 * short).await;
-        assert_eq!(proved(&second, &key(Algorithm::ES256)).await, "Unproven(UnknownKey)");
+        until_async("it is fetched again", async || {
+            assert_eq!(proved(&second, &key(Algorithm::ES256)).await, "Unproven(UnknownKey)");
+            asked.load(Ordering::SeqCst) > fetches
+        })
+        .await;
         assert_eq!(proved(&second, &KEY).await, "Unproven(UnknownKey)");
     });
 }

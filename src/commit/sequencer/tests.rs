@@ -13,6 +13,7 @@ use crate::commit::receipt::Durable;
 use crate::crypto::SignKey;
 use crate::ledger::{AuditReason, AuditReport, Checkpoint, KeyName, NoteSigner, audit};
 use crate::oauth::Time;
+use crate::patience::until;
 use disk::Disk;
 
 /// Records in memory, which a test may change as an attacker would.
@@ -156,15 +157,7 @@ fn the_thread_publishes_within_its_interval_and_ends_when_told() {
     };
     let sequencer = Sequencer::start(parts).unwrap();
     let size = |sequencer: &Sequencer| sequencer.published().map(|published| published.head.size());
-    let wait = |wanted: u64| {
-        for _ in 0..2_000 {
-            if size(&sequencer) == Some(wanted) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        panic!("{wanted} was not published, but {:?}", size(&sequencer));
-    };
+    let wait = |wanted: u64| until(&format!("{wanted} is published"), || size(&sequencer) == Some(wanted));
     wait(0);
     records.grow(4);
     durable.set(4);

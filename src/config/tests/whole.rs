@@ -1,5 +1,6 @@
 //! Configurations in which nothing is wrong, and texts that are anything at all.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::diagnostic::Diagnostics;
 use crate::jose::Algorithm;
 use crate::keys::KeySource;
 use crate::oauth::{ClientId, Resource};
+use crate::patience::{pass, until};
 use crate::trust::{Literal, Matcher, Template, TrustKind};
 
 #[test]
@@ -173,11 +175,25 @@ fn a_change_is_noticed_and_read_again() {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.spawn(watch(scene.sources(), known, changed));
-    assert!(receiver.recv_timeout(Duration::from_millis(1500)).is_err(), "nothing has changed");
-    let scene = scene.with("agents/b.toml", &AGENT.replace("'a'", "'b'"));
-    assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Ok(2)));
-    let _scene = scene.with("agents/b.toml", "id = 'b'\nowner = 'o'\nteam = 't'");
-    assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Err(1)));
+    let told = || {
+        let mut told = None;
+        until("a change is noticed", || {
+            told = receiver.try_recv().ok();
+            told.is_some()
+        });
+        told.unwrap()
+    };
+    pass(Duration::from_millis(1500));
+    assert!(receiver.try_recv().is_err(), "nothing has changed");
+    // Each comes into its place at once: what is half written would be read too.
+    let put = |text: &str| {
+        fs::write(scene.path("new"), text).unwrap();
+        fs::rename(scene.path("new"), scene.path("agents/b.toml")).unwrap();
+    };
+    put(&AGENT.replace("'a'", "'b'"));
+    assert_eq!(told(), Ok(2));
+    put("id = 'b'\nowner = 'o'\nteam = 't'");
+    assert_eq!(told(), Err(1));
     runtime.shutdown_background();
 }
 

@@ -12,8 +12,9 @@ use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::keys::source::FetchTarget;
 use crate::keys::state::Fetched;
-use crate::keys::{KeySource, RefreshPolicy};
+use crate::keys::{KeySource, KeyState, RefreshPolicy};
 use crate::oauth::{RuleName, Time};
+use crate::patience::{Began, PATIENCE, pass_async, until_async};
 use crate::trust::{
     IssuerSelector, SubjectKind, SubjectMapping, Template, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
     VerifiedAssertion,
@@ -55,7 +56,7 @@ impl Origin {
                         true => answers.discovery,
                         false => {
                             asked.fetch_add(1, Ordering::SeqCst);
-                            tokio::time::sleep(answers.delay).await;
+                            pass_async(answers.delay).await;
                             answers.keys
                         }
                     };
@@ -111,14 +112,19 @@ impl Clock for Hands {
     }
 }
 
+/// Nobody is asked anew by himself, and everybody waits for the first answer.
 fn policy() -> RefreshPolicy {
     RefreshPolicy {
-        interval: Duration::from_secs(60),
+        interval: 4 * PATIENCE,
         cool_down: Duration::from_millis(150),
         retry: Duration::from_millis(50),
         max_stale: Duration::from_secs(1000),
-        wait_max: Duration::from_secs(2),
+        wait_max: PATIENCE,
     }
+}
+
+fn patient() -> Fetcher {
+    Fetcher::within(PATIENCE)
 }
 
 fn trust(issuer: Issuer, location: KeyLocation, policy: RefreshPolicy) -> TrustStore {
@@ -150,6 +156,10 @@ async fn vouch(trust: &TrustStore, origin: &Origin, key: &SigningKey, now: i64) 
     trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(now)).await
 }
 
+fn state(trust: &TrustStore) -> KeyState {
+    trust.key_states(Time::from_seconds(NOW)).remove(0)
+}
+
 fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
@@ -170,8 +180,8 @@ fn discovery_leads_to_the_keys_and_the_first_token_waits_for_them() {
         });
         let location = KeyLocation::Discovery { issuer: origin.issuer(), hosts: Vec::new() };
         let trust = trust(origin.issuer(), location, policy());
-        trust.keep_fresh(&Fetcher::new(), &clock());
-        trust.keep_fresh(&Fetcher::new(), &clock());
+        trust.keep_fresh(&patient(), &clock());
+        trust.keep_fresh(&patient(), &clock());
         assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
         assert_eq!(origin.asked(), 1);
     });
@@ -183,22 +193,34 @@ fn a_flood_of_unknown_kids_costs_one_fetch_per_cool_down_and_a_new_key_is_found(
     run(async {
         let (origin, old, new) = (Origin::start().await, key(), key());
         origin.set(|answers| answers.keys = published(&[&old]));
-        let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy());
-        trust.keep_fresh(&Fetcher::new(), &clock());
-        assert!(vouch(&trust, &origin, &old, NOW).await.is_ok());
-        for _ in 0..50 {
-            let refused = vouch(&trust, &origin, &key(), NOW).await.err();
-            assert_eq!(refused, Some(TrustReason::Jose(JoseReason::UnknownKey)));
-        }
+        let flood = async |trust: &TrustStore| {
+            for _ in 0..50 {
+                let refused = vouch(trust, &origin, &key(), NOW).await.err();
+                assert_eq!(refused, Some(TrustReason::Jose(JoseReason::UnknownKey)));
+                // The task that fetches must have its chance to do so.
+                pass_async(Duration::from_millis(2)).await;
+            }
+        };
+        let location = || KeyLocation::Uri(origin.uri());
+        let resting = trust(origin.issuer(), location(), RefreshPolicy { cool_down: PATIENCE, ..policy() });
+        resting.keep_fresh(&patient(), &clock());
+        assert!(vouch(&resting, &origin, &old, NOW).await.is_ok());
+        flood(&resting).await;
         assert_eq!(origin.asked(), 1, "the issuer was asked again while resting");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (began, before) = (Began::now(), origin.asked());
+        let trust = trust(origin.issuer(), location(), policy());
+        trust.keep_fresh(&patient(), &clock());
+        assert!(vouch(&trust, &origin, &old, NOW).await.is_ok());
         origin.set(|answers| answers.keys = published(&[&old, &new]));
-        assert!(vouch(&trust, &origin, &new, NOW).await.is_ok());
-        assert_eq!(origin.asked(), 2);
-        for _ in 0..50 {
-            assert!(vouch(&trust, &origin, &key(), NOW).await.is_err());
-        }
-        assert_eq!(origin.asked(), 2);
+        until_async("the new key is found", async || vouch(&trust, &origin, &new, NOW).await.is_ok()).await;
+        assert_eq!(origin.asked(), before + 2);
+        until_async("the flood makes it ask again", async || {
+            flood(&trust).await;
+            origin.asked() >= before + 4
+        })
+        .await;
+        let asked = (origin.asked() - before) as u64;
+        assert!(asked <= 1 + began.room_for(policy().cool_down), "asked {asked} times");
     });
 }
 
@@ -210,11 +232,10 @@ fn bad_answers_change_nothing_and_old_keys_count_until_the_ceiling() {
         origin.set(|answers| answers.keys = published(&[&key]));
         let policy = RefreshPolicy { interval: Duration::from_millis(200), cool_down: Duration::from_millis(20), ..policy() };
         let trust = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy);
-        trust.keep_fresh(&Fetcher::new(), &clock());
+        trust.keep_fresh(&patient(), &clock());
         assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
         origin.set(|answers| answers.keys = "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into());
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(origin.asked() > 1);
+        until_async("bad answers come", async || state(&trust).failures >= 2).await;
         assert!(vouch(&trust, &origin, &key, NOW + 999).await.is_ok());
         assert_eq!(vouch(&trust, &origin, &key, NOW + 1000).await.err(), Some(TrustReason::KeysUnavailable));
     });
@@ -224,7 +245,7 @@ fn bad_answers_change_nothing_and_old_keys_count_until_the_ceiling() {
 #[test]
 fn what_is_not_a_plain_small_json_answer_is_refused() {
     run(async {
-        let (origin, fetcher) = (Origin::start().await, Fetcher::new());
+        let (origin, fetcher) = (Origin::start().await, patient());
         let far = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{}";
         let untyped = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
@@ -251,7 +272,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
         }
         origin.set(|answers| {
             answers.keys = cut.to_owned();
-            answers.delay = Duration::from_secs(60);
+            answers.delay = 2 * PATIENCE;
         });
         let hasty = Fetcher::within(Duration::from_millis(100));
         let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Route::default(), &hasty).await.unwrap_err().to_string();
@@ -267,7 +288,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
 #[test]
 fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
     run(async {
-        let (origin, fetcher) = (Origin::start().await, Fetcher::new());
+        let (origin, fetcher) = (Origin::start().await, patient());
         let location = |hosts: &[&str]| KeyLocation::Discovery {
             issuer: origin.issuer(),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
@@ -296,15 +317,15 @@ fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
 fn an_issuer_that_hangs_is_no_verdict_after_a_bounded_wait() {
     run(async {
         let (origin, key) = (Origin::start().await, key());
-        origin.set(|answers| answers.delay = Duration::from_secs(60));
+        origin.set(|answers| answers.delay = 2 * PATIENCE);
         let trust = trust(
             origin.issuer(),
             KeyLocation::Uri(origin.uri()),
             RefreshPolicy { wait_max: Duration::from_millis(50), ..policy() },
         );
-        trust.keep_fresh(&Fetcher::new(), &clock());
-        let vouching = tokio::time::timeout(Duration::from_secs(1), vouch(&trust, &origin, &key, NOW));
-        assert_eq!(vouching.await.unwrap().err(), Some(TrustReason::KeysUnavailable));
+        trust.keep_fresh(&patient(), &clock());
+        assert_eq!(vouch(&trust, &origin, &key, NOW).await.err(), Some(TrustReason::KeysUnavailable));
+        assert_eq!(state(&trust).fetches, 0, "it waited as long as the fetch");
     });
 }
 
@@ -314,12 +335,12 @@ fn a_reload_keeps_the_keys_and_the_task() {
         let (origin, key) = (Origin::start().await, key());
         origin.set(|answers| answers.keys = published(&[&key]));
         let before = trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy());
-        before.keep_fresh(&Fetcher::new(), &clock());
+        before.keep_fresh(&patient(), &clock());
         assert!(vouch(&before, &origin, &key, NOW).await.is_ok());
         let rules = before.rules().map(|rule| (**rule).clone()).collect();
         let after = TrustStore::new(rules, Some(&before)).unwrap();
         drop(before);
-        after.keep_fresh(&Fetcher::new(), &clock());
+        after.keep_fresh(&patient(), &clock());
         assert!(vouch(&after, &origin, &key, NOW).await.is_ok());
         assert_eq!(origin.asked(), 1);
     });

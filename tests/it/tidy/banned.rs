@@ -67,16 +67,36 @@ pub fn ignored_tests(source: &Source) -> Vec<String> {
     lines.map(|(number, _)| format!("{}:{}: a test that is ignored tests nothing", source.path, number + 1)).collect()
 }
 
-/// Tests that measure or assume how long something takes: only `support/patience.rs` reads a clock and waits.
+/// The files that read a clock and wait for tests, for those of `tests/it` and for unit tests.
+const PATIENT: [&str; 2] = ["tests/it/support/patience.rs", "src/patience.rs"];
+
+const HASTY: [&str; 9] = [
+    "Instant::now",
+    "SystemTime::elapsed",
+    ".elapsed(",
+    "thread::sleep",
+    "time::sleep",
+    "time::timeout",
+    ".recv_timeout(",
+    ".wait_timeout(",
+    "park_timeout",
+];
+
+/// Tests that measure or assume how long something takes. A ceiling of `PATIENCE` is none of them.
 pub fn clocks_in_tests(source: &Source) -> Vec<String> {
-    let concerned = source.path.starts_with("tests/it/") && source.path != "tests/it/support/patience.rs";
-    let calls = ["Instant::now", "SystemTime::elapsed", ".elapsed(", "thread::sleep", "time::sleep"];
-    let lines = source.code.lines().enumerate().filter(|_| concerned);
-    let told = lines.flat_map(|(number, line)| calls.iter().filter(|call| holds(line, call)).map(move |call| (number + 1, call)));
-    told.map(|(number, call)| {
-        format!("{}:{number}: {call} in a test; instead: wait for the event by support::patience", source.path)
-    })
-    .collect()
+    let concerned =
+        ["tests/it/", "src/"].iter().any(|root| source.path.starts_with(root)) && !PATIENT.contains(&source.path.as_str());
+    // What stands in the code of a file and not in that of the product is a test.
+    let product = source.product.lines().chain(std::iter::repeat(""));
+    let lines = source.code.lines().zip(product).enumerate().filter(|_| concerned);
+    let told = lines.flat_map(|(number, (line, product))| {
+        HASTY
+            .iter()
+            .filter(move |call| holds(line, call) && !holds(product, call) && !line.contains("PATIENCE"))
+            .map(move |call| (number + 1, call))
+    });
+    told.map(|(number, call)| format!("{}:{number}: {call} in a test; instead: wait for the event by `patience`", source.path))
+        .collect()
 }
 
 fn holds(line: &str, call: &str) -> bool {
@@ -104,11 +124,24 @@ fn every_ban_can_be_broken() {
 
 #[test]
 fn a_test_that_assumes_how_long_something_takes_is_seen() {
-    for code in
-        ["thread::sleep(x)", "tokio::time::sleep(x).await", "assert!(began.elapsed() < LIMIT)", "std::time::Instant::now()"]
-    {
-        assert_eq!(clocks_in_tests(&Source::new("tests/it/a.rs", &format!("fn a() {{ {code} }}"))).len(), 1, "{code}");
-        assert!(clocks_in_tests(&Source::new("tests/it/support/patience.rs", code)).is_empty());
+    for code in [
+        "thread::sleep(x)",
+        "tokio::time::sleep(x).await",
+        "assert!(began.elapsed() < LIMIT)",
+        "std::time::Instant::now()",
+        "tokio::time::timeout(x, y).await",
+        "x.recv_timeout(y)",
+    ] {
+        let code = format!("fn a() {{ {code} }}");
+        for path in ["tests/it/a.rs", "src/keys/tests.rs", "src/keys/tests/a.rs"] {
+            assert_eq!(clocks_in_tests(&Source::new(path, &code)).len(), 1, "{path}: {code}");
+        }
+        let within = format!("{code}\n#[cfg(test)]\nmod tests {{\n    {code}\n}}\n");
+        assert_eq!(clocks_in_tests(&Source::new("src/keys/a.rs", &within)).len(), 1, "{within}");
+        assert!(clocks_in_tests(&Source::new("src/keys/a.rs", &code)).is_empty(), "the product may, where other rules let it");
+        for path in PATIENT {
+            assert!(clocks_in_tests(&Source::new(path, &code)).is_empty());
+        }
     }
 }
 
