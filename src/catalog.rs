@@ -47,6 +47,7 @@ pub struct Catalog {
     apis: HashMap<Resource, Arc<Api>>,
     names: HashMap<Arc<str>, Arc<Api>>,
     scopes: HashSet<Scope>,
+    data_classes: HashSet<String>,
 }
 
 impl Catalog {
@@ -94,6 +95,11 @@ impl Catalog {
         }
     }
 
+    /// Those of the data classes `asked` that any scope declares. Others are words of whoever asked.
+    pub fn declared_classes(&self, asked: &[String]) -> Vec<String> {
+        asked.iter().filter(|class| self.data_classes.contains(*class)).cloned().collect()
+    }
+
     /// All agents, in no particular order.
     pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
         self.agents.values()
@@ -111,6 +117,7 @@ impl Catalog {
     fn add_api(&mut self, api: Api) {
         let api = Arc::new(api);
         self.scopes.extend(api.scopes.keys().cloned());
+        self.data_classes.extend(api.scopes.values().flat_map(|scope| scope.data.iter().cloned()));
         self.names.insert(api.id.as_str().into(), api.clone());
         for name in &api.names {
             self.names.insert(name.as_str().into(), api.clone());

@@ -233,7 +233,7 @@ fn record(
         budget: grant.budget(),
         chain: discloser.chain(exchange.chain(), issuer)?,
         client: client.agent().id.clone(),
-        data_classes: Cow::Borrowed(grant.data_classes()),
+        data_classes: Cow::Borrowed(grant.declared_classes()),
         evidence: common::evidence(exchange),
         expires: grant.deadline(),
         heartbeat: grant.heartbeat().map(|span| span.as_secs()),

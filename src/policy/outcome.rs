@@ -41,6 +41,7 @@ pub struct TaskGrant {
     pub(super) authority: Vec<ScopesOnApi>,
     pub(super) purpose: String,
     pub(super) data_classes: Vec<String>,
+    pub(super) declared_classes: Vec<String>,
     pub(super) deadline: Time,
     pub(super) budget: u64,
     pub(super) heartbeat: Option<Duration>,
@@ -211,6 +212,11 @@ impl TaskGrant {
     /// The classes of data that may be touched in it, sorted.
     pub fn data_classes(&self) -> &[String] {
         &self.data_classes
+    }
+
+    /// Those of its data classes that an API declares. The others are the opener's words, which stand in no record.
+    pub fn declared_classes(&self) -> &[String] {
+        &self.declared_classes
     }
 
     /// Its deadline, in whole seconds, after `now`.

@@ -48,6 +48,7 @@ pub fn open(
             PolicyOutcome::Grant(TaskGrant {
                 authority,
                 purpose,
+                declared_classes: catalog.declared_classes(&data_classes),
                 data_classes,
                 deadline,
                 budget,
