@@ -82,10 +82,16 @@ impl Diagnostic {
         Self { location, message: message.into(), nearest: None, unknown: None }
     }
 
-    /// Says that nothing goes by `name`, and which of the `known` names is spelled most like it, if one is near.
+    /// Says which of the `known` names is spelled most like `name`, if one is near.
+    #[must_use]
+    pub fn near<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { nearest: nearest(name, known), ..self }
+    }
+
+    /// Says that nothing goes by `name`, which is told only where no file declares it, and which of the `known` names is near.
     #[must_use]
     pub fn unknown<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { nearest: nearest(name, known), unknown: Some(name.to_owned()), ..self }
+        Self { unknown: Some(name.to_owned()), ..self.near(name, known) }
     }
 
     /// Adds the spelling that was surely meant.

@@ -135,7 +135,7 @@ fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<
     Ok((Revocable::hop(jti, &deployment.pseudonyms), Some(expires.plus(SKEW))))
 }
 
-/// Of a transaction that is only hops the death can be forgotten when none of them could be presented any more.
+/// Of a transaction that is only hops the revocation can be forgotten when none of them could be presented any more.
 fn until_of(txn: Txn, records: &dyn RecordReader) -> Result<Option<Time>, AdminReason> {
     let found = records.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(AdminReason::Store)?;
     if found.is_empty() {

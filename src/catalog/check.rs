@@ -178,7 +178,8 @@ impl CatalogCheck<'_> {
     fn scope_of(&mut self, api: &Declared<Api>, scope: &Scope, location: SourceLocation) {
         if !api.entry.scopes.contains_key(scope) {
             let sentence = format!("API \"{}\" has no scope \"{scope}\"", api.entry.id);
-            self.unknown(location, sentence, scope.as_str(), api.entry.scopes.keys().map(|scope| scope.as_str()));
+            let known = api.entry.scopes.keys().map(|scope| scope.as_str());
+            self.found.push(Diagnostic::new(location, sentence).near(scope.as_str(), known));
         }
     }
 

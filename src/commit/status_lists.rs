@@ -210,7 +210,7 @@ impl StatusLists {
         self.len() == 0
     }
 
-    /// As of when the lists are true: they say of every death before it what is to be said.
+    /// As of when the lists are true: they tell of every revocation before it.
     pub fn checked(&self) -> Time {
         Time::from_millis(self.checked.load(Ordering::Acquire))
     }

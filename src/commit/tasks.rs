@@ -63,7 +63,13 @@ pub(super) fn seal_all(tasks: &mut [StoredTask], keys: &SubjectKeys) -> Result<(
 /// # Errors
 /// `Corrupt` where the bytes of one are damaged, or sealed under another root key.
 pub(super) fn read_all(stored: &[StoredTask], keys: &SubjectKeys) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
-    stored.iter().map(|stored| read(stored, keys).ok_or(StoreReason::Corrupt("a task"))).collect()
+    stored
+        .iter()
+        .map(|stored| {
+            read(stored, keys)
+                .ok_or(StoreReason::Corrupt("the terms of a task, unless the root key of the key folder is another than before"))
+        })
+        .collect()
 }
 
 /// Version 0.1.0 left the terms unsealed; such a task is taken up as it lies there, and sealed when it is next stored.

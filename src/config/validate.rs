@@ -68,7 +68,8 @@ impl Validation<'_> {
             Some(api) if api.entry.scopes.contains_key(&map.to) => {}
             Some(api) => {
                 let known = api.entry.scopes.keys().map(|scope| scope.as_str());
-                self.unknown(location, format!("{} has no scope \"{}\"", map.api, map.to), map.to.as_str(), known);
+                let sentence = format!("{} has no scope \"{}\"", map.api, map.to);
+                self.context.report(Diagnostic::new(location.clone(), sentence).near(map.to.as_str(), known));
             }
             None => {
                 let known = self.apis.iter().map(|api| api.entry.id.as_str());

@@ -1,6 +1,6 @@
 //! Admission: every check of an exchange between proved facts and policy, in order. Who may present the subject token, who
-//! acts,
-//! `may_act`, impersonation, depth, active agents and rules, and last that everything the token would depend on is alive.
+//! acts, `may_act`, impersonation, depth, active agents and rules, and last that everything the token would depend on is
+//! alive.
 
 use std::sync::Arc;
 
@@ -271,7 +271,7 @@ fn unless_ended_since_issue(
     rules: &Rules<'_>,
 ) -> Result<(), AdmissionReason> {
     let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
-    let ended = keys.iter().zip(states).find(|(key, _)| **key == own).and_then(|(_, life)| life.ended);
+    let ended = keys.iter().zip(states).find(|(key, _)| **key == own).and_then(|(_, state)| state.ended);
     match (ended, subject.issued_at()) {
         (None, _) => Ok(()),
         (Some(ended), Some(issued)) if issued > ended => Ok(()),

@@ -126,7 +126,7 @@ impl std::error::Error for NotAlive {}
 mod tests {
     use super::*;
 
-    /// Everything is in the same life.
+    /// Everything is in the same state.
     struct One(GenerationState, Time);
 
     impl StateView for One {

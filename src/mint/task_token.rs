@@ -95,7 +95,7 @@ pub fn open(
 }
 
 impl MintedTaskToken {
-    /// Lets the token go, against the commit's word that the task of its own task is durable.
+    /// Lets the token go, against the commit's word that the opening of its own task is durable.
     ///
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.

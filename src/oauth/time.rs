@@ -1,4 +1,4 @@
-//! Points in time. Nothing here reads a clock: the door and the commit do, and pass the instant down.
+//! Points in time. Nothing here reads a clock: the endpoints and the commit do, and pass the instant down.
 
 use std::fmt;
 use std::time::Duration;

@@ -50,8 +50,9 @@ impl Removed {
     /// Revokes them, once more where that was done before: what came of requests that had begun earlier goes with them.
     pub(super) async fn record(&self, commit: &Commit, reason: &str) -> Result<(), CommitReason> {
         for things in self.0.chunks(THINGS_MAX) {
-            let death = Revocation { ends: things.to_vec(), by: ClientId::operators(), reason: reason.to_owned(), until: None };
-            commit.end(death).await?;
+            let revocation =
+                Revocation { ends: things.to_vec(), by: ClientId::operators(), reason: reason.to_owned(), until: None };
+            commit.end(revocation).await?;
             let names: Vec<&str> = things.iter().filter_map(|thing| thing.name.as_deref()).collect();
             tracing::info!(things = ?names, reason, "ended");
         }

@@ -240,5 +240,8 @@ fn of_scopes_of_another_server() {
         with("{ api = 'https://a.example', scope = 'reed' }"),
         &["trust/r.toml:10: https://a.example has no scope \"reed\"; did you mean \"read\"?"],
     );
+    // That something else is called so makes it no scope.
+    let called = with("{ api = 'https://a.example', scope = 'r' }");
+    expect(called, &["trust/r.toml:10: https://a.example has no scope \"r\""]);
     assert!(with("{ api = 'https://a.example', scope = 'read' }").complaints().is_empty());
 }

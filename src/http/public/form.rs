@@ -26,15 +26,16 @@ const BODY: Duration = Duration::from_secs(10);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Hands the request that `read` reads to `line`, and answers: with what `answer` makes of the outcome, or with the refusal of
-/// whoever refuses first. The clock is read once, before the request is.
+/// whoever refuses first. The clock is read once, after the request was read: slow bytes buy no time.
 pub(super) async fn handle<T>(
     state: &AppState,
     read: impl Future<Output = Result<(Form, Credentials), ExchangeError>>,
     line: impl AsyncFnOnce(LineContext<'_>, &Form) -> Result<T, RefusedRequest>,
     answer: impl FnOnce(T, LineContext<'_>) -> HttpResponse,
 ) -> HttpResponse {
+    let read = read.await;
     let now = state.now();
-    let (form, credentials) = match read.await {
+    let (form, credentials) = match read {
         Ok(read) => read,
         Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now),
     };

@@ -208,20 +208,20 @@ impl RefusalRecord<'static> {
 }
 
 impl RefusalRecord<'_> {
-    /// The canonical form (RFC 8785). A record that would exceed 1,024 bytes loses `audience`, `policies` and `requested`, and
-    /// says so by `abridged`.
+    /// The canonical form (RFC 8785). A record that would exceed 1,024 bytes loses `requested`, then `audience` and
+    /// `policies` too, and says so by `abridged`.
     ///
     /// # Errors
     /// `Long` when it is too long even so; `Malformed` for an instant before 1970 or after 9999.
     pub fn fitted(&self) -> Result<Vec<u8>, RecordReason> {
         written(self, REFUSAL_BYTES_MAX).or_else(|reason| match reason {
-            RecordReason::Long => written(&self.abridged(), REFUSAL_BYTES_MAX),
+            RecordReason::Long => {
+                let what_decided = Self { abridged: true, requested: Scopes::default(), ..self.clone() };
+                let least = Self { audience: Vec::new(), policies: Cow::default(), ..what_decided.clone() };
+                written(&what_decided, REFUSAL_BYTES_MAX).or_else(|_| written(&least, REFUSAL_BYTES_MAX))
+            }
             other => Err(other),
         })
-    }
-
-    fn abridged(&self) -> Self {
-        Self { abridged: true, audience: Vec::new(), policies: Cow::default(), requested: Scopes::default(), ..self.clone() }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 5] = [
+const VERSIONS: [&str; 6] = [
     "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
@@ -97,6 +97,8 @@ const VERSIONS: [&str; 5] = [
     DROP TABLE single_use_by_digest;
     CREATE INDEX single_use_expires ON single_use (expires);
 ",
+    // The terms of tasks (`fixed`) are sealed from here on, which a program of before cannot read.
+    "",
 ];
 
 /// Sets the journal mode, and brings the schema up to date.

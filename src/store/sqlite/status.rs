@@ -10,7 +10,7 @@ use crate::crypto::Digest;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, RuleName, Time};
 
-/// Bytes of one generation: its key, and the number of its life.
+/// Bytes of one generation: its key, and its number.
 const GENERATION_BYTES: usize = 24;
 
 /// That something was remembered at all: a server without agents and trust rules remembers that too.

@@ -6,8 +6,8 @@ const FILE_LINES_MAX: usize = 500;
 const LINE_WIDTH_MAX: usize = 130;
 const UNBREAKABLE: usize = 100;
 const FUNCTION_LINES_MAX: usize = 70;
-const FUNCTION_LINES_P90: usize = 30;
-const FUNCTION_LINES_MEDIAN: usize = 9;
+const FUNCTION_LINES_P90: usize = 18;
+const FUNCTION_LINES_MEDIAN: usize = 7;
 
 /// Files, functions and lines that are too long.
 pub fn file_complaints(source: &Source) -> Vec<String> {
