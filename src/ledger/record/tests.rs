@@ -286,7 +286,7 @@ fn a_record_has_at_most_65_535_bytes_and_a_refusal_1_024() {
     assert_canonical(&bytes);
     let Record::Refusal(record) = Record::parse(&bytes).unwrap() else { panic!("a refusal") };
     assert_eq!((record.abridged, record.suppressed, record.audience.len()), (true, 3, 0));
-    let names: Vec<String> = (0..200).map(|at| format!("scope-{at}")).collect();
+    let names: Vec<String> = (0..60).map(|at| format!("scope-of-some-length-{at}")).collect();
     refusal.requested = crate::oauth::Scopes::parse(&names.join(" ")).unwrap();
     refusal.audience = vec![Resource::parse("https://a.example").unwrap()];
     let bytes = refusal.fitted().unwrap();
