@@ -31,14 +31,17 @@ const HEADERS: [&str; 16] = [
     "x-anything",
 ];
 
+/// How every needle begins, and how the Base64 of one does that stands at its beginning.
+pub const COMMON: [&str; 2] = ["needle-7d1f9c", "bmVlZGxlLTdkMWY5"];
+
 /// Words that are unlike any other.
 struct Needles<'a> {
     site: &'a Site,
     made: Vec<String>,
 }
 
-/// Sends requests with a needle in every place, by a client that proves itself and by a stranger. Returns all needles.
-pub fn in_every_place(site: &Site) -> Vec<String> {
+/// Sends requests with a needle in every place, by a client that proves itself and by a stranger.
+pub fn in_every_place(site: &Site) {
     let mut needles = Needles { site, made: Vec::new() };
     let listed = parameters();
     assert!(listed.len() >= 20 && listed.iter().any(|name| name == "scope"), "{listed:?}");
@@ -60,7 +63,7 @@ pub fn in_every_place(site: &Site) -> Vec<String> {
         }
     }
     needles.addresses();
-    needles.made
+    assert!(needles.made.iter().all(|needle| COMMON.iter().any(|common| needle.starts_with(common))));
 }
 
 /// The parameters that the server knows by name.
