@@ -19,8 +19,21 @@ pub struct Diagnostic {
     pub message: String,
     /// The valid spelling that is nearest to the one found.
     pub nearest: Option<String>,
-    /// The name that nothing goes by, if that is the mistake.
-    pub unknown: Option<String>,
+    /// The name that nothing of that kind goes by, if that is the mistake.
+    pub unknown: Option<(NameKind, String)>,
+}
+
+/// A kind of thing that other files name. A name of one kind is no name of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameKind {
+    /// The `id` of an agent.
+    Agent,
+    /// The `id` of an API.
+    Api,
+    /// The `name` of a trust rule.
+    TrustRule,
+    /// The `trust_domain` of a trust rule.
+    TrustDomain,
 }
 
 /// All diagnostics of one reading, in the order of files and lines, each once.
@@ -88,10 +101,11 @@ impl Diagnostic {
         Self { nearest: nearest(name, known), ..self }
     }
 
-    /// Says that nothing goes by `name`, which is told only where no file declares it, and which of the `known` names is near.
+    /// Says that nothing of that kind goes by `name`, which is told only where no file declares it, and which of the `known`
+    /// names is near.
     #[must_use]
-    pub fn unknown<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { unknown: Some(name.to_owned()), ..self.near(name, known) }
+    pub fn unknown<'a>(self, kind: NameKind, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { unknown: Some((kind, name.to_owned())), ..self.near(name, known) }
     }
 
     /// Adds the spelling that was surely meant.
@@ -275,7 +289,7 @@ mod tests {
 
     #[test]
     fn told_in_words_and_as_json() {
-        let diagnostic = Diagnostic::new(line("a.toml", 7), "unknown key `ownr`").unknown("ownr", ["owner", "team"]);
+        let diagnostic = Diagnostic::new(line("a.toml", 7), "unknown key `ownr`").near("ownr", ["owner", "team"]);
         assert_eq!(diagnostic.to_string(), "a.toml:7: unknown key `ownr`; did you mean \"owner\"?");
         let whole = Diagnostic::new(SourceLocation::file("b.toml"), "is empty");
         let diagnostics = Diagnostics::new(vec![whole, diagnostic.clone(), diagnostic]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::agent::Agent;
 use super::api::{Api, ConstraintRequirement};
-use crate::diagnostic::{Declared, Diagnostic, SourceLocation};
+use crate::diagnostic::{Declared, Diagnostic, NameKind, SourceLocation};
 use crate::oauth::{ClientId, Resource, RuleName, Scope};
 
 /// Every contradiction, agents first.
@@ -54,7 +54,8 @@ impl CatalogCheck<'_> {
             if !self.rules.contains(rule) {
                 let location = agent.locations.of(&format!("foreign_clients/{position}/trust"));
                 let known = self.rules.iter().map(RuleName::as_str);
-                self.unknown(location, format!("there is no trust rule \"{rule}\""), rule.as_str(), known);
+                let sentence = format!("there is no trust rule \"{rule}\"");
+                self.unknown((NameKind::TrustRule, rule.as_str()), location, sentence, known);
             }
         }
     }
@@ -86,7 +87,8 @@ impl CatalogCheck<'_> {
         let agents = self.agents;
         let known = || agents.iter().map(|agent| agent.entry.id.as_str());
         if let Some(agent) = api.entry.agent.as_ref().filter(|id| known().all(|known| known != id.as_str())) {
-            self.unknown(api.locations.of("agent"), format!("there is no agent \"{agent}\""), agent.as_str(), known());
+            let sentence = format!("there is no agent \"{agent}\"");
+            self.unknown((NameKind::Agent, agent.as_str()), api.locations.of("agent"), sentence, known());
         }
         if !Api::TYPS.contains(&api.entry.typ.as_str()) {
             self.error(api.locations.of("typ"), "`typ` must be \"at+jwt\" or \"JWT\"");
@@ -112,7 +114,8 @@ impl CatalogCheck<'_> {
             Some(from) => self.scope_of(from, &derive.from_scope, location("from/scope")),
             None => {
                 let (wanted, known) = (&derive.from_api, apis.iter().map(|api| api.entry.id.as_str()));
-                self.unknown(location("from/api"), format!("there is no API \"{wanted}\""), wanted.as_str(), known);
+                let sentence = format!("there is no API \"{wanted}\"");
+                self.unknown((NameKind::Api, wanted.as_str()), location("from/api"), sentence, known);
             }
         }
     }
@@ -187,8 +190,14 @@ impl CatalogCheck<'_> {
         self.found.push(Diagnostic::new(location, sentence));
     }
 
-    fn unknown<'b>(&mut self, location: SourceLocation, sentence: String, name: &str, known: impl Iterator<Item = &'b str>) {
-        self.found.push(Diagnostic::new(location, sentence).unknown(name, known));
+    fn unknown<'b>(
+        &mut self,
+        (kind, name): (NameKind, &str),
+        location: SourceLocation,
+        sentence: String,
+        known: impl Iterator<Item = &'b str>,
+    ) {
+        self.found.push(Diagnostic::new(location, sentence).unknown(kind, name, known));
     }
 }
 

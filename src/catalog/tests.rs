@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use super::*;
+use crate::diagnostic::NameKind;
 use crate::jose::Algorithm;
 use crate::oauth::{Scope, Scopes};
 
@@ -83,7 +84,7 @@ fn foreign_clients_name_known_rules() {
     client.foreign_clients = vec![(rule("acme-idq"), "x".into())];
     let complaints = Catalog::new(vec![client], Vec::<Api>::new(), &[rule("acme-idp")]).unwrap_err();
     assert_eq!(complaints[0].message, "there is no trust rule \"acme-idq\"");
-    assert_eq!(complaints[0].unknown.as_deref(), Some("acme-idq"));
+    assert_eq!(complaints[0].unknown, Some((NameKind::TrustRule, "acme-idq".to_owned())));
     assert_eq!(complaints[0].nearest.as_deref(), Some("acme-idp"));
 }
 

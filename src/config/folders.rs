@@ -12,14 +12,15 @@ use super::toml::{Table, TomlValue};
 use super::trust_file::TrustFile;
 use super::validate::Validation;
 use super::{api_file, certificate_file, tls_file};
-use crate::diagnostic::{Diagnostics, Located, SourceLocation};
+use crate::diagnostic::{Diagnostics, Located, NameKind, SourceLocation};
 
 /// Reads the folders and puts everything together. None when that cannot be; the diagnostics say why.
 pub(super) fn read(context: &LoadContext, settings: Settings) -> Option<Config> {
     let mut declared = BTreeSet::new();
-    let rules = entries(context, &settings.files.trust, "name", &mut declared, TrustFile::read);
-    let agents = entries(context, &settings.files.agents, "id", &mut declared, AgentFile::read);
-    let apis = entries(context, &settings.files.apis, "id", &mut declared, api_file::read);
+    let rule_names = [("name", NameKind::TrustRule), ("trust_domain", NameKind::TrustDomain)];
+    let rules = entries(context, &settings.files.trust, &rule_names, &mut declared, TrustFile::read);
+    let agents = entries(context, &settings.files.agents, &[("id", NameKind::Agent)], &mut declared, AgentFile::read);
+    let apis = entries(context, &settings.files.apis, &[("id", NameKind::Api)], &mut declared, api_file::read);
     let policies = policies(context, &settings.files.policies);
     let everything =
         Validation { context, settings: &settings, rules: &rules, agents: &agents, apis: &apis, declared: &declared };
@@ -35,13 +36,13 @@ pub(super) fn read(context: &LoadContext, settings: Settings) -> Option<Config> 
     Some(Config { settings, catalog, rules, logins, policies, warnings: Diagnostics::default(), identity, inputs })
 }
 
-/// The entries of the files in `folder`. The name that a file gives its entry at `key` is `declared` even if the rest of it is
-/// wrong, so that it is not reported as absent as well.
+/// The entries of the files in `folder`. The names that a file gives its entry at `keys` are `declared` even if the rest of it
+/// is wrong, so that they are not reported as absent as well.
 fn entries<T>(
     context: &LoadContext,
     folder: &Located<PathBuf>,
-    key: &str,
-    declared: &mut BTreeSet<String>,
+    keys: &[(&str, NameKind)],
+    declared: &mut BTreeSet<(NameKind, String)>,
     read: impl Fn(TableReader<'_>) -> Option<T>,
 ) -> Vec<T> {
     let mut entries = Vec::new();
@@ -50,7 +51,7 @@ fn entries<T>(
         let location = SourceLocation::line(file.as_ref(), 1);
         let Some(text) = context.text(&path, &location) else { continue };
         let table = context.toml(&file, &text);
-        declared.extend([key, "trust_domain"].into_iter().filter_map(|key| name(&table, key)));
+        declared.extend(keys.iter().filter_map(|(key, kind)| Some((*kind, name(&table, key)?))));
         entries.extend(read(TableReader::new(context, table, location)));
     }
     entries

@@ -242,7 +242,7 @@ impl<'a> TableReader<'a> {
         for (key, node) in &self.table {
             let sentence = format!("unknown key `{}`{}", short(key), self.whence());
             let diagnostic = Diagnostic::new(node.location.clone(), sentence);
-            self.context.report(diagnostic.unknown(key, self.asked.iter().copied()));
+            self.context.report(diagnostic.near(key, self.asked.iter().copied()));
         }
     }
 
@@ -254,7 +254,7 @@ impl<'a> TableReader<'a> {
         }
         let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let sentence = format!("`{key}` must be {}, not \"{}\"", one_of(&names), short(&word));
-        self.context.report(Diagnostic::new(location, sentence).unknown(&word, choices.iter().map(|(name, _)| *name)));
+        self.context.report(Diagnostic::new(location, sentence).near(&word, choices.iter().map(|(name, _)| *name)));
         None
     }
 

@@ -163,7 +163,7 @@ fn warn_of_unknown_claims(reader: &TableReader<'_>, kind: Option<TrustKind>, req
             let sentence =
                 format!("claim `{claim}` is none that kind \"{kind}\" is known to have; an absent claim never matches");
             let known = claims_of(kind).iter().map(|fact| fact.path);
-            reader.context().report_warning(Diagnostic::new(matcher.location.clone(), sentence).unknown(claim, known));
+            reader.context().report_warning(Diagnostic::new(matcher.location.clone(), sentence).near(claim, known));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::trust_file::TrustFile;
 use crate::catalog::{Api, Catalog};
 use crate::client::ClientAuth;
-use crate::diagnostic::{Declared, Diagnostic, SourceLocation};
+use crate::diagnostic::{Declared, Diagnostic, NameKind, SourceLocation};
 use crate::keys::KeySource;
 use crate::oauth::{RuleName, SpiffePattern};
 use crate::trust::{IssuerSelector, Requirement, ScopeMap, SubjectKind, TrustKind, mistaken};
@@ -21,8 +21,9 @@ pub(super) struct Validation<'a> {
     pub(super) rules: &'a [TrustFile],
     pub(super) agents: &'a [AgentFile],
     pub(super) apis: &'a [Declared<Api>],
-    /// Names in files that have other mistakes: of these it is never told that nothing goes by them.
-    pub(super) declared: &'a BTreeSet<String>,
+    /// The names that files give their entries, whatever else is wrong with them: of these it is never told that nothing goes by
+    /// them, for the file that declares one has its own mistakes to tell.
+    pub(super) declared: &'a BTreeSet<(NameKind, String)>,
 }
 
 impl Validation<'_> {
@@ -54,7 +55,8 @@ impl Validation<'_> {
         let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
         for (presenter, location) in file.rule.presenters.iter().zip(&file.presenters) {
             if !known().any(|id| id == presenter.as_str()) {
-                self.unknown(location, format!("there is no agent \"{presenter}\""), presenter.as_str(), known());
+                let sentence = format!("there is no agent \"{presenter}\"");
+                self.unknown((NameKind::Agent, presenter.as_str()), location, sentence, known());
             }
         }
         for (position, map) in file.rule.scopes.iter().enumerate() {
@@ -73,7 +75,7 @@ impl Validation<'_> {
             }
             None => {
                 let known = self.apis.iter().map(|api| api.entry.id.as_str());
-                self.unknown(location, format!("there is no API \"{}\"", map.api), map.api.as_str(), known);
+                self.unknown((NameKind::Api, map.api.as_str()), location, format!("there is no API \"{}\"", map.api), known);
             }
         }
     }
@@ -105,7 +107,7 @@ impl Validation<'_> {
         if found.is_empty() {
             let known: Vec<String> = self.rules.iter().filter_map(domain).collect();
             let sentence = format!("no trust rule of kind \"spiffe\" has the trust domain \"{wanted}\"");
-            self.unknown(location, sentence, wanted, known.iter().map(String::as_str));
+            self.unknown((NameKind::TrustDomain, wanted), location, sentence, known.iter().map(String::as_str));
         }
         found
     }
@@ -131,7 +133,8 @@ impl Validation<'_> {
     fn workload_login(&self, login: &LoginFile, name: &RuleName, matchers: &[Requirement], by_certificate: bool) {
         let Some(rule) = self.rules.iter().map(|file| &file.rule).find(|rule| rule.name == *name) else {
             let known = self.rules.iter().map(|file| file.rule.name.as_str());
-            return self.unknown(&login.location, format!("there is no trust rule \"{name}\""), name.as_str(), known);
+            let sentence = format!("there is no trust rule \"{name}\"");
+            return self.unknown((NameKind::TrustRule, name.as_str()), &login.location, sentence, known);
         };
         if rule.subject.kind == SubjectKind::User {
             self.error(&login.location, format!("trust rule \"{name}\" vouches for people, and an agent is no person"));
@@ -165,8 +168,14 @@ impl Validation<'_> {
         self.context.error(location.clone(), sentence);
     }
 
-    fn unknown<'a>(&self, location: &SourceLocation, sentence: String, name: &str, known: impl Iterator<Item = &'a str>) {
-        self.report(Diagnostic::new(location.clone(), sentence).unknown(name, known));
+    fn unknown<'a>(
+        &self,
+        (kind, name): (NameKind, &str),
+        location: &SourceLocation,
+        sentence: String,
+        known: impl Iterator<Item = &'a str>,
+    ) {
+        self.report(Diagnostic::new(location.clone(), sentence).unknown(kind, name, known));
     }
 
     fn report(&self, diagnostic: Diagnostic) {

@@ -241,7 +241,7 @@ fn of_scopes_of_another_server() {
         &["trust/r.toml:10: https://a.example has no scope \"reed\"; did you mean \"read\"?"],
     );
     // That something else is called so makes it no scope.
-    let called = with("{ api = 'https://a.example', scope = 'r' }");
-    expect(called, &["trust/r.toml:10: https://a.example has no scope \"r\""]);
+    let called = with("{ api = 'https://a.example', scope = 'idp' }");
+    expect(called, &["trust/r.toml:10: https://a.example has no scope \"idp\""]);
     assert!(with("{ api = 'https://a.example', scope = 'read' }").complaints().is_empty());
 }

@@ -226,6 +226,32 @@ fn of_what_a_broken_file_declares_are_not_repeated() {
     );
 }
 
+/// A name of one kind is no name of another: whatever refers to an agent, a rule, a trust domain, an API or a scope is told that
+/// there is none, though everything else goes by that word.
+#[test]
+fn of_names_are_not_hidden_by_names_of_another_kind() {
+    let spiffe = "name = 'word'\nkind = 'spiffe'\ntrust_domain = 'other'\naudiences = ['us']\n[keys]\nbundle_file = 'b.json'\n";
+    let spiffe = spiffe.replace("audiences", "presenters = ['rule']\naudiences");
+    let map = "[[map]]\nfrom = 'x'\nto = { api = 'https://a.example', scope = 'word' }\n";
+    let oauth = IDP.replace("'oidc'", "'oauth'").replace("'idp'", "'rule'");
+    let login = "[[login]]\nmethod = 'spiffe_x509'\nspiffe_id = 'spiffe://word/x'\n\
+                 [[login]]\nmethod = 'workload_jwt'\ntrust = 'agent'\nmatch = { sub = 'x' }\n";
+    let agent = format!("{}[[foreign_clients]]\ntrust = 'agent'\nclient = 'x'\n{login}", AGENT.replace("'a'", "'agent'"));
+    let api = format!("agent = 'rule'\n{API}");
+    let scene = Scene::new().with("trust/s.toml", &spiffe).with("trust/b.json", r#"{"keys":[]}"#);
+    let scene = scene.with("trust/r.toml", &format!("{oauth}{map}")).with("agents/a.toml", &agent).with("apis/a.toml", &api);
+    let found = scene.complaints();
+    for (reference, at) in [
+        ("there is no trust rule \"agent\"", 3),
+        ("there is no agent \"rule\"", 2),
+        ("has no scope \"word\"", 1),
+        ("has the trust domain \"word\"", 1),
+    ] {
+        let times = found.iter().filter(|line| line.contains(reference)).count();
+        assert!((1..=at).contains(&times), "{reference}: {times}\n{}", found.join("\n"));
+    }
+}
+
 /// They belong to no stage of their own: all are told in one run, with everything else.
 #[test]
 fn of_policies_and_logins_are_told_in_the_same_run() {
