@@ -4,7 +4,9 @@
 mod digest;
 mod ed25519;
 mod seal;
+mod set_hash;
 
 pub use digest::{Digest, MacKey};
 pub use ed25519::{Ed25519Reason, SignKey, VerifyKey};
 pub use seal::{SealKey, SealReason, random};
+pub use set_hash::{KeyedSum, SetHash};

@@ -23,5 +23,6 @@ pub use issued::{Visible, revocation, visible};
 pub use liveness::{Cause, GenerationState, NotAlive, StateView, alive};
 pub use reason::AdmissionReason;
 pub use revocation::{InactiveStatus, Revocable, Revocation, StatusChange, Transition};
-pub use task::{Task, TaskStatus, TaskTerms, key_of};
+pub(crate) use task::rank;
+pub use task::{TASK_SKEW, Task, TaskStatus, TaskTerms};
 pub use task_admission::{AdmittedTask, TaskAction, TaskChange, admit_task, change_task, current_task};

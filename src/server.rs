@@ -21,11 +21,12 @@ pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use reconcile::retired_in_record;
 
+use crate::catalog::Status;
 use crate::commit::Commit;
-use crate::config::{self, Fingerprint, Settings, Sources};
-use crate::crypto::SealKey;
+use crate::config::{self, Config, Fingerprint, Settings, Sources};
 use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
-use crate::oauth::Clock;
+use crate::ledger::record::StateCause;
+use crate::oauth::{Clock, GenerationKind};
 use crate::store::{self, KeyFiles, SystemClock};
 use reload::{Lasting, Reload};
 
@@ -51,11 +52,15 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
     // What was made just now is no change of the configuration.
     loaded.fingerprint.look_again_at(&config::keyring(&settings));
-    let commit = commit(&settings, data, files.root()?, &clock)?;
+    let commit = commit(&config, data, &files, &clock)?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
+    // While the store takes no records a server serves what needs none.
+    if let Err(reason) = lasting.commit.checkpoint(StateCause::Start).await {
+        tracing::error!(%reason, "the digest of the state was not recorded at the start");
+    }
     reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
         Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;
@@ -90,6 +95,9 @@ impl Server {
     /// Finishes requests under way, publishes what they recorded, and closes the store.
     pub async fn stop(self) {
         self.running.stop().await;
+        if let Err(reason) = self.reload.lasting.commit.checkpoint(StateCause::Stop).await {
+            tracing::warn!(%reason, "the digest of the state was not recorded at the end; the next start reads more records");
+        }
         self.reload.lasting.commit.close().await;
         let sequencer = self.reload.signing.sequencer;
         let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;
@@ -97,10 +105,13 @@ impl Server {
 }
 
 /// The one writer, on the store of the data folder.
-fn commit(settings: &Settings, data: &Path, root: SealKey, clock: &Arc<dyn Clock>) -> Result<Commit, Failure> {
+fn commit(config: &Config, data: &Path, files: &KeyFiles, clock: &Arc<dyn Clock>) -> Result<Commit, Failure> {
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
-    let limits = limits::commit(&settings.limits);
-    Commit::start(store, Arc::clone(clock), Arc::new(root), limits).map_err(|reason| Failure::store(data, &reason))
+    let limits = limits::commit(&config.settings.limits);
+    let (inactive, pseudonyms) = (config.catalog.agents().filter(|agent| agent.status != Status::Active), files.pseudonyms());
+    let suspended = inactive.map(|agent| pseudonyms.pseudonym(GenerationKind::Agent, agent.id.as_str().as_bytes())).collect();
+    let started = Commit::start_suspending(store, Arc::clone(clock), files.commit()?, limits, suspended);
+    started.map_err(|reason| Failure::store(data, &reason))
 }
 
 /// Starts the listeners on the bound sockets.

@@ -10,7 +10,7 @@ use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
 use crate::ledger::record::Record;
-use crate::lifecycle::{StateView, key_of};
+use crate::lifecycle::StateView;
 use crate::oauth::{ClientId, Jti, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
@@ -111,8 +111,8 @@ impl RevokeTarget {
             }
             Self::Hop(jti) => hop(*jti, deployment, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
-            Self::Task(id) => match state.task(&key_of(*id, key)) {
-                Some(task) => Ok((task.terms.revocable(key), Some(task.terms.forget()))),
+            Self::Task(id) => match state.task(id) {
+                Some(task) => Ok((task.terms.revocable(), Some(task.terms.forget()))),
                 None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
             Self::Agent(id) => registered(&deployment.catalog, id).map(|()| (Revocable::agent(id, key), None)),
@@ -131,8 +131,9 @@ impl RevokeTarget {
 /// Nothing that descends from a hop outlives its token.
 fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), AdminReason> {
     let found = records.records(Select::Jti(jti), 0, 1).map_err(AdminReason::Store)?;
-    let expires = found.first().and_then(expires).ok_or_else(|| AdminReason::Unknown(format!("no hop {jti} is recorded")))?;
-    Ok((Revocable::hop(jti, &deployment.pseudonyms), Some(expires.plus(SKEW))))
+    let known = found.first().and_then(|stored| Some((expires(stored)?, stored.txn?)));
+    let (expires, txn) = known.ok_or_else(|| AdminReason::Unknown(format!("no hop {jti} is recorded")))?;
+    Ok((Revocable::hop(jti, txn, &deployment.pseudonyms), Some(expires.plus(SKEW))))
 }
 
 /// Of a transaction that is only hops the revocation can be forgotten when none of them could be presented any more.
@@ -141,10 +142,7 @@ fn until_of(txn: Txn, records: &dyn RecordReader) -> Result<Option<Time>, AdminR
     if found.is_empty() {
         return Err(AdminReason::Unknown(format!("no hop of transaction {txn} is recorded")));
     }
-    let plain = |stored: &Stored| {
-        let record = Record::parse(&stored.record);
-        matches!(record, Ok(Record::Hop(_) | Record::Refusal(_) | Record::Withheld(_)))
-    };
+    let plain = |stored: &Stored| Record::parse(&stored.record).is_ok_and(|record| !matches!(record, Record::Task(_)));
     let all = found.len() < RECORDS_MAX as usize && found.iter().all(plain);
     let last = found.iter().filter_map(expires).max();
     Ok(last.filter(|_| all).map(|last| last.plus(SKEW)))

@@ -1,16 +1,16 @@
-//! Changes of what is alive: revocations, suspensions, resumptions, retirements. Their effect on one generation is a pure
-//! function of the generation before it.
+//! Changes of what is alive: revocations, suspensions, resumptions, retirements, and how each is recorded.
 
 use std::borrow::Cow;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::contract::StoredGeneration;
+use super::contract::Heartbeat;
+use super::fold::Effect;
 use super::limits::ClientPlace;
 use crate::ledger::RecordReason;
 use crate::ledger::record::{Kind, Record, RevocableRecord, RevocationRecord, StatusChangeRecord};
-use crate::lifecycle::{GenerationState, InactiveStatus, Revocable, Revocation, StatusChange, Task, Transition};
-use crate::oauth::{ClientId, SingleUse, Time};
+use crate::lifecycle::{Revocable, Revocation, StatusChange, Task, Transition};
+use crate::oauth::{ClientId, SingleUse, Time, Txn};
 
 /// No change is about more things, and none has a longer reason, in bytes.
 const THINGS_MAX: usize = 256;
@@ -29,8 +29,8 @@ pub(super) struct PendingChange {
     pub(super) change: StateChange,
     /// The time since which it acts in memory.
     pub(super) since: Option<Time>,
-    /// The generations that it leads to, in the order of its things; empty until that is known.
-    pub(super) generations: Vec<StoredGeneration>,
+    /// Its record and effect, once it acts.
+    pub(super) recorded: Option<RecordedChange>,
     /// The values spent with it.
     pub(super) single_use: Vec<SingleUse>,
     _of_client: Option<ClientPlace>,
@@ -46,7 +46,28 @@ impl PendingChange {
         of_client: Option<ClientPlace>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { change, since: None, generations: Vec::new(), single_use, _of_client: of_client, _place: place }
+        Self { change, since: None, recorded: None, single_use, _of_client: of_client, _place: place }
+    }
+}
+
+/// A change as it is recorded, and what it brings.
+#[derive(Debug)]
+pub(super) struct RecordedChange {
+    /// The canonical record; the reason where it cannot be written.
+    pub(super) record: Result<Vec<u8>, RecordReason>,
+    /// The transaction that it belongs to.
+    pub(super) txn: Option<Txn>,
+    pub(super) effect: Effect,
+    /// The heartbeats that count with it.
+    pub(super) beats: Vec<Heartbeat>,
+}
+
+impl RecordedChange {
+    /// `change` at `at`, whose things are in the generations `numbers` before it, in order.
+    pub(super) fn of(change: &StateChange, at: Time, numbers: &[u64]) -> Self {
+        let step = u64::from(change.ends());
+        let record = change.record(at, numbers.iter().map(|number| number + step));
+        Self { txn: record.txn(), effect: Effect::of(&record), record: record.to_bytes(), beats: Vec::new() }
     }
 }
 
@@ -67,48 +88,6 @@ impl StateChange {
         }
     }
 
-    /// The state of one of its things after it, at `at`.
-    pub(super) fn applied(&self, before: GenerationState, at: Time) -> GenerationState {
-        let next = GenerationState { number: before.number + 1, ended: Some(at), inactive: before.inactive, until: None };
-        match self {
-            Self::Revocation(_) => next,
-            Self::Status(StatusChange { turn: Transition::Retire, .. }) => {
-                GenerationState { inactive: Some(InactiveStatus::Retired), ..next }
-            }
-            Self::Status(StatusChange { turn: Transition::Suspend, .. }) => {
-                GenerationState { inactive: before.inactive.max(Some(InactiveStatus::Suspended)), ..before }
-            }
-            Self::Status(StatusChange { turn: Transition::Resume, .. }) => {
-                GenerationState { inactive: before.inactive.filter(|hold| *hold == InactiveStatus::Retired), ..before }
-            }
-        }
-    }
-
-    /// The time at which the generation of one of its things may be forgotten; none for never. `before` is that time without the
-    /// change, if the generation was known. A generation that may never be forgotten stays so, else the later of two counts.
-    pub(super) fn forget(&self, before: Option<Option<Time>>) -> Option<Time> {
-        match self {
-            Self::Status(_) => before.flatten(),
-            Self::Revocation(Revocation { until, .. }) => match before {
-                Some(before) => before.zip(*until).map(|(one, other)| one.max(other)),
-                None => *until,
-            },
-        }
-    }
-
-    /// The client that is to be remembered as having suspended `task`, one of its things; none where that does not change. Of
-    /// several who suspend it, the one with the highest rank is remembered.
-    pub(super) fn suspended_by(&self, task: &Task) -> Option<Option<ClientId>> {
-        match self {
-            Self::Status(StatusChange { turn: Transition::Suspend, by, .. }) => {
-                let before = task.suspended_by.as_ref().filter(|before| task.terms.rank(before) >= task.terms.rank(by));
-                Some(Some(before.unwrap_or(by).clone()))
-            }
-            Self::Status(StatusChange { turn: Transition::Resume, .. }) => Some(None),
-            Self::Status(_) | Self::Revocation(_) => None,
-        }
-    }
-
     /// True where the client that suspended `task` has a higher rank than the one that asks.
     pub(super) fn is_outranked(&self, task: &Task) -> bool {
         let Self::Status(change) = self else { return false };
@@ -116,19 +95,21 @@ impl StateChange {
     }
 
     /// The record of a change at `at` that leaves its things in the generations `numbers`, in order.
-    ///
-    /// # Errors
-    /// When it is too long, or the instant out of range.
-    pub(super) fn record(&self, at: Time, numbers: impl Iterator<Item = u64>) -> Result<Vec<u8>, RecordReason> {
+    fn record(&self, at: Time, numbers: impl Iterator<Item = u64>) -> Record<'_> {
         let things = self.things().iter().zip(numbers).map(|(thing, number)| thing_record(thing, number)).collect();
         match self {
             Self::Revocation(Revocation { by, reason, until, .. }) => {
-                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, *until, things)).to_bytes()
+                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, *until, things))
             }
             Self::Status(StatusChange { turn, by, reason, .. }) => {
-                Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
+                Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things))
             }
         }
+    }
+
+    /// True where it begins a generation of its things.
+    fn ends(&self) -> bool {
+        matches!(self, Self::Revocation(_) | Self::Status(StatusChange { turn: Transition::Retire, .. }))
     }
 
     /// True where its record has no more bytes than a record may have, whatever the time and the numbers.
@@ -139,7 +120,7 @@ impl StateChange {
         };
         let latest = Time::from_seconds(253_402_300_799);
         let numbers = std::iter::repeat(u64::MAX);
-        (1..=THINGS_MAX).contains(&self.things().len()) && reason.len() <= REASON_MAX && self.record(latest, numbers).is_ok()
+        (1..=THINGS_MAX).contains(&self.things().len()) && reason.len() <= REASON_MAX && self.record(latest, numbers).to_bytes().is_ok()
     }
 }
 

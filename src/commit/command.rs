@@ -6,14 +6,17 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::change::PendingChange;
-use super::contract::{Batch, CommitStore, Row, StoreReason, StoredState};
+use super::contract::{Batch, CommitStore, Row, StoreReason};
+use super::fold::Effect;
 use super::limits::Limits;
 use super::receipt::CommitReason;
 use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
+use super::recorded::StateHash;
 use super::subject_keys::{Disclosed, SealFailure, SubjectKeys};
-use super::tasks;
+use super::tasks::{SealedTask, TermsSealer};
+use super::unrecorded::UnrecordedSum;
 use crate::crypto::Digest;
 use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
 
@@ -123,23 +126,15 @@ pub(super) struct WriterMemory {
     pub(super) lists: Arc<StatusLists>,
     pub(super) replay: ReplayCache,
     pub(super) keys: SubjectKeys,
+    pub(super) terms: TermsSealer,
+    pub(super) hash: StateHash,
+    pub(super) sum: UnrecordedSum,
 }
 
 impl WriterMemory {
-    /// Takes up what others committed.
-    ///
-    /// # Errors
-    /// `Corrupt` for a task that cannot be read.
-    pub(super) fn learn(&mut self, since: StoredState) -> Result<(), StoreReason> {
-        self.state.learn(&since.generations, tasks::read_all(&since.tasks, &self.keys)?);
-        self.replay.spend(&since.single_use);
-        self.lists.learn(since.status, since.in_force);
-        Ok(())
-    }
-
-    /// Forgets what may be forgotten at `at`; false where that is nothing.
+    /// Forgets what may be forgotten at `at` and stands in no record; false where that is nothing.
     fn forget(&mut self, at: Time) -> bool {
-        self.state.forget(at) | self.replay.forget(at) | self.lists.has_forgotten()
+        self.replay.forget(at) | self.lists.has_forgotten()
     }
 }
 
@@ -165,20 +160,13 @@ impl Pending {
         self.withheld.is_empty() && self.changes.is_empty()
     }
 
-    /// Puts `earlier` before everything that is pending.
-    pub(super) fn prepend(&mut self, earlier: Self) {
-        self.withheld.splice(0..0, earlier.withheld);
-        self.changes.splice(0..0, earlier.changes);
-    }
 }
 
 /// A batch of which nobody knows whether it is durable.
 #[derive(Debug, Default)]
 pub(super) struct UncertainBatch {
-    /// How many records it had.
-    pub(super) rows: u64,
-    /// The last of them.
-    pub(super) last: Vec<u8>,
+    /// The index and the bytes of its last record.
+    pub(super) last: Option<(u64, Vec<u8>)>,
     /// Hops whose callers were told that nothing was issued: to be withheld if they are durable.
     pub(super) hops: Vec<WithheldHop>,
     /// To be recorded again if it is not durable.
@@ -218,6 +206,7 @@ impl Staging<'_> {
     /// under a clock that was set back, unless a record shows the time: a batch without one forgets nothing.
     pub(super) fn forget(&mut self) {
         if self.is_usable() && self.memory.forget(self.batch.at) {
+            self.memory.state.raise_floor(self.batch.at);
             self.batch.forget = Some(self.batch.at);
         }
     }
@@ -227,6 +216,7 @@ impl Staging<'_> {
         if self.batch.rows.is_empty() {
             self.batch.forget = None;
         }
+        let sum = &mut self.memory.sum;
         let written = match self.failure {
             Some(failure) => Err(failure),
             None if !self.locked => Ok(()),
@@ -234,7 +224,10 @@ impl Staging<'_> {
                 self.store.abandon();
                 Ok(())
             }
-            None => tasks::seal_all(&mut self.batch.tasks, &self.memory.keys).and_then(|()| self.store.write(&self.batch)),
+            None => match sum.seal(&mut self.batch) {
+                Ok(()) => self.store.write(&self.batch),
+                Err(reason) => Err(StoreReason::Failed(Box::new(reason))),
+            },
         };
         (self.batch, self.staged, written)
     }
@@ -253,6 +246,18 @@ impl Staging<'_> {
         let index = self.next + self.batch.rows.len() as u64;
         self.batch.rows.push(Row { index, jti, txn, record, sealed });
         Ok(index)
+    }
+
+    /// Takes up the effect of the record at `index`.
+    pub(super) fn apply(&mut self, index: u64, effect: &Effect) {
+        self.memory.state.apply(index, effect, self.batch.at);
+    }
+
+    /// Begins the task that the record at `index` opened.
+    pub(super) fn open(&mut self, index: u64, task: SealedTask) {
+        let (terms, sealed) = task.into_parts();
+        self.batch.terms.push((index, sealed));
+        self.memory.state.open(terms, self.batch.at);
     }
 
     /// Spends `values` with this batch.

@@ -1,14 +1,18 @@
 //! The commands to the one writer, those that belong together in one file: how each is judged, the rows it writes, what follows
 //! when it succeeds, when it fails, and when it is refused.
 
+mod adopt;
 mod change;
+mod checkpoint;
 mod configured;
 mod hop;
 mod refusal;
 mod spend;
 
+pub(super) use adopt::AdoptCommand;
 pub(super) use change::{ChangeCommand, ResumeCommand};
-pub(super) use configured::ConfiguredCommand;
+pub(super) use checkpoint::CheckpointCommand;
+pub(super) use configured::{ConfiguredCommand, SuspendedCommand};
 pub use hop::RecordHop;
 #[cfg(test)]
 pub(super) use hop::UntakenReceipt;

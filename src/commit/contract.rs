@@ -8,7 +8,7 @@ use crate::crypto::Digest;
 use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
-use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
+use crate::oauth::{ClientId, Generation, GenerationKey, Jti, Resource, RuleName, SingleUse, TaskId, Time, Txn};
 
 /// The one place where state is durable. Used by one thread; there may be others, in other processes, on the same store.
 ///
@@ -29,6 +29,12 @@ pub trait CommitStore: Send {
     /// # Errors
     /// After one nothing may be called but [`open`](Self::open).
     fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason>;
+
+    /// Shows every record from `from` on to `each`, in order. Called while the store is open and not locked.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin), and whatever `each` answers.
+    fn records(&mut self, from: u64, each: &mut dyn FnMut(Stored) -> Result<(), StoreReason>) -> Result<(), StoreReason>;
 
     /// The wrapped key of a subject, if it has one. Called under the lock.
     ///
@@ -66,11 +72,11 @@ pub trait RecordReader: Send + Sync {
     /// See [`StoreReason`].
     fn disclosures(&self, index: u64) -> Result<Option<SealedDisclosures>, StoreReason>;
 
-    /// The present generation of everything that ever ended, is suspended or retired, or lives for a time only.
+    /// The state as of the newest checkpoint.
     ///
     /// # Errors
     /// See [`StoreReason`].
-    fn generations(&self) -> Result<Vec<StoredGeneration>, StoreReason>;
+    fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason>;
 }
 
 /// The files of the log, and the newest signed checkpoint, which is remembered apart from them. One thread writes, many read
@@ -160,10 +166,83 @@ pub struct SealedDisclosures {
 pub struct Recovered {
     /// The number of records, which is the index of the next one.
     pub count: u64,
-    /// The newest records, at most 64, oldest first.
-    pub newest: Vec<Stored>,
-    /// Everything else that the writer holds in memory.
-    pub state: StoredState,
+    /// The state as of the newest checkpoint; the records from there on lead to that of now.
+    pub checkpoint: StoredCheckpoint,
+    /// The sealed terms of tasks, each with the index of the record that opened it.
+    pub terms: Vec<(u64, Vec<u8>)>,
+    /// Everything that no record holds.
+    pub unrecorded: Unrecorded,
+    /// The state as a program of before kept it, which is taken up once; no checkpoint was written then.
+    pub earlier: Option<Box<EarlierState>>,
+}
+
+/// The state as of one record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredCheckpoint {
+    /// The index of the record that names the digest of it; none before there is one.
+    pub index: Option<u64>,
+    /// Its entries, in no particular order.
+    pub rows: Vec<StateRow>,
+}
+
+/// One entry of the state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateRow {
+    /// The thing that it is about.
+    pub key: Vec<u8>,
+    /// What is known of it.
+    pub value: Vec<u8>,
+}
+
+/// A change of one entry between two checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChangeRow {
+    /// The thing that it is about.
+    pub key: Vec<u8>,
+    /// The value as of the earlier checkpoint; none where there was no entry.
+    pub before: Option<Vec<u8>>,
+    /// The value as of the later; none where there is no entry any more.
+    pub after: Option<Vec<u8>>,
+}
+
+/// What decides and stands in no record; all of it is bounded in time.
+#[derive(Clone, Debug, Default)]
+pub struct Unrecorded {
+    /// The single-use values that are remembered.
+    pub single_use: Vec<SingleUse>,
+    /// The newest heartbeat of each task that had one.
+    pub beats: Vec<Heartbeat>,
+    /// The places in status lists that are remembered as taken.
+    pub status: Vec<StatusRow>,
+    /// The tag of the keyed sum of all of it; none before there was one.
+    pub tag: Option<Vec<u8>>,
+}
+
+impl Unrecorded {
+    /// True where there is nothing that decides.
+    pub fn is_empty(&self) -> bool {
+        self.single_use.is_empty() && self.beats.is_empty() && self.status.is_empty()
+    }
+}
+
+/// A heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The task.
+    pub task: TaskId,
+    /// When it came.
+    pub at: Time,
+}
+
+/// State as version 0.1.0 kept it.
+#[derive(Debug, Default)]
+pub struct EarlierState {
+    /// The present generation of things.
+    pub generations: Vec<(GenerationKey, GenerationState)>,
+    /// Tasks: the pseudonym, the terms as they were sealed then, or not at all.
+    pub tasks: Vec<(GenerationKey, Vec<u8>)>,
+    /// The principals in force when the server last took up a configuration; none before it ever did.
+    pub in_force: Option<BTreeSet<ConfiguredPrincipal>>,
 }
 
 /// The answer to [`CommitStore::begin`].
@@ -173,24 +252,20 @@ pub struct Learned {
     pub next: u64,
     /// The time of the newest record.
     pub newest: Time,
-    /// The state that others changed since. Of single-use values it has those of the wanted ones that are spent, however long
-    /// ago: a writer holds its own in memory, and those that were spent when the store was opened. None where there is nothing.
-    pub since: Option<Box<StoredState>>,
+    /// What others committed since; none where that is nothing.
+    pub since: Option<Box<LearnedChanges>>,
 }
 
-/// The stored state that the writer holds in memory, or the part of it that changed.
+/// What other writers committed.
 #[derive(Clone, Debug, Default)]
-pub struct StoredState {
-    /// Everything that ever ended, is suspended or retired, or lives for a time only, and may not be forgotten.
-    pub generations: Vec<StoredGeneration>,
-    /// The single-use values that are remembered.
-    pub single_use: Vec<SingleUse>,
-    /// The tasks that may not be forgotten.
-    pub tasks: Vec<StoredTask>,
-    /// The places in status lists that are remembered as taken.
-    pub status: Vec<StatusRow>,
-    /// The principals in force when the server last took up a configuration; none before it ever did.
-    pub in_force: Option<BTreeSet<ConfiguredPrincipal>>,
+pub struct LearnedChanges {
+    /// Their records, in order.
+    pub records: Vec<Stored>,
+    /// The sealed terms of the tasks that they opened, each with the index of its record.
+    pub terms: Vec<(u64, Vec<u8>)>,
+    /// What they wrote besides. Of single-use values it has those of the wanted ones that are spent, however long ago: a writer
+    /// holds its own in memory, and those that were spent when the store was opened.
+    pub unrecorded: Unrecorded,
 }
 
 /// A token in a status list.
@@ -215,32 +290,8 @@ pub enum ConfiguredPrincipal {
     Rule(RuleName),
     /// The issuer behind a trust rule, as a digest of kind and issuer: another one under the same name is somebody else.
     Issuer(RuleName, Digest),
-}
-
-/// The present generation of one thing that is not simply in generation 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct StoredGeneration {
-    /// The pseudonym of the thing.
-    pub key: GenerationKey,
-    /// Its generation.
-    pub state: GenerationState,
-    /// The time at which it may be forgotten; none for never.
-    pub forget: Option<Time>,
-}
-
-/// One task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredTask {
-    /// Its pseudonym.
-    pub key: GenerationKey,
-    /// Its terms, which never change.
-    pub fixed: Vec<u8>,
-    /// The exchanges that are left.
-    pub left: u64,
-    /// The client that suspended it, while it is suspended.
-    pub suspended_by: Option<String>,
-    /// The time at which it may be forgotten.
-    pub forget: Time,
+    /// An API.
+    Api(Resource),
 }
 
 /// One transaction.
@@ -252,33 +303,46 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// Values spent.
     pub single_use: Vec<SingleUse>,
-    /// Generations that begin or change; each replaces the one stored under its key.
-    pub generations: Vec<StoredGeneration>,
-    /// Tasks that begin or change; each replaces the one stored under its key.
-    pub tasks: Vec<StoredTask>,
-    /// The exchanges left to tasks, in order; applied after `tasks`.
-    pub charges: Vec<(GenerationKey, u64)>,
+    /// The sealed terms of tasks, each with the index of the record that opened it.
+    pub terms: Vec<(u64, Vec<u8>)>,
+    /// Heartbeats; each replaces the one stored for its task.
+    pub beats: Vec<Heartbeat>,
     /// Places taken in status lists, each with the index of its hop's record.
     pub status: Vec<(u64, StatusRow)>,
-    /// The principals in force from now on, in place of those before.
-    pub in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     /// New subjects' keys, encrypted under the root key.
     pub subject_keys: Vec<(GenerationKey, Vec<u8>)>,
-    /// Single-use values that expired at or before this, and generations, tasks and status lists that may be forgotten then, are
-    /// deleted.
+    /// The state as of one of the records, as far as it changed since the checkpoint before.
+    pub checkpoint: Option<NewCheckpoint>,
+    /// Single-use values that expired at or before this, and status lists that may be forgotten then, are deleted.
     pub forget: Option<Time>,
+    /// The tag of the keyed sum of everything that no record holds, as it is after this batch.
+    pub tag: Vec<u8>,
+    /// What a program of before kept is deleted.
+    pub adopts: bool,
+}
+
+/// A checkpoint to be written.
+#[derive(Debug)]
+pub struct NewCheckpoint {
+    /// The index of its record.
+    pub index: u64,
+    /// The entries that changed.
+    pub changes: Vec<StateChangeRow>,
+    /// Tasks that were forgotten, each with the index of the record that opened it: their terms and heartbeats are deleted.
+    pub forgotten: Vec<(TaskId, u64)>,
 }
 
 impl Batch {
     /// One with nothing in it.
     pub fn at(at: Time) -> Self {
-        let (rows, single_use, generations, tasks, charges, status, subject_keys) = Default::default();
-        Self { at, rows, single_use, generations, tasks, charges, status, in_force: None, subject_keys, forget: None }
+        let (rows, single_use, terms, beats, status, subject_keys) = Default::default();
+        let (checkpoint, forget, tag, adopts) = Default::default();
+        Self { at, rows, single_use, terms, beats, status, subject_keys, checkpoint, forget, tag, adopts }
     }
 
     /// True where there is nothing to write. That something may be forgotten is no reason to.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.single_use.is_empty() && self.generations.is_empty() && self.in_force.is_none()
+        self.rows.is_empty() && self.single_use.is_empty() && self.beats.is_empty()
     }
 }
 
@@ -308,6 +372,10 @@ pub enum StoreReason {
     Newer,
     /// The stored data contradict themselves.
     Corrupt(&'static str),
+    /// The records do not lead to the state that is stored.
+    Diverged(String),
+    /// What no record holds is not what was written.
+    Unrecorded,
     /// The engine failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -319,6 +387,11 @@ impl fmt::Display for StoreReason {
             Self::Folder(_) => f.write_str("the data folder cannot be used"),
             Self::Newer => f.write_str("the data folder was written by a newer version of this program"),
             Self::Corrupt(what) => write!(f, "the stored data is damaged: {what}"),
+            Self::Diverged(what) => write!(f, "the state is not what the records say: {what}"),
+            Self::Unrecorded => f.write_str(
+                "single-use values, heartbeats or places in status lists were changed or deleted outside of this program, unless \
+                 state.key of the key folder is another than before",
+            ),
             Self::Failed(_) => f.write_str("the store failed"),
         }
     }
@@ -329,7 +402,7 @@ impl std::error::Error for StoreReason {
         match self {
             Self::Folder(cause) => Some(cause),
             Self::Failed(cause) => Some(cause.as_ref()),
-            Self::Locked | Self::Newer | Self::Corrupt(_) => None,
+            Self::Locked | Self::Newer | Self::Corrupt(_) | Self::Diverged(_) | Self::Unrecorded => None,
         }
     }
 }

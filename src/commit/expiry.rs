@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::oauth::Time;
 
 /// Things by the second after which they may be forgotten.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ExpiryQueue<T>(BTreeMap<i64, Vec<T>>);
 
 impl<T> Default for ExpiryQueue<T> {

@@ -1,6 +1,6 @@
 //! The handle that everybody else has on the commit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, Quota, RecordHop, RefusalCommand, ResumeCommand,
-    SpendCommand, WithholdCommand,
+    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, Quota, RecordHop, RefusalCommand,
+    ResumeCommand, SpendCommand, SuspendedCommand, WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
 use super::limits::{Limits, PerClient};
@@ -21,12 +21,15 @@ use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
+use super::recorded::StateHash;
 use super::subject_keys::SubjectKeys;
+use super::tasks::TermsSealer;
+use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
-use crate::crypto::SealKey;
-use crate::ledger::record::{RECORD_BYTES_MAX, RefusalRecord};
+use crate::crypto::{MacKey, SealKey};
+use crate::ledger::record::{RECORD_BYTES_MAX, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
-use crate::oauth::{Clock, GenerationKey, SingleUse};
+use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId};
 
 /// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -35,6 +38,17 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct Commit {
     shared: Arc<CommitShared>,
+}
+
+/// The keys of the commit. They must not lie where the store and its backups do.
+#[derive(Debug)]
+pub struct CommitKeys {
+    /// The key under which the keys of subjects are wrapped.
+    pub root: Arc<SealKey>,
+    /// The key under which the terms of tasks are sealed.
+    pub terms: Arc<SealKey>,
+    /// The key of the sum of everything that no record holds.
+    pub sum: MacKey,
 }
 
 #[derive(Debug)]
@@ -48,28 +62,45 @@ struct CommitShared {
     quota: Arc<Quota>,
     state: Arc<State>,
     lists: Arc<StatusLists>,
+    terms: TermsSealer,
     durable: Durable,
     closing: AtomicBool,
 }
 
 impl Commit {
-    /// Opens and verifies `store`, loads what the checks need, and starts the writer. `root` is the key under which the keys of
-    /// subjects are wrapped; it must not lie where the store and its backups do.
+    /// Opens and verifies `store`, loads what the checks need, and starts the writer.
     ///
     /// # Errors
     /// Those of the store; `Corrupt` when its newest records are damaged.
     pub fn start(
         store: Box<dyn CommitStore>,
         clock: Arc<dyn Clock>,
-        root: Arc<SealKey>,
+        keys: CommitKeys,
         limits: Limits,
+    ) -> Result<Self, StoreReason> {
+        Self::start_suspending(store, clock, keys, limits, HashSet::new())
+    }
+
+    /// The same, where the configuration suspends things from the beginning.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_suspending(
+        store: Box<dyn CommitStore>,
+        clock: Arc<dyn Clock>,
+        keys: CommitKeys,
+        limits: Limits,
+        suspended: HashSet<GenerationKey>,
     ) -> Result<Self, StoreReason> {
         let (writer, messages) = channel();
         let memory = WriterMemory {
-            state: Arc::default(),
+            state: Arc::new(State::suspending(suspended)),
             lists: StatusLists::new(limits.status),
             replay: ReplayCache::new(limits.single_use),
-            keys: SubjectKeys::new(root, limits.subject_keys),
+            keys: SubjectKeys::new(keys.root, limits.subject_keys),
+            terms: TermsSealer::new(keys.terms),
+            hash: StateHash::default(),
+            sum: UnrecordedSum::new(keys.sum),
         };
         let places = |count| Arc::new(Semaphore::new(count));
         let shared = Arc::new(CommitShared {
@@ -81,6 +112,7 @@ impl Commit {
             quota: Arc::new(Quota::new(limits.refusals_per_minute)),
             state: Arc::clone(&memory.state),
             lists: Arc::clone(&memory.lists),
+            terms: memory.terms.clone(),
             durable: Durable::default(),
             closing: AtomicBool::new(false),
         });
@@ -208,7 +240,7 @@ impl Commit {
     ///
     /// # Errors
     /// `Died` when it is over; see [`CommitReason`].
-    pub async fn beat(&self, task: GenerationKey, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+    pub async fn beat(&self, task: TaskId, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
         let spend = self.spending(single_use)?;
         self.ask(|reply| HeartbeatCommand { task, spend: spend(reply) }).await
     }
@@ -238,15 +270,35 @@ impl Commit {
 
     /// The principals in force when a configuration was last taken up; none before one ever was.
     pub fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
-        self.shared.lists.in_force()
+        self.shared.state.in_force()
     }
 
-    /// Remembers the principals in force from now on, durably when it returns `Ok`.
+    /// Records the principals in force from now on, durably when it returns `Ok`.
     ///
     /// # Errors
-    /// `Unavailable`: it may be remembered or not.
+    /// `Unavailable`: it may be recorded or not.
     pub async fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) -> Result<(), CommitReason> {
         self.ask(|reply| ConfiguredCommand { in_force, reply }).await
+    }
+
+    /// The things that the configuration suspends from now on: tokens that depend on any of them are shown as suspended, and tasks
+    /// are not waited for.
+    pub fn suspend_configured(&self, keys: HashSet<GenerationKey>) {
+        self.shared.lists.hold(keys.clone());
+        let _closed = self.send(SuspendedCommand { keys });
+    }
+
+    /// Records the digest of the state, and stores it: a start begins from there.
+    ///
+    /// # Errors
+    /// See [`CommitReason`].
+    pub async fn checkpoint(&self, cause: StateCause) -> Result<(), CommitReason> {
+        self.ask(|reply| CheckpointCommand { cause, reply }).await
+    }
+
+    /// Seals the terms of tasks.
+    pub fn terms_sealer(&self) -> &TermsSealer {
+        &self.shared.terms
     }
 
     /// How far the store is known to be durable.

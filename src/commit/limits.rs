@@ -28,6 +28,10 @@ pub struct Limits {
     pub status: usize,
     /// Tasks remembered; beyond it none is opened.
     pub tasks: usize,
+    /// So many records after a checkpoint of the state comes the next; a start takes up no more of them.
+    pub checkpoint_records: u64,
+    /// A checkpoint that is only to forget comes no sooner after the one before.
+    pub checkpoint_pause: Duration,
     /// The pause between two looks for tasks that time has ended.
     pub sweep: Duration,
     /// Keys of subjects held in memory.
@@ -52,6 +56,8 @@ impl Default for Limits {
             generations: 1_000_000,
             status: 1_000_000,
             tasks: 100_000,
+            checkpoint_records: 8192,
+            checkpoint_pause: Duration::from_secs(60),
             sweep: Duration::from_millis(500),
             subject_keys: 4096,
             retry: Duration::from_millis(250),

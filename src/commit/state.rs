@@ -1,39 +1,50 @@
-//! The state that liveness is judged by, in memory. The store is the truth; this is loaded from it, and written by the one
-//! writer only.
+//! The state that liveness is judged by, in memory: what follows from the records, and the times of tasks. It is loaded from the
+//! store, and written by the one writer only.
 
-mod generations;
+mod task_table;
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::change::{PendingChange, StateChange};
-use super::contract::{StoredGeneration, StoredTask};
+use super::change::{PendingChange, RecordedChange, StateChange};
+use super::contract::{ConfiguredPrincipal, Heartbeat, StateChangeRow};
+use super::fold::Effect;
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
-use super::tasks::{self, NewTask};
+use super::recorded::{Forgotten, RecordedState};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
-use crate::oauth::{GenerationKey, Time};
-use generations::GenerationTable;
+use crate::oauth::{ClientId, GenerationKey, TaskId, Time};
+use task_table::TaskTable;
 
-/// The generation of everything that ever ended, is suspended or retired, or lives for a time only; and the tasks. A reading
-/// takes one lock, for all its keys.
+/// The generation of everything that ever ended, is suspended or retired, and the tasks. A reading takes one lock, for all its
+/// keys.
 #[derive(Debug, Default)]
 pub struct State {
-    table: RwLock<GenerationTable>,
+    live: RwLock<LiveState>,
     stuck: AtomicBool,
     floor: AtomicI64,
     changes: RecentChanges,
 }
 
+/// What the lock is for.
+#[derive(Debug, Default)]
+pub(super) struct LiveState {
+    pub(super) recorded: RecordedState,
+    tasks: TaskTable,
+    /// The things that the configuration suspends.
+    configured: HashSet<GenerationKey>,
+}
+
 impl StateView for State {
     fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
-        let table = self.read();
-        keys.iter().map(|key| table.of.get(key).map(|(state, _)| *state).unwrap_or_default()).collect()
+        let live = self.read();
+        keys.iter().map(|key| live.generation(key)).collect()
     }
 
-    fn task(&self, key: &GenerationKey) -> Option<Task> {
-        self.read().tasks.get(key).cloned()
+    fn task(&self, id: &TaskId) -> Option<Task> {
+        self.read().task(id)
     }
 
     fn floor(&self) -> Time {
@@ -42,9 +53,15 @@ impl StateView for State {
 }
 
 impl State {
+    /// An empty one, in which the configuration suspends `configured`.
+    pub(super) fn suspending(configured: HashSet<GenerationKey>) -> Self {
+        let live = RwLock::new(LiveState { configured, ..LiveState::default() });
+        Self { live, ..Self::default() }
+    }
+
     /// How many things are remembered.
     pub fn len(&self) -> usize {
-        self.read().of.len()
+        self.read().recorded.generations().len()
     }
 
     /// True where nothing is.
@@ -74,7 +91,8 @@ impl State {
 
     /// Every task that is remembered, in no particular order.
     pub fn tasks(&self) -> Vec<Task> {
-        self.read().tasks.values().cloned().collect()
+        let live = self.read();
+        live.recorded.tasks().filter_map(|(id, _)| live.task(id)).collect()
     }
 
     /// True where there is a task that time could end.
@@ -82,27 +100,44 @@ impl State {
         !self.read().tasks.is_empty()
     }
 
-    /// Applies `change` at `at`. Returns the generations of its things after it, in their order.
-    pub(super) fn change(&self, change: &StateChange, at: Time) -> Vec<StoredGeneration> {
-        let changed = self.write().change(change, at);
+    /// The principals that the configuration has in force; none before one was ever taken up.
+    pub fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
+        self.read().recorded.in_force().cloned()
+    }
+
+    /// Acts on `change` at `at`.
+    pub(super) fn act(&self, change: &StateChange, at: Time) -> RecordedChange {
+        let mut live = self.write();
+        let mut recorded = live.foresee(change, at);
+        recorded.beats = live.apply(0, &recorded.effect, at);
+        drop(live);
         self.changes.note(change.things().iter().map(|thing| thing.key));
-        changed
+        recorded
     }
 
-    /// The answer of [`change`](Self::change), without the change.
-    pub(super) fn foresee(&self, change: &StateChange, at: Time) -> Vec<StoredGeneration> {
-        let table = self.read();
-        change.things().iter().map(|thing| table.changed(thing.key, change, at)).collect()
+    /// The answer of [`act`](Self::act), without the change.
+    pub(super) fn foresee(&self, change: &StateChange, at: Time) -> RecordedChange {
+        let live = self.read();
+        let mut recorded = live.foresee(change, at);
+        recorded.beats = live.beats_of(&recorded.effect, at);
+        recorded
     }
 
-    /// The tasks among the things of `change`, as they are to be stored with it.
-    pub(super) fn tasks_changed(&self, change: &StateChange) -> Vec<StoredTask> {
-        let table = self.read();
-        let changed = |key| {
-            let task = table.tasks.get(&key)?;
-            tasks::stored(key, &Task { suspended_by: change.suspended_by(task)?, ..task.clone() })
-        };
-        change.things().iter().filter_map(|thing| changed(thing.key)).collect()
+    /// Acts on a change that was foreseen at `at` and is durable by now.
+    pub(super) fn put(&self, recorded: &RecordedChange, change: &StateChange, at: Time) {
+        let _foreseen = self.write().apply(0, &recorded.effect, at);
+        self.changes.note(change.things().iter().map(|thing| thing.key));
+    }
+
+    /// Takes up the effect of the record at `index`, as it is committed at `at`.
+    pub(super) fn apply(&self, index: u64, effect: &Effect, at: Time) {
+        if *effect == Effect::Nothing {
+            return;
+        }
+        let _stored_by_whoever_asked = self.write().apply(index, effect, at);
+        if let Effect::End { things, .. } | Effect::Status { things, .. } = effect {
+            self.changes.note(things.iter().map(|thing| thing.key));
+        }
     }
 
     /// Passes where nothing stands in the way of resuming.
@@ -110,126 +145,222 @@ impl State {
     /// # Errors
     /// `Retired`, `Outranked`.
     pub(super) fn resumable(&self, change: &StateChange) -> Result<(), CommitReason> {
-        let table = self.read();
+        let live = self.read();
         for thing in change.things() {
-            if table.of.get(&thing.key).is_some_and(|(state, _)| state.inactive == Some(InactiveStatus::Retired)) {
+            if live.recorded.generation(&thing.key).inactive == Some(InactiveStatus::Retired) {
                 return Err(CommitReason::Retired);
             }
-            if table.tasks.get(&thing.key).is_some_and(|task| change.is_outranked(task)) {
+            if live.tasks.id_of(&thing.key).and_then(|id| live.task(&id)).is_some_and(|task| change.is_outranked(&task)) {
                 return Err(CommitReason::Outranked);
             }
         }
         Ok(())
     }
 
-    /// Puts the generations in force that `change`, which is durable by now, leads to.
-    pub(super) fn put(&self, change: &StateChange, stored: &[StoredGeneration]) {
-        let mut table = self.write();
-        stored.iter().for_each(|generation| table.put(*generation));
-        table.note_suspender(change);
-        drop(table);
-        self.changes.note(stored.iter().map(|generation| generation.key));
-    }
-
-    /// Passes where the budget of `charge` suffices for one exchange and that of its parent for the task that is opened, and
-    /// there is room for one more task.
+    /// Passes where the budget of the task `charge` suffices for one exchange and that of its parent for the task that is opened,
+    /// and there is room for one more task.
     ///
     /// # Errors
-    /// `Died` for a task that is unknown; `Budget`; `Busy`.
+    /// `Ended` for a task that is unknown; `Budget`; `Busy`.
     pub(super) fn affordable(
         &self,
-        charge: Option<GenerationKey>,
-        opens: Option<&NewTask>,
+        charge: Option<TaskId>,
+        opens: Option<&TaskTerms>,
         tasks_max: usize,
     ) -> Result<(), CommitReason> {
         if charge.is_none() && opens.is_none() {
             return Ok(());
         }
-        let table = self.read();
-        let draws = charge.map(|key| (key, 1));
-        let parent = opens.and_then(|opens| Some((opens.out_of?, opens.task.budget)));
-        for (key, amount) in draws.into_iter().chain(parent) {
-            match table.tasks.get(&key) {
+        let live = self.read();
+        let draws = charge.map(|id| (id, 1));
+        let parent = opens.and_then(|terms| Some((terms.parent?, terms.budget)));
+        for (id, amount) in draws.into_iter().chain(parent) {
+            match live.recorded.task(&id) {
                 None => return Err(CommitReason::Died),
                 Some(task) if task.left < amount => return Err(CommitReason::Budget),
                 Some(_) => {}
             }
         }
-        if opens.is_some() && table.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
+        if opens.is_some() && live.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
     }
 
-    /// Takes `amount` out of the budget of a task. Returns what is left.
-    pub(super) fn charge(&self, key: GenerationKey, amount: u64) -> Option<(GenerationKey, u64)> {
-        let mut table = self.write();
-        let task = table.tasks.get_mut(&key)?;
-        task.left = task.left.saturating_sub(amount);
-        Some((key, task.left))
-    }
-
-    /// Begins a task at `at`. Returns it as it is to be stored, with the generations that have to be remembered as long as it.
-    pub(super) fn open(&self, opens: &NewTask, at: Time) -> Option<(StoredTask, Vec<StoredGeneration>)> {
-        let terms = Arc::new(opens.task.clone());
-        let task = Task { left: terms.budget, terms, suspended_by: None };
-        let stored = tasks::stored(opens.key, &task)?;
-        Some((stored, self.write().open(opens.key, task, at)))
+    /// Begins a task at `at`, beside the effect of its record.
+    pub(super) fn open(&self, terms: TaskTerms, at: Time) {
+        self.write().open(terms, at);
     }
 
     /// Moves the time of a living task, as a heartbeat at `at` does.
-    pub(super) fn beat(&self, key: GenerationKey, at: Time) -> Option<StoredGeneration> {
-        self.write().beat(key, at)
+    pub(super) fn beat(&self, id: TaskId, at: Time) -> Option<Heartbeat> {
+        let mut live = self.write();
+        let paused = live.is_paused(&id);
+        live.tasks.beat(&id, paused, at)
     }
 
     /// At most `max` tasks whose time is over at `at` and whose end nobody recorded yet.
-    pub(super) fn overdue(&self, at: Time, max: usize) -> Vec<(GenerationKey, Arc<TaskTerms>)> {
-        if !self.read().timed.any(at) {
+    pub(super) fn overdue(&self, at: Time, max: usize) -> Vec<Arc<TaskTerms>> {
+        if !self.read().tasks.any_due(at) {
             return Vec::new();
         }
-        self.write().overdue(at, max)
+        let mut live = self.write();
+        let LiveState { recorded, tasks, .. } = &mut *live;
+        tasks.overdue(at, max, |key| recorded.generation(key).number == 0)
     }
 
-    /// Forgets what may be forgotten at `now`; false where that was nothing.
-    pub(super) fn forget(&self, now: Time) -> bool {
-        if !self.read().forgettable.any(now) {
-            return false;
-        }
+    /// Suspends by configuration these things and no others, from `at` on. Returns the heartbeats that count from now on.
+    pub(super) fn suspend_configured(&self, keys: HashSet<GenerationKey>, at: Time) -> Vec<Heartbeat> {
+        let mut live = self.write();
+        let before = std::mem::replace(&mut live.configured, keys);
+        let changed: Vec<GenerationKey> = live.configured.symmetric_difference(&before).copied().collect();
+        live.retime(&changed, at)
+    }
+
+    /// Forgets what may be forgotten at `at`, and tells what changed since the last checkpoint.
+    pub(super) fn checkpoint(&self, at: Time) -> (Vec<StateChangeRow>, Forgotten) {
+        let mut live = self.write();
+        let forgotten = live.recorded.forget(at);
+        forgotten.tasks.iter().for_each(|(id, _)| live.tasks.forget(id));
+        let changes = live.recorded.take_changes();
+        drop(live);
+        self.floor.fetch_max(at.millis(), Ordering::SeqCst);
+        (changes, forgotten)
+    }
+
+    /// True where anything may be forgotten at `at`.
+    pub(super) fn has_forgettable(&self, at: Time) -> bool {
+        self.read().recorded.has_forgettable(at)
+    }
+
+    /// The present is never earlier than `now`.
+    pub(super) fn raise_floor(&self, now: Time) {
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
-        self.write().forget(now);
-        true
     }
 
-    /// Replaces everything by the `stored` generations and tasks. Changes that are `pending` act again before anybody can look.
+    /// Replaces everything by what follows from the records, with the terms of tasks and their newest heartbeats. Changes that are
+    /// `pending` act again before anybody can look.
     pub(super) fn load(
         &self,
-        stored: &[StoredGeneration],
-        tasks: Vec<(GenerationKey, Task)>,
+        recorded: RecordedState,
+        terms: Vec<TaskTerms>,
+        beats: &[Heartbeat],
         pending: &mut [PendingChange],
         now: Time,
     ) {
-        let mut fresh = GenerationTable::default();
-        stored.iter().for_each(|generation| fresh.put(*generation));
-        fresh.tasks.extend(tasks);
-        for PendingChange { change, since, generations, .. } in pending {
-            *generations = fresh.change(change, since.unwrap_or(now));
+        let mut live = self.write();
+        let configured = std::mem::take(&mut live.configured);
+        let mut fresh = LiveState { recorded, tasks: TaskTable::default(), configured };
+        fresh.take_tasks(terms, beats);
+        for change in pending {
+            let at = change.since.unwrap_or(now);
+            let mut recorded = fresh.foresee(&change.change, at);
+            recorded.beats = fresh.apply(0, &recorded.effect, at);
+            change.recorded = Some(recorded);
         }
-        self.floor.fetch_max(now.millis(), Ordering::SeqCst);
-        *self.write() = fresh;
+        *live = fresh;
+        drop(live);
+        self.raise_floor(now);
         self.changes.note_everything();
     }
 
-    /// Takes up the generations and tasks that others committed.
-    pub(super) fn learn(&self, generations: &[StoredGeneration], tasks: Vec<(GenerationKey, Task)>) {
-        let mut table = self.write();
-        generations.iter().for_each(|generation| table.put(*generation));
-        table.tasks.extend(tasks);
-        drop(table);
-        self.changes.note(generations.iter().map(|generation| generation.key));
+    /// Takes up heartbeats that others committed.
+    pub(super) fn take_beats(&self, beats: &[Heartbeat]) {
+        let mut live = self.write();
+        for beat in beats {
+            let paused = live.is_paused(&beat.task);
+            let _known = live.tasks.beat(&beat.task, paused, beat.at);
+        }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, GenerationTable> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, LiveState> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, GenerationTable> {
-        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, LiveState> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LiveState {
+    fn generation(&self, key: &GenerationKey) -> GenerationState {
+        GenerationState { until: self.tasks.due(key), ..self.recorded.generation(key) }
+    }
+
+    fn task(&self, id: &TaskId) -> Option<Task> {
+        let (recorded, terms) = (self.recorded.task(id)?, self.tasks.terms(id)?);
+        let suspended_by = recorded.suspended_by.as_deref().and_then(|by| ClientId::parse(by).ok());
+        Some(Task { terms: Arc::clone(terms), left: recorded.left, suspended_by })
+    }
+
+    /// The record of `change` at `at`, and its effect.
+    fn foresee(&self, change: &StateChange, at: Time) -> RecordedChange {
+        let numbers: Vec<u64> = change.things().iter().map(|thing| self.recorded.generation(&thing.key).number).collect();
+        RecordedChange::of(change, at, &numbers)
+    }
+
+    /// Takes up the effect of a record that is committed at `at`. Returns the heartbeats that count from then on.
+    pub(super) fn apply(&mut self, index: u64, effect: &Effect, at: Time) -> Vec<Heartbeat> {
+        if let Err(reason) = self.recorded.apply(index, effect) {
+            tracing::error!(%reason, "a record was committed that the state does not follow");
+        }
+        self.retime(&touched(effect), at)
+    }
+
+    /// The answer of [`apply`](Self::apply), without the effect, where that is a resumption.
+    fn beats_of(&self, effect: &Effect, at: Time) -> Vec<Heartbeat> {
+        let resumed = touched(effect);
+        let inactive = |key: &GenerationKey| !resumed.contains(key) && self.is_inactive(key);
+        let goes_on = |terms: &&Arc<TaskTerms>| !terms.generations.iter().any(|generation| inactive(&generation.key));
+        let waited_for = self.tasks.under(&resumed).filter(|terms| terms.heartbeat.is_some());
+        waited_for.filter(goes_on).map(|terms| Heartbeat { task: terms.id, at }).collect()
+    }
+
+    /// Moves the times of the tasks under `keys`, which changed at `at`: while anything above a task is inactive nobody waits for
+    /// its heartbeat, and from then on anew. What time has ended by `at` stays over. Returns the heartbeats that this stands for.
+    fn retime(&mut self, keys: &[GenerationKey], at: Time) -> Vec<Heartbeat> {
+        if keys.is_empty() || self.tasks.is_empty() {
+            return Vec::new();
+        }
+        let under: Vec<TaskId> = self.tasks.under(keys).map(|terms| terms.id).collect();
+        let mut beats = Vec::new();
+        for id in under {
+            let paused = self.is_paused(&id);
+            beats.extend(self.tasks.pause(&id, paused, at));
+        }
+        beats
+    }
+
+    fn is_paused(&self, id: &TaskId) -> bool {
+        let terms = self.tasks.terms(id);
+        terms.is_some_and(|terms| terms.generations.iter().any(|generation| self.is_inactive(&generation.key)))
+    }
+
+    fn is_inactive(&self, key: &GenerationKey) -> bool {
+        self.configured.contains(key) || self.recorded.generation(key).inactive.is_some()
+    }
+
+    fn open(&mut self, terms: TaskTerms, at: Time) {
+        let (id, beat) = (terms.id, terms.opened.max(at));
+        self.tasks.add(terms, beat);
+        let paused = self.is_paused(&id);
+        let _opened = self.tasks.pause(&id, paused, at);
+    }
+
+    /// Takes up the terms of remembered tasks, with their newest heartbeats.
+    pub(super) fn take_tasks(&mut self, terms: Vec<TaskTerms>, beats: &[Heartbeat]) {
+        let beats: HashMap<TaskId, Time> = beats.iter().map(|beat| (beat.task, beat.at)).collect();
+        for terms in terms {
+            let (id, beat) = (terms.id, beats.get(&terms.id).map_or(terms.opened, |beat| terms.opened.max(*beat)));
+            self.tasks.add(terms, beat);
+            if self.is_paused(&id) {
+                self.tasks.stop(&id);
+            }
+        }
+    }
+}
+
+/// The things whose status `effect` changes.
+fn touched(effect: &Effect) -> Vec<GenerationKey> {
+    match effect {
+        Effect::Status { things, .. } => things.iter().map(|thing| thing.key).collect(),
+        _ => Vec::new(),
     }
 }

@@ -3,12 +3,12 @@
 //! A place is reserved before its token is signed and taken when its hop is committed; what was reserved for nothing is free
 //! again. A place that was taken is never given again while its list exists, and no list comes back.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::contract::{ConfiguredPrincipal, StatusRow};
+use super::contract::StatusRow;
 use super::receipt::CommitReason;
 use super::recent_changes::Changed;
 use super::state::State;
@@ -16,7 +16,7 @@ use crate::catalog::StatusBits;
 use crate::crypto::random;
 use crate::lifecycle::status::{ListKey, PLACES, TAKEN_MAX, TokenStatus, all_valid, put};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task};
-use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, Time};
+use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, TaskId, Time};
 
 /// Looked at again after so long even if nothing is known to have changed, so that what has expired is let go.
 const LOOK_AGAIN_MILLIS: i64 = 30_000;
@@ -37,7 +37,6 @@ pub struct StatusLists {
     seen: Mutex<LastLook>,
     /// A list was forgotten that the store may still hold.
     forgotten: AtomicBool,
-    in_force: Mutex<Option<BTreeSet<ConfiguredPrincipal>>>,
 }
 
 /// A list as it is shown.
@@ -114,31 +113,22 @@ impl StatusLists {
             held: Mutex::default(),
             seen: Mutex::default(),
             forgotten: AtomicBool::new(false),
-            in_force: Mutex::default(),
         })
     }
 
-    /// Takes up the tokens that are stored, and the principals in force, where there are any.
-    pub(super) fn learn(&self, stored: Vec<StatusRow>, in_force: Option<BTreeSet<ConfiguredPrincipal>>) {
-        if let Some(in_force) = in_force {
-            self.remember(in_force);
-        }
+    /// Takes up the tokens that are stored.
+    pub(super) fn learn(&self, stored: Vec<StatusRow>) {
         let mut lists = self.lists();
         for StatusRow { list, index, expires, generations } in stored {
             let list = lists.list(&list, &self.version);
+            // Of those that were known before this store was read again, none counts twice.
+            if list.holds(index) {
+                continue;
+            }
             list.take(index);
             list.fresh.push(ListedToken { index, status: TokenStatus::Valid, expires, generations: generations.into() });
             self.entries.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// The principals in force when a configuration was last taken up; none before one ever was.
-    pub(super) fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) {
-        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_force);
     }
 
     /// True where a list was forgotten since this was asked last.
@@ -323,6 +313,11 @@ impl ListState {
         self.taken.get(index as usize / 64).is_none_or(|word| word >> (index % 64) & 1 == 1)
     }
 
+    /// True where a token that was committed has the place.
+    fn holds(&self, index: u32) -> bool {
+        self.is_taken(index) && self.fresh.iter().chain(&self.known).any(|token| token.index == index)
+    }
+
     fn take(&mut self, index: u32) {
         if let Some(word) = self.taken.get_mut(index as usize / 64) {
             *word |= 1 << (index % 64);
@@ -381,8 +376,8 @@ impl StateView for WithFiles<'_> {
         lives
     }
 
-    fn task(&self, key: &GenerationKey) -> Option<Task> {
-        self.recorded.task(key)
+    fn task(&self, id: &TaskId) -> Option<Task> {
+        self.recorded.task(id)
     }
 
     fn floor(&self) -> Time {

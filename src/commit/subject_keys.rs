@@ -71,12 +71,7 @@ impl SubjectKeys {
         Ok((sealed, made))
     }
 
-    /// The terms of the task `key`, encrypted under the root key: its purpose is the opener's words.
-    pub(super) fn seal_task(&self, key: GenerationKey, terms: &[u8]) -> Result<Vec<u8>, SealReason> {
-        self.root.seal(&context(TASK_LABEL, &key.0), terms)
-    }
-
-    /// The terms of the task `key` as they were before they were sealed.
+    /// The terms of the task `key` as version 0.1.0 sealed them, before it did so under a key of their own.
     pub(super) fn open_task(&self, key: GenerationKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
         self.root.open(&context(TASK_LABEL, &key.0), sealed)
     }

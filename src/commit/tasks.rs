@@ -1,28 +1,90 @@
-//! Tasks, as they are opened and as they lie in the store: their terms as one block of bytes, the rest beside it.
+//! The terms of tasks, sealed: as they are opened, and as they lie in the store. Their digest stands in the record of the task.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use super::contract::{StoreReason, StoredTask};
-use super::subject_keys::SubjectKeys;
-use crate::lifecycle::{Task, TaskTerms};
+use crate::crypto::{Digest, SealKey, SealReason};
+use crate::lifecycle::TaskTerms;
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, ScopesOnApi, TaskId, Time, Txn};
 
-/// A task that begins when its record is durable.
+const TASK_LABEL: &[u8] = b"countersign/task/2/";
+
+/// Seals the terms of tasks under the root key: their purpose is the opener's words.
+#[derive(Clone, Debug)]
+pub struct TermsSealer(Arc<SealKey>);
+
+/// A task that begins when its record is durable. Made only by [`TermsSealer::seal`].
 #[derive(Debug)]
-pub struct NewTask {
-    /// Its pseudonym.
-    pub key: GenerationKey,
-    /// Its terms.
-    pub task: TaskTerms,
-    /// The task out of whose budget its own comes.
-    pub out_of: Option<GenerationKey>,
+pub struct SealedTask {
+    terms: TaskTerms,
+    sealed: Vec<u8>,
+    digest: Digest,
+}
+
+impl TermsSealer {
+    pub(super) fn new(root: Arc<SealKey>) -> Self {
+        Self(root)
+    }
+
+    /// Seals the terms of a task.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn seal(&self, terms: TaskTerms) -> Result<SealedTask, SealReason> {
+        let packed = Zeroizing::new(postcard::to_allocvec(&packed(&terms)).map_err(|_| SealReason)?);
+        let sealed = self.0.seal(&[TASK_LABEL, terms.id.as_bytes()].concat(), &packed)?;
+        Ok(SealedTask { digest: Digest::of(&sealed), terms, sealed })
+    }
+
+    /// The terms of the task `id`, as they were sealed; none where any byte is another, or the key.
+    pub(super) fn open(&self, id: TaskId, sealed: &[u8]) -> Option<TaskTerms> {
+        let opened = self.0.open(&[TASK_LABEL, id.as_bytes()].concat(), sealed).ok()?;
+        unpacked(postcard::from_bytes(&opened).ok()?).filter(|terms| terms.id == id)
+    }
+}
+
+impl SealedTask {
+    /// The terms.
+    pub fn terms(&self) -> &TaskTerms {
+        &self.terms
+    }
+
+    /// SHA-256 of the sealed terms.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The terms, and the sealed bytes.
+    pub(super) fn into_parts(self) -> (TaskTerms, Vec<u8>) {
+        (self.terms, self.sealed)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct PackedTerms<'a> {
+    id: [u8; 16],
+    key: [u8; 16],
+    txn: [u8; 16],
+    parent: Option<[u8; 16]>,
+    opener: &'a str,
+    holder: &'a str,
+    opened: i64,
+    deadline: i64,
+    heartbeat: Option<u64>,
+    budget: u64,
+    #[serde(borrow)]
+    authority: Vec<(&'a str, String)>,
+    purpose: &'a str,
+    #[serde(borrow)]
+    data_classes: Vec<&'a str>,
+    generations: Vec<([u8; 16], u64)>,
+}
+
+#[derive(Deserialize)]
+struct EarlierTerms<'a> {
     id: [u8; 16],
     txn: [u8; 16],
     parent: Option<[u8; 16]>,
@@ -40,50 +102,33 @@ struct PackedTerms<'a> {
     generations: Vec<([u8; 16], u64)>,
 }
 
-/// The task as it is stored under `key`; none when it cannot be written, which is a bug.
-pub(super) fn stored(key: GenerationKey, task: &Task) -> Option<StoredTask> {
-    let fixed = postcard::to_allocvec(&packed(&task.terms)).ok()?;
-    let suspended_by = task.suspended_by.as_ref().map(ToString::to_string);
-    Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.terms.forget() })
-}
-
-/// Seals the terms of tasks that go to the store. Nothing that a caller wrote lies there in the clear.
-///
-/// # Errors
-/// `Failed` when there is no randomness.
-pub(super) fn seal_all(tasks: &mut [StoredTask], keys: &SubjectKeys) -> Result<(), StoreReason> {
-    for task in tasks {
-        task.fixed = keys.seal_task(task.key, &task.fixed).map_err(|reason| StoreReason::Failed(Box::new(reason)))?;
-    }
-    Ok(())
-}
-
-/// The tasks that were stored.
-///
-/// # Errors
-/// `Corrupt` where the bytes of one are damaged, or sealed under another root key.
-pub(super) fn read_all(stored: &[StoredTask], keys: &SubjectKeys) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
-    stored
-        .iter()
-        .map(|stored| {
-            read(stored, keys)
-                .ok_or(StoreReason::Corrupt("the terms of a task, unless the root key of the key folder is another than before"))
-        })
-        .collect()
-}
-
-/// Version 0.1.0 left the terms unsealed; such a task is taken up as it lies there, and sealed when it is next stored.
-fn read(stored: &StoredTask, keys: &SubjectKeys) -> Option<(GenerationKey, Task)> {
-    let opened = keys.open_task(stored.key, &stored.fixed);
-    let terms = opened.as_ref().map_or(&stored.fixed, |terms| &**terms);
-    let packed = postcard::from_bytes::<PackedTerms<'_>>(terms).ok()?;
-    let suspended_by = stored.suspended_by.as_deref().map(ClientId::parse).transpose().ok()?;
-    Some((stored.key, Task { terms: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
+/// The terms of the task with the pseudonym `key` as version 0.1.0 packed them.
+pub(super) fn earlier(key: GenerationKey, terms: &[u8]) -> Option<TaskTerms> {
+    let earlier: EarlierTerms<'_> = postcard::from_bytes(terms).ok()?;
+    let EarlierTerms { id, txn, parent, opener, holder, opened, deadline, heartbeat, budget, .. } = earlier;
+    let EarlierTerms { authority, purpose, data_classes, generations, .. } = earlier;
+    unpacked(PackedTerms {
+        id,
+        key: key.0,
+        txn,
+        parent,
+        opener,
+        holder,
+        opened,
+        deadline,
+        heartbeat,
+        budget,
+        authority,
+        purpose,
+        data_classes,
+        generations,
+    })
 }
 
 fn packed(task: &TaskTerms) -> PackedTerms<'_> {
     PackedTerms {
         id: *task.id.as_bytes(),
+        key: task.key.0,
         txn: *task.txn.as_bytes(),
         parent: task.parent.map(|parent| *parent.as_bytes()),
         opener: task.opener.as_str(),
@@ -105,6 +150,7 @@ fn unpacked(packed: PackedTerms<'_>) -> Option<TaskTerms> {
     };
     Some(TaskTerms {
         id: TaskId::from_bytes(packed.id),
+        key: GenerationKey(packed.key),
         txn: Txn::from_bytes(packed.txn),
         parent: packed.parent.map(TaskId::from_bytes),
         opener: ClientId::parse(packed.opener).ok()?,

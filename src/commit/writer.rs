@@ -13,11 +13,12 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::command::{CommitCommand, Message, Pending, Staging, UncertainBatch, WriterMemory};
-use super::commands::{ChangeCommand, WithholdCommand};
+use super::command::{CommitCommand, Message, Pending, Reply, Staging, UncertainBatch, WriterMemory};
+use super::commands::{ChangeCommand, CheckpointCommand, WithholdCommand};
 use super::contract::{Batch, CommitStore, StoreReason};
 use super::limits::Limits;
 use super::receipt::Durable;
+use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, Time};
 
 /// At most so many commands are written in one transaction.
@@ -40,6 +41,8 @@ pub(super) struct Writer {
     next: u64,
     /// The newest committed time.
     newest: Time,
+    /// The index of the newest checkpoint's record, and its time.
+    checkpoint: (u64, Time),
     /// `next`, for others to see.
     durable: Durable,
     pending: Pending,
@@ -66,11 +69,11 @@ impl Writer {
     /// store is closed too.
     pub(super) fn run(mut self) -> Vec<oneshot::Sender<()>> {
         while let Some(commands) = self.gather() {
-            self.turn(commands);
+            self.write_all(commands);
         }
         if self.unfinished() {
             self.recover_now();
-            self.turn(Vec::new());
+            self.write_all(Vec::new());
         }
         if self.unfinished() {
             let (changes, withheld) = (self.pending.changes.len(), self.pending.withheld.len());
@@ -128,7 +131,7 @@ impl Writer {
     }
 
     /// Everything that waited, in as many batches as it takes.
-    pub(super) fn turn(&mut self, commands: Vec<Box<dyn CommitCommand>>) {
+    pub(super) fn write_all(&mut self, commands: Vec<Box<dyn CommitCommand>>) {
         let mut commands = commands.into_iter();
         loop {
             let mut batch = Vec::with_capacity(commands.len());
@@ -188,7 +191,7 @@ impl Writer {
             return Err(StoreReason::Corrupt("it does not hold what it acknowledged"));
         }
         if let Some(since) = learned.since {
-            self.memory.learn(*since)?;
+            self.learn(*since)?;
         }
         if learned.next > self.next {
             self.durable.set(learned.next);
@@ -216,10 +219,20 @@ impl Writer {
         let mut commands: Vec<Box<dyn CommitCommand>> = Vec::new();
         commands.extend(withheld.into_iter().map(|hop| Box::new(WithholdCommand(hop)) as Box<dyn CommitCommand>));
         commands.extend(changes.into_iter().map(|change| Box::new(ChangeCommand::pending(change)) as Box<dyn CommitCommand>));
-        for (key, task) in self.memory.state.overdue(at, OVERDUE_MAX) {
-            commands.push(Box::new(ChangeCommand::overdue(task.overdue(key, at))));
+        if self.pending_checkpoint(at) {
+            commands.push(Box::new(CheckpointCommand { cause: StateCause::Interval, reply: Reply::none() }));
+        }
+        for task in self.memory.state.overdue(at, OVERDUE_MAX) {
+            commands.push(Box::new(ChangeCommand::overdue(task.overdue(at))));
         }
         commands
+    }
+
+    /// True where enough was recorded since the last checkpoint, or anything may be forgotten and the last is a while ago.
+    fn pending_checkpoint(&self, at: Time) -> bool {
+        let (index, last) = self.checkpoint;
+        self.next.saturating_sub(index) >= self.limits.checkpoint_records
+            || at.since(last) >= self.limits.checkpoint_pause && self.memory.state.has_forgettable(at)
     }
 
     /// The batch is durable: now, and only now, receipts leave.
@@ -228,6 +241,9 @@ impl Writer {
             self.next += batch.rows.len() as u64;
             self.newest = batch.at;
             self.durable.set(self.next);
+            if let Some(checkpoint) = &batch.checkpoint {
+                self.checkpoint = (checkpoint.index, batch.at);
+            }
         }
         staged.into_iter().for_each(|command| command.settle(&self.memory));
     }

@@ -71,6 +71,20 @@ impl MacKey {
         short
     }
 
+    /// A key for one purpose: HMAC-SHA-256 of its name.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        self.full(&[&[0], purpose.as_bytes()])
+    }
+
+    /// HMAC-SHA-256 over the parts in a row.
+    pub(super) fn full(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = hmac::Context::with_key(&self.0);
+        parts.iter().for_each(|part| mac.update(part));
+        let mut out = [0; 32];
+        out.iter_mut().zip(mac.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        out
+    }
+
     /// The first 16 bytes of HMAC-SHA-256(0x00, purpose, 0x00, message). No pseudonym begins like this: the label of a kind has
     /// no zero byte.
     pub fn tag(&self, purpose: &str, message: &[u8]) -> [u8; 16] {

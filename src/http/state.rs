@@ -80,7 +80,7 @@ impl AppState {
         clock: Arc<dyn Clock>,
         limits: InputLimits,
     ) -> Self {
-        commit.status_lists().hold(deployment.inactive());
+        commit.suspend_configured(deployment.inactive());
         let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
         let (metrics, status_lists, usage) = Default::default();
         Self { snapshot, commit, clock, limits, ledger, metrics, status_lists, usage }
@@ -88,7 +88,7 @@ impl AppState {
 
     /// Puts a new configuration in force for every request that begins from now on.
     pub fn swap(&self, deployment: Arc<Deployment>, frontend: Frontend) {
-        self.commit.status_lists().hold(deployment.inactive());
+        self.commit.suspend_configured(deployment.inactive());
         self.snapshot.store(Arc::new(Snapshot::new(deployment, frontend)));
     }
 

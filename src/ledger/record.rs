@@ -11,6 +11,7 @@ mod hop;
 mod disclosure;
 mod task;
 mod event;
+mod state;
 
 use serde::Deserialize;
 
@@ -18,6 +19,7 @@ pub use disclosure::{Discloser, Disclosure, Disclosures};
 pub use event::{RefusalRecord, RevocableRecord, RevocationRecord, StatusChangeRecord, WithheldRecord};
 pub use hop::{ActorRecord, AgentSubject, AttributeDigests, Confirmations, Evidence, HopRecord, Inputs};
 pub use schema::{Kind, RECORD_BYTES_MAX, REFUSAL_BYTES_MAX, RecordReason, VERSION};
+pub use state::{ConfigurationRecord, PrincipalKind, PrincipalRecord, StateCause, StateRecord};
 pub use task::{AuthorityRecord, TaskRecord};
 
 use schema::{INTEGER_MAX, written};
@@ -39,6 +41,10 @@ pub enum Record<'a> {
     Revocation(RevocationRecord<'a>),
     /// A suspension, the end of one, or a retirement.
     StatusChange(StatusChangeRecord<'a>),
+    /// The digest of the state.
+    State(StateRecord),
+    /// A change of what the configuration has in force.
+    Configuration(ConfigurationRecord<'a>),
 }
 
 impl<'a> Record<'a> {
@@ -78,6 +84,8 @@ impl<'a> Record<'a> {
             Self::Withheld(record) => written(record, RECORD_BYTES_MAX),
             Self::Revocation(record) => written(record, RECORD_BYTES_MAX),
             Self::StatusChange(record) => written(record, RECORD_BYTES_MAX),
+            Self::State(record) => written(record, RECORD_BYTES_MAX),
+            Self::Configuration(record) => written(record, RECORD_BYTES_MAX),
         }
     }
 
@@ -90,6 +98,8 @@ impl<'a> Record<'a> {
             Self::Withheld(_) => Kind::Withheld,
             Self::Revocation(_) => Kind::Death,
             Self::StatusChange(record) => record.kind,
+            Self::State(_) => Kind::State,
+            Self::Configuration(_) => Kind::Configuration,
         }
     }
 
@@ -99,7 +109,7 @@ impl<'a> Record<'a> {
             Self::Hop(record) => Some(record.jti),
             Self::Task(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
-            Self::Refusal(_) | Self::Revocation(_) | Self::StatusChange(_) => None,
+            Self::Refusal(_) | Self::Revocation(_) | Self::StatusChange(_) | Self::State(_) | Self::Configuration(_) => None,
         }
     }
 
@@ -112,6 +122,7 @@ impl<'a> Record<'a> {
             Self::Refusal(record) => record.txn,
             Self::Revocation(record) => event::transaction(&record.ends),
             Self::StatusChange(record) => event::transaction(&record.things),
+            Self::State(_) | Self::Configuration(_) => None,
         }
     }
 
@@ -136,6 +147,8 @@ impl<'a> Record<'a> {
             Kind::Withheld => parsed(bytes).map(Self::Withheld),
             Kind::Death => parsed(bytes).map(Self::Revocation),
             Kind::Suspension | Kind::Resumption | Kind::Retirement => parsed(bytes).map(Self::StatusChange),
+            Kind::State => parsed(bytes).map(Self::State),
+            Kind::Configuration => parsed(bytes).map(Self::Configuration),
         }
     }
 
@@ -148,6 +161,8 @@ impl<'a> Record<'a> {
             Self::Withheld(record) => record.index <= INTEGER_MAX,
             Self::Revocation(record) => record.holds(),
             Self::StatusChange(record) => record.holds(),
+            Self::State(record) => record.holds(),
+            Self::Configuration(record) => record.holds(),
         }
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::catalog::{AgentKind, BoundTokens, Status};
     use crate::lifecycle::{GenerationState, Task};
-    use crate::oauth::{ClientId, Time};
+    use crate::oauth::{ClientId, TaskId, Time};
 
     /// One thing is inactive.
     struct One(GenerationKey, Option<InactiveStatus>);
@@ -72,7 +72,7 @@ mod tests {
                 .map(|key| GenerationState { inactive: self.1.filter(|_| *key == self.0), ..GenerationState::default() })
                 .collect()
         }
-        fn task(&self, _key: &GenerationKey) -> Option<Task> {
+        fn task(&self, _: &TaskId) -> Option<Task> {
             None
         }
         fn floor(&self) -> Time {

@@ -5,15 +5,15 @@ use std::fmt;
 
 use super::revocation::InactiveStatus;
 use super::task::Task;
-use crate::oauth::{Generation, GenerationKey, Time};
+use crate::oauth::{Generation, GenerationKey, TaskId, Time};
 
 /// The present state of every generation and task. The commit owns the truth; its state in memory implements this.
 pub trait StateView: Send + Sync {
     /// The present state of the thing behind each key, in order; a thing that never ended is in generation 0.
     fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState>;
 
-    /// The task behind a key; none when there is none, or no more.
-    fn task(&self, key: &GenerationKey) -> Option<Task>;
+    /// A task; none when there is none, or no more.
+    fn task(&self, id: &TaskId) -> Option<Task>;
 
     /// The time up to which things may have been forgotten: the present is never earlier.
     fn floor(&self) -> Time;
@@ -134,7 +134,7 @@ mod tests {
             vec![self.0; keys.len()]
         }
 
-        fn task(&self, _: &GenerationKey) -> Option<Task> {
+        fn task(&self, _: &TaskId) -> Option<Task> {
             None
         }
 
@@ -184,7 +184,7 @@ mod tests {
                 vec![suspended, GenerationState { number: 1, ..GenerationState::default() }]
             }
 
-            fn task(&self, _: &GenerationKey) -> Option<Task> {
+            fn task(&self, _: &TaskId) -> Option<Task> {
                 None
             }
 

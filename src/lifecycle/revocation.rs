@@ -2,7 +2,7 @@
 //! them ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
 
 use crate::crypto::MacKey;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, Time, Txn};
 
 /// A revocation to record. The writer gives it its time and the numbers of the generations that begin.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Revocable {
     pub kind: GenerationKind,
     /// Its name, for replay; none where it is personal.
     pub name: Option<String>,
-    /// The transaction that it belongs to, where it is a task: replay finds it there.
+    /// The transaction that it belongs to, where it is a task, a transaction or a hop: replay finds it there.
     pub txn: Option<Txn>,
 }
 
@@ -66,19 +66,14 @@ pub enum InactiveStatus {
 }
 
 impl Revocable {
-    /// One token, and every token that descends from it.
-    pub fn hop(jti: Jti, pseudonyms: &MacKey) -> Self {
-        Self::named(GenerationKind::Hop, jti.as_bytes(), jti.to_string(), pseudonyms)
+    /// One token of `txn`, and every token that descends from it.
+    pub fn hop(jti: Jti, txn: Txn, pseudonyms: &MacKey) -> Self {
+        Self { txn: Some(txn), ..Self::named(GenerationKind::Hop, jti.as_bytes(), jti.to_string(), pseudonyms) }
     }
 
     /// Every token of one tree.
     pub fn transaction(txn: Txn, pseudonyms: &MacKey) -> Self {
-        Self::named(GenerationKind::Transaction, txn.as_bytes(), txn.to_string(), pseudonyms)
-    }
-
-    /// Every token of a task of `txn`, every task under it, and their tokens.
-    pub fn task(id: TaskId, txn: Txn, pseudonyms: &MacKey) -> Self {
-        Self { txn: Some(txn), ..Self::named(GenerationKind::Task, id.as_bytes(), id.to_string(), pseudonyms) }
+        Self { txn: Some(txn), ..Self::named(GenerationKind::Transaction, txn.as_bytes(), txn.to_string(), pseudonyms) }
     }
 
     /// Every token that an agent asked for or acts in.

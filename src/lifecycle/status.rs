@@ -171,7 +171,7 @@ mod tests {
                 vec![self.0; keys.len()]
             }
 
-            fn task(&self, _: &GenerationKey) -> Option<Task> {
+            fn task(&self, _: &TaskId) -> Option<Task> {
                 None
             }
 

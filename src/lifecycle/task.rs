@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::revocation::{InactiveStatus, Revocable, Revocation};
-use crate::crypto::MacKey;
+use super::revocation::{Revocable, Revocation};
 use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, ScopesOnApi, TaskId, Time, Txn};
 
 /// The time for which a task is remembered beyond its deadline.
-const SKEW: Duration = Duration::from_secs(60);
+pub const TASK_SKEW: Duration = Duration::from_secs(60);
 
 /// A task: a bounded piece of work, with what is left of its budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +25,8 @@ pub struct Task {
 pub struct TaskTerms {
     /// Its id.
     pub id: TaskId,
+    /// Its pseudonym.
+    pub key: GenerationKey,
     /// The transaction that all its hops belong to.
     pub txn: Txn,
     /// The task that it is a child of.
@@ -53,41 +54,45 @@ pub struct TaskTerms {
 }
 
 impl TaskTerms {
-    /// The time at which it ends if no heartbeat comes after `now`. While it is inactive nobody waits for one.
-    pub fn due(&self, status: Option<InactiveStatus>, now: Time) -> Time {
-        let heartbeat = self.heartbeat.filter(|_| status.is_none());
-        heartbeat.map_or(self.deadline, |heartbeat| now.plus(heartbeat).min(self.deadline))
+    /// The time at which it ends if no heartbeat comes after `beat`.
+    pub fn due(&self, beat: Time) -> Time {
+        self.heartbeat.map_or(self.deadline, |heartbeat| beat.plus(heartbeat).min(self.deadline))
     }
 
     /// The time after which it may be forgotten: nothing issued in it could still be presented.
     pub fn forget(&self) -> Time {
-        self.deadline.plus(SKEW)
+        self.deadline.plus(TASK_SKEW)
     }
 
     /// The task as a thing to revoke or suspend.
-    pub fn revocable(&self, pseudonyms: &MacKey) -> Revocable {
-        Revocable::task(self.id, self.txn, pseudonyms)
+    pub fn revocable(&self) -> Revocable {
+        let (name, txn) = (Some(self.id.to_string()), Some(self.txn));
+        Revocable { key: self.key, kind: GenerationKind::Task, name, txn }
     }
 
-    /// Its revocation when its time is over, under the pseudonym `key`.
-    pub(crate) fn overdue(&self, key: GenerationKey, at: Time) -> Revocation {
+    /// Its revocation when its time is over.
+    pub(crate) fn overdue(&self, at: Time) -> Revocation {
         let missed = self.deadline > at;
-        let (name, txn) = (Some(self.id.to_string()), Some(self.txn));
         Revocation {
-            ends: vec![Revocable { key, kind: GenerationKind::Task, name, txn }],
+            ends: vec![self.revocable()],
             by: ClientId::server(),
             reason: if missed { "its heartbeat was missed" } else { "its deadline passed" }.to_owned(),
             until: Some(self.forget()),
         }
     }
 
-    /// The rank of `who` where one suspends and another resumes: operators before the opener before the holder.
+    /// The rank of `who` where one suspends and another resumes.
     pub(crate) fn rank(&self, who: &ClientId) -> u8 {
-        match who {
-            who if *who == self.opener => 1,
-            who if *who == self.holder => 0,
-            _ => 2,
-        }
+        rank(who.as_str(), self.opener.as_str(), self.holder.as_str())
+    }
+}
+
+/// The rank of `who` where one suspends a task and another resumes it: operators before the opener before the holder.
+pub(crate) fn rank(who: &str, opener: &str, holder: &str) -> u8 {
+    match who {
+        who if who == opener => 1,
+        who if who == holder => 0,
+        _ => 2,
     }
 }
 
@@ -100,9 +105,4 @@ pub enum TaskStatus {
     Suspended,
     /// It, or something it depends on, has ended.
     Ended,
-}
-
-/// The pseudonym of a task.
-pub fn key_of(id: TaskId, pseudonyms: &MacKey) -> GenerationKey {
-    pseudonyms.pseudonym(GenerationKind::Task, id.as_bytes())
 }

@@ -6,9 +6,9 @@ use super::in_force::Rules;
 use super::liveness::{Cause, NotAlive, alive};
 use super::reason::AdmissionReason;
 use super::revocation::{Revocation, StatusChange, Transition};
-use super::task::{Task, TaskStatus, key_of};
+use super::task::{Task, TaskStatus};
 use crate::crypto::Digest;
-use crate::oauth::{GenerationKey, TaskId};
+use crate::oauth::{GenerationKind, TaskId};
 use crate::token::Origin;
 
 /// An admitted exchange that may open a task. Made only by [`admit_task`].
@@ -32,9 +32,10 @@ pub fn admit_task(admitted: AdmittedExchange, rules: &Rules<'_>) -> Result<Admit
     if !matches!(admitted.subject().origin(), Origin::Task(..)) {
         return Err(AdmissionReason::InTask);
     }
-    let generation = key_of(within.id, rules.pseudonyms);
-    let unknown = AdmissionReason::NotAlive(NotAlive { key: generation, cause: Cause::Ended });
-    let parent = rules.state.task(&generation).ok_or(unknown)?;
+    let parent = rules.state.task(&within.id).ok_or_else(|| {
+        let key = rules.pseudonyms.pseudonym(GenerationKind::Task, within.id.as_bytes());
+        AdmissionReason::NotAlive(NotAlive { key, cause: Cause::Ended })
+    })?;
     Ok(AdmittedTask { admitted, key, parent: Some(parent) })
 }
 
@@ -84,7 +85,7 @@ pub enum TaskChange {
     /// None.
     None,
     /// Its time is moved.
-    Heartbeat(GenerationKey),
+    Heartbeat(TaskId),
     /// It is suspended or resumed.
     Status(StatusChange),
     /// It ends.
@@ -103,8 +104,7 @@ pub fn change_task(
     rules: &Rules<'_>,
 ) -> Result<(Task, TaskChange), AdmissionReason> {
     let who = &client.agent().id;
-    let key = key_of(id, rules.pseudonyms);
-    let task = rules.state.task(&key).ok_or(AdmissionReason::NoTask)?;
+    let task = rules.state.task(&id).ok_or(AdmissionReason::NoTask)?;
     let (opener, holder) = (task.terms.opener == *who, task.terms.holder == *who);
     if !(opener || holder) {
         return Err(AdmissionReason::NoTask);
@@ -112,14 +112,14 @@ pub fn change_task(
     let living = alive(rules.state, &task.terms.generations, rules.now);
     let ended = living.err().filter(|dead| dead.is_final());
     let reason = |what: &str| format!("{what} by the agent that {}", if holder { "holds it" } else { "opened it" });
-    let thing = task.terms.revocable(rules.pseudonyms);
+    let thing = task.terms.revocable();
     let status = |turn, what| {
         TaskChange::Status(StatusChange { turn, things: vec![thing.clone()], by: who.clone(), reason: reason(what) })
     };
     let change = match (action, ended) {
         (TaskAction::Look, _) | (TaskAction::Complete, Some(_)) => TaskChange::None,
         (_, Some(dead)) => return Err(AdmissionReason::NotAlive(dead)),
-        (TaskAction::Heartbeat, None) if holder => TaskChange::Heartbeat(key),
+        (TaskAction::Heartbeat, None) if holder => TaskChange::Heartbeat(id),
         (TaskAction::Heartbeat, None) => return Err(AdmissionReason::TaskRole),
         (TaskAction::Suspend, None) => status(Transition::Suspend, "suspended"),
         (TaskAction::Resume, None) => status(Transition::Resume, "resumed"),
@@ -140,5 +140,5 @@ pub fn current_task(task: Task, rules: &Rules<'_>) -> (Task, TaskStatus) {
         Err(dead) if dead.is_final() => TaskStatus::Ended,
         Err(_) => TaskStatus::Suspended,
     };
-    (rules.state.task(&key_of(task.terms.id, rules.pseudonyms)).unwrap_or(task), status)
+    (rules.state.task(&task.terms.id).unwrap_or(task), status)
 }

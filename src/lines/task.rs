@@ -55,7 +55,7 @@ async fn open(
         PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
         PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
     };
-    let (minted, task) = mint::open(&admitted, &grant, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
+    let (minted, task) = mint::open(&admitted, &grant, commit.terms_sealer(), &deployment.minting(), now).map_err(ExchangeError::Mint)?;
     login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
 }
 
@@ -83,7 +83,7 @@ async fn act(
     lineage.txn = Some(task.terms.txn);
     match change {
         TaskChange::None => commit.spend(spent).await,
-        TaskChange::Heartbeat(key) => commit.beat(key, spent).await,
+        TaskChange::Heartbeat(id) => commit.beat(id, spent).await,
         TaskChange::Status(change) => commit.hold(change, spent).await,
         TaskChange::Complete(revocation) => commit.end_spending(revocation, spent).await,
     }

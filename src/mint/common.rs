@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::signers::{MintReason, Minting};
-use crate::commit::{Disclosed, RecordHop};
+use crate::commit::{Disclosed, Effect, RecordHop};
 use crate::crypto::random;
 use crate::ledger::record::{Disclosures, Evidence};
 use crate::lifecycle::AdmittedExchange;
@@ -82,12 +82,12 @@ pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     }
 }
 
-/// The command to record a token that lives until `expires`: nothing is charged, opened or put into a status list.
+/// The command to record a token that lives until `expires`: no task is opened, and nothing put into a status list.
 pub(super) fn issue(
     exchange: &AdmittedExchange,
     minting: &Minting<'_>,
     (jti, txn, expires): (Jti, Txn, Time),
-    (record, disclosures): (Vec<u8>, Disclosures),
+    (record, effect, disclosures): (Vec<u8>, Effect, Disclosures),
 ) -> RecordHop {
     let subject = exchange.subject().subject();
     let subject = minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
@@ -100,7 +100,7 @@ pub(super) fn issue(
         deadline: expires.min(exchange.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },
         status: None,
-        charge: None,
+        effect,
         opens: None,
     }
 }

@@ -9,10 +9,10 @@ use super::common;
 use super::release::{Released, Unreleased};
 use super::signers::{MintReason, Minting};
 use crate::binding::SenderConstraint;
-use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
+use crate::commit::{Effect, Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
-use crate::lifecycle::{AdmittedExchange, key_of};
+use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
@@ -73,7 +73,6 @@ pub fn sign(
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
-        charge: exchange.task().map(|task| key_of(task.id, minting.pseudonyms)),
         ..common::issue(exchange, minting, (jti, txn, grant.expires()), record)
     };
     Ok((minted, issue))
@@ -147,13 +146,13 @@ fn history(exchange: &AdmittedExchange, grant: &Grant) -> Vec<ScopesOnApi> {
     elsewhere.chain(grant.held()).cloned().collect()
 }
 
-/// The record of the hop, in canonical form, and the clear values behind its salted digests.
+/// The record of the hop, in canonical form, its effect, and the clear values behind its salted digests.
 fn record(
     exchange: &AdmittedExchange,
     grant: &Grant,
     requested: Option<&Scopes>,
     (signed, issuer): (&SignedToken<'_>, &Issuer),
-) -> Result<(Vec<u8>, Disclosures), RecordReason> {
+) -> Result<(Vec<u8>, Effect, Disclosures), RecordReason> {
     let (client, actor) = (exchange.client(), exchange.current_actor());
     let mut discloser = Discloser::default();
     let (sd, subject) = discloser.subject(exchange.subject().subject(), "")?;
@@ -186,7 +185,7 @@ fn record(
         txn: signed.txn,
         v: VERSION,
     };
-    Ok((hop.to_bytes()?, discloser.finish()))
+    Ok((hop.to_bytes()?, Effect::of_hop(&hop), discloser.finish()))
 }
 
 fn inputs<'a>(

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 use super::common::{self, DelegationClaims};
 use super::release::{Released, Unreleased};
 use super::signers::{MintReason, Minting};
-use crate::commit::{NewTask, Receipt, RecordHop};
+use crate::commit::{Effect, Receipt, RecordHop, SealedTask, TermsSealer};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{AuthorityRecord, Discloser, Disclosures, Kind, RecordReason, TaskRecord, VERSION};
-use crate::lifecycle::{AdmittedTask, TaskTerms, key_of};
+use crate::lifecycle::{AdmittedTask, TaskTerms};
 use crate::oauth::{ClientId, Confirmation, Generation, GenerationKind, Issuer, Jti, TaskId, TaskSpec, Time, Txn};
 use crate::policy::TaskGrant;
 use crate::token::{Ancestry, AncestryKind, IssuedClaims, TASK_TYP, TaskMembership};
@@ -67,6 +67,7 @@ struct TaskTokenClaims<'a> {
 pub fn open(
     task: &AdmittedTask,
     grant: &TaskGrant,
+    sealer: &TermsSealer,
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
@@ -79,16 +80,14 @@ pub fn open(
     let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = (Digest::of(jwt.as_bytes()), key.kid());
-    let record = record(task, grant, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let terms = terms(task, grant, &names, minting, ancestry.own.generations);
+    let sealed = sealer.seal(terms).map_err(|_| MintReason::Crypto)?;
+    let record = record(task, grant, (&names, signed, &sealed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTaskToken { token, id, details };
     let issue = RecordHop {
-        opens: Some(NewTask {
-            key: key_of(id, minting.pseudonyms),
-            task: terms(task, grant, &names, ancestry.own.generations),
-            out_of: task.parent().map(|parent| key_of(parent.terms.id, minting.pseudonyms)),
-        }),
+        opens: Some(Box::new(sealed)),
         ..common::issue(task.admitted(), minting, (jti, txn, grant.deadline()), record)
     };
     Ok((minted, issue))
@@ -216,13 +215,13 @@ fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
     spec.to_json().map_err(|_| MintReason::Crypto)
 }
 
-/// The record of the task, in canonical form, and the clear values behind its salted digests.
+/// The record of the task, in canonical form, its effect, and the clear values behind its salted digests.
 fn record(
     task: &AdmittedTask,
     grant: &TaskGrant,
-    (names, (token, kid)): (&Names, (Digest, &str)),
+    (names, (token, kid), sealed): (&Names, (Digest, &str), &SealedTask),
     issuer: &Issuer,
-) -> Result<(Vec<u8>, Disclosures), RecordReason> {
+) -> Result<(Vec<u8>, Effect, Disclosures), RecordReason> {
     let (exchange, client) = (task.admitted(), task.admitted().client());
     let mut discloser = Discloser::default();
     let (sd, subject) = discloser.subject(exchange.subject().subject(), grant.purpose())?;
@@ -248,16 +247,24 @@ fn record(
         policy_set: grant.policy_set(),
         subject,
         task: names.id,
+        terms: Some(sealed.digest()),
         token,
         txn: names.txn,
         v: VERSION,
     };
-    Ok((task.to_bytes()?, discloser.finish()))
+    Ok((task.to_bytes()?, Effect::of_task(&task), discloser.finish()))
 }
 
-fn terms(task: &AdmittedTask, grant: &TaskGrant, names: &Names, generations: Vec<Generation>) -> TaskTerms {
+fn terms(
+    task: &AdmittedTask,
+    grant: &TaskGrant,
+    names: &Names,
+    minting: &Minting<'_>,
+    generations: Vec<Generation>,
+) -> TaskTerms {
     TaskTerms {
         id: names.id,
+        key: minting.pseudonyms.pseudonym(GenerationKind::Task, names.id.as_bytes()),
         txn: names.txn,
         parent: task.parent().map(|parent| parent.terms.id),
         opener: task.admitted().client().agent().id.clone(),

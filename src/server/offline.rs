@@ -34,14 +34,14 @@ impl Offline {
         }
         let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
         let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
-        let (root, keys) = (keys.root()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
+        let (commit_keys, keys) = (keys.commit()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
         let deployment = config::deployment(config, keys, None).map_err(Failure::configuration)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failure::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
             other => Failure::at(data, &other),
         };
         let store = store::open(data).map_err(failed)?;
-        let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(root), commit::Limits::default()).map_err(failed)?;
+        let commit = Commit::start(store, Arc::new(SystemClock), commit_keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
         Ok(Self { deployment, commit, records })
     }

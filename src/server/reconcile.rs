@@ -8,7 +8,7 @@ use std::path::Path;
 use super::failure::Failure;
 use crate::catalog::Status;
 use crate::commit::contract::ConfiguredPrincipal;
-use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
+use crate::commit::{self, Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
 use crate::config::Config;
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
@@ -31,7 +31,7 @@ pub(super) struct Removed(Vec<Revocable>);
 /// When that cannot be recorded: then `deployment` must not take effect.
 pub(super) async fn reconcile(commit: &Commit, deployment: &Deployment) -> Result<Removed, CommitReason> {
     let (before, now) = (commit.in_force(), in_force(deployment));
-    let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).map(principal).collect();
+    let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).filter_map(principal).collect();
     let removed = Removed(gone.into_iter().map(|principal| revocable(principal, deployment)).collect());
     removed.record(commit, "the configuration no longer has it in force").await?;
     retire(commit, deployment).await?;
@@ -78,10 +78,11 @@ enum Principal<'a> {
     Rule(&'a RuleName),
 }
 
-fn principal(known: &ConfiguredPrincipal) -> Principal<'_> {
+fn principal(known: &ConfiguredPrincipal) -> Option<Principal<'_>> {
     match known {
-        ConfiguredPrincipal::Agent(id) => Principal::Agent(id),
-        ConfiguredPrincipal::Rule(name) | ConfiguredPrincipal::Issuer(name, _) => Principal::Rule(name),
+        ConfiguredPrincipal::Agent(id) => Some(Principal::Agent(id)),
+        ConfiguredPrincipal::Rule(name) | ConfiguredPrincipal::Issuer(name, _) => Some(Principal::Rule(name)),
+        ConfiguredPrincipal::Api(_) => None,
     }
 }
 
@@ -120,10 +121,10 @@ fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
 /// When keys or store cannot be read.
 pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, Failure> {
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
-    let recorded = store::reader(data)?.generations()?;
+    let recorded = commit::recorded_state(&*store::reader(data)?)?;
     let retired = |id: &ClientId| {
         let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
-        recorded.iter().any(|recorded| recorded.key == key && recorded.state.inactive == Some(InactiveStatus::Retired))
+        recorded.generation(&key).inactive == Some(InactiveStatus::Retired)
     };
     let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
     Ok(agents.map(|agent| &agent.id).filter(|id| retired(id)).cloned().collect())

@@ -1,4 +1,4 @@
-//! Our own keys on disk: signing keys as PKCS#8 in PEM, listed in `keyring.json`, and three secrets.
+//! Our own keys on disk: signing keys as PKCS#8 in PEM, listed in `keyring.json`, and four secrets.
 
 mod files;
 mod ledger;
@@ -6,10 +6,12 @@ mod ring;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::commit::CommitKeys;
 use crate::crypto::{MacKey, SealKey, random};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::mint::{SignerEntry, Signers};
@@ -39,6 +41,7 @@ pub struct KeyFiles {
     pseudonym: Secret,
     anc: Secret,
     root: Secret,
+    state: Secret,
 }
 
 impl KeyFiles {
@@ -158,12 +161,24 @@ impl KeyFiles {
         SealKey::new(&self.root).map_err(|_| KeyFilesReason::Randomness)
     }
 
+    /// The keys of the commit: the root key, and two that come from one secret, by which the terms of tasks are sealed and what no
+    /// record holds is summed.
+    ///
+    /// # Errors
+    /// None for secrets of the right length, which they have.
+    pub fn commit(&self) -> Result<CommitKeys, KeyFilesReason> {
+        let state = MacKey::new(&self.state);
+        let terms = SealKey::new(&state.derive("task terms")).map_err(|_| KeyFilesReason::Randomness)?;
+        Ok(CommitKeys { root: Arc::new(self.root()?), terms: Arc::new(terms), sum: MacKey::new(&state.derive("sum")) })
+    }
+
     fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {
         folder.refuse_writable()?;
+        make_secret(&folder, STATE)?;
         let ring = Ring::read(&folder)?;
         let keys = ring.entries().map(|entry| read_key(&folder, entry)).collect::<Result<_, _>>()?;
-        let [pseudonym, anc, root] = SECRETS.map(|name| read_secret(&folder, name));
-        Ok(Self { ring, keys, pseudonym: pseudonym?, anc: anc?, root: root?, opened: now, folder })
+        let [pseudonym, anc, root, state] = SECRETS.map(|name| read_secret(&folder, name));
+        Ok(Self { ring, keys, pseudonym: pseudonym?, anc: anc?, root: root?, state: state?, opened: now, folder })
     }
 
     /// The key is durable before the ring names it.
@@ -183,7 +198,10 @@ impl KeyFiles {
     }
 }
 
-const SECRETS: [&str; 3] = ["pseudonym.key", "anc.key", "root.key"];
+const SECRETS: [&str; 4] = ["pseudonym.key", "anc.key", "root.key", STATE];
+
+/// Folders of before have none.
+const STATE: &str = "state.key";
 
 fn pem_name(kid: &str) -> String {
     format!("{kid}.pem")

@@ -13,6 +13,7 @@ mod checkpoint;
 mod folder;
 mod reader;
 mod schema;
+mod state;
 mod status;
 mod write;
 
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason};
+use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, Stored};
 use crate::oauth::{GenerationKey, SingleUse, Time};
 use checkpoint::Checkpointer;
 pub(super) use folder::is_used;
@@ -59,7 +60,7 @@ impl SqliteStore {
         checkpoint::completely(&connection)?;
         let recovered = reader::recovered(&connection)?;
         let checkpointer = Checkpointer::start(&self.folder.database())?;
-        let newest = recovered.newest.last().map_or(Time::from_millis(0), |stored| stored.at);
+        let newest = reader::newest(&connection).map_err(failed)?;
         Ok((Open { connection, checkpointer, next: recovered.count, newest }, recovered))
     }
 
@@ -89,6 +90,10 @@ impl CommitStore for SqliteStore {
             open.checkpointer.before_commit(&open.connection)?;
             Ok(Learned { next: open.next, newest: open.newest, since: None })
         })
+    }
+
+    fn records(&mut self, from: u64, each: &mut dyn FnMut(Stored) -> Result<(), StoreReason>) -> Result<(), StoreReason> {
+        self.healthy(|open| reader::each_record(&open.connection, from, each))
     }
 
     fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason> {

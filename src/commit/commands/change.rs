@@ -5,7 +5,6 @@
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, CommitFacts, Pending, Reply, Requires, Staging, UncertainBatch, WriterMemory};
 use crate::commit::receipt::CommitReason;
-use crate::ledger::record::Record;
 use crate::lifecycle::Revocation;
 use crate::oauth::SingleUse;
 
@@ -51,7 +50,7 @@ impl CommitCommand for ChangeCommand {
         let (change, at) = (&mut self.change, staging.batch.at);
         if change.since.is_none() {
             change.since = Some(at);
-            change.generations = staging.memory.state.change(&change.change, at);
+            change.recorded = Some(staging.memory.state.act(&change.change, at));
         }
         change.single_use.retain(|value| value.expires > at);
         staging.memory.replay.spend(&change.single_use);
@@ -103,7 +102,8 @@ impl CommitCommand for ResumeCommand {
     }
 
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
-        self.change.generations = staging.memory.state.foresee(&self.change.change, staging.batch.at);
+        self.change.since = Some(staging.batch.at);
+        self.change.recorded = Some(staging.memory.state.foresee(&self.change.change, staging.batch.at));
         record(&self.change, staging)?;
         staging.memory.replay.spend(&self.change.single_use);
         Ok(())
@@ -115,27 +115,26 @@ impl CommitCommand for ResumeCommand {
 
     /// If it fails and is durable after all, it acts when the store is read again.
     fn settle(mut self: Box<Self>, memory: &WriterMemory) {
-        memory.state.put(&self.change.change, &self.change.generations);
+        if let (Some(recorded), Some(at)) = (&self.change.recorded, self.change.since) {
+            memory.state.put(recorded, &self.change.change, at);
+        }
         self.answer(Ok(()));
     }
 }
 
-/// Puts the record of a change into the batch, with the generations that it leads to and the values that are spent with it.
+/// Puts the record of a change into the batch, with the values that are spent with it.
 ///
 /// # Errors
 /// `Unavailable` while the store is not to be used, or the clock stands before 1970 or after 9999.
 fn record(change: &PendingChange, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
-    let numbers = change.generations.iter().map(|stored| stored.state.number);
+    let recorded = change.recorded.as_ref().ok_or(CommitReason::Unavailable)?;
     // The handle has checked the length, so this is the clock.
-    let record = change.change.record(staging.batch.at, numbers).map_err(|reason| {
+    let record = recorded.record.as_ref().map_err(|reason| {
         tracing::error!(%reason, "a change could not be recorded");
         CommitReason::Unavailable
     })?;
-    let txn = Record::parse(&record).ok().and_then(|record| record.txn());
-    staging.record((None, txn), record, None)?;
-    let (state, batch) = (&staging.memory.state, &mut staging.batch);
-    batch.generations.extend(&change.generations);
-    batch.tasks.extend(state.tasks_changed(&change.change));
-    batch.single_use.extend(&change.single_use);
+    staging.record((None, recorded.txn), record.clone(), None)?;
+    staging.batch.beats.extend(&recorded.beats);
+    staging.batch.single_use.extend(&change.single_use);
     Ok(())
 }

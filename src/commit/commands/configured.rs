@@ -1,12 +1,18 @@
-//! Remembering what the configuration in force names, so that a later one that no longer does ends it.
+//! What the configuration has in force: recorded, so that a later one that no longer has it ends it; and what it suspends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging, WriterMemory};
+use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging};
 use crate::commit::contract::ConfiguredPrincipal;
+use crate::commit::fold::{Effect, record_of};
 use crate::commit::receipt::CommitReason;
+use crate::ledger::record::{ConfigurationRecord, Record};
+use crate::oauth::GenerationKey;
 
-/// The command.
+/// The most principals that one record names.
+const PRINCIPALS_MAX: usize = 128;
+
+/// The command to record the principals in force.
 pub(in crate::commit) struct ConfiguredCommand {
     pub(in crate::commit) in_force: BTreeSet<ConfiguredPrincipal>,
     pub(in crate::commit) reply: Reply,
@@ -21,17 +27,62 @@ impl CommitCommand for ConfiguredCommand {
         Ok(())
     }
 
+    /// In as many records as it takes; one at least, so that it is known that a configuration was taken up.
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
-        staging.batch.in_force = Some(self.in_force.clone());
-        Ok(())
+        configure_all(staging, &self.in_force)
     }
 
     fn answer(&mut self, verdict: Result<(), CommitReason>) {
         self.reply.send(verdict);
     }
+}
 
-    fn settle(mut self: Box<Self>, memory: &WriterMemory) {
-        memory.lists.remember(std::mem::take(&mut self.in_force));
-        self.answer(Ok(()));
+/// Records in how far `in_force` is another than what is in force.
+pub(super) fn configure_all(staging: &mut Staging<'_>, in_force: &BTreeSet<ConfiguredPrincipal>) -> Result<(), CommitReason> {
+    let before = staging.memory.state.in_force();
+    let known = before.clone().unwrap_or_default();
+    let begins = in_force.difference(&known).map(|principal| (true, principal));
+    let changes: Vec<_> = begins.chain(known.difference(in_force).map(|principal| (false, principal))).collect();
+    if before.is_none() && changes.is_empty() {
+        return configure(staging, &[]);
     }
+    changes.chunks(PRINCIPALS_MAX).try_for_each(|changes| configure(staging, changes))
+}
+
+/// Records one change of what is in force.
+fn configure(staging: &mut Staging<'_>, changes: &[(bool, &ConfiguredPrincipal)]) -> Result<(), CommitReason> {
+    let named = |begins: bool| changes.iter().filter(|(of, _)| *of == begins).map(|(_, principal)| record_of(principal)).collect();
+    let record = Record::Configuration(ConfigurationRecord::new(staging.batch.at, named(true), named(false)));
+    let (effect, bytes) = (Effect::of(&record), record.to_bytes());
+    let bytes = bytes.map_err(|reason| {
+        tracing::error!(%reason, "what the configuration has in force could not be recorded");
+        CommitReason::Unavailable
+    })?;
+    let index = staging.record((None, None), bytes, None)?;
+    staging.apply(index, &effect);
+    Ok(())
+}
+
+/// The command to take up what the configuration suspends: tasks under it are not waited for.
+pub(in crate::commit) struct SuspendedCommand {
+    pub(in crate::commit) keys: HashSet<GenerationKey>,
+}
+
+impl CommitCommand for SuspendedCommand {
+    fn requires(&self) -> Requires {
+        Requires::Nothing
+    }
+
+    fn judge(&self, _: &CommitFacts<'_>) -> Result<(), CommitReason> {
+        Ok(())
+    }
+
+    /// While the store is not to be used the heartbeats are forgotten by a restart, which then begins to wait anew.
+    fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
+        let beats = staging.memory.state.suspend_configured(std::mem::take(&mut self.keys), staging.batch.at);
+        staging.batch.beats.extend(beats);
+        Ok(())
+    }
+
+    fn answer(&mut self, _: Result<(), CommitReason>) {}
 }

@@ -7,14 +7,15 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::commit::command::{
     CommitCommand, CommitFacts, Message, Pending, Requires, SINGLE_USE_MAX, Staging, UncertainBatch, WithheldHop, WriterMemory,
 };
+use crate::commit::fold::Effect;
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::status_lists::Registration;
 use crate::commit::subject_keys::Disclosed;
-use crate::commit::tasks::NewTask;
+use crate::commit::tasks::SealedTask;
 use crate::crypto::Digest;
 use crate::ledger::record::{RECORD_BYTES_MAX, Record, WithheldRecord};
 use crate::lifecycle::liveness;
-use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, Time, Txn};
+use crate::oauth::{Generation, Jti, SingleUse, TaskId, Time, Txn};
 
 /// One hop depends on no more things.
 const GENERATIONS_MAX: usize = 1024;
@@ -39,10 +40,10 @@ pub struct RecordHop {
     pub disclosed: Disclosed,
     /// The status list that the token stands in, if an API asks for that.
     pub status: Option<Box<Registration>>,
-    /// The task whose budget pays for this hop: one exchange.
-    pub charge: Option<GenerationKey>,
+    /// The change of state that the record brings (`Effect::of`).
+    pub effect: Effect,
     /// The task that begins with this record, if it is no hop.
-    pub opens: Option<NewTask>,
+    pub opens: Option<Box<SealedTask>>,
 }
 
 /// The command. The permit is its place in the queue, and is given back when it is done.
@@ -72,17 +73,9 @@ impl HopCommand {
         Self { hop, reply: Some(reply), writer, staged: None, _place: place }
     }
 
-    /// Takes what the hop costs out of the budgets, and begins the task that it opens.
-    fn draw(&self, staging: &mut Staging<'_>) {
-        let (state, batch) = (&staging.memory.state, &mut staging.batch);
-        batch.charges.extend(self.hop.charge.and_then(|task| state.charge(task, 1)));
-        if let Some(new) = &self.hop.opens {
-            batch.charges.extend(new.out_of.and_then(|parent| state.charge(parent, new.task.budget)));
-            if let Some((task, generations)) = state.open(new, batch.at) {
-                batch.tasks.push(task);
-                batch.generations.extend(generations);
-            }
-        }
+    /// The task whose budget pays for the hop: one exchange.
+    fn charge(&self) -> Option<TaskId> {
+        if let Effect::Charge(task) = &self.hop.effect { Some(*task) } else { None }
     }
 }
 
@@ -109,7 +102,7 @@ impl CommitCommand for HopCommand {
             tracing::debug!(jti = %hop.jti, ?dead, "something ended between the checks and the commit");
             CommitReason::Died
         })?;
-        facts.state.affordable(hop.charge, hop.opens.as_ref(), facts.limits.tasks)?;
+        facts.state.affordable(self.charge(), hop.opens.as_deref().map(SealedTask::terms), facts.limits.tasks)?;
         facts.replay.spendable(&hop.single_use, facts.at)
     }
 
@@ -118,9 +111,11 @@ impl CommitCommand for HopCommand {
         let digest = Digest::of(&self.hop.record);
         let sealed = staging.seal(&self.hop.disclosed, &digest)?;
         let record = std::mem::take(&mut self.hop.record);
+        debug_assert_eq!(Record::parse(&record).as_ref().map(Effect::of).ok(), Some(self.hop.effect.clone()));
         let index = staging.record((Some(self.hop.jti), Some(self.hop.txn)), record, sealed)?;
         staging.spend(&self.hop.single_use);
-        self.draw(staging);
+        staging.apply(index, &self.hop.effect);
+        self.hop.opens.take().into_iter().for_each(|task| staging.open(index, *task));
         let listed = self.hop.status.take().map(|registration| (index, staging.memory.lists.add(*registration)));
         staging.batch.status.extend(listed);
         self.staged = Some((index, digest, staging.batch.at));

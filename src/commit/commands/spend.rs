@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::commit::command::{CommitCommand, CommitFacts, Reply, Staging};
 use crate::commit::receipt::CommitReason;
 use crate::lifecycle::{StateView, liveness};
-use crate::oauth::{GenerationKey, SingleUse};
+use crate::oauth::{SingleUse, TaskId};
 
 /// The command to spend values and nothing else; without any it waits until every revocation that acts is recorded.
 pub(in crate::commit) struct SpendCommand {
@@ -17,7 +17,7 @@ pub(in crate::commit) struct SpendCommand {
 /// The command to move the time of a task that is not over, and to spend values with that. It needs no record: what it holds off
 /// has one.
 pub(in crate::commit) struct HeartbeatCommand {
-    pub(in crate::commit) task: GenerationKey,
+    pub(in crate::commit) task: TaskId,
     pub(in crate::commit) spend: SpendCommand,
 }
 
@@ -55,7 +55,7 @@ impl CommitCommand for HeartbeatCommand {
 
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
         let moved = staging.memory.state.beat(self.task, staging.batch.at).ok_or(CommitReason::Died)?;
-        staging.batch.generations.push(moved);
+        staging.batch.beats.push(moved);
         self.spend.stage(staging)
     }
 

@@ -6,10 +6,10 @@ use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::commit::contract::{
-    Batch, CommitStore, ConfiguredPrincipal, Learned, Recovered, Row, StatusRow, StoreReason, Stored, StoredGeneration,
-    StoredState, StoredTask,
+    Batch, CommitStore, Heartbeat, Learned, LearnedChanges, Recovered, Row, StateRow, StatusRow, StoreReason, Stored,
+    StoredCheckpoint, Unrecorded,
 };
-use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, Time};
+use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, TaskId, Time};
 
 /// The durable content, and what the writers on it share.
 #[derive(Clone, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Disk {
 struct Shared {
     locked: Mutex<bool>,
     freed: Condvar,
-    log: Mutex<Vec<StoredState>>,
+    log: Mutex<Vec<LearnedChanges>>,
 }
 
 #[derive(Clone, Default)]
@@ -31,11 +31,13 @@ pub(super) struct Content {
     rows: Vec<Stored>,
     sealed: BTreeMap<u64, (GenerationKey, Vec<u8>)>,
     keys: BTreeMap<GenerationKey, Vec<u8>>,
-    generations: BTreeMap<GenerationKey, StoredGeneration>,
+    state: BTreeMap<Vec<u8>, Vec<u8>>,
+    checkpoint: Option<u64>,
+    terms: BTreeMap<u64, Vec<u8>>,
+    beats: BTreeMap<TaskId, Time>,
     single_use: BTreeSet<(Time, [u8; 32])>,
     status: Vec<StatusRow>,
-    in_force: Option<BTreeSet<ConfiguredPrincipal>>,
-    tasks: BTreeMap<GenerationKey, StoredTask>,
+    tag: Option<Vec<u8>>,
 }
 
 /// The points at which to fail, and how often from now on.
@@ -68,8 +70,6 @@ pub(super) struct MemoryStore {
     pub(super) locks: bool,
     /// So much of the log was told to its writer.
     pub(super) told: usize,
-    /// How many of the newest records are shown when it is opened.
-    pub(super) newest: usize,
 }
 
 impl Disk {
@@ -107,15 +107,15 @@ impl Disk {
         self.shared.freed.notify_one();
     }
 
-    fn log(&self) -> MutexGuard<'_, Vec<StoredState>> {
+    fn log(&self) -> MutexGuard<'_, Vec<LearnedChanges>> {
         self.shared.log.lock().unwrap()
     }
 }
 
 impl Content {
-    /// All that counts for what may happen next; records are the history that led here.
-    pub(super) fn state(&self) -> impl std::fmt::Debug + Hash + '_ {
-        (&self.generations, &self.single_use, self.tasks.values().map(|task| (task.left, &task.suspended_by)).collect::<Vec<_>>())
+    /// All that counts for what may happen next, besides what follows from the records.
+    pub(super) fn unrecorded(&self) -> impl std::fmt::Debug + Hash + '_ {
+        (&self.single_use, &self.beats)
     }
 
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<Stored>)) {
@@ -143,18 +143,29 @@ impl Content {
             assert!(self.status.iter().all(free), "no place of a list is ever taken twice");
             self.status.push(row.clone());
         }
-        self.in_force = batch.in_force.clone().or(self.in_force.take());
-        self.generations.extend(batch.generations.iter().map(|generation| (generation.key, *generation)));
-        self.tasks.extend(batch.tasks.iter().map(|task| (task.key, task.clone())));
-        for (key, left) in &batch.charges {
-            let task = self.tasks.get_mut(key).unwrap();
-            assert!(*left <= task.left, "a budget only shrinks");
-            task.left = *left;
+        for (index, sealed) in &batch.terms {
+            assert!(*index < self.rows.len() as u64, "terms belong to a record");
+            assert!(self.terms.insert(*index, sealed.clone()).is_none(), "the terms of a task never change");
+        }
+        self.beats.extend(batch.beats.iter().map(|beat| (beat.task, beat.at)));
+        self.tag = Some(batch.tag.clone());
+        if let Some(checkpoint) = &batch.checkpoint {
+            assert!(self.rows.iter().any(|row| row.index == checkpoint.index), "a checkpoint has a record");
+            self.checkpoint = Some(checkpoint.index);
+            for change in &checkpoint.changes {
+                assert_eq!(self.state.get(&change.key), change.before.as_ref(), "what was there is known");
+                match &change.after {
+                    Some(after) => drop(self.state.insert(change.key.clone(), after.clone())),
+                    None => drop(self.state.remove(&change.key)),
+                }
+            }
+            for (task, index) in &checkpoint.forgotten {
+                self.beats.remove(task);
+                self.terms.remove(index);
+            }
         }
         if let Some(now) = batch.forget {
-            self.tasks.retain(|_, task| task.forget > now);
             self.single_use.retain(|(expires, _)| *expires > now);
-            self.generations.retain(|_, generation| generation.forget.is_none_or(|forget| forget > now));
             self.status.retain(|row| row.list.forgettable() > now);
         }
     }
@@ -182,8 +193,8 @@ impl Faults {
 }
 
 impl MemoryStore {
-    pub(super) fn new(disk: &Disk, faults: &Faults, newest: usize) -> Self {
-        Self { disk: disk.clone(), faults: faults.clone(), open: false, locks: false, told: 0, newest }
+    pub(super) fn new(disk: &Disk, faults: &Faults) -> Self {
+        Self { disk: disk.clone(), faults: faults.clone(), open: false, locks: false, told: 0 }
     }
 
     fn unlock(&mut self) {
@@ -192,33 +203,34 @@ impl MemoryStore {
         }
     }
 
-    /// Everything that others changed since they were last listened to, and those of the wanted values that are spent.
-    fn since(&mut self, wanted: &[SingleUse]) -> Option<Box<StoredState>> {
+    /// Everything that others committed since they were last listened to, and those of the wanted values that are spent.
+    fn since(&mut self, wanted: &[SingleUse]) -> Option<Box<LearnedChanges>> {
         let (log, content) = (self.disk.log(), self.disk.content());
-        let mut news = StoredState::default();
+        let mut news = LearnedChanges::default();
         for one in log.iter().skip(self.told) {
-            news.generations.extend(&one.generations);
-            news.tasks.extend_from_slice(&one.tasks);
-            news.status.extend_from_slice(&one.status);
-            news.in_force = one.in_force.clone().or(news.in_force);
+            news.records.extend_from_slice(&one.records);
+            news.terms.extend_from_slice(&one.terms);
+            news.unrecorded.beats.extend(&one.unrecorded.beats);
+            news.unrecorded.status.extend_from_slice(&one.unrecorded.status);
         }
         let spent = |value: &&SingleUse| content.single_use.iter().any(|(_, digest)| *digest == value.digest);
-        news.single_use = wanted.iter().filter(spent).copied().collect();
-        let nothing = self.told == log.len() && news.single_use.is_empty();
+        news.unrecorded.single_use = wanted.iter().filter(spent).copied().collect();
+        let nothing = self.told == log.len() && news.unrecorded.single_use.is_empty();
         self.told = log.len();
         (!nothing).then(|| Box::new(news))
     }
 
-    /// The state that `batch` changed, for others to learn.
-    fn changed(&self, batch: &Batch) -> StoredState {
-        let content = self.disk.content();
-        let tasks = batch.tasks.iter().map(|task| task.key).chain(batch.charges.iter().map(|(key, _)| *key));
-        StoredState {
-            generations: batch.generations.clone(),
-            single_use: Vec::new(),
-            tasks: tasks.filter_map(|key| content.tasks.get(&key).cloned()).collect(),
-            status: batch.status.iter().map(|(_, row)| row.clone()).collect(),
-            in_force: batch.in_force.clone(),
+    /// What `batch` committed, for others to learn.
+    fn committed(&self, batch: &Batch) -> LearnedChanges {
+        let first = batch.rows.first().map_or(u64::MAX, |row| row.index);
+        LearnedChanges {
+            records: self.disk.rows().into_iter().filter(|row| row.index >= first).collect(),
+            terms: batch.terms.clone(),
+            unrecorded: Unrecorded {
+                beats: batch.beats.clone(),
+                status: batch.status.iter().map(|(_, row)| row.clone()).collect(),
+                ..Unrecorded::default()
+            },
         }
     }
 }
@@ -240,20 +252,29 @@ impl CommitStore for MemoryStore {
         if self.faults.strike(Fault::Forgets).is_err() {
             content.rows.pop();
         }
-        let skipped = content.rows.len().saturating_sub(self.newest);
         let value = |(expires, digest): &(Time, [u8; 32])| SingleUse {
             digest: *digest,
             expires: *expires,
             kind: SingleUseKind::Assertion,
         };
-        let state = StoredState {
-            generations: content.generations.values().copied().collect(),
-            single_use: content.single_use.iter().map(value).collect(),
-            status: content.status.clone(),
-            in_force: content.in_force.clone(),
-            tasks: content.tasks.values().cloned().collect(),
-        };
-        Ok(Recovered { count: content.rows.len() as u64, newest: content.rows.iter().skip(skipped).cloned().collect(), state })
+        let rows = content.state.iter().map(|(key, value)| StateRow { key: key.clone(), value: value.clone() });
+        Ok(Recovered {
+            count: content.rows.len() as u64,
+            checkpoint: StoredCheckpoint { index: content.checkpoint, rows: rows.collect() },
+            terms: content.terms.iter().map(|(index, sealed)| (*index, sealed.clone())).collect(),
+            unrecorded: Unrecorded {
+                single_use: content.single_use.iter().map(value).collect(),
+                beats: content.beats.iter().map(|(task, at)| Heartbeat { task: *task, at: *at }).collect(),
+                status: content.status.clone(),
+                tag: content.tag.clone(),
+            },
+            earlier: None,
+        })
+    }
+
+    fn records(&mut self, from: u64, each: &mut dyn FnMut(Stored) -> Result<(), StoreReason>) -> Result<(), StoreReason> {
+        assert!(self.open, "after a failure the store is opened before it is used");
+        self.disk.rows().into_iter().filter(|row| row.index >= from).try_for_each(each)
     }
 
     fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason> {
@@ -286,9 +307,9 @@ impl CommitStore for MemoryStore {
         self.open = landed.is_ok();
         landed?;
         self.disk.content().apply(batch);
-        let changed = self.changed(batch);
+        let committed = self.committed(batch);
         let mut log = self.disk.log();
-        log.push(changed);
+        log.push(committed);
         self.told = log.len();
         drop(log);
         let flushed = self.faults.strike(Fault::FlushLanded);

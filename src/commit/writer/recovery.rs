@@ -1,15 +1,38 @@
-//! Starting, and starting again after the store failed: one and the same path.
+//! Starting, and starting again after the store failed: one and the same path, by which the records lead to the state.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::{Writer, WriterParts};
-use crate::commit::command::{CommitCommand, UncertainBatch};
-use crate::commit::contract::{Batch, Recovered, StoreReason, Stored};
+use crate::commit::command::{CommitCommand, UncertainBatch, WriterMemory};
+use crate::commit::change::PendingChange;
+use crate::commit::commands::AdoptCommand;
+use crate::commit::contract::{
+    Batch, CommitStore, EarlierState, LearnedChanges, Recovered, StoreReason, Stored, StoredCheckpoint,
+};
+use crate::commit::fold::Effect;
+use crate::commit::recorded::{Fold, FoldReason};
 use crate::commit::replay_cache::ReplayCache;
-use crate::commit::tasks;
-use crate::ledger::Record;
-use crate::lifecycle::Task;
+use crate::commit::tasks::{self, TermsSealer};
+use crate::ledger::record::Record;
+use crate::lifecycle::{GenerationState, TaskTerms};
 use crate::oauth::{GenerationKey, Time};
+
+/// So many of the newest records are read again at a start, at least.
+const NEWEST: u64 = 64;
+
+/// The store as it was read.
+struct Reread {
+    recovered: Recovered,
+    fold: Fold,
+    /// The index and the time of the newest checkpoint's record.
+    checkpoint: (u64, Time),
+    newest: Time,
+    /// The uncertain batch is among the records.
+    landed: bool,
+    /// A program of before kept the state.
+    adopts: bool,
+}
 
 impl Writer {
     /// Opens the store, verifies it, and loads what the checks need.
@@ -18,23 +41,31 @@ impl Writer {
     /// See [`StoreReason`].
     pub(in crate::commit) fn start(parts: WriterParts) -> Result<Self, StoreReason> {
         let WriterParts { mut store, clock, limits, messages, mut memory, durable } = parts;
-        let recovered = store.open()?;
-        let newest = verified(&recovered)?;
-        let Recovered { count: next, state, .. } = recovered;
-        memory.replay = ReplayCache::load(&state.single_use, limits.single_use);
-        memory.state.load(&state.generations, tasks::read_all(&state.tasks, &memory.keys)?, &mut [], newest);
-        memory.lists.learn(state.status, state.in_force);
+        let mut read = reread(&mut *store, &UncertainBatch::default())?;
+        let (next, newest, checkpoint) = (read.recovered.count, read.newest, read.checkpoint);
+        let earlier = read.recovered.earlier.take();
+        let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;
+        memory.load(read, limits.single_use, &mut [])?;
         durable.set(next);
         let (pending, failed, closing, behind) = Default::default();
-        Ok(Self { store, clock, limits, messages, memory, next, newest, durable, pending, failed, closing, behind })
+        let mut writer =
+            Self { store, clock, limits, messages, memory, next, newest, checkpoint, durable, pending, failed, closing, behind };
+        if let Some(adoption) = adoption {
+            writer.write_all(vec![Box::new(adoption)]);
+            if writer.failed.is_some() || writer.next == next {
+                return Err(StoreReason::Failed("what a version of before kept could not be taken up".into()));
+            }
+            tracing::info!(records = next, "the data folder of an earlier version was taken up, and this is recorded");
+        }
+        Ok(writer)
     }
 
     /// The batch may or may not be durable: nobody gets a receipt, and nothing more is committed until that is known.
     pub(super) fn fail(&mut self, batch: &Batch, staged: Vec<Box<dyn CommitCommand>>, failure: &StoreReason) {
         tracing::error!(cause = ?failure, "the store failed, so nothing is issued until it has recovered");
         self.memory.keys.clear();
-        let last = batch.rows.last().map(|row| row.record.clone()).unwrap_or_default();
-        let mut uncertain = UncertainBatch { rows: batch.rows.len() as u64, last, ..UncertainBatch::default() };
+        let last = batch.rows.last().map(|row| (row.index, row.record.clone()));
+        let mut uncertain = UncertainBatch { last, ..UncertainBatch::default() };
         staged.into_iter().for_each(|command| command.fail(&mut uncertain));
         self.failed = Some((uncertain, Instant::now()));
     }
@@ -47,15 +78,9 @@ impl Writer {
 
     /// One attempt to bring the store back.
     pub(super) fn recover_now(&mut self) {
-        let Some((uncertain, _)) = self.failed.take() else { return };
-        let reopened = self.reopen(&uncertain);
-        match reopened
-            .and_then(|(recovered, landed)| Ok((tasks::read_all(&recovered.state.tasks, &self.memory.keys)?, recovered, landed)))
-        {
-            Ok((tasks, recovered, landed)) => {
-                self.adopt(&recovered, tasks, uncertain, landed);
-                tracing::info!(records = recovered.count, "the store has recovered");
-            }
+        let Some((mut uncertain, _)) = self.failed.take() else { return };
+        match self.adopt(&mut uncertain) {
+            Ok(()) => tracing::info!(records = self.next, "the store has recovered"),
             Err(failure) => {
                 tracing::error!(cause = ?failure, "the store has not recovered yet");
                 self.failed = Some((uncertain, Instant::now()));
@@ -63,50 +88,162 @@ impl Writer {
         }
     }
 
-    /// Opens the store afresh. It must hold exactly what was acknowledged, with or without the whole uncertain batch; the latter
-    /// is told.
-    fn reopen(&mut self, uncertain: &UncertainBatch) -> Result<(Recovered, bool), StoreReason> {
-        let recovered = self.store.open()?;
-        verified(&recovered)?;
-        if recovered.count == self.next {
-            return Ok((recovered, false));
+    /// Reads the store afresh. It must hold whatever was acknowledged, with or without the whole uncertain batch.
+    fn adopt(&mut self, uncertain: &mut UncertainBatch) -> Result<(), StoreReason> {
+        let read = reread(&mut *self.store, uncertain)?;
+        if read.recovered.count < self.next {
+            return Err(StoreReason::Corrupt("it does not hold what it acknowledged"));
         }
-        let whole = recovered.count == self.next + uncertain.rows;
-        let landed = whole && recovered.newest.last().is_some_and(|newest| newest.record == uncertain.last);
-        if landed { Ok((recovered, true)) } else { Err(StoreReason::Corrupt("it does not hold what it acknowledged")) }
+        let (landed, next, newest, checkpoint) = (read.landed, read.recovered.count, read.newest, read.checkpoint);
+        let mut changes = Vec::new();
+        if !landed {
+            changes.append(&mut uncertain.lost.changes);
+        }
+        changes.append(&mut self.pending.changes);
+        let loaded = self.memory.load(read, self.limits.single_use, &mut changes);
+        self.pending.changes = changes;
+        loaded?;
+        let withheld = if landed { &mut uncertain.hops } else { &mut uncertain.lost.withheld };
+        self.pending.withheld.splice(0..0, withheld.drain(..));
+        self.durable.set(next);
+        (self.next, self.newest, self.checkpoint) = (next, newest.max(self.newest), checkpoint);
+        Ok(())
     }
 
-    fn adopt(&mut self, recovered: &Recovered, tasks: Vec<(GenerationKey, Task)>, uncertain: UncertainBatch, landed: bool) {
-        if landed {
-            self.pending.withheld.splice(0..0, uncertain.hops);
-        } else {
-            self.pending.prepend(uncertain.lost);
+    /// Takes up what others committed, as it follows from their records.
+    ///
+    /// # Errors
+    /// `Corrupt` for a record that does not follow. `Failed` while changes act that are not recorded yet: they must come after.
+    pub(super) fn learn(&mut self, since: LearnedChanges) -> Result<(), StoreReason> {
+        let LearnedChanges { records, terms, unrecorded } = since;
+        if !records.is_empty() && !self.pending.changes.is_empty() {
+            return Err(StoreReason::Failed("others recorded something before what acts here already".into()));
         }
-        self.next = recovered.count;
-        self.durable.set(self.next);
-        self.newest = recovered.newest.last().map_or(self.newest, |stored| stored.at.max(self.newest));
-        self.memory.replay = ReplayCache::load(&recovered.state.single_use, self.limits.single_use);
-        self.memory.state.load(&recovered.state.generations, tasks, &mut self.pending.changes, self.newest);
+        let memory = &mut self.memory;
+        let sealed: HashMap<u64, Vec<u8>> = terms.into_iter().collect();
+        for stored in &records {
+            let record = whole(stored)?;
+            let effect = Effect::of(&record);
+            if let Effect::Checkpoint { at, digest } = &effect {
+                let (changes, _) = memory.state.checkpoint(*at);
+                memory.hash.take(&changes);
+                if memory.hash.digest() != *digest {
+                    return Err(StoreReason::Diverged(FoldReason::Digest(stored.index).to_string()));
+                }
+                self.checkpoint = (stored.index, *at);
+            }
+            memory.state.apply(stored.index, &effect, stored.at);
+            if let (Effect::Open(opening), Some(sealed)) = (&effect, sealed.get(&stored.index)) {
+                let terms = memory.terms.open(opening.id, sealed).ok_or(StoreReason::Corrupt("the terms of a task"))?;
+                memory.state.open(terms, stored.at);
+            }
+        }
+        memory.replay.spend(&unrecorded.single_use);
+        memory.state.take_beats(&unrecorded.beats);
+        memory.lists.learn(unrecorded.status);
+        Ok(())
     }
 }
 
-/// The time of the newest record, if the newest records are whole, in a row and in order of time.
-fn verified(recovered: &Recovered) -> Result<Time, StoreReason> {
-    let newest = &recovered.newest;
-    let first = recovered.count.checked_sub(newest.len() as u64).ok_or(StoreReason::Corrupt("the count of records"))?;
-    if newest.is_empty() && recovered.count > 0 {
+impl WriterMemory {
+    /// Replaces everything by what the store holds. Changes that are `pending` act again.
+    fn load(&mut self, read: Reread, single_use_max: usize, pending: &mut [PendingChange]) -> Result<(), StoreReason> {
+        let Reread { recovered, fold, newest, adopts, .. } = read;
+        self.sum.load(&recovered.unrecorded);
+        let tag = recovered.unrecorded.tag.as_deref();
+        let untouched = adopts || recovered.count == 0 && recovered.unrecorded.is_empty();
+        if !tag.map_or(untouched, |tag| self.sum.matches(tag)) {
+            return Err(StoreReason::Unrecorded);
+        }
+        let terms = if adopts { Vec::new() } else { terms_of(&fold, &recovered, &self.terms)? };
+        let Fold { state, hash } = fold;
+        self.hash = hash;
+        self.replay = ReplayCache::load(&recovered.unrecorded.single_use, single_use_max);
+        self.state.load(state, terms, &recovered.unrecorded.beats, pending, newest);
+        self.lists.learn(recovered.unrecorded.status);
+        Ok(())
+    }
+}
+
+/// Opens the store, reads the records from the newest checkpoint on, and folds them.
+fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Reread, StoreReason> {
+    let recovered = store.open()?;
+    let StoredCheckpoint { index, rows } = &recovered.checkpoint;
+    if index.is_none() && !rows.is_empty() {
+        return Err(StoreReason::Corrupt("the state has no checkpoint"));
+    }
+    let mut fold = Fold::of_rows(rows)?;
+    let begins = index.unwrap_or(0);
+    let from = begins.min(recovered.count.saturating_sub(NEWEST));
+    let (mut next, mut newest, mut landed, mut checkpoint) = (from, Time::from_millis(0), false, (begins, Time::from_millis(0)));
+    store.records(from, &mut |stored| {
+        if stored.index != next || stored.at < newest {
+            return Err(StoreReason::Corrupt("the order of the newest records"));
+        }
+        let record = whole(&stored)?;
+        landed |= uncertain.last.as_ref().is_some_and(|(index, bytes)| *index == stored.index && *bytes == stored.record);
+        (next, newest) = (next + 1, stored.at);
+        let effect = Effect::of(&record);
+        match effect {
+            _ if stored.index < begins => Ok(()),
+            Effect::Checkpoint { at, digest } if *index == Some(stored.index) => {
+                checkpoint = (stored.index, at);
+                fold.hash.digest().same_as(&digest).then_some(()).ok_or(StoreReason::Diverged(
+                    "the stored state is not the one that the newest digest in the records names".to_owned(),
+                ))
+            }
+            _ if *index == Some(stored.index) => Err(StoreReason::Corrupt("the checkpoint of the state")),
+            Effect::Checkpoint { .. } => Err(StoreReason::Corrupt("the stored state is older than its newest checkpoint")),
+            effect => fold.state.apply(stored.index, &effect).map_err(|reason| StoreReason::Diverged(reason.to_string())),
+        }
+    })?;
+    if next != recovered.count || index.is_some_and(|index| index >= recovered.count) {
         return Err(StoreReason::Corrupt("the newest records are missing"));
     }
-    let contiguous = newest.iter().zip(first..).all(|(stored, index)| stored.index == index);
-    if !contiguous || !newest.is_sorted_by_key(|stored| stored.at) {
-        return Err(StoreReason::Corrupt("the order of the newest records"));
-    }
-    if !newest.iter().all(whole) {
-        return Err(StoreReason::Corrupt("one of the newest records"));
-    }
-    Ok(newest.last().map_or(Time::from_millis(0), |stored| stored.at))
+    let adopts = recovered.earlier.is_some();
+    Ok(Reread { recovered, fold, checkpoint, newest, landed, adopts })
 }
 
-fn whole(stored: &Stored) -> bool {
-    Record::parse(&stored.record).is_ok_and(|record| record.jti() == stored.jti && record.txn() == stored.txn)
+/// What is to be taken up of `earlier`. The records are the truth; where what was kept beside them differs, that is told.
+fn adoption(earlier: EarlierState, fold: &Fold, memory: &WriterMemory) -> Result<AdoptCommand, StoreReason> {
+    let EarlierState { generations, tasks, in_force } = earlier;
+    let differs = |(key, kept): &&(GenerationKey, GenerationState)| {
+        let recorded = fold.state.generation(key);
+        (recorded.number, recorded.inactive) != (kept.number, kept.inactive)
+    };
+    let differing = generations.iter().filter(differs).count();
+    if differing > 0 {
+        tracing::warn!(differing, "the state that was kept is not what the records say; the records count");
+    }
+    let mut taken = Vec::new();
+    for (key, kept) in tasks {
+        let opened = memory.keys.open_task(key, &kept);
+        let terms = tasks::earlier(key, opened.as_ref().map_or(&kept, |terms| &**terms));
+        let terms = terms.ok_or(StoreReason::Corrupt("the terms of a task, unless root.key is another than before"))?;
+        if let Some(index) = fold.state.task(&terms.id).map(|task| task.index) {
+            taken.push((index, memory.terms.seal(terms).map_err(|reason| StoreReason::Failed(Box::new(reason)))?));
+        }
+    }
+    Ok(AdoptCommand { in_force, tasks: taken })
+}
+
+/// The terms of every task that is remembered. Those of a task whose record names their digest must be just those.
+fn terms_of(fold: &Fold, recovered: &Recovered, sealer: &TermsSealer) -> Result<Vec<TaskTerms>, StoreReason> {
+    let sealed: HashMap<u64, &Vec<u8>> = recovered.terms.iter().map(|(index, sealed)| (*index, sealed)).collect();
+    fold.state
+        .tasks()
+        .map(|(id, task)| {
+            let sealed = sealed.get(&task.index).filter(|sealed| task.is_sealed_as(sealed));
+            sealed.and_then(|sealed| sealer.open(*id, sealed)).ok_or(StoreReason::Corrupt(
+                "the terms of a task, unless state.key of the key folder is another than before",
+            ))
+        })
+        .collect()
+}
+
+/// The record, if it is one, and is stored for the hop and transaction that it is about.
+fn whole(stored: &Stored) -> Result<Record<'_>, StoreReason> {
+    let record = Record::parse(&stored.record).ok();
+    let same = record.filter(|record| record.jti() == stored.jti && record.txn() == stored.txn);
+    same.ok_or(StoreReason::Corrupt("one of the newest records"))
 }

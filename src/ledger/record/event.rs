@@ -129,7 +129,7 @@ pub struct RevocableRecord<'a> {
     /// The kind of thing.
     #[serde(with = "One")]
     pub of: GenerationKind,
-    /// The transaction that it belongs to, where it is a task.
+    /// The transaction that it belongs to, where it is a task, a transaction or a hop.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub txn: Option<Txn>,
 }

@@ -38,6 +38,10 @@ pub enum Kind {
     Resumption,
     /// A revocation that lasts for ever.
     Retirement,
+    /// The digest of the state.
+    State,
+    /// A change of what the configuration has in force.
+    Configuration,
 }
 
 /// Why bytes are no record, or a record cannot be written.

@@ -75,6 +75,9 @@ pub struct TaskRecord<'a> {
     /// The task's id.
     #[serde(with = "One")]
     pub task: TaskId,
+    /// SHA-256 of its sealed terms; none in a record of before they were sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub terms: Option<Digest>,
     /// SHA-256 of the task token.
     #[serde(with = "One")]
     pub token: Digest,

@@ -7,18 +7,14 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
 use super::folder::{self, connect, failed};
-use super::{schema, status};
+use super::{schema, state, status};
 use crate::commit::contract::{
-    RecordReader, Recovered, SealedDisclosures, Select, StoreReason, Stored, StoredGeneration, StoredState, StoredTask,
+    RecordReader, Recovered, SealedDisclosures, Select, StoreReason, Stored, StoredCheckpoint, Unrecorded,
 };
-use crate::lifecycle::{GenerationState, InactiveStatus};
 use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
 
 /// No answer has more records, whatever limit is asked for.
 const RECORDS_MAX: u32 = 10_000;
-
-/// How many of the newest records are shown when the store is opened.
-const NEWEST: u32 = 64;
 
 /// A read-only view of a data folder. It takes no lock that a server would notice.
 #[derive(Debug)]
@@ -81,26 +77,42 @@ impl RecordReader for SqliteReader {
         connection.prepare_cached(sql).and_then(|mut query| query.query_row([index], sealed).optional()).map_err(failed)
     }
 
-    fn generations(&self) -> std::result::Result<Vec<StoredGeneration>, StoreReason> {
-        generations(&self.connection()).map_err(failed)
+    fn checkpoint(&self) -> std::result::Result<StoredCheckpoint, StoreReason> {
+        state::checkpoint(&self.connection()).map_err(failed)
     }
 }
 
-/// Everything that the writer needs to begin.
+/// Everything that the writer needs to begin, besides the records.
 pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovered, StoreReason> {
     let read = || {
-        let mut newest = stored(connection, "TRUE ORDER BY idx DESC LIMIT ?1", params![NEWEST])?;
-        newest.reverse();
-        let state = StoredState {
-            generations: generations(connection)?,
-            single_use: single_use(connection)?,
-            tasks: tasks(connection)?,
-            status: status::rows(connection)?,
-            in_force: status::in_force(connection)?,
-        };
-        Ok(Recovered { count: count(connection)?, newest, state })
+        let (single_use, beats) = (single_use(connection)?, state::beats(connection)?);
+        let unrecorded = Unrecorded { single_use, beats, status: status::rows(connection)?, tag: state::tag(connection)? };
+        let (checkpoint, terms, earlier) =
+            (state::checkpoint(connection)?, state::terms(connection)?, state::earlier(connection)?);
+        Ok(Recovered { count: count(connection)?, checkpoint, terms, unrecorded, earlier })
     };
     read().map_err(failed)
+}
+
+/// Shows every record from `from` on to `each`.
+pub(super) fn each_record(
+    connection: &Connection,
+    from: u64,
+    each: &mut dyn FnMut(Stored) -> std::result::Result<(), StoreReason>,
+) -> std::result::Result<(), StoreReason> {
+    let sql = "SELECT idx, at, jti, txn, record FROM records WHERE idx >= ?1 ORDER BY idx";
+    let mut query = connection.prepare(sql).map_err(failed)?;
+    let mut rows = query.query([i64::try_from(from).unwrap_or(i64::MAX)]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        each(record(row).map_err(failed)?)?;
+    }
+    Ok(())
+}
+
+/// The time of the newest record.
+pub(super) fn newest(connection: &Connection) -> Result<Time> {
+    let newest = connection.query_row("SELECT at FROM records ORDER BY idx DESC LIMIT 1", [], |row| row.get(0)).optional()?;
+    Ok(Time::from_millis(newest.unwrap_or(0)))
 }
 
 fn count(connection: &Connection) -> Result<u64> {
@@ -109,41 +121,17 @@ fn count(connection: &Connection) -> Result<u64> {
 
 fn stored(connection: &Connection, chosen: &str, params: impl Params) -> Result<Vec<Stored>> {
     let sql = format!("SELECT idx, at, jti, txn, record FROM records WHERE {chosen}");
-    let record = |row: &Row<'_>| {
-        Ok(Stored {
-            index: row.get(0)?,
-            at: Time::from_millis(row.get(1)?),
-            jti: row.get::<_, Option<[u8; 16]>>(2)?.map(Jti::from_bytes),
-            txn: row.get::<_, Option<[u8; 16]>>(3)?.map(Txn::from_bytes),
-            record: row.get(4)?,
-        })
-    };
     connection.prepare_cached(&sql)?.query_map(params, record)?.collect()
 }
 
-fn generations(connection: &Connection) -> Result<Vec<StoredGeneration>> {
-    let generation = |row: &Row<'_>| {
-        let time = |column| row.get::<_, Option<i64>>(column).map(|millis| millis.map(Time::from_millis));
-        // What a later version may have written here is at least as strict.
-        let hold =
-            row.get::<_, Option<i64>>(3)?.map(|hold| if hold == 1 { InactiveStatus::Suspended } else { InactiveStatus::Retired });
-        let state = GenerationState { number: row.get(1)?, ended: time(2)?, inactive: hold, until: time(4)? };
-        Ok(StoredGeneration { key: GenerationKey(row.get(0)?), state, forget: time(5)? })
-    };
-    connection.prepare("SELECT key, number, ended, hold, due, forget FROM lives")?.query_map([], generation)?.collect()
-}
-
-fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {
-    let task = |row: &Row<'_>| {
-        Ok(StoredTask {
-            key: GenerationKey(row.get(0)?),
-            left: row.get(1)?,
-            suspended_by: row.get(2)?,
-            forget: Time::from_millis(row.get(3)?),
-            fixed: row.get(4)?,
-        })
-    };
-    connection.prepare("SELECT key, left, suspended_by, forget, fixed FROM tasks")?.query_map([], task)?.collect()
+fn record(row: &Row<'_>) -> Result<Stored> {
+    Ok(Stored {
+        index: row.get(0)?,
+        at: Time::from_millis(row.get(1)?),
+        jti: row.get::<_, Option<[u8; 16]>>(2)?.map(Jti::from_bytes),
+        txn: row.get::<_, Option<[u8; 16]>>(3)?.map(Txn::from_bytes),
+        record: row.get(4)?,
+    })
 }
 
 /// Every row holds whole digests; whatever else stands there was not written here.

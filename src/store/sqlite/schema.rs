@@ -11,7 +11,7 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 6] = [
+const VERSIONS: [&str; 7] = [
     "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
@@ -99,6 +99,30 @@ const VERSIONS: [&str; 6] = [
 ",
     // The terms of tasks (`fixed`) are sealed from here on, which a program of before cannot read.
     "",
+    // State follows from the records: its entries as of the newest checkpoint, whose record has the index there. What is in
+    // `lives`, `tasks` and `in_force` is taken up by the first start, and then no longer there.
+    "
+    CREATE TABLE state (
+        key BLOB PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE checkpoint (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        idx INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE task_terms (
+        idx INTEGER PRIMARY KEY,
+        sealed BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE heartbeats (
+        task BLOB PRIMARY KEY,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE unrecorded (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        tag BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Sets the journal mode, and brings the schema up to date.
@@ -109,7 +133,10 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StoreReason> {
     }
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     check(connection, version)?;
-    lead(connection, version..VERSIONS.len()).map_err(failed)
+    lead(connection, version..VERSIONS.len()).map_err(failed)?;
+    // A store that is new has nothing to be taken up.
+    let nothing = if version == 0 { "DROP TABLE lives; DROP TABLE tasks; DROP TABLE in_force;" } else { "" };
+    connection.execute_batch(nothing).map_err(failed)
 }
 
 /// From the version at which `versions` begins to the one at which it ends.

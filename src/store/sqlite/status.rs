@@ -1,4 +1,4 @@
-//! Places in status lists, and what the files had in force.
+//! Places in status lists, and what a program of before remembered as being in force.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,25 +16,8 @@ const GENERATION_BYTES: usize = 24;
 /// That something was remembered at all: a server without agents and trust rules remembers that too.
 const REMEMBERED: &str = "remembered";
 
-/// Writes the places of a batch, and the principals in force.
+/// Writes the places of a batch.
 pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
-    places(connection, batch)?;
-    if let Some(in_force) = &batch.in_force {
-        connection.execute("DELETE FROM in_force", [])?;
-        let mut insert = connection.prepare_cached("INSERT INTO in_force (kind, name) VALUES (?1, ?2)")?;
-        insert.execute([REMEMBERED, ""])?;
-        for known in in_force {
-            match known {
-                ConfiguredPrincipal::Agent(id) => insert.execute(["agent", id.as_str()])?,
-                ConfiguredPrincipal::Rule(name) => insert.execute(["rule", name.as_str()])?,
-                ConfiguredPrincipal::Issuer(name, digest) => insert.execute(["issuer", &format!("{name} {digest}")])?,
-            };
-        }
-    }
-    Ok(())
-}
-
-fn places(connection: &Connection, batch: &Batch) -> Result<()> {
     let mut list = connection.prepare_cached(
         "INSERT OR IGNORE INTO status_lists (list, api, bits, until, part, forget) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;

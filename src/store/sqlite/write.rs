@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, params};
 
-use super::status;
-use crate::commit::contract::{Batch, Row, StoredGeneration, StoredTask};
-use crate::lifecycle::InactiveStatus;
+use super::{state, status};
+use crate::commit::contract::{Batch, Row};
 use crate::oauth::Time;
 
 /// Writes `batch` and returns when it is durable. After an error the connection is not to be used again.
@@ -15,9 +14,8 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     subject_keys(connection, batch)?;
     rows(connection, batch)?;
     single_use(connection, batch)?;
-    generations(connection, &batch.generations)?;
     status::write(connection, batch)?;
-    tasks(connection, batch)?;
+    state::write(connection, batch)?;
     batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
     run(connection, "COMMIT")
 }
@@ -61,41 +59,7 @@ fn single_use(connection: &Connection, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-fn generations(connection: &Connection, generations: &[StoredGeneration]) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO lives (key, number, ended, hold, due, forget) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let mut put = connection.prepare_cached(sql)?;
-    for StoredGeneration { key, state, forget } in generations {
-        let [ended, due, forget] = [state.ended, state.until, *forget].map(|time| time.map(Time::millis));
-        put.execute(params![key.0, state.number, ended, state.inactive.map(inactive), due, forget])?;
-    }
-    Ok(())
-}
-
-fn tasks(connection: &Connection, batch: &Batch) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO tasks (key, left, suspended_by, forget, fixed) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let mut put = connection.prepare_cached(sql)?;
-    for StoredTask { key, fixed, left, suspended_by, forget } in &batch.tasks {
-        put.execute(params![key.0, left, suspended_by, forget.millis(), fixed])?;
-    }
-    let mut charge = connection.prepare_cached("UPDATE tasks SET left = ?2 WHERE key = ?1")?;
-    for (key, left) in &batch.charges {
-        charge.execute(params![key.0, left])?;
-    }
-    Ok(())
-}
-
-/// The number by which an inactive status is stored.
-fn inactive(hold: InactiveStatus) -> i64 {
-    match hold {
-        InactiveStatus::Suspended => 1,
-        InactiveStatus::Retired => 2,
-    }
-}
-
 fn forget(connection: &Connection, now: Time) -> Result<()> {
     connection.prepare_cached("DELETE FROM single_use WHERE expires <= ?1")?.execute([now.millis()])?;
-    connection.prepare_cached("DELETE FROM lives WHERE forget IS NOT NULL AND forget <= ?1")?.execute([now.millis()])?;
-    status::forget(connection, now)?;
-    connection.prepare_cached("DELETE FROM tasks WHERE forget <= ?1")?.execute([now.millis()])?;
-    Ok(())
+    status::forget(connection, now)
 }
