@@ -303,7 +303,7 @@ impl RecordedState {
         let key = EntryKey::Generation(thing.key);
         self.touch(&key);
         let before = self.generations.get(&thing.key).copied().unwrap_or_default();
-        let joins = !matches!(thing.kind, GenerationKind::Task | GenerationKind::Transaction | GenerationKind::Hop);
+        let joins = joins(thing.kind);
         let after = RecordedGeneration {
             number: thing.number,
             ended: Some(at),
@@ -327,7 +327,9 @@ impl RecordedState {
     fn change_status(&mut self, thing: &Thing, transition: Transition, at: Time, by: Option<&ClientId>) {
         self.touch(&EntryKey::Generation(thing.key));
         let before = self.generations.get(&thing.key).copied().unwrap_or_default();
+        let over = before.number > 0 && !joins(thing.kind);
         let after = match transition {
+            Transition::Suspend if over => before,
             Transition::Suspend => {
                 RecordedGeneration { inactive: before.inactive.max(Some(InactiveStatus::Suspended)), ..before }
             }
@@ -532,6 +534,11 @@ impl EntryKey {
         };
         Some(Self::Principal(principal))
     }
+}
+
+/// True for a thing that something may join again when it has ended.
+fn joins(kind: GenerationKind) -> bool {
+    !matches!(kind, GenerationKind::Task | GenerationKind::Transaction | GenerationKind::Hop)
 }
 
 /// An entry as it is hashed: the length of its key, its key, its value.

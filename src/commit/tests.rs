@@ -21,11 +21,14 @@ use tokio::runtime::Builder;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::crypto::{Digest, SealKey};
-use crate::ledger::record::{Confirmations, Discloser, Evidence, HopRecord, Inputs, Kind, Record, VERSION};
+use crate::crypto::{Digest, MacKey, SealKey};
+use crate::ledger::record::{
+    AuthorityRecord, Confirmations, Discloser, Evidence, HopRecord, Inputs, Kind, Record, TaskRecord, VERSION,
+};
+use crate::lifecycle::TaskTerms;
 use crate::oauth::{
-    ClientId, Clock, ExchangeMode, Generation, GenerationKey, GenerationKind, Jti, Scopes, SingleUse, SingleUseKind, Subject,
-    Time, Txn,
+    ClientId, Clock, ExchangeMode, Generation, GenerationKey, GenerationKind, Jti, Resource, Scopes, SingleUse, SingleUseKind,
+    Subject, TaskId, Time, Txn,
 };
 use crate::patience::{pass, until_async};
 use memory::{Disk, Faults, MemoryStore};
@@ -53,24 +56,41 @@ pub(super) struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let limits = Limits { retry: std::time::Duration::from_millis(1), ..Limits::default() };
+        let (retry, checkpoint_pause) = (std::time::Duration::from_millis(1), std::time::Duration::ZERO);
+        let limits = Limits { retry, checkpoint_pause, ..Limits::default() };
         Self { disk: Disk::default(), faults: Faults::default(), clock: Arc::new(Hand(AtomicI64::new(START))), limits, root: 1 }
     }
 
     fn start(&self) -> Commit {
-        let store = MemoryStore::new(&self.disk, &self.faults, 64);
-        let root = Arc::new(SealKey::new(&[self.root; 32]).unwrap());
-        Commit::start(Box::new(store), self.clock.clone(), root, self.limits.clone()).unwrap()
+        self.tried().unwrap()
+    }
+
+    fn tried(&self) -> Result<Commit, contract::StoreReason> {
+        let store = MemoryStore::new(&self.disk, &self.faults);
+        Commit::start(Box::new(store), self.clock.clone(), keys(self.root), self.limits.clone())
     }
 
     fn step(&self, millis: i64) {
         self.clock.0.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// The kinds of the records, in order.
+    /// The kinds of the records, in order. Those of the state come whenever something is forgotten, and are left out.
     fn kinds(&self) -> Vec<Kind> {
-        self.disk.rows().iter().map(|row| Record::parse(&row.record).unwrap().kind()).collect()
+        let rows = self.rows();
+        rows.iter().map(|row| Record::parse(&row.record).unwrap().kind()).collect()
     }
+
+    /// The records, without those of the state.
+    fn rows(&self) -> Vec<contract::Stored> {
+        let of_state = |row: &contract::Stored| Record::parse(&row.record).unwrap().kind() == Kind::State;
+        self.disk.rows().into_iter().filter(|row| !of_state(row)).collect()
+    }
+}
+
+/// The keys of a commit, all of them from one byte.
+fn keys(byte: u8) -> CommitKeys {
+    let seal = || Arc::new(SealKey::new(&[byte; 32]).unwrap());
+    CommitKeys { root: seal(), terms: seal(), sum: MacKey::new(&[byte; 32]) }
 }
 
 /// A hop that depends on life 0 of `generations` and spends `single_use`.
@@ -80,7 +100,7 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop {
     RecordHop {
         jti,
         txn,
-        record: record(jti, txn),
+        record: record(jti, txn, None),
         generations: generations.iter().map(|id| Generation { key: GenerationKey([*id; 16]), number: 0 }).collect(),
         single_use: single_use
             .iter()
@@ -89,12 +109,12 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop {
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
         status: None,
-        charge: None,
+        effect: Effect::Nothing,
         opens: None,
     }
 }
 
-fn record(jti: Jti, txn: Txn) -> Vec<u8> {
+fn record(jti: Jti, txn: Txn, task: Option<TaskId>) -> Vec<u8> {
     let client = ClientId::parse("orchestrator").unwrap();
     let subject = Subject::agent(&client);
     let (sd, subject) = Discloser::default().subject(&subject, "").unwrap();
@@ -122,7 +142,7 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
         scope: Scopes::default(),
         status: None,
         subject,
-        task: None,
+        task,
         token: Digest([1; 32]),
         txn,
         v: VERSION,
@@ -130,9 +150,49 @@ fn record(jti: Jti, txn: Txn) -> Vec<u8> {
     hop.to_bytes().unwrap()
 }
 
+/// The opening of a task with these terms.
+fn opened(id: u8, on: &[u8], terms: TaskTerms) -> RecordHop {
+    let sealed = TermsSealer::new(keys(1).terms).seal(terms).unwrap();
+    let (hop, terms) = (issue(id, on, &[]), sealed.terms());
+    let (sd, subject) = Discloser::default().subject(&Subject::agent(&terms.opener), "").unwrap();
+    let (api, scope) = (Resource::parse("https://crm.example").unwrap(), Scopes::parse("contacts.read").unwrap());
+    let task = TaskRecord {
+        sd,
+        at: terms.opened,
+        authority: vec![AuthorityRecord { api, scope }],
+        budget: terms.budget,
+        chain: vec![],
+        client: terms.opener.clone(),
+        data_classes: Cow::default(),
+        evidence: Evidence::default(),
+        expires: terms.deadline,
+        heartbeat: None,
+        holder: terms.holder.clone(),
+        hop: None,
+        jti: hop.jti,
+        kid: "k".into(),
+        kind: Kind::Task,
+        login: "private_key_jwt".into(),
+        parent: terms.parent,
+        policies: Cow::default(),
+        policy_set: Digest([2; 32]),
+        subject: subject.clone(),
+        task: terms.id,
+        terms: Some(sealed.digest()),
+        token: Digest([1; 32]),
+        txn: hop.txn,
+        v: VERSION,
+    };
+    let (record, effect) = (task.to_bytes().unwrap(), Effect::of_task(&task));
+    RecordHop { record, effect, opens: Some(Box::new(sealed)), ..hop }
+}
+
+fn thing(id: u8) -> Revocable {
+    Revocable { key: GenerationKey([id; 16]), kind: GenerationKind::Agent, name: None, txn: None }
+}
+
 fn death(ids: &[u8]) -> Revocation {
-    let end = |id: &u8| Revocable { key: GenerationKey([*id; 16]), kind: GenerationKind::Agent, name: None, txn: None };
-    Revocation { ends: ids.iter().map(end).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
+    Revocation { ends: ids.iter().map(|id| thing(*id)).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
 }
 
 fn holding(turn: Transition, ids: &[u8]) -> StatusChange {

@@ -324,14 +324,14 @@ impl PartialEq for Node {
 impl Hash for Node {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Self { disk, ticks, next, tokens, admitted, ghost, wrong, seen } = self;
-        (disk.state(), ticks, next, tokens, admitted, ghost, wrong, seen).hash(hasher);
+        (disk.decisive(), ticks, next, tokens, admitted, ghost, wrong, seen).hash(hasher);
     }
 }
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { disk, ticks, next, tokens, admitted, ghost, wrong, seen } = self;
-        (disk.state(), ticks, next, tokens, admitted, ghost, wrong, seen).fmt(f)
+        (disk.decisive(), ticks, next, tokens, admitted, ghost, wrong, seen).fmt(f)
     }
 }
 

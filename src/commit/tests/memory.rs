@@ -9,6 +9,8 @@ use crate::commit::contract::{
     Batch, CommitStore, Heartbeat, Learned, LearnedChanges, Recovered, Row, StateRow, StatusRow, StoreReason, Stored,
     StoredCheckpoint, Unrecorded,
 };
+use crate::commit::recorded::Fold;
+use crate::ledger::record::Record;
 use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, TaskId, Time};
 
 /// The durable content, and what the writers on it share.
@@ -113,9 +115,17 @@ impl Disk {
 }
 
 impl Content {
-    /// All that counts for what may happen next, besides what follows from the records.
-    pub(super) fn unrecorded(&self) -> impl std::fmt::Debug + Hash + '_ {
-        (&self.single_use, &self.beats)
+    /// All that counts for what may happen next; records are the history that led here.
+    pub(super) fn decisive(&self) -> impl std::fmt::Debug + Hash + '_ {
+        let rows: Vec<StateRow> =
+            self.state.iter().map(|(key, value)| StateRow { key: key.clone(), value: value.clone() }).collect();
+        let mut fold = Fold::of_rows(&rows).unwrap();
+        let from = self.checkpoint.map_or(0, |index| index + 1);
+        for row in self.rows.iter().filter(|row| row.index >= from) {
+            fold.take(row.index, &Record::parse(&row.record).unwrap()).unwrap();
+        }
+        fold.checkpoint(Time::from_millis(0));
+        (fold.hash.digest(), &self.single_use, &self.beats)
     }
 
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<Stored>)) {

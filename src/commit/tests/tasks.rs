@@ -4,18 +4,23 @@ use std::time::Duration;
 
 use super::memory::Fault;
 use super::*;
-use crate::lifecycle::{InactiveStatus, StateView, TaskTerms};
-use crate::oauth::TaskId;
+use crate::lifecycle::{InactiveStatus, StateView};
 
 const PARENT: u8 = 101;
 const CHILD: u8 = 102;
 
 /// Opens task `id` for `lasting` milliseconds; it depends on life 0 of `on` and itself.
 pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> RecordHop {
+    opened(id, on, terms(id, budget, lasting, out_of, on))
+}
+
+/// The terms of that task.
+pub(super) fn terms(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> TaskTerms {
     let key = |id: &u8| Generation { key: GenerationKey([*id; 16]), number: 0 };
     let agent = ClientId::parse("orchestrator").unwrap();
-    let task = TaskTerms {
+    TaskTerms {
         id: TaskId::from_bytes([id; 16]),
+        key: GenerationKey([id; 16]),
         txn: Txn::from_bytes([9; 16]),
         parent: out_of.map(|parent| TaskId::from_bytes([parent; 16])),
         opener: agent.clone(),
@@ -28,26 +33,25 @@ pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on:
         purpose: "review".to_owned(),
         data_classes: vec!["pii".to_owned()],
         generations: on.iter().chain([&id]).map(key).collect(),
-    };
-    let out_of = out_of.map(|parent| GenerationKey([parent; 16]));
-    RecordHop { opens: Some(NewTask { key: GenerationKey([id; 16]), task, out_of }), ..issue(id, on, &[]) }
+    }
 }
 
 /// A hop in task `task`, which lies under `above`.
 pub(super) fn working(id: u8, task: u8, above: &[u8]) -> RecordHop {
     let on: Vec<u8> = above.iter().copied().chain([task]).collect();
-    RecordHop { charge: Some(GenerationKey([task; 16])), ..issue(id, &on, &[]) }
+    let (hop, task) = (issue(id, &on, &[]), TaskId::from_bytes([task; 16]));
+    RecordHop { record: record(hop.jti, hop.txn, Some(task)), effect: Effect::Charge(task), ..hop }
 }
 
 pub(super) fn left(commit: &Commit, task: u8) -> u64 {
-    commit.state().task(&GenerationKey([task; 16])).unwrap().left
+    commit.state().task(&TaskId::from_bytes([task; 16])).unwrap().left
 }
 
 fn ending(task: u8) -> Revocation {
     let ends = vec![Revocable {
         key: GenerationKey([task; 16]),
         kind: GenerationKind::Task,
-        name: Some(task.to_string()),
+        name: Some(TaskId::from_bytes([task; 16]).to_string()),
         txn: Some(Txn::from_bytes([9; 16])),
     }];
     Revocation { ends, until: Some(Time::from_millis(START + 120_000)), ..death(&[0]) }
@@ -71,7 +75,7 @@ fn what_was_not_recorded_was_not_spent() {
             assert_eq!(child.unwrap_err(), CommitReason::Unavailable);
             let expected = if fault == Fault::FlushLanded { 0 } else { 3 };
             eventually(|| left(&commit, PARENT) == expected).await;
-            let known = commit.state().task(&GenerationKey([CHILD; 16])).is_some();
+            let known = commit.state().task(&TaskId::from_bytes([CHILD; 16])).is_some();
             assert_eq!(known, fault == Fault::FlushLanded, "a task is opened with its record or not at all");
             commit.close().await;
             let commit = rig.start();
@@ -129,34 +133,33 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
     rig.limits.sweep = Duration::from_millis(1);
     let commit = rig.start();
     block_on(async {
-        let mut silent = opening(PARENT, 3, 60_000, None, &[]);
-        silent.opens.as_mut().unwrap().task.heartbeat = Some(Duration::from_secs(10));
-        commit.submit(silent).await.unwrap();
+        let heartbeat = Some(Duration::from_secs(10));
+        let silent = TaskTerms { heartbeat, ..terms(PARENT, 3, 60_000, None, &[]) };
+        commit.submit(opened(PARENT, &[], silent)).await.unwrap();
         rig.step(9_000);
-        commit.beat(GenerationKey([PARENT; 16]), Vec::new()).await.unwrap();
+        commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await.unwrap();
         rig.step(9_000);
         commit.submit(working(1, PARENT, &[])).await.unwrap();
         rig.faults.set(Fault::FlushLost, 1);
-        assert_eq!(commit.beat(GenerationKey([PARENT; 16]), Vec::new()).await, Err(CommitReason::Unavailable));
+        assert_eq!(commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await, Err(CommitReason::Unavailable));
         while commit.spend(Vec::new()).await.is_err() {}
         rig.step(1_000);
         assert_eq!(commit.submit(working(2, PARENT, &[])).await.unwrap_err(), CommitReason::Died, "that heartbeat is lost");
-        assert_eq!(commit.beat(GenerationKey([PARENT; 16]), Vec::new()).await, Err(CommitReason::Died));
+        assert_eq!(commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await, Err(CommitReason::Died));
         rig.step(2_000);
         eventually(|| rig.kinds().contains(&Kind::Death)).await;
         commit.close().await;
     });
     assert_eq!(rig.kinds(), [Kind::Hop, Kind::Hop, Kind::Death]);
-    let rows = rig.disk.rows();
+    let rows = rig.rows();
     let Record::Revocation(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
     assert_eq!((&*death.by, &*death.reason, rows[2].txn), ("server", "its heartbeat was missed", Some(Txn::from_bytes([9; 16]))));
 }
 
 /// Nine hours, with a heartbeat of ten seconds.
 fn silent() -> RecordHop {
-    let mut silent = opening(PARENT, 9, 9 * HOUR, None, &[]);
-    silent.opens.as_mut().unwrap().task.heartbeat = Some(Duration::from_secs(10));
-    silent
+    let heartbeat = Some(Duration::from_secs(10));
+    opened(PARENT, &[], TaskTerms { heartbeat, ..terms(PARENT, 9, 9 * HOUR, None, &[]) })
 }
 
 fn turning(turn: Transition) -> StatusChange {
@@ -192,7 +195,7 @@ fn while_a_task_is_suspended_nobody_waits_for_its_heartbeat_and_then_anew() {
             commit.close().await;
             commit = rig.start();
         }
-        commit.beat(GenerationKey([PARENT; 16]), Vec::new()).await.unwrap();
+        commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await.unwrap();
         rig.step(60_000);
         commit.hold(turning(Transition::Suspend), Vec::new()).await.unwrap();
         assert_eq!(stands(&commit, &rig), SUSPENDED, "a heartbeat does not start the waiting, nor a second suspension");
@@ -225,7 +228,7 @@ fn a_suspended_task_ends_at_its_deadline_and_the_end_is_recorded() {
         rig.step(1_000);
         eventually(|| rig.kinds().last() == Some(&Kind::Death)).await;
     });
-    let rows = rig.disk.rows();
+    let rows = rig.rows();
     let Record::Revocation(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
     assert_eq!((&*death.by, &*death.reason), ("server", "its deadline passed"));
 }
@@ -280,7 +283,8 @@ fn what_a_task_depends_on_is_remembered_as_ended_as_long_as_the_task() {
     let soon = Some(Time::from_millis(START + 5_000));
     block_on(async {
         commit.submit(opening(PARENT, 9, 40_000, None, &[1])).await.unwrap();
-        commit.end(Revocation { until: soon, ..death(&[1, 2]) }).await.unwrap();
+        let hop = |id: u8, txn: u8| Revocable { kind: GenerationKind::Hop, txn: Some(Txn::from_bytes([txn; 16])), ..thing(id) };
+        commit.end(Revocation { until: soon, ends: vec![hop(1, 9), hop(2, 8)], ..death(&[1]) }).await.unwrap();
         rig.step(30_000);
         // What no task depends on is forgotten by now.
         commit.submit(issue(3, &[2], &[])).await.unwrap();
@@ -290,7 +294,7 @@ fn what_a_task_depends_on_is_remembered_as_ended_as_long_as_the_task() {
         assert_eq!(commit.submit(working(5, PARENT, &[1])).await.unwrap_err(), CommitReason::Died);
         rig.step(200_000);
         commit.spend(Vec::new()).await.unwrap();
-        eventually(|| commit.state().task(&GenerationKey([PARENT; 16])).is_none()).await;
+        eventually(|| commit.state().task(&TaskId::from_bytes([PARENT; 16])).is_none()).await;
     });
 }
 
@@ -359,7 +363,8 @@ impl Model {
                 works
             }
             Step::Suspend(id) => {
-                self.of(id).1 = true;
+                let one = self.of(id);
+                one.1 = !one.2;
                 true
             }
             Step::Resume(id) => {
@@ -367,7 +372,8 @@ impl Model {
                 true
             }
             Step::End(id) => {
-                self.of(id).2 = true;
+                let one = self.of(id);
+                (one.1, one.2) = (false, true);
                 true
             }
             Step::Restart => true,
@@ -411,7 +417,7 @@ fn every_short_history_ends_as_the_model_says() {
                 assert_eq!(taken(&mut commit, &rig, *step, at).await, model.step(*step), "{history:?} at {at}");
             }
             for (id, one) in [(PARENT, model.parent), (CHILD, model.child)] {
-                let task = commit.state().task(&GenerationKey([id; 16]));
+                let task = commit.state().task(&TaskId::from_bytes([id; 16]));
                 assert_eq!(task.map(|task| task.left), one.0, "{history:?}");
                 let life = commit.state().generations(&[GenerationKey([id; 16])])[0];
                 assert_eq!((life.number > 0, life.inactive == Some(InactiveStatus::Suspended)), (one.2, one.1), "{history:?}");

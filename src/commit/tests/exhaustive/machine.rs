@@ -12,10 +12,10 @@ use crate::commit::commands::{ChangeCommand, HeartbeatCommand, HopCommand, Resum
 use crate::commit::receipt::Durable;
 use crate::commit::replay_cache::ReplayCache;
 use crate::commit::subject_keys::SubjectKeys;
+use crate::commit::unrecorded::UnrecordedSum;
 use crate::commit::tests::memory::Fault;
 use crate::commit::writer::{Writer, WriterParts};
-use crate::lifecycle::{GenerationState, StateView, Task, TaskTerms};
-use crate::oauth::TaskId;
+use crate::lifecycle::{GenerationState, StateView, Task};
 
 const AGENT: GenerationKey = GenerationKey([1; 16]);
 const SUBJECT: GenerationKey = GenerationKey([2; 16]);
@@ -66,10 +66,13 @@ impl Machine {
             state: Arc::default(),
             lists: StatusLists::new(limits.status),
             replay: ReplayCache::new(limits.single_use),
-            keys: SubjectKeys::new(Arc::new(SealKey::new(&[1; 32]).unwrap()), limits.subject_keys),
+            keys: SubjectKeys::new(keys(1).root, limits.subject_keys),
+            terms: TermsSealer::new(keys(1).terms),
+            hash: StateHash::default(),
+            sum: UnrecordedSum::new(keys(1).sum),
         };
         let (state, durable) = (Arc::clone(&memory.state), Durable::default());
-        let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults, 1)), Arc::new(Hand(AtomicI64::new(millis))));
+        let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults)), Arc::new(Hand(AtomicI64::new(millis))));
         let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable });
         Self { writer: writer.unwrap(), disk, faults, state, to, millis }
     }
@@ -100,21 +103,22 @@ impl Machine {
 
     /// The rest of the task's budget.
     pub(super) fn left(&self) -> Option<u64> {
-        self.state.task(&TASK).map(|task| task.left)
+        self.state.task(&task_id()).map(|task| task.left)
     }
 
     pub(super) fn ask(&self, ask: Ask, node: &mut Node) -> Asked {
         match ask {
             Ask::Issue(id) => {
                 let grown = node.admitted.iter().find(|grown| grown.id == id).unwrap();
-                let charge = grown.in_task.then_some(TASK);
-                self.hop(RecordHop { generations: grown.generations.clone(), charge, ..issue(id, &[], &[grown.value]) })
+                let (hop, task) = (issue(id, &[], &[grown.value]), grown.in_task.then(task_id));
+                let effect = task.map_or(Effect::Nothing, Effect::Charge);
+                let record = record(hop.jti, hop.txn, task);
+                self.hop(RecordHop { generations: grown.generations.clone(), record, effect, ..hop })
             }
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
-                let opens = NewTask { key: TASK, task: terms(within), out_of: None };
-                self.hop(RecordHop { generations, opens: Some(opens), ..issue(OPENING, &[], &[]) })
+                self.hop(RecordHop { generations, ..opened(OPENING, &[], terms(within)) })
             }
             Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
             Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),
@@ -124,7 +128,7 @@ impl Machine {
             Ask::Beat => {
                 let (to, answer) = Reply::new();
                 let spend = SpendCommand { single_use: Vec::new(), reply: to, _place: place() };
-                Asked { command: Box::new(HeartbeatCommand { task: TASK, spend }), answer: Heard::Plain(answer) }
+                Asked { command: Box::new(HeartbeatCommand { task: task_id(), spend }), answer: Heard::Plain(answer) }
             }
         }
     }
@@ -155,9 +159,9 @@ impl Machine {
         }
         let before = self.disk.content().clone();
         let (commands, answers): (Vec<_>, Vec<_>) = asked.into_iter().map(|asked| (asked.command, asked.answer)).unzip();
-        self.writer.turn(commands);
+        self.writer.write_all(commands);
         while self.writer.unfinished() {
-            self.writer.turn(Vec::new());
+            self.writer.write_all(Vec::new());
         }
         let killed = matches!(fate, Fate::KilledBefore | Fate::KilledAfter);
         let answers = answers.into_iter().map(|answer| answer.take().filter(|_| !killed)).collect();
@@ -170,7 +174,7 @@ impl Machine {
     /// Everything that memory holds.
     fn seen(&self) -> (Vec<GenerationState>, Option<Task>) {
         let keys: Vec<_> = [AGENT, SUBJECT, TASK].into_iter().chain((0..8).map(hop_key)).collect();
-        (self.state.generations(&keys), self.state.task(&TASK))
+        (self.state.generations(&keys), self.state.task(&task_id()))
     }
 }
 
@@ -191,20 +195,36 @@ fn place() -> tokio::sync::OwnedSemaphorePermit {
 
 fn ending(key: GenerationKey) -> Revocation {
     let mut death = death(&[0]);
-    death.ends[0].key = key;
+    death.ends[0] = named(key);
     death
+}
+
+fn task_id() -> TaskId {
+    TaskId::from_bytes([3; 16])
+}
+
+/// The thing with this pseudonym.
+fn named(key: GenerationKey) -> Revocable {
+    let txn = Some(Txn::from_bytes([9; 16]));
+    match key {
+        AGENT => Revocable { key, ..thing(0) },
+        SUBJECT => Revocable { key, kind: GenerationKind::Subject, ..thing(0) },
+        TASK => Revocable { key, kind: GenerationKind::Task, name: Some(task_id().to_string()), txn },
+        _ => Revocable { key, kind: GenerationKind::Hop, name: None, txn },
+    }
 }
 
 fn turning(turn: Transition, key: GenerationKey) -> StatusChange {
     let mut holding = holding(turn, &[0]);
-    holding.things[0].key = key;
+    holding.things[0] = named(key);
     holding
 }
 
 fn terms(generations: Vec<Generation>) -> TaskTerms {
     let agent = ClientId::parse("orchestrator").unwrap();
     TaskTerms {
-        id: TaskId::from_bytes([3; 16]),
+        id: task_id(),
+        key: TASK,
         txn: Txn::from_bytes([9; 16]),
         parent: None,
         opener: agent.clone(),
