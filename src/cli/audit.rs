@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::log::{LogSource, records_of, verifiers};
 use super::output::Failure;
-use crate::commit::contract::{RecordReader, Select, Stored};
+use crate::commit::NamedFold;
+use crate::commit::contract::{RecordReader, Select, Stored, StoredCheckpoint};
 use crate::ledger::{
     AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, LogFiles, NoteReason, NoteVerifier, Record,
     RecordReason, audit,
@@ -36,7 +37,7 @@ pub(super) enum AuditOutcome {
 pub(super) struct Sound {
     pub(super) head: Checkpoint,
     report: AuditReport,
-    /// The records of the store were compared with the entries.
+    /// The records of the store were compared with the entries, and its state with what follows from them.
     records: bool,
     /// Kept checkpoints that none of the given keys signed.
     unsigned: usize,
@@ -72,7 +73,7 @@ impl fmt::Display for AuditOutcome {
         write!(f, "in order: {entries} entries, {tiles} tiles, {checkpoints} checkpoints of {}", head.origin())?;
         write!(f, "\nroot {} at size {}", STANDARD.encode(head.root().0), head.size())?;
         if *records {
-            f.write_str("\nthe records in the store are those in the log")?;
+            f.write_str("\nthe records in the store are those in the log, and lead to the state in it")?;
         }
         if *unsigned > 0 {
             write!(f, "\n{unsigned} kept checkpoints are signed by other keys and were left out")?;
@@ -97,13 +98,17 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
         Some(data) if store::is_used(data) => Some(StoredRecords::open(data)?),
         _ => None,
     };
+    let (mut fold, mut diverged) = (NamedFold::default(), None);
     let report = audit(source, &heads, |index, entry| {
         if index.is_multiple_of(PROGRESS) {
             progress(index, head.size());
         }
         let record = Record::parse(entry)?;
+        if let Err(reason) = fold.take(index, &record) {
+            diverged.get_or_insert(reason);
+        }
         if let Some(records) = &mut records {
-            records.compare(index, entry, &record);
+            records.compare(index, entry, &record, &fold);
         }
         Ok::<_, RecordReason>(())
     });
@@ -111,7 +116,8 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
         Ok(report) => report,
         Err(reason) => return Ok(AuditOutcome::Unsound(with_causes_once(&reason))),
     };
-    if let Some(what) = records.as_mut().and_then(|records| records.differs.take()) {
+    let differs = records.as_mut().and_then(|records| records.differs.take());
+    if let Some(what) = differs.or(diverged.map(|reason| reason.to_string())) {
         return Ok(AuditOutcome::Unsound(what));
     }
     Ok(AuditOutcome::Sound(Sound { head, report, records: records.is_some(), unsigned }))
@@ -177,18 +183,26 @@ fn heads(source: &LogSource, known: &[NoteVerifier], others_are_fine: bool) -> R
 struct StoredRecords {
     reader: Arc<dyn RecordReader>,
     page: std::vec::IntoIter<Stored>,
+    /// The state as of its newest checkpoint.
+    state: StoredCheckpoint,
     /// The first difference.
     differs: Option<String>,
 }
 
 impl StoredRecords {
     fn open(data: &Path) -> Result<Self, Failure> {
-        Ok(Self { reader: records_of(data)?, page: Vec::new().into_iter(), differs: None })
+        let reader = records_of(data)?;
+        let state = reader.checkpoint().map_err(|reason| Failure::at(data, &reason))?;
+        Ok(Self { reader, page: Vec::new().into_iter(), state, differs: None })
     }
 
-    fn compare(&mut self, index: u64, entry: &[u8], record: &Record<'_>) {
+    /// Compares a record with its entry, and the state with what the records lead to where its checkpoint is.
+    fn compare(&mut self, index: u64, entry: &[u8], record: &Record<'_>, fold: &NamedFold) {
         if self.differs.is_none() {
             self.differs = self.difference(index, entry, record);
+        }
+        if self.differs.is_none() && self.state.index == Some(index) {
+            self.differs = fold.difference(&self.state.rows).map(|what| format!("the state is not what the records say: {what}"));
         }
     }
 

@@ -4,6 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::contract::{
@@ -451,6 +453,15 @@ impl RecordedState {
         }
     }
 
+    /// Every entry, in no particular order.
+    pub fn rows(&self) -> Vec<StateRow> {
+        let generations = self.generations.keys().map(|key| EntryKey::Generation(*key));
+        let tasks = self.tasks.keys().map(|id| EntryKey::Task(*id));
+        let principals = self.in_force.iter().flatten().map(|principal| EntryKey::Principal(principal.clone()));
+        let all = generations.chain(tasks).chain(principals).chain([EntryKey::Configured]);
+        all.filter_map(|key| Some(StateRow { value: self.packed(&key)?, key: key.packed() })).collect()
+    }
+
     /// Takes up one stored entry.
     fn read(&mut self, row: &StateRow) -> Option<()> {
         match EntryKey::read(&row.key)? {
@@ -534,6 +545,41 @@ impl EntryKey {
         };
         Some(Self::Principal(principal))
     }
+}
+
+/// What an entry is about, where nobody knows a name for it.
+pub(super) fn name(key: &[u8]) -> String {
+    match EntryKey::read(key) {
+        Some(EntryKey::Generation(key)) => format!("the thing with the pseudonym {}", URL_SAFE_NO_PAD.encode(key.0)),
+        Some(EntryKey::Task(id)) => format!("task {id}"),
+        Some(EntryKey::Configured) => "the configuration".to_owned(),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Agent(id))) => format!("agent {id} in the configuration"),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Api(id))) => format!("API {} in the configuration", id.as_str()),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Rule(name))) => format!("trust rule {name} in the configuration"),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Issuer(name, _))) => format!("the issuer of trust rule {name}"),
+        None => "an entry that this program does not write".to_owned(),
+    }
+}
+
+/// What an entry says, in words.
+pub(super) fn describe(key: &[u8], value: &[u8]) -> String {
+    let generation = |known: RecordedGeneration| {
+        let status = match known.inactive {
+            None => "active",
+            Some(InactiveStatus::Suspended) => "suspended",
+            Some(InactiveStatus::Retired) => "retired",
+        };
+        let until = known.until.map_or_else(String::new, |until| format!(", to be forgotten from {} on", until.seconds()));
+        format!("generation {}, {status}{until}", known.number)
+    };
+    let task = |task: RecordedTask| format!("{} exchanges left", task.left);
+    let told = match EntryKey::read(key) {
+        Some(EntryKey::Generation(_)) => RecordedGeneration::read(value).map(generation),
+        Some(EntryKey::Task(_)) => postcard::from_bytes(value).ok().map(task),
+        Some(EntryKey::Principal(_) | EntryKey::Configured) => Some("in force".to_owned()),
+        None => None,
+    };
+    told.unwrap_or_else(|| "not readable".to_owned())
 }
 
 /// True for a thing that something may join again when it has ended.

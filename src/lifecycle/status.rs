@@ -118,7 +118,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
     use crate::lifecycle::{GenerationState, InactiveStatus, Task};
-    use crate::oauth::GenerationKey;
+    use crate::oauth::{GenerationKey, TaskId};
 
     #[test]
     fn bits_stand_as_the_specification_packs_them() {

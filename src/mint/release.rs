@@ -56,15 +56,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::commit::{Commit, Disclosed, Limits, RecordHop};
-    use crate::crypto::SealKey;
+    use crate::commit::{Commit, CommitKeys, Disclosed, Limits, RecordHop};
+    use crate::crypto::{MacKey, SealKey};
     use crate::oauth::{Clock, GenerationKey, Time};
     use crate::store::{self, SystemClock};
 
     fn issue(jti: Jti, txn: Txn, record: &[u8], deadline: Time) -> RecordHop {
         let disclosed = Disclosed { subject: GenerationKey([1; 16]), values: Zeroizing::default() };
-        let (generations, single_use, status, charge, opens) = Default::default();
-        RecordHop { jti, txn, record: record.to_vec(), generations, single_use, deadline, disclosed, status, charge, opens }
+        let (generations, single_use, status, effect, opens) = Default::default();
+        RecordHop { jti, txn, record: record.to_vec(), generations, single_use, deadline, disclosed, status, effect, opens }
     }
 
     #[test]
@@ -75,8 +75,9 @@ mod tests {
         let deadline = SystemClock.now().plus(std::time::Duration::from_secs(60));
         let (receipt, foreign) = runtime.block_on(async {
             let store = store::open(&folder).unwrap();
-            let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
-            let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
+            let seal = || Arc::new(SealKey::new(&[1; 32]).unwrap());
+            let keys = CommitKeys { root: seal(), terms: seal(), sum: MacKey::new(&[1; 32]) };
+            let commit = Commit::start(store, Arc::new(SystemClock), keys, Limits::default()).unwrap();
             let receipt = commit.submit(issue(own, txn, b"its record", deadline)).await.unwrap();
             let foreign = commit.submit(issue(other, txn, b"its record", deadline)).await.unwrap();
             commit.close().await;

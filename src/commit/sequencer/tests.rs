@@ -8,7 +8,7 @@ mod tampering;
 use std::sync::Mutex;
 
 use super::*;
-use crate::commit::contract::{LogStore, RecordReader, SealedDisclosures, Select, Stored, StoredGeneration};
+use crate::commit::contract::{LogStore, RecordReader, SealedDisclosures, Select, Stored, StoredCheckpoint};
 use crate::commit::receipt::Durable;
 use crate::crypto::SignKey;
 use crate::ledger::{AuditReason, AuditReport, Checkpoint, KeyName, NoteSigner, audit};
@@ -53,8 +53,8 @@ impl RecordReader for Records {
         Ok(None)
     }
 
-    fn generations(&self) -> Result<Vec<StoredGeneration>, StoreReason> {
-        Ok(Vec::new())
+    fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason> {
+        Ok(StoredCheckpoint::default())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::commit::contract::{
     Batch, CommitStore, EarlierState, LearnedChanges, Recovered, StoreReason, Stored, StoredCheckpoint,
 };
 use crate::commit::fold::Effect;
+use crate::commit::named_fold::explain;
 use crate::commit::recorded::{Fold, FoldReason};
 use crate::commit::replay_cache::ReplayCache;
 use crate::commit::tasks::{self, TermsSealer};
@@ -172,10 +173,13 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
     if index.is_none() && !rows.is_empty() {
         return Err(StoreReason::Corrupt("the state has no checkpoint"));
     }
-    let mut fold = Fold::of_rows(rows)?;
     let begins = index.unwrap_or(0);
+    let Ok(mut fold) = Fold::of_rows(rows) else {
+        return Err(StoreReason::Diverged(explain(store, begins, rows)?));
+    };
     let from = begins.min(recovered.count.saturating_sub(NEWEST));
     let (mut next, mut newest, mut landed, mut checkpoint) = (from, Time::from_millis(0), false, (begins, Time::from_millis(0)));
+    let mut differs = false;
     store.records(from, &mut |stored| {
         if stored.index != next || stored.at < newest {
             return Err(StoreReason::Corrupt("the order of the newest records"));
@@ -188,15 +192,18 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
             _ if stored.index < begins => Ok(()),
             Effect::Checkpoint { at, digest } if *index == Some(stored.index) => {
                 checkpoint = (stored.index, at);
-                fold.hash.digest().same_as(&digest).then_some(()).ok_or(StoreReason::Diverged(
-                    "the stored state is not the one that the newest digest in the records names".to_owned(),
-                ))
+                differs = !fold.hash.digest().same_as(&digest);
+                Ok(())
             }
+            _ if differs => Ok(()),
             _ if *index == Some(stored.index) => Err(StoreReason::Corrupt("the checkpoint of the state")),
             Effect::Checkpoint { .. } => Err(StoreReason::Corrupt("the stored state is older than its newest checkpoint")),
             effect => fold.state.apply(stored.index, &effect).map_err(|reason| StoreReason::Diverged(reason.to_string())),
         }
     })?;
+    if differs {
+        return Err(StoreReason::Diverged(explain(store, begins, rows)?));
+    }
     if next != recovered.count || index.is_some_and(|index| index >= recovered.count) {
         return Err(StoreReason::Corrupt("the newest records are missing"));
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::client::ProvenKeys;
 use crate::crypto::Digest;
 use crate::lifecycle::{AdmittedTask, Task, TaskTerms};
-use crate::oauth::{TaskId, TaskSpec};
+use crate::oauth::{GenerationKey, TaskId, TaskSpec};
 use crate::token::TaskMembership;
 
 const OPEN: &str = r#"@id("open") permit (principal, action == Action::"open_task", resource);"#;
@@ -61,6 +61,7 @@ fn known(left: u64) -> Task {
     let (task, agent) = (parent(), ClientId::parse("orchestrator").unwrap());
     let terms = TaskTerms {
         id: task.id,
+        key: GenerationKey([7; 16]),
         txn: Txn::parse("01939b5e-0000-7000-8000-000000000002").unwrap(),
         parent: None,
         opener: agent.clone(),

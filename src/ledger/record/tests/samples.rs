@@ -205,6 +205,7 @@ pub(super) fn opened<'a>(hop: &'a Hop, (budget, heartbeat): (u64, u64), purpose:
         policy_set: shown.policy_set,
         subject,
         task: TaskId::from_bytes([7; 16]),
+        terms: (budget % 2 == 0).then_some(shown.token),
         token: shown.token,
         txn: shown.txn,
         v: VERSION,
