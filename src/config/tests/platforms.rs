@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, API, IDP, JWKS, Scene};
 use crate::keys::{KeyLocation, KeySource};
 use crate::trust::{IssuerSelector, Template};

@@ -5,7 +5,7 @@ use rcgen::{
     IsCa, Issuer, KeyIdMethod, KeyPair, date_time_ymd,
 };
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, MAIN, Scene};
 use crate::client::DatedKind;
 use crate::keys::KeySource;

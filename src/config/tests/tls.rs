@@ -2,7 +2,7 @@
 
 use rcgen::{CertificateParams, KeyPair};
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, MAIN, Scene};
 use crate::client::ClientAuth;
 use crate::oauth::ClientId;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
 use crate::client::ClientAuth;
 use crate::config::{Config, Sources, watch};
