@@ -227,7 +227,9 @@ async fn living(stage: &Stage, trees: &Trees) {
     let (id, token) = &trees.task;
     stage.exchange("gateway", token, "assistant", &[]).await.unwrap();
     stage.open_task("gateway", token, child()).await.unwrap();
-    assert_eq!(stage.tend("gateway", id, TaskAction::Heartbeat).await.unwrap().0, TaskStatus::Active);
+    for action in [TaskAction::Look, TaskAction::Heartbeat] {
+        assert_eq!(stage.tend("gateway", id, action).await.unwrap().0, TaskStatus::Active);
+    }
 }
 
 /// Every path says no to every token.
