@@ -65,7 +65,8 @@ pub(super) async fn authenticated<T>(
         Err(refused) => refused,
     };
     let code = reason.code(login.profile);
-    let record = agent.map(|agent| Box::new(asked.record(&agent.id, lineage, (code, &reason), context)));
+    let at = (&context.deployment.catalog, context.now);
+    let record = agent.map(|agent| Box::new(asked.record(&agent.id, lineage, (code, &reason), at)));
     Err(RefusedRequest { code, reason, record })
 }
 

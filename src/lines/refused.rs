@@ -1,11 +1,10 @@
 //! The error of a line: the reason, and the record of the refusal.
 
-use super::login::LineContext;
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::error::{ErrorCode, ExchangeError, Profile};
 use crate::ledger::record::RefusalRecord;
-use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, ScopesOnApi, Txn};
+use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, ScopesOnApi, Time, Txn};
 use crate::policy::{Denial, PolicyOutcome};
 use crate::request::RequestReason;
 use crate::token::VerifiedSubject;
@@ -68,9 +67,9 @@ impl Asked<'_> {
         agent: &ClientId,
         lineage: Lineage,
         (code, reason): (ErrorCode, &ExchangeError),
-        LineContext { deployment, now, .. }: LineContext<'_>,
+        (catalog, now): (&Catalog, Time),
     ) -> RefusalRecord<'static> {
-        let (catalog, denial) = (&deployment.catalog, reason.denial());
+        let denial = reason.denial();
         RefusalRecord {
             subject_token: self.token.map(|token| Digest::of(token.as_bytes())),
             txn: lineage.txn,
