@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::confirmation::foreign_confirmation;
-use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, unless};
+use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, refuse_if};
 use super::rule::IssuerSelector;
 use super::{PlatformReason, TrustKind, TrustReason, TrustRule};
 use crate::crypto::Digest;
@@ -175,25 +175,29 @@ fn check_texts(claims: &Object, names: &[&'static str]) -> Result<(), TrustReaso
     Ok(())
 }
 
-/// Refuses what no rule of the kind should accept. The claims are not verified yet; nothing here trusts them.
+/// Refuses what no rule of the kind should accept: first tokens for the platform itself or for everybody, such as those for an
+/// API server, a cloud, or with a default audience; then what the grammar of its claims shows. The claims are not verified yet;
+/// nothing here trusts them.
 pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), PlatformReason> {
     let claims = platform_claims(rule, claims);
+    let foreign = |audience: &Cow<'_, str>| platform::is_foreign_audience(rule.kind(), rule.issuer(), audience);
+    refuse_if(rule.kind().is_platform() && claims.audiences().iter().any(foreign), PlatformReason::Audience)?;
     match rule.kind() {
         TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => Ok(()),
         TrustKind::Oauth => check_rfc_9068(claims),
-        // Legacy tokens, tokens for an API server or a cloud, a `sub` that the private claims contradict.
+        // Legacy tokens, a `sub` that the private claims contradict.
         TrustKind::Kubernetes => kubernetes::check(claims),
-        // The default audience, pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
+        // Pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
         TrustKind::Github => github::check(claims),
-        // The instance's own audience, forks, merge requests unless `pipeline_source` is pinned, contradictions.
+        // Forks, merge requests unless `pipeline_source` is pinned, contradictions.
         TrustKind::Gitlab => gitlab::check(claims),
-        // The platform's own audience, tag builds where the rule pins the branch, contradictions.
+        // Tag builds where the rule pins the branch, contradictions.
         TrustKind::Buildkite => buildkite::check(claims),
         // People, who have the same issuer and keys.
         TrustKind::Gcp => gcp::check(claims),
         // People of IAM Identity Center, and an account that `sub` contradicts.
         TrustKind::Aws => aws::check(claims),
-        // Tokens for Microsoft's own APIs, other tenants' tokens (the keys are shared), people.
+        // Tokens for Graph, other tenants' tokens (the keys are shared), people.
         TrustKind::Azure => azure::check(claims, token),
     }
 }
@@ -203,9 +207,9 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
 fn check_rfc_9068(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     claims.need("sub")?;
     claims.need("client_id")?;
-    unless(!claims.has("iat"), PlatformReason::Claim("iat"))?;
-    unless(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
-    unless(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
+    refuse_if(!claims.has("iat"), PlatformReason::Claim("iat"))?;
+    refuse_if(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
+    refuse_if(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
 }
 
 /// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).

@@ -138,7 +138,7 @@ impl<'a> PlatformClaims<'a> {
 }
 
 /// Refuses with `reason` when `broken`.
-pub(in crate::trust) fn unless(broken: bool, reason: PlatformReason) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn refuse_if(broken: bool, reason: PlatformReason) -> Result<(), PlatformReason> {
     if broken { Err(reason) } else { Ok(()) }
 }
 
