@@ -105,7 +105,7 @@ impl Roots {
     /// # Errors
     /// When one cannot be read, or there are more than 256.
     pub fn from_der<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
-        Self::of(certificates.into_iter().map(|der| root(der.as_ref())))
+        Self::of(certificates.into_iter().map(|der| anchor(der.as_ref())))
     }
 
     /// As [`Self::from_der`], without those that cannot be read: to leave one out takes trust away and never adds any.
@@ -113,15 +113,15 @@ impl Roots {
     /// # Errors
     /// When there are more than 256.
     pub fn from_readable<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
-        Self::of(certificates.into_iter().map(|der| root(der.as_ref())).filter(Result::is_ok))
+        Self::of(certificates.into_iter().map(|der| anchor(der.as_ref())).filter(Result::is_ok))
     }
 
     fn of(
         read: impl Iterator<Item = Result<(TrustAnchor<'static>, Digest, Option<Time>), X509Reason>>,
     ) -> Result<Self, X509Reason> {
         let (mut anchors, mut ends, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for root in read {
-            let (anchor, digest, not_after) = root?;
+        for one in read {
+            let (anchor, digest, not_after) = one?;
             anchors.push(anchor);
             ends.extend(not_after.map(|not_after| (digest, not_after)));
             digests.push(digest);
@@ -191,7 +191,7 @@ impl Roots {
 }
 
 /// One root, the SHA-256 of its certificate, and the last instant that it names for itself.
-fn root(der: &[u8]) -> Result<(TrustAnchor<'static>, Digest, Option<Time>), X509Reason> {
+fn anchor(der: &[u8]) -> Result<(TrustAnchor<'static>, Digest, Option<Time>), X509Reason> {
     let anchor = anchor_from_trusted_cert(&CertificateDer::from(der)).map_err(|_| X509Reason::Malformed)?.to_owned();
     Ok((anchor, Digest::of(der), UnverifiedCertificate::read(der).ok().map(|plain| plain.not_after)))
 }

@@ -132,7 +132,7 @@ impl<'a> PlatformClaims<'a> {
         self.claims.find(path).is_some_and(|value| value == "true")
     }
 
-    pub(super) fn audiences(self) -> Vec<Cow<'a, str>> {
+    pub(in crate::trust) fn audiences(self) -> Vec<Cow<'a, str>> {
         self.claims.strings("aud").ok().flatten().unwrap_or_default()
     }
 }
