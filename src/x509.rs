@@ -77,8 +77,6 @@ pub struct Leaf {
     pub not_after: Time,
     /// SHA-256 of the certificate in DER: the `x5t#S256` of RFC 8705 §3.1.
     pub thumbprint: Digest,
-    /// SHA-256 of its `SubjectPublicKeyInfo` in DER.
-    pub key: Digest,
     usages: KeyUsages,
 }
 
@@ -289,7 +287,6 @@ impl Leaf {
             not_before: instant(certificate.validity().not_before),
             not_after: instant(certificate.validity().not_after),
             thumbprint: Digest::of(der),
-            key: Digest::of(certificate.public_key().raw),
             usages: usages(&certificate)?,
         };
         leaf.read_names(&certificate)?;
