@@ -183,6 +183,30 @@ impl TrustRuleParts {
     }
 }
 
+#[cfg(test)]
+impl TrustRuleParts {
+    /// A rule in force over tokens for "us", whose subject is their `sub`: a user of kind `oidc`, a workload of any other.
+    #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    pub(crate) fn for_tests(name: &str, kind: TrustKind, selector: IssuerSelector, keys: KeySource) -> Self {
+        let subject = SubjectMapping::workload("{sub}").unwrap();
+        let party = if kind == TrustKind::Oidc { SubjectKind::User } else { SubjectKind::Workload };
+        Self {
+            name: RuleName::parse(name).unwrap(),
+            kind,
+            selector,
+            audiences: vec!["us".to_owned()],
+            algorithms: vec![Algorithm::ES256],
+            lifetime_max: Duration::from_secs(100_000),
+            subject: SubjectMapping { kind: party, ..subject },
+            require: Vec::new(),
+            presenters: Vec::new(),
+            enabled: true,
+            keys,
+            scopes: Vec::new(),
+        }
+    }
+}
+
 impl IssuerSelector {
     /// The `iss` of the tokens, where there is one.
     pub fn issuer(&self) -> Option<&str> {

@@ -13,12 +13,9 @@ use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::keys::source::FetchTarget;
 use crate::keys::state::Fetched;
 use crate::keys::{KeySource, KeyState, RefreshPolicy};
-use crate::oauth::{RuleName, Time};
+use crate::oauth::Time;
 use crate::patience::{Began, PATIENCE, pass_async, until_async};
-use crate::trust::{
-    IssuerSelector, SubjectKind, SubjectMapping, Template, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
-    VerifiedAssertion,
-};
+use crate::trust::{IssuerSelector, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore, VerifiedAssertion};
 
 const NOW: i64 = 1_000_000;
 
@@ -128,25 +125,8 @@ fn patient() -> Fetcher {
 }
 
 fn trust(issuer: Issuer, location: KeyLocation, policy: RefreshPolicy) -> TrustStore {
-    let parts = TrustRuleParts {
-        name: RuleName::parse("idp").unwrap(),
-        kind: TrustKind::Oidc,
-        selector: IssuerSelector::Issuer(issuer),
-        audiences: vec!["us".into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectMapping {
-            kind: SubjectKind::User,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: Default::default(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: KeySource::Remote(location, policy),
-        scopes: Vec::new(),
-    };
+    let parts =
+        TrustRuleParts::for_tests("idp", TrustKind::Oidc, IssuerSelector::Issuer(issuer), KeySource::Remote(location, policy));
     TrustStore::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
 }
 

@@ -1,5 +1,4 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,9 @@ use rcgen::{
 };
 
 use super::*;
-use crate::jose::Algorithm;
 use crate::keys::{KeySource, TrustBundle};
 use crate::oauth::{RuleName, TrustDomain};
-use crate::trust::{Literal, Matcher, Requirement, SubjectKind, SubjectMapping, Template, TrustKind, TrustRule, TrustRuleParts};
+use crate::trust::{Literal, Matcher, Requirement, TrustKind, TrustRule, TrustRuleParts};
 use crate::x509::{self, Authority, NOW, TlsRole, ca, params, root, svid};
 
 const WEB: &str = "spiffe://acme.example/ns/prod/sa/web";
@@ -27,28 +25,14 @@ impl TrustStore {
 }
 
 fn parts(name: &str, kind: TrustKind, keys: KeySource) -> TrustRuleParts {
-    TrustRuleParts {
-        name: RuleName::parse(name).unwrap(),
-        kind,
-        selector: match kind {
-            TrustKind::Spiffe => IssuerSelector::TrustDomain(TrustDomain::parse(&format!("{name}.example")).unwrap()),
-            _ => IssuerSelector::Roots,
-        },
-        audiences: if kind == TrustKind::Spiffe { vec!["us".into()] } else { Vec::new() },
-        algorithms: if kind == TrustKind::Spiffe { vec![Algorithm::ES256] } else { Vec::new() },
-        lifetime_max: Duration::from_secs(3600),
-        subject: SubjectMapping {
-            kind: SubjectKind::Workload,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: BTreeMap::new(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys,
-        scopes: Vec::new(),
-    }
+    let spiffe = kind == TrustKind::Spiffe;
+    let selector = match spiffe {
+        true => IssuerSelector::TrustDomain(TrustDomain::parse(&format!("{name}.example")).unwrap()),
+        false => IssuerSelector::Roots,
+    };
+    let parts =
+        TrustRuleParts { lifetime_max: Duration::from_secs(3600), ..TrustRuleParts::for_tests(name, kind, selector, keys) };
+    if spiffe { parts } else { TrustRuleParts { audiences: Vec::new(), algorithms: Vec::new(), ..parts } }
 }
 
 fn bundle(authorities: &[&Authority]) -> KeySource {

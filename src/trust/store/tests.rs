@@ -28,25 +28,9 @@ fn fixed(key: &SigningKey) -> KeySource {
 }
 
 fn parts(name: &str) -> TrustRuleParts {
-    TrustRuleParts {
-        name: RuleName::parse(name).unwrap(),
-        kind: TrustKind::Oidc,
-        selector: IssuerSelector::Issuer(Issuer::parse(ISSUER).unwrap()),
-        audiences: vec![US.into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(3600),
-        subject: SubjectMapping {
-            kind: SubjectKind::User,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: BTreeMap::new(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: fixed(&KEY),
-        scopes: Vec::new(),
-    }
+    let selector = IssuerSelector::Issuer(Issuer::parse(ISSUER).unwrap());
+    let (audiences, lifetime_max) = (vec![US.into()], Duration::from_secs(3600));
+    TrustRuleParts { audiences, lifetime_max, ..TrustRuleParts::for_tests(name, TrustKind::Oidc, selector, fixed(&KEY)) }
 }
 
 fn spiffe_parts(name: &str) -> TrustRuleParts {

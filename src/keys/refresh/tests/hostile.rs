@@ -65,25 +65,12 @@ impl Lookup for Flipping {
 }
 
 fn rule(name: &str, issuer: &str, location: KeyLocation, policy: RefreshPolicy) -> TrustRule {
-    let parts = TrustRuleParts {
-        name: RuleName::parse(name).unwrap(),
-        kind: TrustKind::Oidc,
-        selector: IssuerSelector::Issuer(Issuer::parse(issuer).unwrap()),
-        audiences: vec!["us".into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectMapping {
-            kind: SubjectKind::User,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: Default::default(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: KeySource::Remote(location, policy),
-        scopes: Vec::new(),
-    };
+    let parts = TrustRuleParts::for_tests(
+        name,
+        TrustKind::Oidc,
+        IssuerSelector::Issuer(Issuer::parse(issuer).unwrap()),
+        KeySource::Remote(location, policy),
+    );
     TrustRule::new(parts).unwrap()
 }
 
