@@ -41,6 +41,14 @@ struct Names {
     now: Time,
 }
 
+/// A task token as signed, by what its record says of it.
+struct SignedTask<'a> {
+    names: &'a Names,
+    token: Digest,
+    kid: &'a str,
+    sealed: &'a SealedTask,
+}
+
 #[derive(Serialize)]
 struct TaskTokenClaims<'a> {
     iss: &'a str,
@@ -60,14 +68,15 @@ struct TaskTokenClaims<'a> {
     anc: &'a str,
 }
 
-/// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves.
+/// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves. The record
+/// names the `declared` of its data classes; the others are the opener's words, which stand in no record.
 ///
 /// # Errors
 /// See [`MintReason`].
 pub fn open(
     task: &AdmittedTask,
     grant: &TaskGrant,
-    sealer: &TermsSealer,
+    (declared, sealer): (&[String], &TermsSealer),
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
@@ -82,7 +91,8 @@ pub fn open(
     let signed = (Digest::of(jwt.as_bytes()), key.kid());
     let terms = terms(task, grant, &names, minting, ancestry.own.generations);
     let sealed = sealer.seal(terms).map_err(|_| MintReason::Crypto)?;
-    let record = record(task, grant, (&names, signed, &sealed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let signed = SignedTask { names: &names, token: signed.0, kid: signed.1, sealed: &sealed };
+    let record = record(task, grant, declared, &signed, minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTaskToken { token, id, details };
@@ -219,7 +229,8 @@ fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
 fn record(
     task: &AdmittedTask,
     grant: &TaskGrant,
-    (names, (token, kid), sealed): (&Names, (Digest, &str), &SealedTask),
+    declared: &[String],
+    SignedTask { names, token, kid, sealed }: &SignedTask<'_>,
     issuer: &Issuer,
 ) -> Result<(Vec<u8>, Effect, Disclosures), RecordReason> {
     let (exchange, client) = (task.admitted(), task.admitted().client());
@@ -232,7 +243,7 @@ fn record(
         budget: grant.budget(),
         chain: discloser.chain(exchange.chain(), issuer)?,
         client: client.agent().id.clone(),
-        data_classes: Cow::Borrowed(grant.declared_classes()),
+        data_classes: Cow::Borrowed(declared),
         evidence: common::evidence(exchange),
         expires: grant.deadline(),
         heartbeat: grant.heartbeat().map(|span| span.as_secs()),
@@ -248,7 +259,7 @@ fn record(
         subject,
         task: names.id,
         terms: Some(sealed.digest()),
-        token,
+        token: *token,
         txn: names.txn,
         v: VERSION,
     };
