@@ -33,4 +33,7 @@ pub use crate::ledger::record::RefusalRecord;
 pub use crate::lifecycle::{Revocable, Revocation, StatusChange, Transition};
 
 #[cfg(test)]
+pub(crate) use tasks::unsealed;
+
+#[cfg(test)]
 mod tests;

@@ -7,7 +7,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::contract::StoredGeneration;
 use super::limits::ClientPlace;
-use crate::ledger::RecordReason;
 use crate::ledger::record::{Kind, Record, RevocableRecord, RevocationRecord, StatusChangeRecord};
 use crate::lifecycle::{GenerationState, InactiveStatus, Revocable, Revocation, StatusChange, Task, Transition};
 use crate::oauth::{ClientId, SingleUse, Time};
@@ -79,7 +78,7 @@ impl StateChange {
                 GenerationState { inactive: before.inactive.max(Some(InactiveStatus::Suspended)), ..before }
             }
             Self::Status(StatusChange { turn: Transition::Resume, .. }) => {
-                GenerationState { inactive: before.inactive.filter(|hold| *hold == InactiveStatus::Retired), ..before }
+                GenerationState { inactive: before.inactive.filter(|status| *status == InactiveStatus::Retired), ..before }
             }
         }
     }
@@ -116,17 +115,14 @@ impl StateChange {
     }
 
     /// The record of a change at `at` that leaves its things in the generations `numbers`, in order.
-    ///
-    /// # Errors
-    /// When it is too long, or the instant out of range.
-    pub(super) fn record(&self, at: Time, numbers: impl Iterator<Item = u64>) -> Result<Vec<u8>, RecordReason> {
+    pub(super) fn record(&self, at: Time, numbers: impl Iterator<Item = u64>) -> Record<'_> {
         let things = self.things().iter().zip(numbers).map(|(thing, number)| thing_record(thing, number)).collect();
         match self {
             Self::Revocation(Revocation { by, reason, until, .. }) => {
-                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, *until, things)).to_bytes()
+                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, *until, things))
             }
             Self::Status(StatusChange { turn, by, reason, .. }) => {
-                Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things)).to_bytes()
+                Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things))
             }
         }
     }
@@ -139,7 +135,8 @@ impl StateChange {
         };
         let latest = Time::from_seconds(253_402_300_799);
         let numbers = std::iter::repeat(u64::MAX);
-        (1..=THINGS_MAX).contains(&self.things().len()) && reason.len() <= REASON_MAX && self.record(latest, numbers).is_ok()
+        let things = (1..=THINGS_MAX).contains(&self.things().len());
+        things && reason.len() <= REASON_MAX && self.record(latest, numbers).to_bytes().is_ok()
     }
 }
 

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::change::PendingChange;
-use super::contract::{Batch, CommitStore, Row, StoreReason, StoredState};
+use super::contract::{Batch, CommitStore, Row, StoreReason, StoredState, StoredTask};
 use super::limits::Limits;
 use super::receipt::CommitReason;
 use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
 use super::subject_keys::{Disclosed, SealFailure, SubjectKeys};
-use super::tasks;
+use super::tasks::{self, NewTask};
 use crate::crypto::Digest;
-use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+use crate::lifecycle::Task;
+use crate::oauth::{GenerationKey, Jti, SingleUse, StatusPlace, Time, Txn};
 
 /// No command spends more values.
 pub(super) const SINGLE_USE_MAX: usize = 8;
@@ -114,6 +115,7 @@ pub(super) struct CommitFacts<'a> {
     pub(super) at: Time,
     pub(super) state: &'a State,
     pub(super) replay: &'a ReplayCache,
+    pub(super) lists: &'a StatusLists,
     pub(super) limits: &'a Limits,
 }
 
@@ -133,8 +135,26 @@ impl WriterMemory {
     pub(super) fn learn(&mut self, since: StoredState) -> Result<(), StoreReason> {
         self.state.learn(&since.generations, tasks::read_all(&since.tasks, &self.keys)?);
         self.replay.spend(&since.single_use);
-        self.lists.learn(since.status, since.in_force);
+        self.lists.learn(since.status);
+        if since.in_force.is_some() {
+            self.state.set_in_force(since.in_force);
+        }
         Ok(())
+    }
+
+    /// Replaces everything by the content of a store that was opened, whose `tasks` were read. Changes that are `pending` act
+    /// again before anybody can look.
+    pub(super) fn load(
+        &mut self,
+        stored: StoredState,
+        tasks: Vec<(GenerationKey, Task)>,
+        pending: &mut [PendingChange],
+        at: Time,
+    ) {
+        self.replay.load(&stored.single_use);
+        self.state.load(&stored.generations, tasks, pending, at);
+        self.state.set_in_force(stored.in_force);
+        self.lists.learn(stored.status);
     }
 
     /// Forgets what may be forgotten at `at`; false where that is nothing.
@@ -175,10 +195,10 @@ impl Pending {
 /// A batch of which nobody knows whether it is durable.
 #[derive(Debug, Default)]
 pub(super) struct UncertainBatch {
-    /// How many records it had.
-    pub(super) rows: u64,
-    /// The last of them.
-    pub(super) last: Vec<u8>,
+    /// The index and the bytes of its last record, if it has one: a batch is durable as a whole or not at all.
+    pub(super) last: Option<(u64, Vec<u8>)>,
+    /// The places that its tokens have in status lists, to be given back if it is not durable.
+    pub(super) places: Vec<StatusPlace>,
     /// Hops whose callers were told that nothing was issued: to be withheld if they are durable.
     pub(super) hops: Vec<WithheldHop>,
     /// To be recorded again if it is not durable.
@@ -234,7 +254,7 @@ impl Staging<'_> {
                 self.store.abandon();
                 Ok(())
             }
-            None => tasks::seal_all(&mut self.batch.tasks, &self.memory.keys).and_then(|()| self.store.write(&self.batch)),
+            None => self.store.write(&self.batch),
         };
         (self.batch, self.staged, written)
     }
@@ -282,6 +302,18 @@ impl Staging<'_> {
         Err(CommitReason::Unavailable)
     }
 
+    /// A new task as it is to be stored.
+    ///
+    /// # Errors
+    /// `Unavailable` when its terms cannot be sealed.
+    pub(super) fn stored(&self, new: &NewTask) -> Result<StoredTask, CommitReason> {
+        let terms = new.sealed(&self.memory.keys).map_err(|reason| {
+            tracing::error!(task = %new.terms.id, %reason, "the terms of a task cannot be sealed");
+            CommitReason::Unavailable
+        })?;
+        Ok(StoredTask { key: new.key, terms, left: new.terms.budget, suspended_by: None, forget: new.terms.forget() })
+    }
+
     /// The one guard before every command.
     fn admit(&self, requires: Requires) -> Result<(), CommitReason> {
         let issues = requires == Requires::Issuance;
@@ -301,7 +333,8 @@ impl Staging<'_> {
     }
 
     fn facts(&self) -> CommitFacts<'_> {
-        CommitFacts { at: self.batch.at, state: &self.memory.state, replay: &self.memory.replay, limits: self.limits }
+        let WriterMemory { state, lists, replay, .. } = &*self.memory;
+        CommitFacts { at: self.batch.at, state, replay, lists, limits: self.limits }
     }
 }
 

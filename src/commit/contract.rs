@@ -8,7 +8,7 @@ use crate::crypto::Digest;
 use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
-use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
+use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, StatusPlace, Time, Txn};
 
 /// The one place where state is durable. Used by one thread; there may be others, in other processes, on the same store.
 ///
@@ -22,6 +22,19 @@ pub trait CommitStore: Send {
     /// # Errors
     /// See [`StoreReason`]; it may be called again.
     fn open(&mut self) -> Result<Recovered, StoreReason>;
+
+    /// The bytes of the record at `index`, if there is one. Asked when the store was just opened.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn record(&mut self, index: u64) -> Result<Option<Vec<u8>>, StoreReason>;
+
+    /// Puts `tasks`, whose terms are sealed, durably in place of all that are stored, and leaves nothing of the terms before them
+    /// in any file. Asked when the store was just opened, where [`Recovered::unsealed`] is true, which it is never again.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin); it may be asked again.
+    fn replace_tasks(&mut self, tasks: &[StoredTask]) -> Result<(), StoreReason>;
 
     /// Takes the lock under which one writer at a time commits, and tells what others committed since this store was opened, or
     /// last told or wrote. `wanted` are the single-use values that the batch may spend.
@@ -164,6 +177,8 @@ pub struct Recovered {
     pub newest: Vec<Stored>,
     /// Everything else that the writer holds in memory.
     pub state: StoredState,
+    /// True where a program wrote the tasks that did not seal their terms.
+    pub unsealed: bool,
 }
 
 /// The answer to [`CommitStore::begin`].
@@ -198,8 +213,8 @@ pub struct StoredState {
 pub struct StatusRow {
     /// The list.
     pub list: ListKey,
-    /// The place in it, from 0.
-    pub index: u32,
+    /// Its place, in that list.
+    pub place: StatusPlace,
     /// The token's `exp`.
     pub expires: Time,
     /// Everything that the token depends on.
@@ -233,8 +248,8 @@ pub struct StoredGeneration {
 pub struct StoredTask {
     /// Its pseudonym.
     pub key: GenerationKey,
-    /// Its terms, which never change.
-    pub fixed: Vec<u8>,
+    /// Its terms, which never change, sealed.
+    pub terms: Vec<u8>,
     /// The exchanges that are left.
     pub left: u64,
     /// The client that suspended it, while it is suspended.
@@ -254,10 +269,12 @@ pub struct Batch {
     pub single_use: Vec<SingleUse>,
     /// Generations that begin or change; each replaces the one stored under its key.
     pub generations: Vec<StoredGeneration>,
-    /// Tasks that begin or change; each replaces the one stored under its key.
+    /// Tasks that begin.
     pub tasks: Vec<StoredTask>,
     /// The exchanges left to tasks, in order; applied after `tasks`.
     pub charges: Vec<(GenerationKey, u64)>,
+    /// The clients that suspend tasks, none for a task that is suspended no longer, in order; applied after `tasks`.
+    pub suspenders: Vec<(GenerationKey, Option<ClientId>)>,
     /// Places taken in status lists, each with the index of its hop's record.
     pub status: Vec<(u64, StatusRow)>,
     /// The principals in force from now on, in place of those before.
@@ -272,8 +289,9 @@ pub struct Batch {
 impl Batch {
     /// One with nothing in it.
     pub fn at(at: Time) -> Self {
-        let (rows, single_use, generations, tasks, charges, status, subject_keys) = Default::default();
-        Self { at, rows, single_use, generations, tasks, charges, status, in_force: None, subject_keys, forget: None }
+        let (rows, single_use, generations, tasks, charges, suspenders) = Default::default();
+        let (status, subject_keys, in_force, forget) = Default::default();
+        Self { at, rows, single_use, generations, tasks, charges, suspenders, status, in_force, subject_keys, forget }
     }
 
     /// True where there is nothing to write. That something may be forgotten is no reason to.

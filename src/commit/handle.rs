@@ -12,11 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, Quota, RecordHop, RefusalCommand, ResumeCommand,
-    SpendCommand, WithholdCommand,
+    ChangeCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, RecordHop, RefusalCommand, ResumeCommand, SpendCommand,
+    WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
-use super::limits::{Limits, PerClient};
+use super::limits::{Limits, PerClient, Quota};
 use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::ReplayCache;
 use super::state::State;
@@ -24,7 +24,7 @@ use super::status_lists::StatusLists;
 use super::subject_keys::SubjectKeys;
 use super::writer::{Writer, WriterParts};
 use crate::crypto::SealKey;
-use crate::ledger::record::{RECORD_BYTES_MAX, RefusalRecord};
+use crate::ledger::record::RefusalRecord;
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse};
 
@@ -118,7 +118,7 @@ impl Commit {
     /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be
     /// recorded; it is then recorded as withheld too.
     pub async fn submit(&self, hop: RecordHop) -> Result<Receipt, CommitReason> {
-        if hop.record.len() > RECORD_BYTES_MAX {
+        if !hop.fits() {
             return Err(CommitReason::TooLarge);
         }
         let place = place(&self.shared.issues)?;
@@ -238,7 +238,7 @@ impl Commit {
 
     /// The principals in force when a configuration was last taken up; none before one ever was.
     pub fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
-        self.shared.lists.in_force()
+        self.shared.state.in_force()
     }
 
     /// Remembers the principals in force from now on, durably when it returns `Ok`.

@@ -3,17 +3,18 @@
 
 mod generations;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::{PendingChange, StateChange};
-use super::contract::{StoredGeneration, StoredTask};
+use super::contract::{ConfiguredPrincipal, StoredGeneration};
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
-use super::tasks::{self, NewTask};
+use super::tasks::NewTask;
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
-use crate::oauth::{GenerationKey, Time};
+use crate::oauth::{ClientId, GenerationKey, Time};
 use generations::GenerationTable;
 
 /// The generation of everything that ever ended, is suspended or retired, or lives for a time only; and the tasks. A reading
@@ -24,6 +25,7 @@ pub struct State {
     stuck: AtomicBool,
     floor: AtomicI64,
     changes: RecentChanges,
+    in_force: RwLock<Option<BTreeSet<ConfiguredPrincipal>>>,
 }
 
 impl StateView for State {
@@ -56,6 +58,15 @@ impl State {
     /// back.
     pub fn floor(&self) -> Time {
         Time::from_millis(self.floor.load(Ordering::SeqCst))
+    }
+
+    /// The principals in force when a configuration was last taken up; none before one ever was.
+    pub(super) fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_in_force(&self, in_force: Option<BTreeSet<ConfiguredPrincipal>>) {
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = in_force;
     }
 
     /// The things by which a token may have died or come back since there were `seen` changes, and how many there are by now.
@@ -95,14 +106,11 @@ impl State {
         change.things().iter().map(|thing| table.changed(thing.key, change, at)).collect()
     }
 
-    /// The tasks among the things of `change`, as they are to be stored with it.
-    pub(super) fn tasks_changed(&self, change: &StateChange) -> Vec<StoredTask> {
+    /// The tasks among the things of `change` whose suspender it changes, each with the new one.
+    pub(super) fn suspenders(&self, change: &StateChange) -> Vec<(GenerationKey, Option<ClientId>)> {
         let table = self.read();
-        let changed = |key| {
-            let task = table.tasks.get(&key)?;
-            tasks::stored(key, &Task { suspended_by: change.suspended_by(task)?, ..task.clone() })
-        };
-        change.things().iter().filter_map(|thing| changed(thing.key)).collect()
+        let suspender = |key| Some((key, change.suspended_by(table.tasks.get(&key)?)?));
+        change.things().iter().filter_map(|thing| suspender(thing.key)).collect()
     }
 
     /// Passes where nothing stands in the way of resuming.
@@ -147,7 +155,7 @@ impl State {
         }
         let table = self.read();
         let draws = charge.map(|key| (key, 1));
-        let parent = opens.and_then(|opens| Some((opens.out_of?, opens.task.budget)));
+        let parent = opens.and_then(|opens| Some((opens.out_of?, opens.terms.budget)));
         for (key, amount) in draws.into_iter().chain(parent) {
             match table.tasks.get(&key) {
                 None => return Err(CommitReason::Died),
@@ -166,12 +174,10 @@ impl State {
         Some((key, task.left))
     }
 
-    /// Begins a task at `at`. Returns it as it is to be stored, with the generations that have to be remembered as long as it.
-    pub(super) fn open(&self, opens: &NewTask, at: Time) -> Option<(StoredTask, Vec<StoredGeneration>)> {
-        let terms = Arc::new(opens.task.clone());
-        let task = Task { left: terms.budget, terms, suspended_by: None };
-        let stored = tasks::stored(opens.key, &task)?;
-        Some((stored, self.write().open(opens.key, task, at)))
+    /// Begins a task at `at`. Returns the generations that have to be remembered as long as it, its own among them.
+    pub(super) fn open(&self, opens: NewTask, at: Time) -> Vec<StoredGeneration> {
+        let task = Task { left: opens.terms.budget, terms: Arc::new(opens.terms), suspended_by: None };
+        self.write().open(opens.key, task, at)
     }
 
     /// Moves the time of a living task, as a heartbeat at `at` does.

@@ -19,12 +19,13 @@ const TASK_LABEL: &[u8] = b"countersign/task-terms/1/";
 pub struct Disclosed {
     /// The pseudonym of the subject.
     pub subject: GenerationKey,
-    /// The disclosures (`ledger::Disclosures::into_json`), one JSON array of strings; empty when there are none; never written
-    /// unencrypted.
+    /// The disclosures (`Disclosures::into_json` of the ledger), one JSON array of strings; empty when there are none; never
+    /// written unencrypted.
     pub values: Zeroizing<Vec<u8>>,
 }
 
-/// Seals disclosures for the writer. Keys are made when first needed, kept wrapped in the store, and cached.
+/// Seals disclosures and the terms of tasks for the writer. Keys are made when first needed, kept wrapped in the store, and
+/// cached.
 pub(super) struct SubjectKeys {
     root: Arc<SealKey>,
     /// Keys used lately, and those used before them: when the first half is full it becomes the second.
@@ -71,7 +72,7 @@ impl SubjectKeys {
         Ok((sealed, made))
     }
 
-    /// The terms of the task `key`, encrypted under the root key: its purpose is the opener's words.
+    /// The terms of the task `key`, encrypted under the root key.
     pub(super) fn seal_task(&self, key: GenerationKey, terms: &[u8]) -> Result<Vec<u8>, SealReason> {
         self.root.seal(&context(TASK_LABEL, &key.0), terms)
     }

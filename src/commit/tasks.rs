@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contract::{StoreReason, StoredTask};
 use super::subject_keys::SubjectKeys;
+use crate::crypto::SealReason;
 use crate::lifecycle::{Task, TaskTerms};
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, ScopesOnApi, TaskId, Time, Txn};
 
@@ -16,7 +17,7 @@ pub struct NewTask {
     /// Its pseudonym.
     pub key: GenerationKey,
     /// Its terms.
-    pub task: TaskTerms,
+    pub terms: TaskTerms,
     /// The task out of whose budget its own comes.
     pub out_of: Option<GenerationKey>,
 }
@@ -40,20 +41,31 @@ struct PackedTerms<'a> {
     generations: Vec<([u8; 16], u64)>,
 }
 
-/// The task as it is stored under `key`; none when it cannot be written, which is a bug.
-pub(super) fn stored(key: GenerationKey, task: &Task) -> Option<StoredTask> {
-    let fixed = postcard::to_allocvec(&packed(&task.terms)).ok()?;
-    let suspended_by = task.suspended_by.as_ref().map(ToString::to_string);
-    Some(StoredTask { key, fixed, left: task.left, suspended_by, forget: task.terms.forget() })
+impl NewTask {
+    /// Its terms as they are stored: sealed, for its purpose is the opener's words.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub(super) fn sealed(&self, keys: &SubjectKeys) -> Result<Vec<u8>, SealReason> {
+        let terms = postcard::to_allocvec(&packed(&self.terms)).map_err(|_| SealReason)?;
+        keys.seal_task(self.key, &terms)
+    }
 }
 
-/// Seals the terms of tasks that go to the store. Nothing that a caller wrote lies there in the clear.
+/// Terms as a program stored them that did not seal them.
+#[cfg(test)]
+pub(crate) fn unsealed(terms: &TaskTerms) -> Vec<u8> {
+    postcard::to_allocvec(&packed(terms)).unwrap_or_default()
+}
+
+/// Seals the terms of tasks that a program stored which did not.
 ///
 /// # Errors
-/// `Failed` when there is no randomness.
+/// `Corrupt` where the bytes of one are damaged; `Failed` when there is no randomness.
 pub(super) fn seal_all(tasks: &mut [StoredTask], keys: &SubjectKeys) -> Result<(), StoreReason> {
     for task in tasks {
-        task.fixed = keys.seal_task(task.key, &task.fixed).map_err(|reason| StoreReason::Failed(Box::new(reason)))?;
+        unpacked(&task.terms).ok_or(StoreReason::Corrupt("the terms of a task"))?;
+        task.terms = keys.seal_task(task.key, &task.terms).map_err(|reason| StoreReason::Failed(Box::new(reason)))?;
     }
     Ok(())
 }
@@ -61,24 +73,16 @@ pub(super) fn seal_all(tasks: &mut [StoredTask], keys: &SubjectKeys) -> Result<(
 /// The tasks that were stored.
 ///
 /// # Errors
-/// `Corrupt` where the bytes of one are damaged, or sealed under another root key.
+/// `Corrupt` where the terms of one are damaged, not sealed, or sealed under another root key.
 pub(super) fn read_all(stored: &[StoredTask], keys: &SubjectKeys) -> Result<Vec<(GenerationKey, Task)>, StoreReason> {
-    stored
-        .iter()
-        .map(|stored| {
-            read(stored, keys)
-                .ok_or(StoreReason::Corrupt("the terms of a task, unless the root key of the key folder is another than before"))
-        })
-        .collect()
+    let damaged = "the terms of a task; if root.key of the key folder is another than before, put the one of before back";
+    stored.iter().map(|stored| read(stored, keys).ok_or(StoreReason::Corrupt(damaged))).collect()
 }
 
-/// Version 0.1.0 left the terms unsealed; such a task is taken up as it lies there, and sealed when it is next stored.
 fn read(stored: &StoredTask, keys: &SubjectKeys) -> Option<(GenerationKey, Task)> {
-    let opened = keys.open_task(stored.key, &stored.fixed);
-    let terms = opened.as_ref().map_or(&stored.fixed, |terms| &**terms);
-    let packed = postcard::from_bytes::<PackedTerms<'_>>(terms).ok()?;
+    let terms = unpacked(&keys.open_task(stored.key, &stored.terms).ok()?)?;
     let suspended_by = stored.suspended_by.as_deref().map(ClientId::parse).transpose().ok()?;
-    Some((stored.key, Task { terms: Arc::new(unpacked(packed)?), left: stored.left, suspended_by }))
+    Some((stored.key, Task { terms: Arc::new(terms), left: stored.left, suspended_by }))
 }
 
 fn packed(task: &TaskTerms) -> PackedTerms<'_> {
@@ -99,7 +103,8 @@ fn packed(task: &TaskTerms) -> PackedTerms<'_> {
     }
 }
 
-fn unpacked(packed: PackedTerms<'_>) -> Option<TaskTerms> {
+fn unpacked(terms: &[u8]) -> Option<TaskTerms> {
+    let packed: PackedTerms<'_> = postcard::from_bytes(terms).ok()?;
     let held = |(api, scopes): (&str, String)| {
         Some(ScopesOnApi { api: Resource::parse(api).ok()?, scopes: Scopes::parse(&scopes).ok()? })
     };

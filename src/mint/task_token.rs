@@ -86,7 +86,7 @@ pub fn open(
     let issue = RecordHop {
         opens: Some(NewTask {
             key: key_of(id, minting.pseudonyms),
-            task: terms(task, grant, &names, ancestry.own.generations),
+            terms: terms(task, grant, &names, ancestry.own.generations),
             out_of: task.parent().map(|parent| key_of(parent.terms.id, minting.pseudonyms)),
         }),
         ..common::issue(task.admitted(), minting, (jti, txn, grant.deadline()), record)

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason};
+use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, StoredTask};
 use crate::oauth::{GenerationKey, SingleUse, Time};
 use checkpoint::Checkpointer;
 pub(super) use folder::is_used;
@@ -55,9 +55,9 @@ impl SqliteStore {
 
     fn reopened(&self) -> Result<(Open, Recovered), StoreReason> {
         let connection = connect(&self.folder.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-        schema::prepare(&connection)?;
+        let unsealed = schema::prepare(&connection)?;
         checkpoint::completely(&connection)?;
-        let recovered = reader::recovered(&connection)?;
+        let recovered = Recovered { unsealed, ..reader::recovered(&connection)? };
         let checkpointer = Checkpointer::start(&self.folder.database())?;
         let newest = recovered.newest.last().map_or(Time::from_millis(0), |stored| stored.at);
         Ok((Open { connection, checkpointer, next: recovered.count, newest }, recovered))
@@ -80,6 +80,17 @@ impl CommitStore for SqliteStore {
         let (open, recovered) = self.reopened()?;
         self.open = Some(open);
         Ok(recovered)
+    }
+
+    fn record(&mut self, index: u64) -> Result<Option<Vec<u8>>, StoreReason> {
+        self.healthy(|open| reader::record(&open.connection, index).map_err(failed))
+    }
+
+    fn replace_tasks(&mut self, tasks: &[StoredTask]) -> Result<(), StoreReason> {
+        self.healthy(|open| {
+            schema::seal(&open.connection, |connection| write::tasks(connection, tasks)).map_err(failed)?;
+            checkpoint::completely(&open.connection)
+        })
     }
 
     /// The folder's lock keeps every other writer out for as long as the store is there, so there is nothing to take, to learn or

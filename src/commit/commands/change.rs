@@ -5,7 +5,6 @@
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, CommitFacts, Pending, Reply, Requires, Staging, UncertainBatch, WriterMemory};
 use crate::commit::receipt::CommitReason;
-use crate::ledger::record::Record;
 use crate::lifecycle::Revocation;
 use crate::oauth::SingleUse;
 
@@ -126,16 +125,16 @@ impl CommitCommand for ResumeCommand {
 /// `Unavailable` while the store is not to be used, or the clock stands before 1970 or after 9999.
 fn record(change: &PendingChange, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
     let numbers = change.generations.iter().map(|stored| stored.state.number);
+    let record = change.change.record(staging.batch.at, numbers);
     // The handle has checked the length, so this is the clock.
-    let record = change.change.record(staging.batch.at, numbers).map_err(|reason| {
+    let bytes = record.to_bytes().map_err(|reason| {
         tracing::error!(%reason, "a change could not be recorded");
         CommitReason::Unavailable
     })?;
-    let txn = Record::parse(&record).ok().and_then(|record| record.txn());
-    staging.record((None, txn), record, None)?;
+    staging.record((None, record.txn()), bytes, None)?;
     let (state, batch) = (&staging.memory.state, &mut staging.batch);
     batch.generations.extend(&change.generations);
-    batch.tasks.extend(state.tasks_changed(&change.change));
+    batch.suspenders.extend(state.suspenders(&change.change));
     batch.single_use.extend(&change.single_use);
     Ok(())
 }

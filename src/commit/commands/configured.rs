@@ -31,7 +31,7 @@ impl CommitCommand for ConfiguredCommand {
     }
 
     fn settle(mut self: Box<Self>, memory: &WriterMemory) {
-        memory.lists.remember(std::mem::take(&mut self.in_force));
+        memory.state.set_in_force(Some(std::mem::take(&mut self.in_force)));
         self.answer(Ok(()));
     }
 }

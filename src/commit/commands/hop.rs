@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::commit::command::{
     CommitCommand, CommitFacts, Message, Pending, Requires, SINGLE_USE_MAX, Staging, UncertainBatch, WithheldHop, WriterMemory,
 };
+use crate::commit::contract::StoredTask;
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::status_lists::Registration;
 use crate::commit::subject_keys::Disclosed;
@@ -26,8 +27,8 @@ pub struct RecordHop {
     pub jti: Jti,
     /// The transaction it belongs to.
     pub txn: Txn,
-    /// The canonical record of this hop (`ledger::Hop::record`), at most 65,535 bytes. The commit does not read it; a start
-    /// does, and refuses a store whose newest records are no records of the hops that they are stored for.
+    /// The canonical record of this hop (`HopRecord::to_bytes`) or task, at most 65,535 bytes. The commit does not read it; a
+    /// start does, and refuses a store whose newest records are no records of the hops that they are stored for.
     pub record: Vec<u8>,
     /// Every generation the token depends on, at most 1,024; each must be current.
     pub generations: Vec<Generation>,
@@ -62,6 +63,15 @@ pub(in crate::commit) struct UntakenReceipt {
     writer: Sender<Message>,
 }
 
+impl RecordHop {
+    /// True where nothing of it is longer than it may be.
+    pub(in crate::commit) fn fits(&self) -> bool {
+        self.record.len() <= RECORD_BYTES_MAX
+            && self.generations.len() <= GENERATIONS_MAX
+            && self.single_use.len() <= SINGLE_USE_MAX
+    }
+}
+
 impl HopCommand {
     pub(in crate::commit) fn new(
         hop: RecordHop,
@@ -73,15 +83,13 @@ impl HopCommand {
     }
 
     /// Takes what the hop costs out of the budgets, and begins the task that it opens.
-    fn draw(&self, staging: &mut Staging<'_>) {
+    fn draw(&mut self, opened: Option<StoredTask>, staging: &mut Staging<'_>) {
         let (state, batch) = (&staging.memory.state, &mut staging.batch);
         batch.charges.extend(self.hop.charge.and_then(|task| state.charge(task, 1)));
-        if let Some(new) = &self.hop.opens {
-            batch.charges.extend(new.out_of.and_then(|parent| state.charge(parent, new.task.budget)));
-            if let Some((task, generations)) = state.open(new, batch.at) {
-                batch.tasks.push(task);
-                batch.generations.extend(generations);
-            }
+        if let Some(new) = self.hop.opens.take() {
+            batch.charges.extend(new.out_of.and_then(|parent| state.charge(parent, new.terms.budget)));
+            batch.generations.extend(state.open(new, batch.at));
+            batch.tasks.extend(opened);
         }
     }
 }
@@ -93,12 +101,6 @@ impl CommitCommand for HopCommand {
 
     fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         let hop = &self.hop;
-        if hop.generations.len() > GENERATIONS_MAX || hop.single_use.len() > SINGLE_USE_MAX {
-            return Err(CommitReason::TooLarge);
-        }
-        if hop.record.len() > RECORD_BYTES_MAX {
-            return Err(CommitReason::TooLarge);
-        }
         if hop.deadline <= facts.at {
             return Err(CommitReason::Expired);
         }
@@ -110,17 +112,22 @@ impl CommitCommand for HopCommand {
             CommitReason::Died
         })?;
         facts.state.affordable(hop.charge, hop.opens.as_ref(), facts.limits.tasks)?;
+        // The token names its place, so another one would need another token.
+        if hop.status.as_ref().is_some_and(|registration| !facts.lists.is_free(&registration.place)) {
+            return Err(CommitReason::Busy);
+        }
         facts.replay.spendable(&hop.single_use, facts.at)
     }
 
-    /// Nothing can refuse the hop once its disclosures are sealed, so everything else comes after that.
+    /// Nothing can refuse the hop once its disclosures are sealed, so all that changes anything comes after that.
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
+        let opened = self.hop.opens.as_ref().map(|new| staging.stored(new)).transpose()?;
         let digest = Digest::of(&self.hop.record);
         let sealed = staging.seal(&self.hop.disclosed, &digest)?;
         let record = std::mem::take(&mut self.hop.record);
         let index = staging.record((Some(self.hop.jti), Some(self.hop.txn)), record, sealed)?;
         staging.spend(&self.hop.single_use);
-        self.draw(staging);
+        self.draw(opened, staging);
         let listed = self.hop.status.take().map(|registration| (index, staging.memory.lists.add(*registration)));
         staging.batch.status.extend(listed);
         self.staged = Some((index, digest, staging.batch.at));

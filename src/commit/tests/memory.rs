@@ -139,7 +139,7 @@ impl Content {
             assert!(self.single_use.insert((value.expires, value.digest)), "no value is ever spent twice");
         }
         for (_, row) in &batch.status {
-            let free = |other: &StatusRow| (&other.list, other.index) != (&row.list, row.index);
+            let free = |other: &StatusRow| other.place != row.place;
             assert!(self.status.iter().all(free), "no place of a list is ever taken twice");
             self.status.push(row.clone());
         }
@@ -150,6 +150,9 @@ impl Content {
             let task = self.tasks.get_mut(key).unwrap();
             assert!(*left <= task.left, "a budget only shrinks");
             task.left = *left;
+        }
+        for (key, suspended_by) in &batch.suspenders {
+            self.tasks.get_mut(key).unwrap().suspended_by = suspended_by.as_ref().map(ToString::to_string);
         }
         if let Some(now) = batch.forget {
             self.tasks.retain(|_, task| task.forget > now);
@@ -213,6 +216,7 @@ impl MemoryStore {
     fn changed(&self, batch: &Batch) -> StoredState {
         let content = self.disk.content();
         let tasks = batch.tasks.iter().map(|task| task.key).chain(batch.charges.iter().map(|(key, _)| *key));
+        let tasks = tasks.chain(batch.suspenders.iter().map(|(key, _)| *key));
         StoredState {
             generations: batch.generations.clone(),
             single_use: Vec::new(),
@@ -253,7 +257,17 @@ impl CommitStore for MemoryStore {
             in_force: content.in_force.clone(),
             tasks: content.tasks.values().cloned().collect(),
         };
-        Ok(Recovered { count: content.rows.len() as u64, newest: content.rows.iter().skip(skipped).cloned().collect(), state })
+        let newest = content.rows.iter().skip(skipped).cloned().collect();
+        Ok(Recovered { count: content.rows.len() as u64, newest, state, unsealed: false })
+    }
+
+    fn record(&mut self, index: u64) -> Result<Option<Vec<u8>>, StoreReason> {
+        assert!(self.open && !self.locks, "asked when the store was just opened");
+        Ok(self.disk.rows().get(usize::try_from(index).unwrap()).map(|row| row.record.clone()))
+    }
+
+    fn replace_tasks(&mut self, _: &[StoredTask]) -> Result<(), StoreReason> {
+        unreachable!("nothing was written here unsealed")
     }
 
     fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason> {

@@ -30,7 +30,7 @@ pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on:
         generations: on.iter().chain([&id]).map(key).collect(),
     };
     let out_of = out_of.map(|parent| GenerationKey([parent; 16]));
-    RecordHop { opens: Some(NewTask { key: GenerationKey([id; 16]), task, out_of }), ..issue(id, on, &[]) }
+    RecordHop { opens: Some(NewTask { key: GenerationKey([id; 16]), terms: task, out_of }), ..issue(id, on, &[]) }
 }
 
 /// A hop in task `task`, which lies under `above`.
@@ -130,7 +130,7 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
     let commit = rig.start();
     block_on(async {
         let mut silent = opening(PARENT, 3, 60_000, None, &[]);
-        silent.opens.as_mut().unwrap().task.heartbeat = Some(Duration::from_secs(10));
+        silent.opens.as_mut().unwrap().terms.heartbeat = Some(Duration::from_secs(10));
         commit.submit(silent).await.unwrap();
         rig.step(9_000);
         commit.beat(GenerationKey([PARENT; 16]), Vec::new()).await.unwrap();
@@ -155,7 +155,7 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
 /// Nine hours, with a heartbeat of ten seconds.
 fn silent() -> RecordHop {
     let mut silent = opening(PARENT, 9, 9 * HOUR, None, &[]);
-    silent.opens.as_mut().unwrap().task.heartbeat = Some(Duration::from_secs(10));
+    silent.opens.as_mut().unwrap().terms.heartbeat = Some(Duration::from_secs(10));
     silent
 }
 

@@ -4,12 +4,23 @@ use std::time::Instant;
 
 use super::{Writer, WriterParts};
 use crate::commit::command::{CommitCommand, UncertainBatch};
-use crate::commit::contract::{Batch, Recovered, StoreReason, Stored};
-use crate::commit::replay_cache::ReplayCache;
+use crate::commit::contract::{Batch, Recovered, StoreReason, Stored, StoredState};
 use crate::commit::tasks;
 use crate::ledger::Record;
 use crate::lifecycle::Task;
 use crate::oauth::{GenerationKey, Time};
+
+/// A store that was opened and verified.
+struct Reopened {
+    /// The number of records, and the time of the newest.
+    count: u64,
+    newest: Time,
+    state: StoredState,
+    /// The tasks of that state, read.
+    tasks: Vec<(GenerationKey, Task)>,
+    /// The uncertain batch is durable.
+    landed: bool,
+}
 
 impl Writer {
     /// Opens the store, verifies it, and loads what the checks need.
@@ -17,24 +28,23 @@ impl Writer {
     /// # Errors
     /// See [`StoreReason`].
     pub(in crate::commit) fn start(parts: WriterParts) -> Result<Self, StoreReason> {
-        let WriterParts { mut store, clock, limits, messages, mut memory, durable } = parts;
-        let recovered = store.open()?;
-        let newest = verified(&recovered)?;
-        let Recovered { count: next, state, .. } = recovered;
-        memory.replay = ReplayCache::load(&state.single_use, limits.single_use);
-        memory.state.load(&state.generations, tasks::read_all(&state.tasks, &memory.keys)?, &mut [], newest);
-        memory.lists.learn(state.status, state.in_force);
-        durable.set(next);
-        let (pending, failed, closing, behind) = Default::default();
-        Ok(Self { store, clock, limits, messages, memory, next, newest, durable, pending, failed, closing, behind })
+        let WriterParts { store, clock, limits, messages, memory, durable } = parts;
+        let (pending, failed, closing, behind, next) = Default::default();
+        let newest = Time::from_millis(0);
+        let mut writer = Self { store, clock, limits, messages, memory, next, newest, durable, pending, failed, closing, behind };
+        let nothing = UncertainBatch::default();
+        let reopened = writer.reopen(&nothing)?;
+        writer.adopt(reopened, nothing);
+        Ok(writer)
     }
 
     /// The batch may or may not be durable: nobody gets a receipt, and nothing more is committed until that is known.
     pub(super) fn fail(&mut self, batch: &Batch, staged: Vec<Box<dyn CommitCommand>>, failure: &StoreReason) {
         tracing::error!(cause = ?failure, "the store failed, so nothing is issued until it has recovered");
         self.memory.keys.clear();
-        let last = batch.rows.last().map(|row| row.record.clone()).unwrap_or_default();
-        let mut uncertain = UncertainBatch { rows: batch.rows.len() as u64, last, ..UncertainBatch::default() };
+        let last = batch.rows.last().map(|row| (row.index, row.record.clone()));
+        let places = batch.status.iter().map(|(_, row)| row.place).collect();
+        let mut uncertain = UncertainBatch { last, places, ..UncertainBatch::default() };
         staged.into_iter().for_each(|command| command.fail(&mut uncertain));
         self.failed = Some((uncertain, Instant::now()));
     }
@@ -48,13 +58,10 @@ impl Writer {
     /// One attempt to bring the store back.
     pub(super) fn recover_now(&mut self) {
         let Some((uncertain, _)) = self.failed.take() else { return };
-        let reopened = self.reopen(&uncertain);
-        match reopened
-            .and_then(|(recovered, landed)| Ok((tasks::read_all(&recovered.state.tasks, &self.memory.keys)?, recovered, landed)))
-        {
-            Ok((tasks, recovered, landed)) => {
-                self.adopt(&recovered, tasks, uncertain, landed);
-                tracing::info!(records = recovered.count, "the store has recovered");
+        match self.reopen(&uncertain) {
+            Ok(reopened) => {
+                self.adopt(reopened, uncertain);
+                tracing::info!(records = self.next, "the store has recovered");
             }
             Err(failure) => {
                 tracing::error!(cause = ?failure, "the store has not recovered yet");
@@ -63,30 +70,39 @@ impl Writer {
         }
     }
 
-    /// Opens the store afresh. It must hold exactly what was acknowledged, with or without the whole uncertain batch; the latter
-    /// is told.
-    fn reopen(&mut self, uncertain: &UncertainBatch) -> Result<(Recovered, bool), StoreReason> {
+    /// Opens the store afresh. It must hold what was acknowledged; the uncertain batch is there if its last record is where it
+    /// was to be, whatever others committed meanwhile.
+    fn reopen(&mut self, uncertain: &UncertainBatch) -> Result<Reopened, StoreReason> {
         let recovered = self.store.open()?;
-        verified(&recovered)?;
-        if recovered.count == self.next {
-            return Ok((recovered, false));
+        let newest = verified(&recovered)?;
+        let Recovered { count, mut state, unsealed, .. } = recovered;
+        if count < self.next {
+            return Err(StoreReason::Corrupt("it does not hold what it acknowledged"));
         }
-        let whole = recovered.count == self.next + uncertain.rows;
-        let landed = whole && recovered.newest.last().is_some_and(|newest| newest.record == uncertain.last);
-        if landed { Ok((recovered, true)) } else { Err(StoreReason::Corrupt("it does not hold what it acknowledged")) }
+        let landed = match &uncertain.last {
+            Some((index, record)) => self.store.record(*index)?.is_some_and(|stored| stored == *record),
+            None => false,
+        };
+        if unsealed {
+            tasks::seal_all(&mut state.tasks, &self.memory.keys)?;
+            self.store.replace_tasks(&state.tasks)?;
+        }
+        let tasks = tasks::read_all(&state.tasks, &self.memory.keys)?;
+        Ok(Reopened { count, newest, state, tasks, landed })
     }
 
-    fn adopt(&mut self, recovered: &Recovered, tasks: Vec<(GenerationKey, Task)>, uncertain: UncertainBatch, landed: bool) {
+    fn adopt(&mut self, reopened: Reopened, uncertain: UncertainBatch) {
+        let Reopened { count, newest, state, tasks, landed } = reopened;
         if landed {
             self.pending.withheld.splice(0..0, uncertain.hops);
         } else {
             self.pending.prepend(uncertain.lost);
+            self.memory.lists.release(&uncertain.places);
         }
-        self.next = recovered.count;
-        self.durable.set(self.next);
-        self.newest = recovered.newest.last().map_or(self.newest, |stored| stored.at.max(self.newest));
-        self.memory.replay = ReplayCache::load(&recovered.state.single_use, self.limits.single_use);
-        self.memory.state.load(&recovered.state.generations, tasks, &mut self.pending.changes, self.newest);
+        self.next = count;
+        self.durable.set(count);
+        self.newest = newest.max(self.newest);
+        self.memory.load(state, tasks, &mut self.pending.changes, self.newest);
     }
 }
 

@@ -98,9 +98,15 @@ pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovere
             status: status::rows(connection)?,
             in_force: status::in_force(connection)?,
         };
-        Ok(Recovered { count: count(connection)?, newest, state })
+        Ok(Recovered { count: count(connection)?, newest, state, unsealed: false })
     };
     read().map_err(failed)
+}
+
+/// The bytes of one record.
+pub(super) fn record(connection: &Connection, index: u64) -> Result<Option<Vec<u8>>> {
+    let mut query = connection.prepare_cached("SELECT record FROM records WHERE idx = ?1")?;
+    query.query_row([index], |row| row.get(0)).optional()
 }
 
 fn count(connection: &Connection) -> Result<u64> {
@@ -140,7 +146,7 @@ fn tasks(connection: &Connection) -> Result<Vec<StoredTask>> {
             left: row.get(1)?,
             suspended_by: row.get(2)?,
             forget: Time::from_millis(row.get(3)?),
-            fixed: row.get(4)?,
+            terms: row.get(4)?,
         })
     };
     connection.prepare("SELECT key, left, suspended_by, forget, fixed FROM tasks")?.query_map([], task)?.collect()

@@ -11,7 +11,7 @@ use crate::commit::contract::StoreReason;
 const APPLICATION: i64 = 0x4353_474e;
 
 /// One script per version, each leading from the one before.
-const VERSIONS: [&str; 6] = [
+const VERSIONS: [&str; 5] = [
     "
     CREATE TABLE records (
         idx INTEGER PRIMARY KEY,
@@ -97,19 +97,25 @@ const VERSIONS: [&str; 6] = [
     DROP TABLE single_use_by_digest;
     CREATE INDEX single_use_expires ON single_use (expires);
 ",
-    // The terms of tasks (`fixed`) are sealed from here on, which a program of before cannot read.
-    "",
 ];
 
-/// Sets the journal mode, and brings the schema up to date.
-pub(super) fn prepare(connection: &Connection) -> Result<(), StoreReason> {
+/// The version from which on the terms of tasks (`fixed`) are sealed. It needs their key, so no script leads there: [`seal`]
+/// does.
+const SEALED: usize = 6;
+
+/// Bytes of a page.
+const PAGE: usize = 4096;
+
+/// Sets the journal mode, and brings the schema up to date. True where the terms of tasks are to be sealed yet.
+pub(super) fn prepare(connection: &Connection) -> Result<bool, StoreReason> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
         return Err(StoreReason::Failed("the data folder's file system cannot hold a write-ahead log".into()));
     }
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
     check(connection, version)?;
-    lead(connection, version..VERSIONS.len()).map_err(failed)
+    lead(connection, version..VERSIONS.len()).map_err(failed)?;
+    Ok(version < SEALED)
 }
 
 /// From the version at which `versions` begins to the one at which it ends.
@@ -121,13 +127,28 @@ pub(super) fn lead(connection: &Connection, versions: Range<usize>) -> rusqlite:
 /// Refuses a database of a newer version, or of another program.
 pub(super) fn check(connection: &Connection, version: usize) -> Result<(), StoreReason> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    if version > VERSIONS.len() {
+    if version > SEALED {
         return Err(StoreReason::Newer);
     }
     if version > 0 && application != APPLICATION {
         return Err(StoreReason::Corrupt("the database belongs to another program"));
     }
     Ok(())
+}
+
+/// Removes all tasks, overwrites every page that is free, and has `put` write the tasks sealed: all of it or nothing.
+pub(super) fn seal(connection: &Connection, put: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    // What is deleted is overwritten by zeros, free pages that are taken and deleted again too.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM tasks; CREATE TABLE freed (page BLOB NOT NULL) STRICT;")?;
+    let free: u64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    let mut fill = connection.prepare("INSERT INTO freed VALUES (zeroblob(?1))")?;
+    (0..free).try_for_each(|_| fill.execute([PAGE]).map(drop))?;
+    drop(fill);
+    connection.execute_batch("DROP TABLE freed;")?;
+    put(connection)?;
+    connection.execute_batch(&format!("PRAGMA user_version = {SEALED}; COMMIT;"))?;
+    connection.pragma_update(None, "secure_delete", false)
 }
 
 fn migrate(connection: &Connection, from: usize, script: &str) -> rusqlite::Result<()> {

@@ -14,8 +14,11 @@ use crate::commit::{Commit, CommitReason, Disclosed, Limits, RecordHop, Revocabl
 use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
 use crate::lifecycle::status::ListKey;
-use crate::lifecycle::{GenerationState, InactiveStatus};
-use crate::oauth::{ClientId, Clock, Generation, GenerationKind, Jti, Resource, RuleName, SingleUse, SingleUseKind, Time, Txn};
+use crate::lifecycle::{GenerationState, InactiveStatus, StateView, TaskTerms};
+use crate::oauth::{
+    ClientId, Clock, Generation, GenerationKind, Jti, Resource, RuleName, SingleUse, SingleUseKind, StatusPlace, TaskId, Time,
+    Txn,
+};
 
 /// A folder of its own, removed at the end.
 struct Scratch(PathBuf);
@@ -295,14 +298,13 @@ fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
     let scratch = Scratch::new();
     let mut store = SqliteStore::new(&scratch.0).unwrap();
     assert_eq!(store.open().unwrap().state.in_force, None, "nothing was ever taken up");
-    let place = |api: &str, bits, expires, index| StatusRow {
-        list: ListKey::first(&Resource::parse(api).unwrap(), bits, time(expires)),
-        index,
-        expires: time(expires),
-        generations: vec![
+    let place = |api: &str, bits, expires, index| {
+        let list = ListKey::first(&Resource::parse(api).unwrap(), bits, time(expires));
+        let generations = vec![
             Generation { key: GenerationKey([3; 16]), number: u64::MAX },
             Generation { key: GenerationKey([4; 16]), number: 0 },
-        ],
+        ];
+        StatusRow { place: StatusPlace { index, list: list.id() }, list, expires: time(expires), generations }
     };
     let (early, late) =
         (place("https://a.example", StatusBits::One, 5_000, 7), place("https://b.example", StatusBits::Two, 2_000_000, 131_071));
@@ -320,6 +322,59 @@ fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
     commit(&mut store, &Batch { forget, ..batch(early.list.forgettable().millis(), vec![row(2, 3, 7)]) }).unwrap();
     let recovered = store.open().unwrap();
     assert_eq!((recovered.state.status, recovered.state.in_force), (vec![late], Some(BTreeSet::new())));
+}
+
+#[test]
+fn the_purposes_of_an_older_version_are_sealed_once_and_leave_no_trace() {
+    let scratch = Scratch::new();
+    let store = SqliteStore::new(&scratch.0).unwrap();
+    let database = Connection::open(folder::database(&scratch.0)).unwrap();
+    schema::lead(&database, 0..5).unwrap();
+    let terms = |id: u8| TaskTerms {
+        id: TaskId::from_bytes([id; 16]),
+        txn: Txn::from_bytes([9; 16]),
+        parent: None,
+        opener: ClientId::parse("a").unwrap(),
+        holder: ClientId::parse("a").unwrap(),
+        opened: time(1),
+        deadline: time(90_000),
+        heartbeat: None,
+        budget: 5,
+        authority: Vec::new(),
+        purpose: format!("{} of customer 4711", "review ".repeat(50)),
+        data_classes: Vec::new(),
+        generations: Vec::new(),
+    };
+    let unsealed = |id| crate::commit::unsealed(&terms(id));
+    let put = "INSERT INTO tasks (key, left, suspended_by, forget, fixed) VALUES (?1, 5, NULL, 99999, ?2)";
+    for id in 1..90 {
+        database.execute(put, rusqlite::params![[id; 16], unsealed(id)]).unwrap();
+    }
+    // Their pages are free by now.
+    database.execute("DELETE FROM tasks WHERE key > ?1", [[9_u8; 16]]).unwrap();
+    drop((store, database));
+    let is_in_clear = || {
+        let files: Vec<PathBuf> = fs::read_dir(&scratch.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.iter().any(|file| fs::read(file).unwrap().windows(8).any(|bytes| bytes == b"customer"))
+    };
+    assert!(is_in_clear());
+    block_on(async {
+        for _ in 0..2 {
+            let commit = start(&scratch);
+            let task = commit.state().task(&GenerationKey([1; 16])).unwrap();
+            assert_eq!((*task.terms == terms(1), task.left, commit.state().tasks().len()), (true, 5, 9));
+            assert!(!is_in_clear(), "while it runs");
+            commit.close().await;
+            assert!(!is_in_clear());
+        }
+    });
+    let change = Connection::open(folder::database(&scratch.0)).unwrap();
+    change.execute("UPDATE tasks SET fixed = ?1 WHERE key = ?2", rusqlite::params![unsealed(1), [1_u8; 16]]).unwrap();
+    drop(change);
+    let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
+    let store = Box::new(SqliteStore::new(&scratch.0).unwrap());
+    let refused = Commit::start(store, Arc::new(Hand(AtomicI64::new(1000))), root, Limits::default()).unwrap_err();
+    assert!(matches!(refused, StoreReason::Corrupt(_)), "nobody puts terms in place of those that were sealed");
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     single_use(connection, batch)?;
     generations(connection, &batch.generations)?;
     status::write(connection, batch)?;
-    tasks(connection, batch)?;
+    tasks(connection, &batch.tasks)?;
+    changed_tasks(connection, batch)?;
     batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
     run(connection, "COMMIT")
 }
@@ -71,15 +72,24 @@ fn generations(connection: &Connection, generations: &[StoredGeneration]) -> Res
     Ok(())
 }
 
-fn tasks(connection: &Connection, batch: &Batch) -> Result<()> {
+/// Writes tasks that begin.
+pub(super) fn tasks(connection: &Connection, tasks: &[StoredTask]) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO tasks (key, left, suspended_by, forget, fixed) VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut put = connection.prepare_cached(sql)?;
-    for StoredTask { key, fixed, left, suspended_by, forget } in &batch.tasks {
-        put.execute(params![key.0, left, suspended_by, forget.millis(), fixed])?;
+    for StoredTask { key, terms, left, suspended_by, forget } in tasks {
+        put.execute(params![key.0, left, suspended_by, forget.millis(), terms])?;
     }
+    Ok(())
+}
+
+fn changed_tasks(connection: &Connection, batch: &Batch) -> Result<()> {
     let mut charge = connection.prepare_cached("UPDATE tasks SET left = ?2 WHERE key = ?1")?;
     for (key, left) in &batch.charges {
         charge.execute(params![key.0, left])?;
+    }
+    let mut suspend = connection.prepare_cached("UPDATE tasks SET suspended_by = ?2 WHERE key = ?1")?;
+    for (key, suspended_by) in &batch.suspenders {
+        suspend.execute(params![key.0, suspended_by.as_ref().map(|by| by.as_str())])?;
     }
     Ok(())
 }

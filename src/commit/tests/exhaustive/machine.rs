@@ -113,7 +113,7 @@ impl Machine {
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
-                let opens = NewTask { key: TASK, task: terms(within), out_of: None };
+                let opens = NewTask { key: TASK, terms: terms(within), out_of: None };
                 self.hop(RecordHop { generations, opens: Some(opens), ..issue(OPENING, &[], &[]) })
             }
             Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
