@@ -267,7 +267,7 @@ impl CommitStore for MemoryStore {
     }
 
     fn replace_tasks(&mut self, _: &[StoredTask]) -> Result<(), StoreReason> {
-        unreachable!("nothing was written here unsealed")
+        Err(StoreReason::Failed("nothing was written here unsealed".into()))
     }
 
     fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason> {
