@@ -18,7 +18,7 @@ use super::subject_keys::{Disclosed, SealFailure, SubjectKeys};
 use super::tasks::{SealedTask, TermsSealer};
 use super::unrecorded::UnrecordedSum;
 use crate::crypto::Digest;
-use crate::oauth::{GenerationKey, Jti, SingleUse, Time, Txn};
+use crate::oauth::{GenerationKey, Jti, SingleUse, StatusPlace, Time, Txn};
 
 /// No command spends more values.
 pub(super) const SINGLE_USE_MAX: usize = 8;
@@ -117,6 +117,7 @@ pub(super) struct CommitFacts<'a> {
     pub(super) at: Time,
     pub(super) state: &'a State,
     pub(super) replay: &'a ReplayCache,
+    pub(super) lists: &'a StatusLists,
     pub(super) limits: &'a Limits,
 }
 
@@ -159,14 +160,15 @@ impl Pending {
     pub(super) fn is_empty(&self) -> bool {
         self.withheld.is_empty() && self.changes.is_empty()
     }
-
 }
 
 /// A batch of which nobody knows whether it is durable.
 #[derive(Debug, Default)]
 pub(super) struct UncertainBatch {
-    /// The index and the bytes of its last record.
+    /// The index and the bytes of its last record, if it has one: a batch is durable as a whole or not at all.
     pub(super) last: Option<(u64, Vec<u8>)>,
+    /// The places that its tokens have in status lists, to be given back if it is not durable.
+    pub(super) places: Vec<StatusPlace>,
     /// Hops whose callers were told that nothing was issued: to be withheld if they are durable.
     pub(super) hops: Vec<WithheldHop>,
     /// To be recorded again if it is not durable.
@@ -306,7 +308,8 @@ impl Staging<'_> {
     }
 
     fn facts(&self) -> CommitFacts<'_> {
-        CommitFacts { at: self.batch.at, state: &self.memory.state, replay: &self.memory.replay, limits: self.limits }
+        let WriterMemory { state, lists, replay, .. } = &*self.memory;
+        CommitFacts { at: self.batch.at, state, replay, lists, limits: self.limits }
     }
 }
 

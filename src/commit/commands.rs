@@ -17,5 +17,5 @@ pub use hop::RecordHop;
 #[cfg(test)]
 pub(super) use hop::UntakenReceipt;
 pub(super) use hop::{HopCommand, WithholdCommand};
-pub(super) use refusal::{Quota, RefusalCommand};
+pub(super) use refusal::RefusalCommand;
 pub(super) use spend::{HeartbeatCommand, SpendCommand};

@@ -8,7 +8,9 @@ use crate::crypto::Digest;
 use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
-use crate::oauth::{ClientId, Generation, GenerationKey, Jti, Resource, RuleName, SingleUse, TaskId, Time, Txn};
+use crate::oauth::{
+    ClientId, Generation, GenerationKey, Jti, Resource, RuleName, SingleUse, StatusPlace, TaskId, Time, Txn,
+};
 
 /// The one place where state is durable. Used by one thread; there may be others, in other processes, on the same store.
 ///
@@ -214,8 +216,8 @@ pub struct Unrecorded {
     pub beats: Vec<Heartbeat>,
     /// The places in status lists that are remembered as taken.
     pub status: Vec<StatusRow>,
-    /// The tag of the keyed sum of all of it; none before there was one.
-    pub tag: Option<Vec<u8>>,
+    /// The keyed sum of all of it, masked; none before there was one.
+    pub sum: Option<Vec<u8>>,
 }
 
 impl Unrecorded {
@@ -273,8 +275,8 @@ pub struct LearnedChanges {
 pub struct StatusRow {
     /// The list.
     pub list: ListKey,
-    /// The place in it, from 0.
-    pub index: u32,
+    /// Its place, in that list.
+    pub place: StatusPlace,
     /// The token's `exp`.
     pub expires: Time,
     /// Everything that the token depends on.
@@ -315,8 +317,8 @@ pub struct Batch {
     pub checkpoint: Option<NewCheckpoint>,
     /// Single-use values that expired at or before this, and status lists that may be forgotten then, are deleted.
     pub forget: Option<Time>,
-    /// The tag of the keyed sum of everything that no record holds, as it is after this batch.
-    pub tag: Vec<u8>,
+    /// The keyed sum of everything that no record holds, as it is after this batch, masked.
+    pub sum: Vec<u8>,
     /// What a program of before kept is deleted.
     pub adopts: bool,
 }
@@ -336,8 +338,8 @@ impl Batch {
     /// One with nothing in it.
     pub fn at(at: Time) -> Self {
         let (rows, single_use, terms, beats, status, subject_keys) = Default::default();
-        let (checkpoint, forget, tag, adopts) = Default::default();
-        Self { at, rows, single_use, terms, beats, status, subject_keys, checkpoint, forget, tag, adopts }
+        let (checkpoint, forget, sum, adopts) = Default::default();
+        Self { at, rows, single_use, terms, beats, status, subject_keys, checkpoint, forget, sum, adopts }
     }
 
     /// True where there is nothing to write. That something may be forgotten is no reason to.

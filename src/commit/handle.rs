@@ -12,11 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, Quota, RecordHop, RefusalCommand,
+    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, RecordHop, RefusalCommand,
     ResumeCommand, SpendCommand, SuspendedCommand, WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
-use super::limits::{Limits, PerClient};
+use super::limits::{Limits, PerClient, Quota};
 use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::ReplayCache;
 use super::state::State;
@@ -26,8 +26,8 @@ use super::subject_keys::SubjectKeys;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
-use crate::crypto::{MacKey, SealKey};
-use crate::ledger::record::{RECORD_BYTES_MAX, RefusalRecord, StateCause};
+use crate::crypto::{MacKey, SealKey, SealReason};
+use crate::ledger::record::{RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId};
 
@@ -49,6 +49,18 @@ pub struct CommitKeys {
     pub terms: Arc<SealKey>,
     /// The key of the sum of everything that no record holds.
     pub sum: MacKey,
+}
+
+impl CommitKeys {
+    /// The keys that come from the root key, and from the secret of what lies in the store besides records.
+    ///
+    /// # Errors
+    /// None for 32 bytes; the type of the primitive allows one.
+    pub fn of_secrets(root: &[u8; 32], state: &[u8; 32]) -> Result<Self, SealReason> {
+        let state = MacKey::new(state);
+        let terms = SealKey::new(&state.derive("task terms"))?;
+        Ok(Self { root: Arc::new(SealKey::new(root)?), terms: Arc::new(terms), sum: MacKey::new(&state.derive("sum")) })
+    }
 }
 
 #[derive(Debug)]
@@ -150,7 +162,7 @@ impl Commit {
     /// See [`CommitReason`]; nothing was spent and nothing may be issued. After `Unavailable` the hop may turn out to be
     /// recorded; it is then recorded as withheld too.
     pub async fn submit(&self, hop: RecordHop) -> Result<Receipt, CommitReason> {
-        if hop.record.len() > RECORD_BYTES_MAX {
+        if !hop.fits() {
             return Err(CommitReason::TooLarge);
         }
         let place = place(&self.shared.issues)?;

@@ -49,7 +49,7 @@ impl Receipt {
     }
 }
 
-/// The reason for which the commit refused. The first six are verdicts about the request; after the others it may simply be
+/// The reason for which the commit refused. The first eight are verdicts about the request; after the others it may simply be
 /// tried again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitReason {

@@ -8,7 +8,7 @@ use crate::oauth::GenerationKey;
 /// So many changes are remembered; whoever is further behind looks at everything.
 const REMEMBERED: usize = 4096;
 
-/// RecentChanges in the order in which they acted.
+/// Changes in the order in which they acted.
 #[derive(Debug, Default)]
 pub(super) struct RecentChanges(Mutex<ChangeLog>);
 

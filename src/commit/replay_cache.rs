@@ -22,11 +22,11 @@ impl ReplayCache {
         Self { values: HashSet::new(), expiry: ExpiryQueue::default(), max }
     }
 
-    /// From the stored values. More than the maximum are kept, and then nothing is accepted until enough of them expired.
-    pub(super) fn load(values: &[SingleUse], max: usize) -> Self {
-        let mut spent = Self::new(max);
-        values.iter().for_each(|value| spent.insert(value));
-        spent
+    /// Replaces everything by the stored values. More than the maximum are kept, and then nothing is accepted until enough of
+    /// them expired.
+    pub(super) fn load(&mut self, values: &[SingleUse]) {
+        *self = Self::new(self.max);
+        self.spend(values);
     }
 
     /// Passes where all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
@@ -115,6 +115,8 @@ mod tests {
         let spent = ReplayCache::new(9);
         assert_eq!(spent.spendable(&[value(1, 60), value(2, 60), value(1, 60)], NOW), Err(CommitReason::Replayed));
         let assertion = SingleUse { kind: SingleUseKind::Assertion, ..value(1, 60) };
-        assert_eq!(ReplayCache::load(&[value(1, 60)], 0).spendable(&[assertion], NOW), Err(CommitReason::Spent));
+        let mut full = ReplayCache::new(0);
+        full.load(&[value(1, 60)]);
+        assert_eq!(full.spendable(&[assertion], NOW), Err(CommitReason::Spent));
     }
 }

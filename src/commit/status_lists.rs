@@ -76,12 +76,20 @@ struct Lists {
 
 #[derive(Debug)]
 struct ListState {
-    taken: Vec<u64>,
-    count: u32,
+    /// The places that are reserved or recorded, and those of them that are recorded.
+    taken: PlaceSet,
+    recorded: PlaceSet,
     /// Tokens that were not looked at yet, and those that were.
     fresh: Vec<ListedToken>,
     known: Vec<ListedToken>,
     shown: Arc<ShownList>,
+}
+
+/// Places of one list.
+#[derive(Debug)]
+struct PlaceSet {
+    words: Vec<u64>,
+    count: u32,
 }
 
 #[derive(Debug)]
@@ -116,18 +124,33 @@ impl StatusLists {
         })
     }
 
-    /// Takes up the tokens that are stored.
+    /// Takes up the tokens that are stored. Those that are known already stay as they are.
     pub(super) fn learn(&self, stored: Vec<StatusRow>) {
         let mut lists = self.lists();
-        for StatusRow { list, index, expires, generations } in stored {
-            let list = lists.list(&list, &self.version);
-            // Of those that were known before this store was read again, none counts twice.
-            if list.holds(index) {
-                continue;
+        for StatusRow { list, place, expires, generations } in stored {
+            let list = lists.list(place.list, &list, &self.version);
+            list.taken.insert(place.index);
+            if list.recorded.insert(place.index) {
+                list.fresh.push(ListedToken::new(place.index, expires, &generations));
+                self.entries.fetch_add(1, Ordering::Relaxed);
             }
-            list.take(index);
-            list.fresh.push(ListedToken { index, status: TokenStatus::Valid, expires, generations: generations.into() });
-            self.entries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// False where somebody else recorded a token in that place, after it was reserved here.
+    pub(super) fn is_free(&self, reserved: &ReservedPlace) -> bool {
+        let StatusPlace { index, list } = reserved.place;
+        self.lists().of.get(&list).is_none_or(|list| !list.recorded.contains(index))
+    }
+
+    /// Gives back the places of tokens whose hops turned out not to be recorded.
+    pub(super) fn release(&self, places: &[StatusPlace]) {
+        // A look has tokens in hand while it goes on.
+        let _no_look = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lists = self.lists();
+        for StatusPlace { index, list } in places {
+            let released = lists.of.get_mut(list).map_or(0, |list| list.release(*index, &self.version));
+            self.entries.fetch_sub(released, Ordering::Relaxed);
         }
     }
 
@@ -145,32 +168,34 @@ impl StatusLists {
             return Err(CommitReason::Busy);
         }
         let mut key = ListKey::first(api, bits, expires);
+        let mut id = key.id();
         let mut lists = self.lists();
         // As many lists as there are tokens for, so this ends.
-        while lists.of.get(&key.id()).is_some_and(|list| list.count >= TAKEN_MAX) {
+        while lists.of.get(&id).is_some_and(|list| list.taken.count >= TAKEN_MAX) {
             key = key.next_part();
+            id = key.id();
         }
-        let list = lists.list(&key, &self.version);
+        let list = lists.list(id, &key, &self.version);
         let index = list.free()?;
-        list.take(index);
+        list.taken.insert(index);
         drop(lists);
-        let place = StatusPlace { index, list: key.id() };
+        let place = StatusPlace { index, list: id };
         Ok(ReservedPlace { lists: Arc::clone(self), key, place, kept: false })
     }
 
-    /// Takes up a token whose hop is being committed. If it is not committed after all, nobody ever asks for its place.
+    /// Takes up a token whose hop is being committed. If it is not committed after all, its place is released.
     pub(super) fn add(&self, registration: Registration) -> StatusRow {
         let Registration { mut place, expires, generations } = registration;
         place.kept = true;
         let mut lists = self.lists();
         let StatusPlace { index, list } = place.place;
         if let Some(list) = lists.of.get_mut(&list) {
-            let entry = ListedToken { index, status: TokenStatus::Valid, expires, generations: generations.as_slice().into() };
-            list.fresh.push(entry);
+            list.recorded.insert(index);
+            list.fresh.push(ListedToken::new(index, expires, &generations));
             self.entries.fetch_add(1, Ordering::Relaxed);
         }
         drop(lists);
-        StatusRow { list: place.key.clone(), index, expires, generations }
+        StatusRow { list: place.key.clone(), place: place.place, expires, generations }
     }
 
     /// The things that the configuration suspends from now on: tokens that depend on any of them are shown as suspended.
@@ -267,10 +292,7 @@ impl StatusLists {
         if changed.is_empty() {
             return;
         }
-        let mut bytes = list.shown.bytes.clone();
-        changed.iter().for_each(|(index, value)| put(&mut bytes, list.shown.key.bits, *index, *value));
-        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
-        list.shown = Arc::new(ShownList { key: list.shown.key.clone(), version, bytes });
+        list.show(changed, &self.version);
     }
 
     fn forget(&self, now: Time) {
@@ -289,11 +311,13 @@ impl StatusLists {
 }
 
 impl Lists {
-    fn list(&mut self, key: &ListKey, version: &AtomicU64) -> &mut ListState {
-        self.of.entry(key.id()).or_insert_with(|| {
+    /// The list of `key`, whose identifier is `id`.
+    fn list(&mut self, id: ListId, key: &ListKey, version: &AtomicU64) -> &mut ListState {
+        self.of.entry(id).or_insert_with(|| {
             let version = version.fetch_add(1, Ordering::Relaxed) + 1;
             let shown = Arc::new(ShownList { key: key.clone(), version, bytes: all_valid(key.bits) });
-            ListState { taken: vec![0; PLACES as usize / 64], count: 0, fresh: Vec::new(), known: Vec::new(), shown }
+            let (taken, recorded, fresh, known) = Default::default();
+            ListState { taken, recorded, fresh, known, shown }
         })
     }
 }
@@ -303,33 +327,71 @@ impl ListState {
     fn free(&self) -> Result<u32, CommitReason> {
         loop {
             let index = u32::from_be_bytes(random().map_err(|_| CommitReason::Unavailable)?) % PLACES;
-            if !self.is_taken(index) {
+            if !self.taken.contains(index) {
                 return Ok(index);
             }
         }
     }
 
-    fn is_taken(&self, index: u32) -> bool {
-        self.taken.get(index as usize / 64).is_none_or(|word| word >> (index % 64) & 1 == 1)
+    /// Removes the token in a place, and what it showed there. Returns how many there were.
+    fn release(&mut self, index: u32, version: &AtomicU64) -> u64 {
+        if !self.recorded.remove(index) {
+            return 0;
+        }
+        self.taken.remove(index);
+        let before = self.fresh.len() + self.known.len();
+        self.fresh.retain(|token| token.index != index);
+        self.known.retain(|token| token.index != index);
+        self.show(&[(index, TokenStatus::Valid.within(self.shown.key.bits))], version);
+        (before - self.fresh.len() - self.known.len()) as u64
     }
 
-    /// True where a token that was committed has the place.
-    fn holds(&self, index: u32) -> bool {
-        self.is_taken(index) && self.fresh.iter().chain(&self.known).any(|token| token.index == index)
+    fn show(&mut self, changed: &[(u32, u8)], version: &AtomicU64) {
+        let mut bytes = self.shown.bytes.clone();
+        changed.iter().for_each(|(index, value)| put(&mut bytes, self.shown.key.bits, *index, *value));
+        let version = version.fetch_add(1, Ordering::Relaxed) + 1;
+        self.shown = Arc::new(ShownList { key: self.shown.key.clone(), version, bytes });
+    }
+}
+
+impl Default for PlaceSet {
+    fn default() -> Self {
+        Self { words: vec![0; PLACES as usize / 64], count: 0 }
+    }
+}
+
+impl PlaceSet {
+    /// True also for what is no place.
+    fn contains(&self, index: u32) -> bool {
+        self.words.get(index as usize / 64).is_none_or(|word| word >> (index % 64) & 1 == 1)
     }
 
-    fn take(&mut self, index: u32) {
-        if let Some(word) = self.taken.get_mut(index as usize / 64) {
+    /// False where it was there already, or is no place.
+    fn insert(&mut self, index: u32) -> bool {
+        let absent = !self.contains(index);
+        if let Some(word) = self.words.get_mut(index as usize / 64).filter(|_| absent) {
             *word |= 1 << (index % 64);
             self.count += 1;
         }
+        absent
     }
 
-    fn give_back(&mut self, index: u32) {
-        if let Some(word) = self.taken.get_mut(index as usize / 64) {
-            *word &= !(1 << (index % 64));
-            self.count -= 1;
+    /// False where it was not there.
+    fn remove(&mut self, index: u32) -> bool {
+        match self.words.get_mut(index as usize / 64) {
+            Some(word) if *word >> (index % 64) & 1 == 1 => {
+                *word &= !(1 << (index % 64));
+                self.count -= 1;
+                true
+            }
+            _ => false,
         }
+    }
+}
+
+impl ListedToken {
+    fn new(index: u32, expires: Time, generations: &[Generation]) -> Self {
+        Self { index, status: TokenStatus::Valid, expires, generations: generations.into() }
     }
 }
 
@@ -396,8 +458,9 @@ impl Drop for ReservedPlace {
     fn drop(&mut self) {
         if !self.kept
             && let Some(list) = self.lists.lists().of.get_mut(&self.place.list)
+            && !list.recorded.contains(self.place.index)
         {
-            list.give_back(self.place.index);
+            list.taken.remove(self.place.index);
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::runtime::Builder;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::crypto::{Digest, MacKey, SealKey};
+use crate::crypto::Digest;
 use crate::ledger::record::{
     AuthorityRecord, Confirmations, Discloser, Evidence, HopRecord, Inputs, Kind, Record, TaskRecord, VERSION,
 };
@@ -89,8 +89,7 @@ impl Rig {
 
 /// The keys of a commit, all of them from one byte.
 fn keys(byte: u8) -> CommitKeys {
-    let seal = || Arc::new(SealKey::new(&[byte; 32]).unwrap());
-    CommitKeys { root: seal(), terms: seal(), sum: MacKey::new(&[byte; 32]) }
+    CommitKeys::of_secrets(&[byte; 32], &[byte; 32]).unwrap()
 }
 
 /// A hop that depends on life 0 of `generations` and spends `single_use`.

@@ -30,12 +30,20 @@ impl UnrecordedSum {
         self.add_all(&stored.single_use, &stored.beats, stored.status.iter());
     }
 
-    /// True where everything that is stored is what was written: its sum has the stored tag.
-    pub(super) fn matches(&self, tag: &[u8]) -> bool {
-        self.total.has_tag(&self.key, tag)
+    /// True where everything that is stored is what was written: its sum is the one that is stored.
+    pub(super) fn matches(&self, stored: &[u8]) -> bool {
+        KeyedSum::unmasked(&self.key, stored) == Some(self.total)
     }
 
-    /// Takes in what `batch` writes and forgets, and gives it the tag of the sum after it.
+    /// Takes in what others wrote, whose sum with all the rest is stored.
+    pub(super) fn learn(&mut self, written: &Unrecorded) {
+        self.add_all(&[], &written.beats, written.status.iter());
+        if let Some(total) = written.sum.as_deref().and_then(|sum| KeyedSum::unmasked(&self.key, sum)) {
+            self.total = total;
+        }
+    }
+
+    /// Takes in what `batch` writes and forgets, and gives it the sum after it.
     ///
     /// # Errors
     /// When there is no randomness.
@@ -47,7 +55,7 @@ impl UnrecordedSum {
         }
         batch.forget.iter().for_each(|now| self.forget(*now));
         self.add_all(&batch.single_use, &batch.beats, batch.status.iter().map(|(_, row)| row));
-        batch.tag = self.total.tag(&self.key)?.to_vec();
+        batch.sum = self.total.masked(&self.key)?.to_vec();
         Ok(())
     }
 
@@ -64,18 +72,18 @@ impl UnrecordedSum {
         }
         for row in status {
             let sum = self.place(row);
-            self.lists.entry(row.list.id()).or_insert((row.list.forgettable(), KeyedSum::default())).1.add(sum);
+            self.lists.entry(row.place.list).or_insert((row.list.forgettable(), KeyedSum::default())).1.add(sum);
             self.total.add(sum);
         }
     }
 
-    fn place(&self, StatusRow { list, index, expires, generations }: &StatusRow) -> KeyedSum {
+    fn place(&self, StatusRow { place, expires, generations, .. }: &StatusRow) -> KeyedSum {
         let generations: Vec<u8> = generations
             .iter()
             .flat_map(|generation| generation.key.0.into_iter().chain(generation.number.to_be_bytes()))
             .collect();
-        let (index, expires) = (index.to_be_bytes(), expires.millis().to_be_bytes());
-        KeyedSum::of(&self.key, &[b"place", list.id().as_bytes(), &index, &expires, &generations])
+        let (index, expires) = (place.index.to_be_bytes(), expires.millis().to_be_bytes());
+        KeyedSum::of(&self.key, &[b"place", place.list.as_bytes(), &index, &expires, &generations])
     }
 
     fn forget(&mut self, now: Time) {

@@ -55,22 +55,18 @@ impl std::fmt::Debug for SetHash {
 }
 
 /// The hash of a multiset under a secret key: the sum of HMAC-SHA-256 of its elements, modulo 2²⁵⁶ (Clarke et al.: "Incremental
-/// Multiset Hash Functions and Their Application to Memory Integrity Checking", 2003, §5, MSet-Add-Hash). It is compared and
-/// shown only as a [`tag`](Self::tag), so that whoever reads the store learns nothing to forge one with.
+/// Multiset Hash Functions and Their Application to Memory Integrity Checking", 2003, §5, MSet-Add-Hash). It is stored only
+/// [masked](Self::masked), so that whoever reads the store learns nothing to forge one with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyedSum([u64; 4]);
 
 impl KeyedSum {
-    /// The bytes of a tag: 16 of a random nonce, 32 of the tag.
-    pub const TAG_BYTES: usize = 48;
+    /// The bytes of a masked sum: a nonce of 16, and 32.
+    pub const MASKED_BYTES: usize = 48;
 
     /// The sum of one element, given in parts. Where parts vary in length the caller separates them.
     pub fn of(key: &MacKey, element: &[&[u8]]) -> Self {
-        let mac = key.full(element);
-        let (words, _) = mac.as_chunks();
-        let mut sum = Self::default();
-        sum.0.iter_mut().zip(words).for_each(|(to, word)| *to = u64::from_le_bytes(*word));
-        sum
+        Self::read(&key.full(element))
     }
 
     /// Adds every element of another multiset.
@@ -90,27 +86,36 @@ impl KeyedSum {
         self.add(negative);
     }
 
-    /// The tag of this multiset: a nonce, and HMAC-SHA-256 of nonce and sum.
+    /// The sum as it may be stored: a random nonce, and the sum of this and of HMAC-SHA-256 of the nonce.
     ///
     /// # Errors
     /// When there is no randomness.
-    pub fn tag(&self, key: &MacKey) -> Result<[u8; Self::TAG_BYTES], SealReason> {
+    pub fn masked(mut self, key: &MacKey) -> Result<[u8; Self::MASKED_BYTES], SealReason> {
         let nonce: [u8; 16] = random()?;
-        let mut tag = [0; Self::TAG_BYTES];
-        tag.iter_mut().zip(nonce.into_iter().chain(self.mac(key, &nonce))).for_each(|(to, from)| *to = from);
-        Ok(tag)
+        self.add(Self::mask(key, &nonce));
+        let mut masked = [0; Self::MASKED_BYTES];
+        let bytes = nonce.into_iter().chain(self.0.into_iter().flat_map(u64::to_le_bytes));
+        masked.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        Ok(masked)
     }
 
-    /// True where `tag` is one of this multiset.
-    pub fn has_tag(&self, key: &MacKey, tag: &[u8]) -> bool {
-        tag.split_first_chunk::<16>().is_some_and(|(nonce, mac)| {
-            <[u8; 32]>::try_from(mac).is_ok_and(|mac| Digest(mac).same_as(&Digest(self.mac(key, nonce))))
-        })
+    /// The sum that was stored; none where that is not its form.
+    pub fn unmasked(key: &MacKey, masked: &[u8]) -> Option<Self> {
+        let (nonce, words) = masked.split_first_chunk::<16>()?;
+        let mut sum = Self::read(&<[u8; 32]>::try_from(words).ok()?);
+        sum.remove(Self::mask(key, nonce));
+        Some(sum)
     }
 
-    fn mac(&self, key: &MacKey, nonce: &[u8; 16]) -> [u8; 32] {
-        let sum: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-        key.full(&[b"sum\0", nonce, &sum])
+    fn mask(key: &MacKey, nonce: &[u8; 16]) -> Self {
+        Self::read(&key.full(&[b"mask", nonce]))
+    }
+
+    fn read(bytes: &[u8; 32]) -> Self {
+        let (words, _) = bytes.as_chunks();
+        let mut sum = Self::default();
+        sum.0.iter_mut().zip(words).for_each(|(to, word)| *to = u64::from_le_bytes(*word));
+        sum
     }
 }
 
@@ -147,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyed_sum_forgets_what_is_removed_and_its_tag_is_its_own() {
+    fn a_keyed_sum_forgets_what_is_removed_and_its_stored_form_is_its_own() {
         let key = MacKey::new(&[7; 32]);
         let of = |elements: &[&[u8]]| {
             let mut sum = KeyedSum::default();
@@ -157,15 +162,16 @@ mod tests {
         let mut sum = of(&[b"a", b"b", b"c"]);
         sum.remove(of(&[b"b"]));
         assert_eq!(sum, of(&[b"c", b"a"]));
-        let tag = sum.tag(&key).unwrap();
-        assert!(sum.has_tag(&key, &tag));
-        assert_ne!(tag, sum.tag(&key).unwrap(), "two tags of one sum tell nothing");
-        assert!(!of(&[b"a"]).has_tag(&key, &tag) && !sum.has_tag(&MacKey::new(&[8; 32]), &tag));
-        for (at, _) in tag.iter().enumerate() {
-            let mut flipped = tag;
+        let masked = sum.masked(&key).unwrap();
+        assert_eq!(KeyedSum::unmasked(&key, &masked), Some(sum));
+        assert_ne!(masked, sum.masked(&key).unwrap(), "two forms of one sum tell nothing");
+        assert_ne!(KeyedSum::unmasked(&MacKey::new(&[8; 32]), &masked), Some(sum));
+        for (at, _) in masked.iter().enumerate() {
+            let mut flipped = masked;
             flipped.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1);
-            assert!(!sum.has_tag(&key, &flipped), "{at}");
+            assert_ne!(KeyedSum::unmasked(&key, &flipped), Some(sum), "{at}");
         }
-        assert!(!sum.has_tag(&key, &[]) && !sum.has_tag(&key, tag.get(..47).unwrap()));
+        assert_eq!(KeyedSum::unmasked(&key, &[]), None);
+        assert_eq!(KeyedSum::unmasked(&key, masked.get(..47).unwrap()), None);
     }
 }

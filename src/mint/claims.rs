@@ -1,5 +1,7 @@
 //! The claims of an access token, as JSON (RFC 9068 §2.2, RFC 8693 §4).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::common::DelegationClaims;
@@ -102,10 +104,10 @@ impl<'a> AudienceClaim<'a> {
 }
 
 /// The part of the chain that the token shows: all of it, or only the current actor where any API that it is for asks for that.
-fn shown(chain: &ActChain, grant: &Grant) -> ActChain {
+fn shown<'a>(chain: &'a ActChain, grant: &Grant) -> Cow<'a, ActChain> {
     let current_only = |api: &Api| api.chain == ChainShown::Current;
     match grant.apis().iter().any(|api| current_only(api)) {
-        true => chain.outermost(),
-        false => chain.clone(),
+        true => Cow::Owned(chain.outermost()),
+        false => Cow::Borrowed(chain),
     }
 }

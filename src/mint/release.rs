@@ -57,7 +57,6 @@ mod tests {
 
     use super::*;
     use crate::commit::{Commit, CommitKeys, Disclosed, Limits, RecordHop};
-    use crate::crypto::{MacKey, SealKey};
     use crate::oauth::{Clock, GenerationKey, Time};
     use crate::store::{self, SystemClock};
 
@@ -75,8 +74,7 @@ mod tests {
         let deadline = SystemClock.now().plus(std::time::Duration::from_secs(60));
         let (receipt, foreign) = runtime.block_on(async {
             let store = store::open(&folder).unwrap();
-            let seal = || Arc::new(SealKey::new(&[1; 32]).unwrap());
-            let keys = CommitKeys { root: seal(), terms: seal(), sum: MacKey::new(&[1; 32]) };
+            let keys = CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap();
             let commit = Commit::start(store, Arc::new(SystemClock), keys, Limits::default()).unwrap();
             let receipt = commit.submit(issue(own, txn, b"its record", deadline)).await.unwrap();
             let foreign = commit.submit(issue(other, txn, b"its record", deadline)).await.unwrap();

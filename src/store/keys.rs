@@ -6,7 +6,6 @@ mod ring;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -161,15 +160,12 @@ impl KeyFiles {
         SealKey::new(&self.root).map_err(|_| KeyFilesReason::Randomness)
     }
 
-    /// The keys of the commit: the root key, and two that come from one secret, by which the terms of tasks are sealed and what no
-    /// record holds is summed.
+    /// The keys of the commit.
     ///
     /// # Errors
     /// None for secrets of the right length, which they have.
     pub fn commit(&self) -> Result<CommitKeys, KeyFilesReason> {
-        let state = MacKey::new(&self.state);
-        let terms = SealKey::new(&state.derive("task terms")).map_err(|_| KeyFilesReason::Randomness)?;
-        Ok(CommitKeys { root: Arc::new(self.root()?), terms: Arc::new(terms), sum: MacKey::new(&state.derive("sum")) })
+        CommitKeys::of_secrets(&self.root, &self.state).map_err(|_| KeyFilesReason::Randomness)
     }
 
     fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {

@@ -106,7 +106,15 @@ impl CommitStore for SqliteStore {
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreReason> {
         self.healthy(|open| {
+            if batch.adopts {
+                // What is deleted is overwritten by zeros, in the log and then in the database.
+                open.connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
+            }
             write::batch(&open.connection, batch).map_err(failed)?;
+            if batch.adopts {
+                checkpoint::completely(&open.connection)?;
+                open.connection.pragma_update(None, "secure_delete", false).map_err(failed)?;
+            }
             open.checkpointer.committed(batch.rows.len());
             if let Some(last) = batch.rows.last() {
                 (open.next, open.newest) = (last.index + 1, batch.at);

@@ -63,6 +63,15 @@ pub(in crate::commit) struct UntakenReceipt {
     writer: Sender<Message>,
 }
 
+impl RecordHop {
+    /// True where nothing of it is longer than it may be.
+    pub(in crate::commit) fn fits(&self) -> bool {
+        self.record.len() <= RECORD_BYTES_MAX
+            && self.generations.len() <= GENERATIONS_MAX
+            && self.single_use.len() <= SINGLE_USE_MAX
+    }
+}
+
 impl HopCommand {
     pub(in crate::commit) fn new(
         hop: RecordHop,
@@ -86,12 +95,6 @@ impl CommitCommand for HopCommand {
 
     fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         let hop = &self.hop;
-        if hop.generations.len() > GENERATIONS_MAX || hop.single_use.len() > SINGLE_USE_MAX {
-            return Err(CommitReason::TooLarge);
-        }
-        if hop.record.len() > RECORD_BYTES_MAX {
-            return Err(CommitReason::TooLarge);
-        }
         if hop.deadline <= facts.at {
             return Err(CommitReason::Expired);
         }
@@ -103,6 +106,10 @@ impl CommitCommand for HopCommand {
             CommitReason::Died
         })?;
         facts.state.affordable(self.charge(), hop.opens.as_deref().map(SealedTask::terms), facts.limits.tasks)?;
+        // The token names its place, so another one would need another token.
+        if hop.status.as_ref().is_some_and(|registration| !facts.lists.is_free(&registration.place)) {
+            return Err(CommitReason::Busy);
+        }
         facts.replay.spendable(&hop.single_use, facts.at)
     }
 

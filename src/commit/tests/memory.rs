@@ -39,7 +39,7 @@ pub(super) struct Content {
     beats: BTreeMap<TaskId, Time>,
     single_use: BTreeSet<(Time, [u8; 32])>,
     status: Vec<StatusRow>,
-    tag: Option<Vec<u8>>,
+    sum: Option<Vec<u8>>,
 }
 
 /// The points at which to fail, and how often from now on.
@@ -149,7 +149,7 @@ impl Content {
             assert!(self.single_use.insert((value.expires, value.digest)), "no value is ever spent twice");
         }
         for (_, row) in &batch.status {
-            let free = |other: &StatusRow| (&other.list, other.index) != (&row.list, row.index);
+            let free = |other: &StatusRow| other.place != row.place;
             assert!(self.status.iter().all(free), "no place of a list is ever taken twice");
             self.status.push(row.clone());
         }
@@ -158,7 +158,7 @@ impl Content {
             assert!(self.terms.insert(*index, sealed.clone()).is_none(), "the terms of a task never change");
         }
         self.beats.extend(batch.beats.iter().map(|beat| (beat.task, beat.at)));
-        self.tag = Some(batch.tag.clone());
+        self.sum = Some(batch.sum.clone());
         if let Some(checkpoint) = &batch.checkpoint {
             assert!(self.rows.iter().any(|row| row.index == checkpoint.index), "a checkpoint has a record");
             self.checkpoint = Some(checkpoint.index);
@@ -222,6 +222,7 @@ impl MemoryStore {
             news.terms.extend_from_slice(&one.terms);
             news.unrecorded.beats.extend(&one.unrecorded.beats);
             news.unrecorded.status.extend_from_slice(&one.unrecorded.status);
+            news.unrecorded.sum = one.unrecorded.sum.clone();
         }
         let spent = |value: &&SingleUse| content.single_use.iter().any(|(_, digest)| *digest == value.digest);
         news.unrecorded.single_use = wanted.iter().filter(spent).copied().collect();
@@ -239,6 +240,7 @@ impl MemoryStore {
             unrecorded: Unrecorded {
                 beats: batch.beats.clone(),
                 status: batch.status.iter().map(|(_, row)| row.clone()).collect(),
+                sum: Some(batch.sum.clone()),
                 ..Unrecorded::default()
             },
         }
@@ -276,7 +278,7 @@ impl CommitStore for MemoryStore {
                 single_use: content.single_use.iter().map(value).collect(),
                 beats: content.beats.iter().map(|(task, at)| Heartbeat { task: *task, at: *at }).collect(),
                 status: content.status.clone(),
-                tag: content.tag.clone(),
+                sum: content.sum.clone(),
             },
             earlier: None,
         })

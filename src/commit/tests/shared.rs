@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::listing::{EXPIRES, api, listed, told};
+use super::memory::Fault;
 use super::tasks::{left, opening, working};
 use super::*;
+use crate::catalog::StatusBits;
 use crate::commit::contract::ConfiguredPrincipal;
+use crate::lifecycle::status::TAKEN_MAX;
 use crate::lifecycle::{InactiveStatus, StateView};
 
 #[test]
@@ -33,6 +37,71 @@ fn each_writer_judges_by_what_the_other_committed() {
     let state = |commit: &Commit| commit.state().generations(&[1, 2].map(|id| GenerationKey([id; 16])));
     assert_eq!(state(&one), state(&other));
     assert_eq!(state(&one)[1].inactive, Some(InactiveStatus::Retired));
+}
+
+#[test]
+fn an_uncertain_batch_is_found_among_what_the_other_committed_meanwhile() {
+    for fault in [Fault::FlushLost, Fault::FlushLanded] {
+        let rig = Rig::new();
+        let failing = Rig { disk: rig.disk.clone(), ..Rig::new() };
+        let (one, other) = (rig.start(), failing.start());
+        let configured = BTreeSet::from([ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap())]);
+        block_on(async {
+            one.submit(issue(1, &[], &[])).await.unwrap();
+            failing.faults.set(fault, 1);
+            failing.faults.set(Fault::Open, u32::MAX);
+            let (uncertain, _) = listed(&other, 2, StatusBits::One, &[]);
+            assert_eq!(other.submit(uncertain).await.unwrap_err(), CommitReason::Unavailable, "{fault:?}");
+            let (hop, place) = listed(&one, 3, StatusBits::One, &[5]);
+            one.submit(hop).await.unwrap();
+            one.end(death(&[1])).await.unwrap();
+            one.remember(configured.clone()).await.unwrap();
+            // More than a store shows of its newest records when it is opened.
+            for id in 100..180 {
+                one.submit(issue(id, &[], &[])).await.unwrap();
+            }
+            failing.faults.heal();
+            eventually(|| other.is_available()).await;
+            assert_eq!(other.in_force(), Some(configured), "{fault:?}");
+            let landed = usize::from(fault == Fault::FlushLanded);
+            assert_eq!(other.status_lists().len(), 1 + landed, "{fault:?}");
+            assert_eq!(other.submit(issue(4, &[1], &[])).await.unwrap_err(), CommitReason::Died);
+            one.end(death(&[5])).await.unwrap();
+            other.submit(issue(6, &[], &[])).await.unwrap();
+            eventually(|| told(&other, place) == Some(1)).await;
+            assert_eq!(rig.kinds().iter().filter(|kind| **kind == Kind::Withheld).count(), landed, "{fault:?}");
+        });
+    }
+}
+
+#[test]
+fn a_place_of_a_list_that_the_other_took_first_is_taken() {
+    let rig = Rig::new();
+    let (one, other) = (rig.start(), rig.start());
+    let reserve = |commit: &Commit| commit.status_lists().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap();
+    // So many that they have places in common.
+    let mine: Vec<ReservedPlace> = (0..20).map(|_| reserve(&one)).collect();
+    let mut theirs: Vec<ReservedPlace> = (0..TAKEN_MAX).map(|_| reserve(&other)).collect();
+    let common = |mine: &ReservedPlace| theirs.iter().position(|theirs| theirs.place() == mine.place());
+    let (mine, at) = mine.into_iter().find_map(|mine| common(&mine).map(|at| (mine, at))).unwrap();
+    let place = mine.place();
+    let hop = |id, place| {
+        let issue = issue(id, &[7], &[]);
+        let registration = Registration { place, expires: Time::from_millis(EXPIRES), generations: issue.generations.clone() };
+        RecordHop { status: Some(Box::new(registration)), ..issue }
+    };
+    block_on(async {
+        one.submit(hop(1, mine)).await.unwrap();
+        assert_eq!(other.submit(hop(2, theirs.swap_remove(at))).await.unwrap_err(), CommitReason::Busy);
+        assert_eq!(rig.kinds(), [Kind::Hop]);
+        one.end(death(&[7])).await.unwrap();
+        other.spend(Vec::new()).await.unwrap();
+        eventually(|| told(&other, place) == Some(1)).await;
+    });
+    drop(theirs);
+    assert_eq!(other.status_lists().len(), 1);
+    let again: Vec<ReservedPlace> = (1..TAKEN_MAX).map(|_| reserve(&other)).collect();
+    assert!(again.iter().all(|again| again.place().list == place.list && again.place() != place), "it counts once");
 }
 
 #[test]

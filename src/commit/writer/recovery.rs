@@ -13,7 +13,6 @@ use crate::commit::contract::{
 use crate::commit::fold::Effect;
 use crate::commit::named_fold::explain;
 use crate::commit::recorded::{Fold, FoldReason};
-use crate::commit::replay_cache::ReplayCache;
 use crate::commit::tasks::{self, TermsSealer};
 use crate::ledger::record::Record;
 use crate::lifecycle::{GenerationState, TaskTerms};
@@ -46,7 +45,7 @@ impl Writer {
         let (next, newest, checkpoint) = (read.recovered.count, read.newest, read.checkpoint);
         let earlier = read.recovered.earlier.take();
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;
-        memory.load(read, limits.single_use, &mut [])?;
+        memory.load(read, &mut [])?;
         durable.set(next);
         let (pending, failed, closing, behind) = Default::default();
         let mut writer =
@@ -66,7 +65,8 @@ impl Writer {
         tracing::error!(cause = ?failure, "the store failed, so nothing is issued until it has recovered");
         self.memory.keys.clear();
         let last = batch.rows.last().map(|row| (row.index, row.record.clone()));
-        let mut uncertain = UncertainBatch { last, ..UncertainBatch::default() };
+        let places = batch.status.iter().map(|(_, row)| row.place).collect();
+        let mut uncertain = UncertainBatch { last, places, ..UncertainBatch::default() };
         staged.into_iter().for_each(|command| command.fail(&mut uncertain));
         self.failed = Some((uncertain, Instant::now()));
     }
@@ -101,9 +101,12 @@ impl Writer {
             changes.append(&mut uncertain.lost.changes);
         }
         changes.append(&mut self.pending.changes);
-        let loaded = self.memory.load(read, self.limits.single_use, &mut changes);
+        let loaded = self.memory.load(read, &mut changes);
         self.pending.changes = changes;
         loaded?;
+        if !landed {
+            self.memory.lists.release(&uncertain.places);
+        }
         let withheld = if landed { &mut uncertain.hops } else { &mut uncertain.lost.withheld };
         self.pending.withheld.splice(0..0, withheld.drain(..));
         self.durable.set(next);
@@ -139,6 +142,7 @@ impl Writer {
                 memory.state.open(terms, stored.at);
             }
         }
+        memory.sum.learn(&unrecorded);
         memory.replay.spend(&unrecorded.single_use);
         memory.state.take_beats(&unrecorded.beats);
         memory.lists.learn(unrecorded.status);
@@ -148,18 +152,18 @@ impl Writer {
 
 impl WriterMemory {
     /// Replaces everything by what the store holds. Changes that are `pending` act again.
-    fn load(&mut self, read: Reread, single_use_max: usize, pending: &mut [PendingChange]) -> Result<(), StoreReason> {
+    fn load(&mut self, read: Reread, pending: &mut [PendingChange]) -> Result<(), StoreReason> {
         let Reread { recovered, fold, newest, adopts, .. } = read;
         self.sum.load(&recovered.unrecorded);
-        let tag = recovered.unrecorded.tag.as_deref();
+        let sum = recovered.unrecorded.sum.as_deref();
         let untouched = adopts || recovered.count == 0 && recovered.unrecorded.is_empty();
-        if !tag.map_or(untouched, |tag| self.sum.matches(tag)) {
+        if !sum.map_or(untouched, |sum| self.sum.matches(sum)) {
             return Err(StoreReason::Unrecorded);
         }
         let terms = if adopts { Vec::new() } else { terms_of(&fold, &recovered, &self.terms)? };
         let Fold { state, hash } = fold;
         self.hash = hash;
-        self.replay = ReplayCache::load(&recovered.unrecorded.single_use, single_use_max);
+        self.replay.load(&recovered.unrecorded.single_use);
         self.state.load(state, terms, &recovered.unrecorded.beats, pending, newest);
         self.lists.learn(recovered.unrecorded.status);
         Ok(())
@@ -177,7 +181,8 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
     let Ok(mut fold) = Fold::of_rows(rows) else {
         return Err(StoreReason::Diverged(explain(store, begins, rows)?));
     };
-    let from = begins.min(recovered.count.saturating_sub(NEWEST));
+    let uncertain_from = uncertain.last.as_ref().map_or(u64::MAX, |(index, _)| *index);
+    let from = begins.min(recovered.count.saturating_sub(NEWEST)).min(uncertain_from);
     let (mut next, mut newest, mut landed, mut checkpoint) = (from, Time::from_millis(0), false, (begins, Time::from_millis(0)));
     let mut differs = false;
     store.records(from, &mut |stored| {

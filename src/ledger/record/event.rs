@@ -13,7 +13,7 @@ use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, Scope
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusalRecord<'a> {
-    /// True when `audience`, `policies` and `requested` were left out for length.
+    /// True when `requested`, or `audience` and `policies` too, were left out for length.
     #[serde(default, skip_serializing_if = "is_false")]
     pub abridged: bool,
     /// The agent whose request was refused.
@@ -212,7 +212,7 @@ impl RefusalRecord<'_> {
     /// `policies` too, and says so by `abridged`.
     ///
     /// # Errors
-    /// `Long` when it is too long even so; `Malformed` for an instant before 1970 or after 9999.
+    /// `Long` when it is too long even so; `Time` for a time before 1970 or after 9999.
     pub fn fitted(&self) -> Result<Vec<u8>, RecordReason> {
         written(self, REFUSAL_BYTES_MAX).or_else(|reason| match reason {
             RecordReason::Long => {

@@ -51,6 +51,8 @@ pub enum RecordReason {
     Long,
     /// Not one JSON object with the members of a known kind, or a value that is not what its member holds.
     Malformed,
+    /// A time before 1970 or after 9999: the clock is wrong.
+    Time,
     /// A version that this program does not know.
     Version,
     /// The right content in a form other than the canonical one (RFC 8785).
@@ -64,10 +66,11 @@ pub enum RecordReason {
 /// Writes `record`, whose members stand in canonical order.
 ///
 /// # Errors
-/// `Long` beyond `bytes_max`; `Malformed` for an instant before 1970 or after 9999.
+/// `Long` beyond `bytes_max`; `Time` for a time before 1970 or after 9999.
 pub(super) fn written(record: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>, RecordReason> {
     let mut bytes = Vec::with_capacity(1536);
-    serde_json::to_writer(&mut bytes, record).map_err(|_| RecordReason::Malformed)?;
+    // Nothing else of a record can fail to be written.
+    serde_json::to_writer(&mut bytes, record).map_err(|_| RecordReason::Time)?;
     if bytes.len() > bytes_max { Err(RecordReason::Long) } else { Ok(bytes) }
 }
 
@@ -81,6 +84,7 @@ impl fmt::Display for RecordReason {
         f.write_str(match self {
             Self::Long => "the record has too many bytes",
             Self::Malformed => "the record is not a JSON object of a known kind",
+            Self::Time => "a time in the record lies before 1970 or after 9999; set the clock of the server right",
             Self::Version => "the record has a version that this program does not know",
             Self::NotCanonical => "the record is not in its canonical form",
             Self::Actor => "an actor of this server carries members that it never writes",

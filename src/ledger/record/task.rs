@@ -104,7 +104,7 @@ impl TaskRecord<'_> {
     /// The canonical form (RFC 8785).
     ///
     /// # Errors
-    /// `Long` beyond 65,535 bytes; `Malformed` for an instant before 1970 or after 9999.
+    /// `Long` beyond 65,535 bytes; `Time` for a time before 1970 or after 9999.
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecordReason> {
         written(self, RECORD_BYTES_MAX)
     }

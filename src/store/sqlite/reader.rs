@@ -86,7 +86,7 @@ impl RecordReader for SqliteReader {
 pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovered, StoreReason> {
     let read = || {
         let (single_use, beats) = (single_use(connection)?, state::beats(connection)?);
-        let unrecorded = Unrecorded { single_use, beats, status: status::rows(connection)?, tag: state::tag(connection)? };
+        let unrecorded = Unrecorded { single_use, beats, status: status::rows(connection)?, sum: state::sum(connection)? };
         let (checkpoint, terms, earlier) =
             (state::checkpoint(connection)?, state::terms(connection)?, state::earlier(connection)?);
         Ok(Recovered { count: count(connection)?, checkpoint, terms, unrecorded, earlier })

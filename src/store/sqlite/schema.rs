@@ -120,7 +120,7 @@ const VERSIONS: [&str; 7] = [
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE unrecorded (
         one INTEGER PRIMARY KEY CHECK (one = 1),
-        tag BLOB NOT NULL
+        sum BLOB NOT NULL
     ) STRICT;
 ",
 ];

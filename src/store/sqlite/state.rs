@@ -7,7 +7,10 @@ use crate::commit::contract::{Batch, EarlierState, Heartbeat, NewCheckpoint, Sta
 use crate::lifecycle::{GenerationState, InactiveStatus};
 use crate::oauth::{GenerationKey, TaskId, Time};
 
-/// Writes the checkpoint of a batch, the terms of the tasks that it opens, its heartbeats and its tag.
+/// Bytes of a page.
+const PAGE: usize = 4096;
+
+/// Writes the checkpoint of a batch, the terms of the tasks that it opens, its heartbeats and its sum.
 pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
     if let Some(checkpoint) = &batch.checkpoint {
         write_checkpoint(connection, checkpoint)?;
@@ -20,11 +23,20 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
     for Heartbeat { task, at } in &batch.beats {
         beat.execute(params![task.as_bytes(), at.millis()])?;
     }
-    connection.prepare_cached("INSERT OR REPLACE INTO unrecorded (one, tag) VALUES (1, ?1)")?.execute([&batch.tag])?;
-    if batch.adopts {
-        connection.execute_batch("DROP TABLE lives; DROP TABLE tasks; DROP TABLE in_force;")?;
-    }
-    Ok(())
+    connection.prepare_cached("INSERT OR REPLACE INTO unrecorded (one, sum) VALUES (1, ?1)")?.execute([&batch.sum])?;
+    if batch.adopts { drop_earlier(connection) } else { Ok(()) }
+}
+
+/// Removes what a program of before kept, and overwrites every page that is free: terms of tasks may have lain there unsealed.
+fn drop_earlier(connection: &Connection) -> Result<()> {
+    connection.execute_batch(
+        "DELETE FROM tasks; DROP TABLE tasks; DROP TABLE lives; DROP TABLE in_force; CREATE TABLE freed (page BLOB NOT NULL) STRICT;",
+    )?;
+    let free: u64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    let mut fill = connection.prepare("INSERT INTO freed VALUES (zeroblob(?1))")?;
+    (0..free).try_for_each(|_| fill.execute([PAGE]).map(drop))?;
+    drop(fill);
+    connection.execute_batch("DROP TABLE freed;")
 }
 
 fn write_checkpoint(connection: &Connection, checkpoint: &NewCheckpoint) -> Result<()> {
@@ -70,9 +82,9 @@ pub(super) fn beats(connection: &Connection) -> Result<Vec<Heartbeat>> {
     connection.prepare("SELECT task, at FROM heartbeats")?.query_map([], beat)?.collect()
 }
 
-/// The tag of the sum of everything that no record holds.
-pub(super) fn tag(connection: &Connection) -> Result<Option<Vec<u8>>> {
-    connection.query_row("SELECT tag FROM unrecorded", [], |row| row.get(0)).optional()
+/// The sum of everything that no record holds.
+pub(super) fn sum(connection: &Connection) -> Result<Option<Vec<u8>>> {
+    connection.query_row("SELECT sum FROM unrecorded", [], |row| row.get(0)).optional()
 }
 
 /// What a program of before kept, where it is still there.

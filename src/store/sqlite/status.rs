@@ -8,7 +8,7 @@ use crate::catalog::StatusBits;
 use crate::commit::contract::{Batch, ConfiguredPrincipal, StatusRow};
 use crate::crypto::Digest;
 use crate::lifecycle::status::ListKey;
-use crate::oauth::{ClientId, Generation, GenerationKey, Resource, RuleName, Time};
+use crate::oauth::{ClientId, Generation, GenerationKey, ListId, Resource, RuleName, StatusPlace, Time};
 
 /// Bytes of one generation: its key, and its number.
 const GENERATION_BYTES: usize = 24;
@@ -24,8 +24,7 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
     let mut place =
         connection.prepare_cached("INSERT INTO status (idx, list, place, expires, generations) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (index, row) in &batch.status {
-        let StatusRow { list: key, index: at, expires, generations } = row;
-        let id = key.id();
+        let StatusRow { list: key, place: StatusPlace { index: at, list: id }, expires, generations } = row;
         list.execute(params![
             id.as_bytes(),
             key.api.as_str(),
@@ -59,10 +58,11 @@ pub(super) fn rows(connection: &Connection) -> Result<Vec<StatusRow>> {
     let mut rows = query.query([])?;
     let mut places = Vec::new();
     while let Some(row) = rows.next()? {
-        let list: [u8; 16] = row.get(0)?;
-        let Some(list) = lists.get(&list).cloned() else { continue };
+        let id: [u8; 16] = row.get(0)?;
+        let Some(list) = lists.get(&id).cloned() else { continue };
+        let place = StatusPlace { index: row.get(1)?, list: ListId::from_bytes(id) };
         let generations = unpacked(&row.get::<_, Vec<u8>>(3)?);
-        places.push(StatusRow { list, index: row.get(1)?, expires: Time::from_millis(row.get(2)?), generations });
+        places.push(StatusRow { list, place, expires: Time::from_millis(row.get(2)?), generations });
     }
     Ok(places)
 }

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -9,13 +8,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::catalog::StatusBits;
-use crate::commit::contract::{ConfiguredPrincipal, RecordReader, Row, Select, StatusRow, StoredGeneration};
-use crate::commit::{Commit, CommitReason, Disclosed, Limits, RecordHop, Revocable, Revocation, reveal};
+use crate::commit::contract::{
+    Heartbeat, NewCheckpoint, RecordReader, Row, Select, StateChangeRow, StateRow, StatusRow, StoredCheckpoint, Unrecorded,
+};
+use crate::commit::{Commit, CommitKeys, CommitReason, Disclosed, Effect, Limits, RecordHop, Revocable, Revocation, reveal};
 use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
 use crate::lifecycle::status::ListKey;
-use crate::lifecycle::{GenerationState, InactiveStatus};
-use crate::oauth::{ClientId, Clock, Generation, GenerationKind, Jti, Resource, RuleName, SingleUse, SingleUseKind, Time, Txn};
+use crate::oauth::{
+    ClientId, Clock, Generation, GenerationKind, Jti, Resource, SingleUse, SingleUseKind, StatusPlace, TaskId, Time,
+    Txn,
+};
 
 /// A folder of its own, removed at the end.
 struct Scratch(PathBuf);
@@ -61,29 +64,27 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     let mut sealed = row(1, 2, 7);
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
     let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
-    let life = |key, number, forget: Option<i64>| StoredGeneration {
-        key: GenerationKey([key; 16]),
-        state: GenerationState { number, ended: Some(time(50)), inactive: None, until: None },
-        forget: forget.map(time),
+    let entry = |key: u8, before: Option<u8>, after: Option<u8>| StateChangeRow {
+        key: vec![key],
+        before: before.map(|value| vec![value]),
+        after: after.map(|value| vec![value]),
     };
-    let held = |key, hold| StoredGeneration {
-        state: GenerationState { inactive: Some(hold), until: Some(time(70)), ..GenerationState::default() },
-        ..life(key, 0, None)
-    };
+    let checkpoint = |index, changes, forgotten| Some(NewCheckpoint { index, changes, forgotten });
+    let task = |id| TaskId::from_bytes([id; 16]);
+    let beat = |id, at| Heartbeat { task: task(id), at: time(at) };
     let first = Batch {
         single_use: vec![value(1, 100), value(2, 200)],
-        generations: vec![
-            life(1, 1, None),
-            life(2, 1, Some(100)),
-            life(1, 2, None),
-            held(3, InactiveStatus::Suspended),
-            held(4, InactiveStatus::Retired),
-        ],
+        checkpoint: checkpoint(1, vec![entry(1, None, Some(7)), entry(2, None, Some(8))], vec![]),
+        terms: vec![(0, vec![5]), (1, vec![6])],
+        beats: vec![beat(1, 40), beat(2, 41), beat(1, 42)],
+        sum: vec![1],
         subject_keys: vec![(GenerationKey([3; 16]), vec![9])],
         ..batch(50, vec![row(0, 1, 7), sealed])
     };
     commit(&mut store, &first).unwrap();
-    commit(&mut store, &Batch { forget: Some(time(100)), ..batch(60, vec![row(2, 3, 8)]) }).unwrap();
+    let second = checkpoint(2, vec![entry(1, Some(7), Some(9)), entry(2, Some(8), None)], vec![(task(2), 1)]);
+    let second = Batch { forget: Some(time(100)), checkpoint: second, sum: vec![2], ..batch(60, vec![row(2, 3, 8)]) };
+    commit(&mut store, &second).unwrap();
     assert_eq!(store.subject_key(&GenerationKey([3; 16])).unwrap(), Some(vec![9]));
     assert_eq!(store.subject_key(&GenerationKey([4; 16])).unwrap(), None);
     for again in [true, false] {
@@ -93,16 +94,20 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
         }
         let recovered = store.open().unwrap();
         assert_eq!(recovered.count, 3);
-        assert_eq!(
-            recovered.newest.iter().map(|stored| (stored.index, stored.at)).collect::<Vec<_>>(),
-            [(0, time(50)), (1, time(50)), (2, time(60))]
-        );
-        assert_eq!(recovered.newest[2].record, row(2, 3, 8).record);
-        assert_eq!(recovered.state.single_use, [value(2, 200)]);
-        assert_eq!(
-            recovered.state.generations,
-            [life(1, 2, None), held(3, InactiveStatus::Suspended), held(4, InactiveStatus::Retired)]
-        );
+        let mut seen = Vec::new();
+        let each = &mut |stored: Stored| {
+            seen.push(stored);
+            Ok(())
+        };
+        store.records(1, each).unwrap();
+        assert_eq!(seen.iter().map(|stored| (stored.index, stored.at)).collect::<Vec<_>>(), [(1, time(50)), (2, time(60))]);
+        assert_eq!(seen[1].record, row(2, 3, 8).record);
+        let rows = vec![StateRow { key: vec![1], value: vec![9] }];
+        assert_eq!(recovered.checkpoint, StoredCheckpoint { index: Some(2), rows });
+        assert_eq!(recovered.terms, [(0, vec![5])]);
+        let Unrecorded { single_use, beats, sum, .. } = recovered.unrecorded;
+        assert_eq!((single_use, beats, sum), (vec![value(2, 200)], vec![beat(1, 42)], Some(vec![2])));
+        assert!(recovered.earlier.is_none(), "nothing of before");
     }
 }
 
@@ -219,11 +224,11 @@ fn what_an_older_version_saw_spent_stays_spent() {
         values.sort_by_key(|value| value.digest);
         values
     };
-    assert_eq!(sorted(store.open().unwrap().state.single_use), [spent(1, 100), spent(2, 100), spent(3, 300)]);
+    assert_eq!(sorted(store.open().unwrap().unrecorded.single_use), [spent(1, 100), spent(2, 100), spent(3, 300)]);
     let more = vec![spent(4, 100), spent(5, 100), spent(6, 200)];
     commit(&mut store, &Batch { single_use: more, ..batch(1, Vec::new()) }).unwrap();
     commit(&mut store, &Batch { single_use: vec![spent(7, 200)], forget: Some(time(100)), ..batch(2, Vec::new()) }).unwrap();
-    assert_eq!(sorted(store.open().unwrap().state.single_use), [spent(3, 300), spent(6, 200), spent(7, 200)]);
+    assert_eq!(sorted(store.open().unwrap().unrecorded.single_use), [spent(3, 300), spent(6, 200), spent(7, 200)]);
     drop(store);
     let change = "UPDATE single_use SET digests = substr(digests, 2) WHERE expires = 300";
     Connection::open(folder::database(&scratch.0)).unwrap().execute_batch(change).unwrap();
@@ -270,9 +275,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 fn start(scratch: &Scratch) -> Commit {
     let store = Box::new(SqliteStore::new(&scratch.0).unwrap());
-    let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
+    let keys = CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap();
     let limits = Limits { retry: std::time::Duration::from_millis(5), ..Limits::default() };
-    Commit::start(store, Arc::new(Hand(AtomicI64::new(1000))), root, limits).unwrap()
+    Commit::start(store, Arc::new(Hand(AtomicI64::new(1000))), keys, limits).unwrap()
 }
 
 fn issue(id: u8) -> RecordHop {
@@ -285,41 +290,34 @@ fn issue(id: u8) -> RecordHop {
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
         status: None,
-        charge: None,
+        effect: Effect::Nothing,
         opens: None,
     }
 }
 
 #[test]
-fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
+fn places_in_lists_are_there_when_it_is_opened_again() {
     let scratch = Scratch::new();
     let mut store = SqliteStore::new(&scratch.0).unwrap();
-    assert_eq!(store.open().unwrap().state.in_force, None, "nothing was ever taken up");
-    let place = |api: &str, bits, expires, index| StatusRow {
-        list: ListKey::first(&Resource::parse(api).unwrap(), bits, time(expires)),
-        index,
-        expires: time(expires),
-        generations: vec![
+    store.open().unwrap();
+    let place = |api: &str, bits, expires, index| {
+        let list = ListKey::first(&Resource::parse(api).unwrap(), bits, time(expires));
+        let generations = vec![
             Generation { key: GenerationKey([3; 16]), number: u64::MAX },
             Generation { key: GenerationKey([4; 16]), number: 0 },
-        ],
+        ];
+        StatusRow { place: StatusPlace { index, list: list.id() }, list, expires: time(expires), generations }
     };
     let (early, late) =
         (place("https://a.example", StatusBits::One, 5_000, 7), place("https://b.example", StatusBits::Two, 2_000_000, 131_071));
-    let known = BTreeSet::from([
-        ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap()),
-        ConfiguredPrincipal::Rule(RuleName::parse("a").unwrap()),
-        ConfiguredPrincipal::Issuer(RuleName::parse("a").unwrap(), Digest::of(b"a")),
-    ]);
     let status = vec![(0, early.clone()), (1, late.clone())];
-    commit(&mut store, &Batch { status, in_force: Some(known.clone()), ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
+    commit(&mut store, &Batch { status, ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
     let recovered = store.open().unwrap();
-    assert_eq!((recovered.state.status, recovered.state.in_force), (vec![early.clone(), late.clone()], Some(known)));
-    commit(&mut store, &Batch { in_force: Some(BTreeSet::new()), ..batch(100, vec![]) }).unwrap();
+    assert_eq!(recovered.unrecorded.status, [early.clone(), late.clone()]);
     let forget = Some(early.list.forgettable());
     commit(&mut store, &Batch { forget, ..batch(early.list.forgettable().millis(), vec![row(2, 3, 7)]) }).unwrap();
     let recovered = store.open().unwrap();
-    assert_eq!((recovered.state.status, recovered.state.in_force), (vec![late], Some(BTreeSet::new())));
+    assert_eq!(recovered.unrecorded.status, [late]);
 }
 
 #[test]
