@@ -240,7 +240,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             (ok("text/html", "{}"), "not application/json"),
             (ok("text/plain; x=application/json", "{}"), "not application/json"),
             (untyped.to_owned(), "not application/json"),
-            (ok("application/json", &" ".repeat(net::JSON_BYTES_MAX + 1)), "longer"),
+            (ok("application/json", &" ".repeat(net::BODY_BYTES_MAX + 1)), "longer"),
             (ok("application/json", &" ".repeat(10 * 1024 * 1024)), "longer"),
             (cut.to_owned(), "broke off"),
             (ok("application/json", "[]"), "the key set is not a JWK set"),
@@ -258,7 +258,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
         let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Route::default(), &hasty).await.unwrap_err().to_string();
         assert!(failed.contains("in time"), "{failed}");
         for uri in ["http://idp.example/keys", "file:///etc/passwd", "https://user@idp.example/", "http://127.0.0.1.example/"] {
-            let failed = fetcher.get_json(&Url::parse(uri).unwrap(), &Route::default()).await.unwrap_err();
+            let failed = fetcher.get(&Url::parse(uri).unwrap(), JSON_TYPES, &Route::default()).await.unwrap_err();
             assert!(matches!(failed, FetchReason::Address), "{uri}");
         }
     });
