@@ -217,3 +217,72 @@ impl Error for ExchangeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reason of every kind that has a code of its own, and one of those that have the code of the rest.
+    #[test]
+    fn a_reason_has_the_code_of_its_stage() {
+        use ErrorCode::*;
+        use {CommitReason as Commit, MintReason as Mint, RequestReason as Request};
+        let requests = [
+            (Request::GrantUnsupported, UnsupportedGrantType),
+            (Request::TargetCount, InvalidTarget),
+            (Request::Details, InvalidAuthorizationDetails),
+            (Request::Unsupported("x"), InvalidRequest),
+        ];
+        let requests = requests.map(|(reason, code)| (ExchangeError::Request(reason), code));
+        let clients = [
+            (ClientReason::KeysUnavailable(TrustReason::KeysUnavailable), TemporarilyUnavailable),
+            (ClientReason::Several, InvalidRequest),
+            (ClientReason::Repeated("x"), InvalidRequest),
+            (ClientReason::SeveralAgents, InvalidClient),
+        ];
+        let clients = clients.map(|(reason, code)| (ExchangeError::Client(reason), code));
+        let tokens =
+            [(TokenReason::Trust(TrustReason::KeysUnavailable), TemporarilyUnavailable), (TokenReason::Expired, InvalidRequest)];
+        let tokens = tokens.map(|(reason, code)| (ExchangeError::Subject(reason), code));
+        let commits = [
+            (Commit::Died, InvalidRequest),
+            (Commit::Retired, InvalidRequest),
+            (Commit::Outranked, InvalidRequest),
+            (Commit::Budget, InvalidRequest),
+            (Commit::Expired, InvalidRequest),
+            (Commit::TooLarge, InvalidRequest),
+            (Commit::Spent, InvalidClient),
+            (Commit::Replayed, InvalidDpopProof),
+            (Commit::Busy, TemporarilyUnavailable),
+            (Commit::Unavailable, TemporarilyUnavailable),
+            (Commit::ClockBehind, TemporarilyUnavailable),
+        ];
+        let commits = commits.map(|(reason, code)| (ExchangeError::Commit(reason), code));
+        let mints = [
+            (Mint::TooLarge, InvalidRequest),
+            (Mint::NoKey, TemporarilyUnavailable),
+            (Mint::Crypto, ServerError),
+            (Mint::ReceiptForeign, ServerError),
+        ];
+        let mints = mints.map(|(reason, code)| (ExchangeError::Mint(reason), code));
+        let others = [
+            (ExchangeError::Form(FormReason::Slow), InvalidRequest),
+            (ExchangeError::Proof(DpopReason::NonceMissing), UseDpopNonce),
+            (ExchangeError::Proof(DpopReason::Repeated), InvalidDpopProof),
+            (ExchangeError::Admission(AdmissionReason::Revoker), UnauthorizedClient),
+            (ExchangeError::Admission(AdmissionReason::NoTask), InvalidRequest),
+            (ExchangeError::TaskToken, UnsupportedTokenType),
+        ];
+        let all = requests.into_iter().chain(clients).chain(tokens).chain(commits).chain(mints).chain(others);
+        for (reason, code) in all {
+            assert_eq!(reason.code(Profile::TOKEN_EXCHANGE), code, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn every_code_is_listed_once_under_its_name() {
+        let names: std::collections::BTreeSet<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+        assert!(names.contains("invalid_request") && names.contains("server_error"));
+    }
+}
