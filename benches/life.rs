@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign::commit::contract::{Batch, StoredGeneration};
-use countersign::commit::{Commit, Limits};
+use countersign::commit::{Commit, CommitKeys, Limits, Revocable, Revocation};
 use countersign::crypto::{Digest, MacKey, SealKey};
-use countersign::lifecycle::{GenerationState, alive};
+use countersign::ledger::record::StateCause;
+use countersign::lifecycle::alive;
 use countersign::oauth::{
     ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, ScopesOnApi,
     Subject, Txn,
@@ -50,8 +50,10 @@ fn sealing(token: &Ancestry, depth: &str) {
 
 fn liveness(folder: &Path, generations: &[Generation]) {
     let before = resident();
-    let state = start(folder, 0).state();
+    let commit = start(folder, 0);
+    let state = commit.state();
     best("alive, no dead", || alive(&*state, generations, SystemClock.now()).unwrap());
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(commit.close());
     fill(folder);
     let (started, commit) = (Instant::now(), start(folder, DEAD));
     println!("start          {:8.0} ms with {DEAD} dead", started.elapsed().as_secs_f64() * 1e3);
@@ -63,27 +65,29 @@ fn liveness(folder: &Path, generations: &[Generation]) {
 fn start(folder: &Path, dead: u64) -> Commit {
     let limits = Limits { generations: 2_000_000, ..Limits::default() };
     let store = store::open(folder).unwrap();
-    let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(SealKey::new(&[1; 32]).unwrap()), limits).unwrap();
+    let commit = Commit::start(store, Arc::new(SystemClock), CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap(), limits).unwrap();
     assert_eq!(commit.state().len() as u64, dead);
-    if dead == 0 {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(commit.close());
-    }
     commit
 }
 
+/// As operators would: 250 things at a time, each for an hour.
 fn fill(folder: &Path) {
-    let mut store = store::open(folder).unwrap();
-    store.open().unwrap();
-    let at = SystemClock.now();
-    for from in (0..DEAD).step_by(100_000) {
-        let generation = |index: u64| {
-            let state = GenerationState { number: 1, ended: Some(at), ..GenerationState::default() };
-            let name = Digest::of(&index.to_be_bytes());
-            StoredGeneration { key: key(&name.0), state, forget: Some(at.plus(Duration::from_hours(1))) }
-        };
-        store.begin(&mut std::iter::empty()).unwrap();
-        store.write(&Batch { generations: (from..from + 100_000).map(generation).collect(), ..Batch::at(at) }).unwrap();
+    let commit = start(folder, 0);
+    let until = Some(SystemClock.now().plus(Duration::from_hours(1)));
+    let thing = |index: u64| {
+        let name = Digest::of(&index.to_be_bytes());
+        let txn = Some(Txn::new(SystemClock.now(), [3; 10]));
+        Revocable { key: key(&name.0), kind: GenerationKind::Hop, name: None, txn }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for from in (0..DEAD).step_by(250) {
+        let (ends, by) = ((from..from + 250).map(thing).collect(), ClientId::parse("ops").unwrap());
+        runtime.block_on(commit.end(Revocation { ends, by, reason: "bench".to_owned(), until })).unwrap();
     }
+    runtime.block_on(async {
+        commit.checkpoint(StateCause::Stop).await.unwrap();
+        commit.close().await;
+    });
 }
 
 fn key(name: &[u8]) -> GenerationKey {

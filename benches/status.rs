@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::catalog::{Catalog, StatusBits};
 use countersign::commit::{
-    Commit, Disclosed, Limits, RecordHop, Registration, Revocable, Revocation, ShownList, StatusChange, Transition,
+    Commit, CommitKeys, Disclosed, Effect, Limits, RecordHop, Registration, Revocable, Revocation, ShownList, StatusChange, Transition,
 };
 use countersign::crypto::{MacKey, SealKey, random};
 use countersign::jose::{Algorithm, Cache, KeySet, SigningKey, generate_key};
@@ -42,8 +42,8 @@ fn main() {
 
 async fn measure(folder: &std::path::Path) {
     let store = store::open(folder).unwrap();
-    let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
-    let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
+    let keys = CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap();
+    let commit = Commit::start(store, Arc::new(SystemClock), keys, Limits::default()).unwrap();
     let started = Instant::now();
     let places = registered(&commit, TOKENS).await;
     println!(
@@ -75,7 +75,7 @@ async fn measure(folder: &std::path::Path) {
     commit.close().await;
     let started = Instant::now();
     let store = store::open(folder).unwrap();
-    let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(SealKey::new(&[1; 32]).unwrap()), Limits::default());
+    let commit = Commit::start(store, Arc::new(SystemClock), CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap(), Limits::default());
     match commit {
         Ok(commit) => println!("restart        {} tokens, {:.2} s", commit.status_lists().len(), started.elapsed().as_secs_f64()),
         // The records of this benchmark are no records; what is measured comes before they are looked at.
@@ -142,7 +142,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
         deadline: expires,
         disclosed: Disclosed { subject: ROOT, values: Zeroizing::new(Vec::new()) },
         status: Some(Box::new(Registration { place, expires, generations })),
-        charge: None,
+        effect: Effect::Nothing,
         opens: None,
     };
     (issue, at)

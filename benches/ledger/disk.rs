@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign::commit::contract::{Batch, Row, Select};
-use countersign::commit::{Commit, Limits, LogKeys, LogParts, Sequencer};
-use countersign::crypto::{SealKey, SignKey};
+use countersign::commit::{Commit, CommitKeys, Limits, LogKeys, LogParts, Sequencer};
+use countersign::crypto::{KeyedSum, MacKey, SignKey};
 use countersign::ledger::{KeyName, NoteSigner, Record, TileNodes, TlogProof};
 use countersign::oauth::{Jti, Time, Txn};
 use countersign::store::{self, SystemClock, TileFolder};
@@ -70,17 +70,18 @@ fn fill(data: &Path, size: u64) {
         };
         let rows = (start..(start + BATCH).min(size)).map(row).collect();
         let at = Time::from_millis(1_750_000_000_000 + i64::try_from(start).unwrap());
-        let batch = Batch { rows, ..Batch::at(at) };
+        let sum = KeyedSum::default().masked(&MacKey::new(&MacKey::new(&[1; 32]).derive("sum"))).unwrap().to_vec();
+        let batch = Batch { rows, sum, ..Batch::at(at) };
         store.begin(&mut std::iter::empty()).unwrap();
         store.write(&batch).unwrap();
     }
 }
 
 /// Writer and sequencer as a server that starts has them.
-fn start(data: &Path, keys: &Path) -> (Commit, Sequencer) {
+fn start(data: &Path, folder: &Path) -> (Commit, Sequencer) {
     let store = store::open(data).unwrap();
-    let root = Arc::new(SealKey::new(&[1; 32]).unwrap());
-    let commit = Commit::start(store, Arc::new(SystemClock), root, Limits::default()).unwrap();
+    let keys = CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap();
+    let commit = Commit::start(store, Arc::new(SystemClock), keys, Limits::default()).unwrap();
     let signer = NoteSigner::new(KeyName::parse("log.example/ledger").unwrap(), SignKey::from_seed(&[1; 32]).unwrap());
     let known = vec![signer.verifier().unwrap()];
     fs::create_dir_all(data.join("ledger")).unwrap();
@@ -88,7 +89,7 @@ fn start(data: &Path, keys: &Path) -> (Commit, Sequencer) {
     let sequencer = Sequencer::start(LogParts {
         records: store::reader(data).unwrap(),
         durable: commit.durable(),
-        files: Arc::new(TileFolder::new(data, keys).unwrap()),
+        files: Arc::new(TileFolder::new(data, folder).unwrap()),
         keys: LogKeys { origin: signer.name().clone(), signers: vec![signer], known },
         interval: Duration::from_millis(500),
     });

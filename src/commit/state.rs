@@ -281,7 +281,9 @@ impl State {
 
 impl LiveState {
     fn generation(&self, key: &GenerationKey) -> GenerationState {
-        GenerationState { until: self.tasks.due(key), ..self.recorded.generation(key) }
+        let recorded = self.recorded.generation(key);
+        // What has ended has no time any more.
+        GenerationState { until: self.tasks.due(key).filter(|_| recorded.number == 0), ..recorded }
     }
 
     fn task(&self, id: &TaskId) -> Option<Task> {
@@ -308,7 +310,10 @@ impl LiveState {
     fn beats_of(&self, effect: &Effect, at: Time) -> Vec<Heartbeat> {
         let resumed = touched(effect);
         let inactive = |key: &GenerationKey| !resumed.contains(key) && self.is_inactive(key);
-        let goes_on = |terms: &&Arc<TaskTerms>| !terms.generations.iter().any(|generation| inactive(&generation.key));
+        let goes_on = |terms: &&Arc<TaskTerms>| {
+            let over = self.tasks.due(&terms.key).is_none_or(|due| due <= at);
+            !over && self.is_paused(&terms.id) && !terms.generations.iter().any(|generation| inactive(&generation.key))
+        };
         let waited_for = self.tasks.under(&resumed).filter(|terms| terms.heartbeat.is_some());
         waited_for.filter(goes_on).map(|terms| Heartbeat { task: terms.id, at }).collect()
     }
@@ -338,8 +343,8 @@ impl LiveState {
     }
 
     fn open(&mut self, terms: TaskTerms, at: Time) {
-        let (id, beat) = (terms.id, terms.opened.max(at));
-        self.tasks.add(terms, beat);
+        let (id, opened) = (terms.id, terms.opened);
+        self.tasks.add(terms, opened);
         let paused = self.is_paused(&id);
         let _opened = self.tasks.pause(&id, paused, at);
     }

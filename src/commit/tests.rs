@@ -87,9 +87,9 @@ impl Rig {
     }
 }
 
-/// The keys of a commit, all of them from one byte.
+/// The keys of a commit with the root key that is made of this byte.
 fn keys(byte: u8) -> CommitKeys {
-    CommitKeys::of_secrets(&[byte; 32], &[byte; 32]).unwrap()
+    CommitKeys::of_secrets(&[byte; 32], &[1; 32]).unwrap()
 }
 
 /// A hop that depends on life 0 of `generations` and spends `single_use`.
@@ -153,7 +153,8 @@ fn record(jti: Jti, txn: Txn, task: Option<TaskId>) -> Vec<u8> {
 fn opened(id: u8, on: &[u8], terms: TaskTerms) -> RecordHop {
     let sealed = TermsSealer::new(keys(1).terms).seal(terms).unwrap();
     let (hop, terms) = (issue(id, on, &[]), sealed.terms());
-    let (sd, subject) = Discloser::default().subject(&Subject::agent(&terms.opener), "").unwrap();
+    let subject = Subject::agent(&terms.opener);
+    let (sd, subject) = Discloser::default().subject(&subject, "").unwrap();
     let (api, scope) = (Resource::parse("https://crm.example").unwrap(), Scopes::parse("contacts.read").unwrap());
     let task = TaskRecord {
         sd,

@@ -57,6 +57,7 @@ mod tests {
 
     use super::*;
     use crate::commit::{Commit, CommitKeys, Disclosed, Limits, RecordHop};
+    use crate::ledger::record::{Record, WithheldRecord};
     use crate::oauth::{Clock, GenerationKey, Time};
     use crate::store::{self, SystemClock};
 
@@ -72,12 +73,13 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (own, other, txn) = (Jti::from_bytes([1; 16]), Jti::from_bytes([2; 16]), Txn::from_bytes([3; 16]));
         let deadline = SystemClock.now().plus(std::time::Duration::from_secs(60));
+        let record = Record::Withheld(WithheldRecord::new(SystemClock.now(), 0, own, txn)).to_bytes().unwrap();
         let (receipt, foreign) = runtime.block_on(async {
             let store = store::open(&folder).unwrap();
             let keys = CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap();
             let commit = Commit::start(store, Arc::new(SystemClock), keys, Limits::default()).unwrap();
-            let receipt = commit.submit(issue(own, txn, b"its record", deadline)).await.unwrap();
-            let foreign = commit.submit(issue(other, txn, b"its record", deadline)).await.unwrap();
+            let receipt = commit.submit(issue(own, txn, &record, deadline)).await.unwrap();
+            let foreign = commit.submit(issue(other, txn, &record, deadline)).await.unwrap();
             commit.close().await;
             (receipt, foreign)
         });
@@ -85,8 +87,8 @@ mod tests {
         let token = |record: &[u8]| Unreleased::new(Zeroizing::new("a.b.c".to_owned()), (own, txn), record, 60);
         let refused = |token: Unreleased, receipt| token.release(receipt).err().map(|reason| reason.to_string());
         let foreign_receipt = Some(MintReason::ReceiptForeign.to_string());
-        assert_eq!(refused(token(b"its record"), &foreign), foreign_receipt, "the receipt of another hop");
+        assert_eq!(refused(token(&record), &foreign), foreign_receipt, "the receipt of another hop");
         assert_eq!(refused(token(b"another record"), &receipt), foreign_receipt, "the receipt of another record of this hop");
-        assert_eq!(token(b"its record").release(&receipt).map(|token| token.jwt().to_owned()).unwrap(), "a.b.c");
+        assert_eq!(token(&record).release(&receipt).map(|token| token.jwt().to_owned()).unwrap(), "a.b.c");
     }
 }

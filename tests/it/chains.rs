@@ -149,8 +149,8 @@ fn build(folder: &Path, seed: u64) -> Stage {
         sequences: Arc::default(),
     };
     let store = store::open(&folder.join("data")).unwrap();
-    let root = Arc::new(keys.root().unwrap());
-    let commit = Commit::start(store, Arc::clone(&clock) as Arc<dyn Clock>, root, commit::Limits::default()).unwrap();
+    let commit_keys = keys.commit().unwrap();
+    let commit = Commit::start(store, Arc::clone(&clock) as Arc<dyn Clock>, commit_keys, commit::Limits::default()).unwrap();
     let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
     Stage { universe, world, commit, clock, idp, counts: Mutex::default() }
 }

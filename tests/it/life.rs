@@ -309,7 +309,7 @@ fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Revocable {
     let root = claims(&trees.hops[0].2);
     let text = |name: &str| root[name].as_str().unwrap();
     match kind {
-        GenerationKind::Hop => Revocable::hop(Jti::parse(text("jti")).unwrap(), key),
+        GenerationKind::Hop => Revocable::hop(Jti::parse(text("jti")).unwrap(), Txn::parse(text("txn")).unwrap(), key),
         GenerationKind::Transaction => Revocable::transaction(Txn::parse(text("txn")).unwrap(), key),
         GenerationKind::Agent => Revocable::agent(&ClientId::parse("gateway").unwrap(), key),
         GenerationKind::Instance => Revocable::instance(&ClientId::parse("worker").unwrap(), &trees.instance, key),
@@ -318,7 +318,10 @@ fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Revocable {
             Revocable::subject(&Subject::foreign(&RuleName::parse(rule).unwrap(), id), key)
         }
         GenerationKind::Rule => Revocable::rule(&RuleName::parse("idp").unwrap(), key),
-        GenerationKind::Task => Revocable::task(TaskId::parse(&trees.task.0).unwrap(), Txn::parse(text("txn")).unwrap(), key),
+        GenerationKind::Task => {
+            let id = TaskId::parse(&trees.task.0).unwrap();
+            countersign::lifecycle::StateView::task(&*stage.commit.state(), &id).unwrap().terms.revocable()
+        }
     }
 }
 

@@ -118,7 +118,7 @@ impl CommitCommand for HopCommand {
         let digest = Digest::of(&self.hop.record);
         let sealed = staging.seal(&self.hop.disclosed, &digest)?;
         let record = std::mem::take(&mut self.hop.record);
-        debug_assert_eq!(Record::parse(&record).as_ref().map(Effect::of).ok(), Some(self.hop.effect.clone()));
+        debug_assert!(Record::parse(&record).is_ok_and(|record| Effect::of(&record) == self.hop.effect), "the effect of its record");
         let index = staging.record((Some(self.hop.jti), Some(self.hop.txn)), record, sealed)?;
         staging.spend(&self.hop.single_use);
         staging.apply(index, &self.hop.effect);

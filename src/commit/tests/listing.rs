@@ -197,6 +197,6 @@ fn what_is_in_force_is_remembered() {
     block_on(async {
         rig.faults.set(memory::Fault::FlushLost, 1);
         assert_eq!(commit.remember(std::collections::BTreeSet::new()).await, Err(CommitReason::Unavailable));
-        assert_eq!(commit.in_force(), Some(known));
+        eventually(|| commit.in_force().as_ref() == Some(&known)).await;
     });
 }

@@ -69,7 +69,11 @@ impl Model {
     fn answer(&mut self, ask: &Ask, clock: i64) -> Result<Option<u64>, CommitReason> {
         let now = clock.max(self.newest);
         match ask {
-            Ask::End(ids) => ids.iter().for_each(|id| *self.lives.entry(*id).or_default() += 1),
+            // What is named twice ends once.
+            Ask::End(ids) => {
+                let distinct: BTreeSet<u8> = ids.iter().copied().collect();
+                distinct.into_iter().for_each(|id| *self.lives.entry(id).or_default() += 1);
+            }
             Ask::Issue { generations, single_use, lifetime } => {
                 self.judge(generations, single_use, clock + lifetime, clock)?;
                 self.spent.extend(single_use.iter().map(|id| (*id, EXPIRES)));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 
 use super::*;
+use crate::crypto::SealKey;
 use crate::commit::contract::SealedDisclosures;
 use crate::lifecycle::StateView;
 

@@ -32,7 +32,7 @@ fn each_writer_judges_by_what_the_other_committed() {
         one.remember(configured.clone()).await.unwrap();
         other.spend(Vec::new()).await.unwrap();
         assert_eq!(other.in_force(), Some(configured));
-        assert_eq!(other.durable().records(), 6);
+        assert_eq!(other.durable().records(), 7);
     });
     let state = |commit: &Commit| commit.state().generations(&[1, 2].map(|id| GenerationKey([id; 16])));
     assert_eq!(state(&one), state(&other));

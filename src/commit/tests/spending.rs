@@ -91,16 +91,15 @@ fn what_was_forgotten_stays_over_when_the_clock_is_set_back() {
     let state = commit.state();
     assert!(state.floor().millis() <= START);
     rig.step(61_000);
-    // Nothing is recorded, so only memory forgets.
     block_on(commit.spend(Vec::new())).unwrap();
     assert_eq!(state.len(), 0);
     assert!(state.floor().millis() >= LATER);
     rig.step(-61_000);
-    assert_eq!(block_on(commit.submit(issue(1, &[1], &[]))).unwrap_err(), CommitReason::Expired);
+    // That it was forgotten is recorded, with the time.
+    assert_eq!(block_on(commit.submit(issue(1, &[1], &[]))).unwrap_err(), CommitReason::ClockBehind);
     block_on(commit.close());
-    // After a restart the store has not forgotten either.
     let commit = rig.start();
-    assert_eq!(block_on(commit.submit(issue(1, &[1], &[]))).unwrap_err(), CommitReason::Died);
+    assert_eq!(block_on(commit.submit(issue(1, &[1], &[]))).unwrap_err(), CommitReason::ClockBehind);
 }
 
 fn block_on_other(commit: Commit, values: Vec<SingleUse>) -> Result<(), CommitReason> {

@@ -150,7 +150,7 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
         eventually(|| rig.kinds().contains(&Kind::Death)).await;
         commit.close().await;
     });
-    assert_eq!(rig.kinds(), [Kind::Hop, Kind::Hop, Kind::Death]);
+    assert_eq!(rig.kinds(), [Kind::Task, Kind::Hop, Kind::Death]);
     let rows = rig.rows();
     let Record::Revocation(death) = Record::parse(&rows[2].record).unwrap() else { panic!("a death") };
     assert_eq!((&*death.by, &*death.reason, rows[2].txn), ("server", "its heartbeat was missed", Some(Txn::from_bytes([9; 16]))));

@@ -194,8 +194,8 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: 
         sequences: Arc::default(),
     };
     let store = store::open(&fixture.data).unwrap();
-    let root = Arc::new(keys.root().unwrap());
-    let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, root, limits).unwrap();
+    let commit_keys = keys.commit().unwrap();
+    let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, commit_keys, limits).unwrap();
     let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
     (world, commit)
 }

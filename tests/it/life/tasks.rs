@@ -276,8 +276,7 @@ fn whoever_counts_for_less_does_not_resume() {
         let stage_again = &stage;
         let thing = {
             use countersign::lifecycle::StateView;
-            let key = countersign::lifecycle::key_of(child.parse_task(), &stage_again.world.pseudonyms);
-            stage_again.commit.state().task(&key).unwrap().terms.revocable(&stage_again.world.pseudonyms)
+            stage_again.commit.state().task(&child.parse_task()).unwrap().terms.revocable()
         };
         let ops = StatusChange {
             turn: Transition::Suspend,

@@ -118,7 +118,7 @@ impl Machine {
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
-                self.hop(RecordHop { generations, ..opened(OPENING, &[], terms(within)) })
+                self.hop(RecordHop { generations, ..opened(OPENING, &[], TaskTerms { opened: Time::from_millis(self.millis), ..terms(within) }) })
             }
             Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
             Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),
