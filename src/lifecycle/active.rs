@@ -1,35 +1,54 @@
-//! The client whose agent the record neither suspends nor retires.
+//! The client whose login counts: the record neither suspends nor retires it, and its evidence is no older than its last end.
 
 use std::sync::Arc;
 
+use super::evidence::{Vouched, counts};
 use super::liveness::StateView;
 use super::revocation::InactiveStatus;
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
 use crate::crypto::MacKey;
-use crate::oauth::{GenerationKey, GenerationKind, SingleUse};
+use crate::oauth::{GenerationKey, SingleUse, Time};
 
-/// A client that proved itself, and whose agent the record neither suspends nor retires. Made only by [`require_active`].
+/// A client that proved itself by evidence that counts, and whose agent and running copy the record neither suspends nor retires.
+/// Made only by [`require_active`].
 #[derive(Debug)]
 pub struct ActiveClient {
     client: AuthenticatedClient,
-    key: GenerationKey,
+    vouched: Vec<GenerationKey>,
 }
 
-/// Requires that the record neither suspends nor retires the agent of `client`, whatever the files say: the stricter of both
-/// counts.
+/// The reason for which a client that proved itself is not active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// The status that the record gives to its agent or running copy; the stricter.
+    Inactive(InactiveStatus),
+    /// What it logged in with was issued before something that it vouches for was ended.
+    Outdated,
+}
+
+/// Requires that the record neither suspends nor retires the agent and the running copy of `client`, whatever the files say: the
+/// stricter of both counts; and that the evidence of its login is newer than the last end of anything it vouches for.
 ///
 /// # Errors
-/// The status that the record gives it.
+/// See [`LoginRefusal`].
 pub fn require_active(
     client: AuthenticatedClient,
     state: &dyn StateView,
     pseudonyms: &MacKey,
-) -> Result<ActiveClient, InactiveStatus> {
-    let key = pseudonyms.pseudonym(GenerationKind::Agent, client.agent().id.as_str().as_bytes());
-    match state.generations(&[key]).into_iter().find_map(|state| state.inactive) {
-        Some(status) => Err(status),
-        None => Ok(ActiveClient { client, key }),
+    now: Time,
+) -> Result<ActiveClient, LoginRefusal> {
+    let subject = client.attested().map(|attested| &attested.subject);
+    let login = Vouched { agent: Some(&client.agent().id), instance: client.instance(), subject };
+    let vouched = login.keys(pseudonyms);
+    let states = state.generations(&vouched);
+    if let Some(status) = states.iter().filter_map(|state| state.inactive).max() {
+        return Err(LoginRefusal::Inactive(status));
+    }
+    let ended = states.iter().filter_map(|state| state.ended).max();
+    match client.issued().is_none_or(|issued| counts(issued, ended, now)) {
+        true => Ok(ActiveClient { client, vouched }),
+        false => Err(LoginRefusal::Outdated),
     }
 }
 
@@ -49,9 +68,10 @@ impl ActiveClient {
         &self.client
     }
 
-    /// The client, and the pseudonym of its agent.
-    pub(super) fn into_parts(self) -> (AuthenticatedClient, GenerationKey) {
-        (self.client, self.key)
+    /// The client, and the pseudonyms of all that its login vouches for: its agent, and where they are attested its running copy,
+    /// its name and the trust rule.
+    pub(super) fn into_parts(self) -> (AuthenticatedClient, Vec<GenerationKey>) {
+        (self.client, self.vouched)
     }
 }
 
@@ -98,9 +118,11 @@ mod tests {
         let key = pseudonyms.pseudonym(GenerationKind::Agent, b"orchestrator");
         for status in [InactiveStatus::Suspended, InactiveStatus::Retired] {
             let state = One(key, Some(status));
-            assert_eq!(require_active(client("orchestrator"), &state, &pseudonyms).err(), Some(status));
-            assert!(require_active(client("researcher"), &state, &pseudonyms).is_ok());
+            let active = |id| require_active(client(id), &state, &pseudonyms, Time::from_millis(0));
+            assert_eq!(active("orchestrator").err(), Some(LoginRefusal::Inactive(status)));
+            assert!(active("researcher").is_ok());
         }
-        assert_eq!(require_active(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1, key);
+        let active = require_active(client("orchestrator"), &One(key, None), &pseudonyms, Time::from_millis(0));
+        assert_eq!(active.unwrap().into_parts().1, [key]);
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::active::ActiveClient;
 use super::admitted::{AdmittedExchange, AdmittedParts, CurrentActor};
+use super::evidence::{Vouched, counts};
 use super::in_force::{Rules, active, held_by, in_force};
-use super::liveness::{Cause, GenerationState, NotAlive, join};
+use super::liveness::join;
 use super::reason::AdmissionReason;
-use super::revocation::instance_name;
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::crypto::Digest;
+use crate::crypto::{Digest, MacKey};
 use crate::oauth::{
     ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKey, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
 };
@@ -29,7 +29,7 @@ pub fn admit(
     impersonate: bool,
     rules: &Rules<'_>,
 ) -> Result<AdmittedExchange, AdmissionReason> {
-    let (client, key) = client.into_parts();
+    let (client, login) = client.into_parts();
     let presented_as = presenter(&client, &subject, rules)?;
     let current = current_actor(&client, actor.as_ref());
     if client.self_only() && (presented_as != ExchangeMode::SelfExchange || actor.is_some() || impersonate) {
@@ -40,6 +40,8 @@ pub fn admit(
     }
     may_act(&subject, &current.agent, &client, rules.issuer)?;
     let exchanges_itself = presented_as == ExchangeMode::SelfExchange;
+    let itself = exchanges_itself.then_some((&client.agent().id, login.as_slice()));
+    let vouched = vouched_by(&subject, itself, rules.pseudonyms);
     let subject = if exchanges_itself { subject.standing_as(&client.agent().id) } else { subject };
     let mode = mode(&subject, presented_as, (&current, actor.is_some()), impersonate)?;
     let chain = extended(&subject, &current, mode, rules.issuer);
@@ -48,7 +50,7 @@ pub fn admit(
     if !(active(&client.agent().id, rules) && active(&current.agent.id, rules)) {
         return Err(AdmissionReason::AgentInactive);
     }
-    let generations = generations((&client, key), &subject, actor.as_ref(), &current, rules)?;
+    let generations = generations((&login, &vouched), &subject, actor.as_ref(), rules)?;
     let expiry_cap = expiry_cap(&client, &subject, actor.as_ref());
     Ok(AdmittedExchange::new(AdmittedParts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
 }
@@ -64,8 +66,8 @@ fn presenter(
         Origin::Own(own) => of_our_own(client, own, subject.chain(), rules),
         Origin::Task(own, key) => of_a_task(client, own, *key, subject.chain(), rules.issuer),
         Origin::User { rule, client: obtained_by, .. } => of_a_user(client, rule, obtained_by.as_deref()),
-        Origin::Attestation { rule, presenters, .. } => {
-            let itself = client.attested().is_some_and(|known| known.rule == *rule && known.id == subject.subject().id());
+        Origin::Attestation { presenters, .. } => {
+            let itself = client.attested().is_some_and(|known| known.subject == *subject.subject());
             match (itself, presenters.contains(&client.agent().id)) {
                 (true, _) if subject.chain().is_empty() => Ok(ExchangeMode::SelfExchange),
                 (true, _) | (false, true) => Ok(ExchangeMode::Delegation),
@@ -217,66 +219,59 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
     if depth.max(actors) > depth_max { Err(AdmissionReason::Deep) } else { Ok(depth) }
 }
 
+/// The pseudonyms of what `subject` vouches for, and of its subject under every name: `itself` is the agent that trades its own
+/// attestation, with what its login vouches for.
+fn vouched_by(
+    subject: &VerifiedSubject,
+    itself: Option<(&ClientId, &[GenerationKey])>,
+    pseudonyms: &MacKey,
+) -> Vec<GenerationKey> {
+    let named = |subject: &Subject| pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
+    match (subject.origin(), itself) {
+        (Origin::Own(_) | Origin::Task(..), _) => vec![named(subject.subject())],
+        // Its login has the same name under the same rule; another token of it may be another running copy's.
+        (Origin::Attestation { instance, .. }, Some((agent, login))) => {
+            let more = Vouched { agent: Some(agent), instance: instance.as_deref(), subject: None }.keys(pseudonyms);
+            [login, &more, &[named(&Subject::agent(agent))]].concat()
+        }
+        _ => Vouched { subject: Some(subject.subject()), ..Vouched::default() }.keys(pseudonyms),
+    }
+}
+
 /// The generations that the issued token will depend on: all that the subject token depends on, as they were when it was
-/// issued, and those that join with this hop, as they are.
+/// issued, and those that join with this hop, as they are: of what the `login` and the `subject` token, as `vouched`, and the
+/// actor token vouch for. Foreign evidence must be newer than the last end of anything that it vouches for.
 fn generations(
-    client: (&AuthenticatedClient, GenerationKey),
+    (login, vouched): (&[GenerationKey], &[GenerationKey]),
     subject: &VerifiedSubject,
     actor: Option<&VerifiedActor>,
-    current: &CurrentActor,
     rules: &Rules<'_>,
 ) -> Result<Vec<Generation>, AdmissionReason> {
-    let mut generations: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
-    generations.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
-    let mut joining = joining(client, subject, actor, current, rules);
-    joining.retain(|key| generations.iter().all(|known| known.key != *key));
+    let mut inherited: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
+    inherited.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
+    let by_actor = actor.map(|actor| {
+        let named = Vouched { agent: Some(&actor.agent().id), instance: actor.instance(), subject: actor.attested() };
+        named.keys(rules.pseudonyms)
+    });
+    let mut joining = [login, vouched, by_actor.as_deref().unwrap_or_default()].concat();
+    joining.sort_unstable();
+    joining.dedup();
     let states = rules.state.generations(&joining);
-    unless_ended_since_issue(subject, &joining, &states, rules)?;
-    join(rules.state, generations, joining.into_iter().zip(states), rules.now).map_err(AdmissionReason::NotAlive)
-}
-
-fn joining(
-    (client, own): (&AuthenticatedClient, GenerationKey),
-    subject: &VerifiedSubject,
-    actor: Option<&VerifiedActor>,
-    current: &CurrentActor,
-    rules: &Rules<'_>,
-) -> Vec<GenerationKey> {
-    let key = |kind, name: &str| rules.pseudonyms.pseudonym(kind, name.as_bytes());
-    let mut keys = vec![key(GenerationKind::Subject, subject.subject().as_str()), own];
-    if current.agent.id != client.agent().id {
-        keys.push(key(GenerationKind::Agent, current.agent.id.as_str()));
+    let ended = |keys: &[GenerationKey]| {
+        let known = joining.iter().zip(&states).filter(|(key, _)| keys.contains(key));
+        known.filter_map(|(_, state)| state.ended).max()
+    };
+    if subject.own().is_none() && !counts(subject.issued(), ended(vouched), rules.now) {
+        return Err(AdmissionReason::SubjectOutdated);
     }
-    let instances = [(&client.agent().id, client.instance()), (&current.agent.id, current.instance.as_deref())];
-    for (agent, instance) in instances {
-        keys.extend(instance.map(|instance| key(GenerationKind::Instance, &instance_name(agent, instance))));
+    if let Some((actor, keys)) = actor.filter(|actor| actor.attested().is_some()).zip(by_actor.as_deref())
+        && !counts(actor.issued(), ended(keys), rules.now)
+    {
+        return Err(AdmissionReason::ActorOutdated);
     }
-    let rules_used = [
-        subject.subject().rule(),
-        subject.rule(),
-        client.attested().map(|known| &known.rule),
-        actor.and_then(VerifiedActor::rule),
-    ];
-    keys.extend(rules_used.into_iter().flatten().map(|rule| key(GenerationKind::Rule, rule.as_str())));
-    keys.sort_unstable();
-    keys.dedup();
-    keys
-}
-
-/// A foreign token that was issued before its subject was ended does not count under the generation after.
-fn unless_ended_since_issue(
-    subject: &VerifiedSubject,
-    keys: &[GenerationKey],
-    states: &[GenerationState],
-    rules: &Rules<'_>,
-) -> Result<(), AdmissionReason> {
-    let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
-    let ended = keys.iter().zip(states).find(|(key, _)| **key == own).and_then(|(_, state)| state.ended);
-    match (ended, subject.issued_at()) {
-        (None, _) => Ok(()),
-        (Some(ended), Some(issued)) if issued > ended => Ok(()),
-        _ => Err(AdmissionReason::NotAlive(NotAlive { key: own, cause: Cause::Ended })),
-    }
+    let mut joining: Vec<_> = joining.into_iter().zip(states).collect();
+    joining.retain(|(key, _)| inherited.iter().all(|known| known.key != *key));
+    join(rules.state, inherited, joining.into_iter(), rules.now).map_err(AdmissionReason::NotAlive)
 }
 
 /// The latest `exp` that a token of this exchange may have (promise 2): the earliest expiry of anything presented, and of the

@@ -2,7 +2,7 @@
 //! them ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
 
 use crate::crypto::MacKey;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// A revocation to record. The writer gives it its time and the numbers of the generations that begin.
 #[derive(Clone, Debug)]
@@ -102,6 +102,11 @@ impl Revocable {
     /// Every token that rests on what a trust rule vouched for.
     pub fn rule(rule: &RuleName, pseudonyms: &MacKey) -> Self {
         Self::named(GenerationKind::Rule, rule.as_str().as_bytes(), rule.to_string(), pseudonyms)
+    }
+
+    /// Every token for an API, everything that descends from one, and every task with authority on it.
+    pub fn api(api: &Resource, pseudonyms: &MacKey) -> Self {
+        Self::named(GenerationKind::Api, api.as_str().as_bytes(), api.to_string(), pseudonyms)
     }
 
     fn named(kind: GenerationKind, bytes: &[u8], name: String, pseudonyms: &MacKey) -> Self {

@@ -55,7 +55,9 @@ async fn open(
         PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
         PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
     };
-    let (minted, task) = mint::open(&admitted, &grant, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
+    let apis = grant.authority().iter().map(|held| &held.api);
+    let dependencies = lifecycle::depend(admitted.admitted(), apis, &rules).map_err(ExchangeError::Admission)?;
+    let (minted, task) = mint::open(&admitted, &dependencies, &grant, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
     login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
 }
 
