@@ -58,6 +58,6 @@ impl AuthOutcome {
 
 impl From<&VerifiedAssertion> for Attested {
     fn from(assertion: &VerifiedAssertion) -> Self {
-        Self { subject: assertion.subject(), expires: assertion.expires() }
+        Self { subject: Subject::foreign(assertion.rule().name(), assertion.id()), expires: assertion.expires() }
     }
 }

@@ -155,6 +155,11 @@ impl From<AssertionReason> for ClientReason {
     }
 }
 
+const OUTDATED: &str = concat!(
+    "the credential was issued before the agent, or something else that it vouches for, was ended; ",
+    "get a new one, a minute after that or later"
+);
+
 impl fmt::Display for ClientReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -205,17 +210,14 @@ impl fmt::Display for ClientReason {
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
                 "the client certificate does not log in the client that client_id names, or there is no such client; check ",
-                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or ",
-                "spiffe_x509"
+                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth, ",
+                "spiffe_x509 or workload_x509"
             ),
             Self::CertificateAlone(_) => "the client certificate alone does not say which agent logs in; send client_id with it",
             Self::Key(missed) => return write!(f, "the attestation that logs in {missed}"),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
             Self::Retired => "the agent is retired and will not act again; register another",
-            Self::Outdated => concat!(
-                "the credential was issued before the agent, or something else that it vouches for, was ended; ",
-                "one that is issued later than a minute after that counts"
-            ),
+            Self::Outdated => OUTDATED,
         })
     }
 }

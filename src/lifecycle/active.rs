@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::evidence::{Vouched, counts};
+use super::evidence::{VouchedFor, counts};
 use super::liveness::StateView;
 use super::revocation::InactiveStatus;
 use crate::catalog::Agent;
@@ -39,7 +39,7 @@ pub fn require_active(
     now: Time,
 ) -> Result<ActiveClient, LoginRefusal> {
     let subject = client.attested().map(|attested| &attested.subject);
-    let login = Vouched { agent: Some(&client.agent().id), instance: client.instance(), subject };
+    let login = VouchedFor { agent: Some(&client.agent().id), instance: client.instance(), subject };
     let vouched = login.keys(pseudonyms);
     let states = state.generations(&vouched);
     if let Some(status) = states.iter().filter_map(|state| state.inactive).max() {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::catalog::{AgentKind, BoundTokens, Status};
     use crate::lifecycle::{GenerationState, Task};
-    use crate::oauth::{ClientId, Time};
+    use crate::oauth::{ClientId, GenerationKind};
 
     /// One thing is inactive.
     struct One(GenerationKey, Option<InactiveStatus>);

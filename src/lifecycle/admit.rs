@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::active::ActiveClient;
 use super::admitted::{AdmittedExchange, AdmittedParts, CurrentActor};
-use super::evidence::{Vouched, counts};
+use super::evidence::{VouchedFor, counts};
 use super::in_force::{Rules, active, held_by, in_force};
 use super::liveness::join;
 use super::reason::AdmissionReason;
@@ -231,10 +231,10 @@ fn vouched_by(
         (Origin::Own(_) | Origin::Task(..), _) => vec![named(subject.subject())],
         // Its login has the same name under the same rule; another token of it may be another running copy's.
         (Origin::Attestation { instance, .. }, Some((agent, login))) => {
-            let more = Vouched { agent: Some(agent), instance: instance.as_deref(), subject: None }.keys(pseudonyms);
+            let more = VouchedFor { agent: Some(agent), instance: instance.as_deref(), subject: None }.keys(pseudonyms);
             [login, &more, &[named(&Subject::agent(agent))]].concat()
         }
-        _ => Vouched { subject: Some(subject.subject()), ..Vouched::default() }.keys(pseudonyms),
+        _ => VouchedFor { subject: Some(subject.subject()), ..VouchedFor::default() }.keys(pseudonyms),
     }
 }
 
@@ -250,7 +250,7 @@ fn generations(
     let mut inherited: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
     inherited.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
     let by_actor = actor.map(|actor| {
-        let named = Vouched { agent: Some(&actor.agent().id), instance: actor.instance(), subject: actor.attested() };
+        let named = VouchedFor { agent: Some(&actor.agent().id), instance: actor.instance(), subject: actor.attested() };
         named.keys(rules.pseudonyms)
     });
     let mut joining = [login, vouched, by_actor.as_deref().unwrap_or_default()].concat();

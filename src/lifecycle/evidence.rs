@@ -12,7 +12,7 @@ pub const SKEW: Duration = Duration::from_secs(60);
 
 /// The things that a credential vouches for, as far as it names them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Vouched<'a> {
+pub(super) struct VouchedFor<'a> {
     /// The agent that it logs in.
     pub(super) agent: Option<&'a ClientId>,
     /// The running copy of that agent.
@@ -21,7 +21,7 @@ pub(super) struct Vouched<'a> {
     pub(super) subject: Option<&'a Subject>,
 }
 
-impl Vouched<'_> {
+impl VouchedFor<'_> {
     /// The pseudonyms of all of them, in no order: agent, instance, subject, trust rule.
     pub(super) fn keys(&self, pseudonyms: &MacKey) -> Vec<GenerationKey> {
         let key = |kind, name: &str| pseudonyms.pseudonym(kind, name.as_bytes());
@@ -36,8 +36,8 @@ impl Vouched<'_> {
     }
 }
 
-/// True where evidence that says it was issued at `issued` counts although what it vouches for `ended` at some time: it was issued
-/// later, by more than clocks may differ. What claims to come from the future is of now, when it is presented.
+/// True where evidence that says it was issued at `issued` counts although what it vouches for `ended` at some time: it was
+/// issued later, by more than clocks may differ. What claims to come from the future is of now, when it is presented.
 pub(super) fn counts(issued: Time, ended: Option<Time>, now: Time) -> bool {
     ended.is_none_or(|ended| issued.min(now) > ended.plus(SKEW))
 }

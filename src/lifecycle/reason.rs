@@ -97,7 +97,7 @@ impl fmt::Display for AdmissionReason {
             Self::AgentInactive => "an agent in its chain is suspended, retired or unknown",
             Self::RuleInactive => "the trust rule that vouched for its subject is not in force",
             Self::SubjectOutdated | Self::ActorOutdated => {
-                "it was issued before something that it vouches for was ended; one that is issued later than a minute after that counts"
+                "it was issued before something that it vouches for was ended; get a new one, a minute after that or later"
             }
             Self::NotAlive(dead) if dead.is_final() => "it, or something that it depends on, has ended",
             Self::NotAlive(_) => "it, or something that it depends on, is suspended",

@@ -3,7 +3,7 @@
 use crate::catalog::Catalog;
 use crate::client::ClientAuths;
 use crate::jose::Compact;
-use crate::oauth::{ClientId, Time, TokenType};
+use crate::oauth::{ClientId, Subject, Time, TokenType};
 use crate::request::PresentedToken;
 use crate::trust::TrustStore;
 
@@ -64,7 +64,7 @@ async fn attested(
     let [agent] = agents.as_slice() else { return Err(TokenReason::ActorUnknown) };
     Ok(VerifiedActor {
         agent: catalog.agent(agent).cloned().ok_or(TokenReason::ActorUnknown)?,
-        attested: Some(assertion.subject()),
+        attested: Some(Subject::foreign(assertion.rule().name(), assertion.id())),
         instance: assertion.instance().map(str::to_owned),
         generations: Vec::new(),
         issued: assertion.issued(),

@@ -4,31 +4,28 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::confirmation::foreign_confirmation;
-use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, unless};
+use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, refuse_if};
 use super::rule::IssuerSelector;
 use super::{PlatformReason, TrustKind, TrustReason, TrustRule};
 use crate::crypto::Digest;
-use crate::jose::{Cache, Compact, Object, Verified};
+use crate::jose::{Cache, Compact, Object};
 use crate::keys::KeyMaterial;
-use crate::oauth::{Confirmation, SpiffeId, Subject, Time, TrustDomain};
+use crate::oauth::{CLOCK_SKEW, Confirmation, SpiffeId, Time, TrustDomain};
 use crate::x509::{self, Leaf, Roots, X509Reason};
-
-/// How far ahead of ours another's clock may be: `iat` and `nbf` only. An `exp` is never stretched.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// A genuine, current foreign token that is meant for us, or a certificate, as the one rule that accepts it reads it. Made only
 /// by the two functions below, which list every check.
 #[derive(Clone)]
 pub struct VerifiedAssertion {
     rule: Arc<TrustRule>,
-    form: SignedForm,
-    typ: Option<Box<str>>,
+    claims: Arc<Object>,
     digest: Digest,
     validity: Validity,
     id: String,
@@ -37,12 +34,10 @@ pub struct VerifiedAssertion {
     confirmation: Option<Confirmation>,
 }
 
-/// The signed thing that carried the claims.
-#[derive(Clone)]
-enum SignedForm {
-    Token(Verified),
-    /// A certificate, with what it says written as claims, so that rules and policies read both alike.
-    Certificate(Object, Arc<Leaf>),
+/// A leaf whose chain led to a root. What it says is written as claims once, however often its holder presents it.
+pub struct ValidatedLeaf {
+    leaf: Leaf,
+    claims: OnceLock<Arc<Object>>,
 }
 
 /// The times of a token that is current.
@@ -73,7 +68,7 @@ impl VerifiedAssertion {
         let keys = &material.ok_or(TrustReason::KeysUnavailable)?.keys;
         let verified = token.verify_cached(keys, rule.algorithms(), cache, now)?;
         check_audience(rule, verified.claims())?;
-        Self::read(rule, SignedForm::Token(verified), (token.typ().map(Box::from), token.digest()), validity)
+        Self::read(rule, verified.into_claims(), token.digest(), validity)
     }
 
     /// Checks a certificate under `rule`. `validated` finds a path to the rule's roots, and may know one already. A certificate
@@ -84,34 +79,27 @@ impl VerifiedAssertion {
     pub(super) fn of_certificate(
         rule: &Arc<TrustRule>,
         material: Option<KeyMaterial>,
-        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+        validated: &dyn Fn(&Roots) -> Result<Arc<ValidatedLeaf>, X509Reason>,
     ) -> Result<Self, TrustReason> {
         check_enabled(rule)?;
         let roots = material.ok_or(TrustReason::KeysUnavailable)?.roots.ok_or(X509Reason::Path)?;
         let leaf = validated(&roots)?;
-        let id = check_names(rule, &leaf)?;
+        check_names(rule, &leaf)?;
         let validity = Validity { expires: leaf.not_after, issued: leaf.not_before };
-        let (claims, digest) = (certificate_claims(&leaf, id.as_ref())?, leaf.thumbprint);
-        Self::read(rule, SignedForm::Certificate(claims, leaf), (None, digest), validity)
+        Self::read(rule, leaf.claims()?, leaf.thumbprint, validity)
     }
 
     /// The last checks, of claims that are genuine: the key that they are bound to, the rule's requirements, and its subject.
-    fn read(
-        rule: &Arc<TrustRule>,
-        form: SignedForm,
-        (typ, digest): (Option<Box<str>>, Digest),
-        validity: Validity,
-    ) -> Result<Self, TrustReason> {
-        let claims = form.claims();
-        let confirmation = foreign_confirmation(claims).map_err(TrustReason::Confirmation)?;
-        check_requirements(rule, claims)?;
-        let id = rule.subject().id(claims).ok_or(TrustReason::SubjectId)?;
-        let instance = match rule.subject().instance(claims) {
+    fn read(rule: &Arc<TrustRule>, claims: Arc<Object>, digest: Digest, validity: Validity) -> Result<Self, TrustReason> {
+        let confirmation = foreign_confirmation(&claims).map_err(TrustReason::Confirmation)?;
+        check_requirements(rule, &claims)?;
+        let id = rule.subject().id(&claims).ok_or(TrustReason::SubjectId)?;
+        let instance = match rule.subject().instance(&claims) {
             Some(instance) => Some(instance.ok_or(TrustReason::Instance)?),
-            None => platform::instance(rule.kind(), platform_claims(rule, claims)),
+            None => platform::instance(rule.kind(), platform_claims(rule, &claims)),
         };
-        let attributes = rule.subject().attributes(claims).ok_or(TrustReason::Attribute)?;
-        Ok(Self { rule: Arc::clone(rule), typ, digest, validity, id, instance, attributes, confirmation, form })
+        let attributes = rule.subject().attributes(&claims).ok_or(TrustReason::Attribute)?;
+        Ok(Self { rule: Arc::clone(rule), claims, digest, validity, id, instance, attributes, confirmation })
     }
 }
 
@@ -175,25 +163,29 @@ fn check_texts(claims: &Object, names: &[&'static str]) -> Result<(), TrustReaso
     Ok(())
 }
 
-/// Refuses what no rule of the kind should accept. The claims are not verified yet; nothing here trusts them.
+/// Refuses what no rule of the kind should accept: first tokens for the platform itself or for everybody, such as those for an
+/// API server, a cloud, or with a default audience; then what the grammar of its claims shows. The claims are not verified yet;
+/// nothing here trusts them.
 pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), PlatformReason> {
     let claims = platform_claims(rule, claims);
+    let foreign = |audience: &Cow<'_, str>| platform::is_foreign_audience(rule.kind(), rule.issuer(), audience);
+    refuse_if(rule.kind().is_platform() && claims.audiences().iter().any(foreign), PlatformReason::Audience)?;
     match rule.kind() {
         TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => Ok(()),
         TrustKind::Oauth => check_rfc_9068(claims),
-        // Legacy tokens, tokens for an API server or a cloud, a `sub` that the private claims contradict.
+        // Legacy tokens, a `sub` that the private claims contradict.
         TrustKind::Kubernetes => kubernetes::check(claims),
-        // The default audience, pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
+        // Pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
         TrustKind::Github => github::check(claims),
-        // The instance's own audience, forks, merge requests unless `pipeline_source` is pinned, contradictions.
+        // Forks, merge requests unless `pipeline_source` is pinned, contradictions.
         TrustKind::Gitlab => gitlab::check(claims),
-        // The platform's own audience, tag builds where the rule pins the branch, contradictions.
+        // Tag builds where the rule pins the branch, contradictions.
         TrustKind::Buildkite => buildkite::check(claims),
         // People, who have the same issuer and keys.
         TrustKind::Gcp => gcp::check(claims),
         // People of IAM Identity Center, and an account that `sub` contradicts.
         TrustKind::Aws => aws::check(claims),
-        // Tokens for Microsoft's own APIs, other tenants' tokens (the keys are shared), people.
+        // Tokens for Graph, other tenants' tokens (the keys are shared), people.
         TrustKind::Azure => azure::check(claims, token),
     }
 }
@@ -203,9 +195,9 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
 fn check_rfc_9068(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     claims.need("sub")?;
     claims.need("client_id")?;
-    unless(!claims.has("iat"), PlatformReason::Claim("iat"))?;
-    unless(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
-    unless(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
+    refuse_if(!claims.has("iat"), PlatformReason::Claim("iat"))?;
+    refuse_if(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
+    refuse_if(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
 }
 
 /// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).
@@ -232,13 +224,13 @@ fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> 
     if ours { Ok(()) } else { Err(TrustReason::Audience) }
 }
 
-/// The SPIFFE ID of an X509-SVID. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no
+/// An X509-SVID has one SPIFFE ID. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no
 /// other.
-fn check_names(rule: &TrustRule, leaf: &Leaf) -> Result<Option<SpiffeId>, X509Reason> {
+fn check_names(rule: &TrustRule, leaf: &Leaf) -> Result<(), X509Reason> {
     match rule.selector() {
-        IssuerSelector::TrustDomain(domain) => x509::spiffe_id(leaf, domain).map(Some),
+        IssuerSelector::TrustDomain(domain) => x509::spiffe_id(leaf, domain).map(drop),
         _ if leaf.uris.iter().any(|uri| x509::is_spiffe(uri)) => Err(X509Reason::SpiffeId),
-        _ => Ok(None),
+        _ => Ok(()),
     }
 }
 
@@ -263,9 +255,10 @@ pub(super) fn spiffe_id(claims: &Object) -> Option<SpiffeId> {
 
 /// A certificate written as claims: `sub` is the SPIFFE ID or the subject's distinguished name. A kind of name that stands once
 /// is a string, several are an array, which no matcher equals.
-fn certificate_claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, TrustReason> {
+fn certificate_claims(leaf: &Leaf) -> Result<Object, TrustReason> {
     let mut members = Map::new();
-    members.insert("sub".to_owned(), id.map_or(leaf.subject.as_str(), SpiffeId::as_str).into());
+    let sub = leaf.uris.iter().find(|uri| x509::is_spiffe(uri)).unwrap_or(&leaf.subject);
+    members.insert("sub".to_owned(), sub.as_str().into());
     members.insert("issuer".to_owned(), leaf.issuer.as_str().into());
     members.insert("serial".to_owned(), leaf.serial.as_str().into());
     members.insert("x5t#S256".to_owned(), leaf.thumbprint.to_string().into());
@@ -281,6 +274,30 @@ fn certificate_claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, Trus
     Ok(Object::parse(Value::Object(members).to_string())?)
 }
 
+impl ValidatedLeaf {
+    fn claims(&self) -> Result<Arc<Object>, TrustReason> {
+        if let Some(written) = self.claims.get() {
+            return Ok(Arc::clone(written));
+        }
+        let written = Arc::new(certificate_claims(&self.leaf)?);
+        Ok(Arc::clone(self.claims.get_or_init(|| written)))
+    }
+}
+
+impl From<Leaf> for ValidatedLeaf {
+    fn from(leaf: Leaf) -> Self {
+        Self { leaf, claims: OnceLock::new() }
+    }
+}
+
+impl Deref for ValidatedLeaf {
+    type Target = Leaf;
+
+    fn deref(&self) -> &Leaf {
+        &self.leaf
+    }
+}
+
 impl VerifiedAssertion {
     /// The rule that accepted it.
     pub fn rule(&self) -> &Arc<TrustRule> {
@@ -292,11 +309,6 @@ impl VerifiedAssertion {
         &self.id
     }
 
-    /// The subject as it stands in what we issue: `<trust rule>:<id>`.
-    pub fn subject(&self) -> Subject {
-        Subject::foreign(self.rule.name(), &self.id)
-    }
-
     /// The token's `iss`; for a JWT-SVID its trust domain as `spiffe://…`.
     pub fn issuer(&self) -> &str {
         self.rule.issuer()
@@ -304,7 +316,7 @@ impl VerifiedAssertion {
 
     /// All its claims; for a certificate, what it says written as claims.
     pub fn claims(&self) -> &Object {
-        self.form.claims()
+        &self.claims
     }
 
     /// The SPIFFE ID in its `sub`, if that is one.
@@ -312,41 +324,12 @@ impl VerifiedAssertion {
         spiffe_id(self.claims())
     }
 
-    /// The certificate, where one proved it.
-    pub fn certificate(&self) -> Option<&Leaf> {
-        match &self.form {
-            SignedForm::Certificate(_, leaf) => Some(leaf),
-            SignedForm::Token(_) => None,
-        }
-    }
-
-    /// The header's `typ`, as sent.
-    pub fn typ(&self) -> Option<&str> {
-        self.typ.as_deref()
-    }
-
-    /// The header's `kid`.
-    pub fn kid(&self) -> Option<&str> {
-        match &self.form {
-            SignedForm::Token(verified) => verified.kid(),
-            SignedForm::Certificate(..) => None,
-        }
-    }
-
-    /// The thumbprint of the key that signed it (RFC 7638 §3); for a certificate, of the certificate (RFC 8705 §3.1).
-    pub fn key(&self) -> Digest {
-        match &self.form {
-            SignedForm::Token(verified) => verified.key(),
-            SignedForm::Certificate(_, leaf) => leaf.thumbprint,
-        }
-    }
-
     /// Its `exp`, or the certificate's `notAfter`.
     pub fn expires(&self) -> Time {
         self.validity.expires
     }
 
-    /// Its `iat`, or the certificate's `notBefore`; without `iat` the earliest instant at which its rule lets it have been issued.
+    /// Its `iat`, or the certificate's `notBefore`; without `iat` the earliest instant that its rule allows.
     pub fn issued(&self) -> Time {
         self.validity.issued
     }
@@ -377,12 +360,10 @@ impl VerifiedAssertion {
     }
 }
 
-impl SignedForm {
-    fn claims(&self) -> &Object {
-        match self {
-            Self::Token(verified) => verified.claims(),
-            Self::Certificate(claims, _) => claims,
-        }
+/// Certificates name people and machines: never printed.
+impl fmt::Debug for ValidatedLeaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ValidatedLeaf")
     }
 }
 
