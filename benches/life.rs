@@ -12,7 +12,7 @@ use countersign::commit::contract::{Batch, StoredGeneration};
 use countersign::commit::{Commit, Limits};
 use countersign::crypto::{Digest, MacKey, SealKey};
 use countersign::lifecycle::{GenerationState, alive};
-use countersign::oauth::{
+use countersign::oauth::{Pseudonyms, Pseudonyms, 
     ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, ScopesOnApi,
     Subject, Txn,
 };
@@ -87,7 +87,7 @@ fn fill(folder: &Path) {
 }
 
 fn key(name: &[u8]) -> GenerationKey {
-    MacKey::new(&[2; 32]).pseudonym(GenerationKind::Hop, name)
+    Pseudonyms::new(MacKey::new(&[2; 32]), Vec::new()).pseudonym(GenerationKind::Hop, name)
 }
 
 /// As the third party's token of a chain of eight agents: each hop, each agent, the transaction, the subject and two rules.

@@ -6,8 +6,7 @@ use super::liveness::StateView;
 use super::revocation::InactiveStatus;
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::crypto::MacKey;
-use crate::oauth::{GenerationKey, GenerationKind, SingleUse};
+use crate::oauth::{GenerationKey, GenerationKind, Pseudonyms, SingleUse};
 
 /// A client that proved itself, and whose agent the record neither suspends nor retires. Made only by [`require_active`].
 #[derive(Debug)]
@@ -24,10 +23,12 @@ pub struct ActiveClient {
 pub fn require_active(
     client: AuthenticatedClient,
     state: &dyn StateView,
-    pseudonyms: &MacKey,
+    pseudonyms: &Pseudonyms,
 ) -> Result<ActiveClient, InactiveStatus> {
-    let key = pseudonyms.pseudonym(GenerationKind::Agent, client.agent().id.as_str().as_bytes());
-    match state.generations(&[key]).into_iter().find_map(|state| state.inactive) {
+    let name = client.agent().id.as_str().as_bytes();
+    let key = pseudonyms.pseudonym(GenerationKind::Agent, name);
+    let keys: Vec<_> = std::iter::once(key).chain(pseudonyms.earlier(GenerationKind::Agent, name)).collect();
+    match state.generations(&keys).into_iter().filter_map(|state| state.inactive).max() {
         Some(status) => Err(status),
         None => Ok(ActiveClient { client, key }),
     }
@@ -60,6 +61,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
     use crate::catalog::{AgentKind, BoundTokens, Status};
+    use crate::crypto::MacKey;
     use crate::lifecycle::{GenerationState, Task};
     use crate::oauth::{ClientId, Time};
 
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_the_record_suspends_or_retires_is_no_active_client() {
-        let pseudonyms = MacKey::new(&[1; 32]);
+        let pseudonyms = Pseudonyms::new(MacKey::new(&[1; 32]), vec![]);
         let key = pseudonyms.pseudonym(GenerationKind::Agent, b"orchestrator");
         for status in [InactiveStatus::Suspended, InactiveStatus::Retired] {
             let state = One(key, Some(status));
@@ -102,5 +104,14 @@ mod tests {
             assert!(require_active(client("researcher"), &state, &pseudonyms).is_ok());
         }
         assert_eq!(require_active(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1, key);
+    }
+
+    #[test]
+    fn a_status_recorded_under_an_earlier_key_counts() {
+        let before = Pseudonyms::new(MacKey::new(&[1; 32]), vec![]).pseudonym(GenerationKind::Agent, b"orchestrator");
+        let after = Pseudonyms::new(MacKey::new(&[2; 32]), vec![MacKey::new(&[3; 32]), MacKey::new(&[1; 32])]);
+        let state = One(before, Some(InactiveStatus::Retired));
+        assert_eq!(require_active(client("orchestrator"), &state, &after).err(), Some(InactiveStatus::Retired));
+        assert!(require_active(client("researcher"), &state, &after).is_ok());
     }
 }

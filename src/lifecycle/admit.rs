@@ -2,6 +2,7 @@
 //! acts, `may_act`, impersonation, depth, active agents and rules, and last that everything the token would depend on is
 //! alive.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::active::ActiveClient;
@@ -9,7 +10,7 @@ use super::admitted::{AdmittedExchange, AdmittedParts, CurrentActor};
 use super::in_force::{Rules, active, held_by, in_force};
 use super::liveness::{Cause, GenerationState, NotAlive, join};
 use super::reason::AdmissionReason;
-use super::revocation::instance_name;
+use super::revocation::{InactiveStatus, instance_name};
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
 use crate::crypto::Digest;
@@ -228,28 +229,35 @@ fn generations(
 ) -> Result<Vec<Generation>, AdmissionReason> {
     let mut generations: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
     generations.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
-    let mut joining = joining(client, subject, actor, current, rules);
-    joining.retain(|key| generations.iter().all(|known| known.key != *key));
-    let states = rules.state.generations(&joining);
-    unless_ended_since_issue(subject, &joining, &states, rules)?;
-    join(rules.state, generations, joining.into_iter().zip(states), rules.now).map_err(AdmissionReason::NotAlive)
+    let (client, own) = client;
+    let joining = joining(client, subject, actor, current);
+    let mut states = rules.recorded(&joining);
+    unless_ended_since_issue(subject, &states)?;
+    // Whether it is active under any of its pseudonyms was asked when it logged in.
+    states.push((own, rules.state.generations(&[own]).first().copied().unwrap_or_default()));
+    states.sort_unstable_by_key(|(key, _)| *key);
+    states.dedup_by_key(|(key, _)| *key);
+    states.retain(|(key, _)| generations.iter().all(|known| known.key != *key));
+    let inactive = inactive(&states);
+    let joined = join(rules.state, generations, states.into_iter(), rules.now).map_err(AdmissionReason::NotAlive)?;
+    // Nothing is left to be inactive here but what an earlier pseudonym says.
+    inactive.map_or(Ok(joined), |dead| Err(AdmissionReason::NotAlive(dead)))
 }
 
-fn joining(
-    (client, own): (&AuthenticatedClient, GenerationKey),
-    subject: &VerifiedSubject,
-    actor: Option<&VerifiedActor>,
-    current: &CurrentActor,
-    rules: &Rules<'_>,
-) -> Vec<GenerationKey> {
-    let key = |kind, name: &str| rules.pseudonyms.pseudonym(kind, name.as_bytes());
-    let mut keys = vec![key(GenerationKind::Subject, subject.subject().as_str()), own];
+/// The things that join with this hop, the subject first; the client's agent is not among them.
+fn joining<'a>(
+    client: &'a AuthenticatedClient,
+    subject: &'a VerifiedSubject,
+    actor: Option<&'a VerifiedActor>,
+    current: &'a CurrentActor,
+) -> Vec<(GenerationKind, Cow<'a, str>)> {
+    let mut names = vec![(GenerationKind::Subject, Cow::Borrowed(subject.subject().as_str()))];
     if current.agent.id != client.agent().id {
-        keys.push(key(GenerationKind::Agent, current.agent.id.as_str()));
+        names.push((GenerationKind::Agent, Cow::Borrowed(current.agent.id.as_str())));
     }
     let instances = [(&client.agent().id, client.instance()), (&current.agent.id, current.instance.as_deref())];
     for (agent, instance) in instances {
-        keys.extend(instance.map(|instance| key(GenerationKind::Instance, &instance_name(agent, instance))));
+        names.extend(instance.map(|instance| (GenerationKind::Instance, Cow::Owned(instance_name(agent, instance)))));
     }
     let rules_used = [
         subject.subject().rule(),
@@ -257,26 +265,32 @@ fn joining(
         client.attested().map(|known| &known.rule),
         actor.and_then(VerifiedActor::rule),
     ];
-    keys.extend(rules_used.into_iter().flatten().map(|rule| key(GenerationKind::Rule, rule.as_str())));
-    keys.sort_unstable();
-    keys.dedup();
-    keys
+    names.extend(rules_used.into_iter().flatten().map(|rule| (GenerationKind::Rule, Cow::Borrowed(rule.as_str()))));
+    names
 }
 
-/// A foreign token that was issued before its subject was ended does not count under the generation after.
+/// A foreign token that was issued before its subject was ended does not count under the generation after. The subject's state
+/// comes first.
 fn unless_ended_since_issue(
     subject: &VerifiedSubject,
-    keys: &[GenerationKey],
-    states: &[GenerationState],
-    rules: &Rules<'_>,
+    states: &[(GenerationKey, GenerationState)],
 ) -> Result<(), AdmissionReason> {
-    let own = rules.pseudonyms.pseudonym(GenerationKind::Subject, subject.subject().as_str().as_bytes());
-    let ended = keys.iter().zip(states).find(|(key, _)| **key == own).and_then(|(_, state)| state.ended);
-    match (ended, subject.issued_at()) {
+    let Some((key, state)) = states.first().filter(|_| subject.own().is_none()) else { return Ok(()) };
+    match (state.ended, subject.issued_at()) {
         (None, _) => Ok(()),
         (Some(ended), Some(issued)) if issued > ended => Ok(()),
-        _ => Err(AdmissionReason::NotAlive(NotAlive { key: own, cause: Cause::Ended })),
+        _ => Err(AdmissionReason::NotAlive(NotAlive { key: *key, cause: Cause::Ended })),
     }
+}
+
+/// The strictest status among `states`.
+fn inactive(states: &[(GenerationKey, GenerationState)]) -> Option<NotAlive> {
+    let (key, status) = states.iter().filter_map(|(key, state)| Some((*key, state.inactive?))).max_by_key(|(_, status)| *status)?;
+    let cause = match status {
+        InactiveStatus::Suspended => Cause::Suspended,
+        InactiveStatus::Retired => Cause::Retired,
+    };
+    Some(NotAlive { key, cause })
 }
 
 /// The latest `exp` that a token of this exchange may have (promise 2): the earliest expiry of anything presented, and of the

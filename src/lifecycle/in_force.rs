@@ -1,11 +1,12 @@
 //! The rules in force: the configuration that admission reads, and who is active as the files say now. This is apart from
 //! liveness: it comes back when the files do.
 
-use super::liveness::StateView;
+use std::borrow::Cow;
+
+use super::liveness::{GenerationState, StateView};
 use super::reason::AdmissionReason;
 use crate::catalog::{Catalog, Status};
-use crate::crypto::MacKey;
-use crate::oauth::{ActChain, ClientId, Issuer, ScopesOnApi, Subject, Time};
+use crate::oauth::{ActChain, ClientId, GenerationKey, GenerationKind, Issuer, Pseudonyms, ScopesOnApi, Subject, Time};
 use crate::token::IssuedClaims;
 use crate::trust::TrustStore;
 
@@ -19,12 +20,30 @@ pub struct Rules<'a> {
     pub trust: &'a TrustStore,
     /// The present state of every generation.
     pub state: &'a dyn StateView,
-    /// The key of the pseudonyms under which the state knows things.
-    pub pseudonyms: &'a MacKey,
+    /// The keys of the pseudonyms under which the state knows things.
+    pub pseudonyms: &'a Pseudonyms,
     /// The greatest `depth` of a chain.
     pub depth_max: u32,
     /// The present time.
     pub now: Time,
+}
+
+impl Rules<'_> {
+    /// The present state of each named thing under its current pseudonym, with the latest end and the strictest status that are
+    /// recorded under any of its pseudonyms.
+    pub(super) fn recorded(&self, names: &[(GenerationKind, Cow<'_, str>)]) -> Vec<(GenerationKey, GenerationState)> {
+        let keys: Vec<GenerationKey> =
+            names.iter().flat_map(|(kind, name)| self.pseudonyms.every(*kind, name.as_bytes())).collect();
+        let states = self.state.generations(&keys);
+        let each = keys.len().checked_div(names.len()).unwrap_or(1).max(1);
+        let merged = |(keys, states): (&[GenerationKey], &[GenerationState])| {
+            let first = states.first().copied().unwrap_or_default();
+            let ended = states.iter().filter_map(|state| state.ended).max();
+            let inactive = states.iter().filter_map(|state| state.inactive).max();
+            keys.first().map(|key| (*key, GenerationState { ended, inactive, ..first }))
+        };
+        keys.chunks(each).zip(states.chunks(each)).filter_map(merged).collect()
+    }
 }
 
 /// Every agent that a token of `subject` rests on is active, and the trust rule that vouched for the subject is in force.

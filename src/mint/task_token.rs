@@ -13,7 +13,7 @@ use super::signers::{MintReason, Minting};
 use crate::commit::{NewTask, Receipt, RecordHop};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{AuthorityRecord, Discloser, Disclosures, Kind, RecordReason, TaskRecord, VERSION};
-use crate::lifecycle::{AdmittedTask, TaskTerms, key_of};
+use crate::lifecycle::{AdmittedTask, Task, TaskTerms, key_of};
 use crate::oauth::{ClientId, Confirmation, Generation, GenerationKind, Issuer, Jti, TaskId, TaskSpec, Time, Txn};
 use crate::policy::TaskGrant;
 use crate::token::{Ancestry, AncestryKind, IssuedClaims, TASK_TYP, TaskMembership};
@@ -87,7 +87,9 @@ pub fn open(
         opens: Some(NewTask {
             key: key_of(id, minting.pseudonyms),
             task: terms(task, grant, &names, ancestry.own.generations),
-            out_of: task.parent().map(|parent| key_of(parent.terms.id, minting.pseudonyms)),
+            out_of: task.parent().map(|Task { terms, .. }| {
+                minting.pseudonyms.known_in(&terms.generations, GenerationKind::Task, terms.id.as_bytes())
+            }),
         }),
         ..common::issue(task.admitted(), minting, (jti, txn, grant.deadline()), record)
     };

@@ -139,7 +139,7 @@ fn an_agent_suspended_and_resumed_between_two_hops() {
         let agent = ClientId::parse("orchestrator").unwrap();
         let turn = |turn, stage: &Stage| StatusChange {
             turn,
-            things: vec![Revocable::agent(&agent, &stage.world.pseudonyms)],
+            things: Revocable::agent(&agent, &stage.world.pseudonyms),
             by: ClientId::parse("ops").unwrap(),
             reason: "told so".to_owned(),
         };
