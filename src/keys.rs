@@ -1,6 +1,6 @@
-//! The keys of others: sources, caches and refreshing of JWK sets and SPIFFE trust bundles. Knows nothing of trust rules,
-//! tokens or requests. What is fetched is fetched by a task of its own; a request reads what is there and at most asks it to
-//! hurry.
+//! The keys of others: sources, caches and refreshing of JWK sets and SPIFFE trust bundles. Knows the name of the rule or client
+//! that keys are for, and nothing else of rules, tokens or requests. What is fetched is fetched by a task of its own; a request
+//! reads what is there and at most asks it to hurry.
 
 mod bundle;
 mod cache;

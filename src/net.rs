@@ -19,15 +19,14 @@ use rustls::ClientConfig;
 use url::{Host, Url};
 
 /// The longest answer that is read, in bytes.
-pub const JSON_BYTES_MAX: usize = 256 * 1024;
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// The longest part of a redirect's target that is told, in characters.
 const REDIRECT_SHOWN: usize = 300;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-const JSON_TYPES: [&str; 2] = ["application/json", "application/jwk-set+json"];
 
-/// Fetches JSON. Cheap to clone; the connection pools behind it are made at the first fetch, not at start-up.
+/// Fetches documents. Cheap to clone; the connection pools behind it are made at the first fetch, not at start-up.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     /// By the networks that may be reached beside public ones: few addresses name any.
@@ -45,12 +44,15 @@ pub(crate) struct Route {
     pub(crate) tls: Option<ClientConfig>,
 }
 
-/// A JSON document, unread, and its `max-age` (RFC 9111 §5.2.2.1).
+/// A document, unread, and its `max-age` (RFC 9111 §5.2.2.1).
 #[derive(Debug)]
-pub(crate) struct JsonDocument {
+pub(crate) struct FetchedDocument {
     pub(crate) body: Vec<u8>,
     pub(crate) max_age: Option<Duration>,
 }
+
+/// The content types that are asked for, in lower case and without parameters.
+pub(crate) type MediaTypes = &'static [&'static str];
 
 /// Why nothing was fetched. For logs: an issuer's address is not for callers.
 #[derive(Debug)]
@@ -65,9 +67,9 @@ pub enum FetchReason {
     Status(u16),
     /// A redirect, with this status and to this address. It is not followed.
     Redirect(u16, Option<Url>),
-    /// A content type that is not JSON.
-    ContentType,
-    /// More than [`JSON_BYTES_MAX`] bytes.
+    /// Another content type than one of these.
+    ContentType(MediaTypes),
+    /// More than [`BODY_BYTES_MAX`] bytes.
     Long,
 }
 
@@ -87,13 +89,13 @@ impl Fetcher {
         Self { lookup, clients: Arc::default(), ..self }
     }
 
-    /// One `GET`. Nothing of an answer is kept unless all of it is good.
-    pub(crate) async fn get_json(&self, uri: &Url, route: &Route) -> Result<JsonDocument, FetchReason> {
+    /// One `GET` for a document of one of these types. Nothing of an answer is kept unless all of it is good.
+    pub(crate) async fn get(&self, uri: &Url, types: MediaTypes, route: &Route) -> Result<FetchedDocument, FetchReason> {
         if !may_fetch(uri) {
             return Err(FetchReason::Address);
         }
         let client = self.client(route).ok_or(FetchReason::Client)?;
-        let request = client.get(uri.clone()).header(ACCEPT, JSON_TYPES.join(", ")).timeout(self.timeout);
+        let request = client.get(uri.clone()).header(ACCEPT, types.join(", ")).timeout(self.timeout);
         let answer = request.send().await.map_err(FetchReason::Network)?;
         if answer.status().is_redirection() {
             return Err(FetchReason::Redirect(answer.status().as_u16(), target(uri, &answer)));
@@ -101,11 +103,11 @@ impl Fetcher {
         if answer.status() != StatusCode::OK {
             return Err(FetchReason::Status(answer.status().as_u16()));
         }
-        if !answer.headers().get(CONTENT_TYPE).is_some_and(is_json) {
-            return Err(FetchReason::ContentType);
+        if !answer.headers().get(CONTENT_TYPE).is_some_and(|sent| is_one_of(types, sent)) {
+            return Err(FetchReason::ContentType(types));
         }
         let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
-        Ok(JsonDocument { body: read(answer).await?, max_age })
+        Ok(FetchedDocument { body: read(answer).await?, max_age })
     }
 
     /// A client with TLS of its own is made for one fetch: who must answer may change with each.
@@ -147,7 +149,7 @@ fn target(uri: &Url, answer: &Response) -> Option<Url> {
 async fn read(mut answer: Response) -> Result<Vec<u8>, FetchReason> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(FetchReason::Network)? {
-        if body.len() + chunk.len() > JSON_BYTES_MAX {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(FetchReason::Long);
         }
         body.extend_from_slice(&chunk);
@@ -178,9 +180,9 @@ pub(crate) fn leads_to(host: &str, uri: &Url) -> bool {
     uri.scheme() == "https" && named.is_ok_and(|named| authority(&named).is_some() && authority(&named) == authority(uri))
 }
 
-fn is_json(content_type: &HeaderValue) -> bool {
+fn is_one_of(types: MediaTypes, content_type: &HeaderValue) -> bool {
     let essence = content_type.to_str().ok().and_then(|text| text.split(';').next()).map(str::trim);
-    essence.is_some_and(|essence| JSON_TYPES.iter().any(|json| essence.eq_ignore_ascii_case(json)))
+    essence.is_some_and(|essence| types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted)))
 }
 
 /// RFC 9111 §5.2.2.1.
@@ -189,10 +191,12 @@ fn max_age(cache_control: &HeaderValue) -> Option<Duration> {
     directives.find_map(|directive| directive.strip_prefix("max-age=")?.parse().ok()).map(Duration::from_secs)
 }
 
-/// True when no connection was made because the name leads to a forbidden address.
-fn is_forbidden(cause: &reqwest::Error) -> bool {
-    let mut causes = std::iter::successors(Some(cause as &(dyn std::error::Error + 'static)), |error| error.source());
-    causes.any(|error| error.is::<Forbidden>())
+impl FetchReason {
+    /// True when no connection was made because the name leads to an address that may not be reached.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        let mut causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        causes.any(|error| error.is::<Forbidden>())
+    }
 }
 
 impl fmt::Display for FetchReason {
@@ -200,7 +204,7 @@ impl fmt::Display for FetchReason {
         f.write_str(match self {
             Self::Address => "the address is neither https nor http on a loopback host",
             Self::Client => "the HTTP client cannot be made; are there root certificates?",
-            Self::Network(cause) if is_forbidden(cause) => return Forbidden.fmt(f),
+            Self::Network(_) if self.is_forbidden() => return Forbidden.fmt(f),
             Self::Network(cause) if cause.is_timeout() => "there was no complete answer in time",
             Self::Network(cause) if cause.is_connect() => "no connection could be made",
             Self::Network(_) => "the connection broke off",
@@ -216,7 +220,7 @@ impl fmt::Display for FetchReason {
             Self::Redirect(status, None) => {
                 return write!(f, "the answer is a redirect ({status}) to no address; write the final one");
             }
-            Self::ContentType => "the answer is not application/json or application/jwk-set+json",
+            Self::ContentType(types) => return write!(f, "the answer is not {}", types.join(" or ")),
             Self::Long => "the answer is longer than 256 KiB",
         })
     }

@@ -77,8 +77,6 @@ pub struct Leaf {
     pub not_after: Time,
     /// SHA-256 of the certificate in DER: the `x5t#S256` of RFC 8705 §3.1.
     pub thumbprint: Digest,
-    /// SHA-256 of its `SubjectPublicKeyInfo` in DER.
-    pub key: Digest,
     usages: KeyUsages,
 }
 
@@ -105,13 +103,25 @@ impl Roots {
     /// # Errors
     /// When one cannot be read, or there are more than 256.
     pub fn from_der<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
+        Self::of(certificates.into_iter().map(|der| anchor(der.as_ref())))
+    }
+
+    /// As [`Self::from_der`], without those that cannot be read: to leave one out takes trust away and never adds any.
+    ///
+    /// # Errors
+    /// When there are more than 256.
+    pub fn from_readable<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
+        Self::of(certificates.into_iter().map(|der| anchor(der.as_ref())).filter(Result::is_ok))
+    }
+
+    fn of(
+        read: impl Iterator<Item = Result<(TrustAnchor<'static>, Digest, Option<Time>), X509Reason>>,
+    ) -> Result<Self, X509Reason> {
         let (mut anchors, mut ends, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for certificate in certificates {
-            let der = certificate.as_ref();
-            let borrowed = CertificateDer::from(der);
-            anchors.push(anchor_from_trusted_cert(&borrowed).map_err(|_| X509Reason::Malformed)?.to_owned());
-            let digest = Digest::of(der);
-            ends.extend(UnverifiedCertificate::read(der).map(|plain| (digest, plain.not_after)));
+        for one in read {
+            let (anchor, digest, not_after) = one?;
+            anchors.push(anchor);
+            ends.extend(not_after.map(|not_after| (digest, not_after)));
             digests.push(digest);
             if anchors.len() > ROOTS_MAX {
                 return Err(X509Reason::Long);
@@ -176,6 +186,12 @@ impl Roots {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+}
+
+/// One root, the SHA-256 of its certificate, and the last instant that it names for itself.
+fn anchor(der: &[u8]) -> Result<(TrustAnchor<'static>, Digest, Option<Time>), X509Reason> {
+    let anchor = anchor_from_trusted_cert(&CertificateDer::from(der)).map_err(|_| X509Reason::Malformed)?.to_owned();
+    Ok((anchor, Digest::of(der), UnverifiedCertificate::read(der).ok().map(|plain| plain.not_after)))
 }
 
 /// Validates `chain`, the leaf first and whatever else the peer sent behind it in any order, against `roots` as of `now`, and
@@ -271,7 +287,6 @@ impl Leaf {
             not_before: instant(certificate.validity().not_before),
             not_after: instant(certificate.validity().not_after),
             thumbprint: Digest::of(der),
-            key: Digest::of(certificate.public_key().raw),
             usages: usages(&certificate)?,
         };
         leaf.read_names(&certificate)?;

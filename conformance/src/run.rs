@@ -16,13 +16,10 @@ use crate::report::{CaseReport, Outcome, Report};
 use crate::request::Request;
 use crate::show;
 use crate::values::{Missing, Values};
-use crate::wire::Wire;
+use crate::wire::{PATIENCE, Wire};
 
 /// The pause before a request is sent again whose answer may take its time.
 const AGAIN: Duration = Duration::from_millis(50);
-
-/// How many times as long as a case says an answer may take before it is taken for the last one: the machine may be busy.
-const SLOWNESS: u32 = 60;
 
 /// How many cases run at the same time.
 const CASES_AT_ONCE: usize = 8;
@@ -116,14 +113,14 @@ async fn run_step(case: &Case, step: &Step, values: &mut Values<'_>, wire: &Wire
         Ok(request) => request,
         Err(missing) => return Some(unusable(case, step.line, missing)),
     };
-    let patience = Instant::now() + Duration::from_secs(step.expect.within) * SLOWNESS;
+    let last = Instant::now() + if step.expect.within > 0 { PATIENCE } else { Duration::ZERO };
     let (answer, unmet) = loop {
         let answer = match wire.send(&request).await {
             Ok(answer) => answer,
             Err(error) => return Some(failed(case, step, &request, None, &[format!("{}: {error}", place(case, step.line))])),
         };
         match check(&step.expect, &request, &answer, values) {
-            Ok(unmet) if unmet.is_empty() || Instant::now() >= patience => break (answer, unmet),
+            Ok(unmet) if unmet.is_empty() || Instant::now() >= last => break (answer, unmet),
             Ok(_) => tokio::time::sleep(AGAIN).await,
             Err(missing) => return Some(unusable(case, step.expect.line, missing)),
         }

@@ -25,7 +25,8 @@ pub(crate) struct Wire {
     keys: Value,
 }
 
-const PATIENCE: Duration = Duration::from_secs(240);
+/// After so long an answer is taken for one that never comes: the machine may be busy, and no case passes by the time it takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// RFC 9701 §5: the answer is the token.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 /// draft-ietf-oauth-status-list-21 §8.2: the answer is the list.

@@ -80,7 +80,13 @@ fn near(place: &SourceLocation, name: &str, not_after: Time, expiry: Option<Expi
 
 fn counts(config: &Config) -> String {
     let (agents, apis) = (config.catalog.agents().count(), config.catalog.apis().count());
-    format!("{} trust rules, {agents} agents, {apis} APIs, {} policy files", config.rules.len(), config.policies.len())
+    let counted = [(config.rules.len(), "trust rule"), (agents, "agent"), (apis, "API"), (config.policies.len(), "policy file")];
+    counted.map(|(count, thing)| counted_of(count, thing)).join(", ")
+}
+
+/// A number of things: one without the plural's `s`.
+fn counted_of(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 fn approve(warnings: &Diagnostics, counts: &str, json: bool) -> bool {
@@ -100,7 +106,7 @@ fn complain(complaints: &Diagnostics, json: bool) -> bool {
         say!("{}", json!({"ok": false, "complaints": list}));
     } else {
         say!("{complaints}");
-        say!("{} complaints; nothing of this configuration would be used", complaints.len());
+        say!("{}; nothing of this configuration would be used", counted_of(complaints.len(), "complaint"));
     }
     false
 }

@@ -65,8 +65,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
     claim(folder)?;
     let mut written = Vec::new();
     for (file, says, template) in FILES {
-        let text = values.iter().fold(template.to_owned(), |text, (word, value)| text.replace(word, value));
-        write(folder, file, &text, 0o644)?;
+        write(folder, file, &filled(template, &values), 0o644)?;
         written.push((file, says));
     }
     write(folder, "agents/assistant.jwks.json", &format!("{{\"keys\":[{public}]}}\n"), 0o644)?;
@@ -75,6 +74,18 @@ pub(super) fn run(options: &Options) -> CommandResult {
     written.push((AGENT_KEY, "its private key: for the agent, not for the server"));
     tell(options, &written);
     Ok(true)
+}
+
+/// The template with values for its words; a word in a value is none.
+fn filled(template: &str, values: &[(&str, String)]) -> String {
+    let (mut text, mut rest) = (String::new(), template);
+    loop {
+        let found = values.iter().filter_map(|(word, value)| Some((rest.split_once(word)?, value)));
+        let Some(((before, after), value)) = found.min_by_key(|((before, _), _)| before.len()) else { break };
+        text.extend([before, value]);
+        rest = after;
+    }
+    text + rest
 }
 
 /// Words of the templates and what stands for them, as TOML.
@@ -88,8 +99,8 @@ fn values(options: &Options) -> Result<[(&'static str, String); 6], Failure> {
     let public = listen(&url);
     let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, if public.port() == 8694 { 8695 } else { 8694 }));
     let host_and_path = issuer.as_str().split_once("://").map_or("", |(_, rest)| rest.trim_end_matches('/'));
-    // A JSON string is a TOML string.
-    let quoted = |text: &str| json!(text).to_string();
+    // A JSON string is a TOML string, but for the one control character that JSON lets stand.
+    let quoted = |text: &str| json!(text).to_string().replace('\u{7f}', "\\u007f");
     Ok([
         ("@ISSUER@", quoted(issuer.as_str())),
         ("@IDP@", quoted(idp.as_str())),
@@ -132,13 +143,17 @@ fn write(folder: &Path, file: &str, text: &str, mode: u32) -> Result<(), Failure
     opened.write_all(text.as_bytes()).map_err(failed)
 }
 
+/// A path as a shell reads it as one word.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte));
+    if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 fn tell(options: &Options, written: &[(&str, &str)]) {
     let folder = &options.folder;
-    let (settings, data) = (folder.join(SETTINGS), folder.join("data"));
-    let next = [
-        format!("countersign check --config {}", settings.display()),
-        format!("countersign serve --config {} --data {}", settings.display(), data.display()),
-    ];
+    let (settings, data) = (shell_word(&folder.join(SETTINGS)), shell_word(&folder.join("data")));
+    let next = [format!("countersign check --config {settings}"), format!("countersign serve --config {settings} --data {data}")];
     if options.json {
         let files: Vec<_> = written.iter().map(|(file, _)| folder.join(file).display().to_string()).collect();
         say!("{}", json!({"files": files, "next": next}));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::crypto::Digest;
-use crate::oauth::Time;
+use crate::oauth::{SpiffeId, Time};
 use crate::trust::{TrustReason, TrustStore, VerifiedAssertion};
 use crate::x509::{self, DistinguishedName, Leaf, Roots, TlsRole, UnverifiedCertificate, X509Reason};
 
@@ -34,6 +34,7 @@ struct PeerChain {
     chain: Vec<Vec<u8>>,
     thumbprint: Digest,
     plain: OnceLock<Result<UnverifiedCertificate, X509Reason>>,
+    claimed: OnceLock<Result<Option<SpiffeId>, X509Reason>>,
     last: Mutex<Option<ValidatedPath>>,
 }
 
@@ -53,7 +54,7 @@ impl PeerCertificate {
     pub fn new(chain: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let chain: Vec<Vec<u8>> = chain.into_iter().collect();
         let thumbprint = Digest::of(chain.first().map(Vec::as_slice).unwrap_or_default());
-        Self(Arc::new(PeerChain { chain, thumbprint, plain: OnceLock::new(), last: Mutex::new(None) }))
+        Self(Arc::new(PeerChain { chain, thumbprint, plain: OnceLock::new(), claimed: OnceLock::new(), last: Mutex::new(None) }))
     }
 
     /// SHA-256 of the certificate, to which tokens are bound: `x5t#S256` (RFC 8705 §3.1).
@@ -84,12 +85,21 @@ impl PeerCertificate {
 
     /// The subject that the certificate names, by the trust rule that accepts it: for an X509-SVID that of its trust domain.
     pub(super) fn assertion(&self, trust: &TrustStore, now: Time) -> Result<VerifiedAssertion, TrustReason> {
-        trust.verify_path(&self.0.chain, now, &|roots| self.validated(roots, now))
+        trust.verify_path(self.claimed()?, now, &|roots| self.validated(roots, now))
     }
 
     fn plain(&self) -> Result<&UnverifiedCertificate, X509Reason> {
-        let read = || self.0.chain.first().ok_or(X509Reason::Empty).and_then(|leaf| UnverifiedCertificate::read(leaf));
+        let read = || self.leaf().and_then(UnverifiedCertificate::read);
         self.0.plain.get_or_init(read).as_ref().map_err(|reason| *reason)
+    }
+
+    fn claimed(&self) -> Result<Option<&SpiffeId>, X509Reason> {
+        let read = || self.leaf().and_then(x509::claimed_spiffe_id);
+        self.0.claimed.get_or_init(read).as_ref().map(Option::as_ref).map_err(|reason| *reason)
+    }
+
+    fn leaf(&self) -> Result<&[u8], X509Reason> {
+        self.0.chain.first().map(Vec::as_slice).ok_or(X509Reason::Empty)
     }
 }
 
@@ -131,6 +141,12 @@ impl fmt::Debug for PeerCertificate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_chain_at_all_is_refused_as_that() {
+        let empty = PeerCertificate::new([]);
+        assert_eq!((empty.claimed(), empty.plain()), (Err(X509Reason::Empty), Err(X509Reason::Empty)));
+    }
 
     #[test]
     fn mailboxes_are_the_same_but_for_the_case_of_their_host() {

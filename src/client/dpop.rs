@@ -17,14 +17,11 @@ pub use reason::DpopReason;
 use super::DpopProof;
 use crate::crypto::Digest;
 use crate::jose::{Algorithm, EmbeddedKeyJws, Object, ProofKeys};
-use crate::oauth::{SingleUse, SingleUseKind, Time};
+use crate::oauth::{CLOCK_SKEW, JTI_BYTES_MAX, SingleUse, SingleUseKind, Time};
 
 /// By which a proof may be signed, as published (RFC 9449 §5.1). Each verifies in well under 100 µs.
 pub const PROOF_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
 
-/// How far ahead of our clock a proof may say that it was made.
-const AHEAD_MAX: Duration = Duration::from_secs(60);
-const JTI_BYTES_MAX: usize = 255;
 const HTU_BYTES_MAX: usize = 2048;
 
 /// The rules that proofs are held to.
@@ -89,7 +86,7 @@ fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, 
         Some(Worth::Nothing) | None => {}
     }
     let expires = made.plus(rules.age_max);
-    if made > now.plus(AHEAD_MAX) {
+    if made > now.plus(CLOCK_SKEW) {
         return Err(DpopReason::Ahead);
     }
     if expires <= now { Err(DpopReason::Old) } else { Ok(expires) }

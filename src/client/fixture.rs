@@ -216,19 +216,12 @@ pub(super) fn bundleless() -> TrustStore {
 }
 
 fn parts(name: &str, kind: TrustKind, selector: IssuerSelector, subject: SubjectKind, keys: KeySource) -> TrustRuleParts {
+    let parts = TrustRuleParts::for_tests(name, kind, selector, keys);
     TrustRuleParts {
-        name: RuleName::parse(name).unwrap(),
-        kind,
-        selector,
         audiences: vec![ISSUER.to_owned(), ALIAS.to_owned()],
-        algorithms: vec![Algorithm::ES256],
         lifetime_max: Duration::from_secs(3600),
-        subject: SubjectMapping { kind: subject, id: Template::parse("{sub}").unwrap(), instance: None, attributes: [].into() },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys,
-        scopes: Vec::new(),
+        subject: SubjectMapping { kind: subject, ..parts.subject },
+        ..parts
     }
 }
 

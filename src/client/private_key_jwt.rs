@@ -9,11 +9,9 @@ use super::{AssertionAudience, AssertionReason, AuthMethod, ClientReason};
 use crate::crypto::Digest;
 use crate::jose::{Compact, JoseReason, Object, Verified};
 use crate::keys::KeysUnavailable;
-use crate::oauth::{ClientId, SingleUse, SingleUseKind, Time};
+use crate::oauth::{CLOCK_SKEW, ClientId, JTI_BYTES_MAX, SingleUse, SingleUseKind, Time};
 
 const LIFETIME_MAX: Duration = Duration::from_secs(3600);
-const AHEAD_MAX: Duration = Duration::from_secs(60);
-const JTI_BYTES_MAX: usize = 255;
 
 /// The client whose own assertion this claims to be; none when it claims to be something else, or no such client has keys.
 pub(super) fn client(context: &AuthContext<'_>, iss: Option<&str>, sub: Option<&str>) -> Option<ClientId> {
@@ -101,7 +99,7 @@ fn check_dates(claims: &Object, now: Time) -> Result<Time, AssertionReason> {
     if exp <= now {
         return Err(AssertionReason::Expired);
     }
-    if iat.max(nbf).is_some_and(|from| from > now.plus(AHEAD_MAX)) {
+    if iat.max(nbf).is_some_and(|from| from > now.plus(CLOCK_SKEW)) {
         return Err(AssertionReason::Ahead);
     }
     if exp.since(iat.unwrap_or(now)) > LIFETIME_MAX {

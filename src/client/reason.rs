@@ -203,8 +203,8 @@ impl fmt::Display for ClientReason {
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
                 "the client certificate does not log in the client that client_id names, or there is no such client; check ",
-                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth or ",
-                "spiffe_x509"
+                "client_id, and in the agent's file tls_client_auth (authority and name), self_signed_tls_client_auth, ",
+                "spiffe_x509 or workload_x509"
             ),
             Self::CertificateAlone(_) => "the client certificate alone does not say which agent logs in; send client_id with it",
             Self::Key(missed) => return write!(f, "the attestation that logs in {missed}"),

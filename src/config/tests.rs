@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
-mod complaints;
+mod diagnostics;
 mod dated;
 mod platforms;
 mod revocation;

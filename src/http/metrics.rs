@@ -6,26 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::ErrorCode;
 use crate::jose::keys_parsed;
 
-const CODES: [ErrorCode; 12] = [
-    ErrorCode::InvalidRequest,
-    ErrorCode::InvalidClient,
-    ErrorCode::UnauthorizedClient,
-    ErrorCode::UnsupportedGrantType,
-    ErrorCode::InvalidScope,
-    ErrorCode::InvalidTarget,
-    ErrorCode::InvalidAuthorizationDetails,
-    ErrorCode::InvalidDpopProof,
-    ErrorCode::UseDpopNonce,
-    ErrorCode::UnsupportedTokenType,
-    ErrorCode::TemporarilyUnavailable,
-    ErrorCode::ServerError,
-];
-
 /// The requests of clients that were granted and refused since the start.
 #[derive(Default)]
 pub(super) struct Metrics {
     issued: AtomicU64,
-    refused: [AtomicU64; CODES.len()],
+    refused: [AtomicU64; ErrorCode::ALL.len()],
 }
 
 impl Metrics {
@@ -34,7 +19,7 @@ impl Metrics {
     }
 
     pub(super) fn refused(&self, code: ErrorCode) {
-        let counter = CODES.iter().position(|known| *known == code).and_then(|position| self.refused.get(position));
+        let counter = ErrorCode::ALL.iter().position(|known| *known == code).and_then(|position| self.refused.get(position));
         counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
     }
 
@@ -43,7 +28,7 @@ impl Metrics {
         let mut text = String::from("# TYPE countersign_tokens_issued_total counter\n");
         let _ = writeln!(text, "countersign_tokens_issued_total {}", self.issued.load(Ordering::Relaxed));
         text.push_str("# TYPE countersign_requests_refused_total counter\n");
-        for (code, counter) in CODES.iter().zip(&self.refused) {
+        for (code, counter) in ErrorCode::ALL.iter().zip(&self.refused) {
             let count = counter.load(Ordering::Relaxed);
             let _ = writeln!(text, "countersign_requests_refused_total{{error=\"{}\"}} {count}", code.as_str());
         }

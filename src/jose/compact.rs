@@ -36,7 +36,6 @@ pub struct Compact<'a> {
 pub struct Verified {
     claims: Arc<Object>,
     algorithm: Algorithm,
-    kid: Option<Box<str>>,
     key: Digest,
 }
 
@@ -173,7 +172,7 @@ impl<'a> Compact<'a> {
 
     fn verified(&self, key: &VerifyingKey, algorithm: Algorithm) -> Result<Verified, JoseReason> {
         let claims = self.claims.clone().ok_or(JoseReason::Claims)?;
-        Ok(Verified { claims, algorithm, kid: self.kid.clone(), key: key.thumbprint() })
+        Ok(Verified { claims, algorithm, key: key.thumbprint() })
     }
 }
 
@@ -183,14 +182,14 @@ impl Verified {
         &self.claims
     }
 
+    /// The claims, for whoever keeps them.
+    pub fn into_claims(self) -> Arc<Object> {
+        self.claims
+    }
+
     /// The algorithm of the signature.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
-    }
-
-    /// The token's `kid`.
-    pub fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
     }
 
     /// The thumbprint of the key that signed (RFC 7638).

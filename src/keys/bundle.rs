@@ -45,8 +45,7 @@ impl TrustBundle {
         let listed: BundleDocument =
             serde_json::from_slice(json).map_err(|_| TrustBundleReason::KeySet(KeySetReason::Malformed))?;
         let authorities = listed.keys.into_iter().filter_map(BundleKey::authority);
-        let readable = authorities.filter(|der| Roots::from_der([der]).is_ok());
-        let roots = Roots::from_der(readable).map_err(|_| TrustBundleReason::Roots)?;
+        let roots = Roots::from_readable(authorities).map_err(|_| TrustBundleReason::Roots)?;
         Ok(Self { keys: Arc::new(keys), roots: Arc::new(roots) })
     }
 
@@ -105,7 +104,7 @@ impl fmt::Display for TrustBundleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeySet(reason) => reason.fmt(f),
-            Self::Roots => f.write_str("has more than 256 certificates"),
+            Self::Roots => f.write_str("has more than 256 certificates; authorities that sign no more must be taken out of it"),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use ::spiffe::WorkloadApiError;
+use tokio::task::JoinError;
 
-use super::Older;
+use super::{Older, TrustBundleReason};
 use crate::jose::KeySetReason;
 use crate::net::FetchReason;
 
@@ -24,8 +25,12 @@ pub enum RefreshReason {
     Host,
     /// A bundle that is older than one that was seen, or does not say how old it is.
     RolledBack(Older),
+    /// The runtime stopped before a bundle could be compared with those that were seen, or that task failed.
+    Unadmitted(JoinError),
     /// The key set itself.
     KeySet(KeySetReason),
+    /// The bundle itself.
+    Bundle(TrustBundleReason),
     /// The SPIFFE Workload API gives nothing, or something else than bundles.
     Workload(WorkloadApiError),
     /// The SPIFFE Workload API does not answer.
@@ -48,13 +53,18 @@ impl From<FetchReason> for RefreshReason {
 impl fmt::Display for RefreshReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Fetch(reason) if reason.is_forbidden() => write!(f, "{reason}; a trust rule names networks in keys.networks"),
             Self::Fetch(reason) => reason.fmt(f),
             Self::Metadata => f.write_str("the discovery document is malformed or names another issuer"),
             Self::Host => {
                 f.write_str("the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts")
             }
             Self::RolledBack(older) => older.fmt(f),
+            Self::Unadmitted(error) => {
+                write!(f, "the version of the bundle could not be compared with those seen before ({error}); it is fetched again")
+            }
             Self::KeySet(reason) => write!(f, "the key set {reason}"),
+            Self::Bundle(reason) => write!(f, "the bundle {reason}"),
             Self::Workload(error) if self.is_denial() => {
                 write!(f, "the Workload API gives this server no bundles ({error}); register it with the agent")
             }
@@ -68,7 +78,9 @@ impl Error for RefreshReason {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Fetch(reason) => reason.source(),
+            Self::Unadmitted(error) => Some(error),
             Self::KeySet(reason) => Some(reason),
+            Self::Bundle(reason) => Some(reason),
             Self::Workload(error) => Some(error),
             Self::RolledBack(older) => Some(older),
             Self::Metadata | Self::Host | Self::Silent => None,

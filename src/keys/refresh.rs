@@ -7,10 +7,13 @@ use std::time::Duration;
 use url::Url;
 
 use super::state::{CacheState, Phase};
-use super::{KeyLocation, KeyMaterial, RefreshReason, TrustBundle, TrustBundleReason};
+use super::{KeyLocation, KeyMaterial, RefreshReason, TrustBundle};
 use crate::jose::{KeySet, KeyUse, Object};
-use crate::net::{self, FetchReason, Fetcher, Route};
+use crate::net::{self, FetchReason, Fetcher, MediaTypes, Route};
 use crate::oauth::{Clock, Issuer};
+
+/// The content types of metadata, key sets and bundles.
+const JSON_TYPES: MediaTypes = &["application/json", "application/jwk-set+json"];
 
 /// `max-age` counts between a fifth and twelve times the interval, one minute and one hour by default, and up to half the
 /// `max_stale`: whoever asks for a long pause does not end the keys by it.
@@ -61,16 +64,15 @@ impl Schedule {
 
 async fn refresh(state: &CacheState, fetcher: &Fetcher) -> FetchedKeys {
     let (material, keep) = fetch_keys(&state.target.location, &state.route()?, fetcher).await?;
-    Ok((not_rolled_back(state, material).await?, keep))
+    Ok((admitted(state, material).await?, keep))
 }
 
-/// An endpoint that serves an older bundle than was seen has been rolled back, or somebody replays it.
-async fn not_rolled_back(state: &CacheState, material: KeyMaterial) -> Result<KeyMaterial, RefreshReason> {
+/// The material, unless it is an older bundle than was seen: then its endpoint has been rolled back, or somebody replays it.
+async fn admitted(state: &CacheState, material: KeyMaterial) -> Result<KeyMaterial, RefreshReason> {
     let Some(domain) = state.target.domain.clone().filter(|_| state.target.location.is_bundle()) else { return Ok(material) };
     let (sequences, sequence) = (Arc::clone(&state.sequences), material.keys.sequence());
     let admitted = tokio::task::spawn_blocking(move || sequences.admit(&domain, sequence)).await;
-    // A runtime that shuts down admits nothing.
-    admitted.map_err(|_| FetchReason::Client)?.map_err(RefreshReason::RolledBack).map(|()| material)
+    admitted.map_err(RefreshReason::Unadmitted)?.map_err(RefreshReason::RolledBack).map(|()| material)
 }
 
 async fn fetch_keys(location: &KeyLocation, route: &Route, fetcher: &Fetcher) -> FetchedKeys {
@@ -80,18 +82,15 @@ async fn fetch_keys(location: &KeyLocation, route: &Route, fetcher: &Fetcher) ->
         KeyLocation::Uri(uri) => uri.clone(),
         KeyLocation::Workload(_) | KeyLocation::Within(..) => return Err(FetchReason::Address.into()),
     };
-    let answer = fetcher.get_json(&uri, route).await?;
+    let answer = fetcher.get(&uri, JSON_TYPES, route).await?;
     let keys = KeySet::parse(&answer.body, KeyUse::Signature).map_err(RefreshReason::KeySet)?;
     Ok((KeyMaterial { keys: Arc::new(keys), roots: None }, answer.max_age))
 }
 
 /// The interval of a bundle is its publisher's `spiffe_refresh_hint` (SPIFFE Trust Domain and Bundle §4.1.2).
 async fn fetch_bundle(url: &Url, route: &Route, fetcher: &Fetcher) -> FetchedKeys {
-    let answer = fetcher.get_json(url, route).await?;
-    let bundle = TrustBundle::parse(&answer.body).map_err(|reason| match reason {
-        TrustBundleReason::KeySet(reason) => RefreshReason::KeySet(reason),
-        TrustBundleReason::Roots => FetchReason::Long.into(),
-    })?;
+    let answer = fetcher.get(url, JSON_TYPES, route).await?;
+    let bundle = TrustBundle::parse(&answer.body).map_err(RefreshReason::Bundle)?;
     let keep = bundle.keys.refresh_hint().filter(|hint| !hint.is_zero());
     Ok((KeyMaterial::of_bundle(&bundle), keep))
 }
@@ -99,7 +98,7 @@ async fn fetch_bundle(url: &Url, route: &Route, fetcher: &Fetcher) -> FetchedKey
 /// OpenID Connect Discovery §4.3: the document must name exactly the issuer that was asked for.
 async fn discover(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fetcher) -> Result<Url, RefreshReason> {
     let address = Url::parse(&issuer.join("/.well-known/openid-configuration")).map_err(|_| FetchReason::Address)?;
-    let answer = fetcher.get_json(&address, route).await?;
+    let answer = fetcher.get(&address, JSON_TYPES, route).await?;
     let metadata = Object::parse(answer.body).map_err(|_| RefreshReason::Metadata)?;
     let text = |name| metadata.text(name).ok().flatten().ok_or(RefreshReason::Metadata);
     if text("issuer")? != issuer.as_str() {

@@ -56,7 +56,7 @@ impl RuleKeys {
                 return Self::Remote(location.parts().iter().map(part).collect());
             }
         };
-        Self::Fixed(not_rolled_back(material, replaced, rule, domain, sequences))
+        Self::Fixed(newest(material, replaced, rule, domain, sequences))
     }
 
     /// The caches that tasks keep fresh.
@@ -103,9 +103,10 @@ impl RuleKeys {
     }
 }
 
-/// A bundle whose sequence number fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1). A file without a number is its
-/// operator's word; an endpoint that stops numbering is not believed.
-fn not_rolled_back(
+/// The material, or that of the `replaced` rule where it is a bundle older than one that was seen: a bundle whose sequence number
+/// fell is an old one (SPIFFE Trust Domain and Bundle §4.1.1). A file without a number is its operator's word; an endpoint that
+/// stops numbering is not believed.
+fn newest(
     material: KeyMaterial,
     replaced: Option<&RuleKeys>,
     rule: &RuleName,

@@ -132,11 +132,6 @@ impl FetchTarget {
 }
 
 impl KeySource {
-    /// True for a JWK set that is fetched.
-    pub(crate) fn is_remote_jwks(&self) -> bool {
-        matches!(self, Self::Remote(location, _) if !location.is_bundle())
-    }
-
     /// False for an address that no fetcher goes to.
     pub(crate) fn is_fetchable(&self) -> bool {
         match self {

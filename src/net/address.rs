@@ -151,7 +151,7 @@ impl fmt::Display for Network {
 
 impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name leads to an address that is neither public nor in keys.networks")
+        f.write_str("the name leads to an address that is neither public nor in a network that is named for it")
     }
 }
 

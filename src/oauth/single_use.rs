@@ -2,6 +2,9 @@
 
 use super::Time;
 
+/// The longest `jti` of a client assertion or a DPoP proof, in bytes.
+pub const JTI_BYTES_MAX: usize = 255;
+
 /// A value that may be accepted once: a client assertion's `jti`, or that of a DPoP proof. The commit spends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SingleUse {

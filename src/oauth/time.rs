@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
+/// How far ahead of ours another's clock may be: `iat` and `nbf` only. An `exp` is never stretched.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);

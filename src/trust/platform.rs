@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 pub use azure::tenant;
 pub use claim::{ClaimFact, Nature, Shape};
-pub(super) use claim::{PlatformClaims, unless};
+pub(super) use claim::{PlatformClaims, refuse_if};
 
 use super::TrustKind;
 use crate::oauth::SpiffeId;
@@ -37,7 +37,9 @@ pub(super) fn instance(kind: TrustKind, claims: PlatformClaims<'_>) -> Option<St
 /// Audiences that mean the platform itself, or everybody: a token that names one is not for us alone.
 pub(super) fn is_foreign_audience(kind: TrustKind, issuer: &str, audience: &str) -> bool {
     match kind {
+        // Without --api-audiences an API server's own audience is its issuer.
         TrustKind::Kubernetes => audience == issuer || kubernetes::is_foreign_audience(audience),
+        // Once the default, and what every other server of that instance would take.
         TrustKind::Gitlab => audience == issuer,
         TrustKind::Github => github::is_default_audience(audience, issuer),
         TrustKind::Buildkite => audience.starts_with("https://buildkite.com/"),

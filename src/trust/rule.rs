@@ -176,11 +176,34 @@ impl TrustRuleParts {
             (spiffe && !is_domain, TrustRuleReason::TrustDomainMissing),
             (!spiffe && is_domain, TrustRuleReason::TrustDomainUseless(self.kind)),
             (self.kind.is_platform() && self.subject.kind == SubjectKind::User, TrustRuleReason::People(self.kind)),
-            (spiffe && self.keys.is_remote_jwks(), TrustRuleReason::SpiffeKeys),
-            (!serves(&self.keys, self.kind), TrustRuleReason::KeysUse),
-            (!self.keys.is_fetchable(), TrustRuleReason::KeysUri),
         ];
-        faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason).collect()
+        let faults = faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason);
+        let unreachable = (!self.keys.is_fetchable()).then_some(TrustRuleReason::KeysUri);
+        faults.chain(misplaced(&self.keys, self.kind)).chain(unreachable).collect()
+    }
+}
+
+#[cfg(test)]
+impl TrustRuleParts {
+    /// A rule in force over tokens for "us", whose subject is their `sub`: a user of kind `oidc`, a workload of any other.
+    #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    pub(crate) fn for_tests(name: &str, kind: TrustKind, selector: IssuerSelector, keys: KeySource) -> Self {
+        let subject = SubjectMapping::workload("{sub}").unwrap();
+        let party = if kind == TrustKind::Oidc { SubjectKind::User } else { SubjectKind::Workload };
+        Self {
+            name: RuleName::parse(name).unwrap(),
+            kind,
+            selector,
+            audiences: vec!["us".to_owned()],
+            algorithms: vec![Algorithm::ES256],
+            lifetime_max: Duration::from_secs(100_000),
+            subject: SubjectMapping { kind: party, ..subject },
+            require: Vec::new(),
+            presenters: Vec::new(),
+            enabled: true,
+            keys,
+            scopes: Vec::new(),
+        }
     }
 }
 
@@ -199,14 +222,16 @@ impl IssuerSelector {
     }
 }
 
-/// True for keys of the sort that a rule of `kind` needs.
-fn serves(keys: &KeySource, kind: TrustKind) -> bool {
-    match (keys, kind) {
+/// The fault of keys that are not of the sort that a rule of `kind` needs.
+fn misplaced(keys: &KeySource, kind: TrustKind) -> Option<TrustRuleReason> {
+    let fits = match (keys, kind) {
         (KeySource::Fixed(keys), TrustKind::Spiffe) => keys.key_use() == KeyUse::JwtSvid,
         (KeySource::Fixed(keys), _) => keys.key_use() == KeyUse::Signature && kind.has_issuer(),
         (KeySource::Bundle(_), _) => kind == TrustKind::Spiffe,
         (KeySource::Roots(_), _) => kind == TrustKind::X509,
         (KeySource::Remote(location, _), _) if location.is_bundle() => kind == TrustKind::Spiffe,
+        (KeySource::Remote(..), TrustKind::Spiffe) => return Some(TrustRuleReason::SpiffeKeys),
         (KeySource::Remote(..), _) => kind != TrustKind::X509,
-    }
+    };
+    (!fits).then_some(TrustRuleReason::KeysUse)
 }

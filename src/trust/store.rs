@@ -9,8 +9,8 @@ use super::{TrustReason, TrustRule, VerifiedAssertion, verify};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::keys::{JwksCache, KeyState, RuleKeys, Sequences};
 use crate::net::Fetcher;
-use crate::oauth::{Clock, RuleName, Time};
-use crate::x509::{self, Leaf, Roots, TlsRole, X509Reason};
+use crate::oauth::{Clock, RuleName, SpiffeId, Time};
+use crate::x509::{Leaf, Roots, X509Reason};
 
 /// All trust rules with their keys in force.
 #[derive(Debug)]
@@ -107,28 +107,20 @@ impl TrustStore {
         outcomes.settle()
     }
 
-    /// The one rule that accepts the certificate chain, the leaf first, and the subject as it reads it. Who presents the chain
-    /// must have proved the leaf's key, as a TLS handshake does. A leaf with a SPIFFE ID is judged by its trust domain's bundle
-    /// alone, every other one by the rules of kind `x509`. It waits for nobody: a bundle that is not there is no verdict.
+    /// The one rule that accepts a certificate, and the subject as it reads it. Who presents the certificate must have proved its
+    /// key, as a TLS handshake does. One that has `claimed` a SPIFFE ID is judged by its trust domain's bundle alone, every other
+    /// one by the rules of kind `x509`. `validated` looks for a path to the roots of a rule and may know it already. It waits for
+    /// nobody: a bundle that is not there is no verdict.
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules, the reason of the one that came furthest.
-    pub fn verify_certificate<C: AsRef<[u8]>>(&self, chain: &[C], now: Time) -> Result<VerifiedAssertion, TrustReason> {
-        self.verify_path(chain, now, &|roots| x509::validate(roots, chain, now, TlsRole::Client).map(Arc::new))
-    }
-
-    /// As [`Self::verify_certificate`], with a path to roots found by `validated`, which may remember one.
-    ///
-    /// # Errors
-    /// As [`Self::verify_certificate`].
-    pub fn verify_path<C: AsRef<[u8]>>(
+    pub fn verify_path(
         &self,
-        chain: &[C],
+        claimed: Option<&SpiffeId>,
         now: Time,
         validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
     ) -> Result<VerifiedAssertion, TrustReason> {
-        let leaf = chain.first().ok_or(X509Reason::Empty)?;
-        let rules = match x509::claimed_spiffe_id(leaf.as_ref())? {
+        let rules = match claimed {
             Some(id) => self.by_issuer.get(format!("spiffe://{}", id.trust_domain()).as_str()).map(Vec::as_slice),
             None => Some(self.by_roots.as_slice()),
         };

@@ -10,39 +10,27 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::confirmation::foreign_confirmation;
-use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, unless};
+use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, refuse_if};
 use super::rule::IssuerSelector;
 use super::{PlatformReason, TrustKind, TrustReason, TrustRule};
 use crate::crypto::Digest;
-use crate::jose::{Cache, Compact, Object, Verified};
+use crate::jose::{Cache, Compact, Object};
 use crate::keys::KeyMaterial;
-use crate::oauth::{Confirmation, SpiffeId, Subject, Time, TrustDomain};
+use crate::oauth::{CLOCK_SKEW, Confirmation, SpiffeId, Time, TrustDomain};
 use crate::x509::{self, Leaf, Roots, X509Reason};
-
-/// How far ahead of ours another's clock may be: `iat` and `nbf` only. An `exp` is never stretched.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// A genuine, current foreign token that is meant for us, or a certificate, as the one rule that accepts it reads it. Made only
 /// by the two functions below, which list every check.
 #[derive(Clone)]
 pub struct VerifiedAssertion {
     rule: Arc<TrustRule>,
-    form: SignedForm,
-    typ: Option<Box<str>>,
+    claims: Arc<Object>,
     digest: Digest,
     validity: Validity,
     id: String,
     instance: Option<String>,
     attributes: BTreeMap<String, String>,
     confirmation: Option<Confirmation>,
-}
-
-/// The signed thing that carried the claims.
-#[derive(Clone)]
-enum SignedForm {
-    Token(Verified),
-    /// A certificate, with what it says written as claims, so that rules and policies read both alike.
-    Certificate(Object, Arc<Leaf>),
 }
 
 /// The times of a token that is current.
@@ -73,7 +61,7 @@ impl VerifiedAssertion {
         let keys = &material.ok_or(TrustReason::KeysUnavailable)?.keys;
         let verified = token.verify_cached(keys, rule.algorithms(), cache, now)?;
         check_audience(rule, verified.claims())?;
-        Self::read(rule, SignedForm::Token(verified), (token.typ().map(Box::from), token.digest()), validity)
+        Self::read(rule, verified.into_claims(), token.digest(), validity)
     }
 
     /// Checks a certificate under `rule`. `validated` finds a path to the rule's roots, and may know one already. A certificate
@@ -91,27 +79,20 @@ impl VerifiedAssertion {
         let leaf = validated(&roots)?;
         let id = check_names(rule, &leaf)?;
         let validity = Validity { expires: leaf.not_after, issued_at: Some(leaf.not_before) };
-        let (claims, digest) = (certificate_claims(&leaf, id.as_ref())?, leaf.thumbprint);
-        Self::read(rule, SignedForm::Certificate(claims, leaf), (None, digest), validity)
+        Self::read(rule, Arc::new(certificate_claims(&leaf, id.as_ref())?), leaf.thumbprint, validity)
     }
 
     /// The last checks, of claims that are genuine: the key that they are bound to, the rule's requirements, and its subject.
-    fn read(
-        rule: &Arc<TrustRule>,
-        form: SignedForm,
-        (typ, digest): (Option<Box<str>>, Digest),
-        validity: Validity,
-    ) -> Result<Self, TrustReason> {
-        let claims = form.claims();
-        let confirmation = foreign_confirmation(claims).map_err(TrustReason::Confirmation)?;
-        check_requirements(rule, claims)?;
-        let id = rule.subject().id(claims).ok_or(TrustReason::SubjectId)?;
-        let instance = match rule.subject().instance(claims) {
+    fn read(rule: &Arc<TrustRule>, claims: Arc<Object>, digest: Digest, validity: Validity) -> Result<Self, TrustReason> {
+        let confirmation = foreign_confirmation(&claims).map_err(TrustReason::Confirmation)?;
+        check_requirements(rule, &claims)?;
+        let id = rule.subject().id(&claims).ok_or(TrustReason::SubjectId)?;
+        let instance = match rule.subject().instance(&claims) {
             Some(instance) => Some(instance.ok_or(TrustReason::Instance)?),
-            None => platform::instance(rule.kind(), platform_claims(rule, claims)),
+            None => platform::instance(rule.kind(), platform_claims(rule, &claims)),
         };
-        let attributes = rule.subject().attributes(claims).ok_or(TrustReason::Attribute)?;
-        Ok(Self { rule: Arc::clone(rule), typ, digest, validity, id, instance, attributes, confirmation, form })
+        let attributes = rule.subject().attributes(&claims).ok_or(TrustReason::Attribute)?;
+        Ok(Self { rule: Arc::clone(rule), claims, digest, validity, id, instance, attributes, confirmation })
     }
 }
 
@@ -175,25 +156,29 @@ fn check_texts(claims: &Object, names: &[&'static str]) -> Result<(), TrustReaso
     Ok(())
 }
 
-/// Refuses what no rule of the kind should accept. The claims are not verified yet; nothing here trusts them.
+/// Refuses what no rule of the kind should accept: first tokens for the platform itself or for everybody, such as those for an
+/// API server, a cloud, or with a default audience; then what the grammar of its claims shows. The claims are not verified yet;
+/// nothing here trusts them.
 pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), PlatformReason> {
     let claims = platform_claims(rule, claims);
+    let foreign = |audience: &Cow<'_, str>| platform::is_foreign_audience(rule.kind(), rule.issuer(), audience);
+    refuse_if(rule.kind().is_platform() && claims.audiences().iter().any(foreign), PlatformReason::Audience)?;
     match rule.kind() {
         TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => Ok(()),
         TrustKind::Oauth => check_rfc_9068(claims),
-        // Legacy tokens, tokens for an API server or a cloud, a `sub` that the private claims contradict.
+        // Legacy tokens, a `sub` that the private claims contradict.
         TrustKind::Kubernetes => kubernetes::check(claims),
-        // The default audience, pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
+        // Pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
         TrustKind::Github => github::check(claims),
-        // The instance's own audience, forks, merge requests unless `pipeline_source` is pinned, contradictions.
+        // Forks, merge requests unless `pipeline_source` is pinned, contradictions.
         TrustKind::Gitlab => gitlab::check(claims),
-        // The platform's own audience, tag builds where the rule pins the branch, contradictions.
+        // Tag builds where the rule pins the branch, contradictions.
         TrustKind::Buildkite => buildkite::check(claims),
         // People, who have the same issuer and keys.
         TrustKind::Gcp => gcp::check(claims),
         // People of IAM Identity Center, and an account that `sub` contradicts.
         TrustKind::Aws => aws::check(claims),
-        // Tokens for Microsoft's own APIs, other tenants' tokens (the keys are shared), people.
+        // Tokens for Graph, other tenants' tokens (the keys are shared), people.
         TrustKind::Azure => azure::check(claims, token),
     }
 }
@@ -203,9 +188,9 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
 fn check_rfc_9068(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     claims.need("sub")?;
     claims.need("client_id")?;
-    unless(!claims.has("iat"), PlatformReason::Claim("iat"))?;
-    unless(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
-    unless(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
+    refuse_if(!claims.has("iat"), PlatformReason::Claim("iat"))?;
+    refuse_if(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
+    refuse_if(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
 }
 
 /// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).
@@ -289,11 +274,6 @@ impl VerifiedAssertion {
         &self.id
     }
 
-    /// The subject as it stands in what we issue: `<trust rule>:<id>`.
-    pub fn subject(&self) -> Subject {
-        Subject::foreign(self.rule.name(), &self.id)
-    }
-
     /// The token's `iss`; for a JWT-SVID its trust domain as `spiffe://…`.
     pub fn issuer(&self) -> &str {
         self.rule.issuer()
@@ -301,41 +281,12 @@ impl VerifiedAssertion {
 
     /// All its claims; for a certificate, what it says written as claims.
     pub fn claims(&self) -> &Object {
-        self.form.claims()
+        &self.claims
     }
 
     /// The SPIFFE ID in its `sub`, if that is one.
     pub fn spiffe_id(&self) -> Option<SpiffeId> {
         spiffe_id(self.claims())
-    }
-
-    /// The certificate, where one proved it.
-    pub fn certificate(&self) -> Option<&Leaf> {
-        match &self.form {
-            SignedForm::Certificate(_, leaf) => Some(leaf),
-            SignedForm::Token(_) => None,
-        }
-    }
-
-    /// The header's `typ`, as sent.
-    pub fn typ(&self) -> Option<&str> {
-        self.typ.as_deref()
-    }
-
-    /// The header's `kid`.
-    pub fn kid(&self) -> Option<&str> {
-        match &self.form {
-            SignedForm::Token(verified) => verified.kid(),
-            SignedForm::Certificate(..) => None,
-        }
-    }
-
-    /// The thumbprint of the key that signed it (RFC 7638 §3); for a certificate, of the certificate (RFC 8705 §3.1).
-    pub fn key(&self) -> Digest {
-        match &self.form {
-            SignedForm::Token(verified) => verified.key(),
-            SignedForm::Certificate(_, leaf) => leaf.thumbprint,
-        }
     }
 
     /// Its `exp`, or the certificate's `notAfter`.
@@ -371,15 +322,6 @@ impl VerifiedAssertion {
     /// The SHA-256 of the whole token, or of the certificate.
     pub fn digest(&self) -> Digest {
         self.digest
-    }
-}
-
-impl SignedForm {
-    fn claims(&self) -> &Object {
-        match self {
-            Self::Token(verified) => verified.claims(),
-            Self::Certificate(claims, _) => claims,
-        }
     }
 }
 

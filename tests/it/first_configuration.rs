@@ -184,6 +184,27 @@ fn nothing_is_overwritten() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Whatever the values and the folder are called, what was written is what was said, and the command that is printed checks it.
+#[test]
+fn any_value_and_folder_is_written_as_it_is() {
+    let folder = scratch("init-words");
+    let binary = env!("CARGO_BIN_EXE_countersign");
+    let control = "assistant.toml:14: `client` must have 1 to 255 bytes without control characters";
+    for (at, client, told) in [(0, "@IDP@ \" \\ @ISSUER@", "the configuration is valid"), (1, "a\u{7f}", control)] {
+        let mut init = Command::new(binary);
+        let init = init.args(["init", &format!("it's {at}"), "--json", "--idp-client", client]).current_dir(&folder).output();
+        let init = init.unwrap();
+        assert!(init.status.success(), "{init:?}");
+        let next: serde_json::Value = serde_json::from_slice(&init.stdout).unwrap();
+        let command = next["next"][0].as_str().unwrap().replacen("countersign", &format!("'{binary}'"), 1);
+        let check = Command::new("sh").args(["-c", &command]).current_dir(&folder).output().unwrap();
+        assert!(String::from_utf8_lossy(&check.stdout).contains(told), "{command}: {check:?}");
+        let agent = fs::read_to_string(folder.join(format!("it's {at}/agents/assistant.toml"))).unwrap();
+        assert!(agent.contains(r#"client = "@IDP@ \" \\ @ISSUER@""#) || agent.contains(r#"client = "a\u007f""#), "{agent}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn an_ellipsis_stands_for_anything() {
     assert!(fits("a … c", "a b c") && fits("a…", "a") && fits("a", "a") && !fits("a … d", "a b c") && !fits("a", "ab"));

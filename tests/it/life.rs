@@ -38,13 +38,14 @@ const KINDS: [GenerationKind; 7] = [
     GenerationKind::Task,
 ];
 
-/// Every handler that takes a token from a client, the file of the line behind it, and the stage that asks there whether things
+/// Every handler of a client, by whichever method, the file of the line behind it, and the stage that asks there whether things
 /// are alive. Whoever adds one lists it here, and walks it in [`dead`] and [`living`].
-const HANDLERS: [(&str, &str, &str); 5] = [
+const HANDLERS: [(&str, &str, &str); 6] = [
     ("endpoints::introspect", "src/lines/introspect.rs", "lifecycle::visible("),
     ("endpoints::revoke", "src/lines/revoke.rs", "lifecycle::revocation("),
     ("endpoints::token", "src/lines/exchange.rs", "lifecycle::admit("),
     ("tasks::act", "src/lines/task.rs", "lifecycle::change_task("),
+    ("tasks::look", "src/lines/task.rs", "lifecycle::change_task("),
     ("tasks::open", "src/lines/task.rs", "lifecycle::admit("),
 ];
 
@@ -70,10 +71,16 @@ fn every_path_knows_every_death() {
 fn a_new_path_must_be_walked_here() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
-    let server = read("src/http/public.rs");
-    let mut posts: Vec<&str> = server.split("web::post().to(").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
-    posts.sort_unstable();
-    assert_eq!(posts, HANDLERS.map(|(handler, ..)| handler), "a handler that takes tokens is not in the list, or is gone");
+    let mut handlers = Vec::new();
+    for entry in std::fs::read_dir(root.join("src/http/public")).unwrap() {
+        let path = entry.unwrap().path();
+        let (file, code) = (path.file_stem().unwrap().to_str().unwrap(), std::fs::read_to_string(&path).unwrap());
+        // `form::handle` hands what a client sent to a line.
+        let of_clients = code.split("async fn ").skip(1).filter(|function| function.contains(" handle("));
+        handlers.extend(of_clients.map(|function| format!("{file}::{}", function.split('(').next().unwrap())));
+    }
+    handlers.sort_unstable();
+    assert_eq!(handlers, HANDLERS.map(|(handler, ..)| handler), "a handler of clients is not in the list, or is gone");
     for (handler, line, stage) in HANDLERS {
         assert_eq!(read(line).matches(stage).count(), 1, "{handler} does not ask what is alive");
     }
@@ -220,7 +227,9 @@ async fn living(stage: &Stage, trees: &Trees) {
     let (id, token) = &trees.task;
     stage.exchange("gateway", token, "assistant", &[]).await.unwrap();
     stage.open_task("gateway", token, child()).await.unwrap();
-    assert_eq!(stage.tend("gateway", id, TaskAction::Heartbeat).await.unwrap().0, TaskStatus::Active);
+    for action in [TaskAction::Look, TaskAction::Heartbeat] {
+        assert_eq!(stage.tend("gateway", id, action).await.unwrap().0, TaskStatus::Active);
+    }
 }
 
 /// Every path says no to every token.

@@ -12,8 +12,9 @@ use crate::cli::log::{LocalLog, LogSource, export, records_of};
 use crate::cli::output::Failure;
 use crate::ledger::tiles;
 
-/// The number of looks at whether the newest checkpoint covers everything, and the time in between.
-const LOOKS: u32 = 100;
+/// The number of looks at whether the newest checkpoint covers everything, and the time in between: a minute in all, because the
+/// machine may be busy.
+const LOOKS: u32 = 1200;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Verifies the ledger as an auditor would, once a checkpoint covers what was recorded.

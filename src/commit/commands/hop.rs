@@ -26,7 +26,7 @@ pub struct RecordHop {
     pub jti: Jti,
     /// The transaction it belongs to.
     pub txn: Txn,
-    /// The canonical record of this hop (`ledger::Hop::record`), at most 65,535 bytes. The commit does not read it; a start
+    /// The canonical record of this hop (`docs/records.md`), at most 65,535 bytes. The commit does not read it; a start
     /// does, and refuses a store whose newest records are no records of the hops that they are stored for.
     pub record: Vec<u8>,
     /// Every generation the token depends on, at most 1,024; each must be current.

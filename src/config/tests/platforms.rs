@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, API, IDP, JWKS, Scene};
 use crate::keys::{KeyLocation, KeySource};
 use crate::trust::{IssuerSelector, Template};
@@ -89,7 +89,7 @@ fn what_is_wrong_with_a_rule_is_told_in_one_run() {
                   audiences = ['https://kubernetes.default.svc', 'x']\nlifetime_max = '0s'\n\
                   subject = { instance = '{a}{b}', attributes = { a = 'sub' } }\n\
                   [require]\n'/kubernetes.io/warnafter' = 'x'\n[keys]\ndiscovery = false\n";
-    let told = Scene::new().with("trust/r.toml", broken).complaints();
+    let told = Scene::new().with("trust/r.toml", broken).diagnostics();
     let lines: Vec<&str> = told.iter().map(|told| told.split(": ").next().unwrap()).collect();
     let expected = ["trust/r.toml:4", "trust/r.toml:5", "trust/r.toml:6", "trust/r.toml:8", "trust/r.toml:10"];
     assert_eq!(lines, expected, "{told:?}");
@@ -193,7 +193,7 @@ fn of_the_pace() {
     let config = Scene::new().with("trust/r.toml", &spiffe(&format!("{url}refresh = '2h'\nceiling = '4h'"))).config();
     let KeySource::Remote(_, pace) = &config.rules[0].rule.keys else { panic!("{:?}", config.rules[0].rule.keys) };
     assert_eq!((pace.interval, pace.max_stale), (Duration::from_hours(2), Duration::from_hours(4)));
-    for (pace, complaints) in [
+    for (pace, diagnostics) in [
         (
             "refresh = '5 min'\nceiling = '1Day'",
             &[
@@ -217,7 +217,7 @@ fn of_the_pace() {
         ),
         ("refesh = '1h'", &["trust/r.toml:8: unknown key `refesh` in [keys]; did you mean \"refresh\"?"]),
     ] {
-        rule(&spiffe(&format!("{url}{pace}")), complaints);
+        rule(&spiffe(&format!("{url}{pace}")), diagnostics);
     }
     let fixed = Scene::new()
         .with("trust/b.json", r#"{"keys":[]}"#)
@@ -243,5 +243,5 @@ fn of_scopes_of_another_server() {
     // That something else is called so makes it no scope.
     let called = with("{ api = 'https://a.example', scope = 'idp' }");
     expect(called, &["trust/r.toml:10: https://a.example has no scope \"idp\""]);
-    assert!(with("{ api = 'https://a.example', scope = 'read' }").complaints().is_empty());
+    assert!(with("{ api = 'https://a.example', scope = 'read' }").diagnostics().is_empty());
 }

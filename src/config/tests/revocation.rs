@@ -5,7 +5,7 @@ use rcgen::{
     IsCa, Issuer, KeyIdMethod, KeyPair, date_time_ymd,
 };
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, MAIN, Scene};
 use crate::client::DatedKind;
 use crate::keys::KeySource;
@@ -73,9 +73,9 @@ fn what_is_no_list_is_told_with_its_file() {
     expect(keys("crl_file = []"), &["trust/pki.toml:7: `crl_file` must name at least one file, or be left out"]);
     expect(keys("crl_file = ['']"), &["trust/pki.toml:7: each of `crl_file` must be a path"]);
     expect(keys("crl_file = 7"), &["trust/pki.toml:7: `crl_file` must be a string, not an integer"]);
-    let absent = keys("crl_file = ['../ca.crl', '../absent.crl']").complaints();
+    let absent = keys("crl_file = ['../ca.crl', '../absent.crl']").diagnostics();
     assert!(absent.len() == 1 && absent[0].contains("absent.crl cannot be read"), "{absent:?}");
-    let long = keys("crl_file = '../ca.crl'").with("ca.crl", &" ".repeat((8 << 20) + 1)).complaints();
+    let long = keys("crl_file = '../ca.crl'").with("ca.crl", &" ".repeat((8 << 20) + 1)).diagnostics();
     assert!(long.len() == 1 && long[0].ends_with("cannot be read: it is longer than 8 MiB"), "{long:?}");
     let spiffe = "name = 's'\nkind = 'oidc'\nissuer = 'https://s.example'\naudiences = ['us']\nsubject = { kind = 'user' }\n\
                   [keys]\ndiscovery = true\ncrl_file = 'x'\n";

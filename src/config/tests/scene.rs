@@ -78,14 +78,14 @@ impl Scene {
     }
 
     pub(super) fn config(&self) -> Config {
-        self.load().config.unwrap_or_else(|complaints| panic!("{complaints}"))
+        self.load().config.unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
     }
 
-    /// The complaints, one a line, without the folder's path.
-    pub(super) fn complaints(&self) -> Vec<String> {
+    /// The diagnostics, one a line, without the folder's path.
+    pub(super) fn diagnostics(&self) -> Vec<String> {
         let root = format!("{}/", self.root.display());
-        let complaints = self.load().config.err().map(|complaints| complaints.to_string()).unwrap_or_default();
-        complaints.lines().map(|line| line.replace(&root, "")).collect()
+        let diagnostics = self.load().config.err().map(|diagnostics| diagnostics.to_string()).unwrap_or_default();
+        diagnostics.lines().map(|line| line.replace(&root, "")).collect()
     }
 
     pub(super) fn path(&self, file: &str) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use rcgen::{CertificateParams, KeyPair};
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, MAIN, Scene};
 use crate::client::ClientAuth;
 use crate::oauth::ClientId;
@@ -35,7 +35,7 @@ fn a_certificate_goes_with_its_key() {
     tls(&other, &["main.toml:3: the key is not that of the first certificate in `certificate`"]);
     let no_key = PAIR.replace("a.key", "a.pem");
     tls(&no_key, &["main.toml:3: the file has no private key in PEM (PKCS#8, PKCS#1 or SEC1, not encrypted)"]);
-    let found = main(&format!("[tls]\n{}", PAIR.replace("a.pem", "a.key"))).complaints();
+    let found = main(&format!("[tls]\n{}", PAIR.replace("a.pem", "a.key"))).diagnostics();
     assert!(found.len() == 1 && found[0].ends_with("a.key has no certificate in PEM"), "{found:?}");
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::complaints::expect;
+use super::diagnostics::expect;
 use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
 use crate::client::ClientAuth;
 use crate::config::{Config, Sources, watch};
@@ -154,14 +154,69 @@ proptest! {
         let scene = Scene::new();
         let files = ["trust/x.toml", "agents/x.toml", "apis/x.toml"];
         let scene = files.into_iter().fold(scene, |scene, file| scene.with(file, &text));
-        if let Err(complaints) = scene.load().config {
-            assert!(!complaints.is_empty());
+        if let Err(diagnostics) = scene.load().config {
+            assert!(!diagnostics.is_empty());
         }
         let loaded = scene.with("main.toml", &text).load();
-        if let Err(complaints) = loaded.config {
-            assert!(complaints.iter().all(|complaint| !complaint.location.file.is_empty()));
+        if let Err(diagnostics) = loaded.config {
+            assert!(diagnostics.iter().all(|diagnostic| !diagnostic.location.file.is_empty()));
         }
     }
+}
+
+/// Of two files each with a mistake, one may be told of only as far as the other does not tell it: something is always told.
+#[test]
+fn a_configuration_that_is_not_used_says_why() {
+    let spiffe = "name = 'mesh'\nkind = 'spiffe'\ntrust_domain = 'mesh.example'\naudiences = ['http://127.0.0.1:8693']\n\
+                  [keys]\nbundle_url = 'https://mesh.example/b'\nbundle_profile = 'https_web'\n";
+    let login = "[[foreign_clients]]\ntrust = 'idp'\nclient = 'us'\n[[login]]\nmethod = 'workload_jwt'\ntrust = 'cluster'\n\
+                 match = { a = 1 }\n[[login]]\nmethod = 'spiffe_jwt'\nspiffe_id = 'spiffe://mesh.example/a'\n";
+    let derived = API.replace("a.example", "b.example");
+    let derive = "[[derive]]\nfrom = { api = 'https://b.example', scope = 'read' }\nto = 'read'\n";
+    let files = [
+        ("main.toml", format!("issuer = 'http://127.0.0.1:8693'\n{MAIN}[tokens]\nlifetime_max = '15m'\n")),
+        ("trust/cluster.toml", CLUSTER.to_owned()),
+        ("trust/idp.toml", format!("presenters = ['a']\n{IDP}")),
+        ("trust/mesh.toml", spiffe.to_owned()),
+        ("agents/a.toml", format!("{AGENT}{login}")),
+        ("apis/a.toml", format!("agent = 'a'\nlifetime = '15m'\n{API}{derive}")),
+        ("apis/b.toml", derived),
+    ];
+    let scene = || files.iter().fold(Scene::new(), |scene, (file, text)| scene.with(file, text));
+    assert_eq!(scene().diagnostics(), Vec::<String>::new());
+    let mistakes: Vec<_> =
+        files.iter().flat_map(|(file, text)| mistakes(text).into_iter().map(move |text| (*file, text))).collect();
+    for (position, (one, wrong)) in mistakes.iter().enumerate() {
+        let scene = scene().with(one, wrong);
+        let others = mistakes.iter().skip(position).filter(|(other, _)| other != one);
+        for (other, also) in others.step_by(PAIRS) {
+            let intact = fs::read_to_string(scene.path(other)).unwrap();
+            fs::write(scene.path(other), also).unwrap();
+            if let Err(diagnostics) = scene.load().config {
+                assert!(!diagnostics.is_empty(), "{one}:\n{wrong}\n{other}:\n{also}");
+            }
+            fs::write(scene.path(other), intact).unwrap();
+        }
+    }
+}
+
+/// One in so many pairs of mistakes is looked at: the same in every run, and of each mistake some.
+const PAIRS: usize = 101;
+
+/// The text with a mistake in one of its lines, for every line: without it, with it twice, with a value of another type, with
+/// another value of its type, and illegible.
+fn mistakes(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let with = |position: usize, line: &str| {
+        let (before, after) = (lines[..position].join("\n"), lines[position + 1..].join("\n"));
+        format!("{before}\n{line}\n{after}\n")
+    };
+    let of_line = |(position, line): (usize, &&str)| {
+        let key = line.split('=').next().unwrap_or_default();
+        let other = line.replacen('\'', "'x", 1);
+        ["", &format!("{line}\n{line}"), &format!("{key}= 7"), &other, "="].map(|line| with(position, line))
+    };
+    lines.iter().enumerate().flat_map(of_line).collect()
 }
 
 /// A whole valid configuration is handed over, and so is everything that is wrong with an invalid one.
@@ -171,7 +226,7 @@ fn a_change_is_noticed_and_read_again() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let known = scene.load().fingerprint;
     let changed = move |loaded: Result<Config, Diagnostics>| {
-        sender.send(loaded.map(|config| config.catalog.agents().count()).map_err(|complaints| complaints.len())).unwrap();
+        sender.send(loaded.map(|config| config.catalog.agents().count()).map_err(|diagnostics| diagnostics.len())).unwrap();
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.spawn(watch(scene.sources(), known, changed));
@@ -240,7 +295,7 @@ fn of_names_are_not_hidden_by_names_of_another_kind() {
     let api = format!("agent = 'rule'\n{API}");
     let scene = Scene::new().with("trust/s.toml", &spiffe).with("trust/b.json", r#"{"keys":[]}"#);
     let scene = scene.with("trust/r.toml", &format!("{oauth}{map}")).with("agents/a.toml", &agent).with("apis/a.toml", &api);
-    let found = scene.complaints();
+    let found = scene.diagnostics();
     for (reference, at) in [
         ("there is no trust rule \"agent\"", 3),
         ("there is no agent \"rule\"", 2),
@@ -258,7 +313,7 @@ fn of_policies_and_logins_are_told_in_the_same_run() {
     let login = "[[login]]\nmethod = 'spiffe_x509'\n[[login]]\nmethod = 'private_key_jwt'\njwks = { keys = [] }\n";
     let rule = IDP.replace("audiences", "kynd = 1\naudiences");
     let scene = Scene::new().with("agents/a.toml", &format!("{AGENT}{login}")).with("trust/r.toml", &rule);
-    let found = scene.with("policies/p.cedar", "\npermit (principal, action, resource) when { context.nope };\n").complaints();
+    let found = scene.with("policies/p.cedar", "\npermit (principal, action, resource) when { context.nope };\n").diagnostics();
     let mut places: Vec<_> = found.iter().map(|line| line.split_once(": ").unwrap().0).collect();
     places.dedup();
     assert_eq!(places, ["agents/a.toml:5", "agents/a.toml:7", "policies/p.cedar:2", "trust/r.toml:4"], "{found:?}");
@@ -279,9 +334,9 @@ fn of_spiffe_logins_that_no_svid_could_satisfy() {
         Scene::new().with("trust/s.json", &bundle).with("trust/s.toml", &rule(audience)).with("agents/a.toml", &login)
     };
     let ours = "http://127.0.0.1:8693";
-    assert!(scene(ours).complaints().is_empty());
+    assert!(scene(ours).diagnostics().is_empty());
     let wanted = format!(
         "trust/s.toml:1: `audiences` must name our issuer, {ours}: agents log in under this rule, and their SVIDs are for it"
     );
-    assert_eq!(scene("us").complaints(), [wanted]);
+    assert_eq!(scene("us").diagnostics(), [wanted]);
 }

@@ -13,12 +13,9 @@ use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::keys::source::FetchTarget;
 use crate::keys::state::Fetched;
 use crate::keys::{KeySource, KeyState, RefreshPolicy};
-use crate::oauth::{RuleName, Time};
+use crate::oauth::Time;
 use crate::patience::{Began, PATIENCE, pass_async, until_async};
-use crate::trust::{
-    IssuerSelector, SubjectKind, SubjectMapping, Template, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
-    VerifiedAssertion,
-};
+use crate::trust::{IssuerSelector, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore, VerifiedAssertion};
 
 const NOW: i64 = 1_000_000;
 
@@ -128,25 +125,8 @@ fn patient() -> Fetcher {
 }
 
 fn trust(issuer: Issuer, location: KeyLocation, policy: RefreshPolicy) -> TrustStore {
-    let parts = TrustRuleParts {
-        name: RuleName::parse("idp").unwrap(),
-        kind: TrustKind::Oidc,
-        selector: IssuerSelector::Issuer(issuer),
-        audiences: vec!["us".into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectMapping {
-            kind: SubjectKind::User,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: Default::default(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: KeySource::Remote(location, policy),
-        scopes: Vec::new(),
-    };
+    let parts =
+        TrustRuleParts::for_tests("idp", TrustKind::Oidc, IssuerSelector::Issuer(issuer), KeySource::Remote(location, policy));
     TrustStore::new(vec![TrustRule::new(parts).unwrap()], None).unwrap()
 }
 
@@ -260,7 +240,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             (ok("text/html", "{}"), "not application/json"),
             (ok("text/plain; x=application/json", "{}"), "not application/json"),
             (untyped.to_owned(), "not application/json"),
-            (ok("application/json", &" ".repeat(net::JSON_BYTES_MAX + 1)), "longer"),
+            (ok("application/json", &" ".repeat(net::BODY_BYTES_MAX + 1)), "longer"),
             (ok("application/json", &" ".repeat(10 * 1024 * 1024)), "longer"),
             (cut.to_owned(), "broke off"),
             (ok("application/json", "[]"), "the key set is not a JWK set"),
@@ -278,7 +258,7 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
         let failed = fetch_keys(&KeyLocation::Uri(origin.uri()), &Route::default(), &hasty).await.unwrap_err().to_string();
         assert!(failed.contains("in time"), "{failed}");
         for uri in ["http://idp.example/keys", "file:///etc/passwd", "https://user@idp.example/", "http://127.0.0.1.example/"] {
-            let failed = fetcher.get_json(&Url::parse(uri).unwrap(), &Route::default()).await.unwrap_err();
+            let failed = fetcher.get(&Url::parse(uri).unwrap(), JSON_TYPES, &Route::default()).await.unwrap_err();
             assert!(matches!(failed, FetchReason::Address), "{uri}");
         }
     });

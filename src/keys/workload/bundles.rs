@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::jose::{KeySet, KeyUse};
 use crate::keys::source::MaterialPart;
-use crate::keys::{KeyMaterial, RefreshReason};
-use crate::net::FetchReason;
+use crate::keys::{KeyMaterial, RefreshReason, TrustBundleReason};
 use crate::oauth::TrustDomain;
 use crate::x509::Roots;
 
@@ -53,7 +52,8 @@ fn keys(set: &JwtBundleSet, domain: &TrustDomain) -> Result<KeyMaterial, Refresh
     let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
     warn_if_absent(bundle.is_some(), "JWT", domain);
     let listed: Vec<Value> = bundle.into_iter().flat_map(|bundle| jwks(bundle)).collect();
-    let keys = KeySet::parse(json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid).map_err(RefreshReason::KeySet)?;
+    let keys = KeySet::parse(json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid)
+        .map_err(|reason| RefreshReason::Bundle(TrustBundleReason::KeySet(reason)))?;
     Ok(KeyMaterial { keys: Arc::new(keys), roots: None })
 }
 
@@ -73,9 +73,8 @@ fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, Refre
     let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
     warn_if_absent(bundle.is_some(), "X.509", domain);
     let authorities = bundle.map(|bundle: &Arc<X509Bundle>| bundle.authorities()).unwrap_or_default();
-    let readable = authorities.iter().map(|authority| authority.as_bytes()).filter(|der| Roots::from_der([der]).is_ok());
-    let roots = Roots::from_der(readable).map_err(|_| FetchReason::Long)?;
-    Ok(KeyMaterial { keys: Arc::new(KeySet::of_signing_keys([])), roots: Some(Arc::new(roots)) })
+    let roots = Roots::from_readable(authorities.iter().map(|authority| authority.as_bytes()));
+    roots.map(|roots| KeyMaterial::of_roots(&Arc::new(roots))).map_err(|_| RefreshReason::Bundle(TrustBundleReason::Roots))
 }
 
 /// A bundle that a message does not have counts no more, and SVIDs of a domain without a bundle are not trusted (SPIFFE
@@ -83,5 +82,26 @@ fn roots(set: &X509BundleSet, domain: &TrustDomain) -> Result<KeyMaterial, Refre
 fn warn_if_absent(present: bool, profile: &str, domain: &TrustDomain) {
     if !present {
         tracing::warn!(%domain, profile, "the Workload API delivers no bundle for the trust domain, whose SVIDs are refused");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::x509::root;
+
+    /// Whoever runs the agent learns that there are too many, and not that something was too long to be read.
+    #[test]
+    fn a_bundle_of_more_roots_than_anybody_needs_is_refused_as_that() {
+        let (named, domain) = (::spiffe::TrustDomain::new("td.example").unwrap(), TrustDomain::parse("td.example").unwrap());
+        let of = |count: usize| {
+            let mut set = X509BundleSet::new();
+            let der = root("td").der.repeat(count);
+            set.add_bundle(X509Bundle::parse_from_der(named.clone(), &der).unwrap());
+            roots(&set, &domain).map(|material| material.roots.unwrap().len()).map_err(|reason| reason.to_string())
+        };
+        assert_eq!(of(256), Ok(256));
+        assert!(of(257).unwrap_err().starts_with("the bundle has more than 256 certificates; "), "{:?}", of(257));
     }
 }

@@ -8,11 +8,9 @@ use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
 use crate::keys::{KeyLocation, KeySource, KeyState, RefreshPolicy};
 use crate::net::Fetcher;
-use crate::oauth::{RuleName, Time};
+use crate::oauth::Time;
 use crate::patience::{Began, PATIENCE, pass_async, until_async};
-use crate::trust::{
-    IssuerSelector, SubjectKind, SubjectMapping, Template, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore,
-};
+use crate::trust::{IssuerSelector, TrustKind, TrustReason, TrustRule, TrustRuleParts, TrustStore};
 use crate::x509::{Authority, NOW, X509Reason, root, svid};
 use agent::{Agent, Reply};
 
@@ -46,25 +44,12 @@ fn rule(domain: &str, socket: &Path, policy: RefreshPolicy) -> TrustRule {
 
 fn rule_at(address: &str, domain: &str, policy: RefreshPolicy) -> TrustRule {
     let api = WorkloadApi::parse(address).unwrap();
-    TrustRule::new(TrustRuleParts {
-        name: RuleName::parse(&domain.replace('.', "-")).unwrap(),
-        kind: TrustKind::Spiffe,
-        selector: IssuerSelector::TrustDomain(TrustDomain::parse(domain).unwrap()),
-        audiences: vec!["us".into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectMapping {
-            kind: SubjectKind::Workload,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: Default::default(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: KeySource::Remote(KeyLocation::Workload(api), policy),
-        scopes: Vec::new(),
-    })
+    TrustRule::new(TrustRuleParts::for_tests(
+        &domain.replace('.', "-"),
+        TrustKind::Spiffe,
+        IssuerSelector::TrustDomain(TrustDomain::parse(domain).unwrap()),
+        KeySource::Remote(KeyLocation::Workload(api), policy),
+    ))
     .unwrap()
 }
 

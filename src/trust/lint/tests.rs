@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::*;
 use crate::jose::{Algorithm, Compact, KeySet};
 use crate::keys::KeySource;
-use crate::oauth::{Issuer, RuleName};
+use crate::oauth::Issuer;
 use crate::trust::verify::check_platform;
 use crate::trust::{IssuerSelector, Literal, SubjectMapping, TrustRuleParts};
 
@@ -25,19 +25,15 @@ fn issuer(kind: TrustKind) -> &'static str {
 
 fn rule(kind: TrustKind, audience: &str, require: &[(&str, Matcher)]) -> TrustRule {
     let subject = SubjectMapping::workload(kind.default_id()).unwrap();
+    let selector = IssuerSelector::Issuer(Issuer::parse(issuer(kind)).unwrap());
+    let keys = KeySource::Fixed(Arc::new(KeySet::of_signing_keys([])));
     TrustRule::new(TrustRuleParts {
-        name: RuleName::parse("r").unwrap(),
-        kind,
-        selector: IssuerSelector::Issuer(Issuer::parse(issuer(kind)).unwrap()),
         audiences: vec![audience.into()],
         algorithms: vec![Algorithm::RS256],
         lifetime_max: Duration::from_secs(3600),
         subject,
         require: require.iter().map(|(claim, matcher)| Requirement::new(claim, matcher.clone()).unwrap()).collect(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: KeySource::Fixed(Arc::new(KeySet::of_signing_keys([]))),
-        scopes: Vec::new(),
+        ..TrustRuleParts::for_tests("r", kind, selector, keys)
     })
     .unwrap()
 }
@@ -68,12 +64,10 @@ fn all(kind: TrustKind, list: Vec<Vec<(&str, Matcher)>>) -> Vec<TrustRule> {
     list.into_iter().map(|require| rule(kind, US, &require)).collect()
 }
 
-fn rules() -> Vec<TrustRule> {
-    use TrustKind::{Aws, Azure, Buildkite, Gcp, Github, Gitlab, Kubernetes};
+fn github() -> Vec<Vec<(&'static str, Matcher)>> {
     let immutable = "repo:acme@65/app@74:ref:refs/heads/main";
-    let sub = "organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3:step:k";
     let pr = Matcher::OneOf(vec![Literal::Text("pull_request_target".into()), Literal::Text("push".into())]);
-    let github: Vec<Vec<(&str, Matcher)>> = vec![
+    vec![
         vec![("repository_id", is("7"))],
         vec![("repository", is("o/r"))],
         vec![("repository_owner", is("o"))],
@@ -89,7 +83,12 @@ fn rules() -> Vec<TrustRule> {
             ("environment", is("prod")),
             ("job_workflow_ref", is("a/b/.github/w.yml@refs/heads/main")),
         ],
-    ];
+    ]
+}
+
+fn rules() -> Vec<TrustRule> {
+    use TrustKind::{Aws, Azure, Buildkite, Gcp, Github, Gitlab, Kubernetes};
+    let sub = "organization:acme:pipeline:app:ref:refs/heads/main:commit:9f3:step:k";
     let gitlab: Vec<Vec<(&str, Matcher)>> = vec![
         vec![("project_id", is("7")), ("ref", is("main"))],
         vec![("namespace_path", is("g/h"))],
@@ -97,7 +96,7 @@ fn rules() -> Vec<TrustRule> {
         vec![("project_id", is("7")), ("pipeline_source", is("merge_request_event"))],
         vec![("project_path", Matcher::Prefix("g/".into())), ("ref_path", is("refs/tags/v1"))],
     ];
-    let mut rules = all(Github, github);
+    let mut rules = all(Github, github());
     rules.extend(all(Gitlab, gitlab));
     rules.extend(all(
         Buildkite,

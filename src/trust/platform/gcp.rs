@@ -1,7 +1,7 @@
 //! Identity tokens of Google Cloud service accounts (Compute Engine: "Verify the identity of instances"). People who sign in
 //! with Google get tokens of the same issuer and the same keys.
 
-use super::claim::{ClaimFact, PlatformClaims, Shape, is_number, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, is_number, refuse_if};
 use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
@@ -23,13 +23,13 @@ const PEOPLE: [&str; 5] = ["hd", "at_hash", "nonce", "given_name", "picture"];
 
 pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let sub = claims.need("sub")?;
-    unless(!is_number(&sub), PlatformReason::Subject)?;
-    unless(PEOPLE.iter().any(|claim| claims.has(claim)), PlatformReason::Person)?;
+    refuse_if(!is_number(&sub), PlatformReason::Subject)?;
+    refuse_if(PEOPLE.iter().any(|claim| claims.has(claim)), PlatformReason::Person)?;
     let azp = claims.need("azp")?;
-    unless(azp.ends_with(".apps.googleusercontent.com"), PlatformReason::Person)?;
+    refuse_if(azp.ends_with(".apps.googleusercontent.com"), PlatformReason::Person)?;
     let account = match claims.at("email") {
         Some(email) => email.ends_with(".gserviceaccount.com") && claims.is_true("email_verified"),
         None => !claims.has("email") && azp == sub,
     };
-    unless(!account, PlatformReason::Person)
+    refuse_if(!account, PlatformReason::Person)
 }

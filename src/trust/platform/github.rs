@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::claim::{ClaimFact, PlatformClaims, is_number, unless};
+use super::claim::{ClaimFact, PlatformClaims, is_number, refuse_if};
 use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
@@ -40,13 +40,12 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
 pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     let repository = claims.need("repository")?;
     for id in ["repository_id", "repository_owner_id", "run_id", "run_attempt"] {
-        unless(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
+        refuse_if(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
     }
     let owner = claims.need("repository_owner")?;
-    unless(repository.split_once('/').is_none_or(|(first, _)| first != owner), PlatformReason::Contradiction)?;
-    unless(claims.audiences().iter().any(|audience| is_default_audience(audience, claims.issuer())), PlatformReason::Audience)?;
+    refuse_if(repository.split_once('/').is_none_or(|(first, _)| first != owner), PlatformReason::Contradiction)?;
     let event = claims.need("event_name")?;
-    unless(event.starts_with("pull_request") && !claims.pinned("event_name"), PlatformReason::PullRequest)?;
+    refuse_if(event.starts_with("pull_request") && !claims.pinned("event_name"), PlatformReason::PullRequest)?;
     check_ref(claims)?;
     check_subject(claims, &claims.need("sub")?)
 }
@@ -71,7 +70,7 @@ fn check_ref(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
         "tag" => name.starts_with("refs/tags/"),
         _ => false,
     };
-    unless(!fits, PlatformReason::Contradiction)
+    refuse_if(!fits, PlatformReason::Contradiction)
 }
 
 /// `repo:…` and then the branch, tag or environment; or what an organisation composed of other claims. Every part names a claim
@@ -80,9 +79,9 @@ fn check_subject(claims: PlatformClaims<'_>, sub: &str) -> Result<(), PlatformRe
     let mut parts = sub.split(':');
     while let Some(name) = parts.next() {
         if name == "pull_request" {
-            unless(!claims.pinned("event_name"), PlatformReason::PullRequest)?;
+            refuse_if(!claims.pinned("event_name"), PlatformReason::PullRequest)?;
             let event = claims.at("event_name").is_some_and(|event| event.starts_with("pull_request"));
-            unless(!event, PlatformReason::Contradiction)?;
+            refuse_if(!event, PlatformReason::Contradiction)?;
             continue;
         }
         let value = parts.next().ok_or(PlatformReason::Subject)?;
@@ -90,7 +89,7 @@ fn check_subject(claims: PlatformClaims<'_>, sub: &str) -> Result<(), PlatformRe
             "repo" => names_this_repository(claims, value)?,
             claim => is(claims, claim, &decoded(value)),
         };
-        unless(!same, PlatformReason::Contradiction)?;
+        refuse_if(!same, PlatformReason::Contradiction)?;
     }
     Ok(())
 }

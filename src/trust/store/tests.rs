@@ -28,25 +28,9 @@ fn fixed(key: &SigningKey) -> KeySource {
 }
 
 fn parts(name: &str) -> TrustRuleParts {
-    TrustRuleParts {
-        name: RuleName::parse(name).unwrap(),
-        kind: TrustKind::Oidc,
-        selector: IssuerSelector::Issuer(Issuer::parse(ISSUER).unwrap()),
-        audiences: vec![US.into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(3600),
-        subject: SubjectMapping {
-            kind: SubjectKind::User,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: BTreeMap::new(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: fixed(&KEY),
-        scopes: Vec::new(),
-    }
+    let selector = IssuerSelector::Issuer(Issuer::parse(ISSUER).unwrap());
+    let (audiences, lifetime_max) = (vec![US.into()], Duration::from_secs(3600));
+    TrustRuleParts { audiences, lifetime_max, ..TrustRuleParts::for_tests(name, TrustKind::Oidc, selector, fixed(&KEY)) }
 }
 
 fn spiffe_parts(name: &str) -> TrustRuleParts {
@@ -97,12 +81,10 @@ fn a_good_token_yields_its_subject_under_the_rule_of_its_issuer() {
     let token = token(&format!(r#"{{"aud":["{US}","https://x"],"dept":"sales","run":{{"id":7}}}}"#));
     let vouched = vouch(&trust(vec![rule]), &token).unwrap();
     assert_eq!((vouched.rule().name().as_str(), vouched.id(), vouched.issuer()), ("idp", "alice", ISSUER));
-    assert_eq!(vouched.subject().as_str(), "idp:alice");
     assert_eq!((vouched.expires(), vouched.issued_at()), (Time::from_seconds(1_000_300), Some(Time::from_seconds(999_990))));
     assert_eq!(vouched.audiences(), [US, "https://x"]);
     assert_eq!(vouched.instance(), Some("7"));
     assert_eq!(vouched.attributes(), &BTreeMap::from([("department".to_owned(), "sales".to_owned())]));
-    assert_eq!((vouched.kid(), vouched.typ()), (Some(KEY.kid()), Some("JWT")));
     assert_eq!(vouched.digest(), crate::crypto::Digest::of(token.as_bytes()));
 }
 
@@ -219,7 +201,7 @@ fn of_several_rules_for_one_issuer_exactly_one_must_accept() {
         rule
     };
     let two = trust(vec![with("one", "t1"), with("two", "t2")]);
-    assert_eq!(vouch(&two, &token(r#"{"tid":"t2"}"#)).unwrap().subject().as_str(), "two:alice");
+    assert_eq!(vouch(&two, &token(r#"{"tid":"t2"}"#)).unwrap().rule().name().as_str(), "two");
     assert_eq!(vouch(&two, &token(r#"{"tid":"t3"}"#)).err(), Some(TrustReason::Requirement));
     let same = trust(vec![with("one", "t1"), with("two", "t1")]);
     assert_eq!(vouch(&same, &token(r#"{"tid":"t1"}"#)).err(), Some(TrustReason::Ambiguous));

@@ -1,5 +1,7 @@
 //! A word of its own in every place of a request where a caller can put one: no answer tells it, and nobody writes it down.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -34,21 +36,40 @@ const HEADERS: [&str; 16] = [
 /// How every needle begins, and how the Base64 of one does that stands at its beginning.
 pub const COMMON: [&str; 2] = ["needle-7d1f9c", "bmVlZGxlLTdkMWY5"];
 
+/// Places in which a word changes nothing: the request of the known client is in order, and done.
+const HARMLESS: [&str; 2] = ["anything_else", "user-agent"];
+
+/// Paths and parameters with whose needles the known client is refused once it has proved itself, which the ledger holds.
+pub const RECORDED: [(&str, &str); 6] = [
+    ("/token", "scope"),
+    ("/token", "resource"),
+    ("/token", "audience"),
+    ("/token", "subject_token"),
+    ("/tasks", "authorization_details"),
+    ("/tasks", "subject_token"),
+];
+
 /// Words that are unlike any other.
 struct Needles<'a> {
     site: &'a Site,
     made: Vec<String>,
 }
 
-/// Sends requests with a needle in every place, by a client that proves itself and by a stranger.
-pub fn in_every_place(site: &Site) {
-    let mut needles = Needles { site, made: Vec::new() };
+/// Sends requests with a needle in every place, by a client that proves itself and by a stranger. The `error_id` of every
+/// refusal of the known client, by path and parameter.
+pub fn in_every_place(site: &Site) -> HashMap<(&'static str, String), Vec<String>> {
+    let (mut needles, mut refused) = (Needles { site, made: Vec::new() }, HashMap::<_, Vec<_>>::new());
     let listed = parameters();
     assert!(listed.len() >= 20 && listed.iter().any(|name| name == "scope"), "{listed:?}");
     for path in PATHS {
         for name in listed.iter().map(String::as_str).chain(MORE) {
             for (known, values) in [(true, needles.values(name)), (false, needles.values(name))] {
-                values.into_iter().for_each(|value| needles.send(path, known, Some((name, &value)), None));
+                for value in values {
+                    let reply = needles.send(path, known, Some((name, &value)), None);
+                    if known && reply.status != 200 {
+                        refused.entry((path, name.to_owned())).or_default().push(reply.text_of("error_id"));
+                    }
+                }
             }
         }
         for header in HEADERS {
@@ -58,12 +79,15 @@ pub fn in_every_place(site: &Site) {
                 needles.made.push(STANDARD.encode(format!("{needle}:")).trim_end_matches('=').to_owned());
                 let values = [needle.clone(), format!("Bearer {needle}"), format!("DPoP {needle}"), basic];
                 let values = if header == "authorization" { &values[..] } else { &values[..1] };
-                values.iter().for_each(|value| needles.send(path, known, None, Some((header, value))));
+                for value in values {
+                    needles.send(path, known, None, Some((header, value)));
+                }
             }
         }
     }
     needles.addresses();
     assert!(needles.made.iter().all(|needle| COMMON.iter().any(|common| needle.starts_with(common))));
+    refused
 }
 
 /// The parameters that the server knows by name.
@@ -118,7 +142,7 @@ impl Needles<'_> {
     }
 
     /// Sends one request that is in order but for the needle.
-    fn send(&self, path: &str, known: bool, parameter: Option<(&str, &str)>, header: Option<(&str, &str)>) {
+    fn send(&self, path: &str, known: bool, parameter: Option<(&str, &str)>, header: Option<(&str, &str)>) -> Reply {
         let party = Party::new(&self.site.profile(), "orchestrator");
         let (assertion, subject) = (party.assertion(), party.id_token(json!({})));
         let authority = json!([{ "type": "task", "authority": [{ "api": "https://crm.example", "scopes": ["contacts.read"] }] }]);
@@ -139,7 +163,11 @@ impl Needles<'_> {
             parameters.retain(|(other, _)| *other != name);
             parameters.push((name, value));
         }
-        self.ask(&format!("POST {path}"), header, &form(&parameters));
+        let reply = self.ask(&format!("POST {path}"), header, &form(&parameters));
+        let place = parameter.or(header).map_or("", |(name, _)| name);
+        let in_order = known && HARMLESS.contains(&place) && ["/token", "/tasks"].contains(&path);
+        assert!(!in_order || reply.status == 200, "{path} with a word in {place}: {}", reply.text);
+        reply
     }
 
     /// Needles in addresses and queries.
@@ -154,7 +182,7 @@ impl Needles<'_> {
         }
     }
 
-    fn ask(&self, line: &str, header: Option<(&str, &str)>, body: &str) {
+    fn ask(&self, line: &str, header: Option<(&str, &str)>, body: &str) -> Reply {
         let (address, length) = (self.site.public, body.len());
         let header = header.map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
         let head = format!(
@@ -167,5 +195,6 @@ impl Needles<'_> {
         let own = line == "POST /tasks" && reply.status == 200;
         let told = self.made.iter().find(|needle| sent.contains(needle.as_str()) && reply.text.contains(needle.as_str()));
         assert!(own || told.is_none(), "{line} {sent}\n{}", reply.text);
+        reply
     }
 }

@@ -22,6 +22,9 @@ const OURS: [&str; 5] = ["src/", "tests/", "benches/", "conformance/cases", "fuz
 /// Folders below which the former name files.
 const BELOW: [&str; 3] = ["", "src/", "conformance/cases/"];
 
+/// What the name of a case or a module leaves out.
+const EXTENSIONS: [&str; 2] = [".case", ".rs"];
+
 /// A path and the text that stands there.
 type Text = (String, String);
 
@@ -48,15 +51,14 @@ pub fn name_complaints(texts: &[Text], sources: &[Source]) -> Vec<String> {
     let paths: Vec<&str> =
         texts.iter().map(|(path, _)| path.as_str()).chain(sources.iter().map(|one| one.path.as_str())).collect();
     let mut complaints = Vec::new();
-    let exists = |begins: &str| {
-        BELOW
-            .iter()
-            .any(|folder| paths.iter().any(|known| known.strip_prefix(folder).is_some_and(|name| name.starts_with(begins))))
+    let exists = |span: &str| {
+        let below = BELOW.iter().flat_map(|folder| paths.iter().filter_map(move |known| known.strip_prefix(folder)));
+        below.into_iter().any(|name| names(span, name))
     };
     for (path, text) in texts.iter().filter(|(path, _)| path.ends_with(".md")) {
         let strict = NAMING.contains(&path.as_str());
         let missing = |span: &&str| match is_path(span) {
-            true => (strict || OURS.iter().any(|folder| span.starts_with(folder))) && !exists(span.trim_end_matches('*')),
+            true => (strict || OURS.iter().any(|folder| span.starts_with(folder))) && !exists(span),
             false => strict && is_test(span) && !functions.contains(span),
         };
         complaints.extend(spans(text).filter(missing).map(|span| format!("{path}: {span} is no test, case or file of ours")));
@@ -107,6 +109,17 @@ fn spans(text: &str) -> impl Iterator<Item = &str> {
     prose.flat_map(|prose| prose.split('`').skip(1).step_by(2))
 }
 
+/// Whether `span` names the file `known`, with or without its extension, a folder that it lies in, or, with a `*` at the end, all
+/// that begins so.
+fn names(span: &str, known: &str) -> bool {
+    match span.strip_suffix('*') {
+        Some(begins) => known.starts_with(begins),
+        None => {
+            known.strip_prefix(span).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || EXTENSIONS.contains(&rest))
+        }
+    }
+}
+
 /// Whether this is written as a path or the beginning of one.
 fn is_path(span: &str) -> bool {
     let plain = span.chars().all(|next| next.is_ascii_alphanumeric() || "/.-_*".contains(next));
@@ -144,11 +157,22 @@ fn tests_and_cases_that_are_not_there_are_seen() {
         let document = ("SECURITY.md".to_owned(), format!("# A\n```sh\n`a/b`\n```\n`{span}`"));
         name_complaints(&texts.into_iter().chain([document]).collect::<Vec<Text>>(), &sources).len()
     };
-    for good in ["wire/get", "wire/g*", "wire/*", "docs/life.md", "tests/it/a.rs", "it_is_as_it_should", "act", "/token", "a_b_c"]
-    {
+    for good in [
+        "wire/get",
+        "wire/g*",
+        "wire/*",
+        "docs/life.md",
+        "tests/it/a.rs",
+        "tests/it",
+        "tests/it/a",
+        "it_is_as_it_should",
+        "act",
+        "/token",
+        "a_b_c",
+    ] {
         assert_eq!(complaints(good), 0, "{good}");
     }
-    for bad in ["wire/put", "wires/*", "docs/death.md", "it_is_as_it_is_not"] {
+    for bad in ["wire/put", "wire/ge", "wires/*", "docs/death.md", "docs/life", "tests/i", "it_is_as_it_is_not"] {
         assert_eq!(complaints(bad), 1, "{bad}");
     }
 }

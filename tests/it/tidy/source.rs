@@ -30,7 +30,7 @@ impl Source {
     }
 }
 
-/// Every `.rs` file below `folders`, in order of path.
+/// Every `.rs` file below `folders`, in order of path. A folder that is not there is a mistake of whoever names it.
 pub fn sources(root: &Path, folders: &[&str]) -> Vec<Source> {
     let mut paths = Vec::new();
     folders.iter().for_each(|folder| collect(&root.join(folder), &mut paths));
@@ -61,7 +61,8 @@ pub fn module_folder(path: &str) -> String {
 }
 
 fn collect(folder: &Path, paths: &mut Vec<std::path::PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten() {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, paths);
@@ -189,6 +190,12 @@ fn block_comment(rest: &[u8]) -> usize {
         }
     }
     rest.len()
+}
+
+#[test]
+#[should_panic(expected = "src/gone: ")]
+fn a_folder_that_is_gone_is_told() {
+    sources(Path::new(env!("CARGO_MANIFEST_DIR")), &["src/gone"]);
 }
 
 #[test]

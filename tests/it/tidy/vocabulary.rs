@@ -1,8 +1,11 @@
 //! One word, one meaning: replaced names of types stay replaced, and doc comments say what an item is.
 
-use super::source::{Source, line, words};
+use std::collections::HashSet;
 
-/// Names that a type had, each with the one in its place. `docs/glossary.md` has the words.
+use super::source::{Source, line, words};
+use super::twice;
+
+/// Names that a type had, each with the one in its place. The words of the domain among them stand in `docs/glossary.md`.
 const REPLACED: &[(&str, &str)] = &[
     ("About", "ScopeContext"),
     ("Acting", "CurrentActor"),
@@ -29,7 +32,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("Found", "Located"),
     ("Frame", "RequestTemplate"),
     ("Front", "Frontend"),
-    ("Gate", "ConnectionLimit"),
+    ("Gate", "AddressLimit"),
     ("Hearing", "Evaluation"),
     ("Held", "ScopesOnApi"),
     ("Hidden", "WithheldHop"),
@@ -123,6 +126,13 @@ pub fn replaced_names(source: &Source) -> Vec<String> {
     complaints
 }
 
+/// Names in the place of others that no type has.
+pub fn missing_names(sources: &[Source]) -> Vec<String> {
+    let types: HashSet<String> = sources.iter().flat_map(twice::types).collect();
+    let names = REPLACED.iter().flat_map(|(old, new)| new.split(" or ").map(move |new| (old, new)));
+    names.filter(|(_, new)| !types.contains(*new)).map(|(old, new)| format!("{old} points to {new}, which is no type")).collect()
+}
+
 #[test]
 fn a_vague_comment_is_seen() {
     let complaints = |text: &str| vague_comments(&Source::new("src/a.rs", text)).len();
@@ -131,6 +141,18 @@ fn a_vague_comment_is_seen() {
         assert_eq!(complaints(&format!("//! {vague} it is.\n")), 1);
         assert_eq!(complaints(&format!("/// A thing.\n/// {vague} it is.\n// {vague}\n")), 0);
     }
+}
+
+#[test]
+fn a_name_that_no_type_has_is_seen() {
+    let mut all: Vec<&str> = REPLACED.iter().flat_map(|(_, new)| new.split(" or ")).collect();
+    let complaints = |names: &[&str]| {
+        let code: String = names.iter().map(|name| format!("struct {name};\n")).collect();
+        missing_names(&[Source::new("src/a.rs", &code)]).len()
+    };
+    assert_eq!(complaints(&all), 0);
+    all.retain(|name| *name != "AddressLimit");
+    assert_eq!(complaints(&all), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Clients that take time and places: each is bounded, and others are served meanwhile.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -11,73 +11,85 @@ use std::time::Duration;
 use super::METADATA;
 use super::client::{Client, answer, ask, connect_from, post};
 use crate::support::Site;
-use crate::support::patience::{PATIENCE, pass, until};
+use crate::support::patience::{PATIENCE, pass};
 
 const HALF_A_HEAD: &[u8] = b"POST /token HTTP/1.1\r\nhost: a\r\nx-slow: ";
 const HALF_A_BODY: &[u8] =
     b"POST /token HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 1000\r\n\r\ngrant";
 
+const READY: &[u8] = b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n";
+
 /// Everybody else, while others misbehave.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
-/// A slow client sends a byte now and then, and gives up its place all the same.
+/// The answer to a head that did not arrive in time.
+const LATE_HEAD: &str = "HTTP/1.1 408 ";
+
+/// The answer to the request before: between two requests the connection is closed without a word.
+const NOTHING_MORE: &str = "HTTP/1.1 200 ";
+
+/// The answer to a body that did not arrive in time.
+const LATE_BODY: &str = "the body must arrive within 10 seconds";
+
+/// A slow client sends a byte now and then, and gives up its place all the same: it is told so.
 #[test]
 fn slow_clients_give_up_their_places() {
     let site = Site::new("tls-slow");
     let _server = site.start();
-    let slow = |name: &'static str, secure: bool, start: Vec<u8>| {
+    let slow = |name: &'static str, secure: bool, told: &'static str, start: Vec<u8>| {
         let (address, client) = (if secure { site.mtls } else { site.public }, Client::new(&site));
         thread::spawn(move || match secure {
-            true => (name, drip(&mut client.connect(address).unwrap(), &start)),
-            false => (name, drip(&mut TcpStream::connect(address).unwrap(), &start)),
+            true => (name, told, drip(&mut client.connect(address).unwrap(), &start)),
+            false => (name, told, drip(&mut TcpStream::connect(address).unwrap(), &start)),
         })
     };
     let second_head = [METADATA, HALF_A_HEAD].concat();
     let second_body = [METADATA, HALF_A_BODY].concat();
     let clients = [
-        slow("head", false, HALF_A_HEAD.to_vec()),
-        slow("body", false, HALF_A_BODY.to_vec()),
-        slow("second head", false, second_head.clone()),
-        slow("second body", false, second_body),
-        slow("head in TLS", true, HALF_A_HEAD.to_vec()),
-        slow("body in TLS", true, HALF_A_BODY.to_vec()),
-        slow("second head in TLS", true, second_head),
+        slow("head", false, LATE_HEAD, HALF_A_HEAD.to_vec()),
+        slow("body", false, LATE_BODY, HALF_A_BODY.to_vec()),
+        slow("second head", false, NOTHING_MORE, second_head.clone()),
+        slow("second body", false, LATE_BODY, second_body),
+        slow("head in TLS", true, LATE_HEAD, HALF_A_HEAD.to_vec()),
+        slow("body in TLS", true, LATE_BODY, HALF_A_BODY.to_vec()),
+        slow("second head in TLS", true, NOTHING_MORE, second_head),
     ];
     let health = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n".as_slice();
-    let operators = [("head", HALF_A_HEAD.to_vec()), ("second head", [health, HALF_A_HEAD].concat())].map(|(name, start)| {
+    let second_head = [health, HALF_A_HEAD].concat();
+    let operators = [("head", LATE_HEAD, HALF_A_HEAD.to_vec()), ("second head", NOTHING_MORE, second_head)];
+    let operators = operators.map(|(name, told, start)| {
         let (ops, local, again) = (site.ops, site.fixture.data.join("ops.sock"), start.clone());
-        let at_the_address = thread::spawn(move || (name, drip(&mut TcpStream::connect(ops).unwrap(), &start)));
-        let at_the_socket = thread::spawn(move || (name, drip(&mut UnixStream::connect(&local).unwrap(), &again)));
+        let at_the_address = thread::spawn(move || (name, told, drip(&mut TcpStream::connect(ops).unwrap(), &start)));
+        let at_the_socket = thread::spawn(move || (name, told, drip(&mut UnixStream::connect(&local).unwrap(), &again)));
         [at_the_address, at_the_socket]
     });
     let mut silent = TcpStream::connect(site.mtls).unwrap();
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert_eq!(silent.read(&mut [0; 1]).unwrap_or(0), 0, "whoever begins no handshake is not waited for");
+    let ended = silent.read(&mut [0; 1]);
+    assert!(
+        matches!(&ended, Ok(0)) || ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset),
+        "whoever begins no handshake is not waited for: {ended:?}"
+    );
     for client in clients.into_iter().chain(operators.into_iter().flatten()) {
-        let (name, ended) = client.join().unwrap();
-        assert!(ended, "{name}: the connection is still open");
+        let (name, told, answer) = client.join().unwrap();
+        let answer = answer.unwrap_or_else(|| panic!("{name}: the connection is still open"));
+        assert!(answer.contains(told), "{name}: {answer}");
     }
 }
 
-/// Sends `start`, then a byte a second, until the server has closed.
-fn drip(stream: &mut (impl Read + Write + Timed), start: &[u8]) -> bool {
+/// Sends `start`, then a byte a second, until the server has closed: everything that it answered; none when it has not closed.
+fn drip(stream: &mut (impl Read + Write + Timed), start: &[u8]) -> Option<String> {
     stream.wait_at_most(Duration::from_secs(1));
-    if stream.write_all(start).is_err() {
-        return true;
-    }
+    let (mut answer, mut sent) = (Vec::new(), stream.write_all(start));
     for _ in 0..PATIENCE.as_secs() {
         let mut bytes = [0; 4096];
         match stream.read(&mut bytes) {
-            Ok(0) => return true,
-            Ok(_) => continue,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return true,
-        }
-        if stream.write_all(b"a").is_err() {
-            return true;
+            Ok(read @ 1..) => answer.extend_from_slice(&bytes[..read]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock && sent.is_ok() => sent = stream.write_all(b"a"),
+            Ok(_) | Err(_) => return Some(String::from_utf8_lossy(&answer).into_owned()),
         }
     }
-    false
+    None
 }
 
 trait Timed {
@@ -108,13 +120,15 @@ fn one_address_does_not_take_all_the_places() {
     let _server = site.start_with(&[("COUNTERSIGN__LIMITS__CONNECTIONS_PER_ADDRESS", Path::new("64"))]);
     for (address, secure) in [(site.public, false), (site.mtls, true)] {
         let greedy = Ipv4Addr::new(127, 0, 0, if secure { 5 } else { 4 });
-        until("another client is served while one address holds all the places that it may", || {
-            let taken: Vec<TcpStream> = (0..300).map(|_| connect_from(greedy, address).unwrap()).collect();
-            // A refused one is closed at once, a half-open one is waited for.
-            until("no more are open than may be", || open(&taken) <= 64);
-            served(&site, address, secure, STRANGER);
-            open(&taken) > 0
-        });
+        let client = Client::new(&site);
+        let ask_for = |mut stream: TcpStream| match secure {
+            true => client.shake(stream).and_then(|mut stream| ask(&mut stream, METADATA).map(|_| stream.sock)),
+            false => ask(&mut stream, METADATA).map(|_| stream),
+        };
+        let taken = places(greedy, address, ask_for);
+        assert!((1..=64).contains(&taken.len()), "{} connections of one address were answered", taken.len());
+        served(&site, address, secure, STRANGER);
+        drop(taken);
         site.wait("its places are given back", || try_served(&site, address, secure, greedy));
     }
 }
@@ -123,23 +137,20 @@ fn one_address_does_not_take_all_the_places() {
 fn one_address_does_not_take_the_operators_places() {
     let site = Site::new("tls-ops-places");
     let _server = site.start();
-    let greedy = Ipv4Addr::new(127, 0, 0, 4);
-    until("an operator is served while one address holds all the places that it may", || {
-        let taken: Vec<TcpStream> = (0..200).map(|_| connect_from(greedy, site.ops).unwrap()).collect();
-        until("no more are open than may be", || open(&taken) <= 32);
-        site.ready() && open(&taken) > 0
-    });
+    let taken = places(Ipv4Addr::new(127, 0, 0, 4), site.ops, |mut stream| ask(&mut stream, READY).map(|_| stream));
+    assert!((1..=32).contains(&taken.len()), "{} connections of one address were answered", taken.len());
+    assert!(site.ready(), "an operator is served meanwhile");
     let mut local = UnixStream::connect(site.fixture.data.join("ops.sock")).unwrap();
-    assert!(ask(&mut local, b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n").unwrap().starts_with("HTTP/1.1 200"));
+    assert!(ask(&mut local, READY).unwrap().starts_with("HTTP/1.1 200"));
 }
 
-/// How many of the connections the server has not closed.
-fn open(streams: &[TcpStream]) -> usize {
-    let is_open = |stream: &&TcpStream| {
-        stream.set_nonblocking(true).unwrap();
-        matches!(stream.peek(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+/// The connections from `source` that are answered, of a hundred that are all kept open.
+fn places(source: Ipv4Addr, address: SocketAddr, ask_for: impl Fn(TcpStream) -> io::Result<TcpStream>) -> Vec<TcpStream> {
+    let ask_for = |stream: TcpStream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        ask_for(stream)
     };
-    streams.iter().filter(is_open).count()
+    (0..100).filter_map(|_| connect_from(source, address).and_then(ask_for).ok()).collect()
 }
 
 fn served(site: &Site, address: SocketAddr, secure: bool, source: Ipv4Addr) {

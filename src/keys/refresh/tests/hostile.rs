@@ -65,25 +65,12 @@ impl Lookup for Flipping {
 }
 
 fn rule(name: &str, issuer: &str, location: KeyLocation, policy: RefreshPolicy) -> TrustRule {
-    let parts = TrustRuleParts {
-        name: RuleName::parse(name).unwrap(),
-        kind: TrustKind::Oidc,
-        selector: IssuerSelector::Issuer(Issuer::parse(issuer).unwrap()),
-        audiences: vec!["us".into()],
-        algorithms: vec![Algorithm::ES256],
-        lifetime_max: Duration::from_secs(100_000),
-        subject: SubjectMapping {
-            kind: SubjectKind::User,
-            id: Template::parse("{sub}").unwrap(),
-            instance: None,
-            attributes: Default::default(),
-        },
-        require: Vec::new(),
-        presenters: Vec::new(),
-        enabled: true,
-        keys: KeySource::Remote(location, policy),
-        scopes: Vec::new(),
-    };
+    let parts = TrustRuleParts::for_tests(
+        name,
+        TrustKind::Oidc,
+        IssuerSelector::Issuer(Issuer::parse(issuer).unwrap()),
+        KeySource::Remote(location, policy),
+    );
     TrustRule::new(parts).unwrap()
 }
 
@@ -157,16 +144,16 @@ fn a_name_leads_to_private_addresses_only_where_they_are_named() {
         // Plain http is for loopback hosts, so a name of our own is reached under the name that means loopback.
         let uri = Url::parse(&format!("http://localhost:{port}/keys")).unwrap();
         let looking = |address: [u8; 4]| patient().looking_up(Arc::new(Fixed(address)));
-        assert!(looking([127, 0, 0, 1]).get_json(&uri, &Route::default()).await.is_ok());
+        assert!(looking([127, 0, 0, 1]).get(&uri, JSON_TYPES, &Route::default()).await.is_ok());
         for address in [[10, 0, 0, 1], [169, 254, 169, 254], [192, 168, 0, 1], [0, 0, 0, 0]] {
-            let failed = looking(address).get_json(&uri, &Route::default()).await.unwrap_err();
+            let failed = looking(address).get(&uri, JSON_TYPES, &Route::default()).await.unwrap_err();
             assert!(failed.to_string().contains("neither public nor"), "{failed}");
         }
         let https = Url::parse(&format!("https://internal.example:{port}/keys")).unwrap();
-        let failed = looking([127, 0, 0, 1]).get_json(&https, &Route::default()).await.unwrap_err();
+        let failed = looking([127, 0, 0, 1]).get(&https, JSON_TYPES, &Route::default()).await.unwrap_err();
         assert!(failed.to_string().contains("neither public nor"), "{failed}");
         let route = Route { networks: vec![Network::parse("127.0.0.0/8").unwrap()], tls: None };
-        let failed = looking([127, 0, 0, 1]).get_json(&https, &route).await.unwrap_err();
+        let failed = looking([127, 0, 0, 1]).get(&https, JSON_TYPES, &route).await.unwrap_err();
         assert!(matches!(failed, FetchReason::Network(_)) && !failed.to_string().contains("neither public"), "{failed}");
     });
 }

@@ -6,7 +6,7 @@ use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
 
 #[track_caller]
 pub(super) fn expect(scene: Scene, wanted: &[&str]) {
-    let found = scene.complaints();
+    let found = scene.diagnostics();
     assert_eq!(found, wanted, "\n{}", found.join("\n"));
 }
 
@@ -102,7 +102,7 @@ fn of_what_is_not_toml_or_not_there() {
         ],
     );
     let scene = Scene::new().without("main.toml");
-    assert_eq!(scene.complaints(), ["main.toml: main.toml cannot be read: No such file or directory (os error 2)"]);
+    assert_eq!(scene.diagnostics(), ["main.toml: main.toml cannot be read: No such file or directory (os error 2)"]);
     file(
         "main.toml",
         &MAIN.replace("'apis'", "'apps'"),
@@ -135,7 +135,7 @@ fn of_the_environment() {
         &["COUNTERSIGN__TOKENS__CHAIN_DEPTH_MAX: `chain_depth_max` must be a whole number, not a string"],
     );
     expect(Scene::new().env("COUNTERSIGN__ISSUR", "x"), &["COUNTERSIGN__ISSUR: unknown key `issur`; did you mean \"issuer\"?"]);
-    assert!(Scene::new().env("COUNTERSIGN__A[99999999999999999999]", "x").env("COUNTERSIGN_DATA", "x").complaints().is_empty());
+    assert!(Scene::new().env("COUNTERSIGN__A[99999999999999999999]", "x").env("COUNTERSIGN_DATA", "x").diagnostics().is_empty());
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn of_matchers() {
     let wanted = "must be a string, a whole number, true or false, [\"one\", \"of\"], { prefix = \"a/\" } or { present = true }";
     let whole = "must end in '/', because a prefix matches whole segments";
     let wildcard = "has a '*', but values are compared exactly; use { prefix = \"a/\" } or list the values";
-    for (matcher, complaint) in [
+    for (matcher, diagnostic) in [
         ("a = 1.5", format!("what `a` is compared with {wanted}")),
         ("a = ['b', 1.5]", format!("what `a` is compared with {wanted}")),
         ("a = 2026-01-01", format!("what `a` is compared with {wanted}")),
@@ -258,7 +258,7 @@ fn of_matchers() {
         ("'/a~' = 'b'", "claim `/a~` is no JSON Pointer: ~ is written ~0, / in a name ~1".into()),
         ("'' = 'b'", "claim `` must not be empty".into()),
     ] {
-        rule(&format!("require = {{ {matcher} }}\n{IDP}"), &[&format!("trust/r.toml:1: {complaint}")]);
+        rule(&format!("require = {{ {matcher} }}\n{IDP}"), &[&format!("trust/r.toml:1: {diagnostic}")]);
     }
     rule(
         &format!("require = {{ a = {{ regex = 'x' }} }}\n{IDP}"),
