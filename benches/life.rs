@@ -12,9 +12,9 @@ use countersign::commit::contract::{Batch, StoredGeneration};
 use countersign::commit::{Commit, Limits};
 use countersign::crypto::{Digest, MacKey, SealKey};
 use countersign::lifecycle::{GenerationState, alive};
-use countersign::oauth::{Pseudonyms, Pseudonyms, 
-    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, ScopesOnApi,
-    Subject, Txn,
+use countersign::oauth::{
+    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Pseudonyms, Resource, RuleName, Scopes,
+    ScopesOnApi, Subject, Txn,
 };
 use countersign::store::{self, SystemClock};
 use countersign::token::{Ancestry, AncestryKind, IssuedClaims};

@@ -18,8 +18,8 @@ use countersign::commit::{
 use countersign::crypto::{MacKey, SealKey, random};
 use countersign::jose::{Algorithm, Cache, KeySet, SigningKey, generate_key};
 use countersign::mint::{Minting, SignerEntry, Signers, status_list};
-use countersign::oauth::{Pseudonyms, Pseudonyms, 
-    ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Resource, StatusPlace, Time, Txn,
+use countersign::oauth::{
+    ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Pseudonyms, Resource, StatusPlace, Time, Txn,
 };
 use countersign::store::{self, SystemClock};
 use countersign::token::IssuerKeys;

@@ -285,7 +285,8 @@ fn unless_ended_since_issue(
 
 /// The strictest status among `states`.
 fn inactive(states: &[(GenerationKey, GenerationState)]) -> Option<NotAlive> {
-    let (key, status) = states.iter().filter_map(|(key, state)| Some((*key, state.inactive?))).max_by_key(|(_, status)| *status)?;
+    let (key, status) =
+        states.iter().filter_map(|(key, state)| Some((*key, state.inactive?))).max_by_key(|(_, status)| *status)?;
     let cause = match status {
         InactiveStatus::Suspended => Cause::Suspended,
         InactiveStatus::Retired => Cause::Retired,

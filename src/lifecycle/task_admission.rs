@@ -111,9 +111,8 @@ pub fn change_task(
     let ended = living.err().filter(|dead| dead.is_final());
     let reason = |what: &str| format!("{what} by the agent that {}", if holder { "holds it" } else { "opened it" });
     let things = task.terms.revocable(rules.pseudonyms);
-    let status = |turn, what| {
-        TaskChange::Status(StatusChange { turn, things: things.clone(), by: who.clone(), reason: reason(what) })
-    };
+    let status =
+        |turn, what| TaskChange::Status(StatusChange { turn, things: things.clone(), by: who.clone(), reason: reason(what) });
     let change = match (action, ended) {
         (TaskAction::Look, _) | (TaskAction::Complete, Some(_)) => TaskChange::None,
         (_, Some(dead)) => return Err(AdmissionReason::NotAlive(dead)),

@@ -73,9 +73,9 @@ pub fn sign(
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
-        charge: exchange.task().map(|task| {
-            minting.pseudonyms.known_in(exchange.generations(), GenerationKind::Task, task.id.as_bytes())
-        }),
+        charge: exchange
+            .task()
+            .map(|task| minting.pseudonyms.known_in(exchange.generations(), GenerationKind::Task, task.id.as_bytes())),
         ..common::issue(exchange, minting, (jti, txn, grant.expires()), record)
     };
     Ok((minted, issue))
