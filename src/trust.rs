@@ -22,4 +22,4 @@ pub use reason::{PlatformReason, TrustReason};
 pub use rule::{IssuerSelector, ScopeMap, TrustRule, TrustRuleParts, TrustRuleReason, mistaken, mistakes};
 pub use store::{DuplicateRule, TrustStore};
 pub use subject::{SubjectKind, SubjectMapping, Template, TemplateReason};
-pub use verify::VerifiedAssertion;
+pub use verify::{ValidatedLeaf, VerifiedAssertion};

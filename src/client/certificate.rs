@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::crypto::Digest;
 use crate::oauth::{SpiffeId, Time};
-use crate::trust::{TrustReason, TrustStore, VerifiedAssertion};
+use crate::trust::{TrustReason, TrustStore, ValidatedLeaf, VerifiedAssertion};
 use crate::x509::{self, DistinguishedName, Leaf, Roots, TlsRole, UnverifiedCertificate, X509Reason};
 
 /// A certificate chain by whose first certificate's key the handshake was signed: with us, or with a proxy that tells us
@@ -42,7 +42,7 @@ struct PeerChain {
 struct ValidatedPath {
     roots: Digest,
     at: Time,
-    leaf: Arc<Leaf>,
+    leaf: Arc<ValidatedLeaf>,
 }
 
 /// How long a path that was found counts, so that a connection costs no signature per request. Within it an issuing certificate
@@ -73,12 +73,12 @@ impl PeerCertificate {
     }
 
     /// The certificate as read, if a path leads from it to `roots`.
-    pub(super) fn validated(&self, roots: &Roots, now: Time) -> Result<Arc<Leaf>, X509Reason> {
+    pub(super) fn validated(&self, roots: &Roots, now: Time) -> Result<Arc<ValidatedLeaf>, X509Reason> {
         let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = last.as_ref().filter(|path| path.counts(roots, now)) {
             return Ok(Arc::clone(&path.leaf));
         }
-        let leaf = Arc::new(x509::validate(roots, &self.0.chain, now, TlsRole::Client)?);
+        let leaf = Arc::new(ValidatedLeaf::from(x509::validate(roots, &self.0.chain, now, TlsRole::Client)?));
         *last = Some(ValidatedPath { roots: roots.digest(), at: now, leaf: Arc::clone(&leaf) });
         Ok(leaf)
     }

@@ -120,7 +120,7 @@ fn acts(id: &ClientId, chain: &ActChain, issuer: &Issuer) -> bool {
 /// An ID token: an agent whose file lists the client it was issued to under its trust rule.
 fn of_a_user(client: &AuthenticatedClient, rule: &RuleName, obtained_by: Option<&str>) -> Result<ExchangeMode, AdmissionReason> {
     let obtained_by = obtained_by.ok_or(AdmissionReason::OriginUnknown)?;
-    let listed = client.agent().foreign_clients.iter().any(|(known, id)| known == rule && id == obtained_by);
+    let listed = client.agent().is_foreign_client(rule, obtained_by);
     listed.then_some(ExchangeMode::Delegation).ok_or(AdmissionReason::Presenter)
 }
 
@@ -159,7 +159,7 @@ struct Namespace<'a> {
 impl Namespace<'_> {
     fn names(&self, iss: Option<&str>, name: &str, agent: &Agent) -> bool {
         let by_id = agent.id.as_str() == name;
-        let by_client = agent.foreign_clients.iter().any(|(rule, client)| rule == self.rule && client == name);
+        let by_client = agent.is_foreign_client(self.rule, name);
         match iss {
             None => by_id || by_client,
             Some(iss) if iss == self.ours.as_str() => by_id,

@@ -94,7 +94,7 @@ pub enum TaskChange {
 ///
 /// # Errors
 /// `NoTask` when it is unknown, forgotten, or none of this client's business; `TaskRole` when this is not for this client to
-/// do; `NotAlive` when it is over, or is to be resumed and something else that it depends on is suspended.
+/// do; `NotAlive` when it is over and `action` is neither `Look` nor `Complete`.
 pub fn change_task(
     client: &ActiveClient,
     id: TaskId,

@@ -60,13 +60,15 @@ struct TaskTokenClaims<'a> {
     anc: &'a str,
 }
 
-/// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves.
+/// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves. The record
+/// names the `declared` of its data classes; the others are the opener's words, which stand in no record.
 ///
 /// # Errors
 /// See [`MintReason`].
 pub fn open(
     task: &AdmittedTask,
     grant: &TaskGrant,
+    declared: &[String],
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
@@ -79,7 +81,7 @@ pub fn open(
     let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = (Digest::of(jwt.as_bytes()), key.kid());
-    let record = record(task, grant, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let record = record(task, grant, declared, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTaskToken { token, id, details };
@@ -222,6 +224,7 @@ fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
 fn record(
     task: &AdmittedTask,
     grant: &TaskGrant,
+    declared: &[String],
     (names, (token, kid)): (&Names, (Digest, &str)),
     issuer: &Issuer,
 ) -> Result<(Vec<u8>, Disclosures), RecordReason> {
@@ -235,7 +238,7 @@ fn record(
         budget: grant.budget(),
         chain: discloser.chain(exchange.chain(), issuer)?,
         client: client.agent().id.clone(),
-        data_classes: Cow::Borrowed(grant.declared_classes()),
+        data_classes: Cow::Borrowed(declared),
         evidence: common::evidence(exchange),
         expires: grant.deadline(),
         heartbeat: grant.heartbeat().map(|span| span.as_secs()),

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::rule::IssuerSelector;
-use super::{TrustReason, TrustRule, VerifiedAssertion, verify};
+use super::{TrustReason, TrustRule, ValidatedLeaf, VerifiedAssertion, verify};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::keys::{JwksCache, KeyState, RuleKeys, Sequences};
 use crate::net::Fetcher;
 use crate::oauth::{Clock, RuleName, SpiffeId, Time};
-use crate::x509::{Leaf, Roots, X509Reason};
+use crate::x509::{Roots, X509Reason};
 
 /// All trust rules with their keys in force.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl TrustStore {
         &self,
         claimed: Option<&SpiffeId>,
         now: Time,
-        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+        validated: &dyn Fn(&Roots) -> Result<Arc<ValidatedLeaf>, X509Reason>,
     ) -> Result<VerifiedAssertion, TrustReason> {
         let rules = match claimed {
             Some(id) => self.by_issuer.get(format!("spiffe://{}", id.trust_domain()).as_str()).map(Vec::as_slice),
@@ -141,7 +141,7 @@ impl TrustStore {
         &self,
         name: &RuleName,
         now: Time,
-        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+        validated: &dyn Fn(&Roots) -> Result<Arc<ValidatedLeaf>, X509Reason>,
     ) -> Result<VerifiedAssertion, TrustReason> {
         let of_roots = |entry: &&RuleEntry| *entry.rule.selector() == IssuerSelector::Roots;
         let entry = self.entry(name).filter(of_roots).ok_or(TrustReason::Issuer)?;

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -31,6 +32,12 @@ pub struct VerifiedAssertion {
     instance: Option<String>,
     attributes: BTreeMap<String, String>,
     confirmation: Option<Confirmation>,
+}
+
+/// A leaf whose chain led to a root. What it says is written as claims once, however often its holder presents it.
+pub struct ValidatedLeaf {
+    leaf: Leaf,
+    claims: OnceLock<Arc<Object>>,
 }
 
 /// The times of a token that is current.
@@ -72,14 +79,14 @@ impl VerifiedAssertion {
     pub(super) fn of_certificate(
         rule: &Arc<TrustRule>,
         material: Option<KeyMaterial>,
-        validated: &dyn Fn(&Roots) -> Result<Arc<Leaf>, X509Reason>,
+        validated: &dyn Fn(&Roots) -> Result<Arc<ValidatedLeaf>, X509Reason>,
     ) -> Result<Self, TrustReason> {
         check_enabled(rule)?;
         let roots = material.ok_or(TrustReason::KeysUnavailable)?.roots.ok_or(X509Reason::Path)?;
         let leaf = validated(&roots)?;
-        let id = check_names(rule, &leaf)?;
+        check_names(rule, &leaf)?;
         let validity = Validity { expires: leaf.not_after, issued_at: Some(leaf.not_before) };
-        Self::read(rule, Arc::new(certificate_claims(&leaf, id.as_ref())?), leaf.thumbprint, validity)
+        Self::read(rule, leaf.claims()?, leaf.thumbprint, validity)
     }
 
     /// The last checks, of claims that are genuine: the key that they are bound to, the rule's requirements, and its subject.
@@ -214,13 +221,13 @@ fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> 
     if ours { Ok(()) } else { Err(TrustReason::Audience) }
 }
 
-/// The SPIFFE ID of an X509-SVID. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no
+/// An X509-SVID has one SPIFFE ID. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no
 /// other.
-fn check_names(rule: &TrustRule, leaf: &Leaf) -> Result<Option<SpiffeId>, X509Reason> {
+fn check_names(rule: &TrustRule, leaf: &Leaf) -> Result<(), X509Reason> {
     match rule.selector() {
-        IssuerSelector::TrustDomain(domain) => x509::spiffe_id(leaf, domain).map(Some),
+        IssuerSelector::TrustDomain(domain) => x509::spiffe_id(leaf, domain).map(drop),
         _ if leaf.uris.iter().any(|uri| x509::is_spiffe(uri)) => Err(X509Reason::SpiffeId),
-        _ => Ok(None),
+        _ => Ok(()),
     }
 }
 
@@ -245,9 +252,10 @@ pub(super) fn spiffe_id(claims: &Object) -> Option<SpiffeId> {
 
 /// A certificate written as claims: `sub` is the SPIFFE ID or the subject's distinguished name. A kind of name that stands once
 /// is a string, several are an array, which no matcher equals.
-fn certificate_claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, TrustReason> {
+fn certificate_claims(leaf: &Leaf) -> Result<Object, TrustReason> {
     let mut members = Map::new();
-    members.insert("sub".to_owned(), id.map_or(leaf.subject.as_str(), SpiffeId::as_str).into());
+    let sub = leaf.uris.iter().find(|uri| x509::is_spiffe(uri)).unwrap_or(&leaf.subject);
+    members.insert("sub".to_owned(), sub.as_str().into());
     members.insert("issuer".to_owned(), leaf.issuer.as_str().into());
     members.insert("serial".to_owned(), leaf.serial.as_str().into());
     members.insert("x5t#S256".to_owned(), leaf.thumbprint.to_string().into());
@@ -261,6 +269,30 @@ fn certificate_claims(leaf: &Leaf, id: Option<&SpiffeId>) -> Result<Object, Trus
     let parts = leaf.parts.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
     members.insert("subject".to_owned(), Value::Object(parts.collect()));
     Ok(Object::parse(Value::Object(members).to_string())?)
+}
+
+impl ValidatedLeaf {
+    fn claims(&self) -> Result<Arc<Object>, TrustReason> {
+        if let Some(written) = self.claims.get() {
+            return Ok(Arc::clone(written));
+        }
+        let written = Arc::new(certificate_claims(&self.leaf)?);
+        Ok(Arc::clone(self.claims.get_or_init(|| written)))
+    }
+}
+
+impl From<Leaf> for ValidatedLeaf {
+    fn from(leaf: Leaf) -> Self {
+        Self { leaf, claims: OnceLock::new() }
+    }
+}
+
+impl Deref for ValidatedLeaf {
+    type Target = Leaf;
+
+    fn deref(&self) -> &Leaf {
+        &self.leaf
+    }
 }
 
 impl VerifiedAssertion {
@@ -322,6 +354,13 @@ impl VerifiedAssertion {
     /// The SHA-256 of the whole token, or of the certificate.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+}
+
+/// Certificates name people and machines: never printed.
+impl fmt::Debug for ValidatedLeaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ValidatedLeaf")
     }
 }
 

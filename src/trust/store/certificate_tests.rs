@@ -20,7 +20,9 @@ impl TrustStore {
     /// The one rule that accepts the chain, the leaf first, by a path that nobody has looked for before.
     pub(crate) fn verify_certificate<C: AsRef<[u8]>>(&self, chain: &[C], now: Time) -> Result<VerifiedAssertion, TrustReason> {
         let claimed = x509::claimed_spiffe_id(chain[0].as_ref())?;
-        self.verify_path(claimed.as_ref(), now, &|roots| x509::validate(roots, chain, now, TlsRole::Client).map(Arc::new))
+        self.verify_path(claimed.as_ref(), now, &|roots| {
+            x509::validate(roots, chain, now, TlsRole::Client).map(ValidatedLeaf::from).map(Arc::new)
+        })
     }
 }
 
@@ -63,6 +65,16 @@ fn an_svid_is_vouched_for_by_its_domains_bundle() {
     assert_eq!(vouched.digest(), crate::crypto::Digest::of(&der));
     assert_eq!(vouched.claims().text("uri").unwrap().as_deref(), Some(WEB));
     assert!(vouched.expires() > NOW && vouched.audiences().is_empty());
+}
+
+#[test]
+fn a_leaf_is_written_as_claims_once_however_often_it_is_presented() {
+    let root = root("root");
+    let (trust, id) = (spiffe(&root), SpiffeId::parse(WEB).unwrap());
+    let leaf = x509::validate(&root.roots(), &[root.issue(&svid(WEB))], NOW, TlsRole::Client).unwrap();
+    let leaf = Arc::new(ValidatedLeaf::from(leaf));
+    let vouched = || trust.verify_path(Some(&id), NOW, &|_| Ok(Arc::clone(&leaf))).unwrap();
+    assert!(std::ptr::eq(vouched().claims(), vouched().claims()));
 }
 
 /// Negative test 39: neither another domain's bundle nor a root that both share makes an SVID of this domain.
@@ -268,7 +280,8 @@ fn revocation_counts_by_rule() {
 fn a_login_by_certificate_takes_one_rule_at_its_word_and_no_other() {
     let (corporate, spire) = (root("pki"), root("spire"));
     let vouched = |rules: Vec<TrustRuleParts>, name: &str, der: &[u8]| {
-        let validated = |roots: &Roots| x509::validate(roots, &[der], NOW, TlsRole::Client).map(Arc::new);
+        let validated =
+            |roots: &Roots| x509::validate(roots, &[der], NOW, TlsRole::Client).map(ValidatedLeaf::from).map(Arc::new);
         trust(rules).verify_path_under(&RuleName::parse(name).unwrap(), NOW, &validated).map(|vouched| vouched.id().to_owned())
     };
     let rules = || vec![pki(&corporate, &[]), parts("acme", TrustKind::Spiffe, bundle(&[&spire]))];
