@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Audience, Resource, Scope, Scopes, ScopesOnApi};
+use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi};
 use crate::request::ExchangeRequest;
 use crate::token::{IssuedClaims, Origin};
 
@@ -25,16 +25,8 @@ pub struct Target {
     beyond: Scopes,
 }
 
-/// No target can be told, or nothing is within reach on it: `invalid_target` (RFC 8693 §2.2.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthorityError {
-    /// The reason.
-    pub reason: AuthorityReason,
-    /// The targets asked for, by API id, as far as they are registered.
-    pub targets: Vec<Resource>,
-}
-
-/// The fault in the target of a request. `Display` is the public sentence.
+/// No target can be told, or nothing is within reach on it: `invalid_target` (RFC 8693 §2.2.2). `Display` is the public
+/// sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthorityReason {
     /// A `resource` that is no API's id.
@@ -56,24 +48,9 @@ pub enum AuthorityReason {
 ///
 /// # Errors
 /// See [`AuthorityReason`].
-pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Targets, AuthorityError> {
-    let named_none = request.resources().is_empty() && request.audiences().is_empty();
-    let apis = if named_none { of_subject_token(catalog, admitted) } else { named(catalog, request) };
-    let within_reach = |apis: Vec<Arc<Api>>| apis.into_iter().map(|api| Target::new(api, admitted, request)).collect();
-    apis.and_then(one_group).and_then(within_reach).map(Targets).map_err(|reason| {
-        let implied = admitted.subject().own().filter(|_| named_none).map_or(&[][..], |own| &own.held);
-        let ids = request.resources().iter().chain(implied.iter().map(|held| &held.api));
-        AuthorityError { reason, targets: registered(catalog, ids, request.audiences()) }
-    })
-}
-
-/// The registered APIs among `ids` and `names`, by id, for the record of a refusal. `names` are values of `audience`.
-pub fn registered<'a>(catalog: &Catalog, ids: impl Iterator<Item = &'a Resource>, names: &[Audience]) -> Vec<Resource> {
-    let by_id = ids.filter_map(|id| catalog.api(id));
-    let by_name = names.iter().filter_map(|name| catalog.api_named(name));
-    let mut apis = Vec::new();
-    by_id.chain(by_name).for_each(|api| add(&mut apis, api));
-    apis.into_iter().map(|api| api.id.clone()).collect()
+pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Targets, AuthorityReason> {
+    let apis = if request.names_target() { named(catalog, request)? } else { of_subject_token(catalog, admitted)? };
+    one_group(apis)?.into_iter().map(|api| Target::new(api, admitted, request)).collect::<Result<_, _>>().map(Targets)
 }
 
 fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, AuthorityReason> {
@@ -116,20 +93,16 @@ pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
         Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, own))),
         Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
         Origin::User { .. } | Origin::Attestation { .. } => {
-            let declared: Scopes = api.scopes.keys().cloned().collect();
-            let mapped = |limit: &[ScopesOnApi]| {
-                let here = limit.iter().filter(|held| held.api == api.id);
-                here.fold(Scopes::default(), |all, held| all.union(&held.scopes)).intersection(&declared)
-            };
-            admitted.subject().scope_limit().map_or_else(|| declared.clone(), mapped)
+            let limit = admitted.subject().scope_limit();
+            let mapped = |scope: &&Scope| limit.is_none_or(|limit| holds(limit, &api.id, scope));
+            api.scopes.keys().filter(mapped).cloned().collect()
         }
     }
 }
 
 /// The scopes of the task's authority on the API, as far as the API still declares them.
 fn declared(api: &Api, own: &IssuedClaims) -> Scopes {
-    let held = own.held.iter().filter(|held| held.api == api.id).flat_map(|held| held.scopes.iter());
-    held.filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
+    ScopesOnApi::on(&own.held, &api.id).filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
 }
 
 /// In a task never more than its authority, and no scope that by now touches data of another class, whatever the way to it.
@@ -143,7 +116,7 @@ fn within_task(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
 
 /// The scopes held on the API, and one declared step from those held elsewhere; never one that the API no longer declares.
 fn held_or_derived(api: &Api, own: &IssuedClaims) -> Scopes {
-    let held = own.held.iter().filter(|held| held.api == api.id).flat_map(|held| held.scopes.iter());
+    let held = ScopesOnApi::on(&own.held, &api.id);
     let edges = api.derive.iter().filter(|edge| holds(&own.held, &edge.from_api, &edge.from_scope)).map(|edge| &edge.to);
     held.chain(edges).filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
 }
@@ -161,11 +134,6 @@ impl Targets {
     /// The targets, in the order in which the request names them.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Target> {
         self.0.iter()
-    }
-
-    /// The API ids, in the same order.
-    pub fn ids(&self) -> Vec<Resource> {
-        self.iter().map(|target| target.api.id.clone()).collect()
     }
 
     /// The APIs, in the same order.
@@ -214,18 +182,10 @@ impl Target {
     }
 
     /// The scopes within reach that are not asked for.
-    pub fn unasked(&self) -> Scopes {
+    pub fn unrequested(&self) -> Scopes {
         self.reachable.difference(&self.within)
     }
 }
-
-impl fmt::Display for AuthorityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
-    }
-}
-
-impl std::error::Error for AuthorityError {}
 
 impl fmt::Display for AuthorityReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use crate::authority::{Target, Targets};
 use crate::catalog::{BoundTokens, ConstraintRequirement};
 use crate::client::{AuthMethod, MissingProof, ProvenKeys};
 use crate::lifecycle::{AdmittedExchange, AdmittedTask};
-use crate::oauth::{Confirmation, ConfirmationMethod, ExchangeMode, Resource};
+use crate::oauth::{Confirmation, ConfirmationMethod, ExchangeMode};
 
 /// The key that an issued token is bound to, or none. Made only by [`bind`] and [`bind_task`].
 #[derive(Clone, Copy, Debug)]
@@ -17,17 +17,8 @@ pub struct SenderConstraint {
     subject: Option<Confirmation>,
 }
 
-/// No token may be issued with the keys that were proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindingError {
-    /// The reason.
-    pub reason: BindingReason,
-    /// The targets asked for, by API id; none where a task is to be opened.
-    pub targets: Vec<Resource>,
-}
-
-/// The fault in the keys of a request. `Display` is the public sentence: what was expected, what was found, and which file
-/// would allow it.
+/// No token may be issued with the keys that were proved. `Display` is the public sentence: what was expected, what was found,
+/// and which file would allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingReason {
     /// The subject token is bound, and the request proved another key of that kind, or none.
@@ -81,10 +72,9 @@ struct Constraints {
 ///
 /// # Errors
 /// See [`BindingReason`].
-pub fn bind(admitted: &AdmittedExchange, targets: &Targets) -> Result<SenderConstraint, BindingError> {
+pub fn bind(admitted: &AdmittedExchange, targets: &Targets) -> Result<SenderConstraint, BindingReason> {
     let required = targets.iter().map(Target::api).map(|api| api.sender_constraint);
-    let inputs = ConstraintInputs::new(admitted, required.collect());
-    inputs.decide().map_err(|reason| BindingError { reason, targets: targets.ids() })
+    ConstraintInputs::new(admitted, required.collect()).decide()
 }
 
 /// Decides whether a task that is opened must be bound. No API takes a task token; to which key a token that is issued in the
@@ -92,9 +82,8 @@ pub fn bind(admitted: &AdmittedExchange, targets: &Targets) -> Result<SenderCons
 ///
 /// # Errors
 /// See [`BindingReason`].
-pub fn bind_task(task: &AdmittedTask) -> Result<SenderConstraint, BindingError> {
-    let inputs = ConstraintInputs::new(task.admitted(), Constraints::default());
-    inputs.decide().map_err(|reason| BindingError { reason, targets: Vec::new() })
+pub fn bind_task(task: &AdmittedTask) -> Result<SenderConstraint, BindingReason> {
+    ConstraintInputs::new(task.admitted(), Constraints::default()).decide()
 }
 
 impl FromIterator<ConstraintRequirement> for Constraints {
@@ -211,12 +200,6 @@ impl BindingReason {
     }
 }
 
-impl fmt::Display for BindingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
-    }
-}
-
 impl fmt::Display for BindingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -263,8 +246,6 @@ impl fmt::Display for BindingReason {
         })
     }
 }
-
-impl std::error::Error for BindingError {}
 
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,13 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::authority::AuthorityError;
-use crate::binding::BindingError;
+use crate::authority::AuthorityReason;
+use crate::binding::BindingReason;
 use crate::client::{ClientReason, DpopReason};
 use crate::commit::CommitReason;
 use crate::lifecycle::AdmissionReason;
 use crate::mint::MintReason;
-use crate::oauth::Resource;
-use crate::policy::{ApprovalNeeded, Denial, DenialReason};
+use crate::policy::{Denial, DenialReason};
 use crate::request::{FormReason, RequestReason};
 use crate::token::TokenReason;
 use crate::trust::TrustReason;
@@ -33,13 +32,13 @@ pub enum ExchangeError {
     /// This client may not present this subject token, or something that it depends on is not alive.
     Admission(AdmissionReason),
     /// No target can be told, or nothing is within reach on it.
-    Authority(AuthorityError),
+    Authority(AuthorityReason),
     /// The keys that were proved do not do.
-    Binding(BindingError),
+    Binding(BindingReason),
     /// Policy does not permit it.
     Denied(Box<Denial>),
-    /// Policy permits it with a person's approval only.
-    ApprovalNeeded(Box<ApprovalNeeded>),
+    /// Policy would permit it with a person's approval, which this server does not ask for.
+    ApprovalNeeded(Box<Denial>),
     /// The token could not be made.
     Mint(MintReason),
     /// The hop could not be recorded.
@@ -125,10 +124,9 @@ impl ExchangeError {
             Self::Admission(AdmissionReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Admission(_) => profile.unacceptable,
             Self::Authority(_) => ErrorCode::InvalidTarget,
-            Self::Binding(error) if error.reason.is_proof() => ErrorCode::InvalidDpopProof,
+            Self::Binding(reason) if reason.is_proof() => ErrorCode::InvalidDpopProof,
             Self::Binding(_) => ErrorCode::InvalidRequest,
-            Self::Denied(denial) => denial_code(denial.reason(), profile),
-            Self::ApprovalNeeded(needed) => denial_code(needed.denial().reason(), profile),
+            Self::Denied(denial) | Self::ApprovalNeeded(denial) => denial_code(denial.reason(), profile),
             Self::Mint(MintReason::TooLarge) => ErrorCode::InvalidRequest,
             Self::Mint(MintReason::NoKey) => ErrorCode::TemporarilyUnavailable,
             Self::Mint(MintReason::Crypto | MintReason::ReceiptForeign) => ErrorCode::ServerError,
@@ -137,20 +135,10 @@ impl ExchangeError {
         }
     }
 
-    /// The registered targets of the request, by API id, where it was refused by a stage that knows them.
-    pub fn targets(&self) -> &[Resource] {
-        match self {
-            Self::Authority(error) => &error.targets,
-            Self::Binding(error) => &error.targets,
-            other => other.denial().map_or(&[], Denial::targets),
-        }
-    }
-
     /// The denial of policy, with the policies that decided.
     pub fn denial(&self) -> Option<&Denial> {
         match self {
-            Self::Denied(denial) => Some(denial),
-            Self::ApprovalNeeded(needed) => Some(needed.denial()),
+            Self::Denied(denial) | Self::ApprovalNeeded(denial) => Some(denial),
             _ => None,
         }
     }
@@ -206,10 +194,12 @@ impl fmt::Display for ExchangeError {
             Self::Subject(reason) => write!(f, "subject_token: {reason}"),
             Self::Actor(reason) => write!(f, "actor_token: {reason}"),
             Self::Admission(reason) => reason.fmt(f),
-            Self::Authority(error) => error.fmt(f),
-            Self::Binding(error) => error.fmt(f),
+            Self::Authority(reason) => reason.fmt(f),
+            Self::Binding(reason) => reason.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
-            Self::ApprovalNeeded(needed) => needed.fmt(f),
+            Self::ApprovalNeeded(denial) => {
+                write!(f, "{denial}; policy would permit it with a person's approval, and this server does not ask for approvals")
+            }
             Self::Mint(reason) => reason.fmt(f),
             Self::Commit(reason) => reason.fmt(f),
             Self::TaskToken => f.write_str("token: the token of a task is not revoked; complete the task instead"),

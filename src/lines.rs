@@ -11,7 +11,7 @@ mod token;
 
 pub use introspect::introspect;
 pub use login::LineContext;
-pub use refused::{RefusedRequest, RequestEvidence};
+pub use refused::RefusedRequest;
 pub use revoke::revoke;
 pub use task::{TaskOutcome, act_on_task, open_task};
 pub use token::{grant_types, token};

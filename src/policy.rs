@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::oauth::Issuer;
 
 pub use decide::decide;
-pub use outcome::{ApprovalNeeded, Denial, DenialReason, Explanation, Grant, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
+pub use outcome::{Denial, DenialReason, Grant, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
 pub use policies::Policies;
 pub use task::open;
 

@@ -186,6 +186,11 @@ impl ExchangeRequest {
         &self.audiences
     }
 
+    /// True where a `resource` or `audience` says where to.
+    pub fn names_target(&self) -> bool {
+        !(self.resources.is_empty() && self.audiences.is_empty())
+    }
+
     /// The scopes asked for; none when the request leaves the choice to the API's defaults.
     pub fn scope(&self) -> Option<&Scopes> {
         self.scope.as_ref()

@@ -10,8 +10,8 @@ use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
 use crate::ledger::record::Record;
-use crate::lifecycle::{StateView, key_of};
-use crate::oauth::{ClientId, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
+use crate::lifecycle::StateView;
+use crate::oauth::{ClientId, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
@@ -62,11 +62,11 @@ pub async fn revoke(
     target: &RevokeTarget,
     reason: Option<&str>,
 ) -> Result<RevokedTarget, AdminReason> {
-    let (revocable, until) = target.revocable(deployment, &*commit.state(), records)?;
-    let name = revocable.name.clone().unwrap_or_else(|| target.to_string());
-    let revoked = RevokedTarget { ended: revocable.kind.label(), name };
+    let (ends, until) = target.revocables(deployment, &*commit.state(), records)?;
+    let (ended, name) = ends.first().map(|thing| (thing.kind.label(), thing.name.clone())).unwrap_or_default();
+    let revoked = RevokedTarget { ended, name: name.unwrap_or_else(|| target.to_string()) };
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
-    let revocation = Revocation { ends: vec![revocable], by: ClientId::operators(), reason, until };
+    let revocation = Revocation { ends, by: ClientId::operators(), reason, until };
     commit.end(revocation).await.map_err(AdminReason::Commit)?;
     Ok(revoked)
 }
@@ -99,13 +99,13 @@ impl RevokeTarget {
         }
     }
 
-    /// The revocable that the target names, and when its revocation may be forgotten; none for never.
-    fn revocable(
+    /// The revocables that the target names, and when their revocation may be forgotten; none for never.
+    fn revocables(
         &self,
         deployment: &Deployment,
         state: &dyn StateView,
         records: &dyn RecordReader,
-    ) -> Result<(Revocable, Option<Time>), AdminReason> {
+    ) -> Result<(Vec<Revocable>, Option<Time>), AdminReason> {
         let key = &deployment.pseudonyms;
         match self {
             Self::Token(token) => {
@@ -114,7 +114,7 @@ impl RevokeTarget {
             }
             Self::Hop(jti) => hop(*jti, deployment, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
-            Self::Task(id) => match state.task(&key_of(*id, key)) {
+            Self::Task(id) => match key.every(GenerationKind::Task, id.as_bytes()).find_map(|key| state.task(&key)) {
                 Some(task) => Ok((task.terms.revocable(key), Some(task.terms.forget()))),
                 None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
@@ -136,7 +136,7 @@ impl RevokeTarget {
 }
 
 /// Nothing that descends from a hop outlives its token.
-fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), AdminReason> {
+fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Vec<Revocable>, Option<Time>), AdminReason> {
     let found = records.records(Select::Jti(jti), 0, 1).map_err(AdminReason::Store)?;
     let expires = found.first().and_then(expires).ok_or_else(|| AdminReason::Unknown(format!("no hop {jti} is recorded")))?;
     Ok((Revocable::hop(jti, &deployment.pseudonyms), Some(expires.plus(SKEW))))

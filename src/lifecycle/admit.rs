@@ -2,19 +2,21 @@
 //! acts, `may_act`, impersonation, depth, active agents and rules, and last that everything the token would depend on is
 //! alive.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::active::ActiveClient;
 use super::admitted::{AdmittedExchange, AdmittedParts, CurrentActor};
-use super::evidence::{VouchedFor, counts};
+use super::evidence::{ThingName, ThingState, VouchedFor, counts, last_end};
 use super::in_force::{Rules, active, held_by, in_force};
-use super::liveness::join;
+use super::liveness::{Cause, NotAlive, join};
 use super::reason::AdmissionReason;
+use super::revocation::{InactiveStatus, instance_name};
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::crypto::{Digest, MacKey};
+use crate::crypto::Digest;
 use crate::oauth::{
-    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKey, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
+    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
 };
 use crate::token::{IssuedClaims, Origin, VerifiedActor, VerifiedSubject};
 
@@ -40,8 +42,8 @@ pub fn admit(
     }
     may_act(&subject, &current.agent, &client, rules.issuer)?;
     let exchanges_itself = presented_as == ExchangeMode::SelfExchange;
-    let itself = exchanges_itself.then_some((&client.agent().id, login.as_slice()));
-    let vouched = vouched_by(&subject, itself, rules.pseudonyms);
+    let itself = exchanges_itself.then_some(&client.agent().id);
+    let generations = generations(login, (&subject, itself), actor.as_ref(), rules);
     let subject = if exchanges_itself { subject.standing_as(&client.agent().id) } else { subject };
     let mode = mode(&subject, presented_as, (&current, actor.is_some()), impersonate)?;
     let chain = extended(&subject, &current, mode, rules.issuer);
@@ -50,7 +52,7 @@ pub fn admit(
     if !(active(&client.agent().id, rules) && active(&current.agent.id, rules)) {
         return Err(AdmissionReason::AgentInactive);
     }
-    let generations = generations((&login, &vouched), &subject, actor.as_ref(), rules)?;
+    let generations = generations?;
     let expiry_cap = expiry_cap(&client, &subject, actor.as_ref());
     Ok(AdmittedExchange::new(AdmittedParts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
 }
@@ -121,7 +123,7 @@ fn acts(id: &ClientId, chain: &ActChain, issuer: &Issuer) -> bool {
 /// An ID token: an agent whose file lists the client it was issued to under its trust rule.
 fn of_a_user(client: &AuthenticatedClient, rule: &RuleName, obtained_by: Option<&str>) -> Result<ExchangeMode, AdmissionReason> {
     let obtained_by = obtained_by.ok_or(AdmissionReason::OriginUnknown)?;
-    let listed = client.agent().foreign_clients.iter().any(|(known, id)| known == rule && id == obtained_by);
+    let listed = client.agent().is_foreign_client(rule, obtained_by);
     listed.then_some(ExchangeMode::Delegation).ok_or(AdmissionReason::Presenter)
 }
 
@@ -160,7 +162,7 @@ struct Namespace<'a> {
 impl Namespace<'_> {
     fn names(&self, iss: Option<&str>, name: &str, agent: &Agent) -> bool {
         let by_id = agent.id.as_str() == name;
-        let by_client = agent.foreign_clients.iter().any(|(rule, client)| rule == self.rule && client == name);
+        let by_client = agent.is_foreign_client(self.rule, name);
         match iss {
             None => by_id || by_client,
             Some(iss) if iss == self.ours.as_str() => by_id,
@@ -219,59 +221,66 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
     if depth.max(actors) > depth_max { Err(AdmissionReason::Deep) } else { Ok(depth) }
 }
 
-/// The pseudonyms of what `subject` vouches for, and of its subject under every name: `itself` is the agent that trades its own
-/// attestation, with what its login vouches for.
-fn vouched_by(
-    subject: &VerifiedSubject,
-    itself: Option<(&ClientId, &[GenerationKey])>,
-    pseudonyms: &MacKey,
-) -> Vec<GenerationKey> {
-    let named = |subject: &Subject| pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
+/// What `subject` vouches for, and its subject under every name; what its own login vouches for is known where it is `itself`, an
+/// agent that trades its own attestation, which has the same name under the same rule.
+fn vouched_by<'a>(subject: &'a VerifiedSubject, itself: Option<&'a ClientId>) -> Vec<ThingName<'a>> {
+    let named = |name: &'a str| (GenerationKind::Subject, Cow::Borrowed(name));
     match (subject.origin(), itself) {
-        (Origin::Own(_) | Origin::Task(..), _) => vec![named(subject.subject())],
-        // Its login has the same name under the same rule; another token of it may be another running copy's.
-        (Origin::Attestation { instance, .. }, Some((agent, login))) => {
-            let more = VouchedFor { agent: Some(agent), instance: instance.as_deref(), subject: None }.keys(pseudonyms);
-            [login, &more, &[named(&Subject::agent(agent))]].concat()
+        (Origin::Own(_) | Origin::Task(..), _) => vec![named(subject.subject().as_str())],
+        (Origin::Attestation { instance, .. }, Some(agent)) => {
+            let instance = instance.as_deref().map(|instance| (GenerationKind::Instance, instance_name(agent, instance).into()));
+            instance.into_iter().chain([named(agent.as_str())]).collect()
         }
-        _ => VouchedFor { subject: Some(subject.subject()), ..VouchedFor::default() }.keys(pseudonyms),
+        _ => VouchedFor { subject: Some(subject.subject()), ..VouchedFor::default() }.names(),
     }
 }
 
 /// The generations that the issued token will depend on: all that the subject token depends on, as they were when it was
-/// issued, and those that join with this hop, as they are: of what the `login` and the `subject` token, as `vouched`, and the
-/// actor token vouch for. Foreign evidence must be newer than the last end of anything that it vouches for.
+/// issued, and those that join with this hop, as they are: of what the `login`, the subject token and the actor token vouch for.
+/// Foreign evidence must be newer than the last end of anything that it vouches for.
 fn generations(
-    (login, vouched): (&[GenerationKey], &[GenerationKey]),
-    subject: &VerifiedSubject,
+    mut login: Vec<ThingState>,
+    (subject, itself): (&VerifiedSubject, Option<&ClientId>),
     actor: Option<&VerifiedActor>,
     rules: &Rules<'_>,
 ) -> Result<Vec<Generation>, AdmissionReason> {
-    let mut inherited: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
-    inherited.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
+    let by_subject = rules.recorded(&vouched_by(subject, itself));
     let by_actor = actor.map(|actor| {
-        let named = VouchedFor { agent: Some(&actor.agent().id), instance: actor.instance(), subject: actor.attested() };
-        named.keys(rules.pseudonyms)
+        let vouched = VouchedFor { agent: Some(&actor.agent().id), instance: actor.instance(), subject: actor.attested() };
+        rules.recorded(&vouched.names())
     });
-    let mut joining = [login, vouched, by_actor.as_deref().unwrap_or_default()].concat();
-    joining.sort_unstable();
-    joining.dedup();
-    let states = rules.state.generations(&joining);
-    let ended = |keys: &[GenerationKey]| {
-        let known = joining.iter().zip(&states).filter(|(key, _)| keys.contains(key));
-        known.filter_map(|(_, state)| state.ended).max()
-    };
-    if subject.own().is_none() && !counts(subject.issued(), ended(vouched), rules.now) {
+    let by_actor = by_actor.unwrap_or_default();
+    let of_login = login.iter().filter(|_| itself.is_some());
+    let ended = last_end(by_subject.iter().chain(of_login).map(|(_, state)| state));
+    if subject.own().is_none() && !counts(subject.issued(), ended, rules.now) {
         return Err(AdmissionReason::SubjectOutdated);
     }
-    if let Some((actor, keys)) = actor.filter(|actor| actor.attested().is_some()).zip(by_actor.as_deref())
-        && !counts(actor.issued(), ended(keys), rules.now)
-    {
+    let ended = last_end(by_actor.iter().map(|(_, state)| state));
+    if actor.is_some_and(|actor| actor.attested().is_some() && !counts(actor.issued(), ended, rules.now)) {
         return Err(AdmissionReason::ActorOutdated);
     }
-    let mut joining: Vec<_> = joining.into_iter().zip(states).collect();
-    joining.retain(|(key, _)| inherited.iter().all(|known| known.key != *key));
-    join(rules.state, inherited, joining.into_iter(), rules.now).map_err(AdmissionReason::NotAlive)
+    let mut inherited: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
+    inherited.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
+    // Where the login knows a thing too, as it was then.
+    login.extend(by_subject.into_iter().chain(by_actor));
+    login.sort_by_key(|(key, _)| *key);
+    login.dedup_by_key(|(key, _)| *key);
+    login.retain(|(key, _)| inherited.iter().all(|known| known.key != *key));
+    let inactive = inactive(&login);
+    let joined = join(rules.state, inherited, login.into_iter(), rules.now).map_err(AdmissionReason::NotAlive)?;
+    // Nothing is left to be inactive here but what an earlier pseudonym says.
+    inactive.map_or(Ok(joined), |dead| Err(AdmissionReason::NotAlive(dead)))
+}
+
+/// The strictest status among `states`.
+fn inactive(states: &[ThingState]) -> Option<NotAlive> {
+    let (key, status) =
+        states.iter().filter_map(|(key, state)| Some((*key, state.inactive?))).max_by_key(|(_, status)| *status)?;
+    let cause = match status {
+        InactiveStatus::Suspended => Cause::Suspended,
+        InactiveStatus::Retired => Cause::Retired,
+    };
+    Some(NotAlive { key, cause })
 }
 
 /// The latest `exp` that a token of this exchange may have (promise 2): the earliest expiry of anything presented, and of the

@@ -1,11 +1,13 @@
 //! Everything that a token to be issued depends on: the proof that minting asks for.
 
+use std::borrow::Cow;
+
 use super::admitted::AdmittedExchange;
-use super::evidence::counts;
+use super::evidence::{ThingName, counts, last_end};
 use super::in_force::Rules;
 use super::liveness::join;
 use super::reason::AdmissionReason;
-use crate::oauth::{Generation, GenerationKey, GenerationKind, Resource};
+use crate::oauth::{Generation, GenerationKind, Resource};
 
 /// The generations that a token to be issued will depend on, all alive, except its own hop or task and a transaction that begins
 /// with it. Made only by [`depend`].
@@ -22,18 +24,17 @@ pub fn depend<'a>(
     apis: impl Iterator<Item = &'a Resource>,
     rules: &Rules<'_>,
 ) -> Result<Dependencies, AdmissionReason> {
-    let key = |api: &Resource| rules.pseudonyms.pseudonym(GenerationKind::Api, api.as_str().as_bytes());
-    let mut joining: Vec<GenerationKey> = apis.map(key).collect();
-    joining.sort_unstable();
-    joining.dedup();
-    let states = rules.state.generations(&joining);
+    let names: Vec<ThingName<'_>> = apis.map(|api| (GenerationKind::Api, Cow::Borrowed(api.as_str()))).collect();
+    let mut joining = rules.recorded(&names);
     let subject = admitted.subject();
-    let ended = states.iter().filter_map(|state| state.ended).max();
+    let ended = last_end(joining.iter().map(|(_, state)| state));
     if subject.scope_limit().is_some() && !counts(subject.issued(), ended, rules.now) {
         return Err(AdmissionReason::SubjectOutdated);
     }
     let mut generations = admitted.generations().to_vec();
-    let fresh = joining.into_iter().zip(states).filter(|(key, _)| generations.iter().all(|known| known.key != *key));
+    joining.sort_unstable_by_key(|(key, _)| *key);
+    joining.dedup_by_key(|(key, _)| *key);
+    let fresh = joining.into_iter().filter(|(key, _)| generations.iter().all(|known| known.key != *key));
     let joined = join(rules.state, Vec::new(), fresh, rules.now).map_err(AdmissionReason::NotAlive)?;
     generations.extend(joined);
     Ok(Dependencies(generations))

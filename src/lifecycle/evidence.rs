@@ -1,11 +1,12 @@
 //! Evidence: a credential that somebody issued, the client itself or whoever vouches for it. What it vouches for, and since when
 //! it must have been issued to count.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use super::liveness::{GenerationState, StateView};
 use super::revocation::instance_name;
-use crate::crypto::MacKey;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Subject, Time};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Pseudonyms, Subject, Time};
 
 /// The most by which the clock of whoever issued evidence may differ from ours.
 pub const SKEW: Duration = Duration::from_secs(60);
@@ -21,19 +22,44 @@ pub(super) struct VouchedFor<'a> {
     pub(super) subject: Option<&'a Subject>,
 }
 
-impl VouchedFor<'_> {
-    /// The pseudonyms of all of them, in no order: agent, instance, subject, trust rule.
-    pub(super) fn keys(&self, pseudonyms: &MacKey) -> Vec<GenerationKey> {
-        let key = |kind, name: &str| pseudonyms.pseudonym(kind, name.as_bytes());
-        let instance = self.agent.zip(self.instance).map(|(agent, instance)| instance_name(agent, instance));
+/// A thing that can end, by its kind and name.
+pub(super) type ThingName<'a> = (GenerationKind, Cow<'a, str>);
+
+/// A thing under its current pseudonym, and its state.
+pub(super) type ThingState = (GenerationKey, GenerationState);
+
+impl<'a> VouchedFor<'a> {
+    /// All of them: agent, instance, subject, trust rule.
+    pub(super) fn names(&self) -> Vec<ThingName<'a>> {
+        let instance = self.agent.zip(self.instance).map(|(agent, instance)| Cow::Owned(instance_name(agent, instance)));
         let named = [
-            (GenerationKind::Agent, self.agent.map(ClientId::as_str)),
-            (GenerationKind::Instance, instance.as_deref()),
-            (GenerationKind::Subject, self.subject.map(Subject::as_str)),
-            (GenerationKind::Rule, self.subject.and_then(Subject::rule).map(|rule| rule.as_str())),
+            (GenerationKind::Agent, self.agent.map(|agent| Cow::Borrowed(agent.as_str()))),
+            (GenerationKind::Instance, instance),
+            (GenerationKind::Subject, self.subject.map(|subject| Cow::Borrowed(subject.as_str()))),
+            (GenerationKind::Rule, self.subject.and_then(Subject::rule).map(|rule| Cow::Borrowed(rule.as_str()))),
         ];
-        named.into_iter().filter_map(|(kind, name)| Some(key(kind, name?))).collect()
+        named.into_iter().filter_map(|(kind, name)| Some((kind, name?))).collect()
     }
+}
+
+/// The present state of each named thing under its current pseudonym, with the latest end and the strictest status that are
+/// recorded under any of its pseudonyms.
+pub(super) fn recorded(state: &dyn StateView, pseudonyms: &Pseudonyms, names: &[ThingName<'_>]) -> Vec<ThingState> {
+    let keys: Vec<GenerationKey> = names.iter().flat_map(|(kind, name)| pseudonyms.every(*kind, name.as_bytes())).collect();
+    let states = state.generations(&keys);
+    let each = keys.len().checked_div(names.len()).unwrap_or(1).max(1);
+    let merged = |(keys, states): (&[GenerationKey], &[GenerationState])| {
+        let first = states.first().copied().unwrap_or_default();
+        let ended = last_end(states.iter());
+        let inactive = states.iter().filter_map(|state| state.inactive).max();
+        keys.first().map(|key| (*key, GenerationState { ended, inactive, ..first }))
+    };
+    keys.chunks(each).zip(states.chunks(each)).filter_map(merged).collect()
+}
+
+/// The last instant at which any of them ended.
+pub(super) fn last_end<'a>(states: impl Iterator<Item = &'a GenerationState>) -> Option<Time> {
+    states.filter_map(|state| state.ended).max()
 }
 
 /// True where evidence that says it was issued at `issued` counts although what it vouches for `ended` at some time: it was

@@ -78,13 +78,13 @@ impl fmt::Display for AdmissionReason {
             Self::SelfOnly => {
                 "it served as the login, so it can be exchanged for itself only; authenticate as a client to do more"
             }
-            Self::MayAct => "its may_act names another actor or client",
+            Self::MayAct => "its may_act names another actor or client; ask as that client, or for that actor",
             Self::ImpersonationOfDelegated => "a subject token that carries act or may_act cannot be impersonated",
             Self::ImpersonationPointless => {
                 "must not be combined with actor_token, nor used by a client that is the subject itself"
             }
             Self::Revoker => "it was issued to another client; only its client or the agent of an API it is for may revoke it",
-            Self::TaskHolder => "it is the token of a task that another agent holds",
+            Self::TaskHolder => "it is the token of a task that another agent holds; only that agent may present it",
             Self::TaskKeyless => {
                 "a task is bound to a key; log in with one of your own (private_key_jwt), or send a DPoP proof of one"
             }

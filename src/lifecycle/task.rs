@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::revocation::{InactiveStatus, Revocable, Revocation};
-use crate::crypto::MacKey;
-use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, ScopesOnApi, TaskId, Time, Txn};
+use crate::oauth::{ClientId, Generation, GenerationKey, GenerationKind, Pseudonyms, ScopesOnApi, TaskId, Time, Txn};
 
 /// The time for which a task is remembered beyond its deadline.
 const SKEW: Duration = Duration::from_secs(60);
@@ -65,7 +64,7 @@ impl TaskTerms {
     }
 
     /// The task as a thing to revoke or suspend.
-    pub fn revocable(&self, pseudonyms: &MacKey) -> Revocable {
+    pub fn revocable(&self, pseudonyms: &Pseudonyms) -> Vec<Revocable> {
         Revocable::task(self.id, self.txn, pseudonyms)
     }
 
@@ -102,7 +101,7 @@ pub enum TaskStatus {
     Ended,
 }
 
-/// The pseudonym of a task.
-pub fn key_of(id: TaskId, pseudonyms: &MacKey) -> GenerationKey {
+/// The pseudonym of a task that begins now.
+pub fn key_of(id: TaskId, pseudonyms: &Pseudonyms) -> GenerationKey {
     pseudonyms.pseudonym(GenerationKind::Task, id.as_bytes())
 }

@@ -8,7 +8,7 @@ use super::reason::AdmissionReason;
 use super::revocation::{Revocation, StatusChange, Transition};
 use super::task::{Task, TaskStatus, key_of};
 use crate::crypto::Digest;
-use crate::oauth::{GenerationKey, TaskId};
+use crate::oauth::{GenerationKey, GenerationKind, TaskId};
 use crate::token::Origin;
 
 /// An admitted exchange that may open a task. Made only by [`admit_task`].
@@ -32,9 +32,8 @@ pub fn admit_task(admitted: AdmittedExchange, rules: &Rules<'_>) -> Result<Admit
     if !matches!(admitted.subject().origin(), Origin::Task(..)) {
         return Err(AdmissionReason::InTask);
     }
-    let generation = key_of(within.id, rules.pseudonyms);
-    let unknown = AdmissionReason::NotAlive(NotAlive { key: generation, cause: Cause::Ended });
-    let parent = rules.state.task(&generation).ok_or(unknown)?;
+    let unknown = NotAlive { key: key_of(within.id, rules.pseudonyms), cause: Cause::Ended };
+    let (_, parent) = known(within.id, rules).ok_or(AdmissionReason::NotAlive(unknown))?;
     Ok(AdmittedTask { admitted, key, parent: Some(parent) })
 }
 
@@ -95,7 +94,7 @@ pub enum TaskChange {
 ///
 /// # Errors
 /// `NoTask` when it is unknown, forgotten, or none of this client's business; `TaskRole` when this is not for this client to
-/// do; `NotAlive` when it is over, or is to be resumed and something else that it depends on is suspended.
+/// do; `NotAlive` when it is over and `action` is neither `Look` nor `Complete`.
 pub fn change_task(
     client: &ActiveClient,
     id: TaskId,
@@ -103,8 +102,7 @@ pub fn change_task(
     rules: &Rules<'_>,
 ) -> Result<(Task, TaskChange), AdmissionReason> {
     let who = &client.agent().id;
-    let key = key_of(id, rules.pseudonyms);
-    let task = rules.state.task(&key).ok_or(AdmissionReason::NoTask)?;
+    let (key, task) = known(id, rules).ok_or(AdmissionReason::NoTask)?;
     let (opener, holder) = (task.terms.opener == *who, task.terms.holder == *who);
     if !(opener || holder) {
         return Err(AdmissionReason::NoTask);
@@ -112,10 +110,9 @@ pub fn change_task(
     let living = alive(rules.state, &task.terms.generations, rules.now);
     let ended = living.err().filter(|dead| dead.is_final());
     let reason = |what: &str| format!("{what} by the agent that {}", if holder { "holds it" } else { "opened it" });
-    let thing = task.terms.revocable(rules.pseudonyms);
-    let status = |turn, what| {
-        TaskChange::Status(StatusChange { turn, things: vec![thing.clone()], by: who.clone(), reason: reason(what) })
-    };
+    let things = task.terms.revocable(rules.pseudonyms);
+    let status =
+        |turn, what| TaskChange::Status(StatusChange { turn, things: things.clone(), by: who.clone(), reason: reason(what) });
     let change = match (action, ended) {
         (TaskAction::Look, _) | (TaskAction::Complete, Some(_)) => TaskChange::None,
         (_, Some(dead)) => return Err(AdmissionReason::NotAlive(dead)),
@@ -124,7 +121,7 @@ pub fn change_task(
         (TaskAction::Suspend, None) => status(Transition::Suspend, "suspended"),
         (TaskAction::Resume, None) => status(Transition::Resume, "resumed"),
         (TaskAction::Complete, None) => TaskChange::Complete(Revocation {
-            ends: vec![thing],
+            ends: things,
             by: who.clone(),
             reason: reason("completed"),
             until: Some(task.terms.forget()),
@@ -140,5 +137,11 @@ pub fn current_task(task: Task, rules: &Rules<'_>) -> (Task, TaskStatus) {
         Err(dead) if dead.is_final() => TaskStatus::Ended,
         Err(_) => TaskStatus::Suspended,
     };
-    (rules.state.task(&key_of(task.terms.id, rules.pseudonyms)).unwrap_or(task), status)
+    (known(task.terms.id, rules).map_or(task, |(_, task)| task), status)
+}
+
+/// The task `id` with the pseudonym under which it was opened.
+fn known(id: TaskId, rules: &Rules<'_>) -> Option<(GenerationKey, Task)> {
+    let mut keys = rules.pseudonyms.every(GenerationKind::Task, id.as_bytes());
+    keys.find_map(|key| Some((key, rules.state.task(&key)?)))
 }

@@ -1,7 +1,7 @@
 //! Token exchange (RFC 8693): the order of one exchange, and nothing but the order.
 
 use super::login::{self, LineContext, LoginRules};
-use super::refused::{Asked, Lineage, RefusedRequest};
+use super::refused::{Asked, Lineage, RefusedRequest, granted};
 use crate::authority;
 use crate::binding;
 use crate::commit::{Commit, ReservedPlace};
@@ -9,7 +9,7 @@ use crate::deployment::TOKEN_PATH;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, IssuedToken};
-use crate::policy::{self, Grant, PolicyOutcome};
+use crate::policy::{self, Grant};
 use crate::request::{ExchangeRequest, PresentedToken, TokenRequest};
 use crate::token::{self, VerifiedActor};
 
@@ -41,7 +41,7 @@ async fn issue(
     let LineContext { deployment, commit, now, .. } = context;
     let (issuer_keys, trust) = (&deployment.own, &deployment.trust);
     let subject = token::verify_subject(request.subject(), issuer_keys, trust, now).await.map_err(ExchangeError::Subject)?;
-    *lineage = Lineage::of(&subject);
+    *lineage = Lineage::of(&subject, request.names_target());
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(context, presented).await?),
         None => None,
@@ -52,11 +52,7 @@ async fn issue(
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
     let targets = authority::targets(catalog, &admitted, request).map_err(ExchangeError::Authority)?;
     let constraint = binding::bind(&admitted, &targets).map_err(ExchangeError::Binding)?;
-    let grant = match policy::decide(policies, &admitted, targets, constraint, request, limits, now) {
-        PolicyOutcome::Grant(grant) => grant,
-        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
-        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
-    };
+    let grant = granted(policy::decide(policies, &admitted, targets, constraint, request, limits, now))?;
     let apis = grant.apis().iter().map(|api| &api.id);
     let dependencies = lifecycle::depend(&admitted, apis, &rules).map_err(ExchangeError::Admission)?;
     let place = status_place(commit, &grant)?;

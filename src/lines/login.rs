@@ -1,4 +1,4 @@
-//! The frame of every line: the login of the client, in one order of steps for every endpoint, and the refusal with its evidence.
+//! The frame of every line: the login of the client, in one order of steps for every endpoint, and the refusal with its record.
 
 use std::sync::Arc;
 
@@ -45,8 +45,8 @@ impl LoginRules<'_> {
 /// Runs `line` for the authenticated client.
 ///
 /// # Errors
-/// The reason of the login or of the line; with evidence where the client is authenticated: what it `asked` for, and the lineage
-/// that the line noted.
+/// The reason of the login or of the line; with its record where the client is authenticated: what it `asked` for, and the
+/// lineage that the line noted.
 pub(super) async fn authenticated<T>(
     context: LineContext<'_>,
     login: LoginRules<'_>,
@@ -64,11 +64,10 @@ pub(super) async fn authenticated<T>(
         }
         Err(refused) => refused,
     };
-    Err(RefusedRequest {
-        code: reason.code(login.profile),
-        evidence: agent.map(|agent| Box::new(asked.evidence(&agent.id, lineage, &reason, &context.deployment.catalog))),
-        reason,
-    })
+    let code = reason.code(login.profile);
+    let at = (&context.deployment.catalog, context.now);
+    let record = agent.map(|agent| Box::new(asked.record(&agent.id, lineage, (code, &reason), at)));
+    Err(RefusedRequest { code, reason, record })
 }
 
 /// The client as the registered agent that it proved to be, with the key that it proved, and neither suspended nor retired.

@@ -1,11 +1,11 @@
-//! The error of a line: the reason, with the evidence that the record of the refusal holds.
+//! The error of a line: the reason, and the record of the refusal.
 
-use crate::authority;
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::error::{ErrorCode, ExchangeError, Profile};
-use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, ScopesOnApi, Txn};
-use crate::policy::Denial;
+use crate::ledger::record::RefusalRecord;
+use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, ScopesOnApi, Time, Txn};
+use crate::policy::{Denial, PolicyOutcome};
 use crate::request::RequestReason;
 use crate::token::VerifiedSubject;
 
@@ -16,29 +16,9 @@ pub struct RefusedRequest {
     pub code: ErrorCode,
     /// The reason of the stage that refused it.
     pub reason: ExchangeError,
-    /// The evidence of an authenticated client's request. Absent for a stranger's, which is not recorded.
-    pub evidence: Option<Box<RequestEvidence>>,
-}
-
-/// The evidence that the record of a refusal holds (docs/records.md).
-#[derive(Debug)]
-pub struct RequestEvidence {
-    /// The authenticated client.
-    pub agent: ClientId,
-    /// SHA-256 of the subject token, or of the token to introspect or revoke.
-    pub subject_token: Option<Digest>,
-    /// The transaction of that token, where this server issued it.
-    pub txn: Option<Txn>,
-    /// The hop of that token, where it is an access token of this server.
-    pub parent: Option<Jti>,
-    /// The targets asked for, as far as they are registered.
-    pub audience: Vec<Resource>,
-    /// The scopes asked for, as far as an API declares them.
-    pub requested: Option<Scopes>,
-    /// The policies that decided, by id, sorted.
-    pub policies: Vec<String>,
-    /// The digest of the policy set, where policy was asked.
-    pub policy_set: Option<Digest>,
+    /// The record of an authenticated client's request, still without its `error_id`. Absent for a stranger's, which is not
+    /// recorded.
+    pub record: Option<Box<RefusalRecord<'static>>>,
 }
 
 /// The token, targets and scopes of a request, borrowed from it: nothing is copied, hashed or looked up unless it is refused.
@@ -56,19 +36,21 @@ pub(super) struct Asked<'a> {
     pub(super) authority: &'a [ScopesOnApi],
 }
 
-/// The place of a request's token in the ledger, known once the token is verified.
-#[derive(Clone, Copy, Debug, Default)]
+/// The facts of a request's token that the record of its refusal holds, known once the token is verified.
+#[derive(Debug, Default)]
 pub(super) struct Lineage {
     /// Its transaction.
     pub(super) txn: Option<Txn>,
     /// Its hop, where it is an access token.
     pub(super) parent: Option<Jti>,
+    /// The ids of the APIs that it is for, where the request names no target.
+    pub(super) apis: Vec<Resource>,
 }
 
 impl RefusedRequest {
     /// The refusal of a request before its client logged in. Reasons of that time have the same code in every profile.
     pub fn before_login(reason: ExchangeError) -> Self {
-        Self { code: reason.code(Profile::TOKEN_EXCHANGE), reason, evidence: None }
+        Self { code: reason.code(Profile::TOKEN_EXCHANGE), reason, record: None }
     }
 }
 
@@ -79,48 +61,66 @@ impl From<RequestReason> for RefusedRequest {
 }
 
 impl Asked<'_> {
-    /// The evidence of the refusal for `reason` of what `agent` asked for.
-    pub(super) fn evidence(
+    /// The record of the refusal of what `agent` asked for, with the `code` and the `reason` of the answer.
+    pub(super) fn record(
         &self,
         agent: &ClientId,
         lineage: Lineage,
-        reason: &ExchangeError,
-        catalog: &Catalog,
-    ) -> RequestEvidence {
+        (code, reason): (ErrorCode, &ExchangeError),
+        (catalog, now): (&Catalog, Time),
+    ) -> RefusalRecord<'static> {
         let denial = reason.denial();
-        let audience = match reason.targets() {
-            [] => self.targets(catalog),
-            resolved => resolved.to_vec(),
-        };
-        RequestEvidence {
-            agent: agent.clone(),
+        RefusalRecord {
             subject_token: self.token.map(|token| Digest::of(token.as_bytes())),
             txn: lineage.txn,
             parent: lineage.parent,
-            audience,
+            audience: self.targets(&lineage.apis, catalog),
             requested: self.scopes(catalog),
-            policies: denial.map(|denial| denial.explanation().policies()).unwrap_or_default(),
+            policies: denial.map(Denial::policies).unwrap_or_default().into(),
             policy_set: denial.and_then(Denial::policy_set),
+            ..RefusalRecord::new(agent.clone(), now, code.as_str(), String::new(), reason.to_string())
         }
     }
 
-    /// The ids of the registered APIs that are asked for, in the order of the request.
-    fn targets(&self, catalog: &Catalog) -> Vec<Resource> {
-        let ids = self.resources.iter().chain(self.authority.iter().map(|on_api| &on_api.api));
-        authority::registered(catalog, ids, self.audiences)
+    /// The ids of the registered APIs that are asked for, in the order of the request, each once; or those that are `implied`.
+    fn targets(&self, implied: &[Resource], catalog: &Catalog) -> Vec<Resource> {
+        let ids = self.resources.iter().chain(self.authority.iter().map(|on_api| &on_api.api)).chain(implied);
+        let by_name = self.audiences.iter().filter_map(|name| catalog.api_named(name));
+        let mut targets = Vec::new();
+        for api in ids.filter_map(|id| catalog.api(id)).chain(by_name) {
+            if !targets.contains(&api.id) {
+                targets.push(api.id.clone());
+            }
+        }
+        targets
     }
 
     /// The scopes that are asked for and that an API declares. Others are the caller's words, which stand in no record.
-    fn scopes(&self, catalog: &Catalog) -> Option<Scopes> {
+    fn scopes(&self, catalog: &Catalog) -> Scopes {
         let of_task = self.authority.iter().map(|on_api| &on_api.scopes);
         let asked = self.scope.into_iter().chain(of_task).fold(Scopes::default(), |all, scopes| all.union(scopes));
-        Some(catalog.declared(&asked).into_owned()).filter(|declared| !declared.is_empty())
+        catalog.declared(&asked).into_owned()
     }
 }
 
 impl Lineage {
-    /// The lineage of a verified subject token; empty where another server issued it.
-    pub(super) fn of(subject: &VerifiedSubject) -> Self {
-        Self { txn: subject.own().map(|own| own.txn), parent: subject.hop() }
+    /// The lineage of a verified subject token; empty where another server issued it. Its APIs are what is asked for unless the
+    /// request `names_target` itself.
+    pub(super) fn of(subject: &VerifiedSubject, names_target: bool) -> Self {
+        let implied = subject.own().filter(|_| !names_target).map_or(&[][..], |own| &own.held);
+        let apis = implied.iter().map(|held| held.api.clone()).collect();
+        Self { txn: subject.own().map(|own| own.txn), parent: subject.hop(), apis }
+    }
+}
+
+/// The grant of policy.
+///
+/// # Errors
+/// `Denied` or `ApprovalNeeded`.
+pub(super) fn granted<G>(outcome: PolicyOutcome<G>) -> Result<G, ExchangeError> {
+    match outcome {
+        PolicyOutcome::Grant(grant) => Ok(grant),
+        PolicyOutcome::Denial(denial) => Err(ExchangeError::Denied(Box::new(denial))),
+        PolicyOutcome::ApprovalNeeded(denial) => Err(ExchangeError::ApprovalNeeded(Box::new(denial))),
     }
 }

@@ -32,7 +32,7 @@ async fn end(
     let state = commit.state();
     let revocation = match token::verify_own(request.text(), &deployment.own, now) {
         Ok(token) => {
-            *lineage = Lineage { txn: Some(token.own().txn), parent: Some(token.own().jti) };
+            *lineage = Lineage { txn: Some(token.own().txn), parent: Some(token.own().jti), ..Lineage::default() };
             lifecycle::revocation(client, &token, &deployment.rules(&*state, now)).map_err(ExchangeError::Admission)?
         }
         Err(TokenReason::TaskToken) => return Err(ExchangeError::TaskToken),

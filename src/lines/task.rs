@@ -2,14 +2,14 @@
 //! whether it is this client's to do. Nothing but the order.
 
 use super::login::{self, LineContext, LoginRules};
-use super::refused::{Asked, Lineage, RefusedRequest};
+use super::refused::{Asked, Lineage, RefusedRequest, granted};
 use crate::binding;
 use crate::deployment::TASKS_PATH;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, AdmissionReason, Task, TaskAction, TaskChange, TaskStatus};
 use crate::mint::{self, IssuedTaskToken};
 use crate::oauth::TaskId;
-use crate::policy::{self, PolicyOutcome};
+use crate::policy;
 use crate::request::{Form, TaskRequest};
 use crate::token;
 
@@ -43,21 +43,19 @@ async fn open(
     let LineContext { deployment, commit, now, .. } = context;
     let (issuer_keys, trust) = (&deployment.own, &deployment.trust);
     let subject = token::verify_subject(request.subject(), issuer_keys, trust, now).await.map_err(ExchangeError::Subject)?;
-    *lineage = Lineage::of(&subject);
+    *lineage = Lineage::of(&subject, true);
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
     let admitted = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Admission)?;
     let admitted = lifecycle::admit_task(admitted, &rules).map_err(ExchangeError::Admission)?;
     let constraint = binding::bind_task(&admitted).map_err(ExchangeError::Binding)?;
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
-    let grant = match policy::open(policies, catalog, &admitted, constraint, request.wanted(), limits, now) {
-        PolicyOutcome::Grant(grant) => grant,
-        PolicyOutcome::Denial(denial) => return Err(ExchangeError::Denied(Box::new(denial))),
-        PolicyOutcome::ApprovalNeeded(needed) => return Err(ExchangeError::ApprovalNeeded(Box::new(needed))),
-    };
+    let grant = granted(policy::open(policies, catalog, &admitted, constraint, request.wanted(), limits, now))?;
     let apis = grant.authority().iter().map(|held| &held.api);
     let dependencies = lifecycle::depend(admitted.admitted(), apis, &rules).map_err(ExchangeError::Admission)?;
-    let (minted, task) = mint::open(&admitted, &dependencies, &grant, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
+    let declared = catalog.declared_classes(grant.data_classes());
+    let (minted, task) =
+        mint::open(&admitted, &dependencies, &grant, &declared, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
     login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
 }
 

@@ -12,7 +12,7 @@ use crate::binding::SenderConstraint;
 use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
-use crate::lifecycle::{AdmittedExchange, Dependencies, key_of};
+use crate::lifecycle::{AdmittedExchange, Dependencies};
 use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
@@ -74,7 +74,9 @@ pub fn sign(
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
-        charge: exchange.task().map(|task| key_of(task.id, minting.pseudonyms)),
+        charge: exchange
+            .task()
+            .map(|task| minting.pseudonyms.known_in(dependencies.generations(), GenerationKind::Task, task.id.as_bytes())),
         ..common::issue((exchange, dependencies), minting, (jti, txn, grant.expires()), record)
     };
     Ok((minted, issue))

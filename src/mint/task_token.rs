@@ -13,7 +13,7 @@ use super::signers::{MintReason, Minting};
 use crate::commit::{NewTask, Receipt, RecordHop};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{AuthorityRecord, Discloser, Disclosures, Kind, RecordReason, TaskRecord, VERSION};
-use crate::lifecycle::{AdmittedTask, Dependencies, TaskTerms, key_of};
+use crate::lifecycle::{AdmittedTask, Dependencies, Task, TaskTerms, key_of};
 use crate::oauth::{ClientId, Confirmation, Generation, GenerationKind, Issuer, Jti, TaskId, TaskSpec, Time, Txn};
 use crate::policy::TaskGrant;
 use crate::token::{Ancestry, AncestryKind, IssuedClaims, TASK_TYP, TaskMembership};
@@ -60,7 +60,8 @@ struct TaskTokenClaims<'a> {
     anc: &'a str,
 }
 
-/// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves.
+/// Signs the token of the task that `grant` permits, and writes the record that must be durable before it leaves. The record
+/// names the `declared` of its data classes; the others are the opener's words, which stand in no record.
 ///
 /// # Errors
 /// See [`MintReason`].
@@ -68,6 +69,7 @@ pub fn open(
     task: &AdmittedTask,
     dependencies: &Dependencies,
     grant: &TaskGrant,
+    declared: &[String],
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
@@ -80,7 +82,7 @@ pub fn open(
     let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = (Digest::of(jwt.as_bytes()), key.kid());
-    let record = record(task, grant, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
+    let record = record(task, grant, declared, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
     let Names { id, jti, txn, .. } = names;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTaskToken { token, id, details };
@@ -88,7 +90,9 @@ pub fn open(
         opens: Some(NewTask {
             key: key_of(id, minting.pseudonyms),
             task: terms(task, grant, &names, ancestry.own.generations),
-            out_of: task.parent().map(|parent| key_of(parent.terms.id, minting.pseudonyms)),
+            out_of: task.parent().map(|Task { terms, .. }| {
+                minting.pseudonyms.known_in(&terms.generations, GenerationKind::Task, terms.id.as_bytes())
+            }),
         }),
         ..common::issue((task.admitted(), dependencies), minting, (jti, txn, grant.deadline()), record)
     };
@@ -226,6 +230,7 @@ fn details(grant: &TaskGrant, now: Time) -> Result<String, MintReason> {
 fn record(
     task: &AdmittedTask,
     grant: &TaskGrant,
+    declared: &[String],
     (names, (token, kid)): (&Names, (Digest, &str)),
     issuer: &Issuer,
 ) -> Result<(Vec<u8>, Disclosures), RecordReason> {
@@ -239,7 +244,7 @@ fn record(
         budget: grant.budget(),
         chain: discloser.chain(exchange.chain(), issuer)?,
         client: client.agent().id.clone(),
-        data_classes: Cow::Borrowed(grant.declared_classes()),
+        data_classes: Cow::Borrowed(declared),
         evidence: common::evidence(exchange),
         expires: grant.deadline(),
         heartbeat: grant.heartbeat().map(|span| span.as_secs()),

@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::context::{Attribute, PolicyValue, RequestContext, ScopeContext, UsedAttributes};
 use super::index::{PolicyHead, RequestHead};
-use super::outcome::UNASKED;
+use super::outcome::UNANSWERABLE;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::oauth::{Scope, Time};
 
@@ -55,7 +55,7 @@ pub(super) enum ResourceRef<'a> {
 
 /// A policy, and the facts that its text alone tells.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct ParsedPolicy {
     policy: Policy,
     pub(super) head: PolicyHead,
     pub(super) used: UsedAttributes,
@@ -119,14 +119,14 @@ impl RequestTemplate {
     pub(super) fn decide(
         &self,
         request: &RequestContext<'_>,
-        about: ScopeContext<'_>,
+        on: ScopeContext<'_>,
         shared: &mut SharedContext,
     ) -> PolicyDecision {
-        self.response(request, about, shared).map_or_else(PolicyDecision::unasked, |response| PolicyDecision::of(&response))
+        self.response(request, on, shared).map_or_else(PolicyDecision::unanswerable, |response| PolicyDecision::of(&response))
     }
 
-    fn response(&self, request: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
-        let context = self.slice.context(request, about, shared)?;
+    fn response(&self, request: &RequestContext<'_>, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
+        let context = self.slice.context(request, on, shared)?;
         let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
         let asked = Request::new(principal, action, resource, context, None).ok()?;
         let ask = |entities: &Entities| Authorizer::new().is_authorized(&asked, &self.slice.set, entities);
@@ -145,9 +145,9 @@ impl PolicyDecision {
         Self { allowed: permitted && erred.is_empty(), permitted_but_erred: permitted && !erred.is_empty(), deciding, erred }
     }
 
-    /// The decision on a question that could not be put: refused.
-    pub(super) fn unasked() -> Self {
-        Self { erred: vec![UNASKED.to_owned()], ..Self::default() }
+    /// The decision on a question that the engine could not be asked: refused.
+    pub(super) fn unanswerable() -> Self {
+        Self { erred: vec![UNANSWERABLE.to_owned()], ..Self::default() }
     }
 }
 
@@ -159,18 +159,18 @@ fn erring(error: &cedar_policy::AuthorizationError) -> &str {
 
 impl Slice {
     /// Puts policies together.
-    pub(super) fn new<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Self> {
-        let rules: Vec<&Rule> = rules.collect();
-        let used = rules.iter().fold(UsedAttributes::default(), |used, rule| used.and(rule.used));
-        let set = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())).ok()?;
+    pub(super) fn new<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>) -> Option<Self> {
+        let policies: Vec<&ParsedPolicy> = policies.collect();
+        let used = policies.iter().fold(UsedAttributes::default(), |used, parsed| used.and(parsed.used));
+        let set = PolicySet::from_policies(policies.iter().map(|parsed| parsed.policy.clone())).ok()?;
         Some(Self { set, used })
     }
 
-    fn context(&self, request: &RequestContext<'_>, about: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
+    fn context(&self, request: &RequestContext<'_>, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
         if let Some((_, context)) = shared.iter().find(|(used, _)| *used == self.used) {
             return Some(context.clone());
         }
-        let pair = |attribute: Attribute| Some((attribute.name().to_owned(), expression(request.value(attribute, about))?));
+        let pair = |attribute: Attribute| Some((attribute.name().to_owned(), expression(request.value(attribute, on))?));
         let pairs = self.used.iter().map(pair).collect::<Option<Vec<_>>>()?;
         let context = Context::from_pairs(pairs).ok()?;
         if self.used.same_for_all_scopes() {
@@ -192,7 +192,7 @@ impl Action {
 }
 
 /// The part of a question that heads can tell apart.
-pub(super) fn question(action: Action, principal: &Agent, resource: ResourceRef<'_>) -> Option<RequestHead> {
+pub(super) fn request_head(action: Action, principal: &Agent, resource: ResourceRef<'_>) -> Option<RequestHead> {
     let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
     let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
     let resources = match resource {
@@ -269,7 +269,7 @@ fn instant(time: Time) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(time.seconds()).ok()?.format(&Rfc3339).ok()
 }
 
-impl Rule {
+impl ParsedPolicy {
     /// Its id, as deciding policies are named in records.
     pub(super) fn id(&self) -> &str {
         self.policy.id().as_ref()
@@ -305,23 +305,23 @@ impl Rule {
 ///
 /// # Errors
 /// Everything in it that is not a policy.
-pub(super) fn read(text: &str) -> Result<Vec<Rule>, Vec<Remark>> {
+pub(super) fn read(text: &str) -> Result<Vec<ParsedPolicy>, Vec<Remark>> {
     let set: PolicySet = text.parse().map_err(|errors: ParseErrors| errors.iter().map(remark).collect::<Vec<_>>())?;
     let template = |template: &cedar_policy::Template| Remark {
         at: text.find(&template.to_string()),
         message: "templates are not used here: write out what stands in the place of ?principal and ?resource".to_owned(),
     };
     let templates: Vec<Remark> = set.templates().map(template).collect();
-    if templates.is_empty() { Ok(set.policies().map(Rule::new).collect()) } else { Err(templates) }
+    if templates.is_empty() { Ok(set.policies().map(ParsedPolicy::new).collect()) } else { Err(templates) }
 }
 
 /// Validates policies strictly against the schema.
 ///
 /// # Errors
 /// The schema itself is broken.
-pub(super) fn validate<'a>(rules: impl Iterator<Item = &'a Rule>) -> Result<Findings, String> {
+pub(super) fn validate<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>) -> Result<Findings, String> {
     let validator = VALIDATOR.as_ref().map_err(Clone::clone)?;
-    let set = PolicySet::from_policies(rules.map(|rule| rule.policy.clone())).map_err(|error| error.to_string())?;
+    let set = PolicySet::from_policies(policies.map(|parsed| parsed.policy.clone())).map_err(|error| error.to_string())?;
     let found = validator.validate_with_level(&set, ValidationMode::Strict, REACH);
     Ok(Findings {
         errors: found.validation_errors().map(|error| (error.policy_id().to_string(), remark(error))).collect(),
@@ -386,14 +386,14 @@ pub(super) mod oracle {
 
     /// The answer of all policies at once, with everything in the context, request and entities checked against the schema.
     pub(in crate::policy) fn answer(
-        rules: &[Rule],
+        policies: &[ParsedPolicy],
         (action, principal, resource): (Action, &Agent, ResourceRef<'_>),
         request: &RequestContext<'_>,
-        about: ScopeContext<'_>,
+        on: ScopeContext<'_>,
     ) -> PolicyDecision {
         let schema = VALIDATOR.as_ref().unwrap().schema();
-        let slice = Slice { used: UsedAttributes::ALL, ..Slice::new(rules.iter()).unwrap() };
-        let context = slice.context(request, about, &mut SharedContext::new()).unwrap();
+        let slice = Slice { used: UsedAttributes::ALL, ..Slice::new(policies.iter()).unwrap() };
+        let context = slice.context(request, on, &mut SharedContext::new()).unwrap();
         let template = template(Arc::new(slice), action, principal, resource).unwrap();
         let asked = Request::new(template.principal, template.action, template.resource, context, Some(schema)).unwrap();
         let entities = template.entities.iter().cloned().chain(subject(request));

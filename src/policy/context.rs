@@ -115,7 +115,7 @@ impl<'a> RequestContext<'a> {
     }
 
     /// The value of one attribute.
-    pub(super) fn value(&self, attribute: Attribute, about: ScopeContext<'a>) -> PolicyValue<'a> {
+    pub(super) fn value(&self, attribute: Attribute, on: ScopeContext<'a>) -> PolicyValue<'a> {
         let admitted = self.admitted;
         match attribute {
             Attribute::Subject => PolicyValue::Subject(admitted.subject().subject()),
@@ -126,10 +126,10 @@ impl<'a> RequestContext<'a> {
             Attribute::Instance => PolicyValue::Text(admitted.current_actor().instance.as_deref().unwrap_or_default()),
             Attribute::Task => admitted.task().map_or(PolicyValue::Text(""), |task| PolicyValue::Name(task.id.to_string())),
             Attribute::Purpose => PolicyValue::Text(self.purpose),
-            Attribute::Data => texts(&about.info.data),
+            Attribute::Data => texts(&on.info.data),
             Attribute::Touched => texts(admitted.subject().own().map_or(&[], |own| own.touched.as_slice())),
-            Attribute::Destination => PolicyValue::Text(about.api.destination.as_str()),
-            Attribute::Effect => PolicyValue::Text(about.info.effect.as_str()),
+            Attribute::Destination => PolicyValue::Text(on.api.destination.as_str()),
+            Attribute::Effect => PolicyValue::Text(on.info.effect.as_str()),
             Attribute::Time => PolicyValue::Instant(self.now),
             Attribute::Acr => PolicyValue::Text(admitted.subject().authentication().acr.as_deref().unwrap_or_default()),
             Attribute::Amr => texts(&admitted.subject().authentication().amr),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::TokenLimits;
+use super::cedar::Action;
 use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
@@ -25,39 +26,46 @@ pub fn decide(
     now: Time,
 ) -> PolicyOutcome<Grant> {
     let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
-    let mut evaluation = Evaluation::new(policies, context);
+    let mut evaluation = Evaluation::new(policies, context, action(admitted.mode()));
     let granted = |evaluation: &mut Evaluation<'_>| -> Result<(Vec<Scopes>, Time), DenialReason> {
-        let scopes = permitted(&targets, evaluation, admitted.mode())?;
+        let scopes = permitted(&targets, evaluation)?;
         sufficient(&targets, &scopes, request)?;
         let expires = expires(&targets, evaluation, admitted, limits, now)?;
         Ok((scopes, expires))
     };
     match granted(&mut evaluation) {
         Ok((scopes, expires)) => PolicyOutcome::Grant(grant(targets, scopes, expires, evaluation, (admitted, constraint))),
-        Err(reason) => evaluation.refused(reason, targets.ids(), |approved| granted(approved).is_ok()),
+        Err(reason) => evaluation.refused(reason, |approved| granted(approved).is_ok()),
+    }
+}
+
+fn action(mode: ExchangeMode) -> Action {
+    match mode {
+        ExchangeMode::Impersonation => Action::Impersonate,
+        ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
+            Action::Exchange
+        }
     }
 }
 
 /// The permitted scopes of each target.
-fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>, mode: ExchangeMode) -> Result<Vec<Scopes>, DenialReason> {
+fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>) -> Result<Vec<Scopes>, DenialReason> {
     let mut granted = Vec::with_capacity(targets.iter().len());
     for target in targets.iter() {
         let scopes = evaluation.permitted(target.api(), target.within());
-        if scopes.is_empty() && !evaluation.permits_any(target.api(), &target.unasked()) {
-            return Err(whole_target_refused(evaluation, mode));
+        if scopes.is_empty() && !evaluation.permits_any(target.api(), &target.unrequested()) {
+            return Err(whole_target_refused(evaluation));
         }
         granted.push(scopes);
     }
     Ok(granted)
 }
 
-fn whole_target_refused(evaluation: &Evaluation<'_>, mode: ExchangeMode) -> DenialReason {
-    match mode {
+fn whole_target_refused(evaluation: &Evaluation<'_>) -> DenialReason {
+    match evaluation.action {
         _ if evaluation.presenting_refused => DenialReason::PresentActor,
-        ExchangeMode::Impersonation => DenialReason::Impersonation,
-        ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
-            DenialReason::TargetRefused
-        }
+        Action::Impersonate => DenialReason::Impersonation,
+        _ => DenialReason::TargetRefused,
     }
 }
 
@@ -102,9 +110,8 @@ fn grant(
     let apis = targets.into_apis();
     let scopes = granted.iter().fold(Scopes::default(), |all, here| all.union(here));
     let held = apis.iter().zip(granted).map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
-    let (policy_set, mode) = (evaluation.policies.digest(), admitted.mode());
-    let Evaluation { deciding: policies, explanation, .. } = evaluation;
-    Grant { apis, scopes, held, expires, policies, policy_set, touched, mode, constraint, explanation }
+    let (policies, policy_set) = (evaluation.deciding, evaluation.policies.digest());
+    Grant { apis, scopes, held, expires, policies, policy_set, touched, constraint }
 }
 
 /// The classes of data that the chain had touched, and those of what is granted now.

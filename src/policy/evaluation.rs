@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use super::cedar::{Action, PolicyDecision, SharedContext};
 use super::context::{RequestContext, ScopeContext};
-use super::outcome::{ApprovalNeeded, Denial, DenialReason, Explanation, PolicyOutcome, merge};
+use super::outcome::{Denial, DenialReason, Explanation, PolicyOutcome, merge};
 use super::policies::{Policies, RequestResource};
 use crate::catalog::{Agent, Api};
-use crate::oauth::{ExchangeMode, Resource, Scope, Scopes};
+use crate::oauth::{Scope, Scopes};
 
 /// The questions of one request, and the answers so far.
 pub(super) struct Evaluation<'a> {
     pub(super) policies: &'a Policies,
     context: RequestContext<'a>,
     shared: SharedContext,
-    /// True where a task is to be opened.
-    opens: bool,
+    /// The action that every scope is asked about.
+    pub(super) action: Action,
+    /// Whoever would do it: the client, or in an exchange that shows its actor, that actor.
+    principal: &'a Arc<Agent>,
     /// True once a question was put.
     asked: bool,
     /// The policies that stood in the way.
@@ -31,23 +33,24 @@ pub(super) struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    pub(super) fn new(policies: &'a Policies, context: RequestContext<'a>) -> Self {
+    /// The questions of whether `action` is permitted in this context.
+    pub(super) fn new(policies: &'a Policies, context: RequestContext<'a>, action: Action) -> Self {
+        let principal = match action {
+            Action::Exchange => &context.admitted.current_actor().agent,
+            Action::Impersonate | Action::OpenTask | Action::PresentActor => context.admitted.client().agent(),
+        };
         Self {
             policies,
             context,
             shared: SharedContext::new(),
-            opens: false,
+            action,
+            principal,
             asked: false,
             explanation: Explanation::default(),
             presenting_refused: false,
             deciding: Vec::new(),
             lifetime: None,
         }
-    }
-
-    /// The questions of whether a task may be opened.
-    pub(super) fn of_task(policies: &'a Policies, context: RequestContext<'a>) -> Self {
-        Self { opens: true, ..Self::new(policies, context) }
     }
 
     /// The part of `scopes` that policy permits. The policies that permitted it count as deciding.
@@ -70,19 +73,11 @@ impl<'a> Evaluation<'a> {
 
     /// The policies that permit, where the whole of it is permitted.
     fn permits(&mut self, api: &Arc<Api>, scope: &Scope) -> Option<Vec<String>> {
-        let admitted = self.context.admitted;
-        let (client, acting) = (admitted.client().agent(), &admitted.current_actor().agent);
-        let (action, principal) = match admitted.mode() {
-            _ if self.opens => (Action::OpenTask, client),
-            ExchangeMode::Impersonation => (Action::Impersonate, client),
-            ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
-                (Action::Exchange, acting)
-            }
-        };
-        let about = ScopeContext { api, info: api.scopes.get(scope)? };
-        let mut deciding = self.ask(action, principal, &RequestResource::Scope(api.clone(), scope.clone()), about)?;
-        if acting.id != client.id {
-            let presenting = self.ask(Action::PresentActor, client, &RequestResource::Agent(acting.clone()), about);
+        let (client, actor) = (self.context.admitted.client().agent(), &self.context.admitted.current_actor().agent);
+        let on = ScopeContext { api, info: api.scopes.get(scope)? };
+        let mut deciding = self.ask(self.action, self.principal, &RequestResource::Scope(api.clone(), scope.clone()), on)?;
+        if actor.id != client.id {
+            let presenting = self.ask(Action::PresentActor, client, &RequestResource::Agent(actor.clone()), on);
             self.presenting_refused |= presenting.is_none();
             deciding.extend(presenting?);
         }
@@ -94,12 +89,12 @@ impl<'a> Evaluation<'a> {
         action: Action,
         principal: &Arc<Agent>,
         resource: &RequestResource,
-        about: ScopeContext<'_>,
+        on: ScopeContext<'_>,
     ) -> Option<Vec<String>> {
         self.asked = true;
         let template = self.policies.template(action, principal, resource);
         let decision =
-            template.map_or_else(PolicyDecision::unasked, |template| template.decide(&self.context, about, &mut self.shared));
+            template.map_or_else(PolicyDecision::unanswerable, |template| template.decide(&self.context, on, &mut self.shared));
         if decision.allowed {
             return Some(decision.deciding);
         }
@@ -110,23 +105,11 @@ impl<'a> Evaluation<'a> {
 
     /// The outcome where nothing is granted for `reason`. `granted` decides on the same request in another evaluation: where
     /// approval makes it a grant, approval is what is missing.
-    pub(super) fn refused<G>(
-        self,
-        reason: DenialReason,
-        targets: Vec<Resource>,
-        granted: impl FnOnce(&mut Self) -> bool,
-    ) -> PolicyOutcome<G> {
-        let approvable = self.policies.mention_approval() && granted(&mut self.approved());
+    pub(super) fn refused<G>(self, reason: DenialReason, granted: impl FnOnce(&mut Self) -> bool) -> PolicyOutcome<G> {
+        let approved = || Self::new(self.policies, self.context.approved(), self.action);
+        let approvable = self.policies.mention_approval() && granted(&mut approved());
         let policy_set = self.asked.then(|| self.policies.digest());
-        let denial = Denial { reason, targets, explanation: self.explanation, policy_set };
-        match approvable {
-            true => PolicyOutcome::ApprovalNeeded(ApprovalNeeded { denial }),
-            false => PolicyOutcome::Denial(denial),
-        }
-    }
-
-    /// A new evaluation of the same request, as if a person had approved it.
-    fn approved(&self) -> Self {
-        Self { opens: self.opens, ..Self::new(self.policies, self.context.approved()) }
+        let denial = Denial { reason, explanation: self.explanation, policy_set };
+        if approvable { PolicyOutcome::ApprovalNeeded(denial) } else { PolicyOutcome::Denial(denial) }
     }
 }

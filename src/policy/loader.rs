@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::cedar::{self, Remark, Rule};
+use super::cedar::{self, ParsedPolicy, Remark};
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, SourceLocation, SourceText};
 
@@ -20,11 +20,11 @@ const ID_BYTES_MAX: usize = 128;
 const EXPLAINING: [&str; 2] = ["description", "owner"];
 
 /// Actions that the schema knows and this version never asks about.
-const UNASKED: [&str; 2] = ["Action::\"approve\"", "Action::\"audit\""];
+const RESERVED_ACTIONS: [&str; 2] = ["Action::\"approve\"", "Action::\"audit\""];
 
 /// The policies read so far, and every mistake in them.
 pub(super) struct PolicyLoader<'a> {
-    pub(super) rules: Vec<Rule>,
+    pub(super) policies: Vec<ParsedPolicy>,
     pub(super) lifetimes: HashMap<String, Duration>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) digest: Digest,
@@ -45,23 +45,23 @@ impl<'a> PolicyLoader<'a> {
     /// # Errors
     /// Every mistake, in the order of the files.
     pub(super) fn of(files: &'a [(PathBuf, String)]) -> Result<Self, Vec<Diagnostic>> {
-        let mut reading = Self::unvalidated(files);
-        reading.validate();
-        reading.remarks_on_the_whole();
-        if reading.errors.is_empty() { Ok(reading) } else { Err(reading.errors) }
+        let mut loader = Self::unvalidated(files);
+        loader.validate();
+        loader.remarks_on_the_whole();
+        if loader.errors.is_empty() { Ok(loader) } else { Err(loader.errors) }
     }
 
     pub(super) fn unvalidated(files: &'a [(PathBuf, String)]) -> Self {
-        let mut reading = Self {
-            rules: Vec::new(),
+        let mut loader = Self {
+            policies: Vec::new(),
             lifetimes: HashMap::new(),
             warnings: Vec::new(),
             digest: digest(files),
             errors: Vec::new(),
             positions: HashMap::new(),
         };
-        files.iter().for_each(|(path, text)| reading.file(path, text));
-        reading
+        files.iter().for_each(|(path, text)| loader.file(path, text));
+        loader
     }
 
     fn file(&mut self, path: &'a Path, text: &'a str) {
@@ -71,33 +71,33 @@ impl<'a> PolicyLoader<'a> {
             return self.error(&beginning, "a policy file must not have more than 1 MiB".to_owned());
         }
         match cedar::read(text) {
-            Ok(rules) => self.rules_of(path, &source, rules),
+            Ok(policies) => self.policies_of(path, &source, policies),
             Err(remarks) => self.errors.extend(remarks.into_iter().map(|remark| beginning.diagnostic(remark))),
         }
     }
 
-    fn rules_of(&mut self, path: &Path, source: &Rc<SourceText<'a>>, rules: Vec<Rule>) {
+    fn policies_of(&mut self, path: &Path, source: &Rc<SourceText<'a>>, policies: Vec<ParsedPolicy>) {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut from = 0;
-        for (number, rule) in (1..).zip(rules) {
-            let written = rule.text();
+        for (number, policy) in (1..).zip(policies) {
+            let written = policy.text();
             let at = source.text.get(from..).and_then(|rest| rest.find(&written)).map_or(from, |found| from + found);
             from = at.saturating_add(written.len()).min(source.text.len());
-            let id = rule.named.clone().unwrap_or_else(|| format!("{stem}#{number}"));
-            self.rule(PolicySource { source: Rc::clone(source), at }, rule.called(&id));
+            let id = policy.named.clone().unwrap_or_else(|| format!("{stem}#{number}"));
+            self.policy(PolicySource { source: Rc::clone(source), at }, policy.called(&id));
         }
     }
 
-    fn rule(&mut self, position: PolicySource<'a>, rule: Rule) {
-        self.annotations(&position, &rule);
-        let id = rule.id().to_owned();
+    fn policy(&mut self, position: PolicySource<'a>, policy: ParsedPolicy) {
+        self.annotations(&position, &policy);
+        let id = policy.id().to_owned();
         if id.is_empty() || id.len() > ID_BYTES_MAX || id.bytes().any(|byte| !byte.is_ascii_graphic()) {
             return self.error(&position, "the id of a policy must have 1 to 128 visible ASCII characters; set @id".to_owned());
         }
         match self.positions.entry(id) {
             Entry::Vacant(free) => {
                 free.insert(position);
-                self.rules.push(rule);
+                self.policies.push(policy);
             }
             Entry::Occupied(taken) => {
                 let message = format!("the policy id {} is taken by a policy in {}", taken.key(), taken.get().source.file);
@@ -106,27 +106,29 @@ impl<'a> PolicyLoader<'a> {
         }
     }
 
-    fn annotations(&mut self, position: &PolicySource<'a>, rule: &Rule) {
-        for unknown in rule.annotations.iter().filter(|name| !EXPLAINING.contains(&name.as_str())) {
+    fn annotations(&mut self, position: &PolicySource<'a>, policy: &ParsedPolicy) {
+        for unknown in policy.annotations.iter().filter(|name| !EXPLAINING.contains(&name.as_str())) {
             self.error(position, format!("@{unknown} has no meaning here; known are @id, @lifetime, @description and @owner"));
         }
-        match rule.lifetime.as_deref().map(span) {
+        match policy.lifetime.as_deref().map(span) {
             None => {}
-            Some(_) if !rule.permits => self.error(position, "@lifetime belongs on a permit; a forbid issues nothing".to_owned()),
+            Some(_) if !policy.permits => {
+                self.error(position, "@lifetime belongs on a permit; a forbid issues nothing".to_owned())
+            }
             Some(None) => {
                 self.error(position, "@lifetime must be a number and s, m, h or d, such as \"2m\", and not 0".to_owned())
             }
-            Some(Some(span)) => drop(self.lifetimes.insert(rule.id().to_owned(), span)),
+            Some(Some(span)) => drop(self.lifetimes.insert(policy.id().to_owned(), span)),
         }
-        if let Some(actions) = &rule.head.actions
-            && actions.iter().all(|action| UNASKED.contains(&action.as_str()))
+        if let Some(actions) = &policy.head.actions
+            && actions.iter().all(|action| RESERVED_ACTIONS.contains(&action.as_str()))
         {
             self.warn(position, "this version never asks about this action".to_owned());
         }
     }
 
     fn validate(&mut self) {
-        match cedar::validate(self.rules.iter()) {
+        match cedar::validate(self.policies.iter()) {
             Ok(findings) => {
                 let errors: Vec<_> = findings.errors.into_iter().map(|(id, remark)| self.located(&id, remark)).collect();
                 let warnings: Vec<_> = findings.warnings.into_iter().map(|(id, remark)| self.located(&id, remark)).collect();
@@ -139,7 +141,7 @@ impl<'a> PolicyLoader<'a> {
     }
 
     fn remarks_on_the_whole(&mut self) {
-        if !self.rules.iter().any(|rule| rule.permits) {
+        if !self.policies.iter().any(|policy| policy.permits) {
             let message = "no policy permits anything, so every exchange is refused".to_owned();
             self.warnings.push(Diagnostic::new(SourceLocation::line("policies", 1), message));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
-use crate::oauth::{ClientId, ExchangeMode, Resource, Scopes, ScopesOnApi, Time};
+use crate::oauth::{ClientId, Resource, Scopes, ScopesOnApi, Time};
 
 /// The outcome of asking policy; `G` is what it grants. There is no fourth.
 #[derive(Debug)]
@@ -16,8 +16,9 @@ pub enum PolicyOutcome<G> {
     Grant(G),
     /// Not permitted.
     Denial(Denial),
-    /// Not permitted, and it would be with the approval of a person (`context.approved`).
-    ApprovalNeeded(ApprovalNeeded),
+    /// Not permitted, and it would be with the approval of a person (`context.approved`). This server does not ask for
+    /// approvals, so it is refused as the denial that it is.
+    ApprovalNeeded(Denial),
 }
 
 /// The access token that may be issued, and the policies that decided. Made only by [`decide`](super::decide()).
@@ -30,9 +31,7 @@ pub struct Grant {
     pub(super) policies: Vec<String>,
     pub(super) policy_set: Digest,
     pub(super) touched: Vec<String>,
-    pub(super) mode: ExchangeMode,
     pub(super) constraint: SenderConstraint,
-    pub(super) explanation: Explanation,
 }
 
 /// The task that may be opened, and the policies that decided. Made only by [`open`](super::open()).
@@ -41,7 +40,6 @@ pub struct TaskGrant {
     pub(super) authority: Vec<ScopesOnApi>,
     pub(super) purpose: String,
     pub(super) data_classes: Vec<String>,
-    pub(super) declared_classes: Vec<String>,
     pub(super) deadline: Time,
     pub(super) budget: u64,
     pub(super) heartbeat: Option<Duration>,
@@ -56,16 +54,8 @@ pub struct TaskGrant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     pub(super) reason: DenialReason,
-    pub(super) targets: Vec<Resource>,
     pub(super) explanation: Explanation,
     pub(super) policy_set: Option<Digest>,
-}
-
-/// A denial that would be a grant if a person approved it. This server does not ask for approvals, so it is refused as the
-/// denial that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApprovalNeeded {
-    pub(super) denial: Denial,
 }
 
 /// The reason for a denial.
@@ -123,15 +113,17 @@ pub enum TaskDenial {
     HolderOfRoot,
 }
 
-/// The policies that stood in the way of a request, or of a part of it.
+/// The policies that stood in the way of a request, by id, sorted. Where both lists are empty, no policy permitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Explanation {
+pub(super) struct Explanation {
+    /// Those that raised an error. Each of them denied what it was asked about.
     pub(super) erred: Vec<String>,
+    /// Those that forbade.
     pub(super) forbade: Vec<String>,
 }
 
-/// The name in `erred` of a question that could not be put to the engine, which denies it. No policy.
-pub(super) const UNASKED: &str = "(request)";
+/// The name in `erred` of a question that the engine could not be asked, which denies it. No policy.
+pub(super) const UNANSWERABLE: &str = "(request)";
 
 /// As many scopes are named in one sentence; the others are counted.
 const NAMED_MAX: usize = 16;
@@ -177,24 +169,9 @@ impl Grant {
         &self.touched
     }
 
-    /// The mode of the exchange.
-    pub fn mode(&self) -> ExchangeMode {
-        self.mode
-    }
-
     /// The key that the token is bound to, or none.
     pub fn constraint(&self) -> &SenderConstraint {
         &self.constraint
-    }
-
-    /// True where the token is to show no actor.
-    pub fn impersonation(&self) -> bool {
-        self.mode == ExchangeMode::Impersonation
-    }
-
-    /// The policies that stood in the way of the part that was not granted.
-    pub fn explanation(&self) -> &Explanation {
-        &self.explanation
     }
 }
 
@@ -212,11 +189,6 @@ impl TaskGrant {
     /// The classes of data that may be touched in it, sorted.
     pub fn data_classes(&self) -> &[String] {
         &self.data_classes
-    }
-
-    /// Those of its data classes that an API declares. The others are the opener's words, which stand in no record.
-    pub fn declared_classes(&self) -> &[String] {
-        &self.declared_classes
     }
 
     /// Its deadline, in whole seconds, after `now`.
@@ -262,8 +234,8 @@ impl TaskGrant {
 
 impl Denial {
     /// A denial before policy was asked.
-    pub(super) fn unasked(reason: DenialReason, targets: Vec<Resource>) -> Self {
-        Self { reason, targets, explanation: Explanation::default(), policy_set: None }
+    pub(super) fn before_policy(reason: DenialReason) -> Self {
+        Self { reason, explanation: Explanation::default(), policy_set: None }
     }
 
     /// The reason.
@@ -271,14 +243,9 @@ impl Denial {
         &self.reason
     }
 
-    /// The registered targets that were asked for, by API id.
-    pub fn targets(&self) -> &[Resource] {
-        &self.targets
-    }
-
-    /// The policies that stood in the way.
-    pub fn explanation(&self) -> &Explanation {
-        &self.explanation
+    /// The policies that stood in the way, by id, sorted.
+    pub fn policies(&self) -> Vec<String> {
+        self.explanation.policies()
     }
 
     /// The digest of the whole set of policies and its schema; none where policy was not asked.
@@ -287,40 +254,10 @@ impl Denial {
     }
 }
 
-impl ApprovalNeeded {
-    /// The denial without the approval.
-    pub fn denial(&self) -> &Denial {
-        &self.denial
-    }
-}
-
-impl ScopeDenial {
-    /// The scopes that the target declares and that cannot be given.
-    pub fn refused(&self) -> &Scopes {
-        &self.refused
-    }
-
-    /// The number of scopes asked for that no target declares. They are not named: they are the caller's words.
-    pub fn undeclared(&self) -> usize {
-        self.undeclared
-    }
-}
-
 impl Explanation {
-    /// The policies that raised an error, by id, sorted. Each of them denied what it was asked about.
-    pub fn erred(&self) -> &[String] {
-        &self.erred
-    }
-
-    /// The policies that forbade, by id, sorted. Where both lists are empty, no policy permitted.
-    pub fn forbade(&self) -> &[String] {
-        &self.forbade
-    }
-
-    /// The policies that denied, by id, sorted: for the record.
-    pub fn policies(&self) -> Vec<String> {
+    fn policies(&self) -> Vec<String> {
         let mut all = self.forbade.clone();
-        merge(&mut all, self.erred.iter().filter(|id| *id != UNASKED).cloned());
+        merge(&mut all, self.erred.iter().filter(|id| *id != UNANSWERABLE).cloned());
         all
     }
 
@@ -359,17 +296,6 @@ impl fmt::Display for Denial {
     }
 }
 
-impl std::error::Error for Denial {}
-
-impl fmt::Display for ApprovalNeeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let denial = &self.denial;
-        write!(f, "{denial}; policy would permit it with a person's approval, and this server does not ask for approvals")
-    }
-}
-
-impl std::error::Error for ApprovalNeeded {}
-
 impl fmt::Display for ScopeDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.asked {
@@ -397,8 +323,8 @@ impl fmt::Display for TaskDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("authorization_details: ")?;
         match self {
-            Self::UnknownApi => f.write_str("an api of authority is not the id of a registered API"),
-            Self::Undeclared(api, count) => write!(f, "{api} does not know {count} of the scopes"),
+            Self::UnknownApi => f.write_str("an api of authority is not the id of a registered API; name each as in resource"),
+            Self::Undeclared(api, count) => write!(f, "{api} does not know {count} of the scopes; ask for declared ones"),
             Self::Beyond(api, scopes) => write!(f, "subject_token does not give this authority on {api}: {scopes}"),
             Self::Refused(api, scopes) => write!(f, "policy does not permit to put this of {api} into a task: {scopes}"),
             Self::Purpose => f.write_str("purpose must be that of the parent task"),
@@ -408,7 +334,7 @@ impl fmt::Display for TaskDenial {
             Self::Deadline(seconds) => write!(f, "expires_in must be at most {seconds} here"),
             Self::Budget(0) => f.write_str("budget: the parent task has none left"),
             Self::Budget(most) => write!(f, "budget must be at most {most} exchanges here"),
-            Self::Level => f.write_str("tasks lie as deep under each other as this server allows"),
+            Self::Level => f.write_str("tasks lie as deep under each other as this server allows; open it under a higher one"),
             Self::Holder => f.write_str("holder is not a registered and active agent"),
             Self::HolderOfRoot => f.write_str("holder: a task for another agent is opened as a child, with a task token"),
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::cedar::{self, Action, RequestTemplate, ResourceRef, Rule, Slice};
+use super::cedar::{self, Action, ParsedPolicy, RequestTemplate, ResourceRef, Slice};
 use super::context::Attribute;
 use super::index::Index;
 use super::loader::PolicyLoader;
@@ -18,7 +18,7 @@ use crate::oauth::Scope;
 /// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
 /// questions.
 pub struct Policies {
-    rules: Vec<Rule>,
+    policies: Vec<ParsedPolicy>,
     index: Index,
     lifetimes: HashMap<String, Duration>,
     digest: Digest,
@@ -66,11 +66,11 @@ impl Policies {
         PolicyLoader::of(files).map(Self::of)
     }
 
-    fn of(read: PolicyLoader<'_>) -> Self {
-        let index = Index::new(read.rules.iter().map(|rule| &rule.head));
-        let mention_approval = read.rules.iter().any(|rule| rule.used.contains(Attribute::Approved));
-        let PolicyLoader { rules, lifetimes, warnings, digest, .. } = read;
-        Self { rules, index, lifetimes, digest, warnings, mention_approval, memory: RwLock::default() }
+    fn of(loaded: PolicyLoader<'_>) -> Self {
+        let index = Index::new(loaded.policies.iter().map(|policy| &policy.head));
+        let mention_approval = loaded.policies.iter().any(|policy| policy.used.contains(Attribute::Approved));
+        let PolicyLoader { policies, lifetimes, warnings, digest, .. } = loaded;
+        Self { policies, index, lifetimes, digest, warnings, mention_approval, memory: RwLock::default() }
     }
 
     /// The remarks of `check` where nothing is wrong.
@@ -85,21 +85,21 @@ impl Policies {
 
     /// The number of policies.
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.policies.len()
     }
 
     /// True where there are none, so that nothing is permitted.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.policies.is_empty()
     }
 
     /// True where some policy may permit `agent` an exchange for `scope` of `api`: as its head says, whatever its conditions
     /// do.
     pub fn may_permit(&self, agent: &Agent, api: &Api, scope: &Scope) -> bool {
         let Some(info) = api.scopes.get(scope) else { return false };
-        let question = cedar::question(Action::Exchange, agent, ResourceRef::Scope(api, scope, info));
-        let applying = question.map(|question| self.index.applying(&question)).unwrap_or_default();
-        applying.into_iter().any(|at| self.rules.get(at).is_some_and(|rule| rule.permits))
+        let head = cedar::request_head(Action::Exchange, agent, ResourceRef::Scope(api, scope, info));
+        let applying = head.map(|head| self.index.applying(&head)).unwrap_or_default();
+        applying.into_iter().any(|at| self.policies.get(at).is_some_and(|policy| policy.permits))
     }
 
     /// True where a policy reads `context.approved`.
@@ -126,7 +126,7 @@ impl Policies {
         }
         drop(memory);
         let resource = asked.resource()?;
-        let applying = self.index.applying(&cedar::question(action, principal, resource)?);
+        let applying = self.index.applying(&cedar::request_head(action, principal, resource)?);
         let template = Arc::new(cedar::template(self.slice(applying)?, action, principal, resource)?);
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
         memory.templates.insert(key, Remembered { template: template.clone(), _held: (principal.clone(), asked.clone()) });
@@ -142,7 +142,7 @@ impl Policies {
         if let Some(known) = memory.slices.get(&positions) {
             return Some(known.clone());
         }
-        let slice = Arc::new(Slice::new(positions.iter().filter_map(|at| self.rules.get(*at)))?);
+        let slice = Arc::new(Slice::new(positions.iter().filter_map(|at| self.policies.get(*at)))?);
         memory.slices.insert(positions, slice.clone());
         Some(slice)
     }
@@ -166,7 +166,7 @@ impl RequestResource {
 
 impl fmt::Debug for Policies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policies").field("rules", &self.rules.len()).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Policies").field("policies", &self.policies.len()).field("digest", &self.digest).finish_non_exhaustive()
     }
 }
 
@@ -176,8 +176,8 @@ impl Policies {
         Self::of(PolicyLoader::unvalidated(files))
     }
 
-    pub(super) fn rules(&self) -> &[Rule] {
-        &self.rules
+    pub(super) fn policies(&self) -> &[ParsedPolicy] {
+        &self.policies
     }
 
     pub(super) fn index(&self) -> &Index {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenLimits;
+use super::cedar::Action;
 use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{Denial, DenialReason, PolicyOutcome, TaskDenial, TaskGrant, merge};
@@ -34,13 +35,12 @@ pub fn open(
     limits: &TokenLimits,
     now: Time,
 ) -> PolicyOutcome<TaskGrant> {
-    let targets = || authority::registered(catalog, spec.authority.iter().map(|on_api| &on_api.api), &[]);
     let (holder, purpose, level) = match preconditions(catalog, task, spec, limits) {
         Ok(known) => known,
-        Err(reason) => return PolicyOutcome::Denial(Denial::unasked(DenialReason::Task(reason), targets())),
+        Err(reason) => return PolicyOutcome::Denial(Denial::before_policy(DenialReason::Task(reason))),
     };
     let context = RequestContext::new(task.admitted(), &constraint, &limits.issuer, now).of_task(&purpose, &holder);
-    let mut evaluation = Evaluation::of_task(policies, context);
+    let mut evaluation = Evaluation::new(policies, context, Action::OpenTask);
     match terms(catalog, task, spec, limits, now, &mut evaluation) {
         Ok(Terms { authority, data_classes, deadline, budget }) => {
             let (policy_set, policies) = (evaluation.policies.digest(), evaluation.deciding);
@@ -48,7 +48,6 @@ pub fn open(
             PolicyOutcome::Grant(TaskGrant {
                 authority,
                 purpose,
-                declared_classes: catalog.declared_classes(&data_classes),
                 data_classes,
                 deadline,
                 budget,
@@ -60,8 +59,10 @@ pub fn open(
                 policy_set,
             })
         }
-        Err(reason) => evaluation
-            .refused(DenialReason::Task(reason), targets(), |approved| terms(catalog, task, spec, limits, now, approved).is_ok()),
+        Err(reason) => {
+            let approvable = |approved: &mut Evaluation<'_>| terms(catalog, task, spec, limits, now, approved).is_ok();
+            evaluation.refused(DenialReason::Task(reason), approvable)
+        }
     }
 }
 

@@ -10,8 +10,8 @@ mod task;
 use std::path::PathBuf;
 
 use super::*;
-use crate::authority::{AuthorityError, AuthorityReason, targets};
-use crate::binding::{BindingError, BindingReason, bind, bind_task};
+use crate::authority::{AuthorityReason, targets};
+use crate::binding::{BindingReason, bind, bind_task};
 use crate::catalog::{
     Agent, AgentKind, Api, BoundTokens, Catalog, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo,
     Status,
@@ -168,10 +168,10 @@ fn request(parameters: &str) -> ExchangeRequest {
 /// The stage that refused, and its reason.
 #[derive(Debug, PartialEq)]
 enum Refused {
-    Authority(AuthorityError),
-    Binding(BindingError),
+    Authority(AuthorityReason),
+    Binding(BindingReason),
     Denial(Denial),
-    ApprovalNeeded(ApprovalNeeded),
+    ApprovalNeeded(Denial),
 }
 
 /// The three stages of an exchange in their order: targets, binding, policy.
@@ -186,7 +186,7 @@ fn outcome<G>(outcome: PolicyOutcome<G>) -> Result<G, Refused> {
     match outcome {
         PolicyOutcome::Grant(grant) => Ok(grant),
         PolicyOutcome::Denial(denial) => Err(Refused::Denial(denial)),
-        PolicyOutcome::ApprovalNeeded(needed) => Err(Refused::ApprovalNeeded(needed)),
+        PolicyOutcome::ApprovalNeeded(denial) => Err(Refused::ApprovalNeeded(denial)),
     }
 }
 

@@ -176,7 +176,7 @@ impl Kind {
     }
 
     /// The thing that it vouches for; one that has nothing to do with it, where it vouches for none of the kind.
-    fn revocable(&self, stage: &Stage, thing: GenerationKind) -> Revocable {
+    fn revocable(&self, stage: &Stage, thing: GenerationKind) -> Vec<Revocable> {
         let key = &stage.world.pseudonyms;
         let (rule, id) = self.subject.unwrap_or(("buildkite", "nobody"));
         let (rule, agent) = (RuleName::parse(rule).unwrap(), ClientId::parse(self.agent.unwrap_or("mallory")).unwrap());

@@ -312,7 +312,7 @@ fn child() -> serde_json::Value {
     })
 }
 
-fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Revocable {
+fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Vec<Revocable> {
     let key = &stage.world.pseudonyms;
     let root = claims(&trees.hops[0].2);
     let text = |name: &str| root[name].as_str().unwrap();

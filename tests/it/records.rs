@@ -65,6 +65,36 @@ fn every_documented_member_is_written_and_every_written_one_is_documented() {
     tells_what_decided(&site);
 }
 
+#[test]
+fn a_refusal_names_the_registered_targets_or_without_any_the_apis_of_its_token() {
+    let site = Site::new("audience");
+    let (_runtime, _issuers) = site.issuers();
+    let server = site.start();
+    let [party, other] = ["orchestrator", "mallory"].map(|agent| Party::new(&site.profile(), agent));
+    let token = exchange(&site, &party, &party.id_token(json!({})), &[ASSISTANT]).text_of("access_token");
+    let authority = json!([{ "api": CRM.1, "scopes": ["contacts.read"] }]);
+    let details = json!([{ "type": "task", "authority": authority, "budget": { "exchanges": 1 } }]).to_string();
+    let (assertion, id_token) = (party.assertion(), party.id_token(json!({})));
+    let task = post_form(site.public, "/tasks", &form(&opening(&assertion, &id_token, &details))).unwrap().text_of("task_token");
+    assert_eq!(exchange(&site, &party, &task, &[]).status, 200);
+    let delete = [("scope", "contacts.delete")];
+    let by_admission = (exchange(&site, &other, &token, &[]), "was issued to another client", ASSISTANT.1);
+    let twice_and_nowhere = [CRM, CRM, ("resource", "https://nowhere.example")];
+    let by_authority = (exchange(&site, &party, &token, &twice_and_nowhere), "not the id of a registered API", CRM.1);
+    let by_policy = (exchange(&site, &party, &token, &delete), "scope asks for too much", ASSISTANT.1);
+    let by_commit = (exchange(&site, &party, &task, &[]), "budget", CRM.1);
+    let refused =
+        |reply: &Reply, records: &[Value]| records.iter().find(|record| record["error_id"] == reply.text_of("error_id")).cloned();
+    until("the last refusal is recorded", || refused(&by_commit.0, &records(&site)).is_some());
+    server.kill();
+    let records = records(&site);
+    for (reply, reason, api) in [by_admission, by_authority, by_policy, by_commit] {
+        assert!(reply.text_of("error_description").contains(reason), "{}", reply.text);
+        let refusal = refused(&reply, &records).unwrap();
+        assert_eq!(refusal["audience"], json!([api]), "{refusal}");
+    }
+}
+
 fn records(site: &Site) -> Vec<Value> {
     Ledger::read(&site.fixture.data).everything()
 }

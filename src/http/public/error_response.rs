@@ -14,7 +14,7 @@ use crate::error::{ErrorCode, ExchangeError};
 use crate::http::state::AppState;
 use crate::ledger::record::RefusalRecord;
 use crate::lifecycle::AdmissionReason;
-use crate::lines::{RefusedRequest, RequestEvidence};
+use crate::lines::RefusedRequest;
 use crate::oauth::{ClientId, Jti, Time};
 
 /// Seconds after which it is worth trying again.
@@ -30,9 +30,9 @@ struct ErrorBody<'a> {
 /// Logs the refusal, has it recorded if its client is authenticated, and answers it.
 pub(super) fn refuse(state: &AppState, refused: RefusedRequest, credentials: Option<&Credentials>, now: Time) -> HttpResponse {
     let id = random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default();
-    let RefusedRequest { code, reason, evidence } = refused;
+    let RefusedRequest { code, reason, record } = refused;
     state.metrics.refused(code);
-    let agent = evidence.as_ref().map_or("-", |evidence| evidence.agent.as_str());
+    let agent = record.as_ref().map_or("-", |record| record.agent.as_str());
     let cause = causes(&reason);
     let claimed = credentials.and_then(|credentials| credentials.claimed(&state.deployment().catalog)).filter(|_| agent == "-");
     let (cause, claimed) = (cause.as_deref(), claimed.as_ref().map(ClientId::as_str));
@@ -41,8 +41,8 @@ pub(super) fn refuse(state: &AppState, refused: RefusedRequest, credentials: Opt
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
     }
-    if let Some(evidence) = evidence {
-        state.commit().refuse(record(*evidence, code, &reason, id, now));
+    if let Some(record) = record {
+        state.commit().refuse(RefusalRecord { error_id: id.into(), ..*record });
     }
     answer
 }
@@ -58,19 +58,6 @@ fn causes(reason: &ExchangeError) -> Option<String> {
         next = cause.source();
     }
     Some(untold.join(": ")).filter(|untold| !untold.is_empty())
-}
-
-fn record(
-    evidence: RequestEvidence,
-    code: ErrorCode,
-    reason: &ExchangeError,
-    error_id: String,
-    at: Time,
-) -> RefusalRecord<'static> {
-    let RequestEvidence { agent, subject_token, txn, parent, audience, requested, policies, policy_set } = evidence;
-    let (requested, policies) = (requested.unwrap_or_default(), policies.into());
-    let record = RefusalRecord::new(agent, at, code.as_str(), error_id, reason.to_string());
-    RefusalRecord { subject_token, txn, parent, audience, requested, policies, policy_set, ..record }
 }
 
 /// The error response. The challenge is sent only when the request itself used the `Authorization` header (RFC 6749 §5.2).

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::binding::SenderConstraint;
-use crate::policy::cedar::{Action, PolicyDecision, ResourceRef, SharedContext, oracle, question};
+use crate::policy::cedar::{Action, PolicyDecision, ResourceRef, SharedContext, oracle, request_head};
 use crate::policy::context::{RequestContext, ScopeContext};
 use crate::policy::index::{Index, PolicyHead, RequestHead};
 use crate::policy::policies::RequestResource;
@@ -125,13 +125,13 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
             ResourceRef::Scope(..) => [Action::Exchange, Action::Impersonate][dice.below(2)],
         };
         let api = catalog.api(&Resource::parse(CRM).unwrap()).unwrap();
-        let about = match resource {
+        let on = match resource {
             ResourceRef::Scope(api, _, info) => ScopeContext { api, info },
             ResourceRef::Agent(_) => ScopeContext { api, info: api.scopes.values().next().unwrap() },
         };
         let agent = catalog.agent(&ClientId::parse(dice.one_of(&["orchestrator", "crm-api"])).unwrap()).unwrap();
-        let sliced = policies.template(action, agent, &asked).unwrap().decide(&context, about, &mut shared);
-        let whole = oracle::answer(policies.rules(), (action, agent, resource), &context, about);
+        let sliced = policies.template(action, agent, &asked).unwrap().decide(&context, on, &mut shared);
+        let whole = oracle::answer(policies.policies(), (action, agent, resource), &context, on);
         assert_eq!(sets(&sliced), sets(&whole));
     }
 }
@@ -185,7 +185,7 @@ fn a_request_meets_only_the_policies_that_could_apply() {
     let agent = catalog.agent(&ClientId::parse("orchestrator").unwrap()).unwrap();
     let api = catalog.api(&Resource::parse(CRM).unwrap()).unwrap();
     let (scope, info) = api.scopes.iter().next().unwrap();
-    let question = question(Action::Exchange, agent, ResourceRef::Scope(api, scope, info)).unwrap();
+    let question = request_head(Action::Exchange, agent, ResourceRef::Scope(api, scope, info)).unwrap();
     assert_eq!(policies.index().applying(&question), [0, 3]);
 }
 

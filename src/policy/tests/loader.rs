@@ -88,7 +88,7 @@ fn ids_follow_the_order_in_the_file() {
     let catalog = Catalog::new(agents(), vec![api(CRM, "s11", &["s11"])], &[]).unwrap();
     let admitted = admitted(&catalog, "orchestrator", subject(user()));
     let denial = exchanged(&policies, &catalog, &admitted, "audience=https://crm.example").unwrap_err().denial();
-    assert_eq!(denial.explanation().forbade(), ["t#11"]);
+    assert_eq!(denial.explanation.forbade, ["t#11"]);
 }
 
 #[test]

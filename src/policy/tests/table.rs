@@ -19,7 +19,7 @@ fn given(policy: &str, origin: Origin, parameters: &str) -> Vec<String> {
 /// Refused for its target before policy is asked.
 fn no_target(policy: &str, origin: Origin, parameters: &str) -> AuthorityReason {
     match decided(policy, origin, parameters) {
-        Err(Refused::Authority(error)) => error.reason,
+        Err(Refused::Authority(reason)) => reason,
         other => unreachable!("{parameters}: {other:?}"),
     }
 }
@@ -36,7 +36,7 @@ fn reason(policy: &str, origin: Origin, parameters: &str) -> DenialReason {
 /// The scopes that are refused by name, and how many are not known.
 fn scope_denial(policy: &str, origin: Origin, parameters: &str) -> (String, usize) {
     match reason(policy, origin, parameters) {
-        DenialReason::Scope(reason) => (reason.refused().to_string(), reason.undeclared()),
+        DenialReason::Scope(reason) => (reason.refused.to_string(), reason.undeclared),
         other => unreachable!("{parameters}: {other:?}"),
     }
 }
@@ -169,7 +169,7 @@ fn a_step_is_taken_once_not_twice() {
     let catalog = Catalog::new(agents(), apis, &[]).unwrap();
     let admitted = admitted(&catalog, "orchestrator", subject(lookup()));
     let refused = exchanged(&policies(ALL), &catalog, &admitted, "resource=https://calendar.example").unwrap_err();
-    assert!(matches!(refused, Refused::Authority(AuthorityError { reason: AuthorityReason::Unreachable, .. })), "{refused:?}");
+    assert_eq!(refused, Refused::Authority(AuthorityReason::Unreachable));
 }
 
 #[test]
@@ -179,8 +179,8 @@ fn a_policy_that_errors_denies() {
         let text =
             format!(r#"{ALL} @id("bad") {effect} (principal, action == Action::"exchange", resource) when {{ {overflow} }};"#);
         let denial = denial(&text, user(), "audience=crm");
-        assert_eq!(denial.explanation().erred(), ["bad"], "{effect}");
-        assert!(denial.explanation().forbade().is_empty());
+        assert_eq!(denial.explanation.erred, ["bad"], "{effect}");
+        assert!(denial.explanation.forbade.is_empty());
     }
     let elsewhere =
         format!(r#"{ALL} forbid (principal, action, resource == Scope::"{CRM} contacts.delete") when {{ {overflow} }};"#);
@@ -202,18 +202,17 @@ fn the_grant_names_who_decided_and_on_what() {
     assert_eq!(grant.touched(), ["notes", "pii"]);
     let grant = decided(text, user(), "audience=crm&scope=contacts.read+contacts.write").unwrap();
     assert_eq!(grant.policies(), ["a", "test#2", "z"]);
-    assert_eq!((grant.touched(), grant.impersonation()), (["pii".to_owned()].as_slice(), false));
+    assert_eq!(grant.touched(), ["pii"]);
 }
 
 #[test]
-fn what_forbade_is_explained_also_where_the_rest_is_granted() {
+fn what_forbade_is_explained_and_the_rest_is_granted() {
     let text = format!(
         r#"{ALL} @id("no") forbid (principal is Agent, action, resource is Scope) when {{ resource.effect != "read" }};"#
     );
     let denial = denial(&text, user(), "audience=crm&scope=contacts.write");
-    assert_eq!(denial.explanation().forbade(), ["no"]);
+    assert_eq!(denial.explanation.forbade, ["no"]);
     let grant = decided(&text, user(), "audience=crm&scope=contacts.write+contacts.read&scope_mode=narrow").unwrap();
-    assert_eq!(grant.explanation().forbade(), ["no"]);
     assert_eq!(grant.policies(), ["all"]);
 }
 
@@ -273,7 +272,7 @@ fn impersonation_needs_its_own_action_and_the_client_is_the_principal() {
     let ask = |text: &str| exchanged(&policies(text), &catalog, &admitted, "audience=crm&impersonate=true");
     assert_eq!(ask(ALL).unwrap_err().denial().reason(), &DenialReason::Impersonation);
     let permit = r#"permit (principal == Agent::"orchestrator", action == Action::"impersonate", resource);"#;
-    assert!(ask(permit).unwrap().impersonation());
+    assert!(ask(permit).is_ok());
     assert!(ask(&permit.replace("orchestrator", "researcher")).is_err());
 }
 
@@ -337,31 +336,10 @@ fn a_denial_carries_what_decided() {
         when {{ context.depth + 9223372036854775807 > 0 }};"#
     );
     let denied = denial(&text, user(), "audience=crm");
-    assert_eq!(denied.targets(), [Resource::parse(CRM).unwrap()]);
-    assert_eq!(denied.explanation().policies(), ["bad", "no"]);
+    assert_eq!(denied.policies(), ["bad", "no"]);
     assert_eq!(denied.policy_set(), Some(policies(&text).digest()));
     let implied = denial("", lookup(), "");
-    assert_eq!(implied.targets(), [Resource::parse(ASSISTANT).unwrap()], "the audience of the subject token");
-    assert_eq!((implied.explanation().policies(), implied.policy_set()), (vec![], Some(policies("").digest())));
-}
-
-#[test]
-fn a_refusal_before_policy_carries_the_targets_that_are_registered() {
-    let found = |parameters: &str| match decided(ALL, user(), parameters) {
-        Err(Refused::Authority(error)) => error.targets.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        other => unreachable!("{parameters}: {other:?}"),
-    };
-    assert_eq!(found("resource=https://else.example&audience=crm&audience=crm"), [CRM]);
-    assert_eq!(found("resource=https://crm.example&resource=https://mail.example"), [CRM, "https://mail.example"]);
-    assert_eq!(found("audience=else"), Vec::<String>::new());
-    let mut agents = agents();
-    agents[0].bound.dpop = true;
-    let catalog = Catalog::new(agents, apis(), &[]).unwrap();
-    let admitted = admitted(&catalog, "orchestrator", subject(user()));
-    let Err(Refused::Binding(error)) = exchanged(&policies(ALL), &catalog, &admitted, "audience=crm") else {
-        unreachable!("bound")
-    };
-    assert_eq!(error.targets, [Resource::parse(CRM).unwrap()]);
+    assert_eq!((implied.policies(), implied.policy_set()), (vec![], Some(policies("").digest())));
 }
 
 #[test]
@@ -373,9 +351,8 @@ fn approval_is_needed_where_it_alone_would_make_a_grant() {
     let Err(Refused::ApprovalNeeded(needed)) = decided(&guarded, user(), "audience=crm&scope=contacts.delete") else {
         unreachable!("approval is needed")
     };
-    assert!(matches!(needed.denial().reason(), DenialReason::Scope(_)));
-    assert_eq!(needed.denial().explanation().policies(), ["guard"]);
-    assert!(needed.to_string().starts_with(&needed.denial().to_string()) && needed.to_string().contains("approval"));
+    assert!(matches!(needed.reason(), DenialReason::Scope(_)));
+    assert_eq!(needed.policies(), ["guard"]);
     let approved = r#"permit (principal, action == Action::"exchange", resource) when { context.approved };"#;
     assert!(matches!(decided(approved, user(), "audience=crm"), Err(Refused::ApprovalNeeded(_))));
     let wide = "audience=crm&scope=contacts.delete+contacts.none";
@@ -407,9 +384,8 @@ fn every_sentence_is_fit_for_error_description() {
     use DenialReason::{Expired, Impersonation, PresentActor, TargetEmpty, TargetRefused};
     let denials = [TargetRefused, TargetEmpty, Impersonation, PresentActor, Expired];
     let scopes = [scope("a b", 1, true), scope(&many.join(" "), 0, true), scope("", 3, true), scope("", 0, false)];
-    for denial in denials.into_iter().chain(scopes).map(|reason| Denial::unasked(reason, vec![])) {
+    for denial in denials.into_iter().chain(scopes).map(Denial::before_policy) {
         all.push(denial.to_string());
-        assert!(ApprovalNeeded { denial }.to_string().len() < 400);
     }
     for sentence in all {
         let fit = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\' || byte == b' ';

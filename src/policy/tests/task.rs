@@ -190,11 +190,10 @@ fn policy_must_permit_every_pair_and_nothing_is_narrowed() {
     let denial = opened(under(&not_mail), &mail).unwrap_err().denial();
     let refused = TaskDenial::Refused(Resource::parse(MAIL).unwrap(), scopes_of("mail.read"));
     assert_eq!(denial.reason(), &DenialReason::Task(refused));
-    assert_eq!(denial.explanation().forbade(), ["no"]);
-    assert_eq!(denial.targets(), [CRM, MAIL].map(|id| Resource::parse(id).unwrap()));
+    assert_eq!(denial.explanation.forbade, ["no"]);
     assert_eq!(denial.policy_set(), Some(policies(&not_mail).digest()));
-    let unasked = opened(root(), &held_by("researcher")).unwrap_err().denial();
-    assert_eq!((unasked.policy_set(), unasked.targets().len()), (None, 1), "policy was not asked");
+    let early = opened(root(), &held_by("researcher")).unwrap_err().denial();
+    assert_eq!(early.policy_set(), None, "policy was not asked");
 }
 
 #[test]
@@ -232,7 +231,7 @@ fn classes_of_data_cover_the_authority_and_stay_within_the_parents() {
     let unclassed = opened(root(), &asking(&[(ASSISTANT, "customers.lookup")])).unwrap();
     assert_eq!(unclassed.data_classes(), Vec::<String>::new());
     let wider = opened(root(), &classes(&["notes", "pii"])).unwrap();
-    assert_eq!((wider.data_classes(), wider.declared_classes()), (&["notes".into(), "pii".into()][..], &["pii".into()][..]));
+    assert_eq!(wider.data_classes(), ["notes", "pii"]);
     assert_eq!(denied(root(), &classes(&["notes"])), TaskDenial::DataClasses);
     assert_eq!(opened(child(), &classes(&["pii"])).unwrap().data_classes(), ["pii"]);
     assert_eq!(denied(child(), &classes(&["notes", "pii"])), TaskDenial::DataClasses);
@@ -313,11 +312,11 @@ fn a_bound_task_stays_bound_and_is_not_opened_without_a_key() {
     let bound = || task_token(TaskMembership { requires_proof: true, ..parent() });
     assert!(opened(Case { origin: bound(), proven: proven(), ..child() }, &wanted()).unwrap().requires_proof());
     let refused = opened(Case { origin: bound(), ..child() }, &wanted()).unwrap_err();
-    assert!(matches!(refused, Refused::Binding(BindingError { reason: BindingReason::NextKey, .. })), "{refused:?}");
+    assert_eq!(refused, Refused::Binding(BindingReason::NextKey));
     let mut agents = agents();
     agents[0].bound.dpop = true;
     let refused = opened(Case { agents, ..root() }, &wanted()).unwrap_err();
-    assert!(matches!(refused, Refused::Binding(BindingError { reason: BindingReason::Agent(_), .. })), "{refused:?}");
+    assert!(matches!(refused, Refused::Binding(BindingReason::Agent(_))), "{refused:?}");
 }
 
 #[test]
@@ -333,7 +332,7 @@ fn approval_is_needed_where_it_alone_would_open_the_task() {
 fn a_denial_names_what_would_help_and_nothing_of_the_callers_words() {
     let undeclared = asking(&[(CRM, "contacts.read my.secret.scope")]);
     for (denial, part) in [
-        (denied(root(), &undeclared), "https://crm.example does not know 1 of the scopes"),
+        (denied(root(), &undeclared), "https://crm.example does not know 1 of the scopes; ask for declared ones"),
         (denied(root(), &TaskSpec { exchanges: Some(9999), ..wanted() }), "at most 1000 exchanges"),
         (denied(Case { left: Some(0), ..child() }, &wanted()), "the parent task has none left"),
         (denied(Case { policy: String::new(), ..root() }, &wanted()), "policy does not permit"),

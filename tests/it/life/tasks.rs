@@ -139,7 +139,7 @@ fn an_agent_suspended_and_resumed_between_two_hops() {
         let agent = ClientId::parse("orchestrator").unwrap();
         let turn = |turn, stage: &Stage| StatusChange {
             turn,
-            things: vec![Revocable::agent(&agent, &stage.world.pseudonyms)],
+            things: Revocable::agent(&agent, &stage.world.pseudonyms),
             by: ClientId::parse("ops").unwrap(),
             reason: "told so".to_owned(),
         };
@@ -274,17 +274,12 @@ fn whoever_counts_for_less_does_not_resume() {
         assert_eq!(wish("analyst", TaskAction::Suspend).await.unwrap(), TaskStatus::Suspended);
         assert!(wish("analyst", TaskAction::Resume).await.is_err(), "its opener's suspension");
         let stage_again = &stage;
-        let thing = {
+        let things = {
             use countersign::lifecycle::StateView;
             let key = countersign::lifecycle::key_of(child.parse_task(), &stage_again.world.pseudonyms);
             stage_again.commit.state().task(&key).unwrap().terms.revocable(&stage_again.world.pseudonyms)
         };
-        let ops = StatusChange {
-            turn: Transition::Suspend,
-            things: vec![thing],
-            by: ClientId::parse("ops").unwrap(),
-            reason: "x".into(),
-        };
+        let ops = StatusChange { turn: Transition::Suspend, things, by: ClientId::parse("ops").unwrap(), reason: "x".into() };
         stage.commit.hold(ops.clone(), vec![]).await.unwrap();
         assert!(wish("orchestrator", TaskAction::Resume).await.is_err(), "the operator's suspension");
         assert!(wish("orchestrator", TaskAction::Heartbeat).await.is_err(), "only the holder sends heartbeats");
