@@ -13,8 +13,8 @@ use countersign::crypto::{Digest, MacKey, SealKey};
 use countersign::ledger::record::StateCause;
 use countersign::lifecycle::alive;
 use countersign::oauth::{
-    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Resource, RuleName, Scopes, ScopesOnApi,
-    Subject, Txn,
+    ActChain, Actor, ClientId, Clock, Generation, GenerationKey, GenerationKind, Jti, Pseudonyms, Resource, RuleName, Scopes,
+    ScopesOnApi, Subject, Txn,
 };
 use countersign::store::{self, SystemClock};
 use countersign::token::{Ancestry, AncestryKind, IssuedClaims};
@@ -91,7 +91,7 @@ fn fill(folder: &Path) {
 }
 
 fn key(name: &[u8]) -> GenerationKey {
-    MacKey::new(&[2; 32]).pseudonym(GenerationKind::Hop, name)
+    Pseudonyms::new(MacKey::new(&[2; 32]), Vec::new()).pseudonym(GenerationKind::Hop, name)
 }
 
 /// As the third party's token of a chain of eight agents: each hop, each agent, the transaction, the subject and two rules.

@@ -19,7 +19,7 @@ use countersign::crypto::{MacKey, SealKey, random};
 use countersign::jose::{Algorithm, Cache, KeySet, SigningKey, generate_key};
 use countersign::mint::{Minting, SignerEntry, Signers, status_list};
 use countersign::oauth::{
-    ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Resource, StatusPlace, Time, Txn,
+    ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Pseudonyms, Resource, StatusPlace, Time, Txn,
 };
 use countersign::store::{self, SystemClock};
 use countersign::token::IssuerKeys;
@@ -153,7 +153,7 @@ struct Keys {
     issuer: Issuer,
     signers: Signers,
     own: IssuerKeys,
-    pseudonyms: MacKey,
+    pseudonyms: Pseudonyms,
 }
 
 impl Keys {
@@ -164,7 +164,7 @@ impl Keys {
         let issuer = Issuer::parse("https://sts.example").unwrap();
         let set = Arc::new(KeySet::of_signing_keys([]));
         let own = IssuerKeys::new(issuer.clone(), set, SealKey::new(&[1; 32]).unwrap(), Arc::new(Cache::new(1)));
-        Self { issuer, signers, own, pseudonyms: MacKey::new(&[1; 32]) }
+        Self { issuer, signers, own, pseudonyms: Pseudonyms::new(MacKey::new(&[1; 32]), Vec::new()) }
     }
 }
 

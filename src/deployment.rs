@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Status};
 use crate::client::{AssertionAudience, ClientAuths, DpopRules};
-use crate::crypto::MacKey;
 use crate::lifecycle::{InactiveStatus, Rules, StateView};
 use crate::mint::{Minting, Signers};
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Time};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Pseudonyms, Time};
 use crate::policy::{Policies, TokenLimits};
 use crate::token::IssuerKeys;
 use crate::trust::TrustStore;
@@ -32,8 +31,8 @@ pub struct Deployment {
     pub signers: Signers,
     /// The keys that verify and open the tokens of this server.
     pub own: IssuerKeys,
-    /// The key of the pseudonyms under which state is kept.
-    pub pseudonyms: MacKey,
+    /// The keys of the pseudonyms under which state is kept.
+    pub pseudonyms: Pseudonyms,
     /// The rules for DPoP proofs (RFC 9449).
     pub dpop: DpopRules,
     /// The limits of lifetimes and tasks.
@@ -69,8 +68,8 @@ impl Deployment {
 
     /// The recorded status of `agent` where it is not active. The stricter of this and its file's counts.
     pub fn recorded_status(&self, agent: &ClientId, state: &dyn StateView) -> Option<InactiveStatus> {
-        let key = self.pseudonyms.pseudonym(GenerationKind::Agent, agent.as_str().as_bytes());
-        state.generations(&[key]).into_iter().find_map(|state| state.inactive)
+        let keys: Vec<_> = self.pseudonyms.every(GenerationKind::Agent, agent.as_str().as_bytes()).collect();
+        state.generations(&keys).into_iter().filter_map(|state| state.inactive).max()
     }
 
     /// The agents that are not active in their files and the trust rules that are disabled: no token that depends on one of them
@@ -80,6 +79,6 @@ impl Deployment {
         let agents = inactive.map(|agent| (GenerationKind::Agent, agent.id.as_str()));
         let disabled = self.trust.rules().filter(|rule| !rule.enabled());
         let rules = disabled.map(|rule| (GenerationKind::Rule, rule.name().as_str()));
-        agents.chain(rules).map(|(kind, name)| self.pseudonyms.pseudonym(kind, name.as_bytes())).collect()
+        agents.chain(rules).flat_map(|(kind, name)| self.pseudonyms.every(kind, name.as_bytes())).collect()
     }
 }

@@ -23,7 +23,7 @@ pub use client_id::{ClientId, ClientIdReason};
 pub use confirmation::{Confirmation, ConfirmationMethod};
 pub use details::{DetailsReason, TaskSpec};
 pub use exchange_mode::ExchangeMode;
-pub use generation::{Generation, GenerationKey, GenerationKind};
+pub use generation::{Generation, GenerationKey, GenerationKind, Pseudonyms};
 pub use issuer::{Issuer, IssuerReason};
 pub use jti::{Jti, TaskId, Txn, UuidReason};
 pub use scope::{Scope, ScopeReason, Scopes, ScopesOnApi};

@@ -116,7 +116,7 @@ pub async fn change_status(
     if transition != Transition::Retire && deployment.recorded_status(agent, &*commit.state()) == Some(InactiveStatus::Retired) {
         return Err(AdminReason::Retired);
     }
-    let things = vec![Revocable::agent(agent, &deployment.pseudonyms)];
+    let things = Revocable::agent(agent, &deployment.pseudonyms);
     let reason = reason.unwrap_or("asked for by an operator").to_owned();
     let change = StatusChange { turn: transition, things, by: ClientId::operators(), reason };
     commit.hold(change, Vec::new()).await.map_err(AdminReason::Commit)

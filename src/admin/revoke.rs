@@ -11,7 +11,7 @@ use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
 use crate::ledger::record::Record;
 use crate::lifecycle::StateView;
-use crate::oauth::{ClientId, Jti, RuleName, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
@@ -38,6 +38,8 @@ pub enum RevokeTarget {
     Subject(String),
     /// Everything that rests on a trust rule.
     Rule(RuleName),
+    /// Every token for an API, and what came from one.
+    Api(Resource),
 }
 
 /// A target that was revoked.
@@ -60,18 +62,18 @@ pub async fn revoke(
     target: &RevokeTarget,
     reason: Option<&str>,
 ) -> Result<RevokedTarget, AdminReason> {
-    let (revocable, until) = target.revocable(deployment, &*commit.state(), records)?;
-    let name = revocable.name.clone().unwrap_or_else(|| target.to_string());
-    let revoked = RevokedTarget { ended: revocable.kind.label(), name };
+    let (ends, until) = target.revocables(deployment, &*commit.state(), records)?;
+    let (ended, name) = ends.first().map(|thing| (thing.kind.label(), thing.name.clone())).unwrap_or_default();
+    let revoked = RevokedTarget { ended, name: name.unwrap_or_else(|| target.to_string()) };
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
-    let revocation = Revocation { ends: vec![revocable], by: ClientId::operators(), reason, until };
+    let revocation = Revocation { ends, by: ClientId::operators(), reason, until };
     commit.end(revocation).await.map_err(AdminReason::Commit)?;
     Ok(revoked)
 }
 
 impl RevokeTarget {
     /// The names of the kinds of targets.
-    pub const NAMES: [&'static str; 8] = ["token", "hop", "txn", "task", "agent", "instance", "subject", "rule"];
+    pub const NAMES: [&'static str; 9] = ["token", "hop", "txn", "task", "agent", "instance", "subject", "rule", "api"];
 
     /// The target of kind `name`; `instance` is of `agent`.
     ///
@@ -92,17 +94,18 @@ impl RevokeTarget {
             }
             "subject" => Ok(Self::Subject(value.to_owned())),
             "rule" => RuleName::parse(value).map(Self::Rule).map_err(|reason| malformed(&reason.to_string())),
+            "api" => Resource::parse(value).map(Self::Api).map_err(|reason| malformed(&reason.to_string())),
             _ => Err(malformed("is nothing that ends")),
         }
     }
 
-    /// The revocable that the target names, and when its revocation may be forgotten; none for never.
-    fn revocable(
+    /// The revocables that the target names, and when their revocation may be forgotten; none for never.
+    fn revocables(
         &self,
         deployment: &Deployment,
         state: &dyn StateView,
         records: &dyn RecordReader,
-    ) -> Result<(Revocable, Option<Time>), AdminReason> {
+    ) -> Result<(Vec<Revocable>, Option<Time>), AdminReason> {
         let key = &deployment.pseudonyms;
         match self {
             Self::Token(token) => {
@@ -112,7 +115,7 @@ impl RevokeTarget {
             Self::Hop(jti) => hop(*jti, deployment, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),
             Self::Task(id) => match state.task(id) {
-                Some(task) => Ok((task.terms.revocable(), Some(task.terms.forget()))),
+                Some(task) => Ok((vec![task.terms.revocable()], Some(task.terms.forget()))),
                 None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
             Self::Agent(id) => registered(&deployment.catalog, id).map(|()| (Revocable::agent(id, key), None)),
@@ -120,6 +123,10 @@ impl RevokeTarget {
                 registered(&deployment.catalog, agent).map(|()| (Revocable::instance(agent, instance, key), None))
             }
             Self::Subject(text) => Ok((Revocable::subject(&subject(text, deployment)?, key), None)),
+            Self::Api(id) => match deployment.catalog.api(id) {
+                Some(_) => Ok((Revocable::api(id, key), None)),
+                None => Err(AdminReason::Unknown(format!("there is no API {id} in the configuration"))),
+            },
             Self::Rule(name) => match deployment.trust.rule(name) {
                 Some(_) => Ok((Revocable::rule(name, key), None)),
                 None => Err(AdminReason::Unknown(format!("there is no trust rule {name} in the configuration"))),
@@ -129,7 +136,7 @@ impl RevokeTarget {
 }
 
 /// Nothing that descends from a hop outlives its token.
-fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Revocable, Option<Time>), AdminReason> {
+fn hop(jti: Jti, deployment: &Deployment, records: &dyn RecordReader) -> Result<(Vec<Revocable>, Option<Time>), AdminReason> {
     let found = records.records(Select::Jti(jti), 0, 1).map_err(AdminReason::Store)?;
     let known = found.first().and_then(|stored| Some((expires(stored)?, stored.txn?)));
     let (expires, txn) = known.ok_or_else(|| AdminReason::Unknown(format!("no hop {jti} is recorded")))?;
@@ -182,6 +189,7 @@ impl fmt::Display for RevokeTarget {
             Self::Instance(agent, instance) => write!(f, "{instance} of {agent}"),
             Self::Subject(subject) => f.write_str(subject),
             Self::Rule(rule) => rule.fmt(f),
+            Self::Api(id) => id.fmt(f),
         }
     }
 }

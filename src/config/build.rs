@@ -15,13 +15,13 @@ use super::settings::{DpopNonce, Settings};
 use super::trust_file::TrustFile;
 use crate::catalog::Catalog;
 use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
-use crate::crypto::{MacKey, SealKey};
+use crate::crypto::SealKey;
 use crate::deployment::{Deployment, TOKEN_PATH};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceLocation};
 use crate::jose::Cache;
 use crate::keys::{KeySource, Sequences};
 use crate::mint::Signers;
-use crate::oauth::ClientId;
+use crate::oauth::{ClientId, Pseudonyms};
 use crate::policy::{Policies, TaskLimits, TokenLimits};
 use crate::token::IssuerKeys;
 use crate::trust::{
@@ -66,8 +66,8 @@ pub struct ServerKeys {
     pub signers: Signers,
     /// The key that seals ancestries.
     pub ancestry: SealKey,
-    /// The key of the pseudonyms.
-    pub pseudonyms: MacKey,
+    /// The keys of the pseudonyms.
+    pub pseudonyms: Pseudonyms,
     /// The cache of our own tokens whose signature was verified.
     pub verified: Arc<Cache>,
     /// The newest bundles of trust domains, as far as they are known.
@@ -125,7 +125,7 @@ pub fn deployment(config: Config, keys: ServerKeys, previous: Option<&Deployment
             bases: bases(&settings),
             age_max: settings.dpop.proof_age,
             known: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.dpop.known)),
-            nonces: Nonces::new(keys.pseudonyms.clone()),
+            nonces: Nonces::new(keys.pseudonyms.current().clone()),
             nonce_required: settings.dpop.nonce == DpopNonce::Required,
         },
         pseudonyms: keys.pseudonyms,

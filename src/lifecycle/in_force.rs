@@ -1,11 +1,11 @@
 //! The rules in force: the configuration that admission reads, and who is active as the files say now. This is apart from
 //! liveness: it comes back when the files do.
 
+use super::evidence::{ThingName, ThingState, recorded};
 use super::liveness::StateView;
 use super::reason::AdmissionReason;
 use crate::catalog::{Catalog, Status};
-use crate::crypto::MacKey;
-use crate::oauth::{ActChain, ClientId, Issuer, ScopesOnApi, Subject, Time};
+use crate::oauth::{ActChain, ClientId, Issuer, Pseudonyms, ScopesOnApi, Subject, Time};
 use crate::token::IssuedClaims;
 use crate::trust::TrustStore;
 
@@ -19,12 +19,19 @@ pub struct Rules<'a> {
     pub trust: &'a TrustStore,
     /// The present state of every generation.
     pub state: &'a dyn StateView,
-    /// The key of the pseudonyms under which the state knows things.
-    pub pseudonyms: &'a MacKey,
+    /// The keys of the pseudonyms under which the state knows things.
+    pub pseudonyms: &'a Pseudonyms,
     /// The greatest `depth` of a chain.
     pub depth_max: u32,
     /// The present time.
     pub now: Time,
+}
+
+impl Rules<'_> {
+    /// The present state of each named thing, as it is [`recorded`].
+    pub(super) fn recorded(&self, names: &[ThingName<'_>]) -> Vec<ThingState> {
+        recorded(self.state, self.pseudonyms, names)
+    }
 }
 
 /// Every agent that a token of `subject` rests on is active, and the trust rule that vouched for the subject is in force.

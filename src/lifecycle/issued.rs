@@ -62,7 +62,7 @@ pub fn revocation(
         return Err(AdmissionReason::Revoker);
     };
     Ok(Some(Revocation {
-        ends: vec![Revocable::hop(own.jti, own.txn, rules.pseudonyms)],
+        ends: Revocable::hop(own.jti, own.txn, rules.pseudonyms),
         by: id.clone(),
         reason: reason.to_owned(),
         until: Some(token.expires().plus(SKEW)),

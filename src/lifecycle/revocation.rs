@@ -1,8 +1,7 @@
 //! Revocation and suspension: the changes of status that the ledger records. A token depends on generations, so ending one of
 //! them ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
 
-use crate::crypto::MacKey;
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, RuleName, Subject, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Pseudonyms, Resource, RuleName, Subject, Time, Txn};
 
 /// A revocation to record. The writer gives it its time and the numbers of the generations that begin.
 #[derive(Clone, Debug)]
@@ -65,43 +64,57 @@ pub enum InactiveStatus {
     Retired,
 }
 
+/// Each is one revocable per key that pseudonyms were ever made with: what is revoked is so under all of them.
 impl Revocable {
     /// One token of `txn`, and every token that descends from it.
-    pub fn hop(jti: Jti, txn: Txn, pseudonyms: &MacKey) -> Self {
-        Self { txn: Some(txn), ..Self::named(GenerationKind::Hop, jti.as_bytes(), jti.to_string(), pseudonyms) }
+    pub fn hop(jti: Jti, txn: Txn, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        within(txn, named(GenerationKind::Hop, jti.as_bytes(), &jti.to_string(), pseudonyms))
     }
 
     /// Every token of one tree.
-    pub fn transaction(txn: Txn, pseudonyms: &MacKey) -> Self {
-        Self { txn: Some(txn), ..Self::named(GenerationKind::Transaction, txn.as_bytes(), txn.to_string(), pseudonyms) }
+    pub fn transaction(txn: Txn, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        within(txn, named(GenerationKind::Transaction, txn.as_bytes(), &txn.to_string(), pseudonyms))
     }
 
     /// Every token that an agent asked for or acts in.
-    pub fn agent(id: &ClientId, pseudonyms: &MacKey) -> Self {
-        Self::named(GenerationKind::Agent, id.as_str().as_bytes(), id.to_string(), pseudonyms)
+    pub fn agent(id: &ClientId, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        named(GenerationKind::Agent, id.as_str().as_bytes(), id.as_str(), pseudonyms)
     }
 
     /// Every token that one attested running copy of an agent asked for or acts in.
-    pub fn instance(agent: &ClientId, instance: &str, pseudonyms: &MacKey) -> Self {
+    pub fn instance(agent: &ClientId, instance: &str, pseudonyms: &Pseudonyms) -> Vec<Self> {
         let name = instance_name(agent, instance);
-        Self::named(GenerationKind::Instance, name.as_bytes(), format!("{agent} {instance}"), pseudonyms)
+        named(GenerationKind::Instance, name.as_bytes(), &format!("{agent} {instance}"), pseudonyms)
     }
 
     /// Every token about a subject. Its name is recorded only where it is an agent's.
-    pub fn subject(subject: &Subject, pseudonyms: &MacKey) -> Self {
-        let kind = GenerationKind::Subject;
-        let name = subject.rule().is_none().then(|| subject.as_str().to_owned());
-        Self { key: pseudonyms.pseudonym(kind, subject.as_str().as_bytes()), kind, name, txn: None }
+    pub fn subject(subject: &Subject, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        let mut things = named(GenerationKind::Subject, subject.as_str().as_bytes(), subject.as_str(), pseudonyms);
+        if subject.rule().is_some() {
+            things.iter_mut().for_each(|thing| thing.name = None);
+        }
+        things
     }
 
     /// Every token that rests on what a trust rule vouched for.
-    pub fn rule(rule: &RuleName, pseudonyms: &MacKey) -> Self {
-        Self::named(GenerationKind::Rule, rule.as_str().as_bytes(), rule.to_string(), pseudonyms)
+    pub fn rule(rule: &RuleName, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        named(GenerationKind::Rule, rule.as_str().as_bytes(), rule.as_str(), pseudonyms)
     }
 
-    fn named(kind: GenerationKind, bytes: &[u8], name: String, pseudonyms: &MacKey) -> Self {
-        Self { key: pseudonyms.pseudonym(kind, bytes), kind, name: Some(name), txn: None }
+    /// Every token for an API, everything that descends from one, and every task with authority on it.
+    pub fn api(api: &Resource, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        named(GenerationKind::Api, api.as_str().as_bytes(), api.as_str(), pseudonyms)
     }
+}
+
+fn named(kind: GenerationKind, bytes: &[u8], name: &str, pseudonyms: &Pseudonyms) -> Vec<Revocable> {
+    let one = |key| Revocable { key, kind, name: Some(name.to_owned()), txn: None };
+    pseudonyms.every(kind, bytes).map(one).collect()
+}
+
+fn within(txn: Txn, mut things: Vec<Revocable>) -> Vec<Revocable> {
+    things.iter_mut().for_each(|thing| thing.txn = Some(txn));
+    things
 }
 
 /// The name that the pseudonym of an instance is computed from. A client id has no zero byte, so the two cannot run together.

@@ -112,10 +112,9 @@ pub fn change_task(
     let living = alive(rules.state, &task.terms.generations, rules.now);
     let ended = living.err().filter(|dead| dead.is_final());
     let reason = |what: &str| format!("{what} by the agent that {}", if holder { "holds it" } else { "opened it" });
-    let thing = task.terms.revocable();
-    let status = |turn, what| {
-        TaskChange::Status(StatusChange { turn, things: vec![thing.clone()], by: who.clone(), reason: reason(what) })
-    };
+    let things = vec![task.terms.revocable()];
+    let status =
+        |turn, what| TaskChange::Status(StatusChange { turn, things: things.clone(), by: who.clone(), reason: reason(what) });
     let change = match (action, ended) {
         (TaskAction::Look, _) | (TaskAction::Complete, Some(_)) => TaskChange::None,
         (_, Some(dead)) => return Err(AdmissionReason::NotAlive(dead)),
@@ -124,7 +123,7 @@ pub fn change_task(
         (TaskAction::Suspend, None) => status(Transition::Suspend, "suspended"),
         (TaskAction::Resume, None) => status(Transition::Resume, "resumed"),
         (TaskAction::Complete, None) => TaskChange::Complete(Revocation {
-            ends: vec![thing],
+            ends: things,
             by: who.clone(),
             reason: reason("completed"),
             until: Some(task.terms.forget()),

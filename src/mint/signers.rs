@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::crypto::MacKey;
 use crate::jose::{Algorithm, KeySet, SigningKey};
-use crate::oauth::{Issuer, Time};
+use crate::oauth::{Issuer, Pseudonyms, Time};
 use crate::token::IssuerKeys;
 
 /// The issuer's name and keys, besides an admitted exchange and its grant the one thing that minting needs.
@@ -15,8 +14,8 @@ pub struct Minting<'a> {
     pub signers: &'a Signers,
     /// The key that seals ancestries.
     pub own: &'a IssuerKeys,
-    /// The key of the pseudonyms.
-    pub pseudonyms: &'a MacKey,
+    /// The keys of the pseudonyms.
+    pub pseudonyms: &'a Pseudonyms,
 }
 
 /// The signing keys, parsed once. A key is published before it signs and after it has signed for the last time.

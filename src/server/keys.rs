@@ -8,6 +8,7 @@ use crate::crypto::{MacKey, SealKey, random};
 use crate::jose::Cache;
 use crate::keys::Sequences;
 use crate::mint::Signers;
+use crate::oauth::Pseudonyms;
 use crate::store::KeyFiles;
 
 /// The keys of the folder, parsed. `verified` and `sequences` go with them from one configuration to the next.
@@ -30,7 +31,7 @@ pub fn stand_in_keys() -> Result<ServerKeys, Failure> {
     Ok(ServerKeys {
         signers: Signers::new(Vec::new()),
         ancestry: SealKey::new(&nobody)?,
-        pseudonyms: MacKey::new(&nobody),
+        pseudonyms: Pseudonyms::new(MacKey::new(&nobody), Vec::new()),
         verified: Arc::new(Cache::new(1)),
         sequences: Arc::default(),
     })

@@ -32,7 +32,7 @@ pub(super) struct Removed(Vec<Revocable>);
 pub(super) async fn reconcile(commit: &Commit, deployment: &Deployment) -> Result<Removed, CommitReason> {
     let (before, now) = (commit.in_force(), in_force(deployment));
     let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).filter_map(principal).collect();
-    let removed = Removed(gone.into_iter().map(|principal| revocable(principal, deployment)).collect());
+    let removed = Removed(gone.into_iter().flat_map(|principal| revocable(principal, deployment)).collect());
     removed.record(commit, "the configuration no longer has it in force").await?;
     retire(commit, deployment).await?;
     if before.as_ref() != Some(&now) {
@@ -86,7 +86,7 @@ fn principal(known: &ConfiguredPrincipal) -> Option<Principal<'_>> {
     }
 }
 
-fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Revocable {
+fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Vec<Revocable> {
     match principal {
         Principal::Agent(id) => Revocable::agent(id, &deployment.pseudonyms),
         Principal::Rule(name) => Revocable::rule(name, &deployment.pseudonyms),
@@ -97,7 +97,7 @@ fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Revocable {
 async fn retire(commit: &Commit, deployment: &Deployment) -> Result<(), CommitReason> {
     let retired = deployment.catalog.agents().filter(|agent| agent.status == Status::Retired);
     let fresh = retired.filter(|agent| deployment.recorded_status(&agent.id, &*commit.state()) != Some(InactiveStatus::Retired));
-    let things: Vec<Revocable> = fresh.map(|agent| Revocable::agent(&agent.id, &deployment.pseudonyms)).collect();
+    let things: Vec<Revocable> = fresh.flat_map(|agent| Revocable::agent(&agent.id, &deployment.pseudonyms)).collect();
     for things in things.chunks(THINGS_MAX) {
         let (turn, reason) = (Transition::Retire, "retired in the files".to_owned());
         commit.hold(StatusChange { turn, things: things.to_vec(), by: ClientId::operators(), reason }, Vec::new()).await?;
@@ -123,8 +123,8 @@ pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, 
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms();
     let recorded = commit::recorded_state(&*store::reader(data)?)?;
     let retired = |id: &ClientId| {
-        let key = keys.pseudonym(GenerationKind::Agent, id.as_str().as_bytes());
-        recorded.generation(&key).inactive == Some(InactiveStatus::Retired)
+        let mut keys = keys.every(GenerationKind::Agent, id.as_str().as_bytes());
+        keys.any(|key| recorded.generation(&key).inactive == Some(InactiveStatus::Retired))
     };
     let agents = config.catalog.agents().filter(|agent| agent.status != Status::Retired);
     Ok(agents.map(|agent| &agent.id).filter(|id| retired(id)).cloned().collect())

@@ -14,7 +14,7 @@ use crate::commit::CommitKeys;
 use crate::crypto::{MacKey, SealKey, random};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::mint::{SignerEntry, Signers};
-use crate::oauth::Time;
+use crate::oauth::{Pseudonyms, Time};
 pub use files::KeyFilesReason;
 use files::{KeyFolder, Secret};
 pub use ledger::{LEDGER_OVERLAP, LedgerKey, LedgerKeys};
@@ -139,9 +139,9 @@ impl KeyFiles {
         }
     }
 
-    /// The key by which live state knows subjects, agents and the like.
-    pub fn pseudonyms(&self) -> MacKey {
-        MacKey::new(&self.pseudonym)
+    /// The keys by which live state knows subjects, agents and the like.
+    pub fn pseudonyms(&self) -> Pseudonyms {
+        Pseudonyms::new(MacKey::new(&self.pseudonym), Vec::new())
     }
 
     /// The key by which the ancestry in tokens is sealed.

@@ -158,9 +158,9 @@ impl Stage {
     }
 
     /// Ends something, as an operator would.
-    pub async fn end(&self, ending: Revocable) -> Result<(), CommitReason> {
+    pub async fn end(&self, ends: Vec<Revocable>) -> Result<(), CommitReason> {
         let by = ClientId::parse("ops").unwrap();
-        self.commit.end(Revocation { ends: vec![ending], by, reason: "told so".to_owned(), until: None }).await
+        self.commit.end(Revocation { ends, by, reason: "told so".to_owned(), until: None }).await
     }
 
     fn about(&self, agent: &str, token: &str) -> Vec<(&'static str, String)> {

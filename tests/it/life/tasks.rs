@@ -83,7 +83,7 @@ fn a_subject_that_is_revoked_on_day_two_ends_the_task() {
             assert_eq!(stage.tend("orchestrator", &id, TaskAction::Look).await.unwrap().0, TaskStatus::Ended);
             stage = stage.restarted().await;
         }
-        later(&stage, 1);
+        later(&stage, 61);
         let again = opened(&stage, json!({})).await;
         entered(&stage, &again.1).await.expect("a person who logs in again begins a new life");
     });
@@ -139,7 +139,7 @@ fn an_agent_suspended_and_resumed_between_two_hops() {
         let agent = ClientId::parse("orchestrator").unwrap();
         let turn = |turn, stage: &Stage| StatusChange {
             turn,
-            things: vec![Revocable::agent(&agent, &stage.world.pseudonyms)],
+            things: Revocable::agent(&agent, &stage.world.pseudonyms),
             by: ClientId::parse("ops").unwrap(),
             reason: "told so".to_owned(),
         };
@@ -274,16 +274,11 @@ fn whoever_counts_for_less_does_not_resume() {
         assert_eq!(wish("analyst", TaskAction::Suspend).await.unwrap(), TaskStatus::Suspended);
         assert!(wish("analyst", TaskAction::Resume).await.is_err(), "its opener's suspension");
         let stage_again = &stage;
-        let thing = {
+        let things = {
             use countersign::lifecycle::StateView;
             stage_again.commit.state().task(&child.parse_task()).unwrap().terms.revocable()
         };
-        let ops = StatusChange {
-            turn: Transition::Suspend,
-            things: vec![thing],
-            by: ClientId::parse("ops").unwrap(),
-            reason: "x".into(),
-        };
+        let ops = StatusChange { turn: Transition::Suspend, things: vec![things], by: ClientId::parse("ops").unwrap(), reason: "x".into() };
         stage.commit.hold(ops.clone(), vec![]).await.unwrap();
         assert!(wish("orchestrator", TaskAction::Resume).await.is_err(), "the operator's suspension");
         assert!(wish("orchestrator", TaskAction::Heartbeat).await.is_err(), "only the holder sends heartbeats");
