@@ -43,10 +43,10 @@ pub enum Effect {
     },
     /// Principals come into force, and go out of it.
     Configure {
-        /// Those that begin.
-        begins: Vec<ConfiguredPrincipal>,
-        /// Those that end.
-        ends: Vec<ConfiguredPrincipal>,
+        /// Those that come into force.
+        added: Vec<ConfiguredPrincipal>,
+        /// Those that go out of it.
+        removed: Vec<ConfiguredPrincipal>,
     },
     /// What may be forgotten is forgotten, and the state then has this digest.
     Checkpoint {
@@ -143,7 +143,7 @@ impl Effect {
 
     fn of_configuration(change: &ConfigurationRecord<'_>) -> Self {
         let read = |named: &[PrincipalRecord<'_>]| named.iter().filter_map(principal).collect();
-        Self::Configure { begins: read(&change.begins), ends: read(&change.ends) }
+        Self::Configure { added: read(&change.added), removed: read(&change.removed) }
     }
 }
 

@@ -225,8 +225,8 @@ impl RecordedState {
                 things.iter().for_each(|thing| self.change_status(thing, *transition, *at, by.as_ref()));
                 Ok(())
             }
-            Effect::Configure { begins, ends } => {
-                self.configure(begins, ends);
+            Effect::Configure { added, removed } => {
+                self.configure(added, removed);
                 Ok(())
             }
         }
@@ -363,12 +363,12 @@ impl RecordedState {
         };
     }
 
-    fn configure(&mut self, begins: &[ConfiguredPrincipal], ends: &[ConfiguredPrincipal]) {
+    fn configure(&mut self, added: &[ConfiguredPrincipal], removed: &[ConfiguredPrincipal]) {
         self.touch(&EntryKey::Configured);
-        begins.iter().chain(ends).for_each(|principal| self.touch(&EntryKey::Principal(principal.clone())));
+        added.iter().chain(removed).for_each(|principal| self.touch(&EntryKey::Principal(principal.clone())));
         let known = self.in_force.get_or_insert_default();
-        known.retain(|principal| !ends.contains(principal));
-        known.extend(begins.iter().cloned());
+        known.retain(|principal| !removed.contains(principal));
+        known.extend(added.iter().cloned());
     }
 
     /// Keeps what there is to remember of a thing.

@@ -49,17 +49,17 @@ pub enum StateCause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigurationRecord<'a> {
+    /// The principals in force from now on, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
+    pub added: Vec<PrincipalRecord<'a>>,
     /// The time of the commit.
     #[serde(with = "Millis")]
     pub at: Time,
-    /// The principals in force from now on, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
-    pub begins: Vec<PrincipalRecord<'a>>,
-    /// Those in force no longer, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
-    pub ends: Vec<PrincipalRecord<'a>>,
     /// Always [`Kind::Configuration`].
     pub kind: Kind,
+    /// Those in force no longer, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", borrow)]
+    pub removed: Vec<PrincipalRecord<'a>>,
     /// Always [`VERSION`].
     pub v: u32,
 }
@@ -105,14 +105,14 @@ impl StateRecord {
 }
 
 impl<'a> ConfigurationRecord<'a> {
-    /// The record that `begins` are in force from now on, and `ends` no longer.
-    pub fn new(at: Time, begins: Vec<PrincipalRecord<'a>>, ends: Vec<PrincipalRecord<'a>>) -> Self {
-        Self { at, begins, ends, kind: Kind::Configuration, v: VERSION }
+    /// The record that `added` are in force from now on, and `removed` no longer.
+    pub fn new(at: Time, added: Vec<PrincipalRecord<'a>>, removed: Vec<PrincipalRecord<'a>>) -> Self {
+        Self { at, added, removed, kind: Kind::Configuration, v: VERSION }
     }
 
     /// True when it keeps the rules that the shape alone does not enforce.
     pub(super) fn holds(&self) -> bool {
         let whole = |principal: &PrincipalRecord<'_>| principal.issuer.is_some() == (principal.of == PrincipalKind::Issuer);
-        self.kind == Kind::Configuration && self.begins.iter().chain(&self.ends).all(whole)
+        self.kind == Kind::Configuration && self.added.iter().chain(&self.removed).all(whole)
     }
 }

@@ -326,6 +326,17 @@ fn the_examples_of_the_schema_are_records() {
     let kinds: Vec<Kind> = examples.iter().map(Record::kind).collect();
     assert_eq!(
         kinds,
-        [Kind::Hop, Kind::Task, Kind::Refusal, Kind::Withheld, Kind::Death, Kind::Suspension, Kind::Resumption, Kind::Retirement]
+        [
+            Kind::Hop,
+            Kind::Task,
+            Kind::Refusal,
+            Kind::Withheld,
+            Kind::Death,
+            Kind::Suspension,
+            Kind::Resumption,
+            Kind::Retirement,
+            Kind::Configuration,
+            Kind::State,
+        ]
     );
 }
