@@ -75,7 +75,8 @@ fn it_is_served_as_the_specification_says_to_whom_it_concerns() {
     server.kill();
     // By default nothing of it is for everybody.
     let _server = site.start();
-    for path in ["checkpoint", "tile/0/000.p/3", "tile/entries/000.p/3"] {
+    let size = covered(&site);
+    for path in ["checkpoint".to_owned(), format!("tile/0/000.p/{size}"), format!("tile/entries/000.p/{size}")] {
         assert_eq!(status(&site, &format!("/ledger/{path}"), None), 403, "{path}");
         assert_eq!(status(&site, &format!("/ledger/{path}"), Some(&held[0])), 403, "{path} with a token");
         assert_eq!(socket.get(&format!("/ledger/{path}")).0, 200, "{path} by the socket");

@@ -60,7 +60,7 @@ fn every_documented_member_is_written_and_every_written_one_is_documented() {
     until("what went unrecorded is told", || records(&site).iter().any(|record| record.get("suppressed").is_some()));
     server.kill();
     let documented = documented();
-    assert_eq!(documented.top.len(), 8, "{documented:?}");
+    assert_eq!(documented.top.len(), 10, "{documented:?}");
     assert_eq!(written(&site), documented);
     tells_what_decided(&site);
 }
@@ -216,6 +216,12 @@ fn administered(site: &Site) {
     json_of(site, &["agent", "suspend", "orchestrator"], 0);
     json_of(site, &["agent", "resume", "orchestrator"], 0);
     json_of(site, &["agent", "retire", "researcher", "--yes"], 0);
+    // Somebody else issues under the same name.
+    let file = site.fixture.config.parent().unwrap().join("trust/other-as.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let issuer = text.lines().find(|line| line.starts_with("issuer")).unwrap();
+    fs::write(&file, text.replacen(issuer, "issuer = \"https://another.example\"", 1)).unwrap();
+    until("what is in force no longer is recorded", || records(site).iter().any(|record| record.get("removed").is_some()));
 }
 
 /// The present minute, by the clock of the parties.
