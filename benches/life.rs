@@ -65,7 +65,8 @@ fn liveness(folder: &Path, generations: &[Generation]) {
 fn start(folder: &Path, dead: u64) -> Commit {
     let limits = Limits { generations: 2_000_000, ..Limits::default() };
     let store = store::open(folder).unwrap();
-    let commit = Commit::start(store, Arc::new(SystemClock), CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap(), limits).unwrap();
+    let commit =
+        Commit::start(store, Arc::new(SystemClock), CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap(), limits).unwrap();
     assert_eq!(commit.state().len() as u64, dead);
     commit
 }

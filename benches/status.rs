@@ -13,7 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::catalog::{Catalog, StatusBits};
 use countersign::commit::{
-    Commit, CommitKeys, Disclosed, Effect, Limits, RecordHop, Registration, Revocable, Revocation, ShownList, StatusChange, Transition,
+    Commit, CommitKeys, Disclosed, Effect, Limits, RecordHop, Registration, Revocable, Revocation, ShownList, StatusChange,
+    Transition,
 };
 use countersign::crypto::{MacKey, SealKey, random};
 use countersign::jose::{Algorithm, Cache, KeySet, SigningKey, generate_key};
@@ -75,7 +76,8 @@ async fn measure(folder: &std::path::Path) {
     commit.close().await;
     let started = Instant::now();
     let store = store::open(folder).unwrap();
-    let commit = Commit::start(store, Arc::new(SystemClock), CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap(), Limits::default());
+    let commit =
+        Commit::start(store, Arc::new(SystemClock), CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap(), Limits::default());
     match commit {
         Ok(commit) => println!("restart        {} tokens, {:.2} s", commit.status_lists().len(), started.elapsed().as_secs_f64()),
         // The records of this benchmark are no records; what is measured comes before they are looked at.

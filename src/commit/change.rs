@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::contract::Heartbeat;
-use super::fold::Effect;
+use super::effect::Effect;
 use super::limits::ClientPlace;
 use crate::ledger::RecordReason;
 use crate::ledger::record::{Kind, Record, RevocableRecord, RevocationRecord, StatusChangeRecord};
@@ -120,7 +120,9 @@ impl StateChange {
         };
         let latest = Time::from_seconds(253_402_300_799);
         let numbers = std::iter::repeat(u64::MAX);
-        (1..=THINGS_MAX).contains(&self.things().len()) && reason.len() <= REASON_MAX && self.record(latest, numbers).to_bytes().is_ok()
+        (1..=THINGS_MAX).contains(&self.things().len())
+            && reason.len() <= REASON_MAX
+            && self.record(latest, numbers).to_bytes().is_ok()
     }
 }
 

@@ -7,13 +7,13 @@ use tokio::sync::oneshot;
 
 use super::change::PendingChange;
 use super::contract::{Batch, CommitStore, Row, StoreReason};
-use super::fold::Effect;
+use super::effect::Effect;
+use super::fold::StateHash;
 use super::limits::Limits;
 use super::receipt::CommitReason;
 use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
-use super::recorded::StateHash;
 use super::subject_keys::{Disclosed, SealFailure, SubjectKeys};
 use super::tasks::{SealedTask, TermsSealer};
 use super::unrecorded::UnrecordedSum;

@@ -8,9 +8,7 @@ use crate::crypto::Digest;
 use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
-use crate::oauth::{
-    ClientId, Generation, GenerationKey, Jti, Resource, RuleName, SingleUse, StatusPlace, TaskId, Time, Txn,
-};
+use crate::oauth::{ClientId, Generation, GenerationKey, Jti, Resource, RuleName, SingleUse, StatusPlace, TaskId, Time, Txn};
 
 /// The one place where state is durable. Used by one thread; there may be others, in other processes, on the same store.
 ///

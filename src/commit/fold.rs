@@ -1,176 +1,121 @@
-//! The fold: what a record changes in state. The writer, a start, a rebuild and an audit take every record through this function
-//! and nothing else, so that state is what the records say.
+//! The fold of the records: state, and its hash, for whoever takes up records one after the other.
 
-use crate::crypto::Digest;
-use crate::ledger::record::{
-    ConfigurationRecord, HopRecord, Kind, PrincipalKind, PrincipalRecord, Record, RevocableRecord, RevocationRecord, StateRecord,
-    StatusChangeRecord, TaskRecord,
-};
-use crate::lifecycle::{TASK_SKEW, Transition};
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Resource, RuleName, TaskId, Time, Txn};
+use super::contract::{RecordReader, Select, StateChangeRow, StateRow, StoreReason, StoredCheckpoint};
+use super::effect::Effect;
+use super::entry::element;
+use super::recorded::{FoldReason, RecordedState};
+use crate::crypto::{Digest, SetHash};
+use crate::ledger::record::{Record, StateCause, StateRecord};
+use crate::oauth::Time;
 
-use super::contract::ConfiguredPrincipal;
+/// Records read at once.
+const PAGE: u32 = 4096;
 
-/// The change of state that one record brings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Effect {
-    /// None.
-    #[default]
-    Nothing,
-    /// A hop was made in a task: one exchange of its budget.
-    Charge(TaskId),
-    /// A task begins.
-    Open(Box<TaskOpening>),
-    /// Generations end; what of them may be forgotten, may be so from `until` on.
-    End {
-        /// The time of the end.
-        at: Time,
-        /// The things that ended.
-        things: Vec<Thing>,
-        /// None for never.
-        until: Option<Time>,
-    },
-    /// Things are suspended, resumed or retired.
-    Status {
-        /// The time of the change.
-        at: Time,
-        /// The transition.
-        transition: Transition,
-        /// The things.
-        things: Vec<Thing>,
-        /// The party that asked for it.
-        by: Option<ClientId>,
-    },
-    /// Principals come into force, and go out of it.
-    Configure {
-        /// Those that come into force.
-        added: Vec<ConfiguredPrincipal>,
-        /// Those that go out of it.
-        removed: Vec<ConfiguredPrincipal>,
-    },
-    /// What may be forgotten is forgotten, and the state then has this digest.
-    Checkpoint {
-        /// The time up to which things are forgotten.
-        at: Time,
-        /// The digest.
-        digest: Digest,
-    },
+/// State, and its hash: for whoever takes up records one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Fold {
+    /// The state.
+    pub state: RecordedState,
+    /// Its hash.
+    pub hash: StateHash,
 }
 
-/// The opening of a task, as far as its record tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskOpening {
-    /// The task.
-    pub id: TaskId,
-    /// The transaction of all its hops.
-    pub txn: Txn,
-    /// The task out of whose budget its own comes.
-    pub parent: Option<TaskId>,
-    /// The number of exchanges that may be made in it.
-    pub budget: u64,
-    /// The time from which it may be forgotten.
-    pub forget: Time,
-    /// SHA-256 of its sealed terms.
-    pub terms: Option<Digest>,
-    /// The agent that opened it.
-    pub opener: ClientId,
-    /// The agent that works on it.
-    pub holder: ClientId,
+/// The hash of the state as of the last checkpoint, and the number of its entries.
+#[derive(Clone, Debug, Default)]
+pub struct StateHash {
+    set: SetHash,
+    count: u64,
 }
 
-/// One thing that a revocation or change of status is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thing {
-    /// Its keyed pseudonym.
-    pub key: GenerationKey,
-    /// Its kind.
-    pub kind: GenerationKind,
-    /// The number of its generation from then on.
-    pub number: u64,
-    /// The transaction that it belongs to, where it is a task, a transaction or a hop.
-    pub txn: Option<Txn>,
-    /// The task, where it is one.
-    pub task: Option<TaskId>,
-}
+impl Fold {
+    /// The fold of a stored checkpoint, from which the records after it go on.
+    ///
+    /// # Errors
+    /// `Corrupt` for a row that was not written here.
+    pub fn of_rows(rows: &[StateRow]) -> Result<Self, StoreReason> {
+        // Two halves, as there are at least two cores wherever this takes long.
+        let (one, other) = rows.split_at(rows.len() / 2);
+        let mut state = RecordedState::default();
+        let unread = || StoreReason::Corrupt("an entry of the state");
+        let set = std::thread::scope(|scope| {
+            let other = scope.spawn(|| hash(other));
+            let mut set = hash(one);
+            for row in rows {
+                state.read(row).ok_or_else(unread)?;
+            }
+            set.join(&other.join().map_err(|_| unread())?);
+            Ok(set)
+        })?;
+        Ok(Self { state, hash: StateHash { set, count: rows.len() as u64 } })
+    }
 
-impl Effect {
-    /// The change of state that `record` brings.
-    pub fn of(record: &Record<'_>) -> Self {
-        match record {
-            Record::Hop(hop) => Self::of_hop(hop),
-            Record::Task(task) => Self::of_task(task),
-            Record::Revocation(revocation) => Self::of_revocation(revocation),
-            Record::StatusChange(change) => Self::of_status_change(change),
-            Record::Configuration(change) => Self::of_configuration(change),
-            Record::State(StateRecord { at, digest, .. }) => Self::Checkpoint { at: *at, digest: *digest },
-            Record::Refusal(_) | Record::Withheld(_) => Self::Nothing,
+    /// Takes up the record at `index`.
+    ///
+    /// # Errors
+    /// See [`FoldReason`].
+    pub fn take(&mut self, index: u64, record: &Record<'_>) -> Result<(), FoldReason> {
+        match Effect::of(record) {
+            Effect::Checkpoint { at, digest } => {
+                self.checkpoint(at);
+                if self.hash.digest() == digest { Ok(()) } else { Err(FoldReason::Digest(index)) }
+            }
+            effect => self.state.apply(index, &effect),
         }
     }
 
-    /// The change that a hop brings.
-    pub fn of_hop(hop: &HopRecord<'_>) -> Self {
-        hop.task.map_or(Self::Nothing, Self::Charge)
-    }
-
-    /// The change that the opening of a task brings.
-    pub fn of_task(task: &TaskRecord<'_>) -> Self {
-        Self::Open(Box::new(TaskOpening {
-            id: task.task,
-            txn: task.txn,
-            parent: task.parent,
-            budget: task.budget,
-            forget: task.expires.plus(TASK_SKEW),
-            terms: task.terms,
-            opener: task.client.clone(),
-            holder: task.holder.clone(),
-        }))
-    }
-
-    fn of_revocation(revocation: &RevocationRecord<'_>) -> Self {
-        let RevocationRecord { at, ends, until, .. } = revocation;
-        Self::End { at: *at, things: ends.iter().map(thing).collect(), until: *until }
-    }
-
-    fn of_status_change(change: &StatusChangeRecord<'_>) -> Self {
-        let transition = match change.kind {
-            Kind::Suspension => Transition::Suspend,
-            Kind::Resumption => Transition::Resume,
-            _ => Transition::Retire,
-        };
-        let (things, by) = (change.things.iter().map(thing).collect(), ClientId::parse(&change.by).ok());
-        Self::Status { at: change.at, transition, things, by }
-    }
-
-    fn of_configuration(change: &ConfigurationRecord<'_>) -> Self {
-        let read = |named: &[PrincipalRecord<'_>]| named.iter().filter_map(principal).collect();
-        Self::Configure { added: read(&change.added), removed: read(&change.removed) }
+    /// Forgets what may be forgotten at `at`, and hashes what changed since the last checkpoint.
+    pub fn checkpoint(&mut self, at: Time) -> Vec<StateChangeRow> {
+        self.state.forget(at);
+        let changes = self.state.take_changes();
+        self.hash.take(&changes);
+        changes
     }
 }
 
-fn thing(record: &RevocableRecord<'_>) -> Thing {
-    let RevocableRecord { key, name, number, of, txn } = record;
-    let task = name.as_deref().filter(|_| *of == GenerationKind::Task).and_then(|name| TaskId::parse(name).ok());
-    Thing { key: *key, kind: *of, number: *number, txn: *txn, task }
-}
-
-/// A principal as it stands in a record.
-pub(super) fn record_of(principal: &ConfiguredPrincipal) -> PrincipalRecord<'_> {
-    let (of, name, issuer) = match principal {
-        ConfiguredPrincipal::Agent(id) => (PrincipalKind::Agent, id.as_str(), None),
-        ConfiguredPrincipal::Api(id) => (PrincipalKind::Api, id.as_str(), None),
-        ConfiguredPrincipal::Rule(name) => (PrincipalKind::Rule, name.as_str(), None),
-        ConfiguredPrincipal::Issuer(name, digest) => (PrincipalKind::Issuer, name.as_str(), Some(*digest)),
-    };
-    PrincipalRecord { issuer, name: name.into(), of }
-}
-
-/// A principal whose name no configuration could have is none.
-fn principal(record: &PrincipalRecord<'_>) -> Option<ConfiguredPrincipal> {
-    let rule = || RuleName::parse(&record.name).ok();
-    match record.of {
-        PrincipalKind::Agent => ClientId::parse(&record.name).ok().map(ConfiguredPrincipal::Agent),
-        PrincipalKind::Api => Resource::parse(&record.name).ok().map(ConfiguredPrincipal::Api),
-        PrincipalKind::Rule => rule().map(ConfiguredPrincipal::Rule),
-        PrincipalKind::Issuer => Some(ConfiguredPrincipal::Issuer(rule()?, record.issuer?)),
+/// The present state, read while a server may run.
+///
+/// # Errors
+/// When a record cannot be read, or does not follow from those before it.
+pub fn recorded_state(records: &dyn RecordReader) -> Result<RecordedState, StoreReason> {
+    let StoredCheckpoint { index, rows } = records.checkpoint()?;
+    let mut fold = Fold::of_rows(&rows)?;
+    let mut next = index.map_or(0, |index| index + 1);
+    loop {
+        let page = records.records(Select::All, next, PAGE)?;
+        if page.is_empty() {
+            return Ok(fold.state);
+        }
+        for stored in page {
+            let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
+            fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))?;
+            next = stored.index + 1;
+        }
     }
+}
+
+impl StateHash {
+    /// Takes in what changed since the last checkpoint.
+    pub fn take(&mut self, changes: &[StateChangeRow]) {
+        for StateChangeRow { key, before, after } in changes {
+            before.iter().for_each(|before| self.set.remove(&element(key, before)));
+            after.iter().for_each(|after| self.set.add(&element(key, after)));
+            self.count = (self.count + u64::from(after.is_some())).saturating_sub(u64::from(before.is_some()));
+        }
+    }
+
+    /// The digest as of the last checkpoint.
+    pub fn digest(&self) -> Digest {
+        self.set.digest()
+    }
+
+    /// The record of the last checkpoint, which was at `at`.
+    pub fn record(&self, at: Time, cause: StateCause) -> StateRecord {
+        StateRecord::new(at, cause, self.digest(), self.count)
+    }
+}
+
+fn hash(rows: &[StateRow]) -> SetHash {
+    let mut hash = SetHash::default();
+    rows.iter().for_each(|row| hash.add(&element(&row.key, &row.value)));
+    hash
 }

@@ -12,16 +12,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, RecordHop, RefusalCommand,
-    ResumeCommand, SpendCommand, SuspendedCommand, WithholdCommand,
+    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, RecordHop, RefusalCommand, ResumeCommand,
+    SpendCommand, SuspendedCommand, WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
+use super::fold::StateHash;
 use super::limits::{Limits, PerClient, Quota};
 use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
-use super::recorded::StateHash;
 use super::subject_keys::SubjectKeys;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;

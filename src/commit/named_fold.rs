@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::contract::{CommitStore, StateRow, StoreReason};
-use super::recorded::{Fold, FoldReason, describe};
+use super::entry::describe;
+use super::fold::Fold;
+use super::recorded::FoldReason;
 use crate::ledger::record::{Record, RevocableRecord};
 
 /// So many differences are named; the others are counted.
@@ -44,7 +46,8 @@ impl NamedFold {
         let stored: BTreeMap<&[u8], &[u8]> = stored.iter().map(|row| (row.key.as_slice(), row.value.as_slice())).collect();
         let recorded = self.fold.state.rows();
         let recorded: BTreeMap<&[u8], &[u8]> = recorded.iter().map(|row| (row.key.as_slice(), row.value.as_slice())).collect();
-        let keys: Vec<&[u8]> = recorded.keys().chain(stored.keys().filter(|key| !recorded.contains_key(**key))).copied().collect();
+        let keys: Vec<&[u8]> =
+            recorded.keys().chain(stored.keys().filter(|key| !recorded.contains_key(**key))).copied().collect();
         let differing = keys.into_iter().filter(|key| stored.get(key) != recorded.get(key));
         let said = |value: Option<&&[u8]>, key: &[u8]| value.map_or_else(|| "nothing".to_owned(), |value| describe(key, value));
         let sentence = |key: &[u8]| {
@@ -67,7 +70,7 @@ impl NamedFold {
     }
 
     fn name(&self, key: &[u8]) -> String {
-        self.names.get(key).cloned().unwrap_or_else(|| super::recorded::name(key))
+        self.names.get(key).cloned().unwrap_or_else(|| super::entry::name(key))
     }
 }
 

@@ -1,48 +1,14 @@
 //! The state that follows from the records: generations, tasks with their budgets, and what the configuration has in force.
-//! Entries have one form in bytes, in which they are hashed, stored and read back.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
-
-use super::contract::{
-    ConfiguredPrincipal, RecordReader, Select, StateChangeRow, StateRow, StoreReason, StoredCheckpoint,
-};
+use super::contract::{ConfiguredPrincipal, StateChangeRow, StateRow};
+use super::effect::{Effect, TaskOpening, Thing};
+use super::entry::{EntryKey, RecordedGeneration, RecordedTask};
 use super::expiry::ExpiryQueue;
-use super::fold::{Effect, TaskOpening, Thing};
-use crate::crypto::{Digest, SetHash};
-use crate::ledger::record::{Record, StateCause, StateRecord};
 use crate::lifecycle::{GenerationState, InactiveStatus, Transition, rank};
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Resource, RuleName, TaskId, Time, Txn};
-
-/// Records read at once.
-const PAGE: u32 = 4096;
-
-/// State, and its hash: for whoever takes up records one after the other.
-#[derive(Clone, Debug, Default)]
-pub struct Fold {
-    /// The state.
-    pub state: RecordedState,
-    /// Its hash.
-    pub hash: StateHash,
-}
-
-/// The hash of the state as of the last checkpoint, and the number of its entries.
-#[derive(Clone, Debug, Default)]
-pub struct StateHash {
-    set: SetHash,
-    count: u64,
-}
-
-/// What a checkpoint forgot.
-#[derive(Debug, Default)]
-pub struct Forgotten {
-    /// Tasks, each with the index of the record that opened it.
-    pub tasks: Vec<(TaskId, u64)>,
-}
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, TaskId, Time, Txn};
 
 /// Everything that decides and follows from the records alone.
 #[derive(Clone, Debug, Default)]
@@ -58,51 +24,11 @@ pub struct RecordedState {
     changed: HashMap<EntryKey, Option<Vec<u8>>>,
 }
 
-/// One thing that is not simply in generation 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecordedGeneration {
-    /// The number of its current generation.
-    pub number: u64,
-    /// The time at which it was last ended.
-    pub ended: Option<Time>,
-    /// Its status, where that keeps it from acting.
-    pub inactive: Option<InactiveStatus>,
-    /// The time from which its end may be forgotten, because nothing could present what it ended; none for never.
-    pub until: Option<Time>,
-}
-
-/// A task, as far as its records tell it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordedTask {
-    /// The index of the record that opened it.
-    pub index: u64,
-    txn: [u8; 16],
-    forget: i64,
-    /// SHA-256 of its sealed terms.
-    pub terms: Option<[u8; 32]>,
-    /// The number of exchanges left.
-    pub left: u64,
-    /// The party that suspended it, while it is suspended.
-    pub suspended_by: Option<String>,
-    opener: String,
-    holder: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum EntryKey {
-    Generation(GenerationKey),
-    Task(TaskId),
-    Principal(ConfiguredPrincipal),
-    /// A configuration was taken up.
-    Configured,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PackedGeneration {
-    number: u64,
-    ended: Option<i64>,
-    inactive: Option<u8>,
-    until: Option<i64>,
+/// What a checkpoint forgot.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    /// Tasks, each with the index of the record that opened it.
+    pub tasks: Vec<(TaskId, u64)>,
 }
 
 /// The reason for which records do not lead to the state that was recorded.
@@ -112,99 +38,6 @@ pub enum FoldReason {
     Digest(u64),
     /// The hop at this index is in a task that no record opened, or that had no exchange left.
     Task(u64),
-}
-
-impl Fold {
-    /// The fold of a stored checkpoint, from which the records after it go on.
-    ///
-    /// # Errors
-    /// `Corrupt` for a row that was not written here.
-    pub fn of_rows(rows: &[StateRow]) -> Result<Self, StoreReason> {
-        // Two halves, as there are at least two cores wherever this takes long.
-        let (one, other) = rows.split_at(rows.len() / 2);
-        let mut state = RecordedState::default();
-        let unread = || StoreReason::Corrupt("an entry of the state");
-        let set = std::thread::scope(|scope| {
-            let other = scope.spawn(|| hash(other));
-            let mut set = hash(one);
-            for row in rows {
-                state.read(row).ok_or_else(unread)?;
-            }
-            set.join(&other.join().map_err(|_| unread())?);
-            Ok(set)
-        })?;
-        Ok(Self { state, hash: StateHash { set, count: rows.len() as u64 } })
-    }
-
-    /// Takes up the record at `index`.
-    ///
-    /// # Errors
-    /// See [`FoldReason`].
-    pub fn take(&mut self, index: u64, record: &Record<'_>) -> Result<(), FoldReason> {
-        match Effect::of(record) {
-            Effect::Checkpoint { at, digest } => {
-                self.checkpoint(at);
-                if self.hash.digest() == digest { Ok(()) } else { Err(FoldReason::Digest(index)) }
-            }
-            effect => self.state.apply(index, &effect),
-        }
-    }
-
-    /// Forgets what may be forgotten at `at`, and hashes what changed since the last checkpoint.
-    pub fn checkpoint(&mut self, at: Time) -> Vec<StateChangeRow> {
-        self.state.forget(at);
-        let changes = self.state.take_changes();
-        self.hash.take(&changes);
-        changes
-    }
-}
-
-/// The present state, read while a server may run.
-///
-/// # Errors
-/// When a record cannot be read, or does not follow from those before it.
-pub fn recorded_state(records: &dyn RecordReader) -> Result<RecordedState, StoreReason> {
-    let StoredCheckpoint { index, rows } = records.checkpoint()?;
-    let mut fold = Fold::of_rows(&rows)?;
-    let mut next = index.map_or(0, |index| index + 1);
-    loop {
-        let page = records.records(Select::All, next, PAGE)?;
-        if page.is_empty() {
-            return Ok(fold.state);
-        }
-        for stored in page {
-            let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
-            fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))?;
-            next = stored.index + 1;
-        }
-    }
-}
-
-impl StateHash {
-    /// Takes in what changed since the last checkpoint.
-    pub fn take(&mut self, changes: &[StateChangeRow]) {
-        for StateChangeRow { key, before, after } in changes {
-            before.iter().for_each(|before| self.set.remove(&element(key, before)));
-            after.iter().for_each(|after| self.set.add(&element(key, after)));
-            self.count = (self.count + u64::from(after.is_some())).saturating_sub(u64::from(before.is_some()));
-        }
-    }
-
-    /// The digest as of the last checkpoint.
-    pub fn digest(&self) -> Digest {
-        self.set.digest()
-    }
-
-    /// The record of the last checkpoint, which was at `at`.
-    pub fn record(&self, at: Time, cause: StateCause) -> StateRecord {
-        StateRecord::new(at, cause, self.digest(), self.count)
-    }
-}
-
-fn hash(rows: &[StateRow]) -> SetHash {
-    let mut hash = SetHash::default();
-    rows.iter().for_each(|row| hash.add(&element(&row.key, &row.value)));
-    hash
 }
 
 impl RecordedState {
@@ -445,7 +278,7 @@ impl RecordedState {
     fn packed(&self, key: &EntryKey) -> Option<Vec<u8>> {
         match key {
             EntryKey::Generation(key) => self.generations.get(key).map(RecordedGeneration::packed),
-            EntryKey::Task(id) => self.tasks.get(id).map(|task| postcard::to_allocvec(task).unwrap_or_default()),
+            EntryKey::Task(id) => self.tasks.get(id).map(RecordedTask::packed),
             EntryKey::Principal(principal) => {
                 self.in_force.as_ref().is_some_and(|known| known.contains(principal)).then(Vec::new)
             }
@@ -463,10 +296,10 @@ impl RecordedState {
     }
 
     /// Takes up one stored entry.
-    fn read(&mut self, row: &StateRow) -> Option<()> {
+    pub(super) fn read(&mut self, row: &StateRow) -> Option<()> {
         match EntryKey::read(&row.key)? {
             EntryKey::Generation(key) => self.put(key, RecordedGeneration::read(&row.value)?),
-            EntryKey::Task(id) => self.keep_task(id, postcard::from_bytes(&row.value).ok()?),
+            EntryKey::Task(id) => self.keep_task(id, RecordedTask::read(&row.value)?),
             EntryKey::Principal(principal) => self.in_force.get_or_insert_default().extend([principal]),
             EntryKey::Configured => self.in_force.get_or_insert_default().extend([]),
         }
@@ -474,123 +307,9 @@ impl RecordedState {
     }
 }
 
-impl RecordedGeneration {
-    fn state(&self) -> GenerationState {
-        GenerationState { number: self.number, ended: self.ended, inactive: self.inactive, until: None }
-    }
-
-    fn packed(&self) -> Vec<u8> {
-        let inactive = self.inactive.map(|status| match status {
-            InactiveStatus::Suspended => 1,
-            InactiveStatus::Retired => 2,
-        });
-        let (ended, until) = (self.ended.map(Time::millis), self.until.map(Time::millis));
-        postcard::to_allocvec(&PackedGeneration { number: self.number, ended, inactive, until }).unwrap_or_default()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let PackedGeneration { number, ended, inactive, until } = postcard::from_bytes(bytes).ok()?;
-        let inactive = match inactive {
-            None => None,
-            Some(1) => Some(InactiveStatus::Suspended),
-            Some(2) => Some(InactiveStatus::Retired),
-            Some(_) => return None,
-        };
-        let (ended, until) = (ended.map(Time::from_millis), until.map(Time::from_millis));
-        Some(Self { number, ended, inactive, until })
-    }
-}
-
-impl RecordedTask {
-    /// True where its record does not name another digest than that of the `sealed` terms.
-    pub fn is_sealed_as(&self, sealed: &[u8]) -> bool {
-        self.terms.is_none_or(|terms| Digest(terms).same_as(&Digest::of(sealed)))
-    }
-
-    /// The time from which it may be forgotten.
-    pub fn forget(&self) -> Time {
-        Time::from_millis(self.forget)
-    }
-}
-
-impl EntryKey {
-    fn packed(&self) -> Vec<u8> {
-        let named = |tag: u8, name: &str| [&[tag], name.as_bytes()].concat();
-        match self {
-            Self::Generation(key) => [&[1], key.0.as_slice()].concat(),
-            Self::Task(id) => [&[2], id.as_bytes().as_slice()].concat(),
-            Self::Configured => vec![3],
-            Self::Principal(ConfiguredPrincipal::Agent(id)) => named(4, id.as_str()),
-            Self::Principal(ConfiguredPrincipal::Rule(name)) => named(5, name.as_str()),
-            Self::Principal(ConfiguredPrincipal::Issuer(name, digest)) => named(6, &format!("{name} {digest}")),
-            Self::Principal(ConfiguredPrincipal::Api(id)) => named(7, id.as_str()),
-        }
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (tag, rest) = bytes.split_first()?;
-        let text = || std::str::from_utf8(rest).ok();
-        let principal = match tag {
-            1 => return Some(Self::Generation(GenerationKey(rest.try_into().ok()?))),
-            2 => return Some(Self::Task(TaskId::from_bytes(rest.try_into().ok()?))),
-            3 => return rest.is_empty().then_some(Self::Configured),
-            4 => ConfiguredPrincipal::Agent(ClientId::parse(text()?).ok()?),
-            5 => ConfiguredPrincipal::Rule(RuleName::parse(text()?).ok()?),
-            6 => {
-                let (name, digest) = text()?.split_once(' ')?;
-                ConfiguredPrincipal::Issuer(RuleName::parse(name).ok()?, Digest::parse(digest)?)
-            }
-            7 => ConfiguredPrincipal::Api(Resource::parse(text()?).ok()?),
-            _ => return None,
-        };
-        Some(Self::Principal(principal))
-    }
-}
-
-/// What an entry is about, where nobody knows a name for it.
-pub(super) fn name(key: &[u8]) -> String {
-    match EntryKey::read(key) {
-        Some(EntryKey::Generation(key)) => format!("the thing with the pseudonym {}", URL_SAFE_NO_PAD.encode(key.0)),
-        Some(EntryKey::Task(id)) => format!("task {id}"),
-        Some(EntryKey::Configured) => "the configuration".to_owned(),
-        Some(EntryKey::Principal(ConfiguredPrincipal::Agent(id))) => format!("agent {id} in the configuration"),
-        Some(EntryKey::Principal(ConfiguredPrincipal::Api(id))) => format!("API {} in the configuration", id.as_str()),
-        Some(EntryKey::Principal(ConfiguredPrincipal::Rule(name))) => format!("trust rule {name} in the configuration"),
-        Some(EntryKey::Principal(ConfiguredPrincipal::Issuer(name, _))) => format!("the issuer of trust rule {name}"),
-        None => "an entry that this program does not write".to_owned(),
-    }
-}
-
-/// What an entry says, in words.
-pub(super) fn describe(key: &[u8], value: &[u8]) -> String {
-    let generation = |known: RecordedGeneration| {
-        let status = match known.inactive {
-            None => "active",
-            Some(InactiveStatus::Suspended) => "suspended",
-            Some(InactiveStatus::Retired) => "retired",
-        };
-        let until = known.until.map_or_else(String::new, |until| format!(", to be forgotten from {} on", until.seconds()));
-        format!("generation {}, {status}{until}", known.number)
-    };
-    let task = |task: RecordedTask| format!("{} exchanges left", task.left);
-    let told = match EntryKey::read(key) {
-        Some(EntryKey::Generation(_)) => RecordedGeneration::read(value).map(generation),
-        Some(EntryKey::Task(_)) => postcard::from_bytes(value).ok().map(task),
-        Some(EntryKey::Principal(_) | EntryKey::Configured) => Some("in force".to_owned()),
-        None => None,
-    };
-    told.unwrap_or_else(|| "not readable".to_owned())
-}
-
 /// True for a thing that something may join again when it has ended.
 fn joins(kind: GenerationKind) -> bool {
     !matches!(kind, GenerationKind::Task | GenerationKind::Transaction | GenerationKind::Hop)
-}
-
-/// An entry as it is hashed: the length of its key, its key, its value.
-fn element(key: &[u8], value: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
-    [&length.to_be_bytes(), key, value].concat()
 }
 
 impl fmt::Display for FoldReason {

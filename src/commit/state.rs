@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::{PendingChange, RecordedChange, StateChange};
 use super::contract::{ConfiguredPrincipal, Heartbeat, StateChangeRow};
-use super::fold::Effect;
+use super::effect::Effect;
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
 use super::recorded::{Forgotten, RecordedState};

@@ -192,7 +192,12 @@ fn thing(id: u8) -> Revocable {
 }
 
 fn death(ids: &[u8]) -> Revocation {
-    Revocation { ends: ids.iter().map(|id| thing(*id)).collect(), by: ClientId::parse("ops").unwrap(), reason: "told so".into(), until: None }
+    Revocation {
+        ends: ids.iter().map(|id| thing(*id)).collect(),
+        by: ClientId::parse("ops").unwrap(),
+        reason: "told so".into(),
+        until: None,
+    }
 }
 
 fn holding(turn: Transition, ids: &[u8]) -> StatusChange {

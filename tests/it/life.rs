@@ -184,10 +184,10 @@ fn a_death_outlives_a_restart_and_a_clock_that_is_set_back() {
         let stage = stage.restarted().await;
         dead(&stage, &trees, GenerationKind::Hop).await;
         // Long after, the death is forgotten; a clock that is set back then brings nothing back.
-        stage.clock.0.fetch_add(2 * 86_400, Ordering::SeqCst);
+        stage.clock.0.fetch_add(100 * 86_400, Ordering::SeqCst);
         stage.end(Revocable::rule(&RuleName::parse("idp-twin").unwrap(), &stage.world.pseudonyms)).await.unwrap();
         assert_eq!(stage.commit.state().len(), 1, "only the death that may never be forgotten is left");
-        stage.clock.0.fetch_sub(2 * 86_400, Ordering::SeqCst);
+        stage.clock.0.fetch_sub(100 * 86_400, Ordering::SeqCst);
         let stage = stage.restarted().await;
         let refused = stage.exchange("analyst", &root, "crm", &[]).await;
         assert_eq!(refused.unwrap_err().0, ErrorCode::TemporarilyUnavailable);

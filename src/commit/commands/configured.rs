@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging};
 use crate::commit::contract::ConfiguredPrincipal;
-use crate::commit::fold::{Effect, record_of};
+use crate::commit::effect::{Effect, record_of};
 use crate::commit::receipt::CommitReason;
 use crate::ledger::record::{ConfigurationRecord, Record};
 use crate::oauth::GenerationKey;
@@ -51,7 +51,8 @@ pub(super) fn configure_all(staging: &mut Staging<'_>, in_force: &BTreeSet<Confi
 
 /// Records one change of what is in force.
 fn configure(staging: &mut Staging<'_>, changes: &[(bool, &ConfiguredPrincipal)]) -> Result<(), CommitReason> {
-    let named = |begins: bool| changes.iter().filter(|(of, _)| *of == begins).map(|(_, principal)| record_of(principal)).collect();
+    let named =
+        |begins: bool| changes.iter().filter(|(of, _)| *of == begins).map(|(_, principal)| record_of(principal)).collect();
     let record = Record::Configuration(ConfigurationRecord::new(staging.batch.at, named(true), named(false)));
     let (effect, bytes) = (Effect::of(&record), record.to_bytes());
     let bytes = bytes.map_err(|reason| {

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::commit::command::{
     CommitCommand, CommitFacts, Message, Pending, Requires, SINGLE_USE_MAX, Staging, UncertainBatch, WithheldHop, WriterMemory,
 };
-use crate::commit::fold::Effect;
+use crate::commit::effect::Effect;
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::status_lists::Registration;
 use crate::commit::subject_keys::Disclosed;
@@ -118,7 +118,10 @@ impl CommitCommand for HopCommand {
         let digest = Digest::of(&self.hop.record);
         let sealed = staging.seal(&self.hop.disclosed, &digest)?;
         let record = std::mem::take(&mut self.hop.record);
-        debug_assert!(Record::parse(&record).is_ok_and(|record| Effect::of(&record) == self.hop.effect), "the effect of its record");
+        debug_assert!(
+            Record::parse(&record).is_ok_and(|record| Effect::of(&record) == self.hop.effect),
+            "the effect of its record"
+        );
         let index = staging.record((Some(self.hop.jti), Some(self.hop.txn)), record, sealed)?;
         staging.spend(&self.hop.single_use);
         staging.apply(index, &self.hop.effect);

@@ -108,12 +108,7 @@ impl TaskTable {
 
     /// Takes out the tasks that time has ended and that `lives` says nobody else did. Those that are due later, or too many for
     /// now, stay.
-    pub(super) fn overdue(
-        &mut self,
-        at: Time,
-        max: usize,
-        lives: impl Fn(&GenerationKey) -> bool,
-    ) -> Vec<Arc<TaskTerms>> {
+    pub(super) fn overdue(&mut self, at: Time, max: usize, lives: impl Fn(&GenerationKey) -> bool) -> Vec<Arc<TaskTerms>> {
         let mut over = Vec::new();
         for id in self.timed.due(at) {
             let Some(task) = self.of.get(&id).filter(|task| lives(&task.terms.key)) else { continue };

@@ -9,7 +9,7 @@ use crate::commit::contract::{
     Batch, CommitStore, Heartbeat, Learned, LearnedChanges, Recovered, Row, StateRow, StatusRow, StoreReason, Stored,
     StoredCheckpoint, Unrecorded,
 };
-use crate::commit::recorded::Fold;
+use crate::commit::fold::Fold;
 use crate::ledger::record::Record;
 use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, TaskId, Time};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 
 use super::*;
-use crate::crypto::SealKey;
 use crate::commit::contract::SealedDisclosures;
+use crate::crypto::SealKey;
 use crate::lifecycle::StateView;
 
 #[test]

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::{Writer, WriterParts};
-use crate::commit::command::{CommitCommand, UncertainBatch, WriterMemory};
 use crate::commit::change::PendingChange;
+use crate::commit::command::{CommitCommand, UncertainBatch, WriterMemory};
 use crate::commit::commands::AdoptCommand;
 use crate::commit::contract::{
     Batch, CommitStore, EarlierState, LearnedChanges, Recovered, StoreReason, Stored, StoredCheckpoint,
 };
-use crate::commit::fold::Effect;
+use crate::commit::effect::Effect;
+use crate::commit::fold::Fold;
 use crate::commit::named_fold::explain;
-use crate::commit::recorded::{Fold, FoldReason};
+use crate::commit::recorded::FoldReason;
 use crate::commit::tasks::{self, TermsSealer};
 use crate::ledger::record::Record;
 use crate::lifecycle::{GenerationState, TaskTerms};
@@ -246,9 +247,9 @@ fn terms_of(fold: &Fold, recovered: &Recovered, sealer: &TermsSealer) -> Result<
         .tasks()
         .map(|(id, task)| {
             let sealed = sealed.get(&task.index).filter(|sealed| task.is_sealed_as(sealed));
-            sealed.and_then(|sealed| sealer.open(*id, sealed)).ok_or(StoreReason::Corrupt(
-                "the terms of a task, unless state.key of the key folder is another than before",
-            ))
+            sealed
+                .and_then(|sealed| sealer.open(*id, sealed))
+                .ok_or(StoreReason::Corrupt("the terms of a task, unless state.key of the key folder is another than before"))
         })
         .collect()
 }

@@ -76,9 +76,8 @@ pub(super) fn terms(connection: &Connection) -> Result<Vec<(u64, Vec<u8>)>> {
 
 /// The newest heartbeat of each task.
 pub(super) fn beats(connection: &Connection) -> Result<Vec<Heartbeat>> {
-    let beat = |row: &rusqlite::Row<'_>| {
-        Ok(Heartbeat { task: TaskId::from_bytes(row.get(0)?), at: Time::from_millis(row.get(1)?) })
-    };
+    let beat =
+        |row: &rusqlite::Row<'_>| Ok(Heartbeat { task: TaskId::from_bytes(row.get(0)?), at: Time::from_millis(row.get(1)?) });
     connection.prepare("SELECT task, at FROM heartbeats")?.query_map([], beat)?.collect()
 }
 

@@ -16,8 +16,7 @@ use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{
-    ClientId, Clock, Generation, GenerationKind, Jti, Resource, SingleUse, SingleUseKind, StatusPlace, TaskId, Time,
-    Txn,
+    ClientId, Clock, Generation, GenerationKind, Jti, Resource, SingleUse, SingleUseKind, StatusPlace, TaskId, Time, Txn,
 };
 
 /// A folder of its own, removed at the end.

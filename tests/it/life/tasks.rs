@@ -278,7 +278,12 @@ fn whoever_counts_for_less_does_not_resume() {
             use countersign::lifecycle::StateView;
             stage_again.commit.state().task(&child.parse_task()).unwrap().terms.revocable()
         };
-        let ops = StatusChange { turn: Transition::Suspend, things: vec![things], by: ClientId::parse("ops").unwrap(), reason: "x".into() };
+        let ops = StatusChange {
+            turn: Transition::Suspend,
+            things: vec![things],
+            by: ClientId::parse("ops").unwrap(),
+            reason: "x".into(),
+        };
         stage.commit.hold(ops.clone(), vec![]).await.unwrap();
         assert!(wish("orchestrator", TaskAction::Resume).await.is_err(), "the operator's suspension");
         assert!(wish("orchestrator", TaskAction::Heartbeat).await.is_err(), "only the holder sends heartbeats");

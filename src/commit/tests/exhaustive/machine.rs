@@ -12,8 +12,8 @@ use crate::commit::commands::{ChangeCommand, HeartbeatCommand, HopCommand, Resum
 use crate::commit::receipt::Durable;
 use crate::commit::replay_cache::ReplayCache;
 use crate::commit::subject_keys::SubjectKeys;
-use crate::commit::unrecorded::UnrecordedSum;
 use crate::commit::tests::memory::Fault;
+use crate::commit::unrecorded::UnrecordedSum;
 use crate::commit::writer::{Writer, WriterParts};
 use crate::lifecycle::{GenerationState, StateView, Task};
 
@@ -118,7 +118,10 @@ impl Machine {
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
-                self.hop(RecordHop { generations, ..opened(OPENING, &[], TaskTerms { opened: Time::from_millis(self.millis), ..terms(within) }) })
+                self.hop(RecordHop {
+                    generations,
+                    ..opened(OPENING, &[], TaskTerms { opened: Time::from_millis(self.millis), ..terms(within) })
+                })
             }
             Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
             Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),

@@ -1,0 +1,179 @@
+//! The entries of the state, each with one form in bytes, in which it is hashed, stored and read back.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::contract::ConfiguredPrincipal;
+use crate::crypto::Digest;
+use crate::lifecycle::{GenerationState, InactiveStatus};
+use crate::oauth::{ClientId, GenerationKey, Resource, RuleName, TaskId, Time};
+
+/// One thing that is not simply in generation 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordedGeneration {
+    /// The number of its current generation.
+    pub number: u64,
+    /// The time at which it was last ended.
+    pub ended: Option<Time>,
+    /// Its status, where that keeps it from acting.
+    pub inactive: Option<InactiveStatus>,
+    /// The time from which its end may be forgotten, because nothing could present what it ended; none for never.
+    pub until: Option<Time>,
+}
+
+/// A task, as far as its records tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedTask {
+    /// The index of the record that opened it.
+    pub index: u64,
+    pub(super) txn: [u8; 16],
+    pub(super) forget: i64,
+    /// SHA-256 of its sealed terms.
+    pub terms: Option<[u8; 32]>,
+    /// The number of exchanges left.
+    pub left: u64,
+    /// The party that suspended it, while it is suspended.
+    pub suspended_by: Option<String>,
+    pub(super) opener: String,
+    pub(super) holder: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum EntryKey {
+    Generation(GenerationKey),
+    Task(TaskId),
+    Principal(ConfiguredPrincipal),
+    /// A configuration was taken up.
+    Configured,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackedGeneration {
+    number: u64,
+    ended: Option<i64>,
+    inactive: Option<u8>,
+    until: Option<i64>,
+}
+
+impl RecordedGeneration {
+    pub(super) fn state(&self) -> GenerationState {
+        GenerationState { number: self.number, ended: self.ended, inactive: self.inactive, until: None }
+    }
+
+    pub(super) fn packed(&self) -> Vec<u8> {
+        let inactive = self.inactive.map(|status| match status {
+            InactiveStatus::Suspended => 1,
+            InactiveStatus::Retired => 2,
+        });
+        let (ended, until) = (self.ended.map(Time::millis), self.until.map(Time::millis));
+        postcard::to_allocvec(&PackedGeneration { number: self.number, ended, inactive, until }).unwrap_or_default()
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let PackedGeneration { number, ended, inactive, until } = postcard::from_bytes(bytes).ok()?;
+        let inactive = match inactive {
+            None => None,
+            Some(1) => Some(InactiveStatus::Suspended),
+            Some(2) => Some(InactiveStatus::Retired),
+            Some(_) => return None,
+        };
+        let (ended, until) = (ended.map(Time::from_millis), until.map(Time::from_millis));
+        Some(Self { number, ended, inactive, until })
+    }
+}
+
+impl RecordedTask {
+    pub(super) fn packed(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+
+    /// True where its record does not name another digest than that of the `sealed` terms.
+    pub fn is_sealed_as(&self, sealed: &[u8]) -> bool {
+        self.terms.is_none_or(|terms| Digest(terms).same_as(&Digest::of(sealed)))
+    }
+
+    /// The time from which it may be forgotten.
+    pub fn forget(&self) -> Time {
+        Time::from_millis(self.forget)
+    }
+}
+
+impl EntryKey {
+    pub(super) fn packed(&self) -> Vec<u8> {
+        let named = |tag: u8, name: &str| [&[tag], name.as_bytes()].concat();
+        match self {
+            Self::Generation(key) => [&[1], key.0.as_slice()].concat(),
+            Self::Task(id) => [&[2], id.as_bytes().as_slice()].concat(),
+            Self::Configured => vec![3],
+            Self::Principal(ConfiguredPrincipal::Agent(id)) => named(4, id.as_str()),
+            Self::Principal(ConfiguredPrincipal::Rule(name)) => named(5, name.as_str()),
+            Self::Principal(ConfiguredPrincipal::Issuer(name, digest)) => named(6, &format!("{name} {digest}")),
+            Self::Principal(ConfiguredPrincipal::Api(id)) => named(7, id.as_str()),
+        }
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let text = || std::str::from_utf8(rest).ok();
+        let principal = match tag {
+            1 => return Some(Self::Generation(GenerationKey(rest.try_into().ok()?))),
+            2 => return Some(Self::Task(TaskId::from_bytes(rest.try_into().ok()?))),
+            3 => return rest.is_empty().then_some(Self::Configured),
+            4 => ConfiguredPrincipal::Agent(ClientId::parse(text()?).ok()?),
+            5 => ConfiguredPrincipal::Rule(RuleName::parse(text()?).ok()?),
+            6 => {
+                let (name, digest) = text()?.split_once(' ')?;
+                ConfiguredPrincipal::Issuer(RuleName::parse(name).ok()?, Digest::parse(digest)?)
+            }
+            7 => ConfiguredPrincipal::Api(Resource::parse(text()?).ok()?),
+            _ => return None,
+        };
+        Some(Self::Principal(principal))
+    }
+}
+
+/// What an entry is about, where nobody knows a name for it.
+pub(super) fn name(key: &[u8]) -> String {
+    match EntryKey::read(key) {
+        Some(EntryKey::Generation(key)) => format!("the thing with the pseudonym {}", URL_SAFE_NO_PAD.encode(key.0)),
+        Some(EntryKey::Task(id)) => format!("task {id}"),
+        Some(EntryKey::Configured) => "the configuration".to_owned(),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Agent(id))) => format!("agent {id} in the configuration"),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Api(id))) => format!("API {} in the configuration", id.as_str()),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Rule(name))) => format!("trust rule {name} in the configuration"),
+        Some(EntryKey::Principal(ConfiguredPrincipal::Issuer(name, _))) => format!("the issuer of trust rule {name}"),
+        None => "an entry that this program does not write".to_owned(),
+    }
+}
+
+/// What an entry says, in words.
+pub(super) fn describe(key: &[u8], value: &[u8]) -> String {
+    let generation = |known: RecordedGeneration| {
+        let status = match known.inactive {
+            None => "active",
+            Some(InactiveStatus::Suspended) => "suspended",
+            Some(InactiveStatus::Retired) => "retired",
+        };
+        let until = known.until.map_or_else(String::new, |until| format!(", to be forgotten from {} on", until.seconds()));
+        format!("generation {}, {status}{until}", known.number)
+    };
+    let task = |task: RecordedTask| format!("{} exchanges left", task.left);
+    let told = match EntryKey::read(key) {
+        Some(EntryKey::Generation(_)) => RecordedGeneration::read(value).map(generation),
+        Some(EntryKey::Task(_)) => RecordedTask::read(value).map(task),
+        Some(EntryKey::Principal(_) | EntryKey::Configured) => Some("in force".to_owned()),
+        None => None,
+    };
+    told.unwrap_or_else(|| "not readable".to_owned())
+}
+
+/// An entry as it is hashed: the length of its key, its key, its value.
+pub(super) fn element(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes(), key, value].concat()
+}
