@@ -223,7 +223,7 @@ pub enum ConfiguredPrincipal {
     Issuer(RuleName, Digest),
     /// A registered API.
     Api(Resource),
-    /// Something that tokens for an API rest on, as a digest: the agent as which it exchanges them onward, a scope with its effect.
+    /// A term that tokens for an API rest on, as a digest: the agent as which it exchanges them onward, a scope and its effect.
     ApiTerm(Resource, Digest),
 }
 

@@ -77,7 +77,7 @@ fn in_force(deployment: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
     agents.map(|agent| ConfiguredPrincipal::Agent(agent.id.clone())).chain(rules).chain(apis).collect()
 }
 
-/// What tokens for `api` rest on: the agent as which it exchanges them onward, or that it does not, and each scope with its effect.
+/// The terms that tokens for `api` rest on: the agent as which it exchanges them onward, or none, and each scope with its effect.
 fn api_terms(api: &Api) -> impl Iterator<Item = Digest> {
     let agent = api.agent.as_ref().map_or("", ClientId::as_str);
     let scope = |(scope, info): (&Scope, &ScopeInfo)| {
