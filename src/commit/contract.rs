@@ -72,6 +72,12 @@ pub trait RecordReader: Send + Sync {
     /// See [`StoreReason`].
     fn disclosures(&self, index: u64) -> Result<Option<SealedDisclosures>, StoreReason>;
 
+    /// True where the subject has a key: a record holds something personal about it.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn has_subject_key(&self, subject: &GenerationKey) -> Result<bool, StoreReason>;
+
     /// The state as of the newest checkpoint.
     ///
     /// # Errors
@@ -290,8 +296,10 @@ pub enum ConfiguredPrincipal {
     Rule(RuleName),
     /// The issuer behind a trust rule, as a digest of kind and issuer: another one under the same name is somebody else.
     Issuer(RuleName, Digest),
-    /// An API.
+    /// A registered API.
     Api(Resource),
+    /// A term that tokens for an API rest on, as a digest: the agent as which it exchanges them onward, a scope and its effect.
+    ApiTerm(Resource, Digest),
 }
 
 /// One transaction.

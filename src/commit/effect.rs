@@ -155,13 +155,14 @@ fn thing(record: &RevocableRecord<'_>) -> Thing {
 
 /// A principal as it stands in a record.
 pub(super) fn record_of(principal: &ConfiguredPrincipal) -> PrincipalRecord<'_> {
-    let (of, name, issuer) = match principal {
+    let (of, name, digest) = match principal {
         ConfiguredPrincipal::Agent(id) => (PrincipalKind::Agent, id.as_str(), None),
         ConfiguredPrincipal::Api(id) => (PrincipalKind::Api, id.as_str(), None),
         ConfiguredPrincipal::Rule(name) => (PrincipalKind::Rule, name.as_str(), None),
         ConfiguredPrincipal::Issuer(name, digest) => (PrincipalKind::Issuer, name.as_str(), Some(*digest)),
+        ConfiguredPrincipal::ApiTerm(id, digest) => (PrincipalKind::Term, id.as_str(), Some(*digest)),
     };
-    PrincipalRecord { issuer, name: name.into(), of }
+    PrincipalRecord { digest, name: name.into(), of }
 }
 
 /// A principal whose name no configuration could have is none.
@@ -171,6 +172,7 @@ fn principal(record: &PrincipalRecord<'_>) -> Option<ConfiguredPrincipal> {
         PrincipalKind::Agent => ClientId::parse(&record.name).ok().map(ConfiguredPrincipal::Agent),
         PrincipalKind::Api => Resource::parse(&record.name).ok().map(ConfiguredPrincipal::Api),
         PrincipalKind::Rule => rule().map(ConfiguredPrincipal::Rule),
-        PrincipalKind::Issuer => Some(ConfiguredPrincipal::Issuer(rule()?, record.issuer?)),
+        PrincipalKind::Issuer => Some(ConfiguredPrincipal::Issuer(rule()?, record.digest?)),
+        PrincipalKind::Term => Some(ConfiguredPrincipal::ApiTerm(Resource::parse(&record.name).ok()?, record.digest?)),
     }
 }

@@ -114,6 +114,7 @@ impl EntryKey {
             Self::Principal(ConfiguredPrincipal::Rule(name)) => named(5, name.as_str()),
             Self::Principal(ConfiguredPrincipal::Issuer(name, digest)) => named(6, &format!("{name} {digest}")),
             Self::Principal(ConfiguredPrincipal::Api(id)) => named(7, id.as_str()),
+            Self::Principal(ConfiguredPrincipal::ApiTerm(id, digest)) => named(8, &format!("{} {digest}", id.as_str())),
         }
     }
 
@@ -131,6 +132,10 @@ impl EntryKey {
                 ConfiguredPrincipal::Issuer(RuleName::parse(name).ok()?, Digest::parse(digest)?)
             }
             7 => ConfiguredPrincipal::Api(Resource::parse(text()?).ok()?),
+            8 => {
+                let (id, digest) = text()?.rsplit_once(' ')?;
+                ConfiguredPrincipal::ApiTerm(Resource::parse(id).ok()?, Digest::parse(digest)?)
+            }
             _ => return None,
         };
         Some(Self::Principal(principal))
@@ -145,6 +150,7 @@ pub(super) fn name(key: &[u8]) -> String {
         Some(EntryKey::Configured) => "the configuration".to_owned(),
         Some(EntryKey::Principal(ConfiguredPrincipal::Agent(id))) => format!("agent {id} in the configuration"),
         Some(EntryKey::Principal(ConfiguredPrincipal::Api(id))) => format!("API {} in the configuration", id.as_str()),
+        Some(EntryKey::Principal(ConfiguredPrincipal::ApiTerm(id, _))) => format!("a term of API {}", id.as_str()),
         Some(EntryKey::Principal(ConfiguredPrincipal::Rule(name))) => format!("trust rule {name} in the configuration"),
         Some(EntryKey::Principal(ConfiguredPrincipal::Issuer(name, _))) => format!("the issuer of trust rule {name}"),
         None => "an entry that this program does not write".to_owned(),

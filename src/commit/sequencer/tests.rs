@@ -53,6 +53,10 @@ impl RecordReader for Records {
         Ok(None)
     }
 
+    fn has_subject_key(&self, _: &crate::oauth::GenerationKey) -> Result<bool, StoreReason> {
+        Ok(false)
+    }
+
     fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason> {
         Ok(StoredCheckpoint::default())
     }

@@ -68,9 +68,9 @@ pub struct ConfigurationRecord<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrincipalRecord<'a> {
-    /// SHA-256 of the kind and the identifier of the issuer behind a trust rule.
+    /// SHA-256 of the kind and the identifier of an issuer, or of a term.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
-    pub issuer: Option<Digest>,
+    pub digest: Option<Digest>,
     /// Its name.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
@@ -90,6 +90,8 @@ pub enum PrincipalKind {
     Issuer,
     /// A trust rule that is enabled.
     Rule,
+    /// A term that tokens for an API rest on.
+    Term,
 }
 
 impl StateRecord {
@@ -112,7 +114,8 @@ impl<'a> ConfigurationRecord<'a> {
 
     /// True when it keeps the rules that the shape alone does not enforce.
     pub(super) fn holds(&self) -> bool {
-        let whole = |principal: &PrincipalRecord<'_>| principal.issuer.is_some() == (principal.of == PrincipalKind::Issuer);
+        let digested = [PrincipalKind::Issuer, PrincipalKind::Term];
+        let whole = |principal: &PrincipalRecord<'_>| principal.digest.is_some() == digested.contains(&principal.of);
         self.kind == Kind::Configuration && self.added.iter().chain(&self.removed).all(whole)
     }
 }
