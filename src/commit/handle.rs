@@ -293,8 +293,8 @@ impl Commit {
         self.ask(|reply| ConfiguredCommand { in_force, reply }).await
     }
 
-    /// The things that the configuration suspends from now on: tokens that depend on any of them are shown as suspended, and tasks
-    /// are not waited for.
+    /// The things that the configuration suspends from now on: tokens that depend on any of them are shown as suspended, and
+    /// tasks under them are not waited for.
     pub fn suspend_configured(&self, keys: HashSet<GenerationKey>) {
         self.shared.lists.hold(keys.clone());
         let _closed = self.send(SuspendedCommand { keys });

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::change::{PendingChange, RecordedChange, StateChange};
+#[cfg(test)]
+use super::contract::StateRow;
 use super::contract::{ConfiguredPrincipal, Heartbeat, StateChangeRow};
 use super::effect::Effect;
 use super::receipt::CommitReason;
@@ -87,6 +89,12 @@ impl State {
 
     pub(super) fn set_stuck(&self, stuck: bool) {
         self.stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    /// Every entry that follows from the records, in no particular order.
+    #[cfg(test)]
+    pub(super) fn rows(&self) -> Vec<StateRow> {
+        self.read().recorded.rows()
     }
 
     /// Every task that is remembered, in no particular order.
@@ -235,8 +243,8 @@ impl State {
         self.floor.fetch_max(now.millis(), Ordering::SeqCst);
     }
 
-    /// Replaces everything by what follows from the records, with the terms of tasks and their newest heartbeats. Changes that are
-    /// `pending` act again before anybody can look.
+    /// Replaces everything by what follows from the records, with the terms of tasks and their newest heartbeats. Changes that
+    /// are `pending` act again before anybody can look.
     pub(super) fn load(
         &self,
         recorded: RecordedState,

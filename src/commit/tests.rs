@@ -2,6 +2,7 @@
 
 mod exhaustive;
 mod faults;
+mod histories;
 mod listing;
 mod holding;
 mod memory;

@@ -44,6 +44,11 @@ pub(super) fn checkpoint(staging: &mut Staging<'_>, cause: StateCause) -> Result
         CommitReason::Unavailable
     })?;
     let index = staging.record((None, None), record, None)?;
-    staging.batch.checkpoint = Some(NewCheckpoint { index, changes, forgotten: forgotten.tasks });
+    let NewCheckpoint { changes: before, forgotten: forgotten_before, .. } =
+        staging.batch.checkpoint.take().unwrap_or(NewCheckpoint { index, changes: Vec::new(), forgotten: Vec::new() });
+    // Of two in one batch the later is the newest, and the store has the changes of both, in order.
+    let changes = before.into_iter().chain(changes).collect();
+    let forgotten = forgotten_before.into_iter().chain(forgotten.tasks).collect();
+    staging.batch.checkpoint = Some(NewCheckpoint { index, changes, forgotten });
     Ok(())
 }

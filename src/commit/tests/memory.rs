@@ -91,6 +91,11 @@ impl Disk {
         self.content().keys.get(&subject).cloned()
     }
 
+    /// The newest heartbeat of a task.
+    pub(super) fn beat_of(&self, task: TaskId) -> Option<i64> {
+        self.content().beats.get(&task).map(|at| at.millis())
+    }
+
     pub(super) fn single_use(&self) -> usize {
         self.content().single_use.len()
     }
