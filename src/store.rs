@@ -1,6 +1,7 @@
 //! One native implementation for each contract: what the stored things mean is no concern of this room.
 
 mod clock;
+mod in_force;
 mod keys;
 mod sequences;
 mod sqlite;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
 pub use clock::SystemClock;
+pub use in_force::InForceFile;
 pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, LEDGER_OVERLAP, LedgerKey, LedgerKeys, RingEntry};
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
 use sqlite::{SqliteReader, SqliteStore};

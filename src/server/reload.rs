@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::keys::server_keys;
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
+use super::terms::take_up;
 use crate::commit::Commit;
 use crate::config::{self, Config, ServerKeys, Settings, TlsSettings};
 use crate::deployment::Deployment;
@@ -42,6 +43,8 @@ pub(super) struct Reload {
 pub(super) struct Lasting {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) commit: Commit,
+    /// The data folder.
+    data: Arc<Path>,
     /// Tokens whose signatures were verified.
     verified: Arc<Cache>,
     /// The highest versions of trust domains' bundles.
@@ -90,6 +93,7 @@ impl Reload {
     }
 
     fn put_in_force(&self, prepared: Prepared, removed: &Removed) {
+        take_up(&prepared.deployment, &self.lasting.data);
         self.lasting.keep_fresh(&prepared.deployment);
         let old = self.state.deployment();
         self.state.swap(Arc::new(prepared.deployment), prepared.frontend);
@@ -128,7 +132,7 @@ impl Lasting {
             Failure::new(format!("{}: {error}; {way_out}", path.display()))
         })?;
         let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
-        Ok(Self { clock, commit, verified, sequences: Arc::new(sequences), fetcher: Fetcher::new() })
+        Ok(Self { clock, commit, data: data.into(), verified, sequences: Arc::new(sequences), fetcher: Fetcher::new() })
     }
 
     /// The keys of the folder.
