@@ -23,10 +23,9 @@ pub use reconcile::retired_in_record;
 
 use crate::commit::Commit;
 use crate::config::{self, Fingerprint, Settings, Sources};
-use crate::crypto::SealKey;
 use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::oauth::Clock;
-use crate::store::{self, KeyFiles, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, SystemClock};
 use reload::{Lasting, Reload};
 
 /// A server that answers.
@@ -35,6 +34,7 @@ pub struct Server {
     settings: Settings,
     reload: Reload,
     fingerprint: Fingerprint,
+    _claim: KeyClaim,
 }
 
 /// Reads the configuration and starts the server on `data`. Must be called on a tokio runtime inside an actix system.
@@ -48,11 +48,16 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let settings = config.settings.clone();
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
+    let claim = KeyClaim::take(&settings.keys.dir, data)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
     // What was made just now is no change of the configuration.
     loaded.fingerprint.look_again_at(&config::keyring(&settings));
-    let commit = commit(&settings, data, files.root()?, &clock)?;
+    let limits = limits::commit(&settings.limits);
+    let commit = Commit::start(store, Arc::clone(&clock), Arc::new(files.root()?), limits);
+    let commit = commit.map_err(|reason| Failure::store(data, &reason))?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
+    settle(&claim, &settings, data)?;
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
@@ -71,7 +76,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let state = Arc::new(state);
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
     let reload = Reload { lasting, signing, identity, state, runtime: Handle::current() };
-    Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint })
+    Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint, _claim: claim })
 }
 
 impl Server {
@@ -96,11 +101,13 @@ impl Server {
     }
 }
 
-/// The one writer, on the store of the data folder.
-fn commit(settings: &Settings, data: &Path, root: SealKey, clock: &Arc<dyn Clock>) -> Result<Commit, Failure> {
-    let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
-    let limits = limits::commit(&settings.limits);
-    Commit::start(store, Arc::clone(clock), Arc::new(root), limits).map_err(|reason| Failure::store(data, &reason))
+/// Says in both folders that they belong together, and once to the operator.
+fn settle(claim: &KeyClaim, settings: &Settings, data: &Path) -> Result<(), Failure> {
+    if claim.settle()? {
+        let keys = settings.keys.dir.display();
+        tracing::info!("the key folder {keys} belongs to the data folder {} from now on, and to no other", data.display());
+    }
+    Ok(())
 }
 
 /// Starts the listeners on the bound sockets.

@@ -11,12 +11,13 @@ use serde_json::json;
 use super::output::{CommandResult, Failure, print};
 use super::text::instant;
 use crate::client::hash_secret;
+use crate::commit::contract::StoreReason;
 use crate::config::Sources;
 use crate::crypto::random;
 use crate::jose::Algorithm;
 use crate::ledger::{KeyName, NoteVerifier};
 use crate::oauth::{Clock, Time};
-use crate::store::{KeyFiles, LedgerKey, LedgerKeys, RingEntry, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKey, LedgerKeys, RingEntry, SystemClock, TileFolder};
 
 /// The options of `keys`.
 #[derive(Args)]
@@ -48,32 +49,44 @@ enum KeysCommand {
         #[arg(long)]
         ledger: bool,
     },
+    /// Give the keys to another data folder, or to a copy of the one that they belong to; the one before is refused from then on
+    Adopt(AdoptOptions),
+    /// Take the published checkpoint for the newest one, where `ledger.head` of the key folder is lost
+    AcceptCheckpoint(AdoptOptions),
     /// List the signing keys, and the ledger's as verifier keys (vkey)
     List,
     /// Make a client secret and the hash that goes into the agent's file
     Secret,
 }
 
+/// The options of `keys adopt` and `keys accept-checkpoint`.
+#[derive(Args)]
+struct AdoptOptions {
+    /// The data folder, on which no server runs
+    #[arg(long)]
+    data: PathBuf,
+    /// Say that you know what is given up
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Does what was asked and lists the keys.
 pub(super) fn run(options: &Options) -> CommandResult {
     let WantedKeys { dir, algorithms, origin } = match &options.command {
         KeysCommand::Secret => return secret(options.json),
+        KeysCommand::Adopt(adopt) => return self::adopt(&folder(options)?.dir, adopt, options.json),
+        KeysCommand::AcceptCheckpoint(accept) => return accept_checkpoint(&folder(options)?, accept, options.json),
         _ => folder(options)?,
     };
     let now = SystemClock.now();
     let files = match &options.command {
         KeysCommand::Generate => KeyFiles::open_or_create(&dir, &algorithms, now)?,
-        KeysCommand::List | KeysCommand::Secret => KeyFiles::open(&dir, now)?,
         KeysCommand::Rotate { ledger: true, .. } => {
             rotate_ledger(&dir, origin.as_ref(), now)?;
             KeyFiles::open(&dir, now)?
         }
-        KeysCommand::Rotate { alg, .. } => {
-            let algorithm = Algorithm::parse(alg).ok_or_else(|| Failure::new("--alg must be ES256, RS256 or EdDSA"))?;
-            let mut files = KeyFiles::open(&dir, now)?;
-            files.rotate(algorithm, now, Duration::ZERO)?;
-            files
-        }
+        KeysCommand::Rotate { alg, .. } => rotate(&dir, alg, now)?,
+        _ => KeyFiles::open(&dir, now)?,
     };
     let ledger = match (&options.command, &origin) {
         (KeysCommand::Generate, Some(origin)) => LedgerKeys::open_or_create(&dir, origin, now)?,
@@ -99,6 +112,58 @@ fn folder(options: &Options) -> Result<WantedKeys, Failure> {
     let settings = Sources::new(options.config.clone()).load().config.map_err(Failure::configuration)?.settings;
     let origin = KeyName::parse(&settings.ledger.origin)?;
     Ok(WantedKeys { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
+}
+
+fn rotate(dir: &Path, alg: &str, now: Time) -> Result<KeyFiles, Failure> {
+    let algorithm = Algorithm::parse(alg).ok_or_else(|| Failure::new("--alg must be ES256, RS256 or EdDSA"))?;
+    let mut files = KeyFiles::open(dir, now)?;
+    files.rotate(algorithm, now, Duration::ZERO)?;
+    Ok(files)
+}
+
+/// The keys belong to the data folder from now on.
+fn adopt(dir: &Path, options: &AdoptOptions, json: bool) -> CommandResult {
+    let data = options.data.display();
+    if !options.yes {
+        return Err(Failure::new(format!(
+            "{data} gets the keys for itself alone: what was revoked, suspended or used elsewhere since it was copied is unknown \
+             here and counts as never done, and the data folder that had the keys is refused from then on; say --yes to do it"
+        )));
+    }
+    if !store::is_used(&options.data) {
+        return Err(Failure::new(format!("{data}: no server ever ran on this folder; it needs no keys of another")));
+    }
+    let before = KeyClaim::adopt(dir, &options.data)?;
+    let words = match &before {
+        Some(before) => format!("{} belongs to {data} now, and no longer to {}", dir.display(), before.display()),
+        None => format!("{} belongs to {data} now", dir.display()),
+    };
+    print(json, &json!({ "data": options.data, "before": before }), words);
+    Ok(true)
+}
+
+/// The rollback check begins anew with what is published.
+fn accept_checkpoint(wanted: &WantedKeys, options: &AdoptOptions, json: bool) -> CommandResult {
+    let data = options.data.display();
+    if !options.yes {
+        return Err(Failure::new(format!(
+            "if {data} is an older copy of the data, what was recorded and revoked since is lost, and nothing here will tell; \
+             compare its checkpoint with one that a witness or an auditor keeps. Say --yes to go on"
+        )));
+    }
+    let _claim = KeyClaim::take(&wanted.dir, &options.data)?;
+    let keys = LedgerKeys::open(&wanted.dir)?;
+    let newest = keys.entries().last().and_then(|key| NoteVerifier::parse(&key.vkey).ok());
+    let origin = wanted.origin.clone().or_else(|| newest.map(|key| key.name().clone()));
+    let origin = origin.ok_or_else(|| Failure::new("the ledger has no key, so it signed no checkpoint"))?;
+    let log = TileFolder::new(&options.data, &wanted.dir).map_err(|reason| Failure::at(&options.data, &reason))?;
+    let accepted = log.accept_published(&origin, &keys.verifiers(&origin));
+    let size = accepted.map_err(|reason| match reason {
+        StoreReason::Locked => Failure::new("ledger.head is there; nothing is lost"),
+        other => Failure::at(&options.data, &other),
+    })?;
+    print(json, &json!({ "size": size }), format!("the checkpoint over {size} records is the newest that is known now"));
+    Ok(true)
 }
 
 /// Without a configuration the newest key tells which log is meant.

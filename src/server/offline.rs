@@ -11,7 +11,7 @@ use crate::config::{self, Sources};
 use crate::deployment::Deployment;
 use crate::jose::Cache;
 use crate::oauth::Clock;
-use crate::store::{self, KeyFiles, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, SystemClock};
 
 /// A data folder whose lock this process holds, with the configuration of its server.
 pub struct Offline {
@@ -21,6 +21,7 @@ pub struct Offline {
     pub commit: Commit,
     /// The records.
     pub records: Arc<dyn RecordReader>,
+    _claim: KeyClaim,
 }
 
 impl Offline {
@@ -33,7 +34,8 @@ impl Offline {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
         let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
-        let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
+        let keys_dir = config.settings.keys.dir.clone();
+        let keys = KeyFiles::open(&keys_dir, SystemClock.now())?;
         let (root, keys) = (keys.root()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
         let deployment = config::deployment(config, keys, None).map_err(Failure::configuration)?;
         let failed = |reason: StoreReason| match reason {
@@ -41,9 +43,10 @@ impl Offline {
             other => Failure::at(data, &other),
         };
         let store = store::open(data).map_err(failed)?;
+        let claim = KeyClaim::take(&keys_dir, data)?;
         let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(root), commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
-        Ok(Self { deployment, commit, records })
+        Ok(Self { deployment, commit, records, _claim: claim })
     }
 
     /// Closes the store and gives up the lock.

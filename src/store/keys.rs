@@ -2,7 +2,9 @@
 
 mod files;
 mod ledger;
+mod owner;
 mod ring;
+mod sum;
 
 use std::fmt;
 use std::path::Path;
@@ -17,6 +19,8 @@ use crate::oauth::{Pseudonyms, Time};
 pub use files::KeyFilesReason;
 use files::{KeyFolder, Secret};
 pub use ledger::{LEDGER_OVERLAP, LedgerKey, LedgerKeys};
+use owner::OWNER;
+pub use owner::{KeyClaim, OwnerReason};
 pub use ring::RingEntry;
 use ring::{RING, Ring};
 
@@ -52,8 +56,11 @@ impl KeyFiles {
         if folder.has(RING) {
             let files = Self::read(folder.clone(), now)?;
             if algorithms.iter().all(|algorithm| files.ring.has(*algorithm)) {
-                return Ok(files);
+                return files.summed();
             }
+        } else {
+            let key = |name: &str| name.ends_with(".pem") && !ledger::is_ledger_pem(name);
+            folder.refuse_remains(RING, |name| key(name) || name == OWNER)?;
         }
         let _lock = folder.lock()?;
         if !folder.has(RING) {
@@ -78,7 +85,10 @@ impl KeyFiles {
         let folder = KeyFolder::open(dir)?;
         match folder.has(RING) {
             true => Self::read(folder, now),
-            false => Err(KeyFilesReason::Absent(dir.to_owned())),
+            false => {
+                folder.refuse_remains(RING, |name| name.ends_with(".pem") || name == OWNER)?;
+                Err(KeyFilesReason::Absent(dir.to_owned()))
+            }
         }
     }
 
@@ -156,6 +166,15 @@ impl KeyFiles {
     /// None for a secret of the right length, which it has.
     pub fn root(&self) -> Result<SealKey, KeyFilesReason> {
         SealKey::new(&self.root).map_err(|_| KeyFilesReason::Randomness)
+    }
+
+    /// A list that an earlier version wrote gets its sum.
+    fn summed(self) -> Result<Self, KeyFilesReason> {
+        if !sum::is_in(&self.folder.read(RING)?) {
+            let _lock = self.folder.lock()?;
+            Ring::read(&self.folder)?.write(&self.folder)?;
+        }
+        Ok(self)
     }
 
     fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {

@@ -10,6 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use super::owner::OwnerReason;
+
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// 32 random bytes, kept for as long as what they protect.
@@ -26,6 +28,13 @@ pub enum KeyFilesReason {
     Exposed(PathBuf),
     /// The content is not that of such a file.
     Malformed(PathBuf),
+    /// A list that is not there, with the first of the files that it once listed or stood beside. It is never made anew, because
+    /// what they protect would be lost.
+    Lost(PathBuf, String),
+    /// The newest signed checkpoint is not remembered, although the log of the data folder has a published one.
+    Head(PathBuf, PathBuf),
+    /// The keys are not for the data folder: the key folder, the data folder, and why.
+    Owner(PathBuf, PathBuf, OwnerReason),
     /// Listed or needed, and not there. It is never made anew, because what it protects would be lost.
     Missing(PathBuf),
     /// No randomness.
@@ -62,6 +71,17 @@ impl KeyFolder {
 
     pub(super) fn has(&self, name: &str) -> bool {
         fs::symlink_metadata(self.path(name)).is_ok()
+    }
+
+    /// Refuses the loss of the file `name` while there is a file that `tells` of it.
+    pub(super) fn refuse_remains(&self, name: &str, tells: impl Fn(&str) -> bool) -> Result<(), KeyFilesReason> {
+        let failed = |error| KeyFilesReason::File(self.0.clone(), error);
+        let mut beside: Vec<String> = Vec::new();
+        for entry in fs::read_dir(&self.0).map_err(failed)? {
+            beside.extend(entry.map_err(failed)?.file_name().into_string().ok().filter(|name| tells(name)));
+        }
+        beside.sort_unstable();
+        beside.into_iter().next().map_or(Ok(()), |beside| Err(KeyFilesReason::Lost(self.path(name), beside)))
     }
 
     /// Waits until nobody else makes or rotates keys.
@@ -166,6 +186,21 @@ impl fmt::Display for KeyFilesReason {
             }
             Self::Malformed(path) => write!(f, "{} does not hold what it should", path.display()),
             Self::Missing(path) => write!(f, "{} is missing; put it back from a backup", path.display()),
+            Self::Lost(path, beside) => write!(
+                f,
+                "{} is missing, although {beside} is there; put it back from a backup. New keys would end everything that was \
+                 issued; who wants that takes an empty key folder",
+                path.display()
+            ),
+            Self::Head(path, data) => write!(
+                f,
+                "{} is missing, although the ledger in {} has a published checkpoint: whether an older copy of the data was put \
+                 back could not be told. Put it back from a backup, or give that up for what was signed so far: countersign keys \
+                 accept-checkpoint --data {1}",
+                path.display(),
+                data.display()
+            ),
+            Self::Owner(keys, data, reason) => reason.tell(f, keys, data),
             Self::Randomness => f.write_str("no random bytes can be had"),
         }
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files::{KeyFilesReason, KeyFolder};
+use super::owner::OWNER;
+use super::sum;
 use crate::crypto::SignKey;
 use crate::ledger::{KeyName, NoteSigner, NoteVerifier};
 use crate::oauth::Time;
@@ -13,7 +15,7 @@ use crate::oauth::Time;
 /// How long an old key goes on signing beside the one that follows it, so that whoever verifies has time to learn the new one.
 pub const LEDGER_OVERLAP: Duration = Duration::from_hours(30 * 24);
 
-const RING: &str = "ledger.json";
+pub(super) const RING: &str = "ledger.json";
 const VERSION: u32 = 1;
 
 /// The ledger's keys of one folder.
@@ -74,6 +76,9 @@ impl LedgerKeys {
             if keys.of(origin).next().is_none() {
                 keys.add(origin, now)?;
             }
+        }
+        if !sum::is_in(&keys.folder.read(RING)?) {
+            keys.write()?;
         }
         Ok(keys)
     }
@@ -146,17 +151,22 @@ impl LedgerKeys {
         self.folder.write(&pem_name(&verifier), pem.as_bytes())?;
         let entry = LedgerKey { vkey: verifier.to_string(), created: now.seconds(), retires: None };
         self.ring.keys.push(entry.clone());
-        let text = serde_json::to_string_pretty(&self.ring).map_err(|_| KeyFilesReason::Malformed(self.folder.path(RING)))?;
-        self.folder.write(RING, format!("{text}\n").as_bytes())?;
+        self.write()?;
         Ok(entry)
+    }
+
+    fn write(&self) -> Result<(), KeyFilesReason> {
+        let text = sum::with(&self.ring).ok_or_else(|| KeyFilesReason::Malformed(self.folder.path(RING)))?;
+        self.folder.write(RING, text.as_bytes())
     }
 
     fn read(folder: KeyFolder) -> Result<Self, KeyFilesReason> {
         if !folder.has(RING) {
+            folder.refuse_remains(RING, |name| is_ledger_pem(name) || name == OWNER)?;
             return Ok(Self { folder, ring: LedgerRing { version: VERSION, keys: Vec::new() } });
         }
         folder.refuse_writable()?;
-        let ring = serde_json::from_str(&folder.read(RING)?).ok();
+        let ring = sum::without(&folder.read(RING)?);
         let sound = |ring: &LedgerRing| ring.version == VERSION && ring.keys.iter().all(|key| key.verifier().is_some());
         let ring = ring.filter(sound).ok_or_else(|| KeyFilesReason::Malformed(folder.path(RING)))?;
         Ok(Self { folder, ring })
@@ -166,6 +176,11 @@ impl LedgerKeys {
 /// The id is made of hexadecimal digits only, so that the name cannot leave the folder.
 fn pem_name(verifier: &NoteVerifier) -> String {
     format!("ledger-{:08x}.pem", u32::from_be_bytes(verifier.id()))
+}
+
+/// True for the name of a ledger key's private half.
+pub(super) fn is_ledger_pem(name: &str) -> bool {
+    name.strip_prefix("ledger-").is_some_and(|rest| rest.ends_with(".pem"))
 }
 
 #[cfg(test)]

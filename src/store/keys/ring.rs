@@ -1,8 +1,9 @@
-//! `keyring.json`: the signing keys, and the time at which each signs. A place for the ledger's keys is kept free.
+//! `keyring.json`: the signing keys, and the time at which each signs.
 
 use serde::{Deserialize, Serialize};
 
 use super::files::{KeyFilesReason, KeyFolder};
+use super::sum;
 use crate::jose::Algorithm;
 use crate::oauth::Time;
 
@@ -77,14 +78,14 @@ impl Default for Ring {
 
 impl Ring {
     pub(super) fn read(folder: &KeyFolder) -> Result<Self, KeyFilesReason> {
-        let ring: Option<Self> = serde_json::from_str(&folder.read(RING)?).ok();
+        let ring: Option<Self> = sum::without(&folder.read(RING)?);
         let sound = |ring: &Self| ring.version == VERSION && ring.signing.iter().all(RingEntry::is_sound);
         ring.filter(sound).ok_or_else(|| KeyFilesReason::Malformed(folder.path(RING)))
     }
 
     pub(super) fn write(&self, folder: &KeyFolder) -> Result<(), KeyFilesReason> {
-        let json = serde_json::to_string_pretty(self).unwrap_or_default();
-        folder.write(RING, format!("{json}\n").as_bytes())
+        let text = sum::with(self).ok_or_else(|| KeyFilesReason::Malformed(folder.path(RING)))?;
+        folder.write(RING, text.as_bytes())
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &RingEntry> {

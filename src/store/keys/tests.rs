@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::ledger::KeyName;
 
 /// RSA keys take a second to make.
 const BOTH: [Algorithm; 2] = [Algorithm::ES256, Algorithm::EdDSA];
@@ -26,6 +27,11 @@ impl Home {
 
     fn mode(&self, name: &str) -> u32 {
         fs::metadata(self.0.join(name)).unwrap().permissions().mode() & 0o777
+    }
+
+    fn remove(&self, gone: impl Fn(&str) -> bool) {
+        let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.filter(|name| gone(name)).for_each(|name| fs::remove_file(self.0.join(name)).unwrap());
     }
 
     fn refusal(&self) -> String {
@@ -115,8 +121,7 @@ fn what_is_missing_or_changed_is_refused_and_never_made_anew() {
 fn an_interrupted_first_start_is_taken_up_again() {
     let home = Home::new();
     let secret = home.open().root.clone();
-    fs::remove_file(home.0.join("keyring.json")).unwrap();
-    fs::remove_file(home.0.join("anc.key")).unwrap();
+    home.remove(|name| name == "keyring.json" || name == "anc.key" || name.ends_with(".pem"));
     fs::write(home.0.join(".keyring.json.new"), "half").unwrap();
     let files = home.open();
     assert_eq!(files.root, secret);
@@ -197,4 +202,114 @@ fn what_another_process_rotated_is_not_lost() {
     let second = two.rotate(Algorithm::EdDSA, NOW, Duration::ZERO).unwrap();
     let kids: Vec<_> = KeyFiles::open(&home.0, NOW).unwrap().entries().map(|entry| entry.kid.clone()).collect();
     assert!(kids.contains(&first.kid) && kids.contains(&second.kid) && kids.len() == 4);
+}
+
+/// A lost list beside the keys that it listed: new keys would have been made without a word.
+#[test]
+fn a_lost_list_is_never_begun_anew_beside_its_keys() {
+    let home = Home::new();
+    let kid = kid(&home.open(), NOW);
+    let origin = KeyName::parse("log.example/ledger").unwrap();
+    LedgerKeys::open_or_create(&home.0, &origin, NOW).unwrap();
+    home.remove(|name| name == "keyring.json");
+    assert!(home.refusal().starts_with("keyring.json is missing, although "), "{}", home.refusal());
+    assert!(home.0.join(format!("{kid}.pem")).exists());
+    home.remove(|name| name == "ledger.json");
+    let lost = LedgerKeys::open_or_create(&home.0, &origin, NOW).err().unwrap().to_string();
+    assert!(lost.contains("ledger.json is missing, although ledger-"), "{lost}");
+}
+
+/// A list that an earlier version wrote has no sum: it is read, and gets one.
+#[test]
+fn a_list_without_a_sum_gets_one_and_then_notices_every_flipped_bit() {
+    let home = Home::new();
+    home.open();
+    let path = home.0.join("keyring.json");
+    let mut old: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    old.as_object_mut().unwrap().remove("sum").unwrap();
+    fs::write(&path, old.to_string()).unwrap();
+    home.open();
+    let good = fs::read(&path).unwrap();
+    assert!(String::from_utf8_lossy(&good).contains("\"sum\""));
+    for (at, bit) in (0..good.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << bit;
+        fs::write(&path, &bad).unwrap();
+        assert_eq!(home.refusal(), "keyring.json does not hold what it should", "bit {bit} of byte {at}");
+    }
+}
+
+/// A data folder, with its keys beside it.
+struct Place {
+    keys: Home,
+    data: Home,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { keys: Home::new(), data: Home::new() };
+        fs::create_dir_all(&place.data.0).unwrap();
+        place.keys.open();
+        place
+    }
+
+    fn take(&self) -> Result<KeyClaim, String> {
+        self.take_for(&self.data.0)
+    }
+
+    fn take_for(&self, data: &Path) -> Result<KeyClaim, String> {
+        KeyClaim::take(&self.keys.0, data).map_err(|reason| reason.to_string())
+    }
+}
+
+#[test]
+fn keys_serve_one_process_at_a_time() {
+    let place = Place::new();
+    let first = place.take().unwrap();
+    assert!(place.take().err().unwrap().starts_with("another server uses the key folder"));
+    drop(first);
+    place.take().unwrap();
+}
+
+#[test]
+fn keys_serve_one_data_folder_wherever_it_is_moved() {
+    let place = Place::new();
+    assert!(place.take().unwrap().settle().unwrap(), "it is said once");
+    assert!(!place.take().unwrap().settle().unwrap());
+    let moved = Home::new();
+    fs::rename(&place.data.0, &moved.0).unwrap();
+    place.take_for(&moved.0).unwrap().settle().unwrap();
+    fs::create_dir_all(&place.data.0).unwrap();
+    assert!(place.take().err().unwrap().contains("belongs to the data folder"), "another, where it was before");
+    let other = Place::new();
+    other.take().unwrap().settle().unwrap();
+    let refusal = place.take_for(&other.data.0).err().unwrap();
+    assert!(refusal.contains("belongs to the data folder") && refusal.contains("countersign keys adopt --data"), "{refusal}");
+}
+
+#[test]
+fn a_copy_of_the_data_is_refused_until_it_adopts_the_keys_and_then_the_original_is() {
+    let place = Place::new();
+    place.take().unwrap().settle().unwrap();
+    let copy = Home::new();
+    fs::create_dir_all(&copy.0).unwrap();
+    fs::copy(place.data.0.join("data.id"), copy.0.join("data.id")).unwrap();
+    let refusal = place.take_for(&copy.0).err().unwrap();
+    assert!(refusal.contains("is a copy of") && refusal.contains("countersign keys adopt --data"), "{refusal}");
+    let before = KeyClaim::adopt(&place.keys.0, &copy.0).unwrap();
+    assert_eq!(before, Some(fs::canonicalize(&place.data.0).unwrap()));
+    place.take_for(&copy.0).unwrap();
+    assert!(place.take().err().unwrap().contains("belongs to the data folder"));
+}
+
+#[test]
+fn an_owner_that_is_lost_or_half_told_is_noticed() {
+    let place = Place::new();
+    place.take().unwrap().settle().unwrap();
+    place.data.remove(|name| name == "data.id");
+    place.take().unwrap().settle().unwrap();
+    place.keys.remove(|name| name == "owner.json");
+    assert!(place.take().err().unwrap().contains("owner.json is missing"));
+    place.data.remove(|name| name == "data.id");
+    assert!(place.take().unwrap().settle().unwrap(), "a deployment of an earlier version is taken up");
 }
