@@ -1,6 +1,6 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
-//! `reload` puts a changed configuration in force, `reconcile` ends what a configuration no longer names, `offline` is for
+//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a configuration no longer names, `offline` is for
 //! administration where no server runs.
 
 mod failure;
@@ -10,6 +10,7 @@ mod limits;
 mod offline;
 mod reconcile;
 mod reload;
+mod renewal;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::commit::Commit;
 use crate::config::{self, Fingerprint, Settings, Sources};
 use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::oauth::Clock;
-use crate::store::{self, KeyClaim, KeyFiles, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
 use reload::{Lasting, Reload};
 
 /// A server that answers.
@@ -51,13 +52,14 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
     let claim = KeyClaim::take(&settings.keys.dir, data)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
-    // What was made just now is no change of the configuration.
-    loaded.fingerprint.look_again_at(&config::keyring(&settings));
     let limits = limits::commit(&settings.limits);
+    claim.require_known(&files, &LedgerKeys::open(&settings.keys.dir)?)?;
     let commit = Commit::start(store, Arc::clone(&clock), Arc::new(files.root()?), limits);
     let commit = commit.map_err(|reason| Failure::store(data, &reason))?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
-    settle(&claim, &settings, data)?;
+    settle(&claim, &files, &settings, data)?;
+    // What was made just now is no change of the configuration.
+    config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
@@ -86,10 +88,14 @@ impl Server {
     }
 
     /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
-    /// alone.
+    /// alone. Keys are followed by others at their age.
     pub fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
         let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
-        config::watch(sources, known, move |loaded| reload.take(loaded, &before))
+        let renewed = renewal::watch(before.keys.clone(), Arc::clone(&self.reload.lasting.clock));
+        let watched = config::watch(sources, known, move |loaded| reload.take(loaded, &before));
+        async move {
+            tokio::join!(watched, renewed);
+        }
     }
 
     /// Finishes requests under way, publishes what they recorded, and closes the store.
@@ -102,8 +108,8 @@ impl Server {
 }
 
 /// Says in both folders that they belong together, and once to the operator.
-fn settle(claim: &KeyClaim, settings: &Settings, data: &Path) -> Result<(), Failure> {
-    if claim.settle()? {
+fn settle(claim: &KeyClaim, files: &KeyFiles, settings: &Settings, data: &Path) -> Result<(), Failure> {
+    if claim.settle(files, &LedgerKeys::open(&settings.keys.dir)?)? {
         let keys = settings.keys.dir.display();
         tracing::info!("the key folder {keys} belongs to the data folder {} from now on, and to no other", data.display());
     }

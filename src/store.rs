@@ -11,7 +11,10 @@ use std::sync::Arc;
 
 use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
 pub use clock::SystemClock;
-pub use keys::{KEY_NOTICE, KeyClaim, KeyFiles, KeyFilesReason, LEDGER_OVERLAP, LedgerKey, LedgerKeys, OwnerReason, RingEntry};
+pub use keys::{
+    KEY_NOTICE, KeyAges, KeyCheck, KeyClaim, KeyFiles, KeyFilesReason, KeyRole, LEDGER_OVERLAP, LedgerKey, LedgerKeys,
+    OwnerReason, RingEntry, SecretEntry, missing, remember,
+};
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
 use sqlite::{SqliteReader, SqliteStore};
 pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};

@@ -17,7 +17,7 @@ use crate::crypto::random;
 use crate::jose::Algorithm;
 use crate::ledger::{KeyName, NoteVerifier};
 use crate::oauth::{Clock, Time};
-use crate::store::{self, KeyClaim, KeyFiles, LedgerKey, LedgerKeys, RingEntry, SystemClock, TileFolder};
+use crate::store::{self, KeyClaim, KeyFiles, KeyRole, LedgerKey, LedgerKeys, RingEntry, SystemClock, TileFolder};
 
 /// The options of `keys`.
 #[derive(Args)]
@@ -39,16 +39,8 @@ pub(super) struct Options {
 enum KeysCommand {
     /// Make the keys that are missing; the server does so on its first start
     Generate,
-    /// Publish a new key that signs in two hours; the one before stays published until its last token has expired
-    Rotate {
-        /// ES256, RS256 or EdDSA
-        #[arg(long, default_value = "ES256", conflicts_with = "ledger")]
-        alg: String,
-        /// The ledger's key instead: the new one signs from now on, the one before beside it for 30 days. A running server
-        /// takes it up when it is sent SIGHUP
-        #[arg(long)]
-        ledger: bool,
-    },
+    /// Make a key that follows another; a running server takes it up within a second, and what lives goes on
+    Rotate(RotateOptions),
     /// Give the keys to another data folder, or to a copy of the one that they belong to; the one before is refused from then on
     Adopt(AdoptOptions),
     /// Take the published checkpoint for the newest one, where `ledger.head` of the key folder is lost
@@ -57,6 +49,24 @@ enum KeysCommand {
     List,
     /// Make a client secret and the hash that goes into the agent's file
     Secret,
+}
+
+/// The options of `keys rotate`.
+#[derive(Args)]
+struct RotateOptions {
+    /// `signing`: it is published now, signs in two hours, and the one before stays published until its last token has expired;
+    /// `ledger`: it signs now, the one before beside it for 30 days; `anc`, `pseudonym` and `root`: it is used from now on
+    #[arg(value_parser = ["signing", "ledger", "anc", "pseudonym", "root"], default_value = "signing")]
+    role: String,
+    /// All of them
+    #[arg(long, conflicts_with_all = ["role", "ledger", "alg"])]
+    all: bool,
+    /// Of the signing keys, the one of ES256, RS256 or EdDSA; ES256 if nothing else is said
+    #[arg(long, conflicts_with = "ledger")]
+    alg: Option<String>,
+    /// As `keys rotate ledger`
+    #[arg(long)]
+    ledger: bool,
 }
 
 /// The options of `keys adopt` and `keys accept-checkpoint`.
@@ -81,11 +91,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
     let now = SystemClock.now();
     let files = match &options.command {
         KeysCommand::Generate => KeyFiles::open_or_create(&dir, &algorithms, now)?,
-        KeysCommand::Rotate { ledger: true, .. } => {
-            rotate_ledger(&dir, origin.as_ref(), now)?;
-            KeyFiles::open(&dir, now)?
-        }
-        KeysCommand::Rotate { alg, .. } => rotate(&dir, alg, now)?,
+        KeysCommand::Rotate(rotation) => rotate(&dir, origin.as_ref(), rotation, now)?,
         _ => KeyFiles::open(&dir, now)?,
     };
     let ledger = match (&options.command, &origin) {
@@ -114,11 +120,36 @@ fn folder(options: &Options) -> Result<WantedKeys, Failure> {
     Ok(WantedKeys { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
 }
 
-fn rotate(dir: &Path, alg: &str, now: Time) -> Result<KeyFiles, Failure> {
-    let algorithm = Algorithm::parse(alg).ok_or_else(|| Failure::new("--alg must be ES256, RS256 or EdDSA"))?;
+fn rotate(dir: &Path, origin: Option<&KeyName>, options: &RotateOptions, now: Time) -> Result<KeyFiles, Failure> {
     let mut files = KeyFiles::open(dir, now)?;
-    files.rotate(algorithm, now, Duration::ZERO)?;
+    let is = |role: &str| options.all || (options.role == role && !options.ledger);
+    if is("signing") {
+        for algorithm in algorithms(&files, options)? {
+            files.rotate(algorithm, now, Duration::ZERO)?;
+        }
+    }
+    if is("ledger") || options.ledger {
+        rotate_ledger(dir, origin, now)?;
+    }
+    for role in [KeyRole::Ancestry, KeyRole::Pseudonym, KeyRole::Root] {
+        if is(role.name()) {
+            files.rotate_secret(role, now)?;
+        }
+    }
     Ok(files)
+}
+
+/// The algorithms whose signing keys are followed by others.
+fn algorithms(files: &KeyFiles, options: &RotateOptions) -> Result<Vec<Algorithm>, Failure> {
+    let malformed = || Failure::new("--alg must be ES256, RS256 or EdDSA");
+    let mut algorithms = match &options.alg {
+        Some(alg) => vec![Algorithm::parse(alg).ok_or_else(malformed)?],
+        None if options.all => files.entries().map(RingEntry::algorithm).collect(),
+        None => vec![Algorithm::ES256],
+    };
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    Ok(algorithms)
 }
 
 /// The keys belong to the data folder from now on.

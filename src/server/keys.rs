@@ -16,7 +16,7 @@ pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &A
     Ok(ServerKeys {
         signers: files.signers()?,
         ancestry: files.ancestry()?,
-        pseudonyms: files.pseudonyms(),
+        pseudonyms: files.pseudonyms()?,
         verified: Arc::clone(verified),
         sequences: Arc::clone(sequences),
     })

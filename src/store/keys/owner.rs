@@ -7,7 +7,6 @@
 //! | `KEYS/in-use.lock` | locked as long as a server runs, or a command that writes |
 //! | `DATA/data.id` | the id of the data folder, made with it |
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -15,13 +14,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{KeyFilesReason, KeyFolder};
-use super::sum;
+use super::files::KeyFolder;
+use super::known;
+use super::reason::{KeyFilesReason, OwnerReason};
+use super::role::{KeyCheck, OWNER, missing};
+use super::{KeyFiles, LedgerKeys, sum};
 use crate::crypto::random;
 use crate::store::tiles::Changes;
-
-/// The file's name.
-pub(super) const OWNER: &str = "owner.json";
 
 const IN_USE: &str = "in-use.lock";
 const DATA_ID: &str = "data.id";
@@ -34,19 +33,6 @@ pub struct KeyClaim {
     /// The id of the data folder, where both folders agree on it.
     known: Option<String>,
     _lock: File,
-}
-
-/// Why the keys are not for this data folder. Sentences for the operator, who is told what to do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum OwnerReason {
-    /// Another process uses them.
-    InUse,
-    /// They belong to another data folder, which was at this path.
-    Other(PathBuf),
-    /// The data folder is a copy of the one that they belong to, which is or was at this path.
-    Copy(PathBuf),
-    /// The data folder was used with keys, and these do not say whose they are.
-    Unsaid,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,12 +75,30 @@ impl KeyClaim {
         Ok(before)
     }
 
-    /// Says in both folders that they belong together, once everything is there that such a folder has. True where that was not
-    /// said before.
+    /// Refuses keys that are not those that the data folder was written with.
+    ///
+    /// # Errors
+    /// `Another` names those that the key folder does not list; `Lost` and `Malformed` are of what the data folder remembers.
+    pub fn require_known(&self, files: &KeyFiles, ledger: &LedgerKeys) -> Result<(), KeyFilesReason> {
+        let known = known::read(&self.data, &files.roots())?;
+        if known.is_none() && id_of(&self.data)?.is_some() {
+            return Err(known::lost(&self.data, DATA_ID));
+        }
+        let known = known.unwrap_or_default();
+        let listed: Vec<KeyCheck> = files.checks().chain(ledger.checks()).collect();
+        match missing(&known, &listed).into_iter().cloned().collect::<Vec<_>>() {
+            missing if missing.is_empty() => Ok(()),
+            missing => Err(KeyFilesReason::Another(self.keys.path(""), missing)),
+        }
+    }
+
+    /// Says in both folders that they belong together, once everything is there that such a folder has, and remembers the keys in
+    /// the data folder. True where that was not said before.
     ///
     /// # Errors
     /// See [`KeyFilesReason`].
-    pub fn settle(&self) -> Result<bool, KeyFilesReason> {
+    pub fn settle(&self, files: &KeyFiles, ledger: &LedgerKeys) -> Result<bool, KeyFilesReason> {
+        remember(&self.data, files, ledger)?;
         match &self.known {
             Some(id) => self.write(id).map(|()| false),
             None => self.write(&new_id()?).map(|()| true),
@@ -116,6 +120,20 @@ impl KeyClaim {
         }
         Ok(())
     }
+}
+
+/// Remembers in the data folder `data` which keys it is written with from now on. Those that were destroyed long ago and are not
+/// listed any more are forgotten.
+///
+/// # Errors
+/// `File` when that cannot be written.
+pub fn remember(data: &Path, files: &KeyFiles, ledger: &LedgerKeys) -> Result<(), KeyFilesReason> {
+    let roots = files.roots();
+    let listed: Vec<KeyCheck> = files.checks().chain(ledger.checks()).collect();
+    if known::read(data, &roots)?.as_ref() == Some(&listed) {
+        return Ok(());
+    }
+    roots.first().map_or(Ok(()), |root| known::write(data, root, &listed))
 }
 
 impl Owner {
@@ -175,36 +193,4 @@ fn id_of(data: &Path) -> Result<Option<String>, KeyFilesReason> {
 fn new_id() -> Result<String, KeyFilesReason> {
     let id = u128::from_be_bytes(random().map_err(|_| KeyFilesReason::Randomness)?);
     Ok(format!("{id:032x}"))
-}
-
-impl OwnerReason {
-    /// The sentence about the key folder `keys` and the data folder `data`.
-    pub(super) fn tell(&self, f: &mut fmt::Formatter<'_>, keys: &Path, data: &Path) -> fmt::Result {
-        let (keys, data) = (keys.display(), data.display());
-        let adopt = format!("countersign keys adopt --data {data}");
-        match self {
-            Self::InUse => write!(
-                f,
-                "another server uses the key folder {keys}; two servers with the same keys would sign two histories, so each \
-                 needs a key folder of its own (`dir` of [keys])"
-            ),
-            Self::Other(other) => write!(
-                f,
-                "the key folder {keys} belongs to the data folder {}, not to {data}; give this one a key folder of its own (`dir` \
-                 of [keys]), or say that the keys are to be its own from now on: {adopt}",
-                other.display()
-            ),
-            Self::Copy(original) => write!(
-                f,
-                "{data} is a copy of {}, which the key folder {keys} belongs to; what was revoked or used there since is unknown \
-                 here. Where the copy is to take the place of the original: {adopt}",
-                original.display()
-            ),
-            Self::Unsaid => write!(
-                f,
-                "{keys}/{OWNER} is missing, and {data} was used with keys before; put it back from a backup, or, where these are \
-                 the keys of this data folder: {adopt}"
-            ),
-        }
-    }
 }

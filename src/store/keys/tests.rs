@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+
+mod owner;
+mod rotation;
 use crate::ledger::KeyName;
 
 /// RSA keys take a second to make.
@@ -59,10 +62,11 @@ fn a_first_start_makes_what_later_ones_find() {
     let home = Home::new();
     let first = home.open();
     assert_eq!(first.entries().count(), 2);
-    assert!(first.pseudonym != first.anc && first.anc != first.root && first.pseudonym != first.root);
+    let ids = |files: &KeyFiles| files.secrets().map(|entry| (entry.of, entry.id.clone())).collect::<Vec<_>>();
+    assert_eq!(ids(&first).len(), 3);
     let again = KeyFiles::open(&home.0, NOW).unwrap();
     assert_eq!(again.entries().collect::<Vec<_>>(), first.entries().collect::<Vec<_>>());
-    assert_eq!((&again.pseudonym, &again.anc, &again.root), (&first.pseudonym, &first.anc, &first.root));
+    assert_eq!(ids(&again), ids(&first));
     assert_eq!(again.signers().unwrap().algorithms(), BOTH);
     let key = again.signing_key(Algorithm::EdDSA, NOW).unwrap();
     assert_eq!(key.algorithm(), Algorithm::EdDSA);
@@ -93,7 +97,7 @@ fn what_is_missing_or_changed_is_refused_and_never_made_anew() {
         let home = Home::new();
         home.open();
         fs::remove_file(home.0.join(name)).unwrap();
-        assert_eq!(home.refusal(), format!("{name} is missing; put it back from a backup"));
+        assert_eq!(home.refusal(), format!("{name} is missing, which secrets.json lists; put back from a backup what was there"));
         assert!(!home.0.join(name).exists());
     }
     let home = Home::new();
@@ -112,19 +116,20 @@ fn what_is_missing_or_changed_is_refused_and_never_made_anew() {
     assert_eq!(home.refusal(), "keyring.json does not hold what it should");
     fs::write(home.0.join("keyring.json"), r#"{"version":1,"signing":[],"ledger":[]}"#).unwrap();
     assert_eq!(home.refusal(), "keyring.json does not hold what it should");
-    fs::write(home.0.join("anc.key"), "c2hvcnQ\n").unwrap();
     fs::write(home.0.join("keyring.json"), r#"{"version":1,"signing":[]}"#).unwrap();
+    fs::write(home.0.join("anc.key"), "c2hvcnQ\n").unwrap();
     assert_eq!(home.refusal(), "anc.key does not hold what it should");
 }
 
 #[test]
 fn an_interrupted_first_start_is_taken_up_again() {
     let home = Home::new();
-    let secret = home.open().root.clone();
-    home.remove(|name| name == "keyring.json" || name == "anc.key" || name.ends_with(".pem"));
+    home.open();
+    let secret = fs::read(home.0.join("root.key")).unwrap();
+    home.remove(|name| name.ends_with(".json") || name == "anc.key" || name.ends_with(".pem"));
     fs::write(home.0.join(".keyring.json.new"), "half").unwrap();
     let files = home.open();
-    assert_eq!(files.root, secret);
+    assert_eq!(fs::read(home.0.join("root.key")).unwrap(), secret);
     assert_eq!(files.entries().count(), 2);
     assert!(!home.0.join(".keyring.json.new").exists());
 }
@@ -237,79 +242,4 @@ fn a_list_without_a_sum_gets_one_and_then_notices_every_flipped_bit() {
         fs::write(&path, &bad).unwrap();
         assert_eq!(home.refusal(), "keyring.json does not hold what it should", "bit {bit} of byte {at}");
     }
-}
-
-/// A data folder, with its keys beside it.
-struct Place {
-    keys: Home,
-    data: Home,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self { keys: Home::new(), data: Home::new() };
-        fs::create_dir_all(&place.data.0).unwrap();
-        place.keys.open();
-        place
-    }
-
-    fn take(&self) -> Result<KeyClaim, String> {
-        self.take_for(&self.data.0)
-    }
-
-    fn take_for(&self, data: &Path) -> Result<KeyClaim, String> {
-        KeyClaim::take(&self.keys.0, data).map_err(|reason| reason.to_string())
-    }
-}
-
-#[test]
-fn keys_serve_one_process_at_a_time() {
-    let place = Place::new();
-    let first = place.take().unwrap();
-    assert!(place.take().err().unwrap().starts_with("another server uses the key folder"));
-    drop(first);
-    place.take().unwrap();
-}
-
-#[test]
-fn keys_serve_one_data_folder_wherever_it_is_moved() {
-    let place = Place::new();
-    assert!(place.take().unwrap().settle().unwrap(), "it is said once");
-    assert!(!place.take().unwrap().settle().unwrap());
-    let moved = Home::new();
-    fs::rename(&place.data.0, &moved.0).unwrap();
-    place.take_for(&moved.0).unwrap().settle().unwrap();
-    fs::create_dir_all(&place.data.0).unwrap();
-    assert!(place.take().err().unwrap().contains("belongs to the data folder"), "another, where it was before");
-    let other = Place::new();
-    other.take().unwrap().settle().unwrap();
-    let refusal = place.take_for(&other.data.0).err().unwrap();
-    assert!(refusal.contains("belongs to the data folder") && refusal.contains("countersign keys adopt --data"), "{refusal}");
-}
-
-#[test]
-fn a_copy_of_the_data_is_refused_until_it_adopts_the_keys_and_then_the_original_is() {
-    let place = Place::new();
-    place.take().unwrap().settle().unwrap();
-    let copy = Home::new();
-    fs::create_dir_all(&copy.0).unwrap();
-    fs::copy(place.data.0.join("data.id"), copy.0.join("data.id")).unwrap();
-    let refusal = place.take_for(&copy.0).err().unwrap();
-    assert!(refusal.contains("is a copy of") && refusal.contains("countersign keys adopt --data"), "{refusal}");
-    let before = KeyClaim::adopt(&place.keys.0, &copy.0).unwrap();
-    assert_eq!(before, Some(fs::canonicalize(&place.data.0).unwrap()));
-    place.take_for(&copy.0).unwrap();
-    assert!(place.take().err().unwrap().contains("belongs to the data folder"));
-}
-
-#[test]
-fn an_owner_that_is_lost_or_half_told_is_noticed() {
-    let place = Place::new();
-    place.take().unwrap().settle().unwrap();
-    place.data.remove(|name| name == "data.id");
-    place.take().unwrap().settle().unwrap();
-    place.keys.remove(|name| name == "owner.json");
-    assert!(place.take().err().unwrap().contains("owner.json is missing"));
-    place.data.remove(|name| name == "data.id");
-    assert!(place.take().unwrap().settle().unwrap(), "a deployment of an earlier version is taken up");
 }
