@@ -11,7 +11,7 @@ use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
 use crate::ledger::record::Record;
 use crate::lifecycle::StateView;
-use crate::oauth::{ClientId, GenerationKind, Jti, RuleName, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
@@ -38,6 +38,8 @@ pub enum RevokeTarget {
     Subject(String),
     /// Everything that rests on a trust rule.
     Rule(RuleName),
+    /// Every token for an API, and what came from one.
+    Api(Resource),
 }
 
 /// A target that was revoked.
@@ -71,7 +73,7 @@ pub async fn revoke(
 
 impl RevokeTarget {
     /// The names of the kinds of targets.
-    pub const NAMES: [&'static str; 8] = ["token", "hop", "txn", "task", "agent", "instance", "subject", "rule"];
+    pub const NAMES: [&'static str; 9] = ["token", "hop", "txn", "task", "agent", "instance", "subject", "rule", "api"];
 
     /// The target of kind `name`; `instance` is of `agent`.
     ///
@@ -92,6 +94,7 @@ impl RevokeTarget {
             }
             "subject" => Ok(Self::Subject(value.to_owned())),
             "rule" => RuleName::parse(value).map(Self::Rule).map_err(|reason| malformed(&reason.to_string())),
+            "api" => Resource::parse(value).map(Self::Api).map_err(|reason| malformed(&reason.to_string())),
             _ => Err(malformed("is nothing that ends")),
         }
     }
@@ -120,6 +123,10 @@ impl RevokeTarget {
                 registered(&deployment.catalog, agent).map(|()| (Revocable::instance(agent, instance, key), None))
             }
             Self::Subject(text) => Ok((Revocable::subject(&subject(text, deployment)?, key), None)),
+            Self::Api(id) => match deployment.catalog.api(id) {
+                Some(_) => Ok((Revocable::api(id, key), None)),
+                None => Err(AdminReason::Unknown(format!("there is no API {id} in the configuration"))),
+            },
             Self::Rule(name) => match deployment.trust.rule(name) {
                 Some(_) => Ok((Revocable::rule(name, key), None)),
                 None => Err(AdminReason::Unknown(format!("there is no trust rule {name} in the configuration"))),
@@ -184,6 +191,7 @@ impl fmt::Display for RevokeTarget {
             Self::Instance(agent, instance) => write!(f, "{instance} of {agent}"),
             Self::Subject(subject) => f.write_str(subject),
             Self::Rule(rule) => rule.fmt(f),
+            Self::Api(id) => id.fmt(f),
         }
     }
 }

@@ -35,6 +35,9 @@ pub(super) struct Options {
     /// Every token that rests on what this trust rule vouched for
     #[arg(long, group = "what", value_name = "NAME")]
     rule: Option<String>,
+    /// Every token for this API, and every token that descends from one
+    #[arg(long, group = "what", value_name = "ID")]
+    api: Option<String>,
     /// Why, for the record; nothing personal
     #[arg(long)]
     reason: Option<String>,
@@ -68,6 +71,7 @@ impl Options {
             ("agent", &self.agent),
             ("subject", &self.subject),
             ("rule", &self.rule),
+            ("api", &self.api),
         ];
         if let Some([agent, instance]) = self.instance.as_deref() {
             return ("instance", instance.clone(), Some(agent));

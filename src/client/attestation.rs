@@ -73,6 +73,7 @@ fn login(context: &AuthContext<'_>, assertion: &VerifiedAssertion) -> Result<Aut
         attested: Some(Attested::from(assertion)),
         confirmation: assertion.confirmation(),
         evidence: Some(assertion.digest()),
+        issued: Some(assertion.issued()),
         ..AuthOutcome::new(client, method)
     })
 }

@@ -198,6 +198,10 @@ impl AuthenticatedClient {
     pub fn evidence(&self) -> Option<Digest> {
         self.outcome.evidence
     }
+    /// The instant at which that was issued; none where nobody issued anything, as for a secret.
+    pub fn issued(&self) -> Option<Time> {
+        self.outcome.issued
+    }
     /// The single-use values of this request, which the commit must spend: the login's and the proof's.
     pub fn spends(&self) -> Vec<SingleUse> {
         self.outcome.single_use.into_iter().chain(self.proven.dpop.map(|proof| proof.single_use)).collect()

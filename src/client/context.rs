@@ -3,16 +3,14 @@
 use super::{AssertionAudience, AuthMethod, ClientAuths};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
-use crate::oauth::{ClientId, Confirmation, RuleName, SingleUse, Time};
+use crate::oauth::{ClientId, Confirmation, SingleUse, Subject, Time};
 use crate::trust::{TrustStore, VerifiedAssertion};
 
 /// A foreign subject as an attestation that served as a login names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attested {
-    /// The trust rule that accepted the attestation.
-    pub rule: RuleName,
-    /// The subject's id as that rule maps it.
-    pub id: String,
+    /// The subject, under the trust rule that accepted the attestation.
+    pub subject: Subject,
     /// The end of the attestation; nothing issued on it lives longer.
     pub expires: Time,
 }
@@ -42,6 +40,8 @@ pub(super) struct AuthOutcome {
     pub(super) key: Option<Digest>,
     /// SHA-256 of the assertion, attestation or certificate.
     pub(super) evidence: Option<Digest>,
+    /// The instant at which the assertion, attestation or certificate of a trust rule was issued.
+    pub(super) issued: Option<Time>,
     pub(super) single_use: Option<SingleUse>,
     /// True when the subject token itself was the login.
     pub(super) self_only: bool,
@@ -50,14 +50,14 @@ pub(super) struct AuthOutcome {
 impl AuthOutcome {
     /// The outcome of a credential that says nothing besides who the client is.
     pub(super) fn new(client: ClientId, method: AuthMethod) -> Self {
-        let (instance, attested, confirmation, key, evidence, single_use) = (None, None, None, None, None, None);
-        Self { client, method, instance, attested, confirmation, key, evidence, single_use, self_only: false }
+        let (instance, attested, confirmation, key, single_use) = (None, None, None, None, None);
+        let (evidence, issued, self_only) = (None, None, false);
+        Self { client, method, instance, attested, confirmation, key, evidence, issued, single_use, self_only }
     }
 }
 
 impl From<&VerifiedAssertion> for Attested {
     fn from(assertion: &VerifiedAssertion) -> Self {
-        let rule = assertion.rule().name().clone();
-        Self { rule, id: assertion.id().to_owned(), expires: assertion.expires() }
+        Self { subject: Subject::foreign(assertion.rule().name(), assertion.id()), expires: assertion.expires() }
     }
 }

@@ -79,6 +79,7 @@ fn outcome(
         attested: assertion.map(Attested::from),
         key: certificate.key(),
         evidence: Some(certificate.thumbprint()),
+        issued: assertion.map(VerifiedAssertion::issued),
         ..AuthOutcome::new(client, method)
     }
 }

@@ -28,11 +28,12 @@ pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: 
     check_typ(jws)?;
     check_parties(verified.claims(), &client)?;
     check_audience(verified.claims(), login, context.audience)?;
-    let expires = check_dates(verified.claims(), context.now)?;
+    let (issued, expires) = check_dates(verified.claims(), context.now)?;
     let digest = single_use(verified.claims(), &client)?;
     Ok(AuthOutcome {
         key: Some(verified.key()),
         evidence: Some(jws.digest()),
+        issued: Some(issued),
         single_use: Some(SingleUse { digest: digest.0, expires, kind: SingleUseKind::Assertion }),
         ..AuthOutcome::new(client, AuthMethod::PrivateKeyJwt)
     })
@@ -92,8 +93,9 @@ fn check_audience(claims: &Object, login: &KeyLogin, ours: &AssertionAudience) -
     }
 }
 
-/// No leeway for `exp`: the moment after it the `jti` may be forgotten.
-fn check_dates(claims: &Object, now: Time) -> Result<Time, AssertionReason> {
+/// The instant at which it was issued, without `iat` the earliest that there may be, and its `exp`: no leeway for that, the
+/// moment after it the `jti` may be forgotten.
+fn check_dates(claims: &Object, now: Time) -> Result<(Time, Time), AssertionReason> {
     let date = |name| claims.date(name).map_err(|_| AssertionReason::ClaimType(name));
     let (exp, iat, nbf) = (date("exp")?.ok_or(AssertionReason::ExpiryMissing)?, date("iat")?, date("nbf")?);
     if exp <= now {
@@ -105,7 +107,7 @@ fn check_dates(claims: &Object, now: Time) -> Result<Time, AssertionReason> {
     if exp.since(iat.unwrap_or(now)) > LIFETIME_MAX {
         return Err(AssertionReason::Lifetime);
     }
-    Ok(exp)
+    Ok((iat.unwrap_or(exp.before(LIFETIME_MAX)), exp))
 }
 
 /// The value that the commit remembers until the assertion has expired. A client id has no zero byte, so the parts cannot run

@@ -62,6 +62,8 @@ pub enum ClientReason {
     Suspended,
     /// The agent proved itself but is retired.
     Retired,
+    /// The credential was issued before something that it vouches for was ended.
+    Outdated,
 }
 
 /// The rule that the claims of a client assertion break.
@@ -153,6 +155,11 @@ impl From<AssertionReason> for ClientReason {
     }
 }
 
+const OUTDATED: &str = concat!(
+    "the credential was issued before the agent, or something else that it vouches for, was ended; ",
+    "get a new one, a minute after that or later"
+);
+
 impl fmt::Display for ClientReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -210,6 +217,7 @@ impl fmt::Display for ClientReason {
             Self::Key(missed) => return write!(f, "the attestation that logs in {missed}"),
             Self::Suspended => "the agent is suspended; its owner or an operator can resume it (status in the agent's file)",
             Self::Retired => "the agent is retired and will not act again; register another",
+            Self::Outdated => OUTDATED,
         })
     }
 }

@@ -1,36 +1,52 @@
-//! The client whose agent the record neither suspends nor retires.
+//! The client whose login counts: the record neither suspends nor retires it, and its evidence is no older than its last end.
 
 use std::sync::Arc;
 
+use super::evidence::{ThingState, VouchedFor, counts, last_end, recorded};
 use super::liveness::StateView;
 use super::revocation::InactiveStatus;
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::oauth::{GenerationKey, GenerationKind, Pseudonyms, SingleUse};
+use crate::oauth::{Pseudonyms, SingleUse, Time};
 
-/// A client that proved itself, and whose agent the record neither suspends nor retires. Made only by [`require_active`].
+/// A client that proved itself by evidence that counts, and whose agent and running copy the record neither suspends nor retires.
+/// Made only by [`require_active`].
 #[derive(Debug)]
 pub struct ActiveClient {
     client: AuthenticatedClient,
-    key: GenerationKey,
+    login: Vec<ThingState>,
 }
 
-/// Requires that the record neither suspends nor retires the agent of `client`, whatever the files say: the stricter of both
-/// counts.
+/// The reason for which a client that proved itself is not active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// The status that the record gives to its agent or running copy; the stricter.
+    Inactive(InactiveStatus),
+    /// What it logged in with was issued before something that it vouches for was ended.
+    Outdated,
+}
+
+/// Requires that the record neither suspends nor retires the agent and the running copy of `client`, whatever the files say: the
+/// stricter of both counts; and that the evidence of its login is newer than the last end of anything it vouches for.
 ///
 /// # Errors
-/// The status that the record gives it.
+/// See [`LoginRefusal`].
 pub fn require_active(
     client: AuthenticatedClient,
     state: &dyn StateView,
     pseudonyms: &Pseudonyms,
-) -> Result<ActiveClient, InactiveStatus> {
-    let name = client.agent().id.as_str().as_bytes();
-    let key = pseudonyms.pseudonym(GenerationKind::Agent, name);
-    let keys: Vec<_> = std::iter::once(key).chain(pseudonyms.earlier(GenerationKind::Agent, name)).collect();
-    match state.generations(&keys).into_iter().filter_map(|state| state.inactive).max() {
-        Some(status) => Err(status),
-        None => Ok(ActiveClient { client, key }),
+    now: Time,
+) -> Result<ActiveClient, LoginRefusal> {
+    let subject = client.attested().map(|attested| &attested.subject);
+    let vouched = VouchedFor { agent: Some(&client.agent().id), instance: client.instance(), subject };
+    let login = recorded(state, pseudonyms, &vouched.names());
+    if let Some(status) = login.iter().filter_map(|(_, state)| state.inactive).max() {
+        return Err(LoginRefusal::Inactive(status));
+    }
+    let ended = last_end(login.iter().map(|(_, state)| state));
+    match client.issued().is_none_or(|issued| counts(issued, ended, now)) {
+        true => Ok(ActiveClient { client, login }),
+        false => Err(LoginRefusal::Outdated),
     }
 }
 
@@ -50,9 +66,10 @@ impl ActiveClient {
         &self.client
     }
 
-    /// The client, and the pseudonym of its agent.
-    pub(super) fn into_parts(self) -> (AuthenticatedClient, GenerationKey) {
-        (self.client, self.key)
+    /// The client, and all that its login vouches for as it was when the evidence was judged: its agent, and where they are
+    /// attested its running copy, its name and the trust rule. What ends later has ended under this request.
+    pub(super) fn into_parts(self) -> (AuthenticatedClient, Vec<ThingState>) {
+        (self.client, self.login)
     }
 }
 
@@ -63,7 +80,7 @@ mod tests {
     use crate::catalog::{AgentKind, BoundTokens, Status};
     use crate::crypto::MacKey;
     use crate::lifecycle::{GenerationState, Task};
-    use crate::oauth::{ClientId, Time};
+    use crate::oauth::{ClientId, GenerationKey, GenerationKind};
 
     /// One thing is inactive.
     struct One(GenerationKey, Option<InactiveStatus>);
@@ -94,16 +111,23 @@ mod tests {
         }))
     }
 
+    fn active(client: AuthenticatedClient, state: &One, pseudonyms: &Pseudonyms) -> Result<ActiveClient, LoginRefusal> {
+        require_active(client, state, pseudonyms, Time::from_millis(0))
+    }
+
     #[test]
     fn an_agent_that_the_record_suspends_or_retires_is_no_active_client() {
         let pseudonyms = Pseudonyms::new(MacKey::new(&[1; 32]), vec![]);
         let key = pseudonyms.pseudonym(GenerationKind::Agent, b"orchestrator");
         for status in [InactiveStatus::Suspended, InactiveStatus::Retired] {
             let state = One(key, Some(status));
-            assert_eq!(require_active(client("orchestrator"), &state, &pseudonyms).err(), Some(status));
-            assert!(require_active(client("researcher"), &state, &pseudonyms).is_ok());
+            assert_eq!(active(client("orchestrator"), &state, &pseudonyms).err(), Some(LoginRefusal::Inactive(status)));
+            assert!(active(client("researcher"), &state, &pseudonyms).is_ok());
         }
-        assert_eq!(require_active(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1, key);
+        assert_eq!(
+            active(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1,
+            [(key, GenerationState::default())]
+        );
     }
 
     #[test]
@@ -111,7 +135,7 @@ mod tests {
         let before = Pseudonyms::new(MacKey::new(&[1; 32]), vec![]).pseudonym(GenerationKind::Agent, b"orchestrator");
         let after = Pseudonyms::new(MacKey::new(&[2; 32]), vec![MacKey::new(&[3; 32]), MacKey::new(&[1; 32])]);
         let state = One(before, Some(InactiveStatus::Retired));
-        assert_eq!(require_active(client("orchestrator"), &state, &after).err(), Some(InactiveStatus::Retired));
-        assert!(require_active(client("researcher"), &state, &after).is_ok());
+        assert_eq!(active(client("orchestrator"), &state, &after).err(), Some(LoginRefusal::Inactive(InactiveStatus::Retired)));
+        assert!(active(client("researcher"), &state, &after).is_ok());
     }
 }

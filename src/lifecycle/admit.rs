@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use super::active::ActiveClient;
 use super::admitted::{AdmittedExchange, AdmittedParts, CurrentActor};
+use super::evidence::{ThingName, ThingState, VouchedFor, counts, last_end};
 use super::in_force::{Rules, active, held_by, in_force};
-use super::liveness::{Cause, GenerationState, NotAlive, join};
+use super::liveness::{Cause, NotAlive, join};
 use super::reason::AdmissionReason;
 use super::revocation::{InactiveStatus, instance_name};
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
 use crate::crypto::Digest;
 use crate::oauth::{
-    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKey, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
+    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
 };
 use crate::token::{IssuedClaims, Origin, VerifiedActor, VerifiedSubject};
 
@@ -30,7 +31,7 @@ pub fn admit(
     impersonate: bool,
     rules: &Rules<'_>,
 ) -> Result<AdmittedExchange, AdmissionReason> {
-    let (client, key) = client.into_parts();
+    let (client, login) = client.into_parts();
     let presented_as = presenter(&client, &subject, rules)?;
     let current = current_actor(&client, actor.as_ref());
     if client.self_only() && (presented_as != ExchangeMode::SelfExchange || actor.is_some() || impersonate) {
@@ -41,6 +42,8 @@ pub fn admit(
     }
     may_act(&subject, &current.agent, &client, rules.issuer)?;
     let exchanges_itself = presented_as == ExchangeMode::SelfExchange;
+    let itself = exchanges_itself.then_some(&client.agent().id);
+    let generations = generations(login, (&subject, itself), actor.as_ref(), rules);
     let subject = if exchanges_itself { subject.standing_as(&client.agent().id) } else { subject };
     let mode = mode(&subject, presented_as, (&current, actor.is_some()), impersonate)?;
     let chain = extended(&subject, &current, mode, rules.issuer);
@@ -49,7 +52,7 @@ pub fn admit(
     if !(active(&client.agent().id, rules) && active(&current.agent.id, rules)) {
         return Err(AdmissionReason::AgentInactive);
     }
-    let generations = generations((&client, key), &subject, actor.as_ref(), &current, rules)?;
+    let generations = generations?;
     let expiry_cap = expiry_cap(&client, &subject, actor.as_ref());
     Ok(AdmittedExchange::new(AdmittedParts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
 }
@@ -65,8 +68,8 @@ fn presenter(
         Origin::Own(own) => of_our_own(client, own, subject.chain(), rules),
         Origin::Task(own, key) => of_a_task(client, own, *key, subject.chain(), rules.issuer),
         Origin::User { rule, client: obtained_by, .. } => of_a_user(client, rule, obtained_by.as_deref()),
-        Origin::Attestation { rule, presenters, .. } => {
-            let itself = client.attested().is_some_and(|known| known.rule == *rule && known.id == subject.subject().id());
+        Origin::Attestation { presenters, .. } => {
+            let itself = client.attested().is_some_and(|known| known.subject == *subject.subject());
             match (itself, presenters.contains(&client.agent().id)) {
                 (true, _) if subject.chain().is_empty() => Ok(ExchangeMode::SelfExchange),
                 (true, _) | (false, true) => Ok(ExchangeMode::Delegation),
@@ -218,73 +221,59 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
     if depth.max(actors) > depth_max { Err(AdmissionReason::Deep) } else { Ok(depth) }
 }
 
+/// What `subject` vouches for, and its subject under every name; what its own login vouches for is known where it is `itself`, an
+/// agent that trades its own attestation, which has the same name under the same rule.
+fn vouched_by<'a>(subject: &'a VerifiedSubject, itself: Option<&'a ClientId>) -> Vec<ThingName<'a>> {
+    let named = |name: &'a str| (GenerationKind::Subject, Cow::Borrowed(name));
+    match (subject.origin(), itself) {
+        (Origin::Own(_) | Origin::Task(..), _) => vec![named(subject.subject().as_str())],
+        (Origin::Attestation { instance, .. }, Some(agent)) => {
+            let instance = instance.as_deref().map(|instance| (GenerationKind::Instance, instance_name(agent, instance).into()));
+            instance.into_iter().chain([named(agent.as_str())]).collect()
+        }
+        _ => VouchedFor { subject: Some(subject.subject()), ..VouchedFor::default() }.names(),
+    }
+}
+
 /// The generations that the issued token will depend on: all that the subject token depends on, as they were when it was
-/// issued, and those that join with this hop, as they are.
+/// issued, and those that join with this hop, as they are: of what the `login`, the subject token and the actor token vouch for.
+/// Foreign evidence must be newer than the last end of anything that it vouches for.
 fn generations(
-    client: (&AuthenticatedClient, GenerationKey),
-    subject: &VerifiedSubject,
+    mut login: Vec<ThingState>,
+    (subject, itself): (&VerifiedSubject, Option<&ClientId>),
     actor: Option<&VerifiedActor>,
-    current: &CurrentActor,
     rules: &Rules<'_>,
 ) -> Result<Vec<Generation>, AdmissionReason> {
-    let mut generations: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
-    generations.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
-    let (client, own) = client;
-    let joining = joining(client, subject, actor, current);
-    let mut states = rules.recorded(&joining);
-    unless_ended_since_issue(subject, &states)?;
-    // Whether it is active under any of its pseudonyms was asked when it logged in.
-    states.push((own, rules.state.generations(&[own]).first().copied().unwrap_or_default()));
-    states.sort_unstable_by_key(|(key, _)| *key);
-    states.dedup_by_key(|(key, _)| *key);
-    states.retain(|(key, _)| generations.iter().all(|known| known.key != *key));
-    let inactive = inactive(&states);
-    let joined = join(rules.state, generations, states.into_iter(), rules.now).map_err(AdmissionReason::NotAlive)?;
+    let by_subject = rules.recorded(&vouched_by(subject, itself));
+    let by_actor = actor.map(|actor| {
+        let vouched = VouchedFor { agent: Some(&actor.agent().id), instance: actor.instance(), subject: actor.attested() };
+        rules.recorded(&vouched.names())
+    });
+    let by_actor = by_actor.unwrap_or_default();
+    let of_login = login.iter().filter(|_| itself.is_some());
+    let ended = last_end(by_subject.iter().chain(of_login).map(|(_, state)| state));
+    if subject.own().is_none() && !counts(subject.issued(), ended, rules.now) {
+        return Err(AdmissionReason::SubjectOutdated);
+    }
+    let ended = last_end(by_actor.iter().map(|(_, state)| state));
+    if actor.is_some_and(|actor| actor.attested().is_some() && !counts(actor.issued(), ended, rules.now)) {
+        return Err(AdmissionReason::ActorOutdated);
+    }
+    let mut inherited: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
+    inherited.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
+    // Where the login knows a thing too, as it was then.
+    login.extend(by_subject.into_iter().chain(by_actor));
+    login.sort_by_key(|(key, _)| *key);
+    login.dedup_by_key(|(key, _)| *key);
+    login.retain(|(key, _)| inherited.iter().all(|known| known.key != *key));
+    let inactive = inactive(&login);
+    let joined = join(rules.state, inherited, login.into_iter(), rules.now).map_err(AdmissionReason::NotAlive)?;
     // Nothing is left to be inactive here but what an earlier pseudonym says.
     inactive.map_or(Ok(joined), |dead| Err(AdmissionReason::NotAlive(dead)))
 }
 
-/// The things that join with this hop, the subject first; the client's agent is not among them.
-fn joining<'a>(
-    client: &'a AuthenticatedClient,
-    subject: &'a VerifiedSubject,
-    actor: Option<&'a VerifiedActor>,
-    current: &'a CurrentActor,
-) -> Vec<(GenerationKind, Cow<'a, str>)> {
-    let mut names = vec![(GenerationKind::Subject, Cow::Borrowed(subject.subject().as_str()))];
-    if current.agent.id != client.agent().id {
-        names.push((GenerationKind::Agent, Cow::Borrowed(current.agent.id.as_str())));
-    }
-    let instances = [(&client.agent().id, client.instance()), (&current.agent.id, current.instance.as_deref())];
-    for (agent, instance) in instances {
-        names.extend(instance.map(|instance| (GenerationKind::Instance, Cow::Owned(instance_name(agent, instance)))));
-    }
-    let rules_used = [
-        subject.subject().rule(),
-        subject.rule(),
-        client.attested().map(|known| &known.rule),
-        actor.and_then(VerifiedActor::rule),
-    ];
-    names.extend(rules_used.into_iter().flatten().map(|rule| (GenerationKind::Rule, Cow::Borrowed(rule.as_str()))));
-    names
-}
-
-/// A foreign token that was issued before its subject was ended does not count under the generation after. The subject's state
-/// comes first.
-fn unless_ended_since_issue(
-    subject: &VerifiedSubject,
-    states: &[(GenerationKey, GenerationState)],
-) -> Result<(), AdmissionReason> {
-    let Some((key, state)) = states.first().filter(|_| subject.own().is_none()) else { return Ok(()) };
-    match (state.ended, subject.issued_at()) {
-        (None, _) => Ok(()),
-        (Some(ended), Some(issued)) if issued > ended => Ok(()),
-        _ => Err(AdmissionReason::NotAlive(NotAlive { key: *key, cause: Cause::Ended })),
-    }
-}
-
 /// The strictest status among `states`.
-fn inactive(states: &[(GenerationKey, GenerationState)]) -> Option<NotAlive> {
+fn inactive(states: &[ThingState]) -> Option<NotAlive> {
     let (key, status) =
         states.iter().filter_map(|(key, state)| Some((*key, state.inactive?))).max_by_key(|(_, status)| *status)?;
     let cause = match status {

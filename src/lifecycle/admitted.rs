@@ -90,8 +90,8 @@ impl AdmittedExchange {
         self.0.subject.own().map(|own| own.txn)
     }
 
-    /// Everything the issued token will depend on, except its own hop and a transaction that begins with it.
-    pub fn generations(&self) -> &[Generation] {
+    /// Everything the issued token will depend on, except the APIs it is for, its own hop and a transaction that begins with it.
+    pub(super) fn generations(&self) -> &[Generation] {
         &self.0.generations
     }
 

@@ -1,12 +1,11 @@
 //! The rules in force: the configuration that admission reads, and who is active as the files say now. This is apart from
 //! liveness: it comes back when the files do.
 
-use std::borrow::Cow;
-
-use super::liveness::{GenerationState, StateView};
+use super::evidence::{ThingName, ThingState, recorded};
+use super::liveness::StateView;
 use super::reason::AdmissionReason;
 use crate::catalog::{Catalog, Status};
-use crate::oauth::{ActChain, ClientId, GenerationKey, GenerationKind, Issuer, Pseudonyms, ScopesOnApi, Subject, Time};
+use crate::oauth::{ActChain, ClientId, Issuer, Pseudonyms, ScopesOnApi, Subject, Time};
 use crate::token::IssuedClaims;
 use crate::trust::TrustStore;
 
@@ -29,20 +28,9 @@ pub struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// The present state of each named thing under its current pseudonym, with the latest end and the strictest status that are
-    /// recorded under any of its pseudonyms.
-    pub(super) fn recorded(&self, names: &[(GenerationKind, Cow<'_, str>)]) -> Vec<(GenerationKey, GenerationState)> {
-        let keys: Vec<GenerationKey> =
-            names.iter().flat_map(|(kind, name)| self.pseudonyms.every(*kind, name.as_bytes())).collect();
-        let states = self.state.generations(&keys);
-        let each = keys.len().checked_div(names.len()).unwrap_or(1).max(1);
-        let merged = |(keys, states): (&[GenerationKey], &[GenerationState])| {
-            let first = states.first().copied().unwrap_or_default();
-            let ended = states.iter().filter_map(|state| state.ended).max();
-            let inactive = states.iter().filter_map(|state| state.inactive).max();
-            keys.first().map(|key| (*key, GenerationState { ended, inactive, ..first }))
-        };
-        keys.chunks(each).zip(states.chunks(each)).filter_map(merged).collect()
+    /// The present state of each named thing, as it is [`recorded`].
+    pub(super) fn recorded(&self, names: &[ThingName<'_>]) -> Vec<ThingState> {
+        recorded(self.state, self.pseudonyms, names)
     }
 }
 

@@ -44,6 +44,10 @@ pub enum AdmissionReason {
     AgentInactive,
     /// The trust rule that vouched for the subject is disabled or gone.
     RuleInactive,
+    /// The subject token was issued before something that it vouches for was ended.
+    SubjectOutdated,
+    /// The actor token was.
+    ActorOutdated,
     /// Something that the token depends on has ended or is suspended.
     NotAlive(NotAlive),
 }
@@ -54,7 +58,7 @@ impl AdmissionReason {
         match self {
             Self::ImpersonationOfDelegated | Self::ImpersonationPointless => "impersonate",
             Self::Revoker => "token",
-            Self::TaskActor => "actor_token",
+            Self::TaskActor | Self::ActorOutdated => "actor_token",
             Self::NoTask | Self::TaskRole => "task",
             _ => "subject_token",
         }
@@ -92,6 +96,9 @@ impl fmt::Display for AdmissionReason {
             Self::Deep => "the chain of delegation is as deep as this server allows",
             Self::AgentInactive => "an agent in its chain is suspended, retired or unknown",
             Self::RuleInactive => "the trust rule that vouched for its subject is not in force",
+            Self::SubjectOutdated | Self::ActorOutdated => {
+                "it was issued before something that it vouches for was ended; get a new one, a minute after that or later"
+            }
             Self::NotAlive(dead) if dead.is_final() => "it, or something that it depends on, has ended",
             Self::NotAlive(_) => "it, or something that it depends on, is suspended",
         };

@@ -1,7 +1,7 @@
 //! Revocation and suspension: the changes of status that the ledger records. A token depends on generations, so ending one of
 //! them ends every token under it; nothing has to be listed. Suspension comes back; retirement ends and never comes back.
 
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Pseudonyms, RuleName, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Jti, Pseudonyms, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// A revocation to record. The writer gives it its time and the numbers of the generations that begin.
 #[derive(Clone, Debug)]
@@ -106,6 +106,11 @@ impl Revocable {
     /// Every token that rests on what a trust rule vouched for.
     pub fn rule(rule: &RuleName, pseudonyms: &Pseudonyms) -> Vec<Self> {
         named(GenerationKind::Rule, rule.as_str().as_bytes(), rule.as_str(), pseudonyms)
+    }
+
+    /// Every token for an API, everything that descends from one, and every task with authority on it.
+    pub fn api(api: &Resource, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        named(GenerationKind::Api, api.as_str().as_bytes(), api.as_str(), pseudonyms)
     }
 }
 

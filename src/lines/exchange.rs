@@ -53,10 +53,12 @@ async fn issue(
     let targets = authority::targets(catalog, &admitted, request).map_err(ExchangeError::Authority)?;
     let constraint = binding::bind(&admitted, &targets).map_err(ExchangeError::Binding)?;
     let grant = granted(policy::decide(policies, &admitted, targets, constraint, request, limits, now))?;
+    let apis = grant.apis().iter().map(|api| &api.id);
+    let dependencies = lifecycle::depend(&admitted, apis, &rules).map_err(ExchangeError::Admission)?;
     let place = status_place(commit, &grant)?;
     let requested = request.scope().map(|scopes| catalog.declared(scopes));
-    let (minted, hop) =
-        mint::sign(&admitted, &grant, requested.as_deref(), place, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
+    let (minted, hop) = mint::sign(&admitted, &dependencies, &grant, requested.as_deref(), place, &deployment.minting(), now)
+        .map_err(ExchangeError::Mint)?;
     login::record_and_release(commit, hop, |receipt| minted.release(receipt)).await
 }
 

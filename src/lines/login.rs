@@ -8,7 +8,7 @@ use crate::client::{self, AuthError, ClientReason, Credentials};
 use crate::commit::{Commit, Receipt, RecordHop};
 use crate::deployment::Deployment;
 use crate::error::{ExchangeError, Profile};
-use crate::lifecycle::{self, ActiveClient, InactiveStatus};
+use crate::lifecycle::{self, ActiveClient, InactiveStatus, LoginRefusal};
 use crate::mint::MintReason;
 use crate::oauth::Time;
 
@@ -90,10 +90,11 @@ async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<Activ
         AuthError::Login(reason) => stranger(reason),
     })?;
     // An agent that the record suspends or retires is refused like one that its file does.
-    lifecycle::require_active(client, &*commit.state(), &deployment.pseudonyms).map_err(|status| {
-        stranger(match status {
-            InactiveStatus::Suspended => ClientReason::Suspended,
-            InactiveStatus::Retired => ClientReason::Retired,
+    lifecycle::require_active(client, &*commit.state(), &deployment.pseudonyms, now).map_err(|refusal| {
+        stranger(match refusal {
+            LoginRefusal::Inactive(InactiveStatus::Suspended) => ClientReason::Suspended,
+            LoginRefusal::Inactive(InactiveStatus::Retired) => ClientReason::Retired,
+            LoginRefusal::Outdated => ClientReason::Outdated,
         })
     })
 }

@@ -51,8 +51,11 @@ async fn open(
     let constraint = binding::bind_task(&admitted).map_err(ExchangeError::Binding)?;
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
     let grant = granted(policy::open(policies, catalog, &admitted, constraint, request.wanted(), limits, now))?;
+    let apis = grant.authority().iter().map(|held| &held.api);
+    let dependencies = lifecycle::depend(admitted.admitted(), apis, &rules).map_err(ExchangeError::Admission)?;
     let declared = catalog.declared_classes(grant.data_classes());
-    let (minted, task) = mint::open(&admitted, &grant, &declared, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
+    let (minted, task) =
+        mint::open(&admitted, &dependencies, &grant, &declared, &deployment.minting(), now).map_err(ExchangeError::Mint)?;
     login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
 }
 

@@ -7,7 +7,7 @@ use super::signers::{MintReason, Minting};
 use crate::commit::{Disclosed, RecordHop};
 use crate::crypto::random;
 use crate::ledger::record::{Disclosures, Evidence};
-use crate::lifecycle::AdmittedExchange;
+use crate::lifecycle::{AdmittedExchange, Dependencies};
 use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Time, Txn};
 
 /// The claims about actors and authentication: `act` (RFC 8693 §4.1), `acr`, `amr` and `auth_time` (RFC 9470 §6.2).
@@ -48,12 +48,13 @@ pub(super) fn txn(exchange: &AdmittedExchange, now: Time) -> Result<Txn, MintRea
 /// one does.
 pub(super) fn generations(
     exchange: &AdmittedExchange,
+    dependencies: &Dependencies,
     minting: &Minting<'_>,
     txn: Txn,
     (kind, name): (GenerationKind, &[u8; 16]),
 ) -> Vec<Generation> {
     let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
-    let mut generations = exchange.generations().to_vec();
+    let mut generations = dependencies.generations().to_vec();
     generations.push(born(kind, name));
     if exchange.txn().is_none() {
         generations.push(born(GenerationKind::Transaction, txn.as_bytes()));
@@ -84,7 +85,7 @@ pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
 
 /// The command to record a token that lives until `expires`: nothing is charged, opened or put into a status list.
 pub(super) fn issue(
-    exchange: &AdmittedExchange,
+    (exchange, dependencies): (&AdmittedExchange, &Dependencies),
     minting: &Minting<'_>,
     (jti, txn, expires): (Jti, Txn, Time),
     (record, disclosures): (Vec<u8>, Disclosures),
@@ -95,7 +96,7 @@ pub(super) fn issue(
         jti,
         txn,
         record,
-        generations: exchange.generations().to_vec(),
+        generations: dependencies.generations().to_vec(),
         single_use: exchange.client().spends(),
         deadline: expires.min(exchange.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },

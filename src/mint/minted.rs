@@ -12,7 +12,7 @@ use crate::binding::SenderConstraint;
 use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
-use crate::lifecycle::AdmittedExchange;
+use crate::lifecycle::{AdmittedExchange, Dependencies};
 use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
@@ -49,6 +49,7 @@ struct SignedToken<'a> {
 /// See [`MintReason`].
 pub fn sign(
     exchange: &AdmittedExchange,
+    dependencies: &Dependencies,
     grant: &Grant,
     requested: Option<&Scopes>,
     place: Option<ReservedPlace>,
@@ -59,7 +60,7 @@ pub fn sign(
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
     let txn = common::txn(exchange, now)?;
-    let ancestry = ancestry(exchange, grant, minting, (jti, txn));
+    let ancestry = ancestry((exchange, dependencies), grant, minting, (jti, txn));
     let sealed = ancestry.seal(minting.own.ancestry(), AncestryKind::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
     let claims = claims::of(exchange, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
@@ -75,8 +76,8 @@ pub fn sign(
         }),
         charge: exchange
             .task()
-            .map(|task| minting.pseudonyms.known_in(exchange.generations(), GenerationKind::Task, task.id.as_bytes())),
-        ..common::issue(exchange, minting, (jti, txn, grant.expires()), record)
+            .map(|task| minting.pseudonyms.known_in(dependencies.generations(), GenerationKind::Task, task.id.as_bytes())),
+        ..common::issue((exchange, dependencies), minting, (jti, txn, grant.expires()), record)
     };
     Ok((minted, issue))
 }
@@ -119,7 +120,12 @@ impl IssuedToken {
     }
 }
 
-fn ancestry(exchange: &AdmittedExchange, grant: &Grant, minting: &Minting<'_>, (jti, txn): (Jti, Txn)) -> Ancestry {
+fn ancestry(
+    (exchange, dependencies): (&AdmittedExchange, &Dependencies),
+    grant: &Grant,
+    minting: &Minting<'_>,
+    (jti, txn): (Jti, Txn),
+) -> Ancestry {
     let own = IssuedClaims {
         jti,
         txn,
@@ -130,7 +136,7 @@ fn ancestry(exchange: &AdmittedExchange, grant: &Grant, minting: &Minting<'_>, (
         held: grant.held().to_vec(),
         history: history(exchange, grant),
         touched: grant.touched().to_vec(),
-        generations: common::generations(exchange, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
+        generations: common::generations(exchange, dependencies, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
         task: exchange.task().cloned(),
     };
     let subject = exchange.subject();

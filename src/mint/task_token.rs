@@ -13,7 +13,7 @@ use super::signers::{MintReason, Minting};
 use crate::commit::{NewTask, Receipt, RecordHop};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{AuthorityRecord, Discloser, Disclosures, Kind, RecordReason, TaskRecord, VERSION};
-use crate::lifecycle::{AdmittedTask, Task, TaskTerms, key_of};
+use crate::lifecycle::{AdmittedTask, Dependencies, Task, TaskTerms, key_of};
 use crate::oauth::{ClientId, Confirmation, Generation, GenerationKind, Issuer, Jti, TaskId, TaskSpec, Time, Txn};
 use crate::policy::TaskGrant;
 use crate::token::{Ancestry, AncestryKind, IssuedClaims, TASK_TYP, TaskMembership};
@@ -67,13 +67,14 @@ struct TaskTokenClaims<'a> {
 /// See [`MintReason`].
 pub fn open(
     task: &AdmittedTask,
+    dependencies: &Dependencies,
     grant: &TaskGrant,
     declared: &[String],
     minting: &Minting<'_>,
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
     let names = names(task, now)?;
-    let ancestry = ancestry(task, grant, minting, &names);
+    let ancestry = ancestry((task, dependencies), grant, minting, &names);
     let anc = ancestry.seal(minting.own.ancestry(), AncestryKind::Task).map_err(|_| MintReason::TooLarge)?;
     let details = details(grant, now)?;
     let claims = claims(task, grant, (minting, &names), &details, &anc)?;
@@ -93,7 +94,7 @@ pub fn open(
                 minting.pseudonyms.known_in(&terms.generations, GenerationKind::Task, terms.id.as_bytes())
             }),
         }),
-        ..common::issue(task.admitted(), minting, (jti, txn, grant.deadline()), record)
+        ..common::issue((task.admitted(), dependencies), minting, (jti, txn, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
@@ -143,7 +144,12 @@ fn names(task: &AdmittedTask, now: Time) -> Result<Names, MintReason> {
 }
 
 /// The content that the token freezes: subject, chain, authority and every generation that the task depends on.
-fn ancestry(task: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names: &Names) -> Ancestry {
+fn ancestry(
+    (task, dependencies): (&AdmittedTask, &Dependencies),
+    grant: &TaskGrant,
+    minting: &Minting<'_>,
+    names: &Names,
+) -> Ancestry {
     let (exchange, subject) = (task.admitted(), task.admitted().subject());
     let before = subject.own();
     let own = IssuedClaims {
@@ -157,7 +163,7 @@ fn ancestry(task: &AdmittedTask, grant: &TaskGrant, minting: &Minting<'_>, names
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
-        generations: common::generations(exchange, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
+        generations: common::generations(exchange, dependencies, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
         task: Some(TaskMembership {
             id: names.id,
             level: grant.level(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto::MacKey;
 
-/// The keyed pseudonym of one thing that can end: a subject, agent, instance, trust rule, task, transaction or hop.
+/// The keyed pseudonym of one thing that can end: a subject, agent, instance, trust rule, API, task, transaction or hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GenerationKey(pub [u8; 16]);
 
@@ -19,6 +19,8 @@ pub enum GenerationKind {
     Instance,
     /// A trust rule.
     Rule,
+    /// A registered API.
+    Api,
     /// A task.
     Task,
     /// A transaction: all hops of one tree.
@@ -38,7 +40,8 @@ pub struct Generation {
 
 impl GenerationKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [Self::Subject, Self::Agent, Self::Instance, Self::Rule, Self::Task, Self::Transaction, Self::Hop];
+    pub const ALL: [Self; 8] =
+        [Self::Subject, Self::Agent, Self::Instance, Self::Rule, Self::Api, Self::Task, Self::Transaction, Self::Hop];
 
     /// The label under which a name of this kind is pseudonymised; no two kinds share one.
     pub fn label(self) -> &'static str {
@@ -47,6 +50,7 @@ impl GenerationKind {
             Self::Agent => "agent",
             Self::Instance => "instance",
             Self::Rule => "rule",
+            Self::Api => "api",
             Self::Task => "task",
             Self::Transaction => "txn",
             Self::Hop => "hop",

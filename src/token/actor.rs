@@ -3,7 +3,7 @@
 use crate::catalog::Catalog;
 use crate::client::ClientAuths;
 use crate::jose::Compact;
-use crate::oauth::{ClientId, Time, TokenType};
+use crate::oauth::{ClientId, Subject, Time, TokenType};
 use crate::request::PresentedToken;
 use crate::trust::TrustStore;
 
@@ -38,9 +38,10 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
     let agent = ClientId::parse(token.subject.as_str()).ok().filter(|_| direct).and_then(|id| catalog.agent(&id).cloned());
     Ok(VerifiedActor {
         agent: agent.ok_or(TokenReason::ActorUnknown)?,
-        rule: None,
+        attested: None,
         instance: None,
         generations: own.generations,
+        issued: token.issued,
         expires: token.expires,
         digest: token.digest,
         confirmation: token.confirmation,
@@ -63,9 +64,10 @@ async fn attested(
     let [agent] = agents.as_slice() else { return Err(TokenReason::ActorUnknown) };
     Ok(VerifiedActor {
         agent: catalog.agent(agent).cloned().ok_or(TokenReason::ActorUnknown)?,
-        rule: Some(assertion.rule().name().clone()),
+        attested: Some(Subject::foreign(assertion.rule().name(), assertion.id())),
         instance: assertion.instance().map(str::to_owned),
         generations: Vec::new(),
+        issued: assertion.issued(),
         expires: assertion.expires(),
         digest: assertion.digest(),
         confirmation: assertion.confirmation(),

@@ -26,7 +26,7 @@ pub(super) async fn verify(
         subject: Subject::foreign(assertion.rule().name(), assertion.id()),
         chain: chain(claims, assertion.issuer(), ours)?,
         may_act: may_act(claims)?,
-        issued_at: assertion.issued_at(),
+        issued: assertion.issued(),
         expires: assertion.expires(),
         authentication: authentication(claims)?,
         attributes: assertion.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),

@@ -228,7 +228,7 @@ impl From<VerifiedIssued> for VerifiedSubject {
             origin: Origin::Own(token.own),
             chain: token.chain,
             may_act: None,
-            issued_at: Some(token.issued_at),
+            issued: token.issued_at,
             expires: token.expires,
             authentication: token.authentication,
             attributes: token.attributes,

@@ -17,7 +17,7 @@ pub struct VerifiedSubject {
     pub(super) origin: Origin,
     pub(super) chain: ActChain,
     pub(super) may_act: Option<MayAct>,
-    pub(super) issued_at: Option<Time>,
+    pub(super) issued: Time,
     pub(super) expires: Time,
     pub(super) authentication: Authentication,
     pub(super) attributes: Vec<(String, String)>,
@@ -127,9 +127,10 @@ pub struct Authentication {
 #[derive(Debug)]
 pub struct VerifiedActor {
     pub(super) agent: Arc<Agent>,
-    pub(super) rule: Option<RuleName>,
+    pub(super) attested: Option<Subject>,
     pub(super) instance: Option<String>,
     pub(super) generations: Vec<Generation>,
+    pub(super) issued: Time,
     pub(super) expires: Time,
     pub(super) digest: Digest,
     pub(super) confirmation: Option<Confirmation>,
@@ -196,9 +197,9 @@ impl VerifiedSubject {
         self.may_act.as_ref()
     }
 
-    /// `iat`.
-    pub fn issued_at(&self) -> Option<Time> {
-        self.issued_at
+    /// The instant at which it was issued: `iat`, or the earliest that its trust rule allows.
+    pub fn issued(&self) -> Time {
+        self.issued
     }
 
     /// `exp`: nothing issued on it lives longer.
@@ -238,9 +239,9 @@ impl VerifiedActor {
         &self.agent
     }
 
-    /// The trust rule that vouched for it; none for our own token.
-    pub fn rule(&self) -> Option<&RuleName> {
-        self.rule.as_ref()
+    /// The subject as which a trust rule vouched for it; none for our own token.
+    pub fn attested(&self) -> Option<&Subject> {
+        self.attested.as_ref()
     }
 
     /// The running copy, as attested.
@@ -251,6 +252,11 @@ impl VerifiedActor {
     /// The generations that it depends on itself, where it is our own token.
     pub fn generations(&self) -> &[Generation] {
         &self.generations
+    }
+
+    /// The instant at which it was issued: `iat`, or the earliest that its trust rule allows.
+    pub fn issued(&self) -> Time {
+        self.issued
     }
 
     /// The instant at which it expires.
@@ -274,20 +280,8 @@ impl VerifiedSubject {
     /// A subject token as if it had been verified.
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
         let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
-        let (attributes, may_act, issued_at, scope_limit, confirmation) = (Vec::new(), None, None, None, None);
-        Self {
-            subject,
-            origin,
-            chain,
-            may_act,
-            issued_at,
-            expires,
-            authentication,
-            attributes,
-            scope_limit,
-            digest,
-            confirmation,
-        }
+        let (attributes, may_act, issued, scope_limit, confirmation) = (Vec::new(), None, expires, None, None);
+        Self { subject, origin, chain, may_act, issued, expires, authentication, attributes, scope_limit, digest, confirmation }
     }
 
     /// This token with the authentication and attributes of its subject.

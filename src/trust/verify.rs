@@ -44,7 +44,7 @@ pub struct ValidatedLeaf {
 #[derive(Clone, Copy)]
 struct Validity {
     expires: Time,
-    issued_at: Option<Time>,
+    issued: Time,
 }
 
 impl VerifiedAssertion {
@@ -85,7 +85,7 @@ impl VerifiedAssertion {
         let roots = material.ok_or(TrustReason::KeysUnavailable)?.roots.ok_or(X509Reason::Path)?;
         let leaf = validated(&roots)?;
         check_names(rule, &leaf)?;
-        let validity = Validity { expires: leaf.not_after, issued_at: Some(leaf.not_before) };
+        let validity = Validity { expires: leaf.not_after, issued: leaf.not_before };
         Self::read(rule, leaf.claims()?, leaf.thumbprint, validity)
     }
 
@@ -211,8 +211,11 @@ fn check_dates(claims: &Object, now: Time, lifetime_max: Duration) -> Result<Val
         return Err(TrustReason::Early);
     }
     // Without iat the lifetime cannot be known; what is left of it must at least be within bounds.
-    let from = issued_at.unwrap_or(now);
-    if expires.since(from) > lifetime_max { Err(TrustReason::Lifetime) } else { Ok(Validity { expires, issued_at }) }
+    if expires.since(issued_at.unwrap_or(now)) > lifetime_max {
+        return Err(TrustReason::Lifetime);
+    }
+    // It may be as old as any token of the rule may be.
+    Ok(Validity { expires, issued: issued_at.unwrap_or(expires.before(lifetime_max)) })
 }
 
 fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
@@ -326,9 +329,9 @@ impl VerifiedAssertion {
         self.validity.expires
     }
 
-    /// Its `iat`, if it has one, or the certificate's `notBefore`.
-    pub fn issued_at(&self) -> Option<Time> {
-        self.validity.issued_at
+    /// Its `iat`, or the certificate's `notBefore`; without `iat` the earliest instant that its rule allows.
+    pub fn issued(&self) -> Time {
+        self.validity.issued
     }
 
     /// The running copy of the workload, if the rule reads one.

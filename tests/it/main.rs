@@ -65,6 +65,9 @@ mod agents;
 // In process: what ends with what, on every path that issues or tells.
 mod life;
 
+// In process: evidence from before an end.
+mod fences;
+
 // Proofs of keys: nonces that are required, and one success however many present the same at once.
 mod proofs;
 

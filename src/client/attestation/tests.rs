@@ -71,7 +71,7 @@ fn a_jwt_svid_logs_in_its_workloads_agent() {
     let client = client(&Sent::svid(&svid(CRM)));
     assert_eq!((client.agent().id.as_str(), client.method()), ("crm", AuthMethod::SpiffeJwt));
     let attested = client.attested().unwrap();
-    assert_eq!((attested.rule.as_str(), attested.id.as_str()), ("spire", CRM));
+    assert_eq!(attested.subject.as_str(), format!("spire:{CRM}"));
     assert_eq!(attested.expires, Time::from_seconds(SECONDS + 300));
     assert_eq!(client.instance(), Some("/ns/prod/sa/crm"));
     assert!(client.key().is_none() && !client.self_only());
@@ -162,7 +162,7 @@ fn an_attestation_logs_in_the_agent_whose_matchers_it_meets() {
     let client = client(&Sent::assertion(&pod(json!({}))).with("client_id", "runner"));
     assert_eq!((client.agent().id.as_str(), client.method()), ("runner", AuthMethod::WorkloadJwt));
     let attested = client.attested().unwrap();
-    assert_eq!((attested.rule.as_str(), attested.id.as_str()), ("cluster", RUNNER));
+    assert_eq!(attested.subject.as_str(), format!("cluster:{RUNNER}"));
     assert_eq!(attested.expires, Time::from_seconds(SECONDS + 3000));
     assert_eq!(client.instance(), Some("pod-1"));
     assert!(client.key().is_none() && !client.self_only());
@@ -250,7 +250,7 @@ fn suspended_and_retired_agents_are_refused() {
 fn a_subject_token_alone_logs_in_its_own_subject_and_says_so() {
     let by_svid = client(&Sent::subject_token(&svid(CRM)));
     assert_eq!((by_svid.agent().id.as_str(), by_svid.method(), by_svid.self_only()), ("crm", AuthMethod::SpiffeJwt, true));
-    assert_eq!(by_svid.attested().unwrap().id, CRM);
+    assert_eq!(by_svid.attested().unwrap().subject.id(), CRM);
     let by_pod = client(&Sent::subject_token(&pod(json!({}))).with("client_id", "runner"));
     assert_eq!((by_pod.agent().id.as_str(), by_pod.method(), by_pod.self_only()), ("runner", AuthMethod::WorkloadJwt, true));
     assert!(by_pod.spends().is_empty());

@@ -83,7 +83,7 @@ fn a_subject_that_is_revoked_on_day_two_ends_the_task() {
             assert_eq!(stage.tend("orchestrator", &id, TaskAction::Look).await.unwrap().0, TaskStatus::Ended);
             stage = stage.restarted().await;
         }
-        later(&stage, 1);
+        later(&stage, 61);
         let again = opened(&stage, json!({})).await;
         entered(&stage, &again.1).await.expect("a person who logs in again begins a new life");
     });

@@ -30,10 +30,15 @@ impl Party {
 
     /// A fresh client assertion (RFC 7523 §2.2), good for a minute.
     pub fn assertion(&self) -> String {
+        self.assertion_with(json!({}))
+    }
+
+    /// A client assertion with claims beside or instead of the usual; those that are null are left out.
+    pub fn assertion_with(&self, claims: Value) -> String {
         let client = &self.profile.clients[&self.agent];
         let (id, aud, now) = (&client.id, &self.profile.issuer, self.now());
-        let claims = json!({ "iss": id, "sub": id, "aud": aud, "iat": now, "exp": now + 60, "jti": fresh() });
-        jwt(self.key(&self.agent), "JWT", &claims)
+        let usual = json!({ "iss": id, "sub": id, "aud": aud, "iat": now, "exp": now + 60, "jti": fresh() });
+        jwt(self.key(&self.agent), "JWT", &merged([usual, claims]))
     }
 
     /// A fresh DPoP proof by the test key `key` for the token endpoint (RFC 9449 §4.2).
@@ -54,17 +59,14 @@ impl Party {
         self.vouched("idp", claims)
     }
 
-    /// A token of that test issuer, with claims beside or instead of the usual.
+    /// A token of that test issuer, with claims beside or instead of the usual; those that are null are left out.
     pub fn vouched(&self, trust: &str, claims: Value) -> String {
         let issuer = &self.profile.trust[trust];
-        let mut all: Map<String, Value> = issuer.claims.clone();
         let now = self.now();
         let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now, "exp": now + 300, "jti": fresh() });
         let azp = self.profile.clients[&self.agent].names.get(trust).map(|azp| json!({ "azp": azp })).unwrap_or(json!({}));
-        for source in [usual, azp, claims] {
-            all.extend(source.as_object().unwrap().clone());
-        }
-        jwt(self.key(&issuer.key), "JWT", &Value::Object(all))
+        let typ = if issuer.typ == "at+jwt" { "at+jwt" } else { "JWT" };
+        jwt(self.key(&issuer.key), typ, &merged([Value::Object(issuer.claims.clone()), usual, azp, claims]))
     }
 
     /// An ID token with one more member behind the usual ones, as it stands: it may repeat one.
@@ -108,6 +110,14 @@ pub fn declared(token: &str) -> &'static str {
 /// The parameters as a form.
 pub fn form(parameters: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+}
+
+/// All members, the later instead of the earlier, without those that are null.
+fn merged<const N: usize>(sources: [Value; N]) -> Value {
+    let members = sources.into_iter().flat_map(|source| source.as_object().cloned().unwrap_or_default());
+    let mut all: Map<String, Value> = members.collect();
+    all.retain(|_, value| !value.is_null());
+    Value::Object(all)
 }
 
 /// The claims of a token, unverified.

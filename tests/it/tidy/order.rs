@@ -7,7 +7,7 @@ const LINES: [&str; 5] =
     ["src/lines/exchange.rs", "src/lines/introspect.rs", "src/lines/login.rs", "src/lines/revoke.rs", "src/lines/task.rs"];
 
 /// What only a line calls: the room and the function in it.
-const STAGES: [(&str, &str); 18] = [
+const STAGES: [(&str, &str); 19] = [
     ("lifecycle", "admit_task"),
     ("lifecycle", "change_task"),
     ("authority", "targets"),
@@ -20,6 +20,7 @@ const STAGES: [(&str, &str); 18] = [
     ("token", "verify_actor"),
     ("lifecycle", "require_active"),
     ("lifecycle", "admit"),
+    ("lifecycle", "depend"),
     ("policy", "decide"),
     ("mint", "sign"),
     ("token", "verify_own"),

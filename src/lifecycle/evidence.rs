@@ -1,0 +1,87 @@
+//! Evidence: a credential that somebody issued, the client itself or whoever vouches for it. What it vouches for, and since when
+//! it must have been issued to count.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::liveness::{GenerationState, StateView};
+use super::revocation::instance_name;
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, Pseudonyms, Subject, Time};
+
+/// The most by which the clock of whoever issued evidence may differ from ours.
+pub const SKEW: Duration = Duration::from_secs(60);
+
+/// The things that a credential vouches for, as far as it names them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct VouchedFor<'a> {
+    /// The agent that it logs in.
+    pub(super) agent: Option<&'a ClientId>,
+    /// The running copy of that agent.
+    pub(super) instance: Option<&'a str>,
+    /// The party by the name that its issuer has for it, under the trust rule that accepted the credential.
+    pub(super) subject: Option<&'a Subject>,
+}
+
+/// A thing that can end, by its kind and name.
+pub(super) type ThingName<'a> = (GenerationKind, Cow<'a, str>);
+
+/// A thing under its current pseudonym, and its state.
+pub(super) type ThingState = (GenerationKey, GenerationState);
+
+impl<'a> VouchedFor<'a> {
+    /// All of them: agent, instance, subject, trust rule.
+    pub(super) fn names(&self) -> Vec<ThingName<'a>> {
+        let instance = self.agent.zip(self.instance).map(|(agent, instance)| Cow::Owned(instance_name(agent, instance)));
+        let named = [
+            (GenerationKind::Agent, self.agent.map(|agent| Cow::Borrowed(agent.as_str()))),
+            (GenerationKind::Instance, instance),
+            (GenerationKind::Subject, self.subject.map(|subject| Cow::Borrowed(subject.as_str()))),
+            (GenerationKind::Rule, self.subject.and_then(Subject::rule).map(|rule| Cow::Borrowed(rule.as_str()))),
+        ];
+        named.into_iter().filter_map(|(kind, name)| Some((kind, name?))).collect()
+    }
+}
+
+/// The present state of each named thing under its current pseudonym, with the latest end and the strictest status that are
+/// recorded under any of its pseudonyms.
+pub(super) fn recorded(state: &dyn StateView, pseudonyms: &Pseudonyms, names: &[ThingName<'_>]) -> Vec<ThingState> {
+    let keys: Vec<GenerationKey> = names.iter().flat_map(|(kind, name)| pseudonyms.every(*kind, name.as_bytes())).collect();
+    let states = state.generations(&keys);
+    let each = keys.len().checked_div(names.len()).unwrap_or(1).max(1);
+    let merged = |(keys, states): (&[GenerationKey], &[GenerationState])| {
+        let first = states.first().copied().unwrap_or_default();
+        let ended = last_end(states.iter());
+        let inactive = states.iter().filter_map(|state| state.inactive).max();
+        keys.first().map(|key| (*key, GenerationState { ended, inactive, ..first }))
+    };
+    keys.chunks(each).zip(states.chunks(each)).filter_map(merged).collect()
+}
+
+/// The last instant at which any of them ended.
+pub(super) fn last_end<'a>(states: impl Iterator<Item = &'a GenerationState>) -> Option<Time> {
+    states.filter_map(|state| state.ended).max()
+}
+
+/// True where evidence that says it was issued at `issued` counts although what it vouches for `ended` at some time: it was
+/// issued later, by more than clocks may differ. What claims to come from the future is of now, when it is presented.
+pub(super) fn counts(issued: Time, ended: Option<Time>, now: Time) -> bool {
+    ended.is_none_or(|ended| issued.min(now) > ended.plus(SKEW))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_counts_if_it_was_issued_after_the_end_by_more_than_clocks_differ() {
+        let at = Time::from_millis;
+        let counts = |issued, now| counts(at(issued), Some(at(1_000_000)), at(now));
+        for issued in [0, 999_999, 1_000_000, 1_000_001, 1_060_000] {
+            assert!(!counts(issued, 2_000_000), "{issued}");
+        }
+        assert!(counts(1_060_001, 2_000_000));
+        assert!(!counts(1_060_001, 1_060_000), "what was issued in the future was issued now");
+        assert!(counts(1_120_000, 1_060_001));
+        assert!(super::counts(at(0), None, at(2_000_000)), "nothing ended");
+    }
+}
