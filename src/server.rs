@@ -1,7 +1,7 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
-//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a configuration no longer names, `offline` is for
-//! administration where no server runs.
+//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a
+//! configuration no longer names, `offline` is for administration where no server runs.
 
 mod failure;
 mod keys;

@@ -118,8 +118,8 @@ impl KeyFiles {
         Ok(added)
     }
 
-    /// Makes another secret of the kind `of`, which is used from now on. What lives under the one before goes on: it is kept as long
-    /// as that can be.
+    /// Makes another secret of the kind `of`, which is used from now on. What lives under the one before goes on: it is kept as
+    /// long as that can be.
     ///
     /// # Errors
     /// See [`KeyFilesReason`].

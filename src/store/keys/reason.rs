@@ -108,8 +108,8 @@ impl OwnerReason {
             ),
             Self::Other(other) => write!(
                 f,
-                "the key folder {keys} belongs to the data folder {}, as its {OWNER} says, not to {data}; give this one a key folder of its own (`dir` \
-                 of [keys]), or say that the keys are to be its own from now on: {adopt}",
+                "the key folder {keys} belongs to the data folder {}, as its {OWNER} says, not to {data}; \
+                 give this one a key folder of its own (`dir` of [keys]), or say that the keys are to be its own from now on: {adopt}",
                 other.display()
             ),
             Self::Copy(original) => write!(
