@@ -8,5 +8,5 @@ mod tasks;
 
 pub use agents::{AgentReport, ExpiryReport, LoginReport, StatusReport, UnusedScopes, catch_up, change_status, inventory};
 pub use reason::AdminReason;
-pub use revoke::{RevokeTarget, RevokedTarget, revoke};
+pub use revoke::{RevokeTarget, RevokedTarget, revoke, revoke_key};
 pub use tasks::{TaskReport, tasks};

@@ -74,6 +74,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
         ledger,
         Arc::clone(&lasting.clock),
         limits::input(&settings.limits),
+        settings.keys.dir.clone(),
     );
     let state = Arc::new(state);
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;

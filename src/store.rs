@@ -13,7 +13,7 @@ use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
 pub use clock::SystemClock;
 pub use keys::{
     KEY_NOTICE, KeyAges, KeyCheck, KeyClaim, KeyFiles, KeyFilesReason, KeyRole, LEDGER_OVERLAP, LedgerKey, LedgerKeys,
-    OwnerReason, RingEntry, SecretEntry, missing, remember,
+    OwnerReason, RingEntry, SecretEntry, find_key, missing, remember, revoke_key,
 };
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
 use sqlite::{SqliteReader, SqliteStore};

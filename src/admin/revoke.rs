@@ -16,6 +16,9 @@ use crate::oauth::{ClientId, GenerationKind, Jti, Resource, RuleName, Subject, T
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
 
+/// Nothing that this server signs lives longer: task tokens, for 90 days.
+const SIGNED_MAX: Duration = Duration::from_hours(24 * 91);
+
 /// The most records of one transaction that are read; the revocation of a longer one is never forgotten.
 const RECORDS_MAX: u32 = 10_000;
 
@@ -69,6 +72,26 @@ pub async fn revoke(
     let revocation = Revocation { ends, by: ClientId::operators(), reason, until };
     commit.end(revocation).await.map_err(AdminReason::Commit)?;
     Ok(revoked)
+}
+
+/// Revokes what the key `name` of this server signed: a signing key by its `kid`, a key of the ledger by its verifier key. When it
+/// returns `Ok`, that is durable. The key itself is revoked in its folder.
+///
+/// # Errors
+/// See [`AdminReason`].
+pub async fn revoke_key(
+    deployment: &Deployment,
+    commit: &Commit,
+    name: &str,
+    now: Time,
+    reason: Option<&str>,
+) -> Result<RevokedTarget, AdminReason> {
+    let reason = reason.unwrap_or("revoked by an operator").to_owned();
+    // It signs nothing more, so this outlives whatever it signed.
+    let until = Some(now.plus(SIGNED_MAX));
+    let revocation = Revocation { ends: Revocable::key(name, &deployment.pseudonyms), by: ClientId::operators(), reason, until };
+    commit.end(revocation).await.map_err(AdminReason::Commit)?;
+    Ok(RevokedTarget { ended: GenerationKind::Key.label(), name: name.to_owned() })
 }
 
 impl RevokeTarget {

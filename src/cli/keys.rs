@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::admin::{Admin, AdminOptions};
 use super::output::{CommandResult, Failure, print};
 use super::text::instant;
 use crate::client::hash_secret;
@@ -41,6 +42,9 @@ enum KeysCommand {
     Generate,
     /// Make a key that follows another; a running server takes it up within a second, and what lives goes on
     Rotate(RotateOptions),
+    /// End a key that somebody else may have: a signing key by its kid, with every token that it signed; the ledger's by its
+    /// verifier key. Another signs at once
+    Revoke(RevokeOptions),
     /// Give the keys to another data folder, or to a copy of the one that they belong to; the one before is refused from then on
     Adopt(AdoptOptions),
     /// Take the published checkpoint for the newest one, where `ledger.head` of the key folder is lost
@@ -69,6 +73,19 @@ struct RotateOptions {
     ledger: bool,
 }
 
+/// The options of `keys revoke`.
+#[derive(Args)]
+struct RevokeOptions {
+    /// The kid, or the verifier key (vkey)
+    key: String,
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Why, for the record; nothing personal
+    #[arg(long)]
+    reason: Option<String>,
+}
+
 /// The options of `keys adopt` and `keys accept-checkpoint`.
 #[derive(Args)]
 struct AdoptOptions {
@@ -84,6 +101,7 @@ struct AdoptOptions {
 pub(super) fn run(options: &Options) -> CommandResult {
     let WantedKeys { dir, algorithms, origin } = match &options.command {
         KeysCommand::Secret => return secret(options.json),
+        KeysCommand::Revoke(revoke) => return self::revoke(revoke, options),
         KeysCommand::Adopt(adopt) => return self::adopt(&folder(options)?.dir, adopt, options.json),
         KeysCommand::AcceptCheckpoint(accept) => return accept_checkpoint(&folder(options)?, accept, options.json),
         _ => folder(options)?,
@@ -152,6 +170,22 @@ fn algorithms(files: &KeyFiles, options: &RotateOptions) -> Result<Vec<Algorithm
     Ok(algorithms)
 }
 
+/// By the socket of the server, or on its folder.
+fn revoke(revoke: &RevokeOptions, options: &Options) -> CommandResult {
+    let admin = AdminOptions::new(revoke.data.clone(), options.config.clone(), options.json);
+    let answer = Admin::run(&admin, async |admin| admin.revoke_key(&revoke.key, revoke.reason.as_deref()).await)?;
+    match &answer {
+        Ok(done) => {
+            let late = done.get("taken_up").is_some_and(|taken_up| *taken_up == json!(false));
+            let late = if late { ". It stays published until the server can take up its configuration: see its log" } else { "" };
+            let words = format!("revoked key {}: nothing that it signed is accepted here any more{late}", revoke.key);
+            print(options.json, &json!({ "ok": true, "done": done }), words);
+        }
+        Err(why) => print(options.json, &json!({ "ok": false, "reason": why }), format!("no key was revoked: {why}")),
+    }
+    Ok(answer.is_ok())
+}
+
 /// The keys belong to the data folder from now on.
 fn adopt(dir: &Path, options: &AdoptOptions, json: bool) -> CommandResult {
     let data = options.data.display();
@@ -209,7 +243,11 @@ fn rotate_ledger(dir: &Path, origin: Option<&KeyName>, now: Time) -> Result<(), 
 
 fn list(files: &KeyFiles, ledger: &LedgerKeys, json: bool) {
     let line = |entry: &RingEntry| {
-        let retires = entry.retires().map_or_else(|| "in use".to_owned(), |time| format!("until {}", instant(time.seconds())));
+        let retires = match (entry.revoked(), entry.retires()) {
+            (Some(time), _) => format!("no more: revoked {}", instant(time.seconds())),
+            (None, Some(time)) => format!("until {}", instant(time.seconds())),
+            (None, None) => "in use".to_owned(),
+        };
         say!(
             "{:<6} {}  signs from {}  published {retires}",
             entry.algorithm().name(),
@@ -218,11 +256,13 @@ fn list(files: &KeyFiles, ledger: &LedgerKeys, json: bool) {
         );
     };
     match json {
-        true => say!("{}", json!(files.entries().map(as_json).chain(ledger.entries().map(ledger_json)).collect::<Vec<_>>())),
+        true => say!("{}", json!(files.all_entries().map(as_json).chain(ledger.entries().map(ledger_json)).collect::<Vec<_>>())),
         false => {
-            files.entries().for_each(line);
+            files.all_entries().for_each(line);
             ledger.entries().for_each(|key| {
-                let until = key.retires().map(|time| format!("  signs until {}", instant(time.seconds()))).unwrap_or_default();
+                let until = key.retires().map(|time| format!("  signs until {}", instant(time.seconds())));
+                let revoked = key.revoked().map(|time| format!("  revoked {}", instant(time.seconds())));
+                let until = revoked.or(until).unwrap_or_default();
                 say!("ledger {}{until}", key.vkey);
             });
         }
@@ -235,6 +275,7 @@ fn ledger_json(key: &LedgerKey) -> serde_json::Value {
         "alg": "Ed25519",
         "signs_from": key.created().seconds(),
         "signs_until": key.retires().map(|time| time.seconds()),
+        "revoked": key.revoked().map(|time| time.seconds()),
     })
 }
 
@@ -244,6 +285,7 @@ fn as_json(entry: &RingEntry) -> serde_json::Value {
         "alg": entry.algorithm().name(),
         "signs_from": entry.signs_from().seconds(),
         "published_until": entry.retires().map(|time| time.seconds()),
+        "revoked": entry.revoked().map(|time| time.seconds()),
     })
 }
 

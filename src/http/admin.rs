@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -16,12 +17,17 @@ use crate::admin::{self, AdminReason, RevokeTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::oauth::ClientId;
 use crate::request::Form;
+use crate::store::{self, KeyFilesReason};
 
 /// The most parameters of a command.
 const PARAMETERS_MAX: usize = 16;
 
 /// The longest body of a command, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How often, and with what pause, it is looked whether the server has taken up a change of its keys.
+const TAKEN_UP_LOOKS: u32 = 100;
+const TAKEN_UP_PAUSE: Duration = Duration::from_millis(50);
 
 /// The routes below `/ops/`.
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -31,6 +37,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/agents", web::get().to(agents))
             .route("/agents/{transition}", web::post().to(change_agent))
             .route("/tasks", web::get().to(tasks))
+            .route("/keys/revoke", web::post().to(revoke_key))
             .route("/revoke", web::post().to(revoke)),
     );
 }
@@ -80,6 +87,28 @@ async fn revoke(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Resul
     done.map(|done| HttpResponse::Ok().json(done)).map_err(AdminError::of)
 }
 
+/// Revokes the key of this server that the parameter `key` names, and answers when it is out of use, or says that it is not yet.
+async fn revoke_key(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let (name, now) = (form.get("key").unwrap_or_default().to_owned(), state.now());
+    store::find_key(&state.keys, &name, now).map_err(AdminError::of_keys)?;
+    let done = admin::revoke_key(&state.deployment(), state.commit(), &name, now, form.get("reason")).await;
+    let (folder, key) = (state.keys.clone(), name.clone());
+    // Also where its end is not recorded yet: what acts, acts.
+    let revoked = web::block(move || store::revoke_key(&folder, &key, now)).await;
+    revoked.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?.map_err(AdminError::of_keys)?;
+    let done = done.map_err(AdminError::of)?;
+    let mut taken_up = false;
+    for _ in 0..TAKEN_UP_LOOKS {
+        taken_up = !state.deployment().signers.has(&name);
+        if taken_up {
+            break;
+        }
+        actix_web::rt::time::sleep(TAKEN_UP_PAUSE).await;
+    }
+    Ok(HttpResponse::Ok().json(json!({ "ended": done.ended, "name": done.name, "taken_up": taken_up })))
+}
+
 /// Everybody else is refused.
 impl FromRequest for Auditor {
     type Error = AdminError;
@@ -98,6 +127,14 @@ pub(super) struct AdminError(StatusCode, String);
 impl AdminError {
     fn malformed(what: impl fmt::Display) -> Self {
         Self(StatusCode::BAD_REQUEST, what.to_string())
+    }
+
+    fn of_keys(reason: KeyFilesReason) -> Self {
+        let status = match reason {
+            KeyFilesReason::Unknown(..) => StatusCode::NOT_FOUND,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, reason.to_string())
     }
 
     fn of(reason: AdminReason) -> Self {

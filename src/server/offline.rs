@@ -19,6 +19,8 @@ pub struct Offline {
     pub deployment: Deployment,
     /// The one writer.
     pub commit: Commit,
+    /// The key folder.
+    pub keys: PathBuf,
     /// The records.
     pub records: Arc<dyn RecordReader>,
     _claim: KeyClaim,
@@ -47,7 +49,7 @@ impl Offline {
         claim.require_known(&key_files, &LedgerKeys::open(&keys_dir)?)?;
         let commit = Commit::start(store, Arc::new(SystemClock), Arc::new(root), commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
-        Ok(Self { deployment, commit, records, _claim: claim })
+        Ok(Self { deployment, commit, keys: keys_dir, records, _claim: claim })
     }
 
     /// Closes the store and gives up the lock.

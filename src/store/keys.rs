@@ -219,7 +219,7 @@ impl KeyFiles {
         if !entries.iter().any(|entry| entry.published) {
             Err(KeyFilesReason::Missing(self.folder.path(RING)))
         } else {
-            Ok(Signers::new(entries))
+            Ok(Signers::new(entries, &self.pseudonyms()?))
         }
     }
 
@@ -306,6 +306,31 @@ fn read_key(folder: &KeyFolder, entry: &RingEntry) -> Result<SigningKey, KeyFile
     let malformed = || KeyFilesReason::Malformed(folder.path(&name));
     let key = SigningKey::from_pem(&folder.read_listed(&name, RING)?, entry.algorithm()).map_err(|_| malformed())?;
     if key.kid() == entry.kid { Ok(key) } else { Err(malformed()) }
+}
+
+/// The role of the key `name` in the key folder `dir`: a signing key by its `kid`, a key of the ledger by its verifier key.
+///
+/// # Errors
+/// `Unknown` when it is neither. See [`KeyFilesReason`] for others.
+pub fn find_key(dir: &Path, name: &str, now: Time) -> Result<KeyRole, KeyFilesReason> {
+    let files = KeyFiles::open(dir, now)?;
+    if files.all_entries().any(|entry| entry.kid == name) {
+        return Ok(KeyRole::Signing);
+    }
+    let ledger = LedgerKeys::open(dir)?;
+    let known = ledger.entries().any(|key| key.vkey == name);
+    if known { Ok(KeyRole::Ledger) } else { Err(KeyFilesReason::Unknown(dir.to_owned(), name.to_owned())) }
+}
+
+/// Revokes the key `name` in the key folder `dir`. Another signs in its place.
+///
+/// # Errors
+/// As for [`find_key`].
+pub fn revoke_key(dir: &Path, name: &str, now: Time) -> Result<(), KeyFilesReason> {
+    match find_key(dir, name, now)? {
+        KeyRole::Ledger => LedgerKeys::open(dir)?.revoke(name, now).map(drop),
+        _ => KeyFiles::open(dir, now)?.revoke(name, now).map(drop),
+    }
 }
 
 impl fmt::Debug for KeyFiles {

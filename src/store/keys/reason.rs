@@ -30,6 +30,8 @@ pub enum KeyFilesReason {
     Unknown(PathBuf, String),
     /// A key is not there, which this list of the folder lists.
     Listed(PathBuf, &'static str),
+    /// A secret is another than the one of this name that the list of the folder lists.
+    Unlike(PathBuf, &'static str),
     /// As many secrets of a kind are kept as may be.
     Many(PathBuf, KeyRole),
     /// Listed or needed, and not there. It is never made anew, because what it protects would be lost.
@@ -79,6 +81,9 @@ impl fmt::Display for KeyFilesReason {
             Self::Listed(path, list) => {
                 write!(f, "{} is missing, which {list} lists; put back from a backup what was there", path.display())
             }
+            Self::Unlike(path, list) => {
+                write!(f, "{} is not the one that {list} lists; put back from a backup what was there", path.display())
+            }
             Self::Unknown(path, name) => write!(f, "{} lists no key {name}", path.display()),
             Self::Many(path, of) => {
                 write!(f, "{} keeps as many keys of the kind {} as may be kept", path.display(), of.name())
@@ -109,7 +114,8 @@ impl OwnerReason {
             Self::Other(other) => write!(
                 f,
                 "the key folder {keys} belongs to the data folder {}, as its {OWNER} says, not to {data}; \
-                 give this one a key folder of its own (`dir` of [keys]), or say that the keys are to be its own from now on: {adopt}",
+                 give this one a key folder of its own (`dir` of [keys]), \
+                 or say that the keys are to be its own from now on: {adopt}",
                 other.display()
             ),
             Self::Copy(original) => write!(

@@ -202,7 +202,7 @@ fn check(of: KeyRole, secret: &Secret) -> String {
 fn listed(folder: &KeyFolder, entry: &SecretEntry) -> Result<Secret, KeyFilesReason> {
     let secret = decoded(folder, &entry.file, &folder.read_listed(&entry.file, SECRETS)?)?;
     let same = check(entry.of, &secret) == entry.id;
-    if same { Ok(secret) } else { Err(KeyFilesReason::Malformed(folder.path(&entry.file))) }
+    if same { Ok(secret) } else { Err(KeyFilesReason::Unlike(folder.path(&entry.file), SECRETS)) }
 }
 
 fn read_secret(folder: &KeyFolder, name: &str) -> Result<Secret, KeyFilesReason> {
