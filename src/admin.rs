@@ -2,11 +2,19 @@
 //! runs, and in the same way on the data folder where none does.
 
 mod agents;
+mod compromise;
+mod outcome;
 mod reason;
+mod recognise;
 mod revoke;
 mod tasks;
 
-pub use agents::{AgentReport, ExpiryReport, LoginReport, StatusReport, UnusedScopes, catch_up, change_status, inventory};
+pub use agents::{
+    AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport, UnusedScopes, catch_up, change_status,
+    inventory,
+};
+pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
 pub use reason::AdminReason;
+pub use recognise::{Recognised, recognised};
 pub use revoke::{RevokeTarget, RevokedTarget, revoke, revoke_key};
 pub use tasks::{TaskReport, tasks};

@@ -270,7 +270,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// The word of `known` that is spelled most like `word`, if it takes few enough changes to be a slip.
-fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let lower = word.to_lowercase();
     let changes = |candidate: &str| strsim::osa_distance(&lower, &candidate.to_lowercase());
     let slip = |changes: usize, candidate: &str| changes <= 1 + word.chars().count().max(candidate.chars().count()) / 4;

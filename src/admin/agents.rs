@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::outcome::acts;
 use super::reason::{AdminReason, registered};
 use crate::catalog::{Agent, Status};
 use crate::client::{Dated, ExpiryState};
@@ -15,7 +16,7 @@ use crate::deployment::Deployment;
 use crate::ledger::record::Record;
 use crate::ledger::{AgentUse, Usage};
 use crate::lifecycle::{InactiveStatus, StateView};
-use crate::oauth::{ClientId, Time};
+use crate::oauth::{ClientId, GenerationKey, Time};
 
 /// Records read at once.
 const PAGE: u32 = 4096;
@@ -33,6 +34,9 @@ pub struct AgentReport {
     pub kind: &'static str,
     /// Its status.
     pub status: StatusReport,
+    /// Its running copies that the record suspends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<InstanceReport>,
     /// Seconds since 1970 when it last asked for or acted by a hop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_use: Option<i64>,
@@ -101,25 +105,55 @@ pub struct UnusedScopes {
     pub scopes: Vec<String>,
 }
 
-/// Suspends, resumes or retires an agent in the record. When it returns `Ok`, that is durable.
+/// An agent whose status was changed, or the status of one running copy of it.
+#[derive(Debug, Serialize)]
+pub struct ChangedStatus {
+    /// The agent.
+    pub agent: String,
+    /// Its running copy, where only that was suspended or resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// False while that acts in memory only: it is recorded when the store takes records again, and nothing is issued until then.
+    pub recorded: bool,
+}
+
+/// A running copy of an agent that the record suspends.
+#[derive(Debug, Serialize)]
+pub struct InstanceReport {
+    /// Its name, as attested.
+    pub instance: String,
+    /// Its status.
+    pub status: String,
+}
+
+/// Suspends, resumes or retires an agent in the record, or suspends or resumes one running copy of it. When it returns `Ok`, that
+/// acts; and is durable where it says so.
 ///
 /// # Errors
 /// See [`AdminReason`].
 pub async fn change_status(
     deployment: &Deployment,
     commit: &Commit,
-    agent: &ClientId,
+    (agent, instance): (&ClientId, Option<&str>),
     transition: Transition,
     reason: Option<&str>,
-) -> Result<(), AdminReason> {
+) -> Result<ChangedStatus, AdminReason> {
     registered(&deployment.catalog, agent)?;
     if transition != Transition::Retire && deployment.recorded_status(agent, &*commit.state()) == Some(InactiveStatus::Retired) {
         return Err(AdminReason::Retired);
     }
-    let things = Revocable::agent(agent, &deployment.pseudonyms);
+    let keys = &deployment.pseudonyms;
+    let things = match (instance, transition) {
+        (Some(_), Transition::Retire) => {
+            return Err(AdminReason::Malformed("a running copy is suspended, not retired".to_owned()));
+        }
+        (Some(instance), _) => Revocable::instance(agent, instance, keys),
+        (None, _) => Revocable::agent(agent, keys),
+    };
     let reason = reason.unwrap_or("asked for by an operator").to_owned();
-    let change = StatusChange { turn: transition, things, by: ClientId::operators(), reason };
-    commit.hold(change, Vec::new()).await.map_err(AdminReason::Commit)
+    let change = StatusChange { turn: transition, things: things.clone(), by: ClientId::operators(), reason };
+    let recorded = acts(commit, &things, commit.hold(change, Vec::new())).await?;
+    Ok(ChangedStatus { agent: agent.to_string(), instance: instance.map(str::to_owned), recorded })
 }
 
 /// Counts the records that `usage` has not counted yet. The first time that is all of them.
@@ -149,11 +183,7 @@ pub fn inventory(deployment: &Deployment, state: &dyn StateView, usage: &Usage, 
 }
 
 fn report(agent: &Arc<Agent>, deployment: &Deployment, state: &dyn StateView, used: &AgentUse, now: Time) -> AgentReport {
-    let recorded = match deployment.recorded_status(&agent.id, state) {
-        None => Status::Active,
-        Some(InactiveStatus::Suspended) => Status::Suspended,
-        Some(InactiveStatus::Retired) => Status::Retired,
-    };
+    let recorded = recorded_status(deployment.recorded_status(&agent.id, state));
     AgentReport {
         id: agent.id.to_string(),
         owner: agent.owner.clone(),
@@ -164,12 +194,32 @@ fn report(agent: &Arc<Agent>, deployment: &Deployment, state: &dyn StateView, us
             recorded: recorded.to_string(),
             holds: agent.status.stricter(recorded).to_string(),
         },
+        instances: instances(agent, deployment, state, used),
         last_use: used.last.map(Time::seconds),
         hops_asked: used.asked,
         hops_acted: used.acted,
         logins: logins(agent, deployment, used),
         near_expiry: near_expiry(deployment.logins.dated_of(&agent.id), now),
         never_used: never_used(agent, deployment, used),
+    }
+}
+
+/// The state says whether one that was suspended is so still.
+fn instances(agent: &Agent, deployment: &Deployment, state: &dyn StateView, used: &AgentUse) -> Vec<InstanceReport> {
+    let report = |instance: &String| {
+        let things = Revocable::instance(&agent.id, instance, &deployment.pseudonyms);
+        let keys: Vec<GenerationKey> = things.iter().map(|thing| thing.key).collect();
+        let inactive = state.generations(&keys).into_iter().filter_map(|state| state.inactive).max()?;
+        Some(InstanceReport { instance: instance.clone(), status: recorded_status(Some(inactive)).to_string() })
+    };
+    used.suspended.iter().filter_map(report).collect()
+}
+
+fn recorded_status(inactive: Option<InactiveStatus>) -> Status {
+    match inactive {
+        None => Status::Active,
+        Some(InactiveStatus::Suspended) => Status::Suspended,
+        Some(InactiveStatus::Retired) => Status::Retired,
     }
 }
 

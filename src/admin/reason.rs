@@ -5,6 +5,7 @@ use std::fmt;
 use crate::catalog::Catalog;
 use crate::commit::CommitReason;
 use crate::commit::contract::StoreReason;
+use crate::diagnostic::nearest;
 use crate::oauth::ClientId;
 
 /// Why nothing was done.
@@ -24,7 +25,9 @@ pub enum AdminReason {
 
 /// Refuses an agent that no file registers.
 pub(super) fn registered(catalog: &Catalog, agent: &ClientId) -> Result<(), AdminReason> {
-    let unknown = || AdminReason::Unknown(format!("there is no agent {agent} in the configuration"));
+    let near = || nearest(agent.as_str(), catalog.agents().map(|agent| agent.id.as_str()));
+    let meant = || near().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let unknown = || AdminReason::Unknown(format!("there is no agent {agent} in the configuration{}", meant()));
     catalog.agent(agent).map(|_| ()).ok_or_else(unknown)
 }
 

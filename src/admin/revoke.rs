@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::reason::{AdminReason, registered};
+use super::outcome::{acts, counts_from};
+use super::reason::AdminReason;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
@@ -52,9 +53,16 @@ pub struct RevokedTarget {
     pub ended: &'static str,
     /// Its name.
     pub name: String,
+    /// False while that acts in memory only: it is recorded when the store takes records again, and nothing is issued until then.
+    pub recorded: bool,
+    /// Seconds since 1970 from which on evidence that vouches for it must have been issued to count; none for what nothing
+    /// vouches for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts_from: Option<i64>,
 }
 
-/// Revokes `target` and everything that came from it. When it returns `Ok`, that is durable.
+/// Revokes `target` and everything that came from it, whether or not anything knows the name. When it returns `Ok`, that acts;
+/// and is durable where it says so.
 ///
 /// # Errors
 /// See [`AdminReason`].
@@ -67,15 +75,15 @@ pub async fn revoke(
 ) -> Result<RevokedTarget, AdminReason> {
     let (ends, until) = target.revocables(deployment, &*commit.state(), records)?;
     let (ended, name) = ends.first().map(|thing| (thing.kind.label(), thing.name.clone())).unwrap_or_default();
-    let revoked = RevokedTarget { ended, name: name.unwrap_or_else(|| target.to_string()) };
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
-    let revocation = Revocation { ends, by: ClientId::operators(), reason, until };
-    commit.end(revocation).await.map_err(AdminReason::Commit)?;
-    Ok(revoked)
+    let revocation = Revocation { ends: ends.clone(), by: ClientId::operators(), reason, until };
+    let recorded = acts(commit, &ends, commit.end(revocation)).await?;
+    let counts_from = until.is_none().then(|| counts_from(commit, &ends)).flatten().filter(|_| target.is_vouched_for());
+    Ok(RevokedTarget { ended, name: name.unwrap_or_else(|| target.to_string()), recorded, counts_from })
 }
 
-/// Revokes what the key `name` of this server signed: a signing key by its `kid`, a key of the ledger by its verifier key. When it
-/// returns `Ok`, that is durable. The key itself is revoked in its folder.
+/// Revokes what the key `name` of this server signed: a signing key by its `kid`, a key of the ledger by its verifier key. When
+/// it returns `Ok`, that acts, and is durable where it says so. The key itself is revoked in its folder.
 ///
 /// # Errors
 /// See [`AdminReason`].
@@ -89,9 +97,10 @@ pub async fn revoke_key(
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
     // It signs nothing more, so this outlives whatever it signed.
     let until = Some(now.plus(SIGNED_MAX));
-    let revocation = Revocation { ends: Revocable::key(name, &deployment.pseudonyms), by: ClientId::operators(), reason, until };
-    commit.end(revocation).await.map_err(AdminReason::Commit)?;
-    Ok(RevokedTarget { ended: GenerationKind::Key.label(), name: name.to_owned() })
+    let ends = Revocable::key(name, &deployment.pseudonyms);
+    let revocation = Revocation { ends: ends.clone(), by: ClientId::operators(), reason, until };
+    let recorded = acts(commit, &ends, commit.end(revocation)).await?;
+    Ok(RevokedTarget { ended: GenerationKind::Key.label(), name: name.to_owned(), recorded, counts_from: None })
 }
 
 impl RevokeTarget {
@@ -141,20 +150,17 @@ impl RevokeTarget {
                 Some(task) => Ok((task.terms.revocable(key), Some(task.terms.forget()))),
                 None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
-            Self::Agent(id) => registered(&deployment.catalog, id).map(|()| (Revocable::agent(id, key), None)),
-            Self::Instance(agent, instance) => {
-                registered(&deployment.catalog, agent).map(|()| (Revocable::instance(agent, instance, key), None))
-            }
+            Self::Agent(id) => Ok((Revocable::agent(id, key), None)),
+            Self::Instance(agent, instance) => Ok((Revocable::instance(agent, instance, key), None)),
             Self::Subject(text) => Ok((Revocable::subject(&subject(text, deployment)?, key), None)),
-            Self::Api(id) => match deployment.catalog.api(id) {
-                Some(_) => Ok((Revocable::api(id, key), None)),
-                None => Err(AdminReason::Unknown(format!("there is no API {id} in the configuration"))),
-            },
-            Self::Rule(name) => match deployment.trust.rule(name) {
-                Some(_) => Ok((Revocable::rule(name, key), None)),
-                None => Err(AdminReason::Unknown(format!("there is no trust rule {name} in the configuration"))),
-            },
+            Self::Api(id) => Ok((Revocable::api(id, key), None)),
+            Self::Rule(name) => Ok((Revocable::rule(name, key), None)),
         }
+    }
+
+    /// True for what evidence vouches for, by name.
+    fn is_vouched_for(&self) -> bool {
+        !matches!(self, Self::Token(_) | Self::Hop(_) | Self::Txn(_) | Self::Task(_))
     }
 }
 
@@ -188,18 +194,14 @@ fn expires(stored: &Stored) -> Option<Time> {
 }
 
 /// `<trust rule>:<id>`, or the id of an agent that acts for itself.
-fn subject(text: &str, deployment: &Deployment) -> Result<Subject, AdminReason> {
-    if let Ok(id) = ClientId::parse(text)
-        && deployment.catalog.agent(&id).is_some()
-    {
-        return Ok(Subject::agent(&id));
-    }
-    let (rule, id) = text.split_once(':').unwrap_or_default();
-    match RuleName::parse(rule) {
-        Ok(rule) if !id.is_empty() => Ok(Subject::foreign(&rule, id)),
-        _ => {
-            Err(AdminReason::Malformed("subject must be <trust rule>:<id>, as in the sub of its tokens, or an agent".to_owned()))
-        }
+pub(super) fn subject(text: &str, deployment: &Deployment) -> Result<Subject, AdminReason> {
+    let agent = ClientId::parse(text).ok().filter(|id| deployment.catalog.agent(id).is_some() || !text.contains(':'));
+    let foreign = || text.split_once(':').and_then(|(rule, id)| Some((RuleName::parse(rule).ok()?, id)));
+    let malformed = "subject must be <trust rule>:<id>, as in the sub of its tokens, or an agent";
+    match (agent, foreign()) {
+        (Some(id), _) => Ok(Subject::agent(&id)),
+        (None, Some((rule, id))) if !id.is_empty() => Ok(Subject::foreign(&rule, id)),
+        _ => Err(AdminReason::Malformed(malformed.to_owned())),
     }
 }
 

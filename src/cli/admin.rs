@@ -6,10 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::http_client::{HttpClient, HttpReply};
 use super::output::Failure;
+use super::text::instant;
 use crate::admin::{self, AdminReason, RevokeTarget};
 use crate::commit::Transition;
 use crate::http::block_on;
@@ -95,22 +97,42 @@ impl Admin {
         }
     }
 
-    /// Suspends, resumes or retires an agent.
+    /// Suspends, resumes or retires an agent, or suspends or resumes a running copy of it.
     pub(super) async fn change_agent(
         &self,
-        agent: &ClientId,
+        (agent, instance): (&ClientId, Option<&str>),
         transition: Transition,
         reason: Option<&str>,
     ) -> Result<AdminAnswer, Failure> {
         match self {
             Self::Server(client) => {
-                let form = [("id", agent.as_str()), ("reason", reason.unwrap_or_default())];
+                let (instance, reason) = (instance.unwrap_or_default(), reason.unwrap_or_default());
+                let form = [("id", agent.as_str()), ("instance", instance), ("reason", reason)];
                 let url = format!("http://ops/ops/agents/{}", name(transition));
                 answer(&client.post_form(&url, &form, None, None).await?)
             }
             Self::Folder(folder) => {
-                let done = admin::change_status(&folder.deployment, &folder.commit, agent, transition, reason).await;
-                Ok(done.map(|()| json!({ "agent": agent.as_str() })).map_err(|reason| with_causes(&reason)))
+                let at = (agent, instance);
+                let done = admin::change_status(&folder.deployment, &folder.commit, at, transition, reason).await;
+                let target = match instance {
+                    Some(instance) => RevokeTarget::Instance(agent.clone(), instance.to_owned()),
+                    None => RevokeTarget::Agent(agent.clone()),
+                };
+                Ok(told(done.map(|done| (done.recorded, done)), &target, folder))
+            }
+        }
+    }
+
+    /// Ends everything of an agent.
+    pub(super) async fn compromise(&self, agent: &ClientId, reason: Option<&str>) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let form = [("id", agent.as_str()), ("reason", reason.unwrap_or_default())];
+                answer(&client.post_form("http://ops/ops/agents/compromise", &form, None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let done = admin::compromise(&folder.deployment, &folder.commit, agent, reason).await;
+                Ok(told(done.map(|done| (done.recorded, done)), &RevokeTarget::Agent(agent.clone()), folder))
             }
         }
     }
@@ -152,10 +174,47 @@ impl Admin {
             }
             Self::Folder(folder) => {
                 let done = admin::revoke(&folder.deployment, &folder.commit, &*folder.records, &target, reason).await;
-                Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
+                Ok(told(done.map(|done| (done.recorded, done)), &target, folder))
             }
         }
     }
+}
+
+/// What was done on a folder. What could not be recorded there acts nowhere: no server holds to it.
+fn told<T: Serialize>(done: Result<(bool, T), AdminReason>, target: &RevokeTarget, folder: &Offline) -> AdminAnswer {
+    match done {
+        Ok((true, done)) => Ok(json!(admin::recognised(done, target, &folder.deployment, &*folder.records))),
+        Ok((false, _)) => Err("it could not be recorded, and no server runs that would hold to it; do it again".to_owned()),
+        Err(reason) => Err(with_causes(&reason)),
+    }
+}
+
+/// The sentences that qualify what was done, where it is not recorded yet or nothing knows the name: then the answer is no.
+pub(super) fn caveats(done: &Value) -> Vec<String> {
+    let is_false = |pointer: &str| done.pointer(pointer) == Some(&Value::Bool(false));
+    let meant = done.pointer("/nearest").and_then(Value::as_str).map(|near| format!("; did you mean {near}?"));
+    let unrecorded = "it acts from now on but is not recorded yet: it will be when the store takes records again, and nothing is \
+                      issued until then";
+    let unknown = format!(
+        "nothing known by that name: recorded all the same, so that nothing of it from before counts{}",
+        meant.unwrap_or_default()
+    );
+    let found = [(is_false("/recorded"), unrecorded.to_owned()), (is_false("/known"), unknown)];
+    found.into_iter().filter(|(holds, _)| *holds).map(|(_, sentence)| sentence).collect()
+}
+
+/// What was done as JSON, and why the answer is no where it is.
+pub(super) fn verdict(done: &Value, caveats: &[String]) -> Value {
+    match caveats {
+        [] => json!({ "ok": true, "done": done }),
+        caveats => json!({ "ok": false, "done": done, "reason": caveats.join("; ") }),
+    }
+}
+
+/// The sentence that says since when evidence must have been issued to count again, where anything vouches for what ended.
+pub(super) fn counts_again(done: &Value) -> Option<String> {
+    let from = done.pointer("/counts_from").and_then(Value::as_i64)?;
+    Some(format!("what vouches for it counts if it was issued at {} or later", instant(from)))
 }
 
 fn agents(folder: &Offline) -> Result<Value, AdminReason> {

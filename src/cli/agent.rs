@@ -1,9 +1,9 @@
 //! `agent`: the inventory of agents and their life cycle.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::admin::{Admin, AdminOptions};
+use super::admin::{Admin, AdminOptions, caveats, counts_again, verdict};
 use super::output::{CommandResult, Failure, print};
 use super::text::{instant, items, text};
 use crate::commit::Transition;
@@ -16,10 +16,12 @@ pub(super) enum AgentCommand {
     List(AdminOptions),
     /// One agent: also its logins, keys and certificates near expiry, and what it may do and never did
     Show(ShowOptions),
-    /// Nothing is issued to it and none of its tokens is active until it is resumed
-    Suspend(ChangeOptions),
+    /// Nothing is issued to it and none of its tokens is active until it is resumed; or to one running copy of it
+    Suspend(SuspendOptions),
     /// It goes on where it was suspended; its file may still say otherwise
-    Resume(ChangeOptions),
+    Resume(SuspendOptions),
+    /// Its credentials may be in other hands: everything of it ends, and only what is issued after that counts for it
+    Compromise(ChangeOptions),
     /// It never acts again, whatever its file says; everything issued under it ends
     Retire(RetireOptions),
 }
@@ -45,6 +47,16 @@ pub(super) struct ChangeOptions {
     admin: AdminOptions,
 }
 
+/// The options of `agent suspend` and `agent resume`.
+#[derive(Args)]
+pub(super) struct SuspendOptions {
+    #[command(flatten)]
+    change: ChangeOptions,
+    /// Only this running copy of it, as it is attested: a pod's UID, a job's run
+    #[arg(long)]
+    instance: Option<String>,
+}
+
 /// The options of `agent retire`.
 #[derive(Args)]
 pub(super) struct RetireOptions {
@@ -60,9 +72,14 @@ pub(super) fn run(command: &AgentCommand) -> CommandResult {
     match command {
         AgentCommand::List(options) => list(options),
         AgentCommand::Show(options) => show(options),
-        AgentCommand::Suspend(options) => change(options, Transition::Suspend),
-        AgentCommand::Resume(options) => change(options, Transition::Resume),
-        AgentCommand::Retire(options) if options.yes => change(&options.change, Transition::Retire),
+        AgentCommand::Suspend(SuspendOptions { change: options, instance }) => {
+            change(options, instance.as_deref(), Transition::Suspend)
+        }
+        AgentCommand::Resume(SuspendOptions { change: options, instance }) => {
+            change(options, instance.as_deref(), Transition::Resume)
+        }
+        AgentCommand::Compromise(options) => compromise(options),
+        AgentCommand::Retire(options) if options.yes => change(&options.change, None, Transition::Retire),
         AgentCommand::Retire(_) => Err(Failure::new("a retired agent never acts again; say --yes to retire it")),
     }
 }
@@ -109,6 +126,9 @@ fn described(agent: &Value) -> Vec<String> {
         format!("  last use    {}", moment(agent.pointer("/last_use"))),
         format!("  hops        asked for {}, acts in {}", number("/hops_asked"), number("/hops_acted")),
     ];
+    for instance in items(agent, "/instances") {
+        lines.push(format!("  instance    {}: {}", text(instance, "/instance"), text(instance, "/status")));
+    }
     for login in items(agent, "/logins") {
         let hops = login.pointer("/hops").and_then(Value::as_u64).unwrap_or_default();
         let configured = login.pointer("/configured") == Some(&Value::Bool(true));
@@ -142,23 +162,72 @@ fn expired(end: &Value) -> bool {
     end.pointer("/expired") == Some(&Value::Bool(true))
 }
 
-fn change(options: &ChangeOptions, transition: Transition) -> CommandResult {
-    let id = ClientId::parse(&options.id).map_err(|reason| Failure::new(format!("the id of an agent {reason}")))?;
-    let reason = options.reason.as_deref();
-    let answer = Admin::run(&options.admin, async |admin| admin.change_agent(&id, transition, reason).await)?;
+fn change(options: &ChangeOptions, instance: Option<&str>, transition: Transition) -> CommandResult {
+    let (id, reason) = (options.agent()?, options.reason.as_deref());
+    let answer = Admin::run(&options.admin, async |admin| admin.change_agent((&id, instance), transition, reason).await)?;
     let done = match transition {
         Transition::Suspend => "suspended",
         Transition::Resume => "resumed",
         Transition::Retire => "retired",
     };
-    let json = options.admin.json;
-    match &answer {
-        Ok(_) => print(json, &json!({ "ok": true, "agent": options.id, "done": done }), format!("{id} is {done}")),
-        Err(why) => {
-            print(json, &json!({ "ok": false, "agent": options.id, "reason": why }), format!("{id} is not {done}: {why}"))
+    let who = instance.map_or_else(|| id.to_string(), |instance| format!("{instance} of {id}"));
+    let mut members = Map::new();
+    members.insert("agent".to_owned(), options.id.as_str().into());
+    members.extend(instance.map(|instance| ("instance".to_owned(), instance.into())));
+    let (caveats, words) = match &answer {
+        Ok(outcome) => {
+            members.insert("done".to_owned(), done.into());
+            (caveats(outcome), format!("{who} is {done}"))
         }
+        Err(why) => (vec![why.clone()], format!("{who} is not {done}")),
+    };
+    members.insert("ok".to_owned(), caveats.is_empty().into());
+    if !caveats.is_empty() {
+        members.insert("reason".to_owned(), caveats.join("; ").into());
     }
-    Ok(answer.is_ok())
+    let words = [words].iter().chain(&caveats).cloned().collect::<Vec<_>>().join(": ");
+    print(options.admin.json, &Value::Object(members), words);
+    Ok(caveats.is_empty())
+}
+
+/// Answers no when there is no such agent, or it is not recorded.
+fn compromise(options: &ChangeOptions) -> CommandResult {
+    let (id, reason) = (options.agent()?, options.reason.as_deref());
+    let done = match Admin::run(&options.admin, async |admin| admin.compromise(&id, reason).await)? {
+        Ok(done) => done,
+        Err(why) => {
+            let data = json!({ "ok": false, "agent": options.id, "reason": why });
+            print(options.admin.json, &data, format!("nothing of {id} was ended: {why}"));
+            return Ok(false);
+        }
+    };
+    let caveats = caveats(&done);
+    print(options.admin.json, &verdict(&done, &caveats), compromised(&done, &caveats).join("\n"));
+    Ok(caveats.is_empty())
+}
+
+/// What ended, and what is left to do.
+fn compromised(done: &Value, caveats: &[String]) -> Vec<String> {
+    let (id, tasks) = (text(done, "/agent"), done.pointer("/tasks").and_then(Value::as_u64).unwrap_or_default());
+    let mut lines = vec![format!("ended everything of {id}: its tokens, those about it, its running copies, {tasks} tasks")];
+    lines.extend(counts_again(done));
+    lines.extend(caveats.iter().cloned());
+    lines.push("what is left to do:".to_owned());
+    for login in items(done, "/logins") {
+        lines.push(format!("  {}: {}", text(login, "/method"), text(login, "/advice")));
+    }
+    for api in items(done, "/apis") {
+        let api = api.as_str().unwrap_or("-");
+        lines.push(format!("  it is the agent of {api} and has seen its tokens: countersign revoke --api {api} ends them"));
+    }
+    lines.push(format!("  until that is done: countersign agent suspend {id}"));
+    lines
+}
+
+impl ChangeOptions {
+    fn agent(&self) -> Result<ClientId, Failure> {
+        ClientId::parse(&self.id).map_err(|reason| Failure::new(format!("the id of an agent {reason}")))
+    }
 }
 
 fn agents(options: &AdminOptions) -> Result<Vec<Value>, Failure> {

@@ -179,11 +179,17 @@ fn revoke(revoke: &RevokeOptions, options: &Options) -> CommandResult {
             let late = done.get("taken_up").is_some_and(|taken_up| *taken_up == json!(false));
             let late = if late { ". It stays published until the server can take up its configuration: see its log" } else { "" };
             let words = format!("revoked key {}: nothing that it signed is accepted here any more{late}", revoke.key);
-            print(options.json, &json!({ "ok": true, "done": done }), words);
+            let unrecorded = done.get("recorded").is_some_and(|recorded| *recorded == json!(false));
+            let not_yet = "; that is not recorded yet, and until it is nothing is issued";
+            let words = if unrecorded { format!("{words}{not_yet}") } else { words };
+            print(options.json, &json!({ "ok": !unrecorded, "done": done }), words);
+            Ok(!unrecorded)
         }
-        Err(why) => print(options.json, &json!({ "ok": false, "reason": why }), format!("no key was revoked: {why}")),
+        Err(why) => {
+            print(options.json, &json!({ "ok": false, "reason": why }), format!("no key was revoked: {why}"));
+            Ok(false)
+        }
     }
-    Ok(answer.is_ok())
 }
 
 /// The keys belong to the data folder from now on.

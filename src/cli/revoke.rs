@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args};
 use serde_json::json;
 
-use super::admin::{Admin, AdminOptions};
+use super::admin::{Admin, AdminOptions, caveats, counts_again, verdict};
 use super::output::{CommandResult, print};
 use super::text::text;
 
@@ -45,20 +45,23 @@ pub(super) struct Options {
     admin: AdminOptions,
 }
 
-/// Ends what is named. Answers no when nothing goes by that name, or it could not be recorded.
+/// Ends what is named. Answers no when nothing goes by that name, or it is not recorded.
 pub(super) fn run(options: &Options) -> CommandResult {
     let (what, value, agent) = options.asked();
     let reason = options.reason.as_deref();
     let answer = Admin::run(&options.admin, async |admin| admin.end(what, &value, agent, reason).await)?;
-    match &answer {
-        Ok(done) => {
-            let (ended, name) = (text(done, "/ended"), text(done, "/name"));
-            let words = format!("ended {ended} {name}: nothing that came from it is accepted here any more");
-            print(options.admin.json, &json!({ "ok": true, "done": done }), words);
+    let done = match answer {
+        Ok(done) => done,
+        Err(why) => {
+            print(options.admin.json, &json!({ "ok": false, "reason": why }), format!("nothing was ended: {why}"));
+            return Ok(false);
         }
-        Err(why) => print(options.admin.json, &json!({ "ok": false, "reason": why }), format!("nothing was ended: {why}")),
-    }
-    Ok(answer.is_ok())
+    };
+    let (ended, name, caveats) = (text(&done, "/ended"), text(&done, "/name"), caveats(&done));
+    let begins = format!("ended {ended} {name}: nothing that came from it is accepted here any more");
+    let words: Vec<String> = [begins].into_iter().chain(counts_again(&done)).chain(caveats.iter().cloned()).collect();
+    print(options.admin.json, &verdict(&done, &caveats), words.join("\n"));
+    Ok(caveats.is_empty())
 }
 
 impl Options {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::admin::{Admin, AdminOptions};
+use super::admin::{Admin, AdminOptions, caveats};
 use super::client_request::{ClientRequest, Wanted};
 use super::output::{CommandResult, Failure, print};
 use super::text::{instant, items, text};
@@ -97,6 +97,10 @@ fn complete(options: &CompleteOptions) -> CommandResult {
     let reason = options.reason.as_deref().or(Some("completed by an operator"));
     let answer = Admin::run(&options.admin, async |admin| admin.end("task", &options.id, None, reason).await)?;
     let (id, json) = (&options.id, options.admin.json);
+    let answer = answer.and_then(|done| match caveats(&done) {
+        said if said.is_empty() => Ok(done),
+        said => Err(said.join("; ")),
+    });
     match &answer {
         Ok(_) => {
             let words = format!("task {id} is completed: nothing that came from it is accepted here any more");

@@ -9,7 +9,7 @@ use crate::crypto::Digest;
 use crate::jose::Algorithm;
 use crate::keys::ClientJwks;
 use crate::net::Fetcher;
-use crate::oauth::{ClientId, Clock, RuleName, SpiffeId, SpiffePattern};
+use crate::oauth::{ClientId, Clock, RuleName, SpiffeId, SpiffePattern, Subject};
 use crate::trust::{Requirement, SubjectKind, TrustKind, VerifiedAssertion};
 use crate::x509::Roots;
 
@@ -217,6 +217,14 @@ impl ClientAuths {
         agents.sort_unstable();
         agents.dedup();
         agents
+    }
+
+    /// True where a login names the workload that `subject` is: by its SPIFFE ID. Whom others log in their claims say,
+    /// and not the name alone.
+    pub fn names(&self, subject: &Subject) -> bool {
+        let Ok(id) = SpiffeId::parse(subject.id()) else { return false };
+        let known = id.patterns().any(|pattern| self.spiffe.contains_key(&*pattern) || self.svids.contains_key(&*pattern));
+        subject.rule().is_some() && known
     }
 
     /// The methods by which `client` may log in, each once.

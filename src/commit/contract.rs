@@ -66,6 +66,12 @@ pub trait RecordReader: Send + Sync {
     /// See [`StoreReason`].
     fn disclosures(&self, index: u64) -> Result<Option<SealedDisclosures>, StoreReason>;
 
+    /// True where the subject has a key: a record holds something personal about it.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn has_subject_key(&self, subject: &GenerationKey) -> Result<bool, StoreReason>;
+
     /// The present generation of everything that ever ended, is suspended or retired, or lives for a time only.
     ///
     /// # Errors

@@ -9,11 +9,12 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
+use serde::Serialize;
 use serde_json::json;
 
 use super::socket::Auditor;
 use super::state::AppState;
-use crate::admin::{self, AdminReason, RevokeTarget};
+use crate::admin::{self, AdminReason, RevokeTarget, RevokedTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::oauth::ClientId;
 use crate::request::Form;
@@ -58,7 +59,7 @@ async fn tasks(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "tasks": admin::tasks(&state.deployment(), state.commit(), state.now()) }))
 }
 
-/// Suspends, resumes or retires the agent `id`.
+/// Suspends, resumes or retires the agent `id`, or suspends or resumes its running copy `instance`; or ends everything of it.
 async fn change_agent(
     _operator: Auditor,
     name: Path<String>,
@@ -66,16 +67,27 @@ async fn change_agent(
     state: Data<AppState>,
 ) -> Result<HttpResponse, AdminError> {
     let transition = match name.as_str() {
-        "suspend" => Transition::Suspend,
-        "resume" => Transition::Resume,
-        "retire" => Transition::Retire,
+        "suspend" => Some(Transition::Suspend),
+        "resume" => Some(Transition::Resume),
+        "retire" => Some(Transition::Retire),
+        "compromise" => None,
         _ => return Err(AdminError(StatusCode::NOT_FOUND, "an agent can be suspended, resumed or retired".to_owned())),
     };
     let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
     let agent = ClientId::parse(form.get("id").unwrap_or_default());
     let agent = agent.map_err(|_| AdminError::malformed("id must be the id of an agent"))?;
-    let done = admin::change_status(&state.deployment(), state.commit(), &agent, transition, form.get("reason")).await;
-    done.map(|()| HttpResponse::Ok().json(json!({ "agent": agent.as_str() }))).map_err(AdminError::of)
+    let (deployment, commit, reason) = (state.deployment(), state.commit(), form.get("reason"));
+    let Some(transition) = transition else {
+        let done = admin::compromise(&deployment, commit, &agent, reason).await;
+        return done.map(|done| HttpResponse::Ok().json(done)).map_err(AdminError::of);
+    };
+    let instance = form.get("instance").filter(|instance| !instance.is_empty());
+    let done = admin::change_status(&deployment, commit, (&agent, instance), transition, reason).await.map_err(AdminError::of)?;
+    let target = match instance {
+        Some(instance) => RevokeTarget::Instance(agent, instance.to_owned()),
+        None => RevokeTarget::Agent(agent),
+    };
+    recognised(done, target, state).await
 }
 
 /// Ends the one thing that the parameters `what` and `value` name.
@@ -84,7 +96,18 @@ async fn revoke(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Resul
     let (name, value) = (form.get("what").unwrap_or_default(), form.get("value").unwrap_or_default());
     let target = RevokeTarget::parse(name, value, form.get("agent")).map_err(AdminError::of)?;
     let done = admin::revoke(&state.deployment(), state.commit(), &*state.ledger.records, &target, form.get("reason")).await;
-    done.map(|done| HttpResponse::Ok().json(done)).map_err(AdminError::of)
+    recognised(done.map_err(AdminError::of)?, target, state).await
+}
+
+/// What is done, with whether anything knows the name; the records may have to be read for that.
+async fn recognised<T: Serialize + Send + 'static>(
+    done: T,
+    target: RevokeTarget,
+    state: Data<AppState>,
+) -> Result<HttpResponse, AdminError> {
+    let looked = web::block(move || admin::recognised(done, &target, &state.deployment(), &*state.ledger.records));
+    let told = looked.await.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
+    Ok(HttpResponse::Ok().json(told))
 }
 
 /// Revokes the key of this server that the parameter `key` names, and answers when it is out of use, or says that it is not yet.
@@ -106,7 +129,8 @@ async fn revoke_key(_operator: Auditor, body: Bytes, state: Data<AppState>) -> R
         }
         actix_web::rt::time::sleep(TAKEN_UP_PAUSE).await;
     }
-    Ok(HttpResponse::Ok().json(json!({ "ended": done.ended, "name": done.name, "taken_up": taken_up })))
+    let RevokedTarget { ended, name, recorded, .. } = done;
+    Ok(HttpResponse::Ok().json(json!({ "ended": ended, "name": name, "recorded": recorded, "taken_up": taken_up })))
 }
 
 /// Everybody else is refused.

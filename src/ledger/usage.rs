@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::Record;
-use crate::oauth::{ClientId, Resource, Scope, Time};
+use super::record::{Kind, Record, StatusChangeRecord};
+use crate::oauth::{ClientId, GenerationKind, Resource, Scope, Time};
 
 /// The usage of every agent of a ledger.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub struct AgentUse {
     pub logins: BTreeMap<String, (u64, Time)>,
     /// The scopes that were granted on its hops, by API.
     pub authority: BTreeSet<(Resource, Scope)>,
+    /// Its running copies that were suspended and not resumed.
+    pub suspended: BTreeSet<String>,
 }
 
 impl Usage {
@@ -41,7 +43,11 @@ impl Usage {
     /// Counts the record at `index`, which is the next one.
     pub fn add(&mut self, index: u64, record: &Record<'_>) {
         self.next = index + 1;
-        let Record::Hop(hop) = record else { return };
+        let hop = match record {
+            Record::Hop(hop) => hop,
+            Record::StatusChange(change) => return self.changed(change),
+            _ => return,
+        };
         let at = hop.at;
         let granted = |api: &Resource| hop.scope.iter().map(|scope| (api.clone(), scope.clone())).collect::<Vec<_>>();
         let authority: Vec<(Resource, Scope)> = hop.audience.iter().flat_map(granted).collect();
@@ -53,6 +59,19 @@ impl Usage {
         let actor = self.seen(&hop.actor, at);
         actor.acted += 1;
         actor.authority.extend(authority);
+    }
+
+    /// A running copy stands there as its agent's id, which has no space, and its name.
+    fn changed(&mut self, change: &StatusChangeRecord<'_>) {
+        for thing in change.things.iter().filter(|thing| thing.of == GenerationKind::Instance) {
+            let named = thing.name.as_deref().and_then(|name| name.split_once(' '));
+            let Some((agent, instance)) = named.and_then(|(id, name)| Some((ClientId::parse(id).ok()?, name))) else { continue };
+            let suspended = &mut self.agents.entry(agent).or_default().suspended;
+            match change.kind {
+                Kind::Suspension => drop(suspended.insert(instance.to_owned())),
+                _ => drop(suspended.remove(instance)),
+            }
+        }
     }
 
     fn seen(&mut self, agent: &ClientId, at: Time) -> &mut AgentUse {

@@ -83,7 +83,8 @@ pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     }
 }
 
-/// The command to record a token that the key of the generation `signs` signed, and that lives until `expires`: nothing is charged, opened or put into a status list.
+/// The command to record a token that the key of the generation `signs` signed, and that lives until `expires`: nothing is
+/// charged, opened or put into a status list.
 pub(super) fn issue(
     (exchange, dependencies): (&AdmittedExchange, &Dependencies),
     minting: &Minting<'_>,

@@ -185,7 +185,8 @@ fn what_operators_revoke_dies_with_all_that_came_from_it() {
         ("--rule", "nothing", 1),
         ("--hop", "x", 2),
         ("--token", "x", 2),
-        ("--subject", "x", 2),
+        ("--subject", "x", 1),
+        ("--subject", "x:", 2),
     ] {
         assert_eq!(command(&site, &["revoke", option, value]).0, code, "{option} {value}");
     }

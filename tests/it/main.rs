@@ -65,6 +65,9 @@ mod first_configuration;
 // Operators: by the socket and on the folder; what the files end, and what a reload may not change.
 mod agents;
 
+// Operators: what is revoked, suspended and compromised, and what is said of it.
+mod revoking;
+
 // In process: what ends with what, on every path that issues or tells.
 mod life;
 

@@ -53,6 +53,10 @@ impl RecordReader for Records {
         Ok(None)
     }
 
+    fn has_subject_key(&self, _: &crate::oauth::GenerationKey) -> Result<bool, StoreReason> {
+        Ok(false)
+    }
+
     fn generations(&self) -> Result<Vec<StoredGeneration>, StoreReason> {
         Ok(Vec::new())
     }

@@ -81,6 +81,12 @@ impl RecordReader for SqliteReader {
         connection.prepare_cached(sql).and_then(|mut query| query.query_row([index], sealed).optional()).map_err(failed)
     }
 
+    fn has_subject_key(&self, subject: &GenerationKey) -> std::result::Result<bool, StoreReason> {
+        let connection = self.connection();
+        let query = connection.prepare_cached("SELECT 1 FROM subject_keys WHERE subject = ?1");
+        query.and_then(|mut query| query.exists([subject.0])).map_err(failed)
+    }
+
     fn generations(&self) -> std::result::Result<Vec<StoredGeneration>, StoreReason> {
         generations(&self.connection()).map_err(failed)
     }
