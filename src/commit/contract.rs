@@ -8,7 +8,7 @@ use crate::crypto::Digest;
 use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
-use crate::oauth::{ClientId, Generation, GenerationKey, Jti, RuleName, SingleUse, Time, Txn};
+use crate::oauth::{ClientId, Generation, GenerationKey, Jti, Resource, RuleName, SingleUse, Time, Txn};
 
 /// The one place where state is durable. Used by one thread; there may be others, in other processes, on the same store.
 ///
@@ -221,6 +221,10 @@ pub enum ConfiguredPrincipal {
     Rule(RuleName),
     /// The issuer behind a trust rule, as a digest of kind and issuer: another one under the same name is somebody else.
     Issuer(RuleName, Digest),
+    /// A registered API.
+    Api(Resource),
+    /// A term that tokens for an API rest on, as a digest: the agent as which it exchanges them onward, a scope and its effect.
+    ApiTerm(Resource, Digest),
 }
 
 /// The present generation of one thing that is not simply in generation 0.

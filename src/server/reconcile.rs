@@ -1,26 +1,27 @@
 //! Makes the record agree with the configuration. A trust rule that the files disable, give another issuer or no longer name,
-//! and an agent that they retire or no longer name, is ended in the record before the configuration takes effect. What was in
+//! an agent that they retire or no longer name, and an API that they no longer name or whose agent, scopes or effects they take
+//! back or change, is ended in the record before the configuration takes effect. What was in
 //! force is remembered in the store, so that a change of the files counts too while no server runs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::catalog::Status;
+use crate::catalog::{Api, ScopeInfo, Status};
 use crate::commit::contract::{ConfiguredPrincipal, StoredGeneration};
 use crate::commit::{Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
 use crate::config::Config;
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::lifecycle::InactiveStatus;
-use crate::oauth::{ClientId, Clock, GenerationKind, RuleName};
+use crate::oauth::{ClientId, Clock, GenerationKind, Resource, RuleName, Scope};
 use crate::store::{self, KeyFiles, SystemClock};
 use crate::trust::TrustRule;
 
 /// The most things that one revocation or change of status is about.
 const THINGS_MAX: usize = 256;
 
-/// The agents and trust rules that a configuration removed: all of them are revoked.
+/// The agents, trust rules and APIs that a configuration removed: all of them are revoked.
 #[derive(Debug)]
 pub(super) struct Removed(Vec<Revocable>);
 
@@ -60,7 +61,8 @@ impl Removed {
     }
 }
 
-/// Agents that are not retired, and trust rules that are enabled, with who issues under each.
+/// Agents that are not retired, trust rules that are enabled, with who issues under each, and APIs, with what their tokens
+/// rest on.
 fn in_force(deployment: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
     let agents = deployment.catalog.agents().filter(|agent| agent.status != Status::Retired);
     let rules = deployment.trust.rules().filter(|rule| rule.enabled());
@@ -68,20 +70,35 @@ fn in_force(deployment: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
     let rules = rules.flat_map(|rule| {
         [ConfiguredPrincipal::Rule(rule.name().clone()), ConfiguredPrincipal::Issuer(rule.name().clone(), issuer(rule))]
     });
-    agents.map(|agent| ConfiguredPrincipal::Agent(agent.id.clone())).chain(rules).collect()
+    let apis = deployment.catalog.apis().flat_map(|api| {
+        let terms = api_terms(api).map(|term| ConfiguredPrincipal::ApiTerm(api.id.clone(), term));
+        [ConfiguredPrincipal::Api(api.id.clone())].into_iter().chain(terms)
+    });
+    agents.map(|agent| ConfiguredPrincipal::Agent(agent.id.clone())).chain(rules).chain(apis).collect()
 }
 
-/// An agent or trust rule, which is revoked once although a rule is in force with its name and with its issuer.
+/// The terms that tokens for `api` rest on: the agent as which it exchanges them onward, or none, and each scope with its effect.
+fn api_terms(api: &Api) -> impl Iterator<Item = Digest> {
+    let agent = api.agent.as_ref().map_or("", ClientId::as_str);
+    let scope = |(scope, info): (&Scope, &ScopeInfo)| {
+        Digest::of_parts(&[b"scope\0", scope.as_str().as_bytes(), b"\0", info.effect.as_str().as_bytes()])
+    };
+    [Digest::of_parts(&[b"agent\0", agent.as_bytes()])].into_iter().chain(api.scopes.iter().map(scope))
+}
+
+/// An agent, trust rule or API, which is revoked once although several terms of it may be gone.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Principal<'a> {
     Agent(&'a ClientId),
     Rule(&'a RuleName),
+    Api(&'a Resource),
 }
 
 fn principal(known: &ConfiguredPrincipal) -> Principal<'_> {
     match known {
         ConfiguredPrincipal::Agent(id) => Principal::Agent(id),
         ConfiguredPrincipal::Rule(name) | ConfiguredPrincipal::Issuer(name, _) => Principal::Rule(name),
+        ConfiguredPrincipal::Api(id) | ConfiguredPrincipal::ApiTerm(id, _) => Principal::Api(id),
     }
 }
 
@@ -89,6 +106,7 @@ fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Vec<Revocable
     match principal {
         Principal::Agent(id) => Revocable::agent(id, &deployment.pseudonyms),
         Principal::Rule(name) => Revocable::rule(name, &deployment.pseudonyms),
+        Principal::Api(id) => Revocable::api(id, &deployment.pseudonyms),
     }
 }
 

@@ -207,3 +207,45 @@ fn asked(site: &Site, parameters: &[(&str, &str)], path: &str) -> Reply {
     let kind = ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
     post_form(site.public, path, &form(&[&[kind], parameters].concat())).unwrap()
 }
+
+/// Kind 6: an API that comes back with another agent or other effects is another API, whether or not a server ran meanwhile.
+#[test]
+fn an_api_that_is_taken_away_or_changed_takes_its_tokens_along() {
+    let site = Site::new("revoking-apis");
+    let server = site.start();
+    let file = site.fixture.config.parent().unwrap().join("apis/crm.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let write = "\"contacts.write\" = { data = [], effect = \"reversible\" }\n";
+    assert!(before.contains(write));
+    let more = format!("{write}\"contacts.list\" = {{ data = [], effect = \"read\" }}\n");
+    let changes = [
+        ("another scope", before.replace(write, &more), true),
+        ("another lifetime", before.replace("5m", "4m"), true),
+        ("another agent", before.replace("\"crm-agent\"", "\"analyst\""), false),
+        ("another effect", before.replace(write, &write.replace("reversible", "recoverable")), false),
+        ("no agent", before.replace("agent             = \"crm-agent\"\n", ""), false),
+    ];
+    for (what, after, lives) in changes {
+        let token = token(&site);
+        assert_ne!(after, before, "{what}");
+        for text in [&after, &before] {
+            let known = reloads(&site);
+            fs::write(&file, text).unwrap();
+            site.wait(what, || reloads(&site) > known);
+            // Without an agent the API is told nothing of any token; and a scope that is taken away again is one less.
+            assert!(!lives || text == &before || active(&site, &token), "{what}");
+        }
+        assert!(lives || !active(&site, &token), "{what}");
+    }
+    let token = token(&site);
+    server.kill();
+    fs::write(&file, before.replace("\"crm-agent\"", "\"analyst\"")).unwrap();
+    site.start().kill();
+    fs::write(&file, &before).unwrap();
+    let _server = site.start();
+    assert!(!active(&site, &token), "while no server ran");
+}
+
+fn reloads(site: &Site) -> usize {
+    fs::read_to_string(site.log()).unwrap().matches("the changed configuration is in force").count()
+}

@@ -28,6 +28,8 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
                 ConfiguredPrincipal::Agent(id) => insert.execute(["agent", id.as_str()])?,
                 ConfiguredPrincipal::Rule(name) => insert.execute(["rule", name.as_str()])?,
                 ConfiguredPrincipal::Issuer(name, digest) => insert.execute(["issuer", &format!("{name} {digest}")])?,
+                ConfiguredPrincipal::Api(id) => insert.execute(["api", id.as_str()])?,
+                ConfiguredPrincipal::ApiTerm(id, digest) => insert.execute(["api term", &format!("{id} {digest}")])?,
             };
         }
     }
@@ -102,6 +104,8 @@ pub(super) fn in_force(connection: &Connection) -> Result<Option<BTreeSet<Config
             "agent" => known.extend(ClientId::parse(&name).ok().map(ConfiguredPrincipal::Agent)),
             "rule" => known.extend(RuleName::parse(&name).ok().map(ConfiguredPrincipal::Rule)),
             "issuer" => known.extend(issuer(&name)),
+            "api" => known.extend(Resource::parse(&name).ok().map(ConfiguredPrincipal::Api)),
+            "api term" => known.extend(api_term(&name)),
             _ => remembered |= kind == REMEMBERED,
         }
     }
@@ -111,6 +115,11 @@ pub(super) fn in_force(connection: &Connection) -> Result<Option<BTreeSet<Config
 fn issuer(written: &str) -> Option<ConfiguredPrincipal> {
     let (name, digest) = written.split_once(' ')?;
     Some(ConfiguredPrincipal::Issuer(RuleName::parse(name).ok()?, Digest::parse(digest)?))
+}
+
+fn api_term(written: &str) -> Option<ConfiguredPrincipal> {
+    let (id, digest) = written.split_once(' ')?;
+    Some(ConfiguredPrincipal::ApiTerm(Resource::parse(id).ok()?, Digest::parse(digest)?))
 }
 
 fn packed(generations: &[Generation]) -> Vec<u8> {

@@ -310,6 +310,8 @@ fn places_in_lists_and_what_is_in_force_are_there_when_it_is_opened_again() {
         ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap()),
         ConfiguredPrincipal::Rule(RuleName::parse("a").unwrap()),
         ConfiguredPrincipal::Issuer(RuleName::parse("a").unwrap(), Digest::of(b"a")),
+        ConfiguredPrincipal::Api(Resource::parse("https://a.example").unwrap()),
+        ConfiguredPrincipal::ApiTerm(Resource::parse("https://a.example").unwrap(), Digest::of(b"a")),
     ]);
     let status = vec![(0, early.clone()), (1, late.clone())];
     commit(&mut store, &Batch { status, in_force: Some(known.clone()), ..batch(100, vec![row(0, 1, 7), row(1, 2, 7)]) }).unwrap();
