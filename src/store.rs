@@ -13,7 +13,10 @@ use std::sync::Arc;
 use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
 pub use clock::SystemClock;
 pub use in_force::InForceFile;
-pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, LEDGER_OVERLAP, LedgerKey, LedgerKeys, RingEntry};
+pub use keys::{
+    KEY_NOTICE, KeyAges, KeyCheck, KeyClaim, KeyFiles, KeyFilesReason, KeyRole, LEDGER_OVERLAP, LedgerKey, LedgerKeys,
+    OwnerReason, RingEntry, SecretEntry, find_key, missing, remember, revoke_key,
+};
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
 use sqlite::{SqliteReader, SqliteStore};
 pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};

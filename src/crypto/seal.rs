@@ -7,8 +7,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
-/// A key that seals and opens. A random nonce is safe for 2³² messages under one key.
-pub struct SealKey(LessSafeKey);
+/// A key that seals and opens, with the ones before it, which open only. A random nonce is safe for 2³² messages under one key.
+pub struct SealKey {
+    key: LessSafeKey,
+    earlier: Vec<Self>,
+}
 
 /// Sealing or opening failed: wrong key, wrong context, changed bytes, or no randomness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +24,13 @@ impl SealKey {
     /// None for 32 bytes; the type of the primitive allows one.
     pub fn new(secret: &[u8; 32]) -> Result<Self, SealReason> {
         let key = UnboundKey::new(&AES_256_GCM, secret).map_err(|_| SealReason)?;
-        Ok(Self(LessSafeKey::new(key)))
+        Ok(Self { key: LessSafeKey::new(key), earlier: Vec::new() })
+    }
+
+    /// The key that follows the `earlier` ones: it opens what they sealed.
+    #[must_use]
+    pub fn after(self, earlier: Vec<Self>) -> Self {
+        Self { earlier, ..self }
     }
 
     /// Nonce, ciphertext and tag of `plain`, bound to `context`.
@@ -35,20 +44,25 @@ impl SealKey {
         sealed.extend_from_slice(plain);
         let body = sealed.get_mut(NONCE_LEN..).ok_or(SealReason)?;
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(context), body).map_err(|_| SealReason)?;
+        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(context), body).map_err(|_| SealReason)?;
         sealed.extend_from_slice(tag.as_ref());
         Ok(sealed)
     }
 
-    /// The plain text that was sealed under this key for `context`.
+    /// The plain text that was sealed under this key, or one before it, for `context`.
     ///
     /// # Errors
     /// When any byte of it, the key or the context is another.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
+        let earlier = || self.earlier.iter().find_map(|key| key.open(context, sealed).ok());
+        self.open_alone(context, sealed).or_else(|reason| earlier().ok_or(reason))
+    }
+
+    fn open_alone(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(SealReason)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealReason)?;
         let mut body = Zeroizing::new(body.to_vec());
-        let plain = self.0.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| SealReason)?.len();
+        let plain = self.key.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| SealReason)?.len();
         body.truncate(plain);
         Ok(body)
     }
@@ -96,6 +110,17 @@ mod tests {
             changed[position] ^= 1;
             assert!(key.open(b"anc", &changed).is_err(), "byte {position}");
         }
+    }
+
+    #[test]
+    fn the_newest_key_seals_and_the_earlier_ones_open() {
+        let key = |byte| SealKey::new(&[byte; 32]).unwrap();
+        let old = key(7).seal(b"anc", b"plain").unwrap();
+        let newest = key(9).after(vec![key(8), key(7)]);
+        assert_eq!(newest.open(b"anc", &old).unwrap().as_slice(), b"plain");
+        let new = newest.seal(b"anc", b"plain").unwrap();
+        assert!(key(9).open(b"anc", &new).is_ok() && key(7).open(b"anc", &new).is_err());
+        assert!(newest.open(b"other", &old).is_err());
     }
 
     #[test]

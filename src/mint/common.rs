@@ -44,18 +44,18 @@ pub(super) fn txn(exchange: &AdmittedExchange, now: Time) -> Result<Txn, MintRea
     }
 }
 
-/// Every generation that the exchange depends on, with that of the new hop or task and of the transaction that begins here, where
-/// one does.
+/// Every generation that the exchange depends on, with that of the key that `signs`, in place of the one that signed the subject
+/// token; of the new hop or task; and of the transaction that begins here, where one does.
 pub(super) fn generations(
     exchange: &AdmittedExchange,
     dependencies: &Dependencies,
     minting: &Minting<'_>,
-    txn: Txn,
+    (txn, signs): (Txn, Generation),
     (kind, name): (GenerationKind, &[u8; 16]),
 ) -> Vec<Generation> {
     let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
-    let mut generations = dependencies.generations().to_vec();
-    generations.push(born(kind, name));
+    let others = dependencies.generations().iter().filter(|generation| !minting.signers.is_generation(&generation.key));
+    let mut generations: Vec<Generation> = others.copied().chain([signs, born(kind, name)]).collect();
     if exchange.txn().is_none() {
         generations.push(born(GenerationKind::Transaction, txn.as_bytes()));
     }
@@ -83,11 +83,12 @@ pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     }
 }
 
-/// The command to record a token that lives until `expires`: nothing is charged, opened or put into a status list.
+/// The command to record a token that the key of the generation `signs` signed, and that lives until `expires`: nothing is
+/// charged, opened or put into a status list.
 pub(super) fn issue(
     (exchange, dependencies): (&AdmittedExchange, &Dependencies),
     minting: &Minting<'_>,
-    (jti, txn, expires): (Jti, Txn, Time),
+    (jti, txn, signs, expires): (Jti, Txn, Generation, Time),
     (record, disclosures): (Vec<u8>, Disclosures),
 ) -> RecordHop {
     let subject = exchange.subject().subject();
@@ -96,7 +97,7 @@ pub(super) fn issue(
         jti,
         txn,
         record,
-        generations: dependencies.generations().to_vec(),
+        generations: [dependencies.generations(), &[signs]].concat(),
         single_use: exchange.client().spends(),
         deadline: expires.min(exchange.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },

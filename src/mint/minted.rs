@@ -13,7 +13,7 @@ use crate::commit::{Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
-use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
+use crate::oauth::{Generation, GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
 
@@ -60,7 +60,8 @@ pub fn sign(
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
     let txn = common::txn(exchange, now)?;
-    let ancestry = ancestry((exchange, dependencies), grant, minting, (jti, txn));
+    let signs = minting.signers.generation(key)?;
+    let ancestry = ancestry((exchange, dependencies), grant, minting, (jti, txn, signs));
     let sealed = ancestry.seal(minting.own.ancestry(), AncestryKind::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
     let claims = claims::of(exchange, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
@@ -77,7 +78,7 @@ pub fn sign(
         charge: exchange
             .task()
             .map(|task| minting.pseudonyms.known_in(dependencies.generations(), GenerationKind::Task, task.id.as_bytes())),
-        ..common::issue((exchange, dependencies), minting, (jti, txn, grant.expires()), record)
+        ..common::issue((exchange, dependencies), minting, (jti, txn, signs, grant.expires()), record)
     };
     Ok((minted, issue))
 }
@@ -124,7 +125,7 @@ fn ancestry(
     (exchange, dependencies): (&AdmittedExchange, &Dependencies),
     grant: &Grant,
     minting: &Minting<'_>,
-    (jti, txn): (Jti, Txn),
+    (jti, txn, signs): (Jti, Txn, Generation),
 ) -> Ancestry {
     let own = IssuedClaims {
         jti,
@@ -136,7 +137,7 @@ fn ancestry(
         held: grant.held().to_vec(),
         history: history(exchange, grant),
         touched: grant.touched().to_vec(),
-        generations: common::generations(exchange, dependencies, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
+        generations: common::generations(exchange, dependencies, minting, (txn, signs), (GenerationKind::Hop, jti.as_bytes())),
         task: exchange.task().cloned(),
     };
     let subject = exchange.subject();

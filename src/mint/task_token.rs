@@ -74,12 +74,13 @@ pub fn open(
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
     let names = names(task, now)?;
-    let ancestry = ancestry((task, dependencies), grant, minting, &names);
+    let key = minting.signers.algorithms().into_iter().find_map(|algorithm| minting.signers.ready(algorithm, now));
+    let key = key.ok_or(MintReason::NoKey)?;
+    let signs = minting.signers.generation(key)?;
+    let ancestry = ancestry((task, dependencies), grant, minting, (&names, signs));
     let anc = ancestry.seal(minting.own.ancestry(), AncestryKind::Task).map_err(|_| MintReason::TooLarge)?;
     let details = details(grant, now)?;
     let claims = claims(task, grant, (minting, &names), &details, &anc)?;
-    let key = minting.signers.algorithms().into_iter().find_map(|algorithm| minting.signers.ready(algorithm, now));
-    let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = (Digest::of(jwt.as_bytes()), key.kid());
     let record = record(task, grant, declared, (&names, signed), minting.issuer).map_err(|_| MintReason::TooLarge)?;
@@ -89,12 +90,12 @@ pub fn open(
     let issue = RecordHop {
         opens: Some(NewTask {
             key: key_of(id, minting.pseudonyms),
-            task: terms(task, grant, &names, ancestry.own.generations),
+            task: terms(task, grant, &names, ancestry.own.generations.into_iter().filter(|on| *on != signs).collect()),
             out_of: task.parent().map(|Task { terms, .. }| {
                 minting.pseudonyms.known_in(&terms.generations, GenerationKind::Task, terms.id.as_bytes())
             }),
         }),
-        ..common::issue((task.admitted(), dependencies), minting, (jti, txn, grant.deadline()), record)
+        ..common::issue((task.admitted(), dependencies), minting, (jti, txn, signs, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
@@ -148,7 +149,7 @@ fn ancestry(
     (task, dependencies): (&AdmittedTask, &Dependencies),
     grant: &TaskGrant,
     minting: &Minting<'_>,
-    names: &Names,
+    (names, signs): (&Names, Generation),
 ) -> Ancestry {
     let (exchange, subject) = (task.admitted(), task.admitted().subject());
     let before = subject.own();
@@ -163,7 +164,13 @@ fn ancestry(
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
-        generations: common::generations(exchange, dependencies, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
+        generations: common::generations(
+            exchange,
+            dependencies,
+            minting,
+            (names.txn, signs),
+            (GenerationKind::Task, names.id.as_bytes()),
+        ),
         task: Some(TaskMembership {
             id: names.id,
             level: grant.level(),
