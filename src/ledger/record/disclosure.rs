@@ -22,8 +22,8 @@ const SALT_BYTES: usize = 16;
 const SALTS_PER_DRAW: usize = 16;
 
 /// Gives the digests under which the personal values of one record stand, and collects their disclosures. Personal are: a subject
-/// that a trust rule vouched for, also where it stands as an agent, its attributes, `acr`, `amr` and `auth_time`, the purpose of a
-/// task, and every actor that another server named.
+/// that a trust rule vouched for, also where it stands as an agent, its attributes, `acr`, `amr` and `auth_time`, the purpose
+/// of a task, and every actor that another server named.
 pub struct Discloser {
     json: Zeroizing<Vec<u8>>,
     salts: Zeroizing<[u8; SALT_BYTES * SALTS_PER_DRAW]>,
