@@ -139,8 +139,8 @@ fn shown_by_revoked(source: &LogSource, known: &[NoteVerifier], revoked: &[(u64,
     let shown = !others.is_empty() && heads(source, &others, true)?.is_ok();
     Ok((!shown).then(|| {
         format!(
-            "the key {name} was revoked by record {index}, and none of the other keys given signed the newest checkpoint: what came \
-             after the last one that another key or a witness signed is shown by nothing"
+            "the key {name} was revoked by record {index}, and none of the other keys given signed the newest checkpoint: what \
+             came after the last one that another key or a witness signed is shown by nothing"
         )
     }))
 }
