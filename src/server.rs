@@ -1,7 +1,7 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
 //! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a
-//! configuration no longer names, `offline` is for administration where no server runs.
+//! configuration no longer names, `terms` tells what it takes back, `offline` is for administration where no server runs.
 
 mod failure;
 mod keys;
@@ -11,6 +11,7 @@ mod offline;
 mod reconcile;
 mod reload;
 mod renewal;
+mod terms;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use failure::{Failure, with_causes};
 pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use reconcile::retired_in_record;
+pub use terms::{TakenBack, taken_back};
 
 use crate::commit::Commit;
 use crate::config::{self, Fingerprint, Settings, Sources};
@@ -66,6 +68,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
         Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;
+    terms::take_up(&deployment, data);
     lasting.keep_fresh(&deployment);
     let state = AppState::new(
         Arc::new(deployment),

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::keys::server_keys;
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
+use super::terms::take_up;
 use crate::commit::Commit;
 use crate::config::{self, Config, ServerKeys, Settings, TlsSettings};
 use crate::deployment::Deployment;
@@ -42,6 +43,7 @@ pub(super) struct Reload {
 pub(super) struct Lasting {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) commit: Commit,
+    /// The data folder.
     data: PathBuf,
     /// Tokens whose signatures were verified.
     verified: Arc<Cache>,
@@ -93,6 +95,7 @@ impl Reload {
     }
 
     fn put_in_force(&self, prepared: Prepared, removed: &Removed) {
+        take_up(&prepared.deployment, &self.lasting.data);
         self.lasting.keep_fresh(&prepared.deployment);
         let old = self.state.deployment();
         self.state.swap(Arc::new(prepared.deployment), prepared.frontend);

@@ -205,7 +205,7 @@ fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
 }
 
 /// The bytes of a file; none where there is no such file.
-fn bounded(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn bounded(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
     let read = || {
         let length = fs::metadata(path)?.len();
         if length > bytes_max { Err(io::Error::other("it is longer than any such file can be")) } else { fs::read(path) }

@@ -1,6 +1,7 @@
 //! What operators revoke, suspend and compromise against the real binary, and that what is said is what was done.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -248,4 +249,65 @@ fn an_api_that_is_taken_away_or_changed_takes_its_tokens_along() {
 
 fn reloads(site: &Site) -> usize {
     fs::read_to_string(site.log()).unwrap().matches("the changed configuration is in force").count()
+}
+
+/// Kind 6: what a change of the files narrows without ending is told before it is made and when it is, with the command that ends
+/// it.
+#[test]
+fn what_a_configuration_takes_back_is_told() {
+    let site = Site::new("revoking-narrowed");
+    let folder = site.fixture.config.parent().unwrap().to_owned();
+    let check = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["check", "--config"])
+            .arg(&site.fixture.config)
+            .arg("--against")
+            .arg(&site.fixture.data)
+            .current_dir(&site.folder)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(check().contains("it is not remembered what is in force here"), "before the first start");
+    let server = site.start();
+    let token = token(&site);
+    let before = check();
+    assert!(!before.contains("is narrowed") && !before.contains("is another one"), "{before}");
+    server.kill();
+    let edits = [
+        ("trust/cluster.toml", "presenters   = [\"gateway\"]", "presenters   = []"),
+        ("trust/idp.toml", "require      = { email_verified = true }", "require      = { email_verified = true, hd = \"acme\" }"),
+        ("agents/orchestrator.toml", "client = \"live-orchestrator\"", "client = \"other\""),
+        ("agents/gateway.toml", "../jwks/gateway.json", "../jwks/analyst.json"),
+        ("apis/crm.toml", "destination       = \"internal\"", "destination       = \"external\""),
+        (
+            "apis/files.toml",
+            "id                = \"https://files.example\"",
+            "id = \"https://files.example\"\nagent = \"analyst\"",
+        ),
+    ];
+    for (file, old, new) in edits {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains(old), "{file}: {text}");
+        fs::write(folder.join(file), text.replacen(old, new, 1)).unwrap();
+    }
+    let told = [
+        "trust rule cluster is narrowed (no longer presenter gateway): what was issued before lives on; `countersign revoke \
+         --rule cluster` ends it",
+        "trust rule idp is narrowed (now required: hd is \"acme\")",
+        "agent orchestrator is narrowed (no longer foreign client live-orchestrator under idp-live)",
+        "agent gateway is narrowed (no longer login by key ",
+        "API https://crm.example is narrowed (no longer destination internal)",
+        "API https://files.example is another one (no longer without an agent): what was issued under it before ends",
+    ];
+    let checked = check();
+    let _server = site.start();
+    let log = fs::read_to_string(site.log()).unwrap();
+    for sentence in told {
+        assert!(checked.contains(sentence), "{sentence}\n{checked}");
+        assert!(log.contains(sentence), "{sentence}\n{log}");
+    }
+    assert!(active(&site, &token), "it lives on");
+    assert!(!check().contains("is narrowed"), "by now it is in force");
 }
