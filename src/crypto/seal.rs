@@ -2,6 +2,8 @@
 //! §8.2.2).
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
@@ -11,6 +13,30 @@ use zeroize::Zeroizing;
 pub struct SealKey {
     key: LessSafeKey,
     earlier: Vec<Self>,
+    leave: Option<Leave>,
+}
+
+/// The leave to use a key so many times more. It is asked for when it is used up, and whoever gives it has written it down.
+struct Leave {
+    left: AtomicI64,
+    ask: Box<dyn Fn() -> Option<u32> + Send + Sync>,
+    turn: Mutex<()>,
+}
+
+impl Leave {
+    /// Takes one use. Whoever finds none left waits for its turn, and asks unless somebody else has.
+    fn take(&self) -> Result<(), SealReason> {
+        if self.left.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.left.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let more = (self.ask)().filter(|more| *more > 0).ok_or(SealReason)?;
+        self.left.store(i64::from(more) - 1, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// Sealing or opening failed: wrong key, wrong context, changed bytes, or no randomness.
@@ -24,7 +50,7 @@ impl SealKey {
     /// None for 32 bytes; the type of the primitive allows one.
     pub fn new(secret: &[u8; 32]) -> Result<Self, SealReason> {
         let key = UnboundKey::new(&AES_256_GCM, secret).map_err(|_| SealReason)?;
-        Ok(Self { key: LessSafeKey::new(key), earlier: Vec::new() })
+        Ok(Self { key: LessSafeKey::new(key), earlier: Vec::new(), leave: None })
     }
 
     /// The key that follows the `earlier` ones: it opens what they sealed.
@@ -33,11 +59,19 @@ impl SealKey {
         Self { earlier, ..self }
     }
 
+    /// The key, counted: `ask` is called before it seals for the first time and whenever what it gave leave for is used up, and
+    /// says how many times more it may seal; nothing is sealed where it says none.
+    #[must_use]
+    pub fn counted(self, ask: impl Fn() -> Option<u32> + Send + Sync + 'static) -> Self {
+        Self { leave: Some(Leave { left: AtomicI64::new(0), ask: Box::new(ask), turn: Mutex::new(()) }), ..self }
+    }
+
     /// Nonce, ciphertext and tag of `plain`, bound to `context`.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// When there is no randomness, or no leave for one more use.
     pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealReason> {
+        self.leave.as_ref().map_or(Ok(()), Leave::take)?;
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(&nonce);
@@ -95,6 +129,8 @@ impl std::error::Error for SealReason {}
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -121,6 +157,18 @@ mod tests {
         let new = newest.seal(b"anc", b"plain").unwrap();
         assert!(key(9).open(b"anc", &new).is_ok() && key(7).open(b"anc", &new).is_err());
         assert!(newest.open(b"other", &old).is_err());
+    }
+
+    #[test]
+    fn a_counted_key_asks_for_every_step_and_seals_nothing_without_leave() {
+        let asked = Arc::new(AtomicI64::new(0));
+        let counts = Arc::clone(&asked);
+        let leave = move || (counts.fetch_add(1, Ordering::SeqCst) < 3).then_some(8);
+        let key = Arc::new(SealKey::new(&[7; 32]).unwrap().counted(leave));
+        let work = |key: Arc<SealKey>| std::thread::spawn(move || (0..16).filter(|_| key.seal(b"", b"").is_ok()).count());
+        let threads: Vec<_> = (0..4).map(|_| work(Arc::clone(&key))).collect();
+        assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>(), 3 * 8);
+        assert!(asked.load(Ordering::SeqCst) > 3);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod ring;
 mod role;
 mod secrets;
 mod sum;
+mod uses;
 
 use std::fmt;
 use std::path::Path;
@@ -28,6 +29,7 @@ pub use role::{KeyCheck, KeyRole, missing};
 use role::{OWNER, RING, SECRETS, TASK_LIFETIME_MAX, TOKEN_LIFETIME_MAX};
 pub use secrets::SecretEntry;
 use secrets::Secrets;
+use uses::Uses;
 
 /// How long a key is published before it signs, and how long beyond the last token that it signed: validators hold on to the
 /// keys that they know, some for an hour and more.
@@ -49,6 +51,7 @@ pub struct KeyFiles {
     keys: Vec<SigningKey>,
     opened: Time,
     secrets: Secrets,
+    uses: Uses,
 }
 
 impl KeyFiles {
@@ -76,6 +79,7 @@ impl KeyFiles {
         }
         let mut files = Self::read(folder, now)?;
         Secrets::list(&files.folder, now)?;
+        Uses::begin(&files.folder)?;
         for algorithm in algorithms {
             if !files.ring.has(*algorithm) {
                 files.add(*algorithm, now, now)?;
@@ -127,10 +131,14 @@ impl KeyFiles {
         let folder = self.folder.clone();
         let _lock = folder.lock()?;
         *self = Self::read(folder.clone(), now)?;
-        self.secrets.rotate(&folder, of, now)
+        let entry = self.secrets.rotate(&folder, of, now)?;
+        Uses::begin(&folder)?;
+        let kept = self.secrets.entries().filter(|entry| !entry.is_destroyed()).map(|entry| entry.id.as_str());
+        Uses::retain(&folder, &kept.collect::<Vec<_>>())?;
+        Ok(entry)
     }
 
-    /// Makes the keys that follow those that are old enough. Returns the check values of the new ones.
+    /// Makes the keys that follow those that are old enough, or were used often enough. Returns the check values of the new ones.
     ///
     /// # Errors
     /// See [`KeyFilesReason`].
@@ -143,7 +151,11 @@ impl KeyFiles {
             renewed.push(KeyCheck { of: KeyRole::Signing, id });
         }
         let age = |of| if of == KeyRole::Ancestry { ages.signing } else { ages.secrets };
-        let old: Vec<KeyRole> = self.secrets().filter(|entry| entry.is_due(age(entry.of), now)).map(|entry| entry.of).collect();
+        let old: Vec<KeyRole> = self
+            .secrets()
+            .filter(|entry| entry.is_due(age(entry.of), self.uses.of(&entry.id), now))
+            .map(|entry| entry.of)
+            .collect();
         for of in old {
             let id = self.rotate_secret(of, now)?.id;
             renewed.push(KeyCheck { of, id });
@@ -253,8 +265,10 @@ impl KeyFiles {
         let keys = self.secrets.kept(of).map(|secret| SealKey::new(secret)).collect::<Result<Vec<_>, _>>();
         let keys = keys.map_err(|_| KeyFilesReason::Randomness)?;
         let mut keys = keys.into_iter();
-        let current = keys.next().ok_or_else(|| KeyFilesReason::Missing(self.folder.path(SECRETS)))?;
-        Ok(current.after(keys.collect()))
+        let missing = || KeyFilesReason::Missing(self.folder.path(SECRETS));
+        let (current, entry) = keys.next().zip(self.secrets.current(of)).ok_or_else(missing)?;
+        let (folder, id) = (self.folder.clone(), entry.id.clone());
+        Ok(current.counted(move || uses::reserve(&folder, &id)).after(keys.collect()))
     }
 
     fn roots(&self) -> Vec<MacKey> {
@@ -264,6 +278,7 @@ impl KeyFiles {
     /// What an earlier version wrote gets its sum, and a list of the secrets.
     fn listed(self) -> Result<Self, KeyFilesReason> {
         let summed = sum::is_in(&self.folder.read(RING)?);
+        Uses::begin(&self.folder)?;
         if !summed || !self.folder.has(SECRETS) {
             let _lock = self.folder.lock()?;
             Ring::read(&self.folder)?.write(&self.folder)?;
@@ -277,7 +292,8 @@ impl KeyFiles {
         let ring = Ring::read(&folder)?;
         let keys = ring.entries().map(|entry| read_key(&folder, entry)).collect::<Result<_, _>>()?;
         let secrets = Secrets::read(&folder, now)?;
-        Ok(Self { ring, keys, secrets, opened: now, folder })
+        let uses = Uses::read(&folder, &secrets.entries().map(|entry| entry.id.as_str()).collect::<Vec<_>>())?;
+        Ok(Self { ring, keys, secrets, uses, opened: now, folder })
     }
 
     /// The key is durable before the ring names it.

@@ -197,4 +197,10 @@ fn a_revoked_ledger_key_signs_no_more() {
         let verify = ["ledger", "verify", data, "--key", &key];
         Command::new(env!("CARGO_BIN_EXE_countersign")).args(verify).output().unwrap().status.success()
     });
+    // The old key alone shows nothing any more, and the log says so itself.
+    let words = Command::new(env!("CARGO_BIN_EXE_countersign")).args(["ledger", "verify", data, "--key", &old]).output().unwrap();
+    assert_eq!(words.status.code(), Some(1));
+    let both = ["ledger", "verify", data, "--key", &old, "--key", &key];
+    let words = Command::new(env!("CARGO_BIN_EXE_countersign")).args(both).output().unwrap();
+    assert!(words.status.success(), "{}", String::from_utf8_lossy(&words.stdout));
 }

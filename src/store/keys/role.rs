@@ -12,6 +12,7 @@ use crate::crypto::MacKey;
 pub(super) const RING: &str = "keyring.json";
 pub(super) const LEDGER_RING: &str = "ledger.json";
 pub(super) const SECRETS: &str = "secrets.json";
+pub(super) const USES: &str = "uses.json";
 pub(super) const OWNER: &str = "owner.json";
 
 /// No configuration lets an access token live longer.

@@ -16,6 +16,7 @@ use super::files::{self, KeyFolder, Secret};
 use super::reason::KeyFilesReason;
 use super::role::{KeyCheck, KeyRole, OWNER, SECRETS, TASK_LIFETIME_MAX, TOKEN_LIFETIME_MAX};
 use super::sum;
+use super::uses::ROTATE_AT;
 use crate::crypto::{MacKey, random};
 use crate::oauth::Time;
 
@@ -138,6 +139,11 @@ impl Secrets {
         self.0.iter().map(|kept| &kept.entry)
     }
 
+    /// The entry of the current one of a kind.
+    pub(super) fn current(&self, of: KeyRole) -> Option<&SecretEntry> {
+        self.0.iter().rev().find(|kept| kept.entry.of == of && kept.secret.is_some()).map(|kept| &kept.entry)
+    }
+
     /// Those of one kind that are kept, the current one first.
     pub(super) fn kept(&self, of: KeyRole) -> impl Iterator<Item = &Secret> {
         self.0.iter().rev().filter(move |kept| kept.entry.of == of).filter_map(|kept| kept.secret.as_ref())
@@ -223,8 +229,8 @@ fn first_file(of: KeyRole) -> String {
 }
 
 impl SecretEntry {
-    /// True where a secret of this age is to be replaced at `now`.
-    pub(super) fn is_due(&self, after: Duration, now: Time) -> bool {
-        self.replaced.is_none() && self.created().plus(after) <= now
+    /// True where a secret of this age, and used so often, is to be replaced at `now`.
+    pub(super) fn is_due(&self, after: Duration, uses: u64, now: Time) -> bool {
+        self.replaced.is_none() && (self.created().plus(after) <= now || uses >= ROTATE_AT)
     }
 }

@@ -98,3 +98,39 @@ fn a_revoked_ledger_key_signs_no_more_and_stays_listed() {
         1
     );
 }
+
+/// The uses are written down before they are used, a step at a time, and count over a restart.
+#[test]
+fn a_key_that_was_used_often_is_followed_by_another_long_before_its_bound() {
+    let home = Home::new();
+    let files = home.open();
+    let id = |files: &KeyFiles| files.secrets().filter(|entry| entry.of == KeyRole::Ancestry).last().unwrap().id.clone();
+    let first = id(&files);
+    let uses = |id: &str| {
+        let text = fs::read_to_string(home.0.join("uses.json")).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let found = file["keys"].as_array().unwrap().iter().find(|key| key["id"] == id).cloned();
+        found.map_or(0, |key| key["uses"].as_u64().unwrap())
+    };
+    let key = files.ancestry().unwrap();
+    assert_eq!(uses(&first), 0, "not before it seals");
+    (0..100).for_each(|_| drop(key.seal(b"", b"").unwrap()));
+    assert_eq!(uses(&first), 1 << 20);
+    KeyFiles::open(&home.0, NOW).unwrap().ancestry().unwrap().seal(b"", b"").unwrap();
+    assert_eq!(uses(&first), 2 << 20, "a start begins another step");
+    let set = |uses: u64| {
+        let text = sum::with(&serde_json::json!({ "version": 1, "keys": [{ "id": first, "uses": uses }] })).unwrap();
+        fs::write(home.0.join("uses.json"), text).unwrap();
+    };
+    set((1 << 30) - (1 << 20));
+    let ages = KeyAges { signing: days(90), secrets: days(365) };
+    assert_eq!(KeyFiles::open(&home.0, NOW).unwrap().renew(&ages, NOW).unwrap(), []);
+    uses::reserve(&files.folder, &first).unwrap();
+    assert_eq!(KeyFiles::open(&home.0, NOW).unwrap().renew(&ages, NOW).unwrap().len(), 1, "at 2³⁰");
+    let again = KeyFiles::open(&home.0, NOW).unwrap();
+    assert_ne!(id(&again), first);
+    set((1 << 31) - (1 << 20));
+    assert!(uses::reserve(&files.folder, &first).is_some() && uses::reserve(&files.folder, &first).is_none());
+    assert_eq!(uses(&first), 1 << 31);
+    assert!(KeyFiles::open(&home.0, NOW).is_ok() && again.ancestry().unwrap().seal(b"", b"").is_ok());
+}
