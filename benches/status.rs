@@ -162,7 +162,10 @@ impl Keys {
     fn new() -> Self {
         let pem = generate_key(Algorithm::ES256).unwrap();
         let key = SigningKey::from_pem(&pem, Algorithm::ES256).unwrap();
-        let signers = Signers::new(vec![SignerEntry { key, signs_from: Time::from_millis(0), retires: None, published: true }]);
+        let signers = Signers::new(
+            vec![SignerEntry { key, signs_from: Time::from_millis(0), retires: None, published: true }],
+            &Pseudonyms::new(MacKey::new(&[1; 32]), Vec::new()),
+        );
         let issuer = Issuer::parse("https://sts.example").unwrap();
         let set = Arc::new(KeySet::of_signing_keys([]));
         let own = IssuerKeys::new(issuer.clone(), set, SealKey::new(&[1; 32]).unwrap(), Arc::new(Cache::new(1)));

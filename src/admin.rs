@@ -16,5 +16,5 @@ pub use agents::{
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
 pub use reason::AdminReason;
 pub use recognise::{Recognised, recognised};
-pub use revoke::{RevokeTarget, RevokedTarget, revoke};
+pub use revoke::{RevokeTarget, RevokedTarget, revoke, revoke_key};
 pub use tasks::{TaskReport, tasks};

@@ -29,7 +29,7 @@ pub use commands::RecordHop;
 pub use effect::{Effect, TaskOpening, Thing};
 pub use entry::{RecordedGeneration, RecordedTask};
 pub use fold::{Fold, StateHash, recorded_state};
-pub use handle::{Commit, CommitKeys};
+pub use handle::{Commit, CommitKeys, SUM, TASK_TERMS};
 pub use limits::Limits;
 pub use named_fold::NamedFold;
 pub use receipt::{CommitReason, Durable, Receipt};

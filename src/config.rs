@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 pub use agent_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use build::{Config, PolicyText, ServerKeys, deployment};
 pub use load::Fingerprint;
-pub use settings::{DpopNonce, LedgerAccess, LimitSettings, Settings, StoreEngine};
+pub use settings::{DpopNonce, KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};
 pub use trust_file::TrustFile;
 pub use watch::watch;
@@ -58,8 +58,8 @@ pub struct Loaded {
     pub fingerprint: Fingerprint,
 }
 
-/// The list of keys in their folder, as `store` writes it.
-const KEYRING: &str = "keyring.json";
+/// The lists of keys in their folder, as `store` writes them.
+const KEY_LISTS: [&str; 3] = ["keyring.json", "ledger.json", "secrets.json"];
 
 /// Read before all files given, when it is there.
 pub const DEFAULT_FILE: &str = "conf/default.toml";
@@ -76,8 +76,8 @@ impl Sources {
     pub fn load(&self) -> Loaded {
         let context = LoadContext::default();
         let read = self.settings(&context).and_then(|settings| {
-            // What `keys rotate` changes is to be noticed as well.
-            context.watch(keyring(&settings));
+            // What `keys rotate` and `keys revoke` change is to be noticed as well.
+            key_lists(&settings).for_each(|list| context.watch(list));
             folders::read(&context, settings)
         });
         let (errors, warnings, fingerprint) = context.finish();
@@ -135,9 +135,9 @@ pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Diagnostics, Diagnostics) 
     (rule.filter(|_| errors.is_empty()), errors, warnings)
 }
 
-/// The list of keys in the folder that `settings` name.
-pub fn keyring(settings: &Settings) -> PathBuf {
-    settings.keys.dir.join(KEYRING)
+/// The lists of keys in the folder that `settings` name.
+pub fn key_lists(settings: &Settings) -> impl Iterator<Item = PathBuf> {
+    KEY_LISTS.iter().map(|list| settings.keys.dir.join(list))
 }
 
 #[cfg(test)]

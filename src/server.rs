@@ -1,7 +1,7 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
-//! `reload` puts a changed configuration in force, `reconcile` ends what a configuration no longer names, `offline` is for
-//! administration where no server runs.
+//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a
+//! configuration no longer names, `terms` tells what it takes back, `offline` is for administration where no server runs.
 
 mod failure;
 mod keys;
@@ -10,6 +10,8 @@ mod limits;
 mod offline;
 mod reconcile;
 mod reload;
+mod renewal;
+mod terms;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,14 +22,16 @@ pub use failure::{Failure, with_causes};
 pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use reconcile::retired_in_record;
+pub use terms::{TakenBack, taken_back};
 
 use crate::catalog::Status;
 use crate::commit::Commit;
+use crate::commit::contract::{CommitStore, StoreReason};
 use crate::config::{self, Config, Fingerprint, Settings, Sources};
 use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, GenerationKind};
-use crate::store::{self, KeyFiles, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
 use reload::{Lasting, Reload};
 
 /// A server that answers.
@@ -36,6 +40,7 @@ pub struct Server {
     settings: Settings,
     reload: Reload,
     fingerprint: Fingerprint,
+    _claim: KeyClaim,
 }
 
 /// Reads the configuration and starts the server on `data`. Must be called on a tokio runtime inside an actix system.
@@ -49,11 +54,15 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let settings = config.settings.clone();
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
+    let claim = KeyClaim::take(&settings.keys.dir, data)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
-    // What was made just now is no change of the configuration.
-    loaded.fingerprint.look_again_at(&config::keyring(&settings));
-    let commit = commit(&config, data, &files, &clock)?;
+    claim.require_known(&files, &LedgerKeys::open(&settings.keys.dir)?)?;
+    let commit = commit(store, &config, &files, &clock)?.map_err(|reason| Failure::store(data, &reason))?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
+    settle(&claim, &files, &settings, data)?;
+    // What was made just now is no change of the configuration.
+    config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
@@ -64,6 +73,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
         Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
     })?;
+    terms::take_up(&deployment, data);
     lasting.keep_fresh(&deployment);
     let state = AppState::new(
         Arc::new(deployment),
@@ -72,11 +82,12 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
         ledger,
         Arc::clone(&lasting.clock),
         limits::input(&settings.limits),
+        settings.keys.dir.clone(),
     );
     let state = Arc::new(state);
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
     let reload = Reload { lasting, signing, identity, state, runtime: Handle::current() };
-    Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint })
+    Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint, _claim: claim })
 }
 
 impl Server {
@@ -86,10 +97,14 @@ impl Server {
     }
 
     /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
-    /// alone.
+    /// alone. Keys are followed by others at their age.
     pub fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
         let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
-        config::watch(sources, known, move |loaded| reload.take(loaded, &before))
+        let renewed = renewal::watch(before.keys.clone(), Arc::clone(&self.reload.lasting.clock));
+        let watched = config::watch(sources, known, move |loaded| reload.take(loaded, &before));
+        async move {
+            tokio::join!(watched, renewed);
+        }
     }
 
     /// Finishes requests under way, publishes what they recorded, and closes the store.
@@ -105,13 +120,25 @@ impl Server {
 }
 
 /// The one writer, on the store of the data folder.
-fn commit(config: &Config, data: &Path, files: &KeyFiles, clock: &Arc<dyn Clock>) -> Result<Commit, Failure> {
-    let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
+fn commit(
+    store: Box<dyn CommitStore>,
+    config: &Config,
+    files: &KeyFiles,
+    clock: &Arc<dyn Clock>,
+) -> Result<Result<Commit, StoreReason>, Failure> {
     let limits = limits::commit(&config.settings.limits);
-    let (inactive, pseudonyms) = (config.catalog.agents().filter(|agent| agent.status != Status::Active), files.pseudonyms());
-    let suspended = inactive.map(|agent| pseudonyms.pseudonym(GenerationKind::Agent, agent.id.as_str().as_bytes())).collect();
-    let started = Commit::start_suspending(store, Arc::clone(clock), files.commit()?, limits, suspended);
-    started.map_err(|reason| Failure::store(data, &reason))
+    let (inactive, pseudonyms) = (config.catalog.agents().filter(|agent| agent.status != Status::Active), files.pseudonyms()?);
+    let suspended = inactive.flat_map(|agent| pseudonyms.every(GenerationKind::Agent, agent.id.as_str().as_bytes())).collect();
+    Ok(Commit::start_suspending(store, Arc::clone(clock), files.commit()?, limits, suspended))
+}
+
+/// Says in both folders that they belong together, and once to the operator.
+fn settle(claim: &KeyClaim, files: &KeyFiles, settings: &Settings, data: &Path) -> Result<(), Failure> {
+    if claim.settle(files, &LedgerKeys::open(&settings.keys.dir)?)? {
+        let keys = settings.keys.dir.display();
+        tracing::info!("the key folder {keys} belongs to the data folder {} from now on, and to no other", data.display());
+    }
+    Ok(())
 }
 
 /// Starts the listeners on the bound sockets.

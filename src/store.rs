@@ -1,6 +1,7 @@
 //! One native implementation for each contract: what the stored things mean is no concern of this room.
 
 mod clock;
+mod in_force;
 mod keys;
 mod sequences;
 mod sqlite;
@@ -11,7 +12,11 @@ use std::sync::Arc;
 
 use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
 pub use clock::SystemClock;
-pub use keys::{KEY_NOTICE, KeyFiles, KeyFilesReason, LEDGER_OVERLAP, LedgerKey, LedgerKeys, RingEntry};
+pub use in_force::InForceFile;
+pub use keys::{
+    KEY_NOTICE, KeyAges, KeyCheck, KeyClaim, KeyFiles, KeyFilesReason, KeyRole, LEDGER_OVERLAP, LedgerKey, LedgerKeys,
+    OwnerReason, RingEntry, SecretEntry, find_key, missing, remember, revoke_key,
+};
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
 use sqlite::{SqliteReader, SqliteStore};
 pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};

@@ -12,10 +12,13 @@ use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
 use crate::ledger::record::Record;
 use crate::lifecycle::StateView;
-use crate::oauth::{ClientId, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
+
+/// Nothing that this server signs lives longer: task tokens, for 90 days.
+const SIGNED_MAX: Duration = Duration::from_hours(24 * 91);
 
 /// The most records of one transaction that are read; the revocation of a longer one is never forgotten.
 const RECORDS_MAX: u32 = 10_000;
@@ -77,6 +80,27 @@ pub async fn revoke(
     let recorded = acts(commit, &ends, commit.end(revocation)).await?;
     let counts_from = until.is_none().then(|| counts_from(commit, &ends)).flatten().filter(|_| target.is_vouched_for());
     Ok(RevokedTarget { ended, name: name.unwrap_or_else(|| target.to_string()), recorded, counts_from })
+}
+
+/// Revokes what the key `name` of this server signed: a signing key by its `kid`, a key of the ledger by its verifier key. When
+/// it returns `Ok`, that acts, and is durable where it says so. The key itself is revoked in its folder.
+///
+/// # Errors
+/// See [`AdminReason`].
+pub async fn revoke_key(
+    deployment: &Deployment,
+    commit: &Commit,
+    name: &str,
+    now: Time,
+    reason: Option<&str>,
+) -> Result<RevokedTarget, AdminReason> {
+    let reason = reason.unwrap_or("revoked by an operator").to_owned();
+    // It signs nothing more, so this outlives whatever it signed.
+    let until = Some(now.plus(SIGNED_MAX));
+    let ends = Revocable::key(name, &deployment.pseudonyms);
+    let revocation = Revocation { ends: ends.clone(), by: ClientId::operators(), reason, until };
+    let recorded = acts(commit, &ends, commit.end(revocation)).await?;
+    Ok(RevokedTarget { ended: GenerationKind::Key.label(), name: name.to_owned(), recorded, counts_from: None })
 }
 
 impl RevokeTarget {

@@ -18,7 +18,7 @@ use crate::http::block_on;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
 use crate::server::{Offline, with_causes};
-use crate::store::SystemClock;
+use crate::store::{self, KeyFilesReason, SystemClock};
 
 /// The options of every command of administration.
 #[derive(Args)]
@@ -32,6 +32,13 @@ pub(super) struct AdminOptions {
     /// Print as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl AdminOptions {
+    /// The options of a command that has them already.
+    pub(super) fn new(data: PathBuf, config: Vec<PathBuf>, json: bool) -> Self {
+        Self { data, config, json }
+    }
 }
 
 /// The data that was asked for or what was done, or a sentence that says why not.
@@ -126,6 +133,25 @@ impl Admin {
             Self::Folder(folder) => {
                 let done = admin::compromise(&folder.deployment, &folder.commit, agent, reason).await;
                 Ok(told(done.map(|done| (done.recorded, done)), &RevokeTarget::Agent(agent.clone()), folder))
+            }
+        }
+    }
+
+    /// Revokes a key of the server.
+    pub(super) async fn revoke_key(&self, name: &str, reason: Option<&str>) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let form = [("key", name), ("reason", reason.unwrap_or_default())];
+                answer(&client.post_form("http://ops/ops/keys/revoke", &form, None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let now = SystemClock.now();
+                if let Err(reason @ KeyFilesReason::Unknown(..)) = store::find_key(&folder.keys, name, now) {
+                    return Ok(Err(reason.to_string()));
+                }
+                let done = admin::revoke_key(&folder.deployment, &folder.commit, name, now, reason).await;
+                store::revoke_key(&folder.keys, name, now)?;
+                Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::ledger::{
     AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, LogFiles, NoteReason, NoteVerifier, Record,
     RecordReason, audit,
 };
+use crate::oauth::GenerationKind;
 use crate::server::with_causes;
 use crate::store::{self, LogFolder};
 
@@ -98,7 +99,7 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
         Some(data) if store::is_used(data) => Some(StoredRecords::open(data)?),
         _ => None,
     };
-    let (mut fold, mut diverged) = (NamedFold::default(), None);
+    let (mut fold, mut diverged, mut revoked) = (NamedFold::default(), None, Vec::new());
     let report = audit(source, &heads, |index, entry| {
         if index.is_multiple_of(PROGRESS) {
             progress(index, head.size());
@@ -107,6 +108,7 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
         if let Err(reason) = fold.take(index, &record) {
             diverged.get_or_insert(reason);
         }
+        revoked.extend(revoked_keys(&record).map(|name| (index, name)));
         if let Some(records) = &mut records {
             records.compare(index, entry, &record, &fold);
         }
@@ -120,7 +122,32 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
     if let Some(what) = differs.or(diverged.map(|reason| reason.to_string())) {
         return Ok(AuditOutcome::Unsound(what));
     }
+    if let Some(what) = shown_by_revoked(source, &known, &revoked)? {
+        return Ok(AuditOutcome::Unsound(what));
+    }
     Ok(AuditOutcome::Sound(Sound { head, report, records: records.is_some(), unsigned }))
+}
+
+/// The keys that a record revokes, by name.
+fn revoked_keys(record: &Record<'_>) -> impl Iterator<Item = String> {
+    let ends = if let Record::Revocation(record) = record { record.ends.as_slice() } else { &[] };
+    let keys = ends.iter().filter(|end| end.of == GenerationKind::Key);
+    keys.filter_map(|end| end.name.as_deref().map(str::to_owned)).collect::<Vec<_>>().into_iter()
+}
+
+/// A sentence where a revoked key alone signed the newest checkpoint: its signature shows nothing after the last one that another
+/// key signed.
+fn shown_by_revoked(source: &LogSource, known: &[NoteVerifier], revoked: &[(u64, String)]) -> Result<Option<String>, Failure> {
+    let by = |key: &NoteVerifier| revoked.iter().find(|(_, name)| *name == key.to_string());
+    let Some((index, name)) = known.iter().find_map(by) else { return Ok(None) };
+    let others: Vec<NoteVerifier> = known.iter().filter(|key| by(key).is_none()).cloned().collect();
+    let shown = !others.is_empty() && heads(source, &others, true)?.is_ok();
+    Ok((!shown).then(|| {
+        format!(
+            "the key {name} was revoked by record {index}, and none of the other keys given signed the newest checkpoint: what \
+             came after the last one that another key or a witness signed is shown by nothing"
+        )
+    }))
 }
 
 /// Only an unreadable file has a cause that the sentence does not say.

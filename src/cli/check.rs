@@ -10,9 +10,10 @@ use super::text::instant;
 use crate::client::ExpiryState;
 use crate::config::{self, Config, Sources};
 use crate::crypto::Digest;
+use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::oauth::{Clock, Time};
-use crate::server::{retired_in_record, stand_in_keys};
+use crate::server::{retired_in_record, stand_in_keys, taken_back};
 use crate::store::SystemClock;
 use crate::x509::UnverifiedCertificate;
 
@@ -25,6 +26,10 @@ pub(super) struct Options {
     /// The server's data folder: also tells where the record is stricter than the files
     #[arg(long)]
     data: Option<PathBuf>,
+    /// The data folder of a server: also tells what this configuration takes back of what is in force there, what ends with
+    /// that, and what is narrowed and lives on
+    #[arg(long, value_name = "DATA")]
+    against: Option<PathBuf>,
     /// Print the complaints as JSON
     #[arg(long)]
     json: bool,
@@ -46,7 +51,9 @@ pub(super) fn run(options: &Options) -> CommandResult {
                 .logins
                 .dated()
                 .filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, dated.expiry(now)));
-            Ok(approve(&Diagnostics::new(warnings.into_iter().chain(ends).collect()), &counts, options.json))
+            let against = options.against.as_deref().map(|data| taken(&deployment, data)).transpose()?.unwrap_or_default();
+            let warnings = warnings.into_iter().chain(ends).chain(against).collect();
+            Ok(approve(&Diagnostics::new(warnings), &counts, options.json))
         }
         Err(complaints) => Ok(complain(&complaints, options.json)),
     }
@@ -59,6 +66,18 @@ fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
     };
     Ok(retired_in_record(config, data)?.into_iter().map(warning).collect())
+}
+
+/// Warnings about what the configuration takes back of what is in force on the data folder.
+fn taken(deployment: &Deployment, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
+    let place = SourceLocation::file(data.display().to_string());
+    match taken_back(deployment, data) {
+        Ok(Some(changes)) => Ok(changes.iter().map(|change| Diagnostic::new(place.clone(), change.to_string())).collect()),
+        Ok(None) => {
+            Ok(vec![Diagnostic::new(place, "it is not remembered what is in force here; a start of this version remembers")])
+        }
+        Err(error) => Err(Failure::new(format!("{}: what is in force cannot be read: {error}", data.display()))),
+    }
 }
 
 /// Warnings about certificates of the chain that the server shows to clients which have expired or soon will.

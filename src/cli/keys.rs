@@ -8,15 +8,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::admin::{Admin, AdminOptions};
 use super::output::{CommandResult, Failure, print};
 use super::text::instant;
 use crate::client::hash_secret;
+use crate::commit::contract::StoreReason;
 use crate::config::Sources;
 use crate::crypto::random;
 use crate::jose::Algorithm;
 use crate::ledger::{KeyName, NoteVerifier};
 use crate::oauth::{Clock, Time};
-use crate::store::{KeyFiles, LedgerKey, LedgerKeys, RingEntry, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, KeyRole, LedgerKey, LedgerKeys, RingEntry, SystemClock, TileFolder};
 
 /// The options of `keys`.
 #[derive(Args)]
@@ -38,42 +40,77 @@ pub(super) struct Options {
 enum KeysCommand {
     /// Make the keys that are missing; the server does so on its first start
     Generate,
-    /// Publish a new key that signs in two hours; the one before stays published until its last token has expired
-    Rotate {
-        /// ES256, RS256 or EdDSA
-        #[arg(long, default_value = "ES256", conflicts_with = "ledger")]
-        alg: String,
-        /// The ledger's key instead: the new one signs from now on, the one before beside it for 30 days. A running server
-        /// takes it up when it is sent SIGHUP
-        #[arg(long)]
-        ledger: bool,
-    },
+    /// Make a key that follows another; a running server takes it up within a second, and what lives goes on
+    Rotate(RotateOptions),
+    /// End a key that somebody else may have: a signing key by its kid, with every token that it signed; the ledger's by its
+    /// verifier key. Another signs at once
+    Revoke(RevokeOptions),
+    /// Give the keys to another data folder, or to a copy of the one that they belong to; the one before is refused from then on
+    Adopt(AdoptOptions),
+    /// Take the published checkpoint for the newest one, where `ledger.head` of the key folder is lost
+    AcceptCheckpoint(AdoptOptions),
     /// List the signing keys, and the ledger's as verifier keys (vkey)
     List,
     /// Make a client secret and the hash that goes into the agent's file
     Secret,
 }
 
+/// The options of `keys rotate`.
+#[derive(Args)]
+struct RotateOptions {
+    /// `signing`: it is published now, signs in two hours, and the one before stays published until its last token has expired;
+    /// `ledger`: it signs now, the one before beside it for 30 days; `anc`, `pseudonym` and `root`: it is used from now on
+    #[arg(value_parser = ["signing", "ledger", "anc", "pseudonym", "root"], default_value = "signing")]
+    role: String,
+    /// All of them
+    #[arg(long, conflicts_with_all = ["role", "ledger", "alg"])]
+    all: bool,
+    /// Of the signing keys, the one of ES256, RS256 or EdDSA; ES256 if nothing else is said
+    #[arg(long, conflicts_with = "ledger")]
+    alg: Option<String>,
+    /// As `keys rotate ledger`
+    #[arg(long)]
+    ledger: bool,
+}
+
+/// The options of `keys revoke`.
+#[derive(Args)]
+struct RevokeOptions {
+    /// The kid, or the verifier key (vkey)
+    key: String,
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Why, for the record; nothing personal
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// The options of `keys adopt` and `keys accept-checkpoint`.
+#[derive(Args)]
+struct AdoptOptions {
+    /// The data folder, on which no server runs
+    #[arg(long)]
+    data: PathBuf,
+    /// Say that you know what is given up
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Does what was asked and lists the keys.
 pub(super) fn run(options: &Options) -> CommandResult {
     let WantedKeys { dir, algorithms, origin } = match &options.command {
         KeysCommand::Secret => return secret(options.json),
+        KeysCommand::Revoke(revoke) => return self::revoke(revoke, options),
+        KeysCommand::Adopt(adopt) => return self::adopt(&folder(options)?.dir, adopt, options.json),
+        KeysCommand::AcceptCheckpoint(accept) => return accept_checkpoint(&folder(options)?, accept, options.json),
         _ => folder(options)?,
     };
     let now = SystemClock.now();
     let files = match &options.command {
         KeysCommand::Generate => KeyFiles::open_or_create(&dir, &algorithms, now)?,
-        KeysCommand::List | KeysCommand::Secret => KeyFiles::open(&dir, now)?,
-        KeysCommand::Rotate { ledger: true, .. } => {
-            rotate_ledger(&dir, origin.as_ref(), now)?;
-            KeyFiles::open(&dir, now)?
-        }
-        KeysCommand::Rotate { alg, .. } => {
-            let algorithm = Algorithm::parse(alg).ok_or_else(|| Failure::new("--alg must be ES256, RS256 or EdDSA"))?;
-            let mut files = KeyFiles::open(&dir, now)?;
-            files.rotate(algorithm, now, Duration::ZERO)?;
-            files
-        }
+        KeysCommand::Rotate(rotation) => rotate(&dir, origin.as_ref(), rotation, now)?,
+        _ => KeyFiles::open(&dir, now)?,
     };
     let ledger = match (&options.command, &origin) {
         (KeysCommand::Generate, Some(origin)) => LedgerKeys::open_or_create(&dir, origin, now)?,
@@ -101,6 +138,105 @@ fn folder(options: &Options) -> Result<WantedKeys, Failure> {
     Ok(WantedKeys { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
 }
 
+fn rotate(dir: &Path, origin: Option<&KeyName>, options: &RotateOptions, now: Time) -> Result<KeyFiles, Failure> {
+    let mut files = KeyFiles::open(dir, now)?;
+    let is = |role: &str| options.all || (options.role == role && !options.ledger);
+    if is("signing") {
+        for algorithm in algorithms(&files, options)? {
+            files.rotate(algorithm, now, Duration::ZERO)?;
+        }
+    }
+    if is("ledger") || options.ledger {
+        rotate_ledger(dir, origin, now)?;
+    }
+    for role in [KeyRole::Ancestry, KeyRole::Pseudonym, KeyRole::Root, KeyRole::State] {
+        if is(role.name()) {
+            files.rotate_secret(role, now)?;
+        }
+    }
+    Ok(files)
+}
+
+/// The algorithms whose signing keys are followed by others.
+fn algorithms(files: &KeyFiles, options: &RotateOptions) -> Result<Vec<Algorithm>, Failure> {
+    let malformed = || Failure::new("--alg must be ES256, RS256 or EdDSA");
+    let mut algorithms = match &options.alg {
+        Some(alg) => vec![Algorithm::parse(alg).ok_or_else(malformed)?],
+        None if options.all => files.entries().map(RingEntry::algorithm).collect(),
+        None => vec![Algorithm::ES256],
+    };
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    Ok(algorithms)
+}
+
+/// By the socket of the server, or on its folder.
+fn revoke(revoke: &RevokeOptions, options: &Options) -> CommandResult {
+    let admin = AdminOptions::new(revoke.data.clone(), options.config.clone(), options.json);
+    let answer = Admin::run(&admin, async |admin| admin.revoke_key(&revoke.key, revoke.reason.as_deref()).await)?;
+    match &answer {
+        Ok(done) => {
+            let late = done.get("taken_up").is_some_and(|taken_up| *taken_up == json!(false));
+            let late = if late { ". It stays published until the server can take up its configuration: see its log" } else { "" };
+            let words = format!("revoked key {}: nothing that it signed is accepted here any more{late}", revoke.key);
+            let unrecorded = done.get("recorded").is_some_and(|recorded| *recorded == json!(false));
+            let not_yet = "; that is not recorded yet, and until it is nothing is issued";
+            let words = if unrecorded { format!("{words}{not_yet}") } else { words };
+            print(options.json, &json!({ "ok": !unrecorded, "done": done }), words);
+            Ok(!unrecorded)
+        }
+        Err(why) => {
+            print(options.json, &json!({ "ok": false, "reason": why }), format!("no key was revoked: {why}"));
+            Ok(false)
+        }
+    }
+}
+
+/// The keys belong to the data folder from now on.
+fn adopt(dir: &Path, options: &AdoptOptions, json: bool) -> CommandResult {
+    let data = options.data.display();
+    if !options.yes {
+        return Err(Failure::new(format!(
+            "{data} gets the keys for itself alone: what was revoked, suspended or used elsewhere since it was copied is unknown \
+             here and counts as never done, and the data folder that had the keys is refused from then on; say --yes to do it"
+        )));
+    }
+    if !store::is_used(&options.data) {
+        return Err(Failure::new(format!("{data}: no server ever ran on this folder; it needs no keys of another")));
+    }
+    let before = KeyClaim::adopt(dir, &options.data)?;
+    let words = match &before {
+        Some(before) => format!("{} belongs to {data} now, and no longer to {}", dir.display(), before.display()),
+        None => format!("{} belongs to {data} now", dir.display()),
+    };
+    print(json, &json!({ "data": options.data, "before": before }), words);
+    Ok(true)
+}
+
+/// The rollback check begins anew with what is published.
+fn accept_checkpoint(wanted: &WantedKeys, options: &AdoptOptions, json: bool) -> CommandResult {
+    let data = options.data.display();
+    if !options.yes {
+        return Err(Failure::new(format!(
+            "if {data} is an older copy of the data, what was recorded and revoked since is lost, and nothing here will tell; \
+             compare its checkpoint with one that a witness or an auditor keeps. Say --yes to go on"
+        )));
+    }
+    let _claim = KeyClaim::take(&wanted.dir, &options.data)?;
+    let keys = LedgerKeys::open(&wanted.dir)?;
+    let newest = keys.entries().last().and_then(|key| NoteVerifier::parse(&key.vkey).ok());
+    let origin = wanted.origin.clone().or_else(|| newest.map(|key| key.name().clone()));
+    let origin = origin.ok_or_else(|| Failure::new("the ledger has no key, so it signed no checkpoint"))?;
+    let log = TileFolder::new(&options.data, &wanted.dir).map_err(|reason| Failure::at(&options.data, &reason))?;
+    let accepted = log.accept_published(&origin, &keys.verifiers(&origin));
+    let size = accepted.map_err(|reason| match reason {
+        StoreReason::Locked => Failure::new("ledger.head is there; nothing is lost"),
+        other => Failure::at(&options.data, &other),
+    })?;
+    print(json, &json!({ "size": size }), format!("the checkpoint over {size} records is the newest that is known now"));
+    Ok(true)
+}
+
 /// Without a configuration the newest key tells which log is meant.
 fn rotate_ledger(dir: &Path, origin: Option<&KeyName>, now: Time) -> Result<(), Failure> {
     let mut keys = LedgerKeys::open(dir)?;
@@ -113,7 +249,11 @@ fn rotate_ledger(dir: &Path, origin: Option<&KeyName>, now: Time) -> Result<(), 
 
 fn list(files: &KeyFiles, ledger: &LedgerKeys, json: bool) {
     let line = |entry: &RingEntry| {
-        let retires = entry.retires().map_or_else(|| "in use".to_owned(), |time| format!("until {}", instant(time.seconds())));
+        let retires = match (entry.revoked(), entry.retires()) {
+            (Some(time), _) => format!("no more: revoked {}", instant(time.seconds())),
+            (None, Some(time)) => format!("until {}", instant(time.seconds())),
+            (None, None) => "in use".to_owned(),
+        };
         say!(
             "{:<6} {}  signs from {}  published {retires}",
             entry.algorithm().name(),
@@ -122,11 +262,13 @@ fn list(files: &KeyFiles, ledger: &LedgerKeys, json: bool) {
         );
     };
     match json {
-        true => say!("{}", json!(files.entries().map(as_json).chain(ledger.entries().map(ledger_json)).collect::<Vec<_>>())),
+        true => say!("{}", json!(files.all_entries().map(as_json).chain(ledger.entries().map(ledger_json)).collect::<Vec<_>>())),
         false => {
-            files.entries().for_each(line);
+            files.all_entries().for_each(line);
             ledger.entries().for_each(|key| {
-                let until = key.retires().map(|time| format!("  signs until {}", instant(time.seconds()))).unwrap_or_default();
+                let until = key.retires().map(|time| format!("  signs until {}", instant(time.seconds())));
+                let revoked = key.revoked().map(|time| format!("  revoked {}", instant(time.seconds())));
+                let until = revoked.or(until).unwrap_or_default();
                 say!("ledger {}{until}", key.vkey);
             });
         }
@@ -139,6 +281,7 @@ fn ledger_json(key: &LedgerKey) -> serde_json::Value {
         "alg": "Ed25519",
         "signs_from": key.created().seconds(),
         "signs_until": key.retires().map(|time| time.seconds()),
+        "revoked": key.revoked().map(|time| time.seconds()),
     })
 }
 
@@ -148,6 +291,7 @@ fn as_json(entry: &RingEntry) -> serde_json::Value {
         "alg": entry.algorithm().name(),
         "signs_from": entry.signs_from().seconds(),
         "published_until": entry.retires().map(|time| time.seconds()),
+        "revoked": entry.revoked().map(|time| time.seconds()),
     })
 }
 

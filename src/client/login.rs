@@ -1,5 +1,7 @@
 //! The ways in which agents may log in, as configured, indexed by the credentials that a request shows.
 
+mod terms;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

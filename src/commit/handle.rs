@@ -40,6 +40,12 @@ pub struct Commit {
     shared: Arc<CommitShared>,
 }
 
+/// The purpose of the key that seals the terms of tasks.
+pub const TASK_TERMS: &str = "task terms";
+
+/// The purpose of the key of the sum of everything that no record holds.
+pub const SUM: &str = "sum";
+
 /// The keys of the commit. They must not lie where the store and its backups do.
 #[derive(Debug)]
 pub struct CommitKeys {
@@ -47,8 +53,8 @@ pub struct CommitKeys {
     pub root: Arc<SealKey>,
     /// The key under which the terms of tasks are sealed.
     pub terms: Arc<SealKey>,
-    /// The key of the sum of everything that no record holds.
-    pub sum: MacKey,
+    /// The keys of the sum of everything that no record holds, the current one first.
+    pub sums: Vec<MacKey>,
 }
 
 impl CommitKeys {
@@ -58,8 +64,8 @@ impl CommitKeys {
     /// None for 32 bytes; the type of the primitive allows one.
     pub fn of_secrets(root: &[u8; 32], state: &[u8; 32]) -> Result<Self, SealReason> {
         let state = MacKey::new(state);
-        let terms = SealKey::new(&state.derive("task terms"))?;
-        Ok(Self { root: Arc::new(SealKey::new(root)?), terms: Arc::new(terms), sum: MacKey::new(&state.derive("sum")) })
+        let terms = SealKey::new(&state.derive(TASK_TERMS))?;
+        Ok(Self { root: Arc::new(SealKey::new(root)?), terms: Arc::new(terms), sums: vec![MacKey::new(&state.derive(SUM))] })
     }
 }
 
@@ -112,7 +118,7 @@ impl Commit {
             keys: SubjectKeys::new(keys.root, limits.subject_keys),
             terms: TermsSealer::new(keys.terms),
             hash: StateHash::default(),
-            sum: UnrecordedSum::new(keys.sum),
+            sum: UnrecordedSum::new(keys.sums),
         };
         let places = |count| Arc::new(Semaphore::new(count));
         let shared = Arc::new(CommitShared {

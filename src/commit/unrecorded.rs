@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::contract::{Batch, Heartbeat, StatusRow, Unrecorded};
+use super::contract::{Batch, Heartbeat, StatusRow, StoreReason, Unrecorded};
 use crate::crypto::{KeyedSum, MacKey, SealReason};
 use crate::oauth::{ListId, SingleUse, TaskId, Time};
 
 /// The sum, in the parts in which it is forgotten.
 pub(super) struct UnrecordedSum {
     key: MacKey,
+    earlier: Vec<MacKey>,
     total: KeyedSum,
     /// Of single-use values, by the millisecond in which they expire.
     spent: BTreeMap<i64, KeyedSum>,
@@ -19,20 +20,34 @@ pub(super) struct UnrecordedSum {
 }
 
 impl UnrecordedSum {
-    pub(super) fn new(key: MacKey) -> Self {
+    /// An empty one under the first of these keys; the others were in use before it.
+    pub(super) fn new(keys: Vec<MacKey>) -> Self {
         let (total, spent, beats, lists) = Default::default();
-        Self { key, total, spent, beats, lists }
+        let mut keys = keys.into_iter();
+        let key = keys.next().unwrap_or_else(|| MacKey::new(&[0; 32]));
+        Self { key, earlier: keys.collect(), total, spent, beats, lists }
     }
 
     /// The sum of everything that is stored.
-    pub(super) fn load(&mut self, stored: &Unrecorded) {
-        *self = Self::new(self.key.clone());
-        self.add_all(&stored.single_use, &stored.beats, stored.status.iter());
-    }
-
-    /// True where everything that is stored is what was written: its sum is the one that is stored.
-    pub(super) fn matches(&self, stored: &[u8]) -> bool {
-        KeyedSum::unmasked(&self.key, stored) == Some(self.total)
+    ///
+    /// # Errors
+    /// `Unrecorded` where it is not what was written: its sum is not the one that is stored, under no key that there is. `bare`
+    /// is true where there need be none yet.
+    pub(super) fn load(&mut self, stored: &Unrecorded, bare: bool) -> Result<(), StoreReason> {
+        let keys: Vec<MacKey> = [&self.key].into_iter().chain(&self.earlier).cloned().collect();
+        let sum_under = |key: &MacKey| {
+            let mut sum = Self::new(vec![key.clone()]);
+            sum.add_all(&stored.single_use, &stored.beats, stored.status.iter());
+            sum
+        };
+        let is_theirs = |sum: &Self| match stored.sum.as_deref() {
+            Some(written) => KeyedSum::unmasked(&sum.key, written) == Some(sum.total),
+            None => bare,
+        };
+        let current = sum_under(&self.key);
+        let written = is_theirs(&current) || keys.iter().skip(1).any(|key| is_theirs(&sum_under(key)));
+        *self = Self { earlier: std::mem::take(&mut self.earlier), ..current };
+        if written { Ok(()) } else { Err(StoreReason::Unrecorded) }
     }
 
     /// Takes in what others wrote, whose sum with all the rest is stored.

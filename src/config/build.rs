@@ -64,7 +64,7 @@ pub struct PolicyText {
 pub struct ServerKeys {
     /// The keys that sign.
     pub signers: Signers,
-    /// The key that seals ancestries.
+    /// The key that seals ancestries, with those before it.
     pub ancestry: SealKey,
     /// The keys of the pseudonyms.
     pub pseudonyms: Pseudonyms,

@@ -58,6 +58,10 @@ pub struct KeySettings {
     pub dir: PathBuf,
     /// Algorithms that keys are made and published for.
     pub algorithms: Vec<Algorithm>,
+    /// The age at which a signing key, or the key of ancestries, is followed by another.
+    pub rotate_after: Duration,
+    /// The age at which the key of the pseudonyms, or the root key, is.
+    pub rotate_secrets_after: Duration,
 }
 
 /// `[tokens]`
@@ -249,9 +253,11 @@ impl ListenSettings {
 
 impl KeySettings {
     fn read(mut reader: TableReader<'_>) -> Option<Self> {
-        reader.need(&["dir", "algorithms"]);
+        reader.need(&["dir", "algorithms", "rotate_after", "rotate_secrets_after"]);
         let (dir, location) = (reader.take_path("dir"), reader.location_of("algorithms"));
         let algorithms = reader.take_choices("algorithms", &Api::SIGNING_ALGS);
+        let rotate_after = reader.take_duration("rotate_after", 3 * DAY..=3650 * DAY);
+        let rotate_secrets_after = reader.take_duration("rotate_secrets_after", 30 * DAY..=3650 * DAY);
         let context = reader.context();
         reader.finish();
         let mut algorithms: Vec<Algorithm> = algorithms?.into_iter().map(|found| found.value).collect();
@@ -261,7 +267,8 @@ impl KeySettings {
         if !algorithms.iter().any(|algorithm| *algorithm != Algorithm::EdDSA) {
             context.error(location, "`algorithms` must have ES256 or RS256");
         }
-        Some(Self { dir: dir?.value, algorithms })
+        let (rotate_after, rotate_secrets_after) = (rotate_after?.value, rotate_secrets_after?.value);
+        Some(Self { dir: dir?.value, algorithms, rotate_after, rotate_secrets_after })
     }
 }
 

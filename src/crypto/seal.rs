@@ -2,13 +2,42 @@
 //! §8.2.2).
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
-/// A key that seals and opens. A random nonce is safe for 2³² messages under one key.
-pub struct SealKey(LessSafeKey);
+/// A key that seals and opens, with the ones before it, which open only. A random nonce is safe for 2³² messages under one key.
+pub struct SealKey {
+    key: LessSafeKey,
+    earlier: Vec<Self>,
+    leave: Option<Leave>,
+}
+
+/// The leave to use a key so many times more. It is asked for when it is used up, and whoever gives it has written it down.
+struct Leave {
+    left: AtomicI64,
+    ask: Box<dyn Fn() -> Option<u32> + Send + Sync>,
+    turn: Mutex<()>,
+}
+
+impl Leave {
+    /// Takes one use. Whoever finds none left waits for its turn, and asks unless somebody else has.
+    fn take(&self) -> Result<(), SealReason> {
+        if self.left.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.left.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let more = (self.ask)().filter(|more| *more > 0).ok_or(SealReason)?;
+        self.left.store(i64::from(more) - 1, Ordering::Relaxed);
+        Ok(())
+    }
+}
 
 /// Sealing or opening failed: wrong key, wrong context, changed bytes, or no randomness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,34 +50,53 @@ impl SealKey {
     /// None for 32 bytes; the type of the primitive allows one.
     pub fn new(secret: &[u8; 32]) -> Result<Self, SealReason> {
         let key = UnboundKey::new(&AES_256_GCM, secret).map_err(|_| SealReason)?;
-        Ok(Self(LessSafeKey::new(key)))
+        Ok(Self { key: LessSafeKey::new(key), earlier: Vec::new(), leave: None })
+    }
+
+    /// The key that follows the `earlier` ones: it opens what they sealed.
+    #[must_use]
+    pub fn after(self, earlier: Vec<Self>) -> Self {
+        Self { earlier, ..self }
+    }
+
+    /// The key, counted: `ask` is called before it seals for the first time and whenever what it gave leave for is used up, and
+    /// says how many times more it may seal; nothing is sealed where it says none.
+    #[must_use]
+    pub fn counted(self, ask: impl Fn() -> Option<u32> + Send + Sync + 'static) -> Self {
+        Self { leave: Some(Leave { left: AtomicI64::new(0), ask: Box::new(ask), turn: Mutex::new(()) }), ..self }
     }
 
     /// Nonce, ciphertext and tag of `plain`, bound to `context`.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// When there is no randomness, or no leave for one more use.
     pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealReason> {
+        self.leave.as_ref().map_or(Ok(()), Leave::take)?;
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
         let body = sealed.get_mut(NONCE_LEN..).ok_or(SealReason)?;
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(context), body).map_err(|_| SealReason)?;
+        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(context), body).map_err(|_| SealReason)?;
         sealed.extend_from_slice(tag.as_ref());
         Ok(sealed)
     }
 
-    /// The plain text that was sealed under this key for `context`.
+    /// The plain text that was sealed under this key, or one before it, for `context`.
     ///
     /// # Errors
     /// When any byte of it, the key or the context is another.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
+        let earlier = || self.earlier.iter().find_map(|key| key.open(context, sealed).ok());
+        self.open_alone(context, sealed).or_else(|reason| earlier().ok_or(reason))
+    }
+
+    fn open_alone(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(SealReason)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealReason)?;
         let mut body = Zeroizing::new(body.to_vec());
-        let plain = self.0.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| SealReason)?.len();
+        let plain = self.key.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| SealReason)?.len();
         body.truncate(plain);
         Ok(body)
     }
@@ -81,6 +129,8 @@ impl std::error::Error for SealReason {}
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -96,6 +146,29 @@ mod tests {
             changed[position] ^= 1;
             assert!(key.open(b"anc", &changed).is_err(), "byte {position}");
         }
+    }
+
+    #[test]
+    fn the_newest_key_seals_and_the_earlier_ones_open() {
+        let key = |byte| SealKey::new(&[byte; 32]).unwrap();
+        let old = key(7).seal(b"anc", b"plain").unwrap();
+        let newest = key(9).after(vec![key(8), key(7)]);
+        assert_eq!(newest.open(b"anc", &old).unwrap().as_slice(), b"plain");
+        let new = newest.seal(b"anc", b"plain").unwrap();
+        assert!(key(9).open(b"anc", &new).is_ok() && key(7).open(b"anc", &new).is_err());
+        assert!(newest.open(b"other", &old).is_err());
+    }
+
+    #[test]
+    fn a_counted_key_asks_for_every_step_and_seals_nothing_without_leave() {
+        let asked = Arc::new(AtomicI64::new(0));
+        let counts = Arc::clone(&asked);
+        let leave = move || (counts.fetch_add(1, Ordering::SeqCst) < 3).then_some(8);
+        let key = Arc::new(SealKey::new(&[7; 32]).unwrap().counted(leave));
+        let work = |key: Arc<SealKey>| std::thread::spawn(move || (0..16).filter(|_| key.seal(b"", b"").is_ok()).count());
+        let threads: Vec<_> = (0..4).map(|_| work(Arc::clone(&key))).collect();
+        assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>(), 3 * 8);
+        assert!(asked.load(Ordering::SeqCst) > 3);
     }
 
     #[test]

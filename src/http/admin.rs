@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -13,16 +14,21 @@ use serde_json::json;
 
 use super::socket::Auditor;
 use super::state::AppState;
-use crate::admin::{self, AdminReason, RevokeTarget};
+use crate::admin::{self, AdminReason, RevokeTarget, RevokedTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::oauth::ClientId;
 use crate::request::Form;
+use crate::store::{self, KeyFilesReason};
 
 /// The most parameters of a command.
 const PARAMETERS_MAX: usize = 16;
 
 /// The longest body of a command, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How often, and with what pause, it is looked whether the server has taken up a change of its keys.
+const TAKEN_UP_LOOKS: u32 = 100;
+const TAKEN_UP_PAUSE: Duration = Duration::from_millis(50);
 
 /// The routes below `/ops/`.
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -32,6 +38,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/agents", web::get().to(agents))
             .route("/agents/{transition}", web::post().to(change_agent))
             .route("/tasks", web::get().to(tasks))
+            .route("/keys/revoke", web::post().to(revoke_key))
             .route("/revoke", web::post().to(revoke)),
     );
 }
@@ -103,6 +110,29 @@ async fn recognised<T: Serialize + Send + 'static>(
     Ok(HttpResponse::Ok().json(told))
 }
 
+/// Revokes the key of this server that the parameter `key` names, and answers when it is out of use, or says that it is not yet.
+async fn revoke_key(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let (name, now) = (form.get("key").unwrap_or_default().to_owned(), state.now());
+    store::find_key(&state.keys, &name, now).map_err(AdminError::of_keys)?;
+    let done = admin::revoke_key(&state.deployment(), state.commit(), &name, now, form.get("reason")).await;
+    let (folder, key) = (state.keys.clone(), name.clone());
+    // Also where its end is not recorded yet: what acts, acts.
+    let revoked = web::block(move || store::revoke_key(&folder, &key, now)).await;
+    revoked.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?.map_err(AdminError::of_keys)?;
+    let done = done.map_err(AdminError::of)?;
+    let mut taken_up = false;
+    for _ in 0..TAKEN_UP_LOOKS {
+        taken_up = !state.deployment().signers.has(&name);
+        if taken_up {
+            break;
+        }
+        actix_web::rt::time::sleep(TAKEN_UP_PAUSE).await;
+    }
+    let RevokedTarget { ended, name, recorded, .. } = done;
+    Ok(HttpResponse::Ok().json(json!({ "ended": ended, "name": name, "recorded": recorded, "taken_up": taken_up })))
+}
+
 /// Everybody else is refused.
 impl FromRequest for Auditor {
     type Error = AdminError;
@@ -121,6 +151,14 @@ pub(super) struct AdminError(StatusCode, String);
 impl AdminError {
     fn malformed(what: impl fmt::Display) -> Self {
         Self(StatusCode::BAD_REQUEST, what.to_string())
+    }
+
+    fn of_keys(reason: KeyFilesReason) -> Self {
+        let status = match reason {
+            KeyFilesReason::Unknown(..) => StatusCode::NOT_FOUND,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, reason.to_string())
     }
 
     fn of(reason: AdminReason) -> Self {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -22,6 +23,8 @@ pub struct AppState {
     commit: Commit,
     clock: Arc<dyn Clock>,
     limits: InputLimits,
+    /// The folder of our own keys.
+    pub(super) keys: PathBuf,
     pub(super) ledger: LedgerState,
     pub(super) metrics: Metrics,
     pub(super) status_lists: SignedLists,
@@ -79,11 +82,12 @@ impl AppState {
         ledger: LedgerState,
         clock: Arc<dyn Clock>,
         limits: InputLimits,
+        keys: PathBuf,
     ) -> Self {
         commit.suspend_configured(deployment.inactive());
         let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
         let (metrics, status_lists, usage) = Default::default();
-        Self { snapshot, commit, clock, limits, ledger, metrics, status_lists, usage }
+        Self { snapshot, commit, clock, limits, ledger, keys, metrics, status_lists, usage }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.

@@ -131,6 +131,14 @@ impl ClientJwks {
         }
     }
 
+    /// The keys by their RFC 7638 thumbprints, or the address at which they are published.
+    pub fn described(&self) -> Vec<String> {
+        match &self.0 {
+            JwksSource::Given(keys) => keys.keys().iter().map(|key| key.thumbprint().to_string()).collect(),
+            JwksSource::Remote(cache) => vec![cache.target().location.to_string()],
+        }
+    }
+
     /// The keys that count now.
     ///
     /// # Errors

@@ -96,6 +96,11 @@ impl Revocable {
         things
     }
 
+    /// Every token that a key of this server signed, by its `kid`; or, by its verifier key, a key of the ledger.
+    pub fn key(name: &str, pseudonyms: &Pseudonyms) -> Vec<Self> {
+        named(GenerationKind::Key, name.as_bytes(), name, pseudonyms)
+    }
+
     /// Every token that rests on what a trust rule vouched for.
     pub fn rule(rule: &RuleName, pseudonyms: &Pseudonyms) -> Vec<Self> {
         named(GenerationKind::Rule, rule.as_str().as_bytes(), rule.as_str(), pseudonyms)

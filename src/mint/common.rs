@@ -8,7 +8,7 @@ use crate::commit::{Disclosed, Effect, RecordHop};
 use crate::crypto::random;
 use crate::ledger::record::{Disclosures, Evidence};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
-use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Time, Txn};
+use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Subject, Time, Txn};
 
 /// The claims about actors and authentication: `act` (RFC 8693 §4.1), `acr`, `amr` and `auth_time` (RFC 9470 §6.2).
 #[derive(Serialize)]
@@ -44,18 +44,18 @@ pub(super) fn txn(exchange: &AdmittedExchange, now: Time) -> Result<Txn, MintRea
     }
 }
 
-/// Every generation that the exchange depends on, with that of the new hop or task and of the transaction that begins here, where
-/// one does.
+/// Every generation that the exchange depends on, with that of the key that `signs`, in place of the one that signed the subject
+/// token; of the new hop or task; and of the transaction that begins here, where one does.
 pub(super) fn generations(
     exchange: &AdmittedExchange,
     dependencies: &Dependencies,
     minting: &Minting<'_>,
-    txn: Txn,
+    (txn, signs): (Txn, Generation),
     (kind, name): (GenerationKind, &[u8; 16]),
 ) -> Vec<Generation> {
     let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
-    let mut generations = dependencies.generations().to_vec();
-    generations.push(born(kind, name));
+    let others = dependencies.generations().iter().filter(|generation| !minting.signers.is_generation(&generation.key));
+    let mut generations: Vec<Generation> = others.copied().chain([signs, born(kind, name)]).collect();
     if exchange.txn().is_none() {
         generations.push(born(GenerationKind::Transaction, txn.as_bytes()));
     }
@@ -72,6 +72,12 @@ pub(super) fn agents(exchange: &AdmittedExchange) -> Vec<ClientId> {
     agents
 }
 
+/// The name that its issuer has for a workload that trades its own attestation, and so stands as an agent.
+pub(super) fn traded(exchange: &AdmittedExchange) -> Option<&Subject> {
+    let itself = exchange.subject().rule().is_some() && exchange.subject().subject().rule().is_none();
+    exchange.client().attested().map(|attested| &attested.subject).filter(|_| itself)
+}
+
 /// SHA-256 of each credential that was presented.
 pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     let client = exchange.client();
@@ -83,20 +89,21 @@ pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     }
 }
 
-/// The command to record a token that lives until `expires`: no task is opened, and nothing put into a status list.
+/// The command to record a token that the key of the generation `signs` signed, and that lives until `expires`: no task is
+/// opened, and nothing put into a status list.
 pub(super) fn issue(
     (exchange, dependencies): (&AdmittedExchange, &Dependencies),
     minting: &Minting<'_>,
-    (jti, txn, expires): (Jti, Txn, Time),
+    (jti, txn, signs, expires): (Jti, Txn, Generation, Time),
     (record, effect, disclosures): (Vec<u8>, Effect, Disclosures),
 ) -> RecordHop {
-    let subject = exchange.subject().subject();
+    let subject = traded(exchange).unwrap_or(exchange.subject().subject());
     let subject = minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
     RecordHop {
         jti,
         txn,
         record,
-        generations: dependencies.generations().to_vec(),
+        generations: [dependencies.generations(), &[signs]].concat(),
         single_use: exchange.client().spends(),
         deadline: expires.min(exchange.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },

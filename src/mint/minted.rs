@@ -13,7 +13,7 @@ use crate::commit::{Effect, Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
-use crate::oauth::{GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
+use crate::oauth::{Generation, GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
 
@@ -60,7 +60,8 @@ pub fn sign(
     let key = minting.signers.ready(api.signing_alg, now).ok_or(MintReason::NoKey)?;
     let jti = Jti::new(now, random().map_err(|_| MintReason::Crypto)?);
     let txn = common::txn(exchange, now)?;
-    let ancestry = ancestry((exchange, dependencies), grant, minting, (jti, txn));
+    let signs = minting.signers.generation(key)?;
+    let ancestry = ancestry((exchange, dependencies), grant, minting, (jti, txn, signs));
     let sealed = ancestry.seal(minting.own.ancestry(), AncestryKind::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
     let claims = claims::of(exchange, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
@@ -74,7 +75,7 @@ pub fn sign(
             let expires = Time::from_seconds(grant.expires().seconds());
             Box::new(Registration { place, expires, generations: ancestry.own.generations })
         }),
-        ..common::issue((exchange, dependencies), minting, (jti, txn, grant.expires()), record)
+        ..common::issue((exchange, dependencies), minting, (jti, txn, signs, grant.expires()), record)
     };
     Ok((minted, issue))
 }
@@ -121,7 +122,7 @@ fn ancestry(
     (exchange, dependencies): (&AdmittedExchange, &Dependencies),
     grant: &Grant,
     minting: &Minting<'_>,
-    (jti, txn): (Jti, Txn),
+    (jti, txn, signs): (Jti, Txn, Generation),
 ) -> Ancestry {
     let own = IssuedClaims {
         jti,
@@ -133,7 +134,7 @@ fn ancestry(
         held: grant.held().to_vec(),
         history: history(exchange, grant),
         touched: grant.touched().to_vec(),
-        generations: common::generations(exchange, dependencies, minting, txn, (GenerationKind::Hop, jti.as_bytes())),
+        generations: common::generations(exchange, dependencies, minting, (txn, signs), (GenerationKind::Hop, jti.as_bytes())),
         task: exchange.task().cloned(),
     };
     let subject = exchange.subject();
@@ -201,11 +202,17 @@ fn inputs<'a>(
 ) -> Result<Inputs<'a>, RecordReason> {
     let subject = exchange.subject();
     let Authentication { acr, amr, time } = subject.authentication();
+    let mut sd = discloser.authentication(acr.as_deref(), amr, *time)?;
+    let traded = common::traded(exchange);
+    if let Some(name) = traded {
+        sd.push(discloser.attested(name)?);
+        sd.sort_unstable();
+    }
     Ok(Inputs {
-        sd: discloser.authentication(acr.as_deref(), amr, *time)?,
+        sd,
         attributes: discloser.attributes(subject.attributes())?,
         requested: requested.cloned().unwrap_or_default(),
-        rule: subject.subject().rule().map(|rule| Cow::Borrowed(rule.as_str())),
+        rule: traded.unwrap_or(subject.subject()).rule().map(|rule| Cow::Borrowed(rule.as_str())),
         touched: Cow::Borrowed(subject.own().map(|own| own.touched.as_slice()).unwrap_or_default()),
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::jose::{Algorithm, KeySet, SigningKey};
-use crate::oauth::{Issuer, Pseudonyms, Time};
+use crate::oauth::{Generation, GenerationKey, GenerationKind, Issuer, Pseudonyms, Time};
 use crate::token::IssuerKeys;
 
 /// The issuer's name and keys, besides an admitted exchange and its grant the one thing that minting needs.
@@ -23,6 +23,8 @@ pub struct Minting<'a> {
 pub struct Signers {
     entries: Vec<SignerEntry>,
     published: String,
+    /// The generation of each key, in order, and every pseudonym that it has.
+    generations: Vec<(Generation, Vec<GenerationKey>)>,
 }
 
 /// One signing key and the times of its use.
@@ -53,11 +55,29 @@ pub enum MintReason {
 
 impl Signers {
     /// Takes every key that is to be published, or that still reads what it signed.
-    pub fn new(entries: Vec<SignerEntry>) -> Self {
+    pub fn new(entries: Vec<SignerEntry>, pseudonyms: &Pseudonyms) -> Self {
         let shown = entries.iter().filter(|entry| entry.published);
         let keys: Vec<String> = shown.map(|entry| entry.key.public_jwk()).collect();
         let published = format!("{{\"keys\":[{}]}}", keys.join(","));
-        Self { entries, published }
+        let generation = |entry: &SignerEntry| {
+            let every: Vec<GenerationKey> = pseudonyms.every(GenerationKind::Key, entry.key.kid().as_bytes()).collect();
+            (Generation { key: pseudonyms.pseudonym(GenerationKind::Key, entry.key.kid().as_bytes()), number: 0 }, every)
+        };
+        Self { generations: entries.iter().map(generation).collect(), entries, published }
+    }
+
+    /// The generation of `key`, one of these, which ends when the key is revoked.
+    ///
+    /// # Errors
+    /// `NoKey` when it is none of these.
+    pub fn generation(&self, key: &SigningKey) -> Result<Generation, MintReason> {
+        let mut known = self.entries.iter().zip(&self.generations);
+        known.find(|(entry, _)| entry.key.kid() == key.kid()).map(|(_, (generation, _))| *generation).ok_or(MintReason::NoKey)
+    }
+
+    /// True for the generation of one of these keys. What it signed depends on it, and what came of that does not.
+    pub fn is_generation(&self, key: &GenerationKey) -> bool {
+        self.generations.iter().any(|(_, every)| every.contains(key))
     }
 
     /// The newest key that signs under `algorithm` at `now`.
@@ -66,6 +86,11 @@ impl Signers {
             entry.key.algorithm() == algorithm && entry.signs_from <= now && entry.retires.is_none_or(|end| now < end)
         };
         self.entries.iter().filter(ready).max_by_key(|entry| entry.signs_from).map(|entry| &entry.key)
+    }
+
+    /// True where a key is known by this `kid`.
+    pub fn has(&self, kid: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key.kid() == kid)
     }
 
     /// The JWK set to publish (RFC 7517 §5).

@@ -82,15 +82,17 @@ pub fn open(
     now: Time,
 ) -> Result<(MintedTaskToken, RecordHop), MintReason> {
     let names = names(task, now)?;
-    let ancestry = ancestry((task, dependencies), grant, minting, &names);
+    let key = minting.signers.algorithms().into_iter().find_map(|algorithm| minting.signers.ready(algorithm, now));
+    let key = key.ok_or(MintReason::NoKey)?;
+    let signs = minting.signers.generation(key)?;
+    let ancestry = ancestry((task, dependencies), grant, minting, (&names, signs));
     let anc = ancestry.seal(minting.own.ancestry(), AncestryKind::Task).map_err(|_| MintReason::TooLarge)?;
     let details = details(grant, now)?;
     let claims = claims(task, grant, (minting, &names), &details, &anc)?;
-    let key = minting.signers.algorithms().into_iter().find_map(|algorithm| minting.signers.ready(algorithm, now));
-    let key = key.ok_or(MintReason::NoKey)?;
     let jwt = Zeroizing::new(key.sign(TASK_TYP, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = (Digest::of(jwt.as_bytes()), key.kid());
-    let terms = terms(task, grant, &names, minting, ancestry.own.generations);
+    let generations = ancestry.own.generations.into_iter().filter(|on| *on != signs).collect();
+    let terms = terms(task, grant, &names, minting, generations);
     let sealed = sealer.seal(terms).map_err(|_| MintReason::Crypto)?;
     let signed = SignedTask { names: &names, token: signed.0, kid: signed.1, sealed: &sealed };
     let record = record(task, grant, declared, &signed, minting.issuer).map_err(|_| MintReason::TooLarge)?;
@@ -99,7 +101,7 @@ pub fn open(
     let minted = MintedTaskToken { token, id, details };
     let issue = RecordHop {
         opens: Some(Box::new(sealed)),
-        ..common::issue((task.admitted(), dependencies), minting, (jti, txn, grant.deadline()), record)
+        ..common::issue((task.admitted(), dependencies), minting, (jti, txn, signs, grant.deadline()), record)
     };
     Ok((minted, issue))
 }
@@ -153,7 +155,7 @@ fn ancestry(
     (task, dependencies): (&AdmittedTask, &Dependencies),
     grant: &TaskGrant,
     minting: &Minting<'_>,
-    names: &Names,
+    (names, signs): (&Names, Generation),
 ) -> Ancestry {
     let (exchange, subject) = (task.admitted(), task.admitted().subject());
     let before = subject.own();
@@ -168,7 +170,13 @@ fn ancestry(
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
-        generations: common::generations(exchange, dependencies, minting, names.txn, (GenerationKind::Task, names.id.as_bytes())),
+        generations: common::generations(
+            exchange,
+            dependencies,
+            minting,
+            (names.txn, signs),
+            (GenerationKind::Task, names.id.as_bytes()),
+        ),
         task: Some(TaskMembership {
             id: names.id,
             level: grant.level(),

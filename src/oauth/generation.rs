@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto::MacKey;
 
-/// The keyed pseudonym of one thing that can end: a subject, agent, instance, trust rule, API, task, transaction or hop.
+/// The keyed pseudonym of one thing that can end: a subject, agent, instance, trust rule, API, task, transaction, hop or key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GenerationKey(pub [u8; 16]);
 
@@ -27,6 +27,8 @@ pub enum GenerationKind {
     Transaction,
     /// One hop and what descends from it.
     Hop,
+    /// A key of this server: what it signed, and nothing that came of that.
+    Key,
 }
 
 /// A thing and the generation of it under which a token was issued. The token lives while the number is still the current one.
@@ -40,8 +42,8 @@ pub struct Generation {
 
 impl GenerationKind {
     /// Every kind.
-    pub const ALL: [Self; 8] =
-        [Self::Subject, Self::Agent, Self::Instance, Self::Rule, Self::Api, Self::Task, Self::Transaction, Self::Hop];
+    pub const ALL: [Self; 9] =
+        [Self::Subject, Self::Agent, Self::Instance, Self::Rule, Self::Api, Self::Task, Self::Transaction, Self::Hop, Self::Key];
 
     /// The label under which a name of this kind is pseudonymised; no two kinds share one.
     pub fn label(self) -> &'static str {
@@ -54,6 +56,7 @@ impl GenerationKind {
             Self::Task => "task",
             Self::Transaction => "txn",
             Self::Hop => "hop",
+            Self::Key => "key",
         }
     }
 }

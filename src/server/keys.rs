@@ -16,7 +16,7 @@ pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &A
     Ok(ServerKeys {
         signers: files.signers()?,
         ancestry: files.ancestry()?,
-        pseudonyms: files.pseudonyms(),
+        pseudonyms: files.pseudonyms()?,
         verified: Arc::clone(verified),
         sequences: Arc::clone(sequences),
     })
@@ -28,10 +28,11 @@ pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &A
 /// When there is no randomness.
 pub fn stand_in_keys() -> Result<ServerKeys, Failure> {
     let nobody: [u8; 32] = random()?;
+    let pseudonyms = Pseudonyms::new(MacKey::new(&nobody), Vec::new());
     Ok(ServerKeys {
-        signers: Signers::new(Vec::new()),
+        signers: Signers::new(Vec::new(), &pseudonyms),
         ancestry: SealKey::new(&nobody)?,
-        pseudonyms: Pseudonyms::new(MacKey::new(&nobody), Vec::new()),
+        pseudonyms,
         verified: Arc::new(Cache::new(1)),
         sequences: Arc::default(),
     })

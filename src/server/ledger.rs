@@ -42,6 +42,7 @@ pub(super) fn start(
     now: Time,
 ) -> Result<(LedgerSigning, LedgerState), Failure> {
     let files = Arc::new(TileFolder::new(data, &settings.keys.dir).map_err(|reason| Failure::at(data, &reason))?);
+    files.refuse_lost_head()?;
     let records = store::reader(data).map_err(|reason| Failure::at(data, &reason))?;
     let keys = keys(settings, now)?;
     files.write_keys(&keys.known).map_err(|reason| Failure::at(data, &reason))?;

@@ -11,7 +11,7 @@ use crate::config::{self, Sources};
 use crate::deployment::Deployment;
 use crate::jose::Cache;
 use crate::oauth::Clock;
-use crate::store::{self, KeyFiles, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
 
 /// A data folder whose lock this process holds, with the configuration of its server.
 pub struct Offline {
@@ -19,8 +19,11 @@ pub struct Offline {
     pub deployment: Deployment,
     /// The one writer.
     pub commit: Commit,
+    /// The key folder.
+    pub keys: PathBuf,
     /// The records.
     pub records: Arc<dyn RecordReader>,
+    _claim: KeyClaim,
 }
 
 impl Offline {
@@ -33,17 +36,20 @@ impl Offline {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
         let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
-        let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
-        let (commit_keys, keys) = (keys.commit()?, server_keys(&keys, &Arc::new(Cache::new(1)), &Arc::default())?);
+        let keys_dir = config.settings.keys.dir.clone();
+        let key_files = KeyFiles::open(&keys_dir, SystemClock.now())?;
+        let (commit_keys, keys) = (key_files.commit()?, server_keys(&key_files, &Arc::new(Cache::new(1)), &Arc::default())?);
         let deployment = config::deployment(config, keys, None).map_err(Failure::configuration)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failure::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
             other => Failure::at(data, &other),
         };
         let store = store::open(data).map_err(failed)?;
+        let claim = KeyClaim::take(&keys_dir, data)?;
+        claim.require_known(&key_files, &LedgerKeys::open(&keys_dir)?)?;
         let commit = Commit::start(store, Arc::new(SystemClock), commit_keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
-        Ok(Self { deployment, commit, records })
+        Ok(Self { deployment, commit, keys: keys_dir, records, _claim: claim })
     }
 
     /// Closes the store and gives up the lock.

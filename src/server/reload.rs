@@ -1,6 +1,6 @@
 //! Puts a changed configuration in force without a restart: whole, or not at all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::keys::server_keys;
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
+use super::terms::take_up;
 use crate::commit::Commit;
 use crate::config::{self, Config, ServerKeys, Settings, TlsSettings};
 use crate::deployment::Deployment;
@@ -20,7 +21,7 @@ use crate::jose::Cache;
 use crate::keys::Sequences;
 use crate::net::Fetcher;
 use crate::oauth::Clock;
-use crate::store::{KeyFiles, SequenceFile};
+use crate::store::{self, KeyFiles, LedgerKeys, SequenceFile};
 
 /// The longest time that a request may take, whatever it waits for: after it, those that began under the configuration before
 /// are over.
@@ -42,6 +43,8 @@ pub(super) struct Reload {
 pub(super) struct Lasting {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) commit: Commit,
+    /// The data folder.
+    data: PathBuf,
     /// Tokens whose signatures were verified.
     verified: Arc<Cache>,
     /// The highest versions of trust domains' bundles.
@@ -82,14 +85,17 @@ impl Reload {
         restart_only(&config.settings, before)?;
         warn(&config);
         let (keys, now) = (&config.settings.keys, self.lasting.clock.now());
-        let keys = self.lasting.keys(&KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?)?;
+        let files = KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?;
         self.signing.renew(&config.settings, now)?;
+        store::remember(&self.lasting.data, &files, &LedgerKeys::open(&keys.dir)?)?;
+        let keys = self.lasting.keys(&files)?;
         let (frontend, certificate) = (Frontend::of(&config.settings), config.identity.clone());
         let deployment = config::deployment(config, keys, Some(&self.state.deployment())).map_err(Failure::new)?;
         Ok(Prepared { deployment, frontend, certificate })
     }
 
     fn put_in_force(&self, prepared: Prepared, removed: &Removed) {
+        take_up(&prepared.deployment, &self.lasting.data);
         self.lasting.keep_fresh(&prepared.deployment);
         let old = self.state.deployment();
         self.state.swap(Arc::new(prepared.deployment), prepared.frontend);
@@ -128,7 +134,7 @@ impl Lasting {
             Failure::new(format!("{}: {error}; {way_out}", path.display()))
         })?;
         let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
-        Ok(Self { clock, commit, verified, sequences: Arc::new(sequences), fetcher: Fetcher::new() })
+        Ok(Self { clock, commit, data: data.to_owned(), verified, sequences: Arc::new(sequences), fetcher: Fetcher::new() })
     }
 
     /// The keys of the folder.
@@ -149,6 +155,8 @@ fn restart_only(after: &Settings, before: &Settings) -> Result<(), Failure> {
         ("issuer", after.issuer != before.issuer),
         ("[listen]", after.listen != before.listen),
         ("dir of [keys]", after.keys.dir != before.keys.dir),
+        ("rotate_after of [keys]", after.keys.rotate_after != before.keys.rotate_after),
+        ("rotate_secrets_after of [keys]", after.keys.rotate_secrets_after != before.keys.rotate_secrets_after),
         ("[ledger]", after.ledger != before.ledger),
         ("[store]", after.commit != before.commit),
         ("[limits]", after.limits != before.limits),

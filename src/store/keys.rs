@@ -1,35 +1,50 @@
-//! Our own keys on disk: signing keys as PKCS#8 in PEM, listed in `keyring.json`, and four secrets.
+//! Our own keys on disk: signing keys as PKCS#8 in PEM, listed in `keyring.json`, and secrets, listed in `secrets.json`.
 
 mod files;
+mod known;
 mod ledger;
+mod owner;
+mod reason;
 mod ring;
+mod role;
+mod secrets;
+mod sum;
+mod uses;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
-use crate::commit::CommitKeys;
-use crate::crypto::{MacKey, SealKey, random};
+use crate::commit::{CommitKeys, SUM, TASK_TERMS};
+use crate::crypto::{MacKey, SealKey};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::mint::{SignerEntry, Signers};
 use crate::oauth::{Pseudonyms, Time};
-pub use files::KeyFilesReason;
-use files::{KeyFolder, Secret};
+use files::KeyFolder;
 pub use ledger::{LEDGER_OVERLAP, LedgerKey, LedgerKeys};
+pub use owner::{KeyClaim, remember};
+pub use reason::{KeyFilesReason, OwnerReason};
+use ring::Ring;
 pub use ring::RingEntry;
-use ring::{RING, Ring};
+pub use role::{KeyCheck, KeyRole, missing};
+use role::{OWNER, RING, SECRETS, TASK_LIFETIME_MAX, TOKEN_LIFETIME_MAX};
+pub use secrets::SecretEntry;
+use secrets::Secrets;
+use uses::Uses;
 
 /// How long a key is published before it signs, and how long beyond the last token that it signed: validators hold on to the
 /// keys that they know, some for an hour and more.
 pub const KEY_NOTICE: Duration = Duration::from_hours(2);
 
-/// No configuration lets an access token live longer.
-const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(24);
-
-/// No configuration lets a task take longer: so long a key that is published no more still reads the task tokens that it signed.
-const TASK_LIFETIME_MAX: Duration = Duration::from_hours(90 * 24);
+/// The ages at which keys are followed by others.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyAges {
+    /// Of signing keys, and of the key of ancestries.
+    pub signing: Duration,
+    /// Of the key of the pseudonyms, and of the root key.
+    pub secrets: Duration,
+}
 
 /// The signing keys and secrets of this server.
 pub struct KeyFiles {
@@ -37,10 +52,8 @@ pub struct KeyFiles {
     ring: Ring,
     keys: Vec<SigningKey>,
     opened: Time,
-    pseudonym: Secret,
-    anc: Secret,
-    root: Secret,
-    state: Secret,
+    secrets: Secrets,
+    uses: Uses,
 }
 
 impl KeyFiles {
@@ -54,16 +67,21 @@ impl KeyFiles {
         if folder.has(RING) {
             let files = Self::read(folder.clone(), now)?;
             if algorithms.iter().all(|algorithm| files.ring.has(*algorithm)) {
-                return Ok(files);
+                return files.listed();
             }
+        } else {
+            let key = |name: &str| name.ends_with(".pem") && !ledger::is_ledger_pem(name);
+            folder.refuse_remains(RING, |name| key(name) || name == OWNER)?;
         }
         let _lock = folder.lock()?;
         if !folder.has(RING) {
             folder.seal()?;
-            SECRETS.iter().try_for_each(|name| make_secret(&folder, name))?;
+            Secrets::make(&folder, now)?;
             Ring::default().write(&folder)?;
         }
         let mut files = Self::read(folder, now)?;
+        Secrets::list(&files.folder, now)?;
+        Uses::begin(&files.folder)?;
         for algorithm in algorithms {
             if !files.ring.has(*algorithm) {
                 files.add(*algorithm, now, now)?;
@@ -80,7 +98,10 @@ impl KeyFiles {
         let folder = KeyFolder::open(dir)?;
         match folder.has(RING) {
             true => Self::read(folder, now),
-            false => Err(KeyFilesReason::Absent(dir.to_owned())),
+            false => {
+                folder.refuse_remains(RING, |name| name.ends_with(".pem") || name == OWNER)?;
+                Err(KeyFilesReason::Absent(dir.to_owned()))
+            }
         }
     }
 
@@ -96,11 +117,72 @@ impl KeyFiles {
         *self = Self::read(folder.clone(), now)?;
         let signs_from = now.plus(delay.max(KEY_NOTICE));
         self.ring.retire(algorithm, signs_from.plus(TOKEN_LIFETIME_MAX).plus(KEY_NOTICE));
-        let gone = self.ring.remove_retired(now.before(TASK_LIFETIME_MAX));
+        let gone = self.ring.destroy_retired(now.before(TASK_LIFETIME_MAX), now);
         let added = self.add(algorithm, now, signs_from)?;
         self.keys.retain(|key| !gone.iter().any(|entry| entry.kid == key.kid()));
         gone.iter().try_for_each(|entry| folder.remove(&pem_name(&entry.kid)))?;
         Ok(added)
+    }
+
+    /// Makes another secret of the kind `of`, which is used from now on. What lives under the one before goes on: it is kept as
+    /// long as that can be.
+    ///
+    /// # Errors
+    /// See [`KeyFilesReason`].
+    pub fn rotate_secret(&mut self, of: KeyRole, now: Time) -> Result<SecretEntry, KeyFilesReason> {
+        let folder = self.folder.clone();
+        let _lock = folder.lock()?;
+        *self = Self::read(folder.clone(), now)?;
+        let entry = self.secrets.rotate(&folder, of, now)?;
+        Uses::begin(&folder)?;
+        let kept = self.secrets.entries().filter(|entry| !entry.is_destroyed()).map(|entry| entry.id.as_str());
+        Uses::retain(&folder, &kept.collect::<Vec<_>>())?;
+        Ok(entry)
+    }
+
+    /// Makes the keys that follow those that are old enough, or were used often enough. Returns the check values of the new ones.
+    ///
+    /// # Errors
+    /// See [`KeyFilesReason`].
+    pub fn renew(&mut self, ages: &KeyAges, now: Time) -> Result<Vec<KeyCheck>, KeyFilesReason> {
+        let mut renewed = Vec::new();
+        let old: Vec<Algorithm> =
+            self.entries().filter(|entry| entry.is_due(ages.signing, now)).map(RingEntry::algorithm).collect();
+        for algorithm in old {
+            let id = self.rotate(algorithm, now, Duration::ZERO)?.kid;
+            renewed.push(KeyCheck { of: KeyRole::Signing, id });
+        }
+        let age = |of| if of == KeyRole::Ancestry { ages.signing } else { ages.secrets };
+        let old: Vec<KeyRole> = self
+            .secrets()
+            .filter(|entry| entry.is_due(age(entry.of), self.uses.of(&entry.id), now))
+            .map(|entry| entry.of)
+            .collect();
+        for of in old {
+            let id = self.rotate_secret(of, now)?.id;
+            renewed.push(KeyCheck { of, id });
+        }
+        Ok(renewed)
+    }
+
+    /// Revokes the signing key `kid`: it is published and signs no more, and verifies nothing; its private half is destroyed. The
+    /// next key of its algorithm signs at once, and is made where there is none.
+    ///
+    /// # Errors
+    /// `Unknown` when it is none of this folder's. See [`KeyFilesReason`] for others.
+    pub fn revoke(&mut self, kid: &str, now: Time) -> Result<RingEntry, KeyFilesReason> {
+        let folder = self.folder.clone();
+        let _lock = folder.lock()?;
+        *self = Self::read(folder.clone(), now)?;
+        let unknown = || KeyFilesReason::Unknown(folder.path(RING), kid.to_owned());
+        let revoked = self.ring.revoke(kid, now).ok_or_else(unknown)?;
+        self.keys.retain(|key| key.kid() != kid);
+        match self.ring.signing(revoked.algorithm(), now) {
+            Some(_) => self.ring.write(&folder)?,
+            None => self.add(revoked.algorithm(), now, now).map(drop)?,
+        }
+        folder.remove(&pem_name(kid))?;
+        Ok(revoked)
     }
 
     /// The key that signs by `algorithm` at `now`: the newest whose time has come, or, where none's has, the one whose comes
@@ -114,9 +196,25 @@ impl KeyFiles {
         self.entries().filter(move |entry| !entry.is_retired(now)).filter_map(|entry| Some((entry, self.key(&entry.kid)?)))
     }
 
-    /// The ring's entry of each key, the oldest first.
+    /// The ring's entry of each key that is there, the oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &RingEntry> {
         self.ring.entries()
+    }
+
+    /// The entry of each signing key that is listed, also of those that are no more.
+    pub fn all_entries(&self) -> impl Iterator<Item = &RingEntry> {
+        self.ring.all()
+    }
+
+    /// The entry of each secret that is listed, the oldest first.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretEntry> {
+        self.secrets.entries()
+    }
+
+    /// The check values of everything that is listed.
+    fn checks(&self) -> impl Iterator<Item = KeyCheck> {
+        let signing = self.ring.all().map(|entry| KeyCheck { of: KeyRole::Signing, id: entry.kid.clone() });
+        self.secrets.entries().map(|entry| KeyCheck { of: entry.of, id: entry.id.clone() }).chain(signing)
     }
 
     /// The keys as the mint takes them, each marked if it was to be published when it was read.
@@ -135,46 +233,82 @@ impl KeyFiles {
         if !entries.iter().any(|entry| entry.published) {
             Err(KeyFilesReason::Missing(self.folder.path(RING)))
         } else {
-            Ok(Signers::new(entries))
+            Ok(Signers::new(entries, &self.pseudonyms()?))
         }
     }
 
     /// The keys by which live state knows subjects, agents and the like.
-    pub fn pseudonyms(&self) -> Pseudonyms {
-        Pseudonyms::new(MacKey::new(&self.pseudonym), Vec::new())
-    }
-
-    /// The key by which the ancestry in tokens is sealed.
     ///
     /// # Errors
-    /// None for a secret of the right length, which it has.
+    /// None: there is a secret of each kind.
+    pub fn pseudonyms(&self) -> Result<Pseudonyms, KeyFilesReason> {
+        let mut keys = self.secrets.kept(KeyRole::Pseudonym).map(|secret| MacKey::new(secret));
+        let current = keys.next().ok_or_else(|| KeyFilesReason::Missing(self.folder.path(SECRETS)))?;
+        Ok(Pseudonyms::new(current, keys.collect()))
+    }
+
+    /// The keys by which the ancestry in tokens is sealed.
+    ///
+    /// # Errors
+    /// None for secrets of the right length, which they have.
     pub fn ancestry(&self) -> Result<SealKey, KeyFilesReason> {
-        SealKey::new(&self.anc).map_err(|_| KeyFilesReason::Randomness)
+        self.sealing(KeyRole::Ancestry)
     }
 
-    /// The key by which the keys of personal data are wrapped.
+    /// The keys by which the keys of personal data are wrapped.
     ///
     /// # Errors
-    /// None for a secret of the right length, which it has.
+    /// None for secrets of the right length, which they have.
     pub fn root(&self) -> Result<SealKey, KeyFilesReason> {
-        SealKey::new(&self.root).map_err(|_| KeyFilesReason::Randomness)
+        self.sealing(KeyRole::Root)
     }
 
-    /// The keys of the commit.
+    fn sealing(&self, of: KeyRole) -> Result<SealKey, KeyFilesReason> {
+        let key = |secret: &files::Secret| match of {
+            KeyRole::State => SealKey::new(&MacKey::new(secret).derive(TASK_TERMS)),
+            _ => SealKey::new(secret),
+        };
+        let keys = self.secrets.kept(of).map(key).collect::<Result<Vec<_>, _>>();
+        let keys = keys.map_err(|_| KeyFilesReason::Randomness)?;
+        let mut keys = keys.into_iter();
+        let missing = || KeyFilesReason::Missing(self.folder.path(SECRETS));
+        let (current, entry) = keys.next().zip(self.secrets.current(of)).ok_or_else(missing)?;
+        let (folder, id) = (self.folder.clone(), entry.id.clone());
+        Ok(current.counted(move || uses::reserve(&folder, &id)).after(keys.collect()))
+    }
+
+    fn roots(&self) -> Vec<MacKey> {
+        self.secrets.kept(KeyRole::Root).map(|secret| MacKey::new(secret)).collect()
+    }
+
+    /// What an earlier version wrote gets its sum, and a list of the secrets.
+    fn listed(self) -> Result<Self, KeyFilesReason> {
+        let summed = sum::is_in(&self.folder.read(RING)?);
+        Uses::begin(&self.folder)?;
+        if !summed || !self.folder.has(SECRETS) {
+            let _lock = self.folder.lock()?;
+            Ring::read(&self.folder)?.write(&self.folder)?;
+            Secrets::list(&self.folder, self.opened)?;
+        }
+        Ok(self)
+    }
+
+    /// The keys of the commit: the root key, and those that come from the secret of what lies in the store besides records.
     ///
     /// # Errors
     /// None for secrets of the right length, which they have.
     pub fn commit(&self) -> Result<CommitKeys, KeyFilesReason> {
-        CommitKeys::of_secrets(&self.root, &self.state).map_err(|_| KeyFilesReason::Randomness)
+        let sums = self.secrets.kept(KeyRole::State).map(|secret| MacKey::new(&MacKey::new(secret).derive(SUM))).collect();
+        Ok(CommitKeys { root: Arc::new(self.root()?), terms: Arc::new(self.sealing(KeyRole::State)?), sums })
     }
 
     fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {
         folder.refuse_writable()?;
-        make_secret(&folder, STATE)?;
         let ring = Ring::read(&folder)?;
         let keys = ring.entries().map(|entry| read_key(&folder, entry)).collect::<Result<_, _>>()?;
-        let [pseudonym, anc, root, state] = SECRETS.map(|name| read_secret(&folder, name));
-        Ok(Self { ring, keys, pseudonym: pseudonym?, anc: anc?, root: root?, state: state?, opened: now, folder })
+        let secrets = Secrets::read(&folder, now)?;
+        let uses = Uses::read(&folder, &secrets.entries().map(|entry| entry.id.as_str()).collect::<Vec<_>>())?;
+        Ok(Self { ring, keys, secrets, uses, opened: now, folder })
     }
 
     /// The key is durable before the ring names it.
@@ -194,11 +328,6 @@ impl KeyFiles {
     }
 }
 
-const SECRETS: [&str; 4] = ["pseudonym.key", "anc.key", "root.key", STATE];
-
-/// Folders of before have none.
-const STATE: &str = "state.key";
-
 fn pem_name(kid: &str) -> String {
     format!("{kid}.pem")
 }
@@ -206,21 +335,33 @@ fn pem_name(kid: &str) -> String {
 fn read_key(folder: &KeyFolder, entry: &RingEntry) -> Result<SigningKey, KeyFilesReason> {
     let name = pem_name(&entry.kid);
     let malformed = || KeyFilesReason::Malformed(folder.path(&name));
-    let key = SigningKey::from_pem(&folder.read(&name)?, entry.algorithm()).map_err(|_| malformed())?;
+    let key = SigningKey::from_pem(&folder.read_listed(&name, RING)?, entry.algorithm()).map_err(|_| malformed())?;
     if key.kid() == entry.kid { Ok(key) } else { Err(malformed()) }
 }
 
-/// A start that was interrupted left some of them; what exists is never replaced.
-fn make_secret(folder: &KeyFolder, name: &str) -> Result<(), KeyFilesReason> {
-    if folder.has(name) {
-        return Ok(());
+/// The role of the key `name` in the key folder `dir`: a signing key by its `kid`, a key of the ledger by its verifier key.
+///
+/// # Errors
+/// `Unknown` when it is neither. See [`KeyFilesReason`] for others.
+pub fn find_key(dir: &Path, name: &str, now: Time) -> Result<KeyRole, KeyFilesReason> {
+    let files = KeyFiles::open(dir, now)?;
+    if files.all_entries().any(|entry| entry.kid == name) {
+        return Ok(KeyRole::Signing);
     }
-    let secret: Secret = Zeroizing::new(random().map_err(|_| KeyFilesReason::Randomness)?);
-    folder.write(name, files::encode(&secret).as_bytes())
+    let ledger = LedgerKeys::open(dir)?;
+    let known = ledger.entries().any(|key| key.vkey == name);
+    if known { Ok(KeyRole::Ledger) } else { Err(KeyFilesReason::Unknown(dir.to_owned(), name.to_owned())) }
 }
 
-fn read_secret(folder: &KeyFolder, name: &str) -> Result<Secret, KeyFilesReason> {
-    files::decode(&folder.read(name)?).ok_or_else(|| KeyFilesReason::Malformed(folder.path(name)))
+/// Revokes the key `name` in the key folder `dir`. Another signs in its place.
+///
+/// # Errors
+/// As for [`find_key`].
+pub fn revoke_key(dir: &Path, name: &str, now: Time) -> Result<(), KeyFilesReason> {
+    match find_key(dir, name, now)? {
+        KeyRole::Ledger => LedgerKeys::open(dir)?.revoke(name, now).map(drop),
+        _ => KeyFiles::open(dir, now)?.revoke(name, now).map(drop),
+    }
 }
 
 impl fmt::Debug for KeyFiles {

@@ -15,8 +15,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::keys::KeyFilesReason;
 use crate::commit::contract::{LogStore, StoreReason, StoredCheckpoints};
-use crate::ledger::{CHECKPOINT_PATH, ENTRY_BYTES_MAX, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile};
+use crate::ledger::{
+    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, KeyName, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile,
+};
 pub(super) use durable::Changes;
 
 /// The folder of the log within a data folder.
@@ -116,6 +119,32 @@ impl TileFolder {
         self.replace(&[(self.log.path().join(VKEY_PATH), lines.as_bytes())], self.log.path())
     }
 
+    /// Refuses the loss of the remembered checkpoint: an older copy of the data would be taken for the newest.
+    ///
+    /// # Errors
+    /// `Head` when none is remembered although one was published; `File` when that cannot be read.
+    pub fn refuse_lost_head(&self) -> Result<(), KeyFilesReason> {
+        let failed = |error| KeyFilesReason::File(self.log.path().to_owned(), error);
+        let published = self.log.note(CHECKPOINT_PATH).map_err(failed)?.is_some() || !self.log.kept().map_err(failed)?.is_empty();
+        if self.head.exists() || !published {
+            return Ok(());
+        }
+        Err(KeyFilesReason::Head(self.head.clone(), self.log.path().parent().unwrap_or(Path::new(".")).to_owned()))
+    }
+
+    /// Remembers the published checkpoint where the remembered one is lost: that the data are not older than that is not known
+    /// any more. Returns its size.
+    ///
+    /// # Errors
+    /// `Locked` when one is remembered; `Corrupt` when none was published that one of the `known` keys signed.
+    pub fn accept_published(&self, origin: &KeyName, known: &[NoteVerifier]) -> Result<u64, StoreReason> {
+        let note = self.log.note(CHECKPOINT_PATH).map_err(StoreReason::Folder)?.unwrap_or_default();
+        let checkpoint = Checkpoint::open(&note, origin, known);
+        let checkpoint = checkpoint.map_err(|_| StoreReason::Corrupt("no published checkpoint is signed by these keys"))?;
+        self.swap(None, &note)?;
+        Ok(checkpoint.size())
+    }
+
     fn replace(&self, files: &[(PathBuf, &[u8])], below: &Path) -> Result<(), StoreReason> {
         let mut changes = Changes::below(below);
         changes.replace(files).and_then(|()| changes.settle()).map_err(StoreReason::Folder)
@@ -176,7 +205,7 @@ fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
 }
 
 /// The bytes of a file; none where there is no such file.
-fn bounded(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn bounded(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
     let read = || {
         let length = fs::metadata(path)?.len();
         if length > bytes_max { Err(io::Error::other("it is longer than any such file can be")) } else { fs::read(path) }

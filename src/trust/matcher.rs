@@ -118,6 +118,31 @@ impl Literal {
     }
 }
 
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.claim)?;
+        match &self.matcher {
+            Matcher::Is(literal) => write!(f, "is {literal}"),
+            Matcher::OneOf(literals) => {
+                let literals: Vec<String> = literals.iter().map(ToString::to_string).collect();
+                write!(f, "is one of {}", literals.join(", "))
+            }
+            Matcher::Prefix(prefix) => write!(f, "begins with {prefix:?}"),
+            Matcher::Present => f.write_str("is there"),
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(value) => value.fmt(f),
+        }
+    }
+}
+
 fn goes_on(text: &str, prefix: &str) -> bool {
     let mut rest = text.strip_prefix(prefix).into_iter().flat_map(|rest| rest.split('/')).peekable();
     rest.peek().is_some() && rest.all(|segment| !matches!(segment, "" | "." | ".."))

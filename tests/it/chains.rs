@@ -144,7 +144,7 @@ fn build(folder: &Path, seed: u64) -> Stage {
     let material = ServerKeys {
         signers: keys.signers().unwrap(),
         ancestry: keys.ancestry().unwrap(),
-        pseudonyms: keys.pseudonyms(),
+        pseudonyms: keys.pseudonyms().unwrap(),
         verified: Arc::new(Cache::new(4096)),
         sequences: Arc::default(),
     };

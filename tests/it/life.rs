@@ -326,6 +326,7 @@ fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Vec<Revocable> 
             Revocable::subject(&Subject::foreign(&RuleName::parse(rule).unwrap(), id), key)
         }
         GenerationKind::Api => Revocable::api(&Resource::parse(&stage.api("assistant")).unwrap(), key),
+        GenerationKind::Key => unreachable!("no tree hangs on a key"),
         GenerationKind::Rule => Revocable::rule(&RuleName::parse("idp").unwrap(), key),
         GenerationKind::Task => {
             let id = TaskId::parse(&trees.task.0).unwrap();

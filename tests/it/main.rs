@@ -41,6 +41,9 @@ mod secrets;
 // Every member that the schema of the records documents.
 mod records;
 
+// Our own keys: whose they are, how they follow one another, how they end.
+mod own_keys;
+
 // What is not done for every request.
 mod keys_once;
 

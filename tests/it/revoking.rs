@@ -1,6 +1,7 @@
 //! What operators revoke, suspend and compromise against the real binary, and that what is said is what was done.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ fn a_name_that_nothing_knows_is_told_and_ended_all_the_same() {
     let mut server = Some(site.start());
     token(&site);
     acted(&site, POD);
+    assert_eq!(traded(&site, POD).status, 200);
     for running in [true, false] {
         if !running && let Some(server) = server.take() {
             server.kill();
@@ -43,7 +45,9 @@ fn a_name_that_nothing_knows_is_told_and_ended_all_the_same() {
             assert_eq!((&told["done"]["recorded"], &told["ok"]), (&json!(true), &json!(false)), "{what:?}: {told}");
             assert!(told["done"]["counts_from"].is_i64(), "{what:?}: {told}");
         }
-        let known: [&[&str]; 4] = [
+        let known: [&[&str]; 5] = [
+            // Known by the record of what it traded.
+            &["--subject", "cluster:system:serviceaccount:prod:worker"],
             &["--subject", "idp:alice"],
             &["--subject", "spiffe-acme:spiffe://acme.example/ns/prod/sa/researcher"],
             &["--instance", "worker", POD],
@@ -55,7 +59,7 @@ fn a_name_that_nothing_knows_is_told_and_ended_all_the_same() {
         }
     }
     let deaths = Ledger::read(&site.fixture.data).deaths();
-    assert_eq!(deaths.len(), 26);
+    assert_eq!(deaths.len(), 28);
     let refused = json_of(&site, &["agent", "suspend", "orchestratr"], 1);
     assert!(refused["reason"].as_str().unwrap().ends_with("did you mean orchestrator?"), "{refused}");
 }
@@ -248,4 +252,65 @@ fn an_api_that_is_taken_away_or_changed_takes_its_tokens_along() {
 
 fn reloads(site: &Site) -> usize {
     fs::read_to_string(site.log()).unwrap().matches("the changed configuration is in force").count()
+}
+
+/// Kind 6: what a change of the files narrows without ending is told before it is made and when it is, with the command that ends
+/// it.
+#[test]
+fn what_a_configuration_takes_back_is_told() {
+    let site = Site::new("revoking-narrowed");
+    let folder = site.fixture.config.parent().unwrap().to_owned();
+    let check = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["check", "--config"])
+            .arg(&site.fixture.config)
+            .arg("--against")
+            .arg(&site.fixture.data)
+            .current_dir(&site.folder)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(check().contains("it is not remembered what is in force here"), "before the first start");
+    let server = site.start();
+    let token = token(&site);
+    let before = check();
+    assert!(!before.contains("is narrowed") && !before.contains("is another one"), "{before}");
+    server.kill();
+    let edits = [
+        ("trust/cluster.toml", "presenters   = [\"gateway\"]", "presenters   = []"),
+        ("trust/idp.toml", "require      = { email_verified = true }", "require      = { email_verified = true, hd = \"acme\" }"),
+        ("agents/orchestrator.toml", "client = \"live-orchestrator\"", "client = \"other\""),
+        ("agents/gateway.toml", "../jwks/gateway.json", "../jwks/analyst.json"),
+        ("apis/crm.toml", "destination       = \"internal\"", "destination       = \"external\""),
+        (
+            "apis/files.toml",
+            "id                = \"https://files.example\"",
+            "id = \"https://files.example\"\nagent = \"analyst\"",
+        ),
+    ];
+    for (file, old, new) in edits {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains(old), "{file}: {text}");
+        fs::write(folder.join(file), text.replacen(old, new, 1)).unwrap();
+    }
+    let told = [
+        "trust rule cluster is narrowed (no longer presenter gateway): what was issued before lives on; `countersign revoke \
+         --rule cluster` ends it",
+        "trust rule idp is narrowed (now required: hd is \"acme\")",
+        "agent orchestrator is narrowed (no longer foreign client live-orchestrator under idp-live)",
+        "agent gateway is narrowed (no longer login by key ",
+        "API https://crm.example is narrowed (no longer destination internal)",
+        "API https://files.example is another one (no longer without an agent): what was issued under it before ends",
+    ];
+    let checked = check();
+    let _server = site.start();
+    let log = fs::read_to_string(site.log()).unwrap();
+    for sentence in told {
+        assert!(checked.contains(sentence), "{sentence}\n{checked}");
+        assert!(log.contains(sentence), "{sentence}\n{log}");
+    }
+    assert!(active(&site, &token), "it lives on");
+    assert!(!check().contains("is narrowed"), "by now it is in force");
 }

@@ -175,7 +175,7 @@ impl Bench {
             keys: SubjectKeys::new(keys(1).root, limits.subject_keys),
             terms: TermsSealer::new(keys(1).terms),
             hash: StateHash::default(),
-            sum: UnrecordedSum::new(keys(1).sum),
+            sum: UnrecordedSum::new(keys(1).sums),
         };
         self.state = Arc::clone(&memory.state);
         let store = Box::new(MemoryStore::new(&self.rig.disk, &self.rig.faults));

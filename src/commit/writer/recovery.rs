@@ -155,12 +155,7 @@ impl WriterMemory {
     /// Replaces everything by what the store holds. Changes that are `pending` act again.
     fn load(&mut self, read: Reread, pending: &mut [PendingChange]) -> Result<(), StoreReason> {
         let Reread { recovered, fold, newest, adopts, .. } = read;
-        self.sum.load(&recovered.unrecorded);
-        let sum = recovered.unrecorded.sum.as_deref();
-        let untouched = adopts || recovered.count == 0 && recovered.unrecorded.is_empty();
-        if !sum.map_or(untouched, |sum| self.sum.matches(sum)) {
-            return Err(StoreReason::Unrecorded);
-        }
+        self.sum.load(&recovered.unrecorded, adopts || recovered.count == 0 && recovered.unrecorded.is_empty())?;
         let terms = if adopts { Vec::new() } else { terms_of(&fold, &recovered, &self.terms)? };
         let Fold { state, hash } = fold;
         self.hash = hash;

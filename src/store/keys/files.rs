@@ -1,6 +1,5 @@
 //! Files that only their owner can read, replaced whole or not at all.
 
-use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -10,27 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use super::reason::KeyFilesReason;
+
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// 32 random bytes, kept for as long as what they protect.
 pub(super) type Secret = Zeroizing<[u8; 32]>;
-
-/// The reason for which keys cannot be had: sentences for the operator.
-#[derive(Debug)]
-pub enum KeyFilesReason {
-    /// A file or the folder cannot be read or written.
-    File(PathBuf, io::Error),
-    /// There are no keys yet.
-    Absent(PathBuf),
-    /// Others than the owner have access.
-    Exposed(PathBuf),
-    /// The content is not that of such a file.
-    Malformed(PathBuf),
-    /// Listed or needed, and not there. It is never made anew, because what it protects would be lost.
-    Missing(PathBuf),
-    /// No randomness.
-    Randomness,
-}
 
 /// The folder that keys are kept in.
 #[derive(Clone)]
@@ -64,6 +48,17 @@ impl KeyFolder {
         fs::symlink_metadata(self.path(name)).is_ok()
     }
 
+    /// Refuses the loss of the file `name` while there is a file that `tells` of it.
+    pub(super) fn refuse_remains(&self, name: &str, tells: impl Fn(&str) -> bool) -> Result<(), KeyFilesReason> {
+        let failed = |error| KeyFilesReason::File(self.0.clone(), error);
+        let mut beside: Vec<String> = Vec::new();
+        for entry in fs::read_dir(&self.0).map_err(failed)? {
+            beside.extend(entry.map_err(failed)?.file_name().into_string().ok().filter(|name| tells(name)));
+        }
+        beside.sort_unstable();
+        beside.into_iter().next().map_or(Ok(()), |beside| Err(KeyFilesReason::Lost(self.path(name), beside)))
+    }
+
     /// Waits until nobody else makes or rotates keys.
     pub(super) fn lock(&self) -> Result<Lock, KeyFilesReason> {
         let path = self.path(".lock");
@@ -81,6 +76,14 @@ impl KeyFolder {
     pub(super) fn refuse_writable(&self) -> Result<(), KeyFilesReason> {
         let found = fs::metadata(&self.0).map_err(|error| KeyFilesReason::File(self.0.clone(), error))?;
         if found.permissions().mode() & 0o022 == 0 { Ok(()) } else { Err(KeyFilesReason::Exposed(self.0.clone())) }
+    }
+
+    /// The text of the file `name`, which the file `list` lists.
+    pub(super) fn read_listed(&self, name: &str, list: &'static str) -> Result<Zeroizing<String>, KeyFilesReason> {
+        self.read(name).map_err(|reason| match reason {
+            KeyFilesReason::Missing(path) => KeyFilesReason::Listed(path, list),
+            other => other,
+        })
     }
 
     /// The text of a file that nobody else can read.
@@ -154,25 +157,4 @@ pub(super) fn decode(text: &str) -> Option<Secret> {
     }
     secret.copy_from_slice(&bytes);
     Some(secret)
-}
-
-impl fmt::Display for KeyFilesReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Absent(path) => write!(f, "{} holds no keys; `countersign keys generate` makes them", path.display()),
-            Self::Exposed(path) => {
-                write!(f, "{} is open to others than its owner; take their access away (chmod go-rwx)", path.display())
-            }
-            Self::Malformed(path) => write!(f, "{} does not hold what it should", path.display()),
-            Self::Missing(path) => write!(f, "{} is missing; put it back from a backup", path.display()),
-            Self::Randomness => f.write_str("no random bytes can be had"),
-        }
-    }
-}
-
-impl std::error::Error for KeyFilesReason {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        if let Self::File(_, error) = self { Some(error) } else { None }
-    }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{KeyFilesReason, KeyFolder};
+use super::files::KeyFolder;
+use super::reason::KeyFilesReason;
+use super::role::{KeyCheck, KeyRole, LEDGER_RING, OWNER};
+use super::sum;
 use crate::crypto::SignKey;
 use crate::ledger::{KeyName, NoteSigner, NoteVerifier};
 use crate::oauth::Time;
@@ -13,7 +16,6 @@ use crate::oauth::Time;
 /// How long an old key goes on signing beside the one that follows it, so that whoever verifies has time to learn the new one.
 pub const LEDGER_OVERLAP: Duration = Duration::from_hours(30 * 24);
 
-const RING: &str = "ledger.json";
 const VERSION: u32 = 1;
 
 /// The ledger's keys of one folder.
@@ -38,6 +40,8 @@ pub struct LedgerKey {
     created: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retires: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked: Option<i64>,
 }
 
 impl LedgerKey {
@@ -51,8 +55,13 @@ impl LedgerKey {
         self.retires.map(Time::from_seconds)
     }
 
+    /// The time at which it was revoked: what it alone signed after the last checkpoint before is worth nothing.
+    pub fn revoked(&self) -> Option<Time> {
+        self.revoked.map(Time::from_seconds)
+    }
+
     fn signs(&self, now: Time) -> bool {
-        self.retires().is_none_or(|retires| retires > now)
+        self.revoked.is_none() && self.retires().is_none_or(|retires| retires > now)
     }
 
     fn verifier(&self) -> Option<NoteVerifier> {
@@ -74,6 +83,9 @@ impl LedgerKeys {
             if keys.of(origin).next().is_none() {
                 keys.add(origin, now)?;
             }
+        }
+        if !sum::is_in(&keys.folder.read(LEDGER_RING)?) {
+            keys.write()?;
         }
         Ok(keys)
     }
@@ -106,6 +118,33 @@ impl LedgerKeys {
         Ok(added)
     }
 
+    /// Revokes the key `vkey`: it signs no more from now on, another does, made at once if there is none, and its private half is
+    /// destroyed. It stays listed. Returns the key that signs.
+    ///
+    /// # Errors
+    /// `Unknown` when it is none of this folder's. See [`KeyFilesReason`] for others.
+    pub fn revoke(&mut self, vkey: &str, now: Time) -> Result<LedgerKey, KeyFilesReason> {
+        let folder = self.folder.clone();
+        let _lock = folder.lock()?;
+        *self = Self::read(folder.clone())?;
+        let unknown = || KeyFilesReason::Unknown(folder.path(LEDGER_RING), vkey.to_owned());
+        let key = self.ring.keys.iter_mut().find(|key| key.vkey == vkey).ok_or_else(unknown)?;
+        let verifier = key.verifier().ok_or_else(unknown)?;
+        key.revoked = key.revoked.or(Some(now.seconds()));
+        let next = self.of(verifier.name()).map(|(key, _)| key).rfind(|key| key.signs(now)).cloned();
+        let next = match next {
+            Some(next) => self.write().map(|()| next)?,
+            None => self.add(verifier.name(), now)?,
+        };
+        folder.remove(&pem_name(&verifier))?;
+        Ok(next)
+    }
+
+    /// The check values of all that are listed.
+    pub(super) fn checks(&self) -> impl Iterator<Item = KeyCheck> {
+        self.ring.keys.iter().map(|key| KeyCheck { of: KeyRole::Ledger, id: key.vkey.clone() })
+    }
+
     /// Those that sign for the log `origin` at `now`, parsed.
     ///
     /// # Errors
@@ -125,7 +164,7 @@ impl LedgerKeys {
         self.ring.keys.iter()
     }
 
-    fn of<'a>(&'a self, origin: &'a KeyName) -> impl Iterator<Item = (&'a LedgerKey, NoteVerifier)> {
+    fn of<'a>(&'a self, origin: &'a KeyName) -> impl DoubleEndedIterator<Item = (&'a LedgerKey, NoteVerifier)> {
         let verifiers = self.ring.keys.iter().filter_map(|key| Some((key, key.verifier()?)));
         verifiers.filter(move |(_, verifier)| verifier.name() == origin)
     }
@@ -133,9 +172,12 @@ impl LedgerKeys {
     fn signer(&self, verifier: &NoteVerifier) -> Result<NoteSigner, KeyFilesReason> {
         let name = pem_name(verifier);
         let malformed = || KeyFilesReason::Malformed(self.folder.path(&name));
-        let key = SignKey::from_pem(&self.folder.read(&name)?).map_err(|_| malformed())?;
+        let text = self.folder.read_listed(&name, LEDGER_RING)?;
+        let key = SignKey::from_pem(&text).map_err(|_| malformed())?;
+        // Other bytes may say the same; but they are not those that were written.
+        let same = key.to_pem().is_ok_and(|written| *written == *text);
         let signer = NoteSigner::new(verifier.name().clone(), key);
-        if signer.id() == verifier.id() { Ok(signer) } else { Err(malformed()) }
+        if same && signer.id() == verifier.id() { Ok(signer) } else { Err(malformed()) }
     }
 
     /// The private half is durable before the ring names it.
@@ -144,21 +186,26 @@ impl LedgerKeys {
         let pem = key.to_pem().map_err(|_| KeyFilesReason::Randomness)?;
         let verifier = NoteSigner::new(origin.clone(), key).verifier().map_err(|_| KeyFilesReason::Randomness)?;
         self.folder.write(&pem_name(&verifier), pem.as_bytes())?;
-        let entry = LedgerKey { vkey: verifier.to_string(), created: now.seconds(), retires: None };
+        let entry = LedgerKey { vkey: verifier.to_string(), created: now.seconds(), retires: None, revoked: None };
         self.ring.keys.push(entry.clone());
-        let text = serde_json::to_string_pretty(&self.ring).map_err(|_| KeyFilesReason::Malformed(self.folder.path(RING)))?;
-        self.folder.write(RING, format!("{text}\n").as_bytes())?;
+        self.write()?;
         Ok(entry)
     }
 
+    fn write(&self) -> Result<(), KeyFilesReason> {
+        let text = sum::with(&self.ring).ok_or_else(|| KeyFilesReason::Malformed(self.folder.path(LEDGER_RING)))?;
+        self.folder.write(LEDGER_RING, text.as_bytes())
+    }
+
     fn read(folder: KeyFolder) -> Result<Self, KeyFilesReason> {
-        if !folder.has(RING) {
+        if !folder.has(LEDGER_RING) {
+            folder.refuse_remains(LEDGER_RING, |name| is_ledger_pem(name) || name == OWNER)?;
             return Ok(Self { folder, ring: LedgerRing { version: VERSION, keys: Vec::new() } });
         }
         folder.refuse_writable()?;
-        let ring = serde_json::from_str(&folder.read(RING)?).ok();
+        let ring = sum::without(&folder.read(LEDGER_RING)?);
         let sound = |ring: &LedgerRing| ring.version == VERSION && ring.keys.iter().all(|key| key.verifier().is_some());
-        let ring = ring.filter(sound).ok_or_else(|| KeyFilesReason::Malformed(folder.path(RING)))?;
+        let ring = ring.filter(sound).ok_or_else(|| KeyFilesReason::Malformed(folder.path(LEDGER_RING)))?;
         Ok(Self { folder, ring })
     }
 }
@@ -166,6 +213,11 @@ impl LedgerKeys {
 /// The id is made of hexadecimal digits only, so that the name cannot leave the folder.
 fn pem_name(verifier: &NoteVerifier) -> String {
     format!("ledger-{:08x}.pem", u32::from_be_bytes(verifier.id()))
+}
+
+/// True for the name of a ledger key's private half.
+pub(super) fn is_ledger_pem(name: &str) -> bool {
+    name.strip_prefix("ledger-").is_some_and(|rest| rest.ends_with(".pem"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
+mod owner;
+mod rotation;
+use crate::ledger::KeyName;
+
 /// RSA keys take a second to make.
 const BOTH: [Algorithm; 2] = [Algorithm::ES256, Algorithm::EdDSA];
 const NOW: Time = Time::from_seconds(1_800_000_000);
@@ -26,6 +30,11 @@ impl Home {
 
     fn mode(&self, name: &str) -> u32 {
         fs::metadata(self.0.join(name)).unwrap().permissions().mode() & 0o777
+    }
+
+    fn remove(&self, gone: impl Fn(&str) -> bool) {
+        let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.filter(|name| gone(name)).for_each(|name| fs::remove_file(self.0.join(name)).unwrap());
     }
 
     fn refusal(&self) -> String {
@@ -53,10 +62,11 @@ fn a_first_start_makes_what_later_ones_find() {
     let home = Home::new();
     let first = home.open();
     assert_eq!(first.entries().count(), 2);
-    assert!(first.pseudonym != first.anc && first.anc != first.root && first.pseudonym != first.root);
+    let ids = |files: &KeyFiles| files.secrets().map(|entry| (entry.of, entry.id.clone())).collect::<Vec<_>>();
+    assert_eq!(ids(&first).len(), 3);
     let again = KeyFiles::open(&home.0, NOW).unwrap();
     assert_eq!(again.entries().collect::<Vec<_>>(), first.entries().collect::<Vec<_>>());
-    assert_eq!((&again.pseudonym, &again.anc, &again.root), (&first.pseudonym, &first.anc, &first.root));
+    assert_eq!(ids(&again), ids(&first));
     assert_eq!(again.signers().unwrap().algorithms(), BOTH);
     let key = again.signing_key(Algorithm::EdDSA, NOW).unwrap();
     assert_eq!(key.algorithm(), Algorithm::EdDSA);
@@ -87,7 +97,7 @@ fn what_is_missing_or_changed_is_refused_and_never_made_anew() {
         let home = Home::new();
         home.open();
         fs::remove_file(home.0.join(name)).unwrap();
-        assert_eq!(home.refusal(), format!("{name} is missing; put it back from a backup"));
+        assert_eq!(home.refusal(), format!("{name} is missing, which secrets.json lists; put back from a backup what was there"));
         assert!(!home.0.join(name).exists());
     }
     let home = Home::new();
@@ -106,20 +116,20 @@ fn what_is_missing_or_changed_is_refused_and_never_made_anew() {
     assert_eq!(home.refusal(), "keyring.json does not hold what it should");
     fs::write(home.0.join("keyring.json"), r#"{"version":1,"signing":[],"ledger":[]}"#).unwrap();
     assert_eq!(home.refusal(), "keyring.json does not hold what it should");
-    fs::write(home.0.join("anc.key"), "c2hvcnQ\n").unwrap();
     fs::write(home.0.join("keyring.json"), r#"{"version":1,"signing":[]}"#).unwrap();
+    fs::write(home.0.join("anc.key"), "c2hvcnQ\n").unwrap();
     assert_eq!(home.refusal(), "anc.key does not hold what it should");
 }
 
 #[test]
 fn an_interrupted_first_start_is_taken_up_again() {
     let home = Home::new();
-    let secret = home.open().root.clone();
-    fs::remove_file(home.0.join("keyring.json")).unwrap();
-    fs::remove_file(home.0.join("anc.key")).unwrap();
+    home.open();
+    let secret = fs::read(home.0.join("root.key")).unwrap();
+    home.remove(|name| name.ends_with(".json") || name == "anc.key" || name.ends_with(".pem"));
     fs::write(home.0.join(".keyring.json.new"), "half").unwrap();
     let files = home.open();
-    assert_eq!(files.root, secret);
+    assert_eq!(fs::read(home.0.join("root.key")).unwrap(), secret);
     assert_eq!(files.entries().count(), 2);
     assert!(!home.0.join(".keyring.json.new").exists());
 }
@@ -197,4 +207,39 @@ fn what_another_process_rotated_is_not_lost() {
     let second = two.rotate(Algorithm::EdDSA, NOW, Duration::ZERO).unwrap();
     let kids: Vec<_> = KeyFiles::open(&home.0, NOW).unwrap().entries().map(|entry| entry.kid.clone()).collect();
     assert!(kids.contains(&first.kid) && kids.contains(&second.kid) && kids.len() == 4);
+}
+
+/// A lost list beside the keys that it listed: new keys would have been made without a word.
+#[test]
+fn a_lost_list_is_never_begun_anew_beside_its_keys() {
+    let home = Home::new();
+    let kid = kid(&home.open(), NOW);
+    let origin = KeyName::parse("log.example/ledger").unwrap();
+    LedgerKeys::open_or_create(&home.0, &origin, NOW).unwrap();
+    home.remove(|name| name == "keyring.json");
+    assert!(home.refusal().starts_with("keyring.json is missing, although "), "{}", home.refusal());
+    assert!(home.0.join(format!("{kid}.pem")).exists());
+    home.remove(|name| name == "ledger.json");
+    let lost = LedgerKeys::open_or_create(&home.0, &origin, NOW).err().unwrap().to_string();
+    assert!(lost.contains("ledger.json is missing, although ledger-"), "{lost}");
+}
+
+/// A list that an earlier version wrote has no sum: it is read, and gets one.
+#[test]
+fn a_list_without_a_sum_gets_one_and_then_notices_every_flipped_bit() {
+    let home = Home::new();
+    home.open();
+    let path = home.0.join("keyring.json");
+    let mut old: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    old.as_object_mut().unwrap().remove("sum").unwrap();
+    fs::write(&path, old.to_string()).unwrap();
+    home.open();
+    let good = fs::read(&path).unwrap();
+    assert!(String::from_utf8_lossy(&good).contains("\"sum\""));
+    for (at, bit) in (0..good.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << bit;
+        fs::write(&path, &bad).unwrap();
+        assert_eq!(home.refusal(), "keyring.json does not hold what it should", "bit {bit} of byte {at}");
+    }
 }

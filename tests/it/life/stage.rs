@@ -189,7 +189,7 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: 
     let material = ServerKeys {
         signers: keys.signers().unwrap(),
         ancestry: keys.ancestry().unwrap(),
-        pseudonyms: keys.pseudonyms(),
+        pseudonyms: keys.pseudonyms().unwrap(),
         verified: Arc::new(Cache::new(4096)),
         sequences: Arc::default(),
     };

@@ -69,7 +69,7 @@ impl Machine {
             keys: SubjectKeys::new(keys(1).root, limits.subject_keys),
             terms: TermsSealer::new(keys(1).terms),
             hash: StateHash::default(),
-            sum: UnrecordedSum::new(keys(1).sum),
+            sum: UnrecordedSum::new(keys(1).sums),
         };
         let (state, durable) = (Arc::clone(&memory.state), Durable::default());
         let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults)), Arc::new(Hand(AtomicI64::new(millis))));

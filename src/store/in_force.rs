@@ -1,0 +1,48 @@
+//! What the configuration in force allows, in a small file of the data folder that people can read. It decides nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::tiles::{Changes, bounded};
+
+/// The file's name in the data folder.
+const NAME: &str = "in-force.json";
+
+/// No file is longer.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The file in one data folder.
+#[derive(Clone, Debug)]
+pub struct InForceFile {
+    folder: PathBuf,
+}
+
+impl InForceFile {
+    /// The file in the data folder `data`, which must be there when it is written.
+    pub fn new(data: &Path) -> Self {
+        Self { folder: data.to_owned() }
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(NAME)
+    }
+
+    /// Its content; none where it was never written.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is longer than anything that is written.
+    pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        bounded(&self.path(), FILE_BYTES_MAX)
+    }
+
+    /// Replaces its content, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, text: &[u8]) -> io::Result<()> {
+        let mut changes = Changes::below(&self.folder);
+        changes.replace(&[(self.path(), text)])?;
+        changes.settle()
+    }
+}

@@ -1,0 +1,206 @@
+//! The server's own keys against the real binary: whose they are, that they follow one another without ending anything, and
+//! that a revoked one ends at once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::support::{Party, Reply, Server, Site, form, get, post_form};
+
+const CRM: &str = "https://crm.example";
+
+fn keys(site: &Site) -> PathBuf {
+    site.fixture.config.parent().unwrap().parent().unwrap().join("keys")
+}
+
+fn run(site: &Site, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(arguments).arg("--config").arg(&site.fixture.config).current_dir(&site.folder);
+    command.output().unwrap()
+}
+
+/// What a command that ends with `code` printed.
+fn said(site: &Site, arguments: &[&str], code: i32) -> String {
+    let output = run(site, arguments);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    text
+}
+
+/// The words with which a start on `data` is refused.
+fn refused(site: &Site, data: &Path) -> String {
+    said(site, &["serve", "--data", data.to_str().unwrap()], 2)
+}
+
+fn exchange(site: &Site, subject: &str) -> Reply {
+    let party = Party::new(&site.profile(), "orchestrator");
+    post_form(site.public, "/token", &form(&Party::request(&party.assertion(), subject, &[("resource", CRM)]))).unwrap()
+}
+
+fn issued(site: &Site) -> String {
+    let party = Party::new(&site.profile(), "orchestrator");
+    let reply = exchange(site, &party.id_token(json!({})));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.text_of("access_token")
+}
+
+fn active(site: &Site, token: &str) -> bool {
+    let assertion = Party::new(&site.profile(), "crm-agent").assertion();
+    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let body = form(&[("client_assertion_type", kind), ("client_assertion", &assertion), ("token", token)]);
+    post_form(site.public, "/introspect", &body).unwrap().json()["active"] == true
+}
+
+fn kid(token: &str) -> String {
+    use base64::Engine;
+    let header = token.split('.').next().unwrap();
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
+    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+fn published(site: &Site) -> String {
+    get(site.public, "/jwks").unwrap().body().to_owned()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy(&entry.path(), &to),
+            kind if kind.is_file() => drop(fs::copy(entry.path(), to).unwrap()),
+            _ => {}
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+}
+
+fn stop(server: Server) {
+    server.kill();
+}
+
+#[test]
+fn keys_belong_to_one_data_folder_and_one_server() {
+    let site = Site::new("own-keys-owner");
+    let server = site.start();
+    let token = issued(&site);
+    // The addresses are taken too, so another data folder on the same keys must not even come so far.
+    let elsewhere = site.folder.join("elsewhere");
+    let other_ports = ["COUNTERSIGN__LISTEN__PUBLIC", "COUNTERSIGN__LISTEN__OPS", "COUNTERSIGN__TLS__MTLS"];
+    let second = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(["serve", "--data", elsewhere.to_str().unwrap(), "--config", site.fixture.config.to_str().unwrap()])
+        .envs(other_ports.map(|name| (name, "127.0.0.1:0")))
+        .current_dir(&site.folder)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(words.contains("another server uses the key folder"), "{words}");
+    stop(server);
+    assert!(refused(&site, &elsewhere).contains("belongs to the data folder"));
+    let copied = site.folder.join("copied");
+    copy(&site.fixture.data, &copied);
+    assert!(refused(&site, &copied).contains("is a copy of"));
+    let adopt = ["keys", "adopt", "--data", copied.to_str().unwrap()];
+    said(&site, &adopt, 2);
+    said(&site, &[&adopt[..], &["--yes"]].concat(), 0);
+    assert!(refused(&site, &site.fixture.data).contains("belongs to the data folder"), "the original is refused now");
+    said(&site, &["keys", "adopt", "--yes", "--data", site.fixture.data.to_str().unwrap()], 0);
+    let _server = site.start();
+    assert!(active(&site, &token));
+}
+
+#[test]
+fn a_key_that_is_lost_or_another_is_refused_with_its_name() {
+    let site = Site::new("own-keys-lost");
+    let server = site.start();
+    issued(&site);
+    site.wait("a checkpoint is remembered", || keys(&site).join("ledger.head").exists());
+    stop(server);
+    for name in ["keyring.json", "secrets.json", "ledger.json", "ledger.head", "owner.json", "root.key"] {
+        let away = site.folder.join("away");
+        fs::rename(keys(&site).join(name), &away).unwrap();
+        let words = refused(&site, &site.fixture.data);
+        assert!(words.contains(&format!("{name} is missing")), "{name}: {words}");
+        fs::rename(away, keys(&site).join(name)).unwrap();
+    }
+    let _server = site.start();
+}
+
+/// What lives goes on, what is suspended stays so, and what is revoked afterwards ends, whichever key it was issued under.
+#[test]
+fn every_key_is_followed_by_another_while_the_server_runs() {
+    let site = Site::new("own-keys-rotation");
+    let server = site.start();
+    let data = site.fixture.data.to_str().unwrap();
+    let token = issued(&site);
+    said(&site, &["agent", "suspend", "analyst", "--data", data], 0);
+    let before = published(&site);
+    said(&site, &["keys", "rotate", "--all"], 0);
+    site.wait("the new keys are published", || published(&site) != before);
+    assert!(active(&site, &token), "what lives goes on");
+    let next = exchange(&site, &token);
+    assert_eq!(next.status, 200, "{}", next.text);
+    let analyst = Party::new(&site.profile(), "analyst");
+    let body = form(&Party::request(&analyst.assertion(), &analyst.vouched("idp-twin", json!({})), &[("resource", CRM)]));
+    assert_eq!(post_form(site.public, "/token", &body).unwrap().status, 401, "what is suspended stays so");
+    stop(server);
+    let _server = site.start();
+    assert!(active(&site, &token) && active(&site, &next.text_of("access_token")));
+    said(&site, &["revoke", "--agent", "orchestrator", "--data", data], 0);
+    assert!(!active(&site, &token), "issued under the earlier key");
+    assert!(!active(&site, &next.text_of("access_token")));
+}
+
+#[test]
+fn a_revoked_signing_key_is_dead_at_once() {
+    let site = Site::new("own-keys-revoked");
+    for running in [true, false] {
+        let server = site.start();
+        let data = site.fixture.data.to_str().unwrap();
+        let token = issued(&site);
+        let kid = kid(&token);
+        assert!(published(&site).contains(&kid) && active(&site, &token));
+        assert!(said(&site, &["keys", "revoke", "nobody", "--data", data], 1).contains("lists no key nobody"));
+        let server = if running {
+            Some(server)
+        } else {
+            stop(server);
+            None
+        };
+        let done = said(&site, &["keys", "revoke", &kid, "--data", data, "--reason", "stolen"], 0);
+        assert!(done.contains("revoked key") && !done.contains("stays published"), "{done}");
+        let _server = server.unwrap_or_else(|| site.start());
+        assert!(!published(&site).contains(&kid), "running {running}");
+        assert!(!active(&site, &token), "running {running}");
+        assert_eq!(exchange(&site, &token).text_of("error"), "invalid_request", "as a subject token");
+        assert_ne!(self::kid(&issued(&site)), kid, "another signs");
+        assert!(said(&site, &["keys", "list"], 0).contains("no more: revoked"));
+    }
+}
+
+#[test]
+fn a_revoked_ledger_key_signs_no_more() {
+    let site = Site::new("own-keys-ledger");
+    let _server = site.start();
+    issued(&site);
+    let data = site.fixture.data.to_str().unwrap();
+    let vkey = || fs::read_to_string(site.fixture.data.join("ledger/vkey")).unwrap().lines().last().unwrap().to_owned();
+    let old = vkey();
+    said(&site, &["keys", "revoke", &old, "--data", data], 0);
+    site.wait("another key signs", || vkey() != old);
+    issued(&site);
+    let key = vkey();
+    site.wait("a checkpoint is signed by it", || {
+        let verify = ["ledger", "verify", data, "--key", &key];
+        Command::new(env!("CARGO_BIN_EXE_countersign")).args(verify).output().unwrap().status.success()
+    });
+    // The old key alone shows nothing any more, and the log says so itself.
+    let words = Command::new(env!("CARGO_BIN_EXE_countersign")).args(["ledger", "verify", data, "--key", &old]).output().unwrap();
+    assert_eq!(words.status.code(), Some(1));
+    let both = ["ledger", "verify", data, "--key", &old, "--key", &key];
+    let words = Command::new(env!("CARGO_BIN_EXE_countersign")).args(both).output().unwrap();
+    assert!(words.status.success(), "{}", String::from_utf8_lossy(&words.stdout));
+}
