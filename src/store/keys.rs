@@ -261,6 +261,15 @@ impl KeyFiles {
         self.sealing(KeyRole::Root)
     }
 
+    /// The source of the keys of what lies in the store besides records.
+    ///
+    /// # Errors
+    /// None: there is one.
+    pub fn state(&self) -> Result<MacKey, KeyFilesReason> {
+        let secret = self.secrets.kept(KeyRole::State).next();
+        secret.map(|secret| MacKey::new(secret)).ok_or_else(|| KeyFilesReason::Missing(self.folder.path(SECRETS)))
+    }
+
     fn sealing(&self, of: KeyRole) -> Result<SealKey, KeyFilesReason> {
         let keys = self.secrets.kept(of).map(|secret| SealKey::new(secret)).collect::<Result<Vec<_>, _>>();
         let keys = keys.map_err(|_| KeyFilesReason::Randomness)?;

@@ -35,6 +35,8 @@ pub enum KeyRole {
     Ancestry,
     /// It wraps the keys of personal data.
     Root,
+    /// It is the source of the keys of what lies in the store besides records.
+    State,
     /// It signs tokens.
     Signing,
     /// It signs the checkpoints of the ledger.
@@ -59,6 +61,7 @@ impl KeyRole {
             Self::Pseudonym => "pseudonym",
             Self::Ancestry => "anc",
             Self::Root => "root",
+            Self::State => "state",
             Self::Signing => "signing",
             Self::Ledger => "ledger",
         }
@@ -67,7 +70,7 @@ impl KeyRole {
     /// The list of the key folder that keys of this role stand in.
     pub(super) fn list(self) -> &'static str {
         match self {
-            Self::Pseudonym | Self::Ancestry | Self::Root => SECRETS,
+            Self::Pseudonym | Self::Ancestry | Self::Root | Self::State => SECRETS,
             Self::Signing => RING,
             Self::Ledger => LEDGER_RING,
         }

@@ -6,6 +6,7 @@
 //! | `anc` | seals the ancestry in tokens | until no task token sealed under it can be left |
 //! | `pseudonym` | makes the pseudonyms under which state is kept | for ever: what was recorded under it counts |
 //! | `root` | wraps the keys of personal data, and seals the terms of tasks | for ever |
+//! | `state` | is the source of the keys of what lies in the store besides records | there is one only |
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::oauth::Time;
 const VERSION: u32 = 1;
 
 /// The kinds, in the order in which they are made.
-pub(super) const KINDS: [KeyRole; 3] = [KeyRole::Pseudonym, KeyRole::Ancestry, KeyRole::Root];
+pub(super) const KINDS: [KeyRole; 4] = [KeyRole::Pseudonym, KeyRole::Ancestry, KeyRole::Root, KeyRole::State];
 
 /// No more secrets of one kind are kept: each is tried, or asked under, where the current one does not answer.
 const KEPT_MAX: usize = 32;
@@ -102,12 +103,7 @@ impl SecretEntry {
 impl Secrets {
     /// Makes those that a first start has not made yet; what exists is never replaced.
     pub(super) fn make(folder: &KeyFolder, now: Time) -> Result<(), KeyFilesReason> {
-        for of in KINDS {
-            let name = first_file(of);
-            if !folder.has(&name) {
-                folder.write(&name, files::encode(&new_secret()?).as_bytes())?;
-            }
-        }
+        KINDS.into_iter().try_for_each(|of| make(folder, of))?;
         Self::list(folder, now)
     }
 
@@ -186,6 +182,8 @@ impl Secrets {
     }
 
     fn unlisted(folder: &KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {
+        // Version 0.1.0 had none.
+        make(folder, KeyRole::State)?;
         let one = |of: KeyRole| {
             let (file, secret) = (first_file(of), read_secret(folder, &first_file(of))?);
             Ok(KeptSecret { entry: SecretEntry::new(of, &secret, Some(file), now), secret: Some(secret) })
@@ -219,6 +217,12 @@ fn decoded(folder: &KeyFolder, name: &str, text: &str) -> Result<Secret, KeyFile
     files::decode(text).ok_or_else(|| KeyFilesReason::Malformed(folder.path(name)))
 }
 
+/// Makes the first secret of a kind, unless it is there.
+fn make(folder: &KeyFolder, of: KeyRole) -> Result<(), KeyFilesReason> {
+    let name = first_file(of);
+    if folder.has(&name) { Ok(()) } else { folder.write(&name, files::encode(&new_secret()?).as_bytes()) }
+}
+
 fn new_secret() -> Result<Secret, KeyFilesReason> {
     Ok(Zeroizing::new(random().map_err(|_| KeyFilesReason::Randomness)?))
 }
@@ -231,6 +235,6 @@ fn first_file(of: KeyRole) -> String {
 impl SecretEntry {
     /// True where a secret of this age, and used so often, is to be replaced at `now`.
     pub(super) fn is_due(&self, after: Duration, uses: u64, now: Time) -> bool {
-        self.replaced.is_none() && (self.created().plus(after) <= now || uses >= ROTATE_AT)
+        self.of != KeyRole::State && self.replaced.is_none() && (self.created().plus(after) <= now || uses >= ROTATE_AT)
     }
 }
