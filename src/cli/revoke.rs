@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
     };
     let (ended, name, caveats) = (text(&done, "/ended"), text(&done, "/name"), caveats(&done));
     let begins = format!("ended {ended} {name}: nothing that came from it is accepted here any more");
-    let words: Vec<String> = [begins].into_iter().chain(counts_again(&done)).chain(caveats.iter().cloned()).collect();
+    let words: Vec<String> = caveats.iter().cloned().chain([begins]).chain(counts_again(&done)).collect();
     print(options.admin.json, &verdict(&done, &caveats), words.join("\n"));
     Ok(caveats.is_empty())
 }

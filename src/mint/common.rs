@@ -8,7 +8,7 @@ use crate::commit::{Disclosed, RecordHop};
 use crate::crypto::random;
 use crate::ledger::record::{Disclosures, Evidence};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
-use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Time, Txn};
+use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Subject, Time, Txn};
 
 /// The claims about actors and authentication: `act` (RFC 8693 §4.1), `acr`, `amr` and `auth_time` (RFC 9470 §6.2).
 #[derive(Serialize)]
@@ -72,6 +72,12 @@ pub(super) fn agents(exchange: &AdmittedExchange) -> Vec<ClientId> {
     agents
 }
 
+/// The name that its issuer has for a workload that trades its own attestation, and so stands as an agent.
+pub(super) fn traded(exchange: &AdmittedExchange) -> Option<&Subject> {
+    let itself = exchange.subject().rule().is_some() && exchange.subject().subject().rule().is_none();
+    exchange.client().attested().map(|attested| &attested.subject).filter(|_| itself)
+}
+
 /// SHA-256 of each credential that was presented.
 pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     let client = exchange.client();
@@ -91,7 +97,7 @@ pub(super) fn issue(
     (jti, txn, signs, expires): (Jti, Txn, Generation, Time),
     (record, disclosures): (Vec<u8>, Disclosures),
 ) -> RecordHop {
-    let subject = exchange.subject().subject();
+    let subject = traded(exchange).unwrap_or(exchange.subject().subject());
     let subject = minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
     RecordHop {
         jti,

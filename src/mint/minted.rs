@@ -205,11 +205,17 @@ fn inputs<'a>(
 ) -> Result<Inputs<'a>, RecordReason> {
     let subject = exchange.subject();
     let Authentication { acr, amr, time } = subject.authentication();
+    let mut sd = discloser.authentication(acr.as_deref(), amr, *time)?;
+    let traded = common::traded(exchange);
+    if let Some(name) = traded {
+        sd.push(discloser.attested(name)?);
+        sd.sort_unstable();
+    }
     Ok(Inputs {
-        sd: discloser.authentication(acr.as_deref(), amr, *time)?,
+        sd,
         attributes: discloser.attributes(subject.attributes())?,
         requested: requested.cloned().unwrap_or_default(),
-        rule: subject.subject().rule().map(|rule| Cow::Borrowed(rule.as_str())),
+        rule: traded.unwrap_or(subject.subject()).rule().map(|rule| Cow::Borrowed(rule.as_str())),
         touched: Cow::Borrowed(subject.own().map(|own| own.touched.as_slice()).unwrap_or_default()),
     })
 }

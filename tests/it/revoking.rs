@@ -20,6 +20,7 @@ fn a_name_that_nothing_knows_is_told_and_ended_all_the_same() {
     let mut server = Some(site.start());
     token(&site);
     acted(&site, POD);
+    assert_eq!(traded(&site, POD).status, 200);
     for running in [true, false] {
         if !running && let Some(server) = server.take() {
             server.kill();
@@ -44,7 +45,9 @@ fn a_name_that_nothing_knows_is_told_and_ended_all_the_same() {
             assert_eq!((&told["done"]["recorded"], &told["ok"]), (&json!(true), &json!(false)), "{what:?}: {told}");
             assert!(told["done"]["counts_from"].is_i64(), "{what:?}: {told}");
         }
-        let known: [&[&str]; 4] = [
+        let known: [&[&str]; 5] = [
+            // Known by the record of what it traded.
+            &["--subject", "cluster:system:serviceaccount:prod:worker"],
             &["--subject", "idp:alice"],
             &["--subject", "spiffe-acme:spiffe://acme.example/ns/prod/sa/researcher"],
             &["--instance", "worker", POD],
@@ -56,7 +59,7 @@ fn a_name_that_nothing_knows_is_told_and_ended_all_the_same() {
         }
     }
     let deaths = Ledger::read(&site.fixture.data).deaths();
-    assert_eq!(deaths.len(), 26);
+    assert_eq!(deaths.len(), 28);
     let refused = json_of(&site, &["agent", "suspend", "orchestratr"], 1);
     assert!(refused["reason"].as_str().unwrap().ends_with("did you mean orchestrator?"), "{refused}");
 }

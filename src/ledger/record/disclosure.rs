@@ -22,8 +22,8 @@ const SALT_BYTES: usize = 16;
 const SALTS_PER_DRAW: usize = 16;
 
 /// Gives the digests under which the personal values of one record stand, and collects their disclosures. Personal are: a subject
-/// that a trust rule vouched for, its attributes, `acr`, `amr` and `auth_time`, the purpose of a task, and every actor that
-/// another server named.
+/// that a trust rule vouched for, also where it stands as an agent, its attributes, `acr`, `amr` and `auth_time`, the purpose
+/// of a task, and every actor that another server named.
 pub struct Discloser {
     json: Zeroizing<Vec<u8>>,
     salts: Zeroizing<[u8; SALT_BYTES * SALTS_PER_DRAW]>,
@@ -109,6 +109,14 @@ impl Discloser {
         }
         digests.sort_unstable();
         Ok(digests)
+    }
+
+    /// The digest of the name that its issuer has for a workload, which stands in the record as an agent.
+    ///
+    /// # Errors
+    /// `Salt` without randomness.
+    pub fn attested(&mut self, name: &Subject) -> Result<Digest, RecordReason> {
+        self.member("attested", name.as_str())
     }
 
     /// The digests of the subject's attributes, name and value of each.
