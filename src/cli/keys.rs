@@ -149,7 +149,7 @@ fn rotate(dir: &Path, origin: Option<&KeyName>, options: &RotateOptions, now: Ti
     if is("ledger") || options.ledger {
         rotate_ledger(dir, origin, now)?;
     }
-    for role in [KeyRole::Ancestry, KeyRole::Pseudonym, KeyRole::Root, KeyRole::State] {
+    for role in [KeyRole::Ancestry, KeyRole::Pseudonym, KeyRole::Root] {
         if is(role.name()) {
             files.rotate_secret(role, now)?;
         }

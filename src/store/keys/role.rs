@@ -35,7 +35,7 @@ pub enum KeyRole {
     Ancestry,
     /// It wraps the keys of personal data.
     Root,
-    /// It seals the terms of tasks, and sums what decides and stands in no record.
+    /// It is the source of the keys of what lies in the store besides records.
     State,
     /// It signs tokens.
     Signing,

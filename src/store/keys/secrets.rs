@@ -6,7 +6,7 @@
 //! | `anc` | seals the ancestry in tokens | until no task token sealed under it can be left |
 //! | `pseudonym` | makes the pseudonyms under which state is kept | for ever: what was recorded under it counts |
 //! | `root` | wraps the keys of personal data | for ever |
-//! | `state` | seals the terms of tasks, and sums what decides and stands in no record | as `anc` |
+//! | `state` | is the source of the keys of what lies in the store besides records | there is one only |
 
 use std::time::Duration;
 
@@ -96,19 +96,14 @@ impl SecretEntry {
     /// True where nothing that an earlier one protects can be left at `now`.
     fn is_over(&self, now: Time) -> bool {
         let kept = TASK_LIFETIME_MAX + TOKEN_LIFETIME_MAX;
-        matches!(self.of, KeyRole::Ancestry | KeyRole::State) && self.replaced().is_some_and(|replaced| replaced.plus(kept) < now)
+        self.of == KeyRole::Ancestry && self.replaced().is_some_and(|replaced| replaced.plus(kept) < now)
     }
 }
 
 impl Secrets {
     /// Makes those that a first start has not made yet; what exists is never replaced.
     pub(super) fn make(folder: &KeyFolder, now: Time) -> Result<(), KeyFilesReason> {
-        for of in KINDS {
-            let name = first_file(of);
-            if !folder.has(&name) {
-                folder.write(&name, files::encode(&new_secret()?).as_bytes())?;
-            }
-        }
+        KINDS.into_iter().try_for_each(|of| make(folder, of))?;
         Self::list(folder, now)
     }
 
@@ -187,11 +182,9 @@ impl Secrets {
     }
 
     fn unlisted(folder: &KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {
+        // Version 0.1.0 had none.
+        make(folder, KeyRole::State)?;
         let one = |of: KeyRole| {
-            // Version 0.1.0 had none.
-            if of == KeyRole::State && !folder.has(&first_file(of)) {
-                folder.write(&first_file(of), files::encode(&new_secret()?).as_bytes())?;
-            }
             let (file, secret) = (first_file(of), read_secret(folder, &first_file(of))?);
             Ok(KeptSecret { entry: SecretEntry::new(of, &secret, Some(file), now), secret: Some(secret) })
         };
@@ -224,6 +217,12 @@ fn decoded(folder: &KeyFolder, name: &str, text: &str) -> Result<Secret, KeyFile
     files::decode(text).ok_or_else(|| KeyFilesReason::Malformed(folder.path(name)))
 }
 
+/// Makes the first secret of a kind, unless it is there.
+fn make(folder: &KeyFolder, of: KeyRole) -> Result<(), KeyFilesReason> {
+    let name = first_file(of);
+    if folder.has(&name) { Ok(()) } else { folder.write(&name, files::encode(&new_secret()?).as_bytes()) }
+}
+
 fn new_secret() -> Result<Secret, KeyFilesReason> {
     Ok(Zeroizing::new(random().map_err(|_| KeyFilesReason::Randomness)?))
 }
@@ -236,6 +235,6 @@ fn first_file(of: KeyRole) -> String {
 impl SecretEntry {
     /// True where a secret of this age, and used so often, is to be replaced at `now`.
     pub(super) fn is_due(&self, after: Duration, uses: u64, now: Time) -> bool {
-        self.replaced.is_none() && (self.created().plus(after) <= now || uses >= ROTATE_AT)
+        self.of != KeyRole::State && self.replaced.is_none() && (self.created().plus(after) <= now || uses >= ROTATE_AT)
     }
 }

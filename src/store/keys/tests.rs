@@ -63,7 +63,7 @@ fn a_first_start_makes_what_later_ones_find() {
     let first = home.open();
     assert_eq!(first.entries().count(), 2);
     let ids = |files: &KeyFiles| files.secrets().map(|entry| (entry.of, entry.id.clone())).collect::<Vec<_>>();
-    assert_eq!(ids(&first).len(), 3);
+    assert_eq!(ids(&first).len(), 4);
     let again = KeyFiles::open(&home.0, NOW).unwrap();
     assert_eq!(again.entries().collect::<Vec<_>>(), first.entries().collect::<Vec<_>>());
     assert_eq!(ids(&again), ids(&first));

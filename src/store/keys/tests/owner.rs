@@ -139,7 +139,7 @@ fn an_owner_that_is_lost_or_half_told_is_noticed() {
 #[test]
 fn a_deployment_of_an_earlier_version_is_taken_up_once() {
     let place = Place::used();
-    place.keys.remove(|name| ["owner.json", "secrets.json", "uses.json"].contains(&name));
+    place.keys.remove(|name| ["owner.json", "secrets.json", "uses.json", "state.key"].contains(&name));
     place.data.remove(|name| name == "data.id" || name == "keys.known");
     assert!(place.settle());
     assert!(!place.settle());
@@ -157,7 +157,7 @@ fn no_file_of_a_used_key_folder_changes_without_notice() {
         names
     };
     let mine = names(&place.keys);
-    assert_eq!(mine.len(), 5 + 3 * 2 + 3 + 2 + 1, "{mine:?}");
+    assert_eq!(mine.len(), 5 + 3 * 2 + 1 + 3 + 2 + 1, "{mine:?}");
     for name in &mine {
         let path = place.keys.0.join(name);
         let good = fs::read(&path).unwrap();
@@ -195,7 +195,7 @@ fn no_file_of_a_used_key_folder_changes_without_notice() {
 /// A well-formed secret of elsewhere, with a list that fits it: only the data folder can tell.
 #[test]
 fn another_secret_with_a_list_that_fits_is_not_the_one_that_the_data_knows() {
-    for of in [KeyRole::Pseudonym, KeyRole::Ancestry, KeyRole::Root] {
+    for of in [KeyRole::Pseudonym, KeyRole::Ancestry, KeyRole::Root, KeyRole::State] {
         let (place, other) = (Place::new(), Place::new());
         place.settle();
         other.settle();
