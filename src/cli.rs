@@ -19,6 +19,7 @@ mod quickstart;
 mod replay;
 mod revoke;
 mod serve;
+mod state;
 mod task;
 mod text;
 mod token;
@@ -64,6 +65,9 @@ enum Command {
     /// Verify, prove and export the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Make the state anew from the records
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// List agents, and suspend, resume or retire one
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -92,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(&command),
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
+        Command::State(command) => state::run(&command),
         Command::Agent(command) => agent::run(&command),
         Command::Task(command) => task::run(&command),
         Command::Revoke(options) => revoke::run(&options),

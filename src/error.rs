@@ -178,7 +178,7 @@ fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
             profile.unacceptable
         }
         CommitReason::TooLarge => ErrorCode::InvalidRequest,
-        CommitReason::Spent => ErrorCode::InvalidClient,
+        CommitReason::Spent | CommitReason::Forgotten => ErrorCode::InvalidClient,
         CommitReason::Replayed => ErrorCode::InvalidDpopProof,
         CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
     }

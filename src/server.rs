@@ -8,6 +8,7 @@ mod keys;
 mod ledger;
 mod limits;
 mod offline;
+mod rebuild;
 mod reconcile;
 mod reload;
 mod renewal;
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 pub use failure::{Failure, with_causes};
 pub use keys::stand_in_keys;
 pub use offline::Offline;
+pub use rebuild::rebuild_state;
 pub use reconcile::retired_in_record;
 pub use terms::{TakenBack, taken_back};
 

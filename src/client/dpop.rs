@@ -56,10 +56,10 @@ pub(super) fn prove(header: &str, path: &str, rules: &DpopRules, now: Time) -> R
         return Err(DpopReason::Htm);
     }
     check_htu(&required(claims, "htu")?, path, rules)?;
-    let expires = current_until(claims, rules, now)?;
+    let (issued, expires) = current_until(claims, rules, now)?;
     // The address is one of ours and the path has no zero byte, so the parts cannot run together.
     let digest = Digest::of_parts(&[b"dpop\0", &key.0, path.as_bytes(), b"\0", jti.as_bytes()]);
-    let single_use = SingleUse { digest: digest.0, expires, kind: SingleUseKind::Proof };
+    let single_use = SingleUse { digest: digest.0, expires, issued, kind: SingleUseKind::Proof };
     Ok(DpopProof { key, evidence: proof.digest(), single_use })
 }
 
@@ -72,13 +72,13 @@ fn jti(claims: &Object) -> Result<Cow<'_, str>, DpopReason> {
     if (1..=JTI_BYTES_MAX).contains(&jti.len()) { Ok(jti) } else { Err(DpopReason::JtiLength) }
 }
 
-/// The instant from which the proof is no longer accepted, if it is now. A nonce of ours says better than a clock of the
+/// The time at which the proof was made, and that from which it is no longer accepted, if it is now. A nonce of ours says better than a clock of the
 /// client's when the proof was made (RFC 9449 §4.3, check 11), so then `iat` need only be there.
-fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, DpopReason> {
+fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<(Time, Time), DpopReason> {
     let made = claims.date("iat").map_err(|_| DpopReason::ClaimType("iat"))?.ok_or(DpopReason::ClaimMissing("iat"))?;
     let nonce = claims.text("nonce").map_err(|_| DpopReason::ClaimType("nonce"))?;
     match nonce.as_deref().map(|nonce| rules.nonces.worth(nonce, now)) {
-        Some(Worth::Until(expires)) => return Ok(expires),
+        Some(Worth::Until(expires)) => return Ok((made.min(now), expires)),
         // Its `iat` must not begin to count when the nonce is over: by then the `jti` may be forgotten.
         Some(Worth::Over) => return Err(DpopReason::NonceStale),
         Some(Worth::Nothing) if rules.nonce_required => return Err(DpopReason::NonceStale),
@@ -89,7 +89,7 @@ fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<Time, 
     if made > now.plus(CLOCK_SKEW) {
         return Err(DpopReason::Ahead);
     }
-    if expires <= now { Err(DpopReason::Old) } else { Ok(expires) }
+    if expires <= now { Err(DpopReason::Old) } else { Ok((made.min(now), expires)) }
 }
 
 /// The address that was asked, as configured and never as a header says, without query and fragment (RFC 9449 §4.3, check 9).

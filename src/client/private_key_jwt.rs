@@ -34,7 +34,12 @@ pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: 
         key: Some(verified.key()),
         evidence: Some(jws.digest()),
         issued: Some(issued),
-        single_use: Some(SingleUse { digest: digest.0, expires, kind: SingleUseKind::Assertion }),
+        single_use: Some(SingleUse {
+            digest: digest.0,
+            expires,
+            issued: issued.min(context.now),
+            kind: SingleUseKind::Assertion,
+        }),
         ..AuthOutcome::new(client, AuthMethod::PrivateKeyJwt)
     })
 }

@@ -88,7 +88,12 @@ impl ProvenKeys {
     /// As if these had been proved.
     pub(crate) fn for_tests(dpop: Option<Digest>, certificate: Option<Digest>) -> Self {
         use crate::oauth::{SingleUseKind, Time};
-        let single_use = |key: Digest| SingleUse { digest: key.0, expires: Time::from_seconds(0), kind: SingleUseKind::Proof };
+        let single_use = |key: Digest| SingleUse {
+            digest: key.0,
+            expires: Time::from_seconds(0),
+            issued: Time::from_seconds(0),
+            kind: SingleUseKind::Proof,
+        };
         let dpop = dpop.map(|key| DpopProof { key, evidence: key, single_use: single_use(key) });
         Self { dpop, certificate }
     }

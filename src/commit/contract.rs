@@ -327,6 +327,8 @@ pub struct Batch {
     pub sum: Vec<u8>,
     /// What a program of before kept is deleted.
     pub adopts: bool,
+    /// Everything that no record holds is deleted first.
+    pub clears: bool,
 }
 
 /// A checkpoint to be written.
@@ -344,8 +346,8 @@ impl Batch {
     /// One with nothing in it.
     pub fn at(at: Time) -> Self {
         let (rows, single_use, terms, beats, status, subject_keys) = Default::default();
-        let (checkpoint, forget, sum, adopts) = Default::default();
-        Self { at, rows, single_use, terms, beats, status, subject_keys, checkpoint, forget, sum, adopts }
+        let (checkpoint, forget, sum, adopts, clears) = Default::default();
+        Self { at, rows, single_use, terms, beats, status, subject_keys, checkpoint, forget, sum, adopts, clears }
     }
 
     /// True where there is nothing to write. That something may be forgotten is no reason to.

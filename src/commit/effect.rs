@@ -3,8 +3,8 @@
 
 use crate::crypto::Digest;
 use crate::ledger::record::{
-    ConfigurationRecord, HopRecord, Kind, PrincipalKind, PrincipalRecord, Record, RevocableRecord, RevocationRecord, StateRecord,
-    StatusChangeRecord, TaskRecord,
+    ConfigurationRecord, HopRecord, Kind, PrincipalKind, PrincipalRecord, Record, RevocableRecord, RevocationRecord, StateCause,
+    StateRecord, StatusChangeRecord, TaskRecord,
 };
 use crate::lifecycle::{TASK_SKEW, Transition};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Resource, RuleName, TaskId, Time, Txn};
@@ -54,6 +54,8 @@ pub enum Effect {
         at: Time,
         /// The digest.
         digest: Digest,
+        /// What no record holds was lost before.
+        lost: bool,
     },
 }
 
@@ -102,7 +104,9 @@ impl Effect {
             Record::Revocation(revocation) => Self::of_revocation(revocation),
             Record::StatusChange(change) => Self::of_status_change(change),
             Record::Configuration(change) => Self::of_configuration(change),
-            Record::State(StateRecord { at, digest, .. }) => Self::Checkpoint { at: *at, digest: *digest },
+            Record::State(StateRecord { at, digest, cause, .. }) => {
+                Self::Checkpoint { at: *at, digest: *digest, lost: *cause == StateCause::Rebuild }
+            }
             Record::Refusal(_) | Record::Withheld(_) => Self::Nothing,
         }
     }

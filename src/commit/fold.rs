@@ -55,7 +55,10 @@ impl Fold {
     /// See [`FoldReason`].
     pub fn take(&mut self, index: u64, record: &Record<'_>) -> Result<(), FoldReason> {
         match Effect::of(record) {
-            Effect::Checkpoint { at, digest } => {
+            Effect::Checkpoint { at, digest, lost } => {
+                if lost {
+                    self.state.lose_unrecorded(at);
+                }
                 self.checkpoint(at);
                 if self.hash.digest() == digest { Ok(()) } else { Err(FoldReason::Digest(index)) }
             }

@@ -65,6 +65,8 @@ pub enum CommitReason {
     Spent,
     /// A DPoP proof was used before.
     Replayed,
+    /// An assertion or proof was made before the state was made anew: whether it was used is not known any more.
+    Forgotten,
     /// Something that the hop rests on has expired, by the commit's own clock.
     Expired,
     /// The record, or the list of what it spends or ends, is longer than it may be.
@@ -86,6 +88,9 @@ impl fmt::Display for CommitReason {
             Self::Budget => "the budget of the task does not suffice",
             Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
             Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
+            Self::Forgotten => {
+                "the client assertion or DPoP proof was made before the state of this server was made anew; sign a new one"
+            }
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",
             Self::TooLarge => "the record of this request would be too long; ask for less",
             Self::Busy => "the server is busy; try again shortly",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::time::Duration;
 
 use super::contract::{ConfiguredPrincipal, StateChangeRow, StateRow};
 use super::effect::{Effect, TaskOpening, Thing};
@@ -9,6 +10,9 @@ use super::entry::{EntryKey, RecordedGeneration, RecordedTask};
 use super::expiry::ExpiryQueue;
 use crate::lifecycle::{GenerationState, InactiveStatus, Transition, rank};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, TaskId, Time, Txn};
+
+/// The longest that anything lives of what no record holds: a single-use value, and a token with a place in a status list.
+const LOST_FOR: Duration = Duration::from_hours(25);
 
 /// Everything that decides and follows from the records alone.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +23,8 @@ pub struct RecordedState {
     in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     /// The time from which the last of the tasks of a transaction may be forgotten.
     tasks_of: HashMap<Txn, Time>,
+    /// When what no record holds was lost: what was made before does not count for a while.
+    lost: Option<Time>,
     dated: ExpiryQueue<EntryKey>,
     /// The entries that changed since the last checkpoint, as they were then.
     changed: HashMap<EntryKey, Option<Vec<u8>>>,
@@ -83,6 +89,18 @@ impl RecordedState {
     /// Every thing that is not simply in generation 0.
     pub fn generations(&self) -> impl ExactSizeIterator<Item = (&GenerationKey, &RecordedGeneration)> {
         self.generations.iter()
+    }
+
+    /// When what no record holds was lost; none where that is so long ago that nothing made before could be presented.
+    pub fn lost(&self) -> Option<Time> {
+        self.lost
+    }
+
+    /// What no record holds is lost at `at`.
+    pub fn lose_unrecorded(&mut self, at: Time) {
+        self.touch(&EntryKey::Lost);
+        self.lost = Some(at);
+        self.dated.add(EntryKey::Lost, at.plus(LOST_FOR));
     }
 
     /// The principals that the configuration has in force; none before one was ever taken up.
@@ -237,6 +255,7 @@ impl RecordedState {
                 .get(key)
                 .is_some_and(|known| known.inactive.is_none() && known.until.is_some_and(|until| until <= at)),
             EntryKey::Task(id) => self.tasks.get(id).is_some_and(|task| Time::from_millis(task.forget) <= at),
+            EntryKey::Lost => self.lost.is_some_and(|lost| lost.plus(LOST_FOR) <= at),
             EntryKey::Principal(_) | EntryKey::Configured => false,
         }
     }
@@ -253,6 +272,7 @@ impl RecordedState {
                     }
                 }
             }
+            EntryKey::Lost => self.lost = None,
             EntryKey::Principal(_) | EntryKey::Configured => {}
         }
     }
@@ -283,6 +303,7 @@ impl RecordedState {
                 self.in_force.as_ref().is_some_and(|known| known.contains(principal)).then(Vec::new)
             }
             EntryKey::Configured => self.in_force.is_some().then(Vec::new),
+            EntryKey::Lost => self.lost.map(|at| at.millis().to_be_bytes().to_vec()),
         }
     }
 
@@ -291,7 +312,7 @@ impl RecordedState {
         let generations = self.generations.keys().map(|key| EntryKey::Generation(*key));
         let tasks = self.tasks.keys().map(|id| EntryKey::Task(*id));
         let principals = self.in_force.iter().flatten().map(|principal| EntryKey::Principal(principal.clone()));
-        let all = generations.chain(tasks).chain(principals).chain([EntryKey::Configured]);
+        let all = generations.chain(tasks).chain(principals).chain([EntryKey::Configured, EntryKey::Lost]);
         all.filter_map(|key| Some(StateRow { value: self.packed(&key)?, key: key.packed() })).collect()
     }
 
@@ -302,6 +323,11 @@ impl RecordedState {
             EntryKey::Task(id) => self.keep_task(id, RecordedTask::read(&row.value)?),
             EntryKey::Principal(principal) => self.in_force.get_or_insert_default().extend([principal]),
             EntryKey::Configured => self.in_force.get_or_insert_default().extend([]),
+            EntryKey::Lost => {
+                let at = Time::from_millis(i64::from_be_bytes(row.value.as_slice().try_into().ok()?));
+                self.lost = Some(at);
+                self.dated.add(EntryKey::Lost, at.plus(LOST_FOR));
+            }
         }
         Some(())
     }

@@ -15,25 +15,30 @@ pub(super) struct ReplayCache {
     values: HashSet<Short>,
     expiry: ExpiryQueue<Short>,
     max: usize,
+    /// What was made at this time or before it may have been spent without being remembered.
+    lost: Option<Time>,
 }
 
 impl ReplayCache {
     pub(super) fn new(max: usize) -> Self {
-        Self { values: HashSet::new(), expiry: ExpiryQueue::default(), max }
+        Self { values: HashSet::new(), expiry: ExpiryQueue::default(), max, lost: None }
     }
 
     /// Replaces everything by the stored values. More than the maximum are kept, and then nothing is accepted until enough of
     /// them expired.
-    pub(super) fn load(&mut self, values: &[SingleUse]) {
-        *self = Self::new(self.max);
+    pub(super) fn load(&mut self, values: &[SingleUse], lost: Option<Time>) {
+        *self = Self { lost, ..Self::new(self.max) };
         self.spend(values);
     }
 
     /// Passes where all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
     ///
     /// # Errors
-    /// `Expired`; as for [`unspent`](Self::unspent); `Busy` where there is no room to remember them.
+    /// `Forgotten`, `Expired`; as for [`unspent`](Self::unspent); `Busy` where there is no room to remember them.
     pub(super) fn spendable(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
+        if values.iter().any(|value| self.lost.is_some_and(|lost| value.issued <= lost)) {
+            return Err(CommitReason::Forgotten);
+        }
         if values.iter().any(|value| value.expires <= now) {
             return Err(CommitReason::Expired);
         }
@@ -89,7 +94,12 @@ mod tests {
     const NOW: Time = Time::from_seconds(1_800_000_000);
 
     fn value(id: u8, seconds: i64) -> SingleUse {
-        SingleUse { digest: [id; 32], expires: Time::from_seconds(NOW.seconds() + seconds), kind: SingleUseKind::Proof }
+        SingleUse {
+            digest: [id; 32],
+            expires: Time::from_seconds(NOW.seconds() + seconds),
+            issued: NOW,
+            kind: SingleUseKind::Proof,
+        }
     }
 
     #[test]
@@ -116,7 +126,7 @@ mod tests {
         assert_eq!(spent.spendable(&[value(1, 60), value(2, 60), value(1, 60)], NOW), Err(CommitReason::Replayed));
         let assertion = SingleUse { kind: SingleUseKind::Assertion, ..value(1, 60) };
         let mut full = ReplayCache::new(0);
-        full.load(&[value(1, 60)]);
+        full.load(&[value(1, 60)], None);
         assert_eq!(full.spendable(&[assertion], NOW), Err(CommitReason::Spent));
     }
 }

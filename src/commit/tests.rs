@@ -104,7 +104,7 @@ fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop {
         generations: generations.iter().map(|id| Generation { key: GenerationKey([*id; 16]), number: 0 }).collect(),
         single_use: single_use
             .iter()
-            .map(|id| SingleUse { digest: [*id; 32], expires, kind: SingleUseKind::Assertion })
+            .map(|id| SingleUse { digest: [*id; 32], expires, issued: Time::from_millis(START), kind: SingleUseKind::Assertion })
             .collect(),
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },

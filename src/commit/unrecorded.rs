@@ -50,6 +50,11 @@ impl UnrecordedSum {
         if written { Ok(()) } else { Err(StoreReason::Unrecorded) }
     }
 
+    /// Nothing of it is left.
+    pub(super) fn clear(&mut self) {
+        (self.total, self.spent, self.beats, self.lists) = Default::default();
+    }
+
     /// Takes in what others wrote, whose sum with all the rest is stored.
     pub(super) fn learn(&mut self, written: &Unrecorded) {
         self.add_all(&[], &written.beats, written.status.iter());

@@ -213,23 +213,24 @@ impl Writer {
         (present.max(self.newest).max(self.memory.state.floor()), behind)
     }
 
-    /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already.
+    /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already, and a
+    /// checkpoint where one is due.
     fn unasked(&mut self, at: Time) -> Vec<Box<dyn CommitCommand>> {
         let Pending { withheld, changes } = std::mem::take(&mut self.pending);
         let mut commands: Vec<Box<dyn CommitCommand>> = Vec::new();
         commands.extend(withheld.into_iter().map(|hop| Box::new(WithholdCommand(hop)) as Box<dyn CommitCommand>));
         commands.extend(changes.into_iter().map(|change| Box::new(ChangeCommand::pending(change)) as Box<dyn CommitCommand>));
-        if self.pending_checkpoint(at) {
-            commands.push(Box::new(CheckpointCommand { cause: StateCause::Interval, reply: Reply::none() }));
-        }
         for task in self.memory.state.overdue(at, OVERDUE_MAX) {
             commands.push(Box::new(ChangeCommand::overdue(task.overdue(at))));
+        }
+        if self.is_checkpoint_due(at) {
+            commands.push(Box::new(CheckpointCommand { cause: StateCause::Interval, reply: Reply::none() }));
         }
         commands
     }
 
     /// True where enough was recorded since the last checkpoint, or anything may be forgotten and the last is a while ago.
-    fn pending_checkpoint(&self, at: Time) -> bool {
+    fn is_checkpoint_due(&self, at: Time) -> bool {
         let (index, last) = self.checkpoint;
         self.next.saturating_sub(index) >= self.limits.checkpoint_records
             || at.since(last) >= self.limits.checkpoint_pause && self.memory.state.has_forgettable(at)

@@ -12,6 +12,9 @@ pub struct SingleUse {
     pub digest: [u8; 32],
     /// When it could no longer be accepted anyway, so that it may be forgotten.
     pub expires: Time,
+    /// When it was made, or the earliest that it can have been. Not stored: it tells whether it can have been spent before what
+    /// was lost.
+    pub issued: Time,
     /// Its kind. Not stored: it only tells whoever presents it again what was wrong.
     pub kind: SingleUseKind,
 }

@@ -31,6 +31,11 @@ impl Failure {
     pub(super) fn store(data: &Path, reason: &StoreReason) -> Self {
         match reason {
             StoreReason::Corrupt(_) => Self(format!("{reason}; countersign ledger verify {} says where", data.display())),
+            StoreReason::Diverged(_) | StoreReason::Unrecorded => Self(format!(
+                "{reason}. Nobody is served on it. Find out who changed it; countersign state rebuild --data {} makes it anew from \
+                 the records",
+                data.display()
+            )),
             other => Self::at(data, other),
         }
     }

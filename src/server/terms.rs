@@ -47,7 +47,7 @@ struct PrincipalTerms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenBack {
     /// The kind: `trust rule`, `agent` or `API`.
-    kind: PrincipalKind,
+    kind: TermsOwner,
     /// Its name.
     name: String,
     /// True where what was issued before ends.
@@ -57,7 +57,7 @@ pub struct TakenBack {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PrincipalKind {
+enum TermsOwner {
     Rule,
     Agent,
     Api,
@@ -114,11 +114,11 @@ impl ConfigurationTerms {
     /// What these terms take back of those `before`, in their order.
     fn taken_from(&self, before: &Self) -> Vec<TakenBack> {
         let kinds = [
-            (PrincipalKind::Rule, &before.rules, &self.rules),
-            (PrincipalKind::Agent, &before.agents, &self.agents),
-            (PrincipalKind::Api, &before.apis, &self.apis),
+            (TermsOwner::Rule, &before.rules, &self.rules),
+            (TermsOwner::Agent, &before.agents, &self.agents),
+            (TermsOwner::Api, &before.apis, &self.apis),
         ];
-        let of_kind = |(kind, before, now): (PrincipalKind, &BTreeMap<String, PrincipalTerms>, &BTreeMap<_, PrincipalTerms>)| {
+        let of_kind = |(kind, before, now): (TermsOwner, &BTreeMap<String, PrincipalTerms>, &BTreeMap<_, PrincipalTerms>)| {
             let one = |(name, terms): (&String, &PrincipalTerms)| {
                 let (ends, terms) = now.get(name).map_or_else(|| (true, Vec::new()), |now| now.taken_from(terms));
                 (ends || !terms.is_empty()).then(|| TakenBack { kind, name: name.clone(), ends, terms })
@@ -184,7 +184,7 @@ fn of_api(api: &Api) -> PrincipalTerms {
     }
 }
 
-impl PrincipalKind {
+impl TermsOwner {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Rule => ("trust rule", "--rule"),

@@ -249,7 +249,6 @@ fn history(seed: u64) {
     let (mut dice, mut bench, mut model) = (Dice(seed), Bench::new(), Model::default());
     let (mut next_hop, mut next_task) = (HOP, TASK);
     for _ in 0..STEPS {
-        let now = bench.now();
         match dice.roll(20) {
             0..5 if next_hop < u8::MAX => {
                 exchange(&mut dice, &mut bench, &mut model, next_hop);
@@ -259,34 +258,8 @@ fn history(seed: u64) {
                 open(&mut dice, &mut bench, &mut model, next_task);
                 next_task += 1;
             }
-            7..11 => {
-                let transition =
-                    [Transition::Suspend, Transition::Resume, Transition::Resume, Transition::Suspend, Transition::Retire];
-                let transition = transition[usize::try_from(dice.roll(5)).unwrap()];
-                let candidates: Vec<u8> = (0..AGENTS).chain([COPY]).chain(model.tasks.keys().copied()).collect();
-                let id = candidates[usize::try_from(dice.roll(candidates.len() as u64)).unwrap()];
-                let transition = if id >= TASK && transition == Transition::Retire { Transition::Suspend } else { transition };
-                let things = vec![named(id)];
-                let change = StatusChange { turn: transition, things, by: ClientId::parse("ops").unwrap(), reason: "x".into() };
-                let before = bench.rig.disk.rows().len();
-                bench.change(StateChange::Status(change));
-                // A resumption that nobody heard of may be durable; what takes away is so in the end.
-                let resumed = |row: &contract::Stored| Record::parse(&row.record).unwrap().kind() == Kind::Resumption;
-                if transition != Transition::Resume || bench.rig.disk.rows().iter().skip(before).any(resumed) {
-                    settle_overdue(&mut model, now);
-                    model.turn(transition, id, now);
-                }
-            }
-            11..14 => {
-                let mut candidates: Vec<(u8, Option<i64>)> = (0..AGENTS).chain([COPY]).map(|id| (id, None)).collect();
-                candidates.extend(model.tasks.iter().map(|(id, task)| (*id, Some(task.deadline + 60_000))));
-                candidates.extend(model.tokens.iter().map(|token| (token.hop, Some(token.until + 60_000))));
-                let (id, until) = candidates[usize::try_from(dice.roll(candidates.len() as u64)).unwrap()];
-                let until = until.map(Time::from_millis);
-                bench.change(StateChange::Revocation(Revocation { ends: vec![named(id)], until, ..death(&[0]) }));
-                settle_overdue(&mut model, now);
-                model.end(id);
-            }
+            7..11 => turn(&mut dice, &mut bench, &mut model),
+            11..14 => end(&mut dice, &mut bench, &mut model),
             14 => {
                 if let Some(task) = model.tasks.keys().copied().nth(usize::try_from(dice.roll(3)).unwrap()) {
                     beat(&mut bench, &mut model, task);
@@ -329,6 +302,39 @@ fn settle_overdue(model: &mut Model, now: i64) {
             model.end(id);
         }
     }
+}
+
+/// Suspends, resumes or retires something.
+fn turn(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
+    let now = bench.now();
+    let transition = [Transition::Suspend, Transition::Resume, Transition::Resume, Transition::Suspend, Transition::Retire];
+    let transition = transition[usize::try_from(dice.roll(5)).unwrap()];
+    let candidates: Vec<u8> = (0..AGENTS).chain([COPY]).chain(model.tasks.keys().copied()).collect();
+    let id = candidates[usize::try_from(dice.roll(candidates.len() as u64)).unwrap()];
+    let transition = if id >= TASK && transition == Transition::Retire { Transition::Suspend } else { transition };
+    let things = vec![named(id)];
+    let change = StatusChange { turn: transition, things, by: ClientId::parse("ops").unwrap(), reason: "x".into() };
+    let before = bench.rig.disk.rows().len();
+    bench.change(StateChange::Status(change));
+    // A resumption that nobody heard of may be durable; what takes away is so in the end.
+    let resumed = |row: &contract::Stored| Record::parse(&row.record).unwrap().kind() == Kind::Resumption;
+    if transition != Transition::Resume || bench.rig.disk.rows().iter().skip(before).any(resumed) {
+        settle_overdue(&mut model, now);
+        model.turn(transition, id, now);
+    }
+}
+
+/// Ends something.
+fn end(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
+    let now = bench.now();
+    let mut candidates: Vec<(u8, Option<i64>)> = (0..AGENTS).chain([COPY]).map(|id| (id, None)).collect();
+    candidates.extend(model.tasks.iter().map(|(id, task)| (*id, Some(task.deadline + 60_000))));
+    candidates.extend(model.tokens.iter().map(|token| (token.hop, Some(token.until + 60_000))));
+    let (id, until) = candidates[usize::try_from(dice.roll(candidates.len() as u64)).unwrap()];
+    let until = until.map(Time::from_millis);
+    bench.change(StateChange::Revocation(Revocation { ends: vec![named(id)], until, ..death(&[0]) }));
+    settle_overdue(&mut model, now);
+    model.end(id);
 }
 
 fn exchange(dice: &mut Dice, bench: &mut Bench, model: &mut Model, hop: u8) {

@@ -145,8 +145,14 @@ fn commands_sent_together_act_one_after_the_other() {
 fn values_are_spent_with_a_turn_or_not_at_all() {
     let rig = Rig::new();
     let commit = rig.start();
-    let value =
-        |id| vec![SingleUse { digest: [id; 32], expires: Time::from_millis(START + 60_000), kind: SingleUseKind::Assertion }];
+    let value = |id| {
+        vec![SingleUse {
+            digest: [id; 32],
+            expires: Time::from_millis(START + 60_000),
+            issued: Time::from_millis(START),
+            kind: SingleUseKind::Assertion,
+        }]
+    };
     block_on(async {
         commit.hold(holding(Transition::Suspend, &[1]), value(1)).await.unwrap();
         assert_eq!(commit.hold(holding(Transition::Resume, &[1]), value(1)).await, Err(CommitReason::Spent));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use super::START;
 use crate::commit::contract::{
     Batch, CommitStore, Heartbeat, Learned, LearnedChanges, Recovered, Row, StateRow, StatusRow, StoreReason, Stored,
     StoredCheckpoint, Unrecorded,
@@ -150,6 +151,11 @@ impl Content {
         for (subject, _) in batch.rows.iter().filter_map(|row| row.sealed.as_ref()) {
             assert!(self.keys.contains_key(subject), "nothing is sealed under a key that is not stored");
         }
+        if batch.clears {
+            self.single_use.clear();
+            self.beats.clear();
+            self.status.clear();
+        }
         for value in &batch.single_use {
             assert!(self.single_use.insert((value.expires, value.digest)), "no value is ever spent twice");
         }
@@ -272,6 +278,7 @@ impl CommitStore for MemoryStore {
         let value = |(expires, digest): &(Time, [u8; 32])| SingleUse {
             digest: *digest,
             expires: *expires,
+            issued: Time::from_millis(START),
             kind: SingleUseKind::Assertion,
         };
         let rows = content.state.iter().map(|(key, value)| StateRow { key: key.clone(), value: value.clone() });

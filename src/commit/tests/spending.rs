@@ -7,7 +7,12 @@ use crate::lifecycle::{StateView, alive};
 const LATER: i64 = START + 60_000;
 
 fn value(id: u8) -> Vec<SingleUse> {
-    vec![SingleUse { digest: [id; 32], expires: Time::from_millis(LATER), kind: SingleUseKind::Assertion }]
+    vec![SingleUse {
+        digest: [id; 32],
+        expires: Time::from_millis(LATER),
+        issued: Time::from_millis(START),
+        kind: SingleUseKind::Assertion,
+    }]
 }
 
 #[test]

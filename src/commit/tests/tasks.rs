@@ -244,7 +244,8 @@ fn neither_suspending_nor_resuming_brings_back_what_was_silent_too_long() {
             if let Some(fault) = fault {
                 rig.faults.set(fault, 1);
                 let expires = Time::from_millis(START + HOUR);
-                let value = SingleUse { digest: [1; 32], expires, kind: SingleUseKind::Assertion };
+                let value =
+                    SingleUse { digest: [1; 32], expires, issued: Time::from_millis(START), kind: SingleUseKind::Assertion };
                 assert_eq!(commit.spend(vec![value]).await, Err(CommitReason::Unavailable));
             }
             let _refused_while_the_store_fails = commit.hold(turning(Transition::Suspend), Vec::new()).await;

@@ -129,7 +129,7 @@ impl Writer {
         for stored in &records {
             let record = whole(stored)?;
             let effect = Effect::of(&record);
-            if let Effect::Checkpoint { at, digest } = &effect {
+            if let Effect::Checkpoint { at, digest, .. } = &effect {
                 let (changes, _) = memory.state.checkpoint(*at);
                 memory.hash.take(&changes);
                 if memory.hash.digest() != *digest {
@@ -159,7 +159,7 @@ impl WriterMemory {
         let terms = if adopts { Vec::new() } else { terms_of(&fold, &recovered, &self.terms)? };
         let Fold { state, hash } = fold;
         self.hash = hash;
-        self.replay.load(&recovered.unrecorded.single_use);
+        self.replay.load(&recovered.unrecorded.single_use, state.lost());
         self.state.load(state, terms, &recovered.unrecorded.beats, pending, newest);
         self.lists.learn(recovered.unrecorded.status);
         Ok(())
@@ -191,7 +191,7 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
         let effect = Effect::of(&record);
         match effect {
             _ if stored.index < begins => Ok(()),
-            Effect::Checkpoint { at, digest } if *index == Some(stored.index) => {
+            Effect::Checkpoint { at, digest, .. } if *index == Some(stored.index) => {
                 checkpoint = (stored.index, at);
                 differs = !fold.hash.digest().same_as(&digest);
                 Ok(())

@@ -150,7 +150,12 @@ fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {
         if !rest.is_empty() {
             return Err(rusqlite::Error::InvalidColumnType(1, "digests".to_owned(), Type::Blob));
         }
-        values.extend(digests.iter().map(|digest| SingleUse { digest: *digest, expires, kind: SingleUseKind::Assertion }));
+        values.extend(digests.iter().map(|digest| SingleUse {
+            digest: *digest,
+            expires,
+            issued: Time::from_millis(0),
+            kind: SingleUseKind::Assertion,
+        }));
     }
     Ok(values)
 }

@@ -62,7 +62,12 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
     assert_eq!(store.open().unwrap().count, 0);
     let mut sealed = row(1, 2, 7);
     sealed.sealed = Some((GenerationKey([3; 16]), vec![1, 2]));
-    let value = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
+    let value = |digest, expires| SingleUse {
+        digest: [digest; 32],
+        expires: time(expires),
+        issued: time(0),
+        kind: SingleUseKind::Assertion,
+    };
     let entry = |key: u8, before: Option<u8>, after: Option<u8>| StateChangeRow {
         key: vec![key],
         before: before.map(|value| vec![value]),
@@ -218,7 +223,12 @@ fn what_an_older_version_saw_spent_stays_spent() {
     }
     drop((store, database));
     let mut store = SqliteStore::new(&scratch.0).unwrap();
-    let spent = |digest, expires| SingleUse { digest: [digest; 32], expires: time(expires), kind: SingleUseKind::Assertion };
+    let spent = |digest, expires| SingleUse {
+        digest: [digest; 32],
+        expires: time(expires),
+        issued: time(0),
+        kind: SingleUseKind::Assertion,
+    };
     let sorted = |mut values: Vec<SingleUse>| {
         values.sort_by_key(|value| value.digest);
         values
@@ -285,7 +295,7 @@ fn issue(id: u8) -> RecordHop {
         txn: Txn::from_bytes([9; 16]),
         record: row(u64::from(id), id, 9).record,
         generations: vec![crate::oauth::Generation { key: GenerationKey([id; 16]), number: 0 }],
-        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000), kind: SingleUseKind::Assertion }],
+        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000), issued: time(0), kind: SingleUseKind::Assertion }],
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
         status: None,

@@ -11,6 +11,10 @@ use crate::oauth::Time;
 /// Writes `batch` and returns when it is durable. After an error the connection is not to be used again.
 pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     run(connection, "BEGIN IMMEDIATE")?;
+    if batch.clears {
+        let tables = "DELETE FROM single_use; DELETE FROM heartbeats; DELETE FROM status; DELETE FROM status_lists;";
+        connection.execute_batch(tables)?;
+    }
     subject_keys(connection, batch)?;
     rows(connection, batch)?;
     single_use(connection, batch)?;

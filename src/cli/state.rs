@@ -1,0 +1,62 @@
+//! `state`: the state that follows from the records.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::output::CommandResult;
+use crate::server::rebuild_state;
+
+/// Records between two words on how far it is.
+const PROGRESS: u64 = 50_000;
+
+/// The sub-commands of `state`.
+#[derive(Subcommand)]
+pub(super) enum StateCommand {
+    /// Make the state anew from the records, where a start says that the two differ; no server may run meanwhile
+    Rebuild(RebuildOptions),
+}
+
+/// The options of `state rebuild`.
+#[derive(Args)]
+pub(super) struct RebuildOptions {
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// The server's settings files; may repeat
+    #[arg(long)]
+    config: Vec<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what was asked.
+pub(super) fn run(command: &StateCommand) -> CommandResult {
+    let StateCommand::Rebuild(options) = command;
+    let shown = stderr().is_terminal() && !options.json;
+    let rebuilt = rebuild_state(&options.data, &options.config, |at, of| {
+        if shown && at.is_multiple_of(PROGRESS) {
+            eprint!("\r{at} of {of} records read\x1b[K");
+            let _unseen = stderr().flush();
+        }
+    })?;
+    if shown {
+        eprint!("\r\x1b[K");
+    }
+    if options.json {
+        let (records, entries) = (rebuilt.records, rebuilt.entries);
+        say!("{}", json!({"records": records, "entries": entries, "differences": rebuilt.differences, "lost": rebuilt.lost}));
+        return Ok(true);
+    }
+    rebuilt.differences.iter().for_each(|difference| say!("mended: {difference}"));
+    say!("the state was made anew from {} records: {} entries", rebuilt.records, rebuilt.entries);
+    if rebuilt.lost {
+        say!("single-use values, heartbeats and places in status lists were not what was written, and are given up:");
+        say!("client assertions and DPoP proofs made before now are refused for 25 hours; every task is waited for anew;");
+        say!("tokens that stand in a status list are shown by none any more, so whoever asks one for them refuses them");
+    }
+    Ok(true)
+}

@@ -1,0 +1,117 @@
+//! Making the state anew from the records, while no server runs.
+
+use std::collections::BTreeMap;
+
+use super::contract::{Batch, CommitStore, NewCheckpoint, Row, StateChangeRow, StateRow, StoreReason};
+use super::entry::RecordedTask;
+use super::handle::CommitKeys;
+use super::named_fold::NamedFold;
+use super::recorded::RecordedState;
+use super::tasks::TermsSealer;
+use super::unrecorded::UnrecordedSum;
+use crate::ledger::record::{Record, StateCause};
+use crate::oauth::{TaskId, Time};
+
+/// State that was made anew.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The number of records that were read.
+    pub records: u64,
+    /// The number of entries that the state has.
+    pub entries: u64,
+    /// Where it was another before, a sentence each.
+    pub differences: Vec<String>,
+    /// What no record holds was not what was written, and is given up.
+    pub lost: bool,
+}
+
+/// Makes the state in `store` anew from its records, as of `at`, and records that. What no record holds is kept where it is what
+/// was written; else it is deleted, and no assertion or proof that was made before counts from then on. `progress` hears how many
+/// records of how many were read.
+///
+/// # Errors
+/// Those of the store. `Corrupt` for a record that is none, and for terms of a task that are lost; `Diverged` where the records
+/// contradict themselves; `Failed` for a store of an earlier version, which a server takes up.
+pub fn rebuild(
+    store: &mut dyn CommitStore,
+    keys: CommitKeys,
+    at: Time,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Rebuilt, StoreReason> {
+    let recovered = store.open()?;
+    if recovered.earlier.is_some() {
+        return Err(StoreReason::Failed(
+            "it was written by an earlier version; start a server on it once, which takes it up".into(),
+        ));
+    }
+    let (mut fold, mut newest) = (NamedFold::default(), at);
+    store.records(0, &mut |stored| {
+        progress(stored.index, recovered.count);
+        newest = newest.max(stored.at);
+        let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
+        fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))
+    })?;
+    let before = rows_before(&recovered.checkpoint.rows);
+    let differences = match recovered.checkpoint.index {
+        Some(index) if index + 1 == recovered.count => fold.differences(&recovered.checkpoint.rows),
+        _ => Vec::new(),
+    };
+    let sealer = TermsSealer::new(keys.terms);
+    let mut sum = UnrecordedSum::new(keys.sums);
+    let lost = sum.load(&recovered.unrecorded, recovered.count == 0 && recovered.unrecorded.is_empty()).is_err();
+    let mut fold = fold.into_fold();
+    require_terms(&fold.state, &recovered.terms, &sealer)?;
+    if lost {
+        sum.clear();
+        fold.state.lose_unrecorded(newest);
+    }
+    let forgotten = fold.state.forget(newest);
+    let changes = fold.state.take_changes();
+    fold.hash.take(&changes);
+    let cause = if lost { StateCause::Rebuild } else { StateCause::Interval };
+    let record = Record::State(fold.hash.record(newest, cause)).to_bytes();
+    let record = record.map_err(|reason| StoreReason::Failed(Box::new(reason)))?;
+    let (index, rows) = (recovered.count, fold.state.rows());
+    let entries = rows.len() as u64;
+    let mut batch = Batch {
+        rows: vec![Row { index, jti: None, txn: None, record, sealed: None }],
+        checkpoint: Some(NewCheckpoint { index, changes: replaced(before, rows), forgotten: forgotten.tasks }),
+        clears: lost,
+        ..Batch::at(newest)
+    };
+    sum.seal(&mut batch).map_err(|reason| StoreReason::Failed(Box::new(reason)))?;
+    store.begin(&mut std::iter::empty())?;
+    store.write(&batch)?;
+    Ok(Rebuilt { records: recovered.count, entries, differences, lost })
+}
+
+fn rows_before(rows: &[StateRow]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    rows.iter().map(|row| (row.key.clone(), row.value.clone())).collect()
+}
+
+/// The changes by which the rows `before` become `after`.
+fn replaced(mut before: BTreeMap<Vec<u8>, Vec<u8>>, after: Vec<StateRow>) -> Vec<StateChangeRow> {
+    let put = |StateRow { key, value }| {
+        let before = before.remove(&key);
+        StateChangeRow { key, before, after: Some(value) }
+    };
+    let mut changes: Vec<StateChangeRow> = after.into_iter().map(put).collect();
+    changes.extend(before.into_iter().map(|(key, value)| StateChangeRow { key, before: Some(value), after: None }));
+    changes
+}
+
+/// The sealed terms of every task that is remembered are there, and are those that its record names.
+fn require_terms(state: &RecordedState, stored: &[(u64, Vec<u8>)], sealer: &TermsSealer) -> Result<(), StoreReason> {
+    let whole = |(id, task): (&TaskId, &RecordedTask)| {
+        let sealed = stored.iter().find(|(index, _)| *index == task.index).map(|(_, sealed)| sealed);
+        sealed.is_some_and(|sealed| task.is_sealed_as(sealed) && sealer.open(*id, sealed).is_some())
+    };
+    let lost: Vec<String> = state.tasks().filter(|task| !whole(*task)).map(|(id, _)| id.to_string()).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(StoreReason::Diverged(format!(
+        "the sealed terms of these tasks are lost, which no record holds: {}; put them back from a backup",
+        lost.join(", ")
+    )))
+}
