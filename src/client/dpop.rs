@@ -72,8 +72,8 @@ fn jti(claims: &Object) -> Result<Cow<'_, str>, DpopReason> {
     if (1..=JTI_BYTES_MAX).contains(&jti.len()) { Ok(jti) } else { Err(DpopReason::JtiLength) }
 }
 
-/// The time at which the proof was made, and that from which it is no longer accepted, if it is now. A nonce of ours says better than a clock of the
-/// client's when the proof was made (RFC 9449 §4.3, check 11), so then `iat` need only be there.
+/// The time at which the proof was made, and that from which it is no longer accepted, if it is now. A nonce of ours says better
+/// than a clock of the client's when the proof was made (RFC 9449 §4.3, check 11), so then `iat` need only be there.
 fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<(Time, Time), DpopReason> {
     let made = claims.date("iat").map_err(|_| DpopReason::ClaimType("iat"))?.ok_or(DpopReason::ClaimMissing("iat"))?;
     let nonce = claims.text("nonce").map_err(|_| DpopReason::ClaimType("nonce"))?;

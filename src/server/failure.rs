@@ -32,8 +32,8 @@ impl Failure {
         match reason {
             StoreReason::Corrupt(_) => Self(format!("{reason}; countersign ledger verify {} says where", data.display())),
             StoreReason::Diverged(_) | StoreReason::Unrecorded => Self(format!(
-                "{reason}. Nobody is served on it. Find out who changed it; countersign state rebuild --data {} makes it anew from \
-                 the records",
+                "{reason}. Nobody is served on it. Find out who changed it; countersign state rebuild --data {} makes it anew \
+                 from the records",
                 data.display()
             )),
             other => Self::at(data, other),

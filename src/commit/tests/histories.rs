@@ -319,7 +319,7 @@ fn turn(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
     // A resumption that nobody heard of may be durable; what takes away is so in the end.
     let resumed = |row: &contract::Stored| Record::parse(&row.record).unwrap().kind() == Kind::Resumption;
     if transition != Transition::Resume || bench.rig.disk.rows().iter().skip(before).any(resumed) {
-        settle_overdue(&mut model, now);
+        settle_overdue(model, now);
         model.turn(transition, id, now);
     }
 }
@@ -333,7 +333,7 @@ fn end(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
     let (id, until) = candidates[usize::try_from(dice.roll(candidates.len() as u64)).unwrap()];
     let until = until.map(Time::from_millis);
     bench.change(StateChange::Revocation(Revocation { ends: vec![named(id)], until, ..death(&[0]) }));
-    settle_overdue(&mut model, now);
+    settle_overdue(model, now);
     model.end(id);
 }
 
