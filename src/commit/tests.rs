@@ -10,6 +10,7 @@ mod model;
 mod rules;
 mod shared;
 mod spending;
+mod stored;
 mod tasks;
 
 use std::borrow::Cow;
