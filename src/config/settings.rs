@@ -156,8 +156,8 @@ pub struct LimitSettings {
     pub verified_tokens: usize,
     /// Single-use values that are remembered until they expire; when there are as many, what spends one is refused.
     pub single_use: usize,
-    /// Things that are remembered as ended, suspended or retired; when there are as many, nothing is issued. A revocation is never
-    /// refused for it.
+    /// Things that are remembered as ended, suspended or retired; when there are as many, nothing is issued.
+    /// A revocation is never refused for it.
     pub live_entries: usize,
     /// Tasks that are remembered until their deadline is over; when there are as many, none is opened.
     pub tasks: usize,

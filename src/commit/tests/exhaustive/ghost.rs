@@ -118,8 +118,9 @@ impl Ghost {
         }
     }
 
-    /// The answer that the writer owes to `ask`; the facts are then those after it. `hop` is the hop that is committed. After a flush that failed everybody is told that it did; what revokes or suspends acts all
-    /// the same, and the rest exactly when it is durable.
+    /// The answer that the writer owes to `ask`; the facts are then those after it. `hop` is the hop that is committed.
+    /// After a flush that failed everybody is told that it did; what revokes or suspends acts all the same, and the rest
+    /// exactly when it is durable.
     pub(super) fn judge(&mut self, ask: Ask, hop: Option<Hop>, now: i64, fate: Fate) -> Result<(), CommitReason> {
         let verdict = self.verdict(ask, hop, now);
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);
