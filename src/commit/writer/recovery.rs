@@ -173,6 +173,10 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
     if index.is_none() && !rows.is_empty() {
         return Err(StoreReason::Corrupt("the state has no checkpoint"));
     }
+    // Else its tables, made anew, would keep the sum of what no record holds from being asked for.
+    if index.is_some() && recovered.earlier.is_some() {
+        return Err(StoreReason::Corrupt("what an earlier version kept lies beside a checkpoint of this one"));
+    }
     let begins = index.unwrap_or(0);
     let Ok(mut fold) = Fold::of_rows(rows) else {
         return Err(StoreReason::Diverged(explain(store, begins, rows)?));
