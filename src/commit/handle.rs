@@ -82,6 +82,7 @@ struct CommitShared {
     lists: Arc<StatusLists>,
     terms: TermsSealer,
     durable: Durable,
+    limits: Limits,
     closing: AtomicBool,
 }
 
@@ -132,6 +133,7 @@ impl Commit {
             lists: Arc::clone(&memory.lists),
             terms: memory.terms.clone(),
             durable: Durable::default(),
+            limits: limits.clone(),
             closing: AtomicBool::new(false),
         });
         let durable = shared.durable.clone();
@@ -279,6 +281,11 @@ impl Commit {
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.shared.state)
+    }
+
+    /// The bounds that it was started with.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
     }
 
     /// The status lists.

@@ -103,6 +103,11 @@ impl State {
         live.recorded.tasks().filter_map(|(id, _)| live.task(id)).collect()
     }
 
+    /// How many tasks are remembered.
+    pub fn tasks_len(&self) -> usize {
+        self.read().tasks.len()
+    }
+
     /// True where there is a task that time could end.
     pub(super) fn has_tasks(&self) -> bool {
         !self.read().tasks.is_empty()

@@ -14,7 +14,7 @@ use stateright::{Checker, Model, Property};
 use super::memory::Content;
 use super::*;
 use crate::lifecycle::liveness;
-use ghost::{Ghost, Ground};
+use ghost::{Ghost, Ground, Hop};
 use machine::Machine;
 
 /// So much may there be of everything at once.
@@ -25,6 +25,10 @@ const BUDGET: u64 = 1;
 const HEARTBEAT_MILLIS: i64 = 10_000;
 const TICK_MILLIS: i64 = 6_000;
 const TICKS_MAX: i64 = 2;
+/// Once the clock leaps beyond where forgetting begins: so many ticks.
+const LEAP: i64 = 40;
+/// Tokens live so long, and their ends are remembered for as long again.
+const LIFETIME_MILLIS: i64 = 60_000;
 
 /// A token, or one that may become one: its request was admitted, and is not yet committed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +38,8 @@ struct Grown {
     /// The single-use value that its request spends.
     value: u8,
     in_task: bool,
+    /// Until when it can be presented.
+    until: i64,
 }
 
 /// One state: what is durable, what clients hold, and what the model thinks of it.
@@ -71,6 +77,8 @@ enum Act {
     Together(Vec<Ask>, Fate),
     /// The clock moves.
     Tick,
+    /// It moves to where things are forgotten.
+    Leap,
 }
 
 /// The token or task that a hop is issued from.
@@ -139,13 +147,14 @@ impl Model for Histories {
             }
         }
         acts.extend((node.ticks < TICKS_MAX).then_some(Act::Tick));
+        acts.extend((node.ticks < LEAP).then_some(Act::Leap));
     }
 
     fn next_state(&self, node: &Node, act: Act) -> Option<Node> {
         let mut node = node.clone();
         match act {
-            Act::Tick => {
-                node.ticks += 1;
+            Act::Tick | Act::Leap => {
+                node.ticks += if act == Act::Tick { 1 } else { LEAP };
                 let machine = Machine::start(&node.disk, node.millis());
                 node.look(&machine);
             }
@@ -190,7 +199,8 @@ impl Node {
             return Vec::new();
         }
         let task = self.ghost.task().filter(|task| task.known).map(|_| From::Task);
-        let tokens = self.tokens.iter().map(|token| From::Token(token.id));
+        let presentable = self.tokens.iter().filter(|token| token.until > self.millis());
+        let tokens = presentable.map(|token| From::Token(token.id));
         let from = [From::Outside].into_iter().chain(task).chain(tokens);
         from.flat_map(|from| [0, 1].map(|value| Act::Admit(from, value))).collect()
     }
@@ -213,10 +223,12 @@ impl Node {
     /// A hop joins, by the rule that admission uses; the model must agree whether it may.
     fn admit(&mut self, from: From, value: u8) -> Option<()> {
         let machine = Machine::start(&self.disk, self.millis());
+        let mut until = self.millis() + LIFETIME_MILLIS;
         let (inherited, in_task, ground) = match from {
             From::Outside => (Vec::new(), false, Ground::Outside),
             From::Token(id) => {
                 let token = self.tokens.iter().find(|token| token.id == id)?;
+                until = until.min(token.until);
                 (token.generations.clone(), token.in_task, Ground::Token(id))
             }
             From::Task => (self.ghost.task()?.generations.clone(), true, Ground::Task),
@@ -227,7 +239,7 @@ impl Node {
             self.wrong = Some(format!("admitted from {from:?}: {}, expected: {expected}", joined.is_ok()));
             return Some(());
         }
-        let grown = Grown { id: self.next, generations: joined.ok()?, value, in_task };
+        let grown = Grown { id: self.next, generations: joined.ok()?, value, in_task, until };
         self.ghost.admit(grown.id, ground);
         self.next += 1;
         self.admitted.push(grown);
@@ -242,8 +254,8 @@ impl Node {
         let before = self.ghost.clone();
         let mut expected = Vec::new();
         for ask in asks {
-            let (value, now) = (self.value_of(*ask), self.millis());
-            expected.push(self.ghost.judge(*ask, value, now, fate));
+            let (hop, now) = (self.hop_of(*ask), self.millis());
+            expected.push(self.ghost.judge(*ask, hop, now, fate));
         }
         self.ghost.opened(&opening);
         if fate == Fate::KilledBefore {
@@ -262,9 +274,10 @@ impl Node {
         after.fresh
     }
 
-    fn value_of(&self, ask: Ask) -> Option<(u8, bool)> {
+    fn hop_of(&self, ask: Ask) -> Option<Hop> {
         let Ask::Issue(id) = ask else { return None };
-        self.admitted.iter().find(|grown| grown.id == id).map(|grown| (grown.value, grown.in_task))
+        let grown = self.admitted.iter().find(|grown| grown.id == id)?;
+        Some(Hop { value: grown.value, in_task: grown.in_task, until: grown.until })
     }
 
     /// The client takes note of the answer.
@@ -292,7 +305,8 @@ impl Node {
 
     /// Every token lives exactly when the model says so, and the budget is what was not used.
     fn look(&mut self, machine: &Machine) {
-        for token in &self.tokens {
+        let now = self.millis();
+        for token in self.tokens.iter().filter(|token| token.until > now) {
             let living = machine.alive(&token.generations);
             let expected = self.ghost.is_alive(token.id, self.millis());
             if living != expected {

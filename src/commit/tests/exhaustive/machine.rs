@@ -61,7 +61,7 @@ impl Machine {
     pub(super) fn start(content: &Content, millis: i64) -> Self {
         let (disk, faults) = (Disk::holding(content.clone()), Faults::default());
         let (to, messages): (_, Receiver<Message>) = channel();
-        let limits = Limits { retry: Duration::ZERO, ..Limits::default() };
+        let limits = Limits { retry: Duration::ZERO, checkpoint_pause: Duration::ZERO, ..Limits::default() };
         let memory = WriterMemory {
             state: Arc::default(),
             lists: StatusLists::new(limits.status),
@@ -113,17 +113,26 @@ impl Machine {
                 let (hop, task) = (issue(id, &[], &[grown.value]), grown.in_task.then(task_id));
                 let effect = task.map_or(Effect::Nothing, Effect::Charge);
                 let record = record(hop.jti, hop.txn, task);
-                self.hop(RecordHop { generations: grown.generations.clone(), record, effect, ..hop })
+                // Nothing that was spent may be spent again, however long ago.
+                let single_use = hop.single_use.iter().map(|value| SingleUse { expires: Time::from_millis(DEADLINE), ..*value });
+                let (single_use, deadline) = (single_use.collect(), Time::from_millis(grown.until));
+                let generations = grown.generations.clone();
+                self.hop(RecordHop { generations, record, effect, single_use, deadline, ..hop })
             }
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
                 self.hop(RecordHop {
                     generations,
+                    deadline: Time::from_millis(DEADLINE),
                     ..opened(OPENING, &[], TaskTerms { opened: Time::from_millis(self.millis), ..terms(within) })
                 })
             }
-            Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
+            Ask::Revoke(id) => {
+                let until = node.tokens.iter().find(|token| token.id == id).map(|token| token.until + LIFETIME_MILLIS);
+                let until = until.map(Time::from_millis);
+                self.change(StateChange::Revocation(Revocation { until, ..ending(hop_key(id)) }))
+            }
             Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),
             Ask::Complete => self.change(StateChange::Revocation(ending(TASK))),
             Ask::Agent(turn) => self.change(StateChange::Status(turning(turn, AGENT))),
