@@ -77,5 +77,8 @@ mod fences;
 // Proofs of keys: nonces that are required, and one success however many present the same at once.
 mod proofs;
 
+// Every endpoint with every kind of credential: one answer per kind.
+mod doors;
+
 // In process: parsers are total.
 mod parsers;
