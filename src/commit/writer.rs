@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::command::{CommitCommand, Message, Pending, Reply, Staging, UncertainBatch, WriterMemory};
 use super::commands::{ChangeCommand, CheckpointCommand, WithholdCommand};
-use super::contract::{Batch, CommitStore, StoreReason};
+use super::contract::{Batch, CommitStore, KeyList, StoreReason};
 use super::limits::Limits;
 use super::receipt::Durable;
 use crate::ledger::record::StateCause;
@@ -62,6 +62,8 @@ pub(super) struct WriterParts {
     pub(super) messages: Receiver<Message>,
     pub(super) memory: WriterMemory,
     pub(super) durable: Durable,
+    /// The keys that the key folder lists.
+    pub(super) listed: KeyList,
 }
 
 impl Writer {

@@ -13,14 +13,16 @@ use super::memory::Fault;
 use super::*;
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, Message, Reply, WriterMemory};
-use crate::commit::commands::{ChangeCommand, CheckpointCommand, HeartbeatCommand, HopCommand, ResumeCommand, SpendCommand};
+use crate::commit::commands::{
+    ChangeCommand, CheckpointCommand, HeartbeatCommand, HopCommand, KeysCommand, ResumeCommand, SpendCommand,
+};
 use crate::commit::fold::{Fold, StateHash};
 use crate::commit::receipt::Durable;
 use crate::commit::replay_cache::ReplayCache;
 use crate::commit::subject_keys::SubjectKeys;
 use crate::commit::unrecorded::UnrecordedSum;
 use crate::commit::writer::{Writer, WriterParts};
-use crate::ledger::record::StateCause;
+use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole, StateCause};
 use crate::lifecycle::{StateView, liveness};
 
 const STEPS: u64 = 40;
@@ -179,7 +181,8 @@ impl Bench {
         };
         self.state = Arc::clone(&memory.state);
         let store = Box::new(MemoryStore::new(&self.rig.disk, &self.rig.faults));
-        let parts = WriterParts { store, clock: self.rig.clock.clone(), limits, messages, memory, durable: Durable::default() };
+        let (clock, durable, listed) = (self.rig.clock.clone(), Durable::default(), self.rig.listed.clone());
+        let parts = WriterParts { store, clock, limits, messages, memory, durable, listed };
         self.writer = Some(Writer::start(parts).unwrap());
         self.to = to;
     }
@@ -270,6 +273,7 @@ fn history(seed: u64) {
                 bench.give(Box::new(CheckpointCommand { cause: StateCause::Interval, reply }), answer);
             }
             16 => bench.restart(),
+            18 => turn_key(&mut dice, &mut bench),
             17 => {
                 // The process dies: what was not durable is gone, and what is acts again.
                 let fault = [Fault::FlushLost, Fault::FlushLanded, Fault::Begin][usize::try_from(dice.roll(3)).unwrap()];
@@ -322,6 +326,15 @@ fn turn(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
         settle_overdue(model, now);
         model.turn(transition, id, now);
     }
+}
+
+/// A key begins, is retired or is revoked.
+fn turn_key(dice: &mut Dice, bench: &mut Bench) {
+    let of = KeyRole::ALL[usize::try_from(dice.roll(6)).unwrap()];
+    let event = [KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke][usize::try_from(dice.roll(3)).unwrap()];
+    bench.rig.listed.insert(KeyCheck { of, id: format!("key-{}", dice.roll(3)) }, event);
+    let ((reply, answer), listed) = (Reply::new(), bench.rig.listed.clone());
+    bench.give(Box::new(KeysCommand { listed, reply }), answer);
 }
 
 /// Ends something.

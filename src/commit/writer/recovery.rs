@@ -41,8 +41,10 @@ impl Writer {
     /// # Errors
     /// See [`StoreReason`].
     pub(in crate::commit) fn start(parts: WriterParts) -> Result<Self, StoreReason> {
-        let WriterParts { mut store, clock, limits, messages, mut memory, durable } = parts;
+        let WriterParts { mut store, clock, limits, messages, mut memory, durable, listed } = parts;
         let mut read = reread(&mut *store, &UncertainBatch::default())?;
+        // Another key would read everything below as damaged.
+        read.fold.state.require_keys(&listed)?;
         let (next, newest, checkpoint) = (read.recovered.count, read.newest, read.checkpoint);
         let earlier = read.recovered.earlier.take();
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;

@@ -73,7 +73,8 @@ impl Machine {
         };
         let (state, durable) = (Arc::clone(&memory.state), Durable::default());
         let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults)), Arc::new(Hand(AtomicI64::new(millis))));
-        let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable });
+        let listed = crate::commit::contract::KeyList::new();
+        let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable, listed });
         Self { writer: writer.unwrap(), disk, faults, state, to, millis }
     }
 
