@@ -18,6 +18,6 @@ pub use hop::RecordHop;
 #[cfg(test)]
 pub(super) use hop::UntakenReceipt;
 pub(super) use hop::{HopCommand, WithholdCommand};
-pub(super) use keys::KeysCommand;
+pub(super) use keys::KeyEventsCommand;
 pub(super) use refusal::RefusalCommand;
 pub(super) use spend::{HeartbeatCommand, SpendCommand};

@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, KeysCommand, RecordHop, RefusalCommand,
-    ResumeCommand, SpendCommand, SuspendedCommand, WithholdCommand,
+    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, RecordHop,
+    RefusalCommand, ResumeCommand, SpendCommand, SuspendedCommand, WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
@@ -312,7 +312,7 @@ impl Commit {
         if self.shared.state.unrecorded_keys(&listed).is_empty() {
             return Ok(());
         }
-        self.ask(|reply| KeysCommand { listed, reply }).await
+        self.ask(|reply| KeyEventsCommand { listed, reply }).await
     }
 
     /// Those of the `listed` keys that the records name as revoked and the list does not.

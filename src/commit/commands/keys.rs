@@ -8,12 +8,12 @@ use crate::ledger::record::{KeyCheck, KeyEvent, KeyRecord, Record};
 use crate::oauth::ClientId;
 
 /// The command to record what happened to the keys that the key folder lists.
-pub(in crate::commit) struct KeysCommand {
+pub(in crate::commit) struct KeyEventsCommand {
     pub(in crate::commit) listed: KeyList,
     pub(in crate::commit) reply: Reply,
 }
 
-impl CommitCommand for KeysCommand {
+impl CommitCommand for KeyEventsCommand {
     fn requires(&self) -> Requires {
         Requires::Store
     }

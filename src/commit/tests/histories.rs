@@ -14,7 +14,7 @@ use super::*;
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, Message, Reply, WriterMemory};
 use crate::commit::commands::{
-    ChangeCommand, CheckpointCommand, HeartbeatCommand, HopCommand, KeysCommand, ResumeCommand, SpendCommand,
+    ChangeCommand, CheckpointCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, ResumeCommand, SpendCommand,
 };
 use crate::commit::fold::{Fold, StateHash};
 use crate::commit::receipt::Durable;
@@ -334,7 +334,7 @@ fn turn_key(dice: &mut Dice, bench: &mut Bench) {
     let event = [KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke][usize::try_from(dice.roll(3)).unwrap()];
     bench.rig.listed.insert(KeyCheck { of, id: format!("key-{}", dice.roll(3)) }, event);
     let ((reply, answer), listed) = (Reply::new(), bench.rig.listed.clone());
-    bench.give(Box::new(KeysCommand { listed, reply }), answer);
+    bench.give(Box::new(KeyEventsCommand { listed, reply }), answer);
 }
 
 /// Ends something.
