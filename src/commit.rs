@@ -46,4 +46,4 @@ pub use crate::ledger::record::RefusalRecord;
 pub use crate::lifecycle::{Revocable, Revocation, StatusChange, Transition};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

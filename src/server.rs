@@ -62,10 +62,10 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let known = LedgerKeys::open(&settings.keys.dir)?;
     claim.require_known(&files, &known)?;
     let commit = commit(store, &config, (&files, &known), &clock)?.map_err(|reason| Failure::store(data, &reason))?;
-    let files = keys::revoke_again(&commit, files, &settings.keys, clock.now())?;
+    let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;
-    keys::record_keys(&commit, &files, &settings.keys).await?;
+    keys::record_keys(&commit, &files, &settings.keys.dir).await?;
     // What was made just now is no change of the configuration.
     config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));
     let identity = config.identity.clone().map(TlsIdentity::new);

@@ -85,6 +85,7 @@ struct CommitShared {
     lists: Arc<StatusLists>,
     terms: TermsSealer,
     durable: Durable,
+    limits: Limits,
     closing: AtomicBool,
 }
 
@@ -135,6 +136,7 @@ impl Commit {
             lists: Arc::clone(&memory.lists),
             terms: memory.terms.clone(),
             durable: Durable::default(),
+            limits: limits.clone(),
             closing: AtomicBool::new(false),
         });
         let durable = shared.durable.clone();
@@ -286,6 +288,11 @@ impl Commit {
         Arc::clone(&self.shared.state)
     }
 
+    /// The bounds that it was started with.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     /// The status lists.
     pub fn status_lists(&self) -> &Arc<StatusLists> {
         &self.shared.lists
@@ -304,10 +311,18 @@ impl Commit {
         self.ask(|reply| ConfiguredCommand { in_force, reply }).await
     }
 
+    /// Refuses a key folder that `listed` lists, where it lacks keys that records name.
+    ///
+    /// # Errors
+    /// `Keys`.
+    pub fn require_keys(&self, listed: &KeyList) -> Result<(), StoreReason> {
+        self.shared.state.require_keys(listed)
+    }
+
     /// Records, durably when it returns `Ok`, what happened to the `listed` keys and is not recorded yet.
     ///
     /// # Errors
-    /// `Unavailable`: it may be recorded or not.
+    /// `Unavailable`: it is recorded when the store takes records again, before anything else is.
     pub async fn record_keys(&self, listed: KeyList) -> Result<(), CommitReason> {
         if self.shared.state.unrecorded_keys(&listed).is_empty() {
             return Ok(());

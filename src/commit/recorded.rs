@@ -28,7 +28,7 @@ pub struct RecordedState {
     tasks_of: HashMap<Txn, Time>,
     /// When what no record holds was lost: what was made before does not count for a while.
     lost: Option<Time>,
-    dated: ExpiryQueue<EntryKey>,
+    dated: ExpiryQueue<DatedKey>,
     /// The entries that changed since the last checkpoint, as they were then.
     changed: HashMap<EntryKey, Option<Vec<u8>>>,
 }
@@ -38,6 +38,24 @@ pub struct RecordedState {
 pub struct Forgotten {
     /// Tasks, each with the index of the record that opened it.
     pub tasks: Vec<(TaskId, u64)>,
+}
+
+/// The key of an entry that has a date.
+#[derive(Clone, Copy, Debug)]
+enum DatedKey {
+    Generation(GenerationKey),
+    Task(TaskId),
+    Lost,
+}
+
+impl DatedKey {
+    fn entry(self) -> EntryKey {
+        match self {
+            Self::Generation(key) => EntryKey::Generation(key),
+            Self::Task(id) => EntryKey::Task(id),
+            Self::Lost => EntryKey::Lost,
+        }
+    }
 }
 
 /// The reason for which records do not lead to the state that was recorded.
@@ -107,7 +125,7 @@ impl RecordedState {
     pub fn lose_unrecorded(&mut self, at: Time) {
         self.touch(&EntryKey::Lost);
         self.lost = Some(at);
-        self.dated.add(EntryKey::Lost, at.plus(LOST_FOR));
+        self.dated.add(DatedKey::Lost, at.plus(LOST_FOR));
     }
 
     /// The principals that the configuration has in force; none before one was ever taken up.
@@ -184,7 +202,7 @@ impl RecordedState {
         let (txn, forget) = (Txn::from_bytes(task.txn), Time::from_millis(task.forget));
         let last = self.tasks_of.entry(txn).or_insert(forget);
         *last = forget.max(*last);
-        self.dated.add(EntryKey::Task(id), forget);
+        self.dated.add(DatedKey::Task(id), forget);
         self.tasks.insert(id, task);
     }
 
@@ -274,7 +292,7 @@ impl RecordedState {
             return;
         }
         if let Some(until) = after.until {
-            self.dated.add(EntryKey::Generation(key), until);
+            self.dated.add(DatedKey::Generation(key), until);
         }
         self.generations.insert(key, after);
     }
@@ -282,8 +300,9 @@ impl RecordedState {
     /// Forgets everything that may be forgotten at `at`.
     pub fn forget(&mut self, at: Time) -> Forgotten {
         let mut forgotten = Forgotten::default();
-        for key in self.dated.due(at) {
-            if self.is_forgettable(&key, at) {
+        for dated in self.dated.due(at) {
+            if self.is_forgettable(dated, at) {
+                let key = dated.entry();
                 self.touch(&key);
                 self.remove(&key, &mut forgotten);
             }
@@ -293,15 +312,14 @@ impl RecordedState {
 
     /// The one predicate of what may be forgotten: a task that is over, and an end when nothing could present what it ended. What
     /// is suspended or retired has no date.
-    fn is_forgettable(&self, key: &EntryKey, at: Time) -> bool {
+    fn is_forgettable(&self, key: DatedKey, at: Time) -> bool {
         match key {
-            EntryKey::Generation(key) => self
+            DatedKey::Generation(key) => self
                 .generations
-                .get(key)
+                .get(&key)
                 .is_some_and(|known| known.inactive.is_none() && known.until.is_some_and(|until| until <= at)),
-            EntryKey::Task(id) => self.tasks.get(id).is_some_and(|task| Time::from_millis(task.forget) <= at),
-            EntryKey::Lost => self.lost.is_some_and(|lost| lost.plus(LOST_FOR) <= at),
-            EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Key(_) => false,
+            DatedKey::Task(id) => self.tasks.get(&id).is_some_and(|task| task.forget() <= at),
+            DatedKey::Lost => self.lost.is_some_and(|lost| lost.plus(LOST_FOR) <= at),
         }
     }
 
@@ -374,7 +392,7 @@ impl RecordedState {
             EntryKey::Lost => {
                 let at = Time::from_millis(i64::from_be_bytes(row.value.as_slice().try_into().ok()?));
                 self.lost = Some(at);
-                self.dated.add(EntryKey::Lost, at.plus(LOST_FOR));
+                self.dated.add(DatedKey::Lost, at.plus(LOST_FOR));
             }
         }
         Some(())

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::change::{PendingChange, RecordedChange, StateChange};
 #[cfg(test)]
 use super::contract::StateRow;
-use super::contract::{ConfiguredPrincipal, Heartbeat, KeyList, StateChangeRow};
+use super::contract::{ConfiguredPrincipal, Heartbeat, KeyList, StateChangeRow, StoreReason};
 use super::effect::Effect;
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
@@ -104,6 +104,11 @@ impl State {
         live.recorded.tasks().filter_map(|(id, _)| live.task(id)).collect()
     }
 
+    /// How many tasks are remembered.
+    pub fn tasks_len(&self) -> usize {
+        self.read().tasks.len()
+    }
+
     /// True where there is a task that time could end.
     pub(super) fn has_tasks(&self) -> bool {
         !self.read().tasks.is_empty()
@@ -112,6 +117,14 @@ impl State {
     /// The principals that the configuration has in force; none before one was ever taken up.
     pub fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
         self.read().recorded.in_force().cloned()
+    }
+
+    /// Passes where every key that records name is among the `listed` ones.
+    ///
+    /// # Errors
+    /// `Keys`.
+    pub(super) fn require_keys(&self, listed: &KeyList) -> Result<(), StoreReason> {
+        self.read().recorded.require_keys(listed)
     }
 
     /// The events of the `listed` keys that are not recorded yet.

@@ -3,15 +3,16 @@
 mod exhaustive;
 mod faults;
 mod histories;
-mod listing;
+pub(crate) mod listing;
 mod holding;
 mod keys;
 mod memory;
 mod model;
+mod outlasting;
 mod rules;
 mod shared;
 mod spending;
-mod tasks;
+pub(crate) mod tasks;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -35,11 +36,11 @@ use crate::oauth::{
 use crate::patience::{pass, until_async};
 use memory::{Disk, Faults, MemoryStore};
 
-const START: i64 = 1_700_000_000_000;
+pub(crate) const START: i64 = 1_700_000_000_000;
 
 /// A clock that stands where it is put.
 #[derive(Debug)]
-pub(super) struct Hand(AtomicI64);
+pub(crate) struct Hand(pub(crate) AtomicI64);
 
 impl Clock for Hand {
     fn now(&self) -> Time {
@@ -100,12 +101,12 @@ impl Rig {
 }
 
 /// The keys of a commit with the root key that is made of this byte.
-fn keys(byte: u8) -> CommitKeys {
+pub(crate) fn keys(byte: u8) -> CommitKeys {
     CommitKeys::of_secrets(&[byte; 32], &[1; 32]).unwrap()
 }
 
 /// A hop that depends on life 0 of `generations` and spends `single_use`.
-fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop {
+pub(crate) fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop {
     let (jti, txn) = (Jti::from_bytes([id; 16]), Txn::from_bytes([9; 16]));
     let expires = Time::from_millis(START + 60_000);
     RecordHop {
@@ -162,7 +163,7 @@ fn record(jti: Jti, txn: Txn, task: Option<TaskId>) -> Vec<u8> {
 }
 
 /// The opening of a task with these terms.
-fn opened(id: u8, on: &[u8], terms: TaskTerms) -> RecordHop {
+pub(crate) fn opened(id: u8, on: &[u8], terms: TaskTerms) -> RecordHop {
     let sealed = TermsSealer::new(keys(1).terms).seal(terms).unwrap();
     let (hop, terms) = (issue(id, on, &[]), sealed.terms());
     let subject = Subject::agent(&terms.opener);
@@ -199,11 +200,11 @@ fn opened(id: u8, on: &[u8], terms: TaskTerms) -> RecordHop {
     RecordHop { record, effect, opens: Some(Box::new(sealed)), ..hop }
 }
 
-fn thing(id: u8) -> Revocable {
+pub(crate) fn thing(id: u8) -> Revocable {
     Revocable { key: GenerationKey([id; 16]), kind: GenerationKind::Agent, name: None, txn: None }
 }
 
-fn death(ids: &[u8]) -> Revocation {
+pub(crate) fn death(ids: &[u8]) -> Revocation {
     Revocation {
         ends: ids.iter().map(|id| thing(*id)).collect(),
         by: ClientId::parse("ops").unwrap(),
@@ -212,7 +213,7 @@ fn death(ids: &[u8]) -> Revocation {
     }
 }
 
-fn holding(turn: Transition, ids: &[u8]) -> StatusChange {
+pub(crate) fn holding(turn: Transition, ids: &[u8]) -> StatusChange {
     let Revocation { ends, by, reason, .. } = death(ids);
     StatusChange { turn, things: ends, by, reason }
 }

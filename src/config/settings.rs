@@ -156,6 +156,9 @@ pub struct LimitSettings {
     pub verified_tokens: usize,
     /// Single-use values that are remembered until they expire; when there are as many, what spends one is refused.
     pub single_use: usize,
+    /// Things that are remembered as ended, suspended or retired; when there are as many, nothing is issued.
+    /// A revocation is never refused for it.
+    pub live_entries: usize,
     /// Tasks that are remembered until their deadline is over; when there are as many, none is opened.
     pub tasks: usize,
     /// Tokens that are remembered for status lists until they expire; when there are as many, none is issued that stands in one.
@@ -362,6 +365,7 @@ impl LimitSettings {
             "workers",
             "verified_tokens",
             "single_use",
+            "live_entries",
             "tasks",
             "status_tokens",
         ]);
@@ -374,6 +378,7 @@ impl LimitSettings {
         let workers = reader.take_integer("workers", 0..=1024);
         let verified_tokens = reader.take_integer("verified_tokens", 0..=1_048_576);
         let single_use = reader.take_integer("single_use", 1000..=16_777_216);
+        let live_entries = reader.take_integer("live_entries", 1000..=16_777_216);
         let tasks = reader.take_integer("tasks", 1..=1_048_576);
         let status_tokens = reader.take_integer("status_tokens", 1..=16_777_216);
         reader.finish();
@@ -387,6 +392,7 @@ impl LimitSettings {
             workers: size(workers)?,
             verified_tokens: size(verified_tokens)?,
             single_use: size(single_use)?,
+            live_entries: size(live_entries)?,
             tasks: size(tasks)?,
             status_tokens: size(status_tokens)?,
         })

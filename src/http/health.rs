@@ -32,8 +32,25 @@ async fn readyz(state: Data<AppState>) -> HttpResponse {
 
 /// `GET /metrics`, in the text format of Prometheus.
 async fn metrics(state: Data<AppState>) -> HttpResponse {
-    let text = state.metrics.text() + &ledger(&state) + &trust(&state);
+    let text = state.metrics.text() + &memory(&state) + &ledger(&state) + &trust(&state);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+/// How full the bounded parts of the state are.
+fn memory(state: &AppState) -> String {
+    let (live, limits) = (state.commit().state(), state.commit().limits());
+    let tokens = state.commit().status_lists().len();
+    let parts = [
+        ("live_entries", live.len(), limits.generations),
+        ("tasks", live.tasks_len(), limits.tasks),
+        ("status_tokens", tokens, limits.status),
+    ];
+    let mut text = String::new();
+    for (name, fill, max) in parts {
+        let _ = writeln!(text, "# TYPE countersign_{name} gauge\ncountersign_{name} {fill}");
+        let _ = writeln!(text, "# TYPE countersign_{name}_max gauge\ncountersign_{name}_max {max}");
+    }
+    text
 }
 
 /// The size of the ledger, the part of it that is signed, and whether signing fails.

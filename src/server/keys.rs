@@ -1,5 +1,6 @@
 //! The keys of a configuration: those of its key folder, what is recorded of them, and stand-ins for checking one without them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::failure::Failure;
@@ -23,10 +24,12 @@ pub(super) fn server_keys(files: &KeyFiles, verified: &Arc<Cache>, sequences: &A
     })
 }
 
-/// Revokes once more what the records name as revoked and the key folder, as one put back from a backup does, lists as in use.
-/// Returns its keys as they are then.
-pub(super) fn revoke_again(commit: &Commit, files: KeyFiles, keys: &KeySettings, now: Time) -> Result<KeyFiles, Failure> {
-    let revived = commit.revived_keys(&files.events(&LedgerKeys::open(&keys.dir)?));
+/// The keys of the folder, if it has every key that the records name. Those that they name as revoked and the folder, as one put
+/// back from a backup does, lists as in use, are revoked once more.
+pub(super) fn as_recorded(commit: &Commit, files: KeyFiles, keys: &KeySettings, now: Time) -> Result<KeyFiles, Failure> {
+    let listed = files.events(&LedgerKeys::open(&keys.dir)?);
+    commit.require_keys(&listed).map_err(|reason| Failure::at(&keys.dir, &reason))?;
+    let revived = commit.revived_keys(&listed);
     if revived.is_empty() {
         return Ok(files);
     }
@@ -37,10 +40,12 @@ pub(super) fn revoke_again(commit: &Commit, files: KeyFiles, keys: &KeySettings,
     Ok(KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?)
 }
 
-/// Records what happened to the keys of the folder.
-pub(super) async fn record_keys(commit: &Commit, files: &KeyFiles, keys: &KeySettings) -> Result<(), Failure> {
-    let recorded = commit.record_keys(files.events(&LedgerKeys::open(&keys.dir)?)).await;
-    recorded.map_err(|reason| Failure::new(format!("what happened to the keys cannot be recorded: {reason}")))
+/// Records what happened to the keys of the folder `dir`: now, or when the store takes records again.
+pub(super) async fn record_keys(commit: &Commit, files: &KeyFiles, dir: &Path) -> Result<(), Failure> {
+    if let Err(reason) = commit.record_keys(files.events(&LedgerKeys::open(dir)?)).await {
+        tracing::error!(%reason, "what happened to the keys is not recorded yet; it will be before anything else is");
+    }
+    Ok(())
 }
 
 /// Keys that nobody has: checking a configuration must neither need nor make the server's own.

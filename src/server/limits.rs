@@ -13,6 +13,7 @@ pub(super) fn commit(limits: &LimitSettings) -> commit::Limits {
         issues: limits.queue,
         refusals_per_minute: limits.refusals_per_minute,
         single_use: limits.single_use,
+        generations: limits.live_entries,
         status: limits.status_tokens,
         tasks: limits.tasks,
         ..commit::Limits::default()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::keys::server_keys;
+use super::keys::{record_keys, server_keys};
 use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit};
 use crate::config::{self, Sources};
@@ -52,6 +52,14 @@ impl Offline {
         let commit = Commit::start(store, Arc::new(SystemClock), keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
         Ok(Self { deployment, commit, keys: keys_dir, records, _claim: claim })
+    }
+
+    /// Records what happened to the keys.
+    ///
+    /// # Errors
+    /// When the key folder cannot be read.
+    pub async fn record_keys(&self) -> Result<(), Failure> {
+        record_keys(&self.commit, &KeyFiles::open(&self.keys, SystemClock.now())?, &self.keys).await
     }
 
     /// Closes the store and gives up the lock.

@@ -2,6 +2,8 @@
 //! [`liveness::join`] has it, and the one writer judges, on a store that fails and a process that dies. Held against a model that
 //! knows nothing of generations: it walks from parent to child.
 //!
+//! A second walk is about a key of the server too.
+//!
 //! `COUNTERSIGN_MODEL_DEPTH` sets the length of the histories; the default takes some seconds.
 
 mod ghost;
@@ -13,8 +15,9 @@ use stateright::{Checker, Model, Property};
 
 use super::memory::Content;
 use super::*;
+use crate::ledger::record::KeyEvent;
 use crate::lifecycle::liveness;
-use ghost::{Ghost, Ground};
+use ghost::{Ghost, Ground, Hop};
 use machine::Machine;
 
 /// So much may there be of everything at once.
@@ -25,6 +28,10 @@ const BUDGET: u64 = 1;
 const HEARTBEAT_MILLIS: i64 = 10_000;
 const TICK_MILLIS: i64 = 6_000;
 const TICKS_MAX: i64 = 2;
+/// Once the clock leaps beyond where forgetting begins: so many ticks.
+const LEAP: i64 = 40;
+/// Tokens live so long, and their ends are remembered for as long again.
+const LIFETIME_MILLIS: i64 = 60_000;
 
 /// A token, or one that may become one: its request was admitted, and is not yet committed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +41,8 @@ struct Grown {
     /// The single-use value that its request spends.
     value: u8,
     in_task: bool,
+    /// Until when it can be presented.
+    until: i64,
 }
 
 /// One state: what is durable, what clients hold, and what the model thinks of it.
@@ -71,6 +80,8 @@ enum Act {
     Together(Vec<Ask>, Fate),
     /// The clock moves.
     Tick,
+    /// It moves to where things are forgotten.
+    Leap,
 }
 
 /// The token or task that a hop is issued from.
@@ -92,6 +103,8 @@ enum Ask {
     Open,
     Complete,
     Beat,
+    /// Takes up that the key folder lists the key so.
+    Key(KeyEvent),
 }
 
 /// The fate of a batch.
@@ -108,7 +121,14 @@ enum Fate {
     KilledAfter,
 }
 
-struct Histories;
+/// The things that histories are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Histories {
+    /// Agent, subject and task.
+    Life,
+    /// Agent and key.
+    Key,
+}
 
 impl Model for Histories {
     type State = Node;
@@ -116,6 +136,9 @@ impl Model for Histories {
 
     /// Nothing, a task that was just entered, one that is suspended for a while, and a chain: the histories go on from each.
     fn init_states(&self) -> Vec<Node> {
+        if *self == Self::Key {
+            return vec![Node::first()];
+        }
         let alone = |ask| Act::Together(vec![ask], Fate::Durable);
         let opened = [alone(Ask::Open), Act::Admit(From::Task, 0)];
         let chain = [Act::Admit(From::Outside, 0), alone(Ask::Issue(0)), Act::Admit(From::Token(0), 1)];
@@ -129,7 +152,7 @@ impl Model for Histories {
             return;
         }
         acts.extend(node.admissions());
-        let asks = node.asks();
+        let asks = if *self == Self::Key { node.asks_with_key() } else { node.asks() };
         let fates = [Fate::Durable, Fate::Lost, Fate::Landed, Fate::KilledBefore, Fate::KilledAfter];
         acts.extend(asks.iter().flat_map(|ask| fates.map(|fate| Act::Together(vec![*ask], fate))));
         let issues: Vec<Ask> = asks.iter().copied().filter(|ask| matches!(ask, Ask::Issue(_))).collect();
@@ -139,13 +162,14 @@ impl Model for Histories {
             }
         }
         acts.extend((node.ticks < TICKS_MAX).then_some(Act::Tick));
+        acts.extend((node.ticks < LEAP).then_some(Act::Leap));
     }
 
     fn next_state(&self, node: &Node, act: Act) -> Option<Node> {
         let mut node = node.clone();
         match act {
-            Act::Tick => {
-                node.ticks += 1;
+            Act::Tick | Act::Leap => {
+                node.ticks += if act == Act::Tick { 1 } else { LEAP };
                 let machine = Machine::start(&node.disk, node.millis());
                 node.look(&machine);
             }
@@ -159,8 +183,15 @@ impl Model for Histories {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
+        let right: Property<Self> = Property::always("everything is as the model says", |_, node: &Node| node.wrong.is_none());
+        if *self == Self::Key {
+            let refused: fn(&Self, &Node) -> bool = |_, node| node.ghost.requires_key();
+            let revoked: fn(&Self, &Node) -> bool = |_, node| node.ghost.key() == Some(KeyEvent::Revoke);
+            let required = Property::sometimes("no start without the key", refused);
+            return vec![right, required, Property::sometimes("the key is revoked", revoked)];
+        }
         vec![
-            Property::always("everything is as the model says", |_, node: &Node| node.wrong.is_none()),
+            right,
             Property::sometimes("something dies between admission and commit", |_, node: &Node| node.seen.died_before_commit),
             Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
             Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
@@ -190,7 +221,8 @@ impl Node {
             return Vec::new();
         }
         let task = self.ghost.task().filter(|task| task.known).map(|_| From::Task);
-        let tokens = self.tokens.iter().map(|token| From::Token(token.id));
+        let presentable = self.tokens.iter().filter(|token| token.until > self.millis());
+        let tokens = presentable.map(|token| From::Token(token.id));
         let from = [From::Outside].into_iter().chain(task).chain(tokens);
         from.flat_map(|from| [0, 1].map(|value| Act::Admit(from, value))).collect()
     }
@@ -210,13 +242,23 @@ impl Node {
         asks
     }
 
+    /// The same as far as it is about the agent, and the events of the key.
+    fn asks_with_key(&self) -> Vec<Ask> {
+        let mut asks = self.asks();
+        asks.retain(|ask| matches!(ask, Ask::Issue(_) | Ask::Agent(_) | Ask::Revoke(_)));
+        asks.extend([KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke].map(Ask::Key));
+        asks
+    }
+
     /// A hop joins, by the rule that admission uses; the model must agree whether it may.
     fn admit(&mut self, from: From, value: u8) -> Option<()> {
         let machine = Machine::start(&self.disk, self.millis());
+        let mut until = self.millis() + LIFETIME_MILLIS;
         let (inherited, in_task, ground) = match from {
             From::Outside => (Vec::new(), false, Ground::Outside),
             From::Token(id) => {
                 let token = self.tokens.iter().find(|token| token.id == id)?;
+                until = until.min(token.until);
                 (token.generations.clone(), token.in_task, Ground::Token(id))
             }
             From::Task => (self.ghost.task()?.generations.clone(), true, Ground::Task),
@@ -227,7 +269,7 @@ impl Node {
             self.wrong = Some(format!("admitted from {from:?}: {}, expected: {expected}", joined.is_ok()));
             return Some(());
         }
-        let grown = Grown { id: self.next, generations: joined.ok()?, value, in_task };
+        let grown = Grown { id: self.next, generations: joined.ok()?, value, in_task, until };
         self.ghost.admit(grown.id, ground);
         self.next += 1;
         self.admitted.push(grown);
@@ -242,8 +284,8 @@ impl Node {
         let before = self.ghost.clone();
         let mut expected = Vec::new();
         for ask in asks {
-            let (value, now) = (self.value_of(*ask), self.millis());
-            expected.push(self.ghost.judge(*ask, value, now, fate));
+            let (hop, now) = (self.hop_of(*ask), self.millis());
+            expected.push(self.ghost.judge(*ask, hop, now, fate));
         }
         self.ghost.opened(&opening);
         if fate == Fate::KilledBefore {
@@ -262,9 +304,10 @@ impl Node {
         after.fresh
     }
 
-    fn value_of(&self, ask: Ask) -> Option<(u8, bool)> {
+    fn hop_of(&self, ask: Ask) -> Option<Hop> {
         let Ask::Issue(id) = ask else { return None };
-        self.admitted.iter().find(|grown| grown.id == id).map(|grown| (grown.value, grown.in_task))
+        let grown = self.admitted.iter().find(|grown| grown.id == id)?;
+        Some(Hop { value: grown.value, in_task: grown.in_task, until: grown.until })
     }
 
     /// The client takes note of the answer.
@@ -292,13 +335,15 @@ impl Node {
 
     /// Every token lives exactly when the model says so, and the budget is what was not used.
     fn look(&mut self, machine: &Machine) {
-        for token in &self.tokens {
+        let now = self.millis();
+        for token in self.tokens.iter().filter(|token| token.until > now) {
             let living = machine.alive(&token.generations);
             let expected = self.ghost.is_alive(token.id, self.millis());
             if living != expected {
                 self.wrong.get_or_insert(format!("token {}: alive {living}, expected {expected}", token.id));
             }
         }
+        self.look_at_key(machine);
         if let Some(task) = self.ghost.task() {
             self.seen.overdue |= task.overdue(self.millis());
             self.seen.spared |= task.is_spared() && self.ticks == TICKS_MAX;
@@ -310,6 +355,22 @@ impl Node {
             if left != Some(BUDGET - task.charged) {
                 self.wrong.get_or_insert(format!("left {left:?}, charged {}", task.charged));
             }
+        }
+    }
+}
+
+impl Node {
+    /// What is recorded of the key is what the model says; it is required as long as it is in use, and once revoked stays so.
+    fn look_at_key(&mut self, machine: &Machine) {
+        let key = self.ghost.key();
+        if machine.key() != key {
+            self.wrong.get_or_insert(format!("the key: {:?}, expected {key:?}", machine.key()));
+        }
+        if key.is_some() && Machine::starts_without_key(&self.disk, self.millis()) == self.ghost.requires_key() {
+            self.wrong.get_or_insert(format!("without the key, which is {key:?}: started or refused where it must not be"));
+        }
+        if machine.revives_key() != (key == Some(KeyEvent::Revoke)) {
+            self.wrong.get_or_insert(format!("the key, which is {key:?}, is listed as in use"));
         }
     }
 }
@@ -337,8 +398,20 @@ impl std::fmt::Debug for Node {
 
 #[test]
 fn no_history_revives_overspends_or_accepts_twice() {
-    let depth = std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(4, |depth| depth.parse().unwrap());
-    let checker = Histories.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
+    walk(Histories::Life, depth());
+}
+
+#[test]
+fn no_history_revives_a_key_or_goes_on_without_it() {
+    walk(Histories::Key, depth());
+}
+
+fn depth() -> usize {
+    std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(4, |depth| depth.parse().unwrap())
+}
+
+fn walk(histories: Histories, depth: usize) {
+    let checker = histories.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
     println!("{} states, {} of them different", checker.state_count(), checker.unique_state_count());
     if let Some(path) = checker.discovery("everything is as the model says") {
         let wrong = path.last_state().wrong.clone();

@@ -78,6 +78,8 @@ struct Model {
     things: BTreeMap<u8, Known>,
     tasks: BTreeMap<u8, KnownTask>,
     tokens: Vec<Token>,
+    /// Each key with the newest event in its life.
+    keys: BTreeMap<KeyCheck, KeyEvent>,
 }
 
 impl Model {
@@ -273,7 +275,7 @@ fn history(seed: u64) {
                 bench.give(Box::new(CheckpointCommand { cause: StateCause::Interval, reply }), answer);
             }
             16 => bench.restart(),
-            18 => turn_key(&mut dice, &mut bench),
+            18 => turn_key(&mut dice, &mut bench, &mut model),
             17 => {
                 // The process dies: what was not durable is gone, and what is acts again.
                 let fault = [Fault::FlushLost, Fault::FlushLanded, Fault::Begin][usize::try_from(dice.roll(3)).unwrap()];
@@ -285,7 +287,7 @@ fn history(seed: u64) {
     }
     bench.restart();
     judge(&bench, &model, seed);
-    folded(&bench, seed);
+    folded(&bench, &model, seed);
     std::mem::forget(told);
 }
 
@@ -328,11 +330,14 @@ fn turn(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
     }
 }
 
-/// A key begins, is retired or is revoked.
-fn turn_key(dice: &mut Dice, bench: &mut Bench) {
+/// A key begins, is retired or is revoked, or is listed again as before.
+fn turn_key(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
     let of = KeyRole::ALL[usize::try_from(dice.roll(6)).unwrap()];
     let event = [KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke][usize::try_from(dice.roll(3)).unwrap()];
-    bench.rig.listed.insert(KeyCheck { of, id: format!("key-{}", dice.roll(3)) }, event);
+    let check = KeyCheck { of, id: format!("key-{}", dice.roll(3)) };
+    bench.rig.listed.insert(check.clone(), event);
+    let newest = model.keys.entry(check).or_insert(event);
+    *newest = event.max(*newest);
     let ((reply, answer), listed) = (Reply::new(), bench.rig.listed.clone());
     bench.give(Box::new(KeyEventsCommand { listed, reply }), answer);
 }
@@ -453,7 +458,7 @@ fn judge(bench: &Bench, model: &Model, seed: u64) {
 }
 
 /// The state is the fold of all records there ever were, entry by entry.
-fn folded(bench: &Bench, seed: u64) {
+fn folded(bench: &Bench, model: &Model, seed: u64) {
     let mut fold = Fold::default();
     for row in bench.rig.disk.rows() {
         fold.take(row.index, &Record::parse(&row.record).unwrap()).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
@@ -462,6 +467,8 @@ fn folded(bench: &Bench, seed: u64) {
     live.sort();
     anew.sort();
     assert_eq!(live, anew, "seed {seed}");
+    let keys = fold.state.keys().iter().map(|(check, known)| (check.clone(), known.event));
+    assert!(keys.eq(model.keys.clone()), "seed {seed}: {:?}, expected {:?}", fold.state.keys(), model.keys);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The keys of the server are entries of the state: a start with another key, or without one, is refused by what was recorded.
 
+use super::memory::Fault;
 use super::*;
 use crate::commit::contract::{KeyList, StoreReason};
 use crate::commit::fold::Fold;
@@ -84,6 +85,39 @@ fn a_key_that_is_no_more_may_leave_the_list_and_one_that_was_revoked_stays_so() 
     let commit = rig.start();
     assert_eq!(commit.revived_keys(&all(KeyEvent::Begin)).len(), KeyRole::ALL.len());
     assert_eq!(commit.revived_keys(&all(KeyEvent::Revoke)), []);
+}
+
+/// Neither a start nor a change of keys waits for a store that takes no records.
+#[test]
+fn what_could_not_be_recorded_is_before_anything_else_is() {
+    for fault in [Fault::FlushLost, Fault::FlushLanded, Fault::Begin] {
+        let rig = Rig::new();
+        let commit = rig.start();
+        rig.faults.set(fault, 1);
+        block_on(async {
+            assert_eq!(commit.record_keys(all(KeyEvent::Revoke)).await, Err(CommitReason::Unavailable));
+            while let Err(reason) = commit.submit(issue(1, &[], &[])).await {
+                assert_eq!(reason, CommitReason::Unavailable);
+            }
+            assert_eq!(commit.revived_keys(&all(KeyEvent::Begin)).len(), KeyRole::ALL.len());
+            commit.close().await;
+        });
+        let recorded: Vec<Kind> = rig.kinds().into_iter().filter(|kind| *kind != Kind::State).collect();
+        assert_eq!(recorded, [[Kind::Key; 6].as_slice(), &[Kind::Hop]].concat(), "{fault:?}");
+    }
+}
+
+/// As a key folder does that is changed while the server runs.
+#[test]
+fn a_list_that_lacks_a_key_is_refused_at_any_time() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(commit.record_keys(all(KeyEvent::Begin))).unwrap();
+    let mut listed = all(KeyEvent::Begin);
+    commit.require_keys(&listed).unwrap();
+    listed.remove(&check(KeyRole::Pseudonym, "first"));
+    assert!(matches!(commit.require_keys(&listed), Err(StoreReason::Keys(missing)) if missing.len() == 1));
+    block_on(commit.close());
 }
 
 #[test]

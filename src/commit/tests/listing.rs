@@ -14,7 +14,7 @@ pub(super) fn api() -> Resource {
 }
 
 /// A hop that depends on life 0 of `generations` and stands in a list.
-pub(super) fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (RecordHop, StatusPlace) {
+pub(crate) fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (RecordHop, StatusPlace) {
     let place = commit.status_lists().reserve(&api(), bits, Time::from_millis(EXPIRES)).unwrap();
     let at = place.place();
     let issue = issue(id, generations, &[]);

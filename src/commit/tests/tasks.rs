@@ -10,12 +10,12 @@ const PARENT: u8 = 101;
 const CHILD: u8 = 102;
 
 /// Opens task `id` for `lasting` milliseconds; it depends on life 0 of `on` and itself.
-pub(super) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> RecordHop {
+pub(crate) fn opening(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> RecordHop {
     opened(id, on, terms(id, budget, lasting, out_of, on))
 }
 
 /// The terms of that task.
-pub(super) fn terms(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> TaskTerms {
+pub(crate) fn terms(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &[u8]) -> TaskTerms {
     let key = |id: &u8| Generation { key: GenerationKey([*id; 16]), number: 0 };
     let agent = ClientId::parse("orchestrator").unwrap();
     TaskTerms {
@@ -37,7 +37,7 @@ pub(super) fn terms(id: u8, budget: u64, lasting: i64, out_of: Option<u8>, on: &
 }
 
 /// A hop in task `task`, which lies under `above`.
-pub(super) fn working(id: u8, task: u8, above: &[u8]) -> RecordHop {
+pub(crate) fn working(id: u8, task: u8, above: &[u8]) -> RecordHop {
     let on: Vec<u8> = above.iter().copied().chain([task]).collect();
     let (hop, task) = (issue(id, &on, &[]), TaskId::from_bytes([task; 16]));
     RecordHop { record: record(hop.jti, hop.txn, Some(task)), effect: Effect::Charge(task), ..hop }

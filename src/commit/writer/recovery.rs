@@ -112,6 +112,8 @@ impl Writer {
         }
         let withheld = if landed { &mut uncertain.hops } else { &mut uncertain.lost.withheld };
         self.pending.withheld.splice(0..0, withheld.drain(..));
+        // Those that are recorded by now are passed over.
+        self.pending.add_keys(std::mem::take(&mut uncertain.lost.keys));
         self.durable.set(next);
         (self.next, self.newest, self.checkpoint) = (next, newest.max(self.newest), checkpoint);
         Ok(())
@@ -174,6 +176,10 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
     let StoredCheckpoint { index, rows } = &recovered.checkpoint;
     if index.is_none() && !rows.is_empty() {
         return Err(StoreReason::Corrupt("the state has no checkpoint"));
+    }
+    // Else its tables, made anew, would keep the sum of what no record holds from being asked for.
+    if index.is_some() && recovered.earlier.is_some() {
+        return Err(StoreReason::Corrupt("what an earlier version kept lies beside a checkpoint of this one"));
     }
     let begins = index.unwrap_or(0);
     let Ok(mut fold) = Fold::of_rows(rows) else {

@@ -35,7 +35,7 @@ pub struct KeyRecord<'a> {
 }
 
 /// The events in the life of a key; none is followed by one that stands before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyEvent {
     /// It is in use.

@@ -15,7 +15,7 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
     if let Some(checkpoint) = &batch.checkpoint {
         write_checkpoint(connection, checkpoint)?;
     }
-    let mut insert = connection.prepare_cached("INSERT INTO task_terms (idx, sealed) VALUES (?1, ?2)")?;
+    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO task_terms (idx, sealed) VALUES (?1, ?2)")?;
     for (index, sealed) in &batch.terms {
         insert.execute(params![index, sealed])?;
     }

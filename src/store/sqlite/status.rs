@@ -22,8 +22,8 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
         "INSERT OR IGNORE INTO status_lists (list, api, bits, until, part, forget) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut place =
-        connection.prepare_cached("INSERT INTO status (idx, list, place, expires, generations) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (index, row) in &batch.status {
+        connection.prepare_cached("INSERT INTO status (list, place, expires, generations) VALUES (?1, ?2, ?3, ?4)")?;
+    for (_, row) in &batch.status {
         let StatusRow { list: key, place: StatusPlace { index: at, list: id }, expires, generations } = row;
         list.execute(params![
             id.as_bytes(),
@@ -33,7 +33,7 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
             key.part,
             key.forgettable().millis()
         ])?;
-        place.execute(params![index, id.as_bytes(), at, expires.millis(), packed(generations)])?;
+        place.execute(params![id.as_bytes(), at, expires.millis(), packed(generations)])?;
     }
     Ok(())
 }
@@ -48,11 +48,13 @@ pub(super) fn forget(connection: &Connection, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Every place that is remembered.
+/// Every place that is remembered. One in a list that is not there whole is not among them, so that the sum of everything that no
+/// record holds tells of it.
 pub(super) fn rows(connection: &Connection) -> Result<Vec<StatusRow>> {
     let lists: HashMap<[u8; 16], ListKey> = connection
-        .prepare("SELECT list, api, bits, until, part FROM status_lists")?
-        .query_map([], |row| Ok((row.get(0)?, key(row)?)))?
+        .prepare("SELECT list, api, bits, until, part, forget FROM status_lists")?
+        .query_map([], |row| Ok(key(row)?.map(|key| (*key.id().as_bytes(), key))))?
+        .filter_map(Result::transpose)
         .collect::<Result<_>>()?;
     let mut query = connection.prepare("SELECT list, place, expires, generations FROM status")?;
     let mut rows = query.query([])?;
@@ -61,17 +63,19 @@ pub(super) fn rows(connection: &Connection) -> Result<Vec<StatusRow>> {
         let id: [u8; 16] = row.get(0)?;
         let Some(list) = lists.get(&id).cloned() else { continue };
         let place = StatusPlace { index: row.get(1)?, list: ListId::from_bytes(id) };
-        let generations = unpacked(&row.get::<_, Vec<u8>>(3)?);
+        let Some(generations) = unpacked(&row.get::<_, Vec<u8>>(3)?) else { continue };
         places.push(StatusRow { list, place, expires: Time::from_millis(row.get(2)?), generations });
     }
     Ok(places)
 }
 
-fn key(row: &Row<'_>) -> Result<ListKey> {
-    let api: String = row.get(1)?;
-    let api = Resource::parse(&api).map_err(|_| rusqlite::Error::InvalidQuery)?;
-    let bits = if row.get::<_, u8>(2)? == 1 { StatusBits::One } else { StatusBits::Two };
-    Ok(ListKey { api, bits, until: Time::from_millis(row.get(3)?), part: row.get(4)? })
+/// The key of a list; none where the row does not say what its identifier, which is a digest of it, does.
+fn key(row: &Row<'_>) -> Result<Option<ListKey>> {
+    let (id, api): ([u8; 16], String) = (row.get(0)?, row.get(1)?);
+    let (until, part, forget) = (Time::from_millis(row.get(3)?), row.get(4)?, Time::from_millis(row.get(5)?));
+    let bits = [StatusBits::One, StatusBits::Two].into_iter().find(|bits| Ok(bits.count()) == row.get(2));
+    let key = Resource::parse(&api).ok().zip(bits).map(|(api, bits)| ListKey { api, bits, until, part });
+    Ok(key.filter(|key| *key.id().as_bytes() == id && key.forgettable() == forget))
 }
 
 /// The principals that were remembered as being in force.
@@ -107,10 +111,10 @@ fn packed(generations: &[Generation]) -> Vec<u8> {
     generations.iter().flat_map(|generation| generation.key.0.into_iter().chain(generation.number.to_be_bytes())).collect()
 }
 
-fn unpacked(bytes: &[u8]) -> Vec<Generation> {
+fn unpacked(bytes: &[u8]) -> Option<Vec<Generation>> {
     let generation = |chunk: &[u8]| {
         let (key, number) = chunk.split_first_chunk::<16>()?;
-        Some(Generation { key: GenerationKey(*key), number: u64::from_be_bytes(*number.first_chunk()?) })
+        Some(Generation { key: GenerationKey(*key), number: u64::from_be_bytes(number.try_into().ok()?) })
     };
-    bytes.chunks_exact(GENERATION_BYTES).filter_map(generation).collect()
+    bytes.chunks(GENERATION_BYTES).map(generation).collect()
 }

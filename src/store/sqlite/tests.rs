@@ -1,4 +1,7 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
+
+mod adoption;
+mod tampering;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

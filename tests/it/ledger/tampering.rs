@@ -3,14 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use countersign::crypto::{Digest, SignKey};
 use countersign::ledger::{Checkpoint, KeyName, NoteSigner};
 use rusqlite::{Connection, params};
+use serde_json::json;
 
 use super::desk::{copy, covered, head, run};
-use super::{tokens, unrecorded};
-use crate::support::Site;
+use super::{TARGET, tokens, unrecorded};
+use crate::agents::json_of;
+use crate::support::patience::pass;
+use crate::support::{Party, Site, form, post_form};
 
 /// A stopped server's data: as it was after a few tokens, and after some more. The first start records the state and what is in
 /// force, the second the state: 6 records, and 12.
@@ -181,4 +185,68 @@ fn a_second_server_on_the_same_data_is_refused() {
     says(&String::from_utf8(output.stderr).unwrap(), &["another server uses this data folder"]);
     tokens(&site, 1);
     covered(&site);
+}
+
+/// A site where an agent was retired and a value was spent, with the state as of after that.
+fn retired(name: &str) -> Site {
+    let site = unrecorded(name);
+    let server = site.start();
+    tokens(&site, 1);
+    json_of(&site, &["agent", "retire", "researcher", "--yes"], 0);
+    covered(&site);
+    server.kill();
+    let server = site.start();
+    covered(&site);
+    server.kill();
+    site
+}
+
+/// Changes so many rows of the stopped server's database.
+fn change(site: &Site, sql: &str) -> usize {
+    Connection::open(site.fixture.data.join("commit.sqlite")).unwrap().execute(sql, []).unwrap()
+}
+
+#[test]
+fn an_entry_of_the_state_that_was_deleted_is_named_and_made_anew() {
+    let stopped = Stopped { site: retired("ledger-state"), older: PathBuf::new(), newer: PathBuf::new() };
+    let site = &stopped.site;
+    stopped.sound();
+    // A retirement is the one thing of its kind in the state.
+    assert_eq!(change(site, "DELETE FROM state WHERE substr(key, 1, 1) = x'01'"), 1);
+    let told = ["agent researcher: stored is nothing, recorded is generation 1, retired"];
+    says(&stopped.unsound(), &told);
+    says(&stopped.refused(), &[told[0], "state rebuild"]);
+    let rebuilt = json_of(site, &["state", "rebuild"], 0);
+    assert_eq!((rebuilt["lost"].as_bool(), rebuilt["differences"].as_array().map(Vec::len)), (Some(false), Some(1)), "{rebuilt}");
+    let server = site.start();
+    tokens(site, 1);
+    let shown = json_of(site, &["agent", "show", "researcher"], 0);
+    assert_eq!(shown["status"]["recorded"], "retired", "{shown}");
+    covered(site);
+    server.kill();
+    stopped.sound();
+}
+
+#[test]
+fn a_spent_value_that_was_deleted_is_noticed_and_nothing_made_before_counts() {
+    let stopped = Stopped { site: retired("ledger-spent"), older: PathBuf::new(), newer: PathBuf::new() };
+    let site = &stopped.site;
+    let party = Party::new(&site.profile(), "orchestrator");
+    let before = party.assertion();
+    assert!(change(site, "DELETE FROM single_use") > 0);
+    says(&stopped.refused(), &["single-use values", "state rebuild"]);
+    assert_eq!(json_of(site, &["state", "rebuild"], 0)["lost"], true);
+    let server = site.start();
+    let refused =
+        post_form(site.public, "/token", &form(&Party::request(&before, &party.id_token(json!({})), &[TARGET]))).unwrap();
+    assert_eq!(refused.status, 401, "{}", refused.text);
+    // Whoever signs says so in whole seconds.
+    pass(Duration::from_millis(1_100));
+    tokens(site, 1);
+    covered(site);
+    server.kill();
+    stopped.sound();
+    let causes = "SELECT count(*) FROM records WHERE instr(record, CAST('\"cause\":\"rebuild\"' AS BLOB)) > 0";
+    let database = Connection::open(site.fixture.data.join("commit.sqlite")).unwrap();
+    assert_eq!(database.query_row(causes, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ask, BUDGET, Fate, HEARTBEAT_MILLIS};
 use crate::commit::{CommitReason, Transition};
+use crate::ledger::record::KeyEvent;
 use crate::oauth::Generation;
 
 /// The origin of a hop.
@@ -12,6 +13,14 @@ pub(super) enum Ground {
     Outside,
     Token(u8),
     Task,
+}
+
+/// A hop that is committed: the value that it spends, whether it is in the task, and until when it can be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hop {
+    pub(super) value: u8,
+    pub(super) in_task: bool,
+    pub(super) until: i64,
 }
 
 /// The facts of the model.
@@ -25,6 +34,8 @@ pub(super) struct Ghost {
     suspended: bool,
     retired: bool,
     task: Option<Task>,
+    /// The newest event in the life of the key.
+    key: Option<KeyEvent>,
 }
 
 /// The one task.
@@ -54,23 +65,36 @@ impl Task {
         self.due <= now
     }
 
-    /// Nobody waits for a heartbeat of what is suspended; when it is resumed, the waiting begins anew.
-    fn turn(&mut self, turn: Transition, now: i64) {
-        let suspends = turn == Transition::Suspend;
-        if suspends != self.suspended && !self.overdue(now) {
-            self.due = if suspends { i64::MAX } else { now + HEARTBEAT_MILLIS };
-        }
-        self.suspended = suspends;
-    }
-
     fn is_alive(&self, now: i64) -> bool {
         !self.over && !self.suspended && !self.overdue(now)
     }
 }
 
 impl Ghost {
+    pub(super) fn key(&self) -> Option<KeyEvent> {
+        self.key
+    }
+
+    /// True while the key is in use: it may not be missing.
+    pub(super) fn requires_key(&self) -> bool {
+        self.key == Some(KeyEvent::Begin)
+    }
+
     pub(super) fn task(&self) -> Option<&Task> {
         self.task.as_ref()
+    }
+
+    /// Nobody waits for a heartbeat while the task, or the agent that it depends on, may not act.
+    fn is_paused(&self) -> bool {
+        self.suspended || self.retired || self.task.as_ref().is_some_and(|task| task.suspended)
+    }
+
+    /// When what paused the task is over, the waiting begins anew.
+    fn retime(&mut self, paused_before: bool, now: i64) {
+        let paused = self.is_paused();
+        if let Some(task) = self.task.as_mut().filter(|task| paused != paused_before && !task.overdue(now)) {
+            task.due = if paused { i64::MAX } else { now + HEARTBEAT_MILLIS };
+        }
     }
 
     pub(super) fn admit(&mut self, id: u8, from: Ground) {
@@ -106,18 +130,23 @@ impl Ghost {
         }
     }
 
-    /// The answer that the writer owes to `ask`; the facts are then those after it. `value` is the value that a hop spends, with
-    /// true where it is in the task. After a flush that failed everybody is told that it did; what revokes or suspends acts all
-    /// the same, and the rest exactly when it is durable.
-    pub(super) fn judge(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64, fate: Fate) -> Result<(), CommitReason> {
-        let verdict = self.verdict(ask, value, now);
+    /// The answer that the writer owes to `ask`; the facts are then those after it. `hop` is the hop that is committed.
+    /// After a flush that failed everybody is told that it did; what revokes or suspends acts all the same, and the rest
+    /// exactly when it is durable.
+    pub(super) fn judge(&mut self, ask: Ask, hop: Option<Hop>, now: i64, fate: Fate) -> Result<(), CommitReason> {
+        if matches!(ask, Ask::Key(event) if self.key >= Some(event)) {
+            return Ok(());
+        }
+        let verdict = self.verdict(ask, hop, now);
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);
         let acts_at_once = !matches!(
             ask,
             Ask::Issue(_) | Ask::Open | Ask::Beat | Ask::Agent(Transition::Resume) | Ask::Task(Transition::Resume)
         );
         if verdict.is_ok() && (stays || acts_at_once) {
-            self.apply(ask, value, now);
+            let paused = self.is_paused();
+            self.apply(ask, hop, now);
+            self.retime(paused, now);
         }
         match (verdict, fate) {
             (Ok(()), Fate::Lost | Fate::Landed) => Err(CommitReason::Unavailable),
@@ -125,11 +154,14 @@ impl Ghost {
         }
     }
 
-    fn verdict(&self, ask: Ask, value: Option<(u8, bool)>, now: i64) -> Result<(), CommitReason> {
+    fn verdict(&self, ask: Ask, hop: Option<Hop>, now: i64) -> Result<(), CommitReason> {
         let task_is_over = self.task.as_ref().is_none_or(|task| task.over || task.overdue(now)) || self.retired;
         match ask {
             Ask::Issue(id) => {
-                let (value, in_task) = value.ok_or(CommitReason::Died)?;
+                let Hop { value, in_task, until } = hop.ok_or(CommitReason::Died)?;
+                if until <= now {
+                    return Err(CommitReason::Expired);
+                }
                 if !self.is_alive(id, now) {
                     return Err(CommitReason::Died);
                 }
@@ -145,11 +177,11 @@ impl Ghost {
         }
     }
 
-    fn apply(&mut self, ask: Ask, value: Option<(u8, bool)>, now: i64) {
+    fn apply(&mut self, ask: Ask, hop: Option<Hop>, now: i64) {
         match (ask, &mut self.task) {
             (Ask::Issue(_), task) => {
-                self.spent.extend(value.map(|(value, _)| value));
-                if let (Some(task), Some((_, true))) = (task, value) {
+                self.spent.extend(hop.map(|hop| hop.value));
+                if let (Some(task), true) = (task, hop.is_some_and(|hop| hop.in_task)) {
                     task.charged += 1;
                 }
             }
@@ -158,12 +190,14 @@ impl Ghost {
                 self.over.extend(self.from.keys());
                 task.iter_mut().for_each(|task| task.over = true);
             }
+            (Ask::Key(event), _) => self.key = Some(event),
             (Ask::Agent(Transition::Suspend), _) => self.suspended = true,
             (Ask::Agent(Transition::Resume), _) => self.suspended = false,
             (Ask::Agent(Transition::Retire), _) => self.retired = true,
-            (Ask::Task(turn), Some(task)) => task.turn(turn, now),
-            (Ask::Complete, Some(task)) => task.over = true,
-            (Ask::Beat, Some(task)) if task.suspended => {}
+            // What has ended is not suspended any more.
+            (Ask::Task(turn), Some(task)) => task.suspended = turn == Transition::Suspend && !task.is_over(now),
+            (Ask::Complete, Some(task)) => (task.over, task.suspended) = (true, false),
+            (Ask::Beat, Some(task)) if task.due == i64::MAX => {}
             (Ask::Beat, Some(task)) => task.due = now + HEARTBEAT_MILLIS,
             (Ask::Open, task) => {
                 let (known, generations, charged, over, suspended) = Default::default();

@@ -8,13 +8,17 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, Message, Reply, WriterMemory};
-use crate::commit::commands::{ChangeCommand, HeartbeatCommand, HopCommand, ResumeCommand, SpendCommand, UntakenReceipt};
+use crate::commit::commands::{
+    ChangeCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, ResumeCommand, SpendCommand, UntakenReceipt,
+};
+use crate::commit::contract::{KeyList, StoreReason};
 use crate::commit::receipt::Durable;
 use crate::commit::replay_cache::ReplayCache;
 use crate::commit::subject_keys::SubjectKeys;
 use crate::commit::tests::memory::Fault;
 use crate::commit::unrecorded::UnrecordedSum;
 use crate::commit::writer::{Writer, WriterParts};
+use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, StateView, Task};
 
 const AGENT: GenerationKey = GenerationKey([1; 16]);
@@ -59,9 +63,22 @@ enum Heard {
 
 impl Machine {
     pub(super) fn start(content: &Content, millis: i64) -> Self {
+        Self::tried(content, millis, listed(KeyEvent::Begin)).unwrap()
+    }
+
+    /// True where a start passes with a key folder that lacks the key.
+    pub(super) fn starts_without_key(content: &Content, millis: i64) -> bool {
+        match Self::tried(content, millis, KeyList::new()) {
+            Ok(_) => true,
+            Err(StoreReason::Keys(_)) => false,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn tried(content: &Content, millis: i64, listed: KeyList) -> Result<Self, StoreReason> {
         let (disk, faults) = (Disk::holding(content.clone()), Faults::default());
         let (to, messages): (_, Receiver<Message>) = channel();
-        let limits = Limits { retry: Duration::ZERO, ..Limits::default() };
+        let limits = Limits { retry: Duration::ZERO, checkpoint_pause: Duration::ZERO, ..Limits::default() };
         let memory = WriterMemory {
             state: Arc::default(),
             lists: StatusLists::new(limits.status),
@@ -73,9 +90,8 @@ impl Machine {
         };
         let (state, durable) = (Arc::clone(&memory.state), Durable::default());
         let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults)), Arc::new(Hand(AtomicI64::new(millis))));
-        let listed = crate::commit::contract::KeyList::new();
-        let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable, listed });
-        Self { writer: writer.unwrap(), disk, faults, state, to, millis }
+        let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable, listed })?;
+        Ok(Self { writer, disk, faults, state, to, millis })
     }
 
     /// The generations that a hop with this ancestry depends on, by the rule of admission.
@@ -102,6 +118,18 @@ impl Machine {
         self.state.generations(&[TASK])[0].until.is_some_and(|until| until <= Time::from_millis(self.millis))
     }
 
+    /// The newest event of the key that is recorded.
+    pub(super) fn key(&self) -> Option<KeyEvent> {
+        let events = [KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke];
+        // An event that is no news is not recorded again.
+        events.into_iter().rfind(|event| self.state.unrecorded_keys(&listed(*event)).is_empty())
+    }
+
+    /// True where a key folder that lists the key as in use is contradicted.
+    pub(super) fn revives_key(&self) -> bool {
+        !self.state.revived_keys(&listed(KeyEvent::Begin)).is_empty()
+    }
+
     /// The rest of the task's budget.
     pub(super) fn left(&self) -> Option<u64> {
         self.state.task(&task_id()).map(|task| task.left)
@@ -114,17 +142,26 @@ impl Machine {
                 let (hop, task) = (issue(id, &[], &[grown.value]), grown.in_task.then(task_id));
                 let effect = task.map_or(Effect::Nothing, Effect::Charge);
                 let record = record(hop.jti, hop.txn, task);
-                self.hop(RecordHop { generations: grown.generations.clone(), record, effect, ..hop })
+                // Nothing that was spent may be spent again, however long ago.
+                let single_use = hop.single_use.iter().map(|value| SingleUse { expires: Time::from_millis(DEADLINE), ..*value });
+                let (single_use, deadline) = (single_use.collect(), Time::from_millis(grown.until));
+                let generations = grown.generations.clone();
+                self.hop(RecordHop { generations, record, effect, single_use, deadline, ..hop })
             }
             Ask::Open => {
                 let within = self.opening().unwrap_or_else(|dead| vec![Generation { key: dead.key, number: 99 }]);
                 let generations = within.iter().copied().filter(|on| on.key != TASK).collect();
                 self.hop(RecordHop {
                     generations,
+                    deadline: Time::from_millis(DEADLINE),
                     ..opened(OPENING, &[], TaskTerms { opened: Time::from_millis(self.millis), ..terms(within) })
                 })
             }
-            Ask::Revoke(id) => self.change(StateChange::Revocation(ending(hop_key(id)))),
+            Ask::Revoke(id) => {
+                let until = node.tokens.iter().find(|token| token.id == id).map(|token| token.until + LIFETIME_MILLIS);
+                let until = until.map(Time::from_millis);
+                self.change(StateChange::Revocation(Revocation { until, ..ending(hop_key(id)) }))
+            }
             Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),
             Ask::Complete => self.change(StateChange::Revocation(ending(TASK))),
             Ask::Agent(turn) => self.change(StateChange::Status(turning(turn, AGENT))),
@@ -133,6 +170,11 @@ impl Machine {
                 let (to, answer) = Reply::new();
                 let spend = SpendCommand { single_use: Vec::new(), reply: to, _place: place() };
                 Asked { command: Box::new(HeartbeatCommand { task: task_id(), spend }), answer: Heard::Plain(answer) }
+            }
+            Ask::Key(event) => {
+                let (reply, answer) = Reply::new();
+                let command = Box::new(KeyEventsCommand { listed: listed(event), reply });
+                Asked { command, answer: Heard::Plain(answer) }
             }
         }
     }
@@ -176,9 +218,9 @@ impl Machine {
     }
 
     /// Everything that memory holds.
-    fn seen(&self) -> (Vec<GenerationState>, Option<Task>) {
+    fn seen(&self) -> (Vec<GenerationState>, Option<Task>, Option<KeyEvent>) {
         let keys: Vec<_> = [AGENT, SUBJECT, TASK].into_iter().chain((0..8).map(hop_key)).collect();
-        (self.state.generations(&keys), self.state.task(&task_id()))
+        (self.state.generations(&keys), self.state.task(&task_id()), self.key())
     }
 }
 
@@ -195,6 +237,11 @@ impl Heard {
 
 fn place() -> tokio::sync::OwnedSemaphorePermit {
     Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
+}
+
+/// The list of a key folder with the one key.
+fn listed(event: KeyEvent) -> KeyList {
+    [(KeyCheck { of: KeyRole::Signing, id: "key".to_owned() }, event)].into()
 }
 
 fn ending(key: GenerationKey) -> Revocation {
