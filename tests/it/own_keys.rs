@@ -170,6 +170,32 @@ fn another_key_is_refused_by_the_records_where_nothing_else_can_tell() {
     let _server = site.start();
 }
 
+/// The key folder is looked at while the server runs too.
+#[test]
+fn other_keys_are_refused_while_the_server_runs() {
+    let site = Site::new("own-keys-swapped");
+    let _server = site.start();
+    let token = issued(&site);
+    let (folder, other, kept) = (keys(&site), site.folder.join("other"), site.folder.join("kept"));
+    said(&site, &["keys", "generate", "--dir", other.to_str().unwrap()], 0);
+    copy(&folder, &kept);
+    let put = |from: &Path| {
+        // The list comes last: it is what tells of a change.
+        for name in ["pseudonym.key", "anc.key", "root.key", "state.key", "uses.json", "secrets.json"] {
+            fs::copy(from.join(name), folder.join(name)).unwrap();
+        }
+    };
+    let log = || fs::read_to_string(site.log()).unwrap();
+    put(&other);
+    site.wait("they are refused", || log().contains("the key folder lacks keys that the records name: "));
+    assert!(active(&site, &token), "those of before stay in use");
+    let taken_up = log().matches("the changed configuration is in force").count();
+    put(&kept);
+    site.wait("those of before are taken up", || log().matches("the changed configuration is in force").count() > taken_up);
+    assert!(active(&site, &token));
+    issued(&site);
+}
+
 /// A list of before the revocation is put back from a backup.
 #[test]
 fn a_revoked_key_does_not_come_back_with_the_list_of_before() {
