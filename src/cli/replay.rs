@@ -10,7 +10,7 @@ use super::log::{Inclusion, LocalLog, records_of};
 use super::output::{CommandResult, Failure, print};
 use super::text::{confirmation, instant, plain};
 use crate::commit::contract::{RecordReader, Select, Stored};
-use crate::commit::reveal;
+use crate::commit::{RevealReason, reveal};
 use crate::crypto::{Digest, SealKey};
 use crate::ledger::record::Disclosure;
 use crate::ledger::{CHECKPOINT_PATH, Record};
@@ -91,8 +91,12 @@ fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log:
 /// The clear values of a record by name; those of foreign actors under `actor`.
 fn disclosures(reader: &dyn RecordReader, stored: &Stored, root: &SealKey) -> Result<BTreeMap<String, Value>, Failure> {
     let Some(sealed) = reader.disclosures(stored.index)? else { return Ok(BTreeMap::new()) };
-    let clear = reveal(root, &Digest::of(&stored.record), &sealed)
-        .map_err(|_| Failure::new("these keys do not open the disclosures of this ledger"))?;
+    let clear = match reveal(root, &Digest::of(&stored.record), &sealed) {
+        Ok(clear) => clear,
+        // The subject came again after its key was destroyed.
+        Err(RevealReason::Subject) => return Ok(BTreeMap::new()),
+        Err(RevealReason::Root) => return Err(Failure::new("these keys do not open the disclosures of this ledger")),
+    };
     let list = Disclosure::parse_all(&clear)?;
     let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
     Ok(list.into_iter().map(|one| (one.name.clone().unwrap_or_else(|| "actor".to_owned()), value(&one.value))).collect())

@@ -43,7 +43,8 @@ pub trait CommitStore: Send {
     /// As for [`begin`](Self::begin).
     fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason>;
 
-    /// Writes the whole batch in one transaction, gives the lock back, and returns when the batch is durable.
+    /// Writes the whole batch in one transaction, gives the lock back, and returns when the batch is durable. The keys of new
+    /// subjects may be durable before it, and without it.
     ///
     /// # Errors
     /// As for [`begin`](Self::begin); whether the batch is durable is then unknown.

@@ -105,10 +105,20 @@ impl SubjectKeys {
 /// The clear disclosures of the record with the digest `record`, for those who hold the root key.
 ///
 /// # Errors
-/// When the root key is another, or any of it was changed or belongs to another record.
-pub fn reveal(root: &SealKey, record: &Digest, sealed: &SealedDisclosures) -> Result<Zeroizing<Vec<u8>>, SealReason> {
-    let key = unwrap_key(root, sealed.subject, &sealed.wrapped_key)?;
-    key.open(&context(DISCLOSURES_LABEL, &record.0), &sealed.sealed)
+/// See [`RevealReason`].
+pub fn reveal(root: &SealKey, record: &Digest, sealed: &SealedDisclosures) -> Result<Zeroizing<Vec<u8>>, RevealReason> {
+    let key = unwrap_key(root, sealed.subject, &sealed.wrapped_key).map_err(|_| RevealReason::Root)?;
+    key.open(&context(DISCLOSURES_LABEL, &record.0), &sealed.sealed).map_err(|_| RevealReason::Subject)
+}
+
+/// The reason for which disclosures do not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevealReason {
+    /// The root key is another than the one that wrapped the key of the subject, or that was changed.
+    Root,
+    /// They were sealed under another key of the subject, which was destroyed before this one was made; or for another record, or
+    /// they were changed.
+    Subject,
 }
 
 fn unwrap_key(root: &SealKey, subject: GenerationKey, wrapped: &[u8]) -> Result<SealKey, SealReason> {

@@ -3,6 +3,7 @@
 //! | file of the data folder | content |
 //! |---|---|
 //! | `commit.sqlite`, `-wal`, `-shm` | the database, its write-ahead log, the index of that log |
+//! | `subjects.sqlite`, `-wal`, `-shm` | the wrapped keys of subjects, which backups leave out |
 //! | `commit.lock` | locked by the one server that may write |
 //!
 //! The log is copied into the database by a thread of its own, so that commits do not wait for it. After a failure every
@@ -15,11 +16,12 @@ mod reader;
 mod schema;
 mod state;
 mod status;
+mod subjects;
 mod write;
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, Stored};
 use crate::oauth::{GenerationKey, SingleUse, Time};
@@ -27,6 +29,7 @@ use checkpoint::Checkpointer;
 pub(super) use folder::is_used;
 use folder::{LockedFolder, connect, failed};
 pub(super) use reader::SqliteReader;
+use subjects::SubjectFile;
 
 /// The commit store in one data folder.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub(super) struct SqliteStore {
 #[derive(Debug)]
 struct Open {
     connection: Connection,
+    subjects: SubjectFile,
     checkpointer: Checkpointer,
     /// The index of the next record, and the time of the newest.
     next: u64,
@@ -56,12 +60,16 @@ impl SqliteStore {
 
     fn reopened(&self) -> Result<(Open, Recovered), StoreReason> {
         let connection = connect(&self.folder.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-        schema::prepare(&connection)?;
+        let version = schema::prepare(&connection)?;
+        let mut subjects = SubjectFile::open(&self.folder.subjects(), version)?;
+        if version < schema::MOVED {
+            subjects.take_from(&connection)?;
+        }
         checkpoint::completely(&connection)?;
         let recovered = reader::recovered(&connection)?;
         let checkpointer = Checkpointer::start(&self.folder.database())?;
         let newest = reader::newest(&connection).map_err(failed)?;
-        Ok((Open { connection, checkpointer, next: recovered.count, newest }, recovered))
+        Ok((Open { connection, subjects, checkpointer, next: recovered.count, newest }, recovered))
     }
 
     /// Runs `work` on the open store; after an error the store is closed.
@@ -97,11 +105,7 @@ impl CommitStore for SqliteStore {
     }
 
     fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason> {
-        self.healthy(|open| {
-            let mut statement =
-                open.connection.prepare_cached("SELECT wrapped FROM subject_keys WHERE subject = ?1").map_err(failed)?;
-            statement.query_row([&subject.0], |row| row.get(0)).optional().map_err(failed)
-        })
+        self.healthy(|open| open.subjects.key(subject).map_err(failed))
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreReason> {
@@ -110,6 +114,7 @@ impl CommitStore for SqliteStore {
                 // What is deleted is overwritten by zeros, in the log and then in the database.
                 open.connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
             }
+            open.subjects.add(&batch.subject_keys).map_err(failed)?;
             write::batch(&open.connection, batch).map_err(failed)?;
             if batch.adopts {
                 checkpoint::completely(&open.connection)?;
@@ -129,9 +134,9 @@ impl CommitStore for SqliteStore {
 impl Drop for SqliteStore {
     /// Leaves a database without a log behind, where that is possible; else the next start does.
     fn drop(&mut self) {
-        if let Some(Open { connection, checkpointer, .. }) = self.open.take() {
+        if let Some(Open { connection, subjects, checkpointer, .. }) = self.open.take() {
             drop(checkpointer);
-            if let Err(failure) = checkpoint::completely(&connection) {
+            if let Err(failure) = subjects.close().and_then(|()| checkpoint::completely(&connection)) {
                 tracing::warn!(cause = ?failure, "the write-ahead log was left for the next start");
             }
         }

@@ -11,8 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::commit::contract::StoreReason;
 
-/// The database's file; the log and its index lie beside it under names that SQLite gives them.
+/// The databases' files; the log of each and its index lie beside it under names that SQLite gives them.
 const DATABASE: &str = "commit.sqlite";
+const SUBJECTS: &str = "subjects.sqlite";
 const LOCK: &str = "commit.lock";
 
 /// How long a connection waits for another one's lock.
@@ -46,11 +47,20 @@ impl LockedFolder {
     pub(super) fn database(&self) -> PathBuf {
         database(&self.path)
     }
+
+    pub(super) fn subjects(&self) -> PathBuf {
+        subjects(&self.path)
+    }
 }
 
 /// The database in a data folder.
 pub(super) fn database(folder: &Path) -> PathBuf {
     folder.join(DATABASE)
+}
+
+/// The keys of subjects in a data folder.
+pub(super) fn subjects(folder: &Path) -> PathBuf {
+    folder.join(SUBJECTS)
 }
 
 /// True where a server has used the folder before.
@@ -89,7 +99,8 @@ fn make_private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+/// Makes the file with mode 0600, or closes an existing one to others.
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)

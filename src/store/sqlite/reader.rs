@@ -1,13 +1,14 @@
 //! Reading what was committed, with or without a running server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
 use super::folder::{self, connect, failed};
-use super::{schema, state, status};
+use super::schema::{self, MOVED};
+use super::{state, status, subjects};
 use crate::commit::contract::{
     RecordReader, Recovered, SealedDisclosures, Select, StoreReason, Stored, StoredCheckpoint, Unrecorded,
 };
@@ -20,6 +21,9 @@ const RECORDS_MAX: u32 = 10_000;
 #[derive(Debug)]
 pub(crate) struct SqliteReader {
     connection: Mutex<Connection>,
+    /// The keys of subjects, once they were asked for and are there.
+    subjects: Mutex<Option<Connection>>,
+    subjects_at: PathBuf,
 }
 
 impl SqliteReader {
@@ -32,16 +36,21 @@ impl SqliteReader {
         std::fs::metadata(&database).map_err(StoreReason::Folder)?;
         let connection = connect(&database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
         connection.pragma_update(None, "query_only", true).map_err(failed)?;
-        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-        schema::check(&connection, version)?;
+        let version = schema::version(&connection)?;
+        schema::check(&connection, version, MOVED)?;
         if version == 0 {
             return Err(StoreReason::Folder(std::io::Error::other("no server has used it yet")));
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(connection), subjects: Mutex::new(None), subjects_at: folder::subjects(folder) })
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subject_key(&self, subject: &GenerationKey) -> std::result::Result<Option<Vec<u8>>, StoreReason> {
+        let mut file = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        subjects::find(&mut file, &self.subjects_at, &self.connection(), subject)
     }
 }
 
@@ -69,18 +78,13 @@ impl RecordReader for SqliteReader {
     }
 
     fn disclosures(&self, index: u64) -> std::result::Result<Option<SealedDisclosures>, StoreReason> {
-        let connection = self.connection();
-        let sql = "SELECT subject, wrapped, sealed FROM disclosures JOIN subject_keys USING (subject) WHERE idx = ?1";
-        let sealed = |row: &Row<'_>| {
-            Ok(SealedDisclosures { subject: GenerationKey(row.get(0)?), wrapped_key: row.get(1)?, sealed: row.get(2)? })
-        };
-        connection.prepare_cached(sql).and_then(|mut query| query.query_row([index], sealed).optional()).map_err(failed)
+        let Some((subject, sealed)) = sealed(&self.connection(), index).map_err(failed)? else { return Ok(None) };
+        let wrapped = self.subject_key(&subject)?;
+        Ok(wrapped.map(|wrapped_key| SealedDisclosures { subject, wrapped_key, sealed }))
     }
 
     fn has_subject_key(&self, subject: &GenerationKey) -> std::result::Result<bool, StoreReason> {
-        let connection = self.connection();
-        let query = connection.prepare_cached("SELECT 1 FROM subject_keys WHERE subject = ?1");
-        query.and_then(|mut query| query.exists([subject.0])).map_err(failed)
+        self.subject_key(subject).map(|wrapped| wrapped.is_some())
     }
 
     fn checkpoint(&self) -> std::result::Result<StoredCheckpoint, StoreReason> {
@@ -119,6 +123,12 @@ pub(super) fn each_record(
 pub(super) fn newest(connection: &Connection) -> Result<Time> {
     let newest = connection.query_row("SELECT at FROM records ORDER BY idx DESC LIMIT 1", [], |row| row.get(0)).optional()?;
     Ok(Time::from_millis(newest.unwrap_or(0)))
+}
+
+/// The disclosures of a record, and the subject that they are about.
+fn sealed(connection: &Connection, index: u64) -> Result<Option<(GenerationKey, Vec<u8>)>> {
+    let mut query = connection.prepare_cached("SELECT subject, sealed FROM disclosures WHERE idx = ?1")?;
+    query.query_row([index], |row| Ok((GenerationKey(row.get(0)?), row.get(1)?))).optional()
 }
 
 fn count(connection: &Connection) -> Result<u64> {

@@ -8,7 +8,10 @@ use super::folder::failed;
 use crate::commit::contract::StoreReason;
 
 /// Marks the file as ours: `CSGN`.
-const APPLICATION: i64 = 0x4353_474e;
+pub(super) const APPLICATION: i64 = 0x4353_474e;
+
+/// The first version without the keys of subjects, to which no script leads: they are moved to a file of their own.
+pub(super) const MOVED: usize = VERSIONS.len() + 1;
 
 /// One script per version, each leading from the one before.
 const VERSIONS: [&str; 7] = [
@@ -125,18 +128,30 @@ const VERSIONS: [&str; 7] = [
 ",
 ];
 
-/// Sets the journal mode, and brings the schema up to date.
-pub(super) fn prepare(connection: &Connection) -> Result<(), StoreReason> {
+/// Sets the journal mode, and brings the schema up to date, as far as scripts lead. Returns the version that it had.
+pub(super) fn prepare(connection: &Connection) -> Result<usize, StoreReason> {
+    log_ahead(connection)?;
+    let version = version(connection)?;
+    check(connection, version, MOVED)?;
+    lead(connection, version..VERSIONS.len()).map_err(failed)?;
+    // A store that is new has nothing to be taken up.
+    let nothing = if version == 0 { "DROP TABLE lives; DROP TABLE tasks; DROP TABLE in_force;" } else { "" };
+    connection.execute_batch(nothing).map_err(failed)?;
+    Ok(version)
+}
+
+/// Sets the journal mode.
+pub(super) fn log_ahead(connection: &Connection) -> Result<(), StoreReason> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
         return Err(StoreReason::Failed("the data folder's file system cannot hold a write-ahead log".into()));
     }
-    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    check(connection, version)?;
-    lead(connection, version..VERSIONS.len()).map_err(failed)?;
-    // A store that is new has nothing to be taken up.
-    let nothing = if version == 0 { "DROP TABLE lives; DROP TABLE tasks; DROP TABLE in_force;" } else { "" };
-    connection.execute_batch(nothing).map_err(failed)
+    Ok(())
+}
+
+/// The version of a database; 0 for one that is empty.
+pub(super) fn version(connection: &Connection) -> Result<usize, StoreReason> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)
 }
 
 /// From the version at which `versions` begins to the one at which it ends.
@@ -145,10 +160,10 @@ pub(super) fn lead(connection: &Connection, versions: Range<usize>) -> rusqlite:
     steps.try_for_each(|(from, script)| migrate(connection, from, script))
 }
 
-/// Refuses a database of a newer version, or of another program.
-pub(super) fn check(connection: &Connection, version: usize) -> Result<(), StoreReason> {
+/// Refuses a database of a version newer than `newest`, or of another program.
+pub(super) fn check(connection: &Connection, version: usize, newest: usize) -> Result<(), StoreReason> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    if version > VERSIONS.len() {
+    if version > newest {
         return Err(StoreReason::Newer);
     }
     if version > 0 && application != APPLICATION {

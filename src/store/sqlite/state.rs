@@ -29,10 +29,13 @@ pub(super) fn write(connection: &Connection, batch: &Batch) -> Result<()> {
 
 /// Removes what a program of before kept, and overwrites every page that is free: terms of tasks may have lain there unsealed.
 fn drop_earlier(connection: &Connection) -> Result<()> {
-    connection.execute_batch(
-        "DELETE FROM tasks; DROP TABLE tasks; DROP TABLE lives; DROP TABLE in_force;
-         CREATE TABLE freed (page BLOB NOT NULL) STRICT;",
-    )?;
+    connection.execute_batch("DELETE FROM tasks; DROP TABLE tasks; DROP TABLE lives; DROP TABLE in_force;")?;
+    overwrite_free(connection)
+}
+
+/// Overwrites every page that is free, within the transaction that is open.
+pub(super) fn overwrite_free(connection: &Connection) -> Result<()> {
+    connection.execute_batch("CREATE TABLE freed (page BLOB NOT NULL) STRICT;")?;
     let free: u64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
     let mut fill = connection.prepare("INSERT INTO freed VALUES (zeroblob(?1))")?;
     (0..free).try_for_each(|_| fill.execute([PAGE]).map(drop))?;

@@ -354,3 +354,5 @@ fn the_commit_works_on_it_from_end_to_end() {
         assert_eq!(reveal(&SealKey::new(&[1; 32]).unwrap(), &receipt.record(), &sealed).unwrap().as_slice(), [1]);
     });
 }
+
+mod subjects;

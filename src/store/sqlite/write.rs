@@ -15,7 +15,6 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
         let tables = "DELETE FROM single_use; DELETE FROM heartbeats; DELETE FROM status; DELETE FROM status_lists;";
         connection.execute_batch(tables)?;
     }
-    subject_keys(connection, batch)?;
     rows(connection, batch)?;
     single_use(connection, batch)?;
     status::write(connection, batch)?;
@@ -39,14 +38,6 @@ fn rows(connection: &Connection, batch: &Batch) -> Result<()> {
         if let Some((subject, sealed)) = &row.sealed {
             insert.execute(params![row.index, subject.0, sealed])?;
         }
-    }
-    Ok(())
-}
-
-fn subject_keys(connection: &Connection, batch: &Batch) -> Result<()> {
-    let mut insert = connection.prepare_cached("INSERT INTO subject_keys (subject, wrapped) VALUES (?1, ?2)")?;
-    for (subject, wrapped) in &batch.subject_keys {
-        insert.execute(params![subject.0, wrapped])?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ const TABLES: [&str; 8] =
     ["state", "checkpoint", "task_terms", "heartbeats", "unrecorded", "single_use", "status_lists", "status"];
 
 /// The others, see above.
-const OTHERS: [&str; 3] = ["records", "disclosures", "subject_keys"];
+const OTHERS: [&str; 2] = ["records", "disclosures"];
 
 fn begin(scratch: &Scratch) -> Result<Commit, StoreReason> {
     let store = Box::new(SqliteStore::new(&scratch.0).unwrap());
