@@ -7,6 +7,7 @@ mod checkpoint;
 mod configured;
 mod hop;
 mod refusal;
+mod rewrap;
 mod spend;
 
 pub(super) use adopt::AdoptCommand;
@@ -18,4 +19,5 @@ pub use hop::RecordHop;
 pub(super) use hop::UntakenReceipt;
 pub(super) use hop::{HopCommand, WithholdCommand};
 pub(super) use refusal::RefusalCommand;
+pub(super) use rewrap::RewrapCommand;
 pub(super) use spend::{HeartbeatCommand, SpendCommand};

@@ -8,6 +8,7 @@ mod holding;
 mod memory;
 mod model;
 mod outlasting;
+mod rewrap;
 mod rules;
 mod shared;
 mod spending;

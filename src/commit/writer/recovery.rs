@@ -43,6 +43,7 @@ impl Writer {
     pub(in crate::commit) fn start(parts: WriterParts) -> Result<Self, StoreReason> {
         let WriterParts { mut store, clock, limits, messages, mut memory, durable } = parts;
         let mut read = reread(&mut *store, &UncertainBatch::default())?;
+        memory.keys.admit(&mut *store)?;
         let (next, newest, checkpoint) = (read.recovered.count, read.newest, read.checkpoint);
         let earlier = read.recovered.earlier.take();
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;
