@@ -145,7 +145,7 @@ fn proofs(data: &Path, keys: &Path, size: u64) {
             let jti = record((turn * 617_283) % (size - 1)).0;
             let started = Instant::now();
             let stored = records.records(Select::Jti(jti), 0, 1).unwrap().remove(0);
-            let mut nodes = TileNodes::new(&files, size);
+            let mut nodes = TileNodes::new(&files, published.head.size());
             let proof = TlogProof::build(&mut nodes, stored.index, &published.head, &published.note).unwrap();
             assert_eq!(proof.index(), stored.index);
             started.elapsed().as_secs_f64() * 1e6
@@ -162,7 +162,7 @@ fn starts(data: &Path, keys: &Path, size: u64) {
     for _ in 0..5 {
         let started = Instant::now();
         let (commit, sequencer) = start(data, keys);
-        assert_eq!(sequencer.published().unwrap().head.size(), size);
+        assert!(sequencer.published().unwrap().head.size() >= size);
         taken.push(started.elapsed().as_secs_f64() * 1e3);
         stop(&commit, &sequencer);
     }

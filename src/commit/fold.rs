@@ -9,7 +9,7 @@ use crate::ledger::record::{Record, StateCause, StateRecord};
 use crate::oauth::Time;
 
 /// Records read at once.
-const PAGE: u32 = 4096;
+const PAGE: u32 = 256;
 
 /// State, and its hash: for whoever takes up records one after the other.
 #[derive(Clone, Debug, Default)]

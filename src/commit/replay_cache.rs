@@ -129,4 +129,17 @@ mod tests {
         full.load(&[value(1, 60)], None);
         assert_eq!(full.spendable(&[assertion], NOW), Err(CommitReason::Spent));
     }
+
+    #[test]
+    fn what_was_made_before_the_loss_does_not_count() {
+        let mut spent = ReplayCache::new(9);
+        spent.load(&[], Some(NOW));
+        let made = |millis| SingleUse { issued: Time::from_millis(NOW.millis() + millis), ..value(1, 60) };
+        for millis in [-1_000, -1, 0] {
+            assert_eq!(spent.spendable(&[made(1), made(millis)], NOW), Err(CommitReason::Forgotten), "{millis}");
+        }
+        assert_eq!(spent.spendable(&[made(1)], NOW), Ok(()));
+        spent.load(&[], None);
+        assert_eq!(spent.spendable(&[made(-1)], NOW), Ok(()), "nothing was lost");
+    }
 }

@@ -12,6 +12,7 @@ mod rewrap;
 mod rules;
 mod shared;
 mod spending;
+mod stored;
 pub(crate) mod tasks;
 
 use std::borrow::Cow;

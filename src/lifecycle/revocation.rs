@@ -126,3 +126,31 @@ fn within(txn: Txn, mut things: Vec<Revocable>) -> Vec<Revocable> {
 pub(super) fn instance_name(agent: &ClientId, instance: &str) -> String {
     format!("{agent}\0{instance}")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::crypto::MacKey;
+
+    #[test]
+    fn what_ends_does_so_under_every_pseudonym_that_it_has() {
+        let pseudonyms = Pseudonyms::new(MacKey::new(&[2; 32]), vec![MacKey::new(&[1; 32])]);
+        let (agent, txn) = (ClientId::parse("orchestrator").unwrap(), Txn::from_bytes([9; 16]));
+        let api = Resource::parse("https://crm.example").unwrap();
+        let all = [
+            Revocable::hop(Jti::from_bytes([1; 16]), txn, &pseudonyms),
+            Revocable::transaction(txn, &pseudonyms),
+            Revocable::agent(&agent, &pseudonyms),
+            Revocable::instance(&agent, "pod-1", &pseudonyms),
+            Revocable::subject(&Subject::agent(&agent), &pseudonyms),
+            Revocable::key("k1", &pseudonyms),
+            Revocable::rule(&RuleName::parse("cluster").unwrap(), &pseudonyms),
+            Revocable::api(&api, &pseudonyms),
+        ];
+        for things in all {
+            let keys: Vec<GenerationKey> = things.iter().map(|thing| thing.key).collect();
+            assert!(matches!(keys.as_slice(), [one, other] if one != other), "{things:?}");
+        }
+    }
+}

@@ -35,12 +35,12 @@ pub(super) struct Content {
     sealed: BTreeMap<u64, (GenerationKey, Vec<u8>)>,
     keys: BTreeMap<GenerationKey, Vec<u8>>,
     roots: Vec<String>,
-    state: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) state: BTreeMap<Vec<u8>, Vec<u8>>,
     checkpoint: Option<u64>,
-    terms: BTreeMap<u64, Vec<u8>>,
-    beats: BTreeMap<TaskId, Time>,
-    single_use: BTreeSet<(Time, [u8; 32])>,
-    status: Vec<StatusRow>,
+    pub(super) terms: BTreeMap<u64, Vec<u8>>,
+    pub(super) beats: BTreeMap<TaskId, Time>,
+    pub(super) single_use: BTreeSet<(Time, [u8; 32])>,
+    pub(super) status: Vec<StatusRow>,
     sum: Option<Vec<u8>>,
 }
 

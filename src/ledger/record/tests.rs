@@ -340,3 +340,18 @@ fn the_examples_of_the_schema_are_records() {
         ]
     );
 }
+
+/// Wherever it stands among the eight bytes that are looked at together, and whatever stands beside it.
+#[test]
+fn a_character_that_needs_an_escape_ends_a_string_wherever_it_stands() {
+    for (byte, at, length) in (0..=0x7f_u8).flat_map(|byte| (0..18).map(move |at| (byte, at, 18))) {
+        for beside in ["a", "\u{7f}", "é"] {
+            let mut inner: Vec<char> = beside.repeat(length).chars().collect();
+            inner[at] = char::from(byte);
+            let text: String = inner.iter().collect();
+            let read = super::canonical::from_str::<String>(&format!("\"{text}\"")).ok();
+            let plain = byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+            assert_eq!(read, plain.then(|| text.clone()), "{byte:#x} at {at}");
+        }
+    }
+}

@@ -43,7 +43,6 @@ const HOMES: &[Home] = &[
     Home { crate_name: "clap", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "clap_complete", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "toml", rooms: &["src/config", "src/demo", "src/cli"], single: &[] },
-    Home { crate_name: "memchr", rooms: &["src/ledger/record/"], single: &[] },
     Home { crate_name: "libc", rooms: &["src/store/", "src/cli"], single: &[] },
 ];
 
