@@ -65,7 +65,7 @@ pub trait CommitStore: Send {
         &mut self,
         after: Option<GenerationKey>,
         limit: u32,
-        wrap: &mut dyn FnMut(GenerationKey, &[u8]) -> Option<Vec<u8>>,
+        wrap: &mut WrapAnew<'_>,
     ) -> Result<Option<GenerationKey>, StoreReason>;
 
     /// Writes the whole batch in one transaction, gives the lock back, and returns when the batch is durable. The keys of new
@@ -78,6 +78,9 @@ pub trait CommitStore: Send {
     /// Gives the lock back; nothing is written.
     fn abandon(&mut self);
 }
+
+/// Another wrapped form of the key of a subject, made of the one that is stored; none where that is to stay.
+pub type WrapAnew<'a> = dyn FnMut(GenerationKey, &[u8]) -> Option<Vec<u8>> + 'a;
 
 /// Stands for the root keys under which a program of before wrapped.
 pub const UNKNOWN_ROOT: &str = "";

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, Stored};
+use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, Stored, WrapAnew};
 use crate::oauth::{GenerationKey, SingleUse, Time};
 use checkpoint::Checkpointer;
 pub(super) use folder::is_used;
@@ -120,7 +120,7 @@ impl CommitStore for SqliteStore {
         &mut self,
         after: Option<GenerationKey>,
         limit: u32,
-        wrap: &mut dyn FnMut(GenerationKey, &[u8]) -> Option<Vec<u8>>,
+        wrap: &mut WrapAnew<'_>,
     ) -> Result<Option<GenerationKey>, StoreReason> {
         self.healthy(|open| open.subjects.rewrap(after, limit, wrap).map_err(failed))
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use super::START;
 use crate::commit::contract::{
     Batch, CommitStore, Heartbeat, Learned, LearnedChanges, Recovered, Row, StateRow, StatusRow, StoreReason, Stored,
-    StoredCheckpoint, Unrecorded,
+    StoredCheckpoint, Unrecorded, WrapAnew,
 };
 use crate::commit::fold::Fold;
 use crate::ledger::record::Record;
@@ -354,7 +354,7 @@ impl CommitStore for MemoryStore {
         &mut self,
         after: Option<GenerationKey>,
         limit: u32,
-        wrap: &mut dyn FnMut(GenerationKey, &[u8]) -> Option<Vec<u8>>,
+        wrap: &mut WrapAnew<'_>,
     ) -> Result<Option<GenerationKey>, StoreReason> {
         assert!(self.open && self.locks, "keys are wrapped anew under the lock");
         let rewrapped = self.faults.strike(Fault::Rewrap);

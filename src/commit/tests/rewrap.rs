@@ -23,7 +23,9 @@ fn of(id: u8) -> RecordHop {
 /// A commit on a store with keys of subjects under the root key 1.
 fn filled(rig: &Rig) -> Commit {
     let commit = rig.start();
-    (0..SUBJECTS).for_each(|id| drop(block_on(commit.submit(of(id))).unwrap()));
+    for id in 0..SUBJECTS {
+        block_on(commit.submit(of(id))).unwrap();
+    }
     commit
 }
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, TransactionBeha
 use super::folder::{connect, failed, private_file};
 use super::schema::{self, APPLICATION, MOVED};
 use super::{checkpoint, state};
-use crate::commit::contract::{StoreReason, UNKNOWN_ROOT};
+use crate::commit::contract::{StoreReason, UNKNOWN_ROOT, WrapAnew};
 use crate::oauth::GenerationKey;
 
 /// The version of this file.
@@ -133,7 +133,7 @@ impl SubjectFile {
         &mut self,
         after: Option<GenerationKey>,
         limit: u32,
-        wrap: &mut dyn FnMut(GenerationKey, &[u8]) -> Option<Vec<u8>>,
+        wrap: &mut WrapAnew<'_>,
     ) -> Result<Option<GenerationKey>> {
         self.0.pragma_update(None, "synchronous", "NORMAL")?;
         let last = page(&mut self.0, after, limit, wrap);
@@ -233,7 +233,7 @@ fn page(
     connection: &mut Connection,
     after: Option<GenerationKey>,
     limit: u32,
-    wrap: &mut dyn FnMut(GenerationKey, &[u8]) -> Option<Vec<u8>>,
+    wrap: &mut WrapAnew<'_>,
 ) -> Result<Option<GenerationKey>> {
     // Who deletes a key meanwhile waits, or came before.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
