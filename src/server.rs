@@ -1,8 +1,8 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
-//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `rewrap` lets the keys of
-//! subjects follow the root key, `reconcile` ends what a configuration no longer names, `terms` tells what it takes back, `offline`
-//! is for administration where no server runs.
+//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `rewrap` lets the keys
+//! of subjects follow the root key, `reconcile` ends what a configuration no longer names, `terms` tells what it takes back,
+//! `offline` is for administration where no server runs.
 
 mod failure;
 mod keys;

@@ -445,8 +445,8 @@ impl fmt::Display for StoreReason {
             ),
             Self::Roots(ids) => write!(
                 f,
-                "subjects.sqlite is from before the root key {} was destroyed, or another server's, and nothing here opens the keys \
-                 in it; put its newest copy back, or, where it is lost for good, an empty file of that name in its place",
+                "subjects.sqlite is from before the root key {} was destroyed, or another server's, and nothing here opens the \
+                 keys in it; put its newest copy back, or, where it is lost for good, an empty file of that name in its place",
                 ids.join(", ")
             ),
             Self::Failed(_) => f.write_str("the store failed"),

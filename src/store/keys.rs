@@ -139,8 +139,8 @@ impl KeyFiles {
         Ok(entry)
     }
 
-    /// Destroys the earlier ones of the root keys with these check `ids`, under which nothing is wrapped any more, and whatever is
-    /// left of keys that were destroyed before. Returns the check values of those that were not.
+    /// Destroys the earlier ones of the root keys with these check `ids`, under which nothing is wrapped any more, and whatever
+    /// is left of keys that were destroyed before. Returns the check values of those that were not.
     ///
     /// # Errors
     /// See [`KeyFilesReason`].

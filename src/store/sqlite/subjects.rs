@@ -50,8 +50,8 @@ const PAGES: u32 = 1000;
 pub(super) struct SubjectFile(Connection);
 
 impl SubjectFile {
-    /// Opens the file at `path`, beside a commit store of the version `beside` that saw `added` keys; makes it where that had none
-    /// yet. Whatever it then shows is durable.
+    /// Opens the file at `path`, beside a commit store of the version `beside` that saw `added` keys; makes it where that had
+    /// none yet. Whatever it then shows is durable.
     ///
     /// # Errors
     /// `Folder` when it is lost; `Newer` and `Corrupt` when it is not this program's.
@@ -205,8 +205,8 @@ fn notice_older(connection: &Connection, added: u64) -> Result<()> {
     tracing::error!(
         missing,
         "subjects.sqlite is older than the store: keys of subjects that were made since are not in it, so what was disclosed of \
-         those subjects can be read no more, and keys that were destroyed since may be back. Stop the server and put a newer copy \
-         in its place, if there is one"
+         those subjects can be read no more, and keys that were destroyed since may be back. Stop the server and put a newer \
+         copy in its place, if there is one"
     );
     connection.execute("UPDATE added SET keys = ?1", [added]).map(drop)
 }

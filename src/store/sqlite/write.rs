@@ -8,8 +8,8 @@ use super::{state, status, subjects};
 use crate::commit::contract::{Batch, Row};
 use crate::oauth::Time;
 
-/// Writes `batch` and returns when it is durable; `keys` of subjects were ever added, where there are new ones. After an error the
-/// connection is not to be used again.
+/// Writes `batch` and returns when it is durable; `keys` of subjects were ever added, where there are new ones. After an error
+/// the connection is not to be used again.
 pub(super) fn batch(connection: &Connection, batch: &Batch, keys: Option<u64>) -> Result<()> {
     run(connection, "BEGIN IMMEDIATE")?;
     if batch.clears {
