@@ -350,6 +350,7 @@ fn every_wrapped_key_follows_the_root_key_which_is_then_destroyed() {
     let after = wrapped(&site);
     assert!(after.keys().eq(before.keys()) && after.values().all(|key| !before.values().any(|other| other == key)));
     assert!(replayed(&site, &alice).contains("alice") && !replayed(&site, &bob).contains("bob"));
+    site.wait("that is recorded", || retired_roots(&site) == 1);
     issued_about(&site, "alice");
     let carol = issued_about(&site, "carol");
     stop(server);
@@ -371,6 +372,12 @@ fn every_wrapped_key_follows_the_root_key_which_is_then_destroyed() {
     fs::write(&file, newest).unwrap();
     let _server = site.start();
     assert!(replayed(&site, &issued_about(&site, "alice")).contains("alice"));
+}
+
+/// The number of root keys that are recorded as retired.
+fn retired_roots(site: &Site) -> u64 {
+    let sql = r#"SELECT count(*) FROM records WHERE CAST(record AS TEXT) LIKE '%"event":"retire"%"of":"root"%'"#;
+    Connection::open(site.fixture.data.join("commit.sqlite")).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 /// The wrapped keys of subjects.
