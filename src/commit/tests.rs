@@ -5,9 +5,11 @@ mod faults;
 mod histories;
 pub(crate) mod listing;
 mod holding;
+mod keys;
 mod memory;
 mod model;
 mod outlasting;
+mod rewrap;
 mod rules;
 mod shared;
 mod spending;
@@ -55,13 +57,22 @@ pub(super) struct Rig {
     clock: Arc<Hand>,
     limits: Limits,
     root: u8,
+    listed: contract::KeyList,
 }
 
 impl Rig {
     fn new() -> Self {
         let (retry, checkpoint_pause) = (std::time::Duration::from_millis(1), std::time::Duration::ZERO);
         let limits = Limits { retry, checkpoint_pause, ..Limits::default() };
-        Self { disk: Disk::default(), faults: Faults::default(), clock: Arc::new(Hand(AtomicI64::new(START))), limits, root: 1 }
+        let listed = contract::KeyList::new();
+        Self {
+            disk: Disk::default(),
+            faults: Faults::default(),
+            clock: Arc::new(Hand(AtomicI64::new(START))),
+            limits,
+            root: 1,
+            listed,
+        }
     }
 
     fn start(&self) -> Commit {
@@ -70,7 +81,8 @@ impl Rig {
 
     fn tried(&self) -> Result<Commit, contract::StoreReason> {
         let store = MemoryStore::new(&self.disk, &self.faults);
-        Commit::start(Box::new(store), self.clock.clone(), keys(self.root), self.limits.clone())
+        let keys = CommitKeys { listed: self.listed.clone(), ..keys(self.root) };
+        Commit::start(Box::new(store), self.clock.clone(), keys, self.limits.clone())
     }
 
     fn step(&self, millis: i64) {
@@ -206,6 +218,16 @@ pub(crate) fn death(ids: &[u8]) -> Revocation {
 pub(crate) fn holding(turn: Transition, ids: &[u8]) -> StatusChange {
     let Revocation { ends, by, reason, .. } = death(ids);
     StatusChange { turn, things: ends, by, reason }
+}
+
+/// Lets the writer try again until nothing is left to do without being asked.
+fn finish(writer: &mut writer::Writer) {
+    let mut attempts = 0;
+    while writer.unfinished() {
+        writer.write_all(Vec::new());
+        attempts += 1;
+        assert!(attempts < 100, "the store does not recover");
+    }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
