@@ -26,7 +26,7 @@ use super::subject_keys::SubjectKeys;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
-use crate::crypto::{MacKey, SealKey, SealReason};
+use crate::crypto::{Digest, MacKey, SealKey, SealReason};
 use crate::ledger::record::{RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId};
@@ -298,12 +298,17 @@ impl Commit {
         self.shared.state.in_force()
     }
 
-    /// Records the principals in force from now on, durably when it returns `Ok`.
+    /// Records the principals in force from now on, durably when it returns `Ok`; with the digest of the configuration that
+    /// names them and the party by which it came into force, also where they are those of before.
     ///
     /// # Errors
     /// `Unavailable`: it may be recorded or not.
-    pub async fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) -> Result<(), CommitReason> {
-        self.ask(|reply| ConfiguredCommand { in_force, reply }).await
+    pub async fn remember(
+        &self,
+        in_force: BTreeSet<ConfiguredPrincipal>,
+        origin: Option<(Digest, &'static str)>,
+    ) -> Result<(), CommitReason> {
+        self.ask(|reply| ConfiguredCommand { in_force, origin, reply }).await
     }
 
     /// The things that the configuration suspends from now on: tokens that depend on any of them are shown as suspended, and

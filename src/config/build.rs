@@ -99,6 +99,13 @@ impl StageInputs {
     }
 }
 
+impl Config {
+    /// The trust rules, as they are verified by.
+    pub fn trust_rules(&self) -> &[TrustRule] {
+        &self.inputs.rules
+    }
+}
+
 /// The deployment of `config` under `keys`. `previous`, which it replaces, hands on what it fetched.
 ///
 /// # Errors
