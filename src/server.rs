@@ -59,10 +59,13 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
     let claim = KeyClaim::take(&settings.keys.dir, data)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
-    claim.require_known(&files, &LedgerKeys::open(&settings.keys.dir)?)?;
-    let commit = commit(store, &config, &files, &clock)?.map_err(|reason| Failure::store(data, &reason))?;
+    let known = LedgerKeys::open(&settings.keys.dir)?;
+    claim.require_known(&files, &known)?;
+    let commit = commit(store, &config, (&files, &known), &clock)?.map_err(|reason| Failure::store(data, &reason))?;
+    let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;
+    keys::record_keys(&commit, &files, &settings.keys.dir).await?;
     // What was made just now is no change of the configuration.
     config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));
     let identity = config.identity.clone().map(TlsIdentity::new);
@@ -125,13 +128,13 @@ impl Server {
 fn commit(
     store: Box<dyn CommitStore>,
     config: &Config,
-    files: &KeyFiles,
+    (files, ledger): (&KeyFiles, &LedgerKeys),
     clock: &Arc<dyn Clock>,
 ) -> Result<Result<Commit, StoreReason>, Failure> {
     let limits = limits::commit(&config.settings.limits);
     let (inactive, pseudonyms) = (config.catalog.agents().filter(|agent| agent.status != Status::Active), files.pseudonyms()?);
     let suspended = inactive.flat_map(|agent| pseudonyms.every(GenerationKind::Agent, agent.id.as_str().as_bytes())).collect();
-    Ok(Commit::start_suspending(store, Arc::clone(clock), files.commit()?, limits, suspended))
+    Ok(Commit::start_suspending(store, Arc::clone(clock), files.commit(ledger)?, limits, suspended))
 }
 
 /// Says in both folders that they belong together, and once to the operator.

@@ -6,6 +6,7 @@ mod change;
 mod checkpoint;
 mod configured;
 mod hop;
+mod keys;
 mod refusal;
 mod spend;
 
@@ -17,5 +18,6 @@ pub use hop::RecordHop;
 #[cfg(test)]
 pub(super) use hop::UntakenReceipt;
 pub(super) use hop::{HopCommand, WithholdCommand};
+pub(super) use keys::KeyEventsCommand;
 pub(super) use refusal::RefusalCommand;
 pub(super) use spend::{HeartbeatCommand, SpendCommand};

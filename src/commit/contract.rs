@@ -1,10 +1,11 @@
 //! The contracts between the commit and its stores, and the types that travel between them. Stores implement these natively and
 //! know nothing of the meaning of what they store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::crypto::Digest;
+use crate::ledger::record::{KeyCheck, KeyEvent};
 use crate::ledger::{LogFiles, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
@@ -303,6 +304,9 @@ pub enum ConfiguredPrincipal {
     ApiTerm(Resource, Digest),
 }
 
+/// The keys that the key folder lists, each with the newest event in its life.
+pub type KeyList = BTreeMap<KeyCheck, KeyEvent>;
+
 /// One transaction.
 #[derive(Debug)]
 pub struct Batch {
@@ -385,6 +389,8 @@ pub enum StoreReason {
     Corrupt(&'static str),
     /// The records do not lead to the state that is stored.
     Diverged(String),
+    /// The key folder lacks keys that records name.
+    Keys(Vec<KeyCheck>),
     /// What no record holds is not what was written.
     Unrecorded,
     /// The engine failed.
@@ -399,6 +405,7 @@ impl fmt::Display for StoreReason {
             Self::Newer => f.write_str("the data folder was written by a newer version of this program"),
             Self::Corrupt(what) => write!(f, "the stored data is damaged: {what}"),
             Self::Diverged(what) => write!(f, "the state is not what the records say: {what}"),
+            Self::Keys(missing) => tell_missing(f, missing),
             Self::Unrecorded => f.write_str(
                 "single-use values, heartbeats or places in status lists were changed or deleted outside of this program, unless \
                  state.key of the key folder is another than before",
@@ -413,7 +420,20 @@ impl std::error::Error for StoreReason {
         match self {
             Self::Folder(cause) => Some(cause),
             Self::Failed(cause) => Some(cause.as_ref()),
-            Self::Locked | Self::Newer | Self::Corrupt(_) | Self::Diverged(_) | Self::Unrecorded => None,
+            Self::Locked | Self::Newer | Self::Corrupt(_) | Self::Diverged(_) | Self::Keys(_) | Self::Unrecorded => None,
         }
     }
+}
+
+/// The sentence about keys that records name and the key folder lacks.
+fn tell_missing(f: &mut fmt::Formatter<'_>, missing: &[KeyCheck]) -> fmt::Result {
+    let named: Vec<String> = missing.iter().take(4).map(|check| format!("the {} key {}", check.of.name(), check.id)).collect();
+    let more = missing.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    write!(
+        f,
+        "the key folder lacks keys that the records name: {}{more}. With other keys the records would mean something else: put \
+         the files of that time back from a backup",
+        named.join(", ")
+    )
 }

@@ -8,7 +8,7 @@ use rustls::sign::CertifiedKey;
 use tokio::runtime::Handle;
 
 use super::failure::Failure;
-use super::keys::server_keys;
+use super::keys::{as_recorded, record_keys, server_keys};
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
 use super::terms::take_up;
@@ -86,8 +86,10 @@ impl Reload {
         warn(&config);
         let (keys, now) = (&config.settings.keys, self.lasting.clock.now());
         let files = KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?;
+        let files = as_recorded(&self.lasting.commit, files, keys, now)?;
         self.signing.renew(&config.settings, now)?;
         store::remember(&self.lasting.data, &files, &LedgerKeys::open(&keys.dir)?)?;
+        self.runtime.block_on(record_keys(&self.lasting.commit, &files, &keys.dir))?;
         let keys = self.lasting.keys(&files)?;
         let (frontend, certificate) = (Frontend::of(&config.settings), config.identity.clone());
         let deployment = config::deployment(config, keys, Some(&self.state.deployment())).map_err(Failure::new)?;

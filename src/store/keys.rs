@@ -16,9 +16,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::commit::contract::KeyList;
 use crate::commit::{CommitKeys, SUM, TASK_TERMS};
 use crate::crypto::{MacKey, SealKey};
 use crate::jose::{Algorithm, SigningKey, generate_key};
+use crate::ledger::record::KeyEvent;
 use crate::mint::{SignerEntry, Signers};
 use crate::oauth::{Pseudonyms, Time};
 use files::KeyFolder;
@@ -293,13 +295,25 @@ impl KeyFiles {
         Ok(self)
     }
 
+    /// Everything that is listed here and of the `ledger`, each with the newest event in its life.
+    pub fn events(&self, ledger: &LedgerKeys) -> KeyList {
+        let over = |is_over: bool| if is_over { KeyEvent::Retire } else { KeyEvent::Begin };
+        let signing = self.ring.all().map(|entry| match entry.revoked() {
+            Some(_) => KeyEvent::Revoke,
+            None => over(entry.is_destroyed()),
+        });
+        let secrets = self.secrets.entries().map(|entry| over(entry.is_destroyed()));
+        self.checks().zip(secrets.chain(signing)).chain(ledger.events(self.opened)).collect()
+    }
+
     /// The keys of the commit: the root key, and those that come from the secret of what lies in the store besides records.
     ///
     /// # Errors
     /// None for secrets of the right length, which they have.
-    pub fn commit(&self) -> Result<CommitKeys, KeyFilesReason> {
+    pub fn commit(&self, ledger: &LedgerKeys) -> Result<CommitKeys, KeyFilesReason> {
         let sums = self.secrets.kept(KeyRole::State).map(|secret| MacKey::new(&MacKey::new(secret).derive(SUM))).collect();
-        Ok(CommitKeys { root: Arc::new(self.root()?), terms: Arc::new(self.sealing(KeyRole::State)?), sums })
+        let (root, terms) = (Arc::new(self.root()?), Arc::new(self.sealing(KeyRole::State)?));
+        Ok(CommitKeys { root, terms, sums, listed: self.events(ledger) })
     }
 
     fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {

@@ -2,12 +2,14 @@
 //! that a revoked one ends at once.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Party, Reply, Server, Site, form, get, post_form};
+use crate::support::{Ledger, Party, Reply, Server, Site, form, get, post_form};
 
 const CRM: &str = "https://crm.example";
 
@@ -127,6 +129,97 @@ fn a_key_that_is_lost_or_another_is_refused_with_its_name() {
         fs::rename(away, keys(&site).join(name)).unwrap();
     }
     let _server = site.start();
+}
+
+/// Everything that could tell is deleted with the key: only the records know which it was.
+#[test]
+fn another_key_is_refused_by_the_records_where_nothing_else_can_tell() {
+    let site = Site::new("own-keys-records");
+    stop(site.start());
+    let (folder, data, kept) = (keys(&site), site.fixture.data.clone(), site.folder.join("kept"));
+    copy(&folder, &kept.join("keys"));
+    copy(&data, &kept.join("data"));
+    for of in ["pseudonym", "anc", "root", "state", "ledger", "signing"] {
+        let file = format!("{of}.key");
+        let is_gone = |name: &str| match of {
+            "ledger" => name.starts_with("ledger"),
+            "signing" => name == "keyring.json" || name.ends_with(".pem") && !name.starts_with("ledger"),
+            _ => name == file || ["secrets.json", "uses.json"].contains(&name),
+        };
+        for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()) {
+            let name = entry.file_name().into_string().unwrap();
+            if name == "owner.json" || is_gone(&name) {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        ["keys.known", "data.id"].iter().for_each(|name| fs::remove_file(data.join(name)).unwrap());
+        if of != "ledger" && of != "signing" {
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(file)).unwrap();
+            writeln!(file, "{}", "A".repeat(43)).unwrap();
+        }
+        let words = refused(&site, &data);
+        assert!(
+            words.contains("the key folder lacks keys that the records name: ") && words.contains(&format!("the {of} key")),
+            "{words}"
+        );
+        [&folder, &data].iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
+        copy(&kept.join("keys"), &folder);
+        copy(&kept.join("data"), &data);
+        said(&site, &["keys", "adopt", "--yes", "--data", data.to_str().unwrap()], 0);
+    }
+    let _server = site.start();
+}
+
+/// The key folder is looked at while the server runs too.
+#[test]
+fn other_keys_are_refused_while_the_server_runs() {
+    let site = Site::new("own-keys-swapped");
+    let _server = site.start();
+    let token = issued(&site);
+    let (folder, other, kept) = (keys(&site), site.folder.join("other"), site.folder.join("kept"));
+    said(&site, &["keys", "generate", "--dir", other.to_str().unwrap()], 0);
+    copy(&folder, &kept);
+    let put = |from: &Path| {
+        // The list comes last: it is what tells of a change.
+        for name in ["pseudonym.key", "anc.key", "root.key", "state.key", "uses.json", "secrets.json"] {
+            fs::copy(from.join(name), folder.join(name)).unwrap();
+        }
+    };
+    let log = || fs::read_to_string(site.log()).unwrap();
+    put(&other);
+    site.wait("they are refused", || log().contains("the key folder lacks keys that the records name: "));
+    assert!(active(&site, &token), "those of before stay in use");
+    let taken_up = log().matches("the changed configuration is in force").count();
+    put(&kept);
+    site.wait("those of before are taken up", || log().matches("the changed configuration is in force").count() > taken_up);
+    assert!(active(&site, &token));
+    issued(&site);
+}
+
+/// A list of before the revocation is put back from a backup.
+#[test]
+fn a_revoked_key_does_not_come_back_with_the_list_of_before() {
+    let site = Site::new("own-keys-back");
+    let server = site.start();
+    let data = site.fixture.data.to_str().unwrap();
+    let (kid, before) = (kid(&issued(&site)), published(&site));
+    said(&site, &["keys", "rotate", "--all"], 0);
+    site.wait("the new keys are published", || published(&site) != before);
+    let pem = format!("{kid}.pem");
+    let kept = ["keyring.json", &pem].map(|name| (name, fs::read(keys(&site).join(name)).unwrap()));
+    said(&site, &["keys", "revoke", &kid, "--data", data], 0);
+    site.wait("it is recorded", || {
+        Ledger::read(&site.fixture.data).everything().iter().any(|record| record["event"] == "revoke" && record["id"] == kid)
+    });
+    stop(server);
+    for (name, bytes) in kept {
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(keys(&site).join(name)).unwrap();
+        file.write_all(&bytes).unwrap();
+    }
+    let _server = site.start();
+    assert!(!published(&site).contains(&kid));
+    assert!(said(&site, &["keys", "list"], 0).contains("no more: revoked"));
 }
 
 /// What lives goes on, what is suspended stays so, and what is revoked afterwards ends, whichever key it was issued under.

@@ -2,6 +2,8 @@
 //! [`liveness::join`] has it, and the one writer judges, on a store that fails and a process that dies. Held against a model that
 //! knows nothing of generations: it walks from parent to child.
 //!
+//! A second walk is about a key of the server too.
+//!
 //! `COUNTERSIGN_MODEL_DEPTH` sets the length of the histories; the default takes some seconds.
 
 mod ghost;
@@ -13,6 +15,7 @@ use stateright::{Checker, Model, Property};
 
 use super::memory::Content;
 use super::*;
+use crate::ledger::record::KeyEvent;
 use crate::lifecycle::liveness;
 use ghost::{Ghost, Ground, Hop};
 use machine::Machine;
@@ -100,6 +103,8 @@ enum Ask {
     Open,
     Complete,
     Beat,
+    /// Takes up that the key folder lists the key so.
+    Key(KeyEvent),
 }
 
 /// The fate of a batch.
@@ -116,7 +121,14 @@ enum Fate {
     KilledAfter,
 }
 
-struct Histories;
+/// The things that histories are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Histories {
+    /// Agent, subject and task.
+    Life,
+    /// Agent and key.
+    Key,
+}
 
 impl Model for Histories {
     type State = Node;
@@ -124,6 +136,9 @@ impl Model for Histories {
 
     /// Nothing, a task that was just entered, one that is suspended for a while, and a chain: the histories go on from each.
     fn init_states(&self) -> Vec<Node> {
+        if *self == Self::Key {
+            return vec![Node::first()];
+        }
         let alone = |ask| Act::Together(vec![ask], Fate::Durable);
         let opened = [alone(Ask::Open), Act::Admit(From::Task, 0)];
         let chain = [Act::Admit(From::Outside, 0), alone(Ask::Issue(0)), Act::Admit(From::Token(0), 1)];
@@ -137,7 +152,7 @@ impl Model for Histories {
             return;
         }
         acts.extend(node.admissions());
-        let asks = node.asks();
+        let asks = if *self == Self::Key { node.asks_with_key() } else { node.asks() };
         let fates = [Fate::Durable, Fate::Lost, Fate::Landed, Fate::KilledBefore, Fate::KilledAfter];
         acts.extend(asks.iter().flat_map(|ask| fates.map(|fate| Act::Together(vec![*ask], fate))));
         let issues: Vec<Ask> = asks.iter().copied().filter(|ask| matches!(ask, Ask::Issue(_))).collect();
@@ -168,8 +183,15 @@ impl Model for Histories {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
+        let right: Property<Self> = Property::always("everything is as the model says", |_, node: &Node| node.wrong.is_none());
+        if *self == Self::Key {
+            let refused: fn(&Self, &Node) -> bool = |_, node| node.ghost.requires_key();
+            let revoked: fn(&Self, &Node) -> bool = |_, node| node.ghost.key() == Some(KeyEvent::Revoke);
+            let required = Property::sometimes("no start without the key", refused);
+            return vec![right, required, Property::sometimes("the key is revoked", revoked)];
+        }
         vec![
-            Property::always("everything is as the model says", |_, node: &Node| node.wrong.is_none()),
+            right,
             Property::sometimes("something dies between admission and commit", |_, node: &Node| node.seen.died_before_commit),
             Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
             Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
@@ -217,6 +239,14 @@ impl Node {
                 asks.extend([Ask::Complete, Ask::Beat]);
             }
         }
+        asks
+    }
+
+    /// The same as far as it is about the agent, and the events of the key.
+    fn asks_with_key(&self) -> Vec<Ask> {
+        let mut asks = self.asks();
+        asks.retain(|ask| matches!(ask, Ask::Issue(_) | Ask::Agent(_) | Ask::Revoke(_)));
+        asks.extend([KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke].map(Ask::Key));
         asks
     }
 
@@ -313,6 +343,7 @@ impl Node {
                 self.wrong.get_or_insert(format!("token {}: alive {living}, expected {expected}", token.id));
             }
         }
+        self.look_at_key(machine);
         if let Some(task) = self.ghost.task() {
             self.seen.overdue |= task.overdue(self.millis());
             self.seen.spared |= task.is_spared() && self.ticks == TICKS_MAX;
@@ -324,6 +355,22 @@ impl Node {
             if left != Some(BUDGET - task.charged) {
                 self.wrong.get_or_insert(format!("left {left:?}, charged {}", task.charged));
             }
+        }
+    }
+}
+
+impl Node {
+    /// What is recorded of the key is what the model says; it is required as long as it is in use, and once revoked stays so.
+    fn look_at_key(&mut self, machine: &Machine) {
+        let key = self.ghost.key();
+        if machine.key() != key {
+            self.wrong.get_or_insert(format!("the key: {:?}, expected {key:?}", machine.key()));
+        }
+        if key.is_some() && Machine::starts_without_key(&self.disk, self.millis()) == self.ghost.requires_key() {
+            self.wrong.get_or_insert(format!("without the key, which is {key:?}: started or refused where it must not be"));
+        }
+        if machine.revives_key() != (key == Some(KeyEvent::Revoke)) {
+            self.wrong.get_or_insert(format!("the key, which is {key:?}, is listed as in use"));
         }
     }
 }
@@ -351,8 +398,20 @@ impl std::fmt::Debug for Node {
 
 #[test]
 fn no_history_revives_overspends_or_accepts_twice() {
-    let depth = std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(4, |depth| depth.parse().unwrap());
-    let checker = Histories.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
+    walk(Histories::Life, depth());
+}
+
+#[test]
+fn no_history_revives_a_key_or_goes_on_without_it() {
+    walk(Histories::Key, depth());
+}
+
+fn depth() -> usize {
+    std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(4, |depth| depth.parse().unwrap())
+}
+
+fn walk(histories: Histories, depth: usize) {
+    let checker = histories.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
     println!("{} states, {} of them different", checker.state_count(), checker.unique_state_count());
     if let Some(path) = checker.discovery("everything is as the model says") {
         let wrong = path.last_state().wrong.clone();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ask, BUDGET, Fate, HEARTBEAT_MILLIS};
 use crate::commit::{CommitReason, Transition};
+use crate::ledger::record::KeyEvent;
 use crate::oauth::Generation;
 
 /// The origin of a hop.
@@ -33,6 +34,8 @@ pub(super) struct Ghost {
     suspended: bool,
     retired: bool,
     task: Option<Task>,
+    /// The newest event in the life of the key.
+    key: Option<KeyEvent>,
 }
 
 /// The one task.
@@ -68,6 +71,15 @@ impl Task {
 }
 
 impl Ghost {
+    pub(super) fn key(&self) -> Option<KeyEvent> {
+        self.key
+    }
+
+    /// True while the key is in use: it may not be missing.
+    pub(super) fn requires_key(&self) -> bool {
+        self.key == Some(KeyEvent::Begin)
+    }
+
     pub(super) fn task(&self) -> Option<&Task> {
         self.task.as_ref()
     }
@@ -122,6 +134,9 @@ impl Ghost {
     /// After a flush that failed everybody is told that it did; what revokes or suspends acts all the same, and the rest
     /// exactly when it is durable.
     pub(super) fn judge(&mut self, ask: Ask, hop: Option<Hop>, now: i64, fate: Fate) -> Result<(), CommitReason> {
+        if matches!(ask, Ask::Key(event) if self.key >= Some(event)) {
+            return Ok(());
+        }
         let verdict = self.verdict(ask, hop, now);
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);
         let acts_at_once = !matches!(
@@ -175,6 +190,7 @@ impl Ghost {
                 self.over.extend(self.from.keys());
                 task.iter_mut().for_each(|task| task.over = true);
             }
+            (Ask::Key(event), _) => self.key = Some(event),
             (Ask::Agent(Transition::Suspend), _) => self.suspended = true,
             (Ask::Agent(Transition::Resume), _) => self.suspended = false,
             (Ask::Agent(Transition::Retire), _) => self.retired = true,
