@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use agent_file::{ASSERTION_ALGORITHMS, LoginFile};
-pub use build::{Config, PolicyText, ServerKeys, deployment};
+pub use build::{Config, FolderContent, PolicyText, ServerKeys, deployment};
 pub use candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, Succession};
 pub use look::{Fingerprint, KeptFiles};
 pub use settings::{DpopNonce, KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};

@@ -14,6 +14,7 @@ use super::output::Failure;
 use super::text::instant;
 use crate::admin::{self, AdminReason, RevokeTarget};
 use crate::commit::Transition;
+use crate::config::{Succession, data_folder};
 use crate::http::block_on;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
@@ -23,9 +24,9 @@ use crate::store::{self, KeyFilesReason, SystemClock};
 /// The options of every command of administration.
 #[derive(Args)]
 pub(super) struct AdminOptions {
-    /// The server's data folder
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
+    /// The server's data folder; beside the first settings file where it is not named
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// A settings file of the server, where none runs on the folder; may repeat
     #[arg(long)]
     config: Vec<PathBuf>,
@@ -37,7 +38,11 @@ pub(super) struct AdminOptions {
 impl AdminOptions {
     /// The options of a command that has them already.
     pub(super) fn new(data: PathBuf, config: Vec<PathBuf>, json: bool) -> Self {
-        Self { data, config, json }
+        Self { data: Some(data), config, json }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| data_folder(&self.config))
     }
 }
 
@@ -69,11 +74,12 @@ impl Admin {
     }
 
     fn open(options: &AdminOptions) -> Result<Self, Failure> {
-        let socket = options.data.join("ops.sock");
+        let data = options.data();
+        let socket = data.join("ops.sock");
         match UnixStream::connect(&socket) {
             Ok(_) => HttpClient::of_socket(&socket).map(Self::Server),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                Ok(Self::Folder(Box::new(Offline::open(&options.data, &options.config)?)))
+                Ok(Self::Folder(Box::new(Offline::open(&data, &options.config)?)))
             }
             Err(error) => Err(Failure::new(format!("{}: {error}", socket.display()))),
         }
@@ -93,6 +99,33 @@ impl Admin {
             Self::Server(client) => answer(&client.get("http://ops/ops/tasks").await?),
             Self::Folder(folder) => {
                 Ok(Ok(json!({ "tasks": admin::tasks(&folder.deployment, &folder.commit, SystemClock.now()) })))
+            }
+        }
+    }
+
+    /// The configuration that is not in force yet, with what it brings and ends.
+    pub(super) async fn configuration(&self) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => answer(&client.get("http://ops/ops/configuration").await?),
+            Self::Folder(folder) => {
+                let Succession { comes, ends, needs_acceptance } = folder.succession();
+                let waits = json!({ "digest": folder.digest().to_string(), "comes": comes, "ends": ends,
+                    "state": if needs_acceptance { "needs_acceptance" } else { "ends_wait" } });
+                Ok(Ok(json!({ "waits": Some(waits).filter(|_| !ends.is_empty()) })))
+            }
+        }
+    }
+
+    /// Accepts the configuration with this digest.
+    pub(super) async fn accept_configuration(&self, digest: &str) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let url = "http://ops/ops/configuration/accept";
+                answer(&client.post_form(url, &[("digest", digest)], None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let done = folder.accept().await;
+                Ok(done.map(|()| json!({ "digest": digest, "in_force": true })).map_err(|reason| with_causes(&reason)))
             }
         }
     }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::output::CommandResult;
+use crate::config::data_folder;
 use crate::server::rebuild_state;
 
 /// Records between two words on how far it is.
@@ -22,9 +23,9 @@ pub(super) enum StateCommand {
 /// The options of `state rebuild`.
 #[derive(Args)]
 pub(super) struct RebuildOptions {
-    /// The server's data folder
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
+    /// The server's data folder; beside the first settings file where it is not named
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// The server's settings files; may repeat
     #[arg(long)]
     config: Vec<PathBuf>,
@@ -37,7 +38,8 @@ pub(super) struct RebuildOptions {
 pub(super) fn run(command: &StateCommand) -> CommandResult {
     let StateCommand::Rebuild(options) = command;
     let shown = stderr().is_terminal() && !options.json;
-    let rebuilt = rebuild_state(&options.data, &options.config, |at, of| {
+    let data = options.data.clone().unwrap_or_else(|| data_folder(&options.config));
+    let rebuilt = rebuild_state(&data, &options.config, |at, of| {
         if shown && at.is_multiple_of(PROGRESS) {
             eprint!("\r{at} of {of} records read\x1b[K");
             let _unseen = stderr().flush();

@@ -1,6 +1,7 @@
 //! A configuration that may come into force: what it would bring and end, what it waits for, and whether an operator accepted it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,13 +65,13 @@ pub struct CandidateReport {
 pub struct CandidateBoard {
     state: Mutex<BoardState>,
     accepted: Notify,
+    refuses: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct BoardState {
     shown: Option<CandidateReport>,
     accepted: Option<Digest>,
-    refuses: bool,
 }
 
 impl CandidateBoard {
@@ -87,12 +88,12 @@ impl CandidateBoard {
 
     /// True before any configuration is in force: then nobody is served.
     pub fn refuses(&self) -> bool {
-        self.lock().refuses
+        self.refuses.load(Ordering::SeqCst)
     }
 
     /// Nobody is served until a configuration is in force.
     pub fn refuse(&self) {
-        self.lock().refuses = true;
+        self.refuses.store(true, Ordering::SeqCst);
     }
 
     /// Shows the configuration that waits.
@@ -108,7 +109,7 @@ impl CandidateBoard {
 
     /// A configuration is in force.
     pub(super) fn serve(&self) {
-        self.lock().refuses = false;
+        self.refuses.store(false, Ordering::SeqCst);
     }
 
     /// True where the configuration with this digest was accepted.

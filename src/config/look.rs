@@ -10,6 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::crypto::Digest;
 
+#[cfg(test)]
+thread_local! {
+    /// Done before each look of this thread: whoever writes does not wait until a reading is over.
+    pub(super) static BETWEEN: std::cell::RefCell<Option<Box<dyn FnMut()>>> = const { std::cell::RefCell::new(None) };
+}
+
 /// No file of a configuration is longer; key sets are the longest.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -68,6 +74,8 @@ pub struct Fingerprint(BTreeMap<Looked, (Digest, FileStamp)>);
 impl Looked {
     /// Looks once.
     pub(super) fn look(&self) -> Look {
+        #[cfg(test)]
+        BETWEEN.with_borrow_mut(|between| between.iter_mut().for_each(|step| step()));
         let (content, stamp) = match self {
             Self::File(path) => read(path, FILE_BYTES_MAX),
             Self::List(path) => read(path, LIST_BYTES_MAX),

@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::build::Config;
 use super::candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, Succession, seconds};
 use super::look::{Fingerprint, KeptFiles};
+use super::settings::Settings;
 use super::{Loaded, Sources, key_lists};
 use crate::crypto::Digest;
 use crate::diagnostic::Diagnostics;
@@ -66,23 +67,19 @@ struct Candidate {
 }
 
 impl<S: Successor> ConfigurationWatch<S> {
-    /// Goes on from what a start read: `in_force`, or waiting since the time 0.
-    pub fn new(sources: Sources, successor: S, board: Arc<CandidateBoard>, (loaded, in_force): (Loaded, Option<&Config>)) -> Self {
-        let settings = in_force.or(loaded.config.as_ref().ok()).map(|config| config.settings.clone());
-        let keys = settings.iter().flat_map(key_lists);
-        let mut watch = Self {
-            sources,
-            successor,
-            board,
-            in_force: None,
-            candidate: None,
-            keys: Fingerprint::of_files(keys),
-            settle: settings.map_or([PERIOD[0]; 2], |settings| [settings.files.settle, settings.files.settle_ends]),
-            asked: false,
-        };
+    /// Goes on from the files `kept` and `settings` of a start: `in_force`, or waiting since the time 0.
+    pub fn new(
+        sources: Sources,
+        successor: S,
+        board: Arc<CandidateBoard>,
+        (kept, settings): (&KeptFiles, &Settings),
+        in_force: bool,
+    ) -> Self {
+        let (keys, settle) = (Fingerprint::of_files(key_lists(settings)), [settings.files.settle, settings.files.settle_ends]);
+        let mut watch = Self { sources, successor, board, in_force: None, candidate: None, keys, settle, asked: false };
         match in_force {
-            Some(_) => watch.in_force = Some(InForce { fingerprint: loaded.fingerprint, kept: loaded.kept }),
-            None => watch.wait(loaded, Duration::ZERO),
+            true => watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() }),
+            false => watch.wait(watch.sources.load_kept(kept), Duration::ZERO),
         }
         watch
     }
