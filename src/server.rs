@@ -1,7 +1,8 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
-//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a
-//! configuration no longer names, `terms` tells what it takes back, `offline` is for administration where no server runs.
+//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `rewrap` lets the keys
+//! of subjects follow the root key, `reconcile` ends what a configuration no longer names, `terms` tells what it takes back,
+//! `offline` is for administration where no server runs.
 
 mod failure;
 mod keys;
@@ -13,6 +14,7 @@ mod rebuild;
 mod reconcile;
 mod reload;
 mod renewal;
+mod rewrap;
 mod succession;
 mod terms;
 
@@ -39,6 +41,7 @@ use crate::oauth::{Clock, GenerationKind};
 use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
 use opening::Read;
 use reload::{Lasting, Reload};
+use rewrap::Rewrapping;
 
 /// A server that answers.
 pub struct Server {
@@ -89,8 +92,10 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
         state.board.refuse();
     }
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
-    let before = Arc::new(settings.clone());
-    let reload = Reload { lasting, signing, identity, state, before, runtime: Handle::current() };
+    let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
+    let roots = Rewrapping::start(commit, &settings.keys.dir, files.root_key()?, clock);
+    let (before, runtime) = (Arc::new(settings.clone()), Handle::current());
+    let reload = Reload { lasting, signing, roots, identity, state, before, runtime };
     Ok(Server { running, settings, reload, kept, in_force, _claim: claim })
 }
 

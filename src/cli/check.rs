@@ -45,7 +45,13 @@ pub(super) fn run(options: &Options) -> CommandResult {
     let recorded = options.data.as_deref().map(|data| retired(&config, data)).transpose()?.unwrap_or_default();
     let now = SystemClock.now();
     let own = own_certificates(&config, now);
-    let succession = options.against.as_deref().filter(|data| store::is_used(data)).map(|data| succession_on(&config, data)).transpose()?.unwrap_or_default();
+    let succession = options
+        .against
+        .as_deref()
+        .filter(|data| store::is_used(data))
+        .map(|data| succession_on(&config, data))
+        .transpose()?
+        .unwrap_or_default();
     let ground = Ground::of(&sources, &config, succession);
     let warnings: Vec<_> = config.warnings.iter().cloned().chain(recorded).chain(own).collect();
     match config::deployment(config, stand_in_keys()?, None) {

@@ -71,7 +71,8 @@ fn policies(context: &LoadContext, folder: &Located<PathBuf>) -> Vec<PolicyText>
         let location = SourceLocation::line(file.as_ref(), 1);
         let Some(text) = context.text(&path, &location) else { continue };
         if text.trim().is_empty() {
-            let sentence = "an empty policy file is taken for one that is being written; remove it, or say in a comment what it is for";
+            let sentence =
+                "an empty policy file is taken for one that is being written; remove it, or say in a comment what it is for";
             context.error(location, sentence);
         }
         policies.push(PolicyText { file: file.into(), text });

@@ -44,6 +44,8 @@ pub struct ConfigurationWatch<S> {
     settle: [Duration; 2],
     /// By SIGHUP: what is on disk is taken, also where nothing has changed.
     asked: bool,
+    /// Something was written during the last look, which says nothing therefore.
+    void: bool,
 }
 
 /// The files of the configuration in force.
@@ -76,7 +78,7 @@ impl<S: Successor> ConfigurationWatch<S> {
         in_force: bool,
     ) -> Self {
         let (keys, settle) = (Fingerprint::of_files(key_lists(settings)), [settings.files.settle, settings.files.settle_ends]);
-        let mut watch = Self { sources, successor, board, in_force: None, candidate: None, keys, settle, asked: false };
+        let mut watch = Self { sources, successor, board, in_force: None, candidate: None, keys, settle, asked: false, void: false };
         match in_force {
             true => watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() }),
             false => watch.wait(watch.sources.load_kept(kept), Duration::ZERO),
@@ -115,7 +117,7 @@ impl<S: Successor> ConfigurationWatch<S> {
     fn has_changed(&self) -> bool {
         match (&self.candidate, &self.in_force) {
             (Some(candidate), _) => candidate.fingerprint.again() != candidate.fingerprint,
-            (None, Some(in_force)) => self.asked || !in_force.fingerprint.again().says_the_same_as(&in_force.fingerprint),
+            (None, Some(in_force)) => self.asked || self.void || !in_force.fingerprint.again().says_the_same_as(&in_force.fingerprint),
             (None, None) => true,
         }
     }
@@ -123,8 +125,9 @@ impl<S: Successor> ConfigurationWatch<S> {
     fn read(&mut self, now: Duration) {
         let before = self.candidate.take();
         let loaded = self.sources.load();
-        if loaded.fingerprint.again() != loaded.fingerprint {
-            // Something was written while it was read: there was no such configuration.
+        // Of what was written while it was read there was no such configuration.
+        self.void = loaded.fingerprint.again() != loaded.fingerprint;
+        if self.void {
             return;
         }
         let back = self.in_force.as_ref().is_some_and(|in_force| in_force.fingerprint.says_the_same_as(&loaded.fingerprint));

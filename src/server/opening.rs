@@ -55,12 +55,7 @@ fn whole(path: &Path) -> String {
 }
 
 /// Refuses to end anything where nothing at all was found to run on: then the server was started in the wrong folder.
-pub(super) fn refuse_accident(
-    sources: &Sources,
-    config: &Config,
-    succession: &Succession,
-    data: &Path,
-) -> Result<(), Failure> {
+pub(super) fn refuse_accident(sources: &Sources, config: &Config, succession: &Succession, data: &Path) -> Result<(), Failure> {
     let nothing = sources.settings_files().is_empty() && config.folders().iter().all(|folder| folder.count == 0);
     match nothing && !succession.ends.is_empty() {
         true => Err(Failure::new(format!(
@@ -76,9 +71,9 @@ pub(super) fn refuse_accident(
 /// Puts the configuration of a start in force, which ends nothing.
 pub(super) async fn take_up(lasting: &Lasting, deployment: &Deployment, digest: &Digest, data: &Path) -> Result<(), Failure> {
     let origin = terms::is_another(digest, data).then_some((*digest, ChangedBy::Files));
-    reconcile(&lasting.commit, deployment, origin).await.map_err(|reason| {
-        Failure::new(format!("what the configuration has in force cannot be recorded: {reason}"))
-    })?;
+    reconcile(&lasting.commit, deployment, origin)
+        .await
+        .map_err(|reason| Failure::new(format!("what the configuration has in force cannot be recorded: {reason}")))?;
     terms::take_up(deployment, digest, data);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Files against the real binary: what is rewritten, taken away, put back, accepted; and a server that is started elsewhere.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -48,18 +49,16 @@ fn said(site: &Site, what: &str) -> usize {
     fs::read_to_string(site.log()).unwrap().matches(what).count()
 }
 
-fn countersign(current: &Path, arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    arguments.iter().for_each(|argument| drop(command.arg(argument)));
-    command.current_dir(current).output().unwrap()
+fn countersign(current: &Path, arguments: &[&OsStr]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_countersign")).args(arguments).current_dir(current).output().unwrap()
 }
 
 /// `config accept`, and how it ended.
 fn accept(site: &Site, yes: bool) -> (i32, String) {
-    let (data, config) = (&site.fixture.data, &site.fixture.config);
-    let more: &[&dyn AsRef<std::ffi::OsStr>] = if yes { &[&"--yes"] } else { &[] };
-    let all = [&[&"config" as &dyn AsRef<std::ffi::OsStr>, &"accept", &"--data", data, &"--config", config], more].concat();
-    let output = countersign(&site.folder, &all);
+    let (data, config) = (site.fixture.data.as_os_str(), site.fixture.config.as_os_str());
+    let [accept, named, by, yes_word] = ["accept", "--data", "--config", "--yes"].map(OsStr::new);
+    let all = [OsStr::new("config"), accept, named, data, by, config, yes_word];
+    let output = countersign(&site.folder, if yes { &all } else { &all[..6] });
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
 }
@@ -100,7 +99,8 @@ fn what_is_rewritten_is_never_out_of_force() {
             asked_for
         });
         for round in 0..number("COUNTERSIGN_REWRITES", 60) {
-            let files = ["policies/exchange.cedar", "agents/orchestrator.toml", "trust/idp.toml", "apis/crm.toml", "countersign.toml"];
+            let files =
+                ["policies/exchange.cedar", "agents/orchestrator.toml", "trust/idp.toml", "apis/crm.toml", "countersign.toml"];
             rewrite(&folder.join(files[round % files.len()]), round / files.len());
         }
         done.store(true, Ordering::SeqCst);
@@ -149,7 +149,10 @@ fn what_would_end_everything_is_not_taken_up_before_somebody_accepts_it() {
     assert!(said(&site, "say `countersign config accept`") == 1 && active(&site, &token));
     issued(&site);
     let (code, text) = accept(&site, false);
-    assert!(code == 2 && text.contains("ends: trust rule idp (not in force any more)") && text.contains("--yes"), "{code} {text}");
+    assert!(
+        code == 2 && text.contains("ends: trust rule idp (not in force any more)") && text.contains("--yes"),
+        "{code} {text}"
+    );
     enable_all(&site, true);
     site.wait("nothing waits", || pending(&site).is_empty());
     assert!(active(&site, &token));
@@ -224,10 +227,9 @@ fn a_server_is_what_its_files_say_wherever_it_is_started() {
     site.wait("it is ready", || site.ready());
     assert!(active(&site, &token));
     end(&mut child);
-    let data: &dyn AsRef<std::ffi::OsStr> = &site.fixture.data;
     let keys = site.folder.join("keys");
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command.arg("serve").arg("--data").arg(data).current_dir(&elsewhere).env("COUNTERSIGN__KEYS__DIR", &keys);
+    command.arg("serve").arg("--data").arg(&site.fixture.data).current_dir(&elsewhere).env("COUNTERSIGN__KEYS__DIR", &keys);
     command.env("COUNTERSIGN__LISTEN__PUBLIC", site.public.to_string());
     let output = command.env("COUNTERSIGN__LISTEN__OPS", site.ops.to_string()).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
@@ -235,15 +237,15 @@ fn a_server_is_what_its_files_say_wherever_it_is_started() {
     assert!(told.contains("Name its settings file with --config") && told.contains("0 trust rules in "), "{told}");
     let _server = site.start();
     assert!(active(&site, &token), "nothing ended");
-    let output = countersign(&elsewhere, &[&"check"]);
+    let output = countersign(&elsewhere, &[OsStr::new("check")]);
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("no settings file is given") && told.contains("0 agents in conf/agents"), "{told}");
 }
 
 fn check(site: &Site) -> String {
-    let arguments: [&dyn AsRef<std::ffi::OsStr>; 5] =
-        [&"check", &"--config", &site.fixture.config, &"--against", &site.fixture.data];
-    let output = countersign(&site.folder, &arguments);
+    let [check, config, against] = ["check", "--config", "--against"].map(OsStr::new);
+    let (settings, data) = (site.fixture.config.as_os_str(), site.fixture.data.as_os_str());
+    let output = countersign(&site.folder, &[check, config, settings, against, data]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

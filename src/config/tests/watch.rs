@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::scene::{AGENT, API, IDP, JWKS, MAIN, Scene};
 use crate::config::look::BETWEEN;
 use crate::config::{
-    CandidateBoard, CandidateState, ChangedBy, Config, ConfigurationWatch, Loaded, Sources, Successor, Succession,
+    CandidateBoard, CandidateState, ChangedBy, Config, ConfigurationWatch, Loaded, Sources, Succession, Successor,
 };
 use crate::crypto::Digest;
 use crate::diagnostic::Diagnostics;
@@ -88,13 +88,8 @@ impl Stage {
         let Loaded { config, kept, .. } = sources.load();
         let (config, board) = (config.unwrap(), Arc::new(CandidateBoard::default()));
         let witness = Witness::of(&config);
-        let watch = ConfigurationWatch::new(
-            sources.clone(),
-            witness.clone(),
-            Arc::clone(&board),
-            (&kept, &config.settings),
-            in_force,
-        );
+        let watch =
+            ConfigurationWatch::new(sources.clone(), witness.clone(), Arc::clone(&board), (&kept, &config.settings), in_force);
         Self { scene, sources, watch, witness, board, now: Duration::ZERO }
     }
 
@@ -330,7 +325,9 @@ fn rewritten_files_are_one_version_or_the_next_and_end_nothing() {
                     let (early, mut looks) = (Rc::clone(&early), dice.below(60));
                     let between = move || {
                         looks = looks.saturating_sub(1);
-                        if looks == 0 && let Some(step) = early.borrow_mut().take() {
+                        if looks == 0
+                            && let Some(step) = early.borrow_mut().take()
+                        {
                             step();
                         }
                     };
@@ -349,6 +346,11 @@ fn rewritten_files_are_one_version_or_the_next_and_end_nothing() {
         whole = stage.sources.load().digest;
         stage.pass(dice.below(16));
         no_other_than(&stage, whole, &mut taken);
+        if dice.below(4) == 0 {
+            stage.pass(16);
+            no_other_than(&stage, whole, &mut taken);
+            assert_eq!(stage.state(), None, "the files rest");
+        }
     }
     stage.pass(20);
     no_other_than(&stage, whole, &mut taken);

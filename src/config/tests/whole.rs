@@ -84,8 +84,11 @@ fn folders_lie_beside_the_settings_file() {
 fn empty_files_are_mistakes() {
     for (file, line) in [
         ("main.toml", "main.toml:1: an empty settings file is taken for one that is being written"),
-        ("policies/p.cedar", "policies/p.cedar:1: an empty policy file is taken for one that is being written; remove it, or say in a \
-                              comment what it is for"),
+        (
+            "policies/p.cedar",
+            "policies/p.cedar:1: an empty policy file is taken for one that is being written; remove it, or say in a \
+                              comment what it is for",
+        ),
         ("agents/a.toml", "agents/a.toml:1: `id` is missing"),
         ("trust/a.toml", "trust/a.toml:1: `name` is missing"),
         ("apis/a.toml", "apis/a.toml:1: `id` is missing"),

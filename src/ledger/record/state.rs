@@ -128,6 +128,8 @@ impl<'a> ConfigurationRecord<'a> {
     pub(super) fn holds(&self) -> bool {
         let digested = [PrincipalKind::Issuer, PrincipalKind::Term];
         let whole = |principal: &PrincipalRecord<'_>| principal.digest.is_some() == digested.contains(&principal.of);
-        self.kind == Kind::Configuration && self.by.is_some() == self.digest.is_some() && self.added.iter().chain(&self.removed).all(whole)
+        self.kind == Kind::Configuration
+            && self.by.is_some() == self.digest.is_some()
+            && self.added.iter().chain(&self.removed).all(whole)
     }
 }
