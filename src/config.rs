@@ -74,16 +74,16 @@ const KEY_LISTS: [&str; 3] = ["keyring.json", "ledger.json", "secrets.json"];
 pub const DEFAULT_FILE: &str = "conf/default.toml";
 
 impl Loaded {
-    /// True where nothing was written for as long as the settings want, and another look agrees with this one.
-    pub fn rests(&self) -> bool {
+    /// True where at `now` nothing was written for as long as the settings want, and another look agrees with this one.
+    pub fn rests(&self, now: SystemTime) -> bool {
         let settle = self.config.as_ref().map_or(Duration::ZERO, |config| config.settings.files.settle);
-        let rests = self.fingerprint.rests_since(SystemTime::now()).is_none_or(|rests| rests >= settle);
+        let rests = self.fingerprint.rests_since(now).is_none_or(|rests| rests >= settle);
         rests && self.fingerprint.again() == self.fingerprint
     }
 }
 
 impl Sources {
-    /// `files` over the defaults, under the environment of this process. Without any, [`DEFAULT_FILE`] below the current directory.
+    /// `files` over the defaults, under the environment of this process. Without any, [`DEFAULT_FILE`] where it is.
     pub fn new(files: Vec<PathBuf>) -> Self {
         let text =
             |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

@@ -39,7 +39,7 @@ use crate::http::{self, AppState, Frontend, LedgerState, ListenerSettings, Runni
 use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, GenerationKind};
 use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
-use opening::Read;
+use opening::StartConfiguration;
 use reload::{Lasting, Reload};
 use rewrap::Rewrapping;
 
@@ -59,7 +59,7 @@ pub struct Server {
 /// # Errors
 /// Every complaint about the configuration; a folder, key or address that cannot be used.
 pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
-    let Read { config, kept, digest } = opening::read(sources).await?;
+    let StartConfiguration { config, kept, digest } = opening::read(sources).await?;
     opening::announce(sources, &config, data);
     let settings = config.settings.clone();
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;

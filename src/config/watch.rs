@@ -69,17 +69,18 @@ struct Candidate {
 }
 
 impl<S: Successor> ConfigurationWatch<S> {
-    /// Goes on from the files `kept` and `settings` of a start: `in_force`, or waiting since the time 0.
+    /// Goes on from the files `kept` and `settings` of a start: in force where it `serves`, or waiting since the time 0.
     pub fn new(
         sources: Sources,
         successor: S,
         board: Arc<CandidateBoard>,
         (kept, settings): (&KeptFiles, &Settings),
-        in_force: bool,
+        serves: bool,
     ) -> Self {
         let (keys, settle) = (Fingerprint::of_files(key_lists(settings)), [settings.files.settle, settings.files.settle_ends]);
-        let mut watch = Self { sources, successor, board, in_force: None, candidate: None, keys, settle, asked: false, void: false };
-        match in_force {
+        let (in_force, candidate, asked, void) = (None, None, false, false);
+        let mut watch = Self { sources, successor, board, in_force, candidate, keys, settle, asked, void };
+        match serves {
             true => watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() }),
             false => watch.wait(watch.sources.load_kept(kept), Duration::ZERO),
         }
@@ -117,7 +118,8 @@ impl<S: Successor> ConfigurationWatch<S> {
     fn has_changed(&self) -> bool {
         match (&self.candidate, &self.in_force) {
             (Some(candidate), _) => candidate.fingerprint.again() != candidate.fingerprint,
-            (None, Some(in_force)) => self.asked || self.void || !in_force.fingerprint.again().says_the_same_as(&in_force.fingerprint),
+            (None, Some(_)) if self.asked || self.void => true,
+            (None, Some(in_force)) => !in_force.fingerprint.again().says_the_same_as(&in_force.fingerprint),
             (None, None) => true,
         }
     }

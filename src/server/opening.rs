@@ -1,7 +1,7 @@
 //! The beginning of a server: the files that it is started with, when they rest, and what they say in one place.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::failure::Failure;
 use super::reconcile::reconcile;
@@ -16,17 +16,17 @@ const LOOKS: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The configuration that a server is started with.
-pub(super) struct Read {
+pub(super) struct StartConfiguration {
     pub(super) config: Config,
     pub(super) kept: KeptFiles,
     pub(super) digest: Digest,
 }
 
 /// Reads the configuration once two looks agree and nothing was written for as long as the settings say.
-pub(super) async fn read(sources: &Sources) -> Result<Read, Failure> {
+pub(super) async fn read(sources: &Sources) -> Result<StartConfiguration, Failure> {
     let mut loaded = sources.load();
     for _ in 0..LOOKS {
-        if loaded.rests() {
+        if loaded.rests(SystemTime::now()) {
             break;
         }
         tokio::time::sleep(PAUSE).await;
@@ -34,7 +34,7 @@ pub(super) async fn read(sources: &Sources) -> Result<Read, Failure> {
     }
     let config = loaded.config.map_err(Failure::configuration)?;
     warn(&config);
-    Ok(Read { config, kept: loaded.kept, digest: loaded.digest })
+    Ok(StartConfiguration { config, kept: loaded.kept, digest: loaded.digest })
 }
 
 /// Says what the server runs on.
@@ -59,8 +59,8 @@ pub(super) fn refuse_accident(sources: &Sources, config: &Config, succession: &S
     let nothing = sources.settings_files().is_empty() && config.folders().iter().all(|folder| folder.count == 0);
     match nothing && !succession.ends.is_empty() {
         true => Err(Failure::new(format!(
-            "no settings file is given, and neither one nor any trust rule, agent or API was found below {}; but the data folder \
-             {} was served with a configuration, and everything of it would end: {succession}. Name its settings file with --config",
+            "no settings file is given, and neither one nor any trust rule, agent or API was found below {}; but the data \
+             folder {} was served with a configuration, and everything of it would end: {succession}. Name its settings file with --config",
             whole(Path::new(".")),
             data.display()
         ))),

@@ -137,8 +137,8 @@ fn rewrite(path: &Path, way: usize) {
     }
 }
 
-/// A slip that is saved ends nothing while it can be undone, and what would end all of a kind waits for a person: while the server
-/// runs, when it is started, and where none runs.
+/// A slip that is saved ends nothing while it can be undone, and what would end all of a kind waits for a person: while the
+/// server runs, when it is started, and where none runs.
 #[test]
 fn what_would_end_everything_is_not_taken_up_before_somebody_accepts_it() {
     let site = Site::new("files-accepted");

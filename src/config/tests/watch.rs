@@ -292,7 +292,7 @@ fn version(file: usize, number: u64) -> (&'static str, String) {
     }
 }
 
-/// No configuration that nobody wrote ever comes into force, and nothing ends that comes back. `COUNTERSIGN_REWRITES=10000` for more.
+/// No configuration that nobody wrote comes into force, and nothing ends that comes back. `COUNTERSIGN_REWRITES=10000` for more.
 #[test]
 fn rewritten_files_are_one_version_or_the_next_and_end_nothing() {
     let rewrites = std::env::var("COUNTERSIGN_REWRITES").ok().map_or(150, |number| number.parse().unwrap());
@@ -307,41 +307,19 @@ fn rewritten_files_are_one_version_or_the_next_and_end_nothing() {
     for number in 1..=rewrites {
         let (name, text) = version(usize::try_from(dice.below(6)).unwrap(), number);
         // Who writes in the middle of a look comes up to a look later: then the pauses are shorter.
-        let (most, between) = if dice.below(2) == 0 { (1_900, 1) } else { (900, 3) };
-        let mut steps = rewrite(stage.scene.path(name), text, &mut dice, most).into_iter();
-        let mut next = steps.next();
-        // Each step comes at its time, or before that in the middle of a look.
-        let early: Rc<RefCell<Option<WriterAct>>> = Rc::default();
+        let (most, within) = if dice.below(2) == 0 { (1_900, 1) } else { (900, 3) };
         let mut due = stage.now;
-        while let Some((pause, step)) = next.take() {
+        for (pause, step) in rewrite(stage.scene.path(name), text, &mut dice, most) {
             due += pause;
             while due > stage.now + Duration::from_secs(1) {
                 stage.pass(1);
                 no_other_than(&stage, whole, &mut taken);
             }
-            match dice.below(between) {
-                1 => {
-                    *early.borrow_mut() = Some(step);
-                    let (early, mut looks) = (Rc::clone(&early), dice.below(60));
-                    let between = move || {
-                        looks = looks.saturating_sub(1);
-                        if looks == 0
-                            && let Some(step) = early.borrow_mut().take()
-                        {
-                            step();
-                        }
-                    };
-                    BETWEEN.set(Some(Box::new(between)));
-                    stage.pass(1);
-                    BETWEEN.set(None);
-                }
+            match dice.below(within) {
+                1 => within_a_look(&mut stage, dice.below(60), step),
                 _ => step(),
             }
-            if let Some(step) = early.borrow_mut().take() {
-                step();
-            }
             no_other_than(&stage, whole, &mut taken);
-            next = steps.next();
         }
         whole = stage.sources.load().digest;
         stage.pass(dice.below(16));
@@ -356,6 +334,22 @@ fn rewritten_files_are_one_version_or_the_next_and_end_nothing() {
     no_other_than(&stage, whole, &mut taken);
     assert!(taken > rewrites / 8 && stage.state().is_none(), "{taken} of {rewrites} were taken up");
     assert_eq!(stage.witness.0.lock().unwrap().ended, Vec::<String>::new());
+}
+
+/// Takes the step in the middle of the next look, after so many files of it; after the look where it has fewer.
+fn within_a_look(stage: &mut Stage, mut files: u64, step: WriterAct) {
+    let waiting: Rc<RefCell<Option<WriterAct>>> = Rc::new(RefCell::new(Some(step)));
+    let due = Rc::clone(&waiting);
+    let between = move || {
+        files = files.saturating_sub(1);
+        let step = due.borrow_mut().take_if(|_| files == 0);
+        step.into_iter().for_each(|step| step());
+    };
+    BETWEEN.set(Some(Box::new(between)));
+    stage.pass(1);
+    BETWEEN.set(None);
+    let late = waiting.borrow_mut().take();
+    late.into_iter().for_each(|step| step());
 }
 
 fn no_other_than(stage: &Stage, whole: Digest, taken: &mut u64) {

@@ -65,7 +65,7 @@ fn paths_are_relative_to_the_file_that_has_them() {
     assert_eq!(scene.config().settings.keys.dir, scene.path("k"));
 }
 
-/// What no file names lies beside the first settings file, wherever the process runs; keys beside its folder, where that is `conf`.
+/// What no file names lies beside the first settings file, wherever the process runs; keys beside its folder, if it is `conf`.
 #[test]
 fn folders_lie_beside_the_settings_file() {
     let scene = Scene::new().with("main.toml", "issuer = 'https://a.example'\n").with("agents/a.toml", AGENT);
