@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::jose::{Object, string};
+use crate::jose::Object;
+use crate::json::string;
 use crate::trust::{Matcher, PlatformReason, Requirement};
 
 /// The claims of a foreign token as the checks of its platform read them, beside what its trust rule says of issuer and claims.
