@@ -1,7 +1,8 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
-//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a
-//! configuration no longer names, `terms` tells what it takes back, `offline` is for administration where no server runs.
+//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `rewrap` lets the keys
+//! of subjects follow the root key, `reconcile` ends what a configuration no longer names, `terms` tells what it takes back,
+//! `offline` is for administration where no server runs.
 
 mod failure;
 mod keys;
@@ -12,6 +13,7 @@ mod rebuild;
 mod reconcile;
 mod reload;
 mod renewal;
+mod rewrap;
 mod terms;
 
 use std::path::Path;
@@ -35,6 +37,7 @@ use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, GenerationKind};
 use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
 use reload::{Lasting, Reload};
+use rewrap::Rewrapping;
 
 /// A server that answers.
 pub struct Server {
@@ -59,10 +62,13 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
     let claim = KeyClaim::take(&settings.keys.dir, data)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
-    claim.require_known(&files, &LedgerKeys::open(&settings.keys.dir)?)?;
-    let commit = commit(store, &config, &files, &clock)?.map_err(|reason| Failure::store(data, &reason))?;
+    let known = LedgerKeys::open(&settings.keys.dir)?;
+    claim.require_known(&files, &known)?;
+    let commit = commit(store, &config, (&files, &known), &clock)?.map_err(|reason| Failure::store(data, &reason))?;
+    let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;
+    keys::record_keys(&commit, &files, &settings.keys.dir).await?;
     // What was made just now is no change of the configuration.
     config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));
     let identity = config.identity.clone().map(TlsIdentity::new);
@@ -88,7 +94,9 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     );
     let state = Arc::new(state);
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
-    let reload = Reload { lasting, signing, identity, state, runtime: Handle::current() };
+    let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
+    let roots = Rewrapping::start(commit, &settings.keys.dir, files.root_key()?, clock);
+    let reload = Reload { lasting, signing, roots, identity, state, runtime: Handle::current() };
     Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint, _claim: claim })
 }
 
@@ -125,13 +133,13 @@ impl Server {
 fn commit(
     store: Box<dyn CommitStore>,
     config: &Config,
-    files: &KeyFiles,
+    (files, ledger): (&KeyFiles, &LedgerKeys),
     clock: &Arc<dyn Clock>,
 ) -> Result<Result<Commit, StoreReason>, Failure> {
     let limits = limits::commit(&config.settings.limits);
     let (inactive, pseudonyms) = (config.catalog.agents().filter(|agent| agent.status != Status::Active), files.pseudonyms()?);
     let suspended = inactive.flat_map(|agent| pseudonyms.every(GenerationKind::Agent, agent.id.as_str().as_bytes())).collect();
-    Ok(Commit::start_suspending(store, Arc::clone(clock), files.commit()?, limits, suspended))
+    Ok(Commit::start_suspending(store, Arc::clone(clock), files.commit(ledger)?, limits, suspended))
 }
 
 /// Says in both folders that they belong together, and once to the operator.

@@ -151,6 +151,7 @@ impl Admin {
                 }
                 let done = admin::revoke_key(&folder.deployment, &folder.commit, name, now, reason).await;
                 store::revoke_key(&folder.keys, name, now)?;
+                folder.record_keys().await?;
                 Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::change::PendingChange;
-use super::contract::{Batch, CommitStore, Row, StoreReason};
+use super::contract::{Batch, CommitStore, KeyList, Row, StoreReason};
 use super::effect::Effect;
 use super::fold::StateHash;
 use super::limits::Limits;
@@ -154,11 +154,21 @@ pub(super) struct Pending {
     pub(super) withheld: Vec<WithheldHop>,
     /// Changes that act already. While there is one, nothing is issued.
     pub(super) changes: Vec<PendingChange>,
+    /// Keys of this server that something happened to.
+    pub(super) keys: KeyList,
 }
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        self.withheld.is_empty() && self.changes.is_empty()
+        self.withheld.is_empty() && self.changes.is_empty() && self.keys.is_empty()
+    }
+
+    /// Adds keys; of one that is there already the newest event counts.
+    pub(super) fn add_keys(&mut self, listed: KeyList) {
+        for (check, event) in listed {
+            let known = self.keys.entry(check).or_insert(event);
+            *known = event.max(*known);
+        }
     }
 }
 

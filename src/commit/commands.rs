@@ -6,7 +6,9 @@ mod change;
 mod checkpoint;
 mod configured;
 mod hop;
+mod keys;
 mod refusal;
+mod rewrap;
 mod spend;
 
 pub(super) use adopt::AdoptCommand;
@@ -17,5 +19,7 @@ pub use hop::RecordHop;
 #[cfg(test)]
 pub(super) use hop::UntakenReceipt;
 pub(super) use hop::{HopCommand, WithholdCommand};
+pub(super) use keys::KeyEventsCommand;
 pub(super) use refusal::RefusalCommand;
+pub(super) use rewrap::RewrapCommand;
 pub(super) use spend::{HeartbeatCommand, SpendCommand};

@@ -3,8 +3,8 @@
 
 use crate::crypto::Digest;
 use crate::ledger::record::{
-    ConfigurationRecord, HopRecord, Kind, PrincipalKind, PrincipalRecord, Record, RevocableRecord, RevocationRecord, StateCause,
-    StateRecord, StatusChangeRecord, TaskRecord,
+    ConfigurationRecord, HopRecord, KeyCheck, KeyEvent, KeyRecord, Kind, PrincipalKind, PrincipalRecord, Record, RevocableRecord,
+    RevocationRecord, StateCause, StateRecord, StatusChangeRecord, TaskRecord,
 };
 use crate::lifecycle::{TASK_SKEW, Transition};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Resource, RuleName, TaskId, Time, Txn};
@@ -47,6 +47,15 @@ pub enum Effect {
         added: Vec<ConfiguredPrincipal>,
         /// Those that go out of it.
         removed: Vec<ConfiguredPrincipal>,
+    },
+    /// A key of this server begins, is retired or is revoked.
+    Key {
+        /// The time of it.
+        at: Time,
+        /// The key.
+        check: KeyCheck,
+        /// The event.
+        event: KeyEvent,
     },
     /// What may be forgotten is forgotten, and the state then has this digest.
     Checkpoint {
@@ -104,6 +113,7 @@ impl Effect {
             Record::Revocation(revocation) => Self::of_revocation(revocation),
             Record::StatusChange(change) => Self::of_status_change(change),
             Record::Configuration(change) => Self::of_configuration(change),
+            Record::Key(change) => Self::of_key(change),
             Record::State(StateRecord { at, digest, cause, .. }) => {
                 Self::Checkpoint { at: *at, digest: *digest, lost: *cause == StateCause::Rebuild }
             }
@@ -148,6 +158,11 @@ impl Effect {
     fn of_configuration(change: &ConfigurationRecord<'_>) -> Self {
         let read = |named: &[PrincipalRecord<'_>]| named.iter().filter_map(principal).collect();
         Self::Configure { added: read(&change.added), removed: read(&change.removed) }
+    }
+
+    fn of_key(change: &KeyRecord<'_>) -> Self {
+        let KeyRecord { at, event, id, of, .. } = change;
+        Self::Key { at: *at, check: KeyCheck { of: *of, id: id.to_string() }, event: *event }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contract::ConfiguredPrincipal;
 use crate::crypto::Digest;
+use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, InactiveStatus};
 use crate::oauth::{ClientId, GenerationKey, Resource, RuleName, TaskId, Time};
 
@@ -39,11 +40,22 @@ pub struct RecordedTask {
     pub(super) holder: String,
 }
 
+/// A key of this server, as far as its records tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedKey {
+    /// The newest event in its life.
+    pub event: KeyEvent,
+    /// The time of that.
+    pub at: Time,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum EntryKey {
     Generation(GenerationKey),
     Task(TaskId),
     Principal(ConfiguredPrincipal),
+    /// A key of this server.
+    Key(KeyCheck),
     /// A configuration was taken up.
     Configured,
     /// What no record holds was lost.
@@ -105,6 +117,28 @@ impl RecordedTask {
     }
 }
 
+impl RecordedKey {
+    pub(super) fn packed(&self) -> Vec<u8> {
+        let event: u8 = match self.event {
+            KeyEvent::Begin => 1,
+            KeyEvent::Retire => 2,
+            KeyEvent::Revoke => 3,
+        };
+        postcard::to_allocvec(&(event, self.at.millis())).unwrap_or_default()
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (event, at): (u8, i64) = postcard::from_bytes(bytes).ok()?;
+        let event = match event {
+            1 => KeyEvent::Begin,
+            2 => KeyEvent::Retire,
+            3 => KeyEvent::Revoke,
+            _ => return None,
+        };
+        Some(Self { event, at: Time::from_millis(at) })
+    }
+}
+
 impl EntryKey {
     pub(super) fn packed(&self) -> Vec<u8> {
         let named = |tag: u8, name: &str| [&[tag], name.as_bytes()].concat();
@@ -113,6 +147,7 @@ impl EntryKey {
             Self::Task(id) => [&[2], id.as_bytes().as_slice()].concat(),
             Self::Configured => vec![3],
             Self::Lost => vec![9],
+            Self::Key(KeyCheck { of, id }) => [&[10], of.name().as_bytes(), &[0], id.as_bytes()].concat(),
             Self::Principal(ConfiguredPrincipal::Agent(id)) => named(4, id.as_str()),
             Self::Principal(ConfiguredPrincipal::Rule(name)) => named(5, name.as_str()),
             Self::Principal(ConfiguredPrincipal::Issuer(name, digest)) => named(6, &format!("{name} {digest}")),
@@ -129,6 +164,11 @@ impl EntryKey {
             2 => return Some(Self::Task(TaskId::from_bytes(rest.try_into().ok()?))),
             3 => return rest.is_empty().then_some(Self::Configured),
             9 => return rest.is_empty().then_some(Self::Lost),
+            10 => {
+                let (name, id) = text()?.split_once('\0')?;
+                let of = KeyRole::ALL.into_iter().find(|of| of.name() == name)?;
+                return Some(Self::Key(KeyCheck { of, id: id.to_owned() }));
+            }
             4 => ConfiguredPrincipal::Agent(ClientId::parse(text()?).ok()?),
             5 => ConfiguredPrincipal::Rule(RuleName::parse(text()?).ok()?),
             6 => {
@@ -151,6 +191,7 @@ pub(super) fn name(key: &[u8]) -> String {
     match EntryKey::read(key) {
         Some(EntryKey::Generation(key)) => format!("the thing with the pseudonym {}", URL_SAFE_NO_PAD.encode(key.0)),
         Some(EntryKey::Task(id)) => format!("task {id}"),
+        Some(EntryKey::Key(KeyCheck { of, id })) => format!("the {} key {id}", of.name()),
         Some(EntryKey::Configured) => "the configuration".to_owned(),
         Some(EntryKey::Lost) => "the time at which the state was made anew".to_owned(),
         Some(EntryKey::Principal(ConfiguredPrincipal::Agent(id))) => format!("agent {id} in the configuration"),
@@ -174,9 +215,18 @@ pub(super) fn describe(key: &[u8], value: &[u8]) -> String {
         format!("generation {}, {status}{until}", known.number)
     };
     let task = |task: RecordedTask| format!("{} exchanges left", task.left);
+    let known = |known: RecordedKey| {
+        let event = match known.event {
+            KeyEvent::Begin => "in use",
+            KeyEvent::Retire => "retired",
+            KeyEvent::Revoke => "revoked",
+        };
+        format!("{event} since {}", known.at.seconds())
+    };
     let told = match EntryKey::read(key) {
         Some(EntryKey::Generation(_)) => RecordedGeneration::read(value).map(generation),
         Some(EntryKey::Task(_)) => RecordedTask::read(value).map(task),
+        Some(EntryKey::Key(_)) => RecordedKey::read(value).map(known),
         Some(EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Lost) => Some("in force".to_owned()),
         None => None,
     };

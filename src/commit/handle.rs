@@ -12,22 +12,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, RecordHop, RefusalCommand, ResumeCommand,
-    SpendCommand, SuspendedCommand, WithholdCommand,
+    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, RecordHop,
+    RefusalCommand, ResumeCommand, RewrapCommand, SpendCommand, SuspendedCommand, WithholdCommand,
 };
-use super::contract::{CommitStore, ConfiguredPrincipal, StoreReason};
+use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
 use super::limits::{Limits, PerClient, Quota};
 use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
-use super::subject_keys::SubjectKeys;
+use super::subject_keys::{RewrapProgress, RewrapStep, RootKey, SubjectKeys};
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
 use crate::crypto::{MacKey, SealKey, SealReason};
-use crate::ledger::record::{RefusalRecord, StateCause};
+use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId};
 
@@ -50,11 +50,13 @@ pub const SUM: &str = "sum";
 #[derive(Debug)]
 pub struct CommitKeys {
     /// The key under which the keys of subjects are wrapped.
-    pub root: Arc<SealKey>,
+    pub root: RootKey,
     /// The key under which the terms of tasks are sealed.
     pub terms: Arc<SealKey>,
     /// The keys of the sum of everything that no record holds, the current one first.
     pub sums: Vec<MacKey>,
+    /// All that the key folder lists: those that records name must be among them.
+    pub listed: KeyList,
 }
 
 impl CommitKeys {
@@ -65,7 +67,9 @@ impl CommitKeys {
     pub fn of_secrets(root: &[u8; 32], state: &[u8; 32]) -> Result<Self, SealReason> {
         let state = MacKey::new(state);
         let terms = SealKey::new(&state.derive(TASK_TERMS))?;
-        Ok(Self { root: Arc::new(SealKey::new(root)?), terms: Arc::new(terms), sums: vec![MacKey::new(&state.derive(SUM))] })
+        let id = MacKey::new(root).derive("id").map(|byte| format!("{byte:02x}")).concat();
+        let (root, sums) = (RootKey { key: Arc::new(SealKey::new(root)?), ids: vec![id] }, vec![MacKey::new(&state.derive(SUM))]);
+        Ok(Self { root, terms: Arc::new(terms), sums, listed: KeyList::new() })
     }
 }
 
@@ -137,7 +141,9 @@ impl Commit {
             closing: AtomicBool::new(false),
         });
         let durable = shared.durable.clone();
-        let writer = Writer::start(WriterParts { store, clock: Arc::clone(&clock), limits, messages, memory, durable })?;
+        let listed = keys.listed;
+        let parts = WriterParts { store, clock: Arc::clone(&clock), limits, messages, memory, durable, listed };
+        let writer = Writer::start(parts)?;
         let work = move || {
             // Whoever waits for the end is told after the store was closed with the writer.
             for closed in writer.run() {
@@ -306,6 +312,30 @@ impl Commit {
         self.ask(|reply| ConfiguredCommand { in_force, reply }).await
     }
 
+    /// Refuses a key folder that `listed` lists, where it lacks keys that records name.
+    ///
+    /// # Errors
+    /// `Keys`.
+    pub fn require_keys(&self, listed: &KeyList) -> Result<(), StoreReason> {
+        self.shared.state.require_keys(listed)
+    }
+
+    /// Records, durably when it returns `Ok`, what happened to the `listed` keys and is not recorded yet.
+    ///
+    /// # Errors
+    /// `Unavailable`: it is recorded when the store takes records again, before anything else is.
+    pub async fn record_keys(&self, listed: KeyList) -> Result<(), CommitReason> {
+        if self.shared.state.unrecorded_keys(&listed).is_empty() {
+            return Ok(());
+        }
+        self.ask(|reply| KeyEventsCommand { listed, reply }).await
+    }
+
+    /// Those of the `listed` keys that the records name as revoked and the list does not.
+    pub fn revived_keys(&self, listed: &KeyList) -> Vec<KeyCheck> {
+        self.shared.state.revived_keys(listed)
+    }
+
     /// The things that the configuration suspends from now on: tokens that depend on any of them are shown as suspended, and
     /// tasks under them are not waited for.
     pub fn suspend_configured(&self, keys: HashSet<GenerationKey>) {
@@ -319,6 +349,16 @@ impl Commit {
     /// See [`CommitReason`].
     pub async fn checkpoint(&self, cause: StateCause) -> Result<(), CommitReason> {
         self.ask(|reply| CheckpointCommand { cause, reply }).await
+    }
+
+    /// Does one step of wrapping the keys of subjects under another root key. Steps follow one another.
+    ///
+    /// # Errors
+    /// `Unavailable`: the step may be done or not, and can be done again.
+    pub async fn rewrap(&self, step: RewrapStep) -> Result<RewrapProgress, CommitReason> {
+        let (reply, answer) = oneshot::channel();
+        self.send(RewrapCommand::new(step, reply))?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
     }
 
     /// Seals the terms of tasks.

@@ -60,6 +60,7 @@ pub fn rebuild(
     let mut sum = UnrecordedSum::new(keys.sums);
     let lost = sum.load(&recovered.unrecorded, recovered.count == 0 && recovered.unrecorded.is_empty()).is_err();
     let mut fold = fold.into_fold();
+    fold.state.require_keys(&keys.listed)?;
     require_terms(&fold.state, &recovered.terms, &sealer)?;
     if lost {
         sum.clear();

@@ -1,13 +1,15 @@
-//! The state that follows from the records: generations, tasks with their budgets, and what the configuration has in force.
+//! The state that follows from the records: generations, tasks with their budgets, what the configuration has in force, and
+//! the keys of this server.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use super::contract::{ConfiguredPrincipal, StateChangeRow, StateRow};
+use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing};
-use super::entry::{EntryKey, RecordedGeneration, RecordedTask};
+use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask};
 use super::expiry::ExpiryQueue;
+use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, InactiveStatus, Transition, rank};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, TaskId, Time, Txn};
 
@@ -21,6 +23,7 @@ pub struct RecordedState {
     tasks: HashMap<TaskId, RecordedTask>,
     /// None before a configuration was ever taken up.
     in_force: Option<BTreeSet<ConfiguredPrincipal>>,
+    keys: BTreeMap<KeyCheck, RecordedKey>,
     /// The time from which the last of the tasks of a transaction may be forgotten.
     tasks_of: HashMap<Txn, Time>,
     /// When what no record holds was lost: what was made before does not count for a while.
@@ -86,6 +89,10 @@ impl RecordedState {
                 self.configure(added, removed);
                 Ok(())
             }
+            Effect::Key { at, check, event } => {
+                self.note_key(check, RecordedKey { event: *event, at: *at });
+                Ok(())
+            }
         }
     }
 
@@ -124,6 +131,36 @@ impl RecordedState {
     /// The principals that the configuration has in force; none before one was ever taken up.
     pub fn in_force(&self) -> Option<&BTreeSet<ConfiguredPrincipal>> {
         self.in_force.as_ref()
+    }
+
+    /// The keys of this server that records name.
+    pub fn keys(&self) -> &BTreeMap<KeyCheck, RecordedKey> {
+        &self.keys
+    }
+
+    /// The events of the `listed` keys that are not recorded yet.
+    pub fn unrecorded_keys(&self, listed: &KeyList) -> Vec<(KeyCheck, KeyEvent)> {
+        let newer = |(check, event): &(&KeyCheck, &KeyEvent)| self.keys.get(*check).is_none_or(|known| known.event < **event);
+        listed.iter().filter(newer).map(|(check, event)| (check.clone(), *event)).collect()
+    }
+
+    /// Those of the `listed` keys that were revoked, and are not so in the list.
+    pub fn revived_keys(&self, listed: &KeyList) -> Vec<KeyCheck> {
+        let revoked = |check: &KeyCheck| self.keys.get(check).is_some_and(|known| known.event == KeyEvent::Revoke);
+        let revived = listed.iter().filter(|(check, event)| **event != KeyEvent::Revoke && revoked(check));
+        revived.map(|(check, _)| check.clone()).collect()
+    }
+
+    /// Passes where every key that records name is among the `listed` ones, if a key folder lists such keys: the newest only of
+    /// secrets and signing keys that are no more.
+    ///
+    /// # Errors
+    /// `Keys`.
+    pub fn require_keys(&self, listed: &KeyList) -> Result<(), StoreReason> {
+        let stays = |check: &KeyCheck, known: &RecordedKey| check.of == KeyRole::Ledger || known.event == KeyEvent::Begin;
+        let missing = self.keys.iter().filter(|(check, known)| stays(check, known) && !listed.contains_key(*check));
+        let missing: Vec<KeyCheck> = missing.map(|(check, _)| check.clone()).collect();
+        if missing.is_empty() { Ok(()) } else { Err(StoreReason::Keys(missing)) }
     }
 
     /// True where anything may be forgotten at `at`.
@@ -240,6 +277,14 @@ impl RecordedState {
         known.extend(added.iter().cloned());
     }
 
+    /// A key that was revoked stays so.
+    fn note_key(&mut self, check: &KeyCheck, after: RecordedKey) {
+        if self.keys.get(check).is_none_or(|before| before.event < after.event) {
+            self.touch(&EntryKey::Key(check.clone()));
+            self.keys.insert(check.clone(), after);
+        }
+    }
+
     /// Keeps what there is to remember of a thing.
     fn put(&mut self, key: GenerationKey, after: RecordedGeneration) {
         if after == RecordedGeneration::default() {
@@ -291,7 +336,7 @@ impl RecordedState {
                 }
             }
             EntryKey::Lost => self.lost = None,
-            EntryKey::Principal(_) | EntryKey::Configured => {}
+            EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Key(_) => {}
         }
     }
 
@@ -320,6 +365,7 @@ impl RecordedState {
             EntryKey::Principal(principal) => {
                 self.in_force.as_ref().is_some_and(|known| known.contains(principal)).then(Vec::new)
             }
+            EntryKey::Key(check) => self.keys.get(check).map(RecordedKey::packed),
             EntryKey::Configured => self.in_force.is_some().then(Vec::new),
             EntryKey::Lost => self.lost.map(|at| at.millis().to_be_bytes().to_vec()),
         }
@@ -330,7 +376,8 @@ impl RecordedState {
         let generations = self.generations.keys().map(|key| EntryKey::Generation(*key));
         let tasks = self.tasks.keys().map(|id| EntryKey::Task(*id));
         let principals = self.in_force.iter().flatten().map(|principal| EntryKey::Principal(principal.clone()));
-        let all = generations.chain(tasks).chain(principals).chain([EntryKey::Configured, EntryKey::Lost]);
+        let keys = self.keys.keys().map(|check| EntryKey::Key(check.clone()));
+        let all = generations.chain(tasks).chain(principals).chain(keys).chain([EntryKey::Configured, EntryKey::Lost]);
         all.filter_map(|key| Some(StateRow { value: self.packed(&key)?, key: key.packed() })).collect()
     }
 
@@ -340,6 +387,7 @@ impl RecordedState {
             EntryKey::Generation(key) => self.put(key, RecordedGeneration::read(&row.value)?),
             EntryKey::Task(id) => self.keep_task(id, RecordedTask::read(&row.value)?),
             EntryKey::Principal(principal) => self.in_force.get_or_insert_default().extend([principal]),
+            EntryKey::Key(check) => drop(self.keys.insert(check, RecordedKey::read(&row.value)?)),
             EntryKey::Configured => self.in_force.get_or_insert_default().extend([]),
             EntryKey::Lost => {
                 let at = Time::from_millis(i64::from_be_bytes(row.value.as_slice().try_into().ok()?));

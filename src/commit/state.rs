@@ -11,11 +11,12 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::change::{PendingChange, RecordedChange, StateChange};
 #[cfg(test)]
 use super::contract::StateRow;
-use super::contract::{ConfiguredPrincipal, Heartbeat, StateChangeRow};
+use super::contract::{ConfiguredPrincipal, Heartbeat, KeyList, StateChangeRow, StoreReason};
 use super::effect::Effect;
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
 use super::recorded::{Forgotten, RecordedState};
+use crate::ledger::record::{KeyCheck, KeyEvent};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
 use crate::oauth::{ClientId, GenerationKey, TaskId, Time};
 use task_table::TaskTable;
@@ -116,6 +117,24 @@ impl State {
     /// The principals that the configuration has in force; none before one was ever taken up.
     pub fn in_force(&self) -> Option<BTreeSet<ConfiguredPrincipal>> {
         self.read().recorded.in_force().cloned()
+    }
+
+    /// Passes where every key that records name is among the `listed` ones.
+    ///
+    /// # Errors
+    /// `Keys`.
+    pub(super) fn require_keys(&self, listed: &KeyList) -> Result<(), StoreReason> {
+        self.read().recorded.require_keys(listed)
+    }
+
+    /// The events of the `listed` keys that are not recorded yet.
+    pub(super) fn unrecorded_keys(&self, listed: &KeyList) -> Vec<(KeyCheck, KeyEvent)> {
+        self.read().recorded.unrecorded_keys(listed)
+    }
+
+    /// Those of the `listed` keys that were revoked, and are not so in the list.
+    pub(super) fn revived_keys(&self, listed: &KeyList) -> Vec<KeyCheck> {
+        self.read().recorded.revived_keys(listed)
     }
 
     /// Acts on `change` at `at`.

@@ -5,9 +5,11 @@ mod faults;
 mod histories;
 pub(crate) mod listing;
 mod holding;
+mod keys;
 mod memory;
 mod model;
 mod outlasting;
+mod rewrap;
 mod rules;
 mod shared;
 mod spending;
@@ -55,13 +57,22 @@ pub(super) struct Rig {
     clock: Arc<Hand>,
     limits: Limits,
     root: u8,
+    listed: contract::KeyList,
 }
 
 impl Rig {
     fn new() -> Self {
         let (retry, checkpoint_pause) = (std::time::Duration::from_millis(1), std::time::Duration::ZERO);
         let limits = Limits { retry, checkpoint_pause, ..Limits::default() };
-        Self { disk: Disk::default(), faults: Faults::default(), clock: Arc::new(Hand(AtomicI64::new(START))), limits, root: 1 }
+        let listed = contract::KeyList::new();
+        Self {
+            disk: Disk::default(),
+            faults: Faults::default(),
+            clock: Arc::new(Hand(AtomicI64::new(START))),
+            limits,
+            root: 1,
+            listed,
+        }
     }
 
     fn start(&self) -> Commit {
@@ -70,7 +81,8 @@ impl Rig {
 
     fn tried(&self) -> Result<Commit, contract::StoreReason> {
         let store = MemoryStore::new(&self.disk, &self.faults);
-        Commit::start(Box::new(store), self.clock.clone(), keys(self.root), self.limits.clone())
+        let keys = CommitKeys { listed: self.listed.clone(), ..keys(self.root) };
+        Commit::start(Box::new(store), self.clock.clone(), keys, self.limits.clone())
     }
 
     fn step(&self, millis: i64) {

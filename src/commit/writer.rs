@@ -14,8 +14,8 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::command::{CommitCommand, Message, Pending, Reply, Staging, UncertainBatch, WriterMemory};
-use super::commands::{ChangeCommand, CheckpointCommand, WithholdCommand};
-use super::contract::{Batch, CommitStore, StoreReason};
+use super::commands::{ChangeCommand, CheckpointCommand, KeyEventsCommand, WithholdCommand};
+use super::contract::{Batch, CommitStore, KeyList, StoreReason};
 use super::limits::Limits;
 use super::receipt::Durable;
 use crate::ledger::record::StateCause;
@@ -62,6 +62,8 @@ pub(super) struct WriterParts {
     pub(super) messages: Receiver<Message>,
     pub(super) memory: WriterMemory,
     pub(super) durable: Durable,
+    /// The keys that the key folder lists.
+    pub(super) listed: KeyList,
 }
 
 impl Writer {
@@ -76,8 +78,9 @@ impl Writer {
             self.write_all(Vec::new());
         }
         if self.unfinished() {
-            let (changes, withheld) = (self.pending.changes.len(), self.pending.withheld.len());
-            tracing::error!(changes, withheld, "the store failed to the end");
+            let Pending { changes, withheld, keys } = &self.pending;
+            let (changes, withheld, keys) = (changes.len(), withheld.len(), keys.len());
+            tracing::error!(changes, withheld, keys, "the store failed to the end");
         }
         std::mem::take(&mut self.closing)
     }
@@ -216,8 +219,12 @@ impl Writer {
     /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already, and a
     /// checkpoint where one is due.
     fn unasked(&mut self, at: Time) -> Vec<Box<dyn CommitCommand>> {
-        let Pending { withheld, changes } = std::mem::take(&mut self.pending);
+        let Pending { withheld, changes, keys } = std::mem::take(&mut self.pending);
         let mut commands: Vec<Box<dyn CommitCommand>> = Vec::new();
+        // Nothing that a key serves for is recorded before it is.
+        if !keys.is_empty() {
+            commands.push(Box::new(KeyEventsCommand { listed: keys, reply: Reply::none() }));
+        }
         commands.extend(withheld.into_iter().map(|hop| Box::new(WithholdCommand(hop)) as Box<dyn CommitCommand>));
         commands.extend(changes.into_iter().map(|change| Box::new(ChangeCommand::pending(change)) as Box<dyn CommitCommand>));
         for task in self.memory.state.overdue(at, OVERDUE_MAX) {

@@ -12,12 +12,14 @@ mod disclosure;
 mod task;
 mod event;
 mod state;
+mod key;
 
 use serde::Deserialize;
 
 pub use disclosure::{Discloser, Disclosure, Disclosures};
 pub use event::{RefusalRecord, RevocableRecord, RevocationRecord, StatusChangeRecord, WithheldRecord};
 pub use hop::{ActorRecord, AgentSubject, AttributeDigests, Confirmations, Evidence, HopRecord, Inputs};
+pub use key::{KeyCheck, KeyEvent, KeyRecord, KeyRole};
 pub use schema::{Kind, RECORD_BYTES_MAX, REFUSAL_BYTES_MAX, RecordReason, VERSION};
 pub use state::{ConfigurationRecord, PrincipalKind, PrincipalRecord, StateCause, StateRecord};
 pub use task::{AuthorityRecord, TaskRecord};
@@ -45,6 +47,8 @@ pub enum Record<'a> {
     State(StateRecord),
     /// A change of what the configuration has in force.
     Configuration(ConfigurationRecord<'a>),
+    /// An event in the life of a key of this server.
+    Key(KeyRecord<'a>),
 }
 
 impl<'a> Record<'a> {
@@ -86,6 +90,7 @@ impl<'a> Record<'a> {
             Self::StatusChange(record) => written(record, RECORD_BYTES_MAX),
             Self::State(record) => written(record, RECORD_BYTES_MAX),
             Self::Configuration(record) => written(record, RECORD_BYTES_MAX),
+            Self::Key(record) => written(record, RECORD_BYTES_MAX),
         }
     }
 
@@ -100,6 +105,7 @@ impl<'a> Record<'a> {
             Self::StatusChange(record) => record.kind,
             Self::State(_) => Kind::State,
             Self::Configuration(_) => Kind::Configuration,
+            Self::Key(_) => Kind::Key,
         }
     }
 
@@ -109,7 +115,8 @@ impl<'a> Record<'a> {
             Self::Hop(record) => Some(record.jti),
             Self::Task(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
-            Self::Refusal(_) | Self::Revocation(_) | Self::StatusChange(_) | Self::State(_) | Self::Configuration(_) => None,
+            Self::Refusal(_) | Self::Revocation(_) | Self::StatusChange(_) => None,
+            Self::State(_) | Self::Configuration(_) | Self::Key(_) => None,
         }
     }
 
@@ -122,7 +129,7 @@ impl<'a> Record<'a> {
             Self::Refusal(record) => record.txn,
             Self::Revocation(record) => event::transaction(&record.ends),
             Self::StatusChange(record) => event::transaction(&record.things),
-            Self::State(_) | Self::Configuration(_) => None,
+            Self::State(_) | Self::Configuration(_) | Self::Key(_) => None,
         }
     }
 
@@ -149,6 +156,7 @@ impl<'a> Record<'a> {
             Kind::Suspension | Kind::Resumption | Kind::Retirement => parsed(bytes).map(Self::StatusChange),
             Kind::State => parsed(bytes).map(Self::State),
             Kind::Configuration => parsed(bytes).map(Self::Configuration),
+            Kind::Key => parsed(bytes).map(Self::Key),
         }
     }
 
@@ -163,6 +171,7 @@ impl<'a> Record<'a> {
             Self::StatusChange(record) => record.holds(),
             Self::State(record) => record.holds(),
             Self::Configuration(record) => record.holds(),
+            Self::Key(record) => record.holds(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::keys::server_keys;
+use super::keys::{record_keys, server_keys};
 use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit};
 use crate::config::{self, Sources};
@@ -38,7 +38,7 @@ impl Offline {
         let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
         let keys_dir = config.settings.keys.dir.clone();
         let key_files = KeyFiles::open(&keys_dir, SystemClock.now())?;
-        let (commit_keys, keys) = (key_files.commit()?, server_keys(&key_files, &Arc::new(Cache::new(1)), &Arc::default())?);
+        let keys = server_keys(&key_files, &Arc::new(Cache::new(1)), &Arc::default())?;
         let deployment = config::deployment(config, keys, None).map_err(Failure::configuration)?;
         let failed = |reason: StoreReason| match reason {
             StoreReason::Locked => Failure::new(format!("a server uses {}, but its ops.sock does not answer", data.display())),
@@ -46,10 +46,20 @@ impl Offline {
         };
         let store = store::open(data).map_err(failed)?;
         let claim = KeyClaim::take(&keys_dir, data)?;
-        claim.require_known(&key_files, &LedgerKeys::open(&keys_dir)?)?;
-        let commit = Commit::start(store, Arc::new(SystemClock), commit_keys, commit::Limits::default()).map_err(failed)?;
+        let ledger = LedgerKeys::open(&keys_dir)?;
+        claim.require_known(&key_files, &ledger)?;
+        let keys = key_files.commit(&ledger)?;
+        let commit = Commit::start(store, Arc::new(SystemClock), keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
         Ok(Self { deployment, commit, keys: keys_dir, records, _claim: claim })
+    }
+
+    /// Records what happened to the keys.
+    ///
+    /// # Errors
+    /// When the key folder cannot be read.
+    pub async fn record_keys(&self) -> Result<(), Failure> {
+        record_keys(&self.commit, &KeyFiles::open(&self.keys, SystemClock.now())?, &self.keys).await
     }
 
     /// Closes the store and gives up the lock.

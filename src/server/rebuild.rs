@@ -21,6 +21,7 @@ pub fn rebuild_state(data: &Path, files: &[PathBuf], progress: impl FnMut(u64, u
     let mut store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
     let claim = KeyClaim::take(&config.settings.keys.dir, data)?;
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;
-    claim.require_known(&keys, &LedgerKeys::open(&config.settings.keys.dir)?)?;
-    rebuild(&mut *store, keys.commit()?, SystemClock.now(), progress).map_err(|reason| Failure::store(data, &reason))
+    let ledger = LedgerKeys::open(&config.settings.keys.dir)?;
+    claim.require_known(&keys, &ledger)?;
+    rebuild(&mut *store, keys.commit(&ledger)?, SystemClock.now(), progress).map_err(|reason| Failure::store(data, &reason))
 }

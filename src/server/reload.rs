@@ -8,9 +8,10 @@ use rustls::sign::CertifiedKey;
 use tokio::runtime::Handle;
 
 use super::failure::Failure;
-use super::keys::server_keys;
+use super::keys::{as_recorded, record_keys, server_keys};
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
+use super::rewrap::Rewrapping;
 use super::terms::take_up;
 use crate::commit::Commit;
 use crate::config::{self, Config, ServerKeys, Settings, TlsSettings};
@@ -32,6 +33,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(120);
 pub(super) struct Reload {
     pub(super) lasting: Lasting,
     pub(super) signing: LedgerSigning,
+    pub(super) roots: Rewrapping,
     pub(super) identity: Option<Arc<TlsIdentity>>,
     pub(super) state: Arc<AppState>,
     /// The runtime of the server.
@@ -86,8 +88,11 @@ impl Reload {
         warn(&config);
         let (keys, now) = (&config.settings.keys, self.lasting.clock.now());
         let files = KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?;
+        let files = as_recorded(&self.lasting.commit, files, keys, now)?;
         self.signing.renew(&config.settings, now)?;
         store::remember(&self.lasting.data, &files, &LedgerKeys::open(&keys.dir)?)?;
+        self.runtime.block_on(record_keys(&self.lasting.commit, &files, &keys.dir))?;
+        self.roots.take(files.root_key()?);
         let keys = self.lasting.keys(&files)?;
         let (frontend, certificate) = (Frontend::of(&config.settings), config.identity.clone());
         let deployment = config::deployment(config, keys, Some(&self.state.deployment())).map_err(Failure::new)?;

@@ -16,9 +16,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::commit::{CommitKeys, SUM, TASK_TERMS};
+use crate::commit::contract::KeyList;
+use crate::commit::{CommitKeys, RootKey, SUM, TASK_TERMS};
 use crate::crypto::{MacKey, SealKey};
 use crate::jose::{Algorithm, SigningKey, generate_key};
+use crate::ledger::record::KeyEvent;
 use crate::mint::{SignerEntry, Signers};
 use crate::oauth::{Pseudonyms, Time};
 use files::KeyFolder;
@@ -135,9 +137,27 @@ impl KeyFiles {
         *self = Self::read(folder.clone(), now)?;
         let entry = self.secrets.rotate(&folder, of, now)?;
         Uses::begin(&folder)?;
-        let kept = self.secrets.entries().filter(|entry| !entry.is_destroyed()).map(|entry| entry.id.as_str());
-        Uses::retain(&folder, &kept.collect::<Vec<_>>())?;
+        self.count_kept()?;
         Ok(entry)
+    }
+
+    /// Destroys the earlier ones of the root keys with these check `ids`, under which nothing is wrapped any more, and whatever
+    /// is left of keys that were destroyed before. Returns the check values of those that were not.
+    ///
+    /// # Errors
+    /// See [`KeyFilesReason`].
+    pub fn destroy_roots(&mut self, ids: &[String], now: Time) -> Result<Vec<String>, KeyFilesReason> {
+        let folder = self.folder.clone();
+        let _lock = folder.lock()?;
+        *self = Self::read(folder.clone(), now)?;
+        let destroyed = self.secrets.destroy_roots(&folder, ids, now)?;
+        self.count_kept()?;
+        Ok(destroyed)
+    }
+
+    fn count_kept(&self) -> Result<(), KeyFilesReason> {
+        let kept = self.secrets.entries().filter(|entry| !entry.is_destroyed()).map(|entry| entry.id.as_str());
+        Uses::retain(&self.folder, &kept.collect::<Vec<_>>())
     }
 
     /// Makes the keys that follow those that are old enough, or were used often enough. Returns the check values of the new ones.
@@ -263,6 +283,20 @@ impl KeyFiles {
         self.sealing(KeyRole::Root)
     }
 
+    /// Those keys, with their check values.
+    ///
+    /// # Errors
+    /// None for secrets of the right length, which they have.
+    pub fn root_key(&self) -> Result<RootKey, KeyFilesReason> {
+        let mut ids: Vec<String> = self
+            .secrets()
+            .filter(|entry| entry.of == KeyRole::Root && !entry.is_destroyed())
+            .map(|entry| entry.id.clone())
+            .collect();
+        ids.reverse();
+        Ok(RootKey { key: Arc::new(self.root()?), ids })
+    }
+
     fn sealing(&self, of: KeyRole) -> Result<SealKey, KeyFilesReason> {
         let key = |secret: &files::Secret| match of {
             KeyRole::State => SealKey::new(&MacKey::new(secret).derive(TASK_TERMS)),
@@ -293,13 +327,25 @@ impl KeyFiles {
         Ok(self)
     }
 
+    /// Everything that is listed here and of the `ledger`, each with the newest event in its life.
+    pub fn events(&self, ledger: &LedgerKeys) -> KeyList {
+        let over = |is_over: bool| if is_over { KeyEvent::Retire } else { KeyEvent::Begin };
+        let signing = self.ring.all().map(|entry| match entry.revoked() {
+            Some(_) => KeyEvent::Revoke,
+            None => over(entry.is_destroyed()),
+        });
+        let secrets = self.secrets.entries().map(|entry| over(entry.is_destroyed()));
+        self.checks().zip(secrets.chain(signing)).chain(ledger.events(self.opened)).collect()
+    }
+
     /// The keys of the commit: the root key, and those that come from the secret of what lies in the store besides records.
     ///
     /// # Errors
     /// None for secrets of the right length, which they have.
-    pub fn commit(&self) -> Result<CommitKeys, KeyFilesReason> {
+    pub fn commit(&self, ledger: &LedgerKeys) -> Result<CommitKeys, KeyFilesReason> {
         let sums = self.secrets.kept(KeyRole::State).map(|secret| MacKey::new(&MacKey::new(secret).derive(SUM))).collect();
-        Ok(CommitKeys { root: Arc::new(self.root()?), terms: Arc::new(self.sealing(KeyRole::State)?), sums })
+        let (root, terms) = (self.root_key()?, Arc::new(self.sealing(KeyRole::State)?));
+        Ok(CommitKeys { root, terms, sums, listed: self.events(ledger) })
     }
 
     fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {

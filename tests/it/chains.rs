@@ -25,7 +25,7 @@ use countersign::lines::{self, LineContext};
 use countersign::mint::IssuedToken;
 use countersign::oauth::{Clock, Time};
 use countersign::request::Form;
-use countersign::store::{self, KeyFiles};
+use countersign::store::{self, KeyFiles, LedgerKeys};
 use serde_json::{Value, json};
 
 use crate::support::{Ledger, claims, form, number, scratch};
@@ -149,7 +149,7 @@ fn build(folder: &Path, seed: u64) -> Stage {
         sequences: Arc::default(),
     };
     let store = store::open(&folder.join("data")).unwrap();
-    let commit_keys = keys.commit().unwrap();
+    let commit_keys = keys.commit(&LedgerKeys::open(&folder.join("keys")).unwrap()).unwrap();
     let commit = Commit::start(store, Arc::clone(&clock) as Arc<dyn Clock>, commit_keys, commit::Limits::default()).unwrap();
     let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
     Stage { universe, world, commit, clock, idp, counts: Mutex::default() }

@@ -2,6 +2,8 @@
 //! [`liveness::join`] has it, and the one writer judges, on a store that fails and a process that dies. Held against a model that
 //! knows nothing of generations: it walks from parent to child.
 //!
+//! A second walk is about a running copy of the agent too, a third about a key of the server.
+//!
 //! `COUNTERSIGN_MODEL_DEPTH` sets the length of the histories; the default takes some seconds.
 
 mod ghost;
@@ -13,6 +15,7 @@ use stateright::{Checker, Model, Property};
 
 use super::memory::Content;
 use super::*;
+use crate::ledger::record::KeyEvent;
 use crate::lifecycle::liveness;
 use ghost::{Ghost, Ground, Hop};
 use machine::Machine;
@@ -96,10 +99,14 @@ enum Ask {
     Revoke(u8),
     EndSubject,
     Agent(Transition),
+    Instance(Transition),
+    EndInstance,
     Task(Transition),
     Open,
     Complete,
     Beat,
+    /// Takes up that the key folder lists the key so.
+    Key(KeyEvent),
 }
 
 /// The fate of a batch.
@@ -116,7 +123,16 @@ enum Fate {
     KilledAfter,
 }
 
-struct Histories;
+/// The things that histories are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Histories {
+    /// Agent, subject and task.
+    Life,
+    /// Agent, running copy of it, and task.
+    Instance,
+    /// Agent and key.
+    Key,
+}
 
 impl Model for Histories {
     type State = Node;
@@ -129,7 +145,12 @@ impl Model for Histories {
         let chain = [Act::Admit(From::Outside, 0), alone(Ask::Issue(0)), Act::Admit(From::Token(0), 1)];
         let after = |acts: &[Act]| acts.iter().fold(Node::first(), |node, act| self.next_state(&node, act.clone()).unwrap());
         let suspended = [alone(Ask::Open), alone(Ask::Task(Transition::Suspend)), Act::Tick];
-        vec![Node::first(), after(&opened), after(&suspended), after(&chain)]
+        let paused = [alone(Ask::Open), alone(Ask::Instance(Transition::Suspend)), Act::Tick];
+        match self {
+            Self::Life => vec![Node::first(), after(&opened), after(&suspended), after(&chain)],
+            Self::Instance => vec![Node::first(), after(&paused), after(&chain)],
+            Self::Key => vec![Node::first()],
+        }
     }
 
     fn actions(&self, node: &Node, acts: &mut Vec<Act>) {
@@ -137,7 +158,11 @@ impl Model for Histories {
             return;
         }
         acts.extend(node.admissions());
-        let asks = node.asks();
+        let asks = match self {
+            Self::Life => node.asks(),
+            Self::Instance => node.asks_with_instance(),
+            Self::Key => node.asks_with_key(),
+        };
         let fates = [Fate::Durable, Fate::Lost, Fate::Landed, Fate::KilledBefore, Fate::KilledAfter];
         acts.extend(asks.iter().flat_map(|ask| fates.map(|fate| Act::Together(vec![*ask], fate))));
         let issues: Vec<Ask> = asks.iter().copied().filter(|ask| matches!(ask, Ask::Issue(_))).collect();
@@ -168,18 +193,28 @@ impl Model for Histories {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
-            Property::always("everything is as the model says", |_, node: &Node| node.wrong.is_none()),
+        let right: Property<Self> = Property::always("everything is as the model says", |_, node: &Node| node.wrong.is_none());
+        if *self == Self::Key {
+            let refused: fn(&Self, &Node) -> bool = |_, node| node.ghost.requires_key();
+            let revoked: fn(&Self, &Node) -> bool = |_, node| node.ghost.key() == Some(KeyEvent::Revoke);
+            let required = Property::sometimes("no start without the key", refused);
+            return vec![right, required, Property::sometimes("the key is revoked", revoked)];
+        }
+        let common = vec![
+            right,
             Property::sometimes("something dies between admission and commit", |_, node: &Node| node.seen.died_before_commit),
-            Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
-            Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
-            Property::sometimes("a heartbeat is missed", |_, node: &Node| node.seen.overdue),
             Property::sometimes("a task stays suspended for longer than between two heartbeats", |_, node: &Node| {
                 node.seen.spared
             }),
             Property::sometimes("something suspended comes back", |_, node: &Node| node.seen.resumed),
             Property::sometimes("a hop is durable and its token never left", |_, node: &Node| node.seen.withheld),
-        ]
+        ];
+        let of_life = [
+            Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
+            Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
+            Property::sometimes("a heartbeat is missed", |_, node: &Node| node.seen.overdue),
+        ];
+        common.into_iter().chain(of_life.into_iter().filter(|_| *self == Self::Life)).collect()
     }
 }
 
@@ -217,6 +252,25 @@ impl Node {
                 asks.extend([Ask::Complete, Ask::Beat]);
             }
         }
+        asks
+    }
+
+    /// The same as far as it is about the agent and the task, and what may happen to the running copy.
+    fn asks_with_instance(&self) -> Vec<Ask> {
+        let mut asks = self.asks();
+        asks.retain(|ask| {
+            matches!(ask, Ask::Issue(_) | Ask::Open | Ask::Beat | Ask::Agent(Transition::Suspend | Transition::Resume))
+        });
+        asks.extend([Transition::Suspend, Transition::Resume].map(Ask::Instance));
+        asks.push(Ask::EndInstance);
+        asks
+    }
+
+    /// The same as far as it is about the agent, and the events of the key.
+    fn asks_with_key(&self) -> Vec<Ask> {
+        let mut asks = self.asks();
+        asks.retain(|ask| matches!(ask, Ask::Issue(_) | Ask::Agent(_) | Ask::Revoke(_)));
+        asks.extend([KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke].map(Ask::Key));
         asks
     }
 
@@ -291,7 +345,10 @@ impl Node {
             }
             (Ask::Issue(id), _) => self.admitted.retain(|grown| grown.id != id),
             (Ask::Open, answer) => self.ghost.tell_opener(answer == Some(Ok(()))),
-            (Ask::Agent(Transition::Resume) | Ask::Task(Transition::Resume), Some(Ok(()))) => self.seen.resumed = true,
+            (
+                Ask::Agent(Transition::Resume) | Ask::Instance(Transition::Resume) | Ask::Task(Transition::Resume),
+                Some(Ok(())),
+            ) => self.seen.resumed = true,
             _ => {}
         }
         match answer {
@@ -313,6 +370,7 @@ impl Node {
                 self.wrong.get_or_insert(format!("token {}: alive {living}, expected {expected}", token.id));
             }
         }
+        self.look_at_key(machine);
         if let Some(task) = self.ghost.task() {
             self.seen.overdue |= task.overdue(self.millis());
             self.seen.spared |= task.is_spared() && self.ticks == TICKS_MAX;
@@ -324,6 +382,22 @@ impl Node {
             if left != Some(BUDGET - task.charged) {
                 self.wrong.get_or_insert(format!("left {left:?}, charged {}", task.charged));
             }
+        }
+    }
+}
+
+impl Node {
+    /// What is recorded of the key is what the model says; it is required as long as it is in use, and once revoked stays so.
+    fn look_at_key(&mut self, machine: &Machine) {
+        let key = self.ghost.key();
+        if machine.key() != key {
+            self.wrong.get_or_insert(format!("the key: {:?}, expected {key:?}", machine.key()));
+        }
+        if key.is_some() && Machine::starts_without_key(&self.disk, self.millis()) == self.ghost.requires_key() {
+            self.wrong.get_or_insert(format!("without the key, which is {key:?}: started or refused where it must not be"));
+        }
+        if machine.revives_key() != (key == Some(KeyEvent::Revoke)) {
+            self.wrong.get_or_insert(format!("the key, which is {key:?}, is listed as in use"));
         }
     }
 }
@@ -351,8 +425,25 @@ impl std::fmt::Debug for Node {
 
 #[test]
 fn no_history_revives_overspends_or_accepts_twice() {
-    let depth = std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(4, |depth| depth.parse().unwrap());
-    let checker = Histories.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
+    walk(Histories::Life, depth());
+}
+
+#[test]
+fn no_history_revives_a_running_copy_or_what_it_did() {
+    walk(Histories::Instance, depth());
+}
+
+#[test]
+fn no_history_revives_a_key_or_goes_on_without_it() {
+    walk(Histories::Key, depth());
+}
+
+fn depth() -> usize {
+    std::env::var("COUNTERSIGN_MODEL_DEPTH").map_or(4, |depth| depth.parse().unwrap())
+}
+
+fn walk(histories: Histories, depth: usize) {
+    let checker = histories.checker().threads(2).target_max_depth(depth).spawn_bfs().join();
     println!("{} states, {} of them different", checker.state_count(), checker.unique_state_count());
     if let Some(path) = checker.discovery("everything is as the model says") {
         let wrong = path.last_state().wrong.clone();

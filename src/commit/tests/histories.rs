@@ -13,14 +13,16 @@ use super::memory::Fault;
 use super::*;
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, Message, Reply, WriterMemory};
-use crate::commit::commands::{ChangeCommand, CheckpointCommand, HeartbeatCommand, HopCommand, ResumeCommand, SpendCommand};
+use crate::commit::commands::{
+    ChangeCommand, CheckpointCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, ResumeCommand, SpendCommand,
+};
 use crate::commit::fold::{Fold, StateHash};
 use crate::commit::receipt::Durable;
 use crate::commit::replay_cache::ReplayCache;
 use crate::commit::subject_keys::SubjectKeys;
 use crate::commit::unrecorded::UnrecordedSum;
 use crate::commit::writer::{Writer, WriterParts};
-use crate::ledger::record::StateCause;
+use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole, StateCause};
 use crate::lifecycle::{StateView, liveness};
 
 const STEPS: u64 = 40;
@@ -76,6 +78,8 @@ struct Model {
     things: BTreeMap<u8, Known>,
     tasks: BTreeMap<u8, KnownTask>,
     tokens: Vec<Token>,
+    /// Each key with the newest event in its life.
+    keys: BTreeMap<KeyCheck, KeyEvent>,
 }
 
 impl Model {
@@ -179,7 +183,8 @@ impl Bench {
         };
         self.state = Arc::clone(&memory.state);
         let store = Box::new(MemoryStore::new(&self.rig.disk, &self.rig.faults));
-        let parts = WriterParts { store, clock: self.rig.clock.clone(), limits, messages, memory, durable: Durable::default() };
+        let (clock, durable, listed) = (self.rig.clock.clone(), Durable::default(), self.rig.listed.clone());
+        let parts = WriterParts { store, clock, limits, messages, memory, durable, listed };
         self.writer = Some(Writer::start(parts).unwrap());
         self.to = to;
     }
@@ -270,6 +275,7 @@ fn history(seed: u64) {
                 bench.give(Box::new(CheckpointCommand { cause: StateCause::Interval, reply }), answer);
             }
             16 => bench.restart(),
+            18 => turn_key(&mut dice, &mut bench, &mut model),
             17 => {
                 // The process dies: what was not durable is gone, and what is acts again.
                 let fault = [Fault::FlushLost, Fault::FlushLanded, Fault::Begin][usize::try_from(dice.roll(3)).unwrap()];
@@ -281,7 +287,7 @@ fn history(seed: u64) {
     }
     bench.restart();
     judge(&bench, &model, seed);
-    folded(&bench, seed);
+    folded(&bench, &model, seed);
     std::mem::forget(told);
 }
 
@@ -322,6 +328,18 @@ fn turn(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
         settle_overdue(model, now);
         model.turn(transition, id, now);
     }
+}
+
+/// A key begins, is retired or is revoked, or is listed again as before.
+fn turn_key(dice: &mut Dice, bench: &mut Bench, model: &mut Model) {
+    let of = KeyRole::ALL[usize::try_from(dice.roll(6)).unwrap()];
+    let event = [KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke][usize::try_from(dice.roll(3)).unwrap()];
+    let check = KeyCheck { of, id: format!("key-{}", dice.roll(3)) };
+    bench.rig.listed.insert(check.clone(), event);
+    let newest = model.keys.entry(check).or_insert(event);
+    *newest = event.max(*newest);
+    let ((reply, answer), listed) = (Reply::new(), bench.rig.listed.clone());
+    bench.give(Box::new(KeyEventsCommand { listed, reply }), answer);
 }
 
 /// Ends something.
@@ -440,7 +458,7 @@ fn judge(bench: &Bench, model: &Model, seed: u64) {
 }
 
 /// The state is the fold of all records there ever were, entry by entry.
-fn folded(bench: &Bench, seed: u64) {
+fn folded(bench: &Bench, model: &Model, seed: u64) {
     let mut fold = Fold::default();
     for row in bench.rig.disk.rows() {
         fold.take(row.index, &Record::parse(&row.record).unwrap()).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
@@ -449,6 +467,8 @@ fn folded(bench: &Bench, seed: u64) {
     live.sort();
     anew.sort();
     assert_eq!(live, anew, "seed {seed}");
+    let keys = fold.state.keys().iter().map(|(check, known)| (check.clone(), known.event));
+    assert!(keys.eq(model.keys.clone()), "seed {seed}: {:?}, expected {:?}", fold.state.keys(), model.keys);
 }
 
 #[test]

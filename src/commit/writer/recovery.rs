@@ -41,8 +41,11 @@ impl Writer {
     /// # Errors
     /// See [`StoreReason`].
     pub(in crate::commit) fn start(parts: WriterParts) -> Result<Self, StoreReason> {
-        let WriterParts { mut store, clock, limits, messages, mut memory, durable } = parts;
+        let WriterParts { mut store, clock, limits, messages, mut memory, durable, listed } = parts;
         let mut read = reread(&mut *store, &UncertainBatch::default())?;
+        // Another key would read everything below as damaged.
+        read.fold.state.require_keys(&listed)?;
+        memory.keys.admit(&mut *store)?;
         let (next, newest, checkpoint) = (read.recovered.count, read.newest, read.checkpoint);
         let earlier = read.recovered.earlier.take();
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;
@@ -110,6 +113,8 @@ impl Writer {
         }
         let withheld = if landed { &mut uncertain.hops } else { &mut uncertain.lost.withheld };
         self.pending.withheld.splice(0..0, withheld.drain(..));
+        // Those that are recorded by now are passed over.
+        self.pending.add_keys(std::mem::take(&mut uncertain.lost.keys));
         self.durable.set(next);
         (self.next, self.newest, self.checkpoint) = (next, newest.max(self.newest), checkpoint);
         Ok(())

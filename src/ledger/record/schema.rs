@@ -42,6 +42,8 @@ pub enum Kind {
     State,
     /// A change of what the configuration has in force.
     Configuration,
+    /// An event in the life of a key of this server.
+    Key,
 }
 
 /// Why bytes are no record, or a record cannot be written.

@@ -336,6 +336,7 @@ fn the_examples_of_the_schema_are_records() {
             Kind::Resumption,
             Kind::Retirement,
             Kind::Configuration,
+            Kind::Key,
             Kind::State,
         ]
     );

@@ -10,6 +10,7 @@ use super::reason::KeyFilesReason;
 use super::role::{KeyCheck, KeyRole, LEDGER_RING, OWNER};
 use super::sum;
 use crate::crypto::SignKey;
+use crate::ledger::record::KeyEvent;
 use crate::ledger::{KeyName, NoteSigner, NoteVerifier};
 use crate::oauth::Time;
 
@@ -143,6 +144,15 @@ impl LedgerKeys {
     /// The check values of all that are listed.
     pub(super) fn checks(&self) -> impl Iterator<Item = KeyCheck> {
         self.ring.keys.iter().map(|key| KeyCheck { of: KeyRole::Ledger, id: key.vkey.clone() })
+    }
+
+    /// All that are listed, each with the newest event in its life at `now`.
+    pub(super) fn events(&self, now: Time) -> impl Iterator<Item = (KeyCheck, KeyEvent)> {
+        self.checks().zip(&self.ring.keys).map(move |(check, key)| match key.revoked {
+            Some(_) => (check, KeyEvent::Revoke),
+            None if key.signs(now) => (check, KeyEvent::Begin),
+            None => (check, KeyEvent::Retire),
+        })
     }
 
     /// Those that sign for the log `origin` at `now`, parsed.

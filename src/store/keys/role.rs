@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 
 use crate::crypto::MacKey;
+pub use crate::ledger::record::{KeyCheck, KeyRole};
 
 /// The files of the key folder that others depend on.
 pub(super) const RING: &str = "keyring.json";
@@ -24,49 +24,7 @@ pub(super) const TASK_LIFETIME_MAX: Duration = Duration::from_hours(90 * 24);
 /// The label under which check values are made.
 const CHECK: &str = "key check";
 
-/// What a key does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyRole {
-    /// It makes the pseudonyms under which state is kept.
-    Pseudonym,
-    /// It seals the ancestry in tokens.
-    #[serde(rename = "anc")]
-    Ancestry,
-    /// It wraps the keys of personal data.
-    Root,
-    /// It is the source of the keys of what lies in the store besides records.
-    State,
-    /// It signs tokens.
-    Signing,
-    /// It signs the checkpoints of the ledger.
-    Ledger,
-}
-
-/// The check value of a key: the first 16 bytes of HMAC-SHA-256 under a secret, over its use, in base64url; of a signing key its
-/// `kid`, of a ledger key its verifier key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyCheck {
-    /// The key's use.
-    pub of: KeyRole,
-    /// The value.
-    pub id: String,
-}
-
 impl KeyRole {
-    /// Its name in files, commands and records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pseudonym => "pseudonym",
-            Self::Ancestry => "anc",
-            Self::Root => "root",
-            Self::State => "state",
-            Self::Signing => "signing",
-            Self::Ledger => "ledger",
-        }
-    }
-
     /// The list of the key folder that keys of this role stand in.
     pub(super) fn list(self) -> &'static str {
         match self {

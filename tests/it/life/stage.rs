@@ -17,7 +17,7 @@ use countersign::lines::{self, LineContext};
 use countersign::mint::{AnswerForm, IntrospectionResponse};
 use countersign::oauth::{ClientId, Clock, Time};
 use countersign::request::Form;
-use countersign::store::{self, KeyFiles};
+use countersign::store::{self, KeyFiles, LedgerKeys};
 use countersign_conformance::Profile;
 use countersign_conformance::fixture::{self, Addresses, Fixture};
 use serde_json::{Value, json};
@@ -194,7 +194,7 @@ fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: 
         sequences: Arc::default(),
     };
     let store = store::open(&fixture.data).unwrap();
-    let commit_keys = keys.commit().unwrap();
+    let commit_keys = keys.commit(&LedgerKeys::open(&folder.join("keys")).unwrap()).unwrap();
     let commit = Commit::start(store, Arc::clone(clock) as Arc<dyn Clock>, commit_keys, limits).unwrap();
     let world = config::deployment(config, material, None).unwrap_or_else(|complaints| panic!("{complaints}"));
     (world, commit)

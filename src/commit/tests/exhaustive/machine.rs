@@ -8,17 +8,22 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, Message, Reply, WriterMemory};
-use crate::commit::commands::{ChangeCommand, HeartbeatCommand, HopCommand, ResumeCommand, SpendCommand, UntakenReceipt};
+use crate::commit::commands::{
+    ChangeCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, ResumeCommand, SpendCommand, UntakenReceipt,
+};
+use crate::commit::contract::{KeyList, StoreReason};
 use crate::commit::receipt::Durable;
 use crate::commit::replay_cache::ReplayCache;
 use crate::commit::subject_keys::SubjectKeys;
 use crate::commit::tests::memory::Fault;
 use crate::commit::unrecorded::UnrecordedSum;
 use crate::commit::writer::{Writer, WriterParts};
+use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, StateView, Task};
 
 const AGENT: GenerationKey = GenerationKey([1; 16]);
 const SUBJECT: GenerationKey = GenerationKey([2; 16]);
+const INSTANCE: GenerationKey = GenerationKey([4; 16]);
 const TASK: GenerationKey = GenerationKey([3; 16]);
 const OPENING: u8 = 99;
 
@@ -59,6 +64,19 @@ enum Heard {
 
 impl Machine {
     pub(super) fn start(content: &Content, millis: i64) -> Self {
+        Self::tried(content, millis, listed(KeyEvent::Begin)).unwrap()
+    }
+
+    /// True where a start passes with a key folder that lacks the key.
+    pub(super) fn starts_without_key(content: &Content, millis: i64) -> bool {
+        match Self::tried(content, millis, KeyList::new()) {
+            Ok(_) => true,
+            Err(StoreReason::Keys(_)) => false,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn tried(content: &Content, millis: i64, listed: KeyList) -> Result<Self, StoreReason> {
         let (disk, faults) = (Disk::holding(content.clone()), Faults::default());
         let (to, messages): (_, Receiver<Message>) = channel();
         let limits = Limits { retry: Duration::ZERO, checkpoint_pause: Duration::ZERO, ..Limits::default() };
@@ -73,13 +91,13 @@ impl Machine {
         };
         let (state, durable) = (Arc::clone(&memory.state), Durable::default());
         let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults)), Arc::new(Hand(AtomicI64::new(millis))));
-        let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable });
-        Self { writer: writer.unwrap(), disk, faults, state, to, millis }
+        let writer = Writer::start(WriterParts { store, clock, limits, messages, memory, durable, listed })?;
+        Ok(Self { writer, disk, faults, state, to, millis })
     }
 
     /// The generations that a hop with this ancestry depends on, by the rule of admission.
     pub(super) fn join(&self, inherited: Vec<Generation>) -> Result<Vec<Generation>, liveness::NotAlive> {
-        let mut joining = vec![AGENT, SUBJECT];
+        let mut joining = vec![AGENT, SUBJECT, INSTANCE];
         joining.retain(|key| inherited.iter().all(|known| known.key != *key));
         let lives = self.state.generations(&joining);
         liveness::join(&*self.state, inherited, joining.into_iter().zip(lives), Time::from_millis(self.millis))
@@ -99,6 +117,18 @@ impl Machine {
     /// True once time has ended the task.
     pub(super) fn overdue(&self) -> bool {
         self.state.generations(&[TASK])[0].until.is_some_and(|until| until <= Time::from_millis(self.millis))
+    }
+
+    /// The newest event of the key that is recorded.
+    pub(super) fn key(&self) -> Option<KeyEvent> {
+        let events = [KeyEvent::Begin, KeyEvent::Retire, KeyEvent::Revoke];
+        // An event that is no news is not recorded again.
+        events.into_iter().rfind(|event| self.state.unrecorded_keys(&listed(*event)).is_empty())
+    }
+
+    /// True where a key folder that lists the key as in use is contradicted.
+    pub(super) fn revives_key(&self) -> bool {
+        !self.state.revived_keys(&listed(KeyEvent::Begin)).is_empty()
     }
 
     /// The rest of the task's budget.
@@ -134,13 +164,20 @@ impl Machine {
                 self.change(StateChange::Revocation(Revocation { until, ..ending(hop_key(id)) }))
             }
             Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),
+            Ask::EndInstance => self.change(StateChange::Revocation(ending(INSTANCE))),
             Ask::Complete => self.change(StateChange::Revocation(ending(TASK))),
             Ask::Agent(turn) => self.change(StateChange::Status(turning(turn, AGENT))),
+            Ask::Instance(turn) => self.change(StateChange::Status(turning(turn, INSTANCE))),
             Ask::Task(turn) => self.change(StateChange::Status(turning(turn, TASK))),
             Ask::Beat => {
                 let (to, answer) = Reply::new();
                 let spend = SpendCommand { single_use: Vec::new(), reply: to, _place: place() };
                 Asked { command: Box::new(HeartbeatCommand { task: task_id(), spend }), answer: Heard::Plain(answer) }
+            }
+            Ask::Key(event) => {
+                let (reply, answer) = Reply::new();
+                let command = Box::new(KeyEventsCommand { listed: listed(event), reply });
+                Asked { command, answer: Heard::Plain(answer) }
             }
         }
     }
@@ -184,9 +221,9 @@ impl Machine {
     }
 
     /// Everything that memory holds.
-    fn seen(&self) -> (Vec<GenerationState>, Option<Task>) {
-        let keys: Vec<_> = [AGENT, SUBJECT, TASK].into_iter().chain((0..8).map(hop_key)).collect();
-        (self.state.generations(&keys), self.state.task(&task_id()))
+    fn seen(&self) -> (Vec<GenerationState>, Option<Task>, Option<KeyEvent>) {
+        let keys: Vec<_> = [AGENT, SUBJECT, INSTANCE, TASK].into_iter().chain((0..8).map(hop_key)).collect();
+        (self.state.generations(&keys), self.state.task(&task_id()), self.key())
     }
 }
 
@@ -205,6 +242,11 @@ fn place() -> tokio::sync::OwnedSemaphorePermit {
     Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
 }
 
+/// The list of a key folder with the one key.
+fn listed(event: KeyEvent) -> KeyList {
+    [(KeyCheck { of: KeyRole::Signing, id: "key".to_owned() }, event)].into()
+}
+
 fn ending(key: GenerationKey) -> Revocation {
     let mut death = death(&[0]);
     death.ends[0] = named(key);
@@ -221,6 +263,7 @@ fn named(key: GenerationKey) -> Revocable {
     match key {
         AGENT => Revocable { key, ..thing(0) },
         SUBJECT => Revocable { key, kind: GenerationKind::Subject, ..thing(0) },
+        INSTANCE => Revocable { key, kind: GenerationKind::Instance, ..thing(0) },
         TASK => Revocable { key, kind: GenerationKind::Task, name: Some(task_id().to_string()), txn },
         _ => Revocable { key, kind: GenerationKind::Hop, name: None, txn },
     }
