@@ -13,7 +13,7 @@ pub use members::Members;
 pub(crate) use members::member;
 pub(crate) use text::{string, strings};
 pub use unique::DEPTH_MAX;
-pub(crate) use unique::{all_texts, check, refuse_repeats};
+pub(crate) use unique::{all_texts, check};
 
 /// Why a text is refused: it is no JSON of the shape that is read, repeats a member, or is nested too deeply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

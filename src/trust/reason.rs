@@ -151,7 +151,7 @@ impl fmt::Display for TrustReason {
 impl fmt::Display for PlatformReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Claim(name) => return write!(f, "the claim {name}, which its platform always writes, is missing or unusable"),
+            Self::Claim(name) => return write!(f, "the claim {name} is missing, or not what its platform writes"),
             Self::Subject => "the sub of the token is not one that its platform writes for a workload",
             Self::Contradiction => "the sub of the token contradicts its other claims",
             Self::Audience => {

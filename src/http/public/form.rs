@@ -12,7 +12,7 @@ use crate::error::ExchangeError;
 use crate::http::client_cert;
 use crate::http::state::AppState;
 use crate::lines::{LineContext, RefusedRequest};
-use crate::request::{Form, FormReason, RequestReason};
+use crate::request::{Form, FormReason, RequestReason, refuse_in_address};
 
 /// Headers that carry a credential that this server does not take yet: refused by name, never ignored.
 const LATER: [&str; 3] = ["oauth-client-attestation", "oauth-client-attestation-pop", "workload-identity-token"];
@@ -90,6 +90,11 @@ fn credentials(request: &HttpRequest, form: &Form, state: &AppState) -> Result<C
 async fn form(request: &HttpRequest, payload: Payload, state: &AppState) -> Result<Form, ExchangeError> {
     headers(request.headers())?;
     check_media_type(request.headers()).map_err(ExchangeError::Form)?;
+    if !request.query_string().is_empty() {
+        let query =
+            Form::decode(request.query_string().as_bytes(), state.limits().parameters_max).map_err(ExchangeError::Form)?;
+        refuse_in_address(&query).map_err(ExchangeError::Request)?;
+    }
     let body = payload.to_bytes_limited(state.limits().body_bytes_max).await;
     let body =
         body.map_err(|_| ExchangeError::Form(FormReason::Length))?.map_err(|_| ExchangeError::Form(FormReason::Encoding))?;

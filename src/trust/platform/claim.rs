@@ -119,6 +119,14 @@ impl<'a> PlatformClaims<'a> {
         self.claims.find(path).and_then(string)
     }
 
+    /// The string at `path`, which the platform may leave out. One of another type is not taken for none.
+    pub(super) fn told(self, path: &'static str) -> Result<Option<Cow<'a, str>>, PlatformReason> {
+        if !self.has(path) {
+            return Ok(None);
+        }
+        self.at(path).map(Some).ok_or(PlatformReason::Claim(path))
+    }
+
     /// The string that the platform always writes there.
     pub(in crate::trust) fn need(self, path: &'static str) -> Result<Cow<'a, str>, PlatformReason> {
         self.at(path).filter(|text| !text.is_empty()).ok_or(PlatformReason::Claim(path))
