@@ -60,7 +60,8 @@ pub(super) fn refuse_accident(sources: &Sources, config: &Config, succession: &S
     match nothing && !succession.ends.is_empty() {
         true => Err(Failure::new(format!(
             "no settings file is given, and neither one nor any trust rule, agent or API was found below {}; but the data \
-             folder {} was served with a configuration, and everything of it would end: {succession}. Name its settings file with --config",
+             folder {} was served with a configuration, and everything of it would end: {succession}. Name its settings file \
+             with --config",
             whole(Path::new(".")),
             data.display()
         ))),
