@@ -77,6 +77,8 @@ struct RotateOptions {
 #[derive(Args)]
 struct RevokeOptions {
     /// The kid, or the verifier key (vkey)
+    // Names of keys are base64url, which may begin with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     key: String,
     /// The server's data folder
     #[arg(long, default_value = "data")]
