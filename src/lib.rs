@@ -7,6 +7,7 @@ mod patience;
 pub mod crypto;
 pub mod oauth;
 pub mod diagnostic;
+pub mod files;
 pub mod request;
 pub mod jose;
 pub mod x509;

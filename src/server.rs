@@ -1,9 +1,11 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
 //! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a
-//! configuration no longer names, `terms` tells what it takes back, `offline` is for administration where no server runs.
+//! configuration no longer names, `terms` tells what it takes back, `offline` is for administration where no server runs,
+//! `folder` finds what a data folder is served with.
 
 mod failure;
+mod folder;
 mod keys;
 mod ledger;
 mod limits;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use failure::{Failure, with_causes};
+pub use folder::DataFolder;
 pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use rebuild::rebuild_state;
@@ -65,6 +68,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;
+    folder::remember(sources, &settings, data)?;
     keys::record_keys(&commit, &files, &settings.keys.dir).await?;
     // What was made just now is no change of the configuration.
     config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));
