@@ -39,7 +39,7 @@ pub use recorded::{FoldReason, RecordedState};
 pub use sequencer::{LogKeys, LogParts, PublishedCheckpoint, Sequencer, SequencerReason};
 pub use state::State;
 pub use status_lists::{Registration, ReservedPlace, ShownList, StatusLists};
-pub use subject_keys::{Disclosed, RevealReason, reveal};
+pub use subject_keys::{Disclosed, RevealReason, RewrapProgress, RewrapStep, RootKey, reveal};
 pub use tasks::{SealedTask, TermsSealer};
 
 pub use crate::ledger::record::RefusalRecord;

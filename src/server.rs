@@ -1,8 +1,8 @@
 //! Puts a server together, from a configuration and a data folder to listeners that answer, and takes it apart again.
 //!
-//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `reconcile` ends what a
-//! configuration no longer names, `terms` tells what it takes back, `offline` is for administration where no server runs,
-//! `folder` finds what a data folder is served with.
+//! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `rewrap` lets the keys
+//! of subjects follow the root key, `reconcile` ends what a configuration no longer names, `terms` tells what it takes back,
+//! `offline` is for administration where no server runs, `folder` finds what a data folder is served with.
 
 mod failure;
 mod folder;
@@ -14,6 +14,7 @@ mod rebuild;
 mod reconcile;
 mod reload;
 mod renewal;
+mod rewrap;
 mod terms;
 
 use std::path::Path;
@@ -38,6 +39,7 @@ use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, GenerationKind};
 use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
 use reload::{Lasting, Reload};
+use rewrap::Rewrapping;
 
 /// A server that answers.
 pub struct Server {
@@ -95,7 +97,9 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     );
     let state = Arc::new(state);
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
-    let reload = Reload { lasting, signing, identity, state, runtime: Handle::current() };
+    let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
+    let roots = Rewrapping::start(commit, &settings.keys.dir, files.root_key()?, clock);
+    let reload = Reload { lasting, signing, roots, identity, state, runtime: Handle::current() };
     Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint, _claim: claim })
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Sound {
     records: bool,
     /// Kept checkpoints that none of the given keys signed.
     unsigned: usize,
+    /// Keys of subjects that were made since the copy of `subjects.sqlite` that lies beside the store.
+    missing_keys: u64,
 }
 
 impl AuditOutcome {
@@ -49,7 +51,7 @@ impl AuditOutcome {
     pub(super) fn json(&self) -> Value {
         match self {
             Self::Unsound(what) => json!({"ok": false, "reason": what}),
-            Self::Sound(Sound { head, report, records, unsigned }) => json!({
+            Self::Sound(Sound { head, report, records, unsigned, missing_keys }) => json!({
                 "ok": true,
                 "origin": head.origin().as_str(),
                 "size": head.size(),
@@ -59,6 +61,7 @@ impl AuditOutcome {
                 "checkpoints": report.checkpoints,
                 "store_compared": records,
                 "checkpoints_by_other_keys": unsigned,
+                "missing_subject_keys": missing_keys,
             }),
         }
     }
@@ -66,7 +69,7 @@ impl AuditOutcome {
 
 impl fmt::Display for AuditOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sound { head, report, records, unsigned } = match self {
+        let Sound { head, report, records, unsigned, missing_keys } = match self {
             Self::Unsound(what) => return write!(f, "NOT IN ORDER: {what}"),
             Self::Sound(sound) => sound,
         };
@@ -78,6 +81,9 @@ impl fmt::Display for AuditOutcome {
         }
         if *unsigned > 0 {
             write!(f, "\n{unsigned} kept checkpoints are signed by other keys and were left out")?;
+        }
+        if *missing_keys > 0 {
+            write!(f, "\nsubjects.sqlite is missing, or older than the store: {missing_keys} keys of subjects are not in it")?;
         }
         Ok(())
     }
@@ -125,7 +131,9 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
     if let Some(what) = shown_by_revoked(source, &known, &revoked)? {
         return Ok(AuditOutcome::Unsound(what));
     }
-    Ok(AuditOutcome::Sound(Sound { head, report, records: records.is_some(), unsigned }))
+    let missing_keys = records.as_ref().map_or(Ok(0), |records| records.reader.missing_subject_keys());
+    let missing_keys = missing_keys.map_err(|reason| Failure::new(with_causes(&reason)))?;
+    Ok(AuditOutcome::Sound(Sound { head, report, records: records.is_some(), unsigned, missing_keys }))
 }
 
 /// The keys that a record revokes, by name.

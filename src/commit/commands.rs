@@ -8,6 +8,7 @@ mod configured;
 mod hop;
 mod keys;
 mod refusal;
+mod rewrap;
 mod spend;
 
 pub(super) use adopt::AdoptCommand;
@@ -20,4 +21,5 @@ pub(super) use hop::UntakenReceipt;
 pub(super) use hop::{HopCommand, WithholdCommand};
 pub(super) use keys::KeyEventsCommand;
 pub(super) use refusal::RefusalCommand;
+pub(super) use rewrap::RewrapCommand;
 pub(super) use spend::{HeartbeatCommand, SpendCommand};

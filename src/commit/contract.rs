@@ -43,6 +43,32 @@ pub trait CommitStore: Send {
     /// As for [`begin`](Self::begin).
     fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason>;
 
+    /// The ids of the root keys, each key of a subject being wrapped under one of them; [`UNKNOWN_ROOT`] among them where keys
+    /// were taken from elsewhere. Called while the store is open.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn roots(&mut self) -> Result<Vec<String>, StoreReason>;
+
+    /// Replaces those. When it returns, this and everything that was wrapped anew before is durable.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn set_roots(&mut self, roots: &[String]) -> Result<(), StoreReason>;
+
+    /// Shows the wrapped keys of at most `limit` subjects after `after`, in the order of subjects, to `wrap`, and puts what that
+    /// gives in place of one. Returns the last of these subjects; none where there were fewer than `limit`. Called under the
+    /// lock. It may become durable late, but not half a key of it.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn rewrap(
+        &mut self,
+        after: Option<GenerationKey>,
+        limit: u32,
+        wrap: &mut WrapAnew<'_>,
+    ) -> Result<Option<GenerationKey>, StoreReason>;
+
     /// Writes the whole batch in one transaction, gives the lock back, and returns when the batch is durable. The keys of new
     /// subjects may be durable before it, and without it.
     ///
@@ -53,6 +79,12 @@ pub trait CommitStore: Send {
     /// Gives the lock back; nothing is written.
     fn abandon(&mut self);
 }
+
+/// Another wrapped form of the key of a subject, made of the one that is stored; none where that is to stay.
+pub type WrapAnew<'a> = dyn FnMut(GenerationKey, &[u8]) -> Option<Vec<u8>> + 'a;
+
+/// Stands for the root keys under which a program of before wrapped.
+pub const UNKNOWN_ROOT: &str = "";
 
 /// Reading records while the writer runs, for replay and proofs. Indexes count from 0; answers are in their order.
 pub trait RecordReader: Send + Sync {
@@ -79,6 +111,12 @@ pub trait RecordReader: Send + Sync {
     /// # Errors
     /// See [`StoreReason`].
     fn has_subject_key(&self, subject: &GenerationKey) -> Result<bool, StoreReason>;
+
+    /// The number of keys that were made for subjects since the copy of the keys that is there now, and are not in it.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn missing_subject_keys(&self) -> Result<u64, StoreReason>;
 
     /// The state as of the newest checkpoint.
     ///
@@ -393,6 +431,8 @@ pub enum StoreReason {
     Keys(Vec<KeyCheck>),
     /// What no record holds is not what was written.
     Unrecorded,
+    /// The keys of subjects are wrapped under root keys of these ids, which are not there.
+    Roots(Vec<String>),
     /// The engine failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -410,6 +450,12 @@ impl fmt::Display for StoreReason {
                 "single-use values, heartbeats or places in status lists were changed or deleted outside of this program, unless \
                  state.key of the key folder is another than before",
             ),
+            Self::Roots(ids) => write!(
+                f,
+                "subjects.sqlite is from before the root key {} was destroyed, or another server's, and nothing here opens the \
+                 keys in it; put its newest copy back, or, where it is lost for good, an empty file of that name in its place",
+                ids.join(", ")
+            ),
             Self::Failed(_) => f.write_str("the store failed"),
         }
     }
@@ -420,7 +466,8 @@ impl std::error::Error for StoreReason {
         match self {
             Self::Folder(cause) => Some(cause),
             Self::Failed(cause) => Some(cause.as_ref()),
-            Self::Locked | Self::Newer | Self::Corrupt(_) | Self::Diverged(_) | Self::Keys(_) | Self::Unrecorded => None,
+            Self::Locked | Self::Newer | Self::Corrupt(_) | Self::Diverged(_) => None,
+            Self::Keys(_) | Self::Unrecorded | Self::Roots(_) => None,
         }
     }
 }

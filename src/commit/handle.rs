@@ -13,7 +13,7 @@ use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
     ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, RecordHop,
-    RefusalCommand, ResumeCommand, SpendCommand, SuspendedCommand, WithholdCommand,
+    RefusalCommand, ResumeCommand, RewrapCommand, SpendCommand, SuspendedCommand, WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
@@ -22,7 +22,7 @@ use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::ReplayCache;
 use super::state::State;
 use super::status_lists::StatusLists;
-use super::subject_keys::SubjectKeys;
+use super::subject_keys::{RewrapProgress, RewrapStep, RootKey, SubjectKeys};
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
@@ -50,7 +50,7 @@ pub const SUM: &str = "sum";
 #[derive(Debug)]
 pub struct CommitKeys {
     /// The key under which the keys of subjects are wrapped.
-    pub root: Arc<SealKey>,
+    pub root: RootKey,
     /// The key under which the terms of tasks are sealed.
     pub terms: Arc<SealKey>,
     /// The keys of the sum of everything that no record holds, the current one first.
@@ -67,8 +67,9 @@ impl CommitKeys {
     pub fn of_secrets(root: &[u8; 32], state: &[u8; 32]) -> Result<Self, SealReason> {
         let state = MacKey::new(state);
         let terms = SealKey::new(&state.derive(TASK_TERMS))?;
-        let sums = vec![MacKey::new(&state.derive(SUM))];
-        Ok(Self { root: Arc::new(SealKey::new(root)?), terms: Arc::new(terms), sums, listed: KeyList::new() })
+        let id = MacKey::new(root).derive("id").map(|byte| format!("{byte:02x}")).concat();
+        let (root, sums) = (RootKey { key: Arc::new(SealKey::new(root)?), ids: vec![id] }, vec![MacKey::new(&state.derive(SUM))]);
+        Ok(Self { root, terms: Arc::new(terms), sums, listed: KeyList::new() })
     }
 }
 
@@ -348,6 +349,16 @@ impl Commit {
     /// See [`CommitReason`].
     pub async fn checkpoint(&self, cause: StateCause) -> Result<(), CommitReason> {
         self.ask(|reply| CheckpointCommand { cause, reply }).await
+    }
+
+    /// Does one step of wrapping the keys of subjects under another root key. Steps follow one another.
+    ///
+    /// # Errors
+    /// `Unavailable`: the step may be done or not, and can be done again.
+    pub async fn rewrap(&self, step: RewrapStep) -> Result<RewrapProgress, CommitReason> {
+        let (reply, answer) = oneshot::channel();
+        self.send(RewrapCommand::new(step, reply))?;
+        answer.await.map_err(|_| CommitReason::Unavailable)?
     }
 
     /// Seals the terms of tasks.

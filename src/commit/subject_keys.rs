@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::contract::{CommitStore, SealedDisclosures, StoreReason};
+use super::contract::{CommitStore, SealedDisclosures, StoreReason, UNKNOWN_ROOT};
 use crate::crypto::{Digest, SealKey, SealReason, random};
 use crate::oauth::GenerationKey;
 
@@ -24,9 +24,45 @@ pub struct Disclosed {
     pub values: Zeroizing<Vec<u8>>,
 }
 
+/// So many keys are wrapped anew in one step: less work than a flush.
+const PAGE: u32 = 64;
+
+/// The key under which the keys of subjects are wrapped, which opens what those before it wrapped.
+#[derive(Clone, Debug)]
+pub struct RootKey {
+    /// The key.
+    pub key: Arc<SealKey>,
+    /// Ids that tell one root key from another and nothing about it: of this one, and of those before it that are kept.
+    pub ids: Vec<String>,
+}
+
+/// One step towards a store in which every key of a subject is wrapped under one root key.
+#[derive(Clone, Debug)]
+pub enum RewrapStep {
+    /// New keys are wrapped under this root key from now on.
+    Take(RootKey),
+    /// Some keys, of the subjects after this one, are wrapped anew where they are wrapped under an earlier root key.
+    Page(Option<GenerationKey>),
+    /// No key is wrapped under an earlier root key any more, durably. Every page found that so.
+    Settle,
+}
+
+/// The result of such a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RewrapProgress {
+    /// Keys may be wrapped under other root keys than the one that was taken.
+    pub others: bool,
+    /// The last subject of the page; none where that was the last page.
+    pub last: Option<GenerationKey>,
+    /// The number of keys that were wrapped anew.
+    pub rewrapped: u32,
+    /// The number of keys that no root key opens.
+    pub damaged: u32,
+}
+
 /// Seals disclosures for the writer. Keys are made when first needed, kept wrapped in the store, and cached.
 pub(super) struct SubjectKeys {
-    root: Arc<SealKey>,
+    root: RootKey,
     /// Keys used lately, and those used before them: when the first half is full it becomes the second.
     recent: HashMap<GenerationKey, SealKey>,
     earlier: HashMap<GenerationKey, SealKey>,
@@ -52,7 +88,7 @@ impl From<SealReason> for SealFailure {
 pub(super) type Made = Option<(GenerationKey, Vec<u8>)>;
 
 impl SubjectKeys {
-    pub(super) fn new(root: Arc<SealKey>, max: usize) -> Self {
+    pub(super) fn new(root: RootKey, max: usize) -> Self {
         Self { root, recent: HashMap::new(), earlier: HashMap::new(), half: (max / 2).max(1) }
     }
 
@@ -73,7 +109,61 @@ impl SubjectKeys {
 
     /// The terms of the task `key` as version 0.1.0 sealed them, before it did so under a key of their own.
     pub(super) fn open_task(&self, key: GenerationKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
-        self.root.open(&context(TASK_LABEL, &key.0), sealed)
+        self.root.key.open(&context(TASK_LABEL, &key.0), sealed)
+    }
+
+    /// Does one step of wrapping the keys in `store` anew.
+    pub(super) fn step(&mut self, store: &mut dyn CommitStore, step: &RewrapStep) -> Result<RewrapProgress, SealFailure> {
+        match step {
+            RewrapStep::Take(root) => {
+                self.root = root.clone();
+                self.admit(store).map_err(SealFailure::Store)
+            }
+            RewrapStep::Page(after) => self.page(store, *after),
+            RewrapStep::Settle => {
+                let current: Vec<String> = self.root.ids.iter().take(1).cloned().collect();
+                store.set_roots(&current).map_err(SealFailure::Store)?;
+                Ok(RewrapProgress::default())
+            }
+        }
+    }
+
+    /// Says in `store` that keys may be wrapped under this root key, too, before any is.
+    ///
+    /// # Errors
+    /// `Roots` when they are wrapped under one that is neither this nor one before it.
+    pub(super) fn admit(&self, store: &mut dyn CommitStore) -> Result<RewrapProgress, StoreReason> {
+        let stored = store.roots()?;
+        let strange = |id: &&String| *id != UNKNOWN_ROOT && !self.root.ids.contains(id);
+        let missing: Vec<String> = stored.iter().filter(strange).cloned().collect();
+        if !missing.is_empty() {
+            return Err(StoreReason::Roots(missing));
+        }
+        let new: Vec<String> = self.root.ids.iter().filter(|id| !stored.contains(id)).cloned().collect();
+        let is_new = !new.is_empty();
+        let roots = [stored, new].concat();
+        if is_new {
+            store.set_roots(&roots)?;
+        }
+        Ok(RewrapProgress { others: roots.len() > 1, ..RewrapProgress::default() })
+    }
+
+    fn page(&self, store: &mut dyn CommitStore, after: Option<GenerationKey>) -> Result<RewrapProgress, SealFailure> {
+        let (root, mut progress, mut failed) = (&self.root.key, RewrapProgress::default(), None);
+        let mut wrap = |subject: GenerationKey, wrapped: &[u8]| {
+            let context = context(KEY_LABEL, &subject.0);
+            if root.open_alone(&context, wrapped).is_ok() {
+                return None;
+            }
+            let Ok(secret) = root.open(&context, wrapped) else {
+                progress.damaged += 1;
+                return None;
+            };
+            progress.rewrapped += 1;
+            root.seal(&context, &secret).map_err(|reason| failed = Some(reason)).ok()
+        };
+        let last = store.rewrap(after, PAGE, &mut wrap).map_err(SealFailure::Store)?;
+        failed.map_or(Ok(RewrapProgress { last, ..progress }), |reason| Err(SealFailure::Key(reason)))
     }
 
     /// Drops every cached key: one made for a batch that failed is nowhere stored.
@@ -87,10 +177,10 @@ impl SubjectKeys {
             return Ok((key, None));
         }
         if let Some(wrapped) = store.subject_key(&subject).map_err(SealFailure::Store)? {
-            return Ok((unwrap_key(&self.root, subject, &wrapped)?, None));
+            return Ok((unwrap_key(&self.root.key, subject, &wrapped)?, None));
         }
         let secret = Zeroizing::new(random::<32>()?);
-        let wrapped = self.root.seal(&context(KEY_LABEL, &subject.0), secret.as_slice())?;
+        let wrapped = self.root.key.seal(&context(KEY_LABEL, &subject.0), secret.as_slice())?;
         Ok((SealKey::new(&secret)?, Some((subject, wrapped))))
     }
 

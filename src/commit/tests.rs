@@ -9,6 +9,7 @@ mod keys;
 mod memory;
 mod model;
 mod outlasting;
+mod rewrap;
 mod rules;
 mod shared;
 mod spending;

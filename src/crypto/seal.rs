@@ -92,7 +92,11 @@ impl SealKey {
         self.open_alone(context, sealed).or_else(|reason| earlier().ok_or(reason))
     }
 
-    fn open_alone(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
+    /// The plain text that was sealed under this key itself, and not under one before it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and when it was sealed under one before it.
+    pub fn open_alone(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(SealReason)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealReason)?;
         let mut body = Zeroizing::new(body.to_vec());

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::keys::{as_recorded, record_keys, server_keys};
 use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile};
+use super::rewrap::Rewrapping;
 use super::terms::take_up;
 use crate::commit::Commit;
 use crate::config::{self, Config, ServerKeys, Settings, TlsSettings};
@@ -32,6 +33,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(120);
 pub(super) struct Reload {
     pub(super) lasting: Lasting,
     pub(super) signing: LedgerSigning,
+    pub(super) roots: Rewrapping,
     pub(super) identity: Option<Arc<TlsIdentity>>,
     pub(super) state: Arc<AppState>,
     /// The runtime of the server.
@@ -90,6 +92,7 @@ impl Reload {
         self.signing.renew(&config.settings, now)?;
         store::remember(&self.lasting.data, &files, &LedgerKeys::open(&keys.dir)?)?;
         self.runtime.block_on(record_keys(&self.lasting.commit, &files, &keys.dir))?;
+        self.roots.take(files.root_key()?);
         let keys = self.lasting.keys(&files)?;
         let (frontend, certificate) = (Frontend::of(&config.settings), config.identity.clone());
         let deployment = config::deployment(config, keys, Some(&self.state.deployment())).map_err(Failure::new)?;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::commit::contract::KeyList;
-use crate::commit::{CommitKeys, SUM, TASK_TERMS};
+use crate::commit::{CommitKeys, RootKey, SUM, TASK_TERMS};
 use crate::crypto::{MacKey, SealKey};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::ledger::record::KeyEvent;
@@ -139,9 +139,27 @@ impl KeyFiles {
         *self = Self::read(folder.clone(), now)?;
         let entry = self.secrets.rotate(&folder, of, now)?;
         Uses::begin(&folder)?;
-        let kept = self.secrets.entries().filter(|entry| !entry.is_destroyed()).map(|entry| entry.id.as_str());
-        Uses::retain(&folder, &kept.collect::<Vec<_>>())?;
+        self.count_kept()?;
         Ok(entry)
+    }
+
+    /// Destroys the earlier ones of the root keys with these check `ids`, under which nothing is wrapped any more, and whatever
+    /// is left of keys that were destroyed before. Returns the check values of those that were not.
+    ///
+    /// # Errors
+    /// See [`KeyFilesReason`].
+    pub fn destroy_roots(&mut self, ids: &[String], now: Time) -> Result<Vec<String>, KeyFilesReason> {
+        let folder = self.folder.clone();
+        let _lock = folder.lock()?;
+        *self = Self::read(folder.clone(), now)?;
+        let destroyed = self.secrets.destroy_roots(&folder, ids, now)?;
+        self.count_kept()?;
+        Ok(destroyed)
+    }
+
+    fn count_kept(&self) -> Result<(), KeyFilesReason> {
+        let kept = self.secrets.entries().filter(|entry| !entry.is_destroyed()).map(|entry| entry.id.as_str());
+        Uses::retain(&self.folder, &kept.collect::<Vec<_>>())
     }
 
     /// Makes the keys that follow those that are old enough, or were used often enough. Returns the check values of the new ones.
@@ -267,6 +285,20 @@ impl KeyFiles {
         self.sealing(KeyRole::Root)
     }
 
+    /// Those keys, with their check values.
+    ///
+    /// # Errors
+    /// None for secrets of the right length, which they have.
+    pub fn root_key(&self) -> Result<RootKey, KeyFilesReason> {
+        let mut ids: Vec<String> = self
+            .secrets()
+            .filter(|entry| entry.of == KeyRole::Root && !entry.is_destroyed())
+            .map(|entry| entry.id.clone())
+            .collect();
+        ids.reverse();
+        Ok(RootKey { key: Arc::new(self.root()?), ids })
+    }
+
     fn sealing(&self, of: KeyRole) -> Result<SealKey, KeyFilesReason> {
         let key = |secret: &files::Secret| match of {
             KeyRole::State => SealKey::new(&MacKey::new(secret).derive(TASK_TERMS)),
@@ -314,7 +346,7 @@ impl KeyFiles {
     /// None for secrets of the right length, which they have.
     pub fn commit(&self, ledger: &LedgerKeys) -> Result<CommitKeys, KeyFilesReason> {
         let sums = self.secrets.kept(KeyRole::State).map(|secret| MacKey::new(&MacKey::new(secret).derive(SUM))).collect();
-        let (root, terms) = (Arc::new(self.root()?), Arc::new(self.sealing(KeyRole::State)?));
+        let (root, terms) = (self.root_key()?, Arc::new(self.sealing(KeyRole::State)?));
         Ok(CommitKeys { root, terms, sums, listed: self.events(ledger) })
     }
 

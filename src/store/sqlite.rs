@@ -23,7 +23,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, Stored};
+use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, Stored, WrapAnew};
 use crate::oauth::{GenerationKey, SingleUse, Time};
 use checkpoint::Checkpointer;
 pub(super) use folder::is_used;
@@ -61,7 +61,7 @@ impl SqliteStore {
     fn reopened(&self) -> Result<(Open, Recovered), StoreReason> {
         let connection = connect(&self.folder.database(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         let version = schema::prepare(&connection)?;
-        let mut subjects = SubjectFile::open(&self.folder.subjects(), version)?;
+        let mut subjects = SubjectFile::open(&self.folder.subjects(), version, subjects::seen(&connection).map_err(failed)?)?;
         if version < schema::MOVED {
             subjects.take_from(&connection)?;
         }
@@ -108,14 +108,31 @@ impl CommitStore for SqliteStore {
         self.healthy(|open| open.subjects.key(subject).map_err(failed))
     }
 
+    fn roots(&mut self) -> Result<Vec<String>, StoreReason> {
+        self.healthy(|open| open.subjects.roots().map_err(failed))
+    }
+
+    fn set_roots(&mut self, roots: &[String]) -> Result<(), StoreReason> {
+        self.healthy(|open| open.subjects.set_roots(roots).map_err(failed))
+    }
+
+    fn rewrap(
+        &mut self,
+        after: Option<GenerationKey>,
+        limit: u32,
+        wrap: &mut WrapAnew<'_>,
+    ) -> Result<Option<GenerationKey>, StoreReason> {
+        self.healthy(|open| open.subjects.rewrap(after, limit, wrap).map_err(failed))
+    }
+
     fn write(&mut self, batch: &Batch) -> Result<(), StoreReason> {
         self.healthy(|open| {
             if batch.adopts {
                 // What is deleted is overwritten by zeros, in the log and then in the database.
                 open.connection.pragma_update(None, "secure_delete", true).map_err(failed)?;
             }
-            open.subjects.add(&batch.subject_keys).map_err(failed)?;
-            write::batch(&open.connection, batch).map_err(failed)?;
+            let added = open.subjects.add(&batch.subject_keys).map_err(failed)?;
+            write::batch(&open.connection, batch, added).map_err(failed)?;
             if batch.adopts {
                 checkpoint::completely(&open.connection)?;
                 open.connection.pragma_update(None, "secure_delete", false).map_err(failed)?;

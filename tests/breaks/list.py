@@ -3,6 +3,7 @@
 HISTORIES = "no_random_history_revives_and_state_is_the_fold_of_the_records"
 OTHER_KEY = "another_secret_with_a_list_that_fits_is_not_the_one_that_the_data_knows"
 FENCES = "evidence_from_before_an_end_does_not_count_after_it"
+REWRAP = "all_keys_are_wrapped_under_the_next_root_key_while_hops_are_recorded"
 USES = "a_key_that_was_used_often_is_followed_by_another_long_before_its_bound"
 
 COMMIT = "src/commit/"
@@ -298,6 +299,20 @@ BREAKS = {
             USES, KEYS + "secrets.rs", "|| uses >= ROTATE_AT)", "|| uses == u64::MAX - ROTATE_AT)"),
         one("uses-restart", "the uses of a key are not written down before they are used",
             USES, KEYS + "uses.rs", "uses.write(folder).map(|()| Some(STEP))", "Ok(Some(STEP))"),
+        one("root-taken", "the writer goes on wrapping under the root key of before",
+            REWRAP, COMMIT + "subject_keys.rs", "self.root = root.clone();", "let _ = root;"),
+        one("root-pages", "keys stay wrapped under the root key of before",
+            REWRAP, COMMIT + "subject_keys.rs", "if root.open_alone(&context, wrapped).is_ok() {",
+            "if root.open(&context, wrapped).is_ok() {"),
+        one("root-another", "a start goes on where root keys are missing under which keys of subjects are wrapped",
+            "a_start_without_a_root_key_that_wraps_is_refused", COMMIT + "subject_keys.rs",
+            "if !missing.is_empty() {", "if false && !missing.is_empty() {"),
+        one("root-destroyed", "the current root key is destroyed with those before it",
+            "earlier_root_keys_are_destroyed_when_nothing_is_wrapped_under_them", KEYS + "secrets.rs",
+            "entry.of == KeyRole::Root && entry.replaced.is_some() &&", "entry.of == KeyRole::Root &&"),
+        one("older-subjects", "a copy of the keys of subjects that is older than the store is not noticed",
+            "a_copy_that_is_older_than_the_store_is_noticed_and_told_once", "src/store/sqlite/subjects.rs",
+            "Ok(seen.saturating_sub(added))", "Ok(seen.min(added) - seen.min(added))"),
     ],
     "Keys belong to one data folder and one server": [
         one("owner", "a copy of the data is served with the keys of the original",

@@ -1,12 +1,14 @@
 //! The server's own keys against the real binary: whose they are, that they follow one another without ending anything, and
 //! that a revoked one ends at once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::{Ledger, Party, Reply, Server, Site, form, get, post_form};
@@ -57,10 +59,7 @@ fn active(site: &Site, token: &str) -> bool {
 }
 
 fn kid(token: &str) -> String {
-    use base64::Engine;
-    let header = token.split('.').next().unwrap();
-    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
-    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+    part(token, 0)["kid"].as_str().unwrap().to_owned()
 }
 
 fn published(site: &Site) -> String {
@@ -296,4 +295,94 @@ fn a_revoked_ledger_key_signs_no_more() {
     let both = ["ledger", "verify", data, "--key", &old, "--key", &key];
     let words = Command::new(env!("CARGO_BIN_EXE_countersign")).args(both).output().unwrap();
     assert!(words.status.success(), "{}", String::from_utf8_lossy(&words.stdout));
+}
+
+/// The subject of the transaction of a token, as `replay` shows it.
+fn replayed(site: &Site, token: &str) -> String {
+    let (data, keys) = (site.fixture.data.to_str().unwrap().to_owned(), keys(site));
+    let claims: Value = part(token, 1);
+    let txn = claims["txn"].as_str().unwrap();
+    let replay = ["replay", txn, "--data", &data, "--keys", keys.to_str().unwrap(), "--json"];
+    let output = Command::new(env!("CARGO_BIN_EXE_countersign")).args(replay).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn part(token: &str, number: usize) -> Value {
+    use base64::Engine;
+    let part = token.split('.').nth(number).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+fn root_files(site: &Site) -> Vec<String> {
+    let names = fs::read_dir(keys(site)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("root")).collect()
+}
+
+fn subjects(site: &Site) -> Connection {
+    Connection::open(site.fixture.data.join("subjects.sqlite")).unwrap()
+}
+
+/// A token about the person `sub`.
+fn issued_about(site: &Site, sub: &str) -> String {
+    let party = Party::new(&site.profile(), "orchestrator");
+    let reply = exchange(site, &party.id_token(json!({ "sub": sub })));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.text_of("access_token")
+}
+
+/// What was disclosed stays readable, who was erased stays so, and the root key of before is gone: on a running server and, where
+/// none runs, with the next start.
+#[test]
+fn every_wrapped_key_follows_the_root_key_which_is_then_destroyed() {
+    let site = Site::new("own-keys-root");
+    let (file, copy) = (site.fixture.data.join("subjects.sqlite"), site.folder.join("copy"));
+    let server = site.start();
+    let first = root_files(&site);
+    let bob = issued_about(&site, "bob");
+    let of_bob = wrapped(&site).keys().next().unwrap().clone();
+    let alice = issued_about(&site, "alice");
+    assert!(replayed(&site, &bob).contains("bob") && replayed(&site, &alice).contains("alice"));
+    subjects(&site).execute("DELETE FROM subject_keys WHERE subject = ?1", [of_bob]).unwrap();
+    let before = wrapped(&site);
+    said(&site, &["keys", "rotate", "root"], 0);
+    site.wait("the root key of before is destroyed", || root_files(&site).len() == 1 && root_files(&site) != first);
+    let after = wrapped(&site);
+    assert!(after.keys().eq(before.keys()) && after.values().all(|key| !before.values().any(|other| other == key)));
+    assert!(replayed(&site, &alice).contains("alice") && !replayed(&site, &bob).contains("bob"));
+    site.wait("that is recorded", || retired_roots(&site) == 1);
+    issued_about(&site, "alice");
+    let carol = issued_about(&site, "carol");
+    stop(server);
+    subjects(&site).execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    let second = root_files(&site);
+    said(&site, &["keys", "rotate", "root"], 0);
+    assert_eq!(root_files(&site).len(), 2, "nobody wraps while no server runs");
+    let server = site.start();
+    site.wait("the next start finishes it", || root_files(&site).len() == 1 && root_files(&site) != second);
+    assert!(replayed(&site, &alice).contains("alice") && replayed(&site, &carol).contains("carol"));
+    assert!(!replayed(&site, &bob).contains("bob"));
+    stop(server);
+    // Without a log beside it.
+    drop(wrapped(&site));
+    let newest = fs::read(&file).unwrap();
+    fs::copy(&copy, &file).unwrap();
+    assert!(refused(&site, &site.fixture.data).contains("subjects.sqlite is from before the root key"));
+    drop(wrapped(&site));
+    fs::write(&file, newest).unwrap();
+    let _server = site.start();
+    assert!(replayed(&site, &issued_about(&site, "alice")).contains("alice"));
+}
+
+/// The number of root keys that are recorded as retired.
+fn retired_roots(site: &Site) -> u64 {
+    let sql = r#"SELECT count(*) FROM records WHERE CAST(record AS TEXT) LIKE '%"event":"retire"%"of":"root"%'"#;
+    Connection::open(site.fixture.data.join("commit.sqlite")).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// The wrapped keys of subjects.
+fn wrapped(site: &Site) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let connection = subjects(site);
+    let mut query = connection.prepare("SELECT subject, wrapped FROM subject_keys").unwrap();
+    query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
 }

@@ -57,6 +57,10 @@ impl RecordReader for Records {
         Ok(false)
     }
 
+    fn missing_subject_keys(&self) -> Result<u64, StoreReason> {
+        Ok(0)
+    }
+
     fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason> {
         Ok(StoredCheckpoint::default())
     }

@@ -2,7 +2,7 @@
 //! [`liveness::join`] has it, and the one writer judges, on a store that fails and a process that dies. Held against a model that
 //! knows nothing of generations: it walks from parent to child.
 //!
-//! A second walk is about a key of the server too.
+//! A second walk is about a running copy of the agent too, a third about a key of the server.
 //!
 //! `COUNTERSIGN_MODEL_DEPTH` sets the length of the histories; the default takes some seconds.
 
@@ -99,6 +99,8 @@ enum Ask {
     Revoke(u8),
     EndSubject,
     Agent(Transition),
+    Instance(Transition),
+    EndInstance,
     Task(Transition),
     Open,
     Complete,
@@ -126,6 +128,8 @@ enum Fate {
 enum Histories {
     /// Agent, subject and task.
     Life,
+    /// Agent, running copy of it, and task.
+    Instance,
     /// Agent and key.
     Key,
 }
@@ -136,15 +140,17 @@ impl Model for Histories {
 
     /// Nothing, a task that was just entered, one that is suspended for a while, and a chain: the histories go on from each.
     fn init_states(&self) -> Vec<Node> {
-        if *self == Self::Key {
-            return vec![Node::first()];
-        }
         let alone = |ask| Act::Together(vec![ask], Fate::Durable);
         let opened = [alone(Ask::Open), Act::Admit(From::Task, 0)];
         let chain = [Act::Admit(From::Outside, 0), alone(Ask::Issue(0)), Act::Admit(From::Token(0), 1)];
         let after = |acts: &[Act]| acts.iter().fold(Node::first(), |node, act| self.next_state(&node, act.clone()).unwrap());
         let suspended = [alone(Ask::Open), alone(Ask::Task(Transition::Suspend)), Act::Tick];
-        vec![Node::first(), after(&opened), after(&suspended), after(&chain)]
+        let paused = [alone(Ask::Open), alone(Ask::Instance(Transition::Suspend)), Act::Tick];
+        match self {
+            Self::Life => vec![Node::first(), after(&opened), after(&suspended), after(&chain)],
+            Self::Instance => vec![Node::first(), after(&paused), after(&chain)],
+            Self::Key => vec![Node::first()],
+        }
     }
 
     fn actions(&self, node: &Node, acts: &mut Vec<Act>) {
@@ -152,7 +158,11 @@ impl Model for Histories {
             return;
         }
         acts.extend(node.admissions());
-        let asks = if *self == Self::Key { node.asks_with_key() } else { node.asks() };
+        let asks = match self {
+            Self::Life => node.asks(),
+            Self::Instance => node.asks_with_instance(),
+            Self::Key => node.asks_with_key(),
+        };
         let fates = [Fate::Durable, Fate::Lost, Fate::Landed, Fate::KilledBefore, Fate::KilledAfter];
         acts.extend(asks.iter().flat_map(|ask| fates.map(|fate| Act::Together(vec![*ask], fate))));
         let issues: Vec<Ask> = asks.iter().copied().filter(|ask| matches!(ask, Ask::Issue(_))).collect();
@@ -190,18 +200,21 @@ impl Model for Histories {
             let required = Property::sometimes("no start without the key", refused);
             return vec![right, required, Property::sometimes("the key is revoked", revoked)];
         }
-        vec![
+        let common = vec![
             right,
             Property::sometimes("something dies between admission and commit", |_, node: &Node| node.seen.died_before_commit),
-            Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
-            Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
-            Property::sometimes("a heartbeat is missed", |_, node: &Node| node.seen.overdue),
             Property::sometimes("a task stays suspended for longer than between two heartbeats", |_, node: &Node| {
                 node.seen.spared
             }),
             Property::sometimes("something suspended comes back", |_, node: &Node| node.seen.resumed),
             Property::sometimes("a hop is durable and its token never left", |_, node: &Node| node.seen.withheld),
-        ]
+        ];
+        let of_life = [
+            Property::sometimes("a budget is used up", |_, node: &Node| node.seen.budget_used_up),
+            Property::sometimes("a value comes twice", |_, node: &Node| node.seen.spent_twice),
+            Property::sometimes("a heartbeat is missed", |_, node: &Node| node.seen.overdue),
+        ];
+        common.into_iter().chain(of_life.into_iter().filter(|_| *self == Self::Life)).collect()
     }
 }
 
@@ -239,6 +252,17 @@ impl Node {
                 asks.extend([Ask::Complete, Ask::Beat]);
             }
         }
+        asks
+    }
+
+    /// The same as far as it is about the agent and the task, and what may happen to the running copy.
+    fn asks_with_instance(&self) -> Vec<Ask> {
+        let mut asks = self.asks();
+        asks.retain(|ask| {
+            matches!(ask, Ask::Issue(_) | Ask::Open | Ask::Beat | Ask::Agent(Transition::Suspend | Transition::Resume))
+        });
+        asks.extend([Transition::Suspend, Transition::Resume].map(Ask::Instance));
+        asks.push(Ask::EndInstance);
         asks
     }
 
@@ -321,7 +345,10 @@ impl Node {
             }
             (Ask::Issue(id), _) => self.admitted.retain(|grown| grown.id != id),
             (Ask::Open, answer) => self.ghost.tell_opener(answer == Some(Ok(()))),
-            (Ask::Agent(Transition::Resume) | Ask::Task(Transition::Resume), Some(Ok(()))) => self.seen.resumed = true,
+            (
+                Ask::Agent(Transition::Resume) | Ask::Instance(Transition::Resume) | Ask::Task(Transition::Resume),
+                Some(Ok(())),
+            ) => self.seen.resumed = true,
             _ => {}
         }
         match answer {
@@ -399,6 +426,11 @@ impl std::fmt::Debug for Node {
 #[test]
 fn no_history_revives_overspends_or_accepts_twice() {
     walk(Histories::Life, depth());
+}
+
+#[test]
+fn no_history_revives_a_running_copy_or_what_it_did() {
+    walk(Histories::Instance, depth());
 }
 
 #[test]

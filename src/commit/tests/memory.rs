@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use super::START;
 use crate::commit::contract::{
     Batch, CommitStore, Heartbeat, Learned, LearnedChanges, Recovered, Row, StateRow, StatusRow, StoreReason, Stored,
-    StoredCheckpoint, Unrecorded,
+    StoredCheckpoint, Unrecorded, WrapAnew,
 };
 use crate::commit::fold::Fold;
 use crate::ledger::record::Record;
@@ -34,6 +34,7 @@ pub(super) struct Content {
     rows: Vec<Stored>,
     sealed: BTreeMap<u64, (GenerationKey, Vec<u8>)>,
     keys: BTreeMap<GenerationKey, Vec<u8>>,
+    roots: Vec<String>,
     pub(super) state: BTreeMap<Vec<u8>, Vec<u8>>,
     checkpoint: Option<u64>,
     pub(super) terms: BTreeMap<u64, Vec<u8>>,
@@ -53,6 +54,10 @@ pub(super) enum Fault {
     Open,
     /// Reading a subject's key fails.
     Key,
+    /// Saying which root keys wrap fails.
+    Roots,
+    /// Wrapping keys anew fails.
+    Rewrap,
     /// The transaction cannot begin.
     Begin,
     /// It breaks off when half of it is applied, and is rolled back.
@@ -132,6 +137,15 @@ impl Content {
         }
         fold.checkpoint(Time::from_millis(0));
         (fold.hash.digest(), &self.single_use, &self.beats)
+    }
+
+    /// The wrapped keys, with their subjects.
+    pub(super) fn keys(&mut self) -> &mut BTreeMap<GenerationKey, Vec<u8>> {
+        &mut self.keys
+    }
+
+    pub(super) fn roots(&self) -> &[String] {
+        &self.roots
     }
 
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<Stored>)) {
@@ -323,6 +337,37 @@ impl CommitStore for MemoryStore {
         let read = self.faults.strike(Fault::Key);
         self.open = read.is_ok();
         read.map(|()| self.disk.key(*subject))
+    }
+
+    fn roots(&mut self) -> Result<Vec<String>, StoreReason> {
+        assert!(self.open, "after a failure the store is opened before it is used");
+        Ok(self.disk.content().roots.clone())
+    }
+
+    fn set_roots(&mut self, roots: &[String]) -> Result<(), StoreReason> {
+        let set = self.faults.strike(Fault::Roots);
+        self.open &= set.is_ok();
+        set.map(|()| self.disk.content().roots = roots.to_vec())
+    }
+
+    fn rewrap(
+        &mut self,
+        after: Option<GenerationKey>,
+        limit: u32,
+        wrap: &mut WrapAnew<'_>,
+    ) -> Result<Option<GenerationKey>, StoreReason> {
+        assert!(self.open && self.locks, "keys are wrapped anew under the lock");
+        let rewrapped = self.faults.strike(Fault::Rewrap);
+        self.open = rewrapped.is_ok();
+        rewrapped?;
+        let mut content = self.disk.content();
+        let (mut last, mut shown) = (None, 0);
+        let page = content.keys.iter_mut().filter(|(subject, _)| after.is_none_or(|after| **subject > after));
+        for (subject, wrapped) in page.take(usize::try_from(limit).unwrap()) {
+            *wrapped = wrap(*subject, wrapped).unwrap_or(std::mem::take(wrapped));
+            (last, shown) = (Some(*subject), shown + 1);
+        }
+        Ok(last.filter(|_| shown == limit))
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreReason> {

@@ -45,6 +45,7 @@ impl Writer {
         let mut read = reread(&mut *store, &UncertainBatch::default())?;
         // Another key would read everything below as damaged.
         read.fold.state.require_keys(&listed)?;
+        memory.keys.admit(&mut *store)?;
         let (next, newest, checkpoint) = (read.recovered.count, read.newest, read.checkpoint);
         let earlier = read.recovered.earlier.take();
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;

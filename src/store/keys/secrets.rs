@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `anc` | seals the ancestry in tokens | until no task token sealed under it can be left |
 //! | `pseudonym` | makes the pseudonyms under which state is kept | for ever: what was recorded under it counts |
-//! | `root` | wraps the keys of personal data | for ever |
+//! | `root` | wraps the keys of personal data | until a server has wrapped all of them under the next |
 //! | `state` | is the source of the keys of what lies in the store besides records | there is one only |
 
 use std::time::Duration;
@@ -150,7 +150,7 @@ impl Secrets {
     /// # Errors
     /// `Many` when as many are kept as may be.
     pub(super) fn rotate(&mut self, folder: &KeyFolder, of: KeyRole, now: Time) -> Result<SecretEntry, KeyFilesReason> {
-        let gone = self.destroy_over(now);
+        let gone = self.destroy(now, |entry| entry.is_over(now));
         if self.kept(of).count() >= KEPT_MAX {
             return Err(KeyFilesReason::Many(folder.path(SECRETS), of));
         }
@@ -165,10 +165,25 @@ impl Secrets {
         Ok(entry)
     }
 
+    /// Destroys the earlier root keys among those with these check `ids`, and the files that a crash left of others.
+    pub(super) fn destroy_roots(&mut self, folder: &KeyFolder, ids: &[String], now: Time) -> Result<Vec<String>, KeyFilesReason> {
+        let is_meant = |entry: &SecretEntry| entry.of == KeyRole::Root && entry.replaced.is_some() && ids.contains(&entry.id);
+        let destroyed: Vec<String> =
+            self.entries().filter(|entry| is_meant(entry) && !entry.is_destroyed()).map(|entry| entry.id.clone()).collect();
+        let mut gone = self.destroy(now, is_meant);
+        if !destroyed.is_empty() {
+            self.write(folder)?;
+        }
+        let left = self.entries().filter(|entry| entry.is_destroyed() && folder.has(&entry.file));
+        gone.extend(left.map(|entry| entry.file.clone()));
+        gone.iter().try_for_each(|name| folder.remove(name))?;
+        Ok(destroyed)
+    }
+
     /// Marks those as destroyed that nothing needs any more. Returns the names of their files.
-    fn destroy_over(&mut self, now: Time) -> Vec<String> {
+    fn destroy(&mut self, now: Time, is_over: impl Fn(&SecretEntry) -> bool) -> Vec<String> {
         let mut gone = Vec::new();
-        for kept in self.0.iter_mut().filter(|kept| kept.secret.is_some() && kept.entry.is_over(now)) {
+        for kept in self.0.iter_mut().filter(|kept| kept.secret.is_some() && is_over(&kept.entry)) {
             (kept.secret, kept.entry.destroyed) = (None, Some(now.seconds()));
             gone.push(kept.entry.file.clone());
         }

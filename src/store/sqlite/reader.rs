@@ -87,6 +87,11 @@ impl RecordReader for SqliteReader {
         self.subject_key(subject).map(|wrapped| wrapped.is_some())
     }
 
+    fn missing_subject_keys(&self) -> std::result::Result<u64, StoreReason> {
+        let mut file = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        subjects::missing(&mut file, &self.subjects_at, &self.connection())
+    }
+
     fn checkpoint(&self) -> std::result::Result<StoredCheckpoint, StoreReason> {
         state::checkpoint(&self.connection()).map_err(failed)
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, params};
 
-use super::{state, status};
+use super::{state, status, subjects};
 use crate::commit::contract::{Batch, Row};
 use crate::oauth::Time;
 
-/// Writes `batch` and returns when it is durable. After an error the connection is not to be used again.
-pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
+/// Writes `batch` and returns when it is durable; `keys` of subjects were ever added, where there are new ones. After an error
+/// the connection is not to be used again.
+pub(super) fn batch(connection: &Connection, batch: &Batch, keys: Option<u64>) -> Result<()> {
     run(connection, "BEGIN IMMEDIATE")?;
     if batch.clears {
         let tables = "DELETE FROM single_use; DELETE FROM heartbeats; DELETE FROM status; DELETE FROM status_lists;";
@@ -19,6 +20,7 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<()> {
     single_use(connection, batch)?;
     status::write(connection, batch)?;
     state::write(connection, batch)?;
+    keys.map_or(Ok(()), |keys| subjects::see(connection, keys))?;
     batch.forget.map_or(Ok(()), |now| forget(connection, now))?;
     run(connection, "COMMIT")
 }

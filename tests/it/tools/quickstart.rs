@@ -10,9 +10,12 @@ use crate::support::{claims, free, get, patience, scratch};
 
 const README: &str = include_str!("../../../README.md");
 
+/// The arguments, and the exit codes while quickstart runs and afterwards.
+type Walked = (&'static str, i32, i32);
+
 /// The commands of the README's table with arguments, and their exit codes while quickstart runs and afterwards. Those without
 /// arguments are of no data folder, or run themselves below. The words in braces are of the run.
-const COMMANDS: &[(&str, Option<(&str, i32, i32)>)] = &[
+const COMMANDS: &[(&str, Option<Walked>)] = &[
     ("quickstart", None),
     ("serve", None),
     ("check", Some(("", 0, 0))),

@@ -33,6 +33,8 @@ pub(super) struct Ghost {
     spent: BTreeSet<u8>,
     suspended: bool,
     retired: bool,
+    /// The running copy of the agent is suspended.
+    instance_suspended: bool,
     task: Option<Task>,
     /// The newest event in the life of the key.
     key: Option<KeyEvent>,
@@ -86,7 +88,12 @@ impl Ghost {
 
     /// Nobody waits for a heartbeat while the task, or the agent that it depends on, may not act.
     fn is_paused(&self) -> bool {
-        self.suspended || self.retired || self.task.as_ref().is_some_and(|task| task.suspended)
+        !self.may_act() || self.task.as_ref().is_some_and(|task| task.suspended)
+    }
+
+    /// Neither the agent nor its running copy is suspended or retired.
+    fn may_act(&self) -> bool {
+        !self.suspended && !self.retired && !self.instance_suspended
     }
 
     /// When what paused the task is over, the waiting begins anew.
@@ -102,11 +109,11 @@ impl Ghost {
     }
 
     pub(super) fn may_join(&self, from: Ground, now: i64) -> bool {
-        !self.suspended && !self.retired && self.is_sound(from, now)
+        self.may_act() && self.is_sound(from, now)
     }
 
     pub(super) fn is_alive(&self, id: u8, now: i64) -> bool {
-        !self.suspended && !self.retired && self.is_sound(Ground::Token(id), now)
+        self.may_act() && self.is_sound(Ground::Token(id), now)
     }
 
     fn is_sound(&self, from: Ground, now: i64) -> bool {
@@ -141,7 +148,12 @@ impl Ghost {
         let stays = matches!(fate, Fate::Durable | Fate::Landed | Fate::KilledBefore | Fate::KilledAfter);
         let acts_at_once = !matches!(
             ask,
-            Ask::Issue(_) | Ask::Open | Ask::Beat | Ask::Agent(Transition::Resume) | Ask::Task(Transition::Resume)
+            Ask::Issue(_)
+                | Ask::Open
+                | Ask::Beat
+                | Ask::Agent(Transition::Resume)
+                | Ask::Instance(Transition::Resume)
+                | Ask::Task(Transition::Resume)
         );
         if verdict.is_ok() && (stays || acts_at_once) {
             let paused = self.is_paused();
@@ -170,7 +182,7 @@ impl Ghost {
                 }
                 if self.spent.contains(&value) { Err(CommitReason::Spent) } else { Ok(()) }
             }
-            Ask::Open if self.suspended || self.retired => Err(CommitReason::Died),
+            Ask::Open if !self.may_act() => Err(CommitReason::Died),
             Ask::Beat if task_is_over => Err(CommitReason::Died),
             Ask::Agent(Transition::Resume) if self.retired => Err(CommitReason::Retired),
             _ => Ok(()),
@@ -186,7 +198,7 @@ impl Ghost {
                 }
             }
             (Ask::Revoke(id), _) => drop(self.over.insert(id)),
-            (Ask::EndSubject, task) => {
+            (Ask::EndSubject | Ask::EndInstance, task) => {
                 self.over.extend(self.from.keys());
                 task.iter_mut().for_each(|task| task.over = true);
             }
@@ -194,6 +206,7 @@ impl Ghost {
             (Ask::Agent(Transition::Suspend), _) => self.suspended = true,
             (Ask::Agent(Transition::Resume), _) => self.suspended = false,
             (Ask::Agent(Transition::Retire), _) => self.retired = true,
+            (Ask::Instance(turn), _) => self.instance_suspended = turn == Transition::Suspend,
             // What has ended is not suspended any more.
             (Ask::Task(turn), Some(task)) => task.suspended = turn == Transition::Suspend && !task.is_over(now),
             (Ask::Complete, Some(task)) => (task.over, task.suspended) = (true, false),

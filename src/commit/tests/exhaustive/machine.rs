@@ -23,6 +23,7 @@ use crate::lifecycle::{GenerationState, StateView, Task};
 
 const AGENT: GenerationKey = GenerationKey([1; 16]);
 const SUBJECT: GenerationKey = GenerationKey([2; 16]);
+const INSTANCE: GenerationKey = GenerationKey([4; 16]);
 const TASK: GenerationKey = GenerationKey([3; 16]);
 const OPENING: u8 = 99;
 
@@ -96,7 +97,7 @@ impl Machine {
 
     /// The generations that a hop with this ancestry depends on, by the rule of admission.
     pub(super) fn join(&self, inherited: Vec<Generation>) -> Result<Vec<Generation>, liveness::NotAlive> {
-        let mut joining = vec![AGENT, SUBJECT];
+        let mut joining = vec![AGENT, SUBJECT, INSTANCE];
         joining.retain(|key| inherited.iter().all(|known| known.key != *key));
         let lives = self.state.generations(&joining);
         liveness::join(&*self.state, inherited, joining.into_iter().zip(lives), Time::from_millis(self.millis))
@@ -163,8 +164,10 @@ impl Machine {
                 self.change(StateChange::Revocation(Revocation { until, ..ending(hop_key(id)) }))
             }
             Ask::EndSubject => self.change(StateChange::Revocation(ending(SUBJECT))),
+            Ask::EndInstance => self.change(StateChange::Revocation(ending(INSTANCE))),
             Ask::Complete => self.change(StateChange::Revocation(ending(TASK))),
             Ask::Agent(turn) => self.change(StateChange::Status(turning(turn, AGENT))),
+            Ask::Instance(turn) => self.change(StateChange::Status(turning(turn, INSTANCE))),
             Ask::Task(turn) => self.change(StateChange::Status(turning(turn, TASK))),
             Ask::Beat => {
                 let (to, answer) = Reply::new();
@@ -219,7 +222,7 @@ impl Machine {
 
     /// Everything that memory holds.
     fn seen(&self) -> (Vec<GenerationState>, Option<Task>, Option<KeyEvent>) {
-        let keys: Vec<_> = [AGENT, SUBJECT, TASK].into_iter().chain((0..8).map(hop_key)).collect();
+        let keys: Vec<_> = [AGENT, SUBJECT, INSTANCE, TASK].into_iter().chain((0..8).map(hop_key)).collect();
         (self.state.generations(&keys), self.state.task(&task_id()), self.key())
     }
 }
@@ -260,6 +263,7 @@ fn named(key: GenerationKey) -> Revocable {
     match key {
         AGENT => Revocable { key, ..thing(0) },
         SUBJECT => Revocable { key, kind: GenerationKind::Subject, ..thing(0) },
+        INSTANCE => Revocable { key, kind: GenerationKind::Instance, ..thing(0) },
         TASK => Revocable { key, kind: GenerationKind::Task, name: Some(task_id().to_string()), txn },
         _ => Revocable { key, kind: GenerationKind::Hop, name: None, txn },
     }

@@ -134,3 +134,31 @@ fn a_key_that_was_used_often_is_followed_by_another_long_before_its_bound() {
     assert_eq!(uses(&first), 1 << 31);
     assert!(KeyFiles::open(&home.0, NOW).is_ok() && again.ancestry().unwrap().seal(b"", b"").is_ok());
 }
+
+#[test]
+fn earlier_root_keys_are_destroyed_when_nothing_is_wrapped_under_them() {
+    let home = Home::new();
+    let mut files = home.open();
+    let (first, wrapped) = (files.root_key().unwrap(), files.root().unwrap().seal(b"key", b"secret").unwrap());
+    files.rotate_secret(KeyRole::Root, NOW).unwrap();
+    let again = KeyFiles::open(&home.0, NOW).unwrap();
+    let both = again.root_key().unwrap();
+    assert_eq!(both.ids[1..], first.ids);
+    assert!(both.key.open(b"key", &wrapped).is_ok() && both.key.open_alone(b"key", &wrapped).is_err());
+    let destroy = |ids: &[String]| KeyFiles::open(&home.0, NOW).unwrap().destroy_roots(ids, NOW).unwrap();
+    // Meanwhile there is one more, which nobody has heard of yet.
+    files.rotate_secret(KeyRole::Root, NOW).unwrap();
+    let lost = fs::read(home.0.join("root.key")).unwrap();
+    assert_eq!(destroy(&both.ids[1..]), first.ids);
+    assert!(!home.0.join("root.key").exists());
+    let left = KeyFiles::open(&home.0, NOW).unwrap().root_key().unwrap();
+    assert_eq!((left.ids.len(), &left.ids[1]), (2, &both.ids[0]));
+    assert!(left.key.open(b"key", &wrapped).is_err());
+    assert_eq!(destroy(&left.ids), [both.ids[0].clone()], "never the current one");
+    // A crash between the list and the file.
+    fs::write(home.0.join("root.key"), lost).unwrap();
+    fs::set_permissions(home.0.join("root.key"), Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(destroy(&[]), Vec::<String>::new());
+    assert!(!home.0.join("root.key").exists());
+    assert_eq!(KeyFiles::open(&home.0, NOW).unwrap().root_key().unwrap().ids, left.ids[..1]);
+}

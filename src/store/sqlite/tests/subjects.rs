@@ -149,3 +149,93 @@ fn a_backup_without_the_file_discloses_nothing_and_a_start_on_it_is_refused_unti
     Connection::open(&path).unwrap().execute_batch(change).unwrap();
     assert!(matches!(SqliteStore::new(&scratch.0).unwrap().open(), Err(StoreReason::Newer)));
 }
+
+/// Keys of so many subjects, each wrapped as one byte.
+fn many(scratch: &Scratch, subjects: u8) -> SqliteStore {
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    store.open().unwrap();
+    let keys = (0..subjects).map(|subject| key(subject, 1)).collect();
+    commit(&mut store, &Batch { subject_keys: keys, ..batch(1, vec![row(0, 1, 1)]) }).unwrap();
+    store
+}
+
+#[test]
+fn keys_are_wrapped_anew_in_pages_and_what_was_deleted_meanwhile_stays_so() {
+    let scratch = Scratch::new();
+    let mut store = many(&scratch, 150);
+    store.set_roots(&["old".to_owned(), "new".to_owned()]).unwrap();
+    let (mut last, mut pages, mut shown) = (None, 0, Vec::new());
+    loop {
+        store.begin(&mut std::iter::empty()).unwrap();
+        last = store
+            .rewrap(last, 64, &mut |subject, wrapped| {
+                shown.push(subject);
+                (wrapped == [1] && subject.0[0] != 9).then(|| vec![2])
+            })
+            .unwrap();
+        pages += 1;
+        if last.is_none() {
+            break;
+        }
+        // Somebody is erased between two pages, and somebody new comes.
+        let erased = Connection::open(folder::subjects(&scratch.0)).unwrap();
+        erased.busy_timeout(std::time::Duration::from_secs(2)).unwrap();
+        erased.execute("DELETE FROM subject_keys WHERE subject = ?1", [[140 + pages; 16]]).unwrap();
+        let new = Batch { subject_keys: vec![key(200 + pages, 2)], ..batch(1, vec![row(u64::from(pages), pages, 1)]) };
+        commit(&mut store, &new).unwrap();
+    }
+    assert_eq!((pages, shown.len(), shown.is_sorted()), (3, 150, true));
+    store.set_roots(&["new".to_owned()]).unwrap();
+    drop(store);
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    store.open().unwrap();
+    assert_eq!(store.roots().unwrap(), ["new"]);
+    for subject in 0..150 {
+        let expected = match subject {
+            9 => Some(vec![1]),
+            141 | 142 => None,
+            _ => Some(vec![2]),
+        };
+        assert_eq!(store.subject_key(&GenerationKey([subject; 16])).unwrap(), expected, "{subject}");
+    }
+}
+
+#[test]
+fn the_keys_of_a_store_of_before_count_as_wrapped_under_unknown_root_keys() {
+    let (scratch, _) = earlier();
+    let mut store = SqliteStore::new(&scratch.0).unwrap();
+    store.open().unwrap();
+    assert_eq!(store.roots().unwrap(), [crate::commit::contract::UNKNOWN_ROOT]);
+    let fresh = Scratch::new();
+    let mut store = SqliteStore::new(&fresh.0).unwrap();
+    store.open().unwrap();
+    assert_eq!(store.roots().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_copy_that_is_older_than_the_store_is_noticed_and_told_once() {
+    let scratch = Scratch::new();
+    let (path, copy) = (folder::subjects(&scratch.0), scratch.0.join("copy"));
+    drop(many(&scratch, 3));
+    fs::copy(&path, &copy).unwrap();
+    let missing = || SqliteReader::open(&scratch.0).unwrap().missing_subject_keys().unwrap();
+    let again = |keys: Vec<Key>, index| {
+        let mut store = SqliteStore::new(&scratch.0).unwrap();
+        store.open().unwrap();
+        commit(&mut store, &Batch { subject_keys: keys, ..batch(2, vec![row(index, 2, 1)]) }).unwrap();
+    };
+    again(vec![key(3, 1), key(4, 1)], 1);
+    assert_eq!(missing(), 0);
+    fs::copy(&copy, &path).unwrap();
+    assert_eq!(missing(), 2);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(missing(), 5, "all of them");
+    fs::copy(&copy, &path).unwrap();
+    again(vec![key(3, 2)], 2);
+    assert_eq!(missing(), 0, "it is the one that counts now");
+    fs::copy(&copy, &path).unwrap();
+    assert_eq!(missing(), 3);
+    fs::write(&path, "").unwrap();
+    again(Vec::new(), 3);
+    assert_eq!(missing(), 0, "given up");
+}
