@@ -70,6 +70,15 @@ pub struct Loaded {
 /// The lists of keys in their folder, as `store` writes them.
 const KEY_LISTS: [&str; 3] = ["keyring.json", "ledger.json", "secrets.json"];
 
+/// The variables that say where folders are.
+const PLACES: [&str; 5] = [
+    "COUNTERSIGN__FILES__TRUST",
+    "COUNTERSIGN__FILES__AGENTS",
+    "COUNTERSIGN__FILES__APIS",
+    "COUNTERSIGN__FILES__POLICIES",
+    "COUNTERSIGN__KEYS__DIR",
+];
+
 /// Read when no file is given and it is there.
 pub const DEFAULT_FILE: &str = "conf/default.toml";
 
@@ -116,7 +125,9 @@ impl Sources {
             _ => Err(errors),
         };
         let fingerprint = kept.fingerprint();
-        let ours = self.environment.iter().filter(|(name, _)| name.starts_with("COUNTERSIGN__"));
+        // Where the folders are is no part of what they say.
+        let is_ours = |name: &str| name.starts_with("COUNTERSIGN__") && !PLACES.contains(&name);
+        let ours = self.environment.iter().filter(|(name, _)| is_ours(name));
         let environment = ours.map(|(name, value)| (name.clone(), value.clone())).collect();
         let digest = fingerprint.digest(&home(&self.files), &environment);
         Loaded { config, kept, fingerprint, digest }

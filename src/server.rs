@@ -2,9 +2,10 @@
 //!
 //! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `rewrap` lets the keys
 //! of subjects follow the root key, `reconcile` ends what a configuration no longer names, `terms` tells what it takes back,
-//! `offline` is for administration where no server runs.
+//! `offline` is for administration where no server runs, `folder` finds what a data folder is served with.
 
 mod failure;
+mod folder;
 mod keys;
 mod ledger;
 mod limits;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use failure::{Failure, with_causes};
+pub use folder::DataFolder;
 pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use rebuild::rebuild_state;
@@ -75,6 +77,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     opening::refuse_accident(sources, &config, &succession, data)?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;
+    folder::remember(sources, &settings, data)?;
     keys::record_keys(&commit, &files, &settings.keys.dir).await?;
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;

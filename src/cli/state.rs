@@ -1,13 +1,12 @@
 //! `state`: the state that follows from the records.
 
 use std::io::{IsTerminal, Write, stderr};
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::admin::FolderOptions;
 use super::output::CommandResult;
-use crate::config::data_folder;
 use crate::server::rebuild_state;
 
 /// Records between two words on how far it is.
@@ -23,12 +22,8 @@ pub(super) enum StateCommand {
 /// The options of `state rebuild`.
 #[derive(Args)]
 pub(super) struct RebuildOptions {
-    /// The server's data folder; beside the first settings file where it is not named
-    #[arg(long)]
-    data: Option<PathBuf>,
-    /// The server's settings files; may repeat
-    #[arg(long)]
-    config: Vec<PathBuf>,
+    #[command(flatten)]
+    folder: FolderOptions,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -38,8 +33,7 @@ pub(super) struct RebuildOptions {
 pub(super) fn run(command: &StateCommand) -> CommandResult {
     let StateCommand::Rebuild(options) = command;
     let shown = stderr().is_terminal() && !options.json;
-    let data = options.data.clone().unwrap_or_else(|| data_folder(&options.config));
-    let rebuilt = rebuild_state(&data, &options.config, |at, of| {
+    let rebuilt = rebuild_state(&options.folder.folder(), |at, of| {
         if shown && at.is_multiple_of(PROGRESS) {
             eprint!("\r{at} of {of} records read\x1b[K");
             let _unseen = stderr().flush();

@@ -1,7 +1,7 @@
 //! Looks at the file system: what was read of each file and folder, and what tells that it was written meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::crypto::Digest;
+use crate::files;
 
 #[cfg(test)]
 thread_local! {
@@ -146,7 +147,8 @@ impl Fingerprint {
     pub(super) fn digest(&self, home: &Path, environment: &BTreeMap<String, String>) -> Digest {
         let mut parts: Vec<Vec<u8>> = Vec::new();
         for (looked, digest) in self.contents().filter(|(looked, _)| !matches!(looked, Looked::Folder(..))) {
-            let path = looked.path().strip_prefix(home).unwrap_or(looked.path());
+            let whole = std::path::absolute(looked.path()).unwrap_or_else(|_| looked.path().to_owned());
+            let path = whole.strip_prefix(home).unwrap_or(&whole);
             parts.push([path.as_os_str().as_encoded_bytes(), b"\0", digest.0.as_slice()].concat());
         }
         parts.extend(environment.iter().map(|(name, value)| format!("{name}={value}\0").into_bytes()));
@@ -165,16 +167,11 @@ impl Fingerprint {
     }
 }
 
-/// A file that is none, such as a named pipe, is not opened: that could wait for ever.
 fn read(path: &Path, bytes_max: u64) -> (Content, FileStamp) {
     let mut stamp = FileStamp::default();
     let mut read = || {
-        let at_first = fs::metadata(path)?;
-        stamp = FileStamp::of(&at_first);
-        if !at_first.is_file() {
-            return Err(io::Error::other("it is not a file"));
-        }
-        let file = File::open(path)?;
+        stamp = FileStamp::of(&fs::metadata(path)?);
+        let file = files::open(path)?;
         stamp = FileStamp::of(&file.metadata()?);
         let mut bytes = Vec::new();
         file.take(bytes_max + 1).read_to_end(&mut bytes)?;

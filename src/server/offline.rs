@@ -1,16 +1,17 @@
 //! A data folder on which no server runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::folder::DataFolder;
 use super::keys::{record_keys, server_keys};
 use super::reconcile::{in_force, reconcile};
 use super::succession::succession;
 use super::terms;
 use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit, CommitReason};
-use crate::config::{self, ChangedBy, Sources, Succession};
+use crate::config::{self, ChangedBy, Succession};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::jose::Cache;
@@ -34,16 +35,16 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Opens the data folder `data` of the server whose settings are in `files`.
+    /// Opens a data folder.
     ///
     /// # Errors
     /// When no server ever ran on the folder, or one runs; when its configuration or keys cannot be used.
-    pub fn open(data: &Path, files: &[PathBuf]) -> Result<Self, Failure> {
+    pub fn open(folder: &DataFolder) -> Result<Self, Failure> {
+        let data = folder.data.as_path();
         if !store::is_used(data) {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
-        let loaded = Sources::new(files.to_vec()).load();
-        let (config, digest) = (loaded.config.map_err(Failure::configuration)?, loaded.digest);
+        let (config, digest) = (folder.configuration()?, folder.sources()?.load().digest);
         let (keys_dir, ends_percent) = (config.settings.keys.dir.clone(), config.settings.files.ends_percent);
         let key_files = KeyFiles::open(&keys_dir, SystemClock.now())?;
         let keys = server_keys(&key_files, &Arc::new(Cache::new(1)), &Arc::default())?;

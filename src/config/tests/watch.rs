@@ -223,7 +223,7 @@ fn only_files_are_read() {
     let scene = two_agents();
     let made = std::process::Command::new("mkfifo").arg(scene.path("agents/x.toml")).status().unwrap();
     assert!(made.success());
-    assert!(scene.diagnostics().iter().any(|line| line.contains("it is not a file")));
+    assert!(scene.diagnostics().iter().any(|line| line.contains("it is a FIFO, not a file")));
 }
 
 /// Numbers that look random and are the same every time.
