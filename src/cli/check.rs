@@ -8,13 +8,13 @@ use serde_json::json;
 use super::output::{CommandResult, Failure};
 use super::text::instant;
 use crate::client::ExpiryState;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, Sources, Succession};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::oauth::{Clock, Time};
-use crate::server::{retired_in_record, stand_in_keys, taken_back};
-use crate::store::SystemClock;
+use crate::server::{DataFolder, retired_in_record, stand_in_keys, succession_on, taken_back};
+use crate::store::{self, SystemClock};
 use crate::x509::UnverifiedCertificate;
 
 /// The options of `check`.
@@ -23,13 +23,17 @@ pub(super) struct Options {
     /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__… of the environment over all
     #[arg(long)]
     config: Vec<PathBuf>,
-    /// The server's data folder: also tells where the record is stricter than the files
+    /// The server's data folder: also tells where the record is stricter than the files. Without --config the files are checked
+    /// that it was last served with
     #[arg(long)]
     data: Option<PathBuf>,
     /// The data folder of a server: also tells what this configuration takes back of what is in force there, what ends with
     /// that, and what is narrowed and lives on
     #[arg(long, value_name = "DATA")]
     against: Option<PathBuf>,
+    /// The key folder of the server instead of the one that the data folder was last served with
+    #[arg(long)]
+    keys: Option<PathBuf>,
     /// Print the complaints as JSON
     #[arg(long)]
     json: bool,
@@ -37,14 +41,28 @@ pub(super) struct Options {
 
 /// Validates everything that `serve` would read, except the server's own keys; fetches nothing.
 pub(super) fn run(options: &Options) -> CommandResult {
-    let config = match Sources::new(options.config.clone()).load().config {
+    let folder = options.data.as_ref().or(options.against.as_ref());
+    let folder = folder.map(|data| DataFolder { data: data.clone(), config: options.config.clone(), keys: options.keys.clone() });
+    let sources = folder.as_ref().map_or_else(|| Ok(Sources::new(options.config.clone())), DataFolder::sources)?;
+    let config = match sources.load().config {
         Ok(config) => config,
         Err(complaints) => return Ok(complain(&complaints, options.json)),
     };
-    let recorded = options.data.as_deref().map(|data| retired(&config, data)).transpose()?.unwrap_or_default();
+    let recorded = match (&options.data, &folder) {
+        (Some(data), Some(folder)) => retired(&config, &folder.keys_of(&config)?, data)?,
+        _ => Vec::new(),
+    };
     let now = SystemClock.now();
     let own = own_certificates(&config, now);
-    let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
+    let succession = options
+        .against
+        .as_deref()
+        .filter(|data| store::is_used(data))
+        .map(|data| succession_on(&config, data))
+        .transpose()?
+        .unwrap_or_default();
+    let ground = Ground::of(&sources, &config, succession);
+    let warnings: Vec<_> = config.warnings.iter().cloned().chain(recorded).chain(own).collect();
     match config::deployment(config, stand_in_keys()?, None) {
         Ok(deployment) => {
             let ends = deployment
@@ -53,19 +71,19 @@ pub(super) fn run(options: &Options) -> CommandResult {
                 .filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, dated.expiry(now)));
             let against = options.against.as_deref().map(|data| taken(&deployment, data)).transpose()?.unwrap_or_default();
             let warnings = warnings.into_iter().chain(ends).chain(against).collect();
-            Ok(approve(&Diagnostics::new(warnings), &counts, options.json))
+            Ok(approve(&Diagnostics::new(warnings), &ground, options.json))
         }
         Err(complaints) => Ok(complain(&complaints, options.json)),
     }
 }
 
 /// Warnings about agents that are retired in the record of the data folder, and not in their files.
-fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
+fn retired(config: &Config, keys: &Path, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
     let place = SourceLocation::file(data.display().to_string());
     let warning = |id| {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
     };
-    Ok(retired_in_record(config, data)?.into_iter().map(warning).collect())
+    Ok(retired_in_record(config, keys, data)?.into_iter().map(warning).collect())
 }
 
 /// Warnings about what the configuration takes back of what is in force on the data folder.
@@ -97,24 +115,59 @@ fn near(place: &SourceLocation, name: &str, not_after: Time, expiry: Option<Expi
     Some(Diagnostic::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
 }
 
-fn counts(config: &Config) -> String {
-    let (agents, apis) = (config.catalog.agents().count(), config.catalog.apis().count());
-    let counted = [(config.rules.len(), "trust rule"), (agents, "agent"), (apis, "API"), (config.policies.len(), "policy file")];
-    counted.map(|(count, thing)| counted_of(count, thing)).join(", ")
-}
-
 /// A number of things: one without the plural's `s`.
 fn counted_of(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-fn approve(warnings: &Diagnostics, counts: &str, json: bool) -> bool {
+/// The files that a configuration stands on, and what it changes where it was compared.
+struct Ground {
+    settings: Vec<String>,
+    folders: Vec<(String, String)>,
+    counts: String,
+    succession: Succession,
+}
+
+impl Ground {
+    fn of(sources: &Sources, config: &Config, succession: Succession) -> Self {
+        let settings = sources.settings_files().iter().map(|file| file.display().to_string()).collect();
+        let folders = config.folders();
+        Self {
+            settings,
+            folders: folders.iter().map(|folder| (folder.counted(), folder.path.display().to_string())).collect(),
+            counts: folders.map(|folder| folder.counted()).join(", "),
+            succession,
+        }
+    }
+
+    fn say(&self) {
+        match self.settings.as_slice() {
+            [] => say!("no settings file is given, and none was found: the settings are those compiled in"),
+            files => say!("settings from {}", files.join(", ")),
+        }
+        self.folders.iter().for_each(|(counted, path)| say!("{counted} in {path}"));
+        self.succession.comes.iter().for_each(|come| say!("comes into force: {come}"));
+        self.succession.ends.iter().for_each(|end| say!("ends: {end}"));
+        if self.succession.needs_acceptance {
+            say!("it would end so much that it is not taken up before `countersign config accept`");
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let folders: Vec<_> = self.folders.iter().map(|(counted, path)| json!({"holds": counted, "path": path})).collect();
+        let Succession { comes, ends, needs_acceptance } = &self.succession;
+        json!({"settings": self.settings, "folders": folders, "comes": comes, "ends": ends, "needs_acceptance": needs_acceptance})
+    }
+}
+
+fn approve(warnings: &Diagnostics, ground: &Ground, json: bool) -> bool {
     if json {
         let warnings: serde_json::Value = serde_json::from_str(&warnings.to_json()).unwrap_or_default();
-        say!("{}", json!({"ok": true, "warnings": warnings}));
+        say!("{}", json!({"ok": true, "warnings": warnings, "ground": ground.json()}));
     } else {
+        ground.say();
         warnings.iter().for_each(|warning| say!("warning: {warning}"));
-        say!("the configuration is valid: {counts}");
+        say!("the configuration is valid: {}", ground.counts);
     }
     true
 }

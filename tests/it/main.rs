@@ -44,6 +44,9 @@ mod records;
 // Our own keys: whose they are, how they follow one another, how they end.
 mod own_keys;
 
+// Tools know the house: what a data folder is served with, whose files are, what is read at all.
+mod tools;
+
 // What is not done for every request.
 mod keys_once;
 
@@ -65,6 +68,9 @@ mod first_configuration;
 // Operators: by the socket and on the folder; what the files end, and what a reload may not change.
 mod agents;
 
+// Files that are rewritten, taken away, put back, accepted; and a server that is started elsewhere.
+mod files;
+
 // Operators: what is revoked, suspended and compromised, and what is said of it.
 mod revoking;
 
@@ -79,6 +85,9 @@ mod proofs;
 
 // Every endpoint with every kind of credential: one answer per kind.
 mod doors;
+
+// In process: every claim that is read, with every JSON type.
+mod readers;
 
 // In process: parsers are total.
 mod parsers;
