@@ -1,5 +1,5 @@
-//! One key per subject, of which each of its disclosures gets a key of its own to be encrypted under. Destroying a subject's key erases the clear values and leaves
-//! every record as it is.
+//! One key per subject, of which each of its disclosures gets a key of its own to be encrypted under. Destroying a subject's
+//! key erases the clear values and leaves every record as it is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
