@@ -9,6 +9,7 @@ mod audit;
 mod check;
 mod client_auth;
 mod client_request;
+mod configuration;
 mod http_client;
 mod iam_policy;
 mod init;
@@ -65,6 +66,9 @@ enum Command {
     /// Verify, prove and export the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Accept a configuration that would end something
+    #[command(subcommand)]
+    Config(configuration::ConfigCommand),
     /// Make the state anew from the records
     #[command(subcommand)]
     State(state::StateCommand),
@@ -96,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(&command),
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Config(command) => configuration::run(&command),
         Command::State(command) => state::run(&command),
         Command::Agent(command) => agent::run(&command),
         Command::Task(command) => task::run(&command),

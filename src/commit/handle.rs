@@ -26,7 +26,7 @@ use super::subject_keys::{RewrapProgress, RewrapStep, RootKey, SubjectKeys};
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
-use crate::crypto::{MacKey, MessageKeys, SealKey, SealReason};
+use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
 use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId};
@@ -304,12 +304,17 @@ impl Commit {
         self.shared.state.in_force()
     }
 
-    /// Records the principals in force from now on, durably when it returns `Ok`.
+    /// Records the principals in force from now on, durably when it returns `Ok`; with the digest of the configuration that
+    /// names them and the party by which it came into force, also where they are those of before.
     ///
     /// # Errors
     /// `Unavailable`: it may be recorded or not.
-    pub async fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) -> Result<(), CommitReason> {
-        self.ask(|reply| ConfiguredCommand { in_force, reply }).await
+    pub async fn remember(
+        &self,
+        in_force: BTreeSet<ConfiguredPrincipal>,
+        origin: Option<(Digest, &'static str)>,
+    ) -> Result<(), CommitReason> {
+        self.ask(|reply| ConfiguredCommand { in_force, origin, reply }).await
     }
 
     /// Refuses a key folder that `listed` lists, where it lacks keys that records name.

@@ -8,6 +8,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 
 use super::plain::plain;
 use super::state::AppState;
+use crate::config::CandidateState;
 use crate::keys::KeyState;
 
 /// The routes of the operators' listener.
@@ -22,8 +23,12 @@ async fn healthz() -> HttpResponse {
     plain(StatusCode::OK).body("ok\n")
 }
 
-/// `GET /readyz`: the commit store takes records, so tokens can be issued.
+/// `GET /readyz`: a configuration is in force and the commit store takes records, so tokens can be issued.
 async fn readyz(state: Data<AppState>) -> HttpResponse {
+    if state.board.refuses() {
+        let why = "the configuration that the server was started with is not in force yet; see the log\n";
+        return plain(StatusCode::SERVICE_UNAVAILABLE).body(why);
+    }
     match state.commit().is_available() {
         true => plain(StatusCode::OK).body("ready\n"),
         false => plain(StatusCode::SERVICE_UNAVAILABLE).body("the commit store does not take records; see the log\n"),
@@ -32,8 +37,19 @@ async fn readyz(state: Data<AppState>) -> HttpResponse {
 
 /// `GET /metrics`, in the text format of Prometheus.
 async fn metrics(state: Data<AppState>) -> HttpResponse {
-    let text = state.metrics.text() + &memory(&state) + &ledger(&state) + &trust(&state);
+    let text = state.metrics.text() + &configuration(&state) + &memory(&state) + &ledger(&state) + &trust(&state);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+/// Whether the configuration on disk is in force, and why not.
+fn configuration(state: &AppState) -> String {
+    let shown = state.board.shown().map(|shown| shown.state);
+    let mut text = String::from("# TYPE countersign_configuration_pending gauge\n");
+    for reason in CandidateState::ALL {
+        let (name, holds) = (reason.name(), u8::from(shown == Some(reason)));
+        let _ = writeln!(text, "countersign_configuration_pending{{reason=\"{name}\"}} {holds}");
+    }
+    text
 }
 
 /// How full the bounded parts of the state are.
