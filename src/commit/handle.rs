@@ -26,7 +26,7 @@ use super::subject_keys::{RewrapProgress, RewrapStep, RootKey, SubjectKeys};
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
-use crate::crypto::{Digest, MacKey, SealKey, SealReason};
+use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
 use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId, Time};
@@ -51,8 +51,8 @@ pub const SUM: &str = "sum";
 pub struct CommitKeys {
     /// The key under which the keys of subjects are wrapped.
     pub root: RootKey,
-    /// The key under which the terms of tasks are sealed.
-    pub terms: Arc<SealKey>,
+    /// The keys under which the terms of tasks are sealed.
+    pub terms: Arc<MessageKeys>,
     /// The keys of the sum of everything that no record holds, the current one first.
     pub sums: Vec<MacKey>,
     /// All that the key folder lists: those that records name must be among them.
@@ -66,7 +66,7 @@ impl CommitKeys {
     /// None for 32 bytes; the type of the primitive allows one.
     pub fn of_secrets(root: &[u8; 32], state: &[u8; 32]) -> Result<Self, SealReason> {
         let state = MacKey::new(state);
-        let terms = SealKey::new(&state.derive(TASK_TERMS))?;
+        let terms = MessageKeys::new(&state.derive(TASK_TERMS));
         let id = MacKey::new(root).derive("id").map(|byte| format!("{byte:02x}")).concat();
         let (root, sums) = (RootKey { key: Arc::new(SealKey::new(root)?), ids: vec![id] }, vec![MacKey::new(&state.derive(SUM))]);
         Ok(Self { root, terms: Arc::new(terms), sums, listed: KeyList::new() })
