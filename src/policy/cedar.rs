@@ -1,5 +1,7 @@
-//! The policy language: the only file that knows the engine. A policy that raises an error is skipped by the engine, a `forbid`
+//! The policy language: the only room that knows the engine. A policy that raises an error is skipped by the engine, a `forbid`
 //! too; so whoever asks here treats any error as a refusal.
+
+mod unknown;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
@@ -278,6 +280,11 @@ impl ParsedPolicy {
     /// Its text as written.
     pub(super) fn text(&self) -> String {
         self.policy.to_string()
+    }
+
+    /// Where something that is not known would help the caller.
+    pub(super) fn unknown_helps(&self) -> Vec<Remark> {
+        unknown::remarks(self)
     }
 
     /// This policy under another id.

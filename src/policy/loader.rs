@@ -47,6 +47,7 @@ impl<'a> PolicyLoader<'a> {
     pub(super) fn of(files: &'a [(PathBuf, String)]) -> Result<Self, Vec<Diagnostic>> {
         let mut loader = Self::unvalidated(files);
         loader.validate();
+        loader.remarks_on_what_is_not_known();
         loader.remarks_on_the_whole();
         if loader.errors.is_empty() { Ok(loader) } else { Err(loader.errors) }
     }
@@ -138,6 +139,14 @@ impl<'a> PolicyLoader<'a> {
             Err(message) => self.errors.push(Diagnostic::new(SourceLocation::line("schema.cedarschema", 1), message)),
         }
         self.errors.sort_by(|one, other| one.location.cmp(&other.location));
+    }
+
+    fn remarks_on_what_is_not_known(&mut self) {
+        if self.errors.is_empty() {
+            let remarks = self.policies.iter().flat_map(|policy| policy.unknown_helps().into_iter().map(|it| (policy.id(), it)));
+            let found: Vec<_> = remarks.map(|(id, remark)| self.located(id, remark)).collect();
+            self.warnings.extend(found);
+        }
     }
 
     fn remarks_on_the_whole(&mut self) {

@@ -1,0 +1,243 @@
+//! Where what is not known would help the caller. No value is worst in both directions: a `forbid` that looks for `"low"` does
+//! not find it in an `acr` that is not known, and a `permit` of all but `"low"` takes it. So policies are read for such places.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::{Authorizer, Context, Decision, Entities, Policy, PolicySet, Request};
+use serde_json::{Value, json};
+
+use super::{Attribute, ParsedPolicy, Remark, uid};
+
+/// An attribute that can be unknown.
+struct Unknown {
+    attribute: Attribute,
+    /// Its name in policies, below `context`.
+    path: &'static [&'static str],
+    /// What it is then, as an expression.
+    value: Value,
+    /// A condition by values that count.
+    example: &'static str,
+    /// The condition that it is not known.
+    named: &'static str,
+}
+
+/// What becomes of a condition where an attribute is not known: what holds there, and what fails.
+struct Reading {
+    holds: Side,
+    fails: Side,
+}
+
+/// One of both.
+#[derive(Clone, Default)]
+struct Side {
+    /// Whether it is so; none where other things decide.
+    told: Option<bool>,
+    /// The places that make it so.
+    places: BTreeSet<String>,
+}
+
+/// What anything else may be in a place that compares it with what is not known.
+fn known() -> [Value; 5] {
+    [json!("known"), json!(1), json!(true), json!(false), json!(["known"])].map(literal)
+}
+
+fn unknown() -> [Unknown; 4] {
+    let row = |attribute, path, value, example, named| Unknown { attribute, path, value: literal(value), example, named };
+    let (kind, user) = (r#"context.subject.kind == """#, r#"context.subject.kind == "user""#);
+    let (age, young) = ("context.auth_age == 9223372036854775807", "context.auth_age <= 300");
+    [
+        row(Attribute::Acr, &["acr"], json!(""), r#"context.acr == "high""#, r#"context.acr == """#),
+        row(Attribute::Amr, &["amr"], json!([]), r#"context.amr.contains("hwk")"#, "context.amr.isEmpty()"),
+        row(Attribute::AuthAge, &["auth_age"], json!(i64::MAX), young, age),
+        row(Attribute::Subject, &["subject", "kind"], json!(""), user, kind),
+    ]
+}
+
+/// Every place in a policy at which something that is not known would help the caller, though the policy does not say so.
+pub(super) fn remarks(parsed: &ParsedPolicy) -> Vec<Remark> {
+    let used = unknown().into_iter().filter(|unknown| parsed.used.contains(unknown.attribute));
+    let Ok(json) = parsed.policy.to_json() else { return Vec::new() };
+    let remark = |unknown: &Unknown, place: &String| Remark { at: None, message: unknown.sentence(place, parsed.permits) };
+    let found = |unknown: Unknown| {
+        let places = unknown.places(&json, parsed.permits);
+        places.iter().map(|place| remark(&unknown, place)).collect::<Vec<_>>()
+    };
+    used.flat_map(found).collect()
+}
+
+impl Unknown {
+    fn sentence(&self, place: &str, permits: bool) -> String {
+        let (name, when) = (self.path.join("."), if permits { "when" } else { "unless" });
+        let Self { example, named, .. } = self;
+        format!(
+            "where context.{name} is not known, {place}, in the caller's favour; say which values count ({when} {example}), \
+             or by name what is to be where it is not known ({named})"
+        )
+    }
+
+    /// The places of a policy that help the caller: conditions that hold for a `permit`, and that do not for a `forbid`.
+    fn places(&self, policy: &Value, permits: bool) -> BTreeSet<String> {
+        let conditions = policy.get("conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let read = |condition: &Value| {
+            let reading = condition.get("body").map_or_else(Reading::default, |body| self.read(body));
+            if condition.get("kind").is_some_and(|kind| kind == "unless") { reading.not() } else { reading }
+        };
+        let whole = conditions.iter().map(read).reduce(Reading::and).unwrap_or_default();
+        if permits { whole.holds.places } else { whole.fails.places }
+    }
+
+    fn read(&self, condition: &Value) -> Reading {
+        let part = |path: &str| condition.pointer(path).map(|inner| self.read(inner)).unwrap_or_default();
+        match operator(condition) {
+            Some("&&") => part("/&&/left").and(part("/&&/right")),
+            Some("||") => part("/||/left").not().and(part("/||/right").not()).not(),
+            Some("!") => part("/!/arg").not(),
+            Some("if-then-else") => part("/if-then-else/if").choose(part("/if-then-else/then"), part("/if-then-else/else")),
+            _ => self.place(condition),
+        }
+    }
+
+    /// Reads what has no conditions in it, by asking the engine.
+    fn place(&self, condition: &Value) -> Reading {
+        let concerned = any(condition, &|inner| self.is(inner).then_some(true));
+        let others = any(condition, &|inner| if self.is(inner) { Some(false) } else { refers(inner).then_some(true) });
+        let outcomes: BTreeSet<bool> = match (others, concerned) {
+            (true, false) => BTreeSet::new(),
+            (true, true) => known().iter().filter_map(|other| evaluated(self.put(condition, other))).collect(),
+            (false, _) => evaluated(self.put(condition, &self.value)).into_iter().collect(),
+        };
+        let told = |wanted: bool| if others { None } else { outcomes.first().map(|outcome| *outcome == wanted) };
+        let helps = |wanted: bool| concerned && outcomes.contains(&wanted) && !self.named_in(condition);
+        let words = |wanted: bool| if wanted { "holds" } else { "does not hold" };
+        let place = |wanted: bool| format!("{} {}", written(condition), words(wanted));
+        let places = |wanted: bool| helps(wanted).then(|| place(wanted)).into_iter().collect();
+        let side = |wanted: bool| Side { told: told(wanted), places: places(wanted) };
+        Reading { holds: side(true), fails: side(false) }
+    }
+
+    /// True where a place speaks of what is not known by name: `context.acr != ""`, `context.amr.isEmpty()`.
+    fn named_in(&self, condition: &Value) -> bool {
+        any(condition, &|inner| (*inner == self.value || operator(inner) == Some("isEmpty")).then_some(true))
+    }
+
+    /// True for the attribute itself.
+    fn is(&self, expression: &Value) -> bool {
+        let context = json!({"Var": "context"});
+        *expression == self.path.iter().fold(context, |left, attr| json!({".": {"left": left, "attr": attr}}))
+    }
+
+    /// The expression without anything to look up.
+    fn put(&self, expression: &Value, other: &Value) -> Value {
+        match expression {
+            this if self.is(this) => self.value.clone(),
+            this if refers(this) => other.clone(),
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, inner)| (name.clone(), self.put(inner, other)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            Value::Array(items) => items.iter().map(|inner| self.put(inner, other)).collect(),
+            end => end.clone(),
+        }
+    }
+}
+
+impl Default for Reading {
+    /// Of what says nothing: it always holds.
+    fn default() -> Self {
+        let side = |told| Side { told: Some(told), places: BTreeSet::new() };
+        Self { holds: side(true), fails: side(false) }
+    }
+}
+
+impl Reading {
+    fn not(self) -> Self {
+        Self { holds: self.fails, fails: self.holds }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { holds: self.holds.all(other.holds), fails: self.fails.either(other.fails) }
+    }
+
+    fn choose(self, then: Self, otherwise: Self) -> Self {
+        let Self { holds, fails } = self;
+        let side = |then: Side, otherwise: Side| holds.clone().all(then).either(fails.clone().all(otherwise));
+        Self { holds: side(then.holds, otherwise.holds), fails: side(then.fails, otherwise.fails) }
+    }
+}
+
+impl Side {
+    /// Both are needed: one that is not so where the attribute is unknown guards the other.
+    fn all(self, other: Self) -> Self {
+        match (self.told, other.told) {
+            (Some(false), _) | (_, Some(false)) => Self { told: Some(false), places: BTreeSet::new() },
+            (Some(true), Some(true)) => self.with(other, Some(true)),
+            _ => self.with(other, None),
+        }
+    }
+
+    /// One is enough: one that is so by name, or always, leaves nothing to the other.
+    fn either(self, other: Self) -> Self {
+        match (self.told, other.told) {
+            (Some(true), _) if self.places.is_empty() => self,
+            (_, Some(true)) if other.places.is_empty() => other,
+            (Some(true), _) | (_, Some(true)) => self.with(other, Some(true)),
+            (Some(false), Some(false)) => self.with(other, Some(false)),
+            _ => self.with(other, None),
+        }
+    }
+
+    fn with(mut self, other: Self, told: Option<bool>) -> Self {
+        self.places.extend(other.places);
+        Self { told, places: self.places }
+    }
+}
+
+fn literal(value: Value) -> Value {
+    match value {
+        Value::Array(items) => json!({"Set": items.into_iter().map(literal).collect::<Vec<_>>()}),
+        value => json!({"Value": value}),
+    }
+}
+
+fn operator(expression: &Value) -> Option<&str> {
+    expression.as_object().filter(|members| members.len() == 1)?.keys().next().map(String::as_str)
+}
+
+/// True for what a request decides.
+fn refers(expression: &Value) -> bool {
+    operator(expression).is_some_and(|name| [".", "Var", "getTag"].contains(&name))
+}
+
+/// Whether `test` says so of any part that it does not settle otherwise.
+fn any(expression: &Value, test: &impl Fn(&Value) -> Option<bool>) -> bool {
+    test(expression).unwrap_or_else(|| match expression {
+        Value::Object(members) => members.values().any(|inner| any(inner, test)),
+        Value::Array(items) => items.iter().any(|inner| any(inner, test)),
+        _ => false,
+    })
+}
+
+/// The policy with this condition alone.
+fn policy(condition: Value) -> Option<Policy> {
+    let all = || json!({"op": "All"});
+    let conditions = json!([{"kind": "when", "body": condition}]);
+    let policy = json!({"effect": "permit", "principal": all(), "action": all(), "resource": all(), "conditions": conditions});
+    Policy::from_json(None, policy).ok()
+}
+
+/// The condition as a policy has it.
+fn written(condition: &Value) -> String {
+    let text = policy(condition.clone()).map(|policy| policy.to_string()).unwrap_or_default();
+    let inner = text.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |(inner, _)| inner);
+    inner.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What a condition that looks nothing up comes to; none where it raises an error.
+fn evaluated(condition: Value) -> Option<bool> {
+    let set = PolicySet::from_policies([policy(condition)?]).ok()?;
+    let nobody = uid("Team", "")?;
+    let asked = Request::new(nobody.clone(), nobody.clone(), nobody, Context::empty(), None).ok()?;
+    let response = Authorizer::new().is_authorized(&asked, &set, &Entities::empty());
+    response.diagnostics().errors().next().is_none().then(|| response.decision() == Decision::Allow)
+}
