@@ -130,12 +130,16 @@ pub(super) struct WriterMemory {
     pub(super) terms: TermsSealer,
     pub(super) hash: StateHash,
     pub(super) sum: UnrecordedSum,
+    /// Something was forgotten that still lies in the store.
+    pub(super) forgets: bool,
 }
 
 impl WriterMemory {
     /// Forgets what may be forgotten at `at` and stands in no record; false where that is nothing.
     fn forget(&mut self, at: Time) -> bool {
-        self.replay.forget(at) | self.lists.has_forgotten()
+        let forgotten = self.replay.forget(at) | self.lists.has_forgotten();
+        self.forgets |= forgotten;
+        forgotten
     }
 }
 
@@ -214,20 +218,18 @@ impl Staging<'_> {
         }
     }
 
-    /// Forgets what may be forgotten by now, in memory and with this batch. What is forgotten durably may be asked for again
-    /// under a clock that was set back, unless a record shows the time: a batch without one forgets nothing.
+    /// Forgets in memory what may be forgotten by now: from here on the present is never earlier.
     pub(super) fn forget(&mut self) {
         if self.is_usable() && self.memory.forget(self.batch.at) {
             self.memory.state.raise_floor(self.batch.at);
-            self.batch.forget = Some(self.batch.at);
         }
     }
 
     /// Writes the batch, if there is anything to write, and gives the lock back.
     pub(super) fn finish(mut self) -> (Batch, Vec<Box<dyn CommitCommand>>, Result<(), StoreReason>) {
-        if self.batch.rows.is_empty() {
-            self.batch.forget = None;
-        }
+        // After a restart the newest record alone tells the time up to which things may have been forgotten, so a batch without
+        // one forgets nothing durably.
+        self.batch.forget = (self.memory.forgets && !self.batch.rows.is_empty()).then_some(self.batch.at);
         let sum = &mut self.memory.sum;
         let written = match self.failure {
             Some(failure) => Err(failure),

@@ -124,6 +124,7 @@ impl Commit {
             terms: TermsSealer::new(keys.terms),
             hash: StateHash::default(),
             sum: UnrecordedSum::new(keys.sums),
+            forgets: false,
         };
         let places = |count| Arc::new(Semaphore::new(count));
         let shared = Arc::new(CommitShared {
