@@ -117,6 +117,18 @@ impl Server {
         }
     }
 
+    /// Waits until a thread that everything needs is dead, and names it.
+    pub fn dead_thread(&self) -> impl Future<Output = &'static str> + use<> {
+        let commit = self.reload.lasting.commit.alarm().clone();
+        let sequencer = self.reload.signing.sequencer.alarm().clone();
+        async move {
+            tokio::select! {
+                thread = commit.heard() => thread,
+                thread = sequencer.heard() => thread,
+            }
+        }
+    }
+
     /// Finishes requests under way, publishes what they recorded, and closes the store.
     pub async fn stop(self) {
         self.running.stop().await;

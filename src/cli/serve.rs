@@ -38,6 +38,10 @@ async fn serve(sources: Sources, data: PathBuf) -> CommandResult {
     tokio::select! {
         () = watched => {}
         () = stopped => {}
+        // What it did not finish is found by the next start, as after a crash.
+        thread = server.dead_thread() => {
+            return Err(Failure::new(format!("the thread \"{thread}\" is dead, and nothing can be issued without it; see the log")));
+        }
     }
     tracing::info!("stopping: requests under way are finished first");
     server.stop().await;

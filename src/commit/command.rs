@@ -9,6 +9,7 @@ use super::change::PendingChange;
 use super::contract::{Batch, CommitStore, KeyList, Row, StoreReason};
 use super::effect::Effect;
 use super::fold::StateHash;
+use super::hindrance::Hindrance;
 use super::limits::Limits;
 use super::receipt::CommitReason;
 use super::replay_cache::ReplayCache;
@@ -299,6 +300,20 @@ impl Staging<'_> {
             }
         }
         Err(CommitReason::Unavailable)
+    }
+
+    /// The reasons for which an exchange would be refused now, whoever asked for it.
+    pub(super) fn hindrances(&self) -> Vec<Hindrance> {
+        let WriterMemory { state, lists, replay, .. } = &*self.memory;
+        let reasons = [
+            (!self.is_usable() || !self.pending.changes.is_empty(), Hindrance::Store),
+            (self.clock_behind, Hindrance::ClockBehind),
+            (!replay.has_room(), Hindrance::SingleUse),
+            (state.len() > self.limits.generations, Hindrance::LiveEntries),
+            (state.tasks_len() >= self.limits.tasks, Hindrance::Tasks),
+            (lists.len() >= self.limits.status, Hindrance::StatusTokens),
+        ];
+        reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, hindrance)| hindrance).collect()
     }
 
     /// The one guard before every command.

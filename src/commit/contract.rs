@@ -123,6 +123,9 @@ pub trait RecordReader: Send + Sync {
     /// # Errors
     /// See [`StoreReason`].
     fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason>;
+
+    /// The bytes that lie beside the database and are not copied into it, or were and wait to be overwritten.
+    fn log_bytes(&self) -> u64;
 }
 
 /// The files of the log, and the newest signed checkpoint, which is remembered apart from them. One thread writes, many read

@@ -9,6 +9,9 @@ use crate::oauth::{SingleUse, SingleUseKind, Time};
 /// The first 128 bits of a value's digest: enough that two values never meet, in half the memory.
 type Short = u128;
 
+/// A request spends so many at most: a client assertion and a proof.
+const REQUEST_SPENDS: usize = 2;
+
 /// Remembers until expiry and refuses when full; nothing is ever forgotten early. Used by the writer alone, so it takes no lock.
 #[derive(Debug)]
 pub(super) struct ReplayCache {
@@ -44,6 +47,11 @@ impl ReplayCache {
         }
         self.unspent(values, now)?;
         if self.values.len() + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
+    }
+
+    /// True where there is room for what one more request may spend.
+    pub(super) fn has_room(&self) -> bool {
+        self.values.len() + REQUEST_SPENDS <= self.max
     }
 
     /// Passes where none of those `values` that have not expired at `now` was spent before.

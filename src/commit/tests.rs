@@ -3,6 +3,7 @@
 mod clock_steps;
 mod exhaustive;
 mod faults;
+mod hindered;
 mod histories;
 pub(crate) mod listing;
 mod holding;

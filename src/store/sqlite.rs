@@ -134,7 +134,7 @@ impl CommitStore for SqliteStore {
             let added = open.subjects.add(&batch.subject_keys).map_err(failed)?;
             write::batch(&open.connection, batch, added).map_err(failed)?;
             if batch.adopts {
-                checkpoint::completely(&open.connection)?;
+                overwritten(&open.connection)?;
                 open.connection.pragma_update(None, "secure_delete", false).map_err(failed)?;
             }
             open.checkpointer.committed(batch.rows.len());
@@ -148,12 +148,20 @@ impl CommitStore for SqliteStore {
     fn abandon(&mut self) {}
 }
 
+/// Copies the log, so that what was overwritten is so in the database too; that this comes later is told.
+fn overwritten(connection: &Connection) -> Result<(), StoreReason> {
+    if !checkpoint::completely(connection)? {
+        tracing::warn!("what was deleted lies in the database until nobody reads it any more; then it is overwritten");
+    }
+    Ok(())
+}
+
 impl Drop for SqliteStore {
     /// Leaves a database without a log behind, where that is possible; else the next start does.
     fn drop(&mut self) {
         if let Some(Open { connection, subjects, checkpointer, .. }) = self.open.take() {
             drop(checkpointer);
-            if let Err(failure) = subjects.close().and_then(|()| checkpoint::completely(&connection)) {
+            if let Err(failure) = subjects.close().and_then(|_| checkpoint::completely(&connection)) {
                 tracing::warn!(cause = ?failure, "the write-ahead log was left for the next start");
             }
         }
