@@ -122,7 +122,7 @@ fn ancestry(depth: u32) -> Ancestry {
         task: None,
     };
     let attributes = vec![("department".to_owned(), "sales".to_owned())];
-    Ancestry { subject: Subject::foreign(&rule, "0oa1b2c3d4e5f6"), attributes, chain, own }
+    Ancestry { subject: Subject::of_sealed(rule.clone(), "0oa1b2c3d4e5f6"), attributes, chain, own }
 }
 
 fn best<T>(what: &str, mut run: impl FnMut() -> T) {

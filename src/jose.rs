@@ -20,7 +20,6 @@ pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
 pub use jwk::{KeyUse, public_thumbprint};
 pub use key_set::{KEY_SET_BYTES_MAX, KeySet};
 pub use object::Object;
-pub(crate) use object::string;
 pub use proof::{EmbeddedKeyJws, EmbeddedKeyReason, ProofKeys};
 pub use reason::{JoseReason, KeyReason, KeySetReason};
 pub use sign::{SigningKey, generate_key};

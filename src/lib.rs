@@ -5,6 +5,7 @@
 mod patience;
 
 pub mod crypto;
+pub mod json;
 pub mod oauth;
 pub mod diagnostic;
 pub mod request;

@@ -82,6 +82,8 @@ pub enum RequestReason {
     Value(&'static str, &'static str),
     /// A parameter we understand but do not honour yet; silence would be a lie.
     Unsupported(&'static str),
+    /// A parameter in the address of a request that has a body.
+    InAddress(&'static str),
     /// A header about a client's certificate, from somebody who is no proxy of ours.
     Forwarded(&'static str),
     /// A header about a client's certificate that cannot be read (RFC 9440 §2).
@@ -118,6 +120,18 @@ const ONCE: [&str; 20] = [
     "actor_chain_profile",
     "actor_chain_step_proof",
 ];
+
+/// The other parameters of the endpoints that take forms.
+const OTHERS: [&str; 4] = ["resource", "audience", "token", "token_type_hint"];
+
+/// Refuses a parameter in the address of a request whose parameters stand in its body, where it would be passed over.
+///
+/// # Errors
+/// `InAddress` for one that is known.
+pub fn refuse_in_address(query: &Form) -> Result<(), RequestReason> {
+    let known = ONCE.iter().chain(&OTHERS).find(|name| query.get(name).is_some());
+    known.map_or(Ok(()), |name| Err(RequestReason::InAddress(name)))
+}
 
 impl<'a> TokenRequest<'a> {
     /// Reads a request to the token endpoint as far as all grants are alike.
@@ -316,6 +330,7 @@ impl fmt::Display for RequestReason {
             Self::Scope(reason) => write!(f, "scope {reason}"),
             Self::Value(name, allowed) => write!(f, "{name} must be {allowed}"),
             Self::Unsupported(name) => write!(f, "{name} is not supported by this server; leave it out"),
+            Self::InAddress(name) => write!(f, "{name} belongs into the body of the request, not into its address"),
             Self::Forwarded(name) => write!(
                 f,
                 "{name}: such headers are taken only from a proxy that a [[proxy]] of the configuration names by addresses and \

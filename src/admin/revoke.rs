@@ -12,7 +12,7 @@ use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
 use crate::ledger::record::Record;
 use crate::lifecycle::StateView;
-use crate::oauth::{ClientId, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
+use crate::oauth::{ClientId, ForeignName, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
 const SKEW: Duration = Duration::from_secs(60);
@@ -194,11 +194,12 @@ fn expires(stored: &Stored) -> Option<Time> {
 /// `<trust rule>:<id>`, or the id of an agent that acts for itself.
 pub(super) fn subject(text: &str, deployment: &Deployment) -> Result<Subject, AdminReason> {
     let agent = ClientId::parse(text).ok().filter(|id| deployment.catalog.agent(id).is_some() || !text.contains(':'));
-    let foreign = || text.split_once(':').and_then(|(rule, id)| Some((RuleName::parse(rule).ok()?, id)));
+    let foreign =
+        || text.split_once(':').and_then(|(rule, id)| Some((RuleName::parse(rule).ok()?, ForeignName::parse(id).ok()?)));
     let malformed = "subject must be <trust rule>:<id>, as in the sub of its tokens, or an agent";
     match (agent, foreign()) {
         (Some(id), _) => Ok(Subject::agent(&id)),
-        (None, Some((rule, id))) if !id.is_empty() => Ok(Subject::foreign(&rule, id)),
+        (None, Some((rule, id))) => Ok(Subject::foreign(&rule, &id)),
         _ => Err(AdminReason::Malformed(malformed.to_owned())),
     }
 }

@@ -34,7 +34,8 @@ async fn readyz(state: Data<AppState>) -> HttpResponse {
 
 /// `GET /metrics`, in the text format of Prometheus.
 async fn metrics(state: Data<AppState>) -> HttpResponse {
-    let text = state.metrics.text() + &readiness(&state).await + &memory(&state) + &store(&state) + &ledger(&state) + &trust(&state);
+    let text =
+        state.metrics.text() + &readiness(&state).await + &memory(&state) + &store(&state) + &ledger(&state) + &trust(&state);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 

@@ -33,8 +33,7 @@ impl KeySet {
             return Err(KeySetReason::Long);
         }
         let set = Object::parse(json).map_err(|_| KeySetReason::Malformed)?;
-        let listed: Vec<&RawValue> =
-            serde_json::from_str(set.raw("keys").unwrap_or_default()).map_err(|_| KeySetReason::Malformed)?;
+        let listed: Vec<&RawValue> = set.member("keys").ok_or(KeySetReason::Malformed)?;
         if listed.len() > KEYS_MAX {
             return Err(KeySetReason::Count);
         }

@@ -1,16 +1,14 @@
-//! JSON objects without repeated members (RFC 8725 §3.10 in spirit; RFC 7519 §4 lets a parser refuse them).
+//! JSON objects that are read member by member.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::JoseReason;
+use crate::json::{self, JsonReason, Members, string, strings};
 use crate::oauth::{NumericDate, Time};
-
-/// Objects and arrays nested deeper than this are refused; the outermost object counts.
-const DEPTH_MAX: usize = 32;
 
 /// A JSON object that was checked to repeat no member at any depth. It keeps the text and where its members are; a member is
 /// parsed when it is asked for.
@@ -43,10 +41,8 @@ impl Object {
     /// `Claims` when it is not one JSON object in UTF-8, repeats a member at any depth, or is nested deeper than 32.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, JoseReason> {
         let text = String::from_utf8(text.into()).map_err(|_| JoseReason::Claims)?;
-        let ObjectEntries(mut entries) = serde_json::from_str(&text).map_err(|_| JoseReason::Claims)?;
-        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        refuse_repeats(entries.iter().map(|(name, _)| name.as_ref()))?;
-        entries.iter().try_for_each(|(_, value)| check_nested(value))?;
+        let entries = Members::sorted(&text)?;
+        entries.iter().try_for_each(|(_, value)| check_nested(value.get()))?;
         let members = entries.into_iter().map(|(name, value)| Member::new(&text, name, value)).collect();
         Ok(Self { text, members })
     }
@@ -59,7 +55,12 @@ impl Object {
 
     /// The member called `name`.
     pub fn get(&self, name: &str) -> Option<&RawValue> {
-        self.raw(name).and_then(|raw| serde_json::from_str(raw).ok())
+        self.member(name)
+    }
+
+    /// The member called `name`, read as a `T`; none where it is not of that shape.
+    pub fn member<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
+        self.raw(name).and_then(|raw| json::read_checked(raw).ok())
     }
 
     /// True when there is a member called `name`, whatever its value.
@@ -85,7 +86,7 @@ impl Object {
     /// # Errors
     /// `ClaimType` when it is there and not a number, or beyond the year 9999.
     pub fn date(&self, name: &'static str) -> Result<Option<Time>, JoseReason> {
-        let read = |raw| serde_json::from_str(raw).map(|NumericDate(time)| time);
+        let read = |raw| json::read_checked(raw).map(|NumericDate(time)| time);
         self.raw(name).map(|raw| read(raw).map_err(|_| JoseReason::ClaimType(name))).transpose()
     }
 
@@ -107,6 +108,14 @@ impl Object {
     /// The member called `path`; when `path` begins with `/`, the value that it names as a JSON Pointer. As it was written.
     pub fn find(&self, path: &str) -> Option<&str> {
         if path.starts_with('/') { self.pointer(path) } else { self.raw(path) }
+    }
+
+    /// The whole object as a structure.
+    ///
+    /// # Errors
+    /// `Claims` when it is not of that shape.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, JoseReason> {
+        Ok(json::read_checked(&self.text)?)
     }
 
     /// The text of the whole object.
@@ -146,19 +155,6 @@ impl Span {
     }
 }
 
-/// The string that `raw`, a JSON value, is; none for another type.
-pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
-}
-
-fn strings(raw: &str) -> Option<Vec<Cow<'_, str>>> {
-    match string(raw) {
-        Some(one) => Some(vec![one]),
-        None => serde_json::from_str::<Vec<&RawValue>>(raw).ok()?.into_iter().map(|item| string(item.get())).collect(),
-    }
-}
-
 /// One step of a JSON Pointer (RFC 6901 §4).
 fn unescaped(step: &str) -> Cow<'_, str> {
     if step.contains('~') { Cow::Owned(step.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(step) }
@@ -168,174 +164,18 @@ fn within<'a>(value: &'a str, step: &str) -> Option<&'a str> {
     if value.starts_with('[') {
         let canonical = step == "0" || !step.starts_with(['0', '+']);
         let position: usize = step.parse().ok().filter(|_| canonical)?;
-        return serde_json::from_str::<Vec<&RawValue>>(value).ok()?.get(position).map(|found| found.get());
+        return json::read_checked::<Vec<&RawValue>>(value).ok()?.get(position).map(|found| found.get());
     }
-    let mut found = None;
-    // The text is known to be good, so an error only says that the search ended early.
-    let _ended_early = serde_json::Deserializer::from_str(value).deserialize_map(Seek { step, found: &mut found });
-    found
+    json::member(value, step)
 }
 
-/// Looks for one member of an object, and at nothing behind it.
-struct Seek<'s, 'de> {
-    step: &'s str,
-    found: &'s mut Option<&'de str>,
+fn check_nested(value: &str) -> Result<(), JsonReason> {
+    if value.starts_with(['{', '[']) { json::check(value, 2) } else { Ok(()) }
 }
 
-impl<'de> Visitor<'de> for Seek<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(NameText(name)) = map.next_key()? {
-            if name == self.step {
-                *self.found = Some(map.next_value::<&RawValue>()?.get());
-                return Err(de::Error::custom("found"));
-            }
-            map.next_value::<de::IgnoredAny>()?;
-        }
-        Ok(())
-    }
-}
-
-fn refuse_repeats<'a>(sorted: impl Iterator<Item = &'a str>) -> Result<(), JoseReason> {
-    let mut last = None;
-    for name in sorted {
-        if last.replace(name) == Some(name) {
-            return Err(JoseReason::Claims);
-        }
-    }
-    Ok(())
-}
-
-fn check_nested(value: &RawValue) -> Result<(), JoseReason> {
-    if !value.get().starts_with(['{', '[']) {
-        return Ok(());
-    }
-    let mut json = serde_json::Deserializer::from_str(value.get());
-    Nested(2).deserialize(&mut json).map_err(|_| JoseReason::Claims)
-}
-
-/// The members of one object, as they came.
-struct ObjectEntries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for ObjectEntries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor).map(Self)
-    }
-}
-
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::with_capacity(16);
-        while let Some((NameText(name), value)) = map.next_entry()? {
-            entries.push((name, value));
-        }
-        Ok(entries)
-    }
-}
-
-/// A member's name, borrowed where it was written without escapes.
-struct NameText<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for NameText<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor).map(Self)
-    }
-}
-
-struct NameVisitor;
-
-impl<'de> Visitor<'de> for NameVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
-    }
-}
-
-/// Walks a nested value at this depth, keeping nothing.
-struct Nested(usize);
-
-impl<'de> DeserializeSeed<'de> for Nested {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Nested {
-    fn inner<E: de::Error>(&self) -> Result<usize, E> {
-        if self.0 > DEPTH_MAX { Err(E::custom("nested too deeply")) } else { Ok(self.0 + 1) }
-    }
-}
-
-impl<'de> Visitor<'de> for Nested {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let inner = self.inner()?;
-        while seq.next_element_seed(Nested(inner))?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inner = self.inner()?;
-        let mut names = Vec::new();
-        while let Some(NameText(name)) = map.next_key()? {
-            names.push(name);
-            map.next_value_seed(Nested(inner))?;
-        }
-        names.sort_unstable();
-        refuse_repeats(names.iter().map(Cow::as_ref)).map_err(de::Error::custom)
+impl From<JsonReason> for JoseReason {
+    fn from(_: JsonReason) -> Self {
+        Self::Claims
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::jose::{KeySet, KeySetReason, KeyUse};
+use crate::jose::{KeySet, KeySetReason, KeyUse, Object};
+use crate::json::string;
 use crate::x509::Roots;
 
 /// One version of a trust domain's bundle. Without anything usable in it every SVID of the domain is dead.
@@ -42,9 +43,10 @@ impl TrustBundle {
     /// See [`TrustBundleReason`].
     pub fn parse(json: &[u8]) -> Result<Self, TrustBundleReason> {
         let keys = KeySet::parse(json, KeyUse::JwtSvid).map_err(TrustBundleReason::KeySet)?;
-        let listed: BundleDocument =
-            serde_json::from_slice(json).map_err(|_| TrustBundleReason::KeySet(KeySetReason::Malformed))?;
-        let authorities = listed.keys.into_iter().filter_map(BundleKey::authority);
+        let malformed = || TrustBundleReason::KeySet(KeySetReason::Malformed);
+        let document = Object::parse(json).map_err(|_| malformed())?;
+        let listed: Vec<&RawValue> = document.member("keys").ok_or_else(malformed)?;
+        let authorities = listed.into_iter().filter_map(authority);
         let roots = Roots::from_readable(authorities).map_err(|_| TrustBundleReason::Roots)?;
         Ok(Self { keys: Arc::new(keys), roots: Arc::new(roots) })
     }
@@ -79,25 +81,13 @@ impl PartialEq for TrustBundle {
 
 impl Eq for TrustBundle {}
 
-#[derive(Deserialize)]
-struct BundleDocument {
-    keys: Vec<BundleKey>,
-}
-
-#[derive(Deserialize)]
-struct BundleKey {
-    #[serde(rename = "use")]
-    key_use: Option<serde_json::Value>,
-    x5c: Option<serde_json::Value>,
-}
-
-impl BundleKey {
-    /// Only the first certificate counts (X509-SVID §5.1); an entry without one is left out.
-    fn authority(self) -> Option<Vec<u8>> {
-        let is_authority = self.key_use.as_ref().and_then(|named| named.as_str()) == Some("x509-svid");
-        let first = self.x5c.as_ref()?.get(0)?.as_str().filter(|_| is_authority)?;
-        STANDARD.decode(first).ok()
-    }
+/// The certificate of an entry that is an authority of X509-SVIDs. Only the first one counts (X509-SVID §5.1); an entry without
+/// one is left out.
+fn authority(entry: &RawValue) -> Option<Vec<u8>> {
+    let entry = Object::parse(entry.get()).ok()?;
+    let is_authority = entry.text("use").ok().flatten().as_deref() == Some("x509-svid");
+    let first = entry.pointer("/x5c/0").and_then(string).filter(|_| is_authority)?;
+    STANDARD.decode(first.as_bytes()).ok()
 }
 
 impl fmt::Display for TrustBundleReason {

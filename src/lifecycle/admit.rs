@@ -141,8 +141,10 @@ fn may_act(
         return Ok(());
     };
     let namespace = Namespace { rule, issuer, ours };
-    let actor = may_act.sub.as_deref().is_none_or(|sub| namespace.names(may_act.iss.as_deref(), sub, current));
-    let asks = may_act.client_id.as_deref().is_none_or(|id| namespace.names(None, id, client.agent()));
+    let iss = may_act.iss.as_deref();
+    let actor = may_act.sub.as_deref().is_none_or(|sub| namespace.names(iss, sub, current));
+    // Clients are known by the issuer that registered them: without `iss` that of the token.
+    let asks = may_act.client_id.as_deref().is_none_or(|id| namespace.names(iss.or(Some(issuer)), id, client.agent()));
     if actor && asks && of_client(may_act, current, client) { Ok(()) } else { Err(AdmissionReason::MayAct) }
 }
 
@@ -152,7 +154,7 @@ fn of_client(may_act: &MayAct, current: &Agent, client: &AuthenticatedClient) ->
 }
 
 /// The names that a `may_act` may use: ours under our issuer; otherwise the foreign issuer's, which knows an agent by its
-/// client there and, where it names no namespace, may use the agent's id.
+/// client there. A `sub` without a namespace may be the agent's id too.
 struct Namespace<'a> {
     rule: &'a RuleName,
     issuer: &'a str,

@@ -115,6 +115,12 @@ impl AdmittedExchange {
         Self(AdmittedParts { client, subject, actor: None, current, mode, chain, depth, generations: Vec::new(), expiry_cap })
     }
 
+    /// With a running copy that nothing attests.
+    pub(crate) fn without_instance(mut self) -> Self {
+        self.0.current.instance = None;
+        self
+    }
+
     /// With another chain.
     pub(crate) fn with_chain(mut self, chain: ActChain) -> Self {
         self.0.chain = chain;

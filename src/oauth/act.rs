@@ -1,12 +1,13 @@
 //! Actor claims: who acts, and who acted before (RFC 8693 §4.1, §4.4).
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
+
+use super::{ForeignName, is_printable};
+use crate::json::{self, Members};
 
 /// No configuration raises the depth of a chain beyond this; deeper input is refused, never cut.
 pub const CHAIN_DEPTH_CEILING: usize = 16;
@@ -29,17 +30,6 @@ pub struct Actor {
     members: Arc<str>,
 }
 
-/// Who a subject token says may act for its subject (RFC 8693 §4.4): each member that is present must match.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-pub struct MayAct {
-    /// The actor's name in the namespace of `iss`.
-    pub sub: Option<String>,
-    /// The namespace; the token's issuer when absent.
-    pub iss: Option<String>,
-    /// The client that may ask.
-    pub client_id: Option<String>,
-}
-
 /// Why an `act` claim is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActReason {
@@ -47,6 +37,10 @@ pub enum ActReason {
     Malformed,
     /// No `sub` of type string, or an `iss` that is not a string.
     Identity,
+    /// A name, or a text in another member, with characters that cannot be seen.
+    Unprintable,
+    /// A `may_act` inside: it would restrict who acts, and is not understood there.
+    MayAct,
     /// Deeper than the ceiling.
     Deep,
     /// More bytes of members than an actor needs.
@@ -170,11 +164,14 @@ impl Actor {
     }
 
     fn parse<'a>(raw: &'a RawValue, issuer: &str) -> Result<(Self, Option<&'a RawValue>), ActReason> {
-        let members = Members::read(raw)?;
-        let text = |name| members.text(name);
+        let members = Members::read(raw.get()).map_err(|_| ActReason::Malformed)?;
+        let text = |name| members.text(name).map_err(|_| ActReason::Identity);
         let sub = text("sub")?.filter(|sub| !sub.is_empty()).ok_or(ActReason::Identity)?;
         let iss = text("iss")?;
-        let mut written = members.kept();
+        if members.get("may_act").is_some() {
+            return Err(ActReason::MayAct);
+        }
+        let mut written = kept(&members);
         if iss.is_none() {
             written.insert(0, format!("\"iss\":{}", quoted(issuer)));
         }
@@ -182,8 +179,12 @@ impl Actor {
         if written.len() > ACTOR_BYTES_MAX {
             return Err(ActReason::Long);
         }
-        let iss = iss.unwrap_or_else(|| issuer.to_owned());
-        Ok((Self { iss: iss.into(), sub: sub.into(), members: written.into() }, members.raw("act")))
+        if !are_printable(&written) {
+            return Err(ActReason::Unprintable);
+        }
+        let name = |text: &str| ForeignName::parse(text).map_err(|_| ActReason::Identity);
+        let (sub, iss) = (name(&sub)?, name(iss.as_deref().unwrap_or(issuer))?);
+        Ok((Self { iss: iss.as_str().into(), sub: sub.as_str().into(), members: written.into() }, members.get("act")))
     }
 
     fn enclosing(&self, inner: Option<&str>) -> String {
@@ -194,55 +195,16 @@ impl Actor {
     }
 }
 
-/// The members of a JSON object in the order in which they came; a repeated member is refused.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    fn read(raw: &'a RawValue) -> Result<Self, ActReason> {
-        let mut sorted = BTreeMap::new();
-        let entries: OrderedMembers<'a> = serde_json::from_str(raw.get()).map_err(|_| ActReason::Malformed)?;
-        for (name, value) in &entries.0 {
-            if sorted.insert(name.clone(), *value).is_some() {
-                return Err(ActReason::Malformed);
-            }
-        }
-        Ok(Self(entries.0))
-    }
-
-    fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
-    }
-
-    fn text(&self, name: &str) -> Result<Option<String>, ActReason> {
-        self.raw(name).map(|raw| serde_json::from_str(raw.get()).map_err(|_| ActReason::Identity)).transpose()
-    }
-
-    fn kept(&self) -> Vec<String> {
-        let kept = self.0.iter().filter(|(name, _)| !MEANINGLESS.contains(&name.as_ref()));
-        kept.map(|(name, value)| format!("{}:{}", quoted(name), value.get())).collect()
-    }
+/// The identity members, each as it came.
+fn kept(members: &Members<'_>) -> Vec<String> {
+    let kept = members.iter().filter(|(name, _)| !MEANINGLESS.contains(name));
+    kept.map(|(name, value)| format!("{}:{}", quoted(name), value.get())).collect()
 }
 
-struct OrderedMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for OrderedMembers<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry::<String, &'de RawValue>()? {
-                    entries.push((Cow::Owned(entry.0), entry.1));
-                }
-                Ok(entries)
-            }
-        }
-        deserializer.deserialize_map(Visitor).map(Self)
-    }
+/// True where no text in the members, at any depth, has a character that cannot be seen: they are copied as they are.
+fn are_printable(written: &str) -> bool {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'\\';
+    written.bytes().all(plain) || json::all_texts(written, is_printable)
 }
 
 fn quoted(text: &str) -> String {
@@ -254,6 +216,8 @@ impl fmt::Display for ActReason {
         f.write_str(match self {
             Self::Malformed => "act must be a JSON object without repeated members",
             Self::Identity => "act needs a sub and its iss must be a string",
+            Self::Unprintable => "act has a name or text with control, invisible or direction characters",
+            Self::MayAct => "act has a may_act inside, which is not understood there",
             Self::Deep => "act is nested too deeply",
             Self::Long => "act carries too many members",
             Self::Ours => "act names an actor of this server in a token that this server did not issue",
@@ -299,10 +263,35 @@ mod tests {
             (r#"{"sub":7}"#, ActReason::Identity),
             (r#"{"sub":""}"#, ActReason::Identity),
             (r#"{"sub":"a","iss":{}}"#, ActReason::Identity),
+            (r#"{"sub":"a","iss":null}"#, ActReason::Identity),
+            (r#"{"sub":"a","iss":""}"#, ActReason::Identity),
             (r#"{"sub":"a","act":"b"}"#, ActReason::Malformed),
+            (r#"{"sub":"a","act":["b"]}"#, ActReason::Malformed),
+            (r#"{"sub":"a","may_act":{"sub":"b"}}"#, ActReason::MayAct),
+            (r#"{"sub":"a","act":{"sub":"b","may_act":null}}"#, ActReason::MayAct),
         ] {
             assert_eq!(parse(json), Err(reason), "{json}");
         }
+    }
+
+    #[test]
+    fn no_actor_at_any_depth_has_a_name_that_cannot_be_seen() {
+        for unseen in ["\\u001b[2J", "\\n", "\\u009b", "\\u202e", "\u{202e}", "\u{9b}", "\\u200b"] {
+            for actor in [
+                r#"{"sub":"a~"}"#,
+                r#"{"sub":"a","iss":"https://i~"}"#,
+                r#"{"sub":"a","client_id":"~"}"#,
+                r#"{"sub":"a","x":{"k":["~"]}}"#,
+                r#"{"sub":"a","x~":1}"#,
+            ] {
+                let actor = actor.replace('~', unseen);
+                assert_eq!(parse(&actor), Err(ActReason::Unprintable), "{actor}");
+                assert_eq!(parse(&format!(r#"{{"sub":"b","act":{actor}}}"#)), Err(ActReason::Unprintable), "{actor}");
+            }
+        }
+        assert!(parse("{\n\t\"sub\": \"J\u{e4}ger\", \"x\": \"\\\"\\/\"\n}").is_ok());
+        // What is not copied need not be seen.
+        assert!(parse(r#"{"sub":"a","aud":"\n"}"#).is_ok());
     }
 
     #[test]

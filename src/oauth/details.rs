@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ClientId, Resource, Scope, Scopes, ScopesOnApi};
+use crate::json;
 
 /// An object of type `task` (RFC 9396 §2): a bounded piece of work, as it is asked for, granted (RFC 9396 §7) and shown in its
 /// token. The server decides on what a request leaves out.
@@ -99,7 +100,7 @@ impl TaskSpec {
     /// # Errors
     /// The first rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, DetailsReason> {
-        let [object]: [TaskObject<'_>; 1] = serde_json::from_str(text).map_err(|_| DetailsReason::Malformed)?;
+        let [object]: [TaskObject<'_>; 1] = json::read(text).map_err(|_| DetailsReason::Malformed)?;
         if object.r#type != "task" {
             return Err(DetailsReason::Malformed);
         }
@@ -230,6 +231,9 @@ mod tests {
             "null",
             "{}",
             "[]",
+            r#"[["task",[{"api":"https://crm.example","scopes":["a"]}]]]"#,
+            r#"["task"]"#,
+            &LEAST.replace(r#"{"api":"https://crm.example","scopes":["a","b"]}"#, r#"["https://crm.example",["a"]]"#),
             &format!("{object}]}}"),
             &format!("[{object}]}},{object}]}}]"),
             &LEAST.replace("\"task\"", "\"intent\""),
@@ -252,6 +256,11 @@ mod tests {
             (r#""unknown":1"#, DetailsReason::Malformed),
             (r#""budget":{"exchanges":1,"spend":2}"#, DetailsReason::Malformed),
             (r#""budget":{}"#, DetailsReason::Malformed),
+            (r#""budget":[5]"#, DetailsReason::Malformed),
+            (r#""budget":null"#, DetailsReason::Malformed),
+            (r#""holder":null"#, DetailsReason::Malformed),
+            (r#""purpose":null"#, DetailsReason::Malformed),
+            (r#""budget":{"exchanges":1,"exchanges":2}"#, DetailsReason::Malformed),
             (r#""expires_in":"60""#, DetailsReason::Malformed),
             (r#""expires_in":-1"#, DetailsReason::Malformed),
             (r#""expires_in":0"#, DetailsReason::Number("expires_in")),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::ClientId;
+use super::{ClientId, ForeignName};
 
 /// The name of a trust rule: 1 to 63 characters of `a`–`z`, `0`–`9`, `-`, `_`, `.`, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,8 +58,13 @@ impl Subject {
     }
 
     /// A user or other party that the trust rule `rule` vouched for under `id`.
-    pub fn foreign(rule: &RuleName, id: &str) -> Self {
-        Self { text: format!("{rule}:{id}").into(), rule: Some(rule.clone()) }
+    pub fn foreign(rule: &RuleName, id: &ForeignName) -> Self {
+        Self::of_sealed(rule.clone(), id.as_str())
+    }
+
+    /// A party as it was sealed into a token of ours. Nothing is checked: it must come from where only this server writes.
+    pub fn of_sealed(rule: RuleName, id: &str) -> Self {
+        Self { text: format!("{rule}:{id}").into(), rule: Some(rule) }
     }
 
     /// The `sub` claim.

@@ -152,8 +152,10 @@ impl<'a> RequestContext<'a> {
         self.admitted.subject().attributes()
     }
 
+    /// Empty where the token of a foreign subject does not say: it is not an agent for that.
     fn subject_kind(&self) -> &'static str {
         match self.admitted.subject().kind() {
+            None if self.admitted.subject().subject().rule().is_some() => "",
             None => "agent",
             Some(SubjectKind::User) => "user",
             Some(SubjectKind::Workload) => "workload",
@@ -169,10 +171,10 @@ impl<'a> RequestContext<'a> {
         PolicyValue::Set(named.collect())
     }
 
-    /// Seconds since the subject authenticated; -1 when that is not known.
+    /// Seconds since the subject authenticated; the greatest number when that is not known, older than any policy admits.
     fn authentication_age(&self) -> i64 {
         let since = |at| i64::try_from(self.now.since(at).as_secs()).unwrap_or(i64::MAX);
-        self.admitted.subject().authentication().time.map_or(-1, since)
+        self.admitted.subject().authentication().time.map_or(i64::MAX, since)
     }
 }
 

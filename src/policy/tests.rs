@@ -6,6 +6,7 @@ mod loader;
 mod narrowness;
 mod table;
 mod task;
+mod unknown;
 
 use std::path::PathBuf;
 
@@ -138,7 +139,7 @@ fn user() -> Origin {
 }
 
 fn ann() -> Subject {
-    Subject::foreign(&RuleName::parse("acme-idp").unwrap(), "ann")
+    Subject::of_sealed(RuleName::parse("acme-idp").unwrap(), "ann")
 }
 
 fn subject(origin: Origin) -> VerifiedSubject {

@@ -15,6 +15,10 @@ pub enum FormReason {
     Count,
     /// Another content type than a form's.
     ContentType,
+    /// A `charset` that is not UTF-8, or is given more than once.
+    Charset,
+    /// A `Content-Encoding`: what the body says is not what was sent.
+    ContentEncoding,
     /// A longer body than allowed.
     Length,
     /// A body that takes too long to come.
@@ -88,6 +92,8 @@ impl fmt::Display for FormReason {
             Self::Encoding => "the body is not a form in UTF-8 (application/x-www-form-urlencoded)",
             Self::Count => "the form has too many parameters",
             Self::ContentType => "the content type must be application/x-www-form-urlencoded",
+            Self::Charset => "the charset of the content type must be utf-8, or left out",
+            Self::ContentEncoding => "the body must be sent as it is, without Content-Encoding",
             Self::Length => "the body is longer than this server reads",
             Self::Slow => "the body must arrive within 10 seconds",
         })

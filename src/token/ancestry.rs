@@ -147,7 +147,7 @@ impl Ancestry {
 impl PackedAncestry<'_> {
     fn unpacked(self, jti: Jti) -> Option<Ancestry> {
         let subject = match self.rule {
-            Some(rule) => Subject::foreign(&RuleName::parse(rule).ok()?, self.id),
+            Some(rule) => Subject::of_sealed(RuleName::parse(rule).ok()?, self.id),
             None => Subject::agent(&ClientId::parse(self.id).ok()?),
         };
         let generation = |(key, number)| Generation { key: GenerationKey(key), number };
@@ -233,7 +233,7 @@ mod tests {
         });
         let generations = (0..depth as u8 * 3).map(|n| Generation { key: GenerationKey([n; 16]), number: n.into() }).collect();
         Ancestry {
-            subject: Subject::foreign(&RuleName::parse("idp").unwrap(), "alice"),
+            subject: Subject::of_sealed(RuleName::parse("idp").unwrap(), "alice"),
             attributes: vec![("department".into(), "sales".into())],
             chain,
             own: IssuedClaims {

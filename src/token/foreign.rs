@@ -1,7 +1,9 @@
 //! Tokens of issuers that a trust rule vouches for: ID tokens, attestations, and access tokens of other servers.
 
+use std::borrow::Cow;
+
 use crate::jose::{Compact, Object};
-use crate::oauth::{ActChain, Issuer, MayAct, ScopesOnApi, Subject, Time, TokenType};
+use crate::oauth::{ActChain, CLOCK_SKEW, ForeignName, Issuer, MayAct, ScopesOnApi, Subject, Time, TokenType};
 use crate::trust::{SubjectKind, TrustKind, TrustRule, TrustStore, VerifiedAssertion};
 
 use super::{Authentication, Origin, TokenReason, VerifiedSubject};
@@ -28,7 +30,7 @@ pub(super) async fn verify(
         may_act: may_act(claims)?,
         issued: assertion.issued(),
         expires: assertion.expires(),
-        authentication: authentication(claims)?,
+        authentication: authentication(claims, now)?,
         attributes: assertion.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         scope_limit: scope_limit(assertion.rule(), claims)?,
         digest: assertion.digest(),
@@ -89,20 +91,22 @@ fn chain(claims: &Object, issuer: &str, ours: &Issuer) -> Result<ActChain, Token
     Ok(chain)
 }
 
-pub(super) fn may_act(claims: &Object) -> Result<Option<MayAct>, TokenReason> {
-    let Some(raw) = claims.get("may_act") else { return Ok(None) };
-    let may_act: MayAct = serde_json::from_str(raw.get()).map_err(|_| TokenReason::MayAct)?;
-    match may_act.sub.is_some() || may_act.client_id.is_some() {
-        true => Ok(Some(may_act)),
-        false => Err(TokenReason::MayAct),
-    }
+fn may_act(claims: &Object) -> Result<Option<MayAct>, TokenReason> {
+    claims.raw("may_act").map(|raw| MayAct::parse(raw).map_err(TokenReason::MayAct)).transpose()
 }
 
-fn authentication(claims: &Object) -> Result<Authentication, TokenReason> {
+/// The authentication of the subject. What it says stands in what is issued, so it is held to the rule for names; the time of
+/// an authentication is not ahead, and what the skew of clocks puts there counts as now.
+fn authentication(claims: &Object, now: Time) -> Result<Authentication, TokenReason> {
+    let text = |text: Cow<'_, str>| ForeignName::parse(text).map(ForeignName::into_string).map_err(|_| TokenReason::Unprintable);
     let amr = claims.strings("amr").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
+    let time = claims.date("auth_time").map_err(|_| TokenReason::Claims)?;
+    if time.is_some_and(|time| time > now.plus(CLOCK_SKEW)) {
+        return Err(TokenReason::AuthenticatedLater);
+    }
     Ok(Authentication {
-        acr: claims.text("acr").map_err(|_| TokenReason::Claims)?.map(|acr| acr.into_owned()),
-        amr: amr.into_iter().map(|method| method.into_owned()).collect(),
-        time: claims.date("auth_time").map_err(|_| TokenReason::Claims)?,
+        acr: claims.text("acr").map_err(|_| TokenReason::Claims)?.map(text).transpose()?,
+        amr: amr.into_iter().map(text).collect::<Result<_, _>>()?,
+        time: time.map(|time| time.min(now)),
     })
 }

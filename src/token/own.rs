@@ -96,7 +96,7 @@ impl IssuerKeys {
             return Err(TokenReason::NotAccessToken);
         }
         let verified = jws.verify_in(&self.keys, &ALGORITHMS)?;
-        let claims: SignedClaims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
+        let claims: SignedClaims<'_> = verified.claims().read().map_err(|_| TokenReason::Claims)?;
         Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)
     }
 
@@ -139,7 +139,7 @@ impl IssuerKeys {
     fn read(&self, jws: &Compact<'_>, kind: AncestryKind, now: Time) -> Result<VerifiedIssued, TokenReason> {
         // A token of ours was verified once; while it lives its signature need not be verified again. Everything else is.
         let verified = jws.verify_cached(&self.keys, &ALGORITHMS, &self.cache, now)?;
-        let claims: SignedClaims<'_> = serde_json::from_str(verified.claims().as_str()).map_err(|_| TokenReason::Claims)?;
+        let claims: SignedClaims<'_> = verified.claims().read().map_err(|_| TokenReason::Claims)?;
         if claims.exp.0 <= now {
             return Err(TokenReason::Expired);
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::jose::JoseReason;
-use crate::oauth::ActReason;
+use crate::oauth::{ActReason, MayActReason};
 use crate::trust::TrustReason;
 
 /// Why a token is refused. The sentences do not say which issuer, audience or key was expected; the log does.
@@ -32,7 +32,11 @@ pub enum TokenReason {
     /// Its `act` is refused.
     Act(ActReason),
     /// Its `may_act` cannot be understood.
-    MayAct,
+    MayAct(MayActReason),
+    /// Its `acr` or `amr` has characters that cannot be seen.
+    Unprintable,
+    /// Its `auth_time` is more than a minute ahead.
+    AuthenticatedLater,
     /// An actor token that is itself delegated.
     ActorDelegated,
     /// An actor token that is no agent's, or more than one agent's.
@@ -71,7 +75,9 @@ impl fmt::Display for TokenReason {
             Self::Claims => "a required claim is missing or has the wrong type",
             Self::Expired => "it has expired",
             Self::Ancestry => "it carries no ancestry that this server can read",
-            Self::MayAct => "its may_act must be an object with sub or client_id, and strings only",
+            Self::MayAct(reason) => return write!(f, "its may_act {reason}"),
+            Self::Unprintable => "its acr and amr must not be empty, nor have control, invisible or direction characters",
+            Self::AuthenticatedLater => "its auth_time is too far in the future",
             Self::ActorDelegated => "it must be a direct credential of the actor, without act or may_act",
             Self::ActorUnknown => "it is not the credential of exactly one registered agent",
         })

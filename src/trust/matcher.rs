@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::jose::{Object, string};
+use crate::jose::Object;
+use crate::json::string;
 
 /// The value that one claim must have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,6 +25,8 @@ pub enum TrustReason {
     Event,
     /// `sub` is no SPIFFE ID of a workload.
     SpiffeId,
+    /// The named claim has characters that cannot be seen.
+    Unprintable(&'static str),
     /// Not what its platform gives to a workload.
     Platform(PlatformReason),
     /// No `exp`.
@@ -123,6 +125,9 @@ impl fmt::Display for TrustReason {
             Self::AccessToken => "the token is an access token of another server, which needs a trust rule of kind oauth",
             Self::Event => "the token reports an event and identifies nobody",
             Self::SpiffeId => "the sub of the token is not the SPIFFE ID of a workload",
+            Self::Unprintable(claim) => {
+                return write!(f, "the claim {claim} of the token has control, invisible or direction characters");
+            }
             Self::Platform(reason) => return reason.fmt(f),
             Self::Certificate(reason) => return reason.fmt(f),
             Self::Confirmation(reason) => return reason.fmt(f),
@@ -146,7 +151,7 @@ impl fmt::Display for TrustReason {
 impl fmt::Display for PlatformReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Claim(name) => return write!(f, "the claim {name}, which its platform always writes, is missing or unusable"),
+            Self::Claim(name) => return write!(f, "the claim {name} is missing, or not what its platform writes"),
             Self::Subject => "the sub of the token is not one that its platform writes for a workload",
             Self::Contradiction => "the sub of the token contradicts its other claims",
             Self::Audience => {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::jose::{Object, string};
-
-const ID_BYTES_MAX: usize = 2048;
+use crate::jose::Object;
+use crate::json::string;
+use crate::oauth::ForeignName;
 
 /// The kind of party that a rule vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,12 +62,12 @@ impl SubjectMapping {
     }
 
     /// The subject's id; none when a claim of it is absent or unusable.
-    pub(super) fn id(&self, claims: &Object) -> Option<String> {
+    pub(super) fn id(&self, claims: &Object) -> Option<ForeignName> {
         self.id.fill(claims)
     }
 
     /// The instance, where the rule reads one; none inside when a claim of it is absent or unusable.
-    pub(super) fn instance(&self, claims: &Object) -> Option<Option<String>> {
+    pub(super) fn instance(&self, claims: &Object) -> Option<Option<ForeignName>> {
         self.instance.as_ref().map(|template| template.fill(claims))
     }
 
@@ -108,8 +108,8 @@ impl Template {
     }
 
     /// The text with the claims filled in; none when a claim is absent, empty, no string or integer, or could blur where one
-    /// claim ends and the next begins.
-    fn fill(&self, claims: &Object) -> Option<String> {
+    /// claim ends and the next begins, and when the whole is no name.
+    fn fill(&self, claims: &Object) -> Option<ForeignName> {
         let several = self.claims().nth(1).is_some();
         let mut filled = String::new();
         for piece in &self.0 {
@@ -124,7 +124,7 @@ impl Template {
                 }
             }
         }
-        (filled.len() <= ID_BYTES_MAX).then_some(filled)
+        ForeignName::parse(filled).ok()
     }
 
     fn separators(&self) -> impl Iterator<Item = &str> {
@@ -146,7 +146,7 @@ fn is_claim(claim: &str) -> bool {
 fn identifier(value: &str) -> Option<Cow<'_, str>> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     let text = if is_number { Some(Cow::Borrowed(value)) } else { string(value) };
-    text.filter(|text| !text.is_empty() && !text.chars().any(char::is_control))
+    text.filter(|text| !text.is_empty())
 }
 
 fn scalar(value: &str) -> Option<String> {
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn fill(template: &str, claims: &str) -> Option<String> {
-        Template::parse(template).unwrap().fill(&Object::parse(claims).unwrap())
+        Template::parse(template).unwrap().fill(&Object::parse(claims).unwrap()).map(ForeignName::into_string)
     }
 
     #[test]
@@ -204,11 +204,19 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_missing_or_no_identifier_fills_nothing() {
-        for claims in ["{}", r#"{"a":""}"#, r#"{"a":null}"#, r#"{"a":true}"#, r#"{"a":["x"]}"#, r#"{"a":1.5}"#, r#"{"a":"x\ny"}"#]
-        {
+        for claims in [
+            "{}",
+            r#"{"a":""}"#,
+            r#"{"a":null}"#,
+            r#"{"a":true}"#,
+            r#"{"a":["x"]}"#,
+            r#"{"a":1.5}"#,
+            r#"{"a":"x\ny"}"#,
+            r#"{"a":"x\u202ey"}"#,
+        ] {
             assert_eq!(fill("{a}", claims), None, "{claims}");
         }
-        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(ID_BYTES_MAX + 1));
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(2049));
         assert_eq!(fill("{a}", &long), None);
     }
 

@@ -17,7 +17,7 @@ use super::{PlatformReason, TrustKind, TrustReason, TrustRule};
 use crate::crypto::Digest;
 use crate::jose::{Cache, Compact, Object};
 use crate::keys::KeyMaterial;
-use crate::oauth::{CLOCK_SKEW, Confirmation, SpiffeId, Time, TrustDomain};
+use crate::oauth::{CLOCK_SKEW, Confirmation, ForeignName, SpiffeId, Time, TrustDomain, is_printable};
 use crate::x509::{self, Leaf, Roots, X509Reason};
 
 /// A genuine, current foreign token that is meant for us, or a certificate, as the one rule that accepts it reads it. Made only
@@ -28,8 +28,8 @@ pub struct VerifiedAssertion {
     claims: Arc<Object>,
     digest: Digest,
     validity: Validity,
-    id: String,
-    instance: Option<String>,
+    id: ForeignName,
+    instance: Option<ForeignName>,
     attributes: BTreeMap<String, String>,
     confirmation: Option<Confirmation>,
 }
@@ -96,7 +96,10 @@ impl VerifiedAssertion {
         let id = rule.subject().id(&claims).ok_or(TrustReason::SubjectId)?;
         let instance = match rule.subject().instance(&claims) {
             Some(instance) => Some(instance.ok_or(TrustReason::Instance)?),
-            None => platform::instance(rule.kind(), platform_claims(rule, &claims)),
+            None => platform::instance(rule.kind(), platform_claims(rule, &claims))
+                .map(ForeignName::parse)
+                .transpose()
+                .map_err(|_| TrustReason::Instance)?,
         };
         let attributes = rule.subject().attributes(&claims).ok_or(TrustReason::Attribute)?;
         Ok(Self { rule: Arc::clone(rule), claims, digest, validity, id, instance, attributes, confirmation })
@@ -155,10 +158,13 @@ fn check_identity_token(token: &Compact<'_>, claims: &Object) -> Result<(), Trus
     check_texts(claims, &["sub", "azp", "jti"])
 }
 
-/// Registered claims keep their type (RFC 7519 §4.1): the number 7 is not the subject "7".
+/// Registered claims keep their type (RFC 7519 §4.1): the number 7 is not the subject "7". They name somebody, and are compared
+/// with names that can be seen.
 fn check_texts(claims: &Object, names: &[&'static str]) -> Result<(), TrustReason> {
     for name in names {
-        claims.text(name)?;
+        if claims.text(name)?.is_some_and(|text| !is_printable(&text)) {
+            return Err(TrustReason::Unprintable(name));
+        }
     }
     Ok(())
 }
@@ -305,7 +311,7 @@ impl VerifiedAssertion {
     }
 
     /// The subject's id under that rule.
-    pub fn id(&self) -> &str {
+    pub fn id(&self) -> &ForeignName {
         &self.id
     }
 
@@ -336,7 +342,7 @@ impl VerifiedAssertion {
 
     /// The running copy of the workload, if the rule reads one.
     pub fn instance(&self) -> Option<&str> {
-        self.instance.as_deref()
+        self.instance.as_ref().map(ForeignName::as_str)
     }
 
     /// The attributes that the rule reads, by name.

@@ -181,7 +181,7 @@ impl Kind {
         let (rule, id) = self.subject.unwrap_or(("buildkite", "nobody"));
         let (rule, agent) = (RuleName::parse(rule).unwrap(), ClientId::parse(self.agent.unwrap_or("mallory")).unwrap());
         match thing {
-            GenerationKind::Subject => Revocable::subject(&Subject::foreign(&rule, id), key),
+            GenerationKind::Subject => Revocable::subject(&Subject::of_sealed(rule.clone(), id), key),
             GenerationKind::Agent => Revocable::agent(&agent, key),
             GenerationKind::Instance => Revocable::instance(&agent, self.instance.unwrap_or("none"), key),
             GenerationKind::Rule => Revocable::rule(&rule, key),
@@ -196,7 +196,7 @@ fn a_workload_ends_by_the_name_that_its_issuer_has_for_it() {
     run(async {
         let stage = stage("fences-names").await;
         let key = &stage.world.pseudonyms;
-        let name = Subject::foreign(&RuleName::parse("cluster").unwrap(), WORKER);
+        let name = Subject::of_sealed(RuleName::parse("cluster").unwrap(), WORKER);
         let attestation = stage.party("worker").vouched("cluster", json!({}));
         let traded = issued(&stage, exchange(&stage, None, attestation.clone(), "crm")).await.unwrap();
         assert_eq!(claims(&traded)["sub"], "worker");

@@ -323,7 +323,7 @@ fn ending(stage: &Stage, kind: GenerationKind, trees: &Trees) -> Vec<Revocable> 
         GenerationKind::Instance => Revocable::instance(&ClientId::parse("worker").unwrap(), &trees.instance, key),
         GenerationKind::Subject => {
             let (rule, id) = text("sub").split_once(':').unwrap();
-            Revocable::subject(&Subject::foreign(&RuleName::parse(rule).unwrap(), id), key)
+            Revocable::subject(&Subject::of_sealed(RuleName::parse(rule).unwrap(), id), key)
         }
         GenerationKind::Api => Revocable::api(&Resource::parse(&stage.api("assistant")).unwrap(), key),
         GenerationKind::Key => unreachable!("no tree hangs on a key"),

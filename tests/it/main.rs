@@ -77,5 +77,8 @@ mod fences;
 // Proofs of keys: nonces that are required, and one success however many present the same at once.
 mod proofs;
 
+// In process: every claim that is read, with every JSON type.
+mod readers;
+
 // In process: parsers are total.
 mod parsers;

@@ -13,9 +13,7 @@ fn hindrances_of(reason: CommitReason) -> &'static [Hindrance] {
         CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget => &[],
         CommitReason::Spent | CommitReason::Replayed | CommitReason::Forgotten => &[],
         CommitReason::Expired | CommitReason::TooLarge => &[],
-        CommitReason::Busy => {
-            &[Hindrance::SingleUse, Hindrance::LiveEntries, Hindrance::Tasks, Hindrance::StatusTokens]
-        }
+        CommitReason::Busy => &[Hindrance::SingleUse, Hindrance::LiveEntries, Hindrance::Tasks, Hindrance::StatusTokens],
         CommitReason::Unavailable => &[Hindrance::Store, Hindrance::Thread, Hindrance::Closing, Hindrance::Stalled],
         CommitReason::ClockBehind => &[Hindrance::ClockBehind],
     }

@@ -196,12 +196,14 @@ impl Bench {
     }
 
     /// Gives one command, and goes on until nothing is left to do. True where it was answered `Ok`.
-    pub(super) fn give(&mut self, command: Box<dyn CommitCommand>, mut answer: oneshot::Receiver<Result<(), CommitReason>>) -> bool {
+    pub(super) fn give(
+        &mut self,
+        command: Box<dyn CommitCommand>,
+        mut answer: oneshot::Receiver<Result<(), CommitReason>>,
+    ) -> bool {
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(vec![command]);
-        while writer.unfinished() {
-            writer.write_all(Vec::new());
-        }
+        finish(writer);
         matches!(answer.try_recv(), Ok(Ok(())))
     }
 
@@ -210,9 +212,7 @@ impl Bench {
         let (to, mut answer) = oneshot::channel();
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(vec![Box::new(HopCommand::new(hop, to, self.to.clone(), place()))]);
-        while writer.unfinished() {
-            writer.write_all(Vec::new());
-        }
+        finish(writer);
         answer.try_recv().is_ok_and(|answer| answer.is_ok_and(|receipt| receipt.take().is_some()))
     }
 
@@ -446,7 +446,8 @@ fn beat(bench: &mut Bench, model: &mut Model, id: u8) {
     }
 }
 
-/// Every token that could still be presented lives just when the model says so, and budgets are what was not used.
+/// Every token that could still be presented lives just when the model says so, and tasks have the time and the budget that it
+/// says is left.
 fn judge(bench: &Bench, model: &Model, seed: u64) {
     let now = bench.now();
     for token in model.tokens.iter().filter(|token| token.until > now) {
@@ -457,6 +458,10 @@ fn judge(bench: &Bench, model: &Model, seed: u64) {
     for (id, task) in model.tasks.iter().filter(|(_, task)| task.deadline > now) {
         let known = bench.state.task(&TaskId::from_bytes([*id; 16])).map(|task| task.left);
         assert_eq!(known, Some(task.left), "seed {seed}: task {id}");
+        let known = bench.state.generations(&[GenerationKey([*id; 16])])[0];
+        let until = known.until.map(Time::millis).filter(|until| known.number == 0 && *until > now);
+        let due = Some(task.due).filter(|due| model.of(*id).ends == 0 && *due > now);
+        assert_eq!(until, due, "seed {seed}: the time of task {id}");
     }
 }
 

@@ -16,6 +16,7 @@ use crate::ledger::record::RefusalRecord;
 use crate::lifecycle::AdmissionReason;
 use crate::lines::RefusedRequest;
 use crate::oauth::{ClientId, Jti, Time};
+use crate::request::FormReason;
 
 /// Seconds after which it is worth trying again.
 const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
@@ -75,6 +76,8 @@ fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authoriz
 fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
     match (code, reason) {
         (_, ExchangeError::Admission(AdmissionReason::NoTask)) => StatusCode::NOT_FOUND,
+        // RFC 9110 §15.5.16.
+        (_, ExchangeError::Form(FormReason::Charset | FormReason::ContentEncoding)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
         (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
         (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,

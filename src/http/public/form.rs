@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -12,7 +12,7 @@ use crate::error::ExchangeError;
 use crate::http::client_cert;
 use crate::http::state::AppState;
 use crate::lines::{LineContext, RefusedRequest};
-use crate::request::{Form, FormReason, RequestReason};
+use crate::request::{Form, FormReason, RequestReason, refuse_in_address};
 
 /// Headers that carry a credential that this server does not take yet: refused by name, never ignored.
 const LATER: [&str; 3] = ["oauth-client-attestation", "oauth-client-attestation-pop", "workload-identity-token"];
@@ -22,6 +22,15 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// From the end of the head of a request to the end of its body.
 const BODY: Duration = Duration::from_secs(10);
+
+/// Headers of which a second one would contradict the first, with their names.
+const ONCE: [(HeaderName, &str); 5] = [
+    (header::AUTHORIZATION, "Authorization"),
+    (header::CONTENT_TYPE, "Content-Type"),
+    (header::CONTENT_LENGTH, "Content-Length"),
+    (header::TRANSFER_ENCODING, "Transfer-Encoding"),
+    (header::HOST, "Host"),
+];
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -80,8 +89,11 @@ fn credentials(request: &HttpRequest, form: &Form, state: &AppState) -> Result<C
 
 async fn form(request: &HttpRequest, payload: Payload, state: &AppState) -> Result<Form, ExchangeError> {
     headers(request.headers())?;
-    if !is_form(request.headers()) {
-        return Err(ExchangeError::Form(FormReason::ContentType));
+    check_media_type(request.headers()).map_err(ExchangeError::Form)?;
+    if !request.query_string().is_empty() {
+        let query =
+            Form::decode(request.query_string().as_bytes(), state.limits().parameters_max).map_err(ExchangeError::Form)?;
+        refuse_in_address(&query).map_err(ExchangeError::Request)?;
     }
     let body = payload.to_bytes_limited(state.limits().body_bytes_max).await;
     let body =
@@ -94,16 +106,35 @@ fn headers(headers: &HeaderMap) -> Result<(), ExchangeError> {
     if let Some(name) = LATER.iter().find(|name| headers.contains_key(**name)) {
         return Err(ExchangeError::Request(RequestReason::Unsupported(name)));
     }
-    if headers.get_all(header::AUTHORIZATION).nth(1).is_some() {
-        return Err(ExchangeError::Request(RequestReason::Repeated("Authorization")));
+    if let Some((_, name)) = ONCE.iter().find(|(header, _)| headers.get_all(header).nth(1).is_some()) {
+        return Err(ExchangeError::Request(RequestReason::Repeated(name)));
     }
     // RFC 9449 §4.3, check 1.
-    if headers.get_all(DPOP).nth(1).is_some() { Err(ExchangeError::Proof(DpopReason::Repeated)) } else { Ok(()) }
+    if headers.get_all(DPOP).nth(1).is_some() {
+        return Err(ExchangeError::Proof(DpopReason::Repeated));
+    }
+    if is_encoded(headers) { Err(ExchangeError::Form(FormReason::ContentEncoding)) } else { Ok(()) }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// True where the body is not sent as it is (RFC 9110 §8.4).
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let plain = |coding: &str| coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity");
+    let is_plain = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(',').all(plain));
+    !headers.get_all(header::CONTENT_ENCODING).all(is_plain)
+}
+
+/// A form in UTF-8, which is the only one that is read (WHATWG URL §5; RFC 6749 appendix B). Other parameters of the media type
+/// have no meaning for a form.
+fn check_media_type(headers: &HeaderMap) -> Result<(), FormReason> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(FORM))
+    let mut parts = value.split(';').map(str::trim);
+    if !parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(FORM)) {
+        return Err(FormReason::ContentType);
+    }
+    let parameters = parts.filter_map(|part| part.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset")).map(|(_, charset)| charset);
+    let is_utf_8 = |charset: &str| charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8");
+    if charsets.next().is_none_or(is_utf_8) && charsets.next().is_none() { Ok(()) } else { Err(FormReason::Charset) }
 }
 
 /// A header's value; an empty one where it is no text, which no credential and no proof is.
@@ -114,9 +145,15 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-    use actix_web::http::header::HeaderValue;
-
     use super::*;
+
+    fn with(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+        pairs.fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(name, value);
+            map
+        })
+    }
 
     #[test]
     fn a_header_that_is_no_text_is_there_all_the_same() {
@@ -124,5 +161,44 @@ mod tests {
         assert_eq!(text(&headers, DPOP), None);
         headers.insert(DPOP, HeaderValue::from_bytes(b"\xff.a.b").unwrap());
         assert_eq!(text(&headers, DPOP), Some(""), "so it is refused as a proof, and no bearer token is issued instead");
+    }
+
+    #[test]
+    fn a_form_is_a_form_in_utf_8() {
+        let media_type = |value: &str| check_media_type(&with(&[("content-type", value)]));
+        for good in ["", ";charset=utf-8", "; charset=UTF-8", ";CHARSET=\"Utf-8\"", "; boundary=x", " ; charset = utf-8 ;", ";"] {
+            assert_eq!(media_type(&format!("{FORM}{good}")), Ok(()), "{good}");
+            assert_eq!(media_type(&format!("{}{good}", FORM.to_uppercase())), Ok(()), "{good}");
+        }
+        for bad in ["iso-8859-1", "utf-16", "utf-7", "us-ascii", "", "\"\"", "utf-8;charset=utf-8", "utf-8;charset=utf-16"] {
+            assert_eq!(media_type(&format!("{FORM};charset={bad}")), Err(FormReason::Charset), "{bad}");
+        }
+        for bad in
+            ["", "application/json", "multipart/form-data", "text/plain;charset=utf-8", "application/x-www-form-urlencodedx"]
+        {
+            assert_eq!(media_type(bad), Err(FormReason::ContentType), "{bad}");
+        }
+        assert_eq!(check_media_type(&HeaderMap::new()), Err(FormReason::ContentType));
+    }
+
+    #[test]
+    fn what_a_request_carries_and_is_not_honoured_is_refused_by_name() {
+        assert!(headers(&with(&[("content-encoding", "identity"), ("content-encoding", " Identity , ")])).is_ok());
+        for coding in ["gzip", "br", "deflate", "identity, gzip", "x"] {
+            let refused = headers(&with(&[("content-encoding", "identity"), ("content-encoding", coding)]));
+            assert!(matches!(refused, Err(ExchangeError::Form(FormReason::ContentEncoding))), "{coding}");
+        }
+        for (header, name) in ONCE {
+            let mut twice = HeaderMap::new();
+            twice.append(header.clone(), HeaderValue::from_static("5"));
+            assert!(headers(&twice).is_ok(), "{name}");
+            twice.append(header, HeaderValue::from_static("5"));
+            let refused = headers(&twice);
+            assert!(matches!(refused, Err(ExchangeError::Request(RequestReason::Repeated(told))) if told == name), "{name}");
+        }
+        assert!(matches!(headers(&with(&[("dpop", "a"), ("dpop", "a")])), Err(ExchangeError::Proof(DpopReason::Repeated))));
+        for later in LATER {
+            assert!(headers(&with(&[(later, "x")])).is_err(), "{later}");
+        }
     }
 }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::json::DEPTH_MAX;
 
 fn parse(json: &str) -> Result<Object, JoseReason> {
     Object::parse(json)

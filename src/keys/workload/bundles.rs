@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use ::spiffe::{JwtBundle, JwtBundleSet, WorkloadApiClient, WorkloadApiError, X509Bundle, X509BundleSet};
 use futures_core::Stream;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::jose::{KeySet, KeyUse};
+use crate::json;
 use crate::keys::source::MaterialPart;
 use crate::keys::{KeyMaterial, RefreshReason, TrustBundleReason};
 use crate::oauth::TrustDomain;
@@ -52,14 +53,14 @@ fn keys(set: &JwtBundleSet, domain: &TrustDomain) -> Result<KeyMaterial, Refresh
     let bundle = set.iter().find(|(name, _)| name.as_str() == domain.as_str()).map(|(_, bundle)| bundle);
     warn_if_absent(bundle.is_some(), "JWT", domain);
     let listed: Vec<Value> = bundle.into_iter().flat_map(|bundle| jwks(bundle)).collect();
-    let keys = KeySet::parse(json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid)
+    let keys = KeySet::parse(serde_json::json!({ "keys": listed }).to_string().as_bytes(), KeyUse::JwtSvid)
         .map_err(|reason| RefreshReason::Bundle(TrustBundleReason::KeySet(reason)))?;
     Ok(KeyMaterial { keys: Arc::new(keys), roots: None })
 }
 
 /// A bundle is a standard JWK set here and has keys of JWT-SVIDs only (SPIFFE Workload API §6.2.2), so they need not say so.
 fn jwks(bundle: &JwtBundle) -> impl Iterator<Item = Value> {
-    bundle.jwt_authorities().filter_map(|authority| serde_json::from_slice(authority.jwk_json()).ok()).map(|mut jwk| {
+    bundle.jwt_authorities().filter_map(|authority| json::read(str::from_utf8(authority.jwk_json()).ok()?).ok()).map(|mut jwk| {
         let members: Option<&mut Map<String, Value>> = Value::as_object_mut(&mut jwk);
         if let Some(members) = members.filter(|members| members.get("use").is_none_or(|named| named == "sig")) {
             members.insert("use".to_owned(), "jwt-svid".into());

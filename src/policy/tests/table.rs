@@ -316,9 +316,9 @@ fn policy_reads_what_the_request_is() {
 }
 
 #[test]
-fn what_is_not_known_is_empty_or_less_than_zero() {
+fn what_is_not_known_is_empty_or_the_greatest_number() {
     for condition in [
-        r#"context.auth_age == -1 && context.acr == "" && context.amr.isEmpty()"#,
+        r#"context.auth_age == 9223372036854775807 && context.acr == "" && context.amr.isEmpty()"#,
         r#"context.trust == "" && context.chain.isEmpty()"#,
         r#"context.subject.kind == "user" && context.subject.rule == "acme-idp""#,
         r#"context.depth == 2 && context.touched == ["notes"]"#,

@@ -44,7 +44,7 @@ pub(in crate::trust) fn check(claims: PlatformClaims<'_>, token: &Compact<'_>) -
     claims.need(client)?;
     let person = PEOPLE.iter().any(|claim| claims.has(claim));
     // `idtyp` is optional; a token without a person has the same object for subject.
-    let application = claims.at("idtyp").map_or(oid == sub, |kind| kind == "app");
+    let application = claims.told("idtyp")?.map_or(oid == sub, |kind| kind == "app");
     refuse_if(person || !application, PlatformReason::Person)
 }
 

@@ -53,7 +53,7 @@ fn check_subject(claims: PlatformClaims<'_>, parsed: &BuildSubject<'_>) -> Resul
     let same = claims.need("organization_slug")? == parsed.organization
         && claims.need("pipeline_slug")? == parsed.pipeline
         && claims.need("build_commit")? == parsed.commit
-        && claims.at("step_key").unwrap_or_default() == parsed.step;
+        && claims.told("step_key")?.unwrap_or_default() == parsed.step;
     refuse_if(!same, PlatformReason::Contradiction)?;
     let branch =
         parsed.reference.strip_prefix("refs/heads/").is_none_or(|name| claims.at("build_branch").is_some_and(|is| is == name));

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::jose::{Object, string};
+use crate::jose::Object;
+use crate::json::string;
 use crate::trust::{Matcher, PlatformReason, Requirement};
 
 /// The claims of a foreign token as the checks of its platform read them, beside what its trust rule says of issuer and claims.
@@ -116,6 +117,14 @@ impl<'a> PlatformClaims<'a> {
     /// The string at `path`, a name or a JSON Pointer.
     pub(in crate::trust) fn at(self, path: &str) -> Option<Cow<'a, str>> {
         self.claims.find(path).and_then(string)
+    }
+
+    /// The string at `path`, which the platform may leave out. One of another type is not taken for none.
+    pub(super) fn told(self, path: &'static str) -> Result<Option<Cow<'a, str>>, PlatformReason> {
+        if !self.has(path) {
+            return Ok(None);
+        }
+        self.at(path).map(Some).ok_or(PlatformReason::Claim(path))
     }
 
     /// The string that the platform always writes there.

@@ -64,7 +64,7 @@ fn host_and_path(address: &str) -> Option<(&str, &str)> {
 
 /// A tag may be called `refs/heads/main`; its ref then begins with `refs/tags/`, and `ref_type` says so.
 fn check_ref(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
-    let (Some(name), Some(kind)) = (claims.at("ref"), claims.at("ref_type")) else { return Ok(()) };
+    let (Some(name), Some(kind)) = (claims.told("ref")?, claims.told("ref_type")?) else { return Ok(()) };
     let fits = match &*kind {
         "branch" => name.is_empty() || name.starts_with("refs/heads/") || name.starts_with("refs/pull/"),
         "tag" => name.starts_with("refs/tags/"),

@@ -76,7 +76,7 @@ pub(in crate::trust) fn check(claims: PlatformClaims<'_>) -> Result<(), Platform
         )?;
     }
     // Since a fix of 2025 the project claims of a fork's merge request name the fork, and these the project it runs in.
-    let runs_in = claims.at("job_project_id");
+    let runs_in = claims.told("job_project_id")?;
     refuse_if(runs_in.is_some_and(|id| Some(id) != claims.at("project_id")), PlatformReason::Fork)?;
     let source = claims.need("pipeline_source")?;
     let merges = matches!(&*source, "merge_request_event" | "external_pull_request_event");
@@ -93,7 +93,7 @@ fn check_ref(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
         "tag" => "refs/tags/",
         _ => return Err(PlatformReason::Claim("ref_type")),
     };
-    let path = claims.at("ref_path");
+    let path = claims.told("ref_path")?;
     refuse_if(path.is_some_and(|path| path.strip_prefix(folder) != Some(&*name)), PlatformReason::Contradiction)
 }
 

@@ -60,7 +60,7 @@ fn an_svid_is_vouched_for_by_its_domains_bundle() {
     let root = root("root");
     let der = root.issue(&svid(WEB));
     let vouched = spiffe(&root).verify_certificate(&[&der], NOW).unwrap();
-    assert_eq!((vouched.id(), vouched.issuer()), (WEB, "spiffe://acme.example"));
+    assert_eq!((vouched.id().as_str(), vouched.issuer()), (WEB, "spiffe://acme.example"));
     assert_eq!((vouched.rule().name().as_str(), vouched.instance()), ("acme", Some("/ns/prod/sa/web")));
     assert_eq!(vouched.digest(), crate::crypto::Digest::of(&der));
     assert_eq!(vouched.claims().text("uri").unwrap().as_deref(), Some(WEB));
@@ -127,7 +127,7 @@ fn names_of_a_certificate_are_matched_like_claims() {
     let vouched =
         trust(vec![pki(&root, &[("dns", "web.acme.example"), ("/subject/OU", "payments")])]).verify_certificate(&[&one], NOW);
     let vouched = vouched.unwrap();
-    assert_eq!((vouched.id(), vouched.issuer()), ("OU=payments,CN=web-1,O=Acme", "x509:corp"));
+    assert_eq!((vouched.id().as_str(), vouched.issuer()), ("OU=payments,CN=web-1,O=Acme", "x509:corp"));
     for (claim, text) in
         [("dns", "web.acme"), ("/subject/OU", "sales"), ("/subject/CN", "web"), ("uri", "x"), ("email", "x"), ("sub", "CN=web-1")]
     {

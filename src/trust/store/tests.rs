@@ -80,7 +80,7 @@ fn a_good_token_yields_its_subject_under_the_rule_of_its_issuer() {
     rule.subject.instance = Some(Template::parse("{/run/id}").unwrap());
     let token = token(&format!(r#"{{"aud":["{US}","https://x"],"dept":"sales","run":{{"id":7}}}}"#));
     let vouched = vouch(&trust(vec![rule]), &token).unwrap();
-    assert_eq!((vouched.rule().name().as_str(), vouched.id(), vouched.issuer()), ("idp", "alice", ISSUER));
+    assert_eq!((vouched.rule().name().as_str(), vouched.id().as_str(), vouched.issuer()), ("idp", "alice", ISSUER));
     assert_eq!((vouched.expires(), vouched.issued()), (Time::from_seconds(1_000_300), Time::from_seconds(999_990)));
     assert_eq!(vouched.audiences(), [US, "https://x"]);
     assert_eq!(vouched.instance(), Some("7"));
@@ -215,7 +215,7 @@ fn jwt_svids_are_read_by_trust_domain() {
     rule.subject.kind = SubjectKind::Workload;
     let trust = trust(vec![rule]);
     let vouched = vouch(&trust, &svid("{}")).unwrap();
-    assert_eq!((vouched.issuer(), vouched.id()), ("spiffe://td.example", "spiffe://td.example/ns/prod/sa/web"));
+    assert_eq!((vouched.issuer(), vouched.id().as_str()), ("spiffe://td.example", "spiffe://td.example/ns/prod/sa/web"));
     let mut with_issuer = svid("{}");
     assert!(vouch(&trust, &svid(r#"{"iat":null}"#)).is_ok());
     with_issuer.clear();

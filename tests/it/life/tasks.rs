@@ -75,7 +75,7 @@ fn a_subject_that_is_revoked_on_day_two_ends_the_task() {
         let issued = entered(&stage, &token).await.unwrap();
         let (rule, name) =
             claims(&issued)["sub"].as_str().unwrap().split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        let subject = Subject::foreign(&RuleName::parse(&rule).unwrap(), &name);
+        let subject = Subject::of_sealed(RuleName::parse(&rule).unwrap(), &name);
         stage.end(Revocable::subject(&subject, &stage.world.pseudonyms)).await.unwrap();
         for _ in 0..2 {
             assert!(!stage.active("crm-agent", &issued).await);

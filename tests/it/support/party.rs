@@ -75,6 +75,22 @@ impl Party {
         signed(self.key("idp"), "JWT", &format!("{},{member}}}", usual.trim_end_matches('}')))
     }
 
+    /// `token` with one member as it stands instead of what it has under that name, signed again by the test key `key`.
+    pub fn altered(&self, token: &str, key: &str, name: &str, raw: &str) -> String {
+        let (mut members, header) = (claims(token), token.split('.').next().unwrap_or_default());
+        members.as_object_mut().unwrap().remove(name);
+        let members = members.to_string();
+        let text = format!("{},\"{name}\":{raw}}}", members.strip_suffix('}').unwrap());
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(text));
+        let signature = URL_SAFE_NO_PAD.encode(self.key(key).sign(signed.as_bytes()).unwrap());
+        format!("{signed}.{signature}")
+    }
+
+    /// The public half of the test key `key`.
+    pub fn public_jwk(&self, key: &str) -> Value {
+        self.key(key).public_jwk()
+    }
+
     /// The parameters of an exchange of `subject_token`, with the login by `assertion`.
     pub fn request<'a>(assertion: &'a str, subject_token: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let kind = declared(subject_token);

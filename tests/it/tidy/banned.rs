@@ -23,7 +23,33 @@ const CLOCKS: &[&str] = &[
 const SPEAKERS: &[&str] = &["src/cli", "src/demo"];
 const SETTINGS: &[&str] = &["src/config", "src/cli"];
 
+/// Who reads JSON by other means than `json`: the reader itself, and whoever reads what this server wrote, or what its
+/// operator wrote or is answered.
+const READERS: &[&str] = &[
+    "src/json",
+    "src/ledger/",
+    "src/store/",
+    "src/mint/task_token.rs",
+    "src/http/public/respond.rs",
+    "src/server/terms.rs",
+    "src/config/keys_file.rs",
+    "src/config/dated.rs",
+    "src/trust/lint/example.rs",
+    "src/cli",
+    "src/demo",
+];
+const JOSE: &[&str] = &["src/jose/"];
+const STRICTLY: &str = "json::read, or a member of a jose::Object: strangers' JSON is read strictly";
+
 const BANS: &[Ban] = &[
+    Ban { call: "serde_json::from_str", except: READERS, instead: STRICTLY },
+    Ban { call: "serde_json::from_slice", except: READERS, instead: STRICTLY },
+    Ban { call: "serde_json::from_reader", except: &[], instead: STRICTLY },
+    Ban { call: "serde_json::from_value", except: READERS, instead: STRICTLY },
+    Ban { call: "serde_json::Deserializer", except: &["src/json"], instead: STRICTLY },
+    Ban { call: "serde_json::StreamDeserializer", except: &[], instead: STRICTLY },
+    Ban { call: "Jwk::from_bytes", except: JOSE, instead: "jose reads keys, of texts that were checked" },
+    Ban { call: "web::Json", except: &[], instead: STRICTLY },
     Ban { call: "SystemTime::now", except: CLOCKS, instead: "take the time as an argument" },
     Ban { call: "Instant::now", except: CLOCKS, instead: "take the time as an argument" },
     Ban { call: "OffsetDateTime::now_utc", except: CLOCKS, instead: "take the time as an argument" },

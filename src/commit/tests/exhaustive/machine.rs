@@ -210,9 +210,7 @@ impl Machine {
         let before = self.disk.content().clone();
         let (commands, answers): (Vec<_>, Vec<_>) = asked.into_iter().map(|asked| (asked.command, asked.answer)).unzip();
         self.writer.write_all(commands);
-        while self.writer.unfinished() {
-            self.writer.write_all(Vec::new());
-        }
+        finish(&mut self.writer);
         let killed = matches!(fate, Fate::KilledBefore | Fate::KilledAfter);
         let answers = answers.into_iter().map(|answer| answer.take().filter(|_| !killed)).collect();
         let content = if fate == Fate::KilledBefore { before } else { self.disk.content().clone() };

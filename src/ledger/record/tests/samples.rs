@@ -40,7 +40,10 @@ pub(super) fn scopes() -> impl Strategy<Value = Scopes> {
 
 pub(super) fn subject() -> impl Strategy<Value = Subject> {
     let rule = RuleName::parse("acme-idp").unwrap();
-    prop_oneof![agent().prop_map(|id| Subject::agent(&id)), "secret-[a-z]{12}".prop_map(move |id| Subject::foreign(&rule, &id))]
+    prop_oneof![
+        agent().prop_map(|id| Subject::agent(&id)),
+        "secret-[a-z]{12}".prop_map(move |id| Subject::of_sealed(rule.clone(), &id))
+    ]
 }
 
 pub(super) fn chain() -> impl Strategy<Value = ActChain> {

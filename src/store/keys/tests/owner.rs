@@ -106,6 +106,9 @@ fn keys_serve_one_data_folder_wherever_it_is_moved() {
     other.settle();
     let refusal = place.take_for(&other.data.0).err().unwrap();
     assert!(refusal.contains("belongs to the data folder") && refusal.contains("countersign keys adopt --data"), "{refusal}");
+    // And other data in the folder that was theirs.
+    fs::copy(other.data.0.join("data.id"), moved.0.join("data.id")).unwrap();
+    assert!(place.take_for(&moved.0).err().unwrap().contains("belongs to the data folder"));
 }
 
 #[test]
