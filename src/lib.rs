@@ -8,6 +8,7 @@ pub mod crypto;
 pub mod json;
 pub mod oauth;
 pub mod diagnostic;
+pub mod files;
 pub mod request;
 pub mod jose;
 pub mod x509;

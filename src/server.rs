@@ -2,9 +2,10 @@
 //!
 //! `reload` puts a changed configuration in force, `renewal` makes keys that follow others at their age, `rewrap` lets the keys
 //! of subjects follow the root key, `reconcile` ends what a configuration no longer names, `terms` tells what it takes back,
-//! `offline` is for administration where no server runs.
+//! `offline` is for administration where no server runs, `folder` finds what a data folder is served with.
 
 mod failure;
+mod folder;
 mod keys;
 mod ledger;
 mod limits;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 pub use failure::{Failure, with_causes};
+pub use folder::DataFolder;
 pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use rebuild::rebuild_state;
@@ -68,6 +70,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;
+    folder::remember(sources, &settings, data)?;
     keys::record_keys(&commit, &files, &settings.keys.dir).await?;
     // What was made just now is no change of the configuration.
     config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));

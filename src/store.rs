@@ -15,7 +15,7 @@ pub use clock::SystemClock;
 pub use in_force::InForceFile;
 pub use keys::{
     KEY_NOTICE, KeyAges, KeyCheck, KeyClaim, KeyFiles, KeyFilesReason, KeyRole, LEDGER_OVERLAP, LedgerKey, LedgerKeys,
-    OwnerReason, RingEntry, SecretEntry, find_key, missing, remember, revoke_key,
+    OwnerReason, RingEntry, SecretEntry, ServedWith, find_key, missing, remember, require_own, revoke_key,
 };
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
 use sqlite::{SqliteReader, SqliteStore};

@@ -17,28 +17,43 @@ use crate::commit::Transition;
 use crate::http::block_on;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
-use crate::server::{Offline, with_causes};
+use crate::server::{DataFolder, Offline, with_causes};
 use crate::store::{self, KeyFilesReason, SystemClock};
+
+/// A data folder, and what a command is told of the server on it.
+#[derive(Args, Clone)]
+pub(super) struct FolderOptions {
+    /// The server's data folder
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// A settings file of the server instead of those that the data folder was last served with; may repeat
+    #[arg(long)]
+    config: Vec<PathBuf>,
+    /// The key folder of the server instead of the one that the data folder was last served with
+    #[arg(long)]
+    keys: Option<PathBuf>,
+}
+
+impl FolderOptions {
+    /// The options of a command that has them already.
+    pub(super) fn new(data: PathBuf, config: Vec<PathBuf>, keys: Option<PathBuf>) -> Self {
+        Self { data, config, keys }
+    }
+
+    /// The data folder that is meant.
+    pub(super) fn folder(&self) -> DataFolder {
+        DataFolder { data: self.data.clone(), config: self.config.clone(), keys: self.keys.clone() }
+    }
+}
 
 /// The options of every command of administration.
 #[derive(Args)]
 pub(super) struct AdminOptions {
-    /// The server's data folder
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
-    /// A settings file of the server, where none runs on the folder; may repeat
-    #[arg(long)]
-    config: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) folder: FolderOptions,
     /// Print as JSON
     #[arg(long)]
     pub(super) json: bool,
-}
-
-impl AdminOptions {
-    /// The options of a command that has them already.
-    pub(super) fn new(data: PathBuf, config: Vec<PathBuf>, json: bool) -> Self {
-        Self { data, config, json }
-    }
 }
 
 /// The data that was asked for or what was done, or a sentence that says why not.
@@ -69,11 +84,11 @@ impl Admin {
     }
 
     fn open(options: &AdminOptions) -> Result<Self, Failure> {
-        let socket = options.data.join("ops.sock");
+        let socket = options.folder.data.join("ops.sock");
         match UnixStream::connect(&socket) {
             Ok(_) => HttpClient::of_socket(&socket).map(Self::Server),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                Ok(Self::Folder(Box::new(Offline::open(&options.data, &options.config)?)))
+                Ok(Self::Folder(Box::new(Offline::open(&options.folder.folder())?)))
             }
             Err(error) => Err(Failure::new(format!("{}: {error}", socket.display()))),
         }

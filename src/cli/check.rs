@@ -13,7 +13,7 @@ use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::oauth::{Clock, Time};
-use crate::server::{retired_in_record, stand_in_keys, taken_back};
+use crate::server::{DataFolder, retired_in_record, stand_in_keys, taken_back};
 use crate::store::SystemClock;
 use crate::x509::UnverifiedCertificate;
 
@@ -23,13 +23,17 @@ pub(super) struct Options {
     /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__… of the environment over all
     #[arg(long)]
     config: Vec<PathBuf>,
-    /// The server's data folder: also tells where the record is stricter than the files
+    /// The server's data folder: also tells where the record is stricter than the files. Without --config the files are checked
+    /// that it was last served with
     #[arg(long)]
     data: Option<PathBuf>,
     /// The data folder of a server: also tells what this configuration takes back of what is in force there, what ends with
     /// that, and what is narrowed and lives on
     #[arg(long, value_name = "DATA")]
     against: Option<PathBuf>,
+    /// The key folder of the server instead of the one that the data folder was last served with
+    #[arg(long)]
+    keys: Option<PathBuf>,
     /// Print the complaints as JSON
     #[arg(long)]
     json: bool,
@@ -37,11 +41,17 @@ pub(super) struct Options {
 
 /// Validates everything that `serve` would read, except the server's own keys; fetches nothing.
 pub(super) fn run(options: &Options) -> CommandResult {
-    let config = match Sources::new(options.config.clone()).load().config {
+    let folder = options.data.as_ref().or(options.against.as_ref());
+    let folder = folder.map(|data| DataFolder { data: data.clone(), config: options.config.clone(), keys: options.keys.clone() });
+    let sources = folder.as_ref().map_or_else(|| Ok(Sources::new(options.config.clone())), DataFolder::sources)?;
+    let config = match sources.load().config {
         Ok(config) => config,
         Err(complaints) => return Ok(complain(&complaints, options.json)),
     };
-    let recorded = options.data.as_deref().map(|data| retired(&config, data)).transpose()?.unwrap_or_default();
+    let recorded = match (&options.data, &folder) {
+        (Some(data), Some(folder)) => retired(&config, &folder.keys_of(&config)?, data)?,
+        _ => Vec::new(),
+    };
     let now = SystemClock.now();
     let own = own_certificates(&config, now);
     let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
@@ -60,12 +70,12 @@ pub(super) fn run(options: &Options) -> CommandResult {
 }
 
 /// Warnings about agents that are retired in the record of the data folder, and not in their files.
-fn retired(config: &Config, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
+fn retired(config: &Config, keys: &Path, data: &Path) -> Result<Vec<Diagnostic>, Failure> {
     let place = SourceLocation::file(data.display().to_string());
     let warning = |id| {
         Diagnostic::new(place.clone(), format!("agent \"{id}\" is retired in the record and stays so, whatever its file says"))
     };
-    Ok(retired_in_record(config, data)?.into_iter().map(warning).collect())
+    Ok(retired_in_record(config, keys, data)?.into_iter().map(warning).collect())
 }
 
 /// Warnings about what the configuration takes back of what is in force on the data folder.

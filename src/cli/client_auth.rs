@@ -1,8 +1,6 @@
 //! How the commands that ask a server authenticate as a client, and prove a key by DPoP (RFC 9449 §4).
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -13,9 +11,13 @@ use serde_json::json;
 use super::http_client::TlsOptions;
 use super::output::Failure;
 use crate::crypto::random;
+use crate::files::{self, Access};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::oauth::{Clock, Jti};
 use crate::store::SystemClock;
+
+/// No token, key or certificate is longer.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 const ASSERTION_PREFIX: &str = "urn:ietf:params:oauth:client-assertion-type:";
 
@@ -137,11 +139,10 @@ impl DpopOptions {
 /// The key in `file`; a new one, for the owner's eyes only, where there is none.
 fn kept(file: &Path) -> Result<String, Failure> {
     let named = |error: std::io::Error| Failure::new(format!("{}: {error}", file.display()));
-    match fs::read_to_string(file) {
+    match files::read_argument(file, FILE_BYTES_MAX) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let pem = generate_key(Algorithm::ES256)?;
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-            made.and_then(|mut made| made.write_all(pem.as_bytes())).map_err(named)?;
+            files::create(file, pem.as_bytes(), Access::Owner).map_err(named)?;
             Ok(pem.to_string())
         }
         read => read.map_err(named),
@@ -168,10 +169,10 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let text = match file.as_os_str().to_str() {
         Some("-") => {
             let mut text = String::new();
-            std::io::stdin().take(64 * 1024).read_to_string(&mut text).map_err(named)?;
+            std::io::stdin().take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(named)?;
             text
         }
-        _ => fs::read_to_string(file).map_err(named)?,
+        _ => files::read_argument(file, FILE_BYTES_MAX).map_err(named)?,
     };
     Ok(text.trim_end().to_owned())
 }

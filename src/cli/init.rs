@@ -1,9 +1,7 @@
 //! `init`: a first configuration of one's own, small and commented, that `check` accepts.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +9,7 @@ use serde_json::json;
 use url::{Host, Url};
 
 use super::output::{CommandResult, Failure};
+use crate::files::{self, Access};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::oauth::Issuer;
 
@@ -65,11 +64,11 @@ pub(super) fn run(options: &Options) -> CommandResult {
     claim(folder)?;
     let mut written = Vec::new();
     for (file, says, template) in FILES {
-        write(folder, file, &filled(template, &values), 0o644)?;
+        write(folder, file, &filled(template, &values), Access::Everybody)?;
         written.push((file, says));
     }
-    write(folder, "agents/assistant.jwks.json", &format!("{{\"keys\":[{public}]}}\n"), 0o644)?;
-    write(folder, AGENT_KEY, &pem, 0o600)?;
+    write(folder, "agents/assistant.jwks.json", &format!("{{\"keys\":[{public}]}}\n"), Access::Everybody)?;
+    write(folder, AGENT_KEY, &pem, Access::Owner)?;
     written.push(("agents/assistant.jwks.json", "the agent's public key"));
     written.push((AGENT_KEY, "its private key: for the agent, not for the server"));
     tell(options, &written);
@@ -125,7 +124,7 @@ fn listen(issuer: &Url) -> SocketAddr {
 /// Makes the folder, for its owner alone.
 fn claim(folder: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", folder.display()));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    files::make_folder(folder, Access::Owner).map_err(failed)?;
     if fs::read_dir(folder).map_err(failed)?.next().is_some() {
         return Err(Failure::new(format!(
             "{} is not empty, and nothing in it is overwritten: name a new folder, or move away what is there",
@@ -135,12 +134,10 @@ fn claim(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write(folder: &Path, file: &str, text: &str, mode: u32) -> Result<(), Failure> {
+fn write(folder: &Path, file: &str, text: &str, access: Access) -> Result<(), Failure> {
     let path = folder.join(file);
     let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
-    let mut opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).map_err(failed)?;
-    opened.write_all(text.as_bytes()).map_err(failed)
+    files::create(&path, text.as_bytes(), access).map_err(failed)
 }
 
 /// A path as a shell reads it as one word.

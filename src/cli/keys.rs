@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::admin::{Admin, AdminOptions};
+use super::admin::{Admin, AdminOptions, FolderOptions};
 use super::output::{CommandResult, Failure, print};
 use super::text::instant;
 use crate::client::hash_secret;
@@ -18,16 +18,20 @@ use crate::crypto::random;
 use crate::jose::Algorithm;
 use crate::ledger::{KeyName, NoteVerifier};
 use crate::oauth::{Clock, Time};
-use crate::store::{self, KeyClaim, KeyFiles, KeyRole, LedgerKey, LedgerKeys, RingEntry, SystemClock, TileFolder};
+use crate::server::DataFolder;
+use crate::store::{self, KeyClaim, KeyFiles, KeyRole, LedgerKey, LedgerKeys, RingEntry, ServedWith, SystemClock, TileFolder};
 
 /// The options of `keys`.
 #[derive(Args)]
 pub(super) struct Options {
     #[command(subcommand)]
     command: KeysCommand,
-    /// The key folder; without it the one that the configuration names
-    #[arg(long, global = true)]
+    /// The key folder; without it the one that the data folder was last served with, or that the configuration names
+    #[arg(long, global = true, visible_alias = "keys")]
     dir: Option<PathBuf>,
+    /// The server's data folder: finds its settings and keys
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
     /// A settings file, over conf/default.toml; may repeat
     #[arg(long, global = true)]
     config: Vec<PathBuf>,
@@ -78,9 +82,6 @@ struct RotateOptions {
 struct RevokeOptions {
     /// The kid, or the verifier key (vkey)
     key: String,
-    /// The server's data folder
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
     /// Why, for the record; nothing personal
     #[arg(long)]
     reason: Option<String>,
@@ -89,12 +90,21 @@ struct RevokeOptions {
 /// The options of `keys adopt` and `keys accept-checkpoint`.
 #[derive(Args)]
 struct AdoptOptions {
-    /// The data folder, on which no server runs
-    #[arg(long)]
-    data: PathBuf,
     /// Say that you know what is given up
     #[arg(long)]
     yes: bool,
+}
+
+impl Options {
+    /// The data folder that the keys are of, with what else is named.
+    fn of_data(&self, data: &Path) -> DataFolder {
+        DataFolder { data: data.to_owned(), config: self.config.clone(), keys: self.dir.clone() }
+    }
+
+    /// The data folder, which has to be named.
+    fn data(&self) -> Result<&Path, Failure> {
+        self.data.as_deref().ok_or_else(|| Failure::new("name the data folder, on which no server runs, with --data DIR"))
+    }
 }
 
 /// Does what was asked and lists the keys.
@@ -102,8 +112,8 @@ pub(super) fn run(options: &Options) -> CommandResult {
     let WantedKeys { dir, algorithms, origin } = match &options.command {
         KeysCommand::Secret => return secret(options.json),
         KeysCommand::Revoke(revoke) => return self::revoke(revoke, options),
-        KeysCommand::Adopt(adopt) => return self::adopt(&folder(options)?.dir, adopt, options.json),
-        KeysCommand::AcceptCheckpoint(accept) => return accept_checkpoint(&folder(options)?, accept, options.json),
+        KeysCommand::Adopt(adopt) => return self::adopt(adopt, options),
+        KeysCommand::AcceptCheckpoint(accept) => return accept_checkpoint(accept, options),
         _ => folder(options)?,
     };
     let now = SystemClock.now();
@@ -130,10 +140,15 @@ struct WantedKeys {
 
 /// From the options or from the configuration.
 fn folder(options: &Options) -> Result<WantedKeys, Failure> {
+    let data = options.data.as_deref().map(|data| options.of_data(data));
     if let Some(dir) = &options.dir {
+        data.map(|folder| folder.key_folder()).transpose()?;
         return Ok(WantedKeys { dir: dir.clone(), algorithms: vec![Algorithm::ES256, Algorithm::RS256], origin: None });
     }
-    let settings = Sources::new(options.config.clone()).load().config.map_err(Failure::configuration)?.settings;
+    let settings = match data {
+        Some(folder) => folder.configuration()?.settings,
+        None => Sources::new(options.config.clone()).load().config.map_err(Failure::configuration)?.settings,
+    };
     let origin = KeyName::parse(&settings.ledger.origin)?;
     Ok(WantedKeys { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
 }
@@ -172,7 +187,9 @@ fn algorithms(files: &KeyFiles, options: &RotateOptions) -> Result<Vec<Algorithm
 
 /// By the socket of the server, or on its folder.
 fn revoke(revoke: &RevokeOptions, options: &Options) -> CommandResult {
-    let admin = AdminOptions::new(revoke.data.clone(), options.config.clone(), options.json);
+    let data = options.data.clone().unwrap_or_else(|| PathBuf::from("data"));
+    let folder = FolderOptions::new(data, options.config.clone(), options.dir.clone());
+    let admin = AdminOptions { folder, json: options.json };
     let answer = Admin::run(&admin, async |admin| admin.revoke_key(&revoke.key, revoke.reason.as_deref()).await)?;
     match &answer {
         Ok(done) => {
@@ -193,47 +210,56 @@ fn revoke(revoke: &RevokeOptions, options: &Options) -> CommandResult {
 }
 
 /// The keys belong to the data folder from now on.
-fn adopt(dir: &Path, options: &AdoptOptions, json: bool) -> CommandResult {
-    let data = options.data.display();
-    if !options.yes {
+fn adopt(adopt: &AdoptOptions, options: &Options) -> CommandResult {
+    let folder = options.data()?;
+    let data = folder.display();
+    if !adopt.yes {
         return Err(Failure::new(format!(
             "{data} gets the keys for itself alone: what was revoked, suspended or used elsewhere since it was copied is unknown \
              here and counts as never done, and the data folder that had the keys is refused from then on; say --yes to do it"
         )));
     }
-    if !store::is_used(&options.data) {
+    if !store::is_used(folder) {
         return Err(Failure::new(format!("{data}: no server ever ran on this folder; it needs no keys of another")));
     }
-    let before = KeyClaim::adopt(dir, &options.data)?;
+    let dir = match &options.dir {
+        Some(dir) => dir.clone(),
+        None => options.of_data(folder).configuration_of_any()?.settings.keys.dir,
+    };
+    let before = KeyClaim::adopt(&dir, folder)?;
+    if let Some(served) = ServedWith::of(folder)? {
+        served.with_keys(&dir)?.remember(folder)?;
+    }
     let words = match &before {
         Some(before) => format!("{} belongs to {data} now, and no longer to {}", dir.display(), before.display()),
         None => format!("{} belongs to {data} now", dir.display()),
     };
-    print(json, &json!({ "data": options.data, "before": before }), words);
+    print(options.json, &json!({ "data": folder, "before": before }), words);
     Ok(true)
 }
 
 /// The rollback check begins anew with what is published.
-fn accept_checkpoint(wanted: &WantedKeys, options: &AdoptOptions, json: bool) -> CommandResult {
-    let data = options.data.display();
-    if !options.yes {
+fn accept_checkpoint(accept: &AdoptOptions, options: &Options) -> CommandResult {
+    let (folder, wanted) = (options.data()?, folder(options)?);
+    let data = folder.display();
+    if !accept.yes {
         return Err(Failure::new(format!(
             "if {data} is an older copy of the data, what was recorded and revoked since is lost, and nothing here will tell; \
              compare its checkpoint with one that a witness or an auditor keeps. Say --yes to go on"
         )));
     }
-    let _claim = KeyClaim::take(&wanted.dir, &options.data)?;
+    let _claim = KeyClaim::take(&wanted.dir, folder)?;
     let keys = LedgerKeys::open(&wanted.dir)?;
     let newest = keys.entries().last().and_then(|key| NoteVerifier::parse(&key.vkey).ok());
-    let origin = wanted.origin.clone().or_else(|| newest.map(|key| key.name().clone()));
+    let origin = wanted.origin.or_else(|| newest.map(|key| key.name().clone()));
     let origin = origin.ok_or_else(|| Failure::new("the ledger has no key, so it signed no checkpoint"))?;
-    let log = TileFolder::new(&options.data, &wanted.dir).map_err(|reason| Failure::at(&options.data, &reason))?;
+    let log = TileFolder::new(folder, &wanted.dir).map_err(|reason| Failure::at(folder, &reason))?;
     let accepted = log.accept_published(&origin, &keys.verifiers(&origin));
     let size = accepted.map_err(|reason| match reason {
         StoreReason::Locked => Failure::new("ledger.head is there; nothing is lost"),
-        other => Failure::at(&options.data, &other),
+        other => Failure::at(folder, &other),
     })?;
-    print(json, &json!({ "size": size }), format!("the checkpoint over {size} records is the newest that is known now"));
+    print(options.json, &json!({ "size": size }), format!("the checkpoint over {size} records is the newest that is known now"));
     Ok(true)
 }
 

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::output::Failure;
 use crate::commit::contract::RecordReader;
+use crate::files::{self, Access};
 use crate::ledger::merkle::{self, Nodes, leaf_hash};
 use crate::ledger::{
     CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, LogFiles, NoteVerifier, TILE_WIDTH, Tile, TileNodes, TlogProof, tile_bytes,
@@ -196,16 +197,14 @@ impl LocalLog {
 
 /// Writes the log as of its newest checkpoint below `dir`; the checkpoint comes last. Answers the number of files.
 pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failure> {
-    fs::create_dir_all(dir)?;
+    files::make_folder(dir, Access::Everybody)?;
     if fs::read_dir(dir)?.next().is_some() {
         return Err(Failure::new(format!("{} is not empty", dir.display())));
     }
-    let mut files = 0;
+    let mut written = 0;
     let mut write = |path: &str, bytes: &[u8]| -> Result<(), Failure> {
-        let path = dir.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(dir))?;
-        fs::write(path, bytes)?;
-        files += 1;
+        files::replace(&dir.join(path), bytes, Access::Everybody)?;
+        written += 1;
         Ok(())
     };
     let (newest, mut before) = (log.head().size(), 0);
@@ -225,7 +224,7 @@ pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failure> {
         write(VKEY_PATH, keys.as_bytes())?;
     }
     write(CHECKPOINT_PATH, log.note().as_bytes())?;
-    Ok(files)
+    Ok(written)
 }
 
 /// The records of the data folder `data`.

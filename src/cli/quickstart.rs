@@ -7,7 +7,6 @@ mod try_it;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -18,6 +17,7 @@ use super::output::{CommandResult, Failure};
 use super::serve::asked_to_stop;
 use crate::config::Sources;
 use crate::demo::{Federation, Issuers, JwksServer, write_configuration};
+use crate::files::{self, Access};
 use crate::http;
 use crate::server::{self, Server};
 use play::Play;
@@ -91,9 +91,9 @@ fn addresses(port: u16) -> Result<(SocketAddr, SocketAddr), Failure> {
 
 /// Makes the folder for its owner alone.
 fn private(data: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+    files::make_folder(data, Access::Owner)?;
     if fs::read_dir(data)?.next().is_none() {
-        fs::set_permissions(data, fs::Permissions::from_mode(0o700))?;
+        files::close_folder(data)?;
     }
     Ok(())
 }

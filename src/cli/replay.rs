@@ -15,6 +15,7 @@ use crate::crypto::{Digest, SealKey};
 use crate::ledger::record::Disclosure;
 use crate::ledger::{CHECKPOINT_PATH, Record};
 use crate::oauth::{Clock, Txn};
+use crate::server::DataFolder;
 use crate::store::{KeyFiles, LEDGER_FOLDER, SystemClock};
 
 /// The most records that are read of one transaction.
@@ -28,7 +29,10 @@ pub(super) struct Options {
     /// The server's data folder
     #[arg(long, default_value = "data")]
     data: PathBuf,
-    /// The server's key folder: with it, personal values are disclosed instead of counted
+    /// Disclose personal values instead of counting them, by the keys that the data folder was last served with
+    #[arg(long)]
+    disclose: bool,
+    /// Disclose them by the keys in this folder
     #[arg(long)]
     keys: Option<PathBuf>,
     /// A verifier key (vkey) of the ledger to believe instead of those beside it; may repeat
@@ -51,11 +55,7 @@ pub(super) struct Step {
 /// Prints the tree. Answers no when no hop of such a transaction is recorded.
 pub(super) fn run(options: &Options) -> CommandResult {
     let txn = Txn::parse(&options.txn).map_err(|_| Failure::new("the transaction must be a UUID, the txn of a token"))?;
-    let root = options
-        .keys
-        .as_deref()
-        .map(|dir| -> Result<SealKey, Failure> { Ok(KeyFiles::open(dir, SystemClock.now())?.root()?) })
-        .transpose()?;
+    let root = if options.disclose || options.keys.is_some() { Some(root(options)?) } else { None };
     let steps = read(&options.data, txn, root.as_ref(), &options.key)?;
     let records: Vec<Value> = steps.iter().map(Step::json).collect();
     let words = match steps.is_empty() {
@@ -65,6 +65,12 @@ pub(super) fn run(options: &Options) -> CommandResult {
     print(options.json, &json!({"txn": options.txn, "records": records}), words);
     let contradicted = steps.iter().any(|step| step.inclusion == Some(Inclusion::No));
     Ok(!steps.is_empty() && !contradicted)
+}
+
+/// The keys that open what is disclosed.
+fn root(options: &Options) -> Result<SealKey, Failure> {
+    let folder = DataFolder { data: options.data.clone(), config: Vec::new(), keys: options.keys.clone() };
+    Ok(KeyFiles::open(&folder.key_folder()?, SystemClock.now())?.root()?)
 }
 
 /// Every record of `txn`, in the order of the ledger.

@@ -1,11 +1,11 @@
 //! `state`: the state that follows from the records.
 
 use std::io::{IsTerminal, Write, stderr};
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::admin::FolderOptions;
 use super::output::CommandResult;
 use crate::server::rebuild_state;
 
@@ -22,12 +22,8 @@ pub(super) enum StateCommand {
 /// The options of `state rebuild`.
 #[derive(Args)]
 pub(super) struct RebuildOptions {
-    /// The server's data folder
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
-    /// The server's settings files; may repeat
-    #[arg(long)]
-    config: Vec<PathBuf>,
+    #[command(flatten)]
+    folder: FolderOptions,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -37,7 +33,7 @@ pub(super) struct RebuildOptions {
 pub(super) fn run(command: &StateCommand) -> CommandResult {
     let StateCommand::Rebuild(options) = command;
     let shown = stderr().is_terminal() && !options.json;
-    let rebuilt = rebuild_state(&options.data, &options.config, |at, of| {
+    let rebuilt = rebuild_state(&options.folder.folder(), |at, of| {
         if shown && at.is_multiple_of(PROGRESS) {
             eprint!("\r{at} of {of} records read\x1b[K");
             let _unseen = stderr().flush();

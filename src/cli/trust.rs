@@ -8,9 +8,13 @@ use serde_json::{Map, Value, json};
 use super::iam_policy;
 use super::output::{CommandResult, Failure, print};
 use crate::config;
+use crate::files;
 use crate::oauth::TrustDomain;
 use crate::store::SequenceFile;
 use crate::trust::{Finding, Severity, example, findings};
+
+/// No trust policy of a role is longer.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The sub-commands of `trust`.
 #[derive(Subcommand)]
@@ -103,7 +107,7 @@ fn first_step(claim: &str) -> String {
 }
 
 fn policy(path: &Path) -> Result<RuleReport, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let text = files::read_text(path, FILE_BYTES_MAX).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     let findings = iam_policy::findings(&text).map_err(|what| Failure::new(format!("{}: {what}", path.display())))?;
     Ok(RuleReport { findings, ..RuleReport::default() })
 }

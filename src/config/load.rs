@@ -3,14 +3,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::toml::{self, Table};
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation, SourceText};
+use crate::files::read;
 
 /// The settings of `conf/default.toml` as compiled in, and their name in diagnostics. Their relative paths are relative to
 /// `conf`, as are those of the file.
@@ -169,19 +170,6 @@ impl Fingerprint {
             *digest = digest_of_file(&read(path, FILE_BYTES_MAX));
         }
     }
-}
-
-fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!("it is longer than {} MiB", bytes_max >> 20)));
-    }
-    Ok(bytes)
 }
 
 /// One more than the limit is listed, so that the excess shows.

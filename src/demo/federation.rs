@@ -1,11 +1,11 @@
 //! The configuration folder of the demonstration.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::issuers::{DemoReason, Issuers, JwksServer};
 use super::party::FILES;
+use crate::files::{self, Access};
 
 /// The addresses of the demonstration's server and issuers.
 pub struct Federation {
@@ -51,8 +51,5 @@ pub fn write_configuration(folder: &Path, federation: &Federation, issuers: &Iss
 
 fn write(file: &Path, text: &str) -> Result<(), DemoReason> {
     let failed = |error: std::io::Error| DemoReason(format!("cannot write {}: {error}", file.display()));
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    fs::write(file, text).map_err(failed)
+    files::replace(file, text.as_bytes(), Access::Owner).map_err(failed)
 }

@@ -1,7 +1,10 @@
 //! The bounds of the settings, as the rooms that hold them take them.
 
+use std::path::Path;
+
 use crate::commit;
 use crate::config::LimitSettings;
+use crate::files;
 use crate::http::{ConnectionLimits, InputLimits};
 
 /// Open files that connections leave to others: the store, the tree, listening sockets, and connections for fetching keys.
@@ -42,7 +45,7 @@ pub(super) fn connections(limits: &LimitSettings) -> ConnectionLimits {
 
 /// The files that this process may have open, where the system tells.
 fn open_files() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let limits = files::read_text(Path::new("/proc/self/limits"), 64 * 1024).ok()?;
     soft(&limits)
 }
 

@@ -1,13 +1,14 @@
 //! A data folder on which no server runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::folder::DataFolder;
 use super::keys::{record_keys, server_keys};
 use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit};
-use crate::config::{self, Sources};
+use crate::config;
 use crate::deployment::Deployment;
 use crate::jose::Cache;
 use crate::oauth::Clock;
@@ -27,15 +28,16 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Opens the data folder `data` of the server whose settings are in `files`.
+    /// Opens a data folder.
     ///
     /// # Errors
     /// When no server ever ran on the folder, or one runs; when its configuration or keys cannot be used.
-    pub fn open(data: &Path, files: &[PathBuf]) -> Result<Self, Failure> {
+    pub fn open(folder: &DataFolder) -> Result<Self, Failure> {
+        let data = folder.data.as_path();
         if !store::is_used(data) {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
-        let config = Sources::new(files.to_vec()).load().config.map_err(Failure::configuration)?;
+        let config = folder.configuration()?;
         let keys_dir = config.settings.keys.dir.clone();
         let key_files = KeyFiles::open(&keys_dir, SystemClock.now())?;
         let keys = server_keys(&key_files, &Arc::new(Cache::new(1)), &Arc::default())?;

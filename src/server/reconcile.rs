@@ -136,8 +136,8 @@ fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
 ///
 /// # Errors
 /// When keys or store cannot be read.
-pub fn retired_in_record(config: &Config, data: &Path) -> Result<Vec<ClientId>, Failure> {
-    let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?.pseudonyms()?;
+pub fn retired_in_record(config: &Config, keys: &Path, data: &Path) -> Result<Vec<ClientId>, Failure> {
+    let keys = KeyFiles::open(keys, SystemClock.now())?.pseudonyms()?;
     let recorded = commit::recorded_state(&*store::reader(data)?)?;
     let retired = |id: &ClientId| {
         let mut keys = keys.every(GenerationKind::Agent, id.as_str().as_bytes());

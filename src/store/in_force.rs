@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::tiles::{Changes, bounded};
+use crate::files::{self, Access};
 
 /// The file's name in the data folder.
 const NAME: &str = "in-force.json";
@@ -33,7 +33,7 @@ impl InForceFile {
     /// # Errors
     /// When it cannot be read, or is longer than anything that is written.
     pub fn read(&self) -> io::Result<Option<Vec<u8>>> {
-        bounded(&self.path(), FILE_BYTES_MAX)
+        files::read_if_there(&self.path(), FILE_BYTES_MAX)
     }
 
     /// Replaces its content, whole or not at all.
@@ -41,8 +41,6 @@ impl InForceFile {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, text: &[u8]) -> io::Result<()> {
-        let mut changes = Changes::below(&self.folder);
-        changes.replace(&[(self.path(), text)])?;
-        changes.settle()
+        files::replace(&self.path(), text, Access::Owner)
     }
 }

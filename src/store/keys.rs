@@ -8,6 +8,7 @@ mod reason;
 mod ring;
 mod role;
 mod secrets;
+mod served;
 mod sum;
 mod uses;
 
@@ -25,7 +26,7 @@ use crate::mint::{SignerEntry, Signers};
 use crate::oauth::{Pseudonyms, Time};
 use files::KeyFolder;
 pub use ledger::{LEDGER_OVERLAP, LedgerKey, LedgerKeys};
-pub use owner::{KeyClaim, remember};
+pub use owner::{KeyClaim, remember, require_own};
 pub use reason::{KeyFilesReason, OwnerReason};
 use ring::Ring;
 pub use ring::RingEntry;
@@ -33,6 +34,7 @@ pub use role::{KeyCheck, KeyRole, missing};
 use role::{OWNER, RING, SECRETS, TASK_LIFETIME_MAX, TOKEN_LIFETIME_MAX};
 pub use secrets::SecretEntry;
 use secrets::Secrets;
+pub use served::ServedWith;
 use uses::Uses;
 
 /// How long a key is published before it signs, and how long beyond the last token that it signed: validators hold on to the

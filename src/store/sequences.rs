@@ -1,14 +1,13 @@
 //! The highest bundle version of each trust domain, in a small file of the data folder that people can read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::tiles::Changes;
+use crate::files::{self, Access};
 use crate::keys::SequenceStore;
 use crate::oauth::TrustDomain;
 
@@ -59,19 +58,12 @@ impl SequenceFile {
     }
 
     fn kept(&self) -> io::Result<Kept> {
-        let file = match File::open(self.path()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Kept { version: VERSION, highest: BTreeMap::new() });
-            }
-            opened => opened?,
+        let Some(text) = files::read_if_there(&self.path(), FILE_BYTES_MAX)? else {
+            return Ok(Kept { version: VERSION, highest: BTreeMap::new() });
         };
-        let mut text = Vec::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
         let kept: Option<Kept> = serde_json::from_slice(&text).ok().filter(|kept: &Kept| kept.version == VERSION);
         let sound = |kept: &Kept| kept.highest.keys().all(|name| TrustDomain::parse(name).is_ok_and(|td| td.as_str() == name));
-        let whole = text.len() as u64 <= FILE_BYTES_MAX;
-        kept.filter(|kept| whole && sound(kept))
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "is not what was written"))
+        kept.filter(sound).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "is not what was written"))
     }
 
     fn write(&self, kept: &Kept) -> io::Result<()> {
@@ -80,23 +72,12 @@ impl SequenceFile {
         if text.len() as u64 > FILE_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "there are more trust domains than it takes"));
         }
-        let mut changes = Changes::below(&self.folder);
-        changes.replace(&[(self.path(), &text)])?;
-        changes.settle()?;
-        self.hand_over(&self.path())
-    }
-
-    /// Gives a file that the superuser wrote to the owner of the folder: the server must be able to read it.
-    fn hand_over(&self, path: &Path) -> io::Result<()> {
-        let (folder, file) = (fs::metadata(&self.folder)?, fs::metadata(path)?);
-        if folder.uid() == file.uid() { Ok(()) } else { chown(path, Some(folder.uid()), Some(folder.gid())) }
+        files::replace(&self.path(), &text, Access::Owner)
     }
 
     /// Released when dropped.
     fn lock(&self) -> io::Result<File> {
-        let path = self.folder.join(LOCK);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-        self.hand_over(&path)?;
+        let file = files::keep(&self.folder.join(LOCK))?;
         file.lock()?;
         Ok(file)
     }

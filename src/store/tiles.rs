@@ -9,18 +9,16 @@
 //! | `KEYS/ledger.head` | the newest signed checkpoint, written before it is published: an older copy of the data does not
 //! bring it back |
 
-mod durable;
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::keys::KeyFilesReason;
 use crate::commit::contract::{LogStore, StoreReason, StoredCheckpoints};
+use crate::files::{Changes, read_if_there};
 use crate::ledger::{
     CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, KeyName, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile,
 };
-pub(super) use durable::Changes;
 
 /// The folder of the log within a data folder.
 pub const LEDGER_FOLDER: &str = "ledger";
@@ -75,14 +73,14 @@ impl LogFolder {
     /// # Errors
     /// When it cannot be read; a text that is none is not told from a malformed note.
     pub fn note(&self, path: &str) -> io::Result<Option<String>> {
-        let bytes = bounded(&self.0.join(path), NOTE_BYTES_MAX as u64)?;
+        let bytes = read_if_there(&self.0.join(path), NOTE_BYTES_MAX as u64)?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 }
 
 impl LogFiles for LogFolder {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        bounded(&self.0.join(path), FILE_BYTES_MAX)
+        read_if_there(&self.0.join(path), FILE_BYTES_MAX)
     }
 }
 
@@ -151,7 +149,7 @@ impl TileFolder {
     }
 
     fn remembered(&self) -> Result<Option<String>, StoreReason> {
-        let bytes = bounded(&self.head, NOTE_BYTES_MAX as u64).map_err(StoreReason::Folder)?;
+        let bytes = read_if_there(&self.head, NOTE_BYTES_MAX as u64).map_err(StoreReason::Folder)?;
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 }
@@ -201,19 +199,6 @@ fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// The bytes of a file; none where there is no such file.
-pub(super) fn bounded(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
-    let read = || {
-        let length = fs::metadata(path)?.len();
-        if length > bytes_max { Err(io::Error::other("it is longer than any such file can be")) } else { fs::read(path) }
-    };
-    match read() {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

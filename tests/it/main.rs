@@ -44,6 +44,9 @@ mod records;
 // Our own keys: whose they are, how they follow one another, how they end.
 mod own_keys;
 
+// Tools know the house: what a data folder is served with, whose files are, what is read at all.
+mod tools;
+
 // What is not done for every request.
 mod keys_once;
 

@@ -10,6 +10,7 @@ use super::report::{StepReport, StepResult};
 use crate::cli::audit::{AuditOutcome, examine};
 use crate::cli::log::{LocalLog, LogSource, export, records_of};
 use crate::cli::output::Failure;
+use crate::files::{self, Access};
 use crate::ledger::tiles;
 
 /// The number of looks at whether the newest checkpoint covers everything, and the time in between: a minute in all, because the
@@ -56,10 +57,10 @@ pub(super) fn tampered(data: &Path, report: &mut StepReport) -> Result<(), Failu
     export(&log, &copy)?;
     let Some(bundle) = tiles(log.head().size()).next() else { return Err(Failure::new("the ledger is empty")) };
     let path = copy.join(bundle.to_string());
-    let mut bytes = fs::read(&path)?;
+    let mut bytes = files::read(&path, u64::MAX)?;
     let middle = bytes.len() / 2;
     bytes.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 1);
-    fs::write(&path, bytes)?;
+    files::replace(&path, &bytes, Access::Owner)?;
     let audited = examine(&LogSource::open(&copy.to_string_lossy())?, &[], |_, _| ())?;
     remove(&copy)?;
     let (ok, outcome) = match audited {

@@ -1,11 +1,11 @@
 //! Instructions for trying the same by hand, with tokens that stay fresh while quickstart runs.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::output::Failure;
 use crate::demo::{Federation, Issuers, RESEARCH};
+use crate::files::{self, Access};
 use crate::oauth::{Clock, TokenType};
 use crate::request::TOKEN_EXCHANGE;
 use crate::store::SystemClock;
@@ -26,12 +26,11 @@ pub(super) async fn keep_fresh(data: &Path, federation: &Federation, issuers: &I
 }
 
 fn write(data: &Path, federation: &Federation, issuers: &Issuers) -> Result<(), Failure> {
-    let folder = tokens(data);
-    fs::create_dir_all(&folder)?;
     let now = SystemClock.now();
-    fs::write(folder.join("alice.id_token"), issuers.id_token(&federation.idp, "alice", "sales", now)?)?;
-    fs::write(folder.join("researcher.svid"), issuers.svid(&federation.issuer, now)?)?;
-    fs::write(folder.join("orchestrator.pem"), issuers.orchestrator_pem())?;
+    let write = |name: &str, text: &str| files::replace(&tokens(data).join(name), text.as_bytes(), Access::Owner);
+    write("alice.id_token", &issuers.id_token(&federation.idp, "alice", "sales", now)?)?;
+    write("researcher.svid", &issuers.svid(&federation.issuer, now)?)?;
+    write("orchestrator.pem", issuers.orchestrator_pem())?;
     Ok(())
 }
 

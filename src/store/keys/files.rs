@@ -1,8 +1,8 @@
 //! Files that only their owner can read, replaced whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::reason::KeyFilesReason;
+use crate::files::{self, Access};
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -26,7 +27,7 @@ pub(super) struct Lock(#[allow(dead_code, reason = "held for its drop")] File);
 impl KeyFolder {
     /// The folder at `path`, made if it is not there.
     pub(super) fn create(path: &Path) -> Result<Self, KeyFilesReason> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let made = files::make_folder(path, Access::Owner);
         made.map_err(|error| KeyFilesReason::File(path.to_owned(), error)).map(|()| Self(path.to_owned()))
     }
 
@@ -62,14 +63,13 @@ impl KeyFolder {
     /// Waits until nobody else makes or rotates keys.
     pub(super) fn lock(&self) -> Result<Lock, KeyFilesReason> {
         let path = self.path(".lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let locked = file.and_then(|file| file.lock().map(|()| Lock(file)));
+        let locked = files::keep(&path).and_then(|file| file.lock().map(|()| Lock(file)));
         locked.map_err(|error| KeyFilesReason::File(path, error))
     }
 
     /// Closes the folder to others. It may have been there before its first keys.
     pub(super) fn seal(&self) -> Result<(), KeyFilesReason> {
-        fs::set_permissions(&self.0, Permissions::from_mode(0o700)).map_err(|error| KeyFilesReason::File(self.0.clone(), error))
+        files::close_folder(&self.0).map_err(|error| KeyFilesReason::File(self.0.clone(), error))
     }
 
     /// Whoever can write to the folder can put other keys into it.
@@ -94,12 +94,12 @@ impl KeyFolder {
             io::ErrorKind::InvalidData => KeyFilesReason::Malformed(path.clone()),
             _ => KeyFilesReason::File(path.clone(), error),
         };
-        let file = File::open(&path).map_err(failed)?;
+        let file = files::open(&path).map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
         if found.permissions().mode() & 0o077 != 0 {
             return Err(KeyFilesReason::Exposed(path));
         }
-        if found.len() > FILE_BYTES_MAX || !found.is_file() {
+        if found.len() > FILE_BYTES_MAX {
             return Err(KeyFilesReason::Malformed(path));
         }
         let mut text = Zeroizing::new(String::with_capacity(usize::try_from(found.len()).unwrap_or(0) + 1));
@@ -109,34 +109,14 @@ impl KeyFolder {
 
     /// Puts `bytes` in place of the file `name`: durable when this returns, and never half there.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), KeyFilesReason> {
-        let temporary = self.path(&format!(".{name}.new"));
-        let written = (|| {
-            remove_if_there(&temporary)?;
-            let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, self.path(name))?;
-            self.sync()
-        })();
+        let written = files::replace(&self.path(name), bytes, Access::Owner);
         written.map_err(|error| KeyFilesReason::File(self.path(name), error))
     }
 
     /// Removes a file that need not be there.
     pub(super) fn remove(&self, name: &str) -> Result<(), KeyFilesReason> {
-        let removed = remove_if_there(&self.path(name)).and_then(|()| self.sync());
+        let removed = files::remove(&self.path(name)).and_then(|()| files::flush_folder(&self.0));
         removed.map_err(|error| KeyFilesReason::File(self.path(name), error))
-    }
-
-    /// A rename is durable when its folder is.
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
-    }
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

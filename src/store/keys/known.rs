@@ -1,8 +1,6 @@
 //! `DATA/keys.known`: the check values of the keys that a data folder was written with. A start with another key, or without
 //! one, would change the meaning of what is recorded; it is refused, and says which key is meant.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use base64::Engine;
@@ -13,12 +11,15 @@ use super::reason::KeyFilesReason;
 use super::role::{KeyCheck, KeyRole};
 use super::sum;
 use crate::crypto::MacKey;
-use crate::store::tiles::Changes;
+use crate::files::{self, Access};
 
 /// The file's name.
 const KNOWN: &str = "keys.known";
 
 const VERSION: u32 = 1;
+
+/// The file is no longer.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The label under which the file is authenticated.
 const FILE: &str = "keys.known";
@@ -35,13 +36,11 @@ struct KnownFile {
 /// The keys that a data folder was written with; none where none was remembered.
 pub(super) fn read(data: &Path, roots: &[MacKey]) -> Result<Option<Vec<KeyCheck>>, KeyFilesReason> {
     let path = data.join(KNOWN);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(KeyFilesReason::File(path, error)),
-    };
+    let read = files::read_if_there(&path, FILE_BYTES_MAX).map_err(|error| KeyFilesReason::File(path.clone(), error))?;
+    let Some(text) = read else { return Ok(None) };
     let malformed = || KeyFilesReason::Malformed(path.clone());
-    let file: KnownFile = sum::without(&text).filter(|file: &KnownFile| file.version == VERSION).ok_or_else(malformed)?;
+    let file: KnownFile =
+        sum::without(&String::from_utf8_lossy(&text)).filter(|file: &KnownFile| file.version == VERSION).ok_or_else(malformed)?;
     let content = content(&file.keys);
     let tag = URL_SAFE_NO_PAD.decode(&file.mac).map_err(|_| malformed())?;
     let genuine = roots.iter().any(|root| root.verifies(FILE, &content, &tag));
@@ -56,9 +55,7 @@ pub(super) fn write(data: &Path, root: &MacKey, keys: &[KeyCheck]) -> Result<(),
     let mac = URL_SAFE_NO_PAD.encode(root.tag(FILE, &content(keys)));
     let file = KnownFile { version: VERSION, keys: keys.to_vec(), mac };
     let text = sum::with(&file).ok_or_else(|| KeyFilesReason::Malformed(path.clone()))?;
-    let mut changes = Changes::below(data);
-    let written = changes.replace(&[(path.clone(), text.as_bytes())]).and_then(|()| changes.settle());
-    written.map_err(|error| KeyFilesReason::File(path, error))
+    files::replace(&path, text.as_bytes(), Access::Owner).map_err(|error| KeyFilesReason::File(path, error))
 }
 
 /// The refusal of a data folder whose keys were lost.

@@ -7,9 +7,8 @@
 //! | `KEYS/in-use.lock` | locked as long as a server runs, or a command that writes |
 //! | `DATA/data.id` | the id of the data folder, made with it |
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use super::reason::{KeyFilesReason, OwnerReason};
 use super::role::{KeyCheck, OWNER, missing};
 use super::{KeyFiles, LedgerKeys, sum};
 use crate::crypto::random;
-use crate::store::tiles::Changes;
+use crate::files::{self, Access};
 
 const IN_USE: &str = "in-use.lock";
 const DATA_ID: &str = "data.id";
@@ -114,8 +113,7 @@ impl KeyClaim {
         }
         let path = self.data.join(DATA_ID);
         if id_of(&self.data).ok().flatten().as_deref() != Some(id) {
-            let mut changes = Changes::below(&self.data);
-            let written = changes.replace(&[(path.clone(), format!("{id}\n").as_bytes())]).and_then(|()| changes.settle());
+            let written = files::replace(&path, format!("{id}\n").as_bytes(), Access::Owner);
             written.map_err(|error| KeyFilesReason::File(path, error))?;
         }
         Ok(())
@@ -134,6 +132,24 @@ pub fn remember(data: &Path, files: &KeyFiles, ledger: &LedgerKeys) -> Result<()
         return Ok(());
     }
     roots.first().map_or(Ok(()), |root| known::write(data, root, &listed))
+}
+
+/// Refuses the keys in `dir` for the data folder `data`, to be read by them, where both say that they belong to others. Where one
+/// of them lies does not matter for that.
+///
+/// # Errors
+/// `Owner`; what cannot be read. Where there are no keys there is nothing to refuse.
+pub fn require_own(dir: &Path, data: &Path) -> Result<(), KeyFilesReason> {
+    let keys = match KeyFolder::open(dir) {
+        Err(KeyFilesReason::Absent(_)) => return Ok(()),
+        keys => keys?,
+    };
+    match owner(&keys)?.zip(id_of(data)?) {
+        Some((owner, id)) if owner.data != id => {
+            Err(KeyFilesReason::Owner(dir.to_owned(), data.to_owned(), OwnerReason::Other(owner.path)))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Owner {
@@ -159,8 +175,7 @@ impl Owner {
 
 fn lock(keys: &KeyFolder) -> Result<File, KeyFilesReason> {
     let path = keys.path(IN_USE);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = file.map_err(|error| KeyFilesReason::File(path.clone(), error))?;
+    let file = files::keep(&path).map_err(|error| KeyFilesReason::File(path.clone(), error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(KeyFilesReason::Owner(keys.path(""), PathBuf::new(), OwnerReason::InUse)),
@@ -179,15 +194,11 @@ fn owner(keys: &KeyFolder) -> Result<Option<Owner>, KeyFilesReason> {
 /// The id of a data folder; none where it has none.
 fn id_of(data: &Path) -> Result<Option<String>, KeyFilesReason> {
     let path = data.join(DATA_ID);
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let id = text.trim_ascii_end();
-            let sound = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if sound { Ok(Some(id.to_owned())) } else { Err(KeyFilesReason::Malformed(path)) }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(KeyFilesReason::File(path, error)),
-    }
+    let read = files::read_if_there(&path, 1024).map_err(|error| KeyFilesReason::File(path.clone(), error))?;
+    let Some(id) = read else { return Ok(None) };
+    let id = id.trim_ascii_end();
+    let sound = id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit);
+    if sound { Ok(Some(String::from_utf8_lossy(id).into_owned())) } else { Err(KeyFilesReason::Malformed(path)) }
 }
 
 fn new_id() -> Result<String, KeyFilesReason> {

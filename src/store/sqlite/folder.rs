@@ -1,8 +1,8 @@
 //! The data folder, private to its owner and used by one server at a time, and connections to its database.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::commit::contract::StoreReason;
+use crate::files::{self, Access};
 
 /// The databases' files; the log of each and its index lie beside it under names that SQLite gives them.
 const DATABASE: &str = "commit.sqlite";
@@ -40,7 +41,7 @@ impl LockedFolder {
         }
         // SQLite gives the log and its index the permissions of the database.
         private_file(&path.join(DATABASE)).map_err(StoreReason::Folder)?;
-        File::open(path).and_then(|folder| folder.sync_all()).map_err(StoreReason::Folder)?;
+        files::flush_folder(path).map_err(StoreReason::Folder)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -87,7 +88,7 @@ pub(super) fn failed(cause: rusqlite::Error) -> StoreReason {
 
 /// Makes the folder with mode 0700, or closes an existing one to others if it is empty or already ours.
 fn make_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    files::make_folder(path, Access::Owner)?;
     let open_to_others = fs::metadata(path)?.permissions().mode() & 0o077 != 0;
     if !open_to_others {
         return Ok(());
@@ -96,12 +97,12 @@ fn make_private(path: &Path) -> io::Result<()> {
     if !ours {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is open to other users and holds other things"));
     }
-    fs::set_permissions(path, Permissions::from_mode(0o700))
+    files::close_folder(path)
 }
 
 /// Makes the file with mode 0600, or closes an existing one to others.
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = files::keep(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }

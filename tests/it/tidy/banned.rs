@@ -23,6 +23,10 @@ const CLOCKS: &[&str] = &[
 const SPEAKERS: &[&str] = &["src/cli", "src/demo"];
 const SETTINGS: &[&str] = &["src/config", "src/cli"];
 
+const FILES: &[&str] = &["src/files.rs"];
+const READ: &str = "crate::files, which reads regular files only";
+const MADE: &str = "crate::files, which makes files durable, whole, and their folder's owner's";
+
 /// Who reads JSON by other means than `json`: the reader itself, and whoever reads what this server wrote, or what its
 /// operator wrote or is answered.
 const READERS: &[&str] = &[
@@ -42,6 +46,26 @@ const JOSE: &[&str] = &["src/jose/"];
 const STRICTLY: &str = "json::read, or a member of a jose::Object: strangers' JSON is read strictly";
 
 const BANS: &[Ban] = &[
+    Ban { call: "fs::read", except: FILES, instead: READ },
+    Ban { call: "fs::read_to_string", except: FILES, instead: READ },
+    Ban { call: "File::open", except: FILES, instead: READ },
+    Ban { call: "fs::write", except: FILES, instead: MADE },
+    Ban { call: "fs::copy", except: FILES, instead: MADE },
+    Ban { call: "fs::rename", except: FILES, instead: MADE },
+    Ban { call: "fs::hard_link", except: FILES, instead: MADE },
+    Ban { call: "fs::create_dir", except: FILES, instead: MADE },
+    Ban { call: "fs::create_dir_all", except: FILES, instead: MADE },
+    Ban { call: "fs::set_permissions", except: FILES, instead: MADE },
+    Ban { call: "File::create", except: FILES, instead: MADE },
+    Ban { call: "File::create_new", except: FILES, instead: MADE },
+    Ban { call: "File::options", except: FILES, instead: MADE },
+    Ban { call: "fs::OpenOptions", except: FILES, instead: MADE },
+    Ban { call: "OpenOptions::new", except: FILES, instead: MADE },
+    Ban { call: "DirBuilder", except: FILES, instead: MADE },
+    Ban { call: "OpenOptionsExt", except: FILES, instead: MADE },
+    Ban { call: "chown", except: FILES, instead: MADE },
+    Ban { call: "UnixListener::bind", except: FILES, instead: MADE },
+    Ban { call: "tokio::fs", except: &[], instead: READ },
     Ban { call: "serde_json::from_str", except: READERS, instead: STRICTLY },
     Ban { call: "serde_json::from_slice", except: READERS, instead: STRICTLY },
     Ban { call: "serde_json::from_reader", except: &[], instead: STRICTLY },

@@ -43,7 +43,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "clap", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "clap_complete", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "toml", rooms: &["src/config", "src/demo", "src/cli"], single: &[] },
-    Home { crate_name: "libc", rooms: &["src/store/", "src/cli"], single: &[] },
+    Home { crate_name: "libc", rooms: &["src/files.rs"], single: &[] },
 ];
 
 /// Crates that are named where they do not live.
