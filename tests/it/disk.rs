@@ -35,7 +35,7 @@ fn stops_and_resumes(name: &str, trouble: &str) {
         }
         assert!(!site.ready(), "the server says it is ready while its disk is not");
         let ready = crate::support::get(site.ops, "/readyz").unwrap();
-        assert!(ready.text.starts_with("store: "), "{}", ready.text);
+        assert!(ready.body().starts_with("store: "), "{}", ready.text);
         assert!(crate::support::get(site.ops, "/healthz").unwrap().status == 200);
         fs::remove_file(&control).unwrap();
         site.wait("service resumes", || site.ready());

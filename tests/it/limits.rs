@@ -48,7 +48,7 @@ fn no_more_tasks_are_opened_than_may_be_remembered() {
 fn not_ready(site: &Site, reason: &str) {
     let (ready, metrics) = (get(site.ops, "/readyz").unwrap(), get(site.ops, "/metrics").unwrap());
     assert_eq!(ready.status, 503, "{}", ready.text);
-    assert!(ready.text.lines().count() == 1 && ready.text.starts_with(&format!("{reason}: ")), "{}", ready.text);
+    assert!(ready.body().lines().count() == 1 && ready.body().starts_with(&format!("{reason}: ")), "{}", ready.text);
     let holding: Vec<&str> =
         metrics.text.lines().filter(|line| line.starts_with("countersign_not_ready{") && line.ends_with(" 1")).collect();
     assert_eq!(holding, [format!("countersign_not_ready{{reason=\"{reason}\"}} 1")]);
