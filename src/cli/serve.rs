@@ -40,7 +40,8 @@ async fn serve(sources: Sources, data: PathBuf) -> CommandResult {
         () = stopped => {}
         // What it did not finish is found by the next start, as after a crash.
         thread = server.dead_thread() => {
-            return Err(Failure::new(format!("the thread \"{thread}\" is dead, and nothing can be issued without it; see the log")));
+            let what = format!("the thread \"{thread}\" is dead, and nothing can be issued without it; see the log");
+            return Err(Failure::new(what));
         }
     }
     tracing::info!("stopping: requests under way are finished first");

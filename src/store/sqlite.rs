@@ -134,7 +134,7 @@ impl CommitStore for SqliteStore {
             let added = open.subjects.add(&batch.subject_keys).map_err(failed)?;
             write::batch(&open.connection, batch, added).map_err(failed)?;
             if batch.adopts {
-                overwritten(&open.connection)?;
+                checkpoint::overwritten(&open.connection)?;
                 open.connection.pragma_update(None, "secure_delete", false).map_err(failed)?;
             }
             open.checkpointer.committed(batch.rows.len());
@@ -146,14 +146,6 @@ impl CommitStore for SqliteStore {
     }
 
     fn abandon(&mut self) {}
-}
-
-/// Copies the log, so that what was overwritten is so in the database too; that this comes later is told.
-fn overwritten(connection: &Connection) -> Result<(), StoreReason> {
-    if !checkpoint::completely(connection)? {
-        tracing::warn!("what was deleted lies in the database until nobody reads it any more; then it is overwritten");
-    }
-    Ok(())
 }
 
 impl Drop for SqliteStore {

@@ -5,7 +5,6 @@
 //! remains itself, between two commits, once the thread has done the bulk.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::folder::{connect, failed};
 use crate::commit::contract::StoreReason;
+use crate::files;
 
 /// The log is copied when it has grown by about so many pages of 4 KiB: 16 MiB.
 const PAGES: usize = 4096;
@@ -143,6 +143,14 @@ pub(super) fn completely(connection: &Connection) -> Result<bool, StoreReason> {
     Ok(false)
 }
 
+/// Copies the log, so that what was overwritten is so in the database too; that this comes later is told.
+pub(super) fn overwritten(connection: &Connection) -> Result<(), StoreReason> {
+    if !completely(connection)? {
+        tracing::warn!("what was deleted lies in the database until nobody reads it any more; then it is overwritten");
+    }
+    Ok(())
+}
+
 /// The log of a database.
 pub(super) fn log_of(database: &Path) -> PathBuf {
     let mut name = OsString::from(database);
@@ -152,7 +160,7 @@ pub(super) fn log_of(database: &Path) -> PathBuf {
 
 /// Writes every byte of a file where it is already, and flushes: what the system gave up after a failed flush is written anew.
 fn write_again(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let file = files::keep(path)?;
     let (mut bytes, mut at) = (vec![0; CHUNK], 0);
     loop {
         let read = file.read_at(&mut bytes, at)?;

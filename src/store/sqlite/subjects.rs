@@ -86,7 +86,7 @@ impl SubjectFile {
         checkpoint::completely(&self.0)?;
         commit.pragma_update(None, "secure_delete", true).map_err(failed)?;
         drop_table(commit).map_err(failed)?;
-        super::overwritten(commit)?;
+        checkpoint::overwritten(commit)?;
         commit.pragma_update(None, "secure_delete", false).map_err(failed)?;
         tracing::info!(moved, "the keys of subjects are in a file of their own from now on");
         Ok(())
