@@ -8,6 +8,7 @@ mod agent;
 mod audit;
 mod check;
 mod client_auth;
+mod clock;
 mod client_request;
 mod http_client;
 mod iam_policy;
@@ -68,6 +69,9 @@ enum Command {
     /// Make the state anew from the records
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Say that the machine's clock is right
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
     /// List agents, and suspend, resume or retire one
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -97,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
         Command::State(command) => state::run(&command),
+        Command::Clock(command) => clock::run(&command),
         Command::Agent(command) => agent::run(&command),
         Command::Task(command) => task::run(&command),
         Command::Revoke(options) => revoke::run(&options),

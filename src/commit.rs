@@ -4,6 +4,7 @@
 
 mod alarm;
 mod change;
+mod clock;
 mod command;
 mod commands;
 pub mod contract;
@@ -29,6 +30,7 @@ mod unrecorded;
 mod writer;
 
 pub use alarm::Alarm;
+pub use clock::{CheckedClock, Timepieces};
 pub use commands::RecordHop;
 pub use effect::{Effect, TaskOpening, Thing};
 pub use entry::{RecordedGeneration, RecordedTask};

@@ -19,6 +19,7 @@ mod terms;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -31,15 +32,19 @@ pub use reconcile::retired_in_record;
 pub use terms::{TakenBack, taken_back};
 
 use crate::catalog::Status;
-use crate::commit::Commit;
 use crate::commit::contract::{CommitStore, StoreReason};
+use crate::commit::{Commit, CommitReason};
 use crate::config::{self, Config, Fingerprint, Settings, Sources};
 use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, GenerationKind};
-use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, VouchedClock};
+use reconcile::Removed;
 use reload::{Lasting, Reload};
 use rewrap::Rewrapping;
+
+/// The pause between two attempts to record what the configuration has in force, while the clock is not believed.
+const RECONCILED_LATER: Duration = Duration::from_secs(1);
 
 /// A server that answers.
 pub struct Server {
@@ -60,8 +65,9 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     reload::warn(&config);
     let settings = config.settings.clone();
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
+    let vouched = VouchedClock::new(data);
+    let clock: Arc<dyn Clock> = Arc::new(vouched.clock()?);
     let claim = KeyClaim::take(&settings.keys.dir, data)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
     let known = LedgerKeys::open(&settings.keys.dir)?;
@@ -78,12 +84,11 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
     // While the store takes no records a server serves what needs none.
-    if let Err(reason) = lasting.commit.checkpoint(StateCause::Start).await {
-        tracing::error!(%reason, "the digest of the state was not recorded at the start");
+    match lasting.commit.checkpoint(StateCause::Start).await {
+        Ok(()) => vouched.remove()?,
+        Err(reason) => tracing::error!(%reason, "the digest of the state was not recorded at the start"),
     }
-    reconcile::reconcile(&lasting.commit, &deployment).await.map_err(|reason| {
-        Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}"))
-    })?;
+    let late = doubted(reconcile::reconcile(&lasting.commit, &deployment).await)?;
     terms::take_up(&deployment, data);
     lasting.keep_fresh(&deployment);
     let state = AppState::new(
@@ -97,6 +102,9 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     );
     let state = Arc::new(state);
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
+    if late {
+        tokio::spawn(reconcile_later(Arc::clone(&state), lasting.commit.clone()));
+    }
     let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
     let roots = Rewrapping::start(commit, &settings.keys.dir, files.root_key()?, clock);
     let reload = Reload { lasting, signing, roots, identity, state, runtime: Handle::current() };
@@ -141,6 +149,27 @@ impl Server {
         self.reload.lasting.commit.close().await;
         let sequencer = self.reload.signing.sequencer;
         let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;
+    }
+}
+
+/// True where what the configuration ends acts, and is not recorded because the clock is not believed; nothing is issued meanwhile.
+fn doubted(reconciled: Result<Removed, CommitReason>) -> Result<bool, Failure> {
+    match reconciled {
+        Ok(_) => Ok(false),
+        Err(CommitReason::ClockDoubted) => Ok(true),
+        Err(reason) => {
+            Err(Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}")))
+        }
+    }
+}
+
+/// Records what the configuration has in force when the clock is believed again.
+async fn reconcile_later(state: Arc<AppState>, commit: Commit) {
+    while let Err(reason) = reconcile::reconcile(&commit, &state.deployment()).await {
+        if reason != CommitReason::ClockDoubted {
+            tracing::error!(%reason, "what the configuration has in force is not recorded yet");
+        }
+        tokio::time::sleep(RECONCILED_LATER).await;
     }
 }
 

@@ -74,13 +74,16 @@ pub(super) trait CommitCommand: Send {
 }
 
 /// The state in which the writer takes a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Requires {
     /// Any: it acts at once, and is recorded when it can be.
     Nothing,
-    /// The store takes records.
+    /// The store can be used; nothing is recorded.
+    Access,
+    /// The store takes records, and the clock is believed.
     Store,
-    /// The store takes records, every revocation that acts is recorded, and the clock is not behind the newest record.
+    /// The store takes records, every revocation that acts is recorded, and the clock is believed and not behind the newest
+    /// record.
     Issuance,
 }
 
@@ -205,6 +208,8 @@ pub(super) struct Staging<'a> {
     pub(super) failure: Option<StoreReason>,
     /// The clock stands too far behind the newest record for anything to be issued.
     pub(super) clock_behind: bool,
+    /// The clock is not believed, so that nothing is recorded.
+    pub(super) clock_doubted: bool,
     /// The commands that were staged, in order.
     pub(super) staged: Vec<Box<dyn CommitCommand>>,
 }
@@ -306,8 +311,9 @@ impl Staging<'_> {
     pub(super) fn hindrances(&self) -> Vec<Hindrance> {
         let WriterMemory { state, lists, replay, .. } = &*self.memory;
         let reasons = [
-            (!self.is_usable() || !self.pending.changes.is_empty(), Hindrance::Store),
+            (!self.is_usable() || !self.clock_doubted && !self.pending.changes.is_empty(), Hindrance::Store),
             (self.clock_behind, Hindrance::ClockBehind),
+            (self.clock_doubted, Hindrance::ClockDoubted),
             (!replay.has_room(), Hindrance::SingleUse),
             (state.len() > self.limits.generations, Hindrance::LiveEntries),
             (state.tasks_len() >= self.limits.tasks, Hindrance::Tasks),
@@ -318,10 +324,14 @@ impl Staging<'_> {
 
     /// The one guard before every command.
     fn admit(&self, requires: Requires) -> Result<(), CommitReason> {
-        let issues = requires == Requires::Issuance;
+        let (issues, records) = (requires == Requires::Issuance, requires >= Requires::Store);
         if requires == Requires::Nothing {
             Ok(())
-        } else if !self.is_usable() || issues && !self.pending.changes.is_empty() {
+        } else if !self.is_usable() {
+            Err(CommitReason::Unavailable)
+        } else if records && self.clock_doubted {
+            Err(CommitReason::ClockDoubted)
+        } else if issues && !self.pending.changes.is_empty() {
             Err(CommitReason::Unavailable)
         } else if issues && self.clock_behind {
             Err(CommitReason::ClockBehind)

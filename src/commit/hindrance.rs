@@ -44,6 +44,8 @@ hindrances! {
     Store = "store", "the store takes no records, or a revocation that acts is not recorded yet; see the log";
     /// The clock stands behind the newest record.
     ClockBehind = "clock_behind", "the clock stands behind the newest record";
+    /// The clock is not believed.
+    ClockDoubted = "clock_doubted", "the clock leapt ahead, or stands too long after the newest record; see the log";
     /// No more single-use values can be remembered.
     SingleUse = "single_use", "as many single-use values are remembered as single_use of [limits] allows";
     /// No more things can be remembered as ended.

@@ -157,8 +157,8 @@ impl Writer {
             Ok(locked) => (locked, None),
             Err(failure) => (false, Some(failure)),
         };
-        let (at, clock_behind) = self.present();
-        let unasked = if locked { self.unasked(at) } else { Vec::new() };
+        let (at, clock_behind, clock_doubted) = self.present();
+        let unasked = if locked && !clock_doubted { self.unasked(at) } else { Vec::new() };
         let mut staging = Staging {
             batch: Batch::at(at),
             memory: &mut self.memory,
@@ -169,6 +169,7 @@ impl Writer {
             locked,
             failure,
             clock_behind,
+            clock_doubted,
             staged: Vec::with_capacity(unasked.len() + asked.len()),
         };
         unasked.into_iter().for_each(|command| staging.take(command));
@@ -179,7 +180,7 @@ impl Writer {
             Ok(()) => self.settle(&batch, staged),
             Err(failure) => self.fail(&batch, staged, &failure),
         }
-        self.memory.state.set_stuck(self.failed.is_some() || !self.pending.changes.is_empty());
+        self.memory.state.set_stuck(self.failed.is_some() || clock_doubted || !self.pending.changes.is_empty());
     }
 
     /// Takes the store's lock, and takes up what others committed since. False while the store is not to be used.
@@ -202,10 +203,10 @@ impl Writer {
         Ok(true)
     }
 
-    /// The time of a batch that begins now, and whether the clock stands too far behind for anything to be issued. The present
-    /// never runs backwards: within the tolerance the floor, which the newest record raises too, stands in for a clock that is
-    /// behind it.
-    fn present(&mut self) -> (Time, bool) {
+    /// The time of a batch that begins now; whether the clock stands too far behind for anything to be issued; whether it is so
+    /// far ahead that nothing may be recorded. The present never runs backwards: within the tolerance the floor, which the
+    /// newest record raises too, stands in for a clock that is behind it.
+    fn present(&mut self) -> (Time, bool, bool) {
         let (present, floor) = (self.clock.now(), self.memory.state.floor());
         let behind = floor.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
@@ -213,7 +214,8 @@ impl Writer {
             tracing::error!(behind_ms, "the clock stands behind the newest record, so nothing is issued until it has caught up");
         }
         self.behind = behind;
-        (present.max(floor), behind)
+        // Asked after the time was: a doubt of then that is none now costs one batch, and the other way round nothing.
+        (present.max(floor), behind, self.clock.doubt().is_some())
     }
 
     /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already, and a

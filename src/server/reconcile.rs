@@ -50,14 +50,19 @@ impl Removed {
 
     /// Revokes them, once more where that was done before: what came of requests that had begun earlier goes with them.
     pub(super) async fn record(&self, commit: &Commit, reason: &str) -> Result<(), CommitReason> {
+        let mut doubted = Ok(());
         for things in self.0.chunks(THINGS_MAX) {
             let revocation =
                 Revocation { ends: things.to_vec(), by: ClientId::operators(), reason: reason.to_owned(), until: None };
-            commit.end(revocation).await?;
+            match commit.end(revocation).await {
+                // It acts, and so must the rest.
+                Err(CommitReason::ClockDoubted) => doubted = Err(CommitReason::ClockDoubted),
+                ended => ended?,
+            }
             let names: Vec<&str> = things.iter().filter_map(|thing| thing.name.as_deref()).collect();
             tracing::info!(things = ?names, reason, "ended");
         }
-        Ok(())
+        doubted
     }
 }
 

@@ -96,7 +96,13 @@ fn every_token_is_recorded(site: &Site, held: &HashMap<Jti, Digest>) {
 }
 
 pub fn compiled(folder: &Path) -> PathBuf {
-    let (source, shim) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/shim/failing_disk.c"), folder.join("failing_disk.so"));
+    shim(folder, "failing_disk")
+}
+
+/// The shim of that name, compiled.
+pub fn shim(folder: &Path, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shim").join(name).with_extension("c");
+    let shim = folder.join(name).with_extension("so");
     let status = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&shim).arg(source).status().unwrap();
     assert!(status.success(), "the shim does not compile");
     shim

@@ -47,7 +47,11 @@ impl Writer {
         read.fold.state.require_keys(&listed)?;
         memory.keys.admit(&mut *store)?;
         let (next, checkpoint) = (read.recovered.count, read.checkpoint);
+        clock.begin(read.newest);
         let earlier = read.recovered.earlier.take();
+        if earlier.is_some() && clock.doubt().is_some() {
+            return Err(StoreReason::ClockDoubted);
+        }
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;
         memory.load(read, &mut [])?;
         durable.set(next);
