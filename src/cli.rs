@@ -10,6 +10,7 @@ mod check;
 mod client_auth;
 mod clock;
 mod client_request;
+mod configuration;
 mod http_client;
 mod iam_policy;
 mod init;
@@ -66,6 +67,9 @@ enum Command {
     /// Verify, prove and export the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Accept a configuration that would end something
+    #[command(subcommand)]
+    Config(configuration::ConfigCommand),
     /// Make the state anew from the records
     #[command(subcommand)]
     State(state::StateCommand),
@@ -100,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(&command),
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Config(command) => configuration::run(&command),
         Command::State(command) => state::run(&command),
         Command::Clock(command) => clock::run(&command),
         Command::Agent(command) => agent::run(&command),

@@ -1,5 +1,6 @@
 //! Layers of files and environment → [`Settings`] (as typed) → [`Config`] (as meant), collecting every mistake.
 
+mod look;
 mod load;
 mod toml;
 mod duration;
@@ -19,19 +20,23 @@ mod api_file;
 mod validate;
 mod build;
 mod folders;
+mod candidate;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 pub use agent_file::{ASSERTION_ALGORITHMS, LoginFile};
-pub use build::{Config, PolicyText, ServerKeys, deployment};
-pub use load::Fingerprint;
+pub use build::{Config, FolderContent, PolicyText, ServerKeys, deployment};
+pub use candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, Succession};
+pub use look::{Fingerprint, KeptFiles};
 pub use settings::{DpopNonce, KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};
 pub use trust_file::TrustFile;
-pub use watch::watch;
+pub use watch::{ConfigurationWatch, Successor, watch};
 
+use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostics, SourceLocation};
 use crate::trust::TrustRule;
 use load::{DEFAULTS, LoadContext};
@@ -54,38 +59,78 @@ pub struct Sources {
 pub struct Loaded {
     /// The configuration, or everything that is wrong with it.
     pub config: Result<Config, Diagnostics>,
-    /// The state of every file and folder that was looked at.
+    /// Everything that was looked at.
+    pub kept: KeptFiles,
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
+    /// The digest of the whole configuration: of what the files hold and the environment sets.
+    pub digest: Digest,
 }
 
 /// The lists of keys in their folder, as `store` writes them.
 const KEY_LISTS: [&str; 3] = ["keyring.json", "ledger.json", "secrets.json"];
 
-/// Read before all files given, when it is there.
+/// The variables that say where folders are.
+const PLACES: [&str; 5] = [
+    "COUNTERSIGN__FILES__TRUST",
+    "COUNTERSIGN__FILES__AGENTS",
+    "COUNTERSIGN__FILES__APIS",
+    "COUNTERSIGN__FILES__POLICIES",
+    "COUNTERSIGN__KEYS__DIR",
+];
+
+/// Read when no file is given and it is there.
 pub const DEFAULT_FILE: &str = "conf/default.toml";
 
+impl Loaded {
+    /// True where at `now` nothing was written for as long as the settings want, and another look agrees with this one.
+    pub fn rests(&self, now: SystemTime) -> bool {
+        let settle = self.config.as_ref().map_or(Duration::ZERO, |config| config.settings.files.settle);
+        let rests = self.fingerprint.rests_since(now).is_none_or(|rests| rests >= settle);
+        rests && self.fingerprint.again() == self.fingerprint
+    }
+}
+
 impl Sources {
-    /// `files` over the defaults, under the environment of this process.
+    /// `files` over the defaults, under the environment of this process. Without any, [`DEFAULT_FILE`] where it is.
     pub fn new(files: Vec<PathBuf>) -> Self {
         let text =
             |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        Self { default_file: DEFAULT_FILE.into(), files, environment: std::env::vars_os().filter_map(text).collect() }
+        let default_file = if files.is_empty() { DEFAULT_FILE.into() } else { PathBuf::new() };
+        Self { default_file, files, environment: std::env::vars_os().filter_map(text).collect() }
     }
 
     /// Reads everything.
     pub fn load(&self) -> Loaded {
-        let context = LoadContext::default();
-        let read = self.settings(&context).and_then(|settings| {
-            // What `keys rotate` and `keys revoke` change is to be noticed as well.
-            key_lists(&settings).for_each(|list| context.watch(list));
-            folders::read(&context, settings)
-        });
-        let (errors, warnings, fingerprint) = context.finish();
+        self.read(None)
+    }
+
+    /// Reads everything from files as they were read before.
+    pub fn load_kept(&self, kept: &KeptFiles) -> Loaded {
+        self.read(Some(kept.clone()))
+    }
+
+    /// The settings files that are there to be read.
+    pub fn settings_files(&self) -> Vec<&Path> {
+        let default = Some(&self.default_file).filter(|file| !file.as_os_str().is_empty() && file.exists());
+        default.into_iter().chain(&self.files).map(PathBuf::as_path).collect()
+    }
+
+    fn read(&self, kept: Option<KeptFiles>) -> Loaded {
+        let context = LoadContext::new(home(&self.files), kept);
+        let read = self.settings(&context).and_then(|settings| folders::read(&context, settings));
+        let (errors, warnings, kept) = context.finish();
         let config = match read {
             Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),
             _ => Err(errors),
         };
-        Loaded { config, fingerprint }
+        let fingerprint = kept.fingerprint();
+        // Where the folders are is no part of what they say.
+        let is_ours = |name: &str| name.starts_with("COUNTERSIGN__") && !PLACES.contains(&name);
+        let ours = self.environment.iter().filter(|(name, _)| is_ours(name));
+        let environment = ours.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let digest = fingerprint.digest(&home(&self.files), &environment);
+        Loaded { config, kept, fingerprint, digest }
     }
 
     /// Each layer is read alone first, so that mistakes in what another layer overrides are told as well.
@@ -112,8 +157,11 @@ impl Sources {
         }
         for file in &self.files {
             let name = file.to_string_lossy();
-            let text = context.text(file, &SourceLocation::file(&*name));
-            layers.extend(text.map(|text| context.toml(&name, &text)));
+            let Some(text) = context.text(file, &SourceLocation::file(&*name)) else { continue };
+            if text.trim().is_empty() {
+                context.error(SourceLocation::line(&*name, 1), "an empty settings file is taken for one that is being written");
+            }
+            layers.push(context.toml(&name, &text));
         }
         match layers::environment(&self.environment) {
             Ok(environment) => layers.push(environment),
@@ -121,6 +169,19 @@ impl Sources {
         }
         layers
     }
+}
+
+/// The data folder where none is named: beside the first of the settings `files`, and beside their folder where that is called
+/// `conf`; below the current directory where there are none.
+pub fn data_folder(files: &[PathBuf]) -> PathBuf {
+    let home = home(files);
+    if home.file_name().is_some_and(|name| name == "conf") { home.with_file_name("data") } else { home.join("data") }
+}
+
+/// The folder that everything lies in which no file names: that of the first settings file.
+fn home(files: &[PathBuf]) -> PathBuf {
+    let whole = files.first().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+    whole.as_deref().and_then(Path::parent).map_or_else(|| PathBuf::from("conf"), Path::to_path_buf)
 }
 
 /// One trust rule alone, without the agents that go by it: the rule if it makes sense, the mistakes of its file, and warnings.

@@ -8,5 +8,5 @@ mod set_hash;
 
 pub use digest::{Digest, MacKey};
 pub use ed25519::{Ed25519Reason, SignKey, VerifyKey};
-pub use seal::{SealKey, SealReason, random};
+pub use seal::{MessageKeys, SealKey, SealReason, random};
 pub use set_hash::{KeyedSum, SetHash};

@@ -10,16 +10,17 @@ mod keys;
 mod ledger;
 mod limits;
 mod offline;
+mod opening;
 mod rebuild;
 mod reconcile;
 mod reload;
 mod renewal;
 mod rewrap;
+mod succession;
 mod terms;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -28,30 +29,30 @@ pub use folder::DataFolder;
 pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use rebuild::rebuild_state;
-pub use reconcile::retired_in_record;
+pub use reconcile::{retired_in_record, succession_on};
 pub use terms::{TakenBack, taken_back};
 
 use crate::catalog::Status;
+use crate::commit::Commit;
 use crate::commit::contract::{CommitStore, StoreReason};
-use crate::commit::{Commit, CommitReason};
-use crate::config::{self, Config, Fingerprint, Settings, Sources};
-use crate::http::{self, AppState, Frontend, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
+use crate::config::{self, Config, ConfigurationWatch, KeptFiles, Settings, Sources};
+use crate::deployment::Deployment;
+use crate::http::{self, AppState, Frontend, LedgerState, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, GenerationKind};
 use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, VouchedClock};
-use reconcile::Removed;
+use opening::StartConfiguration;
 use reload::{Lasting, Reload};
 use rewrap::Rewrapping;
-
-/// The pause between two attempts to record what the configuration has in force, while the clock is not believed.
-const RECONCILED_LATER: Duration = Duration::from_secs(1);
 
 /// A server that answers.
 pub struct Server {
     running: Running,
     settings: Settings,
     reload: Reload,
-    fingerprint: Fingerprint,
+    kept: KeptFiles,
+    /// None while what it was started with waits: then nobody is served.
+    in_force: bool,
     _claim: KeyClaim,
 }
 
@@ -60,9 +61,8 @@ pub struct Server {
 /// # Errors
 /// Every complaint about the configuration; a folder, key or address that cannot be used.
 pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
-    let mut loaded = sources.load();
-    let config = loaded.config.map_err(Failure::configuration)?;
-    reload::warn(&config);
+    let StartConfiguration { config, kept, digest } = opening::read(sources).await?;
+    opening::announce(sources, &config, data);
     let settings = config.settings.clone();
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
@@ -74,12 +74,12 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     claim.require_known(&files, &known)?;
     let commit = commit(store, &config, (&files, &known), &clock)?.map_err(|reason| Failure::store(data, &reason))?;
     let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
+    let succession = reconcile::weigh(commit.in_force().as_ref(), &config);
+    opening::refuse_accident(sources, &config, &succession, data)?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;
     folder::remember(sources, &settings, data)?;
     keys::record_keys(&commit, &files, &settings.keys.dir).await?;
-    // What was made just now is no change of the configuration.
-    config::key_lists(&settings).for_each(|list| loaded.fingerprint.look_again_at(&list));
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
@@ -88,27 +88,34 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
         Ok(()) => vouched.remove()?,
         Err(reason) => tracing::error!(%reason, "the digest of the state was not recorded at the start"),
     }
-    let late = doubted(reconcile::reconcile(&lasting.commit, &deployment).await)?;
-    terms::take_up(&deployment, data);
+    let in_force = succession.ends.is_empty();
+    let recorded = !in_force || opening::take_up(&lasting.commit, &deployment, &digest, data).await?;
+    let state = app_state(deployment, &lasting, ledger, &settings);
+    if !in_force {
+        state.board.refuse();
+    }
+    if !recorded {
+        tokio::spawn(opening::take_up_later(Arc::clone(&state), lasting.commit.clone(), digest, data.to_owned()));
+    }
+    let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
+    let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
+    let roots = Rewrapping::start(commit, &settings.keys.dir, files.root_key()?, clock);
+    let (before, runtime) = (Arc::new(settings.clone()), Handle::current());
+    let reload = Reload { lasting, signing, roots, identity, state, before, runtime };
+    Ok(Server { running, settings, reload, kept, in_force, _claim: claim })
+}
+
+fn app_state(deployment: Deployment, lasting: &Lasting, ledger: LedgerState, settings: &Settings) -> Arc<AppState> {
     lasting.keep_fresh(&deployment);
-    let state = AppState::new(
+    Arc::new(AppState::new(
         Arc::new(deployment),
-        Frontend::of(&settings),
+        Frontend::of(settings),
         lasting.commit.clone(),
         ledger,
         Arc::clone(&lasting.clock),
         limits::input(&settings.limits),
         settings.keys.dir.clone(),
-    );
-    let state = Arc::new(state);
-    let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
-    if late {
-        tokio::spawn(reconcile_later(Arc::clone(&state), lasting.commit.clone()));
-    }
-    let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
-    let roots = Rewrapping::start(commit, &settings.keys.dir, files.root_key()?, clock);
-    let reload = Reload { lasting, signing, roots, identity, state, runtime: Handle::current() };
-    Ok(Server { running, settings, reload, fingerprint: loaded.fingerprint, _claim: claim })
+    ))
 }
 
 impl Server {
@@ -117,12 +124,18 @@ impl Server {
         &self.settings
     }
 
+    /// False while what it was started with waits, because it would end something: then nobody is served.
+    pub fn serves(&self) -> bool {
+        self.in_force
+    }
+
     /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
     /// alone. Keys are followed by others at their age.
     pub fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
-        let (reload, before, known) = (self.reload.clone(), self.settings.clone(), self.fingerprint.clone());
-        let renewed = renewal::watch(before.keys.clone(), Arc::clone(&self.reload.lasting.clock));
-        let watched = config::watch(sources, known, move |loaded| reload.take(loaded, &before));
+        let renewed = renewal::watch(self.settings.keys.clone(), Arc::clone(&self.reload.lasting.clock));
+        let (reload, board) = (self.reload.clone(), Arc::clone(&self.reload.state.board));
+        let watch = ConfigurationWatch::new(sources, reload, board, (&self.kept, &self.settings), self.in_force);
+        let watched = config::watch(watch);
         async move {
             tokio::join!(watched, renewed);
         }
@@ -149,27 +162,6 @@ impl Server {
         self.reload.lasting.commit.close().await;
         let sequencer = self.reload.signing.sequencer;
         let _panicked = tokio::task::spawn_blocking(move || sequencer.close()).await;
-    }
-}
-
-/// True where what the configuration ends acts, and is not recorded because the clock is not believed; nothing is issued meanwhile.
-fn doubted(reconciled: Result<Removed, CommitReason>) -> Result<bool, Failure> {
-    match reconciled {
-        Ok(_) => Ok(false),
-        Err(CommitReason::ClockDoubted) => Ok(true),
-        Err(reason) => {
-            Err(Failure::new(format!("what the configuration no longer has in force cannot be recorded as ended: {reason}")))
-        }
-    }
-}
-
-/// Records what the configuration has in force when the clock is believed again.
-async fn reconcile_later(state: Arc<AppState>, commit: Commit) {
-    while let Err(reason) = reconcile::reconcile(&commit, &state.deployment()).await {
-        if reason != CommitReason::ClockDoubted {
-            tracing::error!(%reason, "what the configuration has in force is not recorded yet");
-        }
-        tokio::time::sleep(RECONCILED_LATER).await;
     }
 }
 

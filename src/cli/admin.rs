@@ -14,6 +14,7 @@ use super::output::Failure;
 use super::text::instant;
 use crate::admin::{self, AdminReason, RevokeTarget};
 use crate::commit::Transition;
+use crate::config::{Succession, data_folder};
 use crate::http::block_on;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
@@ -23,9 +24,9 @@ use crate::store::{self, KeyFilesReason, SystemClock, VouchedClock};
 /// A data folder, and what a command is told of the server on it.
 #[derive(Args, Clone)]
 pub(super) struct FolderOptions {
-    /// The server's data folder
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
+    /// The server's data folder; beside the first settings file where it is not named
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// A settings file of the server instead of those that the data folder was last served with; may repeat
     #[arg(long)]
     config: Vec<PathBuf>,
@@ -37,12 +38,13 @@ pub(super) struct FolderOptions {
 impl FolderOptions {
     /// The options of a command that has them already.
     pub(super) fn new(data: PathBuf, config: Vec<PathBuf>, keys: Option<PathBuf>) -> Self {
-        Self { data, config, keys }
+        Self { data: Some(data), config, keys }
     }
 
     /// The data folder that is meant.
     pub(super) fn folder(&self) -> DataFolder {
-        DataFolder { data: self.data.clone(), config: self.config.clone(), keys: self.keys.clone() }
+        let data = self.data.clone().unwrap_or_else(|| data_folder(&self.config));
+        DataFolder { data, config: self.config.clone(), keys: self.keys.clone() }
     }
 }
 
@@ -84,11 +86,12 @@ impl Admin {
     }
 
     fn open(options: &AdminOptions) -> Result<Self, Failure> {
-        let socket = options.folder.data.join("ops.sock");
+        let folder = options.folder.folder();
+        let socket = folder.data.join("ops.sock");
         match UnixStream::connect(&socket) {
             Ok(_) => HttpClient::of_socket(&socket).map(Self::Server),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                Ok(Self::Folder(Box::new(Offline::open(&options.folder.folder())?)))
+                Ok(Self::Folder(Box::new(Offline::open(&folder)?)))
             }
             Err(error) => Err(Failure::new(format!("{}: {error}", socket.display()))),
         }
@@ -124,6 +127,33 @@ impl Admin {
             Self::Server(client) => answer(&client.get("http://ops/ops/tasks").await?),
             Self::Folder(folder) => {
                 Ok(Ok(json!({ "tasks": admin::tasks(&folder.deployment, &folder.commit, SystemClock.now()) })))
+            }
+        }
+    }
+
+    /// The configuration that is not in force yet, with what it brings and ends.
+    pub(super) async fn configuration(&self) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => answer(&client.get("http://ops/ops/configuration").await?),
+            Self::Folder(folder) => {
+                let Succession { comes, ends, needs_acceptance } = folder.succession();
+                let waits = json!({ "digest": folder.digest().to_string(), "comes": comes, "ends": ends,
+                    "state": if needs_acceptance { "needs_acceptance" } else { "ends_wait" } });
+                Ok(Ok(json!({ "waits": Some(waits).filter(|_| !ends.is_empty()) })))
+            }
+        }
+    }
+
+    /// Accepts the configuration with this digest.
+    pub(super) async fn accept_configuration(&self, digest: &str) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let url = "http://ops/ops/configuration/accept";
+                answer(&client.post_form(url, &[("digest", digest)], None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let done = folder.accept().await;
+                Ok(done.map(|()| json!({ "digest": digest, "in_force": true })).map_err(|reason| with_causes(&reason)))
             }
         }
     }

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::output::{CommandResult, Failure};
 use super::text::instant;
 use crate::client::ExpiryState;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, Sources, Succession};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::oauth::{Clock, Time};
-use crate::server::{DataFolder, retired_in_record, stand_in_keys, taken_back};
-use crate::store::SystemClock;
+use crate::server::{DataFolder, retired_in_record, stand_in_keys, succession_on, taken_back};
+use crate::store::{self, SystemClock};
 use crate::x509::UnverifiedCertificate;
 
 /// The options of `check`.
@@ -54,7 +54,15 @@ pub(super) fn run(options: &Options) -> CommandResult {
     };
     let now = SystemClock.now();
     let own = own_certificates(&config, now);
-    let (warnings, counts): (Vec<_>, _) = (config.warnings.iter().cloned().chain(recorded).chain(own).collect(), counts(&config));
+    let succession = options
+        .against
+        .as_deref()
+        .filter(|data| store::is_used(data))
+        .map(|data| succession_on(&config, data))
+        .transpose()?
+        .unwrap_or_default();
+    let ground = Ground::of(&sources, &config, succession);
+    let warnings: Vec<_> = config.warnings.iter().cloned().chain(recorded).chain(own).collect();
     match config::deployment(config, stand_in_keys()?, None) {
         Ok(deployment) => {
             let ends = deployment
@@ -63,7 +71,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
                 .filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, dated.expiry(now)));
             let against = options.against.as_deref().map(|data| taken(&deployment, data)).transpose()?.unwrap_or_default();
             let warnings = warnings.into_iter().chain(ends).chain(against).collect();
-            Ok(approve(&Diagnostics::new(warnings), &counts, options.json))
+            Ok(approve(&Diagnostics::new(warnings), &ground, options.json))
         }
         Err(complaints) => Ok(complain(&complaints, options.json)),
     }
@@ -107,24 +115,59 @@ fn near(place: &SourceLocation, name: &str, not_after: Time, expiry: Option<Expi
     Some(Diagnostic::new(place.clone(), format!("{name} {verb} {}", instant(not_after.seconds()))))
 }
 
-fn counts(config: &Config) -> String {
-    let (agents, apis) = (config.catalog.agents().count(), config.catalog.apis().count());
-    let counted = [(config.rules.len(), "trust rule"), (agents, "agent"), (apis, "API"), (config.policies.len(), "policy file")];
-    counted.map(|(count, thing)| counted_of(count, thing)).join(", ")
-}
-
 /// A number of things: one without the plural's `s`.
 fn counted_of(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-fn approve(warnings: &Diagnostics, counts: &str, json: bool) -> bool {
+/// The files that a configuration stands on, and what it changes where it was compared.
+struct Ground {
+    settings: Vec<String>,
+    folders: Vec<(String, String)>,
+    counts: String,
+    succession: Succession,
+}
+
+impl Ground {
+    fn of(sources: &Sources, config: &Config, succession: Succession) -> Self {
+        let settings = sources.settings_files().iter().map(|file| file.display().to_string()).collect();
+        let folders = config.folders();
+        Self {
+            settings,
+            folders: folders.iter().map(|folder| (folder.counted(), folder.path.display().to_string())).collect(),
+            counts: folders.map(|folder| folder.counted()).join(", "),
+            succession,
+        }
+    }
+
+    fn say(&self) {
+        match self.settings.as_slice() {
+            [] => say!("no settings file is given, and none was found: the settings are those compiled in"),
+            files => say!("settings from {}", files.join(", ")),
+        }
+        self.folders.iter().for_each(|(counted, path)| say!("{counted} in {path}"));
+        self.succession.comes.iter().for_each(|come| say!("comes into force: {come}"));
+        self.succession.ends.iter().for_each(|end| say!("ends: {end}"));
+        if self.succession.needs_acceptance {
+            say!("it would end so much that it is not taken up before `countersign config accept`");
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let folders: Vec<_> = self.folders.iter().map(|(counted, path)| json!({"holds": counted, "path": path})).collect();
+        let Succession { comes, ends, needs_acceptance } = &self.succession;
+        json!({"settings": self.settings, "folders": folders, "comes": comes, "ends": ends, "needs_acceptance": needs_acceptance})
+    }
+}
+
+fn approve(warnings: &Diagnostics, ground: &Ground, json: bool) -> bool {
     if json {
         let warnings: serde_json::Value = serde_json::from_str(&warnings.to_json()).unwrap_or_default();
-        say!("{}", json!({"ok": true, "warnings": warnings}));
+        say!("{}", json!({"ok": true, "warnings": warnings, "ground": ground.json()}));
     } else {
+        ground.say();
         warnings.iter().for_each(|warning| say!("warning: {warning}"));
-        say!("the configuration is valid: {counts}");
+        say!("the configuration is valid: {}", ground.counts);
     }
     true
 }

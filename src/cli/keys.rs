@@ -81,6 +81,8 @@ struct RotateOptions {
 #[derive(Args)]
 struct RevokeOptions {
     /// The kid, or the verifier key (vkey)
+    // Names of keys are base64url, which may begin with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     key: String,
     /// Why, for the record; nothing personal
     #[arg(long)]

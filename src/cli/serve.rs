@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::output::{CommandResult, Failure};
-use crate::config::Sources;
+use crate::config::{Sources, data_folder};
 use crate::http;
 use crate::server;
 
@@ -17,15 +17,16 @@ pub(super) struct Options {
     /// A settings file, over conf/default.toml; may repeat, later ones win, and COUNTERSIGN__… of the environment over all
     #[arg(long)]
     config: Vec<PathBuf>,
-    /// The folder that the server writes to: records and live state
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
+    /// The folder that the server writes to: records and live state; beside the first settings file where it is not named
+    #[arg(long)]
+    data: Option<PathBuf>,
 }
 
 /// Runs until SIGINT or SIGTERM.
 pub(super) fn run(options: &Options) -> CommandResult {
     log();
-    http::block_on(serve(Sources::new(options.config.clone()), options.data.clone()))
+    let data = options.data.clone().unwrap_or_else(|| data_folder(&options.config));
+    http::block_on(serve(Sources::new(options.config.clone()), data))
 }
 
 async fn serve(sources: Sources, data: PathBuf) -> CommandResult {
@@ -33,7 +34,10 @@ async fn serve(sources: Sources, data: PathBuf) -> CommandResult {
     let stopped = asked_to_stop()?;
     let server = server::start(&sources, &data).await?;
     let (issuer, listen) = (&server.settings().issuer, &server.settings().listen);
-    tracing::info!("serving {issuer} on {}, operators on {}", listen.public, listen.ops);
+    match server.serves() {
+        true => tracing::info!("serving {issuer} on {}, operators on {}", listen.public, listen.ops),
+        false => tracing::warn!("not ready: what the configuration would end waits; operators on {}", listen.ops),
+    }
     let watched = server.watch(sources);
     tokio::select! {
         () = watched => {}

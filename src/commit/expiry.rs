@@ -34,6 +34,12 @@ impl<T> ExpiryQueue<T> {
     }
 }
 
+/// True where what expires at `expires` may be forgotten at `now`: in a later second. Whoever looks at a thing that is due, and
+/// has been given a later date since, must ask by the same measure, or two who forgot at other times come to differ.
+pub(super) fn is_over(expires: Time, now: Time) -> bool {
+    second(expires) <= now.seconds()
+}
+
 /// The first whole second at which `expires` is surely over.
 fn second(expires: Time) -> i64 {
     expires.seconds().saturating_add(1)

@@ -28,7 +28,7 @@ use super::subject_keys::{RewrapProgress, RewrapStep, RootKey, SubjectKeys};
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
-use crate::crypto::{MacKey, SealKey, SealReason};
+use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
 use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId};
@@ -53,8 +53,8 @@ pub const SUM: &str = "sum";
 pub struct CommitKeys {
     /// The key under which the keys of subjects are wrapped.
     pub root: RootKey,
-    /// The key under which the terms of tasks are sealed.
-    pub terms: Arc<SealKey>,
+    /// The keys under which the terms of tasks are sealed.
+    pub terms: Arc<MessageKeys>,
     /// The keys of the sum of everything that no record holds, the current one first.
     pub sums: Vec<MacKey>,
     /// All that the key folder lists: those that records name must be among them.
@@ -68,7 +68,7 @@ impl CommitKeys {
     /// None for 32 bytes; the type of the primitive allows one.
     pub fn of_secrets(root: &[u8; 32], state: &[u8; 32]) -> Result<Self, SealReason> {
         let state = MacKey::new(state);
-        let terms = SealKey::new(&state.derive(TASK_TERMS))?;
+        let terms = MessageKeys::new(&state.derive(TASK_TERMS));
         let id = MacKey::new(root).derive("id").map(|byte| format!("{byte:02x}")).concat();
         let (root, sums) = (RootKey { key: Arc::new(SealKey::new(root)?), ids: vec![id] }, vec![MacKey::new(&state.derive(SUM))]);
         Ok(Self { root, terms: Arc::new(terms), sums, listed: KeyList::new() })
@@ -327,12 +327,17 @@ impl Commit {
         self.shared.state.in_force()
     }
 
-    /// Records the principals in force from now on, durably when it returns `Ok`.
+    /// Records the principals in force from now on, durably when it returns `Ok`; with the digest of the configuration that
+    /// names them and the party by which it came into force, also where they are those of before.
     ///
     /// # Errors
     /// `Unavailable`: it may be recorded or not.
-    pub async fn remember(&self, in_force: BTreeSet<ConfiguredPrincipal>) -> Result<(), CommitReason> {
-        self.ask(|reply| ConfiguredCommand { in_force, reply }).await
+    pub async fn remember(
+        &self,
+        in_force: BTreeSet<ConfiguredPrincipal>,
+        origin: Option<(Digest, &'static str)>,
+    ) -> Result<(), CommitReason> {
+        self.ask(|reply| ConfiguredCommand { in_force, origin, reply }).await
     }
 
     /// Refuses a key folder that `listed` lists, where it lacks keys that records name.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing};
 use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask};
-use super::expiry::ExpiryQueue;
+use super::expiry::{ExpiryQueue, is_over};
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, InactiveStatus, Transition, rank};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, TaskId, Time, Txn};
@@ -317,9 +317,9 @@ impl RecordedState {
             DatedKey::Generation(key) => self
                 .generations
                 .get(&key)
-                .is_some_and(|known| known.inactive.is_none() && known.until.is_some_and(|until| until <= at)),
-            DatedKey::Task(id) => self.tasks.get(&id).is_some_and(|task| task.forget() <= at),
-            DatedKey::Lost => self.lost.is_some_and(|lost| lost.plus(LOST_FOR) <= at),
+                .is_some_and(|known| known.inactive.is_none() && known.until.is_some_and(|until| is_over(until, at))),
+            DatedKey::Task(id) => self.tasks.get(&id).is_some_and(|task| is_over(task.forget(), at)),
+            DatedKey::Lost => self.lost.is_some_and(|lost| is_over(lost.plus(LOST_FOR), at)),
         }
     }
 

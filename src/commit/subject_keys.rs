@@ -1,5 +1,5 @@
-//! One key per subject, under which its disclosures are encrypted. Destroying a subject's key erases the clear values and leaves
-//! every record as it is.
+//! One key per subject, of which each of its disclosures gets a key of its own to be encrypted under. Destroying a subject's
+//! key erases the clear values and leaves every record as it is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::contract::{CommitStore, SealedDisclosures, StoreReason, UNKNOWN_ROOT};
-use crate::crypto::{Digest, SealKey, SealReason, random};
+use crate::crypto::{Digest, MessageKeys, SealKey, SealReason, random};
 use crate::oauth::GenerationKey;
 
 const KEY_LABEL: &[u8] = b"countersign/subject-key/1/";
@@ -64,8 +64,8 @@ pub struct RewrapProgress {
 pub(super) struct SubjectKeys {
     root: RootKey,
     /// Keys used lately, and those used before them: when the first half is full it becomes the second.
-    recent: HashMap<GenerationKey, SealKey>,
-    earlier: HashMap<GenerationKey, SealKey>,
+    recent: HashMap<GenerationKey, MessageKeys>,
+    earlier: HashMap<GenerationKey, MessageKeys>,
     half: usize,
 }
 
@@ -172,19 +172,20 @@ impl SubjectKeys {
         self.earlier.clear();
     }
 
-    fn take(&mut self, store: &mut dyn CommitStore, subject: GenerationKey) -> Result<(SealKey, Made), SealFailure> {
+    fn take(&mut self, store: &mut dyn CommitStore, subject: GenerationKey) -> Result<(MessageKeys, Made), SealFailure> {
         if let Some(key) = self.recent.remove(&subject).or_else(|| self.earlier.remove(&subject)) {
             return Ok((key, None));
         }
         if let Some(wrapped) = store.subject_key(&subject).map_err(SealFailure::Store)? {
-            return Ok((unwrap_key(&self.root.key, subject, &wrapped)?, None));
+            let secret = unwrap_key(&self.root.key, subject, &wrapped)?;
+            return Ok((MessageKeys::new(&secret), None));
         }
         let secret = Zeroizing::new(random::<32>()?);
         let wrapped = self.root.key.seal(&context(KEY_LABEL, &subject.0), secret.as_slice())?;
-        Ok((SealKey::new(&secret)?, Some((subject, wrapped))))
+        Ok((MessageKeys::new(&secret), Some((subject, wrapped))))
     }
 
-    fn keep(&mut self, subject: GenerationKey, key: SealKey) {
+    fn keep(&mut self, subject: GenerationKey, key: MessageKeys) {
         if self.recent.len() >= self.half {
             self.earlier = std::mem::take(&mut self.recent);
         }
@@ -197,8 +198,11 @@ impl SubjectKeys {
 /// # Errors
 /// See [`RevealReason`].
 pub fn reveal(root: &SealKey, record: &Digest, sealed: &SealedDisclosures) -> Result<Zeroizing<Vec<u8>>, RevealReason> {
-    let key = unwrap_key(root, sealed.subject, &sealed.wrapped_key).map_err(|_| RevealReason::Root)?;
-    key.open(&context(DISCLOSURES_LABEL, &record.0), &sealed.sealed).map_err(|_| RevealReason::Subject)
+    let secret = unwrap_key(root, sealed.subject, &sealed.wrapped_key).map_err(|_| RevealReason::Root)?;
+    let context = context(DISCLOSURES_LABEL, &record.0);
+    // Version 0.1.0 sealed under the key of the subject itself.
+    let as_before = |_| SealKey::new(&secret)?.open(&context, &sealed.sealed);
+    MessageKeys::new(&secret).open(&context, &sealed.sealed).or_else(as_before).map_err(|_| RevealReason::Subject)
 }
 
 /// The reason for which disclosures do not open.
@@ -211,11 +215,33 @@ pub enum RevealReason {
     Subject,
 }
 
-fn unwrap_key(root: &SealKey, subject: GenerationKey, wrapped: &[u8]) -> Result<SealKey, SealReason> {
+fn unwrap_key(root: &SealKey, subject: GenerationKey, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealReason> {
     let secret = root.open(&context(KEY_LABEL, &subject.0), wrapped)?;
-    SealKey::new(secret.as_slice().try_into().map_err(|_| SealReason)?)
+    secret.as_slice().try_into().map(Zeroizing::new).map_err(|_| SealReason)
 }
 
 fn context(label: &[u8], of: &[u8]) -> Vec<u8> {
     [label, of].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn what_version_0_1_0_sealed_under_the_key_of_the_subject_is_readable() {
+        let (root, secret, record) = (SealKey::new(&[1; 32]).unwrap(), [2; 32], Digest([3; 32]));
+        let subject = GenerationKey([4; 16]);
+        let wrapped_key = root.seal(&context(KEY_LABEL, &subject.0), &secret).unwrap();
+        let context = context(DISCLOSURES_LABEL, &record.0);
+        let before = SealKey::new(&secret).unwrap().seal(&context, b"[1]").unwrap();
+        let now = MessageKeys::new(&secret).seal(&context, b"[1]").unwrap();
+        for sealed in [before, now] {
+            let sealed = SealedDisclosures { subject, wrapped_key: wrapped_key.clone(), sealed };
+            assert_eq!(reveal(&root, &record, &sealed).unwrap().as_slice(), b"[1]");
+            assert_eq!(reveal(&root, &Digest([5; 32]), &sealed), Err(RevealReason::Subject));
+        }
+    }
 }

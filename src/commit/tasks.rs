@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::crypto::{Digest, SealKey, SealReason};
+use crate::crypto::{Digest, MessageKeys, SealReason};
 use crate::lifecycle::TaskTerms;
 use crate::oauth::{ClientId, Generation, GenerationKey, Resource, Scopes, ScopesOnApi, TaskId, Time, Txn};
 
 const TASK_LABEL: &[u8] = b"countersign/task/2/";
 
-/// Seals the terms of tasks under the root key: their purpose is the opener's words.
+/// Seals the terms of tasks, each under a key of its own: their purpose is the opener's words.
 #[derive(Clone, Debug)]
-pub struct TermsSealer(Arc<SealKey>);
+pub struct TermsSealer(Arc<MessageKeys>);
 
 /// A task that begins when its record is durable. Made only by [`TermsSealer::seal`].
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub struct SealedTask {
 }
 
 impl TermsSealer {
-    pub(super) fn new(root: Arc<SealKey>) -> Self {
-        Self(root)
+    pub(super) fn new(keys: Arc<MessageKeys>) -> Self {
+        Self(keys)
     }
 
     /// Seals the terms of a task.

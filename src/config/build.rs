@@ -2,7 +2,7 @@
 //! the deployment that it describes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
@@ -96,6 +96,44 @@ impl StageInputs {
         let logins = logins(context, agents, client_ca.map(|(_, roots)| roots));
         let (rules, policies) = (all(rules), self::policies(context, policies));
         Some(Self { rules: rules?, logins: logins?.with_dated(dated), policies: policies? })
+    }
+}
+
+impl Config {
+    /// The trust rules, as they are verified by.
+    pub fn trust_rules(&self) -> &[TrustRule] {
+        &self.inputs.rules
+    }
+
+    /// The folders that it was read from, and how much was found in each.
+    pub fn folders(&self) -> [FolderContent<'_>; 4] {
+        let files = &self.settings.files;
+        let (agents, apis) = (self.catalog.agents().count(), self.catalog.apis().count());
+        let counted = [
+            ("trust rule", self.rules.len(), &files.trust),
+            ("agent", agents, &files.agents),
+            ("API", apis, &files.apis),
+            ("policy file", self.policies.len(), &files.policies),
+        ];
+        counted.map(|(thing, count, path)| FolderContent { thing, count, path: &path.value })
+    }
+}
+
+/// The number of things of a kind in a folder.
+#[derive(Clone, Copy, Debug)]
+pub struct FolderContent<'a> {
+    /// The kind: `trust rule`, `agent`, `API`, `policy file`.
+    pub thing: &'static str,
+    /// How many.
+    pub count: usize,
+    /// The folder.
+    pub path: &'a Path,
+}
+
+impl FolderContent<'_> {
+    /// The number with the word: one without the plural's `s`.
+    pub fn counted(&self) -> String {
+        format!("{} {}{}", self.count, self.thing, if self.count == 1 { "" } else { "s" })
     }
 }
 

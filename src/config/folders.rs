@@ -68,8 +68,14 @@ fn policies(context: &LoadContext, folder: &Located<PathBuf>) -> Vec<PolicyText>
     let mut policies = Vec::new();
     for path in files(context, folder, "cedar") {
         let file = path.to_string_lossy();
-        let text = context.text(&path, &SourceLocation::line(file.as_ref(), 1));
-        policies.extend(text.map(|text| PolicyText { file: file.into(), text }));
+        let location = SourceLocation::line(file.as_ref(), 1);
+        let Some(text) = context.text(&path, &location) else { continue };
+        if text.trim().is_empty() {
+            let sentence =
+                "an empty policy file is taken for one that is being written; remove it, or say in a comment what it is for";
+            context.error(location, sentence);
+        }
+        policies.push(PolicyText { file: file.into(), text });
     }
     policies
 }

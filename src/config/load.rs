@@ -3,28 +3,17 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::look::{Content, FOLDER_FILES_MAX, KeptFiles, Look, Looked};
 use super::toml::{self, Table};
-use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation, SourceText};
-use crate::files::read;
 
-/// The settings of `conf/default.toml` as compiled in, and their name in diagnostics. Their relative paths are relative to
-/// `conf`, as are those of the file.
+/// The settings of `conf/default.toml` as compiled in, and their name in diagnostics. Their relative paths are relative to the
+/// folder of the first settings file.
 pub(super) const DEFAULTS: (&str, &str) = ("conf/default.toml (compiled in)", include_str!("../../conf/default.toml"));
-
-/// No file of a configuration is longer; key sets are the longest.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Nor is a revocation list of a large authority, which are the exception.
-const LIST_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// No folder of a configuration holds more files.
-const FOLDER_FILES_MAX: usize = 10_000;
 
 /// One reading of a configuration: the files it has looked at, and what is wrong with them.
 #[derive(Default)]
@@ -33,22 +22,25 @@ pub(super) struct LoadContext {
     warnings: RefCell<Vec<Diagnostic>>,
     /// Lines that are no TOML: of what they do not say nothing further is told.
     illegible: RefCell<BTreeSet<(Arc<str>, u32)>>,
-    seen: RefCell<BTreeMap<Looked, Digest>>,
+    /// The first look at each file and folder; it counts for the whole reading.
+    seen: RefCell<BTreeMap<Looked, Look>>,
+    /// The files that are read instead of those on disk.
+    kept: Option<KeptFiles>,
+    /// The folder that the paths of the compiled-in defaults are relative to.
+    home: PathBuf,
 }
-
-/// One look at the file system.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Looked {
-    File(PathBuf),
-    List(PathBuf),
-    Folder(PathBuf, &'static str),
-}
-
-/// Digests of every file and folder of a configuration as it was read. Equal when nothing has changed since.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprint(BTreeMap<Looked, Digest>);
 
 impl LoadContext {
+    /// A reading whose compiled-in paths are relative to the folder `home`; of the files `kept`, where there are some.
+    pub(super) fn new(home: PathBuf, kept: Option<KeptFiles>) -> Self {
+        Self { kept, home, ..Self::default() }
+    }
+
+    /// The folder that the paths of the compiled-in defaults are relative to.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Collects a mistake at `location`; the sentence says what would be right.
     pub(super) fn error(&self, location: SourceLocation, sentence: impl Into<String>) {
         self.report(Diagnostic::new(location, sentence));
@@ -83,12 +75,10 @@ impl LoadContext {
 
     /// The text of a file; a mistake at `asked_at` when it cannot be had.
     pub(super) fn text(&self, path: &Path, asked_at: &SourceLocation) -> Option<String> {
-        let read = read(path, FILE_BYTES_MAX);
-        self.note(Looked::File(path.to_owned()), digest_of_file(&read));
-        let problem = match read.map(String::from_utf8) {
+        let problem = match self.bytes(Looked::File(path.to_owned())).map(|bytes| String::from_utf8(bytes.to_vec())) {
             Ok(Ok(text)) => return Some(text),
             Ok(Err(_)) => "is not UTF-8".to_owned(),
-            Err(error) => format!("cannot be read: {error}"),
+            Err((_, why)) => format!("cannot be read: {why}"),
         };
         self.error(asked_at.clone(), format!("{} {problem}", path.display()));
         None
@@ -96,25 +86,14 @@ impl LoadContext {
 
     /// The bytes of a revocation list; a mistake at `asked_at` when they cannot be had.
     pub(super) fn list(&self, path: &Path, asked_at: &SourceLocation) -> Option<Vec<u8>> {
-        let read = read(path, LIST_BYTES_MAX);
-        self.note(Looked::List(path.to_owned()), digest_of_file(&read));
-        let failed = |error| self.error(asked_at.clone(), format!("{} cannot be read: {error}", path.display()));
-        read.map_err(failed).ok()
-    }
-
-    /// Notes a file that is read by somebody else.
-    pub(super) fn watch(&self, path: PathBuf) {
-        let digest = digest_of_file(&read(&path, FILE_BYTES_MAX));
-        self.note(Looked::File(path), digest);
+        let failed = |(_, why)| self.error(asked_at.clone(), format!("{} cannot be read: {why}", path.display()));
+        self.bytes(Looked::List(path.to_owned())).map_err(failed).ok().map(|bytes| bytes.to_vec())
     }
 
     /// The text of a file that need not exist.
     pub(super) fn text_if_there(&self, path: &Path, asked_at: &SourceLocation) -> Option<String> {
-        match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.note(Looked::File(path.to_owned()), digest_of_file(&Err(error)));
-                None
-            }
+        match self.bytes(Looked::File(path.to_owned())) {
+            Err((io::ErrorKind::NotFound, _)) => None,
             _ => self.text(path, asked_at),
         }
     }
@@ -128,77 +107,36 @@ impl LoadContext {
         asked_at: &SourceLocation,
         may_be_missing: bool,
     ) -> Vec<PathBuf> {
-        let listed = list(folder, extension);
-        self.note(Looked::Folder(folder.to_owned(), extension), digest_of_folder(&listed));
-        let problem = match listed {
-            Ok(paths) if paths.len() <= FOLDER_FILES_MAX => return paths.into_iter().collect(),
-            Ok(_) => format!("holds more than {FOLDER_FILES_MAX} files"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => return Vec::new(),
-            Err(error) => format!("cannot be read: {error}"),
+        let problem = match self.look(Looked::Folder(folder.to_owned(), extension)).content {
+            Content::Files(paths) if paths.len() <= FOLDER_FILES_MAX => return paths.iter().cloned().collect(),
+            Content::Files(_) => format!("holds more than {FOLDER_FILES_MAX} files"),
+            Content::Failed(io::ErrorKind::NotFound, _) if may_be_missing => return Vec::new(),
+            Content::Failed(_, why) => format!("cannot be read: {why}"),
+            Content::Bytes(_) => "is not a folder".to_owned(),
         };
         self.error(asked_at.clone(), format!("folder {} {problem}", folder.display()));
         Vec::new()
     }
 
-    /// Every mistake, every warning, and the fingerprint of everything that was looked at.
-    pub(super) fn finish(self) -> (Diagnostics, Diagnostics, Fingerprint) {
+    /// Every mistake, every warning, and everything that was looked at.
+    pub(super) fn finish(self) -> (Diagnostics, Diagnostics, KeptFiles) {
         let [errors, warnings] = [self.errors, self.warnings].map(|list| Diagnostics::new(list.into_inner()));
-        (errors, warnings, Fingerprint(self.seen.into_inner()))
+        (errors, warnings, KeptFiles(Arc::new(self.seen.into_inner())))
     }
 
-    fn note(&self, looked: Looked, digest: Digest) {
-        self.seen.borrow_mut().insert(looked, digest);
+    fn bytes(&self, looked: Looked) -> Result<Arc<[u8]>, (io::ErrorKind, Arc<str>)> {
+        match self.look(looked).content {
+            Content::Bytes(bytes) => Ok(bytes),
+            Content::Failed(kind, why) => Err((kind, why)),
+            Content::Files(_) => Err((io::ErrorKind::IsADirectory, "it is a folder".into())),
+        }
     }
-}
 
-impl Fingerprint {
-    /// The fingerprint of the same files and folders as they are now.
-    #[must_use]
-    pub fn again(&self) -> Self {
-        let look = |looked: &Looked| match looked {
-            Looked::File(path) => digest_of_file(&read(path, FILE_BYTES_MAX)),
-            Looked::List(path) => digest_of_file(&read(path, LIST_BYTES_MAX)),
-            Looked::Folder(path, extension) => digest_of_folder(&list(path, extension)),
+    fn look(&self, looked: Looked) -> Look {
+        let fresh = || match &self.kept {
+            Some(kept) => kept.0.get(&looked).cloned().unwrap_or_else(Look::not_kept),
+            None => looked.look(),
         };
-        Self(self.0.keys().map(|looked| (looked.clone(), look(looked))).collect())
-    }
-
-    /// Takes in the present content of one file that was read; the others stand as they were.
-    pub fn look_again_at(&mut self, path: &Path) {
-        let looked = Looked::File(path.to_owned());
-        if let Some(digest) = self.0.get_mut(&looked) {
-            *digest = digest_of_file(&read(path, FILE_BYTES_MAX));
-        }
-    }
-}
-
-/// One more than the limit is listed, so that the excess shows.
-fn list(folder: &Path, extension: &str) -> io::Result<BTreeSet<PathBuf>> {
-    let mut paths = BTreeSet::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let hidden = name.as_encoded_bytes().first() == Some(&b'.');
-        let wanted = Path::new(&name).extension().is_some_and(|found| found == extension);
-        if wanted && !hidden && paths.len() <= FOLDER_FILES_MAX {
-            paths.insert(folder.join(name));
-        }
-    }
-    Ok(paths)
-}
-
-fn digest_of_file(read: &io::Result<Vec<u8>>) -> Digest {
-    match read {
-        Ok(bytes) => Digest::of_parts(&[b"file\0", bytes]),
-        Err(error) => Digest::of_parts(&[b"error\0", error.to_string().as_bytes()]),
-    }
-}
-
-fn digest_of_folder(listed: &io::Result<BTreeSet<PathBuf>>) -> Digest {
-    match listed {
-        Ok(paths) => {
-            let names: Vec<&[u8]> = paths.iter().flat_map(|path| [path.as_os_str().as_encoded_bytes(), b"\0"]).collect();
-            Digest::of_parts(&names)
-        }
-        Err(error) => Digest::of_parts(&[b"error\0", error.to_string().as_bytes()]),
+        self.seen.borrow_mut().entry(looked.clone()).or_insert_with(fresh).clone()
     }
 }

@@ -270,7 +270,7 @@ impl<'a> TableReader<'a> {
             self.error(location, format!("{what} must be a path"));
             return None;
         }
-        Some(Located { value: beside(&location, &value), location })
+        Some(Located { value: beside(&location, self.context.home(), &value), location })
     }
 
     fn wrong<T>(&self, key: &str, location: SourceLocation, wanted: &str, found: &TomlValue) -> Option<T> {
@@ -300,13 +300,16 @@ pub(super) fn short(word: &str) -> String {
     if legible.len() < word.len() { format!("{legible}…") } else { legible }
 }
 
-/// `path` as seen from the file at `location`; from the environment, as seen from the current directory.
-fn beside(location: &SourceLocation, path: &str) -> PathBuf {
+/// `path` as seen from the file at `location`; from the environment, as seen from the current directory; as compiled in, as seen
+/// from the folder `home`.
+fn beside(location: &SourceLocation, home: &Path, path: &str) -> PathBuf {
     match Path::new(&*location.file).parent() {
-        // The folder of the compiled-in file need not exist, and what does not exist has no way up.
-        Some(folder) if &*location.file == DEFAULTS.0 => match path.strip_prefix("../") {
-            Some(path) => folder.with_file_name(path),
-            None => folder.join(path),
+        // What stands above `conf` there stands beside a settings file that is in no folder of that name. And what does not exist
+        // has no way up.
+        Some(_) if &*location.file == DEFAULTS.0 => match path.strip_prefix("../") {
+            Some(path) if home.file_name().is_some_and(|name| name == "conf") => home.with_file_name(path),
+            Some(path) => home.join(path),
+            None => home.join(path),
         },
         Some(folder) if !is_environment(location) => folder.join(path),
         _ => PathBuf::from(path),

@@ -7,3 +7,4 @@ mod revocation;
 mod scene;
 mod whole;
 mod tls;
+mod watch;

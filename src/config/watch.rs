@@ -1,40 +1,248 @@
-//! Hot reload: one whole valid configuration replaces another, or nothing happens.
+//! Hot reload: files become a configuration when they rest, whole and valid, and whatever they would end had time to come back.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Sources;
 use super::build::Config;
-use super::load::Fingerprint;
+use super::candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, Succession, seconds};
+use super::look::{Fingerprint, KeptFiles};
+use super::settings::Settings;
+use super::{Loaded, Sources, key_lists};
+use crate::crypto::Digest;
 use crate::diagnostic::Diagnostics;
 
-/// The time between two looks at the files.
-const PERIOD: Duration = Duration::from_secs(1);
+/// The longest time between two looks at the files, and the shortest.
+const PERIOD: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(10)];
 
-/// Looks every second, and at once on SIGHUP, at all files that make the configuration. Whenever any of them has changed the
-/// whole of it is read again and handed to `changed`, which takes the new configuration into use, or logs what is wrong and
-/// leaves the old one. On SIGHUP it is read again in any case. Never returns; `changed` runs on a thread that may block.
-pub async fn watch<F>(sources: Sources, mut known: Fingerprint, changed: F)
-where
-    F: Fn(Result<Config, Diagnostics>) + Send + Sync + 'static,
-{
-    let (sources, changed) = (Arc::new(sources), Arc::new(changed));
-    let mut ticks = interval(PERIOD);
+/// Puts configurations in force. Its functions run on a thread that may block.
+pub trait Successor: Send + 'static {
+    /// The difference that `config` would make.
+    fn weigh(&self, config: &Config) -> Succession;
+
+    /// Puts `config` in force, whose digest is `digest`; false where that cannot be, which it logs.
+    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> bool;
+
+    /// Takes up other keys for the configuration that is in force.
+    fn rekey(&self, config: Config);
+
+    /// Logs why a configuration cannot be used.
+    fn refuse(&self, why: &Diagnostics);
+}
+
+/// Looks at all files that make a configuration, and hands it on.
+pub struct ConfigurationWatch<S> {
+    sources: Sources,
+    successor: S,
+    board: Arc<CandidateBoard>,
+    in_force: Option<InForce>,
+    candidate: Option<Candidate>,
+    /// The lists of keys, which others write at once.
+    keys: Fingerprint,
+    settle: [Duration; 2],
+    /// By SIGHUP: what is on disk is taken, also where nothing has changed.
+    asked: bool,
+    /// Something was written during the last look, which says nothing therefore.
+    void: bool,
+}
+
+/// The files of the configuration in force.
+struct InForce {
+    fingerprint: Fingerprint,
+    kept: KeptFiles,
+}
+
+/// A configuration that waits.
+struct Candidate {
+    fingerprint: Fingerprint,
+    kept: KeptFiles,
+    digest: Digest,
+    /// None once it could not be put in force.
+    config: Option<Result<Config, Diagnostics>>,
+    succession: Succession,
+    /// It reads fewer files than the one in force.
+    loses: bool,
+    since: Duration,
+    told: Option<CandidateState>,
+}
+
+impl<S: Successor> ConfigurationWatch<S> {
+    /// Goes on from the files `kept` and `settings` of a start: in force where it `serves`, or waiting since the time 0.
+    pub fn new(
+        sources: Sources,
+        successor: S,
+        board: Arc<CandidateBoard>,
+        (kept, settings): (&KeptFiles, &Settings),
+        serves: bool,
+    ) -> Self {
+        let (keys, settle) = (Fingerprint::of_files(key_lists(settings)), [settings.files.settle, settings.files.settle_ends]);
+        let (in_force, candidate, asked, void) = (None, None, false, false);
+        let mut watch = Self { sources, successor, board, in_force, candidate, keys, settle, asked, void };
+        match serves {
+            true => watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() }),
+            false => watch.wait(watch.sources.load_kept(kept), Duration::ZERO),
+        }
+        watch
+    }
+
+    /// Looks once, at the time `now` since the start; `asked` by SIGHUP.
+    pub fn look(&mut self, now: Duration, asked: bool) {
+        self.rekey();
+        if asked {
+            tracing::info!("the configuration is read again; it is put in force once its files rest");
+        }
+        self.asked |= asked;
+        if asked || self.has_changed() {
+            self.read(now);
+        }
+        self.decide(now);
+    }
+
+    /// Keys are taken up at once, whatever the other files are about: with the files that are in force.
+    fn rekey(&mut self) {
+        let now = self.keys.again();
+        if now.says_the_same_as(&self.keys) {
+            return;
+        }
+        self.keys = now;
+        let Some(in_force) = &self.in_force else { return };
+        match self.sources.load_kept(&in_force.kept).config {
+            Ok(config) => self.successor.rekey(config),
+            Err(why) => self.successor.refuse(&why),
+        }
+    }
+
+    /// Whatever is written again begins to wait anew.
+    fn has_changed(&self) -> bool {
+        match (&self.candidate, &self.in_force) {
+            (Some(candidate), _) => candidate.fingerprint.again() != candidate.fingerprint,
+            (None, Some(_)) if self.asked || self.void => true,
+            (None, Some(in_force)) => !in_force.fingerprint.again().says_the_same_as(&in_force.fingerprint),
+            (None, None) => true,
+        }
+    }
+
+    fn read(&mut self, now: Duration) {
+        let before = self.candidate.take();
+        let loaded = self.sources.load();
+        // Of what was written while it was read there was no such configuration.
+        self.void = loaded.fingerprint.again() != loaded.fingerprint;
+        if self.void {
+            return;
+        }
+        let back = self.in_force.as_ref().is_some_and(|in_force| in_force.fingerprint.says_the_same_as(&loaded.fingerprint));
+        if !back || self.asked {
+            return self.wait(loaded, now);
+        }
+        if before.is_some_and(|before| before.told.is_some()) {
+            tracing::info!("the files are again those of the configuration in force: nothing changes");
+        }
+        self.board.clear();
+    }
+
+    fn wait(&mut self, loaded: Loaded, now: Duration) {
+        let succession = loaded.config.as_ref().map(|config| self.successor.weigh(config)).unwrap_or_default();
+        let lost = self.in_force.iter().flat_map(|in_force| in_force.fingerprint.lost_in(&loaded.fingerprint)).next();
+        let loses = lost.is_some();
+        let Loaded { config, kept, fingerprint, digest } = loaded;
+        let config = Some(config);
+        self.candidate = Some(Candidate { fingerprint, kept, digest, config, succession, loses, since: now, told: None });
+    }
+
+    /// Takes the configuration that waits, or says what it waits for.
+    fn decide(&mut self, now: Duration) {
+        let Some(candidate) = &mut self.candidate else { return };
+        let accepted = self.board.is_accepted(&candidate.digest);
+        let (state, left) = candidate.state(now, self.settle);
+        let left = if accepted && candidate.is_usable() { Some(Duration::ZERO) } else { left };
+        if left != Some(Duration::ZERO) {
+            candidate.tell(state, left, &self.successor);
+            return self.board.show(candidate.report(state, left));
+        }
+        let by = if accepted { ChangedBy::Operator } else { ChangedBy::Files };
+        let Some(Ok(config)) = candidate.config.take() else { return };
+        let settle = [config.settings.files.settle, config.settings.files.settle_ends];
+        self.asked = false;
+        if !self.successor.take(config, candidate.digest, by) {
+            return self.board.show(candidate.report(CandidateState::Unusable, None));
+        }
+        self.settle = settle;
+        self.in_force = self.candidate.take().map(|Candidate { fingerprint, kept, .. }| InForce { fingerprint, kept });
+        self.board.clear();
+        self.board.serve();
+    }
+}
+
+impl Candidate {
+    fn is_usable(&self) -> bool {
+        matches!(self.config, Some(Ok(_)))
+    }
+
+    /// What it waits for at `now`, and for how long; for ever where nothing is said.
+    fn state(&self, now: Duration, [settle, ends]: [Duration; 2]) -> (CandidateState, Option<Duration>) {
+        let rested = now.saturating_sub(self.since);
+        let ends = if self.loses || !self.succession.ends.is_empty() { ends } else { Duration::ZERO };
+        let by_itself = self.is_usable() && !self.succession.needs_acceptance;
+        let left = by_itself.then_some((settle + ends).saturating_sub(rested));
+        match &self.config {
+            None => (CandidateState::Unusable, None),
+            _ if rested < settle => (CandidateState::Settling, left),
+            Some(Err(_)) => (CandidateState::Unusable, None),
+            Some(Ok(_)) if self.succession.needs_acceptance => (CandidateState::NeedsAcceptance, None),
+            Some(Ok(_)) => (CandidateState::EndsWait, left),
+        }
+    }
+
+    /// Logs what it waits for, once.
+    fn tell(&mut self, state: CandidateState, left: Option<Duration>, successor: &impl Successor) {
+        if self.told == Some(state) {
+            return;
+        }
+        let (digest, ends, left) = (self.digest, &self.succession, left.map_or(0, seconds));
+        match (state, &self.config) {
+            (CandidateState::Settling, _) => return,
+            (CandidateState::Unusable, Some(Err(why))) => successor.refuse(why),
+            (CandidateState::Unusable, _) => {}
+            (CandidateState::EndsWait, _) if ends.ends.is_empty() => {
+                tracing::warn!(%digest, "fewer files are read than before; in {left} s that counts, unless they come back");
+            }
+            (CandidateState::EndsWait, _) => tracing::warn!(
+                %digest,
+                "in {left} s the changed configuration ends everything of: {ends}; until then it can be undone, and \
+                 `countersign config accept` takes it at once"
+            ),
+            (CandidateState::NeedsAcceptance, _) => tracing::error!(
+                %digest,
+                "the changed configuration is not used, for it ends everything of: {ends}; undo it, or say \
+                 `countersign config accept`"
+            ),
+        }
+        self.told = Some(state);
+    }
+
+    fn report(&self, state: CandidateState, left: Option<Duration>) -> CandidateReport {
+        let Succession { comes, ends, .. } = self.succession.clone();
+        CandidateReport { digest: self.digest, state, comes, ends, in_force_in: left.map(seconds) }
+    }
+}
+
+/// Looks again and again: at once on SIGHUP and when a configuration is accepted. Never returns.
+pub async fn watch<S: Successor>(watch: ConfigurationWatch<S>) {
+    let (start, board) = (Instant::now(), Arc::clone(&watch.board));
+    let mut ticks = interval((watch.settle[0] / 2).clamp(PERIOD[1], PERIOD[0]));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut hangups = signal(SignalKind::hangup()).ok();
+    let (mut hangups, watch) = (signal(SignalKind::hangup()).ok(), Arc::new(Mutex::new(watch)));
     loop {
         let asked = tokio::select! {
             _ = ticks.tick() => false,
+            () = board.is_asked() => false,
             () = hangup(&mut hangups) => true,
         };
-        let (sources, changed, before) = (sources.clone(), changed.clone(), known.clone());
-        let look = move || look(&sources, before, asked, &*changed);
-        if let Ok(now) = tokio::task::spawn_blocking(look).await {
-            known = now;
-        }
+        let watch = Arc::clone(&watch);
+        let look = move || watch.lock().unwrap_or_else(PoisonError::into_inner).look(start.elapsed(), asked);
+        let _panicked = tokio::task::spawn_blocking(look).await;
     }
 }
 
@@ -44,13 +252,4 @@ async fn hangup(hangups: &mut Option<tokio::signal::unix::Signal>) {
         Some(hangups) => drop(hangups.recv().await),
         None => std::future::pending().await,
     }
-}
-
-fn look(sources: &Sources, known: Fingerprint, asked: bool, changed: &dyn Fn(Result<Config, Diagnostics>)) -> Fingerprint {
-    if !asked && known.again() == known {
-        return known;
-    }
-    let loaded = sources.load();
-    changed(loaded.config);
-    loaded.fingerprint
 }

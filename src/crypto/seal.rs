@@ -9,6 +9,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
+use super::MacKey;
+
 /// A key that seals and opens, with the ones before it, which open only. A random nonce is safe for 2³² messages under one key.
 pub struct SealKey {
     key: LessSafeKey,
@@ -106,6 +108,53 @@ impl SealKey {
     }
 }
 
+/// A secret under which every message is sealed with a key of its own: HMAC-SHA-256 of its context. As long as few messages share
+/// a context, no number of them comes near the bound of one key.
+pub struct MessageKeys {
+    secret: MacKey,
+    earlier: Vec<Self>,
+}
+
+impl MessageKeys {
+    /// The keys that come of 32 secret bytes.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self { secret: MacKey::new(secret), earlier: Vec::new() }
+    }
+
+    /// The keys that follow the `earlier` ones, and open what those sealed.
+    #[must_use]
+    pub fn after(self, earlier: Vec<Self>) -> Self {
+        Self { earlier, ..self }
+    }
+
+    /// Nonce, ciphertext and tag of `plain`, bound to `context`.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealReason> {
+        self.key(context)?.seal(context, plain)
+    }
+
+    /// The plain text that was sealed under this secret, or one before it, for `context`.
+    ///
+    /// # Errors
+    /// When any byte of it, the secret or the context is another.
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealReason> {
+        let earlier = || self.earlier.iter().find_map(|keys| keys.open(context, sealed).ok());
+        self.key(context)?.open(context, sealed).or_else(|reason| earlier().ok_or(reason))
+    }
+
+    fn key(&self, context: &[u8]) -> Result<SealKey, SealReason> {
+        SealKey::new(&Zeroizing::new(self.secret.full(&[b"message\0", context])))
+    }
+}
+
+impl fmt::Debug for MessageKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MessageKeys")
+    }
+}
+
 /// `N` random bytes from the operating system's generator.
 ///
 /// # Errors
@@ -161,6 +210,18 @@ mod tests {
         let new = newest.seal(b"anc", b"plain").unwrap();
         assert!(key(9).open(b"anc", &new).is_ok() && key(7).open(b"anc", &new).is_err());
         assert!(newest.open(b"other", &old).is_err());
+    }
+
+    #[test]
+    fn each_context_has_a_key_of_its_own() {
+        let keys = |byte| MessageKeys::new(&[byte; 32]);
+        let sealed = keys(7).seal(b"one", b"plain").unwrap();
+        assert_eq!(keys(9).after(vec![keys(8), keys(7)]).open(b"one", &sealed).unwrap().as_slice(), b"plain");
+        assert!(keys(7).open(b"other", &sealed).is_err() && keys(8).open(b"one", &sealed).is_err());
+        // Another key, not only another context of the same.
+        let key = |context: &[u8]| keys(7).key(context).unwrap();
+        assert!(key(b"one").open(b"one", &sealed).is_ok() && key(b"other").open(b"one", &sealed).is_err());
+        assert!(SealKey::new(&[7; 32]).unwrap().open(b"one", &sealed).is_err());
     }
 
     #[test]

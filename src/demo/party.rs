@@ -25,6 +25,8 @@ trust    = "trust"
 agents   = "agents"
 apis     = "apis"
 policies = "policies"
+# These files are written once, and whole.
+settle   = "10ms"
 "#,
     ),
     (

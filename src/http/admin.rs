@@ -16,6 +16,7 @@ use super::socket::Auditor;
 use super::state::AppState;
 use crate::admin::{self, AdminReason, RevokeTarget, RevokedTarget};
 use crate::commit::{CommitReason, Transition};
+use crate::crypto::Digest;
 use crate::ledger::record::StateCause;
 use crate::oauth::ClientId;
 use crate::request::Form;
@@ -40,6 +41,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/agents/{transition}", web::post().to(change_agent))
             .route("/tasks", web::get().to(tasks))
             .route("/clock/accept", web::post().to(accept_clock))
+            .route("/configuration", web::get().to(configuration))
+            .route("/configuration/accept", web::post().to(accept_configuration))
             .route("/keys/revoke", web::post().to(revoke_key))
             .route("/revoke", web::post().to(revoke)),
     );
@@ -59,6 +62,30 @@ async fn agents(_operator: Auditor, state: Data<AppState>) -> Result<HttpRespons
 /// Every task that is remembered.
 async fn tasks(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "tasks": admin::tasks(&state.deployment(), state.commit(), state.now()) }))
+}
+
+/// The configuration that is not in force yet.
+async fn configuration(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "waits": state.board.shown() }))
+}
+
+/// Accepts the configuration that the parameter `digest` names, and answers when it is in force, or says that it is not yet.
+async fn accept_configuration(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let digest = Digest::parse(form.get("digest").unwrap_or_default());
+    let digest = digest.ok_or_else(|| AdminError::malformed("digest must be that of the configuration that waits"))?;
+    let waits = || state.board.shown().is_some_and(|shown| shown.digest == digest);
+    if !waits() {
+        return Err(AdminError(StatusCode::CONFLICT, "that configuration does not wait any more; look again".to_owned()));
+    }
+    state.board.accept(digest);
+    for _ in 0..TAKEN_UP_LOOKS {
+        if !waits() {
+            break;
+        }
+        actix_web::rt::time::sleep(TAKEN_UP_PAUSE).await;
+    }
+    Ok(HttpResponse::Ok().json(json!({ "digest": digest.to_string(), "in_force": !waits() })))
 }
 
 /// Suspends, resumes or retires the agent `id`, or suspends or resumes its running copy `instance`; or ends everything of it.

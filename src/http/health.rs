@@ -9,6 +9,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use super::plain::plain;
 use super::readiness::{NotReady, not_ready};
 use super::state::AppState;
+use crate::config::CandidateState;
 use crate::keys::KeyState;
 
 /// The routes of the operators' listener.
@@ -34,8 +35,9 @@ async fn readyz(state: Data<AppState>) -> HttpResponse {
 
 /// `GET /metrics`, in the text format of Prometheus.
 async fn metrics(state: Data<AppState>) -> HttpResponse {
-    let text =
-        state.metrics.text() + &readiness(&state).await + &memory(&state) + &store(&state) + &ledger(&state) + &trust(&state);
+    let (ready, state) = (readiness(&state).await, &*state);
+    let filled = memory(state) + &store(state) + &ledger(state) + &trust(state);
+    let text = state.metrics.text() + &configuration(state) + &ready + &filled;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
@@ -45,6 +47,17 @@ async fn readiness(state: &AppState) -> String {
     for reason in NotReady::all() {
         let (name, holds) = (reason.name(), u8::from(reasons.contains(&reason)));
         let _ = writeln!(text, "countersign_not_ready{{reason=\"{name}\"}} {holds}");
+    }
+    text
+}
+
+/// Whether the configuration on disk is in force, and why not.
+fn configuration(state: &AppState) -> String {
+    let shown = state.board.shown().map(|shown| shown.state);
+    let mut text = String::from("# TYPE countersign_configuration_pending gauge\n");
+    for reason in CandidateState::ALL {
+        let (name, holds) = (reason.name(), u8::from(shown == Some(reason)));
+        let _ = writeln!(text, "countersign_configuration_pending{{reason=\"{name}\"}} {holds}");
     }
     text
 }

@@ -10,13 +10,16 @@ mod tasks;
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpResponse, Route};
+use actix_web::{HttpResponse, Route, guard};
+use serde_json::json;
 
 use super::plain::plain;
 use super::state::AppState;
 
-/// The routes of the public listener, below the issuer's `path`.
+/// The routes of the public listener, below the issuer's `path`. While no configuration is in force there is one answer to all.
 pub(super) fn routes(config: &mut ServiceConfig, path: &str) {
+    let refuses = guard::fn_guard(|request| request.app_data::<Data<AppState>>().is_some_and(|state| state.board.refuses()));
+    config.service(web::scope("").guard(refuses).default_service(web::to(not_yet)));
     let form = |name: &str, post: Route| web::resource(format!("{path}/{name}")).route(post).default_service(web::to(post_only));
     config.service(form("token", web::post().to(endpoints::token)));
     config.service(form("introspect", web::post().to(endpoints::introspect)));
@@ -66,6 +69,14 @@ async fn authorize() -> HttpResponse {
 /// New keys are published at least two hours before they sign, so an hour in a cache does no harm.
 fn cacheable(content_type: &'static str, body: String) -> HttpResponse {
     HttpResponse::Ok().content_type(content_type).insert_header((header::CACHE_CONTROL, "public, max-age=3600")).body(body)
+}
+
+async fn not_yet() -> HttpResponse {
+    let why = "the server is not ready: its operator has a configuration to accept or to undo";
+    HttpResponse::ServiceUnavailable()
+        .insert_header((header::RETRY_AFTER, "10"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(json!({ "error": "temporarily_unavailable", "error_description": why }))
 }
 
 async fn post_only() -> HttpResponse {

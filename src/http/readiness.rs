@@ -14,6 +14,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub(super) enum NotReady {
     /// The commit would refuse.
     Commit(Hindrance),
+    /// What the server was started with is not in force yet.
+    Configuration,
     /// No key signs for some API.
     SigningKey,
 }
@@ -21,13 +23,14 @@ pub(super) enum NotReady {
 impl NotReady {
     /// Every reason that there may be.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        Hindrance::ALL.into_iter().map(Self::Commit).chain([Self::SigningKey])
+        Hindrance::ALL.into_iter().map(Self::Commit).chain([Self::Configuration, Self::SigningKey])
     }
 
     /// The name, for machines.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Commit(hindrance) => hindrance.name(),
+            Self::Configuration => "configuration",
             Self::SigningKey => "signing_key",
         }
     }
@@ -38,6 +41,9 @@ impl fmt::Display for NotReady {
         write!(f, "{}: ", self.name())?;
         match self {
             Self::Commit(hindrance) => hindrance.fmt(f),
+            Self::Configuration => {
+                f.write_str("the configuration that the server was started with is not in force yet; see the log")
+            }
             Self::SigningKey => f.write_str("no key of the key folder signs now for every API"),
         }
     }
@@ -49,7 +55,9 @@ pub(super) async fn not_ready(state: &AppState) -> Vec<NotReady> {
     let found = asked.unwrap_or_else(|_| vec![Hindrance::Stalled]);
     let (deployment, now) = (state.deployment(), state.now());
     let unsigned = deployment.catalog.apis().any(|api| deployment.signers.ready(api.signing_alg, now).is_none());
-    found.into_iter().map(NotReady::Commit).chain(unsigned.then_some(NotReady::SigningKey)).collect()
+    let others = [(state.board.refuses(), NotReady::Configuration), (unsigned, NotReady::SigningKey)];
+    let others = others.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason);
+    found.into_iter().map(NotReady::Commit).chain(others).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::metadata::Discovery;
 use super::metrics::Metrics;
 use crate::commit::contract::RecordReader;
 use crate::commit::{Commit, Sequencer};
+use crate::config::CandidateBoard;
 use crate::deployment::Deployment;
 use crate::ledger::{LogFiles, Usage};
 use crate::mint::SignedList;
@@ -20,6 +21,8 @@ use crate::oauth::{Clock, ListId, Time};
 /// The configuration in force, the one writer, and the clock that is read once per request.
 pub struct AppState {
     snapshot: ArcSwap<Snapshot>,
+    /// The configuration that is not in force yet.
+    pub board: Arc<CandidateBoard>,
     commit: Commit,
     clock: Arc<dyn Clock>,
     limits: InputLimits,
@@ -86,8 +89,8 @@ impl AppState {
     ) -> Self {
         commit.suspend_configured(deployment.inactive());
         let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
-        let (metrics, status_lists, usage) = Default::default();
-        Self { snapshot, commit, clock, limits, ledger, keys, metrics, status_lists, usage }
+        let (board, metrics, status_lists, usage) = Default::default();
+        Self { snapshot, board, commit, clock, limits, ledger, keys, metrics, status_lists, usage }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::folder::DataFolder;
 use super::keys::{record_keys, server_keys};
+use super::reconcile::{in_force, reconcile};
+use super::succession::succession;
+use super::terms;
 use crate::commit::contract::{RecordReader, StoreReason};
-use crate::commit::{self, Commit};
-use crate::config;
+use crate::commit::{self, Commit, CommitReason};
+use crate::config::{self, ChangedBy, Succession};
+use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::jose::Cache;
 use crate::oauth::Clock;
@@ -24,6 +28,9 @@ pub struct Offline {
     pub keys: PathBuf,
     /// The records.
     pub records: Arc<dyn RecordReader>,
+    data: PathBuf,
+    digest: Digest,
+    ends_percent: u32,
     _claim: KeyClaim,
 }
 
@@ -37,8 +44,8 @@ impl Offline {
         if !store::is_used(data) {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
-        let config = folder.configuration()?;
-        let keys_dir = config.settings.keys.dir.clone();
+        let (config, digest) = (folder.configuration()?, folder.sources()?.load().digest);
+        let (keys_dir, ends_percent) = (config.settings.keys.dir.clone(), config.settings.files.ends_percent);
         let key_files = KeyFiles::open(&keys_dir, SystemClock.now())?;
         let keys = server_keys(&key_files, &Arc::new(Cache::new(1)), &Arc::default())?;
         let deployment = config::deployment(config, keys, None).map_err(Failure::configuration)?;
@@ -54,7 +61,7 @@ impl Offline {
         let clock = Arc::new(VouchedClock::new(data).clock()?);
         let commit = Commit::start(store, clock, keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
-        Ok(Self { deployment, commit, keys: keys_dir, records, _claim: claim })
+        Ok(Self { deployment, commit, keys: keys_dir, records, data: data.to_owned(), digest, ends_percent, _claim: claim })
     }
 
     /// Records what happened to the keys.
@@ -63,6 +70,27 @@ impl Offline {
     /// When the key folder cannot be read.
     pub async fn record_keys(&self) -> Result<(), Failure> {
         record_keys(&self.commit, &KeyFiles::open(&self.keys, SystemClock.now())?, &self.keys).await
+    }
+
+    /// The difference that the configuration makes to what is recorded as in force.
+    pub fn succession(&self) -> Succession {
+        let now = in_force(&self.deployment.catalog, self.deployment.trust.rules().map(|rule| &**rule));
+        self.commit.in_force().map(|before| succession(&before, &now, self.ends_percent)).unwrap_or_default()
+    }
+
+    /// The digest of the configuration.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Puts the configuration in force in the record: what it ends is ended, and the next start has nothing to wait for.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn accept(&self) -> Result<(), CommitReason> {
+        reconcile(&self.commit, &self.deployment, Some((self.digest, ChangedBy::Operator))).await?;
+        terms::take_up(&self.deployment, &self.digest, &self.data);
+        Ok(())
     }
 
     /// Closes the store and gives up the lock.

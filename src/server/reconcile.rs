@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::catalog::{Api, ScopeInfo, Status};
+use super::succession::{Principal, ended, succession};
+use crate::catalog::{Api, Catalog, ScopeInfo, Status};
 use crate::commit::contract::ConfiguredPrincipal;
 use crate::commit::{self, Commit, CommitReason, Revocable, Revocation, StatusChange, Transition};
-use crate::config::Config;
+use crate::config::{ChangedBy, Config, Succession};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::lifecycle::InactiveStatus;
-use crate::oauth::{ClientId, Clock, GenerationKind, Resource, RuleName, Scope};
+use crate::oauth::{ClientId, Clock, GenerationKind, Scope};
 use crate::store::{self, KeyFiles, SystemClock};
 use crate::trust::TrustRule;
 
@@ -26,18 +27,22 @@ const THINGS_MAX: usize = 256;
 pub(super) struct Removed(Vec<Revocable>);
 
 /// Ends in the record what was in force and is not under `deployment`, retires what it retires, and remembers what is in force
-/// then.
+/// then; with its `origin`, where that is another than before.
 ///
 /// # Errors
 /// When that cannot be recorded: then `deployment` must not take effect.
-pub(super) async fn reconcile(commit: &Commit, deployment: &Deployment) -> Result<Removed, CommitReason> {
-    let (before, now) = (commit.in_force(), in_force(deployment));
-    let gone: BTreeSet<_> = before.iter().flatten().filter(|known| !now.contains(*known)).map(principal).collect();
-    let removed = Removed(gone.into_iter().flat_map(|principal| revocable(principal, deployment)).collect());
+pub(super) async fn reconcile(
+    commit: &Commit,
+    deployment: &Deployment,
+    origin: Option<(Digest, ChangedBy)>,
+) -> Result<Removed, CommitReason> {
+    let (before, now) = (commit.in_force(), in_force(&deployment.catalog, deployment.trust.rules().map(|rule| &**rule)));
+    let gone = before.iter().flat_map(|before| ended(before, &now));
+    let removed = Removed(gone.flat_map(|principal| revocable(principal, deployment)).collect());
     removed.record(commit, "the configuration no longer has it in force").await?;
     retire(commit, deployment).await?;
-    if before.as_ref() != Some(&now) {
-        commit.remember(now).await?;
+    if before.as_ref() != Some(&now) || origin.is_some() {
+        commit.remember(now, origin.map(|(digest, by)| (digest, by.name()))).await?;
     }
     warn_of_retired(commit, deployment);
     Ok(removed)
@@ -50,32 +55,27 @@ impl Removed {
 
     /// Revokes them, once more where that was done before: what came of requests that had begun earlier goes with them.
     pub(super) async fn record(&self, commit: &Commit, reason: &str) -> Result<(), CommitReason> {
-        let mut doubted = Ok(());
         for things in self.0.chunks(THINGS_MAX) {
             let revocation =
                 Revocation { ends: things.to_vec(), by: ClientId::operators(), reason: reason.to_owned(), until: None };
-            match commit.end(revocation).await {
-                // It acts, and so must the rest.
-                Err(CommitReason::ClockDoubted) => doubted = Err(CommitReason::ClockDoubted),
-                ended => ended?,
-            }
+            commit.end(revocation).await?;
             let names: Vec<&str> = things.iter().filter_map(|thing| thing.name.as_deref()).collect();
             tracing::info!(things = ?names, reason, "ended");
         }
-        doubted
+        Ok(())
     }
 }
 
 /// Agents that are not retired, trust rules that are enabled, with who issues under each, and APIs, with what their tokens
 /// rest on.
-fn in_force(deployment: &Deployment) -> BTreeSet<ConfiguredPrincipal> {
-    let agents = deployment.catalog.agents().filter(|agent| agent.status != Status::Retired);
-    let rules = deployment.trust.rules().filter(|rule| rule.enabled());
+pub(super) fn in_force<'a>(catalog: &Catalog, rules: impl Iterator<Item = &'a TrustRule>) -> BTreeSet<ConfiguredPrincipal> {
+    let agents = catalog.agents().filter(|agent| agent.status != Status::Retired);
+    let rules = rules.filter(|rule| rule.enabled());
     let issuer = |rule: &TrustRule| Digest::of_parts(&[rule.kind().name().as_bytes(), rule.issuer().as_bytes()]);
     let rules = rules.flat_map(|rule| {
         [ConfiguredPrincipal::Rule(rule.name().clone()), ConfiguredPrincipal::Issuer(rule.name().clone(), issuer(rule))]
     });
-    let apis = deployment.catalog.apis().flat_map(|api| {
+    let apis = catalog.apis().flat_map(|api| {
         let terms = api_terms(api).map(|term| ConfiguredPrincipal::ApiTerm(api.id.clone(), term));
         [ConfiguredPrincipal::Api(api.id.clone())].into_iter().chain(terms)
     });
@@ -89,22 +89,6 @@ fn api_terms(api: &Api) -> impl Iterator<Item = Digest> {
         Digest::of_parts(&[b"scope\0", scope.as_str().as_bytes(), b"\0", info.effect.as_str().as_bytes()])
     };
     [Digest::of_parts(&[b"agent\0", agent.as_bytes()])].into_iter().chain(api.scopes.iter().map(scope))
-}
-
-/// An agent, trust rule or API, which is revoked once although several terms of it may be gone.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Principal<'a> {
-    Agent(&'a ClientId),
-    Rule(&'a RuleName),
-    Api(&'a Resource),
-}
-
-fn principal(known: &ConfiguredPrincipal) -> Principal<'_> {
-    match known {
-        ConfiguredPrincipal::Agent(id) => Principal::Agent(id),
-        ConfiguredPrincipal::Rule(name) | ConfiguredPrincipal::Issuer(name, _) => Principal::Rule(name),
-        ConfiguredPrincipal::Api(id) | ConfiguredPrincipal::ApiTerm(id, _) => Principal::Api(id),
-    }
 }
 
 fn revocable(principal: Principal<'_>, deployment: &Deployment) -> Vec<Revocable> {
@@ -134,6 +118,21 @@ fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
             tracing::warn!(agent = %agent.id, "the agent is retired in the record and stays so, whatever its file says");
         }
     }
+}
+
+/// The difference that `config` makes to what is recorded as in force in the data folder.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn succession_on(config: &Config, data: &Path) -> Result<Succession, Failure> {
+    let recorded = commit::recorded_state(&*store::reader(data)?)?;
+    Ok(weigh(recorded.in_force(), config))
+}
+
+/// The difference that `config` makes to what was in force `before`.
+pub(super) fn weigh(before: Option<&BTreeSet<ConfiguredPrincipal>>, config: &Config) -> Succession {
+    let now = in_force(&config.catalog, config.trust_rules().iter());
+    before.map(|before| succession(before, &now, config.settings.files.ends_percent)).unwrap_or_default()
 }
 
 /// The agents that are retired in the record of the data folder although the configuration does not retire them: its files never

@@ -1,5 +1,6 @@
 //! Puts a changed configuration in force without a restart: whole, or not at all.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +11,12 @@ use tokio::runtime::Handle;
 use super::failure::Failure;
 use super::keys::{as_recorded, record_keys, server_keys};
 use super::ledger::LedgerSigning;
-use super::reconcile::{Removed, reconcile};
+use super::reconcile::{Removed, reconcile, weigh};
 use super::rewrap::Rewrapping;
 use super::terms::take_up;
 use crate::commit::Commit;
-use crate::config::{self, Config, ServerKeys, Settings, TlsSettings};
+use crate::config::{self, ChangedBy, Config, ServerKeys, Settings, Succession, Successor, TlsSettings};
+use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::diagnostic::Diagnostics;
 use crate::http::{AppState, Frontend, TlsIdentity};
@@ -36,6 +38,8 @@ pub(super) struct Reload {
     pub(super) roots: Rewrapping,
     pub(super) identity: Option<Arc<TlsIdentity>>,
     pub(super) state: Arc<AppState>,
+    /// The settings of the start.
+    pub(super) before: Arc<Settings>,
     /// The runtime of the server.
     pub(super) runtime: Handle,
 }
@@ -61,30 +65,63 @@ struct Prepared {
     certificate: Option<Arc<CertifiedKey>>,
 }
 
-impl Reload {
-    /// Puts the configuration in force, or logs why that cannot be. Blocks its thread, which must not be one of the runtime's.
-    pub(super) fn take(&self, loaded: Result<Config, Diagnostics>, before: &Settings) {
+impl Successor for Reload {
+    fn weigh(&self, config: &Config) -> Succession {
+        weigh(self.lasting.commit.in_force().as_ref(), config)
+    }
+
+    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> bool {
         let _inside = self.runtime.enter();
-        match self.prepare(loaded, before) {
-            Ok((prepared, removed)) => self.put_in_force(prepared, &removed),
+        let taken = self.prepare(config, Some((digest, by)));
+        match taken {
+            Ok((prepared, removed)) => {
+                take_up(&prepared.deployment, &digest, &self.lasting.data);
+                let old = self.put_in_force(prepared);
+                tracing::info!(%digest, by = by.name(), "the changed configuration is in force");
+                self.end_again(&old, &removed);
+                true
+            }
             Err(why) => {
-                tracing::error!("the changed configuration is not used, the one before stays in force:\n{why}");
-                tracing::error!("it is read again when a file changes, or on SIGHUP");
+                self.refused(&why);
+                false
             }
         }
     }
 
+    fn rekey(&self, config: Config) {
+        let _inside = self.runtime.enter();
+        match self.prepare(config, None) {
+            Ok((prepared, removed)) => {
+                let old = self.put_in_force(prepared);
+                tracing::info!("the changed keys are in use");
+                self.end_again(&old, &removed);
+            }
+            Err(why) => tracing::error!("the changed keys are not used, those before are: {why}"),
+        }
+    }
+
+    fn refuse(&self, why: &Diagnostics) {
+        self.refused(why);
+    }
+}
+
+impl Reload {
+    fn refused(&self, why: &dyn Display) {
+        tracing::error!("the changed configuration is not used, the one before stays in force:\n{why}");
+        tracing::error!("it is read again when a file changes, or on SIGHUP");
+    }
+
     /// Builds everything, and ends in the record what the configuration no longer names.
-    fn prepare(&self, loaded: Result<Config, Diagnostics>, before: &Settings) -> Result<(Prepared, Removed), Failure> {
-        let prepared = self.build(loaded.map_err(Failure::new)?, before)?;
-        let reconciled = self.runtime.block_on(reconcile(&self.lasting.commit, &prepared.deployment));
+    fn prepare(&self, config: Config, origin: Option<(Digest, ChangedBy)>) -> Result<(Prepared, Removed), Failure> {
+        let prepared = self.build(config)?;
+        let reconciled = self.runtime.block_on(reconcile(&self.lasting.commit, &prepared.deployment, origin));
         let removed = reconciled
             .map_err(|reason| Failure::new(format!("what it no longer has in force cannot be recorded as ended: {reason}")))?;
         Ok((prepared, removed))
     }
 
-    fn build(&self, config: Config, before: &Settings) -> Result<Prepared, Failure> {
-        restart_only(&config.settings, before)?;
+    fn build(&self, config: Config) -> Result<Prepared, Failure> {
+        restart_only(&config.settings, &self.before)?;
         warn(&config);
         let (keys, now) = (&config.settings.keys, self.lasting.clock.now());
         let files = KeyFiles::open_or_create(&keys.dir, &keys.algorithms, now)?;
@@ -99,16 +136,15 @@ impl Reload {
         Ok(Prepared { deployment, frontend, certificate })
     }
 
-    fn put_in_force(&self, prepared: Prepared, removed: &Removed) {
-        take_up(&prepared.deployment, &self.lasting.data);
+    /// The configuration that was in force before.
+    fn put_in_force(&self, prepared: Prepared) -> Arc<Deployment> {
         self.lasting.keep_fresh(&prepared.deployment);
         let old = self.state.deployment();
         self.state.swap(Arc::new(prepared.deployment), prepared.frontend);
         if let (Some(identity), Some(certificate)) = (&self.identity, prepared.certificate) {
             identity.replace(certificate);
         }
-        tracing::info!("the changed configuration is in force");
-        self.end_again(&old, removed);
+        old
     }
 
     /// Requests that began under the `old` configuration may have been issued something under what it still had in force. They

@@ -13,6 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Agent, Api, ConstraintRequirement, Status};
+use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::store::InForceFile;
 use crate::trust::TrustRule;
@@ -27,6 +28,9 @@ struct ConfigurationTerms {
     agents: BTreeMap<String, PrincipalTerms>,
     apis: BTreeMap<String, PrincipalTerms>,
     rules: BTreeMap<String, PrincipalTerms>,
+    /// The digest of the configuration; none where a version wrote them that knew of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
 }
 
 /// The terms of one trust rule, agent or API.
@@ -72,10 +76,17 @@ pub fn taken_back(deployment: &Deployment, data: &Path) -> io::Result<Option<Vec
     Ok(before.map(|before| ConfigurationTerms::of(deployment).taken_from(&before)))
 }
 
+/// True where the configuration with this digest is not known to be the one in force on the data folder `data`.
+pub(super) fn is_another(digest: &Digest, data: &Path) -> bool {
+    let before = remembered(&InForceFile::new(data)).ok().flatten().and_then(|before| before.digest);
+    before.as_deref() != Some(&*digest.to_string())
+}
+
 /// Logs what `deployment`, which comes into force, takes back of what was, and remembers its terms. That this cannot be done is
 /// logged: it decides nothing.
-pub(super) fn take_up(deployment: &Deployment, data: &Path) {
+pub(super) fn take_up(deployment: &Deployment, digest: &Digest, data: &Path) {
     let (file, now) = (InForceFile::new(data), ConfigurationTerms::of(deployment));
+    let now = ConfigurationTerms { digest: Some(digest.to_string()), ..now };
     let before = remembered(&file).unwrap_or_else(|error| {
         tracing::warn!(%error, file = %file.path().display(), "what was in force cannot be read, nor what is narrowed told");
         None
@@ -108,6 +119,7 @@ impl ConfigurationTerms {
             agents: agents.map(|agent| (agent.id.to_string(), of_agent(agent, deployment))).collect(),
             apis: catalog.apis().map(|api| (api.id.to_string(), of_api(api))).collect(),
             rules: rules.map(|rule| (rule.name().to_string(), of_rule(rule))).collect(),
+            digest: None,
         }
     }
 

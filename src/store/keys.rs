@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::commit::contract::KeyList;
 use crate::commit::{CommitKeys, RootKey, SUM, TASK_TERMS};
-use crate::crypto::{MacKey, SealKey};
+use crate::crypto::{MacKey, MessageKeys, SealKey};
 use crate::jose::{Algorithm, SigningKey, generate_key};
 use crate::ledger::record::KeyEvent;
 use crate::mint::{SignerEntry, Signers};
@@ -300,17 +300,21 @@ impl KeyFiles {
     }
 
     fn sealing(&self, of: KeyRole) -> Result<SealKey, KeyFilesReason> {
-        let key = |secret: &files::Secret| match of {
-            KeyRole::State => SealKey::new(&MacKey::new(secret).derive(TASK_TERMS)),
-            _ => SealKey::new(secret),
-        };
-        let keys = self.secrets.kept(of).map(key).collect::<Result<Vec<_>, _>>();
+        let keys = self.secrets.kept(of).map(|secret| SealKey::new(secret)).collect::<Result<Vec<_>, _>>();
         let keys = keys.map_err(|_| KeyFilesReason::Randomness)?;
         let mut keys = keys.into_iter();
         let missing = || KeyFilesReason::Missing(self.folder.path(SECRETS));
         let (current, entry) = keys.next().zip(self.secrets.current(of)).ok_or_else(missing)?;
         let (folder, id) = (self.folder.clone(), entry.id.clone());
         Ok(current.counted(move || uses::reserve(&folder, &id)).after(keys.collect()))
+    }
+
+    /// The keys of the terms of tasks.
+    fn terms(&self) -> Result<MessageKeys, KeyFilesReason> {
+        let keys = |secret: &files::Secret| MessageKeys::new(&MacKey::new(secret).derive(TASK_TERMS));
+        let mut kept = self.secrets.kept(KeyRole::State).map(keys);
+        let current = kept.next().ok_or_else(|| KeyFilesReason::Missing(self.folder.path(SECRETS)))?;
+        Ok(current.after(kept.collect()))
     }
 
     fn roots(&self) -> Vec<MacKey> {
@@ -346,7 +350,7 @@ impl KeyFiles {
     /// None for secrets of the right length, which they have.
     pub fn commit(&self, ledger: &LedgerKeys) -> Result<CommitKeys, KeyFilesReason> {
         let sums = self.secrets.kept(KeyRole::State).map(|secret| MacKey::new(&MacKey::new(secret).derive(SUM))).collect();
-        let (root, terms) = (self.root_key()?, Arc::new(self.sealing(KeyRole::State)?));
+        let (root, terms) = (self.root_key()?, Arc::new(self.terms()?));
         Ok(CommitKeys { root, terms, sums, listed: self.events(ledger) })
     }
 

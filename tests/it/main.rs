@@ -71,6 +71,9 @@ mod first_configuration;
 // Operators: by the socket and on the folder; what the files end, and what a reload may not change.
 mod agents;
 
+// Files that are rewritten, taken away, put back, accepted; and a server that is started elsewhere.
+mod files;
+
 // Operators: what is revoked, suspended and compromised, and what is said of it.
 mod revoking;
 

@@ -188,9 +188,9 @@ fn other_keys_are_refused_while_the_server_runs() {
     put(&other);
     site.wait("they are refused", || log().contains("the key folder lacks keys that the records name: "));
     assert!(active(&site, &token), "those of before stay in use");
-    let taken_up = log().matches("the changed configuration is in force").count();
+    let taken_up = log().matches("the changed keys are in use").count();
     put(&kept);
-    site.wait("those of before are taken up", || log().matches("the changed configuration is in force").count() > taken_up);
+    site.wait("those of before are taken up", || log().matches("the changed keys are in use").count() > taken_up);
     assert!(active(&site, &token));
     issued(&site);
 }

@@ -35,6 +35,7 @@ const COMMANDS: &[(&str, &str, i32, i32)] = &[
     ("keys adopt", "--yes", 2, 0),
     ("keys accept-checkpoint", "--yes", 2, 2),
     ("trust forget", "unknown.example", 1, 1),
+    ("config accept", "--yes", 1, 1),
     ("state rebuild", "", 2, 0),
     ("agent compromise", "researcher", 0, 0),
     ("agent retire", "researcher --yes", 0, 0),

@@ -30,7 +30,7 @@ impl CommitCommand for AdoptCommand {
     /// Every task is waited for anew.
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
         if let Some(in_force) = &self.in_force {
-            configure_all(staging, in_force)?;
+            configure_all(staging, in_force, None)?;
         }
         for (index, task) in self.tasks.drain(..) {
             staging.batch.beats.push(Heartbeat { task: task.terms().id, at: staging.batch.at });

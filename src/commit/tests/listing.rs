@@ -189,14 +189,14 @@ fn what_is_in_force_is_remembered() {
     assert_eq!(commit.in_force(), None);
     let known = std::collections::BTreeSet::from([contract::ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap())]);
     block_on(async {
-        commit.remember(known.clone()).await.unwrap();
+        commit.remember(known.clone(), None).await.unwrap();
         commit.close().await;
     });
     let commit = rig.start();
     assert_eq!(commit.in_force(), Some(known.clone()));
     block_on(async {
         rig.faults.set(memory::Fault::FlushLost, 1);
-        assert_eq!(commit.remember(std::collections::BTreeSet::new()).await, Err(CommitReason::Unavailable));
+        assert_eq!(commit.remember(std::collections::BTreeSet::new(), None).await, Err(CommitReason::Unavailable));
         eventually(|| commit.in_force().as_ref() == Some(&known)).await;
     });
 }

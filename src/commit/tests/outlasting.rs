@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::tasks::{opening, terms};
 use super::*;
+use crate::commit::RecordedState;
+use crate::commit::effect::Thing;
 use crate::ledger::record::StateCause;
 use crate::lifecycle::{InactiveStatus, StateView};
 
@@ -116,4 +118,24 @@ fn a_task_goes_on_when_the_configuration_suspended_its_agent_for_hours() {
         goes_on(&commit, &rig).await;
         assert!(!rig.kinds().contains(&Kind::Death));
     });
+}
+
+/// Whoever folds all records at once and whoever looked in between forget the same, to the millisecond.
+#[test]
+fn a_later_end_is_forgotten_at_its_time_whether_or_not_somebody_looked_before() {
+    let at = |millis: i64| Time::from_millis(START + millis);
+    let hop = |number| Thing { key: GenerationKey([7; 16]), kind: GenerationKind::Hop, number, txn: None, task: None };
+    let mut unseen = RecordedState::default();
+    for (number, until) in [(1, 10_000), (2, 20_000)] {
+        unseen.apply(number, &Effect::End { at: at(0), things: vec![hop(number)], until: Some(at(until)) }).unwrap();
+    }
+    let mut looked = unseen.clone();
+    looked.forget(at(15_000));
+    for (now, left) in [(19_999, 1), (20_000, 1), (20_999, 1), (21_000, 0)] {
+        for state in [&unseen, &looked] {
+            let mut state = state.clone();
+            state.forget(at(now));
+            assert_eq!(state.generations().len(), left, "{now} ms");
+        }
+    }
 }

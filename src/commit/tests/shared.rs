@@ -29,7 +29,7 @@ fn each_writer_judges_by_what_the_other_committed() {
         let resumed = one.hold(holding(Transition::Resume, &[2]), Vec::new()).await;
         assert_eq!(resumed, Err(CommitReason::Retired));
         let configured = BTreeSet::from([ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap())]);
-        one.remember(configured.clone()).await.unwrap();
+        one.remember(configured.clone(), None).await.unwrap();
         other.spend(Vec::new()).await.unwrap();
         assert_eq!(other.in_force(), Some(configured));
         assert_eq!(other.durable().records(), 7);
@@ -55,7 +55,7 @@ fn an_uncertain_batch_is_found_among_what_the_other_committed_meanwhile() {
             let (hop, place) = listed(&one, 3, StatusBits::One, &[5]);
             one.submit(hop).await.unwrap();
             one.end(death(&[1])).await.unwrap();
-            one.remember(configured.clone()).await.unwrap();
+            one.remember(configured.clone(), None).await.unwrap();
             // More than a store shows of its newest records when it is opened.
             for id in 100..180 {
                 one.submit(issue(id, &[], &[])).await.unwrap();

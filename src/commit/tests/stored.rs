@@ -25,7 +25,7 @@ fn used() -> Rig {
         commit.hold(holding(Transition::Suspend, &[1]), Vec::new()).await.unwrap();
         commit.hold(holding(Transition::Retire, &[2]), Vec::new()).await.unwrap();
         let named = ["a", "b"].map(|id| contract::ConfiguredPrincipal::Agent(ClientId::parse(id).unwrap()));
-        commit.remember(named.into()).await.unwrap();
+        commit.remember(named.into(), None).await.unwrap();
         commit.end(death(&[3])).await.unwrap();
         commit.submit(working(1, TASK, &[])).await.unwrap();
         commit.submit(issue(2, &[], &[5])).await.unwrap();

@@ -58,6 +58,11 @@ impl Scene {
         self
     }
 
+    /// Writes a file that others rewrite.
+    pub(super) fn put(&self, file: &str, text: &str) {
+        fs::write(self.root.join(file), text).unwrap();
+    }
+
     pub(super) fn without(self, file: &str) -> Self {
         fs::remove_file(self.root.join(file)).unwrap();
         self

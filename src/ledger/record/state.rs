@@ -55,6 +55,12 @@ pub struct ConfigurationRecord<'a> {
     /// The time of the commit.
     #[serde(with = "Millis")]
     pub at: Time,
+    /// The party by which it came into force: `files`, or `ops` where an operator accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub by: Option<Cow<'a, str>>,
+    /// The digest of everything that its files and the environment say.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
+    pub digest: Option<Digest>,
     /// Always [`Kind::Configuration`].
     pub kind: Kind,
     /// Those in force no longer, sorted.
@@ -109,13 +115,21 @@ impl StateRecord {
 impl<'a> ConfigurationRecord<'a> {
     /// The record that `added` are in force from now on, and `removed` no longer.
     pub fn new(at: Time, added: Vec<PrincipalRecord<'a>>, removed: Vec<PrincipalRecord<'a>>) -> Self {
-        Self { at, added, removed, kind: Kind::Configuration, v: VERSION }
+        Self { at, added, by: None, digest: None, removed, kind: Kind::Configuration, v: VERSION }
+    }
+
+    /// The same, with the digest of the configuration and the party by which it came into force.
+    #[must_use]
+    pub fn from(self, digest: Digest, by: &'a str) -> Self {
+        Self { digest: Some(digest), by: Some(by.into()), ..self }
     }
 
     /// True when it keeps the rules that the shape alone does not enforce.
     pub(super) fn holds(&self) -> bool {
         let digested = [PrincipalKind::Issuer, PrincipalKind::Term];
         let whole = |principal: &PrincipalRecord<'_>| principal.digest.is_some() == digested.contains(&principal.of);
-        self.kind == Kind::Configuration && self.added.iter().chain(&self.removed).all(whole)
+        self.kind == Kind::Configuration
+            && self.by.is_some() == self.digest.is_some()
+            && self.added.iter().chain(&self.removed).all(whole)
     }
 }

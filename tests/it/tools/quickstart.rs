@@ -40,6 +40,7 @@ const COMMANDS: &[(&str, Option<Walked>)] = &[
     ("ledger verify", None),
     ("ledger prove", Some(("{jti}", 0, 0))),
     ("ledger export", Some(("{fresh}", 0, 0))),
+    ("config accept", Some(("--yes", 1, 1))),
     ("completions", None),
     ("agent compromise", Some(("researcher", 0, 0))),
     ("agent retire", Some(("researcher --yes", 0, 0))),

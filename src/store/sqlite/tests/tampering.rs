@@ -62,7 +62,7 @@ fn filled() -> Scratch {
         opened(id, on, TaskTerms { heartbeat, ..terms(id, if parent.is_some() { 3 } else { 9 }, 50_000, parent, on) })
     };
     block_on(async {
-        commit.remember(configured()).await.unwrap();
+        commit.remember(configured(), None).await.unwrap();
         commit.submit(issue(1, &[1], &[1, 2])).await.unwrap();
         commit.submit(waited(101, None, &[50, 51])).await.unwrap();
         commit.submit(waited(102, Some(101), &[50, 51, 101])).await.unwrap();

@@ -1,0 +1,173 @@
+//! A configuration that may come into force: what it would bring and end, what it waits for, and whether an operator accepted it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use crate::crypto::Digest;
+
+/// The difference that a configuration makes to what is in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Succession {
+    /// Whom it brings into force, in words.
+    pub comes: Vec<String>,
+    /// Whose tokens it ends, in words.
+    pub ends: Vec<String>,
+    /// It ends so much that somebody has to accept it.
+    pub needs_acceptance: bool,
+}
+
+/// The party by which a configuration came into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangedBy {
+    /// Whoever wrote the files.
+    Files,
+    /// An operator who accepted it.
+    Operator,
+}
+
+/// The reason why a configuration on disk is not in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CandidateState {
+    /// It was written just now.
+    Settling,
+    /// It would end something, and could be undone yet.
+    EndsWait,
+    /// It would end so much that an operator has to accept it.
+    NeedsAcceptance,
+    /// There are mistakes in it, or it could not be put in force.
+    Unusable,
+}
+
+/// A configuration that waits, for operators to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CandidateReport {
+    /// Its digest, by which it is accepted.
+    #[serde(serialize_with = "text")]
+    pub digest: Digest,
+    /// Why it is not in force.
+    pub state: CandidateState,
+    /// Whom it brings into force, in words.
+    pub comes: Vec<String>,
+    /// Whose tokens it ends, in words.
+    pub ends: Vec<String>,
+    /// The seconds until it is taken up if nothing is written meanwhile; none where that does not happen by itself.
+    pub in_force_in: Option<u64>,
+}
+
+/// The configuration that waits, and the one that an operator accepted. Shared by who looks at the files and who answers.
+#[derive(Debug, Default)]
+pub struct CandidateBoard {
+    state: Mutex<BoardState>,
+    accepted: Notify,
+    refuses: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct BoardState {
+    shown: Option<CandidateReport>,
+    accepted: Option<Digest>,
+}
+
+impl CandidateBoard {
+    /// The configuration that waits; none where that in force is the one on disk.
+    pub fn shown(&self) -> Option<CandidateReport> {
+        self.lock().shown.clone()
+    }
+
+    /// Accepts the very configuration with this digest, now or when it is read.
+    pub fn accept(&self, digest: Digest) {
+        self.lock().accepted = Some(digest);
+        self.accepted.notify_one();
+    }
+
+    /// True before any configuration is in force: then nobody is served.
+    pub fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::SeqCst)
+    }
+
+    /// Nobody is served until a configuration is in force.
+    pub fn refuse(&self) {
+        self.refuses.store(true, Ordering::SeqCst);
+    }
+
+    /// Shows the configuration that waits.
+    pub(super) fn show(&self, report: CandidateReport) {
+        self.lock().shown = Some(report);
+    }
+
+    /// The configuration that waited waits no more.
+    pub(super) fn clear(&self) {
+        let mut state = self.lock();
+        (state.shown, state.accepted) = (None, None);
+    }
+
+    /// A configuration is in force.
+    pub(super) fn serve(&self) {
+        self.refuses.store(false, Ordering::SeqCst);
+    }
+
+    /// True where the configuration with this digest was accepted.
+    pub(super) fn is_accepted(&self, digest: &Digest) -> bool {
+        self.lock().accepted.as_ref() == Some(digest)
+    }
+
+    /// Resolves when one is accepted.
+    pub(super) async fn is_asked(&self) {
+        self.accepted.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BoardState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ChangedBy {
+    /// The name that records give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Operator => "ops",
+        }
+    }
+}
+
+impl CandidateState {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Settling, Self::EndsWait, Self::NeedsAcceptance, Self::Unusable];
+
+    /// The name that metrics give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Settling => "settling",
+            Self::EndsWait => "ends_wait",
+            Self::NeedsAcceptance => "needs_acceptance",
+            Self::Unusable => "unusable",
+        }
+    }
+}
+
+impl fmt::Display for Succession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let few: Vec<&str> = self.ends.iter().take(8).map(String::as_str).collect();
+        let more = self.ends.len().saturating_sub(few.len());
+        match more {
+            0 => write!(f, "{}", few.join(", ")),
+            more => write!(f, "{}, and {more} more", few.join(", ")),
+        }
+    }
+}
+
+/// Whole seconds, rounded up.
+pub(super) fn seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
+fn text<S: serde::Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(digest)
+}
