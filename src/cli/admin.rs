@@ -99,17 +99,17 @@ impl Admin {
 
     /// Says that the clock is right: to the server, or for the next start.
     pub(super) fn accept_clock(options: &AdminOptions) -> Result<AdminAnswer, Failure> {
-        let data = &options.folder.data;
+        let DataFolder { data, .. } = options.folder.folder();
         let socket = data.join("ops.sock");
         if UnixStream::connect(&socket).is_ok() {
             let client = HttpClient::of_socket(&socket)?;
             return block_on(async { answer(&client.post_form("http://ops/ops/clock/accept", &[], None, None).await?) });
         }
-        if !store::is_used(data) {
+        if !store::is_used(&data) {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
         let now = SystemClock.now();
-        VouchedClock::new(data).write(now).map_err(|error| Failure::at(data, &error))?;
+        VouchedClock::new(&data).write(now).map_err(|error| Failure::at(&data, &error))?;
         Ok(Ok(json!({ "now": now.seconds(), "recorded": false })))
     }
 
