@@ -66,7 +66,7 @@ fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, 
 
 fn of_subject_token(catalog: &Catalog, admitted: &AdmittedExchange) -> Result<Vec<Arc<Api>>, AuthorityReason> {
     let mut apis = Vec::new();
-    for held in admitted.subject().own().iter().flat_map(|own| &own.held) {
+    for held in admitted.held() {
         add(&mut apis, catalog.api(&held.api).ok_or(AuthorityReason::Gone)?);
     }
     Ok(apis)
@@ -90,7 +90,7 @@ fn one_group(apis: Vec<Arc<Api>>) -> Result<Vec<Arc<Api>>, AuthorityReason> {
 /// The scopes of `api` that the subject token could give: authority(in) on this API. Unknown means none.
 pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
     match admitted.subject().origin() {
-        Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, own))),
+        Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, admitted.held()))),
         Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
         Origin::User { .. } | Origin::Attestation { .. } => {
             let limit = admitted.subject().scope_limit();
@@ -115,9 +115,9 @@ fn within_task(api: &Api, own: &IssuedClaims, scopes: Scopes) -> Scopes {
 }
 
 /// The scopes held on the API, and one declared step from those held elsewhere; never one that the API no longer declares.
-fn held_or_derived(api: &Api, own: &IssuedClaims) -> Scopes {
-    let held = ScopesOnApi::on(&own.held, &api.id);
-    let edges = api.derive.iter().filter(|edge| holds(&own.held, &edge.from_api, &edge.from_scope)).map(|edge| &edge.to);
+fn held_or_derived(api: &Api, held: &[ScopesOnApi]) -> Scopes {
+    let edges = api.derive.iter().filter(|edge| holds(held, &edge.from_api, &edge.from_scope)).map(|edge| &edge.to);
+    let held = ScopesOnApi::on(held, &api.id);
     held.chain(edges).filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
 }
 

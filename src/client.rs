@@ -1,6 +1,7 @@
 //! How a client proves itself: credentials, methods and proofs of keys. Knows nothing of subject tokens or policy.
 //! `authenticate.rs` lists every check in order; each method has a file that knows its own.
 
+mod access;
 mod attestation;
 mod authenticate;
 mod certificate;
@@ -18,12 +19,13 @@ mod proven;
 mod reason;
 mod secret;
 
-pub use authenticate::{AuthError, AuthenticatedClient, IdentifiedClient, authenticate};
+pub use access::{AccessReason, AccessToken};
+pub use authenticate::{AuthenticatedClient, IdentifiedClient, ProofError, UnspentClient, authenticate};
 pub use certificate::{CertificateName, PeerCertificate};
 pub use context::Attested;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use dated::{Dated, DatedKind, ExpiryState, NEAR};
-pub use dpop::{DpopReason, DpopRules, Nonces, PROOF_ALGORITHMS};
+pub use dpop::{DpopReason, DpopRules, Endpoint, Nonces, PROOF_ALGORITHMS};
 pub use login::{ClientAuth, ClientAuths, LoginComplaint, LoginReason};
 pub use method::{AssertionAudience, AuthMethod};
 pub use proven::{DpopProof, MissingProof, ProvenKeys};

@@ -44,8 +44,17 @@ pub struct Deployment {
 /// The path of the token endpoint below the issuer identifier.
 pub const TOKEN_PATH: &str = "/token";
 
-/// The path below the issuer identifier at which tasks are opened.
+/// The path of the introspection endpoint below the issuer identifier.
+pub const INTROSPECT_PATH: &str = "/introspect";
+
+/// The path of the revocation endpoint below the issuer identifier.
+pub const REVOKE_PATH: &str = "/revoke";
+
+/// The path below the issuer identifier at which tasks are opened, and below which each task stands.
 pub const TASKS_PATH: &str = "/tasks";
+
+/// The path below the issuer identifier below which the proof of each hop stands.
+pub const PROOFS_PATH: &str = "/ledger/proof";
 
 impl Deployment {
     /// The rules of liveness and delegation over `state` at `now`.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::authority::AuthorityReason;
 use crate::binding::BindingReason;
-use crate::client::{ClientReason, DpopReason};
+use crate::client::{AccessReason, ClientReason, DpopReason};
 use crate::commit::CommitReason;
 use crate::lifecycle::AdmissionReason;
 use crate::mint::MintReason;
@@ -45,6 +45,19 @@ pub enum ExchangeError {
     Commit(CommitReason),
     /// A task token is to be revoked.
     TaskToken,
+}
+
+/// The reason for which an access token of ours does not open what it was sent for.
+#[derive(Debug)]
+pub enum AccessError {
+    /// It does not count as it was sent.
+    Credential(AccessReason),
+    /// It is no genuine access token of ours.
+    Token(TokenReason),
+    /// It is another hop's than the one that was asked for.
+    OtherHop,
+    /// Its proof was used before, or cannot be spent now.
+    Commit(CommitReason),
 }
 
 /// The error table of a grant: the codes in which the specifications of grants differ. All other codes are the same in every one.
@@ -101,6 +114,10 @@ codes! {
     InvalidDpopProof = "invalid_dpop_proof",
     /// The DPoP proof must carry the nonce that the answer gives (RFC 9449 §8).
     UseDpopNonce = "use_dpop_nonce",
+    /// An access token is missing what it needs, or none of ours (RFC 6750 §3.1).
+    InvalidToken = "invalid_token",
+    /// An access token does not open this (RFC 6750 §3.1).
+    InsufficientScope = "insufficient_scope",
     /// The kind of token cannot be revoked (RFC 7009 §2.2.1).
     UnsupportedTokenType = "unsupported_token_type",
     /// The server cannot answer now; trying again may help. The code of RFC 6749 §4.1.2.1, as §5.2 has none.
@@ -135,12 +152,34 @@ impl ExchangeError {
         }
     }
 
+    /// True where the login was used before, so that whoever asks is nobody.
+    pub fn is_used_login(&self) -> bool {
+        matches!(self, Self::Commit(CommitReason::Spent | CommitReason::Forgotten))
+    }
+
     /// The denial of policy, with the policies that decided.
     pub fn denial(&self) -> Option<&Denial> {
         match self {
             Self::Denied(denial) | Self::ApprovalNeeded(denial) => Some(denial),
             _ => None,
         }
+    }
+}
+
+impl AccessError {
+    /// The code of RFC 6750 §3.1 and RFC 9449 §7.1; none where the request shows no access token at all.
+    pub fn code(&self) -> Option<ErrorCode> {
+        Some(match self {
+            Self::Credential(AccessReason::Missing) => return None,
+            Self::Credential(AccessReason::Malformed | AccessReason::ProofUnasked) => ErrorCode::InvalidRequest,
+            Self::Credential(AccessReason::Proof(reason)) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
+            Self::Credential(AccessReason::Proof(_) | AccessReason::Key) => ErrorCode::InvalidDpopProof,
+            Self::Credential(_) | Self::Token(_) => ErrorCode::InvalidToken,
+            Self::OtherHop => ErrorCode::InsufficientScope,
+            Self::Commit(reason) if reason.is_used() => ErrorCode::InvalidDpopProof,
+            Self::Commit(CommitReason::Expired) => ErrorCode::InvalidDpopProof,
+            Self::Commit(_) => ErrorCode::TemporarilyUnavailable,
+        })
     }
 }
 
@@ -208,6 +247,19 @@ impl fmt::Display for ExchangeError {
         }
     }
 }
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Credential(reason) => reason.fmt(f),
+            Self::Token(reason) => write!(f, "the access token: {reason}"),
+            Self::OtherHop => f.write_str("the access token is another hop's"),
+            Self::Commit(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl Error for AccessError {}
 
 impl Error for ExchangeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -22,6 +22,7 @@ mod tls;
 pub use client_cert::{Frontend, forwarded_chain};
 pub use connection_limit::ConnectionLimits;
 pub use listener::ListenerSettings;
+pub use public::{ENDPOINTS, PublicEndpoint, Takes};
 pub use server::{Running, ServeError, Sockets, bind, block_on, serve};
 pub use state::{AppState, InputLimits, LedgerState};
 pub use tls::{TlsIdentity, TlsSetup, install_provider};

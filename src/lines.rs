@@ -1,6 +1,7 @@
 //! The lines: each is the order in which the stages judge one kind of request, and nothing but the order. Only lines see more
 //! than one stage.
 
+mod access;
 mod exchange;
 mod introspect;
 mod login;
@@ -9,9 +10,10 @@ mod revoke;
 mod task;
 mod token;
 
+pub use access::show_access_token;
 pub use introspect::introspect;
 pub use login::LineContext;
-pub use refused::RefusedRequest;
+pub use refused::{AnsweredRefusal, RefusedRequest};
 pub use revoke::revoke;
 pub use task::{TaskOutcome, act_on_task, open_task};
 pub use token::{grant_types, token};

@@ -141,8 +141,9 @@ impl RevokeTarget {
         let key = &deployment.pseudonyms;
         match self {
             Self::Token(token) => {
-                let jti = deployment.own.hop_of(token).map_err(|reason| AdminReason::Malformed(format!("token: {reason}")))?;
-                hop(jti, deployment, records)
+                let genuine =
+                    deployment.own.hop_of(token).map_err(|reason| AdminReason::Malformed(format!("token: {reason}")))?;
+                hop(genuine.jti(), deployment, records)
             }
             Self::Hop(jti) => hop(*jti, deployment, records),
             Self::Txn(txn) => Ok((Revocable::transaction(*txn, key), until_of(*txn, records)?)),

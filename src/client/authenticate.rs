@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::context::{AuthContext, AuthOutcome};
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    AssertionAudience, Attested, AuthMethod, ClientAuths, ClientReason, Credentials, DpopReason, DpopRules, PeerCertificate,
-    ProvenKeys, attestation, dpop, mtls, private_key_jwt, secret,
+    AssertionAudience, Attested, AuthMethod, ClientAuths, ClientReason, Credentials, DpopReason, DpopRules, Endpoint,
+    PeerCertificate, ProvenKeys, attestation, dpop, mtls, private_key_jwt, secret,
 };
 use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
@@ -15,12 +15,17 @@ use crate::jose::Compact;
 use crate::oauth::{Confirmation, SingleUse, Time};
 use crate::trust::TrustStore;
 
-/// A registered agent that logged in, before the keys were looked at that its request proves. An [`AuthenticatedClient`] is
-/// made of it by `prove` or `without_proof`, and in no other way. Made only by [`authenticate`].
+/// A registered agent by what its request says, before the commit was asked whether its login was used. Made only by
+/// [`authenticate`]; nothing follows from it but an [`UnspentClient`].
 #[derive(Debug)]
 pub struct IdentifiedClient(AuthenticatedClient);
 
-/// A registered agent that proved itself. Made only of an [`IdentifiedClient`].
+/// A registered agent whose login was not used yet, before the keys count that its request proves. Made only of an
+/// [`IdentifiedClient`].
+#[derive(Debug)]
+pub struct UnspentClient(AuthenticatedClient);
+
+/// A registered agent that proved itself. Made only of an [`UnspentClient`].
 #[derive(Debug)]
 pub struct AuthenticatedClient {
     agent: Arc<Agent>,
@@ -28,13 +33,13 @@ pub struct AuthenticatedClient {
     proven: ProvenKeys,
 }
 
-/// Why a client that logged in is not authenticated for all that.
+/// A DPoP proof does not count.
 #[derive(Debug)]
-pub enum AuthError {
-    /// Its DPoP proof is refused.
-    Proof(DpopReason),
-    /// Its login is bound to a key that it did not prove, or the agent may not act.
-    Login(ClientReason),
+pub enum ProofError<E> {
+    /// It fails a check of RFC 9449 §4.3.
+    Refused(DpopReason),
+    /// It was used before, as whoever remembers says.
+    Used(E),
 }
 
 /// Finds out which agent sent the request. `fallback` is the subject token: without any client authentication it may log in its
@@ -74,39 +79,48 @@ pub async fn authenticate(
 }
 
 impl IdentifiedClient {
-    /// This client with the key that the `DPoP` header proves, where the request has one. `path` is the endpoint that was
-    /// asked, such as `/token`; all of them are asked by POST.
+    /// This client, if `unspent` passes its login: one that was used before is nobody from here on, whatever else is wrong.
     ///
     /// # Errors
-    /// The first check of RFC 9449 §4.3 that the proof fails; that the login is bound to a key that was not proved; that the
-    /// agent is suspended or retired.
-    pub fn prove(
-        mut self,
-        credentials: &Credentials,
-        path: &str,
-        rules: &DpopRules,
-        now: Time,
-    ) -> Result<AuthenticatedClient, AuthError> {
-        if let Some(header) = credentials.dpop() {
-            self.0.proven.dpop = Some(dpop::prove(header, path, rules, now).map_err(AuthError::Proof)?);
-        }
-        self.confirmed().map_err(AuthError::Login)
-    }
-
-    /// This client at an endpoint that issues nothing.
-    ///
-    /// # Errors
-    /// `NotHere` when the request has a `DPoP` header: a proof that would bind nothing is refused, not ignored. So a login that
-    /// is bound to a key which only DPoP proves does not count there.
-    pub fn without_proof(self, credentials: &Credentials) -> Result<AuthenticatedClient, AuthError> {
-        match credentials.dpop() {
-            Some(_) => Err(AuthError::Proof(DpopReason::NotHere)),
-            None => self.confirmed().map_err(AuthError::Login),
-        }
+    /// What `unspent` says.
+    pub fn unspent<E>(self, unspent: impl FnOnce(&[SingleUse]) -> Result<(), E>) -> Result<UnspentClient, E> {
+        unspent(self.0.outcome.single_use.as_slice())?;
+        Ok(UnspentClient(self.0))
     }
 
     /// The client, if it proved the key that its login is bound to, and may act at all.
+    #[cfg(test)]
     pub(super) fn confirmed(self) -> Result<AuthenticatedClient, ClientReason> {
+        UnspentClient(self.0).confirmed()
+    }
+}
+
+impl UnspentClient {
+    /// This client with the key that the `DPoP` header proves to `endpoint`, where the request has one, if `unspent` passes that
+    /// proof.
+    ///
+    /// # Errors
+    /// The first check of RFC 9449 §4.3 that the proof fails, the single use last.
+    pub fn prove<E>(
+        mut self,
+        credentials: &Credentials,
+        endpoint: Endpoint<'_>,
+        (rules, now): (&DpopRules, Time),
+        unspent: impl FnOnce(&[SingleUse]) -> Result<(), E>,
+    ) -> Result<Self, ProofError<E>> {
+        if let Some(header) = credentials.dpop() {
+            let proof = dpop::prove(header, endpoint, None, rules, now).map_err(ProofError::Refused)?;
+            unspent(&[proof.single_use]).map_err(ProofError::Used)?;
+            self.0.proven.dpop = Some(proof);
+        }
+        Ok(self)
+    }
+
+    /// The client, if it proved the key that its login is bound to, and may act at all.
+    ///
+    /// # Errors
+    /// `Key`, `Suspended`, `Retired`.
+    pub fn confirmed(self) -> Result<AuthenticatedClient, ClientReason> {
         match (self.0.proven.missed(self.0.outcome.confirmation), self.0.agent.status) {
             (Some(missed), _) => Err(ClientReason::Key(missed)),
             (None, Status::Suspended) => Err(ClientReason::Suspended),
@@ -124,6 +138,11 @@ impl IdentifiedClient {
     /// this may be anybody.
     pub fn is_certain(&self) -> bool {
         self.0.proven.missed(self.0.outcome.confirmation).is_none()
+    }
+
+    /// The single-use values without which this is nobody.
+    pub fn login_values(&self) -> Vec<SingleUse> {
+        self.0.login_values()
     }
 }
 
@@ -205,6 +224,12 @@ impl AuthenticatedClient {
     /// The single-use values of this request, which the commit must spend: the login's and the proof's.
     pub fn spends(&self) -> Vec<SingleUse> {
         self.outcome.single_use.into_iter().chain(self.proven.dpop.map(|proof| proof.single_use)).collect()
+    }
+    /// The single-use values without which this is nobody: the login's, and the proof's where the login is bound to its key.
+    pub fn login_values(&self) -> Vec<SingleUse> {
+        let bound = matches!(self.outcome.confirmation, Some(Confirmation::Dpop(_)));
+        let proof = self.proven.dpop.filter(|_| bound).map(|proof| proof.single_use);
+        self.outcome.single_use.into_iter().chain(proof).collect()
     }
     /// The keys that the request proved, beside its login.
     pub fn proven(&self) -> &ProvenKeys {

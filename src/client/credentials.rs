@@ -84,6 +84,16 @@ impl Credentials {
         self.certificate.as_ref()
     }
 
+    /// True when the request had a `DPoP` header.
+    pub fn has_proof(&self) -> bool {
+        self.dpop.is_some()
+    }
+
+    /// The `Authorization` header, as sent.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     /// True when the request had an `Authorization` header: only then does a refusal carry a challenge (RFC 6749 §5.2).
     pub fn used_authorization_header(&self) -> bool {
         self.authorization.is_some()

@@ -40,11 +40,39 @@ pub struct DpopRules {
     pub nonce_required: bool,
 }
 
-/// Checks the proof in `header` at the endpoint `path`: every check of RFC 9449 §4.3 but the single use.
+/// The endpoint of this server that was asked, and how: a proof is for it and for no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint<'a> {
+    /// The HTTP method of the request.
+    pub method: &'static str,
+    /// Its path below the issuer identifier, in the one spelling by which it is known here.
+    pub path: &'a str,
+}
+
+impl<'a> Endpoint<'a> {
+    /// An endpoint that is asked by GET.
+    pub const fn get(path: &'a str) -> Self {
+        Self { method: "GET", path }
+    }
+
+    /// An endpoint that is asked by POST.
+    pub const fn post(path: &'a str) -> Self {
+        Self { method: "POST", path }
+    }
+}
+
+/// Checks the proof in `header` at `endpoint`: every check of RFC 9449 §4.3 but the single use. Where the request shows an access
+/// `token` of this server, the proof must be for that one too (check 12).
 ///
 /// # Errors
 /// The first check that it fails.
-pub(super) fn prove(header: &str, path: &str, rules: &DpopRules, now: Time) -> Result<DpopProof, DpopReason> {
+pub(super) fn prove(
+    header: &str,
+    endpoint: Endpoint<'_>,
+    token: Option<&str>,
+    rules: &DpopRules,
+    now: Time,
+) -> Result<DpopProof, DpopReason> {
     let proof = EmbeddedKeyJws::parse(header).map_err(DpopReason::Proof)?;
     if !proof.typ_is("dpop+jwt") {
         return Err(DpopReason::Typ);
@@ -52,13 +80,18 @@ pub(super) fn prove(header: &str, path: &str, rules: &DpopRules, now: Time) -> R
     let verified = proof.verify(&PROOF_ALGORITHMS, &rules.known).map_err(DpopReason::Proof)?;
     let (claims, key) = (verified.claims(), verified.key());
     let jti = jti(claims)?;
-    if required(claims, "htm")? != "POST" {
-        return Err(DpopReason::Htm);
+    if required(claims, "htm")? != endpoint.method {
+        return Err(DpopReason::Htm(endpoint.method));
     }
-    check_htu(&required(claims, "htu")?, path, rules)?;
+    check_htu(&required(claims, "htu")?, endpoint.path, rules)?;
+    if let Some(token) = token
+        && required(claims, "ath")? != Digest::of(token.as_bytes()).to_string()
+    {
+        return Err(DpopReason::Ath);
+    }
     let (issued, expires) = current_until(claims, rules, now)?;
     // The address is one of ours and the path has no zero byte, so the parts cannot run together.
-    let digest = Digest::of_parts(&[b"dpop\0", &key.0, path.as_bytes(), b"\0", jti.as_bytes()]);
+    let digest = Digest::of_parts(&[b"dpop\0", &key.0, endpoint.path.as_bytes(), b"\0", jti.as_bytes()]);
     let single_use = SingleUse { digest: digest.0, expires, issued, kind: SingleUseKind::Proof };
     Ok(DpopProof { key, evidence: proof.digest(), single_use })
 }

@@ -21,7 +21,7 @@ use super::fold::StateHash;
 use super::hindrance::Hindrance;
 use super::limits::{Limits, PerClient, Quota};
 use super::receipt::{CommitReason, Durable, Receipt};
-use super::replay_cache::ReplayCache;
+use super::replay_cache::{ReplayCache, SpentValues};
 use super::state::State;
 use super::status_lists::StatusLists;
 use super::subject_keys::{RewrapProgress, RewrapStep, RootKey, SubjectKeys};
@@ -31,7 +31,7 @@ use super::writer::{Writer, WriterParts};
 use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
 use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
-use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId};
+use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId, Time};
 
 /// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -85,6 +85,7 @@ struct CommitShared {
     clients: PerClient,
     quota: Arc<Quota>,
     state: Arc<State>,
+    spent: Arc<SpentValues>,
     lists: Arc<StatusLists>,
     terms: TermsSealer,
     durable: Durable,
@@ -138,6 +139,7 @@ impl Commit {
             clients: PerClient::new(limits.changes_per_client),
             quota: Arc::new(Quota::new(limits.refusals_per_minute)),
             state: Arc::clone(&memory.state),
+            spent: memory.replay.spent(),
             lists: Arc::clone(&memory.lists),
             terms: memory.terms.clone(),
             durable: Durable::default(),
@@ -195,16 +197,45 @@ impl Commit {
         let _closed = self.send(WithholdCommand::of(&receipt));
     }
 
-    /// Has a refusal recorded, or counted where its agent's quota or the queue's is used up. Never waits.
-    pub fn refuse(&self, mut refusal: RefusalRecord<'static>) {
+    /// Passes where `values` can still be spent at `now`, as far as the writer has got. It asks memory alone, takes no lock that
+    /// is held while the store is written, and spends nothing: what follows from the request spends, in the same commit.
+    ///
+    /// # Errors
+    /// `Spent` and `Replayed`, also for values of a batch that is being written; `Forgotten`; `Expired`; `ClockBehind` where a
+    /// value may have been spent and forgotten under a later clock.
+    pub fn look(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
+        let floor = self.shared.state.floor();
+        values.iter().try_for_each(|value| self.shared.spent.look(value, now, floor))
+    }
+
+    /// Has a refusal recorded, or counted where its agent's quota or the queue's is used up. The values of its `login` are looked
+    /// at once more for that; without any it waits for nothing.
+    ///
+    /// # Errors
+    /// `Spent`, `Replayed`, `Forgotten`: the login was used meanwhile, so nothing is recorded or counted in its agent's name.
+    pub async fn refuse(&self, mut refusal: RefusalRecord<'static>, login: Vec<SingleUse>) -> Result<(), CommitReason> {
+        match self.look(&login, refusal.at) {
+            Err(reason) if reason.is_used() => return Err(reason),
+            _ => {}
+        }
         let quota = &self.shared.quota;
-        let Some(suppressed) = quota.take(&refusal.agent, refusal.at) else { return };
+        let Some(suppressed) = quota.take(&refusal.agent, refusal.at) else { return Ok(()) };
         let agent = refusal.agent.clone();
         refusal.suppressed = suppressed;
+        let waits = !login.is_empty();
+        let (reply, answer) = Reply::new();
         let sent = place(&self.shared.refusals)
-            .and_then(|place| self.send(RefusalCommand { refusal, quota: Arc::clone(quota), _place: place }));
+            .and_then(|place| self.send(RefusalCommand { refusal, login, quota: Arc::clone(quota), reply, _place: place }));
         if sent.is_err() {
             quota.give_back(&agent, suppressed + 1);
+            return Ok(());
+        }
+        if !waits {
+            return Ok(());
+        }
+        match answer.await {
+            Ok(Err(reason)) if reason.is_used() => Err(reason),
+            _ => Ok(()),
         }
     }
 

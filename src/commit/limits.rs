@@ -135,7 +135,7 @@ impl Quota {
     /// Takes a place for a refusal of `agent` at `at`, with the number that went unrecorded before it; or counts it as
     /// unrecorded.
     pub(super) fn take(&self, agent: &ClientId, at: Time) -> Option<u64> {
-        let minute = at.seconds().div_euclid(60);
+        let minute = minute(at);
         let mut agents = self.agents();
         if agents.len() >= AGENTS_MAX && !agents.contains_key(agent) {
             agents.retain(|_, count| count.minute == minute || count.suppressed > 0);
@@ -152,6 +152,17 @@ impl Quota {
         Some(std::mem::take(&mut count.suppressed))
     }
 
+    /// Takes back the place that a refusal of `agent` took at `at`, as if there had been none, with the `suppressed` that went
+    /// unrecorded before it.
+    pub(super) fn take_back(&self, agent: &ClientId, at: Time, suppressed: u64) {
+        if let Some(count) = self.agents().get_mut(agent) {
+            count.suppressed += suppressed;
+            if count.minute == minute(at) {
+                count.recorded = count.recorded.saturating_sub(1);
+            }
+        }
+    }
+
     /// Counts `unrecorded` refusals of `agent` that had a place and were not recorded after all.
     pub(super) fn give_back(&self, agent: &ClientId, unrecorded: u64) {
         if let Some(count) = self.agents().get_mut(agent) {
@@ -162,6 +173,10 @@ impl Quota {
     fn agents(&self) -> MutexGuard<'_, HashMap<ClientId, Count>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn minute(at: Time) -> i64 {
+    at.seconds().div_euclid(60)
 }
 
 #[cfg(test)]

@@ -81,6 +81,13 @@ pub enum CommitReason {
     ClockDoubted,
 }
 
+impl CommitReason {
+    /// True where an assertion or a proof was used before, or nobody knows any more that it was not.
+    pub fn is_used(self) -> bool {
+        matches!(self, Self::Spent | Self::Replayed | Self::Forgotten)
+    }
+}
+
 impl fmt::Display for CommitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,6 +1,9 @@
-//! Single-use values that were spent and could still be accepted.
+//! Single-use values that were spent and could still be accepted: the memory of the writer, and the view of it that everybody
+//! may look at.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::expiry::ExpiryQueue;
 use super::receipt::CommitReason;
@@ -12,26 +15,109 @@ type Short = u128;
 /// A request spends so many at most: a client assertion and a proof.
 const REQUEST_SPENDS: usize = 2;
 
-/// Remembers until expiry and refuses when full; nothing is ever forgotten early. Used by the writer alone, so it takes no lock.
+/// The number of parts of the view, each under a lock of its own.
+const SHARDS: usize = 64;
+
+/// Remembers until expiry and refuses when full; nothing is ever forgotten early. Written by the writer alone.
 #[derive(Debug)]
 pub(super) struct ReplayCache {
-    values: HashSet<Short>,
+    spent: Arc<SpentValues>,
+    len: usize,
     expiry: ExpiryQueue<Short>,
     max: usize,
-    /// What was made at this time or before it may have been spent without being remembered.
-    lost: Option<Time>,
+}
+
+/// The spent values, for everybody to look at beside the writer, who holds the lock of one part for one insertion and never
+/// while it writes to the store. A value counts as spent from the moment at which its batch takes it up: whoever shows it a
+/// second time while that batch is being written is a replay too. If the batch is lost, so is the value, when the store is read
+/// again.
+#[derive(Debug)]
+pub(super) struct SpentValues {
+    shards: [RwLock<HashSet<Short>>; SHARDS],
+    /// What was made at this time or before it may have been spent without being remembered, in milliseconds.
+    lost: AtomicI64,
+    /// What had expired at this time may have been forgotten, in milliseconds.
+    forgotten: AtomicI64,
+}
+
+impl Default for SpentValues {
+    fn default() -> Self {
+        let (lost, forgotten) = (AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN));
+        Self { shards: std::array::from_fn(|_| RwLock::default()), lost, forgotten }
+    }
+}
+
+impl SpentValues {
+    /// Passes where `value` can still be spent at `now`, as far as the writer has got.
+    ///
+    /// # Errors
+    /// `Spent`, `Replayed`, `Forgotten`, `Expired`; `ClockBehind` where the value may have been forgotten, because it had expired
+    /// by a later time than `now`, or by `floor`.
+    pub(super) fn look(&self, value: &SingleUse, now: Time, floor: Time) -> Result<(), CommitReason> {
+        if self.contains(value) {
+            return Err(used(value));
+        }
+        // After the look: what was forgotten before it had expired by this time.
+        let forgotten = Time::from_millis(self.forgotten.load(Ordering::SeqCst)).max(floor);
+        if self.is_lost(value) {
+            Err(CommitReason::Forgotten)
+        } else if value.expires <= now {
+            Err(CommitReason::Expired)
+        } else if value.expires <= forgotten {
+            Err(CommitReason::ClockBehind)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_lost(&self, value: &SingleUse) -> bool {
+        value.issued.millis() <= self.lost.load(Ordering::SeqCst)
+    }
+
+    fn contains(&self, value: &SingleUse) -> bool {
+        let short = short(value);
+        self.read(short).is_none_or(|shard| shard.contains(&short))
+    }
+
+    fn read(&self, short: Short) -> Option<RwLockReadGuard<'_, HashSet<Short>>> {
+        Some(self.shards.get(shard_of(short))?.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, short: Short) -> Option<RwLockWriteGuard<'_, HashSet<Short>>> {
+        Some(self.shards.get(shard_of(short))?.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces everything by `values`. None of them can be missed meanwhile: each part is replaced whole.
+    fn replace(&self, values: &[SingleUse], lost: Option<Time>) {
+        self.lost.store(lost.map_or(i64::MIN, Time::millis), Ordering::SeqCst);
+        let mut fresh: [HashSet<Short>; SHARDS] = std::array::from_fn(|_| HashSet::new());
+        for short in values.iter().map(short) {
+            let _inserted = fresh.get_mut(shard_of(short)).map(|shard| shard.insert(short));
+        }
+        for (shard, fresh) in self.shards.iter().zip(fresh) {
+            *shard.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+    }
 }
 
 impl ReplayCache {
     pub(super) fn new(max: usize) -> Self {
-        Self { values: HashSet::new(), expiry: ExpiryQueue::default(), max, lost: None }
+        Self { spent: Arc::default(), len: 0, expiry: ExpiryQueue::default(), max }
+    }
+
+    /// The view for everybody else.
+    pub(super) fn spent(&self) -> Arc<SpentValues> {
+        Arc::clone(&self.spent)
     }
 
     /// Replaces everything by the stored values. More than the maximum are kept, and then nothing is accepted until enough of
     /// them expired.
     pub(super) fn load(&mut self, values: &[SingleUse], lost: Option<Time>) {
-        *self = Self { lost, ..Self::new(self.max) };
-        self.spend(values);
+        self.spent.replace(values, lost);
+        self.expiry = ExpiryQueue::default();
+        let distinct: HashSet<Short> = values.iter().map(short).collect();
+        self.len = distinct.len();
+        values.iter().for_each(|value| self.expiry.add(short(value), value.expires));
     }
 
     /// Passes where all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
@@ -39,19 +125,19 @@ impl ReplayCache {
     /// # Errors
     /// `Forgotten`, `Expired`; as for [`unspent`](Self::unspent); `Busy` where there is no room to remember them.
     pub(super) fn spendable(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
-        if values.iter().any(|value| self.lost.is_some_and(|lost| value.issued <= lost)) {
+        if values.iter().any(|value| self.spent.is_lost(value)) {
             return Err(CommitReason::Forgotten);
         }
         if values.iter().any(|value| value.expires <= now) {
             return Err(CommitReason::Expired);
         }
         self.unspent(values, now)?;
-        if self.values.len() + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
+        if self.len + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
     }
 
     /// True where there is room for what one more request may spend.
     pub(super) fn has_room(&self) -> bool {
-        self.values.len() + REQUEST_SPENDS <= self.max
+        self.len + REQUEST_SPENDS <= self.max
     }
 
     /// Passes where none of those `values` that have not expired at `now` was spent before.
@@ -60,14 +146,10 @@ impl ReplayCache {
     /// `Spent`, `Replayed`.
     pub(super) fn unspent(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
         let repeated = |(position, value): (usize, &SingleUse)| {
-            self.values.contains(&short(value)) || values.iter().take(position).any(|earlier| earlier.digest == value.digest)
+            self.spent.contains(value) || values.iter().take(position).any(|earlier| earlier.digest == value.digest)
         };
         let mut counting = values.iter().enumerate().filter(|(_, value)| value.expires > now);
-        match counting.find(|value| repeated(*value)) {
-            None => Ok(()),
-            Some((_, SingleUse { kind: SingleUseKind::Assertion, .. })) => Err(CommitReason::Spent),
-            Some((_, SingleUse { kind: SingleUseKind::Proof, .. })) => Err(CommitReason::Replayed),
-        }
+        counting.find(|value| repeated(*value)).map_or(Ok(()), |(_, value)| Err(used(value)))
     }
 
     /// Spends values that are spendable.
@@ -78,17 +160,37 @@ impl ReplayCache {
     /// Forgets the values that expired by `now`; false where there were none.
     pub(super) fn forget(&mut self, now: Time) -> bool {
         let due = self.expiry.due(now);
-        for value in &due {
-            self.values.remove(value);
+        if due.is_empty() {
+            return false;
         }
-        !due.is_empty()
+        // First: whoever looks from now on and does not find a value sees that it has expired.
+        self.spent.forgotten.fetch_max(now.millis(), Ordering::SeqCst);
+        for value in &due {
+            let removed = self.spent.write(*value).is_some_and(|mut shard| shard.remove(value));
+            self.len -= usize::from(removed);
+        }
+        true
     }
 
     fn insert(&mut self, value: &SingleUse) {
-        if self.values.insert(short(value)) {
-            self.expiry.add(short(value), value.expires);
+        let short = short(value);
+        if self.spent.write(short).is_some_and(|mut shard| shard.insert(short)) {
+            self.len += 1;
+            self.expiry.add(short, value.expires);
         }
     }
+}
+
+/// The reason for which a value that was spent is refused, by its kind.
+fn used(value: &SingleUse) -> CommitReason {
+    match value.kind {
+        SingleUseKind::Assertion => CommitReason::Spent,
+        SingleUseKind::Proof => CommitReason::Replayed,
+    }
+}
+
+fn shard_of(short: Short) -> usize {
+    short.to_be_bytes().last().map_or(0, |byte| usize::from(*byte) % SHARDS)
 }
 
 fn short(value: &SingleUse) -> Short {
@@ -126,6 +228,23 @@ mod tests {
         assert_eq!(spent.spendable(&[value(3, 99)], at(61)), Ok(()), "there is room again");
         assert_eq!(spent.spendable(&[value(3, 99), value(4, 99)], at(61)), Err(CommitReason::Busy), "for one");
         assert_eq!(spent.spendable(&[other], at(61)), Err(CommitReason::Replayed));
+    }
+
+    /// The view shows what the writer took up before it is durable, and never less while everything is replaced.
+    #[test]
+    fn whoever_looks_sees_a_value_from_the_moment_it_is_taken_up() {
+        let mut cache = ReplayCache::new(9);
+        let spent = cache.spent();
+        assert_eq!(spent.look(&value(1, 60), NOW, NOW), Ok(()));
+        cache.spend(&[value(1, 60)]);
+        assert_eq!(spent.look(&value(1, 60), NOW, NOW), Err(CommitReason::Replayed));
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..1000).for_each(|_| cache.load(&[value(1, 60), value(2, 60)], None)));
+            assert!((0..1000).all(|_| spent.look(&value(1, 60), NOW, NOW) == Err(CommitReason::Replayed)));
+        });
+        assert_eq!(cache.len, 2);
+        cache.load(&[], Some(NOW));
+        assert_eq!(spent.look(&value(3, 60), NOW, NOW), Err(CommitReason::Forgotten));
     }
 
     #[test]

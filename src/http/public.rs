@@ -15,38 +15,98 @@ use serde_json::json;
 
 use super::plain::plain;
 use super::state::AppState;
+use crate::deployment::{INTROSPECT_PATH, REVOKE_PATH, TASKS_PATH, TOKEN_PATH};
+
+/// An endpoint of the public listener.
+pub struct PublicEndpoint {
+    /// Its HTTP method; `*` for any.
+    pub method: &'static str,
+    /// Its path, below the issuer's unless it is well known; what varies stands in braces.
+    pub path: &'static str,
+    /// The credential that it asks for.
+    pub takes: Takes,
+    /// Its route, where that many bytes stand before the path of a file of the ledger.
+    route: fn(usize) -> Route,
+}
+
+/// The kinds of credentials that an endpoint asks for. All endpoints that ask for the same go through the same function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// None.
+    Nothing,
+    /// The authentication of a client.
+    ClientAuthentication,
+    /// An access token of this server.
+    AccessToken,
+}
+
+const fn client(method: &'static str, path: &'static str, route: fn(usize) -> Route) -> PublicEndpoint {
+    PublicEndpoint { method, path, takes: Takes::ClientAuthentication, route }
+}
+
+const fn open(method: &'static str, path: &'static str, route: fn(usize) -> Route) -> PublicEndpoint {
+    PublicEndpoint { method, path, takes: Takes::Nothing, route }
+}
+
+const LEDGER: &str = "/ledger/";
+const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
+const OPENID_METADATA: &str = "/.well-known/openid-configuration";
+
+const fn ledger(path: &'static str, takes: Takes) -> PublicEndpoint {
+    let route = |prefix: usize| web::get().to(move |request, state| ledger::get(request, state, prefix));
+    PublicEndpoint { method: "GET", path, takes, route }
+}
+
+/// Every endpoint of the public listener: there are no other routes.
+pub const ENDPOINTS: [PublicEndpoint; 16] = [
+    client("POST", TOKEN_PATH, |_| web::post().to(endpoints::token)),
+    client("POST", INTROSPECT_PATH, |_| web::post().to(endpoints::introspect)),
+    client("POST", REVOKE_PATH, |_| web::post().to(endpoints::revoke)),
+    client("POST", TASKS_PATH, |_| web::post().to(tasks::open)),
+    client("POST", "/tasks/{id}/{action}", |_| web::post().to(tasks::act)),
+    client("GET", "/tasks/{id}", |_| web::get().to(tasks::look)),
+    open("GET", "/jwks", |_| web::get().to(jwks)),
+    open("GET", "/.well-known/jwks.json", |_| web::get().to(jwks)),
+    open("*", "/authorize", |_| web::to(authorize)),
+    open("GET", OAUTH_METADATA, |_| web::get().to(metadata)),
+    open("GET", OPENID_METADATA, |_| web::get().to(metadata)),
+    open("GET", "/status/{list}", |_| web::get().to(status::list)),
+    open("HEAD", "/status/{list}", |_| Route::new().method(Method::HEAD).to(status::list)),
+    open("GET", "/status", |_| web::get().to(status::aggregation)),
+    ledger("/ledger/proof/{jti}", Takes::AccessToken),
+    ledger("/ledger/{file:.*}", Takes::Nothing),
+];
 
 /// The routes of the public listener, below the issuer's `path`. While no configuration is in force there is one answer to all.
 pub(super) fn routes(config: &mut ServiceConfig, path: &str) {
     let refuses = guard::fn_guard(|request| request.app_data::<Data<AppState>>().is_some_and(|state| state.board.refuses()));
     config.service(web::scope("").guard(refuses).default_service(web::to(not_yet)));
-    let form = |name: &str, post: Route| web::resource(format!("{path}/{name}")).route(post).default_service(web::to(post_only));
-    config.service(form("token", web::post().to(endpoints::token)));
-    config.service(form("introspect", web::post().to(endpoints::introspect)));
-    config.service(form("revoke", web::post().to(endpoints::revoke)));
-    config.service(form("tasks", web::post().to(tasks::open)));
-    config.service(form("tasks/{id}/{action}", web::post().to(tasks::act)));
-    config.route(&format!("{path}/tasks/{{id}}"), web::get().to(tasks::look));
-    config.route(&format!("{path}/jwks"), web::get().to(jwks));
-    config.route(&format!("{path}/.well-known/jwks.json"), web::get().to(jwks));
-    config.route(&format!("{path}/authorize"), web::to(authorize));
-    config.route(&format!("/.well-known/oauth-authorization-server{path}"), web::get().to(metadata));
-    config.route(&format!("/.well-known/openid-configuration{path}"), web::get().to(metadata));
-    for route in [Route::new().method(Method::GET), Route::new().method(Method::HEAD)] {
-        config.route(&format!("{path}/status/{{list}}"), route.to(status::list));
-    }
-    config.route(&format!("{path}/status"), web::get().to(status::aggregation));
-    ledger_routes(config, path);
+    ENDPOINTS.iter().for_each(|endpoint| endpoint.serve(config, path));
     if !path.is_empty() {
-        config.route(&format!("{path}/.well-known/openid-configuration"), web::get().to(metadata));
+        // Below the issuer's path it stands too (OpenID Connect Discovery §4).
+        config.route(&format!("{path}{OPENID_METADATA}"), web::get().to(metadata));
     }
 }
 
 /// The routes of the ledger, which auditors find at the socket too.
 pub(super) fn ledger_routes(config: &mut ServiceConfig, path: &str) {
-    let prefix = format!("{path}/ledger/");
-    let get = web::get().to(move |request, state| ledger::get(request, state, prefix.len()));
-    config.route(&format!("{path}/ledger/{{file:.*}}"), get);
+    ENDPOINTS.iter().filter(|endpoint| endpoint.path.starts_with(LEDGER)).for_each(|endpoint| endpoint.serve(config, path));
+}
+
+impl PublicEndpoint {
+    /// Where clients post forms, another method is told which to use.
+    fn serve(&self, config: &mut ServiceConfig, path: &str) {
+        let address = match self.path {
+            // RFC 8414 §3.1: the issuer's path stands behind it.
+            OAUTH_METADATA | OPENID_METADATA => format!("{}{path}", self.path),
+            below => format!("{path}{below}"),
+        };
+        let route = (self.route)(path.len() + LEDGER.len());
+        match self.method {
+            "POST" => config.service(web::resource(address).route(route).default_service(web::to(post_only))),
+            _ => config.route(&address, route),
+        };
+    }
 }
 
 /// `GET /.well-known/oauth-authorization-server[/path]`, `/.well-known/openid-configuration[/path]` and

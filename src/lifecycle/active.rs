@@ -61,6 +61,11 @@ impl ActiveClient {
         self.client.spends()
     }
 
+    /// The single-use values without which this is nobody.
+    pub fn login_values(&self) -> Vec<SingleUse> {
+        self.client.login_values()
+    }
+
     /// The authentication.
     pub fn client(&self) -> &AuthenticatedClient {
         &self.client

@@ -54,7 +54,10 @@ pub fn admit(
     }
     let generations = generations?;
     let expiry_cap = expiry_cap(&client, &subject, actor.as_ref());
-    Ok(AdmittedExchange::new(AdmittedParts { client, subject, actor, current, mode, chain, depth, generations, expiry_cap }))
+    let on_behalf = subject.own().filter(|_| presented_as == ExchangeMode::OnBehalfOf);
+    let sent = on_behalf.map(|own| held_by(&client.agent().id, own, rules.catalog).cloned().collect());
+    let parts = AdmittedParts { client, subject, actor, current, mode, sent, chain, depth, generations, expiry_cap };
+    Ok(AdmittedExchange::new(parts))
 }
 
 /// The mode in which `client` may present `subject`. Policy can only narrow this; where the origin cannot be told, the answer

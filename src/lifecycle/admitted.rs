@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::oauth::{ActChain, ExchangeMode, Generation, Jti, Time, Txn};
+use crate::oauth::{ActChain, ExchangeMode, Generation, Jti, ScopesOnApi, Time, Txn};
 use crate::token::{TaskMembership, VerifiedActor, VerifiedSubject};
 
 /// An exchange in which this client may present this subject token, in this mode, and everything it depends on is alive. Made
@@ -20,6 +20,8 @@ pub(super) struct AdmittedParts {
     pub(super) actor: Option<VerifiedActor>,
     pub(super) current: CurrentActor,
     pub(super) mode: ExchangeMode,
+    /// The part of the subject token's authority that an API's agent was sent, where it presents it on behalf.
+    pub(super) sent: Option<Vec<ScopesOnApi>>,
     pub(super) chain: ActChain,
     pub(super) depth: u32,
     pub(super) generations: Vec<Generation>,
@@ -63,6 +65,13 @@ impl AdmittedExchange {
     /// The mode: delegation, impersonation, … (RFC 8693 §1.1).
     pub fn mode(&self) -> ExchangeMode {
         self.0.mode
+    }
+
+    /// The authority of our own subject token that counts for whoever presents it: all of it for its client and its current
+    /// actor; for the agent of an API that it is for, what it holds on that API, and nothing of the others in its audience.
+    pub fn held(&self) -> &[ScopesOnApi] {
+        let all = || self.0.subject.own().map_or(&[][..], |own| &own.held);
+        self.0.sent.as_deref().unwrap_or_else(all)
     }
 
     /// The chain as the issued token and the record will have it, whole.
@@ -112,7 +121,8 @@ impl AdmittedExchange {
     ) -> Self {
         let (depth, expiry_cap) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
         let chain = subject.chain().clone();
-        Self(AdmittedParts { client, subject, actor: None, current, mode, chain, depth, generations: Vec::new(), expiry_cap })
+        let (actor, sent, generations) = (None, None, Vec::new());
+        Self(AdmittedParts { client, subject, actor, current, mode, sent, chain, depth, generations, expiry_cap })
     }
 
     /// With a running copy that nothing attests.

@@ -51,9 +51,7 @@ pub fn revocation(
     rules: &Rules<'_>,
 ) -> Result<Option<Revocation>, AdmissionReason> {
     let (own, id) = (token.own(), &client.agent().id);
-    if alive(rules.state, &own.generations, rules.now).is_err_and(|dead| dead.is_final()) {
-        return Ok(None);
-    }
+    // Whose it is comes first: who may not revoke it learns nothing of its life.
     let reason = if own.client == *id {
         "revoked by the client it was issued to"
     } else if held_by(id, own, rules.catalog).next().is_some() {
@@ -61,6 +59,9 @@ pub fn revocation(
     } else {
         return Err(AdmissionReason::Revoker);
     };
+    if alive(rules.state, &own.generations, rules.now).is_err_and(|dead| dead.is_final()) {
+        return Ok(None);
+    }
     Ok(Some(Revocation {
         ends: Revocable::hop(own.jti, own.txn, rules.pseudonyms),
         by: id.clone(),

@@ -79,6 +79,22 @@ pub enum TaskAction {
     Complete,
 }
 
+impl TaskAction {
+    /// Every action that changes something, with the name by which it is asked for.
+    pub const NAMED: [(Self, &str); 4] =
+        [(Self::Heartbeat, "heartbeat"), (Self::Suspend, "suspend"), (Self::Resume, "resume"), (Self::Complete, "complete")];
+
+    /// True where it ends or suspends, and does nothing else.
+    pub fn ends(self) -> bool {
+        matches!(self, Self::Suspend | Self::Complete)
+    }
+
+    /// Its name; none for a look.
+    pub fn name(self) -> Option<&'static str> {
+        Self::NAMED.iter().find(|(action, _)| *action == self).map(|(_, name)| *name)
+    }
+}
+
 /// The change to record for a task action.
 #[derive(Debug)]
 pub enum TaskChange {

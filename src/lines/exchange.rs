@@ -4,9 +4,10 @@ use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest, granted};
 use crate::authority;
 use crate::binding;
+use crate::client::Endpoint;
 use crate::commit::{Commit, ReservedPlace};
 use crate::deployment::TOKEN_PATH;
-use crate::error::{ExchangeError, Profile};
+use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, IssuedToken};
 use crate::policy::{self, Grant};
@@ -20,7 +21,7 @@ use crate::token::{self, VerifiedActor};
 pub(super) async fn exchange(context: LineContext<'_>, request: &TokenRequest<'_>) -> Result<IssuedToken, RefusedRequest> {
     let request = ExchangeRequest::parse(request)?;
     let subject = request.subject().text();
-    let login = LoginRules { profile: Profile::TOKEN_EXCHANGE, proof_path: Some(TOKEN_PATH), attestation: Some(subject) };
+    let login = LoginRules { attestation: Some(subject), ..LoginRules::at(Endpoint::post(TOKEN_PATH)) };
     let asked = Asked {
         token: Some(subject),
         resources: request.resources(),
@@ -59,7 +60,7 @@ async fn issue(
     let requested = request.scope().map(|scopes| catalog.declared(scopes));
     let (minted, hop) = mint::sign(&admitted, &dependencies, &grant, requested.as_deref(), place, &deployment.minting(), now)
         .map_err(ExchangeError::Mint)?;
-    login::record_and_release(commit, hop, |receipt| minted.release(receipt)).await
+    login::record_and_release(commit, (hop, lineage), |receipt| minted.release(receipt)).await
 }
 
 async fn verify_actor(context: LineContext<'_>, presented: &PresentedToken) -> Result<VerifiedActor, ExchangeError> {

@@ -2,6 +2,8 @@
 
 use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::client::Endpoint;
+use crate::deployment::INTROSPECT_PATH;
 use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, AnswerForm, IntrospectionResponse};
@@ -19,15 +21,15 @@ pub async fn introspect(
 ) -> Result<IntrospectionResponse, RefusedRequest> {
     let request = TokenQuery::parse(form)?;
     let asked = Asked { token: Some(request.text()), ..Asked::default() };
-    let line = async |client, _: &mut Lineage| answer(context, &request, &client, wanted).await;
-    login::authenticated(context, LoginRules::WITHOUT_PROOF, asked, line).await
+    let line = async |client, lineage: &mut Lineage| answer(context, &request, (&client, lineage), wanted).await;
+    login::authenticated(context, LoginRules::at(Endpoint::post(INTROSPECT_PATH)), asked, line).await
 }
 
 /// The login is spent first, so that the answer was still true after it.
 async fn answer(
     context: LineContext<'_>,
     request: &TokenQuery,
-    client: &ActiveClient,
+    (client, lineage): (&ActiveClient, &mut Lineage),
     wanted: AnswerForm,
 ) -> Result<IntrospectionResponse, ExchangeError> {
     let LineContext { deployment, commit, now, .. } = context;
@@ -35,6 +37,7 @@ async fn answer(
     if !spent.is_empty() {
         commit.spend(spent).await.map_err(ExchangeError::Commit)?;
     }
+    lineage.spent = true;
     let state = commit.state();
     let token = token::verify_own(request.text(), &deployment.own, now.max(state.floor())).map_err(ExchangeError::Subject);
     let rules = deployment.rules(&*state, now);

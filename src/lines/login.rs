@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::refused::{Asked, Lineage, RefusedRequest};
 use crate::catalog::Agent;
-use crate::client::{self, AuthError, ClientReason, Credentials};
-use crate::commit::{Commit, Receipt, RecordHop};
+use crate::client::{self, ClientReason, Credentials, Endpoint, ProofError};
+use crate::commit::{Commit, CommitReason, Receipt, RecordHop};
 use crate::deployment::Deployment;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, InactiveStatus, LoginRefusal};
 use crate::mint::MintReason;
-use crate::oauth::Time;
+use crate::oauth::{SingleUse, Time};
 
 /// A request in hand: the configuration, the writer, the credentials and the time that every line works with.
 #[derive(Clone, Copy)]
@@ -30,16 +30,26 @@ pub struct LineContext<'a> {
 pub(super) struct LoginRules<'a> {
     /// The error table of the request.
     pub(super) profile: Profile,
-    /// The path below the issuer identifier that a DPoP proof names; none at an endpoint that issues no token, where a proof
-    /// would bind nothing and is refused.
-    pub(super) proof_path: Option<&'static str>,
+    /// The endpoint that was asked, which a DPoP proof names.
+    pub(super) endpoint: Endpoint<'a>,
     /// The subject token, where it may log in its own subject if the request has no client authentication.
     pub(super) attestation: Option<&'a str>,
+    /// True where the request only ends or suspends something: that is recorded also while the clock stands behind the newest
+    /// record, when nobody knows of some logins that they were not used.
+    pub(super) ends: bool,
 }
 
-impl LoginRules<'_> {
-    /// The login at an endpoint that issues no token.
-    pub(super) const WITHOUT_PROOF: Self = Self { profile: Profile::TOKEN_EXCHANGE, proof_path: None, attestation: None };
+impl<'a> LoginRules<'a> {
+    /// The login at an endpoint where every client authenticates itself.
+    pub(super) fn at(endpoint: Endpoint<'a>) -> Self {
+        Self { profile: Profile::TOKEN_EXCHANGE, endpoint, attestation: None, ends: false }
+    }
+}
+
+/// The agent in whose name a refusal is recorded, with the single-use values without which it is not that agent.
+struct RecordedAgent {
+    agent: Arc<Agent>,
+    login: Vec<SingleUse>,
 }
 
 /// Runs `line` for the authenticated client.
@@ -56,7 +66,7 @@ pub(super) async fn authenticated<T>(
     let mut lineage = Lineage::default();
     let (agent, reason) = match log_in(context, login).await {
         Ok(client) => {
-            let agent = Arc::clone(client.agent());
+            let agent = RecordedAgent { agent: Arc::clone(client.agent()), login: client.login_values() };
             match line(client, &mut lineage).await {
                 Ok(done) => return Ok(done),
                 Err(reason) => (Some(agent), reason),
@@ -65,37 +75,48 @@ pub(super) async fn authenticated<T>(
         Err(refused) => refused,
     };
     let code = reason.code(login.profile);
+    // Whoever lost the race for a login is a stranger, as one who came later would be.
+    let Some(RecordedAgent { agent, login }) = agent.filter(|_| !reason.is_used_login()) else {
+        return Err(RefusedRequest { code, reason, record: None, login: Vec::new() });
+    };
+    let own = lineage.spent || matches!(reason, ExchangeError::Commit(CommitReason::Unavailable));
+    let login = if own { Vec::new() } else { login };
     let at = (&context.deployment.catalog, context.now);
-    let record = agent.map(|agent| Box::new(asked.record(&agent.id, lineage, (code, &reason), at)));
-    Err(RefusedRequest { code, reason, record })
+    let record = Some(Box::new(asked.record(&agent.id, lineage, (code, &reason), at)));
+    Err(RefusedRequest { code, reason, record, login })
 }
 
-/// The client as the registered agent that it proved to be, with the key that it proved, and neither suspended nor retired.
+/// The client as the registered agent that it proved to be, in one order for every endpoint: who it says it is, whether that
+/// login was used, the key that it proved, whether that proof was used, and that it is neither suspended nor retired.
 ///
 /// # Errors
-/// With the agent where the login is certain without its DPoP proof and only that is refused, at an endpoint that takes proofs.
-async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<ActiveClient, (Option<Arc<Agent>>, ExchangeError)> {
+/// With the agent where the login is certain without its DPoP proof and only that is refused.
+async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<ActiveClient, (Option<RecordedAgent>, ExchangeError)> {
     let LineContext { deployment, commit, credentials, now } = context;
-    let stranger = |reason| (None, ExchangeError::Client(reason));
+    let stranger = |reason| (None, reason);
+    let unspent = |values: &[SingleUse]| match commit.look(values, now) {
+        Err(CommitReason::ClockBehind) if login.ends => Ok(()),
+        looked => looked.map_err(ExchangeError::Commit),
+    };
     let (logins, catalog, trust) = (&deployment.logins, &deployment.catalog, &deployment.trust);
     let client = client::authenticate(logins, catalog, trust, credentials, login.attestation, &deployment.audience, now);
-    let client = client.await.map_err(stranger)?;
-    let certain = client.is_certain().then(|| Arc::clone(client.agent()));
-    let proved = match login.proof_path {
-        Some(path) => client.prove(credentials, path, &deployment.dpop, now),
-        None => client.without_proof(credentials),
-    };
-    let client = proved.map_err(|reason| match reason {
-        AuthError::Proof(reason) => (certain.filter(|_| login.proof_path.is_some()), ExchangeError::Proof(reason)),
-        AuthError::Login(reason) => stranger(reason),
+    let client = client.await.map_err(ExchangeError::Client).map_err(stranger)?;
+    let client = client.unspent(unspent).map_err(stranger)?;
+    let certain = client.is_certain().then(|| (Arc::clone(client.agent()), client.login_values()));
+    let certain = certain.map(|(agent, login)| RecordedAgent { agent, login });
+    let proved = client.prove(credentials, login.endpoint, (&deployment.dpop, now), unspent);
+    let client = proved.map_err(|refused| match refused {
+        ProofError::Refused(reason) => (certain, ExchangeError::Proof(reason)),
+        ProofError::Used(reason) => (certain, reason),
     })?;
+    let client = client.confirmed().map_err(ExchangeError::Client).map_err(stranger)?;
     // An agent that the record suspends or retires is refused like one that its file does.
     lifecycle::require_active(client, &*commit.state(), &deployment.pseudonyms, now).map_err(|refusal| {
-        stranger(match refusal {
+        stranger(ExchangeError::Client(match refusal {
             LoginRefusal::Inactive(InactiveStatus::Suspended) => ClientReason::Suspended,
             LoginRefusal::Inactive(InactiveStatus::Retired) => ClientReason::Retired,
             LoginRefusal::Outdated => ClientReason::Outdated,
-        })
+        }))
     })
 }
 
@@ -106,10 +127,11 @@ async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<Activ
 /// `Commit` when it is not recorded, `Mint` when it is not released.
 pub(super) async fn record_and_release<T>(
     commit: &Commit,
-    hop: RecordHop,
+    (hop, lineage): (RecordHop, &mut Lineage),
     release: impl FnOnce(&Receipt) -> Result<T, MintReason>,
 ) -> Result<T, ExchangeError> {
     let receipt = commit.submit(hop).await.map_err(ExchangeError::Commit)?;
+    lineage.spent = true;
     release(&receipt).map_err(|reason| {
         commit.withhold(receipt);
         ExchangeError::Mint(reason)

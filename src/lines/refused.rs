@@ -1,10 +1,12 @@
 //! The error of a line: the reason, and the record of the refusal.
 
 use crate::catalog::Catalog;
+use crate::commit::Commit;
 use crate::crypto::Digest;
 use crate::error::{ErrorCode, ExchangeError, Profile};
 use crate::ledger::record::RefusalRecord;
-use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, ScopesOnApi, Time, Txn};
+use crate::lifecycle::AdmissionReason;
+use crate::oauth::{Audience, ClientId, Jti, Resource, Scopes, ScopesOnApi, SingleUse, Time, Txn};
 use crate::policy::{Denial, PolicyOutcome};
 use crate::request::RequestReason;
 use crate::token::VerifiedSubject;
@@ -19,6 +21,19 @@ pub struct RefusedRequest {
     /// The record of an authenticated client's request, still without its `error_id`. Absent for a stranger's, which is not
     /// recorded.
     pub record: Option<Box<RefusalRecord<'static>>>,
+    /// The single-use values of the login in whose name it is recorded, which the commit looks at once more.
+    pub(super) login: Vec<SingleUse>,
+}
+
+/// A refusal as it is answered and logged.
+#[derive(Debug)]
+pub struct AnsweredRefusal {
+    /// The OAuth error code.
+    pub code: ErrorCode,
+    /// The reason.
+    pub reason: ExchangeError,
+    /// The agent that asked; none for a stranger.
+    pub agent: Option<ClientId>,
 }
 
 /// The token, targets and scopes of a request, borrowed from it: nothing is copied, hashed or looked up unless it is refused.
@@ -36,11 +51,13 @@ pub(super) struct Asked<'a> {
     pub(super) authority: &'a [ScopesOnApi],
 }
 
-/// The facts of a request's token that the record of its refusal holds, known once the token is verified.
+/// The facts that the record of a request's refusal needs, known while its line runs: those of its token once that is verified.
 #[derive(Debug, Default)]
 pub(super) struct Lineage {
     /// Its transaction.
     pub(super) txn: Option<Txn>,
+    /// True once this very request has spent the values of its login.
+    pub(super) spent: bool,
     /// Its hop, where it is an access token.
     pub(super) parent: Option<Jti>,
     /// The ids of the APIs that it is for, where the request names no target.
@@ -50,7 +67,28 @@ pub(super) struct Lineage {
 impl RefusedRequest {
     /// The refusal of a request before its client logged in. Reasons of that time have the same code in every profile.
     pub fn before_login(reason: ExchangeError) -> Self {
-        Self { code: reason.code(Profile::TOKEN_EXCHANGE), reason, record: None }
+        Self { code: reason.code(Profile::TOKEN_EXCHANGE), reason, record: None, login: Vec::new() }
+    }
+
+    /// True where the answer must not tell the refusal: the client may not revoke the token, and learns neither whose it is nor
+    /// whether it lives (RFC 7009 §2.2: the answer is that of a token that never was one).
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.reason, ExchangeError::Admission(AdmissionReason::Revoker))
+    }
+
+    /// Has the refusal recorded under `error_id` if its client is authenticated. Where its login was used meanwhile it is the
+    /// refusal of a stranger by then, for just that.
+    pub async fn recorded(self, commit: &Commit, error_id: &str) -> AnsweredRefusal {
+        let Self { code, reason, record, login } = self;
+        let Some(record) = record else { return AnsweredRefusal { code, reason, agent: None } };
+        let agent = record.agent.clone();
+        match commit.refuse(RefusalRecord { error_id: error_id.to_owned().into(), ..*record }, login).await {
+            Ok(()) => AnsweredRefusal { code, reason, agent: Some(agent) },
+            Err(used) => {
+                let reason = ExchangeError::Commit(used);
+                AnsweredRefusal { code: reason.code(Profile::TOKEN_EXCHANGE), reason, agent: None }
+            }
+        }
     }
 }
 
@@ -109,7 +147,7 @@ impl Lineage {
     pub(super) fn of(subject: &VerifiedSubject, names_target: bool) -> Self {
         let implied = subject.own().filter(|_| !names_target).map_or(&[][..], |own| &own.held);
         let apis = implied.iter().map(|held| held.api.clone()).collect();
-        Self { txn: subject.own().map(|own| own.txn), parent: subject.hop(), apis }
+        Self { txn: subject.own().map(|own| own.txn), parent: subject.hop(), apis, spent: false }
     }
 }
 

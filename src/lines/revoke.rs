@@ -2,6 +2,8 @@
 
 use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest};
+use crate::client::Endpoint;
+use crate::deployment::REVOKE_PATH;
 use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient};
 use crate::request::{Form, TokenQuery};
@@ -11,16 +13,18 @@ use crate::token::{self, TokenReason};
 /// that is durable; which is also so of a token that never was one.
 ///
 /// # Errors
-/// A malformed request, a client that did not prove itself or that may not revoke this token, or a revocation that cannot be
-/// recorded.
+/// A malformed request, a client that did not prove itself, or a revocation that cannot be recorded. `Revoker`, which is recorded
+/// and not told: to a client that may not revoke the token nothing says whether it lives.
 pub async fn revoke(context: LineContext<'_>, form: &Form) -> Result<(), RefusedRequest> {
     let request = TokenQuery::parse(form)?;
     let asked = Asked { token: Some(request.text()), ..Asked::default() };
     let line = async |client, lineage: &mut Lineage| end(context, &request, &client, lineage).await;
-    login::authenticated(context, LoginRules::WITHOUT_PROOF, asked, line).await
+    let login = LoginRules { ends: true, ..LoginRules::at(Endpoint::post(REVOKE_PATH)) };
+    login::authenticated(context, login, asked, line).await
 }
 
-/// A token that is dead already takes the way through the commit too: its revocation may act and not be durable yet.
+/// A token that is dead already takes the way through the commit too: its revocation may act and not be durable yet. So does one
+/// that is not this client's to revoke, so that nothing tells it from one that there never was.
 async fn end(
     context: LineContext<'_>,
     request: &TokenQuery,
@@ -33,14 +37,18 @@ async fn end(
     let revocation = match token::verify_own(request.text(), &deployment.own, now) {
         Ok(token) => {
             *lineage = Lineage { txn: Some(token.own().txn), parent: Some(token.own().jti), ..Lineage::default() };
-            lifecycle::revocation(client, &token, &deployment.rules(&*state, now)).map_err(ExchangeError::Admission)?
+            lifecycle::revocation(client, &token, &deployment.rules(&*state, now)).map_err(ExchangeError::Admission)
         }
         Err(TokenReason::TaskToken) => return Err(ExchangeError::TaskToken),
-        Err(_unknown) => None,
+        Err(_unknown) => Ok(None),
     };
     match revocation {
-        Some(revocation) => commit.end_spending(revocation, spent).await,
-        None => commit.spend(spent).await,
+        Ok(Some(revocation)) => commit.end_spending(revocation, spent).await.map_err(ExchangeError::Commit),
+        Ok(None) => commit.spend(spent).await.map_err(ExchangeError::Commit),
+        Err(refused) => {
+            commit.spend(spent).await.map_err(ExchangeError::Commit)?;
+            lineage.spent = true;
+            Err(refused)
+        }
     }
-    .map_err(ExchangeError::Commit)
 }

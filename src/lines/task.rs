@@ -4,8 +4,9 @@
 use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest, granted};
 use crate::binding;
+use crate::client::Endpoint;
 use crate::deployment::TASKS_PATH;
-use crate::error::{ExchangeError, Profile};
+use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient, AdmissionReason, Task, TaskAction, TaskChange, TaskStatus};
 use crate::mint::{self, IssuedTaskToken};
 use crate::oauth::TaskId;
@@ -28,7 +29,7 @@ pub struct TaskOutcome {
 /// The reason of the first stage to refuse.
 pub async fn open_task(context: LineContext<'_>, form: &Form) -> Result<IssuedTaskToken, RefusedRequest> {
     let request = TaskRequest::parse(form)?;
-    let login = LoginRules { profile: Profile::TOKEN_EXCHANGE, proof_path: Some(TASKS_PATH), attestation: None };
+    let login = LoginRules::at(Endpoint::post(TASKS_PATH));
     let asked = Asked { token: Some(request.subject().text()), authority: &request.wanted().authority, ..Asked::default() };
     let line = async |client, lineage: &mut Lineage| open(context, &request, client, lineage).await;
     login::authenticated(context, login, asked, line).await
@@ -57,7 +58,7 @@ async fn open(
     let (minted, task) =
         mint::open(&admitted, &dependencies, &grant, (&declared, commit.terms_sealer()), &deployment.minting(), now)
             .map_err(ExchangeError::Mint)?;
-    login::record_and_release(commit, task, |receipt| minted.release(receipt)).await
+    login::record_and_release(commit, (task, lineage), |receipt| minted.release(receipt)).await
 }
 
 /// Does `action` on the task `id`, if it is this client's to do. When it returns `Ok`, that is durable.
@@ -65,8 +66,14 @@ async fn open(
 /// # Errors
 /// The reason of the first stage to refuse.
 pub async fn act_on_task(context: LineContext<'_>, id: &str, action: TaskAction) -> Result<TaskOutcome, RefusedRequest> {
+    let path = match action.name() {
+        None => format!("{TASKS_PATH}/{id}"),
+        Some(name) => format!("{TASKS_PATH}/{id}/{name}"),
+    };
+    let endpoint = if action == TaskAction::Look { Endpoint::get(&path) } else { Endpoint::post(&path) };
+    let login = LoginRules { ends: action.ends(), ..LoginRules::at(endpoint) };
     let line = async |client, lineage: &mut Lineage| act(context, (id, action), &client, lineage).await;
-    login::authenticated(context, LoginRules::WITHOUT_PROOF, Asked::default(), line).await
+    login::authenticated(context, login, Asked::default(), line).await
 }
 
 async fn act(
@@ -89,6 +96,7 @@ async fn act(
         TaskChange::Complete(revocation) => commit.end_spending(revocation, spent).await,
     }
     .map_err(ExchangeError::Commit)?;
+    lineage.spent = true;
     let (task, status) = lifecycle::current_task(task, &rules);
     Ok(TaskOutcome { task, status })
 }

@@ -34,6 +34,13 @@ pub struct VerifiedIssued {
     confirmation: Option<Confirmation>,
 }
 
+/// The hop of a genuine access token of ours, which may have run out. Made only by `hop_of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GenuineHop {
+    jti: Jti,
+    confirmation: Option<Confirmation>,
+}
+
 /// The `typ` of task tokens: nothing else takes them.
 pub const TASK_TYP: &str = "task+jwt";
 
@@ -85,19 +92,20 @@ impl IssuerKeys {
         Ok(iss.as_deref() == Some(self.issuer.as_str()))
     }
 
-    /// The hop whose access token `token` is: genuine, whether or not it still lives. It shows who once held the token, and
-    /// gives no right but to the proof of its own record.
+    /// The hop whose access token `token` is: genuine, whether or not it still lives. It gives no right but to the proof of its
+    /// own record.
     ///
     /// # Errors
     /// When none of the keys that are still published signed it, or it is no access token of ours.
-    pub fn hop_of(&self, token: &str) -> Result<Jti, TokenReason> {
+    pub fn hop_of(&self, token: &str) -> Result<GenuineHop, TokenReason> {
         let jws = Compact::parse(token)?;
         if !self.issued(&jws)? || !(jws.typ_is("at+jwt") || jws.typ_is("JWT")) {
             return Err(TokenReason::NotAccessToken);
         }
         let verified = jws.verify_in(&self.keys, &ALGORITHMS)?;
         let claims: SignedClaims<'_> = verified.claims().read().map_err(|_| TokenReason::Claims)?;
-        Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)
+        let jti = Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)?;
+        Ok(GenuineHop { jti, confirmation: claims.cnf })
     }
 
     /// Verifies one of our own access tokens.
@@ -176,6 +184,18 @@ impl IssuerKeys {
             && scopes == Some(held)
             && task == ancestry.own.task.as_ref().map(|task| task.id);
         if same && chain { Ok(shown) } else { Err(TokenReason::Ancestry) }
+    }
+}
+
+impl GenuineHop {
+    /// The hop.
+    pub fn jti(&self) -> Jti {
+        self.jti
+    }
+
+    /// The `cnf` of its token: the key that whoever shows it must prove.
+    pub fn confirmation(&self) -> Option<Confirmation> {
+        self.confirmation
     }
 }
 

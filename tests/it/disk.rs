@@ -36,6 +36,8 @@ fn stops_and_resumes(name: &str, trouble: &str) {
         assert!(!site.ready(), "the server says it is ready while its disk is not");
         let ready = crate::support::get(site.ops, "/readyz").unwrap();
         assert!(ready.body().starts_with("store: "), "{}", ready.text);
+        let page = include_str!("../../docs/operators.md");
+        assert!(page.lines().any(|line| line == ready.body().trim_end()), "the page of that day shows another answer");
         assert!(crate::support::get(site.ops, "/healthz").unwrap().status == 200);
         fs::remove_file(&control).unwrap();
         site.wait("service resumes", || site.ready());

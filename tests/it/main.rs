@@ -86,6 +86,9 @@ mod fences;
 // Proofs of keys: nonces that are required, and one success however many present the same at once.
 mod proofs;
 
+// Every endpoint with every kind of credential: one answer per kind.
+mod doors;
+
 // In process: every claim that is read, with every JSON type.
 mod readers;
 

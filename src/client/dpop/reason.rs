@@ -21,8 +21,8 @@ pub enum DpopReason {
     JtiLength,
     /// `typ` is another (check 4).
     Typ,
-    /// `htm` is another method (check 8).
-    Htm,
+    /// `htm` is another method than this (check 8).
+    Htm(&'static str),
     /// `htu` is another address (check 9).
     Htu,
     /// No nonce, and one is required (check 10).
@@ -33,8 +33,10 @@ pub enum DpopReason {
     Old,
     /// Made in the future (check 11).
     Ahead,
-    /// A proof where none is taken: it would bind nothing.
-    NotHere,
+    /// `ath` is not the digest of the access token that the request shows (check 12).
+    Ath,
+    /// The request shows an access token by the scheme `DPoP`, and no proof.
+    Missing,
 }
 
 impl DpopReason {
@@ -53,7 +55,7 @@ impl fmt::Display for DpopReason {
             Self::ClaimType(claim) => return write!(f, "DPoP proof: the claim {claim} must be {}", kind_of(claim)),
             Self::JtiLength => "DPoP proof: jti must have 1 to 255 bytes",
             Self::Typ => "DPoP proof: the typ of the header must be dpop+jwt",
-            Self::Htm => "DPoP proof: htm must be POST, the method of this request",
+            Self::Htm(method) => return write!(f, "DPoP proof: htm must be {method}, the method of this request"),
             Self::Htu => concat!(
                 "DPoP proof: htu must be the address of this endpoint as the metadata of this server has it, ",
                 "with scheme, host, port and path, without query and fragment"
@@ -64,7 +66,8 @@ impl fmt::Display for DpopReason {
             }
             Self::Old => "DPoP proof: iat lies too far back; sign one for each request, and check the clock that signed it",
             Self::Ahead => "DPoP proof: iat must lie at most 60 seconds ahead; check the clock that signed it",
-            Self::NotHere => "a DPoP proof binds what is issued, and this endpoint issues nothing; leave out the DPoP header",
+            Self::Ath => "DPoP proof: ath must be the SHA-256 of the access token of this request, in base64url",
+            Self::Missing => "the access token is sent by the scheme DPoP, and the DPoP header with the proof is missing",
         })
     }
 }

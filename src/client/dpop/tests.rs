@@ -32,7 +32,7 @@ fn proof(changes: Value) -> String {
 }
 
 fn proved(text: &str, rules: &DpopRules) -> Result<DpopProof, DpopReason> {
-    prove(text, "/token", rules, NOW)
+    prove(text, Endpoint::post("/token"), None, rules, NOW)
 }
 
 fn refused(changes: Value) -> DpopReason {
@@ -62,7 +62,7 @@ fn a_good_proof_proves_its_key_once() {
     let other = proved(&proof(json!({"jti": "p-2"})), &rules()).unwrap();
     assert_ne!(one.single_use.digest, other.single_use.digest);
     let elsewhere = proof(json!({"htu": "https://sts.acme.example/tasks"}));
-    let elsewhere = prove(&elsewhere, "/tasks", &rules(), NOW).unwrap();
+    let elsewhere = prove(&elsewhere, Endpoint::post("/tasks"), None, &rules(), NOW).unwrap();
     assert_ne!(one.single_use.digest, elsewhere.single_use.digest, "each endpoint has jtis of its own");
 }
 
@@ -147,7 +147,7 @@ fn check_7_the_key_is_public() {
 #[test]
 fn check_8_the_method_is_that_of_the_request() {
     for htm in ["GET", "post", "PUT", "", "POST "] {
-        assert_eq!(refused(json!({"htm": htm})), DpopReason::Htm, "{htm}");
+        assert_eq!(refused(json!({"htm": htm})), DpopReason::Htm("POST"), "{htm}");
     }
 }
 
@@ -236,7 +236,8 @@ fn check_10_the_nonce_is_one_of_ours() {
     assert_eq!(with(json!("guess")).unwrap_err(), DpopReason::NonceStale);
     assert_eq!(with(json!(7)).unwrap_err(), DpopReason::ClaimType("nonce"));
     assert_eq!(with(json!(nonce)).unwrap().single_use.expires, NOW.plus(Nonces::lifetime()));
-    let late = prove(&proof(json!({"nonce": nonce})), "/token", &rules, NOW.plus(Nonces::lifetime())).unwrap_err();
+    let late =
+        prove(&proof(json!({"nonce": nonce})), Endpoint::post("/token"), None, &rules, NOW.plus(Nonces::lifetime())).unwrap_err();
     assert_eq!(late, DpopReason::NonceStale);
     assert!(DpopReason::NonceStale.wants_nonce() && DpopReason::NonceMissing.wants_nonce() && !DpopReason::Old.wants_nonce());
     // Who has a nonce needs no clock.
@@ -252,7 +253,7 @@ fn a_nonce_of_ours_that_is_over_is_refused_where_none_is_asked_for() {
     let text = proof(json!({"nonce": nonce, "iat": SECONDS + 60}));
     let until = proved(&text, &rules).unwrap().single_use.expires;
     assert_eq!(until, Time::from_seconds(SECONDS + 30));
-    assert_eq!(prove(&text, "/token", &rules, until).unwrap_err(), DpopReason::NonceStale);
+    assert_eq!(prove(&text, Endpoint::post("/token"), None, &rules, until).unwrap_err(), DpopReason::NonceStale);
     let ahead = rules.nonces.current(Time::from_seconds(SECONDS + 90));
     assert_eq!(proved(&proof(json!({"nonce": ahead})), &rules).unwrap_err(), DpopReason::NonceStale);
 }
@@ -281,9 +282,9 @@ fn the_proof_of_the_rfc_is_accepted_at_its_time() {
         "qRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
     );
     let rules = DpopRules { bases: vec!["https://server.example.com".to_owned()], ..rules() };
-    let proof = prove(text, "/token", &rules, Time::from_seconds(1_562_262_616)).unwrap();
+    let proof = prove(text, Endpoint::post("/token"), None, &rules, Time::from_seconds(1_562_262_616)).unwrap();
     assert_eq!(proof.key.to_string(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
-    assert_eq!(prove(text, "/token", &rules, NOW).unwrap_err(), DpopReason::Old);
+    assert_eq!(prove(text, Endpoint::post("/token"), None, &rules, NOW).unwrap_err(), DpopReason::Old);
 }
 
 #[test]
@@ -291,7 +292,7 @@ fn sentences_are_printable() {
     let proofs = [EmbeddedKeyReason::KeyMissing, EmbeddedKeyReason::KeyPrivate, EmbeddedKeyReason::Key(KeyReason::Malformed)];
     let of_proofs = proofs.into_iter().chain([EmbeddedKeyReason::Jose(JoseReason::Signature)]).map(DpopReason::Proof);
     use DpopReason::{
-        Ahead, ClaimMissing, ClaimType, Htm, Htu, JtiLength, NonceMissing, NonceStale, NotHere, Old, Repeated, Typ,
+        Ahead, Ath, ClaimMissing, ClaimType, Htm, Htu, JtiLength, Missing, NonceMissing, NonceStale, Old, Repeated, Typ,
     };
     let all = [
         Repeated,
@@ -299,13 +300,14 @@ fn sentences_are_printable() {
         ClaimType("iat"),
         JtiLength,
         Typ,
-        Htm,
+        Htm("GET"),
         Htu,
         NonceMissing,
         NonceStale,
         Old,
         Ahead,
-        NotHere,
+        Ath,
+        Missing,
     ];
     for reason in of_proofs.chain(all) {
         let sentence = reason.to_string();

@@ -104,8 +104,8 @@ impl CommitCommand for ResumeCommand {
     }
 
     fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
-        facts.state.resumable(&self.change.change)?;
-        facts.replay.spendable(&self.change.single_use, facts.at)
+        facts.replay.spendable(&self.change.single_use, facts.at)?;
+        facts.state.resumable(&self.change.change)
     }
 
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {

@@ -93,8 +93,10 @@ impl CommitCommand for HopCommand {
         &self.hop.single_use
     }
 
+    /// First the login: one that was used is told nothing else.
     fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
         let hop = &self.hop;
+        facts.replay.spendable(&hop.single_use, facts.at)?;
         if hop.deadline <= facts.at {
             return Err(CommitReason::Expired);
         }
@@ -110,7 +112,7 @@ impl CommitCommand for HopCommand {
         if hop.status.as_ref().is_some_and(|registration| !facts.lists.is_free(&registration.place)) {
             return Err(CommitReason::Busy);
         }
-        facts.replay.spendable(&hop.single_use, facts.at)
+        Ok(())
     }
 
     /// Nothing can refuse the hop once its disclosures are sealed, so everything else comes after that.

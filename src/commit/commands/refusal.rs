@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::commit::command::{CommitCommand, CommitFacts, Requires, Staging};
+use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging};
 use crate::commit::limits::Quota;
 use crate::commit::receipt::CommitReason;
 use crate::ledger::record::RefusalRecord;
+use crate::oauth::SingleUse;
 
-/// The command, for a refusal within its quota. Nobody waits for it.
+/// The command, for a refusal within its quota. Whoever waits for it is told as soon as it is judged: that the login still
+/// counted, not that the record is durable.
 pub(in crate::commit) struct RefusalCommand {
     pub(in crate::commit) refusal: RefusalRecord<'static>,
+    /// The values of the login in whose name it is recorded; it spends none.
+    pub(in crate::commit) login: Vec<SingleUse>,
     pub(in crate::commit) quota: Arc<Quota>,
+    pub(in crate::commit) reply: Reply,
     pub(in crate::commit) _place: OwnedSemaphorePermit,
 }
 
@@ -21,8 +26,13 @@ impl CommitCommand for RefusalCommand {
         Requires::Store
     }
 
-    fn judge(&self, _: &CommitFacts<'_>) -> Result<(), CommitReason> {
-        Ok(())
+    fn single_use(&self) -> &[SingleUse] {
+        &self.login
+    }
+
+    /// A login that was spent since it was looked at is nobody's: the refusal is not recorded in its agent's name.
+    fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
+        facts.replay.unspent(&self.login, facts.at)
     }
 
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
@@ -30,12 +40,19 @@ impl CommitCommand for RefusalCommand {
             tracing::warn!(agent = %self.refusal.agent, %reason, "a refusal could not be recorded");
             CommitReason::TooLarge
         })?;
-        staging.record((None, self.refusal.txn), record, None).map(drop)
+        staging.record((None, self.refusal.txn), record, None)?;
+        self.reply.send(Ok(()));
+        Ok(())
     }
 
     fn answer(&mut self, verdict: Result<(), CommitReason>) {
-        if verdict.is_err() {
-            self.quota.give_back(&self.refusal.agent, self.refusal.suppressed + 1);
+        match verdict {
+            Ok(()) => {}
+            Err(reason) if reason.is_used() => {
+                self.quota.take_back(&self.refusal.agent, self.refusal.at, self.refusal.suppressed);
+            }
+            Err(_) => self.quota.give_back(&self.refusal.agent, self.refusal.suppressed + 1),
         }
+        self.reply.send(verdict);
     }
 }

@@ -46,10 +46,11 @@ impl CommitCommand for HeartbeatCommand {
     }
 
     fn judge(&self, facts: &CommitFacts<'_>) -> Result<(), CommitReason> {
+        self.spend.judge(facts)?;
         let known = facts.state.task(&self.task).ok_or(CommitReason::Died)?;
         match liveness::alive(facts.state, &known.terms.generations, facts.at) {
             Err(dead) if dead.is_final() => Err(CommitReason::Died),
-            _ => self.spend.judge(facts),
+            _ => Ok(()),
         }
     }
 

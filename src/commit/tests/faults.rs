@@ -112,10 +112,10 @@ fn a_refusal_that_could_not_be_recorded_is_counted() {
     let rig = Rig::new();
     let commit = rig.start();
     rig.faults.set(Fault::Begin, 1);
-    commit.refuse(super::rules::refusal("a", START));
+    block_on(commit.refuse(super::rules::refusal("a", START), Vec::new())).unwrap();
     serves_again(&rig, &commit, 1);
     block_on(eventually(|| !rig.disk.rows().is_empty()));
-    commit.refuse(super::rules::refusal("a", START));
+    block_on(commit.refuse(super::rules::refusal("a", START), Vec::new())).unwrap();
     block_on(commit.close());
     let rows = rig.disk.rows();
     let last = Record::parse(&rows.last().unwrap().record).unwrap();

@@ -100,18 +100,18 @@ impl Model {
         if self.floor - clock > 1_000 {
             return Err(CommitReason::ClockBehind);
         }
-        if deadline <= now {
-            return Err(CommitReason::Expired);
-        }
-        if generations.iter().any(|(id, number)| self.lives.get(id).copied().unwrap_or(0) != *number) {
-            return Err(CommitReason::Died);
-        }
         if !single_use.is_empty() && EXPIRES <= now {
             return Err(CommitReason::Expired);
         }
         let distinct: BTreeSet<_> = single_use.iter().collect();
-        let spent = distinct.len() < single_use.len() || single_use.iter().any(|id| self.spent.contains_key(id));
-        if spent { Err(CommitReason::Spent) } else { Ok(()) }
+        if distinct.len() < single_use.len() || single_use.iter().any(|id| self.spent.contains_key(id)) {
+            return Err(CommitReason::Spent);
+        }
+        if deadline <= now {
+            return Err(CommitReason::Expired);
+        }
+        let ended = generations.iter().any(|(id, number)| self.lives.get(id).copied().unwrap_or(0) != *number);
+        if ended { Err(CommitReason::Died) } else { Ok(()) }
     }
 }
 

@@ -261,10 +261,10 @@ fn refusals_beyond_the_quota_are_counted_and_the_count_is_recorded() {
     rig.limits.refusals_per_minute = 3;
     let commit = rig.start();
     for agent in ["a", "a", "a", "a", "b", "a"] {
-        commit.refuse(refusal(agent, START));
+        block_on(commit.refuse(refusal(agent, START), Vec::new())).unwrap();
     }
-    commit.refuse(refusal("a", START + 60_000));
-    commit.refuse(refusal("a", START + 60_000));
+    block_on(commit.refuse(refusal("a", START + 60_000), Vec::new())).unwrap();
+    block_on(commit.refuse(refusal("a", START + 60_000), Vec::new())).unwrap();
     block_on(commit.close());
     let recorded = |row: &crate::commit::contract::Stored| match Record::parse(&row.record).unwrap() {
         Record::Refusal(record) => (record.agent.as_str().to_owned(), record.suppressed),
@@ -280,12 +280,12 @@ fn refusals_never_take_the_place_of_hops() {
     (rig.limits.refusals, rig.limits.refusals_per_minute) = (4, 1000);
     let commit = rig.start();
     let held = rig.disk.content();
-    (0..1000).for_each(|_| commit.refuse(refusal("a", START)));
+    (0..1000).for_each(|_| block_on(commit.refuse(refusal("a", START), Vec::new())).unwrap());
     drop(held);
     let receipt = block_on(commit.submit(issue(1, &[], &[]))).unwrap();
     assert!(receipt.index() <= 8, "{receipt:?}");
     // The writer held at most one batch besides the four places, and none of the rest is lost from the count.
-    commit.refuse(refusal("a", START + 60_000));
+    block_on(commit.refuse(refusal("a", START + 60_000), Vec::new())).unwrap();
     block_on(commit.close());
     let records: Vec<_> = rig.disk.rows();
     let count = |row: &crate::commit::contract::Stored| match Record::parse(&row.record).unwrap() {

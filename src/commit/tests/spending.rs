@@ -53,6 +53,114 @@ fn nothing_is_spent_that_cannot_be_written() {
 }
 
 #[test]
+fn a_look_spends_nothing_and_sees_what_was_spent_also_after_a_restart() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    let look = |commit: &Commit, id: u8| commit.look(&value(id), rig.clock.now());
+    assert_eq!([look(&commit, 1), look(&commit, 1)], [Ok(()); 2]);
+    block_on(commit.spend(value(1))).unwrap();
+    assert_eq!([look(&commit, 1), look(&commit, 2)], [Err(CommitReason::Spent), Ok(())]);
+    block_on(commit.close());
+    let commit = rig.start();
+    assert_eq!([look(&commit, 1), look(&commit, 2)], [Err(CommitReason::Spent), Ok(())]);
+}
+
+/// A look waits for nobody: it is answered while the store is held, whatever the writer is about.
+#[test]
+fn a_look_is_answered_while_the_store_is_held() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(commit.spend(value(1))).unwrap();
+    let held = rig.disk.content();
+    let writing = std::thread::spawn({
+        let commit = commit.clone();
+        move || block_on(commit.spend(value(2)))
+    });
+    assert_eq!(commit.look(&value(1), rig.clock.now()), Err(CommitReason::Spent));
+    drop(held);
+    writing.join().unwrap().unwrap();
+}
+
+#[test]
+fn what_was_forgotten_counts_no_more_for_whoever_looks_with_an_older_clock() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(commit.spend(value(1))).unwrap();
+    let before = rig.clock.now();
+    rig.step(61_000);
+    block_on(commit.spend(Vec::new())).unwrap();
+    assert_eq!(commit.look(&value(1), before), Err(CommitReason::ClockBehind));
+    assert_eq!(commit.look(&value(1), rig.clock.now()), Err(CommitReason::Expired));
+}
+
+#[test]
+fn a_value_whose_batch_was_lost_counts_again_once_the_store_is_read() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    rig.faults.set(Fault::FlushLost, 1);
+    assert_eq!(block_on(commit.spend(value(1))), Err(CommitReason::Unavailable));
+    block_on(eventually(|| {
+        let _asked = block_on_other(commit.clone(), Vec::new());
+        commit.look(&value(1), rig.clock.now()) == Ok(())
+    }));
+}
+
+/// Row 1 of issue 13: neither a record nor the quota is to be had with a login that was used.
+#[test]
+fn a_refusal_of_a_used_login_is_neither_recorded_nor_counted() {
+    let mut rig = Rig::new();
+    rig.limits.refusals_per_minute = 2;
+    let commit = rig.start();
+    let refuse = |id: u8| block_on(commit.refuse(super::rules::refusal("a", START), value(id)));
+    block_on(commit.spend(value(1))).unwrap();
+    for _ in 0..30 {
+        assert_eq!(refuse(1), Err(CommitReason::Spent));
+    }
+    assert_eq!([refuse(2), refuse(2), refuse(2)], [Ok(()); 3], "a refusal spends nothing");
+    block_on(commit.spend(value(2))).unwrap();
+    block_on(commit.close());
+    let suppressed = |row: &contract::Stored| match Record::parse(&row.record).unwrap() {
+        Record::Refusal(record) => record.suppressed,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rig.rows().iter().map(suppressed).collect::<Vec<_>>(), [0, 0], "the genuine ones have the whole quota");
+}
+
+/// The look is early and the refusal late: what is spent in between is found by the writer, in its order.
+#[test]
+fn a_login_that_is_spent_while_its_refusal_waits_is_a_strangers() {
+    let mut rig = Rig::new();
+    rig.limits.refusals_per_minute = 1;
+    let commit = rig.start();
+    block_on(async {
+        for id in 1..=50 {
+            let spending = tokio::spawn({
+                let commit = commit.clone();
+                async move { commit.spend(value(id)).await }
+            });
+            tokio::task::yield_now().await;
+            let minute = START + 60_000 * i64::from(id);
+            let refused = commit.refuse(super::rules::refusal("a", minute), value_until(id, minute + 60_000)).await;
+            spending.await.unwrap().unwrap();
+            let again = commit.refuse(super::rules::refusal("a", minute), Vec::new()).await;
+            assert_eq!(again, Ok(()));
+            assert!(matches!(refused, Ok(()) | Err(CommitReason::Spent)), "{refused:?}");
+        }
+        commit.close().await;
+    });
+    let (mut records, mut suppressed) = (0, 0);
+    for row in rig.rows() {
+        let Record::Refusal(record) = Record::parse(&row.record).unwrap() else { panic!("no refusal") };
+        (records, suppressed) = (records + 1, suppressed + record.suppressed);
+    }
+    assert_eq!(records, 50, "one a minute, whoever came first: a used login takes no place; {suppressed} went unrecorded");
+}
+
+fn value_until(id: u8, expires: i64) -> Vec<SingleUse> {
+    value(id).into_iter().map(|value| SingleUse { expires: Time::from_millis(expires), ..value }).collect()
+}
+
+#[test]
 fn a_death_that_acts_but_is_not_durable_is_not_vouched_for() {
     let rig = Rig::new();
     let commit = rig.start();

@@ -10,20 +10,13 @@ use super::respond;
 use crate::http::state::AppState;
 use crate::lines::{self, LineContext};
 use crate::mint::{AnswerForm, IssuedToken};
-use crate::oauth::ConfirmationMethod;
 use crate::request::Form;
 
 /// Answers a token request.
 pub(super) async fn token(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
-    let answer = |token: IssuedToken, context: LineContext<'_>| {
+    let answer = |token: IssuedToken, _: LineContext<'_>| {
         state.metrics.issued();
-        let mut answer = respond::issued(&token);
-        // RFC 9449 §8.2: the next proof will carry the newer one.
-        let proved = token.constraint().issued().is_some_and(|confirmation| confirmation.kind() == ConfirmationMethod::Dpop);
-        if context.deployment.dpop.nonce_required && proved {
-            respond::add_nonce(&mut answer, &context.deployment.dpop, context.now);
-        }
-        answer
+        respond::issued(&token)
     };
     handle(&state, read(&request, payload, &state), lines::token, answer).await
 }

@@ -12,9 +12,8 @@ use crate::client::Credentials;
 use crate::crypto::random;
 use crate::error::{ErrorCode, ExchangeError};
 use crate::http::state::AppState;
-use crate::ledger::record::RefusalRecord;
 use crate::lifecycle::AdmissionReason;
-use crate::lines::RefusedRequest;
+use crate::lines::{AnsweredRefusal, RefusedRequest};
 use crate::oauth::{ClientId, Jti, Time};
 use crate::request::FormReason;
 
@@ -28,12 +27,17 @@ struct ErrorBody<'a> {
     error_id: &'a str,
 }
 
-/// Logs the refusal, has it recorded if its client is authenticated, and answers it.
-pub(super) fn refuse(state: &AppState, refused: RefusedRequest, credentials: Option<&Credentials>, now: Time) -> HttpResponse {
+/// Has the refusal recorded if its client is authenticated, logs it, and answers it.
+pub(super) async fn refuse(
+    state: &AppState,
+    refused: RefusedRequest,
+    credentials: Option<&Credentials>,
+    now: Time,
+) -> HttpResponse {
     let id = random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default();
-    let RefusedRequest { code, reason, record } = refused;
+    let AnsweredRefusal { code, reason, agent } = refused.recorded(state.commit(), &id).await;
     state.metrics.refused(code);
-    let agent = record.as_ref().map_or("-", |record| record.agent.as_str());
+    let agent = agent.as_ref().map_or("-", ClientId::as_str);
     let cause = causes(&reason);
     let claimed = credentials.and_then(|credentials| credentials.claimed(&state.deployment().catalog)).filter(|_| agent == "-");
     let (cause, claimed) = (cause.as_deref(), claimed.as_ref().map(ClientId::as_str));
@@ -41,9 +45,6 @@ pub(super) fn refuse(state: &AppState, refused: RefusedRequest, credentials: Opt
     let mut answer = answer(code, &reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
-    }
-    if let Some(record) = record {
-        state.commit().refuse(RefusalRecord { error_id: id.into(), ..*record });
     }
     answer
 }

@@ -7,6 +7,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::error_response::refuse;
+use super::respond::{add_nonce, revoked};
 use crate::client::{Credentials, DpopReason};
 use crate::error::ExchangeError;
 use crate::http::client_cert;
@@ -46,14 +47,32 @@ pub(super) async fn handle<T>(
     let now = state.now();
     let (form, credentials) = match read {
         Ok(read) => read,
-        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now),
+        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now).await,
     };
     let deployment = state.deployment();
     let context = LineContext { deployment: &deployment, commit: state.commit(), credentials: &credentials, now };
     match line(context, &form).await {
-        Ok(outcome) => answer(outcome, context),
-        Err(refused) => refuse(state, refused, Some(&credentials), now),
+        Ok(outcome) => with_nonce(answer(outcome, context), context),
+        Err(refused) if refused.is_hidden() => {
+            let _untold = refuse(state, refused, Some(&credentials), now).await;
+            with_nonce(revoked(), context)
+        }
+        Err(refused) => refuse(state, refused, Some(&credentials), now).await,
     }
+}
+
+/// RFC 9449 §8.2: the next proof will carry the newer nonce.
+pub(super) fn with_nonce(mut answer: HttpResponse, context: LineContext<'_>) -> HttpResponse {
+    if context.deployment.dpop.nonce_required && context.credentials.has_proof() {
+        add_nonce(&mut answer, &context.deployment.dpop, context.now);
+    }
+    answer
+}
+
+/// The credentials of a request that has no form: an access token and the proof of its key.
+pub(super) fn read_headers(request: &HttpRequest, state: &AppState) -> Result<Credentials, ExchangeError> {
+    headers(request.headers())?;
+    credentials(request, &Form::default(), state)
 }
 
 /// The form in the body, and the credentials of the client.

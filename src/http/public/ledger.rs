@@ -12,13 +12,22 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::error_response::refuse;
+use super::form::{read_headers, with_nonce};
+use super::respond::add_nonce;
+use crate::client::{AccessReason, DpopRules, Endpoint, PROOF_ALGORITHMS};
 use crate::commit::PublishedCheckpoint;
 use crate::commit::contract::{RecordReader, Select, Stored};
+use crate::deployment::PROOFS_PATH;
+use crate::error::{AccessError, ErrorCode, ExchangeError};
 use crate::http::plain::{plain, plain_unstored};
 use crate::http::socket::Auditor;
 use crate::http::state::AppState;
+use crate::jose::Algorithm;
 use crate::ledger::{CHECKPOINT_PATH, LogFiles, NodeReason, Tile, TileKind, TileNodes, TlogProof, TlogProofReason, tile_bytes};
-use crate::oauth::Jti;
+use crate::lines::{self, LineContext, RefusedRequest};
+use crate::oauth::{Jti, Time};
+use crate::request::RequestReason;
 
 /// Answers for the file whose path begins after `prefix` bytes of the request's.
 pub(super) async fn get(request: HttpRequest, state: Data<AppState>, prefix: usize) -> HttpResponse {
@@ -69,9 +78,29 @@ async fn file(state: &Data<AppState>, tile: Tile) -> HttpResponse {
 
 async fn proof(request: &HttpRequest, state: &Data<AppState>, jti: &str, auditor: bool) -> HttpResponse {
     let Ok(jti) = Jti::parse(jti) else { return not_found() };
-    if !auditor && let Some(refusal) = refused(request, state, jti) {
-        return refusal;
+    if auditor {
+        return stored_proof(state, jti, true).await;
     }
+    let (now, deployment) = (state.now(), state.deployment());
+    let credentials = match read_headers(request, state) {
+        Ok(credentials) => credentials,
+        Err(ExchangeError::Proof(reason)) => {
+            return challenge(&AccessError::Credential(AccessReason::Proof(reason)), state, (&deployment.dpop, now));
+        }
+        Err(ExchangeError::Request(RequestReason::Repeated(_))) => {
+            return challenge(&AccessError::Credential(AccessReason::Malformed), state, (&deployment.dpop, now));
+        }
+        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now).await,
+    };
+    let context = LineContext { deployment: &deployment, commit: state.commit(), credentials: &credentials, now };
+    let path = format!("{PROOFS_PATH}/{jti}");
+    match lines::show_access_token(context, Endpoint::get(&path), jti).await {
+        Ok(()) => with_nonce(stored_proof(state, jti, false).await, context),
+        Err(reason) => challenge(&reason, state, (&deployment.dpop, now)),
+    }
+}
+
+async fn stored_proof(state: &AppState, jti: Jti, auditor: bool) -> HttpResponse {
     let Some(published) = state.ledger.sequencer.published() else { return soon("there is no checkpoint yet\n") };
     let (files, records) = (Arc::clone(&state.ledger.files), Arc::clone(&state.ledger.records));
     match web::block(move || build(&*files, &*records, &published, jti, auditor)).await {
@@ -111,29 +140,33 @@ fn build(
     proof.with_extra(record).map(Some).map_err(|reason| ProofFailure::Failed(reason.into()))
 }
 
-/// The refusal, unless the request shows the token of the hop itself: genuine, even if it has run out.
-fn refused(request: &HttpRequest, state: &AppState, jti: Jti) -> Option<HttpResponse> {
-    let challenge = |challenge: &'static str| {
-        let mut answer = plain_unstored(StatusCode::UNAUTHORIZED);
-        answer.insert_header((header::WWW_AUTHENTICATE, challenge));
-        Some(
-            answer.body("for auditors by the socket ops.sock in the data folder, or with the token itself as the bearer token\n"),
-        )
+/// The refusal of an access token, with the challenges of RFC 6750 §3 and RFC 9449 §7.1: the one whose scheme the error is of;
+/// both where there is no error, because there is no token.
+fn challenge(reason: &AccessError, state: &AppState, (rules, now): (&DpopRules, Time)) -> HttpResponse {
+    let code = reason.code();
+    code.into_iter().for_each(|code| state.metrics.refused(code));
+    tracing::info!(error = code.map(ErrorCode::as_str), ?reason, "an access token was refused");
+    let mut answer = plain_unstored(match code {
+        Some(ErrorCode::InvalidRequest) => StatusCode::BAD_REQUEST,
+        Some(ErrorCode::InsufficientScope) => StatusCode::FORBIDDEN,
+        Some(ErrorCode::TemporarilyUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::UNAUTHORIZED,
+    });
+    let error = code.map(|code| format!(", error=\"{}\"", code.as_str())).unwrap_or_default();
+    let dpop = format!("DPoP realm=\"ledger\", algs=\"{}\"{error}", PROOF_ALGORITHMS.map(Algorithm::name).join(" "));
+    let bearer = format!("Bearer realm=\"ledger\"{error}");
+    match (code, reason) {
+        (Some(ErrorCode::TemporarilyUnavailable), _) => answer.insert_header((header::RETRY_AFTER, "1")),
+        (None, _) => answer.append_header((header::WWW_AUTHENTICATE, bearer)).append_header((header::WWW_AUTHENTICATE, dpop)),
+        (_, AccessError::Credential(reason)) if reason.is_proof() => answer.insert_header((header::WWW_AUTHENTICATE, dpop)),
+        (_, AccessError::Commit(_)) => answer.insert_header((header::WWW_AUTHENTICATE, dpop)),
+        _ => answer.insert_header((header::WWW_AUTHENTICATE, bearer)),
     };
-    let Some(token) = bearer(request) else { return challenge("Bearer realm=\"ledger\"") };
-    match state.deployment().own.hop_of(token) {
-        Ok(hop) if hop == jti => None,
-        Ok(_) => Some(plain_unstored(StatusCode::FORBIDDEN).body("the token is another hop's\n")),
-        Err(_) => challenge("Bearer realm=\"ledger\", error=\"invalid_token\""),
+    let mut answer = answer.body(format!("{reason}; or ask as an auditor, by the socket ops.sock in the data folder\n"));
+    if code == Some(ErrorCode::UseDpopNonce) {
+        add_nonce(&mut answer, rules, now);
     }
-}
-
-/// The one bearer token of the request (RFC 6750 §2.1).
-fn bearer(request: &HttpRequest) -> Option<&str> {
-    let mut headers = request.headers().get_all(header::AUTHORIZATION);
-    let value = headers.next().filter(|_| headers.next().is_none())?;
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+    answer
 }
 
 fn not_found() -> HttpResponse {

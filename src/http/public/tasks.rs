@@ -24,13 +24,8 @@ pub(super) async fn act(
     state: Data<AppState>,
 ) -> HttpResponse {
     let (id, action) = path.into_inner();
-    let action = match action.as_str() {
-        "heartbeat" => TaskAction::Heartbeat,
-        "suspend" => TaskAction::Suspend,
-        "resume" => TaskAction::Resume,
-        "complete" => TaskAction::Complete,
-        _ => return not_found().await,
-    };
+    let named = TaskAction::NAMED.iter().find(|(_, name)| *name == action);
+    let Some((action, _)) = named.copied() else { return not_found().await };
     let line = async |context: LineContext<'_>, _: &Form| lines::act_on_task(context, &id, action).await;
     handle(&state, read(&request, payload, &state), line, shown).await
 }

@@ -48,10 +48,21 @@ impl Party {
 
     /// A fresh DPoP proof by the test key `key` for the endpoint at `path`.
     pub fn proof_at(&self, key: &str, path: &str) -> String {
+        self.proof_for(key, ("POST", path), json!({}))
+    }
+
+    /// A fresh DPoP proof by the test key `key` for that method and path, with claims beside or instead of the usual.
+    pub fn proof_for(&self, key: &str, (method, path): (&str, &str), more: Value) -> String {
         let key = self.key(key);
-        let claims = json!({ "jti": fresh(), "htm": "POST", "htu": format!("{}{path}", self.profile.issuer), "iat": self.now() });
+        let htu = format!("{}{path}", self.profile.issuer);
+        let claims = json!({ "jti": fresh(), "htm": method, "htu": htu, "iat": self.now() });
         let header = json!({ "typ": "dpop+jwt", "alg": key.alg, "jwk": key.bare_jwk() });
-        under(key, &header, &claims.to_string())
+        under(key, &header, &merged([claims, more]).to_string())
+    }
+
+    /// The RFC 7638 thumbprint of the test key `key`.
+    pub fn thumbprint(&self, key: &str) -> String {
+        self.key(key).thumbprint().unwrap()
     }
 
     /// An ID token of the people's identity provider, with claims beside or instead of the usual.

@@ -84,7 +84,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("Told", "IntrospectionResponse"),
     ("Trust", "TrustStore"),
     ("Turn", "Transition"),
-    ("Unproved", "AuthError"),
+    ("Unproved", "ProofError"),
     ("VerifiedOwn", "VerifiedIssued"),
     ("Vouched", "VerifiedAssertion"),
     ("WantedTask", "TaskSpec"),

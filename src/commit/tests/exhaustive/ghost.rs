@@ -171,6 +171,9 @@ impl Ghost {
         match ask {
             Ask::Issue(id) => {
                 let Hop { value, in_task, until } = hop.ok_or(CommitReason::Died)?;
+                if self.spent.contains(&value) {
+                    return Err(CommitReason::Spent);
+                }
                 if until <= now {
                     return Err(CommitReason::Expired);
                 }
@@ -180,7 +183,7 @@ impl Ghost {
                 if in_task && self.task.as_ref().is_none_or(|task| task.charged == BUDGET) {
                     return Err(CommitReason::Budget);
                 }
-                if self.spent.contains(&value) { Err(CommitReason::Spent) } else { Ok(()) }
+                Ok(())
             }
             Ask::Open if !self.may_act() => Err(CommitReason::Died),
             Ask::Beat if task_is_over => Err(CommitReason::Died),

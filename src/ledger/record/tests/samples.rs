@@ -12,7 +12,7 @@ use super::super::*;
 use crate::crypto::Digest;
 use crate::oauth::{
     ActChain, ClientId, Confirmation, ExchangeMode, GenerationKey, GenerationKind, Issuer, ListId, Resource, RuleName, Scopes,
-    ScopesOnApi, StatusPlace, Subject, TaskId, Time,
+    ScopesOnApi, StatusPlace, Subject, TaskId, Time, is_printable,
 };
 
 pub(super) const ISSUER: &str = "https://sts.example";
@@ -20,6 +20,11 @@ pub(super) const ISSUER: &str = "https://sts.example";
 /// Text that needs every kind of escaping that canonical JSON knows.
 pub(super) fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z]{1,12}", "\\PC{0,12}", vec(any::<char>(), 0..8).prop_map(|chars| chars.into_iter().collect())]
+}
+
+/// Text of an actor, where every character can be seen.
+fn seen() -> impl Strategy<Value = String> {
+    text().prop_map(|text| text.chars().filter(|char| is_printable(char.encode_utf8(&mut [0; 4]))).collect())
 }
 
 pub(super) fn digest() -> impl Strategy<Value = Digest> {
@@ -49,7 +54,7 @@ pub(super) fn subject() -> impl Strategy<Value = Subject> {
 pub(super) fn chain() -> impl Strategy<Value = ActChain> {
     let foreign = "secret-[a-z]{12}".prop_map(|sub| (false, sub));
     let ours = "[a-z]{3,9}".prop_map(|sub| (true, sub));
-    vec((prop_oneof![foreign, ours], text()), 0..4).prop_map(|actors| {
+    vec((prop_oneof![foreign, ours], seen()), 0..4).prop_map(|actors| {
         let claim = actors.into_iter().fold(None, |inner: Option<Value>, ((ours, sub), extra)| {
             let mut act = match ours {
                 true => serde_json::json!({"iss": ISSUER, "sub": sub, "sub_profile": "ai_agent", "instance": extra}),
