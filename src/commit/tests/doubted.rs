@@ -149,7 +149,7 @@ fn while_the_clock_is_doubted_nothing_is_recorded_and_what_is_revoked_acts() {
             let retired = commit.hold(holding(Transition::Retire, &[3]), Vec::new()).await;
             assert_eq!(retired, Err(CommitReason::ClockDoubted));
             assert_eq!(commit.checkpoint(StateCause::Interval).await, Err(CommitReason::ClockDoubted));
-            commit.refuse(super::rules::refusal("a", START));
+            commit.refuse(super::rules::refusal("a", START), Vec::new()).await.unwrap();
             assert_eq!(number_and_end(&commit, 1), (2, Some(START)), "it acts");
             assert_eq!(commit.hindrances().await, [Hindrance::ClockDoubted]);
             assert_eq!(rig.disk.rows().len(), 1, "nothing is recorded");
