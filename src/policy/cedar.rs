@@ -284,7 +284,8 @@ impl ParsedPolicy {
 
     /// Where something that is not known would help the caller.
     pub(super) fn unknown_helps(&self) -> Vec<Remark> {
-        unknown::remarks(self)
+        let sentences = self.policy.to_json().map(|json| unknown::sentences(&json, self.permits, self.used));
+        sentences.unwrap_or_default().into_iter().map(|message| Remark { at: None, message }).collect()
     }
 
     /// This policy under another id.

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{Authorizer, Context, Decision, Entities, Policy, PolicySet, Request};
+use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicySet, Request};
 use serde_json::{Value, json};
 
-use super::{Attribute, ParsedPolicy, Remark, uid};
+use crate::policy::context::{Attribute, UsedAttributes};
 
 /// An attribute that can be unknown.
 struct Unknown {
@@ -22,7 +22,7 @@ struct Unknown {
 }
 
 /// What becomes of a condition where an attribute is not known: what holds there, and what fails.
-struct Reading {
+struct Sides {
     holds: Side,
     fails: Side,
 }
@@ -53,16 +53,15 @@ fn unknown() -> [Unknown; 4] {
     ]
 }
 
-/// Every place in a policy at which something that is not known would help the caller, though the policy does not say so.
-pub(super) fn remarks(parsed: &ParsedPolicy) -> Vec<Remark> {
-    let used = unknown().into_iter().filter(|unknown| parsed.used.contains(unknown.attribute));
-    let Ok(json) = parsed.policy.to_json() else { return Vec::new() };
-    let remark = |unknown: &Unknown, place: &String| Remark { at: None, message: unknown.sentence(place, parsed.permits) };
-    let found = |unknown: Unknown| {
-        let places = unknown.places(&json, parsed.permits);
-        places.iter().map(|place| remark(&unknown, place)).collect::<Vec<_>>()
+/// A sentence on every place in a policy, in its JSON form, at which something that is not known would help the caller, though the
+/// policy does not say so.
+pub(super) fn sentences(policy: &Value, permits: bool, used: UsedAttributes) -> Vec<String> {
+    let used = unknown().into_iter().filter(|unknown| used.contains(unknown.attribute));
+    let of = |unknown: Unknown| {
+        let places = unknown.places(policy, permits);
+        places.iter().map(|place| unknown.sentence(place, permits)).collect::<Vec<_>>()
     };
-    used.flat_map(found).collect()
+    used.flat_map(of).collect()
 }
 
 impl Unknown {
@@ -79,14 +78,14 @@ impl Unknown {
     fn places(&self, policy: &Value, permits: bool) -> BTreeSet<String> {
         let conditions = policy.get("conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let read = |condition: &Value| {
-            let reading = condition.get("body").map_or_else(Reading::default, |body| self.read(body));
-            if condition.get("kind").is_some_and(|kind| kind == "unless") { reading.not() } else { reading }
+            let sides = condition.get("body").map_or_else(Sides::default, |body| self.read(body));
+            if condition.get("kind").is_some_and(|kind| kind == "unless") { sides.not() } else { sides }
         };
-        let whole = conditions.iter().map(read).reduce(Reading::and).unwrap_or_default();
+        let whole = conditions.iter().map(read).reduce(Sides::and).unwrap_or_default();
         if permits { whole.holds.places } else { whole.fails.places }
     }
 
-    fn read(&self, condition: &Value) -> Reading {
+    fn read(&self, condition: &Value) -> Sides {
         let part = |path: &str| condition.pointer(path).map(|inner| self.read(inner)).unwrap_or_default();
         match operator(condition) {
             Some("&&") => part("/&&/left").and(part("/&&/right")),
@@ -98,7 +97,7 @@ impl Unknown {
     }
 
     /// Reads what has no conditions in it, by asking the engine.
-    fn place(&self, condition: &Value) -> Reading {
+    fn place(&self, condition: &Value) -> Sides {
         let concerned = any(condition, &|inner| self.is(inner).then_some(true));
         let others = any(condition, &|inner| if self.is(inner) { Some(false) } else { refers(inner).then_some(true) });
         let outcomes: BTreeSet<bool> = match (others, concerned) {
@@ -112,7 +111,7 @@ impl Unknown {
         let place = |wanted: bool| format!("{} {}", written(condition), words(wanted));
         let places = |wanted: bool| helps(wanted).then(|| place(wanted)).into_iter().collect();
         let side = |wanted: bool| Side { told: told(wanted), places: places(wanted) };
-        Reading { holds: side(true), fails: side(false) }
+        Sides { holds: side(true), fails: side(false) }
     }
 
     /// True where a place speaks of what is not known by name: `context.acr != ""`, `context.amr.isEmpty()`.
@@ -142,7 +141,7 @@ impl Unknown {
     }
 }
 
-impl Default for Reading {
+impl Default for Sides {
     /// Of what says nothing: it always holds.
     fn default() -> Self {
         let side = |told| Side { told: Some(told), places: BTreeSet::new() };
@@ -150,7 +149,7 @@ impl Default for Reading {
     }
 }
 
-impl Reading {
+impl Sides {
     fn not(self) -> Self {
         Self { holds: self.fails, fails: self.holds }
     }
@@ -236,7 +235,7 @@ fn written(condition: &Value) -> String {
 /// What a condition that looks nothing up comes to; none where it raises an error.
 fn evaluated(condition: Value) -> Option<bool> {
     let set = PolicySet::from_policies([policy(condition)?]).ok()?;
-    let nobody = uid("Team", "")?;
+    let nobody: EntityUid = r#"Team::"""#.parse().ok()?;
     let asked = Request::new(nobody.clone(), nobody.clone(), nobody, Context::empty(), None).ok()?;
     let response = Authorizer::new().is_authorized(&asked, &set, &Entities::empty());
     response.diagnostics().errors().next().is_none().then(|| response.decision() == Decision::Allow)
