@@ -8,6 +8,7 @@ mod agent;
 mod audit;
 mod check;
 mod client_auth;
+mod clock;
 mod client_request;
 mod configuration;
 mod http_client;
@@ -72,6 +73,9 @@ enum Command {
     /// Make the state anew from the records
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Say that the machine's clock is right
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
     /// List agents, and suspend, resume or retire one
     #[command(subcommand)]
     Agent(agent::AgentCommand),
@@ -102,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Ledger(command) => ledger::run(&command),
         Command::Config(command) => configuration::run(&command),
         Command::State(command) => state::run(&command),
+        Command::Clock(command) => clock::run(&command),
         Command::Agent(command) => agent::run(&command),
         Command::Task(command) => task::run(&command),
         Command::Revoke(options) => revoke::run(&options),

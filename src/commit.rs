@@ -2,7 +2,9 @@
 //! single-use values, and appends the record; a command that fails its checks is refused alone, not with its batch. Owns the
 //! storage contract. To add a command, write one file in `commands/` and the method of [`Commit`] that sends it.
 
+mod alarm;
 mod change;
+mod clock;
 mod command;
 mod commands;
 pub mod contract;
@@ -11,6 +13,7 @@ mod entry;
 mod expiry;
 mod fold;
 mod handle;
+mod hindrance;
 mod limits;
 mod named_fold;
 mod rebuild;
@@ -26,11 +29,14 @@ mod tasks;
 mod unrecorded;
 mod writer;
 
+pub use alarm::Alarm;
+pub use clock::{CheckedClock, Timepieces};
 pub use commands::RecordHop;
 pub use effect::{Effect, TaskOpening, Thing};
 pub use entry::{RecordedGeneration, RecordedTask};
 pub use fold::{Fold, StateHash, recorded_state};
 pub use handle::{Commit, CommitKeys, SUM, TASK_TERMS};
+pub use hindrance::Hindrance;
 pub use limits::Limits;
 pub use named_fold::NamedFold;
 pub use rebuild::{Rebuilt, rebuild};

@@ -219,7 +219,9 @@ fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
         CommitReason::TooLarge => ErrorCode::InvalidRequest,
         CommitReason::Spent | CommitReason::Forgotten => ErrorCode::InvalidClient,
         CommitReason::Replayed => ErrorCode::InvalidDpopProof,
-        CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind => ErrorCode::TemporarilyUnavailable,
+        CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind | CommitReason::ClockDoubted => {
+            ErrorCode::TemporarilyUnavailable
+        }
     }
 }
 
@@ -308,6 +310,7 @@ mod tests {
             (Commit::Busy, TemporarilyUnavailable),
             (Commit::Unavailable, TemporarilyUnavailable),
             (Commit::ClockBehind, TemporarilyUnavailable),
+            (Commit::ClockDoubted, TemporarilyUnavailable),
         ];
         let commits = commits.map(|(reason, code)| (ExchangeError::Commit(reason), code));
         let mints = [

@@ -13,6 +13,7 @@ mod metadata;
 mod metrics;
 mod plain;
 mod public;
+mod readiness;
 mod server;
 mod socket;
 mod state;

@@ -40,7 +40,7 @@ use crate::deployment::Deployment;
 use crate::http::{self, AppState, Frontend, LedgerState, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::ledger::record::StateCause;
 use crate::oauth::{Clock, GenerationKind};
-use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, VouchedClock};
 use opening::StartConfiguration;
 use reload::{Lasting, Reload};
 use rewrap::Rewrapping;
@@ -65,8 +65,9 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     opening::announce(sources, &config, data);
     let settings = config.settings.clone();
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
+    let vouched = VouchedClock::new(data);
+    let clock: Arc<dyn Clock> = Arc::new(vouched.clock()?);
     let claim = KeyClaim::take(&settings.keys.dir, data)?;
     let files = KeyFiles::open_or_create(&settings.keys.dir, &settings.keys.algorithms, clock.now())?;
     let known = LedgerKeys::open(&settings.keys.dir)?;
@@ -83,16 +84,18 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
     // While the store takes no records a server serves what needs none.
-    if let Err(reason) = lasting.commit.checkpoint(StateCause::Start).await {
-        tracing::error!(%reason, "the digest of the state was not recorded at the start");
+    match lasting.commit.checkpoint(StateCause::Start).await {
+        Ok(()) => vouched.remove()?,
+        Err(reason) => tracing::error!(%reason, "the digest of the state was not recorded at the start"),
     }
     let in_force = succession.ends.is_empty();
-    if in_force {
-        opening::take_up(&lasting, &deployment, &digest, data).await?;
-    }
+    let recorded = !in_force || opening::take_up(&lasting.commit, &deployment, &digest, data).await?;
     let state = app_state(deployment, &lasting, ledger, &settings);
     if !in_force {
         state.board.refuse();
+    }
+    if !recorded {
+        tokio::spawn(opening::take_up_later(Arc::clone(&state), lasting.commit.clone(), digest, data.to_owned()));
     }
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
     let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
@@ -135,6 +138,18 @@ impl Server {
         let watched = config::watch(watch);
         async move {
             tokio::join!(watched, renewed);
+        }
+    }
+
+    /// Waits until a thread that everything needs is dead, and names it.
+    pub fn dead_thread(&self) -> impl Future<Output = &'static str> + use<> {
+        let commit = self.reload.lasting.commit.alarm().clone();
+        let sequencer = self.reload.signing.sequencer.alarm().clone();
+        async move {
+            tokio::select! {
+                thread = commit.heard() => thread,
+                thread = sequencer.heard() => thread,
+            }
         }
     }
 

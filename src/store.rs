@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
-pub use clock::SystemClock;
+pub use clock::{SystemClock, SystemTimepieces, VouchedClock};
 pub use in_force::InForceFile;
 pub use keys::{
     KEY_NOTICE, KeyAges, KeyCheck, KeyClaim, KeyFiles, KeyFilesReason, KeyRole, LEDGER_OVERLAP, LedgerKey, LedgerKeys,

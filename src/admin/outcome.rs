@@ -19,7 +19,7 @@ pub(super) async fn acts(
     let before = states(commit, things);
     match done.await {
         Ok(()) => Ok(true),
-        Err(CommitReason::Unavailable) if states(commit, things) != before => Ok(false),
+        Err(CommitReason::Unavailable | CommitReason::ClockDoubted) if states(commit, things) != before => Ok(false),
         Err(reason) => Err(AdminReason::Commit(reason)),
     }
 }

@@ -19,7 +19,7 @@ use crate::http::block_on;
 use crate::ledger::Usage;
 use crate::oauth::{ClientId, Clock};
 use crate::server::{DataFolder, Offline, with_causes};
-use crate::store::{self, KeyFilesReason, SystemClock};
+use crate::store::{self, KeyFilesReason, SystemClock, VouchedClock};
 
 /// A data folder, and what a command is told of the server on it.
 #[derive(Args, Clone)]
@@ -95,6 +95,22 @@ impl Admin {
             }
             Err(error) => Err(Failure::new(format!("{}: {error}", socket.display()))),
         }
+    }
+
+    /// Says that the clock is right: to the server, or for the next start.
+    pub(super) fn accept_clock(options: &AdminOptions) -> Result<AdminAnswer, Failure> {
+        let DataFolder { data, .. } = options.folder.folder();
+        let socket = data.join("ops.sock");
+        if UnixStream::connect(&socket).is_ok() {
+            let client = HttpClient::of_socket(&socket)?;
+            return block_on(async { answer(&client.post_form("http://ops/ops/clock/accept", &[], None, None).await?) });
+        }
+        if !store::is_used(&data) {
+            return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
+        }
+        let now = SystemClock.now();
+        VouchedClock::new(&data).write(now).map_err(|error| Failure::at(&data, &error))?;
+        Ok(Ok(json!({ "now": now.seconds(), "recorded": false })))
     }
 
     /// The inventory of agents.
@@ -239,8 +255,8 @@ fn told<T: Serialize>(done: Result<(bool, T), AdminReason>, target: &RevokeTarge
 pub(super) fn caveats(done: &Value) -> Vec<String> {
     let is_false = |pointer: &str| done.pointer(pointer) == Some(&Value::Bool(false));
     let meant = done.pointer("/nearest").and_then(Value::as_str).map(|near| format!("; did you mean {near}?"));
-    let unrecorded = "it acts from now on but is not recorded yet: it will be when the store takes records again, and nothing is \
-                      issued until then";
+    let unrecorded = "it acts from now on but is not recorded yet: it will be when the store takes records again and the \
+                      clock is believed, and nothing is issued until then";
     let unknown = format!(
         "nothing known by that name: recorded all the same, so that nothing of it from before counts{}",
         meant.unwrap_or_default()

@@ -42,6 +42,11 @@ async fn serve(sources: Sources, data: PathBuf) -> CommandResult {
     tokio::select! {
         () = watched => {}
         () = stopped => {}
+        // What it did not finish is found by the next start, as after a crash.
+        thread = server.dead_thread() => {
+            let what = format!("the thread \"{thread}\" is dead, and nothing can be issued without it; see the log");
+            return Err(Failure::new(what));
+        }
     }
     tracing::info!("stopping: requests under way are finished first");
     server.stop().await;

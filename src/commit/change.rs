@@ -29,6 +29,8 @@ pub(super) struct PendingChange {
     pub(super) change: StateChange,
     /// The time since which it acts in memory.
     pub(super) since: Option<Time>,
+    /// The clock was not believed then.
+    pub(super) doubted: bool,
     /// Its record and effect, once it acts.
     pub(super) recorded: Option<RecordedChange>,
     /// The values spent with it.
@@ -46,7 +48,7 @@ impl PendingChange {
         of_client: Option<ClientPlace>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { change, since: None, recorded: None, single_use, _of_client: of_client, _place: place }
+        Self { change, since: None, doubted: false, recorded: None, single_use, _of_client: of_client, _place: place }
     }
 }
 
@@ -67,6 +69,16 @@ impl RecordedChange {
     pub(super) fn of(change: &StateChange, at: Time, numbers: &[u64]) -> Self {
         let step = u64::from(change.ends());
         let record = change.record(at, numbers.iter().map(|number| number + step));
+        Self { txn: record.txn(), effect: Effect::of(&record), record: record.to_bytes(), beats: Vec::new() }
+    }
+
+    /// The same change at `at` instead; it has been done, so its things have their numbers.
+    pub(super) fn again(&self, change: &StateChange, at: Time) -> Self {
+        let numbers: Vec<u64> = match &self.effect {
+            Effect::End { things, .. } | Effect::Status { things, .. } => things.iter().map(|thing| thing.number).collect(),
+            _ => Vec::new(),
+        };
+        let record = change.record(at, numbers.into_iter());
         Self { txn: record.txn(), effect: Effect::of(&record), record: record.to_bytes(), beats: Vec::new() }
     }
 }

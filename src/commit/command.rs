@@ -9,6 +9,7 @@ use super::change::PendingChange;
 use super::contract::{Batch, CommitStore, KeyList, Row, StoreReason};
 use super::effect::Effect;
 use super::fold::StateHash;
+use super::hindrance::Hindrance;
 use super::limits::Limits;
 use super::receipt::CommitReason;
 use super::replay_cache::ReplayCache;
@@ -73,13 +74,16 @@ pub(super) trait CommitCommand: Send {
 }
 
 /// The state in which the writer takes a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Requires {
     /// Any: it acts at once, and is recorded when it can be.
     Nothing,
-    /// The store takes records.
+    /// The store can be used; nothing is recorded.
+    Access,
+    /// The store takes records, and the clock is believed.
     Store,
-    /// The store takes records, every revocation that acts is recorded, and the clock is not behind the newest record.
+    /// The store takes records, every revocation that acts is recorded, and the clock is believed and not behind the newest
+    /// record.
     Issuance,
 }
 
@@ -130,12 +134,16 @@ pub(super) struct WriterMemory {
     pub(super) terms: TermsSealer,
     pub(super) hash: StateHash,
     pub(super) sum: UnrecordedSum,
+    /// Something was forgotten that still lies in the store.
+    pub(super) forgets: bool,
 }
 
 impl WriterMemory {
     /// Forgets what may be forgotten at `at` and stands in no record; false where that is nothing.
     fn forget(&mut self, at: Time) -> bool {
-        self.replay.forget(at) | self.lists.has_forgotten()
+        let forgotten = self.replay.forget(at) | self.lists.has_forgotten();
+        self.forgets |= forgotten;
+        forgotten
     }
 }
 
@@ -200,6 +208,8 @@ pub(super) struct Staging<'a> {
     pub(super) failure: Option<StoreReason>,
     /// The clock stands too far behind the newest record for anything to be issued.
     pub(super) clock_behind: bool,
+    /// The clock is not believed, so that nothing is recorded.
+    pub(super) clock_doubted: bool,
     /// The commands that were staged, in order.
     pub(super) staged: Vec<Box<dyn CommitCommand>>,
 }
@@ -214,20 +224,18 @@ impl Staging<'_> {
         }
     }
 
-    /// Forgets what may be forgotten by now, in memory and with this batch. What is forgotten durably may be asked for again
-    /// under a clock that was set back, unless a record shows the time: a batch without one forgets nothing.
+    /// Forgets in memory what may be forgotten by now: from here on the present is never earlier.
     pub(super) fn forget(&mut self) {
         if self.is_usable() && self.memory.forget(self.batch.at) {
             self.memory.state.raise_floor(self.batch.at);
-            self.batch.forget = Some(self.batch.at);
         }
     }
 
     /// Writes the batch, if there is anything to write, and gives the lock back.
     pub(super) fn finish(mut self) -> (Batch, Vec<Box<dyn CommitCommand>>, Result<(), StoreReason>) {
-        if self.batch.rows.is_empty() {
-            self.batch.forget = None;
-        }
+        // After a restart the newest record alone tells the time up to which things may have been forgotten, so a batch without
+        // one forgets nothing durably.
+        self.batch.forget = (self.memory.forgets && !self.batch.rows.is_empty()).then_some(self.batch.at);
         let sum = &mut self.memory.sum;
         let written = match self.failure {
             Some(failure) => Err(failure),
@@ -299,12 +307,31 @@ impl Staging<'_> {
         Err(CommitReason::Unavailable)
     }
 
+    /// The reasons for which an exchange would be refused now, whoever asked for it.
+    pub(super) fn hindrances(&self) -> Vec<Hindrance> {
+        let WriterMemory { state, lists, replay, .. } = &*self.memory;
+        let reasons = [
+            (!self.is_usable() || !self.clock_doubted && !self.pending.changes.is_empty(), Hindrance::Store),
+            (self.clock_behind, Hindrance::ClockBehind),
+            (self.clock_doubted, Hindrance::ClockDoubted),
+            (!replay.has_room(), Hindrance::SingleUse),
+            (state.len() > self.limits.generations, Hindrance::LiveEntries),
+            (state.tasks_len() >= self.limits.tasks, Hindrance::Tasks),
+            (lists.len() >= self.limits.status, Hindrance::StatusTokens),
+        ];
+        reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, hindrance)| hindrance).collect()
+    }
+
     /// The one guard before every command.
     fn admit(&self, requires: Requires) -> Result<(), CommitReason> {
-        let issues = requires == Requires::Issuance;
+        let (issues, records) = (requires == Requires::Issuance, requires >= Requires::Store);
         if requires == Requires::Nothing {
             Ok(())
-        } else if !self.is_usable() || issues && !self.pending.changes.is_empty() {
+        } else if !self.is_usable() {
+            Err(CommitReason::Unavailable)
+        } else if records && self.clock_doubted {
+            Err(CommitReason::ClockDoubted)
+        } else if issues && !self.pending.changes.is_empty() {
             Err(CommitReason::Unavailable)
         } else if issues && self.clock_behind {
             Err(CommitReason::ClockBehind)

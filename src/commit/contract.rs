@@ -123,6 +123,9 @@ pub trait RecordReader: Send + Sync {
     /// # Errors
     /// See [`StoreReason`].
     fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason>;
+
+    /// The bytes that lie beside the database and are not copied into it, or were and wait to be overwritten.
+    fn log_bytes(&self) -> u64;
 }
 
 /// The files of the log, and the newest signed checkpoint, which is remembered apart from them. One thread writes, many read
@@ -433,6 +436,8 @@ pub enum StoreReason {
     Unrecorded,
     /// The keys of subjects are wrapped under root keys of these ids, which are not there.
     Roots(Vec<String>),
+    /// The clock is not believed, so that nothing can be recorded.
+    ClockDoubted,
     /// The engine failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -456,6 +461,10 @@ impl fmt::Display for StoreReason {
                  keys in it; put its newest copy back, or, where it is lost for good, an empty file of that name in its place",
                 ids.join(", ")
             ),
+            Self::ClockDoubted => f.write_str(
+                "the clock of this machine stands more than 30 days after the newest record, so nothing is recorded; put it \
+                 right, or, where it is right, say so by countersign clock accept",
+            ),
             Self::Failed(_) => f.write_str("the store failed"),
         }
     }
@@ -467,7 +476,7 @@ impl std::error::Error for StoreReason {
             Self::Folder(cause) => Some(cause),
             Self::Failed(cause) => Some(cause.as_ref()),
             Self::Locked | Self::Newer | Self::Corrupt(_) | Self::Diverged(_) => None,
-            Self::Keys(_) | Self::Unrecorded | Self::Roots(_) => None,
+            Self::Keys(_) | Self::Unrecorded | Self::Roots(_) | Self::ClockDoubted => None,
         }
     }
 }

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::alarm::Alarm;
 use super::change::{PendingChange, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, RecordHop,
+    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, ProbeCommand, RecordHop,
     RefusalCommand, ResumeCommand, RewrapCommand, SpendCommand, SuspendedCommand, WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
+use super::hindrance::Hindrance;
 use super::limits::{Limits, PerClient, Quota};
 use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::{ReplayCache, SpentValues};
@@ -89,6 +91,7 @@ struct CommitShared {
     durable: Durable,
     limits: Limits,
     closing: AtomicBool,
+    alarm: Alarm,
 }
 
 impl Commit {
@@ -125,6 +128,7 @@ impl Commit {
             terms: TermsSealer::new(keys.terms),
             hash: StateHash::default(),
             sum: UnrecordedSum::new(keys.sums),
+            forgets: false,
         };
         let places = |count| Arc::new(Semaphore::new(count));
         let shared = Arc::new(CommitShared {
@@ -141,6 +145,7 @@ impl Commit {
             durable: Durable::default(),
             limits: limits.clone(),
             closing: AtomicBool::new(false),
+            alarm: Alarm::default(),
         });
         let durable = shared.durable.clone();
         let listed = keys.listed;
@@ -152,10 +157,9 @@ impl Commit {
                 let _gone = closed.send(());
             }
         };
-        let commit = Self { shared };
-        spawn("commit", work)?;
-        spawn("status", commit.looking(clock))?;
-        Ok(commit)
+        let (commit, alarm) = (Self { shared: Arc::clone(&shared) }, &shared.alarm);
+        let started = alarm.spawn("commit", work).and_then(|_| alarm.spawn("status", commit.looking(clock)));
+        started.map(|_| commit).map_err(|cause| StoreReason::Failed(cause.into()))
     }
 
     /// Keeps the status lists true as long as there is a handle. The first look is done before this returns.
@@ -315,6 +319,25 @@ impl Commit {
         !self.shared.closing.load(Ordering::SeqCst) && !self.shared.state.is_stuck()
     }
 
+    /// The reasons for which an exchange would be refused now, whoever asked for it; none where it would not be. It waits for the
+    /// writer, as an exchange does.
+    pub async fn hindrances(&self) -> Vec<Hindrance> {
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return vec![Hindrance::Closing];
+        }
+        let (reply, found) = oneshot::channel();
+        let asked = self.send(ProbeCommand::new(reply)).is_ok();
+        match found.await {
+            Ok(found) if asked && !self.shared.alarm.rang() => found,
+            _ => vec![Hindrance::Thread],
+        }
+    }
+
+    /// The alarm that a thread of the commit is dead.
+    pub fn alarm(&self) -> &Alarm {
+        &self.shared.alarm
+    }
+
     /// The state as the checks see it.
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.shared.state)
@@ -431,11 +454,6 @@ impl Commit {
     fn writer(&self) -> Result<&Sender<Message>, CommitReason> {
         if self.shared.closing.load(Ordering::SeqCst) { Err(CommitReason::Unavailable) } else { Ok(&self.shared.writer) }
     }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreReason> {
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned.map(drop).map_err(|cause| StoreReason::Failed(cause.into()))
 }
 
 fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CommitReason> {

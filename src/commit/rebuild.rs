@@ -10,7 +10,7 @@ use super::recorded::RecordedState;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use crate::ledger::record::{Record, StateCause};
-use crate::oauth::{TaskId, Time};
+use crate::oauth::{Clock, TaskId, Time};
 
 /// State that was made anew.
 #[derive(Debug)]
@@ -25,17 +25,17 @@ pub struct Rebuilt {
     pub lost: bool,
 }
 
-/// Makes the state in `store` anew from its records, as of `at`, and records that. What no record holds is kept where it is what
+/// Makes the state in `store` anew from its records, by `clock`, and records that. What no record holds is kept where it is what
 /// was written; else it is deleted, and no assertion or proof that was made before counts from then on. `progress` hears how many
 /// records of how many were read.
 ///
 /// # Errors
-/// Those of the store. `Corrupt` for a record that is none, and for terms of a task that are lost; `Diverged` where the records
-/// contradict themselves; `Failed` for a store of an earlier version, which a server takes up.
+/// Those of the store. `ClockDoubted`. `Corrupt` for a record that is none, and for terms of a task that are lost; `Diverged`
+/// where the records contradict themselves; `Failed` for a store of an earlier version, which a server takes up.
 pub fn rebuild(
     store: &mut dyn CommitStore,
     keys: CommitKeys,
-    at: Time,
+    clock: &dyn Clock,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Rebuilt, StoreReason> {
     let recovered = store.open()?;
@@ -44,13 +44,18 @@ pub fn rebuild(
             "it was written by an earlier version; start a server on it once, which takes it up".into(),
         ));
     }
-    let (mut fold, mut newest) = (NamedFold::default(), at);
+    let (mut fold, mut newest) = (NamedFold::default(), Time::from_millis(0));
     store.records(0, &mut |stored| {
         progress(stored.index, recovered.count);
         newest = newest.max(stored.at);
         let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
         fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))
     })?;
+    clock.begin(newest);
+    newest = newest.max(clock.now());
+    if clock.doubt().is_some() {
+        return Err(StoreReason::ClockDoubted);
+    }
     let before = rows_before(&recovered.checkpoint.rows);
     let differences = match recovered.checkpoint.index {
         Some(index) if index + 1 == recovered.count => fold.differences(&recovered.checkpoint.rows),

@@ -77,6 +77,8 @@ pub enum CommitReason {
     Unavailable,
     /// The clock stands behind the newest record.
     ClockBehind,
+    /// The clock is too far ahead of the newest record, or leapt ahead.
+    ClockDoubted,
 }
 
 impl CommitReason {
@@ -103,6 +105,7 @@ impl fmt::Display for CommitReason {
             Self::Busy => "the server is busy; try again shortly",
             Self::Unavailable => "the ledger cannot record now; try again later",
             Self::ClockBehind => "the clock of the server stands behind its newest record; try again later",
+            Self::ClockDoubted => "the clock of the server is not believed; its operator has to look; try again later",
         })
     }
 }

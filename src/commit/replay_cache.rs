@@ -12,6 +12,9 @@ use crate::oauth::{SingleUse, SingleUseKind, Time};
 /// The first 128 bits of a value's digest: enough that two values never meet, in half the memory.
 type Short = u128;
 
+/// A request spends so many at most: a client assertion and a proof.
+const REQUEST_SPENDS: usize = 2;
+
 /// The number of parts of the view, each under a lock of its own.
 const SHARDS: usize = 64;
 
@@ -130,6 +133,11 @@ impl ReplayCache {
         }
         self.unspent(values, now)?;
         if self.len + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
+    }
+
+    /// True where there is room for what one more request may spend.
+    pub(super) fn has_room(&self) -> bool {
+        self.len + REQUEST_SPENDS <= self.max
     }
 
     /// Passes where none of those `values` that have not expired at `now` was spent before.

@@ -13,9 +13,10 @@ mod proving;
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::alarm::Alarm;
 use super::contract::StoreReason;
 use log::LogWriter;
 pub use parts::{LogKeys, LogParts, PublishedCheckpoint, SequencerReason};
@@ -33,6 +34,7 @@ struct SequencerShared {
     orders: Sender<Order>,
     seen: Arc<LogProgress>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    alarm: Alarm,
 }
 
 /// The part of its work that the thread shows.
@@ -60,9 +62,10 @@ impl Sequencer {
         let (orders, received) = channel();
         let theirs = Arc::clone(&seen);
         let work = move || Work { log, seen: theirs, interval }.run(&received);
-        let thread = thread::Builder::new().name("sequencer".into()).spawn(work);
+        let alarm = Alarm::default();
+        let thread = alarm.spawn("sequencer", work);
         let thread = thread.map_err(|cause| SequencerReason::Store(StoreReason::Failed(cause.into())))?;
-        Ok(Self { shared: Arc::new(SequencerShared { orders, seen, thread: Mutex::new(Some(thread)) }) })
+        Ok(Self { shared: Arc::new(SequencerShared { orders, seen, thread: Mutex::new(Some(thread)), alarm }) })
     }
 
     /// The newest published checkpoint; none until the first.
@@ -73,6 +76,11 @@ impl Sequencer {
     /// The reason for which nothing is being published now, if so.
     pub fn failure(&self) -> Option<String> {
         self.shared.seen.failure.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The alarm that the thread is dead.
+    pub fn alarm(&self) -> &Alarm {
+        &self.shared.alarm
     }
 
     /// Signs with these keys from now on; a checkpoint that they did not all sign is signed again.

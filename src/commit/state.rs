@@ -147,6 +147,14 @@ impl State {
         recorded
     }
 
+    /// Acts on `change` at `at` once more, instead of when it did so `before`.
+    pub(super) fn act_again(&self, change: &StateChange, before: &RecordedChange, at: Time) -> RecordedChange {
+        let mut recorded = before.again(change, at);
+        recorded.beats = self.write().apply(0, &recorded.effect, at);
+        self.changes.note(change.things().iter().map(|thing| thing.key));
+        recorded
+    }
+
     /// The answer of [`act`](Self::act), without the change.
     pub(super) fn foresee(&self, change: &StateChange, at: Time) -> RecordedChange {
         let live = self.read();

@@ -247,7 +247,7 @@ impl StatusLists {
             let earliest = self.look_at(&list, &state, now, &changed);
             due = due.into_iter().chain(earliest).min();
         }
-        self.forget(now);
+        self.forget(recorded, now);
         let at = if all { Some(now) } else { seen.at };
         *seen = LastLook { changes, held, at, due };
         self.checked.store(now.millis(), Ordering::Release);
@@ -263,9 +263,11 @@ impl StatusLists {
         };
         let before = fresh.len() + known.len();
         let counts = |entry: &ListedToken| entry.expires.plus(ListKey::LEEWAY) > now;
+        let all = *changed == Changed::Everything;
         fresh.retain(counts);
-        if *changed == Changed::Everything {
-            known.retain(counts);
+        known.retain(|entry| !all || counts(entry));
+        if fresh.len() + known.len() < before {
+            state.recorded.raise_floor(now);
         }
         self.entries.fetch_sub((before - fresh.len() - known.len()) as u64, Ordering::Relaxed);
         let (mut told, mut due) = (Vec::new(), None);
@@ -295,9 +297,13 @@ impl StatusLists {
         list.show(changed, &self.version);
     }
 
-    fn forget(&self, now: Time) {
+    /// Forgets the lists that are over, and stay so whatever a clock says later.
+    fn forget(&self, recorded: &State, now: Time) {
         let gone = |list: &ListState| list.shown.key.forgettable() <= now;
         let mut lists = self.lists();
+        if lists.of.values().any(gone) {
+            recorded.raise_floor(now);
+        }
         let entries: usize = lists.of.values().filter(|list| gone(list)).map(|list| list.fresh.len() + list.known.len()).sum();
         self.entries.fetch_sub(entries as u64, Ordering::Relaxed);
         let before = lists.of.len();

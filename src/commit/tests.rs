@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
+mod clock_steps;
+mod doubted;
 mod exhaustive;
 mod faults;
+mod hindered;
 mod histories;
 pub(crate) mod listing;
 mod holding;

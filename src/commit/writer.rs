@@ -39,8 +39,6 @@ pub(super) struct Writer {
     memory: WriterMemory,
     /// The index of the next record, as last acknowledged or learned.
     next: u64,
-    /// The newest committed time.
-    newest: Time,
     /// The index of the newest checkpoint's record, and its time.
     checkpoint: (u64, Time),
     /// `next`, for others to see.
@@ -159,8 +157,8 @@ impl Writer {
             Ok(locked) => (locked, None),
             Err(failure) => (false, Some(failure)),
         };
-        let (at, clock_behind) = self.present();
-        let unasked = if locked { self.unasked(at) } else { Vec::new() };
+        let (at, clock_behind, clock_doubted) = self.present();
+        let unasked = if locked && !clock_doubted { self.unasked(at) } else { Vec::new() };
         let mut staging = Staging {
             batch: Batch::at(at),
             memory: &mut self.memory,
@@ -171,6 +169,7 @@ impl Writer {
             locked,
             failure,
             clock_behind,
+            clock_doubted,
             staged: Vec::with_capacity(unasked.len() + asked.len()),
         };
         unasked.into_iter().for_each(|command| staging.take(command));
@@ -181,7 +180,7 @@ impl Writer {
             Ok(()) => self.settle(&batch, staged),
             Err(failure) => self.fail(&batch, staged, &failure),
         }
-        self.memory.state.set_stuck(self.failed.is_some() || !self.pending.changes.is_empty());
+        self.memory.state.set_stuck(self.failed.is_some() || clock_doubted || !self.pending.changes.is_empty());
     }
 
     /// Takes the store's lock, and takes up what others committed since. False while the store is not to be used.
@@ -199,21 +198,24 @@ impl Writer {
         if learned.next > self.next {
             self.durable.set(learned.next);
         }
-        (self.next, self.newest) = (learned.next, learned.newest.max(self.newest));
+        self.next = learned.next;
+        self.memory.state.raise_floor(learned.newest);
         Ok(true)
     }
 
-    /// The time of a batch that begins now, and whether the clock stands too far behind for anything to be issued. The present
-    /// never runs backwards: within the tolerance the newest committed time stands in for a clock that is behind it.
-    fn present(&mut self) -> (Time, bool) {
-        let present = self.clock.now();
-        let behind = self.newest.since(present) > self.limits.clock_behind;
+    /// The time of a batch that begins now; whether the clock stands too far behind for anything to be issued; whether it is so
+    /// far ahead that nothing may be recorded. The present never runs backwards: within the tolerance the floor, which the
+    /// newest record raises too, stands in for a clock that is behind it.
+    fn present(&mut self) -> (Time, bool, bool) {
+        let (present, floor) = (self.clock.now(), self.memory.state.floor());
+        let behind = floor.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
-            let behind_ms = self.newest.since(present).as_millis();
+            let behind_ms = floor.since(present).as_millis();
             tracing::error!(behind_ms, "the clock stands behind the newest record, so nothing is issued until it has caught up");
         }
         self.behind = behind;
-        (present.max(self.newest).max(self.memory.state.floor()), behind)
+        // Asked after the time was: a doubt of then that is none now costs one batch, and the other way round nothing.
+        (present.max(floor), behind, self.clock.doubt().is_some())
     }
 
     /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already, and a
@@ -247,7 +249,8 @@ impl Writer {
     fn settle(&mut self, batch: &Batch, staged: Vec<Box<dyn CommitCommand>>) {
         if !batch.rows.is_empty() {
             self.next += batch.rows.len() as u64;
-            self.newest = batch.at;
+            self.memory.state.raise_floor(batch.at);
+            self.memory.forgets &= batch.forget.is_none();
             self.durable.set(self.next);
             if let Some(checkpoint) = &batch.checkpoint {
                 self.checkpoint = (checkpoint.index, batch.at);

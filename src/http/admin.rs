@@ -17,6 +17,7 @@ use super::state::AppState;
 use crate::admin::{self, AdminReason, RevokeTarget, RevokedTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::crypto::Digest;
+use crate::ledger::record::StateCause;
 use crate::oauth::ClientId;
 use crate::request::Form;
 use crate::store::{self, KeyFilesReason};
@@ -39,6 +40,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/agents", web::get().to(agents))
             .route("/agents/{transition}", web::post().to(change_agent))
             .route("/tasks", web::get().to(tasks))
+            .route("/clock/accept", web::post().to(accept_clock))
             .route("/configuration", web::get().to(configuration))
             .route("/configuration/accept", web::post().to(accept_configuration))
             .route("/keys/revoke", web::post().to(revoke_key))
@@ -115,6 +117,16 @@ async fn change_agent(
         None => RevokeTarget::Agent(agent),
     };
     recognised(done, target, state).await
+}
+
+/// Believes the clock of the machine as it is, and records that it is so late.
+async fn accept_clock(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
+    let doubted = state.clock().doubt().is_some();
+    state.clock().accept();
+    let recorded = state.commit().checkpoint(StateCause::Interval).await.is_ok();
+    let now = state.now().seconds();
+    tracing::warn!(now, doubted, "an operator says that the clock is right");
+    HttpResponse::Ok().json(json!({ "now": now, "doubted": doubted, "recorded": recorded }))
 }
 
 /// Ends the one thing that the parameters `what` and `value` name.

@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, ServiceConfig};
 
 use super::plain::plain;
+use super::readiness::{NotReady, not_ready};
 use super::state::AppState;
 use crate::config::CandidateState;
 use crate::keys::KeyState;
@@ -23,22 +24,31 @@ async fn healthz() -> HttpResponse {
     plain(StatusCode::OK).body("ok\n")
 }
 
-/// `GET /readyz`: a configuration is in force and the commit store takes records, so tokens can be issued.
+/// `GET /readyz`: nothing of this server's own keeps it from issuing; else every reason, a line each.
 async fn readyz(state: Data<AppState>) -> HttpResponse {
-    if state.board.refuses() {
-        let why = "the configuration that the server was started with is not in force yet; see the log\n";
-        return plain(StatusCode::SERVICE_UNAVAILABLE).body(why);
+    let reasons = not_ready(&state).await;
+    if reasons.is_empty() {
+        return plain(StatusCode::OK).body("ready\n");
     }
-    match state.commit().is_available() {
-        true => plain(StatusCode::OK).body("ready\n"),
-        false => plain(StatusCode::SERVICE_UNAVAILABLE).body("the commit store does not take records; see the log\n"),
-    }
+    plain(StatusCode::SERVICE_UNAVAILABLE).body(reasons.iter().map(|reason| format!("{reason}\n")).collect::<String>())
 }
 
 /// `GET /metrics`, in the text format of Prometheus.
 async fn metrics(state: Data<AppState>) -> HttpResponse {
-    let text = state.metrics.text() + &configuration(&state) + &memory(&state) + &ledger(&state) + &trust(&state);
+    let (ready, state) = (readiness(&state).await, &*state);
+    let filled = memory(state) + &store(state) + &ledger(state) + &trust(state);
+    let text = state.metrics.text() + &configuration(state) + &ready + &filled;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+/// Every reason for which the server may not be ready, and whether it holds.
+async fn readiness(state: &AppState) -> String {
+    let (reasons, mut text) = (not_ready(state).await, String::from("# TYPE countersign_not_ready gauge\n"));
+    for reason in NotReady::all() {
+        let (name, holds) = (reason.name(), u8::from(reasons.contains(&reason)));
+        let _ = writeln!(text, "countersign_not_ready{{reason=\"{name}\"}} {holds}");
+    }
+    text
 }
 
 /// Whether the configuration on disk is in force, and why not.
@@ -67,6 +77,12 @@ fn memory(state: &AppState) -> String {
         let _ = writeln!(text, "# TYPE countersign_{name}_max gauge\ncountersign_{name}_max {max}");
     }
     text
+}
+
+/// The bytes of the store's write-ahead log.
+fn store(state: &AppState) -> String {
+    let bytes = state.ledger.records.log_bytes();
+    format!("# TYPE countersign_store_log_bytes gauge\ncountersign_store_log_bytes {bytes}\n")
 }
 
 /// The size of the ledger, the part of it that is signed, and whether signing fails.

@@ -118,6 +118,11 @@ impl AppState {
         &self.commit
     }
 
+    /// The clock that everything goes by.
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     pub(super) fn now(&self) -> Time {
         self.clock.now()
     }

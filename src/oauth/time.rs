@@ -53,6 +53,19 @@ impl Time {
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> Time;
+
+    /// By how much the machine's clock is ahead of what is believed; none where it is believed. `now` is believed either way.
+    fn doubt(&self) -> Option<Duration> {
+        None
+    }
+
+    /// A server begins, and knows that it was `newest` once; 1970 where it knows nothing.
+    fn begin(&self, newest: Time) {
+        let _believed_anyway = newest;
+    }
+
+    /// The machine's clock is right as it is.
+    fn accept(&self) {}
 }
 
 /// A `NumericDate` claim (RFC 7519 §2): a JSON number of seconds, integral or not; never a string.

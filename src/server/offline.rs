@@ -16,7 +16,7 @@ use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::jose::Cache;
 use crate::oauth::Clock;
-use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock, VouchedClock};
 
 /// A data folder whose lock this process holds, with the configuration of its server.
 pub struct Offline {
@@ -58,7 +58,8 @@ impl Offline {
         let ledger = LedgerKeys::open(&keys_dir)?;
         claim.require_known(&key_files, &ledger)?;
         let keys = key_files.commit(&ledger)?;
-        let commit = Commit::start(store, Arc::new(SystemClock), keys, commit::Limits::default()).map_err(failed)?;
+        let clock = Arc::new(VouchedClock::new(data).clock()?);
+        let commit = Commit::start(store, clock, keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
         Ok(Self { deployment, commit, keys: keys_dir, records, data: data.to_owned(), digest, ends_percent, _claim: claim })
     }

@@ -1,19 +1,25 @@
 //! The beginning of a server: the files that it is started with, when they rest, and what they say in one place.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::failure::Failure;
 use super::reconcile::reconcile;
-use super::reload::{Lasting, warn};
+use super::reload::warn;
 use super::terms;
+use crate::commit::{Commit, CommitReason};
 use crate::config::{ChangedBy, Config, KeptFiles, Sources, Succession};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
+use crate::http::AppState;
 
 /// How often, and with what pause, files that are being written are read again; then they are taken as they are.
 const LOOKS: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The pause between two attempts to record the configuration, while the clock is not believed.
+const LATER: Duration = Duration::from_secs(1);
 
 /// The configuration that a server is started with.
 pub(super) struct StartConfiguration {
@@ -69,12 +75,29 @@ pub(super) fn refuse_accident(sources: &Sources, config: &Config, succession: &S
     }
 }
 
-/// Puts the configuration of a start in force, which ends nothing.
-pub(super) async fn take_up(lasting: &Lasting, deployment: &Deployment, digest: &Digest, data: &Path) -> Result<(), Failure> {
+/// Puts the configuration of a start in force, which ends nothing. False where that is not recorded, because the clock is not
+/// believed; then nothing is issued either.
+pub(super) async fn take_up(commit: &Commit, deployment: &Deployment, digest: &Digest, data: &Path) -> Result<bool, Failure> {
     let origin = terms::is_another(digest, data).then_some((*digest, ChangedBy::Files));
-    reconcile(&lasting.commit, deployment, origin)
-        .await
-        .map_err(|reason| Failure::new(format!("what the configuration has in force cannot be recorded: {reason}")))?;
-    terms::take_up(deployment, digest, data);
-    Ok(())
+    match reconcile(commit, deployment, origin).await {
+        Ok(_) => terms::take_up(deployment, digest, data),
+        Err(CommitReason::ClockDoubted) => return Ok(false),
+        Err(reason) => {
+            return Err(Failure::new(format!("what the configuration has in force cannot be recorded: {reason}")));
+        }
+    }
+    Ok(true)
+}
+
+/// The same when the clock is believed again, unless another configuration is in force by then.
+pub(super) async fn take_up_later(state: Arc<AppState>, commit: Commit, digest: Digest, data: PathBuf) {
+    let deployment = state.deployment();
+    while Arc::ptr_eq(&deployment, &state.deployment()) {
+        match take_up(&commit, &deployment, &digest, &data).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(failure) => tracing::error!("{failure}"),
+        }
+        tokio::time::sleep(LATER).await;
+    }
 }

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::folder::DataFolder;
 use crate::commit::{Rebuilt, rebuild};
 use crate::oauth::Clock;
-use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock};
+use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock, VouchedClock};
 
 /// Makes the state in a data folder anew. `progress` hears how many records of how many were read.
 ///
@@ -21,5 +21,6 @@ pub fn rebuild_state(folder: &DataFolder, progress: impl FnMut(u64, u64)) -> Res
     let claim = KeyClaim::take(&config.settings.keys.dir, data)?;
     let ledger = LedgerKeys::open(&config.settings.keys.dir)?;
     claim.require_known(&keys, &ledger)?;
-    rebuild(&mut *store, keys.commit(&ledger)?, SystemClock.now(), progress).map_err(|reason| Failure::store(data, &reason))
+    let clock = VouchedClock::new(data).clock()?;
+    rebuild(&mut *store, keys.commit(&ledger)?, &clock, progress).map_err(|reason| Failure::store(data, &reason))
 }

@@ -134,7 +134,7 @@ impl CommitStore for SqliteStore {
             let added = open.subjects.add(&batch.subject_keys).map_err(failed)?;
             write::batch(&open.connection, batch, added).map_err(failed)?;
             if batch.adopts {
-                checkpoint::completely(&open.connection)?;
+                checkpoint::overwritten(&open.connection)?;
                 open.connection.pragma_update(None, "secure_delete", false).map_err(failed)?;
             }
             open.checkpointer.committed(batch.rows.len());
@@ -153,7 +153,7 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         if let Some(Open { connection, subjects, checkpointer, .. }) = self.open.take() {
             drop(checkpointer);
-            if let Err(failure) = subjects.close().and_then(|()| checkpoint::completely(&connection)) {
+            if let Err(failure) = subjects.close().and_then(|_| checkpoint::completely(&connection)) {
                 tracing::warn!(cause = ?failure, "the write-ahead log was left for the next start");
             }
         }

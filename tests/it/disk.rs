@@ -34,6 +34,10 @@ fn stops_and_resumes(name: &str, trouble: &str) {
             unavailable(&ask(&site, &party).1);
         }
         assert!(!site.ready(), "the server says it is ready while its disk is not");
+        let ready = crate::support::get(site.ops, "/readyz").unwrap();
+        assert!(ready.body().starts_with("store: "), "{}", ready.text);
+        let page = include_str!("../../docs/operators.md");
+        assert!(page.lines().any(|line| line == ready.body().trim_end()), "the page of that day shows another answer");
         assert!(crate::support::get(site.ops, "/healthz").unwrap().status == 200);
         fs::remove_file(&control).unwrap();
         site.wait("service resumes", || site.ready());
@@ -94,7 +98,13 @@ fn every_token_is_recorded(site: &Site, held: &HashMap<Jti, Digest>) {
 }
 
 pub fn compiled(folder: &Path) -> PathBuf {
-    let (source, shim) = (concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/shim/failing_disk.c"), folder.join("failing_disk.so"));
+    shim(folder, "failing_disk")
+}
+
+/// The shim of that name, compiled.
+pub fn shim(folder: &Path, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shim").join(name).with_extension("c");
+    let shim = folder.join(name).with_extension("so");
     let status = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&shim).arg(source).status().unwrap();
     assert!(status.success(), "the shim does not compile");
     shim

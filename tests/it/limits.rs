@@ -41,7 +41,17 @@ fn no_more_tasks_are_opened_than_may_be_remembered() {
     assert_eq!(first.status, 200, "{}", first.text);
     assert_full(&opened(&site));
     assert_eq!(issued(&site, "https://crm.example").status, 200, "tokens are issued all the same");
-    assert_eq!(get(site.ops, "/readyz").unwrap().status, 200);
+    not_ready(&site, "tasks");
+}
+
+/// The server tells that just this hinders it.
+fn not_ready(site: &Site, reason: &str) {
+    let (ready, metrics) = (get(site.ops, "/readyz").unwrap(), get(site.ops, "/metrics").unwrap());
+    assert_eq!(ready.status, 503, "{}", ready.text);
+    assert!(ready.body().lines().count() == 1 && ready.body().starts_with(&format!("{reason}: ")), "{}", ready.text);
+    let holding: Vec<&str> =
+        metrics.text.lines().filter(|line| line.starts_with("countersign_not_ready{") && line.ends_with(" 1")).collect();
+    assert_eq!(holding, [format!("countersign_not_ready{{reason=\"{reason}\"}} 1")]);
 }
 
 #[test]
@@ -52,4 +62,5 @@ fn no_more_tokens_are_issued_for_status_lists_than_may_be_remembered() {
     assert_eq!(first.status, 200, "{}", first.text);
     assert_full(&issued(&site, "https://reports.example"));
     assert_eq!(issued(&site, "https://crm.example").status, 200, "an API without a list is not concerned");
+    not_ready(&site, "status_tokens");
 }

@@ -26,6 +26,9 @@ mod crash;
 // What must hold when the disk is full or does not flush.
 mod disk;
 
+// A clock that is wrong: what is not recorded by it, and the way out.
+mod wrong_clock;
+
 // The log as served, verified, and tampered with.
 mod ledger;
 

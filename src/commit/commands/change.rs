@@ -1,6 +1,6 @@
 //! Changes of what is alive. Revoking, suspending and retiring act in memory before they are recorded, so that nothing behind
 //! them in the queue is issued under what they end, and stay pending, with issuance stopped, until they are recorded. Resuming
-//! acts when it is durable.
+//! acts when it is durable. What acted while the clock was not believed is recorded by the time at which it is again.
 
 use crate::commit::change::{PendingChange, StateChange};
 use crate::commit::command::{CommitCommand, CommitFacts, Pending, Reply, Requires, Staging, UncertainBatch, WriterMemory};
@@ -48,8 +48,15 @@ impl CommitCommand for ChangeCommand {
 
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
         let (change, at) = (&mut self.change, staging.batch.at);
+        let before = change.recorded.take_if(|_| change.doubted && !staging.clock_doubted);
+        if let Some(before) = before {
+            // It has acted since a time that nobody believed. From now on it does so by the right one, and what was vouched for
+            // meanwhile ends too.
+            (change.since, change.doubted) = (Some(at), false);
+            change.recorded = Some(staging.memory.state.act_again(&change.change, &before, at));
+        }
         if change.since.is_none() {
-            change.since = Some(at);
+            (change.since, change.doubted) = (Some(at), staging.clock_doubted);
             change.recorded = Some(staging.memory.state.act(&change.change, at));
         }
         change.single_use.retain(|value| value.expires > at);

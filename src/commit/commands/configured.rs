@@ -94,10 +94,13 @@ impl CommitCommand for SuspendedCommand {
         Ok(())
     }
 
-    /// While the store is not to be used the heartbeats are forgotten by a restart, which then begins to wait anew.
+    /// While the store is not to be used, or the clock not believed, the heartbeats are forgotten by a restart, which then begins
+    /// to wait anew.
     fn stage(&mut self, staging: &mut Staging<'_>) -> Result<(), CommitReason> {
         let beats = staging.memory.state.suspend_configured(std::mem::take(&mut self.keys), staging.batch.at);
-        staging.batch.beats.extend(beats);
+        if !staging.clock_doubted {
+            staging.batch.beats.extend(beats);
+        }
         Ok(())
     }
 

@@ -21,7 +21,7 @@ impl RewrapCommand {
 
 impl CommitCommand for RewrapCommand {
     fn requires(&self) -> Requires {
-        Requires::Store
+        Requires::Access
     }
 
     fn judge(&self, _: &CommitFacts<'_>) -> Result<(), CommitReason> {

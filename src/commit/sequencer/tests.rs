@@ -64,6 +64,10 @@ impl RecordReader for Records {
     fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason> {
         Ok(StoredCheckpoint::default())
     }
+
+    fn log_bytes(&self) -> u64 {
+        0
+    }
 }
 
 fn signer(seed: u8) -> NoteSigner {

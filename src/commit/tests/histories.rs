@@ -35,11 +35,11 @@ const HOP: u8 = 150;
 const HEARTBEAT: i64 = 30_000;
 
 /// Numbers that look random; each history has a seed of its own, which is told when it fails.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
     /// One of `0..sides` (SplitMix64).
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -148,15 +148,15 @@ impl Model {
 }
 
 /// The writer under test, on a store in memory.
-struct Bench {
-    rig: Rig,
+pub(super) struct Bench {
+    pub(super) rig: Rig,
     writer: Option<Writer>,
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     to: std::sync::mpsc::Sender<Message>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut rig = Rig::new();
         rig.limits.retry = std::time::Duration::ZERO;
         rig.limits.checkpoint_records = 7;
@@ -167,7 +167,7 @@ impl Bench {
         bench
     }
 
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.writer = None;
         self.rig.faults.heal();
         let (to, messages) = channel();
@@ -180,6 +180,7 @@ impl Bench {
             terms: TermsSealer::new(keys(1).terms),
             hash: StateHash::default(),
             sum: UnrecordedSum::new(keys(1).sums),
+            forgets: false,
         };
         self.state = Arc::clone(&memory.state);
         let store = Box::new(MemoryStore::new(&self.rig.disk, &self.rig.faults));
@@ -189,19 +190,24 @@ impl Bench {
         self.to = to;
     }
 
-    fn now(&self) -> i64 {
-        self.rig.clock.now().millis()
+    /// The present: the clock's, or the floor where the clock is behind that.
+    pub(super) fn now(&self) -> i64 {
+        self.rig.clock.now().max(self.state.floor()).millis()
     }
 
     /// Gives one command, and goes on until nothing is left to do. True where it was answered `Ok`.
-    fn give(&mut self, command: Box<dyn CommitCommand>, mut answer: oneshot::Receiver<Result<(), CommitReason>>) -> bool {
+    pub(super) fn give(
+        &mut self,
+        command: Box<dyn CommitCommand>,
+        mut answer: oneshot::Receiver<Result<(), CommitReason>>,
+    ) -> bool {
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(vec![command]);
         finish(writer);
         matches!(answer.try_recv(), Ok(Ok(())))
     }
 
-    fn submit(&mut self, mut hop: RecordHop) -> bool {
+    pub(super) fn submit(&mut self, mut hop: RecordHop) -> bool {
         hop.disclosed.values = Zeroizing::default();
         let (to, mut answer) = oneshot::channel();
         let writer = self.writer.as_mut().unwrap();
@@ -210,7 +216,7 @@ impl Bench {
         answer.try_recv().is_ok_and(|answer| answer.is_ok_and(|receipt| receipt.take().is_some()))
     }
 
-    fn change(&mut self, change: StateChange) -> bool {
+    pub(super) fn change(&mut self, change: StateChange) -> bool {
         let (reply, answer) = Reply::new();
         let resumes = matches!(&change, StateChange::Status(change) if change.turn == Transition::Resume);
         let change = PendingChange::new(change, Vec::new(), None, Some(place()));
@@ -226,7 +232,7 @@ impl Bench {
     }
 }
 
-fn place() -> tokio::sync::OwnedSemaphorePermit {
+pub(super) fn place() -> tokio::sync::OwnedSemaphorePermit {
     Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
 }
 
@@ -250,7 +256,7 @@ fn history(seed: u64) {
     let (mut dice, mut bench, mut model) = (Dice(seed), Bench::new(), Model::default());
     let (mut next_hop, mut next_task) = (HOP, TASK);
     for _ in 0..STEPS {
-        match dice.roll(20) {
+        match dice.roll(22) {
             0..5 if next_hop < u8::MAX => {
                 exchange(&mut dice, &mut bench, &mut model, next_hop);
                 next_hop += 1;
@@ -277,6 +283,7 @@ fn history(seed: u64) {
                 let fault = [Fault::FlushLost, Fault::FlushLanded, Fault::Begin][usize::try_from(dice.roll(3)).unwrap()];
                 bench.rig.faults.set(fault, 1);
             }
+            20 => bench.rig.step([-500, -900, -5_000, -70_000, -400_000][usize::try_from(dice.roll(5)).unwrap()]),
             _ => bench.rig.step([500, 5_000, 20_000, 70_000, 400_000][usize::try_from(dice.roll(5)).unwrap()]),
         }
         judge(&bench, &model, seed);

@@ -68,6 +68,8 @@ pub(super) enum Fault {
     FlushLanded,
     /// The store comes back without its last record.
     Forgets,
+    /// The program has a bug, and its thread dies.
+    Dies,
 }
 
 pub(super) struct MemoryStore {
@@ -318,6 +320,7 @@ impl CommitStore for MemoryStore {
     fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason> {
         assert!(self.open, "after a failure the store is opened before it is used");
         assert!(!self.locks, "every batch is written or abandoned before the next begins");
+        self.faults.strike(Fault::Dies).unwrap();
         let begun = self.faults.strike(Fault::Begin);
         self.open = begun.is_ok();
         begun?;

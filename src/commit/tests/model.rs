@@ -58,16 +58,27 @@ fn step(faulty: bool) -> impl Strategy<Value = Step> {
 struct Model {
     records: u64,
     newest: i64,
+    /// No time before it is the present.
+    floor: i64,
     lives: BTreeMap<u8, u64>,
     spent: BTreeMap<u8, i64>,
+    /// Those that a start finds: they are forgotten with the first record after they were in memory.
+    stored: BTreeMap<u8, i64>,
 }
 
 /// Values expire a minute after the start, so that some of them do within a history.
 const EXPIRES: i64 = START + 60_000;
 
+/// From then on they are forgotten.
+const FORGOTTEN: i64 = EXPIRES + 1_000;
+
 impl Model {
     fn answer(&mut self, ask: &Ask, clock: i64) -> Result<Option<u64>, CommitReason> {
-        let now = clock.max(self.newest);
+        let now = clock.max(self.floor);
+        if now >= FORGOTTEN && !self.spent.is_empty() {
+            self.spent.clear();
+            self.floor = now;
+        }
         match ask {
             // What is named twice ends once.
             Ask::End(ids) => {
@@ -79,14 +90,14 @@ impl Model {
                 self.spent.extend(single_use.iter().map(|id| (*id, EXPIRES)));
             }
         }
-        self.newest = now;
+        (self.newest, self.floor, self.stored) = (now, now, self.spent.clone());
         self.records += 1;
         Ok(matches!(ask, Ask::Issue { .. }).then_some(self.records - 1))
     }
 
     fn judge(&self, generations: &[(u8, u64)], single_use: &[u8], deadline: i64, clock: i64) -> Result<(), CommitReason> {
-        let now = clock.max(self.newest);
-        if self.newest - clock > 1_000 {
+        let now = clock.max(self.floor);
+        if self.floor - clock > 1_000 {
             return Err(CommitReason::ClockBehind);
         }
         if !single_use.is_empty() && EXPIRES <= now {
@@ -154,6 +165,7 @@ proptest! {
                     Step::Restart => {
                         commit.close().await;
                         commit = rig.start();
+                        (model.floor, model.spent) = (model.newest, model.stored.clone());
                     }
                     Step::Fail(..) => {}
                 }

@@ -46,14 +46,18 @@ impl Writer {
         // Another key would read everything below as damaged.
         read.fold.state.require_keys(&listed)?;
         memory.keys.admit(&mut *store)?;
-        let (next, newest, checkpoint) = (read.recovered.count, read.newest, read.checkpoint);
+        let (next, checkpoint) = (read.recovered.count, read.checkpoint);
+        clock.begin(read.newest);
         let earlier = read.recovered.earlier.take();
+        if earlier.is_some() && clock.doubt().is_some() {
+            return Err(StoreReason::ClockDoubted);
+        }
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;
         memory.load(read, &mut [])?;
         durable.set(next);
         let (pending, failed, closing, behind) = Default::default();
         let mut writer =
-            Self { store, clock, limits, messages, memory, next, newest, checkpoint, durable, pending, failed, closing, behind };
+            Self { store, clock, limits, messages, memory, next, checkpoint, durable, pending, failed, closing, behind };
         if let Some(adoption) = adoption {
             writer.write_all(vec![Box::new(adoption)]);
             if writer.failed.is_some() || writer.next == next {
@@ -99,7 +103,7 @@ impl Writer {
         if read.recovered.count < self.next {
             return Err(StoreReason::Corrupt("it does not hold what it acknowledged"));
         }
-        let (landed, next, newest, checkpoint) = (read.landed, read.recovered.count, read.newest, read.checkpoint);
+        let (landed, next, checkpoint) = (read.landed, read.recovered.count, read.checkpoint);
         let mut changes = Vec::new();
         if !landed {
             changes.append(&mut uncertain.lost.changes);
@@ -116,7 +120,7 @@ impl Writer {
         // Those that are recorded by now are passed over.
         self.pending.add_keys(std::mem::take(&mut uncertain.lost.keys));
         self.durable.set(next);
-        (self.next, self.newest, self.checkpoint) = (next, newest.max(self.newest), checkpoint);
+        (self.next, self.checkpoint) = (next, checkpoint);
         Ok(())
     }
 

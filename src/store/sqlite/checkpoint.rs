@@ -4,19 +4,29 @@
 //! whole is begun again from its start, and under load there is always something newer; so the writer copies the little that
 //! remains itself, between two commits, once the thread has done the bulk.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::folder::{connect, failed};
 use crate::commit::contract::StoreReason;
+use crate::files;
 
 /// The log is copied when it has grown by about so many pages of 4 KiB: 16 MiB.
 const PAGES: usize = 4096;
+
+/// A log with so many pages that cannot be copied is told, and again whenever it has twice as many: 256 MiB.
+const TOLD_PAGES: i64 = 65_536;
+
+/// So many bytes of the log are written again at a time.
+const CHUNK: usize = 1 << 20;
 
 /// The thread that copies.
 #[derive(Debug)]
@@ -25,6 +35,8 @@ pub(super) struct Checkpointer {
     thread: Option<JoinHandle<()>>,
     outcome: Arc<CopyOutcome>,
     grown: usize,
+    /// With so many pages that cannot be copied it is told next.
+    tells: i64,
 }
 
 #[derive(Debug, Default)]
@@ -41,20 +53,37 @@ impl Checkpointer {
         let (wake, woken) = sync_channel(1);
         let outcome = Arc::new(CopyOutcome::default());
         let shared = Arc::clone(&outcome);
-        let thread = Builder::new().name("checkpoint".into()).spawn(move || work(&connection, &woken, &shared));
+        let thread = Builder::new().name("checkpoint".into()).spawn(move || {
+            let outcome = EndsFailed(shared);
+            work(&connection, &woken, &outcome.0);
+        });
         let thread = thread.map_err(|cause| StoreReason::Failed(cause.into()))?;
-        Ok(Self { wake: Some(wake), thread: Some(thread), outcome, grown: 0 })
+        Ok(Self { wake: Some(wake), thread: Some(thread), outcome, grown: 0, tells: TOLD_PAGES })
     }
 
     /// Finishes what the thread has begun. Called by the writer between two commits.
-    pub(super) fn before_commit(&self, connection: &Connection) -> Result<(), StoreReason> {
+    pub(super) fn before_commit(&mut self, connection: &Connection) -> Result<(), StoreReason> {
         if self.outcome.failed.load(Ordering::Acquire) {
             return Err(StoreReason::Failed("the write-ahead log could not be copied".into()));
         }
         if self.outcome.copied.swap(false, Ordering::AcqRel) {
-            passively(connection).map_err(failed)?;
+            let progress = passively(connection).map_err(failed)?;
+            self.tell(progress.pages.saturating_sub(progress.copied));
         }
         Ok(())
+    }
+
+    /// Tells that a reader lets the log grow, once for every doubling.
+    fn tell(&mut self, uncopied: i64) {
+        if uncopied >= self.tells {
+            tracing::warn!(
+                pages = uncopied,
+                "somebody has been reading the database for long, so its write-ahead log grows: end that transaction"
+            );
+            self.tells = uncopied.saturating_mul(2);
+        } else if uncopied < TOLD_PAGES {
+            self.tells = TOLD_PAGES;
+        }
     }
 
     /// Takes note of a commit of `rows` records. A page of the log per touched page of a table or index: estimated, not counted.
@@ -75,6 +104,17 @@ impl Drop for Checkpointer {
     }
 }
 
+/// The outcome of the thread, which has failed where it ends by a panic.
+struct EndsFailed(Arc<CopyOutcome>);
+
+impl Drop for EndsFailed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.failed.store(true, Ordering::Release);
+        }
+    }
+}
+
 fn work(connection: &Connection, woken: &Receiver<()>, outcome: &CopyOutcome) {
     while woken.recv().is_ok() {
         match passively(connection) {
@@ -88,14 +128,47 @@ fn work(connection: &Connection, woken: &Receiver<()>, outcome: &CopyOutcome) {
     }
 }
 
-/// Copies the whole log into the database and flushes that. Whatever the database then holds is durable.
-pub(super) fn completely(connection: &Connection) -> Result<(), StoreReason> {
+/// Copies the whole log into the database and flushes that: false where somebody who reads an older state keeps it from being
+/// copied. Then the log stays, and every byte of it is written and flushed again. Either way whatever the database now shows is
+/// durable, also what an earlier flush may have lost.
+pub(super) fn completely(connection: &Connection) -> Result<bool, StoreReason> {
     let progress = checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").map_err(failed)?;
-    // A reader may keep the log from being cut, but not from having been copied.
-    if progress.copied == progress.pages {
-        return Ok(());
+    // Both are -1 where somebody else copies just now.
+    if progress.copied == progress.pages && progress.pages >= 0 {
+        return Ok(true);
     }
-    Err(StoreReason::Failed("a reader kept the write-ahead log from being copied".into()))
+    let database = connection.path().unwrap_or_default();
+    write_again(&log_of(Path::new(database))).map_err(|cause| StoreReason::Failed(cause.into()))?;
+    tracing::warn!(database, "somebody reads the database, so its write-ahead log stays until that transaction has ended");
+    Ok(false)
+}
+
+/// Copies the log, so that what was overwritten is so in the database too; that this comes later is told.
+pub(super) fn overwritten(connection: &Connection) -> Result<(), StoreReason> {
+    if !completely(connection)? {
+        tracing::warn!("what was deleted lies in the database until nobody reads it any more; then it is overwritten");
+    }
+    Ok(())
+}
+
+/// The log of a database.
+pub(super) fn log_of(database: &Path) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// Writes every byte of a file where it is already, and flushes: what the system gave up after a failed flush is written anew.
+fn write_again(path: &Path) -> io::Result<()> {
+    let file = files::keep(path)?;
+    let (mut bytes, mut at) = (vec![0; CHUNK], 0);
+    loop {
+        let read = file.read_at(&mut bytes, at)?;
+        let Some(chunk) = bytes.get(..read).filter(|chunk| !chunk.is_empty()) else { break };
+        file.write_all_at(chunk, at)?;
+        at += read as u64;
+    }
+    file.sync_all()
 }
 
 fn passively(connection: &Connection) -> rusqlite::Result<Progress> {

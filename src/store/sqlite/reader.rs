@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
+use super::checkpoint::log_of;
 use super::folder::{self, connect, failed};
 use super::schema::{self, MOVED};
 use super::{state, status, subjects};
@@ -94,6 +95,12 @@ impl RecordReader for SqliteReader {
 
     fn checkpoint(&self) -> std::result::Result<StoredCheckpoint, StoreReason> {
         state::checkpoint(&self.connection()).map_err(failed)
+    }
+
+    fn log_bytes(&self) -> u64 {
+        let database = self.connection().path().map(PathBuf::from).unwrap_or_default();
+        let bytes = |database: &Path| std::fs::metadata(log_of(database)).map_or(0, |log| log.len());
+        bytes(&database) + bytes(&self.subjects_at)
     }
 }
 

@@ -86,7 +86,7 @@ impl SubjectFile {
         checkpoint::completely(&self.0)?;
         commit.pragma_update(None, "secure_delete", true).map_err(failed)?;
         drop_table(commit).map_err(failed)?;
-        checkpoint::completely(commit)?;
+        checkpoint::overwritten(commit)?;
         commit.pragma_update(None, "secure_delete", false).map_err(failed)?;
         tracing::info!(moved, "the keys of subjects are in a file of their own from now on");
         Ok(())
@@ -141,8 +141,8 @@ impl SubjectFile {
         last
     }
 
-    /// Leaves a database without a log behind.
-    pub(super) fn close(self) -> std::result::Result<(), StoreReason> {
+    /// Leaves a database without a log behind; false where somebody reads it.
+    pub(super) fn close(self) -> std::result::Result<bool, StoreReason> {
         checkpoint::completely(&self.0)
     }
 }

@@ -60,6 +60,13 @@ impl Site {
 
     /// Starts a server with some environment variables more, and waits until it takes records.
     pub fn start_with(&self, environment: &[(&str, &Path)]) -> Server {
+        let mut server = self.launch(environment);
+        self.wait_ready(&mut server);
+        server
+    }
+
+    /// Starts a server with some environment variables more.
+    pub fn launch(&self, environment: &[(&str, &Path)]) -> Server {
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .arg("serve")
@@ -74,9 +81,7 @@ impl Site {
             .stderr(log)
             .spawn()
             .expect("the server can be started");
-        let mut server = Server { child };
-        self.wait_ready(&mut server);
-        server
+        Server { child }
     }
 
     /// Starts a server and runs every conformance case against it.

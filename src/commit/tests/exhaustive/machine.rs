@@ -88,6 +88,7 @@ impl Machine {
             terms: TermsSealer::new(keys(1).terms),
             hash: StateHash::default(),
             sum: UnrecordedSum::new(keys(1).sums),
+            forgets: false,
         };
         let (state, durable) = (Arc::clone(&memory.state), Durable::default());
         let (store, clock) = (Box::new(MemoryStore::new(&disk, &faults)), Arc::new(Hand(AtomicI64::new(millis))));
