@@ -53,8 +53,8 @@ fn unknown() -> [Unknown; 4] {
     ]
 }
 
-/// A sentence on every place in a policy, in its JSON form, at which something that is not known would help the caller, though the
-/// policy does not say so.
+/// A sentence on every place in a policy, in its JSON form, at which something that is not known would help the caller, though
+/// the policy does not say so.
 pub(super) fn sentences(policy: &Value, permits: bool, used: UsedAttributes) -> Vec<String> {
     let used = unknown().into_iter().filter(|unknown| used.contains(unknown.attribute));
     let of = |unknown: Unknown| {
