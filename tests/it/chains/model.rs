@@ -106,7 +106,7 @@ fn may_present(universe: &Universe, request: &Request<'_>, client: &AgentPlan) -
 /// What is granted on each API, and for how long at most.
 fn authority(universe: &Universe, request: &Request<'_>, depth: usize) -> Result<(BTreeMap<String, Scopes>, i64), &'static str> {
     let targets: Vec<String> = match (&request.subject, request.targets.is_empty()) {
-        (Subject::Own(link), true) => link.held.keys().cloned().collect(),
+        (Subject::Own(_), true) => sent(universe, request).into_keys().collect(),
         _ => request.targets.clone(),
     };
     let apis: BTreeMap<&str, &ApiPlan> = targets.iter().map(|id| (id.as_str(), universe.api(id))).collect();
@@ -117,7 +117,7 @@ fn authority(universe: &Universe, request: &Request<'_>, depth: usize) -> Result
     let mut known = Scopes::new();
     let mut short = false;
     for (id, api) in &apis {
-        let within = within(api, &request.subject);
+        let within = within(universe, api, request);
         let asked = request.scopes.clone().unwrap_or_else(|| api.defaults.intersection(&within).cloned().collect());
         let asked: Scopes = asked.intersection(&api.scopes).cloned().collect();
         let mut granted = Scopes::new();
@@ -140,12 +140,23 @@ fn authority(universe: &Universe, request: &Request<'_>, depth: usize) -> Result
     if too_wide { Err("scope") } else { Ok((held, lifetime)) }
 }
 
+/// The authority of our own subject token as far as it counts for whoever presents it: who is neither its client nor its actor
+/// was sent it as an API, and has the part of that API only.
+fn sent(universe: &Universe, request: &Request<'_>) -> BTreeMap<String, Scopes> {
+    let Subject::Own(link) = &request.subject else { return BTreeMap::new() };
+    let ours = (ISSUER.to_owned(), request.agent.to_owned());
+    let all = link.client == request.agent || link.chain.first() == Some(&ours);
+    let counts = |api: &String| all || universe.api(api).agent.as_deref() == Some(request.agent);
+    link.held.iter().filter(|(api, _)| counts(api)).map(|(api, scopes)| (api.clone(), scopes.clone())).collect()
+}
+
 /// What the subject token can give on an API.
-fn within(api: &ApiPlan, subject: &Subject<'_>) -> Scopes {
-    let Subject::Own(link) = subject else { return api.scopes.clone() };
-    let mut within = link.held.get(&api.id).cloned().unwrap_or_default();
+fn within(universe: &Universe, api: &ApiPlan, request: &Request<'_>) -> Scopes {
+    let Subject::Own(link) = &request.subject else { return api.scopes.clone() };
+    let sent = sent(universe, request);
+    let mut within = sent.get(&api.id).cloned().unwrap_or_default();
     for (from, scope, to) in &api.derive {
-        if link.held.get(from).is_some_and(|held| held.contains(scope)) {
+        if sent.get(from).is_some_and(|held| held.contains(scope)) {
             within.insert(to.clone());
         }
     }
