@@ -29,7 +29,7 @@ use std::time::{Duration, SystemTime};
 
 pub use agent_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use build::{Config, FolderContent, PolicyText, ServerKeys, deployment};
-pub use candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, Succession};
+pub use candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, StartState, Succession, TakeOutcome};
 pub use look::{Fingerprint, KeptFiles};
 pub use settings::{DpopNonce, KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};
@@ -87,7 +87,12 @@ impl Loaded {
     pub fn rests(&self, now: SystemTime) -> bool {
         let settle = self.config.as_ref().map_or(Duration::ZERO, |config| config.settings.files.settle);
         let rests = self.fingerprint.rests_since(now).is_none_or(|rests| rests >= settle);
-        rests && self.fingerprint.again() == self.fingerprint
+        rests && self.is_whole()
+    }
+
+    /// True where another look agrees with this one: of what was written while it was read there was no such configuration.
+    pub fn is_whole(&self) -> bool {
+        self.fingerprint.again() == self.fingerprint
     }
 }
 

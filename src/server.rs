@@ -35,7 +35,7 @@ pub use terms::{TakenBack, taken_back};
 use crate::catalog::Status;
 use crate::commit::Commit;
 use crate::commit::contract::{CommitStore, StoreReason};
-use crate::config::{self, Config, ConfigurationWatch, KeptFiles, Settings, Sources};
+use crate::config::{self, Config, ConfigurationWatch, KeptFiles, Settings, Sources, StartState};
 use crate::deployment::Deployment;
 use crate::http::{self, AppState, Frontend, LedgerState, ListenerSettings, Running, Sockets, TlsIdentity, TlsSetup};
 use crate::ledger::record::StateCause;
@@ -51,8 +51,7 @@ pub struct Server {
     settings: Settings,
     reload: Reload,
     kept: KeptFiles,
-    /// None while what it was started with waits: then nobody is served.
-    in_force: bool,
+    start: StartState,
     _claim: KeyClaim,
 }
 
@@ -88,21 +87,17 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
         Ok(()) => vouched.remove()?,
         Err(reason) => tracing::error!(%reason, "the digest of the state was not recorded at the start"),
     }
-    let in_force = succession.ends.is_empty();
-    let recorded = !in_force || opening::take_up(&lasting.commit, &deployment, &digest, data).await?;
+    let start = opening::take_up((&lasting.commit, &succession), &deployment, &digest, data).await?;
     let state = app_state(deployment, &lasting, ledger, &settings);
-    if !in_force {
+    if start == StartState::Waits {
         state.board.refuse();
-    }
-    if !recorded {
-        tokio::spawn(opening::take_up_later(Arc::clone(&state), lasting.commit.clone(), digest, data.to_owned()));
     }
     let running = listen(&state, sockets.with_local(data), &settings, identity.clone())?;
     let (commit, clock) = (lasting.commit.clone(), Arc::clone(&lasting.clock));
     let roots = Rewrapping::start(commit, &settings.keys.dir, files.root_key()?, clock);
     let (before, runtime) = (Arc::new(settings.clone()), Handle::current());
     let reload = Reload { lasting, signing, roots, identity, state, before, runtime };
-    Ok(Server { running, settings, reload, kept, in_force, _claim: claim })
+    Ok(Server { running, settings, reload, kept, start, _claim: claim })
 }
 
 fn app_state(deployment: Deployment, lasting: &Lasting, ledger: LedgerState, settings: &Settings) -> Arc<AppState> {
@@ -126,7 +121,7 @@ impl Server {
 
     /// False while what it was started with waits, because it would end something: then nobody is served.
     pub fn serves(&self) -> bool {
-        self.in_force
+        self.start != StartState::Waits
     }
 
     /// Watches the configuration from now on: a changed and valid one is put in force whole, an invalid one is logged and left
@@ -134,7 +129,7 @@ impl Server {
     pub fn watch(&self, sources: Sources) -> impl Future<Output = ()> + use<> {
         let renewed = renewal::watch(self.settings.keys.clone(), Arc::clone(&self.reload.lasting.clock));
         let (reload, board) = (self.reload.clone(), Arc::clone(&self.reload.state.board));
-        let watch = ConfigurationWatch::new(sources, reload, board, (&self.kept, &self.settings), self.in_force);
+        let watch = ConfigurationWatch::new(sources, reload, board, (&self.kept, &self.settings), self.start);
         let watched = config::watch(watch);
         async move {
             tokio::join!(watched, renewed);

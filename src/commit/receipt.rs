@@ -86,6 +86,11 @@ impl CommitReason {
     pub fn is_used(self) -> bool {
         matches!(self, Self::Spent | Self::Replayed | Self::Forgotten)
     }
+
+    /// True where the same may succeed later, whatever it is.
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable | Self::ClockBehind | Self::ClockDoubted)
+    }
 }
 
 impl fmt::Display for CommitReason {

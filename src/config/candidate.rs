@@ -30,6 +30,28 @@ pub enum ChangedBy {
     Operator,
 }
 
+/// The configuration of a start, as the watch over its files finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartState {
+    /// It is in force.
+    InForce,
+    /// It is in force for requests, but could not be recorded: then nothing is issued either.
+    Unrecorded,
+    /// It would end something, and waits. Nobody is served.
+    Waits,
+}
+
+/// The end of an attempt to put a configuration in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeOutcome {
+    /// It is in force.
+    InForce,
+    /// It is not, for nothing can be recorded now.
+    Unrecorded,
+    /// It cannot be put in force.
+    Refused,
+}
+
 /// The reason why a configuration on disk is not in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +62,8 @@ pub enum CandidateState {
     EndsWait,
     /// It would end so much that an operator has to accept it.
     NeedsAcceptance,
+    /// It is taken up as soon as the store takes records and the clock is believed.
+    Unrecorded,
     /// There are mistakes in it, or it could not be put in force.
     Unusable,
 }
@@ -72,6 +96,8 @@ pub struct CandidateBoard {
 struct BoardState {
     shown: Option<CandidateReport>,
     accepted: Option<Digest>,
+    /// The one that was put in force last.
+    in_force: Option<Digest>,
 }
 
 impl CandidateBoard {
@@ -80,10 +106,20 @@ impl CandidateBoard {
         self.lock().shown.clone()
     }
 
-    /// Accepts the very configuration with this digest, now or when it is read.
-    pub fn accept(&self, digest: Digest) {
-        self.lock().accepted = Some(digest);
-        self.accepted.notify_one();
+    /// Accepts the configuration with this digest. False where another one waits, or none.
+    pub fn accept(&self, digest: Digest) -> bool {
+        let mut state = self.lock();
+        let waits = state.shown.as_ref().is_some_and(|shown| shown.digest == digest);
+        if waits {
+            state.accepted = Some(digest);
+            self.accepted.notify_one();
+        }
+        waits
+    }
+
+    /// True where the configuration with this digest is the one that was put in force last.
+    pub fn is_in_force(&self, digest: &Digest) -> bool {
+        self.lock().in_force.as_ref() == Some(digest)
     }
 
     /// True before any configuration is in force: then nobody is served.
@@ -96,9 +132,11 @@ impl CandidateBoard {
         self.refuses.store(true, Ordering::SeqCst);
     }
 
-    /// Shows the configuration that waits.
+    /// Shows the configuration that waits. If another one was accepted, it is not any more: it was written over.
     pub(super) fn show(&self, report: CandidateReport) {
-        self.lock().shown = Some(report);
+        let mut state = self.lock();
+        state.accepted.take_if(|accepted| *accepted != report.digest);
+        state.shown = Some(report);
     }
 
     /// The configuration that waited waits no more.
@@ -107,8 +145,9 @@ impl CandidateBoard {
         (state.shown, state.accepted) = (None, None);
     }
 
-    /// A configuration is in force.
-    pub(super) fn serve(&self) {
+    /// The configuration with this digest is in force.
+    pub(super) fn serve(&self, digest: Digest) {
+        *self.lock() = BoardState { in_force: Some(digest), ..BoardState::default() };
         self.refuses.store(false, Ordering::SeqCst);
     }
 
@@ -139,7 +178,7 @@ impl ChangedBy {
 
 impl CandidateState {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Settling, Self::EndsWait, Self::NeedsAcceptance, Self::Unusable];
+    pub const ALL: [Self; 5] = [Self::Settling, Self::EndsWait, Self::NeedsAcceptance, Self::Unrecorded, Self::Unusable];
 
     /// The name that metrics give it.
     pub fn name(self) -> &'static str {
@@ -147,6 +186,7 @@ impl CandidateState {
             Self::Settling => "settling",
             Self::EndsWait => "ends_wait",
             Self::NeedsAcceptance => "needs_acceptance",
+            Self::Unrecorded => "unrecorded",
             Self::Unusable => "unusable",
         }
     }

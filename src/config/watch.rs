@@ -7,7 +7,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::build::Config;
-use super::candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, Succession, seconds};
+use super::candidate::{
+    CandidateBoard, CandidateReport, CandidateState, ChangedBy, StartState, Succession, TakeOutcome, seconds,
+};
 use super::look::{Fingerprint, KeptFiles};
 use super::settings::Settings;
 use super::{Loaded, Sources, key_lists};
@@ -22,8 +24,11 @@ pub trait Successor: Send + 'static {
     /// The difference that `config` would make.
     fn weigh(&self, config: &Config) -> Succession;
 
-    /// Puts `config` in force, whose digest is `digest`; false where that cannot be, which it logs.
-    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> bool;
+    /// Puts `config` in force, whose digest is `digest`; where that cannot be it logs why.
+    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> TakeOutcome;
+
+    /// True where something can be recorded now.
+    fn records(&self) -> bool;
 
     /// Takes up other keys for the configuration that is in force.
     fn rekey(&self, config: Config);
@@ -64,25 +69,29 @@ struct Candidate {
     succession: Succession,
     /// It reads fewer files than the one in force.
     loses: bool,
+    /// It was taken, and nothing could be recorded.
+    unrecorded: bool,
     since: Duration,
     told: Option<CandidateState>,
 }
 
 impl<S: Successor> ConfigurationWatch<S> {
-    /// Goes on from the files `kept` and `settings` of a start: in force where it `serves`, or waiting since the time 0.
+    /// Goes on from the files `kept` and `settings` of a start. What is not in force waits since the time 0.
     pub fn new(
         sources: Sources,
         successor: S,
         board: Arc<CandidateBoard>,
         (kept, settings): (&KeptFiles, &Settings),
-        serves: bool,
+        start: StartState,
     ) -> Self {
         let (keys, settle) = (Fingerprint::of_files(key_lists(settings)), [settings.files.settle, settings.files.settle_ends]);
-        let (in_force, candidate, asked, void) = (None, None, false, false);
+        let (in_force, candidate, asked, void) = (None, None, start == StartState::Unrecorded, false);
         let mut watch = Self { sources, successor, board, in_force, candidate, keys, settle, asked, void };
-        match serves {
-            true => watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() }),
-            false => watch.wait(watch.sources.load_kept(kept), Duration::ZERO),
+        if start != StartState::Waits {
+            watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() });
+        }
+        if start != StartState::InForce {
+            watch.wait(watch.sources.load_kept(kept), Duration::ZERO);
         }
         watch
     }
@@ -127,8 +136,7 @@ impl<S: Successor> ConfigurationWatch<S> {
     fn read(&mut self, now: Duration) {
         let before = self.candidate.take();
         let loaded = self.sources.load();
-        // Of what was written while it was read there was no such configuration.
-        self.void = loaded.fingerprint.again() != loaded.fingerprint;
+        self.void = !loaded.is_whole();
         if self.void {
             return;
         }
@@ -148,7 +156,8 @@ impl<S: Successor> ConfigurationWatch<S> {
         let loses = lost.is_some();
         let Loaded { config, kept, fingerprint, digest } = loaded;
         let config = Some(config);
-        self.candidate = Some(Candidate { fingerprint, kept, digest, config, succession, loses, since: now, told: None });
+        let (unrecorded, told) = (false, None);
+        self.candidate = Some(Candidate { fingerprint, kept, digest, config, succession, loses, unrecorded, since: now, told });
     }
 
     /// Takes the configuration that waits, or says what it waits for.
@@ -161,17 +170,34 @@ impl<S: Successor> ConfigurationWatch<S> {
             candidate.tell(state, left, &self.successor);
             return self.board.show(candidate.report(state, left));
         }
-        let by = if accepted { ChangedBy::Operator } else { ChangedBy::Files };
+        if candidate.unrecorded && !self.successor.records() {
+            return self.board.show(candidate.report(CandidateState::Unrecorded, None));
+        }
+        self.take(if accepted { ChangedBy::Operator } else { ChangedBy::Files });
+    }
+
+    /// Takes the configuration that waits. One that could not be recorded is kept as it was read, and taken again.
+    fn take(&mut self, by: ChangedBy) {
+        let Some(mut candidate) = self.candidate.take() else { return };
         let Some(Ok(config)) = candidate.config.take() else { return };
         let settle = [config.settings.files.settle, config.settings.files.settle_ends];
-        self.asked = false;
-        if !self.successor.take(config, candidate.digest, by) {
-            return self.board.show(candidate.report(CandidateState::Unusable, None));
+        match self.successor.take(config, candidate.digest, by) {
+            TakeOutcome::InForce => {
+                (self.asked, self.settle) = (false, settle);
+                self.in_force = Some(InForce { fingerprint: candidate.fingerprint, kept: candidate.kept });
+                return self.board.serve(candidate.digest);
+            }
+            TakeOutcome::Unrecorded => {
+                candidate.unrecorded = true;
+                candidate.config = Some(self.sources.load_kept(&candidate.kept).config);
+                self.board.show(candidate.report(CandidateState::Unrecorded, None));
+            }
+            TakeOutcome::Refused => {
+                self.asked = false;
+                self.board.show(candidate.report(CandidateState::Unusable, None));
+            }
         }
-        self.settle = settle;
-        self.in_force = self.candidate.take().map(|Candidate { fingerprint, kept, .. }| InForce { fingerprint, kept });
-        self.board.clear();
-        self.board.serve();
+        self.candidate = Some(candidate);
     }
 }
 
@@ -202,7 +228,7 @@ impl Candidate {
         }
         let (digest, ends, left) = (self.digest, &self.succession, left.map_or(0, seconds));
         match (state, &self.config) {
-            (CandidateState::Settling, _) => return,
+            (CandidateState::Settling | CandidateState::Unrecorded, _) => return,
             (CandidateState::Unusable, Some(Err(why))) => successor.refuse(why),
             (CandidateState::Unusable, _) => {}
             (CandidateState::EndsWait, _) if ends.ends.is_empty() => {

@@ -74,18 +74,17 @@ async fn accept_configuration(_operator: Auditor, body: Bytes, state: Data<AppSt
     let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
     let digest = Digest::parse(form.get("digest").unwrap_or_default());
     let digest = digest.ok_or_else(|| AdminError::malformed("digest must be that of the configuration that waits"))?;
-    let waits = || state.board.shown().is_some_and(|shown| shown.digest == digest);
-    if !waits() {
+    if !state.board.accept(digest) {
         return Err(AdminError(StatusCode::CONFLICT, "that configuration does not wait any more; look again".to_owned()));
     }
-    state.board.accept(digest);
+    let waits = || state.board.shown().is_some_and(|shown| shown.digest == digest);
     for _ in 0..TAKEN_UP_LOOKS {
         if !waits() {
             break;
         }
         actix_web::rt::time::sleep(TAKEN_UP_PAUSE).await;
     }
-    Ok(HttpResponse::Ok().json(json!({ "digest": digest.to_string(), "in_force": !waits() })))
+    Ok(HttpResponse::Ok().json(json!({ "digest": digest.to_string(), "in_force": state.board.is_in_force(&digest) })))
 }
 
 /// Suspends, resumes or retires the agent `id`, or suspends or resumes its running copy `instance`; or ends everything of it.

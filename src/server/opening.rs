@@ -1,7 +1,6 @@
 //! The beginning of a server: the files that it is started with, when they rest, and what they say in one place.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::failure::Failure;
@@ -9,17 +8,13 @@ use super::reconcile::reconcile;
 use super::reload::warn;
 use super::terms;
 use crate::commit::{Commit, CommitReason};
-use crate::config::{ChangedBy, Config, KeptFiles, Sources, Succession};
+use crate::config::{ChangedBy, Config, KeptFiles, Sources, StartState, Succession};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
-use crate::http::AppState;
 
-/// How often, and with what pause, files that are being written are read again; then they are taken as they are.
+/// How often, and with what pause, files that do not rest are read again.
 const LOOKS: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// The pause between two attempts to record the configuration, while the clock is not believed.
-const LATER: Duration = Duration::from_secs(1);
 
 /// The configuration that a server is started with.
 pub(super) struct StartConfiguration {
@@ -37,6 +32,9 @@ pub(super) async fn read(sources: &Sources) -> Result<StartConfiguration, Failur
         }
         tokio::time::sleep(PAUSE).await;
         loaded = sources.load();
+    }
+    if !loaded.is_whole() {
+        return Err(Failure::new("the files of the configuration are written all the time: start again when they rest"));
     }
     let config = loaded.config.map_err(Failure::configuration)?;
     warn(&config);
@@ -75,29 +73,23 @@ pub(super) fn refuse_accident(sources: &Sources, config: &Config, succession: &S
     }
 }
 
-/// Puts the configuration of a start in force, which ends nothing. False where that is not recorded, because the clock is not
-/// believed; then nothing is issued either.
-pub(super) async fn take_up(commit: &Commit, deployment: &Deployment, digest: &Digest, data: &Path) -> Result<bool, Failure> {
+/// Puts the configuration of a start in force, unless it ends something. While the clock is not believed that is not recorded.
+pub(super) async fn take_up(
+    (commit, succession): (&Commit, &Succession),
+    deployment: &Deployment,
+    digest: &Digest,
+    data: &Path,
+) -> Result<StartState, Failure> {
+    if !succession.ends.is_empty() {
+        return Ok(StartState::Waits);
+    }
     let origin = terms::is_another(digest, data).then_some((*digest, ChangedBy::Files));
     match reconcile(commit, deployment, origin).await {
         Ok(_) => terms::take_up(deployment, digest, data),
-        Err(CommitReason::ClockDoubted) => return Ok(false),
+        Err(CommitReason::ClockDoubted) => return Ok(StartState::Unrecorded),
         Err(reason) => {
             return Err(Failure::new(format!("what the configuration has in force cannot be recorded: {reason}")));
         }
     }
-    Ok(true)
-}
-
-/// The same when the clock is believed again, unless another configuration is in force by then.
-pub(super) async fn take_up_later(state: Arc<AppState>, commit: Commit, digest: Digest, data: PathBuf) {
-    let deployment = state.deployment();
-    while Arc::ptr_eq(&deployment, &state.deployment()) {
-        match take_up(&commit, &deployment, &digest, &data).await {
-            Ok(true) => return,
-            Ok(false) => {}
-            Err(failure) => tracing::error!("{failure}"),
-        }
-        tokio::time::sleep(LATER).await;
-    }
+    Ok(StartState::InForce)
 }

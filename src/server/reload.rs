@@ -14,8 +14,8 @@ use super::ledger::LedgerSigning;
 use super::reconcile::{Removed, reconcile, weigh};
 use super::rewrap::Rewrapping;
 use super::terms::take_up;
-use crate::commit::Commit;
-use crate::config::{self, ChangedBy, Config, ServerKeys, Settings, Succession, Successor, TlsSettings};
+use crate::commit::{Commit, CommitReason, Hindrance};
+use crate::config::{self, ChangedBy, Config, ServerKeys, Settings, Succession, Successor, TakeOutcome, TlsSettings};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::diagnostic::Diagnostics;
@@ -70,31 +70,43 @@ impl Successor for Reload {
         weigh(self.lasting.commit.in_force().as_ref(), config)
     }
 
-    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> bool {
+    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> TakeOutcome {
         let _inside = self.runtime.enter();
-        let taken = self.prepare(config, Some((digest, by)));
-        match taken {
-            Ok((prepared, removed)) => {
+        let prepared = match self.build(config) {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                self.refused(&why);
+                return TakeOutcome::Refused;
+            }
+        };
+        match self.runtime.block_on(reconcile(&self.lasting.commit, &prepared.deployment, Some((digest, by)))) {
+            Ok(removed) => {
                 take_up(&prepared.deployment, &digest, &self.lasting.data);
                 let old = self.put_in_force(prepared);
                 tracing::info!(%digest, by = by.name(), "the changed configuration is in force");
                 self.end_again(&old, &removed);
-                true
+                TakeOutcome::InForce
             }
-            Err(why) => {
-                self.refused(&why);
-                false
-            }
+            Err(reason) => self.unrecorded(reason),
         }
     }
 
+    fn records(&self) -> bool {
+        let hindrances = self.runtime.block_on(self.lasting.commit.hindrances());
+        let stops = |hindrance: &Hindrance| {
+            use Hindrance::{ClockDoubted, Closing, Stalled, Store, Thread};
+            matches!(hindrance, Thread | Closing | Stalled | Store | ClockDoubted)
+        };
+        !hindrances.iter().any(stops)
+    }
+
+    /// Nothing is recorded, for the configuration remains what it was.
     fn rekey(&self, config: Config) {
         let _inside = self.runtime.enter();
-        match self.prepare(config, None) {
-            Ok((prepared, removed)) => {
-                let old = self.put_in_force(prepared);
+        match self.build(config) {
+            Ok(prepared) => {
+                self.put_in_force(prepared);
                 tracing::info!("the changed keys are in use");
-                self.end_again(&old, &removed);
             }
             Err(why) => tracing::error!("the changed keys are not used, those before are: {why}"),
         }
@@ -111,13 +123,15 @@ impl Reload {
         tracing::error!("it is read again when a file changes, or on SIGHUP");
     }
 
-    /// Builds everything, and ends in the record what the configuration no longer names.
-    fn prepare(&self, config: Config, origin: Option<(Digest, ChangedBy)>) -> Result<(Prepared, Removed), Failure> {
-        let prepared = self.build(config)?;
-        let reconciled = self.runtime.block_on(reconcile(&self.lasting.commit, &prepared.deployment, origin));
-        let removed = reconciled
-            .map_err(|reason| Failure::new(format!("what it no longer has in force cannot be recorded as ended: {reason}")))?;
-        Ok((prepared, removed))
+    /// It is tried again where that can help.
+    fn unrecorded(&self, reason: CommitReason) -> TakeOutcome {
+        let why = format!("what the changed configuration has in force, and what it ends, cannot be recorded: {reason}");
+        if reason.is_temporary() {
+            tracing::error!("{why}; it is taken up when it can be");
+            return TakeOutcome::Unrecorded;
+        }
+        self.refused(&why);
+        TakeOutcome::Refused
     }
 
     fn build(&self, config: Config) -> Result<Prepared, Failure> {

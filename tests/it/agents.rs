@@ -62,27 +62,11 @@ fn asked(site: &Site, agent: &str, resource: &str) -> Reply {
     post_form(site.public, "/token", &body).unwrap()
 }
 
-fn active(site: &Site, token: &str) -> bool {
-    let assertion = Party::new(&site.profile(), "crm-agent").assertion();
-    let body = form(&[
-        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-        ("client_assertion", &assertion),
-        ("token", token),
-    ]);
-    let reply = post_form(site.public, "/introspect", &body).unwrap();
-    assert_eq!(reply.status, 200, "{}", reply.text);
-    reply.json()["active"] == true
-}
-
 fn edit(site: &Site, file: &str, before: &str, after: &str) {
     let path = site.fixture.config.parent().unwrap().join(file);
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(before), "{file}: {text}");
     fs::write(&path, text.replacen(before, after, 1)).unwrap();
-}
-
-fn said(site: &Site, words: &str) -> usize {
-    fs::read_to_string(site.log()).unwrap().matches(words).count()
 }
 
 const CRM: &str = "https://crm.example";
@@ -109,26 +93,26 @@ fn an_agent_is_suspended_resumed_and_retired() {
         let shown = json_of(&site, &["agent", "show", "orchestrator"], 0);
         assert_eq!(shown["status"], json!({ "file": "active", "recorded": "suspended", "holds": "suspended" }));
         again(&mut server);
-        assert!(!active(&site, &token), "running {running}");
+        assert!(!site.active(&token), "running {running}");
         let refused = asked(&site, "orchestrator", CRM);
         assert_eq!((refused.status, refused.text_of("error").as_str()), (401, "invalid_client"), "{}", refused.text);
         ended(&mut server);
         assert_eq!(json_of(&site, &["agent", "resume", "orchestrator"], 0)["done"], "resumed");
         again(&mut server);
-        assert!(active(&site, &token), "running {running}: what is suspended comes back");
+        assert!(site.active(&token), "running {running}: what is suspended comes back");
         issued(&site, "orchestrator", CRM);
     }
     let (code, output) = command(&site, &["agent", "retire", "orchestrator"]);
     assert_eq!(code, 2, "without --yes: {}", String::from_utf8_lossy(&output.stderr));
-    assert!(active(&site, &token));
+    assert!(site.active(&token));
     json_of(&site, &["agent", "retire", "orchestrator", "--yes"], 0);
-    assert!(!active(&site, &token));
+    assert!(!site.active(&token));
     assert_eq!(json_of(&site, &["agent", "resume", "orchestrator"], 1)["ok"], false);
     // No editing of its file brings it back.
     edit(&site, "agents/orchestrator.toml", "status = \"active\"", "status = \"active\" # really");
     let server = server.unwrap();
     server.hang_up();
-    site.wait("the log says so", || said(&site, "is retired in the record and stays so") > 0);
+    site.wait("the log says so", || site.said("is retired in the record and stays so") > 0);
     assert_eq!(asked(&site, "orchestrator", CRM).status, 401);
     server.kill();
     let (code, output) = command_check(&site);
@@ -172,11 +156,11 @@ fn what_operators_revoke_dies_with_all_that_came_from_it() {
             "--api" => CRM.to_owned(),
             _ => "idp".to_owned(),
         };
-        assert!(active(&site, &token), "{option}");
+        assert!(site.active(&token), "{option}");
         let done = json_of(&site, &["revoke", option, &value], 0);
         assert_eq!(done["ok"], true, "{done}");
         assert!(!done.to_string().contains(&token), "a token is never told");
-        assert!(!active(&site, &token), "{option}");
+        assert!(!site.active(&token), "{option}");
     }
     for (option, value, code) in [
         ("--hop", "018bcfe5-6800-7aea-a596-6c26f8ad9100", 1),
@@ -199,7 +183,7 @@ fn what_operators_revoke_dies_with_all_that_came_from_it() {
     server.kill();
     json_of(&site, &["revoke", "--token", &token, "--reason", "found in a log"], 0);
     let _server = site.start();
-    assert!(!active(&site, &token));
+    assert!(!site.active(&token));
     let deaths = Ledger::read(&site.fixture.data).deaths();
     assert_eq!(deaths.last().unwrap()["reason"], "found in a log");
     assert!(deaths.iter().all(|death| death["by"] == "ops"));
@@ -333,28 +317,28 @@ fn a_rule_that_the_files_disable_is_ended_in_the_record() {
     let reply = post_form(site.public, "/token", &body).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text);
     let (chained, other) = (reply.text_of("access_token"), issued(&site, "orchestrator", CRM));
-    assert!(active(&site, &chained) && active(&site, &other));
-    let reloads = said(&site, "the changed configuration is in force");
+    assert!(site.active(&chained) && site.active(&other));
+    let reloads = site.said("the changed configuration is in force");
     assert_eq!(reloads, 0, "a first start is no change of the configuration");
     edit(&site, "trust/cluster.toml", "kind ", "enabled = false\nkind ");
-    site.wait("the reload", || said(&site, "the changed configuration is in force") > reloads);
-    site.wait("nothing of it lives", || !active(&site, &chained));
-    assert!(active(&site, &other));
+    site.wait("the reload", || site.said("the changed configuration is in force") > reloads);
+    site.wait("nothing of it lives", || !site.active(&chained));
+    assert!(site.active(&other));
     edit(&site, "trust/cluster.toml", "enabled = false\nkind ", "kind ");
-    site.wait("the reload", || said(&site, "the changed configuration is in force") > reloads + 1);
-    assert!(!active(&site, &chained), "a death is not undone by editing");
+    site.wait("the reload", || site.said("the changed configuration is in force") > reloads + 1);
+    assert!(!site.active(&chained), "a death is not undone by editing");
     server.kill();
     // The same while no server runs.
     let server = site.start();
-    assert!(active(&site, &other));
+    assert!(site.active(&other));
     server.kill();
     edit(&site, "trust/idp.toml", "kind ", "enabled = false\nkind ");
     let server = site.start();
-    assert!(!active(&site, &other));
+    assert!(!site.active(&other));
     server.kill();
     edit(&site, "trust/idp.toml", "enabled = false\nkind ", "kind ");
     let _server = site.start();
-    assert!(!active(&site, &other), "a death is not undone by editing");
+    assert!(!site.active(&other), "a death is not undone by editing");
     let ledger = Ledger::read(&site.fixture.data);
     ledger.verified();
     let names: Vec<Value> = ledger.deaths().iter().map(|death| death["ends"][0]["name"].clone()).collect();
@@ -369,19 +353,19 @@ fn a_rule_that_gets_another_issuer_takes_along_what_the_one_before_vouched_for()
     let server = site.start();
     let token = issued(&site, "orchestrator", CRM);
     edit(&site, "trust/idp.toml", "lifetime_max = \"1h\"", "lifetime_max = \"59m\"");
-    site.wait("the reload", || said(&site, "the changed configuration is in force") > 0);
-    assert!(active(&site, &token), "what else changes about a rule ends nothing");
+    site.wait("the reload", || site.said("the changed configuration is in force") > 0);
+    assert!(site.active(&token), "what else changes about a rule ends nothing");
     edit(&site, "trust/idp.toml", "login.acme.example", "login.other.example");
-    site.wait("the reload", || said(&site, "the changed configuration is in force") > 1);
-    assert!(!active(&site, &token));
+    site.wait("the reload", || site.said("the changed configuration is in force") > 1);
+    assert!(!site.active(&token));
     edit(&site, "trust/idp.toml", "login.other.example", "login.acme.example");
-    site.wait("the reload", || said(&site, "the changed configuration is in force") > 2);
-    assert!(!active(&site, &token), "a death is not undone by editing");
+    site.wait("the reload", || site.said("the changed configuration is in force") > 2);
+    assert!(!site.active(&token), "a death is not undone by editing");
     let token = issued_under_twin(&site, json!({}));
     server.kill();
     edit(&site, "trust/idp-twin.toml", "login.twin.example", "login.other.example");
     let _server = site.start();
-    assert!(!active(&site, &token));
+    assert!(!site.active(&token));
 }
 
 /// What cannot be recorded does not take effect: the rule goes on as it was, in both directions nothing is half done.
@@ -393,12 +377,12 @@ fn a_reload_whose_deaths_cannot_be_recorded_does_not_take_effect() {
     let token = issued(&site, "orchestrator", CRM);
     fs::write(&control, "f").unwrap();
     edit(&site, "trust/idp.toml", "kind ", "enabled = false\nkind ");
-    site.wait("the reload is refused", || said(&site, "cannot be recorded as ended") > 0);
-    assert_eq!(said(&site, "the changed configuration is in force"), 0);
+    site.wait("the reload is refused", || site.said("cannot be recorded as ended") > 0);
+    assert_eq!(site.said("the changed configuration is in force"), 0);
     fs::remove_file(&control).unwrap();
     site.wait("service resumes", || site.ready());
     // The death acted when it was asked for, and is recorded when that can be done again; what is newly issued lives.
-    assert!(!active(&site, &token));
+    assert!(!site.active(&token));
     let fresh = asked(&site, "orchestrator", CRM);
     assert!(fresh.status == 200 || fresh.text.contains("ended"), "{}", fresh.text);
 }
@@ -409,10 +393,10 @@ fn what_changes_with_a_restart_only_is_said() {
     let server = site.start();
     let settings = fs::read_to_string(&site.fixture.config).unwrap();
     fs::write(&site.fixture.config, format!("{settings}\n[limits]\nqueue = 77\n")).unwrap();
-    site.wait("the log says so", || said(&site, "these change with a restart only: [limits]") > 0);
+    site.wait("the log says so", || site.said("these change with a restart only: [limits]") > 0);
     fs::write(&site.fixture.config, &settings).unwrap();
     server.hang_up();
-    site.wait("the configuration of before is taken", || said(&site, "the changed configuration is in force") > 0);
+    site.wait("the configuration of before is taken", || site.said("the changed configuration is in force") > 0);
 }
 
 #[test]

@@ -28,25 +28,8 @@ fn issued(site: &Site) -> String {
     reply.text_of("access_token")
 }
 
-fn active(site: &Site, token: &str) -> bool {
-    let assertion = Party::new(&site.profile(), "crm-agent").assertion();
-    let body = form(&[
-        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-        ("client_assertion", &assertion),
-        ("token", token),
-    ]);
-    let reply = post_form(site.public, "/introspect", &body).unwrap();
-    assert_eq!(reply.status, 200, "{}", reply.text);
-    reply.json()["active"] == true
-}
-
 fn folder(site: &Site) -> PathBuf {
     site.fixture.config.parent().unwrap().to_owned()
-}
-
-/// How often the log says `what`.
-fn said(site: &Site, what: &str) -> usize {
-    fs::read_to_string(site.log()).unwrap().matches(what).count()
 }
 
 fn countersign(current: &Path, arguments: &[&OsStr]) -> Output {
@@ -63,13 +46,6 @@ fn accept(site: &Site, yes: bool) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
 }
 
-/// The reason that the metrics give for what is not in force.
-fn pending(site: &Site) -> String {
-    let text = get(site.ops, "/metrics").map(|reply| reply.text).unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("countersign_configuration_pending{") && line.ends_with(" 1"));
-    line.and_then(|line| line.split('"').nth(1)).unwrap_or_default().to_owned()
-}
-
 fn set(site: &Site, settle: &str, ends: &str) {
     let text = fs::read_to_string(&site.fixture.config).unwrap();
     let text = text.replace("\"100ms\"", &format!("\"{settle}\"")).replace("\"200ms\"", &format!("\"{ends}\""));
@@ -84,7 +60,7 @@ fn what_is_rewritten_is_never_out_of_force() {
     // The server is started on files that rest, and then wants them to rest for longer than anything here takes.
     let server = site.start();
     set(&site, "5m", "10m");
-    site.wait("its own settings are taken up", || said(&site, "the changed configuration is in force") == 1);
+    site.wait("its own settings are taken up", || site.said("the changed configuration is in force") == 1);
     let (token, done) = (issued(&site), AtomicBool::new(false));
     let folder = folder(&site);
     thread::scope(|scope| {
@@ -106,16 +82,16 @@ fn what_is_rewritten_is_never_out_of_force() {
         done.store(true, Ordering::SeqCst);
         assert!(load.join().unwrap() > 0);
     });
-    assert!(active(&site, &token), "nothing ended that came back");
-    assert_eq!(said(&site, "the changed configuration is in force"), 1);
+    assert!(site.active(&token), "nothing ended that came back");
+    assert_eq!(site.said("the changed configuration is in force"), 1);
     // Whoever accepts a change that ends nothing hurries it.
     let file = folder.join("agents/orchestrator.toml");
     fs::write(&file, format!("{}# another one\n", fs::read_to_string(&file).unwrap())).unwrap();
-    site.wait("it waits", || pending(&site) == "settling");
+    site.wait("it waits", || site.pending() == "settling");
     let (code, text) = accept(&site, true);
     assert_eq!(code, 0, "{text}");
-    assert_eq!(said(&site, "the changed configuration is in force"), 2);
-    assert!(active(&site, &token));
+    assert_eq!(site.said("the changed configuration is in force"), 2);
+    assert!(site.active(&token));
     server.kill();
 }
 
@@ -145,8 +121,8 @@ fn what_would_end_everything_is_not_taken_up_before_somebody_accepts_it() {
     let server = site.start();
     let token = issued(&site);
     enable_all(&site, false);
-    site.wait("it is told", || pending(&site) == "needs_acceptance");
-    assert!(said(&site, "say `countersign config accept`") == 1 && active(&site, &token));
+    site.wait("it is told", || site.pending() == "needs_acceptance");
+    assert!(site.said("say `countersign config accept`") == 1 && site.active(&token));
     issued(&site);
     let (code, text) = accept(&site, false);
     assert!(
@@ -154,19 +130,19 @@ fn what_would_end_everything_is_not_taken_up_before_somebody_accepts_it() {
         "{code} {text}"
     );
     enable_all(&site, true);
-    site.wait("nothing waits", || pending(&site).is_empty());
-    assert!(active(&site, &token));
+    site.wait("nothing waits", || site.pending().is_empty());
+    assert!(site.active(&token));
     server.kill();
     enable_all(&site, false);
     let mut child = serve(&site, &site.folder);
-    site.wait("it is told", || pending(&site) == "needs_acceptance");
+    site.wait("it is told", || site.pending() == "needs_acceptance");
     let [ready, refused] = ["/readyz", "/healthz"].map(|path| get(site.ops, path).unwrap().status);
     assert_eq!((ready, refused), (503, 200));
     let reply = asked(&site, &[]);
     assert_eq!((reply.status, reply.text_of("error").as_str()), (503, "temporarily_unavailable"));
     enable_all(&site, true);
     site.wait("it is ready", || site.ready());
-    assert!(active(&site, &token), "nothing ended");
+    assert!(site.active(&token), "nothing ended");
     end(&mut child);
     enable_all(&site, false);
     let before = check(&site);
@@ -175,7 +151,7 @@ fn what_would_end_everything_is_not_taken_up_before_somebody_accepts_it() {
     assert_eq!(code, 0, "{text}");
     enable_all(&site, true);
     let _server = site.start();
-    assert!(!active(&site, &token), "what was accepted is not undone by editing");
+    assert!(!site.active(&token), "what was accepted is not undone by editing");
     let ledger = Ledger::read(&site.fixture.data);
     ledger.verified();
     let by: Vec<Value> = ledger.everything().into_iter().filter(|record| record["kind"] == "configuration").collect();
@@ -195,16 +171,16 @@ fn what_is_accepted_is_in_force() {
     let slip = text.replace("https://login.acme.example", "https://login.acme.example/");
     assert_ne!(text, slip);
     fs::write(&file, &slip).unwrap();
-    site.wait("it waits", || pending(&site) == "ends_wait");
-    assert!(said(&site, "trust rule idp (another one by that name); until then it can be undone") == 1);
+    site.wait("it waits", || site.pending() == "ends_wait");
+    assert!(site.said("trust rule idp (another one by that name); until then it can be undone") == 1);
     fs::write(&file, &text).unwrap();
-    site.wait("nothing waits", || pending(&site).is_empty());
-    assert!(active(&site, &token), "a slip that is undone ends nothing");
+    site.wait("nothing waits", || site.pending().is_empty());
+    assert!(site.active(&token), "a slip that is undone ends nothing");
     fs::write(&file, &slip).unwrap();
-    site.wait("it waits", || pending(&site) == "ends_wait");
+    site.wait("it waits", || site.pending() == "ends_wait");
     let (code, text) = accept(&site, true);
     assert_eq!(code, 0, "{text}");
-    assert!(!active(&site, &token));
+    assert!(!site.active(&token));
     let (code, text) = accept(&site, true);
     assert!(code == 1 && text.contains("no configuration waits"), "{code} {text}");
 }
@@ -225,7 +201,7 @@ fn a_server_is_what_its_files_say_wherever_it_is_started() {
     fs::create_dir(&elsewhere).unwrap();
     let mut child = serve(&site, &elsewhere);
     site.wait("it is ready", || site.ready());
-    assert!(active(&site, &token));
+    assert!(site.active(&token));
     end(&mut child);
     let keys = site.folder.join("keys");
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
@@ -236,7 +212,7 @@ fn a_server_is_what_its_files_say_wherever_it_is_started() {
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("Name its settings file with --config") && told.contains("0 trust rules in "), "{told}");
     let _server = site.start();
-    assert!(active(&site, &token), "nothing ended");
+    assert!(site.active(&token), "nothing ended");
     let output = countersign(&elsewhere, &[OsStr::new("check")]);
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("no settings file is given") && told.contains("0 agents in conf/agents"), "{told}");

@@ -51,13 +51,6 @@ fn issued(site: &Site) -> String {
     reply.text_of("access_token")
 }
 
-fn active(site: &Site, token: &str) -> bool {
-    let assertion = Party::new(&site.profile(), "crm-agent").assertion();
-    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    let body = form(&[("client_assertion_type", kind), ("client_assertion", &assertion), ("token", token)]);
-    post_form(site.public, "/introspect", &body).unwrap().json()["active"] == true
-}
-
 fn kid(token: &str) -> String {
     part(token, 0)["kid"].as_str().unwrap().to_owned()
 }
@@ -110,7 +103,7 @@ fn keys_belong_to_one_data_folder_and_one_server() {
     assert!(refused(&site, &site.fixture.data).contains("belongs to the data folder"), "the original is refused now");
     said(&site, &["keys", "adopt", "--yes", "--data", site.fixture.data.to_str().unwrap()], 0);
     let _server = site.start();
-    assert!(active(&site, &token));
+    assert!(site.active(&token));
 }
 
 #[test]
@@ -187,11 +180,11 @@ fn other_keys_are_refused_while_the_server_runs() {
     let log = || fs::read_to_string(site.log()).unwrap();
     put(&other);
     site.wait("they are refused", || log().contains("the key folder lacks keys that the records name: "));
-    assert!(active(&site, &token), "those of before stay in use");
+    assert!(site.active(&token), "those of before stay in use");
     let taken_up = log().matches("the changed keys are in use").count();
     put(&kept);
     site.wait("those of before are taken up", || log().matches("the changed keys are in use").count() > taken_up);
-    assert!(active(&site, &token));
+    assert!(site.active(&token));
     issued(&site);
 }
 
@@ -232,7 +225,7 @@ fn every_key_is_followed_by_another_while_the_server_runs() {
     let before = published(&site);
     said(&site, &["keys", "rotate", "--all"], 0);
     site.wait("the new keys are published", || published(&site) != before);
-    assert!(active(&site, &token), "what lives goes on");
+    assert!(site.active(&token), "what lives goes on");
     let next = exchange(&site, &token);
     assert_eq!(next.status, 200, "{}", next.text);
     let analyst = Party::new(&site.profile(), "analyst");
@@ -240,10 +233,10 @@ fn every_key_is_followed_by_another_while_the_server_runs() {
     assert_eq!(post_form(site.public, "/token", &body).unwrap().status, 401, "what is suspended stays so");
     stop(server);
     let _server = site.start();
-    assert!(active(&site, &token) && active(&site, &next.text_of("access_token")));
+    assert!(site.active(&token) && site.active(&next.text_of("access_token")));
     said(&site, &["revoke", "--agent", "orchestrator", "--data", data], 0);
-    assert!(!active(&site, &token), "issued under the earlier key");
-    assert!(!active(&site, &next.text_of("access_token")));
+    assert!(!site.active(&token), "issued under the earlier key");
+    assert!(!site.active(&next.text_of("access_token")));
 }
 
 #[test]
@@ -254,7 +247,7 @@ fn a_revoked_signing_key_is_dead_at_once() {
         let data = site.fixture.data.to_str().unwrap();
         let token = issued(&site);
         let kid = kid(&token);
-        assert!(published(&site).contains(&kid) && active(&site, &token));
+        assert!(published(&site).contains(&kid) && site.active(&token));
         assert!(said(&site, &["keys", "revoke", "nobody", "--data", data], 1).contains("lists no key nobody"));
         let server = if running {
             Some(server)
@@ -266,7 +259,7 @@ fn a_revoked_signing_key_is_dead_at_once() {
         assert!(done.contains("revoked key") && !done.contains("stays published"), "{done}");
         let _server = server.unwrap_or_else(|| site.start());
         assert!(!published(&site).contains(&kid), "running {running}");
-        assert!(!active(&site, &token), "running {running}");
+        assert!(!site.active(&token), "running {running}");
         assert_eq!(exchange(&site, &token).text_of("error"), "invalid_request", "as a subject token");
         assert_ne!(self::kid(&issued(&site)), kid, "another signs");
         assert!(said(&site, &["keys", "list"], 0).contains("no more: revoked"));

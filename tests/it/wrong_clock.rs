@@ -53,6 +53,14 @@ impl Wrong {
         post_form(self.site.public, "/token", &form(&request)).unwrap()
     }
 
+    fn retire(&self, agent: &str) {
+        let path = self.site.fixture.config.with_file_name("agents").join(format!("{agent}.toml"));
+        let text = fs::read_to_string(&path).unwrap();
+        let retired = text.replace("status = \"active\"", "status = \"retired\"");
+        assert_ne!(text, retired);
+        fs::write(&path, retired).unwrap();
+    }
+
     fn is_doubted(&self) -> bool {
         let told = get(self.site.ops, "/readyz").unwrap();
         let doubted = told.body().starts_with("clock_doubted: ");
@@ -91,6 +99,34 @@ fn a_clock_that_leaps_ahead_is_doubted_until_it_is_right_or_accepted() {
     said(&wrong.command("countersign clock accept --data data"), 0, "and the server goes on");
     assert!(wrong.site.ready());
     assert_eq!(wrong.ask(400).status, 200);
+    server.kill();
+}
+
+/// What the files end while the clock is doubted is neither recorded nor forgotten: while the server runs, and at a start that
+/// would have ended something.
+#[test]
+fn a_configuration_that_comes_while_the_clock_is_doubted_is_in_force_when_it_is_right() {
+    let wrong = Wrong::new("clock-reload");
+    let (site, taken) = (&wrong.site, "the changed configuration is in force");
+    let server = site.start_with(&wrong.environment());
+    assert_eq!(wrong.ask(0).status, 200);
+    wrong.set(400);
+    site.wait("the clock is doubted", || wrong.is_doubted());
+    wrong.retire("crm-agent");
+    site.wait("it waits", || site.pending() == "unrecorded");
+    assert_eq!(site.said(taken), 0);
+    wrong.set(0);
+    site.wait("it is in force", || site.said(taken) == 1 && site.pending().is_empty());
+    assert_eq!(wrong.ask(0).status, 200);
+    server.kill();
+    wrong.set(40);
+    wrong.retire("researcher");
+    let server = site.launch(&wrong.environment());
+    site.wait("it waits", || site.pending() == "unrecorded");
+    assert_eq!(site.said(taken), 1);
+    wrong.set(0);
+    site.wait("it is in force", || site.said(taken) == 2 && site.ready());
+    assert_eq!(wrong.ask(0).status, 200);
     server.kill();
 }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::scene::{AGENT, API, IDP, JWKS, MAIN, Scene};
 use crate::config::look::BETWEEN;
 use crate::config::{
-    CandidateBoard, CandidateState, ChangedBy, Config, ConfigurationWatch, Loaded, Sources, Succession, Successor,
+    CandidateBoard, CandidateState, ChangedBy, Config, ConfigurationWatch, Loaded, Sources, StartState, Succession, Successor,
+    TakeOutcome,
 };
 use crate::crypto::Digest;
 use crate::diagnostic::Diagnostics;
@@ -28,6 +29,9 @@ struct Witnessed {
     ended: Vec<String>,
     refused: usize,
     rekeyed: usize,
+    /// Nothing can be recorded.
+    hindered: bool,
+    attempts: usize,
 }
 
 impl Witness {
@@ -54,13 +58,21 @@ impl Successor for Witness {
         Succession { comes: now.difference(&before).cloned().collect(), ends, needs_acceptance }
     }
 
-    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> bool {
+    fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> TakeOutcome {
         let ended = self.weigh(&config).ends;
         let mut witnessed = self.0.lock().unwrap();
+        witnessed.attempts += 1;
+        if witnessed.hindered {
+            return TakeOutcome::Unrecorded;
+        }
         witnessed.ended.extend(ended);
         witnessed.agents = agents(&config);
         witnessed.taken.push((digest, by));
-        true
+        TakeOutcome::InForce
+    }
+
+    fn records(&self) -> bool {
+        !self.0.lock().unwrap().hindered
     }
 
     fn rekey(&self, _: Config) {
@@ -83,13 +95,13 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(scene: Scene, in_force: bool) -> Self {
+    fn new(scene: Scene, start: StartState) -> Self {
         let sources = scene.sources();
         let Loaded { config, kept, .. } = sources.load();
         let (config, board) = (config.unwrap(), Arc::new(CandidateBoard::default()));
         let witness = Witness::of(&config);
         let watch =
-            ConfigurationWatch::new(sources.clone(), witness.clone(), Arc::clone(&board), (&kept, &config.settings), in_force);
+            ConfigurationWatch::new(sources.clone(), witness.clone(), Arc::clone(&board), (&kept, &config.settings), start);
         Self { scene, sources, watch, witness, board, now: Duration::ZERO }
     }
 
@@ -112,7 +124,7 @@ fn two_agents() -> Scene {
 
 #[test]
 fn a_change_is_taken_when_it_rests_and_a_broken_one_never() {
-    let mut stage = Stage::new(two_agents(), true);
+    let mut stage = Stage::new(two_agents(), StartState::InForce);
     stage.pass(5);
     assert!(stage.witness.taken().is_empty() && stage.state().is_none());
     for number in 0..5 {
@@ -134,7 +146,7 @@ fn a_change_is_taken_when_it_rests_and_a_broken_one_never() {
 /// What comes back in time has not been away; what does not is a decision; and what would end everything is nobody's yet.
 #[test]
 fn what_ends_something_waits_and_what_ends_everything_is_asked_for() {
-    let mut stage = Stage::new(two_agents(), true);
+    let mut stage = Stage::new(two_agents(), StartState::InForce);
     let file = stage.scene.path("agents/b.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
@@ -167,7 +179,7 @@ fn what_ends_something_waits_and_what_ends_everything_is_asked_for() {
 #[test]
 fn who_accepts_hurries_and_who_asks_is_answered() {
     let scene = two_agents().with("policies/p.cedar", "permit(principal, action, resource);");
-    let mut stage = Stage::new(scene.with("policies/q.cedar", "forbid(principal, action, resource);"), true);
+    let mut stage = Stage::new(scene.with("policies/q.cedar", "forbid(principal, action, resource);"), StartState::InForce);
     let file = stage.scene.path("policies/q.cedar");
     let text = fs::read(&file).unwrap();
     fs::remove_file(&file).unwrap();
@@ -190,11 +202,11 @@ fn who_accepts_hurries_and_who_asks_is_answered() {
 /// Before anything is in force, what a start read waits in the same way.
 #[test]
 fn a_start_waits_in_the_same_way() {
-    let mut stage = Stage::new(two_agents(), true);
+    let mut stage = Stage::new(two_agents(), StartState::InForce);
     stage.witness.0.lock().unwrap().agents.insert("z".to_owned());
     let Loaded { config, kept, .. } = stage.sources.load();
     let (sources, witness, board) = (stage.sources.clone(), stage.witness.clone(), Arc::clone(&stage.board));
-    stage.watch = ConfigurationWatch::new(sources, witness, board, (&kept, &config.unwrap().settings), false);
+    stage.watch = ConfigurationWatch::new(sources, witness, board, (&kept, &config.unwrap().settings), StartState::Waits);
     stage.board.refuse();
     stage.pass(11);
     assert!(stage.witness.taken().is_empty() && stage.board.refuses());
@@ -202,12 +214,62 @@ fn a_start_waits_in_the_same_way() {
     assert_eq!((stage.witness.taken().len(), stage.board.refuses()), (1, false));
 }
 
+/// An acceptance is of what was shown: it is gone when that is written over, and does not come back with it.
+#[test]
+fn nothing_else_is_accepted_than_what_waits() {
+    let mut stage = Stage::new(two_agents(), StartState::InForce);
+    let file = stage.scene.path("agents/b.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(!stage.board.accept(stage.sources.load().digest), "nothing waits");
+    fs::remove_file(&file).unwrap();
+    stage.pass(1);
+    let shown = stage.board.shown().unwrap().digest;
+    fs::write(&file, text.replace("'b'", "'c'")).unwrap();
+    assert!(stage.board.accept(shown), "nobody has looked since");
+    stage.pass(1);
+    assert!(!stage.board.accept(shown) && !stage.board.is_in_force(&shown));
+    fs::remove_file(&file).unwrap();
+    stage.pass(1);
+    assert_eq!(stage.board.shown().unwrap().digest, shown);
+    stage.pass(5);
+    assert!(stage.witness.taken().is_empty(), "it was accepted before it was written over");
+    assert!(stage.board.accept(shown));
+    stage.pass(1);
+    assert_eq!(stage.witness.taken(), [(shown, ChangedBy::Operator)]);
+    assert!(stage.board.is_in_force(&shown));
+}
+
+/// What could not be recorded is taken by itself when it can be, by whom it was to be: after a start too.
+#[test]
+fn what_cannot_be_recorded_is_taken_when_it_can_be() {
+    for start in [StartState::InForce, StartState::Unrecorded, StartState::Waits] {
+        let mut stage = Stage::new(two_agents(), start);
+        if start == StartState::Waits {
+            stage.board.refuse();
+        }
+        if start == StartState::InForce {
+            fs::remove_file(stage.scene.path("agents/b.toml")).unwrap();
+            stage.pass(1);
+            assert!(stage.board.accept(stage.board.shown().unwrap().digest));
+        }
+        stage.witness.0.lock().unwrap().hindered = true;
+        stage.pass(100);
+        assert_eq!((stage.state(), stage.board.refuses()), (Some(CandidateState::Unrecorded), start == StartState::Waits));
+        assert_eq!(stage.witness.0.lock().unwrap().attempts, 1, "each attempt revokes once more");
+        stage.witness.0.lock().unwrap().hindered = false;
+        stage.pass(1);
+        let by = if start == StartState::InForce { ChangedBy::Operator } else { ChangedBy::Files };
+        assert_eq!(stage.witness.taken(), [(stage.sources.load().digest, by)]);
+        assert!(stage.state().is_none() && !stage.board.refuses());
+    }
+}
+
 /// A key that is revoked is out of use at once, also while the other files are broken: under those that are in force.
 #[test]
 fn keys_are_taken_up_whatever_the_other_files_are_about() {
     let scene = two_agents().with("main.toml", &format!("[keys]\ndir = 'keys'\n{MAIN}"));
     fs::create_dir(scene.path("keys")).unwrap();
-    let mut stage = Stage::new(scene, true);
+    let mut stage = Stage::new(scene, StartState::InForce);
     stage.scene.put("agents/b.toml", "id = ");
     stage.pass(10);
     stage.scene.put("keys/keyring.json", "{}");
@@ -301,7 +363,7 @@ fn rewritten_files_are_one_version_or_the_next_and_end_nothing() {
         let (name, text) = version(file, 0);
         scene = scene.with(name, &text);
     }
-    let mut stage = Stage::new(scene.with("agents/b.toml", &AGENT.replace("'a'", "'b'")), true);
+    let mut stage = Stage::new(scene.with("agents/b.toml", &AGENT.replace("'a'", "'b'")), StartState::InForce);
     let (mut dice, mut taken) = (Dice(13), 0);
     let mut whole = stage.sources.load().digest;
     for number in 1..=rewrites {

@@ -10,7 +10,8 @@ use std::thread;
 use countersign_conformance::fixture::{self, Addresses, Fixture};
 use countersign_conformance::{IssuerServer, Profile, Report, run};
 
-use super::http::get;
+use super::http::{get, post_form};
+use super::party::{Party, form};
 use super::patience::until;
 
 /// A folder with a configuration, and the addresses that it names. Removed when the test succeeded.
@@ -109,6 +110,28 @@ impl Site {
     /// Where the server's words go.
     pub fn log(&self) -> PathBuf {
         self.folder.join("server.log")
+    }
+
+    /// How often the log says `words`.
+    pub fn said(&self, words: &str) -> usize {
+        fs::read_to_string(self.log()).unwrap().matches(words).count()
+    }
+
+    /// Whether the agent of the CRM is told that `token` is active.
+    pub fn active(&self, token: &str) -> bool {
+        let assertion = Party::new(&self.profile(), "crm-agent").assertion();
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let body = form(&[("client_assertion_type", kind), ("client_assertion", &assertion), ("token", token)]);
+        let reply = post_form(self.public, "/introspect", &body).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.json()["active"] == true
+    }
+
+    /// The reason that the metrics give for a configuration that is not in force.
+    pub fn pending(&self) -> String {
+        let text = get(self.ops, "/metrics").map(|reply| reply.text).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("countersign_configuration_pending{") && line.ends_with(" 1"));
+        line.and_then(|line| line.split('"').nth(1)).unwrap_or_default().to_owned()
     }
 
     /// Whether the server says that it takes records.

@@ -67,14 +67,6 @@ fn as_actor(site: &Site) -> Reply {
     post_form(site.public, "/token", &form(&parameters)).unwrap()
 }
 
-fn active(site: &Site, token: &str) -> bool {
-    let assertion = Party::new(&site.profile(), "crm-agent").assertion();
-    let parameters = [("client_assertion_type", JWT_BEARER), ("client_assertion", &assertion), ("token", token)];
-    let reply = post_form(site.public, "/introspect", &form(&parameters)).unwrap();
-    assert_eq!(reply.status, 200, "{}", reply.text);
-    reply.json()["active"] == true
-}
-
 impl Way {
     fn new(ask: fn(&Site) -> Reply) -> Self {
         Self { ask, done: Mutex::default() }
@@ -165,7 +157,7 @@ fn a_rule_changes_under_load_and_nothing_passes_that_it_no_longer_admits() {
             let issued: Vec<String> = ways[..2].iter().flat_map(|way| way.tokens(gone)).collect();
             assert!(issued.len() > 4, "{}", issued.len());
             assert!(on < gone && ways[..2].iter().all(|way| way.passed(on).0 > 2));
-            site.wait("nothing of it lives", || issued.iter().all(|token| !active(&site, token)));
+            site.wait("nothing of it lives", || issued.iter().all(|token| !site.active(token)));
             // A look at the files may have fallen between the two.
             changes.made.fetch_add(1, Ordering::SeqCst);
             changes.in_force.fetch_add(1, Ordering::SeqCst);
@@ -173,7 +165,7 @@ fn a_rule_changes_under_load_and_nothing_passes_that_it_no_longer_admits() {
                 fs::write(file, &rule).unwrap();
                 fs::write(agent, &login).unwrap();
             });
-            assert!(issued.iter().all(|token| !active(&site, token)), "a death is not undone by editing");
+            assert!(issued.iter().all(|token| !site.active(token)), "a death is not undone by editing");
             // For a minute evidence is no newer than the end, as far as clocks can tell.
             changes.made.fetch_add(1, Ordering::SeqCst);
             changes.in_force.fetch_add(1, Ordering::SeqCst);
@@ -184,5 +176,5 @@ fn a_rule_changes_under_load_and_nothing_passes_that_it_no_longer_admits() {
     });
     let others = ways[2].done.lock().unwrap();
     assert!(others.len() > 10 && others.iter().all(|outcome| outcome.status == 200), "another rule noticed");
-    assert!(others.iter().rev().take(3).all(|outcome| active(&site, &outcome.token)));
+    assert!(others.iter().rev().take(3).all(|outcome| site.active(&outcome.token)));
 }
