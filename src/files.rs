@@ -77,7 +77,11 @@ pub fn read_argument(path: &Path, bytes_max: u64) -> io::Result<String> {
     text(bounded(File::open(path)?, bytes_max)?)
 }
 
-fn bounded(file: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
+/// The bytes of an open file.
+///
+/// # Errors
+/// When it cannot be read, or is longer than `bytes_max`.
+pub fn bounded(file: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > bytes_max {

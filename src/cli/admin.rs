@@ -153,7 +153,7 @@ impl Admin {
             }
             Self::Folder(folder) => {
                 let done = folder.accept().await;
-                Ok(done.map(|()| json!({ "digest": digest, "in_force": true })).map_err(|reason| with_causes(&reason)))
+                Ok(done.map(|()| json!({ "digest": digest, "in_force": true })).map_err(|reason| reason.to_string()))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,12 +173,7 @@ fn read(path: &Path, bytes_max: u64) -> (Content, FileStamp) {
         stamp = FileStamp::of(&fs::metadata(path)?);
         let file = files::open(path)?;
         stamp = FileStamp::of(&file.metadata()?);
-        let mut bytes = Vec::new();
-        file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-        match bytes.len() as u64 > bytes_max {
-            true => Err(io::Error::other(format!("it is longer than {} MiB", bytes_max >> 20))),
-            false => Ok(bytes),
-        }
+        files::bounded(file, bytes_max)
     };
     let content = read().map_or_else(|error| failed(&error), |bytes| Content::Bytes(bytes.into()));
     (content, stamp)

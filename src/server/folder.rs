@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use crate::config::{Config, Settings, Sources};
+use crate::config::{Config, Fingerprint, Loaded, Settings, Sources};
+use crate::crypto::Digest;
 use crate::store::{self, ServedWith};
 
 /// A data folder, with the settings files and the key folder that a command names besides. What it does not name is found by the
@@ -40,11 +41,7 @@ impl DataFolder {
     /// # Errors
     /// Every complaint about the configuration; a settings file or key folder that is not where it was.
     pub fn configuration_of_any(&self) -> Result<Config, Failure> {
-        let mut config = self.sources()?.load().config.map_err(Failure::configuration)?;
-        if let Some(keys) = self.named_keys()? {
-            config.settings.keys.dir = keys;
-        }
-        Ok(config)
+        Ok(self.read()?.0)
     }
 
     /// The configuration of its server, with the key folder that is meant, which belongs to this data folder.
@@ -52,9 +49,23 @@ impl DataFolder {
     /// # Errors
     /// Every complaint about the configuration; what is not where it was; keys that belong to another data folder.
     pub fn configuration(&self) -> Result<Config, Failure> {
-        let config = self.configuration_of_any()?;
-        self.require_own(&config.settings.keys.dir)?;
-        Ok(config)
+        Ok(self.configuration_as_read()?.0)
+    }
+
+    /// The same with the fingerprint and the digest of the very files that it was read from.
+    pub(super) fn configuration_as_read(&self) -> Result<(Config, Fingerprint, Digest), Failure> {
+        let read = self.read()?;
+        self.require_own(&read.0.settings.keys.dir)?;
+        Ok(read)
+    }
+
+    fn read(&self) -> Result<(Config, Fingerprint, Digest), Failure> {
+        let Loaded { config, fingerprint, digest, .. } = self.sources()?.load();
+        let mut config = config.map_err(Failure::configuration)?;
+        if let Some(keys) = self.named_keys()? {
+            config.settings.keys.dir = keys;
+        }
+        Ok((config, fingerprint, digest))
     }
 
     /// The key folder that is meant where `config` is its configuration; it belongs to this data folder.
@@ -115,8 +126,7 @@ impl DataFolder {
 
 /// Remembers in the data folder `data` what it is served with from now on.
 pub(super) fn remember(sources: &Sources, settings: &Settings, data: &Path) -> Result<(), Failure> {
-    let default = Some(&sources.default_file).filter(|file| !file.as_os_str().is_empty() && file.exists());
-    let files: Vec<PathBuf> = default.into_iter().chain(&sources.files).cloned().collect();
+    let files: Vec<PathBuf> = sources.settings_files().into_iter().map(Path::to_owned).collect();
     let folders = &settings.files;
     let folders = [
         ("trust", &*folders.trust.value),

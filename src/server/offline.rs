@@ -10,8 +10,8 @@ use super::reconcile::{in_force, reconcile};
 use super::succession::succession;
 use super::terms;
 use crate::commit::contract::{RecordReader, StoreReason};
-use crate::commit::{self, Commit, CommitReason};
-use crate::config::{self, ChangedBy, Succession};
+use crate::commit::{self, Commit};
+use crate::config::{self, ChangedBy, Fingerprint, Succession};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::jose::Cache;
@@ -29,6 +29,7 @@ pub struct Offline {
     /// The records.
     pub records: Arc<dyn RecordReader>,
     data: PathBuf,
+    fingerprint: Fingerprint,
     digest: Digest,
     ends_percent: u32,
     _claim: KeyClaim,
@@ -44,7 +45,7 @@ impl Offline {
         if !store::is_used(data) {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
-        let (config, digest) = (folder.configuration()?, folder.sources()?.load().digest);
+        let (config, fingerprint, digest) = folder.configuration_as_read()?;
         let (keys_dir, ends_percent) = (config.settings.keys.dir.clone(), config.settings.files.ends_percent);
         let key_files = KeyFiles::open(&keys_dir, SystemClock.now())?;
         let keys = server_keys(&key_files, &Arc::new(Cache::new(1)), &Arc::default())?;
@@ -61,7 +62,8 @@ impl Offline {
         let clock = Arc::new(VouchedClock::new(data).clock()?);
         let commit = Commit::start(store, clock, keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
-        Ok(Self { deployment, commit, keys: keys_dir, records, data: data.to_owned(), digest, ends_percent, _claim: claim })
+        let data = data.to_owned();
+        Ok(Self { deployment, commit, keys: keys_dir, records, data, fingerprint, digest, ends_percent, _claim: claim })
     }
 
     /// Records what happened to the keys.
@@ -86,8 +88,11 @@ impl Offline {
     /// Puts the configuration in force in the record: what it ends is ended, and the next start has nothing to wait for.
     ///
     /// # Errors
-    /// When that cannot be recorded.
-    pub async fn accept(&self) -> Result<(), CommitReason> {
+    /// When anything was written since it was read, or meanwhile; when that cannot be recorded.
+    pub async fn accept(&self) -> Result<(), Failure> {
+        if self.fingerprint.again() != self.fingerprint {
+            return Err(Failure::new("the files were written while they were read, or since; look again at what ends"));
+        }
         reconcile(&self.commit, &self.deployment, Some((self.digest, ChangedBy::Operator))).await?;
         terms::take_up(&self.deployment, &self.digest, &self.data);
         Ok(())
