@@ -47,7 +47,7 @@ pub struct ConfigurationWatch<S> {
     /// The lists of keys, which others write at once.
     keys: Fingerprint,
     settle: [Duration; 2],
-    /// By SIGHUP: what is on disk is taken, also where nothing has changed.
+    /// By SIGHUP, or for a start that was not recorded: what is on disk is taken, also where nothing has changed.
     asked: bool,
     /// Something was written during the last look, which says nothing therefore.
     void: bool,
@@ -87,11 +87,9 @@ impl<S: Successor> ConfigurationWatch<S> {
         let (keys, settle) = (Fingerprint::of_files(key_lists(settings)), [settings.files.settle, settings.files.settle_ends]);
         let (in_force, candidate, asked, void) = (None, None, start == StartState::Unrecorded, false);
         let mut watch = Self { sources, successor, board, in_force, candidate, keys, settle, asked, void };
-        if start != StartState::Waits {
-            watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() });
-        }
-        if start != StartState::InForce {
-            watch.wait(watch.sources.load_kept(kept), Duration::ZERO);
+        match start {
+            StartState::Waits => watch.wait(watch.sources.load_kept(kept), Duration::ZERO),
+            _ => watch.in_force = Some(InForce { fingerprint: kept.fingerprint(), kept: kept.clone() }),
         }
         watch
     }
