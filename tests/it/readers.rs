@@ -14,7 +14,7 @@ use countersign::oauth::Clock;
 use serde_json::json;
 
 use crate::life::stage::{Stage, sent};
-use crate::support::Party;
+use crate::support::{Party, claims};
 
 /// A reader, and what it reads.
 struct Reader {
@@ -138,6 +138,21 @@ fn every_claim_takes_the_values_of_its_row_and_no_others() {
         }
     });
     assert!(wrong.is_empty(), "rows that differ, as they were seen:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_name_that_is_written_with_escapes_is_one_in_our_own_tokens_too() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stage = Stage::new("readers-escapes");
+        for name in [r"CN=Smith\, John", "a\"b", "a/b", "J\u{e4}ger"] {
+            let id_token = stage.party("orchestrator").id_token(json!({ "sub": name }));
+            let issued = stage.exchange("orchestrator", &id_token, "crm", &[]).await.unwrap();
+            assert!(claims(&issued)["sub"].as_str().unwrap().ends_with(name), "{issued}");
+            let next = stage.exchange("orchestrator", &issued, "crm", &[]).await;
+            assert!(next.is_ok(), "{name}: {}", next.unwrap_err().1);
+        }
+    });
 }
 
 /// `reader claim: values that are taken`.
