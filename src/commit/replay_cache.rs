@@ -87,16 +87,19 @@ impl SpentValues {
         Some(self.shards.get(shard_of(short))?.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces everything by `values`. None of them can be missed meanwhile: each part is replaced whole.
-    fn replace(&self, values: &[SingleUse], lost: Option<Time>) {
+    /// Replaces everything by `values`, and tells how many they are. None of them can be missed meanwhile: each part is replaced
+    /// whole.
+    fn replace(&self, values: &[SingleUse], lost: Option<Time>) -> usize {
         self.lost.store(lost.map_or(i64::MIN, Time::millis), Ordering::SeqCst);
         let mut fresh: [HashSet<Short>; SHARDS] = std::array::from_fn(|_| HashSet::new());
         for short in values.iter().map(short) {
             let _inserted = fresh.get_mut(shard_of(short)).map(|shard| shard.insert(short));
         }
+        let len = fresh.iter().map(HashSet::len).sum();
         for (shard, fresh) in self.shards.iter().zip(fresh) {
             *shard.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         }
+        len
     }
 }
 
@@ -113,10 +116,8 @@ impl ReplayCache {
     /// Replaces everything by the stored values. More than the maximum are kept, and then nothing is accepted until enough of
     /// them expired.
     pub(super) fn load(&mut self, values: &[SingleUse], lost: Option<Time>) {
-        self.spent.replace(values, lost);
+        self.len = self.spent.replace(values, lost);
         self.expiry = ExpiryQueue::default();
-        let distinct: HashSet<Short> = values.iter().map(short).collect();
-        self.len = distinct.len();
         values.iter().for_each(|value| self.expiry.add(short(value), value.expires));
     }
 
