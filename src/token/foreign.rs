@@ -110,3 +110,20 @@ fn authentication(claims: &Object, now: Time) -> Result<Authentication, TokenRea
         time: time.map(|time| time.min(now)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_time_of_authentication_ahead_is_now_within_the_skew_and_refused_beyond_it() {
+        let now = Time::from_seconds(1_800_000_000);
+        let at = |seconds: i64| authentication(&Object::parse(format!(r#"{{"auth_time":{seconds}}}"#)).unwrap(), now);
+        for (ahead, told) in [(-1, -1), (0, 0), (1, 0), (60, 0)] {
+            let time = at(now.seconds() + ahead).unwrap().time;
+            assert_eq!(time, Some(Time::from_seconds(now.seconds() + told)), "{ahead}");
+        }
+        assert!(matches!(at(now.seconds() + 61), Err(TokenReason::AuthenticatedLater)));
+    }
+}
