@@ -87,16 +87,18 @@ impl SpentValues {
         Some(self.shards.get(shard_of(short))?.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces everything by `values`. None of them can be missed meanwhile: each part is replaced whole.
-    fn replace(&self, values: &[SingleUse], lost: Option<Time>) {
+    /// Replaces everything by `values`, and counts them. None of them can be missed meanwhile: each part is replaced whole.
+    fn replace(&self, values: &[SingleUse], lost: Option<Time>) -> usize {
         self.lost.store(lost.map_or(i64::MIN, Time::millis), Ordering::SeqCst);
         let mut fresh: [HashSet<Short>; SHARDS] = std::array::from_fn(|_| HashSet::new());
         for short in values.iter().map(short) {
             let _inserted = fresh.get_mut(shard_of(short)).map(|shard| shard.insert(short));
         }
+        let len = fresh.iter().map(HashSet::len).sum();
         for (shard, fresh) in self.shards.iter().zip(fresh) {
             *shard.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         }
+        len
     }
 }
 
@@ -113,10 +115,8 @@ impl ReplayCache {
     /// Replaces everything by the stored values. More than the maximum are kept, and then nothing is accepted until enough of
     /// them expired.
     pub(super) fn load(&mut self, values: &[SingleUse], lost: Option<Time>) {
-        self.spent.replace(values, lost);
+        self.len = self.spent.replace(values, lost);
         self.expiry = ExpiryQueue::default();
-        let distinct: HashSet<Short> = values.iter().map(short).collect();
-        self.len = distinct.len();
         values.iter().for_each(|value| self.expiry.add(short(value), value.expires));
     }
 
@@ -245,6 +245,17 @@ mod tests {
         assert_eq!(cache.len, 2);
         cache.load(&[], Some(NOW));
         assert_eq!(spent.look(&value(3, 60), NOW, NOW), Err(CommitReason::Forgotten));
+    }
+
+    /// Also for who read the floor before the value was forgotten, and looks for it afterwards.
+    #[test]
+    fn what_was_forgotten_is_not_taken_for_unspent() {
+        let mut cache = ReplayCache::new(9);
+        let at = |seconds| Time::from_seconds(NOW.seconds() + seconds);
+        cache.spend(&[value(1, 60)]);
+        assert!(cache.forget(at(61)));
+        assert_eq!(cache.spent().look(&value(1, 60), at(59), NOW), Err(CommitReason::ClockBehind));
+        assert_eq!(cache.spent().look(&value(2, 62), at(59), NOW), Ok(()), "it would be remembered still");
     }
 
     #[test]
