@@ -88,11 +88,11 @@ pub(super) enum Requires {
 }
 
 /// The caller of a command that has no receipt, until it is answered.
-pub(super) struct Reply(Option<oneshot::Sender<Result<(), CommitReason>>>);
+pub(super) struct Reply<T = ()>(Option<oneshot::Sender<Result<T, CommitReason>>>);
 
-impl Reply {
+impl<T> Reply<T> {
     /// To a caller, with the end at which it waits.
-    pub(super) fn new() -> (Self, oneshot::Receiver<Result<(), CommitReason>>) {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<T, CommitReason>>) {
         let (to, answer) = oneshot::channel();
         (Self(Some(to)), answer)
     }
@@ -102,7 +102,7 @@ impl Reply {
         Self(None)
     }
 
-    pub(super) fn send(&mut self, verdict: Result<(), CommitReason>) {
+    pub(super) fn send(&mut self, verdict: Result<T, CommitReason>) {
         let _untaken = self.0.take().map(|to| to.send(verdict));
     }
 }

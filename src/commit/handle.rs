@@ -325,10 +325,8 @@ impl Commit {
         if self.shared.closing.load(Ordering::SeqCst) {
             return vec![Hindrance::Closing];
         }
-        let (reply, found) = oneshot::channel();
-        let asked = self.send(ProbeCommand::new(reply)).is_ok();
-        match found.await {
-            Ok(found) if asked && !self.shared.alarm.rang() => found,
+        match self.ask(ProbeCommand::new).await {
+            Ok(found) if !self.shared.alarm.rang() => found,
             _ => vec![Hindrance::Thread],
         }
     }
@@ -415,9 +413,7 @@ impl Commit {
     /// # Errors
     /// `Unavailable`: the step may be done or not, and can be done again.
     pub async fn rewrap(&self, step: RewrapStep) -> Result<RewrapProgress, CommitReason> {
-        let (reply, answer) = oneshot::channel();
-        self.send(RewrapCommand::new(step, reply))?;
-        answer.await.map_err(|_| CommitReason::Unavailable)?
+        self.ask(|reply| RewrapCommand::new(step, reply)).await
     }
 
     /// Seals the terms of tasks.
@@ -441,7 +437,7 @@ impl Commit {
     }
 
     /// Sends a command, and waits for the verdict.
-    async fn ask<C: CommitCommand + 'static>(&self, command: impl FnOnce(Reply) -> C) -> Result<(), CommitReason> {
+    async fn ask<T, C: CommitCommand + 'static>(&self, command: impl FnOnce(Reply<T>) -> C) -> Result<T, CommitReason> {
         let (reply, answer) = Reply::new();
         self.send(command(reply))?;
         answer.await.map_err(|_| CommitReason::Unavailable)?

@@ -87,7 +87,8 @@ impl SpentValues {
         Some(self.shards.get(shard_of(short))?.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces everything by `values`, and counts them. None of them can be missed meanwhile: each part is replaced whole.
+    /// Replaces everything by `values`, and tells how many they are. None of them can be missed meanwhile: each part is replaced
+    /// whole.
     fn replace(&self, values: &[SingleUse], lost: Option<Time>) -> usize {
         self.lost.store(lost.map_or(i64::MIN, Time::millis), Ordering::SeqCst);
         let mut fresh: [HashSet<Short>; SHARDS] = std::array::from_fn(|_| HashSet::new());

@@ -53,11 +53,6 @@ impl Object {
         self.members.get(at).map(|member| member.value.of(&self.text))
     }
 
-    /// The member called `name`.
-    pub fn get(&self, name: &str) -> Option<&RawValue> {
-        self.member(name)
-    }
-
     /// The member called `name`, read as a `T`; none where it is not of that shape.
     pub fn member<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
         self.raw(name).and_then(|raw| json::read_checked(raw).ok())

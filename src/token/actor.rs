@@ -57,7 +57,7 @@ async fn attested(
 ) -> Result<VerifiedActor, TokenReason> {
     let assertion = trust.verify(jws, now).await?;
     let claims = assertion.claims();
-    if claims.get("act").is_some() || claims.get("may_act").is_some() {
+    if claims.has("act") || claims.has("may_act") {
         return Err(TokenReason::ActorDelegated);
     }
     let agents = logins.agents_of(&assertion);

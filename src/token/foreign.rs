@@ -85,7 +85,7 @@ fn obtained_by(kind: TrustKind, claims: &Object) -> Result<Option<String>, Token
 }
 
 fn chain(claims: &Object, issuer: &str, ours: &Issuer) -> Result<ActChain, TokenReason> {
-    let Some(act) = claims.get("act") else { return Ok(ActChain::default()) };
+    let Some(act) = claims.member("act") else { return Ok(ActChain::default()) };
     let chain = ActChain::parse(act, issuer).map_err(TokenReason::Act)?;
     chain.refuse_named_by(ours.as_str()).map_err(TokenReason::Act)?;
     Ok(chain)
@@ -98,7 +98,7 @@ fn may_act(claims: &Object) -> Result<Option<MayAct>, TokenReason> {
 /// The authentication of the subject. What it says stands in what is issued, so it is held to the rule for names; the time of
 /// an authentication is not ahead, and what the skew of clocks puts there counts as now.
 fn authentication(claims: &Object, now: Time) -> Result<Authentication, TokenReason> {
-    let text = |text: Cow<'_, str>| ForeignName::parse(text).map(ForeignName::into_string).map_err(|_| TokenReason::Unprintable);
+    let text = |text: Cow<'_, str>| ForeignName::parse(text).map(ForeignName::into_string).map_err(TokenReason::Authentication);
     let amr = claims.strings("amr").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
     let time = claims.date("auth_time").map_err(|_| TokenReason::Claims)?;
     if time.is_some_and(|time| time > now.plus(CLOCK_SKEW)) {
@@ -109,4 +109,21 @@ fn authentication(claims: &Object, now: Time) -> Result<Authentication, TokenRea
         amr: amr.into_iter().map(text).collect::<Result<_, _>>()?,
         time: time.map(|time| time.min(now)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_time_of_authentication_ahead_is_now_within_the_skew_and_refused_beyond_it() {
+        let now = Time::from_seconds(1_800_000_000);
+        let at = |seconds: i64| authentication(&Object::parse(format!(r#"{{"auth_time":{seconds}}}"#)).unwrap(), now);
+        for (ahead, told) in [(-1, -1), (0, 0), (1, 0), (60, 0)] {
+            let time = at(now.seconds() + ahead).unwrap().time;
+            assert_eq!(time, Some(Time::from_seconds(now.seconds() + told)), "{ahead}");
+        }
+        assert!(matches!(at(now.seconds() + 61), Err(TokenReason::AuthenticatedLater)));
+    }
 }

@@ -1,5 +1,6 @@
 //! Access tokens (RFC 9068) and task tokens that this server issued.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -50,7 +51,9 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::RS256, Algorith
 #[derive(Deserialize)]
 struct SignedClaims<'a> {
     iss: &'a str,
-    sub: &'a str,
+    /// The one text with somebody else's name in it, which may be written with escapes.
+    #[serde(borrow)]
+    sub: Cow<'a, str>,
     client_id: &'a str,
     exp: NumericDate,
     iat: NumericDate,

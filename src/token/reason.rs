@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::jose::JoseReason;
-use crate::oauth::{ActReason, MayActReason};
+use crate::oauth::{ActReason, ForeignNameReason, MayActReason};
 use crate::trust::TrustReason;
 
 /// Why a token is refused. The sentences do not say which issuer, audience or key was expected; the log does.
@@ -33,8 +33,8 @@ pub enum TokenReason {
     Act(ActReason),
     /// Its `may_act` cannot be understood.
     MayAct(MayActReason),
-    /// Its `acr` or `amr` has characters that cannot be seen.
-    Unprintable,
+    /// Its `acr`, or a method in its `amr`, is no name that may stand in what is issued.
+    Authentication(ForeignNameReason),
     /// Its `auth_time` is more than a minute ahead.
     AuthenticatedLater,
     /// An actor token that is itself delegated.
@@ -76,7 +76,7 @@ impl fmt::Display for TokenReason {
             Self::Expired => "it has expired",
             Self::Ancestry => "it carries no ancestry that this server can read",
             Self::MayAct(reason) => return write!(f, "its may_act {reason}"),
-            Self::Unprintable => "its acr and amr must not be empty, nor have control, invisible or direction characters",
+            Self::Authentication(reason) => return write!(f, "its acr and each of its amr {reason}"),
             Self::AuthenticatedLater => "its auth_time is too far in the future",
             Self::ActorDelegated => "it must be a direct credential of the actor, without act or may_act",
             Self::ActorUnknown => "it is not the credential of exactly one registered agent",

@@ -2,7 +2,7 @@
 //! reads it. Which values are taken stands in `tests/vectors/readers.txt`, one row for each; all others are refused, none by a
 //! defect of the server, and what they say is in no answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use countersign::oauth::Clock;
 use serde_json::json;
 
 use crate::life::stage::{Stage, sent};
-use crate::support::Party;
+use crate::support::{Party, claims};
 
 /// A reader, and what it reads.
 struct Reader {
@@ -56,13 +56,33 @@ const READERS: [Reader; 16] = [
         &["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "azp", "client_id", "scope", "act", "may_act", "cnf", "nonce"],
     ),
     reader("cluster", &["sub", "kubernetes.io", "act", "may_act", "cnf", "jti"]),
-    reader("eks", &["sub", "kubernetes.io", "aud"]),
-    reader("github", &["sub", "repository_id", "ref", "event_name", "run_id", "run_attempt", "job_workflow_ref", "ref_type"]),
-    reader("gitlab", &["sub", "project_id", "ref", "ref_type", "job_id", "pipeline_source", "job_project_id", "ref_path"]),
-    reader("buildkite", &["sub", "organization_slug", "pipeline_slug", "build_branch", "job_id", "step_key"]),
-    reader("gcp", &["sub", "azp", "email", "google", "hd", "at_hash"]),
-    reader("aws", &["sub", "https://sts.amazonaws.com/"]),
-    reader("azure", &["sub", "oid", "tid", "idtyp"]),
+    reader("eks", &["sub", "kubernetes.io", "kubernetes.io/serviceaccount/secret.name", "aud"]),
+    reader(
+        "github",
+        &[
+            "sub",
+            "repository",
+            "repository_id",
+            "repository_owner",
+            "ref",
+            "event_name",
+            "run_id",
+            "run_attempt",
+            "job_workflow_ref",
+            "ref_type",
+        ],
+    ),
+    reader(
+        "gitlab",
+        &["sub", "project_id", "project_path", "ref", "ref_type", "job_id", "pipeline_source", "job_project_id", "ref_path"],
+    ),
+    reader(
+        "buildkite",
+        &["sub", "organization_slug", "pipeline_slug", "build_branch", "build_commit", "build_tag", "job_id", "step_key"],
+    ),
+    reader("gcp", &["sub", "azp", "email", "email_verified", "google", "hd", "at_hash"]),
+    reader("aws", &["sub", "https://sts.amazonaws.com/", "jti"]),
+    reader("azure", &["sub", "oid", "tid", "ver", "idtyp"]),
     reader("svid-login", &["sub", "aud", "exp", "iat", "nbf", "cnf"]),
     reader("actor-token", &["sub", "act", "may_act", "cnf", "exp", "kubernetes.io"]),
     reader("assertion", &["iss", "sub", "aud", "exp", "iat", "nbf", "jti"]),
@@ -121,6 +141,7 @@ fn every_claim_takes_the_values_of_its_row_and_no_others() {
     runtime.block_on(async {
         let stage = stage().await;
         for reader in &READERS {
+            let mut any_taken = false;
             for claim in reader.claims {
                 let row = format!("{} {claim}", reader.name);
                 let mut taken = Vec::new();
@@ -130,14 +151,53 @@ fn every_claim_takes_the_values_of_its_row_and_no_others() {
                         Err(why) => assert!(!why.contains(char::is_control) && !why.contains('\u{202e}'), "{row} {label}: {why}"),
                     }
                 }
+                any_taken |= !taken.is_empty();
                 let seen = taken.join(" ");
                 if table.get(&row) != Some(&seen) {
                     wrong.push(format!("{row}: {seen}"));
                 }
             }
+            assert!(any_taken, "{}: whatever is presented is refused for another reason", reader.name);
         }
     });
     assert!(wrong.is_empty(), "rows that differ, as they were seen:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_claim_that_the_checks_of_a_platform_read_has_a_row() {
+    let table = table();
+    for platform in ["aws", "azure", "buildkite", "gcp", "github", "gitlab", "kubernetes"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/trust/platform/{platform}.rs"));
+        let text = fs::read_to_string(file).unwrap();
+        let calls = [".need(\"", ".told(\"", ".at(\"", ".has(\"", ".is_true(\""];
+        let paths = calls.iter().flat_map(|call| text.split(call).skip(1)).map(|after| after.split('"').next().unwrap());
+        let claims: BTreeSet<&str> = paths.map(|path| path.strip_prefix('/').map_or(path, first_step)).collect();
+        let reader = if platform == "kubernetes" { "eks" } else { platform };
+        assert!(!claims.is_empty(), "{platform}");
+        for claim in claims {
+            assert!(table.contains_key(&format!("{reader} {claim}")), "{reader} {claim}");
+        }
+    }
+}
+
+/// Of a JSON Pointer behind its first slash: the claim.
+fn first_step(pointer: &str) -> &str {
+    pointer.split('/').next().unwrap()
+}
+
+#[test]
+fn a_name_that_is_written_with_escapes_is_one_in_our_own_tokens_too() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stage = Stage::new("readers-escapes");
+        for name in [r"CN=Smith\, John", "a\"b", "a/b", "J\u{e4}ger"] {
+            let id_token = stage.party("orchestrator").id_token(json!({ "sub": name }));
+            let issued = stage.exchange("orchestrator", &id_token, "crm", &[]).await.unwrap();
+            assert!(claims(&issued)["sub"].as_str().unwrap().ends_with(name), "{issued}");
+            let next = stage.exchange("orchestrator", &issued, "crm", &[]).await;
+            assert!(next.is_ok(), "{name}: {}", next.unwrap_err().1);
+        }
+    });
 }
 
 /// `reader claim: values that are taken`.

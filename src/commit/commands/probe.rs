@@ -1,20 +1,18 @@
 //! Asking what an exchange would be refused for now, whoever asks for it.
 
-use tokio::sync::oneshot;
-
-use crate::commit::command::{CommitCommand, CommitFacts, Requires, Staging};
+use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging};
 use crate::commit::hindrance::Hindrance;
 use crate::commit::receipt::CommitReason;
 
 /// The command. It goes the way of every other, so that a writer that does not work does not answer it.
 pub(in crate::commit) struct ProbeCommand {
     found: Vec<Hindrance>,
-    reply: Option<oneshot::Sender<Vec<Hindrance>>>,
+    reply: Reply<Vec<Hindrance>>,
 }
 
 impl ProbeCommand {
-    pub(in crate::commit) fn new(reply: oneshot::Sender<Vec<Hindrance>>) -> Self {
-        Self { found: Vec::new(), reply: Some(reply) }
+    pub(in crate::commit) fn new(reply: Reply<Vec<Hindrance>>) -> Self {
+        Self { found: Vec::new(), reply }
     }
 }
 
@@ -36,6 +34,6 @@ impl CommitCommand for ProbeCommand {
         if verdict.is_err() && !self.found.contains(&Hindrance::Store) {
             self.found.push(Hindrance::Store);
         }
-        let _gone = self.reply.take().map(|to| to.send(std::mem::take(&mut self.found)));
+        self.reply.send(Ok(std::mem::take(&mut self.found)));
     }
 }

@@ -1,8 +1,6 @@
 //! Wrapping the keys of subjects under another root key, a step at a time.
 
-use tokio::sync::oneshot;
-
-use crate::commit::command::{CommitCommand, CommitFacts, Requires, Staging};
+use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging};
 use crate::commit::receipt::CommitReason;
 use crate::commit::subject_keys::{RewrapProgress, RewrapStep, SealFailure};
 
@@ -10,12 +8,12 @@ use crate::commit::subject_keys::{RewrapProgress, RewrapStep, SealFailure};
 pub(in crate::commit) struct RewrapCommand {
     step: RewrapStep,
     done: RewrapProgress,
-    reply: Option<oneshot::Sender<Result<RewrapProgress, CommitReason>>>,
+    reply: Reply<RewrapProgress>,
 }
 
 impl RewrapCommand {
-    pub(in crate::commit) fn new(step: RewrapStep, reply: oneshot::Sender<Result<RewrapProgress, CommitReason>>) -> Self {
-        Self { step, done: RewrapProgress::default(), reply: Some(reply) }
+    pub(in crate::commit) fn new(step: RewrapStep, reply: Reply<RewrapProgress>) -> Self {
+        Self { step, done: RewrapProgress::default(), reply }
     }
 }
 
@@ -42,6 +40,6 @@ impl CommitCommand for RewrapCommand {
     }
 
     fn answer(&mut self, verdict: Result<(), CommitReason>) {
-        let _gone = self.reply.take().map(|to| to.send(verdict.map(|()| self.done)));
+        self.reply.send(verdict.map(|()| self.done));
     }
 }

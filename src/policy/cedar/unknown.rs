@@ -21,16 +21,10 @@ struct Unknown {
     named: &'static str,
 }
 
-/// What becomes of a condition where an attribute is not known: what holds there, and what fails.
-struct Sides {
-    holds: Side,
-    fails: Side,
-}
-
-/// One of both.
-#[derive(Clone, Default)]
-struct Side {
-    /// Whether it is so; none where other things decide.
+/// Whether a condition comes to what is wanted of it where the attribute is not known.
+#[derive(Clone)]
+struct Consequence {
+    /// True where it does, false where it does not; none where other things decide.
     told: Option<bool>,
     /// The places that make it so.
     places: BTreeSet<String>,
@@ -74,30 +68,40 @@ impl Unknown {
         )
     }
 
-    /// The places of a policy that help the caller: conditions that hold for a `permit`, and that do not for a `forbid`.
+    /// The places of a policy that help the caller: by which a `permit` applies, or a `forbid` does not.
     fn places(&self, policy: &Value, permits: bool) -> BTreeSet<String> {
         let conditions = policy.get("conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let read = |condition: &Value| {
-            let sides = condition.get("body").map_or_else(Sides::default, |body| self.read(body));
-            if condition.get("kind").is_some_and(|kind| kind == "unless") { sides.not() } else { sides }
+            let unless = condition.get("kind").is_some_and(|kind| kind == "unless");
+            self.part(condition, "/body", permits != unless)
         };
-        let whole = conditions.iter().map(read).reduce(Sides::and).unwrap_or_default();
-        if permits { whole.holds.places } else { whole.fails.places }
+        let join = if permits { Consequence::both } else { Consequence::either };
+        conditions.iter().map(read).fold(Consequence::always(permits), join).places
     }
 
-    fn read(&self, condition: &Value) -> Sides {
-        let part = |path: &str| condition.pointer(path).map(|inner| self.read(inner)).unwrap_or_default();
-        match operator(condition) {
-            Some("&&") => part("/&&/left").and(part("/&&/right")),
-            Some("||") => part("/||/left").not().and(part("/||/right").not()).not(),
-            Some("!") => part("/!/arg").not(),
-            Some("if-then-else") => part("/if-then-else/if").choose(part("/if-then-else/then"), part("/if-then-else/else")),
-            _ => self.place(condition),
+    /// Reads a condition that is wanted to hold, or not to.
+    fn read(&self, condition: &Value, wanted: bool) -> Consequence {
+        let part = |path, wanted| self.part(condition, path, wanted);
+        match (operator(condition), wanted) {
+            (Some("&&"), true) => part("/&&/left", true).both(part("/&&/right", true)),
+            (Some("&&"), false) => part("/&&/left", false).either(part("/&&/right", false)),
+            (Some("||"), true) => part("/||/left", true).either(part("/||/right", true)),
+            (Some("||"), false) => part("/||/left", false).both(part("/||/right", false)),
+            (Some("!"), _) => part("/!/arg", !wanted),
+            (Some("if-then-else"), _) => {
+                let branch = |taken, path| part("/if-then-else/if", taken).both(part(path, wanted));
+                branch(true, "/if-then-else/then").either(branch(false, "/if-then-else/else"))
+            }
+            _ => self.place(condition, wanted),
         }
     }
 
+    fn part(&self, whole: &Value, path: &str, wanted: bool) -> Consequence {
+        whole.pointer(path).map_or_else(|| Consequence::always(wanted), |inner| self.read(inner, wanted))
+    }
+
     /// Reads what has no conditions in it, by asking the engine.
-    fn place(&self, condition: &Value) -> Sides {
+    fn place(&self, condition: &Value, wanted: bool) -> Consequence {
         let concerned = any(condition, &|inner| self.is(inner).then_some(true));
         let others = any(condition, &|inner| if self.is(inner) { Some(false) } else { refers(inner).then_some(true) });
         let outcomes: BTreeSet<bool> = match (others, concerned) {
@@ -105,13 +109,11 @@ impl Unknown {
             (true, true) => known().iter().filter_map(|other| evaluated(self.put(condition, other))).collect(),
             (false, _) => evaluated(self.put(condition, &self.value)).into_iter().collect(),
         };
-        let told = |wanted: bool| if others { None } else { outcomes.first().map(|outcome| *outcome == wanted) };
-        let helps = |wanted: bool| concerned && outcomes.contains(&wanted) && !self.named_in(condition);
-        let words = |wanted: bool| if wanted { "holds" } else { "does not hold" };
-        let place = |wanted: bool| format!("{} {}", written(condition), words(wanted));
-        let places = |wanted: bool| helps(wanted).then(|| place(wanted)).into_iter().collect();
-        let side = |wanted: bool| Side { told: told(wanted), places: places(wanted) };
-        Sides { holds: side(true), fails: side(false) }
+        let told = if others { None } else { outcomes.first().map(|outcome| *outcome == wanted) };
+        let helps = concerned && outcomes.contains(&wanted) && !self.named_in(condition);
+        let words = if wanted { "holds" } else { "does not hold" };
+        let places = helps.then(|| format!("{} {words}", written(condition))).into_iter().collect();
+        Consequence { told, places }
     }
 
     /// True where a place speaks of what is not known by name: `context.acr != ""`, `context.amr.isEmpty()`.
@@ -141,33 +143,14 @@ impl Unknown {
     }
 }
 
-impl Default for Sides {
-    /// Of what says nothing: it always holds.
-    fn default() -> Self {
-        let side = |told| Side { told: Some(told), places: BTreeSet::new() };
-        Self { holds: side(true), fails: side(false) }
-    }
-}
-
-impl Sides {
-    fn not(self) -> Self {
-        Self { holds: self.fails, fails: self.holds }
+impl Consequence {
+    /// Of what says nothing, and so always holds.
+    fn always(wanted: bool) -> Self {
+        Self { told: Some(wanted), places: BTreeSet::new() }
     }
 
-    fn and(self, other: Self) -> Self {
-        Self { holds: self.holds.all(other.holds), fails: self.fails.either(other.fails) }
-    }
-
-    fn choose(self, then: Self, otherwise: Self) -> Self {
-        let Self { holds, fails } = self;
-        let side = |then: Side, otherwise: Side| holds.clone().all(then).either(fails.clone().all(otherwise));
-        Self { holds: side(then.holds, otherwise.holds), fails: side(then.fails, otherwise.fails) }
-    }
-}
-
-impl Side {
     /// Both are needed: one that is not so where the attribute is unknown guards the other.
-    fn all(self, other: Self) -> Self {
+    fn both(self, other: Self) -> Self {
         match (self.told, other.told) {
             (Some(false), _) | (_, Some(false)) => Self { told: Some(false), places: BTreeSet::new() },
             (Some(true), Some(true)) => self.with(other, Some(true)),
