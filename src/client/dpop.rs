@@ -90,7 +90,7 @@ pub(super) fn prove(
         return Err(DpopReason::Ath);
     }
     let (issued, expires) = current_until(claims, rules, now)?;
-    // The address is one of ours and the path has no zero byte, so the parts cannot run together.
+    // The path has one spelling and no zero byte, so it has one digest for each `jti`, and the parts cannot run together.
     let digest = Digest::of_parts(&[b"dpop\0", &key.0, endpoint.path.as_bytes(), b"\0", jti.as_bytes()]);
     let single_use = SingleUse { digest: digest.0, expires, issued, kind: SingleUseKind::Proof };
     Ok(DpopProof { key, evidence: proof.digest(), single_use })
@@ -127,6 +127,9 @@ fn current_until(claims: &Object, rules: &DpopRules, now: Time) -> Result<(Time,
 
 /// The address that was asked, as configured and never as a header says, without query and fragment (RFC 9449 §4.3, check 9).
 fn check_htu(htu: &str, path: &str, rules: &DpopRules) -> Result<(), DpopReason> {
+    if !has_one_spelling(path) {
+        return Err(DpopReason::Htu);
+    }
     let as_written = |base: &String| htu.strip_prefix(base.as_str()) == Some(path);
     if rules.bases.iter().any(as_written) {
         return Ok(());
@@ -134,6 +137,12 @@ fn check_htu(htu: &str, path: &str, rules: &DpopRules) -> Result<(), DpopReason>
     let asked = normal(htu).ok_or(DpopReason::Htu)?;
     let same = |base: &String| normal(&format!("{base}{path}")).is_some_and(|ours| ours == asked);
     if rules.bases.iter().any(same) { Ok(()) } else { Err(DpopReason::Htu) }
+}
+
+/// True of a path that normalisation leaves as it is, and every path of ours is one. The escapes and dot segments of others give
+/// one address many paths, and a proof would count once at each.
+fn has_one_spelling(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte))
 }
 
 /// Syntax-based and scheme-based normalisation (RFC 3986 §6.2.2, §6.2.3), without query and fragment. None for what is no

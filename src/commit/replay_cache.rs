@@ -248,6 +248,17 @@ mod tests {
         assert_eq!(spent.look(&value(3, 60), NOW, NOW), Err(CommitReason::Forgotten));
     }
 
+    /// Also for who read the floor before the value was forgotten, and looks for it afterwards.
+    #[test]
+    fn what_was_forgotten_is_not_taken_for_unspent() {
+        let mut cache = ReplayCache::new(9);
+        let at = |seconds| Time::from_seconds(NOW.seconds() + seconds);
+        cache.spend(&[value(1, 60)]);
+        assert!(cache.forget(at(61)));
+        assert_eq!(cache.spent().look(&value(1, 60), at(59), NOW), Err(CommitReason::ClockBehind));
+        assert_eq!(cache.spent().look(&value(2, 62), at(59), NOW), Ok(()), "it would be remembered still");
+    }
+
     #[test]
     fn one_request_does_not_spend_a_value_twice() {
         let spent = ReplayCache::new(9);

@@ -96,7 +96,6 @@ async fn act(
         TaskChange::Complete(revocation) => commit.end_spending(revocation, spent).await,
     }
     .map_err(ExchangeError::Commit)?;
-    lineage.spent = true;
     let (task, status) = lifecycle::current_task(task, &rules);
     Ok(TaskOutcome { task, status })
 }

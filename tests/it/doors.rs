@@ -36,7 +36,7 @@ const NOBODY: (u16, &str) = (401, "invalid_client");
 const BAD_PROOF: (u16, &str) = (400, "invalid_dpop_proof");
 const GOOD: (u16, &str) = (200, "");
 
-const KINDS: [Kind; 23] = [
+const KINDS: [Kind; 24] = [
     Kind("a fresh assertion", "orchestrator", GOOD, |site, _| assertion(&party(site, "orchestrator").assertion())),
     Kind("a fresh assertion with a proof", "orchestrator", GOOD, |site, door| {
         assertion(&party(site, "orchestrator").assertion()).proof(&proof(site, "holder", door))
@@ -74,6 +74,12 @@ const KINDS: [Kind; 23] = [
     Kind("a bound attestation with a used proof", "researcher", BAD_PROOF, |site, door| {
         let proof = proof(site, "holder", door);
         assert_eq!(ask(site, door, &attestation(site).proof(&proof)).status, 200, "{}", door.path);
+        attestation(site).proof(&proof)
+    }),
+    // Whether the proof was used is looked at before anything that it proves.
+    Kind("a bound attestation with another's used proof", "researcher", BAD_PROOF, |site, door| {
+        let proof = proof(site, "holder-next", door);
+        assert_eq!(ask(site, door, &attestation_of(site, "holder-next").proof(&proof)).status, 200, "{}", door.path);
         attestation(site).proof(&proof)
     }),
     Kind("a suspended agent", "orchestrator", NOBODY, |site, _| assertion(&party(site, "suspended").assertion())),
@@ -114,6 +120,7 @@ fn every_endpoint_of_clients_answers_every_kind_of_credential_alike() {
     }
     assert_eq!(cells, KINDS.len() * 9);
     let refusals = Ledger::read(&site.fixture.data).refusals();
+    assert!(!refusals.is_empty(), "who logged in and showed a bad proof is recorded");
     for refusal in refusals {
         assert_eq!((&refusal["agent"], &refusal["error"]), (&json!("orchestrator"), &json!("invalid_dpop_proof")), "{refusal}");
     }
@@ -210,8 +217,13 @@ pub fn assertion(text: &str) -> Shown {
 
 /// An attestation of the researcher that is bound to the key `holder`.
 fn attestation(site: &Site) -> Shown {
+    attestation_of(site, "holder")
+}
+
+/// An attestation of the researcher that is bound to that test key.
+fn attestation_of(site: &Site, key: &str) -> Shown {
     let party = party(site, "researcher");
-    let bound = json!({ "iss": null, "jti": null, "cnf": { "jkt": party.thumbprint("holder") } });
+    let bound = json!({ "iss": null, "jti": null, "cnf": { "jkt": party.thumbprint(key) } });
     let parameters =
         vec![("client_assertion_type", JWT_SPIFFE.to_owned()), ("client_assertion", party.vouched("spiffe-acme", bound))];
     Shown { parameters, ..Shown::default() }
@@ -305,7 +317,7 @@ const BOUND: [TokenKind; 14] = [
 ];
 
 /// Of a hop whose token is not bound.
-const UNBOUND: [TokenKind; 10] = [
+const UNBOUND: [TokenKind; 11] = [
     TokenKind("as a bearer token", (200, ""), |_, hop| by("Bearer", hop.token)),
     TokenKind("in another case", (200, ""), |_, hop| by("bearer", hop.token)),
     TokenKind("by the scheme DPoP", (401, "Bearer invalid_token"), |_, hop| by("DPoP", hop.token)),
@@ -321,6 +333,10 @@ const UNBOUND: [TokenKind; 10] = [
     TokenKind("malformed", (401, "Bearer invalid_token"), |_, _| by("Bearer", "x.y.z")),
     TokenKind("two tokens", (400, "Bearer invalid_request"), |_, hop| by("Bearer", &format!("{} x", hop.token))),
     TokenKind("a login of a client", (401, "Bearer "), |_, _| by("Basic", "bGVnYWN5Ong=")),
+    // Not the token is at fault, so no challenge asks for another.
+    TokenKind("two headers that carry none", (400, ""), |_, hop| {
+        by("Bearer", hop.token).header("Content-Type", "text/plain").header("Content-Type", "text/plain")
+    }),
     TokenKind("two headers", (400, "Bearer invalid_request"), |_, hop| {
         by("Bearer", hop.token).header("Authorization", &format!("Bearer {}", hop.token))
     }),

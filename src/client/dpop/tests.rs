@@ -228,6 +228,19 @@ fn an_address_counts_however_it_is_escaped() {
 }
 
 #[test]
+fn check_9_the_path_that_was_asked_has_one_spelling() {
+    let asked = |path: &str, htu: &str| {
+        let htu = format!("https://sts.acme.example{htu}");
+        prove(&proof(json!({ "htu": htu, "htm": "GET" })), Endpoint::get(path), None, &rules(), NOW)
+    };
+    for path in ["/tasks/./a", "/tasks/b/../a", "/tasks/%61", "/tasks/a?b", "/tasks/a#b", "/tasks/a\0", "/tasks/\u{e4}"] {
+        for htu in ["/tasks/a", path] {
+            assert_eq!(asked(path, htu).unwrap_err(), DpopReason::Htu, "{path} {htu}");
+        }
+    }
+}
+
+#[test]
 fn check_10_the_nonce_is_one_of_ours() {
     let rules = DpopRules { nonce_required: true, ..rules() };
     let with = |nonce: Value| proved(&proof(json!({"nonce": nonce})), &rules);

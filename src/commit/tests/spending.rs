@@ -105,7 +105,7 @@ fn a_value_whose_batch_was_lost_counts_again_once_the_store_is_read() {
     }));
 }
 
-/// Row 1 of issue 13: neither a record nor the quota is to be had with a login that was used.
+/// Neither a record nor the quota is to be had with a login that was used.
 #[test]
 fn a_refusal_of_a_used_login_is_neither_recorded_nor_counted() {
     let mut rig = Rig::new();
@@ -128,7 +128,20 @@ fn a_refusal_of_a_used_login_is_neither_recorded_nor_counted() {
 
 /// The look is early and the refusal late: what is spent in between is found by the writer, in its order.
 #[test]
-fn a_login_that_is_spent_while_its_refusal_waits_is_a_strangers() {
+fn a_refusal_behind_the_spending_of_its_login_is_a_strangers() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    let held = rig.disk.content();
+    // These wait in this order, and then the writer goes on.
+    let refusing = commit.refuse(super::rules::refusal("a", START), value(1));
+    let (spent, refused, ()) = block_on(async { tokio::join!(commit.spend(value(1)), refusing, async move { drop(held) }) });
+    assert_eq!((spent, refused), (Ok(()), Err(CommitReason::Spent)));
+    block_on(commit.close());
+    assert_eq!(rig.kinds(), []);
+}
+
+#[test]
+fn a_login_that_is_spent_while_its_refusal_waits_takes_no_place() {
     let mut rig = Rig::new();
     rig.limits.refusals_per_minute = 1;
     let commit = rig.start();

@@ -87,7 +87,7 @@ async fn proof(request: &HttpRequest, state: &Data<AppState>, jti: &str, auditor
         Err(ExchangeError::Proof(reason)) => {
             return challenge(&AccessError::Credential(AccessReason::Proof(reason)), state, (&deployment.dpop, now));
         }
-        Err(ExchangeError::Request(RequestReason::Repeated(_))) => {
+        Err(ExchangeError::Request(RequestReason::Repeated("Authorization"))) => {
             return challenge(&AccessError::Credential(AccessReason::Malformed), state, (&deployment.dpop, now));
         }
         Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now).await,

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{CRM, Door, Shown, ask, assertion, open_task, party, token, whole};
+use super::{CRM, Door, Shown, ask, assertion, attestation, open_task, party, proof, token, whole};
 use crate::support::{Ledger, Reply, Site, form, post_form};
 
 fn about(site: &Site, agent: &str, path: &str, token: &str) -> Reply {
@@ -20,7 +20,7 @@ fn who_may_not_see_a_token_is_told_the_same_of_a_living_a_dead_and_an_unknown_on
     let changed = living.chars().rev().skip(1).collect::<String>().chars().rev().collect::<String>() + "A";
     let unknown = [changed, party(&site, "orchestrator").id_token(json!({})), "x.y.z".to_owned(), "-".to_owned()];
     for path in ["/introspect", "/revoke"] {
-        // Neither a stranger, nor the agent of another API, nor one that only began the chain.
+        // Neither a stranger nor the agent of another API.
         for agent in ["mallory", "billing-agent"] {
             let expected = whole(&about(&site, agent, path, &living));
             assert!(expected.0[0].starts_with("HTTP/1.1 200"), "{expected:?}");
@@ -59,7 +59,7 @@ fn who_may_not_see_a_task_is_told_the_same_of_a_living_an_ended_and_an_unknown_o
     assert_eq!(act("orchestrator", "GET", &living, "").json()["status"], "active");
 }
 
-/// Row 1 of issue 13: a login that was used is told no verdict of policy, and takes nothing of its agent's quota.
+/// A login that was used is told no verdict of policy, and takes nothing of its agent's quota.
 #[test]
 fn a_used_login_is_told_no_verdict_and_leaves_the_quota_to_its_agent() {
     let site = Site::new("doors-used-login");
@@ -102,4 +102,20 @@ fn a_task_is_shown_to_nobody_without_a_login() {
     let expected = whole(&ask(&site, &door(format!("/tasks/{task}")), &Shown::default()));
     assert_eq!(whole(&ask(&site, &door("/tasks/no-task".to_owned()), &Shown::default())), expected);
     assert!(expected.0[0].starts_with("HTTP/1.1 401"), "{expected:?}");
+}
+
+/// Otherwise each spelling of an address would have used proofs of its own, and who shows one at another would be somebody.
+#[test]
+fn a_used_proof_counts_at_no_other_spelling_of_its_address() {
+    let site = Site::new("doors-spellings");
+    let _server = site.start();
+    let task = open_task(&site, "researcher");
+    let door = |id: String| Door { method: "GET", path: format!("/tasks/{id}"), parameters: Vec::new() };
+    let used = proof(&site, "holder", &door(task.clone()));
+    let show = |id: String| ask(&site, &door(id), &attestation(&site).proof(&used));
+    assert_eq!(show(task.clone()).status, 200);
+    for spelling in [".%2F", ".%2F.%2F", "x%2F..%2F", "%2e%2F", ""] {
+        let reply = show(format!("{spelling}{task}"));
+        assert_eq!((reply.status, reply.text_of("error").as_str()), (400, "invalid_dpop_proof"), "{spelling}: {}", reply.text);
+    }
 }
