@@ -215,9 +215,9 @@ impl Writer {
         (present.max(floor), behind, self.clock.doubt().is_some())
     }
 
-    /// Commands that nobody waits for: what is pending, then the ends of all tasks that time has ended, which are dead already, and
-    /// a checkpoint where one is due. All, however many: what suspends a task stops the waiting for its heartbeat, so none may
-    /// become durable before the end of a task that was silent until then.
+    /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already, and a
+    /// checkpoint where one is due. Of all such tasks, however many: what suspends one stops the waiting for its heartbeat, so
+    /// it must not become durable before the end of a task that was silent until then.
     fn unasked(&mut self, at: Time) -> Vec<Box<dyn CommitCommand>> {
         let Pending { withheld, changes, keys } = std::mem::take(&mut self.pending);
         let mut commands: Vec<Box<dyn CommitCommand>> = Vec::new();
