@@ -58,7 +58,7 @@ BREAKS = {
             "(Some(Confirmation::Dpop(_)), Scheme::Bearer) => Err(AccessReason::SentAsBearer),",
             "(Some(Confirmation::Dpop(_)), Scheme::Bearer) => Ok(None),"),
         wire("hidden", "who may not revoke a token learns whether it lives",
-            "who_may_not_see_a_token_is_told_the_same_of_a_living_a_dead_and_an_unknown_one", "src/http/public/form.rs",
+            "who_may_not_see_a_token_is_told_the_same_of_a_living_a_dead_and_an_unknown_one", "src/http/public/endpoints.rs",
             "Err(refused) if refused.is_hidden() => {", "Err(refused) if false && refused.is_hidden() => {"),
         wire("certificate", "a token that is bound to a certificate counts over any connection",
             "every_endpoint_that_takes_our_token_asks_for_the_proof_of_its_key", "src/client/access.rs",

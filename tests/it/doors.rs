@@ -396,8 +396,14 @@ fn every_endpoint_that_takes_our_token_asks_for_the_proof_of_its_key() {
             assert_eq!(header.contains("error="), !error.is_empty(), "{told}");
             assert!(error.is_empty() || header.contains(&format!("error=\"{error}\"")), "{told}");
             assert!(!reply.text.contains(token.as_str()), "{told}");
+            // Under the same reference in the log; none is a client's that logged in, so none is recorded.
+            let id = reply.text_of("error_id");
+            assert_eq!(id.is_empty(), *status == 200, "{told}");
+            assert!(*status == 200 || !reply.text_of("error_description").is_empty(), "{told}");
+            site.wait("the log has the reference", || *status == 200 || site.said(&id) == 1);
         }
     }
+    assert_eq!(Ledger::read(&site.fixture.data).refusals(), Vec::<Value>::new());
 }
 
 fn look(site: &Site, path: &str, shown: &Shown) -> Reply {
