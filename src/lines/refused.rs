@@ -70,7 +70,7 @@ impl RefusedRequest {
         Self { code: reason.code(Profile::TOKEN_EXCHANGE), reason, record: None, login: Vec::new() }
     }
 
-    /// True where the answer of revocation must not tell the refusal: the client may not revoke the token, and learns neither whose it is nor
+    /// True where revocation must not tell the refusal: the client may not revoke the token, and learns neither whose it is nor
     /// whether it lives (RFC 7009 §2.2: the answer is that of a token that never was one).
     pub fn is_hidden(&self) -> bool {
         matches!(self.reason, ExchangeError::Admission(AdmissionReason::Revoker))

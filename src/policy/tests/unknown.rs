@@ -21,10 +21,13 @@ enum Known {
 
 use Known::{Always, OrNone, OrNot};
 
+/// The name and the type of an attribute, and how it stands.
+type Row = (&'static str, &'static str, Known);
+
 /// Every declaration of the schema with its attributes: name, type, and how it stands. That is so at every hop: how the subject
 /// authenticated, its kind and its tags are sealed into our own tokens and come back from there, while the trust rule is that of
 /// the token that is presented.
-const SCHEMA_ROWS: [(&str, &[(&str, &str, Known)]); 7] = [
+const SCHEMA_ROWS: [(&str, &[Row]); 7] = [
     ("entity Agent in [Team] {", &[("owner", "String", Always), ("kind", "String", Always)]),
     ("entity Subject {", &[("kind", "String", Always), ("rule", "String", OrNone), ("id", "String", Always)]),
     ("entity Api {", &[("destination", "String", Always)]),
@@ -35,7 +38,7 @@ const SCHEMA_ROWS: [(&str, &[(&str, &str, Known)]); 7] = [
     ("type Review = {", &REVIEW),
 ];
 
-const CONTEXT: [(&str, &str, Known); 20] = [
+const CONTEXT: [Row; 20] = [
     ("subject", "Subject", Always),
     ("client", "String", Always),
     ("actor", "String", Always),
@@ -61,7 +64,7 @@ const CONTEXT: [(&str, &str, Known); 20] = [
     ("trust", "String", OrNot),
 ];
 
-const REVIEW: [(&str, &str, Known); 4] =
+const REVIEW: [Row; 4] =
     [("time", "datetime", Always), ("acr", "String", OrNot), ("amr", "Set<String>", OrNot), ("auth_age", "Long", OrNot)];
 
 /// The attributes that a policy on an exchange can ask about, by their paths.
@@ -74,7 +77,7 @@ fn attributes() -> impl Iterator<Item = (String, &'static str, Known)> {
         // An API is only named, and nothing leads to a task.
         _ => None,
     };
-    let of = move |(opening, rows): (&str, &'static [(&'static str, &'static str, Known)])| {
+    let of = move |(opening, rows): (&str, &'static [Row])| {
         let path = below(opening);
         rows.iter().filter_map(move |(name, kind, known)| Some((format!("{}.{name}", path?), *kind, *known)))
     };
@@ -149,7 +152,7 @@ fn counting(kind: &str) -> Vec<String> {
             let all = bounds.iter().flat_map(|bound| conditions.map(|condition| condition.replace('#', bound)));
             all.chain(texts(&["~ < 0", "~ == -1"])).collect()
         }
-        other => panic!("nothing is said of a {other} that is not known"),
+        other => unreachable!("nothing is said of a {other} that is not known"),
     }
 }
 
@@ -165,7 +168,7 @@ fn what_does_not_count_is_warned_of_where_it_can_be_unknown_and_nowhere_else() {
             "Bool" => "!~",
             "datetime" => r#"~ > datetime("2020-01-01")"#,
             "Subject" => r#"~ != Subject::"a""#,
-            new => panic!("nothing is said of a {new}"),
+            new => unreachable!("nothing is said of a {new}"),
         };
         let condition = other.replace('~', &path);
         for text in [
