@@ -30,6 +30,8 @@ use std::time::{Duration, SystemTime};
 pub use agent_file::{ASSERTION_ALGORITHMS, LoginFile};
 pub use build::{Config, FolderContent, PolicyText, ServerKeys, deployment};
 pub use candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, StartState, Succession, TakeOutcome};
+#[cfg(test)]
+pub(crate) use look::BETWEEN;
 pub use look::{Fingerprint, KeptFiles};
 pub use settings::{DpopNonce, KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};

@@ -14,7 +14,7 @@ use crate::files;
 #[cfg(test)]
 thread_local! {
     /// Done before each look of this thread: whoever writes does not wait until a reading is over.
-    pub(super) static BETWEEN: std::cell::RefCell<Option<Box<dyn FnMut()>>> = const { std::cell::RefCell::new(None) };
+    pub(crate) static BETWEEN: std::cell::RefCell<Option<Box<dyn FnMut()>>> = const { std::cell::RefCell::new(None) };
 }
 
 /// No file of a configuration is longer; key sets are the longest.

@@ -12,11 +12,12 @@ use super::in_force::{Rules, active, held_by, in_force};
 use super::liveness::{Cause, NotAlive, join};
 use super::reason::AdmissionReason;
 use super::revocation::{InactiveStatus, instance_name};
-use crate::catalog::Agent;
+use crate::catalog::{Agent, Catalog};
 use crate::client::AuthenticatedClient;
 use crate::crypto::Digest;
 use crate::oauth::{
-    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKind, Issuer, MayAct, RuleName, Subject, Time,
+    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKind, Issuer, MayAct, Resource, RuleName, ScopesOnApi,
+    Subject, Time,
 };
 use crate::token::{IssuedClaims, Origin, VerifiedActor, VerifiedSubject};
 
@@ -90,10 +91,24 @@ fn of_our_own(
     rules: &Rules<'_>,
 ) -> Result<ExchangeMode, AdmissionReason> {
     let id = &client.agent().id;
-    if own.client == *id || acts(id, chain, rules.issuer) {
+    if continues(id, own, chain, rules.issuer) {
         return Ok(ExchangeMode::Continuation);
     }
     held_by(id, own, rules.catalog).next().map(|_| ExchangeMode::OnBehalfOf).ok_or(AdmissionReason::Presenter)
+}
+
+fn continues(id: &ClientId, own: &IssuedClaims, chain: &ActChain, issuer: &Issuer) -> bool {
+    own.client == *id || acts(id, chain, issuer)
+}
+
+/// The APIs that our own token `subject` is for, as far as `agent` presents it for them: the agent of one or more of them for
+/// these, anybody else for all. None where another server issued it.
+pub fn presented_for(agent: &ClientId, subject: &VerifiedSubject, issuer: &Issuer, catalog: &Catalog) -> Vec<Resource> {
+    let Some(own) = subject.own() else { return Vec::new() };
+    let ids = |held: &ScopesOnApi| held.api.clone();
+    let all = continues(agent, own, subject.chain(), issuer);
+    let sent: Vec<Resource> = held_by(agent, own, catalog).filter(|_| !all).map(ids).collect();
+    if sent.is_empty() { own.held.iter().map(ids).collect() } else { sent }
 }
 
 /// A task token: its holder, with the key that it is bound to, or with any key of its own where it is bound to none.

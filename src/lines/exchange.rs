@@ -42,7 +42,10 @@ async fn issue(
     let LineContext { deployment, commit, now, .. } = context;
     let (issuer_keys, trust) = (&deployment.own, &deployment.trust);
     let subject = token::verify_subject(request.subject(), issuer_keys, trust, now).await.map_err(ExchangeError::Subject)?;
-    *lineage = Lineage::of(&subject, request.names_target());
+    *lineage = Lineage::of(&subject);
+    if !request.names_target() {
+        lineage.apis = lifecycle::presented_for(&client.agent().id, &subject, &deployment.issuer, &deployment.catalog);
+    }
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(context, presented).await?),
         None => None,

@@ -60,7 +60,7 @@ pub(super) struct Lineage {
     pub(super) spent: bool,
     /// Its hop, where it is an access token.
     pub(super) parent: Option<Jti>,
-    /// The ids of the APIs that it is for, where the request names no target.
+    /// The ids of the APIs that it is presented for, where the request names no target.
     pub(super) apis: Vec<Resource>,
 }
 
@@ -70,7 +70,7 @@ impl RefusedRequest {
         Self { code: reason.code(Profile::TOKEN_EXCHANGE), reason, record: None, login: Vec::new() }
     }
 
-    /// True where the answer must not tell the refusal: the client may not revoke the token, and learns neither whose it is nor
+    /// True where revocation must not tell the refusal: the client may not revoke the token, and learns neither whose it is nor
     /// whether it lives (RFC 7009 §2.2: the answer is that of a token that never was one).
     pub fn is_hidden(&self) -> bool {
         matches!(self.reason, ExchangeError::Admission(AdmissionReason::Revoker))
@@ -142,12 +142,9 @@ impl Asked<'_> {
 }
 
 impl Lineage {
-    /// The lineage of a verified subject token; empty where another server issued it. Its APIs are what is asked for unless the
-    /// request `names_target` itself.
-    pub(super) fn of(subject: &VerifiedSubject, names_target: bool) -> Self {
-        let implied = subject.own().filter(|_| !names_target).map_or(&[][..], |own| &own.held);
-        let apis = implied.iter().map(|held| held.api.clone()).collect();
-        Self { txn: subject.own().map(|own| own.txn), parent: subject.hop(), apis, spent: false }
+    /// The lineage of a verified subject token; empty where another server issued it.
+    pub(super) fn of(subject: &VerifiedSubject) -> Self {
+        Self { txn: subject.own().map(|own| own.txn), parent: subject.hop(), ..Self::default() }
     }
 }
 

@@ -44,7 +44,7 @@ async fn open(
     let LineContext { deployment, commit, now, .. } = context;
     let (issuer_keys, trust) = (&deployment.own, &deployment.trust);
     let subject = token::verify_subject(request.subject(), issuer_keys, trust, now).await.map_err(ExchangeError::Subject)?;
-    *lineage = Lineage::of(&subject, true);
+    *lineage = Lineage::of(&subject);
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
     let admitted = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Admission)?;

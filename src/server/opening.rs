@@ -25,12 +25,16 @@ pub(super) struct StartConfiguration {
 
 /// Reads the configuration once two looks agree and nothing was written for as long as the settings say.
 pub(super) async fn read(sources: &Sources) -> Result<StartConfiguration, Failure> {
+    read_within(sources, (LOOKS, PAUSE)).await
+}
+
+async fn read_within(sources: &Sources, (looks, pause): (u32, Duration)) -> Result<StartConfiguration, Failure> {
     let mut loaded = sources.load();
-    for _ in 0..LOOKS {
+    for _ in 0..looks {
         if loaded.rests(SystemTime::now()) {
             break;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         loaded = sources.load();
     }
     if !loaded.is_whole() {
@@ -92,4 +96,39 @@ pub(super) async fn take_up(
         }
     }
     Ok(StartState::InForce)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::fs;
+
+    use super::*;
+    use crate::config::BETWEEN;
+
+    /// Files that somebody writes all the time are never those of a start; once that is over they are, also while they are new.
+    #[test]
+    fn a_start_on_files_that_never_become_whole_is_refused() {
+        let folder = std::env::temp_dir().join(format!("countersign-opening-{}", std::process::id()));
+        for name in ["trust", "agents", "apis", "policies"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let file = folder.join("main.toml");
+        fs::write(&file, "issuer = 'https://a.example'\n").unwrap();
+        let sources = Sources { files: vec![file.clone()], ..Sources::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let read = || runtime.block_on(read_within(&sources, (5, Duration::ZERO)));
+        let mut longer = fs::read_to_string(&file).unwrap();
+        let write = move || {
+            longer.push('\n');
+            fs::write(&file, &longer).unwrap();
+        };
+        BETWEEN.set(Some(Box::new(write)));
+        let refused = read().err().unwrap().to_string();
+        BETWEEN.set(None);
+        assert!(refused.contains("written all the time"), "{refused}");
+        let started = read().ok().unwrap();
+        assert_eq!(started.config.settings.issuer.as_str(), "https://a.example");
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

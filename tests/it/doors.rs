@@ -1,13 +1,16 @@
 //! One order for every endpoint: each that authenticates a client, and each that takes an access token of ours, is asked with
 //! every kind of credential, and gives one answer per kind. The endpoints are those that the server has routes for.
 
+mod certificates;
+mod groups;
 mod hidden;
 
 use countersign::http::{ENDPOINTS, Takes};
 use countersign::lifecycle::TaskAction;
 use serde_json::{Value, json};
 
-use crate::support::{Ledger, Party, Reply, Site, claims, exchange_bytes, form};
+use crate::support::{Ledger, Party, Reply, Site, claims, exchange_bytes, exchange_over, form};
+use crate::tls::client::{Client, held};
 
 pub const CRM: &str = "https://crm.example";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -26,6 +29,8 @@ pub struct Door {
 pub struct Shown {
     pub headers: Vec<(&'static str, String)>,
     pub parameters: Vec<(&'static str, String)>,
+    /// The certificate that the connection proves, by the name of its file.
+    pub certificate: Option<&'static str>,
 }
 
 /// A kind of credential: the agent whose request it is, the status and error that every endpoint answers, and how it is made for
@@ -109,7 +114,7 @@ fn every_endpoint_of_clients_answers_every_kind_of_credential_alike() {
     let site = Site::new("doors-clients");
     let _server = site.start();
     let mut cells = 0;
-    for Kind(name, agent, (status, error), shown) in &KINDS {
+    for Kind(name, agent, (status, error), shown) in KINDS.iter().chain(&certificates::KINDS) {
         for door in doors(&site, agent) {
             let reply = ask(&site, &door, &shown(&site, &door));
             let cell = format!("{} {} with {name}: {}", door.method, door.path, reply.text);
@@ -118,11 +123,12 @@ fn every_endpoint_of_clients_answers_every_kind_of_credential_alike() {
             cells += 1;
         }
     }
-    assert_eq!(cells, KINDS.len() * 9);
+    assert_eq!(cells, (KINDS.len() + certificates::KINDS.len()) * 9);
     let refusals = Ledger::read(&site.fixture.data).refusals();
     assert!(!refusals.is_empty(), "who logged in and showed a bad proof is recorded");
     for refusal in refusals {
-        assert_eq!((&refusal["agent"], &refusal["error"]), (&json!("orchestrator"), &json!("invalid_dpop_proof")), "{refusal}");
+        let certain = ["orchestrator", "mtls-dn"].map(Value::from).contains(&refusal["agent"]);
+        assert!(certain && refusal["error"] == "invalid_dpop_proof", "{refusal}");
     }
 }
 
@@ -170,6 +176,7 @@ pub fn open_task(site: &Site, agent: &str) -> String {
     let door = Door { method: "POST", path: "/tasks".to_owned(), parameters: parameters(site, agent, "/tasks") };
     let login = match agent {
         "researcher" => attestation(site),
+        agent if agent.starts_with("mtls-") => certificates::of(agent),
         agent => assertion(&party(site, agent).assertion()),
     };
     let reply = ask(site, &door, &login.proof(&proof(site, "holder", &door)));
@@ -192,7 +199,13 @@ pub fn ask(site: &Site, door: &Door, shown: &Shown) -> Reply {
             body.len()
         ),
     };
-    exchange_bytes(public, request.as_bytes()).unwrap()
+    match shown.certificate {
+        None => exchange_bytes(public, request.as_bytes()).unwrap(),
+        Some(name) => {
+            let client = Client::new(site).showing(&held(site, name), &held(site, name));
+            exchange_over(client.connect(site.mtls).unwrap(), request.as_bytes()).unwrap()
+        }
+    }
 }
 
 impl Shown {
@@ -204,6 +217,16 @@ impl Shown {
     pub fn proof(self, proof: &str) -> Self {
         self.header("DPoP", proof)
     }
+
+    pub fn parameter(mut self, name: &'static str, value: &str) -> Self {
+        self.parameters.push((name, value.to_owned()));
+        self
+    }
+
+    /// Over a connection that proves that certificate.
+    pub fn connected_with(self, certificate: &'static str) -> Self {
+        Self { certificate: Some(certificate), ..self }
+    }
 }
 
 pub fn party(site: &Site, agent: &str) -> Party {
@@ -211,8 +234,7 @@ pub fn party(site: &Site, agent: &str) -> Party {
 }
 
 pub fn assertion(text: &str) -> Shown {
-    let parameters = vec![("client_assertion_type", JWT_BEARER.to_owned()), ("client_assertion", text.to_owned())];
-    Shown { parameters, ..Shown::default() }
+    Shown::default().parameter("client_assertion_type", JWT_BEARER).parameter("client_assertion", text)
 }
 
 /// An attestation of the researcher that is bound to the key `holder`.
@@ -222,11 +244,13 @@ fn attestation(site: &Site) -> Shown {
 
 /// An attestation of the researcher that is bound to that test key.
 fn attestation_of(site: &Site, key: &str) -> Shown {
-    let party = party(site, "researcher");
-    let bound = json!({ "iss": null, "jti": null, "cnf": { "jkt": party.thumbprint(key) } });
-    let parameters =
-        vec![("client_assertion_type", JWT_SPIFFE.to_owned()), ("client_assertion", party.vouched("spiffe-acme", bound))];
-    Shown { parameters, ..Shown::default() }
+    attestation_with(site, json!({ "jkt": party(site, "researcher").thumbprint(key) }))
+}
+
+/// An attestation of the researcher with that `cnf`.
+fn attestation_with(site: &Site, cnf: Value) -> Shown {
+    let text = party(site, "researcher").vouched("spiffe-acme", json!({ "iss": null, "jti": null, "cnf": cnf }));
+    Shown::default().parameter("client_assertion_type", JWT_SPIFFE).parameter("client_assertion", &text)
 }
 
 fn proof(site: &Site, key: &str, door: &Door) -> String {
@@ -275,13 +299,16 @@ fn with_ath(site: &Site, key: &str, (method, path): (&str, &str), token: &str) -
 }
 
 /// Of a hop whose token is bound by DPoP.
-const BOUND: [TokenKind; 14] = [
+const BOUND: [TokenKind; 15] = [
     TokenKind("its proof", (200, ""), |site, hop| {
         by("DPoP", hop.token).proof(&with_ath(site, "holder", ("GET", hop.path), hop.token))
     }),
     TokenKind("as a bearer token", (401, "DPoP invalid_token"), |_, hop| by("Bearer", hop.token)),
     TokenKind("as a bearer token with its proof", (400, "DPoP invalid_request"), |site, hop| {
         by("Bearer", hop.token).proof(&with_ath(site, "holder", ("GET", hop.path), hop.token))
+    }),
+    TokenKind("as a bearer token with a certificate", (401, "DPoP invalid_token"), |_, hop| {
+        by("Bearer", hop.token).connected_with("dn")
     }),
     TokenKind("no proof", (401, "DPoP invalid_dpop_proof"), |_, hop| by("DPoP", hop.token)),
     TokenKind("another's proof", (401, "DPoP invalid_dpop_proof"), |site, hop| {
@@ -317,8 +344,9 @@ const BOUND: [TokenKind; 14] = [
 ];
 
 /// Of a hop whose token is not bound.
-const UNBOUND: [TokenKind; 11] = [
+const UNBOUND: [TokenKind; 12] = [
     TokenKind("as a bearer token", (200, ""), |_, hop| by("Bearer", hop.token)),
+    TokenKind("with a certificate", (200, ""), |_, hop| by("Bearer", hop.token).connected_with("dn")),
     TokenKind("in another case", (200, ""), |_, hop| by("bearer", hop.token)),
     TokenKind("by the scheme DPoP", (401, "Bearer invalid_token"), |_, hop| by("DPoP", hop.token)),
     TokenKind("by the scheme DPoP with a proof", (401, "Bearer invalid_token"), |site, hop| {
@@ -349,7 +377,9 @@ fn every_endpoint_that_takes_our_token_asks_for_the_proof_of_its_key() {
     let doors: Vec<&str> =
         ENDPOINTS.iter().filter(|endpoint| endpoint.takes == Takes::AccessToken).map(|endpoint| endpoint.path).collect();
     assert_eq!(doors, ["/ledger/proof/{jti}"], "a new one has no expectations here");
-    let tokens = [(token(&site, Some("holder")), &BOUND[..]), (token(&site, None), &UNBOUND[..])];
+    let certified = certificates::token(&site);
+    let tokens =
+        [(token(&site, Some("holder")), &BOUND[..]), (token(&site, None), &UNBOUND[..]), (certified, &certificates::TOKENS[..])];
     for (token, kinds) in &tokens {
         let path = doors[0].replace("{jti}", claims(token)["jti"].as_str().unwrap());
         let hop = Hop { token, path: &path };
@@ -366,8 +396,14 @@ fn every_endpoint_that_takes_our_token_asks_for_the_proof_of_its_key() {
             assert_eq!(header.contains("error="), !error.is_empty(), "{told}");
             assert!(error.is_empty() || header.contains(&format!("error=\"{error}\"")), "{told}");
             assert!(!reply.text.contains(token.as_str()), "{told}");
+            // Under the same reference in the log; none is a client's that logged in, so none is recorded.
+            let id = reply.text_of("error_id");
+            assert_eq!(id.is_empty(), *status == 200, "{told}");
+            assert!(*status == 200 || !reply.text_of("error_description").is_empty(), "{told}");
+            site.wait("the log has the reference", || *status == 200 || site.said(&id) == 1);
         }
     }
+    assert_eq!(Ledger::read(&site.fixture.data).refusals(), Vec::<Value>::new());
 }
 
 fn look(site: &Site, path: &str, shown: &Shown) -> Reply {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use countersign::server::{DataFolder, Offline};
 use serde_json::{Value, json};
 
 use crate::support::patience::{pass, until};
@@ -158,6 +159,41 @@ fn what_would_end_everything_is_not_taken_up_before_somebody_accepts_it() {
     assert!(by.iter().all(|record| record["digest"].is_string()), "{by:?}");
     let by: Vec<&str> = by.iter().filter_map(|record| record["by"].as_str()).collect();
     assert_eq!((by.first(), by.contains(&"ops"), by.last()), (Some(&"files"), true, Some(&"files")), "{by:?}");
+}
+
+/// What is accepted where no server runs is what was shown: nothing that was written since, whatever it holds.
+#[test]
+fn what_was_written_since_it_was_shown_is_not_accepted() {
+    let site = Site::new("files-written-since");
+    let server = site.start();
+    let token = issued(&site);
+    server.kill();
+    enable_all(&site, false);
+    let folder = DataFolder { data: site.fixture.data.clone(), config: vec![site.fixture.config.clone()], keys: None };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let accepted = |meanwhile: &dyn Fn()| {
+        let _inside = runtime.enter();
+        let offline = Offline::open(&folder).unwrap_or_else(|why| panic!("{why}"));
+        assert!(offline.succession().needs_acceptance);
+        meanwhile();
+        let accepted = runtime.block_on(offline.accept()).map_err(|why| why.to_string());
+        runtime.block_on(offline.close());
+        accepted
+    };
+    let records = || Ledger::read(&site.fixture.data).everything();
+    let before = records().len();
+    let again = || enable_all(&site, false);
+    let another = || fs::write(folder.config[0].with_file_name("trust/new.toml"), "").unwrap();
+    for written in [&again as &dyn Fn(), &another] {
+        let refused = accepted(written).unwrap_err();
+        assert!(refused.contains("look again at what ends"), "{refused}");
+        fs::remove_file(folder.config[0].with_file_name("trust/new.toml")).unwrap_or_default();
+    }
+    assert!(records()[before..].iter().all(|record| record["kind"] != "death"), "nothing ended");
+    accepted(&|| ()).unwrap();
+    enable_all(&site, true);
+    let _server = site.start();
+    assert!(!site.active(&token), "what is accepted is");
 }
 
 /// The same while it runs: accepted, it is in force at once.

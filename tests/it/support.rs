@@ -6,7 +6,7 @@ pub mod patience;
 mod records;
 mod server;
 
-pub use http::{Reply, exchange_bytes, get, post_form};
+pub use http::{Reply, exchange_bytes, exchange_over, get, post_form};
 pub use party::{Party, claims, declared, form};
 pub use records::Ledger;
 pub use server::{Server, Site, free, scratch};

@@ -1,8 +1,8 @@
 //! TLS on the real binary: what is spoken and what is not, certificates that change, and clients that do not mean well.
 
-mod client;
+pub mod client;
 mod crowd;
-mod proxy;
+pub mod proxy;
 
 use std::cell::RefCell;
 use std::fs;

@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::scene::{AGENT, API, IDP, JWKS, MAIN, Scene};
-use crate::config::look::BETWEEN;
 use crate::config::{
-    CandidateBoard, CandidateState, ChangedBy, Config, ConfigurationWatch, Loaded, Sources, StartState, Succession, Successor,
-    TakeOutcome,
+    BETWEEN, CandidateBoard, CandidateState, ChangedBy, Config, ConfigurationWatch, Loaded, Sources, StartState, Succession,
+    Successor, TakeOutcome,
 };
 use crate::crypto::Digest;
 use crate::diagnostic::Diagnostics;
@@ -31,6 +30,8 @@ struct Witnessed {
     rekeyed: usize,
     /// Nothing can be recorded.
     hindered: bool,
+    /// No configuration can be put in force.
+    unusable: bool,
     attempts: usize,
 }
 
@@ -64,6 +65,9 @@ impl Successor for Witness {
         witnessed.attempts += 1;
         if witnessed.hindered {
             return TakeOutcome::Unrecorded;
+        }
+        if witnessed.unusable {
+            return TakeOutcome::Refused;
         }
         witnessed.ended.extend(ended);
         witnessed.agents = agents(&config);
@@ -262,6 +266,65 @@ fn what_cannot_be_recorded_is_taken_when_it_can_be() {
         assert_eq!(stage.witness.taken(), [(stage.sources.load().digest, by)]);
         assert!(stage.state().is_none() && !stage.board.refuses());
     }
+}
+
+/// What was asked for, by a start or by SIGHUP, is asked for until it is done: also where files are written meanwhile and hold
+/// what they held, and where that happens during a look.
+#[test]
+fn what_is_asked_for_and_cannot_be_recorded_is_not_forgotten() {
+    for start in [StartState::Unrecorded, StartState::InForce] {
+        let mut stage = Stage::new(two_agents(), start);
+        let file = stage.scene.path("agents/b.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        stage.witness.0.lock().unwrap().hindered = true;
+        stage.now += Duration::from_secs(1);
+        stage.watch.look(stage.now, start == StartState::InForce);
+        stage.pass(10);
+        assert_eq!((stage.state(), stage.witness.0.lock().unwrap().attempts), (Some(CandidateState::Unrecorded), 1));
+        fs::write(&file, &text).unwrap();
+        let (within, again) = (file.clone(), text.clone());
+        within_a_look(&mut stage, 12, Box::new(move || fs::write(within, again).unwrap()));
+        stage.pass(10);
+        assert_eq!(stage.state(), Some(CandidateState::Unrecorded), "nothing else is on disk, and it is not recorded yet");
+        stage.witness.0.lock().unwrap().hindered = false;
+        stage.pass(10);
+        assert_eq!(stage.witness.taken(), [(stage.sources.load().digest, ChangedBy::Files)]);
+        stage.pass(100);
+        assert!(stage.witness.taken().is_empty() && stage.state().is_none(), "and then no more");
+    }
+}
+
+/// What could not be put in force is tried again by whoever asks, and by nobody else.
+#[test]
+fn what_is_refused_is_tried_again_on_sighup() {
+    let mut stage = Stage::new(two_agents(), StartState::InForce);
+    stage.scene.put("agents/c.toml", &AGENT.replace("'a'", "'c'"));
+    stage.witness.0.lock().unwrap().unusable = true;
+    stage.pass(100);
+    assert_eq!((stage.state(), stage.witness.0.lock().unwrap().attempts), (Some(CandidateState::Unusable), 1));
+    stage.witness.0.lock().unwrap().unusable = false;
+    stage.pass(100);
+    assert!(stage.witness.taken().is_empty());
+    stage.now += Duration::from_secs(1);
+    stage.watch.look(stage.now, true);
+    stage.pass(2);
+    assert_eq!(stage.witness.taken(), [(stage.sources.load().digest, ChangedBy::Files)]);
+}
+
+/// A look during which something was written says nothing: the next one is one, whatever the files hold by then.
+#[test]
+fn after_a_look_that_says_nothing_there_is_another() {
+    let mut stage = Stage::new(two_agents(), StartState::InForce);
+    let file = stage.scene.path("agents/b.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    stage.pass(3);
+    assert_eq!(stage.state(), Some(CandidateState::EndsWait));
+    // The candidate is looked at again, for which every file of it is, and then read anew.
+    fs::write(&file, "id = ").unwrap();
+    within_a_look(&mut stage, 12, Box::new(move || fs::write(file, text).unwrap()));
+    stage.pass(1);
+    assert_eq!(stage.state(), None, "the files are again those in force, and no report says otherwise");
 }
 
 /// A key that is revoked is out of use at once, also while the other files are broken: under those that are in force.

@@ -5,6 +5,7 @@ use actix_web::http::header::{Accept, Header, Quality};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::error_response::refuse;
 use super::form::{handle, read};
 use super::respond;
 use crate::http::state::AppState;
@@ -28,9 +29,16 @@ pub(super) async fn introspect(request: HttpRequest, payload: Payload, state: Da
     handle(&state, read(&request, payload, &state), line, |response, _| respond::introspected(response)).await
 }
 
-/// Answers a revocation request.
+/// Answers a revocation request. That a token is not the client's to revoke is recorded and logged, and answered like the rest.
 pub(super) async fn revoke(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
-    handle(&state, read(&request, payload, &state), lines::revoke, |(), _| respond::revoked()).await
+    let line = async |context: LineContext<'_>, form: &Form| match lines::revoke(context, form).await {
+        Err(refused) if refused.is_hidden() => {
+            let _untold = refuse(&state, refused, Some(context.credentials), context.now).await;
+            Ok(())
+        }
+        told => told,
+    };
+    handle(&state, read(&request, payload, &state), line, |(), _| respond::revoked()).await
 }
 
 /// A JWT where `Accept` names it, unless it names JSON with more weight. A wildcard does not name it.

@@ -3,14 +3,14 @@
 
 use std::error::Error;
 
-use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use super::respond::{add_nonce, unstored};
 use crate::client::Credentials;
 use crate::crypto::random;
-use crate::error::{ErrorCode, ExchangeError};
+use crate::error::{AccessError, ErrorCode, ExchangeError};
 use crate::http::state::AppState;
 use crate::lifecycle::AdmissionReason;
 use crate::lines::{AnsweredRefusal, RefusedRequest};
@@ -22,7 +22,8 @@ const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
-    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     error_description: String,
     error_id: &'a str,
 }
@@ -34,7 +35,7 @@ pub(super) async fn refuse(
     credentials: Option<&Credentials>,
     now: Time,
 ) -> HttpResponse {
-    let id = random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default();
+    let id = reference(now);
     let AnsweredRefusal { code, reason, agent } = refused.recorded(state.commit(), &id).await;
     state.metrics.refused(code);
     let agent = agent.as_ref().map_or("-", ClientId::as_str);
@@ -47,6 +48,22 @@ pub(super) async fn refuse(
         add_nonce(&mut answer, &state.deployment().dpop, now);
     }
     answer
+}
+
+/// Logs the refusal of an access token, and answers it with the status and the challenges that `head` has. It is no client's that
+/// authenticated itself, so nothing is recorded. Where there is no token there is no error (RFC 6750 §3.1).
+pub(super) fn refuse_token(state: &AppState, reason: &AccessError, mut head: HttpResponseBuilder, now: Time) -> HttpResponse {
+    let (id, code) = (reference(now), reason.code());
+    code.into_iter().for_each(|code| state.metrics.refused(code));
+    let error = code.map(ErrorCode::as_str);
+    tracing::info!(error_id = %id, error, ?reason, "an access token was refused");
+    let sentence = format!("{reason}; or ask as an auditor, by the socket ops.sock in the data folder");
+    head.json(ErrorBody { error, error_description: printable(&sentence), error_id: &id })
+}
+
+/// A new reference, by which the answer, the log and the record of a refusal name it.
+fn reference(now: Time) -> String {
+    random().map(|bytes| Jti::new(now, bytes).to_string()).unwrap_or_default()
 }
 
 /// The causes of a refusal in words, as far as the answer does not tell them.
@@ -71,7 +88,7 @@ fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authoriz
     if code == ErrorCode::TemporarilyUnavailable {
         answer.insert_header(RETRY_AFTER);
     }
-    answer.json(ErrorBody { error: code.as_str(), error_description: printable(&reason.to_string()), error_id })
+    answer.json(ErrorBody { error: Some(code.as_str()), error_description: printable(&reason.to_string()), error_id })
 }
 
 fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {

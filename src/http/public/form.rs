@@ -7,7 +7,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::error_response::refuse;
-use super::respond::{add_nonce, revoked};
+use super::respond::add_nonce;
 use crate::client::{Credentials, DpopReason};
 use crate::error::ExchangeError;
 use crate::http::client_cert;
@@ -53,10 +53,6 @@ pub(super) async fn handle<T>(
     let context = LineContext { deployment: &deployment, commit: state.commit(), credentials: &credentials, now };
     match line(context, &form).await {
         Ok(outcome) => with_nonce(answer(outcome, context), context),
-        Err(refused) if refused.is_hidden() => {
-            let _untold = refuse(state, refused, Some(&credentials), now).await;
-            with_nonce(revoked(), context)
-        }
         Err(refused) => refuse(state, refused, Some(&credentials), now).await,
     }
 }

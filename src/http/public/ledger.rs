@@ -12,9 +12,9 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::error_response::refuse;
+use super::error_response::{refuse, refuse_token};
 use super::form::{read_headers, with_nonce};
-use super::respond::add_nonce;
+use super::respond::{add_nonce, unstored};
 use crate::client::{AccessReason, DpopRules, Endpoint, PROOF_ALGORITHMS};
 use crate::commit::PublishedCheckpoint;
 use crate::commit::contract::{RecordReader, Select, Stored};
@@ -144,9 +144,7 @@ fn build(
 /// both where there is no error, because there is no token.
 fn challenge(reason: &AccessError, state: &AppState, (rules, now): (&DpopRules, Time)) -> HttpResponse {
     let code = reason.code();
-    code.into_iter().for_each(|code| state.metrics.refused(code));
-    tracing::info!(error = code.map(ErrorCode::as_str), ?reason, "an access token was refused");
-    let mut answer = plain_unstored(match code {
+    let mut answer = unstored(match code {
         Some(ErrorCode::InvalidRequest) => StatusCode::BAD_REQUEST,
         Some(ErrorCode::InsufficientScope) => StatusCode::FORBIDDEN,
         Some(ErrorCode::TemporarilyUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
@@ -162,7 +160,7 @@ fn challenge(reason: &AccessError, state: &AppState, (rules, now): (&DpopRules, 
         (_, AccessError::Commit(_)) => answer.insert_header((header::WWW_AUTHENTICATE, dpop)),
         _ => answer.insert_header((header::WWW_AUTHENTICATE, bearer)),
     };
-    let mut answer = answer.body(format!("{reason}; or ask as an auditor, by the socket ops.sock in the data folder\n"));
+    let mut answer = refuse_token(state, reason, answer, now);
     if code == Some(ErrorCode::UseDpopNonce) {
         add_nonce(&mut answer, rules, now);
     }

@@ -11,14 +11,24 @@ use crate::policy::context::{Attribute, UsedAttributes};
 /// An attribute that can be unknown.
 struct Unknown {
     attribute: Attribute,
-    /// Its name in policies, below `context`.
-    path: &'static [&'static str],
+    /// Its name in a sentence.
+    name: &'static str,
+    /// The expression that reads it; of a tag, the one that asks whether it is there.
+    expression: Expression,
     /// What it is then, as an expression.
     value: Value,
     /// A condition by values that count.
     example: &'static str,
     /// The condition that it is not known.
     named: &'static str,
+}
+
+/// An expression by which policies read what can be unknown.
+enum Expression {
+    /// An attribute, by its path below `context`.
+    Attribute(&'static [&'static str]),
+    /// `hasTag` of an attribute.
+    Tag(&'static [&'static str]),
 }
 
 /// Whether a condition comes to what is wanted of it where the attribute is not known.
@@ -35,15 +45,34 @@ fn known() -> [Value; 5] {
     [json!("known"), json!(1), json!(true), json!(false), json!(["known"])].map(literal)
 }
 
-fn unknown() -> [Unknown; 4] {
-    let row = |attribute, path, value, example, named| Unknown { attribute, path, value: literal(value), example, named };
-    let (kind, user) = (r#"context.subject.kind == """#, r#"context.subject.kind == "user""#);
-    let (age, young) = ("context.auth_age == 9223372036854775807", "context.auth_age <= 300");
+/// Every attribute that can be unknown: the subject's token need not tell it, a running copy need not be attested, and a token of
+/// this server is vouched for by no trust rule.
+fn unknown() -> [Unknown; 6] {
+    use Expression::{Attribute as At, Tag};
+    let row = |attribute, name, expression, value: Value, [example, named]: [&'static str; 2]| Unknown {
+        attribute,
+        name,
+        expression,
+        value: literal(value),
+        example,
+        named,
+    };
+    let acr = [r#"context.acr == "high""#, r#"context.acr == """#];
+    let amr = [r#"context.amr.contains("hwk")"#, "context.amr.isEmpty()"];
+    let age = ["context.auth_age <= 300", "context.auth_age == 9223372036854775807"];
+    let instance = [r#"context.instance like "blue-*""#, r#"context.instance == """#];
+    let trust = [r#"context.trust == "staff""#, r#"context.trust == """#];
+    let tag = [
+        r#"context.subject.hasTag("role") && context.subject.getTag("role") == "staff""#,
+        r#"unless { !context.subject.hasTag("role") }"#,
+    ];
     [
-        row(Attribute::Acr, &["acr"], json!(""), r#"context.acr == "high""#, r#"context.acr == """#),
-        row(Attribute::Amr, &["amr"], json!([]), r#"context.amr.contains("hwk")"#, "context.amr.isEmpty()"),
-        row(Attribute::AuthAge, &["auth_age"], json!(i64::MAX), young, age),
-        row(Attribute::Subject, &["subject", "kind"], json!(""), user, kind),
+        row(Attribute::Acr, "context.acr", At(&["acr"]), json!(""), acr),
+        row(Attribute::Amr, "context.amr", At(&["amr"]), json!([]), amr),
+        row(Attribute::AuthAge, "context.auth_age", At(&["auth_age"]), json!(i64::MAX), age),
+        row(Attribute::Instance, "context.instance", At(&["instance"]), json!(""), instance),
+        row(Attribute::Trust, "context.trust", At(&["trust"]), json!(""), trust),
+        row(Attribute::Subject, "a tag of context.subject", Tag(&["subject"]), json!(false), tag),
     ]
 }
 
@@ -60,10 +89,10 @@ pub(super) fn sentences(policy: &Value, permits: bool, used: UsedAttributes) -> 
 
 impl Unknown {
     fn sentence(&self, place: &str, permits: bool) -> String {
-        let (name, when) = (self.path.join("."), if permits { "when" } else { "unless" });
+        let (name, when) = (self.name, if permits { "when" } else { "unless" });
         let Self { example, named, .. } = self;
         format!(
-            "where context.{name} is not known, {place}, in the caller's favour; say which values count ({when} {example}), \
+            "where {name} is not known, {place}, in the caller's favour; say which values count ({when} {example}), \
              or by name what is to be where it is not known ({named})"
         )
     }
@@ -87,6 +116,7 @@ impl Unknown {
             (Some("&&"), false) => part("/&&/left", false).either(part("/&&/right", false)),
             (Some("||"), true) => part("/||/left", true).either(part("/||/right", true)),
             (Some("||"), false) => part("/||/left", false).both(part("/||/right", false)),
+            (Some("!"), _) if self.asks_for_none(condition) => part("/!/arg", !wanted).by_name(),
             (Some("!"), _) => part("/!/arg", !wanted),
             (Some("if-then-else"), _) => {
                 let branch = |taken, path| part("/if-then-else/if", taken).both(part(path, wanted));
@@ -121,10 +151,17 @@ impl Unknown {
         any(condition, &|inner| (*inner == self.value || operator(inner) == Some("isEmpty")).then_some(true))
     }
 
+    /// True where a policy asks by name whether a tag is not there. That it is there, each that reads it must ask.
+    fn asks_for_none(&self, denial: &Value) -> bool {
+        matches!(self.expression, Expression::Tag(_)) && denial.pointer("/!/arg").is_some_and(|inner| self.is(inner))
+    }
+
     /// True for the attribute itself.
     fn is(&self, expression: &Value) -> bool {
-        let context = json!({"Var": "context"});
-        *expression == self.path.iter().fold(context, |left, attr| json!({".": {"left": left, "attr": attr}}))
+        match self.expression {
+            Expression::Attribute(path) => *expression == at(path),
+            Expression::Tag(path) => expression.pointer("/hasTag/left") == Some(&at(path)),
+        }
     }
 
     /// The expression without anything to look up.
@@ -169,10 +206,20 @@ impl Consequence {
         }
     }
 
+    /// What the policy itself says of what is not known.
+    fn by_name(self) -> Self {
+        Self { places: BTreeSet::new(), ..self }
+    }
+
     fn with(mut self, other: Self, told: Option<bool>) -> Self {
         self.places.extend(other.places);
         Self { told, places: self.places }
     }
+}
+
+/// The expression of an attribute below `context`.
+fn at(path: &[&str]) -> Value {
+    path.iter().fold(json!({"Var": "context"}), |left, attr| json!({".": {"left": left, "attr": attr}}))
 }
 
 fn literal(value: Value) -> Value {

@@ -7,67 +7,103 @@ use super::*;
 use crate::policy::cedar::SCHEMA;
 use crate::token::Authentication;
 
-/// What an attribute is where a request tells as little as it can.
-enum Unknown {
-    /// It is always known: this server says it itself.
-    Never,
-    /// The greatest number.
-    Greatest,
-    /// An empty text.
-    Empty,
-    /// A set without anything in it.
-    Nothing,
+/// How an attribute stands where a request tells as little as it can.
+#[derive(Clone, Copy, PartialEq)]
+enum Known {
+    /// It has a value: this server says it, or the files must.
+    Always,
+    /// It is empty where there is none of what it names, which is then a fact: policies ask about it in either direction.
+    OrNone,
+    /// Nobody may have told it. It is then the worst that it could be where a policy says what counts, and where a policy says
+    /// what does not count, that is warned of.
+    OrNot,
 }
 
-use Unknown::{Empty, Greatest, Never, Nothing};
+use Known::{Always, OrNone, OrNot};
 
-const CONTEXT: [(&str, &str, Unknown); 20] = [
-    ("subject", "Subject", Never),
-    ("client", "String", Never),
-    ("actor", "String", Never),
-    ("chain", "Set<String>", Nothing),
-    ("depth", "Long", Never),
-    ("instance", "String", Empty),
-    ("task", "String", Empty),
-    ("purpose", "String", Empty),
-    ("data", "Set<String>", Never),
-    ("touched", "Set<String>", Nothing),
-    ("destination", "String", Never),
-    ("effect", "String", Never),
-    ("time", "datetime", Never),
-    ("acr", "String", Empty),
-    ("amr", "Set<String>", Nothing),
-    ("auth_age", "Long", Greatest),
-    ("binding", "String", Never),
-    ("approved", "Bool", Never),
-    ("basis", "String", Never),
-    ("trust", "String", Empty),
+/// The name and the type of an attribute, and how it stands.
+type Row = (&'static str, &'static str, Known);
+
+/// Every declaration of the schema with its attributes: name, type, and how it stands. That is so at every hop: how the subject
+/// authenticated, its kind and its tags are sealed into our own tokens and come back from there, while the trust rule is that of
+/// the token that is presented.
+const SCHEMA_ROWS: [(&str, &[Row]); 7] = [
+    ("entity Agent in [Team] {", &[("owner", "String", Always), ("kind", "String", Always)]),
+    ("entity Subject {", &[("kind", "String", Always), ("rule", "String", OrNone), ("id", "String", Always)]),
+    ("entity Api {", &[("destination", "String", Always)]),
+    ("entity Scope in [Api] {", &[("data", "Set<String>", Always), ("effect", "String", Always)]),
+    // Of the actions that this version never asks about.
+    ("entity Task {", &[("purpose", "String", OrNone)]),
+    ("type Exchange = {", &CONTEXT),
+    ("type Review = {", &REVIEW),
 ];
 
-const SUBJECT: [(&str, &str, Unknown); 3] = [("kind", "String", Empty), ("rule", "String", Never), ("id", "String", Never)];
+const CONTEXT: [Row; 20] = [
+    ("subject", "Subject", Always),
+    ("client", "String", Always),
+    ("actor", "String", Always),
+    ("chain", "Set<String>", OrNone),
+    ("depth", "Long", Always),
+    ("instance", "String", OrNot),
+    // Who leaves out its task or purpose could have named any other.
+    ("task", "String", OrNone),
+    ("purpose", "String", OrNone),
+    // Those that the API's file lists.
+    ("data", "Set<String>", Always),
+    // Foreign tokens have touched nothing here.
+    ("touched", "Set<String>", OrNone),
+    ("destination", "String", Always),
+    ("effect", "String", Always),
+    ("time", "datetime", Always),
+    ("acr", "String", OrNot),
+    ("amr", "Set<String>", OrNot),
+    ("auth_age", "Long", OrNot),
+    ("binding", "String", Always),
+    ("approved", "Bool", Always),
+    ("basis", "String", Always),
+    ("trust", "String", OrNot),
+];
 
-/// Attributes of a declaration of the schema: name and type, in order.
-fn declared(opening: &str) -> Vec<(&'static str, &'static str)> {
-    let after = SCHEMA.split_once(opening).unwrap().1;
-    let body = after.split_once('}').unwrap().0;
-    body.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(": ")).collect()
+const REVIEW: [Row; 4] =
+    [("time", "datetime", Always), ("acr", "String", OrNot), ("amr", "Set<String>", OrNot), ("auth_age", "Long", OrNot)];
+
+/// The attributes that a policy on an exchange can ask about, by their paths.
+fn attributes() -> impl Iterator<Item = (String, &'static str, Known)> {
+    let below = |opening: &str| match opening {
+        "entity Agent in [Team] {" => Some("principal"),
+        "entity Subject {" => Some("context.subject"),
+        "entity Scope in [Api] {" => Some("resource"),
+        "type Exchange = {" => Some("context"),
+        // An API is only named, and nothing leads to a task.
+        _ => None,
+    };
+    let of = move |(opening, rows): (&str, &'static [Row])| {
+        let path = below(opening);
+        rows.iter().filter_map(move |(name, kind, known)| Some((format!("{}.{name}", path?), *kind, *known)))
+    };
+    SCHEMA_ROWS.into_iter().flat_map(of)
 }
 
 #[test]
 fn every_attribute_of_the_schema_has_a_row() {
-    let rows = |table: &[(&'static str, &'static str, Unknown)]| table.iter().map(|row| (row.0, row.1)).collect::<Vec<_>>();
-    assert_eq!(declared("type Exchange = {"), rows(&CONTEXT));
-    assert_eq!(declared("entity Subject {"), rows(&SUBJECT));
-    for attribute in declared("type Review = {") {
-        assert!(rows(&CONTEXT).contains(&attribute), "{attribute:?}");
+    let code = || SCHEMA.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let openings: Vec<&str> = code().filter(|line| line.ends_with('{') && !line.starts_with("action ")).collect();
+    assert_eq!(openings, SCHEMA_ROWS.map(|(opening, _)| opening));
+    for (opening, rows) in SCHEMA_ROWS {
+        let body = code().skip_while(|line| *line != opening).skip(1).take_while(|line| !line.starts_with('}'));
+        let declared: Vec<_> = body.filter_map(|line| line.strip_suffix(',')?.split_once(": ")).collect();
+        assert_eq!(declared, rows.iter().map(|row| (row.0, row.1)).collect::<Vec<_>>(), "{opening}");
     }
+    // Beside attributes there are the tags of subjects alone.
+    assert_eq!(code().filter(|line| line.contains("tags")).collect::<Vec<_>>(), ["} tags String;"]);
+    assert!(!SCHEMA.contains("?:"), "an attribute that may be absent has no row here");
 }
 
 /// A request that tells as little as it can.
 fn least(catalog: &Catalog) -> AdmittedExchange {
     let mut origin = own(held(&[(CRM, "contacts.read")]), vec![]);
     if let Origin::Own(own) = &mut origin {
-        (own.kind, own.touched) = (None, vec![]);
+        own.touched = vec![];
     }
     let told = subject(origin).told(Authentication::default(), vec![]);
     admitted(catalog, "orchestrator", told).without_instance()
@@ -91,38 +127,84 @@ fn is_worst(condition: &str) {
 #[test]
 fn what_is_not_known_is_worst_in_each_direction_that_a_policy_can_ask() {
     assert!(granted_by(r#"permit (principal, action == Action::"exchange", resource);"#), "but for policy it is granted");
-    let context = CONTEXT.iter().map(|(name, _, unknown)| (format!("context.{name}"), unknown));
-    let subject = SUBJECT.iter().map(|(name, _, unknown)| (format!("context.subject.{name}"), unknown));
-    for (path, unknown) in context.chain(subject) {
-        match unknown {
-            Never => {}
-            Greatest => {
-                for bound in ["0", "1", "300", "86400", "9223372036854775806"] {
-                    for condition in ["< ~", "<= ~", "== ~", "+ 1 > ~", "- 1 < ~", "* 2 > ~"] {
-                        is_worst(&format!("{path} {}", condition.replace('~', bound)));
-                    }
-                    is_worst(&format!("!({path} > {bound})"));
-                }
-                is_worst(&format!("{path} < 0"));
-                is_worst(&format!("{path} == -1"));
-            }
-            Empty => {
-                for condition in [r#"~ == "a""#, r#"["a", "b"].contains(~)"#, r#"~ like "a*""#, r#"~ like "*a""#] {
-                    is_worst(&condition.replace('~', &path));
-                }
-            }
-            Nothing => {
-                for condition in [
-                    r#"~.contains("a")"#,
-                    r#"~.containsAny(["a", "b"])"#,
-                    r#"~.containsAll(["a"])"#,
-                    r#"~ == ["a"]"#,
-                    "!(~.isEmpty())",
-                ] {
-                    is_worst(&condition.replace('~', &path));
-                }
-            }
+    for (path, kind, _) in attributes().filter(|(_, _, known)| *known != Always) {
+        for condition in counting(kind) {
+            is_worst(&condition.replace('~', &path));
         }
+    }
+}
+
+/// Conditions by values that count: none of them is to be found where an attribute of that type is not known.
+fn counting(kind: &str) -> Vec<String> {
+    let texts = |conditions: &[&str]| conditions.iter().map(|it| (*it).to_owned()).collect();
+    match kind {
+        "String" => texts(&[r#"~ == "zz""#, r#"["zz", "b"].contains(~)"#, r#"~ like "zz*""#, r#"~ like "*zz""#]),
+        "Set<String>" => texts(&[
+            r#"~.contains("zz")"#,
+            r#"~.containsAny(["zz", "b"])"#,
+            r#"~.containsAll(["zz"])"#,
+            r#"~ == ["zz"]"#,
+            "!(~.isEmpty())",
+        ]),
+        "Long" => {
+            let bounds = ["0", "1", "300", "86400", "9223372036854775806"];
+            let conditions = ["~ < #", "~ <= #", "~ == #", "~ + 1 > #", "~ - 1 < #", "~ * 2 > #", "!(~ > #)"];
+            let all = bounds.iter().flat_map(|bound| conditions.map(|condition| condition.replace('#', bound)));
+            all.chain(texts(&["~ < 0", "~ == -1"])).collect()
+        }
+        other => unreachable!("nothing is said of a {other} that is not known"),
+    }
+}
+
+/// An attribute is warned of where it can be unknown, and nowhere else.
+#[test]
+fn what_does_not_count_is_warned_of_where_it_can_be_unknown_and_nowhere_else() {
+    let scope = r#"(principal is Agent, action == Action::"exchange", resource is Scope)"#;
+    for (path, kind, known) in attributes() {
+        let other = match kind {
+            "String" => r#"~ != "a""#,
+            "Set<String>" => r#"!~.contains("a")"#,
+            "Long" => "~ > 300",
+            "Bool" => "!~",
+            "datetime" => r#"~ > datetime("2020-01-01")"#,
+            "Subject" => r#"~ != Subject::"a""#,
+            new => unreachable!("nothing is said of a {new}"),
+        };
+        let condition = other.replace('~', &path);
+        for text in [
+            format!("permit {scope} when {{ {condition} }};"),
+            format!("permit {scope}; forbid {scope} unless {{ {condition} }};"),
+        ] {
+            let found = policies(&text);
+            let told: Vec<String> = found.warnings().iter().map(ToString::to_string).collect();
+            assert_eq!(
+                told.iter().any(|told| told.contains(&format!("where {path} is not known"))),
+                known == OrNot,
+                "{text} {told:?}"
+            );
+            assert_eq!(told.is_empty(), known != OrNot, "{text} {told:?}");
+        }
+    }
+}
+
+/// A policy that reads a tag has to ask whether it is there, so only to ask whether it is not is to say so by name.
+#[test]
+fn a_tag_that_is_not_there_is_warned_of_where_that_helps() {
+    let scope = r#"(principal, action == Action::"exchange", resource)"#;
+    let tag = r#"context.subject.hasTag("d") && context.subject.getTag("d") == "a""#;
+    for (warned, granted, policy) in [
+        (false, false, "permit ~ when { # };".to_owned()),
+        (true, true, "permit ~ unless { # };".to_owned()),
+        (true, true, "permit ~; forbid ~ when { # };".to_owned()),
+        (false, false, "permit ~; forbid ~ unless { # };".to_owned()),
+        (false, true, r#"permit ~; forbid ~ when { # } unless { !context.subject.hasTag("d") };"#.to_owned()),
+        (false, false, r#"permit ~ when { context.subject.hasTag("d") } unless { # };"#.to_owned()),
+        (false, true, r#"permit ~ when { !context.subject.hasTag("d") };"#.to_owned()),
+    ] {
+        let text = policy.replace('~', scope).replace('#', tag);
+        let told: Vec<String> = policies(&text).warnings().iter().map(ToString::to_string).collect();
+        assert_eq!((!told.is_empty(), granted_by(&text)), (warned, granted), "{text}: {told:?}");
+        assert!(told.iter().all(|told| told.contains("where a tag of context.subject is not known")), "{told:?}");
     }
 }
 

@@ -61,10 +61,15 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Reply> {
 
 /// Sends bytes as they are and reads until the server closes.
 pub fn exchange_bytes(address: SocketAddr, bytes: &[u8]) -> io::Result<Reply> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
+    exchange_over(stream, bytes)
+}
+
+/// Sends bytes as they are over a connection and reads until the server closes it.
+pub fn exchange_over(mut stream: impl Read + Write, bytes: &[u8]) -> io::Result<Reply> {
     // A server that has heard enough may answer and close before everything is sent.
     let sent = stream.write_all(bytes);
     let mut answer = Vec::new();

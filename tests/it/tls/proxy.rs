@@ -28,7 +28,8 @@ const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 /// The certificate of the first proxy. An agent logs in by the same one, so that taking it for a client's would be seen.
 const PROXY: &str = "dns";
 
-const SECRET: (&str, &str) = ("Client-Cert-Secret", "a proxy of the conformance cases");
+/// The header by which the second one proves itself.
+pub const SECRET: (&str, &str) = ("Client-Cert-Secret", "a proxy of the conformance cases");
 
 #[test]
 fn a_proxy_that_proves_itself_by_its_certificate_tells_its_clients_certificates() {
@@ -119,11 +120,13 @@ fn chain(site: &Site, name: &str) -> Vec<String> {
     chain.map(|certificate| format!(":{}:", STANDARD.encode(certificate.unwrap()))).collect()
 }
 
-fn certificate(site: &Site, name: &str) -> String {
+/// The first of them.
+pub fn certificate(site: &Site, name: &str) -> String {
     chain(site, name).remove(0)
 }
 
-fn thumbprint(site: &Site, name: &str) -> String {
+/// The SHA-256 thumbprint of the certificate that a client holds (RFC 8705 §3.1).
+pub fn thumbprint(site: &Site, name: &str) -> String {
     let certificate = CertificateDer::from_pem_file(held(site, name)).unwrap();
     countersign::crypto::Digest::of(&certificate).to_string()
 }

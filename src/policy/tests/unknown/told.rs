@@ -24,6 +24,9 @@ const TEXT: Conditions = &[
     ("context.data.contains(~)", Some(false)),
 ];
 
+/// On a text that is read as the first one.
+const NAME: Conditions = &[(r#"~ == "low""#, Some(false)), (r#"~ != "low""#, Some(true)), (r#"~ like "low*""#, Some(false))];
+
 const SET: Conditions = &[
     (r#"~.contains("pwd")"#, Some(false)),
     (r#"~.containsAny(["pwd", "sms"])"#, Some(false)),
@@ -51,10 +54,23 @@ const NUMBER: Conditions = &[
     ("context.depth < ~", Some(true)),
 ];
 
+/// On a tag, which none can be read without.
+const TAG: Conditions = &[
+    (r#"~.hasTag("d") && ~.getTag("d") == "low""#, Some(false)),
+    (r#"~.hasTag("d") && ~.getTag("d") != "low""#, Some(false)),
+    (r#"~.hasTag("d") && ["low", "none"].contains(~.getTag("d"))"#, Some(false)),
+    (r#"~.hasTag("d") && ~.getTag("d") like "l*""#, Some(false)),
+    (r#"~.hasTag("d") && ~.getTag("d") == context.client"#, Some(false)),
+    (r#"if ~.hasTag("d") then ~.getTag("d") != "low" else false"#, Some(false)),
+    (r#"if ~.hasTag("d") then ~.getTag("d") == "low" else true"#, Some(true)),
+];
+
 /// The attributes, their conditions, and the condition that says by name that they are known.
-const ASKED: [(&str, Conditions, &str); 4] = [
+const ASKED: [(&str, Conditions, &str); 6] = [
     ("context.acr", TEXT, r#"~ != """#),
-    ("context.subject.kind", TEXT, r#"~ != """#),
+    ("context.instance", NAME, r#"~ != """#),
+    ("context.trust", NAME, r#"~ != """#),
+    ("context.subject", TAG, r#"!(!~.hasTag("d"))"#),
     ("context.amr", SET, "!~.isEmpty()"),
     ("context.auth_age", NUMBER, "~ != 9223372036854775807"),
 ];
@@ -138,18 +154,18 @@ fn a_warning_names_the_place_and_says_what_helps() {
         r#"or by name what is to be where it is not known (context.amr.isEmpty())"#
     );
     assert_eq!(told(&permit), [acr, amr]);
-    let forbid = format!("permit {SCOPE};\nforbid {SCOPE} when {{ context.subject.kind == \"user\" || context.auth_age < 60 }};");
+    let forbid = format!("permit {SCOPE};\nforbid {SCOPE} when {{ context.trust == \"user\" || context.auth_age < 60 }};");
     let age = concat!(
         r#"test.cedar:2: where context.auth_age is not known, context.auth_age < 60 does not hold, in the caller's favour; "#,
         r#"say which values count (unless context.auth_age <= 300), "#,
         r#"or by name what is to be where it is not known (context.auth_age == 9223372036854775807)"#
     );
-    let kind = concat!(
-        r#"test.cedar:2: where context.subject.kind is not known, context.subject.kind == "user" does not hold, "#,
-        r#"in the caller's favour; say which values count (unless context.subject.kind == "user"), "#,
-        r#"or by name what is to be where it is not known (context.subject.kind == "")"#
+    let trust = concat!(
+        r#"test.cedar:2: where context.trust is not known, context.trust == "user" does not hold, "#,
+        r#"in the caller's favour; say which values count (unless context.trust == "staff"), "#,
+        r#"or by name what is to be where it is not known (context.trust == "")"#
     );
-    assert_eq!(told(&forbid), [age, kind]);
+    assert_eq!(told(&forbid), [age, trust]);
 }
 
 #[test]
