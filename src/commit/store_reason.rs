@@ -52,8 +52,8 @@ impl fmt::Display for StoreReason {
             ),
             Self::Bundle(path, what) => write!(
                 f,
-                "{path} of the ledger {what}, and the records in it lie nowhere else; put that file back from a backup of the data \
-                 folder, or from an export of its ledger"
+                "{path} of the ledger {what}, and the records in it lie nowhere else; put that file back from a backup of the \
+                 data folder, or from an export of its ledger"
             ),
             Self::ClockDoubted => f.write_str(
                 "the clock of this machine stands more than 30 days after the newest record, so nothing is recorded; put it \

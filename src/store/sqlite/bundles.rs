@@ -1,5 +1,5 @@
-//! The records whose bytes lie in their entry bundle alone. A bundle is believed where the tree over its entries has the root that
-//! the store remembers, and is looked at only then.
+//! The records whose bytes lie in their entry bundle alone. A bundle is believed where the tree over its entries has the root
+//! that the store remembers, and nothing is read from it before.
 
 use std::ops::Range;
 use std::path::Path;
