@@ -170,17 +170,17 @@ fn stored(
     params: impl Params,
 ) -> std::result::Result<Vec<Stored>, StoreReason> {
     let rows = || connection.prepare_cached(&everywhere(connection, chosen)?)?.query_map(params, found)?.collect::<Result<_>>();
-    let rows: Vec<Located> = rows().map_err(failed)?;
+    let rows: Vec<StoredRow> = rows().map_err(failed)?;
     rows.into_iter().map(|found| whole(connection, bundles, found)).collect()
 }
 
 /// A record as it was found, and whether its bytes are still to be read.
-struct Located {
+struct StoredRow {
     stored: Stored,
     bundled: bool,
 }
 
-fn found(row: &Row<'_>) -> Result<Located> {
+fn found(row: &Row<'_>) -> Result<StoredRow> {
     let record: Option<Vec<u8>> = row.get(4)?;
     let bundled = record.is_none();
     let stored = Stored {
@@ -190,12 +190,12 @@ fn found(row: &Row<'_>) -> Result<Located> {
         txn: row.get::<_, Option<[u8; 16]>>(3)?.map(Txn::from_bytes),
         record: record.unwrap_or_default(),
     };
-    Ok(Located { stored, bundled })
+    Ok(StoredRow { stored, bundled })
 }
 
 /// The record with its bytes.
-fn whole(connection: &Connection, bundles: &mut EntryBundles, found: Located) -> std::result::Result<Stored, StoreReason> {
-    let Located { mut stored, bundled } = found;
+fn whole(connection: &Connection, bundles: &mut EntryBundles, found: StoredRow) -> std::result::Result<Stored, StoreReason> {
+    let StoredRow { mut stored, bundled } = found;
     if bundled {
         stored.record = bundles.record(connection, stored.index)?;
     }

@@ -1,8 +1,8 @@
 //! Everything that can be done to one row of a small store while no server runs: a start notices it.
 //!
-//! Records are the ledger's to see (`tests/it/ledger/tampering.rs`), those in bundles too (`trimming.rs`); disclosures and the keys
-//! of subjects are encrypted with authentication (`commit/tests/rules.rs`), decide nothing, and are meant to be deleted. The number
-//! of those keys decides nothing either: an old copy of them is noticed by it.
+//! Records are the ledger's to see (`tests/it/ledger/tampering.rs`), those in bundles too (`trimming.rs`). Disclosures and the
+//! keys of subjects are encrypted with authentication (`commit/tests/rules.rs`), decide nothing, and are meant to be deleted. The
+//! number of those keys decides nothing either: an old copy of them is noticed by it.
 
 use std::collections::BTreeSet;
 
