@@ -43,7 +43,7 @@ hindrances! {
     /// The store takes no records, or what acts is not recorded yet.
     Store = "store", "the store takes no records, or a revocation that acts is not recorded yet; see the log";
     /// The clock stands behind the newest record.
-    ClockBehind = "clock_behind", "the clock stands behind the newest record";
+    ClockBehind = "clock_behind", "the clock stands behind the newest record; put it right, or say countersign clock correct";
     /// The clock is not believed.
     ClockDoubted = "clock_doubted", "the clock leapt ahead, or stands too long after the newest record; see the log";
     /// No more single-use values can be remembered.
