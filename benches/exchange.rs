@@ -297,10 +297,12 @@ impl Bench {
         let server = self.start();
         let set = |name, default| std::env::var(name).map_or(default, |count| count.parse().unwrap());
         let load = Load::new(self.address, set("IN_FLIGHT", 32));
+        // It listens before its store is there; the first answer comes after.
+        load.closed(self.requests(case, 1));
         println!("server process {}", server.id());
         for _ in 0..set("CHUNKS", 5) {
             let (before, records) = (server.threads(), self.records());
-            let requests = self.requests(case, CHUNK);
+            let requests = self.requests(case, set("CHUNK", CHUNK));
             let (outcome, cost) = cost_of(&server, &load, requests);
             let grown = (self.records() - records) as f64;
             let used = server

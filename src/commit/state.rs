@@ -236,14 +236,14 @@ impl State {
         live.tasks.beat(&id, paused, at)
     }
 
-    /// At most `max` tasks whose time is over at `at` and whose end nobody recorded yet.
-    pub(super) fn overdue(&self, at: Time, max: usize) -> Vec<Arc<TaskTerms>> {
+    /// Every task whose time is over at `at` and whose end nobody recorded yet.
+    pub(super) fn overdue(&self, at: Time) -> Vec<Arc<TaskTerms>> {
         if !self.read().tasks.any_due(at) {
             return Vec::new();
         }
         let mut live = self.write();
         let LiveState { recorded, tasks, .. } = &mut *live;
-        tasks.overdue(at, max, |key| recorded.generation(key).number == 0)
+        tasks.overdue(at, |key| recorded.generation(key).number == 0)
     }
 
     /// Suspends by configuration these things and no others, from `at` on. Returns the heartbeats that count from now on.

@@ -27,9 +27,6 @@ const BATCH_MAX: usize = 1024;
 /// How often a batch lets others run before it is written. A yield on a busy core takes some milliseconds.
 const YIELDS_MAX: usize = 8;
 
-/// At most so many ends of tasks are recorded in one transaction.
-const OVERDUE_MAX: usize = 256;
-
 /// Everything that changes state, in one thread.
 pub(super) struct Writer {
     store: Box<dyn CommitStore>,
@@ -219,7 +216,8 @@ impl Writer {
     }
 
     /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already, and a
-    /// checkpoint where one is due.
+    /// checkpoint where one is due. Of all such tasks, however many: what suspends one stops the waiting for its heartbeat, so
+    /// it must not become durable before the end of a task that was silent until then.
     fn unasked(&mut self, at: Time) -> Vec<Box<dyn CommitCommand>> {
         let Pending { withheld, changes, keys } = std::mem::take(&mut self.pending);
         let mut commands: Vec<Box<dyn CommitCommand>> = Vec::new();
@@ -229,7 +227,7 @@ impl Writer {
         }
         commands.extend(withheld.into_iter().map(|hop| Box::new(WithholdCommand(hop)) as Box<dyn CommitCommand>));
         commands.extend(changes.into_iter().map(|change| Box::new(ChangeCommand::pending(change)) as Box<dyn CommitCommand>));
-        for task in self.memory.state.overdue(at, OVERDUE_MAX) {
+        for task in self.memory.state.overdue(at) {
             commands.push(Box::new(ChangeCommand::overdue(task.overdue(at))));
         }
         if self.is_checkpoint_due(at) {

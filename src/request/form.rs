@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::{memchr, memchr2};
+
 /// The ordered pairs of a form. Made only by [`Form::decode`].
 #[derive(Debug, Default)]
 pub struct Form(Vec<(String, String)>);
@@ -32,14 +34,18 @@ impl Form {
     /// `Encoding` for a broken escape or text that is not UTF-8; `Count` for too many pairs, before decoding the rest.
     pub fn decode(body: &[u8], parameters_max: usize) -> Result<Self, FormReason> {
         let mut pairs = Vec::with_capacity(12.min(parameters_max));
-        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        let mut rest = Some(body);
+        while let Some(body) = rest {
+            let pair;
+            (pair, rest) = cut(body, b'&');
+            if pair.is_empty() {
+                continue;
+            }
             if pairs.len() == parameters_max {
                 return Err(FormReason::Count);
             }
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let name = decoded(halves.next().unwrap_or_default())?;
-            let value = decoded(halves.next().unwrap_or_default())?;
-            pairs.push((name, value));
+            let (name, value) = cut(pair, b'=');
+            pairs.push((decoded(name)?, decoded(value.unwrap_or_default())?));
         }
         Ok(Self(pairs))
     }
@@ -63,26 +69,38 @@ impl Form {
     }
 }
 
-/// Decodes one form-encoded component: `+` is a space, `%XX` a byte.
+/// What stands before the first `byte`, and what behind it if there is one.
+fn cut(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr(byte, text).and_then(|at| text.split_at_checked(at)) {
+        Some((before, behind)) => (before, behind.get(1..)),
+        None => (text, None),
+    }
+}
+
+/// Decodes one form-encoded component: `+` is a space, `%XX` a byte. Tokens are long and have nothing to decode, so whatever
+/// stands between two escapes is copied as a whole.
 fn decoded(text: &[u8]) -> Result<String, FormReason> {
-    // Tokens are long and have nothing to decode.
-    if !text.iter().any(|byte| matches!(byte, b'+' | b'%')) {
-        return String::from_utf8(text.to_vec()).map_err(|_| FormReason::Encoding);
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((plain, escape)) = memchr2(b'+', b'%', rest).and_then(|at| rest.split_at_checked(at)) {
+        bytes.extend_from_slice(plain);
+        rest = match escape {
+            [b'%', high, low, rest @ ..] => {
+                bytes.push(hexadecimal(*high)? << 4 | hexadecimal(*low)?);
+                rest
+            }
+            [b'+', rest @ ..] => {
+                bytes.push(b' ');
+                rest
+            }
+            _ => return Err(FormReason::Encoding),
+        };
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => hexadecimal(rest.next())? << 4 | hexadecimal(rest.next())?,
-            other => *other,
-        });
-    }
+    bytes.extend_from_slice(rest);
     String::from_utf8(bytes).map_err(|_| FormReason::Encoding)
 }
 
-fn hexadecimal(digit: Option<&u8>) -> Result<u8, FormReason> {
-    let value = digit.and_then(|digit| char::from(*digit).to_digit(16)).and_then(|value| u8::try_from(value).ok());
+fn hexadecimal(digit: u8) -> Result<u8, FormReason> {
+    let value = char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     value.ok_or(FormReason::Encoding)
 }
 

@@ -1,10 +1,9 @@
 //! The times of tasks: when each is over, unless a heartbeat comes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::commit::contract::Heartbeat;
-use crate::commit::expiry::ExpiryQueue;
 use crate::lifecycle::TaskTerms;
 use crate::oauth::{GenerationKey, TaskId, Time};
 
@@ -13,8 +12,8 @@ use crate::oauth::{GenerationKey, TaskId, Time};
 pub(super) struct TaskTable {
     of: HashMap<TaskId, TimedTask>,
     ids: HashMap<GenerationKey, TaskId>,
-    /// Tasks by the moment at which time ends them, unless it was moved meanwhile.
-    timed: ExpiryQueue<TaskId>,
+    /// The moment at which time ends each task, to the millisecond, unless its end is staged already.
+    timed: BTreeSet<(Time, TaskId)>,
 }
 
 #[derive(Debug)]
@@ -60,7 +59,7 @@ impl TaskTable {
     pub(super) fn add(&mut self, terms: TaskTerms, beat: Time) {
         let (id, due) = (terms.id, terms.due(beat));
         self.ids.insert(terms.key, id);
-        self.timed.add(id, due);
+        self.timed.insert((due, id));
         self.of.insert(id, TimedTask { terms: Arc::new(terms), due });
     }
 
@@ -96,27 +95,24 @@ impl TaskTable {
 
     fn set_due(&mut self, id: &TaskId, due: Time) {
         if let Some(task) = self.of.get_mut(id).filter(|task| task.due != due) {
+            self.timed.remove(&(task.due, *id));
+            self.timed.insert((due, *id));
             task.due = due;
-            self.timed.add(*id, due);
         }
     }
 
-    /// True where time may have ended a task at `at`.
+    /// True where time has ended a task at `at`.
     pub(super) fn any_due(&self, at: Time) -> bool {
-        self.timed.any(at)
+        self.timed.first().is_some_and(|(due, _)| *due <= at)
     }
 
-    /// Takes out the tasks that time has ended and that `lives` says nobody else did. Those that are due later, or too many for
-    /// now, stay.
-    pub(super) fn overdue(&mut self, at: Time, max: usize, lives: impl Fn(&GenerationKey) -> bool) -> Vec<Arc<TaskTerms>> {
+    /// Takes out every task that time has ended at `at` and that `lives` says nobody else did.
+    pub(super) fn overdue(&mut self, at: Time, lives: impl Fn(&GenerationKey) -> bool) -> Vec<Arc<TaskTerms>> {
         let mut over = Vec::new();
-        for id in self.timed.due(at) {
-            let Some(task) = self.of.get(&id).filter(|task| lives(&task.terms.key)) else { continue };
-            if task.due <= at && over.len() < max {
-                over.push(Arc::clone(&task.terms));
-            } else {
-                self.timed.add(id, task.due);
-            }
+        while self.any_due(at) {
+            let id = self.timed.pop_first().map(|(_, id)| id);
+            let terms = id.and_then(|id| self.terms(&id));
+            over.extend(terms.filter(|terms| lives(&terms.key)).cloned());
         }
         over
     }
@@ -124,6 +120,7 @@ impl TaskTable {
     pub(super) fn forget(&mut self, id: &TaskId) {
         if let Some(task) = self.of.remove(id) {
             self.ids.remove(&task.terms.key);
+            self.timed.remove(&(task.due, *id));
         }
     }
 }

@@ -303,10 +303,9 @@ impl Drop for Told {
     }
 }
 
-/// What time has ended by now stays ended: the writer records it before it does anything else, from the next whole second on.
+/// What time has ended by now stays ended: the writer records it before it does anything else.
 fn settle_overdue(model: &mut Model, now: i64) {
-    let is_over = |due: i64| due / 1_000 < now / 1_000;
-    let over: Vec<u8> = model.tasks.iter().filter(|(_, task)| is_over(task.due)).map(|(id, _)| *id).collect();
+    let over: Vec<u8> = model.tasks.iter().filter(|(_, task)| task.due <= now).map(|(id, _)| *id).collect();
     for id in over {
         if model.of(id).ends == 0 {
             model.end(id);

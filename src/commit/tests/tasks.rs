@@ -259,6 +259,22 @@ fn neither_suspending_nor_resuming_brings_back_what_was_silent_too_long() {
 }
 
 #[test]
+fn a_task_that_was_silent_too_long_stays_over_where_it_is_suspended_in_that_instant_and_the_process_dies() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(async {
+        commit.submit(silent()).await.unwrap();
+        rig.step(10_000);
+        commit.hold(turning(Transition::Suspend), Vec::new()).await.unwrap();
+        // Nobody closes it.
+        let commit = rig.start();
+        assert_eq!(stands(&commit, &rig), OVER);
+        commit.hold(turning(Transition::Resume), Vec::new()).await.unwrap();
+        assert_eq!(stands(&commit, &rig), OVER);
+    });
+}
+
+#[test]
 fn a_suspension_that_could_not_be_recorded_stops_the_waiting_when_it_acts() {
     let rig = Rig::new();
     let commit = rig.start();

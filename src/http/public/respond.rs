@@ -13,7 +13,7 @@ use crate::oauth::{Confirmation, Time, TokenType};
 
 #[derive(Serialize)]
 struct TokenBody<'a> {
-    access_token: &'a str,
+    access_token: Option<Box<RawValue>>,
     issued_token_type: &'a str,
     token_type: &'a str,
     expires_in: i64,
@@ -27,7 +27,8 @@ struct TokenBody<'a> {
 /// 200 with the issued token.
 pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     unstored(StatusCode::OK).json(TokenBody {
-        access_token: token.jwt(),
+        // Base64url needs no escapes, and a token is long: it is not looked through for any.
+        access_token: RawValue::from_string(format!("\"{}\"", token.jwt())).ok(),
         issued_token_type: TokenType::AccessToken.as_str(),
         token_type: token.constraint().token_type(),
         expires_in: token.expires_in(),
