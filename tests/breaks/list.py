@@ -80,8 +80,8 @@ BREAKS = {
             "if count.recorded >= self.per_minute {", "if count.recorded == u32::MAX {"),
     ],
     "Every door asks the same": [
-        wire("used-at-a-door", "a used login is somebody until something is spent",
-             CREDENTIALS, "src/lines/login.rs",
+        wire("used-at-a-door", "a used login is somebody until something is spent or recorded",
+             "a_used_login_is_not_told_what_became_of_its_agent", "src/lines/login.rs",
              "client.unspent(unspent).map_err(stranger)?", "client.unspent(|_| Ok::<(), ExchangeError>(())).map_err(stranger)?"),
         wire("proof-at-one-door", "a proof counts at the token endpoint alone",
              CREDENTIALS, "src/client/authenticate.rs",
