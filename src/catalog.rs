@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use agent::{Agent, AgentKind, BoundTokens, Status};
-pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, StatusBits, StatusList};
+pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList};
 
 use crate::diagnostic::{Declared, Diagnostic};
 use crate::oauth::{Audience, ClientId, Resource, RuleName, Scope, Scopes};

@@ -54,7 +54,7 @@ pub struct ScopeInfo {
     /// Classes of the data it reaches, as policies name them.
     pub data: Vec<String>,
     /// The worst that using it can do.
-    pub effect: Effect,
+    pub effect: ScopeEffect,
 }
 
 /// Publication of the status of an API's tokens (draft-ietf-oauth-status-list-21).
@@ -115,7 +115,7 @@ named! {
 
 named! {
     /// The worst that using a scope can do.
-    pub enum Effect {
+    pub enum ScopeEffect {
         /// Nothing changes.
         Read = "read",
         /// Can be undone by the same means.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::fields::{line, take_entries};
 use super::reader::{TableReader, short, value};
 use super::toml::{Node, TomlValue};
-use crate::catalog::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, StatusBits, StatusList};
+use crate::catalog::{
+    Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList,
+};
 use crate::diagnostic::{Declared, FieldLocations, Located};
 use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope};
@@ -98,14 +100,14 @@ fn scopes(mut reader: TableReader<'_>) -> BTreeMap<Scope, ScopeInfo> {
 fn scope_info(mut reader: TableReader<'_>) -> ScopeInfo {
     reader.need(&["effect"]);
     let data = reader.take_each("data", line).unwrap_or_default().into_iter().flatten().map(|found| found.value).collect();
-    let effect = reader.take_choice("effect", &Effect::NAMES);
+    let effect = reader.take_choice("effect", &ScopeEffect::NAMES);
     reader.finish();
     effect.map_or_else(unknown_info, |effect| ScopeInfo { data, effect: effect.value })
 }
 
 /// Stands for a scope that has a mistake, so that it is not reported as absent as well.
 fn unknown_info() -> ScopeInfo {
-    ScopeInfo { data: Vec::new(), effect: Effect::Irreversible }
+    ScopeInfo { data: Vec::new(), effect: ScopeEffect::Irreversible }
 }
 
 fn derive(mut reader: TableReader<'_>) -> Option<Derive> {

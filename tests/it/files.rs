@@ -245,7 +245,7 @@ fn a_server_is_what_its_files_say_wherever_it_is_started() {
     command.env("COUNTERSIGN__LISTEN__PUBLIC", site.public.to_string());
     command.env("COUNTERSIGN__LISTEN__OPS", site.ops.to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    until("it has ended or it listens", || child.try_wait().unwrap().is_some() || TcpStream::connect(site.ops).is_ok());
+    until("it has ended or it answers", || child.try_wait().unwrap().is_some() || get(site.ops, "/healthz").is_ok());
     let _ended = child.kill();
     let output = child.wait_with_output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
