@@ -2,6 +2,7 @@
 //! runs, and in the same way on the data folder where none does.
 
 mod agents;
+mod clock;
 mod compromise;
 mod outcome;
 mod reason;
@@ -13,6 +14,7 @@ pub use agents::{
     AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport, UnusedScopes, catch_up, change_status,
     inventory,
 };
+pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
 pub use reason::AdminReason;
 pub use recognise::{Recognised, recognised};

@@ -73,7 +73,7 @@ enum Command {
     /// Make the state anew from the records
     #[command(subcommand)]
     State(state::StateCommand),
-    /// Say that the machine's clock is right
+    /// Say that the machine's clock is right, or is right again
     #[command(subcommand)]
     Clock(clock::ClockCommand),
     /// List agents, and suspend, resume or retire one

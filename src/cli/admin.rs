@@ -113,6 +113,27 @@ impl Admin {
         Ok(Ok(json!({ "now": now.seconds(), "recorded": false })))
     }
 
+    /// Ends the epoch of a clock that was wrong.
+    pub(super) async fn correct_clock(&self, options: &AdminOptions, reason: Option<&str>) -> Result<AdminAnswer, Failure> {
+        let done = match self {
+            Self::Server(client) => {
+                let form = [("reason", reason.unwrap_or_default())];
+                let form = form.into_iter().filter(|(_, reason)| !reason.is_empty()).collect::<Vec<_>>();
+                answer(&client.post_form("http://ops/ops/clock/correct", &form, None, None).await?)?
+            }
+            Self::Folder(folder) => {
+                let done = admin::correct_clock(&folder.commit, &SystemClock, reason).await;
+                done.map(|done| json!(done)).map_err(|reason| with_causes(&reason))
+            }
+        };
+        if done.is_ok() {
+            // Somebody may have vouched for the time that was wrong.
+            let data = options.folder.folder().data;
+            VouchedClock::new(&data).remove().map_err(|error| Failure::at(&data, &error))?;
+        }
+        Ok(done)
+    }
+
     /// The inventory of agents.
     pub(super) async fn agents(&self) -> Result<AdminAnswer, Failure> {
         match self {

@@ -51,8 +51,8 @@ pub(super) fn run(command: &StateCommand) -> CommandResult {
     say!("the state was made anew from {} records: {} entries", rebuilt.records, rebuilt.entries);
     if rebuilt.lost {
         say!("single-use values, heartbeats and places in status lists were not what was written, and are given up:");
-        say!("client assertions and DPoP proofs made before now are refused for 25 hours; every task is waited for anew;");
-        say!("tokens that stand in a status list are shown by none any more, so whoever asks one for them refuses them");
+        say!("a new epoch begins: every token and task of before has ended, and assertions, proofs and attestations count if");
+        say!("they are issued more than a minute later; no status list shows a token of before, so who asks one refuses it");
     }
     Ok(true)
 }

@@ -14,7 +14,7 @@ use crate::oauth::{ClientId, SingleUse, Time, Txn};
 
 /// No change is about more things, and none has a longer reason, in bytes.
 const THINGS_MAX: usize = 256;
-const REASON_MAX: usize = 1024;
+pub(super) const REASON_MAX: usize = 1024;
 
 /// A change of what is alive.
 #[derive(Debug)]

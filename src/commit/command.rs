@@ -41,6 +41,11 @@ pub(super) trait CommitCommand: Send {
         false
     }
 
+    /// True where it begins an epoch: it has a batch of its own, at the time that the clock says, whatever the floor is.
+    fn begins_epoch(&self) -> bool {
+        false
+    }
+
     /// The verdict, by the facts at the instant of commit and nothing else.
     ///
     /// # Errors
@@ -270,7 +275,7 @@ impl Staging<'_> {
 
     /// Takes up the effect of the record at `index`.
     pub(super) fn apply(&mut self, index: u64, effect: &Effect) {
-        self.memory.state.apply(index, effect, self.batch.at);
+        self.memory.apply(index, effect, self.batch.at);
     }
 
     /// Begins the task that the record at `index` opened.

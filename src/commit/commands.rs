@@ -5,6 +5,7 @@ mod adopt;
 mod change;
 mod checkpoint;
 mod configured;
+mod epoch;
 mod hop;
 mod keys;
 mod probe;
@@ -16,6 +17,7 @@ pub(super) use adopt::AdoptCommand;
 pub(super) use change::{ChangeCommand, ResumeCommand};
 pub(super) use checkpoint::CheckpointCommand;
 pub(super) use configured::{ConfiguredCommand, SuspendedCommand};
+pub(super) use epoch::EpochCommand;
 pub use hop::RecordHop;
 #[cfg(test)]
 pub(super) use hop::UntakenReceipt;

@@ -3,8 +3,8 @@
 
 use crate::crypto::Digest;
 use crate::ledger::record::{
-    ConfigurationRecord, HopRecord, KeyCheck, KeyEvent, KeyRecord, Kind, PrincipalKind, PrincipalRecord, Record, RevocableRecord,
-    RevocationRecord, StateCause, StateRecord, StatusChangeRecord, TaskRecord,
+    ConfigurationRecord, EpochRecord, HopRecord, KeyCheck, KeyEvent, KeyRecord, Kind, PrincipalKind, PrincipalRecord, Record,
+    RevocableRecord, RevocationRecord, StateRecord, StatusChangeRecord, TaskRecord,
 };
 use crate::lifecycle::{TASK_SKEW, Transition};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Resource, RuleName, TaskId, Time, Txn};
@@ -57,14 +57,19 @@ pub enum Effect {
         /// The event.
         event: KeyEvent,
     },
+    /// An epoch begins: everything of those before it has ended.
+    Epoch {
+        /// The time of it.
+        at: Time,
+        /// Its number.
+        number: u64,
+    },
     /// What may be forgotten is forgotten, and the state then has this digest.
     Checkpoint {
         /// The time up to which things are forgotten.
         at: Time,
         /// The digest.
         digest: Digest,
-        /// What no record holds was lost before.
-        lost: bool,
     },
 }
 
@@ -114,9 +119,8 @@ impl Effect {
             Record::StatusChange(change) => Self::of_status_change(change),
             Record::Configuration(change) => Self::of_configuration(change),
             Record::Key(change) => Self::of_key(change),
-            Record::State(StateRecord { at, digest, cause, .. }) => {
-                Self::Checkpoint { at: *at, digest: *digest, lost: *cause == StateCause::Rebuild }
-            }
+            Record::Epoch(EpochRecord { at, number, .. }) => Self::Epoch { at: *at, number: *number },
+            Record::State(StateRecord { at, digest, .. }) => Self::Checkpoint { at: *at, digest: *digest },
             Record::Refusal(_) | Record::Withheld(_) => Self::Nothing,
         }
     }

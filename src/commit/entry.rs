@@ -58,8 +58,6 @@ pub(super) enum EntryKey {
     Key(KeyCheck),
     /// A configuration was taken up.
     Configured,
-    /// What no record holds was lost.
-    Lost,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,7 +144,6 @@ impl EntryKey {
             Self::Generation(key) => [&[1], key.0.as_slice()].concat(),
             Self::Task(id) => [&[2], id.as_bytes().as_slice()].concat(),
             Self::Configured => vec![3],
-            Self::Lost => vec![9],
             Self::Key(KeyCheck { of, id }) => [&[10], of.name().as_bytes(), &[0], id.as_bytes()].concat(),
             Self::Principal(ConfiguredPrincipal::Agent(id)) => named(4, id.as_str()),
             Self::Principal(ConfiguredPrincipal::Rule(name)) => named(5, name.as_str()),
@@ -163,7 +160,6 @@ impl EntryKey {
             1 => return Some(Self::Generation(GenerationKey(rest.try_into().ok()?))),
             2 => return Some(Self::Task(TaskId::from_bytes(rest.try_into().ok()?))),
             3 => return rest.is_empty().then_some(Self::Configured),
-            9 => return rest.is_empty().then_some(Self::Lost),
             10 => {
                 let (name, id) = text()?.split_once('\0')?;
                 let of = KeyRole::ALL.into_iter().find(|of| of.name() == name)?;
@@ -189,11 +185,11 @@ impl EntryKey {
 /// What an entry is about, where nobody knows a name for it.
 pub(super) fn name(key: &[u8]) -> String {
     match EntryKey::read(key) {
+        Some(EntryKey::Generation(GenerationKey::EPOCH)) => "the epoch".to_owned(),
         Some(EntryKey::Generation(key)) => format!("the thing with the pseudonym {}", URL_SAFE_NO_PAD.encode(key.0)),
         Some(EntryKey::Task(id)) => format!("task {id}"),
         Some(EntryKey::Key(KeyCheck { of, id })) => format!("the {} key {id}", of.name()),
         Some(EntryKey::Configured) => "the configuration".to_owned(),
-        Some(EntryKey::Lost) => "the time at which the state was made anew".to_owned(),
         Some(EntryKey::Principal(ConfiguredPrincipal::Agent(id))) => format!("agent {id} in the configuration"),
         Some(EntryKey::Principal(ConfiguredPrincipal::Api(id))) => format!("API {} in the configuration", id.as_str()),
         Some(EntryKey::Principal(ConfiguredPrincipal::ApiTerm(id, _))) => format!("a term of API {}", id.as_str()),
@@ -227,7 +223,7 @@ pub(super) fn describe(key: &[u8], value: &[u8]) -> String {
         Some(EntryKey::Generation(_)) => RecordedGeneration::read(value).map(generation),
         Some(EntryKey::Task(_)) => RecordedTask::read(value).map(task),
         Some(EntryKey::Key(_)) => RecordedKey::read(value).map(known),
-        Some(EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Lost) => Some("in force".to_owned()),
+        Some(EntryKey::Principal(_) | EntryKey::Configured) => Some("in force".to_owned()),
         None => None,
     };
     told.unwrap_or_else(|| "not readable".to_owned())

@@ -55,10 +55,7 @@ impl Fold {
     /// See [`FoldReason`].
     pub fn take(&mut self, index: u64, record: &Record<'_>) -> Result<(), FoldReason> {
         match Effect::of(record) {
-            Effect::Checkpoint { at, digest, lost } => {
-                if lost {
-                    self.state.lose_unrecorded(at);
-                }
+            Effect::Checkpoint { at, digest } => {
                 self.checkpoint(at);
                 if self.hash.digest() == digest { Ok(()) } else { Err(FoldReason::Digest(index)) }
             }

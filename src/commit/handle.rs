@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::alarm::Alarm;
-use super::change::{PendingChange, StateChange};
+use super::change::{PendingChange, REASON_MAX, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
-    ChangeCommand, CheckpointCommand, ConfiguredCommand, HeartbeatCommand, HopCommand, KeyEventsCommand, ProbeCommand, RecordHop,
-    RefusalCommand, ResumeCommand, RewrapCommand, SpendCommand, SuspendedCommand, WithholdCommand,
+    ChangeCommand, CheckpointCommand, ConfiguredCommand, EpochCommand, HeartbeatCommand, HopCommand, KeyEventsCommand,
+    ProbeCommand, RecordHop, RefusalCommand, ResumeCommand, RewrapCommand, SpendCommand, SuspendedCommand, WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
@@ -31,7 +31,7 @@ use super::writer::{Writer, WriterParts};
 use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
 use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
-use crate::oauth::{Clock, GenerationKey, SingleUse, TaskId, Time};
+use crate::oauth::{ClientId, Clock, GenerationKey, SingleUse, TaskId, Time};
 
 /// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -406,6 +406,18 @@ impl Commit {
     /// See [`CommitReason`].
     pub async fn checkpoint(&self, cause: StateCause) -> Result<(), CommitReason> {
         self.ask(|reply| CheckpointCommand { cause, reply }).await
+    }
+
+    /// Ends the epoch of a clock that was wrong, and tells the number of the one that begins. When it returns `Ok`, it is
+    /// durable, and everything from before has ended.
+    ///
+    /// # Errors
+    /// `TooLarge` for a `reason` of more than 1,024 bytes; `ClockRight`; `ClockDoubted`; `Unavailable`: it may have begun or not.
+    pub async fn correct_clock(&self, reason: String) -> Result<u64, CommitReason> {
+        if reason.len() > REASON_MAX {
+            return Err(CommitReason::TooLarge);
+        }
+        self.ask(|reply| EpochCommand { by: ClientId::operators(), reason, reply, number: 0 }).await
     }
 
     /// Does one step of wrapping the keys of subjects under another root key. Steps follow one another.

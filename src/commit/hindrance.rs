@@ -35,7 +35,7 @@ impl fmt::Display for Hindrance {
             Self::Closing => "the server is closing",
             Self::Stalled => "the commit has not answered for two seconds; the disk may be slow",
             Self::Store => "the store takes no records, or a revocation that acts is not recorded yet; see the log",
-            Self::ClockBehind => "the clock stands behind the newest record",
+            Self::ClockBehind => "the clock stands behind the newest record; put it right, or say countersign clock correct",
             Self::ClockDoubted => "the clock leapt ahead, or stands too long after the newest record; see the log",
             Self::SingleUse => "as many single-use values are remembered as single_use of [limits] allows",
             Self::LiveEntries => "as many things are remembered as ended as live_entries of [limits] allows",

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::contract::{Batch, CommitStore, NewCheckpoint, Row, StateChangeRow, StateRow, StoreReason};
 use super::entry::RecordedTask;
+use super::fold::Fold;
 use super::handle::CommitKeys;
 use super::named_fold::NamedFold;
 use super::recorded::RecordedState;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
-use crate::ledger::record::{Record, StateCause};
-use crate::oauth::{Clock, TaskId, Time};
+use crate::ledger::record::{EpochCause, EpochRecord, Record, StateCause};
+use crate::oauth::{ClientId, Clock, TaskId, Time};
 
 /// State that was made anew.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub fn rebuild(
     let (mut fold, mut newest) = (NamedFold::default(), Time::from_millis(0));
     store.records(0, &mut |stored| {
         progress(stored.index, recovered.count);
-        newest = newest.max(stored.at);
+        newest = stored.at;
         let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
         fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))
     })?;
@@ -67,20 +68,20 @@ pub fn rebuild(
     let mut fold = fold.into_fold();
     fold.state.require_keys(&keys.listed)?;
     require_terms(&fold.state, &recovered.terms, &sealer)?;
+    let mut records = Vec::new();
     if lost {
         sum.clear();
-        fold.state.lose_unrecorded(newest);
+        records.push(begin_epoch(&mut fold, recovered.count, newest)?);
     }
     let forgotten = fold.state.forget(newest);
     let changes = fold.state.take_changes();
     fold.hash.take(&changes);
-    let cause = if lost { StateCause::Rebuild } else { StateCause::Interval };
-    let record = Record::State(fold.hash.record(newest, cause)).to_bytes();
-    let record = record.map_err(|reason| StoreReason::Failed(Box::new(reason)))?;
-    let (index, rows) = (recovered.count, fold.state.rows());
+    records.push(written(&Record::State(fold.hash.record(newest, StateCause::Interval)))?);
+    let (index, rows) = (recovered.count + records.len() as u64 - 1, fold.state.rows());
     let entries = rows.len() as u64;
+    let row = |(index, record)| Row { index, jti: None, txn: None, record, sealed: None };
     let mut batch = Batch {
-        rows: vec![Row { index, jti: None, txn: None, record, sealed: None }],
+        rows: (recovered.count..).zip(records).map(row).collect(),
         checkpoint: Some(NewCheckpoint { index, changes: replaced(before, rows), forgotten: forgotten.tasks }),
         clears: lost,
         ..Batch::at(newest)
@@ -89,6 +90,19 @@ pub fn rebuild(
     store.begin(&mut std::iter::empty())?;
     store.write(&batch)?;
     Ok(Rebuilt { records: recovered.count, entries, differences, lost })
+}
+
+/// The record of an epoch that begins because what no record holds was lost, taken up as that at `index`.
+fn begin_epoch(fold: &mut Fold, index: u64, at: Time) -> Result<Vec<u8>, StoreReason> {
+    let (by, number) = (ClientId::operators(), fold.state.epoch().number + 1);
+    let reason = "single-use values, heartbeats and places in status lists were not what was written";
+    let record = Record::Epoch(EpochRecord::new(at, by.as_str(), EpochCause::Rebuild, number, reason));
+    fold.take(index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))?;
+    written(&record)
+}
+
+fn written(record: &Record<'_>) -> Result<Vec<u8>, StoreReason> {
+    record.to_bytes().map_err(|reason| StoreReason::Failed(Box::new(reason)))
 }
 
 fn rows_before(rows: &[StateRow]) -> BTreeMap<Vec<u8>, Vec<u8>> {

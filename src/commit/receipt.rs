@@ -65,7 +65,7 @@ pub enum CommitReason {
     Spent,
     /// A DPoP proof was used before.
     Replayed,
-    /// An assertion or proof was made before the state was made anew: whether it was used is not known any more.
+    /// An assertion or proof was made before the present epoch began: whether it was used is not known any more.
     Forgotten,
     /// Something that the hop rests on has expired, by the commit's own clock.
     Expired,
@@ -79,6 +79,8 @@ pub enum CommitReason {
     ClockBehind,
     /// The clock is too far ahead of the newest record, or leapt ahead.
     ClockDoubted,
+    /// The clock does not stand behind the newest record, so no epoch of a wrong clock is to be ended.
+    ClockRight,
 }
 
 impl CommitReason {
@@ -103,13 +105,14 @@ impl fmt::Display for CommitReason {
             Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
             Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
             Self::Forgotten => {
-                "the client assertion or DPoP proof was made before the state of this server was made anew; sign a new one"
+                "the client assertion or DPoP proof was made before this server began anew or in the minute after; sign a new one"
             }
             Self::Expired => "something that this request rests on has expired; ask again with fresh tokens",
             Self::TooLarge => "the record of this request would be too long; ask for less",
             Self::Busy => "the server is busy; try again shortly",
             Self::Unavailable => "the ledger cannot record now; try again later",
             Self::ClockBehind => "the clock of the server stands behind its newest record; try again later",
+            Self::ClockRight => "the clock of the server does not stand behind its newest record, so there is nothing to correct",
             Self::ClockDoubted => "the clock of the server is not believed; its operator has to look; try again later",
         })
     }

@@ -3,18 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::time::Duration;
 
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing};
 use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask};
 use super::expiry::{ExpiryQueue, is_over};
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
-use crate::lifecycle::{GenerationState, InactiveStatus, Transition, rank};
+use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, InactiveStatus, Transition, rank};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, TaskId, Time, Txn};
-
-/// The longest that anything lives of what no record holds: a single-use value, and a token with a place in a status list.
-const LOST_FOR: Duration = Duration::from_hours(25);
 
 /// Everything that decides and follows from the records alone.
 #[derive(Clone, Debug, Default)]
@@ -26,9 +22,9 @@ pub struct RecordedState {
     keys: BTreeMap<KeyCheck, RecordedKey>,
     /// The time from which the last of the tasks of a transaction may be forgotten.
     tasks_of: HashMap<Txn, Time>,
-    /// When what no record holds was lost: what was made before does not count for a while.
-    lost: Option<Time>,
     dated: ExpiryQueue<DatedKey>,
+    /// The things of earlier epochs that had a date when the present one began.
+    bygone: Vec<DatedKey>,
     /// The entries that changed since the last checkpoint, as they were then.
     changed: HashMap<EntryKey, Option<Vec<u8>>>,
 }
@@ -45,7 +41,6 @@ pub struct Forgotten {
 enum DatedKey {
     Generation(GenerationKey),
     Task(TaskId),
-    Lost,
 }
 
 impl DatedKey {
@@ -53,7 +48,6 @@ impl DatedKey {
         match self {
             Self::Generation(key) => EntryKey::Generation(key),
             Self::Task(id) => EntryKey::Task(id),
-            Self::Lost => EntryKey::Lost,
         }
     }
 }
@@ -65,13 +59,15 @@ pub enum FoldReason {
     Digest(u64),
     /// The hop at this index is in a task that no record opened, or that had no exchange left.
     Task(u64),
+    /// The record at this index begins an epoch that does not follow the one before.
+    Epoch(u64),
 }
 
 impl RecordedState {
     /// Takes up the effect of the record at `index`, unless it is a checkpoint.
     ///
     /// # Errors
-    /// `Task`.
+    /// `Task`, `Epoch`.
     pub fn apply(&mut self, index: u64, effect: &Effect) -> Result<(), FoldReason> {
         match effect {
             Effect::Nothing | Effect::Checkpoint { .. } => Ok(()),
@@ -93,6 +89,7 @@ impl RecordedState {
                 self.note_key(check, RecordedKey { event: *event, at: *at });
                 Ok(())
             }
+            Effect::Epoch { at, number } => self.begin_epoch(*number, *at).ok_or(FoldReason::Epoch(index)),
         }
     }
 
@@ -116,16 +113,14 @@ impl RecordedState {
         self.generations.iter()
     }
 
-    /// When what no record holds was lost; none where that is so long ago that nothing made before could be presented.
-    pub fn lost(&self) -> Option<Time> {
-        self.lost
+    /// The present epoch, and the time at which it began; none before a record began one.
+    pub fn epoch(&self) -> GenerationState {
+        self.generation(&GenerationKey::EPOCH)
     }
 
-    /// What no record holds is lost at `at`.
-    pub fn lose_unrecorded(&mut self, at: Time) {
-        self.touch(&EntryKey::Lost);
-        self.lost = Some(at);
-        self.dated.add(DatedKey::Lost, at.plus(LOST_FOR));
+    /// The time up to which single-use values may have been spent and are not remembered, because an epoch has begun since.
+    pub fn fence(&self) -> Option<Time> {
+        self.epoch().ended.map(|began| began.plus(EVIDENCE_SKEW))
     }
 
     /// The principals that the configuration has in force; none before one was ever taken up.
@@ -165,7 +160,7 @@ impl RecordedState {
 
     /// True where anything may be forgotten at `at`.
     pub fn has_forgettable(&self, at: Time) -> bool {
-        self.dated.any(at)
+        !self.bygone.is_empty() || self.dated.any(at)
     }
 
     /// The number of entries that changed since the last checkpoint.
@@ -230,6 +225,26 @@ impl RecordedState {
             None => self.tasks_of.values().max().copied(),
         };
         tasks.map_or(until, |tasks| tasks.max(until))
+    }
+
+    /// Everything of the epochs before has ended. What of it has a date may be forgotten at once, except tasks that are
+    /// suspended: when time ends them their suspension is forgotten with them. An end of before that was recorded by a later time
+    /// than `at` counts as one of now, for no evidence of before counts any more and that of now must.
+    fn begin_epoch(&mut self, number: u64, at: Time) -> Option<()> {
+        (self.epoch().number.checked_add(1)? == number).then_some(())?;
+        let dated = |known: &RecordedGeneration| known.until.is_some() && known.inactive.is_none();
+        let generations = self.generations.iter().filter(|(_, known)| dated(known)).map(|(key, _)| DatedKey::Generation(*key));
+        let tasks = self.tasks.iter().filter(|(_, task)| task.suspended_by.is_none()).map(|(id, _)| DatedKey::Task(*id));
+        self.bygone = generations.chain(tasks).collect();
+        let is_later = |known: &RecordedGeneration| known.ended.is_some_and(|ended| ended > at);
+        let later: Vec<GenerationKey> =
+            self.generations.iter().filter(|(_, known)| is_later(known)).map(|(key, _)| *key).collect();
+        for key in later.into_iter().chain([GenerationKey::EPOCH]) {
+            self.touch(&EntryKey::Generation(key));
+            self.generations.entry(key).or_default().ended = Some(at);
+        }
+        self.generations.entry(GenerationKey::EPOCH).or_default().number = number;
+        Some(())
     }
 
     fn change_status(&mut self, thing: &Thing, transition: Transition, at: Time, by: Option<&ClientId>) {
@@ -297,11 +312,13 @@ impl RecordedState {
         self.generations.insert(key, after);
     }
 
-    /// Forgets everything that may be forgotten at `at`.
+    /// Forgets everything that may be forgotten at `at`, and what is of earlier epochs.
     pub fn forget(&mut self, at: Time) -> Forgotten {
         let mut forgotten = Forgotten::default();
-        for dated in self.dated.due(at) {
-            if self.is_forgettable(dated, at) {
+        let bygone = std::mem::take(&mut self.bygone).into_iter().map(|dated| (dated, Time::from_millis(i64::MAX)));
+        let due = self.dated.due(at).into_iter().map(|dated| (dated, at));
+        for (dated, by) in bygone.chain(due) {
+            if self.is_forgettable(dated, by) {
                 let key = dated.entry();
                 self.touch(&key);
                 self.remove(&key, &mut forgotten);
@@ -319,7 +336,6 @@ impl RecordedState {
                 .get(&key)
                 .is_some_and(|known| known.inactive.is_none() && known.until.is_some_and(|until| is_over(until, at))),
             DatedKey::Task(id) => self.tasks.get(&id).is_some_and(|task| is_over(task.forget(), at)),
-            DatedKey::Lost => self.lost.is_some_and(|lost| is_over(lost.plus(LOST_FOR), at)),
         }
     }
 
@@ -335,7 +351,6 @@ impl RecordedState {
                     }
                 }
             }
-            EntryKey::Lost => self.lost = None,
             EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Key(_) => {}
         }
     }
@@ -367,7 +382,6 @@ impl RecordedState {
             }
             EntryKey::Key(check) => self.keys.get(check).map(RecordedKey::packed),
             EntryKey::Configured => self.in_force.is_some().then(Vec::new),
-            EntryKey::Lost => self.lost.map(|at| at.millis().to_be_bytes().to_vec()),
         }
     }
 
@@ -377,7 +391,7 @@ impl RecordedState {
         let tasks = self.tasks.keys().map(|id| EntryKey::Task(*id));
         let principals = self.in_force.iter().flatten().map(|principal| EntryKey::Principal(principal.clone()));
         let keys = self.keys.keys().map(|check| EntryKey::Key(check.clone()));
-        let all = generations.chain(tasks).chain(principals).chain(keys).chain([EntryKey::Configured, EntryKey::Lost]);
+        let all = generations.chain(tasks).chain(principals).chain(keys).chain([EntryKey::Configured]);
         all.filter_map(|key| Some(StateRow { value: self.packed(&key)?, key: key.packed() })).collect()
     }
 
@@ -389,11 +403,6 @@ impl RecordedState {
             EntryKey::Principal(principal) => self.in_force.get_or_insert_default().extend([principal]),
             EntryKey::Key(check) => drop(self.keys.insert(check, RecordedKey::read(&row.value)?)),
             EntryKey::Configured => self.in_force.get_or_insert_default().extend([]),
-            EntryKey::Lost => {
-                let at = Time::from_millis(i64::from_be_bytes(row.value.as_slice().try_into().ok()?));
-                self.lost = Some(at);
-                self.dated.add(DatedKey::Lost, at.plus(LOST_FOR));
-            }
         }
         Some(())
     }
@@ -409,6 +418,7 @@ impl fmt::Display for FoldReason {
         match self {
             Self::Digest(index) => write!(f, "record {index} names another state than the records before it lead to"),
             Self::Task(index) => write!(f, "record {index} is in a task that no record opened, or that had no exchange left"),
+            Self::Epoch(index) => write!(f, "record {index} begins an epoch that does not follow the one before"),
         }
     }
 }

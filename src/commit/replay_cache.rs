@@ -121,6 +121,13 @@ impl ReplayCache {
         values.iter().for_each(|value| self.expiry.add(short(value), value.expires));
     }
 
+    /// An epoch begins: what was made up to `fence` does not count. What was forgotten by the time of an epoch before is among
+    /// that.
+    pub(super) fn begin_epoch(&mut self, fence: Time) {
+        self.spent.lost.store(fence.millis(), Ordering::SeqCst);
+        self.spent.forgotten.store(i64::MIN, Ordering::SeqCst);
+    }
+
     /// Passes where all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
     ///
     /// # Errors

@@ -127,6 +127,16 @@ impl State {
         self.read().recorded.require_keys(listed)
     }
 
+    /// The present epoch; 0 before a record began one.
+    pub fn epoch(&self) -> u64 {
+        self.read().recorded.epoch().number
+    }
+
+    /// The time up to which single-use values may have been spent and are not remembered.
+    pub(super) fn fence(&self) -> Option<Time> {
+        self.read().recorded.fence()
+    }
+
     /// The events of the `listed` keys that are not recorded yet.
     pub(super) fn unrecorded_keys(&self, listed: &KeyList) -> Vec<(KeyCheck, KeyEvent)> {
         self.read().recorded.unrecorded_keys(listed)
@@ -175,8 +185,16 @@ impl State {
             return;
         }
         let _stored_by_whoever_asked = self.write().apply(index, effect, at);
-        if let Effect::End { things, .. } | Effect::Status { things, .. } = effect {
-            self.changes.note(things.iter().map(|thing| thing.key));
+        match effect {
+            Effect::End { things, .. } | Effect::Status { things, .. } => {
+                self.changes.note(things.iter().map(|thing| thing.key));
+            }
+            Effect::Epoch { at, .. } => {
+                // After all of before has ended: nothing that was forgotten by a later time counts again.
+                self.floor.store(at.millis(), Ordering::SeqCst);
+                self.changes.note_everything();
+            }
+            _ => {}
         }
     }
 
@@ -286,17 +304,22 @@ impl State {
         now: Time,
     ) {
         let mut live = self.write();
+        let began = live.recorded.epoch().number != recorded.epoch().number;
         let configured = std::mem::take(&mut live.configured);
         let mut fresh = LiveState { recorded, tasks: TaskTable::default(), configured };
         fresh.take_tasks(terms, beats);
         for change in pending {
-            let at = change.since.unwrap_or(now);
+            // A time of an earlier epoch may lie ahead of this one.
+            let at = change.since.filter(|_| !began).unwrap_or(now);
             let mut recorded = fresh.foresee(&change.change, at);
             recorded.beats = fresh.apply(0, &recorded.effect, at);
             change.recorded = Some(recorded);
         }
         *live = fresh;
         drop(live);
+        if began {
+            self.floor.store(now.millis(), Ordering::SeqCst);
+        }
         self.raise_floor(now);
         self.changes.note_everything();
     }

@@ -2,6 +2,7 @@
 
 mod clock_steps;
 mod doubted;
+mod epochs;
 mod exhaustive;
 mod faults;
 mod hindered;

@@ -130,11 +130,15 @@ impl Writer {
 
     /// Everything that waited, in as many batches as it takes.
     pub(super) fn write_all(&mut self, commands: Vec<Box<dyn CommitCommand>>) {
-        let mut commands = commands.into_iter();
+        let mut commands = commands.into_iter().peekable();
         loop {
-            let mut batch = Vec::with_capacity(commands.len());
-            for command in commands.by_ref() {
-                let last = command.ends_batch();
+            if commands.peek().is_some_and(|next| next.begins_epoch()) {
+                // What acts already is recorded by the time by which it does.
+                self.write(Vec::new());
+            }
+            let mut batch: Vec<Box<dyn CommitCommand>> = Vec::with_capacity(commands.len());
+            while let Some(command) = commands.next_if(|next| batch.is_empty() || !next.begins_epoch()) {
+                let last = command.ends_batch() || command.begins_epoch();
                 batch.push(command);
                 if last {
                     break;
@@ -154,8 +158,9 @@ impl Writer {
             Ok(locked) => (locked, None),
             Err(failure) => (false, Some(failure)),
         };
-        let (at, clock_behind, clock_doubted) = self.present();
-        let unasked = if locked && !clock_doubted { self.unasked(at) } else { Vec::new() };
+        let begins = asked.iter().any(|command| command.begins_epoch());
+        let (at, clock_behind, clock_doubted) = self.present(begins);
+        let unasked = if locked && !clock_doubted && !begins { self.unasked(at) } else { Vec::new() };
         let mut staging = Staging {
             batch: Batch::at(at),
             memory: &mut self.memory,
@@ -202,17 +207,22 @@ impl Writer {
 
     /// The time of a batch that begins now; whether the clock stands too far behind for anything to be issued; whether it is so
     /// far ahead that nothing may be recorded. The present never runs backwards: within the tolerance the floor, which the
-    /// newest record raises too, stands in for a clock that is behind it.
-    fn present(&mut self) -> (Time, bool, bool) {
+    /// newest record raises too, stands in for a clock that is behind it. What `begins` an epoch goes by the clock alone.
+    fn present(&mut self, begins: bool) -> (Time, bool, bool) {
         let (present, floor) = (self.clock.now(), self.memory.state.floor());
         let behind = floor.since(present) > self.limits.clock_behind;
         if behind && !self.behind {
             let behind_ms = floor.since(present).as_millis();
-            tracing::error!(behind_ms, "the clock stands behind the newest record, so nothing is issued until it has caught up");
+            tracing::error!(
+                behind_ms,
+                "the clock stands behind the newest record, so nothing is issued until it has caught up; put it right, or, \
+                 where it is right, begin a new epoch by `countersign clock correct`"
+            );
         }
         self.behind = behind;
         // Asked after the time was: a doubt of then that is none now costs one batch, and the other way round nothing.
-        (present.max(floor), behind, self.clock.doubt().is_some())
+        let at = if begins { present } else { present.max(floor) };
+        (at, behind, self.clock.doubt().is_some())
     }
 
     /// Commands that nobody waits for: what is pending, then the ends of tasks that time has ended, which are dead already, and a

@@ -41,6 +41,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/agents/{transition}", web::post().to(change_agent))
             .route("/tasks", web::get().to(tasks))
             .route("/clock/accept", web::post().to(accept_clock))
+            .route("/clock/correct", web::post().to(correct_clock))
             .route("/configuration", web::get().to(configuration))
             .route("/configuration/accept", web::post().to(accept_configuration))
             .route("/keys/revoke", web::post().to(revoke_key))
@@ -128,6 +129,13 @@ async fn accept_clock(_operator: Auditor, state: Data<AppState>) -> HttpResponse
     HttpResponse::Ok().json(json!({ "now": now, "doubted": doubted, "recorded": recorded }))
 }
 
+/// Ends the epoch of a clock that was wrong, for the `reason` that is given.
+async fn correct_clock(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let done = admin::correct_clock(state.commit(), state.clock(), form.get("reason")).await.map_err(AdminError::of)?;
+    Ok(HttpResponse::Ok().json(done))
+}
+
 /// Ends the one thing that the parameters `what` and `value` name.
 async fn revoke(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
     let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
@@ -203,7 +211,7 @@ impl AdminError {
         let status = match reason {
             AdminReason::Malformed(_) | AdminReason::Commit(CommitReason::TooLarge) => StatusCode::BAD_REQUEST,
             AdminReason::Unknown(_) => StatusCode::NOT_FOUND,
-            AdminReason::Retired | AdminReason::Commit(CommitReason::Retired) => StatusCode::CONFLICT,
+            AdminReason::Retired | AdminReason::Commit(CommitReason::Retired | CommitReason::ClockRight) => StatusCode::CONFLICT,
             AdminReason::Commit(_) | AdminReason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, reason.to_string())

@@ -13,10 +13,12 @@ mod task;
 mod event;
 mod state;
 mod key;
+mod epoch;
 
 use serde::Deserialize;
 
 pub use disclosure::{Discloser, Disclosure, Disclosures};
+pub use epoch::{EpochCause, EpochRecord};
 pub use event::{RefusalRecord, RevocableRecord, RevocationRecord, StatusChangeRecord, WithheldRecord};
 pub use hop::{ActorRecord, AgentSubject, AttributeDigests, Confirmations, Evidence, HopRecord, Inputs};
 pub use key::{KeyCheck, KeyEvent, KeyRecord, KeyRole};
@@ -49,6 +51,8 @@ pub enum Record<'a> {
     Configuration(ConfigurationRecord<'a>),
     /// An event in the life of a key of this server.
     Key(KeyRecord<'a>),
+    /// The beginning of an epoch.
+    Epoch(EpochRecord<'a>),
 }
 
 impl<'a> Record<'a> {
@@ -91,6 +95,7 @@ impl<'a> Record<'a> {
             Self::State(record) => written(record, RECORD_BYTES_MAX),
             Self::Configuration(record) => written(record, RECORD_BYTES_MAX),
             Self::Key(record) => written(record, RECORD_BYTES_MAX),
+            Self::Epoch(record) => written(record, RECORD_BYTES_MAX),
         }
     }
 
@@ -106,6 +111,7 @@ impl<'a> Record<'a> {
             Self::State(_) => Kind::State,
             Self::Configuration(_) => Kind::Configuration,
             Self::Key(_) => Kind::Key,
+            Self::Epoch(_) => Kind::Epoch,
         }
     }
 
@@ -116,7 +122,7 @@ impl<'a> Record<'a> {
             Self::Task(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
             Self::Refusal(_) | Self::Revocation(_) | Self::StatusChange(_) => None,
-            Self::State(_) | Self::Configuration(_) | Self::Key(_) => None,
+            Self::State(_) | Self::Configuration(_) | Self::Key(_) | Self::Epoch(_) => None,
         }
     }
 
@@ -129,7 +135,7 @@ impl<'a> Record<'a> {
             Self::Refusal(record) => record.txn,
             Self::Revocation(record) => event::transaction(&record.ends),
             Self::StatusChange(record) => event::transaction(&record.things),
-            Self::State(_) | Self::Configuration(_) | Self::Key(_) => None,
+            Self::State(_) | Self::Configuration(_) | Self::Key(_) | Self::Epoch(_) => None,
         }
     }
 
@@ -157,6 +163,7 @@ impl<'a> Record<'a> {
             Kind::State => parsed(bytes).map(Self::State),
             Kind::Configuration => parsed(bytes).map(Self::Configuration),
             Kind::Key => parsed(bytes).map(Self::Key),
+            Kind::Epoch => parsed(bytes).map(Self::Epoch),
         }
     }
 
@@ -172,6 +179,7 @@ impl<'a> Record<'a> {
             Self::State(record) => record.holds(),
             Self::Configuration(record) => record.holds(),
             Self::Key(record) => record.holds(),
+            Self::Epoch(record) => record.holds(),
         }
     }
 }

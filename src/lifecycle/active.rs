@@ -131,7 +131,7 @@ mod tests {
         }
         assert_eq!(
             active(client("orchestrator"), &One(key, None), &pseudonyms).unwrap().into_parts().1,
-            [(key, GenerationState::default())]
+            [(key, GenerationState::default()), (GenerationKey::EPOCH, GenerationState::default())]
         );
     }
 

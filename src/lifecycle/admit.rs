@@ -9,7 +9,7 @@ use super::active::ActiveClient;
 use super::admitted::{AdmittedExchange, AdmittedParts, CurrentActor};
 use super::evidence::{ThingName, ThingState, VouchedFor, counts, last_end};
 use super::in_force::{Rules, active, held_by, in_force};
-use super::liveness::{Cause, NotAlive, join};
+use super::liveness::{Cause, NotAlive, join, with_epoch};
 use super::reason::AdmissionReason;
 use super::revocation::{InactiveStatus, instance_name};
 use crate::catalog::{Agent, Catalog};
@@ -279,8 +279,8 @@ fn generations(
     if actor.is_some_and(|actor| actor.attested().is_some() && !counts(actor.issued(), ended, rules.now)) {
         return Err(AdmissionReason::ActorOutdated);
     }
-    let mut inherited: Vec<Generation> = subject.own().map(|own| own.generations.clone()).unwrap_or_default();
-    inherited.extend(actor.map(VerifiedActor::generations).unwrap_or_default());
+    let mut inherited: Vec<Generation> = subject.own().map(|own| with_epoch(&own.generations)).unwrap_or_default();
+    inherited.extend(actor.map(VerifiedActor::generations).filter(|own| !own.is_empty()).map(with_epoch).unwrap_or_default());
     // Where the login knows a thing too, as it was then.
     login.extend(by_subject.into_iter().chain(by_actor));
     login.sort_by_key(|(key, _)| *key);

@@ -7,7 +7,7 @@ use super::evidence::{ThingName, counts, last_end};
 use super::in_force::Rules;
 use super::liveness::join;
 use super::reason::AdmissionReason;
-use crate::oauth::{Generation, GenerationKind, Resource};
+use crate::oauth::{Generation, GenerationKey, GenerationKind, Resource};
 
 /// The generations that a token to be issued will depend on, all alive, except its own hop or task and a transaction that begins
 /// with it. Made only by [`depend`].
@@ -34,9 +34,11 @@ pub fn depend<'a>(
     let mut generations = admitted.generations().to_vec();
     joining.sort_unstable_by_key(|(key, _)| *key);
     joining.dedup_by_key(|(key, _)| *key);
-    let fresh = joining.into_iter().filter(|(key, _)| generations.iter().all(|known| known.key != *key));
+    let is_epoch = |key: &GenerationKey| *key == GenerationKey::EPOCH;
+    // The epoch was named with the evidence; here it only stands among what is asked about.
+    let fresh = joining.into_iter().filter(|(key, _)| is_epoch(key) || generations.iter().all(|known| known.key != *key));
     let joined = join(rules.state, Vec::new(), fresh, rules.now).map_err(AdmissionReason::NotAlive)?;
-    generations.extend(joined);
+    generations.extend(joined.into_iter().filter(|joined| !is_epoch(&joined.key)));
     Ok(Dependencies(generations))
 }
 

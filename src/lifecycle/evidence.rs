@@ -43,11 +43,13 @@ impl<'a> VouchedFor<'a> {
 }
 
 /// The present state of each named thing under its current pseudonym, with the latest end and the strictest status that are
-/// recorded under any of its pseudonyms.
+/// recorded under any of its pseudonyms; and the present epoch, whose beginning is an end of everything.
 pub(super) fn recorded(state: &dyn StateView, pseudonyms: &Pseudonyms, names: &[ThingName<'_>]) -> Vec<ThingState> {
-    let keys: Vec<GenerationKey> = names.iter().flat_map(|(kind, name)| pseudonyms.every(*kind, name.as_bytes())).collect();
-    let states = state.generations(&keys);
+    let mut keys: Vec<GenerationKey> = names.iter().flat_map(|(kind, name)| pseudonyms.every(*kind, name.as_bytes())).collect();
     let each = keys.len().checked_div(names.len()).unwrap_or(1).max(1);
+    // The last chunk is its alone.
+    keys.push(GenerationKey::EPOCH);
+    let states = state.generations(&keys);
     let merged = |(keys, states): (&[GenerationKey], &[GenerationState])| {
         let first = states.first().copied().unwrap_or_default();
         let ended = last_end(states.iter());

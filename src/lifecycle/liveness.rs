@@ -1,5 +1,5 @@
 //! The one liveness predicate (promises 4 and 5): a token is alive while every generation it depends on is current, active and
-//! in time.
+//! in time. One of them is that of the server itself: the epoch. In epoch 0 no token names it, so one that names none is of that.
 
 use std::fmt;
 
@@ -54,7 +54,8 @@ pub enum Cause {
     Suspended,
 }
 
-/// Succeeds where every generation is still the current one, is neither suspended nor retired, and has time left at `now`.
+/// Succeeds where every generation, the epoch among them, is still the current one, is neither suspended nor retired, and has
+/// time left at `now`.
 /// Every path that issues, introspects, lists or completes asks this, and the commit asks it once more, atomically and with its
 /// own time.
 ///
@@ -62,9 +63,11 @@ pub enum Cause {
 /// Names the first thing that is over for good, or else the first that is suspended.
 pub fn alive(state: &dyn StateView, generations: &[Generation], now: Time) -> Result<(), NotAlive> {
     let now = now.max(state.floor());
-    let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
+    let unnamed = unnamed_epoch(generations);
+    let generations = || generations.iter().chain(&unnamed);
+    let keys: Vec<GenerationKey> = generations().map(|generation| generation.key).collect();
     let mut suspended = None;
-    for (generation, life) in generations.iter().zip(state.generations(&keys)) {
+    for (generation, life) in generations().zip(state.generations(&keys)) {
         match life.fault(generation.number, now) {
             Some(Cause::Suspended) => suspended = suspended.or(Some(NotAlive { key: generation.key, cause: Cause::Suspended })),
             Some(cause) => return Err(NotAlive { key: generation.key, cause }),
@@ -72,6 +75,17 @@ pub fn alive(state: &dyn StateView, generations: &[Generation], now: Time) -> Re
         }
     }
     suspended.map_or(Ok(()), Err)
+}
+
+/// The first epoch, where none stands among `generations`.
+fn unnamed_epoch(generations: &[Generation]) -> Option<Generation> {
+    let named = generations.iter().any(|generation| generation.key == GenerationKey::EPOCH);
+    (!named).then_some(Generation { key: GenerationKey::EPOCH, number: 0 })
+}
+
+/// The generations that an issued token depends on, its epoch among them in any case: whatever joins it must not bring another.
+pub(super) fn with_epoch(generations: &[Generation]) -> Vec<Generation> {
+    generations.iter().copied().chain(unnamed_epoch(generations)).collect()
 }
 
 /// Everything that a hop depends on, if it is alive: the `inherited` generations, under which the subject token was issued, and
@@ -126,12 +140,13 @@ impl std::error::Error for NotAlive {}
 mod tests {
     use super::*;
 
-    /// Everything is in the same state.
+    /// Everything but the server is in the same state.
     struct One(GenerationState, Time);
 
     impl StateView for One {
         fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
-            vec![self.0; keys.len()]
+            let of = |key: &GenerationKey| if *key == GenerationKey::EPOCH { GenerationState::default() } else { self.0 };
+            keys.iter().map(of).collect()
         }
 
         fn task(&self, _: &TaskId) -> Option<Task> {
@@ -166,6 +181,39 @@ mod tests {
             cause(GenerationState { inactive: Some(InactiveStatus::Suspended), ..until(1_000) }, 0, NOW),
             Some(Cause::Overdue)
         );
+    }
+
+    #[test]
+    fn a_token_that_names_no_epoch_is_of_the_first() {
+        struct In(u64);
+        impl StateView for In {
+            fn generations(&self, keys: &[GenerationKey]) -> Vec<GenerationState> {
+                let number = |key: &GenerationKey| if *key == GenerationKey::EPOCH { self.0 } else { 0 };
+                keys.iter().map(|key| GenerationState { number: number(key), ..GenerationState::default() }).collect()
+            }
+
+            fn task(&self, _: &TaskId) -> Option<Task> {
+                None
+            }
+
+            fn floor(&self) -> Time {
+                Time::from_millis(0)
+            }
+        }
+        let other = Generation { key: GenerationKey([1; 16]), number: 0 };
+        let named = |number| vec![other, Generation { key: GenerationKey::EPOCH, number }];
+        for epoch in 0..3 {
+            assert_eq!(alive(&In(epoch), &[other], NOW).is_ok(), epoch == 0);
+            assert_eq!(alive(&In(epoch), &[], NOW).is_ok(), epoch == 0);
+            for number in 0..3 {
+                assert_eq!(alive(&In(epoch), &named(number), NOW).is_ok(), number == epoch);
+                // What joins does not stand for what was inherited.
+                let joining = [(GenerationKey::EPOCH, GenerationState { number: epoch, ..GenerationState::default() })];
+                let joined = join(&In(epoch), with_epoch(&named(number)), joining.into_iter(), NOW);
+                assert_eq!(joined.is_ok(), number == epoch);
+                assert_eq!(join(&In(epoch), with_epoch(&[other]), joining.into_iter(), NOW).is_ok(), epoch == 0);
+            }
+        }
     }
 
     #[test]

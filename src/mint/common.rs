@@ -45,7 +45,7 @@ pub(super) fn txn(exchange: &AdmittedExchange, now: Time) -> Result<Txn, MintRea
 }
 
 /// Every generation that the exchange depends on, with that of the key that `signs`, in place of the one that signed the subject
-/// token; of the new hop or task; and of the transaction that begins here, where one does.
+/// token; of the new hop or task; and of the transaction that begins here, where one does. The first epoch is not named.
 pub(super) fn generations(
     exchange: &AdmittedExchange,
     dependencies: &Dependencies,
@@ -54,7 +54,8 @@ pub(super) fn generations(
     (kind, name): (GenerationKind, &[u8; 16]),
 ) -> Vec<Generation> {
     let born = |kind, name: &[u8; 16]| Generation { key: minting.pseudonyms.pseudonym(kind, name), number: 0 };
-    let others = dependencies.generations().iter().filter(|generation| !minting.signers.is_generation(&generation.key));
+    let stays = |generation: &&Generation| !minting.signers.is_generation(&generation.key) && !generation.is_first_epoch();
+    let others = dependencies.generations().iter().filter(stays);
     let mut generations: Vec<Generation> = others.copied().chain([signs, born(kind, name)]).collect();
     if exchange.txn().is_none() {
         generations.push(born(GenerationKind::Transaction, txn.as_bytes()));

@@ -40,6 +40,18 @@ pub struct Generation {
     pub number: u64,
 }
 
+impl GenerationKey {
+    /// The server itself, whose generation is the epoch: no keyed pseudonym, which this could only be by chance.
+    pub const EPOCH: Self = Self(*b"countersignepoch");
+}
+
+impl Generation {
+    /// True for the epoch that everything is in which names none.
+    pub fn is_first_epoch(&self) -> bool {
+        self.key == GenerationKey::EPOCH && self.number == 0
+    }
+}
+
 impl GenerationKind {
     /// Every kind.
     pub const ALL: [Self; 9] =

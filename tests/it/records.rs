@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use countersign_conformance::fixture;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::agents::json_of;
@@ -59,8 +60,9 @@ fn every_documented_member_is_written_and_every_written_one_is_documented() {
     assert_eq!(nowhere(&site, "mallory").status, 400);
     until("what went unrecorded is told", || records(&site).iter().any(|record| record.get("suppressed").is_some()));
     server.kill();
+    loses_what_no_record_holds(&site);
     let documented = documented();
-    assert_eq!(documented.top.len(), 11, "{documented:?}");
+    assert_eq!(documented.top.len(), 12, "{documented:?}");
     assert_eq!(written(&site), documented);
     tells_what_decided(&site);
 }
@@ -222,6 +224,14 @@ fn administered(site: &Site) {
     let issuer = text.lines().find(|line| line.starts_with("issuer")).unwrap();
     fs::write(&file, text.replacen(issuer, "issuer = \"https://another.example\"", 1)).unwrap();
     until("what is in force no longer is recorded", || records(site).iter().any(|record| record.get("removed").is_some()));
+}
+
+/// Values that were spent are deleted, so that making the state anew begins an epoch.
+fn loses_what_no_record_holds(site: &Site) {
+    let database = Connection::open(site.fixture.data.join("commit.sqlite")).unwrap();
+    assert!(database.execute("DELETE FROM single_use", []).unwrap() > 0);
+    drop(database);
+    assert_eq!(json_of(site, &["state", "rebuild"], 0)["lost"], true);
 }
 
 /// The present minute, by the clock of the parties.

@@ -37,6 +37,7 @@ const COMMANDS: &[(&str, &str, i32, i32)] = &[
     ("trust forget", "unknown.example", 1, 1),
     ("config accept", "--yes", 1, 1),
     ("clock accept", "", 0, 0),
+    ("clock correct", "", 1, 1),
     ("state rebuild", "", 2, 0),
     ("agent compromise", "researcher", 0, 0),
     ("agent retire", "researcher --yes", 0, 0),

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::json;
 
 use crate::disk::{shim, unavailable};
-use crate::support::{Ledger, Party, Reply, Site, form, get, post_form};
+use crate::support::{Ledger, Party, Reply, Server, Site, form, get, post_form};
 
 const DOCUMENT: &str = include_str!("../../docs/operators.md");
 const DAY: i64 = 86_400;
@@ -28,7 +28,11 @@ impl Wrong {
     }
 
     fn set(&self, days: i64) {
-        fs::write(&self.clock, (days * DAY).to_string()).unwrap();
+        self.set_seconds(days * DAY);
+    }
+
+    fn set_seconds(&self, seconds: i64) {
+        fs::write(&self.clock, seconds.to_string()).unwrap();
     }
 
     fn environment(&self) -> [(&str, &Path); 2] {
@@ -47,9 +51,15 @@ impl Wrong {
     }
 
     fn ask(&self, days: i64) -> Reply {
-        let party = Party::new(&self.site.profile(), "orchestrator").skewed(days * DAY);
-        let (assertion, subject) = (party.assertion(), party.id_token(json!({})));
-        let request = Party::request(&assertion, &subject, &[("resource", "https://assistant.example")]);
+        self.ask_at(days * DAY, None)
+    }
+
+    /// An exchange by a client whose clock is ahead by so much, of a fresh ID token or another `subject`.
+    fn ask_at(&self, seconds: i64, subject: Option<&str>) -> Reply {
+        let party = Party::new(&self.site.profile(), "orchestrator").skewed(seconds);
+        let (assertion, fresh) = (party.assertion(), party.id_token(json!({})));
+        let subject = subject.unwrap_or(&fresh);
+        let request = Party::request(&assertion, subject, &[("resource", "https://assistant.example")]);
         post_form(self.site.public, "/token", &form(&request)).unwrap()
     }
 
@@ -62,8 +72,12 @@ impl Wrong {
     }
 
     fn is_doubted(&self) -> bool {
+        self.is_hindered("clock_doubted: ")
+    }
+
+    fn is_hindered(&self, by: &str) -> bool {
         let told = get(self.site.ops, "/readyz").unwrap();
-        let doubted = told.body().starts_with("clock_doubted: ");
+        let doubted = told.body().starts_with(by);
         assert!(
             !doubted || DOCUMENT.lines().any(|line| told.body().trim_end() == line),
             "the page shows another: {}",
@@ -149,4 +163,50 @@ fn a_clock_long_after_the_newest_record_is_doubted_at_a_start() {
     let server = wrong.site.start_with(&wrong.environment());
     assert_eq!(wrong.ask(40).status, 200);
     server.kill();
+}
+
+/// Row by row of the page: a time far ahead was believed, something was issued by it, and one command is the way out.
+#[test]
+fn one_command_is_the_way_out_of_a_clock_that_was_ahead() {
+    let wrong = Wrong::new("clock-ahead");
+    let (site, correct) = (&wrong.site, "countersign clock correct --data data");
+    let mut server = Some(site.start_with(&wrong.environment()));
+    let before = wrong.ask(0).text_of("access_token");
+    wrong.set(400);
+    said(&wrong.command("countersign clock accept --data data"), 0, "and the server goes on");
+    assert_eq!(wrong.ask(400).status, 200);
+    wrong.set(0);
+    for (epoch, now) in [(1, 0), (2, 70)] {
+        site.wait("the clock is behind", || get(site.ops, "/readyz").is_ok() && wrong.is_hindered("clock_behind: "));
+        unavailable(&wrong.ask_at(now, None));
+        if epoch == 2 {
+            server.take().into_iter().for_each(Server::kill);
+        }
+        said(&wrong.command(correct), 0, &format!("and epoch {epoch} begins"));
+        said(&wrong.command(correct), 1, "there is nothing to correct");
+        if epoch == 2 {
+            server = Some(site.start_with(&wrong.environment()));
+        }
+        assert!(site.ready());
+        assert_eq!(wrong.ask_at(now, None).status, 401, "made within the minute that clocks may differ by");
+        let later = now + 65;
+        wrong.set_seconds(later);
+        let dead = wrong.ask_at(later, Some(&before));
+        assert_eq!(dead.text_of("error"), "invalid_request", "{}", dead.text);
+        let fresh = wrong.ask_at(later, None);
+        assert_eq!(fresh.status, 200, "{}", fresh.text);
+        assert_eq!(wrong.ask_at(later, Some(&fresh.text_of("access_token"))).status, 200);
+        if epoch == 1 {
+            wrong.set(400);
+            site.wait("the clock is doubted again", || wrong.is_doubted());
+            said(&wrong.command("countersign clock accept --data data"), 0, "and the server goes on");
+            assert_eq!(wrong.ask(400).status, 200);
+            server.take().into_iter().for_each(Server::kill);
+            wrong.set_seconds(70);
+            server = Some(site.launch(&wrong.environment()));
+        }
+    }
+    server.take().into_iter().for_each(Server::kill);
+    let verified = Command::new(env!("CARGO_BIN_EXE_countersign")).args(["ledger", "verify"]).arg(&site.fixture.data).output();
+    assert!(verified.as_ref().is_ok_and(|output| output.status.success()), "{verified:?}");
 }

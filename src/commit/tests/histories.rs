@@ -196,15 +196,15 @@ impl Bench {
     }
 
     /// Gives one command, and goes on until nothing is left to do. True where it was answered `Ok`.
-    pub(super) fn give(
+    pub(super) fn give<T>(
         &mut self,
         command: Box<dyn CommitCommand>,
-        mut answer: oneshot::Receiver<Result<(), CommitReason>>,
+        mut answer: oneshot::Receiver<Result<T, CommitReason>>,
     ) -> bool {
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(vec![command]);
         finish(writer);
-        matches!(answer.try_recv(), Ok(Ok(())))
+        matches!(answer.try_recv(), Ok(Ok(_)))
     }
 
     pub(super) fn submit(&mut self, mut hop: RecordHop) -> bool {

@@ -15,7 +15,7 @@ use crate::commit::fold::Fold;
 use crate::commit::named_fold::explain;
 use crate::commit::recorded::FoldReason;
 use crate::commit::tasks::{self, TermsSealer};
-use crate::ledger::record::Record;
+use crate::ledger::record::{Kind, Record};
 use crate::lifecycle::{GenerationState, TaskTerms};
 use crate::oauth::{GenerationKey, Time};
 
@@ -138,7 +138,7 @@ impl Writer {
         for stored in &records {
             let record = whole(stored)?;
             let effect = Effect::of(&record);
-            if let Effect::Checkpoint { at, digest, .. } = &effect {
+            if let Effect::Checkpoint { at, digest } = &effect {
                 let (changes, _) = memory.state.checkpoint(*at);
                 memory.hash.take(&changes);
                 if memory.hash.digest() != *digest {
@@ -146,7 +146,7 @@ impl Writer {
                 }
                 self.checkpoint = (stored.index, *at);
             }
-            memory.state.apply(stored.index, &effect, stored.at);
+            memory.apply(stored.index, &effect, stored.at);
             if let (Effect::Open(opening), Some(sealed)) = (&effect, sealed.get(&stored.index)) {
                 let terms = memory.terms.open(opening.id, sealed).ok_or(StoreReason::Corrupt("the terms of a task"))?;
                 memory.state.open(terms, stored.at);
@@ -161,6 +161,16 @@ impl Writer {
 }
 
 impl WriterMemory {
+    /// Takes up the effect of the record at `index`, as it is committed at `at`.
+    pub(in crate::commit) fn apply(&mut self, index: u64, effect: &Effect, at: Time) {
+        self.state.apply(index, effect, at);
+        self.state
+            .fence()
+            .filter(|_| matches!(effect, Effect::Epoch { .. }))
+            .into_iter()
+            .for_each(|fence| self.replay.begin_epoch(fence));
+    }
+
     /// Replaces everything by what the store holds. Changes that are `pending` act again.
     fn load(&mut self, read: Reread, pending: &mut [PendingChange]) -> Result<(), StoreReason> {
         let Reread { recovered, fold, newest, adopts, .. } = read;
@@ -168,7 +178,7 @@ impl WriterMemory {
         let terms = if adopts { Vec::new() } else { terms_of(&fold, &recovered, &self.terms)? };
         let Fold { state, hash } = fold;
         self.hash = hash;
-        self.replay.load(&recovered.unrecorded.single_use, state.lost());
+        self.replay.load(&recovered.unrecorded.single_use, state.fence());
         self.state.load(state, terms, &recovered.unrecorded.beats, pending, newest);
         self.lists.learn(recovered.unrecorded.status);
         Ok(())
@@ -195,16 +205,17 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
     let (mut next, mut newest, mut landed, mut checkpoint) = (from, Time::from_millis(0), false, (begins, Time::from_millis(0)));
     let mut differs = false;
     store.records(from, &mut |stored| {
-        if stored.index != next || stored.at < newest {
+        let record = whole(&stored)?;
+        // An epoch alone goes back in time.
+        if stored.index != next || stored.at < newest && record.kind() != Kind::Epoch {
             return Err(StoreReason::Corrupt("the order of the newest records"));
         }
-        let record = whole(&stored)?;
         landed |= uncertain.last.as_ref().is_some_and(|(index, bytes)| *index == stored.index && *bytes == stored.record);
         (next, newest) = (next + 1, stored.at);
         let effect = Effect::of(&record);
         match effect {
             _ if stored.index < begins => Ok(()),
-            Effect::Checkpoint { at, digest, .. } if *index == Some(stored.index) => {
+            Effect::Checkpoint { at, digest } if *index == Some(stored.index) => {
                 checkpoint = (stored.index, at);
                 differs = !fold.hash.digest().same_as(&digest);
                 Ok(())

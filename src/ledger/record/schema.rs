@@ -44,6 +44,8 @@ pub enum Kind {
     Configuration,
     /// An event in the life of a key of this server.
     Key,
+    /// The beginning of an epoch.
+    Epoch,
 }
 
 /// Why bytes are no record, or a record cannot be written.

@@ -41,8 +41,6 @@ pub enum StateCause {
     Stop,
     /// A data folder of an earlier version was taken up: no record before this one says what state was then.
     Adoption,
-    /// The state was made anew from the records, and what no record holds is lost.
-    Rebuild,
 }
 
 /// A change of what the configuration has in force.

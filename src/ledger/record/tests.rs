@@ -337,6 +337,7 @@ fn the_examples_of_the_schema_are_records() {
             Kind::Retirement,
             Kind::Configuration,
             Kind::Key,
+            Kind::Epoch,
             Kind::State,
         ]
     );

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use countersign::crypto::{Digest, SignKey};
 use countersign::ledger::{Checkpoint, KeyName, NoteSigner};
@@ -13,7 +12,7 @@ use serde_json::json;
 use super::desk::{copy, covered, head, run};
 use super::{TARGET, tokens, unrecorded};
 use crate::agents::json_of;
-use crate::support::patience::pass;
+use crate::disk::shim;
 use crate::support::{Party, Site, form, post_form};
 
 /// A stopped server's data: as it was after a few tokens, and after some more. The first start records seven keys,
@@ -236,13 +235,22 @@ fn a_spent_value_that_was_deleted_is_noticed_and_nothing_made_before_counts() {
     assert!(change(site, "DELETE FROM single_use") > 0);
     says(&stopped.refused(), &["single-use values", "state rebuild"]);
     assert_eq!(json_of(site, &["state", "rebuild"], 0)["lost"], true);
-    let server = site.start();
-    let refused =
-        post_form(site.public, "/token", &form(&Party::request(&before, &party.id_token(json!({})), &[TARGET]))).unwrap();
-    assert_eq!(refused.status, 401, "{}", refused.text);
-    // Whoever signs says so in whole seconds.
-    pass(Duration::from_millis(1_100));
-    tokens(site, 1);
+    // More than the minute later that clocks may differ by.
+    let (shim, clock) = (shim(&site.folder, "wrong_clock"), site.folder.join("clock"));
+    fs::write(&clock, "65").unwrap();
+    let server = site.start_with(&[("LD_PRELOAD", &shim), ("COUNTERSIGN_SHIM_CLOCK", &clock)]);
+    let later = Party::new(&site.profile(), "orchestrator").skewed(65);
+    let ask = |assertion: &str, subject: &str| {
+        post_form(site.public, "/token", &form(&Party::request(assertion, subject, &[TARGET]))).unwrap()
+    };
+    for (assertion, subject) in [(&before, later.id_token(json!({}))), (&party.assertion(), later.id_token(json!({})))] {
+        let refused = ask(assertion, &subject);
+        assert_eq!(refused.status, 401, "{}", refused.text);
+    }
+    let refused = ask(&later.assertion(), &party.id_token(json!({})));
+    assert_eq!(refused.text_of("error"), "invalid_request", "{}", refused.text);
+    let taken = ask(&later.assertion(), &later.id_token(json!({})));
+    assert_eq!(taken.status, 200, "{}", taken.text);
     covered(site);
     server.kill();
     stopped.sound();
