@@ -28,6 +28,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use countersign::commit::contract::{Select, Stored};
+use countersign::store;
 use floor::Sizes;
 use load::Load;
 use process::Process;
@@ -229,11 +231,17 @@ impl Bench {
             assertion: field("client_assertion"),
             subject: field("subject_token"),
             issued: access_token(&answers[0]).len(),
-            record: length("SELECT length(record) FROM records ORDER BY idx DESC LIMIT 1"),
+            record: self.newest().record.len(),
             disclosure: length("SELECT length(sealed) - 28 FROM disclosures ORDER BY idx DESC LIMIT 1"),
             request: request.len(),
             response: answers[0].len(),
         }
+    }
+
+    /// The newest record.
+    fn newest(&self) -> Stored {
+        let reader = store::reader(&self.folder.join("data")).unwrap();
+        reader.records(Select::All, reader.count().unwrap() - 1, 1).unwrap().remove(0)
     }
 
     /// Latencies at half of the rate that 32 in flight reached.
@@ -258,12 +266,8 @@ impl Bench {
     }
 
     fn records(&self) -> u64 {
-        let store = self.folder.join("data/commit.sqlite");
         // The server listens before its store is there.
-        let Ok(store) = rusqlite::Connection::open_with_flags(store, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY) else {
-            return 0;
-        };
-        store.query_row("SELECT coalesce(max(idx) + 1, 0) FROM records", [], |row| row.get(0)).unwrap()
+        store::reader(&self.folder.join("data")).and_then(|reader| reader.count()).unwrap_or(0)
     }
 
     /// Exchanges until the store holds `to` records; tells on the way what one costs.

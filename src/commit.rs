@@ -24,6 +24,7 @@ mod replay_cache;
 mod sequencer;
 mod state;
 mod status_lists;
+mod store_reason;
 mod subject_keys;
 mod tasks;
 mod unrecorded;

@@ -10,7 +10,7 @@ mod tiles;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::commit::contract::{CommitStore, RecordReader, StoreReason};
+use crate::commit::contract::{CommitStore, RecordReader, StoreReason, StoreTrimmer};
 pub use clock::{SystemClock, SystemTimepieces, VouchedClock};
 pub use in_force::InForceFile;
 pub use keys::{
@@ -18,7 +18,7 @@ pub use keys::{
     OwnerReason, RingEntry, SecretEntry, ServedWith, find_key, missing, remember, require_own, revoke_key,
 };
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
-use sqlite::{SqliteReader, SqliteStore};
+use sqlite::{SqliteReader, SqliteStore, SqliteTrimmer};
 pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};
 
 /// Takes the data folder as the commit store of this process alone, making it if there is none. Nothing is read before
@@ -36,6 +36,11 @@ pub fn open(data: &Path) -> Result<Box<dyn CommitStore>, StoreReason> {
 /// `Folder` when no server has used the folder; `Newer` when a newer version of this program did.
 pub fn reader(data: &Path) -> Result<Arc<dyn RecordReader>, StoreReason> {
     Ok(Arc::new(SqliteReader::open(data)?))
+}
+
+/// Leaves published records in a data folder to their entry bundles, for whoever holds that folder's lock.
+pub fn trimmer(data: &Path) -> Box<dyn StoreTrimmer> {
+    Box::new(SqliteTrimmer::new(data))
 }
 
 /// True where a server has used the data folder before.

@@ -109,6 +109,7 @@ fn start(data: &Path, folder: &Path) -> (Commit, Sequencer) {
         records: store::reader(data).unwrap(),
         durable: commit.durable(),
         files: Arc::new(TileFolder::new(data, folder).unwrap()),
+        trimmer: store::trimmer(data),
         keys: LogKeys { origin: signer.name().clone(), signers: vec![signer], known },
         interval: Duration::from_millis(500),
     });

@@ -50,6 +50,7 @@ pub(super) fn start(
         records: store::reader(data).map_err(|reason| Failure::at(data, &reason))?,
         durable: commit.durable(),
         files: Arc::clone(&files) as Arc<_>,
+        trimmer: store::trimmer(data),
         keys,
         interval: settings.ledger.checkpoint_interval,
     };

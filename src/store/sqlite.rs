@@ -6,10 +6,13 @@
 //! | `subjects.sqlite`, `-wal`, `-shm` | the wrapped keys of subjects, which backups leave out |
 //! | `commit.lock` | locked by the one server that may write |
 //!
+//! The bytes of a record lie here until its entry bundle is published, and then in that bundle alone.
+//!
 //! The log is copied into the database by a thread of its own, so that commits do not wait for it. After a failure every
 //! connection is closed, and what the log holds is written into the database, which is then flushed: pages that a failed flush
 //! may have lost are written again before anything relies on them.
 
+mod bundles;
 mod checkpoint;
 mod folder;
 mod reader;
@@ -17,6 +20,7 @@ mod schema;
 mod state;
 mod status;
 mod subjects;
+mod trim;
 mod write;
 
 use std::path::Path;
@@ -25,11 +29,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReason, Stored, WrapAnew};
 use crate::oauth::{GenerationKey, SingleUse, Time};
+use bundles::EntryBundles;
 use checkpoint::Checkpointer;
 pub(super) use folder::is_used;
 use folder::{LockedFolder, connect, failed};
 pub(super) use reader::SqliteReader;
 use subjects::SubjectFile;
+pub(super) use trim::SqliteTrimmer;
 
 /// The commit store in one data folder.
 #[derive(Debug)]
@@ -44,6 +50,7 @@ struct Open {
     connection: Connection,
     subjects: SubjectFile,
     checkpointer: Checkpointer,
+    bundles: EntryBundles,
     /// The index of the next record, and the time of the newest.
     next: u64,
     newest: Time,
@@ -65,11 +72,13 @@ impl SqliteStore {
         if version < schema::MOVED {
             subjects.take_from(&connection)?;
         }
+        schema::complete(&connection)?;
         checkpoint::completely(&connection)?;
         let recovered = reader::recovered(&connection)?;
         let checkpointer = Checkpointer::start(&self.folder.database())?;
         let newest = reader::newest(&connection).map_err(failed)?;
-        Ok((Open { connection, subjects, checkpointer, next: recovered.count, newest }, recovered))
+        let bundles = EntryBundles::new(self.folder.path());
+        Ok((Open { connection, subjects, checkpointer, bundles, next: recovered.count, newest }, recovered))
     }
 
     /// Runs `work` on the open store; after an error the store is closed.
@@ -101,7 +110,7 @@ impl CommitStore for SqliteStore {
     }
 
     fn records(&mut self, from: u64, each: &mut dyn FnMut(Stored) -> Result<(), StoreReason>) -> Result<(), StoreReason> {
-        self.healthy(|open| reader::each_record(&open.connection, from, each))
+        self.healthy(|open| reader::each_record(&open.connection, &mut open.bundles, from, each))
     }
 
     fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason> {

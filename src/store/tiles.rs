@@ -3,21 +3,27 @@
 //! | file | content |
 //! |---|---|
 //! | `DATA/ledger/checkpoint` | the published checkpoint |
-//! | `DATA/ledger/tile/…` | hashes and entries |
+//! | `DATA/ledger/tile/…` | hashes and entries; full bundles of entries packed by gzip, under their name and `.gz` |
 //! | `DATA/ledger/checkpoints/<size>` | earlier checkpoints |
 //! | `DATA/ledger/vkey` | the verifier keys, one on a line, the newest last |
 //! | `KEYS/ledger.head` | the newest signed checkpoint, written before it is published: an older copy of the data does not
 //! bring it back |
 
+use std::borrow::Cow;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
 use super::keys::KeyFilesReason;
 use crate::commit::contract::{LogStore, StoreReason, StoredCheckpoints};
-use crate::files::{Changes, read_if_there};
+use crate::files::{Changes, bounded, read_if_there};
 use crate::ledger::{
     CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, KeyName, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile,
+    TileKind,
 };
 
 /// The folder of the log within a data folder.
@@ -78,10 +84,48 @@ impl LogFolder {
     }
 }
 
+impl LogFolder {
+    /// The file of a packed tile.
+    fn packed(&self, tile: Tile) -> PathBuf {
+        self.0.join(format!("{tile}.gz"))
+    }
+
+    /// Packs a full bundle that lies there as it is, as an earlier version left it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or not replaced.
+    pub(super) fn pack(&self, tile: Tile) -> io::Result<()> {
+        let plain = self.0.join(tile.to_string());
+        let Some(bytes) = read_if_there(&plain, FILE_BYTES_MAX)? else { return Ok(()) };
+        let mut changes = Changes::below(&self.0);
+        changes.replace(&[(self.packed(tile), &gzip(&bytes)?)])?;
+        changes.settle()?;
+        fs::remove_file(plain)
+    }
+}
+
 impl LogFiles for LogFolder {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        read_if_there(&self.0.join(path), FILE_BYTES_MAX)
+        let plain = read_if_there(&self.0.join(path), FILE_BYTES_MAX)?;
+        match Tile::parse(path) {
+            Ok(tile) if plain.is_none() && is_packed(tile) => {
+                let packed = read_if_there(&self.packed(tile), FILE_BYTES_MAX)?;
+                packed.map(|packed| bounded(GzDecoder::new(packed.as_slice()), FILE_BYTES_MAX)).transpose()
+            }
+            _ => Ok(plain),
+        }
     }
+}
+
+/// True for what never changes and is read seldom: a third of its bytes are left.
+fn is_packed(tile: Tile) -> bool {
+    tile.kind() == TileKind::Entries && tile.is_full()
+}
+
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), Compression::fast());
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
 /// The log of one server, in its data folder; the newest checkpoint is remembered in its key folder.
@@ -168,8 +212,14 @@ impl LogStore for TileFolder {
     }
 
     fn write(&self, tiles: &[TileFile]) -> Result<(), StoreReason> {
-        let path = |tile: &Tile| self.log.path().join(tile.to_string());
-        let files: Vec<_> = tiles.iter().map(|(tile, bytes)| (path(tile), bytes.as_slice())).collect();
+        let mut files = Vec::with_capacity(tiles.len());
+        for (tile, bytes) in tiles {
+            files.push(match is_packed(*tile) {
+                true => (self.log.packed(*tile), Cow::Owned(gzip(bytes).map_err(StoreReason::Folder)?)),
+                false => (self.log.path().join(tile.to_string()), Cow::Borrowed(bytes.as_slice())),
+            });
+        }
+        let files: Vec<(PathBuf, &[u8])> = files.iter().map(|(path, bytes)| (path.clone(), &**bytes)).collect();
         self.replace(&files, self.log.path())
     }
 

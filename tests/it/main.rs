@@ -26,6 +26,9 @@ mod crash;
 // What must hold when the disk is full or does not flush.
 mod disk;
 
+// The days on which something went wrong, done as their pages in the document stand.
+mod bad_days;
+
 // A clock that is wrong: what is not recorded by it, and the way out.
 mod wrong_clock;
 

@@ -11,7 +11,8 @@ use crate::support::{Ledger, Party, Reply, Site, claims, form, post_form};
 
 const CRM: &str = "https://crm.example";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-const POD: &str = "0c6ef5c4-39a1-4f0c-9f6e-6d6f8f4f3b11";
+/// A running copy of the worker.
+pub const POD: &str = "0c6ef5c4-39a1-4f0c-9f6e-6d6f8f4f3b11";
 
 /// Kind 8: a typing error is seen, and what was asked for is done all the same.
 #[test]
@@ -154,7 +155,8 @@ fn a_compromised_agent_begins_anew_with_fresh_evidence() {
     }
 }
 
-fn token(site: &Site) -> String {
+/// A token of the orchestrator for the CRM.
+pub fn token(site: &Site) -> String {
     let party = Party::new(&site.profile(), "orchestrator");
     let body = form(&Party::request(&party.assertion(), &party.id_token(json!({})), &[("resource", CRM)]));
     let reply = post_form(site.public, "/token", &body).unwrap();
@@ -162,7 +164,8 @@ fn token(site: &Site) -> String {
     reply.text_of("access_token")
 }
 
-fn acted(site: &Site, pod: &str) -> String {
+/// A token in which the pod acts.
+pub fn acted(site: &Site, pod: &str) -> String {
     let reply = act(site, pod);
     assert_eq!(reply.status, 200, "{}", reply.text);
     let token = reply.text_of("access_token");
@@ -171,7 +174,7 @@ fn acted(site: &Site, pod: &str) -> String {
 }
 
 /// The gateway presents what the cluster says of a pod of the worker.
-fn act(site: &Site, pod: &str) -> Reply {
+pub fn act(site: &Site, pod: &str) -> Reply {
     let gateway = Party::new(&site.profile(), "gateway");
     let actor = attested(site, pod);
     let more = [("resource", CRM), ("actor_token", actor.as_str()), ("actor_token_type", JWT)];
@@ -180,7 +183,7 @@ fn act(site: &Site, pod: &str) -> Reply {
 }
 
 /// The pod trades what the cluster says of it.
-fn traded(site: &Site, pod: &str) -> Reply {
+pub fn traded(site: &Site, pod: &str) -> Reply {
     let parameters = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
         ("subject_token", &attested(site, pod)),

@@ -1,6 +1,7 @@
 //! What the black-box tests share: a real server on a generated configuration, and clients that speak plain HTTP to it.
 
 mod http;
+pub mod page;
 mod party;
 pub mod patience;
 mod records;

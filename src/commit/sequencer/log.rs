@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::kept::superfluous;
 use super::parts::{LogKeys, LogParts, PublishedCheckpoint, SequencerReason};
 use super::proving::{PAGE, Proving, VerifiedCheckpoints, page};
-use crate::commit::contract::{LogStore, RecordReader};
+use crate::commit::contract::{LogStore, RecordReader, StoreReason, StoreTrimmer};
 use crate::commit::receipt::Durable;
-use crate::ledger::{Checkpoint, CheckpointReason, Edge, NoteReason, Tile, TileFile};
+use crate::ledger::{Checkpoint, CheckpointReason, Edge, NoteReason, TILE_WIDTH, Tile, TileFile};
 
 /// Entries between two checkpoints, at most, where there is much to catch up with.
 const STRIDE: u64 = 65_536;
@@ -15,14 +15,57 @@ const STRIDE: u64 = 65_536;
 /// Tiles written at once, in bytes, about.
 const FILES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bundles that the store is trimmed by at once: the writer waits meanwhile, for a moment each.
+const TRIMMED_MAX: u64 = 8;
+
+/// After a failure to trim, so many turns pass before the next attempt.
+const TURNS_PAST: u32 = 64;
+
 /// Writes the log, and knows its state.
 pub(super) struct LogWriter {
     records: Arc<dyn RecordReader>,
     durable: Durable,
     files: Arc<dyn LogStore>,
     keys: LogKeys,
+    trimming: Trimming,
     /// None while that is unknown: at first, and after every failure.
     state: Option<LogState>,
+}
+
+/// Leaving to the published bundles what is in them.
+struct Trimming {
+    trimmer: Box<dyn StoreTrimmer>,
+    /// The number of records that were left to them; none while that is unknown.
+    trimmed: Option<u64>,
+    /// Turns that are still to pass after a failure.
+    past: u32,
+}
+
+impl Trimming {
+    /// Takes some steps, as far as a published checkpoint over `size` records covers full bundles. Nothing depends on it but room
+    /// on the disk, so that a failure is only told.
+    fn advance(&mut self, size: u64) {
+        if self.past > 0 {
+            self.past -= 1;
+        } else if let Err(reason) = self.step(size) {
+            tracing::error!(cause = ?reason, "records are kept in the store that lie in the ledger too: {reason}");
+            (self.trimmed, self.past) = (None, TURNS_PAST);
+        }
+    }
+
+    fn step(&mut self, size: u64) -> Result<(), StoreReason> {
+        let width = u64::from(TILE_WIDTH);
+        let mut trimmed = self.trimmed.map_or_else(|| self.trimmer.trimmed(), Ok)?;
+        for _ in 0..TRIMMED_MAX {
+            if trimmed + width > size {
+                break;
+            }
+            self.trimmer.trim(trimmed / width)?;
+            trimmed += width;
+        }
+        self.trimmed = Some(trimmed);
+        Ok(())
+    }
 }
 
 /// The state of the log: verified, and written by nobody else since.
@@ -39,8 +82,9 @@ struct LogState {
 
 impl LogWriter {
     pub(super) fn new(parts: LogParts) -> Self {
-        let LogParts { records, durable, files, keys, .. } = parts;
-        Self { records, durable, files, keys, state: None }
+        let LogParts { records, durable, files, keys, trimmer, .. } = parts;
+        let trimming = Trimming { trimmer, trimmed: None, past: 0 };
+        Self { records, durable, files, keys, trimming, state: None }
     }
 
     pub(super) fn rekey(&mut self, keys: LogKeys) {
@@ -65,6 +109,7 @@ impl LogWriter {
         }
         let published = state.published.clone().ok_or_else(nothing)?;
         self.state = Some(state);
+        self.trimming.advance(published.head.size());
         Ok(published)
     }
 

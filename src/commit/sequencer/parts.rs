@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::commit::contract::{LogStore, RecordReader, StoreReason};
+use crate::commit::contract::{LogStore, RecordReader, StoreReason, StoreTrimmer};
 use crate::commit::receipt::Durable;
 use crate::ledger::{Checkpoint, CheckpointReason, EntryBundleReason, KeyName, NoteSigner, NoteVerifier};
 
@@ -16,6 +16,8 @@ pub struct LogParts {
     pub durable: Durable,
     /// The files of the log.
     pub files: Arc<dyn LogStore>,
+    /// Leaves published records to the files.
+    pub trimmer: Box<dyn StoreTrimmer>,
     /// The keys that sign.
     pub keys: LogKeys,
     /// How long after its commit a record is in a published checkpoint, at most, as long as the disk keeps up.

@@ -6,12 +6,13 @@ mod faults;
 mod tampering;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::commit::contract::{LogStore, RecordReader, SealedDisclosures, Select, Stored, StoredCheckpoint};
+use crate::commit::contract::{LogStore, RecordReader, SealedDisclosures, Select, StoreTrimmer, Stored, StoredCheckpoint};
 use crate::commit::receipt::Durable;
 use crate::crypto::SignKey;
-use crate::ledger::{AuditReason, AuditReport, Checkpoint, KeyName, NoteSigner, audit};
+use crate::ledger::{AuditReason, AuditReport, Checkpoint, KeyName, LogFiles, NoteSigner, audit};
 use crate::oauth::Time;
 use crate::patience::until;
 use disk::Disk;
@@ -87,8 +88,46 @@ fn log(records: &Arc<Records>, disk: &Arc<Disk>) -> LogWriter {
 }
 
 fn log_to(records: &Arc<Records>, disk: &Arc<Disk>, durable: Durable) -> LogWriter {
-    let (records, files) = (Arc::clone(records), Arc::clone(disk));
-    LogWriter::new(LogParts { records, durable, files, keys: keys(&[1]), interval: Duration::from_secs(1) })
+    log_by(records, disk, durable, Trimmer::of(disk))
+}
+
+fn log_by(records: &Arc<Records>, disk: &Arc<Disk>, durable: Durable, trimmer: Trimmer) -> LogWriter {
+    let (records, files, trimmer) = (Arc::clone(records), Arc::clone(disk), Box::new(trimmer));
+    LogWriter::new(LogParts { records, durable, files, trimmer, keys: keys(&[1]), interval: Duration::from_secs(1) })
+}
+
+/// A trimmer that leaves nothing to a bundle that is not published by then.
+struct Trimmer {
+    disk: Arc<Disk>,
+    trimmed: Arc<AtomicU64>,
+    /// So many attempts fail.
+    faults: u32,
+}
+
+impl Trimmer {
+    fn of(disk: &Arc<Disk>) -> Self {
+        Self { disk: Arc::clone(disk), trimmed: Arc::default(), faults: 0 }
+    }
+}
+
+impl StoreTrimmer for Trimmer {
+    fn trimmed(&mut self) -> Result<u64, StoreReason> {
+        Ok(self.trimmed.load(Ordering::SeqCst))
+    }
+
+    fn trim(&mut self, bundle: u64) -> Result<(), StoreReason> {
+        if self.faults > 0 {
+            self.faults -= 1;
+            return Err(StoreReason::Failed("as planned".into()));
+        }
+        let (known, end) = (keys(&[1, 2]), (bundle + 1) * 256);
+        let published = self.disk.read("checkpoint").unwrap().unwrap();
+        let published = Checkpoint::open(&String::from_utf8(published).unwrap(), &known.origin, &known.known).unwrap();
+        assert!(published.size() >= end, "bundle {bundle} is not published: {published:?}");
+        assert!(self.disk.read(&format!("tile/entries/{bundle:03}")).unwrap().is_some(), "bundle {bundle} is not there");
+        assert_eq!(self.trimmed.swap(end, Ordering::SeqCst), bundle * 256, "in order, and once");
+        Ok(())
+    }
 }
 
 /// Audits the files against every checkpoint that anybody ever saw.
@@ -141,6 +180,35 @@ fn lost_files_are_made_again_from_the_records() {
 }
 
 #[test]
+fn what_is_published_is_left_to_the_bundles_a_few_at_a_time() {
+    let (records, disk, durable) = (Records::of(3_000), Arc::new(Disk::default()), Durable::default());
+    durable.set(255);
+    let trimmer = Trimmer::of(&disk);
+    let trimmed = Arc::clone(&trimmer.trimmed);
+    let mut log = log_by(&records, &disk, durable.clone(), trimmer);
+    for (size, left) in [(255, 0), (256, 256), (300, 256), (3_000, 256 + 8 * 256), (3_000, 11 * 256), (3_000, 11 * 256)] {
+        durable.set(size);
+        assert_eq!(log.advance().unwrap().head.size(), size);
+        assert_eq!(trimmed.load(Ordering::SeqCst), left, "{size}");
+    }
+}
+
+#[test]
+fn a_failure_to_trim_stops_nothing_and_is_tried_again_later() {
+    let (records, disk, durable) = (Records::of(300), Arc::new(Disk::default()), Durable::default());
+    durable.set(300);
+    let trimmer = Trimmer { faults: 1, ..Trimmer::of(&disk) };
+    let trimmed = Arc::clone(&trimmer.trimmed);
+    let mut log = log_by(&records, &disk, durable, trimmer);
+    for _ in 0..=64 {
+        assert_eq!(log.advance().unwrap().head.size(), 300);
+        assert_eq!(trimmed.load(Ordering::SeqCst), 0);
+    }
+    log.advance().unwrap();
+    assert_eq!(trimmed.load(Ordering::SeqCst), 256);
+}
+
+#[test]
 fn a_new_key_signs_beside_the_old_one() {
     let (records, disk) = (Records::of(3), Arc::new(Disk::default()));
     let mut log = log(&records, &disk);
@@ -164,6 +232,7 @@ fn the_thread_publishes_within_its_interval_and_ends_when_told() {
         records: Arc::clone(&records) as Arc<dyn RecordReader>,
         durable: durable.clone(),
         files: Arc::clone(&disk) as Arc<dyn LogStore>,
+        trimmer: Box::new(Trimmer::of(&disk)),
         keys: keys(&[1]),
         interval: Duration::from_millis(20),
     };

@@ -458,8 +458,11 @@ fn judge(bench: &Bench, model: &Model, seed: u64) {
     for (id, task) in model.tasks.iter().filter(|(_, task)| task.deadline > now) {
         let known = bench.state.task(&TaskId::from_bytes([*id; 16])).map(|task| task.left);
         assert_eq!(known, Some(task.left), "seed {seed}: task {id}");
-        // What is over with something above it has no time to speak of.
-        if task.on.iter().any(|(above, ends)| model.of(*above).ends != *ends) {
+        // What is over with something above it, by hand or by time, has no time to speak of.
+        let over = |(above, ends): &(u8, u64)| {
+            model.of(*above).ends != *ends || model.tasks.get(above).is_some_and(|above| above.due <= now)
+        };
+        if task.on.iter().any(over) {
             continue;
         }
         let known = bench.state.generations(&[GenerationKey([*id; 16])])[0];

@@ -45,6 +45,10 @@ impl LockedFolder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn database(&self) -> PathBuf {
         database(&self.path)
     }

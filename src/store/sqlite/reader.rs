@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
 
+use super::bundles::EntryBundles;
 use super::checkpoint::log_of;
 use super::folder::{self, connect, failed};
-use super::schema::{self, MOVED};
+use super::schema::{self, NEWEST};
 use super::{state, status, subjects};
 use crate::commit::contract::{
     RecordReader, Recovered, SealedDisclosures, Select, StoreReason, Stored, StoredCheckpoint, Unrecorded,
@@ -22,6 +23,7 @@ const RECORDS_MAX: u32 = 10_000;
 #[derive(Debug)]
 pub(crate) struct SqliteReader {
     connection: Mutex<Connection>,
+    bundles: Mutex<EntryBundles>,
     /// The keys of subjects, once they were asked for and are there.
     subjects: Mutex<Option<Connection>>,
     subjects_at: PathBuf,
@@ -38,11 +40,12 @@ impl SqliteReader {
         let connection = connect(&database, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
         connection.pragma_update(None, "query_only", true).map_err(failed)?;
         let version = schema::version(&connection)?;
-        schema::check(&connection, version, MOVED)?;
+        schema::check(&connection, version, NEWEST)?;
         if version == 0 {
             return Err(StoreReason::Folder(std::io::Error::other("no server has used it yet")));
         }
-        Ok(Self { connection: Mutex::new(connection), subjects: Mutex::new(None), subjects_at: folder::subjects(folder) })
+        let (bundles, subjects_at) = (Mutex::new(EntryBundles::new(folder)), folder::subjects(folder));
+        Ok(Self { connection: Mutex::new(connection), bundles, subjects: Mutex::new(None), subjects_at })
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -62,20 +65,14 @@ impl RecordReader for SqliteReader {
 
     fn records(&self, select: Select, from: u64, limit: u32) -> std::result::Result<Vec<Stored>, StoreReason> {
         let connection = self.connection();
+        let mut bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = limit.min(RECORDS_MAX);
         let from = i64::try_from(from).unwrap_or(i64::MAX);
         match select {
-            Select::All => stored(&connection, "idx >= ?1 ORDER BY idx LIMIT ?2", params![from, limit]),
-            Select::Txn(txn) => {
-                let sql = "txn = ?3 AND idx >= ?1 ORDER BY idx LIMIT ?2";
-                stored(&connection, sql, params![from, limit, txn.as_bytes()])
-            }
-            Select::Jti(jti) => {
-                let sql = "jti = ?3 AND idx >= ?1 ORDER BY idx LIMIT ?2";
-                stored(&connection, sql, params![from, limit, jti.as_bytes()])
-            }
+            Select::All => stored(&connection, &mut bundles, "", params![from, limit]),
+            Select::Txn(txn) => stored(&connection, &mut bundles, "txn = ?3 AND", params![from, limit, txn.as_bytes()]),
+            Select::Jti(jti) => stored(&connection, &mut bundles, "jti = ?3 AND", params![from, limit, jti.as_bytes()]),
         }
-        .map_err(failed)
     }
 
     fn disclosures(&self, index: u64) -> std::result::Result<Option<SealedDisclosures>, StoreReason> {
@@ -119,21 +116,24 @@ pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovere
 /// Shows every record from `from` on to `each`.
 pub(super) fn each_record(
     connection: &Connection,
+    bundles: &mut EntryBundles,
     from: u64,
     each: &mut dyn FnMut(Stored) -> std::result::Result<(), StoreReason>,
 ) -> std::result::Result<(), StoreReason> {
-    let sql = "SELECT idx, at, jti, txn, record FROM records WHERE idx >= ?1 ORDER BY idx";
-    let mut query = connection.prepare(sql).map_err(failed)?;
-    let mut rows = query.query([i64::try_from(from).unwrap_or(i64::MAX)]).map_err(failed)?;
+    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let mut query = connection.prepare_cached(&everywhere(connection, "").map_err(failed)?).map_err(failed)?;
+    let mut rows = query.query(params![from, i64::MAX]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
-        each(record(row).map_err(failed)?)?;
+        each(whole(connection, bundles, found(row).map_err(failed)?)?)?;
     }
     Ok(())
 }
 
 /// The time of the newest record.
 pub(super) fn newest(connection: &Connection) -> Result<Time> {
-    let newest = connection.query_row("SELECT at FROM records ORDER BY idx DESC LIMIT 1", [], |row| row.get(0)).optional()?;
+    let last = |table| format!("SELECT * FROM (SELECT idx, at FROM {table} ORDER BY idx DESC LIMIT 1)");
+    let sql = format!("SELECT at FROM ({} UNION ALL {}) ORDER BY idx DESC LIMIT 1", last("records"), last("bundled"));
+    let newest = connection.query_row(&sql, [], |row| row.get(0)).optional()?;
     Ok(Time::from_millis(newest.unwrap_or(0)))
 }
 
@@ -144,22 +144,62 @@ fn sealed(connection: &Connection, index: u64) -> Result<Option<(GenerationKey, 
 }
 
 fn count(connection: &Connection) -> Result<u64> {
-    connection.prepare_cached("SELECT coalesce(max(idx) + 1, 0) FROM records")?.query_row([], |row| row.get(0))
+    let bundled = if has_bundled(connection)? { "(SELECT max(idx) + 1 FROM bundled)" } else { "NULL" };
+    let sql = format!("SELECT coalesce((SELECT max(idx) + 1 FROM records), {bundled}, 0)");
+    connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))
 }
 
-fn stored(connection: &Connection, chosen: &str, params: impl Params) -> Result<Vec<Stored>> {
-    let sql = format!("SELECT idx, at, jti, txn, record FROM records WHERE {chosen}");
-    connection.prepare_cached(&sql)?.query_map(params, record)?.collect()
+/// False in a store of before, which only a server takes up.
+fn has_bundled(connection: &Connection) -> Result<bool> {
+    // Asked of the file: what a connection has in memory of its tables may be older.
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'bundled')";
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-fn record(row: &Row<'_>) -> Result<Stored> {
-    Ok(Stored {
+/// The query for `chosen` records, wherever they lie, from an index on and so many: in one statement, and so as of one moment.
+fn everywhere(connection: &Connection, chosen: &str) -> Result<String> {
+    let from = |table, bytes| format!("SELECT idx, at, jti, txn, {bytes} FROM {table} WHERE {chosen} idx >= ?1");
+    let bundled = if has_bundled(connection)? { format!("{} UNION ALL ", from("bundled", "NULL")) } else { String::new() };
+    Ok(format!("{bundled}{} ORDER BY idx LIMIT ?2", from("records", "record")))
+}
+
+fn stored(
+    connection: &Connection,
+    bundles: &mut EntryBundles,
+    chosen: &str,
+    params: impl Params,
+) -> std::result::Result<Vec<Stored>, StoreReason> {
+    let rows = || connection.prepare_cached(&everywhere(connection, chosen)?)?.query_map(params, found)?.collect::<Result<_>>();
+    let rows: Vec<StoredRow> = rows().map_err(failed)?;
+    rows.into_iter().map(|found| whole(connection, bundles, found)).collect()
+}
+
+/// A record as it was found, and whether its bytes are still to be read.
+struct StoredRow {
+    stored: Stored,
+    bundled: bool,
+}
+
+fn found(row: &Row<'_>) -> Result<StoredRow> {
+    let record: Option<Vec<u8>> = row.get(4)?;
+    let bundled = record.is_none();
+    let stored = Stored {
         index: row.get(0)?,
         at: Time::from_millis(row.get(1)?),
         jti: row.get::<_, Option<[u8; 16]>>(2)?.map(Jti::from_bytes),
         txn: row.get::<_, Option<[u8; 16]>>(3)?.map(Txn::from_bytes),
-        record: row.get(4)?,
-    })
+        record: record.unwrap_or_default(),
+    };
+    Ok(StoredRow { stored, bundled })
+}
+
+/// The record with its bytes.
+fn whole(connection: &Connection, bundles: &mut EntryBundles, found: StoredRow) -> std::result::Result<Stored, StoreReason> {
+    let StoredRow { mut stored, bundled } = found;
+    if bundled {
+        stored.record = bundles.record(connection, stored.index)?;
+    }
+    Ok(stored)
 }
 
 /// Every row holds whole digests; whatever else stands there was not written here.

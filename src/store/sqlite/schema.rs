@@ -13,6 +13,9 @@ pub(super) const APPLICATION: i64 = 0x4353_474e;
 /// The first version without the keys of subjects, to which no script leads: they are moved to a file of their own.
 pub(super) const MOVED: usize = VERSIONS.len() + 1;
 
+/// The version of this program.
+pub(super) const NEWEST: usize = MOVED + LATER.len();
+
 /// One script per version, each leading from the one before.
 const VERSIONS: [&str; 7] = [
     "
@@ -128,11 +131,31 @@ const VERSIONS: [&str; 7] = [
 ",
 ];
 
+/// The same from [`MOVED`] on.
+const LATER: [&str; 1] = [
+    // What is needed to find a record whose bytes lie in its entry bundle alone, and the root of the tree over each such bundle.
+    // The bytes of such a record are no longer in `records`, nor is anything of it.
+    "
+    CREATE TABLE bundled (
+        idx INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        jti BLOB,
+        txn BLOB
+    ) STRICT;
+    CREATE INDEX bundled_jti ON bundled (jti) WHERE jti IS NOT NULL;
+    CREATE INDEX bundled_txn ON bundled (txn) WHERE txn IS NOT NULL;
+    CREATE TABLE bundles (
+        number INTEGER PRIMARY KEY,
+        root BLOB NOT NULL
+    ) STRICT;
+",
+];
+
 /// Sets the journal mode, and brings the schema up to date, as far as scripts lead. Returns the version that it had.
 pub(super) fn prepare(connection: &Connection) -> Result<usize, StoreReason> {
     log_ahead(connection)?;
     let version = version(connection)?;
-    check(connection, version, MOVED)?;
+    check(connection, version, NEWEST)?;
     lead(connection, version..VERSIONS.len()).map_err(failed)?;
     // A store that is new has nothing to be taken up.
     let nothing = if version == 0 { "DROP TABLE lives; DROP TABLE tasks; DROP TABLE in_force;" } else { "" };
@@ -158,6 +181,13 @@ pub(super) fn version(connection: &Connection) -> Result<usize, StoreReason> {
 pub(super) fn lead(connection: &Connection, versions: Range<usize>) -> rusqlite::Result<()> {
     let mut steps = VERSIONS.iter().enumerate().take(versions.end).skip(versions.start);
     steps.try_for_each(|(from, script)| migrate(connection, from, script))
+}
+
+/// From the version without the keys of subjects, which is behind that of before, to the newest.
+pub(super) fn complete(connection: &Connection) -> Result<(), StoreReason> {
+    let version = version(connection)?;
+    let mut steps = (MOVED..).zip(LATER).filter(|(from, _)| *from >= version);
+    steps.try_for_each(|(from, script)| migrate(connection, from, script)).map_err(failed)
 }
 
 /// Refuses a database of a version newer than `newest`, or of another program.

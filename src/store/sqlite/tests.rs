@@ -3,6 +3,7 @@
 mod adoption;
 mod bystander;
 mod tampering;
+mod trimming;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -38,7 +38,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "config", rooms: &[], single: &["src/config"] },
     Home { crate_name: "actix_web", rooms: &["src/http", "src/demo/"], single: &["src/cli"] },
     Home { crate_name: "oauth2", rooms: &["src/cli/client_request.rs", "src/cli/token.rs"], single: &[] },
-    Home { crate_name: "flate2", rooms: &["src/mint/status_list.rs"], single: &["src/cli"] },
+    Home { crate_name: "flate2", rooms: &["src/mint/status_list.rs", "src/store/tiles.rs"], single: &["src/cli"] },
     Home { crate_name: "postcard", rooms: &["src/token/ancestry.rs", "src/commit/entry.rs", "src/commit/tasks.rs"], single: &[] },
     Home { crate_name: "clap", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "clap_complete", rooms: &["src/cli"], single: &[] },

@@ -1,8 +1,8 @@
 //! Everything that can be done to one row of a small store while no server runs: a start notices it.
 //!
-//! Records are the ledger's to see (`tests/it/ledger/tampering.rs`); disclosures and the keys of subjects are encrypted with
-//! authentication (`commit/tests/rules.rs`), decide nothing, and are meant to be deleted. The number of those keys decides
-//! nothing either: an old copy of them is noticed by it.
+//! Records are the ledger's to see (`tests/it/ledger/tampering.rs`), those in bundles too (`trimming.rs`). Disclosures and the
+//! keys of subjects are encrypted with authentication (`commit/tests/rules.rs`), decide nothing, and are meant to be deleted. The
+//! number of those keys decides nothing either: an old copy of them is noticed by it.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ const TABLES: [&str; 8] =
     ["state", "checkpoint", "task_terms", "heartbeats", "unrecorded", "single_use", "status_lists", "status"];
 
 /// The others, see above.
-const OTHERS: [&str; 3] = ["records", "disclosures", "keys_added"];
+const OTHERS: [&str; 5] = ["records", "bundled", "bundles", "disclosures", "keys_added"];
 
 fn begin(scratch: &Scratch) -> Result<Commit, StoreReason> {
     let store = Box::new(SqliteStore::new(&scratch.0).unwrap());
