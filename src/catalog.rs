@@ -1,30 +1,5 @@
 //! The registered agents and APIs, as meant: validated, cross-checked, immutable. A reload makes a new catalog.
 
-/// Declares an enum whose variants have a name in files and policies.
-macro_rules! named {
-    ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $name:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $type { $($(#[$variant_meta])* $variant,)+ }
-
-        impl $type {
-            /// Every value under its name.
-            pub const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$variant)),+];
-
-            /// The name in files and policies.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-        }
-
-        impl std::fmt::Display for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
 mod agent;
 mod api;
 mod check;
@@ -34,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use agent::{Agent, AgentKind, BoundTokens, Status};
-pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, StatusBits, StatusList};
+pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList};
 
 use crate::diagnostic::{Declared, Diagnostic};
 use crate::oauth::{Audience, ClientId, Resource, RuleName, Scope, Scopes};

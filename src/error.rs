@@ -72,58 +72,38 @@ impl Profile {
     pub const TOKEN_EXCHANGE: Self = Self { unacceptable: ErrorCode::InvalidRequest };
 }
 
-/// Declares the OAuth error codes: each is counted, and has its registered name.
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $code:ident = $name:literal,)+) => {
-        /// An OAuth error code.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum ErrorCode {
-            $($(#[doc = $doc])+ $code,)+
-        }
-
-        impl ErrorCode {
-            /// Every code.
-            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$code),+];
-
-            /// The registered code.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$code => $name,)+
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// Malformed, or a subject or actor token that is invalid or unacceptable.
-    InvalidRequest = "invalid_request",
-    /// Not authenticated.
-    InvalidClient = "invalid_client",
-    /// The client may not do this at all.
-    UnauthorizedClient = "unauthorized_client",
-    /// The grant is not served.
-    UnsupportedGrantType = "unsupported_grant_type",
-    /// The scopes exceed what is held or permitted, or are malformed.
-    InvalidScope = "invalid_scope",
-    /// The target is unknown, malformed, or gives nothing (RFC 8707 §2).
-    InvalidTarget = "invalid_target",
-    /// The `authorization_details` are malformed or exceed what is permitted (RFC 9396 §5).
-    InvalidAuthorizationDetails = "invalid_authorization_details",
-    /// A DPoP proof is missing or wrong (RFC 9449 §5).
-    InvalidDpopProof = "invalid_dpop_proof",
-    /// The DPoP proof must carry the nonce that the answer gives (RFC 9449 §8).
-    UseDpopNonce = "use_dpop_nonce",
-    /// An access token is missing what it needs, or none of ours (RFC 6750 §3.1).
-    InvalidToken = "invalid_token",
-    /// An access token does not open this (RFC 6750 §3.1).
-    InsufficientScope = "insufficient_scope",
-    /// The kind of token cannot be revoked (RFC 7009 §2.2.1).
-    UnsupportedTokenType = "unsupported_token_type",
-    /// The server cannot answer now; trying again may help. The code of RFC 6749 §4.1.2.1, as §5.2 has none.
-    TemporarilyUnavailable = "temporarily_unavailable",
-    /// A defect of the server.
-    ServerError = "server_error",
+named! {
+    /// An OAuth error code: each is counted, and has its registered name.
+    pub enum ErrorCode {
+        /// Malformed, or a subject or actor token that is invalid or unacceptable.
+        InvalidRequest = "invalid_request",
+        /// Not authenticated.
+        InvalidClient = "invalid_client",
+        /// The client may not do this at all.
+        UnauthorizedClient = "unauthorized_client",
+        /// The grant is not served.
+        UnsupportedGrantType = "unsupported_grant_type",
+        /// The scopes exceed what is held or permitted, or are malformed.
+        InvalidScope = "invalid_scope",
+        /// The target is unknown, malformed, or gives nothing (RFC 8707 §2).
+        InvalidTarget = "invalid_target",
+        /// The `authorization_details` are malformed or exceed what is permitted (RFC 9396 §5).
+        InvalidAuthorizationDetails = "invalid_authorization_details",
+        /// A DPoP proof is missing or wrong (RFC 9449 §5).
+        InvalidDpopProof = "invalid_dpop_proof",
+        /// The DPoP proof must carry the nonce that the answer gives (RFC 9449 §8).
+        UseDpopNonce = "use_dpop_nonce",
+        /// An access token is missing what it needs, or none of ours (RFC 6750 §3.1).
+        InvalidToken = "invalid_token",
+        /// An access token does not open this (RFC 6750 §3.1).
+        InsufficientScope = "insufficient_scope",
+        /// The kind of token cannot be revoked (RFC 7009 §2.2.1).
+        UnsupportedTokenType = "unsupported_token_type",
+        /// The server cannot answer now; trying again may help. The code of RFC 6749 §4.1.2.1, as §5.2 has none.
+        TemporarilyUnavailable = "temporarily_unavailable",
+        /// A defect of the server.
+        ServerError = "server_error",
+    }
 }
 
 impl ExchangeError {
@@ -337,8 +317,8 @@ mod tests {
 
     #[test]
     fn every_code_is_listed_once_under_its_name() {
-        let names: std::collections::BTreeSet<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
-        assert_eq!(names.len(), ErrorCode::ALL.len());
+        let names: std::collections::BTreeSet<&str> = ErrorCode::NAMES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), ErrorCode::NAMES.len());
         assert!(names.contains("invalid_request") && names.contains("server_error"));
     }
 }

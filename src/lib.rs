@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod patience;
 
+#[macro_use]
+mod named;
+
 pub mod crypto;
 pub mod json;
 pub mod oauth;

@@ -190,9 +190,9 @@ fn report(agent: &Arc<Agent>, deployment: &Deployment, state: &dyn StateView, us
         team: agent.team.clone(),
         kind: agent.kind.as_str(),
         status: StatusReport {
-            file: agent.status.to_string(),
-            recorded: recorded.to_string(),
-            holds: agent.status.stricter(recorded).to_string(),
+            file: agent.status.as_str().to_owned(),
+            recorded: recorded.as_str().to_owned(),
+            holds: agent.status.stricter(recorded).as_str().to_owned(),
         },
         instances: instances(agent, deployment, state, used),
         last_use: used.last.map(Time::seconds),
@@ -210,7 +210,7 @@ fn instances(agent: &Agent, deployment: &Deployment, state: &dyn StateView, used
         let things = Revocable::instance(&agent.id, instance, &deployment.pseudonyms);
         let keys: Vec<GenerationKey> = things.iter().map(|thing| thing.key).collect();
         let inactive = state.generations(&keys).into_iter().filter_map(|state| state.inactive).max()?;
-        Some(InstanceReport { instance: instance.clone(), status: recorded_status(Some(inactive)).to_string() })
+        Some(InstanceReport { instance: instance.clone(), status: recorded_status(Some(inactive)).as_str().to_owned() })
     };
     used.suspended.iter().filter_map(report).collect()
 }

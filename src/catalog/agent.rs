@@ -40,7 +40,7 @@ impl Agent {
 
 named! {
     /// The kind of client that an agent is.
-    AgentKind {
+    pub enum AgentKind {
         /// Decides for itself what to do next.
         AiAgent = "ai_agent",
         /// A workload that does what it was written to do.
@@ -52,7 +52,7 @@ named! {
 
 named! {
     /// The status of an agent, the least strict first.
-    Status {
+    pub enum Status {
         /// May log in and act.
         Active = "active",
         /// May do nothing until it is resumed.

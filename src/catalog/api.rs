@@ -54,7 +54,7 @@ pub struct ScopeInfo {
     /// Classes of the data it reaches, as policies name them.
     pub data: Vec<String>,
     /// The worst that using it can do.
-    pub effect: Effect,
+    pub effect: ScopeEffect,
 }
 
 /// Publication of the status of an API's tokens (draft-ietf-oauth-status-list-21).
@@ -103,7 +103,7 @@ pub struct Derive {
 
 named! {
     /// The destination of data that is handed to an API.
-    Destination {
+    pub enum Destination {
         /// Stays with us.
         Internal = "internal",
         /// Goes to somebody we have an agreement with.
@@ -115,7 +115,7 @@ named! {
 
 named! {
     /// The worst that using a scope can do.
-    Effect {
+    pub enum ScopeEffect {
         /// Nothing changes.
         Read = "read",
         /// Can be undone by the same means.
@@ -129,7 +129,7 @@ named! {
 
 named! {
     /// The part of the chain of actors that a token shows.
-    ChainShown {
+    pub enum ChainShown {
         /// All of it, nested (RFC 8693 §4.1).
         Full = "full",
         /// The current actor only; our records keep the rest.
@@ -139,7 +139,7 @@ named! {
 
 named! {
     /// The demand that a token be bound to a key of its holder.
-    ConstraintRequirement {
+    pub enum ConstraintRequirement {
         /// Bearer tokens only.
         None = "none",
         /// Bound when the client binds it.

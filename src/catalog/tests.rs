@@ -18,7 +18,7 @@ fn agent(id: &str) -> Agent {
 }
 
 fn api(id: &str, scopes: &[&str]) -> Api {
-    let info = ScopeInfo { data: vec![], effect: Effect::Read };
+    let info = ScopeInfo { data: vec![], effect: ScopeEffect::Read };
     Api {
         id: Resource::parse(id).unwrap(),
         names: vec![],

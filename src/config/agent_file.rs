@@ -29,8 +29,8 @@ impl AgentFile {
         let id = reader.take_parsed("id", ClientId::parse);
         let owner = reader.take_parsed("owner", line);
         let team = reader.take_parsed("team", line);
-        let kind = reader.take_choice("kind", AgentKind::NAMES);
-        let status = reader.take_choice("status", Status::NAMES);
+        let kind = reader.take_choice("kind", &AgentKind::NAMES);
+        let status = reader.take_choice("status", &Status::NAMES);
         let foreign_clients = take_entries(&mut reader, &mut locations, "foreign_clients", foreign_client);
         let bound = take_bound(&mut reader);
         let logins = take_entries(&mut reader, &mut locations, "login", LoginFile::read);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::fields::{line, take_entries};
 use super::reader::{TableReader, short, value};
 use super::toml::{Node, TomlValue};
-use crate::catalog::{Api, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo, StatusBits, StatusList};
+use crate::catalog::{
+    Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList,
+};
 use crate::diagnostic::{Declared, FieldLocations, Located};
 use crate::jose::Algorithm;
 use crate::oauth::{Audience, ClientId, Resource, Scope};
@@ -18,14 +20,14 @@ pub(super) fn read(mut reader: TableReader<'_>) -> Option<Declared<Api>> {
     let id = reader.take_parsed("id", Resource::parse);
     let names = noted(&mut locations, "names", reader.take_each("names", Audience::parse), |position, _| position.to_string());
     let agent = reader.take_parsed("agent", ClientId::parse);
-    let destination = reader.take_choice("destination", Destination::NAMES);
+    let destination = reader.take_choice("destination", &Destination::NAMES);
     let default_scopes = reader.take_each("default_scopes", Scope::parse);
     let default_scopes = noted(&mut locations, "default_scopes", default_scopes, |_, scope| scope.to_string());
     let lifetime = reader.take_duration("lifetime", Duration::from_secs(1)..=Duration::from_hours(24));
     let signing_alg = reader.take_choice("signing_alg", &Api::SIGNING_ALGS);
     let typ = reader.take_choice("typ", &Api::TYPS.map(|typ| (typ, typ)));
-    let chain = reader.take_choice("chain", ChainShown::NAMES);
-    let sender_constraint = reader.take_choice("sender_constraint", ConstraintRequirement::NAMES);
+    let chain = reader.take_choice("chain", &ChainShown::NAMES);
+    let sender_constraint = reader.take_choice("sender_constraint", &ConstraintRequirement::NAMES);
     let group = reader.take_parsed("group", line);
     let scopes = reader.take_table("scopes").map(scopes);
     let derive = take_entries(&mut reader, &mut locations, "derive", derive);
@@ -98,14 +100,14 @@ fn scopes(mut reader: TableReader<'_>) -> BTreeMap<Scope, ScopeInfo> {
 fn scope_info(mut reader: TableReader<'_>) -> ScopeInfo {
     reader.need(&["effect"]);
     let data = reader.take_each("data", line).unwrap_or_default().into_iter().flatten().map(|found| found.value).collect();
-    let effect = reader.take_choice("effect", Effect::NAMES);
+    let effect = reader.take_choice("effect", &ScopeEffect::NAMES);
     reader.finish();
     effect.map_or_else(unknown_info, |effect| ScopeInfo { data, effect: effect.value })
 }
 
 /// Stands for a scope that has a mistake, so that it is not reported as absent as well.
 fn unknown_info() -> ScopeInfo {
-    ScopeInfo { data: Vec::new(), effect: Effect::Irreversible }
+    ScopeInfo { data: Vec::new(), effect: ScopeEffect::Irreversible }
 }
 
 fn derive(mut reader: TableReader<'_>) -> Option<Derive> {

@@ -10,7 +10,7 @@ use crate::jose::keys_parsed;
 #[derive(Default)]
 pub(super) struct Metrics {
     issued: AtomicU64,
-    refused: [AtomicU64; ErrorCode::ALL.len()],
+    refused: [AtomicU64; ErrorCode::NAMES.len()],
 }
 
 impl Metrics {
@@ -19,7 +19,8 @@ impl Metrics {
     }
 
     pub(super) fn refused(&self, code: ErrorCode) {
-        let counter = ErrorCode::ALL.iter().position(|known| *known == code).and_then(|position| self.refused.get(position));
+        let counter =
+            ErrorCode::NAMES.iter().position(|(_, known)| *known == code).and_then(|position| self.refused.get(position));
         counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
     }
 
@@ -28,9 +29,9 @@ impl Metrics {
         let mut text = String::from("# TYPE countersign_tokens_issued_total counter\n");
         let _ = writeln!(text, "countersign_tokens_issued_total {}", self.issued.load(Ordering::Relaxed));
         text.push_str("# TYPE countersign_requests_refused_total counter\n");
-        for (code, counter) in ErrorCode::ALL.iter().zip(&self.refused) {
+        for ((error, _), counter) in ErrorCode::NAMES.iter().zip(&self.refused) {
             let count = counter.load(Ordering::Relaxed);
-            let _ = writeln!(text, "countersign_requests_refused_total{{error=\"{}\"}} {count}", code.as_str());
+            let _ = writeln!(text, "countersign_requests_refused_total{{error=\"{error}\"}} {count}");
         }
         text.push_str("# TYPE countersign_keys_parsed_total counter\n");
         let _ = writeln!(text, "countersign_keys_parsed_total {}", keys_parsed());

@@ -23,13 +23,13 @@ pub(super) enum NotReady {
 impl NotReady {
     /// Every reason that there may be.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        Hindrance::ALL.into_iter().map(Self::Commit).chain([Self::Configuration, Self::SigningKey])
+        Hindrance::NAMES.into_iter().map(|(_, hindrance)| Self::Commit(hindrance)).chain([Self::Configuration, Self::SigningKey])
     }
 
     /// The name, for machines.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Commit(hindrance) => hindrance.name(),
+            Self::Commit(hindrance) => hindrance.as_str(),
             Self::Configuration => "configuration",
             Self::SigningKey => "signing_key",
         }

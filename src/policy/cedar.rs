@@ -172,7 +172,7 @@ impl Slice {
         if let Some((_, context)) = shared.iter().find(|(used, _)| *used == self.used) {
             return Some(context.clone());
         }
-        let pair = |attribute: Attribute| Some((attribute.name().to_owned(), expression(request.value(attribute, on))?));
+        let pair = |attribute: Attribute| Some((attribute.as_str().to_owned(), expression(request.value(attribute, on))?));
         let pairs = self.used.iter().map(pair).collect::<Option<Vec<_>>>()?;
         let context = Context::from_pairs(pairs).ok()?;
         if self.used.same_for_all_scopes() {

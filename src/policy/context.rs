@@ -39,30 +39,14 @@ pub(super) enum PolicyValue<'a> {
     Subject(&'a Subject),
 }
 
-/// Declares the attributes of the context with their names.
-macro_rules! attributes {
-    ($($attribute:ident = $name:literal),+ $(,)?) => {
-        /// An attribute of the context.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Attribute { $($attribute),+ }
-
-        impl Attribute {
-            /// All of them, in the order of their bits.
-            pub(super) const ALL: &'static [Self] = &[$(Self::$attribute),+];
-
-            /// The name in policies.
-            pub(super) fn name(self) -> &'static str {
-                match self { $(Self::$attribute => $name),+ }
-            }
-        }
-    };
-}
-
-attributes! {
-    Subject = "subject", Client = "client", Actor = "actor", Chain = "chain", Depth = "depth", Instance = "instance",
-    Task = "task", Purpose = "purpose", Data = "data", Touched = "touched", Destination = "destination", Effect = "effect",
-    Time = "time", Acr = "acr", Amr = "amr", AuthAge = "auth_age", Binding = "binding", Approved = "approved",
-    Basis = "basis", Trust = "trust",
+named! {
+    /// An attribute of the context.
+    pub(super) enum Attribute {
+        Subject = "subject", Client = "client", Actor = "actor", Chain = "chain", Depth = "depth", Instance = "instance",
+        Task = "task", Purpose = "purpose", Data = "data", Touched = "touched", Destination = "destination", Effect = "effect",
+        Time = "time", Acr = "acr", Amr = "amr", AuthAge = "auth_age", Binding = "binding", Approved = "approved",
+        Basis = "basis", Trust = "trust",
+    }
 }
 
 /// A set of attributes: those that some policies mention. What no policy mentions need not be built.
@@ -74,8 +58,8 @@ impl UsedAttributes {
 
     /// The attribute called `name`; everything when there is none of that name.
     pub(super) fn named(name: &str) -> Self {
-        let found = Attribute::ALL.iter().find(|attribute| attribute.name() == name);
-        found.map_or(Self::ALL, |attribute| Self(1 << *attribute as u32))
+        let found = Attribute::NAMES.iter().find(|(known, _)| *known == name);
+        found.map_or(Self::ALL, |(_, attribute)| Self(1 << *attribute as u32))
     }
 
     pub(super) fn and(self, other: Self) -> Self {
@@ -87,7 +71,7 @@ impl UsedAttributes {
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = Attribute> {
-        Attribute::ALL.iter().copied().filter(move |attribute| self.contains(*attribute))
+        Attribute::NAMES.into_iter().map(|(_, attribute)| attribute).filter(move |attribute| self.contains(*attribute))
     }
 
     /// True where a context of these attributes is the same for every scope of a request.

@@ -14,7 +14,7 @@ use super::*;
 use crate::authority::{AuthorityReason, targets};
 use crate::binding::{BindingReason, bind, bind_task};
 use crate::catalog::{
-    Agent, AgentKind, Api, BoundTokens, Catalog, ChainShown, ConstraintRequirement, Derive, Destination, Effect, ScopeInfo,
+    Agent, AgentKind, Api, BoundTokens, Catalog, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo,
     Status,
 };
 use crate::client::AuthenticatedClient;
@@ -42,7 +42,7 @@ fn agent(id: &str, team: &str) -> Agent {
 
 /// An API with scopes written `name`, `name:class` or `name:class:effect`.
 fn api(id: &str, defaults: &str, scopes: &[&str]) -> Api {
-    let effect = |name: &str| Effect::NAMES.iter().find(|(known, _)| *known == name).unwrap().1;
+    let effect = |name: &str| ScopeEffect::NAMES.iter().find(|(known, _)| *known == name).unwrap().1;
     let info = |text: &str| {
         let mut parts = text.split(':');
         let scope = Scope::parse(parts.next().unwrap()).unwrap();

@@ -184,13 +184,13 @@ fn of_agent(agent: &Agent, deployment: &Deployment) -> PrincipalTerms {
 
 fn of_api(api: &Api) -> PrincipalTerms {
     let agent = api.agent.as_ref().map_or_else(|| "without an agent".to_owned(), |agent| format!("of agent {agent}"));
-    let scopes = api.scopes.iter().map(|(scope, info)| format!("scope {scope} with effect {}", info.effect));
+    let scopes = api.scopes.iter().map(|(scope, info)| format!("scope {scope} with effect {}", info.effect.as_str()));
     let derive = api.derive.iter().map(|step| format!("{} from {} of {}", step.to, step.from_scope, step.from_api));
     let touched = api.scopes.iter().flat_map(|(scope, info)| info.data.iter().map(move |class| (scope, class)));
     let constraint = (api.sender_constraint == ConstraintRequirement::Required).then(|| "sender_constraint required".to_owned());
     PrincipalTerms {
         rests_on: [agent].into_iter().chain(scopes).collect(),
-        allows: [format!("destination {}", api.destination)].into_iter().chain(derive).collect(),
+        allows: [format!("destination {}", api.destination.as_str())].into_iter().chain(derive).collect(),
         demands: touched.map(|(scope, class)| format!("{class} touched by {scope}")).chain(constraint).collect(),
         longest: api.lifetime.iter().map(|longest| ("lifetime".to_owned(), longest.as_secs())).collect(),
     }

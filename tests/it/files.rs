@@ -243,7 +243,11 @@ fn a_server_is_what_its_files_say_wherever_it_is_started() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command.arg("serve").arg("--data").arg(&site.fixture.data).current_dir(&elsewhere).env("COUNTERSIGN__KEYS__DIR", &keys);
     command.env("COUNTERSIGN__LISTEN__PUBLIC", site.public.to_string());
-    let output = command.env("COUNTERSIGN__LISTEN__OPS", site.ops.to_string()).output().unwrap();
+    command.env("COUNTERSIGN__LISTEN__OPS", site.ops.to_string()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    until("it has ended or it answers", || child.try_wait().unwrap().is_some() || get(site.ops, "/healthz").is_ok());
+    let _ended = child.kill();
+    let output = child.wait_with_output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("Name its settings file with --config") && told.contains("0 trust rules in "), "{told}");

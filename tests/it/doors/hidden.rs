@@ -3,7 +3,8 @@
 
 use serde_json::json;
 
-use super::{CRM, Door, Shown, ask, assertion, attestation, open_task, party, proof, token, whole};
+use super::{CRM, Door, Shown, ask, assertion, attestation, doors, open_task, party, proof, token, whole};
+use crate::agents::json_of;
 use crate::support::{Ledger, Reply, Site, form, post_form};
 
 fn about(site: &Site, agent: &str, path: &str, token: &str) -> Reply {
@@ -90,6 +91,24 @@ fn a_used_login_is_told_no_verdict_and_leaves_the_quota_to_its_agent() {
         .collect();
     assert!(recorded.iter().all(|id| genuine.contains(id)), "nothing is recorded of who showed a used login");
     assert!(recorded.len() > 40, "{}", recorded.len());
+}
+
+/// Who shows a login that was used is nobody at first look, before anything is asked about the agent whose login it was.
+#[test]
+fn a_used_login_is_not_told_what_became_of_its_agent() {
+    let site = Site::new("doors-used-suspended");
+    let _server = site.start();
+    let orchestrator = party(&site, "orchestrator");
+    let used = orchestrator.assertion();
+    let door = Door { method: "POST", path: "/introspect".to_owned(), parameters: vec![("token", "-".to_owned())] };
+    assert_eq!(ask(&site, &door, &assertion(&used)).status, 200);
+    let expected = whole(&ask(&site, &door, &assertion(&used)));
+    assert_eq!(expected.1["error"], "invalid_client", "{expected:?}");
+    json_of(&site, &["agent", "suspend", "orchestrator"], 0);
+    assert_ne!(whole(&ask(&site, &door, &assertion(&orchestrator.assertion()))), expected, "the agent itself is told why");
+    for door in doors(&site, "analyst") {
+        assert_eq!(whole(&ask(&site, &door, &assertion(&used))), expected, "{} {}", door.method, door.path);
+    }
 }
 
 /// Nothing is shown without credentials, whatever stands in the path.
