@@ -6,6 +6,7 @@ mod output;
 mod admin;
 mod agent;
 mod audit;
+mod backup;
 mod check;
 mod client_auth;
 mod clock;
@@ -67,6 +68,8 @@ enum Command {
     /// Verify, prove and export the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Copy a data folder, while its server runs or while none does
+    Backup(backup::Options),
     /// Accept a configuration that would end something
     #[command(subcommand)]
     Config(configuration::ConfigCommand),
@@ -104,6 +107,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(&command),
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Backup(options) => backup::run(&options),
         Command::Config(command) => configuration::run(&command),
         Command::State(command) => state::run(&command),
         Command::Clock(command) => clock::run(&command),

@@ -38,6 +38,14 @@ pub fn reader(data: &Path) -> Result<Arc<dyn RecordReader>, StoreReason> {
     Ok(Arc::new(SqliteReader::open(data)?))
 }
 
+/// Copies the database of the data folder `data` into the folder `to`, as it is at one moment, with or without a running server.
+///
+/// # Errors
+/// `Folder` when no server has used the folder, or there is a database in `to`; `Failed` when it cannot be read or written.
+pub fn copy_database(data: &Path, to: &Path) -> Result<(), StoreReason> {
+    sqlite::copy(data, to)
+}
+
 /// Leaves published records in a data folder to their entry bundles, for whoever holds that folder's lock.
 pub fn trimmer(data: &Path) -> Box<dyn StoreTrimmer> {
     Box::new(SqliteTrimmer::new(data))

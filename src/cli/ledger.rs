@@ -10,6 +10,7 @@ use super::audit::{AuditOutcome, examine};
 use super::log::{Inclusion, LocalLog, LogSource, export, records_of};
 use super::output::{CommandResult, Failure, print};
 use crate::commit::contract::Select;
+use crate::files::Access;
 use crate::oauth::Jti;
 
 /// The sub-commands of `ledger`.
@@ -141,7 +142,7 @@ fn prove(options: &ProveOptions) -> CommandResult {
 /// Copies the log, and says where it is.
 fn export_log(options: &ExportOptions) -> CommandResult {
     let log = LocalLog::open(&options.data, &[])?;
-    let files = export(&log, &options.dir)?;
+    let files = export(&log, &options.dir, Access::Everybody)?;
     let (dir, head) = (options.dir.display(), log.head());
     let (origin, size) = (head.origin(), head.size());
     let words = format!(

@@ -154,6 +154,20 @@ impl LocalLog {
         Ok(Self { folder, head, note, known })
     }
 
+    /// The same log as of the newest checkpoint that is kept and covers no more than `records`, unless that is older.
+    ///
+    /// # Errors
+    /// When the kept checkpoints cannot be read.
+    pub(super) fn caught_up(self, records: u64) -> Result<Self, Failure> {
+        let opened = |note: &String| Checkpoint::open(note, self.head.origin(), &self.known).ok();
+        let kept = self.folder.kept()?.into_iter().rev().filter(|(size, _)| *size <= records);
+        let newer = kept.into_iter().find_map(|(_, note)| Some((opened(&note)?, note)));
+        match newer.filter(|(head, _)| head.size() > self.head.size()) {
+            Some((head, note)) => Ok(Self { head, note, ..self }),
+            None => Ok(self),
+        }
+    }
+
     /// The folder that it lies in.
     pub(super) fn folder(&self) -> &LogFolder {
         &self.folder
@@ -195,15 +209,13 @@ impl LocalLog {
     }
 }
 
-/// Writes the log as of its newest checkpoint below `dir`; the checkpoint comes last. Answers the number of files.
-pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failure> {
-    files::make_folder(dir, Access::Everybody)?;
-    if fs::read_dir(dir)?.next().is_some() {
-        return Err(Failure::new(format!("{} is not empty", dir.display())));
-    }
+/// Writes the log as of its newest checkpoint below `dir`, for those whom `access` names; the checkpoint comes last. Answers the
+/// number of files.
+pub(super) fn export(log: &LocalLog, dir: &Path, access: Access) -> Result<u64, Failure> {
+    make_empty(dir, access)?;
     let mut written = 0;
     let mut write = |path: &str, bytes: &[u8]| -> Result<(), Failure> {
-        files::replace(&dir.join(path), bytes, Access::Everybody)?;
+        files::replace(&dir.join(path), bytes, access)?;
         written += 1;
         Ok(())
     };
@@ -225,6 +237,15 @@ pub(super) fn export(log: &LocalLog, dir: &Path) -> Result<u64, Failure> {
     }
     write(CHECKPOINT_PATH, log.note().as_bytes())?;
     Ok(written)
+}
+
+/// Makes the folder `dir`, or takes one in which nothing is.
+pub(super) fn make_empty(dir: &Path, access: Access) -> Result<(), Failure> {
+    files::make_folder(dir, access)?;
+    if fs::read_dir(dir)?.next().is_some() {
+        return Err(Failure::new(format!("{} is not empty", dir.display())));
+    }
+    Ok(())
 }
 
 /// The records of the data folder `data`.

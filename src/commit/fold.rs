@@ -75,10 +75,14 @@ impl Fold {
 /// The present state, read while a server may run.
 ///
 /// # Errors
-/// When a record cannot be read, or does not follow from those before it.
+/// When a record cannot be read, or does not follow from those before it; when the stored entries are not those that were
+/// recorded.
 pub fn recorded_state(records: &dyn RecordReader) -> Result<RecordedState, StoreReason> {
     let StoredCheckpoint { index, rows } = records.checkpoint()?;
     let mut fold = Fold::of_rows(&rows)?;
+    if let Some(index) = index {
+        require_digest(records, index, &fold)?;
+    }
     let mut next = index.map_or(0, |index| index + 1);
     loop {
         let page = records.records(Select::All, next, PAGE)?;
@@ -90,6 +94,16 @@ pub fn recorded_state(records: &dyn RecordReader) -> Result<RecordedState, Store
             fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))?;
             next = stored.index + 1;
         }
+    }
+}
+
+/// The record at `index` names the digest that the stored entries have.
+fn require_digest(records: &dyn RecordReader, index: u64, fold: &Fold) -> Result<(), StoreReason> {
+    let page = records.records(Select::All, index, 1)?;
+    let stored = page.first().filter(|stored| stored.index == index).map(|stored| Record::parse(&stored.record));
+    match stored {
+        Some(Ok(Record::State(state))) if state.digest.same_as(&fold.hash.digest()) => Ok(()),
+        _ => Err(StoreReason::Diverged(FoldReason::Digest(index).to_string())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! SHA-256 and HMAC-SHA-256.
 
-use std::fmt;
+use std::{fmt, io};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, hmac};
@@ -24,6 +24,24 @@ impl Digest {
         let mut out = [0; 32];
         out.copy_from_slice(hash.finish().as_ref());
         Self(out)
+    }
+
+    /// The SHA-256 of everything that `from` tells, and how many bytes that is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_reader(mut from: impl io::Read) -> io::Result<(Self, u64)> {
+        let (mut hash, mut length, mut part) = (digest::Context::new(&digest::SHA256), 0, vec![0; 64 * 1024]);
+        loop {
+            let read = from.read(&mut part)?;
+            if read == 0 {
+                let mut out = [0; 32];
+                out.copy_from_slice(hash.finish().as_ref());
+                return Ok((Self(out), length));
+            }
+            hash.update(part.get(..read).unwrap_or_default());
+            length += read as u64;
+        }
     }
 
     /// Reads what `Display` writes, and nothing else.

@@ -14,6 +14,7 @@
 
 mod bundles;
 mod checkpoint;
+mod copy;
 mod folder;
 mod reader;
 mod schema;
@@ -31,6 +32,7 @@ use crate::commit::contract::{Batch, CommitStore, Learned, Recovered, StoreReaso
 use crate::oauth::{GenerationKey, SingleUse, Time};
 use bundles::EntryBundles;
 use checkpoint::Checkpointer;
+pub(super) use copy::copy;
 pub(super) use folder::is_used;
 use folder::{LockedFolder, connect, failed};
 pub(super) use reader::SqliteReader;

@@ -39,6 +39,7 @@ mod ledger;
 mod tls;
 
 // Input that is wrong in every way: errors, memory, records.
+mod backup;
 mod bad_input;
 
 // What must not be found in anything that a server writes.

@@ -28,6 +28,7 @@ const COMMANDS: &[(&str, &str, i32, i32)] = &[
     ("replay", "{txn} --disclose", 0, 0),
     ("ledger prove", "{jti}", 0, 0),
     ("ledger export", "{fresh}", 0, 0),
+    ("backup", "{fresh}-backup", 0, 0),
     ("check", "", 0, 0),
     ("keys generate", "", 0, 0),
     ("keys list", "", 0, 0),
