@@ -104,8 +104,8 @@ pub fn join(
 }
 
 impl GenerationState {
-    /// The cause for which `generation` of this thing is not alive at `now`; none where it is. Where no end is remembered, that at
-    /// which it began was forgotten, if such are, and none came after it.
+    /// The cause for which `generation` of this thing is not alive at `now`; none where it is. Where no end is remembered, the
+    /// one at which it began was forgotten, if such are, and none came after it.
     fn fault(&self, generation: Generation, now: Time) -> Option<Cause> {
         let forgotten = self.number == 0 && generation.is_dated();
         if self.number != generation.number && !forgotten {
