@@ -134,6 +134,8 @@ impl Work {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             wait = if self.advance() { pause } else { (wait * 2).clamp(pause, PAUSE_MAX) };
+            // Not at the end: by then the store is closed, and nobody's.
+            self.log.trim();
         }
     }
 

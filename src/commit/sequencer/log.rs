@@ -109,8 +109,14 @@ impl LogWriter {
         }
         let published = state.published.clone().ok_or_else(nothing)?;
         self.state = Some(state);
-        self.trimming.advance(published.head.size());
         Ok(published)
+    }
+
+    /// Leaves published records to their bundles, some at a time.
+    pub(super) fn trim(&mut self) {
+        if let Some(published) = self.state.as_ref().and_then(|state| state.published.as_ref()) {
+            self.trimming.advance(published.head.size());
+        }
     }
 
     /// Finds out the state of the log, unless it is known: signed checkpoints are believed, the files lead to the newest,
