@@ -336,7 +336,7 @@ fn what_is_shown_was_on_disk_at_one_time() {
         let mut stage = Stage::new(two_agents(), StartState::InForce);
         let [one, other] = ["agents/a.toml", "agents/b.toml"].map(|file| stage.scene.path(file));
         let version = |path: &PathBuf, number: u32| fs::write(path, format!("{}# {number}\n", fs::read_to_string(path).unwrap()));
-        (version(&one, 1).unwrap(), version(&other, 1).unwrap());
+        [&one, &other].into_iter().for_each(|path| version(path, 1).unwrap());
         let before = stage.sources.load().digest;
         let paths = [one.clone(), other.clone()];
         within_a_look(&mut stage, files, Box::new(move || paths.iter().for_each(|path| version(path, 2).unwrap())));
