@@ -1,8 +1,8 @@
 //! The truth about a change that was asked for: whether it acts, whether it is recorded, and since when evidence counts again.
 
 use crate::commit::{Commit, CommitReason, Revocable};
-use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, StateView};
-use crate::oauth::GenerationKey;
+use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, INSTANCE_REMEMBERED, StateView};
+use crate::oauth::{GenerationKey, GenerationKind, Time};
 
 use super::reason::AdminReason;
 
@@ -29,6 +29,13 @@ pub(super) async fn acts(
 pub(super) fn counts_from(commit: &Commit, things: &[Revocable]) -> Option<i64> {
     let ended = states(commit, things).into_iter().filter_map(|state| state.ended).max()?;
     Some(ended.plus(EVIDENCE_SKEW).seconds() + 1)
+}
+
+/// The second since 1970 until which the end of `things` is remembered, at least; `until` was asked for.
+pub(super) fn remembered_until(commit: &Commit, things: &[Revocable], until: Time) -> Option<i64> {
+    let of_instance = things.iter().any(|thing| thing.kind == GenerationKind::Instance);
+    let ended = states(commit, things).into_iter().filter_map(|state| state.ended).max().filter(|_| of_instance);
+    Some(ended.map_or(until, |ended| ended.plus(INSTANCE_REMEMBERED).max(until)).seconds())
 }
 
 fn states(commit: &Commit, things: &[Revocable]) -> Vec<GenerationState> {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::outcome::{acts, counts_from};
+use super::outcome::{acts, counts_from, remembered_until};
 use super::reason::AdminReason;
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{Commit, Revocable, Revocation};
 use crate::deployment::Deployment;
 use crate::ledger::record::Record;
-use crate::lifecycle::StateView;
+use crate::lifecycle::{INSTANCE_REMEMBERED, StateView};
 use crate::oauth::{ClientId, ForeignName, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Time, Txn};
 
 /// How long a revocation is remembered beyond the last moment at which a token could have been presented.
@@ -59,6 +59,10 @@ pub struct RevokedTarget {
     /// vouches for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts_from: Option<i64>,
+    /// Seconds since 1970 until which the end is remembered, at least, because something from before it could be presented; none
+    /// for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remembered_until: Option<i64>,
 }
 
 /// Revokes `target` and everything that came from it, whether or not anything knows the name. When it returns `Ok`, that acts;
@@ -78,8 +82,9 @@ pub async fn revoke(
     let reason = reason.unwrap_or("revoked by an operator").to_owned();
     let revocation = Revocation { ends: ends.clone(), by: ClientId::operators(), reason, until };
     let recorded = acts(commit, &ends, commit.end(revocation)).await?;
-    let counts_from = until.is_none().then(|| counts_from(commit, &ends)).flatten().filter(|_| target.is_vouched_for());
-    Ok(RevokedTarget { ended, name: name.unwrap_or_else(|| target.to_string()), recorded, counts_from })
+    let counts_from = target.is_vouched_for().then(|| counts_from(commit, &ends)).flatten();
+    let remembered_until = until.and_then(|until| remembered_until(commit, &ends, until));
+    Ok(RevokedTarget { ended, name: name.unwrap_or_else(|| target.to_string()), recorded, counts_from, remembered_until })
 }
 
 /// Revokes what the key `name` of this server signed: a signing key by its `kid`, a key of the ledger by its verifier key. When
@@ -100,7 +105,8 @@ pub async fn revoke_key(
     let ends = Revocable::key(name, &deployment.pseudonyms);
     let revocation = Revocation { ends: ends.clone(), by: ClientId::operators(), reason, until };
     let recorded = acts(commit, &ends, commit.end(revocation)).await?;
-    Ok(RevokedTarget { ended: GenerationKind::Key.label(), name: name.to_owned(), recorded, counts_from: None })
+    let (ended, name) = (GenerationKind::Key.label(), name.to_owned());
+    Ok(RevokedTarget { ended, name, recorded, counts_from: None, remembered_until: None })
 }
 
 impl RevokeTarget {
@@ -152,7 +158,12 @@ impl RevokeTarget {
                 None => Err(AdminReason::Unknown(format!("no task {id} is remembered"))),
             },
             Self::Agent(id) => Ok((Revocable::agent(id, key), None)),
-            Self::Instance(agent, instance) => Ok((Revocable::instance(agent, instance, key), None)),
+            Self::Instance(agent, instance) => {
+                let lasting = || deployment.trust.rules().any(|rule| rule.has_lasting_instances());
+                let lasting = deployment.logins.has_vouched_certificates(agent) && lasting();
+                let until = (!lasting).then(|| state.floor().plus(INSTANCE_REMEMBERED));
+                Ok((Revocable::instance(agent, instance, key), until))
+            }
             Self::Subject(text) => Ok((Revocable::subject(&subject(text, deployment)?, key), None)),
             Self::Api(id) => Ok((Revocable::api(id, key), None)),
             Self::Rule(name) => Ok((Revocable::rule(name, key), None)),

@@ -300,6 +300,12 @@ pub(super) fn counts_again(done: &Value) -> Option<String> {
     Some(format!("what vouches for it counts if it was issued at {} or later", instant(from)))
 }
 
+/// The sentence that says until when an end is remembered, where that is not for ever.
+pub(super) fn remembered(done: &Value) -> Option<String> {
+    let until = done.pointer("/remembered_until").and_then(Value::as_i64)?;
+    Some(format!("that is remembered until {} at least; by then nothing from before can be presented any more", instant(until)))
+}
+
 fn agents(folder: &Offline) -> Result<Value, AdminReason> {
     let mut usage = Usage::default();
     admin::catch_up(&mut usage, &*folder.records)?;

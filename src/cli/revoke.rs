@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args};
 use serde_json::json;
 
-use super::admin::{Admin, AdminOptions, caveats, counts_again, verdict};
+use super::admin::{Admin, AdminOptions, caveats, counts_again, remembered, verdict};
 use super::output::{CommandResult, print};
 use super::text::text;
 
@@ -59,7 +59,8 @@ pub(super) fn run(options: &Options) -> CommandResult {
     };
     let (ended, name, caveats) = (text(&done, "/ended"), text(&done, "/name"), caveats(&done));
     let begins = format!("ended {ended} {name}: nothing that came from it is accepted here any more");
-    let words: Vec<String> = caveats.iter().cloned().chain([begins]).chain(counts_again(&done)).collect();
+    let words = caveats.iter().cloned().chain([begins]).chain(counts_again(&done)).chain(remembered(&done));
+    let words: Vec<String> = words.collect();
     print(options.admin.json, &verdict(&done, &caveats), words.join("\n"));
     Ok(caveats.is_empty())
 }

@@ -172,6 +172,12 @@ impl ClientAuths {
         if complaints.is_empty() { Ok(logins) } else { Err(complaints) }
     }
 
+    /// True where the agent may log in by a certificate that a trust rule accepts, which may name a running copy of it.
+    pub fn has_vouched_certificates(&self, agent: &ClientId) -> bool {
+        let vouched = |login: &CertificateLogin| matches!(login, CertificateLogin::Rule { .. } | CertificateLogin::Svid { .. });
+        self.certificates.get(agent).is_some_and(|logins| logins.iter().any(vouched))
+    }
+
     /// These logins with those of their keys and certificates that run out by themselves. Only tells: whoever checks a
     /// credential looks at its own dates.
     #[must_use]

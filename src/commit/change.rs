@@ -9,12 +9,15 @@ use super::effect::Effect;
 use super::limits::ClientPlace;
 use crate::ledger::RecordReason;
 use crate::ledger::record::{Kind, Record, RevocableRecord, RevocationRecord, StatusChangeRecord};
-use crate::lifecycle::{Revocable, Revocation, StatusChange, Task, Transition};
-use crate::oauth::{ClientId, SingleUse, Time, Txn};
+use crate::lifecycle::{INSTANCE_REMEMBERED, Revocable, Revocation, StatusChange, Task, Transition};
+use crate::oauth::{ClientId, GenerationKind, SingleUse, Time, Txn};
 
 /// No change is about more things, and none has a longer reason, in bytes.
 const THINGS_MAX: usize = 256;
 pub(super) const REASON_MAX: usize = 1024;
+
+/// No record has a later time.
+const LATEST: Time = Time::from_millis(253_402_300_799_000);
 
 /// A change of what is alive.
 #[derive(Debug)]
@@ -67,8 +70,8 @@ pub(super) struct RecordedChange {
 impl RecordedChange {
     /// `change` at `at`, whose things are in the generations `numbers` before it, in order.
     pub(super) fn of(change: &StateChange, at: Time, numbers: &[u64]) -> Self {
-        let step = u64::from(change.ends());
-        let record = change.record(at, numbers.iter().map(|number| number + step));
+        let numbers = change.things().iter().zip(numbers).map(|(thing, before)| change.next(thing, *before, at));
+        let record = change.record(at, numbers);
         Self { txn: record.txn(), effect: Effect::of(&record), record: record.to_bytes(), beats: Vec::new() }
     }
 
@@ -110,13 +113,33 @@ impl StateChange {
     fn record(&self, at: Time, numbers: impl Iterator<Item = u64>) -> Record<'_> {
         let things = self.things().iter().zip(numbers).map(|(thing, number)| thing_record(thing, number)).collect();
         match self {
-            Self::Revocation(Revocation { by, reason, until, .. }) => {
-                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, *until, things))
+            Self::Revocation(Revocation { by, reason, .. }) => {
+                Record::Revocation(RevocationRecord::new(at, by.as_str(), reason, self.until(at), things))
             }
             Self::Status(StatusChange { turn, by, reason, .. }) => {
                 Record::StatusChange(StatusChangeRecord::new(at, by.as_str(), kind(*turn), reason, things))
             }
         }
+    }
+
+    /// The number of the generation that `thing`, which is in that of number `before`, is in after the change at `at`.
+    fn next(&self, thing: &Revocable, before: u64, at: Time) -> u64 {
+        let next = before + u64::from(self.ends());
+        match self {
+            Self::Revocation(Revocation { until: Some(_), .. }) if thing.kind == GenerationKind::Instance => {
+                next.max(u64::try_from(at.millis()).unwrap_or_default())
+            }
+            _ => next,
+        }
+    }
+
+    /// When the end that it makes at `at` may be forgotten: of a running copy no earlier than after its time, however late it is
+    /// recorded.
+    fn until(&self, at: Time) -> Option<Time> {
+        let Self::Revocation(Revocation { ends, until, .. }) = self else { return None };
+        let until = (*until)?;
+        let of_instance = ends.iter().any(|thing| thing.kind == GenerationKind::Instance);
+        Some(if of_instance { until.max(at.plus(INSTANCE_REMEMBERED)).min(LATEST) } else { until })
     }
 
     /// True where it begins a generation of its things.
@@ -130,11 +153,10 @@ impl StateChange {
             Self::Revocation(revocation) => &revocation.reason,
             Self::Status(change) => &change.reason,
         };
-        let latest = Time::from_seconds(253_402_300_799);
         let numbers = std::iter::repeat(u64::MAX);
         (1..=THINGS_MAX).contains(&self.things().len())
             && reason.len() <= REASON_MAX
-            && self.record(latest, numbers).to_bytes().is_ok()
+            && self.record(LATEST, numbers).to_bytes().is_ok()
     }
 }
 

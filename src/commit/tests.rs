@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod clock_steps;
+mod copies;
 mod doubted;
 mod epochs;
 mod exhaustive;

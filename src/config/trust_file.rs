@@ -10,6 +10,7 @@ use super::reader::{TableReader, all};
 use super::{fields, matcher_file};
 use crate::diagnostic::{Diagnostic, FieldLocations, Located, SourceLocation};
 use crate::jose::Algorithm;
+use crate::lifecycle::EVIDENCE_LIFETIME_MAX;
 use crate::oauth::{ClientId, Issuer, RuleName, TrustDomain};
 use crate::trust::{
     IssuerSelector, Requirement, SubjectMapping, TrustKind, TrustRuleParts, TrustRuleReason, claim_of, claims_of, mistakes,
@@ -28,9 +29,6 @@ pub struct TrustFile {
     pub(super) locations: FieldLocations,
 }
 
-/// A little more than a day: managed identities of Azure get tokens of a day, dated five minutes back.
-const LIFETIME_MAX: Duration = Duration::from_hours(25);
-
 impl TrustFile {
     /// Reads the rule. None when anything needed is missing or wrong; the diagnostics say what.
     pub(super) fn read(mut reader: TableReader<'_>) -> Option<Self> {
@@ -42,7 +40,7 @@ impl TrustFile {
         let selector = take_selector(&mut reader, kind);
         let audiences = take_audiences(&mut reader, kind);
         let algorithms = take_algorithms(&mut reader, kind);
-        let lifetime_max = reader.take_duration("lifetime_max", Duration::from_secs(1)..=LIFETIME_MAX);
+        let lifetime_max = reader.take_duration("lifetime_max", Duration::from_secs(1)..=EVIDENCE_LIFETIME_MAX);
         let subject = tables::take_subject(&mut reader, kind);
         let written = reader.has("require");
         let matchers = matcher_file::take_each(&mut reader, "require").or((!written).then(Vec::new));

@@ -11,6 +11,14 @@ use crate::oauth::{ClientId, GenerationKey, GenerationKind, Pseudonyms, Subject,
 /// The most by which the clock of whoever issued evidence may differ from ours.
 pub const SKEW: Duration = Duration::from_secs(60);
 
+/// The most that a trust rule may allow for the lifetime of evidence, certificates aside: a little more than a day, for managed
+/// identities of Azure get tokens of a day, dated five minutes back.
+pub const LIFETIME_MAX: Duration = Duration::from_hours(25);
+
+/// How long the end of a running copy is remembered: as long as evidence that does not count after it could be presented, or a
+/// token from before it. Tasks that could depend on it are asked for besides.
+pub const INSTANCE_REMEMBERED: Duration = LIFETIME_MAX.saturating_add(SKEW).saturating_add(SKEW);
+
 /// The things that a credential vouches for, as far as it names them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct VouchedFor<'a> {

@@ -68,7 +68,7 @@ pub fn alive(state: &dyn StateView, generations: &[Generation], now: Time) -> Re
     let keys: Vec<GenerationKey> = generations().map(|generation| generation.key).collect();
     let mut suspended = None;
     for (generation, life) in generations().zip(state.generations(&keys)) {
-        match life.fault(generation.number, now) {
+        match life.fault(*generation, now) {
             Some(Cause::Suspended) => suspended = suspended.or(Some(NotAlive { key: generation.key, cause: Cause::Suspended })),
             Some(cause) => return Err(NotAlive { key: generation.key, cause }),
             None => {}
@@ -104,9 +104,11 @@ pub fn join(
 }
 
 impl GenerationState {
-    /// The cause for which generation `number` of this thing is not alive at `now`; none where it is.
-    fn fault(&self, number: u64, now: Time) -> Option<Cause> {
-        if self.number != number {
+    /// The cause for which `generation` of this thing is not alive at `now`; none where it is. Where no end is remembered, the
+    /// one at which it began was forgotten, if such are, and none came after it.
+    fn fault(&self, generation: Generation, now: Time) -> Option<Cause> {
+        let forgotten = self.number == 0 && generation.is_dated();
+        if self.number != generation.number && !forgotten {
             return Some(Cause::Ended);
         }
         match (self.inactive, self.until) {
@@ -181,6 +183,21 @@ mod tests {
             cause(GenerationState { inactive: Some(InactiveStatus::Suspended), ..until(1_000) }, 0, NOW),
             Some(Cause::Overdue)
         );
+    }
+
+    #[test]
+    fn a_dated_generation_outlives_the_memory_of_its_beginning_and_no_later_end() {
+        let dated = 1_700_000_000_000;
+        let dies = |number, state| {
+            let generation = Generation { key: GenerationKey([1; 16]), number };
+            alive(&One(state, NOW), &[generation], NOW).err().map(|dead| dead.cause)
+        };
+        let state = |number| GenerationState { number, ..GenerationState::default() };
+        assert_eq!([0, dated].map(|current| dies(dated, state(current))), [None, None]);
+        assert_eq!([1, dated - 1, dated + 1].map(|current| dies(dated, state(current))), [Some(Cause::Ended); 3]);
+        assert_eq!([dies(0, state(dated)), dies(3, state(0))], [Some(Cause::Ended); 2]);
+        let suspended = GenerationState { inactive: Some(InactiveStatus::Suspended), ..state(0) };
+        assert_eq!(dies(dated, suspended), Some(Cause::Suspended));
     }
 
     #[test]

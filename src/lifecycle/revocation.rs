@@ -13,8 +13,8 @@ pub struct Revocation {
     /// The reason, in words that hold nothing personal; at most 1,024 bytes.
     pub reason: String,
     /// The time after which the revocation may be forgotten, because nothing issued under the old generations could still be
-    /// presented; none for ever. Only a thing under which nothing new can be issued (a hop, a transaction, a task) may have
-    /// one: forgetting returns it to generation 0.
+    /// presented; none for ever. Forgetting returns a thing to generation 0, so only one under which nothing new can be issued
+    /// (a hop, a transaction, a task, a key) may have one; and a running copy, whose generations have a time for a number.
     pub until: Option<Time>,
 }
 

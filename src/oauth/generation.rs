@@ -36,9 +36,13 @@ pub enum GenerationKind {
 pub struct Generation {
     /// The thing.
     pub key: GenerationKey,
-    /// The number of times that the thing was ended before: 0 for the first generation.
+    /// The number of times that the thing was ended before: 0 for the first generation. Of a running copy, whose end is forgotten
+    /// some day, the time of that end, so that no two of its generations ever have the same.
     pub number: u64,
 }
+
+/// A number from here on is a time, in milliseconds since 1970, that is in 2004 or later; no count comes so far.
+const DATED: u64 = 1 << 40;
 
 impl GenerationKey {
     /// The server itself, whose generation is the epoch: no keyed pseudonym, which this could only be by chance.
@@ -46,6 +50,11 @@ impl GenerationKey {
 }
 
 impl Generation {
+    /// True where it began at an end that is forgotten some day; what joined it then lives on.
+    pub fn is_dated(&self) -> bool {
+        self.number >= DATED
+    }
+
     /// True for the epoch that everything is in which names none.
     pub fn is_first_epoch(&self) -> bool {
         self.key == GenerationKey::EPOCH && self.number == 0

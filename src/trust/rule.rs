@@ -147,6 +147,11 @@ impl TrustRule {
         self.parts.enabled
     }
 
+    /// True where it takes running copies by name from certificates, whose lifetime no rule bounds.
+    pub fn has_lasting_instances(&self) -> bool {
+        !matches!(self.parts.selector, IssuerSelector::Issuer(_)) && self.parts.subject.instance.is_some()
+    }
+
     pub(super) fn selector(&self) -> &IssuerSelector {
         &self.parts.selector
     }

@@ -57,6 +57,8 @@ fn a_name_that_nothing_knows_is_told_and_ended_all_the_same() {
         for what in known {
             let told = json_of(&site, &[&["revoke"], what].concat(), 0);
             assert_eq!((&told["ok"], told.get("reason")), (&json!(true), None), "{what:?}: {told}");
+            // No certificate names a running copy of that agent.
+            assert_eq!(told["done"]["remembered_until"].is_i64(), what[0] == "--instance", "{what:?}: {told}");
         }
     }
     let deaths = Ledger::read(&site.fixture.data).deaths();
