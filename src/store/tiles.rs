@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `DATA/ledger/checkpoint` | the published checkpoint |
-//! | `DATA/ledger/tile/…` | hashes and entries; full bundles of entries packed by gzip, under their name and `.gz` |
+//! | `DATA/ledger/tile/…` | hashes and entries; full bundles of entries packed, under their name and `.lz4` |
 //! | `DATA/ledger/checkpoints/<size>` | earlier checkpoints |
 //! | `DATA/ledger/vkey` | the verifier keys, one on a line, the newest last |
 //! | `KEYS/ledger.head` | the newest signed checkpoint, written before it is published: an older copy of the data does not
@@ -14,9 +14,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
+use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 use super::keys::KeyFilesReason;
 use crate::commit::contract::{LogStore, StoreReason, StoredCheckpoints};
@@ -87,7 +85,7 @@ impl LogFolder {
 impl LogFolder {
     /// The file of a packed tile.
     fn packed(&self, tile: Tile) -> PathBuf {
-        self.0.join(format!("{tile}.gz"))
+        self.0.join(format!("{tile}.lz4"))
     }
 
     /// Packs a full bundle that lies there as it is, as an earlier version left it.
@@ -98,7 +96,7 @@ impl LogFolder {
         let plain = self.0.join(tile.to_string());
         let Some(bytes) = read_if_there(&plain, FILE_BYTES_MAX)? else { return Ok(()) };
         let mut changes = Changes::below(&self.0);
-        changes.replace(&[(self.packed(tile), &gzip(&bytes)?)])?;
+        changes.replace(&[(self.packed(tile), &packed(&bytes)?)])?;
         changes.settle()?;
         fs::remove_file(plain)
     }
@@ -110,22 +108,24 @@ impl LogFiles for LogFolder {
         match Tile::parse(path) {
             Ok(tile) if plain.is_none() && is_packed(tile) => {
                 let packed = read_if_there(&self.packed(tile), FILE_BYTES_MAX)?;
-                packed.map(|packed| bounded(GzDecoder::new(packed.as_slice()), FILE_BYTES_MAX)).transpose()
+                packed.map(|packed| bounded(FrameDecoder::new(packed.as_slice()), FILE_BYTES_MAX)).transpose()
             }
             _ => Ok(plain),
         }
     }
 }
 
-/// True for what never changes and is read seldom: a third of its bytes are left.
+/// True for what never changes and is read seldom.
 fn is_packed(tile: Tile) -> bool {
     tile.kind() == TileKind::Entries && tile.is_full()
 }
 
-fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), Compression::fast());
+/// The bytes as an LZ4 frame: two fifths of them. Deflate leaves a third, and takes five times as long, twice.
+fn packed(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let info = FrameInfo::new().block_size(BlockSize::Max1MB);
+    let mut encoder = FrameEncoder::with_frame_info(info, Vec::with_capacity(bytes.len() / 2));
     encoder.write_all(bytes)?;
-    encoder.finish()
+    Ok(encoder.finish()?)
 }
 
 /// The log of one server, in its data folder; the newest checkpoint is remembered in its key folder.
@@ -215,7 +215,7 @@ impl LogStore for TileFolder {
         let mut files = Vec::with_capacity(tiles.len());
         for (tile, bytes) in tiles {
             files.push(match is_packed(*tile) {
-                true => (self.log.packed(*tile), Cow::Owned(gzip(bytes).map_err(StoreReason::Folder)?)),
+                true => (self.log.packed(*tile), Cow::Owned(packed(bytes).map_err(StoreReason::Folder)?)),
                 false => (self.log.path().join(tile.to_string()), Cow::Borrowed(bytes.as_slice())),
             });
         }

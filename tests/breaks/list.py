@@ -154,7 +154,7 @@ BREAKS = {
             "empty_files_are_mistakes", "src/config/folders.rs",
             "if text.trim().is_empty() {", "if false && text.trim().is_empty() {"),
         one("within-a-look", "what is written during a look is taken for a configuration",
-            "rewritten_files_are_one_version_or_the_next_and_end_nothing", "src/config/watch.rs",
+            "what_is_shown_was_on_disk_at_one_time", "src/config/watch.rs",
             "self.void = !loaded.is_whole();", "self.void = false;"),
         one("beside", "folders lie in the current directory",
             "folders_lie_beside_the_settings_file", "src/config.rs",

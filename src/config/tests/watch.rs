@@ -329,6 +329,23 @@ fn after_a_look_that_says_nothing_there_is_another() {
     }
 }
 
+/// Two files that are written during a look: what is shown is what was there before it or after it, never one of each.
+#[test]
+fn what_is_shown_was_on_disk_at_one_time() {
+    for files in 1..=20 {
+        let mut stage = Stage::new(two_agents(), StartState::InForce);
+        let [one, other] = ["agents/a.toml", "agents/b.toml"].map(|file| stage.scene.path(file));
+        let version = |path: &PathBuf, number: u32| fs::write(path, format!("{}# {number}\n", fs::read_to_string(path).unwrap()));
+        [&one, &other].into_iter().for_each(|path| version(path, 1).unwrap());
+        let before = stage.sources.load().digest;
+        let paths = [one.clone(), other.clone()];
+        within_a_look(&mut stage, files, Box::new(move || paths.iter().for_each(|path| version(path, 2).unwrap())));
+        let after = stage.sources.load().digest;
+        let shown = stage.board.shown().map(|shown| shown.digest);
+        assert!(shown.is_none_or(|shown| shown == before || shown == after), "{files}: nobody wrote that");
+    }
+}
+
 /// A key that is revoked is out of use at once, also while the other files are broken: under those that are in force.
 #[test]
 fn keys_are_taken_up_whatever_the_other_files_are_about() {
@@ -342,15 +359,6 @@ fn keys_are_taken_up_whatever_the_other_files_are_about() {
     assert_eq!((stage.witness.0.lock().unwrap().rekeyed, stage.state()), (1, Some(CandidateState::Unusable)));
     stage.pass(10);
     assert_eq!(stage.witness.0.lock().unwrap().rekeyed, 1);
-}
-
-/// A named pipe called like a file is not waited for.
-#[test]
-fn only_files_are_read() {
-    let scene = two_agents();
-    let made = std::process::Command::new("mkfifo").arg(scene.path("agents/x.toml")).status().unwrap();
-    assert!(made.success());
-    assert!(scene.diagnostics().iter().any(|line| line.contains("it is a FIFO, not a file")));
 }
 
 /// Numbers that look random and are the same every time.

@@ -98,6 +98,15 @@ fn empty_files_are_mistakes() {
     }
 }
 
+/// A named pipe called like a file is not waited for.
+#[test]
+fn only_files_are_read() {
+    let scene = Scene::new().with("agents/a.toml", AGENT);
+    let made = std::process::Command::new("mkfifo").arg(scene.path("agents/x.toml")).status().unwrap();
+    assert!(made.success());
+    assert!(scene.diagnostics().iter().any(|line| line.contains("it is a FIFO, not a file")));
+}
+
 #[test]
 fn everything_optional_has_its_default() {
     let scene = Scene::new().with("trust/i.toml", IDP).with("trust/c.toml", CLUSTER).with("apis/a.toml", API);

@@ -110,7 +110,7 @@ fn a_bundle_that_was_changed_or_lost_is_named() {
         copy(&kept, &data);
     };
     let path = data.join("ledger").join(FIRST);
-    fs::remove_file(path.with_extension("gz")).unwrap();
+    fs::remove_file(path.with_extension("lz4")).unwrap();
     told("is missing");
     let other = b"\x00\x02{}".repeat(256);
     fs::write(&path, other).unwrap();

@@ -14,7 +14,7 @@ struct Kept(PathBuf, Vec<u8>);
 
 impl Kept {
     fn of(scratch: &Scratch) -> Self {
-        let path = scratch.0.join(format!("ledger/{FIRST}.gz"));
+        let path = scratch.0.join(format!("ledger/{FIRST}.lz4"));
         let bytes = fs::read(&path).unwrap();
         Self(path, bytes)
     }
@@ -180,7 +180,7 @@ fn nothing_is_left_to_a_bundle_that_does_not_hold_it() {
     grown(&mut store, &mut edge, &scratch, 1_100);
     let mut trimmer = SqliteTrimmer::new(&scratch.0);
     let path = scratch.0.join("ledger/tile/entries/002");
-    let packed = path.with_extension("gz");
+    let packed = path.with_extension("lz4");
     let bytes = fs::read(&packed).unwrap();
     let refused = |trimmer: &mut SqliteTrimmer, bundle, what: &str| {
         let reason = trimmer.trim(bundle).unwrap_err().to_string();
@@ -189,7 +189,7 @@ fn nothing_is_left_to_a_bundle_that_does_not_hold_it() {
     };
     fs::remove_file(&packed).unwrap();
     refused(&mut trimmer, 2, "tile/entries/002 of the ledger is missing");
-    fs::copy(scratch.0.join("ledger/tile/entries/003.gz"), &packed).unwrap();
+    fs::copy(scratch.0.join("ledger/tile/entries/003.lz4"), &packed).unwrap();
     refused(&mut trimmer, 2, "tile/entries/002 of the ledger has not the record 512 of the store");
     fs::write(&packed, &bytes).unwrap();
     refused(&mut trimmer, 1, "records are missing");
@@ -205,9 +205,9 @@ fn a_bundle_of_before_is_packed_as_it_is_left_to_itself() {
     let path = scratch.0.join("ledger/tile/entries/002");
     let plain = LogFolder::new(&scratch.0.join("ledger")).read("tile/entries/002").unwrap().unwrap();
     fs::write(&path, &plain).unwrap();
-    fs::remove_file(path.with_extension("gz")).unwrap();
+    fs::remove_file(path.with_extension("lz4")).unwrap();
     SqliteTrimmer::new(&scratch.0).trim(2).unwrap();
-    assert!(!path.exists() && path.with_extension("gz").exists());
+    assert!(!path.exists() && path.with_extension("lz4").exists());
     assert_eq!(LogFolder::new(&scratch.0.join("ledger")).read("tile/entries/002").unwrap().unwrap(), plain);
     assert_eq!(all(&mut store, 0).len(), 768);
 }
