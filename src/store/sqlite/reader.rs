@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Result, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row, Transaction, params};
 
 use super::bundles::EntryBundles;
 use super::checkpoint::log_of;
@@ -69,9 +69,9 @@ impl RecordReader for SqliteReader {
         let limit = limit.min(RECORDS_MAX);
         let from = i64::try_from(from).unwrap_or(i64::MAX);
         match select {
-            Select::All => stored(&connection, &mut bundles, "", params![from, limit]),
-            Select::Txn(txn) => stored(&connection, &mut bundles, "txn = ?3 AND", params![from, limit, txn.as_bytes()]),
-            Select::Jti(jti) => stored(&connection, &mut bundles, "jti = ?3 AND", params![from, limit, jti.as_bytes()]),
+            Select::All => stored(&connection, &mut bundles, None, from, limit),
+            Select::Txn(txn) => stored(&connection, &mut bundles, Some(("txn", txn.as_bytes())), from, limit),
+            Select::Jti(jti) => stored(&connection, &mut bundles, Some(("jti", jti.as_bytes())), from, limit),
         }
     }
 
@@ -121,10 +121,13 @@ pub(super) fn each_record(
     each: &mut dyn FnMut(Stored) -> std::result::Result<(), StoreReason>,
 ) -> std::result::Result<(), StoreReason> {
     let from = i64::try_from(from).unwrap_or(i64::MAX);
-    let mut query = connection.prepare_cached(&everywhere(connection, "").map_err(failed)?).map_err(failed)?;
-    let mut rows = query.query(params![from, i64::MAX]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        each(whole(connection, bundles, found(row).map_err(failed)?)?)?;
+    let _snapshot = snapshot(connection).map_err(failed)?;
+    for table in tables(connection).map_err(failed)? {
+        let mut query = connection.prepare_cached(&rows_of(*table, None)).map_err(failed)?;
+        let mut rows = query.query(params![from, i64::MAX]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            each(whole(connection, bundles, found(row).map_err(failed)?)?)?;
+        }
     }
     Ok(())
 }
@@ -156,22 +159,49 @@ fn has_bundled(connection: &Connection) -> Result<bool> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// The query for `chosen` records, wherever they lie, from an index on and so many: in one statement, and so as of one moment.
-fn everywhere(connection: &Connection, chosen: &str) -> Result<String> {
-    let from = |table, bytes| format!("SELECT idx, at, jti, txn, {bytes} FROM {table} WHERE {chosen} idx >= ?1");
-    let bundled = if has_bundled(connection)? { format!("{} UNION ALL ", from("bundled", "NULL")) } else { String::new() };
-    Ok(format!("{bundled}{} ORDER BY idx LIMIT ?2", from("records", "record")))
+/// A table that has records, and its column with their bytes.
+type RecordTable = (&'static str, &'static str);
+
+/// The tables that have records, the one with the earlier ones first. No record is in both.
+fn tables(connection: &Connection) -> Result<&'static [RecordTable]> {
+    const TABLES: [RecordTable; 2] = [("bundled", "NULL"), ("records", "record")];
+    Ok(if has_bundled(connection)? { &TABLES } else { &TABLES[1..] })
 }
 
+/// The query for records in one table, from an index on and so many; only for those with a value in the column `of`.
+fn rows_of((table, bytes): RecordTable, of: Option<&str>) -> String {
+    let chosen = of.map(|column| format!("{column} = ?3 AND ")).unwrap_or_default();
+    format!("SELECT idx, at, jti, txn, {bytes} FROM {table} WHERE {chosen}idx >= ?1 ORDER BY idx LIMIT ?2")
+}
+
+/// Until it is dropped everything is read as of one moment: a record may be left to its bundle meanwhile. None where a
+/// transaction sees to that already.
+fn snapshot(connection: &Connection) -> Result<Option<Transaction<'_>>> {
+    connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()
+}
+
+/// At most `limit` records from an index on; only those with this value in this column.
 fn stored(
     connection: &Connection,
     bundles: &mut EntryBundles,
-    chosen: &str,
-    params: impl Params,
+    of: Option<(&str, &[u8; 16])>,
+    from: i64,
+    limit: u32,
 ) -> std::result::Result<Vec<Stored>, StoreReason> {
-    let rows = || connection.prepare_cached(&everywhere(connection, chosen)?)?.query_map(params, found)?.collect::<Result<_>>();
-    let rows: Vec<StoredRow> = rows().map_err(failed)?;
-    rows.into_iter().map(|found| whole(connection, bundles, found)).collect()
+    let _snapshot = snapshot(connection).map_err(failed)?;
+    let mut records = Vec::new();
+    for table in tables(connection).map_err(failed)? {
+        let left = limit.saturating_sub(u32::try_from(records.len()).unwrap_or(u32::MAX));
+        let mut query = connection.prepare_cached(&rows_of(*table, of.map(|(column, _)| column))).map_err(failed)?;
+        let rows = match of {
+            Some((_, value)) => query.query_map(params![from, left, value], found),
+            None => query.query_map(params![from, left], found),
+        };
+        for row in rows.map_err(failed)? {
+            records.push(whole(connection, bundles, row.map_err(failed)?)?);
+        }
+    }
+    Ok(records)
 }
 
 /// A record as it was found, and whether its bytes are still to be read.
