@@ -75,6 +75,15 @@ impl RecordReader for SqliteReader {
         }
     }
 
+    fn index_of(&self, jti: Jti) -> std::result::Result<Option<u64>, StoreReason> {
+        let connection = self.connection();
+        let first = || {
+            let mut query = connection.prepare_cached(&everywhere(&connection, "jti = ?3 AND")?)?;
+            query.query_row(params![0, 1, jti.as_bytes()], |row| row.get(0)).optional()
+        };
+        first().map_err(failed)
+    }
+
     fn disclosures(&self, index: u64) -> std::result::Result<Option<SealedDisclosures>, StoreReason> {
         let Some((subject, sealed)) = sealed(&self.connection(), index).map_err(failed)? else { return Ok(None) };
         let wrapped = self.subject_key(&subject)?;
