@@ -20,6 +20,7 @@ mod ledger;
 mod log;
 mod quickstart;
 mod replay;
+mod restore;
 mod revoke;
 mod serve;
 mod state;
@@ -70,6 +71,8 @@ enum Command {
     Ledger(ledger::LedgerCommand),
     /// Copy a data folder, while its server runs or while none does
     Backup(backup::Options),
+    /// Go on with a backup, or with an older copy of the data
+    Restore(restore::Options),
     /// Accept a configuration that would end something
     #[command(subcommand)]
     Config(configuration::ConfigCommand),
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
         Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => restore::run(&options),
         Command::Config(command) => configuration::run(&command),
         Command::State(command) => state::run(&command),
         Command::Clock(command) => clock::run(&command),

@@ -223,6 +223,15 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Puts the file or folder `from` in place of a file that may be at `to`, on the same file system: durable once both folders are
+/// flushed, and never half there.
+///
+/// # Errors
+/// When it is not there, or that cannot be done.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
 /// Makes a folder, and those that it stands in, where they are not there.
 ///
 /// # Errors

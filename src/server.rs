@@ -12,6 +12,7 @@ mod limits;
 mod offline;
 mod opening;
 mod rebuild;
+mod restore;
 mod reconcile;
 mod reload;
 mod renewal;
@@ -30,6 +31,7 @@ pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use rebuild::rebuild_state;
 pub use reconcile::{retired_in_record, succession_on};
+pub use restore::RestorePlan;
 pub use terms::{TakenBack, taken_back};
 
 use crate::catalog::Status;
@@ -73,7 +75,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     claim.require_known(&files, &known)?;
     let commit = commit(store, &config, (&files, &known), &clock)?.map_err(|reason| Failure::store(data, &reason))?;
     let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
-    let succession = reconcile::weigh(commit.in_force().as_ref(), &config);
+    let succession = reconcile::weigh(commit.in_force().as_ref(), commit.state().is_held(), &config);
     opening::refuse_accident(sources, &config, &succession, data)?;
     let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
     settle(&claim, &files, &settings, data)?;

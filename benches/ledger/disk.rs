@@ -110,7 +110,7 @@ fn start(data: &Path, folder: &Path) -> (Commit, Sequencer) {
         durable: commit.durable(),
         files: Arc::new(TileFolder::new(data, folder).unwrap()),
         trimmer: store::trimmer(data),
-        keys: LogKeys { origin: signer.name().clone(), signers: vec![signer], known },
+        keys: LogKeys { origin: signer.name().clone(), signers: vec![signer], known, earlier: Vec::new() },
         interval: Duration::from_millis(500),
     });
     (commit, sequencer.unwrap())

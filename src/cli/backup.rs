@@ -34,8 +34,11 @@ const MANIFEST: &str = "manifest.json";
 
 const VERSION: u32 = 1;
 
+/// No manifest is longer.
+const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// Small files that are copied where they are there.
-const BESIDE: [&str; 4] = ["data.id", "keys.known", "served.json", "in-force.json"];
+pub(super) const BESIDE: [&str; 4] = ["data.id", "keys.known", "served.json", "in-force.json"];
 
 /// None of these is longer.
 const BESIDE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -177,6 +180,17 @@ fn listed(dir: &Path, within: &Path, found: &mut BTreeMap<String, CopiedFile>) -
         }
     }
     Ok(())
+}
+
+/// A sentence where the backup in `dir` is not whole or not in order.
+///
+/// # Errors
+/// When it has no manifest, or cannot be read.
+pub(super) fn fault(dir: &Path) -> Result<Option<String>, Failure> {
+    let bytes = files::read(&dir.join(MANIFEST), MANIFEST_BYTES_MAX);
+    let bytes = bytes.map_err(|error| Failure::new(format!("{}: {error}", dir.join(MANIFEST).display())))?;
+    let manifest: Manifest = serde_json::from_slice(&bytes)?;
+    if manifest.version == VERSION { verify(dir, &manifest) } else { Ok(Some("it is of another version".to_owned())) }
 }
 
 /// A sentence where the backup in `dir` is not what `manifest` says, or is not in order.

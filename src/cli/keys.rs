@@ -151,7 +151,9 @@ fn folder(options: &Options) -> Result<WantedKeys, Failure> {
         Some(folder) => folder.configuration()?.settings,
         None => Sources::new(options.config.clone()).load().config.map_err(Failure::configuration)?.settings,
     };
-    let origin = KeyName::parse(&settings.ledger.origin)?;
+    let base = KeyName::parse(&settings.ledger.origin)?;
+    let newest = LedgerKeys::open(&settings.keys.dir).map_or(0, |keys| keys.newest_log(&base));
+    let origin = base.restored(newest)?;
     Ok(WantedKeys { dir: settings.keys.dir, algorithms: settings.keys.algorithms, origin: Some(origin) })
 }
 

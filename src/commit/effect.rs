@@ -47,6 +47,8 @@ pub enum Effect {
         added: Vec<ConfiguredPrincipal>,
         /// Those that go out of it.
         removed: Vec<ConfiguredPrincipal>,
+        /// An operator accepted it.
+        accepted: bool,
     },
     /// A key of this server begins, is retired or is revoked.
     Key {
@@ -63,6 +65,8 @@ pub enum Effect {
         at: Time,
         /// Its number.
         number: u64,
+        /// Records are lost, so that nothing is issued in it until an operator accepts a configuration.
+        held: bool,
     },
     /// What may be forgotten is forgotten, and the state then has this digest.
     Checkpoint {
@@ -119,7 +123,9 @@ impl Effect {
             Record::StatusChange(change) => Self::of_status_change(change),
             Record::Configuration(change) => Self::of_configuration(change),
             Record::Key(change) => Self::of_key(change),
-            Record::Epoch(EpochRecord { at, number, .. }) => Self::Epoch { at: *at, number: *number },
+            Record::Epoch(EpochRecord { at, number, before, .. }) => {
+                Self::Epoch { at: *at, number: *number, held: before.is_some() }
+            }
             Record::State(StateRecord { at, digest, .. }) => Self::Checkpoint { at: *at, digest: *digest },
             Record::Refusal(_) | Record::Withheld(_) => Self::Nothing,
         }
@@ -161,7 +167,8 @@ impl Effect {
 
     fn of_configuration(change: &ConfigurationRecord<'_>) -> Self {
         let read = |named: &[PrincipalRecord<'_>]| named.iter().filter_map(principal).collect();
-        Self::Configure { added: read(&change.added), removed: read(&change.removed) }
+        let accepted = change.by.as_deref() == Some(ClientId::operators().as_str());
+        Self::Configure { added: read(&change.added), removed: read(&change.removed), accepted }
     }
 
     fn of_key(change: &KeyRecord<'_>) -> Self {

@@ -10,7 +10,7 @@ use super::named_fold::NamedFold;
 use super::recorded::RecordedState;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
-use crate::ledger::record::{EpochCause, EpochRecord, Record, StateCause};
+use crate::ledger::record::{EpochCause, EpochRecord, LostCheckpoint, Record, StateCause};
 use crate::oauth::{ClientId, Clock, TaskId, Time};
 
 /// State that was made anew.
@@ -26,9 +26,20 @@ pub struct Rebuilt {
     pub lost: bool,
 }
 
+/// The epoch that begins where a copy of the data was put in place.
+#[derive(Debug)]
+pub struct RestoredEpoch {
+    /// Its number.
+    pub number: u64,
+    /// The newest checkpoint that was signed, where records that it covers are lost.
+    pub before: Option<LostCheckpoint<'static>>,
+    /// The reason, in words that hold nothing personal.
+    pub reason: String,
+}
+
 /// Makes the state in `store` anew from its records, by `clock`, and records that. What no record holds is kept where it is what
-/// was written; else it is deleted, and no assertion or proof that was made before counts from then on. `progress` hears how many
-/// records of how many were read.
+/// was written; else it is deleted, and an epoch begins; so it is where a copy was put in place, in the epoch `restored`.
+/// `progress` hears how many records of how many were read.
 ///
 /// # Errors
 /// Those of the store. `ClockDoubted`. `Corrupt` for a record that is none, and for terms of a task that are lost; `Diverged`
@@ -37,6 +48,7 @@ pub fn rebuild(
     store: &mut dyn CommitStore,
     keys: CommitKeys,
     clock: &dyn Clock,
+    restored: Option<&RestoredEpoch>,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Rebuilt, StoreReason> {
     let recovered = store.open()?;
@@ -52,11 +64,7 @@ pub fn rebuild(
         let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
         fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))
     })?;
-    clock.begin(newest);
-    newest = newest.max(clock.now());
-    if clock.doubt().is_some() {
-        return Err(StoreReason::ClockDoubted);
-    }
+    let newest = present(clock, newest, restored)?;
     let before = rows_before(&recovered.checkpoint.rows);
     let differences = match recovered.checkpoint.index {
         Some(index) if index + 1 == recovered.count => fold.differences(&recovered.checkpoint.rows),
@@ -65,13 +73,14 @@ pub fn rebuild(
     let sealer = TermsSealer::new(keys.terms);
     let mut sum = UnrecordedSum::new(keys.sums);
     let lost = sum.load(&recovered.unrecorded, recovered.count == 0 && recovered.unrecorded.is_empty()).is_err();
+    let lost = lost || restored.is_some();
     let mut fold = fold.into_fold();
     fold.state.require_keys(&keys.listed)?;
     require_terms(&fold.state, &recovered.terms, &sealer)?;
     let mut records = Vec::new();
     if lost {
         sum.clear();
-        records.push(begin_epoch(&mut fold, recovered.count, newest)?);
+        records.push(begin_epoch(&mut fold, recovered.count, newest, restored)?);
     }
     let forgotten = fold.state.forget(newest);
     let changes = fold.state.take_changes();
@@ -92,11 +101,29 @@ pub fn rebuild(
     Ok(Rebuilt { records: recovered.count, entries, differences, lost })
 }
 
+/// The time of a record that follows one at `newest`. A copy may be as old as it is: whoever puts it in place says so.
+fn present(clock: &dyn Clock, newest: Time, restored: Option<&RestoredEpoch>) -> Result<Time, StoreReason> {
+    if restored.is_none() {
+        clock.begin(newest);
+        if clock.doubt().is_some() {
+            return Err(StoreReason::ClockDoubted);
+        }
+    }
+    Ok(newest.max(clock.now()))
+}
+
 /// The record of an epoch that begins because what no record holds was lost, taken up as that at `index`.
-fn begin_epoch(fold: &mut Fold, index: u64, at: Time) -> Result<Vec<u8>, StoreReason> {
+fn begin_epoch(fold: &mut Fold, index: u64, at: Time, restored: Option<&RestoredEpoch>) -> Result<Vec<u8>, StoreReason> {
     let (by, number) = (ClientId::operators(), fold.state.epoch().number + 1);
-    let reason = "single-use values, heartbeats and places in status lists were not what was written";
-    let record = Record::Epoch(EpochRecord::new(at, by.as_str(), EpochCause::Rebuild, number, reason));
+    let lost = "single-use values, heartbeats and places in status lists were not what was written";
+    let record = match restored {
+        None => EpochRecord::new(at, by.as_str(), EpochCause::Rebuild, number, lost),
+        Some(RestoredEpoch { number, before, reason }) => {
+            let record = EpochRecord::new(at, by.as_str(), EpochCause::Restore, *number, reason);
+            EpochRecord { before: before.clone(), ..record }
+        }
+    };
+    let record = Record::Epoch(record);
     fold.take(index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))?;
     written(&record)
 }

@@ -29,6 +29,19 @@ pub struct RecordedState {
     changed: HashMap<EntryKey, Option<Vec<u8>>>,
 }
 
+/// The log of the records of an epoch: 0 for the first, which goes on through corrected clocks; each that begins because records
+/// were lost has room for 1,048,576 epochs, so that none that was lost with them has the number of a later one.
+pub fn log_of_epoch(epoch: u64) -> u64 {
+    epoch >> LOG_SHIFT
+}
+
+/// The first epoch of a log.
+pub fn first_epoch_of_log(log: u64) -> u64 {
+    log << LOG_SHIFT
+}
+
+const LOG_SHIFT: u32 = 20;
+
 /// What a checkpoint forgot.
 #[derive(Debug, Default)]
 pub struct Forgotten {
@@ -81,15 +94,19 @@ impl RecordedState {
                 things.iter().for_each(|thing| self.change_status(thing, *transition, *at, by.as_ref()));
                 Ok(())
             }
-            Effect::Configure { added, removed } => {
+            Effect::Configure { added, removed, accepted } => {
                 self.configure(added, removed);
+                if *accepted && self.epoch().inactive.is_some() {
+                    self.touch(&EntryKey::Generation(GenerationKey::EPOCH));
+                    self.generations.entry(GenerationKey::EPOCH).or_default().inactive = None;
+                }
                 Ok(())
             }
             Effect::Key { at, check, event } => {
                 self.note_key(check, RecordedKey { event: *event, at: *at });
                 Ok(())
             }
-            Effect::Epoch { at, number } => self.begin_epoch(*number, *at).ok_or(FoldReason::Epoch(index)),
+            Effect::Epoch { at, number, held } => self.begin_epoch(*number, *at, *held).ok_or(FoldReason::Epoch(index)),
         }
     }
 
@@ -230,8 +247,8 @@ impl RecordedState {
     /// Everything of the epochs before has ended. What of it has a date may be forgotten at once, except tasks that are
     /// suspended: when time ends them their suspension is forgotten with them. An end of before that was recorded by a later time
     /// than `at` counts as one of now, for no evidence of before counts any more and that of now must.
-    fn begin_epoch(&mut self, number: u64, at: Time) -> Option<()> {
-        (self.epoch().number.checked_add(1)? == number).then_some(())?;
+    fn begin_epoch(&mut self, number: u64, at: Time, held: bool) -> Option<()> {
+        (self.epoch().number < number).then_some(())?;
         let dated = |known: &RecordedGeneration| known.until.is_some() && known.inactive.is_none();
         let generations = self.generations.iter().filter(|(_, known)| dated(known)).map(|(key, _)| DatedKey::Generation(*key));
         let tasks = self.tasks.iter().filter(|(_, task)| task.suspended_by.is_none()).map(|(id, _)| DatedKey::Task(*id));
@@ -243,7 +260,8 @@ impl RecordedState {
             self.touch(&EntryKey::Generation(key));
             self.generations.entry(key).or_default().ended = Some(at);
         }
-        self.generations.entry(GenerationKey::EPOCH).or_default().number = number;
+        let epoch = self.generations.entry(GenerationKey::EPOCH).or_default();
+        (epoch.number, epoch.inactive) = (number, held.then_some(InactiveStatus::Suspended));
         Some(())
     }
 

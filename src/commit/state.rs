@@ -132,6 +132,11 @@ impl State {
         self.read().recorded.epoch().number
     }
 
+    /// True while nothing is issued because records are lost, and no operator has accepted a configuration since.
+    pub fn is_held(&self) -> bool {
+        self.read().recorded.epoch().inactive.is_some()
+    }
+
     /// The time up to which single-use values may have been spent and are not remembered.
     pub(super) fn fence(&self) -> Option<Time> {
         self.read().recorded.fence()

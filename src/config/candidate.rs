@@ -21,6 +21,15 @@ pub struct Succession {
     pub needs_acceptance: bool,
 }
 
+impl Succession {
+    /// The same, where records were lost: whoever accepts it says that it is right without them.
+    #[must_use]
+    pub fn held(mut self) -> Self {
+        self.ends.push("what lost records said of agents, rules and APIs (held since the restore)".to_owned());
+        Self { needs_acceptance: true, ..self }
+    }
+}
+
 /// The party by which a configuration came into force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangedBy {

@@ -18,7 +18,7 @@ mod epoch;
 use serde::Deserialize;
 
 pub use disclosure::{Discloser, Disclosure, Disclosures};
-pub use epoch::{EpochCause, EpochRecord};
+pub use epoch::{EpochCause, EpochRecord, LostCheckpoint};
 pub use event::{RefusalRecord, RevocableRecord, RevocationRecord, StatusChangeRecord, WithheldRecord};
 pub use hop::{ActorRecord, AgentSubject, AttributeDigests, Confirmations, Evidence, HopRecord, Inputs};
 pub use key::{KeyCheck, KeyEvent, KeyRecord, KeyRole};

@@ -77,7 +77,8 @@ impl Offline {
     /// The difference that the configuration makes to what is recorded as in force.
     pub fn succession(&self) -> Succession {
         let now = in_force(&self.deployment.catalog, self.deployment.trust.rules().map(|rule| &**rule));
-        self.commit.in_force().map(|before| succession(&before, &now, self.ends_percent)).unwrap_or_default()
+        let weighed = self.commit.in_force().map(|before| succession(&before, &now, self.ends_percent)).unwrap_or_default();
+        if self.commit.state().is_held() { weighed.held() } else { weighed }
     }
 
     /// The digest of the configuration.

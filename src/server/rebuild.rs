@@ -22,5 +22,5 @@ pub fn rebuild_state(folder: &DataFolder, progress: impl FnMut(u64, u64)) -> Res
     let ledger = LedgerKeys::open(&config.settings.keys.dir)?;
     claim.require_known(&keys, &ledger)?;
     let clock = VouchedClock::new(data).clock()?;
-    rebuild(&mut *store, keys.commit(&ledger)?, &clock, progress).map_err(|reason| Failure::store(data, &reason))
+    rebuild(&mut *store, keys.commit(&ledger)?, &clock, None, progress).map_err(|reason| Failure::store(data, &reason))
 }

@@ -126,13 +126,14 @@ fn warn_of_retired(commit: &Commit, deployment: &Deployment) {
 /// When the store cannot be read.
 pub fn succession_on(config: &Config, data: &Path) -> Result<Succession, Failure> {
     let recorded = commit::recorded_state(&*store::reader(data)?)?;
-    Ok(weigh(recorded.in_force(), config))
+    Ok(weigh(recorded.in_force(), recorded.epoch().inactive.is_some(), config))
 }
 
-/// The difference that `config` makes to what was in force `before`.
-pub(super) fn weigh(before: Option<&BTreeSet<ConfiguredPrincipal>>, config: &Config) -> Succession {
+/// The difference that `config` makes to what was in force `before`. Where that is `held`, an operator has to accept it.
+pub(super) fn weigh(before: Option<&BTreeSet<ConfiguredPrincipal>>, held: bool, config: &Config) -> Succession {
     let now = in_force(&config.catalog, config.trust_rules().iter());
-    before.map(|before| succession(before, &now, config.settings.files.ends_percent)).unwrap_or_default()
+    let weighed = before.map(|before| succession(before, &now, config.settings.files.ends_percent)).unwrap_or_default();
+    if held { weighed.held() } else { weighed }
 }
 
 /// The agents that are retired in the record of the data folder although the configuration does not retire them: its files never

@@ -67,7 +67,8 @@ struct Prepared {
 
 impl Successor for Reload {
     fn weigh(&self, config: &Config) -> Succession {
-        weigh(self.lasting.commit.in_force().as_ref(), config)
+        let commit = &self.lasting.commit;
+        weigh(commit.in_force().as_ref(), commit.state().is_held(), config)
     }
 
     fn take(&self, config: Config, digest: Digest, by: ChangedBy) -> TakeOutcome {

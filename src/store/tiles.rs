@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-use super::keys::KeyFilesReason;
+use super::keys::{KeyFilesReason, LedgerKeys};
 use crate::commit::contract::{LogStore, StoreReason, StoredCheckpoints};
 use crate::files::{Changes, bounded, read_if_there};
 use crate::ledger::{
@@ -185,6 +185,18 @@ impl TileFolder {
         let checkpoint = checkpoint.map_err(|_| StoreReason::Corrupt("no published checkpoint is signed by these keys"))?;
         self.swap(None, &note)?;
         Ok(checkpoint.size())
+    }
+
+    /// The remembered checkpoint, which one of the listed `keys` signed, whatever its log is called; none before there is one.
+    ///
+    /// # Errors
+    /// `Folder` when it cannot be read; `Corrupt` when none of them signed it.
+    pub fn remembered_head(folder: &Path, keys: &LedgerKeys) -> Result<Option<Checkpoint>, StoreReason> {
+        let bytes = read_if_there(&folder.join(HEAD), NOTE_BYTES_MAX as u64).map_err(StoreReason::Folder)?;
+        let Some(note) = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) else { return Ok(None) };
+        let opened = |origin: &KeyName| Checkpoint::open(&note, origin, &keys.verifiers(origin)).ok();
+        let head = keys.origins().iter().find_map(opened);
+        head.map(Some).ok_or(StoreReason::Corrupt("no listed key signed ledger.head"))
     }
 
     fn replace(&self, files: &[(PathBuf, &[u8])], below: &Path) -> Result<(), StoreReason> {

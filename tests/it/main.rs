@@ -79,6 +79,7 @@ mod agents;
 mod files;
 
 // Operators: what is revoked, suspended and compromised, and what is said of it.
+mod restore;
 mod revoking;
 
 // In process: what ends with what, on every path that issues or tells.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countersign_conformance::fixture;
@@ -59,11 +59,15 @@ fn every_documented_member_is_written_and_every_written_one_is_documented() {
     until("the minute is over", || minute_of(&site) > minute);
     assert_eq!(nowhere(&site, "mallory").status, 400);
     until("what went unrecorded is told", || records(&site).iter().any(|record| record.get("suppressed").is_some()));
+    let copy = backed_up(&site);
     server.kill();
     loses_what_no_record_holds(&site);
+    let mut written = written(&site);
+    assert!(written.top.contains_key("epoch"));
+    written.add(goes_on_without(&site, &copy));
     let documented = documented();
     assert_eq!(documented.top.len(), 12, "{documented:?}");
-    assert_eq!(written(&site), documented);
+    assert_eq!(written, documented);
     tells_what_decided(&site);
 }
 
@@ -224,6 +228,32 @@ fn administered(site: &Site) {
     let issuer = text.lines().find(|line| line.starts_with("issuer")).unwrap();
     fs::write(&file, text.replacen(issuer, "issuer = \"https://another.example\"", 1)).unwrap();
     until("what is in force no longer is recorded", || records(site).iter().any(|record| record.get("removed").is_some()));
+}
+
+/// A backup, after which something is signed.
+fn backed_up(site: &Site) -> PathBuf {
+    let dir = site.folder.join("copy");
+    let records = json_of(site, &["backup", dir.to_str().unwrap()], 0)["records"].as_u64().unwrap();
+    assert_eq!(nowhere(site, "mallory").status, 400);
+    let head = site.fixture.config.parent().unwrap().join("../keys/ledger.head");
+    let signed = || fs::read_to_string(&head).unwrap().lines().nth(1).and_then(|size| size.parse::<u64>().ok());
+    until("something more is signed", || signed().is_some_and(|size| size > records));
+    dir
+}
+
+/// The members of the records when a copy went on that misses some.
+fn goes_on_without(site: &Site, copy: &Path) -> Members {
+    json_of(site, &["restore", copy.to_str().unwrap(), "--yes"], 0);
+    written(site)
+}
+
+impl Members {
+    fn add(&mut self, other: Self) {
+        for (kind, members) in other.top {
+            self.top.entry(kind).or_default().extend(members);
+        }
+        self.nested.extend(other.nested);
+    }
 }
 
 /// Values that were spent are deleted, so that making the state anew begins an epoch.

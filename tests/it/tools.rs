@@ -29,6 +29,7 @@ const COMMANDS: &[(&str, &str, i32, i32)] = &[
     ("ledger prove", "{jti}", 0, 0),
     ("ledger export", "{fresh}", 0, 0),
     ("backup", "{fresh}-backup", 0, 0),
+    ("restore", "--in-place", 2, 2),
     ("check", "", 0, 0),
     ("keys generate", "", 0, 0),
     ("keys list", "", 0, 0),

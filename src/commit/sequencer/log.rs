@@ -132,7 +132,12 @@ impl LogWriter {
     }
 
     fn found(&self) -> Result<LogState, SequencerReason> {
-        let signed = self.files.signed()?;
+        let mut signed = self.files.signed()?;
+        let earlier: Vec<u64> =
+            signed.kept.extract_if(.., |(_, note)| self.keys.is_earlier(note)).map(|(size, _)| size).collect();
+        if !earlier.is_empty() {
+            self.files.tidy(&earlier, &[])?;
+        }
         let heads = VerifiedCheckpoints::open(&signed, &self.keys)?;
         let proving = Proving { records: &*self.records, files: &*self.files, heads: &heads };
         let edge = proving.edge(self.durable.records())?;

@@ -33,6 +33,16 @@ pub struct LogKeys {
     pub signers: Vec<NoteSigner>,
     /// Those that ever signed, retired ones included.
     pub known: Vec<NoteVerifier>,
+    /// The names of the logs that this one follows, whose records were lost in part: their checkpoints bind it to nothing.
+    pub earlier: Vec<KeyName>,
+}
+
+impl LogKeys {
+    /// True for a checkpoint of a log that this one follows.
+    pub(super) fn is_earlier(&self, note: &str) -> bool {
+        let origin = note.lines().next().unwrap_or_default();
+        self.earlier.iter().any(|earlier| earlier.as_str() == origin)
+    }
 }
 
 /// A published checkpoint.
@@ -85,7 +95,8 @@ impl fmt::Display for SequencerReason {
             Self::Behind { records, signed } => write!(
                 f,
                 "the store has {records} records, but a checkpoint over {signed} was signed: the store was truncated, or an \
-                 older copy of it was put back. Put the newest copy back; records {records} to {} are missing",
+                 older copy of it was put back. Put the newest copy back; records {records} to {} are missing. Where they are \
+                 lost for good, countersign restore --in-place goes on without them",
                 signed.saturating_sub(1)
             ),
             Self::Changed(index) => write!(

@@ -23,15 +23,17 @@ struct VerifiedCheckpoint {
 impl VerifiedCheckpoints {
     /// Opens them all.
     pub(super) fn open(signed: &StoredCheckpoints, keys: &LogKeys) -> Result<Self, SequencerReason> {
-        let kept = signed.kept.iter().map(|(size, note)| (format!("checkpoints/{size}"), note));
+        let kept = || signed.kept.iter().filter(|(_, note)| !keys.is_earlier(note));
+        let named = kept().map(|(size, note)| (format!("checkpoints/{size}"), note));
         let published = signed.published.iter().map(|note| (CHECKPOINT_PATH.to_owned(), note));
         let swapped = signed.swapped.iter().map(|note| ("the remembered checkpoint".to_owned(), note));
         let open = |(name, note): (String, &String)| match Checkpoint::open(note, &keys.origin, &keys.known) {
             Ok(checkpoint) => Ok(VerifiedCheckpoint { name, checkpoint, note: note.clone() }),
             Err(reason) => Err(SequencerReason::Checkpoint(name, reason)),
         };
-        let mut heads = kept.chain(published).chain(swapped).map(open).collect::<Result<Vec<_>, _>>()?;
-        let misplaced = signed.kept.iter().zip(&heads).find(|((size, _), head)| *size != head.checkpoint.size());
+        let others = published.chain(swapped).filter(|(_, note)| !keys.is_earlier(note));
+        let mut heads = named.chain(others).map(open).collect::<Result<Vec<_>, _>>()?;
+        let misplaced = kept().zip(&heads).find(|((size, _), head)| *size != head.checkpoint.size());
         if let Some(((size, _), _)) = misplaced {
             return Err(SequencerReason::Misplaced(*size));
         }

@@ -81,7 +81,12 @@ fn signer(seed: u8) -> NoteSigner {
 
 fn keys(seeds: &[u8]) -> LogKeys {
     let known = seeds.iter().map(|seed| signer(*seed).verifier().unwrap()).collect();
-    LogKeys { origin: signer(1).name().clone(), signers: seeds.iter().map(|seed| signer(*seed)).collect(), known }
+    LogKeys {
+        origin: signer(1).name().clone(),
+        signers: seeds.iter().map(|seed| signer(*seed)).collect(),
+        known,
+        earlier: Vec::new(),
+    }
 }
 
 /// A log over those records and that disk, as a server that starts has it.

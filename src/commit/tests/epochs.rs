@@ -11,7 +11,7 @@ use crate::commit::change::StateChange;
 use crate::commit::command::Reply;
 use crate::commit::commands::{CheckpointCommand, EpochCommand, SpendCommand};
 use crate::commit::fold::Fold;
-use crate::ledger::record::StateCause;
+use crate::ledger::record::{LostCheckpoint, StateCause};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, liveness};
 
 const FAR: i64 = 400 * 86_400_000;
@@ -288,4 +288,43 @@ fn folded(bench: &Bench, seed: u64) {
 fn nothing_revives_and_nothing_counts_twice_in_another_epoch() {
     let count = std::env::var("COUNTERSIGN_HISTORIES").map_or(1_000, |count| count.parse().unwrap());
     (0..count).for_each(history);
+}
+
+/// A store in which an epoch begins because a copy took its place.
+fn restored(rig: &Rig, number: u64, holds: bool) -> Result<Rebuilt, contract::StoreReason> {
+    let before = LostCheckpoint { origin: "log.example".into(), root: Digest([7; 32]), size: 99 };
+    let epoch = RestoredEpoch { number, before: holds.then_some(before), reason: "set back".to_owned() };
+    let mut store = MemoryStore::new(&rig.disk, &rig.faults);
+    rebuild(&mut store, keys(1), &*rig.clock, Some(&epoch), |_, _| {})
+}
+
+/// What was issued and spent in time that is lost does not come back either, for no later epoch has the number of one of then.
+#[test]
+fn an_epoch_without_records_that_were_signed_is_held_until_an_operator_accepts() {
+    let rig = Rig::new();
+    let commit = rig.start();
+    block_on(commit.submit(issue(1, &[], &[1]))).unwrap();
+    block_on(commit.close());
+    let first = first_epoch_of_log(1);
+    restored(&rig, first, true).unwrap();
+    assert!(restored(&rig, first, true).is_err(), "none has the number of one before");
+    let mut commit = rig.start();
+    let digest = Digest([1; 32]);
+    for (by, held) in [(None, true), (Some("files"), true), (Some("ops"), false), (Some("files"), false)] {
+        block_on(commit.remember(BTreeSet::new(), by.map(|by| (digest, by)))).unwrap();
+        assert_eq!((commit.state().epoch(), commit.state().is_held()), (first, held), "{by:?}");
+        let number = commit.state().epoch();
+        assert_eq!(lives(&commit, &[in_epoch(number)], &rig), !held);
+        assert!(!lives(&commit, &[in_epoch(1)], &rig), "of a clock that was corrected in time that is lost");
+        block_on(commit.close());
+        commit = rig.start();
+    }
+    assert_eq!(block_on(commit.spend(issue(0, &[], &[1]).single_use)), Err(CommitReason::Forgotten));
+    block_on(commit.submit(hop(&rig, 3, first, &[]))).unwrap();
+    block_on(commit.close());
+    restored(&rig, first + 1, false).unwrap();
+    let commit = rig.start();
+    assert!(!commit.state().is_held(), "nothing that was signed is lost");
+    assert_eq!(block_on(commit.submit(hop(&rig, 4, first, &[]))).unwrap_err(), CommitReason::Died);
+    assert_eq!([0, 1, first - 1, first, first + 9].map(log_of_epoch), [0, 0, 0, 1, 1]);
 }

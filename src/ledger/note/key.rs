@@ -16,6 +16,8 @@ const ED25519: u8 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyName(String);
 
+const RESTORED: &str = "/restored-";
+
 impl KeyName {
     /// The name written so.
     ///
@@ -29,6 +31,25 @@ impl KeyName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name of the log that begins when the records of this one were lost for the time `log`: what was signed under a name
+    /// is contradicted under another. For 0 this one.
+    ///
+    /// # Errors
+    /// When it is too long.
+    pub fn restored(&self, log: u64) -> Result<Self, NoteKeyReason> {
+        if log == 0 { Ok(self.clone()) } else { Self::parse(&format!("{self}{RESTORED}{log}")) }
+    }
+
+    /// The number by which [`restored`](Self::restored) makes this name of `base`; none where it does not.
+    pub fn restored_from(&self, base: &Self) -> Option<u64> {
+        let rest = self.0.strip_prefix(base.as_str())?;
+        if rest.is_empty() {
+            return Some(0);
+        }
+        let log = rest.strip_prefix(RESTORED)?.parse().ok()?;
+        base.restored(log).ok().filter(|name| log > 0 && name == self).map(|_| log)
     }
 
     pub(super) fn check(name: &str) -> Result<(), NoteKeyReason> {

@@ -164,6 +164,19 @@ impl LedgerKeys {
         signing.map(|(_, verifier)| self.signer(&verifier)).collect()
     }
 
+    /// The number of the newest log that follows the log `base` and has a key; 0 where none does.
+    pub fn newest_log(&self, base: &KeyName) -> u64 {
+        let names = self.ring.keys.iter().filter_map(LedgerKey::verifier);
+        names.filter_map(|verifier| verifier.name().restored_from(base)).max().unwrap_or(0)
+    }
+
+    /// The name of every log that a key is listed for.
+    pub fn origins(&self) -> Vec<KeyName> {
+        let mut names: Vec<KeyName> = self.ring.keys.iter().filter_map(|key| Some(key.verifier()?.name().clone())).collect();
+        names.dedup();
+        names
+    }
+
     /// Those that ever signed for the log `origin`, the oldest first.
     pub fn verifiers(&self, origin: &KeyName) -> Vec<NoteVerifier> {
         self.of(origin).map(|(_, verifier)| verifier).collect()

@@ -166,6 +166,13 @@ impl Server {
         self.end();
     }
 
+    /// SIGTERM: everything is finished.
+    pub fn stop(mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "the server cannot be told");
+        assert!(self.child.wait().unwrap().success(), "it ends in order");
+    }
+
     /// SIGHUP: the configuration is read again.
     pub fn hang_up(&self) {
         let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
