@@ -100,6 +100,12 @@ pub trait RecordReader: Send + Sync {
     /// See [`StoreReason`].
     fn records(&self, select: Select, from: u64, limit: u32) -> Result<Vec<Stored>, StoreReason>;
 
+    /// The index of the first record about a hop. Its bytes are not read.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn index_of(&self, jti: Jti) -> Result<Option<u64>, StoreReason>;
+
     /// The encrypted disclosures of the record at `index`; none when it has none, or its subject's key was erased.
     ///
     /// # Errors

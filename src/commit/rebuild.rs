@@ -101,15 +101,17 @@ pub fn rebuild(
     Ok(Rebuilt { records: recovered.count, entries, differences, lost })
 }
 
-/// The time of a record that follows one at `newest`. A copy may be as old as it is: whoever puts it in place says so.
+/// The time of a record that follows one at `newest`. A copy may be as old as it is, or of a clock that was ahead: whoever puts
+/// it in place says so, and time goes on from what the clock says.
 fn present(clock: &dyn Clock, newest: Time, restored: Option<&RestoredEpoch>) -> Result<Time, StoreReason> {
-    if restored.is_none() {
-        clock.begin(newest);
-        if clock.doubt().is_some() {
-            return Err(StoreReason::ClockDoubted);
-        }
+    if restored.is_some() {
+        return Ok(clock.now());
     }
-    Ok(newest.max(clock.now()))
+    clock.begin(newest);
+    match clock.doubt() {
+        Some(_) => Err(StoreReason::ClockDoubted),
+        None => Ok(newest.max(clock.now())),
+    }
 }
 
 /// The record of an epoch that begins because what no record holds was lost, taken up as that at `index`.

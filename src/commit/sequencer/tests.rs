@@ -50,6 +50,10 @@ impl RecordReader for Records {
         Ok((0..).zip(&*self.0.lock().unwrap()).skip(from as usize).take(limit as usize).map(stored).collect())
     }
 
+    fn index_of(&self, _: crate::oauth::Jti) -> Result<Option<u64>, StoreReason> {
+        Ok(None)
+    }
+
     fn disclosures(&self, _: u64) -> Result<Option<SealedDisclosures>, StoreReason> {
         Ok(None)
     }

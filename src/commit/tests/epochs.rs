@@ -9,7 +9,7 @@ use super::tasks::opening;
 use super::*;
 use crate::commit::change::StateChange;
 use crate::commit::command::Reply;
-use crate::commit::commands::{CheckpointCommand, EpochCommand, SpendCommand};
+use crate::commit::commands::{CheckpointCommand, ConfiguredCommand, EpochCommand, SpendCommand};
 use crate::commit::fold::Fold;
 use crate::ledger::record::{LostCheckpoint, StateCause};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, liveness};
@@ -178,6 +178,10 @@ struct Seen {
     tokens: Vec<(u64, u8, u64)>,
     ends: [u64; 3],
     next: u8,
+    /// Copies of the store, each with how often each thing had ended then.
+    copies: Vec<(memory::Content, [u64; 3])>,
+    /// How often one that misses what was signed took the place of the store.
+    logs: u64,
 }
 
 fn pick(dice: &mut Dice, of: u64) -> usize {
@@ -187,7 +191,7 @@ fn pick(dice: &mut Dice, of: u64) -> usize {
 fn history(seed: u64) {
     let (mut dice, mut bench, mut seen) = (Dice(seed), Bench::new(), Seen { truth: START, ..Seen::default() });
     for _ in 0..60 {
-        match dice.roll(13) {
+        match dice.roll(15) {
             0..4 => exchange(&mut dice, &mut bench, &mut seen, seed),
             4..6 => spend(&mut dice, &mut bench, &mut seen, seed),
             6 => {
@@ -202,6 +206,11 @@ fn history(seed: u64) {
             8 => bench.restart(),
             9 => bench.rig.faults.set([Fault::FlushLost, Fault::FlushLanded, Fault::Begin][pick(&mut dice, 3)], 1),
             10 => correct(&mut bench, &mut seen, seed),
+            12 => {
+                let copy = (bench.rig.disk.content().clone(), seen.ends);
+                seen.copies.push(copy);
+            }
+            13 if !seen.copies.is_empty() => restore(&mut dice, &mut bench, &mut seen, seed),
             11 => seen.truth += [500, 5_000, 61_000, 400_000][pick(&mut dice, 4)],
             _ => seen.error = [0, 0, 0, 5_000, 61_000, 400_000, FAR, -5_000, -400_000][pick(&mut dice, 9)],
         }
@@ -226,6 +235,27 @@ fn correct(bench: &mut Bench, seen: &mut Seen, seed: u64) {
     assert_eq!(bench.state.epoch(), before.0 + u64::from(corrected), "seed {seed}");
     seen.next += 1;
     let hop = hop(&bench.rig, seen.next, bench.state.epoch(), &[]);
+    assert!(bench.submit(hop), "seed {seed}: things are issued again");
+}
+
+/// Any copy takes the place of the store, by a right clock; what it misses may have been signed.
+fn restore(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
+    seen.error = 0;
+    bench.rig.clock.0.store(seen.truth, Ordering::SeqCst);
+    bench.restart();
+    let (copy, ends) = seen.copies[pick(dice, seen.copies.len() as u64)].clone();
+    *bench.rig.disk.content() = copy;
+    (seen.ends, seen.logs) = (ends, seen.logs + 1);
+    let number = first_epoch_of_log(seen.logs);
+    restored(&bench.rig, number, true).unwrap();
+    bench.restart();
+    assert!(bench.state.is_held() && bench.state.epoch() == number, "seed {seed}");
+    judge(bench, seen, seed);
+    let (reply, answer) = Reply::new();
+    let (in_force, origin) = (BTreeSet::new(), Some((Digest([1; 32]), "ops")));
+    assert!(bench.give(Box::new(ConfiguredCommand { in_force, origin, reply }), answer), "seed {seed}");
+    seen.next += 1;
+    let hop = hop(&bench.rig, seen.next, number, &[]);
     assert!(bench.submit(hop), "seed {seed}: things are issued again");
 }
 
@@ -266,8 +296,9 @@ fn judge(bench: &Bench, seen: &Seen, seed: u64) {
     for (of, on, number) in &seen.tokens {
         let mut generations = vec![Generation { key: GenerationKey([*on; 16]), number: *number }];
         generations.extend((*of > 0).then_some(in_epoch(*of)));
+        let held = bench.state.is_held();
         let alive = liveness::alive(&*bench.state, &generations, bench.rig.clock.now()).is_ok();
-        assert_eq!(alive, *of == epoch && *number == seen.ends[usize::from(*on)], "seed {seed}: of epoch {of}");
+        assert_eq!(alive, !held && *of == epoch && *number == seen.ends[usize::from(*on)], "seed {seed}: of epoch {of}");
     }
 }
 

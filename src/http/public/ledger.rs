@@ -17,7 +17,7 @@ use super::form::{read_headers, with_nonce};
 use super::respond::{add_nonce, unstored};
 use crate::client::{AccessReason, DpopRules, Endpoint, PROOF_ALGORITHMS};
 use crate::commit::PublishedCheckpoint;
-use crate::commit::contract::{RecordReader, Select, Stored};
+use crate::commit::contract::{RecordReader, Select, StoreReason};
 use crate::deployment::PROOFS_PATH;
 use crate::error::{AccessError, ErrorCode, ExchangeError};
 use crate::http::plain::{plain, plain_unstored};
@@ -127,8 +127,8 @@ fn build(
     jti: Jti,
     with_record: bool,
 ) -> Result<Option<TlogProof>, ProofFailure> {
-    let found = records.records(Select::Jti(jti), 0, 1).map_err(|reason| ProofFailure::Failed(reason.into()))?;
-    let Some(Stored { index, record, .. }) = found.into_iter().next() else { return Ok(None) };
+    let failed = |reason: StoreReason| ProofFailure::Failed(reason.into());
+    let Some(index) = records.index_of(jti).map_err(failed)? else { return Ok(None) };
     let mut nodes = TileNodes::new(files, published.head.size());
     let proof = TlogProof::build(&mut nodes, index, &published.head, &published.note).map_err(|reason| match reason {
         TlogProofReason::Beyond => ProofFailure::Soon,
@@ -137,7 +137,8 @@ fn build(
     if !with_record {
         return Ok(Some(proof));
     }
-    proof.with_extra(record).map(Some).map_err(|reason| ProofFailure::Failed(reason.into()))
+    let Some(found) = records.records(Select::All, index, 1).map_err(failed)?.pop() else { return Ok(None) };
+    proof.with_extra(found.record).map(Some).map_err(|reason| ProofFailure::Failed(reason.into()))
 }
 
 /// The refusal of an access token, with the challenges of RFC 6750 §3 and RFC 9449 §7.1: the one whose scheme the error is of;

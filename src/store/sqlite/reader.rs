@@ -75,6 +75,19 @@ impl RecordReader for SqliteReader {
         }
     }
 
+    fn index_of(&self, jti: Jti) -> std::result::Result<Option<u64>, StoreReason> {
+        let connection = self.connection();
+        let index = |table: &RecordTable| {
+            let mut query = connection.prepare_cached(&rows_of(*table, Some("jti")))?;
+            query.query_row(params![0, 1, jti.as_bytes()], |row| row.get(0)).optional()
+        };
+        let first = || {
+            let _snapshot = snapshot(&connection)?;
+            tables(&connection)?.iter().find_map(|table| index(table).transpose()).transpose()
+        };
+        first().map_err(failed)
+    }
+
     fn disclosures(&self, index: u64) -> std::result::Result<Option<SealedDisclosures>, StoreReason> {
         let Some((subject, sealed)) = sealed(&self.connection(), index).map_err(failed)? else { return Ok(None) };
         let wrapped = self.subject_key(&subject)?;

@@ -105,6 +105,8 @@ fn records_are_the_same_wherever_they_lie() {
         assert!(answers(&reader) == before && all(&mut store, 100) == ours, "after bundle {bundle}");
     }
     assert_eq!((records_in(&scratch, "records"), records_in(&scratch, "bundled")), (188, 512));
+    let index_of = |id| reader.index_of(Jti::from_bytes([id; 16])).unwrap();
+    assert_eq!([3, 250, 252].map(index_of), [Some(3), Some(250), None]);
     let recovered = store.open().unwrap();
     assert_eq!((recovered.count, store.open.as_ref().unwrap().newest), (700, time(650)));
     assert!(answers(&SqliteReader::open(&scratch.0).unwrap()) == before && all(&mut store, 100) == ours);
