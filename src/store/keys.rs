@@ -31,7 +31,7 @@ pub use reason::{KeyFilesReason, OwnerReason};
 use ring::Ring;
 pub use ring::RingEntry;
 pub use role::{KeyCheck, KeyRole, missing};
-use role::{OWNER, RING, SECRETS, TASK_LIFETIME_MAX, TOKEN_LIFETIME_MAX};
+use role::{OWNER, RING, SECRETS, TASK_LIFETIME_MAX, TOKEN_LIFETIME_MAX, USES};
 pub use secrets::SecretEntry;
 use secrets::Secrets;
 pub use served::ServedWith;
@@ -69,7 +69,7 @@ impl KeyFiles {
     pub fn open_or_create(dir: &Path, algorithms: &[Algorithm], now: Time) -> Result<Self, KeyFilesReason> {
         let folder = KeyFolder::create(dir)?;
         if folder.has(RING) {
-            let files = Self::read(folder.clone(), now)?;
+            let files = Self::read_settled(&folder, now)?;
             if algorithms.iter().all(|algorithm| files.ring.has(*algorithm)) {
                 return files.listed();
             }
@@ -101,7 +101,7 @@ impl KeyFiles {
     pub fn open(dir: &Path, now: Time) -> Result<Self, KeyFilesReason> {
         let folder = KeyFolder::open(dir)?;
         match folder.has(RING) {
-            true => Self::read(folder, now),
+            true => Self::read_settled(&folder, now),
             false => {
                 folder.refuse_remains(RING, |name| name.ends_with(".pem") || name == OWNER)?;
                 Err(KeyFilesReason::Absent(dir.to_owned()))
@@ -352,6 +352,21 @@ impl KeyFiles {
         let sums = self.secrets.kept(KeyRole::State).map(|secret| MacKey::new(&MacKey::new(secret).derive(SUM))).collect();
         let (root, terms) = (self.root_key()?, Arc::new(self.terms()?));
         Ok(CommitKeys { root, terms, sums, listed: self.events(ledger) })
+    }
+
+    /// The keys, where somebody may be changing them: a list of before may name a file that is destroyed by now, so a mistake
+    /// counts only where the lists are the same afterwards.
+    fn read_settled(folder: &KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {
+        let lists = || [RING, SECRETS, USES].map(|list| folder.read(list).ok());
+        let mut before = lists();
+        loop {
+            let read = Self::read(folder.clone(), now);
+            let after = lists();
+            if read.is_ok() || after == before {
+                return read;
+            }
+            before = after;
+        }
     }
 
     fn read(folder: KeyFolder, now: Time) -> Result<Self, KeyFilesReason> {

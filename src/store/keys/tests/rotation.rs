@@ -162,3 +162,24 @@ fn earlier_root_keys_are_destroyed_when_nothing_is_wrapped_under_them() {
     assert!(!home.0.join("root.key").exists());
     assert_eq!(KeyFiles::open(&home.0, NOW).unwrap().root_key().unwrap().ids, left.ids[..1]);
 }
+
+/// Whoever reads the folder while keys are made and destroyed gets those of before or those of after.
+#[test]
+fn keys_are_read_whole_while_they_change() {
+    let home = Home::new();
+    home.open();
+    std::thread::scope(|scope| {
+        let changes = scope.spawn(|| {
+            for _ in 0..40 {
+                let mut files = KeyFiles::open(&home.0, NOW).unwrap();
+                let earlier = files.secrets().filter(|entry| entry.of == KeyRole::Root).map(|entry| entry.id.clone());
+                let earlier: Vec<String> = earlier.collect();
+                files.rotate_secret(KeyRole::Root, NOW).unwrap();
+                files.destroy_roots(&earlier, NOW).unwrap();
+            }
+        });
+        while !changes.is_finished() {
+            KeyFiles::open(&home.0, NOW).unwrap();
+        }
+    });
+}
