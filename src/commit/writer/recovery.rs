@@ -164,11 +164,11 @@ impl WriterMemory {
     /// Takes up the effect of the record at `index`, as it is committed at `at`.
     pub(in crate::commit) fn apply(&mut self, index: u64, effect: &Effect, at: Time) {
         self.state.apply(index, effect, at);
-        self.state
-            .fence()
-            .filter(|_| matches!(effect, Effect::Epoch { .. }))
-            .into_iter()
-            .for_each(|fence| self.replay.begin_epoch(fence));
+        if matches!(effect, Effect::Epoch { .. })
+            && let Some(fence) = self.state.fence()
+        {
+            self.replay.begin_epoch(fence);
+        }
     }
 
     /// Replaces everything by what the store holds. Changes that are `pending` act again.
