@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::json;
 
 use crate::disk::shim;
 use crate::revoking::{POD, act, acted, token, traded};
-use crate::support::page::{Step, matches, steps};
+use crate::support::page::{Step, matches, shell, steps};
 use crate::support::{Party, Server, Site, form, post_form};
 
 const DOCUMENT: &str = include_str!("../../docs/operators.md");
@@ -20,29 +20,22 @@ fn page(heading: &str) -> impl Iterator<Item = Step> {
     steps(behind.split("\n## ").next().unwrap()).into_iter()
 }
 
-/// Does one step in the folder of the site and compares what it prints; returns that. `words` stand for others in the page.
-fn does(site: &Site, step: &Step, words: &[(&str, &str)], environment: &[(&str, &Path)]) -> String {
+/// Does one step in the folder of the site and compares what it prints. `words` stand for others in the page.
+fn does(site: &Site, step: &Step, words: &[(&str, &str)], environment: &[(&str, &Path)]) {
     let here = |text: &str| words.iter().fold(text.to_owned(), |text, (word, other)| text.replace(word, other));
     let command = here(&step.command);
-    let binary = Path::new(env!("CARGO_BIN_EXE_countersign")).parent().unwrap();
-    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(&site.folder).env("PATH", path);
-    let output = shell.envs(environment.iter().copied()).stdin(Stdio::null()).output().unwrap();
+    let output = shell(&site.folder, &command).envs(environment.iter().copied()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let shown: Vec<String> = step.output.iter().map(|line| here(line)).collect();
     let lines: Vec<&str> = printed.lines().map(str::trim_end).collect();
     assert!(matches(&shown, &lines), "$ {command}\nshown:\n{}\nprinted:\n{printed}", shown.join("\n"));
-    printed
 }
 
 /// Does every step of a page while a server runs.
 fn done(site: &Site, heading: &str, words: &[(&str, &str)]) {
     let steps: Vec<Step> = page(heading).collect();
     assert!(!steps.is_empty());
-    steps.iter().for_each(|step| {
-        does(site, step, words, &[]);
-    });
+    steps.iter().for_each(|step| does(site, step, words, &[]));
 }
 
 #[test]

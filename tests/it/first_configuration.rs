@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread;
 
 use countersign::jose::{Algorithm, SigningKey, generate_key};
 use serde_json::json;
 
-use crate::support::page::{Step, fits, matches, steps};
+use crate::support::page::{Step, fits, matches, shell, steps};
 use crate::support::{free, get, patience, scratch};
 
 const DOCUMENT: &str = include_str!("../../docs/first-configuration.md");
@@ -46,11 +46,8 @@ struct Shell<'a> {
 
 impl Shell<'_> {
     fn command(&self, line: &str) -> Command {
-        let binary = Path::new(env!("CARGO_BIN_EXE_countersign")).parent().unwrap();
-        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("exec 2>&1; {line}")]).current_dir(self.folder).env("PATH", path);
-        command.env("COUNTERSIGN__LISTEN__OPS", self.ops.to_string()).stdin(Stdio::null());
+        let mut command = shell(self.folder, line);
+        command.env("COUNTERSIGN__LISTEN__OPS", self.ops.to_string());
         command
     }
 

@@ -1,11 +1,23 @@
 //! Pages of the documents that are done as they stand: their commands, and the lines that these are shown to print.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 /// A command of the document and the lines that it prints there.
 pub struct Step {
     /// The command.
     pub command: String,
     /// The lines that it prints.
     pub output: Vec<String>,
+}
+
+/// A line of a page as the reader's shell runs it in `folder`, with `countersign` on its path; what it says goes to its output.
+pub fn shell(folder: &Path, line: &str) -> Command {
+    let binary = Path::new(env!("CARGO_BIN_EXE_countersign")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec 2>&1; {line}")]).current_dir(folder).env("PATH", path).stdin(Stdio::null());
+    command
 }
 
 /// The commands of all console blocks in order. A command that ends in `\` goes on in the next line.
