@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::crypto::Digest;
 
@@ -97,8 +97,16 @@ pub struct CandidateReport {
 #[derive(Debug, Default)]
 pub struct CandidateBoard {
     state: Mutex<BoardState>,
-    accepted: Notify,
+    asked: Notify,
     refuses: AtomicBool,
+    looks: watch::Sender<Looks>,
+}
+
+/// How many looks at the files began, and which of them ended last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looks {
+    begun: u64,
+    ended: u64,
 }
 
 #[derive(Debug, Default)]
@@ -115,13 +123,23 @@ impl CandidateBoard {
         self.lock().shown.clone()
     }
 
+    /// The same, by a look at the files that begins after this call. Resolves only while somebody looks.
+    pub async fn look(&self) -> Option<CandidateReport> {
+        let mut looks = self.looks.subscribe();
+        let next = looks.borrow().begun + 1;
+        self.asked.notify_one();
+        // No error comes: the board is there as long as whoever asks it.
+        let _ended = looks.wait_for(|looks| looks.ended >= next).await;
+        self.shown()
+    }
+
     /// Accepts the configuration with this digest. False where another one waits, or none.
     pub fn accept(&self, digest: Digest) -> bool {
         let mut state = self.lock();
         let waits = state.shown.as_ref().is_some_and(|shown| shown.digest == digest);
         if waits {
             state.accepted = Some(digest);
-            self.accepted.notify_one();
+            self.asked.notify_one();
         }
         waits
     }
@@ -165,9 +183,19 @@ impl CandidateBoard {
         self.lock().accepted.as_ref() == Some(digest)
     }
 
-    /// Resolves when one is accepted.
+    /// Resolves when one is accepted, or somebody asks what waits.
     pub(super) async fn is_asked(&self) {
-        self.accepted.notified().await;
+        self.asked.notified().await;
+    }
+
+    /// Says that a look at the files begins.
+    pub(super) fn begin_look(&self) {
+        self.looks.send_modify(|looks| looks.begun += 1);
+    }
+
+    /// Says that the look that began last is over.
+    pub(super) fn end_look(&self) {
+        self.looks.send_modify(|looks| looks.ended = looks.begun);
     }
 
     fn lock(&self) -> MutexGuard<'_, BoardState> {

@@ -265,8 +265,10 @@ pub async fn watch<S: Successor>(watch: ConfigurationWatch<S>) {
             () = hangup(&mut hangups) => true,
         };
         let watch = Arc::clone(&watch);
+        board.begin_look();
         let look = move || watch.lock().unwrap_or_else(PoisonError::into_inner).look(start.elapsed(), asked);
         let _panicked = tokio::task::spawn_blocking(look).await;
+        board.end_look();
     }
 }
 

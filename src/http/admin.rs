@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
+use actix_web::rt::time::timeout;
 use actix_web::web::{self, Bytes, Data, Path, ServiceConfig};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
@@ -31,6 +32,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How often, and with what pause, it is looked whether the server has taken up a change of its keys.
 const TAKEN_UP_LOOKS: u32 = 100;
 const TAKEN_UP_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a look at the configuration's files is waited for.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// The routes below `/ops/`.
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -65,9 +69,10 @@ async fn tasks(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "tasks": admin::tasks(&state.deployment(), state.commit(), state.now()) }))
 }
 
-/// The configuration that is not in force yet.
+/// The configuration that is not in force yet, as the files are now, and not as they were at the last look.
 async fn configuration(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "waits": state.board.shown() }))
+    let waits = timeout(LOOK, state.board.look()).await;
+    HttpResponse::Ok().json(json!({ "waits": waits.unwrap_or_else(|_| state.board.shown()) }))
 }
 
 /// Accepts the configuration that the parameter `digest` names, and answers when it is in force, or says that it is not yet.
