@@ -244,8 +244,8 @@ impl RecordedState {
     }
 
     /// Everything of the epochs before has ended. What of it has a date may be forgotten with the next checkpoint, except tasks
-    /// that are suspended then: when time ends them their suspension is forgotten with them. An end of before that was recorded by
-    /// a later time than `at` counts as one of now, for no evidence of before counts any more and that of now must.
+    /// that are suspended then: when time ends them their suspension is forgotten with them. An end of before that was recorded
+    /// by a later time than `at` counts as one of now, for no evidence of before counts any more and that of now must.
     fn begin_epoch(&mut self, number: u64, at: Time, held: bool) -> Option<()> {
         (self.epoch().number < number).then_some(())?;
         let dated = |known: &RecordedGeneration| known.until.is_some() && known.inactive.is_none();

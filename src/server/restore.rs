@@ -231,20 +231,33 @@ impl AtHand {
         });
         let age = remembered.as_ref().map(SignedHead::age);
         let trees = [copy, data].map(LogPlace::of).to_vec();
-        let mut signed: Vec<SignedHead> = remembered.into_iter().collect();
-        trees.iter().try_for_each(|place| place.signed((ledger, base, false), &mut signed).map(drop))?;
-        let mut at_hand = Self { signed, remembered: age, trees, places: Vec::new(), notes: Vec::new() };
+        let mut at_hand = Self {
+            signed: remembered.into_iter().collect(),
+            remembered: age,
+            trees: trees.clone(),
+            places: Vec::new(),
+            notes: Vec::new(),
+        };
+        trees.iter().try_for_each(|place| at_hand.add(place, ledger, base, false))?;
         for folder in records {
             if !folder.is_dir() {
                 return Err(Failure::new(format!("--records {}: there is no such folder", folder.display())));
             }
             let place = LogPlace::of(folder);
-            if !place.signed((ledger, base, true), &mut at_hand.signed)? {
-                at_hand.notes.push(format!("{}: no key of this server that counts signed the checkpoint in it", place.name()));
-            }
+            at_hand.add(&place, ledger, base, true)?;
             at_hand.places.push(place);
         }
         Ok(at_hand)
+    }
+
+    /// Takes in what is signed in a place, and says where the newest of it does not count.
+    fn add(&mut self, place: &LogPlace, ledger: &LedgerKeys, base: &KeyName, named: bool) -> Result<(), Failure> {
+        let believed = place.signed((ledger, base, named), &mut self.signed)?;
+        let note = format!("{}: no key of this server that counts signed the checkpoint in it", place.name());
+        if !believed && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+        Ok(())
     }
 
     /// A sentence where the log in the data folder goes further than `end`, and was not named.

@@ -103,8 +103,8 @@ impl LogFolder {
         Ok(None)
     }
 
-    /// The path and the bytes with which a file of a log lies in the folder of a server, where these are its path and its bytes in
-    /// the folder of any.
+    /// The path and the bytes with which a file of a log lies in the folder of a server, where these are its path and its bytes
+    /// in any folder.
     ///
     /// # Errors
     /// When it cannot be packed.
