@@ -3,6 +3,7 @@
 //! storage contract. To add a command, write one file in `commands/` and the method of [`Commit`] that sends it.
 
 mod alarm;
+mod bound;
 mod change;
 mod clock;
 mod command;
@@ -22,6 +23,7 @@ mod recent_changes;
 mod recorded;
 mod replay_cache;
 mod sequencer;
+mod shares;
 mod state;
 mod status_lists;
 mod store_reason;
@@ -31,6 +33,7 @@ mod unrecorded;
 mod writer;
 
 pub use alarm::Alarm;
+pub use bound::Bound;
 pub use clock::{CheckedClock, Timepieces};
 pub use commands::RecordHop;
 pub use effect::{Effect, TaskOpening, Thing};

@@ -199,9 +199,12 @@ fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
         CommitReason::TooLarge | CommitReason::ClockRight => ErrorCode::InvalidRequest,
         CommitReason::Spent | CommitReason::Forgotten => ErrorCode::InvalidClient,
         CommitReason::Replayed => ErrorCode::InvalidDpopProof,
-        CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind | CommitReason::ClockDoubted => {
-            ErrorCode::TemporarilyUnavailable
-        }
+        CommitReason::Busy
+        | CommitReason::Full(..)
+        | CommitReason::Share(..)
+        | CommitReason::Unavailable
+        | CommitReason::ClockBehind
+        | CommitReason::ClockDoubted => ErrorCode::TemporarilyUnavailable,
     }
 }
 
@@ -255,6 +258,7 @@ impl Error for ExchangeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commit::Bound;
 
     /// A reason of every kind that has a code of its own, and one of those that have the code of the rest.
     #[test]
@@ -289,6 +293,8 @@ mod tests {
             (Commit::Spent, InvalidClient),
             (Commit::Replayed, InvalidDpopProof),
             (Commit::Busy, TemporarilyUnavailable),
+            (Commit::Full(Bound::Tasks, 9), TemporarilyUnavailable),
+            (Commit::Share(Bound::Tasks, 9), TemporarilyUnavailable),
             (Commit::Unavailable, TemporarilyUnavailable),
             (Commit::ClockBehind, TemporarilyUnavailable),
             (Commit::ClockDoubted, TemporarilyUnavailable),

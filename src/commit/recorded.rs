@@ -180,6 +180,11 @@ impl RecordedState {
         !self.bygone.is_empty() || self.dated.any(at)
     }
 
+    /// The time at which the next thing may be forgotten.
+    pub fn next_forgettable(&self) -> Option<Time> {
+        self.dated.first()
+    }
+
     /// The number of entries that changed since the last checkpoint.
     pub fn changes(&self) -> usize {
         self.changed.len()

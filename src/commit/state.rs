@@ -220,17 +220,11 @@ impl State {
         Ok(())
     }
 
-    /// Passes where the budget of the task `charge` suffices for one exchange and that of its parent for the task that is opened,
-    /// and there is room for one more task.
+    /// Passes where the budget of the task `charge` suffices for one exchange and that of its parent for the task that is opened.
     ///
     /// # Errors
-    /// `Ended` for a task that is unknown; `Budget`; `Busy`.
-    pub(super) fn affordable(
-        &self,
-        charge: Option<TaskId>,
-        opens: Option<&TaskTerms>,
-        tasks_max: usize,
-    ) -> Result<(), CommitReason> {
+    /// `Died` for a task that is unknown; `Budget`.
+    pub(super) fn affordable(&self, charge: Option<TaskId>, opens: Option<&TaskTerms>) -> Result<(), CommitReason> {
         if charge.is_none() && opens.is_none() {
             return Ok(());
         }
@@ -244,7 +238,7 @@ impl State {
                 Some(_) => {}
             }
         }
-        if opens.is_some() && live.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
+        Ok(())
     }
 
     /// Begins a task at `at`, beside the effect of its record.
@@ -286,6 +280,12 @@ impl State {
         drop(live);
         self.floor.fetch_max(at.millis(), Ordering::SeqCst);
         (changes, forgotten)
+    }
+
+    /// The time in seconds after `at` at which the next thing may be forgotten; an hour where that is never.
+    pub(super) fn forgets_in(&self, at: Time) -> u32 {
+        let next = self.read().recorded.next_forgettable();
+        next.map_or(3600, |next| next.seconds_after(at))
     }
 
     /// True where anything may be forgotten at `at`.

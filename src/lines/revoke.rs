@@ -44,9 +44,9 @@ async fn end(
     };
     match revocation {
         Ok(Some(revocation)) => commit.end_spending(revocation, spent).await.map_err(ExchangeError::Commit),
-        Ok(None) => commit.spend(spent).await.map_err(ExchangeError::Commit),
+        Ok(None) => commit.spend(client.client().share(), spent).await.map_err(ExchangeError::Commit),
         Err(refused) => {
-            commit.spend(spent).await.map_err(ExchangeError::Commit)?;
+            commit.spend(client.client().share(), spent).await.map_err(ExchangeError::Commit)?;
             lineage.spent = true;
             Err(refused)
         }

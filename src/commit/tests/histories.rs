@@ -219,7 +219,7 @@ impl Bench {
     pub(super) fn change(&mut self, change: StateChange) -> bool {
         let (reply, answer) = Reply::new();
         let resumes = matches!(&change, StateChange::Status(change) if change.turn == Transition::Resume);
-        let change = PendingChange::new(change, Vec::new(), None, Some(place()));
+        let change = PendingChange::new(change, Vec::new(), Some(place()));
         let command: Box<dyn CommitCommand> =
             if resumes { Box::new(ResumeCommand::new(change, reply)) } else { Box::new(ChangeCommand::asked(change, reply)) };
         self.give(command, answer)
@@ -232,8 +232,8 @@ impl Bench {
     }
 }
 
-pub(super) fn place() -> tokio::sync::OwnedSemaphorePermit {
-    Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
+pub(super) fn place() -> crate::commit::limits::QueuePlace {
+    crate::commit::limits::Queue::new(1).place(crate::oauth::ShareKey::NOBODY).unwrap()
 }
 
 /// The thing `id`, of the kind that its number says.

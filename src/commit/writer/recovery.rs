@@ -153,7 +153,7 @@ impl Writer {
             }
         }
         memory.sum.learn(&unrecorded);
-        memory.replay.spend(&unrecorded.single_use);
+        memory.replay.spend(&unrecorded.single_use, memory.state.floor());
         memory.state.take_beats(&unrecorded.beats);
         memory.lists.learn(unrecorded.status);
         Ok(())

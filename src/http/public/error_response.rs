@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::respond::{add_nonce, unstored};
 use crate::client::Credentials;
+use crate::commit::CommitReason;
 use crate::crypto::random;
 use crate::error::{AccessError, ErrorCode, ExchangeError};
 use crate::http::state::AppState;
@@ -16,9 +17,6 @@ use crate::lifecycle::AdmissionReason;
 use crate::lines::{AnsweredRefusal, RefusedRequest};
 use crate::oauth::{ClientId, Jti, Time};
 use crate::request::FormReason;
-
-/// Seconds after which it is worth trying again.
-const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
@@ -86,9 +84,14 @@ fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authoriz
         answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"OAuth clients\", charset=\"UTF-8\""));
     }
     if code == ErrorCode::TemporarilyUnavailable {
-        answer.insert_header(RETRY_AFTER);
+        answer.insert_header((header::RETRY_AFTER, retry_after(reason)));
     }
     answer.json(ErrorBody { error: Some(code.as_str()), error_description: printable(&reason.to_string()), error_id })
+}
+
+/// Seconds after which it is worth trying again.
+fn retry_after(reason: &ExchangeError) -> u32 {
+    if let ExchangeError::Commit(reason) = reason { reason.retry_after().unwrap_or(1) } else { 1 }
 }
 
 fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
@@ -96,6 +99,8 @@ fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
         (_, ExchangeError::Admission(AdmissionReason::NoTask)) => StatusCode::NOT_FOUND,
         // RFC 9110 §15.5.16.
         (_, ExchangeError::Form(FormReason::Charset | FormReason::ContentEncoding)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        // What is short is this client's share, and nobody else's.
+        (_, ExchangeError::Commit(CommitReason::Share(..))) => StatusCode::TOO_MANY_REQUESTS,
         (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
         (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
         (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,
