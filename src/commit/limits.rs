@@ -70,7 +70,10 @@ impl Default for Limits {
 
 /// Places in the queue of the commit, for one kind of command: shared, so that one client cannot take those of all others.
 #[derive(Clone, Debug)]
-pub(super) struct Queue(Arc<Mutex<Shares>>);
+pub(super) struct Queue {
+    places: usize,
+    taken: Arc<Mutex<Shares>>,
+}
 
 /// One place in the queue; it is given back when this is dropped.
 #[derive(Debug)]
@@ -81,7 +84,7 @@ pub(super) struct QueuePlace {
 
 impl Queue {
     pub(super) fn new(places: usize) -> Self {
-        Self(Arc::new(Mutex::new(Shares::new(Bound::Queue, places))))
+        Self { places, taken: Arc::default() }
     }
 
     /// A place for a command of `who`. Operators have no limit but that of the queue.
@@ -90,13 +93,13 @@ impl Queue {
     /// `Full`, `Share`.
     pub(super) fn place(&self, who: ShareKey) -> Result<QueuePlace, CommitReason> {
         let mut shares = self.shares();
-        shares.room(who, 1, || 1)?;
+        shares.room((Bound::Queue, self.places), who, 1, || 1)?;
         shares.take(who, 1);
         Ok(QueuePlace { queue: self.clone(), who })
     }
 
     fn shares(&self) -> MutexGuard<'_, Shares> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

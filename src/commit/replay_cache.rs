@@ -31,7 +31,9 @@ const LONG_PART: usize = 4;
 #[derive(Debug)]
 pub(super) struct ReplayCache {
     spent: Arc<SpentValues>,
+    max: usize,
     all: Shares,
+    /// Those of them that live long.
     long: Shares,
     expiry: ExpiryQueue<SpentValue>,
 }
@@ -122,8 +124,8 @@ impl SpentValues {
 
 impl ReplayCache {
     pub(super) fn new(max: usize) -> Self {
-        let (all, long) = (Shares::new(Bound::SingleUse, max), Shares::new(Bound::LongSingleUse, max / LONG_PART));
-        Self { spent: Arc::default(), all, long, expiry: ExpiryQueue::default() }
+        let (all, long) = Default::default();
+        Self { spent: Arc::default(), max, all, long, expiry: ExpiryQueue::default() }
     }
 
     /// The view for everybody else.
@@ -164,16 +166,16 @@ impl ReplayCache {
         self.unspent(values, now)?;
         let Some(first) = values.first() else { return Ok(()) };
         let retry = || self.expiry.first().map_or(1, |due| due.seconds_after(now));
-        self.all.room(first.share, values.len(), retry)?;
+        self.all.room((Bound::SingleUse, self.max), first.share, values.len(), retry)?;
         match values.iter().filter(|value| is_long(value, now)).count() {
             0 => Ok(()),
-            long => self.long.room(first.share, long, retry),
+            long => self.long.room((Bound::LongSingleUse, self.max / LONG_PART), first.share, long, retry),
         }
     }
 
     /// True where there is room for what one more request may spend.
     pub(super) fn has_room(&self) -> bool {
-        self.all.room(ShareKey::NOBODY, REQUEST_SPENDS, || 1).is_ok()
+        self.all.held() + REQUEST_SPENDS <= self.max
     }
 
     /// Passes where none of those `values` that have not expired at `now` was spent before.

@@ -9,32 +9,31 @@ use super::receipt::CommitReason;
 use crate::oauth::ShareKey;
 
 /// The places of one bound, and who holds how many. What nobody's share bounds counts for all.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Shares {
-    bound: Bound,
-    max: usize,
     held: usize,
     of: HashMap<ShareKey, usize>,
 }
 
 impl Shares {
-    /// So many places, all free.
-    pub(super) fn new(bound: Bound, max: usize) -> Self {
-        Self { bound, max, held: 0, of: HashMap::new() }
-    }
-
-    /// Passes where `who` may take `more` places. `retry` is the time in seconds after which the next place is given back.
+    /// Passes where `who` may take `more` places of so many. `retry` is the time in seconds after which the next place is given back.
     ///
     /// # Errors
     /// `Full` where there are not so many; `Share` where `who` would then hold more than was left.
-    pub(super) fn room(&self, who: ShareKey, more: usize, retry: impl FnOnce() -> u32) -> Result<(), CommitReason> {
-        let free = self.max.saturating_sub(self.held);
+    pub(super) fn room(
+        &self,
+        (bound, places): (Bound, usize),
+        who: ShareKey,
+        more: usize,
+        retry: impl FnOnce() -> u32,
+    ) -> Result<(), CommitReason> {
+        let free = places.saturating_sub(self.held);
         if more > free {
-            return Err(CommitReason::Full(self.bound, retry()));
+            return Err(CommitReason::Full(bound, retry()));
         }
-        let own = self.of.get(&who).copied().unwrap_or_default();
+        let own = self.of(who);
         // The first places of all are nobody's share: of few, one would have none else.
-        if who.is_nobody() || own == 0 || own + more <= free { Ok(()) } else { Err(CommitReason::Share(self.bound, retry())) }
+        if who.is_nobody() || own == 0 || own + more <= free { Ok(()) } else { Err(CommitReason::Share(bound, retry())) }
     }
 
     /// `who` takes so many places, room or not.
@@ -54,6 +53,11 @@ impl Shares {
                 self.of.remove(&who);
             }
         }
+    }
+
+    /// The places that `who` holds.
+    pub(super) fn of(&self, who: ShareKey) -> usize {
+        self.of.get(&who).copied().unwrap_or_default()
     }
 
     /// The places that are taken.
@@ -78,9 +82,9 @@ mod tests {
     }
 
     /// Whoever takes all that is given, until nothing more is.
-    fn greedy(shares: &mut Shares, who: ShareKey) -> usize {
+    fn greedy(shares: &mut Shares, of: (Bound, usize), who: ShareKey) -> usize {
         let mut taken = 0;
-        while shares.room(who, 1, || 1).is_ok() {
+        while shares.room(of, who, 1, || 1).is_ok() {
             shares.take(who, 1);
             taken += 1;
         }
@@ -91,41 +95,41 @@ mod tests {
     #[test]
     fn however_many_are_greedy_others_have_as_much_as_each_of_them() {
         for hostile in 1..=20_usize {
-            let mut shares = Shares::new(Bound::Tasks, 10_000);
+            let (mut shares, of) = (Shares::default(), (Bound::Tasks, 10_000));
             let names: Vec<ShareKey> = (0..hostile).map(|number| who(&format!("hostile-{number}"))).collect();
-            while names.iter().any(|name| shares.room(*name, 1, || 1).is_ok()) {
+            while names.iter().any(|name| shares.room(of, *name, 1, || 1).is_ok()) {
                 for name in &names {
-                    if shares.room(*name, 1, || 1).is_ok() {
+                    if shares.room(of, *name, 1, || 1).is_ok() {
                         shares.take(*name, 1);
                     }
                 }
             }
             let free = 10_000 - shares.held();
             assert!(free + 1 >= 10_000 / (hostile + 1), "{hostile}: {free}");
-            assert!(greedy(&mut shares, who("honest")) >= free / 2, "{hostile}");
-            assert!(names.iter().all(|name| shares.room(*name, 1, || 7) == Err(CommitReason::Share(Bound::Tasks, 7))));
+            assert!(greedy(&mut shares, of, who("honest")) >= free / 2, "{hostile}");
+            assert!(names.iter().all(|name| shares.room(of, *name, 1, || 7) == Err(CommitReason::Share(Bound::Tasks, 7))));
         }
     }
 
     #[test]
     fn one_after_the_other_leaves_half_of_the_rest() {
-        let mut shares = Shares::new(Bound::Queue, 1024);
-        let taken: Vec<usize> = ["a", "b", "c"].iter().map(|name| greedy(&mut shares, who(name))).collect();
+        let (mut shares, of) = (Shares::default(), (Bound::Queue, 1024));
+        let taken: Vec<usize> = ["a", "b", "c"].iter().map(|name| greedy(&mut shares, of, who(name))).collect();
         assert_eq!(taken, [512, 256, 128]);
         shares.give_back(who("a"), 512);
-        assert_eq!((greedy(&mut shares, who("a")), greedy(&mut shares, who("b"))), (320, 32));
+        assert_eq!((greedy(&mut shares, of, who("a")), greedy(&mut shares, of, who("b"))), (320, 32));
     }
 
     #[test]
     fn the_last_places_are_anybodys_and_nobody_has_no_share() {
-        let mut shares = Shares::new(Bound::SingleUse, 2);
-        assert_eq!(greedy(&mut shares, who("a")), 1);
-        assert_eq!(greedy(&mut shares, who("b")), 1);
-        assert_eq!(shares.room(who("c"), 1, || 3), Err(CommitReason::Full(Bound::SingleUse, 3)));
+        let (mut shares, of) = (Shares::default(), (Bound::SingleUse, 2));
+        assert_eq!(greedy(&mut shares, of, who("a")), 1);
+        assert_eq!(greedy(&mut shares, of, who("b")), 1);
+        assert_eq!(shares.room(of, who("c"), 1, || 3), Err(CommitReason::Full(Bound::SingleUse, 3)));
         shares.reset(0);
-        assert_eq!(greedy(&mut shares, ShareKey::NOBODY), 2);
+        assert_eq!(greedy(&mut shares, of, ShareKey::NOBODY), 2);
         shares.give_back(ShareKey::NOBODY, 1);
-        assert_eq!(greedy(&mut shares, who("a")), 1);
+        assert_eq!(greedy(&mut shares, of, who("a")), 1);
         assert!(shares.of.len() == 1 && who("ops").is_nobody() && who("server").is_nobody());
     }
 }

@@ -28,6 +28,8 @@ const LOOK_AGAIN_SECONDS: u32 = 30;
 #[derive(Debug)]
 pub struct StatusLists {
     lists: Mutex<Lists>,
+    /// The most tokens that are remembered.
+    max: usize,
     /// The version of the list that changed last.
     version: AtomicU64,
     /// As of when the lists are true.
@@ -71,7 +73,7 @@ pub struct Registration {
     pub generations: Vec<Generation>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lists {
     of: HashMap<ListId, ListState>,
     /// The tokens that are remembered, by whom they were issued to. Who had one that was read from the store is not known.
@@ -118,7 +120,8 @@ struct LastLook {
 impl StatusLists {
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            lists: Mutex::new(Lists { of: HashMap::new(), tokens: Shares::new(Bound::StatusTokens, max) }),
+            lists: Mutex::default(),
+            max,
             version: AtomicU64::new(0),
             checked: AtomicI64::new(0),
             held: Mutex::default(),
@@ -172,7 +175,7 @@ impl StatusLists {
         expires: Time,
         who: ShareKey,
     ) -> Result<ReservedPlace, CommitReason> {
-        self.lists().tokens.room(who, 1, || LOOK_AGAIN_SECONDS)?;
+        self.lists().tokens.room((Bound::StatusTokens, self.max), who, 1, || LOOK_AGAIN_SECONDS)?;
         let mut key = ListKey::first(api, bits, expires);
         let mut id = key.id();
         let mut lists = self.lists();

@@ -17,6 +17,7 @@ mod outlasting;
 mod rewrap;
 mod rules;
 mod shared;
+mod shares;
 mod spending;
 mod stored;
 pub(crate) mod tasks;

@@ -159,7 +159,7 @@ pub struct LimitSettings {
     /// Things that are remembered as ended, suspended or retired; when there are as many, nothing is issued.
     /// A revocation is never refused for it.
     pub live_entries: usize,
-    /// Tasks that are remembered until their deadline is over; when there are as many, none is opened.
+    /// Tasks that are not over; when there are as many, none is opened.
     pub tasks: usize,
     /// Tokens that are remembered for status lists until they expire; when there are as many, none is issued that stands in one.
     pub status_tokens: usize,

@@ -4,7 +4,6 @@ use std::sync::mpsc::Sender;
 
 use tokio::sync::oneshot;
 
-use crate::commit::bound::Bound;
 use crate::commit::command::{
     CommitCommand, CommitFacts, Message, Pending, Requires, SINGLE_USE_MAX, Staging, UncertainBatch, WithheldHop, WriterMemory,
 };
@@ -104,16 +103,14 @@ impl CommitCommand for HopCommand {
         if hop.deadline <= facts.at {
             return Err(CommitReason::Expired);
         }
-        if facts.state.len() > facts.limits.generations {
-            return Err(CommitReason::Full(Bound::LiveEntries, facts.state.forgets_in(facts.at)));
-        }
+        facts.state.may_need_ends(hop.share, facts.limits.generations, facts.at)?;
         liveness::alive(facts.state, &hop.generations, facts.at).map_err(|dead| {
             tracing::debug!(jti = %hop.jti, ?dead, "something ended between the checks and the commit");
             CommitReason::Died
         })?;
         facts.state.affordable(self.charge(), hop.opens.as_deref().map(SealedTask::terms))?;
-        if hop.opens.is_some() && facts.state.tasks_len() >= facts.limits.tasks {
-            return Err(CommitReason::Full(Bound::Tasks, facts.state.forgets_in(facts.at)));
+        if hop.opens.is_some() {
+            facts.state.may_open(hop.share, facts.limits.tasks, facts.at)?;
         }
         // The token names its place, so another one would need another token.
         if hop.status.as_ref().is_some_and(|registration| !facts.lists.is_free(&registration.place)) {

@@ -124,7 +124,8 @@ fn a_task_goes_on_when_the_configuration_suspended_its_agent_for_hours() {
 #[test]
 fn a_later_end_is_forgotten_at_its_time_whether_or_not_somebody_looked_before() {
     let at = |millis: i64| Time::from_millis(START + millis);
-    let hop = |number| Thing { key: GenerationKey([7; 16]), kind: GenerationKind::Hop, number, txn: None, task: None };
+    let hop =
+        |number| Thing { key: GenerationKey([7; 16]), kind: GenerationKind::Hop, number, txn: None, task: None, agent: None };
     let mut unseen = RecordedState::default();
     for (number, until) in [(1, 10_000), (2, 20_000)] {
         unseen.apply(number, &Effect::End { at: at(0), things: vec![hop(number)], until: Some(at(until)) }).unwrap();

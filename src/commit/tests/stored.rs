@@ -87,7 +87,14 @@ fn a_state_that_another_writer_recorded_must_be_ours() {
     block_on(async {
         one.end(death(&[1])).await.unwrap();
         // What the other has of it in memory is not what was recorded.
-        let ended = effect::Thing { key: GenerationKey([2; 16]), kind: GenerationKind::Agent, number: 1, txn: None, task: None };
+        let ended = effect::Thing {
+            key: GenerationKey([2; 16]),
+            kind: GenerationKind::Agent,
+            number: 1,
+            txn: None,
+            task: None,
+            agent: None,
+        };
         other.state().apply(0, &Effect::End { at: rig.clock.now(), things: vec![ended], until: None }, rig.clock.now());
         one.checkpoint(StateCause::Interval).await.unwrap();
         assert_eq!(other.spend(ShareKey::NOBODY, Vec::new()).await, Err(CommitReason::Unavailable));
