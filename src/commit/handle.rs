@@ -281,8 +281,8 @@ impl Commit {
         Ok(PendingChange::new(change, single_use, Some(place)))
     }
 
-    /// Spends what is single-use, at most 8 values, for a request of `who` that changes nothing else. When it returns `Ok`, they are spent
-    /// durably, and every revocation that acted before is durable too; with no values it only waits for that.
+    /// Spends what is single-use, at most 8 values, for a request of `who` that changes nothing else. When it returns `Ok`, they
+    /// are spent durably, and every revocation that acted before is durable too; with no values it only waits for that.
     ///
     /// # Errors
     /// See [`CommitReason`]; after `Unavailable` the values may be spent.
@@ -291,8 +291,8 @@ impl Commit {
         self.ask(spend).await
     }
 
-    /// Takes a heartbeat of a task from `who`, and spends what is single-use, at most 8 values: both or neither. When it returns `Ok`, the
-    /// task has its time, durably.
+    /// Takes a heartbeat of a task from `who`, and spends what is single-use, at most 8 values: both or neither. When it returns
+    /// `Ok`, the task has its time, durably.
     ///
     /// # Errors
     /// `Died` when it is over; see [`CommitReason`].

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::bound::Bound;
+use super::capacity::Capacity;
 use super::receipt::CommitReason;
 use super::shares::Shares;
 use crate::oauth::{ClientId, ShareKey, Time};
@@ -93,7 +93,7 @@ impl Queue {
     /// `Full`, `Share`.
     pub(super) fn place(&self, who: ShareKey) -> Result<QueuePlace, CommitReason> {
         let mut shares = self.shares();
-        shares.room((Bound::Queue, self.places), who, 1, || 1)?;
+        shares.room((Capacity::Queue, self.places), who, 1, || 1)?;
         shares.take(who, 1);
         Ok(QueuePlace { queue: self.clone(), who })
     }
@@ -186,7 +186,7 @@ mod tests {
         let client = |id: &str| ShareKey::of(&ClientId::parse(id).unwrap());
         let all = |who| std::iter::from_fn(|| queue.place(who).ok()).collect::<Vec<QueuePlace>>();
         let taken = all(client("a"));
-        assert_eq!((taken.len(), queue.place(client("a")).unwrap_err()), (4, CommitReason::Share(Bound::Queue, 1)));
+        assert_eq!((taken.len(), queue.place(client("a")).unwrap_err()), (4, CommitReason::Share(Capacity::Queue, 1)));
         assert_eq!(all(client("b")).len(), 2);
         assert_eq!(all(client("ops")).len(), 4);
         drop(taken);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::bound::Bound;
+use super::capacity::Capacity;
 use crate::crypto::Digest;
 use crate::oauth::{Jti, Time, Txn};
 
@@ -75,9 +75,9 @@ pub enum CommitReason {
     /// The queue is full.
     Busy,
     /// This is full for everybody; the next place is given back after so many seconds.
-    Full(Bound, u32),
+    Full(Capacity, u32),
     /// The client holds as much of this as is left to all others; after so many seconds the next place is given back.
-    Share(Bound, u32),
+    Share(Capacity, u32),
     /// The store cannot serve, or the server is closing.
     Unavailable,
     /// The clock stands behind the newest record.

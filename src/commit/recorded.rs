@@ -2,12 +2,12 @@
 //! the keys of this server.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing};
 use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask};
 use super::expiry::{ExpiryQueue, is_over};
+use super::fold_reason::FoldReason;
 use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, InactiveStatus, Transition, rank};
@@ -70,17 +70,6 @@ impl DatedKey {
             Self::Task(id) => EntryKey::Task(id),
         }
     }
-}
-
-/// The reason for which records do not lead to the state that was recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FoldReason {
-    /// The record at this index names another digest than the records before it lead to.
-    Digest(u64),
-    /// The hop at this index is in a task that no record opened, or that had no exchange left.
-    Task(u64),
-    /// The record at this index begins an epoch that does not follow the one before.
-    Epoch(u64),
 }
 
 impl RecordedState {
@@ -501,15 +490,3 @@ fn opened_by(task: &RecordedTask) -> ShareKey {
 fn joins(kind: GenerationKind) -> bool {
     !matches!(kind, GenerationKind::Task | GenerationKind::Transaction | GenerationKind::Hop)
 }
-
-impl fmt::Display for FoldReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Digest(index) => write!(f, "record {index} names another state than the records before it lead to"),
-            Self::Task(index) => write!(f, "record {index} is in a task that no record opened, or that had no exchange left"),
-            Self::Epoch(index) => write!(f, "record {index} begins an epoch that does not follow the one before"),
-        }
-    }
-}
-
-impl std::error::Error for FoldReason {}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::bound::Bound;
+use super::capacity::Capacity;
 use super::expiry::ExpiryQueue;
 use super::receipt::CommitReason;
 use super::shares::Shares;
@@ -166,10 +166,10 @@ impl ReplayCache {
         self.unspent(values, now)?;
         let Some(first) = values.first() else { return Ok(()) };
         let retry = || self.expiry.first().map_or(1, |due| due.seconds_after(now));
-        self.all.room((Bound::SingleUse, self.max), first.share, values.len(), retry)?;
+        self.all.room((Capacity::SingleUse, self.max), first.share, values.len(), retry)?;
         match values.iter().filter(|value| is_long(value, now)).count() {
             0 => Ok(()),
-            long => self.long.room((Bound::LongSingleUse, self.max / LONG_PART), first.share, long, retry),
+            long => self.long.room((Capacity::LongSingleUse, self.max / LONG_PART), first.share, long, retry),
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     fn full(seconds: u32) -> CommitReason {
-        CommitReason::Full(Bound::SingleUse, seconds)
+        CommitReason::Full(Capacity::SingleUse, seconds)
     }
 
     const NOW: Time = Time::from_seconds(1_800_000_000);

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::bound::Bound;
+use super::capacity::Capacity;
 use super::receipt::CommitReason;
 use crate::oauth::ShareKey;
 
@@ -16,24 +16,25 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Passes where `who` may take `more` places of so many. `retry` is the time in seconds after which the next place is given back.
+    /// Passes where `who` may take `more` places of so many. `retry` is the time in seconds after which the next place is given
+    /// back.
     ///
     /// # Errors
     /// `Full` where there are not so many; `Share` where `who` would then hold more than was left.
     pub(super) fn room(
         &self,
-        (bound, places): (Bound, usize),
+        (of, places): (Capacity, usize),
         who: ShareKey,
         more: usize,
         retry: impl FnOnce() -> u32,
     ) -> Result<(), CommitReason> {
         let free = places.saturating_sub(self.held);
         if more > free {
-            return Err(CommitReason::Full(bound, retry()));
+            return Err(CommitReason::Full(of, retry()));
         }
         let own = self.of(who);
         // The first places of all are nobody's share: of few, one would have none else.
-        if who.is_nobody() || own == 0 || own + more <= free { Ok(()) } else { Err(CommitReason::Share(bound, retry())) }
+        if who.is_nobody() || own == 0 || own + more <= free { Ok(()) } else { Err(CommitReason::Share(of, retry())) }
     }
 
     /// `who` takes so many places, room or not.
@@ -82,7 +83,7 @@ mod tests {
     }
 
     /// Whoever takes all that is given, until nothing more is.
-    fn greedy(shares: &mut Shares, of: (Bound, usize), who: ShareKey) -> usize {
+    fn greedy(shares: &mut Shares, of: (Capacity, usize), who: ShareKey) -> usize {
         let mut taken = 0;
         while shares.room(of, who, 1, || 1).is_ok() {
             shares.take(who, 1);
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn however_many_are_greedy_others_have_as_much_as_each_of_them() {
         for hostile in 1..=20_usize {
-            let (mut shares, of) = (Shares::default(), (Bound::Tasks, 10_000));
+            let (mut shares, of) = (Shares::default(), (Capacity::Tasks, 10_000));
             let names: Vec<ShareKey> = (0..hostile).map(|number| who(&format!("hostile-{number}"))).collect();
             while names.iter().any(|name| shares.room(of, *name, 1, || 1).is_ok()) {
                 for name in &names {
@@ -107,13 +108,13 @@ mod tests {
             let free = 10_000 - shares.held();
             assert!(free + 1 >= 10_000 / (hostile + 1), "{hostile}: {free}");
             assert!(greedy(&mut shares, of, who("honest")) >= free / 2, "{hostile}");
-            assert!(names.iter().all(|name| shares.room(of, *name, 1, || 7) == Err(CommitReason::Share(Bound::Tasks, 7))));
+            assert!(names.iter().all(|name| shares.room(of, *name, 1, || 7) == Err(CommitReason::Share(Capacity::Tasks, 7))));
         }
     }
 
     #[test]
     fn one_after_the_other_leaves_half_of_the_rest() {
-        let (mut shares, of) = (Shares::default(), (Bound::Queue, 1024));
+        let (mut shares, of) = (Shares::default(), (Capacity::Queue, 1024));
         let taken: Vec<usize> = ["a", "b", "c"].iter().map(|name| greedy(&mut shares, of, who(name))).collect();
         assert_eq!(taken, [512, 256, 128]);
         shares.give_back(who("a"), 512);
@@ -122,10 +123,10 @@ mod tests {
 
     #[test]
     fn the_last_places_are_anybodys_and_nobody_has_no_share() {
-        let (mut shares, of) = (Shares::default(), (Bound::SingleUse, 2));
+        let (mut shares, of) = (Shares::default(), (Capacity::SingleUse, 2));
         assert_eq!(greedy(&mut shares, of, who("a")), 1);
         assert_eq!(greedy(&mut shares, of, who("b")), 1);
-        assert_eq!(shares.room(of, who("c"), 1, || 3), Err(CommitReason::Full(Bound::SingleUse, 3)));
+        assert_eq!(shares.room(of, who("c"), 1, || 3), Err(CommitReason::Full(Capacity::SingleUse, 3)));
         shares.reset(0);
         assert_eq!(greedy(&mut shares, of, ShareKey::NOBODY), 2);
         shares.give_back(ShareKey::NOBODY, 1);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::bound::Bound;
+use super::capacity::Capacity;
 use super::change::{PendingChange, RecordedChange, StateChange};
 #[cfg(test)]
 use super::contract::StateRow;
@@ -120,7 +120,7 @@ impl State {
     /// `Full`, `Share`.
     pub(super) fn may_open(&self, who: ShareKey, tasks: usize, at: Time) -> Result<(), CommitReason> {
         let live = self.read();
-        live.recorded.open_tasks().room((Bound::Tasks, tasks), who, 1, || live.recorded.next_over(at))
+        live.recorded.open_tasks().room((Capacity::Tasks, tasks), who, 1, || live.recorded.next_over(at))
     }
 
     /// True where there is a task that time could end.
@@ -306,10 +306,10 @@ impl State {
         let live = self.read();
         let (all, own) = (live.recorded.generations().len(), live.ends.of(who));
         if all > places {
-            return Err(CommitReason::Full(Bound::LiveEntries, live.recorded.next_over(at)));
+            return Err(CommitReason::Full(Capacity::LiveEntries, live.recorded.next_over(at)));
         }
         match own > places - all {
-            true => Err(CommitReason::Share(Bound::LiveEntries, live.recorded.next_over(at))),
+            true => Err(CommitReason::Share(Capacity::LiveEntries, live.recorded.next_over(at))),
             false => Ok(()),
         }
     }

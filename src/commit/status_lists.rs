@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::bound::Bound;
+use super::capacity::Capacity;
 use super::contract::StatusRow;
 use super::receipt::CommitReason;
 use super::recent_changes::Changed;
@@ -175,7 +175,7 @@ impl StatusLists {
         expires: Time,
         who: ShareKey,
     ) -> Result<ReservedPlace, CommitReason> {
-        self.lists().tokens.room((Bound::StatusTokens, self.max), who, 1, || LOOK_AGAIN_SECONDS)?;
+        self.lists().tokens.room((Capacity::StatusTokens, self.max), who, 1, || LOOK_AGAIN_SECONDS)?;
         let mut key = ListKey::first(api, bits, expires);
         let mut id = key.id();
         let mut lists = self.lists();

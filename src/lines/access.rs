@@ -12,7 +12,7 @@ use crate::oauth::{Jti, SingleUse};
 /// # Errors
 /// See [`AccessError`].
 pub async fn show_access_token(context: LineContext<'_>, endpoint: Endpoint<'_>, wanted: Jti) -> Result<(), AccessError> {
-    let LineContext { deployment, commit, credentials, now } = context;
+    let LineContext { deployment, commit, credentials, now, .. } = context;
     let token = AccessToken::of(credentials).map_err(AccessError::Credential)?;
     let hop = deployment.own.hop_of(token.text()).map_err(AccessError::Token)?;
     let proof = token.prove(hop.confirmation(), endpoint, &deployment.dpop, now).map_err(AccessError::Credential)?;

@@ -121,7 +121,7 @@ fn of_all_who_present_the_same_at_the_same_instant_one_succeeds() {
 /// more, and not by a restart.
 #[tokio::test]
 async fn a_full_memory_refuses_and_forgets_nothing() {
-    let limits = || Limits { single_use: 4, ..Limits::default() };
+    let limits = || Limits { single_use: 6, ..Limits::default() };
     let mut stage = Stage::new("full").restarted_with(limits()).await;
     let subject = stage.party("orchestrator").id_token(serde_json::json!({}));
     let fresh = |stage: &Stage| (stage.party("orchestrator").assertion(), stage.party("orchestrator").proof("holder"));

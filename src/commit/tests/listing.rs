@@ -188,7 +188,7 @@ fn there_is_a_limit_to_what_is_remembered() {
         let (issue, _) = listed(&commit, 1, StatusBits::One, &[1]);
         commit.submit(issue).await.unwrap();
         let more = commit.status_lists().reserve((&api(), StatusBits::One), Time::from_millis(EXPIRES), ShareKey::NOBODY);
-        assert_eq!(more.unwrap_err(), CommitReason::Full(Bound::StatusTokens, 30));
+        assert_eq!(more.unwrap_err(), CommitReason::Full(Capacity::StatusTokens, 30));
     });
 }
 

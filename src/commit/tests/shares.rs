@@ -4,7 +4,7 @@ use super::listing::api;
 use super::tasks::{opening, terms, working};
 use super::*;
 use crate::catalog::StatusBits;
-use crate::commit::bound::Bound;
+use crate::commit::capacity::Capacity;
 use crate::ledger::record::StateCause;
 use crate::lifecycle::StateView;
 
@@ -41,7 +41,7 @@ fn ended_by(name: &str, kind: GenerationKind, id: u8) -> Revocation {
     Revocation { ends, by: ClientId::parse(name).unwrap(), until, ..death(&[]) }
 }
 
-fn is_share(reason: CommitReason, of: Bound) -> bool {
+fn is_share(reason: CommitReason, of: Capacity) -> bool {
     matches!(reason, CommitReason::Share(bound, seconds) if bound == of && seconds > 0)
 }
 
@@ -54,7 +54,7 @@ fn single_use_values_of_one_client_leave_half_of_the_memory_to_others() {
             commit.spend(share(HOSTILE), values(HOSTILE, id, 60_000)).await.unwrap();
         }
         let more = commit.spend(share(HOSTILE), values(HOSTILE, 9, 60_000)).await.unwrap_err();
-        assert!(is_share(more, Bound::SingleUse), "{more:?}");
+        assert!(is_share(more, Capacity::SingleUse), "{more:?}");
         commit.end_spending(ended_by(HOSTILE, GenerationKind::Hop, 1), values(HOSTILE, 10, 60_000)).await.unwrap();
         let hop = RecordHop { single_use: values("honest", 11, 60_000), share: share("honest"), ..issue(1, &[], &[]) };
         commit.submit(hop).await.unwrap();
@@ -75,7 +75,7 @@ fn long_values_never_cap_short_ones() {
             refused.extend(commit.spend(share(name), values(name, id, 3_600_000)).await.err());
         }
         let fifth = commit.spend(share("d"), values("d", 5, 3_600_000)).await.unwrap_err();
-        assert!(matches!(fifth, CommitReason::Full(Bound::LongSingleUse, _)), "{fifth:?} {refused:?}");
+        assert!(matches!(fifth, CommitReason::Full(Capacity::LongSingleUse, _)), "{fifth:?} {refused:?}");
         assert!(refused.is_empty(), "{refused:?}");
         for (name, id) in [("a", 6), ("b", 7), ("d", 8), ("e", 9)] {
             commit.spend(share(name), values(name, id, 300_000)).await.unwrap();
@@ -92,7 +92,7 @@ fn tasks_of_one_client_leave_room_and_give_it_back_when_they_are_over() {
             commit.submit(opened_by(HOSTILE, id, None)).await.unwrap();
         }
         let more = commit.submit(opened_by(HOSTILE, 109, None)).await.unwrap_err();
-        assert!(is_share(more, Bound::Tasks), "{more:?}");
+        assert!(is_share(more, Capacity::Tasks), "{more:?}");
         commit.submit(opened_by("honest", 110, None)).await.unwrap();
         for round in 0..20 {
             commit.end(ended_by("ops", GenerationKind::Task, 101 + round % 8)).await.unwrap();
@@ -166,7 +166,7 @@ fn whoever_ends_a_lot_stops_nobody_else() {
         }
         let more = RecordHop { share: share(HOSTILE), ..issue(20, &[], &[]) };
         let more = commit.submit(more).await.unwrap_err();
-        assert!(is_share(more, Bound::LiveEntries), "{more:?}");
+        assert!(is_share(more, Capacity::LiveEntries), "{more:?}");
         commit.submit(RecordHop { share: share("honest"), ..issue(21, &[], &[]) }).await.unwrap();
         rig.step(3_700_000);
         commit.checkpoint(StateCause::Interval).await.unwrap();
@@ -187,7 +187,7 @@ fn places_in_status_lists_are_shared() {
     };
     (0..8).for_each(|_| reserve(HOSTILE).unwrap());
     let more = reserve(HOSTILE).unwrap_err();
-    assert!(is_share(more, Bound::StatusTokens), "{more:?}");
+    assert!(is_share(more, Capacity::StatusTokens), "{more:?}");
     reserve("honest").unwrap();
     block_on(commit.close());
 }

@@ -204,7 +204,7 @@ fn a_death_is_recorded_though_no_more_values_can_be_remembered_or_the_clock_was_
     let commit = rig.start();
     block_on(commit.spend(ShareKey::NOBODY, value(1))).unwrap();
     let full = block_on(commit.spend(ShareKey::NOBODY, value(2)));
-    assert!(matches!(full, Err(CommitReason::Full(Bound::SingleUse, _))), "{full:?}");
+    assert!(matches!(full, Err(CommitReason::Full(Capacity::SingleUse, _))), "{full:?}");
     block_on(commit.end_spending(death(&[1]), value(2))).unwrap();
     assert_eq!(block_on(commit.spend(ShareKey::NOBODY, value(2))), Err(CommitReason::Spent));
     rig.step(120_000);

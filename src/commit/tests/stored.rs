@@ -7,7 +7,7 @@ use super::*;
 use crate::catalog::StatusBits;
 use crate::commit::contract::StoreReason;
 use crate::commit::fold::Fold;
-use crate::commit::recorded::FoldReason;
+use crate::commit::fold_reason::FoldReason;
 use crate::ledger::record::{StateCause, StateRecord};
 use crate::lifecycle::{InactiveStatus, StateView};
 

@@ -110,7 +110,7 @@ fn when_as_many_tasks_are_remembered_as_may_be_none_is_opened_and_all_work() {
         commit.submit(opening(PARENT, 3, 60_000, None, &[])).await.unwrap();
         let child = opening(CHILD, 1, 30_000, Some(PARENT), &[PARENT]);
         let refused = commit.submit(child).await.unwrap_err();
-        assert!(matches!(refused, CommitReason::Full(Bound::Tasks, _)), "{refused:?}");
+        assert!(matches!(refused, CommitReason::Full(Capacity::Tasks, _)), "{refused:?}");
         assert_eq!(left(&commit, PARENT), 3, "what is not opened costs nothing");
         commit.submit(working(1, PARENT, &[])).await.unwrap();
         commit.end(ending(PARENT)).await.unwrap();

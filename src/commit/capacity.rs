@@ -4,7 +4,7 @@ use std::fmt;
 
 named! {
     /// What is bounded and shared.
-    pub enum Bound {
+    pub enum Capacity {
         /// Single-use values that are remembered.
         SingleUse = "single_use",
         /// Those of them that live long.
@@ -20,7 +20,7 @@ named! {
     }
 }
 
-impl fmt::Display for Bound {
+impl fmt::Display for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SingleUse => "assertions and proofs that are remembered until they expire",
