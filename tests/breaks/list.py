@@ -233,7 +233,7 @@ BREAKS = {
             "inactive: before.inactive.filter(|_| joins),", "inactive: None,"),
         one("task-forgotten", "an end is forgotten while a task could depend on it",
             "what_a_task_depends_on_is_remembered_as_ended_as_long_as_the_task", COMMIT + "recorded.rs",
-            "tasks.map_or(until, |tasks| tasks.max(until))", "tasks.map_or(until, |_| until)"),
+            "tasks.map_or(until, |(tasks, _)| until.max(*tasks))", "tasks.map_or(until, |_| until)"),
         one("retired-resumes", "what is retired is resumed",
             "what_is_retired_never_comes_back_and_nothing_joins_it", COMMIT + "state.rs",
             "inactive == Some(InactiveStatus::Retired) {", "inactive == Some(InactiveStatus::Retired) && false {"),
