@@ -268,7 +268,8 @@ fn spend(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
         let expires = seen.truth + seen.error + [20_000, 60_000, 300_000, 90_000_000][pick(dice, 4)];
         let (expires, issued) = (Time::from_millis(expires), Time::from_millis(seen.truth));
         let id = u8::try_from(known).unwrap();
-        seen.values.push(SingleUse { digest: [id; 32], expires, issued, kind: SingleUseKind::Assertion });
+        let (digest, kind, share) = ([id; 32], SingleUseKind::Assertion, ShareKey::NOBODY);
+        seen.values.push(SingleUse { digest, expires, issued, kind, share });
     }
     let value = seen.values[pick(dice, seen.values.len() as u64)];
     let (reply, answer) = Reply::new();

@@ -17,7 +17,7 @@ use crate::config::{Settings, Sources};
 use crate::crypto::random;
 use crate::ledger::{CHECKPOINT_PATH, audit};
 use crate::lifecycle::{InactiveStatus, StateView};
-use crate::oauth::{Generation, GenerationKey, Jti, SingleUse, SingleUseKind};
+use crate::oauth::{Generation, GenerationKey, Jti, ShareKey, SingleUse, SingleUseKind};
 use crate::server::ledger::{self, LedgerSigning};
 use crate::store::{KeyClaim, LogFolder};
 
@@ -171,7 +171,7 @@ impl Serving {
     }
 
     fn spends(&self, value: Option<SingleUse>) -> bool {
-        value.is_some_and(|value| block_on(self.commit.spend(vec![value])).is_ok())
+        value.is_some_and(|value| block_on(self.commit.spend(ShareKey::NOBODY, vec![value])).is_ok())
     }
 
     fn retired(&self) -> bool {
@@ -196,8 +196,9 @@ fn history() -> Machine {
     serving.issues(10..13);
     let now = SystemClock.now();
     let expires = Time::from_millis(now.millis() + 3_600_000);
-    let spent = SingleUse { digest: [7; 32], expires, issued: now, kind: SingleUseKind::Assertion };
-    block_on(serving.commit.spend(vec![spent])).unwrap();
+    let (kind, share) = (SingleUseKind::Assertion, ShareKey::NOBODY);
+    let spent = SingleUse { digest: [7; 32], expires, issued: now, kind, share };
+    block_on(serving.commit.spend(ShareKey::NOBODY, vec![spent])).unwrap();
     machine.spent = Some(spent);
     machine.stop(serving);
     copy(&machine.data().join("ledger"), &machine.at("older"));
