@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 use super::contract::{Batch, CommitStore, NewCheckpoint, Recovered, Row, StateChangeRow, StateRow, StoreReason};
 use super::entry::RecordedTask;
 use super::fold::Fold;
+use super::fold_reason::FoldReason;
 use super::handle::CommitKeys;
 use super::named_fold::NamedFold;
-use super::recorded::{FoldReason, RecordedState};
+use super::recorded::RecordedState;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use crate::ledger::record::{
