@@ -6,7 +6,7 @@ use super::contract::{Batch, CommitStore, NewCheckpoint, Row, StateChangeRow, St
 use super::entry::RecordedTask;
 use super::fold::Fold;
 use super::handle::CommitKeys;
-use super::named_fold::NamedFold;
+use super::named_fold::folded;
 use super::recorded::RecordedState;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
@@ -57,12 +57,10 @@ pub fn rebuild(
             "it was written by an earlier version; start a server on it once, which takes it up".into(),
         ));
     }
-    let (mut fold, mut newest) = (NamedFold::default(), Time::from_millis(0));
-    store.records(0, &mut |stored| {
+    let mut newest = Time::from_millis(0);
+    let fold = folded(store, recovered.first > 0, u64::MAX, |stored| {
         progress(stored.index, recovered.count);
         newest = stored.at;
-        let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
-        fold.take(stored.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))
     })?;
     let newest = present(clock, newest, restored)?;
     let before = rows_before(&recovered.checkpoint.rows);

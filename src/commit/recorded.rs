@@ -6,8 +6,9 @@ use std::fmt;
 
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing};
-use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask};
+use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, packed, unpacked};
 use super::expiry::{ExpiryQueue, is_over};
+use super::retained::{RetentionChange, RetentionState};
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, InactiveStatus, Transition, rank};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, TaskId, Time, Txn};
@@ -20,6 +21,7 @@ pub struct RecordedState {
     /// None before a configuration was ever taken up.
     in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     keys: BTreeMap<KeyCheck, RecordedKey>,
+    retention: RetentionState,
     /// The time from which the last of the tasks of a transaction may be forgotten.
     tasks_of: HashMap<Txn, Time>,
     dated: ExpiryQueue<DatedKey>,
@@ -74,13 +76,15 @@ pub enum FoldReason {
     Task(u64),
     /// The record at this index begins an epoch that does not follow the one before.
     Epoch(u64),
+    /// The record at this index prunes what no archive has, or does not follow otherwise from what is kept.
+    Retention(u64),
 }
 
 impl RecordedState {
     /// Takes up the effect of the record at `index`, unless it is a checkpoint.
     ///
     /// # Errors
-    /// `Task`, `Epoch`.
+    /// `Task`, `Epoch`, `Retention`.
     pub fn apply(&mut self, index: u64, effect: &Effect) -> Result<(), FoldReason> {
         match effect {
             Effect::Nothing | Effect::Checkpoint { .. } => Ok(()),
@@ -106,6 +110,7 @@ impl RecordedState {
                 self.note_key(check, RecordedKey { event: *event, at: *at });
                 Ok(())
             }
+            Effect::Retain(change) => self.retain(change).ok_or(FoldReason::Retention(index)),
             Effect::Epoch { at, number, held } => self.begin_epoch(*number, *at, *held).ok_or(FoldReason::Epoch(index)),
         }
     }
@@ -175,6 +180,11 @@ impl RecordedState {
         if missing.is_empty() { Ok(()) } else { Err(StoreReason::Keys(missing)) }
     }
 
+    /// How long records are kept.
+    pub fn retention(&self) -> &RetentionState {
+        &self.retention
+    }
+
     /// True where anything may be forgotten at `at`.
     pub fn has_forgettable(&self, at: Time) -> bool {
         !self.bygone.is_empty() || self.dated.any(at)
@@ -183,6 +193,17 @@ impl RecordedState {
     /// The number of entries that changed since the last checkpoint.
     pub fn changes(&self) -> usize {
         self.changed.len()
+    }
+
+    fn retain(&mut self, change: &RetentionChange) -> Option<()> {
+        self.retention.allows(change).then_some(())?;
+        self.touch(&match change {
+            RetentionChange::Archive(_) => EntryKey::Archive,
+            RetentionChange::Hold(txn, _) | RetentionChange::Release(txn) => EntryKey::Hold(*txn),
+            RetentionChange::Prune(_) => EntryKey::First,
+        });
+        self.retention.take(change);
+        Some(())
     }
 
     fn charge(&mut self, id: TaskId, amount: u64) -> Option<()> {
@@ -370,6 +391,7 @@ impl RecordedState {
                 }
             }
             EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Key(_) => {}
+            EntryKey::Hold(_) | EntryKey::Archive | EntryKey::First => {}
         }
     }
 
@@ -400,6 +422,9 @@ impl RecordedState {
             }
             EntryKey::Key(check) => self.keys.get(check).map(RecordedKey::packed),
             EntryKey::Configured => self.in_force.is_some().then(Vec::new),
+            EntryKey::Hold(txn) => self.retention.holds.get(txn).map(packed),
+            EntryKey::Archive => self.retention.archive.as_ref().map(packed),
+            EntryKey::First => Some(self.retention.first).filter(|first| *first > 0).map(|first| packed(&first)),
         }
     }
 
@@ -409,7 +434,9 @@ impl RecordedState {
         let tasks = self.tasks.keys().map(|id| EntryKey::Task(*id));
         let principals = self.in_force.iter().flatten().map(|principal| EntryKey::Principal(principal.clone()));
         let keys = self.keys.keys().map(|check| EntryKey::Key(check.clone()));
-        let all = generations.chain(tasks).chain(principals).chain(keys).chain([EntryKey::Configured]);
+        let holds = self.retention.holds.keys().map(|txn| EntryKey::Hold(*txn));
+        let single = [EntryKey::Configured, EntryKey::Archive, EntryKey::First];
+        let all = generations.chain(tasks).chain(principals).chain(keys).chain(holds).chain(single);
         all.filter_map(|key| Some(StateRow { value: self.packed(&key)?, key: key.packed() })).collect()
     }
 
@@ -421,6 +448,9 @@ impl RecordedState {
             EntryKey::Principal(principal) => self.in_force.get_or_insert_default().extend([principal]),
             EntryKey::Key(check) => drop(self.keys.insert(check, RecordedKey::read(&row.value)?)),
             EntryKey::Configured => self.in_force.get_or_insert_default().extend([]),
+            EntryKey::Hold(txn) => drop(self.retention.holds.insert(txn, unpacked(&row.value)?)),
+            EntryKey::Archive => self.retention.archive = Some(unpacked(&row.value)?),
+            EntryKey::First => self.retention.first = unpacked(&row.value)?,
         }
         Some(())
     }
@@ -437,6 +467,9 @@ impl fmt::Display for FoldReason {
             Self::Digest(index) => write!(f, "record {index} names another state than the records before it lead to"),
             Self::Task(index) => write!(f, "record {index} is in a task that no record opened, or that had no exchange left"),
             Self::Epoch(index) => write!(f, "record {index} begins an epoch that does not follow the one before"),
+            Self::Retention(index) => {
+                write!(f, "record {index} prunes records that no archive has, or releases what is not held")
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn hindrances_of(reason: CommitReason) -> &'static [Hindrance] {
     match reason {
         CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget => &[],
         CommitReason::Spent | CommitReason::Replayed | CommitReason::Forgotten => &[],
-        CommitReason::Expired | CommitReason::TooLarge | CommitReason::ClockRight => &[],
+        CommitReason::Expired | CommitReason::TooLarge | CommitReason::ClockRight | CommitReason::Kept => &[],
         CommitReason::Busy => &[Hindrance::SingleUse, Hindrance::LiveEntries, Hindrance::Tasks, Hindrance::StatusTokens],
         CommitReason::Unavailable => &[Hindrance::Store, Hindrance::Thread, Hindrance::Closing, Hindrance::Stalled],
         CommitReason::ClockBehind => &[Hindrance::ClockBehind],
