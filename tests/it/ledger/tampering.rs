@@ -21,6 +21,8 @@ struct Stopped {
     site: Site,
     older: PathBuf,
     newer: PathBuf,
+    /// The newest checkpoint that the key folder remembers.
+    head: Vec<u8>,
 }
 
 impl Stopped {
@@ -34,14 +36,16 @@ impl Stopped {
             server.kill();
             copy(&site.fixture.data, folder);
         }
-        Self { site, older, newer }
+        let head = fs::read(remembered(&site)).unwrap();
+        Self { site, older, newer, head }
     }
 
-    /// Puts back the data as it was last.
+    /// Puts back the data as it was last, and what was signed by then: a start since may have signed more.
     fn reset(&self) -> &Path {
         let data = &self.site.fixture.data;
         fs::remove_dir_all(data).unwrap();
         copy(&self.newer, data);
+        fs::write(remembered(&self.site), &self.head).unwrap();
         data
     }
 
@@ -70,6 +74,10 @@ impl Stopped {
         self.site.start().kill();
         self.sound();
     }
+}
+
+fn remembered(site: &Site) -> PathBuf {
+    site.fixture.config.parent().unwrap().join("../keys/ledger.head")
 }
 
 /// Each word must be in the text.
