@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::contract::ConfiguredPrincipal;
-use super::retained::{RecordedArchive, RecordedHold};
+use super::retained::{RecordedArchive, RecordedHold, RetentionChange};
 use crate::crypto::Digest;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, InactiveStatus};
@@ -39,7 +39,13 @@ pub struct RecordedTask {
     pub suspended_by: Option<String>,
     pub(super) opener: String,
     pub(super) holder: String,
+    pub(super) parent: Option<[u8; 16]>,
+    /// When it, or a task above it, was ended.
+    pub(super) over: Option<i64>,
 }
+
+/// So long a task that is over is still told of.
+const OVER_MILLIS: i64 = 60_000;
 
 /// A key of this server, as far as its records tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +124,8 @@ impl RecordedTask {
 
     /// The time from which it may be forgotten.
     pub fn forget(&self) -> Time {
-        Time::from_millis(self.forget)
+        let over = self.over.map_or(i64::MAX, |over| over.saturating_add(OVER_MILLIS));
+        Time::from_millis(self.forget.min(over))
     }
 }
 
@@ -145,6 +152,15 @@ impl RecordedKey {
 }
 
 impl EntryKey {
+    /// The entry that a change of how long records are kept is about.
+    pub(super) fn of_retention(change: &RetentionChange) -> Self {
+        match change {
+            RetentionChange::Archive(_) => Self::Archive,
+            RetentionChange::Hold(txn, _) | RetentionChange::Release(txn) => Self::Hold(*txn),
+            RetentionChange::Prune(_) => Self::First,
+        }
+    }
+
     pub(super) fn packed(&self) -> Vec<u8> {
         let named = |tag: u8, name: &str| [&[tag], name.as_bytes()].concat();
         match self {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::contract::{CommitStore, StateRow, StoreReason, Stored};
 use super::entry::describe;
 use super::fold::Fold;
-use super::recorded::FoldReason;
+use super::fold_reason::FoldReason;
 use super::retained::RetentionState;
 use super::snapshot::ArchivedState;
 use crate::ledger::record::{Record, RevocableRecord};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::commit::fold::Fold;
-use crate::commit::recorded::FoldReason;
+use crate::commit::fold_reason::FoldReason;
 use crate::commit::retained::RetentionState;
 use crate::ledger::record::{RetentionRecord, RetentionStep, StateCause};
 
