@@ -7,6 +7,7 @@ mod compromise;
 mod outcome;
 mod reason;
 mod recognise;
+mod retention;
 mod revoke;
 mod tasks;
 
@@ -18,5 +19,6 @@ pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
 pub use reason::AdminReason;
 pub use recognise::{Recognised, recognised};
+pub use retention::{ArchivedRecords, HeldTransaction, archived, hold, holds, release};
 pub use revoke::{RevokeTarget, RevokedTarget, revoke, revoke_key};
 pub use tasks::{TaskReport, tasks};

@@ -5,6 +5,8 @@ mod output;
 
 mod admin;
 mod agent;
+mod archive;
+mod archived;
 mod audit;
 mod backup;
 mod check;
@@ -12,6 +14,7 @@ mod client_auth;
 mod clock;
 mod client_request;
 mod configuration;
+mod hold;
 mod http_client;
 mod iam_policy;
 mod init;
@@ -69,6 +72,8 @@ enum Command {
     /// Verify, prove and export the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Put records that may be pruned later into an archive, and prove it
+    Archive(archive::Options),
     /// Copy a data folder, while its server runs or while none does
     Backup(backup::Options),
     /// Go on with a backup, or with an older copy of the data
@@ -110,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => token::run(&command),
         Command::Replay(options) => replay::run(&options),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Archive(options) => archive::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),
         Command::Config(command) => configuration::run(&command),

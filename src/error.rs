@@ -208,7 +208,7 @@ fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
         CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget | CommitReason::Expired => {
             profile.unacceptable
         }
-        CommitReason::TooLarge | CommitReason::ClockRight => ErrorCode::InvalidRequest,
+        CommitReason::TooLarge | CommitReason::ClockRight | CommitReason::Kept => ErrorCode::InvalidRequest,
         CommitReason::Spent | CommitReason::Forgotten => ErrorCode::InvalidClient,
         CommitReason::Replayed => ErrorCode::InvalidDpopProof,
         CommitReason::Busy
@@ -305,6 +305,7 @@ mod tests {
             (Commit::Expired, InvalidRequest),
             (Commit::TooLarge, InvalidRequest),
             (Commit::ClockRight, InvalidRequest),
+            (Commit::Kept, InvalidRequest),
             (Commit::Spent, InvalidClient),
             (Commit::Replayed, InvalidDpopProof),
             (Commit::Busy, TemporarilyUnavailable),

@@ -24,7 +24,7 @@ mod testlog;
 pub use record::{Record, RecordReason};
 pub use usage::{AgentUse, Usage};
 
-pub use audit::{AuditReason, AuditReport, audit};
+pub use audit::{AuditReason, AuditReport, audit, audit_from};
 pub use bundle::{BundleEntries, ENTRY_BYTES_MAX, EntryBundle, EntryBundleReason};
 pub use checkpoint::{Checkpoint, CheckpointReason};
 pub use edge::{Edge, EdgeReason, HashEdge, TileFile};
@@ -34,4 +34,4 @@ pub use note::{
     KeyName, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteKeyReason, NoteReason, NoteSigner, NoteVerifier, sign_note,
 };
 pub use proof::{EXTRA_BYTES_MAX, TlogProof, TlogProofReason};
-pub use tile::{CHECKPOINT_PATH, LogFiles, TILE_WIDTH, Tile, TileKind, TilePathReason, hashes, tiles, tiles_between};
+pub use tile::{CHECKPOINT_PATH, FIRST_PATH, LogFiles, TILE_WIDTH, Tile, TileKind, TilePathReason, hashes, tiles, tiles_between};

@@ -78,7 +78,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let files = keys::as_recorded(&commit, files, &settings.keys, clock.now())?;
     let succession = reconcile::weigh(commit.in_force().as_ref(), commit.state().is_held(), &config);
     opening::refuse_accident(sources, &config, &succession, data)?;
-    let (signing, ledger) = ledger::start(&settings, data, &commit, clock.now())?;
+    let (signing, ledger) = ledger::start(&settings, data, &commit, &clock)?;
     settle(&claim, &files, &settings, data)?;
     folder::remember(sources, &settings, data)?;
     keys::record_keys(&commit, &files, &settings.keys.dir).await?;

@@ -10,7 +10,7 @@ mod tiles;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::commit::contract::{CommitStore, RecordReader, StoreReason, StoreTrimmer};
+use crate::commit::contract::{CommitStore, RecordReader, StorePruner, StoreReason, StoreTrimmer};
 pub use clock::{SystemClock, SystemTimepieces, VouchedClock};
 pub use in_force::InForceFile;
 pub use keys::{
@@ -18,8 +18,8 @@ pub use keys::{
     OwnerReason, RingEntry, SecretEntry, ServedWith, find_key, missing, remember, require_own, revoke_key,
 };
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
-use sqlite::{SqliteReader, SqliteStore, SqliteTrimmer};
-pub use tiles::{LEDGER_FOLDER, LogFolder, TileFolder, VKEY_PATH};
+use sqlite::{SqlitePruner, SqliteReader, SqliteStore, SqliteTrimmer};
+pub use tiles::{LEDGER_FOLDER, LogFolder, STATES, TileFolder, VKEY_PATH, first_of};
 
 /// Takes the data folder as the commit store of this process alone, making it if there is none. Nothing is read before
 /// [`CommitStore::open`].
@@ -49,6 +49,11 @@ pub fn copy_database(data: &Path, to: &Path) -> Result<(), StoreReason> {
 /// Leaves published records in a data folder to their entry bundles, for whoever holds that folder's lock.
 pub fn trimmer(data: &Path) -> Box<dyn StoreTrimmer> {
     Box::new(SqliteTrimmer::new(data))
+}
+
+/// Removes what is recorded as pruned from a data folder, for whoever holds that folder's lock.
+pub fn pruner(data: &Path) -> Box<dyn StorePruner> {
+    Box::new(SqlitePruner::new(data))
 }
 
 /// True where a server has used the data folder before.

@@ -105,14 +105,15 @@ fn start(data: &Path, folder: &Path) -> (Commit, Sequencer) {
     let known = vec![signer.verifier().unwrap()];
     fs::create_dir_all(data.join("ledger")).unwrap();
     fs::write(data.join("ledger/vkey"), format!("{}\n", known.first().unwrap())).unwrap();
-    let sequencer = Sequencer::start(LogParts {
+    let parts = LogParts {
         records: store::reader(data).unwrap(),
         durable: commit.durable(),
         files: Arc::new(TileFolder::new(data, folder).unwrap()),
         trimmer: store::trimmer(data),
         keys: LogKeys { origin: signer.name().clone(), signers: vec![signer], known, earlier: Vec::new() },
         interval: Duration::from_millis(500),
-    });
+    };
+    let sequencer = Sequencer::start(parts, None);
     (commit, sequencer.unwrap())
 }
 

@@ -56,9 +56,9 @@ pub fn recognised<T>(done: T, target: &RevokeTarget, deployment: &Deployment, re
 
 /// True where a record satisfies `holds`.
 fn any(records: &dyn RecordReader, mut holds: impl FnMut(&Record<'_>) -> bool) -> Result<bool, StoreReason> {
-    let mut end = records.count()?;
-    while end > 0 {
-        let from = end.saturating_sub(PAGE);
+    let (mut end, first) = (records.count()?, records.first()?);
+    while end > first {
+        let from = end.saturating_sub(PAGE).max(first);
         let page = records.records(crate::commit::contract::Select::All, from, u32::try_from(end - from).unwrap_or(u32::MAX))?;
         if page.iter().any(|stored| Record::parse(&stored.record).is_ok_and(|record| holds(&record))) {
             return Ok(true);

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use super::http_client::{HttpClient, HttpReply};
 use super::output::Failure;
 use super::text::instant;
-use crate::admin::{self, AdminReason, RevokeTarget};
+use crate::admin::{self, AdminReason, ArchivedRecords, RevokeTarget};
 use crate::commit::Transition;
 use crate::config::{Succession, data_folder};
 use crate::http::block_on;
 use crate::ledger::Usage;
-use crate::oauth::{ClientId, Clock};
+use crate::oauth::{ClientId, Clock, Txn};
 use crate::server::{DataFolder, Offline, with_causes};
 use crate::store::{self, KeyFilesReason, SystemClock, VouchedClock};
 
@@ -175,6 +175,59 @@ impl Admin {
             Self::Folder(folder) => {
                 let done = folder.accept().await;
                 Ok(done.map(|()| json!({ "digest": digest, "in_force": true })).map_err(|reason| reason.to_string()))
+            }
+        }
+    }
+
+    /// Has the digest of the state recorded, with which an archive ends. Where no server runs the last one did.
+    pub(super) async fn record_state(&self) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => answer(&client.post_form("http://ops/ops/ledger/state", &[], None, None).await?),
+            Self::Folder(_) => Ok(Ok(json!({ "recorded": false }))),
+        }
+    }
+
+    /// Says that archives have the first `until` records, and the state that the record at `snapshot` names; `signed` are under
+    /// the newest checkpoint.
+    pub(super) async fn archived(&self, signed: u64, until: u64, snapshot: u64) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let (until, snapshot) = (until.to_string(), snapshot.to_string());
+                let form = [("until", until.as_str()), ("snapshot", snapshot.as_str())];
+                answer(&client.post_form("http://ops/ops/ledger/archived", &form, None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let archive = ArchivedRecords { until, snapshot };
+                let done = admin::archived(&folder.commit, &*folder.records, signed, archive).await;
+                Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
+            }
+        }
+    }
+
+    /// Every transaction that is held.
+    pub(super) async fn holds(&self) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => answer(&client.get("http://ops/ops/ledger/holds").await?),
+            Self::Folder(folder) => Ok(Ok(json!({ "holds": admin::holds(&folder.commit) }))),
+        }
+    }
+
+    /// Holds a transaction, or releases it.
+    pub(super) async fn hold(&self, txn: Txn, holds: bool, reason: Option<&str>) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let (name, reason) = (txn.to_string(), reason.map(|reason| ("reason", reason)));
+                let form: Vec<_> = std::iter::once(("txn", name.as_str())).chain(reason).collect();
+                let url = if holds { "http://ops/ops/ledger/hold" } else { "http://ops/ops/ledger/release" };
+                answer(&client.post_form(url, &form, None, None).await?)
+            }
+            Self::Folder(folder) if holds => {
+                let done = admin::hold(&folder.commit, &*folder.records, txn, reason).await;
+                Ok(done.map(|done| json!(done)).map_err(|reason| with_causes(&reason)))
+            }
+            Self::Folder(folder) => {
+                let done = admin::release(&folder.commit, txn, reason).await;
+                Ok(done.map(|()| json!({ "txn": txn.to_string() })).map_err(|reason| with_causes(&reason)))
             }
         }
     }

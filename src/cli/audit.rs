@@ -1,5 +1,7 @@
 //! Verifies a whole log from nothing but its files, and the records of the store beside it.
 
+mod folded;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +12,17 @@ use serde_json::{Value, json};
 
 use super::log::{LogSource, records_of, verifiers};
 use super::output::Failure;
-use crate::commit::NamedFold;
 use crate::commit::contract::{RecordReader, Select, Stored, StoredCheckpoint};
+use crate::commit::{NamedFold, RecordedState, recorded_state};
+use crate::ledger::merkle::{includes, inclusion, leaf_hash};
 use crate::ledger::{
     AuditReason, AuditReport, CHECKPOINT_PATH, Checkpoint, CheckpointReason, LogFiles, NoteReason, NoteVerifier, Record,
-    RecordReason, audit,
+    RecordReason, TileNodes, audit_from,
 };
 use crate::oauth::GenerationKind;
 use crate::server::with_causes;
 use crate::store::{self, LogFolder};
+use folded::FoldedState;
 
 /// Records between two words on how far it is.
 const PROGRESS: u64 = 50_000;
@@ -38,6 +42,16 @@ pub(super) enum AuditOutcome {
 pub(super) struct Sound {
     pub(super) head: Checkpoint,
     report: AuditReport,
+    /// The index of the first entry that it has.
+    first: u64,
+    /// Archived states that are those that records name.
+    states: u64,
+    /// Kept checkpoints over fewer entries than those that are pruned.
+    older: usize,
+    /// Records that are held although those around them are pruned.
+    held: u64,
+    /// The state was folded from the entries.
+    folded: bool,
     /// The records of the store were compared with the entries, and its state with what follows from them.
     records: bool,
     /// Kept checkpoints that none of the given keys signed.
@@ -51,12 +65,17 @@ impl AuditOutcome {
     pub(super) fn json(&self) -> Value {
         match self {
             Self::Unsound(what) => json!({"ok": false, "reason": what}),
-            Self::Sound(Sound { head, report, records, unsigned, missing_keys }) => json!({
+            Self::Sound(Sound { head, report, first, states, older, held, folded, records, unsigned, missing_keys }) => json!({
                 "ok": true,
                 "origin": head.origin().as_str(),
                 "size": head.size(),
                 "root": STANDARD.encode(head.root().0),
+                "first": first,
                 "entries": report.entries,
+                "archived_states": states,
+                "held": held,
+                "state_folded": folded,
+                "checkpoints_of_pruned": older,
                 "tiles": report.tiles,
                 "checkpoints": report.checkpoints,
                 "store_compared": records,
@@ -69,13 +88,28 @@ impl AuditOutcome {
 
 impl fmt::Display for AuditOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sound { head, report, records, unsigned, missing_keys } = match self {
+        let Sound { head, report, first, states, older, held, folded, records, unsigned, missing_keys } = match self {
             Self::Unsound(what) => return write!(f, "NOT IN ORDER: {what}"),
             Self::Sound(sound) => sound,
         };
         let AuditReport { entries, tiles, checkpoints } = report;
         write!(f, "in order: {entries} entries, {tiles} tiles, {checkpoints} checkpoints of {}", head.origin())?;
         write!(f, "\nroot {} at size {}", STANDARD.encode(head.root().0), head.size())?;
+        if *first > 0 {
+            write!(f, "\nit has the entries from {first} on: those before are pruned, and in an archive")?;
+        }
+        if *held > 0 {
+            write!(f, "\n{held} records of those before are held, and proved")?;
+        }
+        if *states > 0 {
+            write!(f, "\narchived states that records name: {states}")?;
+        }
+        if !*folded {
+            f.write_str("\nthe state was not folded, for there is no archived state to begin with")?;
+        }
+        if *older > 0 {
+            write!(f, "\n{older} checkpoints over fewer entries than are pruned were left out")?;
+        }
         if *records {
             f.write_str("\nthe records in the store are those in the log, and lead to the state in it")?;
         }
@@ -100,23 +134,23 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
         Ok(found) => found,
         Err(what) => return Ok(AuditOutcome::Unsound(what)),
     };
+    let first = source.first()?;
+    let (heads, older) = from_first(heads, first);
     let Some(head) = heads.last().cloned() else { return Err(Failure::new("there is no checkpoint")) };
     let mut records = match source.data() {
         Some(data) if store::is_used(data) => Some(StoredRecords::open(data)?),
         _ => None,
     };
-    let (mut fold, mut diverged, mut revoked) = (NamedFold::default(), None, Vec::new());
-    let report = audit(source, &heads, |index, entry| {
+    let (mut state, mut revoked) = (FoldedState::new(source.folder(), first, head.size())?, Vec::new());
+    let report = audit_from(source, first, &heads, |index, entry| {
         if index.is_multiple_of(PROGRESS) {
             progress(index, head.size());
         }
         let record = Record::parse(entry)?;
-        if let Err(reason) = fold.take(index, &record) {
-            diverged.get_or_insert(reason);
-        }
+        state.take(index, &record);
         revoked.extend(revoked_keys(&record).map(|name| (index, name)));
         if let Some(records) = &mut records {
-            records.compare(index, entry, &record, &fold);
+            records.compare(index, entry, &record, state.fold());
         }
         Ok::<_, RecordReason>(())
     });
@@ -125,7 +159,7 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
         Err(reason) => return Ok(AuditOutcome::Unsound(with_causes_once(&reason))),
     };
     let differs = records.as_mut().and_then(|records| records.differs.take());
-    if let Some(what) = differs.or(diverged.map(|reason| reason.to_string())) {
+    if let Some(what) = differs.or(state.fault.take()) {
         return Ok(AuditOutcome::Unsound(what));
     }
     if let Some(what) = shown_by_revoked(source, &known, &revoked)? {
@@ -133,7 +167,20 @@ pub(super) fn examine(source: &LogSource, keys: &[String], mut progress: impl Fn
     }
     let missing_keys = records.as_ref().map_or(Ok(0), |records| records.reader.missing_subject_keys());
     let missing_keys = missing_keys.map_err(|reason| Failure::new(with_causes(&reason)))?;
-    Ok(AuditOutcome::Sound(Sound { head, report, records: records.is_some(), unsigned, missing_keys }))
+    let held = match records.as_ref().map(|records| records.kept(source, &head, state.fold())).transpose()? {
+        Some(Err(what)) => return Ok(AuditOutcome::Unsound(what)),
+        held => held.and_then(Result::ok).unwrap_or_default(),
+    };
+    let (states, folded, records) = (state.compared, state.fold().is_some(), records.is_some());
+    Ok(AuditOutcome::Sound(Sound { head, report, first, states, older, held, folded, records, unsigned, missing_keys }))
+}
+
+/// The checkpoints of a log that has the entries from `first` on, and the number of those over fewer.
+fn from_first(mut heads: Vec<Checkpoint>, first: u64) -> (Vec<Checkpoint>, usize) {
+    let all = heads.len();
+    heads.retain(|head| head.size() >= first);
+    let older = all - heads.len();
+    (heads, older)
 }
 
 /// The keys that a record revokes, by name.
@@ -218,6 +265,8 @@ fn heads(source: &LogSource, known: &[NoteVerifier], others_are_fine: bool) -> R
 struct StoredRecords {
     reader: Arc<dyn RecordReader>,
     page: std::vec::IntoIter<Stored>,
+    /// The index of the first record that is kept.
+    first: u64,
     /// The state as of its newest checkpoint.
     state: StoredCheckpoint,
     /// The first difference.
@@ -227,16 +276,45 @@ struct StoredRecords {
 impl StoredRecords {
     fn open(data: &Path) -> Result<Self, Failure> {
         let reader = records_of(data)?;
-        let state = reader.checkpoint().map_err(|reason| Failure::at(data, &reason))?;
-        Ok(Self { reader, page: Vec::new().into_iter(), state, differs: None })
+        let failed = |reason| Failure::at(data, &reason);
+        let (first, state) = (reader.first().map_err(failed)?, reader.checkpoint().map_err(failed)?);
+        Ok(Self { reader, page: Vec::new().into_iter(), first, state, differs: None })
+    }
+
+    /// The number of records that are held although those around them are pruned, each proved; or a sentence where more is pruned
+    /// than is recorded, or one that is held is not what was signed.
+    fn kept(&self, source: &LogSource, head: &Checkpoint, fold: Option<&NamedFold>) -> Result<Result<u64, String>, Failure> {
+        // Where nothing is archived to begin with, as the stored state has it, which a record names.
+        let stored = if fold.is_none() { recorded_state(&*self.reader).ok() } else { None };
+        let retention = fold.map(NamedFold::retention).or_else(|| stored.as_ref().map(RecordedState::retention));
+        let Some(retention) = retention else {
+            return Ok(Err("the stored state is not the one that its record names".to_owned()));
+        };
+        if self.first > retention.first {
+            let (first, recorded) = (self.first, retention.first);
+            return Ok(Err(format!("the records before {first} are gone, but only those before {recorded} were pruned")));
+        }
+        let (mut nodes, mut held) = (TileNodes::new(source, head.size()), 0);
+        for txn in retention.holds.keys() {
+            let found = self.reader.records(Select::Txn(*txn), 0, PAGE).map_err(|reason| Failure::new(with_causes(&reason)))?;
+            for stored in found.iter().take_while(|stored| stored.index < self.first) {
+                let path = inclusion(&mut nodes, stored.index, head.size()).ok().flatten().unwrap_or_default();
+                if !includes(leaf_hash(&stored.record), stored.index, &path, head.size(), head.root()) {
+                    return Ok(Err(format!("record {}, which is held, is not the one that was signed", stored.index)));
+                }
+                held += 1;
+            }
+        }
+        Ok(Ok(held))
     }
 
     /// Compares a record with its entry, and the state with what the records lead to where its checkpoint is.
-    fn compare(&mut self, index: u64, entry: &[u8], record: &Record<'_>, fold: &NamedFold) {
-        if self.differs.is_none() {
+    fn compare(&mut self, index: u64, entry: &[u8], record: &Record<'_>, fold: Option<&NamedFold>) {
+        // What is pruned is in an archive alone.
+        if self.differs.is_none() && index >= self.first {
             self.differs = self.difference(index, entry, record);
         }
-        if self.differs.is_none() && self.state.index == Some(index) {
+        if let Some(fold) = fold.filter(|_| self.differs.is_none() && self.state.index == Some(index)) {
             self.differs = fold.difference(&self.state.rows).map(|what| format!("the state is not what the records say: {what}"));
         }
     }

@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `commit.sqlite` | records, state, and what no record holds |
-//! | `ledger/` | the log as of its newest checkpoint before that |
+//! | `ledger/` | the log as of its newest checkpoint before that, with archived states |
 //! | `data.id`, `keys.known`, `served.json`, `in-force.json` | whose it is, and what it was served with |
 //! | `manifest.json` | every other file with its length and SHA-256; it is written last |
 
@@ -136,7 +136,8 @@ fn copy(data: &Path, dir: &Path) -> Result<Manifest, Failure> {
     let records = records_of(dir)?.count().map_err(|reason| Failure::at(dir, &reason))?;
     let log = log.map(|log| log.caught_up(records)).transpose()?;
     if let Some(log) = &log {
-        export(log, &dir.join(LEDGER_FOLDER), Access::Owner)?;
+        let first = records_of(dir)?.first().map_err(|reason| Failure::at(dir, &reason))?;
+        export(log, first, &dir.join(LEDGER_FOLDER), Access::Owner)?;
     }
     for name in BESIDE {
         if let Some(bytes) = files::read_if_there(&data.join(name), BESIDE_BYTES_MAX)? {

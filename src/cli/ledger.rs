@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::admin::AdminOptions;
+use super::archived::{archived_records, elsewhere};
 use super::audit::{AuditOutcome, examine};
+use super::hold::{self, HoldOptions};
 use super::log::{Inclusion, LocalLog, LogSource, export, records_of};
 use super::output::{CommandResult, Failure, print};
 use crate::commit::contract::Select;
@@ -22,6 +25,12 @@ pub(super) enum LedgerCommand {
     Prove(ProveOptions),
     /// Copy the log into a folder that any web server can serve (C2SP tlog-tiles)
     Export(ExportOptions),
+    /// Keep everything of a transaction, however old it gets
+    Hold(HoldOptions),
+    /// Keep a transaction no longer than others
+    Release(HoldOptions),
+    /// List the transactions that are held
+    Holds(AdminOptions),
 }
 
 /// The options of `ledger verify`.
@@ -33,6 +42,9 @@ pub(super) struct VerifyOptions {
     /// shows that the log agrees with itself, but not whose it is
     #[arg(long)]
     key: Vec<String>,
+    /// The folder of an archive that has what was pruned of a data folder: both are verified together; may repeat
+    #[arg(long)]
+    archive: Vec<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -49,6 +61,9 @@ pub(super) struct ProveOptions {
     /// A verifier key (vkey) to believe instead of those beside the log; may repeat
     #[arg(long)]
     key: Vec<String>,
+    /// The folder of an archive that has what was pruned; may repeat
+    #[arg(long)]
+    archive: Vec<PathBuf>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -73,18 +88,25 @@ pub(super) fn run(command: &LedgerCommand) -> CommandResult {
         LedgerCommand::Verify(options) => verify(options),
         LedgerCommand::Prove(options) => prove(options),
         LedgerCommand::Export(options) => export_log(options),
+        LedgerCommand::Hold(options) => hold::hold(options),
+        LedgerCommand::Release(options) => hold::release(options),
+        LedgerCommand::Holds(options) => hold::holds(options),
     }
 }
 
 /// Verifies and says what was found. Answers no when anything is not in order.
 fn verify(options: &VerifyOptions) -> CommandResult {
-    let source = LogSource::open(&options.place)?;
     let shown = stderr().is_terminal() && !options.json;
-    let outcome = examine(&source, &options.key, |at, of| {
+    let watch = |at, of| {
         if shown {
             progress(at, of)
         }
-    })?;
+    };
+    let archived = archives(options, watch)?;
+    let outcome = match archived {
+        Some(unsound) => unsound,
+        None => examine(&LogSource::open(&options.place)?.with_archives(&options.archive)?, &options.key, watch)?,
+    };
     if shown {
         eprint!("\r\x1b[K");
     }
@@ -101,6 +123,17 @@ fn verify(options: &VerifyOptions) -> CommandResult {
     Ok(sound)
 }
 
+/// Each archive is verified by itself first: what is wrong with one is said of it.
+fn archives(options: &VerifyOptions, watch: impl Fn(u64, u64)) -> Result<Option<AuditOutcome>, Failure> {
+    for archive in &options.archive {
+        let place = archive.to_str().ok_or_else(|| Failure::new("the path of the archive is not UTF-8"))?;
+        if let AuditOutcome::Unsound(what) = examine(&LogSource::open(place)?, &options.key, &watch)? {
+            return Ok(Some(AuditOutcome::Unsound(format!("in {place}: {what}"))));
+        }
+    }
+    Ok(None)
+}
+
 fn progress(at: u64, of: u64) {
     eprint!("\r{at} of {of} entries verified\x1b[K");
     let _unseen = stderr().flush();
@@ -109,13 +142,17 @@ fn progress(at: u64, of: u64) {
 /// Prints the proof. Answers no when there is no such hop, or no checkpoint that covers it yet.
 fn prove(options: &ProveOptions) -> CommandResult {
     let jti = Jti::parse(&options.jti).map_err(|_| Failure::new("the hop must be a UUID, the jti of a token"))?;
-    let found = records_of(&options.data)?.records(Select::Jti(jti), 0, 1);
-    let found = found.map_err(|reason| Failure::at(&options.data, &reason))?;
+    let failed = |reason| Failure::at(&options.data, &reason);
+    let reader = records_of(&options.data)?;
+    let (mut found, first) = (reader.records(Select::Jti(jti), 0, 1).map_err(failed)?, reader.first().map_err(failed)?);
+    if found.is_empty() {
+        found = archived_records(&options.data, &options.archive, first, |record| record.jti() == Some(jti))?;
+    }
     let Some(stored) = found.into_iter().next() else {
-        eprintln!("no hop {jti} is recorded in {}", options.data.display());
+        eprintln!("no hop {jti} is recorded in {}{}", options.data.display(), elsewhere(first, &options.archive));
         return Ok(false);
     };
-    let log = LocalLog::open(&options.data, &options.key)?;
+    let log = LocalLog::open(&options.data, &options.key)?.with_archives(&options.archive);
     match log.inclusion(stored.index, &stored.record) {
         Inclusion::Yes(_) => {}
         Inclusion::NotYet => {
@@ -142,7 +179,8 @@ fn prove(options: &ProveOptions) -> CommandResult {
 /// Copies the log, and says where it is.
 fn export_log(options: &ExportOptions) -> CommandResult {
     let log = LocalLog::open(&options.data, &[])?;
-    let files = export(&log, &options.dir, Access::Everybody)?;
+    let first = records_of(&options.data)?.first().map_err(|reason| Failure::at(&options.data, &reason))?;
+    let files = export(&log, first, &options.dir, Access::Everybody)?;
     let (dir, head) = (options.dir.display(), log.head());
     let (origin, size) = (head.origin(), head.size());
     let words = format!(

@@ -14,10 +14,10 @@ use crate::commit::contract::RecordReader;
 use crate::files::{self, Access};
 use crate::ledger::merkle::{self, Nodes, leaf_hash};
 use crate::ledger::{
-    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, LogFiles, NoteVerifier, TILE_WIDTH, Tile, TileNodes, TlogProof, tile_bytes,
-    tiles_between,
+    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, FIRST_PATH, LogFiles, NodeReason, NoteVerifier, TILE_WIDTH, Tile, TileNodes,
+    TlogProof, tile_bytes, tiles_between,
 };
-use crate::store::{self, LEDGER_FOLDER, LogFolder, VKEY_PATH};
+use crate::store::{self, LEDGER_FOLDER, LogFolder, STATES, VKEY_PATH};
 
 /// No file of a log is longer: a full bundle of the longest entries.
 const FILE_BYTES_MAX: usize = TILE_WIDTH as usize * (ENTRY_BYTES_MAX + 2);
@@ -53,6 +53,36 @@ impl LogSource {
     /// Its folder, where it is in one.
     pub(super) fn folder(&self) -> Option<&LogFolder> {
         if let Self::Folder(folder, _) = self { Some(folder) } else { None }
+    }
+
+    /// The same log, of which whatever is pruned is read from these archives.
+    ///
+    /// # Errors
+    /// When it is behind a URL.
+    pub(super) fn with_archives(self, archives: &[PathBuf]) -> Result<Self, Failure> {
+        match self {
+            _ if archives.is_empty() => Ok(self),
+            Self::Folder(folder, data) => Ok(Self::Folder(folder.with_archives(archives), data)),
+            Self::Web(_) => Err(Failure::new("an archive goes with a folder, not with a URL")),
+        }
+    }
+
+    /// The index of the first entry that it has.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(super) fn first(&self) -> Result<u64, Failure> {
+        match self {
+            Self::Folder(folder, Some(data)) if !folder.has_archives() && store::is_used(data) => {
+                records_of(data)?.first().map_err(|reason| Failure::at(data, &reason))
+            }
+            // What is not told of a data folder's own log is told by its archives.
+            Self::Folder(folder, data) => Ok(folder.first(data.is_none())?),
+            Self::Web(web) => match web.runtime.block_on(web.get(FIRST_PATH))? {
+                Some(text) => Ok(store::first_of(&String::from_utf8_lossy(&text))?),
+                None => Ok(0),
+            },
+        }
     }
 
     /// The data folder whose records it is the log of.
@@ -97,7 +127,7 @@ impl WebLog {
         let mut answer = self.client.get(&url).send().await.map_err(|error| io::Error::other(error.without_url()))?;
         match answer.status().as_u16() {
             200 => {}
-            404 => return Ok(None),
+            404 | 410 => return Ok(None),
             401 | 403 => {
                 let what = "the server shows it to auditors only; let it be exported (countersign ledger export) and verify that";
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -168,6 +198,16 @@ impl LocalLog {
         }
     }
 
+    /// The same log, of which whatever is pruned is read from these archives.
+    pub(super) fn with_archives(self, archives: &[PathBuf]) -> Self {
+        Self { folder: self.folder.with_archives(archives), ..self }
+    }
+
+    /// The keys by which it is believed.
+    pub(super) fn known(&self) -> &[NoteVerifier] {
+        &self.known
+    }
+
     /// The folder that it lies in.
     pub(super) fn folder(&self) -> &LogFolder {
         &self.folder
@@ -209,9 +249,9 @@ impl LocalLog {
     }
 }
 
-/// Writes the log as of its newest checkpoint below `dir`, for those whom `access` names; the checkpoint comes last. Answers the
-/// number of files.
-pub(super) fn export(log: &LocalLog, dir: &Path, access: Access) -> Result<u64, Failure> {
+/// Writes the log as of its newest checkpoint below `dir`, for those whom `access` names; the checkpoint comes last. Of what is
+/// pruned before `first` it has what is held. Answers the number of files.
+pub(super) fn export(log: &LocalLog, first: u64, dir: &Path, access: Access) -> Result<u64, Failure> {
     make_empty(dir, access)?;
     let mut written = 0;
     let mut write = |path: &str, bytes: &[u8]| -> Result<(), Failure> {
@@ -220,14 +260,24 @@ pub(super) fn export(log: &LocalLog, dir: &Path, access: Access) -> Result<u64, 
         Ok(())
     };
     let (newest, mut before) = (log.head().size(), 0);
-    let kept: Vec<_> = log.folder().kept()?.into_iter().filter(|(size, _)| *size <= newest).collect();
+    let kept: Vec<_> = log.folder().kept()?.into_iter().filter(|(size, _)| (first..=newest).contains(size)).collect();
     for size in kept.iter().map(|(size, _)| *size).chain([newest]) {
         // A partial tile of an older checkpoint is needed until the full one is there.
         let needed = |tile: &Tile| tile.is_full() || !tile.full().is_within(newest);
         for tile in tiles_between(before, size).filter(needed) {
-            write(&tile.to_string(), &tile_bytes(log.folder(), tile)?)?;
+            match tile_bytes(log.folder(), tile) {
+                Err(NodeReason::Missing(_)) if tile.is_pruned(first) => {}
+                bytes => write(&tile.to_string(), &bytes?)?,
+            }
         }
         before = size;
+    }
+    for index in log.folder().states()?.into_iter().filter(|index| (first..newest).contains(index)) {
+        let bytes = log.folder().archived_state(index)?;
+        bytes.map_or(Ok(()), |bytes| write(&format!("{STATES}/{index}"), &bytes))?;
+    }
+    if first > 0 {
+        write(FIRST_PATH, format!("{first}\n").as_bytes())?;
     }
     for (size, note) in kept {
         write(&format!("checkpoints/{size}"), note.as_bytes())?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::archived::{archived_records, elsewhere};
 use super::log::{Inclusion, LocalLog, records_of};
 use super::output::{CommandResult, Failure, print};
 use super::text::{confirmation, instant, plain};
@@ -38,6 +39,9 @@ pub(super) struct Options {
     /// A verifier key (vkey) of the ledger to believe instead of those beside it; may repeat
     #[arg(long)]
     key: Vec<String>,
+    /// The folder of an archive that has what was pruned; may repeat
+    #[arg(long)]
+    archive: Vec<PathBuf>,
     /// Print the records as JSON
     #[arg(long)]
     json: bool,
@@ -56,10 +60,14 @@ pub(super) struct Step {
 pub(super) fn run(options: &Options) -> CommandResult {
     let txn = Txn::parse(&options.txn).map_err(|_| Failure::new("the transaction must be a UUID, the txn of a token"))?;
     let root = if options.disclose || options.keys.is_some() { Some(root(options)?) } else { None };
-    let steps = read(&options.data, txn, root.as_ref(), &options.key)?;
+    let steps = read(&options.data, txn, root.as_ref(), (&options.key, &options.archive))?;
     let records: Vec<Value> = steps.iter().map(Step::json).collect();
     let words = match steps.is_empty() {
-        true => format!("no hop of transaction {txn} is recorded in {}", options.data.display()),
+        true => {
+            let first = records_of(&options.data)?.first()?;
+            let elsewhere = elsewhere(first, &options.archive);
+            format!("no hop of transaction {txn} is recorded in {}{elsewhere}", options.data.display())
+        }
         false => tree(txn, &steps).join("\n"),
     };
     print(options.json, &json!({"txn": options.txn, "records": records}), words);
@@ -74,11 +82,23 @@ fn root(options: &Options) -> Result<SealKey, Failure> {
 }
 
 /// Every record of `txn`, in the order of the ledger.
-pub(super) fn read(data: &Path, txn: Txn, root: Option<&SealKey>, keys: &[String]) -> Result<Vec<Step>, Failure> {
+pub(super) fn read(
+    data: &Path,
+    txn: Txn,
+    root: Option<&SealKey>,
+    (keys, archives): (&[String], &[PathBuf]),
+) -> Result<Vec<Step>, Failure> {
     let reader = records_of(data)?;
-    let stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(|reason| Failure::at(data, &reason))?;
+    let failed = |reason| Failure::at(data, &reason);
+    let mut stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(failed)?;
+    let pruned = archived_records(data, archives, reader.first().map_err(failed)?, |record| record.txn() == Some(txn))?;
+    // What is held is in both.
+    stored.extend(pruned);
+    stored.sort_by_key(|stored| stored.index);
+    stored.dedup_by_key(|stored| stored.index);
     // Opened after the records were read, so that it covers what it can.
     let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
+    let log = log.map(|log| log.with_archives(archives));
     stored.iter().map(|stored| step(&*reader, stored, root, log.as_ref())).collect()
 }
 
@@ -210,6 +230,9 @@ fn described(step: &Step) -> Vec<String> {
         }
         Some("refusal") => {
             vec![format!("refused: {} asked, {} ({})", step.text("agent"), step.text("error"), step.text("reason"))]
+        }
+        Some("retention") => {
+            vec![format!("{} {}: {}, asked by {}", step.text("what"), step.instant("at"), step.text("reason"), step.text("by"))]
         }
         Some("withheld") => vec![format!("withheld: the token of hop {} never left", step.text("jti"))],
         _ => vec![format!("{} at index {}", step.text("kind"), step.index)],

@@ -11,6 +11,7 @@ mod keys;
 mod probe;
 mod refusal;
 mod rewrap;
+mod retention;
 mod spend;
 
 pub(super) use adopt::AdoptCommand;
@@ -25,5 +26,6 @@ pub(super) use hop::{HopCommand, WithholdCommand};
 pub(super) use keys::KeyEventsCommand;
 pub(super) use probe::ProbeCommand;
 pub(super) use refusal::RefusalCommand;
+pub(super) use retention::RetentionCommand;
 pub(super) use rewrap::RewrapCommand;
 pub(super) use spend::{HeartbeatCommand, SpendCommand};

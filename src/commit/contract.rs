@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use super::pruning::{IsHeld, StorePruner};
 pub use super::store_reason::StoreReason;
 use crate::crypto::Digest;
 use crate::ledger::record::{KeyCheck, KeyEvent, Kind};
@@ -31,11 +32,19 @@ pub trait CommitStore: Send {
     /// After one nothing may be called but [`open`](Self::open).
     fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason>;
 
-    /// Shows every record from `from` on to `each`, in order. Called while the store is open and not locked.
+    /// Shows every record from `from` on, of those that are kept, to `each`, in order. Called while the store is open and not
+    /// locked.
     ///
     /// # Errors
     /// As for [`begin`](Self::begin), and whatever `each` answers.
     fn records(&mut self, from: u64, each: &mut dyn FnMut(Stored) -> Result<(), StoreReason>) -> Result<(), StoreReason>;
+
+    /// The newest archived state, with the index that it is named by, from which the records that are kept lead on; none while
+    /// all are kept. Called while the store is open.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn archived_state(&mut self) -> Result<Option<(u64, Vec<u8>)>, StoreReason>;
 
     /// The wrapped key of a subject, if it has one. Called under the lock.
     ///
@@ -131,6 +140,13 @@ pub trait RecordReader: Send + Sync {
     /// # Errors
     /// See [`StoreReason`].
     fn missing_subject_keys(&self) -> Result<u64, StoreReason>;
+
+    /// The index of the first record that is kept: those before are pruned, but for some that are held, which are found by hop
+    /// and transaction alone.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn first(&self) -> Result<u64, StoreReason>;
 
     /// The state as of the newest checkpoint.
     ///
@@ -259,6 +275,8 @@ pub struct SealedDisclosures {
 pub struct Recovered {
     /// The number of records, which is the index of the next one.
     pub count: u64,
+    /// The index of the first record that is kept.
+    pub first: u64,
     /// The state as of the newest checkpoint; the records from there on lead to that of now.
     pub checkpoint: StoredCheckpoint,
     /// The sealed terms of tasks, each with the index of the record that opened it.

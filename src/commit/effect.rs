@@ -4,12 +4,13 @@
 use crate::crypto::Digest;
 use crate::ledger::record::{
     ConfigurationRecord, EpochRecord, HopRecord, KeyCheck, KeyEvent, KeyRecord, Kind, PrincipalKind, PrincipalRecord, Record,
-    RevocableRecord, RevocationRecord, StateRecord, StatusChangeRecord, TaskRecord,
+    RetentionRecord, RetentionStep, RevocableRecord, RevocationRecord, StateRecord, StatusChangeRecord, TaskRecord,
 };
 use crate::lifecycle::{TASK_SKEW, Transition};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Resource, RuleName, TaskId, Time, Txn};
 
 use super::contract::ConfiguredPrincipal;
+use super::retained::{RecordedArchive, RecordedHold, RetentionChange};
 
 /// The change of state that one record brings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub enum Effect {
         /// Records are lost, so that nothing is issued in it until an operator accepts a configuration.
         held: bool,
     },
+    /// How long records are kept changes.
+    Retain(Box<RetentionChange>),
     /// What may be forgotten is forgotten, and the state then has this digest.
     Checkpoint {
         /// The time up to which things are forgotten.
@@ -128,6 +131,7 @@ impl Effect {
             Record::Epoch(EpochRecord { at, number, before, .. }) => {
                 Self::Epoch { at: *at, number: *number, held: before.is_some() }
             }
+            Record::Retention(record) => Self::of_retention(record),
             Record::State(StateRecord { at, digest, .. }) => Self::Checkpoint { at: *at, digest: *digest },
             Record::Refusal(_) | Record::Withheld(_) => Self::Nothing,
         }
@@ -177,6 +181,22 @@ impl Effect {
         let KeyRecord { at, event, id, of, .. } = change;
         Self::Key { at: *at, check: KeyCheck { of: *of, id: id.to_string() }, event: *event }
     }
+
+    /// A record that lacks a member of its step is none, and was refused as it was read.
+    fn of_retention(record: &RetentionRecord<'_>) -> Self {
+        let RetentionRecord { at, by, first, reason, snapshot, txn, until, what, .. } = record;
+        let change = match what {
+            RetentionStep::Archived => {
+                until.zip(*snapshot).map(|(until, snapshot)| RetentionChange::Archive(RecordedArchive::new(*at, until, snapshot)))
+            }
+            RetentionStep::Held => txn
+                .zip(reason.as_ref())
+                .map(|(txn, reason)| RetentionChange::Hold(txn, RecordedHold::new(*at, by.to_string(), reason.to_string()))),
+            RetentionStep::Released => txn.map(RetentionChange::Release),
+            RetentionStep::Pruned => first.map(RetentionChange::Prune),
+        };
+        change.map_or(Self::Nothing, |change| Self::Retain(Box::new(change)))
+    }
 }
 
 fn thing(record: &RevocableRecord<'_>) -> Thing {
@@ -208,4 +228,9 @@ fn principal(record: &PrincipalRecord<'_>) -> Option<ConfiguredPrincipal> {
         PrincipalKind::Issuer => Some(ConfiguredPrincipal::Issuer(rule()?, record.digest?)),
         PrincipalKind::Term => Some(ConfiguredPrincipal::ApiTerm(Resource::parse(&record.name).ok()?, record.digest?)),
     }
+}
+
+/// True for a thing that something may join again when it has ended.
+pub(super) fn joins(kind: GenerationKind) -> bool {
+    !matches!(kind, GenerationKind::Task | GenerationKind::Transaction | GenerationKind::Hop)
 }

@@ -5,10 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::contract::ConfiguredPrincipal;
+use super::retained::{RecordedArchive, RecordedHold, RetentionChange};
 use crate::crypto::Digest;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, InactiveStatus};
-use crate::oauth::{ClientId, GenerationKey, Resource, RuleName, TaskId, Time};
+use crate::oauth::{ClientId, GenerationKey, Resource, RuleName, TaskId, Time, Txn};
 
 /// One thing that is not simply in generation 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +65,12 @@ pub(super) enum EntryKey {
     Key(KeyCheck),
     /// A configuration was taken up.
     Configured,
+    /// A transaction that is held.
+    Hold(Txn),
+    /// The extent of what archives have.
+    Archive,
+    /// The index of the first record that is kept.
+    First,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -145,6 +152,15 @@ impl RecordedKey {
 }
 
 impl EntryKey {
+    /// The entry that a change of how long records are kept is about.
+    pub(super) fn of_retention(change: &RetentionChange) -> Self {
+        match change {
+            RetentionChange::Archive(_) => Self::Archive,
+            RetentionChange::Hold(txn, _) | RetentionChange::Release(txn) => Self::Hold(*txn),
+            RetentionChange::Prune(_) => Self::First,
+        }
+    }
+
     pub(super) fn packed(&self) -> Vec<u8> {
         let named = |tag: u8, name: &str| [&[tag], name.as_bytes()].concat();
         match self {
@@ -152,6 +168,9 @@ impl EntryKey {
             Self::Task(id) => [&[2], id.as_bytes().as_slice()].concat(),
             Self::Configured => vec![3],
             Self::Key(KeyCheck { of, id }) => [&[10], of.name().as_bytes(), &[0], id.as_bytes()].concat(),
+            Self::Hold(txn) => [&[11], txn.as_bytes().as_slice()].concat(),
+            Self::Archive => vec![12],
+            Self::First => vec![13],
             Self::Principal(ConfiguredPrincipal::Agent(id)) => named(4, id.as_str()),
             Self::Principal(ConfiguredPrincipal::Rule(name)) => named(5, name.as_str()),
             Self::Principal(ConfiguredPrincipal::Issuer(name, digest)) => named(6, &format!("{name} {digest}")),
@@ -167,6 +186,9 @@ impl EntryKey {
             1 => return Some(Self::Generation(GenerationKey(rest.try_into().ok()?))),
             2 => return Some(Self::Task(TaskId::from_bytes(rest.try_into().ok()?))),
             3 => return rest.is_empty().then_some(Self::Configured),
+            11 => return Some(Self::Hold(Txn::from_bytes(rest.try_into().ok()?))),
+            12 => return rest.is_empty().then_some(Self::Archive),
+            13 => return rest.is_empty().then_some(Self::First),
             10 => {
                 let (name, id) = text()?.split_once('\0')?;
                 let of = KeyRole::ALL.into_iter().find(|of| of.name() == name)?;
@@ -189,6 +211,16 @@ impl EntryKey {
     }
 }
 
+/// The bytes of a value that has one form.
+pub(super) fn packed(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(value).unwrap_or_default()
+}
+
+/// Such a value, from its bytes.
+pub(super) fn unpacked<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    postcard::from_bytes(bytes).ok()
+}
+
 /// What an entry is about, where nobody knows a name for it.
 pub(super) fn name(key: &[u8]) -> String {
     match EntryKey::read(key) {
@@ -197,6 +229,9 @@ pub(super) fn name(key: &[u8]) -> String {
         Some(EntryKey::Task(id)) => format!("task {id}"),
         Some(EntryKey::Key(KeyCheck { of, id })) => format!("the {} key {id}", of.name()),
         Some(EntryKey::Configured) => "the configuration".to_owned(),
+        Some(EntryKey::Hold(txn)) => format!("the hold of transaction {txn}"),
+        Some(EntryKey::Archive) => "what archives have".to_owned(),
+        Some(EntryKey::First) => "the first record that is kept".to_owned(),
         Some(EntryKey::Principal(ConfiguredPrincipal::Agent(id))) => format!("agent {id} in the configuration"),
         Some(EntryKey::Principal(ConfiguredPrincipal::Api(id))) => format!("API {} in the configuration", id.as_str()),
         Some(EntryKey::Principal(ConfiguredPrincipal::ApiTerm(id, _))) => format!("a term of API {}", id.as_str()),
@@ -231,6 +266,9 @@ pub(super) fn describe(key: &[u8], value: &[u8]) -> String {
         Some(EntryKey::Task(_)) => RecordedTask::read(value).map(task),
         Some(EntryKey::Key(_)) => RecordedKey::read(value).map(known),
         Some(EntryKey::Principal(_) | EntryKey::Configured) => Some("in force".to_owned()),
+        Some(EntryKey::Hold(_)) => unpacked::<RecordedHold>(value).map(|hold| format!("held since {}", hold.since().seconds())),
+        Some(EntryKey::Archive) => unpacked::<RecordedArchive>(value).map(|archive| format!("{} records", archive.until)),
+        Some(EntryKey::First) => unpacked::<u64>(value).map(|first| format!("record {first}")),
         None => None,
     };
     told.unwrap_or_else(|| "not readable".to_owned())

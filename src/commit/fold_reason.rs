@@ -11,6 +11,8 @@ pub enum FoldReason {
     Task(u64),
     /// The record at this index begins an epoch that does not follow the one before.
     Epoch(u64),
+    /// The record at this index prunes what no archive has, or does not follow otherwise from what is kept.
+    Retention(u64),
 }
 
 impl fmt::Display for FoldReason {
@@ -19,6 +21,9 @@ impl fmt::Display for FoldReason {
             Self::Digest(index) => write!(f, "record {index} names another state than the records before it lead to"),
             Self::Task(index) => write!(f, "record {index} is in a task that no record opened, or that had no exchange left"),
             Self::Epoch(index) => write!(f, "record {index} begins an epoch that does not follow the one before"),
+            Self::Retention(index) => {
+                write!(f, "record {index} prunes records that no archive has, or releases what is not held")
+            }
         }
     }
 }

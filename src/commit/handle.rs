@@ -14,7 +14,8 @@ use super::change::{PendingChange, REASON_MAX, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
     ChangeCommand, CheckpointCommand, ConfiguredCommand, EpochCommand, HeartbeatCommand, HopCommand, KeyEventsCommand,
-    ProbeCommand, RecordHop, RefusalCommand, ResumeCommand, RewrapCommand, SpendCommand, SuspendedCommand, WithholdCommand,
+    ProbeCommand, RecordHop, RefusalCommand, ResumeCommand, RetentionCommand, RewrapCommand, SpendCommand, SuspendedCommand,
+    WithholdCommand,
 };
 use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
@@ -29,7 +30,7 @@ use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
 use super::writer::{Writer, WriterParts};
 use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
-use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
+use crate::ledger::record::{KeyCheck, RefusalRecord, RetentionRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{ClientId, Clock, GenerationKey, ShareKey, SingleUse, TaskId, Time};
 
@@ -417,6 +418,29 @@ impl Commit {
             return Err(CommitReason::TooLarge);
         }
         self.ask(|reply| EpochCommand { by: ClientId::operators(), reason, reply, number: 0 }).await
+    }
+
+    /// Records a step by which records are archived, held, released or pruned; its time is that of the commit.
+    ///
+    /// # Errors
+    /// `TooLarge` for a reason of more than 1,024 bytes; `Kept` where it does not follow from what is recorded; others as of any
+    /// record.
+    pub async fn retain(&self, record: RetentionRecord<'static>) -> Result<(), CommitReason> {
+        if record.reason.as_ref().is_some_and(|reason| reason.len() > REASON_MAX) {
+            return Err(CommitReason::TooLarge);
+        }
+        self.ask(|reply| RetentionCommand { record, reply }).await
+    }
+
+    /// Records that the records before `first` are pruned, and waits for that. Not for use on a runtime.
+    ///
+    /// # Errors
+    /// `Kept` where no archive has them; others as of any record.
+    pub fn prune(&self, first: u64) -> Result<(), CommitReason> {
+        let (reply, answer) = Reply::new();
+        let record = RetentionRecord::pruned(Time::from_millis(0), ClientId::server().to_string(), first);
+        self.send(RetentionCommand { record, reply })?;
+        answer.blocking_recv().map_err(|_| CommitReason::Unavailable)?
     }
 
     /// Does one step of wrapping the keys of subjects under another root key. Steps follow one another.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::contract::{CommitStore, StateRow, StoreReason};
+use super::contract::{CommitStore, StateRow, StoreReason, Stored};
 use super::entry::describe;
 use super::fold::Fold;
 use super::fold_reason::FoldReason;
+use super::retained::RetentionState;
+use super::snapshot::ArchivedState;
 use crate::ledger::record::{Record, RevocableRecord};
 
 /// So many differences are named; the others are counted.
@@ -34,6 +36,16 @@ impl NamedFold {
             self.names.insert([&[1], key.0.as_slice()].concat(), format!("{} {name}", of.label()));
         }
         self.fold.take(index, record)
+    }
+
+    /// One that goes on from an archived state.
+    pub fn of(state: ArchivedState) -> Self {
+        Self { fold: state.into_fold(), names: HashMap::new() }
+    }
+
+    /// How long records are kept by now.
+    pub fn retention(&self) -> &RetentionState {
+        self.fold.state.retention()
     }
 
     /// The fold.
@@ -74,18 +86,42 @@ impl NamedFold {
     }
 }
 
-/// The things in which the `stored` state differs from what the records up to that at `index` say.
+/// The fold of the records in `store` that are kept, up to that at `last`: from the beginning, or from the newest archived state
+/// where those before are pruned. `each` sees the records that are read.
 ///
 /// # Errors
-/// Those of the store, or a record that cannot be read or does not follow.
-pub(super) fn explain(store: &mut dyn CommitStore, index: u64, stored: &[StateRow]) -> Result<String, StoreReason> {
-    let mut fold = NamedFold::default();
-    store.records(0, &mut |row| {
-        if row.index > index {
+/// Those of the store, or a record that cannot be read or does not follow; `Corrupt` where an archived state is needed and lost.
+pub(super) fn folded(
+    store: &mut dyn CommitStore,
+    pruned: bool,
+    last: u64,
+    mut each: impl FnMut(&Stored),
+) -> Result<NamedFold, StoreReason> {
+    let archived = store.archived_state()?;
+    if pruned && archived.is_none() {
+        return Err(StoreReason::Corrupt("the first records are pruned, and ledger/state has no archived state to go on from"));
+    }
+    let (mut fold, from) = (NamedFold::default(), archived.as_ref().map_or(0, |(index, _)| *index));
+    store.records(from, &mut |row| {
+        if row.index > last {
+            return Ok(());
+        }
+        each(&row);
+        if let Some((index, bytes)) = archived.as_ref().filter(|(index, _)| *index == row.index) {
+            fold = NamedFold::of(ArchivedState::proved(*index, bytes, &row.record)?);
             return Ok(());
         }
         let record = Record::parse(&row.record).map_err(|_| StoreReason::Corrupt("a record"))?;
         fold.take(row.index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))
     })?;
+    Ok(fold)
+}
+
+/// The things in which the `stored` state differs from what the records up to that at `index` say; they are `pruned` or not.
+///
+/// # Errors
+/// Those of the store, or a record that cannot be read or does not follow.
+pub(super) fn explain(store: &mut dyn CommitStore, pruned: bool, index: u64, stored: &[StateRow]) -> Result<String, StoreReason> {
+    let fold = folded(store, pruned, index, |_| {})?;
     Ok(fold.difference(stored).unwrap_or_else(|| "the record of its digest is another than the one that was written".to_owned()))
 }

@@ -8,7 +8,7 @@ use super::entry::RecordedTask;
 use super::fold::Fold;
 use super::fold_reason::FoldReason;
 use super::handle::CommitKeys;
-use super::named_fold::NamedFold;
+use super::named_fold::{NamedFold, folded};
 use super::recorded::RecordedState;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
@@ -121,17 +121,16 @@ fn read(
     recovered: &Recovered,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<ReadRecords, StoreReason> {
-    let (mut fold, mut newest, mut opened) = (NamedFold::default(), Time::from_millis(0), Vec::new());
+    let (mut newest, mut opened) = (Time::from_millis(0), Vec::new());
     let sealed: HashSet<u64> = recovered.terms.iter().map(|(index, _)| *index).collect();
-    store.records(0, &mut |stored| {
+    let fold = folded(store, recovered.first > 0, u64::MAX, |stored| {
         progress(stored.index, recovered.count);
         newest = stored.at;
-        let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;
-        match &record {
-            Record::Task(task) if sealed.contains(&stored.index) => opened.push((task.task, stored.index)),
-            _ => {}
+        if sealed.contains(&stored.index)
+            && let Ok(Record::Task(task)) = Record::parse(&stored.record)
+        {
+            opened.push((task.task, stored.index));
         }
-        fold.take(stored.index, &record).map_err(diverged)
     })?;
     Ok((fold, newest, opened))
 }

@@ -86,6 +86,8 @@ pub enum CommitReason {
     ClockDoubted,
     /// The clock does not stand behind the newest record, so no epoch of a wrong clock is to be ended.
     ClockRight,
+    /// Only what is held is released, only so many transactions are held, and nothing is pruned that no archive has.
+    Kept,
 }
 
 impl CommitReason {
@@ -135,6 +137,7 @@ impl fmt::Display for CommitReason {
             Self::Unavailable => "the ledger cannot record now; try again later",
             Self::ClockBehind => "the clock of the server stands behind its newest record; try again later",
             Self::ClockRight => "the clock of the server does not stand behind its newest record, so there is nothing to correct",
+            Self::Kept => "it does not follow from what is archived and held by now; look at countersign ledger holds",
             Self::ClockDoubted => "the clock of the server is not believed; its operator has to look; try again later",
         })
     }

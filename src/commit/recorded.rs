@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
-use super::effect::{Effect, TaskOpening, Thing};
-use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask};
+use super::effect::{Effect, TaskOpening, Thing, joins};
+use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, packed, unpacked};
 use super::expiry::{ExpiryQueue, is_over};
 use super::fold_reason::FoldReason;
+use super::retained::{RetentionChange, RetentionState};
 use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, InactiveStatus, Transition, rank};
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, ShareKey, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, ShareKey, TaskId, Time, Txn};
 
 /// Everything that decides and follows from the records alone.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,7 @@ pub struct RecordedState {
     /// None before a configuration was ever taken up.
     in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     keys: BTreeMap<KeyCheck, RecordedKey>,
+    retention: RetentionState,
     /// The tasks of each transaction, by the time from which they may be forgotten if nobody ends them.
     tasks_of: HashMap<Txn, BTreeSet<(Time, TaskId)>>,
     /// The tasks whose budget came out of that of another.
@@ -33,19 +35,6 @@ pub struct RecordedState {
     /// The entries that changed since the last checkpoint, as they were then.
     changed: HashMap<EntryKey, Option<Vec<u8>>>,
 }
-
-/// The log of the records of an epoch: 0 for the first, which goes on through corrected clocks; each that begins because records
-/// were lost has room for 1,048,576 epochs, so that none that was lost with them has the number of a later one.
-pub fn log_of_epoch(epoch: u64) -> u64 {
-    epoch >> LOG_SHIFT
-}
-
-/// The first epoch of a log.
-pub fn first_epoch_of_log(log: u64) -> u64 {
-    log << LOG_SHIFT
-}
-
-const LOG_SHIFT: u32 = 20;
 
 /// What a checkpoint forgot.
 #[derive(Debug, Default)]
@@ -76,7 +65,7 @@ impl RecordedState {
     /// Takes up the effect of the record at `index`, unless it is a checkpoint.
     ///
     /// # Errors
-    /// `Task`, `Epoch`.
+    /// `Task`, `Epoch`, `Retention`.
     pub fn apply(&mut self, index: u64, effect: &Effect) -> Result<(), FoldReason> {
         match effect {
             Effect::Nothing | Effect::Checkpoint { .. } => Ok(()),
@@ -102,6 +91,7 @@ impl RecordedState {
                 self.note_key(check, RecordedKey { event: *event, at: *at });
                 Ok(())
             }
+            Effect::Retain(change) => self.retain(change).ok_or(FoldReason::Retention(index)),
             Effect::Epoch { at, number, held } => self.begin_epoch(*number, *at, *held).ok_or(FoldReason::Epoch(index)),
         }
     }
@@ -176,6 +166,11 @@ impl RecordedState {
         if missing.is_empty() { Ok(()) } else { Err(StoreReason::Keys(missing)) }
     }
 
+    /// How long records are kept.
+    pub fn retention(&self) -> &RetentionState {
+        &self.retention
+    }
+
     /// True where anything may be forgotten at `at`.
     pub fn has_forgettable(&self, at: Time) -> bool {
         !self.bygone.is_empty() || self.dated.any(at)
@@ -189,6 +184,13 @@ impl RecordedState {
     /// The number of entries that changed since the last checkpoint.
     pub fn changes(&self) -> usize {
         self.changed.len()
+    }
+
+    fn retain(&mut self, change: &RetentionChange) -> Option<()> {
+        self.retention.allows(change).then_some(())?;
+        self.touch(&EntryKey::of_retention(change));
+        self.retention.take(change);
+        Some(())
     }
 
     fn charge(&mut self, id: TaskId, amount: u64) -> Option<()> {
@@ -413,6 +415,7 @@ impl RecordedState {
                 }
             }
             EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Key(_) => {}
+            EntryKey::Hold(_) | EntryKey::Archive | EntryKey::First => {}
         }
     }
 
@@ -461,6 +464,9 @@ impl RecordedState {
             }
             EntryKey::Key(check) => self.keys.get(check).map(RecordedKey::packed),
             EntryKey::Configured => self.in_force.is_some().then(Vec::new),
+            EntryKey::Hold(txn) => self.retention.holds.get(txn).map(packed),
+            EntryKey::Archive => self.retention.archive.as_ref().map(packed),
+            EntryKey::First => Some(self.retention.first).filter(|first| *first > 0).map(|first| packed(&first)),
         }
     }
 
@@ -470,7 +476,9 @@ impl RecordedState {
         let tasks = self.tasks.keys().map(|id| EntryKey::Task(*id));
         let principals = self.in_force.iter().flatten().map(|principal| EntryKey::Principal(principal.clone()));
         let keys = self.keys.keys().map(|check| EntryKey::Key(check.clone()));
-        let all = generations.chain(tasks).chain(principals).chain(keys).chain([EntryKey::Configured]);
+        let holds = self.retention.holds.keys().map(|txn| EntryKey::Hold(*txn));
+        let single = [EntryKey::Configured, EntryKey::Archive, EntryKey::First];
+        let all = generations.chain(tasks).chain(principals).chain(keys).chain(holds).chain(single);
         all.filter_map(|key| Some(StateRow { value: self.packed(&key)?, key: key.packed() })).collect()
     }
 
@@ -482,6 +490,9 @@ impl RecordedState {
             EntryKey::Principal(principal) => self.in_force.get_or_insert_default().extend([principal]),
             EntryKey::Key(check) => drop(self.keys.insert(check, RecordedKey::read(&row.value)?)),
             EntryKey::Configured => self.in_force.get_or_insert_default().extend([]),
+            EntryKey::Hold(txn) => drop(self.retention.holds.insert(txn, unpacked(&row.value)?)),
+            EntryKey::Archive => self.retention.archive = Some(unpacked(&row.value)?),
+            EntryKey::First => self.retention.first = unpacked(&row.value)?,
         }
         Some(())
     }
@@ -490,9 +501,4 @@ impl RecordedState {
 /// The client in whose share a task counts.
 fn opened_by(task: &RecordedTask) -> ShareKey {
     ClientId::parse(&task.opener).map_or(ShareKey::NOBODY, |opener| ShareKey::of(&opener))
-}
-
-/// True for a thing that something may join again when it has ended.
-fn joins(kind: GenerationKind) -> bool {
-    !matches!(kind, GenerationKind::Task | GenerationKind::Transaction | GenerationKind::Hop)
 }

@@ -9,6 +9,7 @@ mod kept;
 mod log;
 mod parts;
 mod proving;
+mod retention;
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -20,6 +21,8 @@ use super::alarm::Alarm;
 use super::contract::StoreReason;
 use log::LogWriter;
 pub use parts::{LogKeys, LogParts, PublishedCheckpoint, SequencerReason};
+use retention::Retention;
+pub use retention::RetentionParts;
 
 /// After failures the pause between two attempts grows up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -50,18 +53,19 @@ enum Order {
 }
 
 impl Sequencer {
-    /// Verifies the log against its newest checkpoint and the records, mends what can be mended from them, and starts the thread.
+    /// Verifies the log against its newest checkpoint and the records, mends what can be mended from them, and starts the thread,
+    /// which sees to `retention` too.
     ///
     /// # Errors
     /// See [`SequencerReason`]; then nothing was signed.
-    pub fn start(parts: LogParts) -> Result<Self, SequencerReason> {
-        let interval = parts.interval;
+    pub fn start(parts: LogParts, retention: Option<RetentionParts>) -> Result<Self, SequencerReason> {
+        let (interval, retention) = (parts.interval, retention.map(Retention::new));
         let mut log = LogWriter::new(parts);
         let seen = Arc::new(LogProgress::default());
         seen.publish(log.recover()?);
         let (orders, received) = channel();
         let theirs = Arc::clone(&seen);
-        let work = move || Work { log, seen: theirs, interval }.run(&received);
+        let work = move || Work { log, retention, seen: theirs, interval }.run(&received);
         let alarm = Alarm::default();
         let thread = alarm.spawn("sequencer", work);
         let thread = thread.map_err(|cause| SequencerReason::Store(StoreReason::Failed(cause.into())))?;
@@ -115,6 +119,7 @@ impl LogProgress {
 /// The thread.
 struct Work {
     log: LogWriter,
+    retention: Option<Retention>,
     seen: Arc<LogProgress>,
     interval: Duration,
 }
@@ -136,6 +141,9 @@ impl Work {
             wait = if self.advance() { pause } else { (wait * 2).clamp(pause, PAUSE_MAX) };
             // Not at the end: by then the store is closed, and nobody's.
             self.log.trim();
+            if let Some(first) = self.retention.as_mut().and_then(Retention::turn) {
+                self.log.pruned(first);
+            }
         }
     }
 

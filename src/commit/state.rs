@@ -17,10 +17,11 @@ use super::effect::Effect;
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
 use super::recorded::{Forgotten, RecordedState};
+use super::retained::{RetentionChange, RetentionState};
 use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
-use crate::oauth::{ClientId, GenerationKey, ShareKey, TaskId, Time};
+use crate::oauth::{ClientId, GenerationKey, ShareKey, TaskId, Time, Txn};
 use task_table::TaskTable;
 
 /// The generation of everything that ever ended, is suspended or retired, and the tasks. A reading takes one lock, for all its
@@ -139,6 +140,21 @@ impl State {
     /// `Keys`.
     pub(super) fn require_keys(&self, listed: &KeyList) -> Result<(), StoreReason> {
         self.read().recorded.require_keys(listed)
+    }
+
+    /// How long records are kept.
+    pub fn retention(&self) -> RetentionState {
+        self.read().recorded.retention().clone()
+    }
+
+    /// True where everything of a transaction is kept.
+    pub fn is_held_back(&self, txn: &Txn) -> bool {
+        self.read().recorded.retention().holds.contains_key(txn)
+    }
+
+    /// True where this change of how long records are kept follows from what is recorded.
+    pub(super) fn may_retain(&self, change: &RetentionChange) -> bool {
+        self.read().recorded.retention().allows(change)
     }
 
     /// The present epoch; 0 before a record began one.

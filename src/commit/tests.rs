@@ -15,6 +15,7 @@ mod memory;
 mod model;
 mod outlasting;
 mod restores;
+mod retaining;
 mod rewrap;
 mod rules;
 mod shared;

@@ -117,6 +117,8 @@ pub struct LedgerSettings {
     pub checkpoint_interval: Duration,
     /// Readers of checkpoints and hash tiles.
     pub access: LedgerAccess,
+    /// The time for which records are kept once they are archived, and personal values in any case; none for ever.
+    pub keep: Option<Duration>,
 }
 
 /// Readers of checkpoints and hash tiles. Entries always need an auditor.
@@ -344,8 +346,11 @@ impl LedgerSettings {
         let origin = reader.take_parsed("origin", origin);
         let interval = reader.take_duration("checkpoint_interval", Duration::from_millis(50)..=60 * SECOND);
         let access = reader.take_choice("access", &[("auditor", LedgerAccess::Auditor), ("public", LedgerAccess::Public)]);
+        let keeps = reader.has("keep");
+        let keep = if keeps { reader.take_duration("keep", 60 * SECOND..=36_500 * DAY) } else { None };
         reader.finish();
-        Some(Self { origin: origin?.value, checkpoint_interval: interval?.value, access: access?.value })
+        let keep = if keeps { Some(keep?.value) } else { None };
+        Some(Self { origin: origin?.value, checkpoint_interval: interval?.value, access: access?.value, keep })
     }
 }
 

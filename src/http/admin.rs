@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::socket::Auditor;
 use super::state::AppState;
-use crate::admin::{self, AdminReason, RevokeTarget, RevokedTarget};
+use crate::admin::{self, AdminReason, ArchivedRecords, RevokeTarget, RevokedTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::crypto::Digest;
 use crate::ledger::record::StateCause;
-use crate::oauth::ClientId;
+use crate::oauth::{ClientId, Txn};
 use crate::request::Form;
 use crate::store::{self, KeyFilesReason};
 
@@ -48,6 +48,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/clock/correct", web::post().to(correct_clock))
             .route("/configuration", web::get().to(configuration))
             .route("/configuration/accept", web::post().to(accept_configuration))
+            .route("/ledger/state", web::post().to(record_state))
+            .route("/ledger/archived", web::post().to(archived))
+            .route("/ledger/holds", web::get().to(holds))
+            .route("/ledger/hold", web::post().to(hold))
+            .route("/ledger/release", web::post().to(release))
             .route("/keys/revoke", web::post().to(revoke_key))
             .route("/revoke", web::post().to(revoke)),
     );
@@ -184,6 +189,50 @@ async fn revoke_key(_operator: Auditor, body: Bytes, state: Data<AppState>) -> R
     Ok(HttpResponse::Ok().json(json!({ "ended": ended, "name": name, "recorded": recorded, "taken_up": taken_up })))
 }
 
+/// Records the digest of the state, which is stored with it: what is archived ends there.
+async fn record_state(_operator: Auditor, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let recorded = state.commit().checkpoint(StateCause::Interval).await;
+    recorded.map_err(|reason| AdminError::of(AdminReason::Commit(reason)))?;
+    Ok(HttpResponse::Ok().json(json!({ "recorded": true })))
+}
+
+/// Records that archives have the records before `until`, and the state that the record at `snapshot` names.
+async fn archived(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let number = |name: &str| form.get(name).and_then(|text| text.parse::<u64>().ok());
+    let numbers = number("until").zip(number("snapshot"));
+    let (until, snapshot) = numbers.ok_or_else(|| AdminError::malformed("until and snapshot must be numbers"))?;
+    let signed = state.ledger.sequencer.published().map_or(0, |published| published.head.size());
+    let archive = ArchivedRecords { until, snapshot };
+    let done = admin::archived(state.commit(), &*state.ledger.records, signed, archive).await.map_err(AdminError::of)?;
+    Ok(HttpResponse::Ok().json(done))
+}
+
+/// Every transaction that is held.
+async fn holds(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "holds": admin::holds(state.commit()) }))
+}
+
+/// Holds the transaction `txn`.
+async fn hold(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let done = admin::hold(state.commit(), &*state.ledger.records, transaction(&form)?, form.get("reason")).await;
+    Ok(HttpResponse::Ok().json(done.map_err(AdminError::of)?))
+}
+
+/// Holds the transaction `txn` no longer.
+async fn release(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let txn = transaction(&form)?;
+    admin::release(state.commit(), txn, form.get("reason")).await.map_err(AdminError::of)?;
+    Ok(HttpResponse::Ok().json(json!({ "txn": txn.to_string() })))
+}
+
+fn transaction(form: &Form) -> Result<Txn, AdminError> {
+    let txn = Txn::parse(form.get("txn").unwrap_or_default());
+    txn.map_err(|_| AdminError::malformed("txn must be the txn of a token, a UUID"))
+}
+
 /// Everybody else is refused.
 impl FromRequest for Auditor {
     type Error = AdminError;
@@ -216,7 +265,9 @@ impl AdminError {
         let status = match reason {
             AdminReason::Malformed(_) | AdminReason::Commit(CommitReason::TooLarge) => StatusCode::BAD_REQUEST,
             AdminReason::Unknown(_) => StatusCode::NOT_FOUND,
-            AdminReason::Retired | AdminReason::Commit(CommitReason::Retired | CommitReason::ClockRight) => StatusCode::CONFLICT,
+            AdminReason::Retired | AdminReason::Commit(CommitReason::Retired | CommitReason::ClockRight | CommitReason::Kept) => {
+                StatusCode::CONFLICT
+            }
             AdminReason::Commit(_) | AdminReason::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, reason.to_string())

@@ -9,6 +9,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use super::plain::plain;
 use super::readiness::{NotReady, not_ready};
 use super::state::AppState;
+use crate::commit::contract::Select;
 use crate::config::CandidateState;
 use crate::keys::KeyState;
 
@@ -90,11 +91,26 @@ fn ledger(state: &AppState) -> String {
     let (sequencer, records) = (&state.ledger.sequencer, state.commit().durable().records());
     let signed = sequencer.published().map_or(0, |published| published.head.size());
     let failing = u8::from(sequencer.failure().is_some());
+    let first = state.ledger.records.first().unwrap_or_default();
+    let kept = records.saturating_sub(first);
     format!(
         "# TYPE countersign_ledger_records gauge\ncountersign_ledger_records {records}\n\
          # TYPE countersign_ledger_signed_records gauge\ncountersign_ledger_signed_records {signed}\n\
-         # TYPE countersign_ledger_failing gauge\ncountersign_ledger_failing {failing}\n"
-    )
+         # TYPE countersign_ledger_failing gauge\ncountersign_ledger_failing {failing}\n\
+         # TYPE countersign_ledger_first_index gauge\ncountersign_ledger_first_index {first}\n\
+         # TYPE countersign_ledger_kept_records gauge\ncountersign_ledger_kept_records {kept}\n"
+    ) + &archive(state)
+}
+
+/// Where records are kept for a time: for how long nothing was archived.
+fn archive(state: &AppState) -> String {
+    if state.ledger.keep.is_none() {
+        return String::new();
+    }
+    let oldest = || Some(state.ledger.records.records(Select::All, 0, 1).ok()?.first()?.at);
+    let since = state.commit().state().retention().archive.map(|archive| archive.at()).or_else(oldest);
+    let behind = since.map_or(0, |since| state.now().since(since).as_secs());
+    format!("# TYPE countersign_archive_behind_seconds gauge\ncountersign_archive_behind_seconds {behind}\n")
 }
 
 /// Per trust rule: usability and age of its keys, and how often they were fetched.

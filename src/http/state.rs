@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -64,6 +65,8 @@ pub struct LedgerState {
     pub records: Arc<dyn RecordReader>,
     /// Checkpoints and tiles of hashes are for everybody.
     pub public: bool,
+    /// The time for which archived records are kept; none for ever.
+    pub keep: Option<Duration>,
 }
 
 /// The status lists as they were signed last.

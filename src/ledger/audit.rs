@@ -7,9 +7,9 @@ mod reason;
 use super::bundle::BundleEntries;
 use super::checkpoint::Checkpoint;
 use super::edge::HashEdge;
-use super::merkle::{includes, inclusion, leaf_hash};
-use super::nodes::{NodeReason, TileNodes, read_bundle};
-use super::tile::{LEVELS, LogFiles, TILE_WIDTH, Tile, TileKind, hashes};
+use super::merkle::{Nodes, complete, includes, inclusion, leaf_hash};
+use super::nodes::{NodeReason, TileNodes, read_bundle, read_tile};
+use super::tile::{LEVELS, LogFiles, TILE_WIDTH, Tile, TileKind, hashes, tiles};
 use crate::crypto::Digest;
 pub use reason::AuditReason;
 
@@ -39,15 +39,31 @@ where
     I: FnMut(u64, &[u8]) -> Result<(), E>,
     E: std::error::Error + Send + Sync + 'static,
 {
+    audit_from(files, 0, heads, inspect)
+}
+
+/// The same of a log that has the entries from `first` on, a multiple of 256, and every hash over those before: these are taken
+/// from the tiles, which must lead to what was signed. No checkpoint may be of fewer entries.
+///
+/// # Errors
+/// As of [`audit`].
+pub fn audit_from<F, I, E>(files: &F, first: u64, heads: &[Checkpoint], inspect: I) -> Result<AuditReport, AuditReason>
+where
+    F: LogFiles + ?Sized,
+    I: FnMut(u64, &[u8]) -> Result<(), E>,
+    E: std::error::Error + Send + Sync + 'static,
+{
     let Some(last) = heads.last() else { return Err(AuditReason::NoCheckpoint) };
     let ordered =
         heads.iter().zip(heads.iter().skip(1)).all(|(one, next)| one.size() <= next.size() && one.origin() == next.origin());
-    if !ordered {
+    if !ordered || heads.first().is_some_and(|head| head.size() < first) || !first.is_multiple_of(u64::from(TILE_WIDTH)) {
         return Err(AuditReason::Order);
     }
-    let mut pass = Pass { files, last, heads, edge: HashEdge::empty(), inspect, report: AuditReport::default() };
+    let edge = HashEdge::load_within(files, first, last.size())?;
+    let mut pass = Pass { files, last, heads, edge, inspect, report: AuditReport::default() };
+    pass.tiles_before(first)?;
     pass.reached_heads()?;
-    let mut at = 0;
+    let mut at = first;
     while let Some(tile) = Tile::holding(TileKind::Entries, at, last.size()) {
         pass.bundle(tile)?;
         at += u64::from(TILE_WIDTH);
@@ -82,6 +98,21 @@ where
         // A full bundle in place of a partial one goes on behind the last checkpoint: that is not judged.
         if tile.is_full() && entries.next().is_some() {
             return Err(AuditReason::Long(tile));
+        }
+        Ok(())
+    }
+
+    /// The full tiles over the entries before `first`: each must have the hash that stands for it one level higher.
+    fn tiles_before(&mut self, first: u64) -> Result<(), AuditReason> {
+        let mut nodes = TileNodes::new(self.files, self.last.size());
+        for tile in tiles(first).filter(|tile| tile.is_full() && !tile.is_pruned(first)) {
+            let TileKind::Hashes(level) = tile.kind() else { continue };
+            let found = read_tile(self.files, tile)?;
+            let found = hashes(&found).and_then(|hashes| complete(&hashes));
+            if found != Some(nodes.node(8 * (u32::from(level) + 1), tile.index())?) {
+                return Err(AuditReason::Tile(tile, 0));
+            }
+            self.report.tiles += 1;
         }
         Ok(())
     }

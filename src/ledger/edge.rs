@@ -33,11 +33,23 @@ impl HashEdge {
     /// # Errors
     /// When a tile is missing or malformed.
     pub fn load<F: LogFiles + ?Sized>(files: &F, size: u64) -> Result<Self, NodeReason> {
-        let frontier = Frontier::load(&mut TileNodes::new(files, size), size)?;
-        let mut edge = Self { frontier, taken: size, ..Self::empty() };
+        Ok(Self { taken: size, ..Self::load_within(files, size, size)? })
+    }
+
+    /// The edge of the log of the first `at` entries, by the tiles of the tree of `size` entries. At a multiple of 256 it needs
+    /// no tile of level 0.
+    ///
+    /// # Errors
+    /// When a tile is missing or malformed.
+    pub fn load_within<F: LogFiles + ?Sized>(files: &F, at: u64, size: u64) -> Result<Self, NodeReason> {
+        let frontier = Frontier::load(&mut TileNodes::new(files, size), at)?;
+        let mut edge = Self { frontier, ..Self::empty() };
         for (level, bytes) in (0..LEVELS).zip(&mut edge.levels) {
-            if let Some(tile) = Tile::partial(TileKind::Hashes(level), size) {
-                *bytes = read_tile(files, tile)?;
+            let kind = TileKind::Hashes(level);
+            if let Some(tile) = Tile::partial(kind, at) {
+                let grown = Tile::holding(kind, tile.start(), size).ok_or(NodeReason::Beyond)?;
+                *bytes = read_tile(files, grown)?;
+                bytes.truncate(usize::from(tile.width()) * 32);
             }
         }
         Ok(edge)
@@ -131,6 +143,15 @@ impl Edge {
             }
         }
         Ok(Self { hashes, bundle, full: Vec::new(), taken: size })
+    }
+
+    /// The edge of the log of the first `at` entries, a multiple of 256, by the tiles of hashes of the tree of `size` entries; no
+    /// file counts as taken. The caller compares the root that what is appended leads to with what was signed.
+    ///
+    /// # Errors
+    /// When a tile is missing or malformed.
+    pub fn load_within<F: LogFiles + ?Sized>(files: &F, at: u64, size: u64) -> Result<Self, NodeReason> {
+        Ok(Self { hashes: HashEdge::load_within(files, at, size)?, ..Self::empty() })
     }
 
     /// Appends an entry and says its hash.

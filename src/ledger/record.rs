@@ -14,6 +14,7 @@ mod event;
 mod state;
 mod key;
 mod epoch;
+mod retention;
 
 use serde::Deserialize;
 
@@ -22,6 +23,7 @@ pub use epoch::{EpochCause, EpochRecord, LostCheckpoint};
 pub use event::{RefusalRecord, RevocableRecord, RevocationRecord, StatusChangeRecord, WithheldRecord};
 pub use hop::{ActorRecord, AgentSubject, AttributeDigests, Confirmations, Evidence, HopRecord, Inputs};
 pub use key::{KeyCheck, KeyEvent, KeyRecord, KeyRole};
+pub use retention::{RetentionRecord, RetentionStep};
 pub use schema::{Kind, RECORD_BYTES_MAX, REFUSAL_BYTES_MAX, RecordReason, VERSION};
 pub use state::{ConfigurationRecord, PrincipalKind, PrincipalRecord, StateCause, StateRecord};
 pub use task::{AuthorityRecord, TaskRecord};
@@ -53,6 +55,8 @@ pub enum Record<'a> {
     Key(KeyRecord<'a>),
     /// The beginning of an epoch.
     Epoch(EpochRecord<'a>),
+    /// A step by which records are archived, held, released or pruned.
+    Retention(RetentionRecord<'a>),
 }
 
 impl<'a> Record<'a> {
@@ -96,6 +100,7 @@ impl<'a> Record<'a> {
             Self::Configuration(record) => written(record, RECORD_BYTES_MAX),
             Self::Key(record) => written(record, RECORD_BYTES_MAX),
             Self::Epoch(record) => written(record, RECORD_BYTES_MAX),
+            Self::Retention(record) => written(record, RECORD_BYTES_MAX),
         }
     }
 
@@ -112,6 +117,7 @@ impl<'a> Record<'a> {
             Self::Configuration(_) => Kind::Configuration,
             Self::Key(_) => Kind::Key,
             Self::Epoch(_) => Kind::Epoch,
+            Self::Retention(_) => Kind::Retention,
         }
     }
 
@@ -127,6 +133,7 @@ impl<'a> Record<'a> {
             Self::State(StateRecord { at, .. }) | Self::Configuration(ConfigurationRecord { at, .. }) => *at,
             Self::Key(record) => record.at,
             Self::Epoch(record) => record.at,
+            Self::Retention(record) => record.at,
         }
     }
 
@@ -137,7 +144,7 @@ impl<'a> Record<'a> {
             Self::Task(record) => Some(record.jti),
             Self::Withheld(record) => Some(record.jti),
             Self::Refusal(_) | Self::Revocation(_) | Self::StatusChange(_) => None,
-            Self::State(_) | Self::Configuration(_) | Self::Key(_) | Self::Epoch(_) => None,
+            Self::State(_) | Self::Configuration(_) | Self::Key(_) | Self::Epoch(_) | Self::Retention(_) => None,
         }
     }
 
@@ -150,6 +157,7 @@ impl<'a> Record<'a> {
             Self::Refusal(record) => record.txn,
             Self::Revocation(record) => event::transaction(&record.ends),
             Self::StatusChange(record) => event::transaction(&record.things),
+            Self::Retention(record) => record.txn,
             Self::State(_) | Self::Configuration(_) | Self::Key(_) | Self::Epoch(_) => None,
         }
     }
@@ -179,6 +187,7 @@ impl<'a> Record<'a> {
             Kind::Configuration => parsed(bytes).map(Self::Configuration),
             Kind::Key => parsed(bytes).map(Self::Key),
             Kind::Epoch => parsed(bytes).map(Self::Epoch),
+            Kind::Retention => parsed(bytes).map(Self::Retention),
         }
     }
 
@@ -195,6 +204,7 @@ impl<'a> Record<'a> {
             Self::Configuration(record) => record.holds(),
             Self::Key(record) => record.holds(),
             Self::Epoch(record) => record.holds(),
+            Self::Retention(record) => record.holds(),
         }
     }
 }

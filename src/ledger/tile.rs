@@ -14,6 +14,9 @@ pub(super) const LEVELS: u8 = 8;
 const LEVEL_MAX: u8 = 63;
 /// The path of the checkpoint.
 pub const CHECKPOINT_PATH: &str = "checkpoint";
+/// The path of the index of the first entry that a pruned log has (C2SP tlog-tiles, minimum index), in decimal; there is none in
+/// a log that has all.
+pub const FIRST_PATH: &str = "first";
 
 /// The files of a log by their path in it, such as `checkpoint` or `tile/0/000.p/7`: a folder, a server, a bundle.
 pub trait LogFiles {
@@ -101,6 +104,13 @@ impl Tile {
     /// True when a tree of `size` entries has everything that is in it, so that it can be shown to whoever may see that tree.
     pub fn is_within(&self, size: u64) -> bool {
         self.start().saturating_add(u64::from(self.width)) <= self.kind.count(size)
+    }
+
+    /// True when a log that has the entries from `first` on need not have it: it holds nothing but entries before, or their own
+    /// hashes (C2SP tlog-tiles, pruning). Hashes of higher levels stay.
+    pub fn is_pruned(&self, first: u64) -> bool {
+        let own = matches!(self.kind, TileKind::Entries | TileKind::Hashes(0));
+        own && self.start().saturating_add(u64::from(TILE_WIDTH)) <= first
     }
 
     /// This tile once it is full.

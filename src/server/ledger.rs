@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::failure::{Failure, with_causes};
-use crate::commit::{Commit, LogKeys, LogParts, Sequencer, log_of_epoch};
+use crate::commit::{Commit, LogKeys, LogParts, RetentionParts, Sequencer, log_of_epoch};
 use crate::config::{LedgerAccess, Settings};
 use crate::http::LedgerState;
 use crate::ledger::KeyName;
-use crate::oauth::Time;
+use crate::oauth::{Clock, Time};
 use crate::store::{self, LEDGER_FOLDER, LedgerKeys, TileFolder};
 
 /// Signs the checkpoints, with other keys when the key folder has others.
@@ -41,8 +41,9 @@ pub(super) fn start(
     settings: &Settings,
     data: &Path,
     commit: &Commit,
-    now: Time,
+    clock: &Arc<dyn Clock>,
 ) -> Result<(LedgerSigning, LedgerState), Failure> {
+    let now = clock.now();
     let files = Arc::new(TileFolder::new(data, &settings.keys.dir).map_err(|reason| Failure::at(data, &reason))?);
     files.refuse_lost_head()?;
     let records = store::reader(data).map_err(|reason| Failure::at(data, &reason))?;
@@ -57,12 +58,19 @@ pub(super) fn start(
         keys,
         interval: settings.ledger.checkpoint_interval,
     };
-    let sequencer = Sequencer::start(parts).map_err(|reason| {
+    let retention = RetentionParts {
+        keep: settings.ledger.keep,
+        commit: commit.clone(),
+        records: Arc::clone(&records),
+        pruner: store::pruner(data),
+        clock: Arc::clone(clock),
+    };
+    let sequencer = Sequencer::start(parts, Some(retention)).map_err(|reason| {
         Failure::new(format!("the ledger in {}: {}", data.join(LEDGER_FOLDER).display(), with_causes(&reason)))
     })?;
     let public = settings.ledger.access == LedgerAccess::Public;
     let signing = LedgerSigning { sequencer: sequencer.clone(), files: Arc::clone(&files), log };
-    Ok((signing, LedgerState { sequencer, files, records, public }))
+    Ok((signing, LedgerState { sequencer, files, records, public, keep: settings.ledger.keep }))
 }
 
 /// The number of the log that goes on with these records, which is the newest that there is a key for: else the data are an older

@@ -16,6 +16,7 @@ mod bundles;
 mod checkpoint;
 mod copy;
 mod folder;
+mod prune;
 mod reader;
 mod schema;
 mod state;
@@ -35,6 +36,7 @@ use checkpoint::Checkpointer;
 pub(super) use copy::copy;
 pub(super) use folder::is_used;
 use folder::{LockedFolder, connect, failed};
+pub(super) use prune::SqlitePruner;
 pub(super) use reader::SqliteReader;
 use subjects::SubjectFile;
 pub(super) use trim::SqliteTrimmer;
@@ -113,6 +115,15 @@ impl CommitStore for SqliteStore {
 
     fn records(&mut self, from: u64, each: &mut dyn FnMut(Stored) -> Result<(), StoreReason>) -> Result<(), StoreReason> {
         self.healthy(|open| reader::each_record(&open.connection, &mut open.bundles, from, each))
+    }
+
+    fn archived_state(&mut self) -> Result<Option<(u64, Vec<u8>)>, StoreReason> {
+        self.healthy(|open| {
+            if reader::first(&open.connection).map_err(failed)? == 0 {
+                return Ok(None);
+            }
+            open.bundles.log().newest_state().map_err(StoreReason::Folder)
+        })
     }
 
     fn subject_key(&mut self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason> {

@@ -5,11 +5,13 @@
 //! | `DATA/ledger/checkpoint` | the published checkpoint |
 //! | `DATA/ledger/tile/…` | hashes and entries; full bundles of entries packed, under their name and `.lz4` |
 //! | `DATA/ledger/checkpoints/<size>` | earlier checkpoints |
+//! | `DATA/ledger/state/<index>` | archived states |
 //! | `DATA/ledger/vkey` | the verifier keys, one on a line, the newest last |
 //! | `KEYS/ledger.head` | the newest signed checkpoint, written before it is published: an older copy of the data does not
 //! bring it back |
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,10 +20,10 @@ use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
 use super::keys::{KeyFilesReason, LedgerKeys};
 use crate::commit::contract::{LogStore, StoreReason, StoredCheckpoints};
-use crate::files::{Changes, bounded, read_if_there};
+use crate::files::{Access, Changes, bounded, read_if_there};
 use crate::ledger::{
-    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, KeyName, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile, TileFile,
-    TileKind,
+    CHECKPOINT_PATH, Checkpoint, ENTRY_BYTES_MAX, FIRST_PATH, KeyName, LogFiles, NOTE_BYTES_MAX, NoteVerifier, TILE_WIDTH, Tile,
+    TileFile, TileKind,
 };
 
 /// The folder of the log within a data folder.
@@ -33,25 +35,46 @@ pub const VKEY_PATH: &str = "vkey";
 /// Behind the name of a file that is packed.
 const PACKED: &str = ".lz4";
 
+/// The folder of archived states within the log.
+pub const STATES: &str = "state";
+
 const KEPT: &str = "checkpoints";
 const HEAD: &str = "ledger.head";
 
 /// No file of a log is longer: a full bundle of the longest entries.
 const FILE_BYTES_MAX: u64 = TILE_WIDTH as u64 * (ENTRY_BYTES_MAX as u64 + 2);
 
-/// A log in a folder, to be read: `DATA/ledger`, an exported copy, or anybody's.
+/// No archived state is longer.
+const STATE_BYTES_MAX: u64 = 4 << 30;
+
+/// A log in a folder, to be read: `DATA/ledger`, an exported copy, or anybody's; with the archives that have what was pruned of
+/// it.
 #[derive(Clone, Debug)]
-pub struct LogFolder(PathBuf);
+pub struct LogFolder {
+    path: PathBuf,
+    archives: Vec<PathBuf>,
+}
 
 impl LogFolder {
     /// The log in `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self(folder.to_owned())
+        Self { path: folder.to_owned(), archives: Vec::new() }
+    }
+
+    /// The same log, of which whatever is not there is read from these archives.
+    #[must_use]
+    pub fn with_archives(self, archives: &[PathBuf]) -> Self {
+        Self { archives: archives.to_vec(), ..self }
     }
 
     /// Its path.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// The folders that it lies in, its own first.
+    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.path).chain(&self.archives)
     }
 
     /// The kept checkpoints by the size in their name, in rising order.
@@ -59,20 +82,64 @@ impl LogFolder {
     /// # Errors
     /// When the folder cannot be read.
     pub fn kept(&self) -> io::Result<Vec<(u64, String)>> {
-        let entries = match fs::read_dir(self.0.join(KEPT)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut kept = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            let size = name.to_str().and_then(|name| name.parse::<u64>().ok().filter(|size| size.to_string() == name));
-            if let Some(size) = size {
-                kept.extend(self.note(&format!("{KEPT}/{size}"))?.map(|note| (size, note)));
+        let mut kept = BTreeMap::new();
+        for folder in self.folders() {
+            for size in numbered(&folder.join(KEPT))? {
+                if let Some(note) = note(&folder.join(KEPT).join(size.to_string()))? {
+                    kept.entry(size).or_insert(note);
+                }
             }
         }
-        kept.sort_unstable();
-        Ok(kept)
+        Ok(kept.into_iter().collect())
+    }
+
+    /// The indexes of the archived states, in rising order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn states(&self) -> io::Result<Vec<u64>> {
+        let mut states = BTreeSet::new();
+        for folder in self.folders() {
+            states.extend(numbered(&folder.join(STATES))?);
+        }
+        Ok(states.into_iter().collect())
+    }
+
+    /// The bytes of the archived state of that index.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn archived_state(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        let read = |folder: &PathBuf| read_if_there(&folder.join(STATES).join(index.to_string()), STATE_BYTES_MAX).transpose();
+        self.folders().find_map(read).transpose()
+    }
+
+    /// The newest archived state, with its index.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn newest_state(&self) -> io::Result<Option<(u64, Vec<u8>)>> {
+        let Some(index) = self.states()?.pop() else { return Ok(None) };
+        Ok(self.archived_state(index)?.map(|bytes| (index, bytes)))
+    }
+
+    /// True where archives have what was pruned of it.
+    pub fn has_archives(&self) -> bool {
+        !self.archives.is_empty()
+    }
+
+    /// The index of the first entry that its archives have, and where `own` says so, the log itself.
+    ///
+    /// # Errors
+    /// When that cannot be read, or is no number.
+    pub fn first(&self, own: bool) -> io::Result<u64> {
+        let mut first = None;
+        for folder in self.folders().skip(usize::from(!own)) {
+            let text = note(&folder.join(FIRST_PATH))?;
+            let found = text.map_or(Ok(0), |text| first_of(&text))?;
+            first = Some(first.map_or(found, |first: u64| first.min(found)));
+        }
+        Ok(first.unwrap_or(0))
     }
 
     /// The signed text at `path`.
@@ -80,12 +147,49 @@ impl LogFolder {
     /// # Errors
     /// When it cannot be read; a text that is none is not told from a malformed note.
     pub fn note(&self, path: &str) -> io::Result<Option<String>> {
-        let bytes = read_if_there(&self.0.join(path), NOTE_BYTES_MAX as u64)?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        note(&self.path.join(path))
     }
-}
 
-impl LogFolder {
+    /// Writes tiles, full bundles packed, for those whom `access` names: whole or not at all, and durable.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub fn write(&self, tiles: &[TileFile], access: Access) -> io::Result<()> {
+        let mut files = Vec::with_capacity(tiles.len());
+        for (tile, bytes) in tiles {
+            files.push(match is_packed(*tile) {
+                true => (self.packed(*tile), Cow::Owned(packed(bytes)?)),
+                false => (self.path.join(tile.to_string()), Cow::Borrowed(bytes.as_slice())),
+            });
+        }
+        let files: Vec<(PathBuf, &[u8])> = files.iter().map(|(path, bytes)| (path.clone(), &**bytes)).collect();
+        let mut changes = Changes::with(&self.path, access);
+        changes.replace(&files)?;
+        changes.settle()
+    }
+
+    /// Removes a full tile, and the partial ones that it may have replaced.
+    ///
+    /// # Errors
+    /// When one is there and cannot be removed.
+    pub fn remove(&self, tile: Tile) -> io::Result<()> {
+        let path = self.path.join(tile.to_string());
+        unless_absent(fs::remove_file(self.packed(tile)))?;
+        unless_absent(fs::remove_file(&path))?;
+        self.remove_partial(tile)?;
+        // Where other tiles are in it, it stays.
+        let _others = path.parent().map(fs::remove_dir);
+        Ok(())
+    }
+
+    /// Removes the partial tiles that a full one has replaced.
+    ///
+    /// # Errors
+    /// When one is there and cannot be removed.
+    pub fn remove_partial(&self, tile: Tile) -> io::Result<()> {
+        unless_absent(fs::remove_dir_all(self.path.join(format!("{tile}.p"))))
+    }
+
     /// No file of a log is longer.
     pub const BYTES_MAX: u64 = FILE_BYTES_MAX;
 
@@ -117,7 +221,7 @@ impl LogFolder {
 
     /// The file of a packed tile.
     fn packed(&self, tile: Tile) -> PathBuf {
-        self.0.join(format!("{tile}{PACKED}"))
+        self.path.join(format!("{tile}{PACKED}"))
     }
 
     /// Packs a full bundle that lies there as it is, as an earlier version left it.
@@ -125,9 +229,9 @@ impl LogFolder {
     /// # Errors
     /// When it cannot be read, or not replaced.
     pub(super) fn pack(&self, tile: Tile) -> io::Result<()> {
-        let plain = self.0.join(tile.to_string());
+        let plain = self.path.join(tile.to_string());
         let Some(bytes) = read_if_there(&plain, FILE_BYTES_MAX)? else { return Ok(()) };
-        let mut changes = Changes::below(&self.0);
+        let mut changes = Changes::below(&self.path);
         changes.replace(&[(self.packed(tile), &packed(&bytes)?)])?;
         changes.settle()?;
         fs::remove_file(plain)
@@ -136,15 +240,49 @@ impl LogFolder {
 
 impl LogFiles for LogFolder {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let plain = read_if_there(&self.0.join(path), FILE_BYTES_MAX)?;
-        match Tile::parse(path) {
-            Ok(tile) if plain.is_none() && is_packed(tile) => {
-                let packed = read_if_there(&self.packed(tile), FILE_BYTES_MAX)?;
-                packed.map(|packed| bounded(FrameDecoder::new(packed.as_slice()), FILE_BYTES_MAX)).transpose()
-            }
-            _ => Ok(plain),
-        }
+        self.folders().find_map(|folder| read_in(folder, path).transpose()).transpose()
     }
+}
+
+/// The bytes at `path` below a folder, unpacked.
+fn read_in(folder: &Path, path: &str) -> io::Result<Option<Vec<u8>>> {
+    let plain = read_if_there(&folder.join(path), FILE_BYTES_MAX)?;
+    match Tile::parse(path) {
+        Ok(tile) if plain.is_none() && is_packed(tile) => {
+            let packed = read_if_there(&folder.join(format!("{tile}.lz4")), FILE_BYTES_MAX)?;
+            packed.map(|packed| bounded(FrameDecoder::new(packed.as_slice()), FILE_BYTES_MAX)).transpose()
+        }
+        _ => Ok(plain),
+    }
+}
+
+/// The files of a folder whose names are numbers, in no particular order; none where there is no folder.
+fn numbered(folder: &Path) -> io::Result<Vec<u64>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.parse::<u64>().ok().filter(|number| number.to_string() == name)));
+    }
+    Ok(numbers)
+}
+
+/// The text of a file, as a note has it.
+fn note(path: &Path) -> io::Result<Option<String>> {
+    let bytes = read_if_there(path, NOTE_BYTES_MAX as u64)?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The index in the text of a `first` file.
+///
+/// # Errors
+/// `InvalidData` where it is none.
+pub fn first_of(text: &str) -> io::Result<u64> {
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "the index of the first entry of the log is no number");
+    text.trim_end_matches('\n').parse().map_err(|_| wrong())
 }
 
 /// True for what never changes and is read seldom.
@@ -266,15 +404,7 @@ impl LogStore for TileFolder {
     }
 
     fn write(&self, tiles: &[TileFile]) -> Result<(), StoreReason> {
-        let mut files = Vec::with_capacity(tiles.len());
-        for (tile, bytes) in tiles {
-            files.push(match is_packed(*tile) {
-                true => (self.log.packed(*tile), Cow::Owned(packed(bytes).map_err(StoreReason::Folder)?)),
-                false => (self.log.path().join(tile.to_string()), Cow::Borrowed(bytes.as_slice())),
-            });
-        }
-        let files: Vec<(PathBuf, &[u8])> = files.iter().map(|(path, bytes)| (path.clone(), &**bytes)).collect();
-        self.replace(&files, self.log.path())
+        self.log.write(tiles, Access::Owner).map_err(StoreReason::Folder)
     }
 
     fn swap(&self, old: Option<&str>, new: &str) -> Result<(), StoreReason> {
@@ -294,8 +424,8 @@ impl LogStore for TileFolder {
 
     fn tidy(&self, checkpoints: &[u64], replaced_by: &[Tile]) -> Result<(), StoreReason> {
         let kept = checkpoints.iter().map(|size| fs::remove_file(self.log.path().join(format!("{KEPT}/{size}"))));
-        let partial = replaced_by.iter().map(|tile| fs::remove_dir_all(self.log.path().join(format!("{tile}.p"))));
-        kept.chain(partial).try_for_each(unless_absent).map_err(StoreReason::Folder)
+        let partial = replaced_by.iter().map(|tile| self.log.remove_partial(*tile));
+        kept.map(unless_absent).chain(partial).collect::<io::Result<()>>().map_err(StoreReason::Folder)
     }
 }
 

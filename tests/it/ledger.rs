@@ -2,6 +2,7 @@
 
 mod desk;
 mod growth;
+pub mod retention;
 mod tampering;
 
 use std::path::Path;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::agents::json_of;
 use crate::disk::compiled;
+use crate::ledger::retention::pruned;
 use crate::support::patience::{pass, until};
 use crate::support::{Ledger, Party, Reply, Site, claims, declared, exchange_bytes, form, post_form};
 
@@ -65,8 +66,9 @@ fn every_documented_member_is_written_and_every_written_one_is_documented() {
     let mut written = written(&site);
     assert!(written.top.contains_key("epoch"));
     written.add(goes_on_without(&site, &copy));
+    written.add(self::written(&pruned("records-pruned").site));
     let documented = documented();
-    assert_eq!(documented.top.len(), 12, "{documented:?}");
+    assert_eq!(documented.top.len(), 13, "{documented:?}");
     assert_eq!(written, documented);
     tells_what_decided(&site);
 }
@@ -222,6 +224,11 @@ fn administered(site: &Site) {
     json_of(site, &["agent", "suspend", "orchestrator"], 0);
     json_of(site, &["agent", "resume", "orchestrator"], 0);
     json_of(site, &["agent", "retire", "researcher", "--yes"], 0);
+    let hop = records(site).into_iter().find(|record| record["kind"] == "hop").unwrap();
+    for command in ["hold", "release"] {
+        json_of(site, &["ledger", command, hop["txn"].as_str().unwrap()], 0);
+    }
+    json_of(site, &["archive", site.folder.join("archive").to_str().unwrap()], 0);
     // Somebody else issues under the same name.
     let file = site.fixture.config.parent().unwrap().join("trust/other-as.toml");
     let text = fs::read_to_string(&file).unwrap();

@@ -54,7 +54,7 @@ pub(super) fn tampered(data: &Path, report: &mut StepReport) -> Result<(), Failu
     let copy = data.join("tampered-copy");
     remove(&copy)?;
     let log = LocalLog::open(data, &[])?;
-    export(&log, &copy, Access::Everybody)?;
+    export(&log, 0, &copy, Access::Everybody)?;
     let Some(bundle) = tiles(log.head().size()).next() else { return Err(Failure::new("the ledger is empty")) };
     let path = copy.join(bundle.to_string());
     let mut bytes = files::read(&path, u64::MAX)?;

@@ -199,7 +199,7 @@ impl<'a> Play<'a> {
         let claims = text::claims(token).unwrap_or_default();
         let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failure::new("the token names no transaction"))?;
         let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
-        let steps = replay::read(&self.data, txn, Some(&root), &[])?;
+        let steps = replay::read(&self.data, txn, Some(&root), (&[], &[]))?;
         let hops = steps.iter().filter(|step| step.is_hop()).count();
         let data = self.data.display().to_string();
         let mut details = replay::tree(txn, &steps);

@@ -119,6 +119,16 @@ impl LogWriter {
         }
     }
 
+    /// The records before `first` are pruned: checkpoints over fewer go with them.
+    pub(super) fn pruned(&mut self, first: u64) {
+        let Some(state) = &mut self.state else { return };
+        let gone: Vec<u64> = state.kept.iter().copied().filter(|size| *size < first).collect();
+        match self.files.tidy(&gone, &[]) {
+            Ok(()) => state.kept.retain(|size| *size >= first),
+            Err(reason) => tracing::warn!(cause = ?reason, "checkpoints of pruned records were left lying"),
+        }
+    }
+
     /// Finds out the state of the log, unless it is known: signed checkpoints are believed, the files lead to the newest,
     /// the records are those that were signed. Files that do not are made again from the records, if those do.
     pub(super) fn recover(&mut self) -> Result<Option<Arc<PublishedCheckpoint>>, SequencerReason> {
@@ -133,13 +143,15 @@ impl LogWriter {
 
     fn found(&self) -> Result<LogState, SequencerReason> {
         let mut signed = self.files.signed()?;
-        let earlier: Vec<u64> =
-            signed.kept.extract_if(.., |(_, note)| self.keys.is_earlier(note)).map(|(size, _)| size).collect();
+        let first = self.records.first()?;
+        // Those of fewer records than are kept are in the archive, and those of a log before bind this one to nothing.
+        let goes = |(size, note): &mut (u64, String)| *size < first || self.keys.is_earlier(note);
+        let earlier: Vec<u64> = signed.kept.extract_if(.., goes).map(|(size, _)| size).collect();
         if !earlier.is_empty() {
             self.files.tidy(&earlier, &[])?;
         }
         let heads = VerifiedCheckpoints::open(&signed, &self.keys)?;
-        let proving = Proving { records: &*self.records, files: &*self.files, heads: &heads };
+        let proving = Proving { records: &*self.records, files: &*self.files, heads: &heads, first };
         let edge = proving.edge(self.durable.records())?;
         let mut state = LogState {
             edge,

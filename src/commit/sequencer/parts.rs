@@ -74,6 +74,8 @@ pub enum SequencerReason {
     Changed(u64),
     /// The first so many records have not the root that was signed at that size, by the checkpoint of this name.
     Contradiction(u64, String),
+    /// Hashes over the records before this index, which are pruned, cannot be read, for this reason.
+    Pruned(u64, String),
     /// A record cannot be an entry.
     Entry(EntryBundleReason),
     /// The checkpoint cannot be signed.
@@ -108,6 +110,11 @@ impl fmt::Display for SequencerReason {
                 f,
                 "the first {size} records have not the root that {name} was signed for: the records, or the checkpoint, are not \
                  those of this log"
+            ),
+            Self::Pruned(first, what) => write!(
+                f,
+                "{what}, and it cannot be made again, for the records before {first} are pruned: put it back from an archive or \
+                 a backup"
             ),
             Self::Entry(reason) => reason.fmt(f),
             Self::Sign(reason) => write!(f, "the checkpoint cannot be signed: {reason}"),

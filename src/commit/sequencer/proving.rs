@@ -66,6 +66,8 @@ pub(super) struct Proving<'a> {
     pub(super) records: &'a dyn RecordReader,
     pub(super) files: &'a dyn LogStore,
     pub(super) heads: &'a VerifiedCheckpoints,
+    /// The index of the first record that is kept. No checkpoint at hand is of fewer.
+    pub(super) first: u64,
 }
 
 impl Proving<'_> {
@@ -79,8 +81,11 @@ impl Proving<'_> {
             Ok(edge) => self.replay(newest).map(|()| edge),
             Err(damage) => {
                 tracing::warn!("the files of the ledger are made again from the records: {damage}");
-                self.verify_records(0, HashEdge::empty(), newest)?;
-                self.rebuild()
+                let before = |what: String| SequencerReason::Pruned(self.first, what);
+                let edge =
+                    HashEdge::load_within(self.files, self.first, newest.size()).map_err(|reason| before(reason.to_string()))?;
+                self.verify_records(self.first, edge, newest)?;
+                self.rebuild(newest)
             }
         }
     }
@@ -100,11 +105,14 @@ impl Proving<'_> {
 
     /// The newest records are hashed again, from a checkpoint that is old enough.
     fn replay(&self, newest: &Checkpoint) -> Result<(), SequencerReason> {
-        let from = replay_from(&self.heads.sizes(), newest.size());
-        // That the files lead there was shown before.
-        let loaded = if from == 0 { Ok(HashEdge::empty()) } else { HashEdge::load(self.files, from) };
-        let (from, edge) = loaded.map_or_else(|_| (0, HashEdge::empty()), |edge| (from, edge));
-        self.verify_records(from, edge, newest)
+        let from = replay_from(&self.heads.sizes(), newest.size()).max(self.first);
+        // That the files lead there was shown before. At the first record that is kept no other tile is needed.
+        let loaded = if from == 0 { Ok(HashEdge::empty()) } else { HashEdge::load_within(self.files, from, newest.size()) };
+        match loaded {
+            Ok(edge) => self.verify_records(from, edge, newest),
+            Err(reason) if self.first > 0 => Err(SequencerReason::Pruned(self.first, reason.to_string())),
+            Err(_) => self.verify_records(0, HashEdge::empty(), newest),
+        }
     }
 
     /// The records from `from` on, appended to `edge`, have the roots that were signed.
@@ -144,8 +152,9 @@ impl Proving<'_> {
     }
 
     /// Writes every file again, the partial tiles of every checkpoint at hand too; the records were verified.
-    fn rebuild(&self) -> Result<Edge, SequencerReason> {
-        let mut edge = Edge::empty();
+    fn rebuild(&self, newest: &Checkpoint) -> Result<Edge, SequencerReason> {
+        let loaded = Edge::load_within(self.files, self.first, newest.size());
+        let mut edge = loaded.map_err(|reason| SequencerReason::Pruned(self.first, reason.to_string()))?;
         for size in self.heads.sizes() {
             while edge.size() < size {
                 let left = u32::try_from(size - edge.size()).unwrap_or(PAGE).min(PAGE);

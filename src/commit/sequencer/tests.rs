@@ -66,6 +66,10 @@ impl RecordReader for Records {
         Ok(0)
     }
 
+    fn first(&self) -> Result<u64, StoreReason> {
+        Ok(0)
+    }
+
     fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason> {
         Ok(StoredCheckpoint::default())
     }
@@ -247,7 +251,7 @@ fn the_thread_publishes_within_its_interval_and_ends_when_told() {
         keys: keys(&[1]),
         interval: Duration::from_millis(20),
     };
-    let sequencer = Sequencer::start(parts).unwrap();
+    let sequencer = Sequencer::start(parts, None).unwrap();
     let size = |sequencer: &Sequencer| sequencer.published().map(|published| published.head.size());
     let wait = |wanted: u64| until(&format!("{wanted} is published"), || size(&sequencer) == Some(wanted));
     wait(0);

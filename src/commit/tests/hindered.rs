@@ -12,7 +12,7 @@ pub(super) fn hindrances_of(reason: CommitReason) -> &'static [Hindrance] {
     match reason {
         CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget => &[],
         CommitReason::Spent | CommitReason::Replayed | CommitReason::Forgotten => &[],
-        CommitReason::Expired | CommitReason::TooLarge | CommitReason::ClockRight => &[],
+        CommitReason::Expired | CommitReason::TooLarge | CommitReason::ClockRight | CommitReason::Kept => &[],
         CommitReason::Busy | CommitReason::Share(..) | CommitReason::Full(Capacity::Queue | Capacity::LongSingleUse, _) => &[],
         CommitReason::Full(Capacity::SingleUse, _) => &[Hindrance::SingleUse],
         CommitReason::Full(Capacity::LiveEntries, _) => &[Hindrance::LiveEntries],

@@ -303,6 +303,7 @@ impl CommitStore for MemoryStore {
         let rows = content.state.iter().map(|(key, value)| StateRow { key: key.clone(), value: value.clone() });
         Ok(Recovered {
             count: content.rows.len() as u64,
+            first: 0,
             checkpoint: StoredCheckpoint { index: content.checkpoint, rows: rows.collect() },
             terms: content.terms.iter().map(|(index, sealed)| (*index, sealed.clone())).collect(),
             unrecorded: Unrecorded {
@@ -318,6 +319,10 @@ impl CommitStore for MemoryStore {
     fn records(&mut self, from: u64, each: &mut dyn FnMut(Stored) -> Result<(), StoreReason>) -> Result<(), StoreReason> {
         assert!(self.open, "after a failure the store is opened before it is used");
         self.disk.rows().into_iter().filter(|row| row.index >= from).try_for_each(each)
+    }
+
+    fn archived_state(&mut self) -> Result<Option<(u64, Vec<u8>)>, StoreReason> {
+        Ok(None)
     }
 
     fn begin(&mut self, wanted: &mut dyn Iterator<Item = SingleUse>) -> Result<Learned, StoreReason> {

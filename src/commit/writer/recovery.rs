@@ -198,10 +198,10 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
     }
     let begins = index.unwrap_or(0);
     let Ok(mut fold) = Fold::of_rows(rows) else {
-        return Err(StoreReason::Diverged(explain(store, begins, rows)?));
+        return Err(StoreReason::Diverged(explain(store, recovered.first > 0, begins, rows)?));
     };
     let uncertain_from = uncertain.last.as_ref().map_or(u64::MAX, |(index, _)| *index);
-    let from = begins.min(recovered.count.saturating_sub(NEWEST)).min(uncertain_from);
+    let from = begins.min(recovered.count.saturating_sub(NEWEST)).min(uncertain_from).max(recovered.first);
     let (mut next, mut newest, mut landed, mut checkpoint) = (from, Time::from_millis(0), false, (begins, Time::from_millis(0)));
     let mut differs = false;
     store.records(from, &mut |stored| {
@@ -227,10 +227,13 @@ fn reread(store: &mut dyn CommitStore, uncertain: &UncertainBatch) -> Result<Rer
         }
     })?;
     if differs {
-        return Err(StoreReason::Diverged(explain(store, begins, rows)?));
+        return Err(StoreReason::Diverged(explain(store, recovered.first > 0, begins, rows)?));
     }
     if next != recovered.count || index.is_some_and(|index| index >= recovered.count) {
         return Err(StoreReason::Corrupt("the newest records are missing"));
+    }
+    if recovered.first > fold.state.retention().first {
+        return Err(StoreReason::Corrupt("records were removed that are not recorded as pruned"));
     }
     let adopts = recovered.earlier.is_some();
     Ok(Reread { recovered, fold, checkpoint, newest, landed, adopts })

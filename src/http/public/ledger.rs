@@ -24,7 +24,9 @@ use crate::http::plain::{plain, plain_unstored};
 use crate::http::socket::Auditor;
 use crate::http::state::AppState;
 use crate::jose::Algorithm;
-use crate::ledger::{CHECKPOINT_PATH, LogFiles, NodeReason, Tile, TileKind, TileNodes, TlogProof, TlogProofReason, tile_bytes};
+use crate::ledger::{
+    CHECKPOINT_PATH, FIRST_PATH, LogFiles, NodeReason, Tile, TileKind, TileNodes, TlogProof, TlogProofReason, tile_bytes,
+};
 use crate::lines::{self, LineContext, RefusedRequest};
 use crate::oauth::{Jti, Time};
 use crate::request::RequestReason;
@@ -38,7 +40,7 @@ pub(super) async fn get(request: HttpRequest, state: Data<AppState>, prefix: usi
         return proof(&request, &state, jti, auditor).await;
     }
     let tile = Tile::parse(path).ok();
-    if tile.is_none() && path != CHECKPOINT_PATH {
+    if tile.is_none() && path != CHECKPOINT_PATH && path != FIRST_PATH {
         return not_found();
     }
     let entries = tile.is_some_and(|tile| tile.kind() == TileKind::Entries);
@@ -47,6 +49,7 @@ pub(super) async fn get(request: HttpRequest, state: Data<AppState>, prefix: usi
     }
     let Some(published) = state.ledger.sequencer.published() else { return soon("there is no checkpoint yet\n") };
     match tile {
+        None if path == FIRST_PATH => first(&state).await,
         None => checkpoint(&published),
         Some(tile) if tile.is_within(published.head.size()) => file(&state, tile).await,
         Some(_) => not_found(),
@@ -57,6 +60,19 @@ pub(super) async fn get(request: HttpRequest, state: Data<AppState>, prefix: usi
 fn checkpoint(published: &PublishedCheckpoint) -> HttpResponse {
     let fresh = (header::CACHE_CONTROL, "max-age=1, must-revalidate");
     plain(StatusCode::OK).insert_header(fresh).body(published.note.clone())
+}
+
+/// The index of the first entry that is here: those before are pruned (C2SP tlog-tiles).
+async fn first(state: &Data<AppState>) -> HttpResponse {
+    match first_kept(state).await {
+        Ok(first) => plain_unstored(StatusCode::OK).body(format!("{first}\n")),
+        Err(reason) => failed(&*reason),
+    }
+}
+
+async fn first_kept(state: &Data<AppState>) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    let records = Arc::clone(&state.ledger.records);
+    Ok(web::block(move || records.first()).await??)
 }
 
 /// A tile never changes; a partial one may give way to the full one that begins with it.
@@ -70,7 +86,10 @@ async fn file(state: &Data<AppState>, tile: Tile) -> HttpResponse {
             answer.insert_header((header::CACHE_CONTROL, format!("{scope}, max-age=31536000, immutable")));
             answer.body(bytes)
         }
-        Ok(Err(NodeReason::Missing(_))) => not_found(),
+        Ok(Err(NodeReason::Missing(_))) => match first_kept(state).await {
+            Ok(first) if tile.is_pruned(first) => pruned(first),
+            _ => not_found(),
+        },
         Ok(Err(reason)) => failed(&reason),
         Err(reason) => failed(&reason),
     }
@@ -138,7 +157,8 @@ fn build(
     if !with_record {
         return Ok(Some(proof));
     }
-    let Some(found) = records.records(Select::All, index, 1).map_err(failed)?.pop() else { return Ok(None) };
+    // By the hop: one that is held may lie before the first record that is kept.
+    let Some(found) = records.records(Select::Jti(jti), index, 1).map_err(failed)?.pop() else { return Ok(None) };
     proof.with_extra(found.record).map(Some).map_err(|reason| ProofFailure::Failed(reason.into()))
 }
 
@@ -167,6 +187,11 @@ fn challenge(reason: &AccessError, state: &AppState, (rules, now): (&DpopRules, 
         add_nonce(&mut answer, rules, now);
     }
     answer
+}
+
+fn pruned(first: u64) -> HttpResponse {
+    let words = format!("the entries before {first} are pruned; whoever keeps this log has them in an archive\n");
+    plain_unstored(StatusCode::GONE).body(words)
 }
 
 fn not_found() -> HttpResponse {

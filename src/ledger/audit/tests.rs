@@ -147,3 +147,53 @@ fn every_entry_is_inspected_and_what_is_said_of_it_reported() {
     let inspect = |index: u64, bytes: &[u8]| if bytes == entry(index) { Ok(()) } else { Err(Odd) };
     assert!(audit(&log, &log.heads, inspect).unwrap_err().to_string().starts_with("entry 299 was changed"));
 }
+
+/// A log without what pruning before `first` removes.
+fn pruned(log: &TestLog, first: u64) -> TestLog {
+    let goes = |path: &String| Tile::parse(path).is_ok_and(|tile| tile.is_pruned(first));
+    let files = log.files.iter().filter(|(path, _)| !goes(path)).map(|(path, bytes)| (path.clone(), bytes.clone())).collect();
+    let heads = log.heads.iter().filter(|head| head.size() >= first).cloned().collect();
+    TestLog { files, heads, ..TestLog::published_at(&[]) }
+}
+
+fn audited_from(log: &TestLog, first: u64) -> Result<AuditReport, String> {
+    audit_from(log, first, &log.heads, |_, _| Ok::<_, Infallible>(())).map_err(|reason| reason.to_string())
+}
+
+#[test]
+fn a_pruned_log_is_found_good_and_proves_what_it_has() {
+    let log = TestLog::published_at(&[300, 513, 65_600, 70_000, 70_100]);
+    for first in [0, 256, 512, 65_536, 65_792, 69_888] {
+        let log = pruned(&log, first);
+        let report = audited_from(&log, first).unwrap();
+        assert_eq!((report.entries, report.checkpoints), (70_100 - first, log.heads.len() as u64), "{first}");
+        let last = log.heads.last().unwrap();
+        let mut nodes = TileNodes::new(&log, last.size());
+        for index in [first, first + 1, first + 255, 70_000, 70_099].into_iter().filter(|index| *index < last.size()) {
+            let path = inclusion(&mut nodes, index, last.size()).unwrap().unwrap();
+            assert!(includes(leaf_hash(&entry(index)), index, &path, last.size(), last.root()), "{index} from {first} on");
+        }
+        for head in &log.heads {
+            assert_eq!(crate::ledger::merkle::root(&mut nodes, head.size()).unwrap(), head.root(), "{first}");
+        }
+    }
+    assert!(audited_from(&pruned(&log, 256), 0).unwrap_err().contains("tile/entries/000 is missing"));
+    assert!(audited_from(&pruned(&log, 512), 100).is_err(), "a bundle is there whole or not at all");
+}
+
+#[test]
+fn no_file_of_a_pruned_log_can_lose_a_bit_unnoticed() {
+    let good = TestLog::published_at(&[300, 70_000, 131_400]);
+    for first in [65_792, 131_072] {
+        let good = pruned(&good, first);
+        let last = good.heads.last().unwrap().size();
+        let read = |path: &String| tiles(last).any(|tile| tile.to_string() == *path);
+        // Where few entries are left, their own hashes too.
+        let judged = |path: &String| !path.contains("entries") && (first > 70_000 || !path.starts_with("tile/0/"));
+        for path in good.files.keys().filter(|path| judged(path) && read(path)) {
+            let mut log = TestLog { files: good.files.clone(), heads: good.heads.clone(), ..TestLog::published_at(&[]) };
+            *log.files.get_mut(path).unwrap().last_mut().unwrap() ^= 1;
+            assert!(audited_from(&log, first).is_err(), "{path} from {first} on");
+        }
+    }
+}

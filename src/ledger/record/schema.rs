@@ -46,6 +46,8 @@ pub enum Kind {
     Key,
     /// The beginning of an epoch.
     Epoch,
+    /// A step by which records are archived, held, released or pruned.
+    Retention,
 }
 
 /// Why bytes are no record, or a record cannot be written.

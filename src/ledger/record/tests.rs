@@ -338,6 +338,9 @@ fn the_examples_of_the_schema_are_records() {
             Kind::Configuration,
             Kind::Key,
             Kind::Epoch,
+            Kind::Retention,
+            Kind::Retention,
+            Kind::Retention,
             Kind::State,
         ]
     );

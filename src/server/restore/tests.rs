@@ -95,7 +95,8 @@ impl Machine {
         claim.require_known(&files, &known)?;
         let commit = Commit::start(store, Arc::new(SystemClock), files.commit(&known)?, Limits::default());
         let commit = commit.map_err(|reason| Failure::at(&data, &reason))?;
-        let (signing, _) = ledger::start(&self.settings, &data, &commit, SystemClock.now())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (signing, _) = ledger::start(&self.settings, &data, &commit, &clock)?;
         claim.settle(&files, &LedgerKeys::open(&keys.dir)?)?;
         Ok(Serving { commit, signing, _claim: claim })
     }

@@ -103,8 +103,14 @@ impl RecordReader for SqliteReader {
         subjects::missing(&mut file, &self.subjects_at, &self.connection())
     }
 
+    fn first(&self) -> std::result::Result<u64, StoreReason> {
+        first(&self.connection()).map_err(failed)
+    }
+
     fn checkpoint(&self) -> std::result::Result<StoredCheckpoint, StoreReason> {
-        state::checkpoint(&self.connection()).map_err(failed)
+        let connection = self.connection();
+        let _snapshot = snapshot(&connection).map_err(failed)?;
+        state::checkpoint(&connection).map_err(failed)
     }
 
     fn log_bytes(&self) -> u64 {
@@ -121,7 +127,8 @@ pub(super) fn recovered(connection: &Connection) -> std::result::Result<Recovere
         let unrecorded = Unrecorded { single_use, beats, status: status::rows(connection)?, sum: state::sum(connection)? };
         let (checkpoint, terms, earlier) =
             (state::checkpoint(connection)?, state::terms(connection)?, state::earlier(connection)?);
-        Ok(Recovered { count: count(connection)?, checkpoint, terms, unrecorded, earlier })
+        let (count, first) = (count(connection)?, first(connection)?);
+        Ok(Recovered { count, first, checkpoint, terms, unrecorded, earlier })
     };
     read().map_err(failed)
 }
@@ -133,8 +140,8 @@ pub(super) fn each_record(
     from: u64,
     each: &mut dyn FnMut(Stored) -> std::result::Result<(), StoreReason>,
 ) -> std::result::Result<(), StoreReason> {
-    let from = i64::try_from(from).unwrap_or(i64::MAX);
     let _snapshot = snapshot(connection).map_err(failed)?;
+    let from = i64::try_from(from.max(first(connection).map_err(failed)?)).unwrap_or(i64::MAX);
     for table in tables(connection).map_err(failed)? {
         let mut query = connection.prepare_cached(&rows_of(*table, None)).map_err(failed)?;
         let mut rows = query.query(params![from, i64::MAX]).map_err(failed)?;
@@ -163,6 +170,16 @@ fn count(connection: &Connection) -> Result<u64> {
     let bundled = if has_bundled(connection)? { "(SELECT max(idx) + 1 FROM bundled)" } else { "NULL" };
     let sql = format!("SELECT coalesce((SELECT max(idx) + 1 FROM records), {bundled}, 0)");
     connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))
+}
+
+/// The index of the first record that is kept.
+pub(super) fn first(connection: &Connection) -> Result<u64> {
+    // Asked of the file, as of `bundled`.
+    let there = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'retention')";
+    if !connection.prepare_cached(there)?.query_row([], |row| row.get(0))? {
+        return Ok(0);
+    }
+    connection.prepare_cached("SELECT first FROM retention")?.query_row([], |row| row.get(0))
 }
 
 /// False in a store of before, which only a server takes up.
@@ -202,6 +219,11 @@ fn stored(
     limit: u32,
 ) -> std::result::Result<Vec<Stored>, StoreReason> {
     let _snapshot = snapshot(connection).map_err(failed)?;
+    // What is held beyond that is found by what it is held for.
+    let from = match of {
+        None => from.max(i64::try_from(first(connection).map_err(failed)?).unwrap_or(i64::MAX)),
+        Some(_) => from,
+    };
     let mut records = Vec::new();
     for table in tables(connection).map_err(failed)? {
         let left = limit.saturating_sub(u32::try_from(records.len()).unwrap_or(u32::MAX));

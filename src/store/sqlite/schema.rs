@@ -132,7 +132,7 @@ const VERSIONS: [&str; 7] = [
 ];
 
 /// The same from [`MOVED`] on.
-const LATER: [&str; 1] = [
+const LATER: [&str; 2] = [
     // What is needed to find a record whose bytes lie in its entry bundle alone, and the root of the tree over each such bundle.
     // The bytes of such a record are no longer in `records`, nor is anything of it.
     "
@@ -148,6 +148,15 @@ const LATER: [&str; 1] = [
         number INTEGER PRIMARY KEY,
         root BLOB NOT NULL
     ) STRICT;
+",
+    // The index of the first record that is kept, and of the first before which no file of a pruned bundle is left.
+    "
+    CREATE TABLE retention (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        first INTEGER NOT NULL,
+        swept INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO retention (one, first, swept) VALUES (1, 0, 0);
 ",
 ];
 

@@ -3,6 +3,7 @@
 mod adoption;
 mod bystander;
 mod tampering;
+mod pruning;
 mod trimming;
 
 use std::fs;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use super::bundles::{EntryBundles, FullBundle, RECORDS, fault, tile};
 use super::folder::{connect, database, failed};
+use super::reader::first;
 use crate::commit::contract::{StoreReason, StoreTrimmer};
 use crate::crypto::Digest;
 
@@ -43,7 +44,7 @@ impl StoreTrimmer for SqliteTrimmer {
         self.with(|connection, _| {
             let sql = "SELECT number FROM bundles ORDER BY number DESC LIMIT 1";
             let last: Option<u64> = connection.query_row(sql, [], |row| row.get(0)).optional().map_err(failed)?;
-            Ok(last.map_or(0, |last| (last + 1) * RECORDS))
+            Ok(last.map_or(0, |last| (last + 1) * RECORDS).max(first(connection).map_err(failed)?))
         })
     }
 

@@ -48,7 +48,7 @@ fn bytes(data: &Path) -> u64 {
     below(data)
 }
 
-fn below(folder: &Path) -> u64 {
+pub fn below(folder: &Path) -> u64 {
     let of = |path: &Path| if path.is_dir() { below(path) } else { fs::metadata(path).map_or(0, |found| found.len()) };
     fs::read_dir(folder).unwrap().map(|entry| of(&entry.unwrap().path())).sum()
 }

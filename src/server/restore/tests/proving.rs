@@ -218,6 +218,10 @@ impl RecordReader for Pruned {
         self.0.missing_subject_keys()
     }
 
+    fn first(&self) -> Result<u64, StoreReason> {
+        Ok(self.1)
+    }
+
     fn checkpoint(&self) -> Result<StoredCheckpoint, StoreReason> {
         self.0.checkpoint()
     }

@@ -1,6 +1,7 @@
 //! Everything that can be done to one row of a small store while no server runs: a start notices it.
 //!
-//! Records are the ledger's to see (`tests/it/ledger/tampering.rs`), those in bundles too (`trimming.rs`). Disclosures and the
+//! Records are the ledger's to see (`tests/it/ledger/tampering.rs`), those in bundles too (`trimming.rs`), and where the first of
+//! them are said to be pruned (`tests/it/ledger/retention.rs`). Disclosures and the
 //! keys of subjects are encrypted with authentication (`commit/tests/rules.rs`), decide nothing, and are meant to be deleted. The
 //! number of those keys decides nothing either: an old copy of them is noticed by it.
 
@@ -25,7 +26,7 @@ const TABLES: [&str; 8] =
     ["state", "checkpoint", "task_terms", "heartbeats", "unrecorded", "single_use", "status_lists", "status"];
 
 /// The others, see above.
-const OTHERS: [&str; 5] = ["records", "bundled", "bundles", "disclosures", "keys_added"];
+const OTHERS: [&str; 6] = ["records", "bundled", "bundles", "disclosures", "keys_added", "retention"];
 
 fn begin(scratch: &Scratch) -> Result<Commit, StoreReason> {
     let store = Box::new(SqliteStore::new(&scratch.0).unwrap());

@@ -25,14 +25,14 @@ impl Kept {
 }
 
 /// A transaction in every third row, and a hop in most.
-fn numbered(index: u64) -> Row {
+pub(super) fn numbered(index: u64) -> Row {
     let id = (index % 251) as u8;
     let row = row(index, id, (index % 3) as u8);
     if index.is_multiple_of(7) { Row { jti: None, txn: None, ..row } } else { row }
 }
 
 /// Records up to that number, committed some at a time, and their log.
-fn grown(store: &mut SqliteStore, edge: &mut Edge, scratch: &Scratch, to: u64) {
+pub(super) fn grown(store: &mut SqliteStore, edge: &mut Edge, scratch: &Scratch, to: u64) {
     let from = edge.size();
     for start in (from..to).step_by(50) {
         let rows: Vec<Row> = (start..to.min(start + 50)).map(numbered).collect();
@@ -74,7 +74,7 @@ fn answers(reader: &SqliteReader) -> Vec<Vec<Stored>> {
     asked.map(|(select, from, limit)| reader.records(select, from, limit).unwrap()).into()
 }
 
-fn all(store: &mut SqliteStore, from: u64) -> Vec<Stored> {
+pub(super) fn all(store: &mut SqliteStore, from: u64) -> Vec<Stored> {
     let mut seen = Vec::new();
     let each = &mut |stored| {
         seen.push(stored);
@@ -84,7 +84,7 @@ fn all(store: &mut SqliteStore, from: u64) -> Vec<Stored> {
     seen
 }
 
-fn records_in(scratch: &Scratch, table: &str) -> u64 {
+pub(super) fn records_in(scratch: &Scratch, table: &str) -> u64 {
     let database = Connection::open(folder::database(&scratch.0)).unwrap();
     database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
@@ -220,7 +220,7 @@ fn a_store_of_before_is_read_as_it_is_and_then_taken_up() {
     let whole = all(&mut store, 0);
     drop(store);
     let sql = |sql: &str| Connection::open(folder::database(&scratch.0)).unwrap().execute_batch(sql).unwrap();
-    sql("DROP TABLE bundled; DROP TABLE bundles; PRAGMA user_version = 8");
+    sql("DROP TABLE bundled; DROP TABLE bundles; DROP TABLE retention; PRAGMA user_version = 8");
     let rows: Vec<Row> = (0..512).map(numbered).collect();
     let database = Connection::open(folder::database(&scratch.0)).unwrap();
     for Row { index, jti, txn, record, .. } in &rows {
