@@ -11,12 +11,12 @@ mod revoke;
 mod tasks;
 
 pub use agents::{
-    AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport, UnusedScopes, catch_up, change_status,
-    inventory,
+    AGENT_PAGE_MAX, AgentPage, AgentQuery, AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport,
+    UnusedScopes, catch_up, change_status, inventory,
 };
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
 pub use reason::AdminReason;
 pub use recognise::{Recognised, recognised};
 pub use revoke::{RevokeTarget, RevokedTarget, revoke, revoke_key};
-pub use tasks::{TaskReport, tasks};
+pub use tasks::{TASK_PAGE_MAX, TaskPage, TaskReport, task_page};
