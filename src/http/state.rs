@@ -18,6 +18,7 @@ use crate::commit::{Commit, Sequencer};
 use crate::config::CandidateBoard;
 use crate::deployment::Deployment;
 use crate::ledger::{LogFiles, Usage};
+use crate::lines::RequestRates;
 use crate::mint::SignedList;
 use crate::oauth::{Clock, ListId, Time};
 
@@ -38,6 +39,8 @@ pub struct AppState {
     pub(super) status_lists: SignedLists,
     /// The use of agents, counted from the records as far as the last inventory read them.
     pub(super) usage: Mutex<Usage>,
+    /// How often each client may ask.
+    pub(super) rates: RequestRates,
 }
 
 /// One configuration, with everything that is derived from it alone.
@@ -96,9 +99,9 @@ impl AppState {
     ) -> Self {
         commit.suspend_configured(deployment.inactive());
         let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
-        let (board, metrics, log, status_lists, usage) = Default::default();
+        let (board, metrics, log, status_lists, usage, rates) = Default::default();
         let strangers = Strangers::new(limits.strangers);
-        Self { snapshot, board, commit, clock, limits, ledger, keys, metrics, strangers, log, status_lists, usage }
+        Self { snapshot, board, commit, clock, limits, ledger, keys, metrics, strangers, log, status_lists, usage, rates }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.

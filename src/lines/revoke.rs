@@ -3,6 +3,7 @@
 use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest};
 use crate::client::Endpoint;
+use crate::commit::{CommitReason, Revocable, Revocation};
 use crate::deployment::REVOKE_PATH;
 use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient};
@@ -43,12 +44,28 @@ async fn end(
         Err(_unknown) => Ok(None),
     };
     match revocation {
-        Ok(Some(revocation)) => commit.end_spending(revocation, spent).await.map_err(ExchangeError::Commit),
-        Ok(None) => commit.spend(spent).await.map_err(ExchangeError::Commit),
+        Ok(Some(revocation)) => {
+            let revocation = bounded(context, client, revocation);
+            commit.end_spending(revocation, spent).await.map_err(ExchangeError::Commit)
+        }
+        Ok(None) => commit.spend(client.client().share(), spent).await.map_err(ExchangeError::Commit),
         Err(refused) => {
-            commit.spend(spent).await.map_err(ExchangeError::Commit)?;
+            commit.spend(client.client().share(), spent).await.map_err(ExchangeError::Commit)?;
             lineage.spent = true;
             Err(refused)
         }
     }
+}
+
+/// The revocation itself, or, where its client has ended so many tokens that no more of its are remembered one by one, the end of
+/// every token that it asked for or acts in: a revocation is never refused, and what is remembered of one client is bounded.
+fn bounded(context: LineContext<'_>, client: &ActiveClient, revocation: Revocation) -> Revocation {
+    let LineContext { deployment, commit, now, .. } = context;
+    let room = commit.state().may_need_ends(client.client().share(), commit.limits().generations, now);
+    if !matches!(room, Err(CommitReason::Share(..))) {
+        return revocation;
+    }
+    let ends = Revocable::agent(&client.agent().id, &deployment.pseudonyms);
+    let reason = format!("{}; this client has ended more tokens than are remembered one by one", revocation.reason);
+    Revocation { ends, until: None, reason, ..revocation }
 }

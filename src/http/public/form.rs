@@ -56,7 +56,8 @@ pub(super) async fn handle<T>(
         Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, (visitor, now)).await,
     };
     let deployment = state.deployment();
-    let context = LineContext { deployment: &deployment, commit: state.commit(), credentials: &credentials, now };
+    let (deployment, commit, rates) = (&*deployment, state.commit(), &state.rates);
+    let context = LineContext { deployment, commit, credentials: &credentials, rates, now };
     match line(context, &form).await {
         Ok(outcome) => {
             visitor.proved();

@@ -117,7 +117,7 @@ fn longer_rsa_keys_than_anybody_needs_are_refused_before_any_signature() {
     let der = STANDARD.decode(OVERSIZED).unwrap();
     assert!(has_oversized_key(&der));
     let roots = Roots::from_der([&der]).unwrap();
-    assert_eq!(validate(&roots, &[der.clone()], NOW, TlsRole::Client).err(), Some(X509Reason::Long));
+    assert_eq!(validate(&roots, std::slice::from_ref(&der), NOW, TlsRole::Client).err(), Some(X509Reason::Long));
     assert!(Issuing::read(&der).is_none(), "nor does it issue any");
     assert!(!has_oversized_key(&root("root").der));
 }
