@@ -8,7 +8,8 @@ mod wire;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use countersign::error::ErrorCode;
+use countersign::commit::{CommitReason, Limits};
+use countersign::error::{ErrorCode, ExchangeError};
 use countersign::lifecycle::{Revocable, TaskAction, TaskStatus};
 use countersign::oauth::{ClientId, Clock, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Txn};
 use serde_json::json;
@@ -129,6 +130,38 @@ fn revoking_any_hop_ends_what_follows_and_nothing_before() {
                 (&death["ends"][0]["of"], &death["reason"]),
                 (&json!("hop"), &json!("revoked by the client it was issued to"))
             );
+        }
+    });
+}
+
+/// A revocation is never refused and always acts; whoever makes more than are remembered of one client ends more, and gets
+/// nothing new.
+#[test]
+fn whoever_revokes_more_than_is_remembered_of_one_client_ends_all_of_its_own() {
+    run(async {
+        for (by, is_client) in [("gateway", true), ("analyst", false)] {
+            let limits = Limits { generations: 24, ..Limits::default() };
+            let stage = Stage::new(&format!("life-many-{by}")).restarted_with(limits).await;
+            let id_token = stage.party("gateway").id_token(json!({ "sub": "many" }));
+            let mut tokens = Vec::new();
+            for _ in 0..20 {
+                tokens.push(stage.exchange("gateway", &id_token, "assistant", &[]).await.unwrap());
+            }
+            let mut revoked = 0;
+            while stage.active("analyst", &tokens[19]).await {
+                stage.revoke(by, &tokens[revoked]).await.unwrap();
+                assert!(!stage.active("analyst", &tokens[revoked]).await, "{by}: revocation {revoked} does not act");
+                revoked += 1;
+            }
+            assert!((8..19).contains(&revoked), "{by}: {revoked}");
+            for token in &tokens {
+                assert!(!stage.active("analyst", token).await, "{by}");
+            }
+            // Whoever's agent has ended logs in again with what was signed since.
+            stage.clock.0.fetch_add(62, Ordering::SeqCst);
+            let more = stage.exchange("gateway", &id_token, "assistant", &[]).await;
+            let is_share = matches!(&more, Err((_, ExchangeError::Commit(CommitReason::Share(..)))));
+            assert_eq!((is_share, more.is_ok()), (is_client, !is_client), "{by}: {more:?}");
         }
     });
 }
