@@ -180,7 +180,7 @@ mod tests {
             let (level, text) = (line.chars().take_while(|at| *at == ' ').count() / 3, line.trim_start_matches([' ', '└', '─']));
             format!("{level} {}", text.split([',', ':']).next().unwrap_or_default())
         });
-        assert_eq!(lines[0], format!("transaction {}: 4 hops, 7 records", Txn::from_bytes([1; 16])));
+        assert_eq!(lines.first(), Some(&format!("transaction {}: 4 hops, 7 records", Txn::from_bytes([1; 16]))));
         assert_eq!(told.collect::<Vec<_>>(), ["1 task t", "2 hop a", "3 hop b", "3 withheld", "3 hop d", "1 ended -", "1 hop c"]);
     }
 
