@@ -12,8 +12,8 @@ mod revoke;
 mod tasks;
 
 pub use agents::{
-    AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport, UnusedScopes, catch_up, change_status,
-    inventory,
+    AGENT_PAGE_MAX, AgentPage, AgentQuery, AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport,
+    UnusedScopes, catch_up, change_status, inventory,
 };
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
@@ -21,4 +21,4 @@ pub use reason::AdminReason;
 pub use recognise::{Recognised, recognised};
 pub use retention::{ArchivedRecords, HeldTransaction, archived, hold, holds, release};
 pub use revoke::{RevokeTarget, RevokedTarget, revoke, revoke_key};
-pub use tasks::{TaskReport, tasks};
+pub use tasks::{TASK_PAGE_MAX, TaskPage, TaskReport, task_page};

@@ -6,6 +6,7 @@ mod cache;
 mod compact;
 mod jwk;
 mod key_set;
+mod nobody;
 mod object;
 mod proof;
 mod reason;
@@ -16,6 +17,8 @@ mod wycheproof;
 
 pub use algorithm::Algorithm;
 pub use cache::Cache;
+#[cfg(test)]
+pub(crate) use compact::signatures_checked;
 pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
 pub use jwk::{KeyUse, public_thumbprint};
 pub use key_set::{KEY_SET_BYTES_MAX, KeySet};

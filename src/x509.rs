@@ -2,8 +2,10 @@
 //! x509-parser. Nothing here reads a clock, a file or the network.
 
 mod name;
+mod path;
 mod unverified;
 mod reason;
+mod refusals;
 mod revocation;
 #[cfg(test)]
 mod testing;
@@ -13,22 +15,25 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 pub use name::{DistinguishedName, NameReason};
+#[cfg(test)]
+pub(crate) use path::signatures_checked;
+pub use path::{CHAIN_MAX, has_oversized_key};
 pub use reason::X509Reason;
 pub use revocation::{RevocationList, RevocationListReason};
 #[cfg(test)]
 pub(crate) use testing::{Authority, NOW, ca, params, root, svid};
 pub use unverified::UnverifiedCertificate;
 
+use path::{Issuing, SignatureBudget};
+use refusals::Refusals;
+
 use crate::crypto::Digest;
 use crate::oauth::{SpiffeId, Time, TrustDomain};
-
-/// A longer chain is refused, the leaf included.
-pub const CHAIN_MAX: usize = 8;
 
 const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 const ROOTS_MAX: usize = 256;
@@ -41,6 +46,7 @@ pub struct Roots {
     ends: Vec<(Digest, Time)>,
     lists: Vec<RevocationList>,
     digest: Digest,
+    refused: Refusals,
 }
 
 /// The side of a TLS connection that a leaf proves (RFC 5280 §4.2.1.12).
@@ -93,7 +99,7 @@ struct KeyUsages {
 /// Nobody.
 impl Default for Roots {
     fn default() -> Self {
-        Self { anchors: Vec::new(), ends: Vec::new(), lists: Vec::new(), digest: Digest::of(b"") }
+        Self { anchors: Vec::new(), ends: Vec::new(), lists: Vec::new(), digest: Digest::of(b""), refused: Refusals::default() }
     }
 }
 
@@ -129,7 +135,7 @@ impl Roots {
         }
         digests.sort_unstable();
         let all: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
-        Ok(Self { anchors, ends, lists: Vec::new(), digest: Digest::of_parts(&all) })
+        Ok(Self { anchors, ends, digest: Digest::of_parts(&all), ..Self::default() })
     }
 
     /// Roots from the `CERTIFICATE` sections of PEM text.
@@ -152,12 +158,20 @@ impl Roots {
         if !lists.is_empty() {
             self.digest = Digest::of_parts(&all);
         }
-        Self { lists, ..self }
+        Self { lists, refused: Refusals::default(), ..self }
     }
 
     /// True when no chain can end here.
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
+    }
+
+    /// True when a certificate of `chain` names one of these as its issuer.
+    pub fn are_named_by<C: AsRef<[u8]>>(&self, chain: &[C]) -> bool {
+        chain.iter().filter_map(|der| X509Certificate::from_der(der.as_ref()).ok()).any(|(_, certificate)| {
+            let issuer = path::content(certificate.issuer().as_raw());
+            self.anchors.iter().any(|root| root.subject.as_ref() == issuer)
+        })
     }
 
     /// How many certificates there are.
@@ -195,27 +209,73 @@ fn anchor(der: &[u8]) -> Result<(TrustAnchor<'static>, Digest, Option<Time>), X5
 }
 
 /// Validates `chain`, the leaf first and whatever else the peer sent behind it in any order, against `roots` as of `now`, and
-/// reads the leaf (RFC 5280 §6.1). Revocation counts as the lists of `roots` say it, and not at all where there are none.
+/// reads the leaf (RFC 5280 §6.1). Revocation counts as the lists of `roots` say it, and not at all where there are none. The
+/// signatures that are checked are bounded, and a chain that cost some and led nowhere is refused for a minute without any.
 ///
 /// # Errors
 /// Why there is no path to a root, or what about a certificate cannot be read.
 pub fn validate<C: AsRef<[u8]>>(roots: &Roots, chain: &[C], now: Time, role: TlsRole) -> Result<Leaf, X509Reason> {
-    let (leaf, others) = chain.split_first().ok_or(X509Reason::Empty)?;
-    let long = chain.len() > CHAIN_MAX || chain.iter().any(|certificate| certificate.as_ref().len() > CERTIFICATE_BYTES_MAX);
-    if long {
-        return Err(X509Reason::Long);
+    let facts = read(chain)?;
+    let identity = refusals::identity(chain);
+    if let Some(reason) = roots.refused.of(&identity, now) {
+        return Err(reason);
     }
+    let budget = SignatureBudget::default();
+    let led = lead(roots, chain, now, role, &budget);
+    if let (Err(reason), 1..) = (led, budget.checked()) {
+        roots.refused.remember(identity, reason, now);
+    }
+    led.map(|()| facts)
+}
+
+/// The leaf of a chain that is not too long.
+fn read<C: AsRef<[u8]>>(chain: &[C]) -> Result<Leaf, X509Reason> {
+    let leaf = chain.first().ok_or(X509Reason::Empty)?.as_ref();
+    let long = |certificate: &C| certificate.as_ref().len() > CERTIFICATE_BYTES_MAX;
+    match chain.len() > CHAIN_MAX || chain.iter().any(long) || has_oversized_key(leaf) {
+        true => Err(X509Reason::Long),
+        false => Leaf::read(leaf),
+    }
+}
+
+/// Finds a path to one of `roots`: of those that there are by name, the first that is one by signature.
+fn lead<C: AsRef<[u8]>>(
+    roots: &Roots,
+    chain: &[C],
+    now: Time,
+    role: TlsRole,
+    budget: &SignatureBudget,
+) -> Result<(), X509Reason> {
+    let (leaf, others) = chain.split_first().ok_or(X509Reason::Empty)?;
     let der = CertificateDer::from(leaf.as_ref());
-    let facts = Leaf::read(leaf.as_ref())?;
-    let issuers: Vec<CertificateDer<'_>> = others.iter().map(AsRef::as_ref).filter(may_issue).map(CertificateDer::from).collect();
     let end = EndEntityCert::try_from(&der).map_err(X509Reason::of_path)?;
     let seconds = u64::try_from(now.seconds()).map_err(|_| X509Reason::Early)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let lists = revocation::lists_for(&roots.lists, chain);
-    let revocation = revocation::options(&lists);
-    end.verify_for_usage(ALL_VERIFICATION_ALGS, &roots.anchors, &issuers, time, role.extended(), revocation, None)
-        .map_err(X509Reason::of_path)?;
-    Ok(facts)
+    let algorithms = budget.algorithms();
+    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = algorithms.iter().map(|one| one as _).collect();
+    let verify = |path: &[CertificateDer<'_>]| {
+        let (usage, revocation) = (role.extended(), revocation::options(&lists));
+        let verified = end.verify_for_usage(&algorithms, &roots.anchors, path, time, usage, revocation, None);
+        verified.map(drop).map_err(X509Reason::of_path)
+    };
+    let others: Vec<Issuing<'_>> = others.iter().map(AsRef::as_ref).filter_map(Issuing::read).collect();
+    let (_, plain) = X509Certificate::from_der(leaf.as_ref()).map_err(|_| X509Reason::Malformed)?;
+    let paths = path::paths(path::content(plain.issuer().as_raw()), &others, &roots.anchors);
+    if paths.is_empty() {
+        // What the leaf says against itself is told all the same.
+        return verify(&[]);
+    }
+    let mut refused = X509Reason::Path;
+    for path in paths {
+        match verify(&path) {
+            Ok(()) => return Ok(()),
+            Err(_) if budget.is_spent() => break,
+            Err(reason) if refused == X509Reason::Path => refused = reason,
+            Err(_) => {}
+        }
+    }
+    Err(refused)
 }
 
 /// The SPIFFE ID of an X509-SVID of a workload in `domain` (X509-SVID §2 to §5).
@@ -244,12 +304,6 @@ pub fn claimed_spiffe_id(der: &[u8]) -> Result<Option<SpiffeId>, X509Reason> {
 /// True for a URI that claims to be a SPIFFE ID, a good one or not.
 pub(crate) fn is_spiffe(uri: &str) -> bool {
     uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:"))
-}
-
-/// webpki takes the basic constraint for enough; RFC 5280 §4.2.1.3 wants `keyCertSign` as well where a key usage is told.
-fn may_issue(der: &&[u8]) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
-    certificate.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
 }
 
 impl TlsRole {

@@ -175,11 +175,41 @@ pub fn catch_up(usage: &mut Usage, records: &dyn RecordReader) -> Result<(), Adm
     }
 }
 
-/// Every agent as of `now`, in alphabetical order.
-pub fn inventory(deployment: &Deployment, state: &dyn StateView, usage: &Usage, now: Time) -> Vec<AgentReport> {
-    let mut agents: Vec<&Arc<Agent>> = deployment.catalog.agents().collect();
+/// A part of all agents.
+#[derive(Debug, Serialize)]
+pub struct AgentPage {
+    /// The agents, in alphabetical order.
+    pub agents: Vec<AgentReport>,
+    /// The agent after which the next part begins; none in the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// The agents that are asked about.
+#[derive(Clone, Copy, Debug)]
+pub enum AgentQuery<'a> {
+    /// The one of that id.
+    One(&'a str),
+    /// Those whose ids come later, as many as a page has; all of them from an empty one on.
+    After(&'a str),
+}
+
+/// The most agents of a page.
+pub const AGENT_PAGE_MAX: usize = 100;
+
+/// The agents that are asked about, as of `now`.
+pub fn inventory(deployment: &Deployment, state: &dyn StateView, usage: &Usage, wanted: AgentQuery<'_>, now: Time) -> AgentPage {
+    let is_wanted = |agent: &&Arc<Agent>| match wanted {
+        AgentQuery::One(id) => agent.id.as_str() == id,
+        AgentQuery::After(id) => agent.id.as_str() > id,
+    };
+    let mut agents: Vec<&Arc<Agent>> = deployment.catalog.agents().filter(is_wanted).collect();
     agents.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    agents.into_iter().map(|agent| report(agent, deployment, state, &usage.of(&agent.id), now)).collect()
+    let is_last = agents.len() <= AGENT_PAGE_MAX;
+    agents.truncate(AGENT_PAGE_MAX);
+    let next = agents.last().filter(|_| !is_last).map(|agent| agent.id.to_string());
+    let report = |agent: &Arc<Agent>| report(agent, deployment, state, &usage.of(&agent.id), now);
+    AgentPage { agents: agents.into_iter().map(report).collect(), next }
 }
 
 fn report(agent: &Arc<Agent>, deployment: &Deployment, state: &dyn StateView, used: &AgentUse, now: Time) -> AgentReport {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::commit::Commit;
 use crate::deployment::Deployment;
 use crate::lifecycle::{Task, TaskStatus, current_task};
-use crate::oauth::{ClientId, Time};
+use crate::oauth::{ClientId, TaskId, Time};
 
 /// One task.
 #[derive(Debug, Serialize)]
@@ -41,13 +41,30 @@ pub struct TaskReport {
     pub heartbeat: Option<u64>,
 }
 
-/// Every task that is remembered at `now`, the newest first. Those that are over go a minute after their deadline.
-pub fn tasks(deployment: &Deployment, commit: &Commit, now: Time) -> Vec<TaskReport> {
-    let state = commit.state();
+/// A part of all tasks.
+#[derive(Debug, Serialize)]
+pub struct TaskPage {
+    /// The tasks, the newest first.
+    pub tasks: Vec<TaskReport>,
+    /// The task after which the next part begins; none in the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// The most tasks of a page.
+pub const TASK_PAGE_MAX: usize = 250;
+
+/// The tasks that are remembered at `now` and were opened before `after`, the newest first, `limit` at most and
+/// [`TASK_PAGE_MAX`]. Those that are over go a minute after their deadline.
+pub fn task_page(deployment: &Deployment, commit: &Commit, after: Option<TaskId>, limit: usize, now: Time) -> TaskPage {
+    let (state, limit) = (commit.state(), limit.clamp(1, TASK_PAGE_MAX));
     let rules = deployment.rules(&*state, now);
-    let mut tasks: Vec<(Task, TaskStatus)> = state.tasks().into_iter().map(|task| current_task(task, &rules)).collect();
-    tasks.sort_unstable_by_key(|(task, _)| (std::cmp::Reverse(task.terms.opened), task.terms.id));
-    tasks.iter().map(|(task, status)| report(task, *status)).collect()
+    let mut newest = state.newest_tasks(after, limit + 1);
+    let is_last = newest.len() <= limit;
+    newest.truncate(limit);
+    let next = newest.last().filter(|_| !is_last).map(|task| task.terms.id.to_string());
+    let tasks = newest.into_iter().map(|task| current_task(task, &rules));
+    TaskPage { tasks: tasks.map(|(task, status)| report(&task, status)).collect(), next }
 }
 
 fn report(task: &Task, status: TaskStatus) -> TaskReport {

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use super::http_client::{HttpClient, HttpReply};
 use super::output::Failure;
 use super::text::instant;
-use crate::admin::{self, AdminReason, ArchivedRecords, RevokeTarget};
+use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget};
 use crate::commit::Transition;
 use crate::config::{Succession, data_folder};
 use crate::http::block_on;
 use crate::ledger::Usage;
-use crate::oauth::{ClientId, Clock, Txn};
+use crate::oauth::{ClientId, Clock, TaskId, Txn};
 use crate::server::{DataFolder, Offline, with_causes};
 use crate::store::{self, KeyFilesReason, SystemClock, VouchedClock};
 
@@ -134,20 +134,34 @@ impl Admin {
         Ok(done)
     }
 
-    /// The inventory of agents.
-    pub(super) async fn agents(&self) -> Result<AdminAnswer, Failure> {
+    /// A page of the inventory of agents.
+    pub(super) async fn agents(&self, wanted: AgentQuery<'_>) -> Result<AdminAnswer, Failure> {
         match self {
-            Self::Server(client) => answer(&client.get("http://ops/ops/agents").await?),
-            Self::Folder(folder) => Ok(agents(folder).map_err(|reason| with_causes(&reason))),
+            Self::Server(client) => {
+                let parameter = match wanted {
+                    AgentQuery::One(id) => ("id", id),
+                    AgentQuery::After(id) => ("after", id),
+                };
+                answer(&client.get(&address("http://ops/ops/agents", &[parameter])).await?)
+            }
+            Self::Folder(folder) => Ok(agents(folder, wanted).map_err(|reason| with_causes(&reason))),
         }
     }
 
-    /// Every task that is remembered.
-    pub(super) async fn tasks(&self) -> Result<AdminAnswer, Failure> {
+    /// A page of the tasks that are remembered, those opened before `after`.
+    pub(super) async fn tasks(&self, after: Option<&str>, limit: usize) -> Result<AdminAnswer, Failure> {
+        // What is written wrongly is a matter of usage, whoever would be asked.
+        let task = after.map(TaskId::parse).transpose();
+        let task = task.map_err(|_| Failure::new("--after takes the id of a task, the next of the page before"))?;
         match self {
-            Self::Server(client) => answer(&client.get("http://ops/ops/tasks").await?),
+            Self::Server(client) => {
+                let limit = limit.to_string();
+                let parameters = [("after", after.unwrap_or_default()), ("limit", &limit)];
+                answer(&client.get(&address("http://ops/ops/tasks", &parameters)).await?)
+            }
             Self::Folder(folder) => {
-                Ok(Ok(json!({ "tasks": admin::tasks(&folder.deployment, &folder.commit, SystemClock.now()) })))
+                let page = admin::task_page(&folder.deployment, &folder.commit, task, limit, SystemClock.now());
+                Ok(Ok(json!(page)))
             }
         }
     }
@@ -359,10 +373,17 @@ pub(super) fn remembered(done: &Value) -> Option<String> {
     Some(format!("that is remembered until {} at least; by then nothing from before can be presented any more", instant(until)))
 }
 
-fn agents(folder: &Offline) -> Result<Value, AdminReason> {
+fn agents(folder: &Offline, wanted: AgentQuery<'_>) -> Result<Value, AdminReason> {
     let mut usage = Usage::default();
     admin::catch_up(&mut usage, &*folder.records)?;
-    Ok(json!({ "agents": admin::inventory(&folder.deployment, &*folder.commit.state(), &usage, SystemClock.now()) }))
+    Ok(json!(admin::inventory(&folder.deployment, &*folder.commit.state(), &usage, wanted, SystemClock.now())))
+}
+
+/// The address with these parameters, those that have a value.
+fn address(url: &str, parameters: &[(&str, &str)]) -> String {
+    let with_values = parameters.iter().filter(|(_, value)| !value.is_empty());
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(with_values).finish();
+    format!("{url}?{query}")
 }
 
 fn name(transition: Transition) -> &'static str {

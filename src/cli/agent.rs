@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::admin::{Admin, AdminOptions, caveats, counts_again, verdict};
 use super::output::{CommandResult, Failure, print};
 use super::text::{instant, items, text};
+use crate::admin::AgentQuery;
 use crate::commit::Transition;
 use crate::oauth::ClientId;
 
@@ -101,8 +102,9 @@ fn list(options: &AdminOptions) -> CommandResult {
 
 /// Answers no when there is no such agent.
 fn show(options: &ShowOptions) -> CommandResult {
-    let agents = agents(&options.admin)?;
-    let Some(agent) = agents.into_iter().find(|agent| text(agent, "/id") == options.id) else {
+    let wanted = AgentQuery::One(&options.id);
+    let answer = Admin::run(&options.admin, async |admin| admin.agents(wanted).await)?.map_err(Failure::new)?;
+    let Some(agent) = items(&answer, "/agents").first().cloned() else {
         let data = json!({ "ok": false, "reason": "there is no such agent" });
         print(options.admin.json, &data, format!("there is no agent {} in the configuration", options.id));
         return Ok(false);
@@ -230,9 +232,19 @@ impl ChangeOptions {
     }
 }
 
+/// Every agent, page by page.
 fn agents(options: &AdminOptions) -> Result<Vec<Value>, Failure> {
-    let answer = Admin::run(options, async |admin| admin.agents().await)?.map_err(Failure::new)?;
-    Ok(items(&answer, "/agents").to_vec())
+    Admin::run(options, async |admin| {
+        let (mut agents, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = admin.agents(AgentQuery::After(&after)).await?.map_err(Failure::new)?;
+            agents.extend_from_slice(items(&page, "/agents"));
+            match page.pointer("/next").and_then(Value::as_str) {
+                Some(next) => next.clone_into(&mut after),
+                None => return Ok(agents),
+            }
+        }
+    })
 }
 
 fn moment(seconds: Option<&Value>) -> String {

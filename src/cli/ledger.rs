@@ -153,7 +153,7 @@ fn prove(options: &ProveOptions) -> CommandResult {
         return Ok(false);
     };
     let log = LocalLog::open(&options.data, &options.key)?.with_archives(&options.archive);
-    match log.inclusion(stored.index, &stored.record) {
+    match log.inclusion(&mut log.nodes(), stored.index, &stored.record) {
         Inclusion::Yes(_) => {}
         Inclusion::NotYet => {
             eprintln!("record {} is not in a published checkpoint yet; the server publishes one shortly", stored.index);

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::output::Failure;
 use crate::commit::contract::RecordReader;
+use crate::crypto::Digest;
 use crate::files::{self, Access};
 use crate::ledger::merkle::{self, Nodes, leaf_hash};
 use crate::ledger::{
@@ -153,6 +154,13 @@ pub(super) struct LocalLog {
     known: Vec<NoteVerifier>,
 }
 
+/// The nodes of a log, of each height the two that were wanted last: those that neighbours have in common, each of which takes
+/// many hashes to compute.
+pub(super) struct RecentNodes<'a> {
+    nodes: TileNodes<'a, LogFolder>,
+    recent: Vec<[Option<(u64, Digest)>; 2]>,
+}
+
 /// The answer to whether the signed tree holds a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inclusion {
@@ -223,13 +231,18 @@ impl LocalLog {
         &self.note
     }
 
+    /// The nodes of its tree, for looking for one record after the other.
+    pub(super) fn nodes(&self) -> RecentNodes<'_> {
+        RecentNodes { nodes: TileNodes::new(&self.folder, self.head.size()), recent: Vec::new() }
+    }
+
     /// Looks for `record` as the entry of this index.
-    pub(super) fn inclusion(&self, index: u64, record: &[u8]) -> Inclusion {
+    pub(super) fn inclusion(&self, nodes: &mut RecentNodes<'_>, index: u64, record: &[u8]) -> Inclusion {
         let size = self.head.size();
         if index >= size {
             return Inclusion::NotYet;
         }
-        let path = merkle::inclusion(&mut TileNodes::new(&self.folder, size), index, size).ok().flatten();
+        let path = merkle::inclusion(nodes, index, size).ok().flatten();
         let holds = path.is_some_and(|path| merkle::includes(leaf_hash(record), index, &path, size, self.head.root()));
         if holds { Inclusion::Yes(size) } else { Inclusion::No }
     }
@@ -246,6 +259,26 @@ impl LocalLog {
         let proof = TlogProof::build(&mut nodes, index, &self.head, &self.note)?;
         proof.verify(&record, self.head.origin(), &self.known)?;
         Ok(proof.with_extra(record)?)
+    }
+}
+
+impl Nodes for RecentNodes<'_> {
+    type Error = NodeReason;
+
+    fn node(&mut self, height: u32, index: u64) -> Result<Digest, NodeReason> {
+        let at = usize::try_from(height).map_err(|_| NodeReason::Beyond)?;
+        if let Some((_, node)) = self.recent.get(at).and_then(|recent| recent.iter().flatten().find(|(known, _)| *known == index))
+        {
+            return Ok(*node);
+        }
+        let node = self.nodes.node(height, index)?;
+        if self.recent.len() <= at {
+            self.recent.resize(at + 1, [None; 2]);
+        }
+        if let Some(recent) = self.recent.get_mut(at) {
+            *recent = [Some((index, node)), recent[0]];
+        }
+        Ok(node)
     }
 }
 

@@ -21,6 +21,11 @@ pub(super) fn say(line: Arguments<'_>) {
     let _nobody_reads = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Prints a part of a line, if anybody still reads.
+pub(super) fn put(part: Arguments<'_>) {
+    let _nobody_reads = write!(std::io::stdout(), "{part}");
+}
+
 /// Prints `data` on one line where JSON is wanted, or else the `words`.
 pub(super) fn print(as_json: bool, data: &Value, words: impl Display) {
     match as_json {

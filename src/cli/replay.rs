@@ -1,5 +1,8 @@
 //! `replay`: a transaction as the tree of its hops, from the records alone.
 
+mod step;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -7,9 +10,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::archived::{archived_records, elsewhere};
-use super::log::{Inclusion, LocalLog, records_of};
-use super::output::{CommandResult, Failure, print};
-use super::text::{confirmation, instant, plain};
+use super::log::{Inclusion, LocalLog, RecentNodes, records_of};
+use super::output::{CommandResult, Failure, put};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{RevealReason, reveal};
 use crate::crypto::{Digest, SealKey};
@@ -18,9 +20,11 @@ use crate::ledger::{CHECKPOINT_PATH, Record};
 use crate::oauth::{Clock, Txn};
 use crate::server::DataFolder;
 use crate::store::{KeyFiles, LEDGER_FOLDER, SystemClock};
+use step::Step;
+pub(super) use tree::Outline;
 
-/// The most records that are read of one transaction.
-const RECORDS_MAX: u32 = 10_000;
+/// Records that are read at a time.
+const PAGE: u32 = 1_000;
 
 /// The options of `replay`.
 #[derive(Args)]
@@ -47,32 +51,34 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// One record of the transaction, with what was disclosed of it.
-pub(super) struct Step {
-    pub(super) index: u64,
-    pub(super) record: Value,
-    disclosed: BTreeMap<String, Value>,
-    /// Its place in the signed tree; none where there is no tree.
-    inclusion: Option<Inclusion>,
-}
-
-/// Prints the tree. Answers no when no hop of such a transaction is recorded.
+/// Prints the tree, or the records as they are read. Answers no when no hop of such a transaction is recorded.
 pub(super) fn run(options: &Options) -> CommandResult {
     let txn = Txn::parse(&options.txn).map_err(|_| Failure::new("the transaction must be a UUID, the txn of a token"))?;
     let root = if options.disclose || options.keys.is_some() { Some(root(options)?) } else { None };
-    let steps = read(&options.data, txn, root.as_ref(), (&options.key, &options.archive))?;
-    let records: Vec<Value> = steps.iter().map(Step::json).collect();
-    let words = match steps.is_empty() {
-        true => {
-            let first = records_of(&options.data)?.first()?;
-            let elsewhere = elsewhere(first, &options.archive);
-            format!("no hop of transaction {txn} is recorded in {}{elsewhere}", options.data.display())
+    let (mut count, mut contradicted, mut outline) = (0_u64, false, Outline::default());
+    let read = read(&options.data, txn, root.as_ref(), (&options.key, &options.archive), |step| {
+        contradicted |= step.inclusion == Some(Inclusion::No);
+        match options.json {
+            true if count == 0 => put(format_args!("{{\"txn\":{},\"records\":[{}", json!(options.txn), step.json())),
+            true => put(format_args!(",{}", step.json())),
+            false => outline.add(&step),
         }
-        false => tree(txn, &steps).join("\n"),
-    };
-    print(options.json, &json!({"txn": options.txn, "records": records}), words);
-    let contradicted = steps.iter().any(|step| step.inclusion == Some(Inclusion::No));
-    Ok(!steps.is_empty() && !contradicted)
+        count += 1;
+    });
+    match (options.json, count) {
+        (true, 0) if read.is_ok() => say!("{}", json!({ "txn": options.txn, "records": [] })),
+        (true, 0) => {}
+        // What was read before a failure stands there, and is not whole.
+        (true, _) if read.is_err() => say!(""),
+        (true, _) => say!("]}}"),
+        (false, 0) if read.is_ok() => {
+            let elsewhere = elsewhere(records_of(&options.data)?.first()?, &options.archive);
+            say!("no hop of transaction {txn} is recorded in {}{elsewhere}", options.data.display());
+        }
+        (false, _) if read.is_ok() => outline.lines(txn, |line| say!("{line}")),
+        (false, _) => {}
+    }
+    read.map(|()| count > 0 && !contradicted)
 }
 
 /// The keys that open what is disclosed.
@@ -81,28 +87,56 @@ fn root(options: &Options) -> Result<SealKey, Failure> {
     Ok(KeyFiles::open(&folder.key_folder()?, SystemClock.now())?.root()?)
 }
 
-/// Every record of `txn`, in the order of the ledger.
+/// Has every record of `txn` taken, in the order of the ledger and as they are read.
 pub(super) fn read(
     data: &Path,
     txn: Txn,
     root: Option<&SealKey>,
     (keys, archives): (&[String], &[PathBuf]),
-) -> Result<Vec<Step>, Failure> {
-    let reader = records_of(data)?;
-    let failed = |reason| Failure::at(data, &reason);
-    let mut stored = reader.records(Select::Txn(txn), 0, RECORDS_MAX).map_err(failed)?;
-    let pruned = archived_records(data, archives, reader.first().map_err(failed)?, |record| record.txn() == Some(txn))?;
-    // What is held is in both.
-    stored.extend(pruned);
-    stored.sort_by_key(|stored| stored.index);
-    stored.dedup_by_key(|stored| stored.index);
-    // Opened after the records were read, so that it covers what it can.
+    mut take: impl FnMut(Step),
+) -> Result<(), Failure> {
+    let (reader, failed) = (records_of(data)?, |reason| Failure::at(data, &reason));
+    let first = reader.first().map_err(failed)?;
+    // Opened after that, so that it covers what it can.
     let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
     let log = log.map(|log| log.with_archives(archives));
-    stored.iter().map(|stored| step(&*reader, stored, root, log.as_ref())).collect()
+    let mut nodes = log.as_ref().map(LocalLog::nodes);
+    let mut show = |stored: &Stored| Ok(take(step(&*reader, stored, root, log.as_ref().zip(nodes.as_mut()))?));
+    pruned(data, &*reader, txn, (archives, first))?.iter().try_for_each(&mut show)?;
+    let mut from = first;
+    loop {
+        let page = reader.records(Select::Txn(txn), from, PAGE).map_err(failed)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        from = last.index + 1;
+        page.iter().try_for_each(&mut show)?;
+    }
 }
 
-fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log: Option<&LocalLog>) -> Result<Step, Failure> {
+/// The records of `txn` before the index `first`, of which the store has those that are held, and the archives all.
+fn pruned(
+    data: &Path,
+    reader: &dyn RecordReader,
+    txn: Txn,
+    (archives, first): (&[PathBuf], u64),
+) -> Result<Vec<Stored>, Failure> {
+    let (mut found, mut from) = (archived_records(data, archives, first, |record| record.txn() == Some(txn))?, 0);
+    while from < first {
+        let page = reader.records(Select::Txn(txn), from, PAGE).map_err(|reason| Failure::at(data, &reason))?;
+        let Some(last) = page.last() else { break };
+        from = last.index + 1;
+        found.extend(page.into_iter().filter(|stored| stored.index < first));
+    }
+    found.sort_by_key(|stored| stored.index);
+    found.dedup_by_key(|stored| stored.index);
+    Ok(found)
+}
+
+fn step(
+    reader: &dyn RecordReader,
+    stored: &Stored,
+    root: Option<&SealKey>,
+    log: Option<(&LocalLog, &mut RecentNodes<'_>)>,
+) -> Result<Step, Failure> {
     let damaged = || Failure::new(format!("record {} is damaged; do not trust this ledger before it is verified", stored.index));
     Record::parse(&stored.record).map_err(|_| damaged())?;
     let record = serde_json::from_slice(&stored.record).map_err(|_| damaged())?;
@@ -110,7 +144,7 @@ fn step(reader: &dyn RecordReader, stored: &Stored, root: Option<&SealKey>, log:
         Some(root) => disclosures(reader, stored, root)?,
         None => BTreeMap::new(),
     };
-    let inclusion = log.map(|log| log.inclusion(stored.index, &stored.record));
+    let inclusion = log.map(|(log, nodes)| log.inclusion(nodes, stored.index, &stored.record));
     Ok(Step { index: stored.index, record, disclosed, inclusion })
 }
 
@@ -126,166 +160,4 @@ fn disclosures(reader: &dyn RecordReader, stored: &Stored, root: &SealKey) -> Re
     let list = Disclosure::parse_all(&clear)?;
     let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
     Ok(list.into_iter().map(|one| (one.name.clone().unwrap_or_else(|| "actor".to_owned()), value(&one.value))).collect())
-}
-
-impl Step {
-    fn json(&self) -> Value {
-        let (proved, size) = match self.inclusion {
-            Some(Inclusion::Yes(size)) => (json!(true), Some(size)),
-            Some(Inclusion::No) => (json!(false), None),
-            Some(Inclusion::NotYet) | None => (Value::Null, None),
-        };
-        let mut object = json!({"index": self.index, "record": self.record, "proved": proved});
-        if let (Some(size), Some(object)) = (size, object.as_object_mut()) {
-            object.insert("proved_in_size".to_owned(), json!(size));
-        }
-        if let (false, Some(object)) = (self.disclosed.is_empty(), object.as_object_mut()) {
-            object.insert("disclosed".to_owned(), json!(self.disclosed));
-        }
-        object
-    }
-
-    pub(super) fn is_hop(&self) -> bool {
-        self.record.get("kind") == Some(&"hop".into())
-    }
-
-    /// The id by which other records refer to it.
-    fn name(&self) -> Option<String> {
-        match self.record.get("kind").and_then(Value::as_str) {
-            Some("hop") => Some(self.text("jti")),
-            Some("task") => Some(self.text("task")),
-            _ => None,
-        }
-    }
-
-    fn proof(&self) -> String {
-        match self.inclusion {
-            Some(Inclusion::Yes(size)) => format!("index {}, proved in the signed tree of {size}", self.index),
-            Some(Inclusion::NotYet) => format!("index {}, not yet in a checkpoint", self.index),
-            Some(Inclusion::No) => format!("index {}, NOT THE RECORD THAT WAS SIGNED: verify the ledger", self.index),
-            None => format!("index {}, no signed tree beside it", self.index),
-        }
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.record.get(name).map_or_else(|| "-".to_owned(), plain)
-    }
-
-    fn instant(&self, name: &str) -> String {
-        self.record.get(name).and_then(Value::as_i64).map_or_else(|| "-".to_owned(), |millis| instant(millis.div_euclid(1000)))
-    }
-
-    fn subject(&self) -> String {
-        let disclosed = self.disclosed.get("subject").and_then(Value::as_str);
-        let shown = self.record.get("subject").and_then(Value::as_str);
-        disclosed.or(shown).unwrap_or("a person (sealed; --keys discloses)").to_owned()
-    }
-}
-
-/// The tree, one hop in two lines, children below their parents.
-pub(super) fn tree(txn: Txn, steps: &[Step]) -> Vec<String> {
-    let hops = steps.iter().filter(|step| step.is_hop()).count();
-    let mut lines = vec![format!("transaction {txn}: {hops} hops, {} records", steps.len())];
-    let roots = steps.iter().filter(|step| parent(step, steps).is_none());
-    roots.for_each(|root| branch(root, steps, 1, &mut lines));
-    lines
-}
-
-/// A parent's record precedes its children's, so this ends; depth is bounded by the chain's.
-fn branch(step: &Step, steps: &[Step], level: usize, lines: &mut Vec<String>) {
-    let indent = "   ".repeat(level);
-    lines.extend(described(step).into_iter().enumerate().map(|(line, text)| match line {
-        0 => format!("{}└─ {text}", "   ".repeat(level - 1)),
-        _ => format!("{indent}{text}"),
-    }));
-    let own = step.name();
-    let children = steps.iter().filter(|child| child.index > step.index && own.is_some() && parent(child, steps) == own);
-    children.for_each(|child| branch(child, steps, level + 1, lines));
-}
-
-/// The hop or task that a record hangs from: a hop's parent, or the task that it enters; a task's parent, or the hop that it was
-/// opened under; a refusal's subject token; a withheld record's own hop; the task that ended or is held.
-fn parent(step: &Step, steps: &[Step]) -> Option<String> {
-    let of = |record: &Value, name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
-    let member = |name: &str| of(&step.record, name);
-    let thing = |list: &str| step.record.get(list).and_then(|list| of(list.get(0)?, "name"));
-    let candidates = match step.record.get("kind").and_then(Value::as_str) {
-        Some("withheld") => [member("jti"), None],
-        Some("task") => [member("parent"), member("hop")],
-        Some("death") => [thing("ends"), None],
-        Some("suspension" | "resumption" | "retirement") => [thing("things"), None],
-        _ => [member("parent"), member("task")],
-    };
-    let known = |name: &String| steps.iter().any(|other| other.index < step.index && other.name().as_ref() == Some(name));
-    candidates.into_iter().flatten().find(known)
-}
-
-fn described(step: &Step) -> Vec<String> {
-    match step.record.get("kind").and_then(Value::as_str) {
-        Some("hop") => hop(step),
-        Some("task") => task(step),
-        Some("death") => vec![format!("ended {}: {}, asked by {}", step.instant("at"), step.text("reason"), step.text("by"))],
-        Some(kind @ ("suspension" | "resumption" | "retirement")) => {
-            vec![format!("{kind} {}: {}, asked by {}", step.instant("at"), step.text("reason"), step.text("by"))]
-        }
-        Some("refusal") => {
-            vec![format!("refused: {} asked, {} ({})", step.text("agent"), step.text("error"), step.text("reason"))]
-        }
-        Some("retention") => {
-            vec![format!("{} {}: {}, asked by {}", step.text("what"), step.instant("at"), step.text("reason"), step.text("by"))]
-        }
-        Some("withheld") => vec![format!("withheld: the token of hop {} never left", step.text("jti"))],
-        _ => vec![format!("{} at index {}", step.text("kind"), step.index)],
-    }
-}
-
-fn task(step: &Step) -> Vec<String> {
-    let purpose = match step.disclosed.get("purpose").and_then(Value::as_str) {
-        Some(purpose) => format!(" ({purpose})"),
-        None => String::new(),
-    };
-    let authority = step.record.get("authority").and_then(Value::as_array).into_iter().flatten();
-    let text = |pairs: &Value, name: &str| pairs.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-    let authority: Vec<String> = authority.map(|pairs| format!("{}: {}", text(pairs, "api"), text(pairs, "scope"))).collect();
-    let (client, holder) = (step.text("client"), step.text("holder"));
-    let held = if client == holder { String::new() } else { format!(", held by {holder}") };
-    vec![
-        format!("task{purpose} of {client}{held} for {}: {}", step.subject(), authority.join("; ")),
-        format!(
-            "opened {}, until {}, {} exchanges, login {}, policy {}",
-            step.instant("at"),
-            step.instant("expires"),
-            step.text("budget"),
-            step.text("login"),
-            step.text("policies"),
-        ),
-        format!("task {}, {}", step.text("task"), step.proof()),
-    ]
-}
-
-fn hop(step: &Step) -> Vec<String> {
-    let (actor, client) = (step.text("actor"), step.text("client"));
-    let through = if actor == client { String::new() } else { format!(" (asked for by {client})") };
-    let mut lines = vec![
-        format!("{actor}{through} for {} at {}: {}", step.subject(), step.text("audience"), step.text("scope")),
-        format!(
-            "{} {}, valid until {}, login {}, policy {}",
-            step.text("basis"),
-            step.instant("at"),
-            step.instant("expires"),
-            step.text("login"),
-            step.text("policies"),
-        ),
-        format!("hop {}, {}", step.text("jti"), step.proof()),
-    ];
-    lines.extend(bound(step));
-    lines
-}
-
-/// The keys on both sides of a hop, where there are any.
-fn bound(step: &Step) -> Option<String> {
-    let key = |name: &str| step.record.get("binding")?.get(name).and_then(confirmation);
-    let issued = key("issued")?;
-    let before = key("subject").map_or_else(String::new, |before| format!("; its subject token to {before}"));
-    Some(format!("bound to {issued}{before}"))
 }

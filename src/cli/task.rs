@@ -10,6 +10,7 @@ use super::admin::{Admin, AdminOptions, caveats};
 use super::client_request::{ClientRequest, Wanted};
 use super::output::{CommandResult, Failure, print};
 use super::text::{instant, items, text};
+use crate::admin::TASK_PAGE_MAX;
 use crate::oauth::{ClientId, Clock, Resource, Scope, Scopes, ScopesOnApi, TaskSpec};
 use crate::store::SystemClock;
 
@@ -18,8 +19,8 @@ use crate::store::SystemClock;
 pub(super) enum TaskCommand {
     /// Ask a server to open a task; a task token as the subject token opens a child
     Open(Box<OpenOptions>),
-    /// Every task that is remembered, the newest first
-    List(AdminOptions),
+    /// The tasks that are remembered, the newest first
+    List(ListOptions),
     /// End a task, and with it its children and everything issued in them
     Complete(CompleteOptions),
 }
@@ -52,6 +53,22 @@ pub(super) struct OpenOptions {
     holder: Option<ClientId>,
 }
 
+/// The options of `task list`.
+#[derive(Args)]
+pub(super) struct ListOptions {
+    /// Only those opened before this one, as a list names it at its end
+    #[arg(long, value_name = "ID")]
+    after: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=TASK_PAGE_MAX as u64))]
+    limit: u64,
+    /// All that there are, as they come; with --json a line for each page
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    #[command(flatten)]
+    admin: AdminOptions,
+}
+
 /// The options of `task complete`.
 #[derive(Args)]
 pub(super) struct CompleteOptions {
@@ -73,23 +90,41 @@ pub(super) fn run(command: &TaskCommand) -> CommandResult {
     }
 }
 
-fn list(options: &AdminOptions) -> CommandResult {
-    let answer = Admin::run(options, async |admin| admin.tasks().await)?.map_err(Failure::new)?;
-    let tasks = items(&answer, "/tasks");
-    if options.json {
-        say!("{}", json!({ "tasks": tasks }));
-        return Ok(true);
-    }
+/// Prints a page as soon as it is there, and with `--all` those after it.
+fn list(options: &ListOptions) -> CommandResult {
+    let limit = if options.all { TASK_PAGE_MAX } else { usize::try_from(options.limit).unwrap_or(TASK_PAGE_MAX) };
+    Admin::run(&options.admin, async |admin| {
+        let mut after = options.after.clone();
+        loop {
+            let page = admin.tasks(after.as_deref(), limit).await?.map_err(Failure::new)?;
+            let next = page.pointer("/next").and_then(Value::as_str).map(str::to_owned);
+            match options.admin.json {
+                true => say!("{page}"),
+                false => show(&page, after.is_none(), next.as_deref().filter(|_| !options.all)),
+            }
+            if next.is_none() || !options.all {
+                return Ok(true);
+            }
+            after = next;
+        }
+    })
+}
+
+/// The tasks of a page, a line each, and how to go on where there are more that are not asked for.
+fn show(page: &Value, is_first: bool, next: Option<&str>) {
+    let tasks = items(page, "/tasks");
     for task in tasks {
         let number = |pointer: &str| task.pointer(pointer).and_then(Value::as_i64).unwrap_or_default();
         let (id, status, holder) = (text(task, "/id"), text(task, "/status"), text(task, "/holder"));
         let (left, budget, until) = (number("/left"), number("/budget"), instant(number("/deadline")));
         say!("{id}  {status:9}  {holder}, {left} of {budget} exchanges left, until {until}: {}", text(task, "/purpose"));
     }
-    if tasks.is_empty() {
+    if is_first && tasks.is_empty() {
         say!("no task is remembered");
     }
-    Ok(true)
+    if let Some(next) = next {
+        say!("there are more: --after {next}, or --all");
+    }
 }
 
 /// Answers no when there is no such task, or it could not be recorded.

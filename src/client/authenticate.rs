@@ -159,10 +159,13 @@ async fn by_assertion(context: &AuthContext<'_>, kind: AssertionKind, text: &str
         (AssertionKind::JwtSpiffe, true) => attestation::spiffe_jwt(context, &jws).await,
         (AssertionKind::JwtSpiffe, false) => Err(ClientReason::JwtAsSvid),
         (AssertionKind::JwtBearer, true) => Err(ClientReason::SvidAsJwt),
-        (AssertionKind::JwtBearer, false) => match private_key_jwt::client(context, iss.as_deref(), sub.as_deref()) {
-            Some(client) => private_key_jwt::prove(context, &jws, client).await,
-            None => attestation::workload_jwt(context, &jws).await,
-        },
+        (AssertionKind::JwtBearer, false) => {
+            let login = async || match private_key_jwt::client(context, iss.as_deref(), sub.as_deref()) {
+                Some(client) => private_key_jwt::prove(context, &jws, client).await,
+                None => attestation::workload_jwt(context, &jws).await,
+            };
+            if iss == sub { private_key_jwt::alike(context, &jws, login()).await } else { login().await }
+        }
     }
 }
 

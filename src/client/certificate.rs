@@ -35,18 +35,21 @@ struct PeerChain {
     thumbprint: Digest,
     plain: OnceLock<Result<UnverifiedCertificate, X509Reason>>,
     claimed: OnceLock<Result<Option<SpiffeId>, X509Reason>>,
-    last: Mutex<Option<ValidatedPath>>,
+    judged: Mutex<Vec<JudgedPath>>,
 }
 
-/// A path that was found.
-struct ValidatedPath {
+/// The outcome of looking for a path: the leaf at its end, or why there is none.
+struct JudgedPath {
     roots: Digest,
     at: Time,
-    leaf: Arc<ValidatedLeaf>,
+    outcome: Result<Arc<ValidatedLeaf>, X509Reason>,
 }
 
-/// How long a path that was found counts, so that a connection costs no signature per request. Within it an issuing certificate
-/// may run out; the client's own is looked at each time, and other roots always ask anew.
+/// The newest outcomes that are remembered, each of other roots.
+const PATHS_MAX: usize = 8;
+
+/// How long that counts, so that a connection costs no signature per request, granted or refused. Within it an issuing
+/// certificate may run out; the client's own is looked at each time, and other roots always ask anew.
 const PATH_LIFETIME: Duration = Duration::from_secs(60);
 
 impl PeerCertificate {
@@ -54,7 +57,13 @@ impl PeerCertificate {
     pub fn new(chain: impl IntoIterator<Item = Vec<u8>>) -> Self {
         let chain: Vec<Vec<u8>> = chain.into_iter().collect();
         let thumbprint = Digest::of(chain.first().map(Vec::as_slice).unwrap_or_default());
-        Self(Arc::new(PeerChain { chain, thumbprint, plain: OnceLock::new(), claimed: OnceLock::new(), last: Mutex::new(None) }))
+        Self(Arc::new(PeerChain {
+            chain,
+            thumbprint,
+            plain: OnceLock::new(),
+            claimed: OnceLock::new(),
+            judged: Mutex::default(),
+        }))
     }
 
     /// SHA-256 of the certificate, to which tokens are bound: `x5t#S256` (RFC 8705 §3.1).
@@ -74,13 +83,23 @@ impl PeerCertificate {
 
     /// The certificate as read, if a path leads from it to `roots`.
     pub(super) fn validated(&self, roots: &Roots, now: Time) -> Result<Arc<ValidatedLeaf>, X509Reason> {
-        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = last.as_ref().filter(|path| path.counts(roots, now)) {
-            return Ok(Arc::clone(&path.leaf));
+        let mut judged = self.0.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = judged.iter().find(|path| path.counts(roots, now)) {
+            return path.outcome.clone();
         }
-        let leaf = Arc::new(ValidatedLeaf::from(x509::validate(roots, &self.0.chain, now, TlsRole::Client)?));
-        *last = Some(ValidatedPath { roots: roots.digest(), at: now, leaf: Arc::clone(&leaf) });
-        Ok(leaf)
+        let validated = x509::validate(roots, &self.0.chain, now, TlsRole::Client);
+        let outcome = validated.map(|leaf| Arc::new(ValidatedLeaf::from(leaf)));
+        judged.retain(|path| !path.roots.same_as(&roots.digest()));
+        if judged.len() >= PATHS_MAX {
+            judged.remove(0);
+        }
+        judged.push(JudgedPath { roots: roots.digest(), at: now, outcome: outcome.clone() });
+        outcome
+    }
+
+    /// True when a certificate of the chain names one of `roots` as its issuer: then signatures say whether that is so.
+    pub(super) fn names(&self, roots: &Roots) -> bool {
+        roots.are_named_by(&self.0.chain)
     }
 
     /// The subject that the certificate names, by the trust rule that accepts it: for an X509-SVID that of its trust domain.
@@ -103,9 +122,10 @@ impl PeerCertificate {
     }
 }
 
-impl ValidatedPath {
+impl JudgedPath {
     fn counts(&self, roots: &Roots, now: Time) -> bool {
-        let current = now >= self.at && now <= self.at.plus(PATH_LIFETIME) && now <= self.leaf.not_after;
+        let outlives = self.outcome.as_ref().is_ok_and(|leaf| now > leaf.not_after);
+        let current = now >= self.at && now <= self.at.plus(PATH_LIFETIME) && !outlives;
         current && self.roots.same_as(&roots.digest())
     }
 }

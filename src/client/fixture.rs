@@ -1,7 +1,9 @@
 //! A small world of agents for the tests of this room, with real keys.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use base64::Engine;
@@ -33,6 +35,9 @@ pub(super) static OTHER_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorit
 pub(super) fn key(algorithm: Algorithm) -> SigningKey {
     SigningKey::from_pem(&generate_key(algorithm).unwrap(), algorithm).unwrap()
 }
+
+/// A login under way.
+type Login<'a> = Pin<Box<dyn Future<Output = Result<IdentifiedClient, ClientReason>> + 'a>>;
 
 /// Agents and their logins, and who vouches for workloads.
 pub(super) struct World {
@@ -70,13 +75,23 @@ impl World {
 
     /// The outcome of the request.
     pub(super) fn try_login(self, sent: &Sent) -> Result<AuthenticatedClient, ClientReason> {
+        self.logging_in(sent, |client| block_on(client).and_then(IdentifiedClient::confirmed))
+    }
+
+    /// True when the request waits for something.
+    pub(super) fn waits(self, sent: &Sent) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.logging_in(sent, |client| block_on(async { pin!(client).poll(&mut cx).is_pending() }))
+    }
+
+    fn logging_in<T>(self, sent: &Sent, run: impl FnOnce(Login<'_>) -> T) -> T {
         let catalog = Catalog::new(self.agents, Vec::<Api>::new(), &[]).unwrap();
         let logins = ClientAuths::new(self.logins).unwrap();
         let audience = AssertionAudience { issuer: Issuer::parse(ISSUER).unwrap(), token_endpoint: ENDPOINT.to_owned() };
         let credentials = Credentials::new(&sent.form(), sent.header.as_deref());
         let subject_token = sent.subject_token.as_deref();
         let client = super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, &audience, NOW);
-        block_on(client).and_then(IdentifiedClient::confirmed)
+        run(Box::pin(client))
     }
 
     /// The reason why the request is refused, as the code calls it.

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AuthMethod, CertificateName, Dated};
+use super::{AuthMethod, CertificateName, Dated, PeerCertificate};
 use crate::crypto::Digest;
 use crate::jose::Algorithm;
 use crate::keys::ClientJwks;
 use crate::net::Fetcher;
-use crate::oauth::{ClientId, Clock, RuleName, SpiffeId, SpiffePattern, Subject};
+use crate::oauth::{ClientId, Clock, RuleName, SpiffeId, SpiffePattern, Subject, Time};
 use crate::trust::{Requirement, SubjectKind, TrustKind, VerifiedAssertion};
 use crate::x509::Roots;
 
@@ -86,6 +86,10 @@ pub struct ClientAuths {
     svids: HashMap<Box<str>, ClientId>,
     workloads: HashMap<RuleName, Vec<WorkloadLogin>>,
     dated: HashMap<ClientId, Vec<Dated>>,
+    /// Some client publishes its keys.
+    publishes: bool,
+    /// Every authority of a login by certificate, once.
+    authorities: Vec<Arc<Roots>>,
 }
 
 /// A contradiction in the logins of one agent, or between those of two.
@@ -210,6 +214,16 @@ impl ClientAuths {
         self.published().for_each(|keys| keys.keep_fresh(fetcher, clock));
     }
 
+    /// True where a client publishes its keys: then they are waited for sometimes, and so is a refusal.
+    pub(super) fn waits_for_keys(&self) -> bool {
+        self.publishes
+    }
+
+    /// How many key sets that clients publish are out of reach at `now`.
+    pub fn keys_out_of_reach(&self, now: Time) -> usize {
+        self.published().filter(|keys| !keys.is_at_hand(now)).count()
+    }
+
     fn published(&self) -> impl Iterator<Item = &ClientJwks> {
         self.keys.values().flatten().map(|login| &login.keys)
     }
@@ -265,6 +279,11 @@ impl ClientAuths {
         self.certificates.get(client).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The authority that a certificate is judged by whose own client has none that it names: the first that it does name.
+    pub(super) fn stand_in(&self, certificate: &PeerCertificate) -> Option<&Roots> {
+        self.authorities.iter().map(|roots| &**roots).find(|roots| certificate.names(roots))
+    }
+
     /// The agents that an X509-SVID of that workload may log in, each once.
     pub(super) fn agents_of_svid(&self, id: &SpiffeId) -> Vec<&ClientId> {
         let mut agents: Vec<&ClientId> = id.patterns().filter_map(|pattern| self.svids.get(&*pattern)).collect();
@@ -307,6 +326,7 @@ impl ClientAuths {
             ClientAuth::PrivateKeyJwt { keys, .. } if keys.is_empty() => Err(LoginReason::NoKey),
             ClientAuth::PrivateKeyJwt { algorithms, .. } if algorithms.is_empty() => Err(LoginReason::NoAlgorithm),
             ClientAuth::PrivateKeyJwt { keys, algorithms, accept_token_endpoint } => {
+                self.publishes |= keys.is_published();
                 self.keys.entry(agent.clone()).or_default().push(KeyLogin { keys, algorithms, accept_token_endpoint });
                 Ok(())
             }
@@ -315,7 +335,12 @@ impl ClientAuths {
                 None => Ok(()),
             },
             ClientAuth::TlsClientAuth { roots, .. } if roots.is_empty() => Err(LoginReason::NoAuthority),
-            ClientAuth::TlsClientAuth { roots, name } => self.add_certificate(agent, CertificateLogin::Authority { roots, name }),
+            ClientAuth::TlsClientAuth { roots, name } => {
+                if !self.authorities.iter().any(|known| known.digest().same_as(&roots.digest())) {
+                    self.authorities.push(Arc::clone(&roots));
+                }
+                self.add_certificate(agent, CertificateLogin::Authority { roots, name })
+            }
             ClientAuth::SelfSignedTls { certificates, keys } if certificates.is_empty() && keys.is_empty() => {
                 Err(LoginReason::NoKey)
             }

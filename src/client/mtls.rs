@@ -6,8 +6,8 @@ use super::login::CertificateLogin;
 use super::{Attested, AuthMethod, CertificateReason, ClientReason, PeerCertificate};
 use crate::catalog::Catalog;
 use crate::oauth::{ClientId, SpiffeId};
-use crate::trust::{TrustKind, VerifiedAssertion};
-use crate::x509::Roots;
+use crate::trust::{TrustKind, TrustReason, VerifiedAssertion};
+use crate::x509::{Roots, X509Reason};
 
 /// Proves by its certificate the client that `client_id` names, by its id or by the SPIFFE ID of the certificate.
 ///
@@ -19,6 +19,22 @@ pub(super) fn prove(
     client_id: &str,
 ) -> Result<AuthOutcome, ClientReason> {
     certificate.check_dates(context.now).map_err(CertificateReason::Itself)?;
+    judge(context, certificate, client_id).map_err(|refused| match (refused, unjudged(context, certificate)) {
+        (refused @ ClientReason::KeysUnavailable(_), _) | (refused, None) => refused,
+        (_, Some(reason)) => ClientReason::KeysUnavailable(reason),
+    })
+}
+
+/// Why nobody can judge the certificate now, if that is so of a rule or of an authority that it names. Whoever is refused is
+/// judged by those too, so that a refusal costs and tells the same whether there is such a client and however it logs in.
+fn unjudged(context: &AuthContext<'_>, certificate: &PeerCertificate) -> Option<TrustReason> {
+    let by_a_rule = certificate.assertion(context.trust, context.now).err();
+    let by_an_authority = context.logins.stand_in(certificate).and_then(|roots| certificate.validated(roots, context.now).err());
+    let list = by_an_authority.filter(|reason| *reason == X509Reason::ListExpired).map(|_| TrustReason::ListExpired);
+    by_a_rule.filter(TrustReason::is_no_verdict).or(list)
+}
+
+fn judge(context: &AuthContext<'_>, certificate: &PeerCertificate, client_id: &str) -> Result<AuthOutcome, ClientReason> {
     let workload = SpiffeId::parse(client_id).ok().filter(|_| !is_agent(context.catalog, client_id));
     let client = match &workload {
         Some(id) => match context.logins.agents_of_svid(id).as_slice() {

@@ -13,6 +13,9 @@ use crate::oauth::{CLOCK_SKEW, ClientId, JTI_BYTES_MAX, ShareKey, SingleUse, Sin
 
 const LIFETIME_MAX: Duration = Duration::from_secs(3600);
 
+/// How long the keys of a client that publishes them are waited for, where there are none or none that fits.
+const KEYS_WAIT: Duration = Duration::from_millis(500);
+
 /// The client whose own assertion this claims to be; none when it claims to be something else, or no such client has keys.
 pub(super) fn client(context: &AuthContext<'_>, iss: Option<&str>, sub: Option<&str>) -> Option<ClientId> {
     let client = ClientId::parse(iss.filter(|_| iss == sub)?).ok()?;
@@ -22,9 +25,11 @@ pub(super) fn client(context: &AuthContext<'_>, iss: Option<&str>, sub: Option<&
 /// Proves `client`, which the assertion names as issuer and subject, by one of its registered keys.
 ///
 /// # Errors
-/// `Unproven` when no key verifies it; only who holds a key learns which rule the claims break.
+/// `Unproven` when no key verifies it, `KeysUnpublished` when there are none at the moment; only who holds a key learns which
+/// rule the claims break.
 pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: ClientId) -> Result<AuthOutcome, ClientReason> {
-    let (login, verified) = verify(context.logins.keys_of(&client), jws, context.now).await?;
+    let verified = verify(context.logins.keys_of(&client), jws, context.now);
+    let (login, verified) = tokio::time::timeout(KEYS_WAIT, verified).await.unwrap_or(Err(ClientReason::KeysUnpublished))?;
     check_typ(jws)?;
     check_parties(verified.claims(), &client)?;
     check_audience(verified.claims(), login, context.audience)?;
@@ -45,6 +50,30 @@ pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: 
     })
 }
 
+/// The outcome of `login`, whose assertion names a client as issuer and subject. A refusal that could tell whether there is that
+/// client takes the same work and the same time for every name: one signature is verified, if need be by a key of nobody, and
+/// where some client publishes its keys all are answered when those would have been waited for in vain.
+pub(super) async fn alike(
+    context: &AuthContext<'_>,
+    jws: &Compact<'_>,
+    login: impl Future<Output = Result<AuthOutcome, ClientReason>>,
+) -> Result<AuthOutcome, ClientReason> {
+    let wait = context.logins.waits_for_keys().then(|| tokio::time::sleep(KEYS_WAIT));
+    let outcome = login.await;
+    let verified = match &outcome {
+        Err(ClientReason::Unproven(JoseReason::Signature | JoseReason::Claims)) => true,
+        Err(ClientReason::Unproven(_) | ClientReason::Stranger | ClientReason::KeysUnpublished) => false,
+        _ => return outcome,
+    };
+    if !verified {
+        jws.verify_in_vain();
+    }
+    if let Some(wait) = wait {
+        wait.await;
+    }
+    outcome
+}
+
 /// Never through the cache of verified tokens: an assertion counts once.
 async fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>, now: Time) -> Result<(&'l KeyLogin, Verified), ClientReason> {
     let mut refused = ClientReason::Unproven(JoseReason::UnknownKey);
@@ -52,7 +81,7 @@ async fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>, now: Time) -> Res
         match under(login, jws, now).await {
             Ok(verified) => return Ok((login, verified)),
             // That the keys of one login cannot be had counts only when no other serves.
-            Err(_) if matches!(refused, ClientReason::KeysUnavailable(_)) => {}
+            Err(_) if matches!(refused, ClientReason::KeysUnpublished) => {}
             Err(reason) => refused = reason,
         }
     }
@@ -62,10 +91,10 @@ async fn verify<'l>(logins: &'l [KeyLogin], jws: &Compact<'_>, now: Time) -> Res
 /// An unknown `kid` may be a new key: where the client publishes its keys they are looked at once more, if the refresh policy
 /// allows it.
 async fn under(login: &KeyLogin, jws: &Compact<'_>, now: Time) -> Result<Verified, ClientReason> {
-    let keys = login.keys.in_force(now).await.map_err(unavailable)?;
+    let keys = login.keys.in_force(now).await.map_err(unpublished)?;
     match jws.verify_in(&keys, &login.algorithms) {
         Err(JoseReason::UnknownKey) => {
-            let newer = login.keys.after_refetch(now).await.map_err(unavailable)?.unwrap_or(keys);
+            let newer = login.keys.after_refetch(now).await.map_err(unpublished)?.unwrap_or(keys);
             jws.verify_in(&newer, &login.algorithms)
         }
         verified => verified,
@@ -73,8 +102,8 @@ async fn under(login: &KeyLogin, jws: &Compact<'_>, now: Time) -> Result<Verifie
     .map_err(ClientReason::Unproven)
 }
 
-fn unavailable(reason: KeysUnavailable) -> ClientReason {
-    ClientReason::KeysUnavailable(reason.into())
+fn unpublished(_: KeysUnavailable) -> ClientReason {
+    ClientReason::KeysUnpublished
 }
 
 /// Absent is fine, another kind of token is not (rfc7523bis §4, RFC 8725 §3.11).

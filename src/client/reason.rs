@@ -38,6 +38,8 @@ pub enum ClientReason {
     Unproven(JoseReason),
     /// No client and no issuer of that name is registered. Who asks cannot tell it from `Unproven`.
     Stranger,
+    /// The client's keys cannot be had at the moment where it publishes them. Who asks cannot tell it from `Unproven`.
+    KeysUnpublished,
     /// The assertion's claims break a rule.
     Assertion(AssertionReason),
     /// A JWT-SVID sent as `jwt-bearer`.
@@ -187,9 +189,10 @@ impl fmt::Display for ClientReason {
             ),
             Self::AssertionMissing => "client_assertion is required with client_assertion_type",
             Self::Jose(reason) => return write!(f, "client_assertion: {reason}"),
-            Self::Unproven(_) | Self::Stranger => concat!(
+            Self::Unproven(_) | Self::Stranger | Self::KeysUnpublished => concat!(
                 "client_assertion: no registered key of the client named by iss and sub verifies it, ",
-                "or there is no such client or trusted issuer; check iss, sub, kid, alg and the key"
+                "or there is no such client or trusted issuer; check iss, sub, kid, alg and the key, ",
+                "and if the client publishes its keys try again in a few seconds"
             ),
             Self::Assertion(reason) => return write!(f, "client_assertion: {reason}"),
             Self::SvidAsJwt => {

@@ -110,6 +110,21 @@ impl State {
         live.recorded.tasks().filter_map(|(id, _)| live.task(id)).collect()
     }
 
+    /// Of the tasks that are remembered the newest, those with an id below `after`, `most` of them. Ids are in the order in
+    /// which tasks were opened.
+    pub fn newest_tasks(&self, after: Option<TaskId>, most: usize) -> Vec<Task> {
+        let live = self.read();
+        let mut ids: Vec<TaskId> =
+            live.recorded.tasks().map(|(id, _)| *id).filter(|id| after.is_none_or(|after| *id < after)).collect();
+        if most < ids.len() {
+            let (newest, ..) = ids.select_nth_unstable_by(most, |one, other| other.cmp(one));
+            let newest = newest.len();
+            ids.truncate(newest);
+        }
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids.iter().filter_map(|id| live.task(id)).collect()
+    }
+
     /// How many tasks are not over.
     pub fn tasks_len(&self) -> usize {
         self.read().recorded.open_tasks().held()

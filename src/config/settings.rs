@@ -154,6 +154,10 @@ pub struct LimitSettings {
     pub connections: usize,
     /// The most of them that may come from one address.
     pub connections_per_address: usize,
+    /// Refusals of strangers from one address in a second, in the long run; beyond them it is told to wait.
+    pub strangers_per_second: u32,
+    /// The same at once.
+    pub strangers_burst: u32,
     /// Threads that answer requests; 0 for one per core.
     pub workers: usize,
     /// Verified tokens that are remembered.
@@ -375,6 +379,8 @@ impl LimitSettings {
             "refusals_per_minute",
             "connections",
             "connections_per_address",
+            "strangers_per_second",
+            "strangers_burst",
             "requests_per_second",
             "workers",
             "verified_tokens",
@@ -390,6 +396,8 @@ impl LimitSettings {
         let requests_per_second = reader.take_integer("requests_per_second", RATES);
         let connections = reader.take_integer("connections", 16..=1_048_576);
         let per_address = reader.take_integer("connections_per_address", 1..=1_048_576);
+        let strangers_per_second = reader.take_integer("strangers_per_second", 1..=1_000_000);
+        let strangers_burst = reader.take_integer("strangers_burst", 1..=1_000_000);
         let workers = reader.take_integer("workers", 0..=1024);
         let verified_tokens = reader.take_integer("verified_tokens", 0..=1_048_576);
         let single_use = reader.take_integer("single_use", 1000..=16_777_216);
@@ -405,6 +413,8 @@ impl LimitSettings {
             requests_per_second: u32::try_from(requests_per_second?.value).ok()?,
             connections: size(connections)?,
             connections_per_address: size(per_address)?,
+            strangers_per_second: u32::try_from(strangers_per_second?.value).ok()?,
+            strangers_burst: u32::try_from(strangers_burst?.value).ok()?,
             workers: size(workers)?,
             verified_tokens: size(verified_tokens)?,
             single_use: size(single_use)?,

@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::socket::Auditor;
 use super::state::AppState;
-use crate::admin::{self, AdminReason, ArchivedRecords, RevokeTarget, RevokedTarget};
+use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget, RevokedTarget};
 use crate::commit::{CommitReason, Transition};
 use crate::crypto::Digest;
 use crate::ledger::record::StateCause;
-use crate::oauth::{ClientId, Txn};
+use crate::oauth::{ClientId, TaskId, Txn};
 use crate::request::Form;
 use crate::store::{self, KeyFilesReason};
 
@@ -58,20 +58,32 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     );
 }
 
-/// The inventory of agents.
-async fn agents(_operator: Auditor, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+/// A page of the inventory of agents: those after the parameter `after`, or the one that `id` names.
+async fn agents(_operator: Auditor, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = query(&request)?;
     let counted = web::block(move || {
         let mut usage = state.usage.lock().unwrap_or_else(PoisonError::into_inner);
         admin::catch_up(&mut usage, &*state.ledger.records)?;
-        Ok(admin::inventory(&state.deployment(), &*state.commit().state(), &usage, state.now()))
+        let wanted = form.get("id").map_or(AgentQuery::After(form.get("after").unwrap_or_default()), AgentQuery::One);
+        Ok(admin::inventory(&state.deployment(), &*state.commit().state(), &usage, wanted, state.now()))
     });
     let agents = counted.await.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
-    Ok(HttpResponse::Ok().json(json!({ "agents": agents.map_err(AdminError::of)? })))
+    Ok(HttpResponse::Ok().json(agents.map_err(AdminError::of)?))
 }
 
-/// Every task that is remembered.
-async fn tasks(_operator: Auditor, state: Data<AppState>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "tasks": admin::tasks(&state.deployment(), state.commit(), state.now()) }))
+/// A page of the tasks that are remembered: those opened before the parameter `after`, `limit` at most.
+async fn tasks(_operator: Auditor, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = query(&request)?;
+    let after = form.get("after").map(TaskId::parse).transpose();
+    let after = after.map_err(|_| AdminError::malformed("after must be the id of a task, the next of the page before"))?;
+    let limit = form.get("limit").map_or(Ok(admin::TASK_PAGE_MAX), str::parse);
+    let limit = limit.map_err(|_| AdminError::malformed("limit must be a number"))?;
+    Ok(HttpResponse::Ok().json(admin::task_page(&state.deployment(), state.commit(), after, limit, state.now())))
+}
+
+/// The parameters in the address.
+fn query(request: &HttpRequest) -> Result<Form, AdminError> {
+    Form::decode(request.query_string().as_bytes(), PARAMETERS_MAX).map_err(AdminError::malformed)
 }
 
 /// The configuration that is not in force yet, as the files are now, and not as they were at the last look.

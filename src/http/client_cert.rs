@@ -9,6 +9,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::connection::Connection;
+use super::strangers::KnownConnection;
 use crate::client::{PeerCertificate, hash_secret};
 use crate::config::{Proxy, Settings};
 use crate::request::RequestReason;
@@ -47,8 +48,9 @@ impl Frontend {
     }
 }
 
-/// Notes the certificate of a new connection, for all its requests.
+/// Notes the certificate of a new connection, for all its requests, and that nobody has proved itself on it.
 pub(super) fn note(connection: &Connection, data: &mut Extensions) {
+    data.insert(KnownConnection::default());
     let Some(chain) = connection.certificates() else { return };
     data.insert(PeerCertificate::new(chain.iter().map(|certificate| certificate.to_vec())));
 }

@@ -22,6 +22,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// Without a byte in either direction. Longer than what the HTTP layer allows between two requests.
 const IDLE: Duration = Duration::from_secs(90);
 
+/// The beginning of an interim answer (RFC 9110 §15.2.1).
+const GO_ON: &[u8] = b"HTTP/1.1 100 ";
+
 /// A connection that was admitted, with or without TLS.
 pub(super) struct Connection {
     link: Link,
@@ -31,7 +34,7 @@ pub(super) struct Connection {
     answering: Option<Instant>,
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
-    _permit: ConnectionPermit,
+    permit: ConnectionPermit,
 }
 
 /// The transport of a connection.
@@ -42,10 +45,11 @@ pub(super) enum Link {
 }
 
 impl Connection {
-    pub(super) fn new(link: Link, permit: ConnectionPermit) -> Self {
+    pub(super) fn new(link: Link, mut permit: ConnectionPermit) -> Self {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + IDLE));
-        Self { link, asked: None, answering: None, moved: now, alarm, _permit: permit }
+        permit.rest();
+        Self { link, asked: None, answering: None, moved: now, alarm, permit }
     }
 
     /// The certificates that the peer proved to hold the first one's key of, its own first. None without TLS.
@@ -90,11 +94,26 @@ impl Connection {
         self.poll_overdue(cx).map(Err)
     }
 
-    fn wrote(&mut self, bytes: usize) {
-        if bytes > 0 {
-            let now = Instant::now();
-            (self.asked, self.moved) = (None, now);
-            self.answering.get_or_insert(now);
+    /// Between two requests the connection ends, as if its peer had closed it, when its place was given to another.
+    fn wait_for_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.permit.is_given_or_wakes(cx.waker()) && self.is_idle() {
+            true => Poll::Ready(Ok(())),
+            false => self.wait(cx),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.asked.is_none() && self.answering.is_none()
+    }
+
+    /// The first `count` of `bytes` are written: of an answer, unless it is the word to go on with a request that waits for it.
+    fn wrote(&mut self, bytes: &[u8], count: usize) {
+        if count > 0 {
+            self.moved = Instant::now();
+        }
+        if count > 0 && !bytes.starts_with(GO_ON) {
+            self.asked = None;
+            self.answering.get_or_insert(self.moved);
         }
     }
 }
@@ -109,10 +128,11 @@ impl AsyncRead for Connection {
             Link::Local(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
         if read.is_pending() {
-            return this.wait(cx);
+            return this.wait_for_more(cx);
         }
         if buffer.filled().len() > before {
             let now = Instant::now();
+            this.permit.begin();
             this.moved = now;
             let since = *this.asked.get_or_insert(now);
             if now.duration_since(since) > REQUEST {
@@ -134,7 +154,7 @@ impl AsyncWrite for Connection {
         match written {
             Poll::Pending => this.wait(cx),
             Poll::Ready(Ok(count)) => {
-                this.wrote(count);
+                this.wrote(bytes, count);
                 written
             }
             Poll::Ready(Err(_)) => written,
@@ -151,7 +171,9 @@ impl AsyncWrite for Connection {
         match flushed {
             Poll::Pending => this.wait(cx),
             Poll::Ready(_) => {
-                this.answering = None;
+                if this.answering.take().is_some() && this.is_idle() {
+                    this.permit.rest();
+                }
                 flushed
             }
         }
@@ -174,7 +196,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::http::connection_limit::AddressLimit;
+    use crate::http::connection_limit::{ConnectionLimits, ConnectionPlaces};
     use crate::patience::pass_async;
 
     /// A connection and its client.
@@ -182,7 +204,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
-        (Connection::new(Link::Plain(ours.unwrap().0), AddressLimit::new(1).uncounted()), theirs.unwrap())
+        (Connection::new(Link::Plain(ours.unwrap().0), ConnectionPermit::uncounted()), theirs.unwrap())
     }
 
     async fn read(connection: &mut Connection) -> Result<usize, io::ErrorKind> {
@@ -218,6 +240,34 @@ mod tests {
             (connection.asked, connection.answering, connection.moved) = (asked.map(ago), answering.map(ago), ago(moved));
             assert_eq!(read(&mut connection).await, Err(io::ErrorKind::TimedOut), "{asked:?} {answering:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_the_word_to_go_on_is_under_way() {
+        let (mut connection, mut client) = pair().await;
+        client.write_all(b"POST").await.unwrap();
+        assert_eq!(read(&mut connection).await, Ok(4));
+        connection.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        connection.flush().await.unwrap();
+        assert!(!connection.is_idle());
+        connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        connection.flush().await.unwrap();
+        assert!(connection.is_idle());
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_whose_place_is_given_away_ends() {
+        let limits = ConnectionLimits { connections: 1, per_address: 1, configured: 1 };
+        let (places, (connection, mut client)) = (ConnectionPlaces::new(limits), pair().await);
+        let at = |number: u8| std::net::IpAddr::from([192, 0, 2, number]);
+        let mut connection = Connection::new(connection.link, places.permit(at(1), false).unwrap());
+        client.write_all(b"GET").await.unwrap();
+        assert_eq!(read(&mut connection).await, Ok(3));
+        assert!(places.permit(at(2), false).is_none(), "a request is under way");
+        connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        connection.flush().await.unwrap();
+        let (read, newcomer) = tokio::join!(read(&mut connection), async { places.permit(at(2), false) });
+        assert_eq!((read, newcomer.is_some()), (Ok(0), true));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use super::plain::plain;
 use super::readiness::{NotReady, not_ready};
 use super::state::AppState;
+use super::strangers::Strangers;
 use crate::commit::contract::Select;
 use crate::config::CandidateState;
 use crate::keys::KeyState;
@@ -71,12 +72,16 @@ fn memory(state: &AppState) -> String {
         ("live_entries", live.len(), limits.generations),
         ("tasks", live.tasks_len(), limits.tasks),
         ("status_tokens", tokens, limits.status),
+        ("stranger_addresses", state.strangers.addresses(), Strangers::addresses_max()),
     ];
     let mut text = String::new();
     for (name, fill, max) in parts {
         let _ = writeln!(text, "# TYPE countersign_{name} gauge\ncountersign_{name} {fill}");
         let _ = writeln!(text, "# TYPE countersign_{name}_max gauge\ncountersign_{name}_max {max}");
     }
+    let turned_away = state.strangers.turned_away();
+    let _ = writeln!(text, "# TYPE countersign_strangers_turned_away_total counter");
+    let _ = writeln!(text, "countersign_strangers_turned_away_total {turned_away}");
     text
 }
 
@@ -113,10 +118,13 @@ fn archive(state: &AppState) -> String {
     format!("# TYPE countersign_archive_behind_seconds gauge\ncountersign_archive_behind_seconds {behind}\n")
 }
 
-/// Per trust rule: usability and age of its keys, and how often they were fetched.
+/// Per trust rule: usability and age of its keys, and how often they were fetched; and how many clients' published keys cannot be
+/// had, which their refusals do not tell.
 fn trust(state: &AppState) -> String {
-    let states = state.deployment().trust.key_states(state.now());
-    let mut text = String::new();
+    let deployment = state.deployment();
+    let (states, out_of_reach) = (deployment.trust.key_states(state.now()), deployment.logins.keys_out_of_reach(state.now()));
+    let mut text = String::from("# TYPE countersign_client_keys_out_of_reach gauge\n");
+    let _ = writeln!(text, "countersign_client_keys_out_of_reach {out_of_reach}");
     let mut gauge = |name: &str, kind: &str, value: &dyn Fn(&KeyState) -> Option<u64>| {
         let _ = writeln!(text, "# TYPE countersign_trust_{name} {kind}");
         for (rule, value) in states.iter().filter_map(|state| Some((&state.rule, value(state)?))) {

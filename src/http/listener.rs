@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::{Connection, Link};
-use super::connection_limit::{AddressLimit, ConnectionLimits, ConnectionPermit};
+use super::connection_limit::{ConnectionLimits, ConnectionPermit, ConnectionPlaces};
 use super::plain::not_found;
 use super::state::AppState;
 use super::tls::TlsSetup;
@@ -38,6 +38,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Connections at a time to the operators' address, half of all at most from one address; and to the socket.
 const OPERATORS: usize = 64;
+
+/// Connections that a thread may have beyond the places: those on their way in, and out. Where it has as many it takes no more,
+/// whoever they are, and nobody decides.
+const PASSING: usize = 1024;
 
 /// For a connection that is being closed.
 const PARTING: Duration = Duration::from_secs(2);
@@ -74,12 +78,13 @@ pub(super) fn public_server(
         0 => std::thread::available_parallelism().map_or(2, usize::from),
         workers => workers,
     };
-    let limit = AddressLimit::new(settings.connections.per_address);
+    let places = ConnectionPlaces::new(settings.connections);
+    state.metrics.count_connections(&places);
     let mut builder = Server::build().workers(threads).disable_signals().shutdown_timeout(10);
-    builder = builder.max_concurrent_connections(settings.connections.connections.div_ceil(threads));
+    builder = builder.max_concurrent_connections(settings.connections.connections + PASSING);
     for Listener { socket, tls } in listeners {
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
-        let acceptor = Acceptor { state: state.clone(), limit: Arc::clone(&limit), tls };
+        let acceptor = Acceptor { state: state.clone(), places: Arc::clone(&places), tls };
         let (path, ending) = (settings.path.to_owned(), builder.graceful_shutdown_signal());
         builder = builder.listen("public", socket, move || {
             let (http, path) = (http(&ending).on_connect_ext(client_cert::note), path.clone());
@@ -96,7 +101,8 @@ pub(super) fn public_server(
 /// When the socket cannot be used.
 pub(super) fn ops_server(state: &Data<AppState>, socket: TcpListener) -> io::Result<Server> {
     let builder = apart();
-    let acceptor = Acceptor { state: state.clone(), limit: AddressLimit::new(OPERATORS / 2), tls: None };
+    let limits = ConnectionLimits { connections: OPERATORS, per_address: OPERATORS / 2, configured: OPERATORS };
+    let acceptor = Acceptor { state: state.clone(), places: ConnectionPlaces::new(limits), tls: None };
     let ending = builder.graceful_shutdown_signal();
     let server = builder.listen("ops", socket, move || {
         acceptor.clone().service().and_then(http(&ending).finish(application(&acceptor.state, health::routes)))
@@ -110,16 +116,16 @@ pub(super) fn ops_server(state: &Data<AppState>, socket: TcpListener) -> io::Res
 /// When the socket cannot be used.
 pub(super) fn local_server(state: &Data<AppState>, socket: UnixListener) -> io::Result<Server> {
     let (builder, ours) = (apart(), socket::owner(&socket)?);
-    let (state, limit, ending) = (state.clone(), AddressLimit::new(OPERATORS), builder.graceful_shutdown_signal());
+    let builder = builder.max_concurrent_connections(OPERATORS);
+    let (state, ending) = (state.clone(), builder.graceful_shutdown_signal());
     let server = builder.listen_uds("local", socket, move || {
-        let (limit, http) = (Arc::clone(&limit), http(&ending));
-        let http = http.on_connect_ext(move |connection: &Connection, data| {
+        let http = http(&ending).on_connect_ext(move |connection: &Connection, data| {
             if let Some(auditor) = socket::auditor(connection.peer_user(), ours) {
                 data.insert(auditor);
             }
         });
         let acceptor = fn_service(move |stream: UnixStream| {
-            let connection = Connection::new(Link::Local(stream), limit.uncounted());
+            let connection = Connection::new(Link::Local(stream), ConnectionPermit::uncounted());
             std::future::ready(Ok::<_, DispatchError>((connection, Protocol::Http1, None)))
         });
         acceptor.and_then(http.finish(application(&state, local_routes)))
@@ -136,7 +142,7 @@ fn local_routes(config: &mut ServiceConfig) {
 
 /// One thread and a few connections, whatever the public listeners are busy with.
 fn apart() -> ServerBuilder {
-    Server::build().workers(1).disable_signals().shutdown_timeout(10).max_concurrent_connections(OPERATORS)
+    Server::build().workers(1).disable_signals().shutdown_timeout(10).max_concurrent_connections(OPERATORS + PASSING)
 }
 
 /// HTTP as it is spoken on every connection.
@@ -175,7 +181,7 @@ fn application<R: FnOnce(&mut ServiceConfig)>(
 #[derive(Clone)]
 struct Acceptor {
     state: Data<AppState>,
-    limit: Arc<AddressLimit>,
+    places: Arc<ConnectionPlaces>,
     tls: Option<TlsAcceptor>,
 }
 
@@ -197,17 +203,10 @@ impl Acceptor {
 
     async fn admit(&self, stream: TcpStream) -> io::Result<(Connection, Protocol, Option<SocketAddr>)> {
         let peer = stream.peer_addr()?;
-        let permit = self.permit(peer.ip()).ok_or(io::ErrorKind::QuotaExceeded)?;
+        let is_proxy = self.state.is_proxy(peer.ip());
+        let permit = self.places.permit(peer.ip(), is_proxy).ok_or(io::ErrorKind::QuotaExceeded)?;
         let link = handshake(stream, self.tls.as_ref()).await?;
         Ok((Connection::new(link, permit), Protocol::Http1, Some(peer)))
-    }
-
-    /// Behind a proxy are many clients.
-    fn permit(&self, address: IpAddr) -> Option<ConnectionPermit> {
-        match self.state.is_proxy(address) {
-            true => Some(self.limit.uncounted()),
-            false => self.limit.permit(address),
-        }
     }
 }
 

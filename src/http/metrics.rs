@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use super::connection_limit::ConnectionPlaces;
 use crate::error::ErrorCode;
 use crate::jose::keys_parsed;
 
@@ -11,6 +13,7 @@ use crate::jose::keys_parsed;
 pub(super) struct Metrics {
     issued: AtomicU64,
     refused: [AtomicU64; ErrorCode::NAMES.len()],
+    connections: OnceLock<Arc<ConnectionPlaces>>,
 }
 
 impl Metrics {
@@ -24,6 +27,11 @@ impl Metrics {
         counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
     }
 
+    /// Tells of the clients' connections from now on.
+    pub(super) fn count_connections(&self, places: &Arc<ConnectionPlaces>) {
+        let _first = self.connections.get_or_init(|| Arc::clone(places));
+    }
+
     /// The text to scrape.
     pub(super) fn text(&self) -> String {
         let mut text = String::from("# TYPE countersign_tokens_issued_total counter\n");
@@ -35,6 +43,18 @@ impl Metrics {
         }
         text.push_str("# TYPE countersign_keys_parsed_total counter\n");
         let _ = writeln!(text, "countersign_keys_parsed_total {}", keys_parsed());
-        text
+        text + &self.connections()
+    }
+
+    fn connections(&self) -> String {
+        let Some(counts) = self.connections.get().map(|places| places.counts()) else { return String::new() };
+        format!(
+            "# TYPE countersign_connections gauge\ncountersign_connections {}\n\
+             # TYPE countersign_connections_max gauge\ncountersign_connections_max {}\n\
+             # TYPE countersign_connections_configured gauge\ncountersign_connections_configured {}\n\
+             # TYPE countersign_connections_yielded_total counter\ncountersign_connections_yielded_total {}\n\
+             # TYPE countersign_connections_refused_total counter\ncountersign_connections_refused_total {}\n",
+            counts.open, counts.max, counts.configured, counts.yielded, counts.refused
+        )
     }
 }

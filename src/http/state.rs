@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use arc_swap::{ArcSwap, Guard};
 
 use super::client_cert::Frontend;
+use super::log_sample::LogSample;
 use super::metadata::Discovery;
 use super::metrics::Metrics;
+use super::strangers::{KnownConnection, StrangerLimits, Strangers, Visitor};
 use crate::commit::contract::RecordReader;
 use crate::commit::{Commit, Sequencer};
 use crate::config::CandidateBoard;
@@ -32,6 +35,8 @@ pub struct AppState {
     pub(super) keys: PathBuf,
     pub(super) ledger: LedgerState,
     pub(super) metrics: Metrics,
+    pub(super) strangers: Strangers,
+    pub(super) log: LogSample,
     pub(super) status_lists: SignedLists,
     /// The use of agents, counted from the records as far as the last inventory read them.
     pub(super) usage: Mutex<Usage>,
@@ -46,13 +51,15 @@ pub(super) struct Snapshot {
     pub(super) discovery: Discovery,
 }
 
-/// Bounds on a request's form.
+/// Bounds on a request's form, and on who may send many that are refused.
 #[derive(Clone, Copy, Debug)]
 pub struct InputLimits {
     /// The longest body, in bytes.
     pub body_bytes_max: usize,
     /// The most parameters.
     pub parameters_max: usize,
+    /// The refusals of strangers from one address.
+    pub strangers: StrangerLimits,
 }
 
 /// The log and its records, for proofs, tiles and inventories.
@@ -95,8 +102,9 @@ impl AppState {
     ) -> Self {
         commit.suspend_configured(deployment.inactive());
         let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
-        let (board, metrics, status_lists, usage, rates) = Default::default();
-        Self { snapshot, board, commit, clock, limits, ledger, keys, metrics, status_lists, usage, rates }
+        let (board, metrics, log, status_lists, usage, rates) = Default::default();
+        let strangers = Strangers::new(limits.strangers);
+        Self { snapshot, board, commit, clock, limits, ledger, keys, metrics, strangers, log, status_lists, usage, rates }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.
@@ -118,6 +126,12 @@ impl AppState {
     /// Tells whether a proxy in front of this server connects from `address`.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.snapshot.load().frontend.proxies.iter().any(|proxy| proxy.is_at(address))
+    }
+
+    /// Whoever sent `request`. A proxy has no address: behind it are many.
+    pub(super) fn visitor<'a>(&self, request: &'a HttpRequest) -> Visitor<'a> {
+        let address = request.peer_addr().map(|peer| peer.ip()).filter(|address| !self.is_proxy(*address));
+        Visitor::new(address, request.conn_data::<KnownConnection>())
     }
 
     pub(super) fn commit(&self) -> &Commit {

@@ -12,6 +12,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 
+use crate::x509::has_oversized_key;
+
 /// The certificate in use, for every listener that speaks TLS.
 #[derive(Debug)]
 pub struct TlsIdentity(ArcSwap<CertifiedKey>);
@@ -106,7 +108,9 @@ impl ClientCertVerifier for AnyCertificate {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let bytes = end_entity.len() + intermediates.iter().map(|certificate| certificate.len()).sum::<usize>();
-        match intermediates.len() <= INTERMEDIATES_MAX && bytes <= CHAIN_BYTES_MAX {
+        let is_bounded = intermediates.len() <= INTERMEDIATES_MAX && bytes <= CHAIN_BYTES_MAX;
+        // Before the signature of the handshake is verified by it.
+        match is_bounded && !has_oversized_key(end_entity) {
             true => Ok(ClientCertVerified::assertion()),
             false => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
         }

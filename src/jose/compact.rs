@@ -167,6 +167,8 @@ impl<'a> Compact<'a> {
 
     pub(super) fn check_signature(&self, key: &VerifyingKey, algorithm: Algorithm) -> Result<(), JoseReason> {
         let verifier = key.verifier(algorithm).ok_or(JoseReason::AlgorithmNotAllowed)?;
+        #[cfg(test)]
+        CHECKED.set(CHECKED.get() + 1);
         verifier.verify(self.signed.as_bytes(), &self.signature).map_err(|_| JoseReason::Signature)
     }
 
@@ -174,6 +176,17 @@ impl<'a> Compact<'a> {
         let claims = self.claims.clone().ok_or(JoseReason::Claims)?;
         Ok(Verified { claims, algorithm, key: key.thumbprint() })
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static CHECKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// The signatures that this thread has checked.
+#[cfg(test)]
+pub(crate) fn signatures_checked() -> usize {
+    CHECKED.get()
 }
 
 impl Verified {

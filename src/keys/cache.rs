@@ -123,6 +123,19 @@ impl ClientJwks {
         matches!(&self.0, JwksSource::Given(keys) if keys.is_empty())
     }
 
+    /// True for keys that the client publishes.
+    pub fn is_published(&self) -> bool {
+        matches!(&self.0, JwksSource::Remote(_))
+    }
+
+    /// False where they are published and none is fresh enough at `now`.
+    pub fn is_at_hand(&self, now: Time) -> bool {
+        match &self.0 {
+            JwksSource::Given(_) => true,
+            JwksSource::Remote(cache) => cache.at_hand(now).is_some(),
+        }
+    }
+
     /// Keeps them fresh from now on, where they are published. Must be called on a tokio runtime; calling it again starts
     /// nothing twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {

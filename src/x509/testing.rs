@@ -50,6 +50,10 @@ pub(crate) fn root(name: &str) -> Authority {
 }
 
 impl Authority {
+    pub(crate) fn with_key(params: CertificateParams, key: KeyPair, der: Vec<u8>) -> Self {
+        Self { der, issuer: Issuer::new(params, key) }
+    }
+
     pub(crate) fn issue(&self, params: &CertificateParams) -> Vec<u8> {
         self.issue_for(params, &KeyPair::generate().unwrap())
     }

@@ -38,6 +38,9 @@ mod ledger;
 // HTTPS, client certificates, and crowds of clients.
 mod tls;
 
+// What strangers may cost: connections, refusals, log lines.
+mod strangers;
+
 // Input that is wrong in every way: errors, memory, records.
 mod backup;
 mod bad_input;

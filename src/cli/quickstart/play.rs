@@ -11,7 +11,8 @@ use super::evidence;
 use super::report::{StepReport, StepResult};
 use crate::cli::http_client::{HttpClient, HttpReply};
 use crate::cli::output::Failure;
-use crate::cli::{replay, text};
+use crate::cli::replay::{self, Outline};
+use crate::cli::text;
 use crate::client::{JWT_BEARER, JWT_SPIFFE};
 use crate::demo::{CRM, Federation, Issuers, RESEARCH, Validator};
 use crate::oauth::{Clock, Time, TokenType, Txn};
@@ -199,10 +200,11 @@ impl<'a> Play<'a> {
         let claims = text::claims(token).unwrap_or_default();
         let txn = Txn::parse(&plain(&claims, "txn")).map_err(|_| Failure::new("the token names no transaction"))?;
         let root = KeyFiles::open(&self.data.join("keys"), self.now())?.root()?;
-        let steps = replay::read(&self.data, txn, Some(&root), (&[], &[]))?;
-        let hops = steps.iter().filter(|step| step.is_hop()).count();
-        let data = self.data.display().to_string();
-        let mut details = replay::tree(txn, &steps);
+        let mut outline = Outline::default();
+        replay::read(&self.data, txn, Some(&root), (&[], &[]), |step| outline.add(&step))?;
+        let (hops, data) = (outline.hops(), self.data.display().to_string());
+        let mut details = Vec::new();
+        outline.lines(txn, |line| details.push(line.to_owned()));
         details.push(format!("again:  countersign replay {txn} --data {data}"));
         self.report.add(StepResult {
             step: "replay",

@@ -15,7 +15,7 @@ use crate::client::{
 use crate::oauth::{SpiffePattern, Time};
 use crate::request::Form;
 use crate::trust::{TrustReason, TrustStore};
-use crate::x509::{RevocationList, UnverifiedCertificate, X509Reason};
+use crate::x509::{RevocationList, UnverifiedCertificate, X509Reason, signatures_checked};
 
 /// The certificate of RFC 8705 §A, and its thumbprint there.
 const RFC_8705: &str = "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzEN\
@@ -34,8 +34,12 @@ struct Ca {
 
 impl Ca {
     fn new() -> Self {
+        Self::called("CA")
+    }
+
+    fn called(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
-        let mut params = params("CA");
+        let mut params = params(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let roots = Roots::from_der([params.self_signed(&key).unwrap().der()]).unwrap();
@@ -129,6 +133,30 @@ fn why(result: Result<AuthenticatedClient, ClientReason>) -> Option<CertificateR
         ClientReason::Certificate(reason) => Some(reason),
         _ => None,
     }
+}
+
+/// Whoever shows a certificate that names an authority of some client is judged by that, whomever he says that he is; on the same
+/// connection a second time by nothing.
+#[test]
+fn a_refusal_costs_the_same_for_every_client_and_is_remembered() {
+    let (ours, other, forger) = (Ca::new(), Ca::called("other"), Ca::new());
+    let logins = || {
+        vec![
+            ("elsewhere", vec![other.login("a.x")]),
+            ("known", vec![ours.login("a.x")]),
+            ("pinned", vec![ClientAuth::SelfSignedTls { certificates: vec![crate::crypto::Digest([1; 32])], keys: Vec::new() }]),
+        ]
+    };
+    for client in ["known", "nobody", "elsewhere", "pinned"] {
+        let forged = forger.issue(&dns("a.x"));
+        let cost = || {
+            let before = signatures_checked();
+            assert!(log_in(logins(), &no_trust(), &forged, client, SOON).is_err());
+            signatures_checked() - before
+        };
+        assert_eq!([cost(), cost()], [1, 0], "{client}");
+    }
+    assert!(log_in(logins(), &no_trust(), &ours.issue(&dns("a.x")), "known", SOON).is_ok());
 }
 
 /// RFC 8705 §A: the certificate, its `x5t#S256`, and the JWK of its key.

@@ -16,7 +16,7 @@ use crate::client::fixture::{
     signed, signed_under,
 };
 use crate::client::{AuthenticatedClient, ClientAuth, ClientAuths};
-use crate::jose::{Algorithm, KeySet, SigningKey};
+use crate::jose::{Algorithm, KeySet, SigningKey, signatures_checked};
 use crate::keys::{ClientJwks, RefreshPolicy};
 use crate::net::Fetcher;
 use crate::oauth::Clock;
@@ -203,6 +203,50 @@ fn who_asks_cannot_tell_whether_a_client_exists() {
     }
 }
 
+/// Of every name, registered or not, whatever key its assertion names: one signature is verified, and refused.
+#[test]
+fn a_refusal_takes_the_work_of_one_verification_for_every_name() {
+    let headers = [
+        json!({"alg": "ES256"}),
+        json!({"alg": "ES256", "kid": KEY.kid()}),
+        json!({"alg": "ES256", "kid": "unknown"}),
+        json!({"alg": "RS256", "kid": KEY.kid()}),
+        json!({"alg": "EdDSA"}),
+    ];
+    for client in ["nobody", CLIENT, "legacy", "secretive", "suspended", "retired"] {
+        for header in &headers {
+            let text = signed_under(header, &OTHER_KEY, &good_claims(client));
+            let before = signatures_checked();
+            let refused = world().try_login(&Sent::assertion(&text)).unwrap_err();
+            assert_eq!(signatures_checked() - before, 1, "{client} {header}: {refused:?}");
+        }
+    }
+    let before = signatures_checked();
+    assert!(login(&good_claims(CLIENT)).is_ok());
+    assert_eq!(signatures_checked() - before, 1, "as many as a login takes that is granted");
+}
+
+/// As soon as some client publishes its keys, which may be waited for, every refusal that could tell of a client waits.
+#[test]
+fn a_refusal_waits_for_every_name_or_for_none() {
+    let published = || {
+        let keys = ClientJwks::refreshed("http://127.0.0.1:9/jwks".parse().unwrap(), RefreshPolicy::default());
+        ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false }
+    };
+    let waits = |world: World, client: &str, key: &SigningKey| world.waits(&Sent::assertion(&signed(key, &good_claims(client))));
+    for client in ["nobody", CLIENT, "secretive", "suspended"] {
+        assert!(!waits(world(), client, &OTHER_KEY), "{client}");
+        assert!(waits(world().agent("published", vec![published()]), client, &OTHER_KEY), "{client}");
+    }
+    assert!(waits(world().agent("published", vec![published()]), "published", &OTHER_KEY));
+    assert!(!waits(world().agent("published", vec![published()]), CLIENT, &KEY), "who proves itself waits for nobody");
+    let answer = |client: &str| {
+        let world = world().agent("published", vec![published()]);
+        world.try_login(&Sent::assertion(&signed(&OTHER_KEY, &good_claims(client)))).unwrap_err().to_string()
+    };
+    assert_eq!(answer("published"), answer("nobody"), "keys that cannot be had are not told");
+}
+
 #[test]
 fn only_who_holds_a_key_learns_which_claim_is_wrong() {
     let claims = changed(good_claims(CLIENT), json!({"aud": "x", "exp": 1, "jti": null}));
@@ -344,7 +388,7 @@ fn keys_that_cannot_be_had_are_no_verdict() {
     let keys = ClientJwks::refreshed("http://127.0.0.1:9/jwks".parse().unwrap(), impatient);
     let login = ClientAuth::PrivateKeyJwt { keys, algorithms: vec![Algorithm::ES256], accept_token_endpoint: false };
     let world = World::new(no_trust()).agent(CLIENT, vec![login]);
-    assert_eq!(world.refuses(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))), "KeysUnavailable(KeysUnavailable)");
+    assert_eq!(world.refuses(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))), "KeysUnpublished");
 }
 
 /// Keys that cannot be had make a refusal no verdict, in whichever order the logins stand, and hinder none that serves.
@@ -361,7 +405,7 @@ fn keys_that_cannot_be_had_do_not_stand_in_the_way_of_others() {
     for missing_first in [false, true] {
         assert!(world(missing_first).try_login(&Sent::assertion(&signed(&KEY, &good_claims(CLIENT)))).is_ok());
         let refused = world(missing_first).refuses(&Sent::assertion(&signed(&OTHER_KEY, &good_claims(CLIENT))));
-        assert_eq!(refused, "KeysUnavailable(KeysUnavailable)");
+        assert_eq!(refused, "KeysUnpublished");
     }
 }
 

@@ -19,26 +19,28 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, state: Data<Ap
         state.metrics.issued();
         respond::issued(&token)
     };
-    handle(&state, read(&request, payload, &state), lines::token, answer).await
+    handle(state.visitor(&request), &state, read(&request, payload, &state), lines::token, answer).await
 }
 
 /// Answers an introspection request.
 pub(super) async fn introspect(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
     let wanted = wanted(&request);
     let line = async |context: LineContext<'_>, form: &Form| lines::introspect(context, form, wanted).await;
-    handle(&state, read(&request, payload, &state), line, |response, _| respond::introspected(response)).await
+    handle(state.visitor(&request), &state, read(&request, payload, &state), line, |response, _| respond::introspected(response))
+        .await
 }
 
 /// Answers a revocation request. That a token is not the client's to revoke is recorded and logged, and answered like the rest.
 pub(super) async fn revoke(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let visitor = state.visitor(&request);
     let line = async |context: LineContext<'_>, form: &Form| match lines::revoke(context, form).await {
         Err(refused) if refused.is_hidden() => {
-            let _untold = refuse(&state, refused, Some(context.credentials), context.now).await;
+            let _untold = refuse(&state, refused, Some(context.credentials), (visitor, context.now)).await;
             Ok(())
         }
         told => told,
     };
-    handle(&state, read(&request, payload, &state), line, |(), _| respond::revoked()).await
+    handle(visitor, &state, read(&request, payload, &state), line, |(), _| respond::revoked()).await
 }
 
 /// A JWT where `Accept` names it, unless it names JSON with more weight. A wildcard does not name it.

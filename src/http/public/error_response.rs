@@ -13,16 +13,21 @@ use crate::commit::CommitReason;
 use crate::crypto::random;
 use crate::error::{AccessError, ErrorCode, ExchangeError, RateExceeded};
 use crate::http::state::AppState;
+use crate::http::strangers::Visitor;
 use crate::lifecycle::AdmissionReason;
 use crate::lines::{AnsweredRefusal, RefusedRequest};
 use crate::oauth::{ClientId, Jti, Time};
 use crate::request::FormReason;
+
+/// The kind of log lines about access tokens.
+const ACCESS_TOKEN: &str = "access token";
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     error_description: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
     error_id: &'a str,
 }
 
@@ -31,16 +36,25 @@ pub(super) async fn refuse(
     state: &AppState,
     refused: RefusedRequest,
     credentials: Option<&Credentials>,
-    now: Time,
+    (visitor, now): (Visitor<'_>, Time),
 ) -> HttpResponse {
     let id = reference(now);
     let AnsweredRefusal { code, reason, agent } = refused.recorded(state.commit(), &id).await;
     state.metrics.refused(code);
+    match &agent {
+        Some(_) => visitor.proved(),
+        // What is the server's own fault counts against nobody.
+        None if matches!(code, ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError) => {}
+        None => state.strangers.charge(visitor, now),
+    }
     let agent = agent.as_ref().map_or("-", ClientId::as_str);
     let cause = causes(&reason);
     let claimed = credentials.and_then(|credentials| credentials.claimed(&state.deployment().catalog)).filter(|_| agent == "-");
     let (cause, claimed) = (cause.as_deref(), claimed.as_ref().map(ClientId::as_str));
-    tracing::info!(error_id = %id, agent, claimed, error = code.as_str(), ?reason, cause, "refused");
+    let kind = if agent == "-" { code.as_str() } else { agent };
+    state.log.write(kind, now, || {
+        tracing::info!(error_id = %id, agent, claimed, error = code.as_str(), ?reason, cause, "refused");
+    });
     let mut answer = answer(code, &reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
@@ -50,13 +64,32 @@ pub(super) async fn refuse(
 
 /// Logs the refusal of an access token, and answers it with the status and the challenges that `head` has. It is no client's that
 /// authenticated itself, so nothing is recorded. Where there is no token there is no error (RFC 6750 §3.1).
-pub(super) fn refuse_token(state: &AppState, reason: &AccessError, mut head: HttpResponseBuilder, now: Time) -> HttpResponse {
+pub(super) fn refuse_token(
+    state: &AppState,
+    reason: &AccessError,
+    mut head: HttpResponseBuilder,
+    (visitor, now): (Visitor<'_>, Time),
+) -> HttpResponse {
     let (id, code) = (reference(now), reason.code());
     code.into_iter().for_each(|code| state.metrics.refused(code));
     let error = code.map(ErrorCode::as_str);
-    tracing::info!(error_id = %id, error, ?reason, "an access token was refused");
+    if !matches!(code, Some(ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError)) {
+        state.strangers.charge(visitor, now);
+    }
+    state.log.write(ACCESS_TOKEN, now, || tracing::info!(error_id = %id, error, ?reason, "an access token was refused"));
     let sentence = format!("{reason}; or ask as an auditor, by the socket ops.sock in the data folder");
     head.json(ErrorBody { error, error_description: printable(&sentence), error_id: &id })
+}
+
+/// 429 for a stranger whose address had too many requests refused, before anything of it is read (RFC 6585 §4).
+pub(super) fn turn_away(seconds: u64) -> HttpResponse {
+    let mut answer = unstored(StatusCode::TOO_MANY_REQUESTS);
+    let error_description = format!(
+        "too many requests from this address were refused; wait {seconds} s, and do not repeat a request that was refused as it \
+         was (strangers_per_second of limits in the configuration of the server)"
+    );
+    answer.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    answer.json(ErrorBody { error: Some(ErrorCode::TemporarilyUnavailable.as_str()), error_description, error_id: "" })
 }
 
 /// A new reference, by which the answer, the log and the record of a refusal name it.

@@ -6,12 +6,13 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::error_response::refuse;
+use super::error_response::{refuse, turn_away};
 use super::respond::add_nonce;
 use crate::client::{Credentials, DpopReason};
 use crate::error::ExchangeError;
 use crate::http::client_cert;
 use crate::http::state::AppState;
+use crate::http::strangers::Visitor;
 use crate::lines::{LineContext, RefusedRequest};
 use crate::request::{Form, FormReason, RequestReason, refuse_in_address};
 
@@ -36,25 +37,33 @@ const ONCE: [(HeaderName, &str); 5] = [
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Hands the request that `read` reads to `line`, and answers: with what `answer` makes of the outcome, or with the refusal of
-/// whoever refuses first. The clock is read once, after the request was read: slow bytes buy no time.
+/// whoever refuses first. An address of which too many strangers were refused waits before anything is read. The clock is read
+/// once more after the request was read: slow bytes buy no time.
 pub(super) async fn handle<T>(
+    visitor: Visitor<'_>,
     state: &AppState,
     read: impl Future<Output = Result<(Form, Credentials), ExchangeError>>,
     line: impl AsyncFnOnce(LineContext<'_>, &Form) -> Result<T, RefusedRequest>,
     answer: impl FnOnce(T, LineContext<'_>) -> HttpResponse,
 ) -> HttpResponse {
+    if let Err(seconds) = state.strangers.admit(visitor, state.now()) {
+        return turn_away(seconds);
+    }
     let read = read.await;
     let now = state.now();
     let (form, credentials) = match read {
         Ok(read) => read,
-        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now).await,
+        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, (visitor, now)).await,
     };
     let deployment = state.deployment();
     let (deployment, commit, rates) = (&*deployment, state.commit(), &state.rates);
     let context = LineContext { deployment, commit, credentials: &credentials, rates, now };
     match line(context, &form).await {
-        Ok(outcome) => with_nonce(answer(outcome, context), context),
-        Err(refused) => refuse(state, refused, Some(&credentials), now).await,
+        Ok(outcome) => {
+            visitor.proved();
+            with_nonce(answer(outcome, context), context)
+        }
+        Err(refused) => refuse(state, refused, Some(&credentials), (visitor, now)).await,
     }
 }
 

@@ -12,7 +12,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::error_response::{refuse, refuse_token};
+use super::error_response::{refuse, refuse_token, turn_away};
 use super::form::{read_headers, with_nonce};
 use super::respond::{add_nonce, unstored};
 use crate::client::{AccessReason, DpopRules, Endpoint, PROOF_ALGORITHMS};
@@ -23,6 +23,7 @@ use crate::error::{AccessError, ErrorCode, ExchangeError};
 use crate::http::plain::{plain, plain_unstored};
 use crate::http::socket::Auditor;
 use crate::http::state::AppState;
+use crate::http::strangers::Visitor;
 use crate::jose::Algorithm;
 use crate::ledger::{
     CHECKPOINT_PATH, FIRST_PATH, LogFiles, NodeReason, Tile, TileKind, TileNodes, TlogProof, TlogProofReason, tile_bytes,
@@ -100,23 +101,26 @@ async fn proof(request: &HttpRequest, state: &Data<AppState>, jti: &str, auditor
     if auditor {
         return stored_proof(state, jti, true).await;
     }
-    let (now, deployment) = (state.now(), state.deployment());
+    let (now, deployment, visitor) = (state.now(), state.deployment(), state.visitor(request));
+    if let Err(seconds) = state.strangers.admit(visitor, now) {
+        return turn_away(seconds);
+    }
     let credentials = match read_headers(request, state) {
         Ok(credentials) => credentials,
         Err(ExchangeError::Proof(reason)) => {
-            return challenge(&AccessError::Credential(AccessReason::Proof(reason)), state, (&deployment.dpop, now));
+            return challenge(&AccessError::Credential(AccessReason::Proof(reason)), state, (&deployment.dpop, visitor, now));
         }
         Err(ExchangeError::Request(RequestReason::Repeated("Authorization"))) => {
-            return challenge(&AccessError::Credential(AccessReason::Malformed), state, (&deployment.dpop, now));
+            return challenge(&AccessError::Credential(AccessReason::Malformed), state, (&deployment.dpop, visitor, now));
         }
-        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now).await,
+        Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, (visitor, now)).await,
     };
     let (commit, rates) = (state.commit(), &state.rates);
     let context = LineContext { deployment: &deployment, commit, credentials: &credentials, rates, now };
     let path = format!("{PROOFS_PATH}/{jti}");
     match lines::show_access_token(context, Endpoint::get(&path), jti).await {
         Ok(()) => with_nonce(stored_proof(state, jti, false).await, context),
-        Err(reason) => challenge(&reason, state, (&deployment.dpop, now)),
+        Err(reason) => challenge(&reason, state, (&deployment.dpop, visitor, now)),
     }
 }
 
@@ -164,7 +168,7 @@ fn build(
 
 /// The refusal of an access token, with the challenges of RFC 6750 §3 and RFC 9449 §7.1: the one whose scheme the error is of;
 /// both where there is no error, because there is no token.
-fn challenge(reason: &AccessError, state: &AppState, (rules, now): (&DpopRules, Time)) -> HttpResponse {
+fn challenge(reason: &AccessError, state: &AppState, (rules, visitor, now): (&DpopRules, Visitor<'_>, Time)) -> HttpResponse {
     let code = reason.code();
     let mut answer = unstored(match code {
         Some(ErrorCode::InvalidRequest) => StatusCode::BAD_REQUEST,
@@ -182,7 +186,7 @@ fn challenge(reason: &AccessError, state: &AppState, (rules, now): (&DpopRules, 
         (_, AccessError::Commit(_)) => answer.insert_header((header::WWW_AUTHENTICATE, dpop)),
         _ => answer.insert_header((header::WWW_AUTHENTICATE, bearer)),
     };
-    let mut answer = refuse_token(state, reason, answer, now);
+    let mut answer = refuse_token(state, reason, answer, (visitor, now));
     if code == Some(ErrorCode::UseDpopNonce) {
         add_nonce(&mut answer, rules, now);
     }

@@ -13,7 +13,8 @@ use crate::request::Form;
 
 /// Answers a request to open a task.
 pub(super) async fn open(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
-    handle(&state, read(&request, payload, &state), lines::open_task, |task, _| respond::opened(&task)).await
+    handle(state.visitor(&request), &state, read(&request, payload, &state), lines::open_task, |task, _| respond::opened(&task))
+        .await
 }
 
 /// Answers a request to act on a task: `/tasks/{id}/heartbeat`, `suspend`, `resume` or `complete`.
@@ -27,14 +28,14 @@ pub(super) async fn act(
     let named = TaskAction::NAMED.iter().find(|(_, name)| *name == action);
     let Some((action, _)) = named.copied() else { return not_found().await };
     let line = async |context: LineContext<'_>, _: &Form| lines::act_on_task(context, &id, action).await;
-    handle(&state, read(&request, payload, &state), line, shown).await
+    handle(state.visitor(&request), &state, read(&request, payload, &state), line, shown).await
 }
 
 /// Answers a look at a task. A client proves itself in the `Authorization` header, or by an assertion in the query, which can
 /// be used once; a secret has no place in an address.
 pub(super) async fn look(request: HttpRequest, path: Path<String>, state: Data<AppState>) -> HttpResponse {
     let line = async |context: LineContext<'_>, _: &Form| lines::act_on_task(context, &path, TaskAction::Look).await;
-    handle(&state, read_query(&request, &state), line, shown).await
+    handle(state.visitor(&request), &state, read_query(&request, &state), line, shown).await
 }
 
 fn shown(outcome: TaskOutcome, context: LineContext<'_>) -> HttpResponse {

@@ -68,8 +68,15 @@ impl Site {
 
     /// Starts a server with some environment variables more.
     pub fn launch(&self, environment: &[(&str, &Path)]) -> Server {
+        self.launch_in(&[], environment)
+    }
+
+    /// Starts a server as the end of the command `before`.
+    pub fn launch_in(&self, before: &[&str], environment: &[(&str, &Path)]) -> Server {
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        let mut words = before.iter().copied().chain([env!("CARGO_BIN_EXE_countersign")]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .arg("serve")
             .arg("--config")
             .arg(&self.fixture.config)
@@ -144,7 +151,8 @@ impl Site {
         until(what, holds);
     }
 
-    fn wait_ready(&self, server: &mut Server) {
+    /// Waits until a server takes records.
+    pub fn wait_ready(&self, server: &mut Server) {
         until("the server is ready", || {
             if let Some(status) = server.child.try_wait().unwrap() {
                 panic!("the server ended with {status}:\n{}", self.words());

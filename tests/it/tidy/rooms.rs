@@ -45,6 +45,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "clap_complete", rooms: &["src/cli"], single: &[] },
     Home { crate_name: "toml", rooms: &["src/config", "src/demo", "src/cli"], single: &[] },
     Home { crate_name: "libc", rooms: &["src/files.rs"], single: &[] },
+    Home { crate_name: "rlimit", rooms: &["src/server/limits.rs"], single: &[] },
 ];
 
 /// Crates that are named where they do not live.

@@ -32,7 +32,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("Found", "Located"),
     ("Frame", "RequestTemplate"),
     ("Front", "Frontend"),
-    ("Gate", "AddressLimit"),
+    ("Gate", "ConnectionPlaces"),
     ("Hearing", "Evaluation"),
     ("Held", "ScopesOnApi"),
     ("Hidden", "WithheldHop"),
@@ -151,7 +151,7 @@ fn a_name_that_no_type_has_is_seen() {
         missing_names(&[Source::new("src/a.rs", &code)]).len()
     };
     assert_eq!(complaints(&all), 0);
-    all.retain(|name| *name != "AddressLimit");
+    all.retain(|name| *name != "ConnectionPlaces");
     assert_eq!(complaints(&all), 1);
 }
 

@@ -1,0 +1,261 @@
+//! What strangers cost: places for connections, refusals, log lines and series of metrics, each bounded, with others served
+//! meanwhile. Who is served is counted; nothing here depends on how long anything takes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::patience::PATIENCE;
+use crate::support::{Party, Server, Site, form, get};
+use crate::tls::client::{ask, connect_from, post};
+
+const METADATA: &[u8] = b"GET /.well-known/oauth-authorization-server HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// The address of a stranger, one of 65,536.
+fn stranger(number: u16) -> Ipv4Addr {
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low)
+}
+
+/// A kept-alive connection of that stranger that was answered; none where it has no place.
+fn idle(site: &Site, number: u16) -> Option<TcpStream> {
+    let mut stream = connect_from(stranger(number), site.public).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    ask(&mut stream, METADATA).ok().filter(|answer| answer.starts_with("HTTP/1.1 200")).map(|_| stream)
+}
+
+fn metric(site: &Site, name: &str) -> u64 {
+    let text = get(site.ops, "/metrics").unwrap().text;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+fn is_closed(mut stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let closed = matches!(stream.read(&mut [0; 1]), Ok(0));
+    stream.set_nonblocking(false).unwrap();
+    closed
+}
+
+fn small(site: &Site) -> Server {
+    site.start_with(&[
+        ("COUNTERSIGN__LIMITS__CONNECTIONS", Path::new("64")),
+        ("COUNTERSIGN__LIMITS__CONNECTIONS_PER_ADDRESS", Path::new("64")),
+    ])
+}
+
+#[test]
+fn idle_connections_yield_to_new_ones_the_longest_idle_of_who_holds_most_first() {
+    let site = Site::new("strangers-idle");
+    let _server = small(&site);
+    // One that holds most, and then more others than there is room for.
+    let greedy: Vec<TcpStream> = (0..10).filter_map(|_| idle(&site, 1)).collect();
+    assert_eq!((greedy.len(), metric(&site, "countersign_connections")), (10, 10));
+    let others: Vec<TcpStream> = (100..163).filter_map(|number| idle(&site, number)).collect();
+    assert_eq!(others.len(), 63, "every newcomer is served, more than there are places");
+    let yielded = usize::try_from(metric(&site, "countersign_connections_yielded_total")).unwrap();
+    let closed = |streams: &[TcpStream]| streams.iter().map(is_closed).collect::<Vec<_>>();
+    let count = |streams: &[TcpStream]| closed(streams).into_iter().filter(|closed| *closed).count();
+    site.wait("those that gave way are closed", || count(&greedy) + count(&others) >= yielded);
+    assert!(closed(&greedy)[..9].iter().all(|closed| *closed), "first of who held most: {:?}", closed(&greedy));
+    let (first, last) = others.split_at(yielded - count(&greedy));
+    assert!(count(first) == first.len() && count(last) == 0, "then the longest idle: {:?}", closed(&others));
+    assert!(metric(&site, "countersign_connections") <= 64);
+}
+
+#[test]
+fn addresses_that_take_all_that_they_can_get_leave_a_share_to_others() {
+    let site = Site::new("strangers-share");
+    let _server = small(&site);
+    let held: Vec<TcpStream> = (1..=3).flat_map(|hog| (0..40).filter_map(|_| idle(&site, hog)).collect::<Vec<_>>()).collect();
+    site.wait("a quarter is left", || held.iter().filter(|stream| !is_closed(stream)).count() <= 48 + 3);
+    assert!(metric(&site, "countersign_connections") <= 48 + 3);
+    assert!((100..110).all(|number| idle(&site, number).is_some()), "and others are served");
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_and_what_the_hard_one_lowers_is_told() {
+    let told = |name: &str, limit: &str| {
+        let site = Site::new(name);
+        let mut server = site.launch_in(&["sh", "-c", &format!("ulimit {limit}; exec \"$@\""), "sh"], &[]);
+        site.wait_ready(&mut server);
+        let told = site.said("fewer connections at a time");
+        (metric(&site, "countersign_connections_max"), metric(&site, "countersign_connections_configured"), told)
+    };
+    assert_eq!(told("strangers-soft", "-Sn 256"), (8192, 8192, 0));
+    assert_eq!(told("strangers-hard", "-n 512"), (280, 8192, 1));
+}
+
+const JUNK: &str = "token=x&client_id=nobody&client_secret=wrong";
+
+/// A request that nobody proves itself by, on a connection of its own; the fixture's proxy is at 127.0.0.1.
+fn junk(site: &Site) -> (String, u16) {
+    let mut stream = connect_from(stranger(9), site.public).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let answer = ask(&mut stream, &post("/introspect", JUNK)).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (answer, status)
+}
+
+fn party(site: &Site) -> Party {
+    Party::new(&site.profile(), "orchestrator")
+}
+
+fn exchange(site: &Site) -> Vec<u8> {
+    let party = party(site);
+    let body = form(&Party::request(&party.assertion(), &party.id_token(json!({})), &[("resource", "https://crm.example")]));
+    post("/token", &body)
+}
+
+#[test]
+fn an_address_of_which_too_many_were_refused_waits_and_others_do_not() {
+    let site = Site::new("strangers-refused");
+    let limits = [
+        ("COUNTERSIGN__LIMITS__STRANGERS_PER_SECOND", Path::new("1")),
+        ("COUNTERSIGN__LIMITS__STRANGERS_BURST", Path::new("100")),
+    ];
+    let _server = site.start_with(&limits);
+    let mut client = connect_from(stranger(9), site.public).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(ask(&mut client, &exchange(&site)).unwrap().starts_with("HTTP/1.1 200"), "it proves itself on its connection");
+    let mut answers = (0..5_000).map(|_| junk(&site));
+    let waits = answers.find(|(_, status)| *status == 429).map(|(answer, _)| answer).unwrap();
+    let seconds = waits.lines().find_map(|line| line.strip_prefix("retry-after: ")?.parse::<u64>().ok());
+    assert!(seconds.is_some_and(|seconds| seconds >= 1) && waits.contains("from this address were refused"), "{waits}");
+    assert!(answers.by_ref().take(50).filter(|(_, status)| *status == 429).count() > 0);
+    assert!(metric(&site, "countersign_strangers_turned_away_total") > 1);
+    assert!(ask(&mut client, &exchange(&site)).unwrap().starts_with("HTTP/1.1 200"), "beside them on its own connection");
+    let mut elsewhere = connect_from(stranger(1), site.public).unwrap();
+    elsewhere.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(ask(&mut elsewhere, &exchange(&site)).unwrap().starts_with("HTTP/1.1 200"), "from another address");
+}
+
+#[test]
+fn of_a_flood_of_refusals_a_few_are_logged_and_all_are_counted() {
+    let site = Site::new("strangers-log");
+    let _server = site.start_with(&[("COUNTERSIGN__LIMITS__STRANGERS_BURST", Path::new("1000000"))]);
+    let before = fs::metadata(site.log()).unwrap().len();
+    let mut stream = TcpStream::connect(site.public).unwrap();
+    let request = post("/introspect", JUNK);
+    for _ in 0..3_000 {
+        assert!(ask(&mut stream, &request).unwrap().starts_with("HTTP/1.1 401"));
+    }
+    let log = || plain(&fs::read_to_string(site.log()).unwrap());
+    let counted = || {
+        let (log, mark) = (log(), "left_out=");
+        let full = log.lines().filter(|line| line.contains("refused error_id=")).count();
+        let others = log.lines().filter_map(|line| line.split(mark).nth(1)?.split_whitespace().next()?.parse::<usize>().ok());
+        full + others.sum::<usize>()
+    };
+    site.wait("all are counted", || counted() == 3_000);
+    let seconds = log().lines().filter(|line| line.contains("left_out=")).count() + 2;
+    let grown = usize::try_from(fs::metadata(site.log()).unwrap().len() - before).unwrap();
+    assert!(grown < seconds * 21 * 400, "{grown} bytes in about {seconds} seconds");
+}
+
+/// A log without its colours.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |whole, part| whole + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
+
+/// 10^5 values that strangers made up, in every place that something could be counted by.
+#[test]
+fn nothing_that_strangers_make_up_is_a_series() {
+    let site = Site::new("strangers-series");
+    let _server = site.start();
+    let series = || -> BTreeSet<String> {
+        let text = get(site.ops, "/metrics").unwrap().body().to_owned();
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+    };
+    let (before, mut made_up) = (series(), 0_u32);
+    let mut value = || {
+        made_up += 1;
+        format!("m{made_up}")
+    };
+    let mut stream: Option<TcpStream> = None;
+    for round in 0..8_400 {
+        let (names, path) = (["client_id", "client_secret", "grant_type", "resource", "audience", "scope", "token"], value());
+        let body = names.map(|name| format!("{name}={}", value())).join("&") + &format!("&{}={}", value(), value());
+        let (method, path) = match round % 4 {
+            0 => ("POST", "/token".to_owned()),
+            1 => ("POST", "/introspect".to_owned()),
+            2 => ("POST", format!("/{path}")),
+            _ => ("BREW", format!("/tasks/{path}")),
+        };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: {}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {}\r\n\r\n{body}",
+            value(),
+            value(),
+            body.len()
+        );
+        let kept = stream.get_or_insert_with(|| TcpStream::connect(site.public).unwrap());
+        if ask(kept, request.as_bytes()).is_err() {
+            stream = None;
+        }
+    }
+    assert!(made_up >= 100_000, "{made_up}");
+    let after = series();
+    assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+    let text = get(site.ops, "/metrics").unwrap().text;
+    assert!((1..=made_up).all(|number| number % 997 != 0 || !text.contains(&format!("m{number}\""))));
+}
+
+fn json_of(site: &Site, arguments: &[&str]) -> Vec<Value> {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(arguments)
+        .args(["--json", "--data"])
+        .arg(&site.fixture.data)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn open_task(site: &Site, stream: &mut TcpStream) -> String {
+    let party = party(site);
+    let details = r#"[{"type":"task","authority":[{"api":"https://crm.example","scopes":["contacts.read"]}]}]"#;
+    let body = form(&[
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", &party.assertion()),
+        ("subject_token", &party.id_token(json!({}))),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+        ("authorization_details", details),
+    ]);
+    let answer = ask(stream, &post("/tasks", &body)).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str::<Value>(body).unwrap()["task"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn tasks_are_listed_in_pages_and_all_of_them_as_they_come() {
+    let site = Site::new("strangers-tasks");
+    let server = site.start();
+    let mut stream = TcpStream::connect(site.public).unwrap();
+    let opened: Vec<String> = (0..260).map(|_| open_task(&site, &mut stream)).collect();
+    let newest: BTreeSet<&String> = opened.iter().collect();
+    let newest: Vec<&String> = newest.into_iter().rev().collect();
+    let ids = |page: &Value| -> Vec<String> {
+        page["tasks"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let check = || {
+        let [page] = &json_of(&site, &["task", "list", "--limit", "2"])[..] else { panic!("one page is one line") };
+        assert_eq!(ids(page).iter().collect::<Vec<_>>(), newest[..2]);
+        assert_eq!(page["next"].as_str(), Some(newest[1].as_str()));
+        let [page] = &json_of(&site, &["task", "list", "--limit", "250", "--after", newest[1]])[..] else { panic!("one page") };
+        assert_eq!(ids(page).iter().collect::<Vec<_>>(), newest[2..252]);
+        let pages = json_of(&site, &["task", "list", "--all"]);
+        assert_eq!(pages.len(), 2);
+        assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>().iter().collect::<Vec<_>>(), newest);
+        assert!(pages[0]["next"].is_string() && pages[1].get("next").is_none());
+    };
+    check();
+    server.kill();
+    check();
+}
