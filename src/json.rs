@@ -29,6 +29,16 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonReason> {
     read_checked(text)
 }
 
+/// The text of a document of others, without the byte order mark that some tools put first (RFC 8259 §8.1 lets a reader ignore
+/// it).
+///
+/// # Errors
+/// When it is not UTF-8.
+pub(crate) fn text(document: &[u8]) -> Result<&str, JsonReason> {
+    let text = str::from_utf8(document).map_err(|_| JsonReason)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
 /// Reads `text`, part of what was checked already, by the rules of [`read`].
 ///
 /// # Errors

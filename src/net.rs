@@ -19,7 +19,7 @@ use rustls::ClientConfig;
 use url::{Host, Url};
 
 /// The longest answer that is read, in bytes.
-pub const BODY_BYTES_MAX: usize = 256 * 1024;
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest part of a redirect's target that is told, in characters.
 const REDIRECT_SHOWN: usize = 300;
@@ -221,7 +221,7 @@ impl fmt::Display for FetchReason {
                 return write!(f, "the answer is a redirect ({status}) to no address; write the final one");
             }
             Self::ContentType(types) => return write!(f, "the answer is not {}", types.join(" or ")),
-            Self::Long => "the answer is longer than 256 KiB",
+            Self::Long => "the answer is longer than 1 MiB",
         })
     }
 }

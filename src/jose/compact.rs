@@ -121,7 +121,7 @@ impl<'a> Compact<'a> {
     /// `AlgorithmNotAllowed`, `UnknownKey`, `AmbiguousKey`, `Signature` or `Claims`.
     pub fn verify_in(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<Verified, JoseReason> {
         let (key, algorithm) = self.select(keys, allowed)?;
-        self.verify_by(key, algorithm)
+        self.verify_by_selected(key, algorithm)
     }
 
     /// As [`Self::verify_in`], but a signature that verified under the same key before is believed while `cache` remembers it.
@@ -133,7 +133,7 @@ impl<'a> Compact<'a> {
         if cache.knows(self.digest, key.thumbprint(), now) {
             return self.verified(key, algorithm);
         }
-        let verified = self.verify_by(key, algorithm)?;
+        let verified = self.verify_by_selected(key, algorithm)?;
         if let Ok(Some(expires)) = verified.claims().date("exp") {
             cache.remember(self.digest, key.thumbprint(), expires, now);
         }
@@ -158,6 +158,15 @@ impl<'a> Compact<'a> {
             return Err(JoseReason::AlgorithmNotAllowed);
         }
         keys.select(self.kid(), algorithm).map(|key| (key, algorithm))
+    }
+
+    /// As [`Self::verify_by`]; a key without a `kid` may have been followed by the one that the token names.
+    fn verify_by_selected(&self, key: &VerifyingKey, algorithm: Algorithm) -> Result<Verified, JoseReason> {
+        let named = self.kid().is_none() || key.kid().is_some();
+        self.verify_by(key, algorithm).map_err(|reason| match reason {
+            JoseReason::Signature if !named => JoseReason::UnknownKey,
+            reason => reason,
+        })
     }
 
     fn verify_by(&self, key: &VerifyingKey, algorithm: Algorithm) -> Result<Verified, JoseReason> {

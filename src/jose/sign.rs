@@ -58,7 +58,7 @@ impl SigningKey {
         let mut public = pair.to_jwk_public_key();
         public.set_algorithm(algorithm.name());
         public.set_key_use("sig");
-        let mut verifying = jwk::from_jwk(&public)?;
+        let mut verifying = jwk::parse(&public.to_string(), KeyUse::Signature)?;
         let kid = verifying.thumbprint().to_string();
         public.set_key_id(kid.clone());
         verifying.kid = Some(kid.clone().into());

@@ -9,6 +9,7 @@ use url::Url;
 use super::state::{CacheState, Phase};
 use super::{KeyLocation, KeyMaterial, RefreshReason, TrustBundle};
 use crate::jose::{KeySet, KeyUse, Object};
+use crate::json;
 use crate::net::{self, FetchReason, Fetcher, MediaTypes, Route};
 use crate::oauth::{Clock, Issuer};
 
@@ -99,7 +100,8 @@ async fn fetch_bundle(url: &Url, route: &Route, fetcher: &Fetcher) -> FetchedKey
 async fn discover(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fetcher) -> Result<Url, RefreshReason> {
     let address = Url::parse(&issuer.join("/.well-known/openid-configuration")).map_err(|_| FetchReason::Address)?;
     let answer = fetcher.get(&address, JSON_TYPES, route).await?;
-    let metadata = Object::parse(answer.body).map_err(|_| RefreshReason::Metadata)?;
+    let metadata = json::text(&answer.body).map_err(|_| RefreshReason::Metadata)?;
+    let metadata = Object::parse(metadata).map_err(|_| RefreshReason::Metadata)?;
     let text = |name| metadata.text(name).ok().flatten().ok_or(RefreshReason::Metadata);
     if text("issuer")? != issuer.as_str() {
         return Err(RefreshReason::Metadata);

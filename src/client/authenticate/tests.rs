@@ -4,7 +4,7 @@ use std::error::Error;
 use crate::client::fixture::{KEY, Sent, World, good_claims, no_trust, own_key, secret, signed};
 use crate::client::{AssertionReason, ClientReason};
 use crate::jose::JoseReason;
-use crate::trust::TrustReason;
+use crate::trust::{PlatformReason, TrustReason};
 
 fn world() -> World {
     World::new(no_trust()).agent("a", vec![own_key(&KEY), secret("s", true, true)])
@@ -78,10 +78,35 @@ fn every_sentence_is_fit_to_be_sent() {
     }
 }
 
+/// A workload that trades its own attestation learns of it what it would learn where it sends it as `client_assertion`.
 #[test]
-fn the_cause_goes_to_the_log_and_not_into_the_sentence() {
+fn an_attestation_is_refused_for_the_same_reason_whichever_parameter_it_came_in() {
+    let reasons: [fn() -> ClientReason; 12] = [
+        || ClientReason::Jose(JoseReason::Parts),
+        || ClientReason::Trust(TrustReason::Issuer),
+        || ClientReason::Trust(TrustReason::Expired),
+        || ClientReason::Trust(TrustReason::Early),
+        || ClientReason::Trust(TrustReason::Lifetime),
+        || ClientReason::Trust(TrustReason::Audience),
+        || ClientReason::Trust(TrustReason::Requirement),
+        || ClientReason::Trust(TrustReason::Platform(PlatformReason::PullRequest)),
+        || ClientReason::Assertion(AssertionReason::AttestationAudience),
+        || ClientReason::NoAgent,
+        || ClientReason::SeveralAgents,
+        || ClientReason::ClientIdDiffers,
+    ];
+    for reason in reasons {
+        let (asserted, traded) = (reason().to_string(), ClientReason::MissingAttestation(Box::new(reason())).to_string());
+        let told = asserted.strip_prefix("client_assertion: ").unwrap_or(&asserted);
+        let expected = format!("client authentication is required; subject_token does not log in its workload: {told}");
+        assert_eq!(traded, expected);
+        assert!(traded.len() < 300 && !traded.contains("client_assertion"), "{traded}");
+    }
+}
+
+#[test]
+fn the_cause_goes_to_the_log() {
     let missing = ClientReason::MissingAttestation(Box::new(ClientReason::Trust(TrustReason::Expired)));
-    assert_eq!(missing.to_string(), ClientReason::Missing.to_string());
     let cause = missing.source().and_then(Error::source).unwrap();
     assert_eq!(cause.to_string(), TrustReason::Expired.to_string());
     assert_eq!(ClientReason::Unproven(JoseReason::Signature).to_string(), ClientReason::Stranger.to_string());
