@@ -2,6 +2,7 @@
 //! and certificates. A trust rule names one issuer (or SPIFFE trust domain, or PKI) and what its tokens must say;
 //! [`TrustStore::verify`] and its like are the only way to a [`VerifiedAssertion`] (`verify.rs` lists every check).
 
+mod access_token;
 mod confirmation;
 mod kind;
 mod lint;
@@ -13,6 +14,7 @@ mod store;
 mod subject;
 mod verify;
 
+pub use access_token::{AccessTokenForm, Provider};
 pub use confirmation::ConfirmationReason;
 pub use kind::TrustKind;
 pub use lint::{Finding, Severity, example, findings};

@@ -1,5 +1,6 @@
 //! A trust rule as written: who may vouch for whom.
 
+mod access_token;
 mod keys;
 mod tables;
 
@@ -50,6 +51,9 @@ impl TrustFile {
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
         let keys = keys::take(&mut reader, kind, selector.as_ref());
         let scopes = tables::take_scopes(&mut reader, kind);
+        let issuer = selector.as_ref().and_then(IssuerSelector::issuer);
+        let provider = access_token::take_provider(&mut reader, kind, issuer);
+        let access_tokens = access_token::take_form(&mut reader, kind, provider);
         warn_of_unknown_claims(&reader, kind, &legible);
         let context = reader.context();
         reader.finish();
@@ -61,7 +65,8 @@ impl TrustFile {
             legible: &legible,
             subject: subject.as_ref(),
         };
-        let whole = name.is_some() && algorithms.is_some() && keys.is_some() && scopes.is_some() && read.is_whole();
+        let others = [name.is_some(), algorithms.is_some(), keys.is_some(), scopes.is_some(), access_tokens.is_some()];
+        let whole = others.into_iter().all(|read| read) && read.is_whole();
         if !whole {
             read.tell(context, &locations);
         }
@@ -73,13 +78,14 @@ impl TrustFile {
             selector: selector?,
             audiences: audiences?,
             algorithms: algorithms?,
-            lifetime_max: lifetime_max.map_or(kind.default_lifetime(), |found| found.value),
+            lifetime_max: lifetime_max.map_or(access_token::usual_lifetime(kind, provider), |found| found.value),
             subject: subject?,
             require: require?,
             presenters,
             enabled,
             keys: keys?,
             scopes: scopes?,
+            access_tokens: access_tokens?,
         };
         Some(Self { rule, presenters: presented_at, location, locations })
     }
@@ -133,6 +139,7 @@ fn location_of(reason: &TrustRuleReason, locations: &FieldLocations) -> SourceLo
         Reason::People(_) => locations.of("subject"),
         Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => locations.of("keys"),
         Reason::Unpinned(_) => locations.of("require"),
+        Reason::Unmarked => locations.of("access_token"),
         Reason::ClaimShape(claim, _) => locations.of(&format!("require/{claim}")),
         // Here a claim is matched, or a subject made of it.
         Reason::ChosenClaim(claim) => {

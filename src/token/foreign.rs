@@ -43,7 +43,7 @@ fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, Toke
     let rule = assertion.rule();
     let (name, issuer) = (rule.name().clone(), assertion.issuer().to_owned());
     Ok(match rule.subject_kind() {
-        SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(rule.kind(), claims)? },
+        SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(rule, claims)? },
         SubjectKind::Workload => Origin::Attestation {
             rule: name,
             issuer,
@@ -56,12 +56,10 @@ fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, Toke
 /// The scopes that a foreign access token gives here: exactly those that its rule makes of its own (RFC 9068 §2.2.3). An
 /// unknown scope gives none.
 fn scope_limit(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnApi>>, TokenReason> {
-    if rule.kind() != TrustKind::Oauth {
-        return Ok(None);
-    }
-    let scope = claims.text("scope").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
+    let Some(form) = rule.access_tokens() else { return Ok(None) };
+    let scopes = form.scopes(claims).ok_or(TokenReason::Claims)?;
     let mut held: Vec<ScopesOnApi> = Vec::new();
-    for map in rule.scopes().iter().filter(|map| scope.split(' ').any(|name| name == map.from.as_str())) {
+    for map in rule.scopes().iter().filter(|map| scopes.iter().any(|name| name == map.from.as_str())) {
         match held.iter_mut().find(|held| held.api == map.api) {
             Some(held) => held.scopes = held.scopes.union(&[map.to.clone()].into_iter().collect()),
             None => held.push(ScopesOnApi { api: map.api.clone(), scopes: [map.to.clone()].into_iter().collect() }),
@@ -70,11 +68,11 @@ fn scope_limit(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnA
     Ok(Some(held))
 }
 
-/// The client that obtained a token: of an access token `client_id` (RFC 9068 §2.2); of an ID token `azp`, else the sole `aud`
-/// (OpenID Connect Core §2). Otherwise it cannot be told.
-fn obtained_by(kind: TrustKind, claims: &Object) -> Result<Option<String>, TokenReason> {
-    if kind == TrustKind::Oauth {
-        return Ok(claims.text("client_id").map_err(|_| TokenReason::Claims)?.map(|client| client.into_owned()));
+/// The client that obtained a token: of an access token the one that its form names (RFC 9068 §2.2); of an ID token `azp`, else
+/// the sole `aud` (OpenID Connect Core §2). Otherwise it cannot be told.
+fn obtained_by(rule: &TrustRule, claims: &Object) -> Result<Option<String>, TokenReason> {
+    if let Some(form) = rule.access_tokens() {
+        return Ok(form.client(claims).map(Cow::into_owned));
     }
     if let Some(azp) = claims.text("azp").map_err(|_| TokenReason::Claims)? {
         return Ok(Some(azp.into_owned()));

@@ -62,6 +62,11 @@ impl Requirement {
         Ok(Self { claim: claim.to_owned(), matcher })
     }
 
+    /// A requirement that is known to make sense.
+    pub(super) fn of(claim: &str, matcher: Matcher) -> Self {
+        Self { claim: claim.to_owned(), matcher }
+    }
+
     /// True when `claims` meet it.
     pub fn holds(&self, claims: &Object) -> bool {
         claims.find(&self.claim).is_some_and(|value| self.matcher.holds(value))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Requirement, SubjectKind, SubjectMapping, TrustKind};
+use super::{AccessTokenForm, Requirement, SubjectKind, SubjectMapping, TrustKind};
 use crate::jose::{Algorithm, KeyUse};
 use crate::keys::KeySource;
 use crate::oauth::{ClientId, Issuer, Resource, RuleName, Scope, TrustDomain};
@@ -38,6 +38,8 @@ pub struct TrustRuleParts {
     pub keys: KeySource,
     /// The meaning of the scopes of its access tokens here. Without it they mean nothing.
     pub scopes: Vec<ScopeMap>,
+    /// The form of its access tokens, for kind `oauth`.
+    pub access_tokens: AccessTokenForm,
 }
 
 /// A rule that makes sense as a whole. Made by [`TrustRule::new`] only.
@@ -97,6 +99,11 @@ impl TrustRule {
     /// The meaning of the scopes of its access tokens here; for kind `oauth`.
     pub fn scopes(&self) -> &[ScopeMap] {
         &self.parts.scopes
+    }
+
+    /// The form of its access tokens, for kind `oauth`; none for another kind.
+    pub fn access_tokens(&self) -> Option<&AccessTokenForm> {
+        Some(&self.parts.access_tokens).filter(|_| self.parts.kind == TrustKind::Oauth)
     }
 
     /// The `iss` of its tokens; for kind `spiffe` the trust domain as `spiffe://…`, for kind `x509` the rule as `x509:…`.
@@ -171,6 +178,7 @@ impl TrustRuleParts {
         let (spiffe, roots, named) = (self.kind == TrustKind::Spiffe, self.kind == TrustKind::X509, self.kind.has_issuer());
         let is_issuer = matches!(self.selector, IssuerSelector::Issuer(_));
         let is_domain = matches!(self.selector, IssuerSelector::TrustDomain(_));
+        let unmarked = self.access_tokens.needs_marks() && self.access_tokens.marks.is_empty();
         let faults = [
             (!roots && (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty)), TrustRuleReason::Audiences),
             (!roots && self.algorithms.is_empty(), TrustRuleReason::Algorithms),
@@ -180,6 +188,7 @@ impl TrustRuleParts {
             (!named && is_issuer, TrustRuleReason::IssuerUseless(self.kind)),
             (spiffe && !is_domain, TrustRuleReason::TrustDomainMissing),
             (!spiffe && is_domain, TrustRuleReason::TrustDomainUseless(self.kind)),
+            (unmarked, TrustRuleReason::Unmarked),
             (self.kind.is_platform() && self.subject.kind == SubjectKind::User, TrustRuleReason::People(self.kind)),
         ];
         let faults = faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason);
@@ -208,6 +217,7 @@ impl TrustRuleParts {
             enabled: true,
             keys,
             scopes: Vec::new(),
+            access_tokens: AccessTokenForm::default(),
         }
     }
 }

@@ -115,7 +115,7 @@ fn check_type(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<
     match (rule.selector(), rule.kind()) {
         (IssuerSelector::TrustDomain(domain), _) => check_jwt_svid(token, claims, domain),
         (IssuerSelector::Roots, _) => Err(TrustReason::Issuer),
-        (IssuerSelector::Issuer(_), TrustKind::Oauth) => check_access_token(token, claims),
+        (IssuerSelector::Issuer(_), TrustKind::Oauth) => check_access_token(rule, token, claims),
         (IssuerSelector::Issuer(_), _) => check_identity_token(token, claims),
     }?;
     check_no_event(claims)
@@ -139,10 +139,10 @@ fn check_jwt_svid(token: &Compact<'_>, claims: &Object, domain: &TrustDomain) ->
     if is_workload { Ok(()) } else { Err(TrustReason::SpiffeId) }
 }
 
-/// An access token of another authorization server and nothing else (RFC 9068 §4).
-fn check_access_token(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
-    if !token.typ_is("at+jwt") {
-        return Err(TrustReason::Typ);
+/// An access token of another authorization server and nothing else (RFC 9068 §4), as far as `typ` tells.
+fn check_access_token(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if !rule.access_tokens().is_some_and(|form| form.has_type_of(token)) {
+        return Err(TrustReason::AccessTyp);
     }
     check_texts(claims, &["sub", "azp", "jti", "client_id"])
 }
@@ -178,7 +178,7 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
     refuse_if(rule.kind().is_platform() && claims.audiences().iter().any(foreign), PlatformReason::Audience)?;
     match rule.kind() {
         TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => Ok(()),
-        TrustKind::Oauth => check_rfc_9068(claims),
+        TrustKind::Oauth => check_access_claims(rule, claims),
         // Legacy tokens, a `sub` that the private claims contradict.
         TrustKind::Kubernetes => kubernetes::check(claims),
         // Pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
@@ -196,14 +196,17 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
     }
 }
 
-/// The subject and client of an access token (RFC 9068 §2.2). Claims of ID tokens show one that was given another `typ` (RFC
-/// 8725 §3.12).
-fn check_rfc_9068(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
-    claims.need("sub")?;
-    claims.need("client_id")?;
+/// What an access token has (RFC 9068 §2.2) and an ID token has not, whatever its `typ` is (RFC 8725 §3.12), by the form that
+/// its issuer gives it.
+fn check_access_claims(rule: &TrustRule, claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
+    let Some(form) = rule.access_tokens() else { return Ok(()) };
+    refuse_if(form.foreign.iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
+    refuse_if(!form.marks.iter().all(|mark| mark.holds(claims.all())), PlatformReason::Unmarked)?;
+    // Some providers leave it out where a client acts for itself; then the rule takes its subject from elsewhere.
+    refuse_if(form.marks.is_empty() && claims.need("sub").is_err(), PlatformReason::Claim("sub"))?;
     refuse_if(!claims.has("iat"), PlatformReason::Claim("iat"))?;
-    refuse_if(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
-    refuse_if(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
+    refuse_if(form.client(claims.all()).is_none(), PlatformReason::Client)?;
+    refuse_if(form.scopes(claims.all()).is_none(), PlatformReason::Scopes)
 }
 
 /// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).
@@ -225,9 +228,18 @@ fn check_dates(claims: &Object, now: Time, lifetime_max: Duration) -> Result<Val
 }
 
 fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
-    let audiences = claims.strings("aud")?.ok_or(TrustReason::Audience)?;
+    let audiences = audiences(rule, claims)?;
     let ours = audiences.iter().any(|audience| rule.audiences().iter().any(|accepted| accepted == audience));
     if ours { Ok(()) } else { Err(TrustReason::Audience) }
+}
+
+/// Everybody whom the token is meant for, by `aud`; where its issuer leaves that out, by the client.
+fn audiences<'a>(rule: &TrustRule, claims: &'a Object) -> Result<Vec<Cow<'a, str>>, TrustReason> {
+    let by_client = rule.access_tokens().filter(|form| form.client_is_audience && !claims.has("aud"));
+    match by_client {
+        Some(form) => Ok(form.client(claims).into_iter().collect()),
+        None => Ok(claims.strings("aud")?.ok_or(TrustReason::Audience)?),
+    }
 }
 
 /// An X509-SVID has one SPIFFE ID. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no
@@ -352,7 +364,7 @@ impl VerifiedAssertion {
 
     /// Everybody whom the token is meant for: us, and perhaps others.
     pub fn audiences(&self) -> Vec<Cow<'_, str>> {
-        self.claims().strings("aud").ok().flatten().unwrap_or_default()
+        audiences(&self.rule, self.claims()).unwrap_or_default()
     }
 
     /// The key that its holder must prove: its `cnf`. Whoever takes the token must ask for that proof.
