@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 pub use members::Members;
 pub(crate) use members::member;
-pub(crate) use text::{string, strings};
+pub(crate) use text::{kind_of, string, strings};
 pub use unique::DEPTH_MAX;
 pub(crate) use unique::{all_texts, check};
 

@@ -114,6 +114,11 @@ impl Roots {
         Self::of(certificates.into_iter().map(|der| anchor(der.as_ref())).filter(Result::is_ok))
     }
 
+    /// The names and keys of the roots, for a TLS client that is to believe them.
+    pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
+    }
+
     fn of(
         read: impl Iterator<Item = Result<(TrustAnchor<'static>, Digest, Option<Time>), X509Reason>>,
     ) -> Result<Self, X509Reason> {

@@ -126,7 +126,9 @@ pub(super) fn claims_spiffe_id(sub: &str) -> bool {
 /// An issuer that is neither a client nor trusted gets the same answer as a client with a bad signature.
 fn stranger(reason: ClientReason) -> ClientReason {
     match reason {
-        ClientReason::Trust(TrustReason::Issuer | TrustReason::Disabled) => ClientReason::Stranger,
+        ClientReason::Trust(refused) if matches!(refused.reason(), TrustReason::Issuer | TrustReason::Disabled) => {
+            ClientReason::Stranger
+        }
         reason => reason,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::MissingProof;
 use crate::jose::JoseReason;
-use crate::trust::TrustReason;
+use crate::trust::{TrustReason, TrustRefusal};
 use crate::x509::X509Reason;
 
 /// Why a client is not authenticated. The sentences about keys, secrets and clients do not tell whether a client exists;
@@ -45,7 +45,7 @@ pub enum ClientReason {
     /// Something else than a JWT-SVID sent as `jwt-spiffe`.
     JwtAsSvid,
     /// No trust rule accepts the attestation.
-    Trust(TrustReason),
+    Trust(TrustRefusal),
     /// The keys that would verify the attestation cannot be had at the moment: not the client's fault.
     KeysUnavailable(TrustReason),
     /// The attestation is genuine but logs in no agent.
@@ -117,26 +117,26 @@ pub enum CertificateReason {
 }
 
 impl ClientReason {
-    /// What is wrong with the attestation itself, whichever parameter it came in. It is told to whoever holds it, and is about
+    /// The fault of the attestation itself, whichever parameter it came in. It is told to whoever holds it, and is about
     /// its own claims.
     fn of_attestation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Jose(reason) => reason.fmt(f),
-            Self::Trust(reason) => reason.fmt(f),
-            Self::Assertion(reason) => reason.fmt(f),
+            Self::Jose(reason) => fmt::Display::fmt(reason, f),
+            Self::Trust(refused) => fmt::Display::fmt(refused, f),
+            Self::Assertion(reason) => fmt::Display::fmt(reason, f),
             Self::NoAgent => f.write_str(concat!(
                 "it is genuine but logs in no registered agent; ",
                 "a [[login]] of an agent's file whose spiffe_id or match fits it would"
             )),
-            other => other.fmt(f),
+            other => fmt::Display::fmt(other, f),
         }
     }
 
     /// The meaning of a trust rule's refusal for a login.
-    pub(super) fn of_trust(reason: TrustReason) -> Self {
-        match reason {
-            TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
-            reason => Self::Trust(reason),
+    pub(super) fn of_trust(refused: TrustRefusal) -> Self {
+        match refused.reason() {
+            reason @ TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
+            _ => Self::Trust(refused),
         }
     }
 }
@@ -243,7 +243,8 @@ impl Error for ClientReason {
         match self {
             Self::MissingAttestation(reason) => Some(&**reason),
             Self::Jose(reason) | Self::Unproven(reason) => Some(reason),
-            Self::Trust(reason) | Self::KeysUnavailable(reason) => Some(reason),
+            Self::Trust(refused) => Some(refused),
+            Self::KeysUnavailable(reason) => Some(reason),
             Self::Assertion(reason) => Some(reason),
             Self::Certificate(reason) | Self::CertificateAlone(reason) => Some(reason),
             _ => None,

@@ -11,6 +11,7 @@ use super::reader::{TableReader, all};
 use super::{fields, matcher_file};
 use crate::diagnostic::{Diagnostic, FieldLocations, Located, SourceLocation};
 use crate::jose::Algorithm;
+use crate::keys::KeySource;
 use crate::lifecycle::EVIDENCE_LIFETIME_MAX;
 use crate::oauth::{ClientId, Issuer, RuleName, TrustDomain};
 use crate::trust::{
@@ -52,6 +53,7 @@ impl TrustFile {
         let keys = keys::take(&mut reader, kind, selector.as_ref());
         let scopes = tables::take_scopes(&mut reader, kind);
         let issuer = selector.as_ref().and_then(IssuerSelector::issuer);
+        let found = issuer.is_none_or(|issuer| check_issuer(reader.context(), locations.of("issuer"), issuer, keys.as_ref()));
         let provider = access_token::take_provider(&mut reader, kind, issuer);
         let access_tokens = access_token::take_form(&mut reader, kind, provider);
         warn_of_unknown_claims(&reader, kind, &legible);
@@ -65,7 +67,7 @@ impl TrustFile {
             legible: &legible,
             subject: subject.as_ref(),
         };
-        let others = [name.is_some(), algorithms.is_some(), keys.is_some(), scopes.is_some(), access_tokens.is_some()];
+        let others = [found, name.is_some(), algorithms.is_some(), keys.is_some(), scopes.is_some(), access_tokens.is_some()];
         let whole = others.into_iter().all(|read| read) && read.is_whole();
         if !whole {
             read.tell(context, &locations);
@@ -207,10 +209,29 @@ fn take_named_issuer(reader: &mut TableReader<'_>, kind: TrustKind) -> Option<Is
         Some(issuer) => Issuer::parse(issuer).ok(),
         None => {
             reader.need(&["issuer"]);
-            let parse = |text: &str| Issuer::parse(text).map_err(|reason| reason.to_string());
+            let parse = |text: &str| Issuer::named(text).map_err(|reason| reason.to_string());
             let checked =
                 |text: &str| parse(text).and_then(|issuer| if fits(kind, text) { Ok(issuer) } else { Err(TENANT.into()) });
             Some(reader.take_parsed("issuer", checked)?.value)
+        }
+    }
+}
+
+/// True for an issuer whose keys can be found. One that is no address may call itself as it likes where its keys are told.
+fn check_issuer(context: &LoadContext, location: SourceLocation, issuer: &str, keys: Option<&KeySource>) -> bool {
+    let (Err(reason), Some(keys)) = (Issuer::parse(issuer), keys) else { return true };
+    let plain = issuer.starts_with("http://");
+    match keys {
+        KeySource::Remote(keys, _) if keys.is_discovered() && !(plain && keys.reach().is_some_and(|reach| reach.plain)) => {
+            let help = if plain { ", or `insecure_reason` with the `networks` that it is in" } else { "" };
+            let sentence =
+                format!("`issuer` {reason}, as its keys are found by it; `jwks_uri` or `jwks_file` tells them too{help}");
+            context.error(location, sentence);
+            false
+        }
+        _ => {
+            context.warn(location, format!("`issuer` {reason} by the standards; here it is a name that `iss` has to the letter"));
+            true
         }
     }
 }

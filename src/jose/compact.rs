@@ -12,13 +12,13 @@ use crate::crypto::Digest;
 use crate::oauth::Time;
 
 /// A longer token is refused before anything of it is decoded.
-pub const COMPACT_BYTES_MAX: usize = 16 * 1024;
+pub const COMPACT_BYTES_MAX: usize = 32 * 1024;
 
 const KID_BYTES_MAX: usize = 255;
 
 /// Header members that let the token choose its key, or change what its bytes mean: refused, never followed (RFC 8725 §3.5,
-/// §3.10). `jwk` is refused too, but for proofs.
-const REFUSED: [&str; 7] = ["jku", "x5u", "x5c", "crit", "zip", "b64", "enc"];
+/// §3.10). `jwk` is refused too, but for proofs, and `jku` but for tokens of issuers whose keys somebody else has told.
+const REFUSED: [&str; 6] = ["x5u", "x5c", "crit", "zip", "b64", "enc"];
 
 /// A signed token, taken apart but not believed.
 pub struct Compact<'a> {
@@ -95,6 +95,12 @@ impl<'a> Compact<'a> {
             _ => text.to_owned(),
         };
         self.typ().is_some_and(|typ| short(typ).eq_ignore_ascii_case(media_type))
+    }
+
+    /// True when the header says where the signer's keys are (`jku`). Nobody goes there: the keys of an issuer are found by its
+    /// trust rule.
+    pub fn names_key_address(&self) -> bool {
+        self.header.has("jku")
     }
 
     /// The names of the header's members.

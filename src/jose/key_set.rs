@@ -183,7 +183,7 @@ fn told_apart(keys: Vec<(usize, VerifyingKey)>, left_out: &mut Vec<LeftOutKey>) 
     kept
 }
 
-/// What a token may name `key` by.
+/// The names by which a token may mean `key`.
 fn names(key: &VerifyingKey) -> impl Iterator<Item = (&str, Algorithm)> {
     key.kid().into_iter().flat_map(|kid| key.algorithms().map(move |algorithm| (kid, algorithm)))
 }

@@ -36,7 +36,7 @@ pub enum JoseReason {
 impl fmt::Display for JoseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Long => "the token is longer than 16 KiB",
+            Self::Long => "the token is longer than 32 KiB",
             Self::Parts => "the token is not a signed JWT in compact form, which has three parts",
             Self::Encoding => "the token is not canonical base64url without padding",
             Self::Header => "the header of the token is not a JSON object of unique members with string alg, kid and typ",
@@ -76,7 +76,7 @@ pub enum KeyReason {
     /// RSA with fewer than 2,048 or more than 8,192 bits, an exponent that is even or too small, or factors that can be
     /// computed.
     Strength,
-    /// The same key stands in the set already.
+    /// A key that stands in the set already.
     Repeated,
     /// Another key of the set has the same `kid` for the same algorithm.
     SharedKid,

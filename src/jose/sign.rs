@@ -18,7 +18,7 @@ use josekit::jws::{JwsAlgorithm, JwsSigner};
 use zeroize::Zeroizing;
 
 use super::verify::{VerifyingKey, count_parsed_key};
-use super::{Algorithm, JoseReason, KeyReason, jwk};
+use super::{Algorithm, JoseReason, KeyReason, KeyUse, jwk};
 
 const RSA_BITS: u32 = 2048;
 

@@ -68,11 +68,14 @@ impl CacheState {
     /// How the address may be reached now.
     ///
     /// # Errors
-    /// When there can be no TLS client.
-    pub(super) fn route(&self) -> Result<Route, RefreshReason> {
+    /// When there can be no TLS client, or the token that it takes is not there.
+    pub(super) async fn route(&self) -> Result<Route, RefreshReason> {
         let config = |server| spiffe_tls::client_config(server).ok_or(FetchReason::Client);
         let tls = self.spiffe_server().map(config).transpose()?;
-        Ok(Route { networks: self.target.location.networks().to_vec(), tls })
+        let Some(reach) = self.target.location.reach() else { return Ok(Route { tls, ..Route::default() }) };
+        let bearer = reach.bearer().await?.map(|bearer| bearer.0);
+        let (networks, proxy) = (reach.networks.clone(), reach.proxy.clone());
+        Ok(Route { networks, tls: tls.or_else(|| reach.tls()), bearer, plain: reach.plain, proxy })
     }
 
     /// The server that must answer now, where a SPIFFE ID proves it.

@@ -46,7 +46,7 @@ pub enum Provider {
     Ping,
 }
 
-/// What an ID token has and an access token never (OpenID Connect Core §2, §3.3.2.11).
+/// Claims that an ID token has and an access token never (OpenID Connect Core §2, §3.3.2.11).
 const OF_ID_TOKENS: [&str; 3] = ["at_hash", "c_hash", "nonce"];
 
 impl Provider {

@@ -53,8 +53,6 @@ pub enum TrustReason {
     SubjectId,
     /// A claim that makes up the instance is absent or unusable.
     Instance,
-    /// A claim that an attribute is taken from is no string, boolean or number.
-    Attribute,
     /// More than one rule vouches for it.
     Ambiguous,
     /// The revocation list by which a certificate would be judged is out of date: no verdict.
@@ -155,7 +153,6 @@ impl fmt::Display for TrustReason {
             Self::Requirement => "the claims of the token do not meet its trust rule",
             Self::SubjectId => "a claim that its trust rule takes the subject from is missing or unusable in the token",
             Self::Instance => "a claim that its trust rule takes the instance from is missing or unusable in the token",
-            Self::Attribute => "a claim that its trust rule takes an attribute from is not a string, boolean or number",
             Self::Ambiguous => "more than one trust rule accepts the token",
             Self::ListExpired => return X509Reason::ListExpired.fmt(f),
             Self::KeysUnavailable => "the keys of the issuer of the token cannot be had at the moment; try again later",

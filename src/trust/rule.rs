@@ -1,9 +1,12 @@
 //! Trust rules: one issuer or trust domain, and what its tokens must say.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{AccessTokenForm, Requirement, SubjectKind, SubjectMapping, TrustKind};
 use crate::jose::{Algorithm, KeyUse};
+use crate::json::kind_of;
 use crate::keys::KeySource;
 use crate::oauth::{ClientId, Issuer, Resource, RuleName, Scope, TrustDomain};
 
@@ -47,6 +50,8 @@ pub struct TrustRuleParts {
 pub struct TrustRule {
     parts: TrustRuleParts,
     issuer: String,
+    /// Optional claims of its tokens that could not be read, as far as they were told.
+    unread: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The meaning of a scope of another authorization server here.
@@ -81,7 +86,7 @@ impl TrustRule {
         let (issuer, subject) = (parts.selector.issuer(), Some(&parts.subject));
         reasons.extend(mistakes(parts.kind, issuer, &parts.audiences, &parts.require, subject));
         match reasons.is_empty() {
-            true => Ok(Self { issuer: parts.selector.name(&parts.name), parts }),
+            true => Ok(Self { issuer: parts.selector.name(&parts.name), parts, unread: Arc::default() }),
             false => Err(reasons),
         }
     }
@@ -157,6 +162,15 @@ impl TrustRule {
     /// True where it takes running copies by name from certificates, whose lifetime no rule bounds.
     pub fn has_lasting_instances(&self) -> bool {
         !matches!(self.parts.selector, IssuerSelector::Issuer(_)) && self.parts.subject.instance.is_some()
+    }
+
+    /// Tells that an optional claim of its tokens is not what it should be, and so not known here; once for each claim.
+    pub(crate) fn tell_unread(&self, claim: &str, value: Option<&str>) {
+        let mut told = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(claim.to_owned()) {
+            let (rule, found) = (self.name(), value.map_or("absent", kind_of));
+            tracing::warn!(%rule, claim, found, "an optional claim of the tokens cannot be read, so it is not known to policies");
+        }
     }
 
     pub(super) fn selector(&self) -> &IssuerSelector {

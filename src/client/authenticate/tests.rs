@@ -64,7 +64,7 @@ fn every_sentence_is_fit_to_be_sent() {
         ClientReason::Stranger,
         ClientReason::SvidAsJwt,
         ClientReason::JwtAsSvid,
-        ClientReason::Trust(TrustReason::Audience),
+        ClientReason::Trust(TrustReason::Audience.into()),
         ClientReason::KeysUnavailable(TrustReason::KeysUnavailable),
         ClientReason::NoAgent,
         ClientReason::SeveralAgents,
@@ -83,13 +83,13 @@ fn every_sentence_is_fit_to_be_sent() {
 fn an_attestation_is_refused_for_the_same_reason_whichever_parameter_it_came_in() {
     let reasons: [fn() -> ClientReason; 12] = [
         || ClientReason::Jose(JoseReason::Parts),
-        || ClientReason::Trust(TrustReason::Issuer),
-        || ClientReason::Trust(TrustReason::Expired),
-        || ClientReason::Trust(TrustReason::Early),
-        || ClientReason::Trust(TrustReason::Lifetime),
-        || ClientReason::Trust(TrustReason::Audience),
-        || ClientReason::Trust(TrustReason::Requirement),
-        || ClientReason::Trust(TrustReason::Platform(PlatformReason::PullRequest)),
+        || ClientReason::Trust(TrustReason::Issuer.into()),
+        || ClientReason::Trust(TrustReason::Expired.into()),
+        || ClientReason::Trust(TrustReason::Early.into()),
+        || ClientReason::Trust(TrustReason::Lifetime.into()),
+        || ClientReason::Trust(TrustReason::Audience.into()),
+        || ClientReason::Trust(TrustReason::Requirement.into()),
+        || ClientReason::Trust(TrustReason::Platform(PlatformReason::PullRequest).into()),
         || ClientReason::Assertion(AssertionReason::AttestationAudience),
         || ClientReason::NoAgent,
         || ClientReason::SeveralAgents,
@@ -106,7 +106,7 @@ fn an_attestation_is_refused_for_the_same_reason_whichever_parameter_it_came_in(
 
 #[test]
 fn the_cause_goes_to_the_log() {
-    let missing = ClientReason::MissingAttestation(Box::new(ClientReason::Trust(TrustReason::Expired)));
+    let missing = ClientReason::MissingAttestation(Box::new(ClientReason::Trust(TrustReason::Expired.into())));
     let cause = missing.source().and_then(Error::source).unwrap();
     assert_eq!(cause.to_string(), TrustReason::Expired.to_string());
     assert_eq!(ClientReason::Unproven(JoseReason::Signature).to_string(), ClientReason::Stranger.to_string());

@@ -108,7 +108,8 @@ fn a_kid_that_names_two_keys_for_one_algorithm_names_none_and_a_key_that_is_ther
         let set = set(keys).unwrap();
         (set.keys().len(), set.left_out().iter().map(|key| (key.number, key.reason)).collect::<Vec<_>>())
     };
-    let (p256, ed25519) = (|kid| format!(r#"{{{P256},"kid":"{kid}"}}"#), |kid| ED25519.replace('}', &format!(r#","kid":"{kid}"}}"#)));
+    let (p256, ed25519) =
+        (|kid| format!(r#"{{{P256},"kid":"{kid}"}}"#), |kid| ED25519.replace('}', &format!(r#","kid":"{kid}"}}"#)));
     assert_eq!(told(&format!("{},{}", p256("a"), p256("a"))), (1, vec![(2, KeyReason::Repeated)]));
     assert_eq!(told(&format!("{{{P256}}},{},{{{P256}}}", p256("a"))), (2, vec![(3, KeyReason::Repeated)]));
     assert_eq!(told(&format!("{},{}", p256("a"), p256("b"))), (2, vec![]));

@@ -25,90 +25,120 @@ struct Sample {
     identity: Vec<(Option<&'static str>, Value)>,
 }
 
-fn samples() -> Vec<Sample> {
-    let jwt = Some("JWT");
-    let at = Some("at+jwt");
-    vec![
-        Sample {
-            provider: Provider::Okta,
-            issuer: "https://acme.okta.com/oauth2/default",
-            access: vec![
-                (None, json!({"ver": 1, "jti": "AT.1", "aud": "us", "cid": "app", "uid": "00u", "scp": ["crm:read", "openid"]})),
-                (None, json!({"ver": 1, "jti": "AT.2", "aud": "us", "cid": "app", "sub": "app", "scp": ["crm:read"]})),
-            ],
-            identity: vec![(
-                None,
-                json!({"ver": 1, "jti": "ID.1", "aud": "us", "at_hash": "x", "nonce": "n", "amr": ["pwd"], "idp": "00o", "name": "A"}),
-            )],
-        },
-        Sample {
-            provider: Provider::Keycloak,
-            issuer: "https://sso.example/realms/prod",
-            access: vec![
-                (jwt, json!({"typ": "Bearer", "azp": "app", "aud": ["us", "account"], "scope": "crm:read profile", "acr": "1"})),
-                (jwt, json!({"typ": "DPoP", "azp": "app", "aud": "us", "scope": "crm:read", "nonce": "n"})),
-                (at, json!({"typ": "Bearer", "azp": "app", "client_id": "app", "aud": "us", "scope": "crm:read"})),
-            ],
-            identity: vec![
-                (jwt, json!({"typ": "ID", "azp": "app", "aud": "us", "at_hash": "x", "nonce": "n", "acr": "1"})),
-                (jwt, json!({"typ": "ID", "azp": "app", "aud": "us"})),
-                (jwt, json!({"typ": "Refresh", "azp": "app", "aud": "us", "scope": "crm:read"})),
-                (jwt, json!({"typ": "Logout", "azp": "app", "aud": "us"})),
-            ],
-        },
-        Sample {
-            provider: Provider::Entra,
-            issuer: "https://login.microsoftonline.com/738016bf-2f59-46ca-9660-357d1de3b865/v2.0",
-            access: vec![
-                (jwt, json!({"ver": "2.0", "aud": "us", "azp": "app", "azpacr": "1", "scp": "crm:read", "oid": "o", "tid": "t"})),
-                (jwt, json!({"ver": "1.0", "aud": "us", "appid": "app", "appidacr": "1", "scp": "crm:read x", "oid": "o"})),
-            ],
-            identity: vec![
-                (jwt, json!({"ver": "2.0", "aud": "us", "nonce": "n", "oid": "o", "preferred_username": "a@b.example"})),
-                (jwt, json!({"ver": "2.0", "aud": "us", "oid": "o", "roles": ["admin"], "azp": "app"})),
-            ],
-        },
-        Sample {
-            provider: Provider::Auth0,
-            issuer: "https://acme.eu.auth0.com/",
-            access: vec![
-                (jwt, json!({"aud": ["us", "https://acme.eu.auth0.com/userinfo"], "azp": "app", "scope": "openid crm:read"})),
-                (at, json!({"aud": "us", "client_id": "app", "jti": "1", "scope": "crm:read"})),
-                (jwt, json!({"aud": "us", "azp": "app", "gty": "client-credentials", "scope": "crm:read", "sub": "app@clients"})),
-            ],
-            identity: vec![(jwt, json!({"aud": "us", "nickname": "d", "nonce": "n", "sid": "s", "updated_at": "2026-11-23"}))],
-        },
-        Sample {
-            provider: Provider::Cognito,
-            issuer: "https://cognito-idp.us-west-2.amazonaws.com/us-west-2_abc",
-            access: vec![
-                (None, json!({"aud": null, "client_id": "us", "token_use": "access", "scope": "crm:read", "username": "t"})),
-                (None, json!({"aud": "us", "client_id": "app", "token_use": "access", "scope": "crm:read", "version": 2})),
-            ],
-            identity: vec![
-                (None, json!({"aud": "us", "token_use": "id", "cognito:username": "t", "at_hash": "x"})),
-                (None, json!({"aud": "us", "token_use": "id", "client_id": "us", "scope": "crm:read"})),
-            ],
-        },
-        Sample {
-            provider: Provider::Duende,
-            issuer: "https://identity.example",
-            access: vec![
-                (at, json!({"aud": "us", "client_id": "app", "scope": ["openid", "crm:read"], "jti": "1", "sid": "s"})),
-                (at, json!({"aud": "us", "client_id": "app", "scope": "openid crm:read"})),
-            ],
-            identity: vec![(jwt, json!({"aud": "us", "nonce": "n", "at_hash": "x", "sid": "s", "amr": ["pwd"]}))],
-        },
-        Sample {
-            provider: Provider::Ping,
-            issuer: "https://auth.pingone.eu/8b0f8a52-1e11-4bba-9c0c-0f1c11a4d24c/as",
-            access: vec![
-                (None, json!({"aud": ["us"], "client_id": "app", "scope": "openid crm:read", "sid": "s", "env": "e", "org": "o"})),
-                (at, json!({"aud": "us", "client_id": "app", "scope": "crm:read", "jti": "1"})),
-            ],
-            identity: vec![(None, json!({"aud": "us", "nonce": "n", "at_hash": "x", "sid": "s", "acr": "Single_Factor"}))],
-        },
-    ]
+fn samples() -> [Sample; 7] {
+    [okta(), keycloak(), entra(), auth0(), cognito(), duende(), ping()]
+}
+
+fn okta() -> Sample {
+    Sample {
+        provider: Provider::Okta,
+        issuer: "https://acme.okta.com/oauth2/default",
+        access: vec![
+            (None, json!({"ver": 1, "jti": "AT.1", "aud": "us", "cid": "app", "uid": "00u", "scp": ["crm:read", "openid"]})),
+            (None, json!({"ver": 1, "jti": "AT.2", "aud": "us", "cid": "app", "sub": "app", "scp": ["crm:read"]})),
+        ],
+        identity: vec![(
+            None,
+            json!({"ver": 1, "jti": "ID.1", "aud": "us", "at_hash": "x", "nonce": "n", "amr": ["pwd"], "idp": "00o"}),
+        )],
+    }
+}
+
+fn keycloak() -> Sample {
+    Sample {
+        provider: Provider::Keycloak,
+        issuer: "https://sso.example/realms/prod",
+        access: vec![
+            (
+                Some("JWT"),
+                json!({"typ": "Bearer", "azp": "app", "aud": ["us", "account"], "scope": "crm:read profile", "acr": "1"}),
+            ),
+            (Some("JWT"), json!({"typ": "DPoP", "azp": "app", "aud": "us", "scope": "crm:read", "nonce": "n"})),
+            (Some("at+jwt"), json!({"typ": "Bearer", "azp": "app", "client_id": "app", "aud": "us", "scope": "crm:read"})),
+        ],
+        identity: vec![
+            (Some("JWT"), json!({"typ": "ID", "azp": "app", "aud": "us", "at_hash": "x", "nonce": "n", "acr": "1"})),
+            (Some("JWT"), json!({"typ": "ID", "azp": "app", "aud": "us"})),
+            (Some("JWT"), json!({"typ": "Refresh", "azp": "app", "aud": "us", "scope": "crm:read"})),
+            (Some("JWT"), json!({"typ": "Logout", "azp": "app", "aud": "us"})),
+        ],
+    }
+}
+
+fn entra() -> Sample {
+    Sample {
+        provider: Provider::Entra,
+        issuer: "https://login.microsoftonline.com/738016bf-2f59-46ca-9660-357d1de3b865/v2.0",
+        access: vec![
+            (
+                Some("JWT"),
+                json!({"ver": "2.0", "aud": "us", "azp": "app", "azpacr": "1", "scp": "crm:read", "oid": "o", "tid": "t"}),
+            ),
+            (Some("JWT"), json!({"ver": "1.0", "aud": "us", "appid": "app", "appidacr": "1", "scp": "crm:read x", "oid": "o"})),
+        ],
+        identity: vec![
+            (Some("JWT"), json!({"ver": "2.0", "aud": "us", "nonce": "n", "oid": "o", "preferred_username": "a@b.example"})),
+            (Some("JWT"), json!({"ver": "2.0", "aud": "us", "oid": "o", "roles": ["admin"], "azp": "app"})),
+        ],
+    }
+}
+
+fn auth0() -> Sample {
+    Sample {
+        provider: Provider::Auth0,
+        issuer: "https://acme.eu.auth0.com/",
+        access: vec![
+            (Some("JWT"), json!({"aud": ["us", "https://acme.eu.auth0.com/userinfo"], "azp": "app", "scope": "openid crm:read"})),
+            (Some("at+jwt"), json!({"aud": "us", "client_id": "app", "jti": "1", "scope": "crm:read"})),
+            (
+                Some("JWT"),
+                json!({"aud": "us", "azp": "app", "gty": "client-credentials", "scope": "crm:read", "sub": "app@clients"}),
+            ),
+        ],
+        identity: vec![(
+            Some("JWT"),
+            json!({"aud": "us", "nickname": "d", "nonce": "n", "sid": "s", "updated_at": "2026-11-23"}),
+        )],
+    }
+}
+
+fn cognito() -> Sample {
+    Sample {
+        provider: Provider::Cognito,
+        issuer: "https://cognito-idp.us-west-2.amazonaws.com/us-west-2_abc",
+        access: vec![
+            (None, json!({"aud": null, "client_id": "us", "token_use": "access", "scope": "crm:read", "username": "t"})),
+            (None, json!({"aud": "us", "client_id": "app", "token_use": "access", "scope": "crm:read", "version": 2})),
+        ],
+        identity: vec![
+            (None, json!({"aud": "us", "token_use": "id", "cognito:username": "t", "at_hash": "x"})),
+            (None, json!({"aud": "us", "token_use": "id", "client_id": "us", "scope": "crm:read"})),
+        ],
+    }
+}
+
+fn duende() -> Sample {
+    Sample {
+        provider: Provider::Duende,
+        issuer: "https://identity.example",
+        access: vec![
+            (Some("at+jwt"), json!({"aud": "us", "client_id": "app", "scope": ["openid", "crm:read"], "jti": "1", "sid": "s"})),
+            (Some("at+jwt"), json!({"aud": "us", "client_id": "app", "scope": "openid crm:read"})),
+        ],
+        identity: vec![(Some("JWT"), json!({"aud": "us", "nonce": "n", "at_hash": "x", "sid": "s", "amr": ["pwd"]}))],
+    }
+}
+
+fn ping() -> Sample {
+    Sample {
+        provider: Provider::Ping,
+        issuer: "https://auth.pingone.eu/8b0f8a52-1e11-4bba-9c0c-0f1c11a4d24c/as",
+        access: vec![
+            (None, json!({"aud": ["us"], "client_id": "app", "scope": "openid crm:read", "sid": "s", "env": "e", "org": "o"})),
+            (Some("at+jwt"), json!({"aud": "us", "client_id": "app", "scope": "crm:read", "jti": "1"})),
+        ],
+        identity: vec![(None, json!({"aud": "us", "nonce": "n", "at_hash": "x", "sid": "s", "acr": "Single_Factor"}))],
+    }
 }
 
 fn rule(issuer: &str, access_tokens: AccessTokenForm) -> TrustRuleParts {
@@ -133,7 +163,7 @@ fn token(issuer: &str, typ: Option<&str>, claims: &Value) -> String {
 fn verdict(rule: TrustRuleParts, token: &str) -> Result<(Option<String>, Vec<String>), TrustReason> {
     let trust = TrustStore::new(vec![TrustRule::new(rule).unwrap()], None).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let assertion = runtime.block_on(trust.verify(&Compact::parse(token).unwrap(), NOW))?;
+    let assertion = runtime.block_on(trust.verify(&Compact::parse(token).unwrap(), NOW)).map_err(|refused| refused.reason())?;
     let form = assertion.rule().access_tokens().unwrap();
     Ok((form.client(assertion.claims()).map(Cow::into_owned), form.scopes(assertion.claims()).unwrap()))
 }

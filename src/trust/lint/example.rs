@@ -56,6 +56,7 @@ impl Example {
             Matcher::Is(literal) => Some(value(literal)),
             Matcher::OneOf(literals) => literals.first().map(value),
             Matcher::Prefix(prefix) => Some(format!("{prefix}anything").into()),
+            Matcher::Contains(literals) => literals.first().map(|literal| json!([value(literal)])),
             Matcher::Present => None,
         };
         let absent = || self.claims.pointer(&pointer(requirement.claim())).is_none();

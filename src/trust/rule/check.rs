@@ -85,6 +85,8 @@ pub fn mistaken(kind: TrustKind, requirement: &Requirement) -> Option<TrustRuleR
         Matcher::Prefix(_) if fact.shape != Shape::Text && fact.shape != Shape::Object => {
             return Some(TrustRuleReason::ClaimShape(claim(), fact.shape));
         }
+        Matcher::Contains(_) if fact.shape == Shape::List => &[],
+        Matcher::Contains(literals) => literals,
         Matcher::Prefix(_) | Matcher::Present => &[],
     };
     wanted.iter().any(|literal| !fits(literal, fact.shape)).then(|| TrustRuleReason::ClaimShape(claim(), fact.shape))
@@ -128,7 +130,8 @@ impl fmt::Display for TrustRuleReason {
             Self::Algorithms => "algorithms must name at least one algorithm",
             Self::SpiffeAlgorithm => "algorithms must not name EdDSA in kind spiffe; JWT-SVIDs use RS, PS or ES",
             Self::Unmarked => {
-                "access_token.marks must name what its access tokens have and its ID tokens have not, where their typ does not tell"
+                "access_token.marks must name what its access tokens have and its ID tokens have not, \
+                 where their typ does not tell"
             }
             Self::Lifetime => "lifetime_max must be longer than nothing",
             Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",

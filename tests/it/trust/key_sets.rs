@@ -11,7 +11,23 @@ const VARIATIONS: u64 = 10_000;
 /// Members that say nothing of what a key verifies: those of RFC 7517 §4, of the private and symmetric keys of RFC 7518 §6, and
 /// what issuers add. The secret ones are only ever written empty here.
 const UNUSED: [&str; 17] = [
-    "x5u", "x5c", "x5t", "x5t#S256", "n", "e", "oth", "d", "p", "q", "dp", "dq", "qi", "k", "issuer", "exp", "cloud_instance_name",
+    "x5u",
+    "x5c",
+    "x5t",
+    "x5t#S256",
+    "n",
+    "e",
+    "oth",
+    "d",
+    "p",
+    "q",
+    "dp",
+    "dq",
+    "qi",
+    "k",
+    "issuer",
+    "exp",
+    "cloud_instance_name",
 ];
 const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 const USED: [&str; 8] = ["kty", "crv", "x", "y", "kid", "alg", "use", "key_ops"];
@@ -39,9 +55,7 @@ impl Signer {
         let absent = |name: &str| entry.get(name).is_none_or(Value::is_null);
         let operations = match entry.get("key_ops") {
             None | Some(Value::Null) => true,
-            Some(Value::Array(list)) => {
-                list.is_empty() || (list.iter().all(Value::is_string) && list.contains(&json!("verify")))
-            }
+            Some(Value::Array(list)) => list.is_empty() || (list.iter().all(Value::is_string) && list.contains(&json!("verify"))),
             Some(_) => false,
         };
         let named = ["alg", "use"].into_iter().all(|name| is(name) || absent(name));
@@ -52,10 +66,36 @@ impl Signer {
 /// What serialisers, tools and people write.
 fn odd_value(rng: &mut Rng) -> Value {
     let values = [
-        json!(null), json!(""), json!([]), json!({}), json!(0), json!(1.5), json!(true), json!("AQAB="), json!("+/=="), json!("sig"),
-        json!("enc"), json!("sign"), json!("ES256"), json!("RS256"), json!("RSA-OAEP"), json!(["verify"]), json!(["sign"]),
-        json!(["verify", 7]), json!("verify"), json!(["MIIC="]), json!("-----BEGIN CERTIFICATE-----"), json!([null]), json!("a\u{202e}b"),
-        json!("EC"), json!("RSA"), json!("oct"), json!("P-256"), json!("secp256k1"), json!("x".repeat(300)), json!({"a": [{"b": null}]}),
+        json!(null),
+        json!(""),
+        json!([]),
+        json!({}),
+        json!(0),
+        json!(1.5),
+        json!(true),
+        json!("AQAB="),
+        json!("+/=="),
+        json!("sig"),
+        json!("enc"),
+        json!("sign"),
+        json!("ES256"),
+        json!("RS256"),
+        json!("RSA-OAEP"),
+        json!(["verify"]),
+        json!(["sign"]),
+        json!(["verify", 7]),
+        json!("verify"),
+        json!(["MIIC="]),
+        json!("-----BEGIN CERTIFICATE-----"),
+        json!([null]),
+        json!("a\u{202e}b"),
+        json!("EC"),
+        json!("RSA"),
+        json!("oct"),
+        json!("P-256"),
+        json!("secp256k1"),
+        json!("x".repeat(300)),
+        json!({"a": [{"b": null}]}),
     ];
     rng.pick(&values).clone()
 }
@@ -65,7 +105,7 @@ fn stranger(rng: &mut Rng, signers: &[Signer]) -> String {
     let of_another_type = json!({"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "kid": "pq"});
     let for_encryption = json!({"kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "kid": "e", "n": "AQAB", "e": "AQAB"});
     let by_certificate = json!({"kty": "RSA", "alg": "RS512", "use": "sig", "kid": "cas", "x5c": ["MIIC"]});
-    let text = match rng.below(8) {
+    match rng.below(8) {
         0 => "null".to_owned(),
         1 => odd_value(rng).to_string(),
         2 => of_another_type.to_string(),
@@ -78,8 +118,7 @@ fn stranger(rng: &mut Rng, signers: &[Signer]) -> String {
             entry.remove(*rng.pick(&["x", "kty", "crv"]));
             Value::Object(entry).to_string()
         }
-    };
-    text
+    }
 }
 
 struct Scene {
@@ -96,7 +135,8 @@ fn vary(rng: &mut Rng, scene: &Scene) -> (Vec<String>, bool, Option<usize>) {
     for signer in &scene.issuers {
         let mut entry = signer.jwk.clone();
         for name in rng.some(&UNUSED, 15) {
-            let value = if SECRET.contains(&name) { rng.pick(&[json!(null), json!(""), json!([])]).clone() } else { odd_value(rng) };
+            let value =
+                if SECRET.contains(&name) { rng.pick(&[json!(null), json!(""), json!([])]).clone() } else { odd_value(rng) };
             entry.insert(name.to_owned(), value);
         }
         if rng.chance(20) {
