@@ -48,12 +48,16 @@ pub(crate) struct Route {
     /// TLS for a server that proves itself otherwise than by the public PKI.
     pub(crate) tls: Option<ClientConfig>,
     /// A bearer token for it (RFC 6750 §2.1).
-    pub(crate) bearer: Option<String>,
+    pub(crate) bearer: Option<Bearer>,
     /// True where plain `http` may be spoken, to `networks` and this machine alone.
     pub(crate) plain: bool,
     /// The HTTP proxy through which it is reached (RFC 9110 §9.3.6); it, and not this server, resolves the name.
     pub(crate) proxy: Option<Url>,
 }
+
+/// A bearer token. Never printed.
+#[derive(Clone)]
+pub(crate) struct Bearer(pub(crate) String);
 
 /// A document, unread, and its `max-age` (RFC 9111 §5.2.2.1).
 #[derive(Debug)]
@@ -115,7 +119,7 @@ impl Fetcher {
         let client = self.client(route, uri.scheme() == "http").ok_or(FetchReason::Client)?;
         let mut request = client.get(uri.clone()).header(ACCEPT, types.join(", ")).timeout(self.timeout);
         if let Some(token) = &route.bearer {
-            request = request.bearer_auth(token);
+            request = request.bearer_auth(&token.0);
         }
         let answer = request.send().await.map_err(FetchReason::Network)?;
         if answer.status().is_redirection() {
@@ -308,6 +312,12 @@ impl fmt::Display for FetchReason {
             }
             Self::Long => "the answer is longer than 1 MiB",
         })
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer")
     }
 }
 

@@ -209,7 +209,12 @@ fn take_named_issuer(reader: &mut TableReader<'_>, kind: TrustKind) -> Option<Is
         Some(issuer) => Issuer::parse(issuer).ok(),
         None => {
             reader.need(&["issuer"]);
-            let parse = |text: &str| Issuer::named(text).map_err(|reason| reason.to_string());
+            let parse = |text: &str| match text.starts_with("spiffe://") {
+                true => {
+                    Err("must not be a SPIFFE ID; SVIDs are for kind \"spiffe\", which knows them by trust_domain".to_owned())
+                }
+                false => Issuer::named(text).map_err(|reason| reason.to_string()),
+            };
             let checked =
                 |text: &str| parse(text).and_then(|issuer| if fits(kind, text) { Ok(issuer) } else { Err(TENANT.into()) });
             Some(reader.take_parsed("issuer", checked)?.value)

@@ -1,7 +1,6 @@
 //! How an address of keys may be reached, where that is not the public Internet with its public authorities: as an operator
 //! says it in a trust rule.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use url::Url;
 
 use super::{RefreshReason, spiffe_tls};
 use crate::files;
-use crate::net::Network;
+use crate::net::{Bearer, Network};
 use crate::x509::Roots;
 
 /// No token of a platform is longer.
@@ -30,10 +29,6 @@ pub struct Reach {
     /// The HTTP proxy through which it is reached, which then resolves its name.
     pub proxy: Option<Url>,
 }
-
-/// A bearer token. Never printed.
-#[derive(Clone)]
-pub(super) struct Bearer(pub(super) String);
 
 impl Reach {
     /// True for what every address may.
@@ -69,9 +64,3 @@ impl PartialEq for Reach {
 }
 
 impl Eq for Reach {}
-
-impl fmt::Debug for Bearer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer")
-    }
-}

@@ -87,6 +87,10 @@ fn an_issuer_whose_keys_are_told_may_be_any_text_and_one_whose_keys_are_found_by
     rule(&IDP.replace("https://idp.example", "api"), &[&format!("trust/r.toml:3: `issuer` must be an absolute URL, {found}")]);
     let unseen = "must not begin or end with a blank, nor have characters that cannot be seen";
     rule(&IDP.replace("https://idp.example", " api"), &[&format!("trust/r.toml:3: `issuer` {unseen}")]);
+    let svids = "must not be a SPIFFE ID; SVIDs are for kind \"spiffe\", which knows them by trust_domain";
+    let named =
+        IDP.replace("https://idp.example", "spiffe://td.example").replace("discovery = true", &format!("jwks = '{JWKS}'"));
+    rule(&named, &[&format!("trust/r.toml:3: `issuer` {svids}")]);
     for issuer in ["api", "kubernetes/serviceaccount", "http://keycloak.prod.svc:8080/realms/acme"] {
         for keys in [format!("jwks = '{JWKS}'"), "jwks_uri = 'https://keys.example/jwks'".to_owned()] {
             let text = IDP.replace("https://idp.example", issuer).replace("discovery = true", &keys);
