@@ -258,13 +258,17 @@ impl FetchReason {
         self.cause::<Forbidden>().is_some()
     }
 
-    /// The cause of that type, however deep it lies; what an `io::Error` wraps is no source of it.
-    fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        let mut causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
-        causes.find_map(|cause| {
+    /// Every cause, the outermost first. An `io::Error` is no source of what it wraps, so that is looked into.
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(std::error::Error::source(self), |cause| {
             let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            cause.downcast_ref().or_else(|| wrapped?.downcast_ref())
+            wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
         })
+    }
+
+    /// The cause of that type, however deep it lies.
+    fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.causes().find_map(|cause| cause.downcast_ref())
     }
 
     /// Why there was no connection, or it broke off: a name, a port, a certificate and a network are mended by different people.
@@ -272,12 +276,15 @@ impl FetchReason {
         if let Some(unresolved) = self.cause::<Unresolved>() {
             return fmt::Display::fmt(unresolved, f);
         }
-        match (self.cause::<rustls::Error>(), self.cause::<io::Error>().map(io::Error::kind)) {
+        let refused = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        };
+        match (self.cause::<rustls::Error>(), self.causes().any(refused)) {
             (Some(error @ rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)), _) => {
                 write!(f, "the certificate of the server is by no authority that is trusted here ({error})")
             }
             (Some(error), _) => write!(f, "there is no TLS with the server: {error}"),
-            (None, Some(io::ErrorKind::ConnectionRefused)) => f.write_str("the connection was refused: nothing listens there"),
+            (None, true) => f.write_str("the connection was refused: nothing listens there"),
             _ if cause.is_timeout() => f.write_str("there was no complete answer in time"),
             _ if cause.is_connect() => f.write_str("no connection could be made"),
             _ => f.write_str("the connection broke off"),

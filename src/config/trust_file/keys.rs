@@ -54,11 +54,11 @@ fn take_jwk_set(reader: &mut TableReader<'_>, kind: TrustKind, selector: Option<
     reader.refuse("crl_file", "belongs to kind \"x509\"");
     let given = ["discovery", "jwks_uri", "jwks_file", "jwks"].into_iter().filter(|key| reader.has(key)).count();
     let location = reader.location().clone();
+    let remote = reader.has("discovery") || reader.has("jwks_uri");
     let asked = reader.take_boolean("discovery");
     let plain = reader.has("insecure_reason");
     let uri = reader.take_parsed("jwks_uri", |text: &str| if plain { plain_uri(text) } else { jwks_uri(text) });
     let jwks = take_jwks(reader);
-    let remote = asked.is_some() || uri.is_some();
     let (hosts, reach, policy) = (take_hosts(reader), take_reach(reader, remote), take_refresh_policy(reader, remote));
     if given != 1 {
         let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
