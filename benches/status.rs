@@ -20,7 +20,8 @@ use countersign::crypto::{MacKey, SealKey, random};
 use countersign::jose::{Algorithm, Cache, KeySet, SigningKey, generate_key};
 use countersign::mint::{Minting, SignerEntry, Signers, status_list};
 use countersign::oauth::{
-    ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Pseudonyms, Resource, StatusPlace, Time, Txn,
+    ClientId, Clock, Generation, GenerationKey, GenerationKind, Issuer, Jti, ListId, Pseudonyms, Resource, ShareKey, StatusPlace,
+    Time, Txn,
 };
 use countersign::store::{self, SystemClock};
 use countersign::token::IssuerKeys;
@@ -124,7 +125,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
     let now = SystemClock.now();
     let api = Resource::parse("https://crm.example").unwrap();
     let expires = now.plus(Duration::from_secs(900));
-    let place = commit.status_lists().reserve(&api, StatusBits::Two, expires).unwrap();
+    let place = commit.status_lists().reserve((&api, StatusBits::Two), expires, ShareKey::NOBODY).unwrap();
     let own = |number: usize| {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&serial.to_be_bytes());
@@ -136,6 +137,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
     let at = place.place();
     let (jti, txn) = (Jti::new(now, random().unwrap()), Txn::new(now, random().unwrap()));
     let issue = RecordHop {
+        share: ShareKey::NOBODY,
         jti,
         txn,
         record: vec![b'x'; 1_000],
@@ -143,7 +145,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
         single_use: Vec::new(),
         deadline: expires,
         disclosed: Disclosed { subject: ROOT, values: Zeroizing::new(Vec::new()) },
-        status: Some(Box::new(Registration { place, expires, generations })),
+        status: Some(Box::new(Registration { place, expires, share: ShareKey::NOBODY, generations })),
         effect: Effect::Nothing,
         opens: None,
     };

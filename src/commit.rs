@@ -3,6 +3,7 @@
 //! storage contract. To add a command, write one file in `commands/` and the method of [`Commit`] that sends it.
 
 mod alarm;
+mod capacity;
 mod change;
 mod clock;
 mod command;
@@ -12,6 +13,7 @@ mod effect;
 mod entry;
 mod expiry;
 mod fold;
+mod fold_reason;
 mod handle;
 mod hindrance;
 mod limits;
@@ -22,6 +24,7 @@ mod recent_changes;
 mod recorded;
 mod replay_cache;
 mod sequencer;
+mod shares;
 mod state;
 mod status_lists;
 mod store_reason;
@@ -31,18 +34,20 @@ mod unrecorded;
 mod writer;
 
 pub use alarm::Alarm;
+pub use capacity::Capacity;
 pub use clock::{CheckedClock, Timepieces};
 pub use commands::RecordHop;
 pub use effect::{Effect, TaskOpening, Thing};
 pub use entry::{RecordedGeneration, RecordedTask};
 pub use fold::{Fold, StateHash, recorded_state};
+pub use fold_reason::FoldReason;
 pub use handle::{Commit, CommitKeys, SUM, TASK_TERMS};
 pub use hindrance::Hindrance;
 pub use limits::Limits;
 pub use named_fold::NamedFold;
 pub use rebuild::{Rebuilt, RestoredEpoch, rebuild};
 pub use receipt::{CommitReason, Durable, Receipt};
-pub use recorded::{FoldReason, RecordedState, first_epoch_of_log, log_of_epoch};
+pub use recorded::{RecordedState, first_epoch_of_log, log_of_epoch};
 pub use sequencer::{LogKeys, LogParts, PublishedCheckpoint, Sequencer, SequencerReason};
 pub use state::State;
 pub use status_lists::{Registration, ReservedPlace, ShownList, StatusLists};

@@ -39,6 +39,8 @@ pub struct Deployment {
     pub limits: TokenLimits,
     /// The most hops of a chain.
     pub depth_max: u32,
+    /// How often a client may ask per second whose file does not say; 0 for as often as it likes.
+    pub requests_per_second: u32,
 }
 
 /// The path of the token endpoint below the issuer identifier.

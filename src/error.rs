@@ -41,10 +41,21 @@ pub enum ExchangeError {
     ApprovalNeeded(Box<Denial>),
     /// The token could not be made.
     Mint(MintReason),
+    /// The client asks more often than it may.
+    Rate(RateExceeded),
     /// The hop could not be recorded.
     Commit(CommitReason),
     /// A task token is to be revoked.
     TaskToken,
+}
+
+/// The requests of a client exceed what it may ask per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateExceeded {
+    /// Requests per second.
+    pub per_second: u32,
+    /// The time in seconds after which it may ask again.
+    pub seconds: u32,
 }
 
 /// The reason for which an access token of ours does not open what it was sent for.
@@ -130,6 +141,7 @@ impl ExchangeError {
             Self::Mint(MintReason::TooLarge) => ErrorCode::InvalidRequest,
             Self::Mint(MintReason::NoKey) => ErrorCode::TemporarilyUnavailable,
             Self::Mint(MintReason::Crypto | MintReason::ReceiptForeign) => ErrorCode::ServerError,
+            Self::Rate(_) => ErrorCode::TemporarilyUnavailable,
             Self::Commit(reason) => commit_code(*reason, profile),
             Self::TaskToken => ErrorCode::UnsupportedTokenType,
         }
@@ -202,9 +214,12 @@ fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
         CommitReason::TooLarge | CommitReason::ClockRight => ErrorCode::InvalidRequest,
         CommitReason::Spent | CommitReason::Forgotten => ErrorCode::InvalidClient,
         CommitReason::Replayed => ErrorCode::InvalidDpopProof,
-        CommitReason::Busy | CommitReason::Unavailable | CommitReason::ClockBehind | CommitReason::ClockDoubted => {
-            ErrorCode::TemporarilyUnavailable
-        }
+        CommitReason::Busy
+        | CommitReason::Full(..)
+        | CommitReason::Share(..)
+        | CommitReason::Unavailable
+        | CommitReason::ClockBehind
+        | CommitReason::ClockDoubted => ErrorCode::TemporarilyUnavailable,
     }
 }
 
@@ -225,6 +240,9 @@ impl fmt::Display for ExchangeError {
                 write!(f, "{denial}; policy would permit it with a person's approval, and this server does not ask for approvals")
             }
             Self::Mint(reason) => reason.fmt(f),
+            Self::Rate(RateExceeded { per_second, seconds }) => {
+                write!(f, "this client may ask {per_second} times a second; ask again in {seconds} s")
+            }
             Self::Commit(reason) => reason.fmt(f),
             Self::TaskToken => f.write_str("token: the token of a task is not revoked; complete the task instead"),
         }
@@ -258,6 +276,7 @@ impl Error for ExchangeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commit::Capacity;
 
     /// A reason of every kind that has a code of its own, and one of those that have the code of the rest.
     #[test]
@@ -294,6 +313,8 @@ mod tests {
             (Commit::Spent, InvalidClient),
             (Commit::Replayed, InvalidDpopProof),
             (Commit::Busy, TemporarilyUnavailable),
+            (Commit::Full(Capacity::Tasks, 9), TemporarilyUnavailable),
+            (Commit::Share(Capacity::Tasks, 9), TemporarilyUnavailable),
             (Commit::Unavailable, TemporarilyUnavailable),
             (Commit::ClockBehind, TemporarilyUnavailable),
             (Commit::ClockDoubted, TemporarilyUnavailable),
@@ -312,6 +333,7 @@ mod tests {
             (ExchangeError::Proof(DpopReason::Repeated), InvalidDpopProof),
             (ExchangeError::Admission(AdmissionReason::Revoker), UnauthorizedClient),
             (ExchangeError::Admission(AdmissionReason::NoTask), InvalidRequest),
+            (ExchangeError::Rate(RateExceeded { per_second: 1, seconds: 1 }), TemporarilyUnavailable),
             (ExchangeError::TaskToken, UnsupportedTokenType),
         ];
         let all = requests.into_iter().chain(clients).chain(tokens).chain(commits).chain(mints).chain(others);

@@ -23,7 +23,7 @@ pub use admitted::{AdmittedExchange, CurrentActor};
 pub use dependencies::{Dependencies, depend};
 pub use evidence::{INSTANCE_REMEMBERED, LIFETIME_MAX as EVIDENCE_LIFETIME_MAX, SKEW as EVIDENCE_SKEW};
 pub use in_force::Rules;
-pub use issued::{Visible, revocation, visible};
+pub use issued::{Visible, revocation, visible, widened};
 pub use liveness::{Cause, GenerationState, NotAlive, StateView, alive};
 pub use reason::AdmissionReason;
 pub use revocation::{InactiveStatus, Revocable, Revocation, StatusChange, Transition};

@@ -19,6 +19,8 @@ pub struct Agent {
     pub foreign_clients: Vec<(RuleName, String)>,
     /// Bindings that its tokens must have.
     pub bound: BoundTokens,
+    /// How often it may ask, where its file says; 0 for as often as it likes.
+    pub requests_per_second: Option<u32>,
 }
 
 /// Bindings that the tokens of an agent must have. With both set either will do; with neither a token is bound where the client

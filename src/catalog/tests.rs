@@ -13,6 +13,7 @@ fn agent(id: &str) -> Agent {
         kind: AgentKind::AiAgent,
         status: Status::Active,
         foreign_clients: vec![],
+        requests_per_second: None,
         bound: BoundTokens::default(),
     }
 }

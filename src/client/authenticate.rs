@@ -12,7 +12,7 @@ use super::{
 use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
 use crate::jose::Compact;
-use crate::oauth::{Confirmation, SingleUse, Time};
+use crate::oauth::{Confirmation, ShareKey, SingleUse, Time};
 use crate::trust::TrustStore;
 
 /// A registered agent by what its request says, before the commit was asked whether its login was used. Made only by
@@ -109,7 +109,8 @@ impl UnspentClient {
         unspent: impl FnOnce(&[SingleUse]) -> Result<(), E>,
     ) -> Result<Self, ProofError<E>> {
         if let Some(header) = credentials.dpop() {
-            let proof = dpop::prove(header, endpoint, None, rules, now).map_err(ProofError::Refused)?;
+            let mut proof = dpop::prove(header, endpoint, None, rules, now).map_err(ProofError::Refused)?;
+            proof.single_use.share = self.0.share();
             unspent(&[proof.single_use]).map_err(ProofError::Used)?;
             self.0.proven.dpop = Some(proof);
         }
@@ -192,6 +193,10 @@ impl AuthenticatedClient {
     /// The agent.
     pub fn agent(&self) -> &Arc<Agent> {
         &self.agent
+    }
+    /// Its share of what is bounded.
+    pub fn share(&self) -> ShareKey {
+        ShareKey::of(&self.agent.id)
     }
     /// The method by which it logged in.
     pub fn method(&self) -> AuthMethod {

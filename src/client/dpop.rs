@@ -17,7 +17,7 @@ pub use reason::DpopReason;
 use super::DpopProof;
 use crate::crypto::Digest;
 use crate::jose::{Algorithm, EmbeddedKeyJws, Object, ProofKeys};
-use crate::oauth::{CLOCK_SKEW, JTI_BYTES_MAX, SingleUse, SingleUseKind, Time};
+use crate::oauth::{CLOCK_SKEW, JTI_BYTES_MAX, ShareKey, SingleUse, SingleUseKind, Time};
 
 /// By which a proof may be signed, as published (RFC 9449 §5.1). Each verifies in well under 100 µs.
 pub const PROOF_ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
@@ -92,7 +92,7 @@ pub(super) fn prove(
     let (issued, expires) = current_until(claims, rules, now)?;
     // The path has one spelling and no zero byte, so it has one digest for each `jti`, and the parts cannot run together.
     let digest = Digest::of_parts(&[b"dpop\0", &key.0, endpoint.path.as_bytes(), b"\0", jti.as_bytes()]);
-    let single_use = SingleUse { digest: digest.0, expires, issued, kind: SingleUseKind::Proof };
+    let single_use = SingleUse { digest: digest.0, expires, issued, kind: SingleUseKind::Proof, share: ShareKey::NOBODY };
     Ok(DpopProof { key, evidence: proof.digest(), single_use })
 }
 

@@ -61,9 +61,10 @@ impl World {
     pub(super) fn agent_that_is(mut self, status: Status, id: &str, logins: Vec<ClientAuth>) -> Self {
         let id = ClientId::parse(id).unwrap();
         let (owner, team) = ("dana@acme.example".to_owned(), "research".to_owned());
-        let (foreign_clients, bound) = (Vec::new(), BoundTokens::default());
-        self.agents.push(Agent { id: id.clone(), owner, team, kind: AgentKind::AiAgent, status, foreign_clients, bound });
-        self.logins.push((id, logins));
+        let (foreign_clients, bound, requests_per_second) = (Vec::new(), BoundTokens::default(), None);
+        let (known, kind) = (id.clone(), AgentKind::AiAgent);
+        self.agents.push(Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second });
+        self.logins.push((known, logins));
         self
     }
 

@@ -9,7 +9,7 @@ use super::{AssertionAudience, AssertionReason, AuthMethod, ClientReason};
 use crate::crypto::Digest;
 use crate::jose::{Compact, JoseReason, Object, Verified};
 use crate::keys::KeysUnavailable;
-use crate::oauth::{CLOCK_SKEW, ClientId, JTI_BYTES_MAX, SingleUse, SingleUseKind, Time};
+use crate::oauth::{CLOCK_SKEW, ClientId, JTI_BYTES_MAX, ShareKey, SingleUse, SingleUseKind, Time};
 
 const LIFETIME_MAX: Duration = Duration::from_secs(3600);
 
@@ -42,6 +42,7 @@ pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: 
             expires,
             issued: issued.min(context.now),
             kind: SingleUseKind::Assertion,
+            share: ShareKey::of(&client),
         }),
         ..AuthOutcome::new(client, AuthMethod::PrivateKeyJwt)
     })

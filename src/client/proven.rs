@@ -87,12 +87,13 @@ impl fmt::Display for MissingProof {
 impl ProvenKeys {
     /// As if these had been proved.
     pub(crate) fn for_tests(dpop: Option<Digest>, certificate: Option<Digest>) -> Self {
-        use crate::oauth::{SingleUseKind, Time};
+        use crate::oauth::{ShareKey, SingleUseKind, Time};
         let single_use = |key: Digest| SingleUse {
             digest: key.0,
             expires: Time::from_seconds(0),
             issued: Time::from_seconds(0),
             kind: SingleUseKind::Proof,
+            share: ShareKey::NOBODY,
         };
         let dpop = dpop.map(|key| DpopProof { key, evidence: key, single_use: single_use(key) });
         Self { dpop, certificate }

@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::contract::Heartbeat;
 use super::effect::Effect;
-use super::limits::ClientPlace;
+use super::limits::QueuePlace;
 use crate::ledger::RecordReason;
 use crate::ledger::record::{Kind, Record, RevocableRecord, RevocationRecord, StatusChangeRecord};
 use crate::lifecycle::{INSTANCE_REMEMBERED, Revocable, Revocation, StatusChange, Task, Transition};
@@ -38,20 +36,14 @@ pub(super) struct PendingChange {
     pub(super) recorded: Option<RecordedChange>,
     /// The values spent with it.
     pub(super) single_use: Vec<SingleUse>,
-    _of_client: Option<ClientPlace>,
     /// None for a change that nobody asked for.
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<QueuePlace>,
 }
 
 impl PendingChange {
     /// One that does not act yet.
-    pub(super) fn new(
-        change: StateChange,
-        single_use: Vec<SingleUse>,
-        of_client: Option<ClientPlace>,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        Self { change, since: None, doubted: false, recorded: None, single_use, _of_client: of_client, _place: place }
+    pub(super) fn new(change: StateChange, single_use: Vec<SingleUse>, place: Option<QueuePlace>) -> Self {
+        Self { change, since: None, doubted: false, recorded: None, single_use, _place: place }
     }
 }
 

@@ -287,7 +287,7 @@ impl Staging<'_> {
 
     /// Spends `values` with this batch.
     pub(super) fn spend(&mut self, values: &[SingleUse]) {
-        self.memory.replay.spend(values);
+        self.memory.replay.spend(values, self.batch.at);
         self.batch.single_use.extend(values);
     }
 

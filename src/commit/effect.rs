@@ -99,7 +99,7 @@ pub struct TaskOpening {
 }
 
 /// One thing that a revocation or change of status is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thing {
     /// Its keyed pseudonym.
     pub key: GenerationKey,
@@ -111,6 +111,8 @@ pub struct Thing {
     pub txn: Option<Txn>,
     /// The task, where it is one.
     pub task: Option<TaskId>,
+    /// The agent, where it is one.
+    pub agent: Option<ClientId>,
 }
 
 impl Effect {
@@ -180,7 +182,8 @@ impl Effect {
 fn thing(record: &RevocableRecord<'_>) -> Thing {
     let RevocableRecord { key, name, number, of, txn } = record;
     let task = name.as_deref().filter(|_| *of == GenerationKind::Task).and_then(|name| TaskId::parse(name).ok());
-    Thing { key: *key, kind: *of, number: *number, txn: *txn, task }
+    let agent = name.as_deref().filter(|_| *of == GenerationKind::Agent).and_then(|name| ClientId::parse(name).ok());
+    Thing { key: *key, kind: *of, number: *number, txn: *txn, task, agent }
 }
 
 /// A principal as it stands in a record.

@@ -38,7 +38,13 @@ pub struct RecordedTask {
     pub suspended_by: Option<String>,
     pub(super) opener: String,
     pub(super) holder: String,
+    pub(super) parent: Option<[u8; 16]>,
+    /// When it, or a task above it, was ended.
+    pub(super) over: Option<i64>,
 }
+
+/// So long a task that is over is still told of.
+const OVER_MILLIS: i64 = 60_000;
 
 /// A key of this server, as far as its records tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +117,8 @@ impl RecordedTask {
 
     /// The time from which it may be forgotten.
     pub fn forget(&self) -> Time {
-        Time::from_millis(self.forget)
+        let over = self.over.map_or(i64::MAX, |over| over.saturating_add(OVER_MILLIS));
+        Time::from_millis(self.forget.min(over))
     }
 }
 

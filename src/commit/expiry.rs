@@ -19,6 +19,11 @@ impl<T> ExpiryQueue<T> {
         self.0.entry(second(expires)).or_default().push(thing);
     }
 
+    /// The time at which the next thing may be forgotten.
+    pub(super) fn first(&self) -> Option<Time> {
+        self.0.first_key_value().map(|(due, _)| Time::from_seconds(*due))
+    }
+
     /// True where anything may be forgotten at `now`.
     pub(super) fn any(&self, now: Time) -> bool {
         self.0.first_key_value().is_some_and(|(due, _)| *due <= now.seconds())

@@ -3,7 +3,8 @@
 use super::contract::{RecordReader, Select, StateChangeRow, StateRow, StoreReason, StoredCheckpoint};
 use super::effect::Effect;
 use super::entry::element;
-use super::recorded::{FoldReason, RecordedState};
+use super::fold_reason::FoldReason;
+use super::recorded::RecordedState;
 use crate::crypto::{Digest, SetHash};
 use crate::ledger::record::{Record, StateCause, StateRecord};
 use crate::oauth::Time;

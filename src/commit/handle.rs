@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::alarm::Alarm;
 use super::change::{PendingChange, REASON_MAX, StateChange};
@@ -19,7 +19,7 @@ use super::commands::{
 use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
 use super::hindrance::Hindrance;
-use super::limits::{Limits, PerClient, Quota};
+use super::limits::{Limits, Queue, Quota};
 use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::{ReplayCache, SpentValues};
 use super::state::State;
@@ -31,7 +31,7 @@ use super::writer::{Writer, WriterParts};
 use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
 use crate::ledger::record::{KeyCheck, RefusalRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
-use crate::oauth::{ClientId, Clock, GenerationKey, SingleUse, TaskId, Time};
+use crate::oauth::{ClientId, Clock, GenerationKey, ShareKey, SingleUse, TaskId, Time};
 
 /// The pause between two looks at what the status lists say. A look is cheap while nothing has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -79,10 +79,9 @@ impl CommitKeys {
 struct CommitShared {
     writer: Sender<Message>,
     /// Places in the queue, by kind of command.
-    issues: Arc<Semaphore>,
-    revocations: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
-    clients: PerClient,
+    issues: Queue,
+    revocations: Queue,
+    refusals: Queue,
     quota: Arc<Quota>,
     state: Arc<State>,
     spent: Arc<SpentValues>,
@@ -130,13 +129,11 @@ impl Commit {
             sum: UnrecordedSum::new(keys.sums),
             forgets: false,
         };
-        let places = |count| Arc::new(Semaphore::new(count));
         let shared = Arc::new(CommitShared {
             writer,
-            issues: places(limits.issues),
-            revocations: places(limits.revocations),
-            refusals: places(limits.refusals),
-            clients: PerClient::new(limits.changes_per_client),
+            issues: Queue::new(limits.issues),
+            revocations: Queue::new(limits.revocations),
+            refusals: Queue::new(limits.refusals),
             quota: Arc::new(Quota::new(limits.refusals_per_minute)),
             state: Arc::clone(&memory.state),
             spent: memory.replay.spent(),
@@ -185,7 +182,7 @@ impl Commit {
         if !hop.fits() {
             return Err(CommitReason::TooLarge);
         }
-        let place = place(&self.shared.issues)?;
+        let place = self.shared.issues.place(hop.share)?;
         let (reply, answer) = oneshot::channel();
         self.send(HopCommand::new(hop, reply, self.writer()?.clone(), place))?;
         let untaken = answer.await.map_err(|_| CommitReason::Unavailable)??;
@@ -224,7 +221,10 @@ impl Commit {
         refusal.suppressed = suppressed;
         let waits = !login.is_empty();
         let (reply, answer) = Reply::new();
-        let sent = place(&self.shared.refusals)
+        let sent = self
+            .shared
+            .refusals
+            .place(ShareKey::of(&agent))
             .and_then(|place| self.send(RefusalCommand { refusal, login, quota: Arc::clone(quota), reply, _place: place }));
         if sent.is_err() {
             quota.give_back(&agent, suppressed + 1);
@@ -273,44 +273,43 @@ impl Commit {
         self.ask(|reply| ChangeCommand::asked(change, reply)).await
     }
 
-    fn change(
-        &self,
-        change: StateChange,
-        single_use: Vec<SingleUse>,
-        places: &Arc<Semaphore>,
-    ) -> Result<PendingChange, CommitReason> {
+    fn change(&self, change: StateChange, single_use: Vec<SingleUse>, places: &Queue) -> Result<PendingChange, CommitReason> {
         if !change.fits() || single_use.len() > SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
-        let of_client = self.shared.clients.take(change.by())?;
-        Ok(PendingChange::new(change, single_use, of_client, Some(place(places)?)))
+        let place = places.place(ShareKey::of(change.by()))?;
+        Ok(PendingChange::new(change, single_use, Some(place)))
     }
 
-    /// Spends what is single-use, at most 8 values, for a request that changes nothing else. When it returns `Ok`, they are spent
-    /// durably, and every revocation that acted before is durable too; with no values it only waits for that.
+    /// Spends what is single-use, at most 8 values, for a request of `who` that changes nothing else. When it returns `Ok`, they
+    /// are spent durably, and every revocation that acted before is durable too; with no values it only waits for that.
     ///
     /// # Errors
     /// See [`CommitReason`]; after `Unavailable` the values may be spent.
-    pub async fn spend(&self, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        let spend = self.spending(single_use)?;
+    pub async fn spend(&self, who: ShareKey, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        let spend = self.spending(who, single_use)?;
         self.ask(spend).await
     }
 
-    /// Takes a heartbeat of a task, and spends what is single-use, at most 8 values: both or neither. When it returns `Ok`, the
-    /// task has its time, durably.
+    /// Takes a heartbeat of a task from `who`, and spends what is single-use, at most 8 values: both or neither. When it returns
+    /// `Ok`, the task has its time, durably.
     ///
     /// # Errors
     /// `Died` when it is over; see [`CommitReason`].
-    pub async fn beat(&self, task: TaskId, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
-        let spend = self.spending(single_use)?;
+    pub async fn beat(&self, task: TaskId, who: ShareKey, single_use: Vec<SingleUse>) -> Result<(), CommitReason> {
+        let spend = self.spending(who, single_use)?;
         self.ask(|reply| HeartbeatCommand { task, spend: spend(reply) }).await
     }
 
-    fn spending(&self, single_use: Vec<SingleUse>) -> Result<impl FnOnce(Reply) -> SpendCommand + use<>, CommitReason> {
+    fn spending(
+        &self,
+        who: ShareKey,
+        single_use: Vec<SingleUse>,
+    ) -> Result<impl FnOnce(Reply) -> SpendCommand + use<>, CommitReason> {
         if single_use.len() > SINGLE_USE_MAX {
             return Err(CommitReason::TooLarge);
         }
-        let place = place(&self.shared.issues)?;
+        let place = self.shared.issues.place(who)?;
         Ok(move |reply| SpendCommand { single_use, reply, _place: place })
     }
 
@@ -462,8 +461,4 @@ impl Commit {
     fn writer(&self) -> Result<&Sender<Message>, CommitReason> {
         if self.shared.closing.load(Ordering::SeqCst) { Err(CommitReason::Unavailable) } else { Ok(&self.shared.writer) }
     }
-}
-
-fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CommitReason> {
-    Arc::clone(places).try_acquire_owned().map_err(|_| CommitReason::Busy)
 }

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::capacity::Capacity;
 use super::receipt::CommitReason;
-use crate::oauth::{ClientId, Time};
+use super::shares::Shares;
+use crate::oauth::{ClientId, ShareKey, Time};
 
 /// More agents than this are not told apart within a minute; there are never more than are registered.
 const AGENTS_MAX: usize = 65_536;
@@ -17,8 +19,6 @@ pub struct Limits {
     pub issues: usize,
     /// Revocations waiting, being written, or not yet recorded: places that nothing else can take.
     pub revocations: usize,
-    /// Revocations, suspensions and resumptions that one client may have under way at once; operators may have all.
-    pub changes_per_client: usize,
     /// Refusals waiting or being written; beyond it they are only counted.
     pub refusals: usize,
     /// Recorded refusals per agent and minute; beyond it they are only counted.
@@ -51,11 +51,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             issues: 1024,
-            revocations: 256,
-            changes_per_client: 32,
+            revocations: 1024,
             refusals: 256,
             refusals_per_minute: 60,
-            single_use: 1_000_000,
+            single_use: 4_000_000,
             generations: 1_000_000,
             status: 1_000_000,
             tasks: 100_000,
@@ -69,47 +68,44 @@ impl Default for Limits {
     }
 }
 
-/// The changes that each client has under way, so that one cannot take the places of all others.
-#[derive(Debug)]
-pub(super) struct PerClient {
-    max: usize,
-    under_way: Arc<Mutex<HashMap<ClientId, usize>>>,
+/// Places in the queue of the commit, for one kind of command: shared, so that one client cannot take those of all others.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    places: usize,
+    taken: Arc<Mutex<Shares>>,
 }
 
-/// One change of one client; it counts until this is dropped.
+/// One place in the queue; it is given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct ClientPlace {
-    under_way: Arc<Mutex<HashMap<ClientId, usize>>>,
-    client: ClientId,
+pub(super) struct QueuePlace {
+    queue: Queue,
+    who: ShareKey,
 }
 
-impl PerClient {
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, under_way: Arc::default() }
+impl Queue {
+    pub(super) fn new(places: usize) -> Self {
+        Self { places, taken: Arc::default() }
     }
 
-    /// Counts one more change of `client`, which may have `max` of them at once. Operators have no limit but that of the queue.
-    pub(super) fn take(&self, client: &ClientId) -> Result<Option<ClientPlace>, CommitReason> {
-        if *client == ClientId::operators() {
-            return Ok(None);
-        }
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = under_way.get(client).copied().unwrap_or_default();
-        if count >= self.max {
-            return Err(CommitReason::Busy);
-        }
-        under_way.insert(client.clone(), count + 1);
-        Ok(Some(ClientPlace { under_way: Arc::clone(&self.under_way), client: client.clone() }))
+    /// A place for a command of `who`. Operators have no limit but that of the queue.
+    ///
+    /// # Errors
+    /// `Full`, `Share`.
+    pub(super) fn place(&self, who: ShareKey) -> Result<QueuePlace, CommitReason> {
+        let mut shares = self.shares();
+        shares.room((Capacity::Queue, self.places), who, 1, || 1)?;
+        shares.take(who, 1);
+        Ok(QueuePlace { queue: self.clone(), who })
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for ClientPlace {
+impl Drop for QueuePlace {
     fn drop(&mut self) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        match under_way.get_mut(&self.client) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(under_way.remove(&self.client)),
-        }
+        self.queue.shares().give_back(self.who, 1);
     }
 }
 
@@ -186,16 +182,15 @@ mod tests {
 
     #[test]
     fn one_client_leaves_places_for_others_and_operators_have_all() {
-        let clients = PerClient::new(2);
-        let client = |id: &str| ClientId::parse(id).unwrap();
-        let one = clients.take(&client("a")).unwrap();
-        let _two = clients.take(&client("a")).unwrap();
-        assert_eq!(clients.take(&client("a")).unwrap_err(), CommitReason::Busy);
-        assert!(clients.take(&client("b")).is_ok());
-        assert!((0..100).all(|_| clients.take(&client("ops")).is_ok()));
-        drop(one);
-        assert!(clients.take(&client("a")).is_ok());
-        drop(_two);
-        assert!(clients.under_way.lock().unwrap().is_empty(), "nothing is remembered of who has nothing under way");
+        let queue = Queue::new(8);
+        let client = |id: &str| ShareKey::of(&ClientId::parse(id).unwrap());
+        let all = |who| std::iter::from_fn(|| queue.place(who).ok()).collect::<Vec<QueuePlace>>();
+        let taken = all(client("a"));
+        assert_eq!((taken.len(), queue.place(client("a")).unwrap_err()), (4, CommitReason::Share(Capacity::Queue, 1)));
+        assert_eq!(all(client("b")).len(), 2);
+        assert_eq!(all(client("ops")).len(), 4);
+        drop(taken);
+        assert_eq!(all(client("a")).len(), 4);
+        assert_eq!(queue.shares().held(), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::contract::{CommitStore, StateRow, StoreReason};
 use super::entry::describe;
 use super::fold::Fold;
-use super::recorded::FoldReason;
+use super::fold_reason::FoldReason;
 use crate::ledger::record::{Record, RevocableRecord};
 
 /// So many differences are named; the others are counted.

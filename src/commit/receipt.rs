@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::capacity::Capacity;
 use crate::crypto::Digest;
 use crate::oauth::{Jti, Time, Txn};
 
@@ -71,8 +72,12 @@ pub enum CommitReason {
     Expired,
     /// The record, or the list of what it spends or ends, is longer than it may be.
     TooLarge,
-    /// The queue, or the memory for what must not be forgotten, is full.
+    /// The queue is full.
     Busy,
+    /// This is full for everybody; the next place is given back after so many seconds.
+    Full(Capacity, u32),
+    /// The client holds as much of this as is left to all others; after so many seconds the next place is given back.
+    Share(Capacity, u32),
     /// The store cannot serve, or the server is closing.
     Unavailable,
     /// The clock stands behind the newest record.
@@ -89,15 +94,32 @@ impl CommitReason {
         matches!(self, Self::Spent | Self::Replayed | Self::Forgotten)
     }
 
+    /// The time in seconds after which it is worth trying again, where it is.
+    pub fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::Full(_, seconds) | Self::Share(_, seconds) => Some(seconds.max(1)),
+            reason => reason.is_temporary().then_some(1),
+        }
+    }
+
     /// True where the same may succeed later, whatever it is.
     pub fn is_temporary(self) -> bool {
-        matches!(self, Self::Busy | Self::Unavailable | Self::ClockBehind | Self::ClockDoubted)
+        matches!(self, Self::Busy | Self::Full(..) | Self::Share(..) | Self::Unavailable | Self::ClockBehind | Self::ClockDoubted)
     }
 }
 
 impl fmt::Display for CommitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Full(bound, seconds) => {
+                return write!(f, "the server remembers no more {bound}; the next place is free in {seconds} s");
+            }
+            Self::Share(bound, seconds) => {
+                return write!(
+                    f,
+                    "this client has as many {bound} as are left to all others; the next place is free in {seconds} s"
+                );
+            }
             Self::Died => "something that this request depends on has ended or is suspended, so nothing can be issued from it",
             Self::Retired => "what is retired never comes back",
             Self::Outranked => "it was suspended by somebody who counts for more; ask who opened the task, or the operator",

@@ -2,15 +2,16 @@
 //! the keys of this server.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing};
 use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask};
 use super::expiry::{ExpiryQueue, is_over};
+use super::fold_reason::FoldReason;
+use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, InactiveStatus, Transition, rank};
-use crate::oauth::{ClientId, GenerationKey, GenerationKind, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, GenerationKind, ShareKey, TaskId, Time, Txn};
 
 /// Everything that decides and follows from the records alone.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +21,12 @@ pub struct RecordedState {
     /// None before a configuration was ever taken up.
     in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     keys: BTreeMap<KeyCheck, RecordedKey>,
-    /// The time from which the last of the tasks of a transaction may be forgotten.
-    tasks_of: HashMap<Txn, Time>,
+    /// The tasks of each transaction, by the time from which they may be forgotten if nobody ends them.
+    tasks_of: HashMap<Txn, BTreeSet<(Time, TaskId)>>,
+    /// The tasks whose budget came out of that of another.
+    children: HashMap<TaskId, Vec<TaskId>>,
+    /// The tasks that are not over, by whom they were opened.
+    open: Shares,
     dated: ExpiryQueue<DatedKey>,
     /// The things of earlier epochs that had a date when the present one began.
     bygone: Vec<DatedKey>,
@@ -47,6 +52,8 @@ const LOG_SHIFT: u32 = 20;
 pub struct Forgotten {
     /// Tasks, each with the index of the record that opened it.
     pub tasks: Vec<(TaskId, u64)>,
+    /// Things that had ended.
+    pub generations: Vec<GenerationKey>,
 }
 
 /// The key of an entry that has a date.
@@ -63,17 +70,6 @@ impl DatedKey {
             Self::Task(id) => EntryKey::Task(id),
         }
     }
-}
-
-/// The reason for which records do not lead to the state that was recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FoldReason {
-    /// The record at this index names another digest than the records before it lead to.
-    Digest(u64),
-    /// The hop at this index is in a task that no record opened, or that had no exchange left.
-    Task(u64),
-    /// The record at this index begins an epoch that does not follow the one before.
-    Epoch(u64),
 }
 
 impl RecordedState {
@@ -118,6 +114,11 @@ impl RecordedState {
     /// A task.
     pub fn task(&self, id: &TaskId) -> Option<&RecordedTask> {
         self.tasks.get(id)
+    }
+
+    /// The tasks that are not over, by whom they were opened.
+    pub(super) fn open_tasks(&self) -> &Shares {
+        &self.open
     }
 
     /// Every task that is remembered.
@@ -180,6 +181,11 @@ impl RecordedState {
         !self.bygone.is_empty() || self.dated.any(at)
     }
 
+    /// The time in seconds after `at` at which the next thing may be forgotten; an hour where that is never.
+    pub(super) fn next_over(&self, at: Time) -> u32 {
+        self.dated.first().map_or(3600, |next| next.seconds_after(at).max(1))
+    }
+
     /// The number of entries that changed since the last checkpoint.
     pub fn changes(&self) -> usize {
         self.changed.len()
@@ -205,16 +211,22 @@ impl RecordedState {
             suspended_by: None,
             opener: opener.to_string(),
             holder: holder.to_string(),
+            parent: parent.map(|parent| *parent.as_bytes()),
+            over: None,
         };
         self.keep_task(*id, task);
         Some(())
     }
 
     fn keep_task(&mut self, id: TaskId, task: RecordedTask) {
-        let (txn, forget) = (Txn::from_bytes(task.txn), Time::from_millis(task.forget));
-        let last = self.tasks_of.entry(txn).or_insert(forget);
-        *last = forget.max(*last);
-        self.dated.add(DatedKey::Task(id), forget);
+        self.tasks_of.entry(Txn::from_bytes(task.txn)).or_default().insert((Time::from_millis(task.forget), id));
+        if let Some(parent) = task.parent {
+            self.children.entry(TaskId::from_bytes(parent)).or_default().push(id);
+        }
+        if task.over.is_none() {
+            self.open.take(opened_by(&task), 1);
+        }
+        self.dated.add(DatedKey::Task(id), task.forget());
         self.tasks.insert(id, task);
     }
 
@@ -232,16 +244,38 @@ impl RecordedState {
             until: if before.number == 0 { until } else { before.until.zip(until).map(|(one, other)| one.max(other)) },
         };
         self.put(thing.key, after);
+        self.close(thing, at);
+    }
+
+    /// The tasks that end with `thing` are over: a task, those that an agent opened or works on, and every task below one of
+    /// them. What could be presented of them is dead by this end, which is remembered as long as any of it could be. One that is
+    /// suspended, and did not end itself, stays until time ends it, and its suspension with it.
+    fn close(&mut self, thing: &Thing, at: Time) {
+        let mut over: Vec<TaskId> = thing.task.into_iter().collect();
+        if let Some(agent) = &thing.agent {
+            let of_agent = |task: &RecordedTask| [&*task.opener, &*task.holder].contains(&agent.as_str());
+            over.extend(self.tasks.iter().filter(|(_, task)| of_agent(task)).map(|(id, _)| *id));
+        }
+        while let Some(next) = over.pop() {
+            over.extend(self.children.get(&next).into_iter().flatten());
+            self.touch(&EntryKey::Task(next));
+            let task = self.tasks.get_mut(&next).filter(|task| task.over.is_none());
+            let Some(task) = task.filter(|task| thing.task == Some(next) || task.suspended_by.is_none()) else { continue };
+            task.over = Some(at.millis());
+            let (forget, opener) = (task.forget(), opened_by(task));
+            self.dated.add(DatedKey::Task(next), forget);
+            self.open.give_back(opener, 1);
+        }
     }
 
     /// From when on nothing could present what ended with `thing`: not before any task is over that was open then and could
     /// depend on it. Records of before say no transaction of a hop, so there every task counts.
     fn presentable(&self, thing: &Thing, until: Time) -> Time {
         let tasks = match thing.txn {
-            Some(txn) => self.tasks_of.get(&txn).copied(),
-            None => self.tasks_of.values().max().copied(),
+            Some(txn) => self.tasks_of.get(&txn).and_then(BTreeSet::last),
+            None => self.tasks_of.values().filter_map(BTreeSet::last).max(),
         };
-        tasks.map_or(until, |tasks| tasks.max(until))
+        tasks.map_or(until, |(tasks, _)| until.max(*tasks))
     }
 
     /// Everything of the epochs before has ended. What of it has a date may be forgotten at once, except tasks that are
@@ -284,6 +318,9 @@ impl RecordedState {
             }
         };
         self.put(thing.key, after);
+        if transition == Transition::Retire {
+            self.close(thing, at);
+        }
         thing.task.iter().for_each(|task| self.note_suspender(*task, transition, by));
     }
 
@@ -359,17 +396,35 @@ impl RecordedState {
 
     fn remove(&mut self, key: &EntryKey, forgotten: &mut Forgotten) {
         match key {
-            EntryKey::Generation(key) => drop(self.generations.remove(key)),
+            EntryKey::Generation(key) => {
+                self.generations.remove(key);
+                forgotten.generations.push(*key);
+            }
             EntryKey::Task(id) => {
                 if let Some(task) = self.tasks.remove(id) {
                     forgotten.tasks.push((*id, task.index));
-                    let txn = Txn::from_bytes(task.txn);
-                    if self.tasks_of.get(&txn).is_some_and(|last| last.millis() <= task.forget) {
-                        self.tasks_of.remove(&txn);
-                    }
+                    self.unlink(*id, &task);
                 }
             }
             EntryKey::Principal(_) | EntryKey::Configured | EntryKey::Key(_) => {}
+        }
+    }
+
+    /// A task is gone from everything that it stood in.
+    fn unlink(&mut self, id: TaskId, task: &RecordedTask) {
+        if task.over.is_none() {
+            self.open.give_back(opened_by(task), 1);
+        }
+        self.children.remove(&id);
+        if let Some(below) = task.parent.and_then(|parent| self.children.get_mut(&TaskId::from_bytes(parent))) {
+            below.retain(|child| *child != id);
+        }
+        let txn = Txn::from_bytes(task.txn);
+        if let Some(tasks) = self.tasks_of.get_mut(&txn) {
+            tasks.remove(&(Time::from_millis(task.forget), id));
+            if tasks.is_empty() {
+                self.tasks_of.remove(&txn);
+            }
         }
     }
 
@@ -426,19 +481,12 @@ impl RecordedState {
     }
 }
 
+/// The client in whose share a task counts.
+fn opened_by(task: &RecordedTask) -> ShareKey {
+    ClientId::parse(&task.opener).map_or(ShareKey::NOBODY, |opener| ShareKey::of(&opener))
+}
+
 /// True for a thing that something may join again when it has ended.
 fn joins(kind: GenerationKind) -> bool {
     !matches!(kind, GenerationKind::Task | GenerationKind::Transaction | GenerationKind::Hop)
 }
-
-impl fmt::Display for FoldReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Digest(index) => write!(f, "record {index} names another state than the records before it lead to"),
-            Self::Task(index) => write!(f, "record {index} is in a task that no record opened, or that had no exchange left"),
-            Self::Epoch(index) => write!(f, "record {index} begins an epoch that does not follow the one before"),
-        }
-    }
-}
-
-impl std::error::Error for FoldReason {}

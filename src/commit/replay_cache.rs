@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::capacity::Capacity;
 use super::expiry::ExpiryQueue;
 use super::receipt::CommitReason;
-use crate::oauth::{SingleUse, SingleUseKind, Time};
+use super::shares::Shares;
+use crate::oauth::{ShareKey, SingleUse, SingleUseKind, Time};
 
 /// The first 128 bits of a value's digest: enough that two values never meet, in half the memory.
 type Short = u128;
@@ -18,13 +20,30 @@ const REQUEST_SPENDS: usize = 2;
 /// The number of parts of the view, each under a lock of its own.
 const SHARDS: usize = 64;
 
-/// Remembers until expiry and refuses when full; nothing is ever forgotten early. Written by the writer alone.
+/// A value that expires within so long is a short one: five minutes, as clients sign assertions, and a minute of skew.
+const SHORT_MILLIS: i64 = 360_000;
+
+/// The part of the memory that long values may have, so that none of them ever caps the short ones.
+const LONG_PART: usize = 4;
+
+/// Remembers until expiry and refuses when full; nothing is ever forgotten early. Written by the writer alone. Who presented a
+/// value that was read from the store is not known any more: it counts for all.
 #[derive(Debug)]
 pub(super) struct ReplayCache {
     spent: Arc<SpentValues>,
-    len: usize,
-    expiry: ExpiryQueue<Short>,
     max: usize,
+    all: Shares,
+    /// Those of them that live long.
+    long: Shares,
+    expiry: ExpiryQueue<SpentValue>,
+}
+
+/// A value that is remembered.
+#[derive(Clone, Copy, Debug)]
+struct SpentValue {
+    short: [u8; size_of::<Short>()],
+    share: ShareKey,
+    is_long: bool,
 }
 
 /// The spent values, for everybody to look at beside the writer, who holds the lock of one part for one insertion and never
@@ -105,7 +124,8 @@ impl SpentValues {
 
 impl ReplayCache {
     pub(super) fn new(max: usize) -> Self {
-        Self { spent: Arc::default(), len: 0, expiry: ExpiryQueue::default(), max }
+        let (all, long) = Default::default();
+        Self { spent: Arc::default(), max, all, long, expiry: ExpiryQueue::default() }
     }
 
     /// The view for everybody else.
@@ -116,9 +136,13 @@ impl ReplayCache {
     /// Replaces everything by the stored values. More than the maximum are kept, and then nothing is accepted until enough of
     /// them expired.
     pub(super) fn load(&mut self, values: &[SingleUse], lost: Option<Time>) {
-        self.len = self.spent.replace(values, lost);
+        self.all.reset(self.spent.replace(values, lost));
+        self.long.reset(0);
         self.expiry = ExpiryQueue::default();
-        values.iter().for_each(|value| self.expiry.add(short(value), value.expires));
+        for value in values {
+            let known = SpentValue { short: short(value).to_be_bytes(), share: ShareKey::NOBODY, is_long: false };
+            self.expiry.add(known, value.expires);
+        }
     }
 
     /// An epoch begins: what was made up to `fence` does not count. What was forgotten by the time of an epoch before is among
@@ -131,7 +155,7 @@ impl ReplayCache {
     /// Passes where all `values` can be spent at `now`. One that has expired could have been forgotten, so it is refused.
     ///
     /// # Errors
-    /// `Forgotten`, `Expired`; as for [`unspent`](Self::unspent); `Busy` where there is no room to remember them.
+    /// `Forgotten`, `Expired`; as for [`unspent`](Self::unspent); `Full` and `Share` where there is no room to remember them.
     pub(super) fn spendable(&self, values: &[SingleUse], now: Time) -> Result<(), CommitReason> {
         if values.iter().any(|value| self.spent.is_lost(value)) {
             return Err(CommitReason::Forgotten);
@@ -140,12 +164,18 @@ impl ReplayCache {
             return Err(CommitReason::Expired);
         }
         self.unspent(values, now)?;
-        if self.len + values.len() > self.max { Err(CommitReason::Busy) } else { Ok(()) }
+        let Some(first) = values.first() else { return Ok(()) };
+        let retry = || self.expiry.first().map_or(1, |due| due.seconds_after(now));
+        self.all.room((Capacity::SingleUse, self.max), first.share, values.len(), retry)?;
+        match values.iter().filter(|value| is_long(value, now)).count() {
+            0 => Ok(()),
+            long => self.long.room((Capacity::LongSingleUse, self.max / LONG_PART), first.share, long, retry),
+        }
     }
 
     /// True where there is room for what one more request may spend.
     pub(super) fn has_room(&self) -> bool {
-        self.len + REQUEST_SPENDS <= self.max
+        self.all.held() + REQUEST_SPENDS <= self.max
     }
 
     /// Passes where none of those `values` that have not expired at `now` was spent before.
@@ -160,9 +190,9 @@ impl ReplayCache {
         counting.find(|value| repeated(*value)).map_or(Ok(()), |(_, value)| Err(used(value)))
     }
 
-    /// Spends values that are spendable.
-    pub(super) fn spend(&mut self, values: &[SingleUse]) {
-        values.iter().for_each(|value| self.insert(value));
+    /// Spends values at `now`, spendable or not.
+    pub(super) fn spend(&mut self, values: &[SingleUse], now: Time) {
+        values.iter().for_each(|value| self.insert(value, now));
     }
 
     /// Forgets the values that expired by `now`; false where there were none.
@@ -174,17 +204,21 @@ impl ReplayCache {
         // First: whoever looks from now on and does not find a value sees that it has expired.
         self.spent.forgotten.fetch_max(now.millis(), Ordering::SeqCst);
         for value in &due {
-            let removed = self.spent.write(*value).is_some_and(|mut shard| shard.remove(value));
-            self.len -= usize::from(removed);
+            let short = Short::from_be_bytes(value.short);
+            let removed = usize::from(self.spent.write(short).is_some_and(|mut shard| shard.remove(&short)));
+            self.all.give_back(value.share, removed);
+            self.long.give_back(value.share, if value.is_long { removed } else { 0 });
         }
         true
     }
 
-    fn insert(&mut self, value: &SingleUse) {
+    fn insert(&mut self, value: &SingleUse, now: Time) {
         let short = short(value);
         if self.spent.write(short).is_some_and(|mut shard| shard.insert(short)) {
-            self.len += 1;
-            self.expiry.add(short, value.expires);
+            let (share, is_long) = (value.share, is_long(value, now));
+            self.all.take(share, 1);
+            self.long.take(share, usize::from(is_long));
+            self.expiry.add(SpentValue { short: short.to_be_bytes(), share, is_long }, value.expires);
         }
     }
 }
@@ -195,6 +229,10 @@ fn used(value: &SingleUse) -> CommitReason {
         SingleUseKind::Assertion => CommitReason::Spent,
         SingleUseKind::Proof => CommitReason::Replayed,
     }
+}
+
+fn is_long(value: &SingleUse, now: Time) -> bool {
+    value.expires.millis() - now.millis() > SHORT_MILLIS
 }
 
 fn shard_of(short: Short) -> usize {
@@ -209,6 +247,10 @@ fn short(value: &SingleUse) -> Short {
 mod tests {
     use super::*;
 
+    fn full(seconds: u32) -> CommitReason {
+        CommitReason::Full(Capacity::SingleUse, seconds)
+    }
+
     const NOW: Time = Time::from_seconds(1_800_000_000);
 
     fn value(id: u8, seconds: i64) -> SingleUse {
@@ -217,6 +259,7 @@ mod tests {
             expires: Time::from_seconds(NOW.seconds() + seconds),
             issued: NOW,
             kind: SingleUseKind::Proof,
+            share: ShareKey::NOBODY,
         }
     }
 
@@ -224,17 +267,17 @@ mod tests {
     fn a_value_counts_once_until_it_expires_and_is_forgotten_only_then() {
         let mut spent = ReplayCache::new(2);
         let (one, other) = (value(1, 60), value(2, 90));
-        spent.spend(&[one, other]);
+        spent.spend(&[one, other], NOW);
         let at = |seconds: i64| Time::from_seconds(NOW.seconds() + seconds);
         for seconds in [0, 59] {
             spent.forget(at(seconds));
             assert_eq!(spent.spendable(&[one], at(seconds)), Err(CommitReason::Replayed), "{seconds}");
-            assert_eq!(spent.spendable(&[value(3, 99)], at(seconds)), Err(CommitReason::Busy), "{seconds}");
+            assert_eq!(spent.spendable(&[value(3, 99)], at(seconds)), Err(full(61 - seconds as u32)), "{seconds}");
         }
         assert_eq!(spent.spendable(&[one], at(60)), Err(CommitReason::Expired), "it could have been forgotten");
         assert!(!spent.forget(at(60)) && spent.forget(at(61)));
         assert_eq!(spent.spendable(&[value(3, 99)], at(61)), Ok(()), "there is room again");
-        assert_eq!(spent.spendable(&[value(3, 99), value(4, 99)], at(61)), Err(CommitReason::Busy), "for one");
+        assert_eq!(spent.spendable(&[value(3, 99), value(4, 99)], at(61)), Err(full(30)), "for one");
         assert_eq!(spent.spendable(&[other], at(61)), Err(CommitReason::Replayed));
     }
 
@@ -244,13 +287,13 @@ mod tests {
         let mut cache = ReplayCache::new(9);
         let spent = cache.spent();
         assert_eq!(spent.look(&value(1, 60), NOW, NOW), Ok(()));
-        cache.spend(&[value(1, 60)]);
+        cache.spend(&[value(1, 60)], NOW);
         assert_eq!(spent.look(&value(1, 60), NOW, NOW), Err(CommitReason::Replayed));
         std::thread::scope(|scope| {
             scope.spawn(|| (0..1000).for_each(|_| cache.load(&[value(1, 60), value(2, 60)], None)));
             assert!((0..1000).all(|_| spent.look(&value(1, 60), NOW, NOW) == Err(CommitReason::Replayed)));
         });
-        assert_eq!(cache.len, 2);
+        assert_eq!(cache.all.held(), 2);
         cache.load(&[], Some(NOW));
         assert_eq!(spent.look(&value(3, 60), NOW, NOW), Err(CommitReason::Forgotten));
     }
@@ -260,7 +303,7 @@ mod tests {
     fn what_was_forgotten_is_not_taken_for_unspent() {
         let mut cache = ReplayCache::new(9);
         let at = |seconds| Time::from_seconds(NOW.seconds() + seconds);
-        cache.spend(&[value(1, 60)]);
+        cache.spend(&[value(1, 60)], NOW);
         assert!(cache.forget(at(61)));
         assert_eq!(cache.spent().look(&value(1, 60), at(59), NOW), Err(CommitReason::ClockBehind));
         assert_eq!(cache.spent().look(&value(2, 62), at(59), NOW), Ok(()), "it would be remembered still");

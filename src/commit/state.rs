@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::capacity::Capacity;
 use super::change::{PendingChange, RecordedChange, StateChange};
 #[cfg(test)]
 use super::contract::StateRow;
@@ -16,9 +17,10 @@ use super::effect::Effect;
 use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
 use super::recorded::{Forgotten, RecordedState};
+use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
-use crate::oauth::{ClientId, GenerationKey, TaskId, Time};
+use crate::oauth::{ClientId, GenerationKey, ShareKey, TaskId, Time};
 use task_table::TaskTable;
 
 /// The generation of everything that ever ended, is suspended or retired, and the tasks. A reading takes one lock, for all its
@@ -38,6 +40,9 @@ pub(super) struct LiveState {
     tasks: TaskTable,
     /// The things that the configuration suspends.
     configured: HashSet<GenerationKey>,
+    /// The clients that ended things, as far as this process knows, and how many each.
+    ended_by: HashMap<GenerationKey, ShareKey>,
+    ends: Shares,
 }
 
 impl StateView for State {
@@ -104,9 +109,18 @@ impl State {
         live.recorded.tasks().filter_map(|(id, _)| live.task(id)).collect()
     }
 
-    /// How many tasks are remembered.
+    /// How many tasks are not over.
     pub fn tasks_len(&self) -> usize {
-        self.read().tasks.len()
+        self.read().recorded.open_tasks().held()
+    }
+
+    /// Passes where `who` may open one more task at `at`, of so many.
+    ///
+    /// # Errors
+    /// `Full`, `Share`.
+    pub(super) fn may_open(&self, who: ShareKey, tasks: usize, at: Time) -> Result<(), CommitReason> {
+        let live = self.read();
+        live.recorded.open_tasks().room((Capacity::Tasks, tasks), who, 1, || live.recorded.next_over(at))
     }
 
     /// True where there is a task that time could end.
@@ -157,6 +171,7 @@ impl State {
         let mut live = self.write();
         let mut recorded = live.foresee(change, at);
         recorded.beats = live.apply(0, &recorded.effect, at);
+        live.count_ends(change);
         drop(live);
         self.changes.note(change.things().iter().map(|thing| thing.key));
         recorded
@@ -220,17 +235,11 @@ impl State {
         Ok(())
     }
 
-    /// Passes where the budget of the task `charge` suffices for one exchange and that of its parent for the task that is opened,
-    /// and there is room for one more task.
+    /// Passes where the budget of the task `charge` suffices for one exchange and that of its parent for the task that is opened.
     ///
     /// # Errors
-    /// `Ended` for a task that is unknown; `Budget`; `Busy`.
-    pub(super) fn affordable(
-        &self,
-        charge: Option<TaskId>,
-        opens: Option<&TaskTerms>,
-        tasks_max: usize,
-    ) -> Result<(), CommitReason> {
+    /// `Died` for a task that is unknown; `Budget`.
+    pub(super) fn affordable(&self, charge: Option<TaskId>, opens: Option<&TaskTerms>) -> Result<(), CommitReason> {
         if charge.is_none() && opens.is_none() {
             return Ok(());
         }
@@ -244,7 +253,7 @@ impl State {
                 Some(_) => {}
             }
         }
-        if opens.is_some() && live.tasks.len() >= tasks_max { Err(CommitReason::Busy) } else { Ok(()) }
+        Ok(())
     }
 
     /// Begins a task at `at`, beside the effect of its record.
@@ -282,10 +291,27 @@ impl State {
         let mut live = self.write();
         let forgotten = live.recorded.forget(at);
         forgotten.tasks.iter().for_each(|(id, _)| live.tasks.forget(id));
+        forgotten.generations.iter().for_each(|key| live.forget_end(key));
         let changes = live.recorded.take_changes();
         drop(live);
         self.floor.fetch_max(at.millis(), Ordering::SeqCst);
         (changes, forgotten)
+    }
+
+    /// Passes where `who` has not ended more than is left to all others of so many things that may be remembered.
+    ///
+    /// # Errors
+    /// `Full`, `Share`.
+    pub fn may_need_ends(&self, who: ShareKey, places: usize, at: Time) -> Result<(), CommitReason> {
+        let live = self.read();
+        let (all, own) = (live.recorded.generations().len(), live.ends.of(who));
+        if all > places {
+            return Err(CommitReason::Full(Capacity::LiveEntries, live.recorded.next_over(at)));
+        }
+        match own > places - all {
+            true => Err(CommitReason::Share(Capacity::LiveEntries, live.recorded.next_over(at))),
+            false => Ok(()),
+        }
     }
 
     /// True where anything may be forgotten at `at`.
@@ -311,7 +337,7 @@ impl State {
         let mut live = self.write();
         let began = live.recorded.epoch().number != recorded.epoch().number;
         let configured = std::mem::take(&mut live.configured);
-        let mut fresh = LiveState { recorded, tasks: TaskTable::default(), configured };
+        let mut fresh = LiveState { recorded, configured, ..LiveState::default() };
         fresh.take_tasks(terms, beats);
         for change in pending {
             // A time of an earlier epoch may lie ahead of this one.
@@ -348,6 +374,22 @@ impl State {
 }
 
 impl LiveState {
+    /// Counts what a client has ended in its share.
+    fn count_ends(&mut self, change: &StateChange) {
+        let (who, StateChange::Revocation(revocation)) = (ShareKey::of(change.by()), change) else { return };
+        for thing in revocation.ends.iter().filter(|_| !who.is_nobody()) {
+            if self.ended_by.insert(thing.key, who).is_none() {
+                self.ends.take(who, 1);
+            }
+        }
+    }
+
+    fn forget_end(&mut self, key: &GenerationKey) {
+        if let Some(who) = self.ended_by.remove(key) {
+            self.ends.give_back(who, 1);
+        }
+    }
+
     fn generation(&self, key: &GenerationKey) -> GenerationState {
         let recorded = self.recorded.generation(key);
         // What has ended has no time any more.

@@ -8,25 +8,27 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::capacity::Capacity;
 use super::contract::StatusRow;
 use super::receipt::CommitReason;
 use super::recent_changes::Changed;
+use super::shares::Shares;
 use super::state::State;
 use crate::catalog::StatusBits;
 use crate::crypto::random;
 use crate::lifecycle::status::{ListKey, PLACES, TAKEN_MAX, TokenStatus, all_valid, put};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task};
-use crate::oauth::{Generation, GenerationKey, ListId, Resource, StatusPlace, TaskId, Time};
+use crate::oauth::{Generation, GenerationKey, ListId, Resource, ShareKey, StatusPlace, TaskId, Time};
 
 /// Looked at again after so long even if nothing is known to have changed, so that what has expired is let go.
 const LOOK_AGAIN_MILLIS: i64 = 30_000;
+const LOOK_AGAIN_SECONDS: u32 = 30;
 
 /// All status lists.
 #[derive(Debug)]
 pub struct StatusLists {
     lists: Mutex<Lists>,
-    /// How many tokens are remembered; at most `max`.
-    entries: AtomicU64,
+    /// The most tokens that are remembered.
     max: usize,
     /// The version of the list that changed last.
     version: AtomicU64,
@@ -65,6 +67,8 @@ pub struct Registration {
     pub place: ReservedPlace,
     /// Its `exp`.
     pub expires: Time,
+    /// The client that it is issued to, in whose share it counts.
+    pub share: ShareKey,
     /// Everything that it depends on, its own hop included.
     pub generations: Vec<Generation>,
 }
@@ -72,6 +76,8 @@ pub struct Registration {
 #[derive(Debug, Default)]
 struct Lists {
     of: HashMap<ListId, ListState>,
+    /// The tokens that are remembered, by whom they were issued to. Who had one that was read from the store is not known.
+    tokens: Shares,
 }
 
 #[derive(Debug)]
@@ -97,6 +103,7 @@ struct ListedToken {
     index: u32,
     status: TokenStatus,
     expires: Time,
+    share: ShareKey,
     generations: Box<[Generation]>,
 }
 
@@ -114,7 +121,6 @@ impl StatusLists {
     pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             lists: Mutex::default(),
-            entries: AtomicU64::new(0),
             max,
             version: AtomicU64::new(0),
             checked: AtomicI64::new(0),
@@ -131,8 +137,8 @@ impl StatusLists {
             let list = lists.list(place.list, &list, &self.version);
             list.taken.insert(place.index);
             if list.recorded.insert(place.index) {
-                list.fresh.push(ListedToken::new(place.index, expires, &generations));
-                self.entries.fetch_add(1, Ordering::Relaxed);
+                list.fresh.push(ListedToken::new(place.index, expires, ShareKey::NOBODY, &generations));
+                lists.tokens.take(ShareKey::NOBODY, 1);
             }
         }
     }
@@ -149,8 +155,8 @@ impl StatusLists {
         let _no_look = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lists = self.lists();
         for StatusPlace { index, list } in places {
-            let released = lists.of.get_mut(list).map_or(0, |list| list.release(*index, &self.version));
-            self.entries.fetch_sub(released, Ordering::Relaxed);
+            let released = lists.of.get_mut(list).map(|list| list.release(*index, &self.version)).unwrap_or_default();
+            released.into_iter().for_each(|share| lists.tokens.give_back(share, 1));
         }
     }
 
@@ -159,14 +165,17 @@ impl StatusLists {
         self.forgotten.swap(false, Ordering::Relaxed)
     }
 
-    /// Reserves a random place for a token of `api` that expires at `expires`.
+    /// Reserves a random place for a token of `api` that expires at `expires`, and is issued to `who`.
     ///
     /// # Errors
-    /// `Busy` when as many tokens are remembered as may be; `Unavailable` without randomness.
-    pub fn reserve(self: &Arc<Self>, api: &Resource, bits: StatusBits, expires: Time) -> Result<ReservedPlace, CommitReason> {
-        if self.entries.load(Ordering::Relaxed) >= self.max as u64 {
-            return Err(CommitReason::Busy);
-        }
+    /// `Full` when as many tokens are remembered as may be; `Share`; `Unavailable` without randomness.
+    pub fn reserve(
+        self: &Arc<Self>,
+        (api, bits): (&Resource, StatusBits),
+        expires: Time,
+        who: ShareKey,
+    ) -> Result<ReservedPlace, CommitReason> {
+        self.lists().tokens.room((Capacity::StatusTokens, self.max), who, 1, || LOOK_AGAIN_SECONDS)?;
         let mut key = ListKey::first(api, bits, expires);
         let mut id = key.id();
         let mut lists = self.lists();
@@ -185,14 +194,14 @@ impl StatusLists {
 
     /// Takes up a token whose hop is being committed. If it is not committed after all, its place is released.
     pub(super) fn add(&self, registration: Registration) -> StatusRow {
-        let Registration { mut place, expires, generations } = registration;
+        let Registration { mut place, expires, share, generations } = registration;
         place.kept = true;
         let mut lists = self.lists();
         let StatusPlace { index, list } = place.place;
         if let Some(list) = lists.of.get_mut(&list) {
             list.recorded.insert(index);
-            list.fresh.push(ListedToken::new(index, expires, &generations));
-            self.entries.fetch_add(1, Ordering::Relaxed);
+            list.fresh.push(ListedToken::new(index, expires, share, &generations));
+            lists.tokens.take(share, 1);
         }
         drop(lists);
         StatusRow { list: place.key.clone(), place: place.place, expires, generations }
@@ -217,7 +226,7 @@ impl StatusLists {
 
     /// How many tokens are remembered.
     pub fn len(&self) -> usize {
-        usize::try_from(self.entries.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+        self.lists().tokens.held()
     }
 
     /// True where no token is remembered.
@@ -261,15 +270,17 @@ impl StatusLists {
             let known = if changed.is_nothing() { Vec::new() } else { std::mem::take(&mut list.known) };
             (std::mem::take(&mut list.fresh), known, list.shown.key.bits)
         };
-        let before = fresh.len() + known.len();
-        let counts = |entry: &ListedToken| entry.expires.plus(ListKey::LEEWAY) > now;
+        let over = |entry: &mut ListedToken| entry.expires.plus(ListKey::LEEWAY) <= now;
         let all = *changed == Changed::Everything;
-        fresh.retain(counts);
-        known.retain(|entry| !all || counts(entry));
-        if fresh.len() + known.len() < before {
-            state.recorded.raise_floor(now);
+        let mut gone: Vec<ListedToken> = fresh.extract_if(.., over).collect();
+        if all {
+            gone.extend(known.extract_if(.., over));
         }
-        self.entries.fetch_sub((before - fresh.len() - known.len()) as u64, Ordering::Relaxed);
+        if !gone.is_empty() {
+            state.recorded.raise_floor(now);
+            let mut lists = self.lists();
+            gone.iter().for_each(|token| lists.tokens.give_back(token.share, 1));
+        }
         let (mut told, mut due) = (Vec::new(), None);
         // What is over for good need not be looked at again.
         let touched =
@@ -304,11 +315,11 @@ impl StatusLists {
         if lists.of.values().any(gone) {
             recorded.raise_floor(now);
         }
-        let entries: usize = lists.of.values().filter(|list| gone(list)).map(|list| list.fresh.len() + list.known.len()).sum();
-        self.entries.fetch_sub(entries as u64, Ordering::Relaxed);
-        let before = lists.of.len();
-        lists.of.retain(|_, list| !gone(list));
-        self.forgotten.fetch_or(lists.of.len() < before, Ordering::Relaxed);
+        let over: Vec<ListState> = lists.of.extract_if(|_, list| gone(list)).map(|(_, list)| list).collect();
+        for token in over.iter().flat_map(|list| list.fresh.iter().chain(&list.known)) {
+            lists.tokens.give_back(token.share, 1);
+        }
+        self.forgotten.fetch_or(!over.is_empty(), Ordering::Relaxed);
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
@@ -339,17 +350,17 @@ impl ListState {
         }
     }
 
-    /// Removes the token in a place, and what it showed there. Returns how many there were.
-    fn release(&mut self, index: u32, version: &AtomicU64) -> u64 {
+    /// Removes the token in a place, and what it showed there. Returns in whose shares there were any.
+    fn release(&mut self, index: u32, version: &AtomicU64) -> Vec<ShareKey> {
         if !self.recorded.remove(index) {
-            return 0;
+            return Vec::new();
         }
         self.taken.remove(index);
-        let before = self.fresh.len() + self.known.len();
-        self.fresh.retain(|token| token.index != index);
-        self.known.retain(|token| token.index != index);
+        let here = |token: &mut ListedToken| token.index == index;
+        let gone = self.fresh.extract_if(.., here).chain(self.known.extract_if(.., here));
+        let gone = gone.map(|token| token.share).collect();
         self.show(&[(index, TokenStatus::Valid.within(self.shown.key.bits))], version);
-        (before - self.fresh.len() - self.known.len()) as u64
+        gone
     }
 
     fn show(&mut self, changed: &[(u32, u8)], version: &AtomicU64) {
@@ -396,8 +407,8 @@ impl PlaceSet {
 }
 
 impl ListedToken {
-    fn new(index: u32, expires: Time, generations: &[Generation]) -> Self {
-        Self { index, status: TokenStatus::Valid, expires, generations: generations.into() }
+    fn new(index: u32, expires: Time, share: ShareKey, generations: &[Generation]) -> Self {
+        Self { index, status: TokenStatus::Valid, expires, share, generations: generations.into() }
     }
 }
 

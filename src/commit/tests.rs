@@ -17,6 +17,7 @@ mod outlasting;
 mod rewrap;
 mod rules;
 mod shared;
+mod shares;
 mod spending;
 mod stored;
 pub(crate) mod tasks;
@@ -37,8 +38,8 @@ use crate::ledger::record::{
 };
 use crate::lifecycle::TaskTerms;
 use crate::oauth::{
-    ClientId, Clock, ExchangeMode, Generation, GenerationKey, GenerationKind, Jti, Resource, Scopes, SingleUse, SingleUseKind,
-    Subject, TaskId, Time, Txn,
+    ClientId, Clock, ExchangeMode, Generation, GenerationKey, GenerationKind, Jti, Resource, Scopes, ShareKey, SingleUse,
+    SingleUseKind, Subject, TaskId, Time, Txn,
 };
 use crate::patience::{pass, until_async};
 use memory::{Disk, Faults, MemoryStore};
@@ -117,13 +118,20 @@ pub(crate) fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop 
     let (jti, txn) = (Jti::from_bytes([id; 16]), Txn::from_bytes([9; 16]));
     let expires = Time::from_millis(START + 60_000);
     RecordHop {
+        share: ShareKey::NOBODY,
         jti,
         txn,
         record: record(jti, txn, None),
         generations: generations.iter().map(|id| Generation { key: GenerationKey([*id; 16]), number: 0 }).collect(),
         single_use: single_use
             .iter()
-            .map(|id| SingleUse { digest: [*id; 32], expires, issued: Time::from_millis(START), kind: SingleUseKind::Assertion })
+            .map(|id| SingleUse {
+                digest: [*id; 32],
+                expires,
+                issued: Time::from_millis(START),
+                kind: SingleUseKind::Assertion,
+                share: ShareKey::NOBODY,
+            })
             .collect(),
         deadline: expires,
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },

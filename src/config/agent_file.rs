@@ -1,6 +1,6 @@
 //! An agent and its ways to log in, as written.
 
-use super::fields::{jwks_uri, line, secret_hash, take_algorithms, take_entries};
+use super::fields::{RATES, jwks_uri, line, secret_hash, take_algorithms, take_entries};
 use super::keys_file::{Jwks, take_jwks};
 use super::reader::{TableReader, value};
 use super::{certificate_login, dated, matcher_file};
@@ -33,11 +33,13 @@ impl AgentFile {
         let status = reader.take_choice("status", &Status::NAMES);
         let foreign_clients = take_entries(&mut reader, &mut locations, "foreign_clients", foreign_client);
         let bound = take_bound(&mut reader);
+        let requests_per_second = reader.take_integer("requests_per_second", RATES);
         let logins = take_entries(&mut reader, &mut locations, "login", LoginFile::read);
         reader.finish();
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
         let status = status.map_or(Status::Active, |status| status.value);
-        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound };
+        let requests_per_second = requests_per_second.and_then(|found| u32::try_from(found.value).ok());
+        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second };
         Some(Self { agent: Declared { entry, locations }, logins })
     }
 }

@@ -179,6 +179,7 @@ pub fn deployment(config: Config, keys: ServerKeys, previous: Option<&Deployment
                 depth: settings.tasks.depth,
             },
         },
+        requests_per_second: settings.limits.requests_per_second,
         depth_max: u32::try_from(settings.tokens.chain_depth_max).unwrap_or(u32::MAX),
         issuer: settings.issuer,
     })

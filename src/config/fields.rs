@@ -1,6 +1,7 @@
 //! Values that files of several kinds have in the same form.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,6 +12,9 @@ use crate::crypto::Digest;
 use crate::diagnostic::{FieldLocations, Located};
 use crate::jose::Algorithm;
 use crate::oauth::Issuer;
+
+/// Requests per second; 0 bounds nothing.
+pub(super) const RATES: RangeInclusive<i64> = 0..=1_000_000;
 
 /// Text for people and policies, on one line.
 pub(super) fn line(text: &str) -> Result<String, &'static str> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::fields::address;
+use super::fields::{RATES, address};
 use super::load::LoadContext;
 use super::reader::TableReader;
 use super::tls_file::{Proxy, TlsSettings};
@@ -144,6 +144,8 @@ pub struct LimitSettings {
     pub parameters_max: usize,
     /// Commands that wait for the commit.
     pub queue: usize,
+    /// Requests per second of a client whose file says nothing; 0 for as many as it likes.
+    pub requests_per_second: u32,
     /// Refusals recorded per agent and minute; the rest is counted.
     pub refusals_per_minute: u32,
     /// Connections that clients may have open at a time.
@@ -159,7 +161,7 @@ pub struct LimitSettings {
     /// Things that are remembered as ended, suspended or retired; when there are as many, nothing is issued.
     /// A revocation is never refused for it.
     pub live_entries: usize,
-    /// Tasks that are remembered until their deadline is over; when there are as many, none is opened.
+    /// Tasks that are not over; when there are as many, none is opened.
     pub tasks: usize,
     /// Tokens that are remembered for status lists until they expire; when there are as many, none is issued that stands in one.
     pub status_tokens: usize,
@@ -368,6 +370,7 @@ impl LimitSettings {
             "refusals_per_minute",
             "connections",
             "connections_per_address",
+            "requests_per_second",
             "workers",
             "verified_tokens",
             "single_use",
@@ -379,6 +382,7 @@ impl LimitSettings {
         let parameters_max = reader.take_integer("parameters_max", 16..=1024);
         let queue = reader.take_integer("queue", 1..=65_536);
         let refusals_per_minute = reader.take_integer("refusals_per_minute", 0..=6000);
+        let requests_per_second = reader.take_integer("requests_per_second", RATES);
         let connections = reader.take_integer("connections", 16..=1_048_576);
         let per_address = reader.take_integer("connections_per_address", 1..=1_048_576);
         let workers = reader.take_integer("workers", 0..=1024);
@@ -393,6 +397,7 @@ impl LimitSettings {
             parameters_max: size(parameters_max)?,
             queue: size(queue)?,
             refusals_per_minute: u32::try_from(refusals_per_minute?.value).ok()?,
+            requests_per_second: u32::try_from(requests_per_second?.value).ok()?,
             connections: size(connections)?,
             connections_per_address: size(per_address)?,
             workers: size(workers)?,

@@ -15,6 +15,7 @@ use crate::commit::{Commit, Sequencer};
 use crate::config::CandidateBoard;
 use crate::deployment::Deployment;
 use crate::ledger::{LogFiles, Usage};
+use crate::lines::RequestRates;
 use crate::mint::SignedList;
 use crate::oauth::{Clock, ListId, Time};
 
@@ -33,6 +34,8 @@ pub struct AppState {
     pub(super) status_lists: SignedLists,
     /// The use of agents, counted from the records as far as the last inventory read them.
     pub(super) usage: Mutex<Usage>,
+    /// How often each client may ask.
+    pub(super) rates: RequestRates,
 }
 
 /// One configuration, with everything that is derived from it alone.
@@ -89,8 +92,8 @@ impl AppState {
     ) -> Self {
         commit.suspend_configured(deployment.inactive());
         let snapshot = ArcSwap::from_pointee(Snapshot::new(deployment, frontend));
-        let (board, metrics, status_lists, usage) = Default::default();
-        Self { snapshot, board, commit, clock, limits, ledger, keys, metrics, status_lists, usage }
+        let (board, metrics, status_lists, usage, rates) = Default::default();
+        Self { snapshot, board, commit, clock, limits, ledger, keys, metrics, status_lists, usage, rates }
     }
 
     /// Puts a new configuration in force for every request that begins from now on.

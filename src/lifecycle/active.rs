@@ -112,6 +112,7 @@ mod tests {
             kind: AgentKind::AiAgent,
             status: Status::Active,
             foreign_clients: vec![],
+            requests_per_second: None,
             bound: BoundTokens::default(),
         }))
     }

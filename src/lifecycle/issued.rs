@@ -8,7 +8,7 @@ use super::liveness::alive;
 use super::reason::AdmissionReason;
 use super::revocation::{Revocable, Revocation};
 use crate::catalog::{Catalog, ChainShown};
-use crate::oauth::{ActChain, ScopesOnApi};
+use crate::oauth::{ActChain, Pseudonyms, ScopesOnApi};
 use crate::token::VerifiedIssued;
 
 /// The time for which a revocation is remembered beyond the last moment at which the token could have been presented.
@@ -68,6 +68,25 @@ pub fn revocation(
         reason: reason.to_owned(),
         until: Some(token.expires().plus(SKEW)),
     }))
+}
+
+/// `revocation`, which `client` may make of `token`, of everything by which it may make it: every token that the client asked for
+/// or acts in, or every one for those of its APIs that the token is for. For whoever ends more tokens than are remembered one
+/// by one.
+pub fn widened(
+    client: &ActiveClient,
+    token: &VerifiedIssued,
+    revocation: Revocation,
+    pseudonyms: &Pseudonyms,
+    catalog: &Catalog,
+) -> Revocation {
+    let (own, id) = (token.own(), &client.agent().id);
+    let ends = match own.client == *id {
+        true => Revocable::agent(id, pseudonyms),
+        false => held_by(id, own, catalog).flat_map(|held| Revocable::api(&held.api, pseudonyms)).collect(),
+    };
+    let reason = format!("{}; more than are remembered one by one", revocation.reason);
+    Revocation { ends, until: None, reason, ..revocation }
 }
 
 impl Visible {

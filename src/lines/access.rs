@@ -4,7 +4,7 @@
 use super::login::LineContext;
 use crate::client::{AccessToken, Endpoint};
 use crate::error::AccessError;
-use crate::oauth::Jti;
+use crate::oauth::{Jti, SingleUse};
 
 /// Passes where the request shows the access token of the hop `wanted` at `endpoint`: genuine, even if it has run out, by the
 /// scheme that its binding asks for, and with the proof of the key that it is bound to, which is then spent.
@@ -12,17 +12,18 @@ use crate::oauth::Jti;
 /// # Errors
 /// See [`AccessError`].
 pub async fn show_access_token(context: LineContext<'_>, endpoint: Endpoint<'_>, wanted: Jti) -> Result<(), AccessError> {
-    let LineContext { deployment, commit, credentials, now } = context;
+    let LineContext { deployment, commit, credentials, now, .. } = context;
     let token = AccessToken::of(credentials).map_err(AccessError::Credential)?;
     let hop = deployment.own.hop_of(token.text()).map_err(AccessError::Token)?;
     let proof = token.prove(hop.confirmation(), endpoint, &deployment.dpop, now).map_err(AccessError::Credential)?;
-    let spends: Vec<_> = proof.iter().map(|proof| proof.single_use).collect();
+    let share = hop.share();
+    let spends: Vec<_> = proof.iter().map(|proof| SingleUse { share, ..proof.single_use }).collect();
     commit.look(&spends, now).map_err(AccessError::Commit)?;
     if hop.jti() != wanted {
         return Err(AccessError::OtherHop);
     }
     match spends.is_empty() {
         true => Ok(()),
-        false => commit.spend(spends).await.map_err(AccessError::Commit),
+        false => commit.spend(share, spends).await.map_err(AccessError::Commit),
     }
 }

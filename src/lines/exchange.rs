@@ -10,6 +10,7 @@ use crate::deployment::TOKEN_PATH;
 use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient};
 use crate::mint::{self, IssuedToken};
+use crate::oauth::ShareKey;
 use crate::policy::{self, Grant};
 use crate::request::{ExchangeRequest, PresentedToken, TokenRequest};
 use crate::token::{self, VerifiedActor};
@@ -59,7 +60,7 @@ async fn issue(
     let grant = granted(policy::decide(policies, &admitted, targets, constraint, request, limits, now))?;
     let apis = grant.apis().iter().map(|api| &api.id);
     let dependencies = lifecycle::depend(&admitted, apis, &rules).map_err(ExchangeError::Admission)?;
-    let place = status_place(commit, &grant)?;
+    let place = status_place(commit, &grant, admitted.client().share())?;
     let requested = request.scope().map(|scopes| catalog.declared(scopes));
     let (minted, hop) = mint::sign(&admitted, &dependencies, &grant, requested.as_deref(), place, &deployment.minting(), now)
         .map_err(ExchangeError::Mint)?;
@@ -73,7 +74,7 @@ async fn verify_actor(context: LineContext<'_>, presented: &PresentedToken) -> R
 }
 
 /// The place of the token in a status list, where an API asks for one.
-fn status_place(commit: &Commit, grant: &Grant) -> Result<Option<ReservedPlace>, ExchangeError> {
-    let place = |(api, bits)| commit.status_lists().reserve(api, bits, grant.expires()).map_err(ExchangeError::Commit);
+fn status_place(commit: &Commit, grant: &Grant, who: ShareKey) -> Result<Option<ReservedPlace>, ExchangeError> {
+    let place = |(api, bits)| commit.status_lists().reserve((api, bits), grant.expires(), who).map_err(ExchangeError::Commit);
     grant.status_list().map(place).transpose()
 }

@@ -35,7 +35,7 @@ async fn answer(
     let LineContext { deployment, commit, now, .. } = context;
     let spent = client.spends();
     if !spent.is_empty() {
-        commit.spend(spent).await.map_err(ExchangeError::Commit)?;
+        commit.spend(client.client().share(), spent).await.map_err(ExchangeError::Commit)?;
     }
     lineage.spent = true;
     let state = commit.state();

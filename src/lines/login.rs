@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::rate::RequestRates;
 use super::refused::{Asked, Lineage, RefusedRequest};
 use crate::catalog::Agent;
 use crate::client::{self, ClientReason, Credentials, Endpoint, ProofError};
@@ -21,6 +22,8 @@ pub struct LineContext<'a> {
     pub commit: &'a Commit,
     /// The credentials that came with it.
     pub credentials: &'a Credentials,
+    /// How often each client may ask.
+    pub rates: &'a RequestRates,
     /// The time at which it came in.
     pub now: Time,
 }
@@ -67,7 +70,11 @@ pub(super) async fn authenticated<T>(
     let (agent, reason) = match log_in(context, login).await {
         Ok(client) => {
             let agent = RecordedAgent { agent: Arc::clone(client.agent()), login: client.login_values() };
-            match line(client, &mut lineage).await {
+            let done = match within_rate(context, login, &client) {
+                Ok(()) => line(client, &mut lineage).await,
+                Err(exceeded) => Err(exceeded),
+            };
+            match done {
                 Ok(done) => return Ok(done),
                 Err(reason) => (Some(agent), reason),
             }
@@ -86,13 +93,20 @@ pub(super) async fn authenticated<T>(
     Err(RefusedRequest { code, reason, record, login })
 }
 
+/// Passes where the client may ask at all now; what only ends something always may.
+fn within_rate(context: LineContext<'_>, login: LoginRules<'_>, client: &ActiveClient) -> Result<(), ExchangeError> {
+    let LineContext { deployment, rates, now, .. } = context;
+    let per_second = client.agent().requests_per_second.unwrap_or(deployment.requests_per_second);
+    if login.ends { Ok(()) } else { rates.take(&client.agent().id, per_second, now).map_err(ExchangeError::Rate) }
+}
+
 /// The client as the registered agent that it proved to be, in one order for every endpoint: who it says it is, whether that
 /// login was used, the key that it proved, whether that proof was used, and that it is neither suspended nor retired.
 ///
 /// # Errors
 /// With the agent where the login is certain without its DPoP proof and only that is refused.
 async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<ActiveClient, (Option<RecordedAgent>, ExchangeError)> {
-    let LineContext { deployment, commit, credentials, now } = context;
+    let LineContext { deployment, commit, credentials, now, .. } = context;
     let stranger = |reason| (None, reason);
     let unspent = |values: &[SingleUse]| match commit.look(values, now) {
         Err(CommitReason::ClockBehind) if login.ends => Ok(()),

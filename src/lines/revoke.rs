@@ -3,11 +3,12 @@
 use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest};
 use crate::client::Endpoint;
+use crate::commit::{CommitReason, Revocation};
 use crate::deployment::REVOKE_PATH;
 use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient};
 use crate::request::{Form, TokenQuery};
-use crate::token::{self, TokenReason};
+use crate::token::{self, TokenReason, VerifiedIssued};
 
 /// Ends the token in `form` and everything that came from it. When it returns `Ok`, the token is no longer accepted here, and
 /// that is durable; which is also so of a token that never was one.
@@ -37,18 +38,33 @@ async fn end(
     let revocation = match token::verify_own(request.text(), &deployment.own, now) {
         Ok(token) => {
             *lineage = Lineage { txn: Some(token.own().txn), parent: Some(token.own().jti), ..Lineage::default() };
-            lifecycle::revocation(client, &token, &deployment.rules(&*state, now)).map_err(ExchangeError::Admission)
+            let revocation = lifecycle::revocation(client, &token, &deployment.rules(&*state, now));
+            let bounded = |revocation| bounded(context, client, &token, revocation);
+            revocation.map(|revocation| revocation.map(bounded)).map_err(ExchangeError::Admission)
         }
         Err(TokenReason::TaskToken) => return Err(ExchangeError::TaskToken),
         Err(_unknown) => Ok(None),
     };
     match revocation {
         Ok(Some(revocation)) => commit.end_spending(revocation, spent).await.map_err(ExchangeError::Commit),
-        Ok(None) => commit.spend(spent).await.map_err(ExchangeError::Commit),
+        Ok(None) => commit.spend(client.client().share(), spent).await.map_err(ExchangeError::Commit),
         Err(refused) => {
-            commit.spend(spent).await.map_err(ExchangeError::Commit)?;
+            commit.spend(client.client().share(), spent).await.map_err(ExchangeError::Commit)?;
             lineage.spent = true;
             Err(refused)
         }
+    }
+}
+
+/// The revocation itself, or, where its client has ended so many tokens that no more of its are remembered one by one, a wider
+/// one: a revocation is never refused, and what is remembered of one client is bounded.
+fn bounded(context: LineContext<'_>, client: &ActiveClient, token: &VerifiedIssued, revocation: Revocation) -> Revocation {
+    let LineContext { deployment, commit, now, .. } = context;
+    let room = commit.state().may_need_ends(client.client().share(), commit.limits().generations, now);
+    match room {
+        Err(CommitReason::Share(..)) => {
+            lifecycle::widened(client, token, revocation, &deployment.pseudonyms, &deployment.catalog)
+        }
+        _ => revocation,
     }
 }

@@ -90,8 +90,8 @@ async fn act(
     let (task, change) = lifecycle::change_task(client, id, action, &rules).map_err(ExchangeError::Admission)?;
     lineage.txn = Some(task.terms.txn);
     match change {
-        TaskChange::None => commit.spend(spent).await,
-        TaskChange::Heartbeat(id) => commit.beat(id, spent).await,
+        TaskChange::None => commit.spend(client.client().share(), spent).await,
+        TaskChange::Heartbeat(id) => commit.beat(id, client.client().share(), spent).await,
         TaskChange::Status(change) => commit.hold(change, spent).await,
         TaskChange::Complete(revocation) => commit.end_spending(revocation, spent).await,
     }

@@ -101,6 +101,7 @@ pub(super) fn issue(
     let subject = traded(exchange).unwrap_or(exchange.subject().subject());
     let subject = minting.pseudonyms.pseudonym(GenerationKind::Subject, subject.as_str().as_bytes());
     RecordHop {
+        share: exchange.client().share(),
         jti,
         txn,
         record,

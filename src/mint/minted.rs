@@ -73,7 +73,8 @@ pub fn sign(
     let issue = RecordHop {
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
-            Box::new(Registration { place, expires, generations: ancestry.own.generations })
+            let share = exchange.client().share();
+            Box::new(Registration { place, expires, share, generations: ancestry.own.generations })
         }),
         ..common::issue((exchange, dependencies), minting, (jti, txn, signs, grant.expires()), record)
     };

@@ -58,13 +58,14 @@ mod tests {
     use super::*;
     use crate::commit::{Commit, CommitKeys, Disclosed, Limits, RecordHop};
     use crate::ledger::record::{Record, WithheldRecord};
-    use crate::oauth::{Clock, GenerationKey, Time};
+    use crate::oauth::{Clock, GenerationKey, ShareKey, Time};
     use crate::store::{self, SystemClock};
 
     fn issue(jti: Jti, txn: Txn, record: &[u8], deadline: Time) -> RecordHop {
         let disclosed = Disclosed { subject: GenerationKey([1; 16]), values: Zeroizing::default() };
         let (generations, single_use, status, effect, opens) = Default::default();
-        RecordHop { jti, txn, record: record.to_vec(), generations, single_use, deadline, disclosed, status, effect, opens }
+        let (share, record) = (ShareKey::NOBODY, record.to_vec());
+        RecordHop { share, jti, txn, record, generations, single_use, deadline, disclosed, status, effect, opens }
     }
 
     #[test]

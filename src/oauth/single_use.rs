@@ -1,6 +1,6 @@
 //! Values that count once.
 
-use super::Time;
+use super::{ShareKey, Time};
 
 /// The longest `jti` of a client assertion or a DPoP proof, in bytes.
 pub const JTI_BYTES_MAX: usize = 255;
@@ -17,6 +17,8 @@ pub struct SingleUse {
     pub issued: Time,
     /// Its kind. Not stored: it only tells whoever presents it again what was wrong.
     pub kind: SingleUseKind,
+    /// Who presented it, in whose share of the memory it counts. Not stored.
+    pub share: ShareKey,
 }
 
 /// The kinds of single-use values.

@@ -43,6 +43,12 @@ impl Time {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// Whole seconds from `earlier` on, after which this time has come; 0 where it has.
+    pub fn seconds_after(self, earlier: Time) -> u32 {
+        let millis = self.millis().saturating_sub(earlier.millis()).max(0);
+        u32::try_from(millis.saturating_add(999) / 1000).unwrap_or(u32::MAX)
+    }
+
     /// How long from `earlier` to `self`; zero when `earlier` is not earlier.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -36,6 +36,7 @@ fn agent(id: &str, team: &str) -> Agent {
         kind: AgentKind::AiAgent,
         status: Status::Active,
         foreign_clients: vec![],
+        requests_per_second: None,
         bound: BoundTokens::default(),
     }
 }

@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use super::{Ancestry, AncestryKind, Authentication, IssuedClaims, Origin, TokenReason, VerifiedSubject};
 use crate::crypto::{Digest, SealKey};
 use crate::jose::{Algorithm, Cache, Compact, KeySet};
-use crate::oauth::{ActChain, Confirmation, Issuer, Jti, NumericDate, Scopes, ScopesOnApi, Subject, TaskId, Time, Txn};
+use crate::oauth::{
+    ActChain, ClientId, Confirmation, Issuer, Jti, NumericDate, Scopes, ScopesOnApi, ShareKey, Subject, TaskId, Time, Txn,
+};
 
 /// The keys that read our own tokens: the public halves of every key that still verifies, and the key of the ancestry.
 #[derive(Debug)]
@@ -40,6 +42,7 @@ pub struct VerifiedIssued {
 pub struct GenuineHop {
     jti: Jti,
     confirmation: Option<Confirmation>,
+    share: ShareKey,
 }
 
 /// The `typ` of task tokens: nothing else takes them.
@@ -108,7 +111,8 @@ impl IssuerKeys {
         let verified = jws.verify_in(&self.keys, &ALGORITHMS)?;
         let claims: SignedClaims<'_> = verified.claims().read().map_err(|_| TokenReason::Claims)?;
         let jti = Jti::parse(claims.jti).map_err(|_| TokenReason::Claims)?;
-        Ok(GenuineHop { jti, confirmation: claims.cnf })
+        let client = ClientId::parse(claims.client_id).map_err(|_| TokenReason::Claims)?;
+        Ok(GenuineHop { jti, confirmation: claims.cnf, share: ShareKey::of(&client) })
     }
 
     /// Verifies one of our own access tokens.
@@ -191,6 +195,11 @@ impl IssuerKeys {
 }
 
 impl GenuineHop {
+    /// The share of the client that it was issued to.
+    pub fn share(&self) -> ShareKey {
+        self.share
+    }
+
     /// The hop.
     pub fn jti(&self) -> Jti {
         self.jti

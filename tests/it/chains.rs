@@ -21,7 +21,7 @@ use countersign::deployment::Deployment;
 use countersign::error::ExchangeError;
 use countersign::jose::{Algorithm, Cache, SigningKey, generate_key};
 use countersign::ledger::Record;
-use countersign::lines::{self, LineContext};
+use countersign::lines::{self, LineContext, RequestRates};
 use countersign::mint::IssuedToken;
 use countersign::oauth::{Clock, Time};
 use countersign::request::Form;
@@ -239,7 +239,8 @@ async fn ask(stage: &Stage, request: &Request<'_>, subject_token: &str) -> Optio
     let body = body(stage, request, subject_token);
     let form = Form::decode(body.as_bytes(), 64).unwrap();
     let credentials = Credentials::new(&form, None);
-    let context = LineContext { deployment: &stage.world, commit: &stage.commit, credentials: &credentials, now };
+    let (deployment, commit, rates) = (&stage.world, &stage.commit, &RequestRates::default());
+    let context = LineContext { deployment, commit, credentials: &credentials, rates, now };
     let answer = lines::token(context, &form).await;
     match (answer, expected) {
         (Ok(token), Ok(link)) => {

@@ -8,7 +8,8 @@ mod wire;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use countersign::error::ErrorCode;
+use countersign::commit::{CommitReason, Limits};
+use countersign::error::{ErrorCode, ExchangeError};
 use countersign::lifecycle::{Revocable, TaskAction, TaskStatus};
 use countersign::oauth::{ClientId, Clock, GenerationKind, Jti, Resource, RuleName, Subject, TaskId, Txn};
 use serde_json::json;
@@ -133,6 +134,38 @@ fn revoking_any_hop_ends_what_follows_and_nothing_before() {
     });
 }
 
+/// A revocation is never refused and always acts; whoever makes more than are remembered of one client ends more, and gets
+/// nothing new.
+#[test]
+fn whoever_revokes_more_than_is_remembered_of_one_client_ends_all_of_its_own() {
+    run(async {
+        for (by, is_client) in [("gateway", true), ("analyst", false)] {
+            let limits = Limits { generations: 24, ..Limits::default() };
+            let stage = Stage::new(&format!("life-many-{by}")).restarted_with(limits).await;
+            let id_token = stage.party("gateway").id_token(json!({ "sub": "many" }));
+            let mut tokens = Vec::new();
+            for _ in 0..20 {
+                tokens.push(stage.exchange("gateway", &id_token, "assistant", &[]).await.unwrap());
+            }
+            let mut revoked = 0;
+            while stage.active("analyst", &tokens[19]).await {
+                stage.revoke(by, &tokens[revoked]).await.unwrap();
+                assert!(!stage.active("analyst", &tokens[revoked]).await, "{by}: revocation {revoked} does not act");
+                revoked += 1;
+            }
+            assert!((8..19).contains(&revoked), "{by}: {revoked}");
+            for token in &tokens {
+                assert!(!stage.active("analyst", token).await, "{by}");
+            }
+            // Whoever's agent has ended logs in again with what was signed since.
+            stage.clock.0.fetch_add(62, Ordering::SeqCst);
+            let more = stage.exchange("gateway", &id_token, "assistant", &[]).await;
+            let is_share = matches!(&more, Err((_, ExchangeError::Commit(CommitReason::Share(..)))));
+            assert_eq!((is_share, more.is_ok()), (is_client, !is_client), "{by}: {more:?}");
+        }
+    });
+}
+
 #[test]
 fn nothing_that_was_issued_while_its_parent_was_revoked_lives() {
     run(async {
@@ -239,6 +272,10 @@ async fn living(stage: &Stage, trees: &Trees) {
     }
 }
 
+fn is_ended(status: TaskStatus) -> bool {
+    status == TaskStatus::Ended
+}
+
 /// Every path says no to every token.
 async fn dead(stage: &Stage, trees: &Trees, kind: GenerationKind) {
     for (agent, api, token) in &trees.hops {
@@ -254,12 +291,18 @@ async fn dead(stage: &Stage, trees: &Trees, kind: GenerationKind) {
     let entered = stage.exchange("gateway", token, "assistant", &[]).await.map(drop);
     let opened = stage.open_task("gateway", token, child()).await.map(drop);
     let beaten = stage.tend("gateway", id, TaskAction::Heartbeat).await.map(drop);
-    for (way, refused) in [("entering", entered), ("a child", opened), ("a heartbeat", beaten)] {
+    let looked = stage.tend("gateway", id, TaskAction::Look).await.map(|(status, _)| status);
+    // A minute after a task is over nothing tells of it any more.
+    let (ways, told) = match kind {
+        GenerationKind::Agent => (vec![("entering", entered), ("a child", opened)], looked.is_err() && beaten.is_err()),
+        _ => (vec![("entering", entered), ("a child", opened), ("a heartbeat", beaten)], looked.is_ok_and(is_ended)),
+    };
+    assert!(told, "{kind:?}");
+    for (way, refused) in ways {
         let (code, why) = refused.expect_err(way);
         assert_eq!(code, ErrorCode::InvalidRequest, "{kind:?}: {way}: {why}");
         assert!(why.to_string().contains("has ended"), "{kind:?}: {way}: {why}");
     }
-    assert_eq!(stage.tend("gateway", id, TaskAction::Look).await.unwrap().0, TaskStatus::Ended, "{kind:?}");
     let again = stage.exchange("gateway", &trees.id_token, "assistant", &[]).await;
     let outdated = [GenerationKind::Subject, GenerationKind::Rule].contains(&kind);
     assert_eq!(again.is_err(), outdated, "{kind:?}: evidence older than the end of what it vouches for");

@@ -121,13 +121,15 @@ fn of_all_who_present_the_same_at_the_same_instant_one_succeeds() {
 /// more, and not by a restart.
 #[tokio::test]
 async fn a_full_memory_refuses_and_forgets_nothing() {
-    let limits = || Limits { single_use: 4, ..Limits::default() };
-    let mut stage = Stage::new("full").restarted_with(limits()).await;
+    // One client leaves as much to others: it is full for all with room for one.
+    let limits = |single_use| Limits { single_use, ..Limits::default() };
+    let mut stage = Stage::new("full").restarted_with(limits(8)).await;
     let subject = stage.party("orchestrator").id_token(serde_json::json!({}));
     let fresh = |stage: &Stage| (stage.party("orchestrator").assertion(), stage.party("orchestrator").proof("holder"));
     let (one, other) = (fresh(&stage), fresh(&stage));
     assert_eq!(ask(&stage, &subject, &one).await, Ok(()));
     assert_eq!(ask(&stage, &subject, &other).await, Ok(()));
+    stage = stage.restarted_with(limits(5)).await;
     for _ in 0..2 {
         assert_eq!(
             ask(&stage, &subject, &fresh(&stage)).await,
@@ -138,7 +140,7 @@ async fn a_full_memory_refuses_and_forgets_nothing() {
         assert_eq!(ask(&stage, &subject, &(login, one.1.clone())).await, Err(ErrorCode::InvalidDpopProof));
         let proof = stage.party("orchestrator").proof("holder");
         assert_eq!(ask(&stage, &subject, &(other.0.clone(), proof)).await, Err(ErrorCode::InvalidClient));
-        stage = stage.restarted_with(limits()).await;
+        stage = stage.restarted_with(limits(5)).await;
     }
     // Once the clock is put forward all that is remembered can no longer be accepted; what is signed by that clock can.
     stage.clock.0.store(120, Ordering::SeqCst);

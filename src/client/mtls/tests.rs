@@ -111,6 +111,7 @@ fn log_in_with(
         kind: AgentKind::AiAgent,
         status: Status::Active,
         foreign_clients: Vec::new(),
+        requests_per_second: None,
         bound: BoundTokens::default(),
     };
     let catalog = Catalog::new(logins.iter().map(|(id, _)| agent(id)).collect::<Vec<_>>(), Vec::<Api>::new(), &[]).unwrap();

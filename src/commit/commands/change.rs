@@ -27,7 +27,7 @@ impl ChangeCommand {
 
     /// The end that time has put to a task.
     pub(in crate::commit) fn overdue(revocation: Revocation) -> Self {
-        Self::pending(PendingChange::new(StateChange::Revocation(revocation), Vec::new(), None, None))
+        Self::pending(PendingChange::new(StateChange::Revocation(revocation), Vec::new(), None))
     }
 }
 
@@ -60,7 +60,7 @@ impl CommitCommand for ChangeCommand {
             change.recorded = Some(staging.memory.state.act(&change.change, at));
         }
         change.single_use.retain(|value| value.expires > at);
-        staging.memory.replay.spend(&change.single_use);
+        staging.memory.replay.spend(&change.single_use, at);
         record(change, staging)
     }
 
@@ -112,7 +112,7 @@ impl CommitCommand for ResumeCommand {
         self.change.since = Some(staging.batch.at);
         self.change.recorded = Some(staging.memory.state.foresee(&self.change.change, staging.batch.at));
         record(&self.change, staging)?;
-        staging.memory.replay.spend(&self.change.single_use);
+        staging.memory.replay.spend(&self.change.single_use, staging.batch.at);
         Ok(())
     }
 

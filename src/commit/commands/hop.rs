@@ -2,12 +2,13 @@
 
 use std::sync::mpsc::Sender;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::commit::command::{
     CommitCommand, CommitFacts, Message, Pending, Requires, SINGLE_USE_MAX, Staging, UncertainBatch, WithheldHop, WriterMemory,
 };
 use crate::commit::effect::Effect;
+use crate::commit::limits::QueuePlace;
 use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::status_lists::Registration;
 use crate::commit::subject_keys::Disclosed;
@@ -15,7 +16,7 @@ use crate::commit::tasks::SealedTask;
 use crate::crypto::Digest;
 use crate::ledger::record::{RECORD_BYTES_MAX, Record, WithheldRecord};
 use crate::lifecycle::liveness;
-use crate::oauth::{Generation, Jti, SingleUse, TaskId, Time, Txn};
+use crate::oauth::{Generation, Jti, ShareKey, SingleUse, TaskId, Time, Txn};
 
 /// One hop depends on no more things.
 const GENERATIONS_MAX: usize = 1024;
@@ -23,6 +24,8 @@ const GENERATIONS_MAX: usize = 1024;
 /// A hop to record, or the opening of a task.
 #[derive(Debug)]
 pub struct RecordHop {
+    /// The client, in whose share of what is bounded it counts.
+    pub share: ShareKey,
     /// The hop: the token's `jti`.
     pub jti: Jti,
     /// The transaction it belongs to.
@@ -46,14 +49,14 @@ pub struct RecordHop {
     pub opens: Option<Box<SealedTask>>,
 }
 
-/// The command. The permit is its place in the queue, and is given back when it is done.
+/// The command. With its place in the queue, and is given back when it is done.
 pub(in crate::commit) struct HopCommand {
     hop: RecordHop,
     reply: Option<oneshot::Sender<Result<UntakenReceipt, CommitReason>>>,
     writer: Sender<Message>,
     /// Index, digest and time of its record, once it is staged.
     staged: Option<(u64, Digest, Time)>,
-    _place: OwnedSemaphorePermit,
+    _place: QueuePlace,
 }
 
 /// A receipt on its way. Dropped instead of taken, it has the hop recorded as withheld.
@@ -77,7 +80,7 @@ impl HopCommand {
         hop: RecordHop,
         reply: oneshot::Sender<Result<UntakenReceipt, CommitReason>>,
         writer: Sender<Message>,
-        place: OwnedSemaphorePermit,
+        place: QueuePlace,
     ) -> Self {
         Self { hop, reply: Some(reply), writer, staged: None, _place: place }
     }
@@ -100,14 +103,15 @@ impl CommitCommand for HopCommand {
         if hop.deadline <= facts.at {
             return Err(CommitReason::Expired);
         }
-        if facts.state.len() > facts.limits.generations {
-            return Err(CommitReason::Busy);
-        }
+        facts.state.may_need_ends(hop.share, facts.limits.generations, facts.at)?;
         liveness::alive(facts.state, &hop.generations, facts.at).map_err(|dead| {
             tracing::debug!(jti = %hop.jti, ?dead, "something ended between the checks and the commit");
             CommitReason::Died
         })?;
-        facts.state.affordable(self.charge(), hop.opens.as_deref().map(SealedTask::terms), facts.limits.tasks)?;
+        facts.state.affordable(self.charge(), hop.opens.as_deref().map(SealedTask::terms))?;
+        if hop.opens.is_some() {
+            facts.state.may_open(hop.share, facts.limits.tasks, facts.at)?;
+        }
         // The token names its place, so another one would need another token.
         if hop.status.as_ref().is_some_and(|registration| !facts.lists.is_free(&registration.place)) {
             return Err(CommitReason::Busy);

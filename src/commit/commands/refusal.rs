@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::commit::command::{CommitCommand, CommitFacts, Reply, Requires, Staging};
+use crate::commit::limits::QueuePlace;
 use crate::commit::limits::Quota;
 use crate::commit::receipt::CommitReason;
 use crate::ledger::record::RefusalRecord;
@@ -18,7 +17,7 @@ pub(in crate::commit) struct RefusalCommand {
     pub(in crate::commit) login: Vec<SingleUse>,
     pub(in crate::commit) quota: Arc<Quota>,
     pub(in crate::commit) reply: Reply,
-    pub(in crate::commit) _place: OwnedSemaphorePermit,
+    pub(in crate::commit) _place: QueuePlace,
 }
 
 impl CommitCommand for RefusalCommand {

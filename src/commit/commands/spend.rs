@@ -1,8 +1,7 @@
 //! Spending single-use values for a request that records nothing: one that only looks, and a heartbeat.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::commit::command::{CommitCommand, CommitFacts, Reply, Staging};
+use crate::commit::limits::QueuePlace;
 use crate::commit::receipt::CommitReason;
 use crate::lifecycle::{StateView, liveness};
 use crate::oauth::{SingleUse, TaskId};
@@ -11,7 +10,7 @@ use crate::oauth::{SingleUse, TaskId};
 pub(in crate::commit) struct SpendCommand {
     pub(in crate::commit) single_use: Vec<SingleUse>,
     pub(in crate::commit) reply: Reply,
-    pub(in crate::commit) _place: OwnedSemaphorePermit,
+    pub(in crate::commit) _place: QueuePlace,
 }
 
 /// The command to move the time of a task that is not over, and to spend values with that. It needs no record: what it holds off

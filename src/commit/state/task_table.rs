@@ -24,10 +24,6 @@ struct TimedTask {
 }
 
 impl TaskTable {
-    pub(super) fn len(&self) -> usize {
-        self.of.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.of.is_empty()
     }

@@ -69,7 +69,7 @@ fn value(dice: &mut Dice, bench: &Bench, seen: &mut Seen) -> (u8, SingleUse) {
     let lasting = [20_000, 60_000, 300_000][pick(dice, 3)];
     let expires = *seen.values.entry(id).or_insert(clock + lasting);
     let (expires, issued) = (Time::from_millis(expires), Time::from_millis(START));
-    (id, SingleUse { digest: [id; 32], expires, issued, kind: SingleUseKind::Assertion })
+    (id, SingleUse { digest: [id; 32], expires, issued, kind: SingleUseKind::Assertion, share: ShareKey::NOBODY })
 }
 
 fn used(seen: &mut Seen, id: u8, seed: u64) {
@@ -118,13 +118,13 @@ fn an_assertion_that_was_forgotten_does_not_count_when_the_clock_is_set_back() {
     for records in [false, true] {
         let rig = Rig::new();
         let commit = rig.start();
-        let spend = |commit: &Commit| block_on(commit.spend(issue(0, &[], &[1]).single_use));
+        let spend = |commit: &Commit| block_on(commit.spend(ShareKey::NOBODY, issue(0, &[], &[1]).single_use));
         spend(&commit).unwrap();
         rig.step(90_000);
         if records {
             block_on(commit.end(death(&[1]))).unwrap();
         } else {
-            block_on(commit.spend(Vec::new())).unwrap();
+            block_on(commit.spend(ShareKey::NOBODY, Vec::new())).unwrap();
         }
         rig.step(-90_000);
         assert_eq!(spend(&commit), Err(CommitReason::ClockBehind), "the memory of it is gone");
@@ -140,8 +140,9 @@ fn a_list_that_was_forgotten_is_over_when_the_clock_is_set_back() {
     let state = State::default();
     let lists = StatusLists::new(10);
     let expires = Time::from_millis(START + 60_000);
-    let place = lists.reserve(&Resource::parse("https://crm.example").unwrap(), StatusBits::One, expires).unwrap();
-    lists.add(Registration { place, expires, generations: Vec::new() });
+    let place =
+        lists.reserve((&Resource::parse("https://crm.example").unwrap(), StatusBits::One), expires, ShareKey::NOBODY).unwrap();
+    lists.add(Registration { place, expires, share: ShareKey::NOBODY, generations: Vec::new() });
     lists.look(&state, Time::from_millis(START));
     assert_eq!(state.floor(), Time::from_millis(0), "nothing is forgotten yet");
     let later = Time::from_millis(START + 125_000);

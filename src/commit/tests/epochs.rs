@@ -30,7 +30,7 @@ fn hop(rig: &Rig, id: u8, number: u64, generations: &[u8]) -> RecordHop {
 fn value(rig: &Rig, id: u8, issued: i64) -> SingleUse {
     let now = rig.clock.now().millis();
     let (issued, expires) = (Time::from_millis(now + issued), Time::from_millis(now + 300_000));
-    SingleUse { digest: [id; 32], expires, issued, kind: SingleUseKind::Assertion }
+    SingleUse { digest: [id; 32], expires, issued, kind: SingleUseKind::Assertion, share: ShareKey::NOBODY }
 }
 
 fn generation(commit: &Commit, id: u8) -> GenerationState {
@@ -90,7 +90,7 @@ fn an_epoch_is_refused_where_nothing_is_ahead_of_the_clock() {
 fn what_was_made_before_an_epoch_is_not_spent_in_it() {
     let rig = Rig::new();
     let mut commit = rig.start();
-    let spend = |commit: &Commit, value: SingleUse| block_on(commit.spend(vec![value]));
+    let spend = |commit: &Commit, value: SingleUse| block_on(commit.spend(ShareKey::NOBODY, vec![value]));
     let spent = value(&rig, 1, 0);
     spend(&commit, spent).unwrap();
     rig.step(FAR);
@@ -280,7 +280,13 @@ fn spend(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
         let expires = seen.truth + seen.error + [20_000, 60_000, 300_000, 90_000_000][pick(dice, 4)];
         let (expires, issued) = (Time::from_millis(expires), Time::from_millis(seen.truth));
         let id = u8::try_from(known).unwrap();
-        seen.values.push(SingleUse { digest: [id; 32], expires, issued, kind: SingleUseKind::Assertion });
+        seen.values.push(SingleUse {
+            digest: [id; 32],
+            expires,
+            issued,
+            kind: SingleUseKind::Assertion,
+            share: ShareKey::NOBODY,
+        });
     }
     let value = seen.values[pick(dice, seen.values.len() as u64)];
     let (reply, answer) = Reply::new();
@@ -350,7 +356,7 @@ fn an_epoch_without_records_that_were_signed_is_held_until_an_operator_accepts()
         block_on(commit.close());
         commit = rig.start();
     }
-    assert_eq!(block_on(commit.spend(issue(0, &[], &[1]).single_use)), Err(CommitReason::Forgotten));
+    assert_eq!(block_on(commit.spend(ShareKey::NOBODY, issue(0, &[], &[1]).single_use)), Err(CommitReason::Forgotten));
     block_on(commit.submit(hop(&rig, 3, first, &[]))).unwrap();
     block_on(commit.close());
     restored(&rig, first + 1, false).unwrap();

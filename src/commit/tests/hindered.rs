@@ -13,7 +13,11 @@ pub(super) fn hindrances_of(reason: CommitReason) -> &'static [Hindrance] {
         CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget => &[],
         CommitReason::Spent | CommitReason::Replayed | CommitReason::Forgotten => &[],
         CommitReason::Expired | CommitReason::TooLarge | CommitReason::ClockRight => &[],
-        CommitReason::Busy => &[Hindrance::SingleUse, Hindrance::LiveEntries, Hindrance::Tasks, Hindrance::StatusTokens],
+        CommitReason::Busy | CommitReason::Share(..) | CommitReason::Full(Capacity::Queue | Capacity::LongSingleUse, _) => &[],
+        CommitReason::Full(Capacity::SingleUse, _) => &[Hindrance::SingleUse],
+        CommitReason::Full(Capacity::LiveEntries, _) => &[Hindrance::LiveEntries],
+        CommitReason::Full(Capacity::Tasks, _) => &[Hindrance::Tasks],
+        CommitReason::Full(Capacity::StatusTokens, _) => &[Hindrance::StatusTokens],
         CommitReason::Unavailable => &[Hindrance::Store, Hindrance::Thread, Hindrance::Closing, Hindrance::Stalled],
         CommitReason::ClockBehind => &[Hindrance::ClockBehind],
         CommitReason::ClockDoubted => &[Hindrance::ClockDoubted],
@@ -33,7 +37,7 @@ async fn hinder(rig: &Rig, commit: &Commit, hindrance: Hindrance) {
     match hindrance {
         Hindrance::Thread => {
             rig.faults.set(Fault::Dies, 1);
-            assert_eq!(commit.spend(Vec::new()).await, Err(CommitReason::Unavailable));
+            assert_eq!(commit.spend(ShareKey::NOBODY, Vec::new()).await, Err(CommitReason::Unavailable));
             assert_eq!(commit.alarm().heard().await, "commit");
         }
         Hindrance::Closing => commit.close().await,
@@ -41,14 +45,14 @@ async fn hinder(rig: &Rig, commit: &Commit, hindrance: Hindrance) {
         Hindrance::Stalled | Hindrance::ClockDoubted => {}
         Hindrance::Store => {
             rig.faults.set(Fault::Begin, 1);
-            assert_eq!(commit.spend(Vec::new()).await, Err(CommitReason::Unavailable));
+            assert_eq!(commit.spend(ShareKey::NOBODY, Vec::new()).await, Err(CommitReason::Unavailable));
         }
         Hindrance::ClockBehind => {
             rig.step(5_000);
             commit.end(death(&[9])).await.unwrap();
             rig.step(-5_000);
         }
-        Hindrance::SingleUse => commit.spend(issue(0, &[], &[1, 2, 3, 4]).single_use).await.unwrap(),
+        Hindrance::SingleUse => commit.spend(ShareKey::NOBODY, issue(0, &[], &[1, 2, 3, 4]).single_use).await.unwrap(),
         Hindrance::LiveEntries => commit.end(death(&[1, 2, 3, 4, 5])).await.unwrap(),
         Hindrance::Tasks => {
             for id in 101..105 {
@@ -69,7 +73,7 @@ async fn refused(commit: &Commit, hindrance: Hindrance) -> CommitReason {
         Hindrance::Tasks => commit.submit(opening(110, 1, 60_000, None, &[])).await.unwrap_err(),
         Hindrance::StatusTokens => {
             let (api, expires) = (super::listing::api(), Time::from_millis(super::listing::EXPIRES));
-            commit.status_lists().reserve(&api, StatusBits::One, expires).unwrap_err()
+            commit.status_lists().reserve((&api, StatusBits::One), expires, ShareKey::NOBODY).unwrap_err()
         }
         _ => commit.submit(issue(50, &[], &[50])).await.unwrap_err(),
     }
@@ -98,7 +102,7 @@ fn what_is_the_fault_of_a_request_hinders_nobody() {
     let commit = rig.start();
     block_on(async {
         commit.end(death(&[1])).await.unwrap();
-        commit.spend(issue(0, &[], &[1]).single_use).await.unwrap();
+        commit.spend(ShareKey::NOBODY, issue(0, &[], &[1]).single_use).await.unwrap();
         let expired = RecordHop { deadline: Time::from_millis(START), ..issue(4, &[], &[]) };
         for hop in [issue(2, &[1], &[]), issue(3, &[], &[1]), expired] {
             let reason = commit.submit(hop).await.unwrap_err();

@@ -48,7 +48,7 @@ fn what_is_retired_never_comes_back_and_nothing_joins_it() {
         commit.end(Revocation { until: Some(rig.clock.now()), ..death(&[1]) }).await.unwrap();
     });
     rig.step(600_000);
-    block_on(commit.spend(Vec::new())).unwrap();
+    block_on(commit.spend(ShareKey::NOBODY, Vec::new())).unwrap();
     assert_eq!(hold_of(&commit, 1), (3, Some(InactiveStatus::Retired)), "the stricter holds, and for ever");
     assert_eq!(rig.kinds(), [Kind::Retirement, Kind::Suspension, Kind::Death, Kind::Death]);
 }
@@ -151,6 +151,7 @@ fn values_are_spent_with_a_turn_or_not_at_all() {
             expires: Time::from_millis(START + 60_000),
             issued: Time::from_millis(START),
             kind: SingleUseKind::Assertion,
+            share: ShareKey::NOBODY,
         }]
     };
     block_on(async {
@@ -158,6 +159,6 @@ fn values_are_spent_with_a_turn_or_not_at_all() {
         assert_eq!(commit.hold(holding(Transition::Resume, &[1]), value(1)).await, Err(CommitReason::Spent));
         assert_eq!(hold_of(&commit, 1), (0, Some(InactiveStatus::Suspended)));
         commit.hold(holding(Transition::Resume, &[1]), value(2)).await.unwrap();
-        assert_eq!(commit.spend(value(2)).await, Err(CommitReason::Spent));
+        assert_eq!(commit.spend(ShareKey::NOBODY, value(2)).await, Err(CommitReason::Spent));
     });
 }

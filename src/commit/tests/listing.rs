@@ -15,10 +15,15 @@ pub(super) fn api() -> Resource {
 
 /// A hop that depends on life 0 of `generations` and stands in a list.
 pub(crate) fn listed(commit: &Commit, id: u8, bits: StatusBits, generations: &[u8]) -> (RecordHop, StatusPlace) {
-    let place = commit.status_lists().reserve(&api(), bits, Time::from_millis(EXPIRES)).unwrap();
+    let place = commit.status_lists().reserve((&api(), bits), Time::from_millis(EXPIRES), ShareKey::NOBODY).unwrap();
     let at = place.place();
     let issue = issue(id, generations, &[]);
-    let registration = Registration { place, expires: Time::from_millis(EXPIRES), generations: issue.generations.clone() };
+    let registration = Registration {
+        place,
+        expires: Time::from_millis(EXPIRES),
+        share: ShareKey::NOBODY,
+        generations: issue.generations.clone(),
+    };
     let status = Some(Box::new(registration));
     (RecordHop { status, ..issue }, at)
 }
@@ -77,7 +82,7 @@ fn a_list_tells_of_a_task_that_time_has_ended_and_not_of_one_that_was_kept_alive
         commit.submit(issue).await.unwrap();
         let looked = || commit.status_lists().checked() == rig.clock.now();
         rig.step(6_000);
-        commit.beat(task, Vec::new()).await.unwrap();
+        commit.beat(task, ShareKey::NOBODY, Vec::new()).await.unwrap();
         rig.step(6_000);
         eventually(looked).await;
         assert_eq!(told(&commit, place), Some(0), "the heartbeat came");
@@ -104,7 +109,11 @@ fn lists_are_made_again_from_the_store() {
     assert_eq!((told(&commit, dead), told(&commit, living)), (Some(1), Some(0)));
     assert_eq!(commit.status_lists().len(), 2);
     for _ in 0..1000 {
-        let place = commit.status_lists().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap().place();
+        let place = commit
+            .status_lists()
+            .reserve((&api(), StatusBits::One), Time::from_millis(EXPIRES), ShareKey::NOBODY)
+            .unwrap()
+            .place();
         assert!(place != dead && place != living, "a place is given once");
     }
 }
@@ -139,15 +148,16 @@ fn a_place_is_free_again_only_when_its_hop_was_not_recorded() {
         assert_eq!((commit.status_lists().len(), told(&commit, place)), (0, Some(0)));
         // Of a whole list, three quarters are given; then the next part begins.
         let register = commit.status_lists();
-        let places: Vec<ReservedPlace> =
-            (0..=TAKEN_MAX).map(|_| register.reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap()).collect();
+        let places: Vec<ReservedPlace> = (0..=TAKEN_MAX)
+            .map(|_| register.reserve((&api(), StatusBits::One), Time::from_millis(EXPIRES), ShareKey::NOBODY).unwrap())
+            .collect();
         let distinct: HashSet<StatusPlace> = places.iter().map(ReservedPlace::place).collect();
         assert_eq!(distinct.len(), places.len());
         assert!(distinct.iter().all(|place| place.index < PLACES));
         let in_first = distinct.iter().filter(|other| other.list == place.list).count();
         assert_eq!((in_first, register.all().len()), (TAKEN_MAX as usize, 2));
         drop(places);
-        let again = register.reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap();
+        let again = register.reserve((&api(), StatusBits::One), Time::from_millis(EXPIRES), ShareKey::NOBODY).unwrap();
         assert_eq!(again.place().list, place.list);
     });
 }
@@ -177,8 +187,8 @@ fn there_is_a_limit_to_what_is_remembered() {
     block_on(async {
         let (issue, _) = listed(&commit, 1, StatusBits::One, &[1]);
         commit.submit(issue).await.unwrap();
-        let more = commit.status_lists().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES));
-        assert_eq!(more.unwrap_err(), CommitReason::Busy);
+        let more = commit.status_lists().reserve((&api(), StatusBits::One), Time::from_millis(EXPIRES), ShareKey::NOBODY);
+        assert_eq!(more.unwrap_err(), CommitReason::Full(Capacity::StatusTokens, 30));
     });
 }
 

@@ -12,7 +12,7 @@ use crate::commit::contract::{
 };
 use crate::commit::fold::Fold;
 use crate::ledger::record::{Kind, Record};
-use crate::oauth::{GenerationKey, SingleUse, SingleUseKind, TaskId, Time};
+use crate::oauth::{GenerationKey, ShareKey, SingleUse, SingleUseKind, TaskId, Time};
 
 /// The durable content, and what the writers on it share.
 #[derive(Clone, Default)]
@@ -298,6 +298,7 @@ impl CommitStore for MemoryStore {
             expires: *expires,
             issued: Time::from_millis(START),
             kind: SingleUseKind::Assertion,
+            share: ShareKey::NOBODY,
         };
         let rows = content.state.iter().map(|(key, value)| StateRow { key: key.clone(), value: value.clone() });
         Ok(Recovered {

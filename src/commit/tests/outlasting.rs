@@ -33,7 +33,7 @@ fn what_is_suspended_retired_or_ended_stays_so_when_the_task_that_depended_on_it
             let expected = [(0, Some(InactiveStatus::Suspended)), (1, Some(InactiveStatus::Retired)), (1, None)];
             for pause in [70_000, 330_000, 90_000_000] {
                 rig.step(pause);
-                commit.spend(Vec::new()).await.unwrap();
+                commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
                 if checkpoints {
                     commit.checkpoint(StateCause::Interval).await.unwrap();
                 }
@@ -68,7 +68,7 @@ fn works(commit: &Commit, rig: &Rig) -> bool {
 async fn goes_on(commit: &Commit, rig: &Rig) {
     assert!(works(commit, rig));
     rig.step(9_999);
-    commit.beat(TaskId::from_bytes([TASK; 16]), Vec::new()).await.unwrap();
+    commit.beat(TaskId::from_bytes([TASK; 16]), ShareKey::NOBODY, Vec::new()).await.unwrap();
     rig.step(9_999);
     assert!(works(commit, rig));
     rig.step(1);
@@ -85,7 +85,7 @@ fn a_task_goes_on_when_its_agent_was_suspended_for_hours() {
         commit.hold(holding(Transition::Suspend, &[AGENT]), Vec::new()).await.unwrap();
         for _hour in 0..7 {
             rig.step(HOUR);
-            commit.spend(Vec::new()).await.unwrap();
+            commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
             assert!(!works(&commit, &rig));
             commit.close().await;
             commit = rig.start();
@@ -105,16 +105,16 @@ fn a_task_goes_on_when_the_configuration_suspended_its_agent_for_hours() {
         rig.step(9_000);
         commit.suspend_configured(suspended());
         for _hour in 0..7 {
-            commit.spend(Vec::new()).await.unwrap();
+            commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
             rig.step(HOUR);
-            commit.spend(Vec::new()).await.unwrap();
+            commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
             commit.close().await;
             let store = MemoryStore::new(&rig.disk, &rig.faults);
             let (keys, limits) = (keys(rig.root), rig.limits.clone());
             commit = Commit::start_suspending(Box::new(store), rig.clock.clone(), keys, limits, suspended()).unwrap();
         }
         commit.suspend_configured(HashSet::new());
-        commit.spend(Vec::new()).await.unwrap();
+        commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
         goes_on(&commit, &rig).await;
         assert!(!rig.kinds().contains(&Kind::Death));
     });
@@ -124,7 +124,8 @@ fn a_task_goes_on_when_the_configuration_suspended_its_agent_for_hours() {
 #[test]
 fn a_later_end_is_forgotten_at_its_time_whether_or_not_somebody_looked_before() {
     let at = |millis: i64| Time::from_millis(START + millis);
-    let hop = |number| Thing { key: GenerationKey([7; 16]), kind: GenerationKind::Hop, number, txn: None, task: None };
+    let hop =
+        |number| Thing { key: GenerationKey([7; 16]), kind: GenerationKind::Hop, number, txn: None, task: None, agent: None };
     let mut unseen = RecordedState::default();
     for (number, until) in [(1, 10_000), (2, 20_000)] {
         unseen.apply(number, &Effect::End { at: at(0), things: vec![hop(number)], until: Some(at(until)) }).unwrap();

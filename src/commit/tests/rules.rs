@@ -200,7 +200,9 @@ fn an_answer_that_nobody_takes_is_recorded_as_withheld() {
             } else {
                 // Answered, because what was asked later is answered, and gone before looking at it.
                 drop(held);
-                std::thread::scope(|threads| threads.spawn(|| block_on(commit.spend(Vec::new()))).join()).unwrap().unwrap();
+                std::thread::scope(|threads| threads.spawn(|| block_on(commit.spend(ShareKey::NOBODY, Vec::new()))).join())
+                    .unwrap()
+                    .unwrap();
                 task.abort();
                 tokio::task::yield_now().await;
             }
@@ -238,7 +240,7 @@ fn a_full_queue_answers_busy_and_keeps_a_place_for_deaths() {
             })
             .collect();
         tokio::task::yield_now().await;
-        assert_eq!(commit.submit(issue(3, &[], &[])).await.unwrap_err(), CommitReason::Busy);
+        assert_eq!(commit.submit(issue(3, &[], &[])).await.unwrap_err(), CommitReason::Full(Capacity::Queue, 1));
         let ending = commit.clone();
         let ended = tokio::spawn(async move { ending.end(death(&[1])).await });
         tokio::task::yield_now().await;
@@ -301,13 +303,14 @@ fn memory_that_is_full_refuses_and_forgets_nothing() {
     (rig.limits.single_use, rig.limits.generations) = (2, 1);
     let commit = rig.start();
     block_on(commit.submit(issue(1, &[], &[1, 2]))).unwrap();
-    assert_eq!(block_on(commit.submit(issue(2, &[], &[3]))).unwrap_err(), CommitReason::Busy);
+    let full = |reason, bound| matches!(reason, CommitReason::Full(of, _) if of == bound);
+    assert!(full(block_on(commit.submit(issue(2, &[], &[3]))).unwrap_err(), Capacity::SingleUse));
     assert_eq!(block_on(commit.submit(issue(2, &[], &[2]))).unwrap_err(), CommitReason::Spent);
     block_on(commit.submit(issue(3, &[], &[]))).unwrap();
     block_on(commit.end(death(&[1]))).unwrap();
     block_on(commit.submit(issue(4, &[], &[]))).unwrap();
     block_on(commit.end(death(&[2]))).unwrap();
-    assert_eq!(block_on(commit.submit(issue(5, &[], &[]))).unwrap_err(), CommitReason::Busy);
+    assert!(full(block_on(commit.submit(issue(5, &[], &[]))).unwrap_err(), Capacity::LiveEntries));
     assert_eq!(commit.state().len(), 2);
 }
 

@@ -30,7 +30,7 @@ fn each_writer_judges_by_what_the_other_committed() {
         assert_eq!(resumed, Err(CommitReason::Retired));
         let configured = BTreeSet::from([ConfiguredPrincipal::Agent(ClientId::parse("a").unwrap())]);
         one.remember(configured.clone(), None).await.unwrap();
-        other.spend(Vec::new()).await.unwrap();
+        other.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
         assert_eq!(other.in_force(), Some(configured));
         assert_eq!(other.durable().records(), 7);
     });
@@ -78,7 +78,9 @@ fn an_uncertain_batch_is_found_among_what_the_other_committed_meanwhile() {
 fn a_place_of_a_list_that_the_other_took_first_is_taken() {
     let rig = Rig::new();
     let (one, other) = (rig.start(), rig.start());
-    let reserve = |commit: &Commit| commit.status_lists().reserve(&api(), StatusBits::One, Time::from_millis(EXPIRES)).unwrap();
+    let reserve = |commit: &Commit| {
+        commit.status_lists().reserve((&api(), StatusBits::One), Time::from_millis(EXPIRES), ShareKey::NOBODY).unwrap()
+    };
     // So many that they have places in common.
     let mine: Vec<ReservedPlace> = (0..20).map(|_| reserve(&one)).collect();
     let mut theirs: Vec<ReservedPlace> = (0..TAKEN_MAX).map(|_| reserve(&other)).collect();
@@ -87,7 +89,12 @@ fn a_place_of_a_list_that_the_other_took_first_is_taken() {
     let place = mine.place();
     let hop = |id, place| {
         let issue = issue(id, &[7], &[]);
-        let registration = Registration { place, expires: Time::from_millis(EXPIRES), generations: issue.generations.clone() };
+        let registration = Registration {
+            place,
+            expires: Time::from_millis(EXPIRES),
+            share: ShareKey::NOBODY,
+            generations: issue.generations.clone(),
+        };
         RecordHop { status: Some(Box::new(registration)), ..issue }
     };
     block_on(async {
@@ -95,7 +102,7 @@ fn a_place_of_a_list_that_the_other_took_first_is_taken() {
         assert_eq!(other.submit(hop(2, theirs.swap_remove(at))).await.unwrap_err(), CommitReason::Busy);
         assert_eq!(rig.kinds(), [Kind::Hop]);
         one.end(death(&[7])).await.unwrap();
-        other.spend(Vec::new()).await.unwrap();
+        other.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
         eventually(|| told(&other, place) == Some(1)).await;
     });
     drop(theirs);
@@ -142,7 +149,7 @@ fn contested_values_budgets_and_indexes_count_once() {
     assert_eq!(distinct(|(_, index)| *index), (1..61).collect(), "no index twice, and none left out");
     let expected = [CommitReason::Spent, CommitReason::Budget];
     assert!(outcomes.iter().filter_map(|outcome| outcome.err()).all(|reason| expected.contains(&reason)));
-    writers.iter().for_each(|writer| block_on(writer.spend(Vec::new())).unwrap());
+    writers.iter().for_each(|writer| block_on(writer.spend(ShareKey::NOBODY, Vec::new())).unwrap());
     assert_eq!(writers.each_ref().map(|writer| left(writer, 101)), [0, 0]);
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::catalog::StatusBits;
 use crate::commit::contract::StoreReason;
 use crate::commit::fold::Fold;
-use crate::commit::recorded::FoldReason;
+use crate::commit::fold_reason::FoldReason;
 use crate::ledger::record::{StateCause, StateRecord};
 use crate::lifecycle::{InactiveStatus, StateView};
 
@@ -31,7 +31,7 @@ fn used() -> Rig {
         commit.submit(issue(2, &[], &[5])).await.unwrap();
         commit.submit(listed(&commit, 3, StatusBits::One, &[7]).0).await.unwrap();
         rig.step(1_000);
-        commit.beat(TaskId::from_bytes([TASK; 16]), Vec::new()).await.unwrap();
+        commit.beat(TaskId::from_bytes([TASK; 16]), ShareKey::NOBODY, Vec::new()).await.unwrap();
         commit.close().await;
     });
     drop(rig.start());
@@ -87,10 +87,17 @@ fn a_state_that_another_writer_recorded_must_be_ours() {
     block_on(async {
         one.end(death(&[1])).await.unwrap();
         // What the other has of it in memory is not what was recorded.
-        let ended = effect::Thing { key: GenerationKey([2; 16]), kind: GenerationKind::Agent, number: 1, txn: None, task: None };
+        let ended = effect::Thing {
+            key: GenerationKey([2; 16]),
+            kind: GenerationKind::Agent,
+            number: 1,
+            txn: None,
+            task: None,
+            agent: None,
+        };
         other.state().apply(0, &Effect::End { at: rig.clock.now(), things: vec![ended], until: None }, rig.clock.now());
         one.checkpoint(StateCause::Interval).await.unwrap();
-        assert_eq!(other.spend(Vec::new()).await, Err(CommitReason::Unavailable));
+        assert_eq!(other.spend(ShareKey::NOBODY, Vec::new()).await, Err(CommitReason::Unavailable));
         // It reads everything again, and goes on by what is recorded.
         eventually(|| other.state().len() == 1).await;
     });
@@ -148,7 +155,7 @@ fn what_is_suspended_is_remembered_though_its_end_may_be_forgotten() {
         commit.hold(holding(Transition::Suspend, &[1]), Vec::new()).await.unwrap();
         for _ in 0..3 {
             rig.step(70_000);
-            commit.spend(Vec::new()).await.unwrap();
+            commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
             commit.checkpoint(StateCause::Interval).await.unwrap();
         }
         commit.close().await;

@@ -109,14 +109,12 @@ fn when_as_many_tasks_are_remembered_as_may_be_none_is_opened_and_all_work() {
     block_on(async {
         commit.submit(opening(PARENT, 3, 60_000, None, &[])).await.unwrap();
         let child = opening(CHILD, 1, 30_000, Some(PARENT), &[PARENT]);
-        assert_eq!(commit.submit(child).await.unwrap_err(), CommitReason::Busy);
+        let refused = commit.submit(child).await.unwrap_err();
+        assert!(matches!(refused, CommitReason::Full(Capacity::Tasks, _)), "{refused:?}");
         assert_eq!(left(&commit, PARENT), 3, "what is not opened costs nothing");
         commit.submit(working(1, PARENT, &[])).await.unwrap();
         commit.end(ending(PARENT)).await.unwrap();
         let other = || opening(103, 1, 180_000, None, &[]);
-        assert_eq!(commit.submit(other()).await.unwrap_err(), CommitReason::Busy, "one that ended is remembered as well");
-        rig.step(121_000);
-        commit.spend(Vec::new()).await.unwrap();
         let deadline = Time::from_millis(START + 180_000);
         commit.submit(RecordHop { deadline, ..other() }).await.unwrap();
         commit.close().await;
@@ -137,15 +135,18 @@ fn time_ends_a_task_and_the_writer_records_it_without_being_asked() {
         let silent = TaskTerms { heartbeat, ..terms(PARENT, 3, 60_000, None, &[]) };
         commit.submit(opened(PARENT, &[], silent)).await.unwrap();
         rig.step(9_000);
-        commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await.unwrap();
+        commit.beat(TaskId::from_bytes([PARENT; 16]), ShareKey::NOBODY, Vec::new()).await.unwrap();
         rig.step(9_000);
         commit.submit(working(1, PARENT, &[])).await.unwrap();
         rig.faults.set(Fault::FlushLost, 1);
-        assert_eq!(commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await, Err(CommitReason::Unavailable));
-        while commit.spend(Vec::new()).await.is_err() {}
+        assert_eq!(
+            commit.beat(TaskId::from_bytes([PARENT; 16]), ShareKey::NOBODY, Vec::new()).await,
+            Err(CommitReason::Unavailable)
+        );
+        while commit.spend(ShareKey::NOBODY, Vec::new()).await.is_err() {}
         rig.step(1_000);
         assert_eq!(commit.submit(working(2, PARENT, &[])).await.unwrap_err(), CommitReason::Died, "that heartbeat is lost");
-        assert_eq!(commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await, Err(CommitReason::Died));
+        assert_eq!(commit.beat(TaskId::from_bytes([PARENT; 16]), ShareKey::NOBODY, Vec::new()).await, Err(CommitReason::Died));
         rig.step(2_000);
         eventually(|| rig.kinds().contains(&Kind::Death)).await;
         commit.close().await;
@@ -190,12 +191,12 @@ fn while_a_task_is_suspended_nobody_waits_for_its_heartbeat_and_then_anew() {
         commit.hold(turning(Transition::Suspend), Vec::new()).await.unwrap();
         for _hour in 0..7 {
             rig.step(HOUR);
-            commit.spend(Vec::new()).await.unwrap();
+            commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
             assert_eq!(stands(&commit, &rig), SUSPENDED);
             commit.close().await;
             commit = rig.start();
         }
-        commit.beat(TaskId::from_bytes([PARENT; 16]), Vec::new()).await.unwrap();
+        commit.beat(TaskId::from_bytes([PARENT; 16]), ShareKey::NOBODY, Vec::new()).await.unwrap();
         rig.step(60_000);
         commit.hold(turning(Transition::Suspend), Vec::new()).await.unwrap();
         assert_eq!(stands(&commit, &rig), SUSPENDED, "a heartbeat does not start the waiting, nor a second suspension");
@@ -208,7 +209,7 @@ fn while_a_task_is_suspended_nobody_waits_for_its_heartbeat_and_then_anew() {
         rig.step(1);
         assert_eq!(stands(&commit, &rig), OVER, "to resume what is not suspended is no heartbeat");
         rig.step(1_000);
-        commit.spend(Vec::new()).await.unwrap();
+        commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
         eventually(|| rig.kinds().last() == Some(&Kind::Death)).await;
     });
 }
@@ -244,9 +245,14 @@ fn neither_suspending_nor_resuming_brings_back_what_was_silent_too_long() {
             if let Some(fault) = fault {
                 rig.faults.set(fault, 1);
                 let expires = Time::from_millis(START + HOUR);
-                let value =
-                    SingleUse { digest: [1; 32], expires, issued: Time::from_millis(START), kind: SingleUseKind::Assertion };
-                assert_eq!(commit.spend(vec![value]).await, Err(CommitReason::Unavailable));
+                let value = SingleUse {
+                    digest: [1; 32],
+                    expires,
+                    issued: Time::from_millis(START),
+                    kind: SingleUseKind::Assertion,
+                    share: ShareKey::NOBODY,
+                };
+                assert_eq!(commit.spend(ShareKey::NOBODY, vec![value]).await, Err(CommitReason::Unavailable));
             }
             let _refused_while_the_store_fails = commit.hold(turning(Transition::Suspend), Vec::new()).await;
             assert_eq!(stands(&commit, &rig), OVER, "{fault:?}");
@@ -310,7 +316,7 @@ fn what_a_task_depends_on_is_remembered_as_ended_as_long_as_the_task() {
         let commit = rig.start();
         assert_eq!(commit.submit(working(5, PARENT, &[1])).await.unwrap_err(), CommitReason::Died);
         rig.step(200_000);
-        commit.spend(Vec::new()).await.unwrap();
+        commit.spend(ShareKey::NOBODY, Vec::new()).await.unwrap();
         eventually(|| commit.state().task(&TaskId::from_bytes([PARENT; 16])).is_none()).await;
     });
 }

@@ -12,8 +12,8 @@ use crate::commit::contract::{
 };
 use crate::commit::effect::Effect;
 use crate::commit::fold::Fold;
+use crate::commit::fold_reason::FoldReason;
 use crate::commit::named_fold::explain;
-use crate::commit::recorded::FoldReason;
 use crate::commit::tasks::{self, TermsSealer};
 use crate::ledger::record::{Kind, Record};
 use crate::lifecycle::{GenerationState, TaskTerms};
@@ -153,7 +153,7 @@ impl Writer {
             }
         }
         memory.sum.learn(&unrecorded);
-        memory.replay.spend(&unrecorded.single_use);
+        memory.replay.spend(&unrecorded.single_use, memory.state.floor());
         memory.state.take_beats(&unrecorded.beats);
         memory.lists.learn(unrecorded.status);
         Ok(())

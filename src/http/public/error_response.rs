@@ -9,16 +9,14 @@ use serde::Serialize;
 
 use super::respond::{add_nonce, unstored};
 use crate::client::Credentials;
+use crate::commit::CommitReason;
 use crate::crypto::random;
-use crate::error::{AccessError, ErrorCode, ExchangeError};
+use crate::error::{AccessError, ErrorCode, ExchangeError, RateExceeded};
 use crate::http::state::AppState;
 use crate::lifecycle::AdmissionReason;
 use crate::lines::{AnsweredRefusal, RefusedRequest};
 use crate::oauth::{ClientId, Jti, Time};
 use crate::request::FormReason;
-
-/// Seconds after which it is worth trying again.
-const RETRY_AFTER: (header::HeaderName, &str) = (header::RETRY_AFTER, "1");
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
@@ -86,9 +84,32 @@ fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authoriz
         answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"OAuth clients\", charset=\"UTF-8\""));
     }
     if code == ErrorCode::TemporarilyUnavailable {
-        answer.insert_header(RETRY_AFTER);
+        answer.insert_header((header::RETRY_AFTER, retry_after(reason)));
     }
+    add_limit(&mut answer, reason);
     answer.json(ErrorBody { error: Some(code.as_str()), error_description: printable(&reason.to_string()), error_id })
+}
+
+/// The limit that was reached, and until when (draft-ietf-httpapi-ratelimit-headers-10 §3 and §4).
+fn add_limit(answer: &mut HttpResponseBuilder, reason: &ExchangeError) {
+    let name = match reason {
+        ExchangeError::Commit(CommitReason::Share(bound, _)) => bound.as_str(),
+        ExchangeError::Rate(RateExceeded { per_second, .. }) => {
+            answer.insert_header(("RateLimit-Policy", format!("\"requests\";q={per_second};w=1")));
+            "requests"
+        }
+        _ => return,
+    };
+    answer.insert_header(("RateLimit", format!("\"{name}\";r=0;t={}", retry_after(reason))));
+}
+
+/// Seconds after which it is worth trying again.
+fn retry_after(reason: &ExchangeError) -> u32 {
+    match reason {
+        ExchangeError::Commit(reason) => reason.retry_after().unwrap_or(1),
+        ExchangeError::Rate(exceeded) => exceeded.seconds,
+        _ => 1,
+    }
 }
 
 fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
@@ -96,6 +117,8 @@ fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
         (_, ExchangeError::Admission(AdmissionReason::NoTask)) => StatusCode::NOT_FOUND,
         // RFC 9110 §15.5.16.
         (_, ExchangeError::Form(FormReason::Charset | FormReason::ContentEncoding)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        // What is short is this client's share, and nobody else's.
+        (_, ExchangeError::Commit(CommitReason::Share(..)) | ExchangeError::Rate(_)) => StatusCode::TOO_MANY_REQUESTS,
         (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
         (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
         (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -113,7 +136,30 @@ fn printable(sentence: &str) -> String {
 mod tests {
     use super::*;
     use crate::client::{CertificateReason, ClientReason, DpopReason};
+    use crate::commit::Capacity;
+    use crate::error::Profile;
     use crate::x509::X509Reason;
+
+    /// Whose limit it is tells the status, and the headers until when (RFC 6585 §4, RFC 9110 §10.2.3).
+    #[test]
+    fn a_limit_of_the_client_is_429_and_one_of_the_server_503() {
+        let share = ExchangeError::Commit(CommitReason::Share(Capacity::SingleUse, 42));
+        let full = ExchangeError::Commit(CommitReason::Full(Capacity::Tasks, 86_400));
+        let rate = ExchangeError::Rate(RateExceeded { per_second: 50, seconds: 2 });
+        let busy = ExchangeError::Commit(CommitReason::Busy);
+        let expected = [
+            (share, 429, "42", Some("\"single_use\";r=0;t=42"), None),
+            (rate, 429, "2", Some("\"requests\";r=0;t=2"), Some("\"requests\";q=50;w=1")),
+            (full, 503, "86400", None, None),
+            (busy, 503, "1", None, None),
+        ];
+        for (reason, status, retry, limit, policy) in expected {
+            let answer = answer(reason.code(Profile::TOKEN_EXCHANGE), &reason, "id", false);
+            let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+            assert_eq!(answer.status().as_u16(), status, "{reason}");
+            assert_eq!([header("retry-after"), header("ratelimit"), header("ratelimit-policy")], [Some(retry), limit, policy]);
+        }
+    }
 
     #[test]
     fn the_log_tells_what_the_answer_keeps_back() {

@@ -50,7 +50,8 @@ pub(super) async fn handle<T>(
         Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now).await,
     };
     let deployment = state.deployment();
-    let context = LineContext { deployment: &deployment, commit: state.commit(), credentials: &credentials, now };
+    let (deployment, commit, rates) = (&*deployment, state.commit(), &state.rates);
+    let context = LineContext { deployment, commit, credentials: &credentials, rates, now };
     match line(context, &form).await {
         Ok(outcome) => with_nonce(answer(outcome, context), context),
         Err(refused) => refuse(state, refused, Some(&credentials), now).await,

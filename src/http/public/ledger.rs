@@ -92,7 +92,8 @@ async fn proof(request: &HttpRequest, state: &Data<AppState>, jti: &str, auditor
         }
         Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, now).await,
     };
-    let context = LineContext { deployment: &deployment, commit: state.commit(), credentials: &credentials, now };
+    let (commit, rates) = (state.commit(), &state.rates);
+    let context = LineContext { deployment: &deployment, commit, credentials: &credentials, rates, now };
     let path = format!("{PROOFS_PATH}/{jti}");
     match lines::show_access_token(context, Endpoint::get(&path), jti).await {
         Ok(()) => with_nonce(stored_proof(state, jti, false).await, context),

@@ -14,7 +14,7 @@ use super::{state, status, subjects};
 use crate::commit::contract::{
     RecordReader, Recovered, SealedDisclosures, Select, StoreReason, Stored, StoredCheckpoint, Unrecorded,
 };
-use crate::oauth::{GenerationKey, Jti, SingleUse, SingleUseKind, Time, Txn};
+use crate::oauth::{GenerationKey, Jti, ShareKey, SingleUse, SingleUseKind, Time, Txn};
 
 /// No answer has more records, whatever limit is asked for.
 const RECORDS_MAX: u32 = 10_000;
@@ -260,6 +260,7 @@ fn single_use(connection: &Connection) -> Result<Vec<SingleUse>> {
             expires,
             issued: Time::from_millis(0),
             kind: SingleUseKind::Assertion,
+            share: ShareKey::NOBODY,
         }));
     }
     Ok(values)

@@ -21,7 +21,8 @@ use crate::crypto::{Digest, SealKey, random};
 use crate::ledger::record::{Record, WithheldRecord};
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{
-    ClientId, Clock, Generation, GenerationKind, Jti, Resource, SingleUse, SingleUseKind, StatusPlace, TaskId, Time, Txn,
+    ClientId, Clock, Generation, GenerationKind, Jti, Resource, ShareKey, SingleUse, SingleUseKind, StatusPlace, TaskId, Time,
+    Txn,
 };
 
 /// A folder of its own, removed at the end.
@@ -72,6 +73,7 @@ fn what_is_committed_is_there_when_it_is_opened_again() {
         expires: time(expires),
         issued: time(0),
         kind: SingleUseKind::Assertion,
+        share: ShareKey::NOBODY,
     };
     let entry = |key: u8, before: Option<u8>, after: Option<u8>| StateChangeRow {
         key: vec![key],
@@ -233,6 +235,7 @@ fn what_an_older_version_saw_spent_stays_spent() {
         expires: time(expires),
         issued: time(0),
         kind: SingleUseKind::Assertion,
+        share: ShareKey::NOBODY,
     };
     let sorted = |mut values: Vec<SingleUse>| {
         values.sort_by_key(|value| value.digest);
@@ -296,11 +299,18 @@ fn start(scratch: &Scratch) -> Commit {
 
 fn issue(id: u8) -> RecordHop {
     RecordHop {
+        share: ShareKey::NOBODY,
         jti: Jti::from_bytes([id; 16]),
         txn: Txn::from_bytes([9; 16]),
         record: row(u64::from(id), id, 9).record,
         generations: vec![crate::oauth::Generation { key: GenerationKey([id; 16]), number: 0 }],
-        single_use: vec![SingleUse { digest: [id; 32], expires: time(9000), issued: time(0), kind: SingleUseKind::Assertion }],
+        single_use: vec![SingleUse {
+            digest: [id; 32],
+            expires: time(9000),
+            issued: time(0),
+            kind: SingleUseKind::Assertion,
+            share: ShareKey::NOBODY,
+        }],
         deadline: time(9000),
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
         status: None,

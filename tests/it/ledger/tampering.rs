@@ -21,6 +21,12 @@ struct Stopped {
     site: Site,
     older: PathBuf,
     newer: PathBuf,
+    /// `KEYS/ledger.head` of then.
+    head: Vec<u8>,
+}
+
+fn head_of(site: &Site) -> PathBuf {
+    site.fixture.config.parent().unwrap().join("../keys/ledger.head")
 }
 
 impl Stopped {
@@ -34,12 +40,15 @@ impl Stopped {
             server.kill();
             copy(&site.fixture.data, folder);
         }
-        Self { site, older, newer }
+        let head = fs::read(head_of(&site)).unwrap();
+        Self { site, older, newer, head }
     }
 
-    /// Puts back the data as it was last.
+    /// Puts back the data as it was last, and the newest checkpoint that was signed by then: a server that starts may record
+    /// something.
     fn reset(&self) -> &Path {
         let data = &self.site.fixture.data;
+        fs::write(head_of(&self.site), &self.head).unwrap();
         fs::remove_dir_all(data).unwrap();
         copy(&self.newer, data);
         data
@@ -207,7 +216,7 @@ fn change(site: &Site, sql: &str) -> usize {
 
 #[test]
 fn an_entry_of_the_state_that_was_deleted_is_named_and_made_anew() {
-    let stopped = Stopped { site: retired("ledger-state"), older: PathBuf::new(), newer: PathBuf::new() };
+    let stopped = Stopped { site: retired("ledger-state"), older: PathBuf::new(), newer: PathBuf::new(), head: Vec::new() };
     let site = &stopped.site;
     stopped.sound();
     // A retirement is the one thing of its kind in the state.
@@ -228,7 +237,7 @@ fn an_entry_of_the_state_that_was_deleted_is_named_and_made_anew() {
 
 #[test]
 fn a_spent_value_that_was_deleted_is_noticed_and_nothing_made_before_counts() {
-    let stopped = Stopped { site: retired("ledger-spent"), older: PathBuf::new(), newer: PathBuf::new() };
+    let stopped = Stopped { site: retired("ledger-spent"), older: PathBuf::new(), newer: PathBuf::new(), head: Vec::new() };
     let site = &stopped.site;
     let party = Party::new(&site.profile(), "orchestrator");
     let before = party.assertion();

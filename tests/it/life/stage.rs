@@ -13,7 +13,7 @@ use countersign::deployment::Deployment;
 use countersign::error::{ErrorCode, ExchangeError};
 use countersign::jose::{Algorithm, Cache};
 use countersign::lifecycle::{Revocable, Revocation, TaskAction, TaskStatus};
-use countersign::lines::{self, LineContext};
+use countersign::lines::{self, LineContext, RequestRates};
 use countersign::mint::{AnswerForm, IntrospectionResponse};
 use countersign::oauth::{ClientId, Clock, Time};
 use countersign::request::Form;
@@ -31,6 +31,7 @@ pub struct Stage {
     pub world: Deployment,
     pub commit: Commit,
     pub clock: Arc<Hand>,
+    rates: RequestRates,
     profile: Profile,
 }
 
@@ -59,7 +60,7 @@ impl Stage {
         let profile = Profile::load(&fixture.profile).unwrap();
         let clock = Arc::new(Hand::default());
         let (world, commit) = open(&folder, &fixture, &clock, commit::Limits::default());
-        Self { folder, fixture, world, commit, clock, profile }
+        Self { folder, fixture, world, commit, clock, rates: RequestRates::default(), profile }
     }
 
     /// The same server after a restart.
@@ -84,7 +85,8 @@ impl Stage {
 
     /// What a line is given for a request with these credentials, now.
     pub fn context<'a>(&'a self, credentials: &'a Credentials) -> LineContext<'a> {
-        LineContext { deployment: &self.world, commit: &self.commit, credentials, now: self.clock.now() }
+        let (deployment, commit, rates, now) = (&self.world, &self.commit, &self.rates, self.clock.now());
+        LineContext { deployment, commit, credentials, rates, now }
     }
 
     /// One exchange as `agent`, which logs in with its own key.

@@ -193,7 +193,7 @@ impl Machine {
     fn change(&self, change: StateChange) -> Asked {
         let (to, answer) = Reply::new();
         let resumes = matches!(&change, StateChange::Status(change) if change.turn == Transition::Resume);
-        let change = PendingChange::new(change, Vec::new(), None, Some(place()));
+        let change = PendingChange::new(change, Vec::new(), Some(place()));
         let command: Box<dyn CommitCommand> =
             if resumes { Box::new(ResumeCommand::new(change, to)) } else { Box::new(ChangeCommand::asked(change, to)) };
         Asked { command, answer: Heard::Plain(answer) }
@@ -237,8 +237,8 @@ impl Heard {
     }
 }
 
-fn place() -> tokio::sync::OwnedSemaphorePermit {
-    Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap()
+fn place() -> crate::commit::limits::QueuePlace {
+    crate::commit::limits::Queue::new(1).place(crate::oauth::ShareKey::NOBODY).unwrap()
 }
 
 /// The list of a key folder with the one key.

@@ -78,7 +78,7 @@ fn filled() -> Scratch {
         let hop = named(54, GenerationKind::Hop, &Jti::from_bytes([54; 16]).to_string());
         commit.end(Revocation { ends: vec![hop], until: Some(time(START + 60_000)), ..death(&[0]) }).await.unwrap();
         commit.end(Revocation { ends: vec![named(55, GenerationKind::Rule, "idp")], ..death(&[0]) }).await.unwrap();
-        commit.beat(TaskId::from_bytes([101; 16]), Vec::new()).await.unwrap();
+        commit.beat(TaskId::from_bytes([101; 16]), ShareKey::NOBODY, Vec::new()).await.unwrap();
         commit.checkpoint(StateCause::Interval).await.unwrap();
         commit.submit(working(6, 101, &[50, 51])).await.unwrap();
         commit.end(death(&[56])).await.unwrap();
