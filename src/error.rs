@@ -297,10 +297,8 @@ mod tests {
             (ClientReason::SeveralAgents, InvalidClient),
         ];
         let clients = clients.map(|(reason, code)| (ExchangeError::Client(reason), code));
-        let tokens = [
-            (TokenReason::Trust(TrustReason::KeysUnavailable.into()), TemporarilyUnavailable),
-            (TokenReason::Expired, InvalidRequest),
-        ];
+        let unavailable = TokenReason::Trust(TrustReason::KeysUnavailable.into());
+        let tokens = [(unavailable, TemporarilyUnavailable), (TokenReason::Expired, InvalidRequest)];
         let tokens = tokens.map(|(reason, code)| (ExchangeError::Subject(reason), code));
         let commits = [
             (Commit::Died, InvalidRequest),
