@@ -101,7 +101,10 @@ pub(super) fn read(
     let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
     let log = log.map(|log| log.with_archives(archives));
     let mut nodes = log.as_ref().map(LocalLog::nodes);
-    let mut show = |stored: &Stored| Ok(take(step(&*reader, stored, root, log.as_ref().zip(nodes.as_mut()))?));
+    let mut show = |stored: &Stored| -> Result<(), Failure> {
+        take(step(&*reader, stored, root, log.as_ref().zip(nodes.as_mut()))?);
+        Ok(())
+    };
     pruned(data, &*reader, txn, (archives, first))?.iter().try_for_each(&mut show)?;
     let mut from = first;
     loop {

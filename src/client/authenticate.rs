@@ -11,7 +11,7 @@ use super::{
 };
 use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
-use crate::jose::Compact;
+use crate::jose::{Compact, JoseReason};
 use crate::oauth::{Confirmation, ShareKey, SingleUse, Time};
 use crate::trust::TrustStore;
 
@@ -154,6 +154,10 @@ async fn by_assertion(context: &AuthContext<'_>, kind: AssertionKind, text: &str
     jws.algorithm().map_err(ClientReason::Jose)?;
     let claims = jws.unverified_claims().map_err(ClientReason::Jose)?;
     let (iss, sub) = (claims.text("iss").map_err(ClientReason::Jose)?, claims.text("sub").map_err(ClientReason::Jose)?);
+    // A client has its keys registered; also before it is looked up.
+    if iss.is_some() && iss == sub && jws.names_key_address() {
+        return Err(ClientReason::Jose(JoseReason::HeaderMember));
+    }
     let svid = sub.as_deref().is_some_and(attestation::claims_spiffe_id);
     match (kind, svid) {
         (AssertionKind::JwtSpiffe, true) => attestation::spiffe_jwt(context, &jws).await,
