@@ -24,6 +24,9 @@ pub(super) fn client(context: &AuthContext<'_>, iss: Option<&str>, sub: Option<&
 /// # Errors
 /// `Unproven` when no key verifies it; only who holds a key learns which rule the claims break.
 pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: ClientId) -> Result<AuthOutcome, ClientReason> {
+    if jws.names_key_address() {
+        return Err(ClientReason::Jose(JoseReason::HeaderMember));
+    }
     let (login, verified) = verify(context.logins.keys_of(&client), jws, context.now).await?;
     check_typ(jws)?;
     check_parties(verified.claims(), &client)?;
