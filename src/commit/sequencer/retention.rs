@@ -123,6 +123,10 @@ impl Retention {
     /// Records that everything is pruned that was committed by `until` and is archived.
     fn record(&mut self, first: u64, archive: Option<RecordedArchive>, (now, until): (Time, Time)) -> Result<(), StoreReason> {
         let Some(archive) = archive else { return Ok(()) };
+        // Until everything that is archived is left to its bundle, less would be pruned than may be.
+        if archive.covers() <= first || self.parts.pruner.time_of(archive.covers() - 1)?.is_none() {
+            return Ok(());
+        }
         let Some(target) = self.target(first, archive.covers(), until)? else { return Ok(()) };
         let lately = self.recorded.is_some_and(|recorded| now.since(recorded) < PAUSE);
         if lately && target - first < BUNDLES * WIDTH {
