@@ -32,12 +32,13 @@ impl RequestRates {
         }
         // A clock that was ahead is no reason to wait for it.
         let full = clients.get(client).map_or(now, |full| (*full).clamp(now, now + SECOND_MICROS));
-        if full + each > now + SECOND_MICROS {
+        let is_within = full + each <= now + SECOND_MICROS;
+        clients.insert(client.clone(), if is_within { full + each } else { full });
+        if !is_within {
             let wait = full + each - now - SECOND_MICROS;
             let seconds = u32::try_from(1 + (wait - 1) / SECOND_MICROS).unwrap_or(1).max(1);
             return Err(RateExceeded { per_second, seconds });
         }
-        clients.insert(client.clone(), full + each);
         Ok(())
     }
 

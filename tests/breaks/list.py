@@ -551,7 +551,7 @@ BREAKS = {
             "match own > places - all {", "match own > places {"),
         one("rate", "a client may ask as often as it likes",
             "a_client_has_its_rate_and_a_second_of_it_at_once", "src/lines/rate.rs",
-            "if full + each > now + SECOND_MICROS {", "if full + each > now + 100 * SECOND_MICROS {"),
+            "full + each <= now + SECOND_MICROS;", "full + each <= now + 100 * SECOND_MICROS;"),
     ],
     "Keys belong to one data folder and one server": [
         one("owner", "a copy of the data is served with the keys of the original",
