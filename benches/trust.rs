@@ -14,8 +14,8 @@ use countersign::jose::{Algorithm, Compact, KeySet, SigningKey, generate_key};
 use countersign::keys::KeySource;
 use countersign::oauth::{Issuer, RuleName, Time};
 use countersign::trust::{
-    IssuerSelector, Literal, Matcher, Requirement, SubjectKind, SubjectMapping, Template, TrustKind, TrustRule, TrustRuleParts,
-    TrustStore,
+    AccessTokenForm, IssuerSelector, Literal, Matcher, Requirement, SubjectKind, SubjectMapping, Template, TrustKind, TrustRule,
+    TrustRuleParts, TrustStore,
 };
 use serde_json::{Value, json};
 
@@ -102,6 +102,7 @@ fn federation(key: &SigningKey, kind: TrustKind, issuers: usize) -> TrustStore {
         enabled: true,
         keys: KeySource::Fixed(Arc::clone(&keys)),
         scopes: Vec::new(),
+        access_tokens: AccessTokenForm::default(),
     };
     TrustStore::new((0..issuers).map(|number| TrustRule::new(rule(number)).unwrap()).collect(), None).unwrap()
 }

@@ -56,7 +56,7 @@ pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &Exchang
 fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, AuthorityReason> {
     let mut apis = Vec::new();
     for resource in request.resources() {
-        add(&mut apis, catalog.api(resource).ok_or(AuthorityReason::UnknownResource)?);
+        add(&mut apis, catalog.api_at(resource).ok_or(AuthorityReason::UnknownResource)?);
     }
     for audience in request.audiences() {
         add(&mut apis, catalog.api_named(audience).ok_or(AuthorityReason::UnknownAudience)?);

@@ -21,6 +21,8 @@ pub struct Catalog {
     agents: HashMap<ClientId, Arc<Agent>>,
     apis: HashMap<Resource, Arc<Api>>,
     names: HashMap<Arc<str>, Arc<Api>>,
+    /// The APIs by the common form of their ids; none where several have it.
+    forms: HashMap<String, Option<Resource>>,
     scopes: HashSet<Scope>,
     data_classes: HashSet<String>,
 }
@@ -55,6 +57,14 @@ impl Catalog {
     /// The API whose id is `id`, compared as a string (RFC 8707 §2).
     pub fn api(&self, id: &Resource) -> Option<&Arc<Api>> {
         self.apis.get(id)
+    }
+
+    /// The API that a `resource` of a request means: by its id, or by another spelling of the same URI, as the URL classes of
+    /// many languages write it (RFC 3986 §6.2.3). Where two APIs have ids that differ by the spelling alone, only the exact one
+    /// counts.
+    pub fn api_at(&self, resource: &Resource) -> Option<&Arc<Api>> {
+        let same = || self.api(self.forms.get(&resource.common_form()?)?.as_ref()?);
+        self.api(resource).or_else(same)
     }
 
     /// The API that `audience` means: one of its logical names, or its id (RFC 8693 §2.1).
@@ -96,6 +106,10 @@ impl Catalog {
         self.names.insert(api.id.as_str().into(), api.clone());
         for name in &api.names {
             self.names.insert(name.as_str().into(), api.clone());
+        }
+        if let Some(form) = api.id.common_form() {
+            let only = |known: &mut Option<Resource>| *known = None;
+            self.forms.entry(form).and_modify(only).or_insert_with(|| Some(api.id.clone()));
         }
         self.apis.insert(api.id.clone(), api);
     }

@@ -28,6 +28,7 @@ mod task;
 mod text;
 mod token;
 mod trust;
+mod trust_try;
 
 use std::process::ExitCode;
 

@@ -203,6 +203,12 @@ pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Diagnostics, Diagnostics) 
     (rule.filter(|_| errors.is_empty()), errors, warnings)
 }
 
+/// The variable of the environment that names a proxy, where one is set: what fetches keys does not go by it.
+pub fn proxy_variable() -> Option<&'static str> {
+    const NAMES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    NAMES.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
 /// The lists of keys in the folder that `settings` name.
 pub fn key_lists(settings: &Settings) -> impl Iterator<Item = PathBuf> {
     KEY_LISTS.iter().map(|list| settings.keys.dir.join(list))

@@ -126,8 +126,11 @@ impl ExchangeError {
             Self::Client(reason) => client_code(reason),
             Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
             Self::Proof(_) => ErrorCode::InvalidDpopProof,
-            Self::Subject(TokenReason::Trust(TrustReason::KeysUnavailable))
-            | Self::Actor(TokenReason::Trust(TrustReason::KeysUnavailable)) => ErrorCode::TemporarilyUnavailable,
+            Self::Subject(TokenReason::Trust(refused)) | Self::Actor(TokenReason::Trust(refused))
+                if refused.reason() == TrustReason::KeysUnavailable =>
+            {
+                ErrorCode::TemporarilyUnavailable
+            }
             Self::Subject(_) | Self::Actor(_) => profile.unacceptable,
             Self::Admission(AdmissionReason::Revoker) => ErrorCode::UnauthorizedClient,
             Self::Admission(_) => profile.unacceptable,
@@ -294,8 +297,8 @@ mod tests {
             (ClientReason::SeveralAgents, InvalidClient),
         ];
         let clients = clients.map(|(reason, code)| (ExchangeError::Client(reason), code));
-        let tokens =
-            [(TokenReason::Trust(TrustReason::KeysUnavailable), TemporarilyUnavailable), (TokenReason::Expired, InvalidRequest)];
+        let unavailable = TokenReason::Trust(TrustReason::KeysUnavailable.into());
+        let tokens = [(unavailable, TemporarilyUnavailable), (TokenReason::Expired, InvalidRequest)];
         let tokens = tokens.map(|(reason, code)| (ExchangeError::Subject(reason), code));
         let commits = [
             (Commit::Died, InvalidRequest),

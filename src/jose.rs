@@ -21,7 +21,7 @@ pub use cache::Cache;
 pub(crate) use compact::signatures_checked;
 pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
 pub use jwk::{KeyUse, public_thumbprint};
-pub use key_set::{KEY_SET_BYTES_MAX, KeySet};
+pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, LeftOutKey};
 pub use object::Object;
 pub use proof::{EmbeddedKeyJws, EmbeddedKeyReason, ProofKeys};
 pub use reason::{JoseReason, KeyReason, KeySetReason};

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 pub use members::Members;
 pub(crate) use members::member;
-pub(crate) use text::{string, strings};
+pub(crate) use text::{kind_of, string, strings};
 pub use unique::DEPTH_MAX;
 pub(crate) use unique::{all_texts, check};
 
@@ -27,6 +27,16 @@ pub struct JsonReason;
 pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonReason> {
     check(text, 1)?;
     read_checked(text)
+}
+
+/// The text of a document of others, without the byte order mark that some tools put first (RFC 8259 §8.1 lets a reader ignore
+/// it).
+///
+/// # Errors
+/// When it is not UTF-8.
+pub(crate) fn text(document: &[u8]) -> Result<&str, JsonReason> {
+    let text = str::from_utf8(document).map_err(|_| JsonReason)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Reads `text`, part of what was checked already, by the rules of [`read`].

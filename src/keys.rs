@@ -4,6 +4,7 @@
 
 mod bundle;
 mod cache;
+mod reach;
 mod reason;
 mod refresh;
 mod rule_keys;
@@ -17,6 +18,7 @@ pub(crate) use bundle::KeyMaterial;
 pub use bundle::{TrustBundle, TrustBundleReason};
 pub use cache::ClientJwks;
 pub(crate) use cache::JwksCache;
+pub use reach::Reach;
 pub use reason::{KeysUnavailable, RefreshReason};
 pub use rule_keys::KeyState;
 pub(crate) use rule_keys::RuleKeys;

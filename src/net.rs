@@ -5,24 +5,29 @@ mod address;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) use address::Lookup;
 pub use address::Network;
 
-use address::{AddressFilter, Forbidden, SystemResolver};
+use address::{AddressFilter, Forbidden, SystemResolver, Unresolved};
 
-use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use rustls::ClientConfig;
 use url::{Host, Url};
 
 /// The longest answer that is read, in bytes.
-pub const BODY_BYTES_MAX: usize = 256 * 1024;
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest part of a redirect's target that is told, in characters.
 const REDIRECT_SHOWN: usize = 300;
+
+/// The longest part of a header that is told, in characters.
+const HEADER_SHOWN: usize = 100;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,7 +47,17 @@ pub(crate) struct Route {
     pub(crate) networks: Vec<Network>,
     /// TLS for a server that proves itself otherwise than by the public PKI.
     pub(crate) tls: Option<ClientConfig>,
+    /// A bearer token for it (RFC 6750 §2.1).
+    pub(crate) bearer: Option<Bearer>,
+    /// True where plain `http` may be spoken, to `networks` and this machine alone.
+    pub(crate) plain: bool,
+    /// The HTTP proxy through which it is reached (RFC 9110 §9.3.6); it, and not this server, resolves the name.
+    pub(crate) proxy: Option<Url>,
 }
+
+/// A bearer token. Never printed.
+#[derive(Clone)]
+pub(crate) struct Bearer(pub(crate) String);
 
 /// A document, unread, and its `max-age` (RFC 9111 §5.2.2.1).
 #[derive(Debug)]
@@ -59,6 +74,8 @@ pub(crate) type MediaTypes = &'static [&'static str];
 pub enum FetchReason {
     /// Neither `https`, nor `http` on a loopback host; or with user information.
     Address,
+    /// Plain `http` to an address outside the networks that are named for it.
+    Plain,
     /// The HTTP client cannot be made, as without any trusted root certificate.
     Client,
     /// No connection, no TLS, no answer in time, or it broke off.
@@ -67,8 +84,10 @@ pub enum FetchReason {
     Status(u16),
     /// A redirect, with this status and to this address. It is not followed.
     Redirect(u16, Option<Url>),
-    /// Another content type than one of these.
-    ContentType(MediaTypes),
+    /// Another content type than JSON; with the one that came.
+    ContentType(Option<String>),
+    /// Compressed, which was not asked for; with the name of the compression.
+    Encoded(String),
     /// More than [`BODY_BYTES_MAX`] bytes.
     Long,
 }
@@ -91,11 +110,17 @@ impl Fetcher {
 
     /// One `GET` for a document of one of these types. Nothing of an answer is kept unless all of it is good.
     pub(crate) async fn get(&self, uri: &Url, types: MediaTypes, route: &Route) -> Result<FetchedDocument, FetchReason> {
-        if !may_fetch(uri) {
+        if !may_fetch(uri, route.plain) {
             return Err(FetchReason::Address);
         }
-        let client = self.client(route).ok_or(FetchReason::Client)?;
-        let request = client.get(uri.clone()).header(ACCEPT, types.join(", ")).timeout(self.timeout);
+        if uri.scheme() == "http" && !may_be_plain(uri, &route.networks) {
+            return Err(FetchReason::Plain);
+        }
+        let client = self.client(route, uri.scheme() == "http").ok_or(FetchReason::Client)?;
+        let mut request = client.get(uri.clone()).header(ACCEPT, types.join(", ")).timeout(self.timeout);
+        if let Some(token) = &route.bearer {
+            request = request.bearer_auth(&token.0);
+        }
         let answer = request.send().await.map_err(FetchReason::Network)?;
         if answer.status().is_redirection() {
             return Err(FetchReason::Redirect(answer.status().as_u16(), target(uri, &answer)));
@@ -103,31 +128,45 @@ impl Fetcher {
         if answer.status() != StatusCode::OK {
             return Err(FetchReason::Status(answer.status().as_u16()));
         }
-        if !answer.headers().get(CONTENT_TYPE).is_some_and(|sent| is_one_of(types, sent)) {
-            return Err(FetchReason::ContentType(types));
+        let header = |name| answer.headers().get(name).and_then(|sent: &HeaderValue| sent.to_str().ok());
+        if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            return Err(FetchReason::Encoded(shown(encoding)));
+        }
+        if !header(CONTENT_TYPE).is_some_and(|sent| is_json(types, sent)) {
+            return Err(FetchReason::ContentType(header(CONTENT_TYPE).map(shown)));
         }
         let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
         Ok(FetchedDocument { body: read(answer).await?, max_age })
     }
 
-    /// A client with TLS of its own is made for one fetch: who must answer may change with each.
-    fn client(&self, route: &Route) -> Option<Client> {
-        if let Some(tls) = &route.tls {
-            return self.builder(&route.networks).tls_backend_preconfigured(tls.clone()).build().ok();
+    /// A client that is not for everybody is made for one fetch: who must answer may change with each.
+    fn client(&self, route: &Route, plain: bool) -> Option<Client> {
+        if route.tls.is_some() || plain || route.proxy.is_some() {
+            let builder = self.builder(&route.networks, plain, route.proxy.as_ref())?;
+            return match &route.tls {
+                Some(tls) => builder.tls_backend_preconfigured(tls.clone()).build().ok(),
+                None => builder.build().ok(),
+            };
         }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&route.networks) {
             return Some(client.clone());
         }
-        let client = self.builder(&route.networks).build().ok()?;
+        let client = self.builder(&route.networks, false, None)?.build().ok()?;
         clients.insert(route.networks.clone(), client.clone());
         Some(client)
     }
 
-    fn builder(&self, networks: &[Network]) -> ClientBuilder {
-        let filter = AddressFilter { lookup: Arc::clone(&self.lookup), networks: networks.to_vec() };
-        let builder = Client::builder().redirect(redirect::Policy::none()).no_proxy().referer(false);
-        builder.user_agent("countersign").pool_max_idle_per_host(1).dns_resolver(Arc::new(filter))
+    fn builder(&self, networks: &[Network], plain: bool, proxy: Option<&Url>) -> Option<ClientBuilder> {
+        let (lookup, networks) = (Arc::clone(&self.lookup), networks.to_vec());
+        let named = proxy.and_then(Url::host_str).map(str::to_owned);
+        let filter = AddressFilter { lookup, networks, public: !plain, proxy: named };
+        let builder = Client::builder().redirect(redirect::Policy::none()).referer(false).user_agent("countersign");
+        let builder = match proxy {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone()).ok()?),
+            None => builder.no_proxy(),
+        };
+        Some(builder.pool_max_idle_per_host(1).dns_resolver(Arc::new(filter)))
     }
 }
 
@@ -157,16 +196,31 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, FetchReason> {
     Ok(body)
 }
 
-/// True for `https`, or `http` on a loopback host, without user information.
-pub(crate) fn may_fetch(uri: &Url) -> bool {
-    let loopback = match uri.host() {
+/// True for `https`, or `http` on a loopback host or where it may be `plain`, without user information.
+pub(crate) fn may_fetch(uri: &Url, plain: bool) -> bool {
+    let scheme = uri.scheme() == "https" || (uri.scheme() == "http" && (plain || is_loopback(uri)));
+    scheme && uri.has_host() && uri.username().is_empty() && uri.password().is_none()
+}
+
+/// True where what is sent in the clear stays on this machine or in `networks`, as far as the address itself tells; names are
+/// looked at when they are resolved.
+fn may_be_plain(uri: &Url, networks: &[Network]) -> bool {
+    let named = |address: IpAddr| networks.iter().any(|network| network.contains(address));
+    match uri.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback() || named(address.into()),
+        Some(Host::Ipv6(address)) => address.is_loopback() || named(address.into()),
+        Some(Host::Domain(_)) => true,
+        None => false,
+    }
+}
+
+fn is_loopback(uri: &Url) -> bool {
+    match uri.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
-    };
-    let scheme = uri.scheme() == "https" || (uri.scheme() == "http" && loopback);
-    scheme && uri.has_host() && uri.username().is_empty() && uri.password().is_none()
+    }
 }
 
 /// Host and port.
@@ -180,9 +234,16 @@ pub(crate) fn leads_to(host: &str, uri: &Url) -> bool {
     uri.scheme() == "https" && named.is_ok_and(|named| authority(&named).is_some() && authority(&named) == authority(uri))
 }
 
-fn is_one_of(types: MediaTypes, content_type: &HeaderValue) -> bool {
-    let essence = content_type.to_str().ok().and_then(|text| text.split(';').next()).map(str::trim);
-    essence.is_some_and(|essence| types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted)))
+/// One of these types, or another whose text is JSON (RFC 6839 §3.1).
+fn is_json(types: MediaTypes, content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let structured = essence.strip_prefix("application/").is_some_and(|subtype| subtype.ends_with("+json"));
+    structured || types.iter().any(|wanted| essence == *wanted)
+}
+
+/// What another server sent, for people to read.
+fn shown(text: &str) -> String {
+    text.chars().filter(|shown| matches!(shown, ' '..='~')).take(HEADER_SHOWN).collect()
 }
 
 /// RFC 9111 §5.2.2.1.
@@ -194,8 +255,40 @@ fn max_age(cache_control: &HeaderValue) -> Option<Duration> {
 impl FetchReason {
     /// True when no connection was made because the name leads to an address that may not be reached.
     pub(crate) fn is_forbidden(&self) -> bool {
-        let mut causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
-        causes.any(|error| error.is::<Forbidden>())
+        self.cause::<Forbidden>().is_some()
+    }
+
+    /// Every cause, the outermost first. An `io::Error` is no source of what it wraps, so that is looked into.
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(std::error::Error::source(self), |cause| {
+            let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+        })
+    }
+
+    /// The cause of that type, however deep it lies.
+    fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.causes().find_map(|cause| cause.downcast_ref())
+    }
+
+    /// Why there was no connection, or it broke off: a name, a port, a certificate and a network are mended by different people.
+    fn of_network(&self, cause: &reqwest::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(unresolved) = self.cause::<Unresolved>() {
+            return fmt::Display::fmt(unresolved, f);
+        }
+        let refused = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        };
+        match (self.cause::<rustls::Error>(), self.causes().any(refused)) {
+            (Some(error @ rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)), _) => {
+                write!(f, "the certificate of the server is by no authority that is trusted here ({error})")
+            }
+            (Some(error), _) => write!(f, "there is no TLS with the server: {error}"),
+            (None, true) => f.write_str("the connection was refused: nothing listens there"),
+            _ if cause.is_timeout() => f.write_str("there was no complete answer in time"),
+            _ if cause.is_connect() => f.write_str("no connection could be made"),
+            _ => f.write_str("the connection broke off"),
+        }
     }
 }
 
@@ -203,11 +296,10 @@ impl fmt::Display for FetchReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Address => "the address is neither https nor http on a loopback host",
+            Self::Plain => "plain http goes to this machine and to networks that are named for it only",
             Self::Client => "the HTTP client cannot be made; are there root certificates?",
             Self::Network(_) if self.is_forbidden() => return Forbidden.fmt(f),
-            Self::Network(cause) if cause.is_timeout() => "there was no complete answer in time",
-            Self::Network(cause) if cause.is_connect() => "no connection could be made",
-            Self::Network(_) => "the connection broke off",
+            Self::Network(cause) => return self.of_network(cause, f),
             Self::Status(status) => return write!(f, "the answer has the status {status} instead of 200"),
             Self::Redirect(status, Some(target)) => {
                 let written: String = target.as_str().chars().take(REDIRECT_SHOWN).collect();
@@ -220,9 +312,19 @@ impl fmt::Display for FetchReason {
             Self::Redirect(status, None) => {
                 return write!(f, "the answer is a redirect ({status}) to no address; write the final one");
             }
-            Self::ContentType(types) => return write!(f, "the answer is not {}", types.join(" or ")),
-            Self::Long => "the answer is longer than 256 KiB",
+            Self::ContentType(None) => "the answer is not application/json: it has no content type",
+            Self::ContentType(Some(sent)) => return write!(f, "the answer is not application/json but {sent}"),
+            Self::Encoded(encoding) => {
+                return write!(f, "the answer is compressed ({encoding}), which was not asked for; have it sent as it is");
+            }
+            Self::Long => "the answer is longer than 1 MiB",
         })
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer")
     }
 }
 

@@ -2,7 +2,9 @@
 //! and certificates. A trust rule names one issuer (or SPIFFE trust domain, or PKI) and what its tokens must say;
 //! [`TrustStore::verify`] and its like are the only way to a [`VerifiedAssertion`] (`verify.rs` lists every check).
 
+mod access_token;
 mod confirmation;
+mod found;
 mod kind;
 mod lint;
 mod matcher;
@@ -11,9 +13,12 @@ mod reason;
 mod rule;
 mod store;
 mod subject;
+mod trial;
 mod verify;
 
+pub use access_token::{AccessTokenForm, Provider};
 pub use confirmation::ConfirmationReason;
+pub use found::{RefusalDetail, TrustRefusal};
 pub use kind::TrustKind;
 pub use lint::{Finding, Severity, example, findings};
 pub use matcher::{Literal, Matcher, MatcherReason, Requirement};
@@ -21,5 +26,6 @@ pub use platform::{ClaimFact, Nature, Shape, claim_of, claims_of, tenant};
 pub use reason::{PlatformReason, TrustReason};
 pub use rule::{IssuerSelector, ScopeMap, TrustRule, TrustRuleParts, TrustRuleReason, mistaken, mistakes};
 pub use store::{DuplicateRule, TrustStore};
-pub use subject::{SubjectKind, SubjectMapping, Template, TemplateReason};
+pub use subject::{SET, SubjectKind, SubjectMapping, Template, TemplateReason};
+pub use trial::{Trial, TrialCheck};
 pub use verify::{ValidatedLeaf, VerifiedAssertion};

@@ -36,7 +36,7 @@ use crate::crypto::Digest;
 use crate::oauth::{SpiffeId, Time, TrustDomain};
 
 const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
-const ROOTS_MAX: usize = 256;
+const ROOTS_MAX: usize = 1024;
 const NAMES_MAX: usize = 64;
 
 /// The certificates that chains may end in. Which certificates a peer sends never adds to them.
@@ -107,7 +107,7 @@ impl Roots {
     /// Roots from DER. A certificate that is not a CA's may stand here too: then it vouches for itself alone.
     ///
     /// # Errors
-    /// When one cannot be read, or there are more than 256.
+    /// When one cannot be read, or there are more than 1024.
     pub fn from_der<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
         Self::of(certificates.into_iter().map(|der| anchor(der.as_ref())))
     }
@@ -115,9 +115,14 @@ impl Roots {
     /// As [`Self::from_der`], without those that cannot be read: to leave one out takes trust away and never adds any.
     ///
     /// # Errors
-    /// When there are more than 256.
+    /// When there are more than 1024.
     pub fn from_readable<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> Result<Self, X509Reason> {
         Self::of(certificates.into_iter().map(|der| anchor(der.as_ref())).filter(Result::is_ok))
+    }
+
+    /// The names and keys of the roots, for a TLS client that is to believe them.
+    pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
     }
 
     fn of(

@@ -53,6 +53,16 @@ fn derive(from: &str, scope: &str, to: &str) -> Derive {
 }
 
 #[test]
+fn of_two_apis_whose_ids_differ_by_the_spelling_each_is_found_by_its_own() {
+    let apis = vec![api("https://crm.example", &["a"]), api("https://crm.example/", &["b"])];
+    let catalog = Catalog::new(Vec::<Agent>::new(), apis, &[]).unwrap();
+    let at = |text| catalog.api_at(&Resource::parse(text).unwrap()).map(|api| api.id.to_string());
+    assert_eq!(at("https://crm.example").as_deref(), Some("https://crm.example"));
+    assert_eq!(at("https://crm.example/").as_deref(), Some("https://crm.example/"));
+    assert_eq!(at("https://CRM.example"), None);
+}
+
+#[test]
 fn finds_agents_and_apis_by_id_and_name() {
     let mut crm = api("https://crm.example", &["contacts.read"]);
     crm.names = vec![Audience::parse("crm").unwrap(), Audience::parse("https://crm.example").unwrap()];
@@ -66,6 +76,13 @@ fn finds_agents_and_apis_by_id_and_name() {
     assert_eq!(named("https://crm.example").as_deref(), Some("https://crm.example"));
     assert_eq!(named("CRM"), None);
     assert!(catalog.api(&Resource::parse("https://crm.example/").unwrap()).is_none());
+    let at = |text| catalog.api_at(&Resource::parse(text).unwrap()).is_some();
+    for same in ["https://crm.example", "https://crm.example/", "HTTPS://CRM.example", "https://crm.example:443/"] {
+        assert!(at(same), "{same}");
+    }
+    for other in ["https://crm.example//", "https://crm.example/x", "http://crm.example", "https://crm.example:444", "crm:x"] {
+        assert!(!at(other), "{other}");
+    }
     let agent = catalog.agent(&ClientId::parse("crm-api").unwrap()).unwrap();
     assert!(agent.is_foreign_client(&rule("acme-idp"), "0oa1"));
     assert!(!agent.is_foreign_client(&rule("other"), "0oa1"));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::iam_policy;
 use super::output::{CommandResult, Failure, print};
+use super::trust_try;
 use crate::config;
 use crate::files;
 use crate::oauth::TrustDomain;
@@ -21,6 +22,8 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) enum TrustCommand {
     /// Say who satisfies a trust rule or an AWS IAM role trust policy, each finding with a token that would pass
     Check(CheckOptions),
+    /// Say which rules look at a token, what each check finds, and whom it would log in
+    Try(trust_try::TryOptions),
     /// Forget the newest bundle of a trust domain whose publisher counts anew (spiffe_sequence)
     Forget(ForgetOptions),
 }
@@ -66,6 +69,7 @@ struct RuleReport {
 pub(super) fn run(command: &TrustCommand) -> CommandResult {
     match command {
         TrustCommand::Check(options) => check(options),
+        TrustCommand::Try(options) => trust_try::run(options),
         TrustCommand::Forget(options) => forget(options),
     }
 }

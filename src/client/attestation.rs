@@ -40,14 +40,24 @@ pub(super) async fn workload_jwt(context: &AuthContext<'_>, jws: &Compact<'_>) -
 /// subject.
 ///
 /// # Errors
-/// `Missing`, with the cause inside where there is a subject token; `KeysUnavailable` when it cannot be judged now.
+/// `Missing`, with the cause inside where the subject token may be an attestation, which one of our own tokens is not;
+/// `KeysUnavailable` when it cannot be judged now.
 pub(super) async fn fallback(context: &AuthContext<'_>, subject_token: Option<&str>) -> Result<AuthOutcome, ClientReason> {
     let text = subject_token.ok_or(ClientReason::Missing)?;
     match own_login(context, text).await {
         Ok(outcome) => Ok(AuthOutcome { self_only: true, ..outcome }),
         Err(ClientReason::KeysUnavailable(reason)) => Err(ClientReason::KeysUnavailable(reason)),
+        Err(_) if is_ours(context, text) => Err(ClientReason::Missing),
         Err(reason) => Err(ClientReason::MissingAttestation(Box::new(reason))),
     }
+}
+
+fn is_ours(context: &AuthContext<'_>, text: &str) -> bool {
+    let names_us = |jws: &Compact<'_>| {
+        let issuer = jws.unverified_claims().ok()?.text("iss").ok()??;
+        Some(issuer == context.audience.issuer.as_str())
+    };
+    Compact::parse(text).ok().and_then(|jws| names_us(&jws)).unwrap_or_default()
 }
 
 async fn own_login(context: &AuthContext<'_>, text: &str) -> Result<AuthOutcome, ClientReason> {
@@ -116,7 +126,9 @@ pub(super) fn claims_spiffe_id(sub: &str) -> bool {
 /// An issuer that is neither a client nor trusted gets the same answer as a client with a bad signature.
 fn stranger(reason: ClientReason) -> ClientReason {
     match reason {
-        ClientReason::Trust(TrustReason::Issuer | TrustReason::Disabled) => ClientReason::Stranger,
+        ClientReason::Trust(refused) if matches!(refused.reason(), TrustReason::Issuer | TrustReason::Disabled) => {
+            ClientReason::Stranger
+        }
         reason => reason,
     }
 }

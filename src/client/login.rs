@@ -367,19 +367,18 @@ impl ClientAuths {
         Ok(())
     }
 
+    /// Several agents may be the same workload: their attestations are matched by claims, which overlap anyway, and `client_id`
+    /// says which of them it is.
     fn add_workload(&mut self, agent: &ClientId, rule: RuleName, requirements: Vec<Requirement>) -> Result<(), LoginReason> {
         if requirements.is_empty() {
             return Err(LoginReason::NoRequirement);
         }
         let logins = self.workloads.entry(rule).or_default();
-        let same = |login: &&WorkloadLogin| same_members(&login.requirements, &requirements);
-        match logins.iter().find(same) {
-            Some(other) => Err(LoginReason::taken(agent, &other.agent)),
-            None => {
-                logins.push(WorkloadLogin { agent: agent.clone(), requirements });
-                Ok(())
-            }
+        if logins.iter().any(|login| login.agent == *agent && same_members(&login.requirements, &requirements)) {
+            return Err(LoginReason::Repeated);
         }
+        logins.push(WorkloadLogin { agent: agent.clone(), requirements });
+        Ok(())
     }
 }
 

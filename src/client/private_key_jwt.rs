@@ -28,6 +28,9 @@ pub(super) fn client(context: &AuthContext<'_>, iss: Option<&str>, sub: Option<&
 /// `Unproven` when no key verifies it, `KeysUnpublished` when there are none at the moment; only who holds a key learns which
 /// rule the claims break.
 pub(super) async fn prove(context: &AuthContext<'_>, jws: &Compact<'_>, client: ClientId) -> Result<AuthOutcome, ClientReason> {
+    if jws.names_key_address() {
+        return Err(ClientReason::Jose(JoseReason::HeaderMember));
+    }
     let verified = verify(context.logins.keys_of(&client), jws, context.now);
     let (login, verified) = tokio::time::timeout(KEYS_WAIT, verified).await.unwrap_or(Err(ClientReason::KeysUnpublished))?;
     check_typ(jws)?;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::MissingProof;
 use crate::jose::JoseReason;
-use crate::trust::TrustReason;
+use crate::trust::{TrustReason, TrustRefusal};
 use crate::x509::X509Reason;
 
 /// Why a client is not authenticated. The sentences about keys, secrets and clients do not tell whether a client exists;
@@ -47,7 +47,7 @@ pub enum ClientReason {
     /// Something else than a JWT-SVID sent as `jwt-spiffe`.
     JwtAsSvid,
     /// No trust rule accepts the attestation.
-    Trust(TrustReason),
+    Trust(TrustRefusal),
     /// The keys that would verify the attestation cannot be had at the moment: not the client's fault.
     KeysUnavailable(TrustReason),
     /// The attestation is genuine but logs in no agent.
@@ -119,11 +119,26 @@ pub enum CertificateReason {
 }
 
 impl ClientReason {
+    /// The fault of the attestation itself, whichever parameter it came in. It is told to whoever holds it, and is about
+    /// its own claims.
+    fn of_attestation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jose(reason) => fmt::Display::fmt(reason, f),
+            Self::Trust(refused) => fmt::Display::fmt(refused, f),
+            Self::Assertion(reason) => fmt::Display::fmt(reason, f),
+            Self::NoAgent => f.write_str(concat!(
+                "it is genuine but logs in no registered agent; ",
+                "a [[login]] of an agent's file whose spiffe_id or match fits it would"
+            )),
+            other => fmt::Display::fmt(other, f),
+        }
+    }
+
     /// The meaning of a trust rule's refusal for a login.
-    pub(super) fn of_trust(reason: TrustReason) -> Self {
-        match reason {
-            TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
-            reason => Self::Trust(reason),
+    pub(super) fn of_trust(refused: TrustRefusal) -> Self {
+        match refused.reason() {
+            reason @ TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
+            _ => Self::Trust(refused),
         }
     }
 }
@@ -165,7 +180,11 @@ const OUTDATED: &str = concat!(
 impl fmt::Display for ClientReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Missing | Self::MissingAttestation(_) => {
+            Self::MissingAttestation(reason) => {
+                f.write_str("client authentication is required; subject_token does not log in its workload: ")?;
+                return reason.of_attestation(f);
+            }
+            Self::Missing => {
                 concat!(
                     "client authentication is required: send client_assertion and client_assertion_type, a client certificate ",
                     "with client_id, or a client secret"
@@ -188,13 +207,15 @@ impl fmt::Display for ClientReason {
                 "or urn:ietf:params:oauth:client-assertion-type:jwt-spiffe for a JWT-SVID"
             ),
             Self::AssertionMissing => "client_assertion is required with client_assertion_type",
-            Self::Jose(reason) => return write!(f, "client_assertion: {reason}"),
+            Self::Jose(_) | Self::Assertion(_) | Self::Trust(_) | Self::NoAgent => {
+                f.write_str("client_assertion: ")?;
+                return self.of_attestation(f);
+            }
             Self::Unproven(_) | Self::Stranger | Self::KeysUnpublished => concat!(
                 "client_assertion: no registered key of the client named by iss and sub verifies it, ",
                 "or there is no such client or trusted issuer; check iss, sub, kid, alg and the key, ",
                 "and if the client publishes its keys try again in a few seconds"
             ),
-            Self::Assertion(reason) => return write!(f, "client_assertion: {reason}"),
             Self::SvidAsJwt => {
                 "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-spiffe for a JWT-SVID"
             }
@@ -202,13 +223,8 @@ impl fmt::Display for ClientReason {
                 "client_assertion: only a JWT-SVID, whose sub is a SPIFFE ID, goes with jwt-spiffe; ",
                 "use urn:ietf:params:oauth:client-assertion-type:jwt-bearer for other JWTs"
             ),
-            Self::Trust(reason) => return write!(f, "client_assertion: {reason}"),
             Self::KeysUnavailable(reason @ TrustReason::ListExpired) => return write!(f, "the client certificate: {reason}"),
-            Self::KeysUnavailable(_) => "client_assertion: the keys of its issuer cannot be had at the moment; try again later",
-            Self::NoAgent => concat!(
-                "client_assertion: it is genuine but logs in no registered agent; ",
-                "a [[login]] of an agent's file whose spiffe_id or match fits it would"
-            ),
+            Self::KeysUnavailable(_) => "the keys that verify the attestation cannot be had at the moment; try again later",
             Self::SeveralAgents => "the credential fits several agents; send the id of one of them as client_id",
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
@@ -230,7 +246,8 @@ impl Error for ClientReason {
         match self {
             Self::MissingAttestation(reason) => Some(&**reason),
             Self::Jose(reason) | Self::Unproven(reason) => Some(reason),
-            Self::Trust(reason) | Self::KeysUnavailable(reason) => Some(reason),
+            Self::Trust(refused) => Some(refused),
+            Self::KeysUnavailable(reason) => Some(reason),
             Self::Assertion(reason) => Some(reason),
             Self::Certificate(reason) | Self::CertificateAlone(reason) => Some(reason),
             _ => None,

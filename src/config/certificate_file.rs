@@ -57,7 +57,9 @@ pub(super) fn lists(context: &LoadContext, files: &[Located<PathBuf>]) -> Option
 fn list(context: &LoadContext, file: &Located<PathBuf>) -> Option<Vec<RevocationList>> {
     let bytes = context.list(&file.value, &file.location)?;
     let location = SourceLocation::line(file.value.to_string_lossy(), 1);
-    RevocationList::read(&bytes).map_err(|reason| context.error(location, reason.to_string())).ok()
+    let lists = RevocationList::read(&bytes).map_err(|reason| context.error(location, reason.to_string())).ok()?;
+    let name: Arc<str> = file.value.to_string_lossy().into();
+    Some(lists.into_iter().map(|list| list.in_file(Arc::clone(&name))).collect())
 }
 
 /// Warns of roots below which nobody can be accepted.

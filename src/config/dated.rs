@@ -27,6 +27,7 @@ pub(super) fn authorities(login: AuthMethod, roots: &Roots, held_by: &Arc<str>, 
     // A list counts until its next is due, not at that instant.
     let list = |list: &RevocationList| {
         let last = Time::from_seconds(list.ends().seconds() - 1);
+        let held_by = list.file().unwrap_or(held_by);
         new(DatedKind::RevocationList, login, list.issuer().to_owned(), held_by, location, last)
     };
     roots.ends().iter().map(dated).chain(roots.lists().iter().map(list)).collect()

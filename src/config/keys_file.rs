@@ -9,7 +9,7 @@ use super::load::LoadContext;
 use super::reader::TableReader;
 use super::toml::{Node, Table, TomlValue};
 use crate::diagnostic::{Located, SourceLocation};
-use crate::jose::{KeyReason, KeySet, KeyUse};
+use crate::jose::{KeySet, KeyUse};
 
 /// A key set (RFC 7517 §5) with those members of its keys that tell more than the key.
 pub(super) struct Jwks {
@@ -19,7 +19,7 @@ pub(super) struct Jwks {
 }
 
 /// Members of one key: of any type, so that one that is written wrongly hides no other.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct JwkMembers {
     pub(super) kid: Option<Json>,
     pub(super) exp: Option<Json>,
@@ -60,6 +60,7 @@ fn inline(reader: &TableReader<'_>, node: Node) -> Option<(String, SourceLocatio
 }
 
 fn parse(context: &LoadContext, json: &str, location: &SourceLocation, key_use: KeyUse) -> Option<KeySet> {
+    let json = json.trim_start_matches('\u{feff}');
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(json) {
         let below = u32::try_from(error.line().saturating_sub(1)).unwrap_or(0);
         context.error(SourceLocation::line(location.file.clone(), location.line.saturating_add(below)), "is not JSON");
@@ -81,17 +82,18 @@ fn members(json: &str) -> Vec<JwkMembers> {
     #[derive(Deserialize)]
     struct JwkSet {
         #[serde(default)]
-        keys: Vec<JwkMembers>,
+        keys: Vec<Json>,
     }
-    serde_json::from_str(json).map_or_else(|_| Vec::new(), |set: JwkSet| set.keys)
+    let set: Option<JwkSet> = serde_json::from_str(json.trim_start_matches('\u{feff}')).ok();
+    let keys = set.map(|set| set.keys).unwrap_or_default();
+    keys.into_iter().map(|key| serde_json::from_value(key).unwrap_or_default()).collect()
 }
 
 /// Warns of each key of a set that is left out, and of a set without any where it is needed `alone`. A bundle has keys for other
 /// uses by design.
 pub(super) fn warn_of_skipped(context: &LoadContext, set: &KeySet, location: &SourceLocation, alone: bool) {
-    let by_design = |reason: &KeyReason| set.key_use() == KeyUse::JwtSvid && *reason == KeyReason::Use;
-    for (position, reason) in set.skipped().iter().filter(|(_, reason)| !by_design(reason)) {
-        context.warn(location.clone(), format!("key {} of the set is left out, because it {reason}", position + 1));
+    for key in set.left_out().iter().filter(|key| !key.is_by_design(set.key_use())) {
+        context.warn(location.clone(), format!("a key of the set is left out: {key}"));
     }
     if set.is_empty() && alone {
         context.warn(location.clone(), "the key set has no usable key, so nothing is accepted under it");

@@ -54,7 +54,8 @@ fn plain(reader: &TableReader<'_>, name: &str, node: Node) -> Option<Matcher> {
         value => literal(value).map(Matcher::Is),
     };
     if matcher.is_none() {
-        let wanted = "a string, a whole number, true or false, [\"one\", \"of\"], { prefix = \"a/\" } or { present = true }";
+        let wanted = "a string, a whole number, true or false, [\"one\", \"of\"], { prefix = \"a/\" }, { present = true } or \
+                      { contains = \"a\" }";
         reader.error(node.location, format!("what `{}` is compared with must be {wanted}", short(name)));
     }
     matcher
@@ -72,15 +73,33 @@ fn literal(value: TomlValue) -> Option<Literal> {
 fn special(mut reader: TableReader<'_>) -> Option<Located<Matcher>> {
     let prefix = reader.take_text("prefix");
     let present = reader.take_boolean("present");
+    let contains = match reader.take("contains") {
+        Some(node) => Some(contained(&reader, node)?),
+        None => None,
+    };
     let (context, location) = (reader.context(), reader.location().clone());
     reader.finish();
-    let (location, sentence) = match (prefix, present) {
-        (Some(Located { value, location }), None) => return Some(Located { value: Matcher::Prefix(value), location }),
-        (None, Some(Located { value: true, location })) => return Some(Located { value: Matcher::Present, location }),
-        (None, Some(found)) => (found.location, "`present` must be true; a claim cannot be required to be absent"),
-        (None, None) => (location, "a matcher must have `prefix` or `present`"),
-        (Some(_), Some(_)) => (location, "a matcher cannot have both `prefix` and `present`"),
+    let (location, sentence) = match (prefix, present, contains) {
+        (Some(Located { value, location }), None, None) => return Some(Located { value: Matcher::Prefix(value), location }),
+        (None, Some(Located { value: true, location }), None) => return Some(Located { value: Matcher::Present, location }),
+        (None, None, Some(literals)) => return Some(Located { value: Matcher::Contains(literals), location }),
+        (None, Some(found), None) => (found.location, "`present` must be true; a claim cannot be required to be absent"),
+        (None, None, None) => (location, "a matcher must have `prefix`, `present` or `contains`"),
+        _ => (location, "a matcher must have one of `prefix`, `present` and `contains` alone"),
     };
     context.error(location, sentence);
     None
+}
+
+/// A value that must be in a list, or several, one of which must.
+fn contained(reader: &TableReader<'_>, node: Node) -> Option<Vec<Literal>> {
+    let literals = match node.value {
+        TomlValue::Array(items) => all(items.into_iter().map(|item| literal(item.value))),
+        value => literal(value).map(|one| vec![one]),
+    };
+    if literals.is_none() {
+        let wanted = "a string, a whole number, true or false, or a list of them, one of which must be there";
+        reader.error(node.location, format!("`contains` must be {wanted}"));
+    }
+    literals
 }

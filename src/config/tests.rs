@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests fail by panicking")]
 
 mod diagnostics;
+mod access_tokens;
 mod dated;
 mod platforms;
 mod revocation;

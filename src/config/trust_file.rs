@@ -1,5 +1,6 @@
 //! A trust rule as written: who may vouch for whom.
 
+mod access_token;
 mod keys;
 mod tables;
 
@@ -10,6 +11,7 @@ use super::reader::{TableReader, all};
 use super::{fields, matcher_file};
 use crate::diagnostic::{Diagnostic, FieldLocations, Located, SourceLocation};
 use crate::jose::Algorithm;
+use crate::keys::KeySource;
 use crate::lifecycle::EVIDENCE_LIFETIME_MAX;
 use crate::oauth::{ClientId, Issuer, RuleName, TrustDomain};
 use crate::trust::{
@@ -50,6 +52,10 @@ impl TrustFile {
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
         let keys = keys::take(&mut reader, kind, selector.as_ref());
         let scopes = tables::take_scopes(&mut reader, kind);
+        let issuer = selector.as_ref().and_then(IssuerSelector::issuer);
+        let found = issuer.is_none_or(|issuer| check_issuer(reader.context(), locations.of("issuer"), issuer, keys.as_ref()));
+        let provider = access_token::take_provider(&mut reader, kind, issuer);
+        let access_tokens = access_token::take_form(&mut reader, kind, provider);
         warn_of_unknown_claims(&reader, kind, &legible);
         let context = reader.context();
         reader.finish();
@@ -61,7 +67,8 @@ impl TrustFile {
             legible: &legible,
             subject: subject.as_ref(),
         };
-        let whole = name.is_some() && algorithms.is_some() && keys.is_some() && scopes.is_some() && read.is_whole();
+        let others = [found, name.is_some(), algorithms.is_some(), keys.is_some(), scopes.is_some(), access_tokens.is_some()];
+        let whole = others.into_iter().all(|read| read) && read.is_whole();
         if !whole {
             read.tell(context, &locations);
         }
@@ -73,13 +80,14 @@ impl TrustFile {
             selector: selector?,
             audiences: audiences?,
             algorithms: algorithms?,
-            lifetime_max: lifetime_max.map_or(kind.default_lifetime(), |found| found.value),
+            lifetime_max: lifetime_max.map_or(access_token::usual_lifetime(kind, provider), |found| found.value),
             subject: subject?,
             require: require?,
             presenters,
             enabled,
             keys: keys?,
             scopes: scopes?,
+            access_tokens: access_tokens?,
         };
         Some(Self { rule, presenters: presented_at, location, locations })
     }
@@ -133,6 +141,7 @@ fn location_of(reason: &TrustRuleReason, locations: &FieldLocations) -> SourceLo
         Reason::People(_) => locations.of("subject"),
         Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => locations.of("keys"),
         Reason::Unpinned(_) => locations.of("require"),
+        Reason::Unmarked => locations.of("access_token"),
         Reason::ClaimShape(claim, _) => locations.of(&format!("require/{claim}")),
         // Here a claim is matched, or a subject made of it.
         Reason::ChosenClaim(claim) => {
@@ -200,10 +209,34 @@ fn take_named_issuer(reader: &mut TableReader<'_>, kind: TrustKind) -> Option<Is
         Some(issuer) => Issuer::parse(issuer).ok(),
         None => {
             reader.need(&["issuer"]);
-            let parse = |text: &str| Issuer::parse(text).map_err(|reason| reason.to_string());
+            let parse = |text: &str| match text.starts_with("spiffe://") {
+                true => {
+                    Err("must not be a SPIFFE ID; SVIDs are for kind \"spiffe\", which knows them by trust_domain".to_owned())
+                }
+                false => Issuer::named(text).map_err(|reason| reason.to_string()),
+            };
             let checked =
                 |text: &str| parse(text).and_then(|issuer| if fits(kind, text) { Ok(issuer) } else { Err(TENANT.into()) });
             Some(reader.take_parsed("issuer", checked)?.value)
+        }
+    }
+}
+
+/// True for an issuer whose keys can be found. One that is no address may call itself as it likes where its keys are told.
+fn check_issuer(context: &LoadContext, location: SourceLocation, issuer: &str, keys: Option<&KeySource>) -> bool {
+    let (Err(reason), Some(keys)) = (Issuer::parse(issuer), keys) else { return true };
+    let plain = issuer.starts_with("http://");
+    match keys {
+        KeySource::Remote(keys, _) if keys.is_discovered() && !(plain && keys.reach().is_some_and(|reach| reach.plain)) => {
+            let help = if plain { ", or `insecure_reason` with the `networks` that it is in" } else { "" };
+            let sentence =
+                format!("`issuer` {reason}, as its keys are found by it; `jwks_uri` or `jwks_file` tells them too{help}");
+            context.error(location, sentence);
+            false
+        }
+        _ => {
+            context.warn(location, format!("`issuer` {reason} by the standards; here it is a name that `iss` has to the letter"));
+            true
         }
     }
 }

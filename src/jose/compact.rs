@@ -12,13 +12,13 @@ use crate::crypto::Digest;
 use crate::oauth::Time;
 
 /// A longer token is refused before anything of it is decoded.
-pub const COMPACT_BYTES_MAX: usize = 16 * 1024;
+pub const COMPACT_BYTES_MAX: usize = 32 * 1024;
 
 const KID_BYTES_MAX: usize = 255;
 
 /// Header members that let the token choose its key, or change what its bytes mean: refused, never followed (RFC 8725 §3.5,
-/// §3.10). `jwk` is refused too, but for proofs.
-const REFUSED: [&str; 7] = ["jku", "x5u", "x5c", "crit", "zip", "b64", "enc"];
+/// §3.10). `jwk` is refused too, but for proofs, and `jku` but for tokens of issuers whose keys somebody else has told.
+const REFUSED: [&str; 6] = ["x5u", "x5c", "crit", "zip", "b64", "enc"];
 
 /// A signed token, taken apart but not believed.
 pub struct Compact<'a> {
@@ -97,6 +97,12 @@ impl<'a> Compact<'a> {
         self.typ().is_some_and(|typ| short(typ).eq_ignore_ascii_case(media_type))
     }
 
+    /// True when the header says where the signer's keys are (`jku`). Nobody goes there: the keys of an issuer are found by its
+    /// trust rule.
+    pub fn names_key_address(&self) -> bool {
+        self.header.has("jku")
+    }
+
     /// The names of the header's members.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.header.names()
@@ -121,7 +127,7 @@ impl<'a> Compact<'a> {
     /// `AlgorithmNotAllowed`, `UnknownKey`, `AmbiguousKey`, `Signature` or `Claims`.
     pub fn verify_in(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<Verified, JoseReason> {
         let (key, algorithm) = self.select(keys, allowed)?;
-        self.verify_by(key, algorithm)
+        self.verify_by_selected(key, algorithm)
     }
 
     /// As [`Self::verify_in`], but a signature that verified under the same key before is believed while `cache` remembers it.
@@ -133,7 +139,7 @@ impl<'a> Compact<'a> {
         if cache.knows(self.digest, key.thumbprint(), now) {
             return self.verified(key, algorithm);
         }
-        let verified = self.verify_by(key, algorithm)?;
+        let verified = self.verify_by_selected(key, algorithm)?;
         if let Ok(Some(expires)) = verified.claims().date("exp") {
             cache.remember(self.digest, key.thumbprint(), expires, now);
         }
@@ -158,6 +164,15 @@ impl<'a> Compact<'a> {
             return Err(JoseReason::AlgorithmNotAllowed);
         }
         keys.select(self.kid(), algorithm).map(|key| (key, algorithm))
+    }
+
+    /// As [`Self::verify_by`]; a key without a `kid` may have been followed by the one that the token names.
+    fn verify_by_selected(&self, key: &VerifyingKey, algorithm: Algorithm) -> Result<Verified, JoseReason> {
+        let named = self.kid().is_none() || key.kid().is_some();
+        self.verify_by(key, algorithm).map_err(|reason| match reason {
+            JoseReason::Signature if !named => JoseReason::UnknownKey,
+            reason => reason,
+        })
     }
 
     fn verify_by(&self, key: &VerifyingKey, algorithm: Algorithm) -> Result<Verified, JoseReason> {

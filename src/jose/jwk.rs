@@ -1,12 +1,14 @@
 //! One public JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use josekit::jwk::Jwk;
 
 use super::verify::{Verifier, VerifyingKey};
 use super::{Algorithm, KeyReason, Object};
 use crate::crypto::Digest;
+use crate::json::{Members, string, strings};
 
 /// The tokens that the keys of a set are to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub enum KeyUse {
     JwtSvid,
 }
 
-/// Members that only a private or symmetric key has.
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+/// Members that only a private or symmetric key has; `priv` is that of post-quantum keys.
+const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 const EXPONENT_MIN: u64 = 65_537;
@@ -36,14 +38,35 @@ pub(super) fn is_private(member: &str) -> bool {
     PRIVATE.contains(&member)
 }
 
-/// Reads one JWK whose text is known to be an object of unique members.
+/// True where the entry of a key set has private or symmetric key material, also when it is no good JWK otherwise. What many
+/// serialisers write for a member that the key does not have (`null`, an empty text or list) is none.
+pub(super) fn holds_secret(entry: &str) -> bool {
+    let secret = |name: &str, value: &str| is_private(name) && !matches!(value, "null" | "\"\"" | "[]");
+    Members::written(entry).is_some_and(|members| members.iter().any(|(name, value)| secret(name, value.get())))
+}
+
+/// The `kid` of an entry, good or not, where it is a text.
+pub(super) fn kid(entry: &str) -> Option<String> {
+    let members = Members::written(entry)?;
+    let (_, kid) = members.iter().find(|(name, _)| name == "kid")?;
+    string(kid.get()).map(Cow::into_owned)
+}
+
+/// Reads one JWK. Of its members `kty`, `crv`, `x`, `y`, `n`, `e`, `kid`, `alg`, `use` and `key_ops` are read; whatever the
+/// others hold, the key is the same without them. A member that is `null` is not there.
 ///
 /// # Errors
 /// Why this key cannot verify tokens of that use.
 pub(super) fn parse(json: &str, key_use: KeyUse) -> Result<VerifyingKey, KeyReason> {
-    let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
-    check_use(&jwk, key_use)?;
-    from_jwk(&jwk)
+    let jwk = Jwk::read(json)?;
+    jwk.check_use(key_use)?;
+    let kid = jwk.text("kid")?;
+    if kid.as_ref().is_some_and(|kid| kid.is_empty() || kid.len() > KID_BYTES_MAX) {
+        return Err(KeyReason::Malformed);
+    }
+    let parameters = KeyParameters::read(&jwk)?;
+    let verifiers = parameters.verifiers(jwk.pinned()?)?;
+    Ok(VerifyingKey { kid: kid.map(Box::from), thumbprint: parameters.thumbprint(), verifiers })
 }
 
 /// Reads the JWK that a proof brings along, for the one algorithm by which the proof is signed.
@@ -51,10 +74,10 @@ pub(super) fn parse(json: &str, key_use: KeyUse) -> Result<VerifyingKey, KeyReas
 /// # Errors
 /// Why this key cannot verify such a signature.
 pub(super) fn of_proof(json: &str, algorithm: Algorithm) -> Result<VerifyingKey, KeyReason> {
-    let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
-    check_use(&jwk, KeyUse::Signature)?;
+    let jwk = Jwk::read(json)?;
+    jwk.check_use(KeyUse::Signature)?;
     let parameters = KeyParameters::read(&jwk)?;
-    if !parameters.serves(algorithm) || pinned(&jwk)?.is_some_and(|pinned| pinned != algorithm) {
+    if !parameters.serves(algorithm) || jwk.pinned()?.is_some_and(|pinned| pinned != algorithm) {
         return Err(KeyReason::Algorithm);
     }
     Ok(VerifyingKey { kid: None, thumbprint: parameters.thumbprint(), verifiers: vec![parameters.verifier(algorithm)?] })
@@ -70,62 +93,87 @@ pub fn public_thumbprint(json: &str) -> Result<Digest, KeyReason> {
     if members.names().any(is_private) {
         return Err(KeyReason::Private);
     }
-    let jwk = Jwk::from_bytes(json).map_err(|_| KeyReason::Malformed)?;
-    check_use(&jwk, KeyUse::Signature)?;
+    let jwk = Jwk::read(json)?;
+    jwk.check_use(KeyUse::Signature)?;
     let parameters = KeyParameters::read(&jwk)?;
-    match pinned(&jwk)? {
+    match jwk.pinned()? {
         Some(algorithm) if !parameters.serves(algorithm) => Err(KeyReason::Algorithm),
         _ => Ok(parameters.thumbprint()),
     }
 }
 
-/// The key that a JWK of any use holds.
-///
-/// # Errors
-/// Why this key cannot verify.
-pub(super) fn from_jwk(jwk: &Jwk) -> Result<VerifyingKey, KeyReason> {
-    let kid = jwk.key_id();
-    if kid.is_some_and(|kid| kid.is_empty() || kid.len() > KID_BYTES_MAX) {
-        return Err(KeyReason::Malformed);
+/// The members of a JWK, whose values are read when they are asked for.
+struct Jwk<'a>(Members<'a>);
+
+impl<'a> Jwk<'a> {
+    fn read(json: &'a str) -> Result<Self, KeyReason> {
+        Members::read(json).map(Self).map_err(|_| KeyReason::Malformed)
     }
-    let parameters = KeyParameters::read(jwk)?;
-    let verifiers = parameters.verifiers(pinned(jwk)?)?;
-    Ok(VerifyingKey { kid: kid.map(Box::from), thumbprint: parameters.thumbprint(), verifiers })
-}
 
-/// The algorithm that the key names, which is then the only one it serves (RFC 7517 §4.4).
-fn pinned(jwk: &Jwk) -> Result<Option<Algorithm>, KeyReason> {
-    jwk.algorithm().map(|name| Algorithm::parse(name).ok_or(KeyReason::Algorithm)).transpose()
-}
+    /// The member called `name`, as it was written.
+    fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).map(|value| value.get()).filter(|value| *value != "null")
+    }
 
-/// `use: sig` or none (RFC 7517 §4.2); for a SPIFFE bundle exactly `jwt-svid` (SPIFFE Trust Domain and Bundle §4.2.2).
-fn check_use(jwk: &Jwk, key_use: KeyUse) -> Result<(), KeyReason> {
-    let fits = match key_use {
-        KeyUse::Signature => jwk.key_use().is_none_or(|named| named == "sig"),
-        KeyUse::JwtSvid => jwk.key_use() == Some("jwt-svid"),
-    };
-    let verifies = jwk.key_operations().is_none_or(|operations| operations.contains(&"verify"));
-    if fits && verifies { Ok(()) } else { Err(KeyReason::Use) }
+    fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, KeyReason> {
+        self.raw(name).map(|raw| string(raw).ok_or(KeyReason::Malformed)).transpose()
+    }
+
+    /// The algorithm that the key names, which is then the only one it serves (RFC 7517 §4.4).
+    fn pinned(&self) -> Result<Option<Algorithm>, KeyReason> {
+        self.text("alg")?.map(|name| Algorithm::parse(&name).ok_or(KeyReason::Algorithm)).transpose()
+    }
+
+    /// `use: sig` or none (RFC 7517 §4.2); for a SPIFFE bundle exactly `jwt-svid` (SPIFFE Trust Domain and Bundle §4.2.2).
+    fn check_use(&self, key_use: KeyUse) -> Result<(), KeyReason> {
+        match (key_use, self.text("use")?.as_deref()) {
+            (KeyUse::Signature, None | Some("sig")) | (KeyUse::JwtSvid, Some("jwt-svid")) => {}
+            (KeyUse::Signature, Some("enc")) => return Err(KeyReason::Encryption),
+            _ => return Err(KeyReason::Use),
+        }
+        let named = self.raw("key_ops").filter(|list| *list != "[]");
+        let named = named.map(|list| strings(list).filter(|_| list.starts_with('[')).ok_or(KeyReason::Malformed));
+        let verifies = named.transpose()?.is_none_or(|named| named.iter().any(|operation| operation == "verify"));
+        if verifies { Ok(()) } else { Err(KeyReason::Use) }
+    }
+
+    fn bytes(&self, member: &str) -> Result<Vec<u8>, KeyReason> {
+        let text = self.text(member)?.ok_or(KeyReason::Malformed)?;
+        URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| KeyReason::Malformed)
+    }
+
+    /// A coordinate has the full length of its curve (RFC 7518 §6.2.1.2).
+    fn coordinate(&self, member: &str, size: usize) -> Result<Vec<u8>, KeyReason> {
+        self.bytes(member).and_then(|bytes| if bytes.len() == size { Ok(bytes) } else { Err(KeyReason::Malformed) })
+    }
+
+    /// A `Base64urlUInt` (RFC 7518 §2); leading zero bytes, which some issuers write, do not count.
+    fn integer(&self, member: &str) -> Result<Vec<u8>, KeyReason> {
+        let bytes = self.bytes(member)?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let bytes = bytes.get(zeros..).unwrap_or_default().to_vec();
+        if bytes.is_empty() { Err(KeyReason::Malformed) } else { Ok(bytes) }
+    }
 }
 
 impl KeyParameters {
-    fn read(jwk: &Jwk) -> Result<Self, KeyReason> {
-        match (jwk.key_type(), jwk.curve()) {
+    fn read(jwk: &Jwk<'_>) -> Result<Self, KeyReason> {
+        match (jwk.text("kty")?.as_deref().ok_or(KeyReason::Malformed)?, jwk.text("crv").ok().flatten().as_deref()) {
             ("EC", Some("P-256")) => Self::ec(jwk, Algorithm::ES256, "P-256", 32),
             ("EC", Some("P-384")) => Self::ec(jwk, Algorithm::ES384, "P-384", 48),
             ("EC", Some("P-521")) => Self::ec(jwk, Algorithm::ES512, "P-521", 66),
-            ("OKP", Some("Ed25519")) => Ok(Self::Ed25519 { x: coordinate(jwk, "x", 32)? }),
+            ("OKP", Some("Ed25519")) => Ok(Self::Ed25519 { x: jwk.coordinate("x", 32)? }),
             ("RSA", _) => Self::rsa(jwk),
             _ => Err(KeyReason::Type),
         }
     }
 
-    fn ec(jwk: &Jwk, algorithm: Algorithm, crv: &'static str, size: usize) -> Result<Self, KeyReason> {
-        Ok(Self::Ec { algorithm, crv, x: coordinate(jwk, "x", size)?, y: coordinate(jwk, "y", size)? })
+    fn ec(jwk: &Jwk<'_>, algorithm: Algorithm, crv: &'static str, size: usize) -> Result<Self, KeyReason> {
+        Ok(Self::Ec { algorithm, crv, x: jwk.coordinate("x", size)?, y: jwk.coordinate("y", size)? })
     }
 
-    fn rsa(jwk: &Jwk) -> Result<Self, KeyReason> {
-        let (n, e) = (integer(jwk, "n")?, integer(jwk, "e")?);
+    fn rsa(jwk: &Jwk<'_>) -> Result<Self, KeyReason> {
+        let (n, e) = (jwk.integer("n")?, jwk.integer("e")?);
         let leading = n.first().map_or(0, |byte| byte.leading_zeros() as usize);
         let bits = n.len() * 8 - leading;
         let exponent = e.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
@@ -173,11 +221,6 @@ impl KeyParameters {
     }
 }
 
-fn bytes(jwk: &Jwk, member: &str) -> Result<Vec<u8>, KeyReason> {
-    let text = jwk.parameter(member).and_then(|value| value.as_str()).ok_or(KeyReason::Malformed)?;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyReason::Malformed)
-}
-
 /// The fingerprint of keys that a broken library made, so that their factors can be computed (CVE-2017-15361): modulo each of
 /// these primes the modulus is a power of 65537. Of other keys one in a hundred million looks like that.
 fn has_roca(n: &[u8]) -> bool {
@@ -188,17 +231,4 @@ fn has_roca(n: &[u8]) -> bool {
         powers.take(prime as usize).any(|power| power == rest)
     };
     PRIMES.into_iter().all(power_of_generator)
-}
-
-/// A coordinate has the full length of its curve (RFC 7518 §6.2.1.2).
-fn coordinate(jwk: &Jwk, member: &str, size: usize) -> Result<Vec<u8>, KeyReason> {
-    bytes(jwk, member).and_then(|bytes| if bytes.len() == size { Ok(bytes) } else { Err(KeyReason::Malformed) })
-}
-
-/// A `Base64urlUInt` (RFC 7518 §2); leading zero bytes, which some issuers write, do not count.
-fn integer(jwk: &Jwk, member: &str) -> Result<Vec<u8>, KeyReason> {
-    let bytes = bytes(jwk, member)?;
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    let bytes = bytes.get(zeros..).unwrap_or_default().to_vec();
-    if bytes.is_empty() { Err(KeyReason::Malformed) } else { Ok(bytes) }
 }

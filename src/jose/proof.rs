@@ -37,7 +37,8 @@ impl<'a> EmbeddedKeyJws<'a> {
     /// # Errors
     /// The first thing that is not so.
     pub fn parse(text: &'a str) -> Result<Self, EmbeddedKeyReason> {
-        Compact::take_apart(text).map(Self).map_err(EmbeddedKeyReason::Jose)
+        let proof = Compact::take_apart(text).map_err(EmbeddedKeyReason::Jose)?;
+        if proof.names_key_address() { Err(EmbeddedKeyReason::Jose(JoseReason::HeaderMember)) } else { Ok(Self(proof)) }
     }
 
     /// True when the header's `typ` is `media_type`: in any case, with or without `application/` (RFC 7515 §4.1.9).

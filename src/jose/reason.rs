@@ -36,7 +36,7 @@ pub enum JoseReason {
 impl fmt::Display for JoseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Long => "the token is longer than 16 KiB",
+            Self::Long => "the token is longer than 32 KiB",
             Self::Parts => "the token is not a signed JWT in compact form, which has three parts",
             Self::Encoding => "the token is not canonical base64url without padding",
             Self::Header => "the header of the token is not a JSON object of unique members with string alg, kid and typ",
@@ -67,6 +67,8 @@ pub enum KeyReason {
     Type,
     /// `use` or `key_ops` says it is for something else.
     Use,
+    /// For encryption, as many issuers have one beside those that sign.
+    Encryption,
     /// `alg` is unknown or does not go with the key's type and curve.
     Algorithm,
     /// Private or symmetric key material where a public key is wanted.
@@ -74,6 +76,10 @@ pub enum KeyReason {
     /// RSA with fewer than 2,048 or more than 8,192 bits, an exponent that is even or too small, or factors that can be
     /// computed.
     Strength,
+    /// A key that stands in the set already.
+    Repeated,
+    /// Another key of the set has the same `kid` for the same algorithm.
+    SharedKid,
 }
 
 impl fmt::Display for KeyReason {
@@ -82,9 +88,12 @@ impl fmt::Display for KeyReason {
             Self::Malformed => "is not a well-formed key",
             Self::Type => "has a key type or curve that no supported algorithm uses",
             Self::Use => "is not for verifying such tokens, says its use or key_ops",
+            Self::Encryption => "is for encryption, says its use",
             Self::Algorithm => "has an alg that is unknown or does not go with its type",
             Self::Private => "holds private or symmetric key material; a public key belongs there",
             Self::Strength => "is an RSA key outside 2048 to 8192 bits, with a weak exponent, or of the ROCA kind",
+            Self::Repeated => "is in the set already",
+            Self::SharedKid => "has the kid of another key of the set, so that the kid names neither",
         })
     }
 }
@@ -96,24 +105,21 @@ impl std::error::Error for KeyReason {}
 pub enum KeySetReason {
     /// More than [`super::KEY_SET_BYTES_MAX`] bytes.
     Long,
-    /// Not a JSON object of unique members with an array `keys` of objects.
+    /// Not a JSON object of unique members with an array `keys`.
     Malformed,
-    /// More than 256 keys.
+    /// More than [`super::KEYS_MAX`] keys.
     Count,
     /// Holds private or symmetric key material, which must never be published.
     Private,
-    /// Two keys have the same `kid` for the same algorithm.
-    Duplicate,
 }
 
 impl fmt::Display for KeySetReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Long => "is longer than 1 MiB",
-            Self::Malformed => "is not a JWK set: a JSON object of unique members with an array keys of objects",
-            Self::Count => "has more than 256 keys",
+            Self::Malformed => "is not a JWK set: a JSON object of unique members with an array keys",
+            Self::Count => "has more than 2048 keys",
             Self::Private => "holds private or symmetric key material; publish public keys only, and replace these",
-            Self::Duplicate => "has two keys with the same kid for one algorithm",
         })
     }
 }

@@ -18,7 +18,7 @@ use josekit::jws::{JwsAlgorithm, JwsSigner};
 use zeroize::Zeroizing;
 
 use super::verify::{VerifyingKey, count_parsed_key};
-use super::{Algorithm, JoseReason, KeyReason, jwk};
+use super::{Algorithm, JoseReason, KeyReason, KeyUse, jwk};
 
 const RSA_BITS: u32 = 2048;
 
@@ -58,7 +58,7 @@ impl SigningKey {
         let mut public = pair.to_jwk_public_key();
         public.set_algorithm(algorithm.name());
         public.set_key_use("sig");
-        let mut verifying = jwk::from_jwk(&public)?;
+        let mut verifying = jwk::parse(&public.to_string(), KeyUse::Signature)?;
         let kid = verifying.thumbprint().to_string();
         public.set_key_id(kid.clone());
         verifying.kid = Some(kid.clone().into());

@@ -13,7 +13,7 @@ use super::unique::refuse_repeats;
 /// The members of a JSON object, in the order in which they came; none of them twice. Each value is kept as it was written.
 pub struct Members<'a>(Entries<'a>);
 
-type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+pub(crate) type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 impl<'a> Members<'a> {
     /// Reads an object. Nothing inside its values is looked at.
@@ -26,6 +26,11 @@ impl<'a> Members<'a> {
         names.sort_unstable();
         refuse_repeats(names.into_iter())?;
         Ok(Self(entries))
+    }
+
+    /// The members of an object as they were written, one that is repeated too; none where it is no object.
+    pub(crate) fn written(text: &'a str) -> Option<Entries<'a>> {
+        serde_json::from_str(text).ok().map(|ObjectEntries(entries)| entries)
     }
 
     /// The members sorted by name.

@@ -20,6 +20,18 @@ pub(crate) fn strings(raw: &str) -> Option<Vec<Cow<'_, str>>> {
     }
 }
 
+/// The JSON type of `raw`, a value, for sentences.
+pub(crate) fn kind_of(raw: &str) -> &'static str {
+    match raw.as_bytes().first() {
+        Some(b'"') => "a text",
+        Some(b'[') => "a list",
+        Some(b'{') => "an object",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "true or false",
+        _ => "a number",
+    }
+}
+
 /// A member's name, borrowed where it was written without escapes.
 pub(super) struct NameText<'a>(pub(super) Cow<'a, str>);
 

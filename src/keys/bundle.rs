@@ -43,10 +43,7 @@ impl TrustBundle {
     /// See [`TrustBundleReason`].
     pub fn parse(json: &[u8]) -> Result<Self, TrustBundleReason> {
         let keys = KeySet::parse(json, KeyUse::JwtSvid).map_err(TrustBundleReason::KeySet)?;
-        let malformed = || TrustBundleReason::KeySet(KeySetReason::Malformed);
-        let document = Object::parse(json).map_err(|_| malformed())?;
-        let listed: Vec<&RawValue> = document.member("keys").ok_or_else(malformed)?;
-        let authorities = listed.into_iter().filter_map(authority);
+        let authorities = KeySet::entries(json).map_err(TrustBundleReason::KeySet)?.into_iter().filter_map(authority);
         let roots = Roots::from_readable(authorities).map_err(|_| TrustBundleReason::Roots)?;
         Ok(Self { keys: Arc::new(keys), roots: Arc::new(roots) })
     }
@@ -94,7 +91,7 @@ impl fmt::Display for TrustBundleReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeySet(reason) => reason.fmt(f),
-            Self::Roots => f.write_str("has more than 256 certificates; authorities that sign no more must be taken out of it"),
+            Self::Roots => f.write_str("has more than 1024 certificates; authorities that sign no more must be taken out of it"),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 
 use ::spiffe::WorkloadApiError;
 use tokio::task::JoinError;
+use url::Url;
 
 use super::{Older, TrustBundleReason};
 use crate::jose::KeySetReason;
@@ -19,10 +21,12 @@ pub struct KeysUnavailable;
 pub enum RefreshReason {
     /// No document was fetched.
     Fetch(FetchReason),
-    /// Discovery metadata that is no JSON object, names another issuer, or has no `jwks_uri`.
+    /// Discovery metadata that is no JSON object of unique members, or has no `issuer` or `jwks_uri`.
     Metadata,
-    /// Discovery names a host for its keys that the rule does not name.
-    Host,
+    /// Discovery metadata of that issuer, where another was asked for.
+    OtherIssuer(String),
+    /// Discovery names that address for its keys, on a host that the rule does not name.
+    Host(Url),
     /// A bundle that is older than one that was seen, or does not say how old it is.
     RolledBack(Older),
     /// The runtime stopped before a bundle could be compared with those that were seen, or that task failed.
@@ -35,6 +39,8 @@ pub enum RefreshReason {
     Workload(WorkloadApiError),
     /// The SPIFFE Workload API does not answer.
     Silent,
+    /// The file with the token for the fetch cannot be used, for that reason.
+    TokenFile(PathBuf, String),
 }
 
 impl RefreshReason {
@@ -55,9 +61,17 @@ impl fmt::Display for RefreshReason {
         match self {
             Self::Fetch(reason) if reason.is_forbidden() => write!(f, "{reason}; a trust rule names networks in keys.networks"),
             Self::Fetch(reason) => reason.fmt(f),
-            Self::Metadata => f.write_str("the discovery document is malformed or names another issuer"),
-            Self::Host => {
-                f.write_str("the discovery document puts the keys on a host that the rule does not name; add it to keys.hosts")
+            Self::Metadata => f.write_str("the discovery document is no JSON object with the texts issuer and jwks_uri"),
+            Self::OtherIssuer(named) => write!(
+                f,
+                "the discovery document names the issuer {named}, which is not the issuer of the rule: both must be the same to \
+                 the letter"
+            ),
+            Self::Host(uri) => {
+                let (host, port) = (uri.host_str().unwrap_or_default(), uri.port().map(|port| format!(":{port}")));
+                let (host, scheme) = (format!("{host}{}", port.unwrap_or_default()), uri.scheme());
+                write!(f, "the discovery document puts the keys on a host that the rule does not name ({scheme}://{host}); ")?;
+                write!(f, "if they belong there, add \"{host}\" to keys.hosts")
             }
             Self::RolledBack(older) => older.fmt(f),
             Self::Unadmitted(error) => {
@@ -69,6 +83,7 @@ impl fmt::Display for RefreshReason {
                 write!(f, "the Workload API gives this server no bundles ({error}); register it with the agent")
             }
             Self::Workload(error) => write!(f, "the Workload API: {error}"),
+            Self::TokenFile(path, why) => write!(f, "the token for the fetch cannot be had from {}: {why}", path.display()),
             Self::Silent => f.write_str("the Workload API did not answer in time"),
         }
     }
@@ -83,7 +98,7 @@ impl Error for RefreshReason {
             Self::Bundle(reason) => Some(reason),
             Self::Workload(error) => Some(error),
             Self::RolledBack(older) => Some(older),
-            Self::Metadata | Self::Host | Self::Silent => None,
+            Self::Metadata | Self::OtherIssuer(_) | Self::Host(_) | Self::Silent | Self::TokenFile(..) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use url::Url;
 use super::state::{CacheState, Phase};
 use super::{KeyLocation, KeyMaterial, RefreshReason, TrustBundle};
 use crate::jose::{KeySet, KeyUse, Object};
+use crate::json;
 use crate::net::{self, FetchReason, Fetcher, MediaTypes, Route};
 use crate::oauth::{Clock, Issuer};
 
@@ -63,7 +64,7 @@ impl Schedule {
 }
 
 async fn refresh(state: &CacheState, fetcher: &Fetcher) -> FetchedKeys {
-    let (material, keep) = fetch_keys(&state.target.location, &state.route()?, fetcher).await?;
+    let (material, keep) = fetch_keys(&state.target.location, &state.route().await?, fetcher).await?;
     Ok((admitted(state, material).await?, keep))
 }
 
@@ -99,15 +100,17 @@ async fn fetch_bundle(url: &Url, route: &Route, fetcher: &Fetcher) -> FetchedKey
 async fn discover(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fetcher) -> Result<Url, RefreshReason> {
     let address = Url::parse(&issuer.join("/.well-known/openid-configuration")).map_err(|_| FetchReason::Address)?;
     let answer = fetcher.get(&address, JSON_TYPES, route).await?;
-    let metadata = Object::parse(answer.body).map_err(|_| RefreshReason::Metadata)?;
+    let metadata = json::text(&answer.body).map_err(|_| RefreshReason::Metadata)?;
+    let metadata = Object::parse(metadata).map_err(|_| RefreshReason::Metadata)?;
     let text = |name| metadata.text(name).ok().flatten().ok_or(RefreshReason::Metadata);
-    if text("issuer")? != issuer.as_str() {
-        return Err(RefreshReason::Metadata);
+    let named = text("issuer")?;
+    if named != issuer.as_str() {
+        return Err(RefreshReason::OtherIssuer(named.chars().filter(|shown| matches!(shown, ' '..='~')).take(300).collect()));
     }
     let uri = Url::parse(&text("jwks_uri")?).map_err(|_| RefreshReason::Metadata)?;
     let same = net::authority(&uri) == net::authority(&address) && uri.scheme() == address.scheme();
-    let named = || hosts.iter().any(|host| net::leads_to(host, &uri));
-    if same || named() { Ok(uri) } else { Err(RefreshReason::Host) }
+    let allowed = || hosts.iter().any(|host| net::leads_to(host, &uri));
+    if same || allowed() { Ok(uri) } else { Err(RefreshReason::Host(uri)) }
 }
 
 #[cfg(test)]

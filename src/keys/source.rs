@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{TrustBundle, WorkloadApi};
+use super::{Reach, TrustBundle, WorkloadApi};
 use crate::jose::KeySet;
-use crate::net::{self, Network};
+use crate::net;
 use crate::oauth::{Issuer, SpiffeId, TrustDomain};
 use crate::x509::Roots;
 
@@ -48,8 +48,8 @@ pub enum KeyLocation {
     },
     /// The SPIFFE Workload API, which streams the bundle of the rule's trust domain.
     Workload(WorkloadApi),
-    /// One of the above, whose host may lead to these networks although they are not public.
-    Within(Box<KeyLocation>, Vec<Network>),
+    /// One of the above, reached in this way.
+    Within(Box<KeyLocation>, Box<Reach>),
 }
 
 /// How a bundle endpoint proves itself (SPIFFE Federation §5.2).
@@ -135,14 +135,17 @@ impl KeySource {
     /// False for an address that no fetcher goes to.
     pub(crate) fn is_fetchable(&self) -> bool {
         match self {
-            Self::Remote(location, _) => location.uri().is_none_or(net::may_fetch),
+            Self::Remote(location, _) => {
+                let plain = location.reach().is_some_and(|reach| reach.plain);
+                location.uri().is_none_or(|uri| net::may_fetch(uri, plain))
+            }
             _ => true,
         }
     }
 }
 
 impl KeyLocation {
-    /// The location itself, without the networks that it may lead to.
+    /// The location itself, without how it is reached.
     pub(super) fn plain(&self) -> &Self {
         match self {
             Self::Within(inner, _) => inner.plain(),
@@ -150,8 +153,14 @@ impl KeyLocation {
         }
     }
 
-    pub(super) fn networks(&self) -> &[Network] {
-        if let Self::Within(_, networks) = self { networks } else { &[] }
+    /// How it is reached, where that is said.
+    pub(crate) fn reach(&self) -> Option<&Reach> {
+        if let Self::Within(_, reach) = self { Some(reach) } else { None }
+    }
+
+    /// True where the keys are found by the issuer's name.
+    pub(crate) fn is_discovered(&self) -> bool {
+        matches!(self.plain(), Self::Discovery { .. })
     }
 
     /// True for the source of a SPIFFE bundle.

@@ -1,10 +1,11 @@
-//! TLS to a server of the profile `https_spiffe`, which proves a SPIFFE ID (SPIFFE Federation §5.2.2.4).
+//! TLS to a server of the profile `https_spiffe`, which proves a SPIFFE ID (SPIFFE Federation §5.2.2.4), and to one that proves
+//! its name by authorities of its own.
 
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::oauth::{SpiffeId, Time, TrustDomain};
@@ -24,6 +25,14 @@ pub(super) fn client_config(server: SpiffeServer) -> Option<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider);
     let versions = builder.with_safe_default_protocol_versions().ok()?;
     Some(versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+}
+
+/// TLS as a client of a server that proves its name by one of these authorities, without a certificate of our own.
+pub(super) fn config_under(authorities: &Roots) -> Option<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let roots = RootCertStore { roots: authorities.anchors().to_vec() };
+    let versions = builder.with_safe_default_protocol_versions().ok()?;
+    Some(versions.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[derive(Debug)]

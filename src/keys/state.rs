@@ -47,6 +47,9 @@ pub(super) enum Phase {
 /// The number of requests that wait for one issuer; the others are answered at once.
 const WAITING_MAX: usize = 64;
 
+/// The number of keys left out that one line names.
+const LEFT_OUT_TOLD: usize = 8;
+
 impl CacheState {
     pub(super) fn new(target: FetchTarget, sequences: Arc<Sequences>) -> Self {
         let (phase, _) = watch::channel(Phase::Fetching);
@@ -65,11 +68,14 @@ impl CacheState {
     /// How the address may be reached now.
     ///
     /// # Errors
-    /// When there can be no TLS client.
-    pub(super) fn route(&self) -> Result<Route, RefreshReason> {
+    /// When there can be no TLS client, or the token that it takes is not there.
+    pub(super) async fn route(&self) -> Result<Route, RefreshReason> {
         let config = |server| spiffe_tls::client_config(server).ok_or(FetchReason::Client);
         let tls = self.spiffe_server().map(config).transpose()?;
-        Ok(Route { networks: self.target.location.networks().to_vec(), tls })
+        let Some(reach) = self.target.location.reach() else { return Ok(Route { tls, ..Route::default() }) };
+        let bearer = reach.bearer().await?;
+        let (networks, proxy) = (reach.networks.clone(), reach.proxy.clone());
+        Ok(Route { networks, tls: tls.or_else(|| reach.tls()), bearer, plain: reach.plain, proxy })
     }
 
     /// The server that must answer now, where a SPIFFE ID proves it.
@@ -92,10 +98,30 @@ impl CacheState {
 
     /// Puts `material` in force.
     pub(super) fn keep(&self, material: KeyMaterial, clock: &dyn Clock) {
-        let (usable, skipped) = (material.keys.keys().len(), material.keys.skipped().len());
+        let (usable, left_out) = (material.keys.keys().len(), material.keys.left_out().len());
         let roots = material.roots.as_ref().map_or(0, |roots| roots.len());
-        tracing::debug!(location = %self.target.location, usable, skipped, roots, "keys fetched");
+        tracing::debug!(location = %self.target.location, usable, left_out, roots, "keys fetched");
+        self.tell_unused(&material);
         self.fetched.store(Some(Arc::new(Fetched { material, at: clock.now() })));
+    }
+
+    /// Tells what of `material` is not used, once for as long as that stays so.
+    fn tell_unused(&self, material: &KeyMaterial) {
+        let unused = |material: &KeyMaterial| {
+            let (set, roots) = (&material.keys, material.roots.as_ref().map_or(0, |roots| roots.len()));
+            let told = set.left_out().iter().filter(|key| !key.is_by_design(set.key_use())).map(ToString::to_string);
+            (told.collect::<Vec<String>>(), set.is_empty() && roots == 0)
+        };
+        let (left_out, empty) = unused(material);
+        let known = self.fetched.load().as_ref().map(|before| unused(&before.material)).unwrap_or_default();
+        let location = &self.target.location;
+        if !left_out.is_empty() && left_out != known.0 {
+            let (count, keys) = (left_out.len(), left_out.iter().take(LEFT_OUT_TOLD).cloned().collect::<Vec<_>>().join("; "));
+            tracing::warn!(%location, count, %keys, "keys are left out of what was fetched; the others count");
+        }
+        if empty && !known.1 {
+            tracing::warn!(%location, "what was fetched has no usable key, so every token under it is refused");
+        }
     }
 
     /// Tells that nothing came, which changes nothing: the last good keys count until they are too old. The answer is how long

@@ -125,7 +125,7 @@ impl Asked<'_> {
         let ids = self.resources.iter().chain(self.authority.iter().map(|on_api| &on_api.api)).chain(implied);
         let by_name = self.audiences.iter().filter_map(|name| catalog.api_named(name));
         let mut targets = Vec::new();
-        for api in ids.filter_map(|id| catalog.api(id)).chain(by_name) {
+        for api in ids.filter_map(|id| catalog.api_at(id)).chain(by_name) {
             if !targets.contains(&api.id) {
                 targets.push(api.id.clone());
             }

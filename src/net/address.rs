@@ -19,6 +19,10 @@ pub struct Network {
 #[derive(Debug)]
 pub(super) struct Forbidden;
 
+/// A name without an address, or whose addresses cannot be had now.
+#[derive(Debug)]
+pub(super) struct Unresolved(io::Error);
+
 /// A source of the addresses of a name.
 pub(crate) trait Lookup: Send + Sync + fmt::Debug {
     fn lookup(&self, host: String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
@@ -34,6 +38,10 @@ pub(super) struct SystemResolver;
 pub(super) struct AddressFilter {
     pub(super) lookup: Arc<dyn Lookup>,
     pub(super) networks: Vec<Network>,
+    /// True where public addresses may be reached too.
+    pub(super) public: bool,
+    /// The host of a proxy, which an operator named and may be anywhere.
+    pub(super) proxy: Option<String>,
 }
 
 impl Network {
@@ -73,12 +81,13 @@ impl Resolve for AddressFilter {
     fn resolve(&self, name: Name) -> Resolving {
         let found = self.lookup.lookup(name.as_str().to_owned());
         let networks = self.networks.clone();
-        let local = name.as_str() == "localhost";
+        let (local, public) = (name.as_str() == "localhost", self.public);
+        let proxy = self.proxy.as_deref() == Some(name.as_str());
         Box::pin(async move {
-            let addresses = found.await?;
+            let addresses = found.await.map_err(Unresolved)?;
             let allowed = |address: &IpAddr| {
                 let named = networks.iter().any(|network| network.contains(*address));
-                named || if local { address.to_canonical().is_loopback() } else { is_public(*address) }
+                proxy || named || if local { address.to_canonical().is_loopback() } else { public && is_public(*address) }
             };
             // One forbidden address among several is no mistake of an honest zone.
             if !addresses.iter().all(allowed) {
@@ -156,6 +165,14 @@ impl fmt::Display for Forbidden {
 }
 
 impl std::error::Error for Forbidden {}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the name of the host leads to no address ({})", self.0)
+    }
+}
+
+impl std::error::Error for Unresolved {}
 
 #[cfg(test)]
 mod tests {

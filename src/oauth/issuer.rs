@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::is_printable;
+
 /// An issuer identifier: an `https` URL without query, fragment or user information, kept byte for byte because issuers are
 /// compared as strings. Plain `http` is allowed for loopback hosts only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +23,8 @@ pub enum IssuerReason {
     Scheme,
     /// Carries a query, a fragment or user information.
     Extra,
+    /// Begins or ends with a blank, or has a character that cannot be seen.
+    Unseen,
 }
 
 impl Issuer {
@@ -40,6 +44,18 @@ impl Issuer {
             "https" => Ok(Self(text.into())),
             "http" if is_loopback(&url) => Ok(Self(text.into())),
             _ => Err(IssuerReason::Scheme),
+        }
+    }
+
+    /// The name of another issuer, which calls itself as it likes in `iss`: any text that can be seen.
+    ///
+    /// # Errors
+    /// `Length` or `Unseen`.
+    pub fn named(text: &str) -> Result<Self, IssuerReason> {
+        match text {
+            _ if text.is_empty() || text.len() > 2048 => Err(IssuerReason::Length),
+            _ if text.trim() != text || !is_printable(text) => Err(IssuerReason::Unseen),
+            _ => Ok(Self(text.into())),
         }
     }
 
@@ -71,6 +87,7 @@ impl fmt::Display for IssuerReason {
             Self::Length => "must have 1 to 2048 bytes",
             Self::NotUrl => "must be an absolute URL",
             Self::Scheme => "must use https (http only on a loopback host)",
+            Self::Unseen => "must not begin or end with a blank, nor have characters that cannot be seen",
             Self::Extra => "must not have a query, a fragment or user information",
         })
     }

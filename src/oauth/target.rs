@@ -47,6 +47,12 @@ impl Resource {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The URI as all its equivalent spellings have it (RFC 3986 §6.2.2 and §6.2.3): scheme and host in lower case, no default
+    /// port, and `/` for an empty path. None for what is no URL.
+    pub fn common_form(&self) -> Option<String> {
+        Url::parse(&self.0).ok().map(String::from)
+    }
 }
 
 impl Audience {

@@ -20,6 +20,7 @@ use super::index::{PolicyHead, RequestHead};
 use super::outcome::UNANSWERABLE;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::oauth::{Scope, Time};
+use crate::trust::SET;
 
 /// The schema that policies are validated against.
 pub(super) const SCHEMA: &str = include_str!("../../conf/policies/schema.cedarschema");
@@ -32,12 +33,12 @@ static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
 
 /// The types of entities that questions are made of; reading a name costs as much as a small policy.
 static KINDS: LazyLock<Vec<EntityTypeName>> = LazyLock::new(|| {
-    ["Action", "Agent", "Api", "Scope", "Subject", "Team"].into_iter().filter_map(|kind| kind.parse().ok()).collect()
+    ["Action", "Agent", "Api", "Scope", "Sets", "Subject", "Team"].into_iter().filter_map(|kind| kind.parse().ok()).collect()
 });
 
-/// Policies may look at their principal, resource and subject, not at what lies behind those: nothing else is there when they
-/// run.
-const REACH: u32 = 1;
+/// Policies may look at their principal, resource and subject, and at the sets of the subject, not at what lies behind those:
+/// nothing else is there when they run.
+const REACH: u32 = 2;
 
 /// The action of a question. One scope is one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +135,7 @@ impl RequestTemplate {
         let ask = |entities: &Entities| Authorizer::new().is_authorized(&asked, &self.slice.set, entities);
         match self.slice.used.contains(Attribute::Subject) {
             false => Some(ask(&self.entities)),
-            true => Some(ask(&self.entities.clone().add_entities([subject(request)?], None).ok()?)),
+            true => Some(ask(&self.entities.clone().add_entities(subject(request)?, None).ok()?)),
         }
     }
 }
@@ -245,12 +246,25 @@ fn named<'a>(values: impl IntoIterator<Item = (&'a str, PolicyValue<'a>)>) -> Op
     values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
 }
 
-fn subject(request: &RequestContext<'_>) -> Option<Entity> {
+/// The subject, whose tags are texts, and its sets, whose tags are sets.
+fn subject(request: &RequestContext<'_>) -> Option<[Entity; 2]> {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-    let attributes = request.subject().map(|(name, value)| (name.to_owned(), text(value)));
-    let tags: BTreeMap<&str, &str> = request.tags().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let id = request.admitted.subject().subject().as_str();
+    let (mut tags, mut sets) = (BTreeMap::new(), BTreeMap::<&str, Vec<&str>>::new());
+    for (name, value) in request.tags() {
+        match name.strip_suffix(SET) {
+            Some(name) => sets.entry(name).or_default().push(value),
+            None => drop(tags.insert(name.as_str(), value.as_str())),
+        }
+    }
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
-    Entity::new_with_tags(uid("Subject", request.admitted.subject().subject().as_str())?, attributes, [], tags).ok()
+    let set = |members: Vec<&str>| RestrictedExpression::new_set(members.into_iter().map(text));
+    let sets = sets.into_iter().map(|(name, members)| (name.to_owned(), set(members)));
+    let held = uid("Sets", id)?;
+    let attributes = request.subject().map(|(name, value)| (name.to_owned(), text(value)));
+    let attributes = attributes.into_iter().chain([("sets".to_owned(), RestrictedExpression::new_entity_uid(held.clone()))]);
+    let subject = Entity::new_with_tags(uid("Subject", id)?, attributes, [], tags).ok()?;
+    Some([subject, Entity::new_with_tags(held, [], [], sets).ok()?])
 }
 
 fn expression(value: PolicyValue<'_>) -> Option<RestrictedExpression> {
@@ -404,7 +418,7 @@ pub(super) mod oracle {
         let context = slice.context(request, on, &mut SharedContext::new()).unwrap();
         let template = template(Arc::new(slice), action, principal, resource).unwrap();
         let asked = Request::new(template.principal, template.action, template.resource, context, Some(schema)).unwrap();
-        let entities = template.entities.iter().cloned().chain(subject(request));
+        let entities = template.entities.iter().cloned().chain(subject(request).unwrap());
         let entities = Entities::from_entities(entities, Some(schema)).unwrap();
         PolicyDecision::of(&Authorizer::new().is_authorized(&asked, &template.slice.set, &entities))
     }

@@ -190,6 +190,12 @@ impl Lasting {
             Failure::new(format!("{}: {error}; {way_out}", path.display()))
         })?;
         let verified = Arc::new(Cache::new(settings.limits.verified_tokens));
+        if let Some(variable) = config::proxy_variable() {
+            tracing::warn!(
+                variable,
+                "the proxy of the environment is not used to fetch keys; `proxy` in [keys] of a trust rule is"
+            );
+        }
         Ok(Self { clock, commit, data: data.to_owned(), verified, sequences: Arc::new(sequences), fetcher: Fetcher::new() })
     }
 

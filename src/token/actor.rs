@@ -7,7 +7,7 @@ use crate::oauth::{ClientId, Subject, Time, TokenType};
 use crate::request::PresentedToken;
 use crate::trust::TrustStore;
 
-use super::{IssuerKeys, Origin, TokenReason, VerifiedActor, VerifiedSubject};
+use super::{IssuerKeys, Origin, TokenReason, VerifiedActor, VerifiedSubject, foreign};
 
 /// Verifies an actor token: one of our own tokens whose subject is an agent, or an attestation that logs in exactly one agent.
 ///
@@ -57,7 +57,7 @@ async fn attested(
 ) -> Result<VerifiedActor, TokenReason> {
     let assertion = trust.verify(jws, now).await?;
     let claims = assertion.claims();
-    if claims.has("act") || claims.has("may_act") {
+    if foreign::names_actor(assertion.rule(), claims) || claims.has("may_act") {
         return Err(TokenReason::ActorDelegated);
     }
     let agents = logins.agents_of(&assertion);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::jose::{Compact, Object};
+use crate::jose::{Compact, JoseReason, Object};
 use crate::oauth::{ActChain, CLOCK_SKEW, ForeignName, Issuer, MayAct, ScopesOnApi, Subject, Time, TokenType};
 use crate::trust::{SubjectKind, TrustKind, TrustRule, TrustStore, VerifiedAssertion};
 
@@ -26,12 +26,12 @@ pub(super) async fn verify(
     let claims = assertion.claims();
     Ok(VerifiedSubject {
         subject: Subject::foreign(assertion.rule().name(), assertion.id()),
-        chain: chain(claims, assertion.issuer(), ours)?,
+        chain: chain(assertion.rule(), claims, ours)?,
         may_act: may_act(claims)?,
         issued: assertion.issued(),
         expires: assertion.expires(),
-        authentication: authentication(claims, now)?,
-        attributes: assertion.attributes().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        authentication: authentication(assertion.rule(), claims, now)?,
+        attributes: assertion.attributes().to_vec(),
         scope_limit: scope_limit(assertion.rule(), claims)?,
         digest: assertion.digest(),
         confirmation: assertion.confirmation(),
@@ -43,7 +43,7 @@ fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, Toke
     let rule = assertion.rule();
     let (name, issuer) = (rule.name().clone(), assertion.issuer().to_owned());
     Ok(match rule.subject_kind() {
-        SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(rule.kind(), claims)? },
+        SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(rule, claims)? },
         SubjectKind::Workload => Origin::Attestation {
             rule: name,
             issuer,
@@ -56,12 +56,10 @@ fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, Toke
 /// The scopes that a foreign access token gives here: exactly those that its rule makes of its own (RFC 9068 §2.2.3). An
 /// unknown scope gives none.
 fn scope_limit(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnApi>>, TokenReason> {
-    if rule.kind() != TrustKind::Oauth {
-        return Ok(None);
-    }
-    let scope = claims.text("scope").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
+    let Some(form) = rule.access_tokens() else { return Ok(None) };
+    let scopes = form.scopes(claims).ok_or(TokenReason::Claims)?;
     let mut held: Vec<ScopesOnApi> = Vec::new();
-    for map in rule.scopes().iter().filter(|map| scope.split(' ').any(|name| name == map.from.as_str())) {
+    for map in rule.scopes().iter().filter(|map| scopes.iter().any(|name| name == map.from.as_str())) {
         match held.iter_mut().find(|held| held.api == map.api) {
             Some(held) => held.scopes = held.scopes.union(&[map.to.clone()].into_iter().collect()),
             None => held.push(ScopesOnApi { api: map.api.clone(), scopes: [map.to.clone()].into_iter().collect() }),
@@ -70,11 +68,11 @@ fn scope_limit(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnA
     Ok(Some(held))
 }
 
-/// The client that obtained a token: of an access token `client_id` (RFC 9068 §2.2); of an ID token `azp`, else the sole `aud`
-/// (OpenID Connect Core §2). Otherwise it cannot be told.
-fn obtained_by(kind: TrustKind, claims: &Object) -> Result<Option<String>, TokenReason> {
-    if kind == TrustKind::Oauth {
-        return Ok(claims.text("client_id").map_err(|_| TokenReason::Claims)?.map(|client| client.into_owned()));
+/// The client that obtained a token: of an access token the one that its form names (RFC 9068 §2.2); of an ID token `azp`, else
+/// the sole `aud` (OpenID Connect Core §2). Otherwise it cannot be told.
+fn obtained_by(rule: &TrustRule, claims: &Object) -> Result<Option<String>, TokenReason> {
+    if let Some(form) = rule.access_tokens() {
+        return Ok(form.client(claims).map(Cow::into_owned));
     }
     if let Some(azp) = claims.text("azp").map_err(|_| TokenReason::Claims)? {
         return Ok(Some(azp.into_owned()));
@@ -84,11 +82,20 @@ fn obtained_by(kind: TrustKind, claims: &Object) -> Result<Option<String>, Token
     Ok(sole.map(|audience| audience.clone().into_owned()))
 }
 
-fn chain(claims: &Object, issuer: &str, ours: &Issuer) -> Result<ActChain, TokenReason> {
-    let Some(act) = claims.member("act") else { return Ok(ActChain::default()) };
-    let chain = ActChain::parse(act, issuer).map_err(TokenReason::Act)?;
+fn chain(rule: &TrustRule, claims: &Object, ours: &Issuer) -> Result<ActChain, TokenReason> {
+    let Some(act) = claims.member("act").filter(|_| names_actor(rule, claims)) else { return Ok(ActChain::default()) };
+    let chain = ActChain::parse(act, rule.issuer()).map_err(TokenReason::Act)?;
     chain.refuse_named_by(ours.as_str()).map_err(TokenReason::Act)?;
     Ok(chain)
+}
+
+/// True where `act` names somebody who acts (RFC 8693 §4.1). A platform may note there, of a workload, by what token it got this
+/// one; that identifies nobody.
+pub(super) fn names_actor(rule: &TrustRule, claims: &Object) -> bool {
+    const IDENTIFYING: [&str; 4] = ["sub", "iss", "client_id", "act"];
+    let Some(act) = claims.raw("act") else { return false };
+    let note = Object::parse(act).is_ok_and(|act| !IDENTIFYING.iter().any(|name| act.has(name)) && act.names().next().is_some());
+    !note || rule.kind() != TrustKind::Oidc || rule.subject_kind() != SubjectKind::Workload
 }
 
 fn may_act(claims: &Object) -> Result<Option<MayAct>, TokenReason> {
@@ -97,33 +104,93 @@ fn may_act(claims: &Object) -> Result<Option<MayAct>, TokenReason> {
 
 /// The authentication of the subject. What it says stands in what is issued, so it is held to the rule for names; the time of
 /// an authentication is not ahead, and what the skew of clocks puts there counts as now.
-fn authentication(claims: &Object, now: Time) -> Result<Authentication, TokenReason> {
+///
+/// Each claim is optional, so that one of a type that issuers should not write is not known (for policies that is the worst that
+/// it could be) and told to the operator.
+fn authentication(rule: &TrustRule, claims: &Object, now: Time) -> Result<Authentication, TokenReason> {
     let text = |text: Cow<'_, str>| ForeignName::parse(text).map(ForeignName::into_string).map_err(TokenReason::Authentication);
-    let amr = claims.strings("amr").map_err(|_| TokenReason::Claims)?.unwrap_or_default();
-    let time = claims.date("auth_time").map_err(|_| TokenReason::Claims)?;
+    let amr = optional(rule, claims, "amr", claims.strings("amr")).unwrap_or_default();
+    let time = optional(rule, claims, "auth_time", claims.date("auth_time"));
     if time.is_some_and(|time| time > now.plus(CLOCK_SKEW)) {
         return Err(TokenReason::AuthenticatedLater);
     }
     Ok(Authentication {
-        acr: claims.text("acr").map_err(|_| TokenReason::Claims)?.map(text).transpose()?,
+        acr: optional(rule, claims, "acr", claims.text("acr")).map(text).transpose()?,
         amr: amr.into_iter().map(text).collect::<Result<_, _>>()?,
         time: time.map(|time| time.min(now)),
+    })
+}
+
+/// The value of an optional claim; none where it is absent, null, or not as it should be.
+fn optional<T>(rule: &TrustRule, claims: &Object, claim: &str, read: Result<Option<T>, JoseReason>) -> Option<T> {
+    let value = claims.raw(claim).filter(|value| *value != "null")?;
+    read.unwrap_or_else(|_| {
+        rule.tell_unread(claim, Some(value));
+        None
     })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::sync::Arc;
+
     use super::*;
+    use crate::jose::KeySet;
+    use crate::keys::KeySource;
+    use crate::trust::{IssuerSelector, TrustRuleParts};
+
+    fn rule() -> TrustRule {
+        let keys = KeySource::Fixed(Arc::new(KeySet::of_signing_keys([])));
+        let selector = IssuerSelector::Issuer(Issuer::parse("https://idp.example").unwrap());
+        TrustRule::new(TrustRuleParts::for_tests("idp", TrustKind::Oidc, selector, keys)).unwrap()
+    }
 
     #[test]
     fn a_time_of_authentication_ahead_is_now_within_the_skew_and_refused_beyond_it() {
         let now = Time::from_seconds(1_800_000_000);
-        let at = |seconds: i64| authentication(&Object::parse(format!(r#"{{"auth_time":{seconds}}}"#)).unwrap(), now);
+        let claims = |seconds: i64| Object::parse(format!(r#"{{"auth_time":{seconds}}}"#)).unwrap();
+        let at = |seconds: i64| authentication(&rule(), &claims(seconds), now);
         for (ahead, told) in [(-1, -1), (0, 0), (1, 0), (60, 0)] {
             let time = at(now.seconds() + ahead).unwrap().time;
             assert_eq!(time, Some(Time::from_seconds(now.seconds() + told)), "{ahead}");
         }
         assert!(matches!(at(now.seconds() + 61), Err(TokenReason::AuthenticatedLater)));
+    }
+
+    /// Every type that issuers write where they should not: what cannot be read is not known, and never half known.
+    #[test]
+    fn how_the_subject_authenticated_is_known_or_not_known_and_refuses_nobody() {
+        let now = Time::from_seconds(1_800_000_000);
+        let of = |claim: &str, value: &str| {
+            let claims = Object::parse(format!(r#"{{"{claim}":{value}}}"#)).unwrap();
+            authentication(&rule(), &claims, now).unwrap()
+        };
+        let odd = [
+            "null",
+            "true",
+            "{}",
+            "[]",
+            "[7]",
+            r#"["pwd",7]"#,
+            r#"["pwd",null]"#,
+            r#"[["pwd"]]"#,
+            r#"{"a":1}"#,
+            r#""2026-11-29T18:52:01.180Z""#,
+            "1e400",
+            "-1e300",
+            "99999999999999999999",
+        ];
+        for value in odd {
+            let known = [of("acr", value).acr, of("auth_time", value).time.map(|_| "known".to_owned())];
+            let text = value.starts_with('"');
+            assert_eq!(known, [text.then(|| value.trim_matches('"').to_owned()), None], "{value}");
+            let amr = if text { vec![value.trim_matches('"').to_owned()] } else { Vec::new() };
+            assert_eq!(of("amr", value).amr, amr, "{value}");
+        }
+        assert_eq!(of("amr", r#"["pwd","otp"]"#).amr, ["pwd", "otp"]);
+        assert_eq!(of("auth_time", "1799999999.75").time.map(Time::seconds), Some(1_799_999_999));
+        let refused = Object::parse(r#"{"acr":"a\u202eb"}"#).unwrap();
+        assert!(matches!(authentication(&rule(), &refused, now), Err(TokenReason::Authentication(_))));
     }
 }

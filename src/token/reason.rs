@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::jose::JoseReason;
 use crate::oauth::{ActReason, ForeignNameReason, MayActReason};
-use crate::trust::TrustReason;
+use crate::trust::TrustRefusal;
 
 /// Why a token is refused. The sentences do not say which issuer, audience or key was expected; the log does.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub enum TokenReason {
     /// Not a JWS that we read, or its signature is not good.
     Jose(JoseReason),
     /// No trust rule vouches for it.
-    Trust(TrustReason),
+    Trust(TrustRefusal),
     /// Our token, declared as something that we do not issue.
     DeclaredWrongly,
     /// Declared as an access token of this server, issued by somebody else (RFC 8693 §3).
@@ -49,9 +49,9 @@ impl From<JoseReason> for TokenReason {
     }
 }
 
-impl From<TrustReason> for TokenReason {
-    fn from(reason: TrustReason) -> Self {
-        Self::Trust(reason)
+impl From<TrustRefusal> for TokenReason {
+    fn from(refused: TrustRefusal) -> Self {
+        Self::Trust(refused)
     }
 }
 
@@ -84,4 +84,8 @@ impl fmt::Display for TokenReason {
     }
 }
 
-impl std::error::Error for TokenReason {}
+impl std::error::Error for TokenReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::Trust(refused) = self { Some(refused) } else { None }
+    }
+}

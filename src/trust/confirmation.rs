@@ -85,7 +85,7 @@ mod tests {
         }
         let bad = |more: &str| foreign(&format!(r#"{{"jwk":{{{key}{more}}}}}"#));
         assert_eq!(bad(r#","d":"AA""#), Err(ConfirmationReason::Key(KeyReason::Private)));
-        assert_eq!(bad(r#","use":"enc""#), Err(ConfirmationReason::Key(KeyReason::Use)));
+        assert_eq!(bad(r#","use":"enc""#), Err(ConfirmationReason::Key(KeyReason::Encryption)));
         assert_eq!(bad(r#","alg":"ES384""#), Err(ConfirmationReason::Key(KeyReason::Algorithm)));
         assert_eq!(foreign(r#"{"jwk":{"kty":"oct","k":"AA"}}"#), Err(ConfirmationReason::Key(KeyReason::Private)));
     }

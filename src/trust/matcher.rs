@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde_json::value::RawValue;
+
 use crate::jose::Object;
-use crate::json::string;
+use crate::json::{self, string};
 
 /// The value that one claim must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum Matcher {
     Prefix(String),
     /// There, whatever it is, but not `null`.
     Present,
+    /// A list with one of these values in it, or one of them itself, as issuers write a list of one.
+    Contains(Vec<Literal>),
 }
 
 /// A JSON scalar. The string `true` is not the boolean, and `"7"` is not the number.
@@ -62,6 +66,11 @@ impl Requirement {
         Ok(Self { claim: claim.to_owned(), matcher })
     }
 
+    /// A requirement that is known to make sense.
+    pub(super) fn of(claim: &str, matcher: Matcher) -> Self {
+        Self { claim: claim.to_owned(), matcher }
+    }
+
     /// True when `claims` meet it.
     pub fn holds(&self, claims: &Object) -> bool {
         claims.find(&self.claim).is_some_and(|value| self.matcher.holds(value))
@@ -85,14 +94,19 @@ impl Matcher {
             Self::OneOf(literals) => literals.iter().any(|literal| literal.is(value)),
             Self::Prefix(prefix) => string(value).is_some_and(|text| goes_on(&text, prefix)),
             Self::Present => value != "null",
+            Self::Contains(literals) => {
+                let any = |value: &str| literals.iter().any(|literal| literal.is(value));
+                let items = value.starts_with('[').then(|| json::read_checked::<Vec<&RawValue>>(value).unwrap_or_default());
+                items.map_or_else(|| any(value), |items| items.iter().any(|item| any(item.get())))
+            }
         }
     }
 
     fn check(&self) -> Result<(), MatcherReason> {
         match self {
             Self::Is(literal) => literal.check(),
-            Self::OneOf(literals) if literals.is_empty() => Err(MatcherReason::Nothing),
-            Self::OneOf(literals) => literals.iter().try_for_each(Literal::check),
+            Self::OneOf(literals) | Self::Contains(literals) if literals.is_empty() => Err(MatcherReason::Nothing),
+            Self::OneOf(literals) | Self::Contains(literals) => literals.iter().try_for_each(Literal::check),
             Self::Prefix(prefix) if prefix.contains('*') => Err(MatcherReason::Wildcard),
             Self::Prefix(prefix) if prefix.trim_end_matches('/').is_empty() || !prefix.ends_with('/') => {
                 Err(MatcherReason::Prefix)
@@ -124,10 +138,8 @@ impl fmt::Display for Requirement {
         write!(f, "{} ", self.claim)?;
         match &self.matcher {
             Matcher::Is(literal) => write!(f, "is {literal}"),
-            Matcher::OneOf(literals) => {
-                let literals: Vec<String> = literals.iter().map(ToString::to_string).collect();
-                write!(f, "is one of {}", literals.join(", "))
-            }
+            Matcher::OneOf(literals) => write!(f, "is one of {}", listed(literals)),
+            Matcher::Contains(literals) => write!(f, "contains {}", listed(literals).replace(", ", " or ")),
             Matcher::Prefix(prefix) => write!(f, "begins with {prefix:?}"),
             Matcher::Present => f.write_str("is there"),
         }
@@ -142,6 +154,10 @@ impl fmt::Display for Literal {
             Self::Number(value) => value.fmt(f),
         }
     }
+}
+
+fn listed(literals: &[Literal]) -> String {
+    literals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn goes_on(text: &str, prefix: &str) -> bool {

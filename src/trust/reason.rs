@@ -17,6 +17,8 @@ pub enum TrustReason {
     Disabled,
     /// `typ` says that it is something else.
     Typ,
+    /// `typ` is none that the rule takes for access tokens.
+    AccessTyp,
     /// A header member that JWT-SVIDs may not have (SPIFFE JWT-SVID §2).
     HeaderMember,
     /// A foreign access token, which needs a rule of kind `oauth`.
@@ -51,8 +53,6 @@ pub enum TrustReason {
     SubjectId,
     /// A claim that makes up the instance is absent or unusable.
     Instance,
-    /// A claim that an attribute is taken from is no string, boolean or number.
-    Attribute,
     /// More than one rule vouches for it.
     Ambiguous,
     /// The revocation list by which a certificate would be judged is out of date: no verdict.
@@ -86,6 +86,12 @@ pub enum PlatformReason {
     Tenant,
     /// An ID token where an access token is wanted.
     IdToken,
+    /// Not marked as the access tokens of its issuer are.
+    Unmarked,
+    /// No claim, or claims that differ, for the client that obtained it.
+    Client,
+    /// Its scopes are neither a text nor a list of texts.
+    Scopes,
 }
 
 impl TrustReason {
@@ -121,8 +127,15 @@ impl fmt::Display for TrustReason {
         f.write_str(match self {
             Self::Issuer | Self::Disabled => "the issuer of the token is not trusted here; a trust rule must name it",
             Self::Typ => "the typ of the token says that it is not an identity token or attestation",
+            Self::AccessTyp => concat!(
+                "the typ of the token is none that its trust rule takes for access tokens; ",
+                "provider or [access_token] in the rule's file says which there are"
+            ),
             Self::HeaderMember => "the header of a JWT-SVID may have alg, kid and typ only",
-            Self::AccessToken => "the token is an access token of another server, which needs a trust rule of kind oauth",
+            Self::AccessToken => concat!(
+                "the token is an access token of another server, by its scope or scp; a trust rule of kind oauth takes it, ",
+                "where provider or [access_token] tells its form"
+            ),
             Self::Event => "the token reports an event and identifies nobody",
             Self::SpiffeId => "the sub of the token is not the SPIFFE ID of a workload",
             Self::Unprintable(claim) => {
@@ -140,7 +153,6 @@ impl fmt::Display for TrustReason {
             Self::Requirement => "the claims of the token do not meet its trust rule",
             Self::SubjectId => "a claim that its trust rule takes the subject from is missing or unusable in the token",
             Self::Instance => "a claim that its trust rule takes the instance from is missing or unusable in the token",
-            Self::Attribute => "a claim that its trust rule takes an attribute from is not a string, boolean or number",
             Self::Ambiguous => "more than one trust rule accepts the token",
             Self::ListExpired => return X509Reason::ListExpired.fmt(f),
             Self::KeysUnavailable => "the keys of the issuer of the token cannot be had at the moment; try again later",
@@ -164,6 +176,9 @@ impl fmt::Display for PlatformReason {
             Self::Fork => "the token comes from a fork",
             Self::Tenant => "the tid of the token is not the tenant of its issuer",
             Self::IdToken => "the token is an ID token, and its trust rule is about access tokens",
+            Self::Unmarked => "the token has not the claims by which its trust rule knows access tokens",
+            Self::Client => "no claim that its trust rule looks at says which client obtained the token, or several differ",
+            Self::Scopes => "the scopes of the token are neither a text nor a list of texts",
         })
     }
 }

@@ -1,9 +1,12 @@
 //! Trust rules: one issuer or trust domain, and what its tokens must say.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Requirement, SubjectKind, SubjectMapping, TrustKind};
+use super::{AccessTokenForm, Requirement, SubjectKind, SubjectMapping, TrustKind};
 use crate::jose::{Algorithm, KeyUse};
+use crate::json::kind_of;
 use crate::keys::KeySource;
 use crate::oauth::{ClientId, Issuer, Resource, RuleName, Scope, TrustDomain};
 
@@ -38,6 +41,8 @@ pub struct TrustRuleParts {
     pub keys: KeySource,
     /// The meaning of the scopes of its access tokens here. Without it they mean nothing.
     pub scopes: Vec<ScopeMap>,
+    /// The form of its access tokens, for kind `oauth`.
+    pub access_tokens: AccessTokenForm,
 }
 
 /// A rule that makes sense as a whole. Made by [`TrustRule::new`] only.
@@ -45,6 +50,8 @@ pub struct TrustRuleParts {
 pub struct TrustRule {
     parts: TrustRuleParts,
     issuer: String,
+    /// Optional claims of its tokens that could not be read, as far as they were told.
+    unread: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The meaning of a scope of another authorization server here.
@@ -79,7 +86,7 @@ impl TrustRule {
         let (issuer, subject) = (parts.selector.issuer(), Some(&parts.subject));
         reasons.extend(mistakes(parts.kind, issuer, &parts.audiences, &parts.require, subject));
         match reasons.is_empty() {
-            true => Ok(Self { issuer: parts.selector.name(&parts.name), parts }),
+            true => Ok(Self { issuer: parts.selector.name(&parts.name), parts, unread: Arc::default() }),
             false => Err(reasons),
         }
     }
@@ -97,6 +104,11 @@ impl TrustRule {
     /// The meaning of the scopes of its access tokens here; for kind `oauth`.
     pub fn scopes(&self) -> &[ScopeMap] {
         &self.parts.scopes
+    }
+
+    /// The form of its access tokens, for kind `oauth`; none for another kind.
+    pub fn access_tokens(&self) -> Option<&AccessTokenForm> {
+        Some(&self.parts.access_tokens).filter(|_| self.parts.kind == TrustKind::Oauth)
     }
 
     /// The `iss` of its tokens; for kind `spiffe` the trust domain as `spiffe://…`, for kind `x509` the rule as `x509:…`.
@@ -152,6 +164,15 @@ impl TrustRule {
         !matches!(self.parts.selector, IssuerSelector::Issuer(_)) && self.parts.subject.instance.is_some()
     }
 
+    /// Tells that an optional claim of its tokens is not what it should be, and so not known here; once for each claim.
+    pub(crate) fn tell_unread(&self, claim: &str, value: Option<&str>) {
+        let mut told = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(claim.to_owned()) {
+            let (rule, found) = (self.name(), value.map_or("absent", kind_of));
+            tracing::warn!(%rule, claim, found, "an optional claim of the tokens cannot be read, so it is not known to policies");
+        }
+    }
+
     pub(super) fn selector(&self) -> &IssuerSelector {
         &self.parts.selector
     }
@@ -171,6 +192,7 @@ impl TrustRuleParts {
         let (spiffe, roots, named) = (self.kind == TrustKind::Spiffe, self.kind == TrustKind::X509, self.kind.has_issuer());
         let is_issuer = matches!(self.selector, IssuerSelector::Issuer(_));
         let is_domain = matches!(self.selector, IssuerSelector::TrustDomain(_));
+        let unmarked = self.access_tokens.needs_marks() && self.access_tokens.marks.is_empty();
         let faults = [
             (!roots && (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty)), TrustRuleReason::Audiences),
             (!roots && self.algorithms.is_empty(), TrustRuleReason::Algorithms),
@@ -180,6 +202,7 @@ impl TrustRuleParts {
             (!named && is_issuer, TrustRuleReason::IssuerUseless(self.kind)),
             (spiffe && !is_domain, TrustRuleReason::TrustDomainMissing),
             (!spiffe && is_domain, TrustRuleReason::TrustDomainUseless(self.kind)),
+            (unmarked, TrustRuleReason::Unmarked),
             (self.kind.is_platform() && self.subject.kind == SubjectKind::User, TrustRuleReason::People(self.kind)),
         ];
         let faults = faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason);
@@ -208,6 +231,7 @@ impl TrustRuleParts {
             enabled: true,
             keys,
             scopes: Vec::new(),
+            access_tokens: AccessTokenForm::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::rule::IssuerSelector;
-use super::{TrustReason, TrustRule, ValidatedLeaf, VerifiedAssertion, verify};
+use super::{Trial, TrustReason, TrustRefusal, TrustRule, ValidatedLeaf, VerifiedAssertion, trial, verify};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::keys::{JwksCache, KeyState, RuleKeys, Sequences};
 use crate::net::Fetcher;
@@ -36,7 +36,7 @@ struct RuleEntry {
 struct Outcomes {
     accepted: Option<VerifiedAssertion>,
     ambiguous: bool,
-    refused: Option<TrustReason>,
+    refused: Option<TrustRefusal>,
 }
 
 /// Two rules have the same name.
@@ -85,16 +85,14 @@ impl TrustStore {
     ///
     /// # Errors
     /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
-    pub async fn verify(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustReason> {
-        let claims = token.unverified_claims()?;
+    pub async fn verify(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustRefusal> {
+        let claims = token.unverified_claims().map_err(TrustReason::from)?;
         let (mut outcomes, mut unsettled) = (Outcomes::default(), Vec::new());
         for entry in self.candidates(claims)? {
             let material = entry.keys.at_hand(now);
             let outcome = VerifiedAssertion::of_token(&entry.rule, token, claims, material.as_ref(), &self.cache, now);
             match (outcome, entry.keys.token_cache()) {
-                (Err(TrustReason::KeysUnavailable | TrustReason::Jose(JoseReason::UnknownKey)), Some(keys)) => {
-                    unsettled.push((entry, keys));
-                }
+                (Err(refused), Some(keys)) if may_be_settled(refused.reason()) => unsettled.push((entry, keys)),
                 (outcome, _) => outcomes.add(&entry.rule, outcome),
             }
         }
@@ -105,6 +103,30 @@ impl TrustStore {
             }
         }
         outcomes.settle()
+    }
+
+    /// The view of each rule that looks at `token`, or of the rule `only`, whichever issuer the token names: for people. Keys
+    /// that are not there are waited for as [`Self::verify`] waits.
+    ///
+    /// # Errors
+    /// When no rule looks at it.
+    pub async fn trials(&self, token: &Compact<'_>, only: Option<&RuleName>, now: Time) -> Result<Vec<Trial>, TrustRefusal> {
+        let claims = token.unverified_claims().map_err(TrustReason::from)?;
+        let entries: Vec<&RuleEntry> = match only {
+            Some(name) => vec![self.entry(name).ok_or_else(|| TrustRefusal::of_no_rule(name))?],
+            None => self.candidates(claims)?.collect(),
+        };
+        let mut trials = Vec::new();
+        for entry in entries {
+            let material = match (entry.keys.at_hand(now), entry.keys.token_cache()) {
+                (None, Some(keys)) => keys.after_refetch(now).await.ok(),
+                (material, _) => material,
+            };
+            let accepted = VerifiedAssertion::of_token(&entry.rule, token, claims, material.as_ref(), &self.cache, now).ok();
+            let checks = trial::checks(&entry.rule, token, claims, material.as_ref(), now);
+            trials.push(Trial { rule: Arc::clone(&entry.rule), checks, accepted });
+        }
+        Ok(trials)
     }
 
     /// The one rule that accepts a certificate, and the subject as it reads it. Who presents the certificate must have proved its
@@ -127,9 +149,10 @@ impl TrustStore {
         let mut outcomes = Outcomes::default();
         for entry in rules.unwrap_or_default().iter().filter_map(|at| self.entries.get(*at)) {
             let material = entry.keys.for_certificates(now);
-            outcomes.add(&entry.rule, VerifiedAssertion::of_certificate(&entry.rule, material, validated));
+            let outcome = VerifiedAssertion::of_certificate(&entry.rule, material, validated);
+            outcomes.add(&entry.rule, outcome.map_err(TrustRefusal::from));
         }
-        outcomes.settle()
+        outcomes.settle().map_err(|refused| refused.reason())
     }
 
     /// The subject of a certificate as the rule `name`, of kind `x509`, reads it. `validated` looks for a path to the rule's
@@ -183,13 +206,14 @@ impl TrustStore {
         self.by_name.get(name).and_then(|at| self.entries.get(*at))
     }
 
-    fn candidates(&self, claims: &Object) -> Result<impl Iterator<Item = &RuleEntry>, TrustReason> {
-        let issuer = claims.text("iss")?;
+    fn candidates(&self, claims: &Object) -> Result<impl Iterator<Item = &RuleEntry>, TrustRefusal> {
+        let issuer = claims.text("iss").map_err(TrustReason::from)?;
         let domain = verify::spiffe_id(claims).map(|id| format!("spiffe://{}", id.trust_domain()));
         let named = |name: Option<&str>| name.and_then(|name| self.by_issuer.get(name)).into_iter().flatten();
         let at = named(issuer.as_deref().filter(|iss| !iss.starts_with("spiffe://"))).chain(named(domain.as_deref()));
         let found: Vec<&RuleEntry> = at.filter_map(|at| self.entries.get(*at)).collect();
-        if found.is_empty() { Err(TrustReason::Issuer) } else { Ok(found.into_iter()) }
+        let known = self.by_issuer.keys().map(|known| &**known);
+        if found.is_empty() { Err(TrustRefusal::of_stranger(issuer.as_deref(), known)) } else { Ok(found.into_iter()) }
     }
 
     /// A new `kid` may be a new key, and keys that are not there may be on their way: the issuer is looked at once more, if the
@@ -201,8 +225,8 @@ impl TrustStore {
         token: &Compact<'_>,
         claims: &Object,
         now: Time,
-    ) -> Result<VerifiedAssertion, TrustReason> {
-        let material = keys.after_refetch(now).await?;
+    ) -> Result<VerifiedAssertion, TrustRefusal> {
+        let material = keys.after_refetch(now).await.map_err(TrustReason::from)?;
         VerifiedAssertion::of_token(rule, token, claims, Some(&material), &self.cache, now)
     }
 
@@ -216,23 +240,29 @@ impl TrustStore {
     }
 }
 
+/// True where a look at the issuer's keys may bring a verdict, or another one.
+fn may_be_settled(reason: TrustReason) -> bool {
+    matches!(reason, TrustReason::KeysUnavailable | TrustReason::Jose(JoseReason::UnknownKey))
+}
+
 impl Outcomes {
-    fn add(&mut self, rule: &TrustRule, outcome: Result<VerifiedAssertion, TrustReason>) {
+    fn add(&mut self, rule: &TrustRule, outcome: Result<VerifiedAssertion, TrustRefusal>) {
         match outcome {
             Ok(assertion) => self.ambiguous |= self.accepted.replace(assertion).is_some(),
-            Err(reason) => {
-                tracing::debug!(rule = %rule.name(), %reason, "a trust rule refuses a token");
-                self.refused = self.refused.max(Some(reason));
+            Err(refused) => {
+                tracing::debug!(rule = %rule.name(), reason = %refused, "a trust rule refuses a token");
+                let further = self.refused.as_ref().is_none_or(|known| known.reason() <= refused.reason());
+                self.refused = if further { Some(refused) } else { self.refused.take() };
             }
         }
     }
 
     /// Exactly one must have accepted; of refusals, the one that came furthest is told.
-    fn settle(self) -> Result<VerifiedAssertion, TrustReason> {
+    fn settle(self) -> Result<VerifiedAssertion, TrustRefusal> {
         match self.accepted {
-            Some(_) if self.ambiguous => Err(TrustReason::Ambiguous),
+            Some(_) if self.ambiguous => Err(TrustReason::Ambiguous.into()),
             Some(assertion) => Ok(assertion),
-            None => Err(self.refused.unwrap_or(TrustReason::Issuer)),
+            None => Err(self.refused.unwrap_or(TrustReason::Issuer.into())),
         }
     }
 }

@@ -1,12 +1,19 @@
 //! How a rule reads the subject out of a token.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::jose::Object;
-use crate::json::string;
+use crate::json::{kind_of, string, strings};
 use crate::oauth::ForeignName;
+
+/// The end of the name of an attribute that is a set.
+pub const SET: &str = "[]";
+
+/// A larger set is not told: it would stand in every token that descends from this one.
+const SET_MEMBERS_MAX: usize = 128;
+const SET_BYTES_MAX: usize = 4096;
 
 /// The kind of party that a rule vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +33,7 @@ pub struct SubjectMapping {
     pub id: Template,
     /// The instance, where the token names one.
     pub instance: Option<Template>,
-    /// Names of attributes, and the claims that they are taken from.
+    /// Names of attributes, and the claims that they are taken from. One whose name ends in [`SET`] is a set.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -71,10 +78,19 @@ impl SubjectMapping {
         self.instance.as_ref().map(|template| template.fill(claims))
     }
 
-    /// The attributes, without those whose claim is absent; none when a claim is no scalar.
-    pub(super) fn attributes(&self, claims: &Object) -> Option<BTreeMap<String, String>> {
-        let found = self.attributes.iter().filter_map(|(name, claim)| Some((name, claims.find(claim)?)));
-        found.map(|(name, value)| Some((name.clone(), scalar(value)?))).collect()
+    /// The attributes that the claims tell, and those whose claim cannot be read as what it was mapped to. One that is absent or
+    /// null is neither. Of a set (`name[]`) each member is told.
+    pub(super) fn attributes(&self, claims: &Object) -> (Vec<(String, String)>, Vec<&str>) {
+        let (mut told, mut unread) = (Vec::new(), Vec::new());
+        for (name, claim) in &self.attributes {
+            let Some(value) = claims.find(claim).filter(|value| *value != "null") else { continue };
+            let values = if name.ends_with(SET) { members(value) } else { scalar(value).map(|value| vec![value]) };
+            match values {
+                Some(values) => told.extend(values.into_iter().map(|value| (name.clone(), value))),
+                None => unread.push(claim.as_str()),
+            }
+        }
+        (told, unread)
     }
 }
 
@@ -127,6 +143,19 @@ impl Template {
         ForeignName::parse(filled).ok()
     }
 
+    /// Why these claims do not fill it, for the log; none where they do.
+    pub(super) fn unfilled(&self, claims: &Object) -> Option<String> {
+        let several = self.claims().nth(1).is_some();
+        let fault = |claim: &str| {
+            let Some(raw) = claims.find(claim) else { return Some(format!("{claim} is absent")) };
+            let Some(value) = identifier(raw) else { return Some(format!("{claim} is {}, empty or no name", kind_of(raw))) };
+            let separator = self.separators().find(|text| several && value.contains(text))?;
+            Some(format!("{claim} has {separator:?} inside, which stands between two claims of the template"))
+        };
+        let filled = || self.fill(claims).is_some();
+        self.claims().find_map(fault).or_else(|| (!filled()).then(|| "the whole is no name, or longer than one".to_owned()))
+    }
+
     fn separators(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None })
     }
@@ -147,6 +176,14 @@ fn identifier(value: &str) -> Option<Cow<'_, str>> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     let text = if is_number { Some(Cow::Borrowed(value)) } else { string(value) };
     text.filter(|text| !text.is_empty())
+}
+
+/// The members of a list of texts, or of a text alone, as issuers write a list of one; each once. What is too long for a token is
+/// none.
+fn members(value: &str) -> Option<Vec<String>> {
+    let members: BTreeSet<String> = strings(value)?.into_iter().map(Cow::into_owned).collect();
+    let bytes: usize = members.iter().map(String::len).sum();
+    (members.len() <= SET_MEMBERS_MAX && bytes <= SET_BYTES_MAX).then(|| members.into_iter().collect())
 }
 
 fn scalar(value: &str) -> Option<String> {

@@ -2,7 +2,6 @@
 //! here all that can refuse it; the files of the platforms hold only the grammar of their own claims.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -11,9 +10,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::confirmation::foreign_confirmation;
+use super::found::Seen;
 use super::platform::{self, PlatformClaims, aws, azure, buildkite, gcp, github, gitlab, kubernetes, refuse_if};
 use super::rule::IssuerSelector;
-use super::{PlatformReason, TrustKind, TrustReason, TrustRule};
+use super::{PlatformReason, SubjectKind, TrustKind, TrustReason, TrustRefusal, TrustRule};
 use crate::crypto::Digest;
 use crate::jose::{Cache, Compact, Object};
 use crate::keys::KeyMaterial;
@@ -30,7 +30,7 @@ pub struct VerifiedAssertion {
     validity: Validity,
     id: ForeignName,
     instance: Option<ForeignName>,
-    attributes: BTreeMap<String, String>,
+    attributes: Vec<(String, String)>,
     confirmation: Option<Confirmation>,
 }
 
@@ -42,7 +42,7 @@ pub struct ValidatedLeaf {
 
 /// The times of a token that is current.
 #[derive(Clone, Copy)]
-struct Validity {
+pub(super) struct Validity {
     expires: Time,
     issued: Time,
 }
@@ -52,8 +52,21 @@ impl VerifiedAssertion {
     /// is touched before the claims are found to be of the rule's kind, and current. The signature may be known from `cache`.
     ///
     /// # Errors
-    /// The first check that fails; `KeysUnavailable` when it would take keys that are not there.
+    /// The first check that fails, with what was found; `KeysUnavailable` when it would take keys that are not there.
     pub(super) fn of_token(
+        rule: &Arc<TrustRule>,
+        token: &Compact<'_>,
+        claims: &Object,
+        material: Option<&KeyMaterial>,
+        cache: &Cache,
+        now: Time,
+    ) -> Result<Self, TrustRefusal> {
+        let keys = material.map(|material| &*material.keys);
+        let seen = |reason| TrustRefusal::of(reason, &Seen { rule, token, claims, keys, now });
+        Self::checked(rule, token, claims, material, cache, now).map_err(seen)
+    }
+
+    fn checked(
         rule: &Arc<TrustRule>,
         token: &Compact<'_>,
         claims: &Object,
@@ -101,22 +114,23 @@ impl VerifiedAssertion {
                 .transpose()
                 .map_err(|_| TrustReason::Instance)?,
         };
-        let attributes = rule.subject().attributes(&claims).ok_or(TrustReason::Attribute)?;
+        let (attributes, unread) = rule.subject().attributes(&claims);
+        unread.into_iter().for_each(|claim| rule.tell_unread(claim, claims.find(claim)));
         Ok(Self { rule: Arc::clone(rule), claims, digest, validity, id, instance, attributes, confirmation })
     }
 }
 
-fn check_enabled(rule: &TrustRule) -> Result<(), TrustReason> {
+pub(super) fn check_enabled(rule: &TrustRule) -> Result<(), TrustReason> {
     if rule.enabled() { Ok(()) } else { Err(TrustReason::Disabled) }
 }
 
 /// Refuses what is signed by the same issuer but says something else (RFC 8725 §3.11, §3.12).
-fn check_type(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+pub(super) fn check_type(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
     match (rule.selector(), rule.kind()) {
         (IssuerSelector::TrustDomain(domain), _) => check_jwt_svid(token, claims, domain),
         (IssuerSelector::Roots, _) => Err(TrustReason::Issuer),
-        (IssuerSelector::Issuer(_), TrustKind::Oauth) => check_access_token(token, claims),
-        (IssuerSelector::Issuer(_), _) => check_identity_token(token, claims),
+        (IssuerSelector::Issuer(_), TrustKind::Oauth) => check_access_token(rule, token, claims),
+        (IssuerSelector::Issuer(_), _) => check_identity_token(rule, token, claims),
     }?;
     check_no_event(claims)
 }
@@ -139,20 +153,22 @@ fn check_jwt_svid(token: &Compact<'_>, claims: &Object, domain: &TrustDomain) ->
     if is_workload { Ok(()) } else { Err(TrustReason::SpiffeId) }
 }
 
-/// An access token of another authorization server and nothing else (RFC 9068 §4).
-fn check_access_token(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
-    if !token.typ_is("at+jwt") {
-        return Err(TrustReason::Typ);
+/// An access token of another authorization server and nothing else (RFC 9068 §4), as far as `typ` tells.
+fn check_access_token(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if !rule.access_tokens().is_some_and(|form| form.has_type_of(token)) {
+        return Err(TrustReason::AccessTyp);
     }
     check_texts(claims, &["sub", "azp", "jti", "client_id"])
 }
 
-/// An ID token (OpenID Connect Core §2) or an attestation that is named by `iss`: no access token and no explicitly typed JWT.
-fn check_identity_token(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+/// An ID token (OpenID Connect Core §2) or an attestation that is named by `iss`: no access token and no explicitly typed JWT. A
+/// platform that no specification names may write what it likes as `scope` of a workload.
+fn check_identity_token(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
     if token.typ().is_some() && !token.typ_is("jwt") {
         return Err(TrustReason::Typ);
     }
-    if claims.has("scope") || claims.has("scp") {
+    let own_words = rule.kind() == TrustKind::Oidc && rule.subject_kind() == SubjectKind::Workload;
+    if !own_words && (claims.has("scope") || claims.has("scp")) {
         return Err(TrustReason::AccessToken);
     }
     check_texts(claims, &["sub", "azp", "jti"])
@@ -161,7 +177,8 @@ fn check_identity_token(token: &Compact<'_>, claims: &Object) -> Result<(), Trus
 /// Registered claims keep their type (RFC 7519 §4.1): the number 7 is not the subject "7". They name somebody, and are compared
 /// with names that can be seen.
 fn check_texts(claims: &Object, names: &[&'static str]) -> Result<(), TrustReason> {
-    for name in names {
+    // A null jti is what serialisers write for none.
+    for name in names.iter().filter(|name| **name != "jti" || claims.raw("jti") != Some("null")) {
         if claims.text(name)?.is_some_and(|text| !is_printable(&text)) {
             return Err(TrustReason::Unprintable(name));
         }
@@ -178,7 +195,7 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
     refuse_if(rule.kind().is_platform() && claims.audiences().iter().any(foreign), PlatformReason::Audience)?;
     match rule.kind() {
         TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => Ok(()),
-        TrustKind::Oauth => check_rfc_9068(claims),
+        TrustKind::Oauth => check_access_claims(rule, claims),
         // Legacy tokens, a `sub` that the private claims contradict.
         TrustKind::Kubernetes => kubernetes::check(claims),
         // Pull requests unless `event_name` is pinned, a `sub` or `ref` that other claims contradict.
@@ -196,18 +213,21 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
     }
 }
 
-/// The subject and client of an access token (RFC 9068 §2.2). Claims of ID tokens show one that was given another `typ` (RFC
-/// 8725 §3.12).
-fn check_rfc_9068(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
-    claims.need("sub")?;
-    claims.need("client_id")?;
+/// The claims that an access token has (RFC 9068 §2.2) and an ID token has not, whatever its `typ` is (RFC 8725 §3.12), by
+/// the form that its issuer gives it.
+fn check_access_claims(rule: &TrustRule, claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
+    let Some(form) = rule.access_tokens() else { return Ok(()) };
+    refuse_if(form.foreign.iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
+    refuse_if(!form.marks.iter().all(|mark| mark.holds(claims.all())), PlatformReason::Unmarked)?;
+    // Some providers leave it out where a client acts for itself; then the rule takes its subject from elsewhere.
+    refuse_if(form.marks.is_empty() && claims.need("sub").is_err(), PlatformReason::Claim("sub"))?;
     refuse_if(!claims.has("iat"), PlatformReason::Claim("iat"))?;
-    refuse_if(["at_hash", "c_hash", "nonce"].iter().any(|claim| claims.has(claim)), PlatformReason::IdToken)?;
-    refuse_if(claims.has("scope") && claims.at("scope").is_none(), PlatformReason::Claim("scope"))
+    refuse_if(form.client(claims.all()).is_none(), PlatformReason::Client)?;
+    refuse_if(form.scopes(claims.all()).is_none(), PlatformReason::Scopes)
 }
 
 /// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).
-fn check_dates(claims: &Object, now: Time, lifetime_max: Duration) -> Result<Validity, TrustReason> {
+pub(super) fn check_dates(claims: &Object, now: Time, lifetime_max: Duration) -> Result<Validity, TrustReason> {
     let expires = claims.date("exp")?.ok_or(TrustReason::NoExpiry)?;
     if expires <= now {
         return Err(TrustReason::Expired);
@@ -224,10 +244,19 @@ fn check_dates(claims: &Object, now: Time, lifetime_max: Duration) -> Result<Val
     Ok(Validity { expires, issued: issued_at.unwrap_or(expires.before(lifetime_max)) })
 }
 
-fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
-    let audiences = claims.strings("aud")?.ok_or(TrustReason::Audience)?;
+pub(super) fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
+    let audiences = audiences(rule, claims)?;
     let ours = audiences.iter().any(|audience| rule.audiences().iter().any(|accepted| accepted == audience));
     if ours { Ok(()) } else { Err(TrustReason::Audience) }
+}
+
+/// Everybody whom the token is meant for, by `aud`; where its issuer leaves that out, by the client.
+fn audiences<'a>(rule: &TrustRule, claims: &'a Object) -> Result<Vec<Cow<'a, str>>, TrustReason> {
+    let by_client = rule.access_tokens().filter(|form| form.client_is_audience && !claims.has("aud"));
+    match by_client {
+        Some(form) => Ok(form.client(claims).into_iter().collect()),
+        None => Ok(claims.strings("aud")?.ok_or(TrustReason::Audience)?),
+    }
 }
 
 /// An X509-SVID has one SPIFFE ID. A certificate with a SPIFFE ID is for the rule of its trust domain to judge, and for no
@@ -240,14 +269,8 @@ fn check_names(rule: &TrustRule, leaf: &Leaf) -> Result<(), X509Reason> {
     }
 }
 
-fn check_requirements(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
-    match rule.require().iter().find(|requirement| !requirement.holds(claims)) {
-        None => Ok(()),
-        Some(missed) => {
-            tracing::debug!(rule = %rule.name(), claim = missed.claim(), "a requirement of the trust rule is not met");
-            Err(TrustReason::Requirement)
-        }
-    }
+pub(super) fn check_requirements(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
+    if rule.require().iter().all(|requirement| requirement.holds(claims)) { Ok(()) } else { Err(TrustReason::Requirement) }
 }
 
 fn platform_claims<'a>(rule: &'a TrustRule, claims: &'a Object) -> PlatformClaims<'a> {
@@ -345,14 +368,14 @@ impl VerifiedAssertion {
         self.instance.as_ref().map(ForeignName::as_str)
     }
 
-    /// The attributes that the rule reads, by name.
-    pub fn attributes(&self) -> &BTreeMap<String, String> {
+    /// The attributes that the rule reads, by name; each member of a set for itself.
+    pub fn attributes(&self) -> &[(String, String)] {
         &self.attributes
     }
 
     /// Everybody whom the token is meant for: us, and perhaps others.
     pub fn audiences(&self) -> Vec<Cow<'_, str>> {
-        self.claims().strings("aud").ok().flatten().unwrap_or_default()
+        audiences(&self.rule, self.claims()).unwrap_or_default()
     }
 
     /// The key that its holder must prove: its `cnf`. Whoever takes the token must ask for that proof.

@@ -133,7 +133,7 @@ fn read_attribute(text: &str) -> Result<(String, AttributeValue), NameReason> {
     let (name, value) = text.split_once('=').ok_or(NameReason)?;
     let value = trimmed(value);
     let value = match value.strip_prefix('#') {
-        Some(digits) => AttributeValue::Encoded(hexadecimal(digits)?),
+        Some(digits) => encoded(hexadecimal(digits)?),
         None => AttributeValue::Text(unescaped(value)?),
     };
     Ok((oid(name.trim_matches(' '))?, value))
@@ -183,6 +183,18 @@ fn escape(rest: &mut std::str::Bytes<'_>) -> Result<u8, NameReason> {
     }
 }
 
+/// A value in BER: text, where it is one of the types of strings by which names are written, or else as it is.
+fn encoded(der: Vec<u8>) -> AttributeValue {
+    let text = match der.as_slice() {
+        // UTF8String, PrintableString and IA5String of one byte of length.
+        [0x0c | 0x13 | 0x16, length, text @ ..] if *length < 0x80 && usize::from(*length) == text.len() => {
+            str::from_utf8(text).ok()
+        }
+        _ => None,
+    };
+    text.map(str::to_owned).map_or(AttributeValue::Encoded(der), AttributeValue::Text)
+}
+
 fn hexadecimal(digits: &str) -> Result<Vec<u8>, NameReason> {
     let pair = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or(NameReason);
     if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -224,6 +236,17 @@ mod tests {
             assert!(DistinguishedName::parse(text).is_ok(), "{text}");
         }
         assert!(same("CN=Lu\\C4\\8Di\\C4\\87", "CN=Lu\u{10d}i\u{107}"));
+    }
+
+    /// RFC 4514 §2.4: the BER of a string is that string.
+    #[test]
+    fn a_string_that_is_written_in_hexadecimal_is_that_string() {
+        for encoded in ["0c094f464242522d313233", "13094f464242522d313233", "16094F464242522D313233"] {
+            assert!(same(&format!("CN=x,2.5.4.97=#{encoded}"), "CN=x,2.5.4.97=OFBBR-123"), "{encoded}");
+        }
+        for other in ["0c084f464242522d313233", "04094f464242522d313233", "0c02c328", "0c0a4f464242522d313233"] {
+            assert!(!same(&format!("2.5.4.97=#{other}"), "2.5.4.97=OFBBR-123"), "{other}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ const LISTS_MAX: usize = 256;
 
 /// A list by which an authority takes back certificates that it issued.
 #[derive(Clone)]
-pub struct RevocationList(Arc<ListContents>);
+pub struct RevocationList(Arc<ListContents>, Option<Arc<str>>);
 
 struct ListContents {
     list: CertRevocationList<'static>,
@@ -74,14 +74,28 @@ impl RevocationList {
         if !rest.is_empty() {
             return Err(RevocationListReason::Malformed);
         }
-        Ok(Self(Arc::new(ListContents {
-            list: list.into(),
-            key: authority_key(read.extensions()),
-            issuer: read.issuer().to_string(),
-            issued: Time::from_seconds(read.last_update().timestamp()),
-            ends: Time::from_seconds(ends.timestamp()),
-            digest: Digest::of(der),
-        })))
+        Ok(Self(
+            Arc::new(ListContents {
+                list: list.into(),
+                key: authority_key(read.extensions()),
+                issuer: read.issuer().to_string(),
+                issued: Time::from_seconds(read.last_update().timestamp()),
+                ends: Time::from_seconds(ends.timestamp()),
+                digest: Digest::of(der),
+            }),
+            None,
+        ))
+    }
+
+    /// This list, out of the file `name`.
+    #[must_use]
+    pub fn in_file(self, name: Arc<str>) -> Self {
+        Self(self.0, Some(name))
+    }
+
+    /// The file that it is in, where that is known.
+    pub fn file(&self) -> Option<&Arc<str>> {
+        self.1.as_ref()
     }
 
     /// Its issuer's name, for people.

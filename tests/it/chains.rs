@@ -5,7 +5,7 @@
 //! end the records alone must tell every chain again.
 
 mod model;
-mod rng;
+pub mod rng;
 mod universe;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -313,7 +313,7 @@ fn key(party: &Party, member: &str, raw: &str) -> Result<(), String> {
     let key = format!("{},\"{member}\":{raw}}}", members.strip_suffix('}').unwrap());
     let set = if member == "keys" { format!("{{\"keys\":{raw}}}") } else { format!("{{\"keys\":[{key}]}}") };
     let set = KeySet::parse(set.as_bytes(), KeyUse::Signature).map_err(|reason| reason.to_string())?;
-    let skipped: Vec<String> = set.skipped().iter().map(|(_, reason)| reason.to_string()).collect();
+    let skipped: Vec<String> = set.left_out().iter().map(ToString::to_string).collect();
     if skipped.is_empty() { Ok(()) } else { Err(skipped.join(" ")) }
 }
 

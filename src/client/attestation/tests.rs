@@ -270,6 +270,8 @@ fn without_client_authentication_everything_else_is_missing_it() {
     ] {
         assert_eq!(who(&Sent::subject_token(&token)), format!("MissingAttestation({cause})"));
     }
+    // One of our own tokens never was an attestation.
+    assert_eq!(who(&Sent::subject_token(&signed(&KEY, &changed(good_claims("researcher"), json!({"iss": ISSUER}))))), "Missing");
     let named = Sent::subject_token(&svid(CRM)).with("client_id", "researcher");
     assert_eq!(who(&named), "MissingAttestation(ClientIdDiffers)");
     assert_eq!(who(&Sent::subject_token(&svid("spiffe://acme.example/fleet/lead")).with("client_id", "lead")), "lead");

@@ -4,7 +4,7 @@ use std::error::Error;
 use crate::client::fixture::{KEY, Sent, World, good_claims, no_trust, own_key, secret, signed};
 use crate::client::{AssertionReason, ClientReason};
 use crate::jose::JoseReason;
-use crate::trust::TrustReason;
+use crate::trust::{PlatformReason, TrustReason};
 
 fn world() -> World {
     World::new(no_trust()).agent("a", vec![own_key(&KEY), secret("s", true, true)])
@@ -64,7 +64,7 @@ fn every_sentence_is_fit_to_be_sent() {
         ClientReason::Stranger,
         ClientReason::SvidAsJwt,
         ClientReason::JwtAsSvid,
-        ClientReason::Trust(TrustReason::Audience),
+        ClientReason::Trust(TrustReason::Audience.into()),
         ClientReason::KeysUnavailable(TrustReason::KeysUnavailable),
         ClientReason::NoAgent,
         ClientReason::SeveralAgents,
@@ -78,10 +78,35 @@ fn every_sentence_is_fit_to_be_sent() {
     }
 }
 
+/// A workload that trades its own attestation learns of it what it would learn where it sends it as `client_assertion`.
 #[test]
-fn the_cause_goes_to_the_log_and_not_into_the_sentence() {
-    let missing = ClientReason::MissingAttestation(Box::new(ClientReason::Trust(TrustReason::Expired)));
-    assert_eq!(missing.to_string(), ClientReason::Missing.to_string());
+fn an_attestation_is_refused_for_the_same_reason_whichever_parameter_it_came_in() {
+    let reasons: [fn() -> ClientReason; 12] = [
+        || ClientReason::Jose(JoseReason::Parts),
+        || ClientReason::Trust(TrustReason::Issuer.into()),
+        || ClientReason::Trust(TrustReason::Expired.into()),
+        || ClientReason::Trust(TrustReason::Early.into()),
+        || ClientReason::Trust(TrustReason::Lifetime.into()),
+        || ClientReason::Trust(TrustReason::Audience.into()),
+        || ClientReason::Trust(TrustReason::Requirement.into()),
+        || ClientReason::Trust(TrustReason::Platform(PlatformReason::PullRequest).into()),
+        || ClientReason::Assertion(AssertionReason::AttestationAudience),
+        || ClientReason::NoAgent,
+        || ClientReason::SeveralAgents,
+        || ClientReason::ClientIdDiffers,
+    ];
+    for reason in reasons {
+        let (asserted, traded) = (reason().to_string(), ClientReason::MissingAttestation(Box::new(reason())).to_string());
+        let told = asserted.strip_prefix("client_assertion: ").unwrap_or(&asserted);
+        let expected = format!("client authentication is required; subject_token does not log in its workload: {told}");
+        assert_eq!(traded, expected);
+        assert!(traded.len() < 300 && !traded.contains("client_assertion"), "{traded}");
+    }
+}
+
+#[test]
+fn the_cause_goes_to_the_log() {
+    let missing = ClientReason::MissingAttestation(Box::new(ClientReason::Trust(TrustReason::Expired.into())));
     let cause = missing.source().and_then(Error::source).unwrap();
     assert_eq!(cause.to_string(), TrustReason::Expired.to_string());
     assert_eq!(ClientReason::Unproven(JoseReason::Signature).to_string(), ClientReason::Stranger.to_string());

@@ -51,7 +51,9 @@ fn one_credential_never_logs_in_two_agents() {
     assert!(logins(vec![("a", vec![svid(), spiffe(id)])]).is_ok(), "the same workload by either kind of SVID");
     let one = workload("cluster", &[("sub", "x"), ("ns", "y")]);
     let other = workload("cluster", &[("ns", "y"), ("sub", "x")]);
-    assert_eq!(complaint(vec![("a", vec![one]), ("b", vec![other])]), taken);
+    let twice = complaint(vec![("a", vec![one.clone(), other.clone()])]);
+    assert_eq!(twice, "agent a, login 2: the agent already has this login");
+    assert!(logins(vec![("a", vec![one]), ("b", vec![other])]).is_ok(), "client_id says which of them a workload is");
     assert_eq!(complaint(vec![("a", vec![spiffe(id), spiffe(id)])]), "agent a, login 2: the agent already has this login");
 }
 

@@ -164,7 +164,6 @@ fn of_names_in_trust_rules() {
         &IDP.replace("issuer", "isuer"),
         &["trust/r.toml:1: `issuer` is missing", "trust/r.toml:3: unknown key `isuer`; did you mean \"issuer\"?"],
     );
-    rule(&IDP.replace("https://idp", "http://idp"), &["trust/r.toml:3: `issuer` must use https (http only on a loopback host)"]);
     rule(
         &IDP.replace("https://idp.example", "http://127.0.0.1:8693"),
         &["trust/r.toml:1: a trust rule cannot name our own issuer; what we issued is known without one"],
@@ -241,7 +240,10 @@ fn of_subjects_in_trust_rules() {
 
 #[test]
 fn of_matchers() {
-    let wanted = "must be a string, a whole number, true or false, [\"one\", \"of\"], { prefix = \"a/\" } or { present = true }";
+    let wanted = "must be a string, a whole number, true or false, [\"one\", \"of\"], { prefix = \"a/\" }, { present = true } \
+                  or { contains = \"a\" }";
+    let alone = "must have one of `prefix`, `present` and `contains` alone";
+    let literals = "must be a string, a whole number, true or false, or a list of them, one of which must be there";
     let whole = "must end in '/', because a prefix matches whole segments";
     let wildcard = "has a '*', but values are compared exactly; use { prefix = \"a/\" } or list the values";
     for (matcher, diagnostic) in [
@@ -253,8 +255,11 @@ fn of_matchers() {
         ("a = { prefix = 'acme/app' }", format!("what `a` is compared with {whole}; did you mean \"acme/app/\"?")),
         ("a = { prefix = '' }", format!("what `a` is compared with {whole}")),
         ("a = { present = false }", "`present` must be true; a claim cannot be required to be absent".into()),
-        ("a = {}", "a matcher must have `prefix` or `present`".into()),
-        ("a = { prefix = 'a/', present = true }", "a matcher cannot have both `prefix` and `present`".into()),
+        ("a = {}", "a matcher must have `prefix`, `present` or `contains`".into()),
+        ("a = { prefix = 'a/', present = true }", format!("a matcher {alone}")),
+        ("a = { prefix = 'a/', contains = 'b' }", format!("a matcher {alone}")),
+        ("a = { contains = [] }", "what `a` is compared with must list at least one value".into()),
+        ("a = { contains = 1.5 }", format!("`contains` {literals}")),
         ("'/a~' = 'b'", "claim `/a~` is no JSON Pointer: ~ is written ~0, / in a name ~1".into()),
         ("'' = 'b'", "claim `` must not be empty".into()),
     ] {
@@ -262,7 +267,7 @@ fn of_matchers() {
     }
     rule(
         &format!("require = {{ a = {{ regex = 'x' }} }}\n{IDP}"),
-        &["trust/r.toml:1: a matcher must have `prefix` or `present`", "trust/r.toml:1: unknown key `regex` in [a]"],
+        &["trust/r.toml:1: a matcher must have `prefix`, `present` or `contains`", "trust/r.toml:1: unknown key `regex` in [a]"],
     );
 }
 
@@ -290,7 +295,7 @@ fn of_keys_in_trust_rules() {
     );
     rule(
         &keys("jwks = { keys = 7 }"),
-        &["trust/r.toml:7: the key set is not a JWK set: a JSON object of unique members with an array keys of objects"],
+        &["trust/r.toml:7: the key set is not a JWK set: a JSON object of unique members with an array keys"],
     );
     rule(&keys("bundle_url = 'x'\ndiscovery = true"), &["trust/r.toml:7: `bundle_url` belongs to kind \"spiffe\""]);
     rule(

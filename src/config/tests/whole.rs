@@ -264,7 +264,7 @@ fn a_key_that_is_left_out_is_a_warning() {
     assert_eq!(
         lines,
         [
-            "i.toml:7: key 1 of the set is left out, because it is not a well-formed key",
+            "i.toml:7: a key of the set is left out: key 1 is not a well-formed key",
             "i.toml:7: the key set has no usable key, so nothing is accepted under it",
         ]
     );

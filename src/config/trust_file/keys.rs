@@ -9,13 +9,13 @@ use url::Url;
 
 use crate::config::certificate_file::{take_lists, warn_of_unlisted};
 use crate::config::duration;
-use crate::config::fields::jwks_uri;
+use crate::config::fields::{jwks_uri, line};
 use crate::config::keys_file::{take_jwks, warn_of_skipped};
 use crate::config::load::LoadContext;
 use crate::config::reader::{TableReader, all};
 use crate::diagnostic::{Located, SourceLocation};
-use crate::keys::{BundleProfile, KeyLocation, KeySource, RefreshPolicy, TrustBundle, WorkloadApi};
-use crate::net::Network;
+use crate::keys::{BundleProfile, KeyLocation, KeySource, Reach, RefreshPolicy, TrustBundle, WorkloadApi};
+use crate::net::{Network, may_fetch};
 use crate::oauth::SpiffeId;
 use crate::trust::{IssuerSelector, TrustKind};
 use crate::x509::Roots;
@@ -51,14 +51,15 @@ fn take_jwk_set(reader: &mut TableReader<'_>, kind: TrustKind, selector: Option<
     for key in ["bundle_file", "bundle_url", "bundle_profile", "endpoint_spiffe_id", "workload_api"] {
         reader.refuse(key, "belongs to kind \"spiffe\"");
     }
-    refuse_roots(reader);
+    reader.refuse("crl_file", "belongs to kind \"x509\"");
     let given = ["discovery", "jwks_uri", "jwks_file", "jwks"].into_iter().filter(|key| reader.has(key)).count();
     let location = reader.location().clone();
+    let remote = reader.has("discovery") || reader.has("jwks_uri");
     let asked = reader.take_boolean("discovery");
-    let uri = reader.take_parsed("jwks_uri", jwks_uri);
+    let plain = reader.has("insecure_reason");
+    let uri = reader.take_parsed("jwks_uri", |text: &str| if plain { plain_uri(text) } else { jwks_uri(text) });
     let jwks = take_jwks(reader);
-    let remote = asked.is_some() || uri.is_some();
-    let (hosts, networks, policy) = (take_hosts(reader), take_networks(reader, remote), take_refresh_policy(reader, remote));
+    let (hosts, reach, policy) = (take_hosts(reader), take_reach(reader, remote), take_refresh_policy(reader, remote));
     if given != 1 {
         let sentence = "[keys] must have exactly one of `discovery`, `jwks_uri`, `jwks_file` and `jwks`";
         reader.error(location, sentence);
@@ -72,9 +73,9 @@ fn take_jwk_set(reader: &mut TableReader<'_>, kind: TrustKind, selector: Option<
         Some(_) => discovery(kind, selector, hosts?),
         None => uri.map(|uri| KeyLocation::Uri(uri.value)),
     };
-    let (networks, policy) = (networks?, policy?);
+    let (reach, policy) = (reach?, policy?);
     location
-        .map(|location| KeySource::Remote(within(location, networks), policy))
+        .map(|location| KeySource::Remote(within(location, reach), policy))
         .or(jwks.map(|jwks| KeySource::Fixed(Arc::new(jwks.set))))
 }
 
@@ -105,7 +106,7 @@ fn take_bundle(reader: &mut TableReader<'_>, selector: Option<&IssuerSelector>) 
     reader.need(&["bundle_profile"]);
     let url = reader.take_parsed("bundle_url", jwks_uri);
     let spiffe = reader.take_choice("bundle_profile", &[("https_web", false), ("https_spiffe", true)]);
-    let (networks, policy) = (take_networks(reader, true), take_refresh_policy(reader, true));
+    let (networks, policy) = (take_networks(reader), take_refresh_policy(reader, true));
     let profile = match spiffe?.value {
         true => take_spiffe_profile(reader, selector)?,
         false => {
@@ -114,7 +115,10 @@ fn take_bundle(reader: &mut TableReader<'_>, selector: Option<&IssuerSelector>) 
             BundleProfile::Web
         }
     };
-    Some(KeySource::Remote(within(KeyLocation::Bundle { url: url?.value, profile }, networks?), policy?))
+    Some(KeySource::Remote(
+        within(KeyLocation::Bundle { url: url?.value, profile }, Reach { networks: networks?, ..Reach::default() }),
+        policy?,
+    ))
 }
 
 /// The agent proves itself by where it listens, and says itself when something changes.
@@ -188,11 +192,60 @@ fn take_hosts(reader: &mut TableReader<'_>) -> Option<Vec<String>> {
     }
 }
 
-fn take_networks(reader: &mut TableReader<'_>, remote: bool) -> Option<Vec<Network>> {
+/// How keys that are fetched may be reached, beyond what every address may.
+fn take_reach(reader: &mut TableReader<'_>, remote: bool) -> Option<Reach> {
     if !remote {
-        reader.refuse("networks", "belongs to keys that are fetched");
-        return Some(Vec::new());
+        for key in ["networks", "ca_file", "token_file", "insecure_reason", "proxy"] {
+            reader.refuse(key, "belongs to keys that are fetched");
+        }
+        return Some(Reach::default());
     }
+    let networks = take_networks(reader);
+    let authorities = if reader.has("ca_file") { take_authorities(reader).map(Some) } else { Some(None) };
+    let token_file = if reader.has("token_file") { reader.take_path("token_file").map(Some) } else { Some(None) };
+    let reason = if reader.has("insecure_reason") { reader.take_parsed("insecure_reason", line).map(Some) } else { Some(None) };
+    let proxy = if reader.has("proxy") { reader.take_parsed("proxy", proxy_address).map(Some) } else { Some(None) };
+    let (networks, authorities, token_file, reason, proxy) = (networks?, authorities?, token_file?, reason?, proxy?);
+    if let Some(proxy) = proxy.as_ref().filter(|_| reason.is_some()) {
+        let sentence = "`proxy` cannot go with `insecure_reason`: nobody could tell where plain http leads behind it";
+        reader.error(proxy.location.clone(), sentence);
+        return None;
+    }
+    if let Some(token) = token_file.as_ref().filter(|_| reason.is_some()) {
+        let sentence = "`token_file` cannot be sent where `insecure_reason` allows plain http: whoever listens would have it";
+        reader.error(token.location.clone(), sentence);
+        return None;
+    }
+    let (token_file, proxy) = (token_file.map(|path| path.value), proxy.map(|proxy| proxy.value));
+    Some(Reach { networks, authorities, token_file, plain: reason.is_some(), proxy })
+}
+
+/// The address of an HTTP proxy. What it is sent is encrypted for the server behind it.
+fn proxy_address(text: &str) -> Result<Url, &'static str> {
+    const WANTED: &str = "must be the address of an HTTP proxy without a path, as in \"http://proxy.acme.example:3128\"";
+    let url = Url::parse(text).map_err(|_| WANTED)?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.has_host();
+    if bare && matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(WANTED) }
+}
+
+/// The authorities by which one server proves itself.
+fn take_authorities(reader: &mut TableReader<'_>) -> Option<Arc<Roots>> {
+    let path = reader.take_path("ca_file")?;
+    let pem = reader.context().text(&path.value, &path.location)?;
+    let roots = Roots::from_pem(&pem).map_err(|reason| {
+        let location = SourceLocation::line(path.value.to_string_lossy(), 1);
+        reader.error(location, format!("has no root certificates: {reason}"));
+    });
+    roots.ok().map(Arc::new)
+}
+
+/// An address of keys inside a network where plain http may be spoken.
+fn plain_uri(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "must be an absolute URL".to_owned())?;
+    if url.scheme() == "http" && may_fetch(&url, true) && url.fragment().is_none() { Ok(url) } else { jwks_uri(text) }
+}
+
+fn take_networks(reader: &mut TableReader<'_>) -> Option<Vec<Network>> {
     match reader.take_each("networks", Network::parse) {
         None => Some(Vec::new()),
         Some(each) => Some(all(each.into_iter())?.into_iter().map(|found| found.value).collect()),
@@ -238,6 +291,6 @@ fn duration_or(
     }
 }
 
-fn within(location: KeyLocation, networks: Vec<Network>) -> KeyLocation {
-    if networks.is_empty() { location } else { KeyLocation::Within(Box::new(location), networks) }
+fn within(location: KeyLocation, reach: Reach) -> KeyLocation {
+    if reach.is_usual() { location } else { KeyLocation::Within(Box::new(location), Box::new(reach)) }
 }

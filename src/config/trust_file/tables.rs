@@ -7,7 +7,7 @@ use crate::config::matcher_file::claim;
 use crate::config::reader::{TableReader, all, short};
 use crate::config::toml::TomlValue;
 use crate::oauth::{Resource, Scope};
-use crate::trust::{ScopeMap, SubjectKind, SubjectMapping, Template, TrustKind};
+use crate::trust::{SET, ScopeMap, SubjectKind, SubjectMapping, Template, TrustKind};
 
 /// The subject of a rule of that kind. A platform's are workloads, by what it never gives to somebody else.
 pub(super) fn take_subject(rule: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<SubjectMapping> {
@@ -49,6 +49,12 @@ fn attributes(mut reader: TableReader<'_>) -> BTreeMap<String, String> {
             reader.error(node.location, sentence);
             continue;
         };
+        let twin = name.strip_suffix(SET).map_or_else(|| format!("{name}{SET}"), str::to_owned);
+        if twin.is_empty() || attributes.contains_key(&twin) {
+            let sentence = format!("attribute `{}` must have a name, and be a set (`name[]`) or a text, not both", short(&name));
+            reader.error(node.location, sentence);
+            continue;
+        }
         match claim(text) {
             Ok(claim) => drop(attributes.insert(name, claim)),
             Err(reason) => {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::jose::{KeySetReason, KeyUse, SigningKey, generate_key};
+use crate::jose::{KeyUse, SigningKey, generate_key};
 
 const CLAIMS: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 const A2_KEY: &str = "\
@@ -130,10 +130,16 @@ fn a_kid_names_the_only_key_that_is_tried() {
 /// Negative test 23.
 #[test]
 fn header_members_that_choose_a_key_or_change_the_meaning_are_refused() {
-    for name in ["jku", "x5u", "jwk", "x5c", "crit", "zip", "b64", "enc"] {
+    for name in ["x5u", "jwk", "x5c", "crit", "zip", "b64", "enc"] {
         let token = signed(&format!(r#"{{"alg":"ES256","{name}":"https://x.example"}}"#), "{}", &ES256);
         assert_eq!(Compact::parse(&token).unwrap_err(), JoseReason::HeaderMember, "{name}");
     }
+    let addressed = signed(r#"{"alg":"ES256","jku":"https://x.example"}"#, "{}", &ES256);
+    assert!(
+        Compact::parse(&addressed).unwrap().names_key_address()
+            && verify(&addressed, &KeySet::of_signing_keys([&*ES256])).is_ok()
+    );
+    assert!(!Compact::parse(&signed(r#"{"alg":"ES256"}"#, "{}", &ES256)).unwrap().names_key_address());
     let long = "k".repeat(256);
     for header in [
         r#"{"alg":"ES256","kid":7}"#.to_owned(),
@@ -251,7 +257,23 @@ fn the_sets_of_two_issuers_never_mix() {
     assert_eq!(verify(&token, &same_kid(&mine)).unwrap_err(), JoseReason::Signature);
     let both = format!(r#"{{"keys":[{},{}]}}"#, mine.public_jwk(), theirs.public_jwk());
     let both = both.replace(mine.kid(), "k1").replace(theirs.kid(), "k1");
-    assert_eq!(KeySet::parse(both.as_bytes(), KeyUse::Signature).unwrap_err(), KeySetReason::Duplicate);
+    let both = KeySet::parse(both.as_bytes(), KeyUse::Signature).unwrap();
+    assert_eq!(verify(&token, &both).unwrap_err(), JoseReason::UnknownKey, "the kid names neither");
+}
+
+/// The `kid` of a token is a hint (RFC 7515 §4.1.4): it says nothing where no key has one, and something where any has.
+#[test]
+fn the_only_key_of_a_set_needs_no_kid() {
+    let (mine, other) = (key(Algorithm::ES256), key(Algorithm::ES256));
+    let nameless = |key: &SigningKey| key.public_jwk().replace(&format!("\"kid\":\"{}\"", key.kid()), "\"x-was\":\"\"");
+    let token = |by: &SigningKey| signed(r#"{"alg":"ES256","kid":"k1"}"#, "{}", by);
+    assert!(verify(&token(&mine), &keys(&[&nameless(&mine)])).is_ok());
+    // The one that is named may have come since.
+    assert_eq!(verify(&token(&other), &keys(&[&nameless(&mine)])).unwrap_err(), JoseReason::UnknownKey);
+    let two = keys(&[&nameless(&mine), &nameless(&other)]);
+    assert_eq!(verify(&token(&mine), &two).unwrap_err(), JoseReason::UnknownKey);
+    let mixed = keys(&[&nameless(&mine), &other.public_jwk()]);
+    assert_eq!(verify(&token(&mine), &mixed).unwrap_err(), JoseReason::UnknownKey);
 }
 
 proptest! {

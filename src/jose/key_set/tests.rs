@@ -20,7 +20,7 @@ fn set(keys: &str) -> Result<KeySet, KeySetReason> {
 fn skipped(key: &str) -> KeyReason {
     let set = set(key).unwrap();
     assert!(set.is_empty());
-    set.skipped()[0].1
+    set.left_out()[0].reason
 }
 
 #[test]
@@ -42,7 +42,9 @@ fn a_key_serves_the_one_algorithm_of_its_alg_or_curve_or_those_of_rsa() {
 #[test]
 fn keys_that_cannot_verify_are_left_out_with_a_reason() {
     let with = |member: &str| format!("{{{P256},{member}}}");
-    assert_eq!(skipped(&with(r#""use":"enc""#)), KeyReason::Use);
+    assert_eq!(skipped(&with(r#""use":"enc""#)), KeyReason::Encryption);
+    assert_eq!(skipped(&with(r#""use":"sign""#)), KeyReason::Use);
+    assert_eq!(skipped(&with(r#""key_ops":"verify""#)), KeyReason::Malformed);
     assert_eq!(skipped(&with(r#""use":"jwt-svid""#)), KeyReason::Use);
     assert_eq!(skipped(&with(r#""key_ops":["sign"]"#)), KeyReason::Use);
     assert_eq!(skipped(&with(r#""alg":"ES384""#)), KeyReason::Algorithm);
@@ -61,26 +63,69 @@ fn keys_that_cannot_verify_are_left_out_with_a_reason() {
     let short = format!(r#"{{"kty":"RSA","e":"AQAB","n":"{}"}}"#, "qw".repeat(85));
     assert_eq!(skipped(&short), KeyReason::Strength);
     let one_good = set(&format!("{{{P256}}},{ED25519},{}", with(r#""use":"enc""#))).unwrap();
-    assert_eq!((one_good.keys().len(), one_good.skipped().len()), (2, 1));
+    assert_eq!((one_good.keys().len(), one_good.left_out().len()), (2, 1));
 }
 
 #[test]
-fn a_set_that_publishes_a_secret_or_is_ambiguous_is_refused_whole() {
-    assert_eq!(set(&format!(r#"{{{P256},"d":"AA"}}"#)).unwrap_err(), KeySetReason::Private);
+fn a_set_that_publishes_a_secret_is_refused_whole_and_what_serialisers_write_for_none_is_no_secret() {
+    for secret in ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"] {
+        for value in [r#""AA""#, "7", "{}", r#"[{"r":"AA"}]"#, "true"] {
+            let of = |entry: String| set(&format!("{ED25519},{entry}"));
+            assert_eq!(of(format!(r#"{{{P256},"{secret}":{value}}}"#)).unwrap_err(), KeySetReason::Private, "{secret} {value}");
+            // Also where the entry is no good key otherwise, or repeats it.
+            assert_eq!(of(format!(r#"{{"{secret}":{value}}}"#)).unwrap_err(), KeySetReason::Private, "{secret} {value}");
+            let twice = format!(r#"{{{P256},"{secret}":null,"{secret}":{value}}}"#);
+            assert_eq!(of(twice).unwrap_err(), KeySetReason::Private, "{secret} {value}");
+        }
+        for value in ["null", r#""""#, "[]"] {
+            let set = set(&format!(r#"{ED25519},{{{P256},"{secret}":{value}}}"#)).unwrap();
+            assert_eq!((set.keys().len(), set.left_out()), (2, [].as_slice()), "{secret} {value}");
+        }
+    }
     assert_eq!(set(r#"{"kty":"oct","k":"AA"}"#).unwrap_err(), KeySetReason::Private);
-    let same = |kid| format!(r#"{{{P256},"kid":"{kid}"}}"#);
-    assert_eq!(set(&format!("{},{}", same("a"), same("a"))).unwrap_err(), KeySetReason::Duplicate);
-    assert!(set(&format!("{},{}", same("a"), same("b"))).is_ok());
-    let rsa = RFC_7638_KEY.replace(r#""alg":"RS256","#, "");
-    assert_eq!(set(&format!("{rsa},{RFC_7638_KEY}")).unwrap_err(), KeySetReason::Duplicate);
+}
+
+#[test]
+fn a_document_that_is_no_set_is_refused_and_an_odd_entry_is_not() {
     let many = vec!["{}"; KEYS_MAX + 1].join(",");
     assert_eq!(set(&many).unwrap_err(), KeySetReason::Count);
-    for json in
-        ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[],"keys":[]}"#, r#"{"keys":[{"kty":"EC","kty":"EC"}]}"#]
-    {
+    for json in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":[],"keys":[]}"#, "{\"keys\":[]}\u{feff}"] {
         assert_eq!(KeySet::parse(json.as_bytes(), KeyUse::Signature).unwrap_err(), KeySetReason::Malformed, "{json}");
     }
     assert_eq!(KeySet::parse(&vec![b' '; KEY_SET_BYTES_MAX + 1], KeyUse::Signature).unwrap_err(), KeySetReason::Long);
+    for odd in ["1", "null", "[]", "\"x\"", "{}", r#"{"kty":"EC","kty":"EC"}"#, r#"{"kty":["EC"]}"#] {
+        let set = set(&format!("{odd},{ED25519}")).unwrap();
+        let told: Vec<String> = set.left_out().iter().map(ToString::to_string).collect();
+        assert_eq!((set.keys().len(), told), (1, vec!["key 1 is not a well-formed key".to_owned()]), "{odd}");
+    }
+    let marked = format!("\u{feff}\n {{\"keys\":[{ED25519}]}}");
+    assert_eq!(KeySet::parse(marked.as_bytes(), KeyUse::Signature).unwrap().keys().len(), 1);
+}
+
+#[test]
+fn a_kid_that_names_two_keys_for_one_algorithm_names_none_and_a_key_that_is_there_twice_counts_once() {
+    let told = |keys: &str| {
+        let set = set(keys).unwrap();
+        (set.keys().len(), set.left_out().iter().map(|key| (key.number, key.reason)).collect::<Vec<_>>())
+    };
+    let (p256, ed25519) =
+        (|kid| format!(r#"{{{P256},"kid":"{kid}"}}"#), |kid| ED25519.replace('}', &format!(r#","kid":"{kid}"}}"#)));
+    assert_eq!(told(&format!("{},{}", p256("a"), p256("a"))), (1, vec![(2, KeyReason::Repeated)]));
+    assert_eq!(told(&format!("{{{P256}}},{},{{{P256}}}", p256("a"))), (2, vec![(3, KeyReason::Repeated)]));
+    assert_eq!(told(&format!("{},{}", p256("a"), p256("b"))), (2, vec![]));
+    assert_eq!(told(&format!("{},{}", p256("a"), ed25519("a"))), (2, vec![]), "the algorithm tells them apart");
+    // The same key under two sets of algorithms is one key.
+    let rsa = RFC_7638_KEY.replace(r#""alg":"RS256","#, "");
+    assert_eq!(told(&format!("{rsa},{RFC_7638_KEY}")), (2, vec![]));
+    let other = RFC_7638_KEY.replace("0vx7", "0vx8").replace("DKgw", "DKgQ");
+    let shared = vec![(1, KeyReason::SharedKid), (3, KeyReason::SharedKid)];
+    assert_eq!(told(&format!("{RFC_7638_KEY},{ED25519},{other}")), (1, shared));
+    let shared = (1..4).map(|number| (number, KeyReason::SharedKid)).collect();
+    assert_eq!(told(&format!("{rsa},{other},{}", other.replace("RS256", "PS256"))), (0, shared));
+    let named = set(&format!("{},{}", p256("a"), p256("a"))).unwrap();
+    assert_eq!(named.left_out()[0].to_string(), r#"key 2 (kid "a") is in the set already"#);
+    let unseen = set(r#"{"kty":"FUTURE","kid":"a\u202eb"}"#).unwrap();
+    assert!(unseen.left_out()[0].to_string().starts_with("key 1 has a key type"));
 }
 
 /// Negative test 41, as far as it concerns keys: SPIFFE Trust Domain and Bundle §4.
@@ -93,7 +138,7 @@ fn a_bundle_yields_its_jwt_svid_keys_only() {
     );
     let bundle = KeySet::parse(bundle.as_bytes(), KeyUse::JwtSvid).unwrap();
     assert_eq!(bundle.keys().iter().map(VerifyingKey::kid).collect::<Vec<_>>(), [Some("j")]);
-    assert_eq!(bundle.skipped().len(), 4);
+    assert_eq!(bundle.left_out().len(), 4);
     assert_eq!(bundle.sequence(), Some(u64::MAX));
     assert_eq!(bundle.refresh_hint(), Some(Duration::from_secs(300)));
     assert!(KeySet::parse(br#"{"keys":[]}"#, KeyUse::JwtSvid).unwrap().is_empty());

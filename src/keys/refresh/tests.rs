@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 
 mod bundle;
 mod hostile;
+mod reach;
 
 use super::*;
 use crate::jose::{Algorithm, Compact, JoseReason, SigningKey, generate_key};
@@ -133,7 +134,7 @@ fn trust(issuer: Issuer, location: KeyLocation, policy: RefreshPolicy) -> TrustS
 async fn vouch(trust: &TrustStore, origin: &Origin, key: &SigningKey, now: i64) -> Result<VerifiedAssertion, TrustReason> {
     let claims = format!(r#"{{"iss":"{}","sub":"a","aud":"us","exp":{}}}"#, origin.address, NOW + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
-    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(now)).await
+    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(now)).await.map_err(|refused| refused.reason())
 }
 
 fn state(trust: &TrustStore) -> KeyState {
@@ -237,9 +238,10 @@ fn what_is_not_a_plain_small_json_answer_is_refused() {
             (moved("303", &format!("https://keys.example/{}", "a".repeat(1000))), "aaa, which is not followed"),
             ("HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(), "status 404"),
             ("HTTP/1.1 204 No\r\nConnection: close\r\n\r\n".to_owned(), "status 204"),
-            (ok("text/html", "{}"), "not application/json"),
+            (ok("text/html", "{}"), "not application/json but text/html"),
             (ok("text/plain; x=application/json", "{}"), "not application/json"),
-            (untyped.to_owned(), "not application/json"),
+            (untyped.to_owned(), "not application/json: it has no content type"),
+            (ok("application/json\r\nContent-Encoding: gzip", "{}"), "compressed (gzip)"),
             (ok("application/json", &" ".repeat(net::BODY_BYTES_MAX + 1)), "longer"),
             (ok("application/json", &" ".repeat(10 * 1024 * 1024)), "longer"),
             (cut.to_owned(), "broke off"),
@@ -274,12 +276,22 @@ fn discovery_is_believed_about_its_own_issuer_and_named_hosts_only() {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         };
         for (issuer, uri, hosts, reason) in [
-            ("https://other.example", format!("{}/keys", origin.address), &[][..], "names another issuer"),
-            (&origin.address, "https://keys.example/jwks".to_owned(), &[], "does not name"),
-            (&origin.address, "https://keys.example:8443/jwks".to_owned(), &["keys.example"], "does not name"),
+            (
+                "https://other.example",
+                format!("{}/keys", origin.address),
+                &[][..],
+                "names the issuer https://other.example, which is not",
+            ),
+            (
+                &origin.address,
+                "https://keys.example/jwks".to_owned(),
+                &[],
+                "(https://keys.example); if they belong there, add \"keys.example\" to keys.hosts",
+            ),
+            (&origin.address, "https://keys.example:8443/jwks".to_owned(), &["keys.example"], "add \"keys.example:8443\""),
             (&origin.address, "http://keys.example/jwks".to_owned(), &["keys.example"], "does not name"),
             (&origin.address, "http://127.0.0.1:1/jwks".to_owned(), &["127.0.0.1:1"], "does not name"),
-            (&origin.address, "/keys".to_owned(), &[], "malformed"),
+            (&origin.address, "/keys".to_owned(), &[], "texts issuer and jwks_uri"),
         ] {
             let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{uri}"}}"#);
             origin.set(|answers| answers.discovery = ok("application/json", &metadata));

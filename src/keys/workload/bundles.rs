@@ -102,7 +102,7 @@ mod tests {
             set.add_bundle(X509Bundle::parse_from_der(named.clone(), &der).unwrap());
             roots(&set, &domain).map(|material| material.roots.unwrap().len()).map_err(|reason| reason.to_string())
         };
-        assert_eq!(of(256), Ok(256));
-        assert!(of(257).unwrap_err().starts_with("the bundle has more than 256 certificates; "), "{:?}", of(257));
+        assert_eq!(of(1024), Ok(1024));
+        assert!(of(1025).unwrap_err().starts_with("the bundle has more than 1024 certificates; "), "{:?}", of(1025));
     }
 }

@@ -78,7 +78,7 @@ fn bundles(of: &[(&str, Vec<u8>)]) -> Reply {
 async fn present_at(trust: &TrustStore, domain: &str, key: &SigningKey, now: Time) -> Option<TrustReason> {
     let claims = format!(r#"{{"sub":"spiffe://{domain}/a","aud":["us"],"exp":{}}}"#, NOW.seconds() + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
-    trust.verify(&Compact::parse(&token).unwrap(), now).await.err()
+    trust.verify(&Compact::parse(&token).unwrap(), now).await.err().map(|refused| refused.reason())
 }
 
 async fn present(trust: &TrustStore, key: &SigningKey) -> Option<TrustReason> {
@@ -263,12 +263,13 @@ fn bad_messages_are_bounded_and_change_nothing() {
         until_async("nothing delivered", async || state(&trust).usable).await;
         let private = br#"{"keys":[{"kty":"EC","kid":"a","crv":"P-256","x":"AA","y":"AA","d":"AA"}]}"#.to_vec();
         let nameless = br#"{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#.to_vec();
-        let many = format!(r#"{{"keys":[{}]}}"#, (0..300).map(|at| format!(r#"{{"kid":"{at}"}}"#)).collect::<Vec<_>>().join(","));
+        let many =
+            format!(r#"{{"keys":[{}]}}"#, (0..2100).map(|at| format!(r#"{{"kid":"{at}"}}"#)).collect::<Vec<_>>().join(","));
         for (jwt, x509) in [
             (bundles(&[("td.example", b"[".to_vec())]), bundles(&[("td.example", b"0".to_vec())])),
             (bundles(&[("td.example", private)]), bundles(&[("td.example", [&ours.der[..], b"x"].concat())])),
             (bundles(&[("td.example", nameless)]), bundles(&[("no domain", ours.der.clone())])),
-            (bundles(&[("td.example", many.into_bytes())]), bundles(&[("td.example", ours.der.repeat(257))])),
+            (bundles(&[("td.example", many.into_bytes())]), bundles(&[("td.example", ours.der.repeat(1025))])),
             (Reply::Oversized(5 << 20), Reply::Oversized(5 << 20)),
             (Reply::Garbage, Reply::Garbage),
             (Reply::Status(14), Reply::Status(14)),

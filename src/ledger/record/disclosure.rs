@@ -5,6 +5,7 @@
 //! independent as the bytes are, at the cost of one call to the generator for up to sixteen disclosures.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -119,13 +120,21 @@ impl Discloser {
         self.member("attested", name.as_str())
     }
 
-    /// The digests of the subject's attributes, name and value of each.
+    /// The digests of the subject's attributes, name and value of each. One that is a set (`name[]`) is one of its members' list.
     ///
     /// # Errors
     /// `Salt` without randomness.
     pub fn attributes(&mut self, attributes: &[(String, String)]) -> Result<AttributeDigests, RecordReason> {
-        let sd: Result<Vec<_>, _> = attributes.iter().map(|(name, value)| self.member(name, value)).collect();
-        let mut sd = sd?;
+        let (mut sd, mut sets) = (Vec::new(), BTreeMap::<&str, Vec<&str>>::new());
+        for (name, value) in attributes {
+            match name.strip_suffix("[]") {
+                Some(set) => sets.entry(set).or_default().push(value),
+                None => sd.push(self.member(name, value)?),
+            }
+        }
+        for (name, members) in sets {
+            sd.push(self.member(name, &members)?);
+        }
         sd.sort_unstable();
         Ok(AttributeDigests { sd })
     }

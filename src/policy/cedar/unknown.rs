@@ -47,7 +47,7 @@ fn known() -> [Value; 5] {
 
 /// Every attribute that can be unknown: the subject's token need not tell it, a running copy need not be attested, and a token of
 /// this server is vouched for by no trust rule.
-fn unknown() -> [Unknown; 6] {
+fn unknown() -> [Unknown; 7] {
     use Expression::{Attribute as At, Tag};
     let row = |attribute, name, expression, value: Value, [example, named]: [&'static str; 2]| Unknown {
         attribute,
@@ -66,6 +66,10 @@ fn unknown() -> [Unknown; 6] {
         r#"context.subject.hasTag("role") && context.subject.getTag("role") == "staff""#,
         r#"unless { !context.subject.hasTag("role") }"#,
     ];
+    let set = [
+        r#"context.subject.sets.hasTag("groups") && context.subject.sets.getTag("groups").contains("staff")"#,
+        r#"unless { !context.subject.sets.hasTag("groups") }"#,
+    ];
     [
         row(Attribute::Acr, "context.acr", At(&["acr"]), json!(""), acr),
         row(Attribute::Amr, "context.amr", At(&["amr"]), json!([]), amr),
@@ -73,6 +77,7 @@ fn unknown() -> [Unknown; 6] {
         row(Attribute::Instance, "context.instance", At(&["instance"]), json!(""), instance),
         row(Attribute::Trust, "context.trust", At(&["trust"]), json!(""), trust),
         row(Attribute::Subject, "a tag of context.subject", Tag(&["subject"]), json!(false), tag),
+        row(Attribute::Subject, "a set of context.subject", Tag(&["subject", "sets"]), json!(false), set),
     ]
 }
 

@@ -48,7 +48,7 @@ fn lookup() -> Origin {
 #[test]
 fn every_resource_and_audience_must_be_registered() {
     assert_eq!(no_target(ALL, user(), "resource=https://else.example"), AuthorityReason::UnknownResource);
-    assert_eq!(no_target(ALL, user(), "resource=https://crm.example/"), AuthorityReason::UnknownResource);
+    assert_eq!(no_target(ALL, user(), "resource=https://crm.example/x"), AuthorityReason::UnknownResource);
     assert_eq!(no_target(ALL, user(), "audience=else"), AuthorityReason::UnknownAudience);
     assert_eq!(no_target(ALL, user(), "resource=https://crm.example&audience=else"), AuthorityReason::UnknownAudience);
     assert_eq!(no_target(ALL, user(), "audience=crm&resource=https://else.example"), AuthorityReason::UnknownResource);

@@ -29,7 +29,10 @@ type Row = (&'static str, &'static str, Known);
 /// the token that is presented.
 const SCHEMA_ROWS: [(&str, &[Row]); 7] = [
     ("entity Agent in [Team] {", &[("owner", "String", Always), ("kind", "String", Always)]),
-    ("entity Subject {", &[("kind", "String", Always), ("rule", "String", OrNone), ("id", "String", Always)]),
+    (
+        "entity Subject {",
+        &[("kind", "String", Always), ("rule", "String", OrNone), ("id", "String", Always), ("sets", "Sets", Always)],
+    ),
     ("entity Api {", &[("destination", "String", Always)]),
     ("entity Scope in [Api] {", &[("data", "Set<String>", Always), ("effect", "String", Always)]),
     // Of the actions that this version never asks about.
@@ -94,8 +97,9 @@ fn every_attribute_of_the_schema_has_a_row() {
         let declared: Vec<_> = body.filter_map(|line| line.strip_suffix(',')?.split_once(": ")).collect();
         assert_eq!(declared, rows.iter().map(|row| (row.0, row.1)).collect::<Vec<_>>(), "{opening}");
     }
-    // Beside attributes there are the tags of subjects alone.
-    assert_eq!(code().filter(|line| line.contains("tags")).collect::<Vec<_>>(), ["} tags String;"]);
+    // Beside attributes there are the tags of subjects and of their sets alone.
+    let tags: Vec<_> = code().filter(|line| line.contains("tags")).collect();
+    assert_eq!(tags, ["} tags String;", "entity Sets tags Set<String>;"]);
     assert!(!SCHEMA.contains("?:"), "an attribute that may be absent has no row here");
 }
 
@@ -168,6 +172,7 @@ fn what_does_not_count_is_warned_of_where_it_can_be_unknown_and_nowhere_else() {
             "Bool" => "!~",
             "datetime" => r#"~ > datetime("2020-01-01")"#,
             "Subject" => r#"~ != Subject::"a""#,
+            "Sets" => r#"~ != Sets::"a""#,
             new => unreachable!("nothing is said of a {new}"),
         };
         let condition = other.replace('~', &path);
@@ -184,6 +189,36 @@ fn what_does_not_count_is_warned_of_where_it_can_be_unknown_and_nowhere_else() {
             );
             assert_eq!(told.is_empty(), known != OrNot, "{text} {told:?}");
         }
+    }
+}
+
+/// Membership is asked of a set, which nobody can write into another's name.
+#[test]
+fn the_sets_of_a_subject_are_asked_for_their_members() {
+    let catalog = catalog();
+    let permit = |condition: &str| {
+        let scope = r#"(principal is Agent, action == Action::"exchange", resource is Scope)"#;
+        policies(&format!("permit {scope} when {{ {condition} }};"))
+    };
+    let has = r#"context.subject.sets.hasTag("groups") && context.subject.sets.getTag("groups")"#;
+    for (attributes, condition, granted) in [
+        (&[("groups[]", "finance"), ("groups[]", "all")][..], format!(r#"{has}.contains("finance")"#), true),
+        (&[("groups[]", "finance"), ("groups[]", "all")], format!(r#"{has}.containsAll(["all", "finance"])"#), true),
+        (&[("groups[]", "finance2"), ("groups[]", "all finance")], format!(r#"{has}.contains("finance")"#), false),
+        (&[("groups", "finance")], format!(r#"{has}.contains("finance")"#), false),
+        (&[("groups[]", "finance")], r#"context.subject.hasTag("groups")"#.to_owned(), false),
+        (&[("groups[]", "finance")], r#"context.subject.hasTag("groups[]")"#.to_owned(), false),
+        (&[], format!(r#"{has}.contains("finance")"#), false),
+    ] {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut origin = own(held(&[(CRM, "contacts.read")]), vec![]);
+        if let Origin::Own(own) = &mut origin {
+            own.touched = vec![];
+        }
+        let told = subject(origin).told(Authentication::default(), attributes);
+        let asked = admitted(&catalog, "orchestrator", told).without_instance();
+        let answer = exchanged(&permit(&condition), &catalog, &asked, "audience=crm&scope=contacts.read");
+        assert_eq!(answer.is_ok(), granted, "{condition}");
     }
 }
 

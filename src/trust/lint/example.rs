@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::trust::{Literal, Matcher, TrustKind, TrustRule, claims_of, tenant};
+use crate::trust::{Literal, Matcher, Requirement, TrustKind, TrustRule, claims_of, tenant};
 
 /// When the examples were issued: the first second of 2026.
 const ISSUED: i64 = 1_767_225_600;
@@ -46,20 +46,24 @@ impl Example {
             example.put(fact.path, serde_json::from_str(fact.example).unwrap_or_default());
         }
         example.begin(rule);
-        for requirement in rule.require() {
-            let value = match requirement.matcher() {
-                Matcher::Is(literal) => Some(value(literal)),
-                Matcher::OneOf(literals) => literals.first().map(value),
-                Matcher::Prefix(prefix) => Some(format!("{prefix}anything").into()),
-                Matcher::Present => None,
-            };
-            let absent = || example.claims.pointer(&pointer(requirement.claim())).is_none();
-            if let Some(value) = value.or_else(|| absent().then(|| "anything".into())) {
-                example.put(requirement.claim(), value);
-                example.set.push(requirement.claim().to_owned());
-            }
-        }
+        let marks = rule.access_tokens().into_iter().flat_map(|form| &form.marks);
+        marks.chain(rule.require()).for_each(|requirement| example.meet(requirement));
         example
+    }
+
+    fn meet(&mut self, requirement: &Requirement) {
+        let value = match requirement.matcher() {
+            Matcher::Is(literal) => Some(value(literal)),
+            Matcher::OneOf(literals) => literals.first().map(value),
+            Matcher::Prefix(prefix) => Some(format!("{prefix}anything").into()),
+            Matcher::Contains(literals) => literals.first().map(|literal| json!([value(literal)])),
+            Matcher::Present => None,
+        };
+        let absent = || self.claims.pointer(&pointer(requirement.claim())).is_none();
+        if let Some(value) = value.or_else(|| absent().then(|| "anything".into())) {
+            self.put(requirement.claim(), value);
+            self.set.push(requirement.claim().to_owned());
+        }
     }
 
     pub(super) fn change(&mut self, path: &str, value: &str) {
@@ -89,9 +93,10 @@ impl Example {
             }
             _ => members.push(("iss", self.issuer.clone().into())),
         }
-        if self.kind == TrustKind::Oauth {
+        if let Some(form) = rule.access_tokens() {
             let scopes: Vec<&str> = rule.scopes().iter().map(|map| map.from.as_str()).collect();
-            members.extend([("client_id", "any-client".into()), ("scope", scopes.join(" ").into())]);
+            members.push((form.scope.as_str(), scopes.join(" ").into()));
+            members.extend(form.client.first().map(|claim| (claim.as_str(), "any-client".into())));
         }
         members.into_iter().for_each(|(name, value)| self.put(name, value));
     }

@@ -65,7 +65,7 @@ impl<'a> Lint<'a> {
         let listed = self.requirements().filter(|one| one.claim() == claim).flat_map(|one| match one.matcher() {
             Matcher::Is(literal) => std::slice::from_ref(literal),
             Matcher::OneOf(literals) => literals.as_slice(),
-            Matcher::Prefix(_) | Matcher::Present => &[],
+            Matcher::Prefix(_) | Matcher::Present | Matcher::Contains(_) => &[],
         });
         listed.filter_map(|literal| if let Literal::Text(text) = literal { Some(text.as_str()) } else { None }).collect()
     }

@@ -103,6 +103,11 @@ impl<'a> PlatformClaims<'a> {
         Self { claims, issuer, require }
     }
 
+    /// All claims of the token.
+    pub(in crate::trust) fn all(self) -> &'a Object {
+        self.claims
+    }
+
     /// The issuer of the rule.
     pub(super) fn issuer(self) -> &'a str {
         self.issuer

@@ -32,6 +32,8 @@ pub enum TrustRuleReason {
     Algorithms,
     /// EdDSA in a rule of kind `spiffe` (SPIFFE JWT-SVID §2.2).
     SpiffeAlgorithm,
+    /// Access tokens that nothing tells from the other tokens of their issuer.
+    Unmarked,
     /// A lifetime of nothing.
     Lifetime,
     /// Kind `spiffe` with keys from an OpenID provider.
@@ -83,6 +85,8 @@ pub fn mistaken(kind: TrustKind, requirement: &Requirement) -> Option<TrustRuleR
         Matcher::Prefix(_) if fact.shape != Shape::Text && fact.shape != Shape::Object => {
             return Some(TrustRuleReason::ClaimShape(claim(), fact.shape));
         }
+        Matcher::Contains(_) if fact.shape == Shape::List => &[],
+        Matcher::Contains(literals) => literals,
         Matcher::Prefix(_) | Matcher::Present => &[],
     };
     wanted.iter().any(|literal| !fits(literal, fact.shape)).then(|| TrustRuleReason::ClaimShape(claim(), fact.shape))
@@ -125,6 +129,10 @@ impl fmt::Display for TrustRuleReason {
             Self::Audiences => "audiences must name at least one value that the aud of a token has to contain",
             Self::Algorithms => "algorithms must name at least one algorithm",
             Self::SpiffeAlgorithm => "algorithms must not name EdDSA in kind spiffe; JWT-SVIDs use RS, PS or ES",
+            Self::Unmarked => {
+                "access_token.marks must name what its access tokens have and its ID tokens have not, \
+                 where their typ does not tell"
+            }
             Self::Lifetime => "lifetime_max must be longer than nothing",
             Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",
             Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",

@@ -36,6 +36,7 @@ const COMMANDS: &[(&str, Option<Walked>)] = &[
     ("task complete", Some(("018f0000-0000-7000-8000-000000000000", 1, 1))),
     ("replay", Some(("{txn} --disclose", 0, 0))),
     ("trust check", None),
+    ("trust try", None),
     ("trust forget", Some(("mesh.example", 0, 1))),
     ("ledger verify", None),
     ("ledger prove", Some(("{jti}", 0, 0))),

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::keys::{BundleProfile, SequenceStore, Sequences};
+use crate::keys::{BundleProfile, Reach, SequenceStore, Sequences};
 use crate::net::Network;
 use crate::oauth::{SpiffeId, TrustDomain};
 use crate::x509::{Authority, root, svid};
@@ -40,7 +40,7 @@ fn rule(keys: KeySource) -> TrustRule {
 
 async fn present(trust: &TrustStore, key: &SigningKey) -> Option<TrustReason> {
     let token = key.sign("JWT", format!(r#"{{"sub":"{SVID}","aud":["us"],"exp":{}}}"#, NOW + 50_000).as_bytes()).unwrap();
-    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await.err()
+    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await.err().map(|refused| refused.reason())
 }
 
 /// Negative test 41: SPIFFE Trust Domain and Bundle §4.1.1 and §3.
@@ -194,7 +194,7 @@ fn an_endpoint_proves_its_spiffe_id() {
         let fetched = async |url: &str, profile: BundleProfile| {
             let location = KeyLocation::Bundle { url: Url::parse(url).unwrap(), profile };
             let state = CacheState::new(FetchTarget::whole(location.clone(), policy()), Arc::default());
-            fetch_keys(&location, &state.route().unwrap(), &patient()).await.map(|(material, _)| material.keys.keys().len())
+            fetch_keys(&location, &state.route().await.unwrap(), &patient()).await.map(|(material, _)| material.keys.keys().len())
         };
         let server = "spiffe://td.example/spire/server";
         let url = endpoint(&ours, server, bundle(&[&key], "")).await;
@@ -214,8 +214,8 @@ fn an_endpoint_proves_its_spiffe_id() {
 
 /// The bundle that a self-serving endpoint served last is what it must prove itself by next; a foreign endpoint's bundle never
 /// changes so.
-#[test]
-fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
+#[tokio::test]
+async fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
     let (old, new) = (root("old"), root("new"));
     let json =
         |one: &Authority| format!(r#"{{"keys":[{{"kty":"EC","use":"x509-svid","x5c":["{}"]}}]}}"#, STANDARD.encode(&one.der));
@@ -225,11 +225,12 @@ fn the_latest_bundle_of_its_own_domain_authenticates_the_next_fetch() {
         let id = SpiffeId::parse("spiffe://td.example/spire/server").unwrap();
         let profile = BundleProfile::Spiffe { id, bootstrap: Arc::clone(&bootstrap), own };
         let location = KeyLocation::Bundle { url: Url::parse("https://td.example/").unwrap(), profile };
-        let within = KeyLocation::Within(Box::new(location), vec![Network::parse("10.0.0.0/8").unwrap()]);
+        let reach = Reach { networks: vec![Network::parse("10.0.0.0/8").unwrap()], ..Reach::default() };
+        let within = KeyLocation::Within(Box::new(location), Box::new(reach));
         let state = CacheState::new(FetchTarget::whole(within, policy()), Arc::default());
         let roots = |state: &CacheState| state.spiffe_server().unwrap().roots.digest();
         assert_eq!(roots(&state), bootstrap.roots().digest());
-        assert_eq!(state.route().unwrap().networks.len(), 1);
+        assert_eq!(state.route().await.unwrap().networks.len(), 1);
         state.fetched.store(Some(Arc::new(Fetched { material: served.clone(), at: Time::from_seconds(NOW) })));
         assert_eq!(roots(&state) == new.roots().digest(), own);
     }

@@ -77,7 +77,7 @@ fn rule(name: &str, issuer: &str, location: KeyLocation, policy: RefreshPolicy) 
 async fn present(trust: &TrustStore, issuer: &str, key: &SigningKey) -> Result<VerifiedAssertion, TrustReason> {
     let claims = format!(r#"{{"iss":"{issuer}","sub":"a","aud":"us","exp":{}}}"#, NOW + 50_000);
     let token = key.sign("JWT", claims.as_bytes()).unwrap();
-    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await
+    trust.verify(&Compact::parse(&token).unwrap(), Time::from_seconds(NOW)).await.map_err(|refused| refused.reason())
 }
 
 /// Negative tests 48 and 49; attacks 33 and 36.
@@ -152,7 +152,7 @@ fn a_name_leads_to_private_addresses_only_where_they_are_named() {
         let https = Url::parse(&format!("https://internal.example:{port}/keys")).unwrap();
         let failed = looking([127, 0, 0, 1]).get(&https, JSON_TYPES, &Route::default()).await.unwrap_err();
         assert!(failed.to_string().contains("neither public nor"), "{failed}");
-        let route = Route { networks: vec![Network::parse("127.0.0.0/8").unwrap()], tls: None };
+        let route = Route { networks: vec![Network::parse("127.0.0.0/8").unwrap()], ..Route::default() };
         let failed = looking([127, 0, 0, 1]).get(&https, JSON_TYPES, &route).await.unwrap_err();
         assert!(matches!(failed, FetchReason::Network(_)) && !failed.to_string().contains("neither public"), "{failed}");
     });
