@@ -39,7 +39,7 @@ pub use clock::{CheckedClock, Timepieces};
 pub use commands::RecordHop;
 pub use effect::{Effect, TaskOpening, Thing};
 pub use entry::{RecordedGeneration, RecordedTask};
-pub use fold::{Fold, StateHash, recorded_state};
+pub use fold::{Fold, StateHash, recorded_fold, recorded_state};
 pub use fold_reason::FoldReason;
 pub use handle::{Commit, CommitKeys, SUM, TASK_TERMS};
 pub use hindrance::Hindrance;
