@@ -172,6 +172,12 @@ impl From<AssertionReason> for ClientReason {
     }
 }
 
+const UNPROVEN: &str = concat!(
+    "client_assertion: no registered key of the client named by iss and sub verifies it, ",
+    "or there is no such client or trusted issuer; check iss, sub, kid, alg and the key, ",
+    "and if the client publishes its keys try again in a few seconds"
+);
+
 const OUTDATED: &str = concat!(
     "the credential was issued before the agent, or something else that it vouches for, was ended; ",
     "get a new one, a minute after that or later"
@@ -211,11 +217,7 @@ impl fmt::Display for ClientReason {
                 f.write_str("client_assertion: ")?;
                 return self.of_attestation(f);
             }
-            Self::Unproven(_) | Self::Stranger | Self::KeysUnpublished => concat!(
-                "client_assertion: no registered key of the client named by iss and sub verifies it, ",
-                "or there is no such client or trusted issuer; check iss, sub, kid, alg and the key, ",
-                "and if the client publishes its keys try again in a few seconds"
-            ),
+            Self::Unproven(_) | Self::Stranger | Self::KeysUnpublished => UNPROVEN,
             Self::SvidAsJwt => {
                 "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-spiffe for a JWT-SVID"
             }
