@@ -44,7 +44,7 @@ pub use commands::RecordHop;
 pub use effect::{Effect, TaskOpening, Thing};
 pub use entry::{RecordedGeneration, RecordedTask};
 pub use epoch_log::{first_epoch_of_log, log_of_epoch};
-pub use fold::{Fold, StateHash, recorded_state};
+pub use fold::{Fold, StateHash, recorded_fold, recorded_state};
 pub use fold_reason::FoldReason;
 pub use handle::{Commit, CommitKeys, SUM, TASK_TERMS};
 pub use hindrance::Hindrance;

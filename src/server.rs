@@ -31,7 +31,7 @@ pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use rebuild::rebuild_state;
 pub use reconcile::{retired_in_record, succession_on};
-pub use restore::RestorePlan;
+pub use restore::{BESIDE, RestoreFolders, RestorePlan};
 pub use terms::{TakenBack, taken_back};
 
 use crate::catalog::Status;
@@ -65,6 +65,7 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let StartConfiguration { config, kept, digest } = opening::read(sources).await?;
     opening::announce(sources, &config, data);
     let settings = config.settings.clone();
+    restore::refuse_unfinished(data)?;
     let sockets = http::bind(settings.listen.public, settings.listen.ops)?.with_mtls(settings.tls.mtls)?;
     let store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
     let vouched = VouchedClock::new(data);

@@ -27,6 +27,7 @@ use crate::crypto::Digest;
 use crate::files::{self, Access};
 use crate::ledger::{CHECKPOINT_PATH, Checkpoint};
 use crate::oauth::Clock;
+use crate::server::BESIDE;
 use crate::store::{self, LEDGER_FOLDER, SystemClock};
 
 /// The name of the list of all files.
@@ -37,10 +38,7 @@ const VERSION: u32 = 1;
 /// No manifest is longer.
 const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Small files that are copied where they are there.
-pub(super) const BESIDE: [&str; 4] = ["data.id", "keys.known", "served.json", "in-force.json"];
-
-/// None of these is longer.
+/// No file beside the database and the log is longer.
 const BESIDE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// What a backup must not hold, and why, for whoever looks into it.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use super::pruning::{IsHeld, StorePruner};
 pub use super::store_reason::StoreReason;
 use crate::crypto::Digest;
-use crate::ledger::record::{KeyCheck, KeyEvent};
-use crate::ledger::{LogFiles, Tile, TileFile};
+use crate::ledger::record::{KeyCheck, KeyEvent, Kind};
+use crate::ledger::{LogFiles, Record, RecordReason, Tile, TileFile};
 use crate::lifecycle::GenerationState;
 use crate::lifecycle::status::ListKey;
 use crate::oauth::{ClientId, Generation, GenerationKey, Jti, Resource, RuleName, SingleUse, StatusPlace, TaskId, Time, Txn};
@@ -84,6 +84,14 @@ pub trait CommitStore: Send {
     /// # Errors
     /// As for [`begin`](Self::begin); whether the batch is durable is then unknown.
     fn write(&mut self, batch: &Batch) -> Result<(), StoreReason>;
+
+    /// Appends records that survived elsewhere, as they are, in one transaction, and returns when they are durable. What no
+    /// record holds is not what was written from then on: nobody is served on the store before an epoch begins. Called while the
+    /// store is open and not locked, by its only writer.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    fn fold_in(&mut self, records: &[Stored]) -> Result<(), StoreReason>;
 
     /// Gives the lock back; nothing is written.
     fn abandon(&mut self);
@@ -236,6 +244,19 @@ pub struct Stored {
     pub txn: Option<Txn>,
     /// The canonical bytes.
     pub record: Vec<u8>,
+}
+
+impl Stored {
+    /// The record with these bytes at `index`, as it stands in a store after one of the time `before`. An epoch alone goes back.
+    ///
+    /// # Errors
+    /// When they are no record.
+    pub fn of(index: u64, record: Vec<u8>, before: Time) -> Result<Self, RecordReason> {
+        let parsed = Record::parse(&record)?;
+        let at = if parsed.kind() == Kind::Epoch { parsed.at() } else { parsed.at().max(before) };
+        let (jti, txn) = (parsed.jti(), parsed.txn());
+        Ok(Self { index, at, jti, txn, record })
+    }
 }
 
 /// Disclosures as stored, with the wrapped key of their subject.

@@ -79,6 +79,14 @@ impl Fold {
 /// When a record cannot be read, or does not follow from those before it; when the stored entries are not those that were
 /// recorded.
 pub fn recorded_state(records: &dyn RecordReader) -> Result<RecordedState, StoreReason> {
+    recorded_fold(records).map(|fold| fold.state)
+}
+
+/// The fold of all records, read while a server may run.
+///
+/// # Errors
+/// As of [`recorded_state`].
+pub fn recorded_fold(records: &dyn RecordReader) -> Result<Fold, StoreReason> {
     let StoredCheckpoint { index, rows } = records.checkpoint()?;
     let mut fold = Fold::of_rows(&rows)?;
     if let Some(index) = index {
@@ -88,7 +96,7 @@ pub fn recorded_state(records: &dyn RecordReader) -> Result<RecordedState, Store
     loop {
         let page = records.records(Select::All, next, PAGE)?;
         if page.is_empty() {
-            return Ok(fold.state);
+            return Ok(fold);
         }
         for stored in page {
             let record = Record::parse(&stored.record).map_err(|_| StoreReason::Corrupt("a record"))?;

@@ -1,17 +1,27 @@
 //! Making the state anew from the records, while no server runs.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
-use super::contract::{Batch, CommitStore, NewCheckpoint, Row, StateChangeRow, StateRow, StoreReason};
+use super::contract::{Batch, CommitStore, NewCheckpoint, Recovered, Row, StateChangeRow, StateRow, StoreReason};
 use super::entry::RecordedTask;
 use super::fold::Fold;
+use super::fold_reason::FoldReason;
 use super::handle::CommitKeys;
-use super::named_fold::folded;
+use super::named_fold::{NamedFold, folded};
 use super::recorded::RecordedState;
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
-use crate::ledger::record::{EpochCause, EpochRecord, LostCheckpoint, Record, StateCause};
-use crate::oauth::{ClientId, Clock, TaskId, Time};
+use crate::ledger::record::{
+    EpochCause, EpochRecord, Kind, LostCheckpoint, Record, RevocableRecord, StateCause, StatusChangeRecord,
+};
+use crate::oauth::{ClientId, Clock, GenerationKind, TaskId, Time};
+
+/// So many things are in one record.
+const THINGS_MAX: usize = 64;
+
+/// The reason for which a task is released that nothing can be done with.
+const RELEASED: &str = "it ended with its epoch, and its terms are lost";
 
 /// State that was made anew.
 #[derive(Debug)]
@@ -57,39 +67,37 @@ pub fn rebuild(
             "it was written by an earlier version; start a server on it once, which takes it up".into(),
         ));
     }
-    let mut newest = Time::from_millis(0);
-    let fold = folded(store, recovered.first > 0, u64::MAX, |stored| {
-        progress(stored.index, recovered.count);
-        newest = stored.at;
-    })?;
+    let (fold, newest, opened) = read(store, &recovered, &mut progress)?;
     let newest = present(clock, newest, restored)?;
     let before = rows_before(&recovered.checkpoint.rows);
     let differences = match recovered.checkpoint.index {
         Some(index) if index + 1 == recovered.count => fold.differences(&recovered.checkpoint.rows),
         _ => Vec::new(),
     };
-    let sealer = TermsSealer::new(keys.terms);
+    let terms = StoredTerms { stored: &recovered.terms, sealer: TermsSealer::new(keys.terms) };
     let mut sum = UnrecordedSum::new(keys.sums);
     let lost = sum.load(&recovered.unrecorded, recovered.count == 0 && recovered.unrecorded.is_empty()).is_err();
     let lost = lost || restored.is_some();
     let mut fold = fold.into_fold();
     fold.state.require_keys(&keys.listed)?;
-    require_terms(&fold.state, &recovered.terms, &sealer)?;
     let mut records = Vec::new();
     if lost {
         sum.clear();
         records.push(begin_epoch(&mut fold, recovered.count, newest, restored)?);
+        release(store, &mut fold, &terms, newest, &mut records)?;
     }
-    let forgotten = fold.state.forget(newest);
+    let mut forgotten = fold.state.forget(newest).tasks;
+    terms.require(&fold.state)?;
+    // Records that survived elsewhere may have led past the end of a task whose terms were never deleted here.
+    forgotten.extend(opened.into_iter().filter(|(id, _)| fold.state.task(id).is_none()));
     let changes = fold.state.take_changes();
     fold.hash.take(&changes);
     records.push(written(&Record::State(fold.hash.record(newest, StateCause::Interval)))?);
     let (index, rows) = (recovered.count + records.len() as u64 - 1, fold.state.rows());
     let entries = rows.len() as u64;
-    let row = |(index, record)| Row { index, jti: None, txn: None, record, sealed: None };
     let mut batch = Batch {
         rows: (recovered.count..).zip(records).map(row).collect(),
-        checkpoint: Some(NewCheckpoint { index, changes: replaced(before, rows), forgotten: forgotten.tasks }),
+        checkpoint: Some(NewCheckpoint { index, changes: replaced(before, rows), forgotten }),
         clears: lost,
         ..Batch::at(newest)
     };
@@ -97,6 +105,34 @@ pub fn rebuild(
     store.begin(&mut std::iter::empty())?;
     store.write(&batch)?;
     Ok(Rebuilt { records: recovered.count, entries, differences, lost })
+}
+
+/// A record as it is stored, which is about no hop.
+fn row((index, record): (u64, Vec<u8>)) -> Row {
+    let txn = Record::parse(&record).ok().and_then(|record| record.txn());
+    Row { index, jti: None, txn, record, sealed: None }
+}
+
+/// The fold of all records, the time of the newest, and the tasks of whose terms some are stored, each with its index.
+type ReadRecords = (NamedFold, Time, Vec<(TaskId, u64)>);
+
+fn read(
+    store: &mut dyn CommitStore,
+    recovered: &Recovered,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<ReadRecords, StoreReason> {
+    let (mut newest, mut opened) = (Time::from_millis(0), Vec::new());
+    let sealed: HashSet<u64> = recovered.terms.iter().map(|(index, _)| *index).collect();
+    let fold = folded(store, recovered.first > 0, u64::MAX, |stored| {
+        progress(stored.index, recovered.count);
+        newest = stored.at;
+        if sealed.contains(&stored.index)
+            && let Ok(Record::Task(task)) = Record::parse(&stored.record)
+        {
+            opened.push((task.task, stored.index));
+        }
+    })?;
+    Ok((fold, newest, opened))
 }
 
 /// The time of a record that follows one at `newest`. A copy may be as old as it is, or of a clock that was ahead: whoever puts
@@ -123,9 +159,58 @@ fn begin_epoch(fold: &mut Fold, index: u64, at: Time, restored: Option<&Restored
             EpochRecord { before: before.clone(), ..record }
         }
     };
-    let record = Record::Epoch(record);
-    fold.take(index, &record).map_err(|reason| StoreReason::Diverged(reason.to_string()))?;
-    written(&record)
+    taken(fold, index, &Record::Epoch(record))
+}
+
+/// Takes up a record as that at `index`.
+fn taken(fold: &mut Fold, index: u64, record: &Record<'_>) -> Result<Vec<u8>, StoreReason> {
+    fold.take(index, record).map_err(diverged)?;
+    written(record)
+}
+
+fn diverged(reason: FoldReason) -> StoreReason {
+    StoreReason::Diverged(reason.to_string())
+}
+
+/// Releases the tasks of before that are suspended and whose terms are lost, so that they are forgotten with all others that
+/// ended with their epoch: `records` have been added to those in the store.
+fn release(
+    store: &mut dyn CommitStore,
+    fold: &mut Fold,
+    terms: &StoredTerms<'_>,
+    at: Time,
+    records: &mut Vec<Vec<u8>>,
+) -> Result<(), StoreReason> {
+    let lost: HashSet<TaskId> =
+        terms.lost(&fold.state).filter(|(_, task)| task.suspended_by.is_some()).map(|(id, _)| *id).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let (mut things, mut next) = (BTreeMap::new(), 0);
+    store.records(0, &mut |stored| {
+        next = stored.index + 1;
+        if let Ok(Record::StatusChange(change)) = Record::parse(&stored.record) {
+            things.extend(
+                change.things.iter().filter_map(|thing| Some((task_of(thing).filter(|id| lost.contains(id))?, owned(thing)))),
+            );
+        }
+        Ok(())
+    })?;
+    let (by, things): (ClientId, Vec<RevocableRecord<'static>>) = (ClientId::operators(), things.into_values().collect());
+    for some in things.chunks(THINGS_MAX) {
+        let record = StatusChangeRecord::new(at, by.as_str(), Kind::Resumption, RELEASED, some.to_vec());
+        records.push(taken(fold, next + records.len() as u64, &Record::StatusChange(record))?);
+    }
+    Ok(())
+}
+
+fn task_of(thing: &RevocableRecord<'_>) -> Option<TaskId> {
+    thing.name.as_deref().filter(|_| thing.of == GenerationKind::Task).and_then(|name| TaskId::parse(name).ok())
+}
+
+fn owned(thing: &RevocableRecord<'_>) -> RevocableRecord<'static> {
+    let name = thing.name.as_ref().map(|name| Cow::Owned(name.to_string()));
+    RevocableRecord { key: thing.key, name, number: thing.number, of: thing.of, txn: thing.txn }
 }
 
 fn written(record: &Record<'_>) -> Result<Vec<u8>, StoreReason> {
@@ -147,18 +232,31 @@ fn replaced(mut before: BTreeMap<Vec<u8>, Vec<u8>>, after: Vec<StateRow>) -> Vec
     changes
 }
 
-/// The sealed terms of every task that is remembered are there, and are those that its record names.
-fn require_terms(state: &RecordedState, stored: &[(u64, Vec<u8>)], sealer: &TermsSealer) -> Result<(), StoreReason> {
-    let whole = |(id, task): (&TaskId, &RecordedTask)| {
-        let sealed = stored.iter().find(|(index, _)| *index == task.index).map(|(_, sealed)| sealed);
-        sealed.is_some_and(|sealed| task.is_sealed_as(sealed) && sealer.open(*id, sealed).is_some())
-    };
-    let lost: Vec<String> = state.tasks().filter(|task| !whole(*task)).map(|(id, _)| id.to_string()).collect();
-    if lost.is_empty() {
-        return Ok(());
+/// The sealed terms of tasks as they are stored, each with the index of the record that opened it.
+struct StoredTerms<'a> {
+    stored: &'a [(u64, Vec<u8>)],
+    sealer: TermsSealer,
+}
+
+impl StoredTerms<'_> {
+    /// The tasks that are remembered and whose sealed terms are not there, or are not those that their record names.
+    fn lost<'a>(&'a self, state: &'a RecordedState) -> impl Iterator<Item = (&'a TaskId, &'a RecordedTask)> {
+        let whole = |id: &TaskId, task: &RecordedTask| {
+            let sealed = self.stored.iter().find(|(index, _)| *index == task.index).map(|(_, sealed)| sealed);
+            sealed.is_some_and(|sealed| task.is_sealed_as(sealed) && self.sealer.open(*id, sealed).is_some())
+        };
+        state.tasks().filter(move |(id, task)| !whole(id, task))
     }
-    Err(StoreReason::Diverged(format!(
-        "the sealed terms of these tasks are lost, which no record holds: {}; put them back from a backup",
-        lost.join(", ")
-    )))
+
+    /// Passes where none are lost.
+    fn require(&self, state: &RecordedState) -> Result<(), StoreReason> {
+        let lost: Vec<String> = self.lost(state).map(|(id, _)| id.to_string()).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(StoreReason::Diverged(format!(
+            "the sealed terms of these tasks are lost, which no record holds: {}; put them back from a backup",
+            lost.join(", ")
+        )))
+    }
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing, joins};
-use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, packed, unpacked};
+use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, opened_by, packed, unpacked};
 use super::expiry::{ExpiryQueue, is_over};
 use super::fold_reason::FoldReason;
 use super::retained::{RetentionChange, RetentionState};
 use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, InactiveStatus, Transition, rank};
-use crate::oauth::{ClientId, GenerationKey, ShareKey, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, TaskId, Time, Txn};
 
 /// Everything that decides and follows from the records alone.
 #[derive(Clone, Debug, Default)]
@@ -280,14 +280,14 @@ impl RecordedState {
         tasks.map_or(until, |(tasks, _)| until.max(*tasks))
     }
 
-    /// Everything of the epochs before has ended. What of it has a date may be forgotten at once, except tasks that are
-    /// suspended: when time ends them their suspension is forgotten with them. An end of before that was recorded by a later time
-    /// than `at` counts as one of now, for no evidence of before counts any more and that of now must.
+    /// Everything of the epochs before has ended. What of it has a date may be forgotten with the next checkpoint, except tasks
+    /// that are suspended then: when time ends them their suspension is forgotten with them. An end of before that was recorded
+    /// by a later time than `at` counts as one of now, for no evidence of before counts any more and that of now must.
     fn begin_epoch(&mut self, number: u64, at: Time, held: bool) -> Option<()> {
         (self.epoch().number < number).then_some(())?;
         let dated = |known: &RecordedGeneration| known.until.is_some() && known.inactive.is_none();
         let generations = self.generations.iter().filter(|(_, known)| dated(known)).map(|(key, _)| DatedKey::Generation(*key));
-        let tasks = self.tasks.iter().filter(|(_, task)| task.suspended_by.is_none()).map(|(id, _)| DatedKey::Task(*id));
+        let tasks = self.tasks.keys().map(|id| DatedKey::Task(*id));
         self.bygone = generations.chain(tasks).collect();
         let is_later = |known: &RecordedGeneration| known.ended.is_some_and(|ended| ended > at);
         let later: Vec<GenerationKey> =
@@ -372,7 +372,9 @@ impl RecordedState {
     /// Forgets everything that may be forgotten at `at`, and what is of earlier epochs.
     pub fn forget(&mut self, at: Time) -> Forgotten {
         let mut forgotten = Forgotten::default();
-        let bygone = std::mem::take(&mut self.bygone).into_iter().map(|dated| (dated, Time::from_millis(i64::MAX)));
+        let mut bygone = std::mem::take(&mut self.bygone);
+        bygone.retain(|dated| !self.is_suspended_task(*dated));
+        let bygone = bygone.into_iter().map(|dated| (dated, Time::from_millis(i64::MAX)));
         let due = self.dated.due(at).into_iter().map(|dated| (dated, at));
         for (dated, by) in bygone.chain(due) {
             if self.is_forgettable(dated, by) {
@@ -382,6 +384,10 @@ impl RecordedState {
             }
         }
         forgotten
+    }
+
+    fn is_suspended_task(&self, key: DatedKey) -> bool {
+        matches!(key, DatedKey::Task(id) if self.tasks.get(&id).is_some_and(|task| task.suspended_by.is_some()))
     }
 
     /// The one predicate of what may be forgotten: a task that is over, and an end when nothing could present what it ended. What
@@ -490,9 +496,4 @@ impl RecordedState {
         }
         Some(())
     }
-}
-
-/// The client in whose share a task counts.
-fn opened_by(task: &RecordedTask) -> ShareKey {
-    ClientId::parse(&task.opener).map_or(ShareKey::NOBODY, |opener| ShareKey::of(&opener))
 }

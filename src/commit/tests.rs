@@ -14,6 +14,7 @@ mod keys;
 mod memory;
 mod model;
 mod outlasting;
+mod restores;
 mod retaining;
 mod rewrap;
 mod rules;

@@ -30,7 +30,7 @@ pub use task::{AuthorityRecord, TaskRecord};
 
 use schema::{INTEGER_MAX, written};
 
-use crate::oauth::{Jti, Txn};
+use crate::oauth::{Jti, Time, Txn};
 
 /// One parsed record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,22 @@ impl<'a> Record<'a> {
             Self::Key(_) => Kind::Key,
             Self::Epoch(_) => Kind::Epoch,
             Self::Retention(_) => Kind::Retention,
+        }
+    }
+
+    /// Its member `at`.
+    pub fn at(&self) -> Time {
+        match self {
+            Self::Hop(record) => record.at,
+            Self::Task(record) => record.at,
+            Self::Refusal(record) => record.at,
+            Self::Withheld(record) => record.at,
+            Self::Revocation(record) => record.at,
+            Self::StatusChange(record) => record.at,
+            Self::State(StateRecord { at, .. }) | Self::Configuration(ConfigurationRecord { at, .. }) => *at,
+            Self::Key(record) => record.at,
+            Self::Epoch(record) => record.at,
+            Self::Retention(record) => record.at,
         }
     }
 

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::folder::DataFolder;
 use super::keys::{record_keys, server_keys};
 use super::reconcile::{in_force, reconcile};
+use super::restore::refuse_unfinished;
 use super::succession::succession;
 use super::terms;
 use crate::commit::contract::{RecordReader, StoreReason};
@@ -45,6 +46,7 @@ impl Offline {
         if !store::is_used(data) {
             return Err(Failure::new(format!("{}: no server runs on this folder and none ever did", data.display())));
         }
+        refuse_unfinished(data)?;
         let (config, fingerprint, digest) = folder.configuration_as_read()?;
         let (keys_dir, ends_percent) = (config.settings.keys.dir.clone(), config.settings.files.ends_percent);
         let key_files = KeyFiles::open(&keys_dir, SystemClock.now())?;

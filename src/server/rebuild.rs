@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::folder::DataFolder;
+use super::restore::refuse_unfinished;
 use crate::commit::{Rebuilt, rebuild};
 use crate::oauth::Clock;
 use crate::store::{self, KeyClaim, KeyFiles, LedgerKeys, SystemClock, VouchedClock};
@@ -15,6 +16,7 @@ pub fn rebuild_state(folder: &DataFolder, progress: impl FnMut(u64, u64)) -> Res
     if !store::is_used(data) {
         return Err(Failure::new(format!("{}: no server ever ran on this folder", data.display())));
     }
+    refuse_unfinished(data)?;
     let config = folder.configuration()?;
     let mut store = store::open(data).map_err(|reason| Failure::at(data, &reason))?;
     let keys = KeyFiles::open(&config.settings.keys.dir, SystemClock.now())?;

@@ -167,6 +167,17 @@ impl CommitStore for SqliteStore {
         })
     }
 
+    fn fold_in(&mut self, records: &[Stored]) -> Result<(), StoreReason> {
+        self.healthy(|open| {
+            write::folded_in(&open.connection, records).map_err(failed)?;
+            open.checkpointer.committed(records.len());
+            if let Some(last) = records.last() {
+                (open.next, open.newest) = (last.index + 1, last.at);
+            }
+            Ok(())
+        })
+    }
+
     fn abandon(&mut self) {}
 }
 

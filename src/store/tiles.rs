@@ -35,6 +35,9 @@ pub const VKEY_PATH: &str = "vkey";
 /// The folder of archived states within the log.
 pub const STATES: &str = "state";
 
+/// Behind the name of a file that is packed.
+const PACKED: &str = ".lz4";
+
 const KEPT: &str = "checkpoints";
 const HEAD: &str = "ledger.head";
 
@@ -187,9 +190,38 @@ impl LogFolder {
         unless_absent(fs::remove_dir_all(self.path.join(format!("{tile}.p"))))
     }
 
+    /// No file of a log is longer.
+    pub const BYTES_MAX: u64 = FILE_BYTES_MAX;
+
+    /// The bytes of the bundle of this number with the most entries of those that lie there: full, or partial.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn widest_bundle(&self, number: u64) -> io::Result<Option<Vec<u8>>> {
+        let tiles = (1..=TILE_WIDTH).rev().filter_map(|width| Tile::new(TileKind::Entries, number, width));
+        for tile in tiles {
+            if let Some(bytes) = self.read(&tile.to_string())? {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The path and the bytes with which a file of a log lies in the folder of a server, where these are its path and its bytes
+    /// in any folder.
+    ///
+    /// # Errors
+    /// When it cannot be packed.
+    pub fn as_stored(path: &str, bytes: Vec<u8>) -> io::Result<(String, Vec<u8>)> {
+        match Tile::parse(path) {
+            Ok(tile) if is_packed(tile) => Ok((format!("{tile}{PACKED}"), packed(&bytes)?)),
+            _ => Ok((path.to_owned(), bytes)),
+        }
+    }
+
     /// The file of a packed tile.
     fn packed(&self, tile: Tile) -> PathBuf {
-        self.path.join(format!("{tile}.lz4"))
+        self.path.join(format!("{tile}{PACKED}"))
     }
 
     /// Packs a full bundle that lies there as it is, as an earlier version left it.
@@ -336,6 +368,15 @@ impl TileFolder {
         let opened = |origin: &KeyName| Checkpoint::open(&note, origin, &keys.verifiers(origin)).ok();
         let head = keys.origins().iter().find_map(opened);
         head.map(Some).ok_or(StoreReason::Corrupt("no listed key signed ledger.head"))
+    }
+
+    /// Remembers a checkpoint that was found elsewhere and is newer than the remembered one.
+    ///
+    /// # Errors
+    /// `Folder` when it cannot be written.
+    pub fn remember_head(folder: &Path, note: &str) -> Result<(), StoreReason> {
+        let mut changes = Changes::below(folder);
+        changes.replace(&[(folder.join(HEAD), note.as_bytes())]).and_then(|()| changes.settle()).map_err(StoreReason::Folder)
     }
 
     fn replace(&self, files: &[(PathBuf, &[u8])], below: &Path) -> Result<(), StoreReason> {

@@ -10,6 +10,7 @@ USES = "a_key_that_was_used_often_is_followed_by_another_long_before_its_bound"
 
 COMMIT = "src/commit/"
 KEYS = "src/store/keys/"
+RESTORE = "src/server/restore"
 
 
 def several(name, what, test, *edits):
@@ -542,5 +543,32 @@ BREAKS = {
             "keys_serve_one_process_at_a_time", KEYS + "owner.rs",
             "Err(TryLockError::WouldBlock) => Err(KeyFilesReason::Owner(keys.path(\"\"), PathBuf::new(), OwnerReason::InUse)),",
             "Err(TryLockError::WouldBlock) => Ok(file),"),
+    ],
+    "Going on with a copy and with what survives elsewhere": [
+        one("folded-in", "a server starts on records that were folded in before the epoch begins",
+            "one_in_place_that_is_broken_off_anywhere_is_finished_by_the_same_again", "src/store/sqlite/write.rs",
+            "(one, sum) VALUES (1, x'')\"", "(one, sum) SELECT one, sum FROM unrecorded\""),
+        one("folded-in-stop", "a copy that was stopped is whole although records were folded in",
+            "a_copy_of_a_stopped_server_is_whole_unless_records_are_folded_in", RESTORE + ".rs",
+            "Ok(stopped && reader.checkpoint()?.index == Some(stored.index))", "Ok(stopped)"),
+        one("survivors-root", "records that survive are written without being verified again",
+            "records_that_are_changed_meanwhile_are_not_folded_in", RESTORE + "/survivors.rs",
+            "if tree.root() != *root {", "if tree.size() == 0 {"),
+        one("survivors-signed", "records that lead to no signed checkpoint are believed",
+            "what_is_damaged_in_one_place_is_taken_from_another", RESTORE + "/survivors.rs",
+            "self.roots.get(&signed.head.size()) == Some(&signed.head.root())",
+            "self.roots.contains_key(&signed.head.size()) || signed.head.size() == 0"),
+        one("survivors-revoked", "a checkpoint of a revoked key is believed",
+            "a_checkpoint_that_a_revoked_key_alone_signed_proves_nothing", RESTORE + "/survivors.rs",
+            "&keys.unrevoked(&origin)", "&keys.verifiers(&origin)"),
+        one("survivors-contradict", "a folder whose tree contradicts what was signed is used",
+            "a_folder_that_contradicts_what_was_signed_is_named", RESTORE + "/survivors.rs",
+            "is_some_and(|other| other != root)", "is_some_and(|other| other != other)"),
+        wire("restore-unfinished", "a server starts where a restore was broken off",
+             "a_restore_that_was_broken_off_is_finished", RESTORE + "/place.rs",
+             "    if !data.join(READY).exists() {", "    if data.exists() {"),
+        one("lost-terms", "a suspended task whose terms are lost is remembered",
+            "tasks_whose_terms_are_lost_are_over_and_forgotten", COMMIT + "rebuild.rs",
+            "        release(store, &mut fold, &terms, newest, &mut records)?;\n", ""),
     ],
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::disk::shim;
 use crate::revoking::{POD, act, acted, token, traded};
 use crate::support::page::{Step, matches, shell, steps};
-use crate::support::{Party, Server, Site, form, post_form};
+use crate::support::{Party, Server, Site, form, get, post_form};
 
 const DOCUMENT: &str = include_str!("../../docs/operators.md");
 
@@ -104,4 +104,30 @@ fn what_was_ended_by_accident_is_resumed_or_asked_for_anew() {
     let resource = [("resource", "https://crm.example")];
     let anew = form(&Party::request(&party.assertion(), &party.id_token(json!({})), &resource));
     assert_eq!(post_form(site.public, "/token", &anew).unwrap().status, 200);
+}
+
+/// The database is lost, and the log is not; then, on the same machine, an older copy without it.
+#[test]
+fn a_backup_is_put_back_with_what_survives_and_then_without() {
+    let site = Site::new("day-restored-backup");
+    let ops = site.ops.to_string();
+    let words = [("/backups/monday", "backups/monday"), ("sts.example", "conformance.example"), ("127.0.0.1:8694", &*ops)];
+    let mut server = Some(site.start());
+    shell(&site.folder, "countersign backup backups/monday --data data").status().unwrap();
+    token(&site);
+    assert!(shell(&site.folder, "countersign agent retire researcher --yes --data data").status().unwrap().success());
+    server.take().expect("it runs").stop();
+    fs::write(site.fixture.data.join("commit.sqlite"), "damaged").unwrap();
+    for step in page("A restored backup") {
+        if step.command.starts_with("countersign serve") {
+            server = Some(site.launch(&[]));
+            site.wait("it answers", || get(site.ops, "/readyz").is_ok());
+            continue;
+        }
+        if step.command.starts_with("countersign restore") {
+            server.take().into_iter().for_each(Server::kill);
+        }
+        does(&site, &step, &words, &[]);
+    }
+    site.wait("it serves", || site.ready());
 }

@@ -92,6 +92,13 @@ impl Restored {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What `restore` did with the backup and the folders of records that these arguments name.
+    fn restored(&self, arguments: &[&str]) -> Value {
+        let output = self.restore(&[arguments, &["--yes", "--json"]].concat());
+        assert!(output.status.success(), "{}", words(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Nobody is served before somebody accepts what is configured; then things are issued again.
     fn accepted(&mut self, log: u64) -> Server {
         self.minute();
@@ -201,4 +208,83 @@ fn a_backup_of_a_stopped_server_that_misses_nothing_goes_on() {
     server.kill();
     fs::write(dir.join("commit.sqlite"), "damaged").unwrap();
     has(&restored.restore(&[dir.to_str().unwrap(), "--yes"]), 1, &["commit.sqlite is not what its manifest says"]);
+}
+
+/// What was signed and lies nowhere but in the log is there again, as it was: nothing that ended since lives, and nobody is held.
+#[test]
+fn records_that_survive_in_the_log_go_on() {
+    let mut restored = Restored::new("restore-records");
+    let server = restored.start();
+    let before = restored.token();
+    restored.covered();
+    let dir = restored.backup("copy");
+    let copy = dir.to_str().unwrap().to_owned();
+    let after = restored.token();
+    has(&told(restored.data(), "agent retire", &["researcher", "--yes"]), 0, &[]);
+    let export = restored.site.folder.join("export");
+    restored.covered();
+    has(&told(restored.data(), "ledger export", &[export.to_str().unwrap()]), 0, &[]);
+    restored.token();
+    restored.covered();
+    server.kill();
+    let (data, export) = (restored.data().to_owned(), export.to_str().unwrap().to_owned());
+    let records = Ledger::read(&data).everything();
+    fs::write(data.join("commit.sqlite"), "damaged").unwrap();
+    has(&restored.restore(&[&copy]), 2, &["are missing", "folds in those that are proved", "say --yes"]);
+    let some = ["go on too: they lead to the checkpoint over", "signed in", "are missing", "config accept"];
+    has(&restored.restore(&[&copy, "--records", &export]), 2, &some);
+    let all = ["no record that was signed is missing", "nothing is held, and the log goes on under its name"];
+    let named = data.to_str().unwrap();
+    has(&restored.restore(&[&copy, "--records", &export, "--records", named]), 2, &all);
+    has(&restored.restore(&[&copy, "--records", "nowhere"]), 2, &["--records nowhere: there is no such folder"]);
+    let done = restored.restored(&[&copy, "--records", &export, "--records", named]);
+    let origin = "conformance.example/ledger";
+    assert_eq!((&done["missing"], &done["held"], &done["origin"]), (&json!(0), &json!(false), &json!(origin)), "{done}");
+    restored.minute();
+    let server = restored.start();
+    for token in [&before, &after] {
+        assert_eq!(restored.ask(Some(token)).text_of("error"), "invalid_request");
+    }
+    let shown = told(&data, "agent show", &["researcher", "--json"]);
+    has(&shown, 0, &["retired"]);
+    restored.token();
+    restored.covered();
+    assert_eq!(restored.verified()["origin"], origin);
+    assert_eq!(Ledger::read(&data).everything()[..records.len()], records[..], "as they were");
+    let txn = crate::support::claims(&after)["txn"].as_str().unwrap().to_owned();
+    has(&told(&data, "replay", &[&txn]), 0, &["orchestrator"]);
+    server.kill();
+}
+
+/// A crash after the copy was made ready: nobody is served, and whatever restore is said finishes it.
+#[test]
+fn a_restore_that_was_broken_off_is_finished() {
+    let mut restored = Restored::new("restore-broken-off");
+    let server = restored.start();
+    restored.token();
+    restored.covered();
+    let dir = restored.backup("copy");
+    server.kill();
+    let data = restored.data().to_owned();
+    fs::create_dir(data.join("restored")).unwrap();
+    for name in ["commit.sqlite", "ledger"] {
+        fs::rename(dir.join(name), data.join("restored").join(name)).unwrap();
+    }
+    let keys = restored.site.fixture.config.parent().unwrap().parent().unwrap().join("keys");
+    let plan = json!({"keys": keys, "adopts": false, "origin": null, "head": null});
+    fs::write(data.join("restored/plan.json"), plan.to_string()).unwrap();
+    for command in ["agent list", "state rebuild", "config accept --yes"] {
+        has(&told(&data, command, &[]), 2, &["a restore was broken off here", "restore --in-place"]);
+    }
+    let mut serve = countersign();
+    serve.args(["serve", "--config"]).arg(&restored.site.fixture.config).arg("--data").arg(&data);
+    has(&serve.output().unwrap(), 2, &["a restore was broken off here"]);
+    has(&restored.restore(&["--in-place"]), 2, &["say --yes to finish it"]);
+    has(&restored.restore(&["--in-place", "--yes"]), 0, &["is finished"]);
+    assert!(!data.join("restored").exists() && !data.join("restoring").exists());
+    let server = restored.start();
+    restored.token();
+    restored.covered();
+    restored.verified();
+    server.kill();
 }

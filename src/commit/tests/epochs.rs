@@ -3,25 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use super::histories::{Bench, Dice, place};
-use super::memory::Fault;
 use super::tasks::opening;
 use super::*;
-use crate::commit::change::StateChange;
-use crate::commit::command::Reply;
-use crate::commit::commands::{CheckpointCommand, ConfiguredCommand, EpochCommand, SpendCommand};
 use crate::commit::fold::Fold;
 use crate::ledger::record::{LostCheckpoint, StateCause};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, liveness};
 
-const FAR: i64 = 400 * 86_400_000;
+pub(super) const FAR: i64 = 400 * 86_400_000;
 
-fn in_epoch(number: u64) -> Generation {
+pub(super) fn in_epoch(number: u64) -> Generation {
     Generation { key: GenerationKey::EPOCH, number }
 }
 
 /// A hop of the epoch `number` that depends on life 0 of `generations`, by the clock of now.
-fn hop(rig: &Rig, id: u8, number: u64, generations: &[u8]) -> RecordHop {
+pub(super) fn hop(rig: &Rig, id: u8, number: u64, generations: &[u8]) -> RecordHop {
     let mut hop = issue(id, generations, &[]);
     hop.generations.extend((number > 0).then_some(in_epoch(number)));
     RecordHop { deadline: Time::from_millis(rig.clock.now().millis() + 60_000), ..hop }
@@ -165,170 +160,8 @@ fn a_suspended_task_of_an_epoch_before_is_forgotten_when_its_time_is_over() {
     assert_eq!(commit.state().len(), 5, "four agents and the epoch");
 }
 
-/// What is known of a history besides the store.
-#[derive(Default)]
-struct Seen {
-    /// The time of everybody else.
-    truth: i64,
-    /// By so much the clock of the server is wrong.
-    error: i64,
-    spent: BTreeSet<u8>,
-    values: Vec<SingleUse>,
-    /// Tokens that were recorded: the epoch, a thing and its number.
-    tokens: Vec<(u64, u8, u64)>,
-    ends: [u64; 3],
-    next: u8,
-    /// Copies of the store, each with how often each thing had ended then.
-    copies: Vec<(memory::Content, [u64; 3])>,
-    /// How often one that misses what was signed took the place of the store.
-    logs: u64,
-}
-
-fn pick(dice: &mut Dice, of: u64) -> usize {
-    usize::try_from(dice.roll(of)).unwrap()
-}
-
-fn history(seed: u64) {
-    let (mut dice, mut bench, mut seen) = (Dice(seed), Bench::new(), Seen { truth: START, ..Seen::default() });
-    for _ in 0..60 {
-        match dice.roll(15) {
-            0..4 => exchange(&mut dice, &mut bench, &mut seen, seed),
-            4..6 => spend(&mut dice, &mut bench, &mut seen, seed),
-            6 => {
-                let id = pick(&mut dice, 3);
-                bench.change(StateChange::Revocation(death(&[u8::try_from(id).unwrap()])));
-                seen.ends[id] += 1;
-            }
-            7 => {
-                let (reply, answer) = Reply::new();
-                bench.give(Box::new(CheckpointCommand { cause: StateCause::Interval, reply }), answer);
-            }
-            8 => bench.restart(),
-            9 => bench.rig.faults.set([Fault::FlushLost, Fault::FlushLanded, Fault::Begin][pick(&mut dice, 3)], 1),
-            10 => correct(&mut bench, &mut seen, seed),
-            12 => {
-                let copy = (bench.rig.disk.content().clone(), seen.ends);
-                seen.copies.push(copy);
-            }
-            13 if !seen.copies.is_empty() => restore(&mut dice, &mut bench, &mut seen, seed),
-            11 => seen.truth += [500, 5_000, 61_000, 400_000][pick(&mut dice, 4)],
-            _ => seen.error = [0, 0, 0, 5_000, 61_000, 400_000, FAR, -5_000, -400_000][pick(&mut dice, 9)],
-        }
-        bench.rig.clock.0.store(seen.truth + seen.error, Ordering::SeqCst);
-        judge(&bench, &seen, seed);
-    }
-    bench.restart();
-    judge(&bench, &seen, seed);
-    folded(&bench, seed);
-}
-
-/// The operator says that the clock is right only where it is.
-fn correct(bench: &mut Bench, seen: &mut Seen, seed: u64) {
-    seen.error = 0;
-    bench.rig.clock.0.store(seen.truth, Ordering::SeqCst);
-    bench.rig.faults.heal();
-    let before = (bench.state.epoch(), bench.state.floor());
-    let (reply, answer) = Reply::new();
-    let (by, reason) = (ClientId::operators(), String::new());
-    let corrected = bench.give(Box::new(EpochCommand { by, reason, reply, number: 0 }), answer);
-    assert_eq!(corrected, before.1.millis() - seen.truth > 1_000, "seed {seed}");
-    assert_eq!(bench.state.epoch(), before.0 + u64::from(corrected), "seed {seed}");
-    seen.next += 1;
-    let hop = hop(&bench.rig, seen.next, bench.state.epoch(), &[]);
-    assert!(bench.submit(hop), "seed {seed}: things are issued again");
-}
-
-/// Any copy takes the place of the store, by a right clock; what it misses may have been signed.
-fn restore(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
-    seen.error = 0;
-    bench.rig.clock.0.store(seen.truth, Ordering::SeqCst);
-    bench.restart();
-    let (copy, ends) = seen.copies[pick(dice, seen.copies.len() as u64)].clone();
-    *bench.rig.disk.content() = copy;
-    (seen.ends, seen.logs) = (ends, seen.logs + 1);
-    let number = first_epoch_of_log(seen.logs);
-    restored(&bench.rig, number, true).unwrap();
-    bench.restart();
-    assert!(bench.state.is_held() && bench.state.epoch() == number, "seed {seed}");
-    judge(bench, seen, seed);
-    let (reply, answer) = Reply::new();
-    let (in_force, origin) = (BTreeSet::new(), Some((Digest([1; 32]), "ops")));
-    assert!(bench.give(Box::new(ConfiguredCommand { in_force, origin, reply }), answer), "seed {seed}");
-    seen.next += 1;
-    let hop = hop(&bench.rig, seen.next, number, &[]);
-    assert!(bench.submit(hop), "seed {seed}: things are issued again");
-}
-
-fn exchange(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
-    let (on, epoch) = (pick(dice, 3), bench.state.epoch().saturating_sub(dice.roll(2)));
-    let number = seen.ends[on].saturating_sub(dice.roll(2));
-    seen.next += 1;
-    let (id, on) = (seen.next, u8::try_from(on).unwrap());
-    let mut hop = hop(&bench.rig, id, epoch, &[]);
-    hop.generations.push(Generation { key: GenerationKey([on; 16]), number });
-    bench.submit(hop);
-    if bench.rig.disk.rows().iter().any(|row| row.jti == Some(Jti::from_bytes([id; 16]))) {
-        assert_eq!(epoch, bench.state.epoch(), "seed {seed}: it came of an epoch before");
-        seen.tokens.push((epoch, on, number));
-    }
-}
-
-/// A value is made by the right clock, and taken for as long as the wrong one says.
-fn spend(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
-    let known = seen.values.len();
-    if known < 20 {
-        let expires = seen.truth + seen.error + [20_000, 60_000, 300_000, 90_000_000][pick(dice, 4)];
-        let (expires, issued) = (Time::from_millis(expires), Time::from_millis(seen.truth));
-        let id = u8::try_from(known).unwrap();
-        seen.values.push(SingleUse {
-            digest: [id; 32],
-            expires,
-            issued,
-            kind: SingleUseKind::Assertion,
-            share: ShareKey::NOBODY,
-        });
-    }
-    let value = seen.values[pick(dice, seen.values.len() as u64)];
-    let (reply, answer) = Reply::new();
-    let told = bench.give(Box::new(SpendCommand { single_use: vec![value], reply, _place: place() }), answer);
-    let stored = bench.rig.disk.content().single_use.iter().any(|(_, digest)| *digest == value.digest);
-    if told || stored && !seen.spent.contains(&value.digest[0]) {
-        assert!(seen.spent.insert(value.digest[0]), "seed {seed}: value {} counted twice", value.digest[0]);
-    }
-}
-
-fn judge(bench: &Bench, seen: &Seen, seed: u64) {
-    let epoch = bench.state.epoch();
-    for (of, on, number) in &seen.tokens {
-        let mut generations = vec![Generation { key: GenerationKey([*on; 16]), number: *number }];
-        generations.extend((*of > 0).then_some(in_epoch(*of)));
-        let held = bench.state.is_held();
-        let alive = liveness::alive(&*bench.state, &generations, bench.rig.clock.now()).is_ok();
-        assert_eq!(alive, !held && *of == epoch && *number == seen.ends[usize::from(*on)], "seed {seed}: of epoch {of}");
-    }
-}
-
-/// All records, folded from the first, lead to the state of now.
-fn folded(bench: &Bench, seed: u64) {
-    let mut fold = Fold::default();
-    for row in bench.rig.disk.rows() {
-        fold.take(row.index, &Record::parse(&row.record).unwrap()).unwrap();
-    }
-    let rows = |mut rows: Vec<contract::StateRow>| {
-        rows.sort_unstable();
-        rows
-    };
-    assert_eq!(rows(fold.state.rows()), rows(bench.state.rows()), "seed {seed}");
-}
-
-#[test]
-fn nothing_revives_and_nothing_counts_twice_in_another_epoch() {
-    let count = std::env::var("COUNTERSIGN_HISTORIES").map_or(1_000, |count| count.parse().unwrap());
-    (0..count).for_each(history);
-}
-
 /// A store in which an epoch begins because a copy took its place.
-fn restored(rig: &Rig, number: u64, holds: bool) -> Result<Rebuilt, contract::StoreReason> {
+pub(super) fn restored(rig: &Rig, number: u64, holds: bool) -> Result<Rebuilt, contract::StoreReason> {
     let before = LostCheckpoint { origin: "log.example".into(), root: Digest([7; 32]), size: 99 };
     let epoch = RestoredEpoch { number, before: holds.then_some(before), reason: "set back".to_owned() };
     let mut store = MemoryStore::new(&rig.disk, &rig.faults);
@@ -364,4 +197,83 @@ fn an_epoch_without_records_that_were_signed_is_held_until_an_operator_accepts()
     assert!(!commit.state().is_held(), "nothing that was signed is lost");
     assert_eq!(block_on(commit.submit(hop(&rig, 4, first, &[]))).unwrap_err(), CommitReason::Died);
     assert_eq!([0, 1, first - 1, first, first + 9].map(log_of_epoch), [0, 0, 0, 1, 1]);
+}
+
+/// Terms of tasks lie in the store alone. Those of a task that only the lost store had are missed by nobody, for it is over; one
+/// that was suspended would else be remembered without them.
+#[test]
+fn tasks_whose_terms_are_lost_are_over_and_forgotten() {
+    let rig = Rig::new();
+    let suspend = |commit: &Commit, id: u8| {
+        let task = commit.state().task(&TaskId::from_bytes([id; 16])).unwrap().terms.revocable();
+        let change = StatusChange { things: vec![task], ..holding(Transition::Suspend, &[1]) };
+        block_on(commit.hold(change, vec![])).unwrap();
+    };
+    let commit = rig.start();
+    block_on(commit.submit(opening(20, 9, 80_000_000, None, &[]))).unwrap();
+    block_on(commit.submit(opening(21, 9, 80_000_000, None, &[]))).unwrap();
+    suspend(&commit, 20);
+    block_on(commit.close());
+    let copy = rig.disk.content().clone();
+    let commit = rig.start();
+    for id in 22..25 {
+        block_on(commit.submit(opening(id, 9, 80_000_000, None, &[]))).unwrap();
+    }
+    suspend(&commit, 23);
+    suspend(&commit, 24);
+    block_on(commit.end(death(&[5]))).unwrap();
+    block_on(commit.close());
+    let records = rig.disk.rows();
+    *rig.disk.content() = copy;
+    let has = rig.disk.rows().len();
+    let mut store = MemoryStore::new(&rig.disk, &rig.faults);
+    contract::CommitStore::open(&mut store).unwrap();
+    contract::CommitStore::fold_in(&mut store, &records[has..]).unwrap();
+    drop(store);
+    assert!(rig.tried().is_err(), "nobody starts on it before the epoch begins");
+    restored(&rig, 1, false).unwrap();
+    for _ in 0..2 {
+        let commit = rig.start();
+        let tasks: Vec<TaskId> = commit.state().tasks().iter().map(|task| task.terms.id).collect();
+        assert_eq!(tasks, [TaskId::from_bytes([20; 16])], "its terms are there, and its suspension ends with its time");
+        assert_eq!(generation(&commit, 5).number, 1);
+        let dead = hop(&rig, 30, 0, &[20]);
+        assert!(!lives(&commit, &dead.generations, &rig));
+        assert_eq!(rig.disk.content().terms.len(), 1);
+        block_on(commit.close());
+    }
+    assert_eq!(rig.disk.rows()[has..records.len()], records[has..], "as they were");
+}
+
+/// Until when an end is remembered is asked of the tasks that are left, whether or not the server was started again meanwhile.
+#[test]
+fn a_task_that_stays_beyond_its_epoch_counts_for_the_ends_of_its_transaction() {
+    for restarts in [false, true] {
+        let rig = Rig::new();
+        let mut commit = rig.start();
+        rig.step(FAR);
+        block_on(async {
+            for id in [20, 21] {
+                let deadline = Time::from_millis(START + FAR + 60_000);
+                commit.submit(RecordHop { deadline, ..opening(id, 9, 2 * FAR, None, &[]) }).await.unwrap();
+            }
+            let things = vec![commit.state().task(&TaskId::from_bytes([20; 16])).unwrap().terms.revocable()];
+            commit.hold(StatusChange { things, ..holding(Transition::Suspend, &[1]) }, vec![]).await.unwrap();
+            rig.step(-FAR);
+            commit.correct_clock(String::new()).await.unwrap();
+            commit.checkpoint(StateCause::Interval).await.unwrap();
+        });
+        if restarts {
+            block_on(commit.close());
+            commit = rig.start();
+        }
+        let until = Some(Time::from_millis(START + 90_000));
+        block_on(commit.end(Revocation { until, ..death(&[7]) })).unwrap();
+        block_on(commit.checkpoint(StateCause::Interval)).unwrap();
+        block_on(commit.close());
+        let mut fold = Fold::default();
+        for row in rig.disk.rows() {
+            fold.take(row.index, &Record::parse(&row.record).unwrap()).unwrap();
+        }
+    }
 }

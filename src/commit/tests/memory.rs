@@ -398,6 +398,23 @@ impl CommitStore for MemoryStore {
         flushed
     }
 
+    fn fold_in(&mut self, records: &[Stored]) -> Result<(), StoreReason> {
+        assert!(self.open && !self.locks, "the store is open, and nobody writes");
+        let landed = [Fault::Apply, Fault::FlushLost].into_iter().try_for_each(|fault| self.faults.strike(fault));
+        self.open = landed.is_ok();
+        landed?;
+        let mut content = self.disk.content();
+        for record in records {
+            assert_eq!(record.index, content.rows.len() as u64, "indexes are consecutive and never used twice");
+            content.rows.push(record.clone());
+        }
+        content.sum = Some(Vec::new());
+        drop(content);
+        let flushed = self.faults.strike(Fault::FlushLanded);
+        self.open = flushed.is_ok();
+        flushed
+    }
+
     fn abandon(&mut self) {
         assert!(self.open && self.locks, "only a batch that began is abandoned");
         self.unlock();

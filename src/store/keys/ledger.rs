@@ -182,6 +182,11 @@ impl LedgerKeys {
         self.of(origin).map(|(_, verifier)| verifier).collect()
     }
 
+    /// The same without those that were revoked, whose signature alone shows nothing any more.
+    pub fn unrevoked(&self, origin: &KeyName) -> Vec<NoteVerifier> {
+        self.of(origin).filter(|(key, _)| key.revoked.is_none()).map(|(_, verifier)| verifier).collect()
+    }
+
     /// The entry of each key, the oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &LedgerKey> {
         self.ring.keys.iter()

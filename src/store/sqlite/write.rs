@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Result, params};
 
 use super::{state, status, subjects};
-use crate::commit::contract::{Batch, Row};
+use crate::commit::contract::{Batch, Row, Stored};
 use crate::oauth::Time;
+
+const INSERT: &str = "INSERT INTO records (idx, at, jti, txn, record) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// Writes `batch` and returns when it is durable; `keys` of subjects were ever added, where there are new ones. After an error
 /// the connection is not to be used again.
@@ -25,12 +27,24 @@ pub(super) fn batch(connection: &Connection, batch: &Batch, keys: Option<u64>) -
     run(connection, "COMMIT")
 }
 
+/// Appends records as they are. The sum of what no record holds is then no sum.
+pub(super) fn folded_in(connection: &Connection, records: &[Stored]) -> Result<()> {
+    run(connection, "BEGIN IMMEDIATE")?;
+    let mut insert = connection.prepare_cached(INSERT)?;
+    for Stored { index, at, jti, txn, record } in records {
+        let (jti, txn) = (jti.as_ref().map(|jti| jti.as_bytes()), txn.as_ref().map(|txn| txn.as_bytes()));
+        insert.execute(params![index, at.millis(), jti, txn, record])?;
+    }
+    connection.execute("INSERT OR REPLACE INTO unrecorded (one, sum) VALUES (1, x'')", [])?;
+    run(connection, "COMMIT")
+}
+
 fn run(connection: &Connection, sql: &str) -> Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
 fn rows(connection: &Connection, batch: &Batch) -> Result<()> {
-    let mut insert = connection.prepare_cached("INSERT INTO records (idx, at, jti, txn, record) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = connection.prepare_cached(INSERT)?;
     for Row { index, jti, txn, record, .. } in &batch.rows {
         let (jti, txn) = (jti.as_ref().map(|jti| jti.as_bytes()), txn.as_ref().map(|txn| txn.as_bytes()));
         insert.execute(params![index, batch.at.millis(), jti, txn, record])?;

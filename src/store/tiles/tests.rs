@@ -92,3 +92,27 @@ fn a_file_that_cannot_be_one_is_not_read() {
     fs::create_dir(&path).unwrap();
     assert!(matches!(folder.signed(), Err(StoreReason::Folder(_))));
 }
+
+/// A backup or an export has full bundles as they are; in the folder of a server they lie packed, and read the same.
+#[test]
+fn a_bundle_that_is_put_back_is_packed_like_any_other() {
+    let scratch = Scratch::new();
+    let folder = scratch.tiles();
+    let ledger = scratch.0.join("data/ledger");
+    let mut edge = Edge::empty();
+    for index in 0..260_u64 {
+        edge.append(&index.to_be_bytes()).unwrap();
+    }
+    for (tile, bytes) in edge.take() {
+        let (path, stored) = LogFolder::as_stored(&tile.to_string(), bytes.clone()).unwrap();
+        let packed = tile.to_string() == "tile/entries/000";
+        assert_eq!((path.ends_with(".lz4"), stored != bytes), (packed, packed), "{tile}");
+        fs::create_dir_all(ledger.join(&path).parent().unwrap()).unwrap();
+        fs::write(ledger.join(path), stored).unwrap();
+        assert_eq!(folder.read(&tile.to_string()).unwrap(), Some(bytes), "{tile}");
+    }
+    let again = fs::read(ledger.join("tile/entries/000.lz4")).unwrap();
+    assert_eq!(LogFolder::as_stored("tile/entries/000.lz4", again.clone()).unwrap(), ("tile/entries/000.lz4".to_owned(), again));
+    let entries = |number| folder.log().widest_bundle(number).unwrap().map(|bytes| bytes.len() / 10);
+    assert_eq!([entries(0), entries(1), entries(2)], [Some(256), Some(4), None]);
+}

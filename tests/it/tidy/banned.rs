@@ -35,6 +35,7 @@ const READERS: &[&str] = &[
     "src/store/",
     "src/mint/task_token.rs",
     "src/http/public/respond.rs",
+    "src/server/restore/place.rs",
     "src/server/terms.rs",
     "src/config/keys_file.rs",
     "src/config/dated.rs",
