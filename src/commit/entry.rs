@@ -9,7 +9,7 @@ use super::retained::{RecordedArchive, RecordedHold, RetentionChange};
 use crate::crypto::Digest;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{GenerationState, InactiveStatus};
-use crate::oauth::{ClientId, GenerationKey, Resource, RuleName, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, Resource, RuleName, ShareKey, TaskId, Time, Txn};
 
 /// One thing that is not simply in generation 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,4 +278,9 @@ pub(super) fn describe(key: &[u8], value: &[u8]) -> String {
 pub(super) fn element(key: &[u8], value: &[u8]) -> Vec<u8> {
     let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
     [&length.to_be_bytes(), key, value].concat()
+}
+
+/// The client in whose share a task counts.
+pub(super) fn opened_by(task: &RecordedTask) -> ShareKey {
+    ClientId::parse(&task.opener).map_or(ShareKey::NOBODY, |opener| ShareKey::of(&opener))
 }

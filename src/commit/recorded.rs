@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing, joins};
-use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, packed, unpacked};
+use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, opened_by, packed, unpacked};
 use super::expiry::{ExpiryQueue, is_over};
 use super::fold_reason::FoldReason;
 use super::retained::{RetentionChange, RetentionState};
 use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent, KeyRole};
 use crate::lifecycle::{EVIDENCE_SKEW, GenerationState, InactiveStatus, Transition, rank};
-use crate::oauth::{ClientId, GenerationKey, ShareKey, TaskId, Time, Txn};
+use crate::oauth::{ClientId, GenerationKey, TaskId, Time, Txn};
 
 /// Everything that decides and follows from the records alone.
 #[derive(Clone, Debug, Default)]
@@ -496,9 +496,4 @@ impl RecordedState {
         }
         Some(())
     }
-}
-
-/// The client in whose share a task counts.
-fn opened_by(task: &RecordedTask) -> ShareKey {
-    ClientId::parse(&task.opener).map_or(ShareKey::NOBODY, |opener| ShareKey::of(&opener))
 }
