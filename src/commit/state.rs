@@ -1,6 +1,7 @@
 //! The state that liveness is judged by, in memory: what follows from the records, and the times of tasks. It is loaded from the
 //! store, and written by the one writer only.
 
+mod ends;
 mod task_table;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -18,10 +19,10 @@ use super::receipt::CommitReason;
 use super::recent_changes::{Changed, RecentChanges};
 use super::recorded::{Forgotten, RecordedState};
 use super::retained::{RetentionChange, RetentionState};
-use super::shares::Shares;
 use crate::ledger::record::{KeyCheck, KeyEvent};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task, TaskTerms};
 use crate::oauth::{ClientId, GenerationKey, ShareKey, TaskId, Time, Txn};
+use ends::EndedBy;
 use task_table::TaskTable;
 
 /// The generation of everything that ever ended, is suspended or retired, and the tasks. A reading takes one lock, for all its
@@ -41,9 +42,7 @@ pub(super) struct LiveState {
     tasks: TaskTable,
     /// The things that the configuration suspends.
     configured: HashSet<GenerationKey>,
-    /// The clients that ended things, as far as this process knows, and how many each.
-    ended_by: HashMap<GenerationKey, ShareKey>,
-    ends: Shares,
+    ended_by: EndedBy,
 }
 
 impl StateView for State {
@@ -202,7 +201,7 @@ impl State {
         let mut live = self.write();
         let mut recorded = live.foresee(change, at);
         recorded.beats = live.apply(0, &recorded.effect, at);
-        live.count_ends(change);
+        live.ended_by.count(change);
         drop(live);
         self.changes.note(change.things().iter().map(|thing| thing.key));
         recorded
@@ -322,7 +321,7 @@ impl State {
         let mut live = self.write();
         let forgotten = live.recorded.forget(at);
         forgotten.tasks.iter().for_each(|(id, _)| live.tasks.forget(id));
-        forgotten.generations.iter().for_each(|key| live.forget_end(key));
+        forgotten.generations.iter().for_each(|key| live.ended_by.forget(key));
         let changes = live.recorded.take_changes();
         drop(live);
         self.floor.fetch_max(at.millis(), Ordering::SeqCst);
@@ -335,7 +334,7 @@ impl State {
     /// `Full`, `Share`.
     pub fn may_need_ends(&self, who: ShareKey, places: usize, at: Time) -> Result<(), CommitReason> {
         let live = self.read();
-        let (all, own) = (live.recorded.generations().len(), live.ends.of(who));
+        let (all, own) = (live.recorded.generations().len(), live.ended_by.by(who));
         if all > places {
             return Err(CommitReason::Full(Capacity::LiveEntries, live.recorded.next_over(at)));
         }
@@ -405,22 +404,6 @@ impl State {
 }
 
 impl LiveState {
-    /// Counts what a client has ended in its share.
-    fn count_ends(&mut self, change: &StateChange) {
-        let (who, StateChange::Revocation(revocation)) = (ShareKey::of(change.by()), change) else { return };
-        for thing in revocation.ends.iter().filter(|_| !who.is_nobody()) {
-            if self.ended_by.insert(thing.key, who).is_none() {
-                self.ends.take(who, 1);
-            }
-        }
-    }
-
-    fn forget_end(&mut self, key: &GenerationKey) {
-        if let Some(who) = self.ended_by.remove(key) {
-            self.ends.give_back(who, 1);
-        }
-    }
-
     fn generation(&self, key: &GenerationKey) -> GenerationState {
         let recorded = self.recorded.generation(key);
         // What has ended has no time any more.
