@@ -7,6 +7,7 @@
 
 mod kept;
 mod log;
+mod pace;
 mod parts;
 mod proving;
 mod retention;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::kept::superfluous;
+use super::pace::{bundles_of, give_way};
 use super::parts::{LogKeys, LogParts, PublishedCheckpoint, SequencerReason};
 use super::proving::{PAGE, Proving, VerifiedCheckpoints, page};
 use crate::commit::contract::{LogStore, RecordReader, StoreReason, StoreTrimmer};
@@ -14,9 +15,6 @@ const STRIDE: u64 = 65_536;
 
 /// Tiles written at once, in bytes, about.
 const FILES_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// Bundles that the store is trimmed by at once: the writer waits meanwhile, for a moment each.
-const TRIMMED_MAX: u64 = 8;
 
 /// After a failure to trim, so many turns pass before the next attempt.
 const TURNS_PAST: u32 = 64;
@@ -56,10 +54,8 @@ impl Trimming {
     fn step(&mut self, size: u64) -> Result<(), StoreReason> {
         let width = u64::from(TILE_WIDTH);
         let mut trimmed = self.trimmed.map_or_else(|| self.trimmer.trimmed(), Ok)?;
-        for _ in 0..TRIMMED_MAX {
-            if trimmed + width > size {
-                break;
-            }
+        for turn in bundles_of(size.saturating_sub(trimmed) / width) {
+            give_way(turn);
             self.trimmer.trim(trimmed / width)?;
             trimmed += width;
         }

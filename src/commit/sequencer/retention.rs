@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pace::{bundles_of, give_way};
 use crate::commit::contract::{RecordReader, Select, StorePruner, StoreReason};
 use crate::commit::handle::Commit;
 use crate::commit::retained::RecordedArchive;
@@ -15,14 +16,12 @@ use crate::oauth::{Clock, Time, Txn};
 
 const WIDTH: u64 = TILE_WIDTH as u64;
 
-/// Bundles that are removed at once: the writer waits meanwhile, for a moment each.
-const PRUNED_MAX: u64 = 8;
-
 /// Bundles whose files are removed at once.
 const SWEPT_MAX: u64 = 64;
 
-/// Records whose disclosures are looked at at once.
+/// Records whose disclosures are looked at in one transaction, and such transactions in one turn.
 const FORGOTTEN_MAX: u32 = 256;
+const FORGOTTEN_TURNS: u64 = 16;
 
 /// So many bundles are recorded as pruned at once, or whatever there is after this time: a record for each would be too many.
 const BUNDLES: u64 = 64;
@@ -92,10 +91,8 @@ impl Retention {
         let (recorded, state) = (self.state.retention(), Arc::clone(&self.state));
         let is_held = move |txn: &Txn| state.is_held_back(txn);
         let mut first = self.parts.pruner.first()?;
-        for _ in 0..PRUNED_MAX {
-            if first >= recorded.first {
-                break;
-            }
+        for turn in bundles_of(recorded.first.saturating_sub(first) / WIDTH) {
+            give_way(turn);
             self.parts.pruner.prune(&is_held)?;
             first += WIDTH;
         }
@@ -110,8 +107,14 @@ impl Retention {
         {
             let now = self.parts.clock.now();
             let until = now.before(keep);
-            let next = self.parts.pruner.forget(self.forgotten, FORGOTTEN_MAX, until, &is_held)?;
-            self.forgotten = next.unwrap_or(0);
+            for turn in 0..FORGOTTEN_TURNS {
+                give_way(turn);
+                let next = self.parts.pruner.forget(self.forgotten, FORGOTTEN_MAX, until, &is_held)?;
+                self.forgotten = next.unwrap_or(0);
+                if next.is_none() {
+                    break;
+                }
+            }
             if first == recorded.first {
                 self.record(first, recorded.archive, (now, until))?;
             }
