@@ -307,7 +307,8 @@ fn folded(bench: &Bench, seed: u64) {
 
 #[test]
 fn nothing_revives_and_nothing_counts_twice_in_another_epoch() {
-    let count = std::env::var("COUNTERSIGN_HISTORIES").map_or(150, |count| count.parse().unwrap());
+    // One of them restores many times, and takes as long as ten of the others.
+    let count = std::env::var("COUNTERSIGN_HISTORIES").map_or(150, |count| count.parse::<u64>().unwrap().div_ceil(10));
     let first = std::env::var("COUNTERSIGN_SEED").map_or(0, |seed| seed.parse().unwrap());
     std::thread::scope(|scope| {
         for part in 0..2 {
