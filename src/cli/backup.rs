@@ -38,6 +38,9 @@ const VERSION: u32 = 1;
 /// No manifest is longer.
 const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// How often it is tried again where records are pruned meanwhile.
+const ATTEMPTS: u32 = 5;
+
 /// No file beside the database and the log is longer.
 const BESIDE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -106,9 +109,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
     if std::path::absolute(dir)?.starts_with(std::path::absolute(&data)?) {
         return Err(Failure::new(format!("{} lies in the data folder that is to be copied", dir.display())));
     }
-    make_empty(dir, Access::Owner)?;
-    files::close_folder(dir)?;
-    let manifest = copy(&data, dir)?;
+    let manifest = copy_kept(&data, dir)?;
     if let Some(what) = verify(dir, &manifest)? {
         let reason = format!("the backup in {} is of no use: {what}", dir.display());
         print(options.json, &json!({ "ok": false, "reason": what }), reason);
@@ -125,6 +126,23 @@ pub(super) fn run(options: &Options) -> CommandResult {
     let told = json!({ "ok": true, "dir": dir, "records": records, "checkpoint": checkpoint, "left_out": left_out });
     print(options.json, &told, words);
     Ok(true)
+}
+
+/// Copies again where records were pruned meanwhile: their files go before they are copied.
+fn copy_kept(data: &Path, dir: &Path) -> Result<Manifest, Failure> {
+    let first = || records_of(data)?.first().map_err(|reason| Failure::at(data, &reason));
+    let mut attempts = 0;
+    loop {
+        make_empty(dir, Access::Owner)?;
+        files::close_folder(dir)?;
+        let (before, copied) = (first()?, copy(data, dir));
+        attempts += 1;
+        match copied {
+            Err(_) if first()? > before && attempts < ATTEMPTS => fs::remove_dir_all(dir)?,
+            Err(why) if first()? > before => return Err(Failure::new(format!("{why}; records are being pruned: run it again"))),
+            done => return done,
+        }
+    }
 }
 
 /// First a checkpoint, then the records, which are therefore no fewer; then the files of the newest checkpoint that reaches no
