@@ -1,7 +1,10 @@
 //! Keys are parsed when they are loaded, never for a request: parsing costs more than the signature.
 
+use std::time::Duration;
+
 use serde_json::json;
 
+use crate::support::patience::pass;
 use crate::support::{Party, Site, form, get, post_form};
 
 const METRIC: &str = "countersign_keys_parsed_total";
@@ -13,6 +16,12 @@ fn no_key_is_parsed_for_a_request() {
     let party = Party::new(&site.profile(), "orchestrator");
     assert!(parsed(&site) > 5, "the keys of agents and issuers are parsed when the configuration is loaded");
     exchanges(&site, &party);
+    // The files are looked at once more in the first second after a start.
+    site.wait("what a start reads is read", || {
+        let seen = parsed(&site);
+        pass(Duration::from_secs(3));
+        parsed(&site) == seen
+    });
     let before = parsed(&site);
     (0..20).for_each(|_| exchanges(&site, &party));
     assert_eq!(parsed(&site), before, "keys were parsed for requests");
