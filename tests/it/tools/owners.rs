@@ -14,7 +14,8 @@ const SOMEBODY: u32 = 65534;
 /// Everything below `folder`, and itself.
 fn everything(folder: &Path, found: &mut Vec<PathBuf>) {
     found.push(folder.to_owned());
-    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+    let Ok(entries) = fs::read_dir(folder) else { return assert!(!folder.exists(), "{}", folder.display()) };
+    for entry in entries.map(|entry| entry.unwrap().path()) {
         match entry.is_dir() && !entry.is_symlink() {
             true => everything(&entry, found),
             false => found.push(entry),
@@ -28,7 +29,11 @@ fn closed_and_theirs(folders: &[&Path], after: &str) {
     folders.iter().for_each(|folder| everything(folder, &mut found));
     assert!(found.len() > folders.len());
     for path in found {
-        let seen = fs::symlink_metadata(&path).unwrap();
+        // A server that runs replaces files: what is gone by now belongs to nobody.
+        let Ok(seen) = fs::symlink_metadata(&path) else {
+            assert!(!path.exists(), "{}", path.display());
+            continue;
+        };
         assert_eq!((seen.uid(), seen.gid()), (SOMEBODY, SOMEBODY), "after {after}: {}", path.display());
         assert_eq!(seen.permissions().mode() & 0o077, 0, "after {after}: {}", path.display());
     }
