@@ -49,7 +49,7 @@ pub struct RecordHop {
     pub opens: Option<Box<SealedTask>>,
 }
 
-/// The command. With its place in the queue, and is given back when it is done.
+/// The command, with its place in the queue, which is given back when it is done.
 pub(in crate::commit) struct HopCommand {
     hop: RecordHop,
     reply: Option<oneshot::Sender<Result<UntakenReceipt, CommitReason>>>,

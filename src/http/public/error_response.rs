@@ -125,15 +125,26 @@ fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authoriz
 
 /// The limit that was reached, and until when (draft-ietf-httpapi-ratelimit-headers-10 §3 and §4).
 fn add_limit(answer: &mut HttpResponseBuilder, reason: &ExchangeError) {
-    let name = match reason {
-        ExchangeError::Commit(CommitReason::Share(bound, _)) => bound.as_str(),
-        ExchangeError::Rate(RateExceeded { per_second, .. }) => {
+    match reason {
+        ExchangeError::Commit(reason) => add_share(answer, *reason),
+        ExchangeError::Rate(RateExceeded { per_second, seconds }) => {
             answer.insert_header(("RateLimit-Policy", format!("\"requests\";q={per_second};w=1")));
-            "requests"
+            answer.insert_header(("RateLimit", format!("\"requests\";r=0;t={seconds}")));
         }
-        _ => return,
-    };
-    answer.insert_header(("RateLimit", format!("\"{name}\";r=0;t={}", retry_after(reason))));
+        _ => {}
+    }
+}
+
+/// The same, of a share that is used up; nothing where none is.
+pub(super) fn add_share(answer: &mut HttpResponseBuilder, reason: CommitReason) {
+    if let CommitReason::Share(of, seconds) = reason {
+        answer.insert_header(("RateLimit", format!("\"{}\";r=0;t={seconds}", of.as_str())));
+    }
+}
+
+/// The status of what the commit refuses for a while: whose limit it is. What is short by a share is short for this client alone.
+pub(super) fn for_a_while(reason: CommitReason) -> StatusCode {
+    if matches!(reason, CommitReason::Share(..)) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// Seconds after which it is worth trying again.
@@ -150,8 +161,8 @@ fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
         (_, ExchangeError::Admission(AdmissionReason::NoTask)) => StatusCode::NOT_FOUND,
         // RFC 9110 §15.5.16.
         (_, ExchangeError::Form(FormReason::Charset | FormReason::ContentEncoding)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        // What is short is this client's share, and nobody else's.
-        (_, ExchangeError::Commit(CommitReason::Share(..)) | ExchangeError::Rate(_)) => StatusCode::TOO_MANY_REQUESTS,
+        (_, ExchangeError::Rate(_)) => StatusCode::TOO_MANY_REQUESTS,
+        (ErrorCode::TemporarilyUnavailable, ExchangeError::Commit(reason)) => for_a_while(*reason),
         (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
         (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
         (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,

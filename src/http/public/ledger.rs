@@ -12,7 +12,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::error_response::{refuse, refuse_token, turn_away};
+use super::error_response::{add_share, for_a_while, refuse, refuse_token, turn_away};
 use super::form::{read_headers, with_nonce};
 use super::respond::{add_nonce, unstored};
 use crate::client::{AccessReason, DpopRules, Endpoint, PROOF_ALGORITHMS};
@@ -176,10 +176,17 @@ fn challenge(reason: &AccessError, state: &AppState, (rules, visitor, now): (&Dp
         Some(ErrorCode::TemporarilyUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNAUTHORIZED,
     });
+    if let (Some(ErrorCode::TemporarilyUnavailable), AccessError::Commit(reason)) = (code, reason) {
+        answer.status(for_a_while(*reason));
+        add_share(&mut answer, *reason);
+    }
     let error = code.map(|code| format!(", error=\"{}\"", code.as_str())).unwrap_or_default();
     let dpop = format!("DPoP realm=\"ledger\", algs=\"{}\"{error}", PROOF_ALGORITHMS.map(Algorithm::name).join(" "));
     let bearer = format!("Bearer realm=\"ledger\"{error}");
     match (code, reason) {
+        (Some(ErrorCode::TemporarilyUnavailable), AccessError::Commit(reason)) => {
+            answer.insert_header((header::RETRY_AFTER, reason.retry_after().unwrap_or(1)))
+        }
         (Some(ErrorCode::TemporarilyUnavailable), _) => answer.insert_header((header::RETRY_AFTER, "1")),
         (None, _) => answer.append_header((header::WWW_AUTHENTICATE, bearer)).append_header((header::WWW_AUTHENTICATE, dpop)),
         (_, AccessError::Credential(reason)) if reason.is_proof() => answer.insert_header((header::WWW_AUTHENTICATE, dpop)),
