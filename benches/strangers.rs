@@ -1,17 +1,16 @@
 //! The cost of strangers: `cargo bench --bench strangers`. The first answer of a new client while 10,000 idle connections of 20
 //! addresses are open, and the time that a refusal takes for a client that there is and for one that there is not.
 //! `docs/benchmarks.md` explains the figures.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss, reason = "a benchmark fails by panicking")]
 
-use std::fs;
+#[path = "server/mod.rs"]
+mod server;
+
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Instant;
 
-use countersign_conformance::fixture::{self, Addresses};
+use server::Server;
 
 const IDLE: usize = 10_000;
 const ADDRESSES: u8 = 20;
@@ -22,13 +21,13 @@ const GET: &[u8] = b"GET /jwks HTTP/1.1\r\nhost: a\r\n\r\n";
 fn main() {
     let needed = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     assert!(needed > 12_000, "the benchmark itself needs open files for {IDLE} connections");
-    let scene = Scene::start();
+    let server = Server::start("strangers", ("COUNTERSIGN__LIMITS__STRANGERS_BURST", "1000000"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let connect = |source: Ipv4Addr| -> io::Result<TcpStream> {
         let stream = runtime.block_on(async {
             let socket = tokio::net::TcpSocket::new_v4()?;
             socket.bind(SocketAddr::from((source, 0)))?;
-            socket.connect(scene.public).await?.into_std()
+            socket.connect(server.public).await?.into_std()
         })?;
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
@@ -52,10 +51,11 @@ fn main() {
         let body = format!("token=x&client_id={client}&client_secret=wrong");
         let head = "POST /introspect HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded";
         let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes();
-        let (before, began) = (scene.cpu(), Instant::now());
+        let (before, began) = (server.cpu(), Instant::now());
         (0..REFUSALS).for_each(|_| drop(ask(&mut stream, &request).unwrap()));
-        let each = |span: Duration| span.as_micros() / REFUSALS as u128;
-        println!("a refusal of {client}: {} us of CPU, {} us of wall time", each(scene.cpu() - before), each(began.elapsed()));
+        let each = |micros: f64| micros / REFUSALS as f64;
+        let (cpu, wall) = (each(server.cpu() - before), each(began.elapsed().as_secs_f64() * 1e6));
+        println!("a refusal of {client}: {cpu:.0} us of CPU, {wall:.0} us of wall time");
     }
 }
 
@@ -89,56 +89,5 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> io::Result<Vec<u8>> {
         if body.len() >= length {
             return Ok(answer);
         }
-    }
-}
-
-struct Scene {
-    folder: PathBuf,
-    public: SocketAddr,
-    server: Child,
-}
-
-impl Scene {
-    fn start() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-strangers-{}", std::process::id()));
-        let [public, ops, mtls, idp] = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-        let addresses = Addresses {
-            issuer: format!("http://{public}"),
-            public: public.to_string(),
-            ops: ops.to_string(),
-            mtls: mtls.to_string(),
-            idp: idp.to_string(),
-        };
-        let fixture = fixture::write(&folder, &addresses).unwrap();
-        let server = Command::new(env!("CARGO_BIN_EXE_countersign"))
-            .args(["serve".as_ref(), "--config".as_ref(), fixture.config.as_os_str()])
-            .args(["--data".as_ref(), fixture.data.as_os_str()])
-            .env("COUNTERSIGN__LIMITS__STRANGERS_BURST", "1000000")
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while TcpStream::connect(public).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(30), "the server does not start");
-            thread::sleep(Duration::from_millis(20));
-        }
-        Self { folder, public, server }
-    }
-
-    /// The CPU time that the server took so far.
-    fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.server.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().unwrap()).sum();
-        Duration::from_millis(ticks * 10)
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ended = self.server.kill().and_then(|()| self.server.wait());
-        let _gone = fs::remove_dir_all(&self.folder);
     }
 }

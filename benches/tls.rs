@@ -8,25 +8,24 @@
     reason = "a benchmark fails by panicking"
 )]
 
-use std::fs;
+#[path = "server/mod.rs"]
+mod server;
+
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_conformance::Profile;
-use countersign_conformance::fixture::{self, Addresses};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
+use server::Server;
 
 const CONNECTIONS: usize = 4_000;
 const EXCHANGES: usize = 6_000;
@@ -36,16 +35,16 @@ const GET: &[u8] = b"GET /jwks HTTP/1.1\r\nhost: a\r\n\r\n";
 fn main() {
     let scene = Scene::start();
     for (name, client) in [("new connections", scene.client(None)), ("the same with a certificate", scene.client(Some("dn")))] {
-        let (cpu, wall) = best(|| scene.measured(CONNECTIONS, || connect(&client, scene.mtls)));
+        let (cpu, wall) = best(|| scene.measured(CONNECTIONS, || connect(&client, scene.server.mtls)));
         let per_second = 1e6 / cpu;
         println!("{name}: {cpu:.0} us of CPU each, {per_second:.0} per second and core; {wall:.0} us of wall time one by one");
     }
     let resuming = scene.resuming();
-    let (cpu, _) = best(|| scene.measured(CONNECTIONS, || connect(&resuming, scene.mtls)));
+    let (cpu, _) = best(|| scene.measured(CONNECTIONS, || connect(&resuming, scene.server.mtls)));
     println!("resumed connections: {cpu:.0} us of CPU each, {:.0} per second and core", 1e6 / cpu);
     let plain = || -> Box<dyn Wire> { Box::new(scene.plain()) };
     let mutual = scene.client(Some("dn"));
-    let mutual = || -> Box<dyn Wire> { Box::new(open(&mutual, scene.mtls)) };
+    let mutual = || -> Box<dyn Wire> { Box::new(open(&mutual, scene.server.mtls)) };
     let mut figures = Vec::new();
     for _ in 0..ROUNDS {
         figures.push([
@@ -104,42 +103,16 @@ fn ask(stream: &mut dyn Wire, request: &[u8]) -> String {
     }
 }
 
-/// A server on the configuration of the conformance cases, with one worker.
+/// A server with one worker.
 struct Scene {
-    folder: PathBuf,
+    server: Server,
     profile: Profile,
-    public: SocketAddr,
-    mtls: SocketAddr,
-    server: Child,
 }
 
 impl Scene {
     fn start() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-tls-{}", std::process::id()));
-        let [public, ops, mtls, idp] = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-        let addresses = Addresses {
-            issuer: format!("http://{public}"),
-            public: public.to_string(),
-            ops: ops.to_string(),
-            mtls: mtls.to_string(),
-            idp: idp.to_string(),
-        };
-        let fixture = fixture::write(&folder, &addresses).unwrap();
-        let server = Command::new(env!("CARGO_BIN_EXE_countersign"))
-            .args(["serve".as_ref(), "--config".as_ref(), fixture.config.as_os_str()])
-            .args(["--data".as_ref(), fixture.data.as_os_str()])
-            .env("COUNTERSIGN__LIMITS__WORKERS", "1")
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while TcpStream::connect(mtls).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(30), "the server does not start");
-            thread::sleep(Duration::from_millis(20));
-        }
-        Self { profile: Profile::load(&fixture.profile).unwrap(), folder, public, mtls, server }
+        let server = Server::start("tls", ("COUNTERSIGN__LIMITS__WORKERS", "1"));
+        Self { profile: Profile::load(&server.profile).unwrap(), server }
     }
 
     /// A client with that certificate, which resumes nothing.
@@ -154,7 +127,7 @@ impl Scene {
     }
 
     fn config(&self, certificate: Option<&str>) -> ClientConfig {
-        let held = |name: &str| self.folder.join("test-certs").join(format!("{name}.pem"));
+        let held = |name: &str| self.server.folder.join("test-certs").join(format!("{name}.pem"));
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(held("server-ca")).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -167,14 +140,14 @@ impl Scene {
     /// CPU time of the server and wall time per call, in microseconds.
     fn measured(&self, count: usize, mut work: impl FnMut()) -> (f64, f64) {
         (0..count / 20).for_each(|_| work());
-        let (cpu, wall) = (self.cpu(), Instant::now());
+        let (cpu, wall) = (self.server.cpu(), Instant::now());
         (0..count).for_each(|_| work());
         let each = |time: f64| time / count as f64;
-        (each(self.cpu() - cpu), each(wall.elapsed().as_secs_f64() * 1e6))
+        (each(self.server.cpu() - cpu), each(wall.elapsed().as_secs_f64() * 1e6))
     }
 
     fn plain(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.public).unwrap();
+        let stream = TcpStream::connect(self.server.public).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
     }
@@ -188,13 +161,6 @@ impl Scene {
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         });
         cpu
-    }
-
-    /// User and system time of the server so far, in microseconds; the system counts in hundredths of a second.
-    fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.server.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) * 10_000.0
     }
 
     fn by_assertion(&self) -> String {
@@ -230,14 +196,6 @@ impl Scene {
         let header = json!({ "alg": key.alg, "kid": key.kid, "typ": "JWT" }).to_string();
         let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(key.sign(text.as_bytes()).unwrap()))
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ended = self.server.kill();
-        let _ended = self.server.wait();
-        let _kept = fs::remove_dir_all(&self.folder);
     }
 }
 
