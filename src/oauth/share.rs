@@ -1,10 +1,11 @@
 //! Whose share of a bound it is that a request fills.
 
-use super::ClientId;
-use crate::crypto::Digest;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Whoever fills a bound that all share: a client, by 64 bits of the digest of its id. Two clients that met in them would share a
-/// share, and nothing else. It is not stored.
+use super::ClientId;
+
+/// Whoever fills a bound that all share: a client, by a hash of its id, which operators choose. Two clients that met in it would
+/// share a share, and nothing else. It is not stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ShareKey(Option<u64>);
 
@@ -18,8 +19,9 @@ impl ShareKey {
         if matches!(client.as_str(), "ops" | "server") {
             return Self::NOBODY;
         }
-        let digest = Digest::of(client.as_str().as_bytes());
-        Self(digest.0.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)))
+        let mut hasher = DefaultHasher::new();
+        client.hash(&mut hasher);
+        Self(Some(hasher.finish()))
     }
 
     /// True where no share bounds it.
