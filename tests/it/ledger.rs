@@ -229,6 +229,7 @@ fn a_new_key_signs_beside_the_old_one_without_a_restart() {
     let _again = site.start();
     run(&site, &["ledger", "verify", data], 0);
     let elsewhere = site.folder.join("copy");
+    covered(&site);
     copy(&site.fixture.data, &elsewhere);
     run(&site, &["ledger", "verify", elsewhere.to_str().unwrap()], 0);
 }

@@ -8,6 +8,8 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+use countersign::store::LogFolder;
+
 use crate::disk::shim;
 use crate::support::{Ledger, Party, Reply, Server, Site, form, get, post_form};
 use crate::tools::{countersign, told, words};
@@ -66,8 +68,7 @@ impl Restored {
         let note = || fs::read_to_string(self.data().join("ledger/checkpoint")).unwrap_or_default();
         let size = |note: &str| note.lines().nth(1).map(str::to_owned).unwrap_or_default();
         self.site.wait("the log covers the records", || size(&note()) == Ledger::read(self.data()).len().to_string());
-        for entry in fs::read_dir(self.data().join("ledger/checkpoints")).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for (_, text) in LogFolder::new(&self.data().join("ledger")).kept().unwrap() {
             let lines: Vec<String> = text.lines().take(3).map(str::to_owned).collect();
             let [origin, size, root] = lines.try_into().unwrap();
             let before = self.signed.insert((origin.clone(), size.clone()), root.clone());
