@@ -20,6 +20,7 @@ mod verify;
 pub use access_token::{AccessTokenForm, Provider};
 pub use confirmation::ConfirmationReason;
 pub use draft::{DraftMatcher, RuleDraft};
+pub(crate) use found::visible;
 pub use found::{RefusalDetail, TrustRefusal};
 pub use kind::TrustKind;
 pub use lint::{Finding, Severity, example, findings};

@@ -9,7 +9,7 @@ use crate::jose::Compact;
 use crate::lifecycle::{EVIDENCE_SKEW, InactiveStatus, StateView, VouchedState, vouched_states};
 use crate::oauth::{ClientId, RuleName, Subject, Time};
 use crate::token::{obtained_by, presentable};
-use crate::trust::{SubjectKind, Trial, TrialCheck, TrustKind, TrustStore, VerifiedAssertion};
+use crate::trust::{SubjectKind, Trial, TrialCheck, TrustKind, TrustStore, VerifiedAssertion, visible};
 
 /// A token as all rules that look at it see it.
 #[derive(Debug, Serialize)]
@@ -128,7 +128,8 @@ impl TrialGround<'_> {
             let meant = self.meaning(assertion, &subject);
             if let Some(deployment) = self.deployment {
                 let read = presentable(assertion, &deployment.issuer, now);
-                checks.push(CheckReport::new("act, may_act", "that", "what can be honoured here", read.as_ref().err()));
+                let found = delegation(assertion);
+                checks.push(CheckReport::new("act, may_act", &found, "what can be honoured here", read.as_ref().err()));
                 let ended = |state| ended(deployment, state, (assertion, &subject), &meant.agents, now);
                 checks.extend(self.state.map(ended));
             }
@@ -151,13 +152,28 @@ impl TrialGround<'_> {
             subject: subject.to_string(),
             subject_kind: rule.subject_kind().name(),
             instance: assertion.instance().map(str::to_owned),
-            attributes: assertion.attributes().to_vec(),
+            attributes: attributes(assertion),
             scopes: scopes(assertion),
-            client: client.filter(|_| rule.subject_kind() == SubjectKind::User || rule.kind() == TrustKind::Oauth),
+            client: client
+                .as_deref()
+                .map(visible)
+                .filter(|_| rule.subject_kind() == SubjectKind::User || rule.kind() == TrustKind::Oauth),
             agents: agents.into_iter().map(ToString::to_string).collect(),
             presenters,
         }
     }
+}
+
+/// The attributes with every character visible.
+fn attributes(assertion: &VerifiedAssertion) -> Vec<(String, String)> {
+    assertion.attributes().iter().map(|(name, value)| (name.clone(), visible(value))).collect()
+}
+
+/// The token's words on who acts and who may.
+fn delegation(assertion: &VerifiedAssertion) -> String {
+    let told = |claim: &&str| Some(format!("{claim} {}", visible(assertion.claims().raw(claim)?)));
+    let told: Vec<String> = ["act", "may_act"].iter().filter_map(told).collect();
+    if told.is_empty() { "absent".to_owned() } else { told.join(", ") }
 }
 
 /// The meaning of the scopes of an access token here.

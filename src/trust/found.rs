@@ -154,7 +154,7 @@ impl Seen<'_> {
 }
 
 /// A value of a token for whoever holds it: as it is written, cut where it is long, with every character visible.
-pub(super) fn visible(raw: &str) -> String {
+pub(crate) fn visible(raw: &str) -> String {
     let mut told = String::new();
     for character in raw.chars().take(SHOWN) {
         match is_printable(character.encode_utf8(&mut [0; 4])) {

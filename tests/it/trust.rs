@@ -5,6 +5,7 @@ mod claims;
 mod inventory;
 mod key_sets;
 mod load;
+mod pages;
 mod trying;
 
 use std::fs;

@@ -92,12 +92,20 @@ impl Seen<'_> {
     }
 
     pub(super) fn of_kind(&self, outcome: &Result<(), TrustReason>) -> String {
-        let Err(reason) = outcome else { return "that".to_owned() };
+        let Err(reason) = outcome else { return self.of_its_kind().to_owned() };
         let told = |claim: &&str| Some(format!("{claim} {}", visible(self.claims.find(claim)?)));
         let told: Vec<String> = self.decisive(*reason).iter().filter_map(told).collect();
         match told.as_slice() {
             [] => self.found(*reason).unwrap_or_else(|| "something else".to_owned()),
             told => told.join(", "),
+        }
+    }
+
+    fn of_its_kind(&self) -> &'static str {
+        match self.rule.kind() {
+            TrustKind::Oauth => "an access token",
+            TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => "nothing against it",
+            _ => "a workload's, for this server",
         }
     }
 
