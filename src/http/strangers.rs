@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use actix_web::http::header::HeaderMap;
+
 use super::connection_limit::network;
 use crate::oauth::Time;
 
@@ -58,6 +60,8 @@ pub(super) struct Visitor<'a> {
     /// None for a proxy, behind which are many, and for the socket in the data folder.
     address: Option<IpAddr>,
     standing: Option<&'a KnownConnection>,
+    /// The headers of the request, for what is said of them where it is refused.
+    headers: Option<&'a HeaderMap>,
 }
 
 impl StrangerLimits {
@@ -138,9 +142,14 @@ impl Bucket {
 }
 
 impl<'a> Visitor<'a> {
-    /// Whoever sends by a connection from `address` of that `standing`.
-    pub(super) fn new(address: Option<IpAddr>, standing: Option<&'a KnownConnection>) -> Self {
-        Self { address: address.map(network), standing }
+    /// Whoever sends a request with these `headers` by a connection from `address` of that `standing`.
+    pub(super) fn new(address: Option<IpAddr>, standing: Option<&'a KnownConnection>, headers: &'a HeaderMap) -> Self {
+        Self { address: address.map(network), standing, headers: Some(headers) }
+    }
+
+    /// The headers of the request.
+    pub(super) fn headers(self) -> Option<&'a HeaderMap> {
+        self.headers
     }
 
     /// It proved itself.
@@ -167,7 +176,7 @@ mod tests {
     const NOW: Time = Time::from_seconds(1_780_272_000);
 
     fn at(number: u32) -> Visitor<'static> {
-        Visitor { address: Some(IpAddr::from(number.to_be_bytes())), standing: None }
+        Visitor { address: Some(IpAddr::from(number.to_be_bytes())), standing: None, headers: None }
     }
 
     fn later(seconds: u64) -> Time {
