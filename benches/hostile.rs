@@ -1,5 +1,6 @@
 //! The time that others wait while one is hostile: `cargo bench --bench hostile`. Two clients ask at a steady pace, alone and then
-//! beside one that sends as fast as it can in each of many ways. `docs/benchmarks.md` explains the figures.
+//! beside one that sends as fast as it can in each of many ways, all on one core and the server on another. `docs/benchmarks.md`
+//! explains the figures.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss, reason = "a benchmark fails by panicking")]
 #![allow(unreachable_pub, reason = "parts of the tests are used here")]
 
@@ -14,6 +15,7 @@ mod ways;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -41,6 +43,8 @@ fn main() {
     let server = Server::start("hostile", ("COUNTERSIGN__LIMITS__REQUESTS_PER_SECOND", "1000"));
     let profile = Profile::load(&server.profile).unwrap();
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    pin(server.id(), 0);
+    pin(std::process::id(), 1);
     let quiet = others(&server, &profile);
     println!("{:<52} {:>8} {:>8} {:>6}  statuses of the others; of the hostile", "", "p50 us", "p99 us", "times");
     report("nobody is hostile", &quiet, &quiet, &BTreeMap::new());
@@ -48,13 +52,30 @@ fn main() {
         let attack = Attack::new(&server, &profile, way);
         let stop = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&stop);
-        let thread = thread::spawn(move || attack.run(&theirs));
+        let thread = thread::spawn(move || {
+            behind();
+            attack.run(&theirs)
+        });
         let seen = others(&server, &profile);
         stop.store(true, Ordering::Relaxed);
         report(way.name, &seen, &quiet, &thread.join().unwrap());
         // What it holds is free again, and what it began is over.
         thread::sleep(Duration::from_secs(2));
     }
+}
+
+/// All threads of a process run on this core from now on: the server has one for itself.
+fn pin(process: u32, core: u8) {
+    let done = Command::new("taskset").args(["-apc", &core.to_string(), &process.to_string()]).stdout(Stdio::null()).status();
+    assert!(done.is_ok_and(|done| done.success()), "taskset is needed");
+}
+
+/// This thread gives way to the others': their clocks are not to wait for the one who is hostile.
+fn behind() {
+    let thread = std::fs::read_link("/proc/thread-self").unwrap();
+    let thread = thread.file_name().unwrap().to_str().unwrap();
+    let done = Command::new("renice").args(["-n", "19", "-p", thread]).stdout(Stdio::null()).status();
+    assert!(done.is_ok_and(|done| done.success()), "renice is needed");
 }
 
 fn report(name: &str, seen: &Seen, quiet: &Seen, hostile: &BTreeMap<u16, usize>) {

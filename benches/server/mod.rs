@@ -54,6 +54,11 @@ impl Server {
         Self { profile: fixture.profile, folder, public, mtls, process }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// User and system time so far, in microseconds; the system counts in hundredths of a second.
     pub(crate) fn cpu(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
