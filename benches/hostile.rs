@@ -40,7 +40,8 @@ const AT_HAND: usize = 8_000;
 
 fn main() {
     let _raised = rlimit::increase_nofile_limit(u64::MAX);
-    let server = Server::start("hostile", ("COUNTERSIGN__LIMITS__REQUESTS_PER_SECOND", "1000"));
+    let server =
+        Server::start("hostile", &[("COUNTERSIGN__LIMITS__REQUESTS_PER_SECOND", "1000"), ("COUNTERSIGN__LIMITS__WORKERS", "1")]);
     let profile = Profile::load(&server.profile).unwrap();
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     pin(server.id(), 0);
