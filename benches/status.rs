@@ -147,6 +147,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
         disclosed: Disclosed { subject: ROOT, values: Zeroizing::new(Vec::new()) },
         status: Some(Box::new(Registration { place, expires, share: ShareKey::NOBODY, generations })),
         effect: Effect::Nothing,
+        counted: None,
         opens: None,
     };
     (issue, at)

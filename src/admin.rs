@@ -13,7 +13,7 @@ mod tasks;
 
 pub use agents::{
     AGENT_PAGE_MAX, AgentPage, AgentQuery, AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport,
-    UnusedScopes, catch_up, change_status, inventory,
+    UnusedScopes, VelocityReport, catch_up, change_status, inventory,
 };
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};

@@ -217,6 +217,7 @@ fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
         CommitReason::Busy
         | CommitReason::Full(..)
         | CommitReason::Share(..)
+        | CommitReason::Velocity(..)
         | CommitReason::Unavailable
         | CommitReason::ClockBehind
         | CommitReason::ClockDoubted => ErrorCode::TemporarilyUnavailable,
@@ -276,6 +277,7 @@ impl Error for ExchangeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::ScopeEffect;
     use crate::commit::Capacity;
 
     /// A reason of every kind that has a code of its own, and one of those that have the code of the rest.
@@ -289,7 +291,7 @@ mod tests {
             (Request::Details, InvalidAuthorizationDetails),
             (Request::Unsupported("x"), InvalidRequest),
         ];
-        let requests = requests.map(|(reason, code)| (ExchangeError::Request(reason), code));
+        let requests = requests.map(|(reason, code)| (ExchangeError::Request(reason), code)).into_iter();
         let clients = [
             (ClientReason::KeysUnavailable(TrustReason::KeysUnavailable), TemporarilyUnavailable),
             (ClientReason::Several, InvalidRequest),
@@ -314,6 +316,7 @@ mod tests {
             (Commit::Busy, TemporarilyUnavailable),
             (Commit::Full(Capacity::Tasks, 9), TemporarilyUnavailable),
             (Commit::Share(Capacity::Tasks, 9), TemporarilyUnavailable),
+            (Commit::Velocity(ScopeEffect::Irreversible, 20, 9), TemporarilyUnavailable),
             (Commit::Unavailable, TemporarilyUnavailable),
             (Commit::ClockBehind, TemporarilyUnavailable),
             (Commit::ClockDoubted, TemporarilyUnavailable),
@@ -335,8 +338,7 @@ mod tests {
             (ExchangeError::Rate(RateExceeded { per_second: 1, seconds: 1 }), TemporarilyUnavailable),
             (ExchangeError::TaskToken, UnsupportedTokenType),
         ];
-        let all = requests.into_iter().chain(clients).chain(tokens).chain(commits).chain(mints).chain(others);
-        for (reason, code) in all {
+        for (reason, code) in requests.chain(clients).chain(tokens).chain(commits).chain(mints).chain(others) {
             assert_eq!(reason.code(Profile::TOKEN_EXCHANGE), code, "{reason:?}");
         }
     }

@@ -14,7 +14,7 @@ use super::{
     AssertionAudience, AuthenticatedClient, ClientAuth, ClientAuths, ClientReason, Credentials, IdentifiedClient, JWT_BEARER,
     JWT_SPIFFE, hash_secret,
 };
-use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
+use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status, VelocityLimits};
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::keys::{BundleProfile, KeyLocation, KeySource, RefreshPolicy};
 use crate::oauth::{ClientId, Issuer, RuleName, SpiffePattern, Time, TrustDomain};
@@ -68,7 +68,17 @@ impl World {
         let (owner, team) = ("dana@acme.example".to_owned(), "research".to_owned());
         let (foreign_clients, bound, requests_per_second) = (Vec::new(), BoundTokens::default(), None);
         let (known, kind) = (id.clone(), AgentKind::AiAgent);
-        self.agents.push(Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second });
+        self.agents.push(Agent {
+            id,
+            owner,
+            team,
+            kind,
+            status,
+            foreign_clients,
+            bound,
+            requests_per_second,
+            velocity: VelocityLimits::default(),
+        });
         self.logins.push((known, logins));
         self
     }

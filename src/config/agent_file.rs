@@ -1,10 +1,10 @@
 //! An agent and its ways to log in, as written.
 
-use super::fields::{RATES, jwks_uri, line, secret_hash, take_algorithms, take_entries};
+use super::fields::{RATES, VELOCITIES, jwks_uri, line, secret_hash, take_algorithms, take_entries};
 use super::keys_file::{Jwks, take_jwks};
 use super::reader::{TableReader, value};
 use super::{certificate_login, dated, matcher_file};
-use crate::catalog::{Agent, AgentKind, BoundTokens, Status};
+use crate::catalog::{Agent, AgentKind, BoundTokens, ScopeEffect, Status, VelocityLimits};
 use crate::client::{AuthMethod, ClientAuth, Dated};
 use crate::diagnostic::{Declared, Located, SourceLocation};
 use crate::jose::Algorithm;
@@ -34,12 +34,13 @@ impl AgentFile {
         let foreign_clients = take_entries(&mut reader, &mut locations, "foreign_clients", foreign_client);
         let bound = take_bound(&mut reader);
         let requests_per_second = reader.take_integer("requests_per_second", RATES);
+        let velocity = take_velocity(&mut reader);
         let logins = take_entries(&mut reader, &mut locations, "login", LoginFile::read);
         reader.finish();
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
         let status = status.map_or(Status::Active, |status| status.value);
         let requests_per_second = requests_per_second.and_then(|found| u32::try_from(found.value).ok());
-        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second };
+        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second, velocity };
         Some(Self { agent: Declared { entry, locations }, logins })
     }
 }
@@ -48,6 +49,18 @@ impl AgentFile {
 fn take_bound(reader: &mut TableReader<'_>) -> BoundTokens {
     let mut flag = |key| reader.take_boolean(key).is_some_and(|found| found.value);
     BoundTokens { dpop: flag("dpop_bound_access_tokens"), certificate: flag("tls_client_certificate_bound_access_tokens") }
+}
+
+/// How many tokens in an hour, by the effect of their scopes.
+fn take_velocity(reader: &mut TableReader<'_>) -> VelocityLimits {
+    let Some(mut table) = reader.take_table("velocity") else { return VelocityLimits::default() };
+    let mut limit = |(name, effect)| {
+        let found = table.take_integer(name, VELOCITIES)?;
+        Some((effect, u32::try_from(found.value).ok()?))
+    };
+    let limits = ScopeEffect::NAMES.into_iter().filter_map(&mut limit).collect();
+    table.finish();
+    VelocityLimits::new(limits)
 }
 
 fn foreign_client(mut reader: TableReader<'_>) -> Option<(RuleName, String)> {

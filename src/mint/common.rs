@@ -111,6 +111,7 @@ pub(super) fn issue(
         disclosed: Disclosed { subject, values: disclosures.into_json() },
         status: None,
         effect,
+        counted: None,
         opens: None,
     }
 }

@@ -10,6 +10,7 @@ use super::reconcile::{in_force, reconcile};
 use super::restore::refuse_unfinished;
 use super::succession::succession;
 use super::terms;
+use super::velocity;
 use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit};
 use crate::config::{self, ChangedBy, Fingerprint, Succession};
@@ -64,6 +65,8 @@ impl Offline {
         let clock = Arc::new(VouchedClock::new(data).clock()?);
         let commit = Commit::start(store, clock, keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
+        let present = SystemClock.now().max(commit.state().floor());
+        velocity::recall(&commit, &*records, &deployment.catalog, present).map_err(failed)?;
         let data = data.to_owned();
         Ok(Self { deployment, commit, keys: keys_dir, records, data, fingerprint, digest, ends_percent, _claim: claim })
     }

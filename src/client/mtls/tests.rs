@@ -107,7 +107,7 @@ fn log_in_with(
     now: Time,
     subject_token: Option<&str>,
 ) -> Result<AuthenticatedClient, ClientReason> {
-    use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Status};
+    use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Status, VelocityLimits};
     let agent = |id: &str| Agent {
         id: ClientId::parse(id).unwrap(),
         owner: "dana@acme.example".to_owned(),
@@ -116,6 +116,7 @@ fn log_in_with(
         status: Status::Active,
         foreign_clients: Vec::new(),
         requests_per_second: None,
+        velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
     };
     let catalog = Catalog::new(logins.iter().map(|(id, _)| agent(id)).collect::<Vec<_>>(), Vec::<Api>::new(), &[]).unwrap();

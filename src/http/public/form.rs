@@ -47,7 +47,7 @@ pub(super) async fn handle<T>(
     answer: impl FnOnce(T, LineContext<'_>) -> HttpResponse,
 ) -> HttpResponse {
     if let Err(seconds) = state.strangers.admit(visitor, state.now()) {
-        return turn_away(seconds);
+        return turn_away(state, seconds);
     }
     let read = read.await;
     let now = state.now();
