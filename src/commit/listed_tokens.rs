@@ -1,8 +1,8 @@
 //! The tokens that stand in status lists, by what they depend on: a change leads to the tokens that it may touch, and to no
 //! others.
 //!
-//! What tokens depend on is kept once for all of them; a token has the numbers of it, four bytes each, and its own place among
-//! the tokens that depend on it, so that it is taken out again without a search.
+//! Things are found by half of their pseudonyms: where two have the same half, which is as good as never, a token more is looked
+//! at. Most things have one token, and take a few bytes for that.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -26,13 +26,15 @@ pub(super) struct ListedToken {
 /// The number of a token or of a thing, while it is remembered.
 type Number = u32;
 
+/// Half of a pseudonym.
+type Half = u64;
+
 /// All tokens that are remembered.
 #[derive(Debug, Default)]
 pub(super) struct ListedTokens {
     tokens: Slots<KnownToken>,
-    things: Slots<KnownThing>,
-    /// Of the generations of a thing that tokens depend on, the first; each names the next.
-    first: HashMap<GenerationKey, Number>,
+    on: HashMap<Half, Dependents>,
+    several: Slots<Several>,
     expiry: ExpiryQueue<Number>,
 }
 
@@ -51,16 +53,23 @@ struct KnownToken {
     status: TokenStatus,
     expires: Time,
     share: ShareKey,
-    /// The numbers of what it depends on, each with its own place there.
-    on: Box<[(Number, u32)]>,
+    generations: Box<[Generation]>,
 }
 
-/// One generation of a thing, and the tokens that depend on it.
-#[derive(Debug)]
-struct KnownThing {
-    generation: Generation,
-    next: Option<Number>,
+/// The tokens that depend on a thing.
+#[derive(Clone, Copy, Debug)]
+enum Dependents {
+    /// The token of this number.
+    One(Number),
+    /// Those that stand at this number.
+    Several(Number),
+}
+
+/// The tokens that depend on a thing, by number, and some that did. So many have gone since those were taken out.
+#[derive(Debug, Default)]
+struct Several {
     tokens: Vec<Number>,
+    gone: usize,
 }
 
 /// Things by numbers that are given again once they are free.
@@ -131,33 +140,26 @@ impl ListedTokens {
     /// Remembers a token, as valid, and tells its number.
     pub(super) fn add(&mut self, token: ListedToken) -> Number {
         let ListedToken { place, expires, share, generations } = token;
-        let known = KnownToken { place, status: TokenStatus::Valid, expires, share, on: Box::default() };
-        let number = self.tokens.insert(known);
-        let mut on: Vec<(Number, u32)> = Vec::with_capacity(generations.len());
-        for generation in &generations {
-            let thing = self.thing(generation);
-            if on.iter().all(|(known, _)| *known != thing) {
-                on.push((thing, self.join(thing, number)));
-            }
-        }
-        if let Some(known) = self.tokens.get_mut(number) {
-            known.on = on.into();
-        }
+        let things: Vec<Half> = generations.iter().map(|generation| half(&generation.key)).collect();
+        let number = self.tokens.insert(KnownToken { place, status: TokenStatus::Valid, expires, share, generations });
+        things.into_iter().for_each(|thing| self.join(thing, number));
         self.expiry.add(number, over(expires));
         number
     }
 
     /// The tokens that depend on any of the things with these keys, in whatever generation.
     pub(super) fn touched(&self, keys: &BTreeSet<GenerationKey>) -> Touched {
-        let of_key = |key: &GenerationKey| std::iter::successors(self.first.get(key).copied(), |at| self.things.get(*at)?.next);
-        let things = || keys.iter().flat_map(of_key).filter_map(|number| self.things.get(number));
-        let count: usize = things().map(|thing| thing.tokens.len()).sum();
+        let dependents = || keys.iter().filter_map(|key| self.on.get(&half(key)));
+        let count: usize = dependents().map(|dependents| self.numbers_of(dependents).len()).sum();
         if count >= self.len().max(1) {
             return Touched::All;
         }
-        let mut numbers: Vec<Number> = things().flat_map(|thing| thing.tokens.iter().copied()).collect();
+        let mut numbers: Vec<Number> = dependents().flat_map(|dependents| self.numbers_of(dependents)).copied().collect();
         numbers.sort_unstable();
         numbers.dedup();
+        // Others are gone, and their numbers are those of tokens that came later.
+        let depends = |known: &KnownToken| known.generations.iter().any(|generation| keys.contains(&generation.key));
+        numbers.retain(|number| self.tokens.get(*number).is_some_and(depends));
         Touched::Some(numbers)
     }
 
@@ -173,13 +175,9 @@ impl ListedTokens {
         number: Number,
         of: impl FnOnce(&[Generation]) -> TokenStatus,
     ) -> Option<(StatusPlace, TokenStatus)> {
-        let known = self.tokens.get(number).filter(|known| known.status != TokenStatus::Invalid)?;
-        let things = known.on.iter().filter_map(|(thing, _)| self.things.get(*thing));
-        let generations: Vec<Generation> = things.map(|thing| thing.generation).collect();
-        let (known, status) = (self.tokens.get_mut(number)?, of(&generations));
-        let changed = known.status != status;
-        known.status = status;
-        changed.then_some((known.place, status))
+        let known = self.tokens.get_mut(number).filter(|known| known.status != TokenStatus::Invalid)?;
+        let before = std::mem::replace(&mut known.status, of(&known.generations));
+        (known.status != before).then_some((known.place, known.status))
     }
 
     /// The time at which the next token is forgotten.
@@ -204,71 +202,67 @@ impl ListedTokens {
 
     fn remove(&mut self, number: Number) -> Option<ShareKey> {
         let known = self.tokens.remove(number)?;
-        known.on.iter().for_each(|(thing, at)| self.leave(*thing, *at));
+        known.generations.iter().for_each(|generation| self.leave(half(&generation.key), number));
         Some(known.share)
     }
 
-    /// The number of a generation, which is remembered from now on.
-    fn thing(&mut self, generation: &Generation) -> Number {
-        let first = self.first.get(&generation.key).copied();
-        let mut next = first;
-        while let Some((number, thing)) = next.and_then(|number| Some((number, self.things.get(number)?))) {
-            if thing.generation.number == generation.number {
-                return number;
-            }
-            next = thing.next;
-        }
-        let number = self.things.insert(KnownThing { generation: *generation, next: first, tokens: Vec::with_capacity(1) });
-        self.first.insert(generation.key, number);
-        number
-    }
-
-    /// A token depends on a thing from now on: its place there.
-    fn join(&mut self, thing: Number, token: Number) -> u32 {
-        let Some(thing) = self.things.get_mut(thing) else { return 0 };
-        thing.tokens.push(token);
-        u32::try_from(thing.tokens.len() - 1).unwrap_or(u32::MAX)
-    }
-
-    /// The token at a place of a thing does not depend on it any more: the last one there takes its place.
-    fn leave(&mut self, number: Number, at: u32) {
-        let Some(thing) = self.things.get_mut(number).filter(|thing| (at as usize) < thing.tokens.len()) else { return };
-        thing.tokens.swap_remove(at as usize);
-        let (moved, last) = (thing.tokens.get(at as usize).copied(), u32::try_from(thing.tokens.len()).unwrap_or(u32::MAX));
-        let is_unused = thing.tokens.is_empty();
-        if thing.tokens.capacity() > 4 * (thing.tokens.len() + 1) {
-            thing.tokens.shrink_to(2 * thing.tokens.len());
-        }
-        let moved = moved.and_then(|moved| self.tokens.get_mut(moved));
-        let place = moved.and_then(|moved| moved.on.iter_mut().find(|(thing, place)| *thing == number && *place == last));
-        if let Some((_, place)) = place {
-            *place = at;
-        }
-        if is_unused {
-            self.forget_thing(number);
+    fn numbers_of<'a>(&'a self, dependents: &'a Dependents) -> &'a [Number] {
+        match dependents {
+            Dependents::One(number) => std::slice::from_ref(number),
+            Dependents::Several(at) => self.several.get(*at).map_or(&[], |several| &several.tokens),
         }
     }
 
-    /// Nothing depends on this generation any more.
-    fn forget_thing(&mut self, number: Number) {
-        let Some(gone) = self.things.remove(number) else { return };
-        let key = gone.generation.key;
-        if self.first.get(&key) == Some(&number) {
-            match gone.next {
-                Some(next) => self.first.insert(key, next),
-                None => self.first.remove(&key),
-            };
+    /// A token depends on a thing from now on.
+    fn join(&mut self, thing: Half, token: Number) {
+        let Some(dependents) = self.on.get_mut(&thing) else {
+            self.on.insert(thing, Dependents::One(token));
             return;
-        }
-        let mut at = self.first.get(&key).copied();
-        while let Some(thing) = at.and_then(|number| self.things.get_mut(number)) {
-            if thing.next == Some(number) {
-                thing.next = gone.next;
-                return;
+        };
+        match *dependents {
+            Dependents::One(only) if only == token => {}
+            Dependents::One(only) => {
+                *dependents = Dependents::Several(self.several.insert(Several { tokens: vec![only, token], gone: 0 }));
             }
-            at = thing.next;
+            Dependents::Several(at) => {
+                let several = self.several.get_mut(at).filter(|several| several.tokens.last() != Some(&token));
+                several.into_iter().for_each(|several| several.tokens.push(token));
+            }
         }
     }
+
+    /// A token that is gone depends on a thing no more. Of several it is taken out when as many are gone as there are.
+    fn leave(&mut self, thing: Half, token: Number) {
+        match self.on.get(&thing).copied() {
+            Some(Dependents::One(only)) if only == token => drop(self.on.remove(&thing)),
+            Some(Dependents::Several(at)) if self.is_left(thing, at) => {
+                self.several.remove(at);
+                self.on.remove(&thing);
+            }
+            _ => {}
+        }
+    }
+
+    /// True where nothing depends on a thing any more, now that one more is gone.
+    fn is_left(&mut self, thing: Half, at: Number) -> bool {
+        let Some(several) = self.several.get_mut(at) else { return true };
+        several.gone += 1;
+        if several.gone * 2 > several.tokens.len() {
+            let depends = |known: &KnownToken| known.generations.iter().any(|generation| half(&generation.key) == thing);
+            let tokens = &mut several.tokens;
+            tokens.sort_unstable();
+            tokens.dedup();
+            tokens.retain(|number| self.tokens.get(*number).is_some_and(depends));
+            tokens.shrink_to(2 * tokens.len());
+            several.gone = 0;
+        }
+        several.tokens.is_empty()
+    }
+}
+
+/// The first half of a pseudonym.
+fn half(key: &GenerationKey) -> Half {
+    key.0.first_chunk().map_or(0, |bytes| Half::from_be_bytes(*bytes))
 }
 
 /// The time from which on nobody takes a token any more: validators allow some leeway.
@@ -331,7 +325,8 @@ mod tests {
                 let joins =
                     |on: &[(u8, u64)]| on.iter().collect::<BTreeSet<_>>().iter().filter(|(id, _)| keys.contains(id)).count();
                 let all: usize = plain.iter().map(|(.., on)| joins(on)).sum();
-                assert!(all >= plain.len().max(1), "{all} of {}", plain.len());
+                // As many that are gone may be among them as are not.
+                assert!(2 * all >= plain.len().max(1), "{all} of {}", plain.len());
                 assert!(expected.is_subset(&found));
             }
         }
@@ -368,7 +363,7 @@ mod tests {
             assert_eq!(tokens.len(), plain.len());
         }
         tokens.forget(Time::from_seconds(now + 1_000));
-        assert!(tokens.len() == 0 && tokens.first.is_empty() && tokens.things.len() == 0, "nothing is left of what is gone");
+        assert!(tokens.len() == 0 && tokens.on.is_empty() && tokens.several.len() == 0, "nothing is left of what is gone");
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn after_every_step_of_many_histories_the_lists_say_what_a_look_at_every_token_s
 fn a_look_costs_what_changed_and_not_what_there_is() {
     let mut scene = Scene::new(100_000);
     const ROOT: u64 = 3;
-    let own = |index: u64| GenerationKey(u128::from(1_000 + index).to_be_bytes());
+    let own = |index: u64| GenerationKey(*Digest::of(&index.to_be_bytes()).0.first_chunk().unwrap());
     for index in 0..5_000 {
         scene.issue(&[ROOT], 600_000);
         let token =
