@@ -48,9 +48,11 @@ fn main() {
 async fn measure(folder: &std::path::Path) {
     let store = store::open(folder).unwrap();
     let keys = CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap();
-    let commit = Commit::start(store, Arc::new(SystemClock), keys, Limits::default()).unwrap();
-    let started = Instant::now();
     let tokens = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(TOKENS);
+    // With room for those that are issued meanwhile.
+    let limits = Limits { status: tokens + TOKENS, ..Limits::default() };
+    let commit = Commit::start(store, Arc::new(SystemClock), keys, limits).unwrap();
+    let started = Instant::now();
     let places = registered(&commit, tokens).await;
     println!(
         "registered     {tokens} tokens in {:.1} s, {} lists",
@@ -92,7 +94,7 @@ async fn measure(folder: &std::path::Path) {
     }
 }
 
-/// Ends what one token alone depends on, and another's, and so on.
+/// Ends tokens, one after the other.
 async fn one_by_one(commit: &Commit, keys: &Keys, places: &[StatusPlace]) {
     let (mut late, before, looked) = (Vec::new(), Instant::now(), commit.status_lists().looked());
     for (serial, place) in places.iter().take(SINGLE).enumerate() {
@@ -170,7 +172,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
     (issue, at)
 }
 
-/// What the token of that serial number depends on and no other; pseudonyms look like random bytes.
+/// A thing that the token of that serial number depends on and no other does; pseudonyms look like random bytes.
 fn own(serial: u64, number: usize) -> Generation {
     let digest = Digest::of_parts(&[&serial.to_be_bytes(), &number.to_be_bytes()]);
     Generation { key: GenerationKey(*digest.0.first_chunk().unwrap()), number: 0 }

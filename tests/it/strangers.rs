@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign::http::ENDPOINTS;
 use serde_json::{Value, json};
 
@@ -302,6 +302,52 @@ fn a_death_passes_from_an_address_of_which_too_many_were_refused() {
     assert!(!site.active(token.as_str().unwrap()));
     let refused = (0..2_000).map(|_| fresh(&post("/revoke", JUNK))).find(|answer| answer.starts_with("HTTP/1.1 429"));
     assert!(refused.is_some(), "junk that says it ends something is bounded too");
+}
+
+/// The `date` of an answer, in seconds of its day, by the server's clock.
+fn second(answer: &str) -> u64 {
+    let date = answer.lines().find_map(|line| line.strip_prefix("date: ")).unwrap();
+    let time = date.split(' ').nth(4).unwrap();
+    time.split(':').fold(0, |sum, part| sum * 60 + part.parse::<u64>().unwrap())
+}
+
+/// Keys that nobody has, one in each token: an address costs the issuer one look, and then waits itself.
+#[test]
+fn an_issuer_is_asked_once_however_many_unknown_keys_an_address_names() {
+    let site = Site::new("strangers-keys");
+    let _issuers = site.issuers();
+    let limits = [
+        ("COUNTERSIGN__LIMITS__STRANGERS_PER_SECOND", Path::new("1")),
+        ("COUNTERSIGN__LIMITS__STRANGERS_BURST", Path::new("200")),
+    ];
+    let _server = site.start_with(&limits);
+    let good = Party::new(&site.profile(), "deployer").vouched("github", json!({}));
+    let rest = good.split_once('.').unwrap().1;
+    let fetches = || metric(&site, "countersign_trust_key_fetches_total{rule=\"github\"}");
+    site.wait("the issuer was asked", || fetches() > 0 && metric(&site, "countersign_trust_keys_usable{rule=\"github\"}") == 1);
+    let (before, mut dates, mut waits) = (fetches(), Vec::new(), 0);
+    for number in 0..1_000 {
+        let header =
+            URL_SAFE_NO_PAD.encode(json!({ "alg": "ES256", "kid": format!("unknown-{number}"), "typ": "JWT" }).to_string());
+        let token = format!("{header}.{rest}");
+        let body = form(&[
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", &token),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+            ("resource", "https://crm.example"),
+        ]);
+        let mut stream = connect_from(stranger(9), site.public).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let answer = ask(&mut stream, &post("/token", &body)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401") || answer.starts_with("HTTP/1.1 429"), "{answer}");
+        waits += usize::from(answer.starts_with("HTTP/1.1 429"));
+        dates.push(second(&answer));
+    }
+    // One for being asked, and one each time that the task has rested again.
+    let passed = (dates[999] + 86_400 - dates[0]) % 86_400;
+    let asked = fetches() - before;
+    assert!(asked <= 2 + passed / 30, "{asked} in {passed} s");
+    assert!(waits > 0, "the address waits");
 }
 
 fn json_of(site: &Site, arguments: &[&str]) -> Vec<Value> {

@@ -197,9 +197,23 @@ fn places_in_status_lists_are_shared() {
 fn how_full_each_bound_is_can_be_told() {
     let rig = sixteen();
     let commit = rig.start();
-    let Limits { issues, revocations, refusals, single_use, generations, status, tasks, .. } = rig.limits.clone();
-    // What bounds no memory that requests fill.
-    let Limits { refusals_per_minute: _, checkpoint_records: _, checkpoint_pause: _, sweep: _, subject_keys: _, .. } = rig.limits;
+    let Limits {
+        issues,
+        revocations,
+        refusals,
+        single_use,
+        generations,
+        status,
+        tasks,
+        // A rate, a cache that forgets, and what nobody fills.
+        refusals_per_minute: _,
+        subject_keys: _,
+        checkpoint_records: _,
+        checkpoint_pause: _,
+        sweep: _,
+        retry: _,
+        clock_behind: _,
+    } = rig.limits;
     let places = |of: Capacity| match of {
         Capacity::SingleUse => single_use,
         Capacity::LongSingleUse => single_use / 4,
