@@ -15,6 +15,7 @@ mod metadata;
 mod metrics;
 mod plain;
 mod public;
+mod read_order;
 mod readiness;
 mod server;
 mod socket;
