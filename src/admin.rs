@@ -1,15 +1,17 @@
-//! Administration: operators revoke, suspend, resume and retire, and look at agents and tasks; by the socket of a server that
-//! runs, and in the same way on the data folder where none does.
+//! Administration: operators revoke, suspend, resume and retire, and look at agents, tasks and trust rules; by the
+//! socket of a server that runs, and in the same way on the data folder where none does.
 
 mod agents;
 mod clock;
 mod compromise;
+mod grants;
 mod outcome;
 mod reason;
 mod recognise;
 mod retention;
 mod revoke;
 mod tasks;
+mod trial;
 
 pub use agents::{
     AGENT_PAGE_MAX, AgentPage, AgentQuery, AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport,
@@ -17,8 +19,10 @@ pub use agents::{
 };
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
+pub use grants::{GRANT_PAGE_MAX, GrantPage, GrantReport, ReachedApi, RuleGrants, grants};
 pub use reason::AdminReason;
 pub use recognise::{Recognised, recognised};
 pub use retention::{ArchivedRecords, HeldTransaction, archived, hold, holds, release};
 pub use revoke::{RevokeTarget, RevokedTarget, revoke, revoke_key};
 pub use tasks::{TASK_PAGE_MAX, TaskPage, TaskReport, task_page};
+pub use trial::{CheckReport, RuleTrial, TokenMeaning, TokenTrial, TrialGround, try_token};

@@ -141,10 +141,10 @@ impl Targets {
         self.0.into_iter().map(|target| target.api).collect()
     }
 
-    /// The number of scopes in `asked` that no target declares.
-    pub fn undeclared(&self, asked: &Scopes) -> usize {
+    /// The scopes in `asked` that no target declares.
+    pub fn undeclared<'a>(&self, asked: &'a Scopes) -> Vec<&'a Scope> {
         let declared: BTreeSet<&Scope> = self.iter().flat_map(|target| target.api.scopes.keys()).collect();
-        asked.iter().filter(|scope| !declared.contains(scope)).count()
+        asked.iter().filter(|scope| !declared.contains(scope)).collect()
     }
 }
 

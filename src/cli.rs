@@ -31,6 +31,9 @@ mod task;
 mod text;
 mod token;
 mod trust;
+mod trust_add;
+mod trust_inventory;
+mod trust_report;
 mod trust_try;
 
 use std::process::ExitCode;

@@ -26,7 +26,7 @@ pub use context::Attested;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use dated::{Dated, DatedKind, ExpiryState, NEAR};
 pub use dpop::{DpopReason, DpopRules, Endpoint, Nonces, PROOF_ALGORITHMS};
-pub use login::{ClientAuth, ClientAuths, LoginComplaint, LoginReason};
+pub use login::{ClientAuth, ClientAuths, LoginComplaint, LoginReason, VouchedBy, VouchedLogin};
 pub use method::{AssertionAudience, AuthMethod};
 pub use proven::{DpopProof, MissingProof, ProvenKeys};
 pub use reason::{AssertionReason, CertificateReason, ClientReason};

@@ -194,10 +194,19 @@ fn home(files: &[PathBuf]) -> PathBuf {
 /// One trust rule alone, without the agents that go by it: the rule if it makes sense, the mistakes of its file, and warnings.
 pub fn trust_rule(path: &Path) -> (Option<TrustRule>, Diagnostics, Diagnostics) {
     let context = LoadContext::default();
+    let text = context.text(path, &SourceLocation::line(path.to_string_lossy(), 1));
+    rule_of(context, path, text)
+}
+
+/// As [`trust_rule`], of a text that is not written yet and would stand at `path`.
+pub fn trust_rule_text(path: &Path, text: String) -> (Option<TrustRule>, Diagnostics, Diagnostics) {
+    rule_of(LoadContext::default(), path, Some(text))
+}
+
+fn rule_of(context: LoadContext, path: &Path, text: Option<String>) -> (Option<TrustRule>, Diagnostics, Diagnostics) {
     let name = path.to_string_lossy();
-    let location = SourceLocation::line(&*name, 1);
-    let table = context.text(path, &location).map(|text| context.toml(&name, &text));
-    let file = table.and_then(|table| TrustFile::read(TableReader::new(&context, table, location)));
+    let table = text.map(|text| context.toml(&name, &text));
+    let file = table.and_then(|table| TrustFile::read(TableReader::new(&context, table, SourceLocation::line(&*name, 1))));
     let rule = file.and_then(|file| build::trust_rule(&context, &file, &[]));
     let (errors, warnings, _) = context.finish();
     (rule.filter(|_| errors.is_empty()), errors, warnings)

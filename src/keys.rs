@@ -20,6 +20,7 @@ pub use cache::ClientJwks;
 pub(crate) use cache::JwksCache;
 pub use reach::Reach;
 pub use reason::{KeysUnavailable, RefreshReason};
+pub use refresh::{IssuerSurvey, survey};
 pub use rule_keys::KeyState;
 pub(crate) use rule_keys::RuleKeys;
 pub use sequence::{Older, SequenceStore, Sequences};

@@ -21,7 +21,9 @@ pub use active::{ActiveClient, LoginRefusal, require_active};
 pub use admit::{admit, presented_for};
 pub use admitted::{AdmittedExchange, CurrentActor};
 pub use dependencies::{Dependencies, depend};
-pub use evidence::{INSTANCE_REMEMBERED, LIFETIME_MAX as EVIDENCE_LIFETIME_MAX, SKEW as EVIDENCE_SKEW};
+pub use evidence::{
+    INSTANCE_REMEMBERED, LIFETIME_MAX as EVIDENCE_LIFETIME_MAX, SKEW as EVIDENCE_SKEW, VouchedState, vouched_states,
+};
 pub use in_force::Rules;
 pub use issued::{Visible, revocation, visible, widened};
 pub use liveness::{Cause, GenerationState, NotAlive, StateView, alive};

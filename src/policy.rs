@@ -10,6 +10,7 @@ mod index;
 mod cedar;
 mod loader;
 mod policies;
+mod names;
 mod evaluation;
 mod decide;
 mod task;

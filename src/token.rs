@@ -9,6 +9,7 @@ mod subject;
 
 pub use actor::verify_actor;
 pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryKind, AncestryReason};
+pub use foreign::{obtained_by, presentable};
 pub use own::{GenuineHop, IssuerKeys, TASK_TYP, VerifiedIssued};
 pub use reason::TokenReason;
 pub use subject::{Authentication, IssuedClaims, Origin, TaskMembership, VerifiedActor, VerifiedSubject};

@@ -4,6 +4,7 @@
 
 mod access_token;
 mod confirmation;
+mod draft;
 mod found;
 mod kind;
 mod lint;
@@ -18,6 +19,8 @@ mod verify;
 
 pub use access_token::{AccessTokenForm, Provider};
 pub use confirmation::ConfirmationReason;
+pub use draft::{DraftMatcher, RuleDraft};
+pub(crate) use found::visible;
 pub use found::{RefusalDetail, TrustRefusal};
 pub use kind::TrustKind;
 pub use lint::{Finding, Severity, example, findings};

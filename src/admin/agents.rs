@@ -268,7 +268,7 @@ fn instances(agent: &Agent, deployment: &Deployment, state: &dyn StateView, used
     used.suspended.iter().filter_map(report).collect()
 }
 
-fn recorded_status(inactive: Option<InactiveStatus>) -> Status {
+pub(super) fn recorded_status(inactive: Option<InactiveStatus>) -> Status {
     match inactive {
         None => Status::Active,
         Some(InactiveStatus::Suspended) => Status::Suspended,

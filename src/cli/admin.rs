@@ -4,6 +4,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -12,12 +13,14 @@ use serde_json::{Value, json};
 use super::http_client::{HttpClient, HttpReply};
 use super::output::Failure;
 use super::text::instant;
-use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget};
+use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget, TrialGround};
 use crate::commit::Transition;
 use crate::config::{Succession, data_folder};
 use crate::http::block_on;
+use crate::jose::Compact;
 use crate::ledger::Usage;
-use crate::oauth::{ClientId, Clock, TaskId, Txn};
+use crate::net::Fetcher;
+use crate::oauth::{ClientId, Clock, RuleName, TaskId, Txn};
 use crate::server::{DataFolder, Offline, with_causes};
 use crate::store::{self, KeyFilesReason, SystemClock, VouchedClock};
 
@@ -162,6 +165,40 @@ impl Admin {
             Self::Folder(folder) => {
                 let page = admin::task_page(&folder.deployment, &folder.commit, task, limit, SystemClock.now());
                 Ok(Ok(json!(page)))
+            }
+        }
+    }
+
+    /// A page of the grants of third parties: those of the rules after `after`.
+    pub(super) async fn grants(&self, after: &str) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => answer(&client.get(&address("http://ops/ops/trust/grants", &[("after", after)])).await?),
+            Self::Folder(folder) => {
+                let mut usage = Usage::default();
+                let counted = admin::catch_up(&mut usage, &*folder.records);
+                let page = || admin::grants(&folder.deployment, &*folder.commit.state(), &usage, after);
+                Ok(counted.map(|()| json!(page())).map_err(|reason| with_causes(&reason)))
+            }
+        }
+    }
+
+    /// Tries a token under the rules in force, or under one of them. The answer says besides whether a changed configuration
+    /// waits.
+    pub(super) async fn try_token(&self, token: &str, rule: Option<&RuleName>) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let rule = rule.map(|rule| ("rule", rule.as_str()));
+                let form: Vec<_> = [("token", token)].into_iter().chain(rule).collect();
+                answer(&client.post_form("http://ops/ops/trust/try", &form, None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let token = Compact::parse(token).map_err(|reason| Failure::new(format!("the token {reason}")))?;
+                let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+                folder.deployment.trust.keep_fresh(&Fetcher::new(), &clock);
+                let state = folder.commit.state();
+                let ground = TrialGround::of(&folder.deployment, Some(&*state));
+                let tried = admin::try_token(ground, &token, rule, clock.now()).await;
+                Ok(Ok(json!({ "tried": tried, "waits": false })))
             }
         }
     }

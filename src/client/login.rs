@@ -2,6 +2,8 @@
 
 mod terms;
 
+pub use terms::{VouchedBy, VouchedLogin};
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

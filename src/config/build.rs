@@ -99,6 +99,13 @@ impl StageInputs {
     }
 }
 
+impl StageInputs {
+    /// Warns of names in the policies that nothing in `catalog` has.
+    pub(super) fn warn_of_unknown_names(&self, context: &LoadContext, catalog: &Catalog) {
+        self.policies.unknown_names(catalog).into_iter().for_each(|warning| context.report_warning(warning));
+    }
+}
+
 impl Config {
     /// The trust rules, as they are verified by.
     pub fn trust_rules(&self) -> &[TrustRule] {

@@ -33,6 +33,7 @@ pub(super) fn read(context: &LoadContext, settings: Settings) -> Option<Config> 
     let inputs = StageInputs::new(context, authority, &rules, &agents, &policies);
     let logins: BTreeMap<_, _> = agents.into_iter().map(|file| (file.agent.entry.id, file.logins)).collect();
     let (catalog, inputs) = (catalog?, inputs?);
+    inputs.warn_of_unknown_names(context, &catalog);
     Some(Config { settings, catalog, rules, logins, policies, warnings: Diagnostics::default(), identity, inputs })
 }
 

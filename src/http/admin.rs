@@ -15,11 +15,12 @@ use serde_json::json;
 
 use super::socket::Auditor;
 use super::state::AppState;
-use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget, RevokedTarget};
+use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget, RevokedTarget, TrialGround};
 use crate::commit::{CommitReason, Transition};
 use crate::crypto::Digest;
+use crate::jose::Compact;
 use crate::ledger::record::StateCause;
-use crate::oauth::{ClientId, TaskId, Txn};
+use crate::oauth::{ClientId, RuleName, TaskId, Txn};
 use crate::request::Form;
 use crate::store::{self, KeyFilesReason};
 
@@ -54,6 +55,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/ledger/hold", web::post().to(hold))
             .route("/ledger/release", web::post().to(release))
             .route("/keys/revoke", web::post().to(revoke_key))
+            .route("/trust/grants", web::get().to(grants))
+            .route("/trust/try", web::post().to(try_token))
             .route("/revoke", web::post().to(revoke)),
     );
 }
@@ -79,6 +82,32 @@ async fn tasks(_operator: Auditor, request: HttpRequest, state: Data<AppState>) 
     let limit = form.get("limit").map_or(Ok(admin::TASK_PAGE_MAX), str::parse);
     let limit = limit.map_err(|_| AdminError::malformed("limit must be a number"))?;
     Ok(HttpResponse::Ok().json(admin::task_page(&state.deployment(), state.commit(), after, limit, state.now())))
+}
+
+/// A page of the grants of third parties: those of the rules after the parameter `after`.
+async fn grants(_operator: Auditor, request: HttpRequest, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = query(&request)?;
+    let counted = web::block(move || {
+        let mut usage = state.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        admin::catch_up(&mut usage, &*state.ledger.records)?;
+        Ok(admin::grants(&state.deployment(), &*state.commit().state(), &usage, form.get("after").unwrap_or_default()))
+    });
+    let grants = counted.await.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
+    Ok(HttpResponse::Ok().json(grants.map_err(AdminError::of)?))
+}
+
+/// Tries the parameter `token` under the rules and keys in force, or under the rule that `rule` names. It is recorded nowhere.
+async fn try_token(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let token = Compact::parse(form.get("token").unwrap_or_default());
+    let token = token.map_err(|reason| AdminError::malformed(format!("the token {reason}")))?;
+    let rule = form.get("rule").map(RuleName::parse).transpose();
+    let rule = rule.map_err(|reason| AdminError::malformed(format!("the rule {reason}")))?;
+    let (deployment, recorded) = (state.deployment(), state.commit().state());
+    let ground = TrialGround::of(&deployment, Some(&*recorded));
+    let tried = admin::try_token(ground, &token, rule.as_ref(), state.now()).await;
+    let waits = state.board.shown().is_some();
+    Ok(HttpResponse::Ok().json(json!({ "tried": tried, "waits": waits })))
 }
 
 /// The parameters in the address.

@@ -3,7 +3,7 @@
 
 use actix_http::Extensions;
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -20,6 +20,23 @@ const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
 
 /// The header by which a proxy without a certificate of its own proves itself.
 const SECRET: &str = "client-cert-secret";
+
+/// Headers in which load balancers write certificates in ways of their own: AWS, Envoy, nginx, Traefik, Azure, Cloudflare. Meshes
+/// send some with every request, so they are passed over, and named where a certificate is missed.
+const OTHERS: [(HeaderName, &str); 7] = [
+    (HeaderName::from_static("x-amzn-mtls-clientcert"), "X-Amzn-Mtls-Clientcert"),
+    (HeaderName::from_static("x-forwarded-client-cert"), "X-Forwarded-Client-Cert"),
+    (HeaderName::from_static("ssl-client-cert"), "SSL-Client-Cert"),
+    (HeaderName::from_static("x-ssl-client-cert"), "X-SSL-Client-Cert"),
+    (HeaderName::from_static("x-forwarded-tls-client-cert"), "X-Forwarded-Tls-Client-Cert"),
+    (HeaderName::from_static("x-arr-clientcert"), "X-ARR-ClientCert"),
+    (HeaderName::from_static("cf-client-cert-der-base64"), "Cf-Client-Cert-Der-Base64"),
+];
+
+/// The first header with a certificate that does not count here, whoever sends it.
+pub(super) fn not_counting(headers: &HeaderMap) -> Option<&'static str> {
+    OTHERS.iter().find(|(name, _)| headers.contains_key(name)).map(|(_, shown)| *shown)
+}
 
 /// As for certificates in a handshake.
 const CERTIFICATES_MAX: usize = 9;

@@ -4,13 +4,14 @@ mod endpoints;
 mod error_response;
 mod form;
 mod ledger;
+mod origin;
 mod respond;
 mod status;
 mod tasks;
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpResponse, Route, guard};
+use actix_web::{HttpRequest, HttpResponse, Route, guard};
 use serde_json::json;
 
 use super::plain::plain;
@@ -80,6 +81,8 @@ pub const ENDPOINTS: [PublicEndpoint; 16] = [
 /// The routes of the public listener, below the issuer's `path`. While no configuration is in force there is one answer to all.
 pub(super) fn routes(config: &mut ServiceConfig, path: &str) {
     let refuses = guard::fn_guard(|request| request.app_data::<Data<AppState>>().is_some_and(|state| state.board.refuses()));
+    let no_host = guard::fn_guard(|request| origin::has_invalid_host(request.head().headers()));
+    config.service(web::scope("").guard(no_host).default_service(web::to(bad_host)));
     config.service(web::scope("").guard(refuses).default_service(web::to(not_yet)));
     ENDPOINTS.iter().for_each(|endpoint| endpoint.serve(config, path));
     if !path.is_empty() {
@@ -128,7 +131,13 @@ async fn authorize() -> HttpResponse {
 
 /// New keys are published at least two hours before they sign, so an hour in a cache does no harm.
 fn cacheable(content_type: &'static str, body: String) -> HttpResponse {
-    HttpResponse::Ok().content_type(content_type).insert_header((header::CACHE_CONTROL, "public, max-age=3600")).body(body)
+    let mut answer = HttpResponse::Ok();
+    answer.content_type(content_type).insert_header((header::CACHE_CONTROL, "public, max-age=3600"));
+    origin::open(answer.body(body))
+}
+
+async fn bad_host() -> HttpResponse {
+    plain(StatusCode::BAD_REQUEST).body("the field Host must be a host name or address, with a port or without\n")
 }
 
 async fn not_yet() -> HttpResponse {
@@ -139,7 +148,10 @@ async fn not_yet() -> HttpResponse {
         .json(json!({ "error": "temporarily_unavailable", "error_description": why }))
 }
 
-async fn post_only() -> HttpResponse {
+async fn post_only(request: HttpRequest) -> HttpResponse {
+    if origin::is_preflight(request.method(), request.headers()) && request.path().ends_with(TOKEN_PATH) {
+        return origin::preflight();
+    }
     plain(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header((header::ALLOW, "POST"))
         .body("this endpoint takes POST with application/x-www-form-urlencoded\n")

@@ -131,7 +131,7 @@ impl AppState {
     /// Whoever sent `request`. A proxy has no address: behind it are many.
     pub(super) fn visitor<'a>(&self, request: &'a HttpRequest) -> Visitor<'a> {
         let address = request.peer_addr().map(|peer| peer.ip()).filter(|address| !self.is_proxy(*address));
-        Visitor::new(address, request.conn_data::<KnownConnection>())
+        Visitor::new(address, request.conn_data::<KnownConnection>(), request.headers())
     }
 
     pub(super) fn commit(&self) -> &Commit {

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use actix_web::http::header::HeaderMap;
+
 use super::connection_limit::network;
 use crate::oauth::Time;
 
@@ -66,6 +68,8 @@ pub(super) struct Visitor<'a> {
     standing: Option<&'a KnownConnection>,
     /// The request only ends something.
     ends: bool,
+    /// The headers of the request, for what is said of them where it is refused.
+    headers: Option<&'a HeaderMap>,
 }
 
 impl StrangerLimits {
@@ -165,14 +169,19 @@ impl Bucket {
 }
 
 impl<'a> Visitor<'a> {
-    /// Whoever sends by a connection from `address` of that `standing`.
-    pub(super) fn new(address: Option<IpAddr>, standing: Option<&'a KnownConnection>) -> Self {
-        Self { address: address.map(network), standing, ends: false }
+    /// Whoever sends a request with these `headers` by a connection from `address` of that `standing`.
+    pub(super) fn new(address: Option<IpAddr>, standing: Option<&'a KnownConnection>, headers: &'a HeaderMap) -> Self {
+        Self { address: address.map(network), standing, ends: false, headers: Some(headers) }
     }
 
     /// The same, where the request only ends something.
     pub(super) fn ending(self) -> Self {
         Self { ends: true, ..self }
+    }
+
+    /// The headers of the request.
+    pub(super) fn headers(self) -> Option<&'a HeaderMap> {
+        self.headers
     }
 
     /// It proved itself.
@@ -199,7 +208,7 @@ mod tests {
     const NOW: Time = Time::from_seconds(1_780_272_000);
 
     fn at(number: u32) -> Visitor<'static> {
-        Visitor { address: Some(IpAddr::from(number.to_be_bytes())), standing: None, ends: false }
+        Visitor { address: Some(IpAddr::from(number.to_be_bytes())), standing: None, ends: false, headers: None }
     }
 
     fn later(seconds: u64) -> Time {

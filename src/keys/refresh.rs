@@ -96,8 +96,13 @@ async fn fetch_bundle(url: &Url, route: &Route, fetcher: &Fetcher) -> FetchedKey
     Ok((KeyMaterial::of_bundle(&bundle), keep))
 }
 
-/// OpenID Connect Discovery §4.3: the document must name exactly the issuer that was asked for.
 async fn discover(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fetcher) -> Result<Url, RefreshReason> {
+    published(issuer, hosts, route, fetcher).await.map(|(_, uri)| uri)
+}
+
+/// The discovery document of `issuer`, and the address of its keys. OpenID Connect Discovery §4.3: the document must name exactly
+/// the issuer that was asked for.
+async fn published(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fetcher) -> Result<(Object, Url), RefreshReason> {
     let address = Url::parse(&issuer.join("/.well-known/openid-configuration")).map_err(|_| FetchReason::Address)?;
     let answer = fetcher.get(&address, JSON_TYPES, route).await?;
     let metadata = json::text(&answer.body).map_err(|_| RefreshReason::Metadata)?;
@@ -110,7 +115,28 @@ async fn discover(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fe
     let uri = Url::parse(&text("jwks_uri")?).map_err(|_| RefreshReason::Metadata)?;
     let same = net::authority(&uri) == net::authority(&address) && uri.scheme() == address.scheme();
     let allowed = || hosts.iter().any(|host| net::leads_to(host, &uri));
-    if same || allowed() { Ok(uri) } else { Err(RefreshReason::Host(uri)) }
+    if same || allowed() { Ok((metadata, uri)) } else { Err(RefreshReason::Host(uri)) }
+}
+
+/// The documents that an issuer publishes, for somebody who looks at them once.
+#[derive(Debug)]
+pub struct IssuerSurvey {
+    /// Its discovery document.
+    pub metadata: Object,
+    /// Its keys.
+    pub keys: KeySet,
+}
+
+/// Looks once at what `issuer` publishes, as a rule with discovery does: its keys must be on its own host or one of `hosts`.
+///
+/// # Errors
+/// Why one or the other cannot be had.
+pub async fn survey(issuer: &Issuer, hosts: &[String], fetcher: &Fetcher) -> Result<IssuerSurvey, RefreshReason> {
+    let route = Route::default();
+    let (metadata, uri) = published(issuer, hosts, &route, fetcher).await?;
+    let answer = fetcher.get(&uri, JSON_TYPES, &route).await?;
+    let keys = KeySet::parse(&answer.body, KeyUse::Signature).map_err(RefreshReason::KeySet)?;
+    Ok(IssuerSurvey { metadata, keys })
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use crate::oauth::{ClientId, GenerationKind, Resource, Scope, Time};
 #[derive(Debug, Default)]
 pub struct Usage {
     agents: BTreeMap<ClientId, AgentUse>,
+    /// The instant of the last first hop, by the trust rule that vouched for its subject and the client that asked.
+    rules: BTreeMap<String, BTreeMap<ClientId, Time>>,
+    first: Option<u64>,
     next: u64,
 }
 
@@ -40,8 +43,19 @@ impl Usage {
         self.agents.get(agent).cloned().unwrap_or_default()
     }
 
+    /// True where every record was counted from the first on: what was never seen never was.
+    pub fn is_whole(&self) -> bool {
+        self.first.is_none_or(|first| first == 0)
+    }
+
+    /// The instant at which `agent` last asked for a hop about a subject that the trust rule called `rule` vouched for.
+    pub fn last_under(&self, rule: &str, agent: &ClientId) -> Option<Time> {
+        self.rules.get(rule)?.get(agent).copied()
+    }
+
     /// Counts the record at `index`, which is the next one.
     pub fn add(&mut self, index: u64, record: &Record<'_>) {
+        self.first.get_or_insert(index);
         self.next = index + 1;
         let hop = match record {
             Record::Hop(hop) => hop,
@@ -49,6 +63,10 @@ impl Usage {
             _ => return,
         };
         let at = hop.at;
+        if let Some(rule) = hop.inputs.rule.as_deref() {
+            let last = self.rules.entry(rule.to_owned()).or_default().entry(hop.client.clone()).or_insert(at);
+            *last = at.max(*last);
+        }
         let granted = |api: &Resource| hop.scope.iter().map(|scope| (api.clone(), scope.clone())).collect::<Vec<_>>();
         let authority: Vec<(Resource, Scope)> = hop.audience.iter().flat_map(granted).collect();
         let client = self.seen(&hop.client, at);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::liveness::{GenerationState, StateView};
-use super::revocation::instance_name;
+use super::revocation::{InactiveStatus, instance_name};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Pseudonyms, Subject, Time};
 
 /// The most by which the clock of whoever issued evidence may differ from ours.
@@ -76,6 +76,42 @@ pub(super) fn last_end<'a>(states: impl Iterator<Item = &'a GenerationState>) ->
 /// issued later, by more than clocks may differ. What claims to come from the future is of now, when it is presented.
 pub(super) fn counts(issued: Time, ended: Option<Time>, now: Time) -> bool {
     ended.is_none_or(|ended| issued.min(now) > ended.plus(SKEW))
+}
+
+/// The recorded state of one thing that evidence vouches for, for people who ask why it does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VouchedState {
+    /// The thing in a word: `agent`, `instance`, `subject`, `rule` or `epoch`.
+    pub thing: &'static str,
+    /// Its last end. Evidence from before does not count, nor from a minute after, by which clocks may differ.
+    pub ended: Option<Time>,
+    /// Its status, where that keeps it from acting.
+    pub inactive: Option<InactiveStatus>,
+    /// False where evidence of that age does not count.
+    pub counts: bool,
+}
+
+/// The recorded states of what evidence vouches for that was `issued` then: the subject under its trust rule, and the agent that
+/// it logs in, with its running copy.
+pub fn vouched_states(
+    (state, pseudonyms): (&dyn StateView, &Pseudonyms),
+    (subject, agent, instance): (&Subject, Option<&ClientId>, Option<&str>),
+    issued: Time,
+    now: Time,
+) -> Vec<VouchedState> {
+    let names = VouchedFor { agent, instance, subject: Some(subject) }.names();
+    let words = names.iter().map(|(kind, _)| match kind {
+        GenerationKind::Agent => "agent",
+        GenerationKind::Instance => "instance",
+        GenerationKind::Rule => "rule",
+        _ => "subject",
+    });
+    let states = recorded(state, pseudonyms, &names);
+    let told = words.chain(["epoch"]).zip(&states).map(|(thing, (_, state))| {
+        let (ended, inactive) = (state.ended, state.inactive);
+        VouchedState { thing, ended, inactive, counts: inactive.is_none() && counts(issued, ended, now) }
+    });
+    told.collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod unknown;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
@@ -74,6 +74,14 @@ pub(super) struct ParsedPolicy {
 pub(super) struct Remark {
     pub(super) at: Option<usize>,
     pub(super) message: String,
+}
+
+/// An entity that a policy names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NamedEntity {
+    pub(super) kind: String,
+    pub(super) id: String,
+    pub(super) written: String,
 }
 
 /// The findings of validation, by policy: errors, and what is only suspicious.
@@ -301,6 +309,17 @@ impl ParsedPolicy {
     pub(super) fn unknown_helps(&self) -> Vec<Remark> {
         let sentences = self.policy.to_json().map(|json| unknown::sentences(&json, self.permits, self.used));
         sentences.unwrap_or_default().into_iter().map(|message| Remark { at: None, message }).collect()
+    }
+
+    /// The entities that it names, each once: their type, their id, and both as Cedar writes them.
+    pub(super) fn entities(&self) -> Vec<NamedEntity> {
+        let named = |uid: EntityUid| NamedEntity {
+            kind: uid.type_name().basename().to_owned(),
+            id: AsRef::<str>::as_ref(uid.id()).to_owned(),
+            written: uid.to_string(),
+        };
+        let named: BTreeSet<NamedEntity> = self.policy.entity_literals().into_iter().map(named).collect();
+        named.into_iter().collect()
     }
 
     /// This policy under another id.

@@ -6,7 +6,7 @@ use super::TokenLimits;
 use super::cedar::Action;
 use super::context::RequestContext;
 use super::evaluation::Evaluation;
-use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
+use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, ScopeHint, merge};
 use super::policies::Policies;
 use crate::authority::Targets;
 use crate::binding::SenderConstraint;
@@ -72,14 +72,15 @@ fn whole_target_refused(evaluation: &Evaluation<'_>) -> DenialReason {
 /// Compares what is permitted with the request: all that it names, or with `scope_mode=narrow` some of it, and some on every
 /// target.
 fn sufficient(targets: &Targets, granted: &[Scopes], request: &ExchangeRequest) -> Result<(), DenialReason> {
-    let undeclared = request.scope().map_or(0, |asked| targets.undeclared(asked));
+    let unknown = request.scope().map(|asked| targets.undeclared(asked)).unwrap_or_default();
+    let undeclared = unknown.len();
     let short = targets.iter().zip(granted).map(|(target, given)| target.within().difference(given).union(target.beyond()));
     let refused = short.fold(Scopes::default(), |all, here| all.union(&here));
     let asked = request.scope().is_some();
     let narrow = request.scope_mode() == ScopeMode::Narrow;
     let too_wide = asked && !narrow && (undeclared > 0 || !refused.is_empty());
     if too_wide || granted.iter().all(Scopes::is_empty) {
-        return Err(DenialReason::Scope(ScopeDenial { refused, undeclared, asked, narrow }));
+        return Err(DenialReason::Scope(ScopeDenial { refused, undeclared, hint: ScopeHint::of(&unknown), asked, narrow }));
     }
     if granted.iter().any(Scopes::is_empty) { Err(DenialReason::TargetEmpty) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::cedar::{self, ParsedPolicy, Remark};
+use super::cedar::{self, NamedEntity, ParsedPolicy, Remark};
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, SourceLocation, SourceText};
 
@@ -28,6 +28,8 @@ pub(super) struct PolicyLoader<'a> {
     pub(super) lifetimes: HashMap<String, Duration>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) digest: Digest,
+    /// The entities that each policy names, and where.
+    pub(super) entities: Vec<(NamedEntity, SourceLocation)>,
     errors: Vec<Diagnostic>,
     positions: HashMap<String, PolicySource<'a>>,
 }
@@ -58,6 +60,7 @@ impl<'a> PolicyLoader<'a> {
             lifetimes: HashMap::new(),
             warnings: Vec::new(),
             digest: digest(files),
+            entities: Vec::new(),
             errors: Vec::new(),
             positions: HashMap::new(),
         };
@@ -97,7 +100,11 @@ impl<'a> PolicyLoader<'a> {
         }
         match self.positions.entry(id) {
             Entry::Vacant(free) => {
-                free.insert(position);
+                let position = free.insert(position);
+                self.entities.extend(policy.entities().into_iter().map(|entity| {
+                    let location = position.of(&entity.written);
+                    (entity, location)
+                }));
                 self.policies.push(policy);
             }
             Entry::Occupied(taken) => {
@@ -173,6 +180,12 @@ impl<'a> PolicyLoader<'a> {
 }
 
 impl PolicySource<'_> {
+    /// Where `words` stand in the policy; its beginning where they are written in another way.
+    fn of(&self, words: &str) -> SourceLocation {
+        let below = self.source.text.get(self.at..).and_then(|text| text.find(words)).unwrap_or_default();
+        self.source.location(self.at + below)
+    }
+
     fn diagnostic(&self, remark: Remark) -> Diagnostic {
         Diagnostic::new(self.source.location(remark.at.unwrap_or(self.at)), remark.message)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
-use crate::oauth::{ClientId, Resource, Scopes, ScopesOnApi, Time};
+use crate::oauth::{ClientId, Resource, Scope, Scopes, ScopesOnApi, Time};
 
 /// The outcome of asking policy; `G` is what it grants. There is no fourth.
 #[derive(Debug)]
@@ -82,8 +82,39 @@ pub enum DenialReason {
 pub struct ScopeDenial {
     pub(super) refused: Scopes,
     pub(super) undeclared: usize,
+    pub(super) hint: Option<ScopeHint>,
     pub(super) asked: bool,
     pub(super) narrow: bool,
+}
+
+/// The reason for which scopes that no API declares are asked for again and again. They themselves are words of whoever asks, and
+/// not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScopeHint {
+    /// A scope of OpenID Connect, which many clients add by themselves.
+    OpenId(&'static str),
+    /// Scopes that stand between commas.
+    Commas,
+}
+
+impl ScopeHint {
+    /// OpenID Connect Core §5.4, §11.
+    const OF_OPENID: [&'static str; 6] = ["offline_access", "openid", "profile", "email", "address", "phone"];
+
+    pub(super) fn of(undeclared: &[&Scope]) -> Option<Self> {
+        let known = Self::OF_OPENID.into_iter().find(|word| undeclared.iter().any(|scope| scope.as_str() == *word));
+        let commas = undeclared.iter().any(|scope| scope.as_str().contains(',')).then_some(Self::Commas);
+        known.map(Self::OpenId).or(commas)
+    }
+}
+
+impl fmt::Display for ScopeHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenId(word) => write!(f, " ({word}: no refresh token or ID token is issued here)"),
+            Self::Commas => f.write_str(" (blanks stand between scopes, not commas)"),
+        }
+    }
 }
 
 /// The first thing in a task request that cannot be granted.
@@ -310,7 +341,9 @@ impl fmt::Display for ScopeDenial {
             }
         }
         if self.undeclared > 0 {
-            write!(f, " {} of its scopes the target does not know;", self.undeclared)?;
+            write!(f, " {} of its scopes the target does not know", self.undeclared)?;
+            self.hint.map_or(Ok(()), |hint| hint.fmt(f))?;
+            f.write_str(";")?;
         }
         f.write_str(match self.narrow {
             true => " nothing is left to give; ask for others",

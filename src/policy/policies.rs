@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::cedar::{self, Action, ParsedPolicy, RequestTemplate, ResourceRef, Slice};
+use super::cedar::{self, Action, NamedEntity, ParsedPolicy, RequestTemplate, ResourceRef, Slice};
 use super::context::Attribute;
 use super::index::Index;
 use super::loader::PolicyLoader;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SourceLocation};
 use crate::oauth::Scope;
 
 /// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
@@ -23,6 +23,7 @@ pub struct Policies {
     lifetimes: HashMap<String, Duration>,
     digest: Digest,
     warnings: Vec<Diagnostic>,
+    pub(super) entities: Vec<(NamedEntity, SourceLocation)>,
     mention_approval: bool,
     memory: RwLock<Memory>,
 }
@@ -69,8 +70,8 @@ impl Policies {
     fn of(loaded: PolicyLoader<'_>) -> Self {
         let index = Index::new(loaded.policies.iter().map(|policy| &policy.head));
         let mention_approval = loaded.policies.iter().any(|policy| policy.used.contains(Attribute::Approved));
-        let PolicyLoader { policies, lifetimes, warnings, digest, .. } = loaded;
-        Self { policies, index, lifetimes, digest, warnings, mention_approval, memory: RwLock::default() }
+        let PolicyLoader { policies, lifetimes, warnings, digest, entities, .. } = loaded;
+        Self { policies, index, lifetimes, digest, warnings, entities, mention_approval, memory: RwLock::default() }
     }
 
     /// The remarks of `check` where nothing is wrong.

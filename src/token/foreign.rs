@@ -39,6 +39,17 @@ pub(super) async fn verify(
     })
 }
 
+/// Reads of a token that its rule accepts what else an exchange reads: who acts and may act, and how its subject authenticated.
+///
+/// # Errors
+/// What cannot be honoured.
+pub fn presentable(assertion: &VerifiedAssertion, ours: &Issuer, now: Time) -> Result<(), TokenReason> {
+    let (rule, claims) = (assertion.rule(), assertion.claims());
+    chain(rule, claims, ours)?;
+    may_act(claims)?;
+    authentication(rule, claims, now).map(drop)
+}
+
 fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, TokenReason> {
     let rule = assertion.rule();
     let (name, issuer) = (rule.name().clone(), assertion.issuer().to_owned());
@@ -70,7 +81,10 @@ fn scope_limit(rule: &TrustRule, claims: &Object) -> Result<Option<Vec<ScopesOnA
 
 /// The client that obtained a token: of an access token the one that its form names (RFC 9068 §2.2); of an ID token `azp`, else
 /// the sole `aud` (OpenID Connect Core §2). Otherwise it cannot be told.
-fn obtained_by(rule: &TrustRule, claims: &Object) -> Result<Option<String>, TokenReason> {
+///
+/// # Errors
+/// When a claim that would tell is of another type.
+pub fn obtained_by(rule: &TrustRule, claims: &Object) -> Result<Option<String>, TokenReason> {
     if let Some(form) = rule.access_tokens() {
         return Ok(form.client(claims).map(Cow::into_owned));
     }

@@ -71,7 +71,8 @@ impl TrustRefusal {
 }
 
 impl Seen<'_> {
-    fn found(&self, reason: TrustReason) -> Option<String> {
+    /// The finding, where the reason does not tell it.
+    pub(super) fn found(&self, reason: TrustReason) -> Option<String> {
         let rule = self.rule;
         Some(match reason {
             TrustReason::Typ | TrustReason::AccessTyp => {
@@ -152,6 +153,18 @@ impl Seen<'_> {
     }
 }
 
+/// A value of a token for whoever holds it: as it is written, cut where it is long, with every character visible.
+pub(crate) fn visible(raw: &str) -> String {
+    let mut told = String::new();
+    for character in raw.chars().take(SHOWN) {
+        match is_printable(character.encode_utf8(&mut [0; 4])) {
+            true => told.push(character),
+            false => told.extend(character.escape_unicode()),
+        }
+    }
+    if raw.chars().nth(SHOWN).is_some() { told + "…" } else { told }
+}
+
 /// A text of a token, where it can be shown.
 fn shown(text: &str) -> String {
     match text.chars().count() > SHOWN || !is_printable(text) {
@@ -160,7 +173,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-fn list<T: AsRef<str>>(texts: &[T]) -> String {
+pub(super) fn list<T: AsRef<str>>(texts: &[T]) -> String {
     let more = texts.len().saturating_sub(LISTED);
     let named: Vec<String> = texts.iter().take(LISTED).map(|text| shown(text.as_ref())).collect();
     match (named.is_empty(), more) {

@@ -81,6 +81,11 @@ impl Requirement {
         &self.claim
     }
 
+    /// The matcher in words, as far as they go without the claim's name.
+    pub(super) fn condition(&self) -> String {
+        self.matcher.to_string()
+    }
+
     /// The value that it must have.
     pub fn matcher(&self) -> &Matcher {
         &self.matcher
@@ -135,13 +140,18 @@ impl Literal {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.claim)?;
-        match &self.matcher {
-            Matcher::Is(literal) => write!(f, "is {literal}"),
-            Matcher::OneOf(literals) => write!(f, "is one of {}", listed(literals)),
-            Matcher::Contains(literals) => write!(f, "contains {}", listed(literals).replace(", ", " or ")),
-            Matcher::Prefix(prefix) => write!(f, "begins with {prefix:?}"),
-            Matcher::Present => f.write_str("is there"),
+        write!(f, "{} {}", self.claim, self.matcher)
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(literal) => write!(f, "is {literal}"),
+            Self::OneOf(literals) => write!(f, "is one of {}", listed(literals)),
+            Self::Contains(literals) => write!(f, "contains {}", listed(literals).replace(", ", " or ")),
+            Self::Prefix(prefix) => write!(f, "begins with {prefix:?}"),
+            Self::Present => f.write_str("is there"),
         }
     }
 }

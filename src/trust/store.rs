@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::rule::IssuerSelector;
 use super::{Trial, TrustReason, TrustRefusal, TrustRule, ValidatedLeaf, VerifiedAssertion, trial, verify};
 use crate::jose::{Cache, Compact, JoseReason, Object};
-use crate::keys::{JwksCache, KeyState, RuleKeys, Sequences};
+use crate::keys::{JwksCache, KeyMaterial, KeyState, RuleKeys, Sequences};
 use crate::net::Fetcher;
 use crate::oauth::{Clock, RuleName, SpiffeId, Time};
 use crate::x509::{Roots, X509Reason};
@@ -118,13 +118,15 @@ impl TrustStore {
         };
         let mut trials = Vec::new();
         for entry in entries {
-            let material = match (entry.keys.at_hand(now), entry.keys.token_cache()) {
-                (None, Some(keys)) => keys.after_refetch(now).await.ok(),
-                (material, _) => material,
-            };
-            let accepted = VerifiedAssertion::of_token(&entry.rule, token, claims, material.as_ref(), &self.cache, now).ok();
-            let checks = trial::checks(&entry.rule, token, claims, material.as_ref(), now);
-            trials.push(Trial { rule: Arc::clone(&entry.rule), checks, accepted });
+            let first = trial_of(&entry.rule, token, claims, entry.keys.at_hand(now).as_ref(), now);
+            let unsettled = first.checks.iter().filter_map(|check| check.refused).any(may_be_settled);
+            trials.push(match entry.keys.token_cache().filter(|_| unsettled) {
+                Some(keys) => {
+                    let material = keys.after_refetch(now).await.ok();
+                    trial_of(&entry.rule, token, claims, material.as_ref(), now)
+                }
+                None => first,
+            });
         }
         Ok(trials)
     }
@@ -196,6 +198,11 @@ impl TrustStore {
         self.entries.iter().map(|entry| entry.keys.state(entry.rule.name(), now)).collect()
     }
 
+    /// The state of the keys of the rule `name`.
+    pub fn key_state(&self, name: &RuleName, now: Time) -> Option<KeyState> {
+        self.entry(name).map(|entry| entry.keys.state(name, now))
+    }
+
     /// The number of verified tokens that are remembered.
     #[cfg(test)]
     pub(crate) fn remembered(&self) -> usize {
@@ -238,6 +245,12 @@ impl TrustStore {
         let named = (rule.name(), rule.keys(), rule.trust_domain());
         RuleKeys::new(named, known.map(|entry| &entry.keys), replaced, &self.sequences)
     }
+}
+
+/// A token under one rule. No cache of signatures knows of it.
+fn trial_of(rule: &Arc<TrustRule>, token: &Compact<'_>, claims: &Object, material: Option<&KeyMaterial>, now: Time) -> Trial {
+    let accepted = VerifiedAssertion::of_token(rule, token, claims, material, &Cache::new(1), now).ok();
+    Trial { rule: Arc::clone(rule), checks: trial::checks(rule, token, claims, material, now), accepted }
 }
 
 /// True where a look at the issuer's keys may bring a verdict, or another one.

@@ -107,13 +107,7 @@ impl VerifiedAssertion {
         let confirmation = foreign_confirmation(&claims).map_err(TrustReason::Confirmation)?;
         check_requirements(rule, &claims)?;
         let id = rule.subject().id(&claims).ok_or(TrustReason::SubjectId)?;
-        let instance = match rule.subject().instance(&claims) {
-            Some(instance) => Some(instance.ok_or(TrustReason::Instance)?),
-            None => platform::instance(rule.kind(), platform_claims(rule, &claims))
-                .map(ForeignName::parse)
-                .transpose()
-                .map_err(|_| TrustReason::Instance)?,
-        };
+        let instance = check_instance(rule, &claims)?;
         let (attributes, unread) = rule.subject().attributes(&claims);
         unread.into_iter().for_each(|claim| rule.tell_unread(claim, claims.find(claim)));
         Ok(Self { rule: Arc::clone(rule), claims, digest, validity, id, instance, attributes, confirmation })
@@ -251,7 +245,7 @@ pub(super) fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), Tr
 }
 
 /// Everybody whom the token is meant for, by `aud`; where its issuer leaves that out, by the client.
-fn audiences<'a>(rule: &TrustRule, claims: &'a Object) -> Result<Vec<Cow<'a, str>>, TrustReason> {
+pub(super) fn audiences<'a>(rule: &TrustRule, claims: &'a Object) -> Result<Vec<Cow<'a, str>>, TrustReason> {
     let by_client = rule.access_tokens().filter(|form| form.client_is_audience && !claims.has("aud"));
     match by_client {
         Some(form) => Ok(form.client(claims).into_iter().collect()),
@@ -271,6 +265,17 @@ fn check_names(rule: &TrustRule, leaf: &Leaf) -> Result<(), X509Reason> {
 
 pub(super) fn check_requirements(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
     if rule.require().iter().all(|requirement| requirement.holds(claims)) { Ok(()) } else { Err(TrustReason::Requirement) }
+}
+
+/// The running copy, as the rule reads it or else as its platform tells it.
+pub(super) fn check_instance(rule: &TrustRule, claims: &Object) -> Result<Option<ForeignName>, TrustReason> {
+    match rule.subject().instance(claims) {
+        Some(instance) => instance.map(Some).ok_or(TrustReason::Instance),
+        None => {
+            let told = platform::instance(rule.kind(), platform_claims(rule, claims));
+            told.map(ForeignName::parse).transpose().map_err(|_| TrustReason::Instance)
+        }
+    }
 }
 
 fn platform_claims<'a>(rule: &'a TrustRule, claims: &'a Object) -> PlatformClaims<'a> {

@@ -38,6 +38,9 @@ mod ledger;
 // HTTPS, client certificates, and crowds of clients.
 mod tls;
 
+// What stands before a server: browsers, load balancers, hosts that are none.
+mod fronts;
+
 // What strangers may cost: connections, refusals, log lines.
 mod strangers;
 

@@ -1,5 +1,6 @@
 //! What the black-box tests share: a real server on a generated configuration, and clients that speak plain HTTP to it.
 
+pub mod foreign;
 mod http;
 pub mod page;
 mod party;

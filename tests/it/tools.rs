@@ -41,6 +41,8 @@ const COMMANDS: &[(&str, &str, i32, i32)] = &[
     ("keys adopt", "--yes", 2, 0),
     ("keys accept-checkpoint", "--yes", 2, 2),
     ("trust forget", "unknown.example", 1, 1),
+    ("trust try", "{token}", 0, 0),
+    ("trust inventory", "", 0, 0),
     ("config accept", "--yes", 1, 1),
     ("clock accept", "", 0, 0),
     ("clock correct", "", 1, 1),
@@ -138,13 +140,17 @@ fn every_command_finds_what_the_data_folder_is_served_with() {
     let site = Site::new("tools-walk");
     let server = site.start();
     let (txn, jti) = issued(&site);
+    let token = site.folder.join("id_token");
+    let lasting = json!({ "exp": std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3000 });
+    fs::write(&token, Party::new(&site.profile(), "orchestrator").id_token(lasting)).unwrap();
+    let token = token.to_str().unwrap().to_owned();
     site.wait("the newest checkpoint is remembered", || keys(&site).join("ledger.head").exists());
-    walk(&site, true, &[("{txn}", &txn), ("{jti}", &jti)]);
+    walk(&site, true, &[("{txn}", &txn), ("{jti}", &jti), ("{token}", &token)]);
     let agents = words(&told(&site.fixture.data, "agent list", &[]));
     server.kill();
     let alone = words(&told(&site.fixture.data, "agent list", &[]));
     assert_eq!(alone.lines().count(), agents.lines().count(), "by the socket and on the folder the same:\n{agents}\n{alone}");
-    walk(&site, false, &[("{txn}", &txn), ("{jti}", &jti)]);
+    walk(&site, false, &[("{txn}", &txn), ("{jti}", &jti), ("{token}", &token)]);
 }
 
 /// Commands that go by the keys, in a form that writes nothing.

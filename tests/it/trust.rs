@@ -1,8 +1,12 @@
 //! Trust rules from outside: no verdict is not a refusal, rules come and go without a restart, `trust check` tells who passes.
 
+mod adding;
 mod claims;
+mod inventory;
 mod key_sets;
 mod load;
+mod pages;
+mod trying;
 
 use std::fs;
 use std::io::{Read, Write};

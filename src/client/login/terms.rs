@@ -1,9 +1,32 @@
 //! The logins of an agent in words, so that one that is taken away can be told. Nothing secret stands in them.
 
 use super::{CertificateLogin, ClientAuths, KeyLogin};
-use crate::client::CertificateName;
+use crate::client::{AuthMethod, CertificateName};
 use crate::crypto::Digest;
-use crate::oauth::ClientId;
+use crate::oauth::{ClientId, RuleName, SpiffeId};
+use crate::trust::Requirement;
+
+/// A login by which somebody whom a trust rule vouches for is an agent here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VouchedLogin {
+    /// The agent.
+    pub agent: ClientId,
+    /// The authentication method.
+    pub method: AuthMethod,
+    /// The rule; an SVID's is that of its trust domain.
+    pub by: VouchedBy,
+    /// Those whom it admits, in words.
+    pub who: String,
+}
+
+/// How the rule of a login is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VouchedBy {
+    /// By its name.
+    Rule(RuleName),
+    /// By the trust domain, as `spiffe://…`.
+    Domain(String),
+}
 
 impl ClientAuths {
     /// Everything that `client` may log in with, one term for each credential; in no order.
@@ -16,13 +39,42 @@ impl ClientAuths {
         let svids = svids.map(|(id, _)| format!("login by JWT-SVID of {id}"));
         let workloads = self.workloads.iter().flat_map(|(rule, logins)| logins.iter().map(move |login| (rule, login)));
         let workloads = workloads.filter(|(_, login)| login.agent == *client);
-        let workloads = workloads.map(|(rule, login)| {
-            let claims: Vec<String> = login.requirements.iter().map(ToString::to_string).collect();
-            format!("login by {rule} where {}", claims.join(" and "))
-        });
+        let workloads = workloads.map(|(rule, login)| format!("login by {rule} where {}", conditions(&login.requirements)));
         let certificates = self.certificates_of(client).iter().flat_map(certificates);
         keys.chain(secrets).chain(svids).chain(workloads).chain(certificates).collect()
     }
+}
+
+impl ClientAuths {
+    /// Every login that a trust rule vouches for, by agent.
+    pub fn vouched_logins(&self) -> Vec<VouchedLogin> {
+        let svid = |agent: &ClientId, method, id: &str| {
+            let domain = SpiffeId::parse(id.trim_end_matches("/*")).map(|id| format!("spiffe://{}", id.trust_domain()));
+            VouchedLogin { agent: agent.clone(), method, by: VouchedBy::Domain(domain.unwrap_or_default()), who: id.to_owned() }
+        };
+        let under = |agent: &ClientId, method, rule: &RuleName, requirements: &[Requirement]| {
+            let by = VouchedBy::Rule(rule.clone());
+            VouchedLogin { agent: agent.clone(), method, by, who: conditions(requirements) }
+        };
+        let svids = self.spiffe.iter().map(|(id, agent)| svid(agent, AuthMethod::SpiffeJwt, id));
+        let certified = self.svids.iter().map(|(id, agent)| svid(agent, AuthMethod::SpiffeX509, id));
+        let workloads = self.workloads.iter().flat_map(|(rule, logins)| {
+            logins.iter().map(move |login| under(&login.agent, AuthMethod::WorkloadJwt, rule, &login.requirements))
+        });
+        let certificates = self.certificates.iter().flat_map(|(agent, logins)| {
+            logins.iter().filter_map(move |login| match login {
+                CertificateLogin::Rule { rule, matchers } => Some(under(agent, AuthMethod::WorkloadX509, rule, matchers)),
+                _ => None,
+            })
+        });
+        let mut logins: Vec<VouchedLogin> = svids.chain(certified).chain(workloads).chain(certificates).collect();
+        logins.sort_unstable_by(|one, other| (&one.agent, &one.who).cmp(&(&other.agent, &other.who)));
+        logins
+    }
+}
+
+fn conditions(requirements: &[Requirement]) -> String {
+    requirements.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn keys(login: &KeyLogin) -> Vec<String> {
@@ -38,8 +90,7 @@ fn certificates(login: &CertificateLogin) -> Vec<String> {
         }
         CertificateLogin::Svid { id } => vec![format!("login by X509-SVID of {id}")],
         CertificateLogin::Rule { rule, matchers } => {
-            let claims: Vec<String> = matchers.iter().map(ToString::to_string).collect();
-            vec![format!("login by certificate under {rule} where {}", claims.join(" and "))]
+            vec![format!("login by certificate under {rule} where {}", conditions(matchers))]
         }
     }
 }

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::error_response::refuse;
 use super::form::{handle, read};
+use super::origin::{is_of_page, open};
 use super::respond;
 use crate::http::state::AppState;
 use crate::lines::{self, LineContext};
@@ -19,7 +20,8 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, state: Data<Ap
         state.metrics.issued();
         respond::issued(&token)
     };
-    handle(state.visitor(&request), &state, read(&request, payload, &state), lines::token, answer).await
+    let answered = handle(state.visitor(&request), &state, read(&request, payload, &state), lines::token, answer).await;
+    if is_of_page(request.headers()) { open(answered) } else { answered }
 }
 
 /// Answers an introspection request.

@@ -3,15 +3,17 @@
 
 use std::error::Error;
 
+use actix_web::http::header::HeaderMap;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use super::respond::{add_nonce, unstored};
-use crate::client::Credentials;
+use crate::client::{ClientReason, Credentials};
 use crate::commit::CommitReason;
 use crate::crypto::random;
 use crate::error::{AccessError, ErrorCode, ExchangeError, RateExceeded};
+use crate::http::client_cert::not_counting;
 use crate::http::state::AppState;
 use crate::http::strangers::Visitor;
 use crate::http::too_many::Limit;
@@ -57,7 +59,8 @@ pub(super) async fn refuse(
     state.log.write(kind, now, || {
         tracing::info!(error_id = %id, agent, claimed, error = code.as_str(), ?reason, cause, "refused");
     });
-    let mut answer = answer(code, &reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
+    let told = (visitor.headers(), credentials.is_some_and(Credentials::used_authorization_header));
+    let mut answer = answer(code, &reason, &id, told);
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
     }
@@ -117,7 +120,12 @@ fn causes(reason: &ExchangeError) -> Option<String> {
 }
 
 /// The error response. The challenge is sent only when the request itself used the `Authorization` header (RFC 6749 §5.2).
-fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authorization_header: bool) -> HttpResponse {
+fn answer(
+    code: ErrorCode,
+    reason: &ExchangeError,
+    error_id: &str,
+    (headers, used_authorization_header): (Option<&HeaderMap>, bool),
+) -> HttpResponse {
     let mut answer = unstored(status(code, reason));
     if code == ErrorCode::InvalidClient && used_authorization_header {
         answer.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"OAuth clients\", charset=\"UTF-8\""));
@@ -126,7 +134,16 @@ fn answer(code: ErrorCode, reason: &ExchangeError, error_id: &str, used_authoriz
         answer.insert_header((header::RETRY_AFTER, retry_after(reason)));
     }
     add_limit(&mut answer, reason);
-    answer.json(ErrorBody { error: Some(code.as_str()), error_description: printable(&reason.to_string()), error_id })
+    let passed_over = headers.filter(|_| is_missing(reason)).and_then(not_counting).map(|header| {
+        format!("; the header {header} does not count here: a proxy that the configuration names sends Client-Cert (RFC 9440)")
+    });
+    let error_description = printable(&(reason.to_string() + &passed_over.unwrap_or_default()));
+    answer.json(ErrorBody { error: Some(code.as_str()), error_description, error_id })
+}
+
+/// True where nothing proves who asks.
+fn is_missing(reason: &ExchangeError) -> bool {
+    matches!(reason, ExchangeError::Client(ClientReason::Missing | ClientReason::MissingAttestation(_)))
 }
 
 /// The limit that was reached, and until when (draft-ietf-httpapi-ratelimit-headers-10 §3 and §4).
@@ -185,7 +202,7 @@ fn printable(sentence: &str) -> String {
 mod tests {
     use super::*;
     use crate::catalog::ScopeEffect;
-    use crate::client::{CertificateReason, ClientReason, DpopReason};
+    use crate::client::{CertificateReason, DpopReason};
     use crate::commit::Capacity;
     use crate::error::Profile;
     use crate::x509::X509Reason;
@@ -207,7 +224,7 @@ mod tests {
             (busy, 503, "1", None, None),
         ];
         for (reason, status, retry, limit, policy) in expected {
-            let answer = answer(reason.code(Profile::TOKEN_EXCHANGE), &reason, "id", false);
+            let answer = answer(reason.code(Profile::TOKEN_EXCHANGE), &reason, "id", (None, false));
             let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
             assert_eq!(answer.status().as_u16(), status, "{reason}");
             assert_eq!([header("retry-after"), header("ratelimit"), header("ratelimit-policy")], [Some(retry), limit, policy]);

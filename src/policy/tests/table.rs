@@ -375,7 +375,8 @@ fn subject_that_lives(millis: u64) -> impl Fn(&str) -> Result<Grant, Refused> {
 #[test]
 fn every_sentence_is_fit_for_error_description() {
     let scope = |refused: &str, undeclared, asked| {
-        DenialReason::Scope(ScopeDenial { refused: scopes_of(refused), undeclared, asked, narrow: undeclared == 3 })
+        let hint = (undeclared == 1).then_some(crate::policy::outcome::ScopeHint::OpenId("offline_access"));
+        DenialReason::Scope(ScopeDenial { refused: scopes_of(refused), undeclared, hint, asked, narrow: undeclared == 3 })
     };
     let many: Vec<String> = (10..40).map(|n| format!("s{n}")).collect();
     use AuthorityReason::{Gone, Missing, Several, UnknownAudience, UnknownResource, Unreachable};

@@ -37,6 +37,8 @@ const COMMANDS: &[(&str, Option<Walked>)] = &[
     ("replay", Some(("{txn} --disclose", 0, 0))),
     ("trust check", None),
     ("trust try", None),
+    ("trust add", None),
+    ("trust inventory", Some(("", 0, 0))),
     ("trust forget", Some(("mesh.example", 0, 1))),
     ("ledger verify", None),
     ("ledger prove", Some(("{jti}", 0, 0))),
