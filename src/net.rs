@@ -121,22 +121,7 @@ impl Fetcher {
         if let Some(token) = &route.bearer {
             request = request.bearer_auth(&token.0);
         }
-        let answer = request.send().await.map_err(FetchReason::Network)?;
-        if answer.status().is_redirection() {
-            return Err(FetchReason::Redirect(answer.status().as_u16(), target(uri, &answer)));
-        }
-        if answer.status() != StatusCode::OK {
-            return Err(FetchReason::Status(answer.status().as_u16()));
-        }
-        let header = |name| answer.headers().get(name).and_then(|sent: &HeaderValue| sent.to_str().ok());
-        if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-            return Err(FetchReason::Encoded(shown(encoding)));
-        }
-        if !header(CONTENT_TYPE).is_some_and(|sent| is_json(types, sent)) {
-            return Err(FetchReason::ContentType(header(CONTENT_TYPE).map(shown)));
-        }
-        let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
-        Ok(FetchedDocument { body: read(answer).await?, max_age })
+        taken(request.send().await.map_err(FetchReason::Network)?, uri, types).await
     }
 
     /// A client that is not for everybody is made for one fetch: who must answer may change with each.
@@ -174,6 +159,35 @@ impl Default for Fetcher {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The document of an answer from `uri`, where all of it is good.
+async fn taken(answer: Response, uri: &Url, types: MediaTypes) -> Result<FetchedDocument, FetchReason> {
+    if answer.status().is_redirection() {
+        return Err(FetchReason::Redirect(answer.status().as_u16(), target(uri, &answer)));
+    }
+    if answer.status() != StatusCode::OK {
+        return Err(FetchReason::Status(answer.status().as_u16()));
+    }
+    let header = |name| answer.headers().get(name).and_then(|sent: &HeaderValue| sent.to_str().ok());
+    if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(FetchReason::Encoded(shown(encoding)));
+    }
+    if !header(CONTENT_TYPE).is_some_and(|sent| is_json(types, sent)) {
+        return Err(FetchReason::ContentType(header(CONTENT_TYPE).map(shown)));
+    }
+    let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
+    Ok(FetchedDocument { body: read(answer).await?, max_age })
+}
+
+/// As if `answer` had come from `uri`.
+#[cfg(test)]
+pub(crate) async fn as_if_from(
+    uri: &Url,
+    answer: ::http::Response<Vec<u8>>,
+    types: MediaTypes,
+) -> Result<FetchedDocument, FetchReason> {
+    taken(Response::from(answer), uri, types).await
 }
 
 /// The target of a redirect for people to read: without what may be secret in it.
