@@ -20,8 +20,12 @@ impl ClientAuths {
             let claims: Vec<String> = login.requirements.iter().map(ToString::to_string).collect();
             format!("login by {rule} where {}", claims.join(" and "))
         });
+        let attested = self.attested_logins(client).iter().map(|login| match login.dpop {
+            true => format!("login by client attestation of {} with a DPoP proof", login.rule),
+            false => format!("login by client attestation of {}", login.rule),
+        });
         let certificates = self.certificates_of(client).iter().flat_map(certificates);
-        keys.chain(secrets).chain(svids).chain(workloads).chain(certificates).collect()
+        keys.chain(attested).chain(secrets).chain(svids).chain(workloads).chain(certificates).collect()
     }
 }
 

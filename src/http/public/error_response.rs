@@ -7,7 +7,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
-use super::respond::{add_nonce, unstored};
+use super::respond::{add_challenge, add_nonce, unstored};
 use crate::client::Credentials;
 use crate::commit::CommitReason;
 use crate::crypto::random;
@@ -58,6 +58,9 @@ pub(super) async fn refuse(
     let mut answer = answer(code, &reason, &id, credentials.is_some_and(Credentials::used_authorization_header));
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
+    }
+    if code == ErrorCode::UseAttestationChallenge {
+        add_challenge(&mut answer, &state.deployment().client_attestations, now);
     }
     answer
 }
@@ -163,7 +166,7 @@ fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
         (_, ExchangeError::Form(FormReason::Charset | FormReason::ContentEncoding)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         (_, ExchangeError::Rate(_)) => StatusCode::TOO_MANY_REQUESTS,
         (ErrorCode::TemporarilyUnavailable, ExchangeError::Commit(reason)) => for_a_while(*reason),
-        (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
+        (ErrorCode::InvalidClient | ErrorCode::UseFreshAttestation, _) => StatusCode::UNAUTHORIZED,
         (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
         (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,

@@ -45,7 +45,7 @@ const UNUSED: [&str; 12] = [
     "keys",
 ];
 
-/// What serialisers, proxies and people write in place of a text.
+/// Values that serialisers, proxies and people write in place of a text.
 fn odd_texts() -> Vec<String> {
     let values =
         [json!(null), json!(""), json!(7), json!(1.5), json!(true), json!([]), json!([ISSUER]), json!({}), json!({"a": [null]})];
@@ -164,11 +164,7 @@ fn whatever_a_discovery_document_says_it_leads_to_the_keys_or_nowhere() {
         let (text, leads) = document(&mut Draw(seed), &values);
         let found = address_of_keys(text.as_bytes(), &address, (&issuer, &hosts));
         let shown = text.chars().take(600).collect::<String>();
-        match (&found, leads) {
-            (Ok(found), Some(leads)) => assert_eq!(found.as_str(), leads, "seed {seed}: {shown}"),
-            (Err(_), None) => {}
-            _ => panic!("seed {seed}: {found:?} and not {leads:?}: {shown}"),
-        }
+        assert_eq!(found.as_ref().map(Url::as_str).ok(), leads, "seed {seed}: {shown}");
         *if leads.is_some() { &mut led } else { &mut refused } += 1;
     }
     assert!(led > 1000 && refused > 1000, "{led} lead to keys, {refused} nowhere");
