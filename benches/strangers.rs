@@ -21,7 +21,7 @@ const GET: &[u8] = b"GET /jwks HTTP/1.1\r\nhost: a\r\n\r\n";
 fn main() {
     let needed = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     assert!(needed > 12_000, "the benchmark itself needs open files for {IDLE} connections");
-    let server = Server::start("strangers", ("COUNTERSIGN__LIMITS__STRANGERS_BURST", "1000000"));
+    let server = Server::start("strangers", &[("COUNTERSIGN__LIMITS__STRANGERS_BURST", "1000000")]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let connect = |source: Ipv4Addr| -> io::Result<TcpStream> {
         let stream = runtime.block_on(async {

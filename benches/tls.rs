@@ -111,7 +111,7 @@ struct Scene {
 
 impl Scene {
     fn start() -> Self {
-        let server = Server::start("tls", ("COUNTERSIGN__LIMITS__WORKERS", "1"));
+        let server = Server::start("tls", &[("COUNTERSIGN__LIMITS__WORKERS", "1")]);
         Self { profile: Profile::load(&server.profile).unwrap(), server }
     }
 

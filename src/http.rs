@@ -14,6 +14,7 @@ mod metadata;
 mod metrics;
 mod plain;
 mod public;
+mod read_order;
 mod readiness;
 mod server;
 mod socket;

@@ -25,8 +25,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it with this variable in its environment; `name` is the benchmark's.
-    pub(crate) fn start(name: &str, (variable, value): (&str, &str)) -> Self {
+    /// Starts it with these variables in its environment; `name` is the benchmark's.
+    pub(crate) fn start(name: &str, variables: &[(&str, &str)]) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}-{}", std::process::id()));
         let [public, ops, mtls, idp] = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
         let addresses = Addresses {
@@ -40,7 +40,7 @@ impl Server {
         let process = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["serve".as_ref(), "--config".as_ref(), fixture.config.as_os_str()])
             .args(["--data".as_ref(), fixture.data.as_os_str()])
-            .env(variable, value)
+            .envs(variables.iter().copied())
             .current_dir(&folder)
             .stdin(Stdio::null())
             .stderr(Stdio::null())
@@ -52,6 +52,11 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         Self { profile: fixture.profile, folder, public, mtls, process }
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// User and system time so far, in microseconds; the system counts in hundredths of a second.

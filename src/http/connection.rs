@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
 use super::connection_limit::ConnectionPermit;
+use super::read_order::ReadTurn;
 
 /// From the first byte of a request to the first byte of its answer.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -35,6 +36,8 @@ pub(super) struct Connection {
     moved: Instant,
     alarm: Pin<Box<Sleep>>,
     permit: ConnectionPermit,
+    /// Its place in the order of reads; none for those that are always in turn.
+    turn: Option<ReadTurn>,
 }
 
 /// The transport of a connection.
@@ -49,7 +52,8 @@ impl Connection {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + IDLE));
         permit.rest();
-        Self { link, asked: None, answering: None, moved: now, alarm, permit }
+        let turn = permit.lane().map(ReadTurn::new);
+        Self { link, asked: None, answering: None, moved: now, alarm, permit, turn }
     }
 
     /// The certificates that the peer proved to hold the first one's key of, its own first. None without TLS.
@@ -102,6 +106,17 @@ impl Connection {
         }
     }
 
+    /// True where something came that is not to be read before others had their turn.
+    fn is_out_of_turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let stream = match &self.link {
+            Link::Plain(stream) => stream,
+            Link::Tls(stream) => stream.get_ref().0,
+            Link::Local(_) => return false,
+        };
+        let Some(turn) = self.turn.as_mut().filter(|_| stream.poll_read_ready(cx).is_ready()) else { return false };
+        !turn.take_or_wait(cx.waker(), std::time::Instant::now())
+    }
+
     fn is_idle(&self) -> bool {
         self.asked.is_none() && self.answering.is_none()
     }
@@ -121,6 +136,9 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_out_of_turn(cx) {
+            return this.wait_for_more(cx);
+        }
         let before = buffer.filled().len();
         let read = match &mut this.link {
             Link::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),

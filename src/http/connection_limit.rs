@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
+use super::read_order::Lane;
+
 /// The connections that clients may have.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
@@ -26,6 +28,8 @@ pub(super) struct ConnectionPlaces {
     table: Mutex<PlaceTable>,
     yielded: AtomicU64,
     refused: AtomicU64,
+    /// Connections of proxies since the start.
+    proxied: AtomicU64,
 }
 
 /// The numbers of connections since the start, for operators.
@@ -48,6 +52,7 @@ pub(super) struct ConnectionCounts {
 pub(super) struct ConnectionPermit {
     places: Option<Arc<ConnectionPlaces>>,
     address: IpAddr,
+    lane: Option<Lane>,
     notice: Arc<Notice>,
     /// The turn at which it fell idle; none while a request is under way.
     idle: Option<u64>,
@@ -81,7 +86,8 @@ struct Holder {
 
 impl ConnectionPlaces {
     pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { limits, table: Mutex::default(), yielded: AtomicU64::new(0), refused: AtomicU64::new(0) })
+        let [yielded, refused, proxied] = std::array::from_fn(|_| AtomicU64::new(0));
+        Arc::new(Self { limits, table: Mutex::default(), yielded, refused, proxied })
     }
 
     /// A permit for a connection from `address`; none when it must not have one more. An address may hold as many as are free,
@@ -98,7 +104,11 @@ impl ConnectionPlaces {
             self.yielded.fetch_add(1, Ordering::Relaxed);
             notice.give();
         }
-        Some(ConnectionPermit { places: Some(Arc::clone(self)), address, notice: Arc::default(), idle: None })
+        let lane = match is_proxy {
+            true => Lane::Connection(self.proxied.fetch_add(1, Ordering::Relaxed)),
+            false => Lane::Address(address),
+        };
+        Some(ConnectionPermit { places: Some(Arc::clone(self)), address, lane: Some(lane), notice: Arc::default(), idle: None })
     }
 
     pub(super) fn counts(&self) -> ConnectionCounts {
@@ -174,7 +184,12 @@ impl PlaceTable {
 impl ConnectionPermit {
     /// A permit that is not counted: for the socket in the data folder.
     pub(super) fn uncounted() -> Self {
-        Self { places: None, address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), notice: Arc::default(), idle: None }
+        Self { places: None, address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), lane: None, notice: Arc::default(), idle: None }
+    }
+
+    /// Whoever its reads take turns with others' as; none for those that are always in turn.
+    pub(super) fn lane(&self) -> Option<Lane> {
+        self.lane
     }
 
     /// No request is under way: from now on the place may be given to another.

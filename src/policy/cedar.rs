@@ -20,7 +20,6 @@ use super::index::{PolicyHead, RequestHead};
 use super::outcome::UNANSWERABLE;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::oauth::{Scope, Time};
-use crate::trust::SET;
 
 /// The schema that policies are validated against.
 pub(super) const SCHEMA: &str = include_str!("../../conf/policies/schema.cedarschema");
@@ -135,7 +134,7 @@ impl RequestTemplate {
         let ask = |entities: &Entities| Authorizer::new().is_authorized(&asked, &self.slice.set, entities);
         match self.slice.used.contains(Attribute::Subject) {
             false => Some(ask(&self.entities)),
-            true => Some(ask(&self.entities.clone().add_entities(subject(request)?, None).ok()?)),
+            true => Some(ask(&self.entities.clone().add_entities(subject(request, self.slice.used)?, None).ok()?)),
         }
     }
 }
@@ -246,25 +245,27 @@ fn named<'a>(values: impl IntoIterator<Item = (&'a str, PolicyValue<'a>)>) -> Op
     values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
 }
 
-/// The subject, whose tags are texts, and its sets, whose tags are sets.
-fn subject(request: &RequestContext<'_>) -> Option<[Entity; 2]> {
+/// The subject, whose tags are texts, and its sets, whose tags are sets: those only where a policy mentions them.
+fn subject(request: &RequestContext<'_>, used: UsedAttributes) -> Option<Vec<Entity>> {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let id = request.admitted.subject().subject().as_str();
-    let (mut tags, mut sets) = (BTreeMap::new(), BTreeMap::<&str, Vec<&str>>::new());
-    for (name, value) in request.tags() {
-        match name.strip_suffix(SET) {
-            Some(name) => sets.entry(name).or_default().push(value),
-            None => drop(tags.insert(name.as_str(), value.as_str())),
-        }
-    }
+    let held = if used.contains_sets() { Some(uid("Sets", id)?) } else { None };
+    let tags: BTreeMap<&str, &str> = request.texts().collect();
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
-    let set = |members: Vec<&str>| RestrictedExpression::new_set(members.into_iter().map(text));
-    let sets = sets.into_iter().map(|(name, members)| (name.to_owned(), set(members)));
-    let held = uid("Sets", id)?;
-    let attributes = request.subject().map(|(name, value)| (name.to_owned(), text(value)));
-    let attributes = attributes.into_iter().chain([("sets".to_owned(), RestrictedExpression::new_entity_uid(held.clone()))]);
+    let sets = held.iter().map(|held| ("sets".to_owned(), RestrictedExpression::new_entity_uid(held.clone())));
+    let attributes = request.subject().map(|(name, value)| (name.to_owned(), text(value))).into_iter().chain(sets);
     let subject = Entity::new_with_tags(uid("Subject", id)?, attributes, [], tags).ok()?;
-    Some([subject, Entity::new_with_tags(held, [], [], sets).ok()?])
+    let sets = held.map(|held| sets_of(request, held));
+    std::iter::once(Some(subject)).chain(sets).collect()
+}
+
+fn sets_of(request: &RequestContext<'_>, held: EntityUid) -> Option<Entity> {
+    let mut sets = BTreeMap::<&str, Vec<RestrictedExpression>>::new();
+    for (name, member) in request.members() {
+        sets.entry(name).or_default().push(RestrictedExpression::new_string(member.to_owned()));
+    }
+    let sets = sets.into_iter().map(|(name, members)| (name.to_owned(), RestrictedExpression::new_set(members)));
+    Entity::new_with_tags(held, [], [], sets).ok()
 }
 
 fn expression(value: PolicyValue<'_>) -> Option<RestrictedExpression> {
@@ -387,6 +388,7 @@ fn used(json: &serde_json::Value) -> UsedAttributes {
             _ => members.values().fold(UsedAttributes::default(), |found, inner| found.and(used(inner))),
         },
         serde_json::Value::Array(items) => items.iter().fold(UsedAttributes::default(), |found, inner| found.and(used(inner))),
+        serde_json::Value::String(name) if name == "sets" => UsedAttributes::SETS,
         _ => UsedAttributes::default(),
     }
 }
@@ -418,7 +420,7 @@ pub(super) mod oracle {
         let context = slice.context(request, on, &mut SharedContext::new()).unwrap();
         let template = template(Arc::new(slice), action, principal, resource).unwrap();
         let asked = Request::new(template.principal, template.action, template.resource, context, Some(schema)).unwrap();
-        let entities = template.entities.iter().cloned().chain(subject(request).unwrap());
+        let entities = template.entities.iter().cloned().chain(subject(request, UsedAttributes::ALL).unwrap());
         let entities = Entities::from_entities(entities, Some(schema)).unwrap();
         PolicyDecision::of(&Authorizer::new().is_authorized(&asked, &template.slice.set, &entities))
     }

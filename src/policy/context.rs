@@ -6,7 +6,7 @@ use crate::binding::SenderConstraint;
 use crate::catalog::{Api, ScopeInfo};
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ClientId, Issuer, Subject, Time};
-use crate::trust::SubjectKind;
+use crate::trust::{SET, SubjectKind};
 
 /// The part of the context that is the same for every scope of a request.
 #[derive(Clone, Copy)]
@@ -56,6 +56,9 @@ pub(super) struct UsedAttributes(u32);
 impl UsedAttributes {
     pub(super) const ALL: Self = Self(u32::MAX);
 
+    /// The sets of the subject, which are an entity of their own.
+    pub(super) const SETS: Self = Self(1 << 31);
+
     /// The attribute called `name`; everything when there is none of that name.
     pub(super) fn named(name: &str) -> Self {
         let found = Attribute::NAMES.iter().find(|(known, _)| *known == name);
@@ -68,6 +71,10 @@ impl UsedAttributes {
 
     pub(super) fn contains(self, attribute: Attribute) -> bool {
         self.0 & (1 << attribute as u32) != 0
+    }
+
+    pub(super) fn contains_sets(self) -> bool {
+        self.0 & Self::SETS.0 != 0
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = Attribute> {
@@ -131,9 +138,18 @@ impl<'a> RequestContext<'a> {
         [("kind", self.subject_kind()), ("rule", subject.rule().map_or("", |rule| rule.as_str())), ("id", subject.id())]
     }
 
-    /// The subject's tags, as its trust rule maps them.
-    pub(super) fn tags(&self) -> &'a [(String, String)] {
-        self.admitted.subject().attributes()
+    /// The attributes of the subject that are texts, as its trust rule maps them.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.attributes().filter(|(name, _)| !name.ends_with(SET))
+    }
+
+    /// The members of its attributes that are sets, each with the name of its set.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.attributes().filter_map(|(name, value)| Some((name.strip_suffix(SET)?, value)))
+    }
+
+    fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.admitted.subject().attributes().iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Empty where the token of a foreign subject does not say: it is not an agent for that.

@@ -41,6 +41,9 @@ mod tls;
 // What strangers may cost: connections, refusals, log lines.
 mod strangers;
 
+// One that is hostile in each of many ways, and who gets what meanwhile.
+mod hostile;
+
 // Input that is wrong in every way: errors, memory, records.
 mod backup;
 mod bad_input;

@@ -1,5 +1,7 @@
 //! Proving that files, records and signed checkpoints belong together.
 
+use std::fmt::Display;
+
 use super::kept::replay_from;
 use super::parts::{LogKeys, SequencerReason};
 use crate::commit::contract::{LogStore, RecordReader, Select, StoreReason, Stored, StoredCheckpoints};
@@ -81,11 +83,9 @@ impl Proving<'_> {
             Ok(edge) => self.replay(newest).map(|()| edge),
             Err(damage) => {
                 tracing::warn!("the files of the ledger are made again from the records: {damage}");
-                let before = |what: String| SequencerReason::Pruned(self.first, what);
-                let edge =
-                    HashEdge::load_within(self.files, self.first, newest.size()).map_err(|reason| before(reason.to_string()))?;
+                let edge = self.at_first(|size| HashEdge::load_within(self.files, self.first, size))?;
                 self.verify_records(self.first, edge, newest)?;
-                self.rebuild(newest)
+                self.rebuild()
             }
         }
     }
@@ -101,6 +101,15 @@ impl Proving<'_> {
             }
         }
         Ok(edge)
+    }
+
+    /// The edge at the first record that is kept, from files of a tree of any size that was signed: a backup has those of its own.
+    /// That it is right is not shown yet.
+    fn at_first<T, R: Display>(&self, load: impl Fn(u64) -> Result<T, R>) -> Result<T, SequencerReason> {
+        let mut newest_first = self.heads.sizes().into_iter().rev().map(&load);
+        let newest = newest_first.next().unwrap_or_else(|| load(self.first));
+        let any = newest.or_else(|reason| newest_first.find_map(Result::ok).ok_or(reason));
+        any.map_err(|reason| SequencerReason::Pruned(self.first, reason.to_string()))
     }
 
     /// The newest records are hashed again, from a checkpoint that is old enough.
@@ -152,9 +161,8 @@ impl Proving<'_> {
     }
 
     /// Writes every file again, the partial tiles of every checkpoint at hand too; the records were verified.
-    fn rebuild(&self, newest: &Checkpoint) -> Result<Edge, SequencerReason> {
-        let loaded = Edge::load_within(self.files, self.first, newest.size());
-        let mut edge = loaded.map_err(|reason| SequencerReason::Pruned(self.first, reason.to_string()))?;
+    fn rebuild(&self) -> Result<Edge, SequencerReason> {
+        let mut edge = self.at_first(|size| Edge::load_within(self.files, self.first, size))?;
         for size in self.heads.sizes() {
             while edge.size() < size {
                 let left = u32::try_from(size - edge.size()).unwrap_or(PAGE).min(PAGE);

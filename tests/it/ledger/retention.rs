@@ -383,3 +383,41 @@ fn copied(kept: &Kept) {
     let states = |folder: &Path| fs::read_dir(folder.join("ledger/state")).unwrap().count();
     assert_eq!((states(&kept.site.folder.join("backup")), states(kept.data())), (2, 2));
 }
+
+/// A backup of what was kept, an archive of what came after it, and the log: nothing that was signed is lost by their being three.
+#[test]
+fn a_backup_of_what_is_kept_goes_on_with_what_an_archive_has() {
+    let mut kept = pruned("retention-restore");
+    let server = kept.start();
+    kept.exchange(1);
+    kept.covered();
+    kept.run("backup", &["backup"], 0);
+    let (txn, _) = named(&kept.exchange(300));
+    kept.covered();
+    kept.archive("later");
+    let last = named(&kept.exchange(1)).0;
+    kept.covered();
+    server.kill();
+    let (records, first) = (kept.count(), kept.first());
+    fs::write(kept.data().join("commit.sqlite"), "damaged").unwrap();
+    let told = kept.run("restore", &["backup", "--records", "later"], 2);
+    assert!(told.contains("go on too") && told.contains("are missing"), "{told}");
+    let data = kept.data().to_str().unwrap().to_owned();
+    let told = kept.run("restore", &["backup", "--records", "later", "--records", &data, "--yes", "--json"], 0);
+    let done: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!((&done["missing"], &done["held"]), (&json!(0), &json!(false)), "{done}");
+    kept.ahead += 65;
+    fs::write(&kept.clock, kept.ahead.to_string()).unwrap();
+    let server = kept.start();
+    kept.exchange(1);
+    kept.covered();
+    assert!(kept.count() > records && kept.first() == first);
+    for txn in [&txn, &last] {
+        assert!(kept.run("replay", &[txn], 0).contains("proved in the signed tree"));
+    }
+    server.stop();
+    let told = kept.verify(&[], 0);
+    assert_eq!((&told["first"], &told["state_folded"], &told["store_compared"]), (&json!(first), &json!(true), &json!(true)));
+    let together = kept.verify(&["--archive", "archive"], 0);
+    assert_eq!((&together["first"], &together["entries"]), (&json!(0), &together["size"]), "{together}");
+}
