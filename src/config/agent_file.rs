@@ -88,7 +88,7 @@ pub struct LoginFile {
 
 type ReadMethod = fn(&mut TableReader<'_>) -> Option<LoginFile>;
 
-const METHODS: [(&str, ReadMethod); 9] = [
+const METHODS: [(&str, ReadMethod); 11] = [
     ("private_key_jwt", private_key_jwt),
     ("spiffe_jwt", |reader| spiffe(reader, |id| ClientAuth::SpiffeJwt { id })),
     ("workload_jwt", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadJwt { rule, matchers })),
@@ -96,13 +96,14 @@ const METHODS: [(&str, ReadMethod); 9] = [
     ("self_signed_tls_client_auth", self_signed_tls_client_auth),
     ("spiffe_x509", |reader| spiffe(reader, |id| ClientAuth::SpiffeX509 { id })),
     ("workload_x509", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadX509 { rule, matchers })),
+    ("attest_jwt_client_auth", |reader| attested(reader, false)),
+    ("attest_jwt_client_auth_dpop", |reader| attested(reader, true)),
     ("client_secret_basic", |reader| secret(reader, true)),
     ("client_secret_post", |reader| secret(reader, false)),
 ];
 
 /// Known by name and not offered, with what to do instead.
-const REFUSED: [(&str, &str); 3] = [
-    ("attest_jwt_client_auth", "is not offered in this version; \"workload_jwt\" is"),
+const REFUSED: [(&str, &str); 2] = [
     ("client_secret_jwt", "is not offered, because it would need the secret in clear; \"private_key_jwt\" is"),
     ("none", "is not offered: an agent must prove itself"),
 ];
@@ -191,6 +192,13 @@ fn workload(reader: &mut TableReader<'_>, auth: fn(RuleName, Vec<Requirement>) -
     let Located { value: rule, location } = trust?;
     let (requirements, matchers) = found.into_iter().map(|matcher| (matcher.value, matcher.location)).unzip();
     Some(LoginFile { matchers, ..LoginFile::new(auth(rule, requirements), location, Vec::new()) })
+}
+
+fn attested(reader: &mut TableReader<'_>, dpop: bool) -> Option<LoginFile> {
+    reader.need(&["trust"]);
+    reader.refuse("match", "is not needed: the sub of a client attestation is the agent's id");
+    let Located { value: rule, location } = reader.take_parsed("trust", RuleName::parse)?;
+    Some(LoginFile::new(ClientAuth::ClientAttestation { rule, dpop }, location, Vec::new()))
 }
 
 fn tls_client_auth(reader: &mut TableReader<'_>) -> Option<LoginFile> {

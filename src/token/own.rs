@@ -267,6 +267,7 @@ impl From<VerifiedIssued> for VerifiedSubject {
             scope_limit: None,
             digest: token.digest,
             confirmation: token.confirmation,
+            review: None,
         }
     }
 }

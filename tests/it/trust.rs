@@ -2,6 +2,7 @@
 
 mod adding;
 mod claims;
+pub mod cluster;
 mod inventory;
 mod key_sets;
 mod load;

@@ -8,7 +8,9 @@ use rcgen::{
 };
 
 use super::*;
-use crate::client::fixture::{ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, block_on, bundleless, federation, no_trust, spiffe};
+use crate::client::fixture::{
+    ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, attestation_rules, block_on, bundleless, federation, no_trust, spiffe,
+};
 use crate::client::{
     AssertionAudience, AuthenticatedClient, CertificateName, ClientAuth, ClientAuths, Credentials, IdentifiedClient,
 };
@@ -125,7 +127,8 @@ fn log_in_with(
     let audience = AssertionAudience { issuer, token_endpoint: String::new() };
     let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
     let credentials = Credentials::new(&form, None).with_certificate(Some(certificate.clone()));
-    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, subject_token, &audience, now);
+    let rules = (&audience, &attestation_rules());
+    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, subject_token, rules, now);
     block_on(client).and_then(IdentifiedClient::confirmed)
 }
 

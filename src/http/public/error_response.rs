@@ -8,7 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
-use super::respond::{add_nonce, unstored};
+use super::respond::{add_challenge, add_nonce, unstored};
 use crate::client::{ClientReason, Credentials};
 use crate::commit::CommitReason;
 use crate::crypto::random;
@@ -63,6 +63,9 @@ pub(super) async fn refuse(
     let mut answer = answer(code, &reason, &id, told);
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
+    }
+    if code == ErrorCode::UseAttestationChallenge {
+        add_challenge(&mut answer, &state.deployment().client_attestations, now);
     }
     answer
 }
@@ -185,7 +188,7 @@ fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
         // RFC 9110 §15.5.16.
         (_, ExchangeError::Form(FormReason::Charset | FormReason::ContentEncoding)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         (_, reason) if Limit::of(reason).is_some() => StatusCode::TOO_MANY_REQUESTS,
-        (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
+        (ErrorCode::InvalidClient | ErrorCode::UseFreshAttestation, _) => StatusCode::UNAUTHORIZED,
         (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
         (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
