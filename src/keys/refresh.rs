@@ -108,8 +108,12 @@ async fn published(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &F
     address_of_keys(&answer.body, &address, (issuer, hosts))
 }
 
-/// The `jwks_uri` of the metadata that `address` answered with, on its own host or one of `hosts`.
-fn address_of_keys(metadata: &[u8], address: &Url, (issuer, hosts): (&Issuer, &[String])) -> Result<Url, RefreshReason> {
+/// The metadata that `address` answered with, and its `jwks_uri`, on the same host or one of `hosts`.
+fn address_of_keys(
+    metadata: &[u8],
+    address: &Url,
+    (issuer, hosts): (&Issuer, &[String]),
+) -> Result<(Object, Url), RefreshReason> {
     let metadata = json::text(metadata).map_err(|_| RefreshReason::Metadata)?;
     let metadata = Object::parse(metadata).map_err(|_| RefreshReason::Metadata)?;
     let text = |name| metadata.text(name).ok().flatten().ok_or(RefreshReason::Metadata);
