@@ -413,6 +413,7 @@ pub(super) fn remembered(done: &Value) -> Option<String> {
 fn agents(folder: &Offline, wanted: AgentQuery<'_>) -> Result<Value, AdminReason> {
     let mut usage = Usage::default();
     admin::catch_up(&mut usage, &*folder.records)?;
+    folder.recall().map_err(AdminReason::Store)?;
     Ok(json!(admin::inventory(&folder.deployment, &folder.commit, &usage, wanted, SystemClock.now())))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -58,6 +58,7 @@ struct CommitShared {
     spent: Arc<SpentValues>,
     lists: Arc<StatusLists>,
     velocities: Arc<Velocities>,
+    subject_keys: Arc<AtomicUsize>,
     terms: TermsSealer,
     durable: Durable,
     limits: Limits,
@@ -112,6 +113,7 @@ impl Commit {
             spent: memory.replay.spent(),
             lists: Arc::clone(&memory.lists),
             velocities: Arc::clone(&memory.velocities),
+            subject_keys: memory.keys.held(),
             terms: memory.terms.clone(),
             durable: Durable::default(),
             limits: limits.clone(),
@@ -332,6 +334,11 @@ impl Commit {
             Capacity::Revocations => revocations.fill(),
             Capacity::Refusals => refusals.fill(),
         }
+    }
+
+    /// The keys of subjects that are held in memory.
+    pub fn subject_keys(&self) -> Fill {
+        Fill::of(self.shared.subject_keys.load(Ordering::Relaxed), self.shared.limits.subject_keys)
     }
 
     /// How many refusals of clients that proved themselves were counted and not recorded since the start.

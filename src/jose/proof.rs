@@ -127,9 +127,19 @@ impl ProofKeys {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most keys that there may be.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 }
 
@@ -235,9 +245,9 @@ mod tests {
         let none_yet = ProofKeys::new(1);
         let stranger = other.sign_with_key("dpop+jwt", b"{}").unwrap();
         let forged = format!("{}.{}", stranger.split_once('.').unwrap().0, proof.split_once('.').unwrap().1);
-        assert!(EmbeddedKeyJws::parse(&forged).unwrap().verify(&[Algorithm::ES256], &none_yet).is_err() && none_yet.len() == 0);
+        assert!(EmbeddedKeyJws::parse(&forged).unwrap().verify(&[Algorithm::ES256], &none_yet).is_err() && none_yet.is_empty());
         let roomless = ProofKeys::new(0);
-        assert!(EmbeddedKeyJws::parse(&proof).unwrap().verify(&[Algorithm::ES256], &roomless).is_ok() && roomless.len() == 0);
+        assert!(EmbeddedKeyJws::parse(&proof).unwrap().verify(&[Algorithm::ES256], &roomless).is_ok() && roomless.is_empty());
         // A key that does not prove itself is not remembered, and never are there more than there is room for.
         let flood = other.sign_with_key("dpop+jwt", b"{}").unwrap();
         assert!(EmbeddedKeyJws::parse(&format!("{}AA", &flood)).unwrap().verify(&[Algorithm::ES256], &keys).is_err());

@@ -86,6 +86,11 @@ impl IssuerKeys {
         &self.issuer
     }
 
+    /// The tokens whose signatures need not be verified again.
+    pub fn verified(&self) -> &Cache {
+        &self.cache
+    }
+
     /// The key that seals ancestries.
     pub fn ancestry(&self) -> &SealKey {
         &self.ancestry

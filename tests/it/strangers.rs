@@ -260,8 +260,8 @@ fn every_limit_of_the_settings_is_in_the_metrics() {
     for name in names {
         count += 1;
         let series = match name {
-            // One request alone, threads, and a cache that forgets.
-            "body_bytes_max" | "parameters_max" | "workers" | "verified_tokens" => continue,
+            // One request alone, and threads.
+            "body_bytes_max" | "parameters_max" | "workers" => continue,
             "requests_per_second" | "refusals_per_minute" => "countersign_refusals_unrecorded_total".to_owned(),
             "connections_per_address" => "countersign_share_exhausted_total{bound=\"connections\"}".to_owned(),
             "strangers_per_second" | "strangers_burst" => "countersign_bound_fill{bound=\"stranger_addresses\"}".to_owned(),
