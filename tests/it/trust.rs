@@ -1,5 +1,6 @@
 //! Trust rules from outside: no verdict is not a refusal, rules come and go without a restart, `trust check` tells who passes.
 
+mod attested;
 mod claims;
 pub mod cluster;
 mod key_sets;
