@@ -53,8 +53,8 @@ pub(super) struct ChangeOptions {
 pub(super) struct SuspendOptions {
     #[command(flatten)]
     change: ChangeOptions,
-    /// Only this running copy of it, as it is attested: a pod's UID, a job's run
-    #[arg(long)]
+    /// Only this running copy of it, as it is attested: a pod's UID, a job's run, the thumbprint of a key
+    #[arg(long, allow_hyphen_values = true)]
     instance: Option<String>,
 }
 

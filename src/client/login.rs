@@ -250,6 +250,7 @@ impl ClientAuths {
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
             (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(assertion),
+            (SubjectKind::Workload, TrustKind::ClientAttester) => self.by_attestation(assertion),
             (SubjectKind::Workload, _) => self.by_claims(assertion),
         };
         agents.sort_unstable();
@@ -345,6 +346,15 @@ impl ClientAuths {
     fn by_spiffe_id(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
         let Some(id) = assertion.spiffe_id() else { return Vec::new() };
         id.patterns().filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
+    }
+
+    /// The agent that a client attestation names, where it logs in by those of that rule. Which proof it needs besides is its own
+    /// login's matter.
+    fn by_attestation(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
+        let named = assertion.claims().text("sub").ok().flatten().and_then(|sub| ClientId::parse(&sub).ok());
+        let known = named.and_then(|client| self.attested.get_key_value(&client));
+        let rule = assertion.rule().name();
+        known.filter(|(_, logins)| logins.iter().any(|login| login.rule == *rule)).map(|(client, _)| client).into_iter().collect()
     }
 
     fn by_claims(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {

@@ -94,6 +94,7 @@ impl Reviewer {
             }
             Ok(Answer::Refused(why)) => {
                 self.tell(None);
+                let why = if repeats(&why, token.text()) { "its cluster says no, and repeats it".to_owned() } else { why };
                 Err(TrustRefusal::of_review(TrustReason::Review, &rule, &why))
             }
             Err(why) => {
@@ -176,6 +177,11 @@ fn address(api: &Url) -> Url {
     let mut address = api.clone();
     address.set_path(&format!("{}/{PATH}", api.path().trim_end_matches('/')));
     address
+}
+
+/// True where `told` has a good part of `token` in it, which no log may have.
+fn repeats(told: &str, token: &str) -> bool {
+    token.split('.').skip(1).filter_map(|part| part.get(..24)).any(|part| told.contains(part))
 }
 
 /// The audiences of the token that are the rule's.

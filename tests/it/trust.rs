@@ -1,6 +1,7 @@
 //! Trust rules from outside: no verdict is not a refusal, rules come and go without a restart, `trust check` tells who passes.
 
 mod adding;
+mod attested;
 mod claims;
 pub mod cluster;
 mod inventory;

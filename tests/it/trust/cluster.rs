@@ -264,6 +264,11 @@ fn a_stock_cluster_works_by_a_few_lines_and_is_asked_about_its_tokens() {
         let (reason, found) = verify(&trust, &token, 5).await.unwrap_err();
         assert_eq!(reason, TrustReason::Review);
         assert!(found.contains("has been invalidated") && !found.contains(&token), "{found}");
+        let part: String = token.split('.').nth(1).unwrap().chars().take(40).collect();
+        cluster.answers(good(&json!({ "error": format!("cannot parse {part}") })));
+        let (reason, found) = verify(&trust, &token, 10).await.unwrap_err();
+        assert_eq!(reason, TrustReason::Review);
+        assert!(found.contains("and repeats it") && !found.contains(&part), "{found}");
         // What does not pass the other checks is not sent anywhere.
         let before = cluster.asked();
         for (more, wanted) in [
